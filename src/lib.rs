@@ -1,0 +1,34 @@
+//! Leverframe runs, schedules and watches the jobs of one desktop.
+//!
+//! # The plan of the house
+//!
+//! One engine thread owns the truth of every run and handles everything in four beats:
+//! **decide, record, act, tell.**
+//!
+//! ```text
+//! commands, step ends, reports, timer ──► decide ────► record ──────► act ────────────► tell
+//!                                         pure         one SQLite     start, freeze,    events to every
+//!                                         functions    transaction    signal, arm       subscriber
+//! ```
+//!
+//! Starting up *is* recovering: the engine can die between any two beats, and the next start brings
+//! the recorded state and the world together. Step processes are children of a small second process,
+//! the supervisor (the same binary in a hidden mode), which survives the engine.
+//!
+//! # Floors: imports point down only (`tests/house_rules.rs` holds this)
+//!
+//! | floor | modules | what stands there |
+//! |---|---|---|
+//! | roof | `ui`, `cli` | faces: they only listen and ask |
+//! | 3 app | `app` | joins the parts: `ExecutionIntegration`, `AppStore`, settings, the instance lock |
+//! | 2 engine | `engine` | the only owner: `CoreExecutionEngine`, its thread, `EventBus`, recovery |
+//! | 1 world | `store`, [`supervisor`], `logs`, `monitor` | each wraps one outside thing |
+//! | 0 rules | [`pipeline`], [`run`], [`id`], [`time`] | pure: no I/O, no threads, no clock |
+
+pub mod id;
+pub mod time;
+
+pub mod pipeline;
+pub mod run;
+
+pub mod supervisor;

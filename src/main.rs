@@ -1,0 +1,3 @@
+//! Parse, choose a face, exit code.
+
+fn main() {}

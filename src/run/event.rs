@@ -1,0 +1,357 @@
+//! What a run tells the world. Events carry whole new values, so that no listener derives a state of
+//! its own, and none carries a checkpoint's body.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{RunState, StepState};
+use crate::id::{PipelineId, RunId, StepId};
+use crate::time::format_instant;
+
+fn instant<S: Serializer>(at: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&format_instant(*at))
+}
+
+fn maybe_instant<S: Serializer>(at: &Option<DateTime<Utc>>, s: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => instant(at, s),
+        None => s.serialize_none(),
+    }
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// Strictly increasing for the life of the data directory; below 2^53.
+    pub seq: u64,
+    /// When it happened.
+    #[serde(serialize_with = "instant")]
+    pub at: DateTime<Utc>,
+    /// The run it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run_id: Option<RunId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened, with the new values whole. In JSON `"event"` holds the name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A run was recorded.
+    ExecutionStarted {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+        /// All its steps.
+        steps: Vec<StepSummary>,
+    },
+    /// A run waits before its first step; `run.hold` says for what.
+    ExecutionQueued {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// Its first step runs, or the driving program reported.
+    ExecutionRunning {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// Its whole tree is seen frozen.
+    ExecutionPaused {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+        /// Processes that could not be frozen (state D), as `name (pid)`.
+        unfrozen: Vec<String>,
+    },
+    /// It goes on.
+    ExecutionResumed {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+        /// The state it comes from.
+        from: RunState,
+    },
+    /// It was asked to stop.
+    ExecutionStopping {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// It has stopped.
+    ExecutionStopped {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// It has ended well.
+    ExecutionCompleted {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// It has ended badly; `run.error` says why.
+    ExecutionFailed {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// It was ended by force.
+    ExecutionForceStopped {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// It was lost and waits to be resumed; `run.error` says why.
+    ExecutionInterrupted {
+        /// The run as it is now.
+        run: Arc<RunSummary>,
+    },
+    /// How far it is. Telemetry: a slow subscriber sees the newest.
+    ExecutionProgress {
+        /// 0 to 1, over the whole run.
+        progress: f64,
+        /// The step that reported or began last.
+        current_step: Option<Arc<str>>,
+        /// What it said.
+        message: Option<Arc<str>>,
+    },
+    /// A checkpoint is on disk.
+    CheckpointSaved {
+        /// Whose.
+        step_id: Arc<str>,
+    },
+    /// A step's process was started.
+    StepStarted {
+        /// The step as it is now.
+        step: StepSummary,
+    },
+    /// A step changed without starting or ending: it waits, is frozen or thawed.
+    StepChanged {
+        /// The step as it is now.
+        step: StepSummary,
+    },
+    /// A step's attempt has ended, or the step was skipped.
+    StepFinished {
+        /// The step as it is now.
+        step: StepSummary,
+    },
+    /// How far a step is. Telemetry.
+    StepProgress {
+        /// Which.
+        step_id: StepId,
+        /// 0 to 1 within the step.
+        progress: f64,
+        /// What it said.
+        message: Option<Arc<str>>,
+    },
+    /// Numbers that a step reported. Telemetry.
+    MetricReported {
+        /// Which.
+        step_id: StepId,
+        /// By name.
+        metrics: BTreeMap<String, f64>,
+    },
+    /// Something is odd, and everything goes on.
+    WarningRaised {
+        /// What, in one sentence.
+        text: String,
+    },
+    /// The machine is short of something; `cleared` when it is over.
+    ResourceAlert {
+        /// What, in one sentence.
+        text: String,
+        /// Whether it is over.
+        cleared: bool,
+    },
+    /// What recovery decided at this start, a line a decision.
+    RecoveryDecided {
+        /// In the order in which they were made.
+        decisions: Vec<Decision>,
+    },
+    /// Events were lost to this subscriber: take a snapshot.
+    Resync,
+}
+
+/// One decision of recovery, for the operator to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    #[serde(serialize_with = "instant")]
+    pub at: DateTime<Utc>,
+    /// Which run.
+    pub run_id: RunId,
+    /// Which step, if it is about one.
+    pub step_id: Option<StepId>,
+    /// What was found and what was done, in one sentence.
+    pub text: String,
+}
+
+impl EventKind {
+    /// The event's name, as in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ExecutionStarted { .. } => "execution_started",
+            Self::ExecutionQueued { .. } => "execution_queued",
+            Self::ExecutionRunning { .. } => "execution_running",
+            Self::ExecutionPaused { .. } => "execution_paused",
+            Self::ExecutionResumed { .. } => "execution_resumed",
+            Self::ExecutionStopping { .. } => "execution_stopping",
+            Self::ExecutionStopped { .. } => "execution_stopped",
+            Self::ExecutionCompleted { .. } => "execution_completed",
+            Self::ExecutionFailed { .. } => "execution_failed",
+            Self::ExecutionForceStopped { .. } => "execution_force_stopped",
+            Self::ExecutionInterrupted { .. } => "execution_interrupted",
+            Self::ExecutionProgress { .. } => "execution_progress",
+            Self::CheckpointSaved { .. } => "checkpoint_saved",
+            Self::StepStarted { .. } => "step_started",
+            Self::StepChanged { .. } => "step_changed",
+            Self::StepFinished { .. } => "step_finished",
+            Self::StepProgress { .. } => "step_progress",
+            Self::MetricReported { .. } => "metric_reported",
+            Self::WarningRaised { .. } => "warning_raised",
+            Self::ResourceAlert { .. } => "resource_alert",
+            Self::RecoveryDecided { .. } => "recovery_decided",
+            Self::Resync => "resync",
+        }
+    }
+
+    /// Whether a newer one of the same run, step and name makes this one worthless.
+    pub const fn is_telemetry(&self) -> bool {
+        matches!(
+            self,
+            Self::ExecutionProgress { .. } | Self::StepProgress { .. } | Self::MetricReported { .. }
+        )
+    }
+
+    /// The run as it is after this event, if it changed.
+    pub const fn run(&self) -> Option<&Arc<RunSummary>> {
+        match self {
+            Self::ExecutionStarted { run, .. }
+            | Self::ExecutionQueued { run }
+            | Self::ExecutionRunning { run }
+            | Self::ExecutionPaused { run, .. }
+            | Self::ExecutionResumed { run, .. }
+            | Self::ExecutionStopping { run }
+            | Self::ExecutionStopped { run }
+            | Self::ExecutionCompleted { run }
+            | Self::ExecutionFailed { run }
+            | Self::ExecutionForceStopped { run }
+            | Self::ExecutionInterrupted { run } => Some(run),
+            Self::ExecutionProgress { .. }
+            | Self::CheckpointSaved { .. }
+            | Self::StepStarted { .. }
+            | Self::StepChanged { .. }
+            | Self::StepFinished { .. }
+            | Self::StepProgress { .. }
+            | Self::MetricReported { .. }
+            | Self::WarningRaised { .. }
+            | Self::ResourceAlert { .. }
+            | Self::RecoveryDecided { .. }
+            | Self::Resync => None,
+        }
+    }
+
+    /// The step as it is after this event, if it changed.
+    pub const fn step(&self) -> Option<&StepSummary> {
+        match self {
+            Self::StepStarted { step } | Self::StepChanged { step } | Self::StepFinished { step } => {
+                Some(step)
+            }
+            Self::ExecutionStarted { .. }
+            | Self::ExecutionQueued { .. }
+            | Self::ExecutionRunning { .. }
+            | Self::ExecutionPaused { .. }
+            | Self::ExecutionResumed { .. }
+            | Self::ExecutionStopping { .. }
+            | Self::ExecutionStopped { .. }
+            | Self::ExecutionCompleted { .. }
+            | Self::ExecutionFailed { .. }
+            | Self::ExecutionForceStopped { .. }
+            | Self::ExecutionInterrupted { .. }
+            | Self::ExecutionProgress { .. }
+            | Self::CheckpointSaved { .. }
+            | Self::StepProgress { .. }
+            | Self::MetricReported { .. }
+            | Self::WarningRaised { .. }
+            | Self::ResourceAlert { .. }
+            | Self::RecoveryDecided { .. }
+            | Self::Resync => None,
+        }
+    }
+}
+
+/// A run as everybody outside the engine sees it: a row of `leverframe runs --json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Its name.
+    pub run_id: RunId,
+    /// Which pipeline.
+    pub pipeline_id: PipelineId,
+    /// What it reads from.
+    pub source: Arc<str>,
+    /// Such as `FULL_REFRESH`.
+    pub run_type: Arc<str>,
+    /// Such as `dev`.
+    pub environment: Arc<str>,
+    /// What started it.
+    pub trigger: super::Trigger,
+    /// Its state.
+    pub state: RunState,
+    /// Whether an engine holds it at this moment (always in an event; never for what is read from disk alone).
+    pub live: bool,
+    /// 0 to 1.
+    pub progress: f64,
+    /// The step that reported or began last.
+    pub current_step: Option<Arc<str>>,
+    /// What it said last.
+    pub message: Option<Arc<str>>,
+    /// When it was recorded.
+    #[serde(serialize_with = "instant")]
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    #[serde(serialize_with = "maybe_instant")]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Seconds frozen by `frozen_since`, without what has passed since then.
+    pub frozen_seconds: f64,
+    /// Since when it is frozen.
+    #[serde(serialize_with = "maybe_instant")]
+    pub frozen_since: Option<DateTime<Utc>>,
+    /// Why it failed, was interrupted or is held.
+    pub error: Option<Arc<str>>,
+    /// From 1; one more at each resume or retry.
+    pub attempt: u32,
+}
+
+/// A step as everybody outside the engine sees it: a row of `steps` in `leverframe show --json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepSummary {
+    /// Its name.
+    pub step_id: StepId,
+    /// Its state.
+    pub state: StepState,
+    /// From 1 over the life of the run; 0 before the first.
+    pub attempt: u32,
+    /// What it exited with.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// When this attempt started.
+    #[serde(serialize_with = "maybe_instant")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When this attempt ended.
+    #[serde(serialize_with = "maybe_instant")]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The tree's peak memory.
+    pub peak_rss_bytes: Option<u64>,
+    /// How that was measured: `cgroup`, `samples` or `rusage`.
+    pub peak_rss_source: Option<Arc<str>>,
+    /// CPU time of the tree.
+    pub cpu_seconds: Option<f64>,
+    /// Path of this attempt's log, within the data directory.
+    pub log: Option<Arc<str>>,
+    /// 0 to 1 within the step.
+    pub progress: f64,
+    /// What it said last, or for what it waits.
+    pub message: Option<Arc<str>>,
+    /// Its main process.
+    pub pid: Option<u32>,
+    /// Why it failed.
+    pub error: Option<Arc<str>>,
+}

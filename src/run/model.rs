@@ -1,0 +1,301 @@
+//! A run as the engine holds and the store keeps it. An immutable value once published: a decision
+//! works on a copy, which costs little because steps are shared until they change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{RunState, RunSummary, StepState, StepSummary, Trigger};
+use crate::id::{PipelineId, RunId, StepId};
+use crate::pipeline::Pipeline;
+use crate::time::{Now, Stopwatch};
+
+/// A run with all its steps.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its name.
+    pub id: RunId,
+    /// Which pipeline.
+    pub pipeline_id: PipelineId,
+    /// What it reads from.
+    pub source: Arc<str>,
+    /// Such as `FULL_REFRESH`.
+    pub run_type: Arc<str>,
+    /// Such as `dev`.
+    pub environment: Arc<str>,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Who drives it.
+    pub body: Body,
+    /// Resolved parameters, without secrets.
+    pub params: Arc<BTreeMap<String, String>>,
+    /// Its state.
+    pub state: RunState,
+    /// From 1; one more at each resume or retry.
+    pub attempt: u32,
+    /// When it was recorded.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// 0 to 1.
+    pub progress: f64,
+    /// The step that reported or began last.
+    pub current_step: Option<Arc<str>>,
+    /// What it said last.
+    pub message: Option<Arc<str>>,
+    /// Why it failed, was interrupted or is held.
+    pub error: Option<Arc<str>>,
+    /// What the caller of `start_execution` wants kept with it, as JSON text.
+    pub metadata: Option<Arc<str>>,
+    /// One for each step of the pipeline, in its order; empty for a driven run.
+    pub steps: Vec<Arc<StepRun>>,
+    /// What only decisions need; kept as JSON.
+    pub ledger: RunLedger,
+}
+
+/// Who drives a run.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// A Rust program, through the engine's calls; also a registered function.
+    Driven,
+    /// The engine, by this definition.
+    Pipeline(Arc<Definition>),
+}
+
+/// The definition that a run started with: retries, resume and recovery use it.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// Absolute path of the file.
+    pub path: Arc<str>,
+    /// The file's text.
+    pub text: Arc<str>,
+    /// What it says.
+    pub pipeline: Pipeline,
+}
+
+/// The part of a run that only decisions need.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunLedger {
+    /// Awake time less frozen time, for the run's timeout.
+    pub clock: Stopwatch,
+    /// Since when it is seen frozen.
+    pub frozen_since: Option<DateTime<Utc>>,
+    /// Milliseconds frozen before that.
+    pub frozen_ms: u64,
+    /// Why it is paused, when it was not the operator: it goes on by itself when this is over.
+    pub hold: Option<Hold>,
+    /// How it will end once its `finally` steps have run.
+    pub verdict: Option<Verdict>,
+    /// Automatic resumes since a step last completed.
+    pub resumes_in_row: u32,
+    /// Whether `execution_running` was told for this attempt.
+    pub told_running: bool,
+    /// The boot on which it was last recorded; another one means that every process is gone.
+    pub boot_id: String,
+}
+
+/// Why a run is paused although nobody asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The disk is full.
+    DiskFull,
+    /// A secret is missing; the operator resumes it.
+    Secret,
+}
+
+/// How a run ends once what is still to be done is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was asked to stop.
+    Stopped,
+    /// It was told to end at once.
+    ForceStopped,
+    /// It failed, for this reason.
+    Failed(String),
+    /// A step was lost whose `on_interrupt` is `ask`, or it was lost too often in a row.
+    Interrupted(String),
+}
+
+/// A step within a run: its current attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRun {
+    /// Its name.
+    pub id: StepId,
+    /// Its state.
+    pub state: StepState,
+    /// From 1 over the life of the run; 0 before the first.
+    pub attempt: u32,
+    /// What it exited with.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// When this attempt started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When this attempt ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Peak memory in bytes, and how that was measured.
+    pub peak_rss: Option<(u64, Arc<str>)>,
+    /// CPU time of the tree, in seconds.
+    pub cpu_seconds: Option<f64>,
+    /// 0 to 1.
+    pub progress: f64,
+    /// What it said last, or for what it waits.
+    pub message: Option<Arc<str>>,
+    /// Why it failed.
+    pub error: Option<Arc<str>>,
+    /// Its main process.
+    pub pid: Option<u32>,
+    /// What it has handed on, as a JSON object's text.
+    pub outputs: Option<Arc<str>>,
+    /// What only decisions need; kept as JSON.
+    pub ledger: StepLedger,
+}
+
+/// The part of a step that only decisions need.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepLedger {
+    /// How far its start has come.
+    pub launch: Launch,
+    /// Marks every process of this attempt: `LEVERFRAME_TOKEN`.
+    pub token: String,
+    /// Awake time less frozen time of this attempt, for its timeout.
+    pub clock: Stopwatch,
+    /// Retries used since the step was last begun afresh.
+    pub retries_used: u32,
+    /// When a failed attempt is tried again.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// Bytes of its report file that are recorded.
+    pub report_offset: u64,
+    /// Why it is being ended, when we end it.
+    pub ending: Option<Ending>,
+}
+
+/// How far the start of a step's attempt has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Launch {
+    /// Not asked for.
+    #[default]
+    None,
+    /// On disk, waits for a slot: it may be sent without another commit.
+    Prepared,
+    /// Sent to the supervisor.
+    Sent,
+}
+
+/// Why we end a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The run is being stopped.
+    Stop,
+    /// Its own timeout.
+    Timeout,
+    /// The run's timeout.
+    RunTimeout,
+}
+
+impl Run {
+    /// Its definition, if the engine drives it.
+    pub fn definition(&self) -> Option<&Arc<Definition>> {
+        match &self.body {
+            Body::Driven => None,
+            Body::Pipeline(definition) => Some(definition),
+        }
+    }
+
+    /// Seconds frozen by `now`.
+    pub fn frozen_seconds(&self, now: Now) -> f64 {
+        let current =
+            self.ledger.frozen_since.map_or(0, |since| (now.wall - since).num_milliseconds().max(0) as u64);
+        (self.ledger.frozen_ms + current) as f64 / 1000.0
+    }
+
+    /// The run as others see it.
+    pub fn summary(&self) -> RunSummary {
+        RunSummary {
+            run_id: self.id.clone(),
+            pipeline_id: self.pipeline_id.clone(),
+            source: self.source.clone(),
+            run_type: self.run_type.clone(),
+            environment: self.environment.clone(),
+            trigger: self.trigger,
+            state: self.state,
+            live: !self.state.is_ended(),
+            progress: self.progress,
+            current_step: self.current_step.clone(),
+            message: self.message.clone(),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            frozen_seconds: self.ledger.frozen_ms as f64 / 1000.0,
+            frozen_since: self.ledger.frozen_since,
+            error: self.error.clone(),
+            attempt: self.attempt,
+        }
+    }
+
+    /// Its steps as others see them.
+    pub fn step_summaries(&self) -> Vec<StepSummary> {
+        self.steps.iter().map(|step| step.summary(&self.id)).collect()
+    }
+}
+
+impl StepRun {
+    /// A step whose turn has not come.
+    pub fn new(id: StepId) -> Self {
+        Self {
+            id,
+            state: StepState::Pending,
+            attempt: 0,
+            exit_code: None,
+            signal: None,
+            started_at: None,
+            finished_at: None,
+            peak_rss: None,
+            cpu_seconds: None,
+            progress: 0.0,
+            message: None,
+            error: None,
+            pid: None,
+            outputs: None,
+            ledger: StepLedger::default(),
+        }
+    }
+
+    /// The step as others see it.
+    pub fn summary(&self, run_id: &RunId) -> StepSummary {
+        StepSummary {
+            step_id: self.id.clone(),
+            state: self.state,
+            attempt: self.attempt,
+            exit_code: self.exit_code,
+            signal: self.signal,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            peak_rss_bytes: self.peak_rss.as_ref().map(|(bytes, _)| *bytes),
+            peak_rss_source: self.peak_rss.as_ref().map(|(_, source)| source.clone()),
+            cpu_seconds: self.cpu_seconds,
+            log: (self.attempt > 0).then(|| log_path(run_id, &self.id, self.attempt).into()),
+            progress: self.progress,
+            message: self.message.clone(),
+            pid: self.pid,
+            error: self.error.clone(),
+        }
+    }
+}
+
+/// Where an attempt's log lies within the data directory.
+pub fn log_path(run_id: &RunId, step_id: &StepId, attempt: u32) -> String {
+    format!("logs/{run_id}/{step_id}.{attempt}.log")
+}
+
+/// Where an attempt's reports lie within the data directory.
+pub fn report_path(run_id: &RunId, step_id: &StepId, attempt: u32) -> String {
+    format!("reports/{run_id}/{step_id}.{attempt}.jsonl")
+}

@@ -1,0 +1,80 @@
+//! Instants and durations as they are written and measured. Pure: nothing here reads a clock; time is
+//! an argument, made in the engine and handed down as a [`Now`].
+
+use chrono::{DateTime, Local, NaiveDateTime, SecondsFormat, TimeZone, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One reading of both clocks, taken where an input is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock: what is shown, and what retry delays follow.
+    pub wall: DateTime<Utc>,
+    /// Milliseconds since boot while the machine was awake (`CLOCK_MONOTONIC`): what timeouts follow.
+    pub awake_ms: u64,
+}
+
+/// Writes an instant as the databases and JSON hold it: `2026-11-23T02:00:00.000Z`.
+pub fn format_instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Reads any RFC 3339 instant; one without an offset is the machine's local time.
+///
+/// # Errors
+/// A sentence that names the text, when it is no such instant.
+pub fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at.with_timezone(&Utc));
+    }
+    const LOCAL_FORMS: [&str; 4] =
+        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
+    LOCAL_FORMS
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .and_then(|naive| Local.from_local_datetime(&naive).earliest())
+        .map(|at| at.with_timezone(&Utc))
+        .ok_or_else(|| format!("{text:?} is not an instant such as 2026-11-23T02:00:00Z"))
+}
+
+/// Counts awake milliseconds between its starts and stops, over restarts of the engine within one boot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopwatch {
+    /// What was counted before `since_awake_ms`.
+    counted_ms: u64,
+    /// The reading of [`Now::awake_ms`] since which it runs.
+    since_awake_ms: Option<u64>,
+}
+
+impl Stopwatch {
+    /// Lets it count from `now` on; one that runs goes on.
+    pub fn start(&mut self, now: Now) {
+        self.since_awake_ms.get_or_insert(now.awake_ms);
+    }
+
+    /// Holds it at what it has counted by `now`.
+    pub fn stop(&mut self, now: Now) {
+        self.counted_ms = self.elapsed_ms(now);
+        self.since_awake_ms = None;
+    }
+
+    /// Milliseconds counted by `now`.
+    pub fn elapsed_ms(&self, now: Now) -> u64 {
+        let running = self.since_awake_ms.map_or(0, |since| now.awake_ms.saturating_sub(since));
+        self.counted_ms + running
+    }
+
+    /// Forgets a start that was read on an earlier boot, whose clock began elsewhere.
+    pub fn forget_boot(&mut self) {
+        self.since_awake_ms = None;
+    }
+
+    /// Whether it counts at this moment.
+    pub fn is_running(&self) -> bool {
+        self.since_awake_ms.is_some()
+    }
+
+    /// The [`Now::awake_ms`] at which it will have counted `limit_ms`, if it goes on; none while it is held.
+    pub fn reaches_at(&self, limit_ms: u64) -> Option<u64> {
+        self.since_awake_ms.map(|since| since + limit_ms.saturating_sub(self.counted_ms))
+    }
+}
