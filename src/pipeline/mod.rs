@@ -3,6 +3,7 @@
 //! Pure: text in, [`Pipeline`] or diagnostics out. Reading files, fetching secrets and expanding `~`
 //! are done by the caller.
 
+mod graph;
 mod model;
 
 pub use model::*;
