@@ -6,8 +6,10 @@
 
 mod event;
 mod model;
+mod report;
 mod state;
 
 pub use event::*;
 pub use model::*;
+pub use report::*;
 pub use state::*;
