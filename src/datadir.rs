@@ -25,7 +25,9 @@ pub enum DataDirError {
         why: String,
     },
     /// Another engine holds it.
-    #[error("another engine holds the data directory {path}; close it first, or name another with --data-dir")]
+    #[error(
+        "another engine holds the data directory {path}; close it first, or name another with --data-dir"
+    )]
     Busy {
         /// Which.
         path: PathBuf,

@@ -27,11 +27,7 @@ pub(super) struct Acting {
 }
 
 impl Acting {
-    pub(super) fn new(
-        data_dir: &DataDir,
-        env: super::Params,
-        sender: Sender<Message>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(data_dir: &DataDir, env: super::Params, sender: Sender<Message>) -> io::Result<Self> {
         let surroundings = Arc::new(Surroundings::new(data_dir.clone(), env));
         let report_sender = sender.clone();
         let reports = ReportFollower::new(data_dir.path(), move |batch| {

@@ -314,7 +314,8 @@ mod tests {
             bus.publish(&[progress(seq, "a")]);
         }
         assert_eq!(subscription.n_waiting(), 1);
-        let facts: Vec<_> = (1_000_000..1_000_000 + MAX_WAITING_FACTS as u64 + 10).map(|s| fact(s, "a")).collect();
+        let facts: Vec<_> =
+            (1_000_000..1_000_000 + MAX_WAITING_FACTS as u64 + 10).map(|s| fact(s, "a")).collect();
         bus.publish(&facts);
         let first = subscription.try_recv().expect("an event");
         assert!(matches!(first.kind, EventKind::Resync));
@@ -337,7 +338,8 @@ mod tests {
     fn a_dropped_guard_ends_the_callback() {
         let bus = EventBus::new();
         let (tx, rx) = crossbeam_channel::unbounded();
-        let guard = bus.subscribe_events(move |name, event| tx.send((name.to_owned(), event.seq)).expect("ours"));
+        let guard =
+            bus.subscribe_events(move |name, event| tx.send((name.to_owned(), event.seq)).expect("ours"));
         bus.publish(&[fact(1, "a")]);
         assert_eq!(rx.recv().expect("one"), ("checkpoint_saved".to_owned(), 1));
         drop(guard);

@@ -10,19 +10,20 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::act::Acting;
 use super::clock::{self, WallTimer};
+use super::launch::LaunchRefusal;
 use super::recovery::HostLink;
 use super::trouble::Trouble;
 use super::{
     CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, Published, Shared, ShutdownKind, Signal,
 };
 use crate::datadir::{DataDir, EngineLock};
-use crate::id::RunId;
+use crate::id::{AttemptKey, RunId};
 use crate::run::{
-    AutoResume, Context, Deadline, Effect, Event, EventKind, Input, Outbox, Record, Refusal, Run, Starts,
-    StepReport, decide, next_deadline,
+    AutoResume, Context, Deadline, Effect, Event, EventKind, Input, Outbox, Record, ReportBatch, Run, Starts,
+    StepNews, decide, next_deadline,
 };
-use crate::store::{CheckpointManager, StoreError, Write};
-use crate::supervisor::{AttemptKey, HostEvent, StartSpec, StepHost};
+use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError, Write};
+use crate::supervisor::{HostEvent, StartSpec, StepHost};
 
 /// How many messages are decided together at most.
 const MAX_BATCH: usize = 4096;
@@ -45,10 +46,10 @@ pub(super) enum Message {
     Host(u64, HostEvent),
     /// A step host is there again, or can't be had.
     HostReady(u64, anyhow::Result<Box<dyn StepHost>>),
-    /// A step reported. The sender is answered when the report is recorded.
-    Report { key: AttemptKey, report: Box<StepReport>, taken: Option<Sender<()>> },
+    /// A step reported.
+    Report(Box<ReportBatch>),
     /// The environment of a start that needed secrets is there, or a secret is missing.
-    Spec(AttemptKey, Result<Box<StartSpec>, String>),
+    Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
     /// End in good order.
@@ -79,7 +80,8 @@ pub(super) struct Heard {
 pub(super) enum Waiting {
     Nobody,
     Caller(Sender<Answer>),
-    Reporter(Sender<()>),
+    /// The follower of reports: the next batch of this attempt may be read.
+    Reporter(AttemptKey, u64),
 }
 
 /// A living run.
@@ -97,8 +99,8 @@ pub(super) struct Batch {
     staged: HashMap<RunId, Arc<Run>>,
     effects: Vec<(RunId, Effect)>,
     events: Vec<(RunId, EventKind)>,
-    records: Vec<(RunId, Record)>,
-    is_hard: bool,
+    pub(super) records: Vec<(RunId, Record)>,
+    pub(super) is_hard: bool,
 }
 
 /// The engine, as its thread holds it.
@@ -114,7 +116,11 @@ pub(super) struct Engine {
     pub(super) options: EngineSettings,
     epoch: u64,
     counter: u64,
+    /// Runs that are ahead of what is on disk.
     dirty: HashSet<RunId>,
+    /// What is to be recorded beside them.
+    pub(super) unrecorded: Vec<(RunId, Record)>,
+    pub(super) reserve: Reserve,
     lazy_commit_at_ms: Option<u64>,
     timer: WallTimer,
     awake_deadlines: BTreeSet<(u64, RunId)>,
@@ -146,10 +152,10 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     // Unbounded: callers wait for their answers, reporters for theirs, progress has one slot a run, and
     // the host's facts must not be lost. Closed only after the engine's last act.
     let (sender, inbox) = unbounded();
-    let mut host = HostLink::new(options.host, options.scope != super::Scope::Nothing, &data_dir, sender.clone());
     let store = CheckpointManager::open(&data_dir.checkpoints_db())?;
     let epoch = store.begin_epoch()?;
-    host.begin_epoch(epoch);
+    let host = HostLink::new(options.host, &data_dir, epoch, sender.clone());
+    let reserve = Reserve::create(data_dir.path().join("reserve"), RESERVE_BYTES)?;
     let published = Arc::new(Published {
         snapshot: Default::default(),
         progress: Default::default(),
@@ -181,6 +187,8 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         epoch,
         counter: 0,
         dirty: HashSet::new(),
+        unrecorded: Vec::new(),
+        reserve,
         lazy_commit_at_ms: None,
         timer,
         awake_deadlines: BTreeSet::new(),
@@ -193,11 +201,15 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     // Capacity 1: said once, when the record and the world are together.
     let (recovered, is_recovered) = bounded(1);
     let thread = std::thread::Builder::new().name("lf-engine".into()).spawn(move || {
-        engine.recover();
-        let _ = recovered.send(());
-        engine.run();
+        let outcome = engine.recover();
+        let goes_on = outcome.is_ok();
+        // The opener waits for it.
+        let _ = recovered.send(outcome);
+        if goes_on {
+            engine.run();
+        }
     })?;
-    is_recovered.recv().map_err(|_| EngineError::ShutDown)?;
+    is_recovered.recv().map_err(|_| EngineError::ShutDown)??;
     Ok(CoreExecutionEngine {
         shared: Arc::new(Shared {
             inbox: sender,
@@ -260,7 +272,7 @@ impl Engine {
     }
 
     /// Turns a message into inputs of runs; what concerns no run is dealt with here.
-    fn translate(&mut self, message: Message, heard: &mut Vec<Heard>) {
+    pub(super) fn translate(&mut self, message: Message, heard: &mut Vec<Heard>) {
         match message {
             Message::Ask(ask) => heard.push(Heard {
                 run_id: ask.run_id,
@@ -282,15 +294,11 @@ impl Engine {
             }
             Message::Host(generation, event) => self.translate_host(generation, event, heard),
             Message::HostReady(generation, host) => self.host_ready(generation, host),
-            Message::Report { key, report, taken } => {
-                let news = crate::run::StepNews::Reported(*report);
-                match (self.step_input(&key, news), taken) {
-                    (Some(input), Some(taken)) => heard.push(Heard {
-                        waiting: Waiting::Reporter(taken),
-                        ..Heard::world(key.run_id, input)
-                    }),
-                    (Some(input), None) => heard.push(Heard::world(key.run_id, input)),
-                    (None, taken) => drop(taken),
+            Message::Report(batch) => {
+                let (key, new_offset) = (batch.key.clone(), batch.new_offset);
+                if let Some(input) = self.step_input(&key, StepNews::Reported(batch)) {
+                    let waiting = Waiting::Reporter(key.clone(), new_offset);
+                    heard.push(Heard { waiting, ..Heard::world(key.run_id, input) });
                 }
             }
             Message::Spec(key, spec) => self.translate_spec(key, spec, heard),
@@ -309,7 +317,9 @@ impl Engine {
     ) {
         let is_taken = |engine: &Self, id: &RunId| -> Result<bool, StoreError> {
             let is_staged = heard.iter().any(|other| other.run_id == *id);
-            Ok(is_staged || engine.runs.contains_key(id) || engine.published.store.load_summary(id)?.is_some())
+            Ok(is_staged
+                || engine.runs.contains_key(id)
+                || engine.published.store.load_summary(id)?.is_some())
         };
         let free = |engine: &Self| -> Result<RunId, EngineError> {
             if engine.closing.is_some() {
@@ -324,7 +334,8 @@ impl Engine {
                     let mut n = 1;
                     while is_taken(engine, &id)? {
                         n += 1;
-                        id = RunId::new(format!("{base}-{n}")).map_err(|e| EngineError::Invalid(e.to_string()))?;
+                        id = RunId::new(format!("{base}-{n}"))
+                            .map_err(|e| EngineError::Invalid(e.to_string()))?;
                     }
                     Ok(id)
                 }
@@ -364,7 +375,7 @@ impl Engine {
                 Err(error) => one.refuse(error),
             }
         }
-        match self.record(&batch) {
+        match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
             Err(error) => self.meet_trouble(error, kept),
         }
@@ -407,28 +418,26 @@ impl Engine {
     }
 
     /// One transaction for the batch and for what has waited for one.
-    pub(super) fn record(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    pub(super) fn record(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         if !batch.is_hard {
             return Ok(());
         }
-        let mut writes = Vec::new();
-        for run_id in self.dirty.iter().filter(|id| !batch.staged.contains_key(*id)) {
-            if let Some(entry) = self.runs.get(run_id) {
-                push_changes(&mut writes, entry.recorded.as_deref(), &entry.run);
+        // What has waited for a commit goes with this one, and is published as recorded.
+        for run_id in &self.dirty {
+            if let (false, Some(entry)) = (batch.staged.contains_key(run_id), self.runs.get(run_id)) {
+                batch.staged.insert(run_id.clone(), entry.run.clone());
             }
         }
+        let now = clock::now().wall;
+        let records = self.unrecorded.iter().chain(&batch.records);
+        let mut writes: Vec<_> = records.map(|(run_id, record)| to_write(run_id, record, now)).collect();
         for (run_id, run) in &batch.staged {
             let recorded = self.runs.get(run_id).and_then(|entry| entry.recorded.as_deref());
             push_changes(&mut writes, recorded, run);
         }
-        let now = clock::now().wall;
-        writes.extend(batch.records.iter().map(|(run_id, record)| to_write(run_id, record, now)));
         self.published.store.commit(&writes)?;
-        for run_id in self.dirty.drain() {
-            if let Some(entry) = self.runs.get_mut(&run_id) {
-                entry.recorded = Some(entry.run.clone());
-            }
-        }
+        self.dirty.clear();
+        self.unrecorded.clear();
         self.lazy_commit_at_ms = None;
         Ok(())
     }
@@ -440,7 +449,9 @@ impl Engine {
             .iter()
             .filter_map(|(_, record)| match record {
                 Record::Decision(decision) => Some(decision.clone()),
-                Record::EndedAttempt(_) | Record::Checkpoint { .. } | Record::ArchiveCheckpoint { .. } => None,
+                Record::EndedAttempt(_) | Record::Checkpoint { .. } | Record::ArchiveCheckpoint { .. } => {
+                    None
+                }
             })
             .collect();
         let at = clock::now().wall;
@@ -453,19 +464,31 @@ impl Engine {
         let acting: Vec<_> = batch
             .effects
             .into_iter()
-            .filter_map(|(run_id, effect)| Some((batch.staged.get(&run_id)?.clone(), effect)))
+            .filter_map(|(run_id, effect)| {
+                let signals = self.runs.get(&run_id).map(|entry| entry.signals.clone()).unwrap_or_default();
+                Some((batch.staged.get(&run_id)?.clone(), signals, effect))
+            })
             .collect();
         let answers: Vec<_> = heard
             .into_iter()
             .filter_map(|one| Some((batch.staged.get(&one.run_id)?.clone(), one.waiting)))
             .collect();
         self.publish(batch.staged, batch.is_hard);
-        for (run, effect) in acting {
-            self.act(&run, effect);
+        for (run, (pause_signal, stop_signal), effect) in acting {
+            match effect {
+                Effect::PauseSignal(level) => pause_signal.set(level),
+                Effect::StopSignal(level) => stop_signal.set(level),
+                effect => self.act(&run, effect),
+            }
         }
         self.published.bus.publish(&events);
         for (run, waiting) in answers {
-            waiting.answer(run);
+            match waiting {
+                Waiting::Nobody => {}
+                // A caller that has gone needs no answer.
+                Waiting::Caller(reply) => drop(reply.send(Ok(run))),
+                Waiting::Reporter(key, new_offset) => self.acting.reports.taken(&key, new_offset),
+            }
         }
         self.n_callers_before = n_callers;
     }
@@ -551,7 +574,7 @@ impl Engine {
         let closing = self.closing.as_ref().map(|closing| closing.drivers_until_ms);
         let trouble = self.trouble.as_ref().map(|trouble| trouble.look_again_at_ms);
         let run = self.awake_deadlines.first().map(|(at, _)| *at);
-        [run, self.lazy_commit_at_ms, trouble, closing].into_iter().flatten().min()
+        [run, self.lazy_commit_at_ms, trouble, closing, self.host.retry_at_ms].into_iter().flatten().min()
     }
 
     /// Gives a tick to every run whose deadline has passed on either clock.
@@ -575,6 +598,7 @@ impl Engine {
         }
         self.handle(due.into_iter().map(|run_id| Heard::world(run_id, Input::Tick)).collect());
         self.look_at_trouble(now.awake_ms);
+        self.look_for_host(now.awake_ms);
         if self.lazy_commit_at_ms.is_some_and(|at| at <= now.awake_ms) {
             self.flush();
         }
@@ -582,12 +606,15 @@ impl Engine {
 
     /// Records what has waited for a commit.
     pub(super) fn flush(&mut self) {
-        if !self.dirty.is_empty()
-            && let Err(error) = self.record(&Batch { is_hard: true, ..Batch::default() })
-        {
-            self.meet_trouble(error, Vec::new());
-        }
         self.lazy_commit_at_ms = None;
+        if self.dirty.is_empty() {
+            return;
+        }
+        let mut batch = Batch { is_hard: true, ..Batch::default() };
+        match self.record(&mut batch) {
+            Ok(()) => self.carry_out(batch, Vec::new()),
+            Err(error) => self.meet_trouble(error, Vec::new()),
+        }
     }
 
     fn begin_closing(&mut self, kind: ShutdownKind, reply: Sender<()>, heard: &mut Vec<Heard>) {
@@ -646,25 +673,8 @@ impl Heard {
         match self.waiting {
             // A caller that has gone needs no answer.
             Waiting::Caller(reply) => drop(reply.send(Err(error))),
-            Waiting::Nobody | Waiting::Reporter(_) => {}
+            Waiting::Nobody | Waiting::Reporter(..) => {}
         }
-    }
-}
-
-impl Waiting {
-    fn answer(self, run: Arc<Run>) {
-        match self {
-            Self::Nobody => {}
-            // Whoever has gone needs no answer.
-            Self::Caller(reply) => drop(reply.send(Ok(run))),
-            Self::Reporter(reply) => drop(reply.send(())),
-        }
-    }
-}
-
-impl From<&Refusal> for EngineError {
-    fn from(refusal: &Refusal) -> Self {
-        Self::Refused(refusal.clone())
     }
 }
 
@@ -674,7 +684,8 @@ fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>)
     for (index, step) in run.steps.iter().enumerate() {
         let before = recorded.and_then(|recorded| recorded.steps.get(index));
         let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
-        let is_untouched = before.is_none() && step.attempt == 0 && step.state == crate::run::StepState::Pending;
+        let is_untouched =
+            before.is_none() && step.attempt == 0 && step.state == crate::run::StepState::Pending;
         if !is_same && !is_untouched {
             writes.push(Write::Step { run_id: run.id.clone(), step: step.clone() });
         }
@@ -689,7 +700,7 @@ fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {
             Write::Checkpoint { run_id, step_id: step_id.to_string(), data: data.to_string(), at }
         }
         Record::ArchiveCheckpoint { step_id, attempt } => {
-            Write::ArchiveCheckpoint { run_id, step_id: step_id.clone(), attempt: *attempt }
+            Write::ArchiveCheckpoint { run_id, step_id: step_id.to_string(), attempt: *attempt }
         }
         Record::Decision(decision) => Write::Decisions(vec![decision.clone()]),
     }

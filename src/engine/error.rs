@@ -38,6 +38,12 @@ pub enum EngineError {
     /// The database said no; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nothing can be recorded at the moment; nothing was changed.
+    #[error("it can't be recorded at the moment, and so was not done: {reason}")]
+    NotRecorded {
+        /// Why.
+        reason: String,
+    },
     /// The place where steps run can't be reached.
     #[error("steps can't be run: {0}")]
     Host(String),

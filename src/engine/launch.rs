@@ -130,9 +130,8 @@ impl LaunchJob {
         let step = &pipeline.steps[self.index];
         let mut env = self.surroundings.inherited.clone();
         for (name, value) in self.surroundings.settings.iter().chain(&pipeline.env).chain(&step.env) {
-            let lookup = |wanted: &str| {
-                env.get(OsStr::new(wanted)).map(|value| value.to_string_lossy().into_owned())
-            };
+            let lookup =
+                |wanted: &str| env.get(OsStr::new(wanted)).map(|value| value.to_string_lossy().into_owned());
             let value = pipeline::expand(value, lookup)
                 .map_err(|why| LaunchRefusal::Impossible(format!("env {name}: {why}")))?;
             env.insert(name.into(), value.into());

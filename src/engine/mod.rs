@@ -164,7 +164,9 @@ impl CoreExecutionEngine {
         let was_paused = self.get_execution_state(run_id)?.is_some_and(|run| run.state == RunState::Paused);
         let run = self.ask(run_id, Input::Resume)?;
         let context = self.context(run_id)?;
-        if let (false, Body::Driven, Some(function)) = (was_paused, &run.body, self.function(&run.pipeline_id)) {
+        if let (false, Body::Driven, Some(function)) =
+            (was_paused, &run.body, self.function(&run.pipeline_id))
+        {
             context::drive(context.clone(), function)?;
         }
         Ok(context)
@@ -272,10 +274,7 @@ impl CoreExecutionEngine {
     }
 
     /// Calls `callback(event_type, data)` for every event from now on, until the guard is dropped.
-    pub fn subscribe_events(
-        &self,
-        callback: impl FnMut(&str, &Event) + Send + 'static,
-    ) -> SubscriptionGuard {
+    pub fn subscribe_events(&self, callback: impl FnMut(&str, &Event) + Send + 'static) -> SubscriptionGuard {
         self.bus().subscribe_events(callback)
     }
 

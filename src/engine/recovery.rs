@@ -146,7 +146,8 @@ impl Engine {
             let _ = self.acting.follow(&run_id);
         }
         while let Ok(message) = self.inbox.recv() {
-            let is_inventory = matches!(message, Message::Host(_, HostEvent::Inventory(_) | HostEvent::Gone { .. }));
+            let is_inventory =
+                matches!(message, Message::Host(_, HostEvent::Inventory(_) | HostEvent::Gone { .. }));
             let mut heard = Vec::new();
             self.translate(message, &mut heard);
             self.handle(heard);
@@ -196,7 +197,10 @@ impl Engine {
             HostEvent::Frozen { key, unfrozen } => self.hear(&key, StepNews::Frozen { unfrozen }, heard),
             HostEvent::Thawed { key } => self.hear(&key, StepNews::Thawed, heard),
             HostEvent::LogTrouble { key, reason, disk_full } => {
-                let text = format!("the log of step {} of run {} can't be written: {reason}", key.step_id, key.run_id);
+                let text = format!(
+                    "the log of step {} of run {} can't be written: {reason}",
+                    key.step_id, key.run_id
+                );
                 self.tell(EventKind::WarningRaised { text });
                 if disk_full {
                     self.meet_full_disk();
@@ -322,10 +326,12 @@ impl Engine {
 }
 
 fn parse_stored(path: &str, text: &str) -> Result<Pipeline, String> {
-    Pipeline::parse(text, std::path::Path::new(path)).map_err(|diagnostics| {
-        let first = diagnostics.first().map(ToString::to_string);
-        first.unwrap_or_else(|| "it can't be read".to_owned())
-    })
+    Pipeline::parse(text, std::path::Path::new(path), std::env::home_dir().as_deref()).map_err(
+        |diagnostics| {
+            let first = diagnostics.first().map(ToString::to_string);
+            first.unwrap_or_else(|| "it can't be read".to_owned())
+        },
+    )
 }
 
 fn found_of(status: KnownStatus) -> Found {
@@ -349,12 +355,5 @@ fn exit_of(exit: StepExit) -> Exit {
         usage: exit.usage.map(|usage| (usage.peak_rss_bytes, usage.cpu_seconds)),
         interrupted: exit.interrupted,
         log_dropped_bytes: exit.log_dropped_bytes,
-    }
-}
-
-/// A store error while recovering is an error of opening.
-impl From<StoreError> for Box<EngineError> {
-    fn from(error: StoreError) -> Self {
-        Box::new(EngineError::Store(error))
     }
 }

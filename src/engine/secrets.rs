@@ -13,8 +13,9 @@ use crate::pipeline::SecretSource;
 /// A sentence that says what is missing and what to do. It never holds the secret.
 pub(super) fn fetch_secret(source: &SecretSource) -> Result<String, String> {
     match source {
-        SecretSource::Env(name) => std::env::var(name)
-            .map_err(|_| format!("the environment variable {name} is not set; set it and start Leverframe again")),
+        SecretSource::Env(name) => std::env::var(name).map_err(|_| {
+            format!("the environment variable {name} is not set; set it and start Leverframe again")
+        }),
         SecretSource::File(path) => from_file(path),
         SecretSource::Command(argv) => from_command(argv),
     }

@@ -4,10 +4,8 @@
 use super::core::{Batch, Engine, Heard, Waiting};
 use super::{EngineError, OnDiskFull, clock};
 use crate::run::{EventKind, Input, RunState};
-use crate::store::{Reserve, StoreError, free_space};
+use crate::store::{RESERVE_BYTES, StoreError, free_space};
 
-/// The room that is kept to record ends when the disk is full.
-pub(super) const RESERVE_BYTES: u64 = 16 << 20;
 /// Free room beyond the reserve at which things go on.
 const ROOM_BYTES: u64 = 8 << 20;
 /// No system tells when there is room again, or a lock is gone: it is looked at while there is trouble, and only then.
@@ -46,7 +44,7 @@ impl Engine {
             match one.waiting {
                 _ if one.input.is_urgent() => self.act_unrecorded(one),
                 Waiting::Caller(_) => one.refuse(EngineError::NotRecorded { reason: reason.clone() }),
-                Waiting::Nobody | Waiting::Reporter(_) => retained.push(one),
+                Waiting::Nobody | Waiting::Reporter(..) => retained.push(one),
             }
         }
         if is_new && is_disk_full {
@@ -127,7 +125,10 @@ impl Engine {
             // Without room for it the next full disk is met without a reserve.
             let _ = self.reserve.restore();
         }
-        self.tell(EventKind::ResourceAlert { text: "ends and starts can be recorded again".into(), cleared: true });
+        self.tell(EventKind::ResourceAlert {
+            text: "ends and starts can be recorded again".into(),
+            cleared: true,
+        });
         let living: Vec<_> = self.runs.keys().cloned().collect();
         let input = |id: &crate::id::RunId| match self.runs[id].run.state {
             RunState::Paused => Input::DiskRoom,
@@ -147,10 +148,5 @@ impl Engine {
     fn has_room(&self) -> bool {
         let needed = ROOM_BYTES + if self.reserve.is_held() { 0 } else { RESERVE_BYTES };
         free_space(self.published.data_dir.path()).is_ok_and(|free| free >= needed)
-    }
-
-    /// Makes the reserve, if it is not there.
-    pub(super) fn make_reserve(path: std::path::PathBuf) -> std::io::Result<Reserve> {
-        Reserve::create(path, RESERVE_BYTES)
     }
 }

@@ -65,7 +65,12 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
         if run.steps[index].state.is_live() {
             return;
         }
-        if skip_all || (step.when == When::OnFailure && !has_failed) {
+        let is_excluded = match step.when {
+            When::OnSuccess => has_failed,
+            When::OnFailure => !has_failed,
+            When::Always => false,
+        };
+        if skip_all || is_excluded {
             end_unstarted(run, index, StepState::Skipped, out);
             continue;
         }
@@ -197,12 +202,11 @@ fn failed_above(run: &Run, definition: &Definition, index: usize) -> bool {
     definition
         .pipeline
         .ancestors(index)
-        .iter()
-        .any(|&above| ended_badly(run.steps[above].state) && !definition.pipeline.steps[above].may_fail)
+        .any(|above| ended_badly(run.steps[above].state) && !definition.pipeline.steps[above].may_fail)
 }
 
 fn ended_badly_above(run: &Run, definition: &Definition, index: usize) -> bool {
-    definition.pipeline.ancestors(index).iter().any(|&above| ended_badly(run.steps[above].state))
+    definition.pipeline.ancestors(index).any(|above| ended_badly(run.steps[above].state))
 }
 
 const fn ended_badly(state: StepState) -> bool {

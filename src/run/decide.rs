@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::transition::{hint, transition};
-use super::{Body, Command, Decision, EventKind, Refusal, Run, RunState, StepRun, Trigger, Verdict};
+use super::{
+    Body, Command, Decision, EventKind, Refusal, ReportBatch, Run, RunState, StepRun, Trigger, Verdict,
+};
 use super::{advance, recover, resume, step};
 use crate::id::StepId;
 use crate::time::Now;
@@ -132,7 +134,9 @@ pub enum StepNews {
     /// Its tree goes on.
     Thawed,
     /// It reported.
-    Reported(StepReport),
+    Reported(Box<ReportBatch>),
+    /// Its start was made too late: the run is being held or ended.
+    NotSent,
     /// It ended.
     Exited(Exit),
 }
@@ -152,25 +156,6 @@ pub struct Exit {
     pub interrupted: bool,
     /// Bytes missing from its log.
     pub log_dropped_bytes: u64,
-}
-
-/// Everything that a step reported in one go.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StepReport {
-    /// The last progress, 0 to 1.
-    pub progress: Option<f64>,
-    /// The last message.
-    pub message: Option<Arc<str>>,
-    /// The last checkpoint, as JSON text.
-    pub checkpoint: Option<Arc<str>>,
-    /// Outputs to merge into what it has handed on.
-    pub outputs: serde_json::Map<String, serde_json::Value>,
-    /// The last value of each metric.
-    pub metrics: std::collections::BTreeMap<String, f64>,
-    /// What could not be understood.
-    pub warnings: Vec<String>,
-    /// Bytes of the report file read by now.
-    pub new_offset: u64,
 }
 
 /// What the step host knows of a step that is recorded as started.

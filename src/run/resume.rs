@@ -69,8 +69,12 @@ pub(super) fn retry(
                 let names: Vec<_> = pipeline.steps.iter().map(|s| s.id.as_str()).collect();
                 return Err(refuse(format!("it has no step {step}; its steps are {}", names.join(", "))));
             };
-            let below = pipeline.dependents(first);
-            (0..pipeline.steps.len()).map(|i| i == first || below.contains(&i)).collect()
+            {
+                let mut again = vec![false; pipeline.steps.len()];
+                again[first] = true;
+                pipeline.dependents(first).for_each(|i| again[i] = true);
+                again
+            }
         }
         (Body::Pipeline(definition), None) => {
             let all = run.steps.iter().all(|step| step.state == StepState::Completed);
@@ -78,7 +82,7 @@ pub(super) fn retry(
                 run.steps.iter().map(|step| all || step.state != StepState::Completed).collect();
             for index in 0..again.len() {
                 if again[index] {
-                    definition.pipeline.dependents(index).iter().for_each(|&i| again[i] = true);
+                    definition.pipeline.dependents(index).for_each(|i| again[i] = true);
                 }
             }
             again

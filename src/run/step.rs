@@ -7,11 +7,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::advance::refresh_progress;
-use super::decide::{
-    Context, Effect, Exit, Outbox, Record, StepNews, StepReport, StopKind, summary, told_running,
+use super::decide::{Context, Effect, Exit, Outbox, Record, StepNews, StopKind, summary, told_running};
+use super::{
+    Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, decide, recover,
 };
-use super::{Body, Ending, EventKind, Hold, Launch, Run, RunState, StepState, Verdict, decide, recover};
 use crate::pipeline::{Retries, Step};
+use crate::time::Stopwatch;
 
 /// Takes in what happened to an attempt of a step.
 pub(super) fn hear(
@@ -41,7 +42,8 @@ pub(super) fn hear(
         StepNews::SecretMissing(reason) => hold_for_secret(run, index, &reason, cx, out),
         StepNews::Frozen { unfrozen } => frozen(run, index, unfrozen, cx, out),
         StepNews::Thawed => out.soft = true,
-        StepNews::Reported(report) => reported(run, index, report, out),
+        StepNews::NotSent => shelve(run, index, out),
+        StepNews::Reported(report) => reported(run, index, *report, out),
         StepNews::Exited(exit) if exit.interrupted && step.ledger.ending.is_none() => {
             // The system is going down, and this engine with it: the next start decides.
             out.soft = true;
@@ -69,19 +71,30 @@ pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Contex
     fail(run, index, format!("could not be started: {reason}"), cx, out);
 }
 
-/// The start goes back to the shelf, and the run is held until the operator resumes it.
-fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
+/// A start that was not sent goes back to where it waited; one that is being ended has ended.
+fn shelve(run: &mut Run, index: usize, out: &mut Outbox) {
+    if run.steps[index].ledger.ending.is_some() {
+        finish(run, index, StepState::Stopped, None, out);
+        return;
+    }
     let step = run.step_mut(index);
     step.state = StepState::Waiting;
     step.started_at = None;
     step.ledger.launch = Launch::Prepared;
-    step.ledger.clock = Default::default();
-    step.message = Some(reason.into());
+    step.ledger.clock = Stopwatch::default();
     tell_changed(run, index, out);
+}
+
+/// The run is held until the operator resumes it.
+fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
+    run.step_mut(index).message = Some(reason.into());
+    shelve(run, index, out);
     if run.state == RunState::Running {
         run.ledger.hold = Some(Hold::Secret);
         run.error = Some(format!("held: {reason}; then resume it").into());
         decide::pause(run, cx, out);
+    } else {
+        tell_if_frozen(run, Vec::new(), cx, out);
     }
 }
 
@@ -106,7 +119,12 @@ pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'
     }
 }
 
-fn reported(run: &mut Run, index: usize, report: StepReport, out: &mut Outbox) {
+fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) {
+    if report.from_offset != run.steps[index].ledger.report_offset {
+        // Overtaken by a reading that is recorded.
+        out.soft = true;
+        return;
+    }
     // Progress alone is telemetry; what a restart would miss is not.
     out.soft = report.checkpoint.is_none() && report.outputs.is_empty() && report.warnings.is_empty();
     let step_id = run.steps[index].id.clone();
@@ -140,8 +158,8 @@ fn reported(run: &mut Run, index: usize, report: StepReport, out: &mut Outbox) {
     if !report.metrics.is_empty() {
         out.events.push(EventKind::MetricReported { step_id, metrics: report.metrics });
     }
-    for text in report.warnings {
-        out.events.push(EventKind::WarningRaised { text: format!("step {name}: {text}") });
+    for warning in report.warnings {
+        out.events.push(EventKind::WarningRaised { text: format!("step {name}: {}", warning.text) });
     }
 }
 
