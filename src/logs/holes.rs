@@ -88,23 +88,24 @@ fn extent_at(file: &File, at: u64, end: u64) -> io::Result<Option<Extent>> {
     if at >= end {
         return Ok(None);
     }
-    let data = match seek(file, SeekFrom::Data(at)) {
-        Ok(data) => data.min(end),
-        Err(Errno::NXIO) => end,
-        // This file system knows no holes.
-        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(Extent::Data(at..end))),
-        Err(error) => return Err(error.into()),
-    };
-    if data > at {
-        return Ok(Some(Extent::Hole(at..data)));
+    // Twice, because a hole may be punched between the two questions.
+    for _ in 0..2 {
+        match seek(file, SeekFrom::Data(at)) {
+            Ok(data) if data > at => return Ok(Some(Extent::Hole(at..data.min(end)))),
+            Ok(_) => {}
+            Err(Errno::NXIO) => return Ok(Some(Extent::Hole(at..end))),
+            // This file system knows no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => break,
+            Err(error) => return Err(error.into()),
+        }
+        match seek(file, SeekFrom::Hole(at)) {
+            Ok(hole) if hole > at => return Ok(Some(Extent::Data(at..hole.min(end)))),
+            Ok(_) => {}
+            Err(Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
     }
-    match seek(file, SeekFrom::Hole(at)) {
-        Ok(hole) if hole > at => Ok(Some(Extent::Data(at..hole.min(end)))),
-        // Punched between the two questions.
-        Ok(_) => extent_at(file, at, end),
-        Err(Errno::NXIO) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(Some(Extent::Data(at..end)))
 }
 
 /// A hole from `at` to beyond `hole_start`, with the zeros that follow it in its last block.
