@@ -142,9 +142,9 @@ impl StartRequest {
 }
 
 /// The run type where none is named.
-pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
+pub(super) const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
 /// The environment where none is named.
-pub const DEFAULT_ENVIRONMENT: &str = "dev";
+pub(super) const DEFAULT_ENVIRONMENT: &str = "dev";
 
 /// Starts a run of a pipeline.
 #[derive(Debug, Clone)]

@@ -15,7 +15,6 @@ use crate::datadir::DataDir;
 use crate::id::{AttemptKey, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{EventKind, Exit, Found, Input, Launch, Run, StepNews, StepState};
-use crate::store::StoreError;
 use crate::supervisor::{
     ExitCause, HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepExit, StepHost, SupervisorHost,
 };

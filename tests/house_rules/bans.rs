@@ -1,6 +1,6 @@
 //! What is not called: sleeping, unnamed threads, clocks, silent channels, things left undone, silenced lints.
 
-use crate::source::{Breach, House, after_bracket};
+use super::source::{Breach, House, after_bracket};
 
 /// The files (or folders) that may read a clock, and why.
 const CLOCKS: &[(&str, &str)] = &[

@@ -1,7 +1,7 @@
 //! Who may know whom: imports point down only, the faces only listen and ask, each outside thing is
 //! known in one folder, and the ground floor is pure.
 
-use crate::source::{Breach, House, Source, after_bracket, is_word, word_at};
+use super::source::{Breach, House, Source, after_bracket, is_word, word_at};
 
 /// The modules, from the ground up. One may import those of a lower number, and nobody beside it.
 const FLOORS: &[(&str, u8)] = &[

@@ -1,7 +1,7 @@
 //! What is written above and about the code: purposes, lengths, reasons for dependencies, the plan of the house.
 
-use crate::floors::module_of;
-use crate::source::{Breach, House};
+use super::floors::module_of;
+use super::source::{Breach, House};
 
 /// No file is longer.
 const MOST_LINES: usize = 600;
