@@ -79,14 +79,28 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
 /// instants of rows that a script has written since.
 pub(super) fn bring_forward(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
+    if check(conn, path)? == NEWEST {
+        return if needs_backfill(conn).map_err(sql)? { bring_copy_forward(conn, path) } else { Ok(()) };
+    }
+    // One program at a time copies and migrates, so that a copy is never one of a migrated file.
+    let _alone = lock_directory(path)?;
     let found = check(conn, path)?;
     if found < NEWEST && !is_empty(conn).map_err(sql)? {
         copy_aside(conn, path, found)?;
     }
-    if found < NEWEST || needs_backfill(conn).map_err(sql)? {
-        bring_copy_forward(conn, path)?;
-    }
-    Ok(())
+    bring_copy_forward(conn, path)
+}
+
+/// Holds the directory of `path` until dropped; other programs that would migrate wait meanwhile.
+fn lock_directory(path: &Path) -> Result<File, StoreError> {
+    let io = |error: std::io::Error| StoreError::from_io(path, &error);
+    let dir = File::open(directory_of(path)).map_err(io)?;
+    rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive).map_err(|errno| io(errno.into()))?;
+    Ok(dir)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The same without the copy: one exclusive transaction, all or nothing.
@@ -253,7 +267,7 @@ fn copy_aside(conn: &Connection, path: &Path, version: i64) -> Result<(), StoreE
         .map_err(|errno| io(errno.into()))?;
     File::open(&unfinished).and_then(|file| file.sync_all()).map_err(io)?;
     std::fs::rename(&unfinished, &copy).map_err(io)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = directory_of(path);
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
     for old in copies(dir, &name).map_err(io)?.into_iter().skip(KEPT_COPIES) {
         std::fs::remove_file(old).map_err(io)?;

@@ -1,21 +1,16 @@
 //! What can be asked of [`CheckpointManager`]: one function a question, short read transactions.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde_json::Value;
 
-use super::rows::{
-    self, N_STEP_COLUMNS, N_SUMMARY_COLUMNS, execution_columns, step_columns, summary_columns,
-};
-use super::stored::{
-    AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun,
-};
+use super::rows::{self, execution_columns, summary_columns};
+use super::stored::{CheckpointRecord, ExecutionRecord};
 use super::{CheckpointManager, StoreError};
 use crate::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
-use crate::run::{Decision, RunLedger, RunState, RunSummary, StepRun};
+use crate::run::{Decision, RunState, RunSummary};
 
 /// Which runs to list; the newest first. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
