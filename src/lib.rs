@@ -32,3 +32,5 @@ pub mod pipeline;
 pub mod run;
 
 pub mod supervisor;
+
+pub use supervisor::supervisor_entry;

@@ -74,7 +74,8 @@ pub struct StartSpec {
 }
 
 /// What the engine hears.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HostEvent {
     /// First after each (re)connection: everything that the host knows.
     Inventory(Vec<Known>),
@@ -130,7 +131,7 @@ pub enum HostEvent {
 }
 
 /// One attempt that the host knows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Known {
     /// Which.
     pub key: AttemptKey,
@@ -139,7 +140,8 @@ pub struct Known {
 }
 
 /// What the host knows of an attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KnownStatus {
     /// Alive.
     Running {
