@@ -34,4 +34,4 @@ pub mod run;
 pub mod store;
 pub mod supervisor;
 
-pub mod engine;
+pub use supervisor::supervisor_entry;

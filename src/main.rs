@@ -1,3 +1,5 @@
 //! Parse, choose a face, exit code.
 
-fn main() {}
+fn main() {
+    leverframe::supervisor_entry();
+}

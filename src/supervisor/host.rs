@@ -63,7 +63,8 @@ pub struct StartSpec {
 }
 
 /// What the engine hears.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HostEvent {
     /// First after each (re)connection: everything that the host knows.
     Inventory(Vec<Known>),
@@ -119,7 +120,7 @@ pub enum HostEvent {
 }
 
 /// One attempt that the host knows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Known {
     /// Which.
     pub key: AttemptKey,
@@ -128,7 +129,8 @@ pub struct Known {
 }
 
 /// What the host knows of an attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KnownStatus {
     /// Alive.
     Running {

@@ -2,7 +2,30 @@
 //!
 //! Step processes are children of a small second process, the same binary in a hidden mode, which
 //! survives the engine. It deliberately knows nothing of pipelines, retries or databases.
+//!
+//! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
+//! `protocol` what they say to each other; `entry` how a program becomes the supervisor; `server` its loop; `tree`
+//! what belongs to a step; `journal` what it remembers; `log` and `mover` how output reaches its file; `program`,
+//! `process`, `socket` and `sys` are Linux. On other systems there is no supervisor yet.
 
+mod client;
+mod entry;
+mod frame;
 mod host;
+mod journal;
+mod launch;
+mod log;
+mod mover;
+mod process;
+mod program;
+mod protocol;
+mod server;
+mod socket;
+mod sys;
+mod tree;
 
+pub use client::SupervisorHost;
+pub use entry::supervisor_entry;
 pub use host::*;
+pub use launch::{ConnectError, Launched, Launcher, probe};
+pub use protocol::SupervisorInfo;

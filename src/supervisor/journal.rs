@@ -1,0 +1,455 @@
+//! What the supervisor remembers for its successor: `supervisor.journal`.
+//!
+//! Records `{u32 length, u32 crc32, JSON}` in a preallocated file, written with `pwrite` and not synced: it is for
+//! the death of processes; the databases are for the loss of power. The checksum covers the file's generation, so
+//! that starting over at the front makes what stands behind invalid without touching it. A torn tail is ignored.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use rustix::fs::FallocateFlags;
+use serde::{Deserialize, Serialize};
+
+use super::host::{AttemptKey, StepExit};
+use super::process::ProcId;
+
+/// Its name in the data directory.
+pub(super) const FILE_NAME: &str = "supervisor.journal";
+const NEW_FILE_NAME: &str = "supervisor.journal.new";
+const CAPACITY: u64 = 256 << 10;
+const MAX_RECORD: usize = 8 << 20;
+const PREFIX: usize = 8;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub(super) enum Record {
+    /// First in the file.
+    Begin { generation: u32, boot: String },
+    /// An engine of this epoch said hello.
+    Epoch { epoch: u64 },
+    /// A step is about to be started.
+    Start { n: u64, start: StartNote },
+    /// It lives.
+    Spawned { n: u64, spawned: SpawnNote },
+    /// It could not be started.
+    Failed { n: u64, reason: String },
+    /// Its processes are being stopped.
+    Freezing { n: u64 },
+    /// They are; these were stopped by us.
+    Frozen { n: u64, stopped: Vec<ProcId> },
+    /// They go on.
+    Thawed { n: u64 },
+    /// It was asked to end, and is killed at this reading of the awake clock.
+    Stopping { n: u64, kill_at_ms: u64 },
+    /// It ended.
+    Exited { n: u64, exit: StepExit },
+    /// Its end is on the engine's disk.
+    Acknowledged { n: u64 },
+}
+
+/// What is known of a step before its spawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct StartNote {
+    pub(super) key: AttemptKey,
+    pub(super) token: String,
+    #[serde(with = "exact_path")]
+    pub(super) log_path: PathBuf,
+    pub(super) log_limit: u64,
+    pub(super) keep_background: bool,
+}
+
+/// What is known of it after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct SpawnNote {
+    pub(super) main: ProcId,
+    pub(super) pipe: Option<u64>,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// How far a freeze had come.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum FreezeNote {
+    Freezing,
+    Frozen(Vec<ProcId>),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum EndNote {
+    Failed(String),
+    Exited(StepExit),
+}
+
+/// Everything remembered of one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) start: StartNote,
+    pub(super) spawned: Option<SpawnNote>,
+    pub(super) freeze: Option<FreezeNote>,
+    pub(super) kill_at_ms: Option<u64>,
+    pub(super) end: Option<EndNote>,
+}
+
+/// The file, and what is alive or unacknowledged in it.
+pub(super) struct Journal {
+    dir: PathBuf,
+    file: File,
+    boot: String,
+    generation: u32,
+    position: u64,
+    capacity: u64,
+    epoch: u64,
+    entries: BTreeMap<u64, Entry>,
+}
+
+impl Journal {
+    /// Reads what a predecessor on this boot left in `dir`, and begins a file that holds only what still matters.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub(super) fn open(dir: &Path, boot: String) -> io::Result<Self> {
+        let bytes = fs::read(dir.join(FILE_NAME)).unwrap_or_default();
+        let records = read_records(&bytes);
+        let generation = match records.first() {
+            Some(Record::Begin { generation, .. }) => *generation,
+            _ => 0,
+        };
+        let same_boot = matches!(records.first(), Some(Record::Begin { boot: then, .. }) if *then == boot);
+        let (epoch, entries) = if same_boot { replay(records) } else { (0, BTreeMap::new()) };
+        let file = create(&dir.join(NEW_FILE_NAME))?;
+        let mut journal =
+            Self { dir: dir.to_owned(), file, boot, generation, position: 0, capacity: 0, epoch, entries };
+        journal.rotate()?;
+        Ok(journal)
+    }
+
+    /// The highest epoch that said hello.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What is alive or unacknowledged.
+    pub(super) fn entries(&self) -> &BTreeMap<u64, Entry> {
+        &self.entries
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// It could not be written; what it says is remembered in memory all the same, and is written with the next rotation.
+    pub(super) fn write(&mut self, record: Record) -> io::Result<()> {
+        let bytes = encode(&record, self.generation);
+        apply(&record, &mut self.epoch, &mut self.entries);
+        if self.entries.is_empty() && self.position > CAPACITY / 2 {
+            return self.start_over();
+        }
+        if self.position + bytes.len() as u64 > self.capacity {
+            return self.rotate();
+        }
+        self.file.write_all_at(&bytes, self.position)?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Nothing is alive or unacknowledged any more, and nobody is connected: leaves no file.
+    pub(super) fn remove(self) {
+        // Left behind, it would say only that there is nothing.
+        let _ = fs::remove_file(self.dir.join(FILE_NAME));
+    }
+
+    /// Begins at the front of the same file: for when nothing in it matters any more.
+    fn start_over(&mut self) -> io::Result<()> {
+        self.generation = self.generation.wrapping_add(1);
+        let bytes = self.image();
+        self.file.write_all_at(&bytes, 0)?;
+        self.position = bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Begins a new file that holds only what still matters, and puts it in the place of the old one.
+    fn rotate(&mut self) -> io::Result<()> {
+        self.generation = self.generation.wrapping_add(1);
+        let bytes = self.image();
+        let capacity = CAPACITY.max(4 * bytes.len() as u64);
+        let path = self.dir.join(NEW_FILE_NAME);
+        let file = create(&path)?;
+        // Where it can't be preallocated, the file grows as it is written.
+        let _ = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, capacity);
+        file.write_all_at(&bytes, 0)?;
+        fs::rename(&path, self.dir.join(FILE_NAME))?;
+        (self.file, self.position, self.capacity) = (file, bytes.len() as u64, capacity);
+        Ok(())
+    }
+
+    /// The records that bring about what is known now.
+    fn image(&self) -> Vec<u8> {
+        let begin = Record::Begin { generation: self.generation, boot: self.boot.clone() };
+        let epoch = Record::Epoch { epoch: self.epoch };
+        let entries = self.entries.iter().flat_map(|(n, entry)| entry.records(*n));
+        [begin, epoch]
+            .into_iter()
+            .chain(entries)
+            .flat_map(|record| encode(&record, self.generation))
+            .collect()
+    }
+}
+
+impl Entry {
+    fn records(&self, n: u64) -> Vec<Record> {
+        let mut records = vec![Record::Start { n, start: self.start.clone() }];
+        records.extend(self.spawned.clone().map(|spawned| Record::Spawned { n, spawned }));
+        records.extend(self.freeze.clone().map(|freeze| match freeze {
+            FreezeNote::Freezing => Record::Freezing { n },
+            FreezeNote::Frozen(stopped) => Record::Frozen { n, stopped },
+        }));
+        records.extend(self.kill_at_ms.map(|kill_at_ms| Record::Stopping { n, kill_at_ms }));
+        records.extend(self.end.clone().map(|end| match end {
+            EndNote::Failed(reason) => Record::Failed { n, reason },
+            EndNote::Exited(exit) => Record::Exited { n, exit },
+        }));
+        records
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// The checksum of a record: the first of a file, which tells the generation, is read without one.
+fn checksum(payload: &[u8], generation: u32) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&generation.to_le_bytes());
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn encode(record: &Record, generation: u32) -> Vec<u8> {
+    let generation = if matches!(record, Record::Begin { .. }) { 0 } else { generation };
+    let payload = serde_json::to_vec(record).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(PREFIX + payload.len());
+    bytes.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend_from_slice(&checksum(&payload, generation).to_le_bytes());
+    bytes.extend_from_slice(&payload);
+    bytes
+}
+
+/// Every record up to the first that is torn, of another generation, or not understood.
+fn read_records(bytes: &[u8]) -> Vec<Record> {
+    let (mut records, mut rest, mut generation) = (Vec::new(), bytes, 0);
+    while let Some((record, after)) = read_record(rest, generation) {
+        if let Record::Begin { generation: found, .. } = &record {
+            if !records.is_empty() {
+                break;
+            }
+            generation = *found;
+        } else if records.is_empty() {
+            break;
+        }
+        records.push(record);
+        rest = after;
+    }
+    records
+}
+
+fn read_record(bytes: &[u8], generation: u32) -> Option<(Record, &[u8])> {
+    let (length, after) = bytes.split_first_chunk::<4>()?;
+    let (sum, after) = after.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    if length == 0 || length > MAX_RECORD {
+        return None;
+    }
+    let (payload, after) = after.split_at_checked(length)?;
+    if checksum(payload, generation) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    Some((serde_json::from_slice(payload).ok()?, after))
+}
+
+fn replay(records: Vec<Record>) -> (u64, BTreeMap<u64, Entry>) {
+    let (mut epoch, mut entries) = (0, BTreeMap::new());
+    for record in records {
+        apply(&record, &mut epoch, &mut entries);
+    }
+    (epoch, entries)
+}
+
+fn apply(record: &Record, epoch: &mut u64, entries: &mut BTreeMap<u64, Entry>) {
+    match record {
+        Record::Begin { .. } => {}
+        Record::Epoch { epoch: found } => *epoch = (*epoch).max(*found),
+        Record::Start { n, start } => {
+            let start = start.clone();
+            entries.insert(*n, Entry { start, spawned: None, freeze: None, kill_at_ms: None, end: None });
+        }
+        Record::Acknowledged { n } => {
+            entries.remove(n);
+        }
+        Record::Spawned { n, spawned } => change(entries, *n, |entry| entry.spawned = Some(spawned.clone())),
+        Record::Failed { n, reason } => {
+            change(entries, *n, |entry| entry.end = Some(EndNote::Failed(reason.clone())));
+        }
+        Record::Freezing { n } => change(entries, *n, |entry| entry.freeze = Some(FreezeNote::Freezing)),
+        Record::Frozen { n, stopped } => {
+            change(entries, *n, |entry| entry.freeze = Some(FreezeNote::Frozen(stopped.clone())));
+        }
+        Record::Thawed { n } => change(entries, *n, |entry| entry.freeze = None),
+        Record::Stopping { n, kill_at_ms } => {
+            change(entries, *n, |entry| entry.kill_at_ms = Some(*kill_at_ms));
+        }
+        Record::Exited { n, exit } => {
+            change(entries, *n, |entry| entry.end = Some(EndNote::Exited(exit.clone())));
+        }
+    }
+}
+
+fn change(entries: &mut BTreeMap<u64, Entry>, n: u64, change: impl FnOnce(&mut Entry)) {
+    if let Some(entry) = entries.get_mut(&n) {
+        change(entry);
+    }
+}
+
+/// A path as text where it is text, else as bytes.
+mod exact_path {
+    use super::{Deserialize, OsStrExt, OsString, OsStringExt, Path, PathBuf, Serialize};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Exact {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        let exact = match path.to_str() {
+            Some(text) => Exact::Text(text.to_owned()),
+            None => Exact::Bytes(path.as_os_str().as_bytes().to_vec()),
+        };
+        exact.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Ok(match Exact::deserialize(deserializer)? {
+            Exact::Text(text) => PathBuf::from(text),
+            Exact::Bytes(bytes) => PathBuf::from(OsString::from_vec(bytes)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{RunId, StepId};
+    use crate::supervisor::host::ExitCause;
+
+    fn key(attempt: u32) -> AttemptKey {
+        AttemptKey { run_id: RunId::new("r").unwrap(), step_id: StepId::new("s").unwrap(), attempt }
+    }
+
+    fn start(n: u64) -> Record {
+        let log_path = PathBuf::from(OsString::from_vec(b"/logs/\xff.log".to_vec()));
+        let (token, log_limit) = (format!("token-{n}"), 1 << 30);
+        Record::Start {
+            n,
+            start: StartNote { key: key(1), token, log_path, log_limit, keep_background: false },
+        }
+    }
+
+    fn exited(n: u64) -> Record {
+        let exit = StepExit {
+            cause: ExitCause::Code(7),
+            ended_at: DateTime::UNIX_EPOCH,
+            usage: None,
+            interrupted: false,
+            log_dropped_bytes: 3,
+        };
+        Record::Exited { n, exit }
+    }
+
+    fn open(dir: &Path) -> Journal {
+        Journal::open(dir, "boot".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_successor_knows_what_is_alive_or_unacknowledged() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = open(dir.path());
+        let spawned =
+            SpawnNote { main: ProcId { pid: 5, start: 9 }, pipe: Some(11), at: DateTime::UNIX_EPOCH };
+        let records = [
+            Record::Epoch { epoch: 4 },
+            start(1),
+            start(2),
+            start(3),
+            Record::Spawned { n: 1, spawned: spawned.clone() },
+            Record::Frozen { n: 1, stopped: vec![spawned.main] },
+            Record::Stopping { n: 1, kill_at_ms: 99 },
+            exited(2),
+            exited(3),
+            Record::Acknowledged { n: 3 },
+        ];
+        for record in records {
+            journal.write(record).unwrap();
+        }
+        let before = journal.entries().clone();
+        let after = open(dir.path());
+        assert_eq!(after.entries(), &before);
+        assert_eq!(after.entries().keys().copied().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(after.entries()[&1].spawned, Some(spawned));
+        assert_eq!(after.epoch(), 4);
+    }
+
+    #[test]
+    fn a_journal_torn_anywhere_yields_what_stands_before_the_tear() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = open(dir.path());
+        journal.write(start(1)).unwrap();
+        let whole_until = journal.position;
+        journal.write(start(2)).unwrap();
+        let end = journal.position;
+        let bytes = fs::read(dir.path().join(FILE_NAME)).unwrap();
+        for cut in whole_until..end {
+            let mut torn = bytes[..usize::try_from(cut).unwrap()].to_vec();
+            torn.resize(bytes.len(), if cut % 2 == 0 { 0 } else { 0xA5 });
+            fs::write(dir.path().join(FILE_NAME), torn).unwrap();
+            assert_eq!(open(dir.path()).entries().len(), 1, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_happened_on_another_boot_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path()).write(start(1)).unwrap();
+        assert!(Journal::open(dir.path(), "another".to_owned()).unwrap().entries().is_empty());
+    }
+
+    #[test]
+    fn the_file_stays_small_and_old_records_stay_dead_however_many_steps_pass() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = open(dir.path());
+        journal.write(start(0)).unwrap();
+        for n in 1..5_000 {
+            for record in [start(n), exited(n), Record::Acknowledged { n }] {
+                journal.write(record).unwrap();
+            }
+        }
+        journal.write(Record::Acknowledged { n: 0 }).unwrap();
+        for n in 5_000..10_000 {
+            for record in [start(n), exited(n), Record::Acknowledged { n }] {
+                journal.write(record).unwrap();
+            }
+            if n % 500 == 0 {
+                assert!(read_records(&fs::read(dir.path().join(FILE_NAME)).unwrap()).len() > 1);
+            }
+        }
+        assert!(fs::metadata(dir.path().join(FILE_NAME)).unwrap().len() <= CAPACITY);
+        assert!(open(dir.path()).entries().is_empty());
+    }
+}

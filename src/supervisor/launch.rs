@@ -1,0 +1,295 @@
+//! Finding the supervisor of a data directory, or starting one, and agreeing with it on who is heard.
+
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::client::SupervisorHost;
+use super::entry::{self, ARGV0};
+use super::frame::FrameBuffer;
+use super::host::{HostEvent, Known};
+use super::protocol::{Hello, PROTOCOL, Reply, Request, SupervisorInfo, own_version};
+use super::server::SOCKET_NAME;
+use super::socket;
+
+/// A supervisor that was started and does not answer within this is probably waiting for another one to end.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// After this long without an answer from anybody, something is wrong.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why there is no supervisor to talk to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The program can't be its own supervisor.
+    #[error("this program can't supervise steps: call leverframe::supervisor_entry() first thing in main")]
+    NoEntry,
+    /// The data directory can't be used.
+    #[error("could not use the data directory {dir}: {source}", dir = dir.display())]
+    DataDir {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No process could be started.
+    #[error("could not start the supervisor ({program}): {source}", program = program.display())]
+    Spawn {
+        /// What was to be run.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A later engine has been here: this one is not heard any more.
+    #[error(
+        "the supervisor has seen a later engine (epoch {highest_epoch}) and does not hear this one (epoch {epoch})"
+    )]
+    Superseded {
+        /// Ours.
+        epoch: u64,
+        /// The highest seen.
+        highest_epoch: u64,
+    },
+    /// It said why it could not start.
+    #[error("{0}")]
+    Failed(String),
+    /// Nobody answered in time.
+    #[error(
+        "the supervisor of {dir} does not answer (waited {waited} s): look whether a process leverframe-supervisor hangs",
+        dir = dir.display(), waited = DEADLINE.as_secs()
+    )]
+    NoAnswer {
+        /// Of which data directory.
+        dir: PathBuf,
+    },
+}
+
+/// How a supervisor is found or started.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    data_dir: PathBuf,
+    program: PathBuf,
+}
+
+/// A supervisor that was found or is starting. Say [`Launched::hello`] to be heard.
+#[derive(Debug)]
+pub struct Launched {
+    launcher: Launcher,
+    link: Link,
+}
+
+/// How a supervisor is reached.
+#[derive(Debug)]
+enum Link {
+    /// It was there.
+    Found(UnixStream),
+    /// It was started just now, and may find another one in its place.
+    Started(UnixStream, Child),
+}
+
+/// What came of one hello.
+enum Answer {
+    Welcome(Welcome),
+    /// Nobody there any more, or not yet.
+    Nobody,
+    /// Another supervisor is in the place of the one that was started.
+    Elsewhere,
+}
+
+/// What a supervisor says when it begins to listen.
+struct Welcome {
+    pid: u32,
+    inventory: Vec<Known>,
+    /// What was read beyond.
+    rest: FrameBuffer,
+}
+
+impl Launcher {
+    /// For the supervisor of this data directory, which is made if it is not there.
+    pub fn new(data_dir: impl AsRef<Path>) -> Self {
+        Self { data_dir: data_dir.as_ref().to_owned(), program: PathBuf::from("/proc/self/exe") }
+    }
+
+    /// Starts this program instead of the running one; it must call [`super::supervisor_entry`].
+    #[must_use]
+    pub fn program(self, program: impl AsRef<Path>) -> Self {
+        Self { program: program.as_ref().to_owned(), ..self }
+    }
+
+    /// Finds or starts a supervisor, without waiting for it.
+    ///
+    /// # Errors
+    /// [`ConnectError::NoEntry`] when the running program is no supervisor, [`ConnectError::DataDir`] and
+    /// [`ConnectError::Spawn`] as they say.
+    pub fn launch(self) -> Result<Launched, ConnectError> {
+        if self.program == Path::new("/proc/self/exe") && !entry::can_supervise() {
+            return Err(ConnectError::NoEntry);
+        }
+        let link = self.link()?;
+        Ok(Launched { launcher: self, link })
+    }
+
+    fn link(&self) -> Result<Link, ConnectError> {
+        match socket::connect(&self.data_dir, SOCKET_NAME) {
+            Ok(stream) => Ok(Link::Found(stream)),
+            Err(_) => self.start(),
+        }
+    }
+
+    fn start(&self) -> Result<Link, ConnectError> {
+        let data_dir = self.prepare_data_dir().map_err(|source| {
+            let dir = self.data_dir.clone();
+            ConnectError::DataDir { dir, source }
+        })?;
+        let failed = |source| ConnectError::Spawn { program: self.program.clone(), source };
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let mut command = Command::new(&self.program);
+        command.arg0(ARGV0).arg(data_dir).env_clear();
+        // A program that finds its libraries by this finds them as the supervisor too.
+        command.envs(std::env::var_os("LD_LIBRARY_PATH").map(|value| ("LD_LIBRARY_PATH", value)));
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(failed)?;
+        Ok(Link::Started(ours, child))
+    }
+
+    fn prepare_data_dir(&self) -> io::Result<PathBuf> {
+        if !self.data_dir.is_dir() {
+            std::fs::create_dir_all(&self.data_dir)?;
+            std::fs::set_permissions(&self.data_dir, std::fs::Permissions::from_mode(0o700))?;
+        }
+        std::path::absolute(&self.data_dir)
+    }
+}
+
+impl Launched {
+    /// Says which engine this is, and hears what there is: the sink gets [`HostEvent::Inventory`] first, then
+    /// everything that happens, in order, on one thread of the host.
+    ///
+    /// # Errors
+    /// [`ConnectError::Superseded`] when a later engine said hello before; the others as they say.
+    pub fn hello(
+        mut self,
+        epoch: u64,
+        sink: impl Fn(HostEvent) + Send + 'static,
+    ) -> Result<SupervisorHost, ConnectError> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let answer = match &mut self.link {
+                Link::Found(stream) => say_hello(stream, epoch, deadline)?,
+                Link::Started(stream, _) => {
+                    say_hello(stream, epoch, deadline.min(Instant::now() + PATIENCE))?
+                }
+            };
+            if let Answer::Welcome(Welcome { pid, inventory, rest }) = answer {
+                let (stream, child) = match self.link {
+                    Link::Found(stream) => (stream, None),
+                    Link::Started(stream, child) => (stream, Some(child)),
+                };
+                sink(HostEvent::Inventory(inventory));
+                return SupervisorHost::new(stream, child, pid, rest, sink)
+                    .map_err(|source| ConnectError::Spawn { program: PathBuf::from("a thread"), source });
+            }
+            if Instant::now() >= deadline {
+                self.link.give_up();
+                return Err(ConnectError::NoAnswer { dir: self.launcher.data_dir });
+            }
+            self.link = self.launcher.turn_elsewhere(self.link, &answer)?;
+        }
+    }
+}
+
+impl Launcher {
+    /// After one did not answer: the socket, if somebody listens there now, else the one that was started and waits.
+    fn turn_elsewhere(&self, link: Link, answer: &Answer) -> Result<Link, ConnectError> {
+        match (socket::connect(&self.data_dir, SOCKET_NAME), link, answer) {
+            (Ok(found), link, _) => {
+                link.give_up();
+                Ok(Link::Found(found))
+            }
+            // It waits for the lock; the hello that it was sent waits with it.
+            (Err(_), link @ Link::Started(..), Answer::Elsewhere) => Ok(link),
+            (Err(_), link, _) => {
+                link.give_up();
+                self.start()
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Ends and reaps one that was started and not heard.
+    fn give_up(self) {
+        if let Self::Started(_, mut child) = self {
+            // Blocked before it has done anything, or gone.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn say_hello(stream: &mut UnixStream, epoch: u64, deadline: Instant) -> Result<Answer, ConnectError> {
+    let hello = Hello { protocol: PROTOCOL, epoch, pid: std::process::id(), version: own_version() };
+    if stream.write_all(&Request::Hello(hello).encode()).is_err() {
+        return Ok(Answer::Nobody);
+    }
+    let mut frames = FrameBuffer::default();
+    loop {
+        match read_reply(stream, &mut frames, deadline) {
+            Ok(Some(Reply::Welcome { pid, inventory, .. })) => {
+                let rest = std::mem::take(&mut frames);
+                return Ok(Answer::Welcome(Welcome { pid, inventory, rest }));
+            }
+            Ok(Some(Reply::Refused { highest_epoch })) => {
+                return Err(ConnectError::Superseded { epoch, highest_epoch });
+            }
+            Ok(Some(Reply::Error { message })) => return Err(ConnectError::Failed(message)),
+            Ok(Some(Reply::Waiting {})) => return Ok(Answer::Elsewhere),
+            Ok(Some(Reply::Info(_) | Reply::Event(_)) | None) => {}
+            Err(error) if is_timeout(&error) => return Ok(Answer::Elsewhere),
+            Err(_) => return Ok(Answer::Nobody),
+        }
+    }
+}
+
+/// The next reply; none for one that is not known here.
+fn read_reply(
+    stream: &mut UnixStream,
+    frames: &mut FrameBuffer,
+    deadline: Instant,
+) -> io::Result<Option<Reply>> {
+    let mut buffer = [0; 16 << 10];
+    loop {
+        if let Some(frame) = frames.next().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))? {
+            return Ok(Reply::decode(&frame));
+        }
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => frames.extend(&buffer[..n]),
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Asks the supervisor of a data directory how it is, without disturbing anybody; none where there is none.
+pub fn probe(data_dir: impl AsRef<Path>) -> Option<SupervisorInfo> {
+    let mut stream = socket::connect(data_dir.as_ref(), SOCKET_NAME).ok()?;
+    stream.write_all(&Request::Probe {}.encode()).ok()?;
+    let mut frames = FrameBuffer::default();
+    match read_reply(&mut stream, &mut frames, Instant::now() + Duration::from_secs(1)).ok()?? {
+        Reply::Info(info) => Some(info),
+        Reply::Welcome { .. }
+        | Reply::Refused { .. }
+        | Reply::Waiting {}
+        | Reply::Event(_)
+        | Reply::Error { .. } => None,
+    }
+}

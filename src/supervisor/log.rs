@@ -1,0 +1,396 @@
+//! One step's log: from the pipe that is its stdout and stderr to a file, without a copy through this process.
+//!
+//! Of a log beyond its limit the head (half the limit) and the newest tail are kept; the middle is punched out of the
+//! file as it grows, so that offsets stay true and a reader finds the gap as a hole (`SEEK_HOLE`). Where holes can't
+//! be punched the head alone is kept. Beside the log stands its time index, `<log>.idx`: records of 16 bytes,
+//! `u64` offset and `i64` Unix milliseconds, little-endian, at most ten a second.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
+use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+use rustix::pipe::SpliceFlags;
+
+/// Moved at one turn, so that many logs are moved side by side.
+const MAX_TURN: u64 = 1 << 20;
+/// What punching rounds to: a file system's block.
+const BLOCK: u64 = 4096;
+/// A smaller limit is raised to this: less would be punched at every line.
+const MIN_LIMIT: u64 = 16 * BLOCK;
+/// A pipe that is found this full is made as large as the kernel lets us.
+const DEFAULT_PIPE: usize = 64 << 10;
+const LARGE_PIPE: usize = 1 << 20;
+const INDEX_INTERVAL_MS: i64 = 100;
+/// From this many entries on, the index takes at most one a second: it stays far smaller than its log.
+const MAX_DENSE_INDEX: u64 = 1 << 16;
+
+/// What one turn did.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// So many bytes were taken from the pipe.
+    Moved(u64),
+    /// There is nothing in the pipe at the moment.
+    Empty,
+    /// Nobody can write to the pipe any more.
+    Closed,
+    /// The file can't take it; what is in the pipe stays there.
+    Trouble(io::Error),
+}
+
+/// A log that is being written.
+#[derive(Debug)]
+pub(super) struct Log {
+    pipe: OwnedFd,
+    pipe_is_large: bool,
+    file: File,
+    path: PathBuf,
+    index: Option<File>,
+    n_index: u64,
+    indexed_at_ms: i64,
+    /// Where the next byte goes.
+    offset: u64,
+    /// What was punched out begins at `head` and ends here.
+    hole_end: u64,
+    /// Read from the pipe and not written: only where splice does not work.
+    unwritten: Vec<u8>,
+    can_splice: bool,
+    can_punch: bool,
+    /// Bytes that were never written.
+    discarded: u64,
+    limit: u64,
+    head: u64,
+    chunk: u64,
+}
+
+/// Makes the pipe of a new step: our reading end, and the end that the step gets. That one can be read too, so that
+/// a step is never killed by SIGPIPE when its supervisor is: it waits, and a successor goes on reading.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn new_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::fd::AsRawFd;
+    let (ours, theirs) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
+    let path = format!("/proc/self/fd/{}", theirs.as_raw_fd());
+    let both_ways = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    Ok((ours, both_ways))
+}
+
+impl Log {
+    /// Goes on with the file at `path` (made if it is not there) from the pipe.
+    ///
+    /// # Errors
+    /// The file can't be opened.
+    pub(super) fn open(path: &Path, pipe: OwnedFd, limit: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let offset = file.metadata()?.len();
+        let limit = limit.max(MIN_LIMIT);
+        let head = limit / 2 / BLOCK * BLOCK;
+        let hole_end = if offset > head { end_of_hole(&file, head).unwrap_or(head) } else { head };
+        Ok(Self {
+            pipe,
+            pipe_is_large: false,
+            file,
+            path: path.to_owned(),
+            index: None,
+            n_index: 0,
+            indexed_at_ms: i64::MIN,
+            offset,
+            hole_end,
+            unwritten: Vec::new(),
+            can_splice: true,
+            can_punch: true,
+            discarded: 0,
+            limit,
+            head,
+            chunk: (limit / 16 / BLOCK * BLOCK).clamp(BLOCK, 16 << 20),
+        })
+    }
+
+    /// The reading end.
+    pub(super) fn pipe(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+
+    /// Bytes that a reader won't find: punched out or never written.
+    pub(super) fn n_dropped(&self) -> u64 {
+        self.hole_end - self.head + self.discarded
+    }
+
+    /// Bytes that wait in the pipe.
+    pub(super) fn n_waiting(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0)
+    }
+
+    /// Moves some of what is in the pipe.
+    pub(super) fn turn(&mut self) -> Turn {
+        let moved = self.try_turn();
+        if let Turn::Moved(n) = moved
+            && n >= DEFAULT_PIPE as u64
+            && !self.pipe_is_large
+        {
+            self.pipe_is_large = true;
+            // Refused where many pipes are large already: the small one only costs more turns.
+            let _ = rustix::pipe::fcntl_setpipe_size(&self.pipe, LARGE_PIPE);
+        }
+        moved
+    }
+
+    /// The step has ended: moves what is in the pipe now, no more, and counts what can't be written.
+    pub(super) fn finish(&mut self) {
+        let mut left = self.n_waiting() + self.unwritten.len() as u64;
+        while left > 0 {
+            match self.turn() {
+                Turn::Moved(n) => left = left.saturating_sub(n),
+                Turn::Empty | Turn::Closed => break,
+                Turn::Trouble(_) => {
+                    self.discarded += std::mem::take(&mut self.unwritten).len() as u64;
+                    match self.discard(left) {
+                        Turn::Moved(n) => left = left.saturating_sub(n),
+                        Turn::Empty | Turn::Closed | Turn::Trouble(_) => break,
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_turn(&mut self) -> Turn {
+        let want = MAX_TURN.min(self.chunk);
+        if self.kept() + want > self.limit && !self.make_room(want) {
+            let room = self.limit.saturating_sub(self.kept());
+            return if room == 0 { self.discard(MAX_TURN) } else { self.move_at_most(room) };
+        }
+        self.move_at_most(want)
+    }
+
+    /// Bytes of the file that take room on the disk.
+    fn kept(&self) -> u64 {
+        self.offset - (self.hole_end - self.head)
+    }
+
+    /// Punches out the oldest of the tail. Says whether there is room for `want` bytes now.
+    fn make_room(&mut self, want: u64) -> bool {
+        let tail = self.limit - self.head - self.chunk;
+        let hole_end =
+            ((self.offset + want).saturating_sub(tail) / BLOCK * BLOCK).min(self.offset / BLOCK * BLOCK);
+        if !self.can_punch {
+            return false;
+        }
+        if hole_end > self.hole_end {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            match rustix::fs::fallocate(&self.file, flags, self.hole_end, hole_end - self.hole_end) {
+                Ok(()) => self.hole_end = hole_end,
+                Err(_) => self.can_punch = false,
+            }
+        }
+        self.can_punch
+    }
+
+    fn move_at_most(&mut self, want: u64) -> Turn {
+        let from = self.offset;
+        let turn = if self.can_splice { self.splice(want) } else { self.copy(want) };
+        if let Turn::Moved(_) = turn {
+            self.note_time(from);
+        }
+        turn
+    }
+
+    fn splice(&mut self, want: u64) -> Turn {
+        let want = usize::try_from(want).unwrap_or(usize::MAX);
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        match rustix::pipe::splice(&self.pipe, None, &self.file, Some(&mut self.offset), want, flags) {
+            Ok(0) => Turn::Closed,
+            Ok(n) => Turn::Moved(n as u64),
+            Err(Errno::AGAIN | Errno::INTR) => Turn::Empty,
+            Err(Errno::INVAL) => {
+                self.can_splice = false;
+                self.copy(want as u64)
+            }
+            Err(error) => Turn::Trouble(error.into()),
+        }
+    }
+
+    /// For file systems that splice can't write to.
+    fn copy(&mut self, want: u64) -> Turn {
+        let n_taken = if self.unwritten.is_empty() {
+            let mut buffer = vec![0; DEFAULT_PIPE.min(usize::try_from(want).unwrap_or(usize::MAX))];
+            match rustix::io::read(&self.pipe, &mut buffer) {
+                Ok(0) => return Turn::Closed,
+                Ok(n) => buffer.truncate(n),
+                Err(Errno::AGAIN | Errno::INTR) => return Turn::Empty,
+                Err(error) => return Turn::Trouble(error.into()),
+            }
+            self.unwritten = buffer;
+            self.unwritten.len() as u64
+        } else {
+            0
+        };
+        while !self.unwritten.is_empty() {
+            match self.file.write_at(&self.unwritten, self.offset) {
+                Ok(n) => {
+                    self.offset += n as u64;
+                    self.unwritten.drain(..n);
+                }
+                Err(error) => return Turn::Trouble(error),
+            }
+        }
+        Turn::Moved(n_taken)
+    }
+
+    /// Takes bytes from the pipe and drops them, counted.
+    fn discard(&mut self, want: u64) -> Turn {
+        let mut buffer = [0; 16 << 10];
+        let want = buffer.len().min(usize::try_from(want).unwrap_or(usize::MAX));
+        match rustix::io::read(&self.pipe, &mut buffer[..want]) {
+            Ok(0) => Turn::Closed,
+            Ok(n) => {
+                self.discarded += n as u64;
+                Turn::Moved(n as u64)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Turn::Empty,
+            Err(error) => Turn::Trouble(error.into()),
+        }
+    }
+
+    /// Notes that the bytes from `offset` on came now. The index is a convenience: what can't be written is left out.
+    fn note_time(&mut self, offset: u64) {
+        let now_ms = Utc::now().timestamp_millis();
+        let interval = if self.n_index < MAX_DENSE_INDEX { INDEX_INTERVAL_MS } else { 1000 };
+        if now_ms.saturating_sub(self.indexed_at_ms) < interval && now_ms >= self.indexed_at_ms {
+            return;
+        }
+        self.indexed_at_ms = now_ms;
+        if self.index.is_none() {
+            let mut name = OsString::from(self.path.as_os_str());
+            name.push(".idx");
+            self.index = OpenOptions::new().append(true).create(true).mode(0o600).open(name).ok();
+        }
+        let mut entry = [0; 16];
+        entry[..8].copy_from_slice(&offset.to_le_bytes());
+        entry[8..].copy_from_slice(&now_ms.to_le_bytes());
+        if let Some(index) = &mut self.index {
+            self.n_index += u64::from(index.write_all(&entry).is_ok());
+        }
+    }
+}
+
+/// Where the hole that a predecessor punched at `head` ends.
+fn end_of_hole(file: &File, head: u64) -> Option<u64> {
+    rustix::fs::seek(file, SeekFrom::Data(head)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        log: Log,
+        end: File,
+    }
+
+    fn bench(limit: u64) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, theirs) = new_pipe().unwrap();
+        let log = Log::open(&dir.path().join("log"), ours, limit).unwrap();
+        Bench { dir, log, end: File::from(theirs) }
+    }
+
+    fn pump(bench: &mut Bench, bytes: &[u8]) {
+        for chunk in bytes.chunks(10_000) {
+            bench.end.write_all(chunk).unwrap();
+            while let Turn::Moved(_) = bench.log.turn() {}
+        }
+    }
+
+    fn numbered_lines(n: usize) -> Vec<u8> {
+        (0..n).flat_map(|i| format!("{i:015}\n").into_bytes()).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let mut bench = bench(1 << 30);
+        let bytes = numbered_lines(100_000);
+        pump(&mut bench, &bytes);
+        assert_eq!(std::fs::read(bench.dir.path().join("log")).unwrap(), bytes);
+        let index = std::fs::read(bench.dir.path().join("log.idx")).unwrap();
+        assert_eq!(index.len() % 16, 0);
+        assert_eq!(index[..8], 0_u64.to_le_bytes());
+    }
+
+    #[test]
+    fn beyond_the_limit_head_and_newest_tail_stay_and_the_middle_is_counted() {
+        for limit in [0, 64 << 10, 300_000, 1 << 20] {
+            let mut bench = bench(limit);
+            let bytes = numbered_lines(200_000);
+            pump(&mut bench, &bytes);
+            let limit = limit.max(MIN_LIMIT);
+            let file = File::open(bench.dir.path().join("log")).unwrap();
+            let disk = file.metadata().unwrap().blocks() * 512;
+            assert!(disk <= limit + BLOCK, "{disk} of {limit}");
+            let kept = std::fs::read(bench.dir.path().join("log")).unwrap();
+            let (head, dropped) = (bench.log.head as usize, bench.log.n_dropped() as usize);
+            assert_eq!(kept.len(), bytes.len());
+            assert!(dropped > bytes.len() - limit as usize - 1, "{dropped}");
+            assert!(kept[..head] == bytes[..head] && kept[head + dropped..] == bytes[head + dropped..]);
+            assert!(kept[head..head + dropped].iter().all(|&b| b == 0));
+            assert_eq!(end_of_hole(&file, head as u64), Some((head + dropped) as u64));
+            assert!(bytes.len() - head - dropped >= limit as usize / 4, "a tail worth reading");
+        }
+    }
+
+    #[test]
+    fn a_successor_goes_on_where_the_file_ends_and_knows_the_hole() {
+        let mut bench = bench(64 << 10);
+        let bytes = numbered_lines(100_000);
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        pump(&mut bench, first);
+        let dropped = bench.log.n_dropped();
+        let pipe = rustix::io::fcntl_dupfd_cloexec(bench.log.pipe(), 3).unwrap();
+        bench.log = Log::open(&bench.dir.path().join("log"), pipe, 64 << 10).unwrap();
+        assert_eq!(bench.log.n_dropped(), dropped);
+        pump(&mut bench, second);
+        let kept = std::fs::read(bench.dir.path().join("log")).unwrap();
+        assert_eq!(kept.len(), bytes.len());
+        assert!(kept.ends_with(&bytes[bytes.len() - 16_000..]));
+    }
+
+    #[test]
+    fn where_nothing_can_be_punched_the_head_is_kept_and_the_rest_counted() {
+        let mut bench = bench(64 << 10);
+        bench.log.can_punch = false;
+        let bytes = numbered_lines(50_000);
+        pump(&mut bench, &bytes);
+        let kept = std::fs::read(bench.dir.path().join("log")).unwrap();
+        assert_eq!(kept, bytes[..64 << 10]);
+        assert_eq!(bench.log.n_dropped() as usize, bytes.len() - kept.len());
+    }
+
+    #[test]
+    fn without_splice_the_bytes_are_the_same() {
+        let mut bench = bench(1 << 30);
+        bench.log.can_splice = false;
+        let bytes = numbered_lines(50_000);
+        pump(&mut bench, &bytes);
+        assert_eq!(std::fs::read(bench.dir.path().join("log")).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_data_in_the_pipe_until_the_end_counts_it() {
+        let (ours, theirs) = new_pipe().unwrap();
+        let mut log = Log::open(Path::new("/dev/full"), ours, 1 << 30).unwrap();
+        log.can_splice = false;
+        File::from(theirs.try_clone().unwrap()).write_all(b"0123456789").unwrap();
+        assert!(matches!(log.turn(), Turn::Trouble(_)));
+        File::from(theirs).write_all(b"abc").unwrap();
+        log.finish();
+        assert_eq!(log.n_dropped(), 13);
+    }
+}

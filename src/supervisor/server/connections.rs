@@ -1,0 +1,220 @@
+//! Connections: frames in, frames out, and the fence between engines.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+
+use rustix::event::epoll::{self, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::step::{End, Freeze};
+use super::{Server, Source};
+use crate::supervisor::frame::{Frame, FrameBuffer};
+use crate::supervisor::host::{Known, KnownStatus};
+use crate::supervisor::journal::Record;
+use crate::supervisor::protocol::{
+    self, Hello, Misread, PROTOCOL, Reply, Request, StartHeader, SupervisorInfo, own_version,
+};
+
+/// More than any number of engines and doctors; a flood of connections is turned away.
+const MAX_CONNECTIONS: usize = 64;
+/// A listener that lets this much pile up is closed: it finds everything in the inventory when it comes back.
+const MAX_UNSENT: usize = 64 << 20;
+
+/// Somebody who is connected.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: UnixStream,
+    incoming: FrameBuffer,
+    unsent: VecDeque<u8>,
+    watched: EventFlags,
+}
+
+impl Server {
+    /// Takes in whoever came to the socket, and reads at once what they say.
+    pub(super) fn accept(&mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if let Some(n) = self.add_connection(stream) {
+                        self.serve(n);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Nobody else, or no descriptor left for them: they try again.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Adds a connection; one of another user is closed.
+    pub(super) fn add_connection(&mut self, stream: UnixStream) -> Option<u64> {
+        let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+        let is_own = peer.uid == rustix::process::geteuid();
+        if !is_own || self.connections.len() >= MAX_CONNECTIONS || stream.set_nonblocking(true).is_err() {
+            return None;
+        }
+        let n = self.take_n();
+        epoll::add(&self.epoll, &stream, Source::Connection(n).data(), EventFlags::IN).ok()?;
+        let (incoming, unsent) = Default::default();
+        self.connections.insert(n, Connection { stream, incoming, unsent, watched: EventFlags::IN });
+        Some(n)
+    }
+
+    pub(super) fn take_n(&mut self) -> u64 {
+        self.next_n += 1;
+        self.next_n
+    }
+
+    /// Reads and does what a connection asks, and writes what it could not take before.
+    pub(super) fn serve(&mut self, n: u64) {
+        self.flush(n);
+        let mut buffer = [0; 16 << 10];
+        while let Some(connection) = self.connections.get_mut(&n) {
+            let n_read = match rustix::net::recv(&connection.stream, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return self.disconnect(n),
+                Ok((n_read, _)) => n_read,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return,
+                Err(_) => return self.disconnect(n),
+            };
+            connection.incoming.extend(&buffer[..n_read]);
+            self.obey(n);
+            if n_read < buffer.len() {
+                return;
+            }
+        }
+    }
+
+    /// Does what has been read so far.
+    fn obey(&mut self, n: u64) {
+        while let Some(connection) = self.connections.get_mut(&n) {
+            match connection.incoming.next() {
+                Ok(Some(frame)) => self.obey_frame(n, frame),
+                Ok(None) => return,
+                Err(_) => return self.disconnect(n),
+            }
+        }
+    }
+
+    fn obey_frame(&mut self, n: u64, frame: Frame) {
+        let request = match Request::decode(&frame) {
+            Ok(request) => request,
+            Err(Misread::Unknown(message)) => return self.reply(n, &Reply::Error { message }),
+            Err(Misread::Garbage) => return self.disconnect(n),
+        };
+        match request {
+            Request::Hello(hello) => return self.greet(n, &hello),
+            Request::Probe {} => return self.reply(n, &Reply::Info(self.info())),
+            _ if self.engine == Some(n) => {}
+            _ => {
+                let message = "say hello first".to_owned();
+                return self.reply(n, &Reply::Error { message });
+            }
+        }
+        match request {
+            Request::Hello(_) | Request::Probe {} => {}
+            Request::Start(header) => self.asked_to_start(header, &frame.blob),
+            Request::Freeze(key) => self.freeze(key),
+            Request::Thaw(key) => self.thaw(key),
+            Request::Stop { key, signal, grace_ms } => self.stop(&key, signal, protocol::grace(grace_ms)),
+            Request::Kill(key) => self.kill(&key),
+            Request::Acknowledge(key) => self.acknowledge(&key),
+        }
+    }
+
+    /// The fence: from here on nobody but this engine is heard, and what others had not been heard saying is lost.
+    fn greet(&mut self, n: u64, hello: &Hello) {
+        if hello.epoch < self.highest_epoch {
+            let highest_epoch = self.highest_epoch;
+            return self.reply(n, &Reply::Refused { highest_epoch });
+        }
+        if let Some(earlier) = self.engine.take_if(|earlier| *earlier != n) {
+            self.disconnect(earlier);
+        }
+        self.engine = Some(n);
+        if hello.epoch > self.highest_epoch {
+            self.highest_epoch = hello.epoch;
+            self.remember(Record::Epoch { epoch: hello.epoch });
+        }
+        let inventory = self.inventory();
+        self.reply(
+            n,
+            &Reply::Welcome { protocol: PROTOCOL, pid: self.me, version: own_version(), inventory },
+        );
+    }
+
+    fn inventory(&self) -> Vec<Known> {
+        let living = self.steps.values().map(|step| Known {
+            key: step.key.clone(),
+            status: KnownStatus::Running {
+                pid: step.tree.main.map_or(0, |main| main.pid),
+                started_at: step.started_at,
+                frozen: matches!(step.freeze, Freeze::Frozen(_)),
+            },
+        });
+        let ended = self.ended.values().map(|ended| Known {
+            key: ended.key.clone(),
+            status: match &ended.how {
+                End::StartFailed(reason) => KnownStatus::StartFailed(reason.clone()),
+                End::Exited(exit) => KnownStatus::Exited(exit.clone()),
+            },
+        });
+        living.chain(ended).collect()
+    }
+
+    fn info(&self) -> SupervisorInfo {
+        SupervisorInfo {
+            pid: self.me,
+            version: own_version(),
+            n_steps: self.steps.len(),
+            n_unacknowledged: self.ended.len(),
+        }
+    }
+
+    fn asked_to_start(&mut self, header: StartHeader, blob: &[u8]) {
+        let key = header.key.clone();
+        match protocol::decode_start(header, blob) {
+            Ok(spec) => self.start(spec),
+            Err(reason) => self.start_failed(key, reason),
+        }
+    }
+
+    /// Sends a frame, or as much of it as the other side takes now.
+    pub(super) fn reply(&mut self, n: u64, reply: &Reply) {
+        if let Some(connection) = self.connections.get_mut(&n) {
+            let was_empty = connection.unsent.is_empty();
+            connection.unsent.extend(reply.encode());
+            if was_empty {
+                self.flush(n);
+            }
+        }
+    }
+
+    fn flush(&mut self, n: u64) {
+        let Some(connection) = self.connections.get_mut(&n) else { return };
+        while !connection.unsent.is_empty() {
+            let (front, _) = connection.unsent.as_slices();
+            match rustix::net::send(&connection.stream, front, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(n_sent) => drop(connection.unsent.drain(..n_sent)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if connection.unsent.len() <= MAX_UNSENT => break,
+                Err(_) => return self.disconnect(n),
+            }
+        }
+        let wanted =
+            if connection.unsent.is_empty() { EventFlags::IN } else { EventFlags::IN | EventFlags::OUT };
+        if connection.watched != wanted {
+            connection.watched = wanted;
+            // It is watched since it was added.
+            let _ = epoll::modify(&self.epoll, &connection.stream, Source::Connection(n).data(), wanted);
+        }
+    }
+
+    /// Closes a connection; what it had not been heard saying is lost.
+    fn disconnect(&mut self, n: u64) {
+        self.connections.remove(&n);
+        self.engine.take_if(|engine| *engine == n);
+    }
+}

@@ -1,0 +1,313 @@
+//! Ends: what a main process leaves behind is ended, stops become kills when their grace is over, and an end is told
+//! only when nobody is left and the log is whole.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use rustix::event::epoll::{self, EventFlags};
+use rustix::process::Signal;
+
+use super::step::{AskedBy, End, Ending, Freeze, LogState, MainEnd, Step, sum};
+use super::{Server, Source};
+use crate::supervisor::host::{AttemptKey, ExitCause, StepExit};
+use crate::supervisor::journal::Record;
+use crate::supervisor::process::{self, Proc, ProcTable};
+use crate::supervisor::sys;
+use crate::supervisor::tree::Origin;
+
+/// What a main process left behind has this long to end by itself.
+const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
+/// A process that not even KILL ends (state D on a dead disk) holds up the news of its step's end this long.
+const UNKILLABLE: Duration = Duration::from_secs(30);
+/// A step that ends by a signal nobody here sent waits this long for the news that the system is shutting down.
+const SETTLING: Duration = Duration::from_millis(250);
+/// The parent of a taken-over process has this long to reap it.
+const REAPING: Duration = Duration::from_secs(1);
+const MAX_RESCAN_DELAY: Duration = Duration::from_millis(250);
+
+impl Server {
+    /// The main process of a step has ended.
+    pub(super) fn main_ended(&mut self, n: u64) {
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        let (MainEnd::Lives, Some(handle)) = (&step.main_end, &step.main) else { return };
+        if step.tree.origin == Origin::TakenOver && !is_reaped(step) {
+            let patience = Instant::now() + REAPING;
+            if *step.reaped_by.get_or_insert(patience) > Instant::now() {
+                step.wake_at(patience);
+                // From here on only the hang-up is told, which comes when it is reaped.
+                if let Some(handle) = &step.main {
+                    let _ = epoll::modify(&self.epoll, handle, Source::Main(n).data(), EventFlags::empty());
+                }
+                return;
+            }
+        }
+        let _ = epoll::delete(&self.epoll, handle);
+        step.main_end = MainEnd::Leaves { at: Utc::now(), interrupted: self.told_to_end };
+        step.n_scans = 0;
+        let started_here = step.tree.origin == Origin::Started;
+        let is_left_alone = step.keep_background && step.ending == Ending::No;
+        if is_left_alone || (started_here && self.n_living_orphans() == 0) {
+            self.nobody_left(n);
+        } else {
+            self.look_at(n);
+        }
+    }
+
+    /// Orphans or main processes have ended.
+    pub(super) fn orphans_ended(&mut self) {
+        self.n_living_orphans();
+        let is_ending = |step: &Step| matches!(step.main_end, MainEnd::Leaves { .. });
+        let ending: Vec<u64> =
+            self.steps.iter().filter(|(_, step)| is_ending(step)).map(|(n, _)| *n).collect();
+        for n in ending {
+            self.look_at(n);
+        }
+    }
+
+    /// Reaps the orphans that have ended, and counts those that live: our children that are no main processes.
+    fn n_living_orphans(&mut self) -> usize {
+        if let Some(n) = self.n_orphans {
+            return n;
+        }
+        let children = process::own_children().unwrap_or_else(|| {
+            let table = ProcTable::read();
+            table.iter().filter(|p| p.parent == self.me).map(|p| p.id.pid).collect()
+        });
+        let mut n_living = 0;
+        for pid in children.into_iter().filter(|pid| !self.mains.contains(pid)) {
+            match sys::reap(pid) {
+                None => n_living += 1,
+                Some((_, usage)) => {
+                    if let Some(step) = self.steps.values_mut().find(|step| step.tree.has_seen(pid)) {
+                        step.orphans_usage = sum(step.orphans_usage, Some(usage));
+                    }
+                }
+            }
+        }
+        self.n_orphans = Some(n_living);
+        n_living
+    }
+
+    /// Brings a step on its way as far as it goes now. Called when something may have changed, and at its alarm.
+    pub(super) fn look_at(&mut self, n: u64) {
+        let now = Instant::now();
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        step.alarm = None;
+        if let Ending::Asked { kill_at, .. } = step.ending
+            && kill_at <= now
+        {
+            (step.ending, step.n_scans) = (Ending::Killing { since: now }, 0);
+        }
+        match (&step.main_end, step.ending) {
+            (MainEnd::Draining { .. }, _) => {}
+            (MainEnd::Settling { until, .. }, _) => match *until {
+                until if until <= now => self.settled(n),
+                until => step.wake_at(until),
+            },
+            (MainEnd::Lives, _) if step.reaped_by.is_some_and(|at| at <= now) => self.main_ended(n),
+            (MainEnd::Lives, Ending::No) => self.go_on_freezing(n),
+            (MainEnd::Lives, Ending::Asked { kill_at, .. }) => step.wake_at(kill_at),
+            (MainEnd::Lives | MainEnd::Leaves { .. }, Ending::Killing { since }) => self.kill_round(n, since),
+            (MainEnd::Leaves { .. }, Ending::No) if step.keep_background => self.nobody_left(n),
+            (MainEnd::Leaves { .. }, Ending::No) => self.end_leftovers(n),
+            (MainEnd::Leaves { .. }, Ending::Asked { kill_at, .. }) => {
+                if self.members(n).is_empty() {
+                    self.nobody_left(n);
+                } else {
+                    self.rescan(n, kill_at);
+                }
+            }
+        }
+    }
+
+    /// What the main process left behind is asked to end.
+    fn end_leftovers(&mut self, n: u64) {
+        let members = self.members(n);
+        if members.is_empty() {
+            return self.nobody_left(n);
+        }
+        send(&members, Signal::TERM);
+        send(&members, Signal::CONT);
+        let kill_at = Instant::now() + LEFTOVERS_GRACE;
+        if let Some(step) = self.steps.get_mut(&n) {
+            step.ending = Ending::Asked { kill_at, by: AskedBy::ItsOwnEnd };
+            step.freeze = Freeze::None;
+        }
+        self.rescan(n, kill_at);
+    }
+
+    /// Kills whoever is there; goes on until nobody is.
+    fn kill_round(&mut self, n: u64, since: Instant) {
+        let members = self.members(n);
+        send(&members, Signal::KILL);
+        let now = Instant::now();
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        let main_lives = step.main_end == MainEnd::Lives;
+        if !main_lives && (members.is_empty() || since + UNKILLABLE <= now) {
+            return self.nobody_left(n);
+        }
+        self.rescan(n, now + MAX_RESCAN_DELAY);
+    }
+
+    /// Looks again soon, then less and less often, and not later than `at`.
+    fn rescan(&mut self, n: u64, at: Instant) {
+        if let Some(step) = self.steps.get_mut(&n) {
+            let delay = Duration::from_millis(1 << step.n_scans.min(8)).min(MAX_RESCAN_DELAY);
+            step.n_scans += 1;
+            step.wake_at(at.min(Instant::now() + delay));
+        }
+    }
+
+    /// The tree has ended: reaps the main process.
+    fn nobody_left(&mut self, n: u64) {
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        let MainEnd::Leaves { at, interrupted } = step.main_end else { return };
+        let reaped = match (step.tree.origin, step.tree.main, &step.main) {
+            (Origin::Started, Some(main), _) => {
+                self.mains.remove(&main.pid);
+                sys::reap(main.pid).map(|(cause, usage)| (cause, Some(usage)))
+            }
+            (Origin::TakenOver, Some(main), Some(handle)) => {
+                self.mains.remove(&main.pid);
+                sys::exit_of_stranger(handle.as_fd()).map(|cause| (cause, None))
+            }
+            (Origin::Started | Origin::TakenOver, _, _) => None,
+        };
+        let (cause, usage) = reaped.unwrap_or((ExitCause::Unknown, None));
+        let usage = usage.and(sum(usage, step.orphans_usage));
+        let exit = StepExit { cause, ended_at: at, usage, interrupted, log_dropped_bytes: 0 };
+        let until = Instant::now() + SETTLING;
+        step.main_end = MainEnd::Settling { exit, until };
+        if may_be_a_shutdown(cause) && !interrupted && !is_asked_by_engine(step) {
+            step.wake_at(until);
+        } else {
+            self.settled(n);
+        }
+    }
+
+    /// What ended by a signal a moment ago did so because the system goes down.
+    pub(super) fn settle_as_interrupted(&mut self) {
+        let mut settled = Vec::new();
+        for (n, step) in &mut self.steps {
+            if let MainEnd::Settling { exit, .. } = &mut step.main_end {
+                exit.interrupted = true;
+                settled.push(*n);
+            }
+        }
+        for n in settled {
+            self.settled(n);
+        }
+    }
+
+    /// Its end is clear: lets its log be finished.
+    fn settled(&mut self, n: u64) {
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        let MainEnd::Settling { exit, .. } = step.main_end.clone() else { return };
+        step.main_end = MainEnd::Draining { exit };
+        if let Some(n_dropped) = self.mover.finish(n) {
+            self.drained(n, n_dropped);
+        }
+    }
+
+    /// Its log is whole: tells its end.
+    pub(super) fn drained(&mut self, n: u64, n_dropped: u64) {
+        let is_draining = |step: &Step| matches!(step.main_end, MainEnd::Draining { .. });
+        if !self.steps.get(&n).is_some_and(is_draining) {
+            return;
+        }
+        let Some(step) = self.steps.remove(&n) else { return };
+        let MainEnd::Draining { mut exit } = step.main_end else { return };
+        exit.log_dropped_bytes = n_dropped;
+        if step.keep_background && step.log == LogState::Open {
+            // What it left behind goes on writing; it would wait for ever if nobody read.
+            self.kept_logs.insert(n);
+        } else {
+            self.mover.remove(n);
+        }
+        self.end(n, step.key, End::Exited(exit));
+    }
+
+    /// Asks a tree to end, and kills it when the grace is over, whether there is an engine or not.
+    pub(super) fn stop(&mut self, key: &AttemptKey, signal: i32, grace: Duration) {
+        let Some(n) = self.living(key) else { return };
+        let members = self.members(n);
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        let mut kill_at = Instant::now() + grace;
+        match step.ending {
+            Ending::Killing { .. } => return,
+            Ending::Asked { kill_at: earlier, by: AskedBy::Engine } => kill_at = kill_at.min(earlier),
+            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => {}
+        }
+        send(&members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
+        // A stopped process does not see the signal until it goes on.
+        send(&members, Signal::CONT);
+        step.freeze = Freeze::None;
+        step.ending = Ending::Asked { kill_at, by: AskedBy::Engine };
+        step.wake_at(kill_at);
+        self.remember(Record::Thawed { n });
+        self.remember(Record::Stopping { n, kill_at_ms: awake_ms_at(kill_at) });
+    }
+
+    /// Ends a tree at once.
+    pub(super) fn kill(&mut self, key: &AttemptKey) {
+        let Some(n) = self.living(key) else { return };
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        let now = Instant::now();
+        if !matches!(step.ending, Ending::Killing { .. }) {
+            step.ending = Ending::Killing { since: now };
+            step.n_scans = 0;
+            self.remember(Record::Stopping { n, kill_at_ms: awake_ms_at(now) });
+        }
+        self.look_at(n);
+    }
+
+    /// The number of a step some of whose processes may live.
+    pub(super) fn living(&self, key: &AttemptKey) -> Option<u64> {
+        let n = *self.by_key.get(key)?;
+        let step = self.steps.get(&n)?;
+        matches!(step.main_end, MainEnd::Lives | MainEnd::Leaves { .. }).then_some(n)
+    }
+}
+
+/// Signals processes, each checked to be the one meant.
+fn send(members: &[Proc], signal: Signal) {
+    for member in members {
+        process::signal(member.id, signal);
+    }
+}
+
+/// Whether a taken-over main process has left the table of processes.
+fn is_reaped(step: &Step) -> bool {
+    let told = step.main.as_ref().is_some_and(|handle| sys::exit_of_stranger(handle.as_fd()).is_some());
+    told || step.tree.main.is_none_or(|main| Proc::read(main.pid).is_none_or(|found| found.id != main))
+}
+
+fn is_asked_by_engine(step: &Step) -> bool {
+    match step.ending {
+        Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => false,
+        Ending::Asked { by: AskedBy::Engine, .. } | Ending::Killing { .. } => true,
+    }
+}
+
+/// The signals with which a system ends what runs, and the codes by which a shell passes them on.
+fn may_be_a_shutdown(cause: ExitCause) -> bool {
+    const SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGHUP];
+    match cause {
+        ExitCause::Signal(signal) => SIGNALS.contains(&signal),
+        ExitCause::Code(code) => SIGNALS.contains(&(code - 128)),
+        ExitCause::Unknown => false,
+    }
+}
+
+/// Milliseconds since boot while the machine was awake.
+pub(super) fn awake_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+/// The reading of the awake clock at an instant to come.
+fn awake_ms_at(at: Instant) -> u64 {
+    let ahead = at.saturating_duration_since(Instant::now());
+    awake_ms() + u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX / 2)
+}

@@ -1,0 +1,305 @@
+//! The supervisor's main thread: one loop over connections, signals, ends of processes and alarms. It spawns,
+//! signals and answers, and never waits for anything but the next event.
+
+mod connections;
+mod ending;
+mod freezing;
+mod recovery;
+mod start;
+mod step;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+
+use super::host::{AttemptKey, HostEvent};
+use super::journal::{Journal, Record};
+use super::mover::{Mover, Note, timespec};
+use super::process::ProcTable;
+use super::protocol::Reply;
+use super::sys;
+use super::tree::Surroundings;
+use connections::Connection;
+use step::{Ended, LogState, Step};
+
+/// Its name in the data directory.
+pub(super) const SOCKET_NAME: &str = "supervisor.sock";
+const NEW_SOCKET_NAME: &str = "supervisor.sock.new";
+
+/// What an event of the loop is about: the upper byte of its data; the rest is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Signals,
+    Listener,
+    Notes,
+    Connection(u64),
+    Main(u64),
+}
+
+impl Source {
+    fn data(self) -> EventData {
+        let (kind, n) = match self {
+            Self::Signals => (0, 0),
+            Self::Listener => (1, 0),
+            Self::Notes => (2, 0),
+            Self::Connection(n) => (3, n),
+            Self::Main(n) => (4, n),
+        };
+        EventData::new_u64((kind << 56) | n)
+    }
+
+    fn of(event: &Event) -> Self {
+        let data = event.data.u64();
+        let n = data & ((1 << 56) - 1);
+        match data >> 56 {
+            0 => Self::Signals,
+            1 => Self::Listener,
+            2 => Self::Notes,
+            3 => Self::Connection(n),
+            _ => Self::Main(n),
+        }
+    }
+}
+
+/// What one supervisor is made of.
+pub(super) struct Parts {
+    pub(super) data_dir: PathBuf,
+    /// Held for its whole life.
+    pub(super) lock: File,
+    /// The spawner's connection.
+    pub(super) first: Option<UnixStream>,
+    pub(super) signals: OwnedFd,
+    pub(super) boot_id: String,
+}
+
+/// The supervisor.
+pub(super) struct Server {
+    me: u32,
+    lock: File,
+    epoll: OwnedFd,
+    signals: OwnedFd,
+    listener: UnixListener,
+    connections: BTreeMap<u64, Connection>,
+    /// The connection that is heard.
+    engine: Option<u64>,
+    highest_epoch: u64,
+    steps: BTreeMap<u64, Step>,
+    ended: BTreeMap<u64, Ended>,
+    by_key: HashMap<AttemptKey, u64>,
+    /// The main processes that are our children and not reaped, or were taken over.
+    mains: HashSet<u32>,
+    /// How many orphans live, if that was counted since the events at hand came.
+    n_orphans: Option<usize>,
+    /// Logs of ended steps that what they left behind still writes to.
+    kept_logs: HashSet<u64>,
+    next_n: u64,
+    journal: Journal,
+    mover: Mover,
+    /// The system has told us to end.
+    told_to_end: bool,
+}
+
+impl Server {
+    /// Takes over what a predecessor left, and opens the door.
+    ///
+    /// # Errors
+    /// The data directory can't be used.
+    pub(super) fn open(parts: Parts) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mover = Mover::start()?;
+        let journal = Journal::open(&parts.data_dir, parts.boot_id)?;
+        let listener = bind()?;
+        epoll::add(&epoll, &parts.signals, Source::Signals.data(), EventFlags::IN)?;
+        epoll::add(&epoll, &listener, Source::Listener.data(), EventFlags::IN)?;
+        epoll::add(&epoll, mover.noted(), Source::Notes.data(), EventFlags::IN)?;
+        let mut server = Self {
+            me: std::process::id(),
+            lock: parts.lock,
+            epoll,
+            signals: parts.signals,
+            listener,
+            connections: BTreeMap::new(),
+            engine: None,
+            highest_epoch: journal.epoch(),
+            steps: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            by_key: HashMap::new(),
+            mains: HashSet::new(),
+            n_orphans: None,
+            kept_logs: HashSet::new(),
+            next_n: 1,
+            journal,
+            mover,
+            told_to_end: false,
+        };
+        server.recover();
+        if let Some(first) = parts.first {
+            server.add_connection(first);
+        }
+        Ok(server)
+    }
+
+    /// Serves until nothing is left to be done.
+    ///
+    /// # Errors
+    /// The kernel refuses to wait.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(64);
+        loop {
+            if self.is_done() && self.close_door()? {
+                return self.leave();
+            }
+            events.clear();
+            let timeout = self.time_to_next_alarm().map(timespec);
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.handle(&events);
+        }
+    }
+
+    fn handle(&mut self, events: &[Event]) {
+        // Signals first: an end that comes together with "the system goes down" is interrupted. Newcomers before those
+        // who are heard: a later engine's hello throws away what an earlier one's connection still holds.
+        let mut sources: Vec<Source> = events.iter().map(Source::of).collect();
+        self.n_orphans = None;
+        let engine = self.engine;
+        sources
+            .sort_by_key(|source| (matches!(source, Source::Connection(n) if Some(*n) == engine), *source));
+        for source in sources {
+            match source {
+                Source::Signals => self.hear_signals(),
+                Source::Listener => self.accept(),
+                Source::Notes => self.hear_mover(),
+                Source::Connection(n) => self.serve(n),
+                Source::Main(n) => self.main_ended(n),
+            }
+        }
+        self.ring_alarms();
+    }
+
+    fn hear_signals(&mut self) {
+        while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
+            if signal == libc::SIGCHLD {
+                self.orphans_ended();
+            } else {
+                self.told_to_end = true;
+                self.settle_as_interrupted();
+            }
+        }
+    }
+
+    fn hear_mover(&mut self) {
+        for note in self.mover.notes() {
+            match note {
+                Note::Trouble { n, error } => {
+                    let disk_full = matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
+                    if let Some(step) = self.steps.get(&n) {
+                        let reason =
+                            format!("the log of step {} can't be written: {error}", step.key.step_id);
+                        let key = step.key.clone();
+                        self.tell(HostEvent::LogTrouble { key, reason, disk_full });
+                    }
+                }
+                Note::Finished { n, n_dropped } => self.drained(n, n_dropped),
+                Note::Closed { n } => {
+                    if self.kept_logs.remove(&n) {
+                        self.mover.remove(n);
+                    } else if let Some(step) = self.steps.get_mut(&n) {
+                        step.log = LogState::Closed;
+                    }
+                }
+            }
+        }
+    }
+
+    fn ring_alarms(&mut self) {
+        let now = Instant::now();
+        let due = |(n, step): (&u64, &Step)| step.alarm.is_some_and(|at| at <= now).then_some(*n);
+        let due: Vec<u64> = self.steps.iter().filter_map(due).collect();
+        for n in due {
+            self.look_at(n);
+        }
+    }
+
+    fn time_to_next_alarm(&self) -> Option<Duration> {
+        let next = self.steps.values().filter_map(|step| step.alarm).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// No engine, no step, nothing unacknowledged. Told to end by the system, it does not wait to be acknowledged
+    /// by an engine that is not there: the journal keeps what it says.
+    fn is_done(&self) -> bool {
+        if !self.steps.is_empty() {
+            return false;
+        }
+        let unheard = self.connections.is_empty();
+        if self.told_to_end {
+            return unheard || self.ended.is_empty();
+        }
+        unheard && self.ended.is_empty() && self.kept_logs.is_empty()
+    }
+
+    /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.
+    fn close_door(&mut self) -> io::Result<bool> {
+        std::fs::remove_file(SOCKET_NAME).or_else(ignore_missing)?;
+        self.accept();
+        if self.is_done() {
+            return Ok(true);
+        }
+        let listener = bind()?;
+        epoll::add(&self.epoll, &listener, Source::Listener.data(), EventFlags::IN)?;
+        self.listener = listener;
+        Ok(false)
+    }
+
+    fn leave(self) -> io::Result<()> {
+        if self.ended.is_empty() {
+            self.journal.remove();
+        }
+        drop((self.listener, self.connections));
+        // Last: whoever waits for it finds the socket gone and the journal written.
+        rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock)?;
+        Ok(())
+    }
+
+    /// Says something to the engine, if one is heard.
+    fn tell(&mut self, event: HostEvent) {
+        if let Some(engine) = self.engine {
+            self.reply(engine, &Reply::Event(event));
+        }
+    }
+
+    /// Remembers for a successor. What can't be written is acted on all the same, and is written with the next rotation.
+    fn remember(&mut self, record: Record) {
+        let _ = self.journal.write(record);
+    }
+
+    /// The members of a step's tree now, parents first.
+    fn members(&mut self, n: u64) -> Vec<super::process::Proc> {
+        let table = ProcTable::read();
+        let around = Surroundings { me: self.me, mains: &self.mains, only_tree: self.steps.len() == 1 };
+        self.steps.get_mut(&n).map(|step| step.tree.members(&table, &around)).unwrap_or_default()
+    }
+}
+
+/// Binds the socket of the data directory, in which we are, in one step: whoever finds it can connect to it.
+fn bind() -> io::Result<UnixListener> {
+    std::fs::remove_file(NEW_SOCKET_NAME).or_else(ignore_missing)?;
+    let listener = UnixListener::bind(NEW_SOCKET_NAME)?;
+    rustix::fs::chmod(NEW_SOCKET_NAME, rustix::fs::Mode::from_raw_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    std::fs::rename(NEW_SOCKET_NAME, SOCKET_NAME)?;
+    Ok(listener)
+}
+
+fn ignore_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}

@@ -1,0 +1,160 @@
+//! Starts: idempotent by key, remembered before the spawn, and preceded by a search for a survivor where one may be.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use rustix::event::epoll::{self, EventFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::step::{End, Ended, Ending, Freeze, LogState, MainEnd, Step};
+use super::{Server, Source};
+use crate::supervisor::host::{AttemptKey, HostEvent, StartSpec};
+use crate::supervisor::journal::{Record, SpawnNote, StartNote};
+use crate::supervisor::log::{self, Log};
+use crate::supervisor::process::{Proc, ProcId};
+use crate::supervisor::program;
+use crate::supervisor::tree::{Origin, Tree};
+
+/// A process that was just spawned, with everything that hangs on it.
+struct Spawned {
+    main: ProcId,
+    handle: OwnedFd,
+    pipe: u64,
+    log: Log,
+    at: DateTime<Utc>,
+}
+
+impl Server {
+    /// Starts a step, or says what has become of it.
+    pub(super) fn start(&mut self, spec: StartSpec) {
+        if let Some(n) = self.by_key.get(&spec.key) {
+            return self.tell_status(*n);
+        }
+        if self.told_to_end {
+            // The system goes down: nothing new begins. The engine finds no trace of it when it asks a successor.
+            return;
+        }
+        let n = self.take_n();
+        let start = StartNote {
+            key: spec.key.clone(),
+            token: spec.token.clone(),
+            log_path: spec.log_path.clone(),
+            log_limit: spec.log_limit,
+            keep_background: spec.keep_background,
+        };
+        if spec.may_be_alive && self.adopt_survivor(n, &start) {
+            return;
+        }
+        self.by_key.insert(spec.key.clone(), n);
+        if let Err(error) = self.journal.write(Record::Start { n, start }) {
+            let reason = format!("could not note the start in supervisor.journal: {error}");
+            return self.end(n, spec.key, End::StartFailed(reason));
+        }
+        match self.spawn(&spec) {
+            Ok(spawned) => self.watch_over(n, spec, spawned),
+            Err(reason) => self.end(n, spec.key, End::StartFailed(reason)),
+        }
+    }
+
+    /// A start that can't even be tried.
+    pub(super) fn start_failed(&mut self, key: AttemptKey, reason: String) {
+        if let Some(n) = self.by_key.get(&key) {
+            return self.tell_status(*n);
+        }
+        let n = self.take_n();
+        self.by_key.insert(key.clone(), n);
+        let (token, log_path, log_limit, keep_background) = (String::new(), PathBuf::new(), 0, false);
+        let start = StartNote { key: key.clone(), token, log_path, log_limit, keep_background };
+        self.remember(Record::Start { n, start });
+        self.end(n, key, End::StartFailed(reason));
+    }
+
+    fn spawn(&self, spec: &StartSpec) -> Result<Spawned, String> {
+        let (ours, theirs) =
+            log::new_pipe().map_err(|e| format!("could not make a pipe for the log: {e}"))?;
+        let pipe = rustix::fs::fstat(&ours).map_or(0, |stat| stat.st_ino);
+        let log = Log::open(&spec.log_path, ours, spec.log_limit)
+            .map_err(|e| format!("could not open the log {}: {e}", spec.log_path.display()))?;
+        let at = Utc::now();
+        let pid = program::spawn(spec, std::os::fd::AsFd::as_fd(&theirs))?;
+        // Our child and not reaped: pid and start time can't be another's.
+        let start = Proc::read(pid).map_or(0, |found| found.id.start);
+        let handle = Pid::from_raw(pid.cast_signed())
+            .ok_or(rustix::io::Errno::SRCH)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
+            .map_err(|e| format!("could not watch over the process that was started: {e}"));
+        if handle.is_err() {
+            // Nobody would ever see its end: it must not live.
+            kill_unwatched(pid);
+        }
+        Ok(Spawned { main: ProcId { pid, start }, handle: handle?, pipe, log, at })
+    }
+
+    fn watch_over(&mut self, n: u64, spec: StartSpec, spawned: Spawned) {
+        let Spawned { main, handle, pipe, log, at } = spawned;
+        self.remember(Record::Spawned { n, spawned: SpawnNote { main, pipe: Some(pipe), at } });
+        // Only for want of memory: then the log is moved at the step's end.
+        let _ = self.mover.add(n, log);
+        let _ = epoll::add(&self.epoll, &handle, Source::Main(n).data(), EventFlags::IN);
+        self.mains.insert(main.pid);
+        let step = Step {
+            key: spec.key.clone(),
+            started_at: at,
+            keep_background: spec.keep_background,
+            tree: Tree::new(Some(main), &spec.token, Some(pipe), Origin::Started),
+            main: Some(handle),
+            reaped_by: None,
+            log: LogState::Open,
+            freeze: Freeze::None,
+            ending: Ending::No,
+            main_end: MainEnd::Lives,
+            orphans_usage: None,
+            alarm: None,
+            n_scans: 0,
+        };
+        self.steps.insert(n, step);
+        self.tell(HostEvent::Started { key: spec.key, pid: main.pid, at });
+    }
+
+    /// Remembers how an attempt ended until that is acknowledged, and tells it.
+    pub(super) fn end(&mut self, n: u64, key: AttemptKey, how: End) {
+        self.remember(match how.clone() {
+            End::StartFailed(reason) => Record::Failed { n, reason },
+            End::Exited(exit) => Record::Exited { n, exit },
+        });
+        self.ended.insert(n, Ended { key, how });
+        self.tell_status(n);
+    }
+
+    /// Answers a start that is known.
+    fn tell_status(&mut self, n: u64) {
+        if let Some(step) = self.steps.get(&n) {
+            let pid = step.tree.main.map_or(0, |main| main.pid);
+            let event = HostEvent::Started { key: step.key.clone(), pid, at: step.started_at };
+            self.tell(event);
+        } else if let Some(Ended { key, how }) = self.ended.get(&n) {
+            let key = key.clone();
+            let event = match how.clone() {
+                End::StartFailed(reason) => HostEvent::StartFailed { key, reason },
+                End::Exited(exit) => HostEvent::Exited { key, exit },
+            };
+            self.tell(event);
+        }
+    }
+
+    /// The engine has an end on disk.
+    pub(super) fn acknowledge(&mut self, key: &AttemptKey) {
+        let Some(&n) = self.by_key.get(key) else { return };
+        if self.ended.remove(&n).is_some() {
+            self.by_key.remove(key);
+            self.remember(Record::Acknowledged { n });
+        }
+    }
+}
+
+fn kill_unwatched(pid: u32) {
+    if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}

@@ -1,0 +1,273 @@
+//! What belongs to a step: told by parentage, then session, then token, then the lineage seen while it lived.
+//!
+//! The supervisor is a child subreaper, so every process of a tree that it started descends from it, orphans as its
+//! direct children. A tree taken over from a dead supervisor has lost its orphans to init; for such a one the whole
+//! table is searched for its token.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use super::process::{self, Proc, ProcId, ProcTable};
+
+/// The variable by which a process is known as a step's.
+pub(super) const TOKEN_VARIABLE: &str = "LEVERFRAME_TOKEN";
+
+/// How a tree came to this supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Started here: its orphans are our children.
+    Started,
+    /// Taken over: its orphans may be anybody's children.
+    TakenOver,
+}
+
+/// The processes of one step, and what is remembered of them.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The process that was started; none when it was gone before we came.
+    pub(super) main: Option<ProcId>,
+    pub(super) origin: Origin,
+    /// `LEVERFRAME_TOKEN=…`.
+    token_entry: Vec<u8>,
+    /// The inode of the pipe that its output goes through.
+    pub(super) pipe: Option<u64>,
+    /// Members seen at earlier scans that still live.
+    seen: HashSet<ProcId>,
+    /// Sessions that a member leads or led.
+    sessions: HashSet<u32>,
+}
+
+/// What else there is beside a tree.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    /// The supervisor.
+    pub(super) me: u32,
+    /// The main processes of all steps.
+    pub(super) mains: &'a HashSet<u32>,
+    /// No other step lives: an orphan that nothing else explains is this tree's.
+    pub(super) only_tree: bool,
+}
+
+impl Tree {
+    /// A tree that grows from `main`.
+    pub(super) fn new(main: Option<ProcId>, token: &str, pipe: Option<u64>, origin: Origin) -> Self {
+        Self {
+            main,
+            origin,
+            token_entry: token_entry(token),
+            pipe,
+            seen: HashSet::new(),
+            sessions: main.iter().map(|main| main.pid).collect(),
+        }
+    }
+
+    /// The living members, parents before their children. What is found is remembered.
+    pub(super) fn members(&mut self, table: &ProcTable, around: &Surroundings<'_>) -> Vec<Proc> {
+        self.seen.retain(|id| table.holds(*id));
+        let mut growth = Growth::new(table, around, self.earliest_start());
+        growth.sessions.clone_from(&self.sessions);
+        growth
+            .queue
+            .extend(self.main.iter().chain(&self.seen).filter(|id| table.holds(**id)).map(|id| id.pid));
+        growth.grow();
+        let marked: Vec<u32> =
+            table.iter().filter(|p| self.is_marked(p, &growth, around)).map(|p| p.id.pid).collect();
+        growth.queue.extend(marked);
+        growth.grow();
+        let (members, sessions) = growth.harvest();
+        self.seen.extend(members.iter().map(|member| member.id));
+        self.sessions.extend(sessions);
+        members
+    }
+
+    /// Whether a process with this pid was seen as a member, and may have ended since.
+    pub(super) fn has_seen(&self, pid: u32) -> bool {
+        self.seen.iter().any(|id| id.pid == pid)
+    }
+
+    /// Whether an outsider carries the tree's mark.
+    fn is_marked(&self, outsider: &Proc, growth: &Growth<'_>, around: &Surroundings<'_>) -> bool {
+        if growth.found.contains(&outsider.id.pid) || !growth.may_belong(outsider) {
+            return false;
+        }
+        let is_orphan = outsider.parent == around.me && !around.mains.contains(&outsider.id.pid);
+        let is_candidate = match self.origin {
+            Origin::Started => is_orphan,
+            Origin::TakenOver => outsider.parent != 2,
+        };
+        is_candidate
+            && (process::environment_holds(outsider.id.pid, &self.token_entry)
+                || self.pipe.is_some_and(|pipe| {
+                    process::output_pipes(outsider.id.pid).any(|(found, _)| found == pipe)
+                })
+                || (is_orphan && around.only_tree))
+    }
+
+    /// Nothing older than the main process can belong to it.
+    fn earliest_start(&self) -> u64 {
+        self.main.map_or(0, |main| main.start)
+    }
+}
+
+/// The processes that carry a token, wherever they are: survivors of a supervisor that is gone.
+pub(super) fn bearers_of(token: &str, table: &ProcTable, me: u32) -> Vec<Proc> {
+    let entry = token_entry(token);
+    let lives = |p: &&Proc| p.id.pid > 1 && p.id.pid != me && p.parent != 2 && !p.is_dead();
+    let carries = |p: &&Proc| process::environment_holds(p.id.pid, &entry);
+    table.iter().filter(lives).filter(carries).copied().collect()
+}
+
+/// The one of them that was started as the step: the eldest that leads a session.
+pub(super) fn main_among(bearers: &[Proc]) -> Option<ProcId> {
+    let leads = |p: &&Proc| p.session == p.id.pid;
+    let main = bearers.iter().filter(leads).min_by_key(|p| (p.id.start, p.id.pid))?;
+    // A member that called setsid later is no main process: its parent, or what fell away above it, was one.
+    (!bearers.iter().any(|other| other.id.pid == main.parent)).then_some(main.id)
+}
+
+fn token_entry(token: &str) -> Vec<u8> {
+    format!("{TOKEN_VARIABLE}={token}").into_bytes()
+}
+
+/// One search through the table.
+struct Growth<'a> {
+    table: &'a ProcTable,
+    me: u32,
+    earliest_start: u64,
+    children: HashMap<u32, Vec<u32>>,
+    by_session: HashMap<u32, Vec<u32>>,
+    found: HashSet<u32>,
+    sessions: HashSet<u32>,
+    queue: VecDeque<u32>,
+}
+
+impl<'a> Growth<'a> {
+    fn new(table: &'a ProcTable, around: &Surroundings<'_>, earliest_start: u64) -> Self {
+        let (mut children, mut by_session) =
+            (HashMap::<u32, Vec<u32>>::new(), HashMap::<u32, Vec<u32>>::new());
+        for p in table.iter() {
+            children.entry(p.parent).or_default().push(p.id.pid);
+            by_session.entry(p.session).or_default().push(p.id.pid);
+        }
+        let (found, sessions, queue) = Default::default();
+        Self { table, me: around.me, earliest_start, children, by_session, found, sessions, queue }
+    }
+
+    fn may_belong(&self, p: &Proc) -> bool {
+        p.id.pid > 1 && p.id.pid != self.me && p.id.start >= self.earliest_start && !p.is_dead()
+    }
+
+    /// Adds what is queued, its descendants, and the sessions that members lead, until nothing is new.
+    fn grow(&mut self) {
+        loop {
+            while let Some(pid) = self.queue.pop_front() {
+                let Some(p) = self.table.get(pid) else { continue };
+                if !self.may_belong(p) || !self.found.insert(pid) {
+                    continue;
+                }
+                if p.session == pid {
+                    self.sessions.insert(pid);
+                }
+                self.queue.extend(self.children.get(&pid).into_iter().flatten());
+            }
+            let of_sessions = self.sessions.iter().filter_map(|session| {
+                // A leader that lives and is no member took over a number that was free again.
+                let usurped =
+                    self.table.get(*session).is_some_and(|p| !p.is_dead() && !self.found.contains(session));
+                if usurped { None } else { self.by_session.get(session) }
+            });
+            let may_come = |pid: &&u32| {
+                !self.found.contains(*pid) && self.table.get(**pid).is_some_and(|p| self.may_belong(p))
+            };
+            let new: Vec<u32> = of_sessions.flatten().filter(may_come).copied().collect();
+            if new.is_empty() {
+                return;
+            }
+            self.queue.extend(new);
+        }
+    }
+
+    /// The members, parents first, and the sessions that still have one.
+    fn harvest(self) -> (Vec<Proc>, HashSet<u32>) {
+        let members: BTreeMap<u32, Proc> =
+            self.found.iter().filter_map(|pid| Some((*pid, *self.table.get(*pid)?))).collect();
+        let depth = |p: &Proc| {
+            std::iter::successors(Some(p), |p| members.get(&p.parent)).take(members.len() + 1).count()
+        };
+        let mut in_order: Vec<Proc> = members.values().copied().collect();
+        in_order.sort_by_key(|p| (depth(p), p.id.start, p.id.pid));
+        (in_order, self.sessions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(pid: u32, parent: u32, session: u32, state: u8) -> Proc {
+        Proc { id: ProcId { pid, start: u64::from(pid) }, parent, session, state }
+    }
+
+    fn check(table: &ProcTable, tree: &mut Tree, only_tree: bool, expected: &[u32]) {
+        let mains = HashSet::from([1_000_100, 1_000_200]);
+        let around = Surroundings { me: 1_000_050, mains: &mains, only_tree };
+        let found: Vec<u32> = tree.members(table, &around).iter().map(|p| p.id.pid).collect();
+        assert_eq!(found, expected);
+    }
+
+    fn tree() -> Tree {
+        Tree::new(Some(ProcId { pid: 1_000_100, start: 1_000_100 }), "t", None, Origin::Started)
+    }
+
+    #[test]
+    fn descendants_and_sessions_belong_and_parents_come_first() {
+        let table = ProcTable::of([
+            p(1_000_100, 1_000_050, 1_000_100, b'S'),
+            p(1_000_103, 1_000_100, 1_000_100, b'S'),
+            p(1_000_102, 1_000_103, 1_000_102, b'S'),
+            p(1_000_105, 1_000_050, 1_000_102, b'S'),
+            p(1_000_200, 1_000_050, 1_000_200, b'S'),
+            p(1_000_201, 1_000_200, 1_000_200, b'S'),
+            p(1_000_104, 1_000_100, 1_000_100, b'Z'),
+        ]);
+        check(&table, &mut tree(), false, &[1_000_100, 1_000_105, 1_000_103, 1_000_102]);
+    }
+
+    #[test]
+    fn an_orphan_seen_as_a_member_before_still_belongs() {
+        let mut tree = tree();
+        let before = ProcTable::of([
+            p(1_000_100, 1_000_050, 1_000_100, b'S'),
+            p(1_000_101, 1_000_100, 1_000_101, b'S'),
+        ]);
+        check(&before, &mut tree, false, &[1_000_100, 1_000_101]);
+        let after = ProcTable::of([p(1_000_101, 1_000_050, 1_000_101, b'S')]);
+        check(&after, &mut tree, false, &[1_000_101]);
+    }
+
+    #[test]
+    fn an_unexplained_orphan_belongs_to_the_only_tree_and_to_none_of_several() {
+        let table = ProcTable::of([
+            p(1_000_100, 1_000_050, 1_000_100, b'Z'),
+            p(1_000_300, 1_000_050, 1_000_300, b'S'),
+        ]);
+        check(&table, &mut tree(), true, &[1_000_300]);
+        check(&table, &mut tree(), false, &[]);
+    }
+
+    #[test]
+    fn a_stranger_that_leads_a_session_with_a_reused_number_is_left_alone() {
+        let mut stranger = p(1_000_100, 1, 1_000_100, b'S');
+        stranger.id.start += 500;
+        let table = ProcTable::of([stranger, p(1_000_900, 1_000_100, 1_000_100, b'S')]);
+        check(&table, &mut tree(), false, &[]);
+    }
+
+    #[test]
+    fn the_eldest_session_leader_among_the_bearers_is_the_main_process() {
+        let shell = p(100, 1, 100, b'S');
+        let child = p(101, 100, 100, b'S');
+        let daemon = p(102, 101, 102, b'S');
+        assert_eq!(main_among(&[child, daemon, shell]), Some(shell.id));
+        assert_eq!(main_among(&[child, daemon]), None);
+    }
+}
