@@ -34,4 +34,9 @@ pub mod run;
 pub mod store;
 pub mod supervisor;
 
+pub mod app;
+
+#[cfg(feature = "gui")]
+pub mod ui;
+
 pub use supervisor::supervisor_entry;
