@@ -60,7 +60,7 @@ fn play(scene: &str, world: &WorldPort) -> anyhow::Result<()> {
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
             Err(RecvTimeoutError::Timeout) => {
                 beat += 1.0;
-                if send(AppUpdate::Machine(sample(Utc::now(), -beat))).is_err() {
+                if scene != "quiet" && send(AppUpdate::Machine(sample(Utc::now(), -beat))).is_err() {
                     return Ok(());
                 }
                 let _ = send(AppUpdate::Usage(usage(&stage.runs, Utc::now(), -beat)));

@@ -294,7 +294,7 @@ fn what_happened_while_one_was_away_can_be_reviewed() {
         EventKind::RecoveryDecided { decisions: vec![decision("It was taken back"), decision("It goes on")] };
     let event = Event { seq: 5, at: now(), run_id: None, kind };
     let mut scene = scene([snapshot(&[]), AppUpdate::Event(Arc::new(event))]);
-    assert!(scene.shows("While you were away: 2 decisions about 1 run"));
+    assert!(scene.shows("While you were away: a-1: It was taken back; and 1 more"));
     assert!(!scene.shows("It goes on"));
     scene.pull("Review");
     assert!(scene.shows("It goes on"));

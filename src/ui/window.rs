@@ -147,10 +147,10 @@ impl LeverframeWindow {
         for command in command::with_shortcut(&self.store) {
             let Some(shortcut) = command.shortcut() else { continue };
             let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
-            let is_meant = match shortcut.logical_key {
-                Key::Escape => !is_menu_open,
-                _ if is_bare => is_on_row && !is_typing && !is_menu_open,
-                _ => true,
+            let is_meant = if shortcut.logical_key == Key::Escape {
+                !is_menu_open
+            } else {
+                !is_bare || (is_on_row && !is_typing && !is_menu_open)
             };
             if is_meant && ui.input_mut(|input| input.consume_shortcut(&shortcut)) {
                 out.push(command);

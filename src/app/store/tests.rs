@@ -3,7 +3,7 @@ use chrono::TimeZone;
 use super::*;
 use crate::app::RunUsage;
 use crate::id::PipelineId;
-use crate::run::{StepState, Trigger};
+use crate::run::{Event, EventKind, RunState, RunSummary, StepState, StepSummary, Trigger};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     Utc.timestamp_opt(1_800_000_000 + seconds, 0).unwrap()
@@ -299,7 +299,7 @@ fn the_steps_of_old_runs_are_given_up() {
     assert_eq!(with_steps, MAX_STEPFUL);
     store.take_requests();
     store.select_run(Some(run_id("r0")));
-    assert!(store.take_requests().contains(&Action::LoadRun(run_id("r0"))));
+    assert_eq!(store.take_requests(), [Action::SelectRun(Some(run_id("r0")))]);
 }
 
 #[test]

@@ -43,21 +43,9 @@ fn away_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let decisions = view.store.decisions();
     let Some(first) = decisions.first() else { return };
     let color = theme::tokens(ui).interrupted;
-    let n_runs = {
-        let mut ids: Vec<_> = decisions.iter().map(|decision| &decision.run_id).collect();
-        ids.sort();
-        ids.dedup();
-        ids.len()
-    };
-    let text = if decisions.len() == 1 {
-        format!("{}: {}", first.run_id, first.text)
-    } else {
-        format!(
-            "{} about {}. {}",
-            format::count(decisions.len(), "decision"),
-            format::count(n_runs, "run"),
-            first.text
-        )
+    let text = match decisions.len() - 1 {
+        0 => format!("{}: {}", first.run_id, first.text),
+        n_more => format!("{}: {}; and {n_more} more", first.run_id, first.text),
     };
     let banner = Banner { icon: Icon::Bolt, color, title: "While you were away".to_owned(), text };
     let is_open = view.state.is_review_open;

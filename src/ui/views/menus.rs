@@ -3,7 +3,6 @@
 use egui::{Popup, Response, Ui};
 
 use super::super::command::{Command, Page};
-use super::super::theme;
 use super::super::widgets::{Icon, Lever, Tone};
 use super::{Commands, View};
 use crate::app::{Action, Folder, RunEntry};
@@ -20,9 +19,7 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
             let command = Command::World(Action::StartJob { pipeline: entry.id.clone() });
-            let button = egui::Button::new(entry.id.as_str());
-            let button = ui.add_sized([ui.available_width(), theme::LEVER], button);
-            if button.clicked() {
+            if ui.button(entry.id.as_str()).clicked() {
                 out.push(command);
                 ui.close();
             }
@@ -47,7 +44,7 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
         let second = ("Open its logs", Action::OpenFolder(Folder::Logs(run_id.clone())));
         for (text, action) in [first, second] {
             let command = Command::World(action);
-            let mut button = ui.add_sized([ui.available_width(), theme::LEVER], egui::Button::new(text));
+            let mut button = ui.button(text);
             if let Some(tooltip) = command.tooltip() {
                 button = button.on_hover_text(tooltip);
             }
@@ -56,8 +53,7 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
                 ui.close();
             }
         }
-        let copy = ui.add_sized([ui.available_width(), theme::LEVER], egui::Button::new("Copy its id"));
-        if copy.clicked() {
+        if ui.button("Copy its id").clicked() {
             ui.ctx().copy_text(run_id.to_string());
             ui.close();
         }

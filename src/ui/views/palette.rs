@@ -2,7 +2,7 @@
 
 use egui::{Align2, Id, Key, Modal, Modifiers, Rect, ScrollArea, TextEdit, Ui, pos2, vec2};
 
-use super::super::command::{Command, offered};
+use super::super::command::{Command, offered, with_shortcut};
 use super::super::theme;
 use super::super::widgets::{Card, Corners, Icon, RowKind, label_at, row_ui};
 use super::{Commands, View};
@@ -24,6 +24,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
         .into_iter()
         .filter(|command| matches_query(&command.name(), &state.query))
         .collect();
+    let keyed = with_shortcut(view.store);
     let (down, up, enter) = ui.input_mut(|input| {
         (
             input.consume_key(Modifiers::NONE, Key::ArrowDown),
@@ -76,7 +77,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 found.len(),
                 |ui, range| {
                     for at in range {
-                        if entry_ui(ui, &found[at], at == state.index, at + 1 == found.len()) {
+                        if entry_ui(ui, &found[at], at == state.index, at + 1 == found.len(), &keyed) {
                             chosen = Some(found[at].clone());
                         }
                     }
@@ -91,7 +92,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
     }
 }
 
-fn entry_ui(ui: &mut Ui, command: &Command, is_selected: bool, is_last: bool) -> bool {
+fn entry_ui(ui: &mut Ui, command: &Command, is_selected: bool, is_last: bool, keyed: &[Command]) -> bool {
     let tokens = theme::tokens(ui);
     let name = command.name();
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
@@ -117,7 +118,8 @@ fn entry_ui(ui: &mut Ui, command: &Command, is_selected: bool, is_last: bool) ->
             rect.right() - at.x - 90.0,
         );
     }
-    if let Some(shortcut) = command.shortcut() {
+    // Keys of runs act on the selected one alone.
+    if let Some(shortcut) = command.shortcut().filter(|_| keyed.contains(command)) {
         let style = (theme::small(), tokens.muted);
         let key = ui.ctx().format_shortcut(&shortcut);
         label_at(ui, pos2(rect.right(), y), Align2::RIGHT_CENTER, key, style, 90.0);

@@ -63,7 +63,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("ended run", run.run_id.as_str()));
     let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
-    if response.clicked() || (response.gained_focus() && !is_selected) {
+    if response.clicked() {
         out.push(Command::Select(Some(run.run_id.clone())));
     }
     if ui.is_rect_visible(rect) {

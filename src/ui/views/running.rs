@@ -190,7 +190,7 @@ fn run_row_ui(
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("living run", run.run_id.as_str()));
     let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
-    if response.clicked() || (response.gained_focus() && !is_selected) {
+    if response.clicked() {
         out.push(Command::Select(Some(run.run_id.clone())));
     }
     if ui.is_rect_visible(rect) {
@@ -291,7 +291,7 @@ fn cost_at(ui: &Ui, rect: Rect, entry: &RunEntry, peak_memory: u64) {
         .shrink2(vec2(0.0, 12.0));
     if has_curves {
         let newest = entry.usage().iter().rev().take(60).rev();
-        let n = entry.usage().len().min(60).max(2);
+        let n = entry.usage().len().clamp(2, 60);
         let curve = |rect: Rect, at: usize, share: f64| {
             let x = rect.left() + rect.width() * at as f32 / (n - 1) as f32;
             pos2(x, rect.bottom() - rect.height() * share.clamp(0.0, 1.0) as f32)

@@ -8,8 +8,8 @@ use super::super::command::Command;
 use super::super::widgets::{Card, label_at, numbers_at, sparkline};
 use super::super::{format, theme};
 use super::{Commands, View};
-use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN};
-use crate::run::StepState;
+use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN, StepsKnown};
+use crate::run::{RunState, StepState};
 
 const PLOT: f32 = 92.0;
 const LANE: f32 = 20.0;
@@ -136,7 +136,7 @@ fn axis_at(ui: &Ui, y: f32, axis: Axis) {
     while tick < axis.to {
         let local = tick.with_timezone(&Local);
         let x = axis.x(tick);
-        if local.minute() % 2 == 0 && x > axis.rect.left() + 16.0 && x < axis.rect.right() - 44.0 {
+        if local.minute().is_multiple_of(2) && x > axis.rect.left() + 16.0 && x < axis.rect.right() - 44.0 {
             let text = local.format("%H:%M").to_string();
             numbers_at(ui, pos2(x, y), Align2::CENTER_TOP, &text, (theme::small(), tokens.faint));
         }
@@ -146,11 +146,11 @@ fn axis_at(ui: &Ui, y: f32, axis: Axis) {
     label_at(ui, pos2(axis.rect.right(), y), Align2::RIGHT_TOP, "now", style, 40.0);
 }
 
-/// A run's spans, each with what is written on it.
-fn spans(
-    entry: &RunEntry,
-    now: DateTime<Utc>,
-) -> Vec<(DateTime<Utc>, DateTime<Utc>, &str, Option<StepState>)> {
+/// From when to when, what is written on it, and the state of the step; none: the run is frozen.
+type Span<'a> = (DateTime<Utc>, DateTime<Utc>, &'a str, Option<StepState>);
+
+/// A run's spans.
+fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
     let mut spans: Vec<_> = entry
         .steps()
         .iter()
@@ -159,7 +159,8 @@ fn spans(
             Some((from, step.finished_at.unwrap_or(now), step.step_id.as_str(), Some(step.state)))
         })
         .collect();
-    if spans.is_empty() {
+    let is_driven = entry.steps().is_empty() && entry.steps_known() == StepsKnown::Whole;
+    if is_driven && entry.run.state != RunState::Queued {
         let until = entry.run.finished_at.unwrap_or(now);
         spans.push((entry.run.started_at, until, "", Some(StepState::Running)));
     }
@@ -184,10 +185,12 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
         if to < axis.from {
             continue;
         }
-        let color = state.map_or(tokens.paused, |state| match state {
-            StepState::Paused => tokens.running,
-            state => tokens.step_state(state),
-        });
+        let color = match state {
+            None => tokens.paused,
+            // That it stands still is said by the span of the freeze, which lies on top.
+            Some(StepState::Paused) => tokens.running,
+            Some(state) => tokens.step_state(state),
+        };
         let lane = match state {
             // Frozen is the whole run.
             None => 0,
