@@ -1,5 +1,5 @@
 //! Joins the parts: what stands between the engine and its faces. [`AppStore`] is the read model that
-//! the window paints from; [`port`] is the pair of channels through which updates come in and actions
+//! the window paints from; [`window_port`] makes the pair of channels through which updates come in and actions
 //! go out. Nothing here knows how anything is painted.
 
 mod port;
