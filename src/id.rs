@@ -119,6 +119,17 @@ id_type!(
     "run"
 );
 
+/// Names one process tree for ever: at most one ever exists.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AttemptKey {
+    /// The run.
+    pub run_id: RunId,
+    /// The step.
+    pub step_id: StepId,
+    /// Its attempt, from 1.
+    pub attempt: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,6 +63,14 @@ impl Stopwatch {
         self.counted_ms + running
     }
 
+    /// Books what has been counted by `now` and goes on, so that little is lost with a boot.
+    pub fn rebase(&mut self, now: Now) {
+        if self.is_running() {
+            self.stop(now);
+            self.start(now);
+        }
+    }
+
     /// Forgets a start that was read on an earlier boot, whose clock began elsewhere.
     pub fn forget_boot(&mut self) {
         self.since_awake_ms = None;

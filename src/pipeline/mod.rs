@@ -1,8 +1,40 @@
 //! What a pipeline is: its model, its file format with located errors, and its graph.
 //!
-//! Pure: text in, [`Pipeline`] or diagnostics out. Reading files, fetching secrets and expanding `~`
-//! are done by the caller.
+//! Pure: text in, [`Pipeline`] or [`Diagnostic`]s out. Reading files, asking for the home directory,
+//! fetching secrets and looking up variables are done by the caller.
+//!
+//! In reading order: `model` (what a pipeline is), `keys` (the one table of every key of the file),
+//! `reader` and `values` (TOML, held against that table), `parse` (what the values mean together), `graph` (what
+//! stands above what), `params`, `expand`, `differences`, `schema`, `samples`.
 
 mod model;
 
+mod keys;
+
+mod diagnostic;
+mod reader;
+mod units;
+mod values;
+
+mod parse;
+
+mod graph;
+
+mod differences;
+mod expand;
+mod params;
+mod samples;
+mod schema;
+
+pub use diagnostic::Diagnostic;
+pub use differences::differences;
+pub use expand::{ExpandError, expand};
+pub use graph::Graph;
 pub use model::*;
+pub use params::{Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ParamError, param_env_name};
+pub use samples::{SampleFile, samples};
+pub use schema::{key_table, schema};
+pub use units::{format_duration, format_size, parse_duration, parse_size, signal_name, signal_number};
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Graph;
 use crate::id::{PipelineId, StepId};
 
 /// One pipeline as a run uses it.
@@ -27,6 +28,8 @@ pub struct Pipeline {
     pub env: BTreeMap<String, String>,
     /// In the order of the file.
     pub steps: Vec<Step>,
+    /// What stands above what: [`Graph::of`] these steps.
+    pub graph: Graph,
 }
 
 /// One step with every default filled in.
@@ -34,7 +37,8 @@ pub struct Pipeline {
 pub struct Step {
     /// Its name.
     pub id: StepId,
-    /// Indices into [`Pipeline::steps`] of the steps that must have ended first.
+    /// Indices into [`Pipeline::steps`] of the steps that must have ended first. A `finally` step also waits
+    /// for every step that is none; these are not listed here.
     pub needs: Vec<usize>,
     /// What it runs.
     pub command: Command,
@@ -58,7 +62,7 @@ pub struct Step {
     pub log_limit: u64,
     /// What becomes of processes that its main process leaves behind.
     pub background: Background,
-    /// Under which outcome of the steps above it runs.
+    /// Under which outcome of the steps above it runs; a `finally` step that does not say: always.
     pub when: When,
     /// Its failure does not fail the run.
     pub may_fail: bool,
@@ -91,6 +95,13 @@ pub struct Retries {
     pub factor: f64,
     /// The longest delay.
     pub max_delay: Duration,
+}
+
+impl Default for Retries {
+    /// None, and the delays that a pipeline gets which only says how many.
+    fn default() -> Self {
+        Self { max: 0, delay: Duration::from_secs(10), factor: 2.0, max_delay: Duration::from_secs(300) }
+    }
 }
 
 /// What a failed step does to the rest of the run.
@@ -183,3 +194,38 @@ pub enum SecretSource {
     /// A command's standard output, without its last newline.
     Command(Vec<String>),
 }
+
+/// Gives an enum whose values are words in a file these words, both ways.
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $name {
+            /// The words that a file may say, in the order of the variants.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word in a file for this value.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+
+            /// The value for a file's word; none where it is not one of [`Self::WORDS`].
+            pub fn from_word(word: &str) -> Option<Self> {
+                [$(Self::$variant),+].into_iter().find(|value| value.word() == word)
+            }
+        }
+    };
+}
+
+words!(OnFailure { Stop = "stop", Continue = "continue" });
+words!(OnInterrupt { Rerun = "rerun", Skip = "skip", Ask = "ask" });
+words!(Background { End = "end", Keep = "keep" });
+words!(When { OnSuccess = "on_success", OnFailure = "on_failure", Always = "always" });
+words!(ParamType {
+    String = "string",
+    Int = "int",
+    Float = "float",
+    Bool = "bool",
+    Date = "date",
+    Path = "path",
+});

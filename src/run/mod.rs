@@ -1,13 +1,25 @@
 //! What a run is and how it may change: its states, its steps, the events it tells, and the pure
 //! functions that decide what an input makes of it.
 //!
-//! Nothing here does anything: a decision returns the new run and a list of effects, which the engine
+//! Nothing here does anything: [`decide`] returns the changed run and a list of effects, which the engine
 //! records and then carries out.
 
+mod advance;
+mod decide;
 mod event;
 mod model;
+mod recover;
+mod report;
+mod resume;
 mod state;
+mod step;
+mod transition;
 
+pub use decide::*;
 pub use event::*;
 pub use model::*;
+pub use recover::MAX_RESUMES_IN_ROW;
+pub use report::*;
 pub use state::*;
+pub use step::{Deadline, in_words, next_deadline};
+pub use transition::{Command, Refusal, hint, transition};

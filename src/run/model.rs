@@ -89,6 +89,10 @@ pub struct RunLedger {
     pub hold: Option<Hold>,
     /// How it will end once its `finally` steps have run.
     pub verdict: Option<Verdict>,
+    /// Its own timeout has passed; what runs is being ended.
+    pub run_timed_out: bool,
+    /// Processes that could not be frozen.
+    pub unfrozen: Vec<String>,
     /// Automatic resumes since a step last completed.
     pub resumes_in_row: u32,
     /// Whether `execution_running` was told for this attempt.
@@ -170,6 +174,8 @@ pub struct StepLedger {
     pub retries_used: u32,
     /// When a failed attempt is tried again.
     pub retry_at: Option<DateTime<Utc>>,
+    /// Whether this or an earlier attempt has a checkpoint to go on from.
+    pub has_checkpoint: bool,
     /// Bytes of its report file that are recorded.
     pub report_offset: u64,
     /// Why it is being ended, when we end it.
@@ -208,6 +214,11 @@ impl Run {
             Body::Driven => None,
             Body::Pipeline(definition) => Some(definition),
         }
+    }
+
+    /// The step at `index`, to be changed: its value is copied if others hold it.
+    pub(crate) fn step_mut(&mut self, index: usize) -> &mut StepRun {
+        Arc::make_mut(&mut self.steps[index])
     }
 
     /// Seconds frozen by `now`.
@@ -268,6 +279,20 @@ impl StepRun {
         }
     }
 
+    /// Makes it ready to run once more: the next attempt, unless this one was never started.
+    pub(crate) fn fresh_attempt(&mut self) {
+        let is_unused = self.attempt > 0 && self.started_at.is_none() && self.ledger.launch != Launch::Sent;
+        *self = Self {
+            attempt: if is_unused { self.attempt } else { self.attempt + 1 },
+            ledger: StepLedger {
+                retries_used: self.ledger.retries_used,
+                has_checkpoint: self.ledger.has_checkpoint,
+                ..StepLedger::default()
+            },
+            ..Self::new(self.id.clone())
+        };
+    }
+
     /// The step as others see it.
     pub fn summary(&self, run_id: &RunId) -> StepSummary {
         StepSummary {
@@ -281,7 +306,7 @@ impl StepRun {
             peak_rss_bytes: self.peak_rss.as_ref().map(|(bytes, _)| *bytes),
             peak_rss_source: self.peak_rss.as_ref().map(|(_, source)| source.clone()),
             cpu_seconds: self.cpu_seconds,
-            log: (self.attempt > 0).then(|| log_path(run_id, &self.id, self.attempt).into()),
+            log: self.started_at.map(|_| log_path(run_id, &self.id, self.attempt).into()),
             progress: self.progress,
             message: self.message.clone(),
             pid: self.pid,

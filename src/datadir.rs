@@ -1,0 +1,210 @@
+//! The data directory: where everything lies, who may read it, and the lock that makes one engine the only one.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::id::RunId;
+
+/// Why a directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The platform has no place for it, and none was named.
+    #[error("there is no home directory to keep data in; name one with --data-dir or LEVERFRAME_DATA_DIR")]
+    Homeless,
+    /// It can't be made or reached.
+    #[error("the data directory {path} can't be used: {why}")]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What stands in the way, and what to do.
+        why: String,
+    },
+    /// Another engine holds it.
+    #[error(
+        "another engine holds the data directory {path}; close it first, or name another with --data-dir"
+    )]
+    Busy {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// A directory that is there, is ours alone, and can be written.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+/// Held while an engine lives; the operating system takes it back when the engine dies.
+#[derive(Debug)]
+pub struct EngineLock {
+    _file: File,
+}
+
+impl DataDir {
+    /// The directory to use: what was named, else the platform's own place.
+    ///
+    /// # Errors
+    /// [`DataDirError::Homeless`] when there is none.
+    pub fn locate(named: Option<&Path>) -> Result<PathBuf, DataDirError> {
+        match named {
+            Some(path) => Ok(std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
+            None => directories::ProjectDirs::from("", "", "leverframe")
+                .map(|dirs| dirs.data_dir().to_owned())
+                .ok_or(DataDirError::Homeless),
+        }
+    }
+
+    /// Makes it if it is not there (mode 0700), and checks that it can be used. A mode that lets
+    /// others in is mended.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`] when it can't be made, is not a directory, belongs to somebody else,
+    /// is read-only, or lies on a network file system.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
+        let path = path.as_ref();
+        let unusable = |why: String| DataDirError::Unusable { path: path.to_owned(), why };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|e| unusable(format!("it can't be made: {e}")))?;
+        let path = fs::canonicalize(path).map_err(|e| unusable(e.to_string()))?;
+        let meta = fs::metadata(&path).map_err(|e| unusable(e.to_string()))?;
+        if !meta.is_dir() {
+            return Err(unusable("it is not a directory".into()));
+        }
+        if meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(unusable("it belongs to another user; name one of your own".into()));
+        }
+        if let Some(kind) = network_file_system(&path) {
+            return Err(unusable(format!(
+                "it lies on a network file system ({kind}), whose locks SQLite can't trust; choose a local disk"
+            )));
+        }
+        if meta.mode() & 0o077 != 0 {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+                .map_err(|e| unusable(format!("others can read it, and that can't be mended: {e}")))?;
+        }
+        rustix::fs::access(&path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+            .map_err(|e| unusable(format!("it can't be written: {e}")))?;
+        Ok(Self { path })
+    }
+
+    /// Takes the engine's lock.
+    ///
+    /// # Errors
+    /// [`DataDirError::Busy`] when another engine holds it, [`DataDirError::Unusable`] when the file can't be opened.
+    pub fn lock(&self) -> Result<EngineLock, DataDirError> {
+        let path = self.path.join("instance.lock");
+        let unusable = |why: String| DataDirError::Unusable { path: self.path.clone(), why };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(EngineLock { _file: file }),
+            Err(Errno::WOULDBLOCK) => Err(DataDirError::Busy { path: self.path.clone() }),
+            Err(e) => Err(unusable(format!("instance.lock can't be locked: {e}"))),
+        }
+    }
+
+    /// Where it is: absolute, without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs, steps and checkpoints.
+    pub fn checkpoints_db(&self) -> PathBuf {
+        self.path.join("checkpoints.db")
+    }
+
+    /// The operator's settings.
+    pub fn settings_file(&self) -> PathBuf {
+        self.path.join("settings.toml")
+    }
+
+    /// Where pipelines are looked for first.
+    pub fn pipelines_dir(&self) -> PathBuf {
+        self.path.join("pipelines")
+    }
+
+    /// The folder of a run's logs.
+    pub fn logs_dir(&self, run_id: &RunId) -> PathBuf {
+        self.path.join("logs").join(run_id.as_str())
+    }
+
+    /// The folder of a run's reports.
+    pub fn reports_dir(&self, run_id: &RunId) -> PathBuf {
+        self.path.join("reports").join(run_id.as_str())
+    }
+
+    /// Makes a run's folders, readable by nobody else.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn make_run_dirs(&self, run_id: &RunId) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(self.logs_dir(run_id))?;
+        builder.create(self.reports_dir(run_id))
+    }
+}
+
+/// The name of the network file system that `path` lies on, if it lies on one.
+fn network_file_system(path: &Path) -> Option<&'static str> {
+    let stat = rustix::fs::statfs(path).ok()?;
+    match stat.f_type as u32 {
+        0x6969 => Some("NFS"),
+        0xff53_4d42 | 0xfe53_4d42 | 0x517b => Some("SMB"),
+        0x0102_1997 => Some("9p"),
+        0x6b41_4653 | 0x5346_414f => Some("AFS"),
+        0x00c3_6400 => Some("Ceph"),
+        0x7375_7245 => Some("Coda"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_for_its_owner_alone_and_an_open_one_is_mended() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("a/b");
+        let dir = DataDir::open(&path).expect("it opens");
+        let mode = || fs::metadata(dir.path()).expect("meta").mode() & 0o777;
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
+        DataDir::open(&path).expect("it opens");
+        assert_eq!(mode(), 0o700);
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_until_the_first_is_gone() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(temp.path()).expect("it opens");
+        let first = dir.lock().expect("it is free");
+        assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
+        drop(first);
+        dir.lock().expect("it is free again");
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_said() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("file");
+        fs::write(&path, "x").expect("a file");
+        let error = DataDir::open(&path).expect_err("a file is no directory").to_string();
+        assert!(error.contains("can't be used"), "{error}");
+    }
+}

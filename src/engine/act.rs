@@ -1,0 +1,131 @@
+//! Act: turns the effects of decisions into requests to the step host and into signals. Never waits.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::EngineError;
+use super::core::{Engine, Message};
+use super::launch::{LaunchJob, Launcher, Surroundings};
+use crate::datadir::DataDir;
+use crate::id::{AttemptKey, RunId};
+use crate::logs::ReportFollower;
+use crate::run::{Effect, Run};
+use crate::supervisor::{HostEvent, HostRequest};
+
+/// What acting needs besides the host.
+pub(super) struct Acting {
+    /// Makes tokens unique over data directories and epochs.
+    pub(super) salt: String,
+    pub(super) reports: ReportFollower,
+    surroundings: Arc<Surroundings>,
+    launcher: Launcher,
+    /// Runs whose folders are there and whose reports are followed.
+    followed: HashSet<RunId>,
+}
+
+impl Acting {
+    pub(super) fn new(data_dir: &DataDir, env: super::Params, sender: Sender<Message>) -> io::Result<Self> {
+        let surroundings = Arc::new(Surroundings::new(data_dir.clone(), env));
+        let report_sender = sender.clone();
+        let reports = ReportFollower::new(data_dir.path(), move |batch| {
+            // If the engine is gone, the report is read again by the next one.
+            let _ = report_sender.send(Message::Report(Box::new(batch)));
+        })?;
+        let launcher = Launcher::new(sender);
+        let salt = surroundings.salt();
+        Ok(Self { salt, reports, surroundings, launcher, followed: HashSet::new() })
+    }
+
+    /// Makes the folders of a run and follows its reports.
+    pub(super) fn follow(&mut self, run_id: &RunId) -> io::Result<()> {
+        if !self.followed.contains(run_id) {
+            self.surroundings.make_run_files(run_id)?;
+            self.reports.follow(run_id)?;
+            self.followed.insert(run_id.clone());
+        }
+        Ok(())
+    }
+
+    /// The run has ended: its reports need no following.
+    pub(super) fn forget(&mut self, run_id: &RunId) {
+        if self.followed.remove(run_id) {
+            self.reports.unfollow(run_id);
+        }
+    }
+}
+
+impl Engine {
+    /// Carries out one effect of a decision about `run`.
+    pub(super) fn act(&mut self, run: &Arc<Run>, effect: Effect) {
+        match effect {
+            Effect::Start { index, may_be_alive } => self.start(run, index, may_be_alive),
+            Effect::Freeze(index) => self.request(HostRequest::Freeze(key(run, index))),
+            Effect::Thaw(index) => self.request(HostRequest::Thaw(key(run, index))),
+            Effect::Kill(index) => self.request(HostRequest::Kill(key(run, index))),
+            Effect::Stop(index) => {
+                let Some(step) = run.definition().map(|d| &d.pipeline.steps[index]) else { return };
+                let (signal, grace) = (step.stop_signal, step.grace);
+                self.request(HostRequest::Stop { key: key(run, index), signal, grace });
+            }
+            Effect::Acknowledge { index, attempt } => {
+                self.request(HostRequest::Acknowledge(AttemptKey { attempt, ..key(run, index) }));
+            }
+            // Signals are set by the caller of this function, which holds them.
+            Effect::PauseSignal(_) | Effect::StopSignal(_) => {}
+        }
+    }
+
+    /// Sends a request, if there is a host. Without one, the next inventory leads to the same request.
+    pub(super) fn request(&mut self, request: HostRequest) {
+        if let Some(host) = self.host.connected() {
+            host.send(request);
+        }
+    }
+
+    fn start(&mut self, run: &Arc<Run>, index: usize, may_be_alive: bool) {
+        let key = key(run, index);
+        let followed = self.acting.follow(&run.id);
+        self.acting.reports.begin(&key, run.steps[index].ledger.report_offset);
+        let store = self.published.store.clone();
+        let job = LaunchJob {
+            run: run.clone(),
+            index,
+            may_be_alive,
+            surroundings: self.acting.surroundings.clone(),
+            store,
+        };
+        let spec = followed.map_err(|e| e.to_string()).and_then(|()| {
+            if job.needs_time() {
+                self.acting.launcher.launch(job);
+                return Ok(None);
+            }
+            job.build().map(Some).map_err(|refusal| refusal.to_string())
+        });
+        match spec {
+            Ok(Some(spec)) => self.request(HostRequest::Start(Box::new(spec))),
+            Ok(None) => {}
+            Err(reason) => {
+                let event = HostEvent::StartFailed { key, reason };
+                // The engine holds the other end itself.
+                let _ = self.sender.send(Message::Host(self.host.generation(), event));
+            }
+        }
+    }
+
+    /// What must be there before a run of steps is recorded.
+    pub(super) fn prepare_to_run_steps(&mut self, run_id: &RunId) -> Result<(), EngineError> {
+        self.host.ensure()?;
+        self.acting.follow(run_id).map_err(|error| {
+            EngineError::Invalid(format!("run {run_id}: its folders can't be made: {error}"))
+        })
+    }
+}
+
+/// The name of the current attempt of a step.
+pub(super) fn key(run: &Run, index: usize) -> AttemptKey {
+    let step = &run.steps[index];
+    AttemptKey { run_id: run.id.clone(), step_id: step.id.clone(), attempt: step.attempt }
+}

@@ -1,0 +1,349 @@
+//! The event bus: every subscriber hears the events of a run in the order in which they happened, and
+//! a slow one costs bounded memory and harms nobody.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::id::{RunId, StepId};
+use crate::run::{Event, EventKind};
+
+/// How many facts may wait for a subscriber before they are replaced by one [`EventKind::Resync`].
+pub const MAX_WAITING_FACTS: usize = 65_536;
+
+/// Hands events to everybody who listens. Cheap to clone; all clones are the same bus.
+#[derive(Clone, Default)]
+pub struct EventBus {
+    queues: Arc<Mutex<Vec<Weak<Queue>>>>,
+}
+
+impl EventBus {
+    /// A bus without subscribers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Subscribes; events are taken with [`Subscription::recv`] and its kin.
+    pub fn subscribe(&self) -> Subscription {
+        self.add(None)
+    }
+
+    /// Subscribes, and calls `wake` whenever the queue stops being empty. It is called on the
+    /// engine's thread: it must return at once.
+    pub fn subscribe_with_waker(&self, wake: impl Fn() + Send + Sync + 'static) -> Subscription {
+        self.add(Some(Box::new(wake)))
+    }
+
+    /// Calls `callback(event_type, data)` for every event, on a thread of its own, until the guard is
+    /// dropped. One that panics is not called again.
+    pub fn subscribe_events(
+        &self,
+        mut callback: impl FnMut(&str, &Event) + Send + 'static,
+    ) -> SubscriptionGuard {
+        let subscription = self.subscribe();
+        let queue = subscription.queue.clone();
+        let thread = std::thread::Builder::new().name("lf-subscriber".into()).spawn(move || {
+            while let Some(event) = subscription.recv() {
+                let call = AssertUnwindSafe(|| callback(event.kind.name(), &event));
+                if catch_unwind(call).is_err() {
+                    return;
+                }
+            }
+        });
+        SubscriptionGuard { queue, thread: thread.ok() }
+    }
+
+    fn add(&self, wake: Option<Box<dyn Fn() + Send + Sync>>) -> Subscription {
+        let queue = Arc::new(Queue { waiting: Mutex::default(), filled: Condvar::new(), wake });
+        lock(&self.queues).push(Arc::downgrade(&queue));
+        Subscription { queue }
+    }
+
+    /// Hands `events` to every subscriber, in this order.
+    pub(crate) fn publish(&self, events: &[Arc<Event>]) {
+        lock(&self.queues).retain(|queue| match queue.upgrade() {
+            Some(queue) => queue.push(events),
+            None => false,
+        });
+    }
+
+    /// Ends every subscription: what waits can still be taken.
+    pub(crate) fn close(&self) {
+        for queue in lock(&self.queues).drain(..).filter_map(|queue| queue.upgrade()) {
+            queue.close();
+        }
+    }
+}
+
+/// Ends a callback's subscription when dropped. The callback is not called afterwards.
+#[must_use = "the subscription ends when this is dropped"]
+pub struct SubscriptionGuard {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for SubscriptionGuard {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.queue.clear();
+        if let Some(thread) = self.thread.take() {
+            // Dropped by the callback itself: it can't wait for its own end.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// One subscriber's queue. Dropping it ends the subscription.
+pub struct Subscription {
+    queue: Arc<Queue>,
+}
+
+impl Subscription {
+    /// Waits for the next event; none once the engine has gone and everything was taken.
+    pub fn recv(&self) -> Option<Arc<Event>> {
+        self.queue.pop(None)
+    }
+
+    /// Waits for the next event at most this long.
+    pub fn recv_timeout(&self, timeout: Duration) -> Option<Arc<Event>> {
+        self.queue.pop(Some(Instant::now() + timeout))
+    }
+
+    /// The next event, if one waits.
+    pub fn try_recv(&self) -> Option<Arc<Event>> {
+        lock(&self.queue.waiting).pop()
+    }
+
+    /// How many events wait.
+    pub fn n_waiting(&self) -> usize {
+        let waiting = lock(&self.queue.waiting);
+        waiting.facts.len() + waiting.telemetry.len()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+    wake: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// Facts keep their order and are bounded by a resync; telemetry keeps the newest of each kind, run and step.
+#[derive(Default)]
+struct Waiting {
+    facts: VecDeque<Arc<Event>>,
+    telemetry: BTreeMap<u64, Arc<Event>>,
+    newest: HashMap<TelemetryKey, u64>,
+    is_closed: bool,
+}
+
+type TelemetryKey = (&'static str, Option<RunId>, Option<StepId>);
+
+impl Queue {
+    /// False once nobody listens any more.
+    fn push(&self, events: &[Arc<Event>]) -> bool {
+        let was_empty = {
+            let mut waiting = lock(&self.waiting);
+            if waiting.is_closed {
+                return false;
+            }
+            let was_empty = waiting.is_empty();
+            events.iter().for_each(|event| waiting.push(event));
+            was_empty
+        };
+        if was_empty {
+            self.filled.notify_one();
+            if let Some(wake) = &self.wake {
+                wake();
+            }
+        }
+        true
+    }
+
+    fn pop(&self, deadline: Option<Instant>) -> Option<Arc<Event>> {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            if let Some(event) = waiting.pop() {
+                return Some(event);
+            }
+            if waiting.is_closed {
+                return None;
+            }
+            waiting = match deadline {
+                None => self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.checked_duration_since(Instant::now())?;
+                    self.filled.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn close(&self) {
+        lock(&self.waiting).is_closed = true;
+        self.filled.notify_all();
+    }
+
+    fn clear(&self) {
+        let mut waiting = lock(&self.waiting);
+        waiting.facts.clear();
+        waiting.telemetry.clear();
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.telemetry.is_empty()
+    }
+
+    fn push(&mut self, event: &Arc<Event>) {
+        if event.kind.is_telemetry() {
+            if let Some(older) = self.newest.insert(telemetry_key(event), event.seq) {
+                self.telemetry.remove(&older);
+            }
+            self.telemetry.insert(event.seq, event.clone());
+        } else {
+            self.facts.push_back(event.clone());
+        }
+        if self.facts.len() > MAX_WAITING_FACTS || self.telemetry.len() > MAX_WAITING_FACTS {
+            self.facts.clear();
+            self.telemetry.clear();
+            self.newest.clear();
+            let resync = Event { seq: event.seq, at: event.at, run_id: None, kind: EventKind::Resync };
+            self.facts.push_back(Arc::new(resync));
+        }
+    }
+
+    /// The oldest of both: telemetry never overtakes a fact, nor a fact telemetry.
+    fn pop(&mut self) -> Option<Arc<Event>> {
+        let fact = self.facts.front().map(|event| event.seq);
+        let telemetry = self.telemetry.first_key_value().map(|(seq, _)| *seq);
+        match (fact, telemetry) {
+            (Some(fact), Some(telemetry)) if telemetry < fact => self.pop_telemetry(),
+            (Some(_), _) => self.facts.pop_front(),
+            (None, _) => self.pop_telemetry(),
+        }
+    }
+
+    fn pop_telemetry(&mut self) -> Option<Arc<Event>> {
+        let (_, event) = self.telemetry.pop_first()?;
+        self.newest.remove(&telemetry_key(&event));
+        Some(event)
+    }
+}
+
+fn telemetry_key(event: &Event) -> TelemetryKey {
+    let step_id = match &event.kind {
+        EventKind::StepProgress { step_id, .. } | EventKind::MetricReported { step_id, .. } => {
+            Some(step_id.clone())
+        }
+        EventKind::ExecutionStarted { .. }
+        | EventKind::ExecutionQueued { .. }
+        | EventKind::ExecutionRunning { .. }
+        | EventKind::ExecutionPaused { .. }
+        | EventKind::ExecutionResumed { .. }
+        | EventKind::ExecutionStopping { .. }
+        | EventKind::ExecutionStopped { .. }
+        | EventKind::ExecutionCompleted { .. }
+        | EventKind::ExecutionFailed { .. }
+        | EventKind::ExecutionForceStopped { .. }
+        | EventKind::ExecutionInterrupted { .. }
+        | EventKind::ExecutionProgress { .. }
+        | EventKind::CheckpointSaved { .. }
+        | EventKind::StepStarted { .. }
+        | EventKind::StepChanged { .. }
+        | EventKind::StepFinished { .. }
+        | EventKind::WarningRaised { .. }
+        | EventKind::ResourceAlert { .. }
+        | EventKind::RecoveryDecided { .. }
+        | EventKind::Resync => None,
+    };
+    (event.kind.name(), event.run_id.clone(), step_id)
+}
+
+/// A subscriber's panic leaves no half-made change behind: every change here is a single call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    fn progress(seq: u64, run: &str) -> Arc<Event> {
+        let kind = EventKind::ExecutionProgress { progress: 0.5, current_step: None, message: None };
+        event(seq, run, kind)
+    }
+
+    fn fact(seq: u64, run: &str) -> Arc<Event> {
+        event(seq, run, EventKind::CheckpointSaved { step_id: "s".into() })
+    }
+
+    fn event(seq: u64, run: &str, kind: EventKind) -> Arc<Event> {
+        let run_id = Some(RunId::new(run).expect("an id"));
+        Arc::new(Event { seq, at: DateTime::UNIX_EPOCH, run_id, kind })
+    }
+
+    fn seqs(subscription: &Subscription) -> Vec<u64> {
+        std::iter::from_fn(|| subscription.try_recv()).map(|event| event.seq).collect()
+    }
+
+    #[test]
+    fn progress_coalesces_to_the_newest_and_keeps_its_place_among_the_facts() {
+        let bus = EventBus::new();
+        let subscription = bus.subscribe();
+        bus.publish(&[progress(1, "a"), fact(2, "a"), progress(3, "a"), progress(4, "b"), fact(5, "a")]);
+        assert_eq!(seqs(&subscription), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_subscriber_that_never_reads_costs_bounded_memory_and_is_told_to_resync() {
+        let bus = EventBus::new();
+        let subscription = bus.subscribe();
+        for seq in 0..1_000_000 {
+            bus.publish(&[progress(seq, "a")]);
+        }
+        assert_eq!(subscription.n_waiting(), 1);
+        let facts: Vec<_> =
+            (1_000_000..1_000_000 + MAX_WAITING_FACTS as u64 + 10).map(|s| fact(s, "a")).collect();
+        bus.publish(&facts);
+        let first = subscription.try_recv().expect("an event");
+        assert!(matches!(first.kind, EventKind::Resync));
+        assert!(subscription.n_waiting() < 20);
+    }
+
+    #[test]
+    fn a_callback_that_panics_harms_nobody_else() {
+        let bus = EventBus::new();
+        let healthy = bus.subscribe();
+        let guard = bus.subscribe_events(|_, _| panic!("a bad subscriber (the test wants it)"));
+        bus.publish(&[fact(1, "a")]);
+        bus.publish(&[fact(2, "a")]);
+        assert_eq!(healthy.recv().map(|e| e.seq), Some(1));
+        assert_eq!(healthy.recv().map(|e| e.seq), Some(2));
+        drop(guard);
+    }
+
+    #[test]
+    fn a_dropped_guard_ends_the_callback() {
+        let bus = EventBus::new();
+        let (tx, rx) = crossbeam_channel::unbounded();
+        let guard =
+            bus.subscribe_events(move |name, event| tx.send((name.to_owned(), event.seq)).expect("ours"));
+        bus.publish(&[fact(1, "a")]);
+        assert_eq!(rx.recv().expect("one"), ("checkpoint_saved".to_owned(), 1));
+        drop(guard);
+        bus.publish(&[fact(2, "a")]);
+        assert!(rx.recv().is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! The engine's clocks and its one timer for the wall clock. Everything else gets time as an argument.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use chrono::{DateTime, Utc};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+
+use crate::time::Now;
+
+/// Reads both clocks.
+pub fn now() -> Now {
+    let awake = clock_gettime(ClockId::Monotonic);
+    Now { wall: Utc::now(), awake_ms: awake.tv_sec as u64 * 1000 + awake.tv_nsec as u64 / 1_000_000 }
+}
+
+/// Names this boot of the machine; empty where the system does not say.
+pub(crate) fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Calls back when an instant of the wall clock is reached, also when the clock jumps there or the
+/// machine wakes after it, and whenever the clock is set.
+pub(crate) struct WallTimer {
+    timer: Arc<OwnedFd>,
+    end: OwnedFd,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WallTimer {
+    /// Starts the thread that waits. `ring` is called on it.
+    ///
+    /// # Errors
+    /// When the system has no timer, pipe or thread left.
+    pub(crate) fn start(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let timer = Arc::new(timerfd_create(
+            TimerfdClockId::Realtime,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?);
+        let (end_rx, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let waiting = timer.clone();
+        let thread = std::thread::Builder::new()
+            .name("lf-wall-timer".into())
+            .spawn(move || wait_for_rings(&waiting, &end_rx, ring))?;
+        Ok(Self { timer, end, thread: Some(thread) })
+    }
+
+    /// Arms it for `at`; none disarms it.
+    pub(crate) fn arm(&self, at: Option<DateTime<Utc>>) {
+        let it_value = at.map_or(Timespec { tv_sec: 0, tv_nsec: 0 }, |at| Timespec {
+            // An instant of zero would disarm it.
+            tv_sec: at.timestamp().max(1),
+            tv_nsec: at.timestamp_subsec_nanos().into(),
+        });
+        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        // It can only fail for arguments that are wrong, and these are right.
+        let _ = timerfd_settime(&*self.timer, flags, &spec);
+    }
+}
+
+fn wait_for_rings(timer: &OwnedFd, end: &OwnedFd, ring: impl Fn()) {
+    loop {
+        let mut fds =
+            [PollFd::new(timer, PollFlags::IN), PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+        if !fds[1].revents().is_empty() {
+            return;
+        }
+        let mut expirations = [0_u8; 8];
+        match rustix::io::read(timer, &mut expirations) {
+            Ok(_) | Err(Errno::CANCELED) => ring(),
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for WallTimer {
+    fn drop(&mut self) {
+        // Any byte ends the thread; if the pipe is gone, so is the thread.
+        let _ = rustix::io::write(&self.end, &[1]);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn an_armed_timer_rings_and_a_disarmed_one_does_not() {
+        let (tx, rx) = crossbeam_channel::unbounded();
+        let timer = WallTimer::start(move || tx.send(()).expect("the test listens")).expect("a timer");
+        timer.arm(Some(now().wall + chrono::TimeDelta::milliseconds(20)));
+        rx.recv_timeout(Duration::from_secs(5)).expect("it rings");
+        timer.arm(Some(now().wall + chrono::TimeDelta::milliseconds(100)));
+        timer.arm(None);
+        assert!(rx.recv_timeout(Duration::from_millis(200)).is_err());
+    }
+
+    #[test]
+    fn an_instant_that_has_passed_rings_at_once() {
+        let (tx, rx) = crossbeam_channel::unbounded();
+        let timer = WallTimer::start(move || tx.send(()).expect("the test listens")).expect("a timer");
+        timer.arm(Some(now().wall - chrono::TimeDelta::hours(1)));
+        rx.recv_timeout(Duration::from_secs(5)).expect("it rings");
+    }
+}

@@ -1,0 +1,263 @@
+//! What a step is started with: its command, its place and its whole environment.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::core::Message;
+use super::secrets::fetch_secret;
+use super::{Params, act};
+use crate::datadir::DataDir;
+use crate::id::RunId;
+use crate::pipeline::{self, Background, Command, Param};
+use crate::run::{Definition, Run, StepState, log_path, report_path};
+use crate::store::CheckpointManager;
+use crate::supervisor::StartSpec;
+
+/// What is the same for every start of one engine.
+pub(super) struct Surroundings {
+    data_dir: DataDir,
+    /// The engine's own environment, without what an outer step gave it.
+    inherited: BTreeMap<OsString, OsString>,
+    settings: Params,
+    program: PathBuf,
+}
+
+/// Why a start can't be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaunchRefusal {
+    /// Final for this attempt.
+    #[error("{0}")]
+    Impossible(String),
+    /// The run waits for the operator.
+    #[error("{0}")]
+    SecretMissing(String),
+}
+
+impl Surroundings {
+    pub(super) fn new(data_dir: DataDir, settings: Params) -> Self {
+        let is_ours = |name: &OsStr| name.to_string_lossy().starts_with("LEVERFRAME_");
+        Self {
+            data_dir,
+            inherited: std::env::vars_os().filter(|(name, _)| !is_ours(name)).collect(),
+            settings,
+            program: std::env::current_exe().unwrap_or_default(),
+        }
+    }
+
+    /// A text that no other engine has.
+    pub(super) fn salt(&self) -> String {
+        format!("{:016x}", RandomState::new().hash_one(self.data_dir.path()))
+    }
+
+    /// The folders of a run, and the two files that most of its steps share: no checkpoint, no outputs.
+    pub(super) fn make_run_files(&self, run_id: &RunId) -> io::Result<()> {
+        self.data_dir.make_run_dirs(run_id)?;
+        let folder = self.data_dir.reports_dir(run_id);
+        for (name, text) in [(NO_CHECKPOINT, "null\n"), (NO_OUTPUTS, "{}\n")] {
+            if !folder.join(name).exists() {
+                write_private(&folder.join(name), text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const NO_CHECKPOINT: &str = "checkpoint.none.json";
+const NO_OUTPUTS: &str = "outputs.none.json";
+
+/// One start to be made.
+pub(super) struct LaunchJob {
+    pub(super) run: Arc<Run>,
+    pub(super) index: usize,
+    pub(super) may_be_alive: bool,
+    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) store: CheckpointManager,
+}
+
+impl LaunchJob {
+    /// Whether making it may take long: then it is not made on the engine's thread.
+    pub(super) fn needs_time(&self) -> bool {
+        let has_secrets = self.definition().is_some_and(|definition| {
+            definition.pipeline.params.values().any(|param| matches!(param, Param::Secret(_)))
+        });
+        has_secrets || self.run.steps[self.index].ledger.has_checkpoint
+    }
+
+    fn definition(&self) -> Option<&Arc<Definition>> {
+        self.run.definition()
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// [`LaunchRefusal`], with what, on what and why.
+    pub(super) fn build(&self) -> Result<StartSpec, LaunchRefusal> {
+        let Some(definition) = self.definition() else {
+            return Err(LaunchRefusal::Impossible("the run has no steps".into()));
+        };
+        let step = &definition.pipeline.steps[self.index];
+        let attempt = &self.run.steps[self.index];
+        let argv = match &step.command {
+            Command::Argv(argv) => argv.iter().map(OsString::from).collect(),
+            Command::Line { shell, line } => shell.iter().chain([line]).map(OsString::from).collect(),
+        };
+        let data_dir = self.surroundings.data_dir.path();
+        Ok(StartSpec {
+            key: act::key(&self.run, self.index),
+            token: attempt.ledger.token.clone(),
+            argv,
+            env: self.environment(definition)?,
+            working_dir: step.working_dir.clone(),
+            log_path: data_dir.join(log_path(&self.run.id, &attempt.id, attempt.attempt)),
+            log_limit: step.log_limit,
+            keep_background: step.background == Background::Keep,
+            may_be_alive: self.may_be_alive,
+        })
+    }
+
+    /// The engine's, then the settings', the pipeline's, the step's, and last ours.
+    fn environment(&self, definition: &Definition) -> Result<Vec<(OsString, OsString)>, LaunchRefusal> {
+        let pipeline = &definition.pipeline;
+        let step = &pipeline.steps[self.index];
+        let mut env = self.surroundings.inherited.clone();
+        for (name, value) in self.surroundings.settings.iter().chain(&pipeline.env).chain(&step.env) {
+            let lookup =
+                |wanted: &str| env.get(OsStr::new(wanted)).map(|value| value.to_string_lossy().into_owned());
+            let value = pipeline::expand(value, lookup)
+                .map_err(|why| LaunchRefusal::Impossible(format!("env {name}: {why}")))?;
+            env.insert(name.into(), value.into());
+        }
+        env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
+        for (name, param) in &pipeline.params {
+            let value = match param {
+                Param::Value { .. } => self.run.params.get(name).cloned(),
+                Param::Secret(source) => Some(fetch_secret(source).map_err(|why| {
+                    LaunchRefusal::SecretMissing(format!("secret {name} is missing: {why}"))
+                })?),
+            };
+            if let Some(value) = value {
+                env.insert(pipeline::param_env_name(name).into(), value.into());
+            }
+        }
+        self.add_ours(&mut env).map_err(|e| LaunchRefusal::Impossible(e.to_string()))?;
+        Ok(env.into_iter().collect())
+    }
+
+    fn add_ours(&self, env: &mut BTreeMap<OsString, OsString>) -> io::Result<()> {
+        let (run, step) = (&self.run, &self.run.steps[self.index]);
+        let data_dir = self.surroundings.data_dir.path();
+        let reports = self.surroundings.data_dir.reports_dir(&run.id);
+        let mut set = |name: &str, value: &OsStr| {
+            env.insert(format!("LEVERFRAME_{name}").into(), value.into());
+        };
+        set("RUN_ID", run.id.as_str().as_ref());
+        set("PIPELINE_ID", run.pipeline_id.as_str().as_ref());
+        set("STEP_ID", step.id.as_str().as_ref());
+        set("ATTEMPT", step.attempt.to_string().as_ref());
+        set("SOURCE", run.source.as_ref().as_ref());
+        set("RUN_TYPE", run.run_type.as_ref().as_ref());
+        set("ENVIRONMENT", run.environment.as_ref().as_ref());
+        set("TRIGGER", run.trigger.as_str().as_ref());
+        set("TOKEN", step.ledger.token.as_ref());
+        set("BIN", self.surroundings.program.as_ref());
+        set("DATA_DIR", data_dir.as_ref());
+        set("REPORT", data_dir.join(report_path(&run.id, &step.id, step.attempt)).as_ref());
+        set("CHECKPOINT", self.checkpoint_file(&reports)?.as_ref());
+        set("OUTPUTS", self.outputs_file(&reports)?.as_ref());
+        Ok(())
+    }
+
+    /// What the step last checkpointed in this run.
+    fn checkpoint_file(&self, reports: &Path) -> io::Result<PathBuf> {
+        let step = &self.run.steps[self.index];
+        if !step.ledger.has_checkpoint {
+            return Ok(reports.join(NO_CHECKPOINT));
+        }
+        let checkpoint = self.store.load_checkpoint(&self.run.id, &step.id).map_err(io::Error::other)?;
+        let path = reports.join(format!("{}.{}.checkpoint.json", step.id, step.attempt));
+        write_private(&path, checkpoint.unwrap_or_default().to_string().as_bytes())?;
+        Ok(path)
+    }
+
+    /// Step id → outputs, of the steps that have finished.
+    fn outputs_file(&self, reports: &Path) -> io::Result<PathBuf> {
+        let finished = self.run.steps.iter().filter(|step| step.state == StepState::Completed);
+        let outputs: serde_json::Map<_, _> = finished
+            .filter_map(|step| Some((step, serde_json::from_str(step.outputs.as_deref()?).ok()?)))
+            .map(|(step, outputs)| (step.id.to_string(), outputs))
+            .collect();
+        if outputs.is_empty() {
+            return Ok(reports.join(NO_OUTPUTS));
+        }
+        let step = &self.run.steps[self.index];
+        let path = reports.join(format!("{}.{}.outputs.json", step.id, step.attempt));
+        write_private(&path, serde_json::Value::Object(outputs).to_string().as_bytes())?;
+        Ok(path)
+    }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    io::Write::write_all(&mut file, bytes)
+}
+
+/// Makes starts that take time (a secret's command, say) on a thread of its own, one after another.
+pub(super) struct Launcher {
+    sender: Sender<Message>,
+    thread: Option<(Sender<LaunchJob>, JoinHandle<()>)>,
+}
+
+impl Launcher {
+    pub(super) fn new(sender: Sender<Message>) -> Self {
+        Self { sender, thread: None }
+    }
+
+    /// Makes a start; the engine hears of it in a [`Message::Spec`].
+    pub(super) fn launch(&mut self, job: LaunchJob) {
+        let key = act::key(&job.run, job.index);
+        if self.thread.is_none() {
+            self.thread = self.begin().ok();
+        }
+        let is_taken = self.thread.as_ref().is_some_and(|(jobs, _)| jobs.send(job).is_ok());
+        if !is_taken {
+            let refusal = LaunchRefusal::Impossible("the system has no thread left".into());
+            // The engine holds the other end itself.
+            let _ = self.sender.send(Message::Spec(key, Err(refusal)));
+        }
+    }
+
+    fn begin(&self) -> io::Result<(Sender<LaunchJob>, JoinHandle<()>)> {
+        // Unbounded: at most one job a running step. Closed when the engine goes; the thread then ends.
+        let (jobs, waiting) = unbounded::<LaunchJob>();
+        let sender = self.sender.clone();
+        let thread = std::thread::Builder::new().name("lf-launcher".into()).spawn(move || {
+            for job in waiting {
+                let message = Message::Spec(act::key(&job.run, job.index), job.build().map(Box::new));
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok((jobs, thread))
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        if let Some((jobs, thread)) = self.thread.take() {
+            drop(jobs);
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What an engine is opened with, and what runs are started with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{EventBus, Params};
+use crate::id::{PipelineId, RunId};
+use crate::run::{AutoResume, Body, Definition, Run, RunLedger, RunState, StepRun, Trigger};
+use crate::supervisor::{HostEvent, StepHost};
+use crate::time::Now;
+
+/// Which runs an engine takes back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// All that have not ended.
+    #[default]
+    All,
+    /// This one alone; others stay with the supervisor until an engine that takes all is opened.
+    Only(RunId),
+    /// None.
+    Nothing,
+}
+
+/// What happens to running steps when the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDiskFull {
+    /// They are frozen until there is room.
+    #[default]
+    Freeze,
+    /// They go on; what they log meanwhile may be lost, and is counted.
+    Continue,
+}
+
+/// Where a host's events go.
+pub type HostSink = Box<dyn Fn(HostEvent) + Send + Sync>;
+
+/// Where steps run.
+#[derive(Default)]
+pub enum HostChoice {
+    /// With the local supervisor, which is found or started.
+    #[default]
+    Supervisor,
+    /// With the supervisor, by this program (it must call [`crate::supervisor_entry`]).
+    SupervisorProgram(std::path::PathBuf),
+    /// With a host that is made for the epoch and a sink; made anew after [`HostEvent::Gone`].
+    Custom(Arc<dyn Fn(u64, HostSink) -> anyhow::Result<Box<dyn StepHost>> + Send + Sync>),
+}
+
+/// How an engine is opened.
+pub struct EngineOptions {
+    /// Which runs it takes back.
+    pub scope: Scope,
+    /// Whether it takes up lost work without being asked.
+    pub auto_resume: AutoResume,
+    /// Steps at once where a pipeline does not say; default: the number of CPUs.
+    pub n_cpus: usize,
+    /// What happens to running steps when the disk is full.
+    pub on_disk_full: OnDiskFull,
+    /// Environment of every step, over the engine's own (the settings).
+    pub env: BTreeMap<String, String>,
+    /// Where steps run.
+    pub host: HostChoice,
+    /// Where its events go; default: a bus of its own.
+    pub bus: EventBus,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            scope: Scope::All,
+            auto_resume: AutoResume::Yes,
+            n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            on_disk_full: OnDiskFull::default(),
+            env: BTreeMap::new(),
+            host: HostChoice::default(),
+            bus: EventBus::new(),
+        }
+    }
+}
+
+/// Starts a run that the calling program drives.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The run's name; must be new.
+    pub run_id: RunId,
+    /// The pipeline's name.
+    pub pipeline_id: PipelineId,
+    /// What it reads from.
+    pub source: String,
+    /// Default `FULL_REFRESH`.
+    pub run_type: String,
+    /// Default `dev`.
+    pub environment: String,
+    /// What started it; default manual.
+    pub trigger: Trigger,
+    /// Kept with the run.
+    pub metadata: Option<serde_json::Value>,
+}
+
+impl StartRequest {
+    /// A request with the defaults `FULL_REFRESH` and `dev`.
+    pub fn new(run_id: RunId, pipeline_id: PipelineId, source: impl Into<String>) -> Self {
+        Self {
+            run_id,
+            pipeline_id,
+            source: source.into(),
+            run_type: DEFAULT_RUN_TYPE.into(),
+            environment: DEFAULT_ENVIRONMENT.into(),
+            trigger: Trigger::Manual,
+            metadata: None,
+        }
+    }
+
+    /// With another run type.
+    #[must_use]
+    pub fn run_type(mut self, run_type: impl Into<String>) -> Self {
+        self.run_type = run_type.into();
+        self
+    }
+
+    /// With another environment.
+    #[must_use]
+    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+        self.environment = environment.into();
+        self
+    }
+
+    pub(super) fn into_run(self, now: Now) -> Run {
+        new_run(NewRun {
+            run_id: self.run_id,
+            pipeline_id: self.pipeline_id,
+            source: self.source,
+            run_type: self.run_type,
+            environment: self.environment,
+            trigger: self.trigger,
+            body: Body::Driven,
+            params: Params::new(),
+            metadata: self.metadata,
+            now,
+        })
+    }
+}
+
+/// The run type where none is named.
+pub(super) const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
+/// The environment where none is named.
+pub(super) const DEFAULT_ENVIRONMENT: &str = "dev";
+
+/// Starts a run of a pipeline.
+#[derive(Debug, Clone)]
+pub struct PipelineRequest {
+    /// What it runs.
+    pub definition: Arc<Definition>,
+    /// Resolved parameters, without secrets.
+    pub params: Params,
+    /// The run's name; none: `<source>-<YYYYMMDDHHMMSS>`, with `-2`, `-3`, … where one exists.
+    pub run_id: Option<RunId>,
+    /// Default `FULL_REFRESH`.
+    pub run_type: String,
+    /// Default `dev`.
+    pub environment: String,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Kept with the run.
+    pub metadata: Option<serde_json::Value>,
+}
+
+impl PipelineRequest {
+    /// A request with the defaults, for parameters that are resolved already.
+    pub fn new(definition: Arc<Definition>, params: Params) -> Self {
+        Self {
+            definition,
+            params,
+            run_id: None,
+            run_type: DEFAULT_RUN_TYPE.into(),
+            environment: DEFAULT_ENVIRONMENT.into(),
+            trigger: Trigger::Manual,
+            metadata: None,
+        }
+    }
+
+    pub(super) fn into_run(self, now: Now) -> Run {
+        let pipeline = &self.definition.pipeline;
+        let (pipeline_id, source) = (pipeline.id.clone(), pipeline.source.clone());
+        let steps = pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
+        let run_id = self.run_id.unwrap_or_else(|| generated_id(&source, &pipeline_id, now));
+        let mut run = new_run(NewRun {
+            run_id,
+            pipeline_id,
+            source,
+            run_type: self.run_type,
+            environment: self.environment,
+            trigger: self.trigger,
+            body: Body::Pipeline(self.definition),
+            params: self.params,
+            metadata: self.metadata,
+            now,
+        });
+        run.steps = steps;
+        run
+    }
+}
+
+/// `<source>-<YYYYMMDDHHMMSS>` in UTC; what an id may not hold becomes `-`.
+fn generated_id(source: &str, pipeline_id: &PipelineId, now: Now) -> RunId {
+    let at = now.wall.format("%Y%m%d%H%M%S");
+    let safe: String = source
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
+        .take(100)
+        .collect();
+    let named_by_pipeline = || {
+        let stem: String = pipeline_id.as_str().chars().take(100).collect();
+        RunId::new(format!("{stem}-{at}"))
+    };
+    let id = RunId::new(format!("{safe}-{at}")).or_else(|_| named_by_pipeline());
+    id.unwrap_or_else(|_| unreachable!("a pipeline id, shortened, a dash and digits make an id"))
+}
+
+struct NewRun {
+    run_id: RunId,
+    pipeline_id: PipelineId,
+    source: String,
+    run_type: String,
+    environment: String,
+    trigger: Trigger,
+    body: Body,
+    params: Params,
+    metadata: Option<serde_json::Value>,
+    now: Now,
+}
+
+fn new_run(new: NewRun) -> Run {
+    Run {
+        id: new.run_id,
+        pipeline_id: new.pipeline_id,
+        source: new.source.into(),
+        run_type: new.run_type.into(),
+        environment: new.environment.into(),
+        trigger: new.trigger,
+        body: new.body,
+        params: Arc::new(new.params),
+        state: RunState::Queued,
+        attempt: 1,
+        started_at: new.now.wall,
+        finished_at: None,
+        progress: 0.0,
+        current_step: None,
+        message: None,
+        error: None,
+        metadata: new.metadata.map(|value| value.to_string().into()),
+        steps: Vec::new(),
+        ledger: RunLedger::default(),
+    }
+}

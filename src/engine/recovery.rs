@@ -1,0 +1,358 @@
+//! The link to the step host, and bringing together what is recorded with what it knows: at every start,
+//! and whenever the host had to be replaced.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::act::key;
+use super::core::{Engine, Heard, Message, Waiting};
+use super::launch::LaunchRefusal;
+use super::options::{HostChoice, HostSink, Scope};
+use super::{EngineError, clock};
+use crate::datadir::DataDir;
+use crate::id::{AttemptKey, RunId};
+use crate::pipeline::Pipeline;
+use crate::run::{EventKind, Exit, Found, Input, Launch, Run, StepNews, StepState};
+use crate::supervisor::{
+    ExitCause, HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepExit, StepHost, SupervisorHost,
+};
+
+/// How long to wait before another host is looked for, once none could be had.
+const RETRY_MS: u64 = 5000;
+
+/// The connection to where steps run, and how to make another one.
+pub(super) struct HostLink {
+    connector: Arc<Connector>,
+    host: Option<Box<dyn StepHost>>,
+    generation: u64,
+    is_connecting: bool,
+    /// When to try again, on the clock of awake time.
+    pub(super) retry_at_ms: Option<u64>,
+}
+
+struct Connector {
+    choice: HostChoice,
+    data_dir: DataDir,
+    epoch: u64,
+    sender: Sender<Message>,
+}
+
+impl HostLink {
+    pub(super) fn new(choice: HostChoice, data_dir: &DataDir, epoch: u64, sender: Sender<Message>) -> Self {
+        let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
+        Self { connector, host: None, generation: 0, is_connecting: false, retry_at_ms: None }
+    }
+
+    /// The host, if it is there.
+    pub(super) fn connected(&mut self) -> Option<&mut Box<dyn StepHost>> {
+        self.host.as_mut()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Connects if there is no connection and none under way.
+    pub(super) fn ensure(&mut self) -> Result<(), EngineError> {
+        if self.host.is_none() && !self.is_connecting {
+            self.generation += 1;
+            let host = self.connector.connect(self.generation);
+            self.host = Some(host.map_err(|error| EngineError::Host(format!("{error:#}")))?);
+            self.retry_at_ms = None;
+        }
+        Ok(())
+    }
+
+    /// Looks for another host on a thread of its own: finding one may take seconds.
+    fn reconnect(&mut self) {
+        self.host = None;
+        self.retry_at_ms = None;
+        if self.is_connecting {
+            return;
+        }
+        self.generation += 1;
+        let (connector, generation) = (self.connector.clone(), self.generation);
+        // It ends by itself, with the host or an error as its last message.
+        let thread = std::thread::Builder::new().name("lf-connect".into()).spawn(move || {
+            let host = connector.connect(generation);
+            // If the engine is gone, so is the need.
+            let _ = connector.sender.send(Message::HostReady(generation, host));
+        });
+        self.is_connecting = thread.is_ok();
+    }
+}
+
+impl Connector {
+    fn connect(&self, generation: u64) -> anyhow::Result<Box<dyn StepHost>> {
+        let sender = self.sender.clone();
+        let sink: HostSink = Box::new(move |event| {
+            // If the engine is gone, the host keeps what matters for the next one.
+            let _ = sender.send(Message::Host(generation, event));
+        });
+        let data_dir = self.data_dir.path();
+        Ok(match &self.choice {
+            HostChoice::Supervisor => Box::new(SupervisorHost::connect(data_dir, self.epoch, sink)?),
+            HostChoice::SupervisorProgram(program) => {
+                Box::new(SupervisorHost::connect_with(program, data_dir, self.epoch, sink)?)
+            }
+            HostChoice::Custom(make) => make(self.epoch, sink)?,
+        })
+    }
+}
+
+impl Engine {
+    /// Reads the runs that have not ended, and those that are to go on by themselves.
+    pub(super) fn load_living(&mut self) -> Result<(), EngineError> {
+        let stored = match &self.options.scope {
+            Scope::Nothing => Vec::new(),
+            Scope::All => self.published.store.load_living()?,
+            Scope::Only(run_id) => {
+                let stored = self.published.store.load_run(run_id)?;
+                stored.into_iter().filter(|run| !run.summary.state.is_ended()).collect()
+            }
+        };
+        for run in stored {
+            let run_id = run.summary.run_id.clone();
+            match run.into_run(parse_stored) {
+                Ok(run) => self.adopt(run),
+                // One definition that this version can't read must not keep the others from going on.
+                Err(error) => self.tell(EventKind::WarningRaised { text: format!("run {run_id}: {error}") }),
+            }
+        }
+        Ok(())
+    }
+
+    /// An ended run, read from disk so that it can be taken up again.
+    pub(super) fn load_ended(&self, run_id: &RunId) -> Result<Run, EngineError> {
+        let stored = self.published.store.load_run(run_id)?;
+        let stored = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
+        Ok(stored.into_run(parse_stored)?)
+    }
+
+    /// Decides what becomes of the runs that an earlier engine left.
+    pub(super) fn recover(&mut self) -> Result<(), EngineError> {
+        let (driven, by_steps): (Vec<_>, Vec<_>) =
+            self.runs.keys().cloned().partition(|id| self.runs[id].run.definition().is_none());
+        self.handle(driven.into_iter().map(|id| Heard::world(id, Input::DriverLost)).collect());
+        if by_steps.is_empty() {
+            return Ok(());
+        }
+        self.host.ensure()?;
+        for run_id in by_steps {
+            // Without its folders a start fails by itself, with the reason.
+            let _ = self.acting.follow(&run_id);
+        }
+        while let Ok(message) = self.inbox.recv() {
+            let is_inventory =
+                matches!(message, Message::Host(_, HostEvent::Inventory(_) | HostEvent::Gone { .. }));
+            let mut heard = Vec::new();
+            self.translate(message, &mut heard);
+            self.handle(heard);
+            if is_inventory {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A host is there again, or none can be had at the moment.
+    pub(super) fn host_ready(&mut self, generation: u64, host: anyhow::Result<Box<dyn StepHost>>) {
+        self.host.is_connecting = false;
+        if generation != self.host.generation {
+            return;
+        }
+        match host {
+            Ok(host) => self.host.host = Some(host),
+            Err(error) => {
+                self.host.retry_at_ms = Some(clock::now().awake_ms + RETRY_MS);
+                let text = format!("steps can't be run at the moment: {error:#}");
+                self.tell(EventKind::ResourceAlert { text, cleared: false });
+            }
+        }
+    }
+
+    /// Looks for a host again, if it is time.
+    pub(super) fn look_for_host(&mut self, now_ms: u64) {
+        if self.host.retry_at_ms.is_some_and(|at| at <= now_ms) {
+            self.host.reconnect();
+        }
+    }
+
+    /// Turns what the host says into inputs.
+    pub(super) fn translate_host(&mut self, generation: u64, event: HostEvent, heard: &mut Vec<Heard>) {
+        if generation != self.host.generation {
+            return;
+        }
+        match event {
+            HostEvent::Inventory(known) => self.take_stock(known, heard),
+            HostEvent::Started { key, pid, at } => self.hear(&key, StepNews::Started { pid, at }, heard),
+            HostEvent::StartFailed { key, reason } => self.hear(&key, StepNews::StartFailed(reason), heard),
+            HostEvent::Exited { key, exit } => {
+                self.read_last_reports(&key, heard);
+                self.hear(&key, StepNews::Exited(exit_of(exit)), heard);
+            }
+            HostEvent::Frozen { key, unfrozen } => self.hear(&key, StepNews::Frozen { unfrozen }, heard),
+            HostEvent::Thawed { key } => self.hear(&key, StepNews::Thawed, heard),
+            HostEvent::LogTrouble { key, reason, disk_full } => {
+                let text = format!(
+                    "the log of step {} of run {} can't be written: {reason}",
+                    key.step_id, key.run_id
+                );
+                self.tell(EventKind::WarningRaised { text });
+                if disk_full {
+                    self.meet_full_disk();
+                }
+            }
+            HostEvent::Gone { reason } => {
+                let text = format!("the supervisor is gone ({reason}); its steps are looked for");
+                self.tell(EventKind::WarningRaised { text });
+                self.host.reconnect();
+            }
+        }
+    }
+
+    fn hear(&mut self, key: &AttemptKey, news: StepNews, heard: &mut Vec<Heard>) {
+        match self.step_input(key, news) {
+            Some(input) => heard.push(Heard::world(key.run_id.clone(), input)),
+            None => self.settle_stranger(key),
+        }
+    }
+
+    /// Reads what a step has reported to the end, before its end is decided.
+    fn read_last_reports(&mut self, key: &AttemptKey, heard: &mut Vec<Heard>) {
+        let Some((_, step)) = self.find_step(key) else { return };
+        let batch = self.acting.reports.finish(key, step.ledger.report_offset);
+        if !batch.is_empty()
+            && let Some(input) = self.step_input(key, StepNews::Reported(Box::new(batch)))
+        {
+            heard.push(Heard::world(key.run_id.clone(), input));
+        }
+    }
+
+    fn find_step(&self, key: &AttemptKey) -> Option<(usize, &crate::run::StepRun)> {
+        let run = &self.runs.get(&key.run_id)?.run;
+        let index = run.steps.iter().position(|step| step.id == key.step_id)?;
+        Some((index, &run.steps[index]))
+    }
+
+    /// The input that news of an attempt make; none when its run does not live here.
+    pub(super) fn step_input(&self, key: &AttemptKey, news: StepNews) -> Option<Input> {
+        let (index, _) = self.find_step(key)?;
+        Some(Input::Step { index, attempt: key.attempt, news })
+    }
+
+    /// An attempt whose run is not held here: if the run has ended on disk, the host may forget it.
+    fn settle_stranger(&mut self, key: &AttemptKey) {
+        let summary = self.published.store.load_summary(&key.run_id);
+        if let Ok(Some(run)) = summary
+            && run.state.is_ended()
+        {
+            self.request(HostRequest::Acknowledge(key.clone()));
+        }
+    }
+
+    /// Compares everything that the host knows with everything that is recorded as started.
+    fn take_stock(&mut self, known: Vec<Known>, heard: &mut Vec<Heard>) {
+        let mut known: HashMap<_, _> = known.into_iter().map(|known| (known.key, known.status)).collect();
+        let runs: Vec<_> = self.runs.values().map(|entry| entry.run.clone()).collect();
+        for run in runs.into_iter().filter(|run| run.definition().is_some()) {
+            let mut found = Vec::with_capacity(run.steps.len());
+            for (index, step) in run.steps.iter().enumerate() {
+                let is_prepared = step.state == StepState::Waiting && step.ledger.launch == Launch::Prepared;
+                if !step.state.is_live() && !is_prepared {
+                    found.push(Found::NotAsked);
+                    continue;
+                }
+                let key = key(&run, index);
+                let status = known.remove(&key);
+                if status.is_some() {
+                    self.acting.reports.begin(&key, step.ledger.report_offset);
+                }
+                if matches!(status, Some(KnownStatus::Exited(_))) {
+                    self.read_last_reports(&key, heard);
+                }
+                found.push(status.map_or(Found::Nothing, found_of));
+            }
+            heard.push(Heard::world(run.id.clone(), Input::Recover(found)));
+        }
+        for (key, status) in known {
+            self.settle_leftover(&key, &status);
+        }
+    }
+
+    /// Something that the host knows and no living step asks for.
+    fn settle_leftover(&mut self, key: &AttemptKey, status: &KnownStatus) {
+        let is_held_here = self.runs.contains_key(&key.run_id);
+        match status {
+            KnownStatus::Exited(_) | KnownStatus::StartFailed(_) if is_held_here => {
+                self.request(HostRequest::Acknowledge(key.clone()));
+            }
+            KnownStatus::Exited(_) | KnownStatus::StartFailed(_) => self.settle_stranger(key),
+            // Recorded as ended, and yet alive: its end was recorded by force. End it in earnest.
+            KnownStatus::Running { .. } if is_held_here => self.request(HostRequest::Kill(key.clone())),
+            // Its run belongs to another engine's scope, or to a database that is gone: hands off.
+            KnownStatus::Running { .. } => {}
+        }
+    }
+
+    /// What a start needed time for is there.
+    pub(super) fn translate_spec(
+        &mut self,
+        key: AttemptKey,
+        spec: Result<Box<StartSpec>, LaunchRefusal>,
+        heard: &mut Vec<Heard>,
+    ) {
+        let Some((_, step)) = self.find_step(&key) else { return };
+        let is_wanted = step.attempt == key.attempt && step.state == StepState::Running;
+        let run_state = self.runs[&key.run_id].run.state;
+        let is_held = run_state == crate::run::RunState::Paused || step.ledger.ending.is_some();
+        let news = match spec {
+            _ if !is_wanted => return,
+            Ok(_) if is_held => StepNews::NotSent,
+            Ok(spec) => {
+                self.request(HostRequest::Start(spec));
+                return;
+            }
+            Err(LaunchRefusal::SecretMissing(reason)) => StepNews::SecretMissing(reason),
+            Err(LaunchRefusal::Impossible(reason)) => StepNews::StartFailed(reason),
+        };
+        if let Some(input) = self.step_input(&key, news) {
+            heard.push(Heard { waiting: Waiting::Nobody, ..Heard::world(key.run_id, input) });
+        }
+    }
+}
+
+fn parse_stored(path: &str, text: &str) -> Result<Pipeline, String> {
+    Pipeline::parse(text, std::path::Path::new(path), std::env::home_dir().as_deref()).map_err(
+        |diagnostics| {
+            let first = diagnostics.first().map(ToString::to_string);
+            first.unwrap_or_else(|| "it can't be read".to_owned())
+        },
+    )
+}
+
+fn found_of(status: KnownStatus) -> Found {
+    match status {
+        KnownStatus::Running { pid, started_at, frozen } => Found::Running { pid, started_at, frozen },
+        KnownStatus::StartFailed(reason) => Found::StartFailed(reason),
+        KnownStatus::Exited(exit) => Found::Exited(exit_of(exit)),
+    }
+}
+
+fn exit_of(exit: StepExit) -> Exit {
+    let (code, signal) = match exit.cause {
+        ExitCause::Code(code) => (Some(code), None),
+        ExitCause::Signal(signal) => (None, Some(signal)),
+        ExitCause::Unknown => (None, None),
+    };
+    Exit {
+        code,
+        signal,
+        ended_at: exit.ended_at,
+        usage: exit.usage.map(|usage| (usage.peak_rss_bytes, usage.cpu_seconds)),
+        interrupted: exit.interrupted,
+        log_dropped_bytes: exit.log_dropped_bytes,
+    }
+}

@@ -1,0 +1,152 @@
+//! When nothing can be recorded: a full disk, or a database that somebody else keeps locked. Pause, stop
+//! and kill act all the same; what the world says is kept and decided again; nothing new starts.
+
+use super::core::{Batch, Engine, Heard, Waiting};
+use super::{EngineError, OnDiskFull, clock};
+use crate::run::{EventKind, Input, RunState};
+use crate::store::{RESERVE_BYTES, StoreError, free_space};
+
+/// Free room beyond the reserve at which things go on.
+const ROOM_BYTES: u64 = 8 << 20;
+/// No system tells when there is room again, or a lock is gone: it is looked at while there is trouble, and only then.
+const LOOK_AGAIN_MS: u64 = 1000;
+
+/// What stands in the way of recording, and what waits for its end.
+pub(super) struct Trouble {
+    is_disk_full: bool,
+    /// On the clock of awake time.
+    pub(super) look_again_at_ms: u64,
+    retained: Vec<Heard>,
+}
+
+impl Engine {
+    /// A commit failed: refuses what was asked, acts on what can't wait, keeps what the world said.
+    pub(super) fn meet_trouble(&mut self, error: StoreError, heard: Vec<Heard>) {
+        let is_new = self.trouble.is_none();
+        let is_disk_full = matches!(error, StoreError::DiskFull { .. });
+        if is_disk_full && is_new {
+            // Before anything else: the reserve is there so that what follows can be recorded.
+            self.begin_full_disk();
+        }
+        let trouble = self.trouble.get_or_insert_with(|| Trouble {
+            is_disk_full,
+            look_again_at_ms: clock::now().awake_ms + LOOK_AGAIN_MS,
+            retained: Vec::new(),
+        });
+        trouble.is_disk_full |= is_disk_full;
+        let reason = error.to_string();
+        if is_new && !is_disk_full {
+            let text = format!("nothing can be recorded: {reason}; no step starts until it can");
+            self.tell(EventKind::ResourceAlert { text, cleared: false });
+        }
+        let mut retained = Vec::new();
+        for one in heard {
+            match one.waiting {
+                _ if one.input.is_urgent() => self.act_unrecorded(one),
+                Waiting::Caller(_) => one.refuse(EngineError::NotRecorded { reason: reason.clone() }),
+                Waiting::Nobody | Waiting::Reporter(..) => retained.push(one),
+            }
+        }
+        if is_new && is_disk_full {
+            self.freeze_for_room();
+            // With the reserve given up, what the world said can most likely be recorded at once.
+            self.handle(retained);
+        } else if let Some(trouble) = &mut self.trouble {
+            trouble.retained.extend(retained);
+        }
+    }
+
+    /// The disk is full, as the supervisor found out.
+    pub(super) fn meet_full_disk(&mut self) {
+        if self.trouble.is_none() {
+            self.begin_full_disk();
+            self.freeze_for_room();
+        }
+    }
+
+    fn begin_full_disk(&mut self) {
+        self.trouble = Some(Trouble {
+            is_disk_full: true,
+            look_again_at_ms: clock::now().awake_ms + LOOK_AGAIN_MS,
+            retained: Vec::new(),
+        });
+        // If it can't be given up, it is not there: then there is nothing to give.
+        let _ = self.reserve.release();
+        let text = format!(
+            "the disk of {} is full: no step starts and running ones are held until there is room",
+            self.published.data_dir.path().display()
+        );
+        self.tell(EventKind::ResourceAlert { text, cleared: false });
+    }
+
+    fn freeze_for_room(&mut self) {
+        if self.options.on_disk_full == OnDiskFull::Freeze {
+            let running: Vec<_> = self.runs.keys().cloned().collect();
+            for run_id in running {
+                self.act_unrecorded(Heard::world(run_id, Input::DiskFull));
+            }
+        }
+    }
+
+    /// Decides and acts; it is recorded with the next commit that succeeds.
+    fn act_unrecorded(&mut self, heard: Heard) {
+        let mut batch = Batch::default();
+        match self.decide(&mut batch, &heard) {
+            Ok(()) => {
+                self.unrecorded.append(&mut batch.records);
+                batch.is_hard = false;
+                self.carry_out(batch, vec![heard]);
+            }
+            Err(error) => heard.refuse(error),
+        }
+    }
+
+    /// Looks whether the trouble is over, if it is time.
+    pub(super) fn look_at_trouble(&mut self, now_ms: u64) {
+        let Some(trouble) = &mut self.trouble else { return };
+        if trouble.look_again_at_ms > now_ms {
+            return;
+        }
+        trouble.look_again_at_ms = now_ms + LOOK_AGAIN_MS;
+        let is_disk_full = trouble.is_disk_full;
+        let retained = std::mem::take(&mut trouble.retained);
+        if is_disk_full && !self.has_room() {
+            self.handle(retained);
+            self.flush();
+            return;
+        }
+        self.trouble = None;
+        self.handle(retained);
+        self.flush();
+        if self.trouble.is_some() {
+            return;
+        }
+        if is_disk_full {
+            // Without room for it the next full disk is met without a reserve.
+            let _ = self.reserve.restore();
+        }
+        self.tell(EventKind::ResourceAlert {
+            text: "ends and starts can be recorded again".into(),
+            cleared: true,
+        });
+        let living: Vec<_> = self.runs.keys().cloned().collect();
+        let input = |id: &crate::id::RunId| match self.runs[id].run.state {
+            RunState::Paused => Input::DiskRoom,
+            RunState::Queued
+            | RunState::Running
+            | RunState::Stopping
+            | RunState::Stopped
+            | RunState::ForceStopped
+            | RunState::Completed
+            | RunState::Failed
+            | RunState::Interrupted => Input::StartsChanged,
+        };
+        let heard = living.into_iter().map(|id| Heard::world(id.clone(), input(&id))).collect();
+        self.handle(heard);
+    }
+
+    fn has_room(&self) -> bool {
+        let needed = ROOM_BYTES + if self.reserve.is_held() { 0 } else { RESERVE_BYTES };
+        free_space(self.published.data_dir.path()).is_ok_and(|free| free >= needed)
+    }
+}

@@ -1,0 +1,263 @@
+//! A log as it grows: blocks on file notification until there is more, and ends when the attempt is over and
+//! everything was read. One follower serves one viewer; it keeps nothing of what it has yielded.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::holes::{Piece, next_piece};
+
+/// The most bytes of one chunk.
+const MAX_CHUNK_BYTES: usize = 256 << 10;
+
+const GROWING: u8 = 0;
+const OVER: u8 = 1;
+const CANCELLED: u8 = 2;
+
+/// What came next in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogChunk {
+    /// Bytes, cut anywhere.
+    Bytes {
+        /// Where they begin.
+        offset: u64,
+        /// As they were written.
+        bytes: Vec<u8>,
+    },
+    /// These were dropped before they could be read.
+    Dropped {
+        /// Where the gap begins.
+        offset: u64,
+        /// How long it is.
+        n_bytes: u64,
+    },
+    /// The file became shorter than what was read: it is read again from its start.
+    Restarted,
+}
+
+/// Follows one log; blocks its caller's thread.
+#[derive(Debug)]
+pub struct LogFollower {
+    path: PathBuf,
+    file: Option<File>,
+    at: u64,
+    woken: Receiver<()>,
+    handle: LogFollowerHandle,
+    /// Ends the watch when it is dropped.
+    _watcher: RecommendedWatcher,
+}
+
+/// Tells a [`LogFollower`] from another thread that it may end.
+#[derive(Debug, Clone)]
+pub struct LogFollowerHandle {
+    state: Arc<AtomicU8>,
+    /// Capacity 1: when it is full a wake is waiting already; when it is closed nobody follows any more.
+    wake: Sender<()>,
+}
+
+impl LogFollower {
+    /// Follows the log at `path` from the byte `from` on. The log need not be there yet, but its folder must.
+    ///
+    /// # Errors
+    /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
+    pub fn open(path: &Path, from: u64) -> io::Result<Self> {
+        // Capacity 1; see `LogFollowerHandle::wake`.
+        let (wake, woken) = crossbeam_channel::bounded(1);
+        let handle = LogFollowerHandle { state: Arc::new(AtomicU8::new(GROWING)), wake };
+        let name = path.file_name().map(ToOwned::to_owned);
+        let on_event = {
+            let handle = handle.clone();
+            move |event: notify::Result<notify::Event>| {
+                let is_ours = event.is_ok_and(|event| {
+                    let is_change = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_));
+                    let is_here = event.paths.iter().any(|path| path.file_name() == name.as_deref());
+                    event.need_rescan() || (is_change && is_here)
+                });
+                if is_ours {
+                    handle.wake();
+                }
+            }
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut watcher = notify::recommended_watcher(on_event).map_err(unwatchable)?;
+        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable)?;
+        Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _watcher: watcher })
+    }
+
+    /// What tells it to end.
+    pub fn handle(&self) -> LogFollowerHandle {
+        self.handle.clone()
+    }
+
+    /// Blocks until there is more. None when it was cancelled, or the attempt is over and everything was read.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn next_chunk(&mut self) -> io::Result<Option<LogChunk>> {
+        loop {
+            // Looked at before reading, so that what was written before the end was told is still read.
+            let state = self.handle.state.load(Ordering::Acquire);
+            if state == CANCELLED {
+                return Ok(None);
+            }
+            if let Some(chunk) = self.read()? {
+                return Ok(Some(chunk));
+            }
+            if state == OVER || self.woken.recv().is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Option<LogChunk>> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => match File::open(&self.path) {
+                Ok(file) => self.file.insert(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        let log_len = file.metadata()?.len();
+        if log_len < self.at {
+            self.at = 0;
+            return Ok(Some(LogChunk::Restarted));
+        }
+        let offset = self.at;
+        Ok(next_piece(file, offset, log_len, MAX_CHUNK_BYTES)?.map(|piece| match piece {
+            Piece::Data(bytes) => {
+                self.at += bytes.len() as u64;
+                LogChunk::Bytes { offset, bytes }
+            }
+            Piece::Dropped(n_bytes) => {
+                self.at += n_bytes;
+                LogChunk::Dropped { offset, n_bytes }
+            }
+        }))
+    }
+}
+
+impl LogFollowerHandle {
+    /// The attempt is over: the follower reads to the end of the log and ends.
+    pub fn attempt_is_over(&self) {
+        // A follower that was cancelled stays so.
+        let _ = self.state.compare_exchange(GROWING, OVER, Ordering::AcqRel, Ordering::Acquire);
+        self.wake();
+    }
+
+    /// Nobody wants to know any more: the follower ends at once.
+    pub fn cancel(&self) {
+        self.state.store(CANCELLED, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let _ = self.wake.try_send(());
+    }
+}
+
+fn unwatchable(error: notify::Error) -> io::Error {
+    match error.kind {
+        notify::ErrorKind::Io(error) => error,
+        notify::ErrorKind::MaxFilesWatch => io::Error::new(
+            io::ErrorKind::QuotaExceeded,
+            "the system's limit of file watches is reached (see /proc/sys/fs/inotify/max_user_watches)",
+        ),
+        notify::ErrorKind::PathNotFound => io::ErrorKind::NotFound.into(),
+        notify::ErrorKind::Generic(_)
+        | notify::ErrorKind::WatchNotFound
+        | notify::ErrorKind::InvalidConfig(_) => io::Error::other(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+    use std::thread;
+
+    use super::super::holes::tests::punch;
+    use super::*;
+
+    fn append(path: &Path, bytes: &[u8]) {
+        OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(bytes).unwrap();
+    }
+
+    fn bytes(chunk: Option<LogChunk>) -> Vec<u8> {
+        match chunk {
+            Some(LogChunk::Bytes { bytes, .. }) => bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_log_is_followed_from_before_it_exists_to_its_last_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.1.log");
+        let mut follower = LogFollower::open(&path, 0).unwrap();
+        let handle = follower.handle();
+        // As many chunks as writes below at most, so that the follower never waits for the test.
+        let (sender, chunks) = crossbeam_channel::bounded(100);
+        let thread = thread::Builder::new().name("follow".into()).spawn(move || {
+            while let Some(chunk) = follower.next_chunk().unwrap() {
+                sender.send(chunk).unwrap();
+            }
+        });
+        for i in 0..50 {
+            append(&path, format!("line {i}\n").as_bytes());
+            if i % 10 == 0 {
+                // What was written arrives without another write.
+                chunks.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            }
+        }
+        append(&path, b"the end");
+        handle.attempt_is_over();
+        thread.unwrap().join().unwrap();
+        assert!(bytes(chunks.try_iter().last()).ends_with(b"the end"));
+    }
+
+    #[test]
+    fn what_was_dropped_before_it_was_read_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.1.log");
+        append(&path, &vec![b'x'; 1 << 20]);
+        let mut follower = LogFollower::open(&path, 100_000).unwrap();
+        punch(&OpenOptions::new().write(true).open(&path).unwrap(), 70_001..900_001);
+        let gap = LogChunk::Dropped { offset: 100_000, n_bytes: 800_001 };
+        assert_eq!(follower.next_chunk().unwrap(), Some(gap));
+        assert_eq!(bytes(follower.next_chunk().unwrap()).len(), (1 << 20) - 900_001);
+    }
+
+    #[test]
+    fn a_log_that_became_shorter_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.1.log");
+        append(&path, b"a");
+        let mut follower = LogFollower::open(&path, 10).unwrap();
+        assert_eq!(follower.next_chunk().unwrap(), Some(LogChunk::Restarted));
+        assert_eq!(bytes(follower.next_chunk().unwrap()), b"a");
+    }
+
+    #[test]
+    fn a_cancelled_follower_ends_though_there_is_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.1.log");
+        append(&path, b"a");
+        let mut follower = LogFollower::open(&path, 0).unwrap();
+        follower.handle().cancel();
+        follower.handle().attempt_is_over();
+        assert_eq!(follower.next_chunk().unwrap(), None);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = LogFollower::open(&dir.path().join("none/s.log"), 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,373 @@
+//! Following the reports of living steps: file notification wakes one thread, which reads what is new and
+//! hands it on as batches.
+//!
+//! An attempt has at most one batch under way: the next is read once [`ReportFollower::taken`] says that the last
+//! is recorded. So whatever a step writes, memory holds one batch an attempt, a slow disk makes larger
+//! batches and not longer queues, and no step crowds out another. What a step's end needs is read by
+//! [`ReportFollower::finish`] on the caller's thread and never waits for the follower's.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::report_file::{Cursor, LastLine, Reading, read_reports};
+use crate::id::{AttemptKey, RunId, StepId};
+use crate::run::{ReportBatch, ReportFaultKind, report_path};
+
+/// Bytes that one attempt may have read before it is another's turn.
+const TURN_BYTES: u64 = 4 << 20;
+
+/// Follows the report files of one data directory.
+///
+/// Dropping it ends its thread and waits for that; the sink must not wait for the thread that drops it.
+pub struct ReportFollower {
+    data_dir: PathBuf,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    desk: Mutex<Desk>,
+    /// Capacity 1: when it is full a wake is waiting already, and one wake is answered by looking at the whole
+    /// desk. The follower's thread holds the other end for as long as it lives.
+    wake: Sender<()>,
+}
+
+/// What the callers, the notification thread and the follower's thread have in common. Never locked while anything is
+/// read, watched or handed on.
+#[derive(Default)]
+struct Desk {
+    attempts: HashMap<AttemptKey, Attempt>,
+    /// Whose turn it is; served in order.
+    ready: VecDeque<AttemptKey>,
+    /// Folders to watch and to leave, in order.
+    orders: VecDeque<Order>,
+    /// Runs that can't be watched, and why.
+    unwatched: HashMap<RunId, String>,
+    closing: bool,
+}
+
+enum Order {
+    Follow(RunId),
+    Unfollow(RunId),
+}
+
+struct Attempt {
+    /// As far as the last recorded batch.
+    taken: Cursor,
+    /// As far as the batch that is under way, if one is.
+    sent: Option<Cursor>,
+    /// Something may have been written since it was read last.
+    dirty: bool,
+    turn: Turn,
+}
+
+#[derive(PartialEq, Eq)]
+enum Turn {
+    None,
+    Waits,
+    Reads,
+}
+
+impl ReportFollower {
+    /// Starts following for `data_dir`. `sink` is called on the follower's thread and may block.
+    ///
+    /// Where the system has no notification to give (its limits), runs are warned and reports are read when steps end.
+    ///
+    /// # Errors
+    /// When the thread can't be started.
+    pub fn new(
+        data_dir: impl Into<PathBuf>,
+        sink: impl Fn(ReportBatch) + Send + 'static,
+    ) -> io::Result<Self> {
+        let data_dir = data_dir.into();
+        // Capacity 1; see `Shared::wake`.
+        let (wake, woken) = crossbeam_channel::bounded(1);
+        let shared = Arc::new(Shared { desk: Mutex::default(), wake });
+        let worker = Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink };
+        let thread =
+            thread::Builder::new().name("report-follower".into()).spawn(move || worker.run(&woken))?;
+        Ok(Self { data_dir, shared, thread: Some(thread) })
+    }
+
+    /// Makes the folder for the reports of a run and has it watched. Cheap: the watch is set on the follower's thread,
+    /// and what was written before it stands is read then.
+    ///
+    /// # Errors
+    /// When the folder can't be made.
+    pub fn follow(&self, run_id: &RunId) -> io::Result<()> {
+        let folder = run_folder(&self.data_dir, run_id);
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        self.shared.order(Order::Follow(run_id.clone()));
+        Ok(())
+    }
+
+    /// Ends the watch on a run and forgets its attempts.
+    pub fn unfollow(&self, run_id: &RunId) {
+        self.shared.order(Order::Unfollow(run_id.clone()));
+    }
+
+    /// Registers an attempt, of which everything before `offset` is recorded. Call it before the step is started, or
+    /// when it is taken back. One that is registered already stays as it is.
+    pub fn begin(&self, key: &AttemptKey, offset: u64) {
+        let mut desk = self.shared.desk();
+        desk.attempts.entry(key.clone()).or_insert_with(|| Attempt {
+            taken: Cursor::at(offset),
+            sent: None,
+            dirty: false,
+            turn: Turn::None,
+        });
+        let warn = desk.unwatched.contains_key(&key.run_id);
+        drop(desk);
+        // Looked at after it was registered: what is written from here on is notified.
+        if warn || offset > 0 || self.path(key).exists() {
+            self.shared.mark(key);
+        }
+    }
+
+    /// Says that the batch that ended at `new_offset` is recorded, so that the next may be read.
+    pub fn taken(&self, key: &AttemptKey, new_offset: u64) {
+        let mut desk = self.shared.desk();
+        if let Some(attempt) = desk.attempts.get_mut(key)
+            && let Some(sent) = attempt.sent.take_if(|sent| sent.offset == new_offset)
+        {
+            attempt.taken = sent;
+            desk.make_ready(key);
+            self.shared.wake_if_ready(desk);
+        }
+    }
+
+    /// Forgets an attempt and reads on the caller's thread what it reported after `offset` up to the end of its file,
+    /// a last line without a newline included. `offset` is what the step's ledger holds; a batch that
+    /// is under way beyond it is thus read again, and must be thrown away when it arrives.
+    ///
+    /// Costs one failed `open` where nothing was reported, and works for attempts that were never begun.
+    pub fn finish(&self, key: &AttemptKey, offset: u64) -> ReportBatch {
+        let known = self.shared.desk().attempts.remove(key);
+        let mut cursor = known
+            .and_then(|attempt| {
+                attempt.sent.into_iter().chain([attempt.taken]).find(|cursor| cursor.offset == offset)
+            })
+            .unwrap_or_else(|| Cursor::at(offset));
+        read_reports(&self.path(key), key, &mut cursor, LastLine::IsTaken, u64::MAX).batch
+    }
+
+    fn path(&self, key: &AttemptKey) -> PathBuf {
+        attempt_path(&self.data_dir, key)
+    }
+}
+
+impl Drop for ReportFollower {
+    fn drop(&mut self) {
+        self.shared.desk().closing = true;
+        self.shared.wake();
+        if let Some(thread) = self.thread.take() {
+            // Its panic was reported by the panic hook; there is nobody else to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // No code that can panic runs under the lock.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        // Full means that a wake is waiting; closed means that nobody reads any more.
+        let _ = self.wake.try_send(());
+    }
+
+    fn wake_if_ready(&self, desk: MutexGuard<'_, Desk>) {
+        let ready = !desk.ready.is_empty();
+        drop(desk);
+        if ready {
+            self.wake();
+        }
+    }
+
+    fn order(&self, order: Order) {
+        self.desk().orders.push_back(order);
+        self.wake();
+    }
+
+    /// Notes that something may have been written to an attempt's report.
+    fn mark(&self, key: &AttemptKey) {
+        let mut desk = self.desk();
+        if let Some(attempt) = desk.attempts.get_mut(key) {
+            attempt.dirty = true;
+            desk.make_ready(key);
+            self.wake_if_ready(desk);
+        }
+    }
+
+    fn mark_all(&self, of: impl Fn(&AttemptKey) -> bool) {
+        let mut desk = self.desk();
+        let keys: Vec<_> = desk.attempts.keys().filter(|key| of(key)).cloned().collect();
+        for key in keys {
+            if let Some(attempt) = desk.attempts.get_mut(&key) {
+                attempt.dirty = true;
+            }
+            desk.make_ready(&key);
+        }
+        self.wake_if_ready(desk);
+    }
+
+    fn notified(&self, event: notify::Result<notify::Event>) {
+        match event {
+            Ok(event) if event.need_rescan() => self.mark_all(|_| true),
+            Ok(event) if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_)) => {
+                event.paths.iter().filter_map(|path| key_of_path(path)).for_each(|key| self.mark(&key));
+            }
+            Ok(_) => {}
+            Err(_) => self.mark_all(|_| true),
+        }
+    }
+}
+
+impl Desk {
+    /// Queues an attempt that has something to read and may be read now.
+    fn make_ready(&mut self, key: &AttemptKey) {
+        if let Some(attempt) = self.attempts.get_mut(key)
+            && attempt.dirty
+            && attempt.sent.is_none()
+            && attempt.turn == Turn::None
+        {
+            attempt.turn = Turn::Waits;
+            self.ready.push_back(key.clone());
+        }
+    }
+
+    /// Takes the next attempt whose turn it is.
+    fn next_turn(&mut self) -> Option<(AttemptKey, Cursor)> {
+        while let Some(key) = self.ready.pop_front() {
+            if let Some(attempt) = self.attempts.get_mut(&key) {
+                attempt.turn = Turn::Reads;
+                attempt.dirty = false;
+                return Some((key, attempt.taken.clone()));
+            }
+        }
+        None
+    }
+
+    /// Books what a turn read; none if the attempt has ended meanwhile or nothing was new.
+    fn end_turn(&mut self, reading: Reading, cursor: Cursor) -> Option<ReportBatch> {
+        let Reading { batch, more } = reading;
+        let attempt = self.attempts.get_mut(&batch.key)?;
+        attempt.turn = Turn::None;
+        attempt.dirty |= more;
+        if batch.is_empty() {
+            attempt.taken = cursor;
+            self.make_ready(&batch.key);
+            return None;
+        }
+        attempt.sent = Some(cursor);
+        Some(batch)
+    }
+}
+
+/// The follower's thread.
+struct Worker<S> {
+    data_dir: PathBuf,
+    shared: Arc<Shared>,
+    sink: S,
+}
+
+impl<S: Fn(ReportBatch)> Worker<S> {
+    fn run(&self, woken: &Receiver<()>) {
+        let shared = self.shared.clone();
+        let mut watcher = notify::recommended_watcher(move |event| shared.notified(event));
+        while woken.recv().is_ok() {
+            loop {
+                let mut desk = self.shared.desk();
+                if desk.closing {
+                    return;
+                }
+                if let Some(order) = desk.orders.pop_front() {
+                    drop(desk);
+                    self.carry_out(order, &mut watcher);
+                } else if let Some((key, cursor)) = desk.next_turn() {
+                    drop(desk);
+                    self.serve(&key, cursor);
+                } else {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn carry_out(&self, order: Order, watcher: &mut notify::Result<RecommendedWatcher>) {
+        match order {
+            Order::Follow(run_id) => {
+                let folder = run_folder(&self.data_dir, &run_id);
+                let watched = match watcher {
+                    Ok(watcher) => {
+                        watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
+                    }
+                    Err(error) => Err(error.to_string()),
+                };
+                if let Err(why) = watched {
+                    self.shared.desk().unwatched.insert(run_id.clone(), why);
+                }
+                self.shared.mark_all(|key| key.run_id == run_id);
+            }
+            Order::Unfollow(run_id) => {
+                let mut desk = self.shared.desk();
+                desk.attempts.retain(|key, _| key.run_id != run_id);
+                let was_watched = desk.unwatched.remove(&run_id).is_none();
+                drop(desk);
+                if was_watched && let Ok(watcher) = watcher {
+                    // A folder that was removed is no longer watched, which is what was asked for.
+                    let _ = watcher.unwatch(&run_folder(&self.data_dir, &run_id));
+                }
+            }
+        }
+    }
+
+    fn serve(&self, key: &AttemptKey, mut cursor: Cursor) {
+        let path = attempt_path(&self.data_dir, key);
+        let mut reading = read_reports(&path, key, &mut cursor, LastLine::Waits, TURN_BYTES);
+        let mut desk = self.shared.desk();
+        if let Some(why) = desk.unwatched.get_mut(&key.run_id)
+            && !why.is_empty()
+        {
+            // Emptied, so that a run is told once.
+            let text = format!(
+                "reports can't be followed ({}): they are read when a step ends",
+                std::mem::take(why)
+            );
+            cursor.warn(&mut reading.batch, ReportFaultKind::NotFollowed, text);
+        }
+        let batch = desk.end_turn(reading, cursor);
+        self.shared.wake_if_ready(desk);
+        if let Some(batch) = batch {
+            (self.sink)(batch);
+        }
+    }
+}
+
+fn run_folder(data_dir: &Path, run_id: &RunId) -> PathBuf {
+    data_dir.join("reports").join(run_id.as_str())
+}
+
+fn attempt_path(data_dir: &Path, key: &AttemptKey) -> PathBuf {
+    data_dir.join(report_path(&key.run_id, &key.step_id, key.attempt))
+}
+
+/// The attempt whose report lies at `…/<run_id>/<step_id>.<attempt>.jsonl`.
+fn key_of_path(path: &Path) -> Option<AttemptKey> {
+    let run_id = RunId::new(path.parent()?.file_name()?.to_str()?).ok()?;
+    let (step_id, attempt) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.rsplit_once('.')?;
+    Some(AttemptKey { run_id, step_id: StepId::new(step_id).ok()?, attempt: attempt.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests;

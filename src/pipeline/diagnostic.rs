@@ -1,0 +1,166 @@
+//! What is wrong with a file, where, and what to write instead.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One problem of a pipeline file. Shown as `file:line:column: message`, which editors and terminals
+/// make a link of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file, as it was named to [`Pipeline::parse`](super::Pipeline::parse).
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What is wrong and what to do about it, in one line.
+    pub message: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.message)
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+/// Looking for the nearest name costs time that grows with the number of names, so that only the first
+/// problems of a file get one.
+const MAX_SUGGESTIONS: usize = 50;
+
+/// Collects the problems of one file, by byte offset, while it is read.
+pub(super) struct Problems<'a> {
+    text: &'a str,
+    found: Vec<(usize, String)>,
+    suggestions: usize,
+}
+
+impl<'a> Problems<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, found: Vec::new(), suggestions: 0 }
+    }
+
+    /// Notes a problem at a byte offset of the text.
+    pub(super) fn add(&mut self, at: usize, message: impl Into<String>) {
+        self.found.push((at, message.into()));
+    }
+
+    /// `; did you mean …?` for the name nearest to `wrong`, or nothing where none is near.
+    pub(super) fn did_you_mean<'n>(
+        &mut self,
+        wrong: &str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> String {
+        self.nearest(wrong, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+    }
+
+    /// The name nearest to `wrong`, as long as not too many were looked for.
+    pub(super) fn nearest<'n>(
+        &mut self,
+        wrong: &str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        self.suggestions += 1;
+        if self.suggestions > MAX_SUGGESTIONS { None } else { nearest(wrong, names) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The line of a byte offset, from 1.
+    pub(super) fn line_of(&self, at: usize) -> usize {
+        self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    /// All of them, in the order of the text, each once; in one pass over the text.
+    pub(super) fn into_diagnostics(mut self, file: &Path) -> Vec<Diagnostic> {
+        self.found.sort();
+        self.found.dedup();
+        let mut letters = self.text.char_indices().peekable();
+        let (mut line, mut column) = (1, 1);
+        let diagnose = |(at, message)| {
+            while let Some((_, letter)) = letters.next_if(|(offset, _)| *offset < at) {
+                (line, column) = if letter == '\n' { (line + 1, 1) } else { (line, column + 1) };
+            }
+            Diagnostic { file: file.to_owned(), line, column, message }
+        };
+        self.found.into_iter().map(diagnose).collect()
+    }
+}
+
+/// The name that was most likely meant by `wrong`: the one with the fewest slips of the hand, if these
+/// are few enough for its length. Case, and `-` for `_`, count for nothing.
+pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    const LONGEST: usize = 64;
+    let wrong = folded(wrong);
+    if wrong.len() > LONGEST {
+        return None;
+    }
+    names
+        .into_iter()
+        .map(|name| (name, folded(name)))
+        .filter(|(_, folded)| folded.len() <= LONGEST && folded.len().abs_diff(wrong.len()) <= 3)
+        .map(|(name, folded)| (slips(&wrong, &folded), name))
+        .filter(|(slips, _)| *slips <= (wrong.len() / 3).clamp(1, 3) && *slips < wrong.len())
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, name)| name)
+}
+
+fn folded(name: &str) -> Vec<char> {
+    name.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// How many letters were left out, put in, mistaken or swapped with their neighbour (optimal string
+/// alignment).
+fn slips(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_the_one_with_the_fewest_slips() {
+        #[track_caller]
+        fn check(wrong: &str, expected: Option<&str>) {
+            let names = ["needs", "run", "timeout", "retries", "working_dir", "weight", "TERM"];
+            assert_eq!(nearest(wrong, names), expected, "{wrong}");
+        }
+        check("neeeds", Some("needs"));
+        check("nedes", Some("needs"));
+        check("time-out", Some("timeout"));
+        check("working-dir", Some("working_dir"));
+        check("term", Some("TERM"));
+        check("rum", Some("run"));
+        check("r", None);
+        check("", None);
+        check("colour", None);
+        check(&"x".repeat(10_000), None);
+    }
+
+    #[test]
+    fn a_column_counts_characters() {
+        let mut problems = Problems::new("a = 1\näö = 2\n");
+        problems.add("a = 1\näö ".len(), "here");
+        problems.add(10_000, "past the end");
+        let shown: Vec<String> =
+            problems.into_diagnostics(Path::new("x.toml")).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["x.toml:2:4: here", "x.toml:3:1: past the end"]);
+    }
+}

@@ -1,0 +1,202 @@
+//! What stands above what: computed once for a pipeline, asked at every decision.
+//!
+//! A matrix of bits says for every two steps whether one stands above the other: 3 MB for 5,000 steps,
+//! 31 kB for 500. Nothing here recurses, so that a long chain costs no stack.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use super::{Pipeline, Step};
+use crate::id::StepId;
+
+/// The order of a pipeline's steps. Every step that is not `finally` stands above every one that is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Graph {
+    /// One row of bits a step: the steps above it.
+    above: Vec<u64>,
+    /// 64-bit words in a row.
+    width: usize,
+    children: Vec<Vec<usize>>,
+    order: Vec<usize>,
+    levels: Vec<usize>,
+    index: HashMap<StepId, usize>,
+}
+
+impl Graph {
+    /// The graph of these steps, whose needs must be indices into them. Steps of a cycle, which parsing
+    /// refuses, come last and have nothing above them.
+    pub fn of(steps: &[Step]) -> Self {
+        let needs: Vec<&[usize]> = steps.iter().map(|step| step.needs.as_slice()).collect();
+        let width = steps.len().div_ceil(64);
+        let mut graph = Self {
+            above: vec![0; width * steps.len()],
+            width,
+            children: children(&needs),
+            order: Vec::new(),
+            levels: vec![0; steps.len()],
+            index: steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect(),
+        };
+        graph.order = order(&needs, &graph.children, |i| steps[i].finally);
+        let mut normal_levels = 0;
+        let mut normal_row = vec![0_u64; width];
+        for &i in &graph.order {
+            let mut row = if steps[i].finally { normal_row.clone() } else { vec![0; width] };
+            let mut level = if steps[i].finally { normal_levels } else { 0 };
+            for &need in needs[i] {
+                level = level.max(graph.levels[need] + 1);
+                let above_need = &graph.above[need * width..][..width];
+                row.iter_mut().zip(above_need).for_each(|(word, more)| *word |= more);
+                set(&mut row, need);
+            }
+            if !steps[i].finally {
+                normal_levels = normal_levels.max(level + 1);
+                set(&mut normal_row, i);
+            }
+            graph.levels[i] = level;
+            graph.above[i * width..][..width].copy_from_slice(&row);
+        }
+        let in_a_cycle: Vec<usize> = {
+            let mut left: Vec<bool> = vec![true; steps.len()];
+            graph.order.iter().for_each(|i| left[*i] = false);
+            (0..steps.len()).filter(|i| left[*i]).collect()
+        };
+        graph.order.extend(in_a_cycle);
+        graph
+    }
+
+    fn is_above(&self, above: usize, step: usize) -> bool {
+        self.above[step * self.width + above / 64] >> (above % 64) & 1 == 1
+    }
+}
+
+impl Pipeline {
+    /// All steps above step `i`, nearest and farthest: those that `when` judges. Above a `finally` step
+    /// stands every step that is none.
+    pub fn ancestors(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
+        let row = &self.graph.above[i * self.graph.width..][..self.graph.width];
+        row.iter().enumerate().flat_map(|(at, word)| bits(*word).map(move |bit| at * 64 + bit))
+    }
+
+    /// All steps that step `i` stands above, nearest and farthest; `finally` steps are among them.
+    pub fn dependents(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.steps.len()).filter(move |below| self.graph.is_above(i, *below))
+    }
+
+    /// Whether step `above` must have ended before step `i` starts.
+    pub fn is_above(&self, above: usize, i: usize) -> bool {
+        self.graph.is_above(above, i)
+    }
+
+    /// The steps that name step `i` in their needs, in the order of the file.
+    pub fn children(&self, i: usize) -> &[usize] {
+        &self.graph.children[i]
+    }
+
+    /// The steps in an order in which they could run one by one: as near to the order of the file as
+    /// their needs allow, `finally` steps last.
+    pub fn order(&self) -> &[usize] {
+        &self.graph.order
+    }
+
+    /// For each step its column in a drawing, from 0: one more than the last of what it needs.
+    pub fn levels(&self) -> &[usize] {
+        &self.graph.levels
+    }
+
+    /// The index of a step by its id.
+    pub fn step_index(&self, id: &str) -> Option<usize> {
+        self.graph.index.get(id).copied()
+    }
+}
+
+fn set(row: &mut [u64], bit: usize) {
+    row[bit / 64] |= 1 << (bit % 64);
+}
+
+/// The places of the bits that are set, from the lowest.
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros() as usize;
+        (word != 0).then(|| {
+            word &= word - 1;
+            bit
+        })
+    })
+}
+
+fn children(needs: &[&[usize]]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); needs.len()];
+    for (i, needs) in needs.iter().enumerate() {
+        needs.iter().for_each(|need| children[*need].push(i));
+    }
+    children
+}
+
+/// Kahn's order, the earliest in the file first. Steps in a cycle, and those below one, are left out.
+fn order(needs: &[&[usize]], children: &[Vec<usize>], is_finally: impl Fn(usize) -> bool) -> Vec<usize> {
+    let place = |i: usize| Reverse((is_finally(i), i));
+    let mut waits: Vec<usize> = needs.iter().map(|needs| needs.len()).collect();
+    let mut ready: BinaryHeap<_> = (0..needs.len()).filter(|i| waits[*i] == 0).map(place).collect();
+    let mut order = Vec::with_capacity(needs.len());
+    while let Some(Reverse((_, i))) = ready.pop() {
+        order.push(i);
+        for &child in &children[i] {
+            waits[child] -= 1;
+            if waits[child] == 0 {
+                ready.push(place(child));
+            }
+        }
+    }
+    order
+}
+
+/// A cycle: each of its steps needs the next, the last one the first.
+#[derive(Debug, PartialEq)]
+pub(super) struct Cycle {
+    pub(super) steps: Vec<usize>,
+    /// Which need of the last step closes it.
+    pub(super) closing_need: usize,
+}
+
+/// The cycles among steps with these needs: one for each need that closes one on a walk through them, and
+/// at most `limit`.
+pub(super) fn find_cycles(needs: &[Vec<usize>], limit: usize) -> Vec<Cycle> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Walk {
+        Unseen,
+        /// On the path, at this place.
+        On(usize),
+        Done,
+    }
+    let mut walks = vec![Walk::Unseen; needs.len()];
+    let mut cycles = Vec::new();
+    for start in 0..needs.len() {
+        if walks[start] != Walk::Unseen {
+            continue;
+        }
+        // The path, and for each of its steps the next need to follow.
+        let mut path = vec![(start, 0)];
+        walks[start] = Walk::On(0);
+        while let Some((step, next)) = path.last_mut() {
+            let (step, need_at) = (*step, *next);
+            let Some(&need) = needs[step].get(need_at) else {
+                walks[step] = Walk::Done;
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            match walks[need] {
+                Walk::Unseen => {
+                    walks[need] = Walk::On(path.len());
+                    path.push((need, 0));
+                }
+                Walk::On(from) if cycles.len() < limit => {
+                    let steps = path[from..].iter().map(|(step, _)| *step).collect();
+                    cycles.push(Cycle { steps, closing_need: need_at });
+                }
+                Walk::On(_) | Walk::Done => {}
+            }
+        }
+    }
+    cycles
+}

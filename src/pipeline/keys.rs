@@ -1,0 +1,407 @@
+//! The one table of every key that a pipeline file may hold: its name, where it stands, its type, its
+//! default and what it means.
+//!
+//! The reader, the defaults, the nearest names, the JSON Schema and the table of the README all come
+//! from here. What values mean together (a step that needs itself) is not said here but in `parse`.
+
+use std::time::Duration;
+
+use super::model::{Background, OnFailure, OnInterrupt, ParamType, When};
+use super::units;
+
+/// One row of the table.
+pub(super) struct Key {
+    pub(super) places: &'static [Place],
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) fallback: Fallback,
+    /// One line for people.
+    pub(super) doc: &'static str,
+    /// What other tools call it, or what a hand used to those writes.
+    pub(super) aliases: &'static [&'static str],
+}
+
+/// A kind of table in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The top of the file.
+    Pipeline,
+    /// `[[step]]`.
+    Step,
+    /// `[step_defaults]`.
+    StepDefaults,
+    /// `retries = { … }`.
+    Retries,
+    /// `[params.NAME]`.
+    Param,
+    /// `secret = { … }`.
+    Secret,
+}
+
+/// What a key's value must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// The id of a pipeline or step.
+    Id,
+    Text,
+    /// A path, or a name of something outside; not empty.
+    Filled,
+    /// A line or an argv array.
+    Command,
+    /// An argv array.
+    Argv,
+    /// An array of step ids.
+    Names,
+    Word(&'static [&'static str]),
+    Flag,
+    /// A whole number from this on.
+    Count(u32),
+    Number(Bound),
+    Duration(Zero),
+    Size,
+    Signal,
+    /// Names and values.
+    Env,
+    /// A string, number, bool or date.
+    Scalar,
+    Scalars,
+    Table(Place),
+    Tables(Place),
+    /// A table of tables by name.
+    Named(Place),
+    /// Not there yet.
+    Later,
+}
+
+/// What a number must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bound {
+    AboveZero,
+    AtLeastOne,
+}
+
+/// Whether a duration may be zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zero {
+    Allowed,
+    Refused,
+}
+
+/// What stands for a key that is left out.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fallback {
+    /// Nothing can: the key must be there.
+    Required,
+    /// Nothing does.
+    None,
+    /// This value; strings without their quotes, arrays by their words.
+    Is(&'static str),
+    /// What these words say.
+    Words(&'static str),
+}
+
+/// A value that is copied freely.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Plain {
+    Word(&'static str),
+    Flag(bool),
+    Count(u32),
+    Number(f64),
+    Duration(Duration),
+    Size(u64),
+    Signal(i32),
+}
+
+impl Place {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Pipeline, Self::StepDefaults, Self::Step, Self::Retries, Self::Param, Self::Secret];
+
+    /// The table as a file writes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pipeline => "the top of the file",
+            Self::Step => "[[step]]",
+            Self::StepDefaults => "[step_defaults]",
+            Self::Retries => "retries = { … }",
+            Self::Param => "[params.NAME]",
+            Self::Secret => "secret = { … }",
+        }
+    }
+
+    /// Where something stands that stands in this table.
+    pub(super) fn locative(self) -> String {
+        match self {
+            Self::Pipeline => format!("at {}", self.name()),
+            Self::Step | Self::StepDefaults | Self::Retries | Self::Param | Self::Secret => {
+                format!("in {}", self.name())
+            }
+        }
+    }
+
+    /// The keys that may stand there, in the order of the table.
+    pub(super) fn keys(self) -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(move |key| key.places.contains(&self))
+    }
+
+    pub(super) fn key(self, name: &str) -> Option<&'static Key> {
+        self.keys().find(|key| key.name == name)
+    }
+}
+
+impl Key {
+    pub(super) fn is_later(&self) -> bool {
+        matches!(self.kind, Kind::Later)
+    }
+
+    /// The default as a value that is copied freely; none where it has none of that form.
+    pub(super) fn plain_fallback(&self) -> Option<Plain> {
+        match self.fallback {
+            Fallback::Is(text) => self.kind.read_plain(text).ok(),
+            Fallback::Required | Fallback::None | Fallback::Words(_) => None,
+        }
+    }
+}
+
+impl Kind {
+    /// What the value is, for people: "must be …".
+    pub(super) fn expected(self) -> String {
+        let fixed = match self {
+            Self::Id | Self::Text | Self::Filled => "a string",
+            Self::Command => {
+                "a line for the shell or an array of strings such as [\"python3\", \"fetch.py\"]"
+            }
+            Self::Argv => "an array of strings such as [\"sh\", \"-c\"]",
+            Self::Names => "an array of step ids such as [\"fetch\"]",
+            Self::Word(words) => return one_of(words),
+            Self::Flag => "true or false",
+            Self::Count(0) => "a whole number of at least 0",
+            Self::Count(least) => return format!("a whole number of at least {least}"),
+            Self::Number(Bound::AboveZero) => "a number above 0",
+            Self::Number(Bound::AtLeastOne) => "a number of at least 1",
+            Self::Duration(_) => "a duration such as \"30s\" or \"1h30m\"",
+            Self::Size => "a size such as \"500MB\" or \"1GiB\"",
+            Self::Signal => "the name of a signal such as \"TERM\"",
+            Self::Env => "a table of names and strings such as { LANG = \"C.UTF-8\" }",
+            Self::Scalar => "a string, a number, true or false, or a date",
+            Self::Scalars => "an array of strings, numbers or dates",
+            Self::Table(Place::Retries) => "a table such as { max = 3, delay = \"10s\" }",
+            Self::Table(Place::Secret) => "a table such as { env = \"API_TOKEN\" }",
+            Self::Table(_) => "a table",
+            Self::Tables(_) => "an array of tables, each begun by [[step]]",
+            Self::Named(_) => "a table of tables, each begun by [params.NAME]",
+            Self::Later => "left out",
+        };
+        fixed.to_owned()
+    }
+
+    /// The short name of the type, for tables.
+    pub(super) fn name(self) -> String {
+        let fixed = match self {
+            Self::Id => "id",
+            Self::Text | Self::Filled => "string",
+            Self::Command => "line or argv array",
+            Self::Argv => "argv array",
+            Self::Names => "array of step ids",
+            Self::Word(words) => return one_of(words),
+            Self::Flag => "bool",
+            Self::Count(_) => "whole number",
+            Self::Number(Bound::AboveZero) => "number above 0",
+            Self::Number(Bound::AtLeastOne) => "number from 1",
+            Self::Duration(_) => "duration",
+            Self::Size => "size",
+            Self::Signal => "signal name",
+            Self::Env => "table of strings",
+            Self::Scalar => "value",
+            Self::Scalars => "array of values",
+            Self::Table(_) => "table",
+            Self::Tables(_) => "array of tables",
+            Self::Named(_) => "table of tables",
+            Self::Later => "later",
+        };
+        fixed.to_owned()
+    }
+
+    /// Reads a value that a file writes as a string, or a default.
+    ///
+    /// # Errors
+    /// What is wrong with it. A kind that is no plain value reads nothing, with an empty message.
+    pub(super) fn read_plain(self, text: &str) -> Result<Plain, String> {
+        let number = || text.parse::<f64>().map_err(|_| String::new());
+        match self {
+            Self::Word(words) => {
+                words.iter().find(|word| **word == text).map(|word| Plain::Word(word)).ok_or_else(String::new)
+            }
+            Self::Flag => text.parse().map(Plain::Flag).map_err(|_| String::new()),
+            Self::Count(_) => text.parse().map(Plain::Count).map_err(|_| String::new()),
+            Self::Number(_) => number().map(Plain::Number),
+            Self::Duration(zero) => {
+                let duration = units::parse_duration(text)?;
+                if duration.is_zero() && zero == Zero::Refused {
+                    return Err(
+                        "the duration is zero; write a longer one, or leave the key out for none".to_owned()
+                    );
+                }
+                Ok(Plain::Duration(duration))
+            }
+            Self::Size => match units::parse_size(text)? {
+                0 => Err("the size is zero; write a larger one".to_owned()),
+                bytes => Ok(Plain::Size(bytes)),
+            },
+            Self::Signal => units::signal_number(text).map(Plain::Signal).ok_or_else(String::new),
+            Self::Id
+            | Self::Text
+            | Self::Filled
+            | Self::Command
+            | Self::Argv
+            | Self::Names
+            | Self::Env
+            | Self::Scalar
+            | Self::Scalars
+            | Self::Table(_)
+            | Self::Tables(_)
+            | Self::Named(_)
+            | Self::Later => Err(String::new()),
+        }
+    }
+}
+
+/// `"a", "b" or "c"`.
+pub(super) fn one_of(words: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{:?}", word.as_ref())).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => "nothing".to_owned(),
+    }
+}
+
+const fn key(
+    places: &'static [Place],
+    name: &'static str,
+    kind: Kind,
+    fallback: Fallback,
+    doc: &'static str,
+) -> Key {
+    Key { places, name, kind, fallback, doc, aliases: &[] }
+}
+
+const fn later(places: &'static [Place], name: &'static str) -> Key {
+    key(places, name, Kind::Later, Fallback::None, "comes with a later version")
+}
+
+impl Key {
+    const fn also(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+}
+
+const TOP: &[Place] = &[Place::Pipeline];
+const STEP: &[Place] = &[Place::Step];
+const STEPS: &[Place] = &[Place::Step, Place::StepDefaults];
+const ALL: &[Place] = &[Place::Pipeline, Place::Step, Place::StepDefaults];
+const RETRIES: &[Place] = &[Place::Retries];
+const PARAM: &[Place] = &[Place::Param];
+const SECRET: &[Place] = &[Place::Secret];
+
+use Fallback::{Is, Required, Words};
+use Kind::{
+    Argv, Command, Count, Duration as Span, Env, Filled, Flag, Id, Named, Names, Number, Scalar, Scalars,
+    Signal, Size, Table, Tables, Text, Word,
+};
+
+/// Every key, in the order in which a reader of the README meets them.
+#[rustfmt::skip]
+static KEYS: &[Key] = &[
+    key(TOP, "id", Id, Words("the file's stem"), "The pipeline's name: letters, digits, `.`, `_` and `-`.").also(&["name"]),
+    key(TOP, "source", Filled, Words("the id"), "What it reads from; part of the names of its runs."),
+    key(TOP, "description", Text, Fallback::None, "One line for people.").also(&["title", "desc"]),
+    key(TOP, "max_parallel", Count(1), Words("the number of CPUs"), "Steps at once.").also(&["parallel", "concurrency", "jobs"]),
+    key(TOP, "on_failure", Word(OnFailure::WORDS), Is("stop"), "What a failed step does: nothing new starts, or branches that don't need it go on."),
+    key(TOP, "working_dir", Filled, Is("."), "Where steps run, relative to the file; `~` is the home directory.").also(&["cwd", "dir", "workdir"]),
+    key(TOP, "env", Env, Fallback::None, "Environment of every step; `~` and `$VAR` expand in values, `$$` is a `$`.").also(&["environment"]),
+    key(TOP, "shell", Argv, Is("sh -c"), "The shell for steps whose `run` is a line; the line is its last argument."),
+    key(TOP, "timeout", Span(Zero::Refused), Words("none"), "The longest that the whole run may take while awake and not frozen."),
+    key(TOP, "params", Named(Place::Param), Fallback::None, "Parameters by name; each reaches every step as `LEVERFRAME_PARAM_<NAME>`.").also(&["parameters"]),
+    key(TOP, "step_defaults", Table(Place::StepDefaults), Fallback::None, "Step keys for all steps; a step's own win.").also(&["defaults"]),
+    key(TOP, "step", Tables(Place::Step), Required, "The steps, in order.").also(&["steps", "task", "tasks"]),
+    later(TOP, "schedule"),
+
+    key(PARAM, "type", Word(ParamType::WORDS), Is("string"), "Its type; values are checked before a run starts.").also(&["kind"]),
+    key(PARAM, "description", Text, Fallback::None, "One line for people.").also(&["help"]),
+    key(PARAM, "default", Scalar, Words("none: it must be given"), "Its value where none is given.").also(&["value"]),
+    key(PARAM, "choices", Scalars, Fallback::None, "The only values allowed.").also(&["enum", "options", "values"]),
+    key(PARAM, "secret", Table(Place::Secret), Fallback::None, "It is fetched anew at each attempt and never stored."),
+    key(SECRET, "env", Filled, Fallback::None, "The variable of Leverframe's own environment that holds the secret."),
+    key(SECRET, "file", Filled, Fallback::None, "The file that holds it, which only you may be able to read.").also(&["path"]),
+    key(SECRET, "command", Argv, Fallback::None, "The command that prints it.").also(&["run"]),
+
+    key(STEP, "id", Id, Required, "The step's name.").also(&["name"]),
+    key(STEP, "run", Command, Required, "What it runs: a line for the shell, or an argv array, which uses none.").also(&["command", "cmd", "script", "exec"]),
+    key(STEP, "needs", Names, Words("the step before it"), "The steps that must have ended first; `[]`: none. Of a `finally` step: further `finally` steps before it.").also(&["depends", "depends_on", "dependencies", "requires", "after"]),
+    key(STEPS, "when", Word(When::WORDS), Words("\"on_success\"; of a `finally` step \"always\""), "No step above failed; at least one failed, stopped or timed out; or whatever happened. The default of `[step_defaults]` does not reach `finally` steps.").also(&["if"]),
+    key(STEPS, "may_fail", Flag, Is("false"), "Its failure does not fail the run.").also(&["allow_failure", "ignore_errors", "continue_on_error"]),
+    key(STEP, "finally", Flag, Is("false"), "It runs after everything, also after a stop; only a force-stop omits it."),
+    key(STEPS, "working_dir", Filled, Words("the pipeline's"), "Where it runs, relative to the pipeline's; `~` is the home directory.").also(&["cwd", "dir", "workdir"]),
+    key(STEPS, "env", Env, Fallback::None, "Its environment, over the pipeline's.").also(&["environment"]),
+    key(STEPS, "shell", Argv, Words("the pipeline's"), "The shell if `run` is a line."),
+    key(STEPS, "timeout", Span(Zero::Refused), Words("none; of a `finally` step \"5m\""), "The longest that one attempt may take while awake and not frozen."),
+    key(STEPS, "retries", Table(Place::Retries), Fallback::None, "How often and when a failed attempt is tried again; keys of `[step_defaults]` that are not here stay.").also(&["retry"]),
+    key(STEPS, "weight", Number(Bound::AboveZero), Is("1"), "Its share of the run's progress."),
+    key(STEPS, "on_interrupt", Word(OnInterrupt::WORDS), Is("rerun"), "What happens after its process was lost, as in a power cut."),
+    key(STEPS, "stop_signal", Signal, Is("TERM"), "The signal that asks it to stop."),
+    key(STEPS, "grace", Span(Zero::Allowed), Is("10s"), "How long it may take from that signal to KILL for its whole tree.").also(&["kill_after"]),
+    key(STEPS, "log_limit", Size, Is("1GiB"), "Its log on disk: head and newest tail are kept, the middle is dropped and counted."),
+    key(STEPS, "background", Word(Background::WORDS), Is("end"), "What becomes of what its main process leaves behind."),
+    key(RETRIES, "max", Count(0), Is("0"), "Repetitions after the first attempt.").also(&["limit", "count", "attempts"]),
+    key(RETRIES, "delay", Span(Zero::Allowed), Is("10s"), "The wait before the first repetition; up to 10 % is added.").also(&["interval"]),
+    key(RETRIES, "factor", Number(Bound::AtLeastOne), Is("2"), "By which the wait grows each time.").also(&["backoff"]),
+    key(RETRIES, "max_delay", Span(Zero::Allowed), Is("5m"), "The longest wait; a longer `delay` raises it.").also(&["max_interval"]),
+
+    later(ALL, "group"),
+    later(ALL, "priority"),
+    later(ALL, "resources"),
+    later(ALL, "on_battery"),
+    later(ALL, "quiet"),
+    later(ALL, "env_file"),
+    later(ALL, "exit_codes"),
+    later(ALL, "nice"),
+    later(ALL, "notify"),
+    later(ALL, "venv"),
+    later(STEPS, "foreach"),
+    later(STEPS, "total_timeout"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_default_in_the_table_is_a_value_of_its_type() {
+        for key in KEYS {
+            if let Fallback::Is(text) = key.fallback {
+                let is_text = matches!(key.kind, Kind::Filled | Kind::Argv);
+                assert!(is_text || key.plain_fallback().is_some(), "{}: {text}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_key_stands_twice_in_one_place_nor_is_an_alias_of_another() {
+        for place in Place::ALL {
+            let mut seen = BTreeSet::new();
+            for name in place.keys().flat_map(|key| key.aliases.iter().chain([&key.name])) {
+                assert!(seen.insert(*name), "{name} in {}", place.name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_is_said_in_one_sentence() {
+        for key in KEYS {
+            assert!(key.is_later() || key.doc.ends_with('.'), "{}", key.name);
+            assert!(!key.doc.contains('|'), "{} would break the table", key.name);
+        }
+    }
+}

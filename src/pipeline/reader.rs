@@ -1,0 +1,286 @@
+//! Reads the tables of a file against the table of keys: every key is known or named as unknown, every
+//! value has its type. What the values mean together is `parse`'s to say.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::Problems;
+use super::keys::{Key, Kind, Place, Plain};
+use super::values::{
+    Scalar, read_argv, read_count, read_env, read_number, read_plain, read_scalar, read_scalars,
+    read_strings, read_text, type_of,
+};
+
+/// A value and the byte at which it starts.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) at: usize,
+}
+
+/// The value of a key, of the type that the table of keys asks for.
+#[derive(Debug)]
+pub(super) enum Typed {
+    Plain(Plain),
+    Text(String),
+    /// A `run` that is a line.
+    Line(String),
+    Argv(Vec<String>),
+    Names(Vec<Located<String>>),
+    Env(Vec<(Located<String>, Located<String>)>),
+    Scalar(Scalar),
+    Scalars(Vec<Located<Scalar>>),
+    Table(Fields),
+    Tables(Vec<Fields>),
+    Named(Vec<(Located<String>, Fields)>),
+}
+
+/// What one table of the file holds.
+#[derive(Debug)]
+pub(super) struct Fields {
+    pub(super) place: Place,
+    pub(super) at: usize,
+    entries: Vec<Field>,
+}
+
+#[derive(Debug)]
+struct Field {
+    name: &'static str,
+    at: usize,
+    /// None where it was refused, which has been said.
+    value: Option<Typed>,
+}
+
+/// What a table says for a key.
+pub(super) enum Found<'a> {
+    Value(&'a Typed),
+    /// It is there, but was refused.
+    Refused,
+    Absent,
+}
+
+impl Fields {
+    /// An empty table.
+    pub(super) fn none(place: Place) -> Self {
+        Self { place, at: 0, entries: Vec::new() }
+    }
+
+    pub(super) fn find(&self, name: &str) -> Found<'_> {
+        match self.field(name) {
+            Some(Field { value: Some(value), .. }) => Found::Value(value),
+            Some(_) => Found::Refused,
+            None => Found::Absent,
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&Field> {
+        debug_assert!(self.place.key(name).is_some(), "{name} is in the table of keys");
+        self.entries.iter().find(|field| field.name == name)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.field(name).is_some()
+    }
+
+    /// Where the key's value starts; the table itself where the key is left out.
+    pub(super) fn place_of(&self, name: &str) -> usize {
+        self.field(name).map_or(self.at, |field| field.at)
+    }
+
+    fn value(&self, name: &str) -> Option<&Typed> {
+        self.field(name).and_then(|field| field.value.as_ref())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        if let Some(Typed::Text(text)) = self.value(name) { Some(text) } else { None }
+    }
+
+    pub(super) fn names(&self, name: &str) -> Option<&[Located<String>]> {
+        if let Some(Typed::Names(names)) = self.value(name) { Some(names) } else { None }
+    }
+
+    pub(super) fn argv(&self, name: &str) -> Option<&[String]> {
+        if let Some(Typed::Argv(argv)) = self.value(name) { Some(argv) } else { None }
+    }
+
+    pub(super) fn env(&self, name: &str) -> &[(Located<String>, Located<String>)] {
+        if let Some(Typed::Env(pairs)) = self.value(name) { pairs } else { &[] }
+    }
+
+    pub(super) fn scalar(&self, name: &str) -> Option<&Scalar> {
+        if let Some(Typed::Scalar(scalar)) = self.value(name) { Some(scalar) } else { None }
+    }
+
+    pub(super) fn scalars(&self, name: &str) -> &[Located<Scalar>] {
+        if let Some(Typed::Scalars(scalars)) = self.value(name) { scalars } else { &[] }
+    }
+
+    pub(super) fn table(&self, name: &str) -> Option<&Fields> {
+        if let Some(Typed::Table(fields)) = self.value(name) { Some(fields) } else { None }
+    }
+
+    pub(super) fn tables(&self, name: &str) -> &[Fields] {
+        if let Some(Typed::Tables(tables)) = self.value(name) { tables } else { &[] }
+    }
+
+    pub(super) fn named(&self, name: &str) -> &[(Located<String>, Fields)] {
+        if let Some(Typed::Named(tables)) = self.value(name) { tables } else { &[] }
+    }
+}
+
+/// Reads one table of the file. Everything that is wrong with its keys and values becomes a problem.
+pub(super) fn read_table(
+    place: Place,
+    table: &DeTable<'_>,
+    at: usize,
+    problems: &mut Problems<'_>,
+) -> Fields {
+    let mut entries = Vec::with_capacity(table.len());
+    for (name, value) in table {
+        let Some(key) = place.key(name.get_ref()) else {
+            let message = unknown_key(place, name.get_ref(), problems);
+            problems.add(name.span().start, message);
+            continue;
+        };
+        if key.is_later() {
+            problems.add(
+                name.span().start,
+                format!("`{}` comes with a later version of Leverframe; leave it out until then", key.name),
+            );
+            continue;
+        }
+        let value_at = value.span().start;
+        let value = read_value(key, value, problems);
+        entries.push(Field { name: key.name, at: value_at, value });
+    }
+    Fields { place, at, entries }
+}
+
+/// Says where a key belongs that stands in the wrong table, or what its right name may be.
+fn unknown_key(place: Place, name: &str, problems: &mut Problems<'_>) -> String {
+    let here = place.locative();
+    if let Some(key) = place.keys().find(|key| key.aliases.contains(&name)) {
+        return format!("unknown key `{name}` {here}; did you mean `{}`?", key.name);
+    }
+    match Place::ALL.into_iter().find(|other| other.key(name).is_some()) {
+        Some(Place::Pipeline) => {
+            format!(
+                "`{name}` does not belong {here}; move it to the top of the file, before the first [table]"
+            )
+        }
+        Some(other @ (Place::Step | Place::StepDefaults | Place::Retries | Place::Param | Place::Secret)) => {
+            let other = if other == Place::StepDefaults { Place::Step } else { other };
+            format!("`{name}` does not belong {here}; move it to {}", other.name())
+        }
+        None => {
+            let names = place.keys().flat_map(|key| key.aliases.iter().copied().chain([key.name]));
+            let near = problems.nearest(name, names).map(|near| {
+                let key = place.keys().find(|key| key.aliases.contains(&near));
+                format!("; did you mean `{}`?", key.map_or(near, |key| key.name))
+            });
+            format!("unknown key `{name}` {here}{}", near.unwrap_or_default())
+        }
+    }
+}
+
+fn read_value(key: &Key, value: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> Option<Typed> {
+    let at = value.span().start;
+    match (key.kind, value.get_ref()) {
+        (Kind::Id | Kind::Text | Kind::Filled, DeValue::String(text)) => {
+            read_text(key, text, at, problems).map(Typed::Text)
+        }
+        (Kind::Command, DeValue::String(text)) => read_text(key, text, at, problems).map(Typed::Line),
+        (Kind::Command | Kind::Argv, DeValue::Array(_)) => read_argv(key, value, problems).map(Typed::Argv),
+        (Kind::Names, DeValue::Array(_)) => read_strings(key, value, problems).map(Typed::Names),
+        (Kind::Word(_) | Kind::Duration(_) | Kind::Size | Kind::Signal, DeValue::String(text)) => {
+            read_plain(key, text, at, problems).map(Typed::Plain)
+        }
+        (Kind::Flag, DeValue::Boolean(flag)) => Some(Typed::Plain(Plain::Flag(*flag))),
+        (Kind::Count(least), DeValue::Integer(number)) => {
+            read_count(key, least, number, at, problems).map(|count| Typed::Plain(Plain::Count(count)))
+        }
+        (Kind::Number(bound), DeValue::Integer(_) | DeValue::Float(_)) => {
+            read_number(key, bound, value, problems).map(|number| Typed::Plain(Plain::Number(number)))
+        }
+        (Kind::Env, DeValue::Table(table)) => Some(Typed::Env(read_env(table, problems))),
+        (Kind::Scalar, scalar) if read_scalar(scalar).is_some() => read_scalar(scalar).map(Typed::Scalar),
+        (Kind::Scalars, DeValue::Array(items)) => {
+            read_scalars(key, items.iter(), problems).map(Typed::Scalars)
+        }
+        (Kind::Table(place), DeValue::Table(table)) => {
+            Some(Typed::Table(read_table(place, table, at, problems)))
+        }
+        (Kind::Tables(place), DeValue::Array(items)) => read_tables(key, place, items.iter(), problems),
+        (Kind::Named(place), DeValue::Table(tables)) => {
+            Some(Typed::Named(read_named(key, place, tables, problems)))
+        }
+        (_, other) => {
+            problems.add(at, wrong_type(key, other));
+            None
+        }
+    }
+}
+
+/// `timeout` must be …, not …; and what to write, where that can be told.
+fn wrong_type(key: &Key, value: &DeValue<'_>) -> String {
+    let hint = match (key.kind, value) {
+        (Kind::Duration(_), DeValue::Integer(number)) => format!("; write \"{number}s\" for seconds"),
+        (Kind::Size, DeValue::Integer(number)) => format!("; write \"{number}B\" for bytes"),
+        (Kind::Names, DeValue::String(name)) => format!("; write [{name:?}]"),
+        (Kind::Argv, DeValue::String(text)) => {
+            format!("; write {:?}", text.split_whitespace().collect::<Vec<_>>())
+        }
+        (Kind::Flag, DeValue::String(text)) if matches!(&**text, "true" | "false") => {
+            format!("; write {text} without quotes")
+        }
+        (Kind::Table(Place::Retries), DeValue::Integer(number)) => format!("; write {{ max = {number} }}"),
+        (Kind::Tables(_), DeValue::Table(_)) => format!("; write [[{0}]] for [{0}]", key.name),
+        _ => String::new(),
+    };
+    format!("`{}` must be {}, not {}{hint}", key.name, key.kind.expected(), type_of(value))
+}
+
+fn read_tables<'t, 'i: 't>(
+    key: &Key,
+    place: Place,
+    items: impl Iterator<Item = &'t Spanned<DeValue<'i>>>,
+    problems: &mut Problems<'_>,
+) -> Option<Typed> {
+    let mut tables = Vec::new();
+    for item in items {
+        match item.get_ref().as_table() {
+            Some(table) => tables.push(read_table(place, table, item.span().start, problems)),
+            None => {
+                let message = format!("`{}` must be {}", key.name, key.kind.expected());
+                problems.add(item.span().start, message);
+            }
+        }
+    }
+    Some(Typed::Tables(tables))
+}
+
+fn read_named(
+    key: &Key,
+    place: Place,
+    tables: &DeTable<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<(Located<String>, Fields)> {
+    let mut named = Vec::with_capacity(tables.len());
+    for (name, value) in tables {
+        let (at, shown) = (name.span().start, name.get_ref());
+        match value.get_ref().as_table() {
+            Some(table) => {
+                let fields = read_table(place, table, at, problems);
+                named.push((Located { value: shown.to_string(), at }, fields));
+            }
+            None => {
+                let message = format!(
+                    "`{shown}` must be a table: write [{}.{shown}], and its value as `default = …` below",
+                    key.name
+                );
+                problems.add(value.span().start, message);
+            }
+        }
+    }
+    named
+}

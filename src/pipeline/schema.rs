@@ -1,0 +1,147 @@
+//! The table of keys as a JSON Schema, for editors, and as Markdown, for the README.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{Bound, Fallback, Key, Kind, Place};
+use super::units::SIGNALS;
+
+/// The JSON Schema (draft 2020-12) of a pipeline file. What values mean together, such as cycles, no schema
+/// can say: `leverframe validate` does.
+pub fn schema() -> Value {
+    let mut root = Map::new();
+    root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    root.insert("title".to_owned(), json!("Leverframe pipeline"));
+    root.insert("description".to_owned(), json!("A pipeline that Leverframe runs: one TOML file."));
+    root.extend(table_schema(Place::Pipeline));
+    root.into()
+}
+
+fn table_schema(place: Place) -> Map<String, Value> {
+    let keys = || place.keys().filter(|key| !key.is_later());
+    let properties: Map<String, Value> = keys().map(|key| (key.name.to_owned(), key_schema(key))).collect();
+    let required: Vec<&str> =
+        keys().filter(|key| matches!(key.fallback, Fallback::Required)).map(|key| key.name).collect();
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), json!("object"));
+    schema.insert("properties".to_owned(), properties.into());
+    if !required.is_empty() {
+        schema.insert("required".to_owned(), json!(required));
+    }
+    match place {
+        Place::Secret => {
+            schema.insert("minProperties".to_owned(), json!(1));
+            schema.insert("maxProperties".to_owned(), json!(1));
+        }
+        Place::Pipeline | Place::Step | Place::StepDefaults | Place::Retries | Place::Param => {}
+    }
+    schema.insert("additionalProperties".to_owned(), json!(false));
+    schema
+}
+
+fn key_schema(key: &Key) -> Value {
+    let mut schema = kind_schema(key.kind);
+    let doc = match key.fallback {
+        Fallback::Words(words) => format!("{} Default: {words}.", key.doc),
+        Fallback::Required | Fallback::None | Fallback::Is(_) => key.doc.to_owned(),
+    };
+    schema["description"] = json!(doc);
+    if let Fallback::Is(text) = key.fallback {
+        schema["default"] = if matches!(key.kind, Kind::Argv) {
+            json!(text.split(' ').collect::<Vec<_>>())
+        } else if is_bare(key.kind) {
+            serde_json::from_str(text).unwrap_or_else(|_| json!(text))
+        } else {
+            json!(text)
+        };
+    }
+    schema
+}
+
+/// Whether its values stand in a file without quotes.
+fn is_bare(kind: Kind) -> bool {
+    matches!(kind, Kind::Count(_) | Kind::Number(_) | Kind::Flag)
+}
+
+fn kind_schema(kind: Kind) -> Value {
+    let filled = json!({ "type": "string", "minLength": 1 });
+    let argv = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
+    let scalar = ["string", "number", "boolean"];
+    match kind {
+        Kind::Id => json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$" }),
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Filled => filled,
+        Kind::Command => json!({ "anyOf": [filled, argv] }),
+        Kind::Argv => argv,
+        Kind::Names => json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true }),
+        Kind::Word(words) => json!({ "type": "string", "enum": words }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Count(least) => json!({ "type": "integer", "minimum": least }),
+        Kind::Number(Bound::AboveZero) => json!({ "type": "number", "exclusiveMinimum": 0 }),
+        Kind::Number(Bound::AtLeastOne) => json!({ "type": "number", "minimum": 1 }),
+        Kind::Duration(_) => {
+            let number = "[0-9]+(\\.[0-9]+)?";
+            let units = ["d", "h", "m", "s", "ms"].map(|unit| format!("({number}{unit})?")).concat();
+            json!({ "type": "string", "minLength": 2, "pattern": format!("^{units}$") })
+        }
+        Kind::Size => {
+            json!({ "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?(B|[kK]B|[MGT]B|[KMGT]iB)$" })
+        }
+        Kind::Signal => {
+            let names: Vec<String> =
+                SIGNALS.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("SIG{name}")]).collect();
+            json!({ "type": "string", "enum": names })
+        }
+        Kind::Env => json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^(?!LEVERFRAME_)[A-Za-z_][A-Za-z0-9_]*$" },
+            "additionalProperties": { "type": "string" },
+        }),
+        Kind::Scalar => json!({ "type": scalar }),
+        Kind::Scalars => json!({ "type": "array", "items": { "type": scalar }, "minItems": 1 }),
+        Kind::Table(place) => table_schema(place).into(),
+        Kind::Tables(place) => {
+            json!({ "type": "array", "items": table_schema(place), "minItems": 1 })
+        }
+        Kind::Named(place) => json!({ "type": "object", "additionalProperties": table_schema(place) }),
+        Kind::Later => json!({}),
+    }
+}
+
+/// The table of keys in Markdown, as it stands in the README.
+pub fn key_table() -> String {
+    let mut text = String::from("| key | where | type | default | meaning |\n|---|---|---|---|---|\n");
+    let mut seen: Vec<*const Key> = Vec::new();
+    let keys = Place::ALL.into_iter().flat_map(Place::keys).filter(|key| !key.is_later());
+    for key in keys {
+        if seen.contains(&std::ptr::from_ref(key)) {
+            continue;
+        }
+        seen.push(key);
+        let places: Vec<String> = key.places.iter().map(|place| format!("`{}`", place.name())).collect();
+        let places = places.join(", ").replace("`the top of the file`", "top");
+        let default = match key.fallback {
+            Fallback::Required => "required".to_owned(),
+            Fallback::None => "–".to_owned(),
+            Fallback::Is(text) => format!("`{}`", literal(key.kind, text)),
+            Fallback::Words(words) => words.to_owned(),
+        };
+        text.push_str(&format!(
+            "| `{}` | {places} | {} | {default} | {} |\n",
+            key.name,
+            key.kind.name(),
+            key.doc
+        ));
+    }
+    text
+}
+
+/// A default as a file would write it.
+fn literal(kind: Kind, text: &str) -> String {
+    if matches!(kind, Kind::Argv) {
+        format!("{:?}", text.split(' ').collect::<Vec<_>>())
+    } else if is_bare(kind) {
+        text.to_owned()
+    } else {
+        format!("{text:?}")
+    }
+}

@@ -1,0 +1,242 @@
+//! Reads single values of a file: strings, numbers, arrays of strings, environments. Tables of keys are
+//! read in `reader`.
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::diagnostic::Problems;
+use super::expand;
+use super::keys::{Bound, Key, Kind, Plain};
+use super::reader::Located;
+use super::units::SIGNALS;
+use crate::id::is_valid_id;
+
+/// The default or a choice of a parameter: its text, and what it was in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scalar {
+    pub(super) text: String,
+    pub(super) written: Written,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    String,
+    Integer,
+    Float,
+    Bool,
+    Date,
+}
+
+pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a bool",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A string that can be handed to the operating system, and is what its key asks for.
+pub(super) fn read_text(key: &Key, text: &str, at: usize, problems: &mut Problems<'_>) -> Option<String> {
+    let is_id = matches!(key.kind, Kind::Id);
+    let problem = if text.contains('\0') {
+        format!("`{}` holds a NUL character, which no process can be given; leave it out", key.name)
+    } else if is_id && !is_valid_id(text) {
+        format!("the id {text:?} is malformed: {ID_RULE}")
+    } else if text.trim().is_empty() && !matches!(key.kind, Kind::Text) {
+        format!("`{}` is empty", key.name)
+    } else {
+        return Some(text.to_owned());
+    };
+    problems.add(at, problem);
+    None
+}
+
+/// What an id must be, for messages.
+pub(super) const ID_RULE: &str =
+    "start with a letter or digit, use only letters, digits, '.', '_' and '-', and at most 128 of them";
+
+pub(super) fn read_argv(
+    key: &Key,
+    value: &Spanned<DeValue<'_>>,
+    problems: &mut Problems<'_>,
+) -> Option<Vec<String>> {
+    let at = value.span().start;
+    let items = read_strings(key, value, problems)?;
+    if items.first().is_none_or(|program| program.value.is_empty()) {
+        problems.add(at, format!("`{}` names no program: its first string must be one", key.name));
+        return None;
+    }
+    if let Some(item) = items.iter().find(|item| item.value.contains('\0')) {
+        problems.add(
+            item.at,
+            format!("`{}` holds a NUL character, which no process can be given; leave it out", key.name),
+        );
+        return None;
+    }
+    Some(items.into_iter().map(|item| item.value).collect())
+}
+
+pub(super) fn read_strings(
+    key: &Key,
+    value: &Spanned<DeValue<'_>>,
+    problems: &mut Problems<'_>,
+) -> Option<Vec<Located<String>>> {
+    let items = value.get_ref().as_array()?;
+    let mut strings = Vec::with_capacity(items.len());
+    for item in items {
+        match item.get_ref().as_str() {
+            Some(text) => strings.push(Located { value: text.to_owned(), at: item.span().start }),
+            None => {
+                let hint = read_scalar(item.get_ref())
+                    .map_or_else(String::new, |scalar| format!("; write {:?}", scalar.text));
+                let message =
+                    format!("`{}` holds {}, not only strings{hint}", key.name, type_of(item.get_ref()));
+                problems.add(item.span().start, message);
+            }
+        }
+    }
+    (strings.len() == items.len()).then_some(strings)
+}
+
+pub(super) fn read_plain(key: &Key, text: &str, at: usize, problems: &mut Problems<'_>) -> Option<Plain> {
+    match key.kind.read_plain(text) {
+        Ok(plain) => return Some(plain),
+        Err(why) if !why.is_empty() => problems.add(at, format!("`{}`: {why}", key.name)),
+        Err(_) => {
+            let near = if let Kind::Word(words) = key.kind {
+                problems.did_you_mean(text, words.iter().copied())
+            } else {
+                problems.did_you_mean(text, SIGNALS.iter().map(|(name, _)| *name))
+            };
+            problems.add(at, format!("`{}` must be {}, not {text:?}{near}", key.name, key.kind.expected()));
+        }
+    }
+    None
+}
+
+pub(super) fn read_number(
+    key: &Key,
+    bound: Bound,
+    value: &Spanned<DeValue<'_>>,
+    problems: &mut Problems<'_>,
+) -> Option<f64> {
+    let scalar = read_scalar(value.get_ref())?;
+    let number = scalar.text.parse::<f64>().ok().filter(|number| {
+        number.is_finite()
+            && match bound {
+                Bound::AboveZero => *number > 0.0,
+                Bound::AtLeastOne => *number >= 1.0,
+            }
+    });
+    if number.is_none() {
+        let message = format!("`{}` must be {}, not {}", key.name, key.kind.expected(), scalar.text);
+        problems.add(value.span().start, message);
+    }
+    number
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+pub(super) fn read_scalar(value: &DeValue<'_>) -> Option<Scalar> {
+    let (text, written) = match value {
+        DeValue::String(text) => (text.to_string(), Written::String),
+        DeValue::Integer(number) => {
+            (integer(number).map_or_else(|| number.to_string(), |n| n.to_string()), Written::Integer)
+        }
+        DeValue::Float(number) => (number.as_str().to_owned(), Written::Float),
+        DeValue::Boolean(flag) => (flag.to_string(), Written::Bool),
+        DeValue::Datetime(date) => (date.to_string(), Written::Date),
+        DeValue::Array(_) | DeValue::Table(_) => return None,
+    };
+    Some(Scalar { text, written })
+}
+
+/// Names and values of an environment, in the order of the file.
+pub(super) fn read_env(
+    table: &DeTable<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<(Located<String>, Located<String>)> {
+    let mut pairs = Vec::with_capacity(table.len());
+    for (name, value) in table {
+        let (at, value_at) = (name.span().start, value.span().start);
+        let name = name.get_ref();
+        if let Some(problem) = env_name_problem(name) {
+            problems.add(at, problem);
+            continue;
+        }
+        let Some(text) = value.get_ref().as_str() else {
+            let hint = read_scalar(value.get_ref())
+                .map_or_else(String::new, |scalar| format!("; write {:?}", scalar.text));
+            let message =
+                format!("the variable `{name}` must be a string, not {}{hint}", type_of(value.get_ref()));
+            problems.add(value_at, message);
+            continue;
+        };
+        if text.contains('\0') {
+            problems.add(value_at, format!("the variable `{name}` holds a NUL character; leave it out"));
+            continue;
+        }
+        if let Err(why) = expand::check(text) {
+            problems.add(value_at, format!("the variable `{name}`: {why}"));
+            continue;
+        }
+        pairs.push((
+            Located { value: name.to_string(), at },
+            Located { value: text.to_owned(), at: value_at },
+        ));
+    }
+    pairs
+}
+
+fn env_name_problem(name: &str) -> Option<String> {
+    if !expand::is_variable_name(name) {
+        return Some(format!(
+            "{name:?} is no name of a variable: use letters, digits and '_', and no digit first"
+        ));
+    }
+    name.starts_with("LEVERFRAME_")
+        .then(|| format!("`{name}` is set by Leverframe for each step; choose a name without LEVERFRAME_"))
+}
+
+pub(super) fn read_count(
+    key: &Key,
+    least: u32,
+    number: &DeInteger<'_>,
+    at: usize,
+    problems: &mut Problems<'_>,
+) -> Option<u32> {
+    let count = integer(number).and_then(|number| u32::try_from(number).ok());
+    let count = count.filter(|count| *count >= least);
+    if count.is_none() {
+        problems.add(at, format!("`{}` must be {}, not {number}", key.name, key.kind.expected()));
+    }
+    count
+}
+
+/// An array of scalars; none where one of its values is something else.
+pub(super) fn read_scalars<'t, 'i: 't>(
+    key: &Key,
+    items: impl Iterator<Item = &'t Spanned<DeValue<'i>>>,
+    problems: &mut Problems<'_>,
+) -> Option<Vec<Located<Scalar>>> {
+    let mut scalars = Some(Vec::new());
+    for item in items {
+        let at = item.span().start;
+        if let Some(value) = read_scalar(item.get_ref()) {
+            scalars.iter_mut().for_each(|scalars| scalars.push(Located { value: value.clone(), at }));
+            continue;
+        }
+        let expected = Kind::Scalar.expected();
+        let message =
+            format!("a value in `{}` must be {expected}, not {}", key.name, type_of(item.get_ref()));
+        problems.add(at, message);
+        scalars = None;
+    }
+    scalars
+}

@@ -1,0 +1,306 @@
+//! What follows from where a pipeline's run stands: which steps are passed over, which start, and when
+//! the run is over. Called after every input; calling it again changes nothing.
+
+use super::decide::{Context, Effect, Outbox, Starts, progress_event, summary};
+use super::{Body, Definition, EventKind, Launch, Run, RunState, StepRun, StepState, Verdict};
+use crate::pipeline::{OnFailure, When};
+
+/// Starts what can start, passes over what can't, and ends the run when nothing is left.
+pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    let Body::Pipeline(definition) = run.body.clone() else { return };
+    if run.state == RunState::Queued && cx.starts == Starts::Allowed {
+        run.state = RunState::Running;
+        run.error = None;
+        run.ledger.clock.start(cx.now);
+    }
+    match run.state {
+        RunState::Running => {
+            if main_steps(run, &definition, cx, out) {
+                last_steps(run, &definition, cx, out);
+            }
+        }
+        RunState::Stopping => {
+            if !run.steps.iter().any(|step| step.state.is_live()) {
+                pass_over_rest(run, &definition, StepState::Stopped, out);
+                last_steps(run, &definition, cx, out);
+            }
+        }
+        RunState::Queued
+        | RunState::Paused
+        | RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Completed
+        | RunState::Failed
+        | RunState::Interrupted => {}
+    }
+}
+
+/// Drives the steps that are not `finally`; true once all of them have ended.
+fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) -> bool {
+    if run.ledger.run_timed_out || matches!(run.ledger.verdict, Some(Verdict::Interrupted(_))) {
+        if run.steps.iter().zip(&definition.pipeline.steps).any(|(s, d)| s.state.is_live() && !d.finally) {
+            return false;
+        }
+        pass_over_rest(run, definition, StepState::Skipped, out);
+        return true;
+    }
+    pass_over(run, definition, out);
+    start_ready(run, definition, cx, out);
+    let pipeline = &definition.pipeline;
+    let all_ended = run.steps.iter().zip(&pipeline.steps).all(|(s, d)| d.finally || s.state.is_ended());
+    if all_ended && run.ledger.verdict.is_none() {
+        run.ledger.verdict = first_failure(run, definition).map(Verdict::Failed);
+    }
+    all_ended
+}
+
+/// Drives the `finally` steps once everything else has ended, then ends the run.
+fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) {
+    let skip_all = matches!(run.ledger.verdict, Some(Verdict::ForceStopped | Verdict::Interrupted(_)));
+    let has_failed = run.ledger.verdict.is_some();
+    for (index, step) in definition.pipeline.steps.iter().enumerate() {
+        if !step.finally || run.steps[index].state.is_ended() {
+            continue;
+        }
+        if run.steps[index].state.is_live() {
+            return;
+        }
+        let is_excluded = match step.when {
+            When::OnSuccess => has_failed,
+            When::OnFailure => !has_failed,
+            When::Always => false,
+        };
+        if skip_all || is_excluded {
+            end_unstarted(run, index, StepState::Skipped, out);
+            continue;
+        }
+        // One after another, in the order of the file: cleaning up is no place for races.
+        let is_ready = run.steps[index].state == StepState::Pending || is_retry_due(&run.steps[index], cx);
+        if is_ready && cx.starts == Starts::Allowed {
+            begin_attempt(run, index, cx);
+            out.effects.push(Effect::Start { index, may_be_alive: false });
+        }
+        return;
+    }
+    let verdict = run.ledger.verdict.take().or_else(|| first_failure(run, definition).map(Verdict::Failed));
+    match verdict {
+        Some(verdict) => conclude(run, verdict, cx, out),
+        None => complete(run, cx, out),
+    }
+}
+
+/// Passes over pending steps whose needs have ended in a way that excludes them.
+fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
+    let pipeline = &definition.pipeline;
+    let stop_all = pipeline.on_failure == OnFailure::Stop && first_failure(run, definition).is_some();
+    loop {
+        let mut changed = false;
+        for (index, step) in pipeline.steps.iter().enumerate() {
+            let waits = run.steps[index].state == StepState::Pending
+                || (run.steps[index].state == StepState::Waiting
+                    && run.steps[index].ledger.launch == Launch::Prepared);
+            if step.finally || !waits {
+                continue;
+            }
+            let is_excluded = match step.when {
+                When::OnSuccess => stop_all || needs_ended(run, step) && failed_above(run, definition, index),
+                When::OnFailure => needs_ended(run, step) && !ended_badly_above(run, definition, index),
+                When::Always => false,
+            };
+            if is_excluded {
+                end_unstarted(run, index, StepState::Skipped, out);
+                changed = true;
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// Starts ready steps up to the width, and records as many ahead.
+fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) {
+    if cx.starts == Starts::Held {
+        return;
+    }
+    let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);
+    let mut n_live = run.steps.iter().filter(|step| step.state.is_live()).count();
+    // What an earlier commit holds may start before this one: nothing that it rests on is new.
+    for index in 0..run.steps.len() {
+        if n_live >= width {
+            break;
+        }
+        if run.steps[index].ledger.launch == Launch::Prepared && run.steps[index].state == StepState::Waiting
+        {
+            launch(run, index, cx);
+            out.early.push(Effect::Start { index, may_be_alive: false });
+            n_live += 1;
+        }
+    }
+    let n_prepared = run.steps.iter().filter(|step| step.ledger.launch == Launch::Prepared).count();
+    let mut n_ahead = width.saturating_sub(n_prepared);
+    for (index, step) in definition.pipeline.steps.iter().enumerate() {
+        if n_live >= width && n_ahead == 0 {
+            return;
+        }
+        let is_ready = is_retry_due(&run.steps[index], cx)
+            || (run.steps[index].state == StepState::Pending && needs_ended(run, step));
+        if step.finally || !is_ready {
+            continue;
+        }
+        if n_live < width {
+            begin_attempt(run, index, cx);
+            out.effects.push(Effect::Start { index, may_be_alive: false });
+            n_live += 1;
+        } else {
+            prepare(run, index, cx);
+            n_ahead -= 1;
+        }
+    }
+}
+
+/// Makes the step's next attempt and marks it as sent.
+fn begin_attempt(run: &mut Run, index: usize, cx: Context<'_>) {
+    prepare(run, index, cx);
+    launch(run, index, cx);
+}
+
+/// Gives the step an attempt whose start is on disk with the next commit.
+pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
+    let run_id = run.id.clone();
+    let step = run.step_mut(index);
+    step.fresh_attempt();
+    step.state = StepState::Waiting;
+    step.message = Some("waits for a slot".into());
+    step.ledger.launch = Launch::Prepared;
+    step.ledger.retry_at = None;
+    step.ledger.token = format!("{}-{run_id}-{}-{}", cx.salt, step.id, step.attempt);
+}
+
+/// Marks a prepared attempt as sent.
+pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) {
+    let step = run.step_mut(index);
+    step.state = StepState::Running;
+    step.message = None;
+    step.started_at = Some(cx.now.wall);
+    step.ledger.launch = Launch::Sent;
+    step.ledger.clock.start(cx.now);
+    run.current_step = Some(run.steps[index].id.as_str().into());
+}
+
+/// Whether the time of a waiting retry has come.
+fn is_retry_due(step: &StepRun, cx: Context<'_>) -> bool {
+    step.state == StepState::Waiting && step.ledger.retry_at.is_some_and(|at| at <= cx.now.wall)
+}
+
+fn needs_ended(run: &Run, step: &crate::pipeline::Step) -> bool {
+    step.needs.iter().all(|&need| run.steps[need].state.is_ended())
+}
+
+/// Whether a step above failed in a way that its `may_fail` does not excuse.
+fn failed_above(run: &Run, definition: &Definition, index: usize) -> bool {
+    definition
+        .pipeline
+        .ancestors(index)
+        .any(|above| ended_badly(run.steps[above].state) && !definition.pipeline.steps[above].may_fail)
+}
+
+fn ended_badly_above(run: &Run, definition: &Definition, index: usize) -> bool {
+    definition.pipeline.ancestors(index).any(|above| ended_badly(run.steps[above].state))
+}
+
+const fn ended_badly(state: StepState) -> bool {
+    matches!(state, StepState::Failed | StepState::Stopped | StepState::Interrupted)
+}
+
+/// The sentence of the first failure that fails the run, if there is one.
+fn first_failure(run: &Run, definition: &Definition) -> Option<String> {
+    run.steps.iter().zip(&definition.pipeline.steps).find_map(|(step, model)| {
+        let counts = ended_badly(step.state) && !model.may_fail;
+        counts.then(|| {
+            let why = step.error.as_deref().unwrap_or("did not complete");
+            format!("step {} {why}", step.id)
+        })
+    })
+}
+
+/// Ends everything that has not begun.
+fn pass_over_rest(run: &mut Run, definition: &Definition, state: StepState, out: &mut Outbox) {
+    for (index, step) in definition.pipeline.steps.iter().enumerate() {
+        let has_begun = run.steps[index].state.is_ended() || run.steps[index].state.is_live();
+        if !step.finally && !has_begun {
+            // What waits for its next attempt was under way and was stopped; the rest never ran.
+            let was_under_way = run.steps[index].ledger.retry_at.is_some();
+            let state = if was_under_way { state } else { StepState::Skipped };
+            end_unstarted(run, index, state, out);
+        }
+    }
+}
+
+fn end_unstarted(run: &mut Run, index: usize, state: StepState, out: &mut Outbox) {
+    let run_id = run.id.clone();
+    let step = run.step_mut(index);
+    step.state = state;
+    step.message = None;
+    step.ledger.retry_at = None;
+    step.ledger.launch = Launch::None;
+    let step = step.summary(&run_id);
+    out.events.push(EventKind::StepFinished { step });
+    refresh_progress(run, out);
+}
+
+/// Recomputes the run's progress from its steps, and tells it when it has moved.
+pub(super) fn refresh_progress(run: &mut Run, out: &mut Outbox) {
+    let Body::Pipeline(definition) = &run.body else { return };
+    let (mut done, mut total) = (0.0, 0.0);
+    for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
+        total += model.weight;
+        done += model.weight * if step.state.is_ended() { 1.0 } else { step.progress };
+    }
+    let progress = if total > 0.0 { done / total } else { 0.0 };
+    if (progress - run.progress).abs() > f64::EPSILON {
+        run.progress = progress;
+        out.events.push(progress_event(run));
+    }
+}
+
+/// Ends the run well.
+pub(super) fn complete(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    end(run, RunState::Completed, cx);
+    run.progress = 1.0;
+    run.error = None;
+    out.events.push(EventKind::ExecutionCompleted { run: summary(run) });
+}
+
+/// Ends the run as the verdict says.
+pub(super) fn conclude(run: &mut Run, verdict: Verdict, cx: Context<'_>, out: &mut Outbox) {
+    match verdict {
+        Verdict::Stopped => {
+            end(run, RunState::Stopped, cx);
+            out.events.push(EventKind::ExecutionStopped { run: summary(run) });
+        }
+        Verdict::ForceStopped => {
+            end(run, RunState::ForceStopped, cx);
+            out.events.push(EventKind::ExecutionForceStopped { run: summary(run) });
+        }
+        Verdict::Failed(reason) => {
+            end(run, RunState::Failed, cx);
+            run.error = Some(reason.into());
+            out.events.push(EventKind::ExecutionFailed { run: summary(run) });
+        }
+        Verdict::Interrupted(reason) => {
+            end(run, RunState::Interrupted, cx);
+            run.error = Some(reason.into());
+            out.events.push(EventKind::ExecutionInterrupted { run: summary(run) });
+        }
+    }
+}
+
+fn end(run: &mut Run, state: RunState, cx: Context<'_>) {
+    super::decide::close_freeze(run, cx.now);
+    run.state = state;
+    run.ledger.verdict = None;
+    run.ledger.hold = None;
+    run.ledger.clock.stop(cx.now);
+    run.finished_at = Some(cx.now.wall);
+}

@@ -1,0 +1,461 @@
+//! Decide: one input, one run, one reading of the clocks; out come the changed run, what to record
+//! beside it, what to do and what to tell. No clock, no I/O: the caller commits before it acts.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::transition::{hint, transition};
+use super::{
+    Body, Command, Decision, EventKind, Refusal, ReportBatch, Run, RunState, StepRun, Trigger, Verdict,
+};
+use super::{advance, recover, resume, step};
+use crate::id::StepId;
+use crate::time::Now;
+
+/// What a decision may know besides the run.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Both clocks.
+    pub now: Now,
+    /// Steps at once where the pipeline does not say.
+    pub n_cpus: usize,
+    /// Whether new steps may start at all (they may not while the disk is full or the engine closes).
+    pub starts: Starts,
+    /// Whether lost work is taken up again without being asked.
+    pub auto_resume: AutoResume,
+    /// Makes tokens unique over data directories and epochs.
+    pub salt: &'a str,
+    /// This boot.
+    pub boot_id: &'a str,
+}
+
+/// Whether new steps may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// They may.
+    Allowed,
+    /// They wait.
+    Held,
+}
+
+/// Whether an engine takes up lost work by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoResume {
+    /// It does, at most three times in a row (the window and `serve`).
+    Yes,
+    /// The operator is asked.
+    No,
+}
+
+/// How a run is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// Signal, grace, then kill; `finally` steps run.
+    Graceful,
+    /// Kill at once; nothing else runs.
+    Force,
+}
+
+/// What a run hears.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// It was just recorded: begin.
+    Begin,
+    /// The operator asks.
+    Pause,
+    /// The operator asks.
+    Resume,
+    /// The operator asks: this step and what needs it; without one, what has not completed.
+    Retry(Option<StepId>),
+    /// The operator asks.
+    Stop(StopKind),
+    /// The driving program is done.
+    Complete {
+        /// None: it succeeded.
+        error: Option<Arc<str>>,
+    },
+    /// The driving program reports.
+    Progress {
+        /// 0 to 1.
+        progress: f64,
+        /// What it is at; none leaves what was said before.
+        current_step: Option<Arc<str>>,
+    },
+    /// The driving program saves a checkpoint.
+    Checkpoint {
+        /// Of which step.
+        step_id: Arc<str>,
+        /// JSON text.
+        data: Arc<str>,
+    },
+    /// Something happened to a step.
+    Step {
+        /// Which.
+        index: usize,
+        /// Which attempt; what concerns an earlier one is acknowledged and otherwise ignored.
+        attempt: u32,
+        /// What.
+        news: StepNews,
+    },
+    /// A deadline may have passed.
+    Tick,
+    /// Steps may start again, or may not any more.
+    StartsChanged,
+    /// The disk is full: freeze until it is not.
+    DiskFull,
+    /// There is room again.
+    DiskRoom,
+    /// First after a start of the engine: what the step host knows of this run's steps, by index.
+    Recover(Vec<Found>),
+    /// The program that drove it is gone.
+    DriverLost,
+}
+
+/// What happened to a step's attempt.
+#[derive(Debug, Clone)]
+pub enum StepNews {
+    /// Its process lives.
+    Started {
+        /// The main process.
+        pid: u32,
+        /// When it was spawned.
+        at: DateTime<Utc>,
+    },
+    /// It could not be started.
+    StartFailed(String),
+    /// A secret that it needs is missing: which, and why.
+    SecretMissing(String),
+    /// Its tree is seen frozen.
+    Frozen {
+        /// Processes that could not be.
+        unfrozen: Vec<String>,
+    },
+    /// Its tree goes on.
+    Thawed,
+    /// It reported.
+    Reported(Box<ReportBatch>),
+    /// Its start was made too late: the run is being held or ended.
+    NotSent,
+    /// It ended.
+    Exited(Exit),
+}
+
+/// How a step's main process ended, and what it used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exit {
+    /// Its exit code, if it had one.
+    pub code: Option<i32>,
+    /// The signal that ended it, if one did. With neither, nobody saw the end.
+    pub signal: Option<i32>,
+    /// When.
+    pub ended_at: DateTime<Utc>,
+    /// Peak memory in bytes and CPU seconds.
+    pub usage: Option<(u64, f64)>,
+    /// It ended after the system told everything to end.
+    pub interrupted: bool,
+    /// Bytes missing from its log.
+    pub log_dropped_bytes: u64,
+}
+
+/// What the step host knows of a step that is recorded as started.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// The step was not recorded as started.
+    NotAsked,
+    /// Nothing.
+    Nothing,
+    /// It lives.
+    Running {
+        /// The main process.
+        pid: u32,
+        /// When it was spawned.
+        started_at: DateTime<Utc>,
+        /// Whether it is frozen.
+        frozen: bool,
+    },
+    /// It could not be started.
+    StartFailed(String),
+    /// It has ended.
+    Exited(Exit),
+}
+
+/// What to do once the decision is on disk. Steps are named by index; keys and paths are the engine's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Start its current attempt.
+    Start {
+        /// Which.
+        index: usize,
+        /// An engine that is gone may have started it already.
+        may_be_alive: bool,
+    },
+    /// Freeze its tree.
+    Freeze(usize),
+    /// Thaw its tree.
+    Thaw(usize),
+    /// Signal, grace, kill.
+    Stop(usize),
+    /// Kill its tree.
+    Kill(usize),
+    /// Its end is on disk; the host may forget this attempt.
+    Acknowledge {
+        /// Which.
+        index: usize,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Tell the driving program to hold still or to go on.
+    PauseSignal(Level),
+    /// Tell the driving program to stop, or take that back.
+    StopSignal(Level),
+}
+
+/// The level of a signal to a driving program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Given.
+    Raised,
+    /// Not given, or taken back.
+    Lowered,
+}
+
+/// What to record besides the run and its changed steps.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// An attempt that has ended and is followed by another one: its row as it stays.
+    EndedAttempt(Arc<StepRun>),
+    /// A checkpoint.
+    Checkpoint {
+        /// Of which step.
+        step_id: Arc<str>,
+        /// JSON text.
+        data: Arc<str>,
+    },
+    /// A retry moves the step's checkpoint to the attempt that made it.
+    ArchiveCheckpoint {
+        /// Of which step.
+        step_id: StepId,
+        /// Which attempt made it.
+        attempt: u32,
+    },
+    /// A decision of recovery.
+    Decision(Decision),
+}
+
+/// Everything that a decision asks for, besides the changed run.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// To be done at once: it rests only on what an earlier commit holds.
+    pub early: Vec<Effect>,
+    /// To be done after the commit.
+    pub effects: Vec<Effect>,
+    /// To be told after the commit, in this order.
+    pub events: Vec<EventKind>,
+    /// To be recorded with the run.
+    pub records: Vec<Record>,
+    /// Whether the commit may wait for the next one: nobody relies on it yet.
+    pub soft: bool,
+}
+
+impl Input {
+    /// Whether it is acted on even when it can't be recorded at the moment.
+    pub const fn is_urgent(&self) -> bool {
+        matches!(self, Self::Pause | Self::Stop(_) | Self::DiskFull)
+    }
+}
+
+/// Decides what `input` makes of `run`. On a refusal the run is as it was.
+///
+/// # Errors
+/// [`Refusal`] when the run's state does not accept the input; nothing that the world says is ever refused.
+pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
+    match input {
+        Input::Begin => begin(run, cx, out),
+        Input::Pause => {
+            accept(run, Command::Pause)?;
+            pause(run, cx, out);
+        }
+        Input::Resume => {
+            accept(run, Command::Resume)?;
+            if run.state == RunState::Paused {
+                resume::thaw(run, cx, out);
+            } else {
+                resume::take_up(run, Trigger::Recovery, cx, out);
+            }
+        }
+        Input::Retry(from) => {
+            accept(run, Command::Retry)?;
+            resume::retry(run, from.as_ref(), cx, out)?;
+        }
+        Input::Stop(kind) => stop(run, kind, cx, out)?,
+        Input::Complete { error } => complete(run, error, cx, out)?,
+        Input::Progress { progress, current_step } => {
+            accept(run, Command::Report)?;
+            driven_only(run, "its progress comes from its steps")?;
+            out.soft = true;
+            told_running(run, out);
+            run.progress = progress.clamp(0.0, 1.0);
+            if current_step.is_some() {
+                run.current_step = current_step;
+            }
+            out.events.push(progress_event(run));
+        }
+        Input::Checkpoint { step_id, data } => {
+            accept(run, Command::Report)?;
+            told_running(run, out);
+            run.current_step = Some(step_id.clone());
+            out.events.push(EventKind::CheckpointSaved { step_id: step_id.clone() });
+            out.records.push(Record::Checkpoint { step_id, data });
+        }
+        Input::Step { index, attempt, news } => step::hear(run, index, attempt, news, cx, out),
+        Input::Tick => step::tick(run, cx, out),
+        Input::StartsChanged => {}
+        Input::DiskFull => {
+            if run.state == RunState::Running && matches!(run.body, Body::Pipeline(_)) {
+                run.ledger.hold = Some(super::Hold::DiskFull);
+                run.error = Some("frozen: the disk is full; it goes on when there is room".into());
+                pause(run, cx, out);
+            }
+        }
+        Input::DiskRoom => {
+            if run.state == RunState::Paused && run.ledger.hold == Some(super::Hold::DiskFull) {
+                resume::thaw(run, cx, out);
+            }
+        }
+        Input::Recover(found) => recover::reconcile(run, found, cx, out),
+        Input::DriverLost => recover::driver_lost(run, cx, out),
+    }
+    advance::advance(run, cx, out);
+    run.ledger.clock.rebase(cx.now);
+    Ok(())
+}
+
+fn accept(run: &Run, command: Command) -> Result<(), Refusal> {
+    match transition(run.state, command) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::State {
+            run_id: run.id.clone(),
+            from: run.state,
+            to: command.aim(run.state),
+            hint: hint(run.state),
+        }),
+    }
+}
+
+fn driven_only(run: &Run, reason: &str) -> Result<(), Refusal> {
+    match run.body {
+        Body::Driven => Ok(()),
+        Body::Pipeline(_) => Err(Refusal::Other {
+            run_id: run.id.clone(),
+            reason: format!("the engine drives this run by its pipeline; {reason}"),
+        }),
+    }
+}
+
+fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    run.ledger.boot_id = cx.boot_id.to_owned();
+    match run.body {
+        Body::Driven => {
+            run.state = RunState::Running;
+            run.ledger.clock.start(cx.now);
+        }
+        Body::Pipeline(_) if cx.starts == Starts::Held => run.state = RunState::Queued,
+        Body::Pipeline(_) => {
+            run.state = RunState::Running;
+            run.ledger.clock.start(cx.now);
+        }
+    }
+    out.events.push(EventKind::ExecutionStarted { run: summary(run), steps: run.step_summaries() });
+    if run.state == RunState::Queued {
+        run.error = Some("waits: no step may start at the moment".into());
+        out.events.push(EventKind::ExecutionQueued { run: summary(run) });
+    }
+}
+
+/// Freezes whatever lives, whoever asked. Told when the whole tree is seen frozen.
+pub(super) fn pause(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    run.state = RunState::Paused;
+    run.ledger.clock.stop(cx.now);
+    if matches!(run.body, Body::Driven) {
+        out.effects.push(Effect::PauseSignal(Level::Raised));
+    }
+    for index in 0..run.steps.len() {
+        if run.steps[index].state.is_live() {
+            run.step_mut(index).ledger.clock.stop(cx.now);
+            if run.steps[index].ledger.ending.is_none() {
+                out.effects.push(Effect::Freeze(index));
+            }
+        }
+    }
+    step::tell_if_frozen(run, Vec::new(), cx, out);
+}
+
+fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
+    let (command, verdict) = match kind {
+        StopKind::Graceful => (Command::Stop, Verdict::Stopped),
+        StopKind::Force => (Command::ForceStop, Verdict::ForceStopped),
+    };
+    accept(run, command)?;
+    let was_stopping = run.state == RunState::Stopping;
+    close_freeze(run, cx.now);
+    run.state = RunState::Stopping;
+    run.ledger.hold = None;
+    run.ledger.verdict = Some(verdict);
+    run.error = None;
+    if !was_stopping {
+        out.events.push(EventKind::ExecutionStopping { run: summary(run) });
+    }
+    match run.body {
+        Body::Driven => {
+            out.effects.push(Effect::StopSignal(Level::Raised));
+            out.effects.push(Effect::PauseSignal(Level::Lowered));
+            if kind == StopKind::Force {
+                advance::conclude(run, Verdict::ForceStopped, cx, out);
+            }
+        }
+        Body::Pipeline(_) => step::end_all(run, kind, out),
+    }
+    Ok(())
+}
+
+fn complete(
+    run: &mut Run,
+    error: Option<Arc<str>>,
+    cx: Context<'_>,
+    out: &mut Outbox,
+) -> Result<(), Refusal> {
+    accept(run, if error.is_some() { Command::Fail } else { Command::Complete })?;
+    driven_only(run, "it completes by itself")?;
+    match (run.state == RunState::Stopping, error) {
+        (true, _) => advance::conclude(run, Verdict::Stopped, cx, out),
+        (false, Some(error)) => advance::conclude(run, Verdict::Failed(error.to_string()), cx, out),
+        (false, None) => advance::complete(run, cx, out),
+    }
+    Ok(())
+}
+
+/// Books the time frozen so far and forgets that it is frozen.
+pub(super) fn close_freeze(run: &mut Run, now: Now) {
+    run.ledger.frozen_ms = (run.frozen_seconds(now) * 1000.0) as u64;
+    run.ledger.frozen_since = None;
+}
+
+pub(super) fn told_running(run: &mut Run, out: &mut Outbox) {
+    if !run.ledger.told_running {
+        run.ledger.told_running = true;
+        out.events.push(EventKind::ExecutionRunning { run: summary(run) });
+    }
+}
+
+pub(super) fn summary(run: &Run) -> Arc<super::RunSummary> {
+    Arc::new(run.summary())
+}
+
+pub(super) fn progress_event(run: &Run) -> EventKind {
+    EventKind::ExecutionProgress {
+        progress: run.progress,
+        current_step: run.current_step.clone(),
+        message: run.message.clone(),
+    }
+}

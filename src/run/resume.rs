@@ -1,0 +1,145 @@
+//! Going on: thawing a paused run, taking up one that has ended, and running steps again.
+
+use super::decide::{Context, Effect, Level, Outbox, Record, close_freeze, summary};
+use super::step::tell_changed;
+use super::{Body, EventKind, Refusal, Run, RunState, StepState, Trigger};
+use crate::id::StepId;
+use crate::time::Stopwatch;
+
+/// Lets a paused run go on where it stands.
+pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    close_freeze(run, cx.now);
+    run.state = RunState::Running;
+    run.ledger.hold = None;
+    run.ledger.unfrozen.clear();
+    run.error = None;
+    run.ledger.clock.start(cx.now);
+    out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Paused });
+    if matches!(run.body, Body::Driven) {
+        out.effects.push(Effect::PauseSignal(Level::Lowered));
+    }
+    for index in 0..run.steps.len() {
+        if !run.steps[index].state.is_live() || run.steps[index].ledger.ending.is_some() {
+            continue;
+        }
+        run.step_mut(index).ledger.clock.start(cx.now);
+        out.effects.push(Effect::Thaw(index));
+        if run.steps[index].state == StepState::Paused {
+            run.step_mut(index).state = StepState::Running;
+            tell_changed(run, index, out);
+        }
+    }
+}
+
+/// Takes up a run that has ended, under the same id: what has completed is not run again.
+pub(super) fn take_up(run: &mut Run, trigger: Trigger, cx: Context<'_>, out: &mut Outbox) {
+    let from = run.state;
+    begin_again(run, cx);
+    run.trigger = if from == RunState::Interrupted { trigger } else { Trigger::Retry };
+    for index in 0..run.steps.len() {
+        let is_finally = run.definition().is_some_and(|d| d.pipeline.steps[index].finally);
+        if is_finally || run.steps[index].state != StepState::Completed {
+            renew(run, index);
+        }
+    }
+    announce(run, from, out);
+}
+
+/// Runs a step and what needs it again; without one, what has not completed, or else everything.
+///
+/// # Errors
+/// [`Refusal::Other`] when there is no such step.
+pub(super) fn retry(
+    run: &mut Run,
+    from_step: Option<&StepId>,
+    cx: Context<'_>,
+    out: &mut Outbox,
+) -> Result<(), Refusal> {
+    let refuse = |reason: String| Refusal::Other { run_id: run.id.clone(), reason };
+    let again: Vec<bool> = match (&run.body, from_step) {
+        (Body::Driven, None) => Vec::new(),
+        (Body::Driven, Some(step)) => {
+            return Err(refuse(format!(
+                "its program knows its steps, not the engine; retry it without {step}"
+            )));
+        }
+        (Body::Pipeline(definition), Some(step)) => {
+            let pipeline = &definition.pipeline;
+            let Some(first) = pipeline.steps.iter().position(|s| s.id == *step) else {
+                let names: Vec<_> = pipeline.steps.iter().map(|s| s.id.as_str()).collect();
+                return Err(refuse(format!("it has no step {step}; its steps are {}", names.join(", "))));
+            };
+            {
+                let mut again = vec![false; pipeline.steps.len()];
+                again[first] = true;
+                pipeline.dependents(first).for_each(|i| again[i] = true);
+                again
+            }
+        }
+        (Body::Pipeline(definition), None) => {
+            let all = run.steps.iter().all(|step| step.state == StepState::Completed);
+            let mut again: Vec<bool> =
+                run.steps.iter().map(|step| all || step.state != StepState::Completed).collect();
+            for index in 0..again.len() {
+                if again[index] {
+                    definition.pipeline.dependents(index).for_each(|i| again[i] = true);
+                }
+            }
+            again
+        }
+    };
+    let from = run.state;
+    begin_again(run, cx);
+    run.trigger = Trigger::Retry;
+    for (index, is_again) in again.into_iter().enumerate() {
+        let step = &run.steps[index];
+        let is_finally = run.definition().is_some_and(|d| d.pipeline.steps[index].finally);
+        if is_again && step.attempt > 0 {
+            out.records.push(Record::ArchiveCheckpoint { step_id: step.id.clone(), attempt: step.attempt });
+            run.step_mut(index).ledger.has_checkpoint = false;
+        }
+        if is_again || is_finally || run.steps[index].state != StepState::Completed {
+            renew(run, index);
+        }
+    }
+    announce(run, from, out);
+    Ok(())
+}
+
+fn begin_again(run: &mut Run, cx: Context<'_>) {
+    run.state = RunState::Running;
+    run.attempt += 1;
+    run.finished_at = None;
+    run.error = None;
+    run.message = None;
+    run.ledger.verdict = None;
+    run.ledger.run_timed_out = false;
+    run.ledger.told_running = false;
+    run.ledger.resumes_in_row = 0;
+    run.ledger.boot_id = cx.boot_id.to_owned();
+    run.ledger.clock = Stopwatch::default();
+    run.ledger.clock.start(cx.now);
+}
+
+fn renew(run: &mut Run, index: usize) {
+    let step = run.step_mut(index);
+    if step.attempt > 0 {
+        step.fresh_attempt();
+    }
+    step.state = StepState::Pending;
+    step.ledger.retries_used = 0;
+}
+
+fn announce(run: &mut Run, from: RunState, out: &mut Outbox) {
+    if matches!(run.body, Body::Driven) {
+        out.effects.push(Effect::PauseSignal(Level::Lowered));
+        out.effects.push(Effect::StopSignal(Level::Lowered));
+    }
+    out.events.push(EventKind::ExecutionResumed { run: summary(run), from });
+    for index in 0..run.steps.len() {
+        if run.steps[index].state == StepState::Pending {
+            tell_changed(run, index, out);
+        }
+    }
+    super::advance::refresh_progress(run, out);
+}

@@ -1,0 +1,376 @@
+//! What a run makes of the news of its steps: starts, reports, ends, timeouts, retries.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::advance::refresh_progress;
+use super::decide::{Context, Effect, Exit, Outbox, Record, StepNews, StopKind, summary, told_running};
+use super::{
+    Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, decide, recover,
+};
+use crate::pipeline::{Retries, Step};
+use crate::time::Stopwatch;
+
+/// Takes in what happened to an attempt of a step.
+pub(super) fn hear(
+    run: &mut Run,
+    index: usize,
+    attempt: u32,
+    news: StepNews,
+    cx: Context<'_>,
+    out: &mut Outbox,
+) {
+    let Some(step) = run.steps.get(index) else { return };
+    let is_current = step.attempt == attempt && step.state.is_live();
+    if !is_current {
+        // Its end is on disk, or belongs to an attempt that is over: only the host still remembers it.
+        if matches!(news, StepNews::Exited(_) | StepNews::StartFailed(_)) {
+            out.effects.push(Effect::Acknowledge { index, attempt });
+        }
+        out.soft = true;
+        return;
+    }
+    match news {
+        StepNews::Started { pid, at } => {
+            out.soft = true;
+            started(run, index, pid, at, out);
+        }
+        StepNews::StartFailed(reason) => start_failed(run, index, &reason, cx, out),
+        StepNews::SecretMissing(reason) => hold_for_secret(run, index, &reason, cx, out),
+        StepNews::Frozen { unfrozen } => frozen(run, index, unfrozen, cx, out),
+        StepNews::Thawed => out.soft = true,
+        StepNews::NotSent => shelve(run, index, out),
+        StepNews::Reported(report) => reported(run, index, *report, out),
+        StepNews::Exited(exit) if exit.interrupted && step.ledger.ending.is_none() => {
+            // The system is going down, and this engine with it: the next start decides.
+            out.soft = true;
+        }
+        StepNews::Exited(exit) => exited(run, index, exit, cx, out),
+    }
+}
+
+pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, out: &mut Outbox) {
+    if run.steps[index].pid == Some(pid) {
+        return;
+    }
+    let run_id = run.id.clone();
+    let step = run.step_mut(index);
+    step.pid = Some(pid);
+    step.started_at = Some(at);
+    let step = step.summary(&run_id);
+    told_running(run, out);
+    out.events.push(EventKind::StepStarted { step });
+}
+
+pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
+    out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
+    run.step_mut(index).finished_at = Some(cx.now.wall);
+    fail(run, index, format!("could not be started: {reason}"), cx, out);
+}
+
+/// A start that was not sent goes back to where it waited; one that is being ended has ended.
+fn shelve(run: &mut Run, index: usize, out: &mut Outbox) {
+    if run.steps[index].ledger.ending.is_some() {
+        finish(run, index, StepState::Stopped, None, out);
+        return;
+    }
+    let step = run.step_mut(index);
+    step.state = StepState::Waiting;
+    step.started_at = None;
+    step.ledger.launch = Launch::Prepared;
+    step.ledger.clock = Stopwatch::default();
+    tell_changed(run, index, out);
+}
+
+/// The run is held until the operator resumes it.
+fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
+    run.step_mut(index).message = Some(reason.into());
+    shelve(run, index, out);
+    if run.state == RunState::Running {
+        run.ledger.hold = Some(Hold::Secret);
+        run.error = Some(format!("held: {reason}; then resume it").into());
+        decide::pause(run, cx, out);
+    } else {
+        tell_if_frozen(run, Vec::new(), cx, out);
+    }
+}
+
+fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
+    if run.state != RunState::Paused {
+        out.soft = true;
+        return;
+    }
+    run.step_mut(index).state = StepState::Paused;
+    tell_changed(run, index, out);
+    tell_if_frozen(run, unfrozen, cx, out);
+}
+
+/// Tells `execution_paused` once nothing of the run's trees moves any more.
+pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
+    run.ledger.unfrozen.extend(unfrozen);
+    let moves = run.steps.iter().any(|s| s.state == StepState::Running && s.ledger.ending.is_none());
+    if run.state == RunState::Paused && run.ledger.frozen_since.is_none() && !moves {
+        run.ledger.frozen_since = Some(cx.now.wall);
+        let unfrozen = std::mem::take(&mut run.ledger.unfrozen);
+        out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen });
+    }
+}
+
+fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) {
+    if report.from_offset != run.steps[index].ledger.report_offset {
+        // Overtaken by a reading that is recorded.
+        out.soft = true;
+        return;
+    }
+    // Progress alone is telemetry; what a restart would miss is not.
+    out.soft = report.checkpoint.is_none() && report.outputs.is_empty() && report.warnings.is_empty();
+    let step_id = run.steps[index].id.clone();
+    let name: Arc<str> = step_id.as_str().into();
+    let step = run.step_mut(index);
+    step.ledger.report_offset = report.new_offset;
+    if !report.outputs.is_empty() {
+        let mut outputs: serde_json::Map<_, _> =
+            step.outputs.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        outputs.extend(report.outputs);
+        step.outputs = Some(serde_json::Value::Object(outputs).to_string().into());
+    }
+    if let Some(progress) = report.progress {
+        step.progress = progress;
+    }
+    if report.message.is_some() {
+        step.message = report.message.clone();
+    }
+    if let Some(data) = report.checkpoint {
+        step.ledger.has_checkpoint = true;
+        out.records.push(Record::Checkpoint { step_id: name.clone(), data });
+        out.events.push(EventKind::CheckpointSaved { step_id: name.clone() });
+    }
+    if report.progress.is_some() || report.message.is_some() {
+        let (progress, message) = (run.steps[index].progress, run.steps[index].message.clone());
+        out.events.push(EventKind::StepProgress { step_id: step_id.clone(), progress, message });
+        run.current_step = Some(name.clone());
+        run.message = report.message.or_else(|| run.message.take());
+        refresh_progress(run, out);
+    }
+    if !report.metrics.is_empty() {
+        out.events.push(EventKind::MetricReported { step_id, metrics: report.metrics });
+    }
+    for warning in report.warnings {
+        out.events.push(EventKind::WarningRaised { text: format!("step {name}: {}", warning.text) });
+    }
+}
+
+/// Books the end of a step's tree.
+pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, out: &mut Outbox) {
+    let Some(model) = model(run, index) else { return };
+    out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
+    if exit.log_dropped_bytes > 0 {
+        let text = format!(
+            "step {}: {} bytes of its log were dropped (log_limit, or a full disk)",
+            model.id, exit.log_dropped_bytes
+        );
+        out.events.push(EventKind::WarningRaised { text });
+    }
+    let step = run.step_mut(index);
+    step.exit_code = exit.code;
+    step.signal = exit.signal;
+    step.finished_at = Some(exit.ended_at);
+    if let Some((peak_rss_bytes, cpu_seconds)) = exit.usage {
+        step.peak_rss = Some((peak_rss_bytes, "rusage".into()));
+        step.cpu_seconds = Some(cpu_seconds);
+    }
+    step.ledger.clock.stop(cx.now);
+    match (step.ledger.ending, exit.code, exit.signal) {
+        (Some(Ending::Stop), _, _) => finish(run, index, StepState::Stopped, None, out),
+        (Some(Ending::RunTimeout), _, _) => {
+            finish(run, index, StepState::Stopped, Some("was stopped: the run timed out".into()), out);
+        }
+        (Some(Ending::Timeout), _, _) => {
+            let limit = model.timeout.unwrap_or_default();
+            fail(run, index, format!("timed out after {}", in_words(limit)), cx, out);
+        }
+        (None, _, _) if exit.interrupted => {
+            recover::lost(run, index, "it ended while the system was shutting down", cx, out);
+        }
+        (None, Some(0), _) => {
+            run.step_mut(index).progress = 1.0;
+            run.ledger.resumes_in_row = 0;
+            finish(run, index, StepState::Completed, None, out);
+        }
+        (None, Some(code), _) => fail(run, index, format!("exited with code {code}"), cx, out),
+        (None, None, Some(signal)) => fail(run, index, format!("was ended by signal {signal}"), cx, out),
+        (None, None, None) => {
+            recover::lost(run, index, "nobody saw how it ended, for its supervisor was gone", cx, out);
+        }
+    }
+}
+
+/// Books a failure: another attempt if there is one left, else the end of the step.
+fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut Outbox) {
+    let Some(model) = model(run, index) else { return };
+    let step = &run.steps[index];
+    let used = step.ledger.retries_used;
+    let goes_on = match run.state {
+        RunState::Running | RunState::Paused => run.ledger.verdict.is_none() || model.finally,
+        RunState::Stopping => model.finally && run.ledger.verdict != Some(Verdict::ForceStopped),
+        RunState::Queued
+        | RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Completed
+        | RunState::Failed
+        | RunState::Interrupted => false,
+    };
+    if used >= model.retries.max || !goes_on {
+        finish(run, index, StepState::Failed, Some(error), out);
+        return;
+    }
+    let delay = retry_delay(model.retries, used, (&run.id, &step.id, step.attempt));
+    let retry_at = cx.now.wall + TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
+    finish(run, index, StepState::Failed, Some(error.clone()), out);
+    out.records.push(Record::EndedAttempt(run.steps[index].clone()));
+    let step = run.step_mut(index);
+    step.fresh_attempt();
+    step.state = StepState::Waiting;
+    step.ledger.retries_used = used + 1;
+    step.ledger.retry_at = Some(retry_at);
+    step.message = Some(
+        format!("attempt {} {error}; retry {} of {}", step.attempt - 1, used + 1, model.retries.max).into(),
+    );
+    tell_changed(run, index, out);
+    refresh_progress(run, out);
+}
+
+/// Marks the current attempt as ended and tells it.
+pub(super) fn finish(run: &mut Run, index: usize, state: StepState, error: Option<String>, out: &mut Outbox) {
+    let run_id = run.id.clone();
+    let step = run.step_mut(index);
+    step.state = state;
+    step.error = error.map(Into::into);
+    let step = step.summary(&run_id);
+    out.events.push(EventKind::StepFinished { step });
+    refresh_progress(run, out);
+}
+
+/// Delay before a retry: `delay × factor^used`, at most `max_delay`, and up to a tenth more so that
+/// what failed together does not come back together. The jitter is a hash of who asks: the same on every run of this function.
+fn retry_delay(retries: Retries, used: u32, who: impl Hash) -> Duration {
+    let grown = retries.delay.as_secs_f64() * retries.factor.powi(used as i32);
+    let seconds = grown.min(retries.max_delay.as_secs_f64());
+    let mut hasher = DefaultHasher::new();
+    who.hash(&mut hasher);
+    let jitter = (hasher.finish() % 1000) as f64 / 10_000.0;
+    Duration::try_from_secs_f64(seconds * (1.0 + jitter)).unwrap_or(retries.max_delay)
+}
+
+/// Acts on the deadlines that have passed. Due retries are started by what follows every input.
+pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    let Body::Pipeline(definition) = run.body.clone() else { return };
+    if !matches!(run.state, RunState::Running | RunState::Stopping) {
+        return;
+    }
+    for (index, model) in definition.pipeline.steps.iter().enumerate() {
+        let step = &run.steps[index];
+        let is_over = model
+            .timeout
+            .is_some_and(|limit| step.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64);
+        if is_over && step.state.is_live() && step.ledger.ending.is_none() {
+            run.step_mut(index).ledger.ending = Some(Ending::Timeout);
+            out.effects.push(Effect::Stop(index));
+        }
+    }
+    let Some(limit) = definition.pipeline.timeout else { return };
+    let is_over = run.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64;
+    if is_over && run.state == RunState::Running && !run.ledger.run_timed_out {
+        run.ledger.run_timed_out = true;
+        run.ledger.verdict = Some(Verdict::Failed(format!("timed out after {}", in_words(limit))));
+        end_steps(run, Ending::RunTimeout, StopKind::Graceful, out);
+    }
+}
+
+/// Ends what lives. In good order, `finally` steps are left alone.
+pub(super) fn end_all(run: &mut Run, kind: StopKind, out: &mut Outbox) {
+    end_steps(run, Ending::Stop, kind, out);
+}
+
+fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
+    let Body::Pipeline(definition) = run.body.clone() else { return };
+    for (index, model) in definition.pipeline.steps.iter().enumerate() {
+        let is_spared = model.finally && kind == StopKind::Graceful;
+        if !run.steps[index].state.is_live() || is_spared {
+            continue;
+        }
+        let was_frozen = run.steps[index].state == StepState::Paused;
+        let step = run.step_mut(index);
+        step.state = StepState::Running;
+        step.ledger.ending = Some(ending);
+        if was_frozen {
+            tell_changed(run, index, out);
+        }
+        out.effects.push(match kind {
+            StopKind::Graceful => Effect::Stop(index),
+            StopKind::Force => Effect::Kill(index),
+        });
+    }
+}
+
+/// When this run must be looked at again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deadline {
+    /// On the clock of awake time, in milliseconds since boot.
+    pub awake_ms: Option<u64>,
+    /// On the wall clock.
+    pub wall: Option<DateTime<Utc>>,
+}
+
+/// The earliest instants at which a [`super::Input::Tick`] would change something.
+pub fn next_deadline(run: &Run, now: crate::time::Now) -> Deadline {
+    let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
+    if !matches!(run.state, RunState::Running | RunState::Stopping) {
+        return Deadline::default();
+    }
+    let mut deadline = Deadline::default();
+    let mut sooner = |at: Option<u64>| {
+        deadline.awake_ms = [deadline.awake_ms, at].into_iter().flatten().min();
+    };
+    for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
+        if step.state.is_live() && step.ledger.ending.is_none() {
+            let limit = model.timeout.map(|limit| limit.as_millis() as u64);
+            sooner(limit.and_then(|limit| step.ledger.clock.reaches_at(limit)));
+        }
+    }
+    if run.state == RunState::Running && !run.ledger.run_timed_out {
+        let limit = definition.pipeline.timeout.map(|limit| limit.as_millis() as u64);
+        sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
+    }
+    // A retry that is due already waits for a slot, and the end that frees it looks at this run anyway.
+    deadline.wall = run
+        .steps
+        .iter()
+        .filter(|step| step.state == StepState::Waiting)
+        .filter_map(|step| step.ledger.retry_at)
+        .filter(|at| *at > now.wall)
+        .min();
+    deadline
+}
+
+pub(super) fn tell_changed(run: &Run, index: usize, out: &mut Outbox) {
+    out.events.push(EventKind::StepChanged { step: run.steps[index].summary(&run.id) });
+}
+
+fn model(run: &Run, index: usize) -> Option<Step> {
+    run.definition().and_then(|definition| definition.pipeline.steps.get(index)).cloned()
+}
+
+/// A duration as a person writes it: `1h 30m`, `10s`, `250ms`.
+pub fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds == 0 {
+        return format!("{}ms", duration.as_millis());
+    }
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let words: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    words.join(" ")
+}

@@ -1,0 +1,162 @@
+//! Whole runs back from the disk: the run, its steps, its definition, its earlier attempts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::rows::{self, N_STEP_COLUMNS, N_SUMMARY_COLUMNS, step_columns, summary_columns};
+use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
+use super::{CheckpointManager, StoreError};
+use crate::id::{RunId, StepId};
+use crate::run::{RunLedger, RunSummary, StepRun};
+
+impl CheckpointManager {
+    /// One run with its steps and its definition.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn load_run(&self, run_id: &RunId) -> Result<Option<StoredRun>, StoreError> {
+        self.read_consistently(|conn| {
+            let partial = conn
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    summary_columns!(),
+                    ", body, definition_hash, params, metadata, ledger FROM execution_state WHERE run_id = ?1"
+                ))?
+                .query_row([run_id.as_str()], partial_run)
+                .optional()?
+                .flatten();
+            partial.map(|partial| complete(conn, partial, &mut HashMap::new())).transpose()
+        })
+    }
+
+    /// Every run that has not ended, oldest first. What it costs depends on how many those are, not on
+    /// how many have ended.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn load_living(&self) -> Result<Vec<StoredRun>, StoreError> {
+        self.read_consistently(|conn| {
+            let partials: Vec<PartialRun> = conn
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    summary_columns!(),
+                    ", body, definition_hash, params, metadata, ledger
+                     FROM execution_state INDEXED BY execution_state_by_state
+                     WHERE state IN ('queued', 'running', 'paused', 'stopping')
+                     ORDER BY started_ms, rowid"
+                ))?
+                .query_map([], partial_run)?
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?;
+            let mut definitions = HashMap::new();
+            partials.into_iter().map(|partial| complete(conn, partial, &mut definitions)).collect()
+        })
+    }
+
+    /// Every attempt of every step of a run, earlier ones and the current, by step and attempt.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn attempts(&self, run_id: &RunId) -> Result<Vec<AttemptRecord>, StoreError> {
+        let (earlier, current) = self.read_consistently(|conn| {
+            let earlier: Vec<AttemptRecord> = conn
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    step_columns!(),
+                    ", archived_checkpoint FROM attempts WHERE run_id = ?1"
+                ))?
+                .query_map([run_id.as_str()], |row| {
+                    let archived = rows::text(row, N_STEP_COLUMNS)?.map(rows::json_or_text);
+                    Ok(rows::step(row)?.map(|step| AttemptRecord { step, archived_checkpoint: archived }))
+                })?
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?;
+            Ok((earlier, steps_of(conn, run_id)?))
+        })?;
+        let mut all: BTreeMap<(StepId, u32), AttemptRecord> = earlier
+            .into_iter()
+            .map(|record| ((record.step.id.clone(), record.step.attempt), record))
+            .collect();
+        for step in current.into_iter().filter(|step| step.attempt > 0) {
+            // One that waits to begin again still bears the number of the attempt that stands there already.
+            all.entry((step.id.clone(), step.attempt))
+                .or_insert(AttemptRecord { step, archived_checkpoint: None });
+        }
+        Ok(all.into_values().collect())
+    }
+}
+
+/// A run without its steps and definition.
+struct PartialRun {
+    summary: RunSummary,
+    body: Option<String>,
+    definition_hash: Option<Arc<str>>,
+    params: BTreeMap<String, String>,
+    metadata: Option<Arc<str>>,
+    ledger: RunLedger,
+}
+
+fn partial_run(row: &Row<'_>) -> rusqlite::Result<Option<PartialRun>> {
+    let Some(summary) = rows::summary(row)? else { return Ok(None) };
+    Ok(Some(PartialRun {
+        summary,
+        body: rows::text(row, N_SUMMARY_COLUMNS)?,
+        definition_hash: rows::shared(row, N_SUMMARY_COLUMNS + 1)?,
+        params: rows::from_json(row, N_SUMMARY_COLUMNS + 2)?,
+        metadata: rows::shared(row, N_SUMMARY_COLUMNS + 3)?,
+        ledger: rows::from_json(row, N_SUMMARY_COLUMNS + 4)?,
+    }))
+}
+
+fn complete(
+    conn: &Connection,
+    partial: PartialRun,
+    definitions: &mut HashMap<Arc<str>, Option<Arc<StoredDefinition>>>,
+) -> rusqlite::Result<StoredRun> {
+    let PartialRun { summary, body, definition_hash, params, metadata, ledger } = partial;
+    let definition = match definition_hash {
+        None => None,
+        Some(hash) => match definitions.get(&hash) {
+            Some(known) => known.clone(),
+            None => {
+                let read = read_definition(conn, &hash)?;
+                definitions.insert(hash, read.clone());
+                read
+            }
+        },
+    };
+    let body = match (definition, body.as_deref()) {
+        (Some(definition), _) => StoredBody::Pipeline(definition),
+        (None, Some("driven")) => StoredBody::Driven,
+        (None, _) => StoredBody::Unknown,
+    };
+    let steps = steps_of(conn, &summary.run_id)?.into_iter().map(Arc::new).collect();
+    Ok(StoredRun { summary, body, params: Arc::new(params), metadata, ledger, steps })
+}
+
+fn read_definition(conn: &Connection, hash: &Arc<str>) -> rusqlite::Result<Option<Arc<StoredDefinition>>> {
+    conn.prepare_cached("SELECT path, text FROM definitions WHERE hash = ?1")?
+        .query_row([hash.as_ref()], |row| {
+            let path = rows::shared(row, 0)?.unwrap_or_default();
+            let text = rows::shared(row, 1)?.unwrap_or_default();
+            Ok(Arc::new(StoredDefinition { hash: hash.clone(), path, text }))
+        })
+        .optional()
+}
+
+/// The steps of a run as they are now, by start, then by name; those that never started last.
+fn steps_of(conn: &Connection, run_id: &RunId) -> rusqlite::Result<Vec<StepRun>> {
+    let mut steps: Vec<StepRun> = conn
+        .prepare_cached(concat!(
+            "SELECT ",
+            step_columns!(),
+            " FROM steps WHERE run_id = ?1 ORDER BY step_id"
+        ))?
+        .query_map([run_id.as_str()], rows::step)?
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()?;
+    steps.sort_by_key(|step| (step.started_at.is_none(), step.started_at));
+    Ok(steps)
+}

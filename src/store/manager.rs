@@ -1,0 +1,316 @@
+//! [`CheckpointManager`]: the handle on `checkpoints.db`, and its writes. Its questions stand in
+//! `query.rs`, its cleaning up in `prune.rs`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use super::commit::{GroupCommit, lock};
+use super::open;
+use super::stored::ExecutionRecord;
+use super::write::{Prepared, Write};
+use crate::id::{RunId, StepId};
+use crate::run::Definition;
+
+/// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
+/// before it meets a locked database as it meets a full disk.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Reading connections that are kept open; more are opened and closed as needed, so that a reader never
+/// waits for another.
+const IDLE_READERS: usize = 4;
+
+/// Definitions whose hash is remembered before the dead ones are forgotten.
+const KNOWN_HASHES: usize = 64;
+
+/// Runs, steps and checkpoints in SQLite. A cheap handle: clones share the connections.
+///
+/// A call that writes returns once its transaction is on disk; calls of many threads at once share one
+/// transaction. A call that failed has changed nothing.
+#[derive(Debug, Clone)]
+pub struct CheckpointManager {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    access: Access,
+    busy: Duration,
+    /// The only connection that writes; a read-only store, or one in memory, reads through it too.
+    writer: Mutex<Connection>,
+    /// Reading connections that nobody uses at the moment.
+    readers: Mutex<Vec<Connection>>,
+    group: GroupCommit<Vec<Prepared>>,
+    hashes: Mutex<HashMap<usize, KnownHash>>,
+}
+
+/// A definition by its address, and its hash.
+type KnownHash = (Weak<Definition>, Arc<str>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// A file, written and read.
+    File,
+    /// A file, only read.
+    ReadOnly,
+    /// In memory, over one connection.
+    Memory,
+}
+
+impl CheckpointManager {
+    /// Opens the database at `path` for writing, creates it where nothing is, and brings one of an older
+    /// version forward after copying it to `<name>.v<version>.bak`.
+    ///
+    /// # Errors
+    /// Whatever it is, the file is left as it was: `Newer`, `Corrupt`, `Foreign`, `ReadOnly`, `DiskFull`,
+    /// `Locked` (somebody else's transaction outlasted two seconds), `Unopenable`, `Io`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with_patience(path, BUSY)
+    }
+
+    /// The same, waiting at most `busy` for a lock that somebody else holds.
+    ///
+    /// # Errors
+    /// As [`CheckpointManager::open`].
+    pub fn open_with_patience(path: impl AsRef<Path>, busy: Duration) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        Ok(Self::with(path, open::writer(path, busy)?, Access::File, busy))
+    }
+
+    /// Opens the database at `path` for reading, also while an engine writes it. Nothing on disk is
+    /// changed: where there is no file there are no runs, and one of an older version is read from a
+    /// copy in memory.
+    ///
+    /// # Errors
+    /// As [`CheckpointManager::open`]; writing calls give `ReadOnly` afterwards.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        Ok(Self::with(path, open::reader(path, BUSY)?, Access::ReadOnly, BUSY))
+    }
+
+    /// An empty store that is gone with its last handle; for tests and trials.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Ok(Self::with(Path::new(":memory:"), open::in_memory()?, Access::Memory, BUSY))
+    }
+
+    fn with(path: &Path, conn: Connection, access: Access, busy: Duration) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                path: path.to_owned(),
+                access,
+                busy,
+                writer: Mutex::new(conn),
+                readers: Mutex::new(Vec::new()),
+                group: GroupCommit::new(),
+                hashes: Mutex::new(HashMap::new()),
+            }),
+        }
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Records all of `writes`, in their order, in one transaction that is on disk when this returns.
+    /// Callers that come while another's transaction is under way share the next.
+    ///
+    /// # Errors
+    /// Nothing of `writes` is recorded: `Invalid` for what can't be stored; `DiskFull`, `Locked`, `Io`,
+    /// `ReadOnly`, `Corrupt` as the disk has it.
+    pub fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.check_writable()?;
+        let prepared = writes
+            .iter()
+            .map(|write| Prepared::new(write, |definition| self.hash(definition)))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.inner.group.submit(prepared, |batch| self.commit_batch(batch))
+    }
+
+    /// One transaction for the whole batch; if something in it offends SQLite after all, one for each
+    /// caller, so that only the one whose it was hears of it.
+    fn commit_batch(&self, batch: &[Vec<Prepared>]) -> Vec<Result<(), StoreError>> {
+        let together = self.transaction(|tx| apply_all(tx, batch.iter().flatten()));
+        match together {
+            Err(error) if batch.len() > 1 && error.is_about_data() => {
+                batch.iter().map(|writes| self.transaction(|tx| apply_all(tx, writes))).collect()
+            }
+            outcome => vec![outcome; batch.len()],
+        }
+    }
+
+    /// Runs `work` in one immediate transaction of the writing connection. `IMMEDIATE`, because a
+    /// transaction that reads first and writes later is refused at once, without waiting, when somebody
+    /// else has written in between.
+    pub(super) fn transaction<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.check_writable()?;
+        let mut conn = lock(&self.inner.writer);
+        let outcome = (|| {
+            if !conn.is_autocommit() {
+                // A rollback that failed on a broken disk.
+                conn.execute_batch("ROLLBACK")?;
+            }
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&tx)?;
+            tx.commit()?;
+            Ok(value)
+        })();
+        outcome.map_err(|error| StoreError::from_sql(&self.inner.path, &error))
+    }
+
+    /// Asks `question` over a reading connection that no commit holds up.
+    pub(super) fn read<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let inner = &*self.inner;
+        let sorted = |error: rusqlite::Error| StoreError::from_sql(&inner.path, &error);
+        match inner.access {
+            Access::ReadOnly | Access::Memory => question(&lock(&inner.writer)).map_err(sorted),
+            Access::File => {
+                let idle = lock(&inner.readers).pop();
+                let conn = match idle {
+                    Some(conn) => conn,
+                    None => open::read_connection(&inner.path, inner.busy)?,
+                };
+                let answer = question(&conn);
+                let mut readers = lock(&inner.readers);
+                if readers.len() < IDLE_READERS {
+                    readers.push(conn);
+                }
+                drop(readers);
+                answer.map_err(sorted)
+            }
+        }
+    }
+
+    /// The same over several statements that see one state of the database.
+    pub(super) fn read_consistently<T>(
+        &self,
+        questions: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.read(|conn| {
+            let tx = conn.unchecked_transaction()?;
+            questions(&tx)
+        })
+    }
+
+    /// Writes the WAL back into the database as far as no reader is in the way; waits for nobody.
+    pub(super) fn write_back_wal(&self) -> Result<(), StoreError> {
+        lock(&self.inner.writer)
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .map_err(|error| StoreError::from_sql(&self.inner.path, &error))
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        match self.inner.access {
+            Access::File | Access::Memory => Ok(()),
+            Access::ReadOnly => Err(StoreError::ReadOnly { path: self.inner.path.clone() }),
+        }
+    }
+
+    /// Begins the next epoch: each start of an engine has one, larger than all before.
+    ///
+    /// # Errors
+    /// As [`CheckpointManager::commit`].
+    pub fn begin_epoch(&self) -> Result<u64, StoreError> {
+        self.transaction(|tx| {
+            tx.query_row(
+                "INSERT INTO meta (key, value) VALUES ('epoch', 1)
+                 ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+        })
+        .map(|epoch| epoch as u64)
+    }
+
+    /// Replaces what `step_id` last checkpointed in `run_id`; on disk when this returns.
+    ///
+    /// # Errors
+    /// `Invalid` for a malformed id or more than 64 MiB of data; else as [`CheckpointManager::commit`].
+    pub fn save_checkpoint(
+        &self,
+        run_id: impl AsRef<str>,
+        step_id: impl AsRef<str>,
+        data: &Value,
+    ) -> Result<(), StoreError> {
+        let run_id = RunId::new(run_id)?;
+        let step_id = StepId::new(step_id)?.as_str().to_owned();
+        self.commit(&[Write::Checkpoint { run_id, step_id, data: data.to_string(), at: wall_clock() }])
+    }
+
+    /// Records the fixed columns of a run, new or changed; the engine's own columns stay as they are.
+    ///
+    /// # Errors
+    /// As [`CheckpointManager::commit`].
+    pub fn save_execution_state(&self, record: &ExecutionRecord) -> Result<(), StoreError> {
+        self.commit(&[Write::Execution(Box::new(record.clone()))])
+    }
+
+    /// The name of a definition by its content. Computed once for each that is in use.
+    fn hash(&self, definition: &Arc<Definition>) -> Arc<str> {
+        let key = Arc::as_ptr(definition) as usize;
+        let mut hashes = lock(&self.inner.hashes);
+        // A weak reference keeps the address from being used again: a living one is the same definition.
+        if let Some((known, hash)) = hashes.get(&key)
+            && known.strong_count() > 0
+        {
+            return hash.clone();
+        }
+        if hashes.len() >= KNOWN_HASHES {
+            hashes.retain(|_, (known, _)| known.strong_count() > 0);
+        }
+        let hash: Arc<str> = definition_hash(&definition.path, &definition.text).into();
+        hashes.insert(key, (Arc::downgrade(definition), hash.clone()));
+        hash
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        work(&mut lock(&self.inner.writer))
+    }
+}
+
+fn apply_all<'a>(
+    tx: &Transaction<'_>,
+    writes: impl IntoIterator<Item = &'a Prepared>,
+) -> rusqlite::Result<()> {
+    writes.into_iter().try_for_each(|write| write.apply(tx))
+}
+
+/// SHA-256 of path and text; the length of the path keeps the two apart.
+fn definition_hash(path: &str, text: &str) -> String {
+    let mut sha = Sha256::new();
+    sha.update((path.len() as u64).to_le_bytes());
+    sha.update(path);
+    sha.update(text);
+    sha.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The clock of calls that come without an instant: those of library users, whose call is the event.
+fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
+}

@@ -1,0 +1,34 @@
+//! What is on disk in SQLite, and the only place that speaks to it.
+//!
+//! [`CheckpointManager`] owns `checkpoints.db`: runs, steps, attempts, checkpoints and what recovery
+//! decided. Every write is one `BEGIN IMMEDIATE` transaction that is on disk before the call returns;
+//! callers that come at once share one. Reads go over connections of their own and never wait behind a
+//! commit. Beside it stand the few questions about the disk itself that a database forces on us:
+//! [`free_space`], [`is_network_file_system`] and the [`Reserve`].
+//!
+//! It decides nothing about runs: it keeps what the engine hands it and gives it back. It deliberately
+//! does not parse pipelines either; a definition is kept as the text it was.
+
+mod commit;
+mod disk;
+mod error;
+mod load;
+mod manager;
+mod migrate;
+mod open;
+mod prune;
+mod query;
+mod rows;
+mod stored;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
+pub use error::StoreError;
+pub use manager::CheckpointManager;
+pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
+pub use query::{RunFilter, run_id_base};
+pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
+pub use write::Write;

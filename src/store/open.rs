@@ -1,0 +1,155 @@
+//! Opening `checkpoints.db`: looked at first without changing a byte, then brought forward, then used.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+use super::migrate;
+
+/// How many prepared statements a connection keeps: all that the store has.
+const STATEMENTS: usize = 96;
+
+const READ_ONLY: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_URI);
+
+/// Opens `path` for writing, creating it where nothing is, and brings it to the newest version.
+pub(super) fn writer(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+    create_private(path)?;
+    peek(path, busy)?;
+    let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(sql)?;
+    // First of all: every statement after this one may meet somebody else's lock.
+    conn.busy_timeout(busy).map_err(sql)?;
+    migrate::check(&conn, path)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
+    if mode != "wal" {
+        let reason = format!("its file system cannot hold a write-ahead log (SQLite stays with {mode:?})");
+        return Err(StoreError::Unopenable { path: path.to_owned(), reason });
+    }
+    // FULL: in WAL mode, NORMAL would sync only at checkpoints, and a commit could be lost with the power.
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 1000;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -4096;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;",
+    )
+    .map_err(sql)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    migrate::bring_forward(&mut conn, path)?;
+    Ok(conn)
+}
+
+/// Opens `path` for reading alone. One of an older version is read from a copy in memory that is
+/// brought forward, and where no file is, there is nothing to read: the disk is never changed.
+pub(super) fn reader(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+    let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
+    if !path.try_exists().map_err(|error| StoreError::from_io(path, &error))? {
+        return in_memory();
+    }
+    let conn = read_connection(path, busy)?;
+    if migrate::check(&conn, path)? == migrate::NEWEST {
+        return Ok(conn);
+    }
+    let mut copy = Connection::open_in_memory().map_err(sql)?;
+    {
+        let backup = rusqlite::backup::Backup::new(&conn, &mut copy).map_err(sql)?;
+        let pages_at_once = 4096;
+        backup.run_to_completion(pages_at_once, Duration::ZERO, None).map_err(sql)?;
+    }
+    migrate::bring_copy_forward(&mut copy, path)?;
+    copy.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(copy)
+}
+
+/// A further reading connection to a file of the newest version.
+pub(super) fn read_connection(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+    let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
+    let open = |uri: &str| -> Result<Connection, rusqlite::Error> {
+        let conn = Connection::open_with_flags(uri, READ_ONLY)?;
+        conn.busy_timeout(busy)?;
+        // Reading never writes the WAL back, not even when it closes last.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        conn.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
+        conn.execute_batch(
+            "PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
+        )?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(conn)
+    };
+    let error = match open(&uri(path, "mode=ro")) {
+        Ok(conn) => return Ok(conn),
+        Err(error) => StoreError::from_sql(path, &error),
+    };
+    // A WAL database in a directory where no -shm file can be made: with no WAL to read, nobody can be
+    // writing either, and the file is all there is.
+    if matches!(error, StoreError::ReadOnly { .. }) && !has_wal(path) {
+        return open(&uri(path, "immutable=1")).map_err(sql);
+    }
+    Err(error)
+}
+
+/// An empty database of the newest version, in memory.
+pub(super) fn in_memory() -> Result<Connection, StoreError> {
+    let path = Path::new(":memory:");
+    let mut conn = Connection::open_in_memory().map_err(|error| StoreError::from_sql(path, &error))?;
+    migrate::bring_copy_forward(&mut conn, path)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+/// Creates an empty file that only its owner can read; SQLite gives its -wal and -shm the same mode.
+/// One that is there is not even opened: closing any descriptor on it would drop this process's locks.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    if path.try_exists().map_err(|error| StoreError::from_io(path, &error))? {
+        return Ok(());
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::from_io(path, &error)),
+    }
+}
+
+/// Refuses what is not ours to write, over a connection that cannot write: neither by its own
+/// statements, nor by the write-back of a WAL that somebody left behind.
+fn peek(path: &Path, busy: Duration) -> Result<(), StoreError> {
+    let conn = match read_connection(path, busy) {
+        Ok(conn) => conn,
+        // A rollback journal or a WAL that a writer must play back first; that one checks again.
+        Err(StoreError::ReadOnly { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    migrate::check(&conn, path).map(|_| ())
+}
+
+fn has_wal(path: &Path) -> bool {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0)
+}
+
+/// The URI of a path of any bytes.
+fn uri(path: &Path, parameters: &str) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(uri, "%{byte:02x}");
+        }
+    }
+    uri.push('?');
+    uri.push_str(parameters);
+    uri
+}

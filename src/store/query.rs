@@ -1,0 +1,321 @@
+//! What can be asked of [`CheckpointManager`]: one function a question, short read transactions.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::Value;
+
+use super::rows::{self, execution_columns, summary_columns};
+use super::stored::{CheckpointRecord, ExecutionRecord};
+use super::{CheckpointManager, StoreError};
+use crate::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
+use crate::run::{Decision, RunState, RunSummary};
+
+/// Which runs to list; the newest first. The default lists all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only those in one of these states; empty: in any.
+    pub states: Vec<RunState>,
+    /// Only those of this pipeline.
+    pub pipeline: Option<PipelineId>,
+    /// Only those recorded at this instant or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those recorded before this instant.
+    pub until: Option<DateTime<Utc>>,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+impl CheckpointManager {
+    /// What `step_id` last checkpointed in `run_id`.
+    ///
+    /// # Errors
+    /// `Invalid` for a malformed run id; else what the disk has.
+    pub fn load_checkpoint(
+        &self,
+        run_id: impl AsRef<str>,
+        step_id: impl AsRef<str>,
+    ) -> Result<Option<Value>, StoreError> {
+        let run_id = RunId::new(run_id)?;
+        let text = self.read(|conn| {
+            conn.prepare_cached("SELECT checkpoint_data FROM checkpoints WHERE run_id = ?1 AND step_id = ?2")?
+                .query_row([run_id.as_str(), step_id.as_ref()], |row| rows::text(row, 0))
+                .optional()
+        })?;
+        Ok(text.flatten().map(rows::json_or_text))
+    }
+
+    /// The last checkpoint of every step of `run_id`, oldest first.
+    ///
+    /// # Errors
+    /// `Invalid` for a malformed run id; else what the disk has.
+    pub fn list_checkpoints(&self, run_id: impl AsRef<str>) -> Result<Vec<CheckpointRecord>, StoreError> {
+        let run_id = RunId::new(run_id)?;
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT step_id, created_at, created_ms, checkpoint_data FROM checkpoints
+                 WHERE run_id = ?1 ORDER BY created_ms, step_id",
+            )?
+            .query_map([run_id.as_str()], |row| {
+                Ok(CheckpointRecord {
+                    step_id: rows::text(row, 0)?.unwrap_or_default(),
+                    created_at: rows::instant(row, 1, 2)?.unwrap_or_default(),
+                    data: rows::json_or_text(rows::text(row, 3)?.unwrap_or_default()),
+                })
+            })?
+            .collect()
+        })
+    }
+
+    /// The fixed columns of a run.
+    ///
+    /// # Errors
+    /// `Invalid` for a malformed run id; else what the disk has.
+    pub fn load_execution_state(
+        &self,
+        run_id: impl AsRef<str>,
+    ) -> Result<Option<ExecutionRecord>, StoreError> {
+        let run_id = RunId::new(run_id)?;
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                execution_columns!(),
+                " FROM execution_state WHERE run_id = ?1"
+            ))?
+            .query_row([run_id.as_str()], rows::execution)
+            .optional()
+        })
+        .map(Option::flatten)
+    }
+
+    /// What `resume` takes up, newest first: runs that are interrupted, failed, stopped or force-stopped,
+    /// and those recorded as living (of an engine that lives, or of one that does not).
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn list_resumable_executions(&self) -> Result<Vec<ExecutionRecord>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                execution_columns!(),
+                " FROM execution_state WHERE state IN ('queued', 'running', 'paused', 'stopping',
+                   'interrupted', 'failed', 'stopped', 'force_stopped')
+                 ORDER BY started_ms DESC, rowid DESC"
+            ))?
+            .query_map([], rows::execution)?
+            .filter_map(Result::transpose)
+            .collect()
+        })
+    }
+
+    /// The runs that `filter` lets through, newest first.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        let since = filter.since.map_or(i64::MIN, |at| at.timestamp_millis());
+        let until = filter.until.map_or(i64::MAX, |at| at.timestamp_millis());
+        let limit = filter.limit.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
+        let pipeline = filter.pipeline.as_ref().map(PipelineId::as_str);
+        let states: HashSet<RunState> = filter.states.iter().copied().collect();
+        if !states.is_empty() {
+            let mut found = self.read_consistently(|conn| {
+                let mut statement = conn.prepare_cached(concat!(
+                    "SELECT ",
+                    summary_columns!(),
+                    " FROM execution_state INDEXED BY execution_state_by_state
+                     WHERE state = ?1 AND started_ms >= ?2 AND started_ms < ?3
+                       AND (?4 IS NULL OR pipeline_id = ?4)
+                     ORDER BY started_ms DESC, rowid DESC LIMIT ?5"
+                ))?;
+                let mut found = Vec::new();
+                for state in &states {
+                    let rows = statement
+                        .query_map(params![state.as_str(), since, until, pipeline, limit], rows::summary)?;
+                    for row in rows {
+                        found.extend(row?);
+                    }
+                }
+                Ok(found)
+            })?;
+            found.sort_by(|a: &RunSummary, b| b.started_at.cmp(&a.started_at).then(b.run_id.cmp(&a.run_id)));
+            found.truncate(filter.limit.unwrap_or(usize::MAX));
+            return Ok(found);
+        }
+        self.read(|conn| {
+            if let Some(pipeline) = pipeline {
+                conn.prepare_cached(concat!(
+                    "SELECT ",
+                    summary_columns!(),
+                    " FROM execution_state WHERE pipeline_id = ?1 AND started_ms >= ?2 AND started_ms < ?3
+                     ORDER BY started_ms DESC, rowid DESC LIMIT ?4"
+                ))?
+                .query_map(params![pipeline, since, until, limit], rows::summary)?
+                .filter_map(Result::transpose)
+                .collect()
+            } else {
+                conn.prepare_cached(concat!(
+                    "SELECT ",
+                    summary_columns!(),
+                    " FROM execution_state WHERE started_ms >= ?1 AND started_ms < ?2
+                     ORDER BY started_ms DESC, rowid DESC LIMIT ?3"
+                ))?
+                .query_map(params![since, until, limit], rows::summary)?
+                .filter_map(Result::transpose)
+                .collect()
+            }
+        })
+    }
+
+    /// One run as others see it.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn load_summary(&self, run_id: &RunId) -> Result<Option<RunSummary>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                summary_columns!(),
+                " FROM execution_state WHERE run_id = ?1"
+            ))?
+            .query_row([run_id.as_str()], rows::summary)
+            .optional()
+        })
+        .map(Option::flatten)
+    }
+
+    /// What recovery decided about a run, in the order in which it did.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn decisions(&self, run_id: &RunId) -> Result<Vec<Decision>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT at, at_ms, run_id, step_id, text FROM recovery_decisions WHERE run_id = ?1 ORDER BY id",
+            )?
+            .query_map([run_id.as_str()], decision)?
+            .filter_map(Result::transpose)
+            .collect()
+        })
+    }
+
+    /// What recovery decided at `since` or later, about any run, in the order in which it did.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn decisions_since(&self, since: DateTime<Utc>) -> Result<Vec<Decision>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT at, at_ms, run_id, step_id, text FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY id",
+            )?
+            .query_map([since.timestamp_millis()], decision)?
+            .filter_map(Result::transpose)
+            .collect()
+        })
+    }
+
+    /// The newest run of a pipeline that ended well.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn last_completed(&self, pipeline: &PipelineId) -> Result<Option<RunSummary>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                summary_columns!(),
+                " FROM execution_state INDEXED BY execution_state_by_pipeline
+                 WHERE pipeline_id = ?1 AND state = 'completed'
+                 ORDER BY started_ms DESC, rowid DESC LIMIT 1"
+            ))?
+            .query_row([pipeline.as_str()], rows::summary)
+            .optional()
+        })
+        .map(Option::flatten)
+    }
+
+    /// The first free name for a run of `source` recorded at `at`: `<source>-<YYYYMMDDHHMMSS>`, then with
+    /// `-2`, `-3`, … `is_taken` tells of names that are not on disk yet.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn next_run_id(
+        &self,
+        source: &str,
+        at: DateTime<Utc>,
+        is_taken: impl Fn(&RunId) -> bool,
+    ) -> Result<RunId, StoreError> {
+        let base = run_id_base(source, at);
+        let recorded: HashSet<String> = self.read(|conn| {
+            // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
+            conn.prepare_cached(
+                "SELECT run_id FROM execution_state
+                 WHERE run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.')",
+            )?
+            .query_map([&base], |row| row.get(0))?
+            .collect()
+        })?;
+        let mut n: u64 = 1;
+        loop {
+            let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };
+            let id = RunId::new(&name)?;
+            if !recorded.contains(&name) && !is_taken(&id) {
+                return Ok(id);
+            }
+            n += 1;
+        }
+    }
+
+    /// What is wrong with the database, a sentence each; empty when it is whole. Reads all of it.
+    ///
+    /// # Errors
+    /// When it cannot even be read.
+    pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|conn| {
+            let mut problems: Vec<String> = conn
+                .prepare("PRAGMA integrity_check")?
+                .query_map([], |r| r.get(0))?
+                .collect::<Result<_, _>>()?;
+            problems.retain(|problem| problem != "ok");
+            let mut names = conn.prepare("SELECT run_id, pipeline_id, state FROM execution_state")?;
+            let mut rows = names.query([])?;
+            while let Some(row) = rows.next()? {
+                let column = |index| rows::text(row, index).map(Option::unwrap_or_default);
+                let (run, pipeline, state) = (column(0)?, column(1)?, column(2)?);
+                if let Err(error) = RunId::new(&run) {
+                    problems.push(format!("execution_state has a row that is passed over: {error}"));
+                } else if let Err(error) = PipelineId::new(&pipeline) {
+                    problems.push(format!("run {run} is passed over: {error}"));
+                } else if RunState::parse(&state).is_none() {
+                    problems.push(format!("run {run} counts as interrupted: {state:?} is no state"));
+                }
+            }
+            Ok(problems)
+        })
+    }
+}
+
+/// `<source>-<YYYYMMDDHHMMSS>` in UTC: what is no part of an id becomes `-`, and so much is cut off that
+/// a number still fits behind.
+pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
+    const ROOM_FOR_NUMBER: usize = 10;
+    let stamp = at.format("-%Y%m%d%H%M%S").to_string();
+    let safe: String = source
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
+        .skip_while(|c| !c.is_ascii_alphanumeric())
+        .take(MAX_ID_LEN - stamp.len() - ROOM_FOR_NUMBER)
+        .collect();
+    let name = if safe.is_empty() { "run" } else { &safe };
+    format!("{name}{stamp}")
+}
+
+fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
+    let Some(run_id) = rows::word(row, 2)?.and_then(|id| RunId::new(id).ok()) else { return Ok(None) };
+    Ok(Some(Decision {
+        at: rows::instant(row, 0, 1)?.unwrap_or_default(),
+        run_id,
+        step_id: rows::word(row, 3)?.and_then(|id| StepId::new(id).ok()),
+        text: rows::text(row, 4)?.unwrap_or_default(),
+    }))
+}

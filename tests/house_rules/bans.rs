@@ -1,0 +1,242 @@
+//! What is not called: sleeping, unnamed threads, clocks, silent channels, things left undone, silenced lints.
+
+use super::source::{Breach, House, after_bracket};
+
+/// The files (or folders) that may read a clock, and why.
+const CLOCKS: &[(&str, &str)] = &[
+    ("src/monitor/mod.rs", "a sample says when it was taken"),
+    ("src/store/commit.rs", "how long a commit takes says how long another is waited for"),
+    (
+        "src/store/manager.rs",
+        "calls that come without an instant: those of library users, whose call is the event",
+    ),
+    ("src/supervisor/server/", "a process of its own: it times graces, and says when steps began and ended"),
+    ("src/supervisor/log.rs", "the time index says when what was written"),
+    ("src/supervisor/mover.rs", "the time index has at most ten entries a second"),
+];
+
+/// The files that may sleep, and why. Empty, and meant to stay so.
+const SLEEPERS: &[(&str, &str)] = &[];
+
+pub(crate) fn no_sleeping(house: &House) -> Vec<Breach> {
+    let text = |needle: &str| {
+        format!(
+            "`{needle}`: nobody polls, nobody sleeps. Block on a channel, a notification or a process, with a deadline"
+        )
+    };
+    let mut breaches = only_in(
+        house,
+        &["thread::sleep", "sleep_ms", "thread::park_timeout"],
+        SLEEPERS,
+        Where::Anywhere,
+        text,
+    );
+    // A test may let another thread go first.
+    breaches.extend(only_in(
+        house,
+        &["thread::yield_now", "hint::spin_loop"],
+        SLEEPERS,
+        Where::Program,
+        text,
+    ));
+    breaches
+}
+
+pub(crate) fn clocks_are_arguments(house: &House) -> Vec<Breach> {
+    const NEEDLES: &[&str] = &[
+        "Utc::now",
+        "Local::now",
+        "SystemTime::now",
+        "Instant::now",
+        "clock_gettime",
+        "OffsetDateTime::now",
+    ];
+    only_in(house, NEEDLES, CLOCKS, Where::Program, |needle| {
+        format!(
+            "`{needle}`: time is an argument, so that decisions can be tested. Take a `Now`, or list the file in CLOCKS with its reason"
+        )
+    })
+}
+
+pub(crate) fn threads_are_named(house: &House) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for source in &house.sources {
+        breaches.extend(source.find_in_program("thread::spawn").map(|at| {
+            source.breach(at, "`thread::spawn` makes a thread without a name; use `thread::Builder` with `.name(…)`, and join it")
+        }));
+        for at in source.find_in_program("thread::Builder::new") {
+            let statement = &source.code[at..];
+            let end = statement.find("spawn").unwrap_or(statement.len());
+            if !statement[..end].contains(".name(") {
+                breaches
+                    .push(source.breach(at, "a thread without a name: say `.name(…)` before it is spawned"));
+            }
+        }
+    }
+    breaches
+}
+
+pub(crate) fn channels_are_explained(house: &House) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for source in &house.sources {
+        // A test's bounded channel explains itself; an unbounded one is explained everywhere.
+        let unbounded = ["unbounded(", "unbounded::<"].into_iter().flat_map(|needle| source.find(needle));
+        let bounded = ["bounded(", "bounded::<", "sync_channel("]
+            .into_iter()
+            .flat_map(|needle| source.find_in_program(needle));
+        for at in unbounded.chain(bounded) {
+            let is_definition = source.code[..at].trim_end().ends_with("fn");
+            if !is_definition && !source.has_comment_near(at) {
+                breaches.push(source.breach(
+                    at,
+                    "a channel without a comment above it: state its capacity, and what happens when it is full and when it is closed",
+                ));
+            }
+        }
+        for at in source.find("mpsc::channel") {
+            breaches.push(source.breach(
+                at,
+                "`mpsc::channel`: every channel is crossbeam's, so that one can select over several",
+            ));
+        }
+    }
+    breaches
+}
+
+pub(crate) fn nothing_undone(house: &House) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for source in &house.sources {
+        for needle in ["todo!", "unimplemented!", "dbg!", "#[ignore"] {
+            breaches.extend(source.find(needle).map(|at| {
+                source.breach(
+                    at,
+                    format!("`{needle}` is a promise that nobody keeps: do it now, or leave it out"),
+                )
+            }));
+        }
+    }
+    breaches
+}
+
+pub(crate) fn lints_are_expected(house: &House) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let is_attribute =
+        |before: &str| before.ends_with('[') || (before.ends_with(',') && before.contains("cfg_attr"));
+    for source in &house.sources {
+        let line_before = |at: usize| source.code[..at].rsplit('\n').next().unwrap_or_default().trim_end();
+        for at in source.find("allow(").filter(|at| is_attribute(line_before(*at))) {
+            breaches.push(source.breach(
+                at,
+                "`allow` outlives its cause unseen: say `#[expect(…, reason = \"…\")]`, which complains when it is needed no more",
+            ));
+        }
+        for at in source.find("expect(").filter(|at| is_attribute(line_before(*at))) {
+            let inside = &source.code[at..after_bracket(&source.code, at + "expect".len())];
+            if !inside.contains("reason") {
+                breaches.push(
+                    source.breach(at, "`expect` of a lint without `reason = \"…\"`: say why it must be"),
+                );
+            }
+        }
+    }
+    breaches
+}
+
+#[derive(Clone, Copy)]
+enum Where {
+    /// Tests, benchmarks and examples included.
+    Anywhere,
+    /// In `src`, outside tests.
+    Program,
+}
+
+/// The needles may stand in the `homes` only, and each of these that is there must need it.
+fn only_in(
+    house: &House,
+    needles: &[&str],
+    homes: &[(&str, &str)],
+    place: Where,
+    text: impl Fn(&str) -> String,
+) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    // For each home whether it is there, and whether it needs its exception.
+    let mut uses = vec![(false, false); homes.len()];
+    for source in &house.sources {
+        let hits = needles.iter().flat_map(|needle| source.find(needle).map(move |at| (at, needle)));
+        let mut hits = hits.filter(|(at, _)| match place {
+            Where::Anywhere => true,
+            Where::Program => source.path.starts_with("src/") && !source.is_test(*at),
+        });
+        match homes.iter().position(|(home, _)| source.path.starts_with(home)) {
+            None => breaches.extend(hits.map(|(at, needle)| source.breach(at, text(needle)))),
+            Some(i) => uses[i] = (true, uses[i].1 || hits.next().is_some()),
+        }
+    }
+    for ((home, why), _) in
+        homes.iter().zip(uses).filter(|(_, (is_there, is_needed))| *is_there && !is_needed)
+    {
+        let text = format!("is listed as an exception ({why}), but needs it no more: strike it");
+        breaches.push(Breach { path: (*home).to_owned(), line: 1, text });
+    }
+    breaches
+}
+
+mod tests {
+    use super::*;
+
+    fn lines(rule: fn(&House) -> Vec<Breach>, path: &str, text: &str) -> Vec<usize> {
+        rule(&House::of(&[(path, text)])).iter().map(|breach| breach.line).collect()
+    }
+
+    #[test]
+    fn sleeping_is_found_in_tests_too() {
+        let text = "// thread::sleep\nfn f() { std::thread::sleep(x) }\n#[cfg(test)] mod t { fn g() { thread::sleep(x) } }";
+        assert_eq!(lines(no_sleeping, "src/app/a.rs", text), [2, 3]);
+        assert_eq!(lines(no_sleeping, "tests/a.rs", "use std::thread::sleep;"), [1]);
+    }
+
+    #[test]
+    fn clocks_are_found_outside_the_list_and_idle_exceptions_in_it() {
+        assert_eq!(lines(clocks_are_arguments, "src/run/a.rs", "\nlet x = Utc::now();"), [2]);
+        assert!(lines(clocks_are_arguments, "src/monitor/mod.rs", "Utc::now()").is_empty());
+        assert_eq!(lines(clocks_are_arguments, "src/monitor/mod.rs", ""), [1]);
+        assert!(lines(clocks_are_arguments, "tests/a.rs", "Instant::now()").is_empty());
+    }
+
+    #[test]
+    fn threads_without_a_name_are_found() {
+        let text =
+            "thread::spawn(f);\nthread::Builder::new().spawn(f);\nthread::Builder::new()\n.name(n).spawn(f);";
+        assert_eq!(lines(threads_are_named, "src/app/a.rs", text), [1, 2]);
+    }
+
+    #[test]
+    fn channels_without_a_comment_are_found() {
+        let text = "fn f() {\nlet a = unbounded();\n}\n\n\n\n// Capacity 1.\nlet b = bounded(1);\n\n\n\nlet c = bounded::<u8>(2);";
+        assert_eq!(lines(channels_are_explained, "src/app/a.rs", text), [2, 12]);
+        assert_eq!(
+            lines(channels_are_explained, "tests/a.rs", "let a = unbounded();\nlet b = bounded(1);"),
+            [1]
+        );
+        assert_eq!(
+            lines(channels_are_explained, "tests/a.rs", "let url = \"http://x\"; mpsc::channel()"),
+            [1]
+        );
+    }
+
+    #[test]
+    fn what_is_undone_is_found() {
+        let mut found =
+            lines(nothing_undone, "tests/a.rs", "todo!()\n#[ignore]\n// todo!\n#[ignore = \"x\"]\ndbg!(x)");
+        found.sort_unstable();
+        assert_eq!(found, [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn silenced_lints_are_found() {
+        let text = "#[allow(dead_code)]\n#![allow(x)]\n#[expect(x)]\n#[expect(x, reason = \"y\")]\nx.expect(\"y\");\n#[cfg_attr(test, allow(x))]\nallow(x);";
+        let mut found = lines(lints_are_expected, "src/app/a.rs", text);
+        found.sort_unstable();
+        assert_eq!(found, [1, 2, 3, 6]);
+    }
+}

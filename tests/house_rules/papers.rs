@@ -1,0 +1,161 @@
+//! What is written above and about the code: purposes, lengths, reasons for dependencies, the plan of the house.
+
+use super::floors::module_of;
+use super::source::{Breach, House};
+
+/// No file is longer.
+const MOST_LINES: usize = 600;
+/// A file longer than this is listed below.
+const USUAL_LINES: usize = 400;
+
+/// Files over [`USUAL_LINES`], with their lengths. The list only shrinks: a number may be lowered, not raised.
+const LONG_FILES: &[(&str, usize)] = &[];
+
+pub(crate) fn files_begin_with_a_purpose(house: &House) -> Vec<Breach> {
+    let lacking = house.sources.iter().filter(|source| !source.text.starts_with("//!"));
+    let text = "does not begin with `//!`: say first what the file is for, and what it deliberately is not";
+    lacking.map(|source| source.breach(0, text)).collect()
+}
+
+pub(crate) fn files_are_short(house: &House) -> Vec<Breach> {
+    files_are_short_but(house, LONG_FILES)
+}
+
+fn files_are_short_but(house: &House, long_files: &[(&str, usize)]) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for source in &house.sources {
+        let n_lines = source.text.lines().count();
+        let listed = long_files.iter().find(|(path, _)| *path == source.path).map(|(_, n_lines)| *n_lines);
+        let text = match listed {
+            _ if n_lines > MOST_LINES => {
+                format!("{n_lines} lines, and {MOST_LINES} are the most: make two files of it")
+            }
+            Some(n_listed) if n_lines > n_listed => {
+                format!(
+                    "has grown from {n_listed} to {n_lines} lines since it was listed as too long: make two files of it"
+                )
+            }
+            Some(n_listed) if n_lines <= USUAL_LINES => {
+                format!("was {n_listed} lines long and is {n_lines}: strike it from LONG_FILES")
+            }
+            Some(n_listed) if n_lines + 20 < n_listed => {
+                format!("was {n_listed} lines long and is {n_lines}: lower its number in LONG_FILES")
+            }
+            None if n_lines > USUAL_LINES => format!(
+                "{n_lines} lines: a file is read at one sitting, about {USUAL_LINES} lines. Make two of it, or list it in LONG_FILES for now"
+            ),
+            Some(_) | None => continue,
+        };
+        breaches.push(source.breach(source.text.len(), text));
+    }
+    let gone = long_files.iter().filter(|(path, _)| house.source(path).is_none());
+    breaches.extend(gone.map(|(path, _)| Breach {
+        path: (*path).to_owned(),
+        line: 0,
+        text: "is listed in LONG_FILES and does not exist: strike it".to_owned(),
+    }));
+    breaches
+}
+
+pub(crate) fn dependencies_are_explained(house: &House) -> Vec<Breach> {
+    let (mut breaches, mut among) = (Vec::new(), false);
+    for (i, line) in house.cargo_toml.lines().enumerate() {
+        let trimmed = line.trim();
+        if trimmed.starts_with('[') {
+            among = trimmed.trim_end_matches(']').ends_with("dependencies");
+            if trimmed.contains("dependencies.") {
+                breaches
+                    .push(cargo_breach(i, "a table for one dependency: write it as one line with a comment"));
+            }
+        } else if among && trimmed.contains('=') && !trimmed.starts_with('#') && comment_of(trimmed).len() < 5
+        {
+            breaches.push(cargo_breach(
+                i,
+                "a dependency without a comment: say on its line what it earns its place with",
+            ));
+        }
+    }
+    breaches
+}
+
+fn cargo_breach(i: usize, text: &str) -> Breach {
+    Breach { path: "Cargo.toml".into(), line: i + 1, text: text.to_owned() }
+}
+
+/// What follows a `#` outside quotes.
+fn comment_of(line: &str) -> &str {
+    let mut in_quotes = false;
+    for (i, c) in line.char_indices() {
+        match c {
+            '"' => in_quotes = !in_quotes,
+            '#' if !in_quotes => return line[i + 1..].trim(),
+            _ => {}
+        }
+    }
+    ""
+}
+
+pub(crate) fn plan_names_every_module(house: &House) -> Vec<Breach> {
+    let Some(lib) = house.source("src/lib.rs") else { return Vec::new() };
+    let plan: String = lib.text.lines().take_while(|line| line.starts_with("//!")).collect();
+    let mut modules: Vec<&str> = house.sources.iter().filter_map(module_of).collect();
+    modules.sort_unstable();
+    modules.dedup();
+    modules.retain(|module| !plan.contains(&format!("`{module}`")));
+    let unnamed = |module| {
+        lib.breach(0, format!("the plan of the house does not name `{module}`: say on which floor it stands and what it does"))
+    };
+    modules.into_iter().map(unnamed).collect()
+}
+
+mod tests {
+    use super::*;
+
+    fn texts(breaches: &[Breach]) -> Vec<String> {
+        breaches.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_file_without_a_purpose_is_found() {
+        let house = House::of(&[("src/a.rs", "use x;"), ("src/b.rs", "//! For b.")]);
+        assert_eq!(files_begin_with_a_purpose(&house).len(), 1);
+    }
+
+    #[test]
+    fn long_files_are_found_and_the_list_only_shrinks() {
+        let of = |n_lines: usize| "x\n".repeat(n_lines);
+        for (n_lines, listed, what) in [
+            (601, Some(601), "600 are the most"),
+            (401, None, "about 400 lines"),
+            (420, Some(410), "has grown from 410 to 420"),
+            (420, Some(500), "lower its number"),
+            (400, Some(500), "strike it"),
+        ] {
+            let list: Vec<_> = listed.map(|n| ("src/a.rs", n)).into_iter().collect();
+            let found = texts(&files_are_short_but(&House::of(&[("src/a.rs", &of(n_lines))]), &list));
+            assert!(found.len() == 1 && found[0].contains(what), "{n_lines}: {found:?}");
+        }
+        let house = House::of(&[("src/a.rs", &of(400)), ("src/b.rs", &of(450))]);
+        assert!(files_are_short_but(&house, &[("src/b.rs", 455)]).is_empty());
+        assert!(
+            texts(&files_are_short_but(&house, &[("src/b.rs", 450), ("src/c.rs", 500)]))[0]
+                .contains("not exist")
+        );
+    }
+
+    #[test]
+    fn a_dependency_without_a_reason_is_found() {
+        let mut house = House::of(&[]);
+        house.cargo_toml = "[package]\nname = \"x\"\n[dependencies]\na = \"1\" # for the letter\nb = { version = \"#1\" }\n\n# c\n[dev-dependencies]\nd = \"1\"\n[[test]]\nf = \"1\"\n[lints.rust]\ne = 1\n".into();
+        let lines: Vec<_> = dependencies_are_explained(&house).iter().map(|breach| breach.line).collect();
+        assert_eq!(lines, [5, 9]);
+    }
+
+    #[test]
+    fn a_module_that_the_plan_does_not_name_is_found() {
+        let lib = "//! | 1 | `store`, [`logs`] | x |\n\npub mod `ui`;";
+        let files = [("src/lib.rs", lib), ("src/store/mod.rs", ""), ("src/logs.rs", ""), ("src/ui/a.rs", "")];
+        let found = texts(&plan_names_every_module(&House::of(&files)));
+        assert!(found.len() == 1 && found[0].contains("`ui`"), "{found:?}");
+    }
+}

@@ -1,0 +1,7 @@
+//! All tests that need the real binary, real processes, a real database or a real window: one linked program.
+
+mod support;
+
+mod house_rules;
+mod test_execution_engine;
+mod test_run_rules;
