@@ -39,6 +39,11 @@ pub mod supervisor;
 
 pub mod engine;
 
+pub mod app;
+
+#[cfg(feature = "gui")]
+pub mod ui;
+
 pub use engine::{CoreExecutionEngine, EventBus};
 pub use monitor::ResourceMonitor;
 pub use store::CheckpointManager;

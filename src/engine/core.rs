@@ -338,15 +338,11 @@ impl Engine {
                 Some(id) if is_taken(engine, &id)? => Err(EngineError::Exists { run_id: id }),
                 Some(id) => Ok(id),
                 None => {
-                    let base = run.id.clone();
-                    let mut id = base.clone();
-                    let mut n = 1;
-                    while is_taken(engine, &id)? {
-                        n += 1;
-                        id = RunId::new(format!("{base}-{n}"))
-                            .map_err(|e| EngineError::Invalid(e.to_string()))?;
-                    }
-                    Ok(id)
+                    let is_reserved = |id: &RunId| {
+                        engine.runs.contains_key(id) || heard.iter().any(|other| other.run_id == *id)
+                    };
+                    let store = &engine.published.store;
+                    Ok(store.next_run_id(&run.source, run.started_at, is_reserved)?)
                 }
             }
         };

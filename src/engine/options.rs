@@ -192,7 +192,8 @@ impl PipelineRequest {
         let pipeline = &self.definition.pipeline;
         let (pipeline_id, source) = (pipeline.id.clone(), pipeline.source.clone());
         let steps = pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
-        let run_id = self.run_id.unwrap_or_else(|| generated_id(&source, &pipeline_id, now));
+        // Without a name it gets one from the engine, which knows those that are taken.
+        let run_id = self.run_id.unwrap_or_else(|| pipeline_id.as_run_id());
         let mut run = new_run(NewRun {
             run_id,
             pipeline_id,
@@ -208,22 +209,6 @@ impl PipelineRequest {
         run.steps = steps;
         run
     }
-}
-
-/// `<source>-<YYYYMMDDHHMMSS>` in UTC; what an id may not hold becomes `-`.
-fn generated_id(source: &str, pipeline_id: &PipelineId, now: Now) -> RunId {
-    let at = now.wall.format("%Y%m%d%H%M%S");
-    let safe: String = source
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
-        .take(100)
-        .collect();
-    let named_by_pipeline = || {
-        let stem: String = pipeline_id.as_str().chars().take(100).collect();
-        RunId::new(format!("{stem}-{at}"))
-    };
-    let id = RunId::new(format!("{safe}-{at}")).or_else(|_| named_by_pipeline());
-    id.unwrap_or_else(|_| unreachable!("a pipeline id, shortened, a dash and digits make an id"))
 }
 
 struct NewRun {
