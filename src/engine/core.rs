@@ -243,7 +243,11 @@ impl Engine {
         for message in messages {
             match message {
                 Message::Abandoned => return false,
-                message => self.translate(message, &mut heard),
+                message => match self.with_host(message) {
+                    Some(message) => self.translate(message, &mut heard),
+                    // It comes back behind what the new host knows.
+                    None => {}
+                },
             }
         }
         self.handle(heard);
@@ -349,12 +353,6 @@ impl Engine {
         match free(self) {
             Ok(id) => {
                 run.id = id.clone();
-                if run.definition().is_some()
-                    && let Err(error) = self.prepare_to_run_steps(&id)
-                {
-                    let _ = reply.send(Err(error));
-                    return;
-                }
                 heard.push(Heard {
                     run_id: id,
                     input: Input::Begin,
@@ -609,10 +607,15 @@ impl Engine {
         }
     }
 
+    /// Whether nothing is ahead of what is on disk.
+    pub(super) fn is_all_recorded(&self) -> bool {
+        self.dirty.is_empty() && self.unrecorded.is_empty()
+    }
+
     /// Records what has waited for a commit.
     pub(super) fn flush(&mut self) {
         self.lazy_commit_at_ms = None;
-        if self.dirty.is_empty() {
+        if self.is_all_recorded() {
             return;
         }
         let mut batch = Batch { is_hard: true, ..Batch::default() };
@@ -665,6 +668,25 @@ impl Engine {
             let _ = closing.reply.send(());
         }
         false
+    }
+}
+
+impl Message {
+    /// Answers the caller who waits for it, if one does.
+    pub(super) fn refuse(self, error: EngineError) {
+        match self {
+            // A caller that has gone needs no answer.
+            Self::Ask(Ask { reply, .. }) | Self::Start { reply, .. } => drop(reply.send(Err(error))),
+            Self::Signals { .. }
+            | Self::Progress(_)
+            | Self::Host(..)
+            | Self::HostReady(..)
+            | Self::Report(_)
+            | Self::Spec(..)
+            | Self::WallRing
+            | Self::Shutdown { .. }
+            | Self::Abandoned => {}
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::datadir::DataDir;
 use crate::id::{AttemptKey, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{EventKind, Exit, Found, Input, Launch, Run, StepNews, StepState};
+use crate::store::StoredBody;
 use crate::supervisor::{
     ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launched, Launcher, StartSpec,
     StepExit, StepHost,
@@ -71,6 +72,10 @@ impl HostLink {
     /// The host, if it is there.
     pub(super) fn connected(&mut self) -> Option<&mut Box<dyn StepHost>> {
         self.host.as_mut()
+    }
+
+    fn is_there_or_coming(&self) -> bool {
+        self.host.is_some() || self.is_connecting || self.retry_at_ms.is_some()
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -181,6 +186,49 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Sees to it that there is a step host before a message is handled that leads to starts. The message is
+    /// given back, unless a host had to be found first: then it goes to the end of the inbox, behind the
+    /// inventory of that host, or is refused when there is none to be had.
+    pub(super) fn with_host(&mut self, message: Message) -> Option<Message> {
+        if self.host.is_there_or_coming() || !self.leads_to_starts(&message) {
+            return Some(message);
+        }
+        match self.host.ensure() {
+            // The engine holds the other end itself.
+            Ok(()) => drop(self.sender.send(message)),
+            Err(error) => message.refuse(error),
+        }
+        None
+    }
+
+    fn leads_to_starts(&self, message: &Message) -> bool {
+        match message {
+            Message::Start { run, .. } => run.definition().is_some(),
+            Message::Ask(ask) => {
+                matches!(ask.input, Input::Resume | Input::Retry(_)) && self.has_steps(&ask.run_id)
+            }
+            Message::Signals { .. }
+            | Message::Progress(_)
+            | Message::Host(..)
+            | Message::HostReady(..)
+            | Message::Report(_)
+            | Message::Spec(..)
+            | Message::WallRing
+            | Message::Shutdown { .. }
+            | Message::Abandoned => false,
+        }
+    }
+
+    fn has_steps(&self, run_id: &RunId) -> bool {
+        match self.runs.get(run_id) {
+            Some(entry) => entry.run.definition().is_some(),
+            None => match self.published.store.load_run(run_id) {
+                Ok(Some(stored)) => matches!(stored.body, StoredBody::Pipeline(_)),
+                Ok(None) | Err(_) => false,
+            },
+        }
     }
 
     /// A host is there again, or none can be had at the moment.
