@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -18,6 +19,7 @@ use crate::engine::{
     Subscription,
 };
 use crate::id::{PipelineId, RunId, StepId};
+use crate::logs::FolderWatch;
 use crate::monitor::{MonitorOptions, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{EventKind, StopKind};
@@ -59,6 +61,8 @@ struct Started {
     threads: Vec<JoinHandle<()>>,
     /// Closing it ends the thread that keeps retention.
     _upkeep: Sender<()>,
+    /// Has the pipelines read anew; none where the system has no watches left.
+    _watch: Option<FolderWatch>,
 }
 
 /// Everything that an action needs. Cheap to clone.
@@ -125,7 +129,7 @@ impl ExecutionIntegration {
                 move || serve(&desk, &actions)
             })?,
         ];
-        desk.errand(Errand::Pipelines);
+        let watch = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (upkeep, closed) = bounded(0);
@@ -139,7 +143,7 @@ impl ExecutionIntegration {
                 let _ = updates.send(AppUpdate::Machine(sample));
             })
             .ok();
-        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep });
+        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep, _watch: watch });
         Ok(())
     }
 
@@ -185,8 +189,8 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, monitor, threads, _upkeep }) = self.started.take() else { return };
-        drop((monitor, _upkeep));
+        let Some(Started { desk, monitor, threads, _upkeep, _watch }) = self.started.take() else { return };
+        drop((monitor, _upkeep, _watch));
         // It may have been shut down by the window's own action.
         let _ = desk.engine.shutdown(kind);
         // Ends the thread of actions, which may wait for a window that still lives.
@@ -280,11 +284,7 @@ fn forward(desk: &Desk, events: &Subscription) {
             desk.errand(Errand::RecentRuns);
             continue;
         }
-        let changes_pipelines = matches!(event.kind, EventKind::ExecutionStarted { .. });
         goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
-        if changes_pipelines {
-            desk.errand(Errand::Pipelines);
-        }
     }
 }
 
@@ -325,7 +325,7 @@ fn carry_out(desk: &Desk, action: Action) -> Result<(), IntegrationError> {
         Action::Refresh => {
             // If the window is gone, it needs no snapshot.
             let _ = desk.updates.send(desk.snapshot());
-            desk.errand(Errand::Pipelines);
+            desk.errand(Errand::Pipelines(Arc::default()));
             desk.errand(Errand::RecentRuns);
         }
         Action::OpenFolder(folder) => desk.errand(Errand::OpenFolder(folder)),
@@ -374,6 +374,29 @@ fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
             return;
         }
     }
+}
+
+/// Has the pipelines read now and whenever one of their folders changes.
+fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
+    let own = desk.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.settings.pipeline_dirs);
+    let wanted = Arc::new(AtomicBool::new(true));
+    desk.errand(Errand::Pipelines(wanted.clone()));
+    let errands = desk.errands.clone();
+    let watch = FolderWatch::new(folders, move || {
+        // A save is several changes, and one look afterwards is enough.
+        if !wanted.swap(true, Ordering::AcqRel) {
+            // If that thread is gone, so is the window.
+            let _ = errands.send(Errand::Pipelines(wanted.clone()));
+        }
+    });
+    if let Err(error) = &watch {
+        let action = "watch the folders of pipelines".to_owned();
+        let message = format!("{error}; a pipeline that is edited shows at the next start");
+        // If the window is gone, nobody needs to know.
+        let _ = desk.updates.send(AppUpdate::Failure { action, message });
+    }
+    watch.ok()
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

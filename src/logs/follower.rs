@@ -161,7 +161,7 @@ impl LogFollowerHandle {
     }
 }
 
-fn unwatchable(error: notify::Error) -> io::Error {
+pub(super) fn unwatchable(error: notify::Error) -> io::Error {
     match error.kind {
         notify::ErrorKind::Io(error) => error,
         notify::ErrorKind::MaxFilesWatch => io::Error::new(

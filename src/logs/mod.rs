@@ -3,6 +3,7 @@
 //! The only place that knows file notification. Nothing here decides anything: reports become
 //! [`ReportBatch`](crate::run::ReportBatch)es for whoever asked, logs become windows of lines.
 
+mod folder_watch;
 mod follower;
 mod holes;
 mod index;
@@ -11,6 +12,7 @@ mod reader;
 mod report_file;
 mod reports;
 
+pub use folder_watch::FolderWatch;
 pub use follower::{LogChunk, LogFollower, LogFollowerHandle};
 pub use index::TimeIndex;
 pub use plain::plain_line;
