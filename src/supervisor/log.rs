@@ -47,6 +47,8 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct Log {
     pipe: OwnedFd,
+    /// The end that the step got, held while it lives: its last process wakes nobody by closing the pipe.
+    writing_end: Option<OwnedFd>,
     pipe_is_large: bool,
     file: File,
     path: PathBuf,
@@ -95,6 +97,7 @@ impl Log {
         let hole_end = if offset > head { end_of_hole(&file, head).unwrap_or(head) } else { head };
         Ok(Self {
             pipe,
+            writing_end: None,
             pipe_is_large: false,
             file,
             path: path.to_owned(),
@@ -111,6 +114,16 @@ impl Log {
             head,
             chunk: (limit / 16 / BLOCK * BLOCK).clamp(BLOCK, 16 << 20),
         })
+    }
+
+    /// Holds the writing end too, until [`Log::let_close`].
+    pub(super) fn holding(self, writing_end: OwnedFd) -> Self {
+        Self { writing_end: Some(writing_end), ..self }
+    }
+
+    /// From here on the log is [`Turn::Closed`] when nobody else can write to it.
+    pub(super) fn let_close(&mut self) {
+        self.writing_end = None;
     }
 
     /// The reading end.
@@ -142,9 +155,9 @@ impl Log {
         moved
     }
 
-    /// The step has ended: moves what is in the pipe now, no more, and counts what can't be written.
-    pub(super) fn finish(&mut self) {
-        let mut left = self.n_waiting() + self.unwritten.len() as u64;
+    /// The step has ended: moves the `n_waiting` bytes that are in the pipe, no more, and counts what can't be written.
+    pub(super) fn finish(&mut self, n_waiting: u64) {
+        let mut left = n_waiting + self.unwritten.len() as u64;
         while left > 0 {
             match self.turn() {
                 Turn::Moved(n) => left = left.saturating_sub(n),
@@ -390,7 +403,8 @@ mod tests {
         File::from(theirs.try_clone().unwrap()).write_all(b"0123456789").unwrap();
         assert!(matches!(log.turn(), Turn::Trouble(_)));
         File::from(theirs).write_all(b"abc").unwrap();
-        log.finish();
+        let n_waiting = log.n_waiting();
+        log.finish(n_waiting);
         assert_eq!(log.n_dropped(), 13);
     }
 }

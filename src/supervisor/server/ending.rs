@@ -219,13 +219,14 @@ impl Server {
         let Some(step) = self.steps.remove(&n) else { return };
         let MainEnd::Draining { mut exit } = step.main_end else { return };
         exit.log_dropped_bytes = n_dropped;
+        self.end(n, step.key, End::Exited(exit));
         if step.keep_background && step.log == LogState::Open {
             // What it left behind goes on writing; it would wait for ever if nobody read.
             self.kept_logs.insert(n);
+            self.mover.keep(n);
         } else {
             self.mover.remove(n);
         }
-        self.end(n, step.key, End::Exited(exit));
     }
 
     /// Asks a tree to end, and kills it when the grace is over, whether there is an engine or not.

@@ -181,7 +181,7 @@ impl Server {
     }
 
     fn hear_signals(&mut self) {
-        while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
+        for signal in sys::signals_of(self.signals.as_fd()) {
             if signal == libc::SIGCHLD {
                 self.orphans_ended();
             } else {
@@ -239,9 +239,9 @@ impl Server {
         if self.told_to_end {
             return unheard || self.ended.is_empty();
         }
+        let all_done = self.ended.is_empty() && self.kept_logs.is_empty();
         // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
-        let can_be_heard = std::path::Path::new(SOCKET_NAME).exists();
-        unheard && ((self.ended.is_empty() && self.kept_logs.is_empty()) || !can_be_heard)
+        unheard && (all_done || !std::path::Path::new(SOCKET_NAME).exists())
     }
 
     /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.
