@@ -159,6 +159,10 @@ impl Engine {
     pub(super) fn load_ended(&self, run_id: &RunId) -> Result<Run, EngineError> {
         let stored = self.published.store.load_run(run_id)?;
         let stored = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
+        if !stored.summary.state.is_ended() {
+            // This engine's scope left it alone; deciding about it here would make two owners.
+            return Err(EngineError::OutOfScope { run_id: run_id.clone() });
+        }
         Ok(stored.into_run(parse_stored)?)
     }
 
