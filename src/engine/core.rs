@@ -14,7 +14,8 @@ use super::launch::LaunchRefusal;
 use super::recovery::HostLink;
 use super::trouble::Trouble;
 use super::{
-    CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, Published, Shared, ShutdownKind, Signal,
+    CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, HostStart, Published, Shared,
+    ShutdownKind, Signal,
 };
 use crate::datadir::{DataDir, EngineLock};
 use crate::id::{AttemptKey, RunId};
@@ -23,7 +24,7 @@ use crate::run::{
     StepNews, decide, next_deadline,
 };
 use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError, Write};
-use crate::supervisor::{HostEvent, StartSpec, StepHost};
+use crate::supervisor::{ConnectError, HostEvent, StartSpec, StepHost};
 
 /// How many messages are decided together at most.
 const MAX_BATCH: usize = 4096;
@@ -152,9 +153,13 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     // Unbounded: callers wait for their answers, reporters for theirs, progress has one slot a run, and
     // the host's facts must not be lost. Closed only after the engine's last act.
     let (sender, inbox) = unbounded();
+    let launched = match options.host_start {
+        HostStart::AtOnce => HostLink::launch(&options.host, &data_dir).map_err(host_error)?,
+        HostStart::WhenNeeded => None,
+    };
     let store = CheckpointManager::open(&data_dir.checkpoints_db())?;
     let epoch = store.begin_epoch()?;
-    let host = HostLink::new(options.host, &data_dir, epoch, sender.clone());
+    let host = HostLink::new(options.host, launched, &data_dir, epoch, sender.clone());
     let reserve = Reserve::create(data_dir.path().join("reserve"), RESERVE_BYTES)?;
     let published = Arc::new(Published {
         snapshot: Default::default(),
@@ -220,6 +225,10 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     })
 }
 
+fn host_error(error: ConnectError) -> EngineError {
+    EngineError::Host(error.to_string())
+}
+
 impl Engine {
     fn run(mut self) {
         while self.turn() {}
@@ -234,7 +243,11 @@ impl Engine {
         for message in messages {
             match message {
                 Message::Abandoned => return false,
-                message => self.translate(message, &mut heard),
+                message => match self.with_host(message) {
+                    Some(message) => self.translate(message, &mut heard),
+                    // It comes back behind what the new host knows.
+                    None => {}
+                },
             }
         }
         self.handle(heard);
@@ -329,27 +342,17 @@ impl Engine {
                 Some(id) if is_taken(engine, &id)? => Err(EngineError::Exists { run_id: id }),
                 Some(id) => Ok(id),
                 None => {
-                    let base = run.id.clone();
-                    let mut id = base.clone();
-                    let mut n = 1;
-                    while is_taken(engine, &id)? {
-                        n += 1;
-                        id = RunId::new(format!("{base}-{n}"))
-                            .map_err(|e| EngineError::Invalid(e.to_string()))?;
-                    }
-                    Ok(id)
+                    let is_reserved = |id: &RunId| {
+                        engine.runs.contains_key(id) || heard.iter().any(|other| other.run_id == *id)
+                    };
+                    let store = &engine.published.store;
+                    Ok(store.next_run_id(&run.source, run.started_at, is_reserved)?)
                 }
             }
         };
         match free(self) {
             Ok(id) => {
                 run.id = id.clone();
-                if run.definition().is_some()
-                    && let Err(error) = self.prepare_to_run_steps(&id)
-                {
-                    let _ = reply.send(Err(error));
-                    return;
-                }
                 heard.push(Heard {
                     run_id: id,
                     input: Input::Begin,
@@ -604,10 +607,15 @@ impl Engine {
         }
     }
 
+    /// Whether nothing is ahead of what is on disk.
+    pub(super) fn is_all_recorded(&self) -> bool {
+        self.dirty.is_empty() && self.unrecorded.is_empty()
+    }
+
     /// Records what has waited for a commit.
     pub(super) fn flush(&mut self) {
         self.lazy_commit_at_ms = None;
-        if self.dirty.is_empty() {
+        if self.is_all_recorded() {
             return;
         }
         let mut batch = Batch { is_hard: true, ..Batch::default() };
@@ -660,6 +668,25 @@ impl Engine {
             let _ = closing.reply.send(());
         }
         false
+    }
+}
+
+impl Message {
+    /// Answers the caller who waits for it, if one does.
+    pub(super) fn refuse(self, error: EngineError) {
+        match self {
+            // A caller that has gone needs no answer.
+            Self::Ask(Ask { reply, .. }) | Self::Start { reply, .. } => drop(reply.send(Err(error))),
+            Self::Signals { .. }
+            | Self::Progress(_)
+            | Self::Host(..)
+            | Self::HostReady(..)
+            | Self::Report(_)
+            | Self::Spec(..)
+            | Self::WallRing
+            | Self::Shutdown { .. }
+            | Self::Abandoned => {}
+        }
     }
 }
 

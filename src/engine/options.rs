@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{EventBus, Params};
 use crate::id::{PipelineId, RunId};
+use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
 use crate::run::{AutoResume, Body, Definition, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::supervisor::{HostEvent, StepHost};
 use crate::time::Now;
@@ -60,8 +61,20 @@ pub struct EngineOptions {
     pub env: BTreeMap<String, String>,
     /// Where steps run.
     pub host: HostChoice,
+    /// Whether steps will be run at once.
+    pub host_start: HostStart,
     /// Where its events go; default: a bus of its own.
     pub bus: EventBus,
+}
+
+/// When the place where steps run is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostStart {
+    /// When the first step needs it: a program that drives its own runs never does.
+    #[default]
+    WhenNeeded,
+    /// While the database is being opened, so that the first step waits for neither.
+    AtOnce,
 }
 
 impl Default for EngineOptions {
@@ -73,6 +86,7 @@ impl Default for EngineOptions {
             on_disk_full: OnDiskFull::default(),
             env: BTreeMap::new(),
             host: HostChoice::default(),
+            host_start: HostStart::default(),
             bus: EventBus::new(),
         }
     }
@@ -141,11 +155,6 @@ impl StartRequest {
     }
 }
 
-/// The run type where none is named.
-pub(super) const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
-/// The environment where none is named.
-pub(super) const DEFAULT_ENVIRONMENT: &str = "dev";
-
 /// Starts a run of a pipeline.
 #[derive(Debug, Clone)]
 pub struct PipelineRequest {
@@ -183,7 +192,8 @@ impl PipelineRequest {
         let pipeline = &self.definition.pipeline;
         let (pipeline_id, source) = (pipeline.id.clone(), pipeline.source.clone());
         let steps = pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
-        let run_id = self.run_id.unwrap_or_else(|| generated_id(&source, &pipeline_id, now));
+        // Without a name it gets one from the engine, which knows those that are taken.
+        let run_id = self.run_id.unwrap_or_else(|| pipeline_id.as_run_id());
         let mut run = new_run(NewRun {
             run_id,
             pipeline_id,
@@ -199,22 +209,6 @@ impl PipelineRequest {
         run.steps = steps;
         run
     }
-}
-
-/// `<source>-<YYYYMMDDHHMMSS>` in UTC; what an id may not hold becomes `-`.
-fn generated_id(source: &str, pipeline_id: &PipelineId, now: Now) -> RunId {
-    let at = now.wall.format("%Y%m%d%H%M%S");
-    let safe: String = source
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
-        .take(100)
-        .collect();
-    let named_by_pipeline = || {
-        let stem: String = pipeline_id.as_str().chars().take(100).collect();
-        RunId::new(format!("{stem}-{at}"))
-    };
-    let id = RunId::new(format!("{safe}-{at}")).or_else(|_| named_by_pipeline());
-    id.unwrap_or_else(|_| unreachable!("a pipeline id, shortened, a dash and digits make an id"))
 }
 
 struct NewRun {

@@ -13,6 +13,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("src/supervisor/server/", "a process of its own: it times graces, and says when steps began and ended"),
     ("src/supervisor/log.rs", "the time index says when what was written"),
     ("src/supervisor/mover.rs", "the time index has at most ten entries a second"),
+    ("src/ui/window.rs", "a frame shows how long things take; taking updates in has a budget of time"),
 ];
 
 /// The files that may sleep, and why. Empty, and meant to stay so.
