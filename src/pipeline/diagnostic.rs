@@ -30,24 +30,24 @@ impl std::error::Error for Diagnostic {}
 const MAX_SUGGESTIONS: usize = 50;
 
 /// Collects the problems of one file, by byte offset, while it is read.
-pub(super) struct Problems<'a> {
+pub(crate) struct Problems<'a> {
     text: &'a str,
     found: Vec<(usize, String)>,
     suggestions: usize,
 }
 
 impl<'a> Problems<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self { text, found: Vec::new(), suggestions: 0 }
     }
 
     /// Notes a problem at a byte offset of the text.
-    pub(super) fn add(&mut self, at: usize, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, at: usize, message: impl Into<String>) {
         self.found.push((at, message.into()));
     }
 
     /// `; did you mean …?` for the name nearest to `wrong`, or nothing where none is near.
-    pub(super) fn did_you_mean<'n>(
+    pub(crate) fn did_you_mean<'n>(
         &mut self,
         wrong: &str,
         names: impl IntoIterator<Item = &'n str>,
@@ -56,7 +56,7 @@ impl<'a> Problems<'a> {
     }
 
     /// The name nearest to `wrong`, as long as not too many were looked for.
-    pub(super) fn nearest<'n>(
+    pub(crate) fn nearest<'n>(
         &mut self,
         wrong: &str,
         names: impl IntoIterator<Item = &'n str>,
@@ -65,17 +65,17 @@ impl<'a> Problems<'a> {
         if self.suggestions > MAX_SUGGESTIONS { None } else { nearest(wrong, names) }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
     /// The line of a byte offset, from 1.
-    pub(super) fn line_of(&self, at: usize) -> usize {
+    pub(crate) fn line_of(&self, at: usize) -> usize {
         self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
     }
 
     /// All of them, in the order of the text, each once; in one pass over the text.
-    pub(super) fn into_diagnostics(mut self, file: &Path) -> Vec<Diagnostic> {
+    pub(crate) fn into_diagnostics(mut self, file: &Path) -> Vec<Diagnostic> {
         self.found.sort();
         self.found.dedup();
         let mut letters = self.text.char_indices().peekable();
@@ -92,7 +92,7 @@ impl<'a> Problems<'a> {
 
 /// The name that was most likely meant by `wrong`: the one with the fewest slips of the hand, if these
 /// are few enough for its length. Case, and `-` for `_`, count for nothing.
-pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     const LONGEST: usize = 64;
     let wrong = folded(wrong);
     if wrong.len() > LONGEST {

@@ -27,6 +27,7 @@ mod samples;
 mod schema;
 
 pub use diagnostic::Diagnostic;
+pub(crate) use diagnostic::{Problems, nearest};
 pub use differences::differences;
 pub use expand::{ExpandError, expand};
 pub use graph::Graph;

@@ -1,0 +1,28 @@
+//! Joins the parts: settings, the catalogue of pipelines, requests for runs, and what is asked of a data
+//! directory without an engine. The faces get everything from here and from the engine.
+
+mod catalogue;
+mod checkup;
+mod presence;
+mod records;
+mod refresh;
+mod request;
+mod run_follower;
+mod settings;
+mod upkeep;
+
+pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
+pub use checkup::{Finding, Severity, check_up, has_display};
+pub use presence::{Presence, presence};
+pub use records::{LogSection, Records, RunRecord};
+pub use refresh::{RefreshError, refresh_definition};
+pub use request::{Asked, definition_of, request};
+pub use run_follower::{FollowEnd, Followed, RunFollower};
+pub use settings::{Settings, SettingsError};
+pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
+
+pub use crate::datadir::{DataDir, DataDirError};
+pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
+pub use crate::store::{
+    AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
+};

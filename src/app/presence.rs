@@ -1,0 +1,100 @@
+//! Whether an engine lives on a data directory, asked without taking its lock: a question must never be the
+//! reason why an engine that starts at that moment is refused.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Who holds a data directory's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// No engine lives.
+    Nobody,
+    /// This process is an engine.
+    Engine {
+        /// The process.
+        pid: u32,
+    },
+}
+
+impl Presence {
+    /// Whether an engine lives.
+    pub fn is_alive(self) -> bool {
+        self != Self::Nobody
+    }
+}
+
+/// Who holds the lock of the data directory at this moment, as the system's list of locks says.
+pub fn presence(data_dir: &Path) -> Presence {
+    let lock = data_dir.join("instance.lock");
+    let (Ok(meta), Ok(locks)) = (fs::metadata(&lock), fs::read_to_string("/proc/locks")) else {
+        return Presence::Nobody;
+    };
+    let holder = locks
+        .lines()
+        .filter_map(HeldLock::parse)
+        .filter(|held| held.inode == meta.ino())
+        .find(|held| held.is_on(meta.dev()) || has_open(held.pid, &lock));
+    holder.map_or(Presence::Nobody, |held| Presence::Engine { pid: held.pid })
+}
+
+/// A line of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 15744 fe:00:10019569 0 EOF`.
+#[derive(Debug, PartialEq, Eq)]
+struct HeldLock {
+    pid: u32,
+    device: (u32, u32),
+    inode: u64,
+}
+
+impl HeldLock {
+    /// The lock of a line, if it is an exclusive `flock` that is held; one that is waited for has `->`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let ("FLOCK", "ADVISORY", "WRITE") = (words.next()?, words.next()?, words.next()?) else {
+            return None;
+        };
+        let pid = words.next()?.parse().ok()?;
+        let mut place = words.next()?.split(':');
+        let mut device = || u32::from_str_radix(place.next()?, 16).ok();
+        let device = (device()?, device()?);
+        Some(Self { pid, device, inode: place.next()?.parse().ok()? })
+    }
+
+    fn is_on(&self, device: u64) -> bool {
+        self.device == (rustix::fs::major(device), rustix::fs::minor(device))
+    }
+}
+
+/// Whether a process has this file open: file systems with volumes show another device there than here.
+fn has_open(pid: u32, path: &Path) -> bool {
+    let Ok(path) = fs::canonicalize(path) else { return false };
+    fs::read_dir(format!("/proc/{pid}/fd"))
+        .is_ok_and(|fds| fds.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target == path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datadir::DataDir;
+
+    #[test]
+    fn a_held_directory_names_its_holder_and_a_free_one_nobody() {
+        let temp = tempfile::tempdir().unwrap();
+        assert_eq!(presence(temp.path()), Presence::Nobody);
+        let dir = DataDir::open(temp.path()).unwrap();
+        let lock = dir.lock().unwrap();
+        assert_eq!(presence(dir.path()), Presence::Engine { pid: std::process::id() });
+        dir.lock().expect_err("asking did not take it");
+        drop(lock);
+        assert_eq!(presence(dir.path()), Presence::Nobody);
+    }
+
+    #[test]
+    fn a_line_of_locks_is_understood() {
+        let held = HeldLock::parse("1: FLOCK  ADVISORY  WRITE 15744 fe:00:10019569 0 EOF");
+        assert_eq!(held, Some(HeldLock { pid: 15744, device: (0xfe, 0), inode: 10_019_569 }));
+        assert_eq!(HeldLock::parse("1: -> FLOCK  ADVISORY  WRITE 1 fe:00:1 0 EOF"), None);
+        assert_eq!(HeldLock::parse("2: POSIX  ADVISORY  READ 1 fe:00:1 0 EOF"), None);
+        assert_eq!(HeldLock::parse(""), None);
+    }
+}

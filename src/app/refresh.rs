@@ -1,0 +1,107 @@
+//! Giving an ended run the definition of today instead of the one that it started with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::request::parse_stored;
+use crate::engine::CoreExecutionEngine;
+use crate::id::RunId;
+use crate::pipeline::{ParamError, differences};
+use crate::run::{Body, Definition, Run, StepRun, StepState};
+use crate::store::{StoreError, Write};
+
+/// Why a run keeps the definition that it has.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The file of today would lose what has been done, or is another pipeline's.
+    #[error("run {run_id} can't take up {path} as it is now: {reason}; resume it without --refresh, or start a new run{}", listed(.changes))]
+    Refused {
+        /// Which run.
+        run_id: RunId,
+        /// The file.
+        path: String,
+        /// What is in the way.
+        reason: String,
+        /// Every difference, a sentence each.
+        changes: Vec<String>,
+    },
+    /// Its parameters do not fit the file of today.
+    #[error(transparent)]
+    Params(#[from] ParamError),
+    /// The database said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn listed(changes: &[String]) -> String {
+    changes.iter().map(|change| format!("\n  {change}")).collect()
+}
+
+/// Gives the ended run `run_id` the definition `fresh`; what differs from the old one, a sentence each. The
+/// engine holds the directory and, since the run has ended, not the run: it is read again when it is resumed.
+///
+/// # Errors
+/// [`RefreshError::Refused`] when it has not ended, is another pipeline's, or has a finished step that is gone
+/// from the file.
+pub fn refresh_definition(
+    engine: &CoreExecutionEngine,
+    run_id: &RunId,
+    fresh: &Arc<Definition>,
+) -> Result<Vec<String>, RefreshError> {
+    let stored = engine.store().load_run(run_id)?;
+    let stored = stored.ok_or_else(|| StoreError::Invalid(format!("there is no run {run_id}")))?;
+    let run = stored.into_run(parse_stored)?;
+    let (refreshed, changes) = refreshed(&run, fresh)?;
+    engine.store().commit(&[Write::Run(Arc::new(refreshed))])?;
+    Ok(changes)
+}
+
+/// The run with the definition of today, its steps lined up anew.
+fn refreshed(run: &Run, fresh: &Arc<Definition>) -> Result<(Run, Vec<String>), RefreshError> {
+    let changes = run.definition().map(|old| differences(&old.pipeline, &fresh.pipeline)).unwrap_or_default();
+    let refused = |reason: String| RefreshError::Refused {
+        run_id: run.id.clone(),
+        path: fresh.path.to_string(),
+        reason,
+        changes: changes.clone(),
+    };
+    if !run.state.is_ended() {
+        return Err(refused(format!("it is {}; stop it first", run.state)));
+    }
+    if run.definition().is_none() {
+        return Err(refused("a program drives it".into()));
+    }
+    if fresh.pipeline.id != run.pipeline_id {
+        return Err(refused(format!(
+            "the file is that of pipeline {}, the run that of {}",
+            fresh.pipeline.id, run.pipeline_id
+        )));
+    }
+    let is_gone = |step: &&Arc<StepRun>| {
+        step.state == StepState::Completed && fresh.pipeline.step_index(step.id.as_str()).is_none()
+    };
+    let gone: Vec<_> = run.steps.iter().filter(is_gone).map(|step| step.id.as_str()).collect();
+    if !gone.is_empty() {
+        return Err(refused(format!("its finished step {} is gone from the file", gone.join(", "))));
+    }
+    let known = &fresh.pipeline.params;
+    let given: BTreeMap<_, _> =
+        run.params.iter().filter(|(name, _)| known.contains_key(*name)).map(owned).collect();
+    let params = fresh.pipeline.resolve_params(&given, std::env::home_dir().as_deref())?;
+    let by_id: BTreeMap<_, _> = run.steps.iter().map(|step| (step.id.as_str(), step)).collect();
+    let steps = fresh.pipeline.steps.iter().map(|step| match by_id.get(step.id.as_str()) {
+        Some(known) => Arc::clone(known),
+        None => Arc::new(StepRun::new(step.id.clone())),
+    });
+    let refreshed = Run {
+        steps: steps.collect(),
+        body: Body::Pipeline(fresh.clone()),
+        params: Arc::new(params),
+        ..run.clone()
+    };
+    Ok((refreshed, changes))
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}
