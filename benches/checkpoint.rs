@@ -64,7 +64,7 @@ impl RawCommit {
         let run = |sql| self.0.prepare_cached(sql).expect("a statement");
         run("BEGIN IMMEDIATE").execute([]).expect("begin");
         run("INSERT INTO row VALUES (?1, '{\"page\":12}') ON CONFLICT DO UPDATE SET data = excluded.data")
-            .execute([id % 64])
+            .execute([(id % 64) as i64])
             .expect("a row");
         run("COMMIT").execute([]).expect("commit");
     }

@@ -14,7 +14,8 @@ use super::launch::LaunchRefusal;
 use super::recovery::HostLink;
 use super::trouble::Trouble;
 use super::{
-    CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, Published, Shared, ShutdownKind, Signal,
+    CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, HostStart, Published, Shared,
+    ShutdownKind, Signal,
 };
 use crate::datadir::{DataDir, EngineLock};
 use crate::id::{AttemptKey, RunId};
@@ -23,7 +24,7 @@ use crate::run::{
     StepNews, decide, next_deadline,
 };
 use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError, Write};
-use crate::supervisor::{HostEvent, StartSpec, StepHost};
+use crate::supervisor::{ConnectError, HostEvent, StartSpec, StepHost};
 
 /// How many messages are decided together at most.
 const MAX_BATCH: usize = 4096;
@@ -152,9 +153,13 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     // Unbounded: callers wait for their answers, reporters for theirs, progress has one slot a run, and
     // the host's facts must not be lost. Closed only after the engine's last act.
     let (sender, inbox) = unbounded();
+    let launched = match options.host_start {
+        HostStart::AtOnce => HostLink::launch(&options.host, &data_dir).map_err(host_error)?,
+        HostStart::WhenNeeded => None,
+    };
     let store = CheckpointManager::open(&data_dir.checkpoints_db())?;
     let epoch = store.begin_epoch()?;
-    let host = HostLink::new(options.host, &data_dir, epoch, sender.clone());
+    let host = HostLink::new(options.host, launched, &data_dir, epoch, sender.clone());
     let reserve = Reserve::create(data_dir.path().join("reserve"), RESERVE_BYTES)?;
     let published = Arc::new(Published {
         snapshot: Default::default(),
@@ -218,6 +223,10 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
             thread: std::sync::Mutex::new(Some(thread)),
         }),
     })
+}
+
+fn host_error(error: ConnectError) -> EngineError {
+    EngineError::Host(error.to_string())
 }
 
 impl Engine {

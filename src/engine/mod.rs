@@ -20,7 +20,9 @@ pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionGuard};
 pub use clock::now;
 pub use context::ExecutionContext;
 pub use error::EngineError;
-pub use options::{EngineOptions, HostChoice, HostSink, OnDiskFull, PipelineRequest, Scope, StartRequest};
+pub use options::{
+    EngineOptions, HostChoice, HostSink, HostStart, OnDiskFull, PipelineRequest, Scope, StartRequest,
+};
 pub use signal::Signal;
 
 use std::collections::{BTreeMap, HashMap};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{EventBus, Params};
 use crate::id::{PipelineId, RunId};
+use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
 use crate::run::{AutoResume, Body, Definition, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::supervisor::{HostEvent, StepHost};
 use crate::time::Now;
@@ -60,8 +61,20 @@ pub struct EngineOptions {
     pub env: BTreeMap<String, String>,
     /// Where steps run.
     pub host: HostChoice,
+    /// Whether steps will be run at once.
+    pub host_start: HostStart,
     /// Where its events go; default: a bus of its own.
     pub bus: EventBus,
+}
+
+/// When the place where steps run is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostStart {
+    /// When the first step needs it: a program that drives its own runs never does.
+    #[default]
+    WhenNeeded,
+    /// While the database is being opened, so that the first step waits for neither.
+    AtOnce,
 }
 
 impl Default for EngineOptions {
@@ -73,6 +86,7 @@ impl Default for EngineOptions {
             on_disk_full: OnDiskFull::default(),
             env: BTreeMap::new(),
             host: HostChoice::default(),
+            host_start: HostStart::default(),
             bus: EventBus::new(),
         }
     }
@@ -140,11 +154,6 @@ impl StartRequest {
         })
     }
 }
-
-/// The run type where none is named.
-pub(super) const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
-/// The environment where none is named.
-pub(super) const DEFAULT_ENVIRONMENT: &str = "dev";
 
 /// Starts a run of a pipeline.
 #[derive(Debug, Clone)]

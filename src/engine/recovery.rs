@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use crossbeam_channel::Sender;
 
 use super::act::key;
@@ -16,7 +17,8 @@ use crate::id::{AttemptKey, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{EventKind, Exit, Found, Input, Launch, Run, StepNews, StepState};
 use crate::supervisor::{
-    ExitCause, HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepExit, StepHost, SupervisorHost,
+    ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launched, Launcher, StartSpec,
+    StepExit, StepHost,
 };
 
 /// How long to wait before another host is looked for, once none could be had.
@@ -25,6 +27,8 @@ const RETRY_MS: u64 = 5000;
 /// The connection to where steps run, and how to make another one.
 pub(super) struct HostLink {
     connector: Arc<Connector>,
+    /// A supervisor that was found or is starting, while the database was being opened.
+    launched: Option<Launched>,
     host: Option<Box<dyn StepHost>>,
     generation: u64,
     is_connecting: bool,
@@ -40,9 +44,28 @@ struct Connector {
 }
 
 impl HostLink {
-    pub(super) fn new(choice: HostChoice, data_dir: &DataDir, epoch: u64, sender: Sender<Message>) -> Self {
+    pub(super) fn new(
+        choice: HostChoice,
+        launched: Option<Launched>,
+        data_dir: &DataDir,
+        epoch: u64,
+        sender: Sender<Message>,
+    ) -> Self {
         let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
-        Self { connector, host: None, generation: 0, is_connecting: false, retry_at_ms: None }
+        Self { connector, launched, host: None, generation: 0, is_connecting: false, retry_at_ms: None }
+    }
+
+    /// Finds or starts a supervisor without waiting for it; none where the choice is another.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub(super) fn launch(choice: &HostChoice, data_dir: &DataDir) -> Result<Option<Launched>, ConnectError> {
+        let launcher = Launcher::new(data_dir.path());
+        match choice {
+            HostChoice::Supervisor => launcher.launch().map(Some),
+            HostChoice::SupervisorProgram(program) => launcher.program(program).launch().map(Some),
+            HostChoice::Custom(_) => Ok(None),
+        }
     }
 
     /// The host, if it is there.
@@ -58,7 +81,7 @@ impl HostLink {
     pub(super) fn ensure(&mut self) -> Result<(), EngineError> {
         if self.host.is_none() && !self.is_connecting {
             self.generation += 1;
-            let host = self.connector.connect(self.generation);
+            let host = self.connector.connect(self.launched.take(), self.generation);
             self.host = Some(host.map_err(|error| EngineError::Host(format!("{error:#}")))?);
             self.retry_at_ms = None;
         }
@@ -76,7 +99,7 @@ impl HostLink {
         let (connector, generation) = (self.connector.clone(), self.generation);
         // It ends by itself, with the host or an error as its last message.
         let thread = std::thread::Builder::new().name("lf-connect".into()).spawn(move || {
-            let host = connector.connect(generation);
+            let host = connector.connect(None, generation);
             // If the engine is gone, so is the need.
             let _ = connector.sender.send(Message::HostReady(generation, host));
         });
@@ -85,19 +108,22 @@ impl HostLink {
 }
 
 impl Connector {
-    fn connect(&self, generation: u64) -> anyhow::Result<Box<dyn StepHost>> {
+    fn connect(&self, launched: Option<Launched>, generation: u64) -> anyhow::Result<Box<dyn StepHost>> {
         let sender = self.sender.clone();
         let sink: HostSink = Box::new(move |event| {
             // If the engine is gone, the host keeps what matters for the next one.
             let _ = sender.send(Message::Host(generation, event));
         });
-        let data_dir = self.data_dir.path();
-        Ok(match &self.choice {
-            HostChoice::Supervisor => Box::new(SupervisorHost::connect(data_dir, self.epoch, sink)?),
-            HostChoice::SupervisorProgram(program) => {
-                Box::new(SupervisorHost::connect_with(program, data_dir, self.epoch, sink)?)
+        let launched = match launched {
+            Some(launched) => Some(launched),
+            None => HostLink::launch(&self.choice, &self.data_dir)?,
+        };
+        Ok(match (&self.choice, launched) {
+            (HostChoice::Custom(make), _) => make(self.epoch, sink)?,
+            (HostChoice::Supervisor | HostChoice::SupervisorProgram(_), launched) => {
+                let launched = launched.context("no supervisor was launched")?;
+                Box::new(launched.hello(self.epoch, sink)?)
             }
-            HostChoice::Custom(make) => make(self.epoch, sink)?,
         })
     }
 }

@@ -21,6 +21,9 @@ use crate::id::{PipelineId, StepId};
 /// How long a `finally` step may take that does not say.
 const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The graph of as many steps takes 12 MB; more are a slip of whatever wrote the file.
+const MAX_STEPS: usize = 10_000;
+
 /// More cycles than these are not worth reading before the first ones are mended.
 const MAX_CYCLES: usize = 20;
 
@@ -38,7 +41,7 @@ impl Pipeline {
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
-            let message = error.message().trim_end().replace('\n', ", ");
+            let message = error.message().trim_end().replace('\n', ", ").replace(", expected nothing", "");
             problems.add(at, format!("this is no valid TOML: {message}"));
         }
         if !problems.is_empty() {
@@ -139,7 +142,11 @@ impl Parser<'_> {
         if top.has("step") && top.tables("step").is_empty() && !matches!(top.find("step"), Found::Refused) {
             self.problems.add(top.place_of("step"), "there are no steps; write at least one [[step]]");
         }
-        let tables = top.tables("step");
+        let mut tables = top.tables("step");
+        if let Some((known, [first, ..])) = tables.split_at_checked(MAX_STEPS) {
+            self.problems.add(first.at, format!("there are more than {MAX_STEPS} steps; split the pipeline"));
+            tables = known;
+        }
         let needs = self.needs(tables);
         let steps: Vec<Option<Step>> =
             tables.iter().zip(needs).map(|(table, needs)| self.step(table, needs, &inherited)).collect();

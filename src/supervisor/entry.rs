@@ -49,9 +49,9 @@ pub(super) fn can_supervise() -> bool {
 fn supervise(data_dir: PathBuf) -> io::Result<()> {
     sys::close_from_3();
     let first = sys::take_stdin().map(UnixStream::from)?;
-    let first = first.peer_addr().is_ok().then_some(first);
-    serve(data_dir, first.as_ref().and_then(|first| first.try_clone().ok())).inspect_err(|error| {
-        if let Some(mut first) = first {
+    let mut first = first.peer_addr().is_ok().then_some(first);
+    serve(data_dir, &mut first).inspect_err(|error| {
+        if let Some(first) = &mut first {
             let message = format!("the supervisor could not start: {error}");
             // The engine may be gone; nobody else can be told.
             let _ = first.write_all(&Reply::Error { message }.encode());
@@ -59,7 +59,7 @@ fn supervise(data_dir: PathBuf) -> io::Result<()> {
     })
 }
 
-fn serve(data_dir: PathBuf, first: Option<UnixStream>) -> io::Result<()> {
+fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     // A session of its own: neither a closed terminal nor Ctrl-C reaches it. Refused to one that leads a group, which
     // is as good.
     let _ = rustix::process::setsid();
@@ -71,7 +71,11 @@ fn serve(data_dir: PathBuf, first: Option<UnixStream>) -> io::Result<()> {
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
     let lock = take_lock(first.as_ref())?;
     let boot_id = process::boot_id()?;
-    Server::open(Parts { data_dir, lock, first, signals, boot_id })?.run()
+    let mut server = Server::open(Parts { data_dir, lock, signals, boot_id })?;
+    if let Some(first) = first.take() {
+        server.add_connection(first);
+    }
+    server.run()
 }
 
 /// Waits until no other supervisor lives for this data directory.

@@ -182,27 +182,3 @@ pub struct Usage {
     /// User and system time, in seconds.
     pub cpu_seconds: f64,
 }
-/// temp
-pub struct SupervisorHost;
-impl SupervisorHost {
-    /// t
-    pub fn connect(
-        _: &std::path::Path,
-        _: u64,
-        _: Box<dyn Fn(HostEvent) + Send + Sync>,
-    ) -> anyhow::Result<Self> {
-        anyhow::bail!("no")
-    }
-    /// t
-    pub fn connect_with(
-        _: &std::path::Path,
-        _: &std::path::Path,
-        _: u64,
-        _: Box<dyn Fn(HostEvent) + Send + Sync>,
-    ) -> anyhow::Result<Self> {
-        anyhow::bail!("no")
-    }
-}
-impl StepHost for SupervisorHost {
-    fn send(&mut self, _: HostRequest) {}
-}

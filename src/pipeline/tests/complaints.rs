@@ -334,6 +334,14 @@ fn a_file_without_steps_is_refused() {
 }
 
 #[test]
+fn a_file_of_too_many_steps_is_refused_before_it_fills_the_memory() {
+    let text = "[[step]]\nid = 'a'\nrun = 'x'\n".repeat(10_001).replacen("'a'", "'b'", 1);
+    assert!(
+        complaints(&text).contains(&"30001:1: there are more than 10000 steps; split the pipeline".into())
+    );
+}
+
+#[test]
 fn text_that_is_no_toml_is_told_where() {
     let found = complaints("id = \"x\nmax_parallel = = 2\n[[step]]\nid = \"a\"\nid = \"b\"\n");
     assert!(found.iter().all(|problem| problem.contains("no valid TOML: ")), "{found:?}");

@@ -101,6 +101,7 @@ fn parse(_path: &str, text: &str) -> Result<Pipeline, String> {
         may_fail: false,
         finally: false,
     };
+    let steps: Vec<_> = text.split_whitespace().map(step).collect();
     Ok(Pipeline {
         id: PipelineId::new("nightly").unwrap(),
         source: "alfabeta".into(),
@@ -110,7 +111,8 @@ fn parse(_path: &str, text: &str) -> Result<Pipeline, String> {
         timeout: None,
         params: Default::default(),
         env: Default::default(),
-        steps: text.split_whitespace().map(step).collect(),
+        graph: crate::pipeline::Graph::of(&steps),
+        steps,
     })
 }
 

@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// Adds a connection; one of another user is closed.
-    pub(super) fn add_connection(&mut self, stream: UnixStream) -> Option<u64> {
+    pub(in crate::supervisor) fn add_connection(&mut self, stream: UnixStream) -> Option<u64> {
         let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
         let is_own = peer.uid == rustix::process::geteuid();
         if !is_own || self.connections.len() >= MAX_CONNECTIONS || stream.set_nonblocking(true).is_err() {
@@ -105,16 +105,19 @@ impl Server {
             Err(Misread::Garbage) => return self.disconnect(n),
         };
         match request {
-            Request::Hello(hello) => return self.greet(n, &hello),
-            Request::Probe {} => return self.reply(n, &Reply::Info(self.info())),
-            _ if self.engine == Some(n) => {}
-            _ => {
+            Request::Hello(hello) => self.greet(n, &hello),
+            Request::Probe {} => self.reply(n, &Reply::Info(self.info())),
+            Request::Start(_)
+            | Request::Freeze(_)
+            | Request::Thaw(_)
+            | Request::Stop { .. }
+            | Request::Kill(_)
+            | Request::Acknowledge(_)
+                if self.engine != Some(n) =>
+            {
                 let message = "say hello first".to_owned();
-                return self.reply(n, &Reply::Error { message });
+                self.reply(n, &Reply::Error { message });
             }
-        }
-        match request {
-            Request::Hello(_) | Request::Probe {} => {}
             Request::Start(header) => self.asked_to_start(header, &frame.blob),
             Request::Freeze(key) => self.freeze(key),
             Request::Thaw(key) => self.thaw(key),
@@ -214,7 +217,10 @@ impl Server {
 
     /// Closes a connection; what it had not been heard saying is lost.
     fn disconnect(&mut self, n: u64) {
-        self.connections.remove(&n);
+        if let Some(connection) = self.connections.remove(&n) {
+            // Not only by closing: a copy of the descriptor elsewhere would keep it watched.
+            let _ = epoll::delete(&self.epoll, &connection.stream);
+        }
         self.engine.take_if(|engine| *engine == n);
     }
 }

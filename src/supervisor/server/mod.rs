@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -72,8 +72,6 @@ pub(super) struct Parts {
     pub(super) data_dir: PathBuf,
     /// Held for its whole life.
     pub(super) lock: File,
-    /// The spawner's connection.
-    pub(super) first: Option<UnixStream>,
     pub(super) signals: OwnedFd,
     pub(super) boot_id: String,
 }
@@ -139,9 +137,6 @@ impl Server {
             told_to_end: false,
         };
         server.recover();
-        if let Some(first) = parts.first {
-            server.add_connection(first);
-        }
         Ok(server)
     }
 
@@ -244,7 +239,9 @@ impl Server {
         if self.told_to_end {
             return unheard || self.ended.is_empty();
         }
-        unheard && self.ended.is_empty() && self.kept_logs.is_empty()
+        // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
+        let can_be_heard = std::path::Path::new(SOCKET_NAME).exists();
+        unheard && ((self.ended.is_empty() && self.kept_logs.is_empty()) || !can_be_heard)
     }
 
     /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.

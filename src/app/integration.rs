@@ -1,0 +1,379 @@
+//! [`ExecutionIntegration`] binds the engine and the monitor to a window: actions in, updates out. The
+//! window never waits for it: whatever takes time is done on one of its threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::errands::{Errand, Errands};
+use super::{
+    Action, AppUpdate, Asked, Catalogue, CatalogueError, QuitChoice, Settings, SettingsError, UpdateSender, WorldPort,
+    plan_prune_of, request, unpack_samples,
+};
+use crate::datadir::DataDir;
+use crate::engine::{
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, StartRequest, Subscription,
+};
+use crate::id::{PipelineId, RunId, StepId};
+use crate::monitor::{MonitorOptions, ResourceMonitor};
+use crate::pipeline::ParamError;
+use crate::run::{EventKind, StopKind};
+
+/// Why a job could not be started, or the integration itself.
+#[derive(Debug, thiserror::Error)]
+pub enum IntegrationError {
+    /// No such pipeline, or one that can't be used.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// Its parameters don't fit.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// The engine said no.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The settings can't be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A thread or a file could not be had.
+    #[error("the system refused a resource: {0}")]
+    System(#[from] std::io::Error),
+    /// [`ExecutionIntegration::start`] comes first.
+    #[error("the integration has not been started")]
+    NotStarted,
+}
+
+/// Binds the engine and the monitor to one window.
+pub struct ExecutionIntegration {
+    bus: EventBus,
+    world: WorldPort,
+    started: Option<Started>,
+}
+
+/// What lives from `start` to `shutdown`.
+struct Started {
+    desk: Desk,
+    monitor: Option<ResourceMonitor>,
+    threads: Vec<JoinHandle<()>>,
+    /// Closing it ends the thread that keeps retention.
+    _upkeep: Sender<()>,
+}
+
+/// Everything that an action needs. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) engine: CoreExecutionEngine,
+    pub(super) settings: Arc<Settings>,
+    pub(super) updates: UpdateSender,
+    pub(super) errands: Sender<Errand>,
+}
+
+impl ExecutionIntegration {
+    /// Joins the world's end of a window's port (whose other end feeds an [`super::AppStore`]) and a bus.
+    pub fn new(store: WorldPort, bus: EventBus) -> Self {
+        Self { bus, world: store, started: None }
+    }
+
+    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples.
+    ///
+    /// # Errors
+    /// [`IntegrationError`], when the directory is held or unusable, or the settings can't be read.
+    pub fn start(&mut self, data_dir: &Path) -> Result<(), IntegrationError> {
+        let settings = Settings::load(data_dir)?;
+        let options = EngineOptions {
+            bus: self.bus.clone(),
+            host_start: HostStart::AtOnce,
+            ..settings.engine_options()
+        };
+        self.start_with(data_dir, settings, options)
+    }
+
+    /// As [`start`](Self::start), with options of the caller's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(
+        &mut self,
+        data_dir: &Path,
+        settings: Settings,
+        options: EngineOptions,
+    ) -> Result<(), IntegrationError> {
+        // Before the engine opens, so that what recovery tells is heard.
+        let events = subscribe(&self.bus, &self.world.updates);
+        let engine = CoreExecutionEngine::open(data_dir, options)?;
+        let folder = engine.data_dir().pipelines_dir();
+        if !folder.exists() {
+            unpack_samples(&folder)?;
+        }
+        // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
+        let (errands, waiting) = crossbeam_channel::unbounded();
+        let updates = self.world.updates.clone();
+        let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
+        let mut threads = vec![
+            spawn("lf-events", { let desk = desk.clone(); move || forward(&desk, &events) })?,
+            spawn("lf-errands", { let desk = desk.clone(); move || Errands::new(desk).run(&waiting) })?,
+            spawn("lf-actions", {
+                let (desk, actions) = (desk.clone(), self.world.actions.clone());
+                move || serve(&desk, &actions)
+            })?,
+        ];
+        desk.errand(Errand::Pipelines);
+        desk.errand(Errand::RecentRuns);
+        // Capacity 0: nothing is sent; closing it ends the thread.
+        let (upkeep, closed) = bounded(0);
+        threads.push(spawn("lf-upkeep", { let desk = desk.clone(); move || keep_retention(&desk, &closed) })?);
+        let monitor = ResourceMonitor::start(MonitorOptions::new(desk.engine.data_dir().path()), move |sample| {
+            // Once the window is gone, samples are of no use.
+            let _ = updates.send(AppUpdate::Machine(sample));
+        })
+        .ok();
+        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep });
+        Ok(())
+    }
+
+    /// Starts the one pipeline of this source, else the one whose id equals it, a registered function included.
+    ///
+    /// # Errors
+    /// [`IntegrationError`], which lists the pipelines when the source does not tell.
+    pub fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
+        self.desk()?.start_job(source, run_type)
+    }
+
+    /// Freezes a run.
+    ///
+    /// # Errors
+    /// As [`CoreExecutionEngine::pause_execution`].
+    pub fn pause_job(&self, run_id: &RunId) -> Result<(), IntegrationError> {
+        Ok(self.desk()?.engine.pause_execution(run_id)?)
+    }
+
+    /// Thaws a run, or takes up one that has ended.
+    ///
+    /// # Errors
+    /// As [`CoreExecutionEngine::resume_execution`].
+    pub fn resume_job(&self, run_id: &RunId) -> Result<(), IntegrationError> {
+        Ok(self.desk()?.engine.resume_execution(run_id).map(drop)?)
+    }
+
+    /// Stops a run.
+    ///
+    /// # Errors
+    /// As [`CoreExecutionEngine::stop_execution`].
+    pub fn stop_job(&self, run_id: &RunId, kind: StopKind) -> Result<(), IntegrationError> {
+        Ok(self.desk()?.engine.stop_execution(run_id, kind)?)
+    }
+
+    /// The engine that it has started.
+    ///
+    /// # Errors
+    /// [`IntegrationError::NotStarted`].
+    pub fn engine(&self) -> Result<&CoreExecutionEngine, IntegrationError> {
+        Ok(&self.desk()?.engine)
+    }
+
+    /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
+    pub fn shutdown(&mut self, kind: ShutdownKind) {
+        let Some(Started { desk, monitor, threads, _upkeep }) = self.started.take() else { return };
+        drop((monitor, _upkeep));
+        // It may have been shut down by the window's own action.
+        let _ = desk.engine.shutdown(kind);
+        // Ends the thread of actions, which may wait for a window that still lives.
+        self.world.actions = crossbeam_channel::never();
+        desk.errand(Errand::End);
+        drop(desk);
+        for thread in threads {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+
+    fn desk(&self) -> Result<&Desk, IntegrationError> {
+        self.started.as_ref().map(|started| &started.desk).ok_or(IntegrationError::NotStarted)
+    }
+}
+
+impl Drop for ExecutionIntegration {
+    fn drop(&mut self) {
+        self.shutdown(ShutdownKind::LeaveSteps);
+    }
+}
+
+impl Desk {
+    fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
+        if let Ok(id) = PipelineId::new(source)
+            && self.engine.is_registered(&id)
+        {
+            return self.start_registered(id, run_type);
+        }
+        let catalogue = Catalogue::scan(self.data_dir().path(), &self.settings);
+        let definition = catalogue.by_source(source)?;
+        let asked = Asked { run_type: run_type.map(str::to_owned), ..Asked::default() };
+        Ok(self.engine.start_pipeline(request(definition, asked)?)?)
+    }
+
+    fn start_registered(&self, id: PipelineId, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
+        let source = id.to_string();
+        let run_id = self.engine.store().next_run_id(&source, crate::engine::now().wall).map_err(EngineError::from)?;
+        let mut start = StartRequest::new(run_id, id, source);
+        if let Some(run_type) = run_type {
+            start = start.run_type(run_type);
+        }
+        Ok(self.engine.start_registered(start)?.run_id)
+    }
+
+    /// Starts the pipeline of this id, whatever other pipelines have its source.
+    fn start_pipeline(&self, pipeline: &PipelineId) -> Result<RunId, IntegrationError> {
+        if self.engine.is_registered(pipeline) {
+            return self.start_registered(pipeline.clone(), None);
+        }
+        let definition = Catalogue::scan(self.data_dir().path(), &self.settings).find(pipeline.as_str())?;
+        Ok(self.engine.start_pipeline(request(definition, Asked::default())?)?)
+    }
+
+    /// Starts a new run with what an earlier one was started with.
+    fn start_like(&self, run_id: &RunId) -> Result<RunId, IntegrationError> {
+        let stored = self.engine.store().load_run(run_id).map_err(EngineError::from)?;
+        let earlier = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
+        let catalogue = Catalogue::scan(self.data_dir().path(), &self.settings);
+        let definition = catalogue.find(earlier.summary.pipeline_id.as_str())?;
+        let asked = Asked::default().like(&earlier, &definition);
+        Ok(self.engine.start_pipeline(request(definition, asked)?)?)
+    }
+
+    pub(super) fn data_dir(&self) -> &DataDir {
+        self.engine.data_dir()
+    }
+
+    /// Has something looked up on the thread of errands.
+    fn errand(&self, errand: Errand) {
+        // If that thread is gone, so is the window.
+        let _ = self.errands.send(errand);
+    }
+
+    pub(super) fn snapshot(&self) -> AppUpdate {
+        let snapshot = self.engine.snapshot();
+        let runs = snapshot.runs.values().map(|run| (run.summary(), run.step_summaries())).collect();
+        AppUpdate::Snapshot { runs, seq: snapshot.seq }
+    }
+}
+
+/// Events wait in a queue of their own that coalesces, so that a window that sleeps holds up nobody.
+fn subscribe(bus: &EventBus, _updates: &UpdateSender) -> Subscription {
+    bus.subscribe()
+}
+
+/// Hands events to the window, and a snapshot wherever it has to begin anew.
+fn forward(desk: &Desk, events: &Subscription) {
+    let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
+    while goes_on && let Some(event) = events.recv() {
+        if matches!(event.kind, EventKind::Resync) {
+            goes_on = desk.updates.send(desk.snapshot()).is_ok();
+            desk.errand(Errand::RecentRuns);
+            continue;
+        }
+        let changes_pipelines = matches!(event.kind, EventKind::ExecutionStarted { .. });
+        goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
+        if changes_pipelines {
+            desk.errand(Errand::Pipelines);
+        }
+    }
+}
+
+/// Carries out what the operator asks, one after another.
+fn serve(desk: &Desk, actions: &Receiver<Action>) {
+    for action in actions {
+        let what = action_text(&action);
+        let is_last = matches!(action, Action::Quit(_));
+        if let Err(error) = carry_out(desk, action) {
+            let update = AppUpdate::Failure { action: what, message: error.to_string() };
+            if desk.updates.send(update).is_err() {
+                return;
+            }
+        }
+        if is_last {
+            // The window closes upon it; if it is gone already, so much the better.
+            let _ = desk.updates.send(AppUpdate::ReadyToClose);
+            return;
+        }
+    }
+}
+
+fn carry_out(desk: &Desk, action: Action) -> Result<(), IntegrationError> {
+    let engine = &desk.engine;
+    match action {
+        Action::StartJob { pipeline } => drop(desk.start_pipeline(&pipeline)?),
+        Action::StartLike(run_id) => drop(desk.start_like(&run_id)?),
+        Action::Pause(run_id) => engine.pause_execution(&run_id)?,
+        Action::Resume(run_id) => drop(engine.resume_execution(&run_id)?),
+        Action::Stop(run_id) => engine.stop_execution(&run_id, StopKind::Graceful)?,
+        Action::ForceStop(run_id) => engine.stop_execution(&run_id, StopKind::Force)?,
+        Action::Retry { run_id, from } => engine.retry_execution(&run_id, from)?,
+        Action::SelectRun(run_id) => desk.errand(Errand::SelectRun(run_id)),
+        Action::SelectStep { run_id, step_id, attempt } => {
+            desk.errand(Errand::FollowLog { run_id, step_id, attempt });
+        }
+        Action::LoadRun(run_id) => desk.errand(Errand::LoadRun(run_id)),
+        Action::Refresh => {
+            // If the window is gone, it needs no snapshot.
+            let _ = desk.updates.send(desk.snapshot());
+            desk.errand(Errand::Pipelines);
+            desk.errand(Errand::RecentRuns);
+        }
+        Action::OpenFolder(folder) => desk.errand(Errand::OpenFolder(folder)),
+        Action::Quit(choice) => engine.shutdown(match choice {
+            QuitChoice::LeaveRunning => ShutdownKind::LeaveSteps,
+            QuitChoice::Freeze => ShutdownKind::FreezeRuns,
+            QuitChoice::Stop => ShutdownKind::StopRuns,
+        })?,
+    }
+    Ok(())
+}
+
+fn action_text(action: &Action) -> String {
+    match action {
+        Action::StartJob { pipeline } => format!("start {pipeline}"),
+        Action::StartLike(run_id) => format!("start again like {run_id}"),
+        Action::Pause(run_id) => format!("pause {run_id}"),
+        Action::Resume(run_id) => format!("resume {run_id}"),
+        Action::Stop(run_id) => format!("stop {run_id}"),
+        Action::ForceStop(run_id) => format!("force-stop {run_id}"),
+        Action::Retry { run_id, .. } => format!("retry {run_id}"),
+        Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
+        Action::Refresh => "refresh".to_owned(),
+        Action::OpenFolder(_) => "open a folder".to_owned(),
+        Action::Quit(_) => "quit".to_owned(),
+    }
+}
+
+/// Lets go what the settings let go: at the start and every day.
+fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
+    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+    loop {
+        let store = desk.engine.store();
+        let data_dir = desk.data_dir().path();
+        let pruned = plan_prune_of(store, data_dir, &desk.settings, crate::engine::now())
+            .and_then(|plan| store.apply_prune(&plan, data_dir));
+        if let Err(error) = pruned {
+            let update =
+                AppUpdate::Failure { action: "clean up old runs".into(), message: error.to_string() };
+            // If the window is gone, nobody needs to know.
+            let _ = desk.updates.send(update);
+        }
+        if !matches!(closed.recv_timeout(DAY), Err(crossbeam_channel::RecvTimeoutError::Timeout)) {
+            return;
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(work)
+}
+
+/// A step's attempt, as the window names it.
+pub(super) type LogKey = (RunId, StepId, u32);
+
+/// Where a run's log lies.
+pub(super) fn log_file(desk: &Desk, (run_id, step_id, attempt): &LogKey) -> PathBuf {
+    desk.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
+}

@@ -1,0 +1,303 @@
+//! The port between a window and the world: updates come in, actions go out, nothing is shared.
+//!
+//! Both channels are bounded. *Updates*: 1,024; when it is full the sender waits, and what it waits
+//! on in turn is a bounded subscription that coalesces and resyncs, so a window that sleeps costs no
+//! memory; when the window is gone, sending reports it. *Actions*: 256; a window never waits, so an
+//! action that finds it full is refused and the operator is told; when the world is gone, likewise.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use chrono::{DateTime, Utc};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::id::{PipelineId, RunId, StepId};
+use crate::run::{Decision, Event, RunSummary, StepSummary};
+
+/// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start a run of this pipeline with its defaults.
+    StartJob {
+        /// Which.
+        pipeline: PipelineId,
+    },
+    /// Start a new run with the pipeline, run type, environment and parameters of this one.
+    StartLike(RunId),
+    /// Freeze a run.
+    Pause(RunId),
+    /// Thaw a paused run, or take up one that has ended before its time.
+    Resume(RunId),
+    /// Ask a run to stop.
+    Stop(RunId),
+    /// End a run at once.
+    ForceStop(RunId),
+    /// Run steps of an ended run again.
+    Retry {
+        /// Which run.
+        run_id: RunId,
+        /// This step and what needs it; none: all.
+        from: Option<StepId>,
+    },
+    /// The run whose details are looked at: answered by [`AppUpdate::RunDetail`].
+    SelectRun(Option<RunId>),
+    /// The attempt whose log is followed from now on, instead of the last one: answered by
+    /// [`AppUpdate::LogTail`], again whenever the log has grown.
+    SelectStep {
+        /// Which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// Details of a run are missing: answered by [`AppUpdate::RunDetail`].
+    LoadRun(RunId),
+    /// Events were lost: answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
+    Refresh,
+    /// Show a folder in the file manager.
+    OpenFolder(Folder),
+    /// Leave: answered by [`AppUpdate::ReadyToClose`], upon which the window closes.
+    Quit(QuitChoice),
+}
+
+/// A folder worth opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Folder {
+    /// Where the pipelines lie.
+    Pipelines,
+    /// The logs of a run.
+    Logs(RunId),
+}
+
+/// What becomes of living runs when the window closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuitChoice {
+    /// Their steps go on under the supervisor; the next start takes them back.
+    LeaveRunning,
+    /// They are frozen and stay so.
+    Freeze,
+    /// They are stopped first.
+    Stop,
+}
+
+/// Everything that the world tells a window.
+#[derive(Debug, Clone)]
+pub enum AppUpdate {
+    /// Something happened.
+    Event(Arc<Event>),
+    /// All living runs with their steps, as they stood at `seq`.
+    Snapshot {
+        /// In any order.
+        runs: Vec<(RunSummary, Vec<StepSummary>)>,
+        /// Every event up to this one is contained.
+        seq: u64,
+    },
+    /// Runs that have ended, read from disk.
+    RecentRuns(Vec<RunSummary>),
+    /// One run whole.
+    RunDetail {
+        /// The run.
+        run: RunSummary,
+        /// All its steps.
+        steps: Vec<StepSummary>,
+        /// What recovery has decided about it.
+        decisions: Vec<Decision>,
+        /// Every event up to this one is contained; 0 for what was read from disk.
+        seq: u64,
+    },
+    /// The newest lines of the log that was asked for.
+    LogTail {
+        /// Which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// The lines.
+        tail: Arc<LogTail>,
+    },
+    /// All pipelines there are, broken ones included.
+    Pipelines(Vec<PipelineEntry>),
+    /// What the machine does now.
+    Machine(MachineSample),
+    /// What living runs cost now.
+    Usage(Vec<RunUsage>),
+    /// An action could not be carried out.
+    Failure {
+        /// What was tried, such as `pause books-20261123141000`.
+        action: String,
+        /// Why it failed and what to do next.
+        message: String,
+    },
+    /// [`Action::Quit`] is done: the window may go.
+    ReadyToClose,
+}
+
+/// The newest end of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogTail {
+    /// In order, without line ends; what is not UTF-8 is replaced.
+    pub lines: Vec<String>,
+    /// Bytes that the log's limit has dropped from its middle.
+    pub dropped_bytes: u64,
+    /// Bytes that the step has written.
+    pub total_bytes: u64,
+    /// Whether more of the log lies before the first line.
+    pub truncated_front: bool,
+}
+
+/// A pipeline as the window lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineEntry {
+    /// Its id, or the file's stem if it does not parse.
+    pub id: PipelineId,
+    /// What it reads from.
+    pub source: String,
+    /// One line for people.
+    pub description: Option<String>,
+    /// Its file; none for a registered function.
+    pub path: Option<PathBuf>,
+    /// How many steps it has.
+    pub n_steps: usize,
+    /// Why it cannot start, with file, line and column.
+    pub error: Option<String>,
+}
+
+/// One reading of the machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MachineSample {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// 0 to 1 over all cores.
+    pub cpu_fraction: f64,
+    /// Memory in use.
+    pub memory_used_bytes: u64,
+    /// Memory there is.
+    pub memory_total_bytes: u64,
+    /// Free space where the data directory lies.
+    pub disk_free_bytes: u64,
+}
+
+/// What a run's process trees cost at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunUsage {
+    /// Which run.
+    pub run_id: RunId,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// 0 to 1 over all cores.
+    pub cpu_fraction: f64,
+    /// Memory that they hold.
+    pub memory_bytes: u64,
+}
+
+/// The window's end.
+#[derive(Debug)]
+pub struct WindowPort {
+    actions: Sender<Action>,
+    updates: Receiver<AppUpdate>,
+    waker: Waker,
+}
+
+/// The world's end.
+#[derive(Debug)]
+pub struct WorldPort {
+    /// What the operator asks for.
+    pub actions: Receiver<Action>,
+    /// Where the answers go.
+    pub updates: UpdateSender,
+}
+
+/// Makes both ends.
+pub fn window_port() -> (WindowPort, WorldPort) {
+    let (action_tx, action_rx) = bounded(256);
+    let (update_tx, update_rx) = bounded(1024);
+    let waker = Waker::default();
+    (
+        WindowPort { actions: action_tx, updates: update_rx, waker: waker.clone() },
+        WorldPort { actions: action_rx, updates: UpdateSender { updates: update_tx, waker } },
+    )
+}
+
+impl WindowPort {
+    /// Asks the world for something, without waiting.
+    ///
+    /// # Errors
+    /// A sentence for the operator, when too much is waiting already or nobody listens any more.
+    pub fn send(&self, action: Action) -> Result<(), &'static str> {
+        self.actions.try_send(action).map_err(|refused| match refused {
+            TrySendError::Full(_) => "Too many requests are waiting; try again in a moment",
+            TrySendError::Disconnected(_) => "The engine has ended; close the window and start again",
+        })
+    }
+
+    /// The next update, if one waits.
+    pub fn try_recv(&self) -> Option<AppUpdate> {
+        self.updates.try_recv().ok()
+    }
+
+    /// Whether updates wait.
+    pub fn has_updates(&self) -> bool {
+        !self.updates.is_empty()
+    }
+
+    /// What is called after each update from now on. Only the first call counts.
+    pub fn wake_by(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.waker.connect(Box::new(wake));
+    }
+}
+
+/// Sends updates to the window and wakes it.
+#[derive(Debug, Clone)]
+pub struct UpdateSender {
+    updates: Sender<AppUpdate>,
+    waker: Waker,
+}
+
+/// The window is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the window is closed")]
+pub struct WindowGone;
+
+impl UpdateSender {
+    /// Sends an update; waits while the window is too far behind.
+    ///
+    /// # Errors
+    /// [`WindowGone`] when there is no window any more.
+    pub fn send(&self, update: AppUpdate) -> Result<(), WindowGone> {
+        let sent = match self.updates.try_send(update) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(WindowGone),
+            Err(TrySendError::Full(update)) => {
+                self.waker.wake();
+                self.updates.send(update).map_err(|_| WindowGone)
+            }
+        };
+        self.waker.wake();
+        sent
+    }
+}
+
+/// Calls what the window has connected, from any thread; before that, nothing.
+#[derive(Clone, Default)]
+struct Waker(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
+
+impl Waker {
+    fn connect(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        // A second window on the same port has no claim to be woken: the first connection stays.
+        let _ = self.0.set(wake);
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = self.0.get() {
+            wake();
+        }
+    }
+}
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waker").field("connected", &self.0.get().is_some()).finish()
+    }
+}

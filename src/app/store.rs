@@ -1,0 +1,238 @@
+//! [`AppStore`], the read model: what the window paints from, made of events and of answers to
+//! queries. It knows no engine, no disk and no clock, and decides nothing about any run.
+//!
+//! Whatever arrives carries whole new values, so that applying is replacing. What is older than what
+//! is already known is recognised by its `seq` and left out: a snapshot or a detail may overtake
+//! events, and telemetry, of which only the newest is kept on its way, may overtake facts.
+//!
+//! Everything is bounded: [`MAX_RECENT`] ended runs, steps of the newest [`MAX_STEPFUL`] of them, ten
+//! minutes of samples, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
+
+mod apply;
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Action, AppUpdate, LogTail, MachineSample, PipelineEntry};
+use crate::id::{RunId, StepId};
+use crate::run::Decision;
+use apply::{bounded_tail, push_notice};
+pub use entry::{RunEntry, StepsKnown};
+
+/// Ended runs that are kept.
+pub const MAX_RECENT: usize = 500;
+/// Ended runs whose steps are kept.
+pub const MAX_STEPFUL: usize = 16;
+/// Lines of the log that are kept.
+pub const MAX_LOG_LINES: usize = 2000;
+/// Bytes of the log that are kept.
+pub const MAX_LOG_BYTES: usize = 256 * 1024;
+/// Notices of each kind that are kept.
+pub const MAX_NOTICES: usize = 50;
+/// How far back samples are kept.
+pub const SAMPLE_SPAN: TimeDelta = TimeDelta::minutes(10);
+/// Samples that are kept at most, however fast they come.
+pub const MAX_SAMPLES: usize = 1200;
+
+/// One sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is about, such as the action that failed.
+    pub about: String,
+    /// What is the matter and what to do.
+    pub text: String,
+}
+
+/// The log that is looked at.
+#[derive(Debug, Clone)]
+pub struct FollowedLog {
+    /// Which step.
+    pub step_id: StepId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Its newest lines; none until they have arrived.
+    pub tail: Option<Arc<LogTail>>,
+}
+
+/// The read model.
+#[derive(Debug, Default)]
+pub struct AppStore {
+    runs: HashMap<RunId, RunEntry>,
+    living: Vec<RunId>,
+    recent: Vec<RunId>,
+    covered_seq: u64,
+    last_fact_seq: u64,
+    is_loaded: bool,
+    machine: VecDeque<MachineSample>,
+    pipelines: Option<Vec<PipelineEntry>>,
+    selected: Option<RunId>,
+    chosen_step: Option<StepId>,
+    log: Option<FollowedLog>,
+    alerts: Vec<Notice>,
+    failures: Vec<Notice>,
+    decisions: Vec<Decision>,
+    is_ready_to_close: bool,
+    requests: Vec<Action>,
+}
+
+impl AppStore {
+    /// Takes in one update.
+    pub fn apply(&mut self, update: AppUpdate) {
+        match update {
+            AppUpdate::Event(event) => self.apply_event(&event),
+            AppUpdate::Snapshot { runs, seq } => self.apply_snapshot(runs, seq),
+            AppUpdate::RecentRuns(runs) => self.apply_recent(runs),
+            AppUpdate::RunDetail { run, steps, decisions, seq } => {
+                self.apply_detail(run, steps, decisions, seq);
+            }
+            AppUpdate::LogTail { run_id, step_id, attempt, tail } => {
+                if self.selected.as_ref() == Some(&run_id)
+                    && let Some(log) = &mut self.log
+                    && log.step_id == step_id
+                    && log.attempt == attempt
+                {
+                    log.tail = Some(bounded_tail(tail));
+                }
+            }
+            AppUpdate::Pipelines(pipelines) => self.pipelines = Some(pipelines),
+            AppUpdate::Machine(sample) => self.apply_sample(sample),
+            AppUpdate::Usage(usages) => {
+                for usage in usages {
+                    if let Some(entry) = self.runs.get_mut(&usage.run_id) {
+                        entry.push_usage(usage);
+                    }
+                }
+            }
+            AppUpdate::Failure { action, message } => {
+                self.push_failure(action, message);
+            }
+            AppUpdate::ReadyToClose => self.is_ready_to_close = true,
+        }
+        self.follow_log();
+    }
+
+    /// Tells the operator that something could not be done.
+    pub fn push_failure(&mut self, about: impl Into<String>, text: impl Into<String>) {
+        push_notice(&mut self.failures, Notice { about: about.into(), text: text.into() });
+    }
+
+    /// Forgets one of [`Self::failures`].
+    pub fn dismiss_failure(&mut self, index: usize) {
+        if index < self.failures.len() {
+            self.failures.remove(index);
+        }
+    }
+
+    /// Forgets [`Self::decisions`]: they have been read.
+    pub fn dismiss_decisions(&mut self) {
+        self.decisions.clear();
+    }
+
+    /// Looks at a run from now on, or at none.
+    pub fn select_run(&mut self, run_id: Option<RunId>) {
+        if self.selected == run_id {
+            return;
+        }
+        self.chosen_step = None;
+        self.log = None;
+        self.requests.push(Action::SelectRun(run_id.clone()));
+        if let Some(entry) = run_id.as_ref().and_then(|id| self.runs.get_mut(id)) {
+            // That is answered with all its steps, too.
+            entry.is_loading = true;
+        }
+        self.selected = run_id;
+        self.retire_steps();
+        self.follow_log();
+    }
+
+    /// Follows the log of this step of the selected run; none: of the one that runs.
+    pub fn choose_step(&mut self, step_id: Option<StepId>) {
+        self.chosen_step = step_id;
+        self.follow_log();
+    }
+
+    /// What the store needs from the world; each is named once.
+    pub fn take_requests(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Runs that have not ended, the oldest first: a row keeps its place while it lives.
+    pub fn living(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
+        self.living.iter().map(|id| &self.runs[id])
+    }
+
+    /// Runs that have ended, the latest end first.
+    pub fn recent(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
+        self.recent.iter().map(|id| &self.runs[id])
+    }
+
+    /// The `index`-th of [`Self::recent`].
+    pub fn recent_at(&self, index: usize) -> Option<&RunEntry> {
+        self.recent.get(index).map(|id| &self.runs[id])
+    }
+
+    /// One run.
+    pub fn run(&self, run_id: &RunId) -> Option<&RunEntry> {
+        self.runs.get(run_id)
+    }
+
+    /// The run that is looked at.
+    pub fn selected(&self) -> Option<&RunEntry> {
+        self.selected.as_ref().and_then(|id| self.runs.get(id))
+    }
+
+    /// The log that is looked at: of the chosen step, else of the one that runs.
+    pub fn log(&self) -> Option<&FollowedLog> {
+        self.log.as_ref()
+    }
+
+    /// The step that the operator chose, if it was one.
+    pub fn chosen_step(&self) -> Option<&StepId> {
+        self.chosen_step.as_ref()
+    }
+
+    /// Whether the first snapshot has arrived.
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Samples of the machine, the oldest first.
+    pub fn machine(&self) -> &VecDeque<MachineSample> {
+        &self.machine
+    }
+
+    /// All pipelines; none until they have arrived.
+    pub fn pipelines(&self) -> Option<&[PipelineEntry]> {
+        self.pipelines.as_deref()
+    }
+
+    /// What the machine is short of.
+    pub fn alerts(&self) -> &[Notice] {
+        &self.alerts
+    }
+
+    /// What could not be done, the oldest first.
+    pub fn failures(&self) -> &[Notice] {
+        &self.failures
+    }
+
+    /// What recovery decided at this start.
+    pub fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// Whether the window may go.
+    pub fn is_ready_to_close(&self) -> bool {
+        self.is_ready_to_close
+    }
+
+    /// How long nothing on the screen changes by itself at `now`; none: until an update arrives.
+    pub fn next_tick(&self, now: DateTime<Utc>) -> Option<std::time::Duration> {
+        self.living().map(|entry| entry.next_tick(now)).min()
+    }
+}

@@ -1,0 +1,381 @@
+//! Everything that can be done in the window, in one enum: buttons, shortcuts and the palette read
+//! its texts, tooltips, shortcuts and icons, and views push its values; the window runs them when the
+//! frame is painted.
+
+use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
+
+use super::widgets::Icon;
+use crate::app::{Action, AppStore, QuitChoice};
+use crate::id::{RunId, StepId};
+use crate::run::RunState;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Ask the world.
+    World(Action),
+    /// Go to a page.
+    Show(Page),
+    /// Look at a run, or at none.
+    Select(Option<RunId>),
+    /// Look at the next or the last row of living runs.
+    SelectNeighbour(Neighbour),
+    /// Follow the log of this step; none: of the one that runs.
+    ChooseStep(Option<StepId>),
+    /// Freeze every running run.
+    PauseAll,
+    /// Thaw every paused run.
+    ResumeAll,
+    /// Ask whether to stop every living run.
+    AskStopAll,
+    /// Stop every living run.
+    StopAll,
+    /// Open the palette.
+    OpenPalette,
+    /// Close what lies over the page.
+    CloseOverlay,
+    /// Leave, after asking what becomes of living runs.
+    AskQuit,
+    /// Show or hide the decisions of recovery.
+    ToggleReview,
+    /// Forget the decisions of recovery.
+    DismissDecisions,
+    /// Forget a failure, by its index.
+    DismissFailure(usize),
+    /// Choose the theme.
+    SetTheme(ThemePreference),
+}
+
+/// A page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Page {
+    /// What runs, and what has just ended.
+    #[default]
+    Now,
+    /// What has ended.
+    History,
+    /// What can be started.
+    Pipelines,
+}
+
+/// A direction in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Neighbour {
+    Next,
+    Previous,
+}
+
+impl Page {
+    pub(super) const ALL: [Self; 3] = [Self::Now, Self::History, Self::Pipelines];
+
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Now => "Now",
+            Self::History => "History",
+            Self::Pipelines => "Pipelines",
+        }
+    }
+
+    pub(super) const fn icon(self) -> Icon {
+        match self {
+            Self::Now => Icon::Now,
+            Self::History => Icon::List,
+            Self::Pipelines => Icon::Branch,
+        }
+    }
+}
+
+impl Command {
+    /// What stands on its button; the palette adds [`Self::subject`].
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::World(action) => action_text(action).to_owned(),
+            Self::Show(page) => page.text().to_owned(),
+            Self::Select(Some(_)) => "Show".to_owned(),
+            Self::Select(None) => "Close details".to_owned(),
+            Self::SelectNeighbour(Neighbour::Next) => "Select the next run".to_owned(),
+            Self::SelectNeighbour(Neighbour::Previous) => "Select the run before".to_owned(),
+            Self::ChooseStep(Some(_)) => "Follow its log".to_owned(),
+            Self::ChooseStep(None) => "Follow the running step".to_owned(),
+            Self::PauseAll => "Pause all".to_owned(),
+            Self::ResumeAll => "Resume all".to_owned(),
+            Self::AskStopAll => "Stop all…".to_owned(),
+            Self::StopAll => "Stop all".to_owned(),
+            Self::OpenPalette => "Search or do anything".to_owned(),
+            Self::CloseOverlay => "Cancel".to_owned(),
+            Self::AskQuit => "Quit…".to_owned(),
+            Self::ToggleReview => "Review".to_owned(),
+            Self::DismissDecisions | Self::DismissFailure(_) => "Dismiss".to_owned(),
+            Self::SetTheme(ThemePreference::System) => "Theme of the system".to_owned(),
+            Self::SetTheme(ThemePreference::Dark) => "Dark theme".to_owned(),
+            Self::SetTheme(ThemePreference::Light) => "Light theme".to_owned(),
+        }
+    }
+
+    /// What it is done to, such as a run's id.
+    pub(super) fn subject(&self) -> Option<String> {
+        match self {
+            Self::World(action) => match action {
+                Action::StartJob { pipeline } => Some(pipeline.to_string()),
+                Action::StartLike(run_id)
+                | Action::Pause(run_id)
+                | Action::Resume(run_id)
+                | Action::Stop(run_id)
+                | Action::ForceStop(run_id)
+                | Action::LoadRun(run_id)
+                | Action::Retry { run_id, .. }
+                | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
+                Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
+                Action::Refresh | Action::OpenFolder(_) | Action::Quit(_) => None,
+            },
+            Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
+            Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
+            Self::Show(_)
+            | Self::SelectNeighbour(_)
+            | Self::PauseAll
+            | Self::ResumeAll
+            | Self::AskStopAll
+            | Self::StopAll
+            | Self::OpenPalette
+            | Self::CloseOverlay
+            | Self::AskQuit
+            | Self::ToggleReview
+            | Self::DismissDecisions
+            | Self::DismissFailure(_)
+            | Self::SetTheme(_) => None,
+        }
+    }
+
+    /// Its text and subject: its name for screen readers, the palette and messages.
+    pub(super) fn name(&self) -> String {
+        match self.subject() {
+            Some(subject) => format!("{} {subject}", self.text()),
+            None => self.text(),
+        }
+    }
+
+    /// What it does, in one sentence.
+    pub(super) fn tooltip(&self) -> Option<&'static str> {
+        match self {
+            Self::World(action) => match action {
+                Action::StartJob { .. } => Some("Start a new run with the pipeline's defaults"),
+                Action::StartLike(_) => Some("Start a new run with the same parameters"),
+                Action::Pause(_) => Some("Freeze every process of this run; its clocks stand still"),
+                Action::Resume(_) => Some("Go on where it stands; finished steps are not run again"),
+                Action::Stop(_) => Some("Ask its processes to stop, and end them after their grace period"),
+                Action::ForceStop(_) => Some("End its processes at once; not even its last steps are run"),
+                Action::Retry { from: Some(_), .. } => Some("Run this step and what needs it again"),
+                Action::Retry { from: None, .. } => Some("Run all its steps again"),
+                Action::OpenFolder(_) => Some("Show it in the file manager"),
+                Action::SelectRun(_)
+                | Action::SelectStep { .. }
+                | Action::LoadRun(_)
+                | Action::Refresh
+                | Action::Quit(_) => None,
+            },
+            Self::PauseAll => Some("Freeze every running run"),
+            Self::ResumeAll => Some("Thaw every paused run"),
+            Self::Show(_)
+            | Self::Select(_)
+            | Self::SelectNeighbour(_)
+            | Self::ChooseStep(_)
+            | Self::AskStopAll
+            | Self::StopAll
+            | Self::OpenPalette
+            | Self::CloseOverlay
+            | Self::AskQuit
+            | Self::ToggleReview
+            | Self::DismissDecisions
+            | Self::DismissFailure(_)
+            | Self::SetTheme(_) => None,
+        }
+    }
+
+    /// Its key. Those of runs act on the selected run.
+    pub(super) const fn shortcut(&self) -> Option<KeyboardShortcut> {
+        let (modifiers, key) = match self {
+            Self::World(Action::Pause(_) | Action::Resume(_)) => (Modifiers::NONE, Key::Space),
+            Self::World(Action::Stop(_)) => (Modifiers::COMMAND, Key::Backspace),
+            Self::Show(Page::Now) => (Modifiers::COMMAND, Key::Num1),
+            Self::Show(Page::History) => (Modifiers::COMMAND, Key::Num2),
+            Self::Show(Page::Pipelines) => (Modifiers::COMMAND, Key::Num3),
+            Self::Select(None) => (Modifiers::NONE, Key::Escape),
+            Self::SelectNeighbour(Neighbour::Next) => (Modifiers::NONE, Key::ArrowDown),
+            Self::SelectNeighbour(Neighbour::Previous) => (Modifiers::NONE, Key::ArrowUp),
+            Self::OpenPalette => (Modifiers::COMMAND, Key::K),
+            Self::AskQuit => (Modifiers::COMMAND, Key::Q),
+            Self::World(
+                Action::StartJob { .. }
+                | Action::StartLike(_)
+                | Action::ForceStop(_)
+                | Action::Retry { .. }
+                | Action::SelectRun(_)
+                | Action::SelectStep { .. }
+                | Action::LoadRun(_)
+                | Action::Refresh
+                | Action::OpenFolder(_)
+                | Action::Quit(_),
+            )
+            | Self::Select(Some(_))
+            | Self::ChooseStep(_)
+            | Self::PauseAll
+            | Self::ResumeAll
+            | Self::AskStopAll
+            | Self::StopAll
+            | Self::CloseOverlay
+            | Self::ToggleReview
+            | Self::DismissDecisions
+            | Self::DismissFailure(_)
+            | Self::SetTheme(_) => return None,
+        };
+        Some(KeyboardShortcut::new(modifiers, key))
+    }
+
+    /// Its icon.
+    pub(super) const fn icon(&self) -> Option<Icon> {
+        match self {
+            Self::World(action) => match action {
+                Action::StartJob { .. } | Action::Resume(_) => Some(Icon::Play),
+                Action::StartLike(_) | Action::Retry { .. } => Some(Icon::Again),
+                Action::Pause(_) => Some(Icon::Snow),
+                Action::Stop(_) => Some(Icon::Stop),
+                Action::ForceStop(_) => Some(Icon::Cross),
+                Action::OpenFolder(_) => Some(Icon::Folder),
+                Action::SelectRun(_)
+                | Action::SelectStep { .. }
+                | Action::LoadRun(_)
+                | Action::Refresh
+                | Action::Quit(_) => None,
+            },
+            Self::Show(page) => Some(page.icon()),
+            Self::PauseAll => Some(Icon::Snow),
+            Self::ResumeAll => Some(Icon::Play),
+            Self::AskStopAll | Self::StopAll => Some(Icon::Stop),
+            Self::OpenPalette => Some(Icon::Search),
+            Self::SetTheme(_) => Some(Icon::HalfMoon),
+            Self::Select(_)
+            | Self::SelectNeighbour(_)
+            | Self::ChooseStep(_)
+            | Self::CloseOverlay
+            | Self::AskQuit
+            | Self::ToggleReview
+            | Self::DismissDecisions
+            | Self::DismissFailure(_) => None,
+        }
+    }
+}
+
+const fn action_text(action: &Action) -> &'static str {
+    match action {
+        Action::StartJob { .. } => "Start",
+        Action::StartLike(_) => "Start again",
+        Action::Pause(_) => "Pause",
+        Action::Resume(_) => "Resume",
+        Action::Stop(_) => "Stop",
+        Action::ForceStop(_) => "Force stop",
+        Action::Retry { from: None, .. } => "Retry",
+        Action::Retry { from: Some(_), .. } => "Retry from here",
+        Action::SelectRun(_) => "Show",
+        Action::SelectStep { .. } => "Follow its log",
+        Action::LoadRun(_) => "Load",
+        Action::Refresh => "Refresh",
+        Action::OpenFolder(_) => "Open folder",
+        Action::Quit(QuitChoice::LeaveRunning) => "Leave running",
+        Action::Quit(QuitChoice::Freeze) => "Freeze",
+        Action::Quit(QuitChoice::Stop) => "Stop",
+    }
+}
+
+/// The first lever of a run in this state: what it does *now*, in the same place in every row.
+pub(super) fn first_lever(run_id: &RunId, state: RunState) -> Action {
+    match state {
+        RunState::Queued | RunState::Running => Action::Pause(run_id.clone()),
+        // Not where Stop was: a double click must not end by force.
+        RunState::Stopping => Action::ForceStop(run_id.clone()),
+        RunState::Paused
+        | RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Failed
+        | RunState::Interrupted => Action::Resume(run_id.clone()),
+        RunState::Completed => Action::StartLike(run_id.clone()),
+    }
+}
+
+/// The second lever of a living run.
+pub(super) fn second_lever(run_id: &RunId, state: RunState) -> Action {
+    match state {
+        RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => {
+            Action::Stop(run_id.clone())
+        }
+        RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Failed
+        | RunState::Interrupted
+        | RunState::Completed => Action::StartLike(run_id.clone()),
+    }
+}
+
+/// What can be done now, for the palette: first what is most likely meant.
+pub(super) fn offered(store: &AppStore) -> Vec<Command> {
+    let mut offered = Vec::new();
+    let selected = store.selected().map(|entry| &entry.run);
+    for run in selected.into_iter().chain(store.living().map(|entry| &entry.run)) {
+        let is_shown = offered.contains(&Command::Select(Some(run.run_id.clone())));
+        if is_shown {
+            continue;
+        }
+        if run.state != RunState::Queued {
+            offered.push(Command::World(first_lever(&run.run_id, run.state)));
+        }
+        if run.state != RunState::Stopping && run.state != RunState::Completed {
+            offered.push(Command::World(second_lever(&run.run_id, run.state)));
+        }
+        offered.push(Command::Select(Some(run.run_id.clone())));
+    }
+    let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
+    offered.extend(startable.map(|entry| Command::World(Action::StartJob { pipeline: entry.id.clone() })));
+    offered.extend(Page::ALL.map(Command::Show));
+    offered.extend(all_levers(store));
+    offered.extend(
+        [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
+    );
+    offered.push(Command::AskQuit);
+    offered
+}
+
+/// The levers that act on every run, as far as there is something to act on.
+pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
+    let mut levers = Vec::new();
+    let has = |state| store.living().any(|entry| entry.run.state == state);
+    if has(RunState::Running) {
+        levers.push(Command::PauseAll);
+    } else if has(RunState::Paused) {
+        levers.push(Command::ResumeAll);
+    }
+    if store.living().len() > 0 {
+        levers.push(Command::AskStopAll);
+    }
+    levers
+}
+
+/// What has a key now.
+pub(super) fn with_shortcut(store: &AppStore) -> Vec<Command> {
+    let mut commands = vec![
+        Command::OpenPalette,
+        Command::SelectNeighbour(Neighbour::Next),
+        Command::SelectNeighbour(Neighbour::Previous),
+        Command::AskQuit,
+    ];
+    commands.extend(Page::ALL.map(Command::Show));
+    if let Some(entry) = store.selected() {
+        let (run_id, state) = (&entry.run.run_id, entry.run.state);
+        commands.push(Command::Select(None));
+        if matches!(state, RunState::Running | RunState::Paused) {
+            commands.push(Command::World(first_lever(run_id, state)));
+        }
+        if matches!(state, RunState::Queued | RunState::Running | RunState::Paused) {
+            commands.push(Command::World(second_lever(run_id, state)));
+        }
+    }
+    commands
+}

@@ -1,0 +1,62 @@
+//! The window: a face that only listens and asks. It paints from [`AppStore`](crate::app::AppStore)
+//! and pushes [`Action`](crate::app::Action)s through its port; it has no database, no lock on the
+//! engine and no process handle.
+//!
+//! | file | duty |
+//! |---|---|
+//! | `window` | drains updates, paints, runs commands, asks before closing |
+//! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
+//! | `views/` | functions of the read model that paint and push commands |
+//! | `widgets/` | levers, rows, cards, icons, figures that keep their width |
+//! | `theme` | every colour, size and font |
+//!
+//! Nothing repaints by itself but the clocks of living runs, once a second: an idle window sleeps.
+
+mod command;
+mod format;
+#[cfg(test)]
+mod tests;
+mod theme;
+mod views;
+mod widgets;
+mod window;
+
+use std::ffi::OsString;
+
+use anyhow::{Context as _, bail};
+
+use crate::app::WindowPort;
+pub use window::LeverframeWindow;
+
+/// What to use where no window can open.
+const WITHOUT_DISPLAY: &str = "without a display use `leverframe run`, `resume`, `retry`, `runs`, `show`, \
+     `logs`, `checkpoints`, `validate` or `doctor`";
+
+/// Opens the window and shows it until it is closed. Must be called on the main thread.
+///
+/// # Errors
+/// One line that names the verbs that need no display, when there is none or it cannot be used.
+pub fn run(port: WindowPort) -> anyhow::Result<()> {
+    require_display(|name| std::env::var_os(name))?;
+    let viewport = egui::ViewportBuilder::default()
+        .with_title("Leverframe")
+        .with_app_id("leverframe")
+        .with_inner_size([1280.0, 800.0])
+        .with_min_inner_size([900.0, 560.0]);
+    let options = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
+    eframe::run_native("Leverframe", options, Box::new(|cc| Ok(Box::new(LeverframeWindow::new(cc, port)))))
+        .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace('\n', " ")))
+        .with_context(|| format!("the window cannot open; {WITHOUT_DISPLAY}"))
+}
+
+/// Finds out whether there is a display, before anything is set up for one.
+fn require_display(env: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<()> {
+    let is_set = |name| env(name).is_some_and(|value| !value.is_empty());
+    let needs_one = cfg!(all(unix, not(target_os = "macos")));
+    if needs_one && !is_set("WAYLAND_DISPLAY") && !is_set("WAYLAND_SOCKET") && !is_set("DISPLAY") {
+        bail!(
+            "the window needs a display, and neither WAYLAND_DISPLAY nor DISPLAY is set; {WITHOUT_DISPLAY}"
+        );
+    }
+    Ok(())
+}

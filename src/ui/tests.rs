@@ -1,0 +1,382 @@
+//! The window over hand-made updates, without a display: found by label, pulled, and what goes out.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use egui::{Event as Input, Key, Modifiers, ViewportCommand, ViewportEvent, ViewportId};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+
+use super::LeverframeWindow;
+use crate::app::{
+    Action, AppUpdate, LogTail, MachineSample, PipelineEntry, QuitChoice, WorldPort, window_port,
+};
+use crate::id::{PipelineId, RunId, StepId};
+use crate::run::{Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, Trigger};
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()
+}
+
+fn run(name: &str, state: RunState) -> RunSummary {
+    RunSummary {
+        run_id: RunId::new(format!("{name}-1")).unwrap(),
+        pipeline_id: PipelineId::new(name).unwrap(),
+        source: name.into(),
+        run_type: "FULL_REFRESH".into(),
+        environment: "dev".into(),
+        trigger: Trigger::Manual,
+        state,
+        live: !state.is_ended(),
+        progress: 0.45,
+        current_step: Some("fetch".into()),
+        message: Some("page 214 of 480".into()),
+        started_at: now() - TimeDelta::seconds(761),
+        finished_at: state.is_ended().then(now),
+        frozen_seconds: 0.0,
+        frozen_since: (state == RunState::Paused).then(|| now() - TimeDelta::minutes(14)),
+        error: (state == RunState::Failed).then(|| "Step parse failed: it exited with 12".into()),
+        attempt: 1,
+    }
+}
+
+fn step(name: &str, state: StepState) -> StepSummary {
+    StepSummary {
+        step_id: StepId::new(name).unwrap(),
+        state,
+        attempt: 1,
+        exit_code: None,
+        signal: None,
+        started_at: Some(now() - TimeDelta::seconds(60)),
+        finished_at: None,
+        peak_rss_bytes: Some(118 << 20),
+        peak_rss_source: None,
+        cpu_seconds: None,
+        log: None,
+        progress: 0.4,
+        message: Some("page 214".into()),
+        pid: None,
+        error: None,
+    }
+}
+
+fn snapshot(runs: &[RunSummary]) -> AppUpdate {
+    let steps = vec![step("list", StepState::Completed), step("fetch", StepState::Running)];
+    AppUpdate::Snapshot { runs: runs.iter().map(|run| (run.clone(), steps.clone())).collect(), seq: 10 }
+}
+
+fn pipelines() -> AppUpdate {
+    let entry = |id: &str, error: Option<&str>| PipelineEntry {
+        id: PipelineId::new(id).unwrap(),
+        source: id.to_owned(),
+        description: Some(format!("What {id} does")),
+        path: Some(format!("/data/pipelines/{id}.toml").into()),
+        n_steps: 5,
+        error: error.map(str::to_owned),
+    };
+    AppUpdate::Pipelines(vec![
+        entry("price-list", None),
+        entry("broken", Some("broken.toml:7:1: unknown key `retires`; did you mean `retries`?")),
+    ])
+}
+
+struct Scene {
+    harness: Harness<'static, Option<LeverframeWindow>>,
+    world: WorldPort,
+}
+
+/// The window after it has taken in `updates`.
+fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
+    let (window, world) = window_port();
+    for update in updates {
+        world.updates.send(update).unwrap();
+    }
+    let mut port = Some(window);
+    let mut harness = Harness::builder().with_size([1280.0, 800.0]).with_max_steps(12).build_ui_state(
+        move |ui, window: &mut Option<LeverframeWindow>| {
+            // Fonts set in a frame are there in the next.
+            let Some(window) = window else {
+                *window = port.take().map(|port| LeverframeWindow::with_context(ui.ctx(), port));
+                return;
+            };
+            window.think(ui.ctx());
+            window.paint(ui, now());
+        },
+        None,
+    );
+    harness.run();
+    Scene { harness, world }
+}
+
+impl Scene {
+    /// Pulls the lever of that name, and tells what went out.
+    fn pull(&mut self, label: &str) -> Vec<Action> {
+        self.harness.get_by_label(label).click();
+        self.harness.run();
+        self.sent()
+    }
+
+    fn press(&mut self, modifiers: Modifiers, key: Key) -> Vec<Action> {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.harness.run();
+        self.sent()
+    }
+
+    fn sent(&self) -> Vec<Action> {
+        self.world.actions.try_iter().collect()
+    }
+
+    fn tell(&mut self, update: AppUpdate) {
+        self.world.updates.send(update).unwrap();
+        self.harness.run();
+    }
+
+    fn shows(&self, label: &str) -> bool {
+        self.harness.query_all_by_label_contains(label).next().is_some()
+    }
+
+    fn ask_to_close(&mut self) -> Vec<ViewportCommand> {
+        let viewports = &mut self.harness.input_mut().viewports;
+        viewports.entry(ViewportId::ROOT).or_default().events.push(ViewportEvent::Close);
+        self.harness.step();
+        let viewports = &mut self.harness.input_mut().viewports;
+        viewports.entry(ViewportId::ROOT).or_default().events.clear();
+        self.harness.output().viewport_output[&ViewportId::ROOT].commands.clone()
+    }
+}
+
+fn id(name: &str) -> RunId {
+    RunId::new(name).unwrap()
+}
+
+#[test]
+fn a_row_says_what_state_which_run_where_and_how_long() {
+    let scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    assert!(scene.shows("running, alfabeta, alfabeta-1, fetch · page 214 of 480, 45 %, 12:41, 15 min left"));
+}
+
+#[test]
+fn a_running_run_can_be_paused_and_stopped() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    assert_eq!(scene.pull("Pause alfabeta-1"), [Action::Pause(id("alfabeta-1"))]);
+    assert_eq!(scene.pull("Stop alfabeta-1"), [Action::Stop(id("alfabeta-1"))]);
+}
+
+#[test]
+fn a_paused_run_says_for_how_long_and_offers_resume_where_pause_was() {
+    let running = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    let pause = running.harness.get_by_label("Pause alfabeta-1").rect();
+    let mut paused = scene([snapshot(&[run("alfabeta", RunState::Paused)])]);
+    assert!(paused.shows("frozen 14 min, alfabeta"));
+    assert!(paused.shows("clock stopped"));
+    assert_eq!(paused.harness.get_by_label("Resume alfabeta-1").rect(), pause);
+    assert_eq!(paused.pull("Resume alfabeta-1"), [Action::Resume(id("alfabeta-1"))]);
+}
+
+#[test]
+fn force_stop_appears_once_a_run_is_stopping_and_not_under_the_pointer_that_stopped_it() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    assert!(!scene.shows("Force stop alfabeta-1"));
+    let stop = scene.harness.get_by_label("Stop alfabeta-1").rect();
+    let run = Arc::new(run("alfabeta", RunState::Stopping));
+    let event = Event {
+        seq: 11,
+        at: now(),
+        run_id: Some(run.run_id.clone()),
+        kind: EventKind::ExecutionStopping { run },
+    };
+    scene.tell(AppUpdate::Event(Arc::new(event)));
+    assert!(!scene.harness.get_by_label("Force stop alfabeta-1").rect().intersects(stop));
+    assert_eq!(scene.pull("Force stop alfabeta-1"), [Action::ForceStop(id("alfabeta-1"))]);
+}
+
+#[test]
+fn a_failed_run_says_why_and_can_be_resumed_or_started_again() {
+    let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(vec![run("books", RunState::Failed)])]);
+    assert!(scene.shows("failed, books, books-1, Step parse failed: it exited with 12"));
+    assert_eq!(scene.pull("Resume books-1"), [Action::Resume(id("books-1"))]);
+    assert_eq!(scene.pull("Start again books-1"), [Action::StartLike(id("books-1"))]);
+}
+
+#[test]
+fn an_empty_window_offers_the_sample() {
+    let mut scene = scene([snapshot(&[]), pipelines()]);
+    let started = scene.pull("Start price-list");
+    assert_eq!(started, [Action::StartJob { pipeline: PipelineId::new("price-list").unwrap() }]);
+}
+
+#[test]
+fn a_pipeline_that_does_not_parse_says_where_and_cannot_be_started() {
+    let mut scene = scene([snapshot(&[]), pipelines()]);
+    scene.press(Modifiers::COMMAND, Key::Num3);
+    assert!(scene.shows("broken.toml:7:1: unknown key `retires`; did you mean `retries`?"));
+    assert!(!scene.shows("Start broken"));
+}
+
+#[test]
+fn a_selected_run_shows_its_steps_and_the_tail_of_the_log_that_grows() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    let row = "running, alfabeta, alfabeta-1, fetch · page 214 of 480, 45 %, 12:41, 15 min left";
+    let fetch = StepId::new("fetch").unwrap();
+    assert_eq!(
+        scene.pull(row),
+        [
+            Action::SelectRun(Some(id("alfabeta-1"))),
+            Action::SelectStep { run_id: id("alfabeta-1"), step_id: fetch.clone(), attempt: 1 },
+        ]
+    );
+    assert!(scene.shows("list, completed, page 214"));
+    let lines = (0..3000).map(|n| format!("line {n}")).collect();
+    let tail = LogTail { lines, dropped_bytes: 0, total_bytes: 9000, truncated_front: false };
+    scene.tell(AppUpdate::LogTail {
+        run_id: id("alfabeta-1"),
+        step_id: fetch,
+        attempt: 1,
+        tail: Arc::new(tail),
+    });
+    assert!(scene.harness.query_by_label("line 2999").is_some(), "it sticks to the end");
+    let n_lines = scene.harness.query_all_by_label_contains("line ").count();
+    assert!(n_lines < 60, "{n_lines} lines were laid out: only what is visible may cost");
+    assert_eq!(scene.press(Modifiers::NONE, Key::Escape), [Action::SelectRun(None)]);
+}
+
+#[test]
+fn space_pauses_and_resumes_the_selected_run() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    assert_eq!(scene.press(Modifiers::NONE, Key::Space), []);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    assert_eq!(scene.press(Modifiers::NONE, Key::Space), [Action::Pause(id("alfabeta-1"))]);
+    assert_eq!(scene.press(Modifiers::COMMAND, Key::Backspace), [Action::Stop(id("alfabeta-1"))]);
+}
+
+#[test]
+fn the_palette_finds_what_can_be_done_now() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)]), pipelines()]);
+    scene.press(Modifiers::COMMAND, Key::K);
+    assert!(scene.shows("Start price-list"));
+    scene.harness.event(Input::Text("pau alf".to_owned()));
+    scene.harness.run();
+    assert!(!scene.shows("Start price-list"));
+    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), [Action::Pause(id("alfabeta-1"))]);
+    assert!(!scene.shows("What to do"), "it closes");
+}
+
+#[test]
+fn closing_asks_while_runs_are_alive() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    assert!(scene.ask_to_close().contains(&ViewportCommand::CancelClose));
+    scene.harness.run();
+    assert!(scene.shows("1 run still alive"));
+    assert_eq!(scene.pull("Cancel"), []);
+    assert!(!scene.shows("1 run still alive"));
+    scene.ask_to_close();
+    scene.harness.run();
+    assert_eq!(scene.pull("Freeze"), [Action::Quit(QuitChoice::Freeze)]);
+    assert!(scene.shows("Freezing 1 run…"));
+    scene.world.updates.send(AppUpdate::ReadyToClose).unwrap();
+    scene.harness.step();
+    let commands = &scene.harness.output().viewport_output[&ViewportId::ROOT].commands;
+    assert!(commands.contains(&ViewportCommand::Close), "{commands:?}");
+    assert!(!scene.ask_to_close().contains(&ViewportCommand::CancelClose));
+}
+
+#[test]
+fn closing_does_not_ask_when_nothing_lives() {
+    let mut scene = scene([snapshot(&[])]);
+    assert!(!scene.ask_to_close().contains(&ViewportCommand::CancelClose));
+}
+
+#[test]
+fn what_happened_while_one_was_away_can_be_reviewed() {
+    let decision =
+        |text: &str| Decision { at: now(), run_id: id("a-1"), step_id: None, text: text.to_owned() };
+    let kind =
+        EventKind::RecoveryDecided { decisions: vec![decision("It was taken back"), decision("It goes on")] };
+    let event = Event { seq: 5, at: now(), run_id: None, kind };
+    let mut scene = scene([snapshot(&[]), AppUpdate::Event(Arc::new(event))]);
+    assert!(scene.shows("While you were away: a-1: It was taken back; and 1 more"));
+    assert!(!scene.shows("It goes on"));
+    scene.pull("Review");
+    assert!(scene.shows("It goes on"));
+    scene.pull("Dismiss");
+    assert!(!scene.shows("While you were away"));
+}
+
+#[test]
+fn what_could_not_be_done_is_said() {
+    let action = "pause alfabeta-1".to_owned();
+    let mut scene = scene([snapshot(&[]), AppUpdate::Failure { action, message: "It has ended".to_owned() }]);
+    assert!(scene.shows("Could not pause alfabeta-1: It has ended"));
+    scene.pull("Dismiss");
+    assert!(!scene.shows("Could not pause"));
+}
+
+#[test]
+fn an_action_that_nobody_takes_is_reported() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    let (_, nobody) = window_port();
+    scene.world = nobody;
+    scene.harness.get_by_label("Pause alfabeta-1").click();
+    scene.harness.run();
+    assert!(scene.shows("Could not pause alfabeta-1: The engine has ended"));
+}
+
+#[test]
+fn a_row_that_ends_under_the_pointer_keeps_its_place() {
+    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running), run("books", RunState::Running)])]);
+    let place = scene.harness.get_by_label("Pause books-1").rect();
+    scene.harness.hover_at(place.center());
+    scene.harness.run();
+    let run = Arc::new(run("alfabeta", RunState::Completed));
+    let event = Event {
+        seq: 11,
+        at: now(),
+        run_id: Some(run.run_id.clone()),
+        kind: EventKind::ExecutionCompleted { run },
+    };
+    scene.tell(AppUpdate::Event(Arc::new(event)));
+    assert_eq!(scene.harness.get_by_label("Pause books-1").rect(), place);
+    scene.harness.hover_at(egui::pos2(700.0, 780.0));
+    scene.harness.run();
+    scene.harness.run();
+    assert!(scene.harness.get_by_label("Pause books-1").rect().top() < place.top());
+}
+
+#[test]
+fn a_thousand_living_runs_cost_no_more_than_the_visible_ones() {
+    let runs: Vec<RunSummary> = (0..1000).map(|n| run(&format!("job{n}"), RunState::Running)).collect();
+    let scene = scene([snapshot(&runs)]);
+    let n_rows = scene.harness.query_all_by_label_contains("Stop job").count();
+    assert!((3..12).contains(&n_rows), "{n_rows} rows were laid out");
+}
+
+#[test]
+fn a_machine_is_shown_in_figures() {
+    let sample = MachineSample {
+        at: now(),
+        cpu_fraction: 0.41,
+        memory_used_bytes: 18_360_985_190,
+        memory_total_bytes: 24 << 30,
+        disk_free_bytes: 41 << 30,
+    };
+    let scene = scene([snapshot(&[]), AppUpdate::Machine(sample)]);
+    for label in ["CPU 41 %", "Memory 17.1 of 24 GiB", "Disk 41 GiB free"] {
+        assert!(scene.shows(label), "{label}");
+    }
+}
+
+#[test]
+fn a_window_that_has_nothing_to_show_does_not_repaint() {
+    let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(vec![run("books", RunState::Failed)])]);
+    scene.harness.step();
+    let delay = scene.harness.output().viewport_output[&ViewportId::ROOT].repaint_delay;
+    assert!(delay > std::time::Duration::from_secs(3600), "{delay:?}");
+    assert_eq!(scene.harness.state().as_ref().map(|window| window.store().recent().len()), Some(1));
+}
+
+#[test]
+fn without_a_display_one_line_names_the_verbs_that_need_none() {
+    let message = super::require_display(|_| None).unwrap_err().to_string();
+    assert!(!message.contains('\n') && message.contains("leverframe run"), "{message}");
+    assert!(super::require_display(|name| (name == "DISPLAY").then(|| ":0".into())).is_ok());
+}

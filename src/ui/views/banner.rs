@@ -1,0 +1,141 @@
+//! What asks for a look before anything else: what recovery did, what the machine is short of, what
+//! could not be done.
+
+use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
+
+use super::super::command::Command;
+use super::super::widgets::{Card, Icon, Lever, label_at};
+use super::super::{format, theme};
+use super::{Commands, View};
+
+/// Decisions that are listed at once.
+const MAX_DECISIONS: usize = 12;
+
+pub(crate) fn banners_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    for (index, failure) in view.store.failures().iter().enumerate().rev().take(3) {
+        let banner = Banner {
+            icon: Icon::Cross,
+            color: theme::tokens(ui).failed,
+            title: format!("Could not {}", failure.about),
+            text: failure.text.clone(),
+        };
+        let banner = if failure.about == "warning" {
+            Banner { icon: Icon::Warning, title: "Warning".to_owned(), ..banner }
+        } else {
+            banner
+        };
+        banner.show(ui, &[(Command::DismissFailure(index), "Dismiss".to_owned())], out);
+    }
+    for alert in view.store.alerts().iter().rev().take(3) {
+        let banner = Banner {
+            icon: Icon::Warning,
+            color: theme::tokens(ui).failed,
+            title: if alert.about.is_empty() { "Machine".to_owned() } else { alert.about.clone() },
+            text: alert.text.clone(),
+        };
+        banner.show(ui, &[], out);
+    }
+    away_ui(ui, view, out);
+}
+
+/// What recovery decided while nobody looked.
+fn away_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let decisions = view.store.decisions();
+    let Some(first) = decisions.first() else { return };
+    let color = theme::tokens(ui).interrupted;
+    let text = match decisions.len() - 1 {
+        0 => format!("{}: {}", first.run_id, first.text),
+        n_more => format!("{}: {}; and {n_more} more", first.run_id, first.text),
+    };
+    let banner = Banner { icon: Icon::Bolt, color, title: "While you were away".to_owned(), text };
+    let is_open = view.state.is_review_open;
+    let review = if is_open { "Hide".to_owned() } else { format!("Review {}", decisions.len()) };
+    let levers =
+        [(Command::DismissDecisions, Command::DismissDecisions.text()), (Command::ToggleReview, review)];
+    banner.show(ui, &levers, out);
+    if !is_open {
+        return;
+    }
+    Card::new("What was decided").count(decisions.len()).show(
+        ui,
+        |_, _| {},
+        |ui| {
+            let tokens = theme::tokens(ui);
+            for decision in decisions.iter().take(MAX_DECISIONS) {
+                let (_, rect) = ui.allocate_space(vec2(ui.available_width(), theme::ROW_SMALL));
+                ui.painter().hline(rect.x_range(), rect.top(), egui::Stroke::new(1.0, tokens.line));
+                let rect = rect.shrink2(vec2(theme::GAP, 0.0));
+                let y = rect.center().y;
+                let when = format::when(decision.at, view.now);
+                let muted = (theme::small(), tokens.muted);
+                label_at(ui, pos2(rect.left(), y), Align2::LEFT_CENTER, when, muted, 96.0);
+                let subject = match &decision.step_id {
+                    Some(step_id) => format!("{} / {step_id}", decision.run_id),
+                    None => decision.run_id.to_string(),
+                };
+                let mono = (theme::mono(), tokens.text);
+                label_at(ui, pos2(rect.left() + 108.0, y), Align2::LEFT_CENTER, subject, mono, 280.0);
+                let left = rect.left() + 400.0;
+                let style = (theme::body(), tokens.text);
+                let width = rect.right() - left;
+                label_at(ui, pos2(left, y), Align2::LEFT_CENTER, decision.text.as_str(), style, width);
+                let response =
+                    ui.interact(rect, ui.scope_id().with((&decision.run_id, y as i32)), egui::Sense::hover());
+                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &decision.text));
+                response.on_hover_text(&decision.text);
+            }
+            if decisions.len() > MAX_DECISIONS {
+                let text = format!("and {} more", decisions.len() - MAX_DECISIONS);
+                ui.label(egui::RichText::new(text).color(tokens.muted));
+            }
+        },
+    );
+}
+
+struct Banner {
+    icon: Icon,
+    color: Color32,
+    title: String,
+    text: String,
+}
+
+impl Banner {
+    fn show(self, ui: &mut Ui, levers: &[(Command, String)], out: &mut Commands) {
+        let tokens = theme::tokens(ui);
+        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 46.0));
+        let radius = CornerRadius::same(theme::CARD_RADIUS);
+        let line = egui::Stroke::new(1.0, tokens.line);
+        // The colour shows as a rounded edge: a face that begins three points further right lies on it.
+        let edge = Rect::from_min_size(rect.min, vec2(24.0, rect.height()));
+        ui.painter().rect_filled(edge, radius, self.color);
+        let face = Rect::from_min_max(rect.min + vec2(3.0, 0.0), rect.max);
+        ui.painter().rect(face, radius, tokens.panel, line, egui::StrokeKind::Inside);
+        let response = ui.interact(rect, ui.scope_id().with((&self.title, &self.text)), egui::Sense::hover());
+        response.widget_info(|| {
+            egui::WidgetInfo::labeled(egui::Role::Alert, true, format!("{}: {}", self.title, self.text))
+        });
+        let mut right = rect.right() - theme::GAP;
+        for (command, text) in levers {
+            let lever = Lever::of(ui, command).text(text.clone());
+            let width = lever.width(ui);
+            let place =
+                Rect::from_center_size(pos2(right - width / 2.0, rect.center().y), vec2(width, theme::LEVER));
+            if lever.ui_at(ui, place).clicked() {
+                out.push(command.clone());
+            }
+            right = place.left() - 6.0;
+        }
+        let inner = Rect::from_min_max(pos2(rect.left() + 16.0, rect.top()), rect.max);
+        let x = self.icon.paint_before(ui.painter(), inner, 12.0, self.color);
+        let y = rect.center().y;
+        let style = (theme::strong(), self.color);
+        let title = label_at(ui, pos2(x, y), Align2::LEFT_CENTER, self.title, style, right - x);
+        let left = title.right() + 14.0;
+        let style = (theme::body(), tokens.muted);
+        let width = right - left - 8.0;
+        let shown = label_at(ui, pos2(left, y), Align2::LEFT_CENTER, self.text.clone(), style, width);
+        if shown.width() > width - 4.0 {
+            response.on_hover_text(self.text);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The selected run: its steps at the left, the log of one of them at the right.
+
+use egui::{Align2, Id, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
+
+use super::super::command::Command;
+use super::super::widgets::{
+    Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, progress_bar, row_ui, state_at,
+};
+use super::super::{format, theme};
+use super::log_tail::log_tail_ui;
+use super::{Commands, View};
+use crate::app::{Action, RunEntry, StepsKnown};
+use crate::run::{StepState, StepSummary};
+
+/// The card, `height` high; nothing if no run is selected.
+pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Commands) {
+    let Some(entry) = view.store.selected() else { return };
+    let title = entry.run.pipeline_id.as_str();
+    let mut head_out = Commands::new();
+    Card::new(title).show(
+        ui,
+        |ui, rect| head_at(ui, rect, entry, &mut head_out),
+        |ui| {
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height - theme::CARD_HEAD));
+            let line = egui::Stroke::new(1.0, theme::tokens(ui).line);
+            let middle = rect.left() + (rect.width() * 0.46).round();
+            ui.painter().vline(middle, rect.y_range(), line);
+            let steps = Rect::from_min_max(rect.min, pos2(middle, rect.bottom()));
+            let log = Rect::from_min_max(pos2(middle + 1.0, rect.top()), rect.max);
+            steps_ui(&mut ui.new_child(UiBuilder::new().max_rect(steps)), view, entry, out);
+            log_tail_ui(&mut ui.new_child(UiBuilder::new().max_rect(log)), view, entry, out);
+        },
+    );
+    out.append(&mut head_out);
+}
+
+/// Its id, what it was started as, and the lever that closes it.
+fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let run = &entry.run;
+    let close = Command::Select(None);
+    let place = Rect::from_center_size(pos2(rect.right() - 6.0, rect.center().y), vec2(26.0, 26.0));
+    let lever = Lever::icon(Icon::Close, close.name());
+    if lever.ui_at(ui, place).on_hover_text("Close details (Escape)").clicked() {
+        out.push(close);
+    }
+    let mut facts = format!("{} · {} · {}", run.trigger, run.run_type, run.environment);
+    if run.attempt > 1 {
+        facts = format!("attempt {} · {facts}", run.attempt);
+    }
+    let at = pos2(place.left() - 8.0, rect.center().y);
+    let style = (theme::small(), tokens.muted);
+    let facts = label_at(ui, at, Align2::RIGHT_CENTER, facts, style, rect.width() * 0.4);
+    let title = ui.painter().layout_no_wrap(run.pipeline_id.to_string(), theme::strong(), tokens.text);
+    let left = rect.left() + title.size().x + 12.0;
+    let style = (theme::mono(), tokens.muted);
+    let width = facts.left() - left - 120.0;
+    let id =
+        label_at(ui, pos2(left, rect.center().y), Align2::LEFT_CENTER, run.run_id.as_str(), style, width);
+    if let Some(last) = entry.warnings.last() {
+        let n_warnings = entry.warnings.len();
+        let place =
+            Rect::from_min_max(pos2(id.right() + 14.0, rect.top()), pos2(facts.left(), rect.bottom()));
+        let text = format::count(n_warnings, "warning");
+        state_at(ui, place, Icon::Warning, &text, tokens.paused);
+        let response = ui.interact(place, ui.scope_id().with("warnings"), egui::Sense::hover());
+        response.widget_info(|| {
+            egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{text}, the last: {last}"))
+        });
+        response.on_hover_ui(|ui| {
+            for warning in entry.warnings.iter().rev().take(10) {
+                ui.label(warning);
+            }
+        });
+    }
+}
+
+struct Columns {
+    state: Rect,
+    step: Rect,
+    took: f32,
+    exit: f32,
+    memory: f32,
+}
+
+fn columns(rect: Rect) -> Columns {
+    let memory = rect.right() - 26.0;
+    let exit = memory - 68.0;
+    let took = exit - 54.0;
+    let state = Rect::from_min_max(rect.min, pos2(rect.left() + 92.0, rect.bottom()));
+    let step = Rect::from_min_max(pos2(state.right() + 8.0, rect.top()), pos2(took - 62.0, rect.bottom()));
+    Columns { state, step, took, exit, memory }
+}
+
+fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let (_, head) = ui.allocate_space(vec2(ui.available_width(), 24.0));
+    ui.painter().hline(head.x_range(), head.top(), egui::Stroke::new(1.0, tokens.line));
+    let column = columns(head.shrink2(vec2(theme::GAP, 0.0)));
+    let style = (theme::small(), tokens.muted);
+    let y = head.center().y;
+    label_at(ui, pos2(column.state.left(), y), Align2::LEFT_CENTER, "State", style.clone(), 90.0);
+    label_at(ui, pos2(column.step.left(), y), Align2::LEFT_CENTER, "Step", style.clone(), 90.0);
+    for (right, text) in [(column.took, "Took"), (column.exit, "Exit"), (column.memory, "Peak")] {
+        label_at(ui, pos2(right, y), Align2::RIGHT_CENTER, text, style.clone(), 60.0);
+    }
+    if entry.steps().is_empty() {
+        let text = match entry.steps_known() {
+            StepsKnown::Whole => "The program that started this run drives it; it has no steps here",
+            StepsKnown::Partly => "Reading its steps…",
+        };
+        let at = pos2(head.left() + theme::GAP, head.bottom() + 18.0);
+        label_at(ui, at, Align2::LEFT_CENTER, text, (theme::body(), tokens.muted), head.width() - 24.0);
+        return;
+    }
+    ScrollArea::vertical()
+        .id_salt(("steps", entry.run.run_id.as_str()))
+        .auto_shrink([false, false])
+        .show_rows(ui, 40.0, entry.steps().len(), |ui, range| {
+            for step in &entry.steps()[range] {
+                step_row_ui(ui, view, entry, step, out);
+            }
+        });
+}
+
+fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let is_followed = view.store.log().is_some_and(|log| log.step_id == step.step_id);
+    let took = took_text(step, entry, view);
+    let exit = exit_text(step);
+    let memory = step.peak_rss_bytes.map(format::bytes).unwrap_or_default();
+    let message =
+        step.error.as_ref().or(step.message.as_ref()).map_or_else(String::new, |text| text.to_string());
+    let name = format!("{}, {}, {message}, {took}, {exit}, {memory}", step.step_id, step.state);
+    let kind = RowKind { name: &name, is_selected: is_followed, corners: Corners::Square };
+    let row_id = Id::unique(("step", entry.run.run_id.as_str(), step.step_id.as_str()));
+    let (rect, response) = row_ui(ui, row_id, 40.0, &kind);
+    if response.clicked() {
+        out.push(Command::ChooseStep(Some(step.step_id.clone())));
+    }
+    let column = columns(rect);
+    let color = tokens.step_state(step.state);
+    state_at(ui, column.state, Icon::of_step(step.state), step.state.as_str(), color);
+    let has_second = !message.is_empty() || step.state.is_live();
+    let upper = if has_second { rect.center().y - 7.0 } else { rect.center().y };
+    let lower = rect.center().y + 9.0;
+    let ink = if step.state == StepState::Pending { tokens.muted } else { tokens.text };
+    let at = pos2(column.step.left(), upper);
+    let shown = label_at(
+        ui,
+        at,
+        Align2::LEFT_CENTER,
+        step.step_id.as_str(),
+        (theme::medium(), ink),
+        column.step.width(),
+    );
+    if step.attempt > 1 {
+        let text = format!("attempt {}", step.attempt);
+        let at = pos2(shown.right() + 8.0, upper);
+        let width = column.step.right() - shown.right() - 8.0;
+        label_at(ui, at, Align2::LEFT_CENTER, text, (theme::small(), tokens.muted), width);
+    }
+    let ink = if step.error.is_some() { tokens.failed } else { tokens.muted };
+    let at = pos2(column.step.left(), lower);
+    let width = column.exit - column.step.left() - 60.0;
+    if step.state.is_live() {
+        let bar = Rect::from_min_size(pos2(at.x, lower - 2.0), vec2(56.0, 4.0));
+        progress_bar(ui, bar, step.progress, color);
+        let at = pos2(bar.right() + 8.0, lower);
+        label_at(ui, at, Align2::LEFT_CENTER, message, (theme::small(), ink), width - 64.0);
+    } else {
+        let shown = label_at(ui, at, Align2::LEFT_CENTER, message.clone(), (theme::small(), ink), width);
+        if shown.width() > width - 2.0 {
+            response.clone().on_hover_text(message);
+        }
+    }
+    let figures = (theme::body(), tokens.text);
+    numbers_at(ui, pos2(column.took, upper), Align2::RIGHT_CENTER, &took, figures.clone());
+    let ink = if step.state == StepState::Failed { tokens.failed } else { tokens.muted };
+    numbers_at(ui, pos2(column.exit, upper), Align2::RIGHT_CENTER, &exit, (theme::body(), ink));
+    numbers_at(ui, pos2(column.memory, upper), Align2::RIGHT_CENTER, &memory, figures);
+    if entry.run.state.is_ended() && step.attempt > 0 {
+        let retry = Action::Retry { run_id: entry.run.run_id.clone(), from: Some(step.step_id.clone()) };
+        let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));
+        let lever = Lever::icon(Icon::Again, format!("Retry from {}", step.step_id));
+        if lever.ui_at(ui, place).on_hover_text("Run this step and what needs it again").clicked() {
+            out.push(Command::World(retry));
+        }
+    }
+}
+
+/// How long its attempt has taken; that of a frozen one stands still.
+fn took_text(step: &StepSummary, entry: &RunEntry, view: View<'_>) -> String {
+    let until = step.finished_at.or(entry.run.frozen_since).unwrap_or(view.now);
+    step.started_at.map_or_else(String::new, |from| {
+        let frozen = entry
+            .freezes
+            .iter()
+            .map(|(begin, end)| (*end.min(&until) - *begin.max(&from)).max(chrono::TimeDelta::zero()))
+            .sum();
+        format::duration(until - from - frozen)
+    })
+}
+
+fn exit_text(step: &StepSummary) -> String {
+    match (step.exit_code, step.signal) {
+        (_, Some(signal)) => format!("signal {signal}"),
+        (Some(code), None) => code.to_string(),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,136 @@
+//! What lies over a page: the questions before leaving and before stopping everything, the palette.
+
+use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+
+use super::super::command::Command;
+use super::super::widgets::{Card, Lever, Tone, label_at};
+use super::super::window::Overlay;
+use super::super::{format, theme};
+use super::{Commands, View, palette};
+use crate::app::{Action, QuitChoice};
+
+/// Shows what lies over the page, if anything does. `overlay` is the one of the window's state; it
+/// stands apart because the palette's text is edited in place.
+pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out: &mut Commands) {
+    match overlay {
+        Overlay::None => {}
+        Overlay::Palette(state) => palette::palette_ui(ui, view, state, out),
+        Overlay::Quit => quit_ui(ui, view, out),
+        Overlay::Leaving(choice) => leaving_ui(ui, view, *choice),
+        Overlay::StopAll => stop_all_ui(ui, view, out),
+    }
+}
+
+const WIDTH: f32 = 460.0;
+
+fn dialog_ui(ui: &Ui, id: &str, out: &mut Commands, content: impl FnOnce(&mut Ui, &mut Commands)) {
+    let tokens = theme::tokens(ui);
+    let frame = Card::frame(ui).inner_margin(20).shadow(ui.visuals().window_shadow);
+    let modal =
+        Modal::new(Id::unique(id)).frame(frame).backdrop_color(tokens.backdrop).show(ui.ctx(), |ui| {
+            ui.set_width(WIDTH);
+            ui.spacing_mut().item_spacing.y = 0.0;
+            content(ui, out);
+        });
+    if modal.should_close() {
+        out.push(Command::CloseOverlay);
+    }
+}
+
+fn heading_ui(ui: &mut Ui, text: String) {
+    let tokens = theme::tokens(ui);
+    let (_, rect) = ui.allocate_space(vec2(WIDTH, 30.0));
+    let style = (theme::heading(), tokens.text);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, WIDTH);
+    let response = ui.interact(rect, ui.scope_id().with(&text), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, &text));
+}
+
+fn names_of_living(view: View<'_>) -> String {
+    let n_living = view.store.living().len();
+    let mut names: Vec<String> =
+        view.store.living().take(3).map(|entry| entry.run.pipeline_id.to_string()).collect();
+    if n_living > names.len() {
+        names.push(format!("{} more", n_living - names.len()));
+    }
+    names.join(", ")
+}
+
+/// A choice: a lever as wide as the column, and at its right what it means.
+fn choice_ui(ui: &mut Ui, command: Command, tone: Tone, meaning: &str, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let (_, rect) = ui.allocate_space(vec2(WIDTH, 46.0));
+    let place = Rect::from_center_size(pos2(rect.left() + 66.0, rect.center().y), vec2(132.0, 34.0));
+    let lever = Lever::of(ui, &command).without_icon().tone(tone);
+    if lever.ui_at(ui, place).clicked() {
+        out.push(command);
+    }
+    let galley = ui.painter().layout(
+        meaning.to_owned(),
+        theme::small(),
+        tokens.muted,
+        rect.right() - place.right() - 16.0,
+    );
+    let at = pos2(place.right() + 16.0, rect.center().y - galley.size().y / 2.0);
+    ui.painter().galley(at, galley, tokens.muted);
+}
+
+fn quit_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let n_living = view.store.living().len();
+    dialog_ui(ui, "quit", out, |ui, out| {
+        heading_ui(ui, format!("{} still alive", format::count(n_living, "run")));
+        let (_, rect) = ui.allocate_space(vec2(WIDTH, 26.0));
+        let style = (theme::body(), theme::tokens(ui).muted);
+        label_at(ui, rect.left_center(), Align2::LEFT_CENTER, names_of_living(view), style, WIDTH);
+        ui.add_space(12.0);
+        for (choice, tone, meaning) in [
+            (
+                QuitChoice::LeaveRunning,
+                Tone::Primary,
+                "Their steps go on without the window; the next start takes them back.",
+            ),
+            (
+                QuitChoice::Freeze,
+                Tone::Plain,
+                "They stand still where they are and keep their memory until they are resumed.",
+            ),
+            (
+                QuitChoice::Stop,
+                Tone::Plain,
+                "They are asked to stop; what has finished stays finished and is not run again.",
+            ),
+        ] {
+            choice_ui(ui, Command::World(Action::Quit(choice)), tone, meaning, out);
+        }
+        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Go on working in the window.", out);
+    });
+}
+
+fn leaving_ui(ui: &mut Ui, view: View<'_>, choice: QuitChoice) {
+    let n_living = view.store.living().len();
+    let runs = format::count(n_living, "run");
+    let (title, text) = match choice {
+        QuitChoice::LeaveRunning => ("Leaving…".to_owned(), "What runs goes on."),
+        QuitChoice::Freeze => (format!("Freezing {runs}…"), "The window closes when they stand still."),
+        QuitChoice::Stop => (
+            format!("Stopping {runs}…"),
+            "The window closes when they have ended. Close it once more to leave at once.",
+        ),
+    };
+    let mut ignored = Commands::new();
+    dialog_ui(ui, "leaving", &mut ignored, |ui, _| {
+        heading_ui(ui, title);
+        ui.label(egui::RichText::new(text).color(theme::tokens(ui).muted));
+    });
+}
+
+fn stop_all_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let n_living = view.store.living().len();
+    dialog_ui(ui, "stop all", out, |ui, out| {
+        heading_ui(ui, format!("Stop {}?", format::count(n_living, "run")));
+        ui.add_space(8.0);
+        let meaning = format!("{} are asked to stop and can be resumed later.", names_of_living(view));
+        choice_ui(ui, Command::StopAll, Tone::Marked(theme::tokens(ui).failed), &meaning, out);
+        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Let them go on.", out);
+    });
+}

@@ -1,0 +1,144 @@
+//! What stands around every page: the rail at the left, and the header with the machine.
+
+use egui::{
+    Align, Align2, Color32, CornerRadius, CursorIcon, Layout, Rect, Role, Sense, Stroke, StrokeKind,
+    ThemePreference, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+};
+
+use super::super::command::{self, Command, Page};
+use super::super::widgets::{Icon, Lever, Tone, label_at, numbers_at};
+use super::super::{format, theme};
+use super::{Commands, View, menus};
+
+/// The pages, and the theme at the foot.
+pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    ui.add_space(theme::GAP);
+    ui.spacing_mut().item_spacing.y = theme::GRID;
+    for page in Page::ALL {
+        let command = Command::Show(page);
+        if rail_entry_ui(ui, page.icon(), page.text(), view.state.page == page) {
+            out.push(command);
+        }
+    }
+    ui.with_layout(Layout::bottom_up(Align::Center), |ui| {
+        ui.add_space(theme::GAP);
+        let next = match view.state.theme {
+            ThemePreference::System if ui.visuals().dark_mode => ThemePreference::Light,
+            ThemePreference::System | ThemePreference::Light => ThemePreference::Dark,
+            ThemePreference::Dark => ThemePreference::Light,
+        };
+        let command = Command::SetTheme(next);
+        let lever = Lever::icon(Icon::HalfMoon, command.name());
+        if lever.ui(ui).on_hover_text(command.text()).clicked() {
+            out.push(command);
+        }
+    });
+}
+
+fn rail_entry_ui(ui: &mut Ui, icon: Icon, text: &str, is_open: bool) -> bool {
+    let tokens = theme::tokens(ui);
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 54.0));
+    let rect = rect.shrink2(vec2(8.0, 0.0));
+    let response =
+        ui.interact(rect, ui.scope_id().with(text), Sense::click()).on_hover_cursor(CursorIcon::PointingHand);
+    response.widget_info(|| WidgetInfo::selected(Role::Tab, true, is_open, text));
+    let radius = CornerRadius::same(theme::LEVER_RADIUS);
+    if is_open {
+        ui.painter().rect_filled(rect, radius, tokens.raised);
+    } else if response.hovered() {
+        ui.painter().rect_filled(rect, radius, tokens.panel.lerp_to_gamma(tokens.raised, 0.6));
+    }
+    if response.has_focus() {
+        ui.painter().rect_stroke(rect, radius, Stroke::new(2.0, tokens.accent), StrokeKind::Inside);
+    }
+    let ink = if is_open { tokens.text } else { tokens.muted };
+    icon.paint(ui.painter(), pos2(rect.center().x, rect.top() + 20.0), 15.0, ink);
+    let pos = pos2(rect.center().x, rect.bottom() - 14.0);
+    label_at(ui, pos, Align2::CENTER_CENTER, text, (theme::small(), ink), rect.width());
+    response.clicked()
+}
+
+/// The page's name, the machine, and the levers that act on everything.
+pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 40.0));
+    let title = label_at(
+        ui,
+        pos2(rect.left(), rect.center().y),
+        Align2::LEFT_CENTER,
+        view.state.page.text(),
+        (theme::heading(), tokens.text),
+        200.0,
+    );
+    let heading = ui.interact(title, ui.scope_id().with("title"), Sense::hover());
+    heading.widget_info(|| WidgetInfo::labeled(Role::Heading, true, view.state.page.text()));
+    let chips_right = chips_ui(ui, view, pos2(title.right() + 18.0, rect.center().y));
+
+    let mut levers = ui.new_child(
+        UiBuilder::new()
+            .max_rect(Rect::from_min_max(pos2(chips_right + theme::GAP, rect.top()), rect.max))
+            .layout(Layout::right_to_left(Align::Center)),
+    );
+    for command in command::all_levers(view.store).into_iter().rev() {
+        if Lever::of(&levers, &command).ui(&mut levers).clicked() {
+            out.push(command);
+        }
+    }
+    menus::start_menu_ui(&mut levers, view, out);
+    let search = Command::OpenPalette;
+    let key = search.shortcut().map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
+    let lever = Lever::of(&levers, &search).tone(Tone::Field);
+    let wide = lever.width(&levers) + 60.0;
+    let (lever, wide) = if levers.available_width() > wide {
+        (lever.text(format!("{}   {key}", search.text())), wide)
+    } else {
+        (lever.text(key), 100.0)
+    };
+    if levers.available_width() > wide && lever.ui(&mut levers).clicked() {
+        out.push(search);
+    }
+}
+
+/// What the machine does now; returns where the chips end.
+fn chips_ui(ui: &Ui, view: View<'_>, left: egui::Pos2) -> f32 {
+    let Some(sample) = view.store.machine().back() else { return left.x };
+    let tokens = theme::tokens(ui);
+    let total = format!("of {}", format::bytes(sample.memory_total_bytes));
+    let memory = sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64;
+    let low_disk = sample.disk_free_bytes < 2 << 30;
+    let chips = [
+        ("CPU", format::percent(sample.cpu_fraction), String::new(), "88 %", sample.cpu_fraction > 0.95),
+        (
+            "Memory",
+            format!("{:.1}", sample.memory_used_bytes as f64 / (1u64 << 30) as f64),
+            total,
+            if sample.memory_total_bytes < 100 << 30 { "88.8" } else { "888.8" },
+            memory > 0.95,
+        ),
+        ("Disk", format::bytes(sample.disk_free_bytes), "free".to_owned(), "888 GiB", low_disk),
+    ];
+    let mut x = left.x;
+    for (what, value, behind, widest, is_high) in chips {
+        let galley =
+            |text: &str, font| ui.painter().layout_no_wrap(text.to_owned(), font, Color32::PLACEHOLDER);
+        let what_width = galley(what, theme::body()).size().x;
+        let value_width = galley(widest, theme::strong()).size().x;
+        let behind_width = galley(&behind, theme::body()).size().x;
+        let gap = if behind.is_empty() { 0.0 } else { 5.0 };
+        let width = 11.0 + what_width + 6.0 + value_width + gap + behind_width + 11.0;
+        let rect = Rect::from_min_size(pos2(x, left.y - theme::LEVER / 2.0), vec2(width, theme::LEVER));
+        let radius = CornerRadius::same(theme::LEVER_RADIUS);
+        let line = Stroke::new(1.0, if is_high { tokens.failed } else { tokens.line });
+        ui.painter().rect(rect, radius, tokens.panel, line, StrokeKind::Inside);
+        let response = ui.interact(rect, ui.scope_id().with(("chip", what)), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{what} {value} {behind}")));
+        let muted = (theme::body(), tokens.muted);
+        label_at(ui, pos2(rect.left() + 11.0, left.y), Align2::LEFT_CENTER, what, muted.clone(), width);
+        let ink = if is_high { tokens.failed } else { tokens.text };
+        let value_right = rect.left() + 11.0 + what_width + 6.0 + value_width;
+        numbers_at(ui, pos2(value_right, left.y), Align2::RIGHT_CENTER, &value, (theme::strong(), ink));
+        label_at(ui, pos2(value_right + gap, left.y), Align2::LEFT_CENTER, behind, muted, width);
+        x = rect.right() + 10.0;
+    }
+    x
+}

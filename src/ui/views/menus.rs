@@ -1,0 +1,61 @@
+//! Menus: what can be started, and what else can be done with a run.
+
+use egui::{Popup, Response, Ui};
+
+use super::super::command::{Command, Page};
+use super::super::widgets::{Icon, Lever, Tone};
+use super::{Commands, View};
+use crate::app::{Action, Folder, RunEntry};
+
+/// The lever that lists the pipelines to start, once there are some.
+pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let startable: Vec<_> =
+        view.store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none()).collect();
+    if startable.is_empty() {
+        return;
+    }
+    let response = Lever::icon(Icon::Play, "Start a pipeline…").text("Start…").tone(Tone::Plain).ui(ui);
+    Popup::menu(&response).show(|ui| {
+        ui.set_min_width(220.0);
+        for entry in startable.iter().take(20) {
+            let command = Command::World(Action::StartJob { pipeline: entry.id.clone() });
+            if ui.button(entry.id.as_str()).clicked() {
+                out.push(command);
+                ui.close();
+            }
+        }
+        if startable.len() > 20 && ui.button("All pipelines").clicked() {
+            out.push(Command::Show(Page::Pipelines));
+            ui.close();
+        }
+    });
+}
+
+/// What else can be done with a run, under the lever `response`.
+pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Commands) {
+    Popup::menu(response).show(|ui| {
+        ui.set_min_width(200.0);
+        let run_id = &entry.run.run_id;
+        let first = if entry.run.state.is_ended() {
+            ("Retry all steps", Action::Retry { run_id: run_id.clone(), from: None })
+        } else {
+            ("Force stop", Action::ForceStop(run_id.clone()))
+        };
+        let second = ("Open its logs", Action::OpenFolder(Folder::Logs(run_id.clone())));
+        for (text, action) in [first, second] {
+            let command = Command::World(action);
+            let mut button = ui.button(text);
+            if let Some(tooltip) = command.tooltip() {
+                button = button.on_hover_text(tooltip);
+            }
+            if button.clicked() {
+                out.push(command);
+                ui.close();
+            }
+        }
+        if ui.button("Copy its id").clicked() {
+            ui.ctx().copy_text(run_id.to_string());
+            ui.close();
+        }
+    });
+}

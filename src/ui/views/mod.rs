@@ -1,0 +1,47 @@
+//! Views: each a function of the read model that paints and pushes commands. None of them keeps a
+//! state of a run, waits for anything or changes the store.
+
+mod banner;
+mod detail;
+mod dialogs;
+mod frame;
+mod history;
+mod log_tail;
+mod menus;
+mod now;
+mod palette;
+mod pipelines;
+mod recent;
+mod running;
+mod timeline;
+
+use chrono::{DateTime, Utc};
+use egui::Ui;
+
+use super::command::{Command, Page};
+use super::window::WindowState;
+use crate::app::AppStore;
+pub(super) use dialogs::overlay_ui;
+pub(super) use frame::{header_ui, rail_ui};
+pub(super) use palette::PaletteState;
+
+/// What a view paints from.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) store: &'a AppStore,
+    pub(super) state: &'a WindowState,
+    /// The wall clock of this frame.
+    pub(super) now: DateTime<Utc>,
+}
+
+/// What was asked for while painting; run when the frame is painted.
+pub(super) type Commands = Vec<Command>;
+
+/// The page that is open.
+pub(super) fn page_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    match view.state.page {
+        Page::Now => now::now_ui(ui, view, out),
+        Page::History => history::history_ui(ui, view, out),
+        Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
+    }
+}

@@ -1,0 +1,45 @@
+//! The first page: what runs, what needs a look, what has just ended, and the machine under it all.
+
+use egui::{Frame, Margin, Panel, ScrollArea, Ui};
+
+use super::super::theme;
+use super::banner::banners_ui;
+use super::detail::detail_ui;
+use super::pipelines::first_start_ui;
+use super::recent::recent_ui;
+use super::running::running_ui;
+use super::timeline::timeline_ui;
+use super::{Commands, View};
+
+/// The least height of the selected run's card.
+const DETAIL: f32 = 236.0;
+
+pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let has_runs = view.store.living().len() + view.store.recent().len() > 0;
+    if !view.store.machine().is_empty() {
+        Panel::bottom("timeline")
+            .frame(Frame::NONE.inner_margin(Margin { top: theme::GAP as i8, ..Margin::ZERO }))
+            .show_separator_line(false)
+            .show(ui, |ui| timeline_ui(ui, view, out));
+    }
+    ScrollArea::vertical().id_salt("now").auto_shrink([false, false]).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = theme::GAP;
+        let bottom = ui.max_rect().bottom();
+        banners_ui(ui, view, out);
+        if !has_runs {
+            if view.store.is_loaded() {
+                first_start_ui(ui, view, out);
+            }
+            return;
+        }
+        let detail = if view.store.selected().is_some() { DETAIL + theme::GAP } else { 0.0 };
+        running_ui(ui, view, bottom - ui.cursor().top() - detail, out);
+        if view.store.selected().is_some() {
+            let height = (bottom - ui.cursor().top() - 2.0).clamp(DETAIL, 420.0);
+            detail_ui(ui, view, height, out);
+        }
+        if view.store.selected().is_none() || view.store.living().len() == 0 {
+            recent_ui(ui, view, out);
+        }
+    });
+}

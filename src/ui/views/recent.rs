@@ -1,0 +1,137 @@
+//! Runs that have ended: the newest few on the first page, all that are kept under History.
+
+use egui::{Align2, Id, Rect, Ui, pos2, vec2};
+
+use super::super::command::{Command, Page, first_lever};
+use super::super::widgets::{
+    Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, row_ui, state_at,
+};
+use super::super::{format, theme};
+use super::running::{names_at, state_text};
+use super::{Commands, View, menus};
+use crate::app::{Action, RunEntry};
+use crate::run::RunState;
+
+/// Rows on the first page.
+const MAX_ROWS: usize = 6;
+const FIRST: f32 = 98.0;
+const SECOND: f32 = 114.0;
+const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
+
+/// The card of the newest few; nothing if nothing has ended.
+pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let n_recent = view.store.recent().len();
+    if n_recent == 0 {
+        return;
+    }
+    let mut shows_all = false;
+    Card::new("Recent").show(
+        ui,
+        |ui, rect| {
+            let command = Command::Show(Page::History);
+            let lever = Lever::of(ui, &command).without_icon().text("All").tone(Tone::Quiet);
+            let width = lever.width(ui);
+            let place = Rect::from_center_size(
+                pos2(rect.right() - width / 2.0 + 12.0, rect.center().y),
+                vec2(width, theme::LEVER - 4.0),
+            );
+            shows_all = lever.ui_at(ui, place).clicked();
+        },
+        |ui| {
+            let n_rows = n_recent.min(MAX_ROWS);
+            for at in 0..n_rows {
+                ended_row_ui(ui, view, at, at + 1 == n_rows, out);
+            }
+        },
+    );
+    if shows_all {
+        out.push(Command::Show(Page::History));
+    }
+}
+
+/// One run that has ended.
+pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, out: &mut Commands) {
+    let Some(entry) = view.store.recent_at(at) else { return };
+    let run = &entry.run;
+    let is_selected = view.store.selected().is_some_and(|selected| selected.run.run_id == run.run_id);
+    let state = state_text(entry, view);
+    let (why, ink) = why_text(ui, entry);
+    let when = format::when(entry.ended_at(), view.now);
+    let took = format::duration(entry.active_time(view.now));
+    let name = format!("{state}, {}, {}, {why}, ended {when}, took {took}", run.pipeline_id, run.run_id);
+    let corners = if is_last { Corners::Bottom } else { Corners::Square };
+    let kind = RowKind { name: &name, is_selected, corners };
+    let row_id = Id::unique(("ended run", run.run_id.as_str()));
+    let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
+    if response.clicked() {
+        out.push(Command::Select(Some(run.run_id.clone())));
+    }
+    if ui.is_rect_visible(rect) {
+        let tokens = theme::tokens(ui);
+        let column =
+            |left: f32, width: f32| Rect::from_min_size(pos2(left, rect.top()), vec2(width, rect.height()));
+        let state_column = column(rect.left(), 112.0);
+        let job = column(state_column.right() + theme::GAP, 186.0);
+        let time_right = rect.right() - LEVERS - theme::GAP;
+        let time = column(time_right - 122.0, 122.0);
+        let place_left = job.right() + theme::GAP;
+        state_at(ui, state_column, Icon::of_run(run.state), &state, tokens.run_state(run.state));
+        names_at(ui, job, entry);
+        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        let width = time.left() - theme::GAP - place_left;
+        let at = pos2(place_left, rect.center().y);
+        let shown = label_at(ui, at, Align2::LEFT_CENTER, why.clone(), (theme::body(), ink), width);
+        if shown.width() > width - 2.0 {
+            response.on_hover_text(why);
+        }
+        numbers_at(ui, pos2(time.left(), upper), Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
+        let took = format!("took {took}");
+        numbers_at(ui, pos2(time.left(), lower), Align2::LEFT_CENTER, &took, (theme::small(), tokens.muted));
+    }
+    let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
+    levers_ui(ui, levers, entry, out);
+}
+
+/// Why it ended, in one sentence.
+fn why_text(ui: &Ui, entry: &RunEntry) -> (String, egui::Color32) {
+    let tokens = theme::tokens(ui);
+    let run = &entry.run;
+    let ink = match run.state {
+        RunState::Failed | RunState::Interrupted => tokens.run_state(run.state),
+        RunState::Queued
+        | RunState::Running
+        | RunState::Paused
+        | RunState::Stopping
+        | RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Completed => tokens.muted,
+    };
+    let text = match (&run.error, run.state) {
+        (Some(error), _) => error.to_string(),
+        (None, RunState::Stopped | RunState::ForceStopped) => match &run.current_step {
+            Some(step) => format!("Stopped in {step} at {}", format::percent(run.progress)),
+            None => "Stopped before its first step".to_owned(),
+        },
+        (None, _) => run.message.as_ref().map_or_else(String::new, |message| message.to_string()),
+    };
+    (text, ink)
+}
+
+fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
+    let (run_id, state) = (&entry.run.run_id, entry.run.state);
+    let top = rect.center().y - theme::LEVER / 2.0;
+    let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
+    if state.is_resumable() {
+        let command = Command::World(first_lever(run_id, state));
+        if Lever::of(ui, &command).ui_at(ui, place(rect.left(), FIRST)).clicked() {
+            out.push(command);
+        }
+    }
+    let again = Command::World(Action::StartLike(run_id.clone()));
+    if Lever::of(ui, &again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
+        out.push(again);
+    }
+    let more = place(rect.right() - theme::LEVER, theme::LEVER);
+    let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
+    menus::run_menu_ui(&response, entry, out);
+}

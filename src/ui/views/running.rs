@@ -1,0 +1,352 @@
+//! The card of living runs. A row answers in this order: what state, which run, where in it, how long
+//! and how much longer, what it costs, what I can do.
+
+use chrono::TimeDelta;
+use egui::{Align2, Id, Rect, ScrollArea, Ui, pos2, vec2};
+
+use super::super::command::{Command, first_lever, second_lever};
+use super::super::widgets::{
+    Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, progress_bar, row_ui, sparkline,
+    state_at,
+};
+use super::super::{format, theme};
+use super::{Commands, View, menus};
+use crate::app::RunEntry;
+use crate::id::RunId;
+use crate::run::RunState;
+
+/// Rows that are shown before the card scrolls.
+const MAX_ROWS: usize = 6;
+/// The three levers at the right of each row.
+const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
+const FIRST: f32 = 98.0;
+const SECOND: f32 = 82.0;
+
+/// The card, at most `max_height` high; nothing if nothing lives.
+pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut Commands) {
+    let id = ui.scope_id().with("running");
+    let rows = held_rows(ui, id, view);
+    if rows.is_empty() {
+        return;
+    }
+    let held = rows.iter().flat_map(|entry| entry.usage().back()).map(|usage| usage.memory_bytes);
+    let peak_memory = held.max();
+    let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(3.0) as usize;
+    let n_shown = rows.len().min(MAX_ROWS).min(n_fitting);
+    let offset = offset_to_selected(ui, id, view, &rows, n_shown);
+    let response = ui.scope(|ui| {
+        Card::new("Running").count(view.store.living().len()).show(
+            ui,
+            |ui, rect| summary_at(ui, rect, view),
+            |ui| {
+                let area = ScrollArea::vertical()
+                    .id_salt("running rows")
+                    .max_height(n_shown as f32 * theme::ROW)
+                    .auto_shrink([false, true]);
+                let area = match offset {
+                    Some(offset) => area.vertical_scroll_offset(offset),
+                    None => area,
+                };
+                let shown = area.show_rows(ui, theme::ROW, rows.len(), |ui, range| {
+                    for at in range {
+                        let corners = if at + 1 == rows.len() { Corners::Bottom } else { Corners::Square };
+                        run_row_ui(ui, view, rows[at], (corners, peak_memory), out);
+                    }
+                });
+                ui.data_mut(|data| data.insert_temp(id.with("offset"), shown.state.clamped_offset().y));
+            },
+        );
+    });
+    let rect = response.response.rect;
+    ui.data_mut(|data| data.insert_temp(id.with("rect"), rect));
+}
+
+/// The rows in their order: while the pointer is over them, each keeps its place, also one that ends.
+fn held_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
+    let rect = ui.data(|data| data.get_temp::<Rect>(id.with("rect")));
+    let is_pointed_at =
+        rect.is_some_and(|rect| ui.ctx().pointer_hover_pos().is_some_and(|pos| rect.contains(pos)));
+    let shown: Vec<RunId> = ui.data(|data| data.get_temp(id)).unwrap_or_default();
+    let mut rows: Vec<&RunEntry> = if is_pointed_at {
+        shown.iter().filter_map(|run_id| view.store.run(run_id)).collect()
+    } else {
+        Vec::new()
+    };
+    let n_held = rows.len();
+    for entry in view.store.living() {
+        if !rows[..n_held].iter().any(|held| held.run.run_id == entry.run.run_id) {
+            rows.push(entry);
+        }
+    }
+    let shown: Vec<RunId> = rows.iter().map(|entry| entry.run.run_id.clone()).collect();
+    ui.data_mut(|data| data.insert_temp(id, shown));
+    rows
+}
+
+/// Where the rows must be scrolled to when another run was selected and its row may not be in sight.
+fn offset_to_selected(ui: &Ui, id: Id, view: View<'_>, rows: &[&RunEntry], n_shown: usize) -> Option<f32> {
+    let selected = view.store.selected().map(|entry| entry.run.run_id.clone());
+    let last: Option<RunId> = ui.data(|data| data.get_temp(id.with("selected")));
+    if selected == last {
+        return None;
+    }
+    ui.data_mut(|data| match &selected {
+        Some(run_id) => {
+            data.insert_temp(id.with("selected"), run_id.clone());
+        }
+        None => data.remove::<RunId>(id.with("selected")),
+    });
+    let at = rows.iter().position(|entry| Some(&entry.run.run_id) == selected.as_ref())?;
+    let offset: f32 = ui.data(|data| data.get_temp(id.with("offset"))).unwrap_or_default();
+    let lowest = (at + 1).saturating_sub(n_shown) as f32 * theme::ROW;
+    Some(offset.clamp(lowest, at as f32 * theme::ROW))
+}
+
+/// How the last hour went, at the right of the card's head.
+fn summary_at(ui: &Ui, rect: Rect, view: View<'_>) {
+    let hour = view.now - TimeDelta::hours(1);
+    let in_hour = || view.store.recent().take_while(|entry| entry.ended_at() > hour);
+    let n_ended = in_hour().count();
+    if n_ended == 0 {
+        return;
+    }
+    let n_failed = in_hour().filter(|entry| entry.run.state == RunState::Failed).count();
+    let failed = if n_failed == 0 { "none failed".to_owned() } else { format!("{n_failed} failed") };
+    let text = format!("{n_ended} finished in the last hour, {failed}");
+    let style = (theme::small(), theme::tokens(ui).muted);
+    label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, style, rect.width() / 2.0);
+}
+
+struct Columns {
+    state: Rect,
+    job: Rect,
+    place: Rect,
+    time: Rect,
+    cost: Option<Rect>,
+    levers: Rect,
+}
+
+fn columns(rect: Rect, wants_cost: bool) -> Columns {
+    let mut left = rect.left();
+    let mut take = |width: f32| {
+        let column = Rect::from_min_max(pos2(left, rect.top()), pos2(left + width, rect.bottom()));
+        left += width + theme::GAP;
+        column
+    };
+    let state = take(112.0);
+    let job = take(186.0);
+    let rest = rect.right() - LEVERS - job.right() - 3.0 * theme::GAP - 92.0;
+    let cost_width = if !wants_cost || rest < 330.0 {
+        0.0
+    } else if rest < 470.0 {
+        130.0
+    } else {
+        254.0
+    };
+    let gap = if cost_width > 0.0 { theme::GAP } else { 0.0 };
+    let place = take((rest - cost_width - gap).max(80.0));
+    let time = take(92.0);
+    let cost = (cost_width > 0.0).then(|| take(cost_width));
+    let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
+    Columns { state, job, place, time, cost, levers }
+}
+
+/// What stands before and after `·` in the place of a run.
+pub(crate) fn place_text(entry: &RunEntry) -> String {
+    let run = &entry.run;
+    match (&run.current_step, &run.message) {
+        (Some(step), Some(message)) => format!("{step} · {message}"),
+        (Some(text), None) | (None, Some(text)) => text.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+/// The state in a word, with what changes about it.
+pub(crate) fn state_text(entry: &RunEntry, view: View<'_>) -> String {
+    match (entry.run.state, entry.run.frozen_since) {
+        (RunState::Paused, Some(since)) => format!("frozen {}", format::about(view.now - since)),
+        (RunState::Paused, None) => "pausing".to_owned(),
+        (RunState::ForceStopped, _) => "force stopped".to_owned(),
+        (state, _) => state.as_str().to_owned(),
+    }
+}
+
+fn run_row_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    entry: &RunEntry,
+    (corners, peak_memory): (Corners, Option<u64>),
+    out: &mut Commands,
+) {
+    let run = &entry.run;
+    let is_selected = view.store.selected().is_some_and(|selected| selected.run.run_id == run.run_id);
+    let state = state_text(entry, view);
+    let place = place_text(entry);
+    let percent = format::percent(run.progress);
+    let elapsed = format::clock(entry.active_time(view.now));
+    let second = time_text(entry, view);
+    let name =
+        format!("{state}, {}, {}, {place}, {percent}, {elapsed}, {second}", run.pipeline_id, run.run_id);
+    let kind = RowKind { name: &name, is_selected, corners };
+    let row_id = Id::unique(("living run", run.run_id.as_str()));
+    let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
+    if response.clicked() {
+        out.push(Command::Select(Some(run.run_id.clone())));
+    }
+    if ui.is_rect_visible(rect) {
+        let columns = columns(rect, peak_memory.is_some());
+        let tokens = theme::tokens(ui);
+        let color = tokens.run_state(run.state);
+        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        state_at(ui, columns.state, Icon::of_run(run.state), &state, color);
+        names_at(ui, columns.job, entry);
+
+        if run.state == RunState::Queued {
+            // It is nowhere yet: the one sentence of cause takes the room of place, time and cost.
+            let cause = run.error.as_deref().unwrap_or("Waiting for its turn");
+            let style = (theme::body(), tokens.muted);
+            let width = columns.levers.left() - columns.place.left() - theme::GAP;
+            let at = pos2(columns.place.left(), upper);
+            label_at(ui, at, Align2::LEFT_CENTER, cause, style, width);
+            let waited = format!("for {}", format::about(view.now - run.started_at));
+            let at = pos2(columns.place.left(), lower);
+            numbers_at(ui, at, Align2::LEFT_CENTER, &waited, (theme::small(), tokens.muted));
+            levers_ui(ui, columns.levers, entry, out);
+            return;
+        }
+        let place_right = columns.place.right() - 46.0;
+        let (text, ink) = match &run.error {
+            Some(cause) if run.state == RunState::Paused => (cause.to_string(), color),
+            Some(_) | None => (place, tokens.muted),
+        };
+        let width = place_right - columns.place.left();
+        label_at(
+            ui,
+            pos2(columns.place.left(), upper),
+            Align2::LEFT_CENTER,
+            text,
+            (theme::body(), ink),
+            width,
+        );
+        let at = pos2(columns.place.right(), upper);
+        numbers_at(ui, at, Align2::RIGHT_CENTER, &percent, (theme::body(), tokens.text));
+        let bar =
+            Rect::from_min_size(pos2(columns.place.left(), lower - 1.0), vec2(columns.place.width(), 6.0));
+        progress_bar(ui, bar, run.progress, color);
+
+        let at = pos2(columns.time.left(), upper);
+        numbers_at(ui, at, Align2::LEFT_CENTER, &elapsed, (theme::medium(), tokens.text));
+        let at = pos2(columns.time.left(), lower);
+        numbers_at(ui, at, Align2::LEFT_CENTER, &second, (theme::small(), tokens.muted));
+        if let (Some(cost), Some(peak_memory)) = (columns.cost, peak_memory) {
+            cost_at(ui, cost, entry, peak_memory);
+        }
+    }
+    let levers = columns(rect, peak_memory.is_some()).levers;
+    levers_ui(ui, levers, entry, out);
+}
+
+/// The pipeline over the run's id.
+pub(crate) fn names_at(ui: &Ui, rect: Rect, entry: &RunEntry) {
+    let tokens = theme::tokens(ui);
+    let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+    let name = entry.run.pipeline_id.as_str();
+    let style = (theme::medium(), tokens.text);
+    label_at(ui, pos2(rect.left(), upper), Align2::LEFT_CENTER, name, style, rect.width());
+    let style = (theme::mono(), tokens.muted);
+    let id = entry.run.run_id.as_str();
+    label_at(ui, pos2(rect.left(), lower), Align2::LEFT_CENTER, id, style, rect.width());
+}
+
+fn time_text(entry: &RunEntry, view: View<'_>) -> String {
+    match entry.run.state {
+        RunState::Paused => "clock stopped".to_owned(),
+        RunState::Stopping => "ending".to_owned(),
+        RunState::Queued => "waiting".to_owned(),
+        RunState::Running => entry
+            .remaining_time(view.now)
+            .map_or_else(String::new, |left| format!("{} left", format::about(left))),
+        RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Completed
+        | RunState::Failed
+        | RunState::Interrupted => "ended".to_owned(),
+    }
+}
+
+/// What it costs: CPU and memory, each as a curve and a figure where there is room.
+fn cost_at(ui: &Ui, rect: Rect, entry: &RunEntry, peak_memory: u64) {
+    let Some(last) = entry.usage().back() else { return };
+    let tokens = theme::tokens(ui);
+    let is_frozen = entry.run.state == RunState::Paused;
+    let (cpu_text, memory_text) = (
+        format::percent(last.cpu_fraction),
+        format!("{}{}", format::bytes(last.memory_bytes), if is_frozen { " held" } else { "" }),
+    );
+    let has_curves = rect.width() > 200.0;
+    let curve = if has_curves { 58.0 } else { 0.0 };
+    let cpu = Rect::from_min_size(rect.min, vec2(curve, rect.height())).shrink2(vec2(0.0, 12.0));
+    let memory_left = rect.left() + if has_curves { 108.0 } else { 44.0 };
+    let memory = Rect::from_min_size(pos2(memory_left, rect.top()), vec2(curve, rect.height()))
+        .shrink2(vec2(0.0, 12.0));
+    if has_curves {
+        let newest = entry.usage().iter().rev().take(60).rev();
+        let n = entry.usage().len().clamp(2, 60);
+        let curve = |rect: Rect, at: usize, share: f64| {
+            let x = rect.left() + rect.width() * at as f32 / (n - 1) as f32;
+            pos2(x, rect.bottom() - rect.height() * share.clamp(0.0, 1.0) as f32)
+        };
+        let (mut cpus, mut memories) = (Vec::new(), Vec::new());
+        for (at, usage) in newest.enumerate() {
+            cpus.push(curve(cpu, at, usage.cpu_fraction));
+            memories.push(curve(memory, at, 0.9 * usage.memory_bytes as f64 / peak_memory.max(1) as f64));
+        }
+        sparkline(ui, &cpus, cpu.bottom(), if is_frozen { tokens.stopped } else { tokens.running }, 1.25);
+        sparkline(ui, &memories, memory.bottom(), tokens.queued, 1.25);
+    }
+    let style = (theme::small(), tokens.text);
+    let y = rect.center().y;
+    let at = pos2(cpu.right() + if has_curves { 42.0 } else { 36.0 }, y);
+    numbers_at(ui, at, Align2::RIGHT_CENTER, &cpu_text, style.clone());
+    numbers_at(ui, pos2(memory.right() + 8.0, y), Align2::LEFT_CENTER, &memory_text, style);
+}
+
+fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
+    let (run_id, state) = (&entry.run.run_id, entry.run.state);
+    let tokens = theme::tokens(ui);
+    let top = rect.center().y - theme::LEVER / 2.0;
+    let mut left = rect.left();
+    let mut take = |width: f32, gap: f32| {
+        let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
+        left += width + gap;
+        place
+    };
+    let (first, second, more) = (take(FIRST, 6.0), take(SECOND, 2.0), take(theme::LEVER, 0.0));
+    // A row that has ended while the pointer held it in place has no levers left to pull.
+    if !state.is_ended() {
+        let command = Command::World(first_lever(run_id, state));
+        let tone = match state {
+            RunState::Paused => Tone::Marked(tokens.paused),
+            RunState::Stopping => Tone::Marked(tokens.failed),
+            RunState::Queued
+            | RunState::Running
+            | RunState::Stopped
+            | RunState::ForceStopped
+            | RunState::Completed
+            | RunState::Failed
+            | RunState::Interrupted => Tone::Plain,
+        };
+        let lever = Lever::of(ui, &command).tone(tone).enabled_if(state != RunState::Queued);
+        let lever = if state == RunState::Stopping { lever.without_icon() } else { lever };
+        if lever.ui_at(ui, first).clicked() {
+            out.push(command);
+        }
+        let command = Command::World(second_lever(run_id, state));
+        let lever = Lever::of(ui, &command).enabled_if(state != RunState::Stopping);
+        if lever.ui_at(ui, second).clicked() {
+            out.push(command);
+        }
+    }
+    let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
+    menus::run_menu_ui(&response, entry, out);
+}

@@ -1,0 +1,167 @@
+//! A lever: a button with an icon and a word, at a place of its own.
+
+use egui::{
+    Align2, Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, Vec2,
+    WidgetInfo, pos2, vec2,
+};
+
+use super::super::command::Command;
+use super::super::theme::{self, Tokens};
+use super::Icon;
+
+/// How much a lever asks to be pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// One of several.
+    Plain,
+    /// The one thing to do: filled.
+    Primary,
+    /// Marked by a colour, such as the state it ends.
+    Marked(Color32),
+    /// Like a field that one types into.
+    Field,
+    /// Without a face until the pointer is over it.
+    Quiet,
+}
+
+/// A lever.
+pub(crate) struct Lever {
+    icon: Option<Icon>,
+    text: String,
+    name: String,
+    tooltip: Option<String>,
+    tone: Tone,
+    is_enabled: bool,
+}
+
+impl Lever {
+    /// A lever that says what `command` does now.
+    pub(crate) fn of(ui: &Ui, command: &Command) -> Self {
+        let shortcut = command.shortcut().map(|shortcut| ui.ctx().format_shortcut(&shortcut));
+        let tooltip = match (command.tooltip(), shortcut) {
+            (Some(tooltip), Some(key)) => Some(format!("{tooltip} ({key})")),
+            (Some(tooltip), None) => Some(tooltip.to_owned()),
+            (None, key) => key,
+        };
+        Self {
+            icon: command.icon(),
+            text: command.text(),
+            name: command.name(),
+            tooltip,
+            tone: Tone::Plain,
+            is_enabled: true,
+        }
+    }
+
+    /// A lever that is only an icon.
+    pub(crate) fn icon(icon: Icon, name: impl Into<String>) -> Self {
+        Self {
+            icon: Some(icon),
+            text: String::new(),
+            name: name.into(),
+            tooltip: None,
+            tone: Tone::Quiet,
+            is_enabled: true,
+        }
+    }
+
+    pub(crate) fn tone(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    pub(crate) fn text(self, text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..self }
+    }
+
+    pub(crate) fn without_icon(self) -> Self {
+        Self { icon: None, ..self }
+    }
+
+    pub(crate) fn enabled_if(self, is_enabled: bool) -> Self {
+        Self { is_enabled, ..self }
+    }
+
+    /// The width it needs.
+    pub(crate) fn width(&self, ui: &Ui) -> f32 {
+        if self.text.is_empty() {
+            return theme::LEVER;
+        }
+        let galley = ui.painter().layout_no_wrap(self.text.clone(), theme::medium(), Color32::PLACEHOLDER);
+        galley.size().x + if self.icon.is_some() { 20.0 } else { 0.0 } + 24.0
+    }
+
+    /// Puts it where the cursor of `ui` is.
+    pub(crate) fn ui(self, ui: &mut Ui) -> Response {
+        let (_, rect) = ui.allocate_space(vec2(self.width(ui), theme::LEVER));
+        self.ui_at(ui, rect)
+    }
+
+    /// Puts it at `rect`.
+    pub(crate) fn ui_at(self, ui: &mut Ui, rect: Rect) -> Response {
+        let sense = if self.is_enabled { Sense::click() } else { Sense::hover() };
+        let response = ui.interact(rect, ui.scope_id().with(("lever", &self.name)), sense);
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, self.is_enabled, &self.name));
+        if ui.is_rect_visible(rect) {
+            self.paint(ui, rect, &response);
+        }
+        let response =
+            if self.is_enabled { response.on_hover_cursor(CursorIcon::PointingHand) } else { response };
+        match self.tooltip {
+            Some(tooltip) if self.is_enabled => response.on_hover_text(tooltip),
+            _ => response,
+        }
+    }
+
+    fn paint(&self, ui: &Ui, rect: Rect, response: &Response) {
+        let tokens = theme::tokens(ui);
+        let (fill, line, ink) = self.face(tokens, response);
+        let radius = CornerRadius::same(theme::LEVER_RADIUS);
+        let painter = ui.painter();
+        let opacity = if self.is_enabled { 1.0 } else { 0.4 };
+        painter.rect(
+            rect,
+            radius,
+            fill.gamma_multiply(opacity),
+            Stroke::new(1.0, line.gamma_multiply(opacity)),
+            StrokeKind::Inside,
+        );
+        if response.has_focus() {
+            let ring = Stroke::new(2.0, tokens.accent);
+            painter.rect_stroke(rect.expand(2.0), CornerRadius::same(10), ring, StrokeKind::Inside);
+        }
+        let ink = ink.gamma_multiply(opacity);
+        if self.text.is_empty() {
+            if let Some(icon) = self.icon {
+                icon.paint(painter, rect.center(), 12.0, ink);
+            }
+            return;
+        }
+        let galley = painter.layout_no_wrap(self.text.clone(), theme::medium(), ink);
+        let icon_width = if self.icon.is_some() { 19.0 } else { 0.0 };
+        let content = Rect::from_center_size(rect.center(), galley.size() + Vec2::new(icon_width, 0.0));
+        let mut x = content.left();
+        if let Some(icon) = self.icon {
+            icon.paint(painter, pos2(x + 6.0, rect.center().y), 11.0, ink);
+            x += icon_width;
+        }
+        let at = Align2::LEFT_CENTER.anchor_size(pos2(x, rect.center().y), galley.size());
+        painter.galley(at.min, galley, ink);
+    }
+
+    fn face(&self, tokens: &Tokens, response: &Response) -> (Color32, Color32, Color32) {
+        let lift = match (response.is_pointer_button_down_on(), response.hovered() && self.is_enabled) {
+            (true, _) => 0.13,
+            (false, true) => 0.07,
+            (false, false) => 0.0,
+        };
+        let lifted = |color: Color32| color.lerp_to_gamma(tokens.text, lift);
+        match self.tone {
+            Tone::Plain => (lifted(tokens.raised), tokens.line, tokens.text),
+            Tone::Primary => (lifted(tokens.accent), tokens.accent, tokens.panel),
+            Tone::Marked(color) => (lifted(tokens.tint(color, 0.1)), color, color),
+            Tone::Field => (lifted(tokens.panel), tokens.line, tokens.muted),
+            Tone::Quiet if lift > 0.0 => (lifted(tokens.raised), Color32::TRANSPARENT, tokens.text),
+            Tone::Quiet => (Color32::TRANSPARENT, Color32::TRANSPARENT, tokens.muted),
+        }
+    }
+}

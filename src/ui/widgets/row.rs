@@ -1,0 +1,107 @@
+//! Cards and their rows.
+
+use egui::{
+    Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+};
+
+use super::super::theme;
+use super::label_at;
+
+/// A card with a head.
+pub(crate) struct Card<'a> {
+    title: &'a str,
+    count: Option<String>,
+}
+
+impl<'a> Card<'a> {
+    pub(crate) fn new(title: &'a str) -> Self {
+        Self { title, count: None }
+    }
+
+    /// Says how many there are behind the title.
+    pub(crate) fn count(self, count: usize) -> Self {
+        Self { count: Some(count.to_string()), ..self }
+    }
+
+    /// The card's face without a head.
+    pub(crate) fn frame(ui: &Ui) -> Frame {
+        let tokens = theme::tokens(ui);
+        Frame::NONE
+            .fill(tokens.panel)
+            .stroke(Stroke::new(1.0, tokens.line))
+            .corner_radius(CornerRadius::same(theme::CARD_RADIUS))
+    }
+
+    /// Shows the head, with `aside` at its right, and below it the rows.
+    pub(crate) fn show<R>(
+        self,
+        ui: &mut Ui,
+        aside: impl FnOnce(&mut Ui, Rect),
+        rows: impl FnOnce(&mut Ui) -> R,
+    ) -> R {
+        let tokens = theme::tokens(ui);
+        Self::frame(ui)
+            .show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 0.0;
+                let width = ui.available_width();
+                let (_, rect) = ui.allocate_space(vec2(width, theme::CARD_HEAD));
+                let pos = pos2(rect.left() + theme::GAP, rect.center().y);
+                let title =
+                    label_at(ui, pos, Align2::LEFT_CENTER, self.title, (theme::strong(), tokens.text), width);
+                let heading = ui.interact(title, ui.scope_id().with(self.title), Sense::hover());
+                heading.widget_info(|| WidgetInfo::labeled(Role::Heading, true, self.title));
+                if let Some(count) = self.count {
+                    let pos = pos2(title.right() + 10.0, rect.center().y);
+                    let style = (theme::body(), tokens.muted);
+                    label_at(ui, pos, Align2::LEFT_CENTER, count, style, 80.0);
+                }
+                aside(ui, rect.shrink2(vec2(theme::GAP, 0.0)));
+                rows(ui)
+            })
+            .inner
+    }
+}
+
+/// Which corners of a row lie in the corners of its card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Corners {
+    /// None.
+    Square,
+    /// The lower ones.
+    Bottom,
+}
+
+/// What a row is: what screen readers call it, and whether it is the selected one.
+pub(crate) struct RowKind<'a> {
+    /// Its name: everything that stands in it, in one sentence.
+    pub(crate) name: &'a str,
+    /// Whether it is the selected one.
+    pub(crate) is_selected: bool,
+    /// Its corners.
+    pub(crate) corners: Corners,
+}
+
+/// A row that can be selected: a face and a hairline above it; what stands in it is put on top.
+pub(crate) fn row_ui(ui: &mut Ui, id: egui::Id, height: f32, kind: &RowKind<'_>) -> (Rect, Response) {
+    let tokens = theme::tokens(ui);
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
+    let response = ui.interact(rect, id, Sense::click());
+    response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, kind.is_selected, kind.name));
+    if ui.is_rect_visible(rect) {
+        let radius = match kind.corners {
+            Corners::Square => CornerRadius::ZERO,
+            Corners::Bottom => CornerRadius { nw: 0, ne: 0, sw: theme::CARD_RADIUS, se: theme::CARD_RADIUS },
+        };
+        if kind.is_selected {
+            ui.painter().rect_filled(rect, radius, tokens.raised);
+        } else if response.hovered() {
+            ui.painter().rect_filled(rect, radius, tokens.panel.lerp_to_gamma(tokens.raised, 0.5));
+        }
+        ui.painter().hline(rect.x_range(), rect.top(), Stroke::new(1.0, tokens.line));
+        if response.has_focus() {
+            let ring = Stroke::new(2.0, tokens.accent);
+            ui.painter().rect_stroke(rect.shrink(1.0), CornerRadius::same(4), ring, StrokeKind::Inside);
+        }
+    }
+    (rect.shrink2(vec2(theme::GAP, 0.0)), response)
+}

@@ -1,0 +1,274 @@
+//! The window: takes updates in with a budget of time, paints the page, runs what was asked for. It
+//! holds the read model and its own state (which page, which dialog), and nothing else.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, ThemePreference, Ui, ViewportCommand};
+
+use super::command::{self, Command, Neighbour, Page};
+use super::theme;
+use super::views::{self, Commands, PaletteState, View};
+use crate::app::{Action, AppStore, QuitChoice, WindowPort};
+use crate::id::RunId;
+use crate::run::RunState;
+
+/// How long taking updates in may hold up a frame.
+const DRAIN_BUDGET: Duration = Duration::from_millis(8);
+
+/// What lies over the page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// The palette.
+    Palette(PaletteState),
+    /// What becomes of living runs?
+    Quit,
+    /// They are being left, frozen or stopped; then the window closes.
+    Leaving(QuitChoice),
+    /// Stop every run?
+    StopAll,
+}
+
+/// The window's own state.
+#[derive(Debug)]
+pub(super) struct WindowState {
+    pub(super) page: Page,
+    pub(super) overlay: Overlay,
+    pub(super) is_review_open: bool,
+    pub(super) theme: ThemePreference,
+    may_close: bool,
+}
+
+/// The window.
+#[derive(Debug)]
+pub struct LeverframeWindow {
+    port: WindowPort,
+    store: AppStore,
+    state: WindowState,
+}
+
+impl LeverframeWindow {
+    /// Prepares the context of a new window and connects it to the world.
+    pub fn new(cc: &eframe::CreationContext<'_>, port: WindowPort) -> Self {
+        Self::with_context(&cc.egui_ctx, port)
+    }
+
+    pub(super) fn with_context(ctx: &Context, port: WindowPort) -> Self {
+        theme::install(ctx);
+        let waker = ctx.clone();
+        port.wake_by(move || waker.request_repaint());
+        let state = WindowState {
+            page: Page::Now,
+            overlay: Overlay::None,
+            is_review_open: false,
+            theme: ThemePreference::System,
+            may_close: false,
+        };
+        // What was sent before the window could be woken waits in the channel.
+        ctx.request_repaint();
+        Self { port, store: AppStore::default(), state }
+    }
+
+    /// The read model, for tests.
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &AppStore {
+        &self.store
+    }
+
+    /// Takes updates in and answers the window system; paints nothing.
+    pub(super) fn think(&mut self, ctx: &Context) {
+        let begun = Instant::now();
+        while let Some(update) = self.port.try_recv() {
+            self.store.apply(update);
+            if begun.elapsed() > DRAIN_BUDGET {
+                break;
+            }
+        }
+        if self.port.has_updates() {
+            ctx.request_repaint();
+        }
+        for request in self.store.take_requests() {
+            self.send(request);
+        }
+        if ctx.input(|input| input.viewport().close_requested()) {
+            self.close(ctx);
+        }
+        if self.store.is_ready_to_close() && !self.state.may_close {
+            self.state.may_close = true;
+            ctx.send_viewport_cmd(ViewportCommand::Close);
+        }
+    }
+
+    /// Paints a frame as it stands at `now`, and runs what was asked for in it.
+    pub(super) fn paint(&mut self, ui: &mut Ui, now: DateTime<Utc>) {
+        let mut out = Commands::new();
+        self.take_shortcuts(ui, &mut out);
+        let mut overlay = std::mem::take(&mut self.state.overlay);
+        let view = View { store: &self.store, state: &self.state, now };
+        let tokens = theme::tokens(ui);
+        let rail = Frame::NONE.fill(tokens.panel);
+        Panel::left("rail").exact_size(theme::RAIL).resizable(false).frame(rail).show(ui, |ui| {
+            views::rail_ui(ui, view, &mut out);
+        });
+        let page =
+            Frame::NONE.fill(tokens.bg).inner_margin(Margin { left: 20, right: 20, top: 8, bottom: 12 });
+        CentralPanel::no_frame().frame(page).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = theme::GRID;
+            views::header_ui(ui, view, &mut out);
+            ui.add_space(theme::GRID);
+            views::page_ui(ui, view, &mut out);
+        });
+        views::overlay_ui(ui, view, &mut overlay, &mut out);
+        self.state.overlay = overlay;
+        let ctx = ui.ctx().clone();
+        for command in out {
+            self.run_command(&ctx, command);
+        }
+        if let Some(pause) = self.store.next_tick(now) {
+            ctx.request_repaint_after(pause);
+        }
+    }
+
+    fn take_shortcuts(&self, ui: &Ui, out: &mut Commands) {
+        if self.state.overlay != Overlay::None {
+            return;
+        }
+        let is_typing = ui.ctx().text_edit_focused();
+        let is_menu_open = egui::Popup::is_any_open(ui.ctx());
+        // A lever that has the focus is pulled by Space; so are the runs, but only from their rows.
+        let focused = ui.memory(|memory| memory.focused());
+        let selected = self.store.selected().map(|entry| entry.run.run_id.clone());
+        let is_on_row = focused.is_none()
+            || selected
+                .is_some_and(|run_id| focused == Some(egui::Id::unique(("living run", run_id.as_str()))));
+        for command in command::with_shortcut(&self.store) {
+            let Some(shortcut) = command.shortcut() else { continue };
+            let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
+            let is_meant = if shortcut.logical_key == Key::Escape {
+                !is_menu_open
+            } else {
+                !is_bare || (is_on_row && !is_typing && !is_menu_open)
+            };
+            if is_meant && ui.input_mut(|input| input.consume_shortcut(&shortcut)) {
+                out.push(command);
+            }
+        }
+    }
+
+    fn run_command(&mut self, ctx: &Context, command: Command) {
+        match command {
+            Command::World(Action::Quit(choice)) => {
+                self.state.overlay = Overlay::Leaving(choice);
+                if self.port.send(Action::Quit(choice)).is_err() {
+                    self.state.may_close = true;
+                    ctx.send_viewport_cmd(ViewportCommand::Close);
+                }
+            }
+            Command::World(action) => self.send(action),
+            Command::Show(page) => self.state.page = page,
+            Command::Select(run_id) => self.store.select_run(run_id),
+            Command::SelectNeighbour(neighbour) => self.select_neighbour(neighbour),
+            Command::ChooseStep(step_id) => self.store.choose_step(step_id),
+            Command::PauseAll => self.send_to_all(RunState::Running, Action::Pause),
+            Command::ResumeAll => self.send_to_all(RunState::Paused, Action::Resume),
+            Command::AskStopAll => self.state.overlay = Overlay::StopAll,
+            Command::StopAll => {
+                self.state.overlay = Overlay::None;
+                for state in [RunState::Queued, RunState::Running, RunState::Paused] {
+                    self.send_to_all(state, Action::Stop);
+                }
+            }
+            Command::OpenPalette => self.state.overlay = Overlay::Palette(PaletteState::default()),
+            Command::CloseOverlay => self.state.overlay = Overlay::None,
+            Command::AskQuit => ctx.send_viewport_cmd(ViewportCommand::Close),
+            Command::ToggleReview => self.state.is_review_open = !self.state.is_review_open,
+            Command::DismissDecisions => {
+                self.store.dismiss_decisions();
+                self.state.is_review_open = false;
+            }
+            Command::DismissFailure(index) => self.store.dismiss_failure(index),
+            Command::SetTheme(theme) => {
+                self.state.theme = theme;
+                ctx.set_theme(theme);
+            }
+        }
+        for request in self.store.take_requests() {
+            self.send(request);
+        }
+        // What was done shows in the next frame.
+        ctx.request_repaint();
+    }
+
+    /// The window system asks to close: where runs live, the operator is asked first. A second time
+    /// means it.
+    fn close(&mut self, ctx: &Context) {
+        if self.state.may_close || matches!(self.state.overlay, Overlay::Leaving(_)) {
+            self.state.may_close = true;
+            return;
+        }
+        if self.store.living().len() > 0 {
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            self.state.overlay = Overlay::Quit;
+        } else {
+            // Nothing is alive that could be asked about; whoever runs the window shuts the rest down.
+            self.state.may_close = true;
+        }
+    }
+
+    fn send(&mut self, action: Action) {
+        if let Err(reason) = self.port.send(action.clone()) {
+            let about = Command::World(action).name().to_lowercase();
+            self.store.push_failure(about, reason);
+        }
+    }
+
+    fn send_to_all(&mut self, state: RunState, action: impl Fn(RunId) -> Action) {
+        let meant: Vec<RunId> = self
+            .store
+            .living()
+            .filter(|entry| entry.run.state == state)
+            .map(|entry| entry.run.run_id.clone())
+            .collect();
+        for run_id in meant {
+            self.send(action(run_id));
+        }
+    }
+
+    fn select_neighbour(&mut self, neighbour: Neighbour) {
+        let ids: Vec<&RunId> = match self.state.page {
+            Page::History => self.store.recent().map(|entry| &entry.run.run_id).collect(),
+            Page::Now | Page::Pipelines if self.store.living().len() > 0 => {
+                self.store.living().map(|entry| &entry.run.run_id).collect()
+            }
+            Page::Now | Page::Pipelines => self.store.recent().map(|entry| &entry.run.run_id).collect(),
+        };
+        let selected = self.store.selected().map(|entry| &entry.run.run_id);
+        let at = ids.iter().position(|id| Some(*id) == selected);
+        let next = match (at, neighbour) {
+            (None, _) => 0,
+            (Some(at), Neighbour::Next) => at + 1,
+            (Some(at), Neighbour::Previous) => at.saturating_sub(1),
+        };
+        let run_id = ids.get(next).map(|id| (*id).clone());
+        if run_id.is_some() {
+            self.store.select_run(run_id);
+        }
+    }
+}
+
+impl eframe::App for LeverframeWindow {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        self.think(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        self.paint(ui, Utc::now());
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+}

@@ -1,0 +1,14 @@
+//! The supervisor with real processes: what it starts, ends, freezes, survives and fences off.
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that meets the unexpected fails"
+)]
+
+mod bench;
+mod ending;
+mod fences;
+mod freezing;
+mod logs;
+mod starting;
+mod surviving;

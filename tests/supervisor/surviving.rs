@@ -1,0 +1,187 @@
+//! Survival: of the engine's death, and of the supervisor's.
+
+use std::fs;
+
+use leverframe::supervisor::{ExitCause, HostEvent, HostRequest, KnownStatus};
+
+use super::bench::{Bench, code, is_gone, key, state, wait_until};
+
+/// Says when it begins, waits for a word, says when it ends.
+const PATIENT: &str = "echo $$ >> pids; echo begin; until [ -e go ]; do sleep 0.01; done; echo end; exit 7";
+
+fn go(bench: &Bench) {
+    fs::write(bench.data_dir.join("go"), "").unwrap();
+}
+
+#[test]
+fn a_step_does_not_notice_the_death_of_its_engine() {
+    let mut bench = Bench::new();
+    let pid = bench.sh("a", PATIENT);
+    bench.reconnect();
+    assert!(matches!(bench.engine().inventory[0].status, KnownStatus::Running { pid: p, .. } if p == pid));
+    go(&bench);
+    assert_eq!(bench.exit("a").cause, code(7));
+    assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
+}
+
+#[test]
+fn a_step_that_ends_while_no_engine_lives_has_its_true_end_told_to_the_next() {
+    let mut bench = Bench::new();
+    let pid = bench.sh("a", PATIENT);
+    bench.engine = None;
+    go(&bench);
+    wait_until("its end", || is_gone(pid).then_some(()));
+    bench.reconnect();
+    let exit = match &bench.engine().inventory[0].status {
+        KnownStatus::Exited(exit) => exit.clone(),
+        KnownStatus::Running { .. } => bench.exit("a"),
+        KnownStatus::StartFailed(reason) => panic!("{reason}"),
+    };
+    assert_eq!(exit.cause, code(7));
+}
+
+#[test]
+fn a_survivor_of_its_supervisor_is_taken_over_with_pid_log_and_true_exit() {
+    let mut bench = Bench::new();
+    let pid = bench.sh("a", PATIENT);
+    bench.pids_in("pids", 1);
+    bench.kill_supervisor();
+    bench.reconnect();
+    assert!(matches!(bench.engine().inventory[0].status, KnownStatus::Running { pid: p, .. } if p == pid));
+    go(&bench);
+    let exit = bench.exit("a");
+    // Kernels before 6.15 don't tell the exit of a process that is not our child.
+    assert!(matches!(exit.cause, ExitCause::Code(7) | ExitCause::Unknown), "{exit:?}");
+    assert_eq!(exit.usage, None);
+    assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
+}
+
+#[test]
+fn output_written_while_no_supervisor_lives_waits_and_is_not_lost() {
+    let mut bench = Bench::new();
+    let script =
+        "echo $$ >> pids; until [ -e go ]; do sleep 0.01; done; seq 1 200000; echo $$ >> pids; sleep 0.1";
+    let pid = bench.sh("a", script);
+    bench.pids_in("pids", 1);
+    bench.kill_supervisor();
+    go(&bench);
+    // It fills the pipe and then waits, instead of being killed by SIGPIPE.
+    wait_until("a full pipe", || {
+        let child = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let child = child.split_whitespace().next()?;
+        let wchan = fs::read_to_string(format!("/proc/{child}/wchan")).ok()?;
+        (wchan.contains("pipe_write") || wchan == "0").then_some(())
+    });
+    bench.reconnect();
+    bench.exit("a");
+    let expected: String = (1..=200_000).map(|i| format!("{i}\n")).collect();
+    assert!(bench.log(&key("a", 1)) == expected);
+}
+
+#[test]
+fn a_frozen_step_stays_frozen_through_the_death_of_engine_and_supervisor() {
+    let mut bench = Bench::new();
+    bench.sh("a", &format!("sh -c 'echo $$ >> pids; until [ -e go ]; do :; done' & {PATIENT}"));
+    let pids = bench.pids_in("pids", 2);
+    bench.freeze("a");
+    bench.kill_supervisor();
+    assert!(pids.iter().all(|pid| state(*pid) == Some('T')));
+    bench.reconnect();
+    assert!(pids.iter().all(|pid| state(*pid) == Some('T')));
+    assert!(matches!(bench.engine().inventory[0].status, KnownStatus::Running { frozen: true, .. }));
+    go(&bench);
+    bench.thaw("a");
+    assert!(matches!(bench.exit("a").cause, ExitCause::Code(7) | ExitCause::Unknown));
+    assert!(pids.iter().all(|pid| is_gone(*pid)));
+}
+
+#[test]
+fn a_taken_over_tree_is_ended_with_the_orphans_that_it_lost() {
+    let mut bench = Bench::new();
+    bench.sh("a", &format!("(setsid sh -c 'echo $$ >> pids; sleep 1000' &); sh -c '(sleep 1000 & echo $! >> pids)'; {PATIENT}"));
+    let pids = bench.pids_in("pids", 3);
+    bench.kill_supervisor();
+    bench.reconnect();
+    assert!(bench.freeze("a").is_empty());
+    assert!(pids.iter().all(|pid| state(*pid) == Some('T')));
+    bench.send(HostRequest::Kill(key("a", 1)));
+    bench.exit("a");
+    assert!(pids.iter().all(|pid| is_gone(*pid)));
+}
+
+#[test]
+fn where_only_the_main_process_is_gone_what_is_left_is_ended_before_the_end_is_told() {
+    let mut bench = Bench::new();
+    let main = bench.sh("a", &format!("sh -c 'echo $$ >> pids; exec sleep 1000' & {PATIENT}"));
+    let pids = bench.pids_in("pids", 2);
+    bench.kill_supervisor();
+    super::bench::signal(main, rustix::process::Signal::KILL);
+    super::bench::wait_gone(&[main]);
+    bench.reconnect();
+    let exit = match &bench.engine().inventory[0].status {
+        KnownStatus::Running { .. } => bench.exit("a"),
+        KnownStatus::Exited(exit) => exit.clone(),
+        KnownStatus::StartFailed(reason) => panic!("{reason}"),
+    };
+    // Its end may still be told by a zombie that nobody has reaped.
+    assert!(matches!(exit.cause, ExitCause::Unknown | ExitCause::Signal(libc::SIGKILL)), "{exit:?}");
+    assert!(pids.iter().all(|pid| is_gone(*pid)));
+}
+
+#[test]
+fn a_survivor_is_found_by_its_token_where_the_journal_is_lost() {
+    let mut bench = Bench::new();
+    let spec = bench.spec("a", PATIENT);
+    let pid = bench.start(spec.clone());
+    bench.pids_in("pids", 1);
+    bench.kill_supervisor();
+    fs::write(bench.data_dir.join("supervisor.journal"), b"torn").unwrap();
+    bench.reconnect();
+    assert!(bench.engine().inventory.is_empty());
+    let found = bench.start(leverframe::supervisor::StartSpec { may_be_alive: true, ..spec });
+    assert_eq!(found, pid);
+    go(&bench);
+    bench.exit("a");
+    assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
+    assert_eq!(fs::read_to_string(bench.data_dir.join("pids")).unwrap().lines().count(), 1, "it ran once");
+}
+
+#[test]
+fn where_no_survivor_is_found_the_step_is_started() {
+    let mut bench = Bench::new();
+    let spec = bench.spec("a", "exit 3");
+    bench.start(leverframe::supervisor::StartSpec { may_be_alive: true, ..spec });
+    assert_eq!(bench.exit("a").cause, code(3));
+}
+
+#[test]
+fn an_end_that_was_not_acknowledged_outlives_the_supervisor() {
+    let mut bench = Bench::new();
+    bench.sh("a", "exit 5");
+    let exit = bench.exit("a");
+    bench.kill_supervisor();
+    bench.reconnect();
+    assert_eq!(bench.engine().inventory[0].status, KnownStatus::Exited(exit));
+    bench.send(HostRequest::Acknowledge(key("a", 1)));
+    bench.sync();
+    bench.kill_supervisor();
+    bench.reconnect();
+    assert!(bench.engine().inventory.is_empty());
+}
+
+#[test]
+fn supervisors_may_die_again_and_again() {
+    let mut bench = Bench::new();
+    let pid = bench.sh("a", PATIENT);
+    for _ in 0..5 {
+        bench.kill_supervisor();
+        bench.reconnect();
+        assert!(
+            matches!(bench.engine().inventory[0].status, KnownStatus::Running { pid: p, .. } if p == pid)
+        );
+    }
+    go(&bench);
+    bench.exit("a");
+    assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
+    assert!(!bench.engine().events.try_iter().any(|event| matches!(event, HostEvent::Gone { .. })));
+}

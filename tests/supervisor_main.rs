@@ -1,0 +1,3 @@
+//! The supervisor, driven through its public host with real processes.
+
+mod supervisor;
