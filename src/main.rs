@@ -1,5 +1,8 @@
 //! Parse, choose a face, exit code.
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     leverframe::supervisor_entry();
+    leverframe::cli::main()
 }

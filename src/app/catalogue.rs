@@ -87,8 +87,7 @@ pub fn read_definition(path: &Path) -> Result<Arc<Definition>, CatalogueError> {
     })?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
     let home = std::env::home_dir();
-    let pipeline =
-        Pipeline::parse(&text, &absolute, home.as_deref()).map_err(CatalogueError::Invalid)?;
+    let pipeline = Pipeline::parse(&text, &absolute, home.as_deref()).map_err(CatalogueError::Invalid)?;
     Ok(Arc::new(Definition { path: shown.into(), text: text.into(), pipeline }))
 }
 
@@ -267,8 +266,11 @@ mod tests {
 
     #[test]
     fn a_pipeline_is_found_by_its_id_and_an_unknown_one_has_a_neighbour() {
-        let (_dir, catalogue) =
-            catalogue(&[("x.toml", pipeline("prices", "shop")), (".y.toml", "?".into()), ("z.txt", "?".into())]);
+        let (_dir, catalogue) = catalogue(&[
+            ("x.toml", pipeline("prices", "shop")),
+            (".y.toml", "?".into()),
+            ("z.txt", "?".into()),
+        ]);
         assert_eq!(catalogue.entries.len(), 1);
         assert_eq!(catalogue.find("prices").unwrap().pipeline.id.as_str(), "prices");
         let error = catalogue.find("price").unwrap_err().to_string();
@@ -284,8 +286,14 @@ mod tests {
             .iter()
             .map(|entry| in_lines(entry.outcome.as_ref().expect_err("it is refused")))
             .collect();
-        assert!(messages[0].contains("a.toml:1:1") && messages[0].contains("pipelines/b.toml"), "{messages:?}");
-        assert!(messages[1].contains("b.toml:1:1") && messages[1].contains("pipelines/a.toml"), "{messages:?}");
+        assert!(
+            messages[0].contains("a.toml:1:1") && messages[0].contains("pipelines/b.toml"),
+            "{messages:?}"
+        );
+        assert!(
+            messages[1].contains("b.toml:1:1") && messages[1].contains("pipelines/a.toml"),
+            "{messages:?}"
+        );
         assert!(matches!(catalogue.find("p"), Err(CatalogueError::Invalid(_))));
     }
 

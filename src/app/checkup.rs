@@ -250,7 +250,8 @@ fn check_machine(trial: &Path, findings: &mut Vec<Finding>) {
             None => Finding::fine("platform", format!("{}: {}", check.name, check.purpose)),
             Some(trouble) => {
                 let text = format!("{} does not work here: {trouble}", check.name);
-                let advice = format!("it is needed so that {}; use a newer kernel or another disk", check.purpose);
+                let advice =
+                    format!("it is needed so that {}; use a newer kernel or another disk", check.purpose);
                 // Without holes a flooded log just keeps its middle.
                 if check.name == "punch hole" || check.name == "splice" {
                     Finding::odd("platform", text, advice)

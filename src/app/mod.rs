@@ -31,4 +31,5 @@ pub use crate::datadir::{DataDir, DataDirError};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::store::{
     AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
+    StoredBody, StoredRun,
 };

@@ -80,11 +80,12 @@ pub fn request(definition: Arc<Definition>, asked: Asked) -> Result<PipelineRequ
 pub fn definition_of(run: &StoredRun) -> Result<Arc<Definition>, StoreError> {
     match &run.body {
         StoredBody::Pipeline(stored) => {
-            let pipeline = parse_stored(&stored.path, &stored.text).map_err(|reason| StoreError::Definition {
-                run_id: run.summary.run_id.clone(),
-                path: stored.path.to_string(),
-                reason,
-            })?;
+            let pipeline =
+                parse_stored(&stored.path, &stored.text).map_err(|reason| StoreError::Definition {
+                    run_id: run.summary.run_id.clone(),
+                    path: stored.path.to_string(),
+                    reason,
+                })?;
             Ok(Arc::new(Definition { path: stored.path.clone(), text: stored.text.clone(), pipeline }))
         }
         StoredBody::Driven | StoredBody::Unknown => Err(StoreError::Invalid(format!(

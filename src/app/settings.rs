@@ -110,11 +110,7 @@ impl Settings {
 
     /// What an engine under these settings is opened with.
     pub fn engine_options(&self) -> EngineOptions {
-        EngineOptions {
-            on_disk_full: self.on_disk_full,
-            env: self.env.clone(),
-            ..EngineOptions::default()
-        }
+        EngineOptions { on_disk_full: self.on_disk_full, env: self.env.clone(), ..EngineOptions::default() }
     }
 }
 
@@ -236,11 +232,7 @@ impl Reader<'_> {
         }
     }
 
-    fn measured<T>(
-        &mut self,
-        value: Value<'_, '_>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    fn measured<T>(&mut self, value: Value<'_, '_>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text(value, "a text with a unit, such as \"90d\" or \"10GiB\"")?;
         parse(&text).map_err(|why| self.wrong(value, why)).ok()
     }
@@ -320,9 +312,12 @@ mod tests {
             }
         }
         check("x =", &["settings.toml:1:4: this is no valid TOML"]);
-        check("retentoin = 1", &["settings.toml:1:1: there is no key `retentoin`", ]);
+        check("retentoin = 1", &["settings.toml:1:1: there is no key `retentoin`"]);
         check("retentoin = 1", &["did you mean `retention`?"]);
-        check("[retention]\nruns = 90\nlogs = \"much\"", &[":2:8: this must be a text with a unit", ":3:8: "]);
+        check(
+            "[retention]\nruns = 90\nlogs = \"much\"",
+            &[":2:8: this must be a text with a unit", ":3:8: "],
+        );
         check("[retention]\nruns_per_pipeline = 0", &["above 0"]);
         check("[env]\nLEVERFRAME_X = \"a\"\nY = 1", &["set by Leverframe", "not a whole number"]);
         check("on_disk_full = \"freese\"", &["did you mean `freeze`?"]);

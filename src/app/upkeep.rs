@@ -36,8 +36,7 @@ pub fn apply_prune(
     let dir = DataDir::open(data_dir)?;
     let lock = dir.lock()?;
     let store = CheckpointManager::open(dir.checkpoints_db())?;
-    let plan = store
-        .plan_prune(&settings.retention, now.wall, |run_id| log_bytes(dir.path(), run_id))?;
+    let plan = store.plan_prune(&settings.retention, now.wall, |run_id| log_bytes(dir.path(), run_id))?;
     let report = store.apply_prune(&plan, dir.path())?;
     drop(lock);
     Ok((plan, report))

@@ -6,8 +6,8 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use super::holes::{Piece, data_ranges, next_piece, read_up_to};
 use super::follower::{LogChunk, MAX_CHUNK_BYTES};
+use super::holes::{Piece, data_ranges, next_piece, read_up_to};
 use super::plain_line;
 
 /// The most data that one window holds.

@@ -55,8 +55,7 @@ fn try_splice(dir: &Path) -> io::Result<()> {
     let file = unnamed_file(dir)?;
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     File::from(writer).write_all(b"x")?;
-    let n_moved =
-        rustix::pipe::splice(&reader, None, &file, None, 1, rustix::pipe::SpliceFlags::empty())?;
+    let n_moved = rustix::pipe::splice(&reader, None, &file, None, 1, rustix::pipe::SpliceFlags::empty())?;
     if n_moved == 1 { Ok(()) } else { Err(io::Error::other("nothing was moved")) }
 }
 
@@ -95,20 +94,22 @@ impl EndWatch {
             errno => io::Error::from(errno),
         })?;
         let (dropped, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let thread = std::thread::Builder::new().name("lf-end-watch".into()).spawn(move || loop {
-            let mut fds = [
-                PollFd::new(&process, PollFlags::IN),
-                PollFd::from_borrowed_fd(dropped.as_fd(), PollFlags::IN),
-            ];
-            match poll(&mut fds, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return,
-            }
-            if !fds[1].revents().is_empty() {
-                return;
-            }
-            if !fds[0].revents().is_empty() {
-                return tell();
+        let thread = std::thread::Builder::new().name("lf-end-watch".into()).spawn(move || {
+            loop {
+                let mut fds = [
+                    PollFd::new(&process, PollFlags::IN),
+                    PollFd::from_borrowed_fd(dropped.as_fd(), PollFlags::IN),
+                ];
+                match poll(&mut fds, None) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(_) => return,
+                }
+                if !fds[1].revents().is_empty() {
+                    return;
+                }
+                if !fds[0].revents().is_empty() {
+                    return tell();
+                }
             }
         })?;
         Ok(Self { end: Some(end), thread: Some(thread) })
@@ -140,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_process_is_told_and_one_that_is_not_there_is_an_error() {
-        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let (tell, told) = crossbeam_channel::bounded(1);
         let watch = EndWatch::new(child.id(), move || tell.send(()).unwrap()).unwrap();
         let dropped_early = EndWatch::new(child.id(), || panic!("it is not told any more")).unwrap();
