@@ -21,7 +21,9 @@ pub enum EngineError {
         run_id: RunId,
     },
     /// The run lives, and this engine was opened to leave it alone.
-    #[error("run {run_id} is left with the supervisor; an engine that takes back all runs, or this one, can act on it")]
+    #[error(
+        "run {run_id} is left with the supervisor; an engine that takes back all runs, or this one, can act on it"
+    )]
     OutOfScope {
         /// Which.
         run_id: RunId,
