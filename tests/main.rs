@@ -4,4 +4,7 @@ mod support;
 
 mod house_rules;
 mod test_execution_engine;
+mod test_pipeline_runs;
+mod test_random_runs;
 mod test_run_rules;
+mod test_supervisor;
