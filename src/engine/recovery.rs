@@ -33,6 +33,8 @@ pub(super) struct HostLink {
     host: Option<Box<dyn StepHost>>,
     generation: u64,
     is_connecting: bool,
+    /// What a host said before the thread that connected handed it over: what follows from it needs the host.
+    early: Vec<HostEvent>,
     /// When to try again, on the clock of awake time.
     pub(super) retry_at_ms: Option<u64>,
 }
@@ -53,7 +55,8 @@ impl HostLink {
         sender: Sender<Message>,
     ) -> Self {
         let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
-        Self { connector, launched, host: None, generation: 0, is_connecting: false, retry_at_ms: None }
+        let (host, early) = Default::default();
+        Self { connector, launched, host, generation: 0, is_connecting: false, early, retry_at_ms: None }
     }
 
     /// Finds or starts a supervisor without waiting for it; none where the choice is another.
@@ -232,13 +235,24 @@ impl Engine {
     }
 
     /// A host is there again, or none can be had at the moment.
-    pub(super) fn host_ready(&mut self, generation: u64, host: anyhow::Result<Box<dyn StepHost>>) {
+    pub(super) fn host_ready(
+        &mut self,
+        generation: u64,
+        host: anyhow::Result<Box<dyn StepHost>>,
+        heard: &mut Vec<Heard>,
+    ) {
         self.host.is_connecting = false;
+        let early = std::mem::take(&mut self.host.early);
         if generation != self.host.generation {
             return;
         }
         match host {
-            Ok(host) => self.host.host = Some(host),
+            Ok(host) => {
+                self.host.host = Some(host);
+                for event in early {
+                    self.translate_host(generation, event, heard);
+                }
+            }
             Err(error) => {
                 self.host.retry_at_ms = Some(clock::now().awake_ms + RETRY_MS);
                 let text = format!("steps can't be run at the moment: {error:#}");
@@ -257,6 +271,10 @@ impl Engine {
     /// Turns what the host says into inputs.
     pub(super) fn translate_host(&mut self, generation: u64, event: HostEvent, heard: &mut Vec<Heard>) {
         if generation != self.host.generation {
+            return;
+        }
+        if self.host.is_connecting {
+            self.host.early.push(event);
             return;
         }
         match event {
