@@ -115,7 +115,7 @@ pub(super) struct Engine {
     pub(super) trouble: Option<Trouble>,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
-    epoch: u64,
+    pub(super) epoch: u64,
     counter: u64,
     /// Runs that are ahead of what is on disk.
     dirty: HashSet<RunId>,
@@ -158,7 +158,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         HostStart::WhenNeeded => None,
     };
     let store = CheckpointManager::open(&data_dir.checkpoints_db())?;
-    let epoch = store.begin_epoch()?;
+    let epoch = store.begin_epoch(0)?;
     let host = HostLink::new(options.host, launched, &data_dir, epoch, sender.clone());
     let reserve = Reserve::create(data_dir.path().join("reserve"), RESERVE_BYTES)?;
     let published = Arc::new(Published {

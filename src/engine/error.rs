@@ -20,6 +20,14 @@ pub enum EngineError {
         /// Which.
         run_id: RunId,
     },
+    /// The run lives, and this engine was opened to leave it alone.
+    #[error(
+        "run {run_id} is left with the supervisor; an engine that takes back all runs, or this one, can act on it"
+    )]
+    OutOfScope {
+        /// Which.
+        run_id: RunId,
+    },
     /// No function is registered under this id.
     #[error("no function is registered for pipeline {pipeline_id}; the program must register it first")]
     NotRegistered {

@@ -36,7 +36,7 @@ pub enum OnDiskFull {
 pub type HostSink = Box<dyn Fn(HostEvent) + Send + Sync>;
 
 /// Where steps run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub enum HostChoice {
     /// With the local supervisor, which is found or started.
     #[default]

@@ -86,14 +86,20 @@ impl HostLink {
     }
 
     /// Connects if there is no connection and none under way.
-    pub(super) fn ensure(&mut self) -> Result<(), EngineError> {
+    fn ensure(&mut self) -> anyhow::Result<()> {
         if self.host.is_none() && !self.is_connecting {
             self.generation += 1;
-            let host = self.connector.connect(self.launched.take(), self.generation);
-            self.host = Some(host.map_err(|error| EngineError::Host(format!("{error:#}")))?);
+            self.host = Some(self.connector.connect(self.launched.take(), self.generation)?);
             self.retry_at_ms = None;
         }
         Ok(())
+    }
+
+    /// Goes on as the engine of a later epoch.
+    fn set_epoch(&mut self, epoch: u64) {
+        let Connector { choice, data_dir, sender, .. } = &*self.connector;
+        let (choice, data_dir, sender) = (choice.clone(), data_dir.clone(), sender.clone());
+        self.connector = Arc::new(Connector { choice, data_dir, epoch, sender });
     }
 
     /// Looks for another host on a thread of its own: finding one may take seconds.
@@ -162,6 +168,10 @@ impl Engine {
     pub(super) fn load_ended(&self, run_id: &RunId) -> Result<Run, EngineError> {
         let stored = self.published.store.load_run(run_id)?;
         let stored = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
+        if !stored.summary.state.is_ended() {
+            // This engine's scope left it alone; deciding about it here would make two owners.
+            return Err(EngineError::OutOfScope { run_id: run_id.clone() });
+        }
         Ok(stored.into_run(parse_stored)?)
     }
 
@@ -173,7 +183,7 @@ impl Engine {
         if by_steps.is_empty() {
             return Ok(());
         }
-        self.host.ensure()?;
+        self.ensure_host()?;
         for run_id in by_steps {
             // Without its folders a start fails by itself, with the reason.
             let _ = self.acting.follow(&run_id);
@@ -191,6 +201,18 @@ impl Engine {
         Ok(())
     }
 
+    /// Connects to the step host, if there is none.
+    fn ensure_host(&mut self) -> Result<(), EngineError> {
+        let Err(error) = self.host.ensure() else { return Ok(()) };
+        let Some(ConnectError::Superseded { highest_epoch, .. }) = error.downcast_ref() else {
+            return Err(EngineError::Host(format!("{error:#}")));
+        };
+        // This engine holds the lock, so there is no later one: the database that knew that epoch is gone.
+        self.epoch = self.published.store.begin_epoch(*highest_epoch)?;
+        self.host.set_epoch(self.epoch);
+        self.host.ensure().map_err(|error| EngineError::Host(format!("{error:#}")))
+    }
+
     /// Sees to it that there is a step host before a message is handled that leads to starts. The message is
     /// given back, unless a host had to be found first: then it goes to the end of the inbox, behind the
     /// inventory of that host, or is refused when there is none to be had.
@@ -198,7 +220,7 @@ impl Engine {
         if self.host.is_there_or_coming() || !self.leads_to_starts(&message) {
             return Some(message);
         }
-        match self.host.ensure() {
+        match self.ensure_host() {
             // The engine holds the other end itself.
             Ok(()) => drop(self.sender.send(message)),
             Err(error) => message.refuse(error),
@@ -306,9 +328,11 @@ impl Engine {
     }
 
     fn hear(&mut self, key: &AttemptKey, news: StepNews, heard: &mut Vec<Heard>) {
+        let is_end = matches!(news, StepNews::Exited(_) | StepNews::StartFailed(_));
         match self.step_input(key, news) {
             Some(input) => heard.push(Heard::world(key.run_id.clone(), input)),
-            None => self.settle_stranger(key),
+            None if is_end => self.settle_stranger(key),
+            None => {}
         }
     }
 
@@ -335,12 +359,14 @@ impl Engine {
         Some(Input::Step { index, attempt: key.attempt, news })
     }
 
-    /// An attempt whose run is not held here: if the run has ended on disk, the host may forget it.
+    /// The end of an attempt whose run is not held here: if the run has ended on disk, or there is no such
+    /// run (its database is gone), the host may forget it.
     fn settle_stranger(&mut self, key: &AttemptKey) {
-        let summary = self.published.store.load_summary(&key.run_id);
-        if let Ok(Some(run)) = summary
-            && run.state.is_ended()
-        {
+        let is_settled = match self.published.store.load_summary(&key.run_id) {
+            Ok(run) => run.is_none_or(|run| run.state.is_ended()),
+            Err(_) => false,
+        };
+        if is_settled {
             self.request(HostRequest::Acknowledge(key.clone()));
         }
     }

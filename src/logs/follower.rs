@@ -13,7 +13,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::holes::{Piece, next_piece};
 
 /// The most bytes of one chunk.
-const MAX_CHUNK_BYTES: usize = 256 << 10;
+pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
 
 const GROWING: u8 = 0;
 const OVER: u8 = 1;
@@ -161,7 +161,7 @@ impl LogFollowerHandle {
     }
 }
 
-fn unwatchable(error: notify::Error) -> io::Error {
+pub(super) fn unwatchable(error: notify::Error) -> io::Error {
     match error.kind {
         notify::ErrorKind::Io(error) => error,
         notify::ErrorKind::MaxFilesWatch => io::Error::new(

@@ -227,16 +227,17 @@ impl CheckpointManager {
         }
     }
 
-    /// Begins the next epoch: each start of an engine has one, larger than all before.
+    /// Begins the next epoch: each start of an engine has one, larger than all before. It is also larger than
+    /// `above`, which others may remember when the database that it came from is gone.
     ///
     /// # Errors
     /// As [`CheckpointManager::commit`].
-    pub fn begin_epoch(&self) -> Result<u64, StoreError> {
+    pub fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
         self.transaction(|tx| {
             tx.query_row(
-                "INSERT INTO meta (key, value) VALUES ('epoch', 1)
-                 ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value",
-                [],
+                "INSERT INTO meta (key, value) VALUES ('epoch', ?1 + 1)
+                 ON CONFLICT (key) DO UPDATE SET value = max(value, ?1) + 1 RETURNING value",
+                [above as i64],
                 |row| row.get::<_, i64>(0),
             )
         })

@@ -166,8 +166,8 @@ impl Launcher {
 }
 
 impl Launched {
-    /// Says which engine this is, and hears what there is: the sink gets [`HostEvent::Inventory`] first, then
-    /// everything that happens, in order, on one thread of the host.
+    /// Says which engine this is, and hears what there is: the sink gets [`HostEvent::Inventory`] first, on this
+    /// thread, before this returns; then everything that happens, in order, on one thread of the host.
     ///
     /// # Errors
     /// [`ConnectError::Superseded`] when a later engine said hello before; the others as they say.

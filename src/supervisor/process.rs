@@ -151,6 +151,14 @@ pub(super) fn environment_holds(pid: u32, entry: &[u8]) -> bool {
         .is_ok_and(|environment| environment.split(|&b| b == 0).any(|found| found == entry))
 }
 
+/// Whether a variable of this name stands there.
+pub(super) fn environment_names(pid: u32, name: &str) -> bool {
+    let is_meant =
+        |entry: &[u8]| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environment| environment.split(|&b| b == 0).any(is_meant))
+}
+
 /// The name that the process goes by, for people.
 pub(super) fn describe(id: ProcId) -> String {
     let name = fs::read_to_string(format!("/proc/{}/comm", id.pid)).unwrap_or_default();

@@ -21,7 +21,7 @@ use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use super::host::{AttemptKey, HostEvent};
 use super::journal::{Journal, Record};
 use super::mover::{Mover, Note, timespec};
-use super::process::ProcTable;
+use super::process::{Proc, ProcId, ProcTable};
 use super::protocol::Reply;
 use super::sys;
 use super::tree::Surroundings;
@@ -96,6 +96,8 @@ pub(super) struct Server {
     n_orphans: Option<usize>,
     /// Logs of ended steps that what they left behind still writes to.
     kept_logs: HashSet<u64>,
+    /// What they left behind, as far as it still lives.
+    kept: HashSet<ProcId>,
     next_n: u64,
     journal: Journal,
     mover: Mover,
@@ -131,6 +133,7 @@ impl Server {
             mains: HashSet::new(),
             n_orphans: None,
             kept_logs: HashSet::new(),
+            kept: HashSet::new(),
             next_n: 1,
             journal,
             mover,
@@ -280,9 +283,14 @@ impl Server {
     }
 
     /// The members of a step's tree now, parents first.
-    fn members(&mut self, n: u64) -> Vec<super::process::Proc> {
+    fn members(&mut self, n: u64) -> Vec<Proc> {
         let table = ProcTable::read();
-        let around = Surroundings { me: self.me, mains: &self.mains, only_tree: self.steps.len() == 1 };
+        let around = Surroundings {
+            me: self.me,
+            mains: &self.mains,
+            only_tree: self.steps.len() == 1,
+            kept: &self.kept,
+        };
         self.steps.get_mut(&n).map(|step| step.tree.members(&table, &around)).unwrap_or_default()
     }
 }
