@@ -19,7 +19,7 @@ use crate::run::{EventKind, Exit, Found, Input, Launch, Run, StepNews, StepState
 use crate::store::StoredBody;
 use crate::supervisor::{
     ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launched, Launcher, StartSpec,
-    StepExit, StepHost,
+    StepExit, StepHost, is_left_behind,
 };
 
 /// How long to wait before another host is looked for, once none could be had.
@@ -69,6 +69,16 @@ impl HostLink {
             HostChoice::Supervisor => launcher.launch().map(Some),
             HostChoice::SupervisorProgram(program) => launcher.program(program).launch().map(Some),
             HostChoice::Custom(_) => Ok(None),
+        }
+    }
+
+    /// Whether an earlier engine's supervisor waits to be heard.
+    fn is_left_behind(&self) -> bool {
+        match &self.connector.choice {
+            HostChoice::Supervisor | HostChoice::SupervisorProgram(_) => {
+                is_left_behind(self.connector.data_dir.path())
+            }
+            HostChoice::Custom(_) => false,
         }
     }
 
@@ -181,6 +191,7 @@ impl Engine {
             self.runs.keys().cloned().partition(|id| self.runs[id].run.definition().is_none());
         self.handle(driven.into_iter().map(|id| Heard::world(id, Input::DriverLost)).collect());
         if by_steps.is_empty() {
+            self.settle_what_is_left();
             return Ok(());
         }
         self.ensure_host()?;
@@ -199,6 +210,18 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Without a living run of steps a supervisor may still keep ends that are on disk, because their
+    /// acknowledgement was lost with an engine: it would wait for ever. What it says is heard later.
+    fn settle_what_is_left(&mut self) {
+        if !self.host.is_left_behind() {
+            return;
+        }
+        if let Err(error) = self.ensure_host() {
+            // Nothing that this engine holds depends on it.
+            self.tell(EventKind::WarningRaised { text: error.to_string() });
+        }
     }
 
     /// Connects to the step host, if there is none.
