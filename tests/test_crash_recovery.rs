@@ -1,5 +1,8 @@
 //! What is left standing when the engine, the supervisor or both are killed: the steps, the record, and each other.
 
+#[path = "test_crash_recovery/between_beats.rs"]
+mod between_beats;
+
 use std::sync::Barrier;
 use std::time::Duration;
 

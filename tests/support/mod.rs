@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod engine_process;
+pub(crate) mod host;
 pub(crate) mod process;
 
 use std::path::Path;
