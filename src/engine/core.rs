@@ -226,7 +226,7 @@ impl Engine {
                 }
             }
             Message::Host(generation, event) => self.translate_host(generation, event, heard),
-            Message::HostReady(generation, host) => self.host_ready(generation, host),
+            Message::HostReady(generation, host) => self.host_ready(generation, host, heard),
             Message::Report(batch) => {
                 let (key, new_offset) = (batch.key.clone(), batch.new_offset);
                 if let Some(input) = self.step_input(&key, StepNews::Reported(batch)) {

@@ -9,7 +9,7 @@ use super::clock;
 use super::message::Message;
 use super::options::{HostChoice, HostSink};
 use crate::store::DataDir;
-use crate::supervisor::{ConnectError, Launched, Launcher, StepHost};
+use crate::supervisor::{ConnectError, HostEvent, Launched, Launcher, StepHost, is_left_behind};
 
 /// How long to wait before another host is looked for, once none could be had.
 const RETRY_MS: u64 = 5000;
@@ -22,6 +22,8 @@ pub(super) struct HostLink {
     host: Option<Box<dyn StepHost>>,
     generation: u64,
     is_connecting: bool,
+    /// What a host said before the thread that connected handed it over: what follows from it needs the host.
+    early: Vec<HostEvent>,
     /// When to try again, on the clock of awake time.
     pub(super) retry_at_ms: Option<u64>,
 }
@@ -42,7 +44,8 @@ impl HostLink {
         sender: Sender<Message>,
     ) -> Self {
         let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
-        Self { connector, launched, host: None, generation: 0, is_connecting: false, retry_at_ms: None }
+        let (host, early) = Default::default();
+        Self { connector, launched, host, generation: 0, is_connecting: false, early, retry_at_ms: None }
     }
 
     /// Finds or starts a supervisor without waiting for it; none where the choice is another.
@@ -56,6 +59,26 @@ impl HostLink {
             HostChoice::SupervisorProgram(program) => launcher.program(program).launch().map(Some),
             HostChoice::Custom(_) => Ok(None),
         }
+    }
+
+    /// Whether an earlier engine's supervisor waits to be heard.
+    pub(super) fn is_left_behind(&self) -> bool {
+        match &self.connector.choice {
+            HostChoice::Supervisor | HostChoice::SupervisorProgram(_) => {
+                is_left_behind(self.connector.data_dir.path())
+            }
+            HostChoice::Custom(_) => false,
+        }
+    }
+
+    /// What the host says, given back unless the host itself has not been handed over yet: then it is kept
+    /// for [`settle`](Self::settle).
+    pub(super) fn take(&mut self, event: HostEvent) -> Option<HostEvent> {
+        if self.is_connecting {
+            self.early.push(event);
+            return None;
+        }
+        Some(event)
     }
 
     /// The host, if it is there.
@@ -88,22 +111,23 @@ impl HostLink {
         self.connector = Arc::new(Connector { choice, data_dir, epoch, sender });
     }
 
-    /// What came of looking for another host; none when that was for a connection that is past.
+    /// What came of looking for another host: what it has said meanwhile, or why there is none.
     pub(super) fn settle(
         &mut self,
         generation: u64,
         host: anyhow::Result<Box<dyn StepHost>>,
-    ) -> Option<anyhow::Error> {
+    ) -> anyhow::Result<Vec<HostEvent>> {
         self.is_connecting = false;
+        let early = std::mem::take(&mut self.early);
         match host {
-            _ if generation != self.generation => None,
+            _ if generation != self.generation => Ok(Vec::new()),
             Ok(host) => {
                 self.host = Some(host);
-                None
+                Ok(early)
             }
             Err(error) => {
                 self.retry_at_ms = Some(clock::now().awake_ms + RETRY_MS);
-                Some(error)
+                Err(error)
             }
         }
     }

@@ -56,6 +56,7 @@ impl Engine {
             self.runs.keys().cloned().partition(|id| self.runs[id].run.definition().is_none());
         self.handle(driven.into_iter().map(|id| Heard::world(id, Input::DriverLost)).collect());
         if by_steps.is_empty() {
+            self.settle_what_is_left();
             return Ok(());
         }
         self.ensure_host()?;
@@ -74,6 +75,18 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Without a living run of steps a supervisor may still keep ends that are on disk, because their
+    /// acknowledgement was lost with an engine: it would wait for ever. What it says is heard later.
+    fn settle_what_is_left(&mut self) {
+        if !self.host.is_left_behind() {
+            return;
+        }
+        if let Err(error) = self.ensure_host() {
+            // Nothing that this engine holds depends on it.
+            self.tell(EventKind::WarningRaised { text: error.to_string() });
+        }
     }
 
     /// Connects to the step host, if there is none.
@@ -132,10 +145,22 @@ impl Engine {
     }
 
     /// A host is there again, or none can be had at the moment.
-    pub(super) fn host_ready(&mut self, generation: u64, host: anyhow::Result<Box<dyn StepHost>>) {
-        if let Some(error) = self.host.settle(generation, host) {
-            let text = format!("steps can't be run at the moment: {error:#}");
-            self.tell(EventKind::ResourceAlert { text, cleared: false });
+    pub(super) fn host_ready(
+        &mut self,
+        generation: u64,
+        host: anyhow::Result<Box<dyn StepHost>>,
+        heard: &mut Vec<Heard>,
+    ) {
+        match self.host.settle(generation, host) {
+            Ok(early) => {
+                for event in early {
+                    self.translate_host(generation, event, heard);
+                }
+            }
+            Err(error) => {
+                let text = format!("steps can't be run at the moment: {error:#}");
+                self.tell(EventKind::ResourceAlert { text, cleared: false });
+            }
         }
     }
 
@@ -151,6 +176,7 @@ impl Engine {
         if generation != self.host.generation() {
             return;
         }
+        let Some(event) = self.host.take(event) else { return };
         match event {
             HostEvent::Inventory(known) => self.take_stock(known, heard),
             HostEvent::Started { key, pid, at } => self.hear(&key, StepNews::Started { pid, at }, heard),

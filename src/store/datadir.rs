@@ -44,7 +44,15 @@ pub struct DataDir {
 /// Held while an engine lives; the operating system takes it back when the engine dies.
 #[derive(Debug)]
 pub struct EngineLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for EngineLock {
+    fn drop(&mut self) {
+        // Not only by closing: a child that another thread is just spawning holds a copy until its exec.
+        // It can't fail for a file that is locked.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl DataDir {
@@ -112,7 +120,7 @@ impl DataDir {
             .open(&path)
             .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(EngineLock { _file: file }),
+            Ok(()) => Ok(EngineLock { file }),
             Err(Errno::WOULDBLOCK) => Err(DataDirError::Busy { path: self.path.clone() }),
             Err(e) => Err(unusable(format!("instance.lock can't be locked: {e}"))),
         }

@@ -279,6 +279,11 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
+/// Whether a supervisor lives in a data directory, or one that lived there has left ends that nobody has acknowledged.
+pub fn is_left_behind(data_dir: impl AsRef<Path>) -> bool {
+    data_dir.as_ref().join(super::journal::FILE_NAME).exists()
+}
+
 /// Asks the supervisor of a data directory how it is, without disturbing anybody; none where there is none.
 pub fn probe(data_dir: impl AsRef<Path>) -> Option<SupervisorInfo> {
     let mut stream = socket::connect(data_dir.as_ref(), SOCKET_NAME).ok()?;

@@ -247,12 +247,14 @@ impl Server {
         let mut kill_at = Instant::now() + grace;
         match step.ending {
             Ending::Killing { .. } => return,
+            // An engine that took it back says it again: to many a program a second signal means "at once".
             Ending::Asked { kill_at: earlier, by: AskedBy::Engine } => kill_at = kill_at.min(earlier),
-            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => {}
+            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => {
+                send(&members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
+                // A stopped process does not see the signal until it goes on.
+                send(&members, Signal::CONT);
+            }
         }
-        send(&members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
-        // A stopped process does not see the signal until it goes on.
-        send(&members, Signal::CONT);
         step.freeze = Freeze::None;
         step.ending = Ending::Asked { kill_at, by: AskedBy::Engine };
         step.wake_at(kill_at);
