@@ -216,7 +216,7 @@ fn of_two_engines_that_start_at_the_same_instant_exactly_one_opens() {
         let barrier = Barrier::new(2);
         let begin = || {
             barrier.wait();
-            let process = EngineProcess::spawn(&bench.data_dir);
+            let mut process = EngineProcess::spawn(&bench.data_dir);
             let outcome = process.outcome_of_opening();
             (process, outcome)
         };

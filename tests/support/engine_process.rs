@@ -1,5 +1,6 @@
 //! An engine in a process of its own, which can be killed: the example `engine_process`.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub(crate) struct EngineProcess {
     orders: Option<ChildStdin>,
     lines: Receiver<Value>,
     reader: Option<JoinHandle<()>>,
+    /// What it said while an answer was waited for: an event may come before the answer that led to it.
+    kept: VecDeque<Value>,
 }
 
 impl EngineProcess {
@@ -34,22 +37,22 @@ impl EngineProcess {
             .spawn(move || read_lines(out, &tx))
             .expect("a thread");
         let orders = child.stdin.take();
-        Self { child, orders, lines, reader: Some(reader) }
+        Self { child, orders, lines, reader: Some(reader), kept: VecDeque::new() }
     }
 
     /// Starts it and waits until it has opened its data directory.
     pub(crate) fn open(data_dir: &Path) -> Self {
-        let process = Self::spawn(data_dir);
+        let mut process = Self::spawn(data_dir);
         process.wait_ready();
         process
     }
 
-    pub(crate) fn wait_ready(&self) {
+    pub(crate) fn wait_ready(&mut self) {
         self.wait_for("ready", |line| line.get("ready").is_some());
     }
 
     /// Whether it could open its data directory; else why not.
-    pub(crate) fn outcome_of_opening(&self) -> Result<(), String> {
+    pub(crate) fn outcome_of_opening(&mut self) -> Result<(), String> {
         let is_told = |line: &Value| line.get("ready").is_some() || line.get("failed").is_some();
         let line = self.wait_for("ready or failed", is_told);
         line.get("failed").map_or(Ok(()), |why| Err(why.as_str().expect("a text").to_owned()))
@@ -60,7 +63,12 @@ impl EngineProcess {
     }
 
     /// Waits for a line that is accepted; what comes before it is passed over.
-    pub(crate) fn wait_for(&self, what: &str, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&mut self, what: &str, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+        while let Some(line) = self.kept.pop_front() {
+            if is_it(&line) {
+                return line;
+            }
+        }
         let until = Instant::now() + DEADLINE;
         loop {
             let line = self.lines.recv_deadline(until).unwrap_or_else(|e| panic!("{what} was not told: {e}"));
@@ -70,7 +78,7 @@ impl EngineProcess {
         }
     }
 
-    pub(crate) fn wait_for_event(&self, name: &str) -> Value {
+    pub(crate) fn wait_for_event(&mut self, name: &str) -> Value {
         self.wait_for(name, |line| line.get("event").is_some_and(|event| event == name))
     }
 
@@ -89,7 +97,15 @@ impl EngineProcess {
     /// Gives an order that it obeys.
     pub(crate) fn order(&mut self, order: &str) {
         self.say(order);
-        let answer = self.wait_for(order, |line| line.get("answer").is_some_and(|answer| answer == order));
+        let until = Instant::now() + DEADLINE;
+        let answer = loop {
+            let line =
+                self.lines.recv_deadline(until).unwrap_or_else(|e| panic!("{order} was not answered: {e}"));
+            if line.get("answer").is_some_and(|answer| answer == order) {
+                break line;
+            }
+            self.kept.push_back(line);
+        };
         assert_eq!(answer["error"], Value::Null, "{order}");
     }
 
