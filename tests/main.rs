@@ -3,5 +3,6 @@
 mod support;
 
 mod house_rules;
+mod test_command_line;
 mod test_execution_engine;
 mod test_run_rules;

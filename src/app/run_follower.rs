@@ -107,7 +107,7 @@ impl RunFollower {
     ///
     /// # Errors
     /// When the records or a log can't be read any more.
-    pub fn next(&mut self) -> anyhow::Result<Followed> {
+    pub fn wait(&mut self) -> anyhow::Result<Followed> {
         loop {
             if std::mem::take(&mut self.must_look) {
                 self.look_at_run()?;
