@@ -119,6 +119,13 @@ id_type!(
     "run"
 );
 
+impl PipelineId {
+    /// The same text as the name of a run: both obey one rule.
+    pub fn as_run_id(&self) -> RunId {
+        RunId(self.0.clone())
+    }
+}
+
 /// Names one process tree for ever: at most one ever exists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AttemptKey {

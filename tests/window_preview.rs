@@ -63,7 +63,9 @@ fn play(scene: &str, world: &WorldPort) -> anyhow::Result<()> {
                 if scene != "quiet" && send(AppUpdate::Machine(sample(Utc::now(), -beat))).is_err() {
                     return Ok(());
                 }
-                let _ = send(AppUpdate::Usage(usage(&stage.runs, Utc::now(), -beat)));
+                if !stage.runs.is_empty() {
+                    let _ = send(AppUpdate::Usage(usage(&stage.runs, Utc::now(), -beat)));
+                }
             }
         }
     }
@@ -86,10 +88,7 @@ impl Stage<'_> {
             let message = "no such run lives here; it is part of the scenery".to_owned();
             return Ok(self.world.updates.send(AppUpdate::Failure { action, message })?);
         };
-        let mut kind = change(run);
-        if let EventKind::ExecutionRunning { run: told } = &mut kind {
-            *told = Arc::new(run.clone());
-        }
+        let kind = change(run);
         self.tell(Some(run_id.clone()), kind)
     }
 

@@ -8,7 +8,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::integration::{Desk, LogKey, log_file};
-use super::{AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, PipelineEntry};
+use super::{
+    AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT,
+    PipelineEntry,
+};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
 use crate::run::RunState;
@@ -123,8 +126,9 @@ impl Errands {
             }
         })?;
         let desk = self.desk.clone();
-        let painter =
-            std::thread::Builder::new().name("lf-log-tail".into()).spawn(move || paint(&desk, &key, &growth))?;
+        let painter = std::thread::Builder::new()
+            .name("lf-log-tail".into())
+            .spawn(move || paint(&desk, &key, &growth))?;
         self.following = Some(Following { follower: handle, threads: [waiter, painter] });
         Ok(())
     }

@@ -9,17 +9,18 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::errands::{Errand, Errands};
 use super::{
-    Action, AppUpdate, Asked, Catalogue, CatalogueError, QuitChoice, Settings, SettingsError, UpdateSender, WorldPort,
-    plan_prune_of, request, unpack_samples,
+    Action, AppUpdate, Asked, Catalogue, CatalogueError, QuitChoice, Settings, SettingsError, UpdateSender,
+    WorldPort, log_bytes, request, unpack_samples,
 };
-use crate::datadir::DataDir;
 use crate::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, StartRequest, Subscription,
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, StartRequest,
+    Subscription,
 };
 use crate::id::{PipelineId, RunId, StepId};
 use crate::monitor::{MonitorOptions, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{EventKind, StopKind};
+use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +101,7 @@ impl ExecutionIntegration {
         options: EngineOptions,
     ) -> Result<(), IntegrationError> {
         // Before the engine opens, so that what recovery tells is heard.
-        let events = subscribe(&self.bus, &self.world.updates);
+        let events = self.bus.subscribe();
         let engine = CoreExecutionEngine::open(data_dir, options)?;
         let folder = engine.data_dir().pipelines_dir();
         if !folder.exists() {
@@ -111,8 +112,14 @@ impl ExecutionIntegration {
         let updates = self.world.updates.clone();
         let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
         let mut threads = vec![
-            spawn("lf-events", { let desk = desk.clone(); move || forward(&desk, &events) })?,
-            spawn("lf-errands", { let desk = desk.clone(); move || Errands::new(desk).run(&waiting) })?,
+            spawn("lf-events", {
+                let desk = desk.clone();
+                move || forward(&desk, &events)
+            })?,
+            spawn("lf-errands", {
+                let desk = desk.clone();
+                move || Errands::new(desk).run(&waiting)
+            })?,
             spawn("lf-actions", {
                 let (desk, actions) = (desk.clone(), self.world.actions.clone());
                 move || serve(&desk, &actions)
@@ -122,12 +129,16 @@ impl ExecutionIntegration {
         desk.errand(Errand::RecentRuns);
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (upkeep, closed) = bounded(0);
-        threads.push(spawn("lf-upkeep", { let desk = desk.clone(); move || keep_retention(&desk, &closed) })?);
-        let monitor = ResourceMonitor::start(MonitorOptions::new(desk.engine.data_dir().path()), move |sample| {
-            // Once the window is gone, samples are of no use.
-            let _ = updates.send(AppUpdate::Machine(sample));
-        })
-        .ok();
+        threads.push(spawn("lf-upkeep", {
+            let desk = desk.clone();
+            move || keep_retention(&desk, &closed)
+        })?);
+        let monitor =
+            ResourceMonitor::start(MonitorOptions::new(desk.engine.data_dir().path()), move |sample| {
+                // Once the window is gone, samples are of no use.
+                let _ = updates.send(AppUpdate::Machine(sample));
+            })
+            .ok();
         self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep });
         Ok(())
     }
@@ -214,7 +225,8 @@ impl Desk {
 
     fn start_registered(&self, id: PipelineId, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
         let source = id.to_string();
-        let run_id = self.engine.store().next_run_id(&source, crate::engine::now().wall).map_err(EngineError::from)?;
+        let (store, now) = (self.engine.store(), crate::engine::now().wall);
+        let run_id = store.next_run_id(&source, now, |_| false).map_err(EngineError::from)?;
         let mut start = StartRequest::new(run_id, id, source);
         if let Some(run_type) = run_type {
             start = start.run_type(run_type);
@@ -258,12 +270,8 @@ impl Desk {
     }
 }
 
-/// Events wait in a queue of their own that coalesces, so that a window that sleeps holds up nobody.
-fn subscribe(bus: &EventBus, _updates: &UpdateSender) -> Subscription {
-    bus.subscribe()
-}
-
-/// Hands events to the window, and a snapshot wherever it has to begin anew.
+/// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
+/// which coalesces, so that a window that sleeps holds up nobody.
 fn forward(desk: &Desk, events: &Subscription) {
     let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
     while goes_on && let Some(event) = events.recv() {
@@ -352,7 +360,9 @@ fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
     loop {
         let store = desk.engine.store();
         let data_dir = desk.data_dir().path();
-        let pruned = plan_prune_of(store, data_dir, &desk.settings, crate::engine::now())
+        let (retention, now) = (&desk.settings.retention, crate::engine::now().wall);
+        let pruned = store
+            .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
             .and_then(|plan| store.apply_prune(&plan, data_dir));
         if let Err(error) = pruned {
             let update =

@@ -5,6 +5,8 @@
 
 mod catalogue;
 mod checkup;
+mod errands;
+mod integration;
 mod port;
 mod presence;
 mod records;
@@ -17,6 +19,7 @@ mod upkeep;
 
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use checkup::{Finding, Severity, check_up, has_display};
+pub use integration::{ExecutionIntegration, IntegrationError};
 pub use port::*;
 pub use presence::{Presence, presence};
 pub use records::{LogSection, Records, RunRecord};
@@ -27,9 +30,10 @@ pub use settings::{Settings, SettingsError};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
 
-pub use crate::datadir::{DataDir, DataDirError};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
+pub use crate::monitor::MachineSample;
 pub use crate::store::{
     AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
     StoredBody, StoredRun,
 };
+pub use crate::store::{DataDir, DataDirError};

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::id::{PipelineId, RunId, StepId};
+use crate::monitor::MachineSample;
 use crate::run::{Decision, Event, RunSummary, StepSummary};
 
 /// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
@@ -162,21 +163,6 @@ pub struct PipelineEntry {
     pub n_steps: usize,
     /// Why it cannot start, with file, line and column.
     pub error: Option<String>,
-}
-
-/// One reading of the machine.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MachineSample {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// 0 to 1 over all cores.
-    pub cpu_fraction: f64,
-    /// Memory in use.
-    pub memory_used_bytes: u64,
-    /// Memory there is.
-    pub memory_total_bytes: u64,
-    /// Free space where the data directory lies.
-    pub disk_free_bytes: u64,
 }
 
 /// What a run's process trees cost at one moment.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::app::{CatalogueError, DataDirError, RefreshError, SettingsError, StoreError};
+use crate::app::{CatalogueError, DataDirError, IntegrationError, RefreshError, SettingsError, StoreError};
 use crate::engine::EngineError;
 use crate::id::{InvalidId, RunId};
 use crate::pipeline::ParamError;
@@ -73,6 +73,7 @@ impl From<EngineError> for Failure {
         let code = match &error {
             EngineError::NotFound { .. } => NOT_FOUND,
             EngineError::Exists { .. }
+            | EngineError::OutOfScope { .. }
             | EngineError::Refused(_)
             | EngineError::Invalid(_)
             | EngineError::NotRegistered { .. } => USAGE,
@@ -89,6 +90,20 @@ impl From<EngineError> for Failure {
 impl From<DataDirError> for Failure {
     fn from(error: DataDirError) -> Self {
         EngineError::from(error).into()
+    }
+}
+
+impl From<IntegrationError> for Failure {
+    fn from(error: IntegrationError) -> Self {
+        match error {
+            IntegrationError::Catalogue(error) => error.into(),
+            IntegrationError::Param(error) => error.into(),
+            IntegrationError::Engine(error) => error.into(),
+            IntegrationError::Settings(error) => error.into(),
+            IntegrationError::System(_) | IntegrationError::NotStarted => {
+                Self::new(FAILED, error.to_string())
+            }
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::{DataDir, Records};
+use crate::app::{DataDir, Records, WindowPort};
 use crate::id::RunId;
 use exit::{Failure, Outcome};
 use output::Form;
@@ -113,12 +113,16 @@ enum Verb {
     Later(later::LaterVerb),
 }
 
-/// Reads the arguments, does what they ask, and says how it went.
-pub fn main() -> ExitCode {
+/// Shows a window on this port until it is closed.
+pub type Window = fn(WindowPort) -> anyhow::Result<()>;
+
+/// Reads the arguments, does what they ask, and says how it went. `window` is the face without a verb; none in
+/// a build without one.
+pub fn main(window: Option<Window>) -> ExitCode {
     // Wrong usage ends here, with number 2 and a message of clap's.
     let Cli { place, verb } = Cli::parse();
     let outcome = match verb {
-        None => window::open(&place),
+        None => window::open(&place, window),
         Some(verb) => verb.carry_out(&place),
     };
     let code = outcome.unwrap_or_else(|failure| {

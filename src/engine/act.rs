@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::EngineError;
-use super::core::{Engine, Message};
+use super::core::Engine;
 use super::launch::{LaunchJob, Launcher, Surroundings};
-use crate::datadir::DataDir;
+use super::message::Message;
 use crate::id::{AttemptKey, RunId};
 use crate::logs::ReportFollower;
 use crate::run::{Effect, Run};
+use crate::store::DataDir;
 use crate::supervisor::{HostEvent, HostRequest};
 
 /// What acting needs besides the host.
@@ -113,14 +113,6 @@ impl Engine {
                 let _ = self.sender.send(Message::Host(self.host.generation(), event));
             }
         }
-    }
-
-    /// What must be there before a run of steps is recorded.
-    pub(super) fn prepare_to_run_steps(&mut self, run_id: &RunId) -> Result<(), EngineError> {
-        self.host.ensure()?;
-        self.acting.follow(run_id).map_err(|error| {
-            EngineError::Invalid(format!("run {run_id}: its folders can't be made: {error}"))
-        })
     }
 }
 

@@ -35,8 +35,11 @@ pub enum OnDiskFull {
 /// Where a host's events go.
 pub type HostSink = Box<dyn Fn(HostEvent) + Send + Sync>;
 
+/// Makes a host for an epoch and a sink.
+pub type MakeHost = dyn Fn(u64, HostSink) -> anyhow::Result<Box<dyn StepHost>> + Send + Sync;
+
 /// Where steps run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub enum HostChoice {
     /// With the local supervisor, which is found or started.
     #[default]
@@ -44,7 +47,7 @@ pub enum HostChoice {
     /// With the supervisor, by this program (it must call [`crate::supervisor_entry`]).
     SupervisorProgram(std::path::PathBuf),
     /// With a host that is made for the epoch and a sink; made anew after [`HostEvent::Gone`].
-    Custom(Arc<dyn Fn(u64, HostSink) -> anyhow::Result<Box<dyn StepHost>> + Send + Sync>),
+    Custom(Arc<MakeHost>),
 }
 
 /// How an engine is opened.
@@ -192,7 +195,8 @@ impl PipelineRequest {
         let pipeline = &self.definition.pipeline;
         let (pipeline_id, source) = (pipeline.id.clone(), pipeline.source.clone());
         let steps = pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
-        let run_id = self.run_id.unwrap_or_else(|| generated_id(&source, &pipeline_id, now));
+        // Without a name it gets one from the engine, which knows those that are taken.
+        let run_id = self.run_id.unwrap_or_else(|| pipeline_id.as_run_id());
         let mut run = new_run(NewRun {
             run_id,
             pipeline_id,
@@ -208,22 +212,6 @@ impl PipelineRequest {
         run.steps = steps;
         run
     }
-}
-
-/// `<source>-<YYYYMMDDHHMMSS>` in UTC; what an id may not hold becomes `-`.
-fn generated_id(source: &str, pipeline_id: &PipelineId, now: Now) -> RunId {
-    let at = now.wall.format("%Y%m%d%H%M%S");
-    let safe: String = source
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
-        .take(100)
-        .collect();
-    let named_by_pipeline = || {
-        let stem: String = pipeline_id.as_str().chars().take(100).collect();
-        RunId::new(format!("{stem}-{at}"))
-    };
-    let id = RunId::new(format!("{safe}-{at}")).or_else(|_| named_by_pipeline());
-    id.unwrap_or_else(|_| unreachable!("a pipeline id, shortened, a dash and digits make an id"))
 }
 
 struct NewRun {

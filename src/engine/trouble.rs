@@ -1,7 +1,9 @@
 //! When nothing can be recorded: a full disk, or a database that somebody else keeps locked. Pause, stop
 //! and kill act all the same; what the world says is kept and decided again; nothing new starts.
 
-use super::core::{Batch, Engine, Heard, Waiting};
+use super::beats::Batch;
+use super::core::Engine;
+use super::message::{Heard, Waiting};
 use super::{EngineError, OnDiskFull, clock};
 use crate::run::{EventKind, Input, RunState};
 use crate::store::{RESERVE_BYTES, StoreError, free_space};
@@ -14,6 +16,8 @@ const LOOK_AGAIN_MS: u64 = 1000;
 /// What stands in the way of recording, and what waits for its end.
 pub(super) struct Trouble {
     is_disk_full: bool,
+    /// The alert that was told, which is cleared by the same words.
+    alert: String,
     /// On the clock of awake time.
     pub(super) look_again_at_ms: u64,
     retained: Vec<Heard>,
@@ -28,16 +32,17 @@ impl Engine {
             // Before anything else: the reserve is there so that what follows can be recorded.
             self.begin_full_disk();
         }
+        let reason = error.to_string();
+        let alert = format!("nothing can be recorded: {reason}; no step starts until it can");
         let trouble = self.trouble.get_or_insert_with(|| Trouble {
             is_disk_full,
+            alert: alert.clone(),
             look_again_at_ms: clock::now().awake_ms + LOOK_AGAIN_MS,
             retained: Vec::new(),
         });
         trouble.is_disk_full |= is_disk_full;
-        let reason = error.to_string();
         if is_new && !is_disk_full {
-            let text = format!("nothing can be recorded: {reason}; no step starts until it can");
-            self.tell(EventKind::ResourceAlert { text, cleared: false });
+            self.tell(EventKind::ResourceAlert { text: alert, cleared: false });
         }
         let mut retained = Vec::new();
         for one in heard {
@@ -65,17 +70,18 @@ impl Engine {
     }
 
     fn begin_full_disk(&mut self) {
+        let text = format!(
+            "the disk of {} is full: no step starts and running ones are held until there is room",
+            self.published.data_dir.path().display()
+        );
         self.trouble = Some(Trouble {
             is_disk_full: true,
+            alert: text.clone(),
             look_again_at_ms: clock::now().awake_ms + LOOK_AGAIN_MS,
             retained: Vec::new(),
         });
         // If it can't be given up, it is not there: then there is nothing to give.
         let _ = self.reserve.release();
-        let text = format!(
-            "the disk of {} is full: no step starts and running ones are held until there is room",
-            self.published.data_dir.path().display()
-        );
         self.tell(EventKind::ResourceAlert { text, cleared: false });
     }
 
@@ -110,25 +116,20 @@ impl Engine {
         trouble.look_again_at_ms = now_ms + LOOK_AGAIN_MS;
         let is_disk_full = trouble.is_disk_full;
         let retained = std::mem::take(&mut trouble.retained);
-        if is_disk_full && !self.has_room() {
-            self.handle(retained);
-            self.flush();
-            return;
-        }
-        self.trouble = None;
+        // With the trouble still in place: what fails again comes back, without a new alert.
         self.handle(retained);
         self.flush();
-        if self.trouble.is_some() {
+        let is_recorded =
+            self.is_all_recorded() && self.trouble.as_ref().is_none_or(|t| t.retained.is_empty());
+        if !is_recorded || (is_disk_full && !self.has_room()) {
             return;
         }
+        let Some(Trouble { alert, .. }) = self.trouble.take() else { return };
         if is_disk_full {
             // Without room for it the next full disk is met without a reserve.
             let _ = self.reserve.restore();
         }
-        self.tell(EventKind::ResourceAlert {
-            text: "ends and starts can be recorded again".into(),
-            cleared: true,
-        });
+        self.tell(EventKind::ResourceAlert { text: alert, cleared: true });
         let living: Vec<_> = self.runs.keys().cloned().collect();
         let input = |id: &crate::id::RunId| match self.runs[id].run.state {
             RunState::Paused => Input::DiskRoom,

@@ -28,6 +28,6 @@ mod tree;
 pub use client::SupervisorHost;
 pub use entry::supervisor_entry;
 pub use host::*;
-pub use launch::{ConnectError, Launched, Launcher, probe};
+pub use launch::{ConnectError, Launched, Launcher, is_left_behind, probe};
 pub use platform::{EndWatch, PlatformCheck, check_platform};
 pub use protocol::SupervisorInfo;

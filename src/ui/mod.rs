@@ -23,7 +23,7 @@ mod window;
 
 use std::ffi::OsString;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::app::WindowPort;
 pub use window::LeverframeWindow;
@@ -45,8 +45,14 @@ pub fn run(port: WindowPort) -> anyhow::Result<()> {
         .with_min_inner_size([900.0, 560.0]);
     let options = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
     eframe::run_native("Leverframe", options, Box::new(|cc| Ok(Box::new(LeverframeWindow::new(cc, port)))))
-        .map_err(|error| anyhow::anyhow!("{}", error.to_string().replace('\n', " ")))
-        .with_context(|| format!("the window cannot open; {WITHOUT_DISPLAY}"))
+        .map_err(|error| anyhow::anyhow!("{}", refusal(&error.to_string())))
+}
+
+/// One line for a window that cannot open: the window system's own words without where it said them.
+fn refusal(error: &str) -> String {
+    let reason = error.lines().next().unwrap_or_default();
+    let reason = reason.rsplit(": ").next().unwrap_or(reason);
+    format!("the window cannot open ({reason}); {WITHOUT_DISPLAY}")
 }
 
 /// Finds out whether there is a display, before anything is set up for one.

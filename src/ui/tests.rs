@@ -378,5 +378,7 @@ fn a_window_that_has_nothing_to_show_does_not_repaint() {
 fn without_a_display_one_line_names_the_verbs_that_need_none() {
     let message = super::require_display(|_| None).unwrap_err().to_string();
     assert!(!message.contains('\n') && message.contains("leverframe run"), "{message}");
+    let message = super::refusal("winit EventLoopError: os error at linux/mod.rs:788: Failed to open\nmore");
+    assert!(message.starts_with("the window cannot open (Failed to open); without a display"), "{message}");
     assert!(super::require_display(|name| (name == "DISPLAY").then(|| ":0".into())).is_ok());
 }

@@ -1,3 +1,5 @@
+//! What the read model makes of updates in every order.
+
 use chrono::TimeZone;
 
 use super::*;
