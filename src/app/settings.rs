@@ -73,7 +73,12 @@ impl Settings {
             Ok(text) => {
                 Self::parse(&text, &path, |name| std::env::var(name).ok()).map_err(SettingsError::Invalid)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            // What is wrong with a directory that is none is for those to say who use it.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                Ok(Self::default())
+            }
             Err(error) => Err(SettingsError::Unreadable { path, why: error.to_string() }),
         }
     }

@@ -192,7 +192,11 @@ impl Bars {
             | EventKind::ExecutionCompleted { .. }
             | EventKind::ExecutionFailed { .. }
             | EventKind::ExecutionForceStopped { .. }
-            | EventKind::ExecutionInterrupted { .. } => self.clear(),
+            | EventKind::ExecutionInterrupted { .. } => {
+                // Afterwards the bars have nothing more to show.
+                self.steps.drain().for_each(|(_, bar)| bar.finish_and_clear());
+                self.run.finish_and_clear();
+            }
             EventKind::CheckpointSaved { .. }
             | EventKind::MetricReported { .. }
             | EventKind::WarningRaised { .. }

@@ -112,7 +112,7 @@ fn parameters_are_checked_before_anything_is_recorded() {
     let home = Home::new();
     home.pipeline("two.toml", TWO_STEPS);
     let run = |args: &[&str]| home.say(&[&["run", "two"], args].concat());
-    run(&["--param", "m=1"]).check(2, &["no parameter \"m\"", "did you mean \"n\"?"]);
+    run(&["--param", "m=1"]).check(2, &["no parameter \"m\"", "it has colour, n"]);
     run(&["--param", "n=many"]).check(2, &["a whole number"]);
     run(&["--param", "colour=gren"]).check(2, &["did you mean \"green\"?"]);
     run(&["--param", "n=1", "--param", "n=2"]).check(2, &["twice"]);
