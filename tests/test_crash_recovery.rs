@@ -2,6 +2,8 @@
 
 #[path = "test_crash_recovery/between_beats.rs"]
 mod between_beats;
+#[path = "test_crash_recovery/campaign.rs"]
+mod campaign;
 
 use std::sync::Barrier;
 use std::time::Duration;
