@@ -5,4 +5,5 @@ mod support;
 mod house_rules;
 mod test_crash_recovery;
 mod test_execution_engine;
+mod test_freeze_and_stop;
 mod test_run_rules;
