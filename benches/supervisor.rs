@@ -26,6 +26,7 @@ fn main() {
     leverframe::supervisor_entry();
     let dir = tempfile::Builder::new().tempdir_in(".").unwrap();
     let data_dir = dir.path().join("data");
+    // Unbounded: one event a request at most.
     let (sender, events) = crossbeam_channel::unbounded();
     let begin = Instant::now();
     let launched = Launcher::new(&data_dir).launch().unwrap();

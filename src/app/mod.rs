@@ -30,10 +30,10 @@ pub use settings::{Settings, SettingsError};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
 
-pub use crate::datadir::{DataDir, DataDirError};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::monitor::MachineSample;
 pub use crate::store::{
     AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
     StoredBody, StoredRun,
 };
+pub use crate::store::{DataDir, DataDirError};

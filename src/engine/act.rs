@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::core::{Engine, Message};
+use super::core::Engine;
 use super::launch::{LaunchJob, Launcher, Surroundings};
-use crate::datadir::DataDir;
+use super::message::Message;
 use crate::id::{AttemptKey, RunId};
 use crate::logs::ReportFollower;
 use crate::run::{Effect, Run};
+use crate::store::DataDir;
 use crate::supervisor::{HostEvent, HostRequest};
 
 /// What acting needs besides the host.

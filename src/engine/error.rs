@@ -1,8 +1,8 @@
 //! What can go wrong when the engine is asked for something.
 
-use crate::datadir::DataDirError;
 use crate::id::{PipelineId, RunId};
 use crate::run::Refusal;
+use crate::store::DataDirError;
 use crate::store::StoreError;
 
 /// Why the engine did not do what it was asked.

@@ -51,7 +51,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // Capacity 1: a wake that waits is as good as two.
         let (tell, told) = crossbeam_channel::bounded(1);
-        let watch = FolderWatch::open(dir.path(), &["a"], move || drop(tell.try_send(()))).unwrap();
+        let watch = FolderWatch::open(dir.path(), &["a"], move || {
+            let _ = tell.try_send(());
+        })
+        .unwrap();
         std::fs::write(dir.path().join("a"), "x").unwrap();
         told.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
         drop(watch);

@@ -22,6 +22,7 @@ fn a_start_still_unread_when_its_engine_died_is_thrown_away_by_the_next_hello() 
     let launched = launcher(&data_dir).launch().unwrap();
     let (said, hello_said) = crossbeam_channel::bounded(1);
     let next = std::thread::spawn(move || {
+        // Unbounded: an inventory and no more.
         let (sender, events) = crossbeam_channel::unbounded();
         said.send(()).unwrap();
         let host = launched.hello(2, move |event| drop(sender.send(event))).unwrap();
