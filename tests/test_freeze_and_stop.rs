@@ -257,7 +257,8 @@ fn reopening_stderr_loses_no_line() {
 fn background_that_is_kept_is_left_alone_and_background_that_is_not_is_ended() {
     let bench = Bench::new();
     let (engine, events) = bench.open();
-    let script = "sh -c 'echo $$ >> \"$HERE/left\"; exec sleep 1000' &\nuntil [ -e \"$HERE/left\" ]; do :; done\n";
+    let script =
+        "sh -c 'echo $$ >> \"$HERE/left\"; exec sleep 1000' &\nuntil [ -e \"$HERE/left\" ]; do :; done\n";
     let keep = bench.pipeline("", &[("a", "background = \"keep\"", script)]);
     start(&engine, "r1", &keep);
     wait_for_end(&events, &run_id("r1"));
