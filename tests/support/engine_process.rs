@@ -1,6 +1,6 @@
 //! An engine in a process of its own, which can be killed: the example `engine_process`.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ pub(crate) struct EngineProcess {
     child: Child,
     orders: Option<ChildStdin>,
     lines: Receiver<Value>,
+    /// What came while something else was waited for.
+    passed_over: RefCell<Vec<Value>>,
     reader: Option<JoinHandle<()>>,
-    /// What it said while an answer was waited for: an event may come before the answer that led to it.
-    kept: VecDeque<Value>,
 }
 
 impl EngineProcess {
@@ -37,22 +37,22 @@ impl EngineProcess {
             .spawn(move || read_lines(out, &tx))
             .expect("a thread");
         let orders = child.stdin.take();
-        Self { child, orders, lines, reader: Some(reader), kept: VecDeque::new() }
+        Self { child, orders, lines, passed_over: RefCell::default(), reader: Some(reader) }
     }
 
     /// Starts it and waits until it has opened its data directory.
     pub(crate) fn open(data_dir: &Path) -> Self {
-        let mut process = Self::spawn(data_dir);
+        let process = Self::spawn(data_dir);
         process.wait_ready();
         process
     }
 
-    pub(crate) fn wait_ready(&mut self) {
+    pub(crate) fn wait_ready(&self) {
         self.wait_for("ready", |line| line.get("ready").is_some());
     }
 
     /// Whether it could open its data directory; else why not.
-    pub(crate) fn outcome_of_opening(&mut self) -> Result<(), String> {
+    pub(crate) fn outcome_of_opening(&self) -> Result<(), String> {
         let is_told = |line: &Value| line.get("ready").is_some() || line.get("failed").is_some();
         let line = self.wait_for("ready or failed", is_told);
         line.get("failed").map_or(Ok(()), |why| Err(why.as_str().expect("a text").to_owned()))
@@ -62,12 +62,11 @@ impl EngineProcess {
         self.child.id()
     }
 
-    /// Waits for a line that is accepted; what comes before it is passed over.
-    pub(crate) fn wait_for(&mut self, what: &str, mut is_it: impl FnMut(&Value) -> bool) -> Value {
-        while let Some(line) = self.kept.pop_front() {
-            if is_it(&line) {
-                return line;
-            }
+    /// Waits for a line that is accepted, also among those that came while another was waited for.
+    pub(crate) fn wait_for(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let mut passed_over = self.passed_over.borrow_mut();
+        if let Some(at) = passed_over.iter().position(&is_it) {
+            return passed_over.remove(at);
         }
         let until = Instant::now() + DEADLINE;
         loop {
@@ -75,16 +74,12 @@ impl EngineProcess {
             if is_it(&line) {
                 return line;
             }
+            passed_over.push(line);
         }
     }
 
-    pub(crate) fn wait_for_event(&mut self, name: &str) -> Value {
+    pub(crate) fn wait_for_event(&self, name: &str) -> Value {
         self.wait_for(name, |line| line.get("event").is_some_and(|event| event == name))
-    }
-
-    /// What it says next, if it says something by then; none also when it has ended.
-    pub(crate) fn next_line(&self, until: Instant) -> Option<Value> {
-        self.lines.recv_deadline(until).ok()
     }
 
     /// Gives an order without waiting for anything.
@@ -97,15 +92,7 @@ impl EngineProcess {
     /// Gives an order that it obeys.
     pub(crate) fn order(&mut self, order: &str) {
         self.say(order);
-        let until = Instant::now() + DEADLINE;
-        let answer = loop {
-            let line =
-                self.lines.recv_deadline(until).unwrap_or_else(|e| panic!("{order} was not answered: {e}"));
-            if line.get("answer").is_some_and(|answer| answer == order) {
-                break line;
-            }
-            self.kept.push_back(line);
-        };
+        let answer = self.wait_for(order, |line| line.get("answer").is_some_and(|answer| answer == order));
         assert_eq!(answer["error"], Value::Null, "{order}");
     }
 
