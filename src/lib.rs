@@ -19,10 +19,10 @@
 //!
 //! | floor | modules | what stands there |
 //! |---|---|---|
-//! | roof | `ui`, `cli` | faces: they only listen and ask |
-//! | 3 app | `app` | joins the parts: `ExecutionIntegration`, `AppStore`, settings, the catalogue of pipelines |
+//! | roof | `ui`, [`cli`] | faces: they only listen and ask |
+//! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
-//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`], [`datadir`] | each wraps one outside thing |
+//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`] | each wraps one outside thing |
 //! | 0 rules | [`pipeline`], [`run`], [`id`], [`time`] | pure: no I/O, no threads, no clock |
 
 pub mod id;
@@ -31,7 +31,6 @@ pub mod time;
 pub mod pipeline;
 pub mod run;
 
-pub mod datadir;
 pub mod logs;
 pub mod monitor;
 pub mod store;
@@ -41,9 +40,11 @@ pub mod engine;
 
 pub mod app;
 
+pub mod cli;
 #[cfg(feature = "gui")]
 pub mod ui;
 
+pub use app::{AppStore, ExecutionIntegration};
 pub use engine::{CoreExecutionEngine, EventBus};
 pub use monitor::ResourceMonitor;
 pub use store::CheckpointManager;

@@ -1,11 +1,17 @@
 //! Parse, choose a face, exit code.
 
-fn main() {
+use std::process::ExitCode;
+
+use leverframe::cli::Window;
+
+/// The face without a verb.
+#[cfg(feature = "gui")]
+const WINDOW: Option<Window> = Some(leverframe::ui::run);
+#[cfg(not(feature = "gui"))]
+const WINDOW: Option<Window> = None;
+
+fn main() -> ExitCode {
+    // First: this program may have been started as the supervisor of its own steps.
     leverframe::supervisor_entry();
-    let (window, world) = leverframe::app::window_port();
-    let mut integration = leverframe::app::ExecutionIntegration::new(world, leverframe::EventBus::new());
-    let dir = std::path::PathBuf::from(std::env::var("LEVERFRAME_DATA_DIR").unwrap());
-    integration.start(&dir).unwrap();
-    leverframe::ui::run(window).unwrap();
-    integration.shutdown(leverframe::engine::ShutdownKind::LeaveSteps);
+    leverframe::cli::main(WINDOW)
 }

@@ -13,7 +13,6 @@ use super::{
     Action, AppUpdate, Asked, Catalogue, CatalogueError, QuitChoice, Settings, SettingsError, UpdateSender,
     WorldPort, log_bytes, request, unpack_samples,
 };
-use crate::datadir::DataDir;
 use crate::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, StartRequest,
     Subscription,
@@ -23,6 +22,7 @@ use crate::logs::FolderWatch;
 use crate::monitor::{MonitorOptions, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{EventKind, StopKind};
+use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
 #[derive(Debug, thiserror::Error)]

@@ -75,7 +75,7 @@ fn has_open(pid: u32, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datadir::DataDir;
+    use crate::store::DataDir;
 
     #[test]
     fn a_held_directory_names_its_holder_and_a_free_one_nobody() {

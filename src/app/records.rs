@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::presence::{Presence, presence};
 use super::request::parse_stored;
+use crate::engine::CoreExecutionEngine;
 use crate::id::{RunId, StepId};
 use crate::pipeline::nearest;
 use crate::run::{Decision, RunSummary, StepSummary, log_path};
@@ -61,6 +62,11 @@ impl Records {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let store = CheckpointManager::open_read_only(data_dir.join("checkpoints.db"))?;
         Ok(Self { data_dir: data_dir.to_owned(), store })
+    }
+
+    /// The records beside an engine, over its connections.
+    pub fn beside(engine: &CoreExecutionEngine) -> Self {
+        Self { data_dir: engine.data_dir().path().to_owned(), store: engine.store().clone() }
     }
 
     /// The data directory.

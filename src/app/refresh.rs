@@ -8,7 +8,7 @@ use crate::engine::CoreExecutionEngine;
 use crate::id::RunId;
 use crate::pipeline::{ParamError, differences};
 use crate::run::{Body, Definition, Run, StepRun, StepState};
-use crate::store::{StoreError, Write};
+use crate::store::{StoreError, StoredBody, Write};
 
 /// Why a run keeps the definition that it has.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +50,21 @@ pub fn refresh_definition(
 ) -> Result<Vec<String>, RefreshError> {
     let stored = engine.store().load_run(run_id)?;
     let stored = stored.ok_or_else(|| StoreError::Invalid(format!("there is no run {run_id}")))?;
+    if matches!(stored.body, StoredBody::Driven) {
+        return Err(StoreError::Invalid(format!("run {run_id} is driven by a program of its own")).into());
+    }
     let run = stored.into_run(parse_stored)?;
-    let (refreshed, changes) = refreshed(&run, fresh)?;
-    engine.store().commit(&[Write::Run(Arc::new(refreshed))])?;
+    let (mut refreshed, changes) = refreshed(&run, fresh)?;
+    let mut writes = Vec::new();
+    for step in &mut refreshed.steps {
+        // Steps of a row that was filled in by hand have left nothing but their checkpoints.
+        if step.attempt == 0 && engine.store().load_checkpoint(run_id, &step.id)?.is_some() {
+            Arc::make_mut(step).ledger.has_checkpoint = true;
+            writes.push(Write::Step { run_id: run_id.clone(), step: step.clone() });
+        }
+    }
+    writes.insert(0, Write::Run(Arc::new(refreshed)));
+    engine.store().commit(&writes)?;
     Ok(changes)
 }
 
@@ -67,9 +79,6 @@ fn refreshed(run: &Run, fresh: &Arc<Definition>) -> Result<(Run, Vec<String>), R
     };
     if !run.state.is_ended() {
         return Err(refused(format!("it is {}; stop it first", run.state)));
-    }
-    if run.definition().is_none() {
-        return Err(refused("a program drives it".into()));
     }
     if fresh.pipeline.id != run.pipeline_id {
         return Err(refused(format!(

@@ -6,10 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Records, Settings};
-use crate::datadir::DataDir;
 use crate::engine::EngineError;
 use crate::id::RunId;
 use crate::pipeline::samples;
+use crate::store::DataDir;
 use crate::store::{CheckpointManager, PrunePlan, PruneReport, StoreError};
 use crate::time::Now;
 

@@ -337,6 +337,7 @@ mod tests {
     #[test]
     fn a_dropped_guard_ends_the_callback() {
         let bus = EventBus::new();
+        // Unbounded: the test takes everything.
         let (tx, rx) = crossbeam_channel::unbounded();
         let guard =
             bus.subscribe_events(move |name, event| tx.send((name.to_owned(), event.seq)).expect("ours"));

@@ -102,6 +102,7 @@ mod tests {
 
     #[test]
     fn an_armed_timer_rings_and_a_disarmed_one_does_not() {
+        // Unbounded: a ring or two.
         let (tx, rx) = crossbeam_channel::unbounded();
         let timer = WallTimer::start(move || tx.send(()).expect("the test listens")).expect("a timer");
         timer.arm(Some(now().wall + chrono::TimeDelta::milliseconds(20)));
@@ -113,6 +114,7 @@ mod tests {
 
     #[test]
     fn an_instant_that_has_passed_rings_at_once() {
+        // Unbounded: a ring or two.
         let (tx, rx) = crossbeam_channel::unbounded();
         let timer = WallTimer::start(move || tx.send(()).expect("the test listens")).expect("a timer");
         timer.arm(Some(now().wall - chrono::TimeDelta::hours(1)));

@@ -1,8 +1,8 @@
 //! What can go wrong when the engine is asked for something.
 
-use crate::datadir::DataDirError;
 use crate::id::{PipelineId, RunId};
 use crate::run::Refusal;
+use crate::store::DataDirError;
 use crate::store::StoreError;
 
 /// Why the engine did not do what it was asked.
@@ -17,6 +17,14 @@ pub enum EngineError {
     /// There is such a run already.
     #[error("there is a run {run_id} already; resume or retry it, or choose another id")]
     Exists {
+        /// Which.
+        run_id: RunId,
+    },
+    /// The run lives, and this engine was opened to leave it alone.
+    #[error(
+        "run {run_id} is left with the supervisor; an engine that takes back all runs, or this one, can act on it"
+    )]
+    OutOfScope {
         /// Which.
         run_id: RunId,
     },

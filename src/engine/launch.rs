@@ -12,14 +12,14 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::core::Message;
+use super::message::Message;
 use super::secrets::fetch_secret;
 use super::{Params, act};
-use crate::datadir::DataDir;
 use crate::id::RunId;
 use crate::pipeline::{self, Background, Command, Param};
 use crate::run::{Definition, Run, StepState, log_path, report_path};
 use crate::store::CheckpointManager;
+use crate::store::DataDir;
 use crate::supervisor::StartSpec;
 
 /// What is the same for every start of one engine.

@@ -4,12 +4,17 @@
 //! It deliberately knows nothing of windows, terminals or files of pipelines: it is given definitions.
 
 mod act;
+mod beats;
 mod bus;
 mod clock;
+mod closing;
 mod context;
 mod core;
+mod deadlines;
 mod error;
+mod host_link;
 mod launch;
+mod message;
 mod options;
 mod recovery;
 mod secrets;
@@ -21,7 +26,8 @@ pub use clock::now;
 pub use context::ExecutionContext;
 pub use error::EngineError;
 pub use options::{
-    EngineOptions, HostChoice, HostSink, HostStart, OnDiskFull, PipelineRequest, Scope, StartRequest,
+    EngineOptions, HostChoice, HostSink, HostStart, MakeHost, OnDiskFull, PipelineRequest, Scope,
+    StartRequest,
 };
 pub use signal::Signal;
 
@@ -34,11 +40,11 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 use imbl::OrdMap;
 
-use crate::datadir::DataDir;
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
 use crate::store::CheckpointManager;
-use core::{Ask, Message};
+use crate::store::DataDir;
+use message::{Ask, Message};
 
 /// A pipeline that is a Rust function.
 type PipelineFn = dyn Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync;

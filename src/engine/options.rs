@@ -35,8 +35,11 @@ pub enum OnDiskFull {
 /// Where a host's events go.
 pub type HostSink = Box<dyn Fn(HostEvent) + Send + Sync>;
 
+/// Makes a host for an epoch and a sink.
+pub type MakeHost = dyn Fn(u64, HostSink) -> anyhow::Result<Box<dyn StepHost>> + Send + Sync;
+
 /// Where steps run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub enum HostChoice {
     /// With the local supervisor, which is found or started.
     #[default]
@@ -44,7 +47,7 @@ pub enum HostChoice {
     /// With the supervisor, by this program (it must call [`crate::supervisor_entry`]).
     SupervisorProgram(std::path::PathBuf),
     /// With a host that is made for the epoch and a sink; made anew after [`HostEvent::Gone`].
-    Custom(Arc<dyn Fn(u64, HostSink) -> anyhow::Result<Box<dyn StepHost>> + Send + Sync>),
+    Custom(Arc<MakeHost>),
 }
 
 /// How an engine is opened.

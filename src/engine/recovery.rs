@@ -2,136 +2,20 @@
 //! and whenever the host had to be replaced.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use anyhow::Context as _;
-use crossbeam_channel::Sender;
-
+use super::EngineError;
 use super::act::key;
-use super::core::{Engine, Heard, Message, Waiting};
+use super::core::Engine;
 use super::launch::LaunchRefusal;
-use super::options::{HostChoice, HostSink, Scope};
-use super::{EngineError, clock};
-use crate::datadir::DataDir;
+use super::message::{Heard, Message, Waiting};
+use super::options::Scope;
 use crate::id::{AttemptKey, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{EventKind, Exit, Found, Input, Launch, Run, StepNews, StepState};
 use crate::store::StoredBody;
 use crate::supervisor::{
-    ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launched, Launcher, StartSpec,
-    StepExit, StepHost,
+    ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepExit, StepHost,
 };
-
-/// How long to wait before another host is looked for, once none could be had.
-const RETRY_MS: u64 = 5000;
-
-/// The connection to where steps run, and how to make another one.
-pub(super) struct HostLink {
-    connector: Arc<Connector>,
-    /// A supervisor that was found or is starting, while the database was being opened.
-    launched: Option<Launched>,
-    host: Option<Box<dyn StepHost>>,
-    generation: u64,
-    is_connecting: bool,
-    /// When to try again, on the clock of awake time.
-    pub(super) retry_at_ms: Option<u64>,
-}
-
-struct Connector {
-    choice: HostChoice,
-    data_dir: DataDir,
-    epoch: u64,
-    sender: Sender<Message>,
-}
-
-impl HostLink {
-    pub(super) fn new(
-        choice: HostChoice,
-        launched: Option<Launched>,
-        data_dir: &DataDir,
-        epoch: u64,
-        sender: Sender<Message>,
-    ) -> Self {
-        let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
-        Self { connector, launched, host: None, generation: 0, is_connecting: false, retry_at_ms: None }
-    }
-
-    /// Finds or starts a supervisor without waiting for it; none where the choice is another.
-    ///
-    /// # Errors
-    /// When it can't be started.
-    pub(super) fn launch(choice: &HostChoice, data_dir: &DataDir) -> Result<Option<Launched>, ConnectError> {
-        let launcher = Launcher::new(data_dir.path());
-        match choice {
-            HostChoice::Supervisor => launcher.launch().map(Some),
-            HostChoice::SupervisorProgram(program) => launcher.program(program).launch().map(Some),
-            HostChoice::Custom(_) => Ok(None),
-        }
-    }
-
-    /// The host, if it is there.
-    pub(super) fn connected(&mut self) -> Option<&mut Box<dyn StepHost>> {
-        self.host.as_mut()
-    }
-
-    fn is_there_or_coming(&self) -> bool {
-        self.host.is_some() || self.is_connecting || self.retry_at_ms.is_some()
-    }
-
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Connects if there is no connection and none under way.
-    pub(super) fn ensure(&mut self) -> Result<(), EngineError> {
-        if self.host.is_none() && !self.is_connecting {
-            self.generation += 1;
-            let host = self.connector.connect(self.launched.take(), self.generation);
-            self.host = Some(host.map_err(|error| EngineError::Host(format!("{error:#}")))?);
-            self.retry_at_ms = None;
-        }
-        Ok(())
-    }
-
-    /// Looks for another host on a thread of its own: finding one may take seconds.
-    fn reconnect(&mut self) {
-        self.host = None;
-        self.retry_at_ms = None;
-        if self.is_connecting {
-            return;
-        }
-        self.generation += 1;
-        let (connector, generation) = (self.connector.clone(), self.generation);
-        // It ends by itself, with the host or an error as its last message.
-        let thread = std::thread::Builder::new().name("lf-connect".into()).spawn(move || {
-            let host = connector.connect(None, generation);
-            // If the engine is gone, so is the need.
-            let _ = connector.sender.send(Message::HostReady(generation, host));
-        });
-        self.is_connecting = thread.is_ok();
-    }
-}
-
-impl Connector {
-    fn connect(&self, launched: Option<Launched>, generation: u64) -> anyhow::Result<Box<dyn StepHost>> {
-        let sender = self.sender.clone();
-        let sink: HostSink = Box::new(move |event| {
-            // If the engine is gone, the host keeps what matters for the next one.
-            let _ = sender.send(Message::Host(generation, event));
-        });
-        let launched = match launched {
-            Some(launched) => Some(launched),
-            None => HostLink::launch(&self.choice, &self.data_dir)?,
-        };
-        Ok(match (&self.choice, launched) {
-            (HostChoice::Custom(make), _) => make(self.epoch, sink)?,
-            (HostChoice::Supervisor | HostChoice::SupervisorProgram(_), launched) => {
-                let launched = launched.context("no supervisor was launched")?;
-                Box::new(launched.hello(self.epoch, sink)?)
-            }
-        })
-    }
-}
 
 impl Engine {
     /// Reads the runs that have not ended, and those that are to go on by themselves.
@@ -159,6 +43,10 @@ impl Engine {
     pub(super) fn load_ended(&self, run_id: &RunId) -> Result<Run, EngineError> {
         let stored = self.published.store.load_run(run_id)?;
         let stored = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
+        if !stored.summary.state.is_ended() {
+            // This engine's scope left it alone; deciding about it here would make two owners.
+            return Err(EngineError::OutOfScope { run_id: run_id.clone() });
+        }
         Ok(stored.into_run(parse_stored)?)
     }
 
@@ -168,9 +56,10 @@ impl Engine {
             self.runs.keys().cloned().partition(|id| self.runs[id].run.definition().is_none());
         self.handle(driven.into_iter().map(|id| Heard::world(id, Input::DriverLost)).collect());
         if by_steps.is_empty() {
+            self.settle_what_is_left();
             return Ok(());
         }
-        self.host.ensure()?;
+        self.ensure_host()?;
         for run_id in by_steps {
             // Without its folders a start fails by itself, with the reason.
             let _ = self.acting.follow(&run_id);
@@ -188,6 +77,30 @@ impl Engine {
         Ok(())
     }
 
+    /// Without a living run of steps a supervisor may still keep ends that are on disk, because their
+    /// acknowledgement was lost with an engine: it would wait for ever. What it says is heard later.
+    fn settle_what_is_left(&mut self) {
+        if !self.host.is_left_behind() {
+            return;
+        }
+        if let Err(error) = self.ensure_host() {
+            // Nothing that this engine holds depends on it.
+            self.tell(EventKind::WarningRaised { text: error.to_string() });
+        }
+    }
+
+    /// Connects to the step host, if there is none.
+    fn ensure_host(&mut self) -> Result<(), EngineError> {
+        let Err(error) = self.host.ensure() else { return Ok(()) };
+        let Some(ConnectError::Superseded { highest_epoch, .. }) = error.downcast_ref() else {
+            return Err(EngineError::Host(format!("{error:#}")));
+        };
+        // This engine holds the lock, so there is no later one: the database that knew that epoch is gone.
+        self.epoch = self.published.store.begin_epoch(*highest_epoch)?;
+        self.host.set_epoch(self.epoch);
+        self.host.ensure().map_err(|error| EngineError::Host(format!("{error:#}")))
+    }
+
     /// Sees to it that there is a step host before a message is handled that leads to starts. The message is
     /// given back, unless a host had to be found first: then it goes to the end of the inbox, behind the
     /// inventory of that host, or is refused when there is none to be had.
@@ -195,7 +108,7 @@ impl Engine {
         if self.host.is_there_or_coming() || !self.leads_to_starts(&message) {
             return Some(message);
         }
-        match self.host.ensure() {
+        match self.ensure_host() {
             // The engine holds the other end itself.
             Ok(()) => drop(self.sender.send(message)),
             Err(error) => message.refuse(error),
@@ -232,15 +145,19 @@ impl Engine {
     }
 
     /// A host is there again, or none can be had at the moment.
-    pub(super) fn host_ready(&mut self, generation: u64, host: anyhow::Result<Box<dyn StepHost>>) {
-        self.host.is_connecting = false;
-        if generation != self.host.generation {
-            return;
-        }
-        match host {
-            Ok(host) => self.host.host = Some(host),
+    pub(super) fn host_ready(
+        &mut self,
+        generation: u64,
+        host: anyhow::Result<Box<dyn StepHost>>,
+        heard: &mut Vec<Heard>,
+    ) {
+        match self.host.settle(generation, host) {
+            Ok(early) => {
+                for event in early {
+                    self.translate_host(generation, event, heard);
+                }
+            }
             Err(error) => {
-                self.host.retry_at_ms = Some(clock::now().awake_ms + RETRY_MS);
                 let text = format!("steps can't be run at the moment: {error:#}");
                 self.tell(EventKind::ResourceAlert { text, cleared: false });
             }
@@ -256,9 +173,10 @@ impl Engine {
 
     /// Turns what the host says into inputs.
     pub(super) fn translate_host(&mut self, generation: u64, event: HostEvent, heard: &mut Vec<Heard>) {
-        if generation != self.host.generation {
+        if generation != self.host.generation() {
             return;
         }
+        let Some(event) = self.host.take(event) else { return };
         match event {
             HostEvent::Inventory(known) => self.take_stock(known, heard),
             HostEvent::Started { key, pid, at } => self.hear(&key, StepNews::Started { pid, at }, heard),
@@ -288,9 +206,11 @@ impl Engine {
     }
 
     fn hear(&mut self, key: &AttemptKey, news: StepNews, heard: &mut Vec<Heard>) {
+        let is_end = matches!(news, StepNews::Exited(_) | StepNews::StartFailed(_));
         match self.step_input(key, news) {
             Some(input) => heard.push(Heard::world(key.run_id.clone(), input)),
-            None => self.settle_stranger(key),
+            None if is_end => self.settle_stranger(key),
+            None => {}
         }
     }
 
@@ -317,12 +237,14 @@ impl Engine {
         Some(Input::Step { index, attempt: key.attempt, news })
     }
 
-    /// An attempt whose run is not held here: if the run has ended on disk, the host may forget it.
+    /// The end of an attempt whose run is not held here: if the run has ended on disk, or there is no such
+    /// run (its database is gone), the host may forget it.
     fn settle_stranger(&mut self, key: &AttemptKey) {
-        let summary = self.published.store.load_summary(&key.run_id);
-        if let Ok(Some(run)) = summary
-            && run.state.is_ended()
-        {
+        let is_settled = match self.published.store.load_summary(&key.run_id) {
+            Ok(run) => run.is_none_or(|run| run.state.is_ended()),
+            Err(_) => false,
+        };
+        if is_settled {
             self.request(HostRequest::Acknowledge(key.clone()));
         }
     }

@@ -1,7 +1,9 @@
 //! When nothing can be recorded: a full disk, or a database that somebody else keeps locked. Pause, stop
 //! and kill act all the same; what the world says is kept and decided again; nothing new starts.
 
-use super::core::{Batch, Engine, Heard, Waiting};
+use super::beats::Batch;
+use super::core::Engine;
+use super::message::{Heard, Waiting};
 use super::{EngineError, OnDiskFull, clock};
 use crate::run::{EventKind, Input, RunState};
 use crate::store::{RESERVE_BYTES, StoreError, free_space};

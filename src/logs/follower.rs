@@ -13,7 +13,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::holes::{Piece, next_piece};
 
 /// The most bytes of one chunk.
-const MAX_CHUNK_BYTES: usize = 256 << 10;
+pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
 
 const GROWING: u8 = 0;
 const OVER: u8 = 1;

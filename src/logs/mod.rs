@@ -11,6 +11,7 @@ mod plain;
 mod reader;
 mod report_file;
 mod reports;
+mod watch;
 
 pub use folder_watch::FolderWatch;
 pub use follower::{LogChunk, LogFollower, LogFollowerHandle};
@@ -19,3 +20,4 @@ pub use plain::plain_line;
 pub use reader::{LogLine, LogReader, LogWindow, MAX_WINDOW_BYTES, TextForm};
 pub use report_file::append_report;
 pub use reports::ReportFollower;
+pub use watch::FolderWatch;

@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use super::follower::{LogChunk, MAX_CHUNK_BYTES};
 use super::holes::{Piece, data_ranges, next_piece, read_up_to};
 use super::plain_line;
 
@@ -111,6 +112,18 @@ impl LogReader {
     /// What the file system says.
     pub fn read_range(&self, offset: u64, max_bytes: usize, form: TextForm) -> io::Result<LogWindow> {
         self.window(offset, self.log_len()?, max_bytes.min(MAX_WINDOW_BYTES), form)
+    }
+
+    /// What comes at `offset`, as it was written: at most 256 KiB, or a whole gap. None at the end.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn chunk_at(&self, offset: u64) -> io::Result<Option<LogChunk>> {
+        let piece = next_piece(&self.file, offset, self.log_len()?, MAX_CHUNK_BYTES)?;
+        Ok(piece.map(|piece| match piece {
+            Piece::Data(bytes) => LogChunk::Bytes { offset, bytes },
+            Piece::Dropped(n_bytes) => LogChunk::Dropped { offset, n_bytes },
+        }))
     }
 
     /// Where the line that holds `offset` begins, looked for over at most 64 KiB; else `offset` itself.

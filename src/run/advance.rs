@@ -1,7 +1,8 @@
 //! What follows from where a pipeline's run stands: which steps are passed over, which start, and when
 //! the run is over. Called after every input; calling it again changes nothing.
 
-use super::decide::{Context, Effect, Outbox, Starts, progress_event, summary};
+use super::decide::{Context, Outbox, Starts, progress_event, summary};
+use super::input::Effect;
 use super::{Body, Definition, EventKind, Launch, Run, RunState, StepRun, StepState, Verdict};
 use crate::pipeline::{OnFailure, When};
 

@@ -3,14 +3,10 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
+use super::input::{Effect, Input, Level, Record, StopKind};
 use super::transition::{hint, transition};
-use super::{
-    Body, Command, Decision, EventKind, Refusal, ReportBatch, Run, RunState, StepRun, Trigger, Verdict,
-};
+use super::{Body, Command, EventKind, Refusal, Run, RunState, Trigger, Verdict};
 use super::{advance, recover, resume, step};
-use crate::id::StepId;
 use crate::time::Now;
 
 /// What a decision may know besides the run.
@@ -48,201 +44,6 @@ pub enum AutoResume {
     No,
 }
 
-/// How a run is to be stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopKind {
-    /// Signal, grace, then kill; `finally` steps run.
-    Graceful,
-    /// Kill at once; nothing else runs.
-    Force,
-}
-
-/// What a run hears.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// It was just recorded: begin.
-    Begin,
-    /// The operator asks.
-    Pause,
-    /// The operator asks.
-    Resume,
-    /// The operator asks: this step and what needs it; without one, what has not completed.
-    Retry(Option<StepId>),
-    /// The operator asks.
-    Stop(StopKind),
-    /// The driving program is done.
-    Complete {
-        /// None: it succeeded.
-        error: Option<Arc<str>>,
-    },
-    /// The driving program reports.
-    Progress {
-        /// 0 to 1.
-        progress: f64,
-        /// What it is at; none leaves what was said before.
-        current_step: Option<Arc<str>>,
-    },
-    /// The driving program saves a checkpoint.
-    Checkpoint {
-        /// Of which step.
-        step_id: Arc<str>,
-        /// JSON text.
-        data: Arc<str>,
-    },
-    /// Something happened to a step.
-    Step {
-        /// Which.
-        index: usize,
-        /// Which attempt; what concerns an earlier one is acknowledged and otherwise ignored.
-        attempt: u32,
-        /// What.
-        news: StepNews,
-    },
-    /// A deadline may have passed.
-    Tick,
-    /// Steps may start again, or may not any more.
-    StartsChanged,
-    /// The disk is full: freeze until it is not.
-    DiskFull,
-    /// There is room again.
-    DiskRoom,
-    /// First after a start of the engine: what the step host knows of this run's steps, by index.
-    Recover(Vec<Found>),
-    /// The program that drove it is gone.
-    DriverLost,
-}
-
-/// What happened to a step's attempt.
-#[derive(Debug, Clone)]
-pub enum StepNews {
-    /// Its process lives.
-    Started {
-        /// The main process.
-        pid: u32,
-        /// When it was spawned.
-        at: DateTime<Utc>,
-    },
-    /// It could not be started.
-    StartFailed(String),
-    /// A secret that it needs is missing: which, and why.
-    SecretMissing(String),
-    /// Its tree is seen frozen.
-    Frozen {
-        /// Processes that could not be.
-        unfrozen: Vec<String>,
-    },
-    /// Its tree goes on.
-    Thawed,
-    /// It reported.
-    Reported(Box<ReportBatch>),
-    /// Its start was made too late: the run is being held or ended.
-    NotSent,
-    /// It ended.
-    Exited(Exit),
-}
-
-/// How a step's main process ended, and what it used.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Exit {
-    /// Its exit code, if it had one.
-    pub code: Option<i32>,
-    /// The signal that ended it, if one did. With neither, nobody saw the end.
-    pub signal: Option<i32>,
-    /// When.
-    pub ended_at: DateTime<Utc>,
-    /// Peak memory in bytes and CPU seconds.
-    pub usage: Option<(u64, f64)>,
-    /// It ended after the system told everything to end.
-    pub interrupted: bool,
-    /// Bytes missing from its log.
-    pub log_dropped_bytes: u64,
-}
-
-/// What the step host knows of a step that is recorded as started.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Found {
-    /// The step was not recorded as started.
-    NotAsked,
-    /// Nothing.
-    Nothing,
-    /// It lives.
-    Running {
-        /// The main process.
-        pid: u32,
-        /// When it was spawned.
-        started_at: DateTime<Utc>,
-        /// Whether it is frozen.
-        frozen: bool,
-    },
-    /// It could not be started.
-    StartFailed(String),
-    /// It has ended.
-    Exited(Exit),
-}
-
-/// What to do once the decision is on disk. Steps are named by index; keys and paths are the engine's.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Start its current attempt.
-    Start {
-        /// Which.
-        index: usize,
-        /// An engine that is gone may have started it already.
-        may_be_alive: bool,
-    },
-    /// Freeze its tree.
-    Freeze(usize),
-    /// Thaw its tree.
-    Thaw(usize),
-    /// Signal, grace, kill.
-    Stop(usize),
-    /// Kill its tree.
-    Kill(usize),
-    /// Its end is on disk; the host may forget this attempt.
-    Acknowledge {
-        /// Which.
-        index: usize,
-        /// Which attempt.
-        attempt: u32,
-    },
-    /// Tell the driving program to hold still or to go on.
-    PauseSignal(Level),
-    /// Tell the driving program to stop, or take that back.
-    StopSignal(Level),
-}
-
-/// The level of a signal to a driving program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Given.
-    Raised,
-    /// Not given, or taken back.
-    Lowered,
-}
-
-/// What to record besides the run and its changed steps.
-#[derive(Debug, Clone)]
-pub enum Record {
-    /// An attempt that has ended and is followed by another one: its row as it stays.
-    EndedAttempt(Arc<StepRun>),
-    /// A checkpoint.
-    Checkpoint {
-        /// Of which step.
-        step_id: Arc<str>,
-        /// JSON text.
-        data: Arc<str>,
-    },
-    /// A retry moves the step's checkpoint to the attempt that made it.
-    ArchiveCheckpoint {
-        /// Of which step.
-        step_id: StepId,
-        /// Which attempt made it.
-        attempt: u32,
-    },
-    /// A decision of recovery.
-    Decision(Decision),
-}
-
 /// Everything that a decision asks for, besides the changed run.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -256,13 +57,6 @@ pub struct Outbox {
     pub records: Vec<Record>,
     /// Whether the commit may wait for the next one: nobody relies on it yet.
     pub soft: bool,
-}
-
-impl Input {
-    /// Whether it is acted on even when it can't be recorded at the moment.
-    pub const fn is_urgent(&self) -> bool {
-        matches!(self, Self::Pause | Self::Stop(_) | Self::DiskFull)
-    }
 }
 
 /// Decides what `input` makes of `run`. On a refusal the run is as it was.

@@ -7,6 +7,7 @@
 mod advance;
 mod decide;
 mod event;
+mod input;
 mod model;
 mod recover;
 mod report;
@@ -17,6 +18,7 @@ mod transition;
 
 pub use decide::*;
 pub use event::*;
+pub use input::*;
 pub use model::*;
 pub use recover::MAX_RESUMES_IN_ROW;
 pub use report::*;

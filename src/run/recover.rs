@@ -1,7 +1,8 @@
 //! Bringing the record and the world together after a start of the engine or of the supervisor.
 //! Every finding becomes one decision that the operator can read.
 
-use super::decide::{AutoResume, Context, Effect, Exit, Found, Outbox, Record};
+use super::decide::{AutoResume, Context, Outbox};
+use super::input::{Effect, Exit, Found, Record};
 use super::step::{exited, finish, start_failed, started, tell_if_frozen};
 use super::{Body, Decision, Ending, Launch, Run, RunState, StepState, Trigger, Verdict, advance, decide};
 use crate::id::StepId;

@@ -1,6 +1,7 @@
 //! Going on: thawing a paused run, taking up one that has ended, and running steps again.
 
-use super::decide::{Context, Effect, Level, Outbox, Record, close_freeze, summary};
+use super::decide::{Context, Outbox, close_freeze, summary};
+use super::input::{Effect, Level, Record};
 use super::step::tell_changed;
 use super::{Body, EventKind, Refusal, Run, RunState, StepState, Trigger};
 use crate::id::StepId;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::advance::refresh_progress;
-use super::decide::{Context, Effect, Exit, Outbox, Record, StepNews, StopKind, summary, told_running};
+use super::decide::{Context, Outbox, summary, told_running};
+use super::input::{Effect, Exit, Record, StepNews, StopKind};
 use super::{
     Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, decide, recover,
 };

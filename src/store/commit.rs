@@ -5,7 +5,7 @@
 //! woken, so that it pays the commit and no more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -24,26 +24,48 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(super) struct GroupCommit<T> {
     queue: Mutex<Queue<T>>,
-    /// Told when as many callers wait as the leader hopes for.
-    gathered: Condvar,
 }
 
 #[derive(Debug)]
 struct Queue<T> {
     /// Unbounded by itself, bounded by the number of callers: each waits for its own item.
     waiting: Vec<(T, Arc<Ticket>)>,
-    has_leader: bool,
+    lead: Lead,
     /// How many callers were about at the last commit.
     expected: usize,
     last_commit: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// Nobody commits: the next caller leads.
+    Free,
+    /// A caller waits a moment for others; the one that makes the number full leads in its stead, so
+    /// that nobody has to be woken for that.
+    Gathering,
+    /// A caller commits.
+    Taken,
+}
+
+impl<T> Queue<T> {
+    /// Until when to gather, from now; not at all when everybody is there.
+    fn patience(&self) -> Instant {
+        let is_full = self.waiting.len() >= self.expected;
+        let wait = if is_full { Duration::ZERO } else { (self.last_commit / 2).min(MAX_GATHER) };
+        Instant::now() + wait
+    }
+
+    fn holds(&self, ticket: &Ticket) -> bool {
+        self.waiting.iter().any(|(_, waiting)| std::ptr::eq(&**waiting, ticket))
+    }
 }
 
 /// One caller's place in the queue.
 #[derive(Debug)]
 struct Ticket {
     caller: Thread,
-    /// Set by a leader that leaves while this one waits.
-    leads: AtomicBool,
+    /// Set by a leader that leaves while this one waits: it gathers the next batch.
+    is_called: AtomicBool,
     outcome: OnceLock<Result<(), StoreError>>,
 }
 
@@ -57,9 +79,8 @@ impl Ticket {
 
 impl<T> GroupCommit<T> {
     pub(super) fn new() -> Self {
-        let queue =
-            Queue { waiting: Vec::new(), has_leader: false, expected: 1, last_commit: Duration::ZERO };
-        Self { queue: Mutex::new(queue), gathered: Condvar::new() }
+        let queue = Queue { waiting: Vec::new(), lead: Lead::Free, expected: 1, last_commit: Duration::ZERO };
+        Self { queue: Mutex::new(queue) }
     }
 
     /// Returns once `item` is committed, or was refused. `commit` gets a batch in the order of arrival
@@ -71,36 +92,72 @@ impl<T> GroupCommit<T> {
     ) -> Result<(), StoreError> {
         let ticket = Arc::new(Ticket {
             caller: std::thread::current(),
-            leads: AtomicBool::new(false),
+            is_called: AtomicBool::new(false),
             outcome: OnceLock::new(),
         });
         let mut queue = lock(&self.queue);
         queue.waiting.push((item, ticket.clone()));
-        let leads = !std::mem::replace(&mut queue.has_leader, true);
-        if !leads && queue.waiting.len() == queue.expected {
-            self.gathered.notify_one();
+        let is_full = queue.waiting.len() >= queue.expected;
+        let mut patience = None;
+        let leads = match queue.lead {
+            Lead::Free if !is_full => {
+                queue.lead = Lead::Gathering;
+                patience = Some(queue.patience());
+                false
+            }
+            Lead::Free => true,
+            Lead::Gathering => is_full,
+            Lead::Taken => false,
+        };
+        if leads {
+            queue.lead = Lead::Taken;
         }
         drop(queue);
+        if !leads && !self.wait_to_lead(&ticket, patience) {
+            return ticket.outcome.get().cloned().unwrap_or(Err(unsettled()));
+        }
+        self.lead(commit);
+        // The leader's own item was in its batch.
+        ticket.outcome.get().cloned().unwrap_or(Err(unsettled()))
+    }
+
+    /// Waits until the item of `ticket` is settled (false), or until its caller is to lead (true): it has
+    /// gathered until `patience`, and nobody has taken the lead.
+    fn wait_to_lead(&self, ticket: &Ticket, mut patience: Option<Instant>) -> bool {
         loop {
-            if let Some(outcome) = ticket.outcome.get() {
-                return outcome.clone();
+            if ticket.outcome.get().is_some() {
+                return false;
             }
-            if leads || ticket.leads.load(Ordering::Acquire) {
-                self.lead(commit);
-                // The leader's own item was in its batch.
-                return ticket.outcome.get().cloned().unwrap_or(Err(unsettled()));
+            if ticket.is_called.swap(false, Ordering::AcqRel) {
+                let queue = lock(&self.queue);
+                if queue.lead == Lead::Gathering && queue.holds(ticket) {
+                    patience = Some(queue.patience());
+                }
             }
-            std::thread::park();
+            match patience {
+                None => std::thread::park(),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if !left.is_zero() {
+                        std::thread::park_timeout(left);
+                        continue;
+                    }
+                    patience = None;
+                    let mut queue = lock(&self.queue);
+                    if queue.lead == Lead::Gathering && queue.holds(ticket) {
+                        queue.lead = Lead::Taken;
+                        return true;
+                    }
+                }
+            }
         }
     }
 
     /// Commits everything that waits, answers everybody, and hands the lead on if others came meanwhile.
     fn lead(&self, commit: impl FnOnce(&[T]) -> Vec<Result<(), StoreError>>) {
-        let mut leadership = Leadership { group: self, tickets: Vec::new(), gathered: 0, took: None };
-        let batch = self.gather();
+        let batch = std::mem::take(&mut lock(&self.queue).waiting);
         let (items, tickets): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
-        leadership.gathered = tickets.len();
-        leadership.tickets = tickets;
+        let mut leadership = Leadership { group: self, n_callers: tickets.len(), tickets, took: None };
         let begun = Instant::now();
         let outcomes = commit(&items);
         leadership.took = Some(begun.elapsed());
@@ -108,27 +165,13 @@ impl<T> GroupCommit<T> {
             ticket.settle(outcome);
         }
     }
-
-    /// Takes what waits; when several callers were about at the last commit, waits a moment for them to
-    /// come again.
-    fn gather(&self) -> Vec<(T, Arc<Ticket>)> {
-        let mut queue = lock(&self.queue);
-        if queue.waiting.len() < queue.expected {
-            let patience = (queue.last_commit / 2).min(MAX_GATHER);
-            (queue, _) = self
-                .gathered
-                .wait_timeout_while(queue, patience, |queue| queue.waiting.len() < queue.expected)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        std::mem::take(&mut queue.waiting)
-    }
 }
 
 /// Leads until dropped: a commit that panics must not leave the others waiting for ever.
 struct Leadership<'a, T> {
     group: &'a GroupCommit<T>,
     tickets: Vec<Arc<Ticket>>,
-    gathered: usize,
+    n_callers: usize,
     took: Option<Duration>,
 }
 
@@ -138,17 +181,18 @@ impl<T> Drop for Leadership<'_, T> {
             ticket.settle(Err(unsettled()));
         }
         let mut queue = lock(&self.group.queue);
-        queue.expected = self.gathered + queue.waiting.len();
+        queue.expected = self.n_callers + queue.waiting.len();
         if let Some(took) = self.took {
             queue.last_commit = took;
         }
-        match queue.waiting.first() {
+        queue.lead = match queue.waiting.first() {
             Some((_, next)) => {
-                next.leads.store(true, Ordering::Release);
+                next.is_called.store(true, Ordering::Release);
                 next.caller.unpark();
+                Lead::Gathering
             }
-            None => queue.has_leader = false,
-        }
+            None => Lead::Free,
+        };
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -156,24 +156,30 @@ impl CheckpointManager {
 
     /// Runs `work` in one immediate transaction of the writing connection. `IMMEDIATE`, because a
     /// transaction that reads first and writes later is refused at once, without waiting, when somebody
-    /// else has written in between.
+    /// else has written in between. Its statements are prepared once, unlike those of rusqlite's own.
     pub(super) fn transaction<T>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         self.check_writable()?;
-        let mut conn = lock(&self.inner.writer);
-        let outcome = (|| {
+        let conn = lock(&self.inner.writer);
+        let attempt = || {
             if !conn.is_autocommit() {
-                // A rollback that failed on a broken disk.
+                // Left open by a panic, or by a rollback that failed on a broken disk.
                 conn.execute_batch("ROLLBACK")?;
             }
-            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&tx)?;
-            tx.commit()?;
+            conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            let value = work(&conn)?;
+            conn.prepare_cached("COMMIT")?.execute([])?;
             Ok(value)
-        })();
-        outcome.map_err(|error| StoreError::from_sql(&self.inner.path, &error))
+        };
+        attempt().map_err(|error| {
+            if !conn.is_autocommit() {
+                // If it fails, the next transaction tries again before it begins.
+                let _ = conn.execute_batch("ROLLBACK");
+            }
+            StoreError::from_sql(&self.inner.path, &error)
+        })
     }
 
     /// Asks `question` over a reading connection that no commit holds up.
@@ -227,16 +233,17 @@ impl CheckpointManager {
         }
     }
 
-    /// Begins the next epoch: each start of an engine has one, larger than all before.
+    /// Begins the next epoch: each start of an engine has one, larger than all before. It is also larger than
+    /// `above`, which others may remember when the database that it came from is gone.
     ///
     /// # Errors
     /// As [`CheckpointManager::commit`].
-    pub fn begin_epoch(&self) -> Result<u64, StoreError> {
+    pub fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
         self.transaction(|tx| {
             tx.query_row(
-                "INSERT INTO meta (key, value) VALUES ('epoch', 1)
-                 ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value",
-                [],
+                "INSERT INTO meta (key, value) VALUES ('epoch', ?1 + 1)
+                 ON CONFLICT (key) DO UPDATE SET value = max(value, ?1) + 1 RETURNING value",
+                [above as i64],
                 |row| row.get::<_, i64>(0),
             )
         })
@@ -290,10 +297,7 @@ impl CheckpointManager {
     }
 }
 
-fn apply_all<'a>(
-    tx: &Transaction<'_>,
-    writes: impl IntoIterator<Item = &'a Prepared>,
-) -> rusqlite::Result<()> {
+fn apply_all<'a>(tx: &Connection, writes: impl IntoIterator<Item = &'a Prepared>) -> rusqlite::Result<()> {
     writes.into_iter().try_for_each(|write| write.apply(tx))
 }
 

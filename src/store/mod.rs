@@ -1,15 +1,17 @@
-//! What is on disk in SQLite, and the only place that speaks to it.
+//! What is on disk: the data directory with its lock, and the databases, to which nothing else speaks.
 //!
 //! [`CheckpointManager`] owns `checkpoints.db`: runs, steps, attempts, checkpoints and what recovery
 //! decided. Every write is one `BEGIN IMMEDIATE` transaction that is on disk before the call returns;
 //! callers that come at once share one. Reads go over connections of their own and never wait behind a
-//! commit. Beside it stand the few questions about the disk itself that a database forces on us:
+//! commit. [`DataDir`] is the directory that all lies in, and the lock that makes one engine the only one.
+//! Beside it stand the few questions about the disk itself that a database forces on us:
 //! [`free_space`], [`is_network_file_system`] and the [`Reserve`].
 //!
 //! It decides nothing about runs: it keeps what the engine hands it and gives it back. It deliberately
 //! does not parse pipelines either; a definition is kept as the text it was.
 
 mod commit;
+mod datadir;
 mod disk;
 mod error;
 mod load;
@@ -25,6 +27,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use datadir::{DataDir, DataDirError, EngineLock};
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
 pub use error::StoreError;
 pub use manager::CheckpointManager;

@@ -166,8 +166,8 @@ impl Launcher {
 }
 
 impl Launched {
-    /// Says which engine this is, and hears what there is: the sink gets [`HostEvent::Inventory`] first, then
-    /// everything that happens, in order, on one thread of the host.
+    /// Says which engine this is, and hears what there is: the sink gets [`HostEvent::Inventory`] first, on this
+    /// thread, before this returns; then everything that happens, in order, on one thread of the host.
     ///
     /// # Errors
     /// [`ConnectError::Superseded`] when a later engine said hello before; the others as they say.
@@ -277,6 +277,11 @@ fn read_reply(
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Whether a supervisor lives in a data directory, or one that lived there has left ends that nobody has acknowledged.
+pub fn is_left_behind(data_dir: impl AsRef<Path>) -> bool {
+    data_dir.as_ref().join(super::journal::FILE_NAME).exists()
 }
 
 /// Asks the supervisor of a data directory how it is, without disturbing anybody; none where there is none.

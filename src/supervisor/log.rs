@@ -47,6 +47,8 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct Log {
     pipe: OwnedFd,
+    /// The end that the step got, held while it lives: its last process wakes nobody by closing the pipe.
+    writing_end: Option<OwnedFd>,
     pipe_is_large: bool,
     file: File,
     path: PathBuf,
@@ -95,6 +97,7 @@ impl Log {
         let hole_end = if offset > head { end_of_hole(&file, head).unwrap_or(head) } else { head };
         Ok(Self {
             pipe,
+            writing_end: None,
             pipe_is_large: false,
             file,
             path: path.to_owned(),
@@ -111,6 +114,16 @@ impl Log {
             head,
             chunk: (limit / 16 / BLOCK * BLOCK).clamp(BLOCK, 16 << 20),
         })
+    }
+
+    /// Holds the writing end too, until [`Log::let_close`].
+    pub(super) fn holding(self, writing_end: OwnedFd) -> Self {
+        Self { writing_end: Some(writing_end), ..self }
+    }
+
+    /// From here on the log is [`Turn::Closed`] when nobody else can write to it.
+    pub(super) fn let_close(&mut self) {
+        self.writing_end = None;
     }
 
     /// The reading end.
@@ -142,9 +155,9 @@ impl Log {
         moved
     }
 
-    /// The step has ended: moves what is in the pipe now, no more, and counts what can't be written.
-    pub(super) fn finish(&mut self) {
-        let mut left = self.n_waiting() + self.unwritten.len() as u64;
+    /// The step has ended: moves the `n_waiting` bytes that are in the pipe, no more, and counts what can't be written.
+    pub(super) fn finish(&mut self, n_waiting: u64) {
+        let mut left = n_waiting + self.unwritten.len() as u64;
         while left > 0 {
             match self.turn() {
                 Turn::Moved(n) => left = left.saturating_sub(n),
@@ -286,111 +299,4 @@ fn end_of_hole(file: &File, head: u64) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::MetadataExt;
-
-    struct Bench {
-        dir: tempfile::TempDir,
-        log: Log,
-        end: File,
-    }
-
-    fn bench(limit: u64) -> Bench {
-        let dir = tempfile::tempdir().unwrap();
-        let (ours, theirs) = new_pipe().unwrap();
-        let log = Log::open(&dir.path().join("log"), ours, limit).unwrap();
-        Bench { dir, log, end: File::from(theirs) }
-    }
-
-    fn pump(bench: &mut Bench, bytes: &[u8]) {
-        for chunk in bytes.chunks(10_000) {
-            bench.end.write_all(chunk).unwrap();
-            while let Turn::Moved(_) = bench.log.turn() {}
-        }
-    }
-
-    fn numbered_lines(n: usize) -> Vec<u8> {
-        (0..n).flat_map(|i| format!("{i:015}\n").into_bytes()).collect()
-    }
-
-    #[test]
-    fn what_is_written_is_what_is_read() {
-        let mut bench = bench(1 << 30);
-        let bytes = numbered_lines(100_000);
-        pump(&mut bench, &bytes);
-        assert_eq!(std::fs::read(bench.dir.path().join("log")).unwrap(), bytes);
-        let index = std::fs::read(bench.dir.path().join("log.idx")).unwrap();
-        assert_eq!(index.len() % 16, 0);
-        assert_eq!(index[..8], 0_u64.to_le_bytes());
-    }
-
-    #[test]
-    fn beyond_the_limit_head_and_newest_tail_stay_and_the_middle_is_counted() {
-        for limit in [0, 64 << 10, 300_000, 1 << 20] {
-            let mut bench = bench(limit);
-            let bytes = numbered_lines(200_000);
-            pump(&mut bench, &bytes);
-            let limit = limit.max(MIN_LIMIT);
-            let file = File::open(bench.dir.path().join("log")).unwrap();
-            let disk = file.metadata().unwrap().blocks() * 512;
-            assert!(disk <= limit + BLOCK, "{disk} of {limit}");
-            let kept = std::fs::read(bench.dir.path().join("log")).unwrap();
-            let (head, dropped) = (bench.log.head as usize, bench.log.n_dropped() as usize);
-            assert_eq!(kept.len(), bytes.len());
-            assert!(dropped > bytes.len() - limit as usize - 1, "{dropped}");
-            assert!(kept[..head] == bytes[..head] && kept[head + dropped..] == bytes[head + dropped..]);
-            assert!(kept[head..head + dropped].iter().all(|&b| b == 0));
-            assert_eq!(end_of_hole(&file, head as u64), Some((head + dropped) as u64));
-            assert!(bytes.len() - head - dropped >= limit as usize / 4, "a tail worth reading");
-        }
-    }
-
-    #[test]
-    fn a_successor_goes_on_where_the_file_ends_and_knows_the_hole() {
-        let mut bench = bench(64 << 10);
-        let bytes = numbered_lines(100_000);
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        pump(&mut bench, first);
-        let dropped = bench.log.n_dropped();
-        let pipe = rustix::io::fcntl_dupfd_cloexec(bench.log.pipe(), 3).unwrap();
-        bench.log = Log::open(&bench.dir.path().join("log"), pipe, 64 << 10).unwrap();
-        assert_eq!(bench.log.n_dropped(), dropped);
-        pump(&mut bench, second);
-        let kept = std::fs::read(bench.dir.path().join("log")).unwrap();
-        assert_eq!(kept.len(), bytes.len());
-        assert!(kept.ends_with(&bytes[bytes.len() - 16_000..]));
-    }
-
-    #[test]
-    fn where_nothing_can_be_punched_the_head_is_kept_and_the_rest_counted() {
-        let mut bench = bench(64 << 10);
-        bench.log.can_punch = false;
-        let bytes = numbered_lines(50_000);
-        pump(&mut bench, &bytes);
-        let kept = std::fs::read(bench.dir.path().join("log")).unwrap();
-        assert_eq!(kept, bytes[..64 << 10]);
-        assert_eq!(bench.log.n_dropped() as usize, bytes.len() - kept.len());
-    }
-
-    #[test]
-    fn without_splice_the_bytes_are_the_same() {
-        let mut bench = bench(1 << 30);
-        bench.log.can_splice = false;
-        let bytes = numbered_lines(50_000);
-        pump(&mut bench, &bytes);
-        assert_eq!(std::fs::read(bench.dir.path().join("log")).unwrap(), bytes);
-    }
-
-    #[test]
-    fn a_full_disk_leaves_the_data_in_the_pipe_until_the_end_counts_it() {
-        let (ours, theirs) = new_pipe().unwrap();
-        let mut log = Log::open(Path::new("/dev/full"), ours, 1 << 30).unwrap();
-        log.can_splice = false;
-        File::from(theirs.try_clone().unwrap()).write_all(b"0123456789").unwrap();
-        assert!(matches!(log.turn(), Turn::Trouble(_)));
-        File::from(theirs).write_all(b"abc").unwrap();
-        log.finish();
-        assert_eq!(log.n_dropped(), 13);
-    }
-}
+mod tests;

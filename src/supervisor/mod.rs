@@ -4,7 +4,7 @@
 //! survives the engine. It deliberately knows nothing of pipelines, retries or databases.
 //!
 //! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
-//! `protocol` what they say to each other; `entry` how a program becomes the supervisor; `server` its loop; `tree`
+//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `server` its loop; `tree`
 //! what belongs to a step; `journal` what it remembers; `log` and `mover` how output reaches its file; `program`,
 //! `process`, `socket` and `sys` are Linux. On other systems there is no supervisor yet.
 
@@ -16,6 +16,7 @@ mod journal;
 mod launch;
 mod log;
 mod mover;
+mod platform;
 mod process;
 mod program;
 mod protocol;
@@ -27,5 +28,6 @@ mod tree;
 pub use client::SupervisorHost;
 pub use entry::supervisor_entry;
 pub use host::*;
-pub use launch::{ConnectError, Launched, Launcher, probe};
+pub use launch::{ConnectError, Launched, Launcher, is_left_behind, probe};
+pub use platform::{EndWatch, PlatformCheck, check_platform};
 pub use protocol::SupervisorInfo;

@@ -109,21 +109,28 @@ impl Mover {
     /// in all; none when there is so much to move that a [`Note::Finished`] will tell.
     pub(super) fn finish(&self, n: u64) -> Option<u64> {
         let Some(log) = lock(&self.shared.logs).get(&n).map(Arc::clone) else { return Some(0) };
-        if let Ok(mut log) = log.try_lock()
-            && log.n_waiting() <= SMALL
-        {
-            log.finish();
-            return Some(log.n_dropped());
+        if let Ok(mut log) = log.try_lock() {
+            let n_waiting = log.n_waiting();
+            if n_waiting <= SMALL {
+                log.finish(n_waiting);
+                return Some(log.n_dropped());
+            }
         }
         self.order(Order::Finish(n));
         None
     }
 
-    /// Forgets this log and closes its pipe.
-    pub(super) fn remove(&self, n: u64) {
-        if let Some(log) = lock(&self.shared.logs).remove(&n) {
-            unwatch(&self.shared.epoll, &log);
+    /// Goes on moving this log until nobody else can write to it, which a [`Note::Closed`] tells.
+    pub(super) fn keep(&self, n: u64) {
+        if let Some(log) = lock(&self.shared.logs).get(&n) {
+            lock(log).let_close();
         }
+    }
+
+    /// Forgets this log and closes its pipe, which ends the watch over it.
+    pub(super) fn remove(&self, n: u64) {
+        let log = lock(&self.shared.logs).remove(&n);
+        drop(log);
     }
 
     fn order(&self, order: Order) {
@@ -190,7 +197,8 @@ impl Worker {
                 Order::Finish(n) => {
                     let n_dropped = self.log(n).map_or(0, |log| {
                         let mut log = lock(&log);
-                        log.finish();
+                        let n_waiting = log.n_waiting();
+                        log.finish(n_waiting);
                         log.n_dropped()
                     });
                     self.note(Note::Finished { n, n_dropped });

@@ -32,8 +32,12 @@ pub(super) struct Proc {
 impl Proc {
     /// Reads `/proc/<pid>/stat`; none when there is no such process any more.
     pub(super) fn read(pid: u32) -> Option<Self> {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        parse_stat(pid, &stat)
+        // One read: the kernel makes the line whole, and it is never this long.
+        let mut line = [0; 1024];
+        let path = format!("/proc/{pid}/stat");
+        let stat = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let n = rustix::io::read(&stat, &mut line).ok()?;
+        parse_stat(pid, &line[..n])
     }
 
     /// Stopped by a signal or a tracer.
@@ -108,8 +112,13 @@ impl ProcTable {
 /// The direct children of this process, orphans that fell to it among them; none where the kernel does not list
 /// them (`CONFIG_PROC_CHILDREN`).
 pub(super) fn own_children() -> Option<Vec<u32>> {
-    let me = std::process::id();
-    let list = fs::read_to_string(format!("/proc/self/task/{me}/children")).ok()?;
+    let path = format!("/proc/self/task/{}/children", std::process::id());
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut list = Vec::with_capacity(1024);
+    while rustix::io::read(&file, rustix::buffer::spare_capacity(&mut list)).ok()? > 0 {
+        list.reserve(1024);
+    }
+    let list = String::from_utf8(list).ok()?;
     Some(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
@@ -140,6 +149,14 @@ pub(super) fn signal_handle(handle: impl AsFd, signal: Signal) {
 pub(super) fn environment_holds(pid: u32, entry: &[u8]) -> bool {
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|environment| environment.split(|&b| b == 0).any(|found| found == entry))
+}
+
+/// Whether a variable of this name stands there.
+pub(super) fn environment_names(pid: u32, name: &str) -> bool {
+    let is_meant =
+        |entry: &[u8]| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environment| environment.split(|&b| b == 0).any(is_meant))
 }
 
 /// The name that the process goes by, for people.

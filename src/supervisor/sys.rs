@@ -181,12 +181,13 @@ pub(super) fn ignore_signals(signals: &[c_int]) {
     }
 }
 
-/// The number of one signal that waits in a [`signal_fd`].
-pub(super) fn next_signal(fd: BorrowedFd<'_>) -> Option<c_int> {
-    let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
-    let n = rustix::io::read(fd, &mut record).ok()?;
-    let number = record.first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes))?;
-    (n == record.len()).then_some(number.cast_signed())
+/// The numbers of the signals that wait in a [`signal_fd`]; more may wait than are told at once.
+pub(super) fn signals_of(fd: BorrowedFd<'_>) -> Vec<c_int> {
+    const RECORD: usize = size_of::<libc::signalfd_siginfo>();
+    let mut records = [0_u8; 8 * RECORD];
+    let n = rustix::io::read(fd, &mut records).unwrap_or(0);
+    let number = |record: &[u8]| Some(u32::from_ne_bytes(*record.first_chunk::<4>()?).cast_signed());
+    records[..n].chunks_exact(RECORD).filter_map(number).collect()
 }
 
 /// Gives this process's own inherited stdin, and puts `/dev/null` in its place.

@@ -45,6 +45,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) mains: &'a HashSet<u32>,
     /// No other step lives: an orphan that nothing else explains is this tree's.
     pub(super) only_tree: bool,
+    /// What ended steps left behind and was to be left alone.
+    pub(super) kept: &'a HashSet<ProcId>,
 }
 
 impl Tree {
@@ -99,7 +101,12 @@ impl Tree {
                 || self.pipe.is_some_and(|pipe| {
                     process::output_pipes(outsider.id.pid).any(|(found, _)| found == pipe)
                 })
-                || (is_orphan && around.only_tree))
+                || (is_orphan && around.only_tree && !self.is_explained(outsider, around)))
+    }
+
+    /// Whether an orphan is known to be of another, ended step.
+    fn is_explained(&self, orphan: &Proc, around: &Surroundings<'_>) -> bool {
+        around.kept.contains(&orphan.id) || process::environment_names(orphan.id.pid, TOKEN_VARIABLE)
     }
 
     /// Nothing older than the main process can belong to it.
@@ -209,7 +216,7 @@ mod tests {
 
     fn check(table: &ProcTable, tree: &mut Tree, only_tree: bool, expected: &[u32]) {
         let mains = HashSet::from([1_000_100, 1_000_200]);
-        let around = Surroundings { me: 1_000_050, mains: &mains, only_tree };
+        let around = Surroundings { me: 1_000_050, mains: &mains, only_tree, kept: &HashSet::new() };
         let found: Vec<u32> = tree.members(table, &around).iter().map(|p| p.id.pid).collect();
         assert_eq!(found, expected);
     }

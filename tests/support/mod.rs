@@ -1,5 +1,11 @@
 //! What the tests share: data directories, pipelines from text, and waiting for events with a deadline.
 
+pub(crate) mod bench;
+pub(crate) mod engine_process;
+pub(crate) mod host;
+pub(crate) mod process;
+pub(crate) mod world;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,37 +16,37 @@ use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, Event};
 
 /// Longer than anything takes on a busy machine; reaching it is a failure.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The program under test, which is also the supervisor.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_leverframe");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_leverframe");
 
-pub fn run_id(text: &str) -> RunId {
+pub(crate) fn run_id(text: &str) -> RunId {
     RunId::new(text).expect("a valid run id")
 }
 
-pub fn step_id(text: &str) -> leverframe::id::StepId {
+pub(crate) fn step_id(text: &str) -> leverframe::id::StepId {
     leverframe::id::StepId::new(text).expect("a valid step id")
 }
 
 /// A definition from a pipeline's text.
-pub fn definition(text: &str) -> Arc<Definition> {
+pub(crate) fn definition(text: &str) -> Arc<Definition> {
     let path = Path::new("/tmp/pipeline-under-test.toml");
     let pipeline = Pipeline::parse(text, path, None).expect("a valid pipeline");
     Arc::new(Definition { path: path.to_string_lossy().into(), text: text.into(), pipeline })
 }
 
 /// An engine whose steps run under a real supervisor: the program's own.
-pub fn open_engine(data_dir: &Path) -> CoreExecutionEngine {
+pub(crate) fn open_engine(data_dir: &Path) -> CoreExecutionEngine {
     CoreExecutionEngine::open(data_dir, options()).expect("the engine opens")
 }
 
-pub fn options() -> EngineOptions {
+pub(crate) fn options() -> EngineOptions {
     EngineOptions { host: HostChoice::SupervisorProgram(PROGRAM.into()), ..EngineOptions::default() }
 }
 
 /// Starts a pipeline under a chosen run id.
-pub fn start(engine: &CoreExecutionEngine, id: &str, text: &str) -> RunId {
+pub(crate) fn start(engine: &CoreExecutionEngine, id: &str, text: &str) -> RunId {
     let request = PipelineRequest {
         run_id: Some(run_id(id)),
         ..PipelineRequest::new(definition(text), Default::default())
@@ -49,7 +55,11 @@ pub fn start(engine: &CoreExecutionEngine, id: &str, text: &str) -> RunId {
 }
 
 /// Waits for an event that `is_it` accepts, and returns it.
-pub fn wait_for(events: &Subscription, what: &str, mut is_it: impl FnMut(&Event) -> bool) -> Arc<Event> {
+pub(crate) fn wait_for(
+    events: &Subscription,
+    what: &str,
+    mut is_it: impl FnMut(&Event) -> bool,
+) -> Arc<Event> {
     let until = Instant::now() + DEADLINE;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -61,12 +71,12 @@ pub fn wait_for(events: &Subscription, what: &str, mut is_it: impl FnMut(&Event)
 }
 
 /// Waits for the event of this name.
-pub fn wait_for_named(events: &Subscription, name: &str) -> Arc<Event> {
+pub(crate) fn wait_for_named(events: &Subscription, name: &str) -> Arc<Event> {
     wait_for(events, name, |event| event.kind.name() == name)
 }
 
 /// Waits until the run has ended in any way; its last event.
-pub fn wait_for_end(events: &Subscription, run: &RunId) -> Arc<Event> {
+pub(crate) fn wait_for_end(events: &Subscription, run: &RunId) -> Arc<Event> {
     wait_for(events, "the end of the run", |event| {
         event.run_id.as_ref() == Some(run) && event.kind.run().is_some_and(|run| run.state.is_ended())
     })

@@ -222,10 +222,10 @@ fn the_file_is_private_durable_and_in_wal_mode() {
 #[test]
 fn each_start_of_an_engine_has_a_larger_epoch() {
     let f = Fixture::new();
-    assert_eq!(f.store.begin_epoch().unwrap(), 1);
-    assert_eq!(f.store.begin_epoch().unwrap(), 2);
+    assert_eq!(f.store.begin_epoch(0).unwrap(), 1);
+    assert_eq!(f.store.begin_epoch(0).unwrap(), 2);
     let again = CheckpointManager::open(f.path()).unwrap();
-    assert_eq!(again.begin_epoch().unwrap(), 3);
+    assert_eq!(again.begin_epoch(0).unwrap(), 3);
 }
 
 #[test]

@@ -24,6 +24,8 @@ const UNKILLABLE: Duration = Duration::from_secs(30);
 const SETTLING: Duration = Duration::from_millis(250);
 /// The parent of a taken-over process has this long to reap it.
 const REAPING: Duration = Duration::from_secs(1);
+/// From one round of kills to the next, at most: what forks meanwhile must not outrun them.
+const KILL_ROUND: Duration = Duration::from_millis(20);
 const MAX_RESCAN_DELAY: Duration = Duration::from_millis(250);
 
 impl Server {
@@ -46,8 +48,7 @@ impl Server {
         step.main_end = MainEnd::Leaves { at: Utc::now(), interrupted: self.told_to_end };
         step.n_scans = 0;
         let started_here = step.tree.origin == Origin::Started;
-        let is_left_alone = step.keep_background && step.ending == Ending::No;
-        if is_left_alone || (started_here && self.n_living_orphans() == 0) {
+        if started_here && self.n_living_orphans() == 0 {
             self.nobody_left(n);
         } else {
             self.look_at(n);
@@ -109,7 +110,7 @@ impl Server {
             (MainEnd::Lives, Ending::No) => self.go_on_freezing(n),
             (MainEnd::Lives, Ending::Asked { kill_at, .. }) => step.wake_at(kill_at),
             (MainEnd::Lives | MainEnd::Leaves { .. }, Ending::Killing { since }) => self.kill_round(n, since),
-            (MainEnd::Leaves { .. }, Ending::No) if step.keep_background => self.nobody_left(n),
+            (MainEnd::Leaves { .. }, Ending::No) if step.keep_background => self.keep_leftovers(n),
             (MainEnd::Leaves { .. }, Ending::No) => self.end_leftovers(n),
             (MainEnd::Leaves { .. }, Ending::Asked { kill_at, .. }) => {
                 if self.members(n).is_empty() {
@@ -119,6 +120,15 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// What the main process left behind is left alone, and remembered so that no other step is taken for its owner.
+    fn keep_leftovers(&mut self, n: u64) {
+        let table = ProcTable::read();
+        self.kept.retain(|id| table.holds(*id));
+        let members = self.members(n);
+        self.kept.extend(members.iter().map(|member| member.id));
+        self.nobody_left(n);
     }
 
     /// What the main process left behind is asked to end.
@@ -147,7 +157,7 @@ impl Server {
         if !main_lives && (members.is_empty() || since + UNKILLABLE <= now) {
             return self.nobody_left(n);
         }
-        self.rescan(n, now + MAX_RESCAN_DELAY);
+        self.rescan(n, now + KILL_ROUND);
     }
 
     /// Looks again soon, then less and less often, and not later than `at`.
@@ -219,13 +229,14 @@ impl Server {
         let Some(step) = self.steps.remove(&n) else { return };
         let MainEnd::Draining { mut exit } = step.main_end else { return };
         exit.log_dropped_bytes = n_dropped;
+        self.end(n, step.key, End::Exited(exit));
         if step.keep_background && step.log == LogState::Open {
             // What it left behind goes on writing; it would wait for ever if nobody read.
             self.kept_logs.insert(n);
+            self.mover.keep(n);
         } else {
             self.mover.remove(n);
         }
-        self.end(n, step.key, End::Exited(exit));
     }
 
     /// Asks a tree to end, and kills it when the grace is over, whether there is an engine or not.
@@ -236,12 +247,14 @@ impl Server {
         let mut kill_at = Instant::now() + grace;
         match step.ending {
             Ending::Killing { .. } => return,
+            // An engine that took it back says it again: to many a program a second signal means "at once".
             Ending::Asked { kill_at: earlier, by: AskedBy::Engine } => kill_at = kill_at.min(earlier),
-            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => {}
+            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => {
+                send(&members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
+                // A stopped process does not see the signal until it goes on.
+                send(&members, Signal::CONT);
+            }
         }
-        send(&members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
-        // A stopped process does not see the signal until it goes on.
-        send(&members, Signal::CONT);
         step.freeze = Freeze::None;
         step.ending = Ending::Asked { kill_at, by: AskedBy::Engine };
         step.wake_at(kill_at);

@@ -21,7 +21,7 @@ use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use super::host::{AttemptKey, HostEvent};
 use super::journal::{Journal, Record};
 use super::mover::{Mover, Note, timespec};
-use super::process::ProcTable;
+use super::process::{Proc, ProcId, ProcTable};
 use super::protocol::Reply;
 use super::sys;
 use super::tree::Surroundings;
@@ -96,6 +96,8 @@ pub(super) struct Server {
     n_orphans: Option<usize>,
     /// Logs of ended steps that what they left behind still writes to.
     kept_logs: HashSet<u64>,
+    /// What they left behind, as far as it still lives.
+    kept: HashSet<ProcId>,
     next_n: u64,
     journal: Journal,
     mover: Mover,
@@ -131,6 +133,7 @@ impl Server {
             mains: HashSet::new(),
             n_orphans: None,
             kept_logs: HashSet::new(),
+            kept: HashSet::new(),
             next_n: 1,
             journal,
             mover,
@@ -181,7 +184,7 @@ impl Server {
     }
 
     fn hear_signals(&mut self) {
-        while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
+        for signal in sys::signals_of(self.signals.as_fd()) {
             if signal == libc::SIGCHLD {
                 self.orphans_ended();
             } else {
@@ -239,9 +242,9 @@ impl Server {
         if self.told_to_end {
             return unheard || self.ended.is_empty();
         }
+        let all_done = self.ended.is_empty() && self.kept_logs.is_empty();
         // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
-        let can_be_heard = std::path::Path::new(SOCKET_NAME).exists();
-        unheard && ((self.ended.is_empty() && self.kept_logs.is_empty()) || !can_be_heard)
+        unheard && (all_done || !std::path::Path::new(SOCKET_NAME).exists())
     }
 
     /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.
@@ -280,9 +283,14 @@ impl Server {
     }
 
     /// The members of a step's tree now, parents first.
-    fn members(&mut self, n: u64) -> Vec<super::process::Proc> {
+    fn members(&mut self, n: u64) -> Vec<Proc> {
         let table = ProcTable::read();
-        let around = Surroundings { me: self.me, mains: &self.mains, only_tree: self.steps.len() == 1 };
+        let around = Surroundings {
+            me: self.me,
+            mains: &self.mains,
+            only_tree: self.steps.len() == 1,
+            kept: &self.kept,
+        };
         self.steps.get_mut(&n).map(|step| step.tree.members(&table, &around)).unwrap_or_default()
     }
 }

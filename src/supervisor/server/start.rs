@@ -88,6 +88,7 @@ impl Server {
             // Nobody would ever see its end: it must not live.
             kill_unwatched(pid);
         }
+        let log = log.holding(theirs);
         Ok(Spawned { main: ProcId { pid, start }, handle: handle?, pipe, log, at })
     }
 

@@ -22,6 +22,7 @@ fn a_start_still_unread_when_its_engine_died_is_thrown_away_by_the_next_hello() 
     let launched = launcher(&data_dir).launch().unwrap();
     let (said, hello_said) = crossbeam_channel::bounded(1);
     let next = std::thread::spawn(move || {
+        // Unbounded: an inventory and no more.
         let (sender, events) = crossbeam_channel::unbounded();
         said.send(()).unwrap();
         let host = launched.hello(2, move |event| drop(sender.send(event))).unwrap();
@@ -121,6 +122,9 @@ fn two_engines_that_start_the_same_step_start_it_once() {
     let mut later = connect(&bench.data_dir, 2).unwrap();
     later.host.send(HostRequest::Start(Box::new(spec.clone())));
     later.wait_for(|event| matches!(event, HostEvent::Started { .. }).then_some(()));
+    wait_until("its work", || {
+        bench.data_dir.join("ran").metadata().is_ok_and(|ran| ran.len() > 0).then_some(())
+    });
     later.host.send(HostRequest::Kill(key("a", 1)));
     later.exit(&key("a", 1));
     assert_eq!(std::fs::read_to_string(bench.data_dir.join("ran")).unwrap(), "once\n");

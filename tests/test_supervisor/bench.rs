@@ -39,6 +39,7 @@ pub(crate) fn launcher(data_dir: &Path) -> Launcher {
 }
 
 pub(crate) fn connect(data_dir: &Path, epoch: u64) -> Result<Engine, ConnectError> {
+    // Unbounded: the test takes what it waits for, and the rest is dropped with it.
     let (sender, events) = crossbeam_channel::unbounded();
     let host = launcher(data_dir).launch()?.hello(epoch, move |event| {
         let _ = sender.send(event);

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use leverframe::supervisor::HostEvent;
+
 use super::bench::{Bench, code, key};
 
 #[test]
@@ -51,12 +53,26 @@ fn many_logs_are_moved_side_by_side() {
     }
     let mut left = steps.len();
     while left > 0 {
-        bench.engine().wait_for(|event| {
-            matches!(event, leverframe::supervisor::HostEvent::Exited { .. }).then_some(())
-        });
+        bench.engine().wait_for(|event| matches!(event, HostEvent::Exited { .. }).then_some(()));
         left -= 1;
     }
     for step in &steps {
         assert_eq!(bench.log(&key(step, 1)).len(), 4_000_000);
     }
+}
+
+#[test]
+fn a_full_disk_is_told_once_blocks_nobody_for_ever_and_is_counted() {
+    let mut bench = Bench::new();
+    let mut spec = bench.spec("a", "echo 0123456789; until [ -e go ]; do sleep 0.01; done; echo abc");
+    spec.log_path = "/dev/full".into();
+    bench.start(spec);
+    let disk_full = bench.engine().wait_for(|event| match event {
+        HostEvent::LogTrouble { disk_full, reason, .. } if reason.contains("space") => Some(*disk_full),
+        _ => None,
+    });
+    assert!(disk_full);
+    std::fs::write(bench.data_dir.join("go"), "").unwrap();
+    let exit = bench.exit("a");
+    assert_eq!((exit.cause, exit.log_dropped_bytes), (code(0), 15));
 }

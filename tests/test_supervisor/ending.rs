@@ -124,6 +124,34 @@ fn background_that_is_kept_is_left_alone_and_its_output_is_still_taken() {
 }
 
 #[test]
+fn background_that_is_kept_is_not_taken_for_another_steps() {
+    let mut bench = Bench::new();
+    bench.sh("b", "until [ -e go ]; do sleep 0.01; done; (sleep 1000 &) ; (sleep 1000 & echo $! >> own)");
+    let mut spec = bench.spec(
+        "a",
+        "setsid sh -c 'echo $$ >> pids; exec sleep 1000' >/dev/null 2>&1 & until [ -s pids ]; do :; done",
+    );
+    spec.keep_background = true;
+    bench.start(spec);
+    let kept = bench.pids_in("pids", 1);
+    assert_eq!(bench.exit("a").cause, code(0));
+    std::fs::write(bench.data_dir.join("go"), "").unwrap();
+    assert_eq!(bench.exit("b").cause, code(0));
+    let own = bench.pids_in("own", 1);
+    assert!(is_gone(own[0]) && !is_gone(kept[0]));
+}
+
+#[test]
+fn a_tree_that_forks_as_fast_as_it_can_is_killed_to_the_last() {
+    let mut bench = Bench::new();
+    let main = bench.sh("a", "for i in 1 2 3 4; do (while :; do (sleep 0.01 &); done) & done; wait");
+    bench.send(HostRequest::Kill(key("a", 1)));
+    assert_eq!(bench.exit("a").cause, ExitCause::Signal(libc::SIGKILL));
+    assert!(is_gone(main));
+    assert_eq!(bench.run("b", "exit 3").cause, code(3));
+}
+
+#[test]
 fn an_acknowledgement_may_come_twice() {
     let mut bench = Bench::new();
     bench.run("a", "true");

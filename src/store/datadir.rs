@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::disk::is_network_file_system;
 use crate::id::RunId;
 
 /// Why a directory can't be used.
@@ -43,7 +44,15 @@ pub struct DataDir {
 /// Held while an engine lives; the operating system takes it back when the engine dies.
 #[derive(Debug)]
 pub struct EngineLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for EngineLock {
+    fn drop(&mut self) {
+        // Not only by closing: a child that another thread is just spawning holds a copy until its exec.
+        // It can't fail for a file that is locked.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl DataDir {
@@ -82,7 +91,7 @@ impl DataDir {
         if meta.uid() != rustix::process::geteuid().as_raw() {
             return Err(unusable("it belongs to another user; name one of your own".into()));
         }
-        if let Some(kind) = network_file_system(&path) {
+        if let Ok(Some(kind)) = is_network_file_system(&path) {
             return Err(unusable(format!(
                 "it lies on a network file system ({kind}), whose locks SQLite can't trust; choose a local disk"
             )));
@@ -111,7 +120,7 @@ impl DataDir {
             .open(&path)
             .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(EngineLock { _file: file }),
+            Ok(()) => Ok(EngineLock { file }),
             Err(Errno::WOULDBLOCK) => Err(DataDirError::Busy { path: self.path.clone() }),
             Err(e) => Err(unusable(format!("instance.lock can't be locked: {e}"))),
         }
@@ -156,20 +165,6 @@ impl DataDir {
         builder.recursive(true).mode(0o700);
         builder.create(self.logs_dir(run_id))?;
         builder.create(self.reports_dir(run_id))
-    }
-}
-
-/// The name of the network file system that `path` lies on, if it lies on one.
-fn network_file_system(path: &Path) -> Option<&'static str> {
-    let stat = rustix::fs::statfs(path).ok()?;
-    match stat.f_type as u32 {
-        0x6969 => Some("NFS"),
-        0xff53_4d42 | 0xfe53_4d42 | 0x517b => Some("SMB"),
-        0x0102_1997 => Some("9p"),
-        0x6b41_4653 | 0x5346_414f => Some("AFS"),
-        0x00c3_6400 => Some("Ceph"),
-        0x7375_7245 => Some("Coda"),
-        _ => None,
     }
 }
 

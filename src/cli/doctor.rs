@@ -1,0 +1,57 @@
+//! `leverframe doctor`.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::exit::{DONE, FAILED, Outcome, UNUSABLE, USAGE};
+use super::output::{Colour, Form, Page};
+use super::{Place, Print};
+use crate::app::{Finding, Severity, check_up};
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn doctor(args: &DoctorArgs, place: &Place) -> Outcome {
+    let findings = check_up(&place.path()?);
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&findings.iter().map(document).collect::<Vec<_>>())?,
+        Form::Text => {
+            for finding in &findings {
+                let (colour, glyph) = match finding.severity {
+                    Severity::Fine => (Colour::Good, "✔"),
+                    Severity::Odd => (Colour::Held, "!"),
+                    Severity::Broken => (Colour::Bad, "✖"),
+                };
+                let glyph = page.colours().paint(colour, glyph);
+                let text = finding.text.replace('\n', "\n               ");
+                page.line(format_args!("{glyph} {:<12} {text}", finding.about))?;
+                if let Some(advice) = &finding.advice {
+                    page.line(format_args!("               → {advice}"))?;
+                }
+            }
+        }
+    }
+    let broken = findings.iter().filter(|finding| finding.severity == Severity::Broken);
+    let code = broken.map(|finding| code_of(finding.about)).max().unwrap_or(DONE);
+    page.end(code)
+}
+
+/// The number that other verbs would end with for the same trouble.
+fn code_of(about: &str) -> u8 {
+    match about {
+        "directory" | "database" => UNUSABLE,
+        "settings" | "pipelines" => USAGE,
+        _ => FAILED,
+    }
+}
+
+fn document(finding: &Finding) -> Value {
+    json!({
+        "about": finding.about, "severity": finding.severity.word(),
+        "text": finding.text, "advice": finding.advice,
+    })
+}

@@ -1,0 +1,70 @@
+//! Verbs that later versions bring: known, so that nobody looks for a slip of the hand.
+
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand};
+
+use super::exit::{Failure, Outcome};
+
+/// Whatever a later version will understand.
+#[derive(Debug, Args)]
+pub(super) struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _rest: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LaterVerb {
+    /// Run jobs without a window (comes with a later version).
+    #[command(hide = true)]
+    Serve(Anything),
+    /// Freeze a run of the live engine (comes with a later version).
+    #[command(hide = true)]
+    Pause(Anything),
+    /// Stop a run of the live engine (comes with a later version).
+    #[command(hide = true)]
+    Stop(Anything),
+    /// Print the live engine's events (comes with a later version).
+    #[command(hide = true)]
+    Events(Anything),
+    /// Manage schedules (comes with a later version).
+    #[command(hide = true)]
+    Schedule(Anything),
+    /// Watch what runs (comes with a later version).
+    #[command(hide = true)]
+    Top(Anything),
+    /// Show numbers over many runs (comes with a later version).
+    #[command(hide = true)]
+    Stats(Anything),
+    /// Answer why something runs or does not (comes with a later version).
+    #[command(hide = true)]
+    Why(Anything),
+    /// Hold back starts for a while (comes with a later version).
+    #[command(hide = true)]
+    Quiet(Anything),
+    /// Let what runs end, and start nothing new (comes with a later version).
+    #[command(hide = true)]
+    Drain(Anything),
+    /// Install as a service of the system (comes with a later version).
+    #[command(hide = true)]
+    Service(Anything),
+}
+
+pub(super) fn later(verb: LaterVerb) -> Outcome {
+    let (name, instead) = match verb {
+        LaterVerb::Serve(_) => ("serve", "open the window with `leverframe`, or use `leverframe run`"),
+        LaterVerb::Pause(_) => ("pause", "use the window, or Ctrl-Z where `leverframe run` runs"),
+        LaterVerb::Stop(_) => ("stop", "use the window, or Ctrl-C where `leverframe run` runs"),
+        LaterVerb::Events(_) => ("events", "`leverframe run --json` prints the events of its run"),
+        LaterVerb::Schedule(_) => {
+            ("schedule", "until then let cron or a systemd timer call `leverframe run`")
+        }
+        LaterVerb::Top(_) => ("top", "the window plots what the machine does"),
+        LaterVerb::Stats(_) => ("stats", "`leverframe runs --json` has the raw figures"),
+        LaterVerb::Why(_) => ("why", "`leverframe show RUN_ID` says what is known of a run"),
+        LaterVerb::Quiet(_) => ("quiet", "use the window to pause what runs"),
+        LaterVerb::Drain(_) => ("drain", "close the window and choose what becomes of the steps"),
+        LaterVerb::Service(_) => ("service", "until then start `leverframe` with your session"),
+    };
+    Err(Failure::usage(format!("`{name}` comes with a later version of Leverframe; {instead}")))
+}

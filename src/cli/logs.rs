@@ -1,0 +1,189 @@
+//! `leverframe logs`.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::exit::{DONE, FAILED, Failure, NOT_FOUND, Outcome};
+use super::output::{Colour, Form, Page, note};
+use super::{Place, Print, no_such_run};
+use crate::app::{FollowEnd, Followed, LogChunk, LogReader, LogSection, Records, RunFollower, RunRecord};
+use crate::engine;
+use crate::id::{RunId, StepId};
+
+#[derive(Debug, Args)]
+pub(super) struct LogsArgs {
+    /// The run.
+    run_id: RunId,
+    /// Only the log of this step.
+    #[arg(long, value_name = "STEP")]
+    step: Option<StepId>,
+    /// An earlier attempt instead of the last.
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    attempt: Option<u32>,
+    /// Print what is written from now on too, until the run ends.
+    #[arg(long, short)]
+    follow: bool,
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn logs(args: LogsArgs, place: &Place) -> Outcome {
+    let records = place.records()?;
+    let record =
+        records.run(&args.run_id, engine::now())?.ok_or_else(|| no_such_run(&records, &args.run_id))?;
+    if let Some(step) = &args.step
+        && record.steps.iter().all(|known| known.step_id != *step)
+    {
+        let names: Vec<_> = record.steps.iter().map(|step| step.step_id.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let text = format!("run {} has no step {step}; its steps are {names}", args.run_id);
+        return Err(Failure::new(NOT_FOUND, text));
+    }
+    let n_steps = if args.step.is_some() { 1 } else { record.steps.len() };
+    let printer = Printer::new(args.print.form(), n_steps);
+    if args.follow {
+        follow(records, args.run_id, args.step, printer)
+    } else {
+        print_all(&records, &record, &args, printer)
+    }
+}
+
+fn print_all(records: &Records, record: &RunRecord, args: &LogsArgs, mut printer: Printer) -> Outcome {
+    let sections = records.logs(record, args.step.as_ref(), args.attempt);
+    if sections.is_empty() {
+        note(format_args!("run {} has no such log: nothing was started", args.run_id));
+    }
+    for section in &sections {
+        match LogReader::open(&section.path) {
+            Ok(reader) => {
+                let mut at = 0;
+                while let Some(chunk) = reader.chunk_at(at)? {
+                    at = printer.chunk(section, &chunk)?;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => note(format_args!(
+                "the log of step {} (attempt {}) is gone: retention removed it",
+                section.step_id, section.attempt
+            )),
+            Err(error) => {
+                let text = format!("the log {} can't be read: {error}", section.path.display());
+                return Err(Failure::new(FAILED, text));
+            }
+        }
+    }
+    printer.end(DONE)
+}
+
+fn follow(records: Records, run_id: RunId, step: Option<StepId>, mut printer: Printer) -> Outcome {
+    let mut follower = RunFollower::open(records, run_id.clone(), step).map_err(|error| {
+        Failure::new(FAILED, format!("the logs of run {run_id} can't be followed: {error}"))
+    })?;
+    loop {
+        match follower.wait()? {
+            Followed::Chunk(section, chunk) => {
+                printer.chunk(&section, &chunk)?;
+                printer.page.flush()?;
+            }
+            Followed::End(FollowEnd::Ended(state)) => {
+                note(format_args!("run {run_id} is {state}"));
+                return printer.end(DONE);
+            }
+            Followed::End(FollowEnd::Abandoned(state)) => {
+                note(format_args!(
+                    "run {run_id} is recorded as {state}, but neither an engine nor a step of it lives; `leverframe resume {run_id}` takes it up"
+                ));
+                return printer.end(DONE);
+            }
+        }
+    }
+}
+
+/// Prints chunks of several logs, telling them apart.
+struct Printer {
+    page: Page,
+    form: Form,
+    /// Whether a reader must be told whose lines follow.
+    has_several: bool,
+    last: Option<LogSection>,
+    ended_line: bool,
+}
+
+/// A piece of a log, as JSON.
+#[derive(Serialize)]
+struct Document<'a> {
+    step_id: &'a StepId,
+    attempt: u32,
+    offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<std::borrow::Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_bytes: Option<u64>,
+}
+
+impl Printer {
+    fn new(form: Form, n_steps: usize) -> Self {
+        Self { page: Page::new(), form, has_several: n_steps > 1, last: None, ended_line: true }
+    }
+
+    /// Prints one chunk; where the next one begins.
+    fn chunk(&mut self, section: &LogSection, chunk: &LogChunk) -> Result<u64, Failure> {
+        let (step_id, attempt) = (&section.step_id, section.attempt);
+        let document =
+            |offset, text, dropped_bytes| Document { step_id, attempt, offset, text, dropped_bytes };
+        match (chunk, self.form) {
+            (LogChunk::Bytes { offset, bytes }, Form::Text) => {
+                self.head(section)?;
+                self.page.bytes(bytes)?;
+                self.ended_line = bytes.last() == Some(&b'\n');
+                Ok(offset + bytes.len() as u64)
+            }
+            (LogChunk::Dropped { offset, n_bytes }, Form::Text) => {
+                self.head(section)?;
+                self.finish_line()?;
+                let text = format!("… {n_bytes} bytes dropped …");
+                let text = self.page.colours().paint(Colour::Faint, &text);
+                self.page.line(text)?;
+                Ok(offset + n_bytes)
+            }
+            (LogChunk::Bytes { offset, bytes }, Form::Json) => {
+                let text = String::from_utf8_lossy(bytes);
+                self.page.document_line(&document(*offset, Some(text), None))?;
+                Ok(offset + bytes.len() as u64)
+            }
+            (LogChunk::Dropped { offset, n_bytes }, Form::Json) => {
+                self.page.document_line(&document(*offset, None, Some(*n_bytes)))?;
+                Ok(offset + n_bytes)
+            }
+            (LogChunk::Restarted, Form::Text | Form::Json) => {
+                self.page.flush()?;
+                note(format_args!("the log of step {step_id} began anew"));
+                Ok(0)
+            }
+        }
+    }
+
+    fn head(&mut self, section: &LogSection) -> Result<(), Failure> {
+        if self.has_several && self.last.as_ref() != Some(section) {
+            self.finish_line()?;
+            let text = format!("==> {} (attempt {}) <==", section.step_id, section.attempt);
+            let text = self.page.colours().paint(Colour::Busy, &text);
+            self.page.line(text)?;
+        }
+        self.last = Some(section.clone());
+        Ok(())
+    }
+
+    fn finish_line(&mut self) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.ended_line, true) {
+            self.page.line("")?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self, code: u8) -> Outcome {
+        if Page::is_terminal() {
+            self.finish_line()?;
+        }
+        self.page.end(code)
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line: one verb a file. Results go to standard output, everything else to standard error, and
+//! the number that the program ends with says how it went (`exit`).
+//!
+//! `run`, `resume` and `retry` drive a run in the foreground (`foreground`); the other verbs read what is on
+//! disk, take no lock and recover nothing.
+
+mod checkpoints;
+mod doctor;
+mod exit;
+mod foreground;
+mod init;
+mod later;
+mod logs;
+mod output;
+mod painter;
+mod prune;
+mod report;
+mod resume;
+mod run;
+mod runs;
+mod schema;
+mod sentences;
+mod show;
+mod signals;
+mod validate;
+mod window;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::{DataDir, Records, WindowPort};
+use crate::id::RunId;
+use exit::{Failure, Outcome};
+use output::Form;
+
+/// Runs pipelines on this machine, survives crashes, and puts pause and stop levers in your hand.
+///
+/// Without a verb the window opens.
+#[derive(Debug, Parser)]
+#[command(name = "leverframe", version)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// Where everything lies.
+#[derive(Debug, Args)]
+struct Place {
+    /// The data directory; default: the platform's own place for such data.
+    #[arg(long, value_name = "DIR", env = "LEVERFRAME_DATA_DIR", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+impl Place {
+    /// The data directory, absolute. It need not be there.
+    fn path(&self) -> Result<PathBuf, Failure> {
+        Ok(DataDir::locate(self.data_dir.as_deref())?)
+    }
+
+    /// Its records, for reading.
+    fn records(&self) -> Result<Records, Failure> {
+        Ok(Records::open(&self.path()?)?)
+    }
+}
+
+/// How facts are printed.
+#[derive(Debug, Args)]
+struct Print {
+    /// Print JSON: one document, or one a line for streams.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Print {
+    fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a pipeline in the foreground.
+    Run(run::RunArgs),
+    /// Let a run go on: what has completed is not run again.
+    Resume(resume::ResumeArgs),
+    /// Run steps of an ended run again.
+    Retry(resume::RetryArgs),
+    /// List runs, newest first.
+    Runs(runs::RunsArgs),
+    /// Show one run with its steps.
+    Show(show::ShowArgs),
+    /// List what the steps of a run checkpointed last.
+    Checkpoints(checkpoints::CheckpointsArgs),
+    /// Print the logs of a run.
+    Logs(logs::LogsArgs),
+    /// Look for mistakes in pipeline files.
+    Validate(validate::ValidateArgs),
+    /// Print the JSON Schema of pipeline files, for editors.
+    Schema,
+    /// Write sample pipelines.
+    Init(init::InitArgs),
+    /// Remove what the retention settings let go.
+    Prune(prune::PruneArgs),
+    /// Report progress, checkpoints, outputs and metrics from inside a step.
+    Report(report::ReportArgs),
+    /// Check the directory, the databases, the pipelines and the platform.
+    Doctor(doctor::DoctorArgs),
+    #[command(flatten)]
+    Later(later::LaterVerb),
+}
+
+/// Shows a window on this port until it is closed.
+pub type Window = fn(WindowPort) -> anyhow::Result<()>;
+
+/// Reads the arguments, does what they ask, and says how it went. `window` is the face without a verb; none in
+/// a build without one.
+pub fn main(window: Option<Window>) -> ExitCode {
+    // Wrong usage ends here, with number 2 and a message of clap's.
+    let Cli { place, verb } = Cli::parse();
+    let outcome = match verb {
+        None => window::open(&place, window),
+        Some(verb) => verb.carry_out(&place),
+    };
+    let code = outcome.unwrap_or_else(|failure| {
+        if let Some(message) = &failure.message {
+            output::note(format_args!("leverframe: {message}"));
+        }
+        failure.code
+    });
+    ExitCode::from(code)
+}
+
+impl Verb {
+    fn carry_out(self, place: &Place) -> Outcome {
+        match self {
+            Self::Run(args) => run::run(args, place),
+            Self::Resume(args) => resume::resume(args, place),
+            Self::Retry(args) => resume::retry(args, place),
+            Self::Runs(args) => runs::runs(args, place),
+            Self::Show(args) => show::show(&args, place),
+            Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
+            Self::Logs(args) => logs::logs(args, place),
+            Self::Validate(args) => validate::validate(&args),
+            Self::Schema => schema::schema(),
+            Self::Init(args) => init::init(args, place),
+            Self::Prune(args) => prune::prune(&args, place),
+            Self::Report(args) => report::report(args),
+            Self::Doctor(args) => doctor::doctor(&args, place),
+            Self::Later(verb) => later::later(verb),
+        }
+    }
+}
+
+/// Reads `KEY=VALUE`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+/// There is no such run; with the name of one that may have been meant.
+fn no_such_run(records: &Records, run_id: &RunId) -> Failure {
+    // A neighbour that can't be looked up is none.
+    let near = records.nearest_run(run_id).ok().flatten();
+    Failure::no_run(run_id, near.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_may_hold_what_it_likes_and_a_key_is_needed() {
+        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
+        assert!(key_value("a").is_err() && key_value("=b").is_err());
+    }
+}

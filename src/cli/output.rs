@@ -1,0 +1,307 @@
+//! What the verbs print with: results to standard output, everything else to standard error; tables,
+//! times and sizes for people, JSON for programs.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use chrono::{DateTime, Local, Utc};
+use serde::Serialize;
+
+use super::exit::Failure;
+use crate::run::{RunState, StepState};
+
+/// Whether facts are printed for people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Tables and sentences.
+    Text,
+    /// One document, or one a line for streams.
+    Json,
+}
+
+/// Standard output: buffered, and flushed by [`Page::end`].
+pub(super) struct Page {
+    stdout: BufWriter<Stdout>,
+    colours: Colours,
+}
+
+/// Whether colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Colours {
+    On,
+    Off,
+}
+
+/// What a colour means here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Colour {
+    Plain,
+    Good,
+    Bad,
+    Busy,
+    Held,
+    Faint,
+}
+
+impl Colours {
+    /// On a terminal, unless `NO_COLOR` says otherwise (<https://no-color.org>) or it knows none.
+    pub(super) fn of_terminal(terminal: &impl IsTerminal) -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if terminal.is_terminal() && !is_set("NO_COLOR") && !is_dumb { Self::On } else { Self::Off }
+    }
+
+    /// `text` in its colour.
+    pub(super) fn paint(self, colour: Colour, text: &str) -> String {
+        let code = match (self, colour) {
+            (Self::Off, _) | (Self::On, Colour::Plain) => return text.to_owned(),
+            (Self::On, Colour::Good) => "32",
+            (Self::On, Colour::Bad) => "31",
+            (Self::On, Colour::Busy) => "36",
+            (Self::On, Colour::Held) => "33",
+            (Self::On, Colour::Faint) => "2",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+impl Page {
+    pub(super) fn new() -> Self {
+        let stdout = io::stdout();
+        let colours = Colours::of_terminal(&stdout);
+        Self { stdout: BufWriter::new(stdout), colours }
+    }
+
+    pub(super) fn colours(&self) -> Colours {
+        self.colours
+    }
+
+    /// Whether a person looks at it as it comes.
+    pub(super) fn is_terminal() -> bool {
+        io::stdout().is_terminal()
+    }
+
+    pub(super) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+        Ok(writeln!(self.stdout, "{text}")?)
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
+    /// One JSON document, for people to read too.
+    pub(super) fn document(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer_pretty(&mut self.stdout, value).map_err(io::Error::from)?;
+        self.line("")
+    }
+
+    /// One JSON document on one line, of many.
+    pub(super) fn document_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer(&mut self.stdout, value).map_err(io::Error::from)?;
+        self.line("")
+    }
+
+    /// Rows under headings, each column as wide as its widest cell. The last column is not padded.
+    pub(super) fn table(&mut self, headings: &[&str], rows: &[Vec<Cell>]) -> Result<(), Failure> {
+        let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.text.chars().count());
+            }
+        }
+        let headings: Vec<_> = headings.iter().map(|heading| Cell::of(Colour::Faint, *heading)).collect();
+        for row in std::iter::once(&headings).chain(rows) {
+            let mut line = String::new();
+            for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let gap = " ".repeat(width - cell.text.chars().count());
+                let text = self.colours.paint(cell.colour, &cell.text);
+                let is_last = i + 1 == row.len();
+                match (cell.align, is_last) {
+                    (Align::Left, true) => line.push_str(&text),
+                    (Align::Left, false) => line.extend([text.as_str(), &gap, "  "]),
+                    (Align::Right, true) => line.extend([gap.as_str(), &text]),
+                    (Align::Right, false) => line.extend([gap.as_str(), &text, "  "]),
+                }
+            }
+            self.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.stdout.flush()?)
+    }
+
+    /// Everything is written; the number to end with.
+    pub(super) fn end(mut self, code: u8) -> Result<u8, Failure> {
+        self.flush()?;
+        Ok(code)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Align {
+    Left,
+    Right,
+}
+
+/// A cell of a table.
+pub(super) struct Cell {
+    colour: Colour,
+    align: Align,
+    text: String,
+}
+
+impl Cell {
+    pub(super) fn of(colour: Colour, text: impl AsRef<str>) -> Self {
+        Self { colour, align: Align::Left, text: printable(text.as_ref()) }
+    }
+
+    pub(super) fn plain(text: impl AsRef<str>) -> Self {
+        Self::of(Colour::Plain, text)
+    }
+
+    /// A figure: aligned to the right.
+    pub(super) fn figure(text: impl AsRef<str>) -> Self {
+        Self { align: Align::Right, ..Self::plain(text) }
+    }
+
+    pub(super) fn run(state: RunState) -> Self {
+        let (colour, glyph) = run_sign(state);
+        Self::of(colour, format!("{glyph} {state}"))
+    }
+
+    pub(super) fn step(state: StepState) -> Self {
+        let (colour, glyph) = step_sign(state);
+        Self::of(colour, format!("{glyph} {state}"))
+    }
+}
+
+/// One line to standard error, where it is not a result.
+pub(super) fn note(text: impl Display) {
+    // When nobody can be told, nobody is told.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Colour and glyph of a run's state.
+pub(super) const fn run_sign(state: RunState) -> (Colour, &'static str) {
+    match state {
+        RunState::Queued => (Colour::Faint, "◌"),
+        RunState::Running => (Colour::Busy, "▶"),
+        RunState::Paused => (Colour::Held, "‖"),
+        RunState::Stopping => (Colour::Held, "◐"),
+        RunState::Stopped | RunState::ForceStopped => (Colour::Held, "■"),
+        RunState::Completed => (Colour::Good, "✔"),
+        RunState::Failed => (Colour::Bad, "✖"),
+        RunState::Interrupted => (Colour::Bad, "↯"),
+    }
+}
+
+/// Colour and glyph of a step's state.
+pub(super) const fn step_sign(state: StepState) -> (Colour, &'static str) {
+    match state {
+        StepState::Pending => (Colour::Faint, "·"),
+        StepState::Waiting => (Colour::Faint, "◌"),
+        StepState::Running => (Colour::Busy, "▶"),
+        StepState::Paused => (Colour::Held, "‖"),
+        StepState::Completed => (Colour::Good, "✔"),
+        StepState::Failed => (Colour::Bad, "✖"),
+        StepState::Skipped => (Colour::Faint, "↷"),
+        StepState::Stopped => (Colour::Held, "■"),
+        StepState::Interrupted => (Colour::Bad, "↯"),
+    }
+}
+
+/// A text without what would move a terminal's cursor: what steps say is not ours.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The wall clock of an instant: `12:00:03`.
+pub(super) fn clock_time(at: DateTime<Utc>) -> String {
+    at.with_timezone(&Local).format("%H:%M:%S").to_string()
+}
+
+/// An instant in the machine's zone: `2026-11-23 12:00:03`.
+pub(super) fn local_time(at: DateTime<Utc>) -> String {
+    at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// How long ago an instant was: `5 min ago`.
+pub(super) fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = (now - at).num_seconds();
+    match seconds {
+        ..0 => local_time(at),
+        0..10 => "just now".to_owned(),
+        10..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86_400 => format!("{} h ago", seconds / 3600),
+        86_400..172_800 => "yesterday".to_owned(),
+        172_800..2_592_000 => format!("{} days ago", seconds / 86_400),
+        _ => at.with_timezone(&Local).format("%Y-%m-%d").to_string(),
+    }
+}
+
+/// A span of time: `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 07 min`, `3 d 04 h`.
+pub(super) fn span(ms: i64) -> String {
+    let (ms, s) = (ms.max(0), ms.max(0) / 1000);
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..60_000 => format!("{}.{} s", s, ms % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {:02} s", s / 60, s % 60),
+        3_600_000..86_400_000 => format!("{} h {:02} min", s / 3600, s / 60 % 60),
+        _ => format!("{} d {:02} h", s / 86_400, s / 3600 % 24),
+    }
+}
+
+/// The time between two instants, or to `now` where it has not ended.
+pub(super) fn span_between(from: DateTime<Utc>, to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
+    span((to.unwrap_or(now) - from).num_milliseconds())
+}
+
+/// A size: `12.3 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// `1 run`, `2 runs`.
+pub(super) fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_are_readable() {
+        let spans = [0, 999, 1000, 12_340, 245_000, 7_620_000, 273_600_000].map(span);
+        assert_eq!(spans, ["0 ms", "999 ms", "1.0 s", "12.3 s", "4 min 05 s", "2 h 07 min", "3 d 04 h"]);
+        assert_eq!([10, 1024, 12_900_000].map(size), ["10 B", "1.0 KiB", "12.3 MiB"]);
+    }
+
+    #[test]
+    fn what_was_not_long_ago_is_told_so() {
+        let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+        let told = |seconds: i64| ago(now - chrono::TimeDelta::seconds(seconds), now);
+        assert_eq!(
+            [3, 30, 90, 7300, 100_000, 300_000].map(told),
+            ["just now", "30 s ago", "1 min ago", "2 h ago", "yesterday", "3 days ago"]
+        );
+    }
+
+    #[test]
+    fn what_a_step_says_moves_no_cursor() {
+        assert_eq!(printable("a\x1b[2Jb\nc"), "a [2Jb c");
+    }
+}

@@ -1,0 +1,89 @@
+//! `leverframe run`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::exit::{Failure, Outcome};
+use super::foreground::{Foreground, Until};
+use super::{Place, Print, key_value, no_such_run};
+use crate::app::{self, Asked, Catalogue, Settings};
+use crate::engine::Scope;
+use crate::id::RunId;
+use crate::run::Definition;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The pipeline: a file, or an id (see the folders of pipelines).
+    #[arg(required_unless_present = "like")]
+    pipeline: Option<String>,
+    /// A parameter; once for each.
+    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
+    params: Vec<(String, String)>,
+    /// The name of the run; default: made of the source and the time.
+    #[arg(long, value_name = "ID")]
+    run_id: Option<RunId>,
+    /// Such as FULL_REFRESH, which is the default.
+    #[arg(long, value_name = "TYPE")]
+    run_type: Option<String>,
+    /// Such as dev, which is the default.
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// The same again as this run: its parameters, run type and environment, and without PIPELINE the very
+    /// definition that it ran.
+    #[arg(long, value_name = "RUN_ID")]
+    like: Option<RunId>,
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
+    let data_dir = place.path()?;
+    let settings = Settings::load(&data_dir)?;
+    let form = args.print.form();
+    let named = args.pipeline.as_deref();
+    let named = named.map(|name| Catalogue::find_in(name, &data_dir, &settings)).transpose()?;
+    let asked = Asked {
+        params: given_once(args.params)?,
+        run_id: args.run_id,
+        run_type: args.run_type,
+        environment: args.environment,
+    };
+    let (definition, asked) = match (args.like, named) {
+        (Some(earlier), named) => like(&earlier, named, asked, place)?,
+        (None, Some(definition)) => (definition, asked),
+        (None, None) => return Err(Failure::usage("name a pipeline to run: a file or an id")),
+    };
+    let request = app::request(definition, asked)?;
+    let mut foreground = Foreground::open(&data_dir, &settings, Scope::Nothing, form)?;
+    let run_id = foreground.engine.start_pipeline(request)?;
+    foreground.tell_others(&run_id)?;
+    foreground.follow(&run_id, Until::End)
+}
+
+/// The same again as an earlier run, where nothing else was said.
+fn like(
+    earlier: &RunId,
+    named: Option<Arc<Definition>>,
+    asked: Asked,
+    place: &Place,
+) -> Result<(Arc<Definition>, Asked), Failure> {
+    let records = place.records()?;
+    let stored = records.stored(earlier)?.ok_or_else(|| no_such_run(&records, earlier))?;
+    let definition = match named {
+        Some(definition) => definition,
+        None => app::definition_of(&stored)?,
+    };
+    let asked = asked.like(&stored, &definition);
+    Ok((definition, asked))
+}
+
+fn given_once(params: Vec<(String, String)>) -> Result<std::collections::BTreeMap<String, String>, Failure> {
+    let mut by_name = std::collections::BTreeMap::new();
+    for (name, value) in params {
+        if by_name.insert(name.clone(), value).is_some() {
+            return Err(Failure::usage(format!("the parameter {name:?} was given twice; leave one out")));
+        }
+    }
+    Ok(by_name)
+}

@@ -1,0 +1,160 @@
+//! `leverframe show`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::exit::{DONE, Failure, Outcome};
+use super::output::{
+    Cell, Colour, Form, Page, ago, clock_time, count, local_time, printable, run_sign, size, span,
+    span_between,
+};
+use super::{Place, Print, no_such_run};
+use crate::app::{Records, RunRecord};
+use crate::engine;
+use crate::id::RunId;
+use crate::run::{Decision, RunSummary, StepSummary};
+use crate::time::Now;
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The run.
+    run_id: RunId,
+    #[command(flatten)]
+    print: Print,
+}
+
+/// A run with its steps, as JSON.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    run: &'a RunSummary,
+    steps: Vec<StepSummary>,
+    params: &'a BTreeMap<String, String>,
+    /// The pipeline file that it was started from.
+    file: Option<&'a str>,
+    /// Attempts before the current ones.
+    earlier_attempts: Vec<StepSummary>,
+    /// What recovery has decided about it.
+    decisions: &'a [Decision],
+}
+
+pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
+    let now = engine::now();
+    let records = place.records()?;
+    let record = records.run(&args.run_id, now)?.ok_or_else(|| no_such_run(&records, &args.run_id))?;
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&Document {
+            run: &record.run,
+            steps: with_whole_paths(&records, &record.steps),
+            params: &record.params,
+            file: record.file.as_deref(),
+            earlier_attempts: with_whole_paths(&records, &record.earlier_attempts),
+            decisions: &record.decisions,
+        })?,
+        Form::Text => {
+            print_run(&mut page, &record, now)?;
+            print_steps(&mut page, &record, now)?;
+            print_history(&mut page, &record)?;
+        }
+    }
+    page.end(DONE)
+}
+
+/// The steps with paths of logs that can be opened from anywhere.
+fn with_whole_paths(records: &Records, steps: &[StepSummary]) -> Vec<StepSummary> {
+    let whole = |log: &Arc<str>| -> Arc<str> { records.data_dir().join(&**log).to_string_lossy().into() };
+    steps.iter().map(|step| StepSummary { log: step.log.as_ref().map(whole), ..step.clone() }).collect()
+}
+
+fn print_run(page: &mut Page, record: &RunRecord, now: Now) -> Result<(), Failure> {
+    let run = &record.run;
+    let (colour, glyph) = run_sign(run.state);
+    let state = page.colours().paint(colour, &format!("{glyph} {}", run.state));
+    let alive = match (run.state.is_ended(), run.live) {
+        (true, _) => "",
+        (false, true) => ", live",
+        (false, false) => ", no engine is running",
+    };
+    page.line(format_args!("{}  {state}, {:.0} %{alive}", run.run_id, run.progress * 100.0))?;
+    let mut facts = vec![("pipeline", run.pipeline_id.to_string())];
+    facts.extend(record.file.as_ref().map(|file| ("file", file.to_string())));
+    facts.push(("source", run.source.to_string()));
+    facts.push(("run type", format!("{}, environment {}", run.run_type, run.environment)));
+    let started =
+        format!("{} ({}), {}", local_time(run.started_at), ago(run.started_at, now.wall), run.trigger);
+    facts.push(("started", started));
+    if let Some(at) = run.finished_at {
+        let took = span_between(run.started_at, Some(at), now.wall);
+        facts.push(("ended", format!("{}, after {took}", local_time(at))));
+    }
+    if run.frozen_seconds > 0.0 {
+        facts.push(("frozen", span((run.frozen_seconds * 1000.0) as i64)));
+    }
+    if run.attempt > 1 {
+        facts.push(("taken up", count(run.attempt as usize - 1, "time", "times")));
+    }
+    let params: Vec<_> = record.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if !params.is_empty() {
+        facts.push(("parameters", params.join("  ")));
+    }
+    facts.extend(run.message.as_ref().map(|message| ("message", message.to_string())));
+    facts.extend(run.error.as_ref().map(|error| ("error", error.to_string())));
+    for (name, value) in facts {
+        let name = page.colours().paint(Colour::Faint, &format!("{name:<11}"));
+        page.line(format_args!("  {name} {}", printable(&value)))?;
+    }
+    Ok(())
+}
+
+fn print_steps(page: &mut Page, record: &RunRecord, now: Now) -> Result<(), Failure> {
+    if record.steps.is_empty() {
+        return Ok(());
+    }
+    page.line("")?;
+    let rows: Vec<_> = record.steps.iter().map(|step| step_row(step, now)).collect();
+    page.table(&["STEP", "STATE", "ATTEMPT", "EXIT", "STARTED", "TOOK", "CPU", "MEMORY", ""], &rows)
+}
+
+fn step_row(step: &StepSummary, now: Now) -> Vec<Cell> {
+    let exit = match (step.exit_code, step.signal) {
+        (Some(code), _) => code.to_string(),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => String::new(),
+    };
+    let remark = step.error.as_deref().or(step.message.as_deref()).unwrap_or_default();
+    let is_known = step.finished_at.is_some() || step.state.is_live();
+    let took = step.started_at.filter(|_| is_known).map(|at| span_between(at, step.finished_at, now.wall));
+    vec![
+        Cell::plain(&step.step_id),
+        Cell::step(step.state),
+        Cell::figure(if step.attempt == 0 { String::new() } else { step.attempt.to_string() }),
+        Cell::figure(exit),
+        Cell::plain(step.started_at.map(clock_time).unwrap_or_default()),
+        Cell::figure(took.unwrap_or_default()),
+        Cell::figure(step.cpu_seconds.map(|s| span((s * 1000.0) as i64)).unwrap_or_default()),
+        Cell::figure(step.peak_rss_bytes.map(size).unwrap_or_default()),
+        Cell::plain(remark),
+    ]
+}
+
+fn print_history(page: &mut Page, record: &RunRecord) -> Result<(), Failure> {
+    if !record.earlier_attempts.is_empty() {
+        page.line("\nearlier attempts")?;
+        for step in &record.earlier_attempts {
+            let why = step.error.as_deref().unwrap_or_default();
+            let what = format!("  {} (attempt {}) {} {why}", step.step_id, step.attempt, step.state);
+            page.line(printable(what.trim_end()))?;
+        }
+    }
+    if !record.decisions.is_empty() {
+        page.line("\nwhat recovery decided")?;
+        for decision in &record.decisions {
+            page.line(format_args!("  {}  {}", local_time(decision.at), printable(&decision.text)))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Signals as messages: nothing is done where they arrive.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, unbounded};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::{Handle, Signals};
+
+/// What somebody asks of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Ctrl-C.
+    Interrupt,
+    /// Ctrl-Z.
+    Suspend,
+    /// `fg` or `bg`, after Ctrl-Z.
+    Continue,
+    /// The terminal is gone.
+    HangUp,
+    /// End.
+    Terminate,
+}
+
+/// Takes signals until it is dropped.
+pub(super) struct SignalWatch {
+    /// What was asked, in order.
+    pub(super) asked: Receiver<Asked>,
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SignalWatch {
+    /// From now on these signals do nothing but arrive here.
+    pub(super) fn start() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+        let handle = signals.handle();
+        // Unbounded: a person's keys; the system itself merges equal signals that wait. When it is closed
+        // nobody drives a run any more, and the thread is told to end.
+        let (sender, asked) = unbounded();
+        let thread = std::thread::Builder::new().name("lf-signals".into()).spawn(move || {
+            for asked in signals.forever().filter_map(meaning) {
+                if sender.send(asked).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { asked, handle, thread: Some(thread) })
+    }
+}
+
+fn meaning(signal: i32) -> Option<Asked> {
+    match signal {
+        SIGINT => Some(Asked::Interrupt),
+        SIGTSTP => Some(Asked::Suspend),
+        SIGCONT => Some(Asked::Continue),
+        SIGHUP => Some(Asked::HangUp),
+        SIGTERM => Some(Asked::Terminate),
+        _ => None,
+    }
+}
+
+impl Drop for SignalWatch {
+    fn drop(&mut self) {
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The four beats: what waits is decided together, recorded in one transaction, acted upon, and told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::core::{Engine, Entry};
+use super::message::{Heard, Waiting};
+use super::{EngineError, EngineSnapshot, clock};
+use crate::id::RunId;
+use crate::run::{
+    Context, Deadline, Effect, Event, EventKind, Outbox, Record, Run, Starts, StepState, decide,
+    next_deadline,
+};
+use crate::store::{StoreError, Write};
+
+/// How long a change that nobody relies on may wait for a commit that is needed anyway.
+const LAZY_COMMIT_MS: u64 = 1000;
+
+/// What one batch has decided and not yet recorded.
+#[derive(Default)]
+pub(super) struct Batch {
+    staged: HashMap<RunId, Arc<Run>>,
+    effects: Vec<(RunId, Effect)>,
+    events: Vec<(RunId, EventKind)>,
+    pub(super) records: Vec<(RunId, Record)>,
+    pub(super) is_hard: bool,
+}
+
+impl Engine {
+    /// Decides, records, acts and tells what was heard.
+    pub(super) fn handle(&mut self, heard: Vec<Heard>) {
+        if heard.is_empty() {
+            return;
+        }
+        let mut batch = Batch::default();
+        let mut kept = Vec::with_capacity(heard.len());
+        for one in heard {
+            match self.decide(&mut batch, &one) {
+                Ok(()) => kept.push(one),
+                Err(error) => one.refuse(error),
+            }
+        }
+        match self.record(&mut batch) {
+            Ok(()) => self.carry_out(batch, kept),
+            Err(error) => self.meet_trouble(error, kept),
+        }
+    }
+
+    pub(super) fn decide(&mut self, batch: &mut Batch, heard: &Heard) -> Result<(), EngineError> {
+        let run_id = &heard.run_id;
+        let current = match (&heard.new_run, batch.staged.get(run_id), self.runs.get(run_id)) {
+            (Some(new), _, _) => (**new).clone(),
+            (None, Some(staged), _) => (**staged).clone(),
+            (None, None, Some(entry)) => (*entry.run).clone(),
+            (None, None, None) => self.load_ended(run_id)?,
+        };
+        let mut run = current;
+        let mut out = Outbox::default();
+        decide(&mut run, heard.input.clone(), self.context(), &mut out)?;
+        let run = Arc::new(run);
+        for effect in out.early {
+            self.act(&run, effect);
+        }
+        self.send_requests();
+        let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
+        batch.is_hard |= !out.soft && !is_idle;
+        batch.effects.extend(out.effects.into_iter().map(|effect| (run_id.clone(), effect)));
+        batch.events.extend(out.events.into_iter().map(|event| (run_id.clone(), event)));
+        batch.records.extend(out.records.into_iter().map(|record| (run_id.clone(), record)));
+        batch.staged.insert(run_id.clone(), run);
+        Ok(())
+    }
+
+    fn context(&self) -> Context<'_> {
+        let may_start = self.trouble.is_none() && self.closing.is_none();
+        Context {
+            now: clock::now(),
+            n_cpus: self.options.n_cpus,
+            starts: if may_start { Starts::Allowed } else { Starts::Held },
+            auto_resume: self.options.auto_resume,
+            salt: &self.acting.salt,
+            boot_id: &self.boot_id,
+        }
+    }
+
+    /// One transaction for the batch and for what has waited for one.
+    pub(super) fn record(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        if !batch.is_hard {
+            return Ok(());
+        }
+        // What has waited for a commit goes with this one, and is published as recorded.
+        for run_id in &self.dirty {
+            if let (false, Some(entry)) = (batch.staged.contains_key(run_id), self.runs.get(run_id)) {
+                batch.staged.insert(run_id.clone(), entry.run.clone());
+            }
+        }
+        let now = clock::now().wall;
+        let records = self.unrecorded.iter().chain(&batch.records);
+        let mut writes: Vec<_> = records.map(|(run_id, record)| to_write(run_id, record, now)).collect();
+        for (run_id, run) in &batch.staged {
+            let recorded = self.runs.get(run_id).and_then(|entry| entry.recorded.as_deref());
+            push_changes(&mut writes, recorded, run);
+        }
+        self.published.store.commit(&writes)?;
+        self.dirty.clear();
+        self.unrecorded.clear();
+        self.lazy_commit_at_ms = None;
+        Ok(())
+    }
+
+    /// Publishes, acts, tells and answers what was decided. `is_hard` says whether it is on disk.
+    pub(super) fn carry_out(&mut self, batch: Batch, heard: Vec<Heard>) {
+        let decisions: Vec<_> = batch
+            .records
+            .iter()
+            .filter_map(|(_, record)| match record {
+                Record::Decision(decision) => Some(decision.clone()),
+                Record::EndedAttempt(_) | Record::Checkpoint { .. } | Record::ArchiveCheckpoint { .. } => {
+                    None
+                }
+            })
+            .collect();
+        let at = clock::now().wall;
+        let mut events: Vec<_> =
+            batch.events.into_iter().map(|(run_id, kind)| self.event(at, Some(run_id), kind)).collect();
+        if !decisions.is_empty() {
+            events.push(self.event(at, None, EventKind::RecoveryDecided { decisions }));
+        }
+        let n_callers = heard.iter().filter(|one| matches!(one.waiting, Waiting::Caller(_))).count();
+        let acting: Vec<_> = batch
+            .effects
+            .into_iter()
+            .filter_map(|(run_id, effect)| {
+                let signals = self.runs.get(&run_id).map(|entry| entry.signals.clone()).unwrap_or_default();
+                Some((batch.staged.get(&run_id)?.clone(), signals, effect))
+            })
+            .collect();
+        let answers: Vec<_> = heard
+            .into_iter()
+            .filter_map(|one| Some((batch.staged.get(&one.run_id)?.clone(), one.waiting)))
+            .collect();
+        self.publish(batch.staged, batch.is_hard);
+        for (run, (pause_signal, stop_signal), effect) in acting {
+            if let Effect::PauseSignal(level) = effect {
+                pause_signal.set(level);
+            } else if let Effect::StopSignal(level) = effect {
+                stop_signal.set(level);
+            } else {
+                self.act(&run, effect);
+            }
+        }
+        self.send_requests();
+        self.published.bus.publish(&events);
+        for (run, waiting) in answers {
+            match waiting {
+                Waiting::Nobody => {}
+                // A caller that has gone needs no answer.
+                Waiting::Caller(reply) => drop(reply.send(Ok(run))),
+                Waiting::Reporter(key, new_offset) => self.acting.reports.taken(&key, new_offset),
+            }
+        }
+        self.n_callers_before = n_callers;
+    }
+
+    fn event(&mut self, at: DateTime<Utc>, run_id: Option<RunId>, kind: EventKind) -> Arc<Event> {
+        self.counter += 1;
+        Arc::new(Event { seq: (self.epoch << 32) + self.counter, at, run_id, kind })
+    }
+
+    /// Tells something that concerns no run.
+    pub(super) fn tell(&mut self, kind: EventKind) {
+        let event = self.event(clock::now().wall, None, kind);
+        self.published.bus.publish(&[event]);
+    }
+
+    fn publish(&mut self, staged: HashMap<RunId, Arc<Run>>, is_recorded: bool) {
+        let now = clock::now();
+        let mut runs = self.published.snapshot.load().runs.clone();
+        for (run_id, run) in staged {
+            let is_over = run.state.is_ended() && is_recorded;
+            let deadline = if is_over { Deadline::default() } else { next_deadline(&run, now) };
+            self.set_deadline(&run_id, deadline);
+            if is_over {
+                runs.remove(&run_id);
+                self.runs.remove(&run_id);
+                self.acting.forget(&run_id);
+                continue;
+            }
+            runs.insert(run_id.clone(), run.clone());
+            if !is_recorded {
+                self.dirty.insert(run_id.clone());
+                let at = now.awake_ms + LAZY_COMMIT_MS;
+                self.lazy_commit_at_ms.get_or_insert(at);
+            }
+            match self.runs.get_mut(&run_id) {
+                Some(entry) => {
+                    if is_recorded {
+                        entry.recorded = Some(run.clone());
+                    }
+                    (entry.run, entry.deadline) = (run, deadline);
+                }
+                None => {
+                    let recorded = is_recorded.then(|| run.clone());
+                    let entry = Entry { run, recorded, signals: Default::default(), deadline };
+                    self.runs.insert(run_id, entry);
+                }
+            }
+        }
+        let seq = (self.epoch << 32) + self.counter;
+        self.published.snapshot.store(Arc::new(EngineSnapshot { seq, runs }));
+    }
+
+    /// Takes in a run as it was read from disk.
+    pub(super) fn adopt(&mut self, run: Run) {
+        let run = Arc::new(run);
+        self.publish([(run.id.clone(), run)].into(), true);
+    }
+
+    /// Whether nothing is ahead of what is on disk.
+    pub(super) fn is_all_recorded(&self) -> bool {
+        self.dirty.is_empty() && self.unrecorded.is_empty()
+    }
+
+    /// Records what has waited for a commit.
+    pub(super) fn flush(&mut self) {
+        self.lazy_commit_at_ms = None;
+        if self.is_all_recorded() {
+            return;
+        }
+        let mut batch = Batch { is_hard: true, ..Batch::default() };
+        match self.record(&mut batch) {
+            Ok(()) => self.carry_out(batch, Vec::new()),
+            Err(error) => self.meet_trouble(error, Vec::new()),
+        }
+    }
+}
+
+/// The rows in which `run` differs from what is on disk: steps are shared until they change.
+fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>) {
+    writes.push(Write::Run(run.clone()));
+    for (index, step) in run.steps.iter().enumerate() {
+        let before = recorded.and_then(|recorded| recorded.steps.get(index));
+        let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
+        let is_untouched = before.is_none() && step.attempt == 0 && step.state == StepState::Pending;
+        if !is_same && !is_untouched {
+            writes.push(Write::Step { run_id: run.id.clone(), step: step.clone() });
+        }
+    }
+}
+
+fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {
+    let run_id = run_id.clone();
+    match record {
+        Record::EndedAttempt(step) => Write::Step { run_id, step: step.clone() },
+        Record::Checkpoint { step_id, data } => {
+            Write::Checkpoint { run_id, step_id: step_id.to_string(), data: data.to_string(), at }
+        }
+        Record::ArchiveCheckpoint { step_id, attempt } => {
+            Write::ArchiveCheckpoint { run_id, step_id: step_id.to_string(), attempt: *attempt }
+        }
+        Record::Decision(decision) => Write::Decisions(vec![decision.clone()]),
+    }
+}

@@ -1,0 +1,66 @@
+//! Shutting down in good order: runs are left, frozen or stopped, as asked, and everything is recorded.
+
+use crossbeam_channel::Sender;
+
+use super::core::Engine;
+use super::message::Heard;
+use super::{ShutdownKind, clock};
+use crate::run::{Input, Run, RunState, StopKind};
+
+/// How long programs that drive runs get to notice that they are to stop, and freezing gets to be seen.
+const PATIENCE_MS: u64 = 10_000;
+
+/// A shutdown that is under way.
+pub(super) struct Closing {
+    pub(super) kind: ShutdownKind,
+    pub(super) reply: Sender<()>,
+    /// Programs that drive runs get this long to notice that they are to stop.
+    pub(super) drivers_until_ms: u64,
+}
+
+impl Engine {
+    pub(super) fn begin_closing(&mut self, kind: ShutdownKind, reply: Sender<()>, heard: &mut Vec<Heard>) {
+        let drivers_until_ms = clock::now().awake_ms + PATIENCE_MS;
+        self.closing = Some(Closing { kind, reply, drivers_until_ms });
+        let input = match kind {
+            ShutdownKind::LeaveSteps => return,
+            ShutdownKind::FreezeRuns => Input::Pause,
+            ShutdownKind::StopRuns => Input::Stop(StopKind::Graceful),
+        };
+        heard.extend(self.runs.keys().map(|run_id| Heard::world(run_id.clone(), input.clone())));
+    }
+
+    /// True while the engine goes on.
+    pub(super) fn finish_closing(&mut self) -> bool {
+        let Some(closing) = &self.closing else { return true };
+        let patience_is_over = closing.drivers_until_ms <= clock::now().awake_ms;
+        let is_awaited = |run: &Run| match (closing.kind, run.definition()) {
+            (ShutdownKind::LeaveSteps, _) => false,
+            (ShutdownKind::FreezeRuns, _) => {
+                run.state == RunState::Running
+                    || (run.state == RunState::Paused && run.ledger.frozen_since.is_none())
+            }
+            (ShutdownKind::StopRuns, None) => !patience_is_over,
+            (ShutdownKind::StopRuns, Some(_)) => true,
+        };
+        if self.runs.values().any(|entry| is_awaited(&entry.run)) {
+            if patience_is_over && let Some(closing) = &mut self.closing {
+                closing.drivers_until_ms += PATIENCE_MS;
+            }
+            return true;
+        }
+        let driven: Vec<_> = self
+            .runs
+            .iter()
+            .filter(|(_, entry)| entry.run.definition().is_none())
+            .map(|(run_id, _)| Heard::world(run_id.clone(), Input::DriverLost))
+            .collect();
+        self.handle(driven);
+        self.flush();
+        if let Some(closing) = self.closing.take() {
+            // A caller that has gone needs no answer.
+            let _ = closing.reply.send(());
+        }
+        false
+    }
+}

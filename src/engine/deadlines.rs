@@ -1,0 +1,69 @@
+//! When the engine must look again without being told: timeouts on the clock of awake time, retries on the
+//! wall clock, and its own small errands.
+
+use std::collections::BTreeSet;
+
+use super::clock;
+use super::core::Engine;
+use super::message::Heard;
+use crate::id::RunId;
+use crate::run::{Deadline, Input};
+
+impl Engine {
+    pub(super) fn set_deadline(&mut self, run_id: &RunId, deadline: Deadline) {
+        let before = self.runs.get(run_id).map(|entry| entry.deadline).unwrap_or_default();
+        if before == deadline {
+            if deadline == Deadline::default() {
+                return;
+            }
+        } else {
+            if let Some(at) = before.awake_ms {
+                self.awake_deadlines.remove(&(at, run_id.clone()));
+            }
+            if let Some(at) = before.wall {
+                self.wall_deadlines.remove(&(at, run_id.clone()));
+            }
+        }
+        if let Some(at) = deadline.awake_ms {
+            self.awake_deadlines.insert((at, run_id.clone()));
+        }
+        if let Some(at) = deadline.wall {
+            self.wall_deadlines.insert((at, run_id.clone()));
+        }
+        self.timer.arm(self.wall_deadlines.first().map(|(at, _)| *at));
+    }
+
+    pub(super) fn next_awake_deadline(&self) -> Option<u64> {
+        let closing = self.closing.as_ref().map(|closing| closing.drivers_until_ms);
+        let trouble = self.trouble.as_ref().map(|trouble| trouble.look_again_at_ms);
+        let run = self.awake_deadlines.first().map(|(at, _)| *at);
+        [run, self.lazy_commit_at_ms, trouble, closing, self.host.retry_at_ms].into_iter().flatten().min()
+    }
+
+    /// Gives a tick to every run whose deadline has passed on either clock.
+    pub(super) fn on_deadlines(&mut self) {
+        let now = clock::now();
+        let mut due = BTreeSet::new();
+        while let Some((at, _)) = self.awake_deadlines.first()
+            && *at <= now.awake_ms
+        {
+            due.extend(self.awake_deadlines.pop_first().map(|(_, run_id)| run_id));
+        }
+        let mut is_rung = false;
+        while let Some((at, _)) = self.wall_deadlines.first()
+            && *at <= now.wall
+        {
+            is_rung = true;
+            due.extend(self.wall_deadlines.pop_first().map(|(_, run_id)| run_id));
+        }
+        if is_rung {
+            self.timer.arm(self.wall_deadlines.first().map(|(at, _)| *at));
+        }
+        self.handle(due.into_iter().map(|run_id| Heard::world(run_id, Input::Tick)).collect());
+        self.look_at_trouble(now.awake_ms);
+        self.look_for_host(now.awake_ms);
+        if self.lazy_commit_at_ms.is_some_and(|at| at <= now.awake_ms) {
+            self.flush();
+        }
+    }
+}

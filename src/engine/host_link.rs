@@ -1,0 +1,173 @@
+//! The link to where steps run: made when it is needed, made anew when it is lost.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use crossbeam_channel::Sender;
+
+use super::clock;
+use super::message::Message;
+use super::options::{HostChoice, HostSink};
+use crate::store::DataDir;
+use crate::supervisor::{ConnectError, HostEvent, Launched, Launcher, StepHost, is_left_behind};
+
+/// How long to wait before another host is looked for, once none could be had.
+const RETRY_MS: u64 = 5000;
+
+/// The connection to where steps run, and how to make another one.
+pub(super) struct HostLink {
+    connector: Arc<Connector>,
+    /// A supervisor that was found or is starting, while the database was being opened.
+    launched: Option<Launched>,
+    host: Option<Box<dyn StepHost>>,
+    generation: u64,
+    is_connecting: bool,
+    /// What a host said before the thread that connected handed it over: what follows from it needs the host.
+    early: Vec<HostEvent>,
+    /// When to try again, on the clock of awake time.
+    pub(super) retry_at_ms: Option<u64>,
+}
+
+struct Connector {
+    choice: HostChoice,
+    data_dir: DataDir,
+    epoch: u64,
+    sender: Sender<Message>,
+}
+
+impl HostLink {
+    pub(super) fn new(
+        choice: HostChoice,
+        launched: Option<Launched>,
+        data_dir: &DataDir,
+        epoch: u64,
+        sender: Sender<Message>,
+    ) -> Self {
+        let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
+        let (host, early) = Default::default();
+        Self { connector, launched, host, generation: 0, is_connecting: false, early, retry_at_ms: None }
+    }
+
+    /// Finds or starts a supervisor without waiting for it; none where the choice is another.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub(super) fn launch(choice: &HostChoice, data_dir: &DataDir) -> Result<Option<Launched>, ConnectError> {
+        let launcher = Launcher::new(data_dir.path());
+        match choice {
+            HostChoice::Supervisor => launcher.launch().map(Some),
+            HostChoice::SupervisorProgram(program) => launcher.program(program).launch().map(Some),
+            HostChoice::Custom(_) => Ok(None),
+        }
+    }
+
+    /// Whether an earlier engine's supervisor waits to be heard.
+    pub(super) fn is_left_behind(&self) -> bool {
+        match &self.connector.choice {
+            HostChoice::Supervisor | HostChoice::SupervisorProgram(_) => {
+                is_left_behind(self.connector.data_dir.path())
+            }
+            HostChoice::Custom(_) => false,
+        }
+    }
+
+    /// What the host says, given back unless the host itself has not been handed over yet: then it is kept
+    /// for [`settle`](Self::settle).
+    pub(super) fn take(&mut self, event: HostEvent) -> Option<HostEvent> {
+        if self.is_connecting {
+            self.early.push(event);
+            return None;
+        }
+        Some(event)
+    }
+
+    /// The host, if it is there.
+    pub(super) fn connected(&mut self) -> Option<&mut Box<dyn StepHost>> {
+        self.host.as_mut()
+    }
+
+    pub(super) fn is_there_or_coming(&self) -> bool {
+        self.host.is_some() || self.is_connecting || self.retry_at_ms.is_some()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Connects if there is no connection and none under way.
+    pub(super) fn ensure(&mut self) -> anyhow::Result<()> {
+        if self.host.is_none() && !self.is_connecting {
+            self.generation += 1;
+            self.host = Some(self.connector.connect(self.launched.take(), self.generation)?);
+            self.retry_at_ms = None;
+        }
+        Ok(())
+    }
+
+    /// Goes on as the engine of a later epoch.
+    pub(super) fn set_epoch(&mut self, epoch: u64) {
+        let Connector { choice, data_dir, sender, .. } = &*self.connector;
+        let (choice, data_dir, sender) = (choice.clone(), data_dir.clone(), sender.clone());
+        self.connector = Arc::new(Connector { choice, data_dir, epoch, sender });
+    }
+
+    /// What came of looking for another host: what it has said meanwhile, or why there is none.
+    pub(super) fn settle(
+        &mut self,
+        generation: u64,
+        host: anyhow::Result<Box<dyn StepHost>>,
+    ) -> anyhow::Result<Vec<HostEvent>> {
+        self.is_connecting = false;
+        let early = std::mem::take(&mut self.early);
+        match host {
+            _ if generation != self.generation => Ok(Vec::new()),
+            Ok(host) => {
+                self.host = Some(host);
+                Ok(early)
+            }
+            Err(error) => {
+                self.retry_at_ms = Some(clock::now().awake_ms + RETRY_MS);
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks for another host on a thread of its own: finding one may take seconds.
+    pub(super) fn reconnect(&mut self) {
+        self.host = None;
+        self.retry_at_ms = None;
+        if self.is_connecting {
+            return;
+        }
+        self.generation += 1;
+        let (connector, generation) = (self.connector.clone(), self.generation);
+        // It ends by itself, with the host or an error as its last message.
+        let thread = std::thread::Builder::new().name("lf-connect".into()).spawn(move || {
+            let host = connector.connect(None, generation);
+            // If the engine is gone, so is the need.
+            let _ = connector.sender.send(Message::HostReady(generation, host));
+        });
+        self.is_connecting = thread.is_ok();
+    }
+}
+
+impl Connector {
+    fn connect(&self, launched: Option<Launched>, generation: u64) -> anyhow::Result<Box<dyn StepHost>> {
+        let sender = self.sender.clone();
+        let sink: HostSink = Box::new(move |event| {
+            // If the engine is gone, the host keeps what matters for the next one.
+            let _ = sender.send(Message::Host(generation, event));
+        });
+        let launched = match launched {
+            Some(launched) => Some(launched),
+            None => HostLink::launch(&self.choice, &self.data_dir)?,
+        };
+        Ok(match (&self.choice, launched) {
+            (HostChoice::Custom(make), _) => make(self.epoch, sink)?,
+            (HostChoice::Supervisor | HostChoice::SupervisorProgram(_), launched) => {
+                let launched = launched.context("no supervisor was launched")?;
+                Box::new(launched.hello(self.epoch, sink)?)
+            }
+        })
+    }
+}

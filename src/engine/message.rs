@@ -1,0 +1,97 @@
+//! Everything that wakes the engine, and what becomes of it: inputs to runs, with whoever waits for them.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::launch::LaunchRefusal;
+use super::{EngineError, ShutdownKind, Signal};
+use crate::id::{AttemptKey, RunId};
+use crate::run::{Input, ReportBatch, Run};
+use crate::supervisor::{HostEvent, StartSpec, StepHost};
+
+/// Everything that wakes the engine.
+pub(super) enum Message {
+    /// A caller asks something of a run.
+    Ask(Ask),
+    /// A caller starts a run; without an id one is made.
+    Start { run_id: Option<RunId>, run: Box<Run>, reply: Sender<Answer> },
+    /// A caller wants the signals of a run that it drives.
+    Signals { run_id: RunId, reply: Sender<(Signal, Signal)> },
+    /// A progress slot has been filled.
+    Progress(RunId),
+    /// The step host of this generation says something.
+    Host(u64, HostEvent),
+    /// A step host is there again, or can't be had.
+    HostReady(u64, anyhow::Result<Box<dyn StepHost>>),
+    /// A step reported.
+    Report(Box<ReportBatch>),
+    /// The environment of a start that needed secrets is there, or a secret is missing.
+    Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
+    /// An instant of the wall clock was reached, or the clock was set.
+    WallRing,
+    /// End in good order.
+    Shutdown { kind: ShutdownKind, reply: Sender<()> },
+    /// Nobody holds a handle any more.
+    Abandoned,
+}
+
+pub(super) type Answer = Result<Arc<Run>, EngineError>;
+
+/// A request that concerns one run.
+pub(super) struct Ask {
+    pub(super) run_id: RunId,
+    pub(super) input: Input,
+    pub(super) reply: Sender<Answer>,
+}
+
+/// One input to one run, with whoever waits for what becomes of it.
+pub(super) struct Heard {
+    pub(super) run_id: RunId,
+    pub(super) input: Input,
+    /// The new run, when this starts one.
+    pub(super) new_run: Option<Box<Run>>,
+    pub(super) waiting: Waiting,
+}
+
+/// Who waits for an input to be recorded.
+pub(super) enum Waiting {
+    Nobody,
+    Caller(Sender<Answer>),
+    /// The follower of reports: the next batch of this attempt may be read.
+    Reporter(AttemptKey, u64),
+}
+
+impl Message {
+    /// Answers the caller who waits for it, if one does.
+    pub(super) fn refuse(self, error: EngineError) {
+        match self {
+            // A caller that has gone needs no answer.
+            Self::Ask(Ask { reply, .. }) | Self::Start { reply, .. } => drop(reply.send(Err(error))),
+            Self::Signals { .. }
+            | Self::Progress(_)
+            | Self::Host(..)
+            | Self::HostReady(..)
+            | Self::Report(_)
+            | Self::Spec(..)
+            | Self::WallRing
+            | Self::Shutdown { .. }
+            | Self::Abandoned => {}
+        }
+    }
+}
+
+impl Heard {
+    /// Something that the world says, for which nobody waits.
+    pub(super) fn world(run_id: RunId, input: Input) -> Self {
+        Self { run_id, input, new_run: None, waiting: Waiting::Nobody }
+    }
+
+    pub(super) fn refuse(self, error: EngineError) {
+        match self.waiting {
+            // A caller that has gone needs no answer.
+            Waiting::Caller(reply) => drop(reply.send(Err(error))),
+            Waiting::Nobody | Waiting::Reporter(..) => {}
+        }
+    }
+}

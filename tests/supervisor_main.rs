@@ -1,3 +1,0 @@
-//! The supervisor, driven through its public host with real processes.
-
-mod supervisor;

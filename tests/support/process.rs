@@ -1,0 +1,105 @@
+//! What tests look for in the table of processes, and waiting until the world is as it should be.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::never;
+use rustix::process::{Pid, Signal};
+
+use super::DEADLINE;
+
+/// Looks at the world, of which no event tells, until it is as wanted.
+pub(crate) fn look_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "{what}: not seen in time");
+        let_pass(Duration::from_millis(3));
+    }
+}
+
+/// Lets time pass in which something must not happen.
+pub(crate) fn let_pass(time: Duration) {
+    // Nobody ever sends: it returns when the time is over.
+    let _ = never::<()>().recv_timeout(time);
+}
+
+/// The letter of `/proc/<pid>/stat`; none when there is no such process.
+pub(crate) fn state_of(pid: u32) -> Option<char> {
+    stat_fields(pid)?.first()?.chars().next()
+}
+
+/// User and system time, in clock ticks.
+pub(crate) fn cpu_ticks(pid: u32) -> u64 {
+    let fields = stat_fields(pid).expect("the process lives");
+    // Fields 14 and 15; the first here is the third.
+    fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
+}
+
+/// The fields of `/proc/<pid>/stat` from the state on.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let rest = &stat[stat.rfind(')')? + 2..];
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Resident memory in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+pub(crate) fn is_gone(pid: u32) -> bool {
+    matches!(state_of(pid), None | Some('Z' | 'X'))
+}
+
+pub(crate) fn are_frozen(pids: &[u32]) -> bool {
+    pids.iter().all(|pid| state_of(*pid) == Some('T'))
+}
+
+pub(crate) fn wait_gone(pids: &[u32]) {
+    for pid in pids {
+        look_until(&format!("the end of process {pid}"), || is_gone(*pid).then_some(()));
+    }
+}
+
+pub(crate) fn wait_frozen(pids: &[u32]) {
+    look_until(&format!("the freezing of {pids:?}"), || are_frozen(pids).then_some(()));
+}
+
+/// Kills as the kernel would for want of memory, and waits for the end.
+pub(crate) fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+    wait_gone(&[pid]);
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    assert!(pid > 1, "a process of ours");
+    // One that has ended already is as wanted: what these tests signal they have seen, and pids are not reused this fast.
+    let _ = rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), signal);
+}
+
+/// The supervisor of a data directory, and every process of a step that has not cleared its environment.
+pub(crate) fn processes_of(data_dir: &Path) -> Vec<u32> {
+    let entry = format!("LEVERFRAME_DATA_DIR={}", data_dir.display()).into_bytes();
+    let supervisor = [b"leverframe-supervisor", data_dir.as_os_str().as_encoded_bytes()];
+    let holds = |path: String, wanted: &[u8]| {
+        fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|part| part == wanted))
+    };
+    pids()
+        .filter(|pid| !is_gone(*pid))
+        .filter(|pid| {
+            holds(format!("/proc/{pid}/environ"), &entry)
+                || supervisor.iter().all(|part| holds(format!("/proc/{pid}/cmdline"), part))
+        })
+        .collect()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").expect("a table of processes");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(|pid| *pid > 1)
+}
