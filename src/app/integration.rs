@@ -383,7 +383,7 @@ fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
     let wanted = Arc::new(AtomicBool::new(true));
     desk.errand(Errand::Pipelines(wanted.clone()));
     let errands = desk.errands.clone();
-    let watch = FolderWatch::new(folders, move || {
+    let watch = FolderWatch::of_all(folders, move || {
         // A save is several changes, and one look afterwards is enough.
         if !wanted.swap(true, Ordering::AcqRel) {
             // If that thread is gone, so is the window.

@@ -3,7 +3,6 @@
 //! The only place that knows file notification. Nothing here decides anything: reports become
 //! [`ReportBatch`](crate::run::ReportBatch)es for whoever asked, logs become windows of lines.
 
-mod folder_watch;
 mod follower;
 mod holes;
 mod index;
@@ -13,7 +12,6 @@ mod report_file;
 mod reports;
 mod watch;
 
-pub use folder_watch::FolderWatch;
 pub use follower::{LogChunk, LogFollower, LogFollowerHandle};
 pub use index::TimeIndex;
 pub use plain::plain_line;
