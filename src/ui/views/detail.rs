@@ -79,8 +79,10 @@ fn decisions_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry) {
 
 fn decision_text(decision: &Decision) -> String {
     match &decision.step_id {
-        Some(step_id) => format!("{step_id}: {}", decision.text),
-        None => decision.text.clone(),
+        Some(step_id) if !decision.text.starts_with(step_id.as_str()) => {
+            format!("{step_id}: {}", decision.text)
+        }
+        Some(_) | None => decision.text.clone(),
     }
 }
 

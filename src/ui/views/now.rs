@@ -39,7 +39,7 @@ pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             recent_ui(ui, view, bottom - ui.cursor().top() - detail, out);
         }
         if has_selected {
-            let height = (bottom - ui.cursor().top() - 2.0).clamp(DETAIL, 420.0);
+            let height = (bottom - ui.cursor().top() - 2.0).max(DETAIL);
             detail_ui(ui, view, height, out);
         }
     });

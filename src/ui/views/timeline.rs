@@ -14,7 +14,7 @@ use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN};
 use crate::run::{RunState, StepState};
 
 /// The least height of the curves.
-const PLOT: f32 = 92.0;
+const PLOT: f32 = 64.0;
 const LANE: f32 = 20.0;
 const MAX_LANES: usize = 4;
 const AXIS: f32 = 20.0;
