@@ -8,8 +8,9 @@
 mod support;
 
 use support::limits::{FileMaker, RawCommit, spawn_and_wait};
+use support::process::CpuMeter;
 use support::runs::{engine, run_to_the_end, trues};
-use support::{Goal, bench, median, ms, no_child, seconds};
+use support::{Goal, bench, median, ms, no_child};
 
 const N_STEPS: usize = 200;
 const N_ROUNDS: usize = 7;
@@ -23,11 +24,12 @@ fn measure(table: &mut support::Table) {
     let engine = engine(&dir.path().join("data"));
     let events = engine.subscribe();
     let (raw, mut files) = (RawCommit::open(dir.path()), FileMaker::new(dir.path()));
+    let mut meter = CpuMeter::new(engine.data_dir().path());
     let pipeline = trues(N_STEPS, "", "");
     run_to_the_end(&engine, &events, &trues(20, "", ""));
     let (mut rounds, mut parts) = (Vec::new(), Vec::new());
     for _ in 0..N_ROUNDS {
-        let took = seconds(|| run_to_the_end(&engine, &events, &pipeline)) / N_STEPS as f64;
+        let took = meter.seconds(|| run_to_the_end(&engine, &events, &pipeline)) / N_STEPS as f64;
         let part: Vec<[f64; 3]> =
             (0..N_STEPS).map(|i| [spawn_and_wait(), files.create(), raw.commit(i)]).collect();
         // The mean, as with the steps: a slow commit now and then is in both.
@@ -42,4 +44,5 @@ fn measure(table: &mut support::Table) {
         let values: Vec<f64> = parts.iter().map(|part| part[which]).collect();
         table.value(what, &[median(&values)], ms, Goal::None);
     }
+    meter.tell(table, N_STEPS * N_ROUNDS);
 }

@@ -8,8 +8,9 @@
 mod support;
 
 use support::limits::spawns_a_second_of_two;
+use support::process::CpuMeter;
 use support::runs::{engine, run_to_the_end, trues};
-use support::{Goal, bench, no_child, per_second, seconds};
+use support::{Goal, bench, no_child, per_second};
 
 const N_STEPS: usize = 500;
 const N_ROUNDS: usize = 9;
@@ -22,13 +23,15 @@ fn measure(table: &mut support::Table) {
     let dir = tempfile::tempdir().expect("a directory");
     let engine = engine(&dir.path().join("data"));
     let events = engine.subscribe();
+    let mut meter = CpuMeter::new(engine.data_dir().path());
     let pipeline = trues(N_STEPS, "max_parallel = 2", "needs = []");
     run_to_the_end(&engine, &events, &trues(20, "max_parallel = 2", "needs = []"));
     let rounds: Vec<(f64, f64)> = (0..N_ROUNDS)
         .map(|_| {
-            let took = seconds(|| run_to_the_end(&engine, &events, &pipeline));
+            let took = meter.seconds(|| run_to_the_end(&engine, &events, &pipeline));
             (N_STEPS as f64 / took, spawns_a_second_of_two(N_STEPS))
         })
         .collect();
     table.ratio("steps a second", &rounds, per_second, Goal::AtLeast(0.45));
+    meter.tell(table, N_STEPS * N_ROUNDS);
 }

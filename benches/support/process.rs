@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::CHILD;
+use super::{CHILD, Goal, Table, us};
 
 /// A field of `/proc/PID/status`, in bytes: `VmRSS` (now) or `VmHWM` (the most it ever was).
 pub(crate) fn memory(pid: u32, field: &str) -> f64 {
@@ -22,6 +22,37 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
         text.ok().and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0.0)
     };
     threads.map(nanoseconds).sum::<f64>() / 1e9
+}
+
+/// What engine and supervisor use of the CPU, steps not counted: steadier on a busy machine than what takes time.
+pub(crate) struct CpuMeter {
+    pids: [u32; 2],
+    used: [f64; 2],
+}
+
+impl CpuMeter {
+    /// For the engine of this process. Its supervisor is there.
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        Self { pids: [std::process::id(), supervisor_pid(data_dir)], used: [0.0; 2] }
+    }
+
+    /// How long `work` takes, in seconds.
+    pub(crate) fn seconds(&mut self, work: impl FnOnce()) -> f64 {
+        let before = self.pids.map(cpu_seconds);
+        let took = super::seconds(work);
+        for i in 0..2 {
+            self.used[i] += cpu_seconds(self.pids[i]) - before[i];
+        }
+        took
+    }
+
+    /// Adds what was used to the table, a step.
+    pub(crate) fn tell(&self, table: &mut Table, n_steps: usize) {
+        for (who, used) in ["engine", "supervisor"].iter().zip(self.used) {
+            let what = format!("CPU a step, {who}");
+            table.value(&what, &[used / n_steps as f64], us, Goal::None);
+        }
+    }
 }
 
 /// The supervisor of a data directory.

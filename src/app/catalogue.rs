@@ -81,9 +81,12 @@ pub fn read_definition(path: &Path) -> Result<Arc<Definition>, CatalogueError> {
     let unreadable = |why: String| CatalogueError::Unreadable { path: path.to_owned(), why };
     let absolute = std::path::absolute(path).map_err(|error| unreadable(error.to_string()))?;
     let shown = absolute.to_str().ok_or_else(|| unreadable("its path is not UTF-8; rename it".into()))?;
-    let bytes = fs::read(&absolute).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => CatalogueError::NoFile { path: path.to_owned() },
-        _ => unreadable(error.to_string()),
+    let bytes = fs::read(&absolute).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            CatalogueError::NoFile { path: path.to_owned() }
+        } else {
+            unreadable(error.to_string())
+        }
     })?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
     let home = std::env::home_dir();

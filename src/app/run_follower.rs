@@ -13,7 +13,7 @@ use crate::engine;
 use crate::id::{RunId, StepId};
 use crate::logs::{FolderWatch, LogChunk, LogFollower, LogFollowerHandle};
 use crate::run::{RunState, StepSummary};
-use crate::supervisor::EndWatch;
+use crate::supervisor::{self, EndWatch};
 
 /// SQLite writes a commit to its log file first, which is told, and makes it visible in shared memory after
 /// the sync, which is not: a change is looked for again so long after it was told.
@@ -82,7 +82,7 @@ impl RunFollower {
         // Capacity 1: when it is full a look waits already; when it is closed nobody follows any more.
         let (look, looks) = bounded(1);
         let told = look.clone();
-        let names = ["checkpoints.db", "checkpoints.db-wal"];
+        let names = ["checkpoints.db", "checkpoints.db-wal", "supervisor.journal"];
         let watch = FolderWatch::open(records.data_dir(), &names, move || wake(&told))?;
         Ok(Self {
             records,
@@ -107,7 +107,7 @@ impl RunFollower {
     ///
     /// # Errors
     /// When the records or a log can't be read any more.
-    pub fn next(&mut self) -> anyhow::Result<Followed> {
+    pub fn wait(&mut self) -> anyhow::Result<Followed> {
         loop {
             if std::mem::take(&mut self.must_look) {
                 self.look_at_run()?;
@@ -176,11 +176,16 @@ impl RunFollower {
             Presence::Nobody => None,
             Presence::Engine { pid } => Some(pid),
         };
-        let steps = record.steps.iter().filter(|step| step.state.is_live()).filter_map(|step| step.pid);
-        let living: BTreeSet<u32> = engine.into_iter().chain(steps).collect();
+        let steps = || record.steps.iter().filter(|step| step.state.is_live());
+        let living: BTreeSet<u32> = engine.into_iter().chain(steps().filter_map(|step| step.pid)).collect();
         self.ends.retain(|pid, _| living.contains(pid));
         let n_living = living.into_iter().filter(|pid| self.watches(*pid)).count();
-        (n_living == 0).then_some(FollowEnd::Abandoned(state))
+        // A process that had just started when its engine died is not recorded; the supervisor knows it, and
+        // its journal tells when it has ended.
+        let may_be_unrecorded = || steps().any(|step| step.pid.is_none());
+        let is_supervised = || supervisor::probe(self.records.data_dir()).is_some_and(|it| it.n_steps > 0);
+        let is_abandoned = n_living == 0 && !(may_be_unrecorded() && is_supervised());
+        is_abandoned.then_some(FollowEnd::Abandoned(state))
     }
 
     /// Whether a process lives; its end is then told.

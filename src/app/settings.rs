@@ -73,7 +73,10 @@ impl Settings {
             Ok(text) => {
                 Self::parse(&text, &path, |name| std::env::var(name).ok()).map_err(SettingsError::Invalid)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            // What is wrong with a directory that is none is for those to say who use it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Self::default())
+            }
             Err(error) => Err(SettingsError::Unreadable { path, why: error.to_string() }),
         }
     }
@@ -147,13 +150,12 @@ impl Reader<'_> {
     }
 
     fn table(&mut self, value: Value<'_, '_>, mut entry: impl FnMut(&mut Self, &str, Value<'_, '_>)) {
-        match value.get_ref() {
-            DeValue::Table(table) => {
-                for (key, value) in table.iter() {
-                    entry(self, key.get_ref(), value);
-                }
-            }
-            other => self.wrong(value, format!("this must be a table, not {}", kind(other))),
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong(value, format!("this must be a table, not {}", kind(value.get_ref())));
+            return;
+        };
+        for (key, value) in table.iter() {
+            entry(self, key.get_ref(), value);
         }
     }
 
@@ -189,9 +191,10 @@ impl Reader<'_> {
                 }
             }
             "runs_per_pipeline" => {
-                let count = match value.get_ref() {
-                    DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
-                    _ => None,
+                let count = if let DeValue::Integer(number) = value.get_ref() {
+                    usize::from_str_radix(number.as_str(), number.radix()).ok()
+                } else {
+                    None
                 };
                 match count.filter(|count| *count > 0) {
                     Some(count) => self.settings.retention.max_runs_per_pipeline = count,
@@ -238,13 +241,11 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, value: Value<'_, '_>, wanted: &str) -> Option<String> {
-        match value.get_ref() {
-            DeValue::String(text) => Some(text.to_string()),
-            other => {
-                self.wrong(value, format!("this must be {wanted}, not {}", kind(other)));
-                None
-            }
-        }
+        let DeValue::String(text) = value.get_ref() else {
+            self.wrong(value, format!("this must be {wanted}, not {}", kind(value.get_ref())));
+            return None;
+        };
+        Some(text.to_string())
     }
 
     fn unknown(&mut self, name: &str, value: Value<'_, '_>, place: &str, known: &[&str]) {

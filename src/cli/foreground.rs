@@ -114,26 +114,28 @@ impl Foreground {
         })
     }
 
-    /// Shows what recovery decided about `run_id` while the engine opened; what else was told then is old.
-    pub(super) fn tell_recovery(&mut self, run_id: &RunId) -> Result<(), Failure> {
+    /// Shows what recovery decided about `run_id` while the engine opened, and what came of it.
+    pub(super) fn tell_recovery(&mut self, run_id: &RunId) {
         while let Some(event) = self.events.try_recv() {
-            match &event.kind {
-                EventKind::RecoveryDecided { decisions } => {
-                    let ours: Vec<_> = decisions.iter().filter(|it| it.run_id == *run_id).collect();
-                    if !ours.is_empty() && !self.painter.is_for_people() {
-                        self.painter.show(&event)?;
-                    } else {
-                        ours.iter().for_each(|it| self.painter.remark(&format!("recovery: {}", it.text)));
-                    }
+            if let EventKind::RecoveryDecided { decisions } = &event.kind {
+                let ours: Vec<_> = decisions.iter().filter(|it| it.run_id == *run_id).collect();
+                if self.painter.is_for_people() {
+                    ours.iter().for_each(|it| self.painter.remark(&format!("recovery: {}", it.text)));
+                } else if !ours.is_empty() {
+                    self.painter.show(&event);
                 }
-                EventKind::WarningRaised { .. } | EventKind::ResourceAlert { .. } => {
-                    self.painter.show(&event)?;
-                }
-                _ if event.run_id.as_ref() == Some(run_id) && !is_end(&event) => self.painter.show(&event)?,
-                _ => {}
+            } else if event.run_id.is_none() || is_of(&event, run_id) {
+                self.note_failure(&event);
+                self.painter.show(&event);
             }
         }
-        self.painter.flush()
+        self.painter.flush();
+    }
+
+    /// Ends here: the run has ended while it was taken back.
+    pub(super) fn conclude(mut self, run_id: &RunId, state: RunState) -> Outcome {
+        self.tell_recovery(run_id);
+        self.finish(run_id, End::Ended(state))
     }
 
     /// Says that other runs live here, and that they are left alone.
@@ -169,7 +171,7 @@ impl Foreground {
                     break 'run end;
                 }
             }
-            self.painter.flush()?;
+            self.painter.flush();
             select! {
                 // A wake that can't come any more means an engine that is gone; its last events are there.
                 recv(self.wakes) -> wake => if wake.is_err() && self.events.n_waiting() == 0 {
@@ -197,18 +199,8 @@ impl Foreground {
         if !(is_ours || event.run_id.is_none()) || (is_end(event) && !counts_ends) {
             return Ok(None);
         }
-        if let EventKind::StepFinished { step } = &event.kind {
-            match (&step.log, step.state) {
-                (Some(log), StepState::Failed) => {
-                    self.failed.insert(step.step_id.clone(), (step.attempt, self.data_dir.join(&**log)));
-                }
-                (_, _) => drop(self.failed.remove(&step.step_id)),
-            }
-        }
-        if let EventKind::StepStarted { step } = &event.kind {
-            self.failed.remove(&step.step_id);
-        }
-        self.painter.show(event)?;
+        self.note_failure(event);
+        self.painter.show(event);
         let Some(run) = event.kind.run().filter(|_| is_ours) else { return Ok(None) };
         if is_end(event) {
             return Ok(Some(End::Ended(run.state)));
@@ -223,6 +215,17 @@ impl Foreground {
             }
         }
         Ok(None)
+    }
+
+    /// Remembers where the log of a failed step lies, until the step is tried again.
+    fn note_failure(&mut self, event: &Event) {
+        let Some(step) = event.kind.step() else { return };
+        match (&step.log, step.state) {
+            (Some(log), StepState::Failed) => {
+                self.failed.insert(step.step_id.clone(), (step.attempt, self.data_dir.join(&**log)));
+            }
+            (_, _) => drop(self.failed.remove(&step.step_id)),
+        }
     }
 
     /// Does what a key or a signal asks.
@@ -282,7 +285,7 @@ impl Foreground {
             self.painter.remark("the run is frozen; `fg` lets it go on");
         }
         self.painter.clear();
-        self.painter.flush()?;
+        self.painter.flush();
         rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)
             .map_err(|errno| Failure::from(std::io::Error::from(errno)))
     }
@@ -305,7 +308,7 @@ impl Foreground {
 
     fn finish(mut self, run_id: &RunId, end: End) -> Outcome {
         self.painter.clear();
-        let flushed = self.painter.flush();
+        self.painter.flush();
         self.engine.shutdown(ShutdownKind::LeaveSteps)?;
         let code = match end {
             End::Left(code) => return Ok(code),
@@ -325,8 +328,6 @@ impl Foreground {
                 of_run(state)
             }
         };
-        // Somebody who has read enough does not change how the run ended.
-        flushed.or_else(|failure| if failure.message.is_none() { Ok(()) } else { Err(failure) })?;
         Ok(code)
     }
 

@@ -79,7 +79,7 @@ fn follow(records: Records, run_id: RunId, step: Option<StepId>, mut printer: Pr
         Failure::new(FAILED, format!("the logs of run {run_id} can't be followed: {error}"))
     })?;
     loop {
-        match follower.next()? {
+        match follower.wait()? {
             Followed::Chunk(section, chunk) => {
                 printer.chunk(&section, &chunk)?;
                 printer.page.flush()?;

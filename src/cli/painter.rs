@@ -26,6 +26,8 @@ pub(super) enum Painter {
     Lines(Lines),
     /// One event a line.
     Json(Page),
+    /// Nobody reads any more; the run goes on all the same.
+    Silent,
 }
 
 impl Painter {
@@ -38,21 +40,36 @@ impl Painter {
     }
 
     /// Shows one event.
-    pub(super) fn show(&mut self, event: &Event) -> Result<(), Failure> {
-        match self {
-            Self::Bars(bars) => bars.show(event),
-            Self::Lines(lines) => return lines.show(event),
-            Self::Json(page) => page.document_line(event)?,
-        }
-        Ok(())
+    pub(super) fn show(&mut self, event: &Event) {
+        let shown = match self {
+            Self::Bars(bars) => {
+                bars.show(event);
+                Ok(())
+            }
+            Self::Lines(lines) => lines.show(event),
+            Self::Json(page) => page.document_line(event),
+            Self::Silent => Ok(()),
+        };
+        self.bear(shown);
     }
 
     /// Everything that was shown can be seen.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        match self {
-            Self::Bars(_) => Ok(()),
+    pub(super) fn flush(&mut self) {
+        let flushed = match self {
+            Self::Bars(_) | Self::Silent => Ok(()),
             Self::Lines(lines) => lines.page.flush(),
             Self::Json(page) => page.flush(),
+        };
+        self.bear(flushed);
+    }
+
+    /// A reader that is gone, or a disk that holds no more of our output, is no reason to leave a run.
+    fn bear(&mut self, outcome: Result<(), Failure>) {
+        if let Err(failure) = outcome {
+            *self = Self::Silent;
+            if let Some(message) = failure.message {
+                note(format_args!("leverframe: what happens can't be printed any more: {message}"));
+            }
         }
     }
 
@@ -65,7 +82,7 @@ impl Painter {
                 let _ = lines.page.flush();
                 note(text);
             }
-            Self::Json(_) => note(text),
+            Self::Json(_) | Self::Silent => note(text),
         }
     }
 
@@ -73,7 +90,7 @@ impl Painter {
     pub(super) fn clear(&mut self) {
         match self {
             Self::Bars(bars) => bars.clear(),
-            Self::Lines(_) | Self::Json(_) => {}
+            Self::Lines(_) | Self::Json(_) | Self::Silent => {}
         }
     }
 
@@ -81,7 +98,7 @@ impl Painter {
     pub(super) fn is_for_people(&self) -> bool {
         match self {
             Self::Bars(_) | Self::Lines(_) => true,
-            Self::Json(_) => false,
+            Self::Json(_) | Self::Silent => false,
         }
     }
 }
@@ -175,7 +192,11 @@ impl Bars {
             | EventKind::ExecutionCompleted { .. }
             | EventKind::ExecutionFailed { .. }
             | EventKind::ExecutionForceStopped { .. }
-            | EventKind::ExecutionInterrupted { .. } => self.clear(),
+            | EventKind::ExecutionInterrupted { .. } => {
+                // Afterwards the bars have nothing more to show.
+                self.steps.drain().for_each(|(_, bar)| bar.finish_and_clear());
+                self.run.finish_and_clear();
+            }
             EventKind::CheckpointSaved { .. }
             | EventKind::MetricReported { .. }
             | EventKind::WarningRaised { .. }

@@ -49,12 +49,12 @@ pub(super) fn report(args: ReportArgs) -> Outcome {
         ))
     })?;
     let line = line(args)?;
-    append_report(&path, &line).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => Failure::usage(error.to_string()),
-        _ => {
-            let shown = path.display();
-            Failure::new(FAILED, format!("the report {shown} can't be written: {error}"))
+    append_report(&path, &line).map_err(|error| {
+        if error.kind() == io::ErrorKind::InvalidInput {
+            return Failure::usage(error.to_string());
         }
+        let shown = path.display();
+        Failure::new(FAILED, format!("the report {shown} can't be written: {error}"))
     })?;
     Ok(DONE)
 }

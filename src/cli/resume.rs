@@ -1,5 +1,8 @@
 //! `leverframe resume` and `leverframe retry`: taking up a run under the same id.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
@@ -10,8 +13,6 @@ use crate::app::{self, Catalogue, Settings, StoredBody};
 use crate::engine::{EngineError, Scope};
 use crate::id::{RunId, StepId};
 use crate::run::{Definition, RunState};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 #[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
@@ -48,8 +49,14 @@ enum Version {
 
 pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
     let run_id = args.run_id;
-    let (mut foreground, version) = take_back(&run_id, args.refresh, place, args.print.form())?;
+    let (mut foreground, version, before) = take_back(&run_id, args.refresh, place, args.print.form())?;
     match state(&foreground, &run_id)? {
+        // It was living on disk, and its true end was found: that is the answer.
+        state @ (RunState::Completed | RunState::Failed | RunState::Stopped | RunState::ForceStopped)
+            if !before.is_ended() =>
+        {
+            foreground.conclude(&run_id, state)
+        }
         RunState::Queued | RunState::Running | RunState::Stopping => {
             if matches!(version, Version::Fresh(_)) {
                 let text = format!("run {run_id} is running and keeps the definition it has; stop it first");
@@ -75,26 +82,26 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
 
 pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
     let run_id = args.run_id;
-    let (mut foreground, version) = take_back(&run_id, args.refresh, place, args.print.form())?;
+    let (mut foreground, version, _) = take_back(&run_id, args.refresh, place, args.print.form())?;
     refresh(&mut foreground, &run_id, version)?;
     foreground.engine.retry_execution(&run_id, args.from)?;
     foreground.follow(&run_id, Until::EndOnceResumed)
 }
 
-/// Opens an engine that holds this run alone, as recovery found it.
+/// Opens an engine that holds this run alone, as recovery found it; with the state that was on disk before.
 fn take_back(
     run_id: &RunId,
     wants_fresh: bool,
     place: &Place,
     form: Form,
-) -> Result<(Foreground, Version), Failure> {
+) -> Result<(Foreground, Version, RunState), Failure> {
     let data_dir = place.path()?;
     let settings = Settings::load(&data_dir)?;
-    let version = version(run_id, wants_fresh, place, &settings)?;
+    let (version, before) = version(run_id, wants_fresh, place, &settings)?;
     let mut foreground = Foreground::open(&data_dir, &settings, Scope::Only(run_id.clone()), form)?;
-    foreground.tell_recovery(run_id)?;
+    foreground.tell_recovery(run_id);
     foreground.tell_others(run_id)?;
-    Ok((foreground, version))
+    Ok((foreground, version, before))
 }
 
 /// The definition to go on with, read before any lock is taken.
@@ -103,19 +110,22 @@ fn version(
     wants_fresh: bool,
     place: &Place,
     settings: &Settings,
-) -> Result<Version, Failure> {
+) -> Result<(Version, RunState), Failure> {
     let records = place.records()?;
     let stored = records.stored(run_id)?.ok_or_else(|| no_such_run(&records, run_id))?;
+    let before = stored.summary.state;
     match &stored.body {
         StoredBody::Pipeline(definition) if wants_fresh => {
-            Ok(Version::Fresh(app::read_definition(Path::new(&*definition.path))?))
+            let fresh = app::read_definition(Path::new(&*definition.path))?;
+            Ok((Version::Fresh(fresh), before))
         }
-        StoredBody::Pipeline(_) => Ok(Version::Stored),
+        StoredBody::Pipeline(_) => Ok((Version::Stored, before)),
         // A row that was filled in by hand: the pipeline of that name.
         StoredBody::Unknown => {
             let data_dir: PathBuf = place.path()?;
             let id = stored.summary.pipeline_id.as_str();
-            Ok(Version::Fresh(Catalogue::scan(&data_dir, settings).find(id)?))
+            let fresh = Catalogue::scan(&data_dir, settings).find(id)?;
+            Ok((Version::Fresh(fresh), before))
         }
         StoredBody::Driven => Err(Failure::usage(format!(
             "run {run_id} is driven by a program of its own, not by a pipeline file; start that program again"

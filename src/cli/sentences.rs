@@ -69,9 +69,13 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
 
 fn end_of_run(run: &RunSummary, at: DateTime<Utc>) -> String {
     let state = run.state.as_str().replace('_', "-");
-    let took = span_between(run.started_at, run.finished_at, at);
+    // One that was taken up again has lain idle meanwhile.
+    let took = match run.attempt {
+        ..=1 => format!(" after {}", span_between(run.started_at, run.finished_at, at)),
+        _ => String::new(),
+    };
     let why = run.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-    format!("run {} {state} after {took}{why}", run.run_id)
+    format!("run {} {state}{took}{why}", run.run_id)
 }
 
 fn started(step: &StepSummary) -> String {

@@ -72,6 +72,7 @@ impl Engine {
                 None => out.effects.push(effect),
             }
         }
+        self.send_requests();
         let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
         batch.is_hard |= !out.soft && !is_idle;
         batch.effects.extend(out.effects.into_iter().map(|effect| (run_id.clone(), effect)));
@@ -168,6 +169,7 @@ impl Engine {
                 self.act(&run, effect);
             }
         }
+        self.send_requests();
         self.published.bus.publish(&events);
         for (run, waiting) in answers {
             match waiting {
