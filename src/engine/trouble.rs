@@ -6,7 +6,7 @@ use super::core::Engine;
 use super::message::{Heard, Waiting};
 use super::{EngineError, OnDiskFull, clock};
 use crate::id::RunId;
-use crate::run::{EventKind, Input, RunState};
+use crate::run::{EventKind, Hold, Input, Run, RunState};
 use crate::store::{RESERVE_BYTES, StoreError, free_space};
 
 /// Free room beyond the reserve at which things go on.
@@ -154,6 +154,21 @@ impl Engine {
         };
         let heard = living.into_iter().map(|id| Heard::world(id.clone(), input(&id))).collect();
         self.handle(heard);
+    }
+
+    /// Runs that an earlier engine froze for want of room: they go on, or wait for it as they did there.
+    pub(super) fn look_at_disk_holds(&mut self) {
+        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.hold == Some(Hold::DiskFull);
+        let held: Vec<_> =
+            self.runs.iter().filter(|(_, entry)| is_held(&entry.run)).map(|(id, _)| id.clone()).collect();
+        if held.is_empty() || self.trouble.is_some() {
+            return;
+        }
+        if self.has_room() {
+            self.handle(held.into_iter().map(|id| Heard::world(id, Input::DiskRoom)).collect());
+        } else {
+            self.begin_full_disk();
+        }
     }
 
     fn has_room(&self) -> bool {
