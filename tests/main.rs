@@ -11,3 +11,4 @@ mod test_pipeline_runs;
 mod test_random_runs;
 mod test_run_rules;
 mod test_supervisor;
+mod test_trouble;

@@ -80,6 +80,13 @@ impl EngineProcess {
         }
     }
 
+    /// The event of this name, if it was told by now.
+    pub(crate) fn heard(&self, name: &str) -> Option<Value> {
+        let mut passed_over = self.passed_over.borrow_mut();
+        passed_over.extend(self.lines.try_iter());
+        passed_over.iter().find(|line| line["event"] == name).cloned()
+    }
+
     pub(crate) fn wait_for_event(&self, name: &str) -> Value {
         self.wait_for(name, |line| line.get("event").is_some_and(|event| event == name))
     }
