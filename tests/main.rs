@@ -6,6 +6,7 @@ mod house_rules;
 mod test_command_line;
 mod test_crash_recovery;
 mod test_execution_engine;
+mod test_freeze_and_stop;
 mod test_pipeline_runs;
 mod test_random_runs;
 mod test_run_rules;

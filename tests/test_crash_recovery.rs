@@ -2,11 +2,13 @@
 
 #[path = "test_crash_recovery/between_beats.rs"]
 mod between_beats;
+#[path = "test_crash_recovery/campaign.rs"]
+mod campaign;
 
 use std::sync::Barrier;
 use std::time::Duration;
 
-use leverframe::engine::ShutdownKind;
+use leverframe::engine::{CoreExecutionEngine, ShutdownKind, Subscription};
 use leverframe::run::{RunState, StepState};
 use rustix::process::Signal;
 
@@ -276,4 +278,44 @@ fn an_engine_that_leaves_in_good_order_leaves_its_steps_alone() {
     assert_unharmed(&bench);
     engine.shutdown(ShutdownKind::LeaveSteps).expect("it ends");
     bench.wait_deserted();
+}
+
+/// A step whose start is noted by its supervisor, which dies before it can say whether the process was spawned: the log,
+/// which is opened right before, is a pipe that nobody reads.
+fn start_that_nobody_saw(bench: &Bench, keys: &str) -> (CoreExecutionEngine, Subscription) {
+    let logs = bench.data_dir.join("logs/r1");
+    std::fs::create_dir_all(&logs).expect("a directory");
+    let log = logs.join("a.1.log");
+    let is_made = std::process::Command::new("mkfifo").arg(&log).status().expect("mkfifo");
+    assert!(is_made.success());
+    let (engine, events) = bench.open();
+    let first = start(&engine, "r0", &bench.pipeline("", &[("z", "", "")]));
+    wait_for_end(&events, &first);
+    let supervisor = bench.supervisor();
+    start(&engine, "r1", &bench.pipeline("", &[("a", keys, "")]));
+    look_until("the supervisor at the log", || {
+        let stack = std::fs::read_to_string(format!("/proc/{supervisor}/syscall")).ok()?;
+        // Of openat, on this machine: it waits for a reader.
+        (stack.starts_with("257 ") || stack.starts_with("56 ")).then_some(())
+    });
+    kill(supervisor);
+    (engine, events)
+}
+
+#[test]
+fn a_start_that_may_have_happened_is_not_repeated_under_the_same_attempt() {
+    let bench = Bench::new();
+    let (_engine, events) = start_that_nobody_saw(&bench, "");
+    wait_for_end(&events, &run_id("r1"));
+    assert_eq!(bench.stored("r1").summary.state, RunState::Completed);
+    bench.assert_ledger(&["z 1", "a 2"]);
+}
+
+#[test]
+fn a_start_that_may_have_happened_is_not_repeated_at_all_where_on_interrupt_asks() {
+    let bench = Bench::new();
+    let (_engine, events) = start_that_nobody_saw(&bench, "on_interrupt = \"ask\"");
+    wait_for_end(&events, &run_id("r1"));
+    assert_eq!(bench.stored("r1").summary.state, RunState::Interrupted);
+    bench.assert_ledger(&["z 1"]);
 }

@@ -74,9 +74,7 @@ impl Settings {
                 Self::parse(&text, &path, |name| std::env::var(name).ok()).map_err(SettingsError::Invalid)
             }
             // What is wrong with a directory that is none is for those to say who use it.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-            {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(Self::default())
             }
             Err(error) => Err(SettingsError::Unreadable { path, why: error.to_string() }),

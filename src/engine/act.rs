@@ -22,6 +22,8 @@ pub(super) struct Acting {
     pub(super) reports: ReportFollower,
     surroundings: Arc<Surroundings>,
     launcher: Launcher,
+    /// What the effects at hand ask of the host.
+    requests: Vec<HostRequest>,
     /// Runs whose folders are there and whose reports are followed.
     followed: HashSet<RunId>,
 }
@@ -36,7 +38,7 @@ impl Acting {
         })?;
         let launcher = Launcher::new(sender);
         let salt = surroundings.salt();
-        Ok(Self { salt, reports, surroundings, launcher, followed: HashSet::new() })
+        Ok(Self { salt, reports, surroundings, launcher, requests: Vec::new(), followed: HashSet::new() })
     }
 
     /// Makes the folders of a run and follows its reports.
@@ -58,23 +60,36 @@ impl Acting {
 }
 
 impl Engine {
-    /// Carries out one effect of a decision about `run`.
+    /// Carries out one effect of a decision about `run`; what it asks of the host goes out with
+    /// [`send_requests`](Self::send_requests).
     pub(super) fn act(&mut self, run: &Arc<Run>, effect: Effect) {
         match effect {
             Effect::Start { index, may_be_alive } => self.start(run, index, may_be_alive),
-            Effect::Freeze(index) => self.request(HostRequest::Freeze(key(run, index))),
-            Effect::Thaw(index) => self.request(HostRequest::Thaw(key(run, index))),
-            Effect::Kill(index) => self.request(HostRequest::Kill(key(run, index))),
+            Effect::Freeze(index) => self.acting.requests.push(HostRequest::Freeze(key(run, index))),
+            Effect::Thaw(index) => self.acting.requests.push(HostRequest::Thaw(key(run, index))),
+            Effect::Kill(index) => self.acting.requests.push(HostRequest::Kill(key(run, index))),
             Effect::Stop(index) => {
                 let Some(step) = run.definition().map(|d| &d.pipeline.steps[index]) else { return };
                 let (signal, grace) = (step.stop_signal, step.grace);
-                self.request(HostRequest::Stop { key: key(run, index), signal, grace });
+                self.acting.requests.push(HostRequest::Stop { key: key(run, index), signal, grace });
             }
             Effect::Acknowledge { index, attempt } => {
-                self.request(HostRequest::Acknowledge(AttemptKey { attempt, ..key(run, index) }));
+                self.acting
+                    .requests
+                    .push(HostRequest::Acknowledge(AttemptKey { attempt, ..key(run, index) }));
             }
             // Signals are set by the caller of this function, which holds them.
             Effect::PauseSignal(_) | Effect::StopSignal(_) => {}
+        }
+    }
+
+    /// Sends what the effects of a batch ask of the host, together: the supervisor wakes once. Acknowledgements come last,
+    /// for nobody waits for them; the rest keeps its order.
+    pub(super) fn send_requests(&mut self) {
+        let mut requests = std::mem::take(&mut self.acting.requests);
+        requests.sort_by_key(|request| matches!(request, HostRequest::Acknowledge(_)));
+        if let (false, Some(host)) = (requests.is_empty(), self.host.connected()) {
+            host.send_all(requests);
         }
     }
 
@@ -105,7 +120,7 @@ impl Engine {
             job.build().map(Some).map_err(|refusal| refusal.to_string())
         });
         match spec {
-            Ok(Some(spec)) => self.request(HostRequest::Start(Box::new(spec))),
+            Ok(Some(spec)) => self.acting.requests.push(HostRequest::Start(Box::new(spec))),
             Ok(None) => {}
             Err(reason) => {
                 let event = HostEvent::StartFailed { key, reason };

@@ -63,6 +63,7 @@ impl Engine {
         for effect in out.early {
             self.act(&run, effect);
         }
+        self.send_requests();
         let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
         batch.is_hard |= !out.soft && !is_idle;
         batch.effects.extend(out.effects.into_iter().map(|effect| (run_id.clone(), effect)));
@@ -150,6 +151,7 @@ impl Engine {
                 self.act(&run, effect);
             }
         }
+        self.send_requests();
         self.published.bus.publish(&events);
         for (run, waiting) in answers {
             match waiting {

@@ -1,7 +1,7 @@
 //! The data directory: where everything lies, who may read it, and the lock that makes one engine the only one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -120,7 +120,13 @@ impl DataDir {
             .open(&path)
             .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(EngineLock { file }),
+            Ok(()) => {
+                // Only a hint for those who ask who it is: the lock is the system's. Without it they look longer.
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| (&file).write_all(std::process::id().to_string().as_bytes()));
+                Ok(EngineLock { file })
+            }
             Err(Errno::WOULDBLOCK) => Err(DataDirError::Busy { path: self.path.clone() }),
             Err(e) => Err(unusable(format!("instance.lock can't be locked: {e}"))),
         }

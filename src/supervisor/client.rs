@@ -105,7 +105,17 @@ impl SupervisorHost {
 
 impl StepHost for SupervisorHost {
     fn send(&mut self, request: HostRequest) {
-        let mut frame = encode_request(request);
+        self.send_bytes(encode_request(request));
+    }
+
+    fn send_all(&mut self, requests: Vec<HostRequest>) {
+        self.send_bytes(requests.into_iter().flat_map(encode_request).collect());
+    }
+}
+
+impl SupervisorHost {
+    /// Hands whole frames to the socket, or to the writer's thread what the socket does not take now.
+    fn send_bytes(&mut self, mut frame: Vec<u8>) {
         if !self.outbox.lock().is_empty() {
             return self.enqueue(frame);
         }

@@ -13,6 +13,11 @@ pub use crate::id::AttemptKey;
 pub trait StepHost: Send {
     /// Asks for something. A request that can't be delivered is answered by [`HostEvent::Gone`].
     fn send(&mut self, request: HostRequest);
+
+    /// Asks for several things, in this order.
+    fn send_all(&mut self, requests: Vec<HostRequest>) {
+        requests.into_iter().for_each(|request| self.send(request));
+    }
 }
 
 /// What the engine asks.

@@ -29,7 +29,6 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("tests/test_supervisor/bench.rs", "the world outside tells no events: it is looked at until a deadline"),
     ("tests/test_supervisor/fences.rs", "a byte must have time to reach a stopped process"),
     ("tests/test_supervisor/freezing.rs", "time must pass for CPU time to stand still in"),
-    ("benches/checkpoint.rs", "a window of time in which throughput is counted"),
 ];
 
 pub(crate) fn no_sleeping(house: &House) -> Vec<Breach> {

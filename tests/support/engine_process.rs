@@ -1,5 +1,6 @@
 //! An engine in a process of its own, which can be killed: the example `engine_process`.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub(crate) struct EngineProcess {
     child: Child,
     orders: Option<ChildStdin>,
     lines: Receiver<Value>,
+    /// What came while something else was waited for.
+    passed_over: RefCell<Vec<Value>>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -34,7 +37,7 @@ impl EngineProcess {
             .spawn(move || read_lines(out, &tx))
             .expect("a thread");
         let orders = child.stdin.take();
-        Self { child, orders, lines, reader: Some(reader) }
+        Self { child, orders, lines, passed_over: RefCell::default(), reader: Some(reader) }
     }
 
     /// Starts it and waits until it has opened its data directory.
@@ -59,24 +62,24 @@ impl EngineProcess {
         self.child.id()
     }
 
-    /// Waits for a line that is accepted; what comes before it is passed over.
-    pub(crate) fn wait_for(&self, what: &str, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+    /// Waits for a line that is accepted, also among those that came while another was waited for.
+    pub(crate) fn wait_for(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let mut passed_over = self.passed_over.borrow_mut();
+        if let Some(at) = passed_over.iter().position(&is_it) {
+            return passed_over.remove(at);
+        }
         let until = Instant::now() + DEADLINE;
         loop {
             let line = self.lines.recv_deadline(until).unwrap_or_else(|e| panic!("{what} was not told: {e}"));
             if is_it(&line) {
                 return line;
             }
+            passed_over.push(line);
         }
     }
 
     pub(crate) fn wait_for_event(&self, name: &str) -> Value {
         self.wait_for(name, |line| line.get("event").is_some_and(|event| event == name))
-    }
-
-    /// What it says next, if it says something by then; none also when it has ended.
-    pub(crate) fn next_line(&self, until: Instant) -> Option<Value> {
-        self.lines.recv_deadline(until).ok()
     }
 
     /// Gives an order without waiting for anything.

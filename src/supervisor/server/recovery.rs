@@ -9,7 +9,7 @@ use rustix::event::epoll::{self, EventFlags};
 use super::ending::awake_ms;
 use super::step::{AskedBy, End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
-use crate::supervisor::host::HostEvent;
+use crate::supervisor::host::{ExitCause, HostEvent, StepExit};
 use crate::supervisor::journal::{EndNote, Entry, FreezeNote, Record, SpawnNote, StartNote};
 use crate::supervisor::log::Log;
 use crate::supervisor::process::{self, Proc, ProcId, ProcTable};
@@ -55,9 +55,7 @@ impl Server {
         });
         let Some(spawned) = spawned else {
             if tree::bearers_of(&entry.start.token, table, self.me).is_empty() {
-                // Never spawned: the engine finds no trace of it and decides.
-                self.by_key.remove(&entry.start.key);
-                return self.remember(Record::Acknowledged { n });
+                return self.recover_unseen(n, entry.start);
             }
             return self.take_over(n, &entry.start, None);
         };
@@ -79,6 +77,24 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// A start was noted, and no process is there. The log is made right before the spawn: without it there was none, and
+    /// the engine, which finds no trace of it, may ask again. With it there may have been one that has ended already:
+    /// the same attempt must not run twice.
+    fn recover_unseen(&mut self, n: u64, start: StartNote) {
+        if !start.log_path.exists() {
+            self.by_key.remove(&start.key);
+            return self.remember(Record::Acknowledged { n });
+        }
+        let exit = StepExit {
+            cause: ExitCause::Unknown,
+            ended_at: Utc::now(),
+            usage: None,
+            interrupted: self.told_to_end,
+            log_dropped_bytes: 0,
+        };
+        self.end(n, start.key, End::Exited(exit));
     }
 
     /// Looks for a living tree with the token of a start, whose supervisor is gone. Says whether there was one.

@@ -129,8 +129,9 @@ fn stop_all_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     dialog_ui(ui, "stop all", out, |ui, out| {
         heading_ui(ui, format!("Stop {}?", format::count(n_living, "run")));
         ui.add_space(8.0);
-        let meaning = format!("{} are asked to stop and can be resumed later.", names_of_living(view));
+        let (are, them) = if n_living == 1 { ("is", "it") } else { ("are", "them") };
+        let meaning = format!("{} {are} asked to stop and can be resumed later.", names_of_living(view));
         choice_ui(ui, Command::StopAll, Tone::Marked(theme::tokens(ui).failed), &meaning, out);
-        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Let them go on.", out);
+        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, &format!("Let {them} go on."), out);
     });
 }

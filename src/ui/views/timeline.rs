@@ -1,42 +1,51 @@
 //! The machine and the steps on one time axis: CPU and memory above, below them a lane a run, and one
-//! vertical line through both where the pointer is.
+//! vertical line through both where the pointer is. `egui_plot` paints axes and curves and owns the
+//! transform; the lanes are painted on it, below its zero line.
 
 use chrono::{DateTime, Local, TimeDelta, Timelike, Utc};
-use egui::{Align2, Color32, CornerRadius, Pos2, Rect, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Align2, Color32, CornerRadius, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
+use egui_plot::{AxisHints, GridMark, Line, Plot, PlotPoint, PlotPoints, PlotTransform, PlotUi};
 
 use super::super::command::Command;
-use super::super::widgets::{Card, label_at, numbers_at, sparkline};
+use super::super::widgets::{Card, label_at};
 use super::super::{format, theme};
 use super::{Commands, View};
 use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN, StepsKnown};
 use crate::run::{RunState, StepState};
 
+/// The least height of the curves.
 const PLOT: f32 = 92.0;
 const LANE: f32 = 20.0;
 const MAX_LANES: usize = 4;
 const AXIS: f32 = 20.0;
+/// Between the curves and the lanes.
+const CREASE: f32 = 8.0;
 /// Left of the axis, where lanes are named.
 const GUTTER: f32 = 124.0;
+/// Above all that can be used, so that a curve at the top is not cut in half.
+const TOP: f64 = 1.03;
 /// A longer silence between samples is a gap in the curve.
 const GAP: TimeDelta = TimeDelta::seconds(15);
 
-/// Where a moment lies.
+/// Where a moment lies: the plot counts seconds from `now` on.
 #[derive(Clone, Copy)]
 struct Axis {
-    rect: Rect,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
+    transform: PlotTransform,
+    now: DateTime<Utc>,
 }
 
 impl Axis {
+    fn from(self) -> DateTime<Utc> {
+        self.now - SAMPLE_SPAN
+    }
+
     fn x(self, at: DateTime<Utc>) -> f32 {
-        let share = (at - self.from).as_seconds_f64() / (self.to - self.from).as_seconds_f64();
-        self.rect.left() + self.rect.width() * share as f32
+        self.transform.position_from_point_x((at - self.now).as_seconds_f64())
     }
 
     fn at(self, x: f32) -> DateTime<Utc> {
-        let share = f64::from((x - self.rect.left()) / self.rect.width());
-        self.from + TimeDelta::milliseconds((share * (self.to - self.from).num_milliseconds() as f64) as i64)
+        let seconds = self.transform.value_from_position(pos2(x, 0.0)).x;
+        self.now + TimeDelta::milliseconds((seconds * 1000.0) as i64)
     }
 }
 
@@ -47,28 +56,28 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         (Some(_), false) => 2,
         (None, false) => MAX_LANES,
     };
-    let lanes_height = n_lanes as f32 * LANE;
-    let height = PLOT + lanes_height + AXIS + 3.0 * 8.0;
+    let below = if n_lanes == 0 { 0.0 } else { CREASE + n_lanes as f32 * LANE };
+    let curves = (ui.ctx().content_rect().height() * 0.14).clamp(PLOT, 180.0).round();
+    let height = curves + below + AXIS + 24.0;
     Card::frame(ui).show(ui, |ui| {
         let (_, card) = ui.allocate_space(vec2(ui.available_width(), height));
-        let inner = card.shrink2(vec2(theme::GAP, 10.0));
-        let rect = Rect::from_min_max(pos2(inner.left() + GUTTER, inner.top()), inner.max);
-        let axis = Axis { rect, from: view.now - SAMPLE_SPAN, to: view.now };
-        let plot = Rect::from_min_size(rect.min, vec2(rect.width(), PLOT));
-        let lanes =
-            Rect::from_min_size(plot.left_bottom() + vec2(0.0, 8.0), vec2(rect.width(), lanes_height));
-        plot_at(ui, plot, axis, view);
-        axis_at(ui, lanes.bottom() + 4.0, axis);
+        let inner =
+            Rect::from_min_max(card.min + vec2(theme::GAP, 10.0), card.max - vec2(theme::GAP + 8.0, 10.0));
+        legend_at(ui, inner);
+        let mut child = ui.new_child(UiBuilder::new().max_rect(inner));
+        let transform = plot_ui(&mut child, view, f64::from(below / curves));
+        let axis = Axis { transform, now: view.now };
+        let frame = *transform.frame();
+        let top = transform.position_from_point_y(0.0) + CREASE;
         let runs = shown_runs(view, axis);
         // The selected run has all lanes for itself, so that steps at once lie one above the other.
         let n_each = if view.store.selected().is_some() { n_lanes } else { 1 };
         for (n, entry) in runs.iter().enumerate() {
-            let top = lanes.top() + (n * n_each) as f32 * LANE;
-            let band = Rect::from_min_size(pos2(lanes.left(), top), vec2(rect.width(), n_each as f32 * LANE));
-            band_ui(ui, band, axis, entry, view, out);
+            let top = top + (n * n_each) as f32 * LANE;
+            let size = vec2(frame.width(), n_each as f32 * LANE);
+            band_ui(ui, Rect::from_min_size(pos2(frame.left(), top), size), axis, entry, view, out);
         }
-        let whole = Rect::from_min_max(plot.min, lanes.max);
-        cross_at(ui, whole, plot, axis, &runs, view);
+        cross_at(ui, axis, &runs, view);
     });
 }
 
@@ -77,73 +86,107 @@ fn shown_runs<'a>(view: View<'a>, axis: Axis) -> Vec<&'a RunEntry> {
     if let Some(selected) = view.store.selected() {
         return vec![selected];
     }
-    let ended = view.store.recent().take_while(|entry| entry.ended_at() > axis.from);
+    let ended = view.store.recent().take_while(|entry| entry.ended_at() > axis.from());
     let mut runs: Vec<&RunEntry> = view.store.living().chain(ended).take(MAX_LANES).collect();
     runs.sort_by(|a, b| (a.run.started_at, &a.run.run_id).cmp(&(b.run.started_at, &b.run.run_id)));
     runs
 }
 
-fn plot_at(ui: &Ui, rect: Rect, axis: Axis, view: View<'_>) {
+fn legend_at(ui: &Ui, rect: Rect) {
     let tokens = theme::tokens(ui);
-    for (share, text) in [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")] {
-        let y = (rect.bottom() - rect.height() * share).round();
-        ui.painter().hline(rect.x_range(), y, Stroke::new(1.0, tokens.line));
-        let at = pos2(rect.left() - 8.0, y.clamp(rect.top() + 5.0, rect.bottom() - 5.0));
-        numbers_at(ui, at, Align2::RIGHT_CENTER, text, (theme::small(), tokens.faint));
-    }
-    let legend = pos2(rect.left() - GUTTER, rect.top());
     for (n, (text, color)) in [("CPU", tokens.running), ("Memory", tokens.queued)].into_iter().enumerate() {
-        let y = legend.y + 7.0 + n as f32 * 18.0;
-        ui.painter().hline(legend.x..=legend.x + 12.0, y, Stroke::new(2.0, color));
-        label_at(
-            ui,
-            pos2(legend.x + 18.0, y),
-            Align2::LEFT_CENTER,
-            text,
-            (theme::small(), tokens.muted),
-            60.0,
-        );
+        let at = rect.min + vec2(0.0, 7.0 + n as f32 * 18.0);
+        ui.painter().hline(at.x..=at.x + 12.0, at.y, Stroke::new(2.0, color));
+        let style = (theme::small(), tokens.muted);
+        label_at(ui, at + vec2(18.0, 0.0), Align2::LEFT_CENTER, text, style, 60.0);
     }
-    let y = |share: f64| rect.bottom() - rect.height() * share.clamp(0.0, 1.0) as f32;
-    let memory =
-        |sample: &MachineSample| sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64;
-    let mut cpu_points: Vec<Pos2> = Vec::new();
-    let mut memory_points: Vec<Pos2> = Vec::new();
-    let mut last: Option<DateTime<Utc>> = None;
-    let flush = |cpu: &mut Vec<Pos2>, memory: &mut Vec<Pos2>| {
-        sparkline(ui, cpu, rect.bottom(), tokens.running, 1.5);
-        if memory.len() > 1 {
-            ui.painter().line(std::mem::take(memory), Stroke::new(1.5, tokens.queued));
-        }
-        memory.clear();
-        cpu.clear();
-    };
-    for sample in view.store.machine().iter().filter(|sample| sample.at >= axis.from) {
-        if last.is_some_and(|last| sample.at - last > GAP) {
-            flush(&mut cpu_points, &mut memory_points);
-        }
-        cpu_points.push(pos2(axis.x(sample.at), y(sample.cpu_fraction)));
-        memory_points.push(pos2(axis.x(sample.at), y(memory(sample))));
-        last = Some(sample.at);
-    }
-    flush(&mut cpu_points, &mut memory_points);
 }
 
-fn axis_at(ui: &Ui, y: f32, axis: Axis) {
+/// The curves and both axes in the whole of `ui`; below zero there is room for `below` (of the height from 0 to 1).
+fn plot_ui(ui: &mut Ui, view: View<'_>, below: f64) -> PlotTransform {
     let tokens = theme::tokens(ui);
-    let second_of_minute = i64::from(axis.from.second());
-    let mut tick = axis.from + TimeDelta::seconds(60 - second_of_minute);
-    while tick < axis.to {
-        let local = tick.with_timezone(&Local);
-        let x = axis.x(tick);
-        if local.minute().is_multiple_of(2) && x > axis.rect.left() + 16.0 && x < axis.rect.right() - 44.0 {
-            let text = local.format("%H:%M").to_string();
-            numbers_at(ui, pos2(x, y), Align2::CENTER_TOP, &text, (theme::small(), tokens.faint));
+    let now = view.now;
+    let shares = |_| [0.0, 0.5, 1.0].map(|value| GridMark { value, step_size: 1.0 }).to_vec();
+    let hints = |axis: AxisHints<'static>, thickness| {
+        axis.tick_label_color(tokens.faint).tick_label_font(theme::small()).min_thickness(thickness)
+    };
+    let seconds = SAMPLE_SPAN.as_seconds_f64();
+    let x_axis = hints(AxisHints::new_x(), AXIS).formatter(move |mark, _| match mark.value {
+        0.0 => "now".to_owned(),
+        // Rounded to the second: the tick itself may lie a moment before its minute.
+        value => {
+            let at = now + TimeDelta::milliseconds((value * 1000.0) as i64 + 500);
+            at.with_timezone(&Local).format("%H:%M").to_string()
         }
-        tick += TimeDelta::minutes(1);
+    });
+    let y_axis = hints(AxisHints::new_y(), GUTTER).formatter(|mark, _| format::percent(mark.value));
+    Plot::new("machine")
+        .sense(Sense::hover())
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .show_x(false)
+        .show_y(false)
+        .show_background(false)
+        .show_grid([false, true])
+        .grid_color(tokens.line)
+        .x_grid_spacer(move |_| minutes(now, seconds))
+        .y_grid_spacer(shares)
+        .custom_x_axes(vec![x_axis])
+        .custom_y_axes(vec![y_axis])
+        .show(ui, |plot| {
+            plot.set_plot_bounds_x(-seconds..=0.0);
+            plot.set_plot_bounds_y(-below..=TOP);
+            let cpu = |sample: &MachineSample| sample.cpu_fraction;
+            curve(plot, view, tokens.running, |line| line.fill(0.0).fill_alpha(0.16), cpu);
+            let memory = |sample: &MachineSample| {
+                sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64
+            };
+            curve(plot, view, tokens.queued, |line| line, memory);
+        })
+        .transform
+}
+
+/// A tick at each even minute of the wall clock, and one now.
+fn minutes(now: DateTime<Utc>, seconds: f64) -> Vec<GridMark> {
+    const STEP: i64 = 120;
+    let local = now.with_timezone(&Local);
+    let into_step = i64::from(local.minute() % 2 * 60 + local.second());
+    let newest = -into_step as f64 - f64::from(local.nanosecond()) / 1e9;
+    let mark = |value| GridMark { value, step_size: STEP as f64 };
+    let ticks =
+        (0..).map(|n| newest - f64::from(n) * STEP as f64).take_while(|value| *value > 12.0 - seconds);
+    // What is nearer than this would lie under the word "now".
+    ticks.filter(|value| *value < -28.0).chain([0.0]).map(mark).collect()
+}
+
+/// A share of the machine over time, one line a stretch without a gap.
+fn curve<'a>(
+    plot: &mut PlotUi<'a>,
+    view: View<'_>,
+    color: Color32,
+    look: impl Fn(Line<'a>) -> Line<'a>,
+    share: impl Fn(&MachineSample) -> f64,
+) {
+    let mut stretch: Vec<PlotPoint> = Vec::new();
+    let mut last: Option<DateTime<Utc>> = None;
+    let from = view.now - SAMPLE_SPAN - GAP;
+    let mut finish = |stretch: &mut Vec<PlotPoint>| {
+        let line = Line::new("", PlotPoints::Owned(std::mem::take(stretch)));
+        plot.line(look(line.color(color).width(1.5).allow_hover(false)));
+    };
+    for sample in view.store.machine().iter().filter(|sample| sample.at >= from) {
+        if last.is_some_and(|last| sample.at - last > GAP) {
+            finish(&mut stretch);
+        }
+        let x = (sample.at - view.now).as_seconds_f64();
+        stretch.push(PlotPoint::new(x, share(sample).clamp(0.0, 1.0)));
+        last = Some(sample.at);
     }
-    let style = (theme::small(), tokens.faint);
-    label_at(ui, pos2(axis.rect.right(), y), Align2::RIGHT_TOP, "now", style, 40.0);
+    finish(&mut stretch);
 }
 
 /// From when to when, what is written on it, and the state of the step; none: the run is frozen.
@@ -182,7 +225,7 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     // Per lane: where its last span and its last label end.
     let mut ends = vec![(DateTime::<Utc>::MIN_UTC, f32::MIN); n_lanes.max(1)];
     for (from, to, text, state) in spans(entry, view.now) {
-        if to < axis.from {
+        if to < axis.from() {
             continue;
         }
         let color = match state {
@@ -200,11 +243,11 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
         let top = band.top() + lane as f32 * LANE;
         let bottom = if state.is_none() { band.bottom() } else { top + LANE };
         let bar_y = top + 2.0..=bottom - 2.0;
-        let left = axis.x(from.max(axis.from));
+        let left = axis.x(from.max(axis.from()));
         let bar = Rect::from_x_y_ranges(left..=axis.x(to).max(left + 3.0), bar_y);
         let radius = CornerRadius::same(3);
         painter.rect_filled(bar, radius, tokens.tint(color, 0.3));
-        if from >= axis.from {
+        if from >= axis.from() {
             let edge = Rect::from_min_size(bar.min, vec2(3.0, bar.height()));
             painter.rect_filled(edge, CornerRadius::same(1), color);
         }
@@ -231,7 +274,8 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
 }
 
 /// The line through both, and what was then.
-fn cross_at(ui: &Ui, whole: Rect, plot: Rect, axis: Axis, runs: &[&RunEntry], view: View<'_>) {
+fn cross_at(ui: &Ui, axis: Axis, runs: &[&RunEntry], view: View<'_>) {
+    let whole = *axis.transform.frame();
     let pointer =
         ui.ctx().pointer_hover_pos().filter(|pos| whole.contains(*pos) && ui.rect_contains_pointer(whole));
     let Some(pointer) = pointer else { return };
@@ -272,8 +316,8 @@ fn cross_at(ui: &Ui, whole: Rect, plot: Rect, axis: Axis, runs: &[&RunEntry], vi
     let size =
         vec2(first.size().x.max(second.size().x), first.size().y + second.size().y + 4.0) + vec2(20.0, 14.0);
     let left =
-        if pointer.x + 10.0 + size.x < plot.right() { pointer.x + 10.0 } else { pointer.x - 10.0 - size.x };
-    let rect = Rect::from_min_size(pos2(left, plot.top() + 6.0), size);
+        if pointer.x + 10.0 + size.x < whole.right() { pointer.x + 10.0 } else { pointer.x - 10.0 - size.x };
+    let rect = Rect::from_min_size(pos2(left, whole.top() + 6.0), size);
     let line = Stroke::new(1.0, tokens.line);
     ui.painter().rect(
         rect,
