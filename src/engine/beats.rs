@@ -10,8 +10,8 @@ use super::message::{Heard, Waiting};
 use super::{EngineError, EngineSnapshot, clock};
 use crate::id::RunId;
 use crate::run::{
-    Context, Deadline, Effect, Event, EventKind, Outbox, Record, Run, Starts, StepState, decide,
-    next_deadline,
+    Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, Starts, StepState,
+    decide, next_deadline,
 };
 use crate::store::{StoreError, Write};
 
@@ -25,6 +25,8 @@ pub(super) struct Batch {
     effects: Vec<(RunId, Effect)>,
     events: Vec<(RunId, EventKind)>,
     pub(super) records: Vec<(RunId, Record)>,
+    /// Starts that were sent already, because an earlier commit holds them.
+    pub(super) sent_ahead: Vec<(RunId, Input)>,
     pub(super) is_hard: bool,
 }
 
@@ -44,7 +46,7 @@ impl Engine {
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
-            Err(error) => self.meet_trouble(error, kept),
+            Err(error) => self.meet_trouble(error, kept, batch.sent_ahead),
         }
     }
 
@@ -61,7 +63,14 @@ impl Engine {
         decide(&mut run, heard.input.clone(), self.context(), &mut out)?;
         let run = Arc::new(run);
         for effect in out.early {
-            self.act(&run, effect);
+            match self.recorded_ahead(&run, &effect) {
+                Some(input) => {
+                    batch.sent_ahead.push((run_id.clone(), input));
+                    self.act(&run, effect);
+                }
+                // What prepared it waits for the same commit.
+                None => out.effects.push(effect),
+            }
         }
         self.send_requests();
         let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
@@ -71,6 +80,15 @@ impl Engine {
         batch.records.extend(out.records.into_iter().map(|record| (run_id.clone(), record)));
         batch.staged.insert(run_id.clone(), run);
         Ok(())
+    }
+
+    /// That the start of this attempt was sent, if it is on disk already and may be.
+    fn recorded_ahead(&self, run: &Run, effect: &Effect) -> Option<Input> {
+        let Effect::Start { index, .. } = *effect else { return None };
+        let attempt = run.steps[index].attempt;
+        let recorded = self.runs.get(&run.id)?.recorded.as_ref()?.steps.get(index)?;
+        let is_recorded = recorded.attempt == attempt && recorded.ledger.launch == Launch::Prepared;
+        is_recorded.then_some(Input::SentAhead { index, attempt })
     }
 
     fn context(&self) -> Context<'_> {
@@ -232,7 +250,7 @@ impl Engine {
         let mut batch = Batch { is_hard: true, ..Batch::default() };
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, Vec::new()),
-            Err(error) => self.meet_trouble(error, Vec::new()),
+            Err(error) => self.meet_trouble(error, Vec::new(), Vec::new()),
         }
     }
 }

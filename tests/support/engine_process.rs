@@ -70,7 +70,9 @@ impl EngineProcess {
         }
         let until = Instant::now() + DEADLINE;
         loop {
-            let line = self.lines.recv_deadline(until).unwrap_or_else(|e| panic!("{what} was not told: {e}"));
+            let Ok(line) = self.lines.recv_deadline(until) else {
+                panic!("{what} was not told, but {:#?}", *passed_over)
+            };
             if is_it(&line) {
                 return line;
             }
