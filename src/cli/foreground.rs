@@ -170,10 +170,8 @@ impl Foreground {
             }
             self.painter.flush();
             select! {
-                // A wake that can't come any more means an engine that is gone; its last events are there.
-                recv(self.wakes) -> wake => if wake.is_err() && self.events.n_waiting() == 0 {
-                    return Err(EngineError::ShutDown.into());
-                },
+                // Looked at above; the queue holds the other end.
+                recv(self.wakes) -> _ => {}
                 recv(self.signals.asked) -> asked => if let Ok(asked) = asked
                     && let Some(end) = self.answer(asked, run_id)?
                 {
