@@ -13,7 +13,7 @@ use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
 use crate::app::{LogLine, LogReader, Records, Settings, TextForm};
 use crate::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
+    CoreExecutionEngine, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
 };
 use crate::id::{RunId, StepId};
 use crate::run::{AutoResume, Event, EventKind, RunState, RunSummary, StepState, StopKind};
