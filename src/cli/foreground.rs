@@ -13,7 +13,7 @@ use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
 use crate::app::{LogLine, LogReader, Records, Settings, TextForm};
 use crate::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
+    CoreExecutionEngine, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
 };
 use crate::id::{RunId, StepId};
 use crate::run::{AutoResume, Event, EventKind, RunState, RunSummary, StepState, StopKind};
@@ -170,10 +170,8 @@ impl Foreground {
             }
             self.painter.flush();
             select! {
-                // A wake that can't come any more means an engine that is gone; its last events are there.
-                recv(self.wakes) -> wake => if wake.is_err() && self.events.n_waiting() == 0 {
-                    return Err(EngineError::ShutDown.into());
-                },
+                // Looked at above; the queue holds the other end.
+                recv(self.wakes) -> _ => {}
                 recv(self.signals.asked) -> asked => if let Ok(asked) = asked
                     && let Some(end) = self.answer(asked, run_id)?
                 {
