@@ -13,7 +13,7 @@ use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
 use crate::app::{LogLine, LogReader, Records, Settings, TextForm};
 use crate::engine::{
-    CoreExecutionEngine, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
 };
 use crate::id::{RunId, StepId};
 use crate::run::{AutoResume, Event, EventKind, RunState, RunSummary, StepState, StopKind};
@@ -167,6 +167,9 @@ impl Foreground {
                 if let Some(end) = self.hear(&event, run_id, counts_ends)? {
                     break 'run end;
                 }
+            }
+            if self.events.is_over() {
+                return Err(EngineError::ShutDown.into());
             }
             self.painter.flush();
             select! {
