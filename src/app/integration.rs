@@ -3,23 +3,26 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::errands::{Errand, Errands};
 use super::{
     Action, AppUpdate, Asked, Catalogue, CatalogueError, QuitChoice, Settings, SettingsError, UpdateSender,
-    WorldPort, log_bytes, request, unpack_samples,
+    WindowLook, WorldPort, log_bytes, request, unpack_samples,
 };
 use crate::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, StartRequest,
     Subscription,
 };
 use crate::id::{PipelineId, RunId, StepId};
-use crate::monitor::{MonitorOptions, ResourceMonitor};
+use crate::logs::FolderWatch;
+use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
-use crate::run::{EventKind, StopKind};
+use crate::run::{EventKind, RunState, StopKind};
 use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
@@ -45,6 +48,11 @@ pub enum IntegrationError {
     NotStarted,
 }
 
+/// How often the machine is sampled while something runs.
+const BUSY_PACE: Duration = Duration::from_secs(1);
+/// How often it is sampled while nothing does: each sample wakes the window.
+const IDLE_PACE: Duration = Duration::from_secs(5);
+
 /// Binds the engine and the monitor to one window.
 pub struct ExecutionIntegration {
     bus: EventBus,
@@ -59,6 +67,8 @@ struct Started {
     threads: Vec<JoinHandle<()>>,
     /// Closing it ends the thread that keeps retention.
     _upkeep: Sender<()>,
+    /// Has the pipelines read anew; none where the system has no watches left.
+    _watch: Option<FolderWatch>,
 }
 
 /// Everything that an action needs. Cheap to clone.
@@ -100,6 +110,7 @@ impl ExecutionIntegration {
         settings: Settings,
         options: EngineOptions,
     ) -> Result<(), IntegrationError> {
+        self.world.recall_look(WindowLook::load(data_dir));
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
         let engine = CoreExecutionEngine::open(data_dir, options)?;
@@ -112,10 +123,6 @@ impl ExecutionIntegration {
         let updates = self.world.updates.clone();
         let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
         let mut threads = vec![
-            spawn("lf-events", {
-                let desk = desk.clone();
-                move || forward(&desk, &events)
-            })?,
             spawn("lf-errands", {
                 let desk = desk.clone();
                 move || Errands::new(desk).run(&waiting)
@@ -125,7 +132,7 @@ impl ExecutionIntegration {
                 move || serve(&desk, &actions)
             })?,
         ];
-        desk.errand(Errand::Pipelines);
+        let watch = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (upkeep, closed) = bounded(0);
@@ -133,13 +140,17 @@ impl ExecutionIntegration {
             let desk = desk.clone();
             move || keep_retention(&desk, &closed)
         })?);
-        let monitor =
-            ResourceMonitor::start(MonitorOptions::new(desk.engine.data_dir().path()), move |sample| {
-                // Once the window is gone, samples are of no use.
-                let _ = updates.send(AppUpdate::Machine(sample));
-            })
-            .ok();
-        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep });
+        let options = MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.data_dir().path()) };
+        let monitor = ResourceMonitor::start(options, move |sample| {
+            // Once the window is gone, samples are of no use.
+            let _ = updates.send(AppUpdate::Machine(sample));
+        })
+        .ok();
+        threads.push(spawn("lf-events", {
+            let (desk, pace) = (desk.clone(), monitor.as_ref().map(ResourceMonitor::pace));
+            move || forward(&desk, &events, pace.as_ref())
+        })?);
+        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep, _watch: watch });
         Ok(())
     }
 
@@ -185,8 +196,8 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, monitor, threads, _upkeep }) = self.started.take() else { return };
-        drop((monitor, _upkeep));
+        let Some(Started { desk, monitor, threads, _upkeep, _watch }) = self.started.take() else { return };
+        drop((monitor, _upkeep, _watch));
         // It may have been shut down by the window's own action.
         let _ = desk.engine.shutdown(kind);
         // Ends the thread of actions, which may wait for a window that still lives.
@@ -272,19 +283,27 @@ impl Desk {
 
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
 /// which coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &Desk, events: &Subscription) {
+fn forward(desk: &Desk, events: &Subscription, pace: Option<&MonitorPace>) {
     let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
+    let mut is_busy = false;
+    let mut keep_pace = |desk: &Desk| {
+        let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
+        if is_now != is_busy {
+            is_busy = is_now;
+            pace.inspect(|pace| pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE }));
+        }
+    };
+    keep_pace(desk);
     while goes_on && let Some(event) = events.recv() {
+        if !event.kind.is_telemetry() {
+            keep_pace(desk);
+        }
         if matches!(event.kind, EventKind::Resync) {
             goes_on = desk.updates.send(desk.snapshot()).is_ok();
             desk.errand(Errand::RecentRuns);
             continue;
         }
-        let changes_pipelines = matches!(event.kind, EventKind::ExecutionStarted { .. });
         goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
-        if changes_pipelines {
-            desk.errand(Errand::Pipelines);
-        }
     }
 }
 
@@ -325,10 +344,12 @@ fn carry_out(desk: &Desk, action: Action) -> Result<(), IntegrationError> {
         Action::Refresh => {
             // If the window is gone, it needs no snapshot.
             let _ = desk.updates.send(desk.snapshot());
-            desk.errand(Errand::Pipelines);
+            desk.errand(Errand::Pipelines(Arc::default()));
             desk.errand(Errand::RecentRuns);
         }
         Action::OpenFolder(folder) => desk.errand(Errand::OpenFolder(folder)),
+        // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
+        Action::KeepLook(look) => look.save(desk.data_dir().path())?,
         Action::Quit(choice) => engine.shutdown(match choice {
             QuitChoice::LeaveRunning => ShutdownKind::LeaveSteps,
             QuitChoice::Freeze => ShutdownKind::FreezeRuns,
@@ -350,6 +371,7 @@ fn action_text(action: &Action) -> String {
         Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
         Action::Refresh => "refresh".to_owned(),
         Action::OpenFolder(_) => "open a folder".to_owned(),
+        Action::KeepLook(_) => "remember the window".to_owned(),
         Action::Quit(_) => "quit".to_owned(),
     }
 }
@@ -374,6 +396,29 @@ fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
             return;
         }
     }
+}
+
+/// Has the pipelines read now and whenever one of their folders changes.
+fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
+    let own = desk.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.settings.pipeline_dirs);
+    let wanted = Arc::new(AtomicBool::new(true));
+    desk.errand(Errand::Pipelines(wanted.clone()));
+    let errands = desk.errands.clone();
+    let watch = FolderWatch::of_all(folders, move || {
+        // A save is several changes, and one look afterwards is enough.
+        if !wanted.swap(true, Ordering::AcqRel) {
+            // If that thread is gone, so is the window.
+            let _ = errands.send(Errand::Pipelines(wanted.clone()));
+        }
+    });
+    if let Err(error) = &watch {
+        let action = "watch the folders of pipelines".to_owned();
+        let message = format!("{error}; a pipeline that is edited shows at the next start");
+        // If the window is gone, nobody needs to know.
+        let _ = desk.updates.send(AppUpdate::Failure { action, message });
+    }
+    watch.ok()
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::core::{Engine, Entry};
 use super::message::{Heard, Waiting};
-use super::{EngineError, EngineSnapshot, clock};
+use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::id::RunId;
 use crate::run::{
     Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, Starts, StepState,
@@ -92,7 +92,9 @@ impl Engine {
     }
 
     fn context(&self) -> Context<'_> {
-        let may_start = self.trouble.is_none() && self.closing.is_none();
+        // While runs are being stopped, their `finally` steps still have to run.
+        let may_finish = self.closing.as_ref().is_none_or(|closing| closing.kind == ShutdownKind::StopRuns);
+        let may_start = self.trouble.is_none() && may_finish;
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,

@@ -48,6 +48,31 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// A measured number: `310.5`, `12,400`, `0.0031`.
+pub(super) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude >= 1e15 || (magnitude < 1e-4 && value != 0.0) || !value.is_finite() {
+        return format!("{value:.3e}");
+    }
+    let digits = match magnitude {
+        1000.0.. => 0,
+        1.0.. => 2,
+        _ => 4,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (at, c) in whole.char_indices() {
+        let left = whole.len() - at;
+        if left.is_multiple_of(3) && grouped.ends_with(|last: char| last.is_ascii_digit()) {
+            grouped.push(',');
+        }
+        grouped.push(c);
+    }
+    grouped + fraction
+}
+
 /// A share: `41 %`. Only what is whole is 100 %.
 pub(super) fn percent(fraction: f64) -> String {
     let percent = if fraction.is_nan() { 0.0 } else { (fraction.clamp(0.0, 1.0) * 100.0).floor() };
@@ -101,6 +126,21 @@ mod tests {
             (41 << 30, "41 GiB"),
         ] {
             assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn measured_numbers_are_short_and_grouped() {
+        for (value, text) in [
+            (0.0, "0"),
+            (24.0, "24"),
+            (310.5, "310.5"),
+            (-12_400.4, "-12,400"),
+            (1_234_567.0, "1,234,567"),
+            (0.0031, "0.0031"),
+            (1e-9, "1.000e-9"),
+        ] {
+            assert_eq!(number(value), text);
         }
     }
 
