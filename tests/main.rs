@@ -10,5 +10,6 @@ mod test_execution_engine;
 mod test_freeze_and_stop;
 mod test_pipeline_runs;
 mod test_random_runs;
+mod test_recorded_first;
 mod test_run_rules;
 mod test_supervisor;

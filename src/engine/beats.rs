@@ -10,8 +10,8 @@ use super::message::{Heard, Waiting};
 use super::{EngineError, EngineSnapshot, clock};
 use crate::id::RunId;
 use crate::run::{
-    Body, Context, Deadline, Effect, Event, EventKind, Outbox, Record, Run, RunLedger, Starts, StepState,
-    decide, next_deadline,
+    Body, Context, Deadline, Effect, Event, EventKind, Launch, Outbox, Record, Run, RunLedger, Starts,
+    StepState, decide, next_deadline,
 };
 use crate::store::{StoreError, Write};
 
@@ -61,7 +61,12 @@ impl Engine {
         decide(&mut run, heard.input.clone(), self.context(), &mut out)?;
         let run = Arc::new(run);
         for effect in out.early {
-            self.act(&run, effect);
+            // What was recorded ahead is sent at once; what this very batch has made ready waits for its commit.
+            if self.is_recorded_ahead(&run, &effect) {
+                self.act(&run, effect);
+            } else {
+                out.effects.push(effect);
+            }
         }
         self.send_requests();
         let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
@@ -71,6 +76,16 @@ impl Engine {
         batch.records.extend(out.records.into_iter().map(|record| (run_id.clone(), record)));
         batch.staged.insert(run_id.clone(), run);
         Ok(())
+    }
+
+    /// Whether an earlier commit holds the start that `effect` asks for.
+    fn is_recorded_ahead(&self, run: &Run, effect: &Effect) -> bool {
+        let Effect::Start { index, .. } = effect else { return false };
+        let recorded = self.runs.get(&run.id).and_then(|entry| entry.recorded.as_ref());
+        recorded.is_some_and(|recorded| {
+            let (before, now) = (&recorded.steps[*index], &run.steps[*index]);
+            before.ledger.launch == Launch::Prepared && before.attempt == now.attempt
+        })
     }
 
     fn context(&self) -> Context<'_> {
