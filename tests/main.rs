@@ -15,3 +15,4 @@ mod test_recorded_first;
 mod test_run_rules;
 mod test_supervisor;
 mod test_trouble;
+mod test_window;
