@@ -2,10 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::mem::MaybeUninit;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock, inotify};
 use rustix::io::Errno;
 
 use super::disk::is_network_file_system;
@@ -119,7 +121,7 @@ impl DataDir {
             .mode(0o600)
             .open(&path)
             .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock_patiently(&file, &path) {
             Ok(()) => {
                 // Only a hint for those who ask who it is: the lock is the system's. Without it they look longer.
                 let _ = file
@@ -174,6 +176,40 @@ impl DataDir {
     }
 }
 
+/// How long the lock may be held by nobody who lives.
+const HEIRLESS: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+/// After so many closings of the file in a row, it is held by somebody who lives.
+const MAX_CLOSINGS: usize = 16;
+
+/// Takes the lock. A child that an engine was just spawning when it was killed holds a copy of it until its exec:
+/// whoever comes in that moment waits until the file is closed, which the kernel tells, and not long.
+fn lock_patiently(file: &File, path: &Path) -> rustix::io::Result<()> {
+    let try_once = || flock(file, FlockOperation::NonBlockingLockExclusive);
+    match try_once() {
+        Err(Errno::WOULDBLOCK) => {}
+        outcome => return outcome,
+    }
+    let closings = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+    inotify::add_watch(&closings, path, inotify::WatchFlags::CLOSE_WRITE)?;
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    for _ in 0..MAX_CLOSINGS {
+        // Once more after the watch began, and after each closing.
+        match try_once() {
+            Err(Errno::WOULDBLOCK) => {}
+            outcome => return outcome,
+        }
+        match poll(&mut [PollFd::new(&closings, PollFlags::IN)], Some(&HEIRLESS)) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let mut reader = inotify::Reader::new(&closings, &mut buffer);
+        while reader.next().is_ok() {}
+    }
+    // One that let go of it without closing it yet.
+    try_once()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +234,20 @@ mod tests {
         assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
         drop(first);
         dir.lock().expect("it is free again");
+    }
+
+    #[test]
+    fn a_lock_that_is_let_go_in_this_moment_is_waited_for() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(temp.path()).expect("it opens");
+        // As a child holds it that has not come to its exec.
+        let copy = File::create(temp.path().join("instance.lock")).expect("a file");
+        flock(&copy, FlockOperation::NonBlockingLockExclusive).expect("it is free");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| dir.lock());
+            drop(copy);
+            waiting.join().expect("it does not panic").expect("it is free once the file is closed");
+        });
     }
 
     #[test]
