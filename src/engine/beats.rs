@@ -10,8 +10,8 @@ use super::message::{Heard, Waiting};
 use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::id::RunId;
 use crate::run::{
-    Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, Starts, StepState,
-    decide, next_deadline,
+    Body, Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunLedger, Starts,
+    StepState, decide, next_deadline,
 };
 use crate::store::{StoreError, Write};
 
@@ -259,7 +259,9 @@ impl Engine {
 
 /// The rows in which `run` differs from what is on disk: steps are shared until they change.
 fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>) {
-    writes.push(Write::Run(run.clone()));
+    if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
+        writes.push(Write::Run(run.clone()));
+    }
     for (index, step) in run.steps.iter().enumerate() {
         let before = recorded.and_then(|recorded| recorded.steps.get(index));
         let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
@@ -268,6 +270,40 @@ fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>)
             writes.push(Write::Step { run_id: run.id.clone(), step: step.clone() });
         }
     }
+}
+
+/// Whether a driven run's own row can stay as it is: most of its checkpoints change nothing else. Its clock does not
+/// count, for it has no timeout. What a run is started with never changes.
+fn is_same_row(recorded: &Run, run: &Run) -> bool {
+    // Named one by one, so that a field that comes later is thought of here.
+    let Run {
+        id: _,
+        pipeline_id: _,
+        source: _,
+        run_type: _,
+        environment: _,
+        params: _,
+        steps: _,
+        body,
+        trigger,
+        state,
+        attempt,
+        started_at,
+        finished_at,
+        progress,
+        current_step,
+        message,
+        error,
+        metadata,
+        ledger,
+    } = run;
+    matches!(body, Body::Driven)
+        && (trigger, state, attempt) == (&recorded.trigger, &recorded.state, &recorded.attempt)
+        && (started_at, finished_at) == (&recorded.started_at, &recorded.finished_at)
+        && progress.to_bits() == recorded.progress.to_bits()
+        && (current_step, message) == (&recorded.current_step, &recorded.message)
+        && (error, metadata) == (&recorded.error, &recorded.metadata)
+        && RunLedger { clock: recorded.ledger.clock, ..ledger.clone() } == recorded.ledger
 }
 
 fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {

@@ -229,10 +229,11 @@ impl LeverframeWindow {
 
     /// Has the window look at the next start as it looks now.
     fn keep_look(&mut self, ctx: &Context) {
+        let zoom = ctx.zoom_factor();
         let (size, is_maximized) = ctx.input(|input| {
             let viewport = input.viewport();
             let fills = viewport.maximized.unwrap_or(false) || viewport.fullscreen.unwrap_or(false);
-            (viewport.inner_rect.map(|rect| rect.size() * ctx.zoom_factor()), fills)
+            (viewport.inner_rect.map(|rect| rect.size() * zoom), fills)
         });
         let theme = match self.state.theme {
             ThemePreference::System => ThemeChoice::System,

@@ -20,10 +20,6 @@ pub(crate) struct PaletteState {
 
 pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, out: &mut Commands) {
     let tokens = theme::tokens(ui);
-    let found: Vec<Command> = offered(view.store)
-        .into_iter()
-        .filter(|command| matches_query(&command.name(), &state.query))
-        .collect();
     let keyed = with_shortcut(view.store);
     let (down, up, enter) = ui.input_mut(|input| {
         (
@@ -38,8 +34,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
     if up {
         state.index = state.index.saturating_sub(1);
     }
-    state.index = state.index.min(found.len().saturating_sub(1));
-    let mut chosen = enter.then(|| found.get(state.index).cloned()).flatten();
+    let mut chosen = None;
 
     let frame = Card::frame(ui).shadow(ui.visuals().window_shadow);
     let area = Modal::default_area(Id::unique("palette")).anchor(Align2::CENTER_TOP, vec2(0.0, 90.0));
@@ -64,6 +59,15 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
             response.request_focus();
             if response.changed() {
                 state.index = 0;
+            }
+            // After the text was taken in: Enter in the same frame means what was typed, not what was before.
+            let found: Vec<Command> = offered(view.store)
+                .into_iter()
+                .filter(|command| matches_query(&command.name(), &state.query))
+                .collect();
+            state.index = state.index.min(found.len().saturating_sub(1));
+            if enter {
+                chosen = found.get(state.index).cloned();
             }
             if found.is_empty() {
                 let (_, rect) = ui.allocate_space(vec2(WIDTH, ROW));
