@@ -2,13 +2,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::mem::MaybeUninit;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FlockOperation, flock, inotify};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::disk::is_network_file_system;
@@ -228,20 +226,6 @@ mod tests {
         assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
         drop(first);
         dir.lock().expect("it is free again");
-    }
-
-    #[test]
-    fn a_lock_that_is_let_go_in_this_moment_is_waited_for() {
-        let temp = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(temp.path()).expect("it opens");
-        // As a child holds it that has not come to its exec.
-        let copy = File::create(temp.path().join("instance.lock")).expect("a file");
-        flock(&copy, FlockOperation::NonBlockingLockExclusive).expect("it is free");
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| dir.lock());
-            drop(copy);
-            waiting.join().expect("it does not panic").expect("it is free once the file is closed");
-        });
     }
 
     #[test]
