@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::core::{Engine, Entry};
 use super::message::{Heard, Waiting};
-use super::{EngineError, EngineSnapshot, clock};
+use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::id::RunId;
 use crate::run::{
-    Context, Deadline, Effect, Event, EventKind, Outbox, Record, Run, Starts, StepState, decide,
-    next_deadline,
+    Body, Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunLedger, Starts,
+    StepState, decide, next_deadline,
 };
 use crate::store::{StoreError, Write};
 
@@ -25,6 +25,8 @@ pub(super) struct Batch {
     effects: Vec<(RunId, Effect)>,
     events: Vec<(RunId, EventKind)>,
     pub(super) records: Vec<(RunId, Record)>,
+    /// Starts that were sent already, because an earlier commit holds them.
+    pub(super) sent_ahead: Vec<(RunId, Input)>,
     pub(super) is_hard: bool,
 }
 
@@ -44,7 +46,7 @@ impl Engine {
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
-            Err(error) => self.meet_trouble(error, kept),
+            Err(error) => self.meet_trouble(error, kept, batch.sent_ahead),
         }
     }
 
@@ -61,7 +63,14 @@ impl Engine {
         decide(&mut run, heard.input.clone(), self.context(), &mut out)?;
         let run = Arc::new(run);
         for effect in out.early {
-            self.act(&run, effect);
+            match self.recorded_ahead(&run, &effect) {
+                Some(input) => {
+                    batch.sent_ahead.push((run_id.clone(), input));
+                    self.act(&run, effect);
+                }
+                // What prepared it waits for the same commit.
+                None => out.effects.push(effect),
+            }
         }
         self.send_requests();
         let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
@@ -73,8 +82,19 @@ impl Engine {
         Ok(())
     }
 
+    /// That the start of this attempt was sent, if it is on disk already and may be.
+    fn recorded_ahead(&self, run: &Run, effect: &Effect) -> Option<Input> {
+        let Effect::Start { index, .. } = *effect else { return None };
+        let attempt = run.steps[index].attempt;
+        let recorded = self.runs.get(&run.id)?.recorded.as_ref()?.steps.get(index)?;
+        let is_recorded = recorded.attempt == attempt && recorded.ledger.launch == Launch::Prepared;
+        is_recorded.then_some(Input::SentAhead { index, attempt })
+    }
+
     fn context(&self) -> Context<'_> {
-        let may_start = self.trouble.is_none() && self.closing.is_none();
+        // While runs are being stopped, their `finally` steps still have to run.
+        let may_finish = self.closing.as_ref().is_none_or(|closing| closing.kind == ShutdownKind::StopRuns);
+        let may_start = self.trouble.is_none() && may_finish;
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,
@@ -232,14 +252,16 @@ impl Engine {
         let mut batch = Batch { is_hard: true, ..Batch::default() };
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, Vec::new()),
-            Err(error) => self.meet_trouble(error, Vec::new()),
+            Err(error) => self.meet_trouble(error, Vec::new(), Vec::new()),
         }
     }
 }
 
 /// The rows in which `run` differs from what is on disk: steps are shared until they change.
 fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>) {
-    writes.push(Write::Run(run.clone()));
+    if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
+        writes.push(Write::Run(run.clone()));
+    }
     for (index, step) in run.steps.iter().enumerate() {
         let before = recorded.and_then(|recorded| recorded.steps.get(index));
         let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
@@ -248,6 +270,40 @@ fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>)
             writes.push(Write::Step { run_id: run.id.clone(), step: step.clone() });
         }
     }
+}
+
+/// Whether a driven run's own row can stay as it is: most of its checkpoints change nothing else. Its clock does not
+/// count, for it has no timeout. What a run is started with never changes.
+fn is_same_row(recorded: &Run, run: &Run) -> bool {
+    // Named one by one, so that a field that comes later is thought of here.
+    let Run {
+        id: _,
+        pipeline_id: _,
+        source: _,
+        run_type: _,
+        environment: _,
+        params: _,
+        steps: _,
+        body,
+        trigger,
+        state,
+        attempt,
+        started_at,
+        finished_at,
+        progress,
+        current_step,
+        message,
+        error,
+        metadata,
+        ledger,
+    } = run;
+    matches!(body, Body::Driven)
+        && (trigger, state, attempt) == (&recorded.trigger, &recorded.state, &recorded.attempt)
+        && (started_at, finished_at) == (&recorded.started_at, &recorded.finished_at)
+        && progress.to_bits() == recorded.progress.to_bits()
+        && (current_step, message) == (&recorded.current_step, &recorded.message)
+        && (error, metadata) == (&recorded.error, &recorded.metadata)
+        && RunLedger { clock: recorded.ledger.clock, ..ledger.clone() } == recorded.ledger
 }
 
 fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {

@@ -5,6 +5,7 @@ pub(crate) mod display;
 pub(crate) mod engine_process;
 pub(crate) mod host;
 pub(crate) mod process;
+pub(crate) mod small_disk;
 pub(crate) mod world;
 
 use std::path::Path;

@@ -186,16 +186,19 @@ impl Server {
 
     /// Sends a frame, or as much of it as the other side takes now.
     pub(super) fn reply(&mut self, n: u64, reply: &Reply) {
+        self.enqueue(n, reply);
+        self.flush(n);
+    }
+
+    /// Puts a frame behind those that are to be sent.
+    pub(super) fn enqueue(&mut self, n: u64, reply: &Reply) {
         if let Some(connection) = self.connections.get_mut(&n) {
-            let was_empty = connection.unsent.is_empty();
             connection.unsent.extend(reply.encode());
-            if was_empty {
-                self.flush(n);
-            }
         }
     }
 
-    fn flush(&mut self, n: u64) {
+    pub(super) fn flush(&mut self, n: u64) {
+        self.flush_at.take_if(|_| self.engine == Some(n));
         let Some(connection) = self.connections.get_mut(&n) else { return };
         while !connection.unsent.is_empty() {
             let (front, _) = connection.unsent.as_slices();

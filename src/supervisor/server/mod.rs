@@ -32,6 +32,9 @@ use step::{Ended, LogState, Step};
 pub(super) const SOCKET_NAME: &str = "supervisor.sock";
 const NEW_SOCKET_NAME: &str = "supervisor.sock.new";
 
+/// How long the news of a start waits for company.
+const SOON: Duration = Duration::from_millis(2);
+
 /// What an event of the loop is about: the upper byte of its data; the rest is a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
@@ -103,6 +106,8 @@ pub(super) struct Server {
     mover: Mover,
     /// The system has told us to end.
     told_to_end: bool,
+    /// When what was queued for the engine goes out, if nothing takes it along before.
+    flush_at: Option<Instant>,
 }
 
 impl Server {
@@ -138,6 +143,7 @@ impl Server {
             journal,
             mover,
             told_to_end: false,
+            flush_at: None,
         };
         server.recover();
         Ok(server)
@@ -225,10 +231,15 @@ impl Server {
         for n in due {
             self.look_at(n);
         }
+        if self.flush_at.is_some_and(|at| at <= now)
+            && let Some(engine) = self.engine
+        {
+            self.flush(engine);
+        }
     }
 
     fn time_to_next_alarm(&self) -> Option<Duration> {
-        let next = self.steps.values().filter_map(|step| step.alarm).min()?;
+        let next = self.steps.values().filter_map(|step| step.alarm).chain(self.flush_at).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -274,6 +285,15 @@ impl Server {
     fn tell(&mut self, event: HostEvent) {
         if let Some(engine) = self.engine {
             self.reply(engine, &Reply::Event(event));
+        }
+    }
+
+    /// Says something to the engine that may wait a moment for what comes next: a step that ends at once is told as
+    /// started and ended together, and wakes the engine once.
+    fn tell_soon(&mut self, event: HostEvent) {
+        if let Some(engine) = self.engine {
+            self.enqueue(engine, &Reply::Event(event));
+            self.flush_at.get_or_insert_with(|| Instant::now() + SOON);
         }
     }
 

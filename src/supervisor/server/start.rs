@@ -115,7 +115,7 @@ impl Server {
             n_scans: 0,
         };
         self.steps.insert(n, step);
-        self.tell(HostEvent::Started { key: spec.key, pid: main.pid, at });
+        self.tell_soon(HostEvent::Started { key: spec.key, pid: main.pid, at });
     }
 
     /// Remembers how an attempt ended until that is acknowledged, and tells it.
