@@ -19,7 +19,10 @@ use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, EventKind, RunState, RunSummary, StopKind};
 use serde_json::json;
 
-const EXAMPLES: [(&str, fn(&Path) -> anyhow::Result<()>); 6] = [
+/// One example, in a data directory of its own.
+type Example = fn(&Path) -> anyhow::Result<()>;
+
+const EXAMPLES: [(&str, Example); 6] = [
     ("basic", basic_execution),
     ("signals", signals),
     ("checkpoints", checkpoints_and_resume),
