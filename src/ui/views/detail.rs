@@ -253,7 +253,9 @@ fn took_text(step: &StepSummary, entry: &RunEntry, view: View<'_>) -> String {
             .iter()
             .map(|(begin, end)| (*end.min(&until) - *begin.max(&from)).max(chrono::TimeDelta::zero()))
             .sum();
-        format::duration(until - from - frozen)
+        let took = until - from - frozen;
+        // What still counts changes once a second, not with every frame.
+        if step.finished_at.is_some() { format::duration(took) } else { format::clock(took) }
     })
 }
 
