@@ -40,8 +40,8 @@ impl CpuMeter {
     pub(crate) fn seconds(&mut self, work: impl FnOnce()) -> f64 {
         let before = self.pids.map(cpu_seconds);
         let took = super::seconds(work);
-        for i in 0..2 {
-            self.used[i] += cpu_seconds(self.pids[i]) - before[i];
+        for ((used, pid), before) in self.used.iter_mut().zip(self.pids).zip(before) {
+            *used += cpu_seconds(pid) - before;
         }
         took
     }

@@ -19,7 +19,7 @@ use crate::id::RunId;
 use crate::run::{AutoResume, Deadline, Input, Record, Run, StepNews};
 use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError};
 use crate::store::{DataDir, EngineLock};
-use crate::supervisor::ConnectError;
+use crate::supervisor::{ConnectError, HostEvent};
 
 /// How many messages are decided together at most.
 const MAX_BATCH: usize = 4096;
@@ -171,6 +171,10 @@ impl Engine {
         let is_abandoned = messages.iter().any(|message| matches!(message, Message::Abandoned));
         let mut heard = Vec::with_capacity(messages.len());
         for message in messages {
+            // What a host knows is compared with all that was heard before.
+            if matches!(message, Message::Host(_, HostEvent::Inventory(_))) {
+                self.handle(std::mem::take(&mut heard));
+            }
             // What needs a host first comes back behind what that host knows.
             if let Some(message) = self.with_host(message) {
                 self.translate(message, &mut heard);
