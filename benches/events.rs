@@ -41,10 +41,10 @@ fn through_the_engine(engine: &CoreExecutionEngine, round: usize) -> Vec<f64> {
     let subscriber = std::thread::spawn(move || {
         while let Some(event) = events.recv() {
             let at = Instant::now();
-            match event.kind {
-                EventKind::ExecutionProgress { .. } if arrived.send(at).is_err() => return,
-                EventKind::ExecutionCompleted { .. } => return,
-                _ => {}
+            let is_progress = matches!(event.kind, EventKind::ExecutionProgress { .. });
+            let is_last = matches!(event.kind, EventKind::ExecutionCompleted { .. });
+            if is_last || (is_progress && arrived.send(at).is_err()) {
+                return;
             }
         }
     });

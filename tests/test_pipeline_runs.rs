@@ -199,6 +199,32 @@ fn resume_takes_up_a_failed_run_and_runs_no_finished_step_again() {
 }
 
 #[test]
+fn a_shutdown_that_stops_runs_lets_their_finally_steps_run_first() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = open_engine(dir.path());
+    let events = engine.subscribe();
+    let text = format!(
+        r#"
+        env = {{ HERE = "{}" }}
+        [[step]]
+        id = "long"
+        run = ["sleep", "1000"]
+        [[step]]
+        id = "unlock"
+        finally = true
+        run = "touch $HERE/unlocked"
+        "#,
+        dir.path().display()
+    );
+    let run = start(&engine, "r1", &text);
+    wait_for_named(&events, "step_started");
+    engine.shutdown(ShutdownKind::StopRuns).expect("it ends");
+    assert!(dir.path().join("unlocked").exists());
+    let engine = open_engine(dir.path());
+    assert_eq!(engine.get_execution_state(&run).expect("read").expect("there").state, RunState::Stopped);
+}
+
+#[test]
 fn one_engine_of_a_scope_leaves_the_runs_of_others_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     let engine = open_engine(dir.path());

@@ -2,12 +2,13 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::integration::{Desk, LogKey, log_file};
+use super::desk::{Desk, LogKey, log_file};
 use super::{
     AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT,
     PipelineEntry,
@@ -22,8 +23,8 @@ const LOG_PACE: Duration = Duration::from_millis(100);
 
 /// Something to be looked up.
 pub(super) enum Errand {
-    /// All pipelines.
-    Pipelines,
+    /// All pipelines. The flag is lowered before they are read: a change from then on needs another look.
+    Pipelines(Arc<AtomicBool>),
     /// The runs that have ended.
     RecentRuns,
     /// The run that is looked at; its log is followed once a step is named.
@@ -60,7 +61,10 @@ impl Errands {
         for errand in waiting {
             let outcome = match errand {
                 Errand::End => break,
-                Errand::Pipelines => Ok(Some(self.pipelines())),
+                Errand::Pipelines(is_wanted) => {
+                    is_wanted.store(false, Ordering::Release);
+                    Ok(Some(self.pipelines()))
+                }
                 Errand::RecentRuns => self.recent_runs().map(Some).map_err(|e| e.to_string()),
                 Errand::SelectRun(None) => {
                     self.unfollow();

@@ -1,26 +1,27 @@
 //! [`ExecutionIntegration`] binds the engine and the monitor to a window: actions in, updates out. The
 //! window never waits for it: whatever takes time is done on one of its threads.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::desk::{Desk, serve};
 use super::errands::{Errand, Errands};
 use super::{
-    Action, AppUpdate, Asked, Catalogue, CatalogueError, QuitChoice, Settings, SettingsError, UpdateSender,
-    WorldPort, log_bytes, request, unpack_samples,
+    AppUpdate, CatalogueError, Settings, SettingsError, WindowLook, WorldPort, log_bytes, unpack_samples,
 };
 use crate::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, StartRequest,
-    Subscription,
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, Subscription,
 };
-use crate::id::{PipelineId, RunId, StepId};
-use crate::monitor::{MonitorOptions, ResourceMonitor};
+use crate::id::RunId;
+use crate::logs::FolderWatch;
+use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
-use crate::run::{EventKind, StopKind};
-use crate::store::DataDir;
+use crate::run::{EventKind, RunState, StopKind};
 
 /// Why a job could not be started, or the integration itself.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,11 @@ pub enum IntegrationError {
     NotStarted,
 }
 
+/// How often the machine is sampled while something runs.
+const BUSY_PACE: Duration = Duration::from_secs(1);
+/// How often it is sampled while nothing does: each sample wakes the window.
+const IDLE_PACE: Duration = Duration::from_secs(5);
+
 /// Binds the engine and the monitor to one window.
 pub struct ExecutionIntegration {
     bus: EventBus,
@@ -59,15 +65,8 @@ struct Started {
     threads: Vec<JoinHandle<()>>,
     /// Closing it ends the thread that keeps retention.
     _upkeep: Sender<()>,
-}
-
-/// Everything that an action needs. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Desk {
-    pub(super) engine: CoreExecutionEngine,
-    pub(super) settings: Arc<Settings>,
-    pub(super) updates: UpdateSender,
-    pub(super) errands: Sender<Errand>,
+    /// Has the pipelines read anew; none where the system has no watches left.
+    _watch: Option<FolderWatch>,
 }
 
 impl ExecutionIntegration {
@@ -100,6 +99,7 @@ impl ExecutionIntegration {
         settings: Settings,
         options: EngineOptions,
     ) -> Result<(), IntegrationError> {
+        self.world.recall_look(WindowLook::load(data_dir));
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
         let engine = CoreExecutionEngine::open(data_dir, options)?;
@@ -112,10 +112,6 @@ impl ExecutionIntegration {
         let updates = self.world.updates.clone();
         let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
         let mut threads = vec![
-            spawn("lf-events", {
-                let desk = desk.clone();
-                move || forward(&desk, &events)
-            })?,
             spawn("lf-errands", {
                 let desk = desk.clone();
                 move || Errands::new(desk).run(&waiting)
@@ -125,7 +121,7 @@ impl ExecutionIntegration {
                 move || serve(&desk, &actions)
             })?,
         ];
-        desk.errand(Errand::Pipelines);
+        let watch = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (upkeep, closed) = bounded(0);
@@ -133,13 +129,17 @@ impl ExecutionIntegration {
             let desk = desk.clone();
             move || keep_retention(&desk, &closed)
         })?);
-        let monitor =
-            ResourceMonitor::start(MonitorOptions::new(desk.engine.data_dir().path()), move |sample| {
-                // Once the window is gone, samples are of no use.
-                let _ = updates.send(AppUpdate::Machine(sample));
-            })
-            .ok();
-        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep });
+        let options = MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.data_dir().path()) };
+        let monitor = ResourceMonitor::start(options, move |sample| {
+            // Once the window is gone, samples are of no use.
+            let _ = updates.send(AppUpdate::Machine(sample));
+        })
+        .ok();
+        threads.push(spawn("lf-events", {
+            let (desk, pace) = (desk.clone(), monitor.as_ref().map(ResourceMonitor::pace));
+            move || forward(&desk, &events, pace.as_ref())
+        })?);
+        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep, _watch: watch });
         Ok(())
     }
 
@@ -185,8 +185,8 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, monitor, threads, _upkeep }) = self.started.take() else { return };
-        drop((monitor, _upkeep));
+        let Some(Started { desk, monitor, threads, _upkeep, _watch }) = self.started.take() else { return };
+        drop((monitor, _upkeep, _watch));
         // It may have been shut down by the window's own action.
         let _ = desk.engine.shutdown(kind);
         // Ends the thread of actions, which may wait for a window that still lives.
@@ -210,147 +210,29 @@ impl Drop for ExecutionIntegration {
     }
 }
 
-impl Desk {
-    fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
-        if let Ok(id) = PipelineId::new(source)
-            && self.engine.is_registered(&id)
-        {
-            return self.start_registered(id, run_type);
-        }
-        let catalogue = Catalogue::scan(self.data_dir().path(), &self.settings);
-        let definition = catalogue.by_source(source)?;
-        let asked = Asked { run_type: run_type.map(str::to_owned), ..Asked::default() };
-        Ok(self.engine.start_pipeline(request(definition, asked)?)?)
-    }
-
-    fn start_registered(&self, id: PipelineId, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
-        let source = id.to_string();
-        let (store, now) = (self.engine.store(), crate::engine::now().wall);
-        let run_id = store.next_run_id(&source, now, |_| false).map_err(EngineError::from)?;
-        let mut start = StartRequest::new(run_id, id, source);
-        if let Some(run_type) = run_type {
-            start = start.run_type(run_type);
-        }
-        Ok(self.engine.start_registered(start)?.run_id)
-    }
-
-    /// Starts the pipeline of this id, whatever other pipelines have its source.
-    fn start_pipeline(&self, pipeline: &PipelineId) -> Result<RunId, IntegrationError> {
-        if self.engine.is_registered(pipeline) {
-            return self.start_registered(pipeline.clone(), None);
-        }
-        let definition = Catalogue::scan(self.data_dir().path(), &self.settings).find(pipeline.as_str())?;
-        Ok(self.engine.start_pipeline(request(definition, Asked::default())?)?)
-    }
-
-    /// Starts a new run with what an earlier one was started with.
-    fn start_like(&self, run_id: &RunId) -> Result<RunId, IntegrationError> {
-        let stored = self.engine.store().load_run(run_id).map_err(EngineError::from)?;
-        let earlier = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
-        let catalogue = Catalogue::scan(self.data_dir().path(), &self.settings);
-        let definition = catalogue.find(earlier.summary.pipeline_id.as_str())?;
-        let asked = Asked::default().like(&earlier, &definition);
-        Ok(self.engine.start_pipeline(request(definition, asked)?)?)
-    }
-
-    pub(super) fn data_dir(&self) -> &DataDir {
-        self.engine.data_dir()
-    }
-
-    /// Has something looked up on the thread of errands.
-    fn errand(&self, errand: Errand) {
-        // If that thread is gone, so is the window.
-        let _ = self.errands.send(errand);
-    }
-
-    pub(super) fn snapshot(&self) -> AppUpdate {
-        let snapshot = self.engine.snapshot();
-        let runs = snapshot.runs.values().map(|run| (run.summary(), run.step_summaries())).collect();
-        AppUpdate::Snapshot { runs, seq: snapshot.seq }
-    }
-}
-
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
 /// which coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &Desk, events: &Subscription) {
+fn forward(desk: &Desk, events: &Subscription, pace: Option<&MonitorPace>) {
     let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
+    let mut is_busy = false;
+    let mut keep_pace = |desk: &Desk| {
+        let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
+        if is_now != is_busy {
+            is_busy = is_now;
+            pace.inspect(|pace| pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE }));
+        }
+    };
+    keep_pace(desk);
     while goes_on && let Some(event) = events.recv() {
+        if !event.kind.is_telemetry() {
+            keep_pace(desk);
+        }
         if matches!(event.kind, EventKind::Resync) {
             goes_on = desk.updates.send(desk.snapshot()).is_ok();
             desk.errand(Errand::RecentRuns);
             continue;
         }
-        let changes_pipelines = matches!(event.kind, EventKind::ExecutionStarted { .. });
         goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
-        if changes_pipelines {
-            desk.errand(Errand::Pipelines);
-        }
-    }
-}
-
-/// Carries out what the operator asks, one after another.
-fn serve(desk: &Desk, actions: &Receiver<Action>) {
-    for action in actions {
-        let what = action_text(&action);
-        let is_last = matches!(action, Action::Quit(_));
-        if let Err(error) = carry_out(desk, action) {
-            let update = AppUpdate::Failure { action: what, message: error.to_string() };
-            if desk.updates.send(update).is_err() {
-                return;
-            }
-        }
-        if is_last {
-            // The window closes upon it; if it is gone already, so much the better.
-            let _ = desk.updates.send(AppUpdate::ReadyToClose);
-            return;
-        }
-    }
-}
-
-fn carry_out(desk: &Desk, action: Action) -> Result<(), IntegrationError> {
-    let engine = &desk.engine;
-    match action {
-        Action::StartJob { pipeline } => drop(desk.start_pipeline(&pipeline)?),
-        Action::StartLike(run_id) => drop(desk.start_like(&run_id)?),
-        Action::Pause(run_id) => engine.pause_execution(&run_id)?,
-        Action::Resume(run_id) => drop(engine.resume_execution(&run_id)?),
-        Action::Stop(run_id) => engine.stop_execution(&run_id, StopKind::Graceful)?,
-        Action::ForceStop(run_id) => engine.stop_execution(&run_id, StopKind::Force)?,
-        Action::Retry { run_id, from } => engine.retry_execution(&run_id, from)?,
-        Action::SelectRun(run_id) => desk.errand(Errand::SelectRun(run_id)),
-        Action::SelectStep { run_id, step_id, attempt } => {
-            desk.errand(Errand::FollowLog { run_id, step_id, attempt });
-        }
-        Action::LoadRun(run_id) => desk.errand(Errand::LoadRun(run_id)),
-        Action::Refresh => {
-            // If the window is gone, it needs no snapshot.
-            let _ = desk.updates.send(desk.snapshot());
-            desk.errand(Errand::Pipelines);
-            desk.errand(Errand::RecentRuns);
-        }
-        Action::OpenFolder(folder) => desk.errand(Errand::OpenFolder(folder)),
-        Action::Quit(choice) => engine.shutdown(match choice {
-            QuitChoice::LeaveRunning => ShutdownKind::LeaveSteps,
-            QuitChoice::Freeze => ShutdownKind::FreezeRuns,
-            QuitChoice::Stop => ShutdownKind::StopRuns,
-        })?,
-    }
-    Ok(())
-}
-
-fn action_text(action: &Action) -> String {
-    match action {
-        Action::StartJob { pipeline } => format!("start {pipeline}"),
-        Action::StartLike(run_id) => format!("start again like {run_id}"),
-        Action::Pause(run_id) => format!("pause {run_id}"),
-        Action::Resume(run_id) => format!("resume {run_id}"),
-        Action::Stop(run_id) => format!("stop {run_id}"),
-        Action::ForceStop(run_id) => format!("force-stop {run_id}"),
-        Action::Retry { run_id, .. } => format!("retry {run_id}"),
-        Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
-        Action::Refresh => "refresh".to_owned(),
-        Action::OpenFolder(_) => "open a folder".to_owned(),
-        Action::Quit(_) => "quit".to_owned(),
     }
 }
 
@@ -376,14 +258,29 @@ fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(work)
+/// Has the pipelines read now and whenever one of their folders changes.
+fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
+    let own = desk.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.settings.pipeline_dirs);
+    let wanted = Arc::new(AtomicBool::new(true));
+    desk.errand(Errand::Pipelines(wanted.clone()));
+    let errands = desk.errands.clone();
+    let watch = FolderWatch::of_all(folders, move || {
+        // A save is several changes, and one look afterwards is enough.
+        if !wanted.swap(true, Ordering::AcqRel) {
+            // If that thread is gone, so is the window.
+            let _ = errands.send(Errand::Pipelines(wanted.clone()));
+        }
+    });
+    if let Err(error) = &watch {
+        let action = "watch the folders of pipelines".to_owned();
+        let message = format!("{error}; a pipeline that is edited shows at the next start");
+        // If the window is gone, nobody needs to know.
+        let _ = desk.updates.send(AppUpdate::Failure { action, message });
+    }
+    watch.ok()
 }
 
-/// A step's attempt, as the window names it.
-pub(super) type LogKey = (RunId, StepId, u32);
-
-/// Where a run's log lies.
-pub(super) fn log_file(desk: &Desk, (run_id, step_id, attempt): &LogKey) -> PathBuf {
-    desk.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(work)
 }

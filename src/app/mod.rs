@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod checkup;
+mod desk;
 mod errands;
 mod integration;
 mod port;
@@ -16,6 +17,7 @@ mod run_follower;
 mod settings;
 mod store;
 mod upkeep;
+mod window_look;
 
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use checkup::{Finding, Severity, check_up, has_display};
@@ -29,6 +31,7 @@ pub use run_follower::{FollowEnd, Followed, RunFollower};
 pub use settings::{Settings, SettingsError};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
+pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::monitor::MachineSample;

@@ -7,16 +7,18 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::WindowLook;
 use crate::id::{PipelineId, RunId, StepId};
 use crate::monitor::MachineSample;
 use crate::run::{Decision, Event, RunSummary, StepSummary};
 
 /// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Start a run of this pipeline with its defaults.
     StartJob {
@@ -58,6 +60,8 @@ pub enum Action {
     Refresh,
     /// Show a folder in the file manager.
     OpenFolder(Folder),
+    /// Have the window look so at the next start.
+    KeepLook(WindowLook),
     /// Leave: answered by [`AppUpdate::ReadyToClose`], upon which the window closes.
     Quit(QuitChoice),
 }
@@ -184,6 +188,7 @@ pub struct WindowPort {
     actions: Sender<Action>,
     updates: Receiver<AppUpdate>,
     waker: Waker,
+    look: Arc<OnceLock<WindowLook>>,
 }
 
 /// The world's end.
@@ -193,6 +198,7 @@ pub struct WorldPort {
     pub actions: Receiver<Action>,
     /// Where the answers go.
     pub updates: UpdateSender,
+    look: Arc<OnceLock<WindowLook>>,
 }
 
 /// Makes both ends.
@@ -200,10 +206,18 @@ pub fn window_port() -> (WindowPort, WorldPort) {
     let (action_tx, action_rx) = bounded(256);
     let (update_tx, update_rx) = bounded(1024);
     let waker = Waker::default();
+    let look = Arc::<OnceLock<WindowLook>>::default();
     (
-        WindowPort { actions: action_tx, updates: update_rx, waker: waker.clone() },
-        WorldPort { actions: action_rx, updates: UpdateSender { updates: update_tx, waker } },
+        WindowPort { actions: action_tx, updates: update_rx, waker: waker.clone(), look: look.clone() },
+        WorldPort { actions: action_rx, updates: UpdateSender { updates: update_tx, waker }, look },
     )
+}
+
+impl WorldPort {
+    /// Says how the window is to look when it opens. Only what is said first, and before that, counts.
+    pub fn recall_look(&self, look: WindowLook) {
+        let _ = self.look.set(look);
+    }
 }
 
 impl WindowPort {
@@ -228,8 +242,14 @@ impl WindowPort {
         !self.updates.is_empty()
     }
 
-    /// What is called after each update from now on. Only the first call counts.
-    pub fn wake_by(&self, wake: impl Fn() + Send + Sync + 'static) {
+    /// How the window is to look when it opens.
+    pub fn look(&self) -> WindowLook {
+        self.look.get().copied().unwrap_or_default()
+    }
+
+    /// What is called after each update from now on, with how soon the update wants to be seen. Only the first
+    /// call counts.
+    pub fn wake_by(&self, wake: impl Fn(Duration) + Send + Sync + 'static) {
         self.waker.connect(Box::new(wake));
     }
 }
@@ -252,32 +272,52 @@ impl UpdateSender {
     /// # Errors
     /// [`WindowGone`] when there is no window any more.
     pub fn send(&self, update: AppUpdate) -> Result<(), WindowGone> {
+        let within = seen_within(&update);
         let sent = match self.updates.try_send(update) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(WindowGone),
             Err(TrySendError::Full(update)) => {
-                self.waker.wake();
+                self.waker.wake(Duration::ZERO);
                 self.updates.send(update).map_err(|_| WindowGone)
             }
         };
-        self.waker.wake();
+        self.waker.wake(within);
         sent
+    }
+}
+
+/// How soon an update wants to be seen: facts at once, progress at a pace that eyes can follow, and the machine
+/// with the next beat of the clocks, so that a window paints once a second and not twice.
+fn seen_within(update: &AppUpdate) -> Duration {
+    match update {
+        AppUpdate::Event(event) if event.kind.is_telemetry() => Duration::from_millis(100),
+        AppUpdate::Machine(_) | AppUpdate::Usage(_) => Duration::from_secs(1),
+        AppUpdate::Event(_)
+        | AppUpdate::Snapshot { .. }
+        | AppUpdate::RecentRuns(_)
+        | AppUpdate::RunDetail { .. }
+        | AppUpdate::LogTail { .. }
+        | AppUpdate::Pipelines(_)
+        | AppUpdate::Failure { .. }
+        | AppUpdate::ReadyToClose => Duration::ZERO,
     }
 }
 
 /// Calls what the window has connected, from any thread; before that, nothing.
 #[derive(Clone, Default)]
-struct Waker(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
+struct Waker(Arc<OnceLock<Wake>>);
+
+type Wake = Box<dyn Fn(Duration) + Send + Sync>;
 
 impl Waker {
-    fn connect(&self, wake: Box<dyn Fn() + Send + Sync>) {
+    fn connect(&self, wake: Wake) {
         // A second window on the same port has no claim to be woken: the first connection stays.
         let _ = self.0.set(wake);
     }
 
-    fn wake(&self) {
+    fn wake(&self, within: Duration) {
         if let Some(wake) = self.0.get() {
-            wake();
+            wake(within);
         }
     }
 }

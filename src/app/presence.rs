@@ -24,18 +24,26 @@ impl Presence {
     }
 }
 
-/// Who holds the lock of the data directory at this moment, as the system's list of locks says.
+/// Who holds the lock of the data directory at this moment. The file names its last holder; that it holds it
+/// still, the system tells: it has the file open, or stands in the list of locks.
 pub fn presence(data_dir: &Path) -> Presence {
     let lock = data_dir.join("instance.lock");
-    let (Ok(meta), Ok(locks)) = (fs::metadata(&lock), fs::read_to_string("/proc/locks")) else {
-        return Presence::Nobody;
-    };
+    let hint = fs::read_to_string(&lock).ok().and_then(|pid| pid.trim().parse().ok());
+    match hint {
+        Some(pid) if has_open(pid, &lock) => Presence::Engine { pid },
+        Some(_) | None => listed_holder(&lock).map_or(Presence::Nobody, |pid| Presence::Engine { pid }),
+    }
+}
+
+/// The holder in the system's list of locks, which may miss one while others come and go.
+fn listed_holder(lock: &Path) -> Option<u32> {
+    let (meta, locks) = (fs::metadata(lock).ok()?, fs::read_to_string("/proc/locks").ok()?);
     let holder = locks
         .lines()
         .filter_map(HeldLock::parse)
         .filter(|held| held.inode == meta.ino())
-        .find(|held| held.is_on(meta.dev()) || has_open(held.pid, &lock));
-    holder.map_or(Presence::Nobody, |held| Presence::Engine { pid: held.pid })
+        .find(|held| held.is_on(meta.dev()) || has_open(held.pid, lock));
+    holder.map(|held| held.pid)
 }
 
 /// A line of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 15744 fe:00:10019569 0 EOF`.

@@ -10,7 +10,7 @@ use super::request::parse_stored;
 use crate::engine::CoreExecutionEngine;
 use crate::id::{RunId, StepId};
 use crate::pipeline::nearest;
-use crate::run::{Decision, RunSummary, StepSummary, log_path};
+use crate::run::{Decision, RunState, RunSummary, StepSummary, log_path};
 use crate::store::{
     AttemptRecord, CheckpointManager, CheckpointRecord, RunFilter, StoreError, StoredBody, StoredRun,
 };
@@ -90,6 +90,16 @@ impl Records {
         let is_alive = runs.iter().any(|run| !run.state.is_ended()) && self.presence().is_alive();
         runs.iter_mut().for_each(|run| bring_to(run, is_alive, now));
         Ok(runs)
+    }
+
+    /// The runs that are recorded as living, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database can't be read.
+    pub fn living(&self) -> Result<Vec<RunId>, StoreError> {
+        let states = RunState::ALL.iter().copied().filter(|state| !state.is_ended()).collect();
+        let runs = self.store.list_runs(&RunFilter { states, ..RunFilter::default() })?;
+        Ok(runs.into_iter().map(|run| run.run_id).collect())
     }
 
     /// One run whole; none where there is no such run.

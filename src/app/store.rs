@@ -34,6 +34,8 @@ pub const MAX_LOG_LINES: usize = 2000;
 pub const MAX_LOG_BYTES: usize = 256 * 1024;
 /// Notices of each kind that are kept.
 pub const MAX_NOTICES: usize = 50;
+/// Metrics of a step that are kept.
+pub const MAX_METRICS: usize = 32;
 /// How far back samples are kept.
 pub const SAMPLE_SPAN: TimeDelta = TimeDelta::minutes(10);
 /// Samples that are kept at most, however fast they come.

@@ -153,7 +153,11 @@ impl From<RefreshError> for Failure {
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self::usage(error.to_string())
+        let code = match &error {
+            SettingsError::Unreadable { .. } => UNUSABLE,
+            SettingsError::Invalid(_) => USAGE,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

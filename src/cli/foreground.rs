@@ -11,7 +11,7 @@ use super::exit::{FAILED, Failure, Outcome, of_run};
 use super::output::{Form, count, note};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
-use crate::app::{LogLine, LogReader, Records, RunFilter, Settings, TextForm};
+use crate::app::{LogLine, LogReader, Records, Settings, TextForm};
 use crate::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
 };
@@ -140,14 +140,11 @@ impl Foreground {
 
     /// Says that other runs live here, and that they are left alone.
     pub(super) fn tell_others(&mut self, run_id: &RunId) -> Result<(), Failure> {
-        let states = RunState::ALL.iter().copied().filter(|state| !state.is_ended()).collect();
-        let filter = RunFilter { states, ..RunFilter::default() };
-        let runs = Records::beside(&self.engine).runs(&filter, crate::engine::now())?;
-        let others: Vec<_> =
-            runs.iter().map(|run| run.run_id.as_str()).filter(|id| *id != run_id.as_str()).collect();
+        let living = Records::beside(&self.engine).living()?;
+        let others: Vec<_> = living.iter().filter(|id| *id != run_id).map(RunId::as_str).collect();
         if !others.is_empty() {
             self.painter.remark(&format!(
-                "{} left alone ({}): their steps go on to their end with the supervisor, and `leverframe resume` takes them up",
+                "{} left alone ({}): steps that run go on to their end with the supervisor; `leverframe resume` takes such a run up",
                 count(others.len(), "other living run is", "other living runs are"),
                 others.join(", ")
             ));
@@ -171,12 +168,13 @@ impl Foreground {
                     break 'run end;
                 }
             }
+            if self.events.is_over() {
+                return Err(EngineError::ShutDown.into());
+            }
             self.painter.flush();
             select! {
-                // A wake that can't come any more means an engine that is gone; its last events are there.
-                recv(self.wakes) -> wake => if wake.is_err() && self.events.n_waiting() == 0 {
-                    return Err(EngineError::ShutDown.into());
-                },
+                // Looked at above; the queue holds the other end.
+                recv(self.wakes) -> _ => {}
                 recv(self.signals.asked) -> asked => if let Ok(asked) = asked
                     && let Some(end) = self.answer(asked, run_id)?
                 {

@@ -100,7 +100,7 @@ enum Verb {
     /// Look for mistakes in pipeline files.
     Validate(validate::ValidateArgs),
     /// Print the JSON Schema of pipeline files, for editors.
-    Schema,
+    Schema(Print),
     /// Write sample pipelines.
     Init(init::InitArgs),
     /// Remove what the retention settings let go.
@@ -145,7 +145,8 @@ impl Verb {
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
             Self::Logs(args) => logs::logs(args, place),
             Self::Validate(args) => validate::validate(&args),
-            Self::Schema => schema::schema(),
+            // It is JSON in any case.
+            Self::Schema(_) => schema::schema(),
             Self::Init(args) => init::init(args, place),
             Self::Prune(args) => prune::prune(&args, place),
             Self::Report(args) => report::report(args),

@@ -31,9 +31,12 @@ pub(super) struct SignalWatch {
 }
 
 impl SignalWatch {
-    /// From now on these signals do nothing but arrive here.
+    /// From now on these signals do nothing but arrive here. Those that our starter had us ignore (`nohup`, or a
+    /// script's `&`) stay ignored.
     pub(super) fn start() -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+        let ignored = ignored_signals();
+        let taken = [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT];
+        let mut signals = Signals::new(taken.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0))?;
         let handle = signals.handle();
         // Unbounded: a person's keys; the system itself merges equal signals that wait. When it is closed
         // nobody drives a run any more, and the thread is told to end.
@@ -47,6 +50,13 @@ impl SignalWatch {
         })?;
         Ok(Self { asked, handle, thread: Some(thread) })
     }
+}
+
+/// One bit for each signal, from the lowest: whether this process ignores it.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn meaning(signal: i32) -> Option<Asked> {

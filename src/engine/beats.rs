@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::act::key;
 use super::core::{Engine, Entry};
 use super::message::{Heard, Waiting};
-use super::{EngineError, EngineSnapshot, clock};
+use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::id::RunId;
 use crate::run::{
     Body, Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunLedger,
@@ -26,6 +26,8 @@ pub(super) struct Batch {
     effects: Vec<(RunId, Effect)>,
     events: Vec<(RunId, EventKind)>,
     pub(super) records: Vec<(RunId, Record)>,
+    /// Starts that were sent already, because an earlier commit holds them.
+    pub(super) sent_ahead: Vec<(RunId, Input)>,
     pub(super) is_hard: bool,
 }
 
@@ -55,7 +57,7 @@ impl Engine {
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
-            Err(error) => self.meet_trouble(error, kept),
+            Err(error) => self.meet_trouble(error, kept, batch.sent_ahead),
         }
     }
 
@@ -66,12 +68,13 @@ impl Engine {
             let lives = run.steps.iter().any(|step| step.state.is_live());
             let is_ready = |index: usize| {
                 run.steps[index].ledger.launch == Launch::Prepared
-                    && self.is_recorded_ahead(run, &Effect::Start { index, may_be_alive: false })
+                    && self.recorded_ahead(run, &Effect::Start { index, may_be_alive: false }).is_some()
             };
             run.state == RunState::Running && lives && (0..run.steps.len()).any(is_ready)
         };
         batch.is_hard
             && self.trouble.is_none()
+            && self.closing.is_none()
             && batch.records.is_empty()
             && batch.effects.iter().all(|(_, effect)| matches!(effect, Effect::Acknowledge { .. }))
             && kept.iter().all(|one| matches!(one.waiting, Waiting::Nobody))
@@ -88,19 +91,22 @@ impl Engine {
         };
         let mut run = current;
         let mut out = Outbox::default();
+        let mut is_hard = false;
         if let Some(last) = self.last_reports(&run, &heard.input) {
             decide(&mut run, last, self.context(), &mut out)?;
-            // The end that follows decides whether the commit may wait.
-            out.soft = false;
+            is_hard = !std::mem::take(&mut out.soft);
         }
         decide(&mut run, heard.input.clone(), self.context(), &mut out)?;
+        out.soft &= !is_hard;
         let run = Arc::new(run);
         for effect in out.early {
-            // What was recorded ahead is sent at once; what this very batch has made ready waits for its commit.
-            if self.is_recorded_ahead(&run, &effect) {
-                self.act(&run, effect);
-            } else {
-                out.effects.push(effect);
+            match self.recorded_ahead(&run, &effect) {
+                Some(input) => {
+                    batch.sent_ahead.push((run_id.clone(), input));
+                    self.act(&run, effect);
+                }
+                // What prepared it waits for the same commit.
+                None => out.effects.push(effect),
             }
         }
         self.send_requests();
@@ -124,18 +130,19 @@ impl Engine {
         (!is_empty).then_some(Input::Step { index: *index, attempt: *attempt, news })
     }
 
-    /// Whether an earlier commit holds the start that `effect` asks for.
-    fn is_recorded_ahead(&self, run: &Run, effect: &Effect) -> bool {
-        let Effect::Start { index, .. } = effect else { return false };
-        let recorded = self.runs.get(&run.id).and_then(|entry| entry.recorded.as_ref());
-        recorded.is_some_and(|recorded| {
-            let (before, now) = (&recorded.steps[*index], &run.steps[*index]);
-            before.ledger.launch == Launch::Prepared && before.attempt == now.attempt
-        })
+    /// That the start of this attempt was sent, if it is on disk already and may be.
+    fn recorded_ahead(&self, run: &Run, effect: &Effect) -> Option<Input> {
+        let Effect::Start { index, .. } = *effect else { return None };
+        let attempt = run.steps[index].attempt;
+        let recorded = self.runs.get(&run.id)?.recorded.as_ref()?.steps.get(index)?;
+        let is_recorded = recorded.attempt == attempt && recorded.ledger.launch == Launch::Prepared;
+        is_recorded.then_some(Input::SentAhead { index, attempt })
     }
 
     fn context(&self) -> Context<'_> {
-        let may_start = self.trouble.is_none() && self.closing.is_none();
+        // While runs are being stopped, their `finally` steps still have to run.
+        let may_finish = self.closing.as_ref().is_none_or(|closing| closing.kind == ShutdownKind::StopRuns);
+        let may_start = self.trouble.is_none() && may_finish;
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,
@@ -293,7 +300,7 @@ impl Engine {
         let mut batch = Batch { is_hard: true, ..Batch::default() };
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, Vec::new()),
-            Err(error) => self.meet_trouble(error, Vec::new()),
+            Err(error) => self.meet_trouble(error, Vec::new(), Vec::new()),
         }
     }
 }

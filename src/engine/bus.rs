@@ -118,6 +118,12 @@ impl Subscription {
         lock(&self.queue.waiting).pop()
     }
 
+    /// Whether the engine has gone and everything was taken.
+    pub fn is_over(&self) -> bool {
+        let waiting = lock(&self.queue.waiting);
+        waiting.is_closed && waiting.is_empty()
+    }
+
     /// How many events wait.
     pub fn n_waiting(&self) -> usize {
         let waiting = lock(&self.queue.waiting);
@@ -191,6 +197,9 @@ impl Queue {
     fn close(&self) {
         lock(&self.waiting).is_closed = true;
         self.filled.notify_all();
+        if let Some(wake) = &self.wake {
+            wake();
+        }
     }
 
     fn clear(&self) {

@@ -158,11 +158,17 @@ fn host_error(error: ConnectError) -> EngineError {
     EngineError::Host(error.to_string())
 }
 
+impl Drop for Engine {
+    /// Also when the thread panics: nobody waits for events that never come.
+    fn drop(&mut self) {
+        self.published.bus.close();
+    }
+}
+
 impl Engine {
     fn run(mut self) {
         while self.turn() {}
         self.flush();
-        self.published.bus.close();
     }
 
     /// One round: wait, gather, handle. False when it is over.

@@ -74,6 +74,7 @@ impl Engine {
                 break;
             }
         }
+        self.look_at_disk_holds();
         Ok(())
     }
 

@@ -5,7 +5,8 @@ use super::beats::Batch;
 use super::core::Engine;
 use super::message::{Heard, Waiting};
 use super::{EngineError, OnDiskFull, clock};
-use crate::run::{EventKind, Input, RunState};
+use crate::id::RunId;
+use crate::run::{EventKind, Hold, Input, Run, RunState};
 use crate::store::{RESERVE_BYTES, StoreError, free_space};
 
 /// Free room beyond the reserve at which things go on.
@@ -25,7 +26,12 @@ pub(super) struct Trouble {
 
 impl Engine {
     /// A commit failed: refuses what was asked, acts on what can't wait, keeps what the world said.
-    pub(super) fn meet_trouble(&mut self, error: StoreError, heard: Vec<Heard>) {
+    pub(super) fn meet_trouble(
+        &mut self,
+        error: StoreError,
+        heard: Vec<Heard>,
+        sent_ahead: Vec<(RunId, Input)>,
+    ) {
         let is_new = self.trouble.is_none();
         let is_disk_full = matches!(error, StoreError::DiskFull { .. });
         if is_disk_full && is_new {
@@ -43,6 +49,10 @@ impl Engine {
         trouble.is_disk_full |= is_disk_full;
         if is_new && !is_disk_full {
             self.tell(EventKind::ResourceAlert { text: alert, cleared: false });
+        }
+        // What the decisions that are lost have sent all the same, lives: it is to be frozen or stopped like the rest.
+        for (run_id, input) in sent_ahead {
+            self.act_unrecorded(Heard::world(run_id, input));
         }
         let mut retained = Vec::new();
         for one in heard {
@@ -144,6 +154,21 @@ impl Engine {
         };
         let heard = living.into_iter().map(|id| Heard::world(id.clone(), input(&id))).collect();
         self.handle(heard);
+    }
+
+    /// Runs that an earlier engine froze for want of room: they go on, or wait for it as they did there.
+    pub(super) fn look_at_disk_holds(&mut self) {
+        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.hold == Some(Hold::DiskFull);
+        let held: Vec<_> =
+            self.runs.iter().filter(|(_, entry)| is_held(&entry.run)).map(|(id, _)| id.clone()).collect();
+        if held.is_empty() || self.trouble.is_some() {
+            return;
+        }
+        if self.has_room() {
+            self.handle(held.into_iter().map(|id| Heard::world(id, Input::DiskRoom)).collect());
+        } else {
+            self.begin_full_disk();
+        }
     }
 
     fn has_room(&self) -> bool {

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use serde::Serialize;
 use sysinfo::{MemoryRefreshKind, System};
 
@@ -48,12 +48,30 @@ impl MonitorOptions {
     }
 }
 
+/// What the thread is told. It doubles as the thread's clock, by its timeout.
+#[derive(Debug)]
+enum Order {
+    Every(Duration),
+    Stop,
+}
+
+/// Changes how often a [`ResourceMonitor`] samples.
+#[derive(Debug, Clone)]
+pub struct MonitorPace(Sender<Order>);
+
+impl MonitorPace {
+    /// From now on a sample comes this long after the one before. Harmless once the monitor has stopped.
+    pub fn set(&self, interval: Duration) {
+        // Full: it is being told already, many times over. Closed: nobody samples any more.
+        let _ = self.0.try_send(Order::Every(interval));
+    }
+}
+
 /// Samples the machine on a thread of its own until it is stopped or dropped.
 #[derive(Debug)]
 pub struct ResourceMonitor {
     last: Arc<Mutex<Option<MachineSample>>>,
-    /// Nothing is ever sent; closing it ends the thread. Doubles as the thread's clock, by its timeout.
-    stop: Option<Sender<()>>,
+    orders: Sender<Order>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -67,17 +85,18 @@ impl ResourceMonitor {
         mut sink: impl FnMut(MachineSample) + Send + 'static,
     ) -> io::Result<Self> {
         let system = System::new().map_err(io::Error::other)?;
-        // Capacity 0: nothing is sent; see `ResourceMonitor::stop`.
-        let (stop, stopped) = crossbeam_channel::bounded(0);
+        // Capacity 16: orders are few and taken at once, unless the sink blocks; when it is full a change of pace is
+        // left out and a stop waits; when it is closed the thread ends.
+        let (orders, ordered) = crossbeam_channel::bounded(16);
         let last = Arc::new(Mutex::new(None));
         let shared = last.clone();
         let thread = thread::Builder::new().name("resource-monitor".into()).spawn(move || {
-            run(system, &options, &stopped, |sample| {
+            run(system, &options, &ordered, |sample| {
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(sample);
                 sink(sample);
             });
         })?;
-        Ok(Self { last, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { last, orders, thread: Some(thread) })
     }
 
     /// The newest sample; none before the first, a quarter of a second after the start.
@@ -85,10 +104,19 @@ impl ResourceMonitor {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What changes how often it samples, from any thread.
+    pub fn pace(&self) -> MonitorPace {
+        MonitorPace(self.orders.clone())
+    }
+
     /// Ends sampling; when it returns the sink is called no more. Harmless when repeated.
     pub fn stop(&mut self) {
-        self.stop = None;
         if let Some(thread) = self.thread.take() {
+            match self.orders.try_send(Order::Stop) {
+                // Disconnected: it has ended.
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+                Err(TrySendError::Full(stop)) => drop(self.orders.send(stop)),
+            }
             // Its panic was reported by the panic hook, and costs only the samples.
             let _ = thread.join();
         }
@@ -104,14 +132,25 @@ impl Drop for ResourceMonitor {
 fn run(
     mut system: System,
     options: &MonitorOptions,
-    stopped: &Receiver<()>,
+    ordered: &Receiver<Order>,
     mut sink: impl FnMut(MachineSample),
 ) {
     system.refresh_cpu_usage();
-    let mut wait = FIRST_AFTER.min(options.interval);
-    while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-        sink(sample(&mut system, &options.data_dir));
-        wait = options.interval;
+    let mut interval = options.interval;
+    let mut wait = FIRST_AFTER.min(interval);
+    loop {
+        match ordered.recv_timeout(wait) {
+            Err(RecvTimeoutError::Timeout) => {
+                sink(sample(&mut system, &options.data_dir));
+                wait = interval;
+            }
+            Ok(Order::Every(other)) => {
+                // What is wanted faster is wanted soon.
+                wait = if other < interval { FIRST_AFTER.min(other) } else { other };
+                interval = other;
+            }
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
 }
 
@@ -167,6 +206,25 @@ mod tests {
             let _ = sender.try_send(sample);
         })
         .unwrap();
+        samples.recv().unwrap();
+        drop(monitor);
+    }
+
+    #[test]
+    fn a_faster_pace_does_not_wait_for_the_slow_one() {
+        let dir = tempfile::tempdir().unwrap();
+        // Were the old pace kept, this test would outlast every patience.
+        let options =
+            MonitorOptions { interval: Duration::from_secs(1 << 30), ..MonitorOptions::new(dir.path()) };
+        // Capacity 1: no more than one sample need wait.
+        let (sender, samples) = crossbeam_channel::bounded(1);
+        let monitor = ResourceMonitor::start(options, move |sample| {
+            let _ = sender.try_send(sample);
+        })
+        .unwrap();
+        samples.recv().unwrap();
+        monitor.pace().set(Duration::from_millis(10));
+        samples.recv().unwrap();
         samples.recv().unwrap();
         drop(monitor);
     }

@@ -190,6 +190,16 @@ pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) {
     run.current_step = Some(run.steps[index].id.as_str().into());
 }
 
+/// Takes note of a prepared start that was sent although the decision that sent it was lost.
+pub(super) fn sent_ahead(run: &mut Run, index: usize, attempt: u32, cx: Context<'_>) {
+    let is_as_before = run.steps.get(index).is_some_and(|step| {
+        step.attempt == attempt && step.state == StepState::Waiting && step.ledger.launch == Launch::Prepared
+    });
+    if is_as_before {
+        launch(run, index, cx);
+    }
+}
+
 /// Whether the time of a waiting retry has come.
 fn is_retry_due(step: &StepRun, cx: Context<'_>) -> bool {
     step.state == StepState::Waiting && step.ledger.retry_at.is_some_and(|at| at <= cx.now.wall)

@@ -105,6 +105,10 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         Input::Step { index, attempt, news } => step::hear(run, index, attempt, news, cx, out),
         Input::Tick => step::tick(run, cx, out),
         Input::StartsChanged => {}
+        Input::SentAhead { index, attempt } => {
+            out.soft = true;
+            advance::sent_ahead(run, index, attempt, cx);
+        }
         Input::DiskFull => {
             if run.state == RunState::Running && matches!(run.body, Body::Pipeline(_)) {
                 run.ledger.hold = Some(super::Hold::DiskFull);

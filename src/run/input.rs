@@ -61,6 +61,13 @@ pub enum Input {
     Tick,
     /// Steps may start again, or may not any more.
     StartsChanged,
+    /// The start of this attempt was sent ahead of a commit that then failed.
+    SentAhead {
+        /// Which.
+        index: usize,
+        /// Which attempt.
+        attempt: u32,
+    },
     /// The disk is full: freeze until it is not.
     DiskFull,
     /// There is room again.

@@ -1,7 +1,7 @@
 //! What a run is and how it may change: its states, its steps, the events it tells, and the pure
 //! functions that decide what an input makes of it.
 //!
-//! Nothing here does anything: [`decide`] returns the changed run and a list of effects, which the engine
+//! Nothing here does anything: [`decide()`] returns the changed run and a list of effects, which the engine
 //! records and then carries out.
 
 mod advance;

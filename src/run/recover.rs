@@ -32,6 +32,9 @@ pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: 
         if is_prepared && is_known {
             // It was sent ahead of the commit that would have said so.
             advance::launch(run, index, cx);
+            if run.state == RunState::Stopping {
+                run.step_mut(index).ledger.ending = Some(Ending::Stop);
+            }
         }
         if run.steps[index].state.is_live() {
             meet(run, index, found, is_same_boot, cx, out);

@@ -1,9 +1,10 @@
 //! The data directory: where everything lies, who may read it, and the lock that makes one engine the only one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -119,8 +120,19 @@ impl DataDir {
             .mode(0o600)
             .open(&path)
             .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(EngineLock { file }),
+        let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // The engine that took it is dead. What holds it for a moment more is a child that it was just spawning.
+            Err(Errno::WOULDBLOCK) if is_holder_gone(&path) => lock_within(&file, HOLDER_DIES_WITHIN),
+            outcome => outcome,
+        };
+        match locked {
+            Ok(()) => {
+                // Only a hint for those who ask who it is: the lock is the system's. Without it they look longer.
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| (&file).write_all(std::process::id().to_string().as_bytes()));
+                Ok(EngineLock { file })
+            }
             Err(Errno::WOULDBLOCK) => Err(DataDirError::Busy { path: self.path.clone() }),
             Err(e) => Err(unusable(format!("instance.lock can't be locked: {e}"))),
         }
@@ -166,6 +178,28 @@ impl DataDir {
         builder.create(self.logs_dir(run_id))?;
         builder.create(self.reports_dir(run_id))
     }
+}
+
+/// How long a child that was being spawned when its engine died may take to its exec.
+const HOLDER_DIES_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether the process that is named in the lock's file is dead (a zombie has no program either).
+fn is_holder_gone(lock: &Path) -> bool {
+    let holder = fs::read_to_string(lock).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
+    holder.is_some_and(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_err())
+}
+
+/// Waits for a lock, at most this long. The thread that waits on gives it up as soon as it gets it too late.
+fn lock_within(file: &File, limit: Duration) -> rustix::io::Result<()> {
+    let copy = file.try_clone().map_err(|_| Errno::WOULDBLOCK)?;
+    // Capacity 1: the one outcome, taken or dropped.
+    let (tell, outcome) = crossbeam_channel::bounded(1);
+    let wait = move || {
+        // Whoever waited no longer needs no answer.
+        let _ = tell.send(flock(&copy, FlockOperation::LockExclusive));
+    };
+    std::thread::Builder::new().name("lf-lock".into()).spawn(wait).map_err(|_| Errno::WOULDBLOCK)?;
+    outcome.recv_timeout(limit).unwrap_or(Err(Errno::WOULDBLOCK))
 }
 
 #[cfg(test)]

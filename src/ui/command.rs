@@ -10,7 +10,7 @@ use crate::id::{RunId, StepId};
 use crate::run::RunState;
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Command {
     /// Ask the world.
     World(Action),
@@ -126,7 +126,7 @@ impl Command {
                 | Action::Retry { run_id, .. }
                 | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
-                Action::Refresh | Action::OpenFolder(_) | Action::Quit(_) => None,
+                Action::Refresh | Action::OpenFolder(_) | Action::KeepLook(_) | Action::Quit(_) => None,
             },
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
@@ -171,6 +171,7 @@ impl Command {
                 | Action::SelectStep { .. }
                 | Action::LoadRun(_)
                 | Action::Refresh
+                | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
             Self::PauseAll => Some("Freeze every running run"),
@@ -214,6 +215,7 @@ impl Command {
                 | Action::LoadRun(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
+                | Action::KeepLook(_)
                 | Action::Quit(_),
             )
             | Self::Select(Some(_))
@@ -245,6 +247,7 @@ impl Command {
                 | Action::SelectStep { .. }
                 | Action::LoadRun(_)
                 | Action::Refresh
+                | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
             Self::Show(page) => Some(page.icon()),
@@ -280,6 +283,7 @@ const fn action_text(action: &Action) -> &'static str {
         Action::LoadRun(_) => "Load",
         Action::Refresh => "Refresh",
         Action::OpenFolder(_) => "Open folder",
+        Action::KeepLook(_) => "Keep the look",
         Action::Quit(QuitChoice::LeaveRunning) => "Leave running",
         Action::Quit(QuitChoice::Freeze) => "Freeze",
         Action::Quit(QuitChoice::Stop) => "Stop",

@@ -14,10 +14,11 @@ pub(super) fn clock(span: TimeDelta) -> String {
     }
 }
 
-/// How long a finished step took: `0.4 s`, `12 s`, then as [`clock`].
+/// How long a finished step took: `412 ms`, `3.1 s`, `12 s`, then as [`clock`].
 pub(super) fn duration(span: TimeDelta) -> String {
     match span.num_milliseconds().max(0) {
-        millis @ 0..10_000 => format!("{:.1} s", millis as f64 / 1000.0),
+        millis @ 0..1000 => format!("{millis} ms"),
+        millis @ 1000..10_000 => format!("{:.1} s", millis as f64 / 1000.0),
         millis @ 10_000..60_000 => format!("{} s", millis / 1000),
         _ => clock(span),
     }
@@ -46,6 +47,31 @@ pub(super) fn bytes(count: u64) -> String {
     }
     let digits = usize::from(unit > 0 && value < 9.95);
     format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// A measured number: `310.5`, `12,400`, `0.0031`.
+pub(super) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude >= 1e15 || (magnitude < 1e-4 && value != 0.0) || !value.is_finite() {
+        return format!("{value:.3e}");
+    }
+    let digits = match magnitude {
+        1000.0.. => 0,
+        1.0.. => 2,
+        _ => 4,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (at, c) in whole.char_indices() {
+        let left = whole.len() - at;
+        if left.is_multiple_of(3) && grouped.ends_with(|last: char| last.is_ascii_digit()) {
+            grouped.push(',');
+        }
+        grouped.push(c);
+    }
+    grouped + fraction
 }
 
 /// A share: `41 %`. Only what is whole is 100 %.
@@ -86,7 +112,7 @@ mod tests {
         {
             assert_eq!(about(TimeDelta::seconds(seconds)), text);
         }
-        assert_eq!(duration(TimeDelta::milliseconds(412)), "0.4 s");
+        assert_eq!(duration(TimeDelta::milliseconds(412)), "412 ms");
         assert_eq!(duration(TimeDelta::milliseconds(12_900)), "12 s");
     }
 
@@ -101,6 +127,21 @@ mod tests {
             (41 << 30, "41 GiB"),
         ] {
             assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn measured_numbers_are_short_and_grouped() {
+        for (value, text) in [
+            (0.0, "0"),
+            (24.0, "24"),
+            (310.5, "310.5"),
+            (-12_400.4, "-12,400"),
+            (1_234_567.0, "1,234,567"),
+            (0.0031, "0.0031"),
+            (1e-9, "1.000e-9"),
+        ] {
+            assert_eq!(number(value), text);
         }
     }
 

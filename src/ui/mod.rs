@@ -25,7 +25,7 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 
-use crate::app::WindowPort;
+use crate::app::{WindowLook, WindowPort};
 pub use window::LeverframeWindow;
 
 /// What to use where no window can open.
@@ -38,11 +38,13 @@ const WITHOUT_DISPLAY: &str = "without a display use `leverframe run`, `resume`,
 /// One line that names the verbs that need no display, when there is none or it cannot be used.
 pub fn run(port: WindowPort) -> anyhow::Result<()> {
     require_display(|name| std::env::var_os(name))?;
+    let look = port.look();
     let viewport = egui::ViewportBuilder::default()
         .with_title("Leverframe")
         .with_app_id("leverframe")
-        .with_inner_size([1280.0, 800.0])
-        .with_min_inner_size([900.0, 560.0]);
+        .with_inner_size([look.width, look.height])
+        .with_maximized(look.is_maximized)
+        .with_min_inner_size(WindowLook::MIN_SIZE);
     let options = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
     eframe::run_native("Leverframe", options, Box::new(|cc| Ok(Box::new(LeverframeWindow::new(cc, port)))))
         .map_err(|error| anyhow::anyhow!("{}", refusal(&error.to_string())))

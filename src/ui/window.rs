@@ -9,7 +9,7 @@ use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, ThemePreference, Ui
 use super::command::{self, Command, Neighbour, Page};
 use super::theme;
 use super::views::{self, Commands, PaletteState, View};
-use crate::app::{Action, AppStore, QuitChoice, WindowPort};
+use crate::app::{Action, AppStore, QuitChoice, ThemeChoice, WindowLook, WindowPort};
 use crate::id::RunId;
 use crate::run::RunState;
 
@@ -40,6 +40,8 @@ pub(super) struct WindowState {
     pub(super) is_review_open: bool,
     pub(super) theme: ThemePreference,
     may_close: bool,
+    /// As it was last kept.
+    look: WindowLook,
 }
 
 /// The window.
@@ -59,13 +61,17 @@ impl LeverframeWindow {
     pub(super) fn with_context(ctx: &Context, port: WindowPort) -> Self {
         theme::install(ctx);
         let waker = ctx.clone();
-        port.wake_by(move || waker.request_repaint());
+        port.wake_by(move |within| waker.request_repaint_after(within));
+        let look = port.look();
+        let theme = theme_of(look.theme);
+        ctx.set_theme(theme);
         let state = WindowState {
             page: Page::Now,
             overlay: Overlay::None,
             is_review_open: false,
-            theme: ThemePreference::System,
+            theme,
             may_close: false,
+            look,
         };
         // What was sent before the window could be woken waits in the channel.
         ctx.request_repaint();
@@ -161,6 +167,7 @@ impl LeverframeWindow {
     fn run_command(&mut self, ctx: &Context, command: Command) {
         match command {
             Command::World(Action::Quit(choice)) => {
+                self.keep_look(ctx);
                 self.state.overlay = Overlay::Leaving(choice);
                 if self.port.send(Action::Quit(choice)).is_err() {
                     self.state.may_close = true;
@@ -181,7 +188,15 @@ impl LeverframeWindow {
                     self.send_to_all(state, Action::Stop);
                 }
             }
-            Command::OpenPalette => self.state.overlay = Overlay::Palette(PaletteState::default()),
+            Command::OpenPalette => {
+                let typed = ctx.input(|input| {
+                    let texts = input.events.iter().filter_map(|event| {
+                        if let egui::Event::Text(text) = event { Some(text.as_str()) } else { None }
+                    });
+                    texts.collect()
+                });
+                self.state.overlay = Overlay::Palette(PaletteState::typed(typed));
+            }
             Command::CloseOverlay => self.state.overlay = Overlay::None,
             Command::AskQuit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::ToggleReview => self.state.is_review_open = !self.state.is_review_open,
@@ -193,6 +208,7 @@ impl LeverframeWindow {
             Command::SetTheme(theme) => {
                 self.state.theme = theme;
                 ctx.set_theme(theme);
+                self.keep_look(ctx);
             }
         }
         for request in self.store.take_requests() {
@@ -214,7 +230,34 @@ impl LeverframeWindow {
             self.state.overlay = Overlay::Quit;
         } else {
             // Nothing is alive that could be asked about; whoever runs the window shuts the rest down.
+            self.keep_look(ctx);
             self.state.may_close = true;
+        }
+    }
+
+    /// Has the window look at the next start as it looks now.
+    fn keep_look(&mut self, ctx: &Context) {
+        let zoom = ctx.zoom_factor();
+        let (size, is_maximized) = ctx.input(|input| {
+            let viewport = input.viewport();
+            let fills = viewport.maximized.unwrap_or(false) || viewport.fullscreen.unwrap_or(false);
+            (viewport.inner_rect.map(|rect| rect.size() * zoom), fills)
+        });
+        let theme = match self.state.theme {
+            ThemePreference::System => ThemeChoice::System,
+            ThemePreference::Dark => ThemeChoice::Dark,
+            ThemePreference::Light => ThemeChoice::Light,
+        };
+        let mut look = WindowLook { theme, is_maximized, ..self.state.look };
+        if let Some(size) = size
+            && !is_maximized
+        {
+            (look.width, look.height) = (size.x.round(), size.y.round());
+        }
+        if look != self.state.look {
+            self.state.look = look;
+            // If nobody listens any more, looks are the least of it.
+            let _ = self.port.send(Action::KeepLook(look));
         }
     }
 
@@ -256,6 +299,14 @@ impl LeverframeWindow {
         if run_id.is_some() {
             self.store.select_run(run_id);
         }
+    }
+}
+
+const fn theme_of(choice: ThemeChoice) -> ThemePreference {
+    match choice {
+        ThemeChoice::System => ThemePreference::System,
+        ThemeChoice::Dark => ThemePreference::Dark,
+        ThemeChoice::Light => ThemePreference::Light,
     }
 }
 

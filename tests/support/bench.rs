@@ -10,6 +10,7 @@ use leverframe::store::{CheckpointManager, StoredRun};
 use leverframe::supervisor::probe;
 
 use super::process::{kill, look_until, processes_of};
+use super::small_disk::SmallDisk;
 use super::{options, run_id};
 
 /// What every step of these tests begins with: a lock that is held while any process of its tree lives. Two trees of
@@ -41,6 +42,13 @@ impl Bench {
         let (data_dir, here) = (root.join("data"), root.join("here"));
         fs::create_dir(&here).expect("a directory");
         Self { _dir: dir, data_dir, here }
+    }
+
+    /// The same with its data on another disk; what steps leave behind is not on it.
+    pub(crate) fn on(disk: &SmallDisk) -> Self {
+        let mut bench = Self::new();
+        bench.data_dir = disk.path().join("data");
+        bench
     }
 
     /// An engine of this process, and every event of it from the first on.
@@ -119,6 +127,14 @@ impl Bench {
     pub(crate) fn assert_ledger(&self, expected: &[&str]) {
         assert_eq!(self.lines("violations"), [""; 0], "two trees of one step at once");
         assert_eq!(self.lines("ledger"), expected, "the attempts that began");
+    }
+
+    /// The same where steps run side by side.
+    pub(crate) fn assert_ledger_of_any_order(&self, expected: &[&str]) {
+        let mut ledger = self.lines("ledger");
+        ledger.sort();
+        assert_eq!(self.lines("violations"), [""; 0], "two trees of one step at once");
+        assert_eq!(ledger, expected, "the attempts that began");
     }
 
     /// Waits until nothing of this directory runs any more, the supervisor included.

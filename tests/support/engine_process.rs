@@ -70,12 +70,21 @@ impl EngineProcess {
         }
         let until = Instant::now() + DEADLINE;
         loop {
-            let line = self.lines.recv_deadline(until).unwrap_or_else(|e| panic!("{what} was not told: {e}"));
+            let Ok(line) = self.lines.recv_deadline(until) else {
+                panic!("{what} was not told, but {:#?}", *passed_over)
+            };
             if is_it(&line) {
                 return line;
             }
             passed_over.push(line);
         }
+    }
+
+    /// The event of this name, if it was told by now.
+    pub(crate) fn heard(&self, name: &str) -> Option<Value> {
+        let mut passed_over = self.passed_over.borrow_mut();
+        passed_over.extend(self.lines.try_iter());
+        passed_over.iter().find(|line| line["event"] == name).cloned()
     }
 
     pub(crate) fn wait_for_event(&self, name: &str) -> Value {

@@ -1,10 +1,13 @@
 //! Hosts between the engine and the real supervisor, for what real processes do only now and then.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use leverframe::engine::HostChoice;
+use leverframe::id::AttemptKey;
+use leverframe::run::StepRun;
+use leverframe::store::CheckpointManager;
 use leverframe::supervisor::{HostRequest, Launcher, StepHost};
 
 use super::PROGRAM;
@@ -57,5 +60,54 @@ struct Between<F> {
 impl<F: Fn(&mut dyn StepHost, HostRequest) + Send + Sync> StepHost for Between<F> {
     fn send(&mut self, request: HostRequest) {
         (self.hand_on)(&mut *self.host, request);
+    }
+}
+
+/// The real supervisor, and a note of what was asked of it before it was on disk: nothing, if the engine keeps its word.
+#[derive(Clone, Default)]
+pub(crate) struct Witness {
+    too_early: Arc<Mutex<Vec<String>>>,
+    /// While somebody holds it, the engine waits at its next thaw: what it hears meanwhile, it hears together.
+    pub(crate) barrier: Arc<Mutex<()>>,
+}
+
+impl Witness {
+    pub(crate) fn host(&self, data_dir: PathBuf) -> HostChoice {
+        let (this, at) = (self.clone(), data_dir.clone());
+        between(data_dir, move |host, request| {
+            if let HostRequest::Thaw(_) = request {
+                drop(this.barrier.lock());
+            }
+            if let Some(what) = not_on_disk(&at, &request) {
+                this.too_early.lock().expect("no test panics here").push(what);
+            }
+            host.send(request);
+        })
+    }
+
+    pub(crate) fn too_early(&self) -> Vec<String> {
+        self.too_early.lock().expect("no test panics here").clone()
+    }
+}
+
+/// What a request rests on that is not recorded.
+fn not_on_disk(data_dir: &Path, request: &HostRequest) -> Option<String> {
+    let recorded = |key: &AttemptKey| {
+        let store = CheckpointManager::open_read_only(data_dir.join("checkpoints.db")).expect("it opens");
+        let run = store.load_run(&key.run_id).expect("it can be read")?;
+        let step = run.steps.iter().find(|step| step.id == key.step_id)?.clone();
+        (step.attempt >= key.attempt).then_some(step)
+    };
+    match request {
+        HostRequest::Start(spec) if recorded(&spec.key).is_none() => Some(format!("start of {:?}", spec.key)),
+        HostRequest::Acknowledge(key) => {
+            let is_ended = |step: &StepRun| step.attempt > key.attempt || step.state.is_ended();
+            (!recorded(key).is_some_and(|step| is_ended(&step))).then(|| format!("forgetting {key:?}"))
+        }
+        HostRequest::Start(_)
+        | HostRequest::Freeze(_)
+        | HostRequest::Thaw(_)
+        | HostRequest::Stop { .. }
+        | HostRequest::Kill(_) => None,
     }
 }

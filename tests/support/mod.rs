@@ -1,9 +1,11 @@
 //! What the tests share: data directories, pipelines from text, and waiting for events with a deadline.
 
 pub(crate) mod bench;
+pub(crate) mod display;
 pub(crate) mod engine_process;
 pub(crate) mod host;
 pub(crate) mod process;
+pub(crate) mod small_disk;
 pub(crate) mod world;
 
 use std::path::Path;

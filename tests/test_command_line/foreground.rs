@@ -95,6 +95,20 @@ fn a_program_that_is_told_to_end_leaves_its_step_and_resume_takes_it_back() {
 }
 
 #[test]
+fn a_program_that_was_started_to_ignore_a_hangup_ignores_it() {
+    let home = Home::new();
+    let pipeline = home.file("waiting.toml", &waiting(home.dir.path(), ""));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", crate::support::PROGRAM]);
+    command.args(["run", &pipeline, "--run-id", "r", "--data-dir"]).arg(home.data());
+    let mut running = Running::listen(command);
+    running.hear("step wait 10 %: pid");
+    running.signal(Signal::HUP);
+    go(&home);
+    running.end().check(0, &["run r completed"]);
+}
+
+#[test]
 fn other_living_runs_are_left_alone_and_named() {
     let home = Home::new();
     let pipeline = home.file("waiting.toml", &waiting(home.dir.path(), ""));

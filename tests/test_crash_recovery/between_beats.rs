@@ -1,12 +1,14 @@
 //! The engine dies after it recorded and before it acted, at every kind of input: at the next start the world comes to
 //! agree with the record, and nothing is done twice.
 
+use std::time::Duration;
+
 use leverframe::engine::{CoreExecutionEngine, EngineOptions, Subscription};
 use leverframe::run::{Ending, RunState, StepState, StopKind};
 
 use crate::support::bench::{ALONE, Bench, PATIENT, living, stored_step};
-use crate::support::host::{Silence, stammering};
-use crate::support::process::{are_frozen, is_gone, look_until, wait_frozen, wait_gone};
+use crate::support::host::{Silence, Witness, stammering};
+use crate::support::process::{are_frozen, is_gone, let_pass, look_until, wait_frozen, wait_gone};
 use crate::support::{options, run_id, start, wait_for_end, wait_for_named};
 
 /// Ends when it is told to, and says so.
@@ -172,7 +174,7 @@ fn a_timeout_that_passed_while_no_engine_lived_acts_at_the_next_start() {
     let bench = Bench::new();
     let (_, engine, _events, pid) = open_with_run(&bench, "timeout = \"300ms\"", OBEDIENT);
     drop(engine);
-    crate::support::process::let_pass(std::time::Duration::from_millis(400));
+    let_pass(Duration::from_millis(400));
     assert!(!is_gone(pid), "nobody is there to end it");
     assert_eq!(recover_to_end(&bench), RunState::Failed);
     assert_told_once(&bench);
@@ -255,6 +257,48 @@ fn the_engine_may_die_in_silence_again_and_again() {
     }
     assert_eq!(bench.stored("r1").summary.state, RunState::Completed);
     bench.assert_ledger(&["a 1", "b 1", "c 1", "d 1", "e 1", "f 1"]);
+}
+
+#[test]
+fn nothing_is_asked_of_the_supervisor_before_it_is_on_disk() {
+    let bench = Bench::new();
+    let witness = Witness::default();
+    let (engine, events) =
+        bench.open_with(EngineOptions { host: witness.host(bench.data_dir.clone()), ..options() });
+    // A crowd of steps that are ready at once.
+    let ids: Vec<String> = (0..40).map(|i| format!("s{i}")).collect();
+    let steps: Vec<_> = ids.iter().map(|id| (id.as_str(), "needs = []", "")).collect();
+    for width in [1, 5] {
+        let head = format!("max_parallel = {width}");
+        let run = start(&engine, &format!("r{width}"), &bench.pipeline(&head, &steps));
+        wait_for_end(&events, &run);
+    }
+    // Two ends that are heard together: the first makes three steps ready, the second makes room for one of them.
+    let wait = "until [ -e \"$HERE/go\" ]; do sleep 0.02; done\n";
+    let steps = [
+        ("a", "", wait),
+        ("b", "needs = []", wait),
+        ("c", "needs = [\"a\"]", ""),
+        ("d", "needs = [\"a\"]", ""),
+        ("e", "needs = [\"a\"]", ""),
+    ];
+    let other = start(&engine, "other", &bench.pipeline("", &[("z", "may_fail = true", PATIENT)]));
+    wait_for_named(&events, "step_started");
+    let run = start(&engine, "pair", &bench.pipeline("max_parallel = 2", &steps));
+    let pids = [bench.pids_in("a.pids", 1)[0], bench.pids_in("b.pids", 1)[0]];
+    engine.pause_execution(&other).expect("it pauses");
+    wait_for_named(&events, "execution_paused");
+    let barrier = witness.barrier.lock().expect("nobody panicked");
+    std::thread::scope(|scope| {
+        scope.spawn(|| engine.resume_execution(&other).expect("it resumes"));
+        bench.let_go();
+        wait_gone(&pids);
+        let_pass(Duration::from_millis(100));
+        drop(barrier);
+    });
+    wait_for_end(&events, &run);
+    assert_eq!(bench.stored("pair").summary.state, RunState::Completed);
+    assert_eq!(witness.too_early(), [""; 0]);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! One run within the read model: its newest values, and the `seq` up to which each is known.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::RunUsage;
-use super::{MAX_NOTICES, MAX_SAMPLES, SAMPLE_SPAN};
+use super::{MAX_METRICS, MAX_NOTICES, MAX_SAMPLES, SAMPLE_SPAN};
 use crate::id::StepId;
 use crate::run::{Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary};
 
@@ -38,6 +38,8 @@ pub struct RunEntry {
     step_seqs: HashMap<StepId, (u64, u64)>,
     steps_known: StepsKnown,
     usage: VecDeque<RunUsage>,
+    /// What each step's present attempt has measured: the last value by name.
+    metrics: HashMap<StepId, BTreeMap<String, f64>>,
 }
 
 impl RunEntry {
@@ -54,6 +56,7 @@ impl RunEntry {
             step_seqs: HashMap::new(),
             steps_known: StepsKnown::Partly,
             usage: VecDeque::new(),
+            metrics: HashMap::new(),
         }
     }
 
@@ -70,6 +73,11 @@ impl RunEntry {
     /// What it has cost, the oldest first.
     pub fn usage(&self) -> &VecDeque<RunUsage> {
         &self.usage
+    }
+
+    /// What a step has measured while it was watched: the last value by name, at most [`MAX_METRICS`].
+    pub fn metrics(&self, step_id: &StepId) -> impl Iterator<Item = (&str, f64)> {
+        self.metrics.get(step_id).into_iter().flatten().map(|(name, value)| (name.as_str(), *value))
     }
 
     /// When it ended; for one that the disk says has ended without saying when, when it began.
@@ -142,6 +150,9 @@ impl RunEntry {
         let known = self.steps.iter_mut().find(|known| known.step_id == step.step_id);
         match known {
             Some(known) => {
+                if known.attempt != step.attempt {
+                    self.metrics.remove(&step.step_id);
+                }
                 let newer = (seqs.1 > seq && known.attempt == step.attempt && !step.state.is_ended())
                     .then(|| (known.progress, known.message.clone()));
                 *known = step.clone();
@@ -159,6 +170,7 @@ impl RunEntry {
         self.step_seqs = HashMap::new();
         self.steps_known = StepsKnown::Partly;
         self.usage = VecDeque::new();
+        self.metrics = HashMap::new();
     }
 
     pub(super) fn apply_telemetry(&mut self, event: &Event) {
@@ -186,8 +198,15 @@ impl RunEntry {
                     seqs.1 = event.seq;
                 }
             }
-            EventKind::MetricReported { .. }
-            | EventKind::ExecutionStarted { .. }
+            EventKind::MetricReported { step_id, metrics } => {
+                let known = self.metrics.entry(step_id.clone()).or_default();
+                for (name, value) in metrics {
+                    if known.len() < MAX_METRICS || known.contains_key(name) {
+                        known.insert(name.clone(), *value);
+                    }
+                }
+            }
+            EventKind::ExecutionStarted { .. }
             | EventKind::ExecutionQueued { .. }
             | EventKind::ExecutionRunning { .. }
             | EventKind::ExecutionPaused { .. }

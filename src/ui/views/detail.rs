@@ -10,7 +10,10 @@ use super::super::{format, theme};
 use super::log_tail::log_tail_ui;
 use super::{Commands, View};
 use crate::app::{Action, RunEntry, StepsKnown};
-use crate::run::{StepState, StepSummary};
+use crate::run::{Decision, StepState, StepSummary};
+
+/// Metrics that have room behind a step's message.
+const MAX_METRICS: usize = 3;
 
 /// The card, `height` high; nothing if no run is selected.
 pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Commands) {
@@ -21,7 +24,12 @@ pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Comm
         ui,
         |ui, rect| head_at(ui, rect, entry, &mut head_out),
         |ui| {
-            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height - theme::CARD_HEAD));
+            let mut height = height - theme::CARD_HEAD;
+            if !entry.decisions.is_empty() {
+                decisions_ui(ui, view, entry);
+                height -= DECISIONS;
+            }
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
             let line = egui::Stroke::new(1.0, theme::tokens(ui).line);
             let middle = rect.left() + (rect.width() * 0.46).round();
             ui.painter().vline(middle, rect.y_range(), line);
@@ -32,6 +40,50 @@ pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Comm
         },
     );
     out.append(&mut head_out);
+}
+
+/// The height of the line that says what recovery decided.
+const DECISIONS: f32 = 28.0;
+
+/// What recovery has decided about the run: the last in a line, all of them under the pointer.
+fn decisions_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry) {
+    let Some(last) = entry.decisions.last() else { return };
+    let tokens = theme::tokens(ui);
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), DECISIONS));
+    ui.painter().hline(rect.x_range(), rect.top(), egui::Stroke::new(1.0, tokens.line));
+    let inner = rect.shrink2(vec2(theme::GAP, 0.0));
+    let x = Icon::Bolt.paint_before(ui.painter(), inner, 11.0, tokens.interrupted);
+    let y = rect.center().y;
+    let when = format::when(last.at, view.now);
+    let muted = (theme::small(), tokens.muted);
+    let at = numbers_at(ui, pos2(x, y), Align2::LEFT_CENTER, &when, muted.clone());
+    let mut right = inner.right();
+    let n_earlier = entry.decisions.len() - 1;
+    if n_earlier > 0 {
+        let text = format!("and {n_earlier} earlier");
+        right = label_at(ui, pos2(right, y), Align2::RIGHT_CENTER, text, muted, 120.0).left() - 12.0;
+    }
+    let text = decision_text(last);
+    let left = at.right() + 10.0;
+    let style = (theme::small(), tokens.text);
+    label_at(ui, pos2(left, y), Align2::LEFT_CENTER, text.as_str(), style, right - left);
+    let response = ui.interact(rect, ui.scope_id().with("decisions"), egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{when}: {text}")));
+    response.on_hover_ui(|ui| {
+        ui.set_max_width(620.0);
+        for decision in entry.decisions.iter().rev().take(12) {
+            ui.label(format!("{}   {}", format::when(decision.at, view.now), decision_text(decision)));
+        }
+    });
+}
+
+fn decision_text(decision: &Decision) -> String {
+    match &decision.step_id {
+        Some(step_id) if !decision.text.starts_with(step_id.as_str()) => {
+            format!("{step_id}: {}", decision.text)
+        }
+        Some(_) | None => decision.text.clone(),
+    }
 }
 
 /// Its id, what it was started as, and the lever that closes it.
@@ -130,8 +182,10 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     let took = took_text(step, entry, view);
     let exit = exit_text(step);
     let memory = step.peak_rss_bytes.map(format::bytes).unwrap_or_default();
-    let message =
-        step.error.as_ref().or(step.message.as_ref()).map_or_else(String::new, |text| text.to_string());
+    let message = step.error.as_ref().or(step.message.as_ref()).map(ToString::to_string);
+    let measured = entry.metrics(&step.step_id).take(MAX_METRICS);
+    let measured = measured.map(|(name, value)| format!("{name} {}", format::number(value)));
+    let message = message.into_iter().chain(measured).collect::<Vec<_>>().join(" · ");
     let name = format!("{}, {}, {message}, {took}, {exit}, {memory}", step.step_id, step.state);
     let kind = RowKind { name: &name, is_selected: is_followed, corners: Corners::Square };
     let row_id = Id::unique(("step", entry.run.run_id.as_str(), step.step_id.as_str()));

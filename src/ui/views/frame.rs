@@ -107,7 +107,7 @@ fn chips_ui(ui: &Ui, view: View<'_>, left: egui::Pos2) -> f32 {
     let memory = sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64;
     let low_disk = sample.disk_free_bytes < 2 << 30;
     let chips = [
-        ("CPU", format::percent(sample.cpu_fraction), String::new(), "88 %", sample.cpu_fraction > 0.95),
+        ("CPU", format::percent(sample.cpu_fraction), String::new(), "100 %", sample.cpu_fraction > 0.95),
         (
             "Memory",
             format!("{:.1}", sample.memory_used_bytes as f64 / (1u64 << 30) as f64),

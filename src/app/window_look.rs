@@ -1,0 +1,94 @@
+//! How the window looked when it was closed: theme and size, kept in `window.toml` of the data directory. Only
+//! looks: what can't be read is as if it were not there, and what can't be written is told and does no harm.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = "window.toml";
+
+/// Light or dark.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThemeChoice {
+    /// As the desktop has it.
+    #[default]
+    System,
+    /// Dark.
+    Dark,
+    /// Light.
+    Light,
+}
+
+/// How the window looks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WindowLook {
+    /// Light or dark.
+    pub theme: ThemeChoice,
+    /// Width in logical points.
+    pub width: f32,
+    /// Height in logical points.
+    pub height: f32,
+    /// Whether it fills the screen; then width and height are those before.
+    pub is_maximized: bool,
+}
+
+impl Default for WindowLook {
+    fn default() -> Self {
+        Self { theme: ThemeChoice::System, width: 1280.0, height: 800.0, is_maximized: false }
+    }
+}
+
+impl WindowLook {
+    /// The smallest size at which everything has room.
+    pub const MIN_SIZE: [f32; 2] = [900.0, 560.0];
+
+    /// The look that was kept in a data directory; the default where none was, or none that is understood.
+    pub fn load(data_dir: &Path) -> Self {
+        let text = fs::read_to_string(data_dir.join(FILE)).unwrap_or_default();
+        let look: Self = toml::from_str(&text).unwrap_or_default();
+        let is_size = |value: f32| (100.0..=20_000.0).contains(&value);
+        if is_size(look.width) && is_size(look.height) {
+            look
+        } else {
+            let Self { width, height, .. } = Self::default();
+            Self { width, height, ..look }
+        }
+    }
+
+    /// Keeps it; the file is whole at any time.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn save(&self, data_dir: &Path) -> io::Result<()> {
+        let text = toml::to_string(self).map_err(io::Error::other)?;
+        let draft = data_dir.join(".window.toml.new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(draft, data_dir.join(FILE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_was_kept_comes_back_and_nonsense_is_the_default() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(WindowLook::load(dir.path()), WindowLook::default());
+        let look = WindowLook { theme: ThemeChoice::Light, width: 1000.0, height: 700.5, is_maximized: true };
+        look.save(dir.path()).unwrap();
+        assert_eq!(WindowLook::load(dir.path()), look);
+        let file = dir.path().join(FILE);
+        fs::write(&file, "theme = \"purple\"").unwrap();
+        assert_eq!(WindowLook::load(dir.path()), WindowLook::default());
+        fs::write(&file, "theme = \"dark\"\nwidth = nan").unwrap();
+        let expected = WindowLook { theme: ThemeChoice::Dark, ..WindowLook::default() };
+        assert_eq!(WindowLook::load(dir.path()), expected);
+    }
+}
