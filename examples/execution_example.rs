@@ -19,7 +19,10 @@ use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, EventKind, RunState, RunSummary, StopKind};
 use serde_json::json;
 
-const EXAMPLES: [(&str, fn(&Path) -> anyhow::Result<()>); 6] = [
+/// A name, and what it runs in a data directory.
+type Example = (&'static str, fn(&Path) -> anyhow::Result<()>);
+
+const EXAMPLES: [Example; 6] = [
     ("basic", basic_execution),
     ("signals", signals),
     ("checkpoints", checkpoints_and_resume),
