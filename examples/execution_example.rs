@@ -148,12 +148,12 @@ fn parallel_pipeline(data_dir: &Path) -> anyhow::Result<()> {
         [[step]]
         id = "left"
         needs = []
-        run = 'echo hello > to-right & read word < to-left && echo "left heard $word"'
+        run = 'echo hello > to-right & read word < to-left && wait && echo "left heard $word"'
 
         [[step]]
         id = "right"
         needs = []
-        run = 'echo hello > to-left & read word < to-right && echo "right heard $word"'
+        run = 'echo hello > to-left & read word < to-right && wait && echo "right heard $word"'
 
         [[step]]
         id = "join"
