@@ -6,6 +6,7 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::{LogSection, Presence, Records, RunRecord};
@@ -145,9 +146,13 @@ impl RunFollower {
 
     /// Begins to follow what has started, tells followers of what has ended, and notices the end.
     fn look_at_run(&mut self) -> anyhow::Result<()> {
-        let record = self.records.run(&self.run_id, engine::now())?;
-        let Some(record) = record else { anyhow::bail!("run {} is gone: it was pruned", self.run_id) };
+        let mut record = self.read_record()?;
         self.end = self.end_of(&record);
+        if let Some(FollowEnd::Abandoned(_)) = self.end {
+            // Its engine may have recorded the end and left after the record was read, and before it was looked for.
+            record = self.read_record()?;
+            self.end = self.end_of(&record);
+        }
         for step in &record.steps {
             if self.step.as_ref().is_some_and(|wanted| *wanted != step.step_id) {
                 continue;
@@ -165,6 +170,11 @@ impl RunFollower {
             }
         }
         Ok(())
+    }
+
+    fn read_record(&self) -> anyhow::Result<RunRecord> {
+        let record = self.records.run(&self.run_id, engine::now())?;
+        record.with_context(|| format!("run {} is gone: it was pruned", self.run_id))
     }
 
     fn end_of(&mut self, record: &RunRecord) -> Option<FollowEnd> {
