@@ -170,9 +170,12 @@ fn after_the_system_has_told_it_to_end_every_end_is_interrupted() {
     bench.sh("a", "until [ -e go ]; do sleep 0.01; done; exit 1");
     bench.sh("b", "sleep 1000");
     let pid = bench.sh("c", "sleep 1000");
-    // As a session's end may do it: the step hears of it before the supervisor does.
+    // As a session's end may do it: the step hears of it before the supervisor does. It finds both at once,
+    // however long this test is kept from its processor in between.
+    signal(supervisor, Signal::STOP);
     signal(pid, Signal::TERM);
     signal(supervisor, Signal::TERM);
+    signal(supervisor, Signal::CONT);
     let exit = bench.exit("c");
     assert!(exit.interrupted && exit.cause == ExitCause::Signal(libc::SIGTERM));
     std::fs::write(bench.data_dir.join("go"), "").unwrap();
