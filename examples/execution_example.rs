@@ -19,7 +19,10 @@ use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, EventKind, RunState, RunSummary, StopKind};
 use serde_json::json;
 
-const EXAMPLES: [(&str, fn(&Path) -> anyhow::Result<()>); 6] = [
+/// One example, in a data directory of its own.
+type Example = fn(&Path) -> anyhow::Result<()>;
+
+const EXAMPLES: [(&str, Example); 6] = [
     ("basic", basic_execution),
     ("signals", signals),
     ("checkpoints", checkpoints_and_resume),
@@ -145,12 +148,12 @@ fn parallel_pipeline(data_dir: &Path) -> anyhow::Result<()> {
         [[step]]
         id = "left"
         needs = []
-        run = 'echo hello > to-right & read word < to-left && echo "left heard $word"'
+        run = 'echo hello > to-right & read word < to-left && wait && echo "left heard $word"'
 
         [[step]]
         id = "right"
         needs = []
-        run = 'echo hello > to-left & read word < to-right && echo "right heard $word"'
+        run = 'echo hello > to-left & read word < to-right && wait && echo "right heard $word"'
 
         [[step]]
         id = "join"

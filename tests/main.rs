@@ -8,6 +8,7 @@ mod test_crash_recovery;
 mod test_examples;
 mod test_execution_engine;
 mod test_freeze_and_stop;
+mod test_last_words;
 mod test_pipeline_runs;
 mod test_random_runs;
 mod test_readme;

@@ -48,10 +48,8 @@ fn wait_for_alert(events: &Subscription, is_cleared: bool) -> String {
         "the alert",
         |event| matches!(event.kind, EventKind::ResourceAlert { cleared, .. } if cleared == is_cleared),
     );
-    match &event.kind {
-        EventKind::ResourceAlert { text, .. } => text.clone(),
-        other => panic!("{other:?} is no alert"),
-    }
+    let EventKind::ResourceAlert { text, .. } = &event.kind else { panic!("{event:?} is no alert") };
+    text.clone()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::integration::{Desk, LogKey, log_file};
+use super::desk::{Desk, LogKey, log_file};
 use super::{
     AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT,
     PipelineEntry,

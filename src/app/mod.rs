@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod checkup;
+mod desk;
 mod errands;
 mod integration;
 mod port;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::act::key;
 use super::core::{Engine, Entry};
 use super::message::{Heard, Waiting};
 use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::id::RunId;
 use crate::run::{
-    Body, Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunLedger, Starts,
-    StepState, decide, next_deadline,
+    Body, Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunLedger,
+    RunState, Starts, StepNews, StepState, decide, next_deadline,
 };
 use crate::store::{StoreError, Write};
 
@@ -33,21 +34,51 @@ pub(super) struct Batch {
 impl Engine {
     /// Decides, records, acts and tells what was heard.
     pub(super) fn handle(&mut self, heard: Vec<Heard>) {
-        if heard.is_empty() {
-            return;
-        }
         let mut batch = Batch::default();
-        let mut kept = Vec::with_capacity(heard.len());
+        let mut kept = Vec::new();
+        self.decide_all(&mut batch, &mut kept, heard);
+        self.conclude(batch, kept);
+    }
+
+    /// Decides what was heard into `batch`; what was not refused goes to `kept`.
+    pub(super) fn decide_all(&mut self, batch: &mut Batch, kept: &mut Vec<Heard>, heard: Vec<Heard>) {
         for one in heard {
-            match self.decide(&mut batch, &one) {
+            match self.decide(batch, &one) {
                 Ok(()) => kept.push(one),
                 Err(error) => one.refuse(error),
             }
+        }
+    }
+
+    /// Records, acts and tells what was decided.
+    pub(super) fn conclude(&mut self, mut batch: Batch, kept: Vec<Heard>) {
+        if kept.is_empty() {
+            return;
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
             Err(error) => self.meet_trouble(error, kept, batch.sent_ahead),
         }
+    }
+
+    /// Whether nobody waits for the commit of `batch`: steps have ended whose places are taken already, by starts that
+    /// an earlier commit holds, and there are more of those for the ends to come.
+    pub(super) fn may_wait(&self, batch: &Batch, kept: &[Heard]) -> bool {
+        let is_followed = |run: &Run| {
+            let lives = run.steps.iter().any(|step| step.state.is_live());
+            let is_ready = |index: usize| {
+                run.steps[index].ledger.launch == Launch::Prepared
+                    && self.recorded_ahead(run, &Effect::Start { index, may_be_alive: false }).is_some()
+            };
+            run.state == RunState::Running && lives && (0..run.steps.len()).any(is_ready)
+        };
+        batch.is_hard
+            && self.trouble.is_none()
+            && self.closing.is_none()
+            && batch.records.is_empty()
+            && batch.effects.iter().all(|(_, effect)| matches!(effect, Effect::Acknowledge { .. }))
+            && kept.iter().all(|one| matches!(one.waiting, Waiting::Nobody))
+            && batch.staged.values().all(|run| is_followed(run))
     }
 
     pub(super) fn decide(&mut self, batch: &mut Batch, heard: &Heard) -> Result<(), EngineError> {
@@ -60,7 +91,13 @@ impl Engine {
         };
         let mut run = current;
         let mut out = Outbox::default();
+        let mut is_hard = false;
+        if let Some(last) = self.last_reports(&run, &heard.input) {
+            decide(&mut run, last, self.context(), &mut out)?;
+            is_hard = !std::mem::take(&mut out.soft);
+        }
         decide(&mut run, heard.input.clone(), self.context(), &mut out)?;
+        out.soft &= !is_hard;
         let run = Arc::new(run);
         for effect in out.early {
             match self.recorded_ahead(&run, &effect) {
@@ -80,6 +117,17 @@ impl Engine {
         batch.records.extend(out.records.into_iter().map(|record| (run_id.clone(), record)));
         batch.staged.insert(run_id.clone(), run);
         Ok(())
+    }
+
+    /// What a step has reported to its very end, before that is decided. Read from where the decisions so far have
+    /// taken it, those of this batch included: nothing is read twice, and nothing passed over.
+    fn last_reports(&self, run: &Run, input: &Input) -> Option<Input> {
+        let Input::Step { index, attempt, news: StepNews::Exited(_) } = input else { return None };
+        let step = run.steps.get(*index).filter(|step| step.attempt == *attempt && step.state.is_live())?;
+        let last = self.acting.reports.finish(&key(run, *index), step.ledger.report_offset);
+        let is_empty = last.is_empty();
+        let news = StepNews::Reported(Box::new(last));
+        (!is_empty).then_some(Input::Step { index: *index, attempt: *attempt, news })
     }
 
     /// That the start of this attempt was sent, if it is on disk already and may be.

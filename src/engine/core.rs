@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::act::Acting;
+use super::beats::Batch;
 use super::clock::{self, WallTimer};
 use super::closing::Closing;
 use super::host_link::HostLink;
@@ -18,10 +19,12 @@ use crate::id::RunId;
 use crate::run::{AutoResume, Deadline, Input, Record, Run, StepNews};
 use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError};
 use crate::store::{DataDir, EngineLock};
-use crate::supervisor::ConnectError;
+use crate::supervisor::{ConnectError, HostEvent};
 
 /// How many messages are decided together at most.
 const MAX_BATCH: usize = 4096;
+/// How long ends for whose commit nobody waits may wait for others to share it.
+const COMPANY: Duration = Duration::from_millis(1);
 /// How long callers that were answered together may take to come back together.
 const GATHER: Duration = Duration::from_micros(100);
 
@@ -58,6 +61,8 @@ pub(super) struct Engine {
     pub(super) wall_deadlines: BTreeSet<(DateTime<Utc>, RunId)>,
     pub(super) closing: Option<Closing>,
     pub(super) n_callers_before: usize,
+    /// What came while a commit waited for company, and is no company for it.
+    put_aside: Option<Message>,
     /// Released when the thread ends.
     _lock: EngineLock,
 }
@@ -123,6 +128,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         wall_deadlines: BTreeSet::new(),
         closing: None,
         n_callers_before: 0,
+        put_aside: None,
         _lock: lock,
     };
     engine.load_living()?;
@@ -171,21 +177,45 @@ impl Engine {
         let is_abandoned = messages.iter().any(|message| matches!(message, Message::Abandoned));
         let mut heard = Vec::with_capacity(messages.len());
         for message in messages {
+            // What a host knows is compared with all that was heard before.
+            if matches!(message, Message::Host(_, HostEvent::Inventory(_))) {
+                self.handle(std::mem::take(&mut heard));
+            }
             // What needs a host first comes back behind what that host knows.
             if let Some(message) = self.with_host(message) {
                 self.translate(message, &mut heard);
             }
         }
-        self.handle(heard);
+        let (mut batch, mut kept) = Default::default();
+        self.decide_all(&mut batch, &mut kept, heard);
+        self.wait_for_company(&mut batch, &mut kept);
+        self.conclude(batch, kept);
         self.on_deadlines();
         self.finish_closing() && !is_abandoned
     }
 
+    /// As long as nobody waits for the commit, lets it wait for the next end.
+    fn wait_for_company(&mut self, batch: &mut Batch, kept: &mut Vec<Heard>) {
+        let until = Instant::now() + COMPANY;
+        while self.may_wait(batch, kept)
+            && let Ok(message) = self.inbox.recv_deadline(until)
+        {
+            if !message.is_news_of_a_step() {
+                self.put_aside = Some(message);
+                return;
+            }
+            let mut heard = Vec::new();
+            self.translate(message, &mut heard);
+            self.decide_all(batch, kept, heard);
+        }
+    }
+
     /// Waits for the next messages or deadline.
     fn gather(&mut self) -> Option<Vec<Message>> {
-        let first = match self.next_awake_deadline() {
-            None => Some(self.inbox.recv().ok()?),
-            Some(at_ms) => {
+        let first = match (self.put_aside.take(), self.next_awake_deadline()) {
+            (Some(message), _) => Some(message),
+            (None, None) => Some(self.inbox.recv().ok()?),
+            (None, Some(at_ms)) => {
                 let left = Duration::from_millis(at_ms.saturating_sub(clock::now().awake_ms));
                 match self.inbox.recv_timeout(left) {
                     Ok(message) => Some(message),

@@ -95,3 +95,33 @@ impl Heard {
         }
     }
 }
+
+impl Message {
+    /// Whether it tells how a step is getting on, and no more.
+    pub(super) fn is_news_of_a_step(&self) -> bool {
+        match self {
+            Self::Report(_)
+            | Self::Host(
+                _,
+                HostEvent::Started { .. } | HostEvent::StartFailed { .. } | HostEvent::Exited { .. },
+            ) => true,
+            Self::Host(
+                _,
+                HostEvent::Inventory(_)
+                | HostEvent::Frozen { .. }
+                | HostEvent::Thawed { .. }
+                | HostEvent::LogTrouble { .. }
+                | HostEvent::Gone { .. },
+            )
+            | Self::Ask(_)
+            | Self::Start { .. }
+            | Self::Signals { .. }
+            | Self::Progress(_)
+            | Self::HostReady(..)
+            | Self::Spec(..)
+            | Self::WallRing
+            | Self::Shutdown { .. }
+            | Self::Abandoned => false,
+        }
+    }
+}

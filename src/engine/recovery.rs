@@ -182,10 +182,7 @@ impl Engine {
             HostEvent::Inventory(known) => self.take_stock(known, heard),
             HostEvent::Started { key, pid, at } => self.hear(&key, StepNews::Started { pid, at }, heard),
             HostEvent::StartFailed { key, reason } => self.hear(&key, StepNews::StartFailed(reason), heard),
-            HostEvent::Exited { key, exit } => {
-                self.read_last_reports(&key, heard);
-                self.hear(&key, StepNews::Exited(exit_of(exit)), heard);
-            }
+            HostEvent::Exited { key, exit } => self.hear(&key, StepNews::Exited(exit_of(exit)), heard),
             HostEvent::Frozen { key, unfrozen } => self.hear(&key, StepNews::Frozen { unfrozen }, heard),
             HostEvent::Thawed { key } => self.hear(&key, StepNews::Thawed, heard),
             HostEvent::LogTrouble { key, reason, disk_full } => {

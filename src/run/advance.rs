@@ -139,7 +139,8 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         }
     }
     let n_prepared = run.steps.iter().filter(|step| step.ledger.launch == Launch::Prepared).count();
-    let mut n_ahead = width.saturating_sub(n_prepared);
+    // Twice the width: the ends of one round may then wait for those of the next, and share a commit.
+    let mut n_ahead = (2 * width).saturating_sub(n_prepared);
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
         if n_live >= width && n_ahead == 0 {
             return;

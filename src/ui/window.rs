@@ -188,7 +188,15 @@ impl LeverframeWindow {
                     self.send_to_all(state, Action::Stop);
                 }
             }
-            Command::OpenPalette => self.state.overlay = Overlay::Palette(PaletteState::default()),
+            Command::OpenPalette => {
+                let typed = ctx.input(|input| {
+                    let texts = input.events.iter().filter_map(|event| {
+                        if let egui::Event::Text(text) = event { Some(text.as_str()) } else { None }
+                    });
+                    texts.collect()
+                });
+                self.state.overlay = Overlay::Palette(PaletteState::typed(typed));
+            }
             Command::CloseOverlay => self.state.overlay = Overlay::None,
             Command::AskQuit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::ToggleReview => self.state.is_review_open = !self.state.is_review_open,

@@ -25,7 +25,10 @@ impl SmallDisk {
         };
         let is_required = std::env::var_os("LEVERFRAME_REQUIRE_ROOT").is_some_and(|value| value == "1");
         assert!(!is_required, "a tmpfs could not be mounted: {why}");
-        println!("SKIPPED: a small disk is needed, and none can be mounted here ({why})");
+        #[expect(clippy::print_stdout, reason = "a skip says so, and CI looks for it")]
+        {
+            println!("SKIPPED: a small disk is needed, and none can be mounted here ({why})");
+        }
         None
     }
 

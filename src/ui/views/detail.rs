@@ -79,8 +79,10 @@ fn decisions_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry) {
 
 fn decision_text(decision: &Decision) -> String {
     match &decision.step_id {
-        Some(step_id) => format!("{step_id}: {}", decision.text),
-        None => decision.text.clone(),
+        Some(step_id) if !decision.text.starts_with(step_id.as_str()) => {
+            format!("{step_id}: {}", decision.text)
+        }
+        Some(_) | None => decision.text.clone(),
     }
 }
 
@@ -251,7 +253,9 @@ fn took_text(step: &StepSummary, entry: &RunEntry, view: View<'_>) -> String {
             .iter()
             .map(|(begin, end)| (*end.min(&until) - *begin.max(&from)).max(chrono::TimeDelta::zero()))
             .sum();
-        format::duration(until - from - frozen)
+        let took = until - from - frozen;
+        // What still counts changes once a second, not with every frame.
+        if step.finished_at.is_some() { format::duration(took) } else { format::clock(took) }
     })
 }
 

@@ -49,7 +49,10 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
     label_at(ui, at, Align2::RIGHT_CENTER, extent_text(tail), muted.clone(), right - title.right() - 16.0);
     if tail.lines.is_empty() {
         let at = pos2(left.x, head.bottom() + 14.0);
-        label_at(ui, at, Align2::LEFT_CENTER, "It has written nothing yet", muted, head.width());
+        let is_over =
+            entry.steps().iter().any(|step| step.step_id == log.step_id && step.finished_at.is_some());
+        let text = if is_over { "It wrote nothing" } else { "It has written nothing yet" };
+        label_at(ui, at, Align2::LEFT_CENTER, text, muted, head.width());
         return;
     }
     lines_ui(ui, entry, log.step_id.as_str(), tail);

@@ -33,13 +33,14 @@ pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             return;
         }
         let detail = if view.store.selected().is_some() { DETAIL + theme::GAP } else { 0.0 };
+        let has_selected = view.store.selected().is_some();
         running_ui(ui, view, bottom - ui.cursor().top() - detail, out);
-        if view.store.selected().is_some() {
-            let height = (bottom - ui.cursor().top() - 2.0).clamp(DETAIL, 420.0);
-            detail_ui(ui, view, height, out);
+        if !has_selected || view.store.living().len() == 0 {
+            recent_ui(ui, view, bottom - ui.cursor().top() - detail, out);
         }
-        if view.store.selected().is_none() || view.store.living().len() == 0 {
-            recent_ui(ui, view, out);
+        if has_selected {
+            let height = (bottom - ui.cursor().top() - 2.0).max(DETAIL);
+            detail_ui(ui, view, height, out);
         }
     });
 }

@@ -15,7 +15,16 @@ const MAX_ROWS: f32 = 9.0;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PaletteState {
     query: String,
-    index: usize,
+    /// None until something is typed or an arrow is pressed: Enter alone must not pull a lever.
+    index: Option<usize>,
+}
+
+impl PaletteState {
+    /// With what was typed in the very frame that opened it.
+    pub(crate) fn typed(query: String) -> Self {
+        let index = (!query.is_empty()).then_some(0);
+        Self { query, index }
+    }
 }
 
 pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, out: &mut Commands) {
@@ -29,10 +38,10 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
         )
     });
     if down {
-        state.index += 1;
+        state.index = Some(state.index.map_or(0, |index| index + 1));
     }
     if up {
-        state.index = state.index.saturating_sub(1);
+        state.index = state.index.map(|index| index.saturating_sub(1));
     }
     let mut chosen = None;
 
@@ -58,16 +67,16 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
             let response = ui.put(place, edit).accessible_name("What to do");
             response.request_focus();
             if response.changed() {
-                state.index = 0;
+                state.index = Some(0);
             }
             // After the text was taken in: Enter in the same frame means what was typed, not what was before.
             let found: Vec<Command> = offered(view.store)
                 .into_iter()
                 .filter(|command| matches_query(&command.name(), &state.query))
                 .collect();
-            state.index = state.index.min(found.len().saturating_sub(1));
+            state.index = state.index.map(|index| index.min(found.len().saturating_sub(1)));
             if enter {
-                chosen = found.get(state.index).cloned();
+                chosen = state.index.and_then(|index| found.get(index).cloned());
             }
             if found.is_empty() {
                 let (_, rect) = ui.allocate_space(vec2(WIDTH, ROW));
@@ -81,7 +90,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 found.len(),
                 |ui, range| {
                     for at in range {
-                        if entry_ui(ui, &found[at], at == state.index, at + 1 == found.len(), &keyed) {
+                        if entry_ui(ui, &found[at], Some(at) == state.index, at + 1 == found.len(), &keyed) {
                             chosen = Some(found[at].clone());
                         }
                     }

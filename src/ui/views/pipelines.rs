@@ -73,7 +73,10 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut 
     }
     let ink = if entry.error.is_some() { tokens.failed } else { tokens.muted };
     let style = (if entry.error.is_some() { theme::mono() } else { theme::body() }, ink);
-    let first_line = described.lines().next().unwrap_or_default();
+    let first_line = match described.lines().count() {
+        0 | 1 => described.to_owned(),
+        n => format!("{}  (and {} more)", described.lines().next().unwrap_or_default(), n - 1),
+    };
     let shown = label_at(ui, pos2(rect.left(), y(1.0)), Align2::LEFT_CENTER, first_line, style, width);
     if shown.width() > width - 4.0 || described.lines().count() > 1 {
         response.on_hover_text(RichText::new(described).font(theme::mono()));

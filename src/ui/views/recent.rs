@@ -12,14 +12,16 @@ use super::{Commands, View, menus};
 use crate::app::{Action, RunEntry};
 use crate::run::RunState;
 
-/// Rows on the first page.
-const MAX_ROWS: usize = 6;
+/// Rows on the first page at most; more are under History.
+const MAX_ROWS: usize = 12;
+/// Rows on the first page at least, however low the window.
+const MIN_ROWS: usize = 3;
 const FIRST: f32 = 98.0;
 const SECOND: f32 = 114.0;
 const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
 
-/// The card of the newest few; nothing if nothing has ended.
-pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+/// The card of the newest few, at most `max_height` high; nothing if nothing has ended.
+pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut Commands) {
     let n_recent = view.store.recent().len();
     if n_recent == 0 {
         return;
@@ -38,7 +40,8 @@ pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             shows_all = lever.ui_at(ui, place).clicked();
         },
         |ui| {
-            let n_rows = n_recent.min(MAX_ROWS);
+            let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(0.0) as usize;
+            let n_rows = n_recent.min(n_fitting.clamp(MIN_ROWS, MAX_ROWS));
             for at in 0..n_rows {
                 ended_row_ui(ui, view, at, at + 1 == n_rows, out);
             }

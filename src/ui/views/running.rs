@@ -13,7 +13,7 @@ use super::super::{format, theme};
 use super::{Commands, View, menus};
 use crate::app::RunEntry;
 use crate::id::RunId;
-use crate::run::RunState;
+use crate::run::{RunState, StepSummary};
 
 /// Rows that are shown before the card scrolls.
 const MAX_ROWS: usize = 6;
@@ -134,7 +134,7 @@ fn columns(rect: Rect, wants_cost: bool) -> Columns {
         column
     };
     let state = take(112.0);
-    let job = take(186.0);
+    let job = take(if rect.width() < 820.0 { 150.0 } else { 186.0 });
     let rest = rect.right() - LEVERS - job.right() - 3.0 * theme::GAP - 92.0;
     let cost_width = if !wants_cost || rest < 330.0 {
         0.0
@@ -154,6 +154,15 @@ fn columns(rect: Rect, wants_cost: bool) -> Columns {
 /// What stands before and after `·` in the place of a run.
 pub(crate) fn place_text(entry: &RunEntry) -> String {
     let run = &entry.run;
+    let is_over = |step: &StepSummary| Some(step.step_id.as_str()) == run.current_step.as_deref();
+    let is_stale = entry.steps().iter().any(|step| is_over(step) && step.state.is_ended());
+    if is_stale && let Some(live) = entry.steps().iter().find(|step| step.state.is_live()) {
+        // It has begun since, and has said nothing yet.
+        return match &live.message {
+            Some(message) => format!("{} · {message}", live.step_id),
+            None => live.step_id.to_string(),
+        };
+    }
     match (&run.current_step, &run.message) {
         (Some(step), Some(message)) => format!("{step} · {message}"),
         (Some(text), None) | (None, Some(text)) => text.to_string(),

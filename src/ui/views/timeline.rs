@@ -10,11 +10,11 @@ use super::super::command::Command;
 use super::super::widgets::{Card, label_at};
 use super::super::{format, theme};
 use super::{Commands, View};
-use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN, StepsKnown};
+use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN};
 use crate::run::{RunState, StepState};
 
 /// The least height of the curves.
-const PLOT: f32 = 92.0;
+const PLOT: f32 = 64.0;
 const LANE: f32 = 20.0;
 const MAX_LANES: usize = 4;
 const AXIS: f32 = 20.0;
@@ -32,11 +32,12 @@ const GAP: TimeDelta = TimeDelta::seconds(15);
 struct Axis {
     transform: PlotTransform,
     now: DateTime<Utc>,
+    span: TimeDelta,
 }
 
 impl Axis {
     fn from(self) -> DateTime<Utc> {
-        self.now - SAMPLE_SPAN
+        self.now - self.span
     }
 
     fn x(self, at: DateTime<Utc>) -> f32 {
@@ -65,8 +66,9 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             Rect::from_min_max(card.min + vec2(theme::GAP, 10.0), card.max - vec2(theme::GAP + 8.0, 10.0));
         legend_at(ui, inner);
         let mut child = ui.new_child(UiBuilder::new().max_rect(inner));
-        let transform = plot_ui(&mut child, view, f64::from(below / curves));
-        let axis = Axis { transform, now: view.now };
+        let span = span(view);
+        let transform = plot_ui(&mut child, view, span, f64::from(below / curves));
+        let axis = Axis { transform, now: view.now, span };
         let frame = *transform.frame();
         let top = transform.position_from_point_y(0.0) + CREASE;
         let runs = shown_runs(view, axis);
@@ -79,6 +81,13 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         }
         cross_at(ui, axis, &runs, view);
     });
+}
+
+/// How far back the axis reaches: in a window that has just opened not so far that nothing could be told apart.
+fn span(view: View<'_>) -> TimeDelta {
+    let oldest = view.store.machine().front().map_or(TimeDelta::zero(), |sample| view.now - sample.at);
+    let spans = [TimeDelta::minutes(2), TimeDelta::minutes(5)];
+    spans.into_iter().find(|span| oldest <= *span).unwrap_or(SAMPLE_SPAN)
 }
 
 /// The runs that have a lane: the selected one alone, else those that live, then those whose end is on the axis.
@@ -103,14 +112,14 @@ fn legend_at(ui: &Ui, rect: Rect) {
 }
 
 /// The curves and both axes in the whole of `ui`; below zero there is room for `below` (of the height from 0 to 1).
-fn plot_ui(ui: &mut Ui, view: View<'_>, below: f64) -> PlotTransform {
+fn plot_ui(ui: &mut Ui, view: View<'_>, span: TimeDelta, below: f64) -> PlotTransform {
     let tokens = theme::tokens(ui);
     let now = view.now;
     let shares = |_| [0.0, 0.5, 1.0].map(|value| GridMark { value, step_size: 1.0 }).to_vec();
     let hints = |axis: AxisHints<'static>, thickness| {
         axis.tick_label_color(tokens.faint).tick_label_font(theme::small()).min_thickness(thickness)
     };
-    let seconds = SAMPLE_SPAN.as_seconds_f64();
+    let seconds = span.as_seconds_f64();
     let x_axis = hints(AxisHints::new_x(), AXIS).formatter(move |mark, _| match mark.value {
         0.0 => "now".to_owned(),
         // Rounded to the second: the tick itself may lie a moment before its minute.
@@ -150,17 +159,17 @@ fn plot_ui(ui: &mut Ui, view: View<'_>, below: f64) -> PlotTransform {
         .transform
 }
 
-/// A tick at each even minute of the wall clock, and one now.
+/// A tick at each minute of the wall clock, or each second one where many are shown, and one now.
 fn minutes(now: DateTime<Utc>, seconds: f64) -> Vec<GridMark> {
-    const STEP: i64 = 120;
+    let n_minutes = if seconds > 300.0 { 2 } else { 1 };
+    let step = f64::from(n_minutes * 60);
     let local = now.with_timezone(&Local);
-    let into_step = i64::from(local.minute() % 2 * 60 + local.second());
-    let newest = -into_step as f64 - f64::from(local.nanosecond()) / 1e9;
-    let mark = |value| GridMark { value, step_size: STEP as f64 };
-    let ticks =
-        (0..).map(|n| newest - f64::from(n) * STEP as f64).take_while(|value| *value > 12.0 - seconds);
+    let into_step = f64::from(local.minute() % n_minutes * 60 + local.second());
+    let newest = -into_step - f64::from(local.nanosecond()) / 1e9;
+    let mark = |value| GridMark { value, step_size: step };
+    let ticks = (0..).map(|n| newest - f64::from(n) * step).take_while(|value| *value > seconds * -0.98);
     // What is nearer than this would lie under the word "now".
-    ticks.filter(|value| *value < -28.0).chain([0.0]).map(mark).collect()
+    ticks.filter(|value| *value < seconds * -0.046).chain([0.0]).map(mark).collect()
 }
 
 /// A share of the machine over time, one line a stretch without a gap.
@@ -202,15 +211,27 @@ fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
             Some((from, step.finished_at.unwrap_or(now), step.step_id.as_str(), Some(step.state)))
         })
         .collect();
-    let is_driven = entry.steps().is_empty() && entry.steps_known() == StepsKnown::Whole;
-    if is_driven && entry.run.state != RunState::Queued {
+    // A program drives it, or it ended before this window looked: then it is one span.
+    if spans.is_empty() && entry.run.state != RunState::Queued {
         let until = entry.run.finished_at.unwrap_or(now);
-        spans.push((entry.run.started_at, until, "", Some(StepState::Running)));
+        spans.push((entry.run.started_at, until, "", Some(as_step(entry.run.state))));
     }
     spans.sort_by_key(|span| span.0);
     let current = entry.run.frozen_since.map(|since| (since, now));
     spans.extend(entry.freezes.iter().copied().chain(current).map(|(from, to)| (from, to, "frozen", None)));
     spans
+}
+
+/// The state of a step that looks as a run of this state does.
+const fn as_step(state: RunState) -> StepState {
+    match state {
+        RunState::Queued => StepState::Waiting,
+        RunState::Running | RunState::Paused | RunState::Stopping => StepState::Running,
+        RunState::Stopped | RunState::ForceStopped => StepState::Stopped,
+        RunState::Completed => StepState::Completed,
+        RunState::Failed => StepState::Failed,
+        RunState::Interrupted => StepState::Interrupted,
+    }
 }
 
 /// A run's lanes, from one to as many as `band` has room for.
@@ -253,7 +274,7 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
         }
         let text_left = bar.left() + 8.0;
         let width = bar.width() - 12.0;
-        if width > 14.0 && text_left > ends[lane].1 {
+        if width > 26.0 && text_left > ends[lane].1 {
             let style = (theme::small(), tokens.text);
             let shown =
                 label_at(ui, pos2(text_left, bar.center().y), Align2::LEFT_CENTER, text, style, width);
@@ -303,6 +324,7 @@ fn cross_at(ui: &Ui, axis: Axis, runs: &[&RunEntry], view: View<'_>) {
             let is_frozen = then.iter().any(|(.., state)| state.is_none());
             then.into_iter().filter(move |(.., state)| state.is_none() || !is_frozen).map(
                 move |(_, _, text, state)| match state {
+                    Some(_) if text.is_empty() => pipeline.to_string(),
                     Some(_) => format!("{pipeline}/{text}"),
                     None => format!("{pipeline} frozen"),
                 },
