@@ -60,6 +60,7 @@ impl Engine {
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
+            Err(error) if error.is_about_data() => self.meet_offence(error, kept, batch.sent_ahead),
             Err(error) => self.meet_trouble(error, kept, batch.sent_ahead),
         }
     }
