@@ -74,6 +74,19 @@ fn parallel_steps_overlap_and_a_retry_gets_the_next_attempt() {
 }
 
 #[test]
+fn a_retry_that_falls_due_while_it_is_being_recorded_is_not_forgotten() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = open_engine(dir.path());
+    let events = engine.subscribe();
+    // A delay as short as a commit: now and then it is over before the commit is.
+    let step =
+        "retries = { max = 3, delay = \"1ms\", factor = 1.0 }\nrun = '[ \"$LEVERFRAME_ATTEMPT\" = 4 ]'\n";
+    let text: String = (0..10).map(|i| format!("[[step]]\nid = \"s{i}\"\n{step}")).collect();
+    let run = start(&engine, "r1", &text);
+    assert_eq!(wait_for_end(&events, &run).kind.name(), "execution_completed");
+}
+
+#[test]
 fn a_missing_program_and_a_bad_exit_are_told_in_words() {
     let dir = tempfile::tempdir().expect("a directory");
     let engine = open_engine(dir.path());

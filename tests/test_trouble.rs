@@ -255,3 +255,34 @@ fn a_start_that_was_sent_ahead_and_ended_before_anything_could_be_recorded_is_no
     drop(engine);
     bench.wait_deserted();
 }
+
+#[test]
+fn what_the_database_cannot_hold_is_refused_to_whoever_asked_and_hinders_nobody_else() {
+    let bench = Bench::new();
+    let (engine, events) = bench.open();
+    let request = |id: &str| {
+        let pipeline = leverframe::id::PipelineId::new("p").expect("an id");
+        leverframe::engine::StartRequest::new(run_id(id), pipeline, "s")
+    };
+    let big = engine.start_execution(request("big")).expect("it starts");
+    let small = engine.start_execution(request("small")).expect("it starts");
+    let step = crate::support::step_id("s");
+    let too_much = serde_json::Value::String("x".repeat(65 << 20));
+    std::thread::scope(|scope| {
+        // Side by side, so that some of them share a commit.
+        scope.spawn(|| {
+            for n in 0..200 {
+                small.checkpoint(&step, &serde_json::json!(n)).expect("it is saved");
+            }
+        });
+        for _ in 0..3 {
+            let refused = big.checkpoint(&step, &too_much);
+            assert!(matches!(refused, Err(EngineError::Store(_))), "{refused:?}");
+        }
+    });
+    let of_last = serde_json::json!(199);
+    assert_eq!(small.load_checkpoint(&step).expect("it can be read"), Some(of_last));
+    assert_eq!(big.load_checkpoint(&step).expect("it can be read"), None);
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).map(|event| event.kind.name()).collect();
+    assert!(!told.contains(&"resource_alert"), "nothing is wrong with the disk");
+}

@@ -23,6 +23,9 @@ const LAZY_COMMIT_MS: u64 = 1000;
 #[derive(Default)]
 pub(super) struct Batch {
     staged: HashMap<RunId, Arc<Run>>,
+    /// When each of them must be looked at again, as of the moment at which it was decided: what falls due while it is
+    /// being recorded has not been looked at.
+    deadlines: HashMap<RunId, Deadline>,
     effects: Vec<(RunId, Effect)>,
     events: Vec<(RunId, EventKind)>,
     pub(super) records: Vec<(RunId, Record)>,
@@ -57,6 +60,7 @@ impl Engine {
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
+            Err(error) if error.is_about_data() => self.meet_offence(error, kept, batch.sent_ahead),
             Err(error) => self.meet_trouble(error, kept, batch.sent_ahead),
         }
     }
@@ -96,8 +100,11 @@ impl Engine {
             decide(&mut run, last, self.context(), &mut out)?;
             is_hard = !std::mem::take(&mut out.soft);
         }
-        decide(&mut run, heard.input.clone(), self.context(), &mut out)?;
+        let cx = self.context();
+        let now = cx.now;
+        decide(&mut run, heard.input.clone(), cx, &mut out)?;
         out.soft &= !is_hard;
+        batch.deadlines.insert(run_id.clone(), next_deadline(&run, now));
         let run = Arc::new(run);
         for effect in out.early {
             match self.recorded_ahead(&run, &effect) {
@@ -209,7 +216,7 @@ impl Engine {
             .into_iter()
             .filter_map(|one| Some((batch.staged.get(&one.run_id)?.clone(), one.waiting)))
             .collect();
-        self.publish(batch.staged, batch.is_hard);
+        self.publish(batch.staged, &batch.deadlines, batch.is_hard);
         for (run, (pause_signal, stop_signal), effect) in acting {
             if let Effect::PauseSignal(level) = effect {
                 pause_signal.set(level);
@@ -243,12 +250,23 @@ impl Engine {
         self.published.bus.publish(&[event]);
     }
 
-    fn publish(&mut self, staged: HashMap<RunId, Arc<Run>>, is_recorded: bool) {
+    fn publish(
+        &mut self,
+        staged: HashMap<RunId, Arc<Run>>,
+        deadlines: &HashMap<RunId, Deadline>,
+        is_recorded: bool,
+    ) {
         let now = clock::now();
         let mut runs = self.published.snapshot.load().runs.clone();
         for (run_id, run) in staged {
             let is_over = run.state.is_ended() && is_recorded;
-            let deadline = if is_over { Deadline::default() } else { next_deadline(&run, now) };
+            // What goes with a commit without having been decided anew keeps its own.
+            let before = || self.runs.get(&run_id).map(|entry| entry.deadline).unwrap_or_default();
+            let deadline = match deadlines.get(&run_id) {
+                _ if is_over => Deadline::default(),
+                Some(deadline) => *deadline,
+                None => before(),
+            };
             self.set_deadline(&run_id, deadline);
             if is_over {
                 runs.remove(&run_id);
@@ -283,7 +301,8 @@ impl Engine {
     /// Takes in a run as it was read from disk.
     pub(super) fn adopt(&mut self, run: Run) {
         let run = Arc::new(run);
-        self.publish([(run.id.clone(), run)].into(), true);
+        let deadlines = [(run.id.clone(), next_deadline(&run, clock::now()))].into();
+        self.publish([(run.id.clone(), run)].into(), &deadlines, true);
     }
 
     /// Whether nothing is ahead of what is on disk.

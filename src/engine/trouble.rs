@@ -71,6 +71,30 @@ impl Engine {
         }
     }
 
+    /// Something of what was handed over can't be stored, whatever room there is: it is refused to whoever asked, and
+    /// the rest is decided again without it.
+    pub(super) fn meet_offence(
+        &mut self,
+        error: StoreError,
+        mut heard: Vec<Heard>,
+        sent_ahead: Vec<(RunId, Input)>,
+    ) {
+        for (run_id, input) in sent_ahead {
+            self.act_unrecorded(Heard::world(run_id, input));
+        }
+        match heard.pop() {
+            Some(one) if heard.is_empty() && matches!(one.waiting, Waiting::Caller(_)) => {
+                one.refuse(error.into());
+            }
+            Some(one) if heard.is_empty() => self.meet_trouble(error, vec![one], Vec::new()),
+            last => {
+                for one in heard.into_iter().chain(last) {
+                    self.handle(vec![one]);
+                }
+            }
+        }
+    }
+
     /// The disk is full, as the supervisor found out.
     pub(super) fn meet_full_disk(&mut self) {
         if self.trouble.is_none() {

@@ -160,7 +160,7 @@ impl StoreError {
     }
 
     /// Whether it is about what one caller handed over, and not about the database.
-    pub(super) const fn is_about_data(&self) -> bool {
+    pub const fn is_about_data(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::Definition { .. } | Self::Statement { .. } => true,
             Self::Newer { .. }

@@ -154,7 +154,7 @@ fn a_retry_that_was_recorded_and_not_sent_starts_one_next_attempt() {
 fn a_timeout_that_was_decided_and_not_sent_ends_the_step_at_the_next_start() {
     let bench = Bench::new();
     let (silence, engine, _events) = open(&bench);
-    let keys = "timeout = \"400ms\"\ngrace = \"10m\"";
+    let keys = "timeout = \"3s\"\ngrace = \"10m\"";
     start(&engine, "r1", &bench.pipeline("", &[("a", keys, OBEDIENT)]));
     let pid = bench.pids_in("a.pids", 1)[0];
     silence.fall();
@@ -165,16 +165,16 @@ fn a_timeout_that_was_decided_and_not_sent_ends_the_step_at_the_next_start() {
     assert!(!is_gone(pid));
     assert_eq!(recover_to_end(&bench), RunState::Failed);
     let error = bench.stored("r1").summary.error;
-    assert_eq!(error.as_deref(), Some("step a timed out after 400ms"));
+    assert_eq!(error.as_deref(), Some("step a timed out after 3s"));
     assert_told_once(&bench);
 }
 
 #[test]
 fn a_timeout_that_passed_while_no_engine_lived_acts_at_the_next_start() {
     let bench = Bench::new();
-    let (_, engine, _events, pid) = open_with_run(&bench, "timeout = \"300ms\"", OBEDIENT);
+    let (_, engine, _events, pid) = open_with_run(&bench, "timeout = \"3s\"", OBEDIENT);
     drop(engine);
-    let_pass(Duration::from_millis(400));
+    let_pass(Duration::from_millis(3100));
     assert!(!is_gone(pid), "nobody is there to end it");
     assert_eq!(recover_to_end(&bench), RunState::Failed);
     assert_told_once(&bench);
