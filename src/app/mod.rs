@@ -17,6 +17,7 @@ mod run_follower;
 mod settings;
 mod store;
 mod upkeep;
+mod user_service;
 mod window_look;
 
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
@@ -31,6 +32,7 @@ pub use run_follower::{FollowEnd, Followed, RunFollower};
 pub use settings::{Settings, SettingsError};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
+pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
 pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};

@@ -45,9 +45,6 @@ pub(super) enum LaterVerb {
     /// Let what runs end, and start nothing new (comes with a later version).
     #[command(hide = true)]
     Drain(Anything),
-    /// Install as a service of the system (comes with a later version).
-    #[command(hide = true)]
-    Service(Anything),
 }
 
 pub(super) fn later(verb: LaterVerb) -> Outcome {
@@ -64,7 +61,6 @@ pub(super) fn later(verb: LaterVerb) -> Outcome {
         LaterVerb::Why(_) => ("why", "`leverframe show RUN_ID` says what is known of a run"),
         LaterVerb::Quiet(_) => ("quiet", "use the window to pause what runs"),
         LaterVerb::Drain(_) => ("drain", "close the window and choose what becomes of the steps"),
-        LaterVerb::Service(_) => ("service", "until then start `leverframe` with your session"),
     };
     Err(Failure::usage(format!("`{name}` comes with a later version of Leverframe; {instead}")))
 }

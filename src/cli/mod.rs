@@ -20,6 +20,7 @@ mod run;
 mod runs;
 mod schema;
 mod sentences;
+mod service;
 mod show;
 mod signals;
 mod validate;
@@ -109,6 +110,8 @@ enum Verb {
     Report(report::ReportArgs),
     /// Check the directory, the databases, the pipelines and the platform.
     Doctor(doctor::DoctorArgs),
+    /// Have `serve` run as a service of the session.
+    Service(service::ServiceArgs),
     #[command(flatten)]
     Later(later::LaterVerb),
 }
@@ -151,6 +154,7 @@ impl Verb {
             Self::Prune(args) => prune::prune(&args, place),
             Self::Report(args) => report::report(args),
             Self::Doctor(args) => doctor::doctor(&args, place),
+            Self::Service(args) => service::service(&args, place),
             Self::Later(verb) => later::later(verb),
         }
     }

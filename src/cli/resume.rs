@@ -98,7 +98,7 @@ fn take_back(
     let data_dir = place.path()?;
     let settings = Settings::load(&data_dir)?;
     let (version, before) = version(run_id, wants_fresh, place, &settings)?;
-    let mut foreground = Foreground::open(&data_dir, &settings, Scope::Only(run_id.clone()), form)?;
+    let mut foreground = Foreground::open(&data_dir, &settings, Scope::Only(vec![run_id.clone()]), form)?;
     foreground.tell_recovery(run_id);
     foreground.tell_others(run_id)?;
     Ok((foreground, version, before))

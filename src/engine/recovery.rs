@@ -23,9 +23,10 @@ impl Engine {
         let stored = match &self.options.scope {
             Scope::Nothing => Vec::new(),
             Scope::All => self.published.store.load_living()?,
-            Scope::Only(run_id) => {
-                let stored = self.published.store.load_run(run_id)?;
-                stored.into_iter().filter(|run| !run.summary.state.is_ended()).collect()
+            Scope::Only(run_ids) => {
+                let stored: Result<Vec<_>, _> =
+                    run_ids.iter().map(|run_id| self.published.store.load_run(run_id)).collect();
+                stored?.into_iter().flatten().filter(|run| !run.summary.state.is_ended()).collect()
             }
         };
         for run in stored {
