@@ -184,6 +184,15 @@ impl Engine {
             if matches!(message, Message::Host(_, HostEvent::Inventory(_))) {
                 self.handle(std::mem::take(&mut heard));
             }
+            if let Message::Ask(ask) = &message
+                && !self.runs.contains_key(&ask.run_id)
+            {
+                self.handle(std::mem::take(&mut heard));
+                if let Err(error) = self.take_back(&ask.run_id) {
+                    message.refuse(error);
+                    continue;
+                }
+            }
             // What needs a host first comes back behind what that host knows.
             if let Some(message) = self.with_host(message) {
                 self.translate(message, &mut heard);
