@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::desk::{Desk, serve};
 use super::errands::{Errand, Errands};
+use super::window_desk::{WindowDesk, serve};
 use super::{
-    AppUpdate, CatalogueError, Settings, SettingsError, WindowLook, WorldPort, log_bytes, unpack_samples,
+    AppUpdate, CatalogueError, ControlOptions, ControlServer, Desk, Owner, RefreshError, Settings,
+    SettingsError, UpdateSender, WindowLook, WorldPort, log_bytes, unpack_samples,
 };
+use crate::control::wire::Face;
 use crate::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, Subscription,
 };
@@ -38,6 +40,15 @@ pub enum IntegrationError {
     /// The settings can't be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The definition of today does not fit the run.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// What was asked can't be done here.
+    #[error("{0}")]
+    Impossible(String),
     /// A thread or a file could not be had.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
@@ -60,7 +71,9 @@ pub struct ExecutionIntegration {
 
 /// What lives from `start` to `shutdown`.
 struct Started {
-    desk: Desk,
+    desk: WindowDesk,
+    /// None where the socket can't be used.
+    control: Option<ControlServer>,
     monitor: Option<ResourceMonitor>,
     threads: Vec<JoinHandle<()>>,
     /// Closing it ends the thread that keeps retention.
@@ -102,6 +115,7 @@ impl ExecutionIntegration {
         self.world.recall_look(WindowLook::load(data_dir));
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
+        let for_hands = self.bus.subscribe();
         let engine = CoreExecutionEngine::open(data_dir, options)?;
         let folder = engine.data_dir().pipelines_dir();
         if !folder.exists() {
@@ -110,7 +124,8 @@ impl ExecutionIntegration {
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
         let (errands, waiting) = crossbeam_channel::unbounded();
         let updates = self.world.updates.clone();
-        let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
+        let desk =
+            WindowDesk { desk: window_desk(engine, settings, &updates), updates: updates.clone(), errands };
         let mut threads = vec![
             spawn("lf-errands", {
                 let desk = desk.clone();
@@ -129,7 +144,8 @@ impl ExecutionIntegration {
             let desk = desk.clone();
             move || keep_retention(&desk, &closed)
         })?);
-        let options = MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.data_dir().path()) };
+        let options =
+            MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.desk.data_dir().path()) };
         let monitor = ResourceMonitor::start(options, move |sample| {
             // Once the window is gone, samples are of no use.
             let _ = updates.send(AppUpdate::Machine(sample));
@@ -139,7 +155,8 @@ impl ExecutionIntegration {
             let (desk, pace) = (desk.clone(), monitor.as_ref().map(ResourceMonitor::pace));
             move || forward(&desk, &events, pace.as_ref())
         })?);
-        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep, _watch: watch });
+        let control = serve_hands(&desk, for_hands);
+        self.started = Some(Started { desk, control, monitor, threads, _upkeep: upkeep, _watch: watch });
         Ok(())
     }
 
@@ -185,10 +202,15 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, monitor, threads, _upkeep, _watch }) = self.started.take() else { return };
+        let Some(Started { desk, control, monitor, threads, _upkeep, _watch }) = self.started.take() else {
+            return;
+        };
         drop((monitor, _upkeep, _watch));
         // It may have been shut down by the window's own action.
-        let _ = desk.engine.shutdown(kind);
+        let _ = desk.desk.engine.shutdown(kind);
+        if let Some(control) = control {
+            control.close("the window was closed");
+        }
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
         desk.errand(Errand::End);
@@ -199,8 +221,12 @@ impl ExecutionIntegration {
         }
     }
 
-    fn desk(&self) -> Result<&Desk, IntegrationError> {
-        self.started.as_ref().map(|started| &started.desk).ok_or(IntegrationError::NotStarted)
+    /// Where its commands are carried out.
+    ///
+    /// # Errors
+    /// [`IntegrationError::NotStarted`].
+    pub fn desk(&self) -> Result<&Desk, IntegrationError> {
+        self.started.as_ref().map(|started| &started.desk.desk).ok_or(IntegrationError::NotStarted)
     }
 }
 
@@ -212,11 +238,11 @@ impl Drop for ExecutionIntegration {
 
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
 /// which coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &Desk, events: &Subscription, pace: Option<&MonitorPace>) {
+fn forward(desk: &WindowDesk, events: &Subscription, pace: Option<&MonitorPace>) {
     let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
     let mut is_busy = false;
-    let mut keep_pace = |desk: &Desk| {
-        let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
+    let mut keep_pace = |desk: &WindowDesk| {
+        let is_now = desk.desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
         if is_now != is_busy {
             is_busy = is_now;
             pace.inspect(|pace| pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE }));
@@ -237,12 +263,12 @@ fn forward(desk: &Desk, events: &Subscription, pace: Option<&MonitorPace>) {
 }
 
 /// Lets go what the settings let go: at the start and every day.
-fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
+fn keep_retention(desk: &WindowDesk, closed: &Receiver<()>) {
     const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
     loop {
-        let store = desk.engine.store();
-        let data_dir = desk.data_dir().path();
-        let (retention, now) = (&desk.settings.retention, crate::engine::now().wall);
+        let store = desk.desk.engine.store();
+        let data_dir = desk.desk.data_dir().path();
+        let (retention, now) = (&desk.desk.settings.retention, crate::engine::now().wall);
         let pruned = store
             .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
             .and_then(|plan| store.apply_prune(&plan, data_dir));
@@ -259,9 +285,9 @@ fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
 }
 
 /// Has the pipelines read now and whenever one of their folders changes.
-fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
-    let own = desk.data_dir().pipelines_dir();
-    let folders = std::iter::once(&own).chain(&desk.settings.pipeline_dirs);
+fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
+    let own = desk.desk.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.desk.settings.pipeline_dirs);
     let wanted = Arc::new(AtomicBool::new(true));
     desk.errand(Errand::Pipelines(wanted.clone()));
     let errands = desk.errands.clone();
@@ -279,6 +305,38 @@ fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
         let _ = desk.updates.send(AppUpdate::Failure { action, message });
     }
     watch.ok()
+}
+
+/// The desk of an engine that belongs to a window.
+fn window_desk(engine: CoreExecutionEngine, settings: Settings, updates: &UpdateSender) -> Desk {
+    let tell = |update: fn() -> AppUpdate| {
+        let updates = updates.clone();
+        Arc::new(move || {
+            // If the window is gone, there is nothing to raise or to close.
+            let _ = updates.send(update());
+        })
+    };
+    let (raise, ended) = (tell(|| AppUpdate::Raise), tell(|| AppUpdate::ReadyToClose));
+    Desk::new(engine, Arc::new(settings), Owner { face: Face::Window, raise: Some(raise), ended })
+}
+
+/// Opens the control socket. Without it the window works all the same, and says what is missing.
+fn serve_hands(desk: &WindowDesk, events: Subscription) -> Option<ControlServer> {
+    let options = ControlOptions {
+        desk: desk.desk.clone(),
+        events,
+        listener: None,
+        last_seq: None,
+        on_hand_over: None,
+    };
+    let server = ControlServer::start(options);
+    if let Err(error) = &server {
+        let action = "open the control socket".to_owned();
+        let message = format!("{error}; the command line can't reach this engine until the next start");
+        // If the window is gone, nobody needs to know.
+        let _ = desk.updates.send(AppUpdate::Failure { action, message });
+    }
+    server.ok()
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

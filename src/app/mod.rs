@@ -3,10 +3,14 @@
 //! go out. Beside them stand the settings, the catalogue of pipelines, requests for runs, and what is asked of
 //! a data directory without an engine. Nothing here knows how anything is painted.
 
+mod answers;
 mod catalogue;
 mod checkup;
+mod command;
 mod desk;
 mod errands;
+pub mod exit_code;
+mod hands;
 mod integration;
 mod port;
 mod presence;
@@ -17,15 +21,21 @@ mod run_follower;
 mod settings;
 mod store;
 mod upkeep;
+mod window_desk;
 mod window_look;
 
+pub use answers::*;
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use checkup::{Finding, Severity, check_up, has_display};
+pub use command::{Command, Query, Start};
+pub use desk::{Desk, Owner};
+pub use exit_code::HasExitCode;
+pub use hands::{ControlOptions, ControlServer, HandOver, METHODS};
 pub use integration::{ExecutionIntegration, IntegrationError};
 pub use port::*;
 pub use presence::{Presence, presence};
 pub use records::{LogSection, Records, RunRecord};
-pub use refresh::{RefreshError, refresh_definition};
+pub use refresh::{RefreshError, fresh_definition, refresh_definition};
 pub use request::{Asked, definition_of, request};
 pub use run_follower::{FollowEnd, Followed, RunFollower};
 pub use settings::{Settings, SettingsError};

@@ -1,6 +1,5 @@
 //! `leverframe resume` and `leverframe retry`: taking up a run under the same id.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,7 +8,7 @@ use super::exit::{Failure, Outcome};
 use super::foreground::{Foreground, Until};
 use super::output::Form;
 use super::{Place, Print, no_such_run};
-use crate::app::{self, Catalogue, Settings, StoredBody};
+use crate::app::{self, Settings, StoredBody};
 use crate::engine::{EngineError, Scope};
 use crate::id::{RunId, StepId};
 use crate::run::{Definition, RunState};
@@ -115,17 +114,9 @@ fn version(
     let stored = records.stored(run_id)?.ok_or_else(|| no_such_run(&records, run_id))?;
     let before = stored.summary.state;
     match &stored.body {
-        StoredBody::Pipeline(definition) if wants_fresh => {
-            let fresh = app::read_definition(Path::new(&*definition.path))?;
-            Ok((Version::Fresh(fresh), before))
-        }
-        StoredBody::Pipeline(_) => Ok((Version::Stored, before)),
-        // A row that was filled in by hand: the pipeline of that name.
-        StoredBody::Unknown => {
-            let data_dir: PathBuf = place.path()?;
-            let id = stored.summary.pipeline_id.as_str();
-            let fresh = Catalogue::scan(&data_dir, settings).find(id)?;
-            Ok((Version::Fresh(fresh), before))
+        StoredBody::Pipeline(_) | StoredBody::Unknown => {
+            let fresh = app::fresh_definition(&stored, wants_fresh, &place.path()?, settings)?;
+            Ok((fresh.map_or(Version::Stored, Version::Fresh), before))
         }
         StoredBody::Driven => Err(Failure::usage(format!(
             "run {run_id} is driven by a program of its own, not by a pipeline file; start that program again"
