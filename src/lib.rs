@@ -22,7 +22,7 @@
 //! | roof | `ui`, [`cli`] | faces: they only listen and ask |
 //! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
-//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`] | each wraps one outside thing |
+//! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], `socket` | each wraps one outside thing |
 //! | 0 rules | [`pipeline`], [`run`], [`id`], [`time`] | pure: no I/O, no threads, no clock |
 
 pub mod id;
@@ -33,7 +33,10 @@ pub mod run;
 
 pub mod logs;
 pub mod monitor;
+mod socket;
 pub mod store;
+
+pub mod control;
 pub mod supervisor;
 
 pub mod engine;

@@ -4,10 +4,12 @@ mod support;
 
 mod house_rules;
 mod test_command_line;
+mod test_control_socket;
 mod test_crash_recovery;
 mod test_examples;
 mod test_execution_engine;
 mod test_freeze_and_stop;
+mod test_hand_over;
 mod test_last_words;
 mod test_pipeline_runs;
 mod test_random_runs;

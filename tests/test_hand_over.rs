@@ -11,8 +11,8 @@ use leverframe::store::DataDir;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::process::{is_gone, look_until, processes_of, state_of};
 use crate::support::DEADLINE;
+use crate::support::process::{is_gone, look_until, processes_of, state_of};
 use crate::test_command_line::{Home, Running, TWO_STEPS, waiting};
 
 /// How often two programs start at the same instant; the long form is 200.
@@ -20,14 +20,15 @@ const ROUNDS: usize = 25;
 
 /// A pipeline of `n` short steps, each of which writes down that it ran.
 fn short_steps(n: usize, ran: &Path) -> String {
-    let step = |i| {
-        format!("[[step]]\nid = \"s{i}\"\nrun = \"echo s{i} >> '{}'; sleep 0.05\"\n", ran.display())
-    };
+    let step =
+        |i| format!("[[step]]\nid = \"s{i}\"\nrun = \"echo s{i} >> '{}'; sleep 0.05\"\n", ran.display());
     std::iter::once("id = \"short\"\n".to_owned()).chain((0..n).map(step)).collect()
 }
 
 fn rounds(default: usize) -> usize {
-    std::env::var("LEVERFRAME_CAMPAIGN_ROUNDS").ok().map_or(default, |n| n.parse().expect("a number of rounds"))
+    std::env::var("LEVERFRAME_CAMPAIGN_ROUNDS")
+        .ok()
+        .map_or(default, |n| n.parse().expect("a number of rounds"))
 }
 
 fn pid_in(line: &str) -> u32 {
@@ -98,9 +99,9 @@ fn levers_work_from_another_process() {
     let serving = serve(&home);
     let mut run = home.start(&["run", "waiting", "--run-id", "r"]);
     let pid = pid_in(&run.hear("step wait 10 %: pid"));
-    home.say(&["pause", "r"]).check(0, &["frozen"]);
+    home.say(&["pause", "r"]).check(0, &["run r paused"]);
     assert_eq!(state_of(pid), Some('T'));
-    run.hear("frozen");
+    run.hear("run r paused");
     home.say(&["pause", "r"]).check(2, &["paused"]);
     let mut resume = home.start(&["resume", "r"]);
     resume.hear("goes on");
@@ -125,7 +126,7 @@ fn levers_work_where_no_engine_lives() {
     let pid = pid_in(&run.hear("step wait 10 %: pid"));
     run.signal(Signal::KILL);
     run.end();
-    home.say(&["pause", "r"]).check(0, &["frozen"]);
+    home.say(&["pause", "r"]).check(0, &["run r paused"]);
     assert_eq!(state_of(pid), Some('T'));
     assert_eq!(state(&home, "r"), "paused");
     home.say(&["stop", "r", "--force"]).check(0, &["force-stopped"]);
@@ -156,7 +157,8 @@ fn what_others_started_goes_on_when_the_first_run_has_ended() {
     let folder = home.data().parent().expect("a folder").to_owned();
     home.pipeline("waiting.toml", &waiting(&folder, ""));
     let two_steps = waiting(&folder, "").replace("\"waiting\"", "\"other\"").replace("\"go\"", "\"go2\"");
-    let other = two_steps.replace(&folder.join("go").display().to_string(), &folder.join("go2").display().to_string());
+    let other = two_steps
+        .replace(&folder.join("go").display().to_string(), &folder.join("go2").display().to_string());
     home.pipeline("other.toml", &format!("{other}\n[[step]]\nid = \"then\"\nrun = \"echo then\"\n"));
     let mut first = home.start(&["run", "waiting", "--run-id", "first"]);
     first.hear("step wait 10 %: pid");
@@ -172,9 +174,7 @@ fn what_others_started_goes_on_when_the_first_run_has_ended() {
     // Its steps to come are started, though nobody looks on.
     home.file("go2", "");
     look_until("the end of the second run", || (state(&home, "second") == "completed").then_some(()));
-    look_until("the end of all processes", || {
-        processes_of(&home.data()).is_empty().then_some(())
-    });
+    look_until("the end of all processes", || processes_of(&home.data()).is_empty().then_some(()));
     look_until("the end of the engine", || {
         ControlClient::connect(&home.data(), "test 1").expect("no trouble").is_none().then_some(())
     });
@@ -194,7 +194,11 @@ fn of_two_that_start_at_once_one_is_the_engine_and_the_other_its_client() {
         for id in ["a", "b"] {
             let document = home.json(&["show", id]);
             for step in document["steps"].as_array().expect("steps") {
-                assert_eq!((&step["attempt"], &step["state"]), (&1.into(), &"completed".into()), "round {round}");
+                assert_eq!(
+                    (&step["attempt"], &step["state"]),
+                    (&1.into(), &"completed".into()),
+                    "round {round}"
+                );
             }
         }
     }
@@ -299,9 +303,13 @@ fn fifty_running_steps_are_handed_over_unnoticed() {
     let folder = home.data().parent().expect("a folder").to_owned();
     let go = folder.join("go");
     let step = |i: usize| {
-        format!("[[step]]\nid = \"s{i}\"\nneeds = []\nrun = \"until [ -e '{}' ]; do sleep 0.2; done\"\n", go.display())
+        format!(
+            "[[step]]\nid = \"s{i}\"\nneeds = []\nrun = \"until [ -e '{}' ]; do sleep 0.2; done\"\n",
+            go.display()
+        )
     };
-    let text: String = std::iter::once("id = \"wide\"\nmax_parallel = 50\n".to_owned()).chain((0..50).map(step)).collect();
+    let text: String =
+        std::iter::once("id = \"wide\"\nmax_parallel = 50\n".to_owned()).chain((0..50).map(step)).collect();
     home.pipeline("wide.toml", &text);
     let mut run = home.start(&["run", "wide", "--run-id", "r"]);
     for _ in 0..50 {

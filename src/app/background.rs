@@ -74,7 +74,13 @@ impl Background {
         match said.recv_timeout(patience) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(_) => return Err(format!("it is not ready after {} s; its log: {}", patience.as_secs(), self.log.display())),
+            Err(_) => {
+                return Err(format!(
+                    "it is not ready after {} s; its log: {}",
+                    patience.as_secs(),
+                    self.log.display()
+                ));
+            }
         }
         // It has ended, or closed its output: then it never serves.
         let ended = self.child.wait().map_err(|error| error.to_string())?;

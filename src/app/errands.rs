@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::desk::{Desk, LogKey, log_file};
+use super::window_desk::{LogKey, WindowDesk, log_file};
 use super::{
     AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT,
     PipelineEntry,
@@ -41,7 +41,7 @@ pub(super) enum Errand {
 
 /// The thread that runs them.
 pub(super) struct Errands {
-    desk: Desk,
+    desk: WindowDesk,
     following: Option<Following>,
 }
 
@@ -52,7 +52,7 @@ struct Following {
 }
 
 impl Errands {
-    pub(super) fn new(desk: Desk) -> Self {
+    pub(super) fn new(desk: WindowDesk) -> Self {
         Self { desk, following: None }
     }
 
@@ -91,20 +91,20 @@ impl Errands {
     }
 
     fn pipelines(&self) -> AppUpdate {
-        let catalogue = Catalogue::scan(self.desk.data_dir().path(), &self.desk.settings);
+        let catalogue = Catalogue::scan(self.desk.desk.data_dir().path(), &self.desk.desk.settings);
         AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
     }
 
     fn recent_runs(&self) -> Result<AppUpdate, StoreError> {
         let states = RunState::ALL.iter().copied().filter(|state| state.is_ended()).collect();
         let filter = RunFilter { states, limit: Some(MAX_RECENT), ..RunFilter::default() };
-        Ok(AppUpdate::RecentRuns(self.desk.engine.store().list_runs(&filter)?))
+        Ok(AppUpdate::RecentRuns(self.desk.desk.engine.store().list_runs(&filter)?))
     }
 
     fn detail(&self, run_id: &RunId) -> Result<Option<AppUpdate>, StoreError> {
-        let store = self.desk.engine.store();
+        let store = self.desk.desk.engine.store();
         let decisions = store.decisions(run_id)?;
-        let snapshot = self.desk.engine.snapshot();
+        let snapshot = self.desk.desk.engine.snapshot();
         if let Some(run) = snapshot.runs.get(run_id) {
             let (run, steps, seq) = (run.summary(), run.step_summaries(), snapshot.seq);
             return Ok(Some(AppUpdate::RunDetail { run, steps, decisions, seq }));
@@ -149,8 +149,8 @@ impl Errands {
 
     fn open_folder(&self, folder: &Folder) -> Result<(), String> {
         let path = match folder {
-            Folder::Pipelines => self.desk.data_dir().pipelines_dir(),
-            Folder::Logs(run_id) => self.desk.data_dir().logs_dir(run_id),
+            Folder::Pipelines => self.desk.desk.data_dir().pipelines_dir(),
+            Folder::Logs(run_id) => self.desk.desk.data_dir().logs_dir(run_id),
         };
         let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
         let mut command = Command::new(opener);
@@ -163,7 +163,7 @@ impl Errands {
 }
 
 /// Sends the end of a log now and after each growth, at most once in [`LOG_PACE`].
-fn paint(desk: &Desk, key: &LogKey, growth: &Receiver<()>) {
+fn paint(desk: &WindowDesk, key: &LogKey, growth: &Receiver<()>) {
     let path = log_file(desk, key);
     // Nothing is sent on it: waiting for it is a pause that its own timeout ends.
     let (_never, pause): (Sender<()>, Receiver<()>) = bounded(0);

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
-use super::desk::{Desk, serve};
 use super::errands::{Errand, Errands};
+use super::window_desk::{WindowDesk, serve};
 use super::{
-    AppUpdate, CatalogueError, Settings, SettingsError, WindowLook, WorldPort, log_bytes, unpack_samples,
+    AppUpdate, CatalogueError, Desk, JoinError, Parts, RefreshError, Seat, Service, ServiceOptions, Settings,
+    SettingsError, UpdateSender, WindowLook, WorldPort, unpack_samples,
 };
+use crate::control::wire::Face;
 use crate::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, Subscription,
 };
@@ -22,6 +22,7 @@ use crate::logs::FolderWatch;
 use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{EventKind, RunState, StopKind};
+use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +39,21 @@ pub enum IntegrationError {
     /// The settings can't be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The definition of today does not fit the run.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// What was asked can't be done here.
+    #[error("{0}")]
+    Impossible(String),
     /// A thread or a file could not be had.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
+    /// There is no seat for an engine.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// [`ExecutionIntegration::start`] comes first.
     #[error("the integration has not been started")]
     NotStarted,
@@ -60,11 +73,9 @@ pub struct ExecutionIntegration {
 
 /// What lives from `start` to `shutdown`.
 struct Started {
-    desk: Desk,
+    desk: WindowDesk,
     monitor: Option<ResourceMonitor>,
     threads: Vec<JoinHandle<()>>,
-    /// Closing it ends the thread that keeps retention.
-    _upkeep: Sender<()>,
     /// Has the pipelines read anew; none where the system has no watches left.
     _watch: Option<FolderWatch>,
 }
@@ -75,17 +86,14 @@ impl ExecutionIntegration {
         Self { bus, world: store, started: None }
     }
 
-    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples.
+    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
+    /// engine that lives there is left alone.
     ///
     /// # Errors
     /// [`IntegrationError`], when the directory is held or unusable, or the settings can't be read.
     pub fn start(&mut self, data_dir: &Path) -> Result<(), IntegrationError> {
         let settings = Settings::load(data_dir)?;
-        let options = EngineOptions {
-            bus: self.bus.clone(),
-            host_start: HostStart::AtOnce,
-            ..settings.engine_options()
-        };
+        let options = settings.engine_options();
         self.start_with(data_dir, settings, options)
     }
 
@@ -99,18 +107,40 @@ impl ExecutionIntegration {
         settings: Settings,
         options: EngineOptions,
     ) -> Result<(), IntegrationError> {
-        self.world.recall_look(WindowLook::load(data_dir));
+        let dir = DataDir::open(data_dir).map_err(EngineError::from)?;
+        self.start_on(Seat::take(&dir)?, Face::Library, settings, options)
+    }
+
+    /// Opens the engine on a seat that was taken or handed over, for the window of `face`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_on(
+        &mut self,
+        seat: Seat,
+        face: Face,
+        settings: Settings,
+        options: EngineOptions,
+    ) -> Result<(), IntegrationError> {
+        self.world.recall_look(WindowLook::load(seat.dir.path()));
+        let updates = self.world.updates.clone();
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
-        let engine = CoreExecutionEngine::open(data_dir, options)?;
-        let folder = engine.data_dir().pipelines_dir();
+        let engine = EngineOptions { bus: self.bus.clone(), host_start: HostStart::AtOnce, ..options };
+        let (raise, for_complaints) = (teller(&updates, || AppUpdate::Raise), updates.clone());
+        let complain = Arc::new(move |message| {
+            // If the window is gone, nobody needs to know.
+            let _ = for_complaints.send(AppUpdate::Failure { action: "keep house".into(), message });
+        });
+        let options = ServiceOptions { face, parts: Parts::All, engine, raise: Some(raise), complain };
+        let service = Service::open(seat, settings, options)?;
+        let folder = service.engine().data_dir().pipelines_dir();
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
         let (errands, waiting) = crossbeam_channel::unbounded();
-        let updates = self.world.updates.clone();
-        let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
+        let desk = WindowDesk::new(service, face, updates.clone(), errands);
         let mut threads = vec![
             spawn("lf-errands", {
                 let desk = desk.clone();
@@ -123,13 +153,8 @@ impl ExecutionIntegration {
         ];
         let watch = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
-        // Capacity 0: nothing is sent; closing it ends the thread.
-        let (upkeep, closed) = bounded(0);
-        threads.push(spawn("lf-upkeep", {
-            let desk = desk.clone();
-            move || keep_retention(&desk, &closed)
-        })?);
-        let options = MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.data_dir().path()) };
+        let options =
+            MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.desk.data_dir().path()) };
         let monitor = ResourceMonitor::start(options, move |sample| {
             // Once the window is gone, samples are of no use.
             let _ = updates.send(AppUpdate::Machine(sample));
@@ -139,7 +164,7 @@ impl ExecutionIntegration {
             let (desk, pace) = (desk.clone(), monitor.as_ref().map(ResourceMonitor::pace));
             move || forward(&desk, &events, pace.as_ref())
         })?);
-        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep, _watch: watch });
+        self.started = Some(Started { desk, monitor, threads, _watch: watch });
         Ok(())
     }
 
@@ -185,10 +210,10 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, monitor, threads, _upkeep, _watch }) = self.started.take() else { return };
-        drop((monitor, _upkeep, _watch));
-        // It may have been shut down by the window's own action.
-        let _ = desk.engine.shutdown(kind);
+        let Some(Started { desk, monitor, threads, _watch }) = self.started.take() else { return };
+        drop((monitor, _watch));
+        // Whatever is to be said of it, nobody is there any more to hear it.
+        let _ = desk.close(kind);
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
         desk.errand(Errand::End);
@@ -199,8 +224,12 @@ impl ExecutionIntegration {
         }
     }
 
-    fn desk(&self) -> Result<&Desk, IntegrationError> {
-        self.started.as_ref().map(|started| &started.desk).ok_or(IntegrationError::NotStarted)
+    /// Where its commands are carried out.
+    ///
+    /// # Errors
+    /// [`IntegrationError::NotStarted`].
+    pub fn desk(&self) -> Result<&Desk, IntegrationError> {
+        self.started.as_ref().map(|started| &started.desk.desk).ok_or(IntegrationError::NotStarted)
     }
 }
 
@@ -212,11 +241,11 @@ impl Drop for ExecutionIntegration {
 
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
 /// which coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &Desk, events: &Subscription, pace: Option<&MonitorPace>) {
+fn forward(desk: &WindowDesk, events: &Subscription, pace: Option<&MonitorPace>) {
     let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
     let mut is_busy = false;
-    let mut keep_pace = |desk: &Desk| {
-        let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
+    let mut keep_pace = |desk: &WindowDesk| {
+        let is_now = desk.desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
         if is_now != is_busy {
             is_busy = is_now;
             pace.inspect(|pace| pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE }));
@@ -234,34 +263,14 @@ fn forward(desk: &Desk, events: &Subscription, pace: Option<&MonitorPace>) {
         }
         goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
     }
-}
-
-/// Lets go what the settings let go: at the start and every day.
-fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
-    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-    loop {
-        let store = desk.engine.store();
-        let data_dir = desk.data_dir().path();
-        let (retention, now) = (&desk.settings.retention, crate::engine::now().wall);
-        let pruned = store
-            .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
-            .and_then(|plan| store.apply_prune(&plan, data_dir));
-        if let Err(error) = pruned {
-            let update =
-                AppUpdate::Failure { action: "clean up old runs".into(), message: error.to_string() };
-            // If the window is gone, nobody needs to know.
-            let _ = desk.updates.send(update);
-        }
-        if !matches!(closed.recv_timeout(DAY), Err(crossbeam_channel::RecvTimeoutError::Timeout)) {
-            return;
-        }
-    }
+    // The engine is another's, or is no more: a window without one is of no use.
+    let _ = desk.updates.send(AppUpdate::ReadyToClose);
 }
 
 /// Has the pipelines read now and whenever one of their folders changes.
-fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
-    let own = desk.data_dir().pipelines_dir();
-    let folders = std::iter::once(&own).chain(&desk.settings.pipeline_dirs);
+fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
+    let own = desk.desk.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.desk.settings.pipeline_dirs);
     let wanted = Arc::new(AtomicBool::new(true));
     desk.errand(Errand::Pipelines(wanted.clone()));
     let errands = desk.errands.clone();
@@ -279,6 +288,15 @@ fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
         let _ = desk.updates.send(AppUpdate::Failure { action, message });
     }
     watch.ok()
+}
+
+/// Sends an update from anywhere.
+fn teller(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + Send + Sync> {
+    let updates = updates.clone();
+    Arc::new(move || {
+        // If the window is gone, there is nothing to raise or to close.
+        let _ = updates.send(update());
+    })
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

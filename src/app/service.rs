@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::hands::{ControlOptions, ControlServer, HandOver};
 use super::integration::IntegrationError;
+use super::retention::RetentionKeeper;
 use super::seat::Bequest;
-use super::upkeep::Upkeep;
 use super::{Background, Desk, Owner, Seat, ServeFor, Settings};
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
@@ -58,11 +58,10 @@ pub enum Fate {
 /// An engine in service. Dropping it leaves what runs with the supervisor.
 pub struct Service {
     desk: Desk,
-    face: Face,
     orders: Sender<Order>,
     keeper: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
-    _upkeep: Option<Upkeep>,
+    _upkeep: Option<RetentionKeeper>,
 }
 
 /// What is asked of the thread that keeps the seat.
@@ -96,9 +95,9 @@ impl Service {
             let shared = shared.clone();
             move || *lock_of(&shared.fate) = Fate::Ended
         };
-        let desk = Desk::new(engine, settings.clone(), Owner { face, raise, ended: Arc::new(ended) });
+        let desk = Desk::new(engine, settings, Owner { face, raise, ended: Arc::new(ended) });
         let upkeep = match parts {
-            Parts::All => Some(Upkeep::start(desk.clone(), settings, complain)?),
+            Parts::All => Some(RetentionKeeper::start(desk.clone(), complain)?),
             Parts::RunsAlone => None,
         };
         // Capacity 1: whoever asks while another is being answered is refused.
@@ -121,7 +120,7 @@ impl Service {
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone() };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, face, orders, keeper: Some(keeper), shared, _upkeep: upkeep })
+        Ok(Self { desk, orders, keeper: Some(keeper), shared, _upkeep: upkeep })
     }
 
     /// Where everything is carried out.
@@ -155,6 +154,11 @@ impl Service {
         let handed_over = self.call_heir(serve_for);
         let ended = self.end(ShutdownKind::LeaveSteps).map_err(|error| error.to_string());
         handed_over.and(ended)
+    }
+
+    /// Whether an engine is needed when this one has gone.
+    pub fn has_work_left(&self) -> bool {
+        self.is_busy()
     }
 
     /// Whether something runs, or waits to: what is paused stays so without an engine.

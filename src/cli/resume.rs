@@ -1,6 +1,5 @@
 //! `leverframe resume` and `leverframe retry`: taking up a run under the same id.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,8 +9,8 @@ use super::foreground::{Foreground, Until};
 use super::output::Form;
 use super::{Place, Print, no_such_run};
 use crate::app::{
-    self, Asking, Catalogue, Command, ControlClient, ControlError, DataDir, Joined, Query, RunDocument, Seat,
-    Settings, StoredBody, ask, join,
+    self, Asking, Command, ControlClient, ControlError, DataDir, Joined, Query, RunDocument, Seat, Settings,
+    StoredBody, ask, join,
 };
 use crate::engine::{EngineError, Scope};
 use crate::id::{RunId, StepId};
@@ -92,10 +91,8 @@ pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
     let form = args.print.form();
     let command = |refresh| Command::Retry { run_id: run_id.clone(), from: args.from.clone(), refresh };
     match ask::<RunSummary>(&plan.dir, &command(plan.is_fresh()))? {
-        Asking::Answered(client, _) => {
-            Foreground::attach(plan.dir, client, plan.settings, &run_id, form)?
-                .follow(&run_id, Until::EndOnceResumed)
-        }
+        Asking::Answered(client, _) => Foreground::attach(plan.dir, client, plan.settings, &run_id, form)?
+            .follow(&run_id, Until::EndOnceResumed),
         Asking::Seat(seat) => {
             let (mut foreground, version, _) = plan.take_back(seat, &run_id, form)?;
             refresh(&mut foreground, &run_id, version)?;
@@ -143,7 +140,8 @@ impl Plan {
     /// Has the engine that lives take the run up; one that runs there is only followed.
     fn resume_there(self, client: ControlClient, run_id: &RunId, form: Form) -> Outcome {
         let document: RunDocument = client.call(&Query::Run { run_id: run_id.clone() })?;
-        let is_running = matches!(document.run.state, RunState::Queued | RunState::Running | RunState::Stopping);
+        let is_running =
+            matches!(document.run.state, RunState::Queued | RunState::Running | RunState::Stopping);
         if is_running && self.is_fresh() {
             return Err(keeps_its_definition(run_id));
         }
@@ -179,17 +177,9 @@ fn version(
     let stored = records.stored(run_id)?.ok_or_else(|| no_such_run(&records, run_id))?;
     let before = stored.summary.state;
     match &stored.body {
-        StoredBody::Pipeline(definition) if wants_fresh => {
-            let fresh = app::read_definition(Path::new(&*definition.path))?;
-            Ok((Version::Fresh(fresh), before))
-        }
-        StoredBody::Pipeline(_) => Ok((Version::Stored, before)),
-        // A row that was filled in by hand: the pipeline of that name.
-        StoredBody::Unknown => {
-            let data_dir: PathBuf = place.path()?;
-            let id = stored.summary.pipeline_id.as_str();
-            let fresh = Catalogue::scan(&data_dir, settings).find(id)?;
-            Ok((Version::Fresh(fresh), before))
+        StoredBody::Pipeline(_) | StoredBody::Unknown => {
+            let fresh = app::fresh_definition(&stored, wants_fresh, &place.path()?, settings)?;
+            Ok((fresh.map_or(Version::Stored, Version::Fresh), before))
         }
         StoredBody::Driven => Err(Failure::usage(format!(
             "run {run_id} is driven by a program of its own, not by a pipeline file; start that program again"

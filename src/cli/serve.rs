@@ -125,13 +125,20 @@ fn conclude(end: End, service: Service, args: &ServeArgs) -> Outcome {
         }
         End::Asked | End::Idle => ShutdownKind::LeaveSteps,
     };
+    let is_left = kind == ShutdownKind::LeaveSteps && service.is_busy();
     service.close(kind)?;
-    note("ended; what runs goes on with the supervisor and is taken back at the next start");
+    note(match is_left {
+        true => "ended; steps that run go on with the supervisor and are taken back at the next start",
+        false => "ended",
+    });
     Ok(DONE)
 }
 
-/// One line of the log.
+/// One line of the log. How far something is stands where one looks for it, not here.
 fn write_down(event: &Event) {
+    if event.kind.is_telemetry() {
+        return;
+    }
     let time = local_time(event.at);
     match sentence(&event.kind, event.at) {
         Some(Sentence::Story(text)) => note(format_args!("{time} {text}")),
@@ -154,7 +161,9 @@ fn announce(form: Form, dir: &DataDir) -> Result<(), Failure> {
 fn detach(args: &ServeArgs, dir: &DataDir) -> Outcome {
     let background = Background::start(dir.path(), ServeFor::Good)?;
     let (pid, log) = (background.pid(), background.log.clone());
-    background.wait_until_ready(READY_WITHIN).map_err(|why| Failure::new(FAILED, format!("it does not serve: {why}")))?;
+    background
+        .wait_until_ready(READY_WITHIN)
+        .map_err(|why| Failure::new(FAILED, format!("it does not serve: {why}")))?;
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&json!({ "pid": pid, "data_dir": dir.path(), "log": log }))?,
@@ -166,4 +175,3 @@ fn detach(args: &ServeArgs, dir: &DataDir) -> Outcome {
     }
     page.end(DONE)
 }
-

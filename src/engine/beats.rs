@@ -250,6 +250,11 @@ impl Engine {
         self.published.bus.publish(&[event]);
     }
 
+    /// Says at which event the engine stands, where nothing has been decided yet.
+    pub(super) fn publish_seq(&mut self) {
+        self.publish(HashMap::new(), &HashMap::new(), true);
+    }
+
     fn publish(
         &mut self,
         staged: HashMap<RunId, Arc<Run>>,

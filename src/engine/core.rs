@@ -139,6 +139,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     let (recovered, is_recovered) = bounded(1);
     let thread = std::thread::Builder::new().name("lf-engine".into()).spawn(move || {
         let outcome = engine.recover();
+        engine.publish_seq();
         let goes_on = outcome.is_ok();
         // The opener waits for it.
         let _ = recovered.send(outcome);

@@ -21,7 +21,7 @@ mod secrets;
 mod signal;
 mod trouble;
 
-pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionGuard};
+pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, SubscriptionGuard};
 pub use clock::now;
 pub use context::ExecutionContext;
 pub use error::EngineError;
@@ -39,6 +39,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
@@ -49,7 +50,8 @@ use message::{Ask, Message};
 type PipelineFn = dyn Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync;
 
 /// What becomes of living runs when the engine shuts down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ShutdownKind {
     /// Steps go on under the supervisor; the next engine takes them back.
     LeaveSteps,
@@ -95,6 +97,13 @@ struct Published {
 /// The newest progress of each driven run that the engine has not taken yet: a flood of reports costs
 /// one slot a run.
 type ProgressSlots = Mutex<HashMap<RunId, (f64, Option<Arc<str>>)>>;
+
+impl EngineSnapshot {
+    /// The epoch of the engine: each start has a higher one.
+    pub const fn epoch(&self) -> u64 {
+        self.seq >> 32
+    }
+}
 
 impl CoreExecutionEngine {
     /// Opens the data directory, takes its lock and recovers what an earlier engine left.

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::FlockOperation;
 
 use super::process;
-use super::scope;
 use super::protocol::Reply;
+use super::scope;
 use super::server::{Parts, Server};
 use super::sys;
 

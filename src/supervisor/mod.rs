@@ -6,7 +6,7 @@
 //! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
 //! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `server` its loop; `tree`
 //! what belongs to a step; `journal` what it remembers; `log` and `mover` how output reaches its file; `program`,
-//! `process`, `socket` and `sys` are Linux. On other systems there is no supervisor yet.
+//! `process` and `sys` are Linux. On other systems there is no supervisor yet.
 
 mod client;
 mod entry;
@@ -22,7 +22,6 @@ mod program;
 mod protocol;
 mod scope;
 mod server;
-mod socket;
 mod sys;
 mod tree;
 

@@ -45,7 +45,8 @@ const UNIT: &str = "leverframe-supervisor-";
 
 /// `StartTransientUnit` of org.freedesktop.systemd1.Manager: a scope that holds this process, delegated to it.
 fn scope_call(pid: u32) -> Vec<String> {
-    let (timeout, unit, pid) = (format!("--timeout={PATIENCE}"), format!("{UNIT}{pid}.scope"), pid.to_string());
+    let (timeout, unit, pid) =
+        (format!("--timeout={PATIENCE}"), format!("{UNIT}{pid}.scope"), pid.to_string());
     [
         "--user",
         &timeout,
@@ -83,9 +84,12 @@ mod tests {
     #[test]
     fn only_what_a_session_or_a_service_would_end_asks_for_a_scope() {
         assert!(is_of_session("0::/user.slice/user-1000.slice/session-2.scope\n"));
-        assert!(is_of_session("0::/user.slice/user-1000.slice/user@1000.service/app.slice/leverframe.service\n"));
+        assert!(is_of_session(
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/leverframe.service\n"
+        ));
         assert!(is_of_session("12:cpu:/\n1:name=systemd:/user.slice/user-0.slice/session-1.scope\n"));
-        let own = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/leverframe-supervisor-77.scope\n";
+        let own =
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/leverframe-supervisor-77.scope\n";
         assert!(!is_of_session(own));
         assert!(!is_of_session("0::/\n"));
         assert!(!is_of_session(""));

@@ -7,8 +7,8 @@ use crossbeam_channel::{Receiver, bounded};
 use super::super::exit::{Failure, NOT_FOUND};
 use super::super::output::note;
 use crate::app::{
-    Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query, RunDocument, Seat, Service,
-    ServiceOptions, Settings,
+    Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query, RunDocument, Seat,
+    Service, ServiceOptions, Settings,
 };
 use crate::engine::{EngineOptions, EventBus, HostStart, Scope, Subscription};
 use crate::id::RunId;

@@ -16,8 +16,7 @@ pub(super) enum Reply {
 }
 
 /// What is asked.
-pub(super) const QUESTION: &str =
-    "the run goes on in another process: [s]top it, [l]eave it running, or [c]ontinue to follow? (Ctrl-C: stop)";
+pub(super) const QUESTION: &str = "the run goes on in another process: [s]top it, [l]eave it running, or [c]ontinue to follow? (Ctrl-C: stop)";
 
 /// A question that has been put, or none.
 pub(super) struct Question {

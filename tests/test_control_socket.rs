@@ -1,0 +1,4 @@
+//! The control socket of an engine, as its clients see it.
+
+mod hall;
+mod smoke;
