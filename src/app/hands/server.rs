@@ -13,7 +13,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
-use super::connection::{Connection, HandOver};
+use super::HandOver;
+use super::connection::Connection;
 use super::journal::Journal;
 use crate::app::Desk;
 use crate::app::exit_code::BUSY;
