@@ -1,4 +1,8 @@
-//! The control socket of an engine, as its clients see it.
+//! The control socket of an engine, as its clients see it: friendly, rude, many, and those of somebody else.
 
+mod crowd;
+mod doors;
 mod hall;
+mod handing_over;
+mod rude;
 mod smoke;

@@ -177,7 +177,11 @@ impl Service {
         background.wait_until_ready(SUCCESSOR_WITHIN).map_err(failed)
     }
 
-    fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
+    /// As [`Self::close`], for whoever still wants to ask the desk what has become of something.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         let Some(keeper) = self.keeper.take() else { return Ok(()) };
         drop(self._upkeep.take());
         // Capacity 1: the one answer.
@@ -254,7 +258,9 @@ impl Keeper {
         Ok(format!("{}{pid}", successor.face.as_str()))
     }
 
-    fn hand_over(self, hand_over: HandOver, successor: String) {
+    fn hand_over(mut self, hand_over: HandOver, successor: String) {
+        // Whoever comes from now on waits for the successor.
+        self.server.turn_away();
         // Before the events are over: whoever hears their end asks why.
         *lock_of(&self.shared.fate) = Fate::HandedOver(successor.clone());
         let lock = match self.desk.engine().hand_over() {

@@ -20,7 +20,7 @@ use super::output::{Form, count};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
 use crate::app::{Asking, Command, ControlClient, DataDir, Joined, Records, Seat, Settings, ask, join};
-use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope};
+use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope, ShutdownKind};
 use crate::id::{RunId, StepId};
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
 use link::Link;
@@ -267,8 +267,12 @@ impl Foreground {
     /// The engine has gone. Whoever took its place is followed from where it left off; where nobody did, this process
     /// takes over what it drove.
     fn rejoin(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
-        let notice = match &self.link {
-            Link::Own(_) => None,
+        let notice = match &mut self.link {
+            Link::Own(own) => {
+                // Until it has taken leave of everybody: else we would be our own client.
+                own.service.end(ShutdownKind::LeaveSteps)?;
+                None
+            }
             Link::Live(live) => live.client.closing(),
         };
         let since = notice.as_ref().map(|notice| notice.seq).max(self.seq);

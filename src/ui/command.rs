@@ -355,7 +355,7 @@ pub(super) fn with_shortcut(store: &AppStore) -> Vec<Command> {
     ];
     commands.extend(Page::ALL.map(Command::Show));
     if let Some(entry) = store.selected() {
-        let (run_id, state) = (&entry.run.run_id, entry.run.state);
+        let state = entry.run.state;
         commands.push(Command::Select(None));
         if matches!(state, RunState::Running | RunState::Paused) {
             commands.push(Command::World(first_lever(&entry.run)));

@@ -9,7 +9,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
 use crate::app::{
-    self, Action, AppUpdate, LogTail, MachineSample, PipelineEntry, QuitChoice, WorldPort, window_port,
+    Action, AppUpdate, Command, LogTail, MachineSample, PipelineEntry, QuitChoice, WorldPort, window_port,
 };
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{
@@ -147,6 +147,10 @@ impl Scene {
     }
 }
 
+fn does(command: Command) -> [Action; 1] {
+    [Action::Do(command)]
+}
+
 fn pipeline_id(name: &str) -> PipelineId {
     PipelineId::new(name).unwrap()
 }
@@ -164,11 +168,8 @@ fn a_row_says_what_state_which_run_where_and_how_long() {
 #[test]
 fn a_running_run_can_be_paused_and_stopped() {
     let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
-    assert_eq!(scene.pull("Pause alfabeta-1"), [Action::Do(app::Command::pause(&id("alfabeta-1")))]);
-    assert_eq!(
-        scene.pull("Stop alfabeta-1"),
-        [Action::Do(app::Command::stop(&id("alfabeta-1"), StopKind::Graceful))]
-    );
+    assert_eq!(scene.pull("Pause alfabeta-1"), does(Command::pause(&id("alfabeta-1"))));
+    assert_eq!(scene.pull("Stop alfabeta-1"), does(Command::stop(&id("alfabeta-1"), StopKind::Graceful)));
 }
 
 #[test]
@@ -179,7 +180,7 @@ fn a_paused_run_says_for_how_long_and_offers_resume_where_pause_was() {
     assert!(paused.shows("frozen 14 min, alfabeta"));
     assert!(paused.shows("clock stopped"));
     assert_eq!(paused.harness.get_by_label("Resume alfabeta-1").rect(), pause);
-    assert_eq!(paused.pull("Resume alfabeta-1"), [Action::Do(app::Command::resume(&id("alfabeta-1")))]);
+    assert_eq!(paused.pull("Resume alfabeta-1"), does(Command::resume(&id("alfabeta-1"))));
 }
 
 #[test]
@@ -196,20 +197,17 @@ fn force_stop_appears_once_a_run_is_stopping_and_not_under_the_pointer_that_stop
     };
     scene.tell(AppUpdate::Event(Arc::new(event)));
     assert!(!scene.harness.get_by_label("Force stop alfabeta-1").rect().intersects(stop));
-    assert_eq!(
-        scene.pull("Force stop alfabeta-1"),
-        [Action::Do(app::Command::stop(&id("alfabeta-1"), StopKind::Force))]
-    );
+    assert_eq!(scene.pull("Force stop alfabeta-1"), does(Command::stop(&id("alfabeta-1"), StopKind::Force)));
 }
 
 #[test]
 fn a_failed_run_says_why_and_can_be_resumed_or_started_again() {
     let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(vec![run("books", RunState::Failed)])]);
     assert!(scene.shows("failed, books, books-1, Step parse failed: it exited with 12"));
-    assert_eq!(scene.pull("Resume books-1"), [Action::Do(app::Command::resume(&id("books-1")))]);
+    assert_eq!(scene.pull("Resume books-1"), does(Command::resume(&id("books-1"))));
     assert_eq!(
         scene.pull("Start again books-1"),
-        [Action::Do(app::Command::start_like(&pipeline_id("books"), &id("books-1")))]
+        does(Command::start_like(&pipeline_id("books"), &id("books-1")))
     );
 }
 
@@ -217,7 +215,7 @@ fn a_failed_run_says_why_and_can_be_resumed_or_started_again() {
 fn an_empty_window_offers_the_sample() {
     let mut scene = scene([snapshot(&[]), pipelines()]);
     let started = scene.pull("Start price-list");
-    assert_eq!(started, [Action::Do(app::Command::start(&pipeline_id("price-list")))]);
+    assert_eq!(started, does(Command::start(&pipeline_id("price-list"))));
 }
 
 #[test]
@@ -260,13 +258,10 @@ fn space_pauses_and_resumes_the_selected_run() {
     let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
     assert_eq!(scene.press(Modifiers::NONE, Key::Space), []);
     scene.press(Modifiers::NONE, Key::ArrowDown);
-    assert_eq!(
-        scene.press(Modifiers::NONE, Key::Space),
-        [Action::Do(app::Command::pause(&id("alfabeta-1")))]
-    );
+    assert_eq!(scene.press(Modifiers::NONE, Key::Space), does(Command::pause(&id("alfabeta-1"))));
     assert_eq!(
         scene.press(Modifiers::COMMAND, Key::Backspace),
-        [Action::Do(app::Command::stop(&id("alfabeta-1"), StopKind::Graceful))]
+        does(Command::stop(&id("alfabeta-1"), StopKind::Graceful))
     );
 }
 
@@ -278,10 +273,7 @@ fn the_palette_finds_what_can_be_done_now() {
     scene.harness.event(Input::Text("pau alf".to_owned()));
     scene.harness.run();
     assert!(!scene.shows("Start price-list"));
-    assert_eq!(
-        scene.press(Modifiers::NONE, Key::Enter),
-        [Action::Do(app::Command::pause(&id("alfabeta-1")))]
-    );
+    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), does(Command::pause(&id("alfabeta-1"))));
     assert!(!scene.shows("What to do"), "it closes");
 }
 

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leverframe::app::{ControlOptions, ControlServer, Desk, Owner, Settings};
+use leverframe::app::{ControlOptions, ControlServer, Desk, HandOver, Owner, Settings};
 use leverframe::control::wire::{Face, PROTOCOL};
 use leverframe::control::{ControlClient, Events};
 use leverframe::engine::{CoreExecutionEngine, ShutdownKind};
@@ -20,7 +20,15 @@ use crate::support::bench::Bench;
 pub(crate) struct Hall {
     pub(crate) bench: Bench,
     pub(crate) engine: CoreExecutionEngine,
-    server: Option<ControlServer>,
+    server: ControlServer,
+}
+
+/// How it serves.
+#[derive(Default)]
+pub(crate) struct Served {
+    pub(crate) listener: Option<UnixListener>,
+    pub(crate) last_seq: Option<u64>,
+    pub(crate) on_hand_over: Option<Box<dyn Fn(HandOver) + Send + Sync>>,
 }
 
 impl Hall {
@@ -29,12 +37,17 @@ impl Hall {
     }
 
     pub(crate) fn on(bench: Bench) -> Self {
+        Self::with(bench, Served::default())
+    }
+
+    pub(crate) fn with(bench: Bench, served: Served) -> Self {
         let (engine, events) = bench.open();
         let owner = Owner::without_window(Face::Library, || {});
         let desk = Desk::new(engine.clone(), Arc::new(Settings::default()), owner);
-        let options = ControlOptions { desk, events, listener: None, last_seq: None, on_hand_over: None };
+        let Served { listener, last_seq, on_hand_over } = served;
+        let options = ControlOptions { desk, events, listener, last_seq, on_hand_over };
         let server = ControlServer::start(options).expect("it serves");
-        Self { bench, engine, server: Some(server) }
+        Self { bench, engine, server }
     }
 
     pub(crate) fn write_pipeline(&self, id: &str, script: &str) {
@@ -63,9 +76,15 @@ impl Hall {
     }
 
     /// Ends the engine and the server.
-    pub(crate) fn close(mut self, reason: &str) {
+    pub(crate) fn close(self, reason: &str) {
         self.engine.shutdown(ShutdownKind::StopRuns).expect("it ends");
-        self.server.take().expect("it serves").close(reason);
+        self.leave(reason);
+    }
+
+    /// Ends the server, when the engine has ended.
+    pub(crate) fn leave(self, reason: &str) -> Bench {
+        self.server.close(reason);
+        self.bench
     }
 }
 
@@ -126,8 +145,14 @@ impl Raw {
     }
 }
 
-/// So long the client tests of the default form go on; the campaign says more seconds.
+/// Whether the tests are to take as long as they need to be sure.
+pub(crate) fn is_campaign() -> bool {
+    std::env::var_os("LEVERFRAME_CAMPAIGN_SECONDS").is_some()
+}
+
+/// So long the crowd plays: a few seconds, or as long as the campaign says.
 pub(crate) fn span() -> Duration {
-    let seconds = std::env::var("LEVERFRAME_CAMPAIGN_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds =
+        std::env::var("LEVERFRAME_CAMPAIGN_SECONDS").ok().map(|text| text.parse().expect("a number"));
     Duration::from_secs(seconds.unwrap_or(4))
 }
