@@ -106,7 +106,7 @@ fn levers_work_from_another_process() {
     let mut resume = home.start(&["resume", "r"]);
     resume.hear("goes on");
     run.hear("goes on");
-    assert_ne!(state_of(pid), Some('T'));
+    look_until("the thaw", || (state_of(pid) != Some('T')).then_some(()));
     home.say(&["stop", "r"]).check(0, &["run r stopped"]);
     run.end().check(130, &["run r stopped"]);
     resume.end().check(130, &["run r stopped"]);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::hands::{ControlOptions, ControlServer, HandOver};
 use super::integration::IntegrationError;
@@ -60,6 +60,8 @@ pub struct Service {
     desk: Desk,
     orders: Sender<Order>,
     keeper: Option<JoinHandle<()>>,
+    /// Closed when the keeper has ended.
+    kept: Receiver<()>,
     shared: Arc<Shared>,
     _upkeep: Option<RetentionKeeper>,
 }
@@ -117,10 +119,12 @@ impl Service {
             last_seq: bequest.map(|bequest| bequest.seq),
             on_hand_over: Some(Box::new(on_hand_over)),
         })?;
-        let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone() };
+        // Capacity 0: nothing is sent; it is closed when the keeper has ended.
+        let (keeping, kept) = bounded(0);
+        let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, orders, keeper: Some(keeper), shared, _upkeep: upkeep })
+        Ok(Self { desk, orders, keeper: Some(keeper), kept, shared, _upkeep: upkeep })
     }
 
     /// Where everything is carried out.
@@ -187,8 +191,11 @@ impl Service {
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
         let outcome = match self.orders.send(Order::Close(kind, tell)) {
-            Ok(()) => done.recv().unwrap_or(Ok(())),
-            // The seat has been handed over.
+            Ok(()) => select! {
+                recv(done) -> outcome => outcome.unwrap_or(Ok(())),
+                // The seat has been handed over, and the order was not heard.
+                recv(self.kept) -> _ => Ok(()),
+            },
             Err(_) => Ok(()),
         };
         // A panic there has been printed; there is nobody left to tell.
@@ -213,6 +220,7 @@ struct Keeper {
     face: Face,
     server: ControlServer,
     shared: Arc<Shared>,
+    _keeping: Sender<()>,
 }
 
 impl Keeper {
