@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::app::exit_code::HasExitCode;
 use crate::app::{Answer, Command, IntegrationError, Query};
 use crate::control::wire::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND, Outcome, SessionRequest};
-use crate::pipeline::nearest;
+use crate::nearest::nearest;
 
 /// The names of all methods: those of the connection, of commands and of queries.
 pub const METHODS: [&[&str]; 3] = [SessionRequest::METHODS, Command::METHODS, Query::METHODS];
