@@ -7,21 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use super::errands::{Errand, Errands};
+use super::reach::{Reach, Remote, RemoteEvents};
 use super::window_desk::{WindowDesk, serve};
 use super::{
-    AppUpdate, CatalogueError, Desk, JoinError, Parts, RefreshError, Seat, Service, ServiceOptions, Settings,
-    SettingsError, UpdateSender, WindowLook, WorldPort, unpack_samples,
+    AppUpdate, CatalogueError, ControlClient, Desk, JoinError, Parts, RefreshError, Seat, Service,
+    ServiceOptions, Settings, SettingsError, UpdateSender, WindowLook, WorldPort, unpack_samples,
 };
 use crate::control::wire::Face;
-use crate::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, Subscription,
-};
+use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::id::RunId;
 use crate::logs::FolderWatch;
 use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
-use crate::run::{EventKind, RunState, StopKind};
+use crate::run::{Event, EventKind, RunState, StopKind};
 use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
@@ -138,9 +139,40 @@ impl ExecutionIntegration {
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
+        let pace = Some(service.desk().clone());
+        let furnish = |errands| WindowDesk::new(service, face, updates.clone(), errands);
+        self.furnish(furnish, pace, move || events.recv())
+    }
+
+    /// Serves the window before the engine of another process, which it watches and controls over its socket.
+    ///
+    /// # Errors
+    /// [`IntegrationError`], when that engine can't be listened to.
+    pub fn attach(
+        &mut self,
+        client: ControlClient,
+        dir: DataDir,
+        settings: Settings,
+    ) -> Result<(), IntegrationError> {
+        self.world.recall_look(WindowLook::load(dir.path()));
+        let remote = Remote::new(client, dir, settings)?;
+        let mut events = RemoteEvents::follow(remote.clone())?;
+        let updates = self.world.updates.clone();
+        let furnish = |errands| WindowDesk::attached(remote, updates.clone(), errands);
+        self.furnish(furnish, None, move || events.recv())
+    }
+
+    /// Starts the threads between the window and an engine, whose events come from `recv`. The machine is watched more
+    /// closely while the engine of `busy` has something to do.
+    fn furnish(
+        &mut self,
+        desk: impl FnOnce(Sender<Errand>) -> WindowDesk,
+        busy: Option<Desk>,
+        recv: impl FnMut() -> Option<Arc<Event>> + Send + 'static,
+    ) -> Result<(), IntegrationError> {
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
         let (errands, waiting) = crossbeam_channel::unbounded();
-        let desk = WindowDesk::new(service, face, updates.clone(), errands);
+        let desk = desk(errands);
         let mut threads = vec![
             spawn("lf-errands", {
                 let desk = desk.clone();
@@ -153,16 +185,18 @@ impl ExecutionIntegration {
         ];
         let watch = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
-        let options =
-            MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.desk.data_dir().path()) };
+        let interval = if busy.is_some() { IDLE_PACE } else { BUSY_PACE };
+        let options = MonitorOptions { interval, ..MonitorOptions::new(desk.reach.data_dir().path()) };
+        let updates = self.world.updates.clone();
         let monitor = ResourceMonitor::start(options, move |sample| {
             // Once the window is gone, samples are of no use.
             let _ = updates.send(AppUpdate::Machine(sample));
         })
         .ok();
+        let pace = monitor.as_ref().map(ResourceMonitor::pace).zip(busy);
         threads.push(spawn("lf-events", {
-            let (desk, pace) = (desk.clone(), monitor.as_ref().map(ResourceMonitor::pace));
-            move || forward(&desk, &events, pace.as_ref())
+            let desk = desk.clone();
+            move || forward(&desk, recv, pace)
         })?);
         self.started = Some(Started { desk, monitor, threads, _watch: watch });
         Ok(())
@@ -224,12 +258,15 @@ impl ExecutionIntegration {
         }
     }
 
-    /// Where its commands are carried out.
+    /// Where its commands are carried out; none before another process's engine.
     ///
     /// # Errors
     /// [`IntegrationError::NotStarted`].
     pub fn desk(&self) -> Result<&Desk, IntegrationError> {
-        self.started.as_ref().map(|started| &started.desk.desk).ok_or(IntegrationError::NotStarted)
+        match self.started.as_ref().map(|started| &started.desk.reach) {
+            Some(Reach::Here(desk)) => Ok(desk),
+            Some(Reach::There(_)) | None => Err(IntegrationError::NotStarted),
+        }
     }
 }
 
@@ -239,25 +276,30 @@ impl Drop for ExecutionIntegration {
     }
 }
 
-/// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
-/// which coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &WindowDesk, events: &Subscription, pace: Option<&MonitorPace>) {
-    let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
+/// Hands events to the window, and a snapshot wherever it has to begin anew. They wait where they come from, which
+/// coalesces, so that a window that sleeps holds up nobody.
+fn forward(
+    desk: &WindowDesk,
+    mut recv: impl FnMut() -> Option<Arc<Event>>,
+    pace: Option<(MonitorPace, Desk)>,
+) {
     let mut is_busy = false;
-    let mut keep_pace = |desk: &WindowDesk| {
-        let is_now = desk.desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
+    let mut keep_pace = || {
+        let Some((pace, desk)) = &pace else { return };
+        let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
         if is_now != is_busy {
             is_busy = is_now;
-            pace.inspect(|pace| pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE }));
+            pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE });
         }
     };
-    keep_pace(desk);
-    while goes_on && let Some(event) = events.recv() {
+    let mut goes_on = desk.send_snapshot();
+    keep_pace();
+    while goes_on && let Some(event) = recv() {
         if !event.kind.is_telemetry() {
-            keep_pace(desk);
+            keep_pace();
         }
         if matches!(event.kind, EventKind::Resync) {
-            goes_on = desk.updates.send(desk.snapshot()).is_ok();
+            goes_on = desk.send_snapshot();
             desk.errand(Errand::RecentRuns);
             continue;
         }
@@ -269,8 +311,8 @@ fn forward(desk: &WindowDesk, events: &Subscription, pace: Option<&MonitorPace>)
 
 /// Has the pipelines read now and whenever one of their folders changes.
 fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
-    let own = desk.desk.data_dir().pipelines_dir();
-    let folders = std::iter::once(&own).chain(&desk.desk.settings.pipeline_dirs);
+    let own = desk.reach.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.reach.settings().pipeline_dirs);
     let wanted = Arc::new(AtomicBool::new(true));
     desk.errand(Errand::Pipelines(wanted.clone()));
     let errands = desk.errands.clone();

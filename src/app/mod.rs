@@ -15,6 +15,7 @@ mod hands;
 mod integration;
 mod port;
 mod presence;
+mod reach;
 mod records;
 mod refresh;
 mod request;

@@ -7,15 +7,17 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::errands::Errand;
 use super::integration::IntegrationError;
-use super::{Action, AppUpdate, Desk, QuitChoice, ServeFor, Service, UpdateSender};
+use super::reach::{Reach, Remote};
+use super::{Action, AppUpdate, Command, QuitChoice, ServeFor, Service, UpdateSender};
 use crate::control::wire::Face;
 use crate::engine::{EngineError, ShutdownKind};
 use crate::id::{RunId, StepId};
+use crate::run::StopKind;
 
 /// Everything that an action needs. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct WindowDesk {
-    pub(super) desk: Desk,
+    pub(super) reach: Reach,
     pub(super) updates: UpdateSender,
     pub(super) errands: Sender<Errand>,
     /// None once it was ended.
@@ -24,9 +26,15 @@ pub(super) struct WindowDesk {
 }
 
 impl WindowDesk {
+    /// Before an engine of this process.
     pub(super) fn new(service: Service, face: Face, updates: UpdateSender, errands: Sender<Errand>) -> Self {
-        let desk = service.desk().clone();
-        Self { desk, updates, errands, service: Arc::new(Mutex::new(Some(service))), face }
+        let reach = Reach::Here(service.desk().clone());
+        Self { reach, updates, errands, service: Arc::new(Mutex::new(Some(service))), face }
+    }
+
+    /// Before somebody else's engine.
+    pub(super) fn attached(remote: Remote, updates: UpdateSender, errands: Sender<Errand>) -> Self {
+        Self { reach: Reach::There(remote), updates, errands, service: Arc::default(), face: Face::Window }
     }
 
     /// Ends the engine. Harmless when that was done already.
@@ -46,6 +54,19 @@ impl WindowDesk {
         }
     }
 
+    fn quit(&self, choice: QuitChoice) -> Result<(), IntegrationError> {
+        match (&self.reach, choice) {
+            (Reach::Here(_), QuitChoice::LeaveRunning) => self.leave_running(),
+            (Reach::Here(_), QuitChoice::Freeze) => Ok(self.close(ShutdownKind::FreezeRuns)?),
+            (Reach::Here(_), QuitChoice::Stop) => Ok(self.close(ShutdownKind::StopRuns)?),
+            (Reach::There(_), QuitChoice::LeaveRunning) => Ok(()),
+            (Reach::There(_), QuitChoice::Freeze) => self.leave_others(Command::pause),
+            (Reach::There(_), QuitChoice::Stop) => {
+                self.leave_others(|run_id| Command::stop(run_id, StopKind::Graceful))
+            }
+        }
+    }
+
     fn take_service(&self) -> Option<Service> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -56,32 +77,41 @@ impl WindowDesk {
         let _ = self.errands.send(errand);
     }
 
-    pub(super) fn snapshot(&self) -> AppUpdate {
-        let snapshot = self.desk.engine.snapshot();
-        let runs = snapshot.runs.values().map(|run| (run.summary(), run.step_summaries())).collect();
-        AppUpdate::Snapshot { runs, seq: snapshot.seq }
+    /// Sends all living runs as they are now; false when there is no window any more.
+    pub(super) fn send_snapshot(&self) -> bool {
+        let update = self.reach.snapshot().unwrap_or_else(|error| AppUpdate::Failure {
+            action: "look up what runs".into(),
+            message: error.to_string(),
+        });
+        self.updates.send(update).is_ok()
+    }
+
+    /// Has every living run of somebody else's engine frozen or stopped before the window goes; what has ended
+    /// meanwhile refuses, and rightly.
+    fn leave_others(&self, command: fn(&RunId) -> Command) -> Result<(), IntegrationError> {
+        for run_id in self.reach.living()? {
+            let _ = self.reach.command(command(&run_id));
+        }
+        Ok(())
     }
 
     fn carry_out(&self, action: Action) -> Result<(), IntegrationError> {
         match action {
-            Action::Do(command) => drop(self.desk.carry_out(command)?),
+            Action::Do(command) => self.reach.command(command)?,
             Action::SelectRun(run_id) => self.errand(Errand::SelectRun(run_id)),
             Action::SelectStep { run_id, step_id, attempt } => {
                 self.errand(Errand::FollowLog { run_id, step_id, attempt });
             }
             Action::LoadRun(run_id) => self.errand(Errand::LoadRun(run_id)),
             Action::Refresh => {
-                // If the window is gone, it needs no snapshot.
-                let _ = self.updates.send(self.snapshot());
+                self.send_snapshot();
                 self.errand(Errand::Pipelines(Arc::default()));
                 self.errand(Errand::RecentRuns);
             }
             Action::OpenFolder(folder) => self.errand(Errand::OpenFolder(folder)),
             // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
-            Action::KeepLook(look) => look.save(self.desk.data_dir().path())?,
-            Action::Quit(QuitChoice::LeaveRunning) => self.leave_running()?,
-            Action::Quit(QuitChoice::Freeze) => self.close(ShutdownKind::FreezeRuns)?,
-            Action::Quit(QuitChoice::Stop) => self.close(ShutdownKind::StopRuns)?,
+            Action::KeepLook(look) => look.save(self.reach.data_dir().path())?,
+            Action::Quit(choice) => self.quit(choice)?,
         }
         Ok(())
     }
@@ -122,5 +152,5 @@ pub(super) type LogKey = (RunId, StepId, u32);
 
 /// Where a run's log lies.
 pub(super) fn log_file(desk: &WindowDesk, (run_id, step_id, attempt): &LogKey) -> PathBuf {
-    desk.desk.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
+    desk.reach.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
 }

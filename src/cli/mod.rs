@@ -46,6 +46,9 @@ use output::Form;
 struct Cli {
     #[command(flatten)]
     place: Place,
+    /// Open the window before the engine that is running, which stays where it is.
+    #[arg(long)]
+    attach: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -131,9 +134,10 @@ pub type Window = fn(WindowPort) -> anyhow::Result<()>;
 /// a build without one.
 pub fn main(window: Option<Window>) -> ExitCode {
     // Wrong usage ends here, with number 2 and a message of clap's.
-    let Cli { place, verb } = Cli::parse();
+    let Cli { place, attach, verb } = Cli::parse();
     let outcome = match verb {
-        None => window::open(&place, window),
+        None => window::open(&place, window, attach),
+        Some(_) if attach => Err(Failure::usage("--attach opens a window, and goes with no verb")),
         Some(verb) => verb.carry_out(&place),
     };
     let code = outcome.unwrap_or_else(|failure| {

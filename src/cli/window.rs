@@ -1,6 +1,6 @@
 //! `leverframe` without a verb: the window, where there can be one.
 
-use super::exit::{DONE, Failure, Outcome};
+use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
 use super::output::note;
 use super::{Place, Window};
 use crate::app::{
@@ -13,7 +13,7 @@ use crate::engine::{EventBus, ShutdownKind};
 const VERBS: &str = "`leverframe run`, `resume`, `retry`, `runs`, `show`, `logs`, `checkpoints`, `validate`, `init` and `doctor` need none (see `leverframe --help`)";
 
 /// Opens the window and shows it until it is closed.
-pub(super) fn open(place: &Place, window: Option<Window>) -> Outcome {
+pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outcome {
     let Some(show) = window else {
         return Err(Failure::usage(format!("this build has no window; {VERBS}")));
     };
@@ -23,6 +23,9 @@ pub(super) fn open(place: &Place, window: Option<Window>) -> Outcome {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
+    if attach {
+        return watch(show, dir, settings);
+    }
     let seat = match succeed(&dir, Face::Window) {
         Ok(seat) => seat,
         Err(kept @ JoinError::Kept(_)) => return raise_other(&dir, kept),
@@ -47,4 +50,19 @@ fn raise_other(dir: &DataDir, kept: JoinError) -> Outcome {
     client.call::<serde_json::Value>(&Command::Raise {})?;
     note("the window that is open already was brought to the front");
     Ok(DONE)
+}
+
+/// Shows the window before the engine that lives, which stays where it is.
+fn watch(show: Window, dir: DataDir, settings: Settings) -> Outcome {
+    let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? else {
+        let text =
+            "no engine is running that the window could be attached to; without --attach it runs one itself";
+        return Err(Failure::new(NO_ENGINE, text));
+    };
+    let (port, world) = window_port();
+    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    integration.attach(client, dir, settings)?;
+    let shown = show(port);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+    shown.map(|()| DONE).map_err(|error| Failure::usage(format!("{error:#}")))
 }
