@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::settings::in_lines;
-use super::{Catalogue, Presence, Records, Settings, presence};
+use super::{Catalogue, LogoutFate, Presence, Records, Settings, logout_fate, presence};
 use crate::pipeline::format_size;
 use crate::store::{RESERVE_BYTES, StoreError, free_space, is_network_file_system};
 use crate::supervisor;
@@ -191,6 +191,7 @@ fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
         Presence::Engine { pid } => Finding::fine("engine", format!("process {pid} holds the directory")),
         Presence::Nobody => Finding::fine("engine", "none is running"),
     });
+    check_logout(findings);
     match supervisor::probe(data_dir) {
         Some(info) => {
             let text = format!(
@@ -211,6 +212,23 @@ fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
         }
         None => findings.push(Finding::fine("supervisor", "none is running; the first step starts one")),
     }
+}
+
+/// Whether what runs would survive the end of the session.
+fn check_logout(findings: &mut Vec<Finding>) {
+    const ABOUT: &str = "logout";
+    let advice = "`loginctl enable-linger` lets them go on";
+    findings.push(match logout_fate() {
+        None => Finding::fine(ABOUT, "no session manager ends what runs"),
+        Some(LogoutFate::GoOn) => Finding::fine(ABOUT, "steps go on after a logout"),
+        Some(LogoutFate::EndWithManager) => {
+            let text = "a logout ends the service of the session, and steps that it started";
+            Finding::odd(ABOUT, text, advice)
+        }
+        Some(LogoutFate::Killed) => {
+            Finding::odd(ABOUT, "a logout kills all that runs, steps included", advice)
+        }
+    });
 }
 
 fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) {

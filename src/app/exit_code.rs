@@ -1,6 +1,7 @@
 //! One number a kind of ending: what a verb's process ends with, and what a refusal over the control socket carries.
 
-use super::{CatalogueError, IntegrationError, RefreshError, SettingsError};
+use super::{CatalogueError, IntegrationError, JoinError, RefreshError, SettingsError};
+use crate::control::ControlError;
 use crate::engine::EngineError;
 use crate::id::InvalidId;
 use crate::pipeline::ParamError;
@@ -119,8 +120,30 @@ impl HasExitCode for IntegrationError {
             Self::Engine(error) => error.exit_code(),
             Self::Settings(error) => error.exit_code(),
             Self::Refresh(error) => error.exit_code(),
+            Self::Join(error) => error.exit_code(),
             Self::Invalid(_) => USAGE,
             Self::System(_) | Self::NotStarted | Self::Impossible(_) => FAILED,
+        }
+    }
+}
+
+impl HasExitCode for JoinError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::DataDir(error) => error.exit_code(),
+            Self::Control(error) => error.exit_code(),
+            Self::Kept(_) => BUSY,
+            Self::Socket(_) => UNUSABLE,
+        }
+    }
+}
+
+impl HasExitCode for ControlError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            // What is no exit code is a fault of the conversation.
+            Self::Refused(error) => u8::try_from(error.code).unwrap_or(FAILED),
+            Self::Gone(_) | Self::Garbled(_) | Self::NoAnswer | Self::Socket(_) => FAILED,
         }
     }
 }

@@ -7,13 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use super::errands::{Errand, Errands};
 use super::window_desk::{WindowDesk, serve};
 use super::{
-    AppUpdate, CatalogueError, ControlOptions, ControlServer, Desk, Owner, RefreshError, Settings,
-    SettingsError, UpdateSender, WindowLook, WorldPort, log_bytes, unpack_samples,
+    AppUpdate, CatalogueError, Desk, JoinError, Parts, RefreshError, Seat, Service, ServiceOptions, Settings,
+    SettingsError, UpdateSender, WindowLook, WorldPort, unpack_samples,
 };
 use crate::control::wire::Face;
 use crate::engine::{
@@ -24,6 +22,7 @@ use crate::logs::FolderWatch;
 use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{EventKind, RunState, StopKind};
+use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +51,9 @@ pub enum IntegrationError {
     /// A thread or a file could not be had.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
+    /// There is no seat for an engine.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// [`ExecutionIntegration::start`] comes first.
     #[error("the integration has not been started")]
     NotStarted,
@@ -72,12 +74,8 @@ pub struct ExecutionIntegration {
 /// What lives from `start` to `shutdown`.
 struct Started {
     desk: WindowDesk,
-    /// None where the socket can't be used.
-    control: Option<ControlServer>,
     monitor: Option<ResourceMonitor>,
     threads: Vec<JoinHandle<()>>,
-    /// Closing it ends the thread that keeps retention.
-    _upkeep: Sender<()>,
     /// Has the pipelines read anew; none where the system has no watches left.
     _watch: Option<FolderWatch>,
 }
@@ -88,17 +86,14 @@ impl ExecutionIntegration {
         Self { bus, world: store, started: None }
     }
 
-    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples.
+    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
+    /// engine that lives there is left alone.
     ///
     /// # Errors
     /// [`IntegrationError`], when the directory is held or unusable, or the settings can't be read.
     pub fn start(&mut self, data_dir: &Path) -> Result<(), IntegrationError> {
         let settings = Settings::load(data_dir)?;
-        let options = EngineOptions {
-            bus: self.bus.clone(),
-            host_start: HostStart::AtOnce,
-            ..settings.engine_options()
-        };
+        let options = settings.engine_options();
         self.start_with(data_dir, settings, options)
     }
 
@@ -112,20 +107,40 @@ impl ExecutionIntegration {
         settings: Settings,
         options: EngineOptions,
     ) -> Result<(), IntegrationError> {
-        self.world.recall_look(WindowLook::load(data_dir));
+        let dir = DataDir::open(data_dir).map_err(EngineError::from)?;
+        self.start_on(Seat::take(&dir)?, Face::Library, settings, options)
+    }
+
+    /// Opens the engine on a seat that was taken or handed over, for the window of `face`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_on(
+        &mut self,
+        seat: Seat,
+        face: Face,
+        settings: Settings,
+        options: EngineOptions,
+    ) -> Result<(), IntegrationError> {
+        self.world.recall_look(WindowLook::load(seat.dir.path()));
+        let updates = self.world.updates.clone();
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
-        let for_hands = self.bus.subscribe();
-        let engine = CoreExecutionEngine::open(data_dir, options)?;
-        let folder = engine.data_dir().pipelines_dir();
+        let engine = EngineOptions { bus: self.bus.clone(), host_start: HostStart::AtOnce, ..options };
+        let (raise, for_complaints) = (teller(&updates, || AppUpdate::Raise), updates.clone());
+        let complain = Arc::new(move |message| {
+            // If the window is gone, nobody needs to know.
+            let _ = for_complaints.send(AppUpdate::Failure { action: "keep house".into(), message });
+        });
+        let options = ServiceOptions { face, parts: Parts::All, engine, raise: Some(raise), complain };
+        let service = Service::open(seat, settings, options)?;
+        let folder = service.engine().data_dir().pipelines_dir();
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
         let (errands, waiting) = crossbeam_channel::unbounded();
-        let updates = self.world.updates.clone();
-        let desk =
-            WindowDesk { desk: window_desk(engine, settings, &updates), updates: updates.clone(), errands };
+        let desk = WindowDesk::new(service, face, updates.clone(), errands);
         let mut threads = vec![
             spawn("lf-errands", {
                 let desk = desk.clone();
@@ -138,12 +153,6 @@ impl ExecutionIntegration {
         ];
         let watch = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
-        // Capacity 0: nothing is sent; closing it ends the thread.
-        let (upkeep, closed) = bounded(0);
-        threads.push(spawn("lf-upkeep", {
-            let desk = desk.clone();
-            move || keep_retention(&desk, &closed)
-        })?);
         let options =
             MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.desk.data_dir().path()) };
         let monitor = ResourceMonitor::start(options, move |sample| {
@@ -155,8 +164,7 @@ impl ExecutionIntegration {
             let (desk, pace) = (desk.clone(), monitor.as_ref().map(ResourceMonitor::pace));
             move || forward(&desk, &events, pace.as_ref())
         })?);
-        let control = serve_hands(&desk, for_hands);
-        self.started = Some(Started { desk, control, monitor, threads, _upkeep: upkeep, _watch: watch });
+        self.started = Some(Started { desk, monitor, threads, _watch: watch });
         Ok(())
     }
 
@@ -202,15 +210,10 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, control, monitor, threads, _upkeep, _watch }) = self.started.take() else {
-            return;
-        };
-        drop((monitor, _upkeep, _watch));
-        // It may have been shut down by the window's own action.
-        let _ = desk.desk.engine.shutdown(kind);
-        if let Some(control) = control {
-            control.close("the window was closed");
-        }
+        let Some(Started { desk, monitor, threads, _watch }) = self.started.take() else { return };
+        drop((monitor, _watch));
+        // Whatever is to be said of it, nobody is there any more to hear it.
+        let _ = desk.close(kind);
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
         desk.errand(Errand::End);
@@ -260,28 +263,8 @@ fn forward(desk: &WindowDesk, events: &Subscription, pace: Option<&MonitorPace>)
         }
         goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
     }
-}
-
-/// Lets go what the settings let go: at the start and every day.
-fn keep_retention(desk: &WindowDesk, closed: &Receiver<()>) {
-    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-    loop {
-        let store = desk.desk.engine.store();
-        let data_dir = desk.desk.data_dir().path();
-        let (retention, now) = (&desk.desk.settings.retention, crate::engine::now().wall);
-        let pruned = store
-            .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
-            .and_then(|plan| store.apply_prune(&plan, data_dir));
-        if let Err(error) = pruned {
-            let update =
-                AppUpdate::Failure { action: "clean up old runs".into(), message: error.to_string() };
-            // If the window is gone, nobody needs to know.
-            let _ = desk.updates.send(update);
-        }
-        if !matches!(closed.recv_timeout(DAY), Err(crossbeam_channel::RecvTimeoutError::Timeout)) {
-            return;
-        }
-    }
+    // The engine is another's, or is no more: a window without one is of no use.
+    let _ = desk.updates.send(AppUpdate::ReadyToClose);
 }
 
 /// Has the pipelines read now and whenever one of their folders changes.
@@ -307,36 +290,13 @@ fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
     watch.ok()
 }
 
-/// The desk of an engine that belongs to a window.
-fn window_desk(engine: CoreExecutionEngine, settings: Settings, updates: &UpdateSender) -> Desk {
-    let tell = |update: fn() -> AppUpdate| {
-        let updates = updates.clone();
-        Arc::new(move || {
-            // If the window is gone, there is nothing to raise or to close.
-            let _ = updates.send(update());
-        })
-    };
-    let (raise, ended) = (tell(|| AppUpdate::Raise), tell(|| AppUpdate::ReadyToClose));
-    Desk::new(engine, Arc::new(settings), Owner { face: Face::Window, raise: Some(raise), ended })
-}
-
-/// Opens the control socket. Without it the window works all the same, and says what is missing.
-fn serve_hands(desk: &WindowDesk, events: Subscription) -> Option<ControlServer> {
-    let options = ControlOptions {
-        desk: desk.desk.clone(),
-        events,
-        listener: None,
-        last_seq: None,
-        on_hand_over: None,
-    };
-    let server = ControlServer::start(options);
-    if let Err(error) = &server {
-        let action = "open the control socket".to_owned();
-        let message = format!("{error}; the command line can't reach this engine until the next start");
-        // If the window is gone, nobody needs to know.
-        let _ = desk.updates.send(AppUpdate::Failure { action, message });
-    }
-    server.ok()
+/// Sends an update from anywhere.
+fn teller(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + Send + Sync> {
+    let updates = updates.clone();
+    Arc::new(move || {
+        // If the window is gone, there is nothing to raise or to close.
+        let _ = updates.send(update());
+    })
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

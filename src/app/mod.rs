@@ -4,6 +4,7 @@
 //! a data directory without an engine. Nothing here knows how anything is painted.
 
 mod answers;
+mod background;
 mod catalogue;
 mod checkup;
 mod command;
@@ -17,14 +18,19 @@ mod presence;
 mod records;
 mod refresh;
 mod request;
+mod retention;
 mod run_follower;
+mod seat;
+mod service;
 mod settings;
 mod store;
 mod upkeep;
+mod user_service;
 mod window_desk;
 mod window_look;
 
 pub use answers::*;
+pub use background::{Background, ServeFor};
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use checkup::{Finding, Severity, check_up, has_display};
 pub use command::{Command, Query, Start};
@@ -38,11 +44,16 @@ pub use records::{LogSection, Records, RunRecord};
 pub use refresh::{RefreshError, fresh_definition, refresh_definition};
 pub use request::{Asked, definition_of, request};
 pub use run_follower::{FollowEnd, Followed, RunFollower};
+pub use seat::{Asking, Bequest, JoinError, Joined, OWN_NAME, Seat, ask, join, succeed};
+pub use service::{Fate, Parts, Service, ServiceOptions};
 pub use settings::{Settings, SettingsError};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
+pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
 pub use window_look::{ThemeChoice, WindowLook};
 
+pub use crate::control::wire::{EventFilter, Face};
+pub use crate::control::{ControlClient, ControlError, Events, HandedOver};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::monitor::MachineSample;
 pub use crate::store::{

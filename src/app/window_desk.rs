@@ -1,14 +1,15 @@
 //! The window's side of the desk: its actions, one after another, and the errands that look things up for it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::errands::Errand;
 use super::integration::IntegrationError;
-use super::{Action, AppUpdate, Command, Desk, QuitChoice, UpdateSender};
-use crate::engine::ShutdownKind;
+use super::{Action, AppUpdate, Desk, QuitChoice, ServeFor, Service, UpdateSender};
+use crate::control::wire::Face;
+use crate::engine::{EngineError, ShutdownKind};
 use crate::id::{RunId, StepId};
 
 /// Everything that an action needs. Cheap to clone.
@@ -17,9 +18,38 @@ pub(super) struct WindowDesk {
     pub(super) desk: Desk,
     pub(super) updates: UpdateSender,
     pub(super) errands: Sender<Errand>,
+    /// None once it was ended.
+    service: Arc<Mutex<Option<Service>>>,
+    face: Face,
 }
 
 impl WindowDesk {
+    pub(super) fn new(service: Service, face: Face, updates: UpdateSender, errands: Sender<Errand>) -> Self {
+        let desk = service.desk().clone();
+        Self { desk, updates, errands, service: Arc::new(Mutex::new(Some(service))), face }
+    }
+
+    /// Ends the engine. Harmless when that was done already.
+    pub(super) fn close(&self, kind: ShutdownKind) -> Result<(), EngineError> {
+        self.take_service().map_or(Ok(()), |service| service.close(kind))
+    }
+
+    /// Has a process in the background go on with what runs, if anything does. A program that embeds the window has
+    /// no such process: there the supervisor alone goes on.
+    fn leave_running(&self) -> Result<(), IntegrationError> {
+        match self.take_service() {
+            Some(service) if self.face == Face::Window && service.has_work_left() => {
+                service.leave_behind(ServeFor::Good).map_err(IntegrationError::Impossible)
+            }
+            Some(service) => Ok(service.close(ShutdownKind::LeaveSteps)?),
+            None => Ok(()),
+        }
+    }
+
+    fn take_service(&self) -> Option<Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Has something looked up on the thread of errands.
     pub(super) fn errand(&self, errand: Errand) {
         // If that thread is gone, so is the window.
@@ -49,14 +79,9 @@ impl WindowDesk {
             Action::OpenFolder(folder) => self.errand(Errand::OpenFolder(folder)),
             // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
             Action::KeepLook(look) => look.save(self.desk.data_dir().path())?,
-            Action::Quit(choice) => {
-                let kind = match choice {
-                    QuitChoice::LeaveRunning => ShutdownKind::LeaveSteps,
-                    QuitChoice::Freeze => ShutdownKind::FreezeRuns,
-                    QuitChoice::Stop => ShutdownKind::StopRuns,
-                };
-                drop(self.desk.carry_out(Command::Shutdown { kind })?);
-            }
+            Action::Quit(QuitChoice::LeaveRunning) => self.leave_running()?,
+            Action::Quit(QuitChoice::Freeze) => self.close(ShutdownKind::FreezeRuns)?,
+            Action::Quit(QuitChoice::Stop) => self.close(ShutdownKind::StopRuns)?,
         }
         Ok(())
     }

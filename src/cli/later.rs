@@ -15,15 +15,6 @@ pub(super) struct Anything {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LaterVerb {
-    /// Run jobs without a window (comes with a later version).
-    #[command(hide = true)]
-    Serve(Anything),
-    /// Freeze a run of the live engine (comes with a later version).
-    #[command(hide = true)]
-    Pause(Anything),
-    /// Stop a run of the live engine (comes with a later version).
-    #[command(hide = true)]
-    Stop(Anything),
     /// Print the live engine's events (comes with a later version).
     #[command(hide = true)]
     Events(Anything),
@@ -45,16 +36,10 @@ pub(super) enum LaterVerb {
     /// Let what runs end, and start nothing new (comes with a later version).
     #[command(hide = true)]
     Drain(Anything),
-    /// Install as a service of the system (comes with a later version).
-    #[command(hide = true)]
-    Service(Anything),
 }
 
 pub(super) fn later(verb: LaterVerb) -> Outcome {
     let (name, instead) = match verb {
-        LaterVerb::Serve(_) => ("serve", "open the window with `leverframe`, or use `leverframe run`"),
-        LaterVerb::Pause(_) => ("pause", "use the window, or Ctrl-Z where `leverframe run` runs"),
-        LaterVerb::Stop(_) => ("stop", "use the window, or Ctrl-C where `leverframe run` runs"),
         LaterVerb::Events(_) => ("events", "`leverframe run --json` prints the events of its run"),
         LaterVerb::Schedule(_) => {
             ("schedule", "until then let cron or a systemd timer call `leverframe run`")
@@ -64,7 +49,6 @@ pub(super) fn later(verb: LaterVerb) -> Outcome {
         LaterVerb::Why(_) => ("why", "`leverframe show RUN_ID` says what is known of a run"),
         LaterVerb::Quiet(_) => ("quiet", "use the window to pause what runs"),
         LaterVerb::Drain(_) => ("drain", "close the window and choose what becomes of the steps"),
-        LaterVerb::Service(_) => ("service", "until then start `leverframe` with your session"),
     };
     Err(Failure::usage(format!("`{name}` comes with a later version of Leverframe; {instead}")))
 }

@@ -5,6 +5,7 @@
 //! disk, take no lock and recover nothing.
 
 mod checkpoints;
+mod control;
 mod doctor;
 mod exit;
 mod foreground;
@@ -20,6 +21,8 @@ mod run;
 mod runs;
 mod schema;
 mod sentences;
+mod serve;
+mod service;
 mod show;
 mod signals;
 mod validate;
@@ -89,6 +92,12 @@ enum Verb {
     Resume(resume::ResumeArgs),
     /// Run steps of an ended run again.
     Retry(resume::RetryArgs),
+    /// Freeze a run; returns when it is seen frozen.
+    Pause(control::PauseArgs),
+    /// Stop a run; returns when it has ended.
+    Stop(control::StopArgs),
+    /// Run the engine and the scheduler without a window.
+    Serve(serve::ServeArgs),
     /// List runs, newest first.
     Runs(runs::RunsArgs),
     /// Show one run with its steps.
@@ -109,6 +118,8 @@ enum Verb {
     Report(report::ReportArgs),
     /// Check the directory, the databases, the pipelines and the platform.
     Doctor(doctor::DoctorArgs),
+    /// Have `serve` run as a service of the session.
+    Service(service::ServiceArgs),
     #[command(flatten)]
     Later(later::LaterVerb),
 }
@@ -140,6 +151,9 @@ impl Verb {
             Self::Run(args) => run::run(args, place),
             Self::Resume(args) => resume::resume(args, place),
             Self::Retry(args) => resume::retry(args, place),
+            Self::Pause(args) => control::pause(args, place),
+            Self::Stop(args) => control::stop(args, place),
+            Self::Serve(args) => serve::serve(&args, place),
             Self::Runs(args) => runs::runs(args, place),
             Self::Show(args) => show::show(&args, place),
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
@@ -151,6 +165,7 @@ impl Verb {
             Self::Prune(args) => prune::prune(&args, place),
             Self::Report(args) => report::report(args),
             Self::Doctor(args) => doctor::doctor(&args, place),
+            Self::Service(args) => service::service(&args, place),
             Self::Later(verb) => later::later(verb),
         }
     }

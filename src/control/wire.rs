@@ -136,7 +136,17 @@ pub enum SessionRequest {
     },
     /// The engine is to record all, and to hand its lock and its socket to the asker, who takes its place.
     #[serde(rename = "engine.hand_over")]
-    HandOver {},
+    HandOver(Successor),
+}
+
+/// Who would take an engine's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Successor {
+    /// What the new engine will belong to.
+    pub face: Face,
+    /// The program's version: an engine leaves for a newer one.
+    pub version: String,
 }
 
 impl SessionRequest {

@@ -6,6 +6,7 @@ use super::core::Engine;
 use super::message::Heard;
 use super::{ShutdownKind, clock};
 use crate::run::{Input, Run, RunState, StopKind};
+use crate::store::EngineLock;
 
 /// How long programs that drive runs get to notice that they are to stop, and freezing gets to be seen.
 const PATIENCE_MS: u64 = 10_000;
@@ -13,13 +14,19 @@ const PATIENCE_MS: u64 = 10_000;
 /// A shutdown that is under way.
 pub(super) struct Closing {
     pub(super) kind: ShutdownKind,
-    pub(super) reply: Sender<()>,
+    /// Gets the data directory's lock, when there is nothing left to write.
+    pub(super) reply: Sender<EngineLock>,
     /// Programs that drive runs get this long to notice that they are to stop.
     pub(super) drivers_until_ms: u64,
 }
 
 impl Engine {
-    pub(super) fn begin_closing(&mut self, kind: ShutdownKind, reply: Sender<()>, heard: &mut Vec<Heard>) {
+    pub(super) fn begin_closing(
+        &mut self,
+        kind: ShutdownKind,
+        reply: Sender<EngineLock>,
+        heard: &mut Vec<Heard>,
+    ) {
         let drivers_until_ms = clock::now().awake_ms + PATIENCE_MS;
         self.closing = Some(Closing { kind, reply, drivers_until_ms });
         let input = match kind {
@@ -57,9 +64,9 @@ impl Engine {
             .collect();
         self.handle(driven);
         self.flush();
-        if let Some(closing) = self.closing.take() {
-            // A caller that has gone needs no answer.
-            let _ = closing.reply.send(());
+        if let (Some(closing), Some(lock)) = (self.closing.take(), self.lock.take()) {
+            // If the caller has gone, the lock is released with the answer.
+            let _ = closing.reply.send(lock);
         }
         false
     }

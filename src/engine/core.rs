@@ -63,8 +63,8 @@ pub(super) struct Engine {
     pub(super) n_callers_before: usize,
     /// What came while a commit waited for company, and is no company for it.
     put_aside: Option<Message>,
-    /// Released when the thread ends.
-    _lock: EngineLock,
+    /// Released when the thread ends, unless it was asked for.
+    pub(super) lock: Option<EngineLock>,
 }
 
 /// The options that decisions need.
@@ -77,7 +77,10 @@ pub(super) struct EngineSettings {
 
 /// Opens the data directory and starts the thread.
 pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExecutionEngine, EngineError> {
-    let lock = data_dir.lock()?;
+    let lock = match options.lock {
+        Some(lock) => lock,
+        None => data_dir.lock()?,
+    };
     // Unbounded: callers wait for their answers, reporters for theirs, progress has one slot a run, and
     // the host's facts must not be lost. Closed only after the engine's last act.
     let (sender, inbox) = unbounded();
@@ -129,7 +132,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         closing: None,
         n_callers_before: 0,
         put_aside: None,
-        _lock: lock,
+        lock: Some(lock),
     };
     engine.load_living()?;
     // Capacity 1: said once, when the record and the world are together.
@@ -181,6 +184,15 @@ impl Engine {
             // What a host knows is compared with all that was heard before.
             if matches!(message, Message::Host(_, HostEvent::Inventory(_))) {
                 self.handle(std::mem::take(&mut heard));
+            }
+            if let Message::Ask(ask) = &message
+                && !self.runs.contains_key(&ask.run_id)
+            {
+                self.handle(std::mem::take(&mut heard));
+                if let Err(error) = self.take_back(&ask.run_id) {
+                    message.refuse(error);
+                    continue;
+                }
             }
             // What needs a host first comes back behind what that host knows.
             if let Some(message) = self.with_host(message) {

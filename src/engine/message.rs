@@ -8,6 +8,7 @@ use super::launch::LaunchRefusal;
 use super::{EngineError, ShutdownKind, Signal};
 use crate::id::{AttemptKey, RunId};
 use crate::run::{Input, ReportBatch, Run};
+use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StartSpec, StepHost};
 
 /// Everything that wakes the engine.
@@ -30,8 +31,8 @@ pub(super) enum Message {
     Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
-    /// End in good order.
-    Shutdown { kind: ShutdownKind, reply: Sender<()> },
+    /// End in good order; the answer is the data directory's lock.
+    Shutdown { kind: ShutdownKind, reply: Sender<EngineLock> },
     /// Nobody holds a handle any more.
     Abandoned,
 }

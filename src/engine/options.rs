@@ -7,6 +7,7 @@ use super::{EventBus, Params};
 use crate::id::{PipelineId, RunId};
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
 use crate::run::{AutoResume, Body, Definition, Run, RunLedger, RunState, StepRun, Trigger};
+use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
 use crate::time::Now;
 
@@ -16,8 +17,8 @@ pub enum Scope {
     /// All that have not ended.
     #[default]
     All,
-    /// This one alone; others stay with the supervisor until an engine that takes all is opened.
-    Only(RunId),
+    /// These alone; others stay with the supervisor until an engine that takes all is opened.
+    Only(Vec<RunId>),
     /// None.
     Nothing,
 }
@@ -68,6 +69,8 @@ pub struct EngineOptions {
     pub host_start: HostStart,
     /// Where its events go; default: a bus of its own.
     pub bus: EventBus,
+    /// The data directory's lock, where the opener holds it already; none: the engine takes it.
+    pub lock: Option<EngineLock>,
 }
 
 /// When the place where steps run is reached.
@@ -91,6 +94,7 @@ impl Default for EngineOptions {
             host: HostChoice::default(),
             host_start: HostStart::default(),
             bus: EventBus::new(),
+            lock: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The data directory: where everything lies, who may read it, and the lock that makes one engine the only one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,14 +46,31 @@ pub struct DataDir {
 /// Held while an engine lives; the operating system takes it back when the engine dies.
 #[derive(Debug)]
 pub struct EngineLock {
-    file: File,
+    /// None once it was given away.
+    file: Option<File>,
+}
+
+impl EngineLock {
+    /// Gives the lock away, held: whoever has the descriptor holds it, and nobody can take it in between. It is
+    /// released when its last copy is closed.
+    pub fn into_fd(mut self) -> Option<OwnedFd> {
+        self.file.take().map(OwnedFd::from)
+    }
+
+    /// Says in the file who holds the lock. Only a hint for those who ask: the lock is the system's. Without it they
+    /// look longer.
+    fn sign(&self) {
+        let Some(mut file) = self.file.as_ref() else { return };
+        let signed = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
+        let _ = signed.and_then(|_| file.write_all(std::process::id().to_string().as_bytes()));
+    }
 }
 
 impl Drop for EngineLock {
     fn drop(&mut self) {
         // Not only by closing: a child that another thread is just spawning holds a copy until its exec.
         // It can't fail for a file that is locked.
-        let _ = flock(&self.file, FlockOperation::Unlock);
+        let _ = self.file.as_ref().map(|file| flock(file, FlockOperation::Unlock));
     }
 }
 
@@ -127,15 +145,34 @@ impl DataDir {
         };
         match locked {
             Ok(()) => {
-                // Only a hint for those who ask who it is: the lock is the system's. Without it they look longer.
-                let _ = file
-                    .set_len(0)
-                    .and_then(|()| (&file).write_all(std::process::id().to_string().as_bytes()));
-                Ok(EngineLock { file })
+                let lock = EngineLock { file: Some(file) };
+                lock.sign();
+                Ok(lock)
             }
             Err(Errno::WOULDBLOCK) => Err(DataDirError::Busy { path: self.path.clone() }),
             Err(e) => Err(unusable(format!("instance.lock can't be locked: {e}"))),
         }
+    }
+
+    /// The engine's lock, as another process has given it away ([`EngineLock::into_fd`]).
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`] when `fd` is not this directory's lock, or is not held.
+    pub fn take_over_lock(&self, fd: OwnedFd) -> Result<EngineLock, DataDirError> {
+        let path = self.path.join("instance.lock");
+        let unusable = |why: &str| DataDirError::Unusable { path: self.path.clone(), why: why.to_owned() };
+        let file = File::from(fd);
+        let ours = fs::metadata(&path).and_then(|ours| Ok((ours, file.metadata()?)));
+        let is_ours = ours.is_ok_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()));
+        if !is_ours {
+            return Err(unusable("the lock that was handed over is not its own"));
+        }
+        // Of one that is held through this very descriptor it is no question; of any other it is refused.
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| unusable("the lock that was handed over is held by somebody else"))?;
+        let lock = EngineLock { file: Some(file) };
+        lock.sign();
+        Ok(lock)
     }
 
     /// Where it is: absolute, without links.
@@ -226,6 +263,33 @@ mod tests {
         assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
         drop(first);
         dir.lock().expect("it is free again");
+    }
+
+    #[test]
+    fn a_lock_that_is_given_away_is_never_free_in_between() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(temp.path()).expect("it opens");
+        let first = dir.lock().expect("it is free");
+        let fd = first.into_fd().expect("it was held");
+        // Another process would get a copy of its own.
+        let copy = fd.try_clone().expect("a copy");
+        drop(fd);
+        assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
+        let second = dir.take_over_lock(copy).expect("it is this directory's, and held");
+        assert!(matches!(dir.lock(), Err(DataDirError::Busy { .. })));
+        drop(second);
+        dir.lock().expect("it is free again");
+    }
+
+    #[test]
+    fn a_strange_descriptor_is_no_lock() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(temp.path()).expect("it opens");
+        let _held = dir.lock().expect("it is free");
+        let other = File::create(temp.path().join("other")).expect("a file");
+        dir.take_over_lock(other.into()).expect_err("it is another file");
+        let unheld = File::open(temp.path().join("instance.lock")).expect("it is there");
+        dir.take_over_lock(unheld.into()).expect_err("it does not hold the lock");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod platform;
 mod process;
 mod program;
 mod protocol;
+mod scope;
 mod server;
 mod sys;
 mod tree;

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use crossbeam_channel::bounded;
 use leverframe::app::HandOver;
 use leverframe::control::HandedOver;
-use leverframe::control::wire::{EventFilter, SessionRequest};
+use leverframe::control::wire::{EventFilter, Face, SessionRequest, Successor};
 use leverframe::engine::ShutdownKind;
 use serde_json::{Value, json};
 
@@ -31,7 +31,9 @@ fn a_socket_that_is_handed_over_loses_neither_a_client_nor_an_event() {
     let events = follower.subscribe(EventFilter::default()).expect("it subscribes");
     let successor = hall.client();
     let asking = std::thread::spawn(move || {
-        successor.call_with_descriptors::<Value>(&SessionRequest::HandOver {}).expect("it is handed over")
+        successor
+            .call_with_descriptors::<Value>(&SessionRequest::HandOver(successor_of_tests()))
+            .expect("it is handed over")
     });
     let hand_over = asked.recv().expect("somebody asks");
     assert_eq!(hand_over.peer_pid(), Some(std::process::id()));
@@ -81,6 +83,11 @@ fn a_socket_that_is_handed_over_loses_neither_a_client_nor_an_event() {
 #[test]
 fn an_engine_that_hands_nothing_over_says_so() {
     let hall = Hall::open();
-    let error = hall.client().call::<Value>(&SessionRequest::HandOver {}).expect_err("it can't");
+    let error =
+        hall.client().call::<Value>(&SessionRequest::HandOver(successor_of_tests())).expect_err("it can't");
     assert_eq!(error.to_string(), "this engine can't be handed over; end it first");
+}
+
+fn successor_of_tests() -> Successor {
+    Successor { face: Face::Serve, version: "0.0.0".to_owned() }
 }

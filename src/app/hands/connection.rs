@@ -36,7 +36,10 @@ pub(super) struct Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     GoOn,
+    /// It ends now.
     End,
+    /// The engine has ended: it ends with the server, and nothing more is heard.
+    Wait,
 }
 
 impl Connection {
@@ -130,11 +133,11 @@ impl Connection {
             loop {
                 match lines.next_line() {
                     Ok(Some(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
-                    Ok(Some(line)) => {
-                        if session.hear(line) == Then::End {
-                            return;
-                        }
-                    }
+                    Ok(Some(line)) => match session.hear(line) {
+                        Then::GoOn => {}
+                        Then::End => return,
+                        Then::Wait => return self.wait_for_close(),
+                    },
                     Ok(None) => break,
                     Err(error) => {
                         let refused = ErrorObject::new(INVALID_REQUEST, error.to_string());
@@ -144,6 +147,16 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Leaves unread what the client still says, until the server closes the connection and tells it why: what has no
+    /// answer then was not done, and can be asked of the next engine.
+    fn wait_for_close(&self) {
+        let mut buffer = [0; 4096];
+        while matches!(
+            rustix::net::recv(&self.stream, &mut buffer[..], RecvFlags::empty()),
+            Ok((1.., _)) | Err(Errno::INTR)
+        ) {}
     }
 
     /// The writer's thread: events of all subscriptions, as long as there are any.

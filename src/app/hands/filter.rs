@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::journal::Entry;
 use crate::control::wire::{ErrorObject, EventFilter, INVALID_PARAMS};
 use crate::id::RunId;
-use crate::pipeline::nearest;
+use crate::nearest::nearest;
 use crate::run::EventKind;
 
 /// An [`EventFilter`] made ready to be asked often.

@@ -9,19 +9,26 @@ use serde_json::value::RawValue;
 
 use super::connection::Connection;
 use super::session::answer_to;
-use crate::app::exit_code::FAILED;
-use crate::control::wire::{self, Answer, ErrorObject, Outcome};
+use crate::app::exit_code::BUSY;
+use crate::control::wire::{self, Answer, ErrorObject, Outcome, Successor};
 
 /// Somebody asks for the engine's place. Whoever is told answers with what is handed over, or refuses.
 pub struct HandOver {
+    /// Who asks.
+    pub successor: Successor,
     connection: Arc<Connection>,
     id: Option<Box<RawValue>>,
     listener: OwnedFd,
 }
 
 impl HandOver {
-    pub(super) fn new(connection: Arc<Connection>, id: Option<Box<RawValue>>, listener: OwnedFd) -> Self {
-        Self { connection, id, listener }
+    pub(super) fn new(
+        successor: Successor,
+        connection: Arc<Connection>,
+        id: Option<Box<RawValue>>,
+        listener: OwnedFd,
+    ) -> Self {
+        Self { successor, connection, id, listener }
     }
 
     /// The socket on which clients come.
@@ -48,7 +55,7 @@ impl HandOver {
 
     /// Says why it can't be.
     pub fn refuse(self, message: &str) {
-        let error = ErrorObject::new(FAILED.into(), message);
+        let error = ErrorObject::new(BUSY.into(), message);
         if let Ok(line) = wire::line(&answer_to::<()>(self.id.as_deref(), Outcome::Error(error))) {
             // If the asker is gone, it needs no answer.
             self.connection.write(&line);

@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::app::exit_code::HasExitCode;
-use crate::app::{Answer, Command, Desk, IntegrationError, Query};
-use crate::control::wire::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND, SessionRequest};
-use crate::pipeline::nearest;
+use crate::app::{Answer, Command, IntegrationError, Query};
+use crate::control::wire::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND, Outcome, SessionRequest};
+use crate::nearest::nearest;
 
 /// The names of all methods: those of the connection, of commands and of queries.
 pub const METHODS: [&[&str]; 3] = [SessionRequest::METHODS, Command::METHODS, Query::METHODS];
@@ -69,20 +69,12 @@ fn read<T: DeserializeOwned>(method: &str, params: Option<&RawValue>) -> Result<
     serde_json::from_str(&whole.map_err(invalid)?).map_err(invalid)
 }
 
-/// Does what is asked.
-///
-/// # Errors
-/// As an object of the protocol: its code is the exit code of a verb that fails for the same reason.
-pub(super) fn carry_out(desk: &Desk, command: Command) -> Result<Answer, ErrorObject> {
-    desk.carry_out(command).map_err(|error| refusal(&error))
-}
-
-/// Looks up what is asked.
-///
-/// # Errors
-/// As [`carry_out`].
-pub(super) fn answer(desk: &Desk, query: Query) -> Result<Answer, ErrorObject> {
-    desk.answer(query).map_err(|error| refusal(&error))
+/// What came of a request: a refusal carries the exit code of a verb that fails for the same reason.
+pub(super) fn in_words(outcome: Result<Answer, IntegrationError>) -> Outcome<Answer> {
+    match outcome {
+        Ok(answer) => Outcome::Result(answer),
+        Err(error) => Outcome::Error(refusal(&error)),
+    }
 }
 
 fn refusal(error: &IntegrationError) -> ErrorObject {

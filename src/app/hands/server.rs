@@ -107,6 +107,16 @@ impl ControlServer {
         Ok(server)
     }
 
+    /// Accepts nobody else and hears no more requests: whoever comes waits for the next engine, and what is not
+    /// answered by now is not done here. Events go on until [`Self::close`].
+    pub fn turn_away(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
+        self.hall.is_closing.store(true, Ordering::Release);
+        // It can't be full: it is written to once.
+        let _ = rustix::io::write(&self.hall.stop, &1_u64.to_ne_bytes());
+        join(accepting);
+    }
+
     /// Takes leave: nobody else is accepted, what was asked is answered, every event is written that the engine has
     /// told, and everybody hears the reason. Call it when the engine has ended. A client that reads nothing is left
     /// after two seconds.
@@ -115,15 +125,10 @@ impl ControlServer {
     }
 
     fn leave(&mut self, reason: &str) {
-        let Some(accepting) = self.accepting.take() else { return };
-        self.hall.is_closing.store(true, Ordering::Release);
-        // It can't be full: it is written to once.
-        let _ = rustix::io::write(&self.hall.stop, &1_u64.to_ne_bytes());
-        join(accepting);
+        self.turn_away();
+        let Some(keeping) = self.keeping.take() else { return };
         self.end_of_events.end();
-        if let Some(keeping) = self.keeping.take() {
-            join(keeping);
-        }
+        join(keeping);
         let guests = std::mem::take(&mut *self.hall.guests());
         for guest in &guests {
             guest.connection.close(reason);
@@ -150,11 +155,6 @@ impl ControlServer {
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.leave("the engine has ended");
-        if let Some(keeping) = self.keeping.take() {
-            // It never came to accept anybody.
-            self.end_of_events.end();
-            join(keeping);
-        }
     }
 }
 

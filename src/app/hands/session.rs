@@ -11,11 +11,13 @@ use super::connection::{Connection, Then};
 use super::filter::Filter;
 use super::journal::Cursor;
 use super::methods::{self, Asked};
+use crate::app::IntegrationError;
 use crate::app::exit_code::{FAILED, USAGE};
 use crate::control::wire::{
     self, Answer, ErrorObject, INTERNAL_ERROR, INVALID_REQUEST, Incoming, JSON_RPC, Outcome, PARSE_ERROR,
-    PROTOCOL, SessionRequest, Subscribed, Welcome,
+    PROTOCOL, SessionRequest, Subscribed, Successor, Welcome,
 };
+use crate::engine::EngineError;
 
 /// The most subscriptions of one client.
 const MAX_SUBSCRIPTIONS: usize = 64;
@@ -55,7 +57,7 @@ impl<'a> Session<'a> {
                         let begun = Subscribed { subscription: cursor.subscription, seq };
                         match self.answer(id, Outcome::Result(begun)) {
                             Then::GoOn => self.subscribe(cursor),
-                            Then::End => Then::End,
+                            then @ (Then::End | Then::Wait) => then,
                         }
                     }
                     Err(error) => self.answer::<()>(id, Outcome::Error(error)),
@@ -67,12 +69,14 @@ impl<'a> Session<'a> {
                 drop(cursors);
                 self.answer(id, Outcome::Result(Nothing {}))
             }
-            Ok(Asked::Session(SessionRequest::HandOver {})) => self.hand_over(id),
-            Ok(Asked::Command(command)) => {
-                self.answer(id, outcome(methods::carry_out(&self.connection.hall.desk, command)))
-            }
+            Ok(Asked::Session(SessionRequest::HandOver(successor))) => self.hand_over(id, successor),
+            Ok(Asked::Command(_) | Asked::Query(_)) if self.connection.hall.is_closing() => Then::Wait,
+            Ok(Asked::Command(command)) => match self.connection.hall.desk.carry_out(command) {
+                Err(IntegrationError::Engine(EngineError::ShutDown)) => Then::Wait,
+                outcome => self.answer(id, methods::in_words(outcome)),
+            },
             Ok(Asked::Query(query)) => {
-                self.answer(id, outcome(methods::answer(&self.connection.hall.desk, query)))
+                self.answer(id, methods::in_words(self.connection.hall.desk.answer(query)))
             }
             Err(error) => self.answer::<()>(id, Outcome::Error(error)),
         }
@@ -148,14 +152,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn hand_over(&self, id: Option<&RawValue>) -> Then {
+    fn hand_over(&self, id: Option<&RawValue>, successor: Successor) -> Then {
         let hall = &self.connection.hall;
         let (Some(on_hand_over), Ok(listener)) = (&hall.on_hand_over, hall.listener.try_clone()) else {
             let text = "this engine can't be handed over; end it first";
             return self.answer::<()>(id, Outcome::Error(ErrorObject::new(FAILED.into(), text)));
         };
         let connection = Arc::clone(self.connection);
-        on_hand_over(HandOver::new(connection, id.map(RawValue::to_owned), listener.into()));
+        on_hand_over(HandOver::new(successor, connection, id.map(RawValue::to_owned), listener.into()));
         Then::GoOn
     }
 
@@ -181,13 +185,6 @@ struct Nothing {}
 /// An answer without descriptors.
 pub(super) fn answer_to<T>(id: Option<&RawValue>, outcome: Outcome<T>) -> Answer<'_, T> {
     Answer { jsonrpc: JSON_RPC, id, outcome, descriptors: None }
-}
-
-fn outcome<T>(result: Result<T, ErrorObject>) -> Outcome<T> {
-    match result {
-        Ok(result) => Outcome::Result(result),
-        Err(error) => Outcome::Error(error),
-    }
 }
 
 /// Reads a line as far as its method.
