@@ -1,6 +1,7 @@
 //! The control socket of an engine, as its clients see it: friendly, rude, many, and those of somebody else.
 
 mod crowd;
+mod documented;
 mod doors;
 mod hall;
 mod handing_over;

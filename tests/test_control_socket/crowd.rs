@@ -81,15 +81,17 @@ fn follow(client: &ControlClient, events: &Events, is_over: &AtomicBool) -> Vec<
     }
 }
 
-/// Starts runs, does this and that to them, and ends them; how many commands were carried out.
+/// Starts runs one after another, does this and that to them, ends them and hears their ends; how many commands were
+/// carried out.
 fn play(client: &ControlClient, seed: u64, until: Instant) -> usize {
     let mut dice = Dice(seed);
-    let mut n_done = 0;
-    let mut n_runs = 0;
+    let (mut n_done, mut n_runs) = (0, 0);
     while Instant::now() < until {
         n_runs += 1;
         let pipeline = if dice.roll(4) == 0 { "short" } else { "long" };
         let name = format!("{pipeline}-{seed}-{n_runs}");
+        let runs = Some(vec![RunId::new(&name).expect("an id")]);
+        let events = client.subscribe(EventFilter { runs, ..EventFilter::default() }).expect("it subscribes");
         let run: RunSummary = client.call(&start(pipeline, &name)).expect("it starts");
         for _ in 0..dice.roll(4) {
             let command = match dice.roll(4) {
@@ -97,10 +99,18 @@ fn play(client: &ControlClient, seed: u64, until: Instant) -> usize {
                 2 => Command::resume(&run.run_id),
                 _ => Command::retry(&run.run_id, None),
             };
-            n_done += carried_out(client.call::<RunSummary>(&command));
+            n_done += usize::from(carried_out(client.call(&command)).is_some());
         }
+        let kind = if dice.roll(2) == 0 { StopKind::Force } else { StopKind::Graceful };
         // A stop that is refused finds the run ended.
-        n_done += carried_out(client.call::<RunSummary>(&Command::stop(&run.run_id, StopKind::Force)));
+        if let Some(run) = carried_out(client.call(&Command::stop(&run.run_id, kind))) {
+            n_done += 1;
+            let is_its_end = |event: &Event| {
+                event.run_id.as_ref() == Some(&run.run_id)
+                    && event.kind.run().is_some_and(|now| now.attempt == run.attempt && now.state.is_ended())
+            };
+            events.map(|event| event.event().expect("it is understood")).find(is_its_end).expect("its end");
+        }
         let _: EngineStatus = client.call(&Query::Status {}).expect("it is told");
     }
     n_done
@@ -111,11 +121,11 @@ fn start(pipeline: &str, name: &str) -> Command {
     Command::Start(Start { pipeline: Some(pipeline.to_owned()), run_id, ..Start::default() })
 }
 
-fn carried_out(outcome: Result<RunSummary, ControlError>) -> usize {
+/// The run after a command; none when its state did not accept it.
+fn carried_out(outcome: Result<RunSummary, ControlError>) -> Option<RunSummary> {
     match outcome {
-        Ok(_) => 1,
-        // Its state does not accept it.
-        Err(ControlError::Refused(error)) if error.code == 2 => 0,
+        Ok(run) => Some(run),
+        Err(ControlError::Refused(error)) if error.code == 2 => None,
         Err(error) => panic!("{error}"),
     }
 }

@@ -76,11 +76,11 @@ fn a_living_engines_socket_is_not_replaced() {
 #[test]
 fn a_directory_however_deep_has_a_socket() {
     let mut bench = Bench::new();
-    for _ in 0..20 {
+    for _ in 0..10 {
         bench.data_dir.push("a-folder-with-a-long-name");
     }
     let hall = Hall::on(bench);
-    assert!(hall.bench.data_dir.as_os_str().len() > 500);
+    assert!(hall.bench.data_dir.as_os_str().len() > 250);
     hall.client();
 }
 
@@ -128,10 +128,7 @@ except (BrokenPipeError, ConnectionResetError):
     let Some(ours) = is_root.then(|| ask_as(own)).and_then(Result::ok) else {
         let is_required = std::env::var_os("LEVERFRAME_REQUIRE_ROOT").is_some_and(|value| value == "1");
         assert!(!is_required, "another user's process could not be started");
-        #[expect(clippy::print_stdout, reason = "a skip says so, and CI looks for it")]
-        {
-            println!("SKIPPED: root and /usr/bin/python3 are needed to ask as another user");
-        }
+        println!("SKIPPED: root and /usr/bin/python3 are needed to ask as another user");
         return;
     };
     let n_bytes = |output: &std::process::Output| {

@@ -11,6 +11,7 @@ use leverframe::control::wire::{Face, PROTOCOL};
 use leverframe::control::{ControlClient, Events};
 use leverframe::engine::{CoreExecutionEngine, ShutdownKind};
 use leverframe::run::Event;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use crate::support::DEADLINE;
@@ -131,6 +132,14 @@ impl Raw {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
             Err(error) => panic!("it does not answer: {error}"),
         }
+    }
+
+    /// Waits, without reading, until the engine has ended the connection.
+    pub(crate) fn wait_for_hang_up(&self) {
+        // A hang-up is told unasked.
+        let mut watched = [PollFd::new(&self.stream, PollFlags::empty())];
+        let limit = Timespec { tv_sec: DEADLINE.as_secs() as i64, tv_nsec: 0 };
+        assert_eq!(poll(&mut watched, Some(&limit)), Ok(1), "it was not hung up");
     }
 
     /// The reason with which the connection ends, after whatever else is said before.

@@ -184,6 +184,7 @@ fn who_subscribes_and_never_reads_is_left_while_others_hear_everything() {
         run.update_progress(f64::from(n) / f64::from(n_events), Some("far")).expect("it is told");
         hall.hear(&events, "execution_progress");
     }
+    stuck.wait_for_hang_up();
     assert_eq!(stuck.reason_of_end().as_deref(), Some("nothing was taken for 10 s"));
     run.complete(true, None).expect("it ends");
     hall.hear(&events, "execution_completed");

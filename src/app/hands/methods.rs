@@ -60,6 +60,10 @@ fn read<T: DeserializeOwned>(method: &str, params: Option<&RawValue>) -> Result<
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
         ErrorObject::new(INVALID_PARAMS, format!("the params of {method:?} are not understood: {what}"))
     };
+    if params.is_some_and(|params| !params.get().starts_with('{')) {
+        let text = format!("the params of {method:?} are not understood: they must be an object, by name");
+        return Err(ErrorObject::new(INVALID_PARAMS, text));
+    }
     let empty = RawValue::from_string("{}".to_owned()).map_err(invalid)?;
     let whole = serde_json::to_string(&Whole { method, params: params.unwrap_or(&empty) });
     serde_json::from_str(&whole.map_err(invalid)?).map_err(invalid)
@@ -110,7 +114,7 @@ mod tests {
             ("run.pause", r#"{"run_id":"../r"}"#, "is malformed"),
             ("run.start", r#"{"paramz":{}}"#, "unknown field `paramz`"),
             ("run.list", r#"{"limit":"all"}"#, "invalid type: string"),
-            ("engine.status", "[1]", "invalid length"),
+            ("engine.status", "[1]", "must be an object"),
             ("engine.shutdown", r#"{"kind":"now"}"#, "unknown variant `now`"),
         ] {
             let error = Asked::read(method, Some(&raw(params))).expect_err("it is not understood");
