@@ -106,7 +106,8 @@ fn the_engine_passes_between_the_window_and_a_server_and_no_step_notices() {
     };
     let stage = Stage { display, dir: tempfile::tempdir().expect("a folder") };
     let ran = stage.dir.path().join("ran");
-    let step = |i| format!("[[step]]\nid = \"s{i}\"\nrun = \"echo s{i} >> '{}'; sleep 0.1\"\n", ran.display());
+    let step =
+        |i| format!("[[step]]\nid = \"s{i}\"\nrun = \"echo s{i} >> '{}'; sleep 0.1\"\n", ran.display());
     let text: String = std::iter::once("id = \"short\"\n".to_owned()).chain((0..N_SHORT).map(step)).collect();
     let pipelines = stage.data().join("pipelines");
     fs::create_dir_all(&pipelines).expect("a folder");

@@ -248,6 +248,7 @@ impl ExecutionIntegration {
         drop((monitor, _watch));
         // Whatever is to be said of it, nobody is there any more to hear it.
         let _ = desk.close(kind);
+        desk.reach.leave();
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
         desk.errand(Errand::End);

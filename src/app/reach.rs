@@ -1,6 +1,7 @@
 //! The engine as a window reaches it: in this process, or over the socket of the one that lives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -31,6 +32,8 @@ pub(super) struct Remote {
     pub(super) dir: DataDir,
     settings: Arc<Settings>,
     records: Records,
+    /// The window is going.
+    is_left: Arc<AtomicBool>,
 }
 
 impl Remote {
@@ -45,7 +48,13 @@ impl Remote {
     ) -> Result<Self, IntegrationError> {
         let records = Records::open(dir.path()).map_err(EngineError::from)?;
         let client = Arc::new(ArcSwap::from_pointee(client));
-        Ok(Self { client, dir, settings: Arc::new(settings), records })
+        Ok(Self { client, dir, settings: Arc::new(settings), records, is_left: Arc::default() })
+    }
+
+    /// Ends the connection, and makes no other.
+    fn leave(&self) {
+        self.is_left.store(true, Ordering::Release);
+        self.client.load().hang_up();
     }
 }
 
@@ -86,6 +95,9 @@ impl RemoteEvents {
 
     /// Goes on with the engine that has taken over, from where the one before left off.
     fn rejoin(&mut self) -> Option<()> {
+        if self.remote.is_left.load(Ordering::Acquire) {
+            return None;
+        }
         let before = self.remote.client.load_full();
         let since = before.closing().map_or(self.seq, |notice| notice.seq.max(self.seq));
         let Ok(Joined::Client(client)) = join(&self.remote.dir) else { return None };
@@ -115,6 +127,15 @@ impl Reach {
         match self {
             Self::Here(desk) => desk.carry_out(command).map(drop),
             Self::There(remote) => Ok(remote.client.load().call::<serde_json::Value>(&command).map(drop)?),
+        }
+    }
+
+    /// Looks no longer at somebody else's engine.
+    pub(super) fn leave(&self) {
+        match self {
+            // Its owner ends it.
+            Self::Here(_) => {}
+            Self::There(remote) => remote.leave(),
         }
     }
 

@@ -105,9 +105,11 @@ enum End {
     Gone,
 }
 
-fn conclude(end: End, service: Service, args: &ServeArgs) -> Outcome {
+fn conclude(end: End, mut service: Service, args: &ServeArgs) -> Outcome {
     let kind = match end {
         End::Gone => {
+            // Whoever has asked for it has his answer then, and why is known.
+            service.end(ShutdownKind::LeaveSteps)?;
             return match service.fate() {
                 Fate::HandedOver(successor) => {
                     note(format_args!("handed over to {successor}"));

@@ -161,6 +161,11 @@ impl ControlClient {
         Ok(Events { queue, subscription, seq, end: Box::new(end) })
     }
 
+    /// Ends the connection: whoever waits for an answer or an event hears that nothing more comes.
+    pub fn hang_up(&self) {
+        hang_up(&self.shared, None);
+    }
+
     /// Why the engine has closed the connection, once it has.
     pub fn closing(&self) -> Option<ClosingNotice> {
         self.shared.closing()
