@@ -53,7 +53,7 @@ fn what_was_told_is_printed_and_what_comes_is_followed_to_the_end() {
     let event: Value = serde_json::from_str(&line).expect("an event a line");
     assert_eq!(event["run_id"], third.run_id.as_str());
     drop((events, client));
-    hall.close("the test is over");
+    let _bench = hall.close("the test is over");
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("the test is over"));
