@@ -3,6 +3,7 @@
 mod crowd;
 mod documented;
 mod doors;
+mod events_verb;
 mod hall;
 mod handing_over;
 mod rude;

@@ -54,7 +54,7 @@ pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, lo
 pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::control::wire::{EventFilter, Face};
-pub use crate::control::{ControlClient, ControlError, Events, HandedOver};
+pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::monitor::MachineSample;
 pub use crate::store::{

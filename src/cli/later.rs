@@ -15,9 +15,6 @@ pub(super) struct Anything {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LaterVerb {
-    /// Print the live engine's events (comes with a later version).
-    #[command(hide = true)]
-    Events(Anything),
     /// Manage schedules (comes with a later version).
     #[command(hide = true)]
     Schedule(Anything),
@@ -40,7 +37,6 @@ pub(super) enum LaterVerb {
 
 pub(super) fn later(verb: LaterVerb) -> Outcome {
     let (name, instead) = match verb {
-        LaterVerb::Events(_) => ("events", "`leverframe run --json` prints the events of its run"),
         LaterVerb::Schedule(_) => {
             ("schedule", "until then let cron or a systemd timer call `leverframe run`")
         }

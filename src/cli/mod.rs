@@ -7,6 +7,7 @@
 mod checkpoints;
 mod control;
 mod doctor;
+mod events;
 mod exit;
 mod foreground;
 mod init;
@@ -99,6 +100,8 @@ enum Verb {
     Pause(control::PauseArgs),
     /// Stop a run; returns when it has ended.
     Stop(control::StopArgs),
+    /// Print what the live engine has told, or follow what it tells.
+    Events(events::EventsArgs),
     /// Run the engine and the scheduler without a window.
     Serve(serve::ServeArgs),
     /// List runs, newest first.
@@ -158,6 +161,7 @@ impl Verb {
             Self::Pause(args) => control::pause(args, place),
             Self::Stop(args) => control::stop(args, place),
             Self::Serve(args) => serve::serve(&args, place),
+            Self::Events(args) => events::events(&args, place),
             Self::Runs(args) => runs::runs(args, place),
             Self::Show(args) => show::show(&args, place),
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),

@@ -78,7 +78,7 @@ fn the_readmes_client_in_python_runs() {
     let event = next();
     assert_eq!(event["params"]["event"]["event"], "execution_completed");
     assert_eq!(event["params"]["event"]["run_id"], started["result"]["run_id"]);
-    hall.close("the test is over");
+    let _bench = hall.close("the test is over");
     assert_eq!(next()["params"]["reason"], "the test is over");
     assert!(said.next().is_none());
     assert!(child.wait().expect("it ends").success());

@@ -76,10 +76,10 @@ impl Hall {
         }
     }
 
-    /// Ends the engine and the server.
-    pub(crate) fn close(self, reason: &str) {
+    /// Ends the engine and the server. What is given back ends every process of the directory when it is dropped.
+    pub(crate) fn close(self, reason: &str) -> Bench {
         self.engine.shutdown(ShutdownKind::StopRuns).expect("it ends");
-        self.leave(reason);
+        self.leave(reason)
     }
 
     /// Ends the server, when the engine has ended.
