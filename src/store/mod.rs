@@ -10,7 +10,9 @@
 //! It decides nothing about runs: it keeps what the engine hands it and gives it back. It deliberately
 //! does not parse pipelines either; a definition is kept as the text it was.
 
+mod checkpoints_schema;
 mod commit;
+mod database;
 mod datadir;
 mod disk;
 mod error;
@@ -27,6 +29,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use database::Durability;
 pub use datadir::{DataDir, DataDirError, EngineLock};
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
 pub use error::StoreError;
