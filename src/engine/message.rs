@@ -7,7 +7,7 @@ use crossbeam_channel::Sender;
 use super::launch::LaunchRefusal;
 use super::{EngineError, ShutdownKind, Signal};
 use crate::id::{AttemptKey, RunId};
-use crate::run::{Input, ReportBatch, Run};
+use crate::run::{EventKind, Input, ReportBatch, Run};
 use crate::supervisor::{HostEvent, StartSpec, StepHost};
 
 /// Everything that wakes the engine.
@@ -28,6 +28,8 @@ pub(super) enum Message {
     Report(Box<ReportBatch>),
     /// The environment of a start that needed secrets is there, or a secret is missing.
     Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
+    /// Somebody above has something to tell everybody, about this run or about none.
+    Tell(Vec<(Option<RunId>, EventKind)>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
     /// End in good order.
@@ -74,6 +76,7 @@ impl Message {
             | Self::HostReady(..)
             | Self::Report(_)
             | Self::Spec(..)
+            | Self::Tell(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => {}
@@ -119,6 +122,7 @@ impl Message {
             | Self::Progress(_)
             | Self::HostReady(..)
             | Self::Spec(..)
+            | Self::Tell(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => false,
