@@ -23,10 +23,14 @@
 //! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`] | each wraps one outside thing |
-//! | 0 rules | [`pipeline`], [`run`], [`id`], [`time`] | pure: no I/O, no threads, no clock |
+//! | 0 rules | [`schedule`], [`pipeline`], [`run`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
 pub mod id;
+mod nearest;
 pub mod time;
+pub mod units;
+
+pub mod schedule;
 
 pub mod pipeline;
 pub mod run;
@@ -47,5 +51,6 @@ pub mod ui;
 pub use app::{AppStore, ExecutionIntegration};
 pub use engine::{CoreExecutionEngine, EventBus};
 pub use monitor::ResourceMonitor;
+pub use schedule::ScheduleConfig;
 pub use store::CheckpointManager;
 pub use supervisor::supervisor_entry;

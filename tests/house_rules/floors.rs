@@ -7,9 +7,11 @@ use super::source::{Breach, House, Source, after_bracket, is_word, word_at};
 const FLOORS: &[(&str, u8)] = &[
     ("id", 0),
     ("time", 0),
-    ("pipeline", 1),
+    ("units", 0),
+    ("nearest", 0),
     ("schedule", 1),
-    ("run", 2),
+    ("pipeline", 2),
+    ("run", 3),
     ("store", 10),
     ("supervisor", 10),
     ("logs", 10),
