@@ -73,13 +73,15 @@ pub enum SchedulerError {
     },
     /// A pipeline file says when it runs.
     #[error(
-        "the timing of job {job_id} stands in a [[schedule]] table of {file}; edit it there (what else it has, and its switch, can be set here)"
+        "job {job_id} stands in a [[schedule]] table of {file}; {what} there (its switch, and what is not its timing, can be set here)"
     )]
     FromFile {
         /// Which job.
         job_id: JobId,
         /// The file.
         file: String,
+        /// What was to be done, and is done there.
+        what: &'static str,
     },
     /// Others come after it.
     #[error("job {job_id} can't be removed: {} after it; change or remove that first", comes(.downstream))]

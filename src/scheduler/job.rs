@@ -206,6 +206,9 @@ impl Job {
             run_type: spec.run_type.clone(),
             environment: spec.environment.clone(),
             file: self.file.clone(),
+            file_table: None,
+            file_mark: None,
+            first_by_hand: false,
         }
     }
 

@@ -26,7 +26,8 @@ macro_rules! job_columns {
     () => {
         "job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms, enabled, last_run, \
          run_count, created_at, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, \
-         priority, params, run_type, environment, file"
+         priority, params, run_type, environment, file, file_table, first_by_hand, \
+         file_mark"
     };
 }
 
@@ -99,6 +100,34 @@ impl JobStore {
             ))?
             .query_map([], job)?
             .collect()
+        })
+    }
+
+    /// The jobs that follow this zone, by name; those that say none follow the machine's, `local`.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn jobs_of_zone(&self, zone: &str) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs WHERE COALESCE(zone, 'local') = ?1 ORDER BY job_id"
+            ))?
+            .query_map([zone], job)?
+            .collect()
+        })
+    }
+
+    /// The names of all jobs.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn job_ids(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached("SELECT job_id FROM scheduled_jobs ORDER BY job_id")?
+                .query_map([], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+                .collect()
         })
     }
 
@@ -212,6 +241,22 @@ impl JobStore {
         Ok(found)
     }
 
+    /// The fire of a job whose first instant is this one.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn fire_at(&self, job_id: &str, due_ms: i64) -> Result<Option<StoredFire>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                fire_columns!(),
+                " FROM fires WHERE job_id = ?1 AND due_ms = ?2"
+            ))?
+            .query_row(params![job_id, due_ms], fire)
+            .optional()
+        })
+    }
+
     /// The last fire of a job whose first instant lies before `before_ms`.
     ///
     /// # Errors
@@ -228,20 +273,30 @@ impl JobStore {
         })
     }
 
-    /// The fires of any job that have this outcome and are still to be done, oldest first.
+    /// Goes through the fires of any job that have this outcome and are still to be done, oldest first, until `take`
+    /// says that it has seen enough.
     ///
     /// # Errors
     /// What the disk has.
-    pub fn open_fires(&self, outcome: &str, limit: usize) -> Result<Vec<StoredFire>, StoreError> {
+    pub fn each_open_fire(
+        &self,
+        outcome: &str,
+        mut take: impl FnMut(StoredFire) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
+            let mut statement = conn.prepare_cached(concat!(
                 "SELECT ",
                 fire_columns!(),
                 " FROM fires INDEXED BY fires_open
-                 WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') ORDER BY due_ms LIMIT ?2"
-            ))?
-            .query_map(params![outcome, limit as i64], fire)?
-            .collect()
+                 WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') ORDER BY due_ms"
+            ))?;
+            let mut rows = statement.query([outcome])?;
+            while let Some(row) = rows.next()? {
+                if take(fire(row)?).is_break() {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 
@@ -254,7 +309,7 @@ impl JobStore {
             conn.prepare_cached(concat!(
                 "SELECT ",
                 fire_columns!(),
-                " FROM fires INDEXED BY fires_open
+                " FROM fires INDEXED BY fires_open_by_job
                  WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 ORDER BY due_ms"
             ))?
             .query_map([job_id], fire)?
@@ -377,6 +432,9 @@ fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         run_type: text(19)?,
         environment: text(20)?,
         file: text(21)?,
+        file_table: text(22)?,
+        first_by_hand: rows::int(row, 23)?.unwrap_or(0) != 0,
+        file_mark: text(24)?,
     })
 }
 

@@ -64,6 +64,12 @@ fn own_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
             ("environment", "TEXT"),
             // The pipeline file whose table made it.
             ("file", "TEXT"),
+            // Whether that table is still there: 'there', 'gone', or 'gone_enabled' where going has disabled it.
+            ("file_table", "TEXT"),
+            // What the table said when it was read last, in short.
+            ("file_mark", "TEXT"),
+            // 1: a script says when it is due first, whatever its schedule says.
+            ("first_by_hand", "INTEGER NOT NULL DEFAULT 0"),
         ],
     )?;
     add_columns(tx, "job_history", &[("started_ms", "INTEGER")])?;
@@ -85,13 +91,17 @@ CREATE INDEX IF NOT EXISTS scheduled_jobs_by_pipeline ON scheduled_jobs (pipelin
 -- Empty but for what a script has written by hand.
 CREATE INDEX IF NOT EXISTS scheduled_jobs_unread ON scheduled_jobs (job_id) WHERE next_run_ms IS NULL;
 
--- What a script changes is read anew. Our own changes write the integer too.
+-- What a script changes is read anew; another schedule makes another next instant, unless that is given too. Our own
+-- changes write the integer too.
 CREATE TRIGGER IF NOT EXISTS scheduled_jobs_changed_by_hand
   AFTER UPDATE OF next_run, schedule_type, schedule_config, enabled ON scheduled_jobs
   WHEN NEW.next_run_ms IS OLD.next_run_ms AND (NEW.next_run IS NOT OLD.next_run
     OR NEW.schedule_type IS NOT OLD.schedule_type OR NEW.schedule_config IS NOT OLD.schedule_config
     OR typeof(NEW.enabled) <> 'integer' OR NEW.enabled NOT IN (0, 1))
-  BEGIN UPDATE scheduled_jobs SET next_run_ms = NULL WHERE rowid = NEW.rowid; END;
+  BEGIN UPDATE scheduled_jobs SET next_run_ms = NULL, next_run = CASE
+      WHEN NEW.next_run IS OLD.next_run AND (NEW.schedule_type IS NOT OLD.schedule_type
+        OR NEW.schedule_config IS NOT OLD.schedule_config) THEN '' ELSE NEW.next_run END
+    WHERE rowid = NEW.rowid; END;
 
 -- Which jobs run after which, and since when the one above has ended as wanted.
 CREATE TABLE IF NOT EXISTS job_upstreams (upstream TEXT NOT NULL, job_id TEXT NOT NULL, ended_ms INTEGER,
@@ -104,6 +114,8 @@ CREATE INDEX IF NOT EXISTS fires_by_time ON fires (through_ms);
 CREATE INDEX IF NOT EXISTS fires_by_run ON fires (run_id) WHERE run_id IS NOT NULL;
 -- What is still to be done, oldest first: as few as there are.
 CREATE INDEX IF NOT EXISTS fires_open ON fires (outcome, due_ms) WHERE outcome IN ('claimed', 'queued');
+
+CREATE INDEX IF NOT EXISTS fires_open_by_job ON fires (job_id, due_ms) WHERE outcome IN ('claimed', 'queued');
 
 CREATE INDEX IF NOT EXISTS job_history_by_job ON job_history (job_id, id);
 CREATE INDEX IF NOT EXISTS job_history_by_run ON job_history (run_id);

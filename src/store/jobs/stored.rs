@@ -61,6 +61,12 @@ pub struct StoredJob {
     pub environment: Option<String>,
     /// The pipeline file whose `[[schedule]]` table made it.
     pub file: Option<String>,
+    /// Whether that table is still there.
+    pub file_table: Option<String>,
+    /// What the table said when it was read last, in short.
+    pub file_mark: Option<String>,
+    /// Whether a script says when it is due first.
+    pub first_by_hand: bool,
 }
 
 /// Why a fire is in the ledger.

@@ -11,7 +11,7 @@ use crate::time::format_instant;
 pub enum JobWrite {
     /// A job that is new; there is none of its name.
     AddJob(Box<StoredJob>),
-    /// A job's row as it is now, but for its counters.
+    /// A job's row as it is now, but for its counters and its place in a file.
     ChangeJob(Box<StoredJob>),
     /// A job goes; its fires and its history stay.
     RemoveJob {
@@ -43,6 +43,17 @@ pub enum JobWrite {
         job_id: String,
         /// Whether it fires.
         enabled: bool,
+    },
+    /// In which file a job stands.
+    InFile {
+        /// Which job.
+        job_id: String,
+        /// The file.
+        file: Option<String>,
+        /// Whether its table is there.
+        file_table: String,
+        /// What that says, in short.
+        file_mark: String,
     },
     /// After which jobs a job runs.
     Upstreams {
@@ -86,6 +97,15 @@ pub enum JobWrite {
         /// Its run; none leaves none.
         run_id: Option<String>,
     },
+    /// The run of a claimed fire was started: it ran, or was run again.
+    MarkRan {
+        /// Whose.
+        job_id: String,
+        /// Its instant.
+        due_ms: i64,
+        /// Its run.
+        run_id: String,
+    },
     /// A row of the ledger goes, to be written again in parts.
     RemoveFire {
         /// Whose.
@@ -95,6 +115,13 @@ pub enum JobWrite {
     },
     /// A run of a job was started.
     AddHistory(StoredHistory),
+    /// A run that was not started gets another name.
+    RenameHistory {
+        /// Its name so far.
+        from: String,
+        /// Its name from now on.
+        to: String,
+    },
     /// A run of a job has ended.
     EndHistory {
         /// Which.
@@ -137,7 +164,7 @@ impl JobWrite {
             Self::NextRun { job_id, at_ms } => {
                 let (text, ms) = next_run(*at_ms);
                 conn.prepare_cached(
-                    "UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3 WHERE job_id = ?1",
+                    "UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3, first_by_hand = 0 WHERE job_id = ?1",
                 )?
                 .execute(params![job_id, text, ms])
                 .map(drop)
@@ -149,6 +176,12 @@ impl JobWrite {
             Self::Enable { job_id, enabled } => conn
                 .prepare_cached("UPDATE scheduled_jobs SET enabled = ?2 WHERE job_id = ?1")?
                 .execute(params![job_id, enabled])
+                .map(drop),
+            Self::InFile { job_id, file, file_table, file_mark } => conn
+                .prepare_cached(
+                    "UPDATE scheduled_jobs SET file = ?2, file_table = ?3, file_mark = ?4 WHERE job_id = ?1",
+                )?
+                .execute(params![job_id, file, file_table, file_mark])
                 .map(drop),
             Self::Upstreams { job_id, upstreams } => {
                 conn.prepare_cached("DELETE FROM job_upstreams WHERE job_id = ?1")?.execute([job_id])?;
@@ -179,6 +212,17 @@ impl JobWrite {
                     "UPDATE fires SET outcome = ?3, reason = ?4, run_id = ?5 WHERE job_id = ?1 AND due_ms = ?2",
                 )?
                 .execute(params![job_id, due_ms, outcome, reason, run_id])
+                .map(drop),
+            Self::MarkRan { job_id, due_ms, run_id } => conn
+                .prepare_cached(
+                    "UPDATE fires SET outcome = CASE kind WHEN 'backfill' THEN 'backfilled' ELSE 'ran' END,
+                       reason = NULL, run_id = ?3 WHERE job_id = ?1 AND due_ms = ?2",
+                )?
+                .execute(params![job_id, due_ms, run_id])
+                .map(drop),
+            Self::RenameHistory { from, to } => conn
+                .prepare_cached("UPDATE job_history SET run_id = ?2 WHERE run_id = ?1")?
+                .execute([from, to])
                 .map(drop),
             Self::RemoveFire { job_id, due_ms } => conn
                 .prepare_cached("DELETE FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
@@ -211,14 +255,14 @@ impl JobWrite {
 const INSERT_JOB: &str = "
 INSERT INTO scheduled_jobs (job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms,
   enabled, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, priority, params, run_type,
-  environment, file, created_at)
+  environment, created_at, first_by_hand)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
 
 const UPDATE_JOB: &str = "
 UPDATE scheduled_jobs SET pipeline_id = ?2, source = ?3, schedule_type = ?4, schedule_config = ?5, next_run = ?6,
   next_run_ms = ?7, enabled = ?8, zone = ?9, misfire = ?10, catchup_limit = ?11, misfire_grace_ms = ?12,
   misfire_max_age_ms = ?13, overlap = ?14, priority = ?15, params = ?16, run_type = ?17, environment = ?18,
-  file = ?19, created_at = ?20
+  created_at = ?19, first_by_hand = ?20
 WHERE job_id = ?1";
 
 fn put_job(conn: &Connection, job: &StoredJob, statement: &str) -> rusqlite::Result<()> {
@@ -241,13 +285,13 @@ fn put_job(conn: &Connection, job: &StoredJob, statement: &str) -> rusqlite::Res
         job.params,
         job.run_type,
         job.environment,
-        job.file,
         job.created_at,
+        job.first_by_hand,
     ])?;
     if job.next_run_ms.is_some() {
         // The trigger takes a change that leaves the integer alone for one by hand.
-        conn.prepare_cached("UPDATE scheduled_jobs SET next_run_ms = ?2 WHERE job_id = ?1")?
-            .execute(params![job.job_id, job.next_run_ms])?;
+        conn.prepare_cached("UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3 WHERE job_id = ?1")?
+            .execute(params![job.job_id, job.next_run, job.next_run_ms])?;
     }
     Ok(())
 }
