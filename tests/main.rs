@@ -5,6 +5,7 @@ mod support;
 mod house_rules;
 mod test_command_line;
 mod test_crash_recovery;
+mod test_desktop_scheduler;
 mod test_examples;
 mod test_execution_engine;
 mod test_freeze_and_stop;

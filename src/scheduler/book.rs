@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{SubsecRound, TimeDelta};
 
 use super::after::just_before;
-use super::claim::{Draft, Entry};
+use super::claim::{Draft, Entry, ceil_ms};
 use super::core::{Act, SchedulerCore, Target, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobChange, JobSpec, next_ms};
@@ -31,7 +31,7 @@ impl SchedulerCore {
     }
 
     /// A job that is not there yet, checked.
-    pub(super) fn new_job(&self, spec: JobSpec, now: Now) -> Result<Job, SchedulerError> {
+    pub(super) fn new_job(&self, mut spec: JobSpec, now: Now) -> Result<Job, SchedulerError> {
         if self.jobs.load_job(spec.job_id.as_str())?.is_some() {
             return Err(SchedulerError::Exists { job_id: spec.job_id });
         }
@@ -40,6 +40,7 @@ impl SchedulerCore {
             None => self.local.parse::<Zone>()?,
         };
         spec.schedule.check_new(now.wall)?;
+        never_early(&mut spec.schedule);
         let source = self.check_target(&spec)?;
         self.check_upstreams(&spec.job_id, &spec.schedule)?;
         let source = spec.source.clone().unwrap_or(source);
@@ -107,6 +108,7 @@ impl SchedulerCore {
             next.spec.enabled |= was_once && row.next_run_ms.is_none_or(|ms| ms >= crate::store::NEVER_MS);
         }
         change.apply_to(&mut next.spec);
+        never_early(&mut next.spec.schedule);
         next.zone = next.spec.zone.unwrap_or(next.zone);
         next.source = next.spec.source.clone().unwrap_or(next.source);
         self.check_target(&next.spec)?;
@@ -385,6 +387,13 @@ pub(super) fn upstreams_of(job: &Job) -> JobWrite {
         | ScheduleConfig::Manual => Vec::new(),
     };
     JobWrite::Upstreams { job_id: job.spec.job_id.to_string(), upstreams }
+}
+
+/// Instants are whole milliseconds: what lies between two of them comes at the later one.
+fn never_early(schedule: &mut ScheduleConfig) {
+    if let ScheduleConfig::Once { at } = schedule {
+        *at = ceil_ms(*at);
+    }
 }
 
 /// A job whose table stands in a file is changed there.

@@ -12,7 +12,7 @@ use super::view::outcome_of;
 use crate::id::{JobId, RunId};
 use crate::run::{EventKind, FiredBy, Trigger};
 use crate::schedule::{
-    self, Admission, Fire, Misfire, OnTime, Outcome, ScheduleConfig, Situation, Start, admit,
+    self, Admission, Fire, Misfire, OnTime, Outcome, Overlap, ScheduleConfig, Situation, Start, admit,
 };
 use crate::store::{
     Durability, FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms, run_id_base,
@@ -149,12 +149,15 @@ impl SchedulerCore {
             (plan.fires, plan.starts) = (by_hand.fires, by_hand.starts);
         }
         let mut entry = Entry::open(self, job, draft, next_run_ms)?;
-        let mut starts = plan.starts.iter();
+        // Where all are wanted and one runs at a time, the newest waits for those before it.
+        let is_row = plan.starts.len() > 1 && job.spec.overlap != Overlap::Allow;
+        let in_a_row = |start: &Start| Start { on_time: OnTime::CatchUp, ..*start };
+        let mut starts = plan.starts.iter().map(|start| if is_row { in_a_row(start) } else { *start });
         for fire in &plan.fires {
             if fire.outcome != Outcome::Claimed {
                 entry.skip(fire);
             } else if let Some(start) = starts.next() {
-                entry.start(start, FireKind::Due)?;
+                entry.start(&start, FireKind::Due)?;
             }
         }
         let is_over = matches!(job.spec.schedule, ScheduleConfig::Once { .. });
