@@ -15,6 +15,7 @@ mod test_random_runs;
 mod test_readme;
 mod test_recorded_first;
 mod test_run_rules;
+mod test_schedule_rules;
 mod test_supervisor;
 mod test_trouble;
 mod test_window;

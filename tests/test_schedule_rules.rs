@@ -1,0 +1,5 @@
+//! When jobs are due, held against real clocks, against another reading of cron, and against itself.
+
+mod croner;
+mod policies;
+mod zones;
