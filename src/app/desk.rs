@@ -11,12 +11,14 @@ use super::{Action, AppUpdate, Asked, Catalogue, QuitChoice, Settings, UpdateSen
 use crate::engine::{CoreExecutionEngine, EngineError, ShutdownKind, StartRequest};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::StopKind;
+use crate::scheduler::DesktopScheduler;
 use crate::store::DataDir;
 
 /// Everything that an action needs. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) engine: CoreExecutionEngine,
+    pub(super) scheduler: DesktopScheduler,
     pub(super) settings: Arc<Settings>,
     pub(super) updates: UpdateSender,
     pub(super) errands: Sender<Errand>,
@@ -125,11 +127,15 @@ fn carry_out(desk: &Desk, action: Action) -> Result<(), IntegrationError> {
         Action::OpenFolder(folder) => desk.errand(Errand::OpenFolder(folder)),
         // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
         Action::KeepLook(look) => look.save(desk.data_dir().path())?,
-        Action::Quit(choice) => engine.shutdown(match choice {
-            QuitChoice::LeaveRunning => ShutdownKind::LeaveSteps,
-            QuitChoice::Freeze => ShutdownKind::FreezeRuns,
-            QuitChoice::Stop => ShutdownKind::StopRuns,
-        })?,
+        Action::Quit(choice) => {
+            // Nothing is fired into an engine that ends.
+            desk.scheduler.stop();
+            engine.shutdown(match choice {
+                QuitChoice::LeaveRunning => ShutdownKind::LeaveSteps,
+                QuitChoice::Freeze => ShutdownKind::FreezeRuns,
+                QuitChoice::Stop => ShutdownKind::StopRuns,
+            })?;
+        }
     }
     Ok(())
 }

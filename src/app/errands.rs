@@ -11,11 +11,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::desk::{Desk, LogKey, log_file};
 use super::{
     AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT,
-    PipelineEntry,
+    PipelineEntry, file_tables,
 };
 use crate::id::{PipelineId, RunId, StepId};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
 use crate::run::RunState;
+use crate::scheduler::SchedulerError;
 use crate::store::{RunFilter, StoreError};
 
 /// How often a growing log is painted anew at most.
@@ -92,7 +93,24 @@ impl Errands {
 
     fn pipelines(&self) -> AppUpdate {
         let catalogue = Catalogue::scan(self.desk.data_dir().path(), &self.desk.settings);
+        self.take_schedules_over(&catalogue);
         AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
+    }
+
+    /// The tables of pipeline files become jobs; what can't is shown.
+    fn take_schedules_over(&self, catalogue: &Catalogue) {
+        let (files, listing) = file_tables(catalogue);
+        let problems = match self.desk.scheduler.take_over(files, listing) {
+            Ok(taken) => taken.problems,
+            // It ends, and so does the window.
+            Err(SchedulerError::Stopped) => Vec::new(),
+            Err(error) => vec![("scheduler.db".to_owned(), error.to_string())],
+        };
+        for (file, message) in problems {
+            let action = format!("take over the schedules of {file}");
+            // If the window is gone, nobody needs to know.
+            let _ = self.desk.updates.send(AppUpdate::Failure { action, message });
+        }
     }
 
     fn recent_runs(&self) -> Result<AppUpdate, StoreError> {

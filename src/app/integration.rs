@@ -11,8 +11,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::desk::{Desk, serve};
 use super::errands::{Errand, Errands};
+use super::upkeep::{prune_fires, spare_unbooked};
 use super::{
-    AppUpdate, CatalogueError, Settings, SettingsError, WindowLook, WorldPort, log_bytes, unpack_samples,
+    AppUpdate, CatalogueError, PipelineFinder, Settings, SettingsError, WindowLook, WorldPort, log_bytes,
+    unpack_samples,
 };
 use crate::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, Subscription,
@@ -22,6 +24,7 @@ use crate::logs::FolderWatch;
 use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{EventKind, RunState, StopKind};
+use crate::scheduler::{DesktopScheduler, SchedulerError};
 
 /// Why a job could not be started, or the integration itself.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,9 @@ pub enum IntegrationError {
     /// The engine said no.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The scheduler said no.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
     /// The settings can't be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -110,7 +116,9 @@ impl ExecutionIntegration {
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
         let (errands, waiting) = crossbeam_channel::unbounded();
         let updates = self.world.updates.clone();
-        let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
+        let finder = PipelineFinder::new(engine.data_dir().path(), settings.clone());
+        let scheduler = DesktopScheduler::open(&engine, move |id| finder.find(id))?;
+        let desk = Desk { engine, scheduler, settings: Arc::new(settings), updates: updates.clone(), errands };
         let mut threads = vec![
             spawn("lf-errands", {
                 let desk = desk.clone();
@@ -122,6 +130,7 @@ impl ExecutionIntegration {
             })?,
         ];
         let watch = watch_pipelines(&desk);
+        desk.scheduler.start()?;
         desk.errand(Errand::RecentRuns);
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (upkeep, closed) = bounded(0);
@@ -183,10 +192,19 @@ impl ExecutionIntegration {
         Ok(&self.desk()?.engine)
     }
 
-    /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
+    /// The scheduler that it has started.
+    ///
+    /// # Errors
+    /// [`IntegrationError::NotStarted`].
+    pub fn scheduler(&self) -> Result<&DesktopScheduler, IntegrationError> {
+        Ok(&self.desk()?.scheduler)
+    }
+
+    /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
         let Some(Started { desk, monitor, threads, _upkeep, _watch }) = self.started.take() else { return };
         drop((monitor, _upkeep, _watch));
+        desk.scheduler.stop();
         // It may have been shut down by the window's own action.
         let _ = desk.engine.shutdown(kind);
         // Ends the thread of actions, which may wait for a window that still lives.
@@ -243,9 +261,11 @@ fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
         let store = desk.engine.store();
         let data_dir = desk.data_dir().path();
         let (retention, now) = (&desk.settings.retention, crate::engine::now().wall);
+        let jobs = desk.scheduler.store();
         let pruned = store
             .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
-            .and_then(|plan| store.apply_prune(&plan, data_dir));
+            .and_then(|plan| store.apply_prune(&spare_unbooked(plan, jobs)?, data_dir))
+            .and_then(|_| prune_fires(jobs, &desk.settings, now));
         if let Err(error) = pruned {
             let update =
                 AppUpdate::Failure { action: "clean up old runs".into(), message: error.to_string() };

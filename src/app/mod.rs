@@ -7,6 +7,7 @@ mod catalogue;
 mod checkup;
 mod desk;
 mod errands;
+mod finder;
 mod integration;
 mod port;
 mod presence;
@@ -21,6 +22,7 @@ mod window_look;
 
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use checkup::{Finding, Severity, check_up, has_display};
+pub use finder::{PipelineFinder, file_tables};
 pub use integration::{ExecutionIntegration, IntegrationError};
 pub use port::*;
 pub use presence::{Presence, presence};
@@ -35,6 +37,11 @@ pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::monitor::MachineSample;
+pub use crate::scheduler::{
+    DesktopScheduler, FireView, HistoryView, JobChange, JobSpec, JobView, OfflineScheduler, SchedulerError,
+    machine_zone,
+};
+pub use crate::store::FireFilter;
 pub use crate::store::{
     AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
     StoredBody, StoredRun,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::app::{CatalogueError, DataDirError, IntegrationError, RefreshError, SettingsError, StoreError};
+use crate::app::{CatalogueError, DataDirError, IntegrationError, RefreshError, SchedulerError, SettingsError, StoreError};
 use crate::engine::EngineError;
 use crate::id::{InvalidId, RunId};
 use crate::pipeline::ParamError;
@@ -99,11 +99,39 @@ impl From<IntegrationError> for Failure {
             IntegrationError::Catalogue(error) => error.into(),
             IntegrationError::Param(error) => error.into(),
             IntegrationError::Engine(error) => error.into(),
+            IntegrationError::Scheduler(error) => error.into(),
             IntegrationError::Settings(error) => error.into(),
             IntegrationError::System(_) | IntegrationError::NotStarted => {
                 Self::new(FAILED, error.to_string())
             }
         }
+    }
+}
+
+impl From<SchedulerError> for Failure {
+    fn from(error: SchedulerError) -> Self {
+        let code = match &error {
+            SchedulerError::NotFound { .. } => NOT_FOUND,
+            SchedulerError::Exists { .. }
+            | SchedulerError::Broken { .. }
+            | SchedulerError::Schedule(_)
+            | SchedulerError::Pipeline { .. }
+            | SchedulerError::Param { .. }
+            | SchedulerError::NoUpstream { .. }
+            | SchedulerError::Cycle { .. }
+            | SchedulerError::FromFile { .. }
+            | SchedulerError::HasDownstream { .. }
+            | SchedulerError::Backfill { .. }
+            | SchedulerError::Id(_) => USAGE,
+            SchedulerError::DataDir(DataDirError::Busy { .. }) => BUSY,
+            SchedulerError::DataDir(DataDirError::Homeless | DataDirError::Unusable { .. }) => UNUSABLE,
+            SchedulerError::Store(error) => of_store(error),
+            SchedulerError::NotStarted { .. }
+            | SchedulerError::Engine(_)
+            | SchedulerError::System(_)
+            | SchedulerError::Stopped => FAILED,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

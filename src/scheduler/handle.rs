@@ -31,6 +31,7 @@ pub struct DesktopScheduler {
 }
 
 struct Shared {
+    store: JobStore,
     orders: Sender<Order>,
     /// What the thread is made of, until it is started.
     idle: Mutex<Option<(Actor, Bells, Receiver<Order>)>>,
@@ -52,12 +53,13 @@ impl DesktopScheduler {
         let resolve: Arc<Resolve> = Arc::new(move |id: &PipelineId| {
             if functions.is_registered(id) { Ok(Target::Function) } else { find(id).map(Target::Pipeline) }
         });
+        let store = jobs.clone();
         let core = SchedulerCore::new(jobs, engine.store().clone(), resolve.clone(), machine_zone());
         let (actor, bells) = Actor::new(core, engine.clone(), resolve)?;
         // Unbounded: callers wait for their answers, so that it holds as many orders as there are callers.
         let (orders, waiting) = unbounded();
         let idle = Mutex::new(Some((actor, bells, waiting)));
-        Ok(Self { shared: Arc::new(Shared { orders, idle, thread: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { store, orders, idle, thread: Mutex::default() }) })
     }
 
     /// Starts the thread: what was claimed and has no run is started, what was missed meets its policy, and from now on
@@ -80,6 +82,11 @@ impl DesktopScheduler {
     /// Stops it: when this returns, nothing fires any more. Runs go on.
     pub fn stop(&self) {
         self.shared.stop();
+    }
+
+    /// The store, for reading beside it and for retention.
+    pub fn store(&self) -> &JobStore {
+        &self.shared.store
     }
 
     /// Adds a job. It is first due after this call.
