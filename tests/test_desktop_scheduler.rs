@@ -1,10 +1,10 @@
 //! Jobs, as the scheduler's core decides about them: time is an argument, and nothing sleeps. What the world does is
 //! played by `desk`.
 
-#[path = "test_desktop_scheduler/desk.rs"]
-mod desk;
 #[path = "test_desktop_scheduler/crashes.rs"]
 mod crashes;
+#[path = "test_desktop_scheduler/desk.rs"]
+mod desk;
 #[path = "test_desktop_scheduler/files.rs"]
 mod files;
 #[path = "test_desktop_scheduler/live.rs"]

@@ -118,7 +118,8 @@ impl ExecutionIntegration {
         let updates = self.world.updates.clone();
         let finder = PipelineFinder::new(engine.data_dir().path(), settings.clone());
         let scheduler = DesktopScheduler::open(&engine, move |id| finder.find(id))?;
-        let desk = Desk { engine, scheduler, settings: Arc::new(settings), updates: updates.clone(), errands };
+        let desk =
+            Desk { engine, scheduler, settings: Arc::new(settings), updates: updates.clone(), errands };
         let mut threads = vec![
             spawn("lf-errands", {
                 let desk = desk.clone();

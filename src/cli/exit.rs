@@ -2,7 +2,9 @@
 
 use std::io;
 
-use crate::app::{CatalogueError, DataDirError, IntegrationError, RefreshError, SchedulerError, SettingsError, StoreError};
+use crate::app::{
+    CatalogueError, DataDirError, IntegrationError, RefreshError, SchedulerError, SettingsError, StoreError,
+};
 use crate::engine::EngineError;
 use crate::id::{InvalidId, RunId};
 use crate::pipeline::ParamError;

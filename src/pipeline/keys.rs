@@ -147,12 +147,9 @@ impl Place {
     pub(super) fn locative(self) -> String {
         match self {
             Self::Pipeline => format!("at {}", self.name()),
-            Self::Step
-            | Self::StepDefaults
-            | Self::Retries
-            | Self::Param
-            | Self::Secret
-            | Self::Schedule => format!("in {}", self.name()),
+            Self::Step | Self::StepDefaults | Self::Retries | Self::Param | Self::Secret | Self::Schedule => {
+                format!("in {}", self.name())
+            }
         }
     }
 

@@ -5,7 +5,13 @@ use std::path::{Component, Path, PathBuf};
 use super::diagnostic::Problems;
 
 /// A path of the file as an absolute one without `.` and `..`. A `~` is the home directory.
-pub(super) fn resolve(base: &Path, text: &str, home: Option<&Path>, at: usize, problems: &mut Problems<'_>) -> PathBuf {
+pub(super) fn resolve(
+    base: &Path,
+    text: &str,
+    home: Option<&Path>,
+    at: usize,
+    problems: &mut Problems<'_>,
+) -> PathBuf {
     let Some(after) = text.strip_prefix('~') else { return clean(&base.join(text)) };
     if !after.is_empty() && !after.starts_with('/') {
         let message = format!(

@@ -93,7 +93,8 @@ pub(super) fn read_schedules(
         let Some(job_id) = name.and_then(|name| JobId::new(name).ok()) else { continue };
         if schedules.iter().any(|other| other.job_id == job_id) {
             let at = table.place_of("id");
-            problems.add(at, format!("the job id {:?} is already taken above; choose another", job_id.as_str()));
+            problems
+                .add(at, format!("the job id {:?} is already taken above; choose another", job_id.as_str()));
             continue;
         }
         schedules.extend(read_one(table, job_id, problems));
@@ -147,7 +148,8 @@ fn plain(table: &Fields, name: &str) -> Option<Plain> {
 }
 
 fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConfig> {
-    let said: Vec<&str> = WHEN.into_iter().filter(|name| table.has(name)).collect();
+    let mut said: Vec<&str> = WHEN.into_iter().filter(|name| table.has(name)).collect();
+    said.sort_by_key(|name| table.place_of(name));
     let name = match said.as_slice() {
         [name] => *name,
         [] => {
@@ -156,18 +158,24 @@ fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConf
             return None;
         }
         [first, second, ..] => {
-            let message = format!("`{first}` and `{second}` both say when; make two [[schedule]] tables of them");
+            let message =
+                format!("`{first}` and `{second}` both say when; make two [[schedule]] tables of them");
             problems.add(table.place_of(second), message);
             return None;
         }
     };
     for (key, goes_with) in [("anchor", "every"), ("on", "after")] {
         if table.has(key) && name != goes_with {
-            problems.add(table.place_of(key), format!("`{key}` goes with `{goes_with}`, not with `{name}`; leave it out"));
+            problems.add(
+                table.place_of(key),
+                format!("`{key}` goes with `{goes_with}`, not with `{name}`; leave it out"),
+            );
         }
     }
-    let text = |name: &str| table.text(name).or_else(|| table.scalar(name).map(|scalar| scalar.text.as_str()));
-    let instant = |name: &str| text(name).map(|text| parse_instant(text).map_err(ScheduleError::Text)).transpose();
+    let text =
+        |name: &str| table.text(name).or_else(|| table.scalar(name).map(|scalar| scalar.text.as_str()));
+    let instant =
+        |name: &str| text(name).map(|text| parse_instant(text).map_err(ScheduleError::Text)).transpose();
     let read = || -> Result<Option<ScheduleConfig>, ScheduleError> {
         Ok(match name {
             "once" => instant("once")?.map(|at| ScheduleConfig::Once { at }),
@@ -186,7 +194,7 @@ fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConf
                 .transpose()?
                 .map(|(day_of_week, at)| ScheduleConfig::Weekly { day_of_week, at }),
             "cron" => text("cron").map(str::parse::<CronExpr>).transpose()?.map(ScheduleConfig::Cron),
-            _ => after(table),
+            _ => after(table)?,
         })
     };
     match read() {
@@ -200,13 +208,16 @@ fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConf
     }
 }
 
-fn after(table: &Fields) -> Option<ScheduleConfig> {
-    let names = table.names("after")?;
-    let jobs: Vec<JobId> = names.iter().filter_map(|name| JobId::new(&name.value).ok()).collect();
+fn after(table: &Fields) -> Result<Option<ScheduleConfig>, ScheduleError> {
+    let Some(names) = table.names("after") else { return Ok(None) };
+    if names.is_empty() {
+        return Err(ScheduleError::Text("it names no job; write at least one".to_owned()));
+    }
+    let job = |text: &str| JobId::new(text).map_err(|error| ScheduleError::Text(error.to_string()));
+    let jobs = names.iter().map(|name| job(&name.value)).collect::<Result<Vec<_>, _>>()?;
     let on = match plain(table, "on") {
         Some(Plain::Word(word)) => AfterOn::ALL.into_iter().find(|on| on.as_str() == word),
         _ => None,
     };
-    (!jobs.is_empty() && jobs.len() == names.len())
-        .then(|| ScheduleConfig::After { jobs, on: on.unwrap_or_default() })
+    Ok(Some(ScheduleConfig::After { jobs, on: on.unwrap_or_default() }))
 }

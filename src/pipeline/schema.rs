@@ -77,7 +77,9 @@ fn kind_schema(kind: Kind) -> Value {
         Kind::Filled => filled,
         Kind::Command => json!({ "anyOf": [filled, argv] }),
         Kind::Argv => argv,
-        Kind::Names | Kind::Jobs => json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true }),
+        Kind::Names | Kind::Jobs => {
+            json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true })
+        }
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count(least) => json!({ "type": "integer", "minimum": least }),

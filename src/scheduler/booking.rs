@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::claim::Draft;
 use super::core::{Act, JobStart, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::job::Job;
+use super::ledger::Draft;
 use super::view::outcome_of;
 use crate::id::{JobId, RunId};
 use crate::run::{EventKind, FiredBy, RunState, RunSummary, Trigger};
@@ -116,10 +116,9 @@ impl SchedulerCore {
             Some(due_ms) => {
                 draft.settle(&fire_at(&start.job_id, due_ms), Outcome::Claimed, None, Some(&run_id));
             }
-            None => draft.writes.push(JobWrite::RenameHistory {
-                from: start.run_id.to_string(),
-                to: run_id.to_string(),
-            }),
+            None => draft
+                .writes
+                .push(JobWrite::RenameHistory { from: start.run_id.to_string(), to: run_id.to_string() }),
         }
         draft.acts.push(Act::Start(Box::new(JobStart { run_id, ..start })));
         Ok(())

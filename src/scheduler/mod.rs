@@ -20,11 +20,11 @@ mod error;
 mod files;
 mod handle;
 mod job;
+mod ledger;
+mod look;
 mod view;
 
-pub use core::{
-    Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutcome, Target, Wake,
-};
+pub use core::{Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutcome, Target, Wake};
 pub use error::SchedulerError;
 pub use files::{FileTables, Listing, TakenOver};
 pub use handle::{DesktopScheduler, OfflineScheduler, machine_zone};

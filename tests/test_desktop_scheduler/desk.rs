@@ -38,8 +38,7 @@ pub(crate) struct Desk {
     pub(crate) has_pipeline: Arc<AtomicBool>,
 }
 
-pub(crate) const PIPELINE: &str =
-    "id = \"shop\"\nsource = \"shop\"\n[params.page]\ntype = \"int\"\ndefault = 1\n[[step]]\nid = \"a\"\nrun = \"true\"\n";
+pub(crate) const PIPELINE: &str = "id = \"shop\"\nsource = \"shop\"\n[params.page]\ntype = \"int\"\ndefault = 1\n[[step]]\nid = \"a\"\nrun = \"true\"\n";
 
 impl Desk {
     /// At two in the morning, on a machine in UTC.
@@ -149,8 +148,7 @@ impl Desk {
 
     /// The engine's part: the run is on disk.
     pub(crate) fn record(&mut self, start: &JobStart) {
-        let ledger =
-            RunLedger { fired_by: Some(Arc::new(start.fired_by.clone())), ..RunLedger::default() };
+        let ledger = RunLedger { fired_by: Some(Arc::new(start.fired_by.clone())), ..RunLedger::default() };
         let run = Arc::new(Run {
             id: start.run_id.clone(),
             pipeline_id: start.pipeline_id.clone(),
@@ -233,7 +231,11 @@ pub(crate) fn whole(rows: &[FireView], step: TimeDelta, n_instants: u64) {
     for row in rows {
         let (due, through) = (instant(&row.due_at), instant(&row.through_at));
         assert!(next.is_none_or(|next| next == due), "{row:?} does not follow: {next:?}");
-        assert_eq!((through - due).num_seconds() as u64 / step.num_seconds() as u64 + 1, row.n_instants, "{row:?}");
+        assert_eq!(
+            (through - due).num_seconds() as u64 / step.num_seconds() as u64 + 1,
+            row.n_instants,
+            "{row:?}"
+        );
         n += row.n_instants;
         next = Some(through + step);
     }

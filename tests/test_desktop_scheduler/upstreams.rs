@@ -11,10 +11,7 @@ fn a_job_after_another_fires_when_that_has_ended_so() {
     for (on, ends) in [
         ("completed", vec![RunState::Completed]),
         ("failed", vec![RunState::Failed]),
-        (
-            "finished",
-            vec![RunState::Completed, RunState::Failed, RunState::Stopped, RunState::ForceStopped],
-        ),
+        ("finished", vec![RunState::Completed, RunState::Failed, RunState::Stopped, RunState::ForceStopped]),
     ] {
         for state in [
             RunState::Completed,

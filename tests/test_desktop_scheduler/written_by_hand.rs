@@ -141,7 +141,9 @@ fn a_script_reads_what_it_knows() {
         "failed shop-20261123030000"
     );
     assert_eq!(
-        one("SELECT due_at || ' ' || through_at || ' ' || n_instants || ' ' || outcome || ' ' || run_id FROM fires"),
+        one(
+            "SELECT due_at || ' ' || through_at || ' ' || n_instants || ' ' || outcome || ' ' || run_id FROM fires"
+        ),
         "2026-11-23T03:00:00.000Z 2026-11-23T03:00:00.000Z 1 ran shop-20261123030000"
     );
 }
