@@ -87,7 +87,7 @@ fn what_is_wrong_with_a_table_is_told_with_its_place() {
             "5:6: the job id \"x\" is already taken",
         ),
         ("[schedule]\ndaily = \"9:00\"", "write [[schedule]] for [schedule]"),
-        ("[[schedule]]\nafter = [\"a b\"]", "2:10: `after`"),
+        ("[[schedule]]\nafter = [\"a b\"]", "2:9: `after`"),
     ] {
         let found = parse(text).expect_err(text).join("\n");
         assert!(found.contains(expected), "{text}:\n{found}\nnot {expected}");
