@@ -163,7 +163,9 @@ fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
     let mut after = accounted_until;
     for (from, until) in disabled {
         // Instants are whole milliseconds: what lies from an instant on lies after the millisecond before it.
-        let [from, until] = [*from - TICK, *until - TICK].map(|at| at.clamp(after, now.max(after)));
+        let before =
+            |at: DateTime<Utc>| at.checked_sub_signed(TICK).unwrap_or(at).clamp(after, now.max(after));
+        let [from, until] = [*from, *until].map(before);
         let until = until.max(from);
         cut_by_age(&mut found, after, from, now, misfire);
         found.push(Stretch { after: from, through: until, fate: Fate::Disabled });

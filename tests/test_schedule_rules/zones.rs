@@ -83,11 +83,12 @@ fn a_daily_job_fires_when_the_wall_first_shows_its_time_or_first_a_later_one() {
     assert!(CLOCKS.len() > 200);
     for (zone, changes) in CLOCKS.iter() {
         for (i, change) in changes.iter().enumerate() {
-            // The time at the middle of the gap or overlap, and one that turns round the day.
+            // The time at the middle of the gap or overlap, and at every third change one that turns round the day.
             let (before, after) = (offset(*zone, change - 60), offset(*zone, *change));
             let middle = (change + (before + after) / 2).rem_euclid(DAY) / 60;
             let elsewhere = (i as i64 * 379) % 1_440;
-            for minute_of_day in [middle, elsewhere] {
+            let times = if i % 3 == 0 { vec![middle, elsewhere] } else { vec![middle] };
+            for minute_of_day in times {
                 let (from, to) = (change - DAY, change + DAY + DAY / 12);
                 assert_eq!(
                     walk(&daily(*zone, minute_of_day), from, to),

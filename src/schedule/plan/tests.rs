@@ -141,6 +141,15 @@ fn what_was_disabled_is_one_row_and_never_caught_up() {
         105,
         &["10-40 x4 coalesced", "50 x1 claimed", "60-100 x5 disabled"],
     );
+    let ever = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
+    let situation = Situation {
+        timetable: &each_ten_seconds(),
+        accounted_until: at(0),
+        now: at(105),
+        misfire: &with(Misfire::RunAll),
+        disabled: &[ever],
+    };
+    assert_eq!(plan(&situation).fires[0].n_instants, 10);
     let limit = MisfirePolicy { catchup_limit: 2, ..with(Misfire::RunAll) };
     check(
         &limit,
