@@ -21,7 +21,9 @@ use crate::time::Now;
 /// [`StoreError`] when the database can't be read.
 pub fn plan_prune(records: &Records, settings: &Settings, now: Now) -> Result<PrunePlan, StoreError> {
     let data_dir = records.data_dir();
-    records.store().plan_prune(&settings.retention, now.wall, |run_id| log_bytes(data_dir, run_id))
+    let plan =
+        records.store().plan_prune(&settings.retention, now.wall, |run_id| log_bytes(data_dir, run_id))?;
+    spare_unbooked(plan, &JobStore::open_read_only(data_dir.join("scheduler.db"))?)
 }
 
 /// Removes what the settings let go at `now`; what was planned, and what was done. Holds the engine's lock
