@@ -7,12 +7,13 @@
 #[expect(dead_code, reason = "a benchmark uses what it needs of it")]
 mod support;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use leverframe::engine::{PipelineRequest, Subscription, now};
-use leverframe::id::{JobId, PipelineId};
+use leverframe::engine::{PipelineRequest, now};
+use leverframe::id::{JobId, PipelineId, RunId};
 use leverframe::run::EventKind;
 use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::JobSpec;
@@ -83,31 +84,22 @@ fn lateness(data_dir: &Path) -> Vec<f64> {
         // Not in step with anything.
         add(&scheduler, &format!("job-{i}"), first + GAP * i as i32 + TimeDelta::milliseconds(i as i64 % 7));
     }
-    let mut due = None;
-    let mut late = Vec::new();
-    while late.len() < N_FIRES + 1 {
+    let (mut due, mut started) = (HashMap::new(), HashMap::new());
+    while due.len() < N_FIRES + 1 || started.len() < N_FIRES + 1 {
         let event = events.recv().expect("the engine lives");
-        if let EventKind::JobFired { due_at, .. } = &event.kind {
-            due = *due_at;
+        let Some(run_id) = event.run_id.clone() else { continue };
+        if let EventKind::JobFired { due_at: Some(due_at), .. } = &event.kind {
+            due.insert(run_id, *due_at);
         } else if let EventKind::StepStarted { step } = &event.kind {
-            // The step may be heard of before its job.
-            let due_at = due.take().unwrap_or_else(|| next_fired(&events));
-            let started_at = step.started_at.expect("it was started");
-            late.push((started_at - due_at).num_nanoseconds().expect("a short time") as f64 / 1e9);
+            started.insert(run_id, step.started_at.expect("it was started"));
         }
     }
     scheduler.stop();
-    late.remove(0);
-    late
-}
-
-fn next_fired(events: &Subscription) -> DateTime<Utc> {
-    loop {
-        let event = events.recv().expect("the engine lives");
-        if let EventKind::JobFired { due_at: Some(due_at), .. } = &event.kind {
-            return *due_at;
-        }
-    }
+    let warm = due.iter().min_by_key(|(_, at)| **at).map(|(run_id, _)| run_id.clone());
+    let late = |(run_id, due_at): (&RunId, &DateTime<Utc>)| {
+        (started[run_id] - *due_at).num_nanoseconds().expect("a short time") as f64 / 1e9
+    };
+    due.iter().filter(|(run_id, _)| warm.as_ref() != Some(run_id)).map(late).collect()
 }
 
 /// CPU of this process for a fire, beside that for a run by hand.

@@ -108,7 +108,10 @@ impl Actor {
                 return;
             }
         }
-        self.look();
+        // Until it is known which runs live, nothing is taken in.
+        if self.recover_at_ms.is_none() {
+            self.look();
+        }
     }
 
     /// Takes in what is due.
