@@ -14,6 +14,14 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
         Command::Stop { force: true, .. } => "Force stop",
         Command::Retry { from: None, .. } => "Retry",
         Command::Retry { from: Some(_), .. } => "Retry from here",
+        Command::AddJob(_) => "Add job",
+        Command::SetJob(_) => "Change job",
+        Command::RemoveJob { .. } => "Remove job",
+        Command::EnableJob { .. } => "Enable",
+        Command::DisableJob { .. } => "Disable",
+        Command::RenameJob { .. } => "Rename job",
+        Command::RunJobNow { .. } => "Run now",
+        Command::Backfill { .. } => "Backfill",
         Command::Shutdown { .. } => "Quit",
         Command::Raise {} => "Raise the window",
     }
@@ -28,6 +36,13 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
         | Command::Stop { run_id, .. }
         | Command::Retry { run_id, .. } => Some(run_id.to_string()),
         Command::Start(Start { pipeline, .. }) => pipeline.clone(),
+        Command::AddJob(params) | Command::SetJob(params) => Some(params.job_id.to_string()),
+        Command::RemoveJob { job_id }
+        | Command::EnableJob { job_id }
+        | Command::DisableJob { job_id }
+        | Command::RenameJob { job_id, .. }
+        | Command::RunJobNow { job_id }
+        | Command::Backfill { job_id, .. } => Some(job_id.to_string()),
         Command::Shutdown { .. } | Command::Raise {} => None,
     }
 }
@@ -47,6 +62,12 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
         }
         Command::Retry { from: Some(_), .. } => Some("Run this step and what needs it again"),
         Command::Retry { from: None, .. } => Some("Run all its steps again"),
+        Command::EnableJob { .. } => Some("Let it fire; what came meanwhile is not caught up"),
+        Command::DisableJob { .. } => Some("Let it fire no more, until it is enabled"),
+        Command::RunJobNow { .. } => Some("Start a run of it now, whatever its switch"),
+        Command::RemoveJob { .. } => Some("Remove it; what it did stays on record"),
+        Command::Backfill { .. } => Some("Run what it was due and did not run"),
+        Command::AddJob(_) | Command::SetJob(_) | Command::RenameJob { .. } => None,
         Command::Shutdown { .. } | Command::Raise {} => None,
     }
 }
@@ -59,6 +80,15 @@ pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
         Command::Pause { .. } => Some(Icon::Snow),
         Command::Stop { force: false, .. } => Some(Icon::Stop),
         Command::Stop { force: true, .. } => Some(Icon::Cross),
-        Command::Shutdown { .. } | Command::Raise {} => None,
+        Command::RunJobNow { .. } => Some(Icon::Play),
+        Command::AddJob(_)
+        | Command::SetJob(_)
+        | Command::RemoveJob { .. }
+        | Command::EnableJob { .. }
+        | Command::DisableJob { .. }
+        | Command::RenameJob { .. }
+        | Command::Backfill { .. }
+        | Command::Shutdown { .. }
+        | Command::Raise {} => None,
     }
 }
