@@ -317,7 +317,7 @@ fn jobs_fire_under_serve_and_each_instant_has_one_row_after_kill_nine() {
 #[test]
 fn tables_of_pipeline_files_are_jobs_while_it_serves() {
     let home = home();
-    let table = "\n[[schedule]]\nid = \"tabled\"\ndaily = \"02:00\"\ntimezone = \"Europe/Madrid\"\n";
+    let table = "\n[[schedule]]\nid = \"tabled\"\ndaily = \"02:00\"\ntz = \"Europe/Madrid\"\n";
     let mut running = serve(&home);
     let mut events = home.start(&["events", "--follow", "--json"]);
     home.say(&["schedule", "add", "seen", "--pipeline", "hello", "--manual"]).check(0, &[]);
