@@ -126,17 +126,7 @@ impl Desk {
                     n_living: snapshot.runs.len(),
                 })
             }
-            Query::Snapshot {} => {
-                let snapshot = self.engine.snapshot();
-                let living = |run: &Arc<crate::run::Run>| LivingRun {
-                    run: run.summary(),
-                    steps: run.step_summaries(),
-                };
-                Answer::Snapshot(LivingRuns {
-                    seq: snapshot.seq,
-                    runs: snapshot.runs.values().map(living).collect(),
-                })
-            }
+            Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
             Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
             Query::Run { run_id } => Answer::Document(Box::new(self.document(&run_id)?)),
             Query::Checkpoints { run_id } => {
@@ -151,6 +141,14 @@ impl Desk {
                 Answer::Pipelines(entries.into_iter().map(PipelineDocument::from).collect())
             }
         })
+    }
+
+    /// All living runs at this moment.
+    pub(super) fn living_runs(&self) -> LivingRuns {
+        let snapshot = self.engine.snapshot();
+        let living =
+            |run: &Arc<crate::run::Run>| LivingRun { run: run.summary(), steps: run.step_summaries() };
+        LivingRuns { seq: snapshot.seq, runs: snapshot.runs.values().map(living).collect() }
     }
 
     /// Starts the one pipeline of this source, else the one whose id equals it.
