@@ -12,7 +12,7 @@ use super::{
 };
 use crate::engine::{EngineError, now};
 use crate::id::RunId;
-use crate::run::{Event, RunState, RunSummary, StepSummary};
+use crate::run::{Event, RunState};
 use crate::store::{DataDir, RunFilter};
 
 /// Where a window's commands go, and where what it shows comes from. Cheap to clone.
@@ -141,27 +141,21 @@ impl Reach {
 
     /// All living runs at this moment.
     pub(super) fn snapshot(&self) -> Result<AppUpdate, IntegrationError> {
-        let (seq, runs) = self.living_runs()?;
+        let LivingRuns { seq, runs } = self.living_runs()?;
+        let runs = runs.into_iter().map(|living| (living.run, living.steps)).collect();
         Ok(AppUpdate::Snapshot { runs, seq })
     }
 
-    fn living_runs(&self) -> Result<(u64, Vec<(RunSummary, Vec<StepSummary>)>), IntegrationError> {
+    fn living_runs(&self) -> Result<LivingRuns, IntegrationError> {
         match self {
-            Self::Here(desk) => {
-                let snapshot = desk.engine.snapshot();
-                let runs = snapshot.runs.values().map(|run| (run.summary(), run.step_summaries())).collect();
-                Ok((snapshot.seq, runs))
-            }
-            Self::There(remote) => {
-                let LivingRuns { seq, runs } = remote.client.load().call(&Query::Snapshot {})?;
-                Ok((seq, runs.into_iter().map(|living| (living.run, living.steps)).collect()))
-            }
+            Self::Here(desk) => Ok(desk.living_runs()),
+            Self::There(remote) => Ok(remote.client.load().call(&Query::Snapshot {})?),
         }
     }
 
     /// The names of all living runs.
     pub(super) fn living(&self) -> Result<Vec<RunId>, IntegrationError> {
-        Ok(self.living_runs()?.1.into_iter().map(|(run, _)| run.run_id).collect())
+        Ok(self.living_runs()?.runs.into_iter().map(|living| living.run.run_id).collect())
     }
 
     /// The runs that have ended, newest first.

@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
-use crate::store::{CheckpointManager, DataDir, EngineLock};
+use crate::store::{CheckpointManager, DataDir};
 use message::{Ask, Message};
 
 /// A pipeline that is a Rust function.
@@ -313,38 +313,6 @@ impl CoreExecutionEngine {
     /// The data directory that it holds.
     pub fn data_dir(&self) -> &DataDir {
         &self.shared.published.data_dir
-    }
-
-    /// Ends the engine in good order; returns when everything is recorded and, if asked, frozen or stopped.
-    ///
-    /// # Errors
-    /// [`EngineError::ShutDown`] when it has ended already.
-    pub fn shutdown(&self, kind: ShutdownKind) -> Result<(), EngineError> {
-        self.close(kind).map(drop)
-    }
-
-    /// Ends the engine in good order and leaves what runs with the supervisor. The data directory's lock is kept, for
-    /// the engine that takes over: nobody can slip in between.
-    ///
-    /// # Errors
-    /// [`EngineError::Invalid`] while this program drives runs itself, which nobody else could go on with;
-    /// [`EngineError::ShutDown`] when it has ended already.
-    pub fn hand_over(&self) -> Result<EngineLock, EngineError> {
-        let snapshot = self.snapshot();
-        if let Some(run) = snapshot.runs.values().find(|run| matches!(run.body, Body::Driven)) {
-            let why = format!("run {} is driven by this very program; it can't be handed over", run.id);
-            return Err(EngineError::Invalid(why));
-        }
-        self.close(ShutdownKind::LeaveSteps)
-    }
-
-    fn close(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {
-        // Capacity 1: the one answer; the engine never waits for it to be taken.
-        let (reply, answer) = bounded(1);
-        self.send(Message::Shutdown { kind, reply })?;
-        let lock = answer.recv().map_err(|_| EngineError::ShutDown)?;
-        self.shared.join();
-        Ok(lock)
     }
 
     fn context(&self, run_id: &RunId) -> Result<ExecutionContext, EngineError> {

@@ -15,11 +15,11 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
         Command::Retry { from: None, .. } => "Retry",
         Command::Retry { from: Some(_), .. } => "Retry from here",
         Command::AddJob(_) => "Add job",
-        Command::SetJob(_) => "Change job",
+        Command::SetJob(_) => "Save job",
         Command::RemoveJob { .. } => "Remove job",
         Command::EnableJob { .. } => "Enable",
         Command::DisableJob { .. } => "Disable",
-        Command::RenameJob { .. } => "Rename job",
+        Command::RenameJob { .. } => "Rename",
         Command::RunJobNow { .. } => "Run now",
         Command::Backfill { .. } => "Backfill",
         Command::Shutdown { .. } => "Quit",
@@ -62,11 +62,13 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
         }
         Command::Retry { from: Some(_), .. } => Some("Run this step and what needs it again"),
         Command::Retry { from: None, .. } => Some("Run all its steps again"),
-        Command::EnableJob { .. } => Some("Let it fire; what came meanwhile is not caught up"),
-        Command::DisableJob { .. } => Some("Let it fire no more, until it is enabled"),
-        Command::RunJobNow { .. } => Some("Start a run of it now, whatever its switch"),
-        Command::RemoveJob { .. } => Some("Remove it; what it did stays on record"),
-        Command::Backfill { .. } => Some("Run what it was due and did not run"),
+        Command::RemoveJob { .. } => Some("Remove the job with the ledger of its fires; its runs stay"),
+        Command::EnableJob { .. } => Some("Let it fire again from now on"),
+        Command::DisableJob { .. } => {
+            Some("Let it fire no more; what falls due meanwhile is never caught up")
+        }
+        Command::RunJobNow { .. } => Some("Run it by hand; when it is due next stays as it is"),
+        Command::Backfill { .. } => Some("Run what was due in that time and did not run"),
         Command::AddJob(_) | Command::SetJob(_) | Command::RenameJob { .. } => None,
         Command::Shutdown { .. } | Command::Raise {} => None,
     }
@@ -75,12 +77,13 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
 /// Its icon.
 pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
     match asked {
-        Command::Start(Start { like: None, .. }) | Command::Resume { .. } => Some(Icon::Play),
+        Command::Start(Start { like: None, .. }) | Command::Resume { .. } | Command::RunJobNow { .. } => {
+            Some(Icon::Play)
+        }
         Command::Start(Start { like: Some(_), .. }) | Command::Retry { .. } => Some(Icon::Again),
         Command::Pause { .. } => Some(Icon::Snow),
         Command::Stop { force: false, .. } => Some(Icon::Stop),
         Command::Stop { force: true, .. } => Some(Icon::Cross),
-        Command::RunJobNow { .. } => Some(Icon::Play),
         Command::AddJob(_)
         | Command::SetJob(_)
         | Command::RemoveJob { .. }

@@ -118,8 +118,11 @@ impl Raw {
     }
 
     pub(crate) fn say(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).expect("it is taken");
-        self.stream.write_all(b"\n").expect("it is taken");
+        self.try_say(text).expect("it is taken");
+    }
+
+    pub(crate) fn try_say(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.write_all(format!("{text}\n").as_bytes())
     }
 
     pub(crate) fn ask(&mut self, request: &Value) -> Value {
