@@ -8,7 +8,7 @@ use super::job::Job;
 use super::ledger::Entry;
 use super::view::{FireView, HistoryView, JobView, outcome_of};
 use crate::id::{JobId, RunId};
-use crate::store::{FireFilter, StoreError, StoredFire, StoredHistory, StoredJob};
+use crate::store::{FireFilter, StoreError, StoredFire, StoredJob};
 use crate::time::{Now, format_instant};
 
 impl SchedulerCore {
@@ -57,14 +57,25 @@ impl SchedulerCore {
         if found.is_empty() {
             self.row(job_id)?;
         }
-        found.into_iter().map(|history| self.history_view(history)).collect()
+        Ok(found.into_iter().map(HistoryView::from).collect())
     }
 
-    /// A run of a job as it is: what is not booked yet stands with the runs.
-    fn history_view(&self, history: StoredHistory) -> Result<HistoryView, SchedulerError> {
-        let run_id = RunId::new(&history.run_id).ok().filter(|_| history.finished_at.is_none());
+    /// The same for people, where no scheduler books: what is not booked yet is told as it stands with the runs.
+    ///
+    /// # Errors
+    /// As [`get_job_history`](Self::get_job_history).
+    pub fn history_as_it_stands(
+        &self,
+        job_id: &JobId,
+        limit: usize,
+    ) -> Result<Vec<HistoryView>, SchedulerError> {
+        let booked = self.get_job_history(job_id, limit)?;
+        booked.into_iter().map(|view| self.as_it_stands(view)).collect()
+    }
+
+    fn as_it_stands(&self, mut view: HistoryView) -> Result<HistoryView, SchedulerError> {
+        let run_id = RunId::new(&view.run_id).ok().filter(|_| view.finished_at.is_none());
         let run = run_id.map(|run_id| self.runs.load_summary(&run_id)).transpose()?.flatten();
-        let mut view = HistoryView::from(history);
         if let Some(run) = run {
             view.status = Some(run.state.as_str().to_owned());
             view.finished_at = run.finished_at.map(format_instant);
