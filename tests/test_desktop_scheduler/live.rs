@@ -1,7 +1,7 @@
 //! The scheduler with a real engine: on time by the real clock, and killed at random moments.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use leverframe::DesktopScheduler;
@@ -84,16 +84,22 @@ fn a_registered_function_is_a_jobs_target_too() {
 
 #[test]
 fn an_engine_killed_at_random_moments_loses_no_fire_and_doubles_none() {
-    const N_JOBS: usize = 10;
+    // The long form: fifty jobs each second, for as long as the campaign says.
+    let campaign = std::env::var("LEVERFRAME_CAMPAIGN_SECONDS").ok();
+    let seconds: Option<u64> = campaign.map(|text| text.parse().expect("a number of seconds"));
+    let n_jobs = if seconds.is_some() { 50 } else { 10 };
+    let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(6));
     let dir = tempfile::tempdir().expect("a directory");
     let p = "id = \"p\"\nmax_parallel = 1\n[[step]]\nid = \"a\"\nrun = [\"true\"]\n";
     std::fs::write(dir.path().join("p.toml"), p).expect("a file");
     let mut process = EngineProcess::open(dir.path());
-    for i in 0..N_JOBS {
+    for i in 0..n_jobs {
         process.order(&format!("schedule p job-{i} interval {{\"seconds\":1}}"));
     }
     // No two runs of the campaign meet the same moments: the clock is the dice.
-    for round in 0..8 {
+    let mut round = 0;
+    while Instant::now() < until {
+        round += 1;
         let dice = (now().wall.timestamp_subsec_nanos() / 1000 + round * 131) % 700;
         let_pass(Duration::from_millis(u64::from(dice) + 300));
         process.kill();
@@ -116,7 +122,7 @@ fn an_engine_killed_at_random_moments_loses_no_fire_and_doubles_none() {
         .collect();
     let mut named = BTreeSet::new();
     let mut offline = OfflineScheduler::open_read_only(dir.path()).expect("it opens");
-    for i in 0..N_JOBS {
+    for i in 0..n_jobs {
         let rows =
             offline.core().fires(&id(&format!("job-{i}")), &FireFilter::default(), now()).expect("rows");
         assert!(rows.len() > 5, "{rows:?}");
