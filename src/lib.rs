@@ -22,14 +22,17 @@
 //! | roof | `ui`, [`cli`] | faces: they only listen and ask |
 //! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
-//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`] | each wraps one outside thing |
-//! | 0 rules | [`pipeline`], [`run`], [`id`], [`time`] | pure: no I/O, no threads, no clock |
+//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`], `process` | each wraps one outside thing |
+//! | 0 rules | [`pipeline`], [`run`], [`resources`], [`id`], [`time`] | pure: no I/O, no threads, no clock |
 
 pub mod id;
 pub mod time;
 
 pub mod pipeline;
+pub mod resources;
 pub mod run;
+
+mod process;
 
 pub mod logs;
 pub mod monitor;

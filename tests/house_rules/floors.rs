@@ -9,11 +9,13 @@ const FLOORS: &[(&str, u8)] = &[
     ("time", 0),
     ("pipeline", 1),
     ("schedule", 1),
+    ("resources", 1),
     ("run", 2),
     ("store", 10),
-    ("supervisor", 10),
     ("logs", 10),
-    ("monitor", 10),
+    ("process", 10),
+    ("supervisor", 11),
+    ("monitor", 11),
     ("engine", 20),
     ("scheduler", 21),
     ("app", 30),
@@ -26,8 +28,8 @@ const GROUND: u8 = 9;
 /// What the faces may name: the app, which joins the parts, and the vocabulary. The command line drives runs in the
 /// foreground, and so holds an engine.
 const FACES: &[(&str, &[&str])] = &[
-    ("ui", &["app", "id", "time", "pipeline", "schedule", "run"]),
-    ("cli", &["app", "engine", "id", "time", "pipeline", "schedule", "run"]),
+    ("ui", &["app", "id", "time", "pipeline", "schedule", "resources", "run"]),
+    ("cli", &["app", "engine", "id", "time", "pipeline", "schedule", "resources", "run"]),
 ];
 
 /// What `main.rs` chooses among.
