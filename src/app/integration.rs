@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::desk::{Desk, serve};
 use super::errands::{Errand, Errands};
+use super::watch::{Pace, Watch, show_samples};
 use super::{
     AppUpdate, CatalogueError, Settings, SettingsError, WindowLook, WorldPort, log_bytes, unpack_samples,
 };
@@ -19,7 +19,6 @@ use crate::engine::{
 };
 use crate::id::RunId;
 use crate::logs::FolderWatch;
-use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{EventKind, RunState, StopKind};
 
@@ -46,11 +45,6 @@ pub enum IntegrationError {
     NotStarted,
 }
 
-/// How often the machine is sampled while something runs.
-const BUSY_PACE: Duration = Duration::from_secs(1);
-/// How often it is sampled while nothing does: each sample wakes the window.
-const IDLE_PACE: Duration = Duration::from_secs(5);
-
 /// Binds the engine and the monitor to one window.
 pub struct ExecutionIntegration {
     bus: EventBus,
@@ -61,12 +55,12 @@ pub struct ExecutionIntegration {
 /// What lives from `start` to `shutdown`.
 struct Started {
     desk: Desk,
-    monitor: Option<ResourceMonitor>,
+    watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
     /// Closing it ends the thread that keeps retention.
     _upkeep: Sender<()>,
     /// Has the pipelines read anew; none where the system has no watches left.
-    _watch: Option<FolderWatch>,
+    _pipelines: Option<FolderWatch>,
 }
 
 impl ExecutionIntegration {
@@ -97,9 +91,14 @@ impl ExecutionIntegration {
         &mut self,
         data_dir: &Path,
         settings: Settings,
-        options: EngineOptions,
+        mut options: EngineOptions,
     ) -> Result<(), IntegrationError> {
         self.world.recall_look(WindowLook::load(data_dir));
+        // Before the engine opens, so that what it takes back is measured. Without it everything goes on.
+        let watch = Watch::start(data_dir, &settings);
+        if let (Ok(watch), None) = (&watch, &options.monitor) {
+            options.monitor = Some(watch.monitor());
+        }
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
         let engine = CoreExecutionEngine::open(data_dir, options)?;
@@ -121,7 +120,7 @@ impl ExecutionIntegration {
                 move || serve(&desk, &actions)
             })?,
         ];
-        let watch = watch_pipelines(&desk);
+        let pipelines = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (upkeep, closed) = bounded(0);
@@ -129,17 +128,24 @@ impl ExecutionIntegration {
             let desk = desk.clone();
             move || keep_retention(&desk, &closed)
         })?);
-        let options = MonitorOptions { interval: IDLE_PACE, ..MonitorOptions::new(desk.data_dir().path()) };
-        let monitor = ResourceMonitor::start(options, move |sample| {
-            // Once the window is gone, samples are of no use.
-            let _ = updates.send(AppUpdate::Machine(sample));
-        })
-        .ok();
+        let watch = match watch {
+            Ok(watch) => {
+                let samples = watch.stream();
+                threads.push(spawn("lf-samples", move || show_samples(&samples, &updates))?);
+                Some(watch)
+            }
+            Err(error) => {
+                let action = "measure the machine and the steps".to_owned();
+                // If the window is gone, nobody needs to know.
+                let _ = updates.send(AppUpdate::Failure { action, message: error.to_string() });
+                None
+            }
+        };
         threads.push(spawn("lf-events", {
-            let (desk, pace) = (desk.clone(), monitor.as_ref().map(ResourceMonitor::pace));
+            let (desk, pace) = (desk.clone(), watch.as_ref().map(Watch::pace));
             move || forward(&desk, &events, pace.as_ref())
         })?);
-        self.started = Some(Started { desk, monitor, threads, _upkeep: upkeep, _watch: watch });
+        self.started = Some(Started { desk, watch, threads, _upkeep: upkeep, _pipelines: pipelines });
         Ok(())
     }
 
@@ -185,10 +191,12 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, monitor, threads, _upkeep, _watch }) = self.started.take() else { return };
-        drop((monitor, _upkeep, _watch));
+        let Some(Started { desk, watch, threads, _upkeep, _pipelines }) = self.started.take() else { return };
+        drop((_upkeep, _pipelines));
         // It may have been shut down by the window's own action.
         let _ = desk.engine.shutdown(kind);
+        // After the engine, so that the last ends are recorded with what was measured of them.
+        drop(watch);
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
         desk.errand(Errand::End);
@@ -212,14 +220,14 @@ impl Drop for ExecutionIntegration {
 
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
 /// which coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &Desk, events: &Subscription, pace: Option<&MonitorPace>) {
+fn forward(desk: &Desk, events: &Subscription, pace: Option<&Pace>) {
     let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
     let mut is_busy = false;
     let mut keep_pace = |desk: &Desk| {
         let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
         if is_now != is_busy {
             is_busy = is_now;
-            pace.inspect(|pace| pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE }));
+            pace.inspect(|pace| if is_busy { pace.quicken() } else { pace.slacken() });
         }
     };
     keep_pace(desk);

@@ -18,6 +18,7 @@ mod settings;
 mod store;
 mod upkeep;
 mod user_service;
+mod watch;
 mod window_look;
 
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
@@ -33,10 +34,11 @@ pub use settings::{Settings, SettingsError};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
 pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
+pub use watch::Watch;
 pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
-pub use crate::monitor::MachineSample;
+pub use crate::resources::MachineSample;
 pub use crate::store::{
     AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
     StoredBody, StoredRun,

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::engine::{EngineOptions, OnDiskFull};
 use crate::pipeline::{Diagnostic, Problems, expand, parse_duration, parse_size};
+use crate::resources::Limits;
 use crate::store::Retention;
 
 /// What the operator has chosen.
@@ -27,6 +28,10 @@ pub struct Settings {
     pub env: BTreeMap<String, String>,
     /// What happens to running steps when the disk is full: `on_disk_full`.
     pub on_disk_full: OnDiskFull,
+    /// How often the machine and the steps are measured while something runs: `[monitor] interval`, 200 ms to 60 s.
+    pub monitor_interval: Duration,
+    /// When the machine counts as short of something: `[limits.cpu]`, `memory`, `swap`, `disk`.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -37,6 +42,8 @@ impl Default for Settings {
             fires_max_age: Duration::from_secs(400 * 24 * 60 * 60),
             env: BTreeMap::new(),
             on_disk_full: OnDiskFull::default(),
+            monitor_interval: Duration::from_secs(1),
+            limits: Limits::none(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::message::{Answer, Heard, Message, Waiting};
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
 use crate::id::RunId;
+use crate::monitor::MonitorHandle;
 use crate::run::{AutoResume, Deadline, Input, Record, Run, StepNews};
 use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError};
 use crate::store::{DataDir, EngineLock};
@@ -73,6 +74,7 @@ pub(super) struct EngineSettings {
     pub(super) auto_resume: AutoResume,
     pub(super) scope: super::Scope,
     pub(super) on_disk_full: super::OnDiskFull,
+    pub(super) monitor: Option<MonitorHandle>,
 }
 
 /// Opens the data directory and starts the thread.
@@ -119,6 +121,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
             auto_resume: options.auto_resume,
             scope: options.scope,
             on_disk_full: options.on_disk_full,
+            monitor: options.monitor,
         },
         epoch,
         counter: 0,

@@ -14,6 +14,7 @@ mod deadlines;
 mod error;
 mod host_link;
 mod launch;
+mod measuring;
 mod message;
 mod options;
 mod recovery;

@@ -112,18 +112,21 @@ pub(crate) fn own_children() -> Option<Vec<u32>> {
     Some(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
-/// Whether this entry (`NAME=value`) stands in the environment that the process was started with.
+/// The environment that the process was started with, entries ended by NUL; none where it is not for us to read.
+pub(crate) fn environment_of(pid: u32) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// Whether this entry (`NAME=value`) stands in it.
 pub(crate) fn environment_holds(pid: u32, entry: &[u8]) -> bool {
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environment| environment.split(|&b| b == 0).any(|found| found == entry))
+    environment_of(pid).is_some_and(|environment| environment.split(|&b| b == 0).any(|found| found == entry))
 }
 
 /// Whether a variable of this name stands there.
 pub(crate) fn environment_names(pid: u32, name: &str) -> bool {
     let is_meant =
         |entry: &[u8]| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environment| environment.split(|&b| b == 0).any(is_meant))
+    environment_of(pid).is_some_and(|environment| environment.split(|&b| b == 0).any(is_meant))
 }
 
 /// The inode of the pipe that the process has as stdout or stderr.

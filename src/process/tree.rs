@@ -81,6 +81,11 @@ impl Tree {
         members
     }
 
+    /// The processes that are known to be its, dead ones included: where a search begins.
+    pub(crate) fn known(&self) -> impl Iterator<Item = ProcId> {
+        self.main.iter().chain(&self.seen).copied()
+    }
+
     /// Whether a process with this pid was seen as a member, and may have ended since.
     pub(crate) fn has_seen(&self, pid: u32) -> bool {
         self.seen.iter().any(|id| id.pid == pid)
@@ -131,7 +136,8 @@ pub(crate) fn main_among(bearers: &[Proc]) -> Option<ProcId> {
     (!bearers.iter().any(|other| other.id.pid == main.parent)).then_some(main.id)
 }
 
-fn token_entry(token: &str) -> Vec<u8> {
+/// How the token stands in an environment.
+pub(crate) fn token_entry(token: &str) -> Vec<u8> {
     format!("{TOKEN_VARIABLE}={token}").into_bytes()
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Decision, ReportBatch, StepRun};
+use super::{Decision, ReportBatch, StepCost, StepRun};
 use crate::id::StepId;
 
 /// How a run is to be stopped.
@@ -116,8 +116,8 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// When.
     pub ended_at: DateTime<Utc>,
-    /// Peak memory in bytes and CPU seconds.
-    pub usage: Option<(u64, f64)>,
+    /// What it has used.
+    pub cost: Option<StepCost>,
     /// It ended after the system told everything to end.
     pub interrupted: bool,
     /// Bytes missing from its log.

@@ -5,6 +5,7 @@
 //! records and then carries out.
 
 mod advance;
+mod cost;
 mod decide;
 mod event;
 mod input;
@@ -16,6 +17,7 @@ mod state;
 mod step;
 mod transition;
 
+pub use cost::StepCost;
 pub use decide::*;
 pub use event::*;
 pub use input::*;

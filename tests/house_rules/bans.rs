@@ -12,6 +12,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ),
     ("src/supervisor/launch.rs", "a supervisor that does not answer is given up after a while"),
     ("src/monitor/mod.rs", "a sample says when it was taken"),
+    ("src/monitor/sampler.rs", "samples come at an even pace"),
     ("src/store/commit.rs", "how long a commit takes says how long another is waited for"),
     (
         "src/store/manager.rs",

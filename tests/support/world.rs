@@ -121,7 +121,7 @@ pub(crate) fn exit(now: Now, code: i32) -> Exit {
         code: Some(code),
         signal: None,
         ended_at: now.wall,
-        usage: None,
+        cost: None,
         interrupted: false,
         log_dropped_bytes: 0,
     }
