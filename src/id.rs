@@ -1,4 +1,4 @@
-//! The names of pipelines, steps and runs: validated once, at the edge, because they become file names.
+//! The names of pipelines, steps, jobs and runs: validated once, at the edge, because they become file names.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -16,7 +16,7 @@ pub const MAX_ID_LEN: usize = 128;
     "{kind} id {text:?} is malformed: it must start with a letter or digit, hold only letters, digits, '.', '_' and '-', and be at most 128 long"
 )]
 pub struct InvalidId {
-    /// What the id was to name: "pipeline", "step" or "run".
+    /// What the id was to name: "pipeline", "step", "job" or "run".
     pub kind: &'static str,
     /// The text that was refused.
     pub text: String,
@@ -112,6 +112,11 @@ id_type!(
     /// The name of a step; unique within its pipeline.
     StepId,
     "step"
+);
+id_type!(
+    /// The name of a scheduled job; unique within a data directory.
+    JobId,
+    "job"
 );
 id_type!(
     /// The name of a run; unique within a data directory, and the name of its folder of logs.

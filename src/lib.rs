@@ -22,11 +22,16 @@
 //! | roof | `ui`, [`cli`] | faces: they only listen and ask |
 //! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
+//! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
 //! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`], `process` | each wraps one outside thing |
-//! | 0 rules | [`pipeline`], [`run`], [`resources`], [`id`], [`time`] | pure: no I/O, no threads, no clock |
+//! | 0 rules | [`schedule`], [`pipeline`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
 pub mod id;
+mod nearest;
 pub mod time;
+pub mod units;
+
+pub mod schedule;
 
 pub mod pipeline;
 pub mod resources;
@@ -40,6 +45,7 @@ pub mod store;
 pub mod supervisor;
 
 pub mod engine;
+pub mod scheduler;
 
 pub mod app;
 
@@ -50,5 +56,7 @@ pub mod ui;
 pub use app::{AppStore, ExecutionIntegration};
 pub use engine::{CoreExecutionEngine, EventBus};
 pub use monitor::ResourceMonitor;
+pub use schedule::ScheduleConfig;
+pub use scheduler::DesktopScheduler;
 pub use store::CheckpointManager;
 pub use supervisor::supervisor_entry;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::settings::in_lines;
-use crate::pipeline::{Diagnostic, Pipeline, nearest};
+use crate::nearest::nearest;
+use crate::pipeline::{Diagnostic, Pipeline};
 use crate::run::Definition;
 
 /// All pipeline files that were found.

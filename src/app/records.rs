@@ -9,7 +9,7 @@ use super::presence::{Presence, presence};
 use super::request::parse_stored;
 use crate::engine::CoreExecutionEngine;
 use crate::id::{RunId, StepId};
-use crate::pipeline::nearest;
+use crate::nearest::nearest;
 use crate::run::{Decision, RunState, RunSummary, StepSummary, log_path};
 use crate::store::{
     AttemptRecord, CheckpointManager, CheckpointRecord, RunFilter, StoreError, StoredBody, StoredRun,

@@ -63,6 +63,9 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
         | EventKind::ExecutionProgress { .. }
         | EventKind::CheckpointSaved { .. }
         | EventKind::MetricReported { .. }
+        | EventKind::JobFired { .. }
+        | EventKind::JobSkipped { .. }
+        | EventKind::JobChanged { .. }
         | EventKind::Resync => None,
     }
 }

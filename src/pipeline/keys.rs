@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::model::{Background, OnFailure, OnInterrupt, ParamType, When};
-use super::units;
+use crate::units;
 
 /// One row of the table.
 pub(super) struct Key {

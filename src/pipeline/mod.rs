@@ -13,7 +13,6 @@ mod keys;
 
 mod diagnostic;
 mod reader;
-mod units;
 mod values;
 
 mod parse;
@@ -26,8 +25,11 @@ mod params;
 mod samples;
 mod schema;
 
+pub use crate::units::{
+    format_duration, format_size, parse_duration, parse_size, signal_name, signal_number,
+};
 pub use diagnostic::Diagnostic;
-pub(crate) use diagnostic::{Problems, nearest};
+pub(crate) use diagnostic::Problems;
 pub use differences::differences;
 pub use expand::{ExpandError, expand};
 pub use graph::Graph;
@@ -35,7 +37,6 @@ pub use model::*;
 pub use params::{Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ParamError, param_env_name};
 pub use samples::{SampleFile, samples};
 pub use schema::{key_table, schema};
-pub use units::{format_duration, format_size, parse_duration, parse_size, signal_name, signal_number};
 
 #[cfg(test)]
 mod tests;

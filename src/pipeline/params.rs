@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 
-use super::diagnostic::{Problems, nearest};
+use super::diagnostic::Problems;
 use super::keys::{Place, Plain, one_of};
 use super::model::{Param, ParamType, Pipeline, SecretSource};
 use super::reader::{Fields, Found, Located, Typed};
 use super::values::{ID_RULE, Scalar, Written};
 use crate::id::is_valid_id;
+use crate::nearest::nearest;
 
 /// The run type of a run that names none, and whose pipeline has no parameter `run_type`.
 pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";

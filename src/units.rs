@@ -1,4 +1,4 @@
-//! Durations, sizes and signals as a file writes them.
+//! Durations, sizes and signals as a file or a command line writes them.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 ];
 
 /// The signals that can ask a step to stop.
-pub(super) const SIGNALS: [(&str, i32); 9] = [
+pub(crate) const SIGNALS: [(&str, i32); 9] = [
     ("TERM", libc::SIGTERM),
     ("INT", libc::SIGINT),
     ("HUP", libc::SIGHUP),

@@ -1,0 +1,297 @@
+//! What a schedule is: its types, their names and their form in the database.
+//!
+//! When it fires stands in [`Timetable`](super::Timetable); how it is said, in `words`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc, Weekday};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::json::Fields;
+use super::{CronExpr, ScheduleError, Timetable};
+use crate::id::JobId;
+use crate::nearest::nearest;
+use crate::time::format_instant;
+
+/// The names of the types, in the order of the contract.
+pub(super) const KINDS: [&str; 7] = ["once", "interval", "daily", "weekly", "cron", "after", "manual"];
+
+/// When a job is due. In messages an object of the two columns: `{"schedule_type": "daily", "schedule_config": {…}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Columns", into = "Columns")]
+pub enum ScheduleConfig {
+    /// At one instant; the job then disables itself.
+    Once {
+        /// In whole milliseconds.
+        at: DateTime<Utc>,
+    },
+    /// Every so much real time from the anchor, without drift; clock changes do not touch it.
+    Interval {
+        /// At least one second, at most ten years; whole seconds.
+        every: TimeDelta,
+        /// The first fire; none: the instant at which the job was added, which is itself no fire.
+        anchor: Option<DateTime<Utc>>,
+    },
+    /// At a wall-clock time of each day in the job's zone.
+    Daily {
+        /// The time.
+        at: TimeOfDay,
+    },
+    /// At a wall-clock time of one day of the week in the job's zone.
+    Weekly {
+        /// The day.
+        day_of_week: Weekday,
+        /// The time.
+        at: TimeOfDay,
+    },
+    /// As a cron expression says, in the job's zone.
+    Cron(CronExpr),
+    /// When the runs of other jobs have ended so.
+    After {
+        /// At least one, each once.
+        jobs: Vec<JobId>,
+        /// How.
+        on: AfterOn,
+    },
+    /// Only by hand.
+    Manual,
+}
+
+/// A schedule as a message carries it.
+#[derive(Serialize, Deserialize)]
+struct Columns {
+    schedule_type: String,
+    #[serde(default = "no_config")]
+    schedule_config: Value,
+}
+
+fn no_config() -> Value {
+    json!({})
+}
+
+impl TryFrom<Columns> for ScheduleConfig {
+    type Error = ScheduleError;
+
+    fn try_from(columns: Columns) -> Result<Self, ScheduleError> {
+        Self::from_parts(&columns.schedule_type, &columns.schedule_config.to_string())
+    }
+}
+
+impl From<ScheduleConfig> for Columns {
+    fn from(config: ScheduleConfig) -> Self {
+        Self { schedule_type: config.kind().to_owned(), schedule_config: config.to_json() }
+    }
+}
+
+/// A wall-clock time, to the minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeOfDay {
+    hour: u8,
+    minute: u8,
+}
+
+impl TimeOfDay {
+    /// The time `hour:minute`; none beyond 23:59.
+    pub fn new(hour: u32, minute: u32) -> Option<Self> {
+        let fits = hour < 24 && minute < 60;
+        fits.then_some(Self { hour: hour as u8, minute: minute as u8 })
+    }
+
+    /// 0 to 23.
+    pub fn hour(self) -> u32 {
+        self.hour.into()
+    }
+
+    /// 0 to 59.
+    pub fn minute(self) -> u32 {
+        self.minute.into()
+    }
+}
+
+impl std::fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:02}:{:02}", self.hour, self.minute)
+    }
+}
+
+/// How runs must have ended for a job that comes after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AfterOn {
+    /// Completed.
+    #[default]
+    Completed,
+    /// Failed.
+    Failed,
+    /// Ended, however.
+    Finished,
+}
+
+impl AfterOn {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Completed, Self::Failed, Self::Finished];
+
+    /// The word in files and databases.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+impl ScheduleConfig {
+    /// The type's name: the column `schedule_type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Once { .. } => "once",
+            Self::Interval { .. } => "interval",
+            Self::Daily { .. } => "daily",
+            Self::Weekly { .. } => "weekly",
+            Self::Cron(_) => "cron",
+            Self::After { .. } => "after",
+            Self::Manual => "manual",
+        }
+    }
+
+    /// The column `schedule_config`: a JSON object, as [`from_parts`](Self::from_parts) reads it.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Once { at } => json!({ "at": format_instant(*at) }),
+            Self::Interval { every, anchor } => {
+                let (unit, seconds) = largest_unit(*every);
+                let mut config = json!({ unit: every.num_seconds() / seconds });
+                if let Some(anchor) = anchor {
+                    config["anchor"] = json!(format_instant(*anchor));
+                }
+                config
+            }
+            Self::Daily { at } => json!({ "hour": at.hour, "minute": at.minute }),
+            Self::Weekly { day_of_week, at } => {
+                json!({ "day_of_week": day_of_week.num_days_from_monday(), "hour": at.hour, "minute": at.minute })
+            }
+            Self::Cron(expression) => json!({ "expression": expression.as_str() }),
+            Self::After { jobs, on } => json!({ "jobs": jobs, "on": on.as_str() }),
+            Self::Manual => json!({}),
+        }
+    }
+
+    /// Reads the columns `schedule_type` and `schedule_config`. Also takes `run_at` for `at`, numbers written as
+    /// texts, one job as a text, a day of the week by name, and an empty configuration where nothing is needed.
+    ///
+    /// # Errors
+    /// [`ScheduleError::UnknownType`], [`ScheduleError::Cron`], and [`ScheduleError::Config`] when a key is missing,
+    /// unknown or out of its range.
+    pub fn from_parts(schedule_type: &str, schedule_config: &str) -> Result<Self, ScheduleError> {
+        let Some(kind) = KINDS.iter().copied().find(|kind| *kind == schedule_type) else {
+            let hint = nearest(schedule_type, KINDS)
+                .map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            let known = "once, interval, daily, weekly, cron, after and manual";
+            return Err(ScheduleError::UnknownType { text: schedule_type.to_owned(), hint, known });
+        };
+        let mut fields = Fields::parse(kind, schedule_config)?;
+        let config = match kind {
+            "once" => Self::Once { at: fields.required_instant(&["at", "run_at"])? },
+            "interval" => {
+                let every = fields.every()?;
+                Self::Interval { every, anchor: fields.instant(&["anchor"])? }
+            }
+            "daily" => Self::Daily { at: fields.time_of_day()? },
+            "weekly" => Self::Weekly { day_of_week: fields.day_of_week()?, at: fields.time_of_day()? },
+            "cron" => Self::Cron(fields.required_text("expression")?.parse()?),
+            "after" => {
+                let jobs = fields.jobs()?;
+                Self::After { jobs, on: fields.on()? }
+            }
+            _ => Self::Manual,
+        };
+        fields.end()?;
+        Ok(config)
+    }
+
+    /// The instants at which it fires, in the zone of the job, for a job that was added at `created_at`. Empty for
+    /// `after` and `manual`, which no instant makes due.
+    pub fn timetable(&self, zone: chrono_tz::Tz, created_at: DateTime<Utc>) -> Timetable {
+        Timetable::new(self, zone, created_at)
+    }
+
+    /// The first instant after `after` at which it fires; none when it never does again. Strictly increasing: asked
+    /// with its own answer, it gives a later one. Who asks more than once keeps the [`Timetable`].
+    pub fn next_after(
+        &self,
+        zone: chrono_tz::Tz,
+        after: DateTime<Utc>,
+        created_at: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        self.timetable(zone, created_at).next_after(after)
+    }
+
+    /// Refuses what makes no sense for a job that is added or changed at `now`.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Past`] for a `once` whose instant is not to come.
+    pub fn check_new(&self, now: DateTime<Utc>) -> Result<(), ScheduleError> {
+        match self {
+            Self::Once { at } if *at <= now => {
+                Err(ScheduleError::Past { at: format_instant(*at), now: format_instant(now) })
+            }
+            Self::Once { .. }
+            | Self::Interval { .. }
+            | Self::Daily { .. }
+            | Self::Weekly { .. }
+            | Self::Cron(_)
+            | Self::After { .. }
+            | Self::Manual => Ok(()),
+        }
+    }
+
+    /// Whether wall-clock times of the job's zone say when it fires.
+    pub fn follows_zone(&self) -> bool {
+        match self {
+            Self::Daily { .. } | Self::Weekly { .. } | Self::Cron(_) => true,
+            Self::Once { .. } | Self::Interval { .. } | Self::After { .. } | Self::Manual => false,
+        }
+    }
+}
+
+/// The largest unit of the file in which the interval is a whole number, with its seconds.
+pub(super) fn largest_unit(every: TimeDelta) -> (&'static str, i64) {
+    let whole = |(_, seconds): &(&str, i64)| every.num_seconds() % seconds == 0;
+    UNITS.into_iter().find(whole).unwrap_or(("seconds", 1))
+}
+
+/// The units of an interval with their seconds, from the largest.
+pub(super) const UNITS: [(&str, i64); 5] =
+    [("weeks", 604_800), ("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1)];
+
+/// The cycle that would arise if `job` came after `jobs`, given what each other job comes after: `job` first and
+/// last. None where there is none. Takes time in proportion to the jobs that stand above.
+pub fn cycle_through(job: &JobId, jobs: &[JobId], above: &BTreeMap<JobId, Vec<JobId>>) -> Option<Vec<JobId>> {
+    let mut seen = BTreeSet::new();
+    // What is still to be looked at, each with the place in `trail` of the one that it stands above.
+    let mut trail: Vec<(JobId, Option<usize>)> = jobs.iter().map(|above| (above.clone(), None)).collect();
+    let mut at = 0;
+    while at < trail.len() {
+        let name = trail[at].0.clone();
+        if name == *job {
+            let mut cycle = vec![name];
+            let mut place = trail[at].1;
+            while let Some(i) = place {
+                cycle.push(trail[i].0.clone());
+                place = trail[i].1;
+            }
+            cycle.push(job.clone());
+            cycle.reverse();
+            return Some(cycle);
+        }
+        if seen.insert(name.clone()) {
+            trail.extend(above.get(&name).into_iter().flatten().map(|next| (next.clone(), Some(at))));
+        }
+        at += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

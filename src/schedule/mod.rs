@@ -1,0 +1,41 @@
+//! When a job is due: its schedule, the zone it follows, what becomes of instants that were missed, and the
+//! sentences that say so.
+//!
+//! Pure: no clock is read and nothing is started here. `now`, the machine's zone and the instant up to which a job's
+//! fires are accounted for are arguments; who asks records the answer and acts on it.
+//!
+//! In reading order: `config` (what a schedule is, as it is stored), `parse` (as the command line writes it), `cron`
+//! (expressions: fields to sets, sets to local times), `zone` and `wall` (which zone, and how its clock runs),
+//! `timetable` (the instants of a schedule: the next, how many, the newest), `policy` (the words of misfire, overlap
+//! and outcome), `plan` (what is due and what becomes of it), `overlap` (what if a run is still there), `words` and
+//! `preview` (for people).
+
+mod config;
+mod error;
+mod json;
+mod parse;
+
+mod cron;
+
+mod wall;
+mod zone;
+
+mod timetable;
+
+mod overlap;
+mod plan;
+mod policy;
+
+mod preview;
+mod words;
+
+pub use config::{AfterOn, ScheduleConfig, TimeOfDay, cycle_through};
+pub use cron::CronExpr;
+pub use error::ScheduleError;
+pub use overlap::{Admission, admit};
+pub use parse::{parse_every, parse_once, parse_time_of_day, parse_weekly};
+pub use plan::{Fire, OnTime, Plan, Situation, Start, plan};
+pub use policy::{Misfire, MisfirePolicy, Outcome, Overlap};
+pub use preview::{ClockChange, Preview, PreviewFire, preview};
+pub use timetable::Timetable;
+pub use zone::Zone;

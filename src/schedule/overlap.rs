@@ -1,0 +1,50 @@
+//! What becomes of an instant while a run of the same job is still there.
+
+use super::{Misfire, OnTime, Overlap, Start};
+
+/// What is to be done with one start of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Start it now.
+    Start,
+    /// It waits for the run before it; its outcome is `queued` for so long.
+    Wait,
+    /// Stop the run before it, wait for its end, then start. What waits already is coalesced into this one.
+    CancelPrevious,
+    /// It does not run.
+    Skip {
+        /// The column `reason`.
+        reason: &'static str,
+    },
+}
+
+/// What becomes of `start` while `n_active` runs of its job have not ended (frozen ones included) and `n_waiting`
+/// starts of it wait.
+///
+/// Under [`Misfire::RunAll`] each start that catches up is one that the operator wants to see run: where two may not
+/// run at once, it waits for its turn, as many as there are. All others obey the overlap policy alone.
+pub fn admit(
+    overlap: Overlap,
+    misfire: Misfire,
+    start: &Start,
+    n_active: usize,
+    n_waiting: usize,
+) -> Admission {
+    let all_are_wanted = match (misfire, start.on_time) {
+        (Misfire::RunAll, OnTime::CatchUp) => true,
+        (Misfire::RunAll, OnTime::OnTime) | (Misfire::RunOnce | Misfire::Skip, _) => false,
+    };
+    let is_free = n_active == 0 && n_waiting == 0;
+    match overlap {
+        Overlap::Allow => Admission::Start,
+        Overlap::Skip | Overlap::Queue | Overlap::CancelPrevious if is_free => Admission::Start,
+        Overlap::Skip | Overlap::Queue if all_are_wanted => Admission::Wait,
+        Overlap::Skip => Admission::Skip { reason: "the run before it is still there (overlap = skip)" },
+        Overlap::Queue if n_waiting == 0 => Admission::Wait,
+        Overlap::Queue => Admission::Skip { reason: "another fire waits already (overlap = queue)" },
+        Overlap::CancelPrevious => Admission::CancelPrevious,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! What is due, and what becomes of it: every instant between the last one that is accounted for and now, in exactly
+//! one row of the ledger.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Misfire, MisfirePolicy, Outcome, Timetable};
+use crate::time::format_instant;
+
+/// A start that comes later than this after its instant, or is not the newest, catches up.
+const ON_TIME: TimeDelta = TimeDelta::seconds(10);
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// When the job is due.
+    pub timetable: &'a Timetable,
+    /// Up to this instant, itself included, every due instant stands in the ledger already.
+    pub accounted_until: DateTime<Utc>,
+    /// The present instant.
+    pub now: DateTime<Utc>,
+    /// What becomes of what was missed.
+    pub misfire: &'a MisfirePolicy,
+    /// When the job was disabled: from the first instant on and before the second; in order, without overlap.
+    pub disabled: &'a [(DateTime<Utc>, DateTime<Utc>)],
+}
+
+/// What is due and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The rows for the ledger, in the order of time.
+    pub fires: Vec<Fire>,
+    /// What is to be started, the oldest first; each has a row of its own with the outcome `claimed`.
+    pub starts: Vec<Start>,
+    /// When the job is due next; none: never again.
+    pub next_at: Option<DateTime<Utc>>,
+}
+
+/// A row of the ledger: due instants that follow each other and share one outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fire {
+    /// The first of them.
+    pub due_at: DateTime<Utc>,
+    /// The last of them.
+    pub through_at: DateTime<Utc>,
+    /// How many there are; at least one.
+    pub n_instants: u64,
+    /// What became of them.
+    pub outcome: Outcome,
+    /// Why, in words; none where they run.
+    pub reason: Option<String>,
+}
+
+/// One run to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// For which instant.
+    pub due_at: DateTime<Utc>,
+    /// Whether it catches up: such starts keep a distance from each other.
+    pub on_time: OnTime,
+}
+
+/// Whether a start comes when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTime {
+    /// At most ten seconds late, and the newest.
+    OnTime,
+    /// Later, or with newer ones behind it.
+    CatchUp,
+}
+
+/// Says what becomes of every instant after `accounted_until` and up to `now`. With a clock that was set back, nothing
+/// is due until it has come past what is accounted for. Costs time in proportion to the rows, not to the instants.
+pub fn plan(situation: &Situation<'_>) -> Plan {
+    let Situation { timetable, accounted_until, now, misfire, .. } = *situation;
+    let stretches = stretches(situation);
+    let due = |stretch: &&Stretch| matches!(stretch.fate, Fate::Due);
+    let n_due: u64 = stretches.iter().filter(due).map(|stretch| stretch.n_instants(timetable)).sum();
+    let n_starts = match misfire.policy {
+        Misfire::RunOnce | Misfire::Skip => n_due.min(1),
+        Misfire::RunAll => n_due.min(misfire.catchup_limit.into()),
+    };
+    let mut ledger = Ledger { timetable, fires: Vec::new(), starts: Vec::new() };
+    let (mut n_left, mut coalesced) = (n_due, Vec::new());
+    for stretch in &stretches {
+        match stretch.fate {
+            Fate::Due => {
+                let n_here = stretch.n_instants(timetable);
+                // The newest run: of these so many, of those that follow the rest.
+                let n_later = n_left - n_here;
+                let starts = timetable.newest(
+                    stretch.after,
+                    stretch.through,
+                    n_starts.saturating_sub(n_later).min(n_here),
+                );
+                let before =
+                    starts.first().map_or(stretch.through, |first| *first - TimeDelta::milliseconds(1));
+                match misfire.policy {
+                    Misfire::RunOnce | Misfire::Skip => {
+                        let place = ledger.fires.len();
+                        ledger.add(stretch.after, before, Outcome::Coalesced, "");
+                        coalesced.extend(place..ledger.fires.len());
+                    }
+                    Misfire::RunAll => {
+                        let reason = format!("missed; the newest {} are caught up", misfire.catchup_limit);
+                        ledger.add(stretch.after, before, Outcome::Expired, &reason);
+                    }
+                }
+                for due_at in starts {
+                    ledger.start(due_at, now);
+                }
+                n_left = n_later;
+            }
+            Fate::Disabled => {
+                ledger.add(stretch.after, stretch.through, Outcome::Disabled, "the job was disabled");
+            }
+            Fate::TooOld(age) => {
+                let reason = format!("older than {} (misfire_max_age)", in_words(age));
+                ledger.add(stretch.after, stretch.through, Outcome::Expired, &reason);
+            }
+            Fate::TooLate(grace) => {
+                let reason = format!("missed by more than {} (misfire = skip)", in_words(grace));
+                ledger.add(stretch.after, stretch.through, Outcome::Skipped, &reason);
+            }
+        }
+    }
+    if let Some(start) = ledger.starts.last() {
+        let reason = format!("missed; the fire due at {} runs in its place", format_instant(start.due_at));
+        for place in coalesced {
+            ledger.fires[place].reason = Some(reason.clone());
+        }
+    }
+    let next_at = timetable.next_after(accounted_until.max(now));
+    Plan { fires: ledger.fires, starts: ledger.starts, next_at }
+}
+
+/// A stretch of time in which one fate meets all instants: after `after`, up to `through`.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    after: DateTime<Utc>,
+    through: DateTime<Utc>,
+    fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Due,
+    Disabled,
+    TooOld(TimeDelta),
+    TooLate(TimeDelta),
+}
+
+impl Stretch {
+    fn n_instants(&self, timetable: &Timetable) -> u64 {
+        timetable.count(self.after, self.through)
+    }
+}
+
+/// The time between the last account and now, cut where the fate of instants changes.
+fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
+    let Situation { accounted_until, now, misfire, disabled, .. } = *situation;
+    const TICK: TimeDelta = TimeDelta::milliseconds(1);
+    let mut found = Vec::new();
+    let mut after = accounted_until;
+    for (from, until) in disabled {
+        // Instants are whole milliseconds: what lies from an instant on lies after the millisecond before it.
+        let [from, until] = [*from - TICK, *until - TICK].map(|at| at.clamp(after, now.max(after)));
+        let until = until.max(from);
+        cut_by_age(&mut found, after, from, now, misfire);
+        found.push(Stretch { after: from, through: until, fate: Fate::Disabled });
+        after = until;
+    }
+    cut_by_age(&mut found, after, now, now, misfire);
+    found.retain(|stretch| stretch.after < stretch.through);
+    found
+}
+
+fn cut_by_age(
+    found: &mut Vec<Stretch>,
+    after: DateTime<Utc>,
+    through: DateTime<Utc>,
+    now: DateTime<Utc>,
+    misfire: &MisfirePolicy,
+) {
+    // The newest instant that is more than `age` old.
+    let older_than = |age: TimeDelta| {
+        let at = now.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at).clamp(after, through.max(after))
+    };
+    let too_old = misfire.max_age.map_or(after, older_than);
+    let too_late = match misfire.policy {
+        Misfire::Skip => older_than(misfire.grace).max(too_old),
+        Misfire::RunOnce | Misfire::RunAll => too_old,
+    };
+    let age = misfire.max_age.unwrap_or_default();
+    found.push(Stretch { after, through: too_old, fate: Fate::TooOld(age) });
+    found.push(Stretch { after: too_old, through: too_late, fate: Fate::TooLate(misfire.grace) });
+    found.push(Stretch { after: too_late, through, fate: Fate::Due });
+}
+
+struct Ledger<'a> {
+    timetable: &'a Timetable,
+    fires: Vec<Fire>,
+    starts: Vec<Start>,
+}
+
+impl Ledger<'_> {
+    /// Adds a row for what does not run, if there is anything; what follows its like joins that row.
+    fn add(&mut self, after: DateTime<Utc>, through: DateTime<Utc>, outcome: Outcome, reason: &str) {
+        let n_instants = self.timetable.count(after, through);
+        let (Some(due_at), Some(through_at)) =
+            (self.timetable.next_after(after), self.timetable.last(after, through))
+        else {
+            return;
+        };
+        let reason = Some(reason.to_owned());
+        match self.fires.last_mut().filter(|last| last.outcome == outcome && last.reason == reason) {
+            Some(last) => {
+                last.through_at = through_at;
+                last.n_instants += n_instants;
+            }
+            None => self.fires.push(Fire { due_at, through_at, n_instants, outcome, reason }),
+        }
+    }
+
+    fn start(&mut self, due_at: DateTime<Utc>, now: DateTime<Utc>) {
+        if let Some(before) = self.starts.last_mut() {
+            before.on_time = OnTime::CatchUp;
+        }
+        let on_time = if now - due_at > ON_TIME { OnTime::CatchUp } else { OnTime::OnTime };
+        self.starts.push(Start { due_at, on_time });
+        self.fires.push(Fire {
+            due_at,
+            through_at: due_at,
+            n_instants: 1,
+            outcome: Outcome::Claimed,
+            reason: None,
+        });
+    }
+}
+
+fn in_words(age: TimeDelta) -> String {
+    crate::units::format_duration(age.to_std().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! The words of what becomes of instants: misfire, overlap, outcome.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::ScheduleError;
+use crate::nearest::nearest;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$of:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$of])* $variant),+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The word in files, databases and messages.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = ScheduleError;
+
+            fn from_str(text: &str) -> Result<Self, ScheduleError> {
+                let words = [$($word),+];
+                let known = Self::ALL.iter().find(|word| word.as_str() == text);
+                known.copied().ok_or_else(|| ScheduleError::Word {
+                    what: $what,
+                    text: text.to_owned(),
+                    hint: nearest(text, words).map_or_else(String::new, |near| format!("; did you mean {near}?")),
+                    known: words.join(", "),
+                })
+            }
+        }
+    };
+}
+
+words!(
+    /// What becomes of instants that were missed while the machine slept or no engine ran.
+    Misfire, "misfire policy" {
+        /// The newest one runs; the others are coalesced into it.
+        RunOnce = "run_once",
+        /// The newest [`MisfirePolicy::catchup_limit`] run, the oldest first; older ones expire.
+        RunAll = "run_all",
+        /// None runs, but for what is at most [`MisfirePolicy::grace`] late: of that the newest.
+        Skip = "skip",
+    }
+);
+
+words!(
+    /// What becomes of an instant while a run of the same job is still there.
+    Overlap, "overlap policy" {
+        /// It is skipped.
+        Skip = "skip",
+        /// It waits, if none waits yet.
+        Queue = "queue",
+        /// It runs beside the other.
+        Allow = "allow",
+        /// The other is stopped, then it runs.
+        CancelPrevious = "cancel_previous",
+    }
+);
+
+words!(
+    /// What became of the due instants of one row of `fires`.
+    Outcome, "outcome" {
+        /// A run id is reserved; the run is being started.
+        Claimed = "claimed",
+        /// The run was started.
+        Ran = "ran",
+        /// It waits for the run before it to end.
+        Queued = "queued",
+        /// A newer instant runs in its place.
+        Coalesced = "coalesced",
+        /// A policy says no.
+        Skipped = "skipped",
+        /// Older than the policy lets it be.
+        Expired = "expired",
+        /// The job was disabled.
+        Disabled = "disabled",
+        /// Run later, by hand.
+        Backfilled = "backfilled",
+        /// It was to run, but could not be started.
+        FailedToStart = "failed_to_start",
+    }
+);
+
+/// What becomes of missed instants, with its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MisfirePolicy {
+    /// The policy.
+    pub policy: Misfire,
+    /// How many missed instants [`Misfire::RunAll`] runs at most.
+    pub catchup_limit: u32,
+    /// How late an instant may be and still run under [`Misfire::Skip`]; the others do not ask.
+    pub grace: TimeDelta,
+    /// How old an instant may be and still run, under any policy; none: however old.
+    pub max_age: Option<TimeDelta>,
+}
+
+impl Default for MisfirePolicy {
+    fn default() -> Self {
+        Self { policy: Misfire::RunOnce, catchup_limit: 100, grace: TimeDelta::hours(1), max_age: None }
+    }
+}

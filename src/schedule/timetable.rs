@@ -1,0 +1,197 @@
+//! The instants of a schedule: the next, how many in a range, the newest of a range. The cost does not grow with the
+//! number of instants: a job each second that was off for a month is counted, not walked through.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::ScheduleConfig;
+use super::cron::Calendar;
+use super::wall::{WIDEST, WallClock};
+
+/// How far beyond one candidate the clock's changes may matter for another, in seconds.
+const WINDOW: i64 = WIDEST + 4 * 3_600;
+
+/// A schedule in its zone. Instants are whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timetable(Rule);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Never,
+    /// In milliseconds.
+    Once(i64),
+    /// In milliseconds: the first, and the distance.
+    Every(i64, i64),
+    /// Times of the wall's clock that each fire once.
+    Fixed(Calendar, WallClock),
+    /// Whatever the wall shows, when it shows it.
+    RealTime(Calendar, WallClock),
+}
+
+/// What times on the wall mean when the clock is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    /// Each fires once.
+    Fixed,
+    /// Each fires whenever the wall shows it.
+    RealTime,
+}
+
+impl Timetable {
+    pub(super) fn new(config: &ScheduleConfig, zone: Tz, created_at: DateTime<Utc>) -> Self {
+        let clock = WallClock::new(zone);
+        Self(match config {
+            ScheduleConfig::Once { at } => Rule::Once(at.timestamp_millis()),
+            ScheduleConfig::Interval { every, anchor } => {
+                // Without an anchor the job's birth is none of its fires.
+                let first = anchor.unwrap_or(created_at + *every);
+                Rule::Every(first.timestamp_millis(), every.num_milliseconds().max(1))
+            }
+            ScheduleConfig::Daily { at } => Rule::Fixed(Calendar::fixed(*at, None), clock),
+            ScheduleConfig::Weekly { day_of_week, at } => {
+                Rule::Fixed(Calendar::fixed(*at, Some(day_of_week.num_days_from_sunday())), clock)
+            }
+            ScheduleConfig::Cron(expression) if expression.follows_real_time() => {
+                Rule::RealTime(*expression.calendar(), clock)
+            }
+            ScheduleConfig::Cron(expression) => Rule::Fixed(*expression.calendar(), clock),
+            ScheduleConfig::After { .. } | ScheduleConfig::Manual => Rule::Never,
+        })
+    }
+
+    /// The first instant after `after`; none when there is none before the year 9999.
+    pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let next = match &self.0 {
+            Rule::Never => None,
+            Rule::Once(at) => (*at > after.timestamp_millis()).then_some(*at),
+            Rule::Every(first, every) => {
+                let passed = after.timestamp_millis() - first;
+                let n = if passed < 0 { 0 } else { passed / every + 1 };
+                n.checked_mul(*every)?.checked_add(*first)
+            }
+            Rule::Fixed(calendar, clock) => {
+                let wall = calendar.next(clock.has_shown(after.timestamp()))?;
+                Some(clock.reaches(wall) * 1_000)
+            }
+            Rule::RealTime(calendar, clock) => {
+                next_in_real_time(calendar, clock, after.timestamp()).map(|at| at * 1_000)
+            }
+        };
+        DateTime::from_timestamp_millis(next?)
+    }
+
+    /// The times on the wall that it follows, and whether each of them fires once; none where it follows no wall.
+    pub(super) fn wall_times(&self) -> Option<(&Calendar, &WallClock, Times)> {
+        match &self.0 {
+            Rule::Never | Rule::Once(_) | Rule::Every(..) => None,
+            Rule::Fixed(calendar, clock) => Some((calendar, clock, Times::Fixed)),
+            Rule::RealTime(calendar, clock) => Some((calendar, clock, Times::RealTime)),
+        }
+    }
+
+    /// How many instants lie after `after` and up to `through`.
+    pub fn count(&self, after: DateTime<Utc>, through: DateTime<Utc>) -> u64 {
+        if through <= after {
+            return 0;
+        }
+        match &self.0 {
+            Rule::Never => 0,
+            Rule::Once(at) => {
+                u64::from((after.timestamp_millis() + 1..=through.timestamp_millis()).contains(at))
+            }
+            Rule::Every(first, every) => {
+                let n_until = |at: DateTime<Utc>| (at.timestamp_millis() - first).div_euclid(*every) + 1;
+                (n_until(through).max(0) - n_until(after).max(0)).unsigned_abs()
+            }
+            Rule::Fixed(calendar, clock) => {
+                count_fixed(calendar, clock, after.timestamp(), through.timestamp())
+            }
+            Rule::RealTime(calendar, clock) => {
+                count_real_time(calendar, clock, after.timestamp(), through.timestamp())
+            }
+        }
+    }
+
+    /// The newest instant after `after` and up to `through`.
+    pub fn last(&self, after: DateTime<Utc>, through: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.next_after(self.before_newest(after, through, 1)?)
+    }
+
+    /// The newest `n` instants after `after` and up to `through`, the oldest first; all, where there are fewer.
+    pub fn newest(&self, after: DateTime<Utc>, through: DateTime<Utc>, n: u64) -> Vec<DateTime<Utc>> {
+        let mut found = Vec::new();
+        let mut at = self.before_newest(after, through, n);
+        while let Some(next) = at.and_then(|at| self.next_after(at)).filter(|next| *next <= through) {
+            found.push(next);
+            at = Some(next);
+        }
+        found
+    }
+
+    /// The latest instant, `after` itself at the earliest, after which `n` lie, or as many as there are; none where
+    /// there are none.
+    fn before_newest(&self, after: DateTime<Utc>, through: DateTime<Utc>, n: u64) -> Option<DateTime<Utc>> {
+        let n = self.count(after, through).min(n);
+        if n == 0 {
+            return None;
+        }
+        let (mut low, mut high) = (after.timestamp_millis(), through.timestamp_millis());
+        // At least `n` lie after `low`, fewer after `high`.
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            let at = DateTime::from_timestamp_millis(middle)?;
+            if self.count(at, through) >= n { low = middle } else { high = middle }
+        }
+        DateTime::from_timestamp_millis(low)
+    }
+}
+
+/// The first second after `after` at which the wall shows a time of the calendar.
+fn next_in_real_time(calendar: &Calendar, clock: &WallClock, after: i64) -> Option<i64> {
+    // From here on, this second included, nothing has been ruled out.
+    let mut from = after + 1;
+    loop {
+        let offset = clock.offset(from);
+        let candidate = calendar.next(from - 1 + offset)? - offset;
+        // Until the clock is changed, nothing comes before the candidate. Far from both ends no change matters: there
+        // the wall shows what lies between the two, whatever its offset.
+        let is_near = candidate - from <= 2 * WINDOW;
+        let look_until = if is_near { candidate } else { from + WINDOW };
+        from = match clock.next_change(from, look_until) {
+            Some(change) => change.at,
+            None if is_near => return Some(candidate),
+            None => candidate - WINDOW,
+        };
+    }
+}
+
+fn count_real_time(calendar: &Calendar, clock: &WallClock, after: i64, through: i64) -> u64 {
+    let (mut n, mut from) = (0, after + 1);
+    while from <= through {
+        let offset = clock.offset(from);
+        let until = clock.next_change(from, through).map_or(through + 1, |change| change.at);
+        n += calendar.count(from + offset, until + offset);
+        from = until;
+    }
+    n
+}
+
+fn count_fixed(calendar: &Calendar, clock: &WallClock, after: i64, through: i64) -> u64 {
+    let shown = clock.has_shown(after);
+    let mut n = calendar.count(shown + 1, clock.has_shown(through) + 1);
+    // What lies in a gap, and what lies at its end, is one instant.
+    let mut from = after;
+    while n > 0
+        && let Some(change) = clock.next_change(from, through)
+    {
+        if change.after > change.before {
+            let in_gap = calendar.count(change.wall_before().max(shown + 1), change.wall_after() + 1);
+            n -= in_gap.saturating_sub(1);
+        }
+        from = change.at;
+    }
+    n
+}
+
+#[cfg(test)]
+mod tests;

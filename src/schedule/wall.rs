@@ -1,0 +1,116 @@
+//! How the clock on the wall of a zone runs: its offset, its changes, and what becomes of wall-clock times that do
+//! not exist or come twice. Instants are seconds since 1970 in UTC; wall-clock times are seconds since 1970 as
+//! if the wall's clock were never changed.
+
+use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
+use chrono_tz::{GapInfo, Tz};
+
+const HOUR: i64 = 3_600;
+
+/// How far apart a zone's offset is looked at when its changes are looked for: no zone changes its clock and takes that
+/// back within so short a time.
+const STRIDE: i64 = 6 * HOUR;
+
+/// No two offsets from UTC ever lay farther apart.
+pub(super) const WIDEST: i64 = 32 * HOUR;
+
+/// The clock of one zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WallClock(Tz);
+
+/// One change of a zone's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Change {
+    /// The first instant with the new offset.
+    pub(super) at: i64,
+    /// Seconds east of UTC before it.
+    pub(super) before: i64,
+    /// Seconds east of UTC from it on.
+    pub(super) after: i64,
+}
+
+impl Change {
+    /// What the wall would have shown at the change, had nobody touched it.
+    pub(super) fn wall_before(&self) -> i64 {
+        self.at + self.before
+    }
+
+    /// What the wall shows from the change on.
+    pub(super) fn wall_after(&self) -> i64 {
+        self.at + self.after
+    }
+}
+
+impl WallClock {
+    pub(super) fn new(zone: Tz) -> Self {
+        Self(zone)
+    }
+
+    /// Seconds east of UTC at an instant.
+    pub(super) fn offset(&self, at: i64) -> i64 {
+        DateTime::from_timestamp(at, 0)
+            .map_or(0, |at| self.0.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into())
+    }
+
+    /// What the wall shows at an instant.
+    pub(super) fn shows(&self, at: i64) -> i64 {
+        at + self.offset(at)
+    }
+
+    /// The first change after `after` and up to `through`.
+    pub(super) fn next_change(&self, after: i64, through: i64) -> Option<Change> {
+        let before = self.offset(after);
+        let mut unchanged = after;
+        while unchanged < through {
+            let ahead = (unchanged + STRIDE).min(through);
+            if self.offset(ahead) != before {
+                return Some(self.change_between(unchanged, ahead));
+            }
+            unchanged = ahead;
+        }
+        None
+    }
+
+    /// The change after `unchanged` and up to `changed`, whose offsets differ.
+    fn change_between(&self, mut unchanged: i64, mut changed: i64) -> Change {
+        let before = self.offset(unchanged);
+        while changed - unchanged > 1 {
+            let middle = unchanged + (changed - unchanged) / 2;
+            if self.offset(middle) == before { unchanged = middle } else { changed = middle }
+        }
+        Change { at: changed, before, after: self.offset(changed) }
+    }
+
+    /// The first instant at which the wall shows this time, or the first after the gap in which it lies: the meaning of
+    /// a fixed time.
+    pub(super) fn reaches(&self, wall: i64) -> i64 {
+        let Some(local) = naive(wall) else { return wall };
+        match self.0.offset_from_local_datetime(&local).earliest() {
+            Some(offset) => wall - i64::from(offset.fix().local_minus_utc()),
+            None => match GapInfo::new(&local, &self.0).and_then(|gap| gap.begin) {
+                Some((begin, before)) => {
+                    begin.and_utc().timestamp() - i64::from(before.fix().local_minus_utc())
+                }
+                // Not reached: a gap begins somewhere.
+                None => wall - self.offset(wall),
+            },
+        }
+    }
+
+    /// The latest time that the wall has shown by an instant: what it shows, but for the second pass of an overlap,
+    /// where it is the end of the first.
+    pub(super) fn has_shown(&self, at: i64) -> i64 {
+        let wall = self.shows(at);
+        let Some(local) = naive(wall) else { return wall };
+        let first = self
+            .0
+            .offset_from_local_datetime(&local)
+            .earliest()
+            .map_or(at, |offset| wall - i64::from(offset.fix().local_minus_utc()));
+        if first < at { self.change_between(first, at).wall_before() - 1 } else { wall }
+    }
+}
+
+fn naive(wall: i64) -> Option<NaiveDateTime> {
+    DateTime::from_timestamp(wall, 0).map(|at| at.naive_utc())
+}

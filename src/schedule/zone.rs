@@ -1,0 +1,103 @@
+//! Which zone a job follows. How its clock runs stands in `wall`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono_tz::{TZ_VARIANTS, Tz};
+use serde::{Deserialize, Serialize};
+
+use super::ScheduleError;
+use crate::nearest::nearest;
+
+/// The word for the machine's own zone.
+const LOCAL: &str = "local";
+
+/// The zone of a job: one of the IANA database's, or the machine's, whichever that is at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Zone {
+    /// This one, wherever the machine is.
+    Named(Tz),
+    /// The machine's: it floats when the machine travels.
+    Local,
+}
+
+impl Zone {
+    /// Its IANA name, or `local`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Named(zone) => zone.name(),
+            Self::Local => LOCAL,
+        }
+    }
+
+    /// The zone to reckon with on a machine whose own zone is `local_name` (an IANA name).
+    ///
+    /// # Errors
+    /// [`ScheduleError::Zone`] for [`Zone::Local`] when `local_name` is no zone.
+    pub fn resolve(&self, local_name: &str) -> Result<Tz, ScheduleError> {
+        match self {
+            Self::Named(zone) => Ok(*zone),
+            Self::Local => named(local_name),
+        }
+    }
+}
+
+impl FromStr for Zone {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        if text.eq_ignore_ascii_case(LOCAL) { Ok(Self::Local) } else { named(text).map(Self::Named) }
+    }
+}
+
+impl TryFrom<String> for Zone {
+    type Error = ScheduleError;
+
+    fn try_from(text: String) -> Result<Self, ScheduleError> {
+        text.parse()
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> Self {
+        zone.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The zone of this name, whatever its case.
+fn named(text: &str) -> Result<Tz, ScheduleError> {
+    if let Ok(zone) = text.parse::<Tz>() {
+        return Ok(zone);
+    }
+    let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
+    if let Some(zone) = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text)) {
+        return Ok(*zone);
+    }
+    let wanted = text.replace(' ', "_");
+    let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
+    // `Spain/Madrid` and `Madrid` mean the zone of that city; else the name, else the city with the fewest slips.
+    let wanted_city = wanted.rsplit('/').next().unwrap_or(&wanted);
+    let near = names()
+        .find(|name| city(name).eq_ignore_ascii_case(wanted_city))
+        .or_else(|| nearest(&wanted, names()))
+        .or_else(|| {
+            let near = nearest(wanted_city, names().map(city))?;
+            names().find(|name| city(name) == near)
+        });
+    let hint = match near {
+        Some(near) => format!("; did you mean {near}?"),
+        None if text.starts_with(['+', '-']) => {
+            "; write a zone's name such as Europe/Madrid, or UTC: an offset does not know summer time"
+                .to_owned()
+        }
+        None => "; write an IANA name such as Europe/Madrid, or UTC, or local".to_owned(),
+    };
+    Err(ScheduleError::Zone { text: text.to_owned(), hint })
+}
