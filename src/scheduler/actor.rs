@@ -265,7 +265,10 @@ impl Actor {
         }))
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what is not told apart here is refused with its reason")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not told apart here is refused with its reason"
+    )]
     fn outcome_of(&self, start: &JobStart, started: Result<(), EngineError>) -> StartOutcome {
         let error = match started {
             Ok(()) => return StartOutcome::Started,

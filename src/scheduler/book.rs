@@ -96,8 +96,8 @@ impl SchedulerCore {
             row.schedule_type = schedule.kind().to_owned();
             row.schedule_config = schedule.to_json().to_string();
         }
-        let job =
-            Job::read(&row).map_err(|problem| SchedulerError::Broken { job_id: row.job_id.clone(), problem })?;
+        let job = Job::read(&row)
+            .map_err(|problem| SchedulerError::Broken { job_id: row.job_id.clone(), problem })?;
         let mut next = job.clone();
         if let Some(schedule) = &change.schedule {
             schedule.check_new(now.wall)?;
@@ -120,10 +120,8 @@ impl SchedulerCore {
             next.tz(&self.local)?;
             row.next_run_ms.filter(|ms| *ms < crate::store::NEVER_MS).map(from_ms)
         };
-        let stored = StoredJob {
-            first_by_hand: row.first_by_hand && !is_about_timing,
-            ..next.to_row(next_at)
-        };
+        let stored =
+            StoredJob { first_by_hand: row.first_by_hand && !is_about_timing, ..next.to_row(next_at) };
         draft.writes.push(JobWrite::ChangeJob(Box::new(stored)));
         if is_about_timing {
             draft.writes.push(upstreams_of(&next));
@@ -229,7 +227,11 @@ impl SchedulerCore {
         self.account_until(&job, &row, now, &mut draft)?;
         let job_id_text = job_id.to_string();
         // What ended while it was disabled does not count.
-        draft.writes.push(JobWrite::UpstreamEnded { upstream: None, job_id: job_id_text.clone(), at_ms: None });
+        draft.writes.push(JobWrite::UpstreamEnded {
+            upstream: None,
+            job_id: job_id_text.clone(),
+            at_ms: None,
+        });
         draft.writes.push(JobWrite::Enable { job_id: job_id_text, enabled: true });
         self.jobs.commit(&draft.writes, Durability::Synced)?;
         draft.acts.push(changed(job_id));

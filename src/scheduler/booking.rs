@@ -116,10 +116,9 @@ impl SchedulerCore {
             Some(due_ms) => {
                 draft.settle(&fire_at(&start.job_id, due_ms), Outcome::Claimed, None, Some(&run_id));
             }
-            None => draft.writes.push(JobWrite::RenameHistory {
-                from: start.run_id.to_string(),
-                to: run_id.to_string(),
-            }),
+            None => draft
+                .writes
+                .push(JobWrite::RenameHistory { from: start.run_id.to_string(), to: run_id.to_string() }),
         }
         draft.acts.push(Act::Start(Box::new(JobStart { run_id, ..start })));
         Ok(())

@@ -14,9 +14,7 @@ use crate::run::{EventKind, FiredBy, Trigger};
 use crate::schedule::{
     self, Admission, Fire, Misfire, OnTime, Outcome, ScheduleConfig, Situation, Start, admit,
 };
-use crate::store::{
-    Durability, FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms, run_id_base,
-};
+use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms, run_id_base};
 use crate::time::{Now, parse_instant};
 
 /// Jobs that are taken in with one commit.

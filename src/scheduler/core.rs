@@ -116,16 +116,7 @@ impl SchedulerCore {
     ) -> Self {
         let live = HashMap::new();
         let local = local.into();
-        Self {
-            jobs,
-            runs,
-            resolve,
-            local,
-            live,
-            catch_up_from_ms: 0,
-            may_catch_up: true,
-            has_more: false,
-        }
+        Self { jobs, runs, resolve, local, live, catch_up_from_ms: 0, may_catch_up: true, has_more: false }
     }
 
     /// The store, for reading beside it.
@@ -159,7 +150,8 @@ impl SchedulerCore {
         let mut writes = Vec::new();
         for row in self.jobs.jobs_of_zone("local")? {
             let Ok(job) = Job::read(&row) else { continue };
-            if !job.spec.schedule.follows_zone() || row.next_run_ms.is_none_or(|ms| ms <= now.wall.timestamp_millis())
+            if !job.spec.schedule.follows_zone()
+                || row.next_run_ms.is_none_or(|ms| ms <= now.wall.timestamp_millis())
             {
                 continue;
             }

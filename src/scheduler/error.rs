@@ -21,7 +21,9 @@ pub enum SchedulerError {
         hint: String,
     },
     /// There is such a job already.
-    #[error("there is a job {job_id} already; change it with `leverframe schedule set`, or choose another id")]
+    #[error(
+        "there is a job {job_id} already; change it with `leverframe schedule set`, or choose another id"
+    )]
     Exists {
         /// Which.
         job_id: JobId,

@@ -22,9 +22,7 @@ mod handle;
 mod job;
 mod view;
 
-pub use core::{
-    Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutcome, Target, Wake,
-};
+pub use core::{Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutcome, Target, Wake};
 pub use error::SchedulerError;
 pub use files::{FileTables, Listing, TakenOver};
 pub use handle::{DesktopScheduler, OfflineScheduler, machine_zone};

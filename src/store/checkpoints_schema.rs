@@ -7,12 +7,8 @@ use super::rows::text as lossy_text;
 use crate::time::parse_instant;
 
 /// The tables of `checkpoints.db`.
-pub(super) static CHECKPOINTS: Schema = Schema {
-    migrations: &[own_tables],
-    fixed_columns: &FIXED_COLUMNS,
-    needs_backfill,
-    backfill,
-};
+pub(super) static CHECKPOINTS: Schema =
+    Schema { migrations: &[own_tables], fixed_columns: &FIXED_COLUMNS, needs_backfill, backfill };
 
 /// The fixed tables (users' scripts read them), without the columns that we add.
 const FIXED_TABLES: &str = "
@@ -142,4 +138,3 @@ fn backfill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     }
     Ok(())
 }
-

@@ -98,9 +98,8 @@ impl Database {
         }
         self.check_writable()?;
         let conn = lock(&self.writer);
-        let set = |level: &str| {
-            conn.execute_batch(level).map_err(|error| StoreError::from_sql(&self.path, &error))
-        };
+        let set =
+            |level: &str| conn.execute_batch(level).map_err(|error| StoreError::from_sql(&self.path, &error));
         set("PRAGMA synchronous = NORMAL")?;
         let outcome = self.transact(&conn, work);
         set("PRAGMA synchronous = FULL")?;

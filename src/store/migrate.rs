@@ -90,7 +90,11 @@ fn directory_of(path: &Path) -> &Path {
 }
 
 /// The same without the copy: one exclusive transaction, all or nothing.
-pub(super) fn bring_copy_forward(schema: &Schema, conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn bring_copy_forward(
+    schema: &Schema,
+    conn: &mut Connection,
+    path: &Path,
+) -> Result<(), StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(sql)?;
     // Somebody else may have been faster.
@@ -106,7 +110,11 @@ pub(super) fn bring_copy_forward(schema: &Schema, conn: &mut Connection, path: &
 }
 
 /// A dump that was read back has lost its version but not its columns: each is added only where it is absent.
-pub(super) fn add_columns(tx: &Transaction<'_>, table: &str, columns: &[(&str, &str)]) -> rusqlite::Result<()> {
+pub(super) fn add_columns(
+    tx: &Transaction<'_>,
+    table: &str,
+    columns: &[(&str, &str)],
+) -> rusqlite::Result<()> {
     let present = columns_of(tx, table)?;
     for (column, kind) in columns {
         if !present.iter().any(|p| p.eq_ignore_ascii_case(column)) {

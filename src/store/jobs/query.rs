@@ -367,9 +367,13 @@ impl JobStore {
     /// What the disk has.
     pub fn history_of_run(&self, run_id: &RunId) -> Result<Option<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!("SELECT ", history_columns!(), " FROM job_history WHERE run_id = ?1"))?
-                .query_row([run_id.as_str()], history)
-                .optional()
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                history_columns!(),
+                " FROM job_history WHERE run_id = ?1"
+            ))?
+            .query_row([run_id.as_str()], history)
+            .optional()
         })
     }
 

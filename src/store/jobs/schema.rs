@@ -145,15 +145,13 @@ fn backfill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     };
     let mut unread = tx.prepare("SELECT rowid, started_at FROM job_history WHERE started_ms IS NULL")?;
     let mut update = tx.prepare("UPDATE job_history SET started_ms = ?2 WHERE rowid = ?1")?;
-    let rows: Vec<(i64, i64)> = unread
-        .query_map([], |row| Ok((row.get(0)?, ms(rows::text(row, 1)?))))?
-        .collect::<Result<_, _>>()?;
+    let rows: Vec<(i64, i64)> =
+        unread.query_map([], |row| Ok((row.get(0)?, ms(rows::text(row, 1)?))))?.collect::<Result<_, _>>()?;
     for (rowid, started_ms) in rows {
         update.execute(params![rowid, started_ms])?;
     }
-    let mut unread = tx.prepare(
-        "SELECT rowid, due_at, through_at FROM fires WHERE due_ms IS NULL OR through_ms IS NULL",
-    )?;
+    let mut unread =
+        tx.prepare("SELECT rowid, due_at, through_at FROM fires WHERE due_ms IS NULL OR through_ms IS NULL")?;
     let mut update =
         tx.prepare("UPDATE OR IGNORE fires SET due_ms = ?2, through_ms = ?3 WHERE rowid = ?1")?;
     let rows: Vec<(i64, i64, i64)> = unread
