@@ -95,13 +95,14 @@ impl ExecutionIntegration {
     ) -> Result<(), IntegrationError> {
         self.world.recall_look(WindowLook::load(data_dir));
         // Before the engine opens, so that what it takes back is measured. Without it everything goes on.
-        let watch = Watch::start(data_dir, &settings);
+        let mut watch = Watch::new(data_dir, &settings);
         if let (Ok(watch), None) = (&watch, &options.monitor) {
             options.monitor = Some(watch.monitor());
         }
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
         let engine = CoreExecutionEngine::open(data_dir, options)?;
+        watch = watch.and_then(|mut watch| watch.start(engine.data_dir()).map(|()| watch));
         let folder = engine.data_dir().pipelines_dir();
         if !folder.exists() {
             unpack_samples(&folder)?;

@@ -1,6 +1,8 @@
 //! The operator's settings: `settings.toml` in the data directory. What is not said there has its default,
 //! and what is said wrongly is an error with its place: a key that is silently passed over helps nobody.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -124,7 +126,7 @@ impl Settings {
     }
 }
 
-const TOP: &[&str] = &["pipelines", "retention", "env", "on_disk_full"];
+const TOP: &[&str] = &["pipelines", "retention", "env", "on_disk_full", "monitor", "limits"];
 const PIPELINES: &[&str] = &["dirs"];
 const RETENTION: &[&str] = &["runs", "runs_per_pipeline", "logs", "fires"];
 const ON_DISK_FULL: &[(&str, OnDiskFull)] =
@@ -151,6 +153,8 @@ impl Reader<'_> {
                 "retention" => self.table(value, Self::retention),
                 "env" => self.table(value, Self::variable),
                 "on_disk_full" => self.on_disk_full(value),
+                "monitor" => self.table(value, Self::monitor),
+                "limits" => self.table(value, Self::limit),
                 other => self.unknown_at(other, key.span().start, "in the settings", TOP),
             }
         }

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{AppUpdate, RunUsage, Settings, UpdateSender};
-use crate::monitor::{MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor, SampleStream};
+use crate::monitor::{
+    MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor, SampleGuard, SampleStream,
+};
+use crate::store::{DataDir, SampleStore};
 
 /// How often the machine is sampled while nothing runs, unless the operator wants it less often: each sample wakes the
 /// window.
@@ -14,6 +17,7 @@ const IDLE_PACE: Duration = Duration::from_secs(5);
 pub struct Watch {
     monitor: ResourceMonitor,
     pace: Pace,
+    history: Option<(SampleStore, SampleGuard)>,
 }
 
 /// How often is sampled: quickly while something runs.
@@ -24,11 +28,13 @@ pub(super) struct Pace {
 }
 
 impl Watch {
-    /// Begins to measure, at the pace of an idle machine, under the limits of the settings.
+    /// Makes ready to measure under the limits of the settings, for an engine that is about to be opened.
     ///
     /// # Errors
     /// [`MonitorError`], when this machine can't be measured.
-    pub fn start(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
+    pub fn new(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
+        // It must be there to be measured; if it can't be had, the engine says why.
+        let _ = DataDir::open(data_dir);
         let folders = std::iter::once(data_dir).chain(settings.pipeline_dirs.iter().map(AsRef::as_ref));
         let busy = settings.monitor_interval;
         let options = MonitorOptions {
@@ -37,9 +43,22 @@ impl Watch {
             limits: settings.limits.clone(),
         };
         let monitor = ResourceMonitor::new(options)?;
-        monitor.start()?;
         let pace = Pace { monitor: monitor.handle(), busy };
-        Ok(Self { monitor, pace })
+        Ok(Self { monitor, pace, history: None })
+    }
+
+    /// Begins to measure and to keep what is measured, at the pace of an idle machine. The engine holds its lock by now.
+    ///
+    /// # Errors
+    /// [`MonitorError`], when a thread can't be started.
+    pub fn start(&mut self, data_dir: &DataDir) -> Result<(), MonitorError> {
+        let history = SampleStore::open(data_dir.samples_db())?;
+        let kept = self.monitor.subscribe({
+            let history = history.clone();
+            move |sample| history.push(sample)
+        });
+        self.history = Some((history, kept));
+        self.monitor.start()
     }
 
     /// What an engine tells of its steps.
@@ -50,6 +69,11 @@ impl Watch {
     /// Samples from now on as often as the settings say, whether anything runs or not.
     pub fn quicken(&self) {
         self.pace.quicken();
+    }
+
+    /// What was measured before; none until it is started.
+    pub fn history(&self) -> Option<&SampleStore> {
+        self.history.as_ref().map(|(history, _)| history)
     }
 
     pub(super) fn pace(&self) -> Pace {

@@ -11,7 +11,7 @@ use super::exit::{FAILED, Failure, Outcome, of_run};
 use super::output::{Form, count, note};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
-use crate::app::{LogLine, LogReader, Records, Settings, TextForm};
+use crate::app::{LogLine, LogReader, Records, Settings, TextForm, Watch};
 use crate::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
 };
@@ -47,6 +47,8 @@ pub(super) struct Foreground {
     suspension: Suspension,
     /// The attempts that failed and were not repeated, by their steps: where their logs lie.
     failed: BTreeMap<StepId, (u32, PathBuf)>,
+    /// Measures the steps; the last to go.
+    _watch: Option<Watch>,
 }
 
 /// How far the operator has gone.
@@ -93,7 +95,9 @@ impl Foreground {
         let events = bus.subscribe_with_waker(move || {
             let _ = wake.try_send(());
         });
+        let watch = Watch::new(data_dir, settings).ok();
         let options = EngineOptions {
+            monitor: watch.as_ref().map(Watch::monitor),
             scope,
             auto_resume: AutoResume::No,
             host_start: HostStart::AtOnce,
@@ -101,7 +105,11 @@ impl Foreground {
             ..settings.engine_options()
         };
         let engine = CoreExecutionEngine::open(data_dir, options)?;
+        // Without it everything goes on: an end then has what the kernel says of it.
+        let watch = watch.and_then(|mut watch| watch.start(engine.data_dir()).ok().map(|()| watch));
+        watch.as_ref().inspect(|watch| watch.quicken());
         Ok(Self {
+            _watch: watch,
             data_dir: engine.data_dir().path().to_owned(),
             engine,
             events,
