@@ -74,7 +74,7 @@ fn watch(what: &str, dir: &Path) {
     let share = (cpu_seconds(me) - before) / TIME.as_secs_f64();
     monitor.handle().set_interval(MAX_INTERVAL).expect("an interval");
     for tree in &mut trees {
-        // The children wait for a line that ends with the shell.
+        // The shell waits for that, and ends its children.
         drop(tree.stdin.take());
         tree.wait().expect("it ends");
     }
@@ -84,7 +84,8 @@ fn watch(what: &str, dir: &Path) {
 /// A shell with four children, all of which end when the pipe to it is closed.
 fn plant(monitor: &ResourceMonitor, n: usize) -> Child {
     let token = format!("bench-{n}");
-    let script = format!("for i in $(seq {}); do cat <&0 & done; cat; wait", N_PROCESSES - 2);
+    let script =
+        format!("for i in $(seq {}); do sleep 600 & p=\"$p $!\"; done; cat; kill $p", N_PROCESSES - 2);
     let shell = Command::new("sh")
         .args(["-c", &script])
         .env("LEVERFRAME_TOKEN", &token)
