@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use leverframe::CheckpointManager;
+use leverframe::app::{ControlClient, Face};
 use leverframe::run::{RunState, RunSummary, StepState};
 use leverframe::store::RunFilter;
 
@@ -88,12 +89,100 @@ fn a_click_on_pause_freezes_the_run_and_what_is_left_running_is_taken_back() {
     stage.wait_for("the stop", |run| run.state == RunState::Stopped);
     look_until("the end of every step", || stage.step_processes().is_empty().then_some(()));
 
-    // With nothing alive it closes without a question.
+    // With nothing alive it closes without a question, and nobody has to go on with anything.
     stage.look_for("no row that runs", |picture| icon(picture, RUNNING).is_none());
     stage.display.ask_to_close(window.id);
     assert_eq!(window.wait().code(), Some(0));
     look_until("the end of the supervisor", || processes_of(&stage.data()).is_empty().then_some(()));
 }
+
+#[test]
+fn the_engine_passes_between_the_window_and_a_server_and_no_step_notices() {
+    if cfg!(not(feature = "gui")) {
+        return skipped("this build has no window");
+    }
+    let Some(display) = Display::open(SIZE) else {
+        return skipped("there is no Xvfb to open a window on");
+    };
+    let stage = Stage { display, dir: tempfile::tempdir().expect("a folder") };
+    let ran = stage.dir.path().join("ran");
+    let step =
+        |i| format!("[[step]]\nid = \"s{i}\"\nrun = \"echo s{i} >> '{}'; sleep 0.1\"\n", ran.display());
+    let text: String = std::iter::once("id = \"short\"\n".to_owned()).chain((0..N_SHORT).map(step)).collect();
+    let pipelines = stage.data().join("pipelines");
+    fs::create_dir_all(&pipelines).expect("a folder");
+    fs::write(pipelines.join("short.toml"), text).expect("a file");
+
+    let mut server = stage.program(&["serve"]).spawn().expect("the program starts");
+    let follower = look_until("an engine", || ControlClient::connect(&stage.data(), "test 1").ok().flatten());
+    let mut seqs = vec![follower.welcome().seq];
+    let started = follower.call::<serde_json::Value>(&serde_json::json!({
+        "method": "run.start", "params": {"pipeline": "short", "run_id": "r"},
+    }));
+    started.expect("it starts");
+    for _ in 0..N_ROUNDS {
+        // The window takes the engine over from the server, which ends.
+        let mut window = stage.open();
+        seqs.push(stage.seq_of(Face::Window));
+        // Closed, it leaves the engine to a server in the background.
+        stage.display.ask_to_close(window.id);
+        let dialog = look_until("the question", || primary_lever(&stage.display.picture()));
+        stage.display.click(dialog);
+        assert_eq!(window.wait().code(), Some(0));
+        seqs.push(stage.seq_of(Face::Serve));
+    }
+    assert_eq!(server.wait().expect("it has ended").code(), Some(0));
+    assert!(seqs.is_sorted() && seqs.first() < seqs.last(), "{seqs:?}");
+    let run = stage.wait_for("the end of the run", |run| run.state.is_ended());
+    assert_eq!(run.state, RunState::Completed);
+    let expected: String = (0..N_SHORT).map(|i| format!("s{i}\n")).collect();
+    assert_eq!(fs::read_to_string(&ran).expect("they ran"), expected, "each step ran once");
+    let stored = stage.store().expect("a database").load_run(&run.run_id).expect("read").expect("there");
+    assert!(stored.steps.iter().all(|step| step.attempt == 1));
+    stage.end_server();
+}
+
+#[test]
+fn a_second_window_raises_the_first_and_an_attached_one_leaves_the_engine_where_it_is() {
+    if cfg!(not(feature = "gui")) {
+        return skipped("this build has no window");
+    }
+    let Some(display) = Display::open(SIZE) else {
+        return skipped("there is no Xvfb to open a window on");
+    };
+    let stage = Stage { display, dir: tempfile::tempdir().expect("a folder") };
+    let mut first = stage.open();
+    let second = stage.program(&[]).output().expect("the program runs");
+    assert!(second.status.success());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("brought to the front"), "{second:?}");
+    assert!(first.child.try_wait().expect("a child").is_none());
+    stage.display.ask_to_close(first.id);
+    assert_eq!(first.wait().code(), Some(0));
+
+    let mut server = stage.program(&["serve"]).spawn().expect("the program starts");
+    stage.seq_of(Face::Serve);
+    let mut attached = stage.open_with(&["--attach"]);
+    stage.look_for("the sample that can be started", |picture| primary_lever(picture).is_some());
+    stage.command("start price-list");
+    stage.wait_for("the run", |run| run.state == RunState::Running);
+    stage.look_for("the row of the run", |picture| icon(picture, RUNNING).is_some());
+    assert!(server.try_wait().expect("a child").is_none(), "the engine stays where it is");
+    let row = look_until("the row of the run", || icon(&stage.display.picture(), RUNNING));
+    stage.select(row);
+    stage.display.press(&[CONTROL, BACKSPACE]);
+    stage.wait_for("the stop", |run| run.state == RunState::Stopped);
+    stage.look_for("no row that runs", |picture| icon(picture, RUNNING).is_none());
+    stage.display.ask_to_close(attached.id);
+    assert_eq!(attached.wait().code(), Some(0));
+    stage.seq_of(Face::Serve);
+    stage.end_server();
+    assert_eq!(server.wait().expect("it has ended").code(), Some(0));
+}
+
+/// Steps of the run under which the engine changes hands.
+const N_SHORT: usize = 150;
+/// How often it goes there and back.
+const N_ROUNDS: usize = 5;
 
 /// A display and a data directory.
 struct Stage {
@@ -113,17 +202,42 @@ impl Stage {
 
     /// Starts the program and waits for its window.
     fn open(&self) -> OpenWindow {
+        self.open_with(&[])
+    }
+
+    fn program(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command
             .arg("--data-dir")
             .arg(self.data())
+            .args(args)
             .stdin(Stdio::null())
             .env("DISPLAY", self.display.name())
             .env("LIBGL_ALWAYS_SOFTWARE", "1");
         for name in ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "LEVERFRAME_DATA_DIR", "XAUTHORITY"] {
             command.env_remove(name);
         }
-        let child = command.spawn().expect("the program starts");
+        command
+    }
+
+    /// The newest event of the engine, once it belongs to `face`.
+    fn seq_of(&self, face: Face) -> u64 {
+        look_until("the engine of that face", || {
+            let client = ControlClient::connect(&self.data(), "test 1").ok().flatten()?;
+            (client.welcome().engine.face == face).then(|| client.welcome().seq)
+        })
+    }
+
+    /// Ends the engine, which runs without a window.
+    fn end_server(&self) {
+        let client = ControlClient::connect(&self.data(), "test 1").expect("no trouble").expect("it lives");
+        let end = serde_json::json!({"method": "engine.shutdown", "params": {"kind": "leave_steps"}});
+        client.call::<serde_json::Value>(&end).expect("it ends");
+        look_until("the end of all processes", || processes_of(&self.data()).is_empty().then_some(()));
+    }
+
+    fn open_with(&self, args: &[&str]) -> OpenWindow {
+        let child = self.program(args).spawn().expect("the program starts");
         self.display.point_at(NOWHERE);
         OpenWindow { child, id: self.display.window("Leverframe") }
     }

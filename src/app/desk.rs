@@ -1,160 +1,287 @@
-//! The desk at which a window's actions are carried out: each becomes a call of the engine or an errand.
+//! The desk at which everything is carried out that can be asked of an engine's owner, whoever asks: the window, the
+//! command line or a client of the control socket. It knows no window, no terminal and no socket.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-
-use super::errands::Errand;
+use super::answers::{
+    Answer, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument, RunDocument,
+};
 use super::integration::IntegrationError;
-use super::{Action, AppUpdate, Asked, Catalogue, QuitChoice, Settings, UpdateSender, request};
-use crate::engine::{CoreExecutionEngine, EngineError, ShutdownKind, StartRequest};
-use crate::id::{PipelineId, RunId, StepId};
-use crate::run::StopKind;
-use crate::store::DataDir;
+use super::refresh::fresh_definition;
+use super::{
+    Asked, Catalogue, Command, Query, Records, Settings, Start, definition_of, read_definition,
+    refresh_definition, request,
+};
+use crate::control::wire::{EngineId, Face};
+use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
+use crate::monitor::MonitorHandle;
+use crate::id::{PipelineId, RunId};
+use crate::run::{Definition, RunSummary, StopKind};
+use crate::store::{DataDir, RunFilter, StoredRun};
 
-/// Everything that an action needs. Cheap to clone.
+/// What an engine belongs to, and what that does when it is asked.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub struct Owner {
+    /// Which kind it is.
+    pub face: Face,
+    /// Brings its window to the front; none where there is no window.
+    pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Called when the engine has ended because somebody asked for it. It must return at once.
+    pub ended: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Owner {
+    /// One without a window, which `ended` tells that its engine has ended.
+    pub fn without_window(face: Face, ended: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { face, raise: None, ended: Arc::new(ended) }
+    }
+}
+
+/// Carries out what is asked. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
     pub(super) engine: CoreExecutionEngine,
     pub(super) settings: Arc<Settings>,
-    pub(super) updates: UpdateSender,
-    pub(super) errands: Sender<Errand>,
+    owner: Owner,
+    monitor: Option<MonitorHandle>,
 }
 
 impl Desk {
+    /// The desk of an engine.
+    pub fn new(engine: CoreExecutionEngine, settings: Arc<Settings>, owner: Owner) -> Self {
+        Self { engine, settings, owner, monitor: None }
+    }
+
+    /// With somebody who measures what its runs cost.
+    #[must_use]
+    pub(super) fn measured_by(self, monitor: Option<MonitorHandle>) -> Self {
+        Self { monitor, ..self }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &CoreExecutionEngine {
+        &self.engine
+    }
+
+    /// What it holds.
+    pub fn data_dir(&self) -> &DataDir {
+        self.engine.data_dir()
+    }
+
+    /// Process, face and epoch of its engine.
+    pub fn engine_id(&self) -> EngineId {
+        EngineId { pid: std::process::id(), face: self.owner.face, epoch: self.engine.snapshot().epoch() }
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`IntegrationError`], when it is refused; nothing was changed then.
+    pub fn carry_out(&self, command: Command) -> Result<Answer, IntegrationError> {
+        let engine = &self.engine;
+        let run_id = match command {
+            Command::Start(start) => self.start(start)?,
+            Command::Pause { run_id } => {
+                engine.pause_execution(&run_id)?;
+                run_id
+            }
+            Command::Resume { run_id, refresh } => {
+                self.renew(&run_id, refresh)?;
+                engine.resume_execution(&run_id)?.run_id
+            }
+            Command::Stop { run_id, force } => {
+                engine.stop_execution(&run_id, if force { StopKind::Force } else { StopKind::Graceful })?;
+                run_id
+            }
+            Command::Retry { run_id, from, refresh } => {
+                self.renew(&run_id, refresh)?;
+                engine.retry_execution(&run_id, from)?;
+                run_id
+            }
+            Command::Shutdown { kind } => {
+                engine.shutdown(kind)?;
+                (self.owner.ended)();
+                return Ok(Answer::Done {});
+            }
+            Command::Raise {} => {
+                let Some(raise) = &self.owner.raise else {
+                    let face = self.owner.face.as_str();
+                    return Err(IntegrationError::Impossible(format!(
+                        "the engine of this data directory has no window to raise (it belongs to `{face}`)"
+                    )));
+                };
+                raise();
+                return Ok(Answer::Done {});
+            }
+        };
+        Ok(Answer::Run(Arc::new(self.summary(&run_id)?)))
+    }
+
+    /// Looks it up.
+    ///
+    /// # Errors
+    /// [`IntegrationError`], when there is no such run, or the database can't be read.
+    pub fn answer(&self, query: Query) -> Result<Answer, IntegrationError> {
+        Ok(match query {
+            Query::Status {} => {
+                let snapshot = self.engine.snapshot();
+                Answer::Status(EngineStatus {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    engine: self.engine_id(),
+                    data_dir: self.data_dir().path().to_owned(),
+                    seq: snapshot.seq,
+                    n_living: snapshot.runs.len(),
+                })
+            }
+            Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
+            Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
+            Query::Run { run_id } => Answer::Document(Box::new(self.document(&run_id)?)),
+            Query::Checkpoints { run_id } => {
+                let checkpoints = self.records().checkpoints(&run_id).map_err(EngineError::from)?;
+                if checkpoints.is_empty() {
+                    self.summary(&run_id)?;
+                }
+                Answer::Checkpoints(checkpoints.into_iter().map(CheckpointDocument::from).collect())
+            }
+            Query::Pipelines {} => {
+                let entries = self.catalogue().entries;
+                Answer::Pipelines(entries.into_iter().map(PipelineDocument::from).collect())
+            }
+        })
+    }
+
+    /// All living runs at this moment.
+    pub(super) fn living_runs(&self) -> LivingRuns {
+        let snapshot = self.engine.snapshot();
+        let living =
+            |run: &Arc<crate::run::Run>| LivingRun { run: run.summary(), steps: run.step_summaries() };
+        LivingRuns { seq: snapshot.seq, runs: snapshot.runs.values().map(living).collect() }
+    }
+
+    /// Starts the one pipeline of this source, else the one whose id equals it.
     pub(super) fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
-        if let Ok(id) = PipelineId::new(source)
-            && self.engine.is_registered(&id)
-        {
-            return self.start_registered(id, run_type);
-        }
-        let catalogue = Catalogue::scan(self.data_dir().path(), &self.settings);
-        let definition = catalogue.by_source(source)?;
         let asked = Asked { run_type: run_type.map(str::to_owned), ..Asked::default() };
+        if let Some(id) = self.registered(source) {
+            return self.start_registered(id, asked);
+        }
+        self.start_definition(self.catalogue().by_source(source)?, asked)
+    }
+
+    fn start(&self, start: Start) -> Result<RunId, IntegrationError> {
+        let Start { pipeline, params, run_id, run_type, environment, like } = start;
+        let asked = Asked { params, run_id, run_type, environment };
+        let earlier = like.map(|earlier| self.stored(&earlier)).transpose()?;
+        if let Some(id) = pipeline.as_deref().and_then(|pipeline| self.registered(pipeline)) {
+            return self.start_registered(id, asked);
+        }
+        let definition = match (pipeline, &earlier) {
+            (Some(pipeline), _) => self.definition(&pipeline)?,
+            (None, Some(earlier)) => definition_of(earlier).map_err(EngineError::from)?,
+            (None, None) => {
+                let text = "name a pipeline to start: its id, or the absolute path of its file";
+                return Err(IntegrationError::Invalid(text.to_owned()));
+            }
+        };
+        let asked = match &earlier {
+            Some(earlier) => asked.like(earlier, &definition),
+            None => asked,
+        };
+        self.start_definition(definition, asked)
+    }
+
+    fn definition(&self, pipeline: &str) -> Result<Arc<Definition>, IntegrationError> {
+        if !pipeline.contains('/') {
+            return Ok(self.catalogue().find(pipeline)?);
+        }
+        let path = Path::new(pipeline);
+        if path.is_relative() {
+            return Err(IntegrationError::Invalid(format!(
+                "the pipeline file {pipeline} can't be found from here; give its absolute path"
+            )));
+        }
+        Ok(read_definition(path)?)
+    }
+
+    fn start_definition(&self, definition: Arc<Definition>, asked: Asked) -> Result<RunId, IntegrationError> {
         Ok(self.engine.start_pipeline(request(definition, asked)?)?)
     }
 
-    fn start_registered(&self, id: PipelineId, run_type: Option<&str>) -> Result<RunId, IntegrationError> {
+    /// The id of a pipeline that is a function of this program.
+    fn registered(&self, pipeline: &str) -> Option<PipelineId> {
+        PipelineId::new(pipeline).ok().filter(|id| self.engine.is_registered(id))
+    }
+
+    fn start_registered(&self, id: PipelineId, asked: Asked) -> Result<RunId, IntegrationError> {
         let source = id.to_string();
-        let (store, now) = (self.engine.store(), crate::engine::now().wall);
-        let run_id = store.next_run_id(&source, now, |_| false).map_err(EngineError::from)?;
+        let run_id = match asked.run_id {
+            Some(run_id) => run_id,
+            None => {
+                let (store, now) = (self.engine.store(), crate::engine::now().wall);
+                store.next_run_id(&source, now, |_| false).map_err(EngineError::from)?
+            }
+        };
         let mut start = StartRequest::new(run_id, id, source);
-        if let Some(run_type) = run_type {
+        if let Some(run_type) = asked.run_type {
             start = start.run_type(run_type);
+        }
+        if let Some(environment) = asked.environment {
+            start = start.environment(environment);
         }
         Ok(self.engine.start_registered(start)?.run_id)
     }
 
-    /// Starts the pipeline of this id, whatever other pipelines have its source.
-    fn start_pipeline(&self, pipeline: &PipelineId) -> Result<RunId, IntegrationError> {
-        if self.engine.is_registered(pipeline) {
-            return self.start_registered(pipeline.clone(), None);
+    /// Gives an ended run the definition of today, if that is wanted or it has none.
+    fn renew(&self, run_id: &RunId, wants_fresh: bool) -> Result<(), IntegrationError> {
+        let is_living = self.engine.snapshot().runs.contains_key(run_id);
+        if is_living && !wants_fresh {
+            return Ok(());
         }
-        let definition = Catalogue::scan(self.data_dir().path(), &self.settings).find(pipeline.as_str())?;
-        Ok(self.engine.start_pipeline(request(definition, Asked::default())?)?)
+        let stored = self.stored(run_id)?;
+        let path = self.data_dir().path();
+        if let Some(fresh) = fresh_definition(&stored, wants_fresh, path, &self.settings)? {
+            refresh_definition(&self.engine, run_id, &fresh)?;
+        }
+        Ok(())
     }
 
-    /// Starts a new run with what an earlier one was started with.
-    fn start_like(&self, run_id: &RunId) -> Result<RunId, IntegrationError> {
-        let stored = self.engine.store().load_run(run_id).map_err(EngineError::from)?;
-        let earlier = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
-        let catalogue = Catalogue::scan(self.data_dir().path(), &self.settings);
-        let definition = catalogue.find(earlier.summary.pipeline_id.as_str())?;
-        let asked = Asked::default().like(&earlier, &definition);
-        Ok(self.engine.start_pipeline(request(definition, asked)?)?)
-    }
-
-    pub(super) fn data_dir(&self) -> &DataDir {
-        self.engine.data_dir()
-    }
-
-    /// Has something looked up on the thread of errands.
-    pub(super) fn errand(&self, errand: Errand) {
-        // If that thread is gone, so is the window.
-        let _ = self.errands.send(errand);
-    }
-
-    pub(super) fn snapshot(&self) -> AppUpdate {
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, IntegrationError> {
         let snapshot = self.engine.snapshot();
-        let runs = snapshot.runs.values().map(|run| (run.summary(), run.step_summaries())).collect();
-        AppUpdate::Snapshot { runs, seq: snapshot.seq }
-    }
-}
-
-/// Carries out what the operator asks, one after another.
-pub(super) fn serve(desk: &Desk, actions: &Receiver<Action>) {
-    for action in actions {
-        let what = action_text(&action);
-        let is_last = matches!(action, Action::Quit(_));
-        if let Err(error) = carry_out(desk, action) {
-            let update = AppUpdate::Failure { action: what, message: error.to_string() };
-            if desk.updates.send(update).is_err() {
-                return;
+        let mut runs = self.records().runs(filter, crate::engine::now()).map_err(EngineError::from)?;
+        for run in &mut runs {
+            // What the engine knows is ahead of the disk.
+            if let Some(living) = snapshot.runs.get(&run.run_id) {
+                *run = living.summary();
             }
         }
-        if is_last {
-            // The window closes upon it; if it is gone already, so much the better.
-            let _ = desk.updates.send(AppUpdate::ReadyToClose);
-            return;
-        }
+        Ok(runs)
     }
-}
 
-fn carry_out(desk: &Desk, action: Action) -> Result<(), IntegrationError> {
-    let engine = &desk.engine;
-    match action {
-        Action::StartJob { pipeline } => drop(desk.start_pipeline(&pipeline)?),
-        Action::StartLike(run_id) => drop(desk.start_like(&run_id)?),
-        Action::Pause(run_id) => engine.pause_execution(&run_id)?,
-        Action::Resume(run_id) => drop(engine.resume_execution(&run_id)?),
-        Action::Stop(run_id) => engine.stop_execution(&run_id, StopKind::Graceful)?,
-        Action::ForceStop(run_id) => engine.stop_execution(&run_id, StopKind::Force)?,
-        Action::Retry { run_id, from } => engine.retry_execution(&run_id, from)?,
-        Action::SelectRun(run_id) => desk.errand(Errand::SelectRun(run_id)),
-        Action::SelectStep { run_id, step_id, attempt } => {
-            desk.errand(Errand::FollowLog { run_id, step_id, attempt });
+    fn document(&self, run_id: &RunId) -> Result<RunDocument, IntegrationError> {
+        let snapshot = self.engine.snapshot();
+        let record = self.records().run(run_id, crate::engine::now()).map_err(EngineError::from)?;
+        let mut record = record.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
+        if let Some(living) = snapshot.runs.get(run_id) {
+            (record.run, record.steps) = (living.summary(), living.step_summaries());
         }
-        Action::LoadRun(run_id) => desk.errand(Errand::LoadRun(run_id)),
-        Action::Refresh => {
-            // If the window is gone, it needs no snapshot.
-            let _ = desk.updates.send(desk.snapshot());
-            desk.errand(Errand::Pipelines(Arc::default()));
-            desk.errand(Errand::RecentRuns);
-        }
-        Action::OpenFolder(folder) => desk.errand(Errand::OpenFolder(folder)),
-        // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
-        Action::KeepLook(look) => look.save(desk.data_dir().path())?,
-        Action::Quit(choice) => engine.shutdown(match choice {
-            QuitChoice::LeaveRunning => ShutdownKind::LeaveSteps,
-            QuitChoice::Freeze => ShutdownKind::FreezeRuns,
-            QuitChoice::Stop => ShutdownKind::StopRuns,
-        })?,
+        Ok(RunDocument::new(record, self.data_dir().path()))
     }
-    Ok(())
-}
 
-fn action_text(action: &Action) -> String {
-    match action {
-        Action::StartJob { pipeline } => format!("start {pipeline}"),
-        Action::StartLike(run_id) => format!("start again like {run_id}"),
-        Action::Pause(run_id) => format!("pause {run_id}"),
-        Action::Resume(run_id) => format!("resume {run_id}"),
-        Action::Stop(run_id) => format!("stop {run_id}"),
-        Action::ForceStop(run_id) => format!("force-stop {run_id}"),
-        Action::Retry { run_id, .. } => format!("retry {run_id}"),
-        Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
-        Action::Refresh => "refresh".to_owned(),
-        Action::OpenFolder(_) => "open a folder".to_owned(),
-        Action::KeepLook(_) => "remember the window".to_owned(),
-        Action::Quit(_) => "quit".to_owned(),
+    fn summary(&self, run_id: &RunId) -> Result<RunSummary, IntegrationError> {
+        let found = self.engine.get_execution_state(run_id)?;
+        Ok(found.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?)
     }
-}
 
-/// A step's attempt, as the window names it.
-pub(super) type LogKey = (RunId, StepId, u32);
+    fn stored(&self, run_id: &RunId) -> Result<StoredRun, IntegrationError> {
+        let stored = self.engine.store().load_run(run_id).map_err(EngineError::from)?;
+        Ok(stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?)
+    }
 
-/// Where a run's log lies.
-pub(super) fn log_file(desk: &Desk, (run_id, step_id, attempt): &LogKey) -> PathBuf {
-    desk.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
+    fn records(&self) -> Records {
+        Records::beside(&self.engine)
+    }
+
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::scan(self.data_dir().path(), &self.settings)
+    }
 }

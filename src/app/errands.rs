@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::desk::{Desk, LogKey, log_file};
+use super::window_desk::{LogKey, WindowDesk, log_file};
 use super::{
-    AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT,
-    PipelineEntry,
+    AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, PipelineEntry,
 };
 use crate::id::{PipelineId, RunId, StepId};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
-use crate::run::RunState;
-use crate::store::{RunFilter, StoreError};
 
 /// How often a growing log is painted anew at most.
 const LOG_PACE: Duration = Duration::from_millis(100);
@@ -41,7 +38,7 @@ pub(super) enum Errand {
 
 /// The thread that runs them.
 pub(super) struct Errands {
-    desk: Desk,
+    desk: WindowDesk,
     following: Option<Following>,
 }
 
@@ -52,7 +49,7 @@ struct Following {
 }
 
 impl Errands {
-    pub(super) fn new(desk: Desk) -> Self {
+    pub(super) fn new(desk: WindowDesk) -> Self {
         Self { desk, following: None }
     }
 
@@ -65,13 +62,13 @@ impl Errands {
                     is_wanted.store(false, Ordering::Release);
                     Ok(Some(self.pipelines()))
                 }
-                Errand::RecentRuns => self.recent_runs().map(Some).map_err(|e| e.to_string()),
+                Errand::RecentRuns => self.desk.reach.recent_runs().map(Some).map_err(|e| e.to_string()),
                 Errand::SelectRun(None) => {
                     self.unfollow();
                     Ok(None)
                 }
                 Errand::SelectRun(Some(run_id)) | Errand::LoadRun(run_id) => {
-                    self.detail(&run_id).map_err(|e| e.to_string())
+                    self.desk.reach.detail(&run_id).map_err(|e| e.to_string())
                 }
                 Errand::FollowLog { run_id, step_id, attempt } => {
                     self.follow((run_id, step_id, attempt)).map(|()| None).map_err(|e| e.to_string())
@@ -91,28 +88,8 @@ impl Errands {
     }
 
     fn pipelines(&self) -> AppUpdate {
-        let catalogue = Catalogue::scan(self.desk.data_dir().path(), &self.desk.settings);
+        let catalogue = Catalogue::scan(self.desk.reach.data_dir().path(), self.desk.reach.settings());
         AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
-    }
-
-    fn recent_runs(&self) -> Result<AppUpdate, StoreError> {
-        let states = RunState::ALL.iter().copied().filter(|state| state.is_ended()).collect();
-        let filter = RunFilter { states, limit: Some(MAX_RECENT), ..RunFilter::default() };
-        Ok(AppUpdate::RecentRuns(self.desk.engine.store().list_runs(&filter)?))
-    }
-
-    fn detail(&self, run_id: &RunId) -> Result<Option<AppUpdate>, StoreError> {
-        let store = self.desk.engine.store();
-        let decisions = store.decisions(run_id)?;
-        let snapshot = self.desk.engine.snapshot();
-        if let Some(run) = snapshot.runs.get(run_id) {
-            let (run, steps, seq) = (run.summary(), run.step_summaries(), snapshot.seq);
-            return Ok(Some(AppUpdate::RunDetail { run, steps, decisions, seq }));
-        }
-        Ok(store.load_run(run_id)?.map(|stored| {
-            let steps = stored.steps.iter().map(|step| step.summary(run_id)).collect();
-            AppUpdate::RunDetail { run: stored.summary, steps, decisions, seq: 0 }
-        }))
     }
 
     fn follow(&mut self, key: LogKey) -> std::io::Result<()> {
@@ -149,8 +126,8 @@ impl Errands {
 
     fn open_folder(&self, folder: &Folder) -> Result<(), String> {
         let path = match folder {
-            Folder::Pipelines => self.desk.data_dir().pipelines_dir(),
-            Folder::Logs(run_id) => self.desk.data_dir().logs_dir(run_id),
+            Folder::Pipelines => self.desk.reach.data_dir().pipelines_dir(),
+            Folder::Logs(run_id) => self.desk.reach.data_dir().logs_dir(run_id),
         };
         let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
         let mut command = Command::new(opener);
@@ -163,7 +140,7 @@ impl Errands {
 }
 
 /// Sends the end of a log now and after each growth, at most once in [`LOG_PACE`].
-fn paint(desk: &Desk, key: &LogKey, growth: &Receiver<()>) {
+fn paint(desk: &WindowDesk, key: &LogKey, growth: &Receiver<()>) {
     let path = log_file(desk, key);
     // Nothing is sent on it: waiting for it is a pause that its own timeout ends.
     let (_never, pause): (Sender<()>, Receiver<()>) = bounded(0);

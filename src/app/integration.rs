@@ -6,21 +6,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Sender;
 
-use super::desk::{Desk, serve};
 use super::errands::{Errand, Errands};
-use super::watch::{Pace, Watch, show_samples};
+use super::reach::{Reach, Remote, RemoteEvents};
+use super::watch::{Watch, show_samples};
+use super::window_desk::{WindowDesk, serve};
 use super::{
-    AppUpdate, CatalogueError, Settings, SettingsError, WindowLook, WorldPort, log_bytes, unpack_samples,
+    AppUpdate, CatalogueError, ControlClient, Desk, JoinError, Parts, RefreshError, Seat, Service,
+    ServiceOptions, Settings, SettingsError, UpdateSender, WindowLook, WorldPort, unpack_samples,
 };
-use crate::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind, Subscription,
-};
+use crate::control::wire::Face;
+use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::id::RunId;
 use crate::logs::FolderWatch;
+use crate::monitor::SampleStream;
 use crate::pipeline::ParamError;
-use crate::run::{EventKind, RunState, StopKind};
+use crate::run::{Event, EventKind, StopKind};
+use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +40,21 @@ pub enum IntegrationError {
     /// The settings can't be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The definition of today does not fit the run.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// What was asked can't be done here.
+    #[error("{0}")]
+    Impossible(String),
     /// A thread or a file could not be had.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
+    /// There is no seat for an engine.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// [`ExecutionIntegration::start`] comes first.
     #[error("the integration has not been started")]
     NotStarted,
@@ -54,11 +69,10 @@ pub struct ExecutionIntegration {
 
 /// What lives from `start` to `shutdown`.
 struct Started {
-    desk: Desk,
+    desk: WindowDesk,
+    /// Measures the machine for a window whose engine lives elsewhere.
     watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
-    /// Closing it ends the thread that keeps retention.
-    _upkeep: Sender<()>,
     /// Has the pipelines read anew; none where the system has no watches left.
     _pipelines: Option<FolderWatch>,
 }
@@ -69,17 +83,14 @@ impl ExecutionIntegration {
         Self { bus, world: store, started: None }
     }
 
-    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples.
+    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
+    /// engine that lives there is left alone.
     ///
     /// # Errors
     /// [`IntegrationError`], when the directory is held or unusable, or the settings can't be read.
     pub fn start(&mut self, data_dir: &Path) -> Result<(), IntegrationError> {
         let settings = Settings::load(data_dir)?;
-        let options = EngineOptions {
-            bus: self.bus.clone(),
-            host_start: HostStart::AtOnce,
-            ..settings.engine_options()
-        };
+        let options = settings.engine_options();
         self.start_with(data_dir, settings, options)
     }
 
@@ -91,26 +102,78 @@ impl ExecutionIntegration {
         &mut self,
         data_dir: &Path,
         settings: Settings,
-        mut options: EngineOptions,
+        options: EngineOptions,
     ) -> Result<(), IntegrationError> {
-        self.world.recall_look(WindowLook::load(data_dir));
-        // Before the engine opens, so that what it takes back is measured. Without it everything goes on.
-        let mut watch = Watch::new(data_dir, &settings);
-        if let (Ok(watch), None) = (&watch, &options.monitor) {
-            options.monitor = Some(watch.monitor());
-        }
+        let dir = DataDir::open(data_dir).map_err(EngineError::from)?;
+        self.start_on(Seat::take(&dir)?, Face::Library, settings, options)
+    }
+
+    /// Opens the engine on a seat that was taken or handed over, for the window of `face`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_on(
+        &mut self,
+        seat: Seat,
+        face: Face,
+        settings: Settings,
+        options: EngineOptions,
+    ) -> Result<(), IntegrationError> {
+        self.world.recall_look(WindowLook::load(seat.dir.path()));
+        let updates = self.world.updates.clone();
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
-        let engine = CoreExecutionEngine::open(data_dir, options)?;
-        watch = watch.and_then(|mut watch| watch.start(engine.data_dir()).map(|()| watch));
-        let folder = engine.data_dir().pipelines_dir();
+        let engine = EngineOptions { bus: self.bus.clone(), host_start: HostStart::AtOnce, ..options };
+        let (raise, for_complaints) = (teller(&updates, || AppUpdate::Raise), updates.clone());
+        let complain = Arc::new(move |message| {
+            // If the window is gone, nobody needs to know.
+            let _ = for_complaints.send(AppUpdate::Failure { action: "keep house".into(), message });
+        });
+        let options = ServiceOptions { face, parts: Parts::All, engine, raise: Some(raise), complain };
+        let service = Service::open(seat, settings, options)?;
+        let folder = service.engine().data_dir().pipelines_dir();
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
+        let samples = service.samples();
+        let furnish = |errands| WindowDesk::new(service, face, updates.clone(), errands);
+        self.furnish(furnish, samples, move || events.recv())
+    }
+
+    /// Serves the window before the engine of another process, which it watches and controls over its socket.
+    ///
+    /// # Errors
+    /// [`IntegrationError`], when that engine can't be listened to.
+    pub fn attach(
+        &mut self,
+        client: ControlClient,
+        dir: DataDir,
+        settings: Settings,
+    ) -> Result<(), IntegrationError> {
+        self.world.recall_look(WindowLook::load(dir.path()));
+        // What is made of limits, and what is kept, is the business of that engine.
+        let watch = Watch::of_machine(dir.path(), &settings).ok();
+        let remote = Remote::new(client, dir, settings)?;
+        let mut events = RemoteEvents::follow(remote.clone())?;
+        let updates = self.world.updates.clone();
+        let furnish = |errands| WindowDesk::attached(remote, updates.clone(), errands);
+        self.furnish(furnish, watch.as_ref().map(Watch::stream), move || events.recv())?;
+        if let Some(started) = &mut self.started {
+            started.watch = watch;
+        }
+        Ok(())
+    }
+
+    /// Starts the threads between the window and an engine, whose events come from `recv`.
+    fn furnish(
+        &mut self,
+        desk: impl FnOnce(Sender<Errand>) -> WindowDesk,
+        samples: Option<SampleStream>,
+        recv: impl FnMut() -> Option<Arc<Event>> + Send + 'static,
+    ) -> Result<(), IntegrationError> {
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
         let (errands, waiting) = crossbeam_channel::unbounded();
-        let updates = self.world.updates.clone();
-        let desk = Desk { engine, settings: Arc::new(settings), updates: updates.clone(), errands };
+        let desk = desk(errands);
         let mut threads = vec![
             spawn("lf-errands", {
                 let desk = desk.clone();
@@ -123,30 +186,15 @@ impl ExecutionIntegration {
         ];
         let pipelines = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
-        // Capacity 0: nothing is sent; closing it ends the thread.
-        let (upkeep, closed) = bounded(0);
-        threads.push(spawn("lf-upkeep", {
-            let desk = desk.clone();
-            move || keep_retention(&desk, &closed)
-        })?);
-        let watch = match watch {
-            Ok(watch) => {
-                let samples = watch.stream();
-                threads.push(spawn("lf-samples", move || show_samples(&samples, &updates))?);
-                Some(watch)
-            }
-            Err(error) => {
-                let action = "measure the machine and the steps".to_owned();
-                // If the window is gone, nobody needs to know.
-                let _ = updates.send(AppUpdate::Failure { action, message: error.to_string() });
-                None
-            }
-        };
+        if let Some(samples) = samples {
+            let updates = self.world.updates.clone();
+            threads.push(spawn("lf-samples", move || show_samples(&samples, &updates))?);
+        }
         threads.push(spawn("lf-events", {
-            let (desk, pace) = (desk.clone(), watch.as_ref().map(Watch::pace));
-            move || forward(&desk, &events, pace.as_ref())
+            let desk = desk.clone();
+            move || forward(&desk, recv)
         })?);
-        self.started = Some(Started { desk, watch, threads, _upkeep: upkeep, _pipelines: pipelines });
+        self.started = Some(Started { desk, watch: None, threads, _pipelines: pipelines });
         Ok(())
     }
 
@@ -192,12 +240,11 @@ impl ExecutionIntegration {
 
     /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, watch, threads, _upkeep, _pipelines }) = self.started.take() else { return };
-        drop((_upkeep, _pipelines));
-        // It may have been shut down by the window's own action.
-        let _ = desk.engine.shutdown(kind);
-        // After the engine, so that the last ends are recorded with what was measured of them.
-        drop(watch);
+        let Some(Started { desk, watch, threads, _pipelines }) = self.started.take() else { return };
+        drop((watch, _pipelines));
+        // Whatever is to be said of it, nobody is there any more to hear it.
+        let _ = desk.close(kind);
+        desk.reach.leave();
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
         desk.errand(Errand::End);
@@ -208,8 +255,15 @@ impl ExecutionIntegration {
         }
     }
 
-    fn desk(&self) -> Result<&Desk, IntegrationError> {
-        self.started.as_ref().map(|started| &started.desk).ok_or(IntegrationError::NotStarted)
+    /// Where its commands are carried out; none before another process's engine.
+    ///
+    /// # Errors
+    /// [`IntegrationError::NotStarted`].
+    pub fn desk(&self) -> Result<&Desk, IntegrationError> {
+        match self.started.as_ref().map(|started| &started.desk.reach) {
+            Some(Reach::Here(desk)) => Ok(desk),
+            Some(Reach::There(_)) | None => Err(IntegrationError::NotStarted),
+        }
     }
 }
 
@@ -219,58 +273,26 @@ impl Drop for ExecutionIntegration {
     }
 }
 
-/// Hands events to the window, and a snapshot wherever it has to begin anew. They wait in the subscription,
-/// which coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &Desk, events: &Subscription, pace: Option<&Pace>) {
-    let mut goes_on = desk.updates.send(desk.snapshot()).is_ok();
-    let mut is_busy = false;
-    let mut keep_pace = |desk: &Desk| {
-        let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
-        if is_now != is_busy {
-            is_busy = is_now;
-            pace.inspect(|pace| if is_busy { pace.quicken() } else { pace.slacken() });
-        }
-    };
-    keep_pace(desk);
-    while goes_on && let Some(event) = events.recv() {
-        if !event.kind.is_telemetry() {
-            keep_pace(desk);
-        }
+/// Hands events to the window, and a snapshot wherever it has to begin anew. They wait where they come from, which
+/// coalesces, so that a window that sleeps holds up nobody.
+fn forward(desk: &WindowDesk, mut recv: impl FnMut() -> Option<Arc<Event>>) {
+    let mut goes_on = desk.send_snapshot();
+    while goes_on && let Some(event) = recv() {
         if matches!(event.kind, EventKind::Resync) {
-            goes_on = desk.updates.send(desk.snapshot()).is_ok();
+            goes_on = desk.send_snapshot();
             desk.errand(Errand::RecentRuns);
             continue;
         }
         goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
     }
-}
-
-/// Lets go what the settings let go: at the start and every day.
-fn keep_retention(desk: &Desk, closed: &Receiver<()>) {
-    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-    loop {
-        let store = desk.engine.store();
-        let data_dir = desk.data_dir().path();
-        let (retention, now) = (&desk.settings.retention, crate::engine::now().wall);
-        let pruned = store
-            .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
-            .and_then(|plan| store.apply_prune(&plan, data_dir));
-        if let Err(error) = pruned {
-            let update =
-                AppUpdate::Failure { action: "clean up old runs".into(), message: error.to_string() };
-            // If the window is gone, nobody needs to know.
-            let _ = desk.updates.send(update);
-        }
-        if !matches!(closed.recv_timeout(DAY), Err(crossbeam_channel::RecvTimeoutError::Timeout)) {
-            return;
-        }
-    }
+    // The engine is another's, or is no more: a window without one is of no use.
+    let _ = desk.updates.send(AppUpdate::ReadyToClose);
 }
 
 /// Has the pipelines read now and whenever one of their folders changes.
-fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
-    let own = desk.data_dir().pipelines_dir();
-    let folders = std::iter::once(&own).chain(&desk.settings.pipeline_dirs);
+fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
+    let own = desk.reach.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.reach.settings().pipeline_dirs);
     let wanted = Arc::new(AtomicBool::new(true));
     desk.errand(Errand::Pipelines(wanted.clone()));
     let errands = desk.errands.clone();
@@ -288,6 +310,15 @@ fn watch_pipelines(desk: &Desk) -> Option<FolderWatch> {
         let _ = desk.updates.send(AppUpdate::Failure { action, message });
     }
     watch.ok()
+}
+
+/// Sends an update from anywhere.
+fn teller(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + Send + Sync> {
+    let updates = updates.clone();
+    Arc::new(move || {
+        // If the window is gone, there is nothing to raise or to close.
+        let _ = updates.send(update());
+    })
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

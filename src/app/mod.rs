@@ -3,40 +3,59 @@
 //! go out. Beside them stand the settings, the catalogue of pipelines, requests for runs, and what is asked of
 //! a data directory without an engine. Nothing here knows how anything is painted.
 
+mod answers;
+mod background;
 mod catalogue;
 mod checkup;
+mod command;
 mod desk;
 mod errands;
+pub mod exit_code;
+mod hands;
 mod integration;
 mod port;
 mod presence;
+mod reach;
 mod records;
 mod refresh;
 mod request;
+mod retention;
 mod run_follower;
+mod seat;
+mod service;
 mod settings;
 mod store;
 mod upkeep;
 mod user_service;
 mod watch;
+mod window_desk;
 mod window_look;
 
+pub use answers::*;
+pub use background::{Background, ServeFor};
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use checkup::{Finding, Severity, check_up, has_display};
+pub use command::{Command, Query, Start};
+pub use desk::{Desk, Owner};
+pub use exit_code::HasExitCode;
+pub use hands::{ControlOptions, ControlServer, HandOver, METHODS};
 pub use integration::{ExecutionIntegration, IntegrationError};
 pub use port::*;
 pub use presence::{Presence, presence};
 pub use records::{LogSection, Records, RunRecord};
-pub use refresh::{RefreshError, refresh_definition};
+pub use refresh::{RefreshError, fresh_definition, refresh_definition};
 pub use request::{Asked, definition_of, request};
 pub use run_follower::{FollowEnd, Followed, RunFollower};
+pub use seat::{Asking, Bequest, JoinError, Joined, OWN_NAME, Seat, ask, join, succeed};
+pub use service::{Fate, Parts, Service, ServiceOptions};
 pub use settings::{Settings, SettingsError};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
 pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
-pub use watch::Watch;
 pub use window_look::{ThemeChoice, WindowLook};
 
+pub use crate::control::wire::{EventFilter, Face};
+pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::resources::MachineSample;
 pub use crate::store::{

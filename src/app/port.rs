@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::WindowLook;
+use super::{Command, WindowLook};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::{Decision, Event, RunSummary, StepSummary};
@@ -20,28 +20,8 @@ use crate::run::{Decision, Event, RunSummary, StepSummary};
 /// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Start a run of this pipeline with its defaults.
-    StartJob {
-        /// Which.
-        pipeline: PipelineId,
-    },
-    /// Start a new run with the pipeline, run type, environment and parameters of this one.
-    StartLike(RunId),
-    /// Freeze a run.
-    Pause(RunId),
-    /// Thaw a paused run, or take up one that has ended before its time.
-    Resume(RunId),
-    /// Ask a run to stop.
-    Stop(RunId),
-    /// End a run at once.
-    ForceStop(RunId),
-    /// Run steps of an ended run again.
-    Retry {
-        /// Which run.
-        run_id: RunId,
-        /// This step and what needs it; none: all.
-        from: Option<StepId>,
-    },
+    /// What can be asked of an engine, from wherever.
+    Do(Command),
     /// The run whose details are looked at: answered by [`AppUpdate::RunDetail`].
     SelectRun(Option<RunId>),
     /// The attempt whose log is followed from now on, instead of the last one: answered by
@@ -135,7 +115,9 @@ pub enum AppUpdate {
         /// Why it failed and what to do next.
         message: String,
     },
-    /// [`Action::Quit`] is done: the window may go.
+    /// Somebody else asks for the window: it comes to the front.
+    Raise,
+    /// The engine has ended, by [`Action::Quit`] or because somebody else asked for it: the window may go.
     ReadyToClose,
 }
 
@@ -299,6 +281,7 @@ fn seen_within(update: &AppUpdate) -> Duration {
         | AppUpdate::LogTail { .. }
         | AppUpdate::Pipelines(_)
         | AppUpdate::Failure { .. }
+        | AppUpdate::Raise
         | AppUpdate::ReadyToClose => Duration::ZERO,
     }
 }

@@ -24,6 +24,8 @@ const NEIGHBOURS: usize = 1000;
 pub struct Records {
     data_dir: PathBuf,
     store: CheckpointManager,
+    /// Whether they are read by the engine itself.
+    is_ours: bool,
 }
 
 /// One run with everything that is recorded about it.
@@ -61,12 +63,12 @@ impl Records {
     /// [`StoreError`] when the database can't be read.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let store = CheckpointManager::open_read_only(data_dir.join("checkpoints.db"))?;
-        Ok(Self { data_dir: data_dir.to_owned(), store })
+        Ok(Self { data_dir: data_dir.to_owned(), store, is_ours: false })
     }
 
     /// The records beside an engine, over its connections.
     pub fn beside(engine: &CoreExecutionEngine) -> Self {
-        Self { data_dir: engine.data_dir().path().to_owned(), store: engine.store().clone() }
+        Self { data_dir: engine.data_dir().path().to_owned(), store: engine.store().clone(), is_ours: true }
     }
 
     /// The data directory.
@@ -76,7 +78,7 @@ impl Records {
 
     /// Whether an engine lives here.
     pub fn presence(&self) -> Presence {
-        presence(&self.data_dir)
+        if self.is_ours { Presence::Engine { pid: std::process::id() } } else { presence(&self.data_dir) }
     }
 
     /// The runs that `filter` lets through, newest first. `live` is true for those that have not ended

@@ -1,14 +1,16 @@
 //! Giving an ended run the definition of today instead of the one that it started with.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::request::parse_stored;
+use super::{Catalogue, CatalogueError, Settings, read_definition};
 use crate::engine::CoreExecutionEngine;
 use crate::id::RunId;
 use crate::pipeline::{ParamError, differences};
 use crate::run::{Body, Definition, Run, StepRun, StepState};
-use crate::store::{StoreError, StoredBody, Write};
+use crate::store::{StoreError, StoredBody, StoredRun, Write};
 
 /// Why a run keeps the definition that it has.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,28 @@ pub enum RefreshError {
 
 fn listed(changes: &[String]) -> String {
     changes.iter().map(|change| format!("\n  {change}")).collect()
+}
+
+/// The definition that a run is to go on with instead of its own: the file of today, if that is wanted, and the
+/// pipeline of its name for a row that was filled in by hand. None: its own.
+///
+/// # Errors
+/// [`CatalogueError`], when it can't be found or read.
+pub fn fresh_definition(
+    stored: &StoredRun,
+    wants_fresh: bool,
+    data_dir: &Path,
+    settings: &Settings,
+) -> Result<Option<Arc<Definition>>, CatalogueError> {
+    match &stored.body {
+        StoredBody::Pipeline(definition) if wants_fresh => {
+            read_definition(Path::new(&*definition.path)).map(Some)
+        }
+        StoredBody::Pipeline(_) | StoredBody::Driven => Ok(None),
+        StoredBody::Unknown => {
+            Catalogue::scan(data_dir, settings).find(stored.summary.pipeline_id.as_str()).map(Some)
+        }
+    }
 }
 
 /// Gives the ended run `run_id` the definition `fresh`; what differs from the old one, a sentence each. The

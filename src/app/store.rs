@@ -79,6 +79,7 @@ pub struct AppStore {
     failures: Vec<Notice>,
     decisions: Vec<Decision>,
     is_ready_to_close: bool,
+    is_to_be_raised: bool,
     requests: Vec<Action>,
 }
 
@@ -113,6 +114,7 @@ impl AppStore {
             AppUpdate::Failure { action, message } => {
                 self.push_failure(action, message);
             }
+            AppUpdate::Raise => self.is_to_be_raised = true,
             AppUpdate::ReadyToClose => self.is_ready_to_close = true,
         }
         self.follow_log();
@@ -231,6 +233,11 @@ impl AppStore {
     /// Whether the window may go.
     pub fn is_ready_to_close(&self) -> bool {
         self.is_ready_to_close
+    }
+
+    /// Whether somebody has asked for the window since this was asked last.
+    pub fn take_raise(&mut self) -> bool {
+        std::mem::take(&mut self.is_to_be_raised)
     }
 
     /// How long nothing on the screen changes by itself at `now`; none: until an update arrives.

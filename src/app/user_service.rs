@@ -278,11 +278,11 @@ fn kills_user_processes(folders: &[&Path]) -> bool {
         .collect();
     drop_ins.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     let texts = mains.chain(drop_ins).filter_map(|path| fs::read_to_string(path).ok());
-    let values = texts.filter_map(|text| {
-        let values = text.lines().filter_map(|line| line.trim().strip_prefix("KillUserProcesses="));
-        values.last().map(|value| matches!(value.trim(), "yes" | "true" | "on" | "1"))
+    let mut values = texts.filter_map(|text| {
+        let mut values = text.lines().filter_map(|line| line.trim().strip_prefix("KillUserProcesses="));
+        values.next_back().map(|value| matches!(value.trim(), "yes" | "true" | "on" | "1"))
     });
-    values.last().unwrap_or(false)
+    values.next_back().unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -1,30 +1,24 @@
-//! [`Watch`] measures the machine and the steps for an engine, keeps what it measures, and shows it to a window.
+//! [`Watch`] measures the machine and the steps for an engine, keeps what it measures, tells the engine when a limit is
+//! exceeded, and shows it to a window.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::{AppUpdate, RunUsage, Settings, UpdateSender};
+use crate::engine::CoreExecutionEngine;
 use crate::monitor::{
     MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor, SampleGuard, SampleStream,
 };
-use crate::store::{DataDir, SampleStore};
+use crate::store::SampleStore;
 
-/// How often the machine is sampled while nothing runs, unless the operator wants it less often: each sample wakes the
+/// How often the machine is sampled while no step lives, unless the operator wants it less often: each sample wakes the
 /// window.
-const IDLE_PACE: Duration = Duration::from_secs(5);
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A monitor at work for one data directory.
-pub struct Watch {
+pub(super) struct Watch {
     monitor: ResourceMonitor,
-    pace: Pace,
-    history: Option<(SampleStore, SampleGuard)>,
-}
-
-/// How often is sampled: quickly while something runs.
-#[derive(Clone)]
-pub(super) struct Pace {
-    monitor: MonitorHandle,
-    busy: Duration,
+    guards: Vec<SampleGuard>,
 }
 
 impl Watch {
@@ -32,73 +26,57 @@ impl Watch {
     ///
     /// # Errors
     /// [`MonitorError`], when this machine can't be measured.
-    pub fn new(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
-        // It must be there to be measured; if it can't be had, the engine says why.
-        let _ = DataDir::open(data_dir);
+    pub(super) fn new(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
         let folders = std::iter::once(data_dir).chain(settings.pipeline_dirs.iter().map(AsRef::as_ref));
-        let busy = settings.monitor_interval;
-        let options = MonitorOptions {
+        let interval = settings.monitor_interval;
+        let monitor = ResourceMonitor::new(MonitorOptions {
             folders: folders.map(Path::to_owned).collect(),
-            interval: busy.max(IDLE_PACE),
+            interval,
+            idle_interval: interval.max(IDLE_INTERVAL),
             limits: settings.limits.clone(),
-        };
-        let monitor = ResourceMonitor::new(options)?;
-        let pace = Pace { monitor: monitor.handle(), busy };
-        Ok(Self { monitor, pace, history: None })
+        })?;
+        Ok(Self { monitor, guards: Vec::new() })
     }
 
-    /// Begins to measure and to keep what is measured, at the pace of an idle machine. The engine holds its lock by now.
+    /// Measures the machine from now on, for a window that only looks at somebody else's engine.
+    ///
+    /// # Errors
+    /// [`MonitorError`], when this machine can't be measured.
+    pub(super) fn of_machine(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
+        let interval = settings.monitor_interval;
+        let monitor = ResourceMonitor::new(MonitorOptions { interval, ..MonitorOptions::new(data_dir) })?;
+        monitor.start()?;
+        Ok(Self { monitor, guards: Vec::new() })
+    }
+
+    /// Begins to measure, to keep what is measured, and to tell the engine when a limit is exceeded. The engine holds its
+    /// lock by now.
     ///
     /// # Errors
     /// [`MonitorError`], when a thread can't be started.
-    pub fn start(&mut self, data_dir: &DataDir) -> Result<(), MonitorError> {
-        let history = SampleStore::open(data_dir.samples_db())?;
-        let kept = self.monitor.subscribe({
-            let history = history.clone();
-            move |sample| history.push(sample)
-        });
-        self.history = Some((history, kept));
+    pub(super) fn start(&mut self, engine: &CoreExecutionEngine) -> Result<(), MonitorError> {
+        let history = SampleStore::open(engine.data_dir().samples_db())?;
+        let engine = engine.clone();
+        self.guards = vec![
+            self.monitor.subscribe(move |sample| history.push(sample)),
+            self.monitor.subscribe(move |sample| {
+                if !sample.raised.is_empty() || !sample.changes.is_empty() {
+                    // An engine that has ended needs to know nothing.
+                    let _ = engine.meet_limits(sample.clone());
+                }
+            }),
+        ];
         self.monitor.start()
     }
 
     /// What an engine tells of its steps.
-    pub fn monitor(&self) -> MonitorHandle {
+    pub(super) fn monitor(&self) -> MonitorHandle {
         self.monitor.handle()
     }
 
-    /// Samples from now on as often as the settings say, whether anything runs or not.
-    pub fn quicken(&self) {
-        self.pace.quicken();
-    }
-
-    /// What was measured before; none until it is started.
-    pub fn history(&self) -> Option<&SampleStore> {
-        self.history.as_ref().map(|(history, _)| history)
-    }
-
-    pub(super) fn pace(&self) -> Pace {
-        self.pace.clone()
-    }
-
+    /// Every sample from now on.
     pub(super) fn stream(&self) -> SampleStream {
         self.monitor.stream()
-    }
-}
-
-impl Pace {
-    /// Something runs.
-    pub(super) fn quicken(&self) {
-        self.set(self.busy);
-    }
-
-    /// Nothing does.
-    pub(super) fn slacken(&self) {
-        self.set(self.busy.max(IDLE_PACE));
-    }
-
-    fn set(&self, interval: Duration) {
-        // The settings have refused what it would refuse.
-        let _ = self.monitor.set_interval(interval);
     }
 }
 

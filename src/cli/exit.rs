@@ -2,26 +2,10 @@
 
 use std::io;
 
-use crate::app::{CatalogueError, DataDirError, IntegrationError, RefreshError, SettingsError, StoreError};
-use crate::engine::EngineError;
-use crate::id::{InvalidId, RunId};
-use crate::pipeline::ParamError;
+use crate::app::HasExitCode;
+pub(super) use crate::app::exit_code::{DONE, FAILED, NO_ENGINE, NOT_FOUND, STOPPED, UNUSABLE, USAGE};
+use crate::id::RunId;
 use crate::run::RunState;
-
-/// The run completed, or what was asked for was done.
-pub(super) const DONE: u8 = 0;
-/// The run failed or was interrupted; also whatever has no number of its own.
-pub(super) const FAILED: u8 = 1;
-/// Wrong usage, or an invalid file.
-pub(super) const USAGE: u8 = 2;
-/// There is no such run or pipeline.
-pub(super) const NOT_FOUND: u8 = 3;
-/// Another engine holds the directory.
-pub(super) const BUSY: u8 = 4;
-/// The data directory is unusable.
-pub(super) const UNUSABLE: u8 = 5;
-/// The run was stopped.
-pub(super) const STOPPED: u8 = 130;
 
 /// The number for a run that ended so.
 pub(super) fn of_run(state: RunState) -> u8 {
@@ -68,108 +52,9 @@ impl Failure {
     }
 }
 
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        let code = match &error {
-            EngineError::NotFound { .. } => NOT_FOUND,
-            EngineError::Exists { .. }
-            | EngineError::OutOfScope { .. }
-            | EngineError::Refused(_)
-            | EngineError::Invalid(_)
-            | EngineError::NotRegistered { .. } => USAGE,
-            EngineError::DataDir(DataDirError::Busy { .. }) => BUSY,
-            EngineError::DataDir(DataDirError::Homeless | DataDirError::Unusable { .. })
-            | EngineError::NotRecorded { .. } => UNUSABLE,
-            EngineError::Store(error) => of_store(error),
-            EngineError::Host(_) | EngineError::System(_) | EngineError::ShutDown => FAILED,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
-impl From<DataDirError> for Failure {
-    fn from(error: DataDirError) -> Self {
-        EngineError::from(error).into()
-    }
-}
-
-impl From<IntegrationError> for Failure {
-    fn from(error: IntegrationError) -> Self {
-        match error {
-            IntegrationError::Catalogue(error) => error.into(),
-            IntegrationError::Param(error) => error.into(),
-            IntegrationError::Engine(error) => error.into(),
-            IntegrationError::Settings(error) => error.into(),
-            IntegrationError::System(_) | IntegrationError::NotStarted => {
-                Self::new(FAILED, error.to_string())
-            }
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::new(of_store(&error), error.to_string())
-    }
-}
-
-fn of_store(error: &StoreError) -> u8 {
-    match error {
-        StoreError::Invalid(_) | StoreError::Definition { .. } => USAGE,
-        StoreError::Newer { .. }
-        | StoreError::Corrupt { .. }
-        | StoreError::Foreign { .. }
-        | StoreError::DiskFull { .. }
-        | StoreError::ReadOnly { .. }
-        | StoreError::Locked { .. }
-        | StoreError::Unopenable { .. }
-        | StoreError::Io { .. }
-        | StoreError::Statement { .. } => UNUSABLE,
-    }
-}
-
-impl From<CatalogueError> for Failure {
-    fn from(error: CatalogueError) -> Self {
-        let code = match &error {
-            CatalogueError::Unknown { .. } | CatalogueError::NoFile { .. } => NOT_FOUND,
-            CatalogueError::Unreadable { .. }
-            | CatalogueError::Invalid(_)
-            | CatalogueError::Ambiguous { .. } => USAGE,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
-impl From<RefreshError> for Failure {
-    fn from(error: RefreshError) -> Self {
-        match error {
-            RefreshError::Store(error) => error.into(),
-            error @ (RefreshError::Refused { .. } | RefreshError::Params(_)) => {
-                Self::usage(error.to_string())
-            }
-        }
-    }
-}
-
-impl From<SettingsError> for Failure {
-    fn from(error: SettingsError) -> Self {
-        let code = match &error {
-            SettingsError::Unreadable { .. } => UNUSABLE,
-            SettingsError::Invalid(_) => USAGE,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
-impl From<ParamError> for Failure {
-    fn from(error: ParamError) -> Self {
-        Self::usage(error.to_string())
-    }
-}
-
-impl From<InvalidId> for Failure {
-    fn from(error: InvalidId) -> Self {
-        Self::usage(error.to_string())
+impl<E: HasExitCode + std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error.exit_code(), error.to_string())
     }
 }
 

@@ -1,26 +1,30 @@
 //! A run in the foreground: its events are shown as they come, and keys and signals are its levers. Ctrl-C
 //! stops it, Ctrl-Z freezes it, and a terminal that goes away leaves its steps running.
+//!
+//! The run is driven by an engine of this process, or by the one that lives ([`link`]). That may change on the way: an
+//! engine that is taken over by a window is followed there, and one that goes is taken over from here.
+
+mod ending;
+mod levers;
+mod link;
+mod question;
+mod tail;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crossbeam_channel::{Receiver, bounded, select};
-use rustix::process::Signal;
+use crossbeam_channel::select;
 
-use super::exit::{FAILED, Failure, Outcome, of_run};
-use super::output::{Form, count, note};
+use super::exit::{Failure, Outcome};
+use super::output::{Form, count};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
-use crate::app::{LogLine, LogReader, Records, Settings, TextForm, Watch};
-use crate::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription,
-};
+use crate::app::{Asking, Command, ControlClient, DataDir, Joined, Records, Seat, Settings, ask, join};
+use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope, ShutdownKind};
 use crate::id::{RunId, StepId};
-use crate::run::{AutoResume, Event, EventKind, RunState, RunSummary, StepState, StopKind};
-
-/// How many lines of a failed step's log are shown at the end.
-const TAIL_LINES: usize = 20;
-const TAIL_BYTES: usize = 64 << 10;
+use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
+use link::Link;
+use question::{Question, Reply};
 
 /// What a hold for a missing secret begins with, in the error of its run.
 const HELD: &str = "held: ";
@@ -32,29 +36,34 @@ pub(super) enum Until {
     End,
     /// The next after it was taken up: the end of what went before may still be told.
     EndOnceResumed,
+    /// The next, which was asked for.
+    Stopped,
+    /// That it is seen frozen.
+    Frozen,
 }
 
-/// An engine that drives one run while somebody looks on.
+/// A run that is driven while somebody looks on.
 pub(super) struct Foreground {
-    pub(super) engine: CoreExecutionEngine,
-    events: Subscription,
-    /// Something waits in `events`.
-    wakes: Receiver<()>,
+    link: Link,
     signals: SignalWatch,
     painter: Painter,
-    data_dir: PathBuf,
+    settings: Settings,
+    data_dir: DataDir,
+    /// The newest event that was heard.
+    seq: Option<u64>,
     asked: StopAsked,
+    question: Question,
     suspension: Suspension,
     /// The attempts that failed and were not repeated, by their steps: where their logs lie.
     failed: BTreeMap<StepId, (u32, PathBuf)>,
-    /// Measures the steps; the last to go.
-    _watch: Option<Watch>,
 }
 
 /// How far the operator has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopAsked {
     No,
+    /// Whether it is meant was asked.
+    Question,
     InGoodOrder,
     AtOnce,
 }
@@ -75,56 +84,105 @@ enum End {
     Ended(RunState),
     /// It waits for a secret.
     Held(String),
-    /// The run is no longer driven from here; the number to end with.
+    /// What was waited for has come.
+    Reached,
+    /// It is looked at no longer; the number to end with.
     Left(u8),
 }
 
 impl Foreground {
-    /// Opens an engine that takes back what `scope` says, and listens from its first event on.
+    /// Has `command` done about a run, by the engine that lives, or else by one of this process that takes back what
+    /// `scope` says; then that run can be followed.
+    pub(super) fn with_command(
+        data_dir: DataDir,
+        settings: Settings,
+        scope: Scope,
+        run_id: &RunId,
+        command: &Command,
+        form: Form,
+    ) -> Result<Self, Failure> {
+        match ask::<serde_json::Value>(&data_dir, command)? {
+            Asking::Answered(client, _) => Self::attach(data_dir, client, settings, run_id, form),
+            Asking::Seat(seat) => {
+                let mut this = Self::open(data_dir, seat, settings, scope, form)?;
+                this.tell_recovery(run_id);
+                this.command(command)?;
+                Ok(this)
+            }
+        }
+    }
+
+    /// Becomes the engine of `data_dir`, which takes back what `scope` says.
     pub(super) fn open(
-        data_dir: &Path,
-        settings: &Settings,
+        data_dir: DataDir,
+        seat: Seat,
+        settings: Settings,
         scope: Scope,
         form: Form,
     ) -> Result<Self, Failure> {
         // Before anything is started: from now on Ctrl-C is answered in good order.
         let signals = SignalWatch::start()?;
-        let bus = EventBus::new();
-        // Capacity 1: when it is full a wake waits already; when it is closed nobody looks on any more.
-        let (wake, wakes) = bounded(1);
-        let events = bus.subscribe_with_waker(move || {
-            let _ = wake.try_send(());
-        });
-        let watch = Watch::new(data_dir, settings).ok();
-        let options = EngineOptions {
-            monitor: watch.as_ref().map(Watch::monitor),
-            scope,
-            auto_resume: AutoResume::No,
-            host_start: HostStart::AtOnce,
-            bus,
-            ..settings.engine_options()
-        };
-        let engine = CoreExecutionEngine::open(data_dir, options)?;
-        // Without it everything goes on: an end then has what the kernel says of it.
-        let watch = watch.and_then(|mut watch| watch.start(engine.data_dir()).ok().map(|()| watch));
-        watch.as_ref().inspect(|watch| watch.quicken());
-        Ok(Self {
-            _watch: watch,
-            data_dir: engine.data_dir().path().to_owned(),
-            engine,
-            events,
-            wakes,
+        let link = Link::own(seat, &settings, scope)?;
+        Ok(Self::with(link, signals, settings, data_dir, form))
+    }
+
+    /// Listens to the engine that lives, to what it tells of a run since `client` has connected.
+    pub(super) fn attach(
+        data_dir: DataDir,
+        client: ControlClient,
+        settings: Settings,
+        run_id: &RunId,
+        form: Form,
+    ) -> Result<Self, Failure> {
+        let signals = SignalWatch::start()?;
+        let welcome = client.welcome().clone();
+        let link = Link::live(client, run_id, Some(welcome.seq))?;
+        let mut this = Self::with(link, signals, settings, data_dir, form);
+        this.seq = Some(welcome.seq);
+        if this.painter.is_for_people() {
+            let (face, pid) = (welcome.engine.face.as_str(), welcome.engine.pid);
+            this.painter.remark(&format!("through the engine that is running ({face}, process {pid})"));
+        }
+        Ok(this)
+    }
+
+    fn with(link: Link, signals: SignalWatch, settings: Settings, data_dir: DataDir, form: Form) -> Self {
+        Self {
+            link,
             signals,
             painter: Painter::new(form),
+            settings,
+            data_dir,
+            seq: None,
             asked: StopAsked::No,
+            question: Question::none(),
             suspension: Suspension::None,
             failed: BTreeMap::new(),
-        })
+        }
+    }
+
+    /// Starts a run, with the engine of this process.
+    pub(super) fn start(&self, request: PipelineRequest) -> Result<RunId, Failure> {
+        let engine = self.engine().ok_or(EngineError::ShutDown)?;
+        Ok(engine.start_pipeline(request)?)
+    }
+
+    /// The engine of this process, if it is one.
+    pub(super) fn engine(&self) -> Option<&CoreExecutionEngine> {
+        match &self.link {
+            Link::Own(own) => Some(own.service.engine()),
+            Link::Live(_) => None,
+        }
+    }
+
+    /// Has the engine do something.
+    pub(super) fn command(&self, command: &Command) -> Result<(), Failure> {
+        self.link.command(command)
     }
 
     /// Shows what recovery decided about `run_id` while the engine opened, and what came of it.
     pub(super) fn tell_recovery(&mut self, run_id: &RunId) {
-        while let Some(event) = self.events.try_recv() {
+        while let Some(event) = self.link.try_event() {
             if let EventKind::RecoveryDecided { decisions } = &event.kind {
                 let ours: Vec<_> = decisions.iter().filter(|it| it.run_id == *run_id).collect();
                 if self.painter.is_for_people() {
@@ -148,7 +206,8 @@ impl Foreground {
 
     /// Says that other runs live here, and that they are left alone.
     pub(super) fn tell_others(&mut self, run_id: &RunId) -> Result<(), Failure> {
-        let living = Records::beside(&self.engine).living()?;
+        let Some(engine) = self.engine() else { return Ok(()) };
+        let living = Records::beside(engine).living()?;
         let others: Vec<_> = living.iter().filter(|id| *id != run_id).map(RunId::as_str).collect();
         if !others.is_empty() {
             self.painter.remark(&format!(
@@ -167,22 +226,34 @@ impl Foreground {
 
     /// Shows the run to its end, and answers keys and signals; the number to end with.
     pub(super) fn follow(mut self, run_id: &RunId, until: Until) -> Outcome {
-        let mut counts_ends = until == Until::End;
+        let mut counts_ends = until != Until::EndOnceResumed;
         let end = 'run: loop {
-            while let Some(event) = self.events.try_recv() {
+            while let Some(event) = self.link.try_event() {
+                self.seq = self.seq.max(Some(event.seq));
                 counts_ends |=
                     is_of(&event, run_id) && matches!(event.kind, EventKind::ExecutionResumed { .. });
-                if let Some(end) = self.hear(&event, run_id, counts_ends)? {
+                if let Some(end) = self.hear(&event, run_id, until, counts_ends)? {
                     break 'run end;
                 }
             }
-            if self.events.is_over() {
-                return Err(EngineError::ShutDown.into());
+            if self.link.is_over() {
+                if let Some(end) = self.rejoin(run_id)? {
+                    break 'run end;
+                }
+                // What ends from now on ends after whatever this was started for.
+                counts_ends = true;
+                continue;
             }
             self.painter.flush();
             select! {
                 // Looked at above; the queue holds the other end.
-                recv(self.wakes) -> _ => {}
+                recv(self.link.wakes()) -> _ => {}
+                recv(self.question.reply) -> reply => {
+                    self.question = Question::none();
+                    if let Some(end) = self.hear_reply(reply.unwrap_or(Reply::GoOn), run_id) {
+                        break 'run end;
+                    }
+                }
                 recv(self.signals.asked) -> asked => if let Ok(asked) = asked
                     && let Some(end) = self.answer(asked, run_id)?
                 {
@@ -193,13 +264,50 @@ impl Foreground {
         self.finish(run_id, end)
     }
 
+    /// The engine has gone. Whoever took its place is followed from where it left off; where nobody did, this process
+    /// takes over what it drove.
+    fn rejoin(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
+        let notice = match &mut self.link {
+            Link::Own(own) => {
+                // Until it has taken leave of everybody: else we would be our own client.
+                own.service.end(ShutdownKind::LeaveSteps)?;
+                None
+            }
+            Link::Live(live) => live.client.closing(),
+        };
+        let since = notice.as_ref().map(|notice| notice.seq).max(self.seq);
+        match join(&self.data_dir)? {
+            Joined::Client(client) => {
+                let (face, pid) = (client.welcome().engine.face.as_str(), client.welcome().engine.pid);
+                self.painter.remark(&format!("the engine is now another one ({face}, process {pid})"));
+                self.link = Link::live(client, run_id, since)?;
+            }
+            Joined::Seat(seat) => {
+                let mut runs = notice.map(|notice| notice.living).unwrap_or_default();
+                if !runs.contains(run_id) {
+                    runs.push(run_id.clone());
+                }
+                self.painter.remark("the engine has gone; the run is taken over from here");
+                self.link = Link::own(seat, &self.settings, Scope::Only(runs))?;
+                // Of what has ended on disk nothing is told any more.
+                let run = self.run(run_id)?.filter(|run| run.state.is_ended());
+                return Ok(run.map(|run| End::Ended(run.state)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Shows one event, if it is about the run or about everybody.
-    fn hear(&mut self, event: &Event, run_id: &RunId, counts_ends: bool) -> Result<Option<End>, Failure> {
+    fn hear(
+        &mut self,
+        event: &Event,
+        run_id: &RunId,
+        until: Until,
+        counts_ends: bool,
+    ) -> Result<Option<End>, Failure> {
         if matches!(event.kind, EventKind::Resync) {
-            return Ok(self
-                .state(run_id)?
-                .filter(|run| run.state.is_ended())
-                .map(|run| End::Ended(run.state)));
+            let run = self.run(run_id)?.filter(|run| counts_ends && run.state.is_ended());
+            return Ok(run.map(|run| End::Ended(run.state)));
         }
         let is_ours = is_of(event, run_id);
         if !(is_ours || event.run_id.is_none()) || (is_end(event) && !counts_ends) {
@@ -209,7 +317,8 @@ impl Foreground {
         self.painter.show(event);
         let Some(run) = event.kind.run().filter(|_| is_ours) else { return Ok(None) };
         if is_end(event) {
-            return Ok(Some(End::Ended(run.state)));
+            let was_asked = until == Until::Stopped;
+            return Ok(Some(if was_asked { End::Reached } else { End::Ended(run.state) }));
         }
         if matches!(event.kind, EventKind::ExecutionPaused { .. }) {
             let reason = run.error.as_deref().and_then(|error| error.strip_prefix(HELD));
@@ -218,6 +327,9 @@ impl Foreground {
             }
             if self.suspension == Suspension::Freezing {
                 self.suspend()?;
+            }
+            if until == Until::Frozen {
+                return Ok(Some(End::Reached));
             }
         }
         Ok(None)
@@ -228,7 +340,7 @@ impl Foreground {
         let Some(step) = event.kind.step() else { return };
         match (&step.log, step.state) {
             (Some(log), StepState::Failed) => {
-                self.failed.insert(step.step_id.clone(), (step.attempt, self.data_dir.join(&**log)));
+                self.failed.insert(step.step_id.clone(), (step.attempt, self.data_dir.path().join(&**log)));
             }
             (_, _) => drop(self.failed.remove(&step.step_id)),
         }
@@ -246,99 +358,9 @@ impl Foreground {
         Ok(None)
     }
 
-    fn stop(&mut self, run_id: &RunId) {
-        self.suspension = Suspension::None;
-        let (kind, text, next) = match self.asked {
-            StopAsked::No => {
-                let text = "stopping the run in good order; Ctrl-C once more ends it by force";
-                (StopKind::Graceful, text, StopAsked::InGoodOrder)
-            }
-            StopAsked::InGoodOrder | StopAsked::AtOnce => {
-                (StopKind::Force, "ending the run by force", StopAsked::AtOnce)
-            }
-        };
-        match self.engine.stop_execution(run_id, kind) {
-            Ok(()) => self.painter.remark(text),
-            // It may just have ended, which is told next, or be stopping already.
-            Err(error) => self.painter.remark(&format!("leverframe: {error}")),
-        }
-        self.asked = next;
-    }
-
-    fn freeze(&mut self, run_id: &RunId) -> Result<(), Failure> {
-        let is_paused = self.state(run_id)?.is_some_and(|run| run.state == RunState::Paused);
-        if is_paused {
-            // It was frozen before, by somebody else: then it is not ours to thaw.
-            return self.suspend();
-        }
-        match self.engine.pause_execution(run_id) {
-            Ok(()) => {
-                self.suspension = Suspension::Freezing;
-                self.painter.remark("freezing the run …");
-                Ok(())
-            }
-            Err(error) => {
-                self.painter.remark(&format!("leverframe: {error}; its steps go on meanwhile"));
-                self.suspend()
-            }
-        }
-    }
-
-    /// Stops this process, as Ctrl-Z would have done: the shell says so, and `fg` lets it go on.
-    fn suspend(&mut self) -> Result<(), Failure> {
-        if self.suspension == Suspension::Freezing {
-            self.suspension = Suspension::Frozen;
-            self.painter.remark("the run is frozen; `fg` lets it go on");
-        }
-        self.painter.clear();
-        self.painter.flush();
-        rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)
-            .map_err(|errno| Failure::from(std::io::Error::from(errno)))
-    }
-
-    fn thaw(&mut self, run_id: &RunId) {
-        let was_frozen = std::mem::replace(&mut self.suspension, Suspension::None) == Suspension::Frozen;
-        if was_frozen && let Err(error) = self.engine.resume_execution(run_id) {
-            self.painter.remark(&format!("leverframe: {error}"));
-        }
-    }
-
-    /// Ends this engine; what runs goes on without it.
-    fn leave(&mut self, run_id: &RunId, code: u8) -> End {
-        self.painter.clear();
-        note(format_args!(
-            "leaving: the steps of run {run_id} go on to their end; `leverframe resume {run_id}` takes it up again"
-        ));
-        End::Left(code)
-    }
-
-    fn finish(mut self, run_id: &RunId, end: End) -> Outcome {
-        self.painter.clear();
-        self.painter.flush();
-        self.engine.shutdown(ShutdownKind::LeaveSteps)?;
-        let code = match end {
-            End::Left(code) => return Ok(code),
-            End::Held(reason) => {
-                note(format_args!(
-                    "leverframe: run {run_id} is held: {reason} (`leverframe resume {run_id}`)"
-                ));
-                FAILED
-            }
-            End::Ended(state) => {
-                if self.painter.is_for_people() && state == RunState::Failed {
-                    self.failed.iter().for_each(|(step, (attempt, log))| print_tail(step, *attempt, log));
-                    note(format_args!(
-                        "`leverframe resume {run_id}` takes it up where it failed; `leverframe show {run_id}` shows it whole"
-                    ));
-                }
-                of_run(state)
-            }
-        };
-        Ok(code)
-    }
-
-    fn state(&self, run_id: &RunId) -> Result<Option<RunSummary>, Failure> {
-        Ok(self.engine.get_execution_state(run_id)?)
+    /// How the run stands.
+    pub(super) fn run(&self, run_id: &RunId) -> Result<Option<RunSummary>, Failure> {
+        self.link.run(run_id)
     }
 }
 
@@ -348,22 +370,4 @@ fn is_of(event: &Event, run_id: &RunId) -> bool {
 
 fn is_end(event: &Event) -> bool {
     event.kind.run().is_some_and(|run| run.state.is_ended())
-}
-
-/// The last lines of a failed step's log, to standard error.
-fn print_tail(step: &StepId, attempt: u32, log: &Path) {
-    let tail = LogReader::open(log).and_then(|log| log.tail(TAIL_LINES, TAIL_BYTES, TextForm::Plain));
-    match tail {
-        Ok(tail) if tail.lines.is_empty() => {}
-        Ok(tail) => {
-            note(format_args!("── last lines of step {step} (attempt {attempt}), {}", log.display()));
-            for line in &tail.lines {
-                match line {
-                    LogLine::Text { text, .. } => note(text),
-                    LogLine::Dropped { n_bytes, .. } => note(format_args!("… {n_bytes} bytes dropped …")),
-                }
-            }
-        }
-        Err(error) => note(format_args!("the log of step {step} can't be read: {error}")),
-    }
 }

@@ -15,18 +15,6 @@ pub(super) struct Anything {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LaterVerb {
-    /// Run jobs without a window (comes with a later version).
-    #[command(hide = true)]
-    Serve(Anything),
-    /// Freeze a run of the live engine (comes with a later version).
-    #[command(hide = true)]
-    Pause(Anything),
-    /// Stop a run of the live engine (comes with a later version).
-    #[command(hide = true)]
-    Stop(Anything),
-    /// Print the live engine's events (comes with a later version).
-    #[command(hide = true)]
-    Events(Anything),
     /// Manage schedules (comes with a later version).
     #[command(hide = true)]
     Schedule(Anything),
@@ -49,10 +37,6 @@ pub(super) enum LaterVerb {
 
 pub(super) fn later(verb: LaterVerb) -> Outcome {
     let (name, instead) = match verb {
-        LaterVerb::Serve(_) => ("serve", "open the window with `leverframe`, or use `leverframe run`"),
-        LaterVerb::Pause(_) => ("pause", "use the window, or Ctrl-Z where `leverframe run` runs"),
-        LaterVerb::Stop(_) => ("stop", "use the window, or Ctrl-C where `leverframe run` runs"),
-        LaterVerb::Events(_) => ("events", "`leverframe run --json` prints the events of its run"),
         LaterVerb::Schedule(_) => {
             ("schedule", "until then let cron or a systemd timer call `leverframe run`")
         }

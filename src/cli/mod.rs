@@ -5,7 +5,9 @@
 //! disk, take no lock and recover nothing.
 
 mod checkpoints;
+mod control;
 mod doctor;
+mod events;
 mod exit;
 mod foreground;
 mod init;
@@ -20,6 +22,7 @@ mod run;
 mod runs;
 mod schema;
 mod sentences;
+mod serve;
 mod service;
 mod show;
 mod signals;
@@ -44,6 +47,9 @@ use output::Form;
 struct Cli {
     #[command(flatten)]
     place: Place,
+    /// Open the window before the engine that is running, which stays where it is.
+    #[arg(long)]
+    attach: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -90,6 +96,14 @@ enum Verb {
     Resume(resume::ResumeArgs),
     /// Run steps of an ended run again.
     Retry(resume::RetryArgs),
+    /// Freeze a run; returns when it is seen frozen.
+    Pause(control::PauseArgs),
+    /// Stop a run; returns when it has ended.
+    Stop(control::StopArgs),
+    /// Print what the live engine has told, or follow what it tells.
+    Events(events::EventsArgs),
+    /// Run the engine and the scheduler without a window.
+    Serve(serve::ServeArgs),
     /// List runs, newest first.
     Runs(runs::RunsArgs),
     /// Show one run with its steps.
@@ -123,9 +137,10 @@ pub type Window = fn(WindowPort) -> anyhow::Result<()>;
 /// a build without one.
 pub fn main(window: Option<Window>) -> ExitCode {
     // Wrong usage ends here, with number 2 and a message of clap's.
-    let Cli { place, verb } = Cli::parse();
+    let Cli { place, attach, verb } = Cli::parse();
     let outcome = match verb {
-        None => window::open(&place, window),
+        None => window::open(&place, window, attach),
+        Some(_) if attach => Err(Failure::usage("--attach opens a window, and goes with no verb")),
         Some(verb) => verb.carry_out(&place),
     };
     let code = outcome.unwrap_or_else(|failure| {
@@ -143,6 +158,10 @@ impl Verb {
             Self::Run(args) => run::run(args, place),
             Self::Resume(args) => resume::resume(args, place),
             Self::Retry(args) => resume::retry(args, place),
+            Self::Pause(args) => control::pause(args, place),
+            Self::Stop(args) => control::stop(args, place),
+            Self::Serve(args) => serve::serve(&args, place),
+            Self::Events(args) => events::events(&args, place),
             Self::Runs(args) => runs::runs(args, place),
             Self::Show(args) => show::show(&args, place),
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),

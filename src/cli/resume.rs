@@ -1,6 +1,5 @@
 //! `leverframe resume` and `leverframe retry`: taking up a run under the same id.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,10 +8,13 @@ use super::exit::{Failure, Outcome};
 use super::foreground::{Foreground, Until};
 use super::output::Form;
 use super::{Place, Print, no_such_run};
-use crate::app::{self, Catalogue, Settings, StoredBody};
+use crate::app::{
+    self, Asking, Command, ControlClient, ControlError, DataDir, Joined, Query, RunDocument, Seat, Settings,
+    StoredBody, ask, join,
+};
 use crate::engine::{EngineError, Scope};
 use crate::id::{RunId, StepId};
-use crate::run::{Definition, RunState};
+use crate::run::{Definition, RunState, RunSummary};
 
 #[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
@@ -49,7 +51,13 @@ enum Version {
 
 pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
     let run_id = args.run_id;
-    let (mut foreground, version, before) = take_back(&run_id, args.refresh, place, args.print.form())?;
+    let plan = Plan::make(&run_id, args.refresh, place)?;
+    let form = args.print.form();
+    let seat = match join(&plan.dir)? {
+        Joined::Client(client) => return plan.resume_there(client, &run_id, form),
+        Joined::Seat(seat) => seat,
+    };
+    let (mut foreground, version, before) = plan.take_back(seat, &run_id, form)?;
     match state(&foreground, &run_id)? {
         // It was living on disk, and its true end was found: that is the answer.
         state @ (RunState::Completed | RunState::Failed | RunState::Stopped | RunState::ForceStopped)
@@ -59,8 +67,7 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
         }
         RunState::Queued | RunState::Running | RunState::Stopping => {
             if matches!(version, Version::Fresh(_)) {
-                let text = format!("run {run_id} is running and keeps the definition it has; stop it first");
-                return Err(Failure::usage(text));
+                return Err(keeps_its_definition(&run_id));
             }
             foreground.remark(&format!("run {run_id} is running: taken back"));
             foreground.follow(&run_id, Until::End)
@@ -72,36 +79,91 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
         | RunState::Failed
         | RunState::Interrupted => {
             refresh(&mut foreground, &run_id, version)?;
-            match foreground.engine.resume_execution(&run_id) {
-                Ok(_) => foreground.follow(&run_id, Until::EndOnceResumed),
-                Err(error) => Err(error.into()),
-            }
+            foreground.command(&Command::resume(&run_id))?;
+            foreground.follow(&run_id, Until::EndOnceResumed)
         }
     }
 }
 
 pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
     let run_id = args.run_id;
-    let (mut foreground, version, _) = take_back(&run_id, args.refresh, place, args.print.form())?;
-    refresh(&mut foreground, &run_id, version)?;
-    foreground.engine.retry_execution(&run_id, args.from)?;
-    foreground.follow(&run_id, Until::EndOnceResumed)
+    let plan = Plan::make(&run_id, args.refresh, place)?;
+    let form = args.print.form();
+    let command = |refresh| Command::Retry { run_id: run_id.clone(), from: args.from.clone(), refresh };
+    match ask::<RunSummary>(&plan.dir, &command(plan.is_fresh()))? {
+        Asking::Answered(client, _) => Foreground::attach(plan.dir, client, plan.settings, &run_id, form)?
+            .follow(&run_id, Until::EndOnceResumed),
+        Asking::Seat(seat) => {
+            let (mut foreground, version, _) = plan.take_back(seat, &run_id, form)?;
+            refresh(&mut foreground, &run_id, version)?;
+            foreground.command(&command(false))?;
+            foreground.follow(&run_id, Until::EndOnceResumed)
+        }
+    }
 }
 
-/// Opens an engine that holds this run alone, as recovery found it; with the state that was on disk before.
-fn take_back(
-    run_id: &RunId,
-    wants_fresh: bool,
-    place: &Place,
-    form: Form,
-) -> Result<(Foreground, Version, RunState), Failure> {
-    let data_dir = place.path()?;
-    let settings = Settings::load(&data_dir)?;
-    let (version, before) = version(run_id, wants_fresh, place, &settings)?;
-    let mut foreground = Foreground::open(&data_dir, &settings, Scope::Only(vec![run_id.clone()]), form)?;
-    foreground.tell_recovery(run_id);
-    foreground.tell_others(run_id)?;
-    Ok((foreground, version, before))
+/// What is known of a run before any engine is asked.
+struct Plan {
+    dir: DataDir,
+    settings: Settings,
+    version: Version,
+    /// As it stood on disk.
+    before: RunState,
+}
+
+impl Plan {
+    fn make(run_id: &RunId, wants_fresh: bool, place: &Place) -> Result<Self, Failure> {
+        let path = place.path()?;
+        let settings = Settings::load(&path)?;
+        let (version, before) = version(run_id, wants_fresh, place, &settings)?;
+        Ok(Self { dir: DataDir::open(path)?, settings, version, before })
+    }
+
+    fn is_fresh(&self) -> bool {
+        matches!(self.version, Version::Fresh(_))
+    }
+
+    /// Becomes the engine, which holds this run alone, as recovery found it.
+    fn take_back(
+        self,
+        seat: Seat,
+        run_id: &RunId,
+        form: Form,
+    ) -> Result<(Foreground, Version, RunState), Failure> {
+        let scope = Scope::Only(vec![run_id.clone()]);
+        let mut foreground = Foreground::open(self.dir, seat, self.settings, scope, form)?;
+        foreground.tell_recovery(run_id);
+        foreground.tell_others(run_id)?;
+        Ok((foreground, self.version, self.before))
+    }
+
+    /// Has the engine that lives take the run up; one that runs there is only followed.
+    fn resume_there(self, client: ControlClient, run_id: &RunId, form: Form) -> Outcome {
+        let document: RunDocument = client.call(&Query::Run { run_id: run_id.clone() })?;
+        let is_running =
+            matches!(document.run.state, RunState::Queued | RunState::Running | RunState::Stopping);
+        if is_running && self.is_fresh() {
+            return Err(keeps_its_definition(run_id));
+        }
+        // Also of one that runs with the supervisor alone: the engine takes it back.
+        let command = Command::Resume { run_id: run_id.clone(), refresh: self.is_fresh() };
+        match client.call::<RunSummary>(&command) {
+            Ok(_) => {
+                let until = if is_running { Until::End } else { Until::EndOnceResumed };
+                Foreground::attach(self.dir, client, self.settings, run_id, form)?.follow(run_id, until)
+            }
+            Err(ControlError::Refused(_)) if is_running => {
+                let mut foreground = Foreground::attach(self.dir, client, self.settings, run_id, form)?;
+                foreground.remark(&format!("run {run_id} is running already"));
+                foreground.follow(run_id, Until::End)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn keeps_its_definition(run_id: &RunId) -> Failure {
+    Failure::usage(format!("run {run_id} is running and keeps the definition it has; stop it first"))
 }
 
 /// The definition to go on with, read before any lock is taken.
@@ -115,17 +177,9 @@ fn version(
     let stored = records.stored(run_id)?.ok_or_else(|| no_such_run(&records, run_id))?;
     let before = stored.summary.state;
     match &stored.body {
-        StoredBody::Pipeline(definition) if wants_fresh => {
-            let fresh = app::read_definition(Path::new(&*definition.path))?;
-            Ok((Version::Fresh(fresh), before))
-        }
-        StoredBody::Pipeline(_) => Ok((Version::Stored, before)),
-        // A row that was filled in by hand: the pipeline of that name.
-        StoredBody::Unknown => {
-            let data_dir: PathBuf = place.path()?;
-            let id = stored.summary.pipeline_id.as_str();
-            let fresh = Catalogue::scan(&data_dir, settings).find(id)?;
-            Ok((Version::Fresh(fresh), before))
+        StoredBody::Pipeline(_) | StoredBody::Unknown => {
+            let fresh = app::fresh_definition(&stored, wants_fresh, &place.path()?, settings)?;
+            Ok((fresh.map_or(Version::Stored, Version::Fresh), before))
         }
         StoredBody::Driven => Err(Failure::usage(format!(
             "run {run_id} is driven by a program of its own, not by a pipeline file; start that program again"
@@ -135,7 +189,8 @@ fn version(
 
 fn refresh(foreground: &mut Foreground, run_id: &RunId, version: Version) -> Result<(), Failure> {
     let Version::Fresh(definition) = version else { return Ok(()) };
-    let changes = app::refresh_definition(&foreground.engine, run_id, &definition)?;
+    let engine = foreground.engine().ok_or(EngineError::ShutDown)?;
+    let changes = app::refresh_definition(engine, run_id, &definition)?;
     match changes.as_slice() {
         [] => {}
         changes => {
@@ -147,7 +202,7 @@ fn refresh(foreground: &mut Foreground, run_id: &RunId, version: Version) -> Res
 }
 
 fn state(foreground: &Foreground, run_id: &RunId) -> Result<RunState, Failure> {
-    let run = foreground.engine.get_execution_state(run_id)?;
+    let run = foreground.run(run_id)?;
     let run = run.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
     Ok(run.state)
 }

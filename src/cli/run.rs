@@ -7,10 +7,10 @@ use clap::Args;
 use super::exit::{Failure, Outcome};
 use super::foreground::{Foreground, Until};
 use super::{Place, Print, key_value, no_such_run};
-use crate::app::{self, Asked, Catalogue, Settings};
+use crate::app::{self, Asked, Asking, Catalogue, Command, DataDir, Settings, Start};
 use crate::engine::Scope;
 use crate::id::RunId;
-use crate::run::Definition;
+use crate::run::{Definition, RunSummary};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -49,16 +49,33 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
         run_type: args.run_type,
         environment: args.environment,
     };
+    let start = Start {
+        pipeline: named.as_ref().map(|definition| definition.path.to_string()),
+        params: asked.params.clone(),
+        run_id: asked.run_id.clone(),
+        run_type: asked.run_type.clone(),
+        environment: asked.environment.clone(),
+        like: args.like.clone(),
+    };
     let (definition, asked) = match (args.like, named) {
         (Some(earlier), named) => like(&earlier, named, asked, place)?,
         (None, Some(definition)) => (definition, asked),
         (None, None) => return Err(Failure::usage("name a pipeline to run: a file or an id")),
     };
+    // Checked here also for an engine elsewhere: what is wrong is said before anything is asked of it.
     let request = app::request(definition, asked)?;
-    let mut foreground = Foreground::open(&data_dir, &settings, Scope::Nothing, form)?;
-    let run_id = foreground.engine.start_pipeline(request)?;
-    foreground.tell_others(&run_id)?;
-    foreground.follow(&run_id, Until::End)
+    let dir = DataDir::open(&data_dir)?;
+    match app::ask::<RunSummary>(&dir, &Command::Start(start))? {
+        Asking::Answered(client, run) => {
+            Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
+        }
+        Asking::Seat(seat) => {
+            let mut foreground = Foreground::open(dir, seat, settings, Scope::Nothing, form)?;
+            let run_id = foreground.start(request)?;
+            foreground.tell_others(&run_id)?;
+            foreground.follow(&run_id, Until::End)
+        }
+    }
 }
 
 /// The same again as an earlier run, where nothing else was said.

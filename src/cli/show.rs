@@ -1,10 +1,6 @@
 //! `leverframe show`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use clap::Args;
-use serde::Serialize;
 
 use super::exit::{DONE, Failure, Outcome};
 use super::output::{
@@ -12,10 +8,10 @@ use super::output::{
     span_between,
 };
 use super::{Place, Print, no_such_run};
-use crate::app::{Records, RunRecord};
+use crate::app::{RunDocument, RunRecord};
 use crate::engine;
 use crate::id::RunId;
-use crate::run::{Decision, RunSummary, StepSummary};
+use crate::run::StepSummary;
 use crate::time::Now;
 
 #[derive(Debug, Args)]
@@ -26,35 +22,13 @@ pub(super) struct ShowArgs {
     print: Print,
 }
 
-/// A run with its steps, as JSON.
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(flatten)]
-    run: &'a RunSummary,
-    steps: Vec<StepSummary>,
-    params: &'a BTreeMap<String, String>,
-    /// The pipeline file that it was started from.
-    file: Option<&'a str>,
-    /// Attempts before the current ones.
-    earlier_attempts: Vec<StepSummary>,
-    /// What recovery has decided about it.
-    decisions: &'a [Decision],
-}
-
 pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
     let now = engine::now();
     let records = place.records()?;
     let record = records.run(&args.run_id, now)?.ok_or_else(|| no_such_run(&records, &args.run_id))?;
     let mut page = Page::new();
     match args.print.form() {
-        Form::Json => page.document(&Document {
-            run: &record.run,
-            steps: with_whole_paths(&records, &record.steps),
-            params: &record.params,
-            file: record.file.as_deref(),
-            earlier_attempts: with_whole_paths(&records, &record.earlier_attempts),
-            decisions: &record.decisions,
-        })?,
+        Form::Json => page.document(&RunDocument::new(record, records.data_dir()))?,
         Form::Text => {
             print_run(&mut page, &record, now)?;
             print_steps(&mut page, &record, now)?;
@@ -62,12 +36,6 @@ pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
         }
     }
     page.end(DONE)
-}
-
-/// The steps with paths of logs that can be opened from anywhere.
-fn with_whole_paths(records: &Records, steps: &[StepSummary]) -> Vec<StepSummary> {
-    let whole = |log: &Arc<str>| -> Arc<str> { records.data_dir().join(&**log).to_string_lossy().into() };
-    steps.iter().map(|step| StepSummary { log: step.log.as_ref().map(whole), ..step.clone() }).collect()
 }
 
 fn print_run(page: &mut Page, record: &RunRecord, now: Now) -> Result<(), Failure> {

@@ -153,7 +153,12 @@ impl Engine {
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,
-            starts: if may_start { Starts::Allowed } else { Starts::Held },
+            starts: match &self.limits.reason {
+                _ if !may_start => Starts::Held,
+                Some(_) if self.closing.is_none() => Starts::CleanUpOnly,
+                Some(_) | None => Starts::Allowed,
+            },
+            held_for: self.limits.reason.as_deref(),
             auto_resume: self.options.auto_resume,
             salt: &self.acting.salt,
             boot_id: &self.boot_id,
@@ -254,6 +259,11 @@ impl Engine {
         let at = clock::now().wall;
         let events: Vec<_> = told.into_iter().map(|(run_id, kind)| self.event(at, run_id, kind)).collect();
         self.published.bus.publish(&events);
+    }
+
+    /// Says at which event the engine stands, where nothing has been decided yet.
+    pub(super) fn publish_seq(&mut self) {
+        self.publish(HashMap::new(), &HashMap::new(), true);
     }
 
     fn publish(

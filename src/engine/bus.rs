@@ -124,6 +124,11 @@ impl Subscription {
         waiting.is_closed && waiting.is_empty()
     }
 
+    /// Ends it from elsewhere.
+    pub fn ender(&self) -> SubscriptionEnder {
+        SubscriptionEnder { queue: self.queue.clone() }
+    }
+
     /// How many events wait.
     pub fn n_waiting(&self) -> usize {
         let waiting = lock(&self.queue.waiting);
@@ -133,6 +138,18 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Ends a subscription that another thread waits on: what waits can still be taken.
+pub struct SubscriptionEnder {
+    queue: Arc<Queue>,
+}
+
+impl SubscriptionEnder {
+    /// Nothing more is told to it.
+    pub fn end(&self) {
         self.queue.close();
     }
 }

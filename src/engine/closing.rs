@@ -1,11 +1,11 @@
 //! Shutting down in good order: runs are left, frozen or stopped, as asked, and everything is recorded.
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 
 use super::core::Engine;
-use super::message::Heard;
-use super::{ShutdownKind, clock};
-use crate::run::{Input, Run, RunState, StopKind};
+use super::message::{Heard, Message};
+use super::{CoreExecutionEngine, EngineError, ShutdownKind, clock};
+use crate::run::{Body, Input, Run, RunState, StopKind};
 use crate::store::EngineLock;
 
 /// How long programs that drive runs get to notice that they are to stop, and freezing gets to be seen.
@@ -18,6 +18,40 @@ pub(super) struct Closing {
     pub(super) reply: Sender<EngineLock>,
     /// Programs that drive runs get this long to notice that they are to stop.
     pub(super) drivers_until_ms: u64,
+}
+
+impl CoreExecutionEngine {
+    /// Ends the engine in good order; returns when everything is recorded and, if asked, frozen or stopped.
+    ///
+    /// # Errors
+    /// [`EngineError::ShutDown`] when it has ended already.
+    pub fn shutdown(&self, kind: ShutdownKind) -> Result<(), EngineError> {
+        self.close(kind).map(drop)
+    }
+
+    /// Ends the engine in good order and leaves what runs with the supervisor. The data directory's lock is kept, for
+    /// the engine that takes over: nobody can slip in between.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] while this program drives runs itself, which nobody else could go on with;
+    /// [`EngineError::ShutDown`] when it has ended already.
+    pub fn hand_over(&self) -> Result<EngineLock, EngineError> {
+        let snapshot = self.snapshot();
+        if let Some(run) = snapshot.runs.values().find(|run| matches!(run.body, Body::Driven)) {
+            let why = format!("run {} is driven by this very program; it can't be handed over", run.id);
+            return Err(EngineError::Invalid(why));
+        }
+        self.close(ShutdownKind::LeaveSteps)
+    }
+
+    fn close(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {
+        // Capacity 1: the one answer; the engine never waits for it to be taken.
+        let (reply, answer) = bounded(1);
+        self.send(Message::Shutdown { kind, reply })?;
+        let lock = answer.recv().map_err(|_| EngineError::ShutDown)?;
+        self.shared.join();
+        Ok(lock)
+    }
 }
 
 impl Engine {

@@ -12,6 +12,7 @@ use super::beats::Batch;
 use super::clock::{self, WallTimer};
 use super::closing::Closing;
 use super::host_link::HostLink;
+use super::limits::LimitHold;
 use super::message::{Answer, Heard, Message, Waiting};
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
@@ -47,6 +48,7 @@ pub(super) struct Engine {
     pub(super) host: HostLink,
     pub(super) acting: Acting,
     pub(super) trouble: Option<Trouble>,
+    pub(super) limits: LimitHold,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
     pub(super) epoch: u64,
@@ -115,6 +117,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         runs: HashMap::new(),
         host,
         trouble: None,
+        limits: LimitHold::default(),
         boot_id,
         options: EngineSettings {
             n_cpus: options.n_cpus,
@@ -142,6 +145,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     let (recovered, is_recovered) = bounded(1);
     let thread = std::thread::Builder::new().name("lf-engine".into()).spawn(move || {
         let outcome = engine.recover();
+        engine.publish_seq();
         let goes_on = outcome.is_ok();
         // The opener waits for it.
         let _ = recovered.send(outcome);
@@ -186,6 +190,15 @@ impl Engine {
             // What a host knows is compared with all that was heard before.
             if matches!(message, Message::Host(_, HostEvent::Inventory(_))) {
                 self.handle(std::mem::take(&mut heard));
+            }
+            if let Message::Ask(ask) = &message
+                && !self.runs.contains_key(&ask.run_id)
+            {
+                self.handle(std::mem::take(&mut heard));
+                if let Err(error) = self.take_back(&ask.run_id) {
+                    message.refuse(error);
+                    continue;
+                }
             }
             // What needs a host first comes back behind what that host knows.
             if let Some(message) = self.with_host(message) {
@@ -278,6 +291,7 @@ impl Engine {
             }
             Message::Spec(key, spec) => self.translate_spec(key, spec, heard),
             Message::Tell(events) => self.tell_all(events),
+            Message::Limits(sample) => self.translate_limits(&sample, heard),
             Message::WallRing => {}
             Message::Shutdown { kind, reply } => self.begin_closing(kind, reply, heard),
             Message::Abandoned => {}

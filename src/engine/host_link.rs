@@ -104,6 +104,11 @@ impl HostLink {
         Ok(())
     }
 
+    /// Ends the connection; the next one begins with what the host knows.
+    pub(super) fn hang_up(&mut self) {
+        self.host = None;
+    }
+
     /// Goes on as the engine of a later epoch.
     pub(super) fn set_epoch(&mut self, epoch: u64) {
         let Connector { choice, data_dir, sender, .. } = &*self.connector;

@@ -15,6 +15,7 @@ mod error;
 mod for_jobs;
 mod host_link;
 mod launch;
+mod limits;
 mod measuring;
 mod message;
 mod options;
@@ -23,7 +24,7 @@ mod secrets;
 mod signal;
 mod trouble;
 
-pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionGuard};
+pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, SubscriptionGuard};
 pub use clock::{WallTimer, now};
 pub use context::ExecutionContext;
 pub use error::EngineError;
@@ -41,17 +42,19 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
-use crate::store::{CheckpointManager, DataDir, EngineLock};
+use crate::store::{CheckpointManager, DataDir};
 use message::{Ask, Message};
 
 /// A pipeline that is a Rust function.
 type PipelineFn = dyn Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync;
 
 /// What becomes of living runs when the engine shuts down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ShutdownKind {
     /// Steps go on under the supervisor; the next engine takes them back.
     LeaveSteps,
@@ -97,6 +100,13 @@ struct Published {
 /// The newest progress of each driven run that the engine has not taken yet: a flood of reports costs
 /// one slot a run.
 type ProgressSlots = Mutex<HashMap<RunId, (f64, Option<Arc<str>>)>>;
+
+impl EngineSnapshot {
+    /// The epoch of the engine: each start has a higher one.
+    pub const fn epoch(&self) -> u64 {
+        self.seq >> 32
+    }
+}
 
 impl CoreExecutionEngine {
     /// Opens the data directory, takes its lock and recovers what an earlier engine left.
@@ -305,38 +315,6 @@ impl CoreExecutionEngine {
     /// The data directory that it holds.
     pub fn data_dir(&self) -> &DataDir {
         &self.shared.published.data_dir
-    }
-
-    /// Ends the engine in good order; returns when everything is recorded and, if asked, frozen or stopped.
-    ///
-    /// # Errors
-    /// [`EngineError::ShutDown`] when it has ended already.
-    pub fn shutdown(&self, kind: ShutdownKind) -> Result<(), EngineError> {
-        self.close(kind).map(drop)
-    }
-
-    /// Ends the engine in good order and leaves what runs with the supervisor. The data directory's lock is kept, for
-    /// the engine that takes over: nobody can slip in between.
-    ///
-    /// # Errors
-    /// [`EngineError::Invalid`] while this program drives runs itself, which nobody else could go on with;
-    /// [`EngineError::ShutDown`] when it has ended already.
-    pub fn hand_over(&self) -> Result<EngineLock, EngineError> {
-        let snapshot = self.snapshot();
-        if let Some(run) = snapshot.runs.values().find(|run| matches!(run.body, Body::Driven)) {
-            let why = format!("run {} is driven by this very program; it can't be handed over", run.id);
-            return Err(EngineError::Invalid(why));
-        }
-        self.close(ShutdownKind::LeaveSteps)
-    }
-
-    fn close(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {
-        // Capacity 1: the one answer; the engine never waits for it to be taken.
-        let (reply, answer) = bounded(1);
-        self.send(Message::Shutdown { kind, reply })?;
-        let lock = answer.recv().map_err(|_| EngineError::ShutDown)?;
-        self.shared.join();
-        Ok(lock)
     }
 
     fn context(&self, run_id: &RunId) -> Result<ExecutionContext, EngineError> {

@@ -63,9 +63,26 @@ impl Engine {
             // Without its folders a start fails by itself, with the reason.
             let _ = self.acting.follow(&run_id);
         }
+        self.wait_for_inventory();
+        self.look_at_disk_holds();
+        self.look_at_limit_holds();
+        Ok(())
+    }
+
+    /// Hears the host until it has said what it knows. Whoever asks for something meanwhile is heard afterwards.
+    fn wait_for_inventory(&mut self) {
+        let mut later = Vec::new();
         while let Ok(message) = self.inbox.recv() {
-            let is_inventory =
-                matches!(message, Message::Host(_, HostEvent::Inventory(_) | HostEvent::Gone { .. }));
+            if !matches!(message, Message::Host(..) | Message::Report(_)) {
+                later.push(message);
+                continue;
+            }
+            // What an earlier connection still says is not meant.
+            let is_inventory = matches!(
+                message,
+                Message::Host(generation, HostEvent::Inventory(_) | HostEvent::Gone { .. })
+                    if generation == self.host.generation()
+            );
             let mut heard = Vec::new();
             self.translate(message, &mut heard);
             self.handle(heard);
@@ -73,7 +90,32 @@ impl Engine {
                 break;
             }
         }
-        self.look_at_disk_holds();
+        for message in later {
+            // The engine holds the other end itself.
+            let _ = self.sender.send(message);
+        }
+    }
+
+    /// Takes back a living run that this engine's scope has left alone, before somebody's request about it is looked
+    /// at: the host is asked anew what it knows.
+    pub(super) fn take_back(&mut self, run_id: &RunId) -> Result<(), EngineError> {
+        if self.runs.contains_key(run_id) {
+            return Ok(());
+        }
+        let stored = self.published.store.load_run(run_id)?;
+        let Some(stored) = stored.filter(|run| !run.summary.state.is_ended()) else { return Ok(()) };
+        let run = stored.into_run(parse_stored)?;
+        let has_steps = run.definition().is_some();
+        self.adopt(run);
+        if !has_steps {
+            self.handle(vec![Heard::world(run_id.clone(), Input::DriverLost)]);
+            return Ok(());
+        }
+        // Without its folders a start fails by itself, with the reason.
+        let _ = self.acting.follow(run_id);
+        self.host.hang_up();
+        self.ensure_host()?;
+        self.wait_for_inventory();
         Ok(())
     }
 
@@ -129,6 +171,7 @@ impl Engine {
             | Message::Report(_)
             | Message::Spec(..)
             | Message::Tell(_)
+            | Message::Limits(_)
             | Message::WallRing
             | Message::Shutdown { .. }
             | Message::Abandoned => false,

@@ -55,6 +55,11 @@ impl Forest {
         self.units
     }
 
+    /// Whether no step is measured.
+    pub(super) fn is_empty(&self) -> bool {
+        self.trees.is_empty()
+    }
+
     /// Begins to measure a step, unless it has ended or its number is another's by now.
     pub(super) fn track(&mut self, tracked: Tracked) {
         let Tracked { key, pid, token } = tracked;

@@ -61,6 +61,8 @@ pub struct MonitorOptions {
     pub folders: Vec<PathBuf>,
     /// From one sample to the next: 200 ms to 60 s.
     pub interval: Duration,
+    /// At least so long while no step is measured: 200 ms to 60 s as well.
+    pub idle_interval: Duration,
     /// What counts as short.
     pub limits: Limits,
 }
@@ -68,7 +70,12 @@ pub struct MonitorOptions {
 impl MonitorOptions {
     /// Once a second, for this data directory, without limits.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { folders: vec![data_dir.into()], interval: Duration::from_secs(1), limits: Limits::none() }
+        Self {
+            folders: vec![data_dir.into()],
+            interval: Duration::from_secs(1),
+            idle_interval: MIN_INTERVAL,
+            limits: Limits::none(),
+        }
     }
 }
 
@@ -96,7 +103,7 @@ pub struct MonitorHandle {
 }
 
 impl MonitorHandle {
-    /// From now on a sample comes this long after the one before.
+    /// From now on a sample comes this long after the one before, at least while steps are measured.
     ///
     /// # Errors
     /// [`MonitorError::Interval`] below 200 ms and above 60 s.
@@ -121,6 +128,11 @@ impl MonitorHandle {
     /// What an attempt that is measured has cost so far; none before its first sample.
     pub fn totals(&self, key: &AttemptKey) -> Option<StepTotals> {
         lock(&self.published.totals).get(key).copied()
+    }
+
+    /// The newest sample; none before the first.
+    pub fn get_snapshot(&self) -> Option<Arc<ResourceSnapshot>> {
+        lock(&self.published.last).clone()
     }
 
     fn order(&self, order: Order) {
@@ -151,6 +163,7 @@ impl ResourceMonitor {
     /// [`MonitorError::Interval`], or [`MonitorError::Platform`] when this platform can't be sampled.
     pub fn new(options: MonitorOptions) -> Result<Self, MonitorError> {
         checked(options.interval)?;
+        checked(options.idle_interval)?;
         // Unbounded: one order at each start and end of a step, taken at once; whoever sends must not wait. When it is
         // closed the thread ends.
         let (orders, ordered) = crossbeam_channel::unbounded();
@@ -204,7 +217,7 @@ impl ResourceMonitor {
 
     /// The newest sample; none before the first.
     pub fn get_snapshot(&self) -> Option<Arc<ResourceSnapshot>> {
-        lock(&self.handle.published.last).clone()
+        self.handle.get_snapshot()
     }
 
     /// From now on these limits hold. What is raised stays so where its limit is the same, and is cleared otherwise.

@@ -23,6 +23,8 @@ pub(super) struct Sampler {
     /// What changed about limits since the last sample.
     changes: Vec<LimitChange>,
     interval: Duration,
+    /// At least so long while no step is measured.
+    idle_interval: Duration,
     published: Arc<Published>,
     listeners: Arc<Listeners>,
 }
@@ -36,8 +38,8 @@ impl Sampler {
         let machine = MachineReader::new(&options.folders)?;
         let forest = Forest::new(machine.n_cpus());
         let limits = LimitWatch::new(options.limits.clone());
-        let (changes, interval) = (Vec::new(), options.interval);
-        Ok(Self { machine, forest, limits, changes, interval, published, listeners })
+        let (interval, idle_interval) = (options.interval, options.idle_interval);
+        Ok(Self { machine, forest, limits, changes: Vec::new(), interval, idle_interval, published, listeners })
     }
 
     /// Samples until it is told to stop.
@@ -50,16 +52,19 @@ impl Sampler {
                     *lock(&self.published.last) = Some(sample.clone());
                     self.listeners.tell(&sample);
                     // At an even pace; one that was missed, because somebody blocked or the machine was busy, is left out.
-                    next = (next + self.interval).max(Instant::now());
+                    next = (next + self.pace()).max(Instant::now());
                 }
                 Ok(Order::Every(interval)) => {
-                    // What is wanted faster is wanted soon.
-                    let wait = if interval < self.interval { FIRST_AFTER.min(interval) } else { interval };
-                    next = Instant::now() + wait;
                     self.interval = interval;
+                    next = next.min(Instant::now() + self.pace());
                 }
                 Ok(Order::Limits(limits)) => self.changes.extend(self.limits.set_limits(limits)),
-                Ok(Order::Track(tracked)) => self.forest.track(tracked),
+                Ok(Order::Track(tracked)) => {
+                    if self.forest.is_empty() {
+                        next = next.min(Instant::now() + self.interval.min(FIRST_AFTER));
+                    }
+                    self.forest.track(tracked);
+                }
                 Ok(Order::Forget(key)) => {
                     self.forest.forget(&key);
                     // It may have come back with a sample that was taken meanwhile.
@@ -68,6 +73,11 @@ impl Sampler {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// From this sample to the next.
+    fn pace(&self) -> Duration {
+        if self.forest.is_empty() { self.interval.max(self.idle_interval) } else { self.interval }
     }
 
     /// Everything now.

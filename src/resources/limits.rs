@@ -84,6 +84,33 @@ impl fmt::Display for Threshold {
     }
 }
 
+/// What is done while a limit is exceeded. Each does what the one before does as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitAction {
+    /// Everybody is told.
+    #[default]
+    Alert,
+    /// No step starts, but for those that clean up.
+    Hold,
+    /// The run that uses most of it is frozen.
+    Freeze,
+}
+
+impl LimitAction {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Alert, Self::Hold, Self::Freeze];
+
+    /// The word for settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Hold => "hold",
+            Self::Freeze => "freeze",
+        }
+    }
+}
+
 /// When the machine counts as short of one thing. Of disk space one can have too little, of the rest too much in use.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Limit {
@@ -91,6 +118,7 @@ pub struct Limit {
     raise_at: Threshold,
     clear_at: Threshold,
     sustain_ms: u64,
+    action: LimitAction,
 }
 
 /// Why a limit can't be.
@@ -181,7 +209,18 @@ impl Limit {
             None => return Err(LimitError::Unlike { resource, raise_at, clear_at }),
         }
         let sustain_ms = u64::try_from(sustain.as_millis()).unwrap_or(u64::MAX);
-        Ok(Self { resource, raise_at, clear_at, sustain_ms })
+        Ok(Self { resource, raise_at, clear_at, sustain_ms, action: LimitAction::Alert })
+    }
+
+    /// With this to be done while it is exceeded.
+    #[must_use]
+    pub const fn with_action(self, action: LimitAction) -> Self {
+        Self { action, ..self }
+    }
+
+    /// What is done while it is exceeded.
+    pub const fn action(&self) -> LimitAction {
+        self.action
     }
 
     /// What it is a limit of.

@@ -215,6 +215,32 @@ pub struct Decision {
 }
 
 impl EventKind {
+    /// The names of all events.
+    pub const NAMES: &'static [&'static str] = &[
+        "execution_started",
+        "execution_queued",
+        "execution_running",
+        "execution_paused",
+        "execution_resumed",
+        "execution_stopping",
+        "execution_stopped",
+        "execution_completed",
+        "execution_failed",
+        "execution_force_stopped",
+        "execution_interrupted",
+        "execution_progress",
+        "checkpoint_saved",
+        "step_started",
+        "step_changed",
+        "step_finished",
+        "step_progress",
+        "metric_reported",
+        "warning_raised",
+        "resource_alert",
+        "recovery_decided",
+        "resync",
+    ];
+
     /// The event's name, as in JSON.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -72,6 +72,13 @@ pub enum Input {
     DiskFull,
     /// There is room again.
     DiskRoom,
+    /// The machine is short of something, of which this run uses most: freeze until it is not.
+    LimitExceeded {
+        /// Of what, and when it goes on.
+        reason: Arc<str>,
+    },
+    /// It is short of that no longer.
+    LimitCleared,
     /// First after a start of the engine: what the step host knows of this run's steps, by index.
     Recover(Vec<Found>),
     /// The program that drove it is gone.
@@ -212,6 +219,6 @@ pub enum Record {
 impl Input {
     /// Whether it is acted on even when it can't be recorded at the moment.
     pub const fn is_urgent(&self) -> bool {
-        matches!(self, Self::Pause | Self::Stop(_) | Self::DiskFull)
+        matches!(self, Self::Pause | Self::Stop(_) | Self::DiskFull | Self::LimitExceeded { .. })
     }
 }

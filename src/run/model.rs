@@ -121,6 +121,8 @@ pub struct FiredBy {
 pub enum Hold {
     /// The disk is full.
     DiskFull,
+    /// A limit of the machine is exceeded, and it uses most.
+    Limit,
     /// A secret is missing; the operator resumes it.
     Secret,
 }

@@ -1,6 +1,6 @@
 //! What a schedule is: its types, their names and their form in the database.
 //!
-//! When it fires stands in [`Timetable`](super::Timetable); how it is said, in `words`.
+//! When it fires stands in [`Timetable`]; how it is said, in `words`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,7 +8,7 @@
 //! (expressions: fields to sets, sets to local times), `zone` and `wall` (which zone, and how its clock runs),
 //! `timetable` (the instants of a schedule: the next, how many, the newest), `policy` (the words of misfire, overlap
 //! and outcome), `plan` (what is due and what becomes of it), `overlap` (what if a run is still there), `words` and
-//! `preview` (for people).
+//! `preview` (for people), `crontab` (from cron's own files).
 
 mod config;
 mod error;
@@ -29,8 +29,14 @@ mod policy;
 mod preview;
 mod words;
 
+mod crontab;
+
 pub use config::{AfterOn, ScheduleConfig, TimeOfDay, cycle_through};
 pub use cron::CronExpr;
+pub use crontab::{
+    CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,
+    import_crontab,
+};
 pub use error::ScheduleError;
 pub use overlap::{Admission, admit};
 pub use parse::{parse_every, parse_once, parse_time_of_day, parse_weekly};

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Misfire, MisfirePolicy, Outcome, Timetable};
 use crate::time::format_instant;
 
-/// A start that comes later than this after its instant, or is not the newest, catches up.
+/// A start that comes later than this after its instant, or is one of several, catches up.
 const ON_TIME: TimeDelta = TimeDelta::seconds(10);
 
 /// What a plan is made from.
@@ -62,9 +62,9 @@ pub struct Start {
 /// Whether a start comes when it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTime {
-    /// At most ten seconds late, and the newest.
+    /// Alone, and at most ten seconds late.
     OnTime,
-    /// Later, or with newer ones behind it.
+    /// Later, or one of several.
     CatchUp,
 }
 
@@ -163,7 +163,9 @@ fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
     let mut after = accounted_until;
     for (from, until) in disabled {
         // Instants are whole milliseconds: what lies from an instant on lies after the millisecond before it.
-        let [from, until] = [*from - TICK, *until - TICK].map(|at| at.clamp(after, now.max(after)));
+        let before =
+            |at: DateTime<Utc>| at.checked_sub_signed(TICK).unwrap_or(at).clamp(after, now.max(after));
+        let [from, until] = [*from, *until].map(before);
         let until = until.max(from);
         cut_by_age(&mut found, after, from, now, misfire);
         found.push(Stretch { after: from, through: until, fate: Fate::Disabled });
@@ -223,11 +225,10 @@ impl Ledger<'_> {
     }
 
     fn start(&mut self, due_at: DateTime<Utc>, now: DateTime<Utc>) {
-        if let Some(before) = self.starts.last_mut() {
-            before.on_time = OnTime::CatchUp;
+        self.starts.push(Start { due_at, on_time: OnTime::OnTime });
+        if self.starts.len() > 1 || now - due_at > ON_TIME {
+            self.starts.iter_mut().for_each(|start| start.on_time = OnTime::CatchUp);
         }
-        let on_time = if now - due_at > ON_TIME { OnTime::CatchUp } else { OnTime::OnTime };
-        self.starts.push(Start { due_at, on_time });
         self.fires.push(Fire {
             due_at,
             through_at: due_at,

@@ -11,6 +11,9 @@ use super::wall::{WIDEST, WallClock};
 /// How far beyond one candidate the clock's changes may matter for another, in seconds.
 const WINDOW: i64 = WIDEST + 4 * 3_600;
 
+/// What the column `next_run` holds where there is no next one: 9999-12-31T23:59:59Z, in milliseconds.
+const END_MS: i64 = 253_402_300_799_000;
+
 /// A schedule in its zone. Instants are whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timetable(Rule);
@@ -43,9 +46,10 @@ impl Timetable {
         Self(match config {
             ScheduleConfig::Once { at } => Rule::Once(at.timestamp_millis()),
             ScheduleConfig::Interval { every, anchor } => {
+                let every = every.num_milliseconds().max(1);
                 // Without an anchor the job's birth is none of its fires.
-                let first = anchor.unwrap_or(created_at + *every);
-                Rule::Every(first.timestamp_millis(), every.num_milliseconds().max(1))
+                let first = anchor.map(|anchor| anchor.timestamp_millis());
+                Rule::Every(first.unwrap_or(created_at.timestamp_millis().saturating_add(every)), every)
             }
             ScheduleConfig::Daily { at } => Rule::Fixed(Calendar::fixed(*at, None), clock),
             ScheduleConfig::Weekly { day_of_week, at } => {
@@ -59,13 +63,13 @@ impl Timetable {
         })
     }
 
-    /// The first instant after `after`; none when there is none before the year 9999.
+    /// The first instant after `after`; none when there is none before 9999-12-31T23:59:59Z.
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let next = match &self.0 {
             Rule::Never => None,
             Rule::Once(at) => (*at > after.timestamp_millis()).then_some(*at),
             Rule::Every(first, every) => {
-                let passed = after.timestamp_millis() - first;
+                let passed = after.timestamp_millis().saturating_sub(*first);
                 let n = if passed < 0 { 0 } else { passed / every + 1 };
                 n.checked_mul(*every)?.checked_add(*first)
             }
@@ -77,7 +81,7 @@ impl Timetable {
                 next_in_real_time(calendar, clock, after.timestamp()).map(|at| at * 1_000)
             }
         };
-        DateTime::from_timestamp_millis(next?)
+        next.filter(|next| *next < END_MS).and_then(DateTime::from_timestamp_millis)
     }
 
     /// The times on the wall that it follows, and whether each of them fires once; none where it follows no wall.
@@ -135,8 +139,16 @@ impl Timetable {
         if n == 0 {
             return None;
         }
-        let (mut low, mut high) = (after.timestamp_millis(), through.timestamp_millis());
-        // At least `n` lie after `low`, fewer after `high`.
+        let (after, mut high) = (after.timestamp_millis(), through.timestamp_millis());
+        // Back in growing steps until at least `n` lie after `low`, fewer after `high`.
+        let (mut low, mut step) = (high, 60_000);
+        while low > after {
+            low = (low - step).max(after);
+            if self.count(DateTime::from_timestamp_millis(low)?, through) >= n {
+                break;
+            }
+            (high, step) = (low, step * 2);
+        }
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             let at = DateTime::from_timestamp_millis(middle)?;

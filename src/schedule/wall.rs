@@ -7,9 +7,12 @@ use chrono_tz::{GapInfo, Tz};
 
 const HOUR: i64 = 3_600;
 
-/// How far apart a zone's offset is looked at when its changes are looked for: no zone changes its clock and takes that
-/// back within so short a time.
-const STRIDE: i64 = 6 * HOUR;
+/// How far apart a zone's offset is looked at when its changes are looked for. Since 1970 no zone has changed its clock
+/// twice within less than six days, nor will any that is known of (a test looks).
+const STRIDE: i64 = 72 * HOUR;
+
+/// Before the first year and from the second on, the database knows of no change (a test looks): 1840 and 2100.
+const KNOWN: std::ops::Range<i64> = -4_102_444_800..4_102_444_800;
 
 /// No two offsets from UTC ever lay farther apart.
 pub(super) const WIDEST: i64 = 32 * HOUR;
@@ -60,7 +63,7 @@ impl WallClock {
     /// The first change after `after` and up to `through`.
     pub(super) fn next_change(&self, after: i64, through: i64) -> Option<Change> {
         let before = self.offset(after);
-        let mut unchanged = after;
+        let (mut unchanged, through) = (after.max(KNOWN.start), through.min(KNOWN.end));
         while unchanged < through {
             let ahead = (unchanged + STRIDE).min(through);
             if self.offset(ahead) != before {
@@ -113,4 +116,47 @@ impl WallClock {
 
 fn naive(wall: i64) -> Option<NaiveDateTime> {
     DateTime::from_timestamp(wall, 0).map(|at| at.naive_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::TZ_VARIANTS;
+
+    use super::*;
+
+    /// 1990 to 2040, in every zone.
+    #[test]
+    fn no_change_is_overlooked() {
+        let (from, until) = (631_152_000, 2_240_524_800);
+        for zone in TZ_VARIANTS {
+            let clock = WallClock::new(zone);
+            let (mut at, mut offset) = (from, clock.offset(from));
+            let mut known = clock.next_change(from, until);
+            while at < until {
+                let ahead = at + 12 * HOUR;
+                let now = clock.offset(ahead);
+                if now != offset {
+                    let change = known.expect("it is known");
+                    assert!(at < change.at && change.at <= ahead, "{zone} {change:?} {at}");
+                    assert_eq!((change.before, change.after), (offset, now), "{zone} {change:?}");
+                    assert_eq!(clock.offset(change.at - 1), offset, "{zone} {change:?}");
+                    known = clock.next_change(change.at, until);
+                }
+                (at, offset) = (ahead, now);
+            }
+            assert!(known.is_none_or(|change| change.at > until - 12 * HOUR), "{zone} {known:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_of_the_far_past_and_future() {
+        for zone in TZ_VARIANTS {
+            let clock = WallClock::new(zone);
+            for (from, until) in [(-8_000_000_000, KNOWN.start), (KNOWN.end, 8_000_000_000)] {
+                let offset = clock.offset(from);
+                let changed = (from..until).step_by(20 * 24 * 3_600).find(|at| clock.offset(*at) != offset);
+                assert_eq!(changed, None, "{zone}");
+            }
+        }
+    }
 }

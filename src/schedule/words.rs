@@ -149,14 +149,15 @@ fn times_in_words(calendar: &Calendar) -> String {
         (Shape::List(list), _) => format!("at {}{hours_text}", counted("minute", list)),
         (Shape::Range(first, last), _) => format!("every minute from {first} to {last}{hours_text}"),
     };
+    let minutes_of = minutes_text.trim_start_matches("at ");
     match (&seconds, &minutes, &hours) {
         (Shape::List(list), ..) if list[..] == [0] => minutes_text,
         (Shape::All, Shape::All, Shape::All) => "every second".to_owned(),
         (Shape::Steps(n), Shape::All, Shape::All) => format!("every {n} seconds"),
-        (Shape::All, ..) => format!("every second of {minutes_text}"),
-        (Shape::Steps(n), ..) => format!("every {n} seconds of {minutes_text}"),
-        (Shape::Range(first, last), ..) => format!("every second from {first} to {last} of {minutes_text}"),
-        (Shape::List(list), ..) => format!("every {} of {minutes_text}", counted("second", list)),
+        (Shape::All, ..) => format!("every second of {minutes_of}"),
+        (Shape::Steps(n), ..) => format!("every {n} seconds of {minutes_of}"),
+        (Shape::Range(first, last), ..) => format!("every second from {first} to {last} of {minutes_of}"),
+        (Shape::List(list), ..) => format!("every {} of {minutes_of}", counted("second", list)),
     }
 }
 

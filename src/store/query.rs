@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::rows::{self, execution_columns, summary_columns};
@@ -13,7 +14,8 @@ use crate::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::run::{Decision, RunState, RunSummary};
 
 /// Which runs to list; the newest first. The default lists all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RunFilter {
     /// Only those in one of these states; empty: in any.
     pub states: Vec<RunState>,

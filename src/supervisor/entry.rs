@@ -13,6 +13,7 @@ use rustix::fs::FlockOperation;
 
 use super::process;
 use super::protocol::Reply;
+use super::scope;
 use super::server::{Parts, Server};
 use super::sys;
 
@@ -67,6 +68,7 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     let _ = rustix::thread::set_name(c"lf-supervisor");
     rustix::process::chdir(data_dir.as_os_str().as_bytes())?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    scope::leave_session();
     sys::ignore_signals(&[libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP]);
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
     let lock = take_lock(first.as_ref())?;

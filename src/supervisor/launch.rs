@@ -15,7 +15,7 @@ use super::frame::FrameBuffer;
 use super::host::{HostEvent, Known};
 use super::protocol::{Hello, PROTOCOL, Reply, Request, SupervisorInfo, own_version};
 use super::server::SOCKET_NAME;
-use super::socket;
+use crate::socket;
 
 /// A supervisor that was started and does not answer within this is probably waiting for another one to end.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -4,8 +4,8 @@
 //! survives the engine. It deliberately knows nothing of pipelines, retries or databases.
 //!
 //! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
-//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches its file; `program`,
-//! `process`, `socket` and `sys` are Linux. On other systems there is no supervisor yet.
+//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches
+//! its file; `program`, `process` and `sys` are Linux. On other systems there is no supervisor yet.
 
 mod client;
 mod entry;
@@ -19,8 +19,8 @@ mod platform;
 mod process;
 mod program;
 mod protocol;
+mod scope;
 mod server;
-mod socket;
 mod sys;
 
 pub use client::SupervisorHost;

@@ -4,10 +4,11 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
+use super::asked::{icon_of, subject_of, text_of, tooltip_of};
 use super::widgets::Icon;
-use crate::app::{Action, AppStore, QuitChoice};
+use crate::app::{self, Action, AppStore, QuitChoice};
 use crate::id::{RunId, StepId};
-use crate::run::RunState;
+use crate::run::{RunState, RunSummary, StopKind};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,15 +117,8 @@ impl Command {
     pub(super) fn subject(&self) -> Option<String> {
         match self {
             Self::World(action) => match action {
-                Action::StartJob { pipeline } => Some(pipeline.to_string()),
-                Action::StartLike(run_id)
-                | Action::Pause(run_id)
-                | Action::Resume(run_id)
-                | Action::Stop(run_id)
-                | Action::ForceStop(run_id)
-                | Action::LoadRun(run_id)
-                | Action::Retry { run_id, .. }
-                | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
+                Action::Do(asked) => subject_of(asked),
+                Action::LoadRun(run_id) | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::Refresh | Action::OpenFolder(_) | Action::KeepLook(_) | Action::Quit(_) => None,
             },
@@ -158,14 +152,7 @@ impl Command {
     pub(super) fn tooltip(&self) -> Option<&'static str> {
         match self {
             Self::World(action) => match action {
-                Action::StartJob { .. } => Some("Start a new run with the pipeline's defaults"),
-                Action::StartLike(_) => Some("Start a new run with the same parameters"),
-                Action::Pause(_) => Some("Freeze every process of this run; its clocks stand still"),
-                Action::Resume(_) => Some("Go on where it stands; finished steps are not run again"),
-                Action::Stop(_) => Some("Ask its processes to stop, and end them after their grace period"),
-                Action::ForceStop(_) => Some("End its processes at once; not even its last steps are run"),
-                Action::Retry { from: Some(_), .. } => Some("Run this step and what needs it again"),
-                Action::Retry { from: None, .. } => Some("Run all its steps again"),
+                Action::Do(asked) => tooltip_of(asked),
                 Action::OpenFolder(_) => Some("Show it in the file manager"),
                 Action::SelectRun(_)
                 | Action::SelectStep { .. }
@@ -195,8 +182,12 @@ impl Command {
     /// Its key. Those of runs act on the selected run.
     pub(super) const fn shortcut(&self) -> Option<KeyboardShortcut> {
         let (modifiers, key) = match self {
-            Self::World(Action::Pause(_) | Action::Resume(_)) => (Modifiers::NONE, Key::Space),
-            Self::World(Action::Stop(_)) => (Modifiers::COMMAND, Key::Backspace),
+            Self::World(Action::Do(app::Command::Pause { .. } | app::Command::Resume { .. })) => {
+                (Modifiers::NONE, Key::Space)
+            }
+            Self::World(Action::Do(app::Command::Stop { force: false, .. })) => {
+                (Modifiers::COMMAND, Key::Backspace)
+            }
             Self::Show(Page::Now) => (Modifiers::COMMAND, Key::Num1),
             Self::Show(Page::History) => (Modifiers::COMMAND, Key::Num2),
             Self::Show(Page::Pipelines) => (Modifiers::COMMAND, Key::Num3),
@@ -206,10 +197,13 @@ impl Command {
             Self::OpenPalette => (Modifiers::COMMAND, Key::K),
             Self::AskQuit => (Modifiers::COMMAND, Key::Q),
             Self::World(
-                Action::StartJob { .. }
-                | Action::StartLike(_)
-                | Action::ForceStop(_)
-                | Action::Retry { .. }
+                Action::Do(
+                    app::Command::Start(_)
+                    | app::Command::Stop { force: true, .. }
+                    | app::Command::Retry { .. }
+                    | app::Command::Shutdown { .. }
+                    | app::Command::Raise {},
+                )
                 | Action::SelectRun(_)
                 | Action::SelectStep { .. }
                 | Action::LoadRun(_)
@@ -237,11 +231,7 @@ impl Command {
     pub(super) const fn icon(&self) -> Option<Icon> {
         match self {
             Self::World(action) => match action {
-                Action::StartJob { .. } | Action::Resume(_) => Some(Icon::Play),
-                Action::StartLike(_) | Action::Retry { .. } => Some(Icon::Again),
-                Action::Pause(_) => Some(Icon::Snow),
-                Action::Stop(_) => Some(Icon::Stop),
-                Action::ForceStop(_) => Some(Icon::Cross),
+                Action::Do(asked) => icon_of(asked),
                 Action::OpenFolder(_) => Some(Icon::Folder),
                 Action::SelectRun(_)
                 | Action::SelectStep { .. }
@@ -270,14 +260,7 @@ impl Command {
 
 const fn action_text(action: &Action) -> &'static str {
     match action {
-        Action::StartJob { .. } => "Start",
-        Action::StartLike(_) => "Start again",
-        Action::Pause(_) => "Pause",
-        Action::Resume(_) => "Resume",
-        Action::Stop(_) => "Stop",
-        Action::ForceStop(_) => "Force stop",
-        Action::Retry { from: None, .. } => "Retry",
-        Action::Retry { from: Some(_), .. } => "Retry from here",
+        Action::Do(asked) => text_of(asked),
         Action::SelectRun(_) => "Show",
         Action::SelectStep { .. } => "Follow its log",
         Action::LoadRun(_) => "Load",
@@ -290,33 +273,33 @@ const fn action_text(action: &Action) -> &'static str {
     }
 }
 
-/// The first lever of a run in this state: what it does *now*, in the same place in every row.
-pub(super) fn first_lever(run_id: &RunId, state: RunState) -> Action {
-    match state {
-        RunState::Queued | RunState::Running => Action::Pause(run_id.clone()),
+/// The first lever of a run: what it does *now*, in the same place in every row.
+pub(super) fn first_lever(run: &RunSummary) -> Action {
+    Action::Do(match run.state {
+        RunState::Queued | RunState::Running => app::Command::pause(&run.run_id),
         // Not where Stop was: a double click must not end by force.
-        RunState::Stopping => Action::ForceStop(run_id.clone()),
+        RunState::Stopping => app::Command::stop(&run.run_id, StopKind::Force),
         RunState::Paused
         | RunState::Stopped
         | RunState::ForceStopped
         | RunState::Failed
-        | RunState::Interrupted => Action::Resume(run_id.clone()),
-        RunState::Completed => Action::StartLike(run_id.clone()),
-    }
+        | RunState::Interrupted => app::Command::resume(&run.run_id),
+        RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
+    })
 }
 
 /// The second lever of a living run.
-pub(super) fn second_lever(run_id: &RunId, state: RunState) -> Action {
-    match state {
+pub(super) fn second_lever(run: &RunSummary) -> Action {
+    Action::Do(match run.state {
         RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => {
-            Action::Stop(run_id.clone())
+            app::Command::stop(&run.run_id, StopKind::Graceful)
         }
         RunState::Stopped
         | RunState::ForceStopped
         | RunState::Failed
         | RunState::Interrupted
-        | RunState::Completed => Action::StartLike(run_id.clone()),
-    }
+        | RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
+    })
 }
 
 /// What can be done now, for the palette: first what is most likely meant.
@@ -329,15 +312,15 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
             continue;
         }
         if run.state != RunState::Queued {
-            offered.push(Command::World(first_lever(&run.run_id, run.state)));
+            offered.push(Command::World(first_lever(run)));
         }
         if run.state != RunState::Stopping && run.state != RunState::Completed {
-            offered.push(Command::World(second_lever(&run.run_id, run.state)));
+            offered.push(Command::World(second_lever(run)));
         }
         offered.push(Command::Select(Some(run.run_id.clone())));
     }
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
-    offered.extend(startable.map(|entry| Command::World(Action::StartJob { pipeline: entry.id.clone() })));
+    offered.extend(startable.map(|entry| Command::World(Action::Do(app::Command::start(&entry.id)))));
     offered.extend(Page::ALL.map(Command::Show));
     offered.extend(all_levers(store));
     offered.extend(
@@ -372,13 +355,13 @@ pub(super) fn with_shortcut(store: &AppStore) -> Vec<Command> {
     ];
     commands.extend(Page::ALL.map(Command::Show));
     if let Some(entry) = store.selected() {
-        let (run_id, state) = (&entry.run.run_id, entry.run.state);
+        let state = entry.run.state;
         commands.push(Command::Select(None));
         if matches!(state, RunState::Running | RunState::Paused) {
-            commands.push(Command::World(first_lever(run_id, state)));
+            commands.push(Command::World(first_lever(&entry.run)));
         }
         if matches!(state, RunState::Queued | RunState::Running | RunState::Paused) {
-            commands.push(Command::World(second_lever(run_id, state)));
+            commands.push(Command::World(second_lever(&entry.run)));
         }
     }
     commands

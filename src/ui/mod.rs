@@ -12,6 +12,7 @@
 //!
 //! Nothing repaints by itself but the clocks of living runs, once a second: an idle window sleeps.
 
+mod asked;
 mod command;
 mod format;
 #[cfg(test)]

@@ -9,10 +9,12 @@ use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
 use crate::app::{
-    Action, AppUpdate, LogTail, MachineSample, PipelineEntry, QuitChoice, WorldPort, window_port,
+    Action, AppUpdate, Command, LogTail, MachineSample, PipelineEntry, QuitChoice, WorldPort, window_port,
 };
 use crate::id::{PipelineId, RunId, StepId};
-use crate::run::{Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, Trigger};
+use crate::run::{
+    Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
+};
 
 fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()
@@ -146,6 +148,14 @@ impl Scene {
     }
 }
 
+fn does(command: Command) -> [Action; 1] {
+    [Action::Do(command)]
+}
+
+fn pipeline_id(name: &str) -> PipelineId {
+    PipelineId::new(name).unwrap()
+}
+
 fn id(name: &str) -> RunId {
     RunId::new(name).unwrap()
 }
@@ -159,8 +169,8 @@ fn a_row_says_what_state_which_run_where_and_how_long() {
 #[test]
 fn a_running_run_can_be_paused_and_stopped() {
     let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
-    assert_eq!(scene.pull("Pause alfabeta-1"), [Action::Pause(id("alfabeta-1"))]);
-    assert_eq!(scene.pull("Stop alfabeta-1"), [Action::Stop(id("alfabeta-1"))]);
+    assert_eq!(scene.pull("Pause alfabeta-1"), does(Command::pause(&id("alfabeta-1"))));
+    assert_eq!(scene.pull("Stop alfabeta-1"), does(Command::stop(&id("alfabeta-1"), StopKind::Graceful)));
 }
 
 #[test]
@@ -171,7 +181,7 @@ fn a_paused_run_says_for_how_long_and_offers_resume_where_pause_was() {
     assert!(paused.shows("frozen 14 min, alfabeta"));
     assert!(paused.shows("clock stopped"));
     assert_eq!(paused.harness.get_by_label("Resume alfabeta-1").rect(), pause);
-    assert_eq!(paused.pull("Resume alfabeta-1"), [Action::Resume(id("alfabeta-1"))]);
+    assert_eq!(paused.pull("Resume alfabeta-1"), does(Command::resume(&id("alfabeta-1"))));
 }
 
 #[test]
@@ -188,22 +198,25 @@ fn force_stop_appears_once_a_run_is_stopping_and_not_under_the_pointer_that_stop
     };
     scene.tell(AppUpdate::Event(Arc::new(event)));
     assert!(!scene.harness.get_by_label("Force stop alfabeta-1").rect().intersects(stop));
-    assert_eq!(scene.pull("Force stop alfabeta-1"), [Action::ForceStop(id("alfabeta-1"))]);
+    assert_eq!(scene.pull("Force stop alfabeta-1"), does(Command::stop(&id("alfabeta-1"), StopKind::Force)));
 }
 
 #[test]
 fn a_failed_run_says_why_and_can_be_resumed_or_started_again() {
     let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(vec![run("books", RunState::Failed)])]);
     assert!(scene.shows("failed, books, books-1, Step parse failed: it exited with 12"));
-    assert_eq!(scene.pull("Resume books-1"), [Action::Resume(id("books-1"))]);
-    assert_eq!(scene.pull("Start again books-1"), [Action::StartLike(id("books-1"))]);
+    assert_eq!(scene.pull("Resume books-1"), does(Command::resume(&id("books-1"))));
+    assert_eq!(
+        scene.pull("Start again books-1"),
+        does(Command::start_like(&pipeline_id("books"), &id("books-1")))
+    );
 }
 
 #[test]
 fn an_empty_window_offers_the_sample() {
     let mut scene = scene([snapshot(&[]), pipelines()]);
     let started = scene.pull("Start price-list");
-    assert_eq!(started, [Action::StartJob { pipeline: PipelineId::new("price-list").unwrap() }]);
+    assert_eq!(started, does(Command::start(&pipeline_id("price-list"))));
 }
 
 #[test]
@@ -246,8 +259,11 @@ fn space_pauses_and_resumes_the_selected_run() {
     let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
     assert_eq!(scene.press(Modifiers::NONE, Key::Space), []);
     scene.press(Modifiers::NONE, Key::ArrowDown);
-    assert_eq!(scene.press(Modifiers::NONE, Key::Space), [Action::Pause(id("alfabeta-1"))]);
-    assert_eq!(scene.press(Modifiers::COMMAND, Key::Backspace), [Action::Stop(id("alfabeta-1"))]);
+    assert_eq!(scene.press(Modifiers::NONE, Key::Space), does(Command::pause(&id("alfabeta-1"))));
+    assert_eq!(
+        scene.press(Modifiers::COMMAND, Key::Backspace),
+        does(Command::stop(&id("alfabeta-1"), StopKind::Graceful))
+    );
 }
 
 #[test]
@@ -258,7 +274,7 @@ fn the_palette_finds_what_can_be_done_now() {
     scene.harness.event(Input::Text("pau alf".to_owned()));
     scene.harness.run();
     assert!(!scene.shows("Start price-list"));
-    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), [Action::Pause(id("alfabeta-1"))]);
+    assert_eq!(scene.press(Modifiers::NONE, Key::Enter), does(Command::pause(&id("alfabeta-1"))));
     assert!(!scene.shows("What to do"), "it closes");
 }
 

@@ -9,9 +9,9 @@ use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, ThemePreference, Ui
 use super::command::{self, Command, Neighbour, Page};
 use super::theme;
 use super::views::{self, Commands, PaletteState, View};
-use crate::app::{Action, AppStore, QuitChoice, ThemeChoice, WindowLook, WindowPort};
+use crate::app::{self, Action, AppStore, QuitChoice, ThemeChoice, WindowLook, WindowPort};
 use crate::id::RunId;
-use crate::run::RunState;
+use crate::run::{RunState, StopKind};
 
 /// How long taking updates in may hold up a frame.
 const DRAIN_BUDGET: Duration = Duration::from_millis(8);
@@ -99,6 +99,10 @@ impl LeverframeWindow {
         for request in self.store.take_requests() {
             self.send(request);
         }
+        if self.store.take_raise() {
+            ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
+            ctx.send_viewport_cmd(ViewportCommand::Focus);
+        }
         if ctx.input(|input| input.viewport().close_requested()) {
             self.close(ctx);
         }
@@ -179,13 +183,13 @@ impl LeverframeWindow {
             Command::Select(run_id) => self.store.select_run(run_id),
             Command::SelectNeighbour(neighbour) => self.select_neighbour(neighbour),
             Command::ChooseStep(step_id) => self.store.choose_step(step_id),
-            Command::PauseAll => self.send_to_all(RunState::Running, Action::Pause),
-            Command::ResumeAll => self.send_to_all(RunState::Paused, Action::Resume),
+            Command::PauseAll => self.send_to_all(RunState::Running, app::Command::pause),
+            Command::ResumeAll => self.send_to_all(RunState::Paused, app::Command::resume),
             Command::AskStopAll => self.state.overlay = Overlay::StopAll,
             Command::StopAll => {
                 self.state.overlay = Overlay::None;
                 for state in [RunState::Queued, RunState::Running, RunState::Paused] {
-                    self.send_to_all(state, Action::Stop);
+                    self.send_to_all(state, |run_id| app::Command::stop(run_id, StopKind::Graceful));
                 }
             }
             Command::OpenPalette => {
@@ -268,7 +272,7 @@ impl LeverframeWindow {
         }
     }
 
-    fn send_to_all(&mut self, state: RunState, action: impl Fn(RunId) -> Action) {
+    fn send_to_all(&mut self, state: RunState, asked: impl Fn(&RunId) -> app::Command) {
         let meant: Vec<RunId> = self
             .store
             .living()
@@ -276,7 +280,7 @@ impl LeverframeWindow {
             .map(|entry| entry.run.run_id.clone())
             .collect();
         for run_id in meant {
-            self.send(action(run_id));
+            self.send(Action::Do(asked(&run_id)));
         }
     }
 

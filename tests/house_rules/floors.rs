@@ -13,10 +13,13 @@ const FLOORS: &[(&str, u8)] = &[
     ("resources", 1),
     ("pipeline", 2),
     ("run", 3),
+    ("socket", 10),
     ("store", 10),
     ("logs", 10),
     ("process", 10),
+    // Both talk over sockets of the data directory.
     ("supervisor", 11),
+    ("control", 11),
     ("monitor", 11),
     ("engine", 20),
     ("scheduler", 21),
@@ -66,8 +69,8 @@ const OUTSIDE_THINGS: &[(&[&str], &[&str], &str)] = &[
         ],
         // Exceptions, each a file with its reason:
         // - src/engine/secrets.rs: a secret's command is the engine's own short-lived child, not a step.
-        // - src/cli/foreground.rs: Ctrl-Z stops the program itself after its run is frozen.
-        &["src/supervisor/", "src/engine/secrets.rs", "src/cli/foreground.rs"],
+        // - src/cli/foreground/levers.rs: Ctrl-Z stops the program itself after its run is frozen.
+        &["src/supervisor/", "src/engine/secrets.rs", "src/cli/foreground/levers.rs"],
         "a signal is never sent to a pid whose identity was not checked, and the checks are the supervisor's",
     ),
 ];

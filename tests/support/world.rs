@@ -134,6 +134,7 @@ pub(crate) fn at(ms: u64) -> Now {
 
 pub(crate) fn context(now: Now) -> Context<'static> {
     Context {
+        held_for: None,
         now,
         n_cpus: 2,
         starts: Starts::Allowed,

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::{Reader, Value, kind};
 use crate::monitor::{MAX_INTERVAL, MIN_INTERVAL};
 use crate::pipeline::{parse_duration, parse_size};
-use crate::resources::{Limit, Resource, Threshold};
+use crate::resources::{Limit, LimitAction, Resource, Threshold};
 
 const MONITOR: &[&str] = &["interval"];
 const RESOURCES: [Resource; 4] = [Resource::Cpu, Resource::Memory, Resource::Swap, Resource::Disk];
@@ -20,6 +20,7 @@ struct Said {
     raise_at: Option<Threshold>,
     clear_at: Option<Threshold>,
     sustain: Option<Duration>,
+    action: LimitAction,
     has_problem: bool,
 }
 
@@ -50,10 +51,14 @@ impl Reader<'_> {
                 Some(sustain) => said.sustain = Some(sustain),
                 None => said.has_problem = true,
             },
+            "action" => match reader.action(value) {
+                Some(action) => said.action = action,
+                None => said.has_problem = true,
+            },
             key if key == raise => said.raise_at = reader.threshold(value, &mut said.has_problem),
             key => {
                 said.has_problem = true;
-                reader.unknown(key, value, &format!("in [limits.{name}]"), &[raise, "clear", "for"]);
+                reader.unknown(key, value, &format!("in [limits.{name}]"), &[raise, "clear", "for", "action"]);
             }
         });
         if said.has_problem || !matches!(value.get_ref(), DeValue::Table(_)) {
@@ -64,9 +69,24 @@ impl Reader<'_> {
         };
         let clear_at = said.clear_at.unwrap_or_else(|| usual_clearing(resource, raise_at));
         match Limit::new(resource, raise_at, clear_at, said.sustain.unwrap_or(SUSTAIN)) {
-            Ok(limit) => self.settings.limits = std::mem::take(&mut self.settings.limits).with(limit),
+            Ok(limit) => {
+                let limits = std::mem::take(&mut self.settings.limits);
+                self.settings.limits = limits.with(limit.with_action(said.action));
+            }
             Err(error) => self.wrong(value, error.to_string()),
         }
+    }
+
+    fn action(&mut self, value: Value<'_, '_>) -> Option<LimitAction> {
+        let names = LimitAction::ALL.map(LimitAction::name);
+        let said = match value.get_ref() {
+            DeValue::String(text) => names.iter().position(|name| name == text),
+            _ => None,
+        };
+        if said.is_none() {
+            self.wrong(value, format!("`action` must be one of \"{}\"", names.join("\", \"")));
+        }
+        said.map(|at| LimitAction::ALL[at])
     }
 
     fn threshold(&mut self, value: Value<'_, '_>, has_problem: &mut bool) -> Option<Threshold> {
@@ -118,7 +138,7 @@ mod tests {
     fn limits_are_read_with_what_is_usual_where_nothing_is_said() {
         let settings = parse(
             "[monitor]\ninterval = \"2s\"\n[limits.memory]\nabove = \"90%\"\nclear = \"75%\"\nfor = \"1m\"\n\
-             [limits.disk]\nbelow = \"2GiB\"\n",
+             [limits.disk]\nbelow = \"2GiB\"\naction = \"freeze\"\n",
         )
         .unwrap();
         assert_eq!(settings.monitor_interval, Duration::from_secs(2));
@@ -133,7 +153,8 @@ mod tests {
             (disk.raise_at(), disk.clear_at()),
             (Threshold::Bytes(2 << 30), Threshold::Bytes(5 << 29))
         );
-        assert_eq!(disk.sustain_ms(), 30_000);
+        assert_eq!((disk.sustain_ms(), disk.action()), (30_000, LimitAction::Freeze));
+        assert_eq!(memory.action(), LimitAction::Alert);
         assert_eq!(settings.limits.of(Resource::Cpu), None);
     }
 
@@ -155,6 +176,7 @@ mod tests {
         check("[limits.disk]\nabove = \"1GiB\"", "there is no key `above` in [limits.disk]");
         check("[limits.cpu]\nabove = \"1GiB\"", "give a share");
         check("[limits.cpu]\nabove = 90", ":2:9: this must be a share such as");
+        check("[limits.cpu]\nabove = \"9%\"\naction = \"stop\"", "must be one of \"alert\", \"hold\", \"freeze\"");
         check("[limits.cpu]\nabove = \"much\"", "\"much\" is no bound");
         check("[limits]\nmemroy = {}", "did you mean `memory`?");
         check("[limits]\nmemory = 1", "must be a table");

@@ -10,6 +10,7 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use super::step::{End, Freeze};
 use super::{Server, Source};
+use crate::socket;
 use crate::supervisor::frame::{Frame, FrameBuffer};
 use crate::supervisor::host::{Known, KnownStatus};
 use crate::supervisor::journal::Record;
@@ -50,9 +51,10 @@ impl Server {
 
     /// Adds a connection; one of another user is closed.
     pub(in crate::supervisor) fn add_connection(&mut self, stream: UnixStream) -> Option<u64> {
-        let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
-        let is_own = peer.uid == rustix::process::geteuid();
-        if !is_own || self.connections.len() >= MAX_CONNECTIONS || stream.set_nonblocking(true).is_err() {
+        if !socket::is_of_our_user(&stream)
+            || self.connections.len() >= MAX_CONNECTIONS
+            || stream.set_nonblocking(true).is_err()
+        {
             return None;
         }
         let n = self.take_n();

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
@@ -25,12 +25,12 @@ use super::process::{Proc, ProcId, ProcTable};
 use super::protocol::Reply;
 use super::sys;
 use crate::process::tree::Surroundings;
+use crate::socket;
 use connections::Connection;
 use step::{Ended, LogState, Step};
 
 /// Its name in the data directory.
 pub(super) const SOCKET_NAME: &str = "supervisor.sock";
-const NEW_SOCKET_NAME: &str = "supervisor.sock.new";
 
 /// How long the news of a start waits for company.
 const SOON: Duration = Duration::from_millis(2);
@@ -255,12 +255,12 @@ impl Server {
         }
         let all_done = self.ended.is_empty() && self.kept_logs.is_empty();
         // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
-        unheard && (all_done || !std::path::Path::new(SOCKET_NAME).exists())
+        unheard && (all_done || !Path::new(SOCKET_NAME).exists())
     }
 
     /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.
     fn close_door(&mut self) -> io::Result<bool> {
-        std::fs::remove_file(SOCKET_NAME).or_else(ignore_missing)?;
+        std::fs::remove_file(SOCKET_NAME).or_else(socket::ignore_missing)?;
         self.accept();
         if self.is_done() {
             return Ok(true);
@@ -315,16 +315,9 @@ impl Server {
     }
 }
 
-/// Binds the socket of the data directory, in which we are, in one step: whoever finds it can connect to it.
+/// Binds the socket of the data directory, in which we are.
 fn bind() -> io::Result<UnixListener> {
-    std::fs::remove_file(NEW_SOCKET_NAME).or_else(ignore_missing)?;
-    let listener = UnixListener::bind(NEW_SOCKET_NAME)?;
-    rustix::fs::chmod(NEW_SOCKET_NAME, rustix::fs::Mode::from_raw_mode(0o600))?;
+    let listener = socket::bind(Path::new("."), SOCKET_NAME)?;
     listener.set_nonblocking(true)?;
-    std::fs::rename(NEW_SOCKET_NAME, SOCKET_NAME)?;
     Ok(listener)
-}
-
-fn ignore_missing(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }

@@ -9,7 +9,7 @@ use super::super::widgets::{
 use super::super::{format, theme};
 use super::log_tail::log_tail_ui;
 use super::{Commands, View};
-use crate::app::{Action, RunEntry, StepsKnown};
+use crate::app::{self, Action, RunEntry, StepsKnown};
 use crate::run::{Decision, StepState, StepSummary};
 
 /// Metrics that have room behind a step's message.
@@ -235,7 +235,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     numbers_at(ui, pos2(column.exit, upper), Align2::RIGHT_CENTER, &exit, (theme::body(), ink));
     numbers_at(ui, pos2(column.memory, upper), Align2::RIGHT_CENTER, &memory, figures);
     if entry.run.state.is_ended() && step.attempt > 0 {
-        let retry = Action::Retry { run_id: entry.run.run_id.clone(), from: Some(step.step_id.clone()) };
+        let retry = Action::Do(app::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));
         let lever = Lever::icon(Icon::Again, format!("Retry from {}", step.step_id));
         if lever.ui_at(ui, place).on_hover_text("Run this step and what needs it again").clicked() {

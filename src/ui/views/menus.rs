@@ -5,7 +5,8 @@ use egui::{Popup, Response, Ui};
 use super::super::command::{Command, Page};
 use super::super::widgets::{Icon, Lever, Tone};
 use super::{Commands, View};
-use crate::app::{Action, Folder, RunEntry};
+use crate::app::{self, Action, Folder, RunEntry};
+use crate::run::StopKind;
 
 /// The lever that lists the pipelines to start, once there are some.
 pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -18,7 +19,7 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     Popup::menu(&response).show(|ui| {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
-            let command = Command::World(Action::StartJob { pipeline: entry.id.clone() });
+            let command = Command::World(Action::Do(app::Command::start(&entry.id)));
             if ui.button(entry.id.as_str()).clicked() {
                 out.push(command);
                 ui.close();
@@ -37,9 +38,9 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
         ui.set_min_width(200.0);
         let run_id = &entry.run.run_id;
         let first = if entry.run.state.is_ended() {
-            ("Retry all steps", Action::Retry { run_id: run_id.clone(), from: None })
+            ("Retry all steps", Action::Do(app::Command::retry(run_id, None)))
         } else {
-            ("Force stop", Action::ForceStop(run_id.clone()))
+            ("Force stop", Action::Do(app::Command::stop(run_id, StopKind::Force)))
         };
         let second = ("Open its logs", Action::OpenFolder(Folder::Logs(run_id.clone())));
         for (text, action) in [first, second] {

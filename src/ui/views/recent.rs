@@ -9,7 +9,7 @@ use super::super::widgets::{
 use super::super::{format, theme};
 use super::running::{names_at, state_text};
 use super::{Commands, View, menus};
-use crate::app::{Action, RunEntry};
+use crate::app::{self, Action, RunEntry};
 use crate::run::RunState;
 
 /// Rows on the first page at most; more are under History.
@@ -125,12 +125,12 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
     let top = rect.center().y - theme::LEVER / 2.0;
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
     if state.is_resumable() {
-        let command = Command::World(first_lever(run_id, state));
+        let command = Command::World(first_lever(&entry.run));
         if Lever::of(ui, &command).ui_at(ui, place(rect.left(), FIRST)).clicked() {
             out.push(command);
         }
     }
-    let again = Command::World(Action::StartLike(run_id.clone()));
+    let again = Command::World(Action::Do(app::Command::start_like(&entry.run.pipeline_id, run_id)));
     if Lever::of(ui, &again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
         out.push(again);
     }

@@ -333,7 +333,7 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
     let (first, second, more) = (take(FIRST, 6.0), take(SECOND, 2.0), take(theme::LEVER, 0.0));
     // A row that has ended while the pointer held it in place has no levers left to pull.
     if !state.is_ended() {
-        let command = Command::World(first_lever(run_id, state));
+        let command = Command::World(first_lever(&entry.run));
         let tone = match state {
             RunState::Paused => Tone::Marked(tokens.paused),
             RunState::Stopping => Tone::Marked(tokens.failed),
@@ -350,7 +350,7 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
         if lever.ui_at(ui, first).clicked() {
             out.push(command);
         }
-        let command = Command::World(second_lever(run_id, state));
+        let command = Command::World(second_lever(&entry.run));
         let lever = Lever::of(ui, &command).enabled_if(state != RunState::Stopping);
         if lever.ui_at(ui, second).clicked() {
             out.push(command);

@@ -1,0 +1,116 @@
+//! Starting `leverframe serve` in the background: a process of this program that outlives the one that starts it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+/// Its log's name in the data directory.
+const LOG_NAME: &str = "serve.log";
+/// A log that has grown beyond this is put aside when the next process starts, instead of the one before, in bytes.
+const MAX_LOG: u64 = 4 << 20;
+
+/// How long a process in the background serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServeFor {
+    /// Until it is told to end.
+    Good,
+    /// Until nothing runs any more.
+    WhatRuns,
+}
+
+/// A process that is starting in the background.
+#[derive(Debug)]
+pub struct Background {
+    child: Child,
+    /// Where it writes what happens.
+    pub log: PathBuf,
+}
+
+impl Background {
+    /// Starts it for `data_dir`.
+    ///
+    /// # Errors
+    /// When there can be no process, or no log.
+    pub fn start(data_dir: &Path, serve_for: ServeFor) -> io::Result<Self> {
+        let log = data_dir.join(LOG_NAME);
+        let output = open_log(&log)?;
+        // Also when the program's file has been replaced since: this very version is what the caller knows.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("leverframe").arg("serve").arg("--background").arg("--data-dir").arg(data_dir);
+        if serve_for == ServeFor::WhatRuns {
+            command.arg("--until-idle");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(output);
+        Ok(Self { child: command.spawn()?, log })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it serves, or has ended without; at most for `patience`.
+    ///
+    /// # Errors
+    /// The last line of its log, when it did not come to serve.
+    pub fn wait_until_ready(mut self, patience: Duration) -> Result<(), String> {
+        // Capacity 1: the one outcome.
+        let (tell, said) = bounded(1);
+        let stdout = self.child.stdout.take();
+        // It ends with the other side's output, if not with its first line.
+        let reader = std::thread::Builder::new().name("lf-background".into()).spawn(move || {
+            let mut line = String::new();
+            let said = stdout.map(|stdout| BufReader::new(stdout).read_line(&mut line));
+            // Whoever waited no longer needs no answer.
+            let _ = tell.send(matches!(said, Some(Ok(1..))));
+        });
+        reader.map_err(|error| error.to_string())?;
+        match said.recv_timeout(patience) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(_) => {
+                return Err(format!(
+                    "it is not ready after {} s; its log: {}",
+                    patience.as_secs(),
+                    self.log.display()
+                ));
+            }
+        }
+        // It has ended, or closed its output: then it never serves.
+        let ended = self.child.wait().map_err(|error| error.to_string())?;
+        let last = fs::read_to_string(&self.log).ok();
+        let last = last.as_deref().and_then(|text| text.lines().next_back()).map(str::to_owned);
+        Err(last.unwrap_or_else(|| format!("it ended at once ({ended})")))
+    }
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > MAX_LOG) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_too_long_is_put_aside_and_one_that_is_not_is_added_to() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join(LOG_NAME);
+        fs::write(&path, "a line\n").unwrap();
+        drop(open_log(&path).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a line\n");
+        File::options().write(true).open(&path).unwrap().set_len(MAX_LOG + 1).unwrap();
+        drop(open_log(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        assert_eq!(fs::metadata(temp.path().join("serve.log.1")).unwrap().len(), MAX_LOG + 1);
+    }
+}

@@ -1,0 +1,209 @@
+//! Everything that can be asked of an engine's owner, in two enums: [`Command`] changes something, [`Query`] does not.
+//! The window's levers, the verbs and the control socket all say these; a [`super::Desk`] carries them out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::ShutdownKind;
+use crate::id::{PipelineId, RunId, StepId};
+use crate::run::StopKind;
+use crate::store::RunFilter;
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params", deny_unknown_fields)]
+pub enum Command {
+    /// Start a run; answered by its summary.
+    #[serde(rename = "run.start")]
+    Start(Start),
+    /// Freeze a run; answered by its summary.
+    #[serde(rename = "run.pause")]
+    Pause {
+        /// Which.
+        run_id: RunId,
+    },
+    /// Thaw a paused run, or take up one that has ended before its time; answered by its summary.
+    #[serde(rename = "run.resume")]
+    Resume {
+        /// Which.
+        run_id: RunId,
+        /// Take the pipeline file as it is now, instead of the definition that the run started with.
+        #[serde(default, skip_serializing_if = "is_false")]
+        refresh: bool,
+    },
+    /// Ask a run to stop, or end it at once; answered by its summary.
+    #[serde(rename = "run.stop")]
+    Stop {
+        /// Which.
+        run_id: RunId,
+        /// End it at once: not even its last steps are run.
+        #[serde(default, skip_serializing_if = "is_false")]
+        force: bool,
+    },
+    /// Run steps of an ended run again; answered by its summary.
+    #[serde(rename = "run.retry")]
+    Retry {
+        /// Which run.
+        run_id: RunId,
+        /// This step and what needs it; none: what has not completed, or else all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<StepId>,
+        /// Take the pipeline file as it is now.
+        #[serde(default, skip_serializing_if = "is_false")]
+        refresh: bool,
+    },
+    /// End the engine; answered by `{}` when everything is recorded and, if asked, frozen or stopped.
+    #[serde(rename = "engine.shutdown")]
+    Shutdown {
+        /// What becomes of living runs.
+        kind: ShutdownKind,
+    },
+    /// Bring the window to the front; answered by `{}`.
+    #[serde(rename = "window.raise")]
+    Raise {},
+}
+
+/// Which run to start, and with what. Where nothing is said, the pipeline's own defaults count.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Start {
+    /// The id of a pipeline, or the absolute path of a file (it begins with a `/`). None with `like`: the very
+    /// definition of that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+    /// Parameters by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// The run's name; none: one is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// Such as `FULL_REFRESH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_type: Option<String>,
+    /// Such as `dev`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// With the parameters, run type and environment of this run, where nothing else is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub like: Option<RunId>,
+}
+
+/// Something to be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params", deny_unknown_fields)]
+pub enum Query {
+    /// Which engine this is; answered by [`super::EngineStatus`].
+    #[serde(rename = "engine.status")]
+    Status {},
+    /// All living runs at one moment; answered by [`super::LivingRuns`].
+    #[serde(rename = "engine.snapshot")]
+    Snapshot {},
+    /// Runs, newest first; answered by a list of summaries.
+    #[serde(rename = "run.list")]
+    Runs(RunFilter),
+    /// One run whole; answered by [`super::RunDocument`].
+    #[serde(rename = "run.show")]
+    Run {
+        /// Which.
+        run_id: RunId,
+    },
+    /// What the steps of a run checkpointed last; answered by a list.
+    #[serde(rename = "run.checkpoints")]
+    Checkpoints {
+        /// Of which run.
+        run_id: RunId,
+    },
+    /// All pipelines, broken ones included; answered by a list.
+    #[serde(rename = "pipeline.list")]
+    Pipelines {},
+}
+
+impl Command {
+    /// The names of all of them.
+    pub const METHODS: &'static [&'static str] =
+        &["run.start", "run.pause", "run.resume", "run.stop", "run.retry", "engine.shutdown", "window.raise"];
+
+    /// Starts a pipeline with its defaults.
+    pub fn start(pipeline: &PipelineId) -> Self {
+        Self::Start(Start { pipeline: Some(pipeline.to_string()), ..Start::default() })
+    }
+
+    /// Starts a pipeline with what an earlier run of it was started with.
+    pub fn start_like(pipeline: &PipelineId, earlier: &RunId) -> Self {
+        let like = Some(earlier.clone());
+        Self::Start(Start { pipeline: Some(pipeline.to_string()), like, ..Start::default() })
+    }
+
+    /// Freezes a run.
+    pub fn pause(run_id: &RunId) -> Self {
+        Self::Pause { run_id: run_id.clone() }
+    }
+
+    /// Lets a run go on, or takes it up again.
+    pub fn resume(run_id: &RunId) -> Self {
+        Self::Resume { run_id: run_id.clone(), refresh: false }
+    }
+
+    /// Ends a run.
+    pub fn stop(run_id: &RunId, kind: StopKind) -> Self {
+        Self::Stop { run_id: run_id.clone(), force: kind == StopKind::Force }
+    }
+
+    /// Runs a step and what needs it again; without a step all.
+    pub fn retry(run_id: &RunId, from: Option<StepId>) -> Self {
+        Self::Retry { run_id: run_id.clone(), from, refresh: false }
+    }
+
+    /// Its name on the wire.
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "run.start",
+            Self::Pause { .. } => "run.pause",
+            Self::Resume { .. } => "run.resume",
+            Self::Stop { .. } => "run.stop",
+            Self::Retry { .. } => "run.retry",
+            Self::Shutdown { .. } => "engine.shutdown",
+            Self::Raise {} => "window.raise",
+        }
+    }
+
+    /// Its verb and what it is done to, for messages.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Start(Start { like: Some(run_id), .. }) => format!("start again like {run_id}"),
+            Self::Start(Start { pipeline, .. }) => {
+                format!("start {}", pipeline.as_deref().unwrap_or("a run"))
+            }
+            Self::Pause { run_id } => format!("pause {run_id}"),
+            Self::Resume { run_id, .. } => format!("resume {run_id}"),
+            Self::Stop { run_id, force: false } => format!("stop {run_id}"),
+            Self::Stop { run_id, force: true } => format!("force-stop {run_id}"),
+            Self::Retry { run_id, .. } => format!("retry {run_id}"),
+            Self::Shutdown { .. } => "quit".to_owned(),
+            Self::Raise {} => "raise the window".to_owned(),
+        }
+    }
+}
+
+impl Query {
+    /// The names of all of them.
+    pub const METHODS: &'static [&'static str] =
+        &["engine.status", "engine.snapshot", "run.list", "run.show", "run.checkpoints", "pipeline.list"];
+
+    /// Its name on the wire.
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Status {} => "engine.status",
+            Self::Snapshot {} => "engine.snapshot",
+            Self::Runs(_) => "run.list",
+            Self::Run { .. } => "run.show",
+            Self::Checkpoints { .. } => "run.checkpoints",
+            Self::Pipelines {} => "pipeline.list",
+        }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -1,0 +1,200 @@
+//! The engine as a window reaches it: in this process, or over the socket of the one that lives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::integration::IntegrationError;
+use super::{
+    AppUpdate, Command, ControlClient, ControlError, Desk, EventFilter, Events, Joined, LivingRuns,
+    MAX_RECENT, Query, Records, Settings, join,
+};
+use crate::engine::{EngineError, now};
+use crate::id::RunId;
+use crate::run::{Event, RunState};
+use crate::store::{DataDir, RunFilter};
+
+/// Where a window's commands go, and where what it shows comes from. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum Reach {
+    /// An engine of this process.
+    Here(Desk),
+    /// Somebody else's.
+    There(Remote),
+}
+
+/// The engine of another process, and what stands on disk about its runs.
+#[derive(Clone)]
+pub(super) struct Remote {
+    /// Another one after a hand-over.
+    pub(super) client: Arc<ArcSwap<ControlClient>>,
+    pub(super) dir: DataDir,
+    settings: Arc<Settings>,
+    records: Records,
+    /// The window is going.
+    is_left: Arc<AtomicBool>,
+}
+
+impl Remote {
+    /// Works through `client`.
+    ///
+    /// # Errors
+    /// [`IntegrationError::Engine`] when the records can't be read.
+    pub(super) fn new(
+        client: ControlClient,
+        dir: DataDir,
+        settings: Settings,
+    ) -> Result<Self, IntegrationError> {
+        let records = Records::open(dir.path()).map_err(EngineError::from)?;
+        let client = Arc::new(ArcSwap::from_pointee(client));
+        Ok(Self { client, dir, settings: Arc::new(settings), records, is_left: Arc::default() })
+    }
+
+    /// Ends the connection, and makes no other.
+    fn leave(&self) {
+        self.is_left.store(true, Ordering::Release);
+        self.client.load().hang_up();
+    }
+}
+
+/// What the engine of another process tells, also after it was handed over.
+pub(super) struct RemoteEvents {
+    remote: Remote,
+    events: Events,
+    /// The newest that was heard.
+    seq: u64,
+}
+
+impl RemoteEvents {
+    /// Everything from now on.
+    ///
+    /// # Errors
+    /// [`IntegrationError::Join`] when the engine can't be listened to.
+    pub(super) fn follow(remote: Remote) -> Result<Self, IntegrationError> {
+        let client = remote.client.load_full();
+        let seq = client.welcome().seq;
+        let events = client.subscribe(EventFilter { since: Some(seq), ..EventFilter::default() })?;
+        Ok(Self { remote, events, seq })
+    }
+
+    /// Waits for the next one; none when there is no engine any more.
+    pub(super) fn recv(&mut self) -> Option<Arc<Event>> {
+        loop {
+            match self.events.recv().map(|event| event.event()) {
+                Some(Ok(event)) => {
+                    self.seq = event.seq;
+                    return Some(Arc::new(event));
+                }
+                // What a newer engine says beyond this program's words is not for it.
+                Some(Err(_)) => {}
+                None => self.rejoin()?,
+            }
+        }
+    }
+
+    /// Goes on with the engine that has taken over, from where the one before left off.
+    fn rejoin(&mut self) -> Option<()> {
+        if self.remote.is_left.load(Ordering::Acquire) {
+            return None;
+        }
+        let before = self.remote.client.load_full();
+        let since = before.closing().map_or(self.seq, |notice| notice.seq.max(self.seq));
+        let Ok(Joined::Client(client)) = join(&self.remote.dir) else { return None };
+        self.events = client.subscribe(EventFilter { since: Some(since), ..EventFilter::default() }).ok()?;
+        self.remote.client.store(Arc::new(client));
+        Some(())
+    }
+}
+
+impl Reach {
+    pub(super) fn data_dir(&self) -> &DataDir {
+        match self {
+            Self::Here(desk) => desk.data_dir(),
+            Self::There(remote) => &remote.dir,
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        match self {
+            Self::Here(desk) => &desk.settings,
+            Self::There(remote) => &remote.settings,
+        }
+    }
+
+    /// Has it done.
+    pub(super) fn command(&self, command: Command) -> Result<(), IntegrationError> {
+        match self {
+            Self::Here(desk) => desk.carry_out(command).map(drop),
+            Self::There(remote) => Ok(remote.client.load().call::<serde_json::Value>(&command).map(drop)?),
+        }
+    }
+
+    /// Looks no longer at somebody else's engine.
+    pub(super) fn leave(&self) {
+        match self {
+            // Its owner ends it.
+            Self::Here(_) => {}
+            Self::There(remote) => remote.leave(),
+        }
+    }
+
+    /// All living runs at this moment.
+    pub(super) fn snapshot(&self) -> Result<AppUpdate, IntegrationError> {
+        let LivingRuns { seq, runs } = self.living_runs()?;
+        let runs = runs.into_iter().map(|living| (living.run, living.steps)).collect();
+        Ok(AppUpdate::Snapshot { runs, seq })
+    }
+
+    fn living_runs(&self) -> Result<LivingRuns, IntegrationError> {
+        match self {
+            Self::Here(desk) => Ok(desk.living_runs()),
+            Self::There(remote) => Ok(remote.client.load().call(&Query::Snapshot {})?),
+        }
+    }
+
+    /// The names of all living runs.
+    pub(super) fn living(&self) -> Result<Vec<RunId>, IntegrationError> {
+        Ok(self.living_runs()?.runs.into_iter().map(|living| living.run.run_id).collect())
+    }
+
+    /// The runs that have ended, newest first.
+    pub(super) fn recent_runs(&self) -> Result<AppUpdate, IntegrationError> {
+        let states = RunState::ALL.iter().copied().filter(|state| state.is_ended()).collect();
+        let filter = RunFilter { states, limit: Some(MAX_RECENT), ..RunFilter::default() };
+        let runs = self.records().runs(&filter, now()).map_err(EngineError::from)?;
+        Ok(AppUpdate::RecentRuns(runs))
+    }
+
+    /// One run whole; none where there is no such run.
+    pub(super) fn detail(&self, run_id: &RunId) -> Result<Option<AppUpdate>, IntegrationError> {
+        if let Self::Here(desk) = self {
+            let snapshot = desk.engine.snapshot();
+            if let Some(run) = snapshot.runs.get(run_id) {
+                let decisions = desk.engine.store().decisions(run_id).map_err(EngineError::from)?;
+                let (run, steps, seq) = (run.summary(), run.step_summaries(), snapshot.seq);
+                return Ok(Some(AppUpdate::RunDetail { run, steps, decisions, seq }));
+            }
+        }
+        let record = self.records().run(run_id, now()).map_err(EngineError::from)?;
+        Ok(record.map(|record| AppUpdate::RunDetail {
+            run: record.run,
+            steps: record.steps,
+            decisions: record.decisions,
+            seq: 0,
+        }))
+    }
+
+    fn records(&self) -> Records {
+        match self {
+            Self::Here(desk) => Records::beside(&desk.engine),
+            Self::There(remote) => remote.records.clone(),
+        }
+    }
+}
+
+impl From<ControlError> for IntegrationError {
+    fn from(error: ControlError) -> Self {
+        Self::Join(error.into())
+    }
+}

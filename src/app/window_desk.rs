@@ -1,0 +1,156 @@
+//! The window's side of the desk: its actions, one after another, and the errands that look things up for it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::errands::Errand;
+use super::integration::IntegrationError;
+use super::reach::{Reach, Remote};
+use super::{Action, AppUpdate, Command, QuitChoice, ServeFor, Service, UpdateSender};
+use crate::control::wire::Face;
+use crate::engine::{EngineError, ShutdownKind};
+use crate::id::{RunId, StepId};
+use crate::run::StopKind;
+
+/// Everything that an action needs. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct WindowDesk {
+    pub(super) reach: Reach,
+    pub(super) updates: UpdateSender,
+    pub(super) errands: Sender<Errand>,
+    /// None once it was ended.
+    service: Arc<Mutex<Option<Service>>>,
+    face: Face,
+}
+
+impl WindowDesk {
+    /// Before an engine of this process.
+    pub(super) fn new(service: Service, face: Face, updates: UpdateSender, errands: Sender<Errand>) -> Self {
+        let reach = Reach::Here(service.desk().clone());
+        Self { reach, updates, errands, service: Arc::new(Mutex::new(Some(service))), face }
+    }
+
+    /// Before somebody else's engine.
+    pub(super) fn attached(remote: Remote, updates: UpdateSender, errands: Sender<Errand>) -> Self {
+        Self { reach: Reach::There(remote), updates, errands, service: Arc::default(), face: Face::Window }
+    }
+
+    /// Ends the engine. Harmless when that was done already.
+    pub(super) fn close(&self, kind: ShutdownKind) -> Result<(), EngineError> {
+        self.take_service().map_or(Ok(()), |service| service.close(kind))
+    }
+
+    /// Has a process in the background go on with what runs, if anything does. A program that embeds the window has
+    /// no such process: there the supervisor alone goes on.
+    fn leave_running(&self) -> Result<(), IntegrationError> {
+        match self.take_service() {
+            Some(service) if self.face == Face::Window && service.has_work_left() => {
+                service.leave_behind(ServeFor::Good).map_err(IntegrationError::Impossible)
+            }
+            Some(service) => Ok(service.close(ShutdownKind::LeaveSteps)?),
+            None => Ok(()),
+        }
+    }
+
+    fn quit(&self, choice: QuitChoice) -> Result<(), IntegrationError> {
+        match (&self.reach, choice) {
+            (Reach::Here(_), QuitChoice::LeaveRunning) => self.leave_running(),
+            (Reach::Here(_), QuitChoice::Freeze) => Ok(self.close(ShutdownKind::FreezeRuns)?),
+            (Reach::Here(_), QuitChoice::Stop) => Ok(self.close(ShutdownKind::StopRuns)?),
+            (Reach::There(_), QuitChoice::LeaveRunning) => Ok(()),
+            (Reach::There(_), QuitChoice::Freeze) => self.leave_others(Command::pause),
+            (Reach::There(_), QuitChoice::Stop) => {
+                self.leave_others(|run_id| Command::stop(run_id, StopKind::Graceful))
+            }
+        }
+    }
+
+    fn take_service(&self) -> Option<Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Has something looked up on the thread of errands.
+    pub(super) fn errand(&self, errand: Errand) {
+        // If that thread is gone, so is the window.
+        let _ = self.errands.send(errand);
+    }
+
+    /// Sends all living runs as they are now; false when there is no window any more.
+    pub(super) fn send_snapshot(&self) -> bool {
+        let update = self.reach.snapshot().unwrap_or_else(|error| AppUpdate::Failure {
+            action: "look up what runs".into(),
+            message: error.to_string(),
+        });
+        self.updates.send(update).is_ok()
+    }
+
+    /// Has every living run of somebody else's engine frozen or stopped before the window goes; what has ended
+    /// meanwhile refuses, and rightly.
+    fn leave_others(&self, command: fn(&RunId) -> Command) -> Result<(), IntegrationError> {
+        for run_id in self.reach.living()? {
+            let _ = self.reach.command(command(&run_id));
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, action: Action) -> Result<(), IntegrationError> {
+        match action {
+            Action::Do(command) => self.reach.command(command)?,
+            Action::SelectRun(run_id) => self.errand(Errand::SelectRun(run_id)),
+            Action::SelectStep { run_id, step_id, attempt } => {
+                self.errand(Errand::FollowLog { run_id, step_id, attempt });
+            }
+            Action::LoadRun(run_id) => self.errand(Errand::LoadRun(run_id)),
+            Action::Refresh => {
+                self.send_snapshot();
+                self.errand(Errand::Pipelines(Arc::default()));
+                self.errand(Errand::RecentRuns);
+            }
+            Action::OpenFolder(folder) => self.errand(Errand::OpenFolder(folder)),
+            // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
+            Action::KeepLook(look) => look.save(self.reach.data_dir().path())?,
+            Action::Quit(choice) => self.quit(choice)?,
+        }
+        Ok(())
+    }
+}
+
+/// Carries out what the operator asks, one after another.
+pub(super) fn serve(desk: &WindowDesk, actions: &Receiver<Action>) {
+    for action in actions {
+        let what = action_text(&action);
+        let is_last = matches!(action, Action::Quit(_));
+        if let Err(error) = desk.carry_out(action) {
+            let update = AppUpdate::Failure { action: what, message: error.to_string() };
+            if desk.updates.send(update).is_err() {
+                return;
+            }
+        }
+        if is_last {
+            // The window closes upon it; if it is gone already, so much the better.
+            let _ = desk.updates.send(AppUpdate::ReadyToClose);
+            return;
+        }
+    }
+}
+
+fn action_text(action: &Action) -> String {
+    match action {
+        Action::Do(command) => command.text(),
+        Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
+        Action::Refresh => "refresh".to_owned(),
+        Action::OpenFolder(_) => "open a folder".to_owned(),
+        Action::KeepLook(_) => "remember the window".to_owned(),
+        Action::Quit(_) => "quit".to_owned(),
+    }
+}
+
+/// A step's attempt, as the window names it.
+pub(super) type LogKey = (RunId, StepId, u32);
+
+/// Where a run's log lies.
+pub(super) fn log_file(desk: &WindowDesk, (run_id, step_id, attempt): &LogKey) -> PathBuf {
+    desk.reach.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
+}

@@ -1,0 +1,135 @@
+//! `leverframe events`: what the engine that lives has told, and with `--follow` what it tells from now on.
+
+use clap::Args;
+
+use super::exit::{DONE, FAILED, Failure, NO_ENGINE, Outcome};
+use super::output::{Form, Page, clock_time, note, printable};
+use super::sentences::{Sentence, sentence};
+use super::{Place, Print};
+use crate::app::{ControlClient, EventFilter, OWN_NAME, ReceivedEvent};
+use crate::id::RunId;
+use crate::run::EventKind;
+
+#[derive(Debug, Args)]
+pub(super) struct EventsArgs {
+    /// Go on with what happens from now on, until the engine ends.
+    #[arg(long)]
+    follow: bool,
+    /// Only what came after this event, by its `seq`; default: what the engine has told since it started, and with
+    /// --follow nothing of it.
+    #[arg(long, value_name = "SEQ")]
+    since: Option<u64>,
+    /// Only the events of this run.
+    #[arg(long, value_name = "ID")]
+    run: Option<RunId>,
+    #[command(flatten)]
+    print: Print,
+}
+
+/// Whether more is to be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    End,
+}
+
+pub(super) fn events(args: &EventsArgs, place: &Place) -> Outcome {
+    let data_dir = place.path()?;
+    let connect = || ControlClient::connect(&data_dir, OWN_NAME);
+    let mut client = connect()?.ok_or_else(|| {
+        let text = format!("no engine is running on {}: nothing is told", data_dir.display());
+        Failure::new(NO_ENGINE, format!("{text}; `leverframe runs` lists what was"))
+    })?;
+    let mut page = Page::new();
+    let mut since = match (args.since, args.follow) {
+        (Some(since), _) => Some(since),
+        (None, true) => None,
+        (None, false) => Some(client.welcome().engine.epoch << 32),
+    };
+    loop {
+        if show_all(args, &client, since, &mut page)? == Then::End {
+            return page.end(DONE);
+        }
+        page.flush()?;
+        // One that was handed over goes on with its successor, where it stood.
+        let Some(notice) = client.closing() else {
+            return Err(Failure::new(FAILED, "the connection to the engine broke; it may have died"));
+        };
+        match connect()? {
+            Some(successor) if successor.welcome().engine != client.welcome().engine => {
+                (client, since) = (successor, Some(notice.seq));
+            }
+            Some(_) | None => {
+                note(format_args!("the engine closed the connection: {}", notice.reason));
+                return page.end(DONE);
+            }
+        }
+    }
+}
+
+/// Prints the events of one connection: up to the newest, or to the connection's end.
+fn show_all(
+    args: &EventsArgs,
+    client: &ControlClient,
+    since: Option<u64>,
+    page: &mut Page,
+) -> Result<Then, Failure> {
+    // Up to the newest, whosever it is, all are taken; only those that are wanted are printed.
+    let runs = args.run.clone().filter(|_| args.follow).map(|run_id| vec![run_id]);
+    let events = client.subscribe(EventFilter { since, runs, types: None })?;
+    let newest = (!args.follow).then(|| events.seq());
+    if newest.is_some_and(|newest| since.is_some_and(|since| since >= newest)) {
+        return Ok(Then::End);
+    }
+    loop {
+        let received = match events.try_recv() {
+            Some(received) => received,
+            None => {
+                // Nothing waits: what was printed is to be seen.
+                page.flush()?;
+                match events.recv() {
+                    Some(received) => received,
+                    None => return Ok(Then::GoOn),
+                }
+            }
+        };
+        if show(args, &received, newest, page)? == Then::End {
+            return Ok(Then::End);
+        }
+    }
+}
+
+fn show(
+    args: &EventsArgs,
+    received: &ReceivedEvent,
+    newest: Option<u64>,
+    page: &mut Page,
+) -> Result<Then, Failure> {
+    let event = received.event().map_err(anyhow::Error::from)?;
+    let is_resync = matches!(event.kind, EventKind::Resync);
+    let is_wanted = args.run.as_ref().is_none_or(|run_id| event.run_id.as_ref() == Some(run_id));
+    match args.print.form() {
+        Form::Json if is_wanted || is_resync => page.line(received.json())?,
+        Form::Json => {}
+        Form::Text if is_resync => {
+            page.flush()?;
+            note(
+                "earlier events are no longer held by the engine; `leverframe runs` shows where the runs stand",
+            );
+        }
+        Form::Text if is_wanted => {
+            let (at, run_id) = (clock_time(event.at), event.run_id.as_ref());
+            let of_run = run_id.map(|run_id| format!("{run_id}: ")).unwrap_or_default();
+            match sentence(&event.kind, event.at) {
+                Some(Sentence::Story(text)) => page.line(printable(&format!("{at} {of_run}{text}")))?,
+                Some(Sentence::Warning(text)) => {
+                    page.line(printable(&format!("{at} {of_run}warning: {text}")))?;
+                }
+                None => {}
+            }
+        }
+        Form::Text => {}
+    }
+    let is_last = newest.is_some_and(|newest| event.seq >= newest || is_resync);
+    Ok(if is_last { Then::End } else { Then::GoOn })
+}

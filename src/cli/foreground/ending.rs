@@ -1,0 +1,57 @@
+//! The end of following: what is said of it, the number to end with, and what becomes of this process's engine.
+
+use super::super::exit::{DONE, FAILED, Failure, Outcome, of_run};
+use super::super::output::note;
+use super::link::Link;
+use super::{End, Foreground, tail};
+use crate::app::{ServeFor, Service};
+use crate::engine::ShutdownKind;
+use crate::id::RunId;
+use crate::run::RunState;
+
+impl Foreground {
+    pub(super) fn finish(mut self, run_id: &RunId, end: End) -> Outcome {
+        self.painter.clear();
+        self.painter.flush();
+        if let Link::Own(own) = self.link {
+            conclude(own.service, &end)?;
+        }
+        let code = match end {
+            End::Left(code) => code,
+            End::Reached => DONE,
+            End::Held(reason) => {
+                note(format_args!(
+                    "leverframe: run {run_id} is held: {reason} (`leverframe resume {run_id}`)"
+                ));
+                FAILED
+            }
+            End::Ended(state) => {
+                if self.painter.is_for_people() && state == RunState::Failed {
+                    self.failed.iter().for_each(|(step, (attempt, log))| tail::print(step, *attempt, log));
+                    note(format_args!(
+                        "`leverframe resume {run_id}` takes it up where it failed; `leverframe show {run_id}` shows it whole"
+                    ));
+                }
+                of_run(state)
+            }
+        };
+        Ok(code)
+    }
+}
+
+/// Ends the engine of this process. What others have started with it, a process in the background goes on with.
+fn conclude(service: Service, end: &End) -> Result<(), Failure> {
+    let is_left = match end {
+        End::Ended(_) | End::Reached => service.is_busy(),
+        // Whoever looks away leaves all of it.
+        End::Held(_) | End::Left(_) => false,
+    };
+    if !is_left {
+        return Ok(service.close(ShutdownKind::LeaveSteps)?);
+    }
+    match service.leave_behind(ServeFor::WhatRuns) {
+        Ok(()) => note("what others have started here goes on in the background"),
+        Err(why) => note(format_args!("leverframe: {why}; steps that run go on to their end")),
+    }
+    Ok(())
+}

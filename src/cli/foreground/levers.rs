@@ -1,0 +1,109 @@
+//! What keys and signals do to the run: stop, freeze, thaw, or look away.
+
+use rustix::process::Signal;
+
+use super::super::exit::Failure;
+use super::super::output::note;
+use super::link::Link;
+use super::question::{QUESTION, Question, Reply};
+use super::{End, Foreground, StopAsked, Suspension};
+use crate::app::Command;
+use crate::id::RunId;
+use crate::run::RunState;
+
+impl Foreground {
+    /// Ctrl-C: the run is stopped, by force the second time. One that another process drives is asked about first,
+    /// where there is somebody to be asked.
+    pub(super) fn stop(&mut self, run_id: &RunId) {
+        let is_elsewhere = matches!(self.link, Link::Live(_));
+        if is_elsewhere && self.asked == StopAsked::No && Question::can_be_asked() {
+            self.painter.remark(QUESTION);
+            self.asked = StopAsked::Question;
+            // Without a thread to wait for the reply, the next Ctrl-C stops.
+            self.question = Question::ask().unwrap_or_else(|_| Question::none());
+            return;
+        }
+        self.suspension = Suspension::None;
+        let (force, text, next) = match self.asked {
+            StopAsked::No | StopAsked::Question => {
+                let text = "stopping the run in good order; Ctrl-C once more ends it by force";
+                (false, text, StopAsked::InGoodOrder)
+            }
+            StopAsked::InGoodOrder | StopAsked::AtOnce => {
+                (true, "ending the run by force", StopAsked::AtOnce)
+            }
+        };
+        match self.command(&Command::Stop { run_id: run_id.clone(), force }) {
+            Ok(()) => self.painter.remark(text),
+            // It may just have ended, which is told next, or be stopping already.
+            Err(failure) => self.remark_failure(&failure),
+        }
+        self.asked = next;
+    }
+
+    pub(super) fn hear_reply(&mut self, reply: Reply, run_id: &RunId) -> Option<End> {
+        match reply {
+            Reply::Stop => self.stop(run_id),
+            Reply::GoOn => self.asked = StopAsked::No,
+            Reply::Leave => return Some(self.leave(run_id, 0)),
+        }
+        None
+    }
+
+    fn remark_failure(&mut self, failure: &Failure) {
+        self.painter.remark(&format!("leverframe: {}", failure.message.as_deref().unwrap_or("it failed")));
+    }
+
+    pub(super) fn freeze(&mut self, run_id: &RunId) -> Result<(), Failure> {
+        let is_paused = self.run(run_id)?.is_some_and(|run| run.state == RunState::Paused);
+        if is_paused {
+            // It was frozen before, by somebody else: then it is not ours to thaw.
+            return self.suspend();
+        }
+        match self.command(&Command::pause(run_id)) {
+            Ok(()) => {
+                self.suspension = Suspension::Freezing;
+                self.painter.remark("freezing the run …");
+                Ok(())
+            }
+            Err(failure) => {
+                self.remark_failure(&failure);
+                self.painter.remark("its steps go on meanwhile");
+                self.suspend()
+            }
+        }
+    }
+
+    /// Stops this process, as Ctrl-Z would have done: the shell says so, and `fg` lets it go on.
+    pub(super) fn suspend(&mut self) -> Result<(), Failure> {
+        if self.suspension == Suspension::Freezing {
+            self.suspension = Suspension::Frozen;
+            self.painter.remark("the run is frozen; `fg` lets it go on");
+        }
+        self.painter.clear();
+        self.painter.flush();
+        rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)
+            .map_err(|errno| Failure::from(std::io::Error::from(errno)))
+    }
+
+    pub(super) fn thaw(&mut self, run_id: &RunId) {
+        let was_frozen = std::mem::replace(&mut self.suspension, Suspension::None) == Suspension::Frozen;
+        if was_frozen && let Err(failure) = self.command(&Command::resume(run_id)) {
+            self.remark_failure(&failure);
+        }
+    }
+
+    /// Looks no longer; what runs goes on.
+    pub(super) fn leave(&mut self, run_id: &RunId, code: u8) -> End {
+        self.painter.clear();
+        match &self.link {
+            Link::Own(_) => note(format_args!(
+                "leaving: the steps of run {run_id} go on to their end; `leverframe resume {run_id}` takes it up again"
+            )),
+            Link::Live(_) => note(format_args!(
+                "leaving: run {run_id} goes on; `leverframe stop {run_id}` stops it, `leverframe show {run_id}` shows it"
+            )),
+        }
+        End::Left(code)
+    }
+}

@@ -1,0 +1,130 @@
+//! The engine as a verb in the foreground reaches it: one of its own, or the one that lives, over its control socket.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::super::exit::{Failure, NOT_FOUND};
+use super::super::output::note;
+use crate::app::{
+    Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query, RunDocument, Seat,
+    Service, ServiceOptions, Settings,
+};
+use crate::engine::{EngineOptions, EventBus, HostStart, Scope, Subscription};
+use crate::id::RunId;
+use crate::run::{AutoResume, Event, RunSummary};
+
+/// An engine that is listened to.
+pub(super) enum Link {
+    /// It lives in this process.
+    Own(Box<Own>),
+    /// It lives in another.
+    Live(Live),
+}
+
+/// An engine of this process, which others may join.
+pub(super) struct Own {
+    pub(super) service: Service,
+    events: Subscription,
+    wakes: Receiver<()>,
+}
+
+/// The engine of another process.
+pub(super) struct Live {
+    pub(super) client: ControlClient,
+    events: Events,
+    wakes: Receiver<()>,
+}
+
+impl Link {
+    /// Opens an engine that takes back what `scope` says, and listens from its first event on.
+    pub(super) fn own(seat: Seat, settings: &Settings, scope: Scope) -> Result<Self, Failure> {
+        let bus = EventBus::new();
+        let (wake, wakes) = waker();
+        let events = bus.subscribe_with_waker(wake);
+        let engine = EngineOptions {
+            scope,
+            auto_resume: AutoResume::No,
+            host_start: HostStart::AtOnce,
+            bus,
+            ..settings.engine_options()
+        };
+        let options = ServiceOptions {
+            face: Face::Run,
+            parts: Parts::RunsAlone,
+            engine,
+            raise: None,
+            complain: Arc::new(|text| note(format_args!("leverframe: {text}"))),
+        };
+        let service = Service::open(seat, settings.clone(), options)?;
+        Ok(Self::Own(Box::new(Own { service, events, wakes })))
+    }
+
+    /// Listens to the engine behind `client`: to what it tells of a run after `since`.
+    pub(super) fn live(client: ControlClient, run_id: &RunId, since: Option<u64>) -> Result<Self, Failure> {
+        let (wake, wakes) = waker();
+        let filter = EventFilter { since, runs: Some(vec![run_id.clone()]), types: None };
+        let events = client.subscribe_with_waker(filter, wake)?;
+        Ok(Self::Live(Live { client, events, wakes }))
+    }
+
+    /// The next event, if one waits.
+    pub(super) fn try_event(&self) -> Option<Arc<Event>> {
+        match self {
+            Self::Own(own) => own.events.try_recv(),
+            // What a newer engine says beyond this program's words is not for it.
+            Self::Live(live) => std::iter::from_fn(|| live.events.try_recv())
+                .find_map(|event| event.event().ok())
+                .map(Arc::new),
+        }
+    }
+
+    /// Something waits.
+    pub(super) fn wakes(&self) -> &Receiver<()> {
+        match self {
+            Self::Own(own) => &own.wakes,
+            Self::Live(live) => &live.wakes,
+        }
+    }
+
+    /// Whether that engine has gone and everything was taken.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Self::Own(own) => own.events.is_over(),
+            Self::Live(live) => live.events.is_over(),
+        }
+    }
+
+    /// Has it do something.
+    pub(super) fn command(&self, command: &Command) -> Result<(), Failure> {
+        match self {
+            Self::Own(own) => own.service.desk().carry_out(command.clone()).map(drop).map_err(Failure::from),
+            Self::Live(live) => Ok(live.client.call::<serde_json::Value>(command).map(drop)?),
+        }
+    }
+
+    /// How a run stands; none where there is no such run.
+    pub(super) fn run(&self, run_id: &RunId) -> Result<Option<RunSummary>, Failure> {
+        match self {
+            Self::Own(own) => Ok(own.service.engine().get_execution_state(run_id)?),
+            Self::Live(live) => {
+                let query = Query::Run { run_id: run_id.clone() };
+                match live.client.call::<RunDocument>(&query) {
+                    Ok(document) => Ok(Some(document.run)),
+                    Err(ControlError::Refused(error)) if error.code == i64::from(NOT_FOUND) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+}
+
+/// A waker for the other end, which wakes as long as that is not dropped.
+fn waker() -> (impl Fn() + Send + Sync + 'static, Receiver<()>) {
+    // Capacity 1: when it is full a wake waits already; when it is closed nobody looks on any more.
+    let (wake, wakes) = bounded(1);
+    let wake = move || {
+        let _ = wake.try_send(());
+    };
+    (wake, wakes)
+}

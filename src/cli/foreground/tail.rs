@@ -1,0 +1,29 @@
+//! The end of a failed step's log, for whoever looks on.
+
+use std::path::Path;
+
+use super::super::output::note;
+use crate::app::{LogLine, LogReader, TextForm};
+use crate::id::StepId;
+
+/// How many lines of a failed step's log are shown at the end.
+const TAIL_LINES: usize = 20;
+const TAIL_BYTES: usize = 64 << 10;
+
+/// The last lines of a failed step's log, to standard error.
+pub(super) fn print(step: &StepId, attempt: u32, log: &Path) {
+    let tail = LogReader::open(log).and_then(|log| log.tail(TAIL_LINES, TAIL_BYTES, TextForm::Plain));
+    match tail {
+        Ok(tail) if tail.lines.is_empty() => {}
+        Ok(tail) => {
+            note(format_args!("── last lines of step {step} (attempt {attempt}), {}", log.display()));
+            for line in &tail.lines {
+                match line {
+                    LogLine::Text { text, .. } => note(text),
+                    LogLine::Dropped { n_bytes, .. } => note(format_args!("… {n_bytes} bytes dropped …")),
+                }
+            }
+        }
+        Err(error) => note(format_args!("the log of step {step} can't be read: {error}")),
+    }
+}

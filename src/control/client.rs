@@ -1,0 +1,248 @@
+//! The client's side of the control socket: calls with their answers, and subscriptions. Usable from several threads;
+//! one thread of the client reads and hands out what comes.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::descriptors::send_all;
+use super::events::{Events, Queue};
+use super::reader::{Pending, Reply, Shared};
+use super::socket::SOCKET_NAME;
+use super::wire::{
+    self, ClosingNotice, ErrorObject, EventFilter, Outgoing, PROTOCOL, SessionRequest, Subscribed, Welcome,
+};
+
+/// How long an engine may take to answer a hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The engine said no.
+    #[error("{0}")]
+    Refused(ErrorObject),
+    /// The engine has gone, or has closed this connection.
+    #[error("{}", gone(.0.as_ref()))]
+    Gone(Option<ClosingNotice>),
+    /// It answered what is not understood.
+    #[error("the engine answered what this program does not understand ({0}); are both of one version?")]
+    Garbled(String),
+    /// It does not answer.
+    #[error("the engine does not answer (waited {} s); look whether its process hangs", HELLO_WITHIN.as_secs())]
+    NoAnswer,
+    /// The socket can't be used.
+    #[error("the engine's control socket can't be used: {0}")]
+    Socket(#[from] io::Error),
+}
+
+fn gone(notice: Option<&ClosingNotice>) -> String {
+    match notice {
+        Some(notice) => format!("the engine closed the connection: {}", notice.reason),
+        None => "the connection to the engine broke; it may have died".to_owned(),
+    }
+}
+
+/// An answer with what was handed over beside it.
+#[derive(Debug)]
+pub struct HandedOver<T> {
+    /// What was said.
+    pub answer: T,
+    /// In the order in which they were sent.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// A connection to the engine of a data directory.
+#[derive(Debug)]
+pub struct ControlClient {
+    shared: Arc<Shared>,
+    reader: Option<JoinHandle<()>>,
+    welcome: Welcome,
+}
+
+impl ControlClient {
+    /// Connects to the engine of `data_dir` and says hello as `client` (name and version); none where nobody listens.
+    ///
+    /// # Errors
+    /// [`ControlError`]: the socket is another user's, the engine speaks another protocol, or does not answer.
+    pub fn connect(data_dir: &Path, client: &str) -> Result<Option<Self>, ControlError> {
+        let stream = match crate::socket::connect(data_dir, SOCKET_NAME) {
+            Ok(stream) => stream,
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let shared = Arc::new(Shared::new(stream));
+        let for_reader = shared.clone();
+        let reader = std::thread::Builder::new()
+            .name("control-reader".into())
+            .spawn(move || super::reader::read_all(&for_reader))?;
+        let link = Link { shared, reader: Some(reader) };
+        let hello = SessionRequest::Hello { protocol: PROTOCOL, client: client.to_owned() };
+        let answer = link.shared.ask(&hello, Pending::call)?;
+        match answer.recv_timeout(HELLO_WITHIN).map_err(|_| ControlError::NoAnswer)? {
+            Ok(reply) => Ok(Some(link.into_client(parse(&reply.result)?))),
+            // It went while we came.
+            Err(ControlError::Gone(None)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who answers.
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// Asks, and waits for the answer. `request` is what serializes to `method` and `params`.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn call<T: DeserializeOwned>(&self, request: &impl Serialize) -> Result<T, ControlError> {
+        Ok(self.call_with_descriptors(request)?.answer)
+    }
+
+    /// As [`Self::call`], with the open files that come with the answer.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn call_with_descriptors<T: DeserializeOwned>(
+        &self,
+        request: &impl Serialize,
+    ) -> Result<HandedOver<T>, ControlError> {
+        let answer = self.shared.ask(request, Pending::call)?;
+        let reply = wait(&answer)?;
+        Ok(HandedOver { answer: parse(&reply.result)?, descriptors: reply.descriptors })
+    }
+
+    /// The events that `filter` lets through.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn subscribe(&self, filter: EventFilter) -> Result<Events, ControlError> {
+        self.subscribe_to(filter, Queue::new(None))
+    }
+
+    /// As [`Self::subscribe`]; `wake` is called, on the client's thread, when events begin to wait and when nothing
+    /// more comes. It must return at once.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn subscribe_with_waker(
+        &self,
+        filter: EventFilter,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Events, ControlError> {
+        self.subscribe_to(filter, Queue::new(Some(Box::new(wake))))
+    }
+
+    fn subscribe_to(&self, filter: EventFilter, queue: Queue) -> Result<Events, ControlError> {
+        let queue = Arc::new(queue);
+        let (request, of_reader) = (SessionRequest::Subscribe(filter), queue.clone());
+        let answer = self.shared.ask(&request, |tell| Pending { tell, queue: Some(of_reader) })?;
+        let Subscribed { subscription, seq } = parse(&wait(&answer)?.result)?;
+        let shared = self.shared.clone();
+        let end = move || {
+            shared.forget(subscription);
+            // If the engine is gone, nothing comes any more in any case.
+            let _ = shared.say(&Outgoing::notification(SessionRequest::Unsubscribe { subscription }));
+        };
+        Ok(Events { queue, subscription, seq, end: Box::new(end) })
+    }
+
+    /// Ends the connection: whoever waits for an answer or an event hears that nothing more comes.
+    pub fn hang_up(&self) {
+        hang_up(&self.shared, None);
+    }
+
+    /// Why the engine has closed the connection, once it has.
+    pub fn closing(&self) -> Option<ClosingNotice> {
+        self.shared.closing()
+    }
+}
+
+impl Drop for ControlClient {
+    fn drop(&mut self) {
+        hang_up(&self.shared, self.reader.take());
+    }
+}
+
+/// A connection that nobody has answered yet.
+struct Link {
+    shared: Arc<Shared>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    fn into_client(mut self, welcome: Welcome) -> ControlClient {
+        ControlClient { shared: self.shared.clone(), reader: self.reader.take(), welcome }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            hang_up(&self.shared, Some(reader));
+        }
+    }
+}
+
+fn hang_up(shared: &Shared, reader: Option<JoinHandle<()>>) {
+    // Fails when the other side has done so before.
+    let _ = shared.stream.shutdown(Shutdown::Both);
+    shared.finish_queues();
+    if let Some(reader) = reader
+        // A waker that drops the client is called on that very thread.
+        && reader.thread().id() != std::thread::current().id()
+    {
+        // A panic there has been printed; there is nobody left to tell.
+        let _ = reader.join();
+    }
+}
+
+fn wait(answer: &Receiver<Result<Reply, ControlError>>) -> Result<Reply, ControlError> {
+    answer.recv().unwrap_or(Err(ControlError::Gone(None)))
+}
+
+fn parse<T: DeserializeOwned>(result: &RawValue) -> Result<T, ControlError> {
+    serde_json::from_str(result.get()).map_err(|error| ControlError::Garbled(error.to_string()))
+}
+
+impl Shared {
+    /// Sends a request, whose answer will come through the channel.
+    pub(super) fn ask(
+        &self,
+        request: &impl Serialize,
+        pending: impl FnOnce(crossbeam_channel::Sender<Result<Reply, ControlError>>) -> Pending,
+    ) -> Result<Receiver<Result<Reply, ControlError>>, ControlError> {
+        // Capacity 1: the one answer. Closed without one when the connection has ended.
+        let (tell, answer) = bounded(1);
+        let id = self.expect(pending(tell))?;
+        if let Err(error) = self.say(&Outgoing::request(id, request)) {
+            // Whoever reads may have heard why before we could speak.
+            if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+                self.give_up(id);
+                return Err(error.into());
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Sends a message as one line.
+    pub(super) fn say(&self, message: &impl Serialize) -> io::Result<()> {
+        let line = wire::line(message)?;
+        let _writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        send_all(&self.stream, &line)
+    }
+}

@@ -1,0 +1,195 @@
+//! The client's reading thread: every answer to whoever waits for it, every event to its queue.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::Sender;
+use serde_json::value::RawValue;
+
+use super::client::ControlError;
+use super::descriptors::receive;
+use super::events::{Queue, ReceivedEvent};
+use super::lines::LineDecoder;
+use super::wire::{ClosingNotice, EventParams, Heard, Subscribed};
+
+/// The longest line that is taken from an engine: a list of some hundred thousand runs.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// What came of a request.
+pub(super) struct Reply {
+    pub(super) result: Box<RawValue>,
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// Somebody who waits for an answer.
+pub(super) struct Pending {
+    pub(super) tell: Sender<Result<Reply, ControlError>>,
+    /// Where the events of the subscription go that is asked for.
+    pub(super) queue: Option<Arc<Queue>>,
+}
+
+impl Pending {
+    pub(super) fn call(tell: Sender<Result<Reply, ControlError>>) -> Self {
+        Self { tell, queue: None }
+    }
+}
+
+/// What the reader and those who ask share.
+pub(super) struct Shared {
+    pub(super) stream: UnixStream,
+    /// Held while a line is written.
+    pub(super) writing: Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next_id: u64,
+    pending: HashMap<u64, Pending>,
+    queues: HashMap<u64, Arc<Queue>>,
+    closing: Option<ClosingNotice>,
+    is_over: bool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self { stream, writing: Mutex::default(), state: Mutex::default() }
+    }
+
+    /// Takes somebody in who waits; the number of the request.
+    pub(super) fn expect(&self, pending: Pending) -> Result<u64, ControlError> {
+        let mut state = self.lock();
+        if state.is_over {
+            return Err(ControlError::Gone(state.closing.clone()));
+        }
+        state.next_id += 1;
+        let id = state.next_id;
+        state.pending.insert(id, pending);
+        // A reader that waits for room must read on to the answer.
+        let queues: Vec<_> = state.queues.values().cloned().collect();
+        drop(state);
+        queues.iter().for_each(|queue| queue.look_again());
+        Ok(id)
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(super) fn give_up(&self, id: u64) {
+        self.lock().pending.remove(&id);
+    }
+
+    /// Nobody takes the events of this subscription any more.
+    pub(super) fn forget(&self, subscription: u64) {
+        self.lock().queues.remove(&subscription);
+    }
+
+    pub(super) fn closing(&self) -> Option<ClosingNotice> {
+        self.lock().closing.clone()
+    }
+
+    /// Ends every subscription: a reader that waits for room goes on.
+    pub(super) fn finish_queues(&self) {
+        let mut state = self.lock();
+        state.is_over = true;
+        let queues: Vec<_> = state.queues.drain().map(|(_, queue)| queue).collect();
+        drop(state);
+        for queue in queues {
+            queue.finish();
+        }
+    }
+
+    fn is_asked(&self) -> bool {
+        let state = self.lock();
+        state.is_over || !state.pending.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads until the connection ends, and tells everybody who waits.
+pub(super) fn read_all(shared: &Shared) {
+    let mut lines = LineDecoder::new(MAX_ANSWER);
+    let mut buffer = vec![0; 64 << 10];
+    let mut received = Vec::new();
+    let mut descriptors = VecDeque::new();
+    'connection: while let Ok(n @ 1..) = receive(&shared.stream, &mut buffer, &mut received) {
+        lines.extend(&buffer[..n]);
+        descriptors.extend(received.drain(..));
+        loop {
+            match lines.next_line() {
+                Ok(Some(line)) => hear(shared, line, &mut descriptors),
+                Ok(None) => break,
+                Err(_) => break 'connection,
+            }
+        }
+    }
+    // So that whoever still asks is told by the socket.
+    let _ = shared.stream.shutdown(std::net::Shutdown::Both);
+    shared.finish_queues();
+    let (pending, closing) = {
+        let mut state = shared.lock();
+        (std::mem::take(&mut state.pending), state.closing.clone())
+    };
+    for (_, pending) in pending {
+        // Whoever has gone needs no answer.
+        let _ = pending.tell.send(Err(ControlError::Gone(closing.clone())));
+    }
+}
+
+fn hear(shared: &Shared, line: &[u8], descriptors: &mut VecDeque<OwnedFd>) {
+    let heard: Heard<'_> = match serde_json::from_slice(line) {
+        Ok(heard) => heard,
+        // From a newer engine, perhaps; what it answers would be missed, so nobody waits for it.
+        Err(_) => return,
+    };
+    match (heard.method.as_deref(), heard.params) {
+        (Some("event"), Some(params)) => {
+            let Ok(event) = serde_json::from_str::<EventParams<'_>>(params.get()) else { return };
+            let queue = shared.lock().queues.get(&event.subscription).cloned();
+            if let Some(queue) = queue {
+                queue.push(ReceivedEvent::new(event.event), || shared.is_asked());
+            }
+        }
+        (Some("closing"), Some(params)) => {
+            shared.lock().closing = serde_json::from_str(params.get()).ok();
+        }
+        (Some(_), _) => {}
+        (None, _) => {
+            let n_descriptors = heard.descriptors.unwrap_or(0).min(descriptors.len());
+            let descriptors = descriptors.drain(..n_descriptors).collect();
+            answer(shared, heard, descriptors);
+        }
+    }
+}
+
+fn answer(shared: &Shared, heard: Heard<'_>, descriptors: Vec<OwnedFd>) {
+    let mut state = shared.lock();
+    let pending = match heard.id {
+        Some(id) => state.pending.remove(&id),
+        // An engine that could not even read the request speaks to whoever asked last; there it ends.
+        None => state.pending.keys().max().copied().and_then(|id| state.pending.remove(&id)),
+    };
+    let Some(pending) = pending else { return };
+    let outcome = match heard.error {
+        Some(error) => Err(ControlError::Refused(error)),
+        None => Ok(heard.result.map_or_else(|| RawValue::NULL.to_owned(), RawValue::to_owned)),
+    };
+    if let (Some(queue), Ok(result)) = (&pending.queue, &outcome)
+        && let Ok(begun) = serde_json::from_str::<Subscribed>(result.get())
+    {
+        // Before anything more is read: its events come next.
+        state.queues.insert(begun.subscription, queue.clone());
+    }
+    drop(state);
+    // Whoever has gone needs no answer.
+    let _ = pending.tell.send(outcome.map(|result| Reply { result, descriptors }));
+}

@@ -1,0 +1,243 @@
+//! From a crontab to pipelines and jobs, with a report of every difference in meaning. Pure: text in, texts out; who
+//! asks reads the file, writes the pipelines and adds the jobs.
+//!
+//! What cron does is kept where it can be: its `PATH`, its home directory, its shell, that it starts a job beside
+//! its last run and makes up for nothing. What cannot be kept is said, line by line.
+
+mod entry;
+mod lines;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+
+use entry::Entry;
+use lines::{Line, lines};
+pub use report::{Remark, RemarkKind};
+
+use super::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, Zone};
+use crate::id::{JobId, PipelineId};
+
+/// What cron gives to a job that says nothing else.
+const CRON_PATH: &str = "/usr/bin:/bin";
+const CRON_SHELL: &str = "/bin/sh";
+
+/// How far behind its minute cron may start a job.
+const CRON_IS_LATE: TimeDelta = TimeDelta::minutes(1);
+
+/// Where a crontab comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrontabKind {
+    /// `crontab -l`: after the fields of time comes the command.
+    User,
+    /// `/etc/crontab` or a file of `/etc/cron.d`: after the fields of time comes a user.
+    System,
+    /// Seen from the text: a system's, where every line names a known user before a command.
+    Detect,
+}
+
+/// What an import needs to know of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct CrontabSource<'a> {
+    /// Where the text comes from.
+    pub kind: CrontabKind,
+    /// Whose jobs are taken over from a system's crontab: the user that Leverframe runs as.
+    pub user: &'a str,
+    /// The users of the machine, to tell a system's crontab; `root` need not be among them.
+    pub users: &'a [&'a str],
+    /// Ids of pipelines and jobs that are taken.
+    pub taken: &'a BTreeSet<String>,
+}
+
+/// What a crontab became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedCrontab {
+    /// In the order of the file.
+    pub pipelines: Vec<ImportedPipeline>,
+    /// In the order of the file; one for each pipeline but those that cron starts with the machine.
+    pub jobs: Vec<ImportedJob>,
+    /// What is different: first what concerns the whole file, then line by line.
+    pub report: Vec<Remark>,
+}
+
+/// A pipeline to be written as `<id>.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedPipeline {
+    /// Its id, made from the command's name; not among those taken.
+    pub id: PipelineId,
+    /// The file's text.
+    pub toml: String,
+}
+
+/// A job to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedJob {
+    /// The same word as the pipeline's id.
+    pub job_id: JobId,
+    /// Its pipeline.
+    pub pipeline_id: PipelineId,
+    /// When.
+    pub schedule: ScheduleConfig,
+    /// In which zone: `CRON_TZ`, else the machine's.
+    pub zone: Zone,
+    /// As cron: nothing is made up for.
+    pub misfire: MisfirePolicy,
+    /// As cron: beside the last run.
+    pub overlap: Overlap,
+}
+
+/// Reads a crontab. Whatever it holds, the rest of it is taken over, and the report says what was not.
+pub fn import_crontab(text: &str, source: &CrontabSource<'_>) -> ImportedCrontab {
+    let lines = lines(text, source);
+    let mut import = Import {
+        source,
+        taken: source.taken.clone(),
+        environment: BTreeMap::new(),
+        zone: Zone::Local,
+        done: ImportedCrontab { pipelines: Vec::new(), jobs: Vec::new(), report: Vec::new() },
+    };
+    let mut comment: Option<&str> = None;
+    for (number, line) in &lines {
+        match line {
+            Line::Empty => comment = None,
+            Line::Comment(text) => comment = Some(text).filter(|text| !text.is_empty()).copied(),
+            Line::Variable { name, value } => import.variable(*number, name, value),
+            Line::Entry { time, user, command } => {
+                import.entry(*number, &Entry { time, user: *user, command, comment: comment.take() });
+            }
+            Line::Malformed(why) => import.remark(*number, RemarkKind::NotCarried, why.clone()),
+        }
+    }
+    if !import.done.pipelines.is_empty() {
+        let of_all = report::of_all(import.environment.get("MAILTO").is_some_and(String::is_empty));
+        import.done.report.splice(0..0, of_all);
+    }
+    import.done
+}
+
+struct Import<'a> {
+    source: &'a CrontabSource<'a>,
+    taken: BTreeSet<String>,
+    /// As far as the file is read: an entry has what stands above it.
+    environment: BTreeMap<String, String>,
+    zone: Zone,
+    done: ImportedCrontab,
+}
+
+impl Import<'_> {
+    fn remark(&mut self, line: usize, kind: RemarkKind, text: String) {
+        self.done.report.push(Remark { line: Some(line), kind, text });
+    }
+
+    fn variable(&mut self, line: usize, name: &str, value: &str) {
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !name.starts_with(|c: char| c.is_ascii_digit());
+        match name {
+            "CRON_TZ" => match value.parse() {
+                Ok(zone) => {
+                    self.zone = zone;
+                    let text =
+                        format!("the jobs below it follow the zone {zone}; Debian's cron ignores CRON_TZ");
+                    return self.remark(line, RemarkKind::Carried, text);
+                }
+                Err(error) => return self.remark(line, RemarkKind::NotCarried, error.to_string()),
+            },
+            "LOGNAME" | "USER" => {
+                let text = format!("{name} is not set: jobs run as you");
+                return self.remark(line, RemarkKind::NotCarried, text);
+            }
+            "RANDOM_DELAY" | "MAILFROM" | "CONTENT_TYPE" | "CONTENT_TRANSFER_ENCODING" | "CRONDARGS" => {
+                let text = format!("{name} has no counterpart and is left out");
+                return self.remark(line, RemarkKind::NotCarried, text);
+            }
+            "MAILTO" if !value.is_empty() => {
+                let text = format!("nothing is mailed to {value}: what a job prints stands in its run's log");
+                self.remark(line, RemarkKind::NotCarried, text);
+            }
+            _ if !is_name || name.is_empty() => {
+                let text = format!("{name:?} can't name a variable and is left out");
+                return self.remark(line, RemarkKind::NotCarried, text);
+            }
+            _ if value.starts_with('~') || value.contains(":~") => {
+                let text = format!("the ~ in {name} is the home directory here; cron leaves it as it is");
+                self.remark(line, RemarkKind::Differs, text);
+            }
+            _ if value.contains('$') => {
+                let text =
+                    format!("{name} holds a $, which cron does not expand, and neither does its pipeline");
+                self.remark(line, RemarkKind::Carried, text);
+            }
+            _ => {}
+        }
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn entry(&mut self, line: usize, entry: &Entry<'_>) {
+        if let Some(user) = entry.user.filter(|user| *user != self.source.user) {
+            let text = format!(
+                "it runs as {user}, and jobs run as you ({}); import it as {user}, or keep it in cron",
+                self.source.user
+            );
+            return self.remark(line, RemarkKind::NotCarried, text);
+        }
+        let mut remarks = Vec::new();
+        let schedule = match entry.schedule(&mut remarks) {
+            Ok(schedule) => schedule,
+            Err(why) => return self.remark(line, RemarkKind::NotCarried, why),
+        };
+        let run = match entry.run(self.shell(), &mut remarks) {
+            Ok(run) => run,
+            Err(why) => return self.remark(line, RemarkKind::NotCarried, why),
+        };
+        let id = self.free_id(&entry.name(line));
+        let Ok((pipeline_id, job_id)) =
+            PipelineId::new(&id).and_then(|pipeline| Ok((pipeline, JobId::new(&id)?)))
+        else {
+            return self.remark(line, RemarkKind::NotCarried, format!("{id:?} can't be an id"));
+        };
+        let toml = entry.toml(line, &id, &run, &self.environment);
+        self.done.pipelines.push(ImportedPipeline { id: pipeline_id.clone(), toml });
+        match schedule {
+            Some(expression) => {
+                let text = format!("becomes the job {id} ({expression}, {})", self.zone);
+                self.remark(line, RemarkKind::Carried, text);
+                let misfire =
+                    MisfirePolicy { policy: Misfire::Skip, grace: CRON_IS_LATE, ..MisfirePolicy::default() };
+                self.done.jobs.push(ImportedJob {
+                    job_id,
+                    pipeline_id,
+                    schedule: ScheduleConfig::Cron(expression),
+                    zone: self.zone,
+                    misfire,
+                    overlap: Overlap::Allow,
+                });
+            }
+            None => {
+                let text = format!(
+                    "@reboot has no counterpart: the pipeline {id} is there, but no job starts it; let the desktop's autostart run `leverframe run {id}`"
+                );
+                self.remark(line, RemarkKind::NotCarried, text);
+            }
+        }
+        for (kind, text) in remarks {
+            self.remark(line, kind, text);
+        }
+    }
+
+    fn shell(&self) -> &str {
+        self.environment.get("SHELL").map_or(CRON_SHELL, String::as_str)
+    }
+
+    /// `name`, or `name-2`, `name-3`, … where that is taken.
+    fn free_id(&mut self, name: &str) -> String {
+        let numbered = (2_u32..).map(|n| format!("{name}-{n}"));
+        let free = std::iter::once(name.to_owned()).chain(numbered).find(|id| !self.taken.contains(id));
+        let id = free.unwrap_or_else(|| name.to_owned());
+        self.taken.insert(id.clone());
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests;
