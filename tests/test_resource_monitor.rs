@@ -3,13 +3,17 @@
 
 use std::time::Duration;
 
-use leverframe::engine::EngineOptions;
+use leverframe::engine::{CoreExecutionEngine, EngineOptions};
+use leverframe::id::RunId;
 use leverframe::monitor::{MIN_INTERVAL, MonitorOptions, ResourceMonitor, SampleStream};
-use leverframe::resources::{ResourceSnapshot, StepSample};
-use leverframe::run::EventKind;
+use leverframe::resources::{
+    Limit, LimitAction, LimitChange, LimitWatch, Limits, MachineSample, Resource, ResourceSnapshot,
+    StepSample, Threshold,
+};
+use leverframe::run::{EventKind, Hold, RunState, StopKind};
 
-use crate::support::bench::Bench;
-use crate::support::process::{kill, look_until, processes_of, resident_bytes};
+use crate::support::bench::{Bench, living};
+use crate::support::process::{kill, look_until, processes_of, resident_bytes, wait_frozen};
 use crate::support::{DEADLINE, options, start, wait_for, wait_for_end};
 
 const MIB: u64 = 1 << 20;
@@ -167,4 +171,156 @@ fn two_steps_at_once_have_each_its_own_and_a_kill_leaves_no_absurd_figure() {
     }
     bench.let_go();
     wait_for_end(&events, &run);
+}
+
+/// A limit on the memory of all steps together: what the machine has besides is of no account here.
+struct Budget {
+    samples: SampleStream,
+    watch: LimitWatch,
+    engine: CoreExecutionEngine,
+}
+
+impl Budget {
+    fn new(samples: SampleStream, engine: &CoreExecutionEngine, mib: u64, clear_mib: u64) -> Self {
+        let [raise_at, clear_at] = [mib, clear_mib].map(|mib| Threshold::Bytes(mib * MIB));
+        let limit = Limit::new(Resource::Memory, raise_at, clear_at, Duration::from_millis(500));
+        let limit = limit.expect("a limit").with_action(LimitAction::Freeze);
+        let watch = LimitWatch::new(Limits::none().with(limit));
+        Self { samples, watch, engine: engine.clone() }
+    }
+
+    /// Hands the next sample to the engine: what has changed with it, and the memory of all steps.
+    fn next(&mut self) -> (Vec<LimitChange>, u64) {
+        let sample = self.samples.recv_timeout(DEADLINE).expect("a sample");
+        let used = sample.steps.iter().map(|step| step.memory_bytes).sum();
+        let machine = MachineSample {
+            memory_used_bytes: used,
+            memory_total_bytes: 1024 * MIB,
+            ..sample.machine.clone()
+        };
+        let changes = self.watch.observe(leverframe::engine::now(), &machine);
+        let raised = self.watch.raised().cloned().collect();
+        let steps = sample.steps.clone();
+        let seen = ResourceSnapshot { machine, steps, raised, changes: changes.clone() };
+        self.engine.meet_limits(std::sync::Arc::new(seen)).expect("it lives");
+        (changes, used)
+    }
+
+    fn until(&mut self, what: &str, mut is_it: impl FnMut(&[LimitChange], u64) -> bool) {
+        look_until(what, || {
+            let (changes, used) = self.next();
+            is_it(&changes, used).then_some(())
+        });
+    }
+}
+
+/// Holds so many MiB until a file is there.
+fn holding(mib: u64, file: &str) -> String {
+    format!(
+        "(head -c {} /dev/zero; until [ -e $HERE/{file} ]; do sleep 0.05; done) | tail > /dev/null\n",
+        mib * MIB
+    )
+}
+
+fn state(engine: &CoreExecutionEngine, run: &RunId) -> RunState {
+    engine.get_execution_state(run).expect("it is known").expect("it is there").state
+}
+
+#[test]
+fn a_hog_is_named_and_frozen_others_go_on_and_it_is_thawed_when_the_limit_clears() {
+    let bench = Bench::new();
+    let (monitor, samples) = monitor(&bench);
+    let (engine, events) = bench.open_with(measured(&monitor));
+    let pipeline = |step: &str, script: &str| bench.pipeline("", &[(step, "", script)]);
+    let mut budget = Budget::new(samples, &engine, 250, 220);
+    let other = start(&engine, "other", &pipeline("ballast", &holding(100, "lighter")));
+    budget.until("the ballast", |changes, used| {
+        assert_eq!(changes, []);
+        used > 95 * MIB
+    });
+    let hog = start(&engine, "hog", &pipeline("load", &holding(200, "go")));
+    // The first sample beyond the limit raises nothing: it must be so for a while.
+    budget.until("a hog", |changes, used| {
+        assert_eq!(changes, []);
+        used > 250 * MIB
+    });
+    assert_eq!(state(&engine, &hog), RunState::Running);
+    budget.until("the limit", |changes, _| matches!(changes, [LimitChange::Raised(_)]));
+    // Nothing of it was told before; then the alert, and after that the freeze.
+    let alert = wait_for(&events, "the alert", |event| match &event.kind {
+        EventKind::ResourceAlert { cleared, .. } => !cleared,
+        kind => {
+            assert!(!matches!(kind, EventKind::ExecutionPaused { .. }), "frozen before the alert");
+            false
+        }
+    });
+    let EventKind::ResourceAlert { text, .. } = &alert.kind else { unreachable!() };
+    assert!(text.starts_with("memory ") && text.contains("(limit 250MiB) for 500ms"), "{text}");
+    assert!(text.contains("step load of run hog holds "), "{text}");
+    let paused =
+        wait_for(&events, "the freeze", |event| matches!(event.kind, EventKind::ExecutionPaused { .. }));
+    assert_eq!(paused.run_id.as_ref(), Some(&hog));
+    wait_frozen(&bench.pids_in("load.pids", 1));
+    let run = living(&engine, &hog);
+    assert_eq!((run.state, run.ledger.hold), (RunState::Paused, Some(Hold::Limit)));
+    assert!(run.error.as_deref().is_some_and(|why| why.starts_with("frozen: memory ")), "{:?}", run.error);
+    // What is frozen and what is held is on disk.
+    assert_eq!(bench.stored("hog").ledger.hold, Some(Hold::Limit));
+    let late = start(&engine, "late", &pipeline("late", "true\n"));
+    let held = living(&engine, &late);
+    assert_eq!(held.state, RunState::Queued);
+    assert!(held.error.as_deref().is_some_and(|why| why.starts_with("waits: memory ")), "{:?}", held.error);
+    // Still exceeded, and still nobody else is frozen.
+    for _ in 0..3 {
+        assert_eq!(budget.next().0, []);
+    }
+    assert_eq!(state(&engine, &other), RunState::Running);
+    std::fs::write(bench.here.join("lighter"), "").expect("a file");
+    wait_for_end(&events, &other);
+    budget.until("the end of it", |changes, _| matches!(changes, [LimitChange::Cleared(_)]));
+    let cleared = wait_for(&events, "the end of the alert", |event| {
+        matches!(event.kind, EventKind::ResourceAlert { .. })
+    });
+    assert!(
+        matches!(&cleared.kind, EventKind::ResourceAlert { text: words, cleared: true } if words == text)
+    );
+    bench.let_go();
+    // The hog goes on to its end, and so does the run that had to wait.
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        let event = wait_for(&events, "two ends", |event| {
+            assert!(!matches!(event.kind, EventKind::ResourceAlert { .. }), "{event:?}");
+            matches!(event.kind, EventKind::ExecutionCompleted { .. })
+        });
+        ended.extend(event.run_id.clone());
+    }
+    ended.sort();
+    assert_eq!(ended, [hog, late]);
+}
+
+#[test]
+fn what_an_operator_has_paused_stays_so_and_what_an_engine_left_frozen_goes_on_with_the_next() {
+    let bench = Bench::new();
+    let (monitor, samples) = monitor(&bench);
+    let (engine, events) = bench.open_with(measured(&monitor));
+    let pipeline = |step: &str, mib| bench.pipeline("", &[(step, "", holding(mib, "go").as_str())]);
+    let mut budget = Budget::new(samples, &engine, 100, 80);
+    // The heavier one is paused already: it is no candidate.
+    let paused = start(&engine, "paused", &pipeline("big", 90));
+    budget.until("the big one", |_, used| used > 85 * MIB);
+    engine.pause_execution(&paused).expect("it runs");
+    let hog = start(&engine, "hog", &pipeline("small", 40));
+    budget.until("the limit", |changes, _| matches!(changes, [LimitChange::Raised(_)]));
+    wait_for(&events, "the freeze", |event| {
+        matches!(event.kind, EventKind::ExecutionPaused { .. }) && event.run_id.as_ref() == Some(&hog)
+    });
+    engine.shutdown(leverframe::engine::ShutdownKind::LeaveSteps).expect("it ends");
+    let (engine, events) = bench.open_with(measured(&monitor));
+    bench.let_go();
+    let end = wait_for_end(&events, &hog);
+    assert!(matches!(end.kind, EventKind::ExecutionCompleted { .. }), "{end:?}");
+    let left = living(&engine, &paused);
+    assert_eq!((left.state, left.ledger.hold), (RunState::Paused, None));
+    engine.stop_execution(&paused, StopKind::Force).expect("it lives");
+    wait_for_end(&events, &paused);
 }

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::control::wire::{EngineId, Face};
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
-use crate::monitor::MonitorHandle;
 use crate::id::{PipelineId, RunId};
+use crate::monitor::MonitorHandle;
 use crate::run::{Definition, RunSummary, StopKind};
 use crate::store::{DataDir, RunFilter, StoredRun};
 

@@ -36,9 +36,8 @@ impl Engine {
         let runs = &self.runs;
         let may_freeze = |run_id: &RunId| {
             let is_driven_by_steps = |run: &Run| matches!(run.body, Body::Pipeline(_));
-            runs.get(run_id).is_some_and(|entry| {
-                entry.run.state == RunState::Running && is_driven_by_steps(&entry.run)
-            })
+            runs.get(run_id)
+                .is_some_and(|entry| entry.run.state == RunState::Running && is_driven_by_steps(&entry.run))
         };
         for measure in self.limits.enforcer.answer(sample, may_freeze) {
             match measure {

@@ -39,7 +39,16 @@ impl Sampler {
         let forest = Forest::new(machine.n_cpus());
         let limits = LimitWatch::new(options.limits.clone());
         let (interval, idle_interval) = (options.interval, options.idle_interval);
-        Ok(Self { machine, forest, limits, changes: Vec::new(), interval, idle_interval, published, listeners })
+        Ok(Self {
+            machine,
+            forest,
+            limits,
+            changes: Vec::new(),
+            interval,
+            idle_interval,
+            published,
+            listeners,
+        })
     }
 
     /// Samples until it is told to stop.

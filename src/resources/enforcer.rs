@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Limit, LimitAction, LimitChange, RaisedLimit, Resource, ResourceSnapshot, StepSample, Threshold};
+use super::{
+    Limit, LimitAction, LimitChange, RaisedLimit, Resource, ResourceSnapshot, StepSample, Threshold,
+};
 use crate::id::RunId;
 use crate::units::format_duration;
 
@@ -55,11 +57,7 @@ impl LimitEnforcer {
     ///
     /// A limit freezes one run, the one that uses most of what is short; that of the disk freezes, as long as it is
     /// exceeded, with every sample the one that writes most, for a frozen writer gives back no space.
-    pub fn answer(
-        &mut self,
-        sample: &ResourceSnapshot,
-        may_freeze: impl Fn(&RunId) -> bool,
-    ) -> Vec<Measure> {
+    pub fn answer(&mut self, sample: &ResourceSnapshot, may_freeze: impl Fn(&RunId) -> bool) -> Vec<Measure> {
         let mut measures = Vec::new();
         let held_before = self.reason_to_hold();
         for change in &sample.changes {
@@ -86,7 +84,8 @@ impl LimitEnforcer {
             let is_frozen = |run: &RunId| self.standing.iter().any(|other| other.frozen.contains(run));
             let free = |run: &RunId| may_freeze(run) && !is_frozen(run);
             if let Some(run_id) = heaviest_run(limit.resource(), sample, free) {
-                measures.push(Measure::Freeze { run_id: run_id.clone(), reason: format!("frozen: {reason}") });
+                measures
+                    .push(Measure::Freeze { run_id: run_id.clone(), reason: format!("frozen: {reason}") });
                 self.standing[at].frozen.push(run_id);
             }
         }
@@ -131,10 +130,12 @@ fn heaviest_run(
     may_freeze: impl Fn(&RunId) -> bool,
 ) -> Option<RunId> {
     let runs = sample.steps.chunk_by(|a, b| a.key.run_id == b.key.run_id);
-    runs.filter_map(|steps| Some((&steps.first()?.key.run_id, steps.iter().map(|s| weight(resource, s)).sum())))
-        .filter(|(run_id, sum): &(_, f64)| *sum > 0.0 && may_freeze(run_id))
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(run_id, _)| run_id.clone())
+    runs.filter_map(|steps| {
+        Some((&steps.first()?.key.run_id, steps.iter().map(|s| weight(resource, s)).sum()))
+    })
+    .filter(|(run_id, sum): &(_, f64)| *sum > 0.0 && may_freeze(run_id))
+    .max_by(|a, b| a.1.total_cmp(&b.1))
+    .map(|(run_id, _)| run_id.clone())
 }
 
 fn sentence(raised: &RaisedLimit, culprit: Option<&StepSample>) -> String {

@@ -58,7 +58,12 @@ impl Reader<'_> {
             key if key == raise => said.raise_at = reader.threshold(value, &mut said.has_problem),
             key => {
                 said.has_problem = true;
-                reader.unknown(key, value, &format!("in [limits.{name}]"), &[raise, "clear", "for", "action"]);
+                reader.unknown(
+                    key,
+                    value,
+                    &format!("in [limits.{name}]"),
+                    &[raise, "clear", "for", "action"],
+                );
             }
         });
         if said.has_problem || !matches!(value.get_ref(), DeValue::Table(_)) {
@@ -176,7 +181,10 @@ mod tests {
         check("[limits.disk]\nabove = \"1GiB\"", "there is no key `above` in [limits.disk]");
         check("[limits.cpu]\nabove = \"1GiB\"", "give a share");
         check("[limits.cpu]\nabove = 90", ":2:9: this must be a share such as");
-        check("[limits.cpu]\nabove = \"9%\"\naction = \"stop\"", "must be one of \"alert\", \"hold\", \"freeze\"");
+        check(
+            "[limits.cpu]\nabove = \"9%\"\naction = \"stop\"",
+            "must be one of \"alert\", \"hold\", \"freeze\"",
+        );
         check("[limits.cpu]\nabove = \"much\"", "\"much\" is no bound");
         check("[limits]\nmemroy = {}", "did you mean `memory`?");
         check("[limits]\nmemory = 1", "must be a table");

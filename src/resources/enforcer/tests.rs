@@ -85,7 +85,9 @@ fn a_floor_of_the_disk_freezes_one_writer_after_another() {
     };
     let measures = enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), |_| true);
     let Measure::Alert { text, .. } = &measures[0] else { panic!("{measures:?}") };
-    assert!(text.starts_with("disk of /data 1GiB free (limit 2GiB) for 30s; step one of run more writes 50MiB/s"));
+    assert!(
+        text.starts_with("disk of /data 1GiB free (limit 2GiB) for 30s; step one of run more writes 50MiB/s")
+    );
     assert_eq!(frozen(&measures), [run("more")]);
     assert_eq!(frozen(&enforcer.answer(&sample(vec![], &steps), |_| true)), [run("some")]);
     assert_eq!(frozen(&enforcer.answer(&sample(vec![], &steps), |_| true)), []);
