@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ShutdownKind;
@@ -99,6 +100,13 @@ pub enum Query {
     /// All living runs at one moment; answered by [`super::LivingRuns`].
     #[serde(rename = "engine.snapshot")]
     Snapshot {},
+    /// What the machine and the living runs cost; answered by [`super::Usage`].
+    #[serde(rename = "engine.usage")]
+    Usage {
+        /// Wait for a newer sample than that of this instant, for 2 seconds at most.
+        #[serde(default)]
+        after: Option<DateTime<Utc>>,
+    },
     /// Runs, newest first; answered by a list of summaries.
     #[serde(rename = "run.list")]
     Runs(RunFilter),
@@ -188,14 +196,22 @@ impl Command {
 
 impl Query {
     /// The names of all of them.
-    pub const METHODS: &'static [&'static str] =
-        &["engine.status", "engine.snapshot", "run.list", "run.show", "run.checkpoints", "pipeline.list"];
+    pub const METHODS: &'static [&'static str] = &[
+        "engine.status",
+        "engine.snapshot",
+        "engine.usage",
+        "run.list",
+        "run.show",
+        "run.checkpoints",
+        "pipeline.list",
+    ];
 
     /// Its name on the wire.
     pub const fn method(&self) -> &'static str {
         match self {
             Self::Status {} => "engine.status",
             Self::Snapshot {} => "engine.snapshot",
+            Self::Usage { .. } => "engine.usage",
             Self::Runs(_) => "run.list",
             Self::Run { .. } => "run.show",
             Self::Checkpoints { .. } => "run.checkpoints",

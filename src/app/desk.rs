@@ -44,7 +44,7 @@ pub struct Desk {
     pub(super) engine: CoreExecutionEngine,
     pub(super) settings: Arc<Settings>,
     owner: Owner,
-    monitor: Option<MonitorHandle>,
+    pub(super) monitor: Option<MonitorHandle>,
 }
 
 impl Desk {
@@ -135,6 +135,7 @@ impl Desk {
                 })
             }
             Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
+            Query::Usage { after } => Answer::Usage(self.usage(after)?),
             Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
             Query::Run { run_id } => Answer::Document(Box::new(self.document(&run_id)?)),
             Query::Checkpoints { run_id } => {

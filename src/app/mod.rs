@@ -24,8 +24,10 @@ mod run_follower;
 mod seat;
 mod service;
 mod settings;
+mod stats;
 mod store;
 mod upkeep;
+mod usage;
 mod user_service;
 mod watch;
 mod window_desk;
@@ -49,15 +51,17 @@ pub use run_follower::{FollowEnd, Followed, RunFollower};
 pub use seat::{Asking, Bequest, JoinError, Joined, OWN_NAME, Seat, ask, join, succeed};
 pub use service::{Fate, Parts, Service, ServiceOptions};
 pub use settings::{Settings, SettingsError};
+pub use stats::{PipelineStats, StepStats};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
+pub use usage::{Usage, UsageOfRun, UsageOfStep};
 pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
 pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::control::wire::{EventFilter, Face};
 pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
-pub use crate::resources::MachineSample;
+pub use crate::resources::{MachineSample, Spread};
 pub use crate::store::{
     AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
     StoredBody, StoredRun,

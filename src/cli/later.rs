@@ -18,12 +18,6 @@ pub(super) enum LaterVerb {
     /// Manage schedules (comes with a later version).
     #[command(hide = true)]
     Schedule(Anything),
-    /// Watch what runs (comes with a later version).
-    #[command(hide = true)]
-    Top(Anything),
-    /// Show numbers over many runs (comes with a later version).
-    #[command(hide = true)]
-    Stats(Anything),
     /// Answer why something runs or does not (comes with a later version).
     #[command(hide = true)]
     Why(Anything),
@@ -40,8 +34,6 @@ pub(super) fn later(verb: LaterVerb) -> Outcome {
         LaterVerb::Schedule(_) => {
             ("schedule", "until then let cron or a systemd timer call `leverframe run`")
         }
-        LaterVerb::Top(_) => ("top", "the window plots what the machine does"),
-        LaterVerb::Stats(_) => ("stats", "`leverframe runs --json` has the raw figures"),
         LaterVerb::Why(_) => ("why", "`leverframe show RUN_ID` says what is known of a run"),
         LaterVerb::Quiet(_) => ("quiet", "use the window to pause what runs"),
         LaterVerb::Drain(_) => ("drain", "close the window and choose what becomes of the steps"),

@@ -20,11 +20,11 @@ pub use listeners::{SampleGuard, SampleStream};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -92,6 +92,8 @@ enum Order {
 #[derive(Default)]
 struct Published {
     last: Mutex<Option<Arc<ResourceSnapshot>>>,
+    /// There is another one.
+    sampled: Condvar,
     totals: Mutex<HashMap<AttemptKey, StepTotals>>,
 }
 
@@ -133,6 +135,21 @@ impl MonitorHandle {
     /// The newest sample; none before the first.
     pub fn get_snapshot(&self) -> Option<Arc<ResourceSnapshot>> {
         lock(&self.published.last).clone()
+    }
+
+    /// The newest sample, as soon as it was taken after this instant or `patience` is over; none before the first.
+    pub fn wait_newer(
+        &self,
+        after: Option<DateTime<Utc>>,
+        patience: Duration,
+    ) -> Option<Arc<ResourceSnapshot>> {
+        let last = lock(&self.published.last);
+        let is_old = |last: &mut Option<Arc<ResourceSnapshot>>| match last {
+            Some(last) => after.is_some_and(|after| last.machine.at <= after),
+            None => true,
+        };
+        let waited = self.published.sampled.wait_timeout_while(last, patience, is_old);
+        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     fn order(&self, order: Order) {

@@ -59,6 +59,7 @@ impl Sampler {
                 Err(RecvTimeoutError::Timeout) => {
                     let sample = self.sample();
                     *lock(&self.published.last) = Some(sample.clone());
+                    self.published.sampled.notify_all();
                     self.listeners.tell(&sample);
                     // At an even pace; one that was missed, because somebody blocked or the machine was busy, is left out.
                     next = (next + self.pace()).max(Instant::now());
