@@ -11,14 +11,16 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::hands::{ControlOptions, ControlServer, HandOver};
 use super::integration::IntegrationError;
+use super::job_files::JobFiles;
 use super::retention::RetentionKeeper;
 use super::seat::Bequest;
 use super::watch::Watch;
-use super::{Background, Desk, Owner, Seat, ServeFor, Settings};
+use super::{Background, Desk, Jobs, Owner, PipelineFinder, Seat, ServeFor, Settings};
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
 use crate::monitor::SampleStream;
 use crate::run::RunState;
+use crate::scheduler::DesktopScheduler;
 
 /// How long a process that was started to take over may take until it asks.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
@@ -26,9 +28,9 @@ const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
 /// What goes on beside the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parts {
-    /// Everything that a desktop needs around the clock: retention, and what else is due by itself.
+    /// Everything that a desktop needs around the clock: the scheduler with the jobs of pipeline files, and retention.
     All,
-    /// Nothing: it serves the runs that it is given.
+    /// Nothing: it serves the runs that it is given, and fires no jobs.
     RunsAlone,
 }
 
@@ -64,8 +66,10 @@ pub struct Service {
     keeper: Option<JoinHandle<()>>,
     /// Closed when the keeper has ended.
     kept: Receiver<()>,
+    /// The seat was handed over by `serve`.
+    was_serving: bool,
     shared: Arc<Shared>,
-    _upkeep: Option<RetentionKeeper>,
+    upkeep: Option<(JobFiles, RetentionKeeper)>,
     /// Outlives the engine, so that the last ends are recorded with what was measured of them.
     watch: Option<Watch>,
 }
@@ -92,6 +96,7 @@ impl Service {
     pub fn open(seat: Seat, settings: Settings, options: ServiceOptions) -> Result<Self, IntegrationError> {
         let ServiceOptions { face, parts, engine, raise, complain } = options;
         let Seat { dir, lock, listener, bequest } = seat;
+        let was_serving = bequest.as_ref().is_some_and(|bequest| bequest.face == Face::Serve);
         // Before the engine opens, so that what recovery tells is heard, and what it takes back is measured.
         let events = engine.bus.subscribe();
         let watch = Watch::new(dir.path(), &settings);
@@ -107,11 +112,24 @@ impl Service {
             let shared = shared.clone();
             move || *lock_of(&shared.fate) = Fate::Ended
         };
+        let jobs = match parts {
+            Parts::All => {
+                let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
+                Jobs::firing(DesktopScheduler::open(&engine, move |id| finder.find(id))?)
+            }
+            Parts::RunsAlone => Jobs::beside_an_engine(dir.clone(), settings.clone()),
+        };
         let owner = Owner { face, raise, ended: Arc::new(ended) };
-        let desk = Desk::new(engine, settings, owner).measured_by(watch.as_ref().map(Watch::monitor));
-        let upkeep = match parts {
-            Parts::All => Some(RetentionKeeper::start(desk.clone(), complain)?),
-            Parts::RunsAlone => None,
+        let desk = Desk::new(engine, jobs, settings.clone(), owner);
+        let desk = desk.measured_by(watch.as_ref().map(Watch::monitor));
+        let upkeep = match desk.jobs().scheduler() {
+            Some(scheduler) => {
+                let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
+                // After the files are read: what they no longer say does not fire once more.
+                scheduler.start()?;
+                Some((files, RetentionKeeper::start(desk.clone(), complain)?))
+            }
+            None => None,
         };
         // Capacity 1: whoever asks while another is being answered is refused.
         let (orders, waiting) = bounded(1);
@@ -135,7 +153,7 @@ impl Service {
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, orders, keeper: Some(keeper), kept, shared, _upkeep: upkeep, watch })
+        Ok(Self { desk, orders, keeper: Some(keeper), kept, was_serving, shared, upkeep, watch })
     }
 
     /// Where everything is carried out.
@@ -176,9 +194,11 @@ impl Service {
         handed_over.and(ended)
     }
 
-    /// Whether an engine is needed when this one has gone.
+    /// Whether an engine is needed when this one has gone: something runs, a job is due some day, or a server had the
+    /// seat before.
     pub fn has_work_left(&self) -> bool {
-        self.is_busy()
+        let is_due_some_day = |jobs: &DesktopScheduler| matches!(jobs.store().earliest_due_ms(), Ok(Some(_)));
+        self.was_serving || self.is_busy() || self.desk.jobs().scheduler().is_some_and(is_due_some_day)
     }
 
     /// Whether something runs, or waits to: what is paused stays so without an engine.
@@ -203,7 +223,7 @@ impl Service {
     /// As there.
     pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         let Some(keeper) = self.keeper.take() else { return Ok(()) };
-        drop(self._upkeep.take());
+        drop(self.upkeep.take());
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
         let outcome = match self.orders.send(Order::Close(kind, tell)) {
@@ -250,6 +270,8 @@ impl Keeper {
                     Err(why) => hand_over.refuse(&why),
                 },
                 Order::Close(kind, tell) => {
+                    // Nothing is fired into an engine that ends.
+                    self.desk.jobs().stop();
                     let outcome = self.desk.engine().shutdown(kind);
                     self.server.close("the engine has ended");
                     // Whoever waited no longer needs no answer.
@@ -288,6 +310,7 @@ impl Keeper {
         self.server.turn_away();
         // Before the events are over: whoever hears their end asks why.
         *lock_of(&self.shared.fate) = Fate::HandedOver(successor.clone());
+        self.desk.jobs().stop();
         let lock = match self.desk.engine().hand_over() {
             Ok(lock) => lock,
             Err(error) => {
@@ -296,7 +319,7 @@ impl Keeper {
                 return self.server.close("the engine has ended");
             }
         };
-        let bequest = Bequest { seq: self.desk.engine().snapshot().seq };
+        let bequest = Bequest { seq: self.desk.engine().snapshot().seq, face: self.face };
         let handed = match lock.into_fd().zip(hand_over.listener().try_clone_to_owned().ok()) {
             Some((lock, listener)) => hand_over.hand(&bequest, &[lock.as_fd(), listener.as_fd()]).is_ok(),
             None => false,

@@ -15,9 +15,6 @@ pub(super) struct Anything {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LaterVerb {
-    /// Manage schedules (comes with a later version).
-    #[command(hide = true)]
-    Schedule(Anything),
     /// Answer why something runs or does not (comes with a later version).
     #[command(hide = true)]
     Why(Anything),
@@ -31,9 +28,6 @@ pub(super) enum LaterVerb {
 
 pub(super) fn later(verb: LaterVerb) -> Outcome {
     let (name, instead) = match verb {
-        LaterVerb::Schedule(_) => {
-            ("schedule", "until then let cron or a systemd timer call `leverframe run`")
-        }
         LaterVerb::Why(_) => ("why", "`leverframe show RUN_ID` says what is known of a run"),
         LaterVerb::Quiet(_) => ("quiet", "use the window to pause what runs"),
         LaterVerb::Drain(_) => ("drain", "close the window and choose what becomes of the steps"),

@@ -153,11 +153,7 @@ impl Engine {
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,
-            starts: match &self.limits.reason {
-                _ if !may_start => Starts::Held,
-                Some(_) if self.closing.is_none() => Starts::CleanUpOnly,
-                Some(_) | None => Starts::Allowed,
-            },
+            starts: if may_start { self.starts_within_limits() } else { Starts::Held },
             held_for: self.limits.reason.as_deref(),
             auto_resume: self.options.auto_resume,
             salt: &self.acting.salt,

@@ -8,7 +8,7 @@ use super::message::{Heard, Message};
 use super::{CoreExecutionEngine, EngineError};
 use crate::id::RunId;
 use crate::resources::{LimitEnforcer, Measure, ResourceSnapshot};
-use crate::run::{Body, EventKind, Hold, Input, Run, RunState};
+use crate::run::{Body, EventKind, Hold, Input, Run, RunState, Starts};
 
 /// What is exceeded, and what waits because of it.
 #[derive(Default)]
@@ -60,6 +60,14 @@ impl Engine {
     pub(super) fn thaw_later(&mut self) -> Vec<Heard> {
         let later = std::mem::take(&mut self.limits.thawed_later);
         later.into_iter().filter_map(|run_id| self.thaw(run_id)).collect()
+    }
+
+    /// What may start as far as limits are concerned. Nothing waits for them while the engine stops its runs.
+    pub(super) fn starts_within_limits(&self) -> Starts {
+        match &self.limits.reason {
+            Some(_) if self.closing.is_none() => Starts::CleanUpOnly,
+            Some(_) | None => Starts::Allowed,
+        }
     }
 
     fn thaw(&self, run_id: RunId) -> Option<Heard> {

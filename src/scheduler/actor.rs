@@ -108,7 +108,10 @@ impl Actor {
                 return;
             }
         }
-        self.look();
+        // Until it is known which runs live, nothing is taken in.
+        if self.recover_at_ms.is_none() {
+            self.look();
+        }
     }
 
     /// Takes in what is due.
@@ -150,8 +153,12 @@ impl Actor {
                 let _ = select.ready_timeout(left);
             }
         }
-        // They may not have rung.
-        let _ = (bells.rung.try_recv(), bells.heard.try_recv());
+        if bells.rung.try_recv().is_ok() {
+            // It may have rung because the clock was set: it is armed anew, for whatever it shows now.
+            self.armed = None;
+        }
+        // It need not have rung.
+        let _ = bells.heard.try_recv();
     }
 
     fn arm(&mut self, at: Option<DateTime<Utc>>) {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::claim::{Draft, Entry, ceil_ms};
+use super::claim::ceil_ms;
 use super::core::SchedulerCore;
 use super::error::SchedulerError;
 use super::job::Job;
+use super::ledger::{Draft, Entry};
 use crate::id::JobId;
 use crate::run::RunState;
 use crate::schedule::{AfterOn, Fire, OnTime, Outcome, ScheduleConfig, Start, cycle_through};

@@ -1,19 +1,17 @@
 //! What is asked of jobs: adding, changing, removing, the switch, and looking. With an engine or without one, it is the
 //! same; what is asked changes all of it or nothing.
 
-use std::collections::{BTreeMap, HashMap};
-
 use chrono::{SubsecRound, TimeDelta};
 
 use super::after::just_before;
-use super::claim::{Draft, Entry};
+use super::claim::ceil_ms;
 use super::core::{Act, SchedulerCore, Target, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobChange, JobSpec, next_ms};
-use super::view::{FireView, HistoryView, JobView, outcome_of};
+use super::ledger::{Draft, Entry};
 use crate::id::{JobId, RunId};
 use crate::schedule::{Outcome, Plan, ScheduleConfig, Situation, Zone, plan};
-use crate::store::{Durability, FireFilter, JobWrite, StoreError, StoredFire, StoredJob, from_ms};
+use crate::store::{Durability, JobWrite, StoreError, StoredJob, from_ms};
 use crate::time::Now;
 
 impl SchedulerCore {
@@ -31,7 +29,7 @@ impl SchedulerCore {
     }
 
     /// A job that is not there yet, checked.
-    pub(super) fn new_job(&self, spec: JobSpec, now: Now) -> Result<Job, SchedulerError> {
+    pub(super) fn new_job(&self, mut spec: JobSpec, now: Now) -> Result<Job, SchedulerError> {
         if self.jobs.load_job(spec.job_id.as_str())?.is_some() {
             return Err(SchedulerError::Exists { job_id: spec.job_id });
         }
@@ -40,6 +38,7 @@ impl SchedulerCore {
             None => self.local.parse::<Zone>()?,
         };
         spec.schedule.check_new(now.wall)?;
+        never_early(&mut spec.schedule);
         let source = self.check_target(&spec)?;
         self.check_upstreams(&spec.job_id, &spec.schedule)?;
         let source = spec.source.clone().unwrap_or(source);
@@ -107,6 +106,7 @@ impl SchedulerCore {
             next.spec.enabled |= was_once && row.next_run_ms.is_none_or(|ms| ms >= crate::store::NEVER_MS);
         }
         change.apply_to(&mut next.spec);
+        never_early(&mut next.spec.schedule);
         next.zone = next.spec.zone.unwrap_or(next.zone);
         next.source = next.spec.source.clone().unwrap_or(next.source);
         self.check_target(&next.spec)?;
@@ -156,7 +156,12 @@ impl SchedulerCore {
     }
 
     /// What a disabled job has missed by `now`.
-    fn plan_of_disabled(&self, job: &Job, row: &StoredJob, now: Now) -> Result<Plan, SchedulerError> {
+    pub(super) fn plan_of_disabled(
+        &self,
+        job: &Job,
+        row: &StoredJob,
+        now: Now,
+    ) -> Result<Plan, SchedulerError> {
         let from = from_ms(row.next_run_ms.unwrap_or_default());
         Ok(plan(&Situation {
             timetable: &job.timetable(&self.local)?,
@@ -275,105 +280,6 @@ impl SchedulerCore {
         }
         Ok(())
     }
-
-    /// One job.
-    ///
-    /// # Errors
-    /// [`SchedulerError::NotFound`].
-    pub fn get_job(&self, job_id: &JobId) -> Result<JobView, SchedulerError> {
-        let row = self.row(job_id)?;
-        let running = self.running()?.remove(job_id.as_str()).unwrap_or_default();
-        Ok(JobView::of(&row, &self.local, running))
-    }
-
-    /// All jobs, by name.
-    ///
-    /// # Errors
-    /// What the disk has.
-    pub fn list_jobs(&self) -> Result<Vec<JobView>, SchedulerError> {
-        let mut running = self.running()?;
-        let view = |row: StoredJob| {
-            let running = running.remove(&row.job_id).unwrap_or_default();
-            JobView::of(&row, &self.local, running)
-        };
-        Ok(self.jobs.list_jobs()?.into_iter().map(view).collect())
-    }
-
-    /// The runs of each job that have not ended, as far as that is booked.
-    fn running(&self) -> Result<HashMap<String, Vec<RunId>>, StoreError> {
-        let mut running: HashMap<String, Vec<RunId>> = HashMap::new();
-        for history in self.jobs.unbooked_history()? {
-            if let Ok(run_id) = RunId::new(&history.run_id) {
-                running.entry(history.job_id).or_default().push(run_id);
-            }
-        }
-        Ok(running)
-    }
-
-    /// The newest runs of a job, newest first.
-    ///
-    /// # Errors
-    /// [`SchedulerError::NotFound`] when there is neither such a job nor any run of it.
-    pub fn get_job_history(&self, job_id: &JobId, limit: usize) -> Result<Vec<HistoryView>, SchedulerError> {
-        let found = self.jobs.history(job_id.as_str(), limit)?;
-        if found.is_empty() {
-            self.row(job_id)?;
-        }
-        Ok(found.into_iter().map(HistoryView::from).collect())
-    }
-
-    /// The fires of a job that `filter` lets through, oldest first; what a disabled job has missed by `now` included.
-    ///
-    /// # Errors
-    /// [`SchedulerError::NotFound`] when there is neither such a job nor any fire of it.
-    pub fn fires(
-        &self,
-        job_id: &JobId,
-        filter: &FireFilter,
-        now: Now,
-    ) -> Result<Vec<FireView>, SchedulerError> {
-        let mut found = self.jobs.fires(job_id.as_str(), filter)?;
-        let row = match self.jobs.load_job(job_id.as_str())? {
-            Some(row) => row,
-            None if !found.is_empty() => return Ok(found.into_iter().map(FireView::from).collect()),
-            None => return Err(self.not_found(job_id.as_str())?),
-        };
-        if let (false, Ok(job)) = (row.enabled, Job::read(&row)) {
-            // It is written down when the job is enabled again.
-            for fire in self.plan_of_disabled(&job, &row, now)?.fires {
-                let fire = Entry::row_of(&job, &fire);
-                match found.last_mut() {
-                    Some(last) if last.outcome == fire.outcome && last.reason == fire.reason => {
-                        last.through_ms = fire.through_ms;
-                        last.n_instants += fire.n_instants;
-                    }
-                    _ if is_within(&fire, filter) => found.push(fire),
-                    Some(_) | None => {}
-                }
-            }
-        }
-        let excess = filter.limit.map_or(0, |limit| found.len().saturating_sub(limit));
-        Ok(found.into_iter().skip(excess).map(FireView::from).collect())
-    }
-
-    /// How many fires of each outcome a job has among its newest `limit` rows.
-    ///
-    /// # Errors
-    /// What the disk has.
-    pub fn last_outcomes(&self, job_id: &JobId, limit: usize) -> Result<BTreeMap<String, usize>, StoreError> {
-        let filter = FireFilter { limit: Some(limit), ..FireFilter::default() };
-        let mut counts = BTreeMap::new();
-        for fire in self.jobs.fires(job_id.as_str(), &filter)? {
-            let outcome = outcome_of(&fire.outcome).map_or(fire.outcome, |outcome| outcome.to_string());
-            *counts.entry(outcome).or_insert(0) += 1;
-        }
-        Ok(counts)
-    }
-}
-
-fn is_within(fire: &StoredFire, filter: &FireFilter) -> bool {
-    filter.since.is_none_or(|since| fire.through_ms >= since.timestamp_millis())
-        && filter.until.is_none_or(|until| fire.due_ms < until.timestamp_millis())
 }
 
 pub(super) fn upstreams_of(job: &Job) -> JobWrite {
@@ -387,6 +293,13 @@ pub(super) fn upstreams_of(job: &Job) -> JobWrite {
         | ScheduleConfig::Manual => Vec::new(),
     };
     JobWrite::Upstreams { job_id: job.spec.job_id.to_string(), upstreams }
+}
+
+/// Instants are whole milliseconds: what lies between two of them comes at the later one.
+fn never_early(schedule: &mut ScheduleConfig) {
+    if let ScheduleConfig::Once { at } = schedule {
+        *at = ceil_ms(*at);
+    }
 }
 
 /// A job whose table stands in a file is changed there.

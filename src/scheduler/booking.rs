@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::claim::Draft;
 use super::core::{Act, JobStart, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::job::Job;
+use super::ledger::Draft;
 use super::view::outcome_of;
 use crate::id::{JobId, RunId};
 use crate::run::{EventKind, FiredBy, RunState, RunSummary, Trigger};

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 use chrono::SubsecRound;
 use sha2::{Digest, Sha256};
 
-use super::claim::Draft;
 use super::core::{Act, SchedulerCore, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobSpec};
+use super::ledger::Draft;
 use crate::id::JobId;
 use crate::schedule::Outcome;
 use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredJob, from_ms};

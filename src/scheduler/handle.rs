@@ -31,6 +31,7 @@ pub struct DesktopScheduler {
 }
 
 struct Shared {
+    store: JobStore,
     orders: Sender<Order>,
     /// What the thread is made of, until it is started.
     idle: Mutex<Option<(Actor, Bells, Receiver<Order>)>>,
@@ -52,12 +53,13 @@ impl DesktopScheduler {
         let resolve: Arc<Resolve> = Arc::new(move |id: &PipelineId| {
             if functions.is_registered(id) { Ok(Target::Function) } else { find(id).map(Target::Pipeline) }
         });
+        let store = jobs.clone();
         let core = SchedulerCore::new(jobs, engine.store().clone(), resolve.clone(), machine_zone());
         let (actor, bells) = Actor::new(core, engine.clone(), resolve)?;
         // Unbounded: callers wait for their answers, so that it holds as many orders as there are callers.
         let (orders, waiting) = unbounded();
         let idle = Mutex::new(Some((actor, bells, waiting)));
-        Ok(Self { shared: Arc::new(Shared { orders, idle, thread: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { store, orders, idle, thread: Mutex::default() }) })
     }
 
     /// Starts the thread: what was claimed and has no run is started, what was missed meets its policy, and from now on
@@ -80,6 +82,11 @@ impl DesktopScheduler {
     /// Stops it: when this returns, nothing fires any more. Runs go on.
     pub fn stop(&self) {
         self.shared.stop();
+    }
+
+    /// The store, for reading beside it and for retention.
+    pub fn store(&self) -> &JobStore {
+        &self.shared.store
     }
 
     /// Adds a job. It is first due after this call.
@@ -281,11 +288,22 @@ impl OfflineScheduler {
         find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
     ) -> Result<Self, SchedulerError> {
         let lock = data_dir.lock()?;
+        Ok(Self { _lock: Some(lock), ..Self::under_lock(data_dir, find)? })
+    }
+
+    /// As [`open`](Self::open), for whoever holds the lock of the data directory already, and holds it on.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Store`].
+    pub fn under_lock(
+        data_dir: &DataDir,
+        find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
+    ) -> Result<Self, SchedulerError> {
         let jobs = JobStore::open(data_dir.scheduler_db())?;
         let runs = CheckpointManager::open(data_dir.checkpoints_db())?;
         let resolve: Arc<Resolve> = Arc::new(move |id: &PipelineId| find(id).map(Target::Pipeline));
         let core = SchedulerCore::new(jobs, runs, resolve, machine_zone());
-        Ok(Self { core, _lock: Some(lock) })
+        Ok(Self { core, _lock: None })
     }
 
     /// Opens the jobs for looking: no lock is taken and nothing is changed. Also beside an engine.

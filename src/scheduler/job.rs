@@ -6,6 +6,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::id::{JobId, PipelineId};
+use crate::pipeline::PipelineSchedule;
 use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
 use crate::store::{NEVER, NEVER_MS, StoredJob, from_ms};
 use crate::time::{format_instant, parse_instant};
@@ -59,6 +60,23 @@ impl JobSpec {
     }
 }
 
+impl JobSpec {
+    /// The job of a `[[schedule]]` table in the file of this pipeline.
+    pub fn from_table(pipeline_id: PipelineId, table: &PipelineSchedule) -> Self {
+        Self {
+            zone: table.zone,
+            misfire: table.misfire,
+            overlap: table.overlap,
+            priority: i32::try_from(table.priority).unwrap_or(i32::MAX),
+            params: table.params.clone(),
+            run_type: table.run_type.clone(),
+            environment: table.environment.clone(),
+            enabled: table.enabled,
+            ..Self::new(table.job_id.clone(), pipeline_id, table.schedule.clone())
+        }
+    }
+}
+
 /// What is to be changed of a job: only what is given.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobChange {
@@ -96,7 +114,8 @@ impl JobChange {
         self.schedule.is_some() || self.zone.is_some()
     }
 
-    pub(super) fn apply_to(self, spec: &mut JobSpec) {
+    /// Changes `spec` so.
+    pub(crate) fn apply_to(self, spec: &mut JobSpec) {
         fn set<T>(place: &mut T, new: Option<T>) {
             new.into_iter().for_each(|new| *place = new);
         }

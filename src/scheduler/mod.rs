@@ -20,6 +20,8 @@ mod error;
 mod files;
 mod handle;
 mod job;
+mod ledger;
+mod look;
 mod view;
 
 pub use core::{Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutcome, Target, Wake};

@@ -201,6 +201,14 @@ impl Command {
                     app::Command::Start(_)
                     | app::Command::Stop { force: true, .. }
                     | app::Command::Retry { .. }
+                    | app::Command::AddJob(_)
+                    | app::Command::SetJob(_)
+                    | app::Command::RemoveJob { .. }
+                    | app::Command::EnableJob { .. }
+                    | app::Command::DisableJob { .. }
+                    | app::Command::RenameJob { .. }
+                    | app::Command::RunJobNow { .. }
+                    | app::Command::Backfill { .. }
                     | app::Command::Shutdown { .. }
                     | app::Command::Raise {},
                 )

@@ -1,3 +1,5 @@
+//! What is done about exceeded limits, and undone.
+
 use std::time::Duration;
 
 use super::*;

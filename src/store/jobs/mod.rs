@@ -1,6 +1,7 @@
-//! [`JobStore`]: the handle on `scheduler.db`. Its questions stand in `query.rs`, what is written in `write.rs`.
+//! [`JobStore`]: the handle on `scheduler.db`. Its questions stand in `query.rs` and `fires.rs`, what is written in `write.rs`.
 //! It decides nothing about schedules: it keeps what the scheduler hands it and gives it back.
 
+mod fires;
 mod query;
 mod schema;
 mod stored;
@@ -9,7 +10,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use query::FireFilter;
+pub use fires::FireFilter;
 pub use stored::{FireKind, NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
 pub use write::JobWrite;
 
