@@ -3,6 +3,7 @@
 mod foreground;
 mod measuring;
 mod reading;
+mod schedule;
 mod standing;
 
 use std::ffi::OsStr;

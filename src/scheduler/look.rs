@@ -8,8 +8,8 @@ use super::job::Job;
 use super::ledger::Entry;
 use super::view::{FireView, HistoryView, JobView, outcome_of};
 use crate::id::{JobId, RunId};
-use crate::store::{FireFilter, StoreError, StoredFire, StoredJob};
-use crate::time::Now;
+use crate::store::{FireFilter, StoreError, StoredFire, StoredHistory, StoredJob};
+use crate::time::{Now, format_instant};
 
 impl SchedulerCore {
     /// One job.
@@ -35,11 +35,13 @@ impl SchedulerCore {
         Ok(self.jobs.list_jobs()?.into_iter().map(view).collect())
     }
 
-    /// The runs of each job that have not ended, as far as that is booked.
+    /// The runs of each job that have not ended.
     fn running(&self) -> Result<HashMap<String, Vec<RunId>>, StoreError> {
         let mut running: HashMap<String, Vec<RunId>> = HashMap::new();
         for history in self.jobs.unbooked_history()? {
-            if let Ok(run_id) = RunId::new(&history.run_id) {
+            if let Ok(run_id) = RunId::new(&history.run_id)
+                && self.runs.load_summary(&run_id)?.is_none_or(|run| !run.state.is_ended())
+            {
                 running.entry(history.job_id).or_default().push(run_id);
             }
         }
@@ -55,7 +57,20 @@ impl SchedulerCore {
         if found.is_empty() {
             self.row(job_id)?;
         }
-        Ok(found.into_iter().map(HistoryView::from).collect())
+        found.into_iter().map(|history| self.history_view(history)).collect()
+    }
+
+    /// A run of a job as it is: what is not booked yet stands with the runs.
+    fn history_view(&self, history: StoredHistory) -> Result<HistoryView, SchedulerError> {
+        let run_id = RunId::new(&history.run_id).ok().filter(|_| history.finished_at.is_none());
+        let run = run_id.map(|run_id| self.runs.load_summary(&run_id)).transpose()?.flatten();
+        let mut view = HistoryView::from(history);
+        if let Some(run) = run {
+            view.status = Some(run.state.as_str().to_owned());
+            view.finished_at = run.finished_at.map(format_instant);
+            view.error = run.error.as_deref().map(str::to_owned);
+        }
+        Ok(view)
     }
 
     /// The fires of a job that `filter` lets through, oldest first; what a disabled job has missed by `now` included.
