@@ -23,8 +23,8 @@
 //! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
-//! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], `socket` | each wraps one outside thing |
-//! | 0 rules | [`schedule`], [`pipeline`], [`run`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
+//! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], `process`, `socket` | each wraps one outside thing |
+//! | 0 rules | [`schedule`], [`pipeline`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
 pub mod id;
 mod nearest;
@@ -34,7 +34,10 @@ pub mod units;
 pub mod schedule;
 
 pub mod pipeline;
+pub mod resources;
 pub mod run;
+
+mod process;
 
 pub mod logs;
 pub mod monitor;

@@ -16,6 +16,7 @@ mod test_pipeline_runs;
 mod test_random_runs;
 mod test_readme;
 mod test_recorded_first;
+mod test_resource_monitor;
 mod test_run_rules;
 mod test_schedule_rules;
 mod test_supervisor;

@@ -26,6 +26,8 @@ pub enum Answer {
     Status(EngineStatus),
     /// All living runs.
     Snapshot(LivingRuns),
+    /// What everything costs.
+    Usage(super::Usage),
     /// Runs, newest first.
     Runs(Vec<RunSummary>),
     /// One run whole.

@@ -152,6 +152,13 @@ pub enum Query {
     /// All living runs at one moment; answered by [`super::LivingRuns`].
     #[serde(rename = "engine.snapshot")]
     Snapshot {},
+    /// What the machine and the living runs cost; answered by [`super::Usage`].
+    #[serde(rename = "engine.usage")]
+    Usage {
+        /// Wait for a newer sample than that of this instant, for 2 seconds at most.
+        #[serde(default)]
+        after: Option<DateTime<Utc>>,
+    },
     /// Runs, newest first; answered by a list of summaries.
     #[serde(rename = "run.list")]
     Runs(RunFilter),
@@ -308,6 +315,7 @@ impl Query {
     pub const METHODS: &'static [&'static str] = &[
         "engine.status",
         "engine.snapshot",
+        "engine.usage",
         "run.list",
         "run.show",
         "run.checkpoints",
@@ -323,6 +331,7 @@ impl Query {
         match self {
             Self::Status {} => "engine.status",
             Self::Snapshot {} => "engine.snapshot",
+            Self::Usage { .. } => "engine.usage",
             Self::Runs(_) => "run.list",
             Self::Run { .. } => "run.show",
             Self::Checkpoints { .. } => "run.checkpoints",

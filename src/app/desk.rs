@@ -16,6 +16,7 @@ use super::{
 use crate::control::wire::{EngineId, Face};
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
 use crate::id::{PipelineId, RunId};
+use crate::monitor::MonitorHandle;
 use crate::run::{Definition, RunSummary, StopKind};
 use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
 
@@ -44,12 +45,19 @@ pub struct Desk {
     pub(super) settings: Arc<Settings>,
     jobs: Jobs,
     owner: Owner,
+    pub(super) monitor: Option<MonitorHandle>,
 }
 
 impl Desk {
     /// The desk of an engine.
     pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
-        Self { engine, settings, jobs, owner }
+        Self { engine, settings, jobs, owner, monitor: None }
+    }
+
+    /// With somebody who measures what its runs cost.
+    #[must_use]
+    pub(super) fn measured_by(self, monitor: Option<MonitorHandle>) -> Self {
+        Self { monitor, ..self }
     }
 
     /// The engine.
@@ -152,6 +160,7 @@ impl Desk {
                 })
             }
             Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
+            Query::Usage { after } => Answer::Usage(self.usage(after)?),
             Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
             Query::Run { run_id } => Answer::Document(Box::new(self.document(&run_id)?)),
             Query::Checkpoints { run_id } => {

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
 use super::errands::{Errand, Errands};
 use super::reach::{Reach, Remote, RemoteEvents};
+use super::watch::{Watch, show_samples};
 use super::window_desk::{WindowDesk, serve};
 use super::{
     AppUpdate, CatalogueError, ControlClient, Desk, JoinError, Parts, RefreshError, Seat, Service,
@@ -20,9 +20,9 @@ use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::id::RunId;
 use crate::logs::FolderWatch;
-use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
+use crate::monitor::SampleStream;
 use crate::pipeline::ParamError;
-use crate::run::{Event, EventKind, RunState, StopKind};
+use crate::run::{Event, EventKind, StopKind};
 use crate::scheduler::{DesktopScheduler, SchedulerError};
 use crate::store::DataDir;
 
@@ -64,11 +64,6 @@ pub enum IntegrationError {
     NotStarted,
 }
 
-/// How often the machine is sampled while something runs.
-const BUSY_PACE: Duration = Duration::from_secs(1);
-/// How often it is sampled while nothing does: each sample wakes the window.
-const IDLE_PACE: Duration = Duration::from_secs(5);
-
 /// Binds the engine and the monitor to one window.
 pub struct ExecutionIntegration {
     bus: EventBus,
@@ -79,10 +74,11 @@ pub struct ExecutionIntegration {
 /// What lives from `start` to `shutdown`.
 struct Started {
     desk: WindowDesk,
-    monitor: Option<ResourceMonitor>,
+    /// Measures the machine for a window whose engine lives elsewhere.
+    watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
     /// Has the pipelines read anew; none where the system has no watches left.
-    _watch: Option<FolderWatch>,
+    _pipelines: Option<FolderWatch>,
 }
 
 impl ExecutionIntegration {
@@ -144,9 +140,9 @@ impl ExecutionIntegration {
             unpack_samples(&folder)?;
         }
         let service = Service::open(seat, settings, options)?;
-        let pace = Some(service.desk().clone());
+        let samples = service.samples();
         let furnish = |errands| WindowDesk::new(service, face, updates.clone(), errands);
-        self.furnish(furnish, pace, move || events.recv())
+        self.furnish(furnish, samples, move || events.recv())
     }
 
     /// Serves the window before the engine of another process, which it watches and controls over its socket.
@@ -160,19 +156,24 @@ impl ExecutionIntegration {
         settings: Settings,
     ) -> Result<(), IntegrationError> {
         self.world.recall_look(WindowLook::load(dir.path()));
+        // What is made of limits, and what is kept, is the business of that engine.
+        let watch = Watch::of_machine(dir.path(), &settings).ok();
         let remote = Remote::new(client, dir, settings)?;
         let mut events = RemoteEvents::follow(remote.clone())?;
         let updates = self.world.updates.clone();
         let furnish = |errands| WindowDesk::attached(remote, updates.clone(), errands);
-        self.furnish(furnish, None, move || events.recv())
+        self.furnish(furnish, watch.as_ref().map(Watch::stream), move || events.recv())?;
+        if let Some(started) = &mut self.started {
+            started.watch = watch;
+        }
+        Ok(())
     }
 
-    /// Starts the threads between the window and an engine, whose events come from `recv`. The machine is watched more
-    /// closely while the engine of `busy` has something to do.
+    /// Starts the threads between the window and an engine, whose events come from `recv`.
     fn furnish(
         &mut self,
         desk: impl FnOnce(Sender<Errand>) -> WindowDesk,
-        busy: Option<Desk>,
+        samples: Option<SampleStream>,
         recv: impl FnMut() -> Option<Arc<Event>> + Send + 'static,
     ) -> Result<(), IntegrationError> {
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
@@ -188,22 +189,17 @@ impl ExecutionIntegration {
                 move || serve(&desk, &actions)
             })?,
         ];
-        let watch = watch_pipelines(&desk);
+        let pipelines = watch_pipelines(&desk);
         desk.errand(Errand::RecentRuns);
-        let interval = if busy.is_some() { IDLE_PACE } else { BUSY_PACE };
-        let options = MonitorOptions { interval, ..MonitorOptions::new(desk.reach.data_dir().path()) };
-        let updates = self.world.updates.clone();
-        let monitor = ResourceMonitor::start(options, move |sample| {
-            // Once the window is gone, samples are of no use.
-            let _ = updates.send(AppUpdate::Machine(sample));
-        })
-        .ok();
-        let pace = monitor.as_ref().map(ResourceMonitor::pace).zip(busy);
+        if let Some(samples) = samples {
+            let updates = self.world.updates.clone();
+            threads.push(spawn("lf-samples", move || show_samples(&samples, &updates))?);
+        }
         threads.push(spawn("lf-events", {
             let desk = desk.clone();
-            move || forward(&desk, recv, pace)
+            move || forward(&desk, recv)
         })?);
-        self.started = Some(Started { desk, monitor, threads, _watch: watch });
+        self.started = Some(Started { desk, watch: None, threads, _pipelines: pipelines });
         Ok(())
     }
 
@@ -257,8 +253,8 @@ impl ExecutionIntegration {
 
     /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, monitor, threads, _watch }) = self.started.take() else { return };
-        drop((monitor, _watch));
+        let Some(Started { desk, watch, threads, _pipelines }) = self.started.take() else { return };
+        drop((watch, _pipelines));
         // Whatever is to be said of it, nobody is there any more to hear it.
         let _ = match kind {
             ShutdownKind::LeaveSteps => desk.leave_running(),
@@ -297,26 +293,9 @@ impl Drop for ExecutionIntegration {
 
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait where they come from, which
 /// coalesces, so that a window that sleeps holds up nobody.
-fn forward(
-    desk: &WindowDesk,
-    mut recv: impl FnMut() -> Option<Arc<Event>>,
-    pace: Option<(MonitorPace, Desk)>,
-) {
-    let mut is_busy = false;
-    let mut keep_pace = || {
-        let Some((pace, desk)) = &pace else { return };
-        let is_now = desk.engine.snapshot().runs.values().any(|run| run.state != RunState::Paused);
-        if is_now != is_busy {
-            is_busy = is_now;
-            pace.set(if is_busy { BUSY_PACE } else { IDLE_PACE });
-        }
-    };
+fn forward(desk: &WindowDesk, mut recv: impl FnMut() -> Option<Arc<Event>>) {
     let mut goes_on = desk.send_snapshot();
-    keep_pace();
     while goes_on && let Some(event) = recv() {
-        if !event.kind.is_telemetry() {
-            keep_pace();
-        }
         if matches!(event.kind, EventKind::Resync) {
             goes_on = desk.send_snapshot();
             desk.errand(Errand::RecentRuns);

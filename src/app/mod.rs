@@ -28,9 +28,12 @@ mod run_follower;
 mod seat;
 mod service;
 mod settings;
+mod stats;
 mod store;
 mod upkeep;
+mod usage;
 mod user_service;
+mod watch;
 mod window_desk;
 mod window_look;
 
@@ -55,15 +58,17 @@ pub use run_follower::{FollowEnd, Followed, RunFollower};
 pub use seat::{Asking, Bequest, JoinError, Joined, OWN_NAME, Seat, ask, join, succeed};
 pub use service::{Fate, Parts, Service, ServiceOptions};
 pub use settings::{Settings, SettingsError};
+pub use stats::{PipelineStats, StepStats};
 pub use store::*;
 pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_samples};
+pub use usage::{Usage, UsageOfRun, UsageOfStep};
 pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
 pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::control::wire::{ClosingNotice, EventFilter, Face};
 pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
-pub use crate::monitor::MachineSample;
+pub use crate::resources::{MachineSample, Spread};
 pub use crate::scheduler::{
     DesktopScheduler, FireView, HistoryView, JobChange, JobSpec, JobView, OfflineScheduler, SchedulerError,
     machine_zone,

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{Command, WindowLook};
 use crate::id::{PipelineId, RunId, StepId};
-use crate::monitor::MachineSample;
+use crate::resources::MachineSample;
 use crate::run::{Decision, Event, RunSummary, StepSummary};
 
 /// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.

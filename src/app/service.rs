@@ -14,9 +14,11 @@ use super::integration::IntegrationError;
 use super::job_files::JobFiles;
 use super::retention::RetentionKeeper;
 use super::seat::Bequest;
+use super::watch::Watch;
 use super::{Background, Desk, Jobs, Owner, PipelineFinder, Seat, ServeFor, Settings};
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
+use crate::monitor::SampleStream;
 use crate::run::RunState;
 use crate::scheduler::DesktopScheduler;
 
@@ -68,6 +70,8 @@ pub struct Service {
     was_serving: bool,
     shared: Arc<Shared>,
     upkeep: Option<(JobFiles, RetentionKeeper)>,
+    /// Outlives the engine, so that the last ends are recorded with what was measured of them.
+    watch: Option<Watch>,
 }
 
 /// What is asked of the thread that keeps the seat.
@@ -93,9 +97,15 @@ impl Service {
         let ServiceOptions { face, parts, engine, raise, complain } = options;
         let Seat { dir, lock, listener, bequest } = seat;
         let was_serving = bequest.as_ref().is_some_and(|bequest| bequest.face == Face::Serve);
-        // Before the engine opens, so that what recovery tells is heard.
+        // Before the engine opens, so that what recovery tells is heard, and what it takes back is measured.
         let events = engine.bus.subscribe();
-        let engine = CoreExecutionEngine::open(dir.path(), EngineOptions { lock: Some(lock), ..engine })?;
+        let watch = Watch::new(dir.path(), &settings);
+        let monitor = engine.monitor.or_else(|| watch.as_ref().ok().map(Watch::monitor));
+        let engine = EngineOptions { lock: Some(lock), monitor, ..engine };
+        let engine = CoreExecutionEngine::open(dir.path(), engine)?;
+        let watch = watch.and_then(|mut watch| watch.start(&engine).map(|()| watch));
+        // Without it everything goes on: an end then has what the kernel says of it.
+        let watch = watch.inspect_err(|error| complain(format!("nothing is measured: {error}"))).ok();
         let settings = Arc::new(settings);
         let shared = Arc::new(Shared { fate: Mutex::new(Fate::Unknown), heir: Mutex::default() });
         let ended = {
@@ -111,6 +121,7 @@ impl Service {
         };
         let owner = Owner { face, raise, ended: Arc::new(ended) };
         let desk = Desk::new(engine, jobs, settings.clone(), owner);
+        let desk = desk.measured_by(watch.as_ref().map(Watch::monitor));
         let upkeep = match desk.jobs().scheduler() {
             Some(scheduler) => {
                 let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
@@ -142,7 +153,7 @@ impl Service {
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, orders, keeper: Some(keeper), kept, was_serving, shared, upkeep })
+        Ok(Self { desk, orders, keeper: Some(keeper), kept, was_serving, shared, upkeep, watch })
     }
 
     /// Where everything is carried out.
@@ -153,6 +164,11 @@ impl Service {
     /// The engine.
     pub fn engine(&self) -> &CoreExecutionEngine {
         self.desk.engine()
+    }
+
+    /// What is measured from now on; none where nothing can be.
+    pub(super) fn samples(&self) -> Option<SampleStream> {
+        self.watch.as_ref().map(Watch::stream)
     }
 
     /// Why it serves no longer, once its events are over.
@@ -220,6 +236,7 @@ impl Service {
         };
         // A panic there has been printed; there is nobody left to tell.
         let _ = keeper.join();
+        drop(self.watch.take());
         match outcome {
             Err(EngineError::ShutDown) => Ok(()),
             outcome => outcome,

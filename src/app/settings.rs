@@ -1,6 +1,8 @@
 //! The operator's settings: `settings.toml` in the data directory. What is not said there has its default,
 //! and what is said wrongly is an error with its place: a key that is silently passed over helps nobody.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -12,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::engine::{EngineOptions, OnDiskFull};
 use crate::pipeline::{Diagnostic, Problems, expand, parse_duration, parse_size};
+use crate::resources::Limits;
 use crate::store::Retention;
 
 /// What the operator has chosen.
@@ -27,6 +30,10 @@ pub struct Settings {
     pub env: BTreeMap<String, String>,
     /// What happens to running steps when the disk is full: `on_disk_full`.
     pub on_disk_full: OnDiskFull,
+    /// How often the machine and the steps are measured while something runs: `[monitor] interval`, 200 ms to 60 s.
+    pub monitor_interval: Duration,
+    /// When the machine counts as short of something: `[limits.cpu]`, `memory`, `swap`, `disk`.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -37,6 +44,8 @@ impl Default for Settings {
             fires_max_age: Duration::from_secs(400 * 24 * 60 * 60),
             env: BTreeMap::new(),
             on_disk_full: OnDiskFull::default(),
+            monitor_interval: Duration::from_secs(1),
+            limits: Limits::none(),
         }
     }
 }
@@ -117,7 +126,7 @@ impl Settings {
     }
 }
 
-const TOP: &[&str] = &["pipelines", "retention", "env", "on_disk_full"];
+const TOP: &[&str] = &["pipelines", "retention", "env", "on_disk_full", "monitor", "limits"];
 const PIPELINES: &[&str] = &["dirs"];
 const RETENTION: &[&str] = &["runs", "runs_per_pipeline", "logs", "fires"];
 const ON_DISK_FULL: &[(&str, OnDiskFull)] =
@@ -144,6 +153,8 @@ impl Reader<'_> {
                 "retention" => self.table(value, Self::retention),
                 "env" => self.table(value, Self::variable),
                 "on_disk_full" => self.on_disk_full(value),
+                "monitor" => self.table(value, Self::monitor),
+                "limits" => self.table(value, Self::limit),
                 other => self.unknown_at(other, key.span().start, "in the settings", TOP),
             }
         }

@@ -15,12 +15,6 @@ pub(super) struct Anything {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LaterVerb {
-    /// Watch what runs (comes with a later version).
-    #[command(hide = true)]
-    Top(Anything),
-    /// Show numbers over many runs (comes with a later version).
-    #[command(hide = true)]
-    Stats(Anything),
     /// Answer why something runs or does not (comes with a later version).
     #[command(hide = true)]
     Why(Anything),
@@ -34,8 +28,6 @@ pub(super) enum LaterVerb {
 
 pub(super) fn later(verb: LaterVerb) -> Outcome {
     let (name, instead) = match verb {
-        LaterVerb::Top(_) => ("top", "the window plots what the machine does"),
-        LaterVerb::Stats(_) => ("stats", "`leverframe runs --json` has the raw figures"),
         LaterVerb::Why(_) => ("why", "`leverframe show RUN_ID` says what is known of a run"),
         LaterVerb::Quiet(_) => ("quiet", "use the window to pause what runs"),
         LaterVerb::Drain(_) => ("drain", "close the window and choose what becomes of the steps"),

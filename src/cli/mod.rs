@@ -28,6 +28,8 @@ mod serve;
 mod service;
 mod show;
 mod signals;
+mod stats;
+mod top;
 mod validate;
 mod window;
 
@@ -114,6 +116,10 @@ enum Verb {
     Import(import::ImportVerb),
     /// List runs, newest first.
     Runs(runs::RunsArgs),
+    /// Show what the living runs cost, as it is measured.
+    Top(top::TopArgs),
+    /// Show what is usual for the steps of a pipeline, from its last runs.
+    Stats(stats::StatsArgs),
     /// Show one run with its steps.
     Show(show::ShowArgs),
     /// List what the steps of a run checkpointed last.
@@ -173,6 +179,8 @@ impl Verb {
             Self::Schedule(verb) => schedule::schedule(verb, place),
             Self::Import(verb) => import::import(verb, place),
             Self::Runs(args) => runs::runs(args, place),
+            Self::Top(args) => top::top(&args, place),
+            Self::Stats(args) => stats::stats(&args, place),
             Self::Show(args) => show::show(&args, place),
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
             Self::Logs(args) => logs::logs(args, place),

@@ -153,7 +153,8 @@ impl Engine {
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,
-            starts: if may_start { Starts::Allowed } else { Starts::Held },
+            starts: if may_start { self.starts_within_limits() } else { Starts::Held },
+            held_for: self.limits.reason.as_deref(),
             auto_resume: self.options.auto_resume,
             salt: &self.acting.salt,
             boot_id: &self.boot_id,

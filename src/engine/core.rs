@@ -12,10 +12,12 @@ use super::beats::Batch;
 use super::clock::{self, WallTimer};
 use super::closing::Closing;
 use super::host_link::HostLink;
+use super::limits::LimitHold;
 use super::message::{Answer, Heard, Message, Waiting};
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
 use crate::id::RunId;
+use crate::monitor::MonitorHandle;
 use crate::run::{AutoResume, Deadline, Input, Record, Run, StepNews};
 use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError};
 use crate::store::{DataDir, EngineLock};
@@ -46,6 +48,7 @@ pub(super) struct Engine {
     pub(super) host: HostLink,
     pub(super) acting: Acting,
     pub(super) trouble: Option<Trouble>,
+    pub(super) limits: LimitHold,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
     pub(super) epoch: u64,
@@ -73,6 +76,7 @@ pub(super) struct EngineSettings {
     pub(super) auto_resume: AutoResume,
     pub(super) scope: super::Scope,
     pub(super) on_disk_full: super::OnDiskFull,
+    pub(super) monitor: Option<MonitorHandle>,
 }
 
 /// Opens the data directory and starts the thread.
@@ -113,12 +117,14 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         runs: HashMap::new(),
         host,
         trouble: None,
+        limits: LimitHold::default(),
         boot_id,
         options: EngineSettings {
             n_cpus: options.n_cpus,
             auto_resume: options.auto_resume,
             scope: options.scope,
             on_disk_full: options.on_disk_full,
+            monitor: options.monitor,
         },
         epoch,
         counter: 0,
@@ -285,6 +291,7 @@ impl Engine {
             }
             Message::Spec(key, spec) => self.translate_spec(key, spec, heard),
             Message::Tell(events) => self.tell_all(events),
+            Message::Limits(sample) => self.translate_limits(&sample, heard),
             Message::WallRing => {}
             Message::Shutdown { kind, reply } => self.begin_closing(kind, reply, heard),
             Message::Abandoned => {}

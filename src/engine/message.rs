@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 use super::launch::LaunchRefusal;
 use super::{EngineError, ShutdownKind, Signal};
 use crate::id::{AttemptKey, RunId};
+use crate::resources::ResourceSnapshot;
 use crate::run::{EventKind, Input, ReportBatch, Run};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StartSpec, StepHost};
@@ -31,6 +32,8 @@ pub(super) enum Message {
     Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
     /// Somebody above has something to tell everybody, about this run or about none.
     Tell(Vec<(Option<RunId>, EventKind)>),
+    /// A limit of the machine is exceeded, or no longer is.
+    Limits(Arc<ResourceSnapshot>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
     /// End in good order; the answer is the data directory's lock.
@@ -78,6 +81,7 @@ impl Message {
             | Self::Report(_)
             | Self::Spec(..)
             | Self::Tell(_)
+            | Self::Limits(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => {}
@@ -124,6 +128,7 @@ impl Message {
             | Self::HostReady(..)
             | Self::Spec(..)
             | Self::Tell(_)
+            | Self::Limits(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => false,

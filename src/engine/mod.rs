@@ -15,6 +15,8 @@ mod error;
 mod for_jobs;
 mod host_link;
 mod launch;
+mod limits;
+mod measuring;
 mod message;
 mod options;
 mod recovery;

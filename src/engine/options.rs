@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{EventBus, Params};
 use crate::id::{PipelineId, RunId};
+use crate::monitor::MonitorHandle;
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
 use crate::run::{AutoResume, Body, Definition, FiredBy, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::store::EngineLock;
@@ -71,6 +72,8 @@ pub struct EngineOptions {
     pub bus: EventBus,
     /// The data directory's lock, where the opener holds it already; none: the engine takes it.
     pub lock: Option<EngineLock>,
+    /// Who measures the steps; none: an end has only what the kernel says of it.
+    pub monitor: Option<MonitorHandle>,
 }
 
 /// When the place where steps run is reached.
@@ -95,6 +98,7 @@ impl Default for EngineOptions {
             host_start: HostStart::default(),
             bus: EventBus::new(),
             lock: None,
+            monitor: None,
         }
     }
 }

@@ -11,11 +11,9 @@ use super::message::{Heard, Message, Waiting};
 use super::options::Scope;
 use crate::id::{AttemptKey, RunId};
 use crate::pipeline::Pipeline;
-use crate::run::{EventKind, Exit, Found, Input, Launch, Run, StepNews, StepState};
+use crate::run::{EventKind, Found, Input, Launch, Run, StepNews, StepState};
 use crate::store::StoredBody;
-use crate::supervisor::{
-    ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepExit, StepHost,
-};
+use crate::supervisor::{ConnectError, HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepHost};
 
 impl Engine {
     /// Reads the runs that have not ended, and those that are to go on by themselves.
@@ -67,6 +65,7 @@ impl Engine {
         }
         self.wait_for_inventory();
         self.look_at_disk_holds();
+        self.look_at_limit_holds();
         Ok(())
     }
 
@@ -172,6 +171,7 @@ impl Engine {
             | Message::Report(_)
             | Message::Spec(..)
             | Message::Tell(_)
+            | Message::Limits(_)
             | Message::WallRing
             | Message::Shutdown { .. }
             | Message::Abandoned => false,
@@ -223,9 +223,15 @@ impl Engine {
         let Some(event) = self.host.take(event) else { return };
         match event {
             HostEvent::Inventory(known) => self.take_stock(known, heard),
-            HostEvent::Started { key, pid, at } => self.hear(&key, StepNews::Started { pid, at }, heard),
+            HostEvent::Started { key, pid, at } => {
+                self.measure(&key, pid);
+                self.hear(&key, StepNews::Started { pid, at }, heard);
+            }
             HostEvent::StartFailed { key, reason } => self.hear(&key, StepNews::StartFailed(reason), heard),
-            HostEvent::Exited { key, exit } => self.hear(&key, StepNews::Exited(exit_of(exit)), heard),
+            HostEvent::Exited { key, exit } => {
+                let exit = self.exit_of(&key, exit);
+                self.hear(&key, StepNews::Exited(exit), heard);
+            }
             HostEvent::Frozen { key, unfrozen } => self.hear(&key, StepNews::Frozen { unfrozen }, heard),
             HostEvent::Thawed { key } => self.hear(&key, StepNews::Thawed, heard),
             HostEvent::LogTrouble { key, reason, disk_full } => {
@@ -266,7 +272,7 @@ impl Engine {
         }
     }
 
-    fn find_step(&self, key: &AttemptKey) -> Option<(usize, &crate::run::StepRun)> {
+    pub(super) fn find_step(&self, key: &AttemptKey) -> Option<(usize, &crate::run::StepRun)> {
         let run = &self.runs.get(&key.run_id)?.run;
         let index = run.steps.iter().position(|step| step.id == key.step_id)?;
         Some((index, &run.steps[index]))
@@ -310,12 +316,23 @@ impl Engine {
                 if matches!(status, Some(KnownStatus::Exited(_))) {
                     self.read_last_reports(&key, heard);
                 }
-                found.push(status.map_or(Found::Nothing, found_of));
+                found.push(status.map_or(Found::Nothing, |status| self.found(&key, status)));
             }
             heard.push(Heard::world(run.id.clone(), Input::Recover(found)));
         }
         for (key, status) in known {
             self.settle_leftover(&key, &status);
+        }
+    }
+
+    fn found(&self, key: &AttemptKey, status: KnownStatus) -> Found {
+        match status {
+            KnownStatus::Running { pid, started_at, frozen } => {
+                self.measure(key, pid);
+                Found::Running { pid, started_at, frozen }
+            }
+            KnownStatus::StartFailed(reason) => Found::StartFailed(reason),
+            KnownStatus::Exited(exit) => Found::Exited(self.exit_of(key, exit)),
         }
     }
 
@@ -368,28 +385,4 @@ fn parse_stored(path: &str, text: &str) -> Result<Pipeline, String> {
             first.unwrap_or_else(|| "it can't be read".to_owned())
         },
     )
-}
-
-fn found_of(status: KnownStatus) -> Found {
-    match status {
-        KnownStatus::Running { pid, started_at, frozen } => Found::Running { pid, started_at, frozen },
-        KnownStatus::StartFailed(reason) => Found::StartFailed(reason),
-        KnownStatus::Exited(exit) => Found::Exited(exit_of(exit)),
-    }
-}
-
-fn exit_of(exit: StepExit) -> Exit {
-    let (code, signal) = match exit.cause {
-        ExitCause::Code(code) => (Some(code), None),
-        ExitCause::Signal(signal) => (None, Some(signal)),
-        ExitCause::Unknown => (None, None),
-    };
-    Exit {
-        code,
-        signal,
-        ended_at: exit.ended_at,
-        usage: exit.usage.map(|usage| (usage.peak_rss_bytes, usage.cpu_seconds)),
-        interrupted: exit.interrupted,
-        log_dropped_bytes: exit.log_dropped_bytes,
-    }
 }

@@ -178,6 +178,8 @@ impl Engine {
         };
         let heard = living.into_iter().map(|id| Heard::world(id.clone(), input(&id))).collect();
         self.handle(heard);
+        let heard = self.thaw_later();
+        self.handle(heard);
     }
 
     /// Runs that an earlier engine froze for want of room: they go on, or wait for it as they did there.

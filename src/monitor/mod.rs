@@ -1,125 +1,261 @@
-//! What the machine has left: CPU, memory and disk, sampled once a second. The only place that knows `sysinfo`.
+//! What the machine has left and what each step costs, sampled once a second. The only place that knows `sysinfo`.
 //!
-//! Deliberately small for now: it watches the machine as a whole. Process trees, limits and alerts come with
-//! their own issue, and join what one turn of the thread reads.
+//! [`ResourceMonitor`] samples on a thread of its own; [`MonitorHandle`] is how whoever owns the steps says which of
+//! them live. It measures and tells when a limit is exceeded; what is done about that is not decided here, and nothing
+//! is kept beyond the newest sample.
+//!
+//! In reading order: `sampler` is the thread; `machine` and `sensors` read the machine; `forest` finds the trees of
+//! steps, `meter` adds up what they use, `procfs` reads for them; `listeners` hands samples on.
 
+mod forest;
+mod listeners;
+mod machine;
+mod meter;
+mod procfs;
+mod sampler;
+mod sensors;
+
+pub use listeners::{SampleGuard, SampleStream};
+
+use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use serde::Serialize;
-use sysinfo::{MemoryRefreshKind, System};
+use crossbeam_channel::{Receiver, Sender};
+use rustix::time::{ClockId, clock_gettime};
 
-/// How long after the start the first sample comes: CPU time must have passed to be measured.
-const FIRST_AFTER: Duration = Duration::from_millis(250);
+use crate::id::AttemptKey;
+use crate::resources::{Limits, ResourceSnapshot, StepTotals};
+use crate::time::Now;
+use forest::Tracked;
+use listeners::Listeners;
+use sampler::Sampler;
 
-/// The machine at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct MachineSample {
-    /// When it was taken.
-    pub at: DateTime<Utc>,
-    /// Of all CPUs together, 0 to 1, since the sample before.
-    pub cpu_fraction: f64,
-    /// What is not available to programs.
-    pub memory_used_bytes: u64,
-    /// What is built in.
-    pub memory_total_bytes: u64,
-    /// What the data directory's file system can still take from us.
-    pub disk_free_bytes: u64,
+/// The shortest interval: below it the measuring would be what is measured.
+pub const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// The longest interval.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why the machine can't be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// Too short or too long.
+    #[error("the monitor can't sample every {0:?}: choose an interval from 200ms to 60s")]
+    Interval(Duration),
+    /// This platform can't be asked.
+    #[error("the machine can't be watched: {0}")]
+    Platform(String),
+    /// The thread can't be started.
+    #[error("the monitor's thread can't be started: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// What is watched, and how often.
 #[derive(Debug, Clone)]
 pub struct MonitorOptions {
-    /// The free space of its file system is told.
-    pub data_dir: PathBuf,
-    /// From one sample to the next.
+    /// The space of their file systems is told; the data directory comes first.
+    pub folders: Vec<PathBuf>,
+    /// From one sample to the next: 200 ms to 60 s.
     pub interval: Duration,
+    /// At least so long while no step is measured: 200 ms to 60 s as well.
+    pub idle_interval: Duration,
+    /// What counts as short.
+    pub limits: Limits,
 }
 
 impl MonitorOptions {
-    /// Once a second, for this data directory.
+    /// Once a second, for this data directory, without limits.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), interval: Duration::from_secs(1) }
+        Self {
+            folders: vec![data_dir.into()],
+            interval: Duration::from_secs(1),
+            idle_interval: MIN_INTERVAL,
+            limits: Limits::none(),
+        }
     }
 }
 
 /// What the thread is told. It doubles as the thread's clock, by its timeout.
-#[derive(Debug)]
 enum Order {
     Every(Duration),
+    Limits(Limits),
+    Track(Tracked),
+    Forget(AttemptKey),
     Stop,
 }
 
-/// Changes how often a [`ResourceMonitor`] samples.
-#[derive(Debug, Clone)]
-pub struct MonitorPace(Sender<Order>);
+/// What others read while the thread samples.
+#[derive(Default)]
+struct Published {
+    last: Mutex<Option<Arc<ResourceSnapshot>>>,
+    /// There is another one.
+    sampled: Condvar,
+    totals: Mutex<HashMap<AttemptKey, StepTotals>>,
+}
 
-impl MonitorPace {
-    /// From now on a sample comes this long after the one before. Harmless once the monitor has stopped.
-    pub fn set(&self, interval: Duration) {
-        // Full: it is being told already, many times over. Closed: nobody samples any more.
-        let _ = self.0.try_send(Order::Every(interval));
+/// Speaks to a [`ResourceMonitor`] from any thread, without ever waiting for it. Harmless once the monitor has stopped.
+#[derive(Clone)]
+pub struct MonitorHandle {
+    orders: Sender<Order>,
+    published: Arc<Published>,
+}
+
+impl MonitorHandle {
+    /// From now on a sample comes this long after the one before, at least while steps are measured.
+    ///
+    /// # Errors
+    /// [`MonitorError::Interval`] below 200 ms and above 60 s.
+    pub fn set_interval(&self, interval: Duration) -> Result<(), MonitorError> {
+        self.order(Order::Every(checked(interval)?));
+        Ok(())
+    }
+
+    /// From now on the tree of this attempt is measured: `pid` is its main process, `token` marks its processes. What has
+    /// ended by then, or is another process by now, is passed over.
+    pub fn track(&self, key: AttemptKey, pid: u32, token: &str) {
+        self.order(Order::Track(Tracked { key, pid, token: token.to_owned() }));
+    }
+
+    /// This attempt has ended and is measured no more; what it has cost, if it was seen in a sample.
+    pub fn forget(&self, key: &AttemptKey) -> Option<StepTotals> {
+        let totals = lock(&self.published.totals).remove(key);
+        self.order(Order::Forget(key.clone()));
+        totals
+    }
+
+    /// What an attempt that is measured has cost so far; none before its first sample.
+    pub fn totals(&self, key: &AttemptKey) -> Option<StepTotals> {
+        lock(&self.published.totals).get(key).copied()
+    }
+
+    /// The newest sample; none before the first.
+    pub fn get_snapshot(&self) -> Option<Arc<ResourceSnapshot>> {
+        lock(&self.published.last).clone()
+    }
+
+    /// The newest sample, as soon as it was taken after this instant or `patience` is over; none before the first.
+    pub fn wait_newer(
+        &self,
+        after: Option<DateTime<Utc>>,
+        patience: Duration,
+    ) -> Option<Arc<ResourceSnapshot>> {
+        let last = lock(&self.published.last);
+        let is_old = |last: &mut Option<Arc<ResourceSnapshot>>| match last {
+            Some(last) => after.is_some_and(|after| last.machine.at <= after),
+            None => true,
+        };
+        let waited = self.published.sampled.wait_timeout_while(last, patience, is_old);
+        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    fn order(&self, order: Order) {
+        // Closed: nobody samples any more.
+        let _ = self.orders.send(order);
     }
 }
 
-/// Samples the machine on a thread of its own until it is stopped or dropped.
-#[derive(Debug)]
+/// Samples the machine and the steps on a thread of its own, from [`start`](Self::start) until it is stopped or dropped.
 pub struct ResourceMonitor {
-    last: Arc<Mutex<Option<MachineSample>>>,
-    orders: Sender<Order>,
-    thread: Option<JoinHandle<()>>,
+    handle: MonitorHandle,
+    ordered: Receiver<Order>,
+    listeners: Arc<Listeners>,
+    state: Mutex<State>,
+}
+
+enum State {
+    Idle(Box<Sampler>),
+    Samples(JoinHandle<Box<Sampler>>),
+    /// Its thread has panicked, or could not be started.
+    Lost,
 }
 
 impl ResourceMonitor {
-    /// Begins to sample. `sink` is called on the monitor's thread with every sample; while it blocks none is taken.
+    /// Makes ready to sample.
     ///
     /// # Errors
-    /// When this platform can't be sampled, or the thread can't be started.
-    pub fn start(
-        options: MonitorOptions,
-        mut sink: impl FnMut(MachineSample) + Send + 'static,
-    ) -> io::Result<Self> {
-        let system = System::new().map_err(io::Error::other)?;
-        // Capacity 16: orders are few and taken at once, unless the sink blocks; when it is full a change of pace is
-        // left out and a stop waits; when it is closed the thread ends.
-        let (orders, ordered) = crossbeam_channel::bounded(16);
-        let last = Arc::new(Mutex::new(None));
-        let shared = last.clone();
-        let thread = thread::Builder::new().name("resource-monitor".into()).spawn(move || {
-            run(system, &options, &ordered, |sample| {
-                *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(sample);
-                sink(sample);
-            });
-        })?;
-        Ok(Self { last, orders, thread: Some(thread) })
+    /// [`MonitorError::Interval`], or [`MonitorError::Platform`] when this platform can't be sampled.
+    pub fn new(options: MonitorOptions) -> Result<Self, MonitorError> {
+        checked(options.interval)?;
+        checked(options.idle_interval)?;
+        // Unbounded: one order at each start and end of a step, taken at once; whoever sends must not wait. When it is
+        // closed the thread ends.
+        let (orders, ordered) = crossbeam_channel::unbounded();
+        let (published, listeners) = (Arc::<Published>::default(), Arc::<Listeners>::default());
+        let sampler = Sampler::new(&options, published.clone(), listeners.clone())
+            .map_err(|error| MonitorError::Platform(error.to_string()))?;
+        let handle = MonitorHandle { orders, published };
+        Ok(Self { handle, ordered, listeners, state: Mutex::new(State::Idle(Box::new(sampler))) })
     }
 
-    /// The newest sample; none before the first, a quarter of a second after the start.
-    pub fn get_snapshot(&self) -> Option<MachineSample> {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What changes how often it samples, from any thread.
-    pub fn pace(&self) -> MonitorPace {
-        MonitorPace(self.orders.clone())
-    }
-
-    /// Ends sampling; when it returns the sink is called no more. Harmless when repeated.
-    pub fn stop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            match self.orders.try_send(Order::Stop) {
-                // Disconnected: it has ended.
-                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-                Err(TrySendError::Full(stop)) => drop(self.orders.send(stop)),
+    /// Begins to sample, the first time a quarter of a second from now: CPU time must pass to be measured. Harmless when
+    /// it does so already.
+    ///
+    /// # Errors
+    /// [`MonitorError::Thread`].
+    pub fn start(&self) -> Result<(), MonitorError> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Lost) {
+            State::Idle(mut sampler) => {
+                let ordered = self.ordered.clone();
+                let thread = thread::Builder::new().name("resource-monitor".into()).spawn(move || {
+                    sampler.run(&ordered);
+                    sampler
+                })?;
+                *state = State::Samples(thread);
+                Ok(())
             }
-            // Its panic was reported by the panic hook, and costs only the samples.
-            let _ = thread.join();
+            other @ State::Samples(_) => {
+                *state = other;
+                Ok(())
+            }
+            State::Lost => Err(io::Error::other("it has ended before its time").into()),
         }
+    }
+
+    /// Ends sampling; when it returns nobody is called any more. What it measures is known still, and it may be started
+    /// again. Harmless when repeated.
+    pub fn stop(&self) {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Lost) {
+            State::Samples(thread) => {
+                self.handle.order(Order::Stop);
+                // Its panic was reported by the panic hook, and costs only the samples.
+                if let Ok(sampler) = thread.join() {
+                    *state = State::Idle(sampler);
+                }
+            }
+            other @ (State::Idle(_) | State::Lost) => *state = other,
+        }
+    }
+
+    /// The newest sample; none before the first.
+    pub fn get_snapshot(&self) -> Option<Arc<ResourceSnapshot>> {
+        self.handle.get_snapshot()
+    }
+
+    /// From now on these limits hold. What is raised stays so where its limit is the same, and is cleared otherwise.
+    pub fn set_limits(&self, limits: Limits) {
+        self.handle.order(Order::Limits(limits));
+    }
+
+    /// Calls `callback` with every sample from now on, on the monitor's thread, until the guard is dropped. While it
+    /// blocks no sample is taken; one that panics is called no more.
+    pub fn subscribe(&self, callback: impl FnMut(&Arc<ResourceSnapshot>) + Send + 'static) -> SampleGuard {
+        self.listeners.call(callback)
+    }
+
+    /// A channel of every sample from now on, for those who may be slow: they miss samples and hinder nobody.
+    pub fn stream(&self) -> SampleStream {
+        self.listeners.stream()
+    }
+
+    /// What speaks to it from any thread.
+    pub fn handle(&self) -> MonitorHandle {
+        self.handle.clone()
     }
 }
 
@@ -129,103 +265,24 @@ impl Drop for ResourceMonitor {
     }
 }
 
-fn run(
-    mut system: System,
-    options: &MonitorOptions,
-    ordered: &Receiver<Order>,
-    mut sink: impl FnMut(MachineSample),
-) {
-    system.refresh_cpu_usage();
-    let mut interval = options.interval;
-    let mut wait = FIRST_AFTER.min(interval);
-    loop {
-        match ordered.recv_timeout(wait) {
-            Err(RecvTimeoutError::Timeout) => {
-                sink(sample(&mut system, &options.data_dir));
-                wait = interval;
-            }
-            Ok(Order::Every(other)) => {
-                // What is wanted faster is wanted soon.
-                wait = if other < interval { FIRST_AFTER.min(other) } else { other };
-                interval = other;
-            }
-            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-        }
-    }
+fn checked(interval: Duration) -> Result<Duration, MonitorError> {
+    let is_sound = (MIN_INTERVAL..=MAX_INTERVAL).contains(&interval);
+    if is_sound { Ok(interval) } else { Err(MonitorError::Interval(interval)) }
 }
 
-fn sample(system: &mut System, data_dir: &Path) -> MachineSample {
-    system.refresh_cpu_usage();
-    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-    MachineSample {
-        at: Utc::now(),
-        cpu_fraction: (f64::from(system.global_cpu_usage()) / 100.0).clamp(0.0, 1.0),
-        memory_used_bytes: system.used_memory(),
-        memory_total_bytes: system.total_memory(),
-        // Asked of this one file system: a list of all mounts may hang on a dead network share.
-        disk_free_bytes: rustix::fs::statvfs(data_dir).map_or(0, |disk| disk.f_bavail * disk.f_frsize),
-    }
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads the clocks: both that decisions follow, and the ticks since boot in which start times are counted.
+fn now(ticks_per_second: u64) -> (Now, u64) {
+    let ms = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    };
+    let now = Now { wall: Utc::now(), awake_ms: ms(ClockId::Monotonic) };
+    (now, ms(ClockId::Boottime) * ticks_per_second / 1000)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_are_plausible_and_the_newest_is_the_snapshot() {
-        let dir = tempfile::tempdir().unwrap();
-        let options =
-            MonitorOptions { interval: Duration::from_millis(20), ..MonitorOptions::new(dir.path()) };
-        // Capacity 2 with a blocking sink: the monitor waits for the test.
-        let (sender, samples) = crossbeam_channel::bounded(2);
-        let mut monitor = ResourceMonitor::start(options, move |sample| {
-            let _ = sender.send(sample);
-        })
-        .unwrap();
-        let taken: Vec<MachineSample> = samples.iter().take(3).collect();
-        drop(samples);
-        monitor.stop();
-        for sample in &taken {
-            assert!((0.0..=1.0).contains(&sample.cpu_fraction));
-            assert!((1..=sample.memory_total_bytes).contains(&sample.memory_used_bytes));
-            assert!(sample.disk_free_bytes > 0);
-        }
-        assert!(taken[0].at < taken[2].at);
-        assert!(monitor.get_snapshot().unwrap().at >= taken[2].at);
-    }
-
-    #[test]
-    fn stopping_does_not_wait_for_the_next_sample() {
-        let dir = tempfile::tempdir().unwrap();
-        // Were it to wait, this test would outlast every patience.
-        let options =
-            MonitorOptions { interval: Duration::from_secs(1 << 30), ..MonitorOptions::new(dir.path()) };
-        // Capacity 1: only the first sample is asked for.
-        let (sender, samples) = crossbeam_channel::bounded(1);
-        let monitor = ResourceMonitor::start(options, move |sample| {
-            let _ = sender.try_send(sample);
-        })
-        .unwrap();
-        samples.recv().unwrap();
-        drop(monitor);
-    }
-
-    #[test]
-    fn a_faster_pace_does_not_wait_for_the_slow_one() {
-        let dir = tempfile::tempdir().unwrap();
-        // Were the old pace kept, this test would outlast every patience.
-        let options =
-            MonitorOptions { interval: Duration::from_secs(1 << 30), ..MonitorOptions::new(dir.path()) };
-        // Capacity 1: no more than one sample need wait.
-        let (sender, samples) = crossbeam_channel::bounded(1);
-        let monitor = ResourceMonitor::start(options, move |sample| {
-            let _ = sender.try_send(sample);
-        })
-        .unwrap();
-        samples.recv().unwrap();
-        monitor.pace().set(Duration::from_millis(10));
-        samples.recv().unwrap();
-        samples.recv().unwrap();
-        drop(monitor);
-    }
-}
+mod tests;

@@ -77,7 +77,7 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
         }
         // One after another, in the order of the file: cleaning up is no place for races.
         let is_ready = run.steps[index].state == StepState::Pending || is_retry_due(&run.steps[index], cx);
-        if is_ready && cx.starts == Starts::Allowed {
+        if is_ready && cx.starts != Starts::Held {
             begin_attempt(run, index, cx);
             out.effects.push(Effect::Start { index, may_be_alive: false });
         }
@@ -121,7 +121,7 @@ fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
 
 /// Starts ready steps up to the width, and records as many ahead.
 fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) {
-    if cx.starts == Starts::Held {
+    if cx.starts != Starts::Allowed {
         return;
     }
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);

@@ -18,6 +18,8 @@ pub struct Context<'a> {
     pub n_cpus: usize,
     /// Whether new steps may start at all (they may not while the disk is full or the engine closes).
     pub starts: Starts,
+    /// Of what the machine is short, where only cleaning up may start.
+    pub held_for: Option<&'a str>,
     /// Whether lost work is taken up again without being asked.
     pub auto_resume: AutoResume,
     /// Makes tokens unique over data directories and epochs.
@@ -31,6 +33,8 @@ pub struct Context<'a> {
 pub enum Starts {
     /// They may.
     Allowed,
+    /// Those that clean up (`finally`) may; the others wait.
+    CleanUpOnly,
     /// They wait.
     Held,
 }
@@ -121,6 +125,18 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
                 resume::thaw(run, cx, out);
             }
         }
+        Input::LimitExceeded { reason } => {
+            if run.state == RunState::Running && matches!(run.body, Body::Pipeline(_)) {
+                run.ledger.hold = Some(super::Hold::Limit);
+                run.error = Some(reason);
+                pause(run, cx, out);
+            }
+        }
+        Input::LimitCleared => {
+            if run.state == RunState::Paused && run.ledger.hold == Some(super::Hold::Limit) {
+                resume::thaw(run, cx, out);
+            }
+        }
         Input::Recover(found) => recover::reconcile(run, found, cx, out),
         Input::DriverLost => recover::driver_lost(run, cx, out),
     }
@@ -158,7 +174,7 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
             run.state = RunState::Running;
             run.ledger.clock.start(cx.now);
         }
-        Body::Pipeline(_) if cx.starts == Starts::Held => run.state = RunState::Queued,
+        Body::Pipeline(_) if cx.starts != Starts::Allowed => run.state = RunState::Queued,
         Body::Pipeline(_) => {
             run.state = RunState::Running;
             run.ledger.clock.start(cx.now);
@@ -166,7 +182,10 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     }
     out.events.push(EventKind::ExecutionStarted { run: summary(run), steps: run.step_summaries() });
     if run.state == RunState::Queued {
-        run.error = Some("waits: no step may start at the moment".into());
+        run.error = Some(match cx.held_for {
+            Some(reason) => format!("waits: {reason}").into(),
+            None => "waits: no step may start at the moment".into(),
+        });
         out.events.push(EventKind::ExecutionQueued { run: summary(run) });
     }
 }

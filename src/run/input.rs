@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Decision, ReportBatch, StepRun};
+use super::{Decision, ReportBatch, StepCost, StepRun};
 use crate::id::StepId;
 
 /// How a run is to be stopped.
@@ -72,6 +72,13 @@ pub enum Input {
     DiskFull,
     /// There is room again.
     DiskRoom,
+    /// The machine is short of something, of which this run uses most: freeze until it is not.
+    LimitExceeded {
+        /// Of what, and when it goes on.
+        reason: Arc<str>,
+    },
+    /// It is short of that no longer.
+    LimitCleared,
     /// First after a start of the engine: what the step host knows of this run's steps, by index.
     Recover(Vec<Found>),
     /// The program that drove it is gone.
@@ -116,8 +123,8 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// When.
     pub ended_at: DateTime<Utc>,
-    /// Peak memory in bytes and CPU seconds.
-    pub usage: Option<(u64, f64)>,
+    /// What it has used.
+    pub cost: Option<StepCost>,
     /// It ended after the system told everything to end.
     pub interrupted: bool,
     /// Bytes missing from its log.
@@ -212,6 +219,6 @@ pub enum Record {
 impl Input {
     /// Whether it is acted on even when it can't be recorded at the moment.
     pub const fn is_urgent(&self) -> bool {
-        matches!(self, Self::Pause | Self::Stop(_) | Self::DiskFull)
+        matches!(self, Self::Pause | Self::Stop(_) | Self::DiskFull | Self::LimitExceeded { .. })
     }
 }

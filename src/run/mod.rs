@@ -5,6 +5,7 @@
 //! records and then carries out.
 
 mod advance;
+mod cost;
 mod decide;
 mod event;
 mod input;
@@ -17,6 +18,7 @@ mod step;
 mod summary;
 mod transition;
 
+pub use cost::StepCost;
 pub use decide::*;
 pub use event::*;
 pub use input::*;

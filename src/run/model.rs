@@ -121,6 +121,8 @@ pub struct FiredBy {
 pub enum Hold {
     /// The disk is full.
     DiskFull,
+    /// A limit of the machine is exceeded, and it uses most.
+    Limit,
     /// A secret is missing; the operator resumes it.
     Secret,
 }
@@ -194,6 +196,8 @@ pub struct StepLedger {
     pub report_offset: u64,
     /// Why it is being ended, when we end it.
     pub ending: Option<Ending>,
+    /// Bytes that its tree has written towards a disk, as far as samples saw it.
+    pub written_bytes: Option<u64>,
 }
 
 /// How far the start of a step's attempt has come.
@@ -320,6 +324,7 @@ impl StepRun {
             peak_rss_bytes: self.peak_rss.as_ref().map(|(bytes, _)| *bytes),
             peak_rss_source: self.peak_rss.as_ref().map(|(_, source)| source.clone()),
             cpu_seconds: self.cpu_seconds,
+            written_bytes: self.ledger.written_bytes,
             log: self.started_at.map(|_| log_path(run_id, &self.id, self.attempt).into()),
             progress: self.progress,
             message: self.message.clone(),

@@ -179,9 +179,10 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
     step.exit_code = exit.code;
     step.signal = exit.signal;
     step.finished_at = Some(exit.ended_at);
-    if let Some((peak_rss_bytes, cpu_seconds)) = exit.usage {
-        step.peak_rss = Some((peak_rss_bytes, "rusage".into()));
-        step.cpu_seconds = Some(cpu_seconds);
+    if let Some(cost) = exit.cost {
+        step.peak_rss = Some((cost.peak_rss_bytes, cost.peak_rss_source.into()));
+        step.cpu_seconds = Some(cost.cpu_seconds);
+        step.ledger.written_bytes = cost.written_bytes;
     }
     step.ledger.clock.stop(cx.now);
     match (step.ledger.ending, exit.code, exit.signal) {

@@ -76,6 +76,9 @@ pub struct StepSummary {
     pub peak_rss_source: Option<Arc<str>>,
     /// CPU time of the tree.
     pub cpu_seconds: Option<f64>,
+    /// Bytes that the tree has written towards a disk; none for a step shorter than a sample.
+    #[serde(default)]
+    pub written_bytes: Option<u64>,
     /// Path of this attempt's log, within the data directory.
     pub log: Option<Arc<str>>,
     /// 0 to 1 within the step.

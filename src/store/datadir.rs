@@ -190,6 +190,11 @@ impl DataDir {
         self.path.join("scheduler.db")
     }
 
+    /// What the machine and the steps have cost.
+    pub fn samples_db(&self) -> PathBuf {
+        self.path.join("samples.db")
+    }
+
     /// The operator's settings.
     pub fn settings_file(&self) -> PathBuf {
         self.path.join("settings.toml")

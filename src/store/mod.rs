@@ -26,6 +26,7 @@ mod open;
 mod prune;
 mod query;
 mod rows;
+mod samples;
 mod stored;
 mod write;
 
@@ -42,5 +43,6 @@ pub use jobs::{
 pub use manager::CheckpointManager;
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};
+pub use samples::{MachinePoint, Resolution, SampleStore, StepPoint};
 pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
 pub use write::Write;

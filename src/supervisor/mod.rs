@@ -4,9 +4,8 @@
 //! survives the engine. It deliberately knows nothing of pipelines, retries or databases.
 //!
 //! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
-//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `server` its loop; `tree`
-//! what belongs to a step; `journal` what it remembers; `log` and `mover` how output reaches its file; `program`,
-//! `process` and `sys` are Linux. On other systems there is no supervisor yet.
+//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches
+//! its file; `program`, `process` and `sys` are Linux. On other systems there is no supervisor yet.
 
 mod client;
 mod entry;
@@ -23,7 +22,6 @@ mod protocol;
 mod scope;
 mod server;
 mod sys;
-mod tree;
 
 pub use client::SupervisorHost;
 pub use entry::supervisor_entry;

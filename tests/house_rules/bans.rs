@@ -14,6 +14,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("src/control/events.rs", "a client waits for events with a deadline"),
     ("src/app/hands/connection.rs", "a client has some seconds to say hello"),
     ("src/monitor/mod.rs", "a sample says when it was taken"),
+    ("src/monitor/sampler.rs", "samples come at an even pace"),
     ("src/store/commit.rs", "how long a commit takes says how long another is waited for"),
     (
         "src/store/manager.rs",

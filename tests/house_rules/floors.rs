@@ -10,15 +10,17 @@ const FLOORS: &[(&str, u8)] = &[
     ("units", 0),
     ("nearest", 0),
     ("schedule", 1),
+    ("resources", 1),
     ("pipeline", 2),
     ("run", 3),
     ("socket", 10),
     ("store", 10),
     ("logs", 10),
-    ("monitor", 10),
+    ("process", 10),
     // Both talk over sockets of the data directory.
     ("supervisor", 11),
     ("control", 11),
+    ("monitor", 11),
     ("engine", 20),
     ("scheduler", 21),
     ("app", 30),
@@ -31,8 +33,8 @@ const GROUND: u8 = 9;
 /// What the faces may name: the app, which joins the parts, and the vocabulary. The command line drives runs in the
 /// foreground, and so holds an engine.
 const FACES: &[(&str, &[&str])] = &[
-    ("ui", &["app", "id", "time", "pipeline", "schedule", "run"]),
-    ("cli", &["app", "engine", "id", "time", "pipeline", "schedule", "run"]),
+    ("ui", &["app", "id", "time", "pipeline", "schedule", "resources", "run"]),
+    ("cli", &["app", "engine", "id", "time", "pipeline", "schedule", "resources", "run"]),
 ];
 
 /// What `main.rs` chooses among.

@@ -121,7 +121,7 @@ pub(crate) fn exit(now: Now, code: i32) -> Exit {
         code: Some(code),
         signal: None,
         ended_at: now.wall,
-        usage: None,
+        cost: None,
         interrupted: false,
         log_dropped_bytes: 0,
     }
@@ -134,6 +134,7 @@ pub(crate) fn at(ms: u64) -> Now {
 
 pub(crate) fn context(now: Now) -> Context<'static> {
     Context {
+        held_for: None,
         now,
         n_cpus: 2,
         starts: Starts::Allowed,

@@ -159,9 +159,10 @@ impl AppStore {
             // The clock was set back: a curve that runs backwards would say nothing.
             self.machine.clear();
         }
+        let at = sample.at;
         self.machine.push_back(sample);
         while self.machine.len() > MAX_SAMPLES
-            || self.machine.front().is_some_and(|first| first.at < sample.at - SAMPLE_SPAN)
+            || self.machine.front().is_some_and(|first| first.at < at - SAMPLE_SPAN)
         {
             self.machine.pop_front();
         }

@@ -49,6 +49,7 @@ fn step(name: &str, state: StepState, attempt: u32) -> StepSummary {
         peak_rss_bytes: None,
         peak_rss_source: None,
         cpu_seconds: None,
+        written_bytes: None,
         log: None,
         progress: 0.0,
         message: None,
@@ -266,6 +267,7 @@ fn memory_is_bounded_whatever_is_told() {
             memory_used_bytes: 1,
             memory_total_bytes: 2,
             disk_free_bytes: 3,
+            ..MachineSample::default()
         }));
         store.apply(AppUpdate::Failure { action: format!("pause {n}"), message: "no".into() });
         let text = format!("odd {n}");

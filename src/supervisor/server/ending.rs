@@ -10,11 +10,11 @@ use rustix::process::Signal;
 
 use super::step::{AskedBy, End, Ending, Freeze, LogState, MainEnd, Step, sum};
 use super::{Server, Source};
+use crate::process::tree::Origin;
 use crate::supervisor::host::{AttemptKey, ExitCause, StepExit};
 use crate::supervisor::journal::Record;
 use crate::supervisor::process::{self, Proc, ProcTable};
 use crate::supervisor::sys;
-use crate::supervisor::tree::Origin;
 
 /// What a main process left behind has this long to end by itself.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);

@@ -24,7 +24,7 @@ use super::mover::{Mover, Note, timespec};
 use super::process::{Proc, ProcId, ProcTable};
 use super::protocol::Reply;
 use super::sys;
-use super::tree::Surroundings;
+use crate::process::tree::Surroundings;
 use crate::socket;
 use connections::Connection;
 use step::{Ended, LogState, Step};

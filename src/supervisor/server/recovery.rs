@@ -9,11 +9,11 @@ use rustix::event::epoll::{self, EventFlags};
 use super::ending::awake_ms;
 use super::step::{AskedBy, End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
+use crate::process::tree::{self, Origin, Tree};
 use crate::supervisor::host::{ExitCause, HostEvent, StepExit};
 use crate::supervisor::journal::{EndNote, Entry, FreezeNote, Record, SpawnNote, StartNote};
 use crate::supervisor::log::Log;
 use crate::supervisor::process::{self, Proc, ProcId, ProcTable};
-use crate::supervisor::tree::{self, Origin, Tree};
 
 impl Server {
     /// Makes of every entry of the journal a step again, or an end.

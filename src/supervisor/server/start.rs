@@ -9,12 +9,12 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::step::{End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
+use crate::process::tree::{Origin, Tree};
 use crate::supervisor::host::{AttemptKey, HostEvent, StartSpec};
 use crate::supervisor::journal::{Record, SpawnNote, StartNote};
 use crate::supervisor::log::{self, Log};
 use crate::supervisor::process::{Proc, ProcId};
 use crate::supervisor::program;
-use crate::supervisor::tree::{Origin, Tree};
 
 /// A process that was just spawned, with everything that hangs on it.
 struct Spawned {

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
+use crate::process::tree::Tree;
 use crate::supervisor::host::{AttemptKey, StepExit, Usage};
 use crate::supervisor::process::ProcId;
-use crate::supervisor::tree::Tree;
 
 /// A step whose tree lives, or whose end is not settled yet.
 #[derive(Debug)]

@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::process::{self, Proc, ProcId, ProcTable};
+use super::{Proc, ProcId, ProcTable};
 
 /// The variable by which a process is known as a step's.
-pub(super) const TOKEN_VARIABLE: &str = "LEVERFRAME_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "LEVERFRAME_TOKEN";
 
 /// How a tree came to this supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// Started here: its orphans are our children.
     Started,
     /// Taken over: its orphans may be anybody's children.
@@ -22,14 +22,14 @@ pub(super) enum Origin {
 
 /// The processes of one step, and what is remembered of them.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     /// The process that was started; none when it was gone before we came.
-    pub(super) main: Option<ProcId>,
-    pub(super) origin: Origin,
+    pub(crate) main: Option<ProcId>,
+    pub(crate) origin: Origin,
     /// `LEVERFRAME_TOKEN=…`.
     token_entry: Vec<u8>,
     /// The inode of the pipe that its output goes through.
-    pub(super) pipe: Option<u64>,
+    pub(crate) pipe: Option<u64>,
     /// Members seen at earlier scans that still live.
     seen: HashSet<ProcId>,
     /// Sessions that a member leads or led.
@@ -38,20 +38,20 @@ pub(super) struct Tree {
 
 /// What else there is beside a tree.
 #[derive(Debug)]
-pub(super) struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// The supervisor.
-    pub(super) me: u32,
+    pub(crate) me: u32,
     /// The main processes of all steps.
-    pub(super) mains: &'a HashSet<u32>,
+    pub(crate) mains: &'a HashSet<u32>,
     /// No other step lives: an orphan that nothing else explains is this tree's.
-    pub(super) only_tree: bool,
+    pub(crate) only_tree: bool,
     /// What ended steps left behind and was to be left alone.
-    pub(super) kept: &'a HashSet<ProcId>,
+    pub(crate) kept: &'a HashSet<ProcId>,
 }
 
 impl Tree {
     /// A tree that grows from `main`.
-    pub(super) fn new(main: Option<ProcId>, token: &str, pipe: Option<u64>, origin: Origin) -> Self {
+    pub(crate) fn new(main: Option<ProcId>, token: &str, pipe: Option<u64>, origin: Origin) -> Self {
         Self {
             main,
             origin,
@@ -63,7 +63,7 @@ impl Tree {
     }
 
     /// The living members, parents before their children. What is found is remembered.
-    pub(super) fn members(&mut self, table: &ProcTable, around: &Surroundings<'_>) -> Vec<Proc> {
+    pub(crate) fn members(&mut self, table: &ProcTable, around: &Surroundings<'_>) -> Vec<Proc> {
         self.seen.retain(|id| table.holds(*id));
         let mut growth = Growth::new(table, around, self.earliest_start());
         growth.sessions.clone_from(&self.sessions);
@@ -81,8 +81,13 @@ impl Tree {
         members
     }
 
+    /// The processes that are known to be its, dead ones included: where a search begins.
+    pub(crate) fn known(&self) -> impl Iterator<Item = ProcId> {
+        self.main.iter().chain(&self.seen).copied()
+    }
+
     /// Whether a process with this pid was seen as a member, and may have ended since.
-    pub(super) fn has_seen(&self, pid: u32) -> bool {
+    pub(crate) fn has_seen(&self, pid: u32) -> bool {
         self.seen.iter().any(|id| id.pid == pid)
     }
 
@@ -97,16 +102,16 @@ impl Tree {
             Origin::TakenOver => outsider.parent != 2,
         };
         is_candidate
-            && (process::environment_holds(outsider.id.pid, &self.token_entry)
-                || self.pipe.is_some_and(|pipe| {
-                    process::output_pipes(outsider.id.pid).any(|(found, _)| found == pipe)
-                })
+            && (super::environment_holds(outsider.id.pid, &self.token_entry)
+                || self
+                    .pipe
+                    .is_some_and(|pipe| super::output_pipes(outsider.id.pid).any(|(found, _)| found == pipe))
                 || (is_orphan && around.only_tree && !self.is_explained(outsider, around)))
     }
 
     /// Whether an orphan is known to be of another, ended step.
     fn is_explained(&self, orphan: &Proc, around: &Surroundings<'_>) -> bool {
-        around.kept.contains(&orphan.id) || process::environment_names(orphan.id.pid, TOKEN_VARIABLE)
+        around.kept.contains(&orphan.id) || super::environment_names(orphan.id.pid, TOKEN_VARIABLE)
     }
 
     /// Nothing older than the main process can belong to it.
@@ -116,22 +121,23 @@ impl Tree {
 }
 
 /// The processes that carry a token, wherever they are: survivors of a supervisor that is gone.
-pub(super) fn bearers_of(token: &str, table: &ProcTable, me: u32) -> Vec<Proc> {
+pub(crate) fn bearers_of(token: &str, table: &ProcTable, me: u32) -> Vec<Proc> {
     let entry = token_entry(token);
     let lives = |p: &&Proc| p.id.pid > 1 && p.id.pid != me && p.parent != 2 && !p.is_dead();
-    let carries = |p: &&Proc| process::environment_holds(p.id.pid, &entry);
+    let carries = |p: &&Proc| super::environment_holds(p.id.pid, &entry);
     table.iter().filter(lives).filter(carries).copied().collect()
 }
 
 /// The one of them that was started as the step: the eldest that leads a session.
-pub(super) fn main_among(bearers: &[Proc]) -> Option<ProcId> {
+pub(crate) fn main_among(bearers: &[Proc]) -> Option<ProcId> {
     let leads = |p: &&Proc| p.session == p.id.pid;
     let main = bearers.iter().filter(leads).min_by_key(|p| (p.id.start, p.id.pid))?;
     // A member that called setsid later is no main process: its parent, or what fell away above it, was one.
     (!bearers.iter().any(|other| other.id.pid == main.parent)).then_some(main.id)
 }
 
-fn token_entry(token: &str) -> Vec<u8> {
+/// How the token stands in an environment.
+pub(crate) fn token_entry(token: &str) -> Vec<u8> {
     format!("{TOKEN_VARIABLE}={token}").into_bytes()
 }
 

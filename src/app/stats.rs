@@ -1,0 +1,111 @@
+//! Figures over the last runs of a pipeline: how long its steps take and what they need.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Records, RunRecord};
+use crate::id::{PipelineId, StepId};
+use crate::resources::Spread;
+use crate::run::{RunState, StepState};
+use crate::store::{RunFilter, StoreError};
+use crate::time::Now;
+
+/// What the last runs of a pipeline say. Each figure is of those that completed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PipelineStats {
+    /// Which pipeline.
+    pub pipeline_id: PipelineId,
+    /// How many ended runs were looked at.
+    pub n_runs: usize,
+    /// How many of them completed.
+    pub n_completed: usize,
+    /// From start to end, in seconds, less the time frozen.
+    pub duration_seconds: Option<Spread>,
+    /// Its steps, in the order of the newest run.
+    pub steps: Vec<StepStats>,
+}
+
+/// What the last runs say of a step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepStats {
+    /// Which.
+    pub step_id: StepId,
+    /// In how many of the runs it completed.
+    pub n_completed: usize,
+    /// In how many of the runs it failed.
+    pub n_failed: usize,
+    /// Of the attempt that completed, in seconds.
+    pub duration_seconds: Option<Spread>,
+    /// The tree's peak memory.
+    pub peak_rss_bytes: Option<Spread>,
+    /// CPU time of the tree.
+    pub cpu_seconds: Option<Spread>,
+}
+
+impl Records {
+    /// Figures over the newest `n` ended runs of a pipeline; none where there are none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database can't be read.
+    pub fn stats(
+        &self,
+        pipeline: &PipelineId,
+        n: usize,
+        now: Now,
+    ) -> Result<Option<PipelineStats>, StoreError> {
+        let filter = RunFilter {
+            states: RunState::ALL.iter().copied().filter(|state| state.is_ended()).collect(),
+            pipeline: Some(pipeline.clone()),
+            limit: Some(n),
+            ..RunFilter::default()
+        };
+        let mut records = Vec::new();
+        for run in self.runs(&filter, now)? {
+            // One that retention lets go meanwhile is passed over.
+            records.extend(self.run(&run.run_id, now)?);
+        }
+        Ok((!records.is_empty()).then(|| stats_of(pipeline, &records)))
+    }
+}
+
+fn stats_of(pipeline: &PipelineId, records: &[RunRecord]) -> PipelineStats {
+    let mut names: Vec<StepId> = Vec::new();
+    for step in records.iter().flat_map(|record| &record.steps) {
+        if !names.contains(&step.step_id) {
+            names.push(step.step_id.clone());
+        }
+    }
+    let runs = || records.iter().map(|record| &record.run);
+    let completed = || runs().filter(|run| run.state == RunState::Completed);
+    let awake = |run: &crate::run::RunSummary| {
+        Some((seconds(Some(run.started_at), run.finished_at)? - run.frozen_seconds).max(0.0))
+    };
+    PipelineStats {
+        pipeline_id: pipeline.clone(),
+        n_runs: records.len(),
+        n_completed: completed().count(),
+        duration_seconds: Spread::of(completed().filter_map(awake)),
+        steps: names.into_iter().map(|step_id| stats_of_step(step_id, records)).collect(),
+    }
+}
+
+fn stats_of_step(step_id: StepId, records: &[RunRecord]) -> StepStats {
+    let all = || records.iter().flat_map(|record| &record.steps).filter(|step| step.step_id == step_id);
+    let completed = || all().filter(|step| step.state == StepState::Completed);
+    StepStats {
+        n_completed: completed().count(),
+        n_failed: all().filter(|step| step.state == StepState::Failed).count(),
+        duration_seconds: Spread::of(
+            completed().filter_map(|step| seconds(step.started_at, step.finished_at)),
+        ),
+        peak_rss_bytes: Spread::of(
+            completed().filter_map(|step| step.peak_rss_bytes.map(|bytes| bytes as f64)),
+        ),
+        cpu_seconds: Spread::of(completed().filter_map(|step| step.cpu_seconds)),
+        step_id,
+    }
+}
+
+fn seconds(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<f64> {
+    Some((to? - from?).num_milliseconds().max(0) as f64 / 1000.0)
+}

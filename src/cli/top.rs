@@ -1,0 +1,126 @@
+//! `leverframe top`: what the living runs cost, sample by sample, as the engine that lives measures it.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
+use super::output::{Cell, Form, Page, clock_time, note, size};
+use super::{Place, Print};
+use crate::app::{ControlClient, ControlError, OWN_NAME, Query, Usage};
+
+/// Moves to the upper left corner; what was there is overwritten, and the rest erased.
+const HOME: &str = "\x1b[H\x1b[J";
+
+#[derive(Debug, Args)]
+pub(super) struct TopArgs {
+    /// End after so many samples; default: on a terminal and with --json never, else 1.
+    #[arg(short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    samples: Option<u64>,
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
+    let data_dir = place.path()?;
+    let connect = || ControlClient::connect(&data_dir, OWN_NAME);
+    let mut client = connect()?.ok_or_else(|| {
+        let text = format!("no engine is running on {}: nothing is measured", data_dir.display());
+        Failure::new(NO_ENGINE, format!("{text}; `leverframe stats PIPELINE` says what runs have cost"))
+    })?;
+    let is_for_eyes = args.print.form() == Form::Text && Page::is_terminal();
+    let endless = is_for_eyes || args.print.form() == Form::Json;
+    let mut left = args.samples.or((!endless).then_some(1));
+    let mut page = Page::new();
+    let mut last: Option<DateTime<Utc>> = None;
+    while left != Some(0) {
+        let usage = match client.call::<Usage>(&Query::Usage { after: last }) {
+            Ok(usage) => usage,
+            Err(error) => match successor(&client, connect()?) {
+                // One that was handed over goes on with its successor.
+                Some(successor) => {
+                    client = successor;
+                    continue;
+                }
+                None => return ended(&client, error, page),
+            },
+        };
+        // Nothing new in so long a time: it is asked again.
+        if usage.at.is_none() || usage.at == last {
+            continue;
+        }
+        last = usage.at;
+        match args.print.form() {
+            Form::Json => page.document_line(&usage)?,
+            Form::Text => show(&usage, is_for_eyes, &mut page)?,
+        }
+        page.flush()?;
+        left = left.map(|left| left - 1);
+    }
+    page.end(DONE)
+}
+
+/// The engine that has taken over, if another one lives.
+fn successor(before: &ControlClient, now: Option<ControlClient>) -> Option<ControlClient> {
+    now.filter(|now| now.welcome().engine != before.welcome().engine)
+}
+
+fn ended(client: &ControlClient, error: ControlError, page: Page) -> Outcome {
+    let Some(notice) = client.closing() else { return Err(error.into()) };
+    note(format_args!("the engine closed the connection: {}", notice.reason));
+    page.end(DONE)
+}
+
+fn show(usage: &Usage, is_for_eyes: bool, page: &mut Page) -> Result<(), Failure> {
+    if is_for_eyes {
+        page.bytes(HOME.as_bytes())?;
+    }
+    let at = usage.at.map(clock_time).unwrap_or_default();
+    let short = match usage.short_of.as_slice() {
+        [] => String::new(),
+        short => format!(" · short of {}", short.join(", ")),
+    };
+    page.line(format_args!(
+        "{at} · CPU {} of {} · memory {} of {} · disk {} free{short}",
+        percent(usage.cpu_fraction),
+        usage.n_cpus,
+        size(usage.memory_used_bytes),
+        size(usage.memory_total_bytes),
+        size(usage.disk_free_bytes),
+    ))?;
+    if usage.runs.is_empty() {
+        return page.line("nothing runs");
+    }
+    let mut rows = Vec::new();
+    for run in &usage.runs {
+        rows.push(vec![
+            Cell::plain(&run.run_id),
+            Cell::run(run.state),
+            Cell::figure(percent(run.progress)),
+            Cell::figure(percent(run.cpu_fraction)),
+            Cell::figure(size(run.memory_bytes)),
+            Cell::figure(format!("{}/s", size(run.read_rate as u64))),
+            Cell::figure(format!("{}/s", size(run.write_rate as u64))),
+            Cell::figure(run.n_processes.to_string()),
+            Cell::plain(run.error.as_deref().unwrap_or_default().chars().take(80).collect::<String>()),
+        ]);
+        // A step alone is what its run is.
+        for step in run.steps.iter().filter(|_| run.steps.len() > 1) {
+            rows.push(vec![
+                Cell::plain(format!("  {}", step.step_id)),
+                Cell::plain(""),
+                Cell::plain(""),
+                Cell::figure(percent(step.cpu_fraction)),
+                Cell::figure(size(step.memory_bytes)),
+                Cell::plain(""),
+                Cell::plain(""),
+                Cell::figure(step.n_processes.to_string()),
+                Cell::plain(""),
+            ]);
+        }
+    }
+    page.table(&["RUN", "STATE", "PROGRESS", "CPU", "MEMORY", "READS", "WRITES", "PROCESSES", ""], &rows)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}

@@ -1,0 +1,105 @@
+//! Hands each sample to those who want it. Nobody who is slow holds up the monitor for long, and nobody who fails the others.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use super::lock;
+use crate::resources::ResourceSnapshot;
+
+/// Samples that wait for whoever reads a stream.
+const STREAM_CAPACITY: usize = 8;
+
+/// Ends a subscription when it is dropped.
+#[derive(Debug)]
+pub struct SampleGuard {
+    _alive: Arc<()>,
+}
+
+/// The samples of a monitor, newest last. One who reads too slowly misses the oldest.
+#[derive(Debug)]
+pub struct SampleStream {
+    samples: Receiver<Arc<ResourceSnapshot>>,
+    _alive: Arc<()>,
+}
+
+impl SampleStream {
+    /// The next sample; none once the monitor is gone.
+    pub fn recv(&self) -> Option<Arc<ResourceSnapshot>> {
+        self.samples.recv().ok()
+    }
+
+    /// The next sample; none if it does not come in time, or the monitor is gone.
+    pub fn recv_timeout(&self, timeout: Duration) -> Option<Arc<ResourceSnapshot>> {
+        self.samples.recv_timeout(timeout).ok()
+    }
+}
+
+/// Who wants samples.
+#[derive(Default)]
+pub(super) struct Listeners {
+    list: Mutex<Vec<Listener>>,
+}
+
+struct Listener {
+    /// Gone when nobody listens any more.
+    alive: Weak<()>,
+    ear: Ear,
+}
+
+type Callback = dyn FnMut(&Arc<ResourceSnapshot>) + Send;
+
+enum Ear {
+    Call(Box<Callback>),
+    /// With the other end, so that the oldest can be taken out again.
+    Stream(Sender<Arc<ResourceSnapshot>>, Receiver<Arc<ResourceSnapshot>>),
+}
+
+impl Listeners {
+    pub(super) fn call(&self, callback: impl FnMut(&Arc<ResourceSnapshot>) + Send + 'static) -> SampleGuard {
+        SampleGuard { _alive: self.add(Ear::Call(Box::new(callback))) }
+    }
+
+    pub(super) fn stream(&self) -> SampleStream {
+        // Capacity 8: when it is full the oldest sample makes room; when it is closed the monitor is gone.
+        let (sender, samples) = crossbeam_channel::bounded(STREAM_CAPACITY);
+        SampleStream { samples: samples.clone(), _alive: self.add(Ear::Stream(sender, samples)) }
+    }
+
+    fn add(&self, ear: Ear) -> Arc<()> {
+        let alive = Arc::new(());
+        lock(&self.list).push(Listener { alive: Arc::downgrade(&alive), ear });
+        alive
+    }
+
+    /// Hands a sample to everybody.
+    pub(super) fn tell(&self, sample: &Arc<ResourceSnapshot>) {
+        // Taken out while they are called: one of them may subscribe another.
+        let mut list = std::mem::take(&mut *lock(&self.list));
+        list.retain_mut(|listener| listener.alive.strong_count() > 0 && listener.ear.hear(sample));
+        let mut kept = lock(&self.list);
+        list.append(&mut kept);
+        *kept = list;
+    }
+}
+
+impl Ear {
+    /// False when it is not to be told any more.
+    fn hear(&mut self, sample: &Arc<ResourceSnapshot>) -> bool {
+        match self {
+            // A panic was reported by the panic hook.
+            Self::Call(callback) => catch_unwind(AssertUnwindSafe(|| callback(sample))).is_ok(),
+            Self::Stream(sender, waiting) => {
+                let mut sample = sample.clone();
+                while let Err(TrySendError::Full(refused)) = sender.try_send(sample) {
+                    // Its reader may have been faster; then there is room as well.
+                    let _ = waiting.try_recv();
+                    sample = refused;
+                }
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Reads files of `/proc` that are asked over and over: into one buffer, through descriptors that stay open, which is
+//! half the work of opening them anew. A descriptor means one process for ever: a number that comes again does not mislead.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::pread;
+use rustix::process::{Resource, getrlimit};
+
+use crate::process::Stat;
+
+/// Of the descriptors that this program may have, one in so many is used to keep files open.
+const SHARE_OF_DESCRIPTORS: u64 = 4;
+/// Descriptors that stay open for one process.
+const PER_PROCESS: u64 = 3;
+/// Processes whose files stay open, at most.
+const MAX_KEPT: u64 = 1024;
+
+/// A file that is read from its beginning, again and again.
+pub(super) struct ProcFile {
+    path: String,
+    file: Option<OwnedFd>,
+}
+
+impl ProcFile {
+    pub(super) fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), file: None }
+    }
+
+    /// All of it, in `buffer`; empty where there is none.
+    pub(super) fn read<'a>(&mut self, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+        if self.file.is_none() {
+            self.file = open(&self.path);
+        }
+        let n = self.file.as_ref().and_then(|file| read_whole(file, buffer)).unwrap_or(0);
+        &buffer[..n]
+    }
+}
+
+/// Bytes that a process and the children that it has waited for have read from disk and written towards one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct IoBytes {
+    pub(super) read: u64,
+    pub(super) written: u64,
+}
+
+/// Reads about processes.
+pub(super) struct ProcReader {
+    kept: HashMap<u32, Kept>,
+    max_kept: usize,
+    buffer: Vec<u8>,
+    round: u64,
+}
+
+/// The open files of one process.
+struct Kept {
+    stat: OwnedFd,
+    io: Option<OwnedFd>,
+    children: Option<OwnedFd>,
+    /// When it was last asked about.
+    round: u64,
+}
+
+impl ProcReader {
+    pub(super) fn new() -> Self {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let max_kept = (limit / SHARE_OF_DESCRIPTORS / PER_PROCESS).min(MAX_KEPT);
+        Self { kept: HashMap::new(), max_kept: max_kept as usize, buffer: vec![0; 4096], round: 0 }
+    }
+
+    /// What the kernel says of the process that has this number now.
+    pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
+        if let Some(kept) = self.kept.get_mut(&pid) {
+            kept.round = self.round;
+            if let Some(n) = read_once(&kept.stat, &mut self.buffer)
+                && let Some(stat) = Stat::parse(pid, &self.buffer[..n])
+            {
+                return Some(stat);
+            }
+            // It has ended; the number may be another's by now.
+            self.kept.remove(&pid);
+        }
+        let file = open(&format!("/proc/{pid}/stat"))?;
+        let n = read_once(&file, &mut self.buffer)?;
+        let stat = Stat::parse(pid, &self.buffer[..n])?;
+        if self.kept.len() < self.max_kept {
+            self.kept.insert(pid, Kept { stat: file, io: None, children: None, round: self.round });
+        }
+        Some(stat)
+    }
+
+    /// What it has read and written; none where that is not for us to know.
+    pub(super) fn io(&mut self, pid: u32) -> Option<IoBytes> {
+        let open = || open(&format!("/proc/{pid}/io"));
+        let n = match self.kept.get_mut(&pid) {
+            Some(kept) => {
+                kept.io = kept.io.take().or_else(open);
+                read_once(kept.io.as_ref()?, &mut self.buffer)?
+            }
+            None => read_once(&open()?, &mut self.buffer)?,
+        };
+        parse_io(&self.buffer[..n])
+    }
+
+    /// Adds the children of a process to `children`, whichever of its threads has made them.
+    pub(super) fn children(&mut self, pid: u32, n_threads: u32, children: &mut Vec<u32>) {
+        if n_threads > 1 {
+            for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+                if let Some(file) = thread.file_name().to_str().and_then(|tid| open(&children_of(pid, tid)))
+                    && let Some(n) = read_whole(&file, &mut self.buffer)
+                {
+                    children.extend(pids(&self.buffer[..n]));
+                }
+            }
+            return;
+        }
+        let open = || open(&children_of(pid, &pid.to_string()));
+        let n = match self.kept.get_mut(&pid) {
+            Some(kept) => {
+                kept.children = kept.children.take().or_else(open);
+                kept.children.as_ref().and_then(|file| read_whole(file, &mut self.buffer))
+            }
+            None => open().and_then(|file| read_whole(&file, &mut self.buffer)),
+        };
+        children.extend(pids(&self.buffer[..n.unwrap_or(0)]));
+    }
+
+    /// Ends a round: files of processes that nobody asked about in it are closed.
+    pub(super) fn end_round(&mut self) {
+        self.kept.retain(|_, kept| kept.round == self.round);
+        self.round += 1;
+    }
+}
+
+fn children_of(pid: u32, tid: &str) -> String {
+    format!("/proc/{pid}/task/{tid}/children")
+}
+
+fn pids(list: &[u8]) -> impl Iterator<Item = u32> {
+    let words = list.split(|byte| *byte == b' ');
+    words.filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok())
+}
+
+fn parse_io(text: &[u8]) -> Option<IoBytes> {
+    let text = std::str::from_utf8(text).ok()?;
+    let number = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse().ok()
+    };
+    Some(IoBytes { read: number("read_bytes:")?, written: number("write_bytes:")? })
+}
+
+fn open(path: &str) -> Option<OwnedFd> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// A file whose whole content the kernel gives at once.
+fn read_once(file: &OwnedFd, buffer: &mut [u8]) -> Option<usize> {
+    pread(file, buffer, 0).ok()
+}
+
+fn read_whole(file: &OwnedFd, buffer: &mut Vec<u8>) -> Option<usize> {
+    let mut n = 0;
+    loop {
+        if n == buffer.len() {
+            buffer.resize(2 * n, 0);
+        }
+        match pread(file, &mut buffer[n..], n as u64).ok()? {
+            0 => return Some(n),
+            more => n += more,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_process_is_read_through_files_that_stay_open_or_not() {
+        let me = std::process::id();
+        for max_kept in [8, 0] {
+            let mut reader = ProcReader { max_kept, ..ProcReader::new() };
+            for _ in 0..3 {
+                let stat = reader.stat(me).unwrap();
+                assert_eq!(stat.proc.id.pid, me);
+                assert!(stat.resident_pages > 0);
+                assert!(reader.io(me).is_some());
+                reader.end_round();
+            }
+            assert_eq!(reader.kept.len(), max_kept.min(1));
+            reader.end_round();
+            assert!(reader.kept.is_empty());
+        }
+    }
+
+    #[test]
+    fn children_are_found_whichever_thread_has_made_them() {
+        let (tell, told) = crossbeam_channel::bounded(1);
+        let (end, ended) = crossbeam_channel::bounded::<()>(0);
+        let parent = std::thread::spawn(move || {
+            let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+            tell.send(child.id()).unwrap();
+            let _ = ended.recv();
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+        let child = told.recv().unwrap();
+        let mut reader = ProcReader::new();
+        let n_threads = reader.stat(std::process::id()).unwrap().n_threads;
+        let mut children = Vec::new();
+        reader.children(std::process::id(), n_threads, &mut children);
+        assert!(children.contains(&child), "{child} is not among {children:?}");
+        drop(end);
+        parent.join().unwrap();
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_none_whatever_is_asked() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let mut reader = ProcReader::new();
+        assert!(reader.stat(child.id()).is_some());
+        assert!(reader.io(child.id()).is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut children = Vec::new();
+        assert!(reader.io(child.id()).is_none());
+        reader.children(child.id(), 1, &mut children);
+        assert!(children.is_empty());
+        assert!(reader.stat(child.id()).is_none());
+    }
+}

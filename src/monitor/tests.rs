@@ -1,0 +1,138 @@
+//! The monitor at work on the machine that runs the tests.
+
+use super::*;
+use crate::id::{RunId, StepId};
+use crate::resources::{Limit, LimitChange, Resource, Threshold};
+
+/// Longer than anything takes on a busy machine; reaching it is a failure.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn options(dir: &tempfile::TempDir) -> MonitorOptions {
+    MonitorOptions { interval: MIN_INTERVAL, ..MonitorOptions::new(dir.path()) }
+}
+
+fn next(samples: &SampleStream) -> Arc<ResourceSnapshot> {
+    samples.recv_timeout(DEADLINE).expect("a sample in time")
+}
+
+#[test]
+fn samples_are_plausible_and_the_newest_is_the_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let monitor = ResourceMonitor::new(options(&dir)).unwrap();
+    assert!(monitor.get_snapshot().is_none());
+    let samples = monitor.stream();
+    monitor.start().unwrap();
+    let taken = [next(&samples), next(&samples), next(&samples)];
+    monitor.stop();
+    for machine in taken.iter().map(|sample| &sample.machine) {
+        assert!((0.0..=1.0).contains(&machine.cpu_fraction));
+        assert!(!machine.cores.is_empty() && machine.cores.iter().all(|core| (0.0..=1.0).contains(core)));
+        assert!((1..=machine.memory_total_bytes).contains(&machine.memory_used_bytes));
+        assert!((1..=machine.memory_total_bytes).contains(&machine.memory_available_bytes));
+        assert!(machine.swap_used_bytes <= machine.swap_total_bytes);
+        assert!(machine.disk_free_bytes > 0 && machine.volumes[0].free_bytes == machine.disk_free_bytes);
+        assert!(machine.disk_read_rate.is_finite() && machine.network_send_rate >= 0.0);
+    }
+    assert!(taken[0].machine.at < taken[2].machine.at);
+    assert!(monitor.get_snapshot().unwrap().machine.at >= taken[2].machine.at);
+}
+
+#[test]
+fn an_absurd_interval_is_refused_with_the_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let monitor = ResourceMonitor::new(options(&dir)).unwrap();
+    for absurd in [Duration::ZERO, Duration::from_millis(199), Duration::from_secs(61), Duration::MAX] {
+        let error = ResourceMonitor::new(MonitorOptions { interval: absurd, ..options(&dir) }).err().unwrap();
+        assert!(error.to_string().contains("from 200ms to 60s"), "{error}");
+        assert!(matches!(monitor.handle().set_interval(absurd), Err(MonitorError::Interval(_))));
+    }
+}
+
+#[test]
+fn neither_stopping_nor_a_faster_pace_waits_for_the_next_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let monitor = ResourceMonitor::new(MonitorOptions { interval: MAX_INTERVAL, ..options(&dir) }).unwrap();
+    let samples = monitor.stream();
+    monitor.start().unwrap();
+    next(&samples);
+    // Were the old pace kept, the next would not come within the deadline of these tests.
+    monitor.handle().set_interval(MIN_INTERVAL).unwrap();
+    next(&samples);
+    next(&samples);
+    monitor.handle().set_interval(MAX_INTERVAL).unwrap();
+    monitor.stop();
+    assert!(monitor.get_snapshot().is_some());
+}
+
+#[test]
+fn it_can_be_stopped_and_started_again_however_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let monitor = ResourceMonitor::new(options(&dir)).unwrap();
+    let samples = monitor.stream();
+    for _ in 0..2 {
+        monitor.start().unwrap();
+        monitor.start().unwrap();
+        next(&samples);
+        monitor.stop();
+        monitor.stop();
+        while samples.recv_timeout(Duration::ZERO).is_some() {}
+    }
+    drop(monitor);
+    assert!(samples.recv().is_none(), "a stream ends with its monitor");
+}
+
+#[test]
+fn a_listener_that_panics_or_sleeps_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let monitor = ResourceMonitor::new(options(&dir)).unwrap();
+    let _panics = monitor.subscribe(|_| panic!("on purpose"));
+    let _sleeps = monitor.stream();
+    let (heard, hears) = crossbeam_channel::bounded(64);
+    let guard = monitor.subscribe(move |sample| {
+        let _ = heard.try_send(sample.machine.at);
+    });
+    monitor.start().unwrap();
+    for _ in 0..3 {
+        hears.recv_timeout(DEADLINE).unwrap();
+    }
+    drop(guard);
+    assert!(hears.iter().count() < 64, "its channel is closed with the guard");
+}
+
+#[test]
+fn a_limit_that_the_machine_exceeds_is_raised_and_one_that_is_lifted_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    let monitor = ResourceMonitor::new(options(&dir)).unwrap();
+    let samples = monitor.stream();
+    let any = Limit::new(Resource::Memory, Threshold::Bytes(1), Threshold::Bytes(0), Duration::ZERO).unwrap();
+    monitor.set_limits(Limits::none().with(any));
+    monitor.start().unwrap();
+    let raised = next(&samples);
+    assert!(matches!(raised.changes[..], [LimitChange::Raised(_)]), "{:?}", raised.changes);
+    assert_eq!(raised.raised.len(), 1);
+    let after = next(&samples);
+    assert!(after.changes.is_empty() && after.raised.len() == 1);
+    monitor.set_limits(Limits::none());
+    let cleared =
+        std::iter::from_fn(|| Some(next(&samples))).find(|sample| !sample.changes.is_empty()).unwrap();
+    assert!(matches!(cleared.changes[..], [LimitChange::Cleared(_)]), "{:?}", cleared.changes);
+    assert!(cleared.raised.is_empty());
+}
+
+#[test]
+fn a_process_of_another_token_or_none_is_not_taken_for_a_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let monitor = ResourceMonitor::new(options(&dir)).unwrap();
+    let samples = monitor.stream();
+    let key = |attempt| AttemptKey {
+        run_id: RunId::new("r").unwrap(),
+        step_id: StepId::new("s").unwrap(),
+        attempt,
+    };
+    let handle = monitor.handle();
+    handle.track(key(1), std::process::id(), "no-such-token");
+    handle.track(key(2), u32::MAX, "no-such-process");
+    monitor.start().unwrap();
+    assert!(next(&samples).steps.is_empty());
+    assert_eq!(handle.forget(&key(1)), None);
+}

@@ -1,0 +1,316 @@
+//! Limits: when the machine is short of something, and when it no longer is.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a machine can be short of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Time of all CPUs together.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Swap space.
+    Swap,
+    /// Space on a file system.
+    Disk,
+}
+
+impl Resource {
+    /// The word for people and settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Swap => "swap",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// A bound, as a share of what there is or as an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Threshold {
+    /// 0 to 1.
+    Fraction(f64),
+    /// Bytes.
+    Bytes(u64),
+}
+
+impl Threshold {
+    /// Whether `amount` of `total` is above it.
+    pub fn is_exceeded(self, amount: f64, total: f64) -> bool {
+        match self {
+            Self::Fraction(bound) => total > 0.0 && amount / total > bound,
+            Self::Bytes(bound) => amount > bound as f64,
+        }
+    }
+
+    /// Whether `amount` of `total` is below it.
+    pub fn is_undercut(self, amount: f64, total: f64) -> bool {
+        match self {
+            Self::Fraction(bound) => total > 0.0 && amount / total < bound,
+            Self::Bytes(bound) => amount < bound as f64,
+        }
+    }
+
+    /// Compares two of one kind; none where one is a share and the other an amount.
+    fn partial_cmp(self, other: Self) -> Option<std::cmp::Ordering> {
+        match (self, other) {
+            (Self::Fraction(a), Self::Fraction(b)) => a.partial_cmp(&b),
+            (Self::Bytes(a), Self::Bytes(b)) => Some(a.cmp(&b)),
+            (Self::Fraction(_), Self::Bytes(_)) | (Self::Bytes(_), Self::Fraction(_)) => None,
+        }
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u64); 4] =
+            [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        match *self {
+            Self::Fraction(share) => write!(f, "{}%", (share * 1000.0).round() / 10.0),
+            Self::Bytes(bytes) => match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
+                Some((word, unit)) => {
+                    write!(f, "{}{word}", (bytes as f64 / *unit as f64 * 10.0).round() / 10.0)
+                }
+                None => write!(f, "{bytes}B"),
+            },
+        }
+    }
+}
+
+/// What is done while a limit is exceeded. Each does what the one before does as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitAction {
+    /// Everybody is told.
+    #[default]
+    Alert,
+    /// No step starts, but for those that clean up.
+    Hold,
+    /// The run that uses most of it is frozen.
+    Freeze,
+}
+
+impl LimitAction {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Alert, Self::Hold, Self::Freeze];
+
+    /// The word for settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Hold => "hold",
+            Self::Freeze => "freeze",
+        }
+    }
+}
+
+/// When the machine counts as short of one thing. Of disk space one can have too little, of the rest too much in use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Limit {
+    resource: Resource,
+    raise_at: Threshold,
+    clear_at: Threshold,
+    sustain_ms: u64,
+    action: LimitAction,
+}
+
+/// Why a limit can't be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LimitError {
+    /// It would be cleared before it is raised, over and over.
+    #[error(
+        "the limit of {} is raised {} {raise_at} and cleared {} {clear_at}: it must be cleared {} where it is raised",
+        resource.name(), over(*resource), under(*resource), under(*resource)
+    )]
+    Contradiction {
+        /// Of what.
+        resource: Resource,
+        /// Where it is raised.
+        raise_at: Threshold,
+        /// Where it is cleared.
+        clear_at: Threshold,
+    },
+    /// One bound is a share and the other an amount.
+    #[error("the limit of {} is raised at {raise_at} and cleared at {clear_at}: give both as a share or both in bytes", resource.name())]
+    Unlike {
+        /// Of what.
+        resource: Resource,
+        /// Where it is raised.
+        raise_at: Threshold,
+        /// Where it is cleared.
+        clear_at: Threshold,
+    },
+    /// No machine can be there.
+    #[error("{threshold} can't be a limit of {}: {}", resource.name(), reason)]
+    Impossible {
+        /// Of what.
+        resource: Resource,
+        /// The bound.
+        threshold: Threshold,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+const fn over(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu | Resource::Memory | Resource::Swap => "above",
+        Resource::Disk => "below",
+    }
+}
+
+const fn under(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu | Resource::Memory | Resource::Swap => "below",
+        Resource::Disk => "above",
+    }
+}
+
+impl Limit {
+    /// A limit that is raised once the machine has been beyond `raise_at` for `sustain` without a break, and cleared as
+    /// soon as it is back at `clear_at`. Beyond is above; for disk space, whose thresholds are of what is free, below.
+    ///
+    /// # Errors
+    /// [`LimitError`], when the thresholds are no bounds of such a thing or contradict each other.
+    pub fn new(
+        resource: Resource,
+        raise_at: Threshold,
+        clear_at: Threshold,
+        sustain: Duration,
+    ) -> Result<Self, LimitError> {
+        for threshold in [raise_at, clear_at] {
+            let reason = match threshold {
+                Threshold::Fraction(share) if !(0.0..=1.0).contains(&share) => {
+                    Some("a share lies between 0% and 100%")
+                }
+                Threshold::Bytes(_) if resource == Resource::Cpu => Some("give a share, such as 90%"),
+                Threshold::Fraction(_) | Threshold::Bytes(_) => None,
+            };
+            if let Some(reason) = reason {
+                return Err(LimitError::Impossible { resource, threshold, reason });
+            }
+        }
+        let (more, less) = match resource {
+            Resource::Cpu | Resource::Memory | Resource::Swap => (raise_at, clear_at),
+            Resource::Disk => (clear_at, raise_at),
+        };
+        match less.partial_cmp(more) {
+            Some(std::cmp::Ordering::Less) => {}
+            Some(std::cmp::Ordering::Equal | std::cmp::Ordering::Greater) => {
+                return Err(LimitError::Contradiction { resource, raise_at, clear_at });
+            }
+            None => return Err(LimitError::Unlike { resource, raise_at, clear_at }),
+        }
+        let sustain_ms = u64::try_from(sustain.as_millis()).unwrap_or(u64::MAX);
+        Ok(Self { resource, raise_at, clear_at, sustain_ms, action: LimitAction::Alert })
+    }
+
+    /// With this to be done while it is exceeded.
+    #[must_use]
+    pub const fn with_action(self, action: LimitAction) -> Self {
+        Self { action, ..self }
+    }
+
+    /// What is done while it is exceeded.
+    pub const fn action(&self) -> LimitAction {
+        self.action
+    }
+
+    /// What it is a limit of.
+    pub const fn resource(&self) -> Resource {
+        self.resource
+    }
+
+    /// Where it is raised.
+    pub const fn raise_at(&self) -> Threshold {
+        self.raise_at
+    }
+
+    /// Where it is cleared.
+    pub const fn clear_at(&self) -> Threshold {
+        self.clear_at
+    }
+
+    /// How long the machine must be beyond [`raise_at`](Self::raise_at), in milliseconds of awake time.
+    pub const fn sustain_ms(&self) -> u64 {
+        self.sustain_ms
+    }
+
+    pub(super) fn is_beyond(&self, amount: f64, total: f64) -> bool {
+        match self.resource {
+            Resource::Cpu | Resource::Memory | Resource::Swap => self.raise_at.is_exceeded(amount, total),
+            Resource::Disk => self.raise_at.is_undercut(amount, total),
+        }
+    }
+
+    pub(super) fn is_back(&self, amount: f64, total: f64) -> bool {
+        match self.resource {
+            Resource::Cpu | Resource::Memory | Resource::Swap => !self.clear_at.is_exceeded(amount, total),
+            Resource::Disk => !self.clear_at.is_undercut(amount, total),
+        }
+    }
+}
+
+/// The limits that are set, at most one of each resource. That of the disk holds for every watched file system.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Limits {
+    /// In the order of [`Resource`].
+    limits: Vec<Limit>,
+}
+
+impl Limits {
+    /// None at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// With this one, instead of an earlier one of the same resource.
+    #[must_use]
+    pub fn with(mut self, limit: Limit) -> Self {
+        self.limits.retain(|other| other.resource != limit.resource);
+        self.limits.push(limit);
+        self.limits.sort_by_key(|limit| limit.resource);
+        self
+    }
+
+    /// The limit of a resource, if there is one.
+    pub fn of(&self, resource: Resource) -> Option<&Limit> {
+        self.limits.iter().find(|limit| limit.resource == resource)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Limit> {
+        self.limits.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contradictions_are_refused_and_say_which() {
+        use Threshold::{Bytes, Fraction};
+        #[track_caller]
+        fn check(resource: Resource, raise_at: Threshold, clear_at: Threshold, expected: &str) {
+            let error = Limit::new(resource, raise_at, clear_at, Duration::ZERO).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let above = "the limit of memory is raised above 80% and cleared below 90%: it must be cleared below";
+        check(Resource::Memory, Fraction(0.8), Fraction(0.9), above);
+        check(Resource::Memory, Fraction(0.8), Fraction(0.8), "must be cleared below");
+        let below = "the limit of disk is raised below 2GiB and cleared above 1.5GiB";
+        check(Resource::Disk, Bytes(2 << 30), Bytes(3 << 29), below);
+        check(Resource::Swap, Fraction(0.8), Bytes(1), "both as a share or both in bytes");
+        check(Resource::Cpu, Fraction(1.8), Fraction(0.2), "180% can't be a limit of cpu");
+        check(Resource::Cpu, Fraction(f64::NAN), Fraction(0.2), "can't be a limit of cpu");
+        check(Resource::Cpu, Bytes(1), Bytes(0), "give a share");
+    }
+}

@@ -1,0 +1,72 @@
+//! What a step has cost in the end: what the kernel said when it was waited for, and what samples saw while it lived.
+
+use crate::resources::StepTotals;
+
+/// What the tree of a step's attempt has used in all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepCost {
+    /// Peak memory, in bytes.
+    pub peak_rss_bytes: u64,
+    /// How that was measured: `samples` or `rusage`.
+    pub peak_rss_source: &'static str,
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// Bytes written towards a disk, as far as samples saw it; none for a step shorter than a sample.
+    pub written_bytes: Option<u64>,
+}
+
+impl StepCost {
+    /// Of both the larger: the kernel knows the largest single process of those that were waited for (`rusage`: peak memory
+    /// in bytes, CPU seconds), samples know the sum of all that lived at one moment. None where neither knows anything.
+    pub fn of(rusage: Option<(u64, f64)>, samples: Option<StepTotals>) -> Option<Self> {
+        let samples = samples.filter(|totals| totals.n_samples > 0);
+        if rusage.is_none() && samples.is_none() {
+            return None;
+        }
+        let (waited_bytes, waited_seconds) = rusage.unwrap_or_default();
+        let (sampled_bytes, sampled_seconds) =
+            samples.map_or((0, 0.0), |totals| (totals.peak_memory_bytes, totals.cpu_ms as f64 / 1000.0));
+        let is_sampled = samples.is_some() && (sampled_bytes >= waited_bytes || rusage.is_none());
+        Some(Self {
+            peak_rss_bytes: waited_bytes.max(sampled_bytes),
+            peak_rss_source: if is_sampled { "samples" } else { "rusage" },
+            cpu_seconds: waited_seconds.max(sampled_seconds),
+            written_bytes: samples.map(|totals| totals.written_bytes),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_both_sources_the_one_that_knows_more_is_kept_and_named() {
+        #[track_caller]
+        fn check(
+            rusage: Option<(u64, f64)>,
+            sampled: Option<(u64, u64)>,
+            expected: Option<(u64, &str, f64)>,
+        ) {
+            let totals = |(peak_memory_bytes, cpu_ms)| StepTotals {
+                peak_memory_bytes,
+                cpu_ms,
+                written_bytes: 7,
+                n_samples: 1,
+                ..StepTotals::default()
+            };
+            let cost = StepCost::of(rusage, sampled.map(totals));
+            assert_eq!(
+                cost.map(|cost| (cost.peak_rss_bytes, cost.peak_rss_source, cost.cpu_seconds)),
+                expected
+            );
+            assert_eq!(cost.and_then(|cost| cost.written_bytes), sampled.map(|_| 7));
+        }
+        check(None, None, None);
+        check(Some((5, 1.5)), None, Some((5, "rusage", 1.5)));
+        check(None, Some((9, 2000)), Some((9, "samples", 2.0)));
+        check(Some((5, 1.5)), Some((9, 1000)), Some((9, "samples", 1.5)));
+        check(Some((9, 1.5)), Some((5, 2000)), Some((9, "rusage", 2.0)));
+        assert_eq!(StepCost::of(None, Some(StepTotals::default())), None);
+    }
+}

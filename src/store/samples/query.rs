@@ -1,0 +1,182 @@
+//! What is asked of `samples.db`: a plot's range. Each question opens the file anew, for it may be another one by now.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Row, params};
+
+use super::schema::SAMPLES;
+use super::{Resolution, SampleStore};
+use crate::id::{AttemptKey, RunId, StepId};
+use crate::store::database::BUSY;
+use crate::store::{StoreError, open};
+
+/// The machine over one step of a resolution: means, but for what is called a peak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MachinePoint {
+    /// Its beginning.
+    pub at: DateTime<Utc>,
+    /// Of all CPUs, 0 to 1.
+    pub cpu_fraction: f64,
+    /// The highest sample of it.
+    pub cpu_peak: f64,
+    /// In use.
+    pub memory_used_bytes: u64,
+    /// The highest sample of it.
+    pub memory_peak_bytes: u64,
+    /// Built in.
+    pub memory_total_bytes: u64,
+    /// In use.
+    pub swap_used_bytes: u64,
+    /// There is.
+    pub swap_total_bytes: u64,
+    /// On the data directory's file system; the lowest sample.
+    pub disk_free_bytes: u64,
+    /// Bytes a second.
+    pub disk_read_rate: u64,
+    /// Bytes a second.
+    pub disk_write_rate: u64,
+    /// Bytes a second.
+    pub network_receive_rate: u64,
+    /// Bytes a second.
+    pub network_send_rate: u64,
+}
+
+/// A step's attempt over one step of a resolution: means, but for what is called a peak.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepPoint {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// Its beginning.
+    pub at: DateTime<Utc>,
+    /// Of all CPUs, 0 to 1.
+    pub cpu_fraction: f64,
+    /// The highest sample of it.
+    pub cpu_peak: f64,
+    /// Resident.
+    pub memory_bytes: u64,
+    /// The highest sample of it.
+    pub memory_peak_bytes: u64,
+    /// Bytes a second.
+    pub read_rate: u64,
+    /// Bytes a second.
+    pub write_rate: u64,
+    /// The most of it.
+    pub n_processes: u32,
+}
+
+impl SampleStore {
+    /// The machine from one instant (included) to another (excluded), oldest first. Empty where there is no file. The last
+    /// ten seconds may not be in it yet: see [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn machine(
+        &self,
+        resolution: Resolution,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<MachinePoint>, StoreError> {
+        self.ask(|conn| {
+            conn.prepare(
+                "SELECT at_ms, cpu_ppm, cpu_peak_ppm, memory_bytes, memory_peak_bytes, memory_total_bytes, swap_bytes,
+                   swap_total_bytes, disk_free_bytes, disk_read_rate, disk_write_rate, network_receive_rate,
+                   network_send_rate
+                 FROM machine_samples WHERE level = ?1 AND at_ms >= ?2 AND at_ms < ?3 ORDER BY at_ms",
+            )?
+            .query_map(params![resolution.level(), from.timestamp_millis(), until.timestamp_millis()], machine_point)?
+            .collect()
+        })
+    }
+
+    /// The steps of a run, or of all runs, in the same way; by time, then by run and step.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn steps(
+        &self,
+        run_id: Option<&RunId>,
+        resolution: Resolution,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<StepPoint>, StoreError> {
+        let points: Vec<Option<StepPoint>> = self.ask(|conn| {
+            conn.prepare(
+                "SELECT run_id, step_id, attempt, at_ms, cpu_ppm, cpu_peak_ppm, memory_bytes, memory_peak_bytes,
+                   read_rate, write_rate, n_processes
+                 FROM step_samples JOIN series ON series.id = step_samples.series
+                 WHERE level = ?1 AND at_ms >= ?2 AND at_ms < ?3 AND (?4 IS NULL OR run_id = ?4)
+                 ORDER BY at_ms, run_id, step_id, attempt",
+            )?
+            .query_map(
+                params![
+                    resolution.level(),
+                    from.timestamp_millis(),
+                    until.timestamp_millis(),
+                    run_id.map(RunId::as_str)
+                ],
+                step_point,
+            )?
+            .collect()
+        })?;
+        // A name that is none is not ours.
+        Ok(points.into_iter().flatten().collect())
+    }
+
+    fn ask<T: Default>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let conn = match open::reader(&SAMPLES, self.path(), BUSY) {
+            Ok(conn) => conn,
+            // Taken away between two looks at it.
+            Err(_) if !self.path().exists() => return Ok(T::default()),
+            Err(error) => return Err(error),
+        };
+        question(&conn).map_err(|error| StoreError::from_sql(self.path(), &error))
+    }
+}
+
+fn machine_point(row: &Row<'_>) -> rusqlite::Result<MachinePoint> {
+    let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+    Ok(MachinePoint {
+        at: instant(row.get(0)?),
+        cpu_fraction: share(row.get(1)?),
+        cpu_peak: share(row.get(2)?),
+        memory_used_bytes: number(3)?,
+        memory_peak_bytes: number(4)?,
+        memory_total_bytes: number(5)?,
+        swap_used_bytes: number(6)?,
+        swap_total_bytes: number(7)?,
+        disk_free_bytes: number(8)?,
+        disk_read_rate: number(9)?,
+        disk_write_rate: number(10)?,
+        network_receive_rate: number(11)?,
+        network_send_rate: number(12)?,
+    })
+}
+
+fn step_point(row: &Row<'_>) -> rusqlite::Result<Option<StepPoint>> {
+    let (run_id, step_id): (String, String) = (row.get(0)?, row.get(1)?);
+    let (Ok(run_id), Ok(step_id)) = (RunId::new(run_id.as_str()), StepId::new(step_id.as_str())) else {
+        return Ok(None);
+    };
+    let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+    Ok(Some(StepPoint {
+        key: AttemptKey { run_id, step_id, attempt: row.get(2)? },
+        at: instant(row.get(3)?),
+        cpu_fraction: share(row.get(4)?),
+        cpu_peak: share(row.get(5)?),
+        memory_bytes: number(6)?,
+        memory_peak_bytes: number(7)?,
+        read_rate: number(8)?,
+        write_rate: number(9)?,
+        n_processes: row.get(10)?,
+    }))
+}
+
+fn instant(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
+}
+
+fn share(ppm: i64) -> f64 {
+    ppm as f64 / 1e6
+}

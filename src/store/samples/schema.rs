@@ -1,0 +1,44 @@
+//! What `samples.db` holds. Instants are milliseconds since 1970; shares are millionths, so that they take few bytes.
+//!
+//! Rows lie in the order of time within their level: the newest are written to one end and the oldest deleted from the
+//! other, and a plot reads a range.
+
+use rusqlite::{Connection, Transaction};
+
+use crate::store::migrate::Schema;
+
+/// The tables of `samples.db`. Nothing of it is known to users' scripts.
+pub(super) static SAMPLES: Schema =
+    Schema { migrations: &[own_tables], fixed_columns: &[], needs_backfill, backfill };
+
+fn own_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "
+CREATE TABLE machine_samples (level INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+  cpu_ppm INTEGER NOT NULL, cpu_peak_ppm INTEGER NOT NULL,
+  memory_bytes INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL, memory_total_bytes INTEGER NOT NULL,
+  swap_bytes INTEGER NOT NULL, swap_total_bytes INTEGER NOT NULL, disk_free_bytes INTEGER NOT NULL,
+  disk_read_rate INTEGER NOT NULL, disk_write_rate INTEGER NOT NULL,
+  network_receive_rate INTEGER NOT NULL, network_send_rate INTEGER NOT NULL,
+  PRIMARY KEY (level, at_ms)) WITHOUT ROWID;
+
+-- The attempts of steps that samples are of.
+CREATE TABLE series (id INTEGER PRIMARY KEY, run_id TEXT NOT NULL, step_id TEXT NOT NULL,
+  attempt INTEGER NOT NULL, UNIQUE (run_id, step_id, attempt));
+
+CREATE TABLE step_samples (level INTEGER NOT NULL, at_ms INTEGER NOT NULL, series INTEGER NOT NULL,
+  cpu_ppm INTEGER NOT NULL, cpu_peak_ppm INTEGER NOT NULL,
+  memory_bytes INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL,
+  read_rate INTEGER NOT NULL, write_rate INTEGER NOT NULL, n_processes INTEGER NOT NULL,
+  PRIMARY KEY (level, at_ms, series)) WITHOUT ROWID;
+",
+    )
+}
+
+fn needs_backfill(_: &Connection) -> rusqlite::Result<bool> {
+    Ok(false)
+}
+
+fn backfill(_: &Transaction<'_>) -> rusqlite::Result<()> {
+    Ok(())
+}

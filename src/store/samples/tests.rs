@@ -1,0 +1,221 @@
+//! `samples.db`: what becomes of samples with time, and of the file in rough hands.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::keeper::{clean, files, used_bytes};
+use super::*;
+use crate::id::{AttemptKey, RunId, StepId};
+use crate::resources::{MachineSample, StepSample};
+
+fn at(second: i64) -> DateTime<Utc> {
+    "2026-11-23T02:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(second)
+}
+
+fn run_id(text: &str) -> RunId {
+    RunId::new(text).unwrap()
+}
+
+/// A sample whose figures tell its second.
+fn sample(second: i64, runs: &[&str]) -> Arc<ResourceSnapshot> {
+    let step = |run: &&str| StepSample {
+        key: AttemptKey { run_id: run_id(run), step_id: StepId::new("s").unwrap(), attempt: 1 },
+        cpu_fraction: 0.25,
+        memory_bytes: second as u64,
+        read_rate: 10.0,
+        write_rate: 20.0,
+        n_processes: 3,
+    };
+    let machine = MachineSample {
+        at: at(second),
+        cpu_fraction: 0.5,
+        memory_used_bytes: second as u64,
+        memory_total_bytes: 1 << 35,
+        disk_free_bytes: 1 << 40,
+        ..MachineSample::default()
+    };
+    Arc::new(ResourceSnapshot {
+        machine,
+        steps: runs.iter().map(step).collect(),
+        ..ResourceSnapshot::default()
+    })
+}
+
+fn store() -> (tempfile::TempDir, SampleStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SampleStore::open(dir.path().join("samples.db")).unwrap();
+    (dir, store)
+}
+
+/// Pushes samples one by one, as slowly as the thread wants it.
+fn push_all(store: &SampleStore, seconds: impl Iterator<Item = i64>, runs: &[&str]) {
+    for (n, second) in seconds.enumerate() {
+        store.push(&sample(second, runs));
+        if n % 100 == 99 {
+            store.flush();
+        }
+    }
+    store.flush();
+}
+
+fn seconds(store: &SampleStore, resolution: Resolution) -> Vec<i64> {
+    let points = store.machine(resolution, at(-1_000_000), at(10_000_000)).unwrap();
+    points.iter().map(|point| (point.at - at(0)).num_seconds()).collect()
+}
+
+#[test]
+fn what_was_pushed_can_be_read_by_time_and_by_run() {
+    let (_dir, store) = store();
+    assert_eq!(store.machine(Resolution::Full, at(0), at(9)).unwrap(), []);
+    push_all(&store, 0..5, &["a", "b"]);
+    assert_eq!(seconds(&store, Resolution::Full), [0, 1, 2, 3, 4]);
+    let machine = store.machine(Resolution::Full, at(3), at(4)).unwrap();
+    assert_eq!((machine.len(), machine[0].cpu_fraction, machine[0].memory_used_bytes), (1, 0.5, 3));
+    let of_b = store.steps(Some(&run_id("b")), Resolution::Full, at(1), at(3)).unwrap();
+    assert_eq!(of_b.iter().map(|point| point.memory_bytes).collect::<Vec<_>>(), [1, 2]);
+    assert!(of_b.iter().all(|point| point.key.run_id == run_id("b") && point.cpu_fraction == 0.25));
+    assert_eq!(store.steps(None, Resolution::Full, at(0), at(9)).unwrap().len(), 10);
+    assert_eq!(store.n_lost(), 0);
+}
+
+#[test]
+fn coarser_points_hold_means_and_peaks_and_go_on_over_a_restart() {
+    let (dir, store) = store();
+    push_all(&store, 0..45, &["a"]);
+    drop(store);
+    let store = SampleStore::open(dir.path().join("samples.db")).unwrap();
+    push_all(&store, 45..125, &["a"]);
+    assert_eq!(seconds(&store, Resolution::TenSeconds), (0..12).map(|n| n * 10).collect::<Vec<_>>());
+    assert_eq!(seconds(&store, Resolution::Minute), [0, 60]);
+    let tens = store.steps(Some(&run_id("a")), Resolution::TenSeconds, at(40), at(50)).unwrap();
+    assert_eq!(
+        (tens[0].memory_bytes, tens[0].memory_peak_bytes),
+        (45, 49),
+        "the mean of 40 to 49, and the peak"
+    );
+    let minute = store.machine(Resolution::Minute, at(60), at(61)).unwrap();
+    assert_eq!((minute[0].memory_used_bytes, minute[0].memory_peak_bytes), (90, 119));
+}
+
+#[test]
+fn each_resolution_is_kept_for_its_time() {
+    let (_dir, store) = store();
+    // A sample every ten seconds over a day and two hours, then one after 29 and one after 40 days.
+    push_all(&store, (0..26 * 360).map(|n| n * 10), &["a"]);
+    let full = seconds(&store, Resolution::Full);
+    assert!((360..=368).contains(&full.len()), "{} points of an hour", full.len());
+    let tens = seconds(&store, Resolution::TenSeconds);
+    assert!((8_630..=8_650).contains(&tens.len()), "{} points of a day", tens.len());
+    assert_eq!(seconds(&store, Resolution::Minute).len(), 26 * 60 - 1);
+    push_all(&store, [29, 40].map(|day| day * 86_400).into_iter(), &["a"]);
+    assert_eq!(seconds(&store, Resolution::Full), [40 * 86_400]);
+    assert_eq!(store.steps(None, Resolution::Minute, at(-1), at(9 * 86_400)).unwrap(), []);
+}
+
+#[test]
+fn a_clock_that_was_wrong_does_not_stop_history() {
+    let (_dir, store) = store();
+    push_all(&store, (0..30).map(|n| n + 5_000_000), &[]);
+    push_all(&store, 0..125, &[]);
+    assert_eq!(seconds(&store, Resolution::Minute), [0, 60], "what lay in the future is gone");
+}
+
+#[test]
+fn the_file_may_be_deleted_or_spoilt_while_it_is_in_use() {
+    let (_dir, store) = store();
+    push_all(&store, 0..5, &["a"]);
+    for path in files(store.path()) {
+        std::fs::remove_file(path).unwrap();
+    }
+    assert_eq!(seconds(&store, Resolution::Full), [0; 0]);
+    push_all(&store, 5..7, &["a"]);
+    assert_eq!(seconds(&store, Resolution::Full), [5, 6]);
+    for (n, path) in files(store.path()).into_iter().enumerate() {
+        // One of the three alone: what was in it may be lost, what comes is not.
+        std::fs::remove_file(path).unwrap();
+        let second = 10 + n as i64;
+        push_all(&store, second..second + 1, &["a"]);
+        assert!(seconds(&store, Resolution::Full).contains(&second), "after {n}");
+    }
+    std::fs::remove_file(store.path()).unwrap();
+    std::fs::write(store.path(), "no database at all, but long enough to be looked at ".repeat(40)).unwrap();
+    push_all(&store, 20..21, &["a"]);
+    assert_eq!(seconds(&store, Resolution::Full), [20]);
+    assert_eq!(store.n_lost(), 0);
+}
+
+#[test]
+fn what_can_not_be_written_is_counted_and_nobody_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SampleStore::open(dir.path().join("no/such/folder/samples.db")).unwrap();
+    push_all(&store, 0..7, &[]);
+    assert_eq!(store.n_lost(), 7);
+}
+
+#[test]
+fn when_writing_can_not_keep_up_the_oldest_are_dropped_and_counted() {
+    let (_dir, store) = store();
+    push_all(&store, 0..1, &[]);
+    // Somebody holds the file, so that the thread waits.
+    let other = rusqlite::Connection::open(store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (reply, _answer) = bounded(1);
+    store.push(&sample(1, &[]));
+    store.shared.orders.send(Order::Flush(reply)).unwrap();
+    while !store.shared.orders.is_empty() {
+        std::thread::yield_now();
+    }
+    for second in 2..2 + 3 * MAX_WAITING as i64 {
+        store.push(&sample(second, &[]));
+    }
+    assert!(store.n_lost() >= 2 * MAX_WAITING as u64 - 1, "{} lost", store.n_lost());
+    other.execute_batch("ROLLBACK").unwrap();
+    store.flush();
+    assert!(seconds(&store, Resolution::Full).contains(&(1 + 3 * MAX_WAITING as i64)), "the newest is kept");
+}
+
+/// Fills the file as so many runs a day would, each of two hours with two steps at a time.
+fn fill(path: &Path, runs_a_day: i64) -> rusqlite::Connection {
+    let conn = crate::store::open::writer(&super::schema::SAMPLES, path, std::time::Duration::ZERO).unwrap();
+    let step_hours = 4 * runs_a_day;
+    let rows = [(0, 3_600, 3_600), (1, 8_640, step_hours * 360), (2, 43_200, step_hours * 60 * 30)];
+    for (level, n_machine, n_steps) in rows {
+        conn.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+             INSERT INTO machine_samples SELECT ?1, 1795399200000 + i * 60000, 123456, 654321, 12345678901, 12345678901,
+               34359738368, 1234567890, 8589934592, 123456789012, 1234567, 12345678, 123456, 123456 FROM n",
+            rusqlite::params![level, n_machine],
+        )
+        .unwrap();
+        // Steps of one moment lie side by side, two or as many as there are.
+        conn.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+             INSERT INTO step_samples SELECT ?1, 1795399200000 + i / 2 * 60000, 1000 + i % 2, 123456, 654321, 1234567890,
+               1234567890, 1234567, 1234567, 12 FROM n",
+            rusqlite::params![level, n_steps],
+        )
+        .unwrap();
+    }
+    conn
+}
+
+#[test]
+fn thirty_days_of_ten_runs_a_day_take_a_few_megabytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = fill(&dir.path().join("samples.db"), 10);
+    let bytes = used_bytes(&conn).unwrap();
+    assert!((4 << 20..20 << 20).contains(&bytes), "{bytes} bytes");
+}
+
+#[test]
+fn a_file_that_is_too_large_gives_up_the_older_history_of_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = fill(&dir.path().join("samples.db"), 20);
+    let before = used_bytes(&conn).unwrap();
+    // The instant of the newest machine sample.
+    let now_ms = 1_795_399_200_000 + 43_200 * 60_000;
+    clean(&conn, now_ms, before / 2).unwrap();
+    assert!(used_bytes(&conn).unwrap() <= before / 2, "{} of {before} bytes", used_bytes(&conn).unwrap());
+    let n_minutes: i64 =
+        conn.query_row("SELECT count(*) FROM machine_samples WHERE level = 2", [], |row| row.get(0)).unwrap();
+    assert_eq!(n_minutes, 43_200, "the machine's own history stays");
+}
