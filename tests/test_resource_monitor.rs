@@ -247,12 +247,9 @@ fn a_hog_is_named_and_frozen_others_go_on_and_it_is_thawed_when_the_limit_clears
     assert_eq!(state(&engine, &hog), RunState::Running);
     budget.until("the limit", |changes, _| matches!(changes, [LimitChange::Raised(_)]));
     // Nothing of it was told before; then the alert, and after that the freeze.
-    let alert = wait_for(&events, "the alert", |event| match &event.kind {
-        EventKind::ResourceAlert { cleared, .. } => !cleared,
-        kind => {
-            assert!(!matches!(kind, EventKind::ExecutionPaused { .. }), "frozen before the alert");
-            false
-        }
+    let alert = wait_for(&events, "the alert", |event| {
+        assert!(!matches!(event.kind, EventKind::ExecutionPaused { .. }), "frozen before the alert");
+        matches!(event.kind, EventKind::ResourceAlert { cleared: false, .. })
     });
     let EventKind::ResourceAlert { text, .. } = &alert.kind else { unreachable!() };
     assert!(text.starts_with("memory ") && text.contains("(limit 250MiB) for 500ms"), "{text}");

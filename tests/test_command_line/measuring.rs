@@ -134,9 +134,10 @@ fn a_window_is_shown_what_each_run_costs() {
     let options = leverframe::engine::EngineOptions { host_start: HostStart::AtOnce, ..options() };
     integration.start_with(&home.data(), settings, options).expect("it starts");
     let run: RunId = integration.start_job("waiting", None).expect("it starts");
-    let usage = look_until("what it costs", || match window.try_recv()? {
-        AppUpdate::Usage(usages) => usages.into_iter().find(|usage| usage.memory_bytes > 0),
-        _ => None,
+    let usage = look_until("what it costs", || {
+        let update = window.try_recv()?;
+        let AppUpdate::Usage(usages) = update else { return None };
+        usages.into_iter().find(|usage| usage.memory_bytes > 0)
     });
     assert_eq!(usage.run_id, run);
     assert!((0.0..=1.0).contains(&usage.cpu_fraction), "{usage:?}");

@@ -84,10 +84,8 @@ impl Reader<'_> {
 
     fn action(&mut self, value: Value<'_, '_>) -> Option<LimitAction> {
         let names = LimitAction::ALL.map(LimitAction::name);
-        let said = match value.get_ref() {
-            DeValue::String(text) => names.iter().position(|name| name == text),
-            _ => None,
-        };
+        let text = if let DeValue::String(text) = value.get_ref() { Some(text) } else { None };
+        let said = text.and_then(|text| names.iter().position(|name| name == text));
         if said.is_none() {
             self.wrong(value, format!("`action` must be one of \"{}\"", names.join("\", \"")));
         }
