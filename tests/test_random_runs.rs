@@ -19,9 +19,10 @@ enum Move {
     Exit(usize, i32),
     Lose(usize),
     Pass(u64),
-    Starts(bool),
+    Starts(Starts),
     Recover,
     Room(bool),
+    Limit(bool),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -37,9 +38,10 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         8 => (step.clone(), prop_oneof![3 => Just(0), 1 => Just(1)]).prop_map(|(s, c)| Move::Exit(s, c)),
         1 => step.prop_map(Move::Lose),
         3 => (0..20_000_u64).prop_map(Move::Pass),
-        1 => any::<bool>().prop_map(Move::Starts),
+        1 => prop_oneof![Just(Starts::Allowed), Just(Starts::CleanUpOnly), Just(Starts::Held)].prop_map(Move::Starts),
         1 => Just(Move::Recover),
         1 => any::<bool>().prop_map(Move::Room),
+        1 => any::<bool>().prop_map(Move::Limit),
     ];
     prop::collection::vec(one, 1..120)
 }
@@ -124,8 +126,8 @@ impl World {
                 self.pass(ms);
                 self.hear(Input::Tick);
             }
-            Move::Starts(allowed) => {
-                self.starts = if allowed { Starts::Allowed } else { Starts::Held };
+            Move::Starts(starts) => {
+                self.starts = starts;
                 self.hear(Input::StartsChanged);
             }
             Move::Recover if self.starts == Starts::Allowed => {
@@ -133,6 +135,8 @@ impl World {
                 self.hear(Input::Recover(found));
             }
             Move::Room(is_there) => self.hear(if is_there { Input::DiskRoom } else { Input::DiskFull }),
+            Move::Limit(true) => self.hear(Input::LimitExceeded { reason: "short".into() }),
+            Move::Limit(false) => self.hear(Input::LimitCleared),
             Move::Start(_)
             | Move::StartFails(_)
             | Move::Freeze(_)
@@ -157,6 +161,7 @@ impl World {
     fn play_to_the_end(&mut self) {
         self.starts = Starts::Allowed;
         self.hear(Input::DiskRoom);
+        self.hear(Input::LimitCleared);
         self.hear(Input::StartsChanged);
         for _ in 0..100 {
             if self.run.state == RunState::Paused {

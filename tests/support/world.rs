@@ -108,7 +108,12 @@ impl World {
                     "started while {}",
                     self.run.state
                 );
-                assert_eq!(self.starts, Starts::Allowed);
+                let may_start = match self.starts {
+                    Starts::Allowed => true,
+                    Starts::CleanUpOnly => is_finally,
+                    Starts::Held => false,
+                };
+                assert!(may_start, "started while {:?}", self.starts);
             }
             self.acted.push(effect);
         }
