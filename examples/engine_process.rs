@@ -4,6 +4,7 @@
 //! ```text
 //! engine_process DATA_DIR [FILE RUN_ID]…
 //!
+//! schedule PIPELINE JOB_ID KIND CONFIG   a job, such as `schedule p j1 interval {"seconds":1}`; its file is DATA_DIR/p.toml
 //! start FILE RUN_ID       pause RUN_ID      stop RUN_ID     leave    end; steps go on under the supervisor
 //! retry RUN_ID [STEP]     resume RUN_ID     kill RUN_ID     freeze   end; runs are frozen, and stay so
 //!                                                           end      end; runs are stopped in good order
@@ -19,10 +20,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
+use leverframe::DesktopScheduler;
 use leverframe::engine::{CoreExecutionEngine, EngineOptions, PipelineRequest, ShutdownKind};
-use leverframe::id::{RunId, StepId};
+use leverframe::id::{JobId, PipelineId, RunId, StepId};
 use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, StopKind};
+use leverframe::schedule::ScheduleConfig;
+use leverframe::scheduler::JobSpec;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -47,12 +51,20 @@ fn run(args: &[OsString]) -> anyhow::Result<()> {
         Err(error) => say(&json!({"unsayable": error.to_string()})),
     });
     let engine = CoreExecutionEngine::open(data_dir, options)?;
+    let pipelines = data_dir.clone();
+    let scheduler = DesktopScheduler::open(&engine, move |id| {
+        let file = Path::new(&pipelines).join(format!("{id}.toml"));
+        definition(&file).map_err(|error| format!("{error:#}"))
+    })?;
+    scheduler.start()?;
     say(&json!({"ready": std::process::id()}));
     for run in runs.chunks(2) {
         let [file, run_id] = run else { bail!("each file needs a run id beside it") };
         start(&engine, Path::new(file), &run_id.to_string_lossy())?;
     }
-    let how = obey(&engine)?;
+    let how = obey(&engine, &scheduler)?;
+    // Nothing is fired into an engine that ends.
+    scheduler.stop();
     // Returns once everything is recorded and, if asked, frozen or stopped.
     engine.shutdown(how)?;
     drop(guard);
@@ -60,7 +72,7 @@ fn run(args: &[OsString]) -> anyhow::Result<()> {
 }
 
 /// Takes orders until one of them, or the end of the input, says how to end.
-fn obey(engine: &CoreExecutionEngine) -> anyhow::Result<ShutdownKind> {
+fn obey(engine: &CoreExecutionEngine, scheduler: &DesktopScheduler) -> anyhow::Result<ShutdownKind> {
     for line in io::stdin().lock().lines() {
         let line = line?;
         match line.trim() {
@@ -68,7 +80,7 @@ fn obey(engine: &CoreExecutionEngine) -> anyhow::Result<ShutdownKind> {
             "freeze" => return Ok(ShutdownKind::FreezeRuns),
             "end" => return Ok(ShutdownKind::StopRuns),
             order => {
-                let error = obey_one(engine, order).err().map(|error| format!("{error:#}"));
+                let error = obey_one(engine, scheduler, order).err().map(|error| format!("{error:#}"));
                 say(&json!({"answer": order, "error": error}));
             }
         }
@@ -76,10 +88,15 @@ fn obey(engine: &CoreExecutionEngine) -> anyhow::Result<ShutdownKind> {
     Ok(ShutdownKind::LeaveSteps)
 }
 
-fn obey_one(engine: &CoreExecutionEngine, order: &str) -> anyhow::Result<()> {
+fn obey_one(engine: &CoreExecutionEngine, scheduler: &DesktopScheduler, order: &str) -> anyhow::Result<()> {
     let words: Vec<_> = order.split_whitespace().collect();
     match *words.as_slice() {
         ["start", file, run_id] => start(engine, Path::new(file), run_id)?,
+        ["schedule", pipeline, job_id, kind, config] => {
+            let schedule = ScheduleConfig::from_parts(kind, config)?;
+            let spec = JobSpec::new(JobId::new(job_id)?, PipelineId::new(pipeline)?, schedule);
+            drop(scheduler.schedule_job(spec)?);
+        }
         ["pause", run_id] => engine.pause_execution(&RunId::new(run_id)?)?,
         ["resume", run_id] => drop(engine.resume_execution(&RunId::new(run_id)?)?),
         ["retry", run_id] => engine.retry_execution(&RunId::new(run_id)?, None)?,
@@ -93,6 +110,15 @@ fn obey_one(engine: &CoreExecutionEngine, order: &str) -> anyhow::Result<()> {
 
 /// Reads a pipeline's file and starts a run of it with the defaults of its parameters.
 fn start(engine: &CoreExecutionEngine, file: &Path, run_id: &str) -> anyhow::Result<()> {
+    let definition = definition(file)?;
+    let params = definition.pipeline.resolve_params(&Default::default(), std::env::home_dir().as_deref())?;
+    let request =
+        PipelineRequest { run_id: Some(RunId::new(run_id)?), ..PipelineRequest::new(definition, params) };
+    engine.start_pipeline(request)?;
+    Ok(())
+}
+
+fn definition(file: &Path) -> anyhow::Result<Arc<Definition>> {
     let path = std::path::absolute(file)?;
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let home = std::env::home_dir();
@@ -100,14 +126,7 @@ fn start(engine: &CoreExecutionEngine, file: &Path, run_id: &str) -> anyhow::Res
         let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
         anyhow!("{}", lines.join("\n"))
     })?;
-    let params = pipeline.resolve_params(&Default::default(), home.as_deref())?;
-    let definition = Definition { path: path.to_string_lossy().into(), text: text.into(), pipeline };
-    let request = PipelineRequest {
-        run_id: Some(RunId::new(run_id)?),
-        ..PipelineRequest::new(Arc::new(definition), params)
-    };
-    engine.start_pipeline(request)?;
-    Ok(())
+    Ok(Arc::new(Definition { path: path.to_string_lossy().into(), text: text.into(), pipeline }))
 }
 
 /// Writes one line. Where nobody reads any more, nobody is told: the runs go on all the same.

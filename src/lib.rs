@@ -22,6 +22,7 @@
 //! | roof | `ui`, [`cli`] | faces: they only listen and ask |
 //! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
+//! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
 //! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], `socket` | each wraps one outside thing |
 //! | 0 rules | [`schedule`], [`pipeline`], [`run`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
@@ -44,6 +45,7 @@ pub mod control;
 pub mod supervisor;
 
 pub mod engine;
+pub mod scheduler;
 
 pub mod app;
 
@@ -55,5 +57,6 @@ pub use app::{AppStore, ExecutionIntegration};
 pub use engine::{CoreExecutionEngine, EventBus};
 pub use monitor::ResourceMonitor;
 pub use schedule::ScheduleConfig;
+pub use scheduler::DesktopScheduler;
 pub use store::CheckpointManager;
 pub use supervisor::supervisor_entry;

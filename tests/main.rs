@@ -6,6 +6,7 @@ mod house_rules;
 mod test_command_line;
 mod test_control_socket;
 mod test_crash_recovery;
+mod test_desktop_scheduler;
 mod test_examples;
 mod test_execution_engine;
 mod test_freeze_and_stop;

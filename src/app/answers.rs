@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{CatalogueEntry, RunRecord};
 use crate::control::wire::EngineId;
 use crate::run::{Decision, RunSummary, StepSummary};
+use crate::scheduler::{FireView, HistoryView, JobView};
 use crate::store::CheckpointRecord;
 use crate::time::format_instant;
 
@@ -33,6 +34,23 @@ pub enum Answer {
     Checkpoints(Vec<CheckpointDocument>),
     /// Pipelines by id.
     Pipelines(Vec<PipelineDocument>),
+    /// A job as it is now.
+    Job(Box<JobView>),
+    /// Jobs by name.
+    Jobs(Vec<JobView>),
+    /// Runs of a job, newest first.
+    JobHistory(Vec<HistoryView>),
+    /// Fires of a job, oldest first.
+    Fires(Vec<FireView>),
+    /// What is run again.
+    Backfilled(Backfilled),
+}
+
+/// What a backfill does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backfilled {
+    /// How many instants are run.
+    pub n_instants: usize,
 }
 
 /// An engine, as it describes itself.

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::JobParams;
 use crate::engine::ShutdownKind;
-use crate::id::{PipelineId, RunId, StepId};
+use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::run::StopKind;
 use crate::store::RunFilter;
+use crate::time::format_instant;
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +55,56 @@ pub enum Command {
         /// Take the pipeline file as it is now.
         #[serde(default, skip_serializing_if = "is_false")]
         refresh: bool,
+    },
+    /// Add a job; answered by it.
+    #[serde(rename = "schedule.add")]
+    AddJob(Box<JobParams>),
+    /// Change what is given of a job; answered by it.
+    #[serde(rename = "schedule.set")]
+    SetJob(Box<JobParams>),
+    /// Remove a job; answered by `{}`.
+    #[serde(rename = "schedule.remove")]
+    RemoveJob {
+        /// Which.
+        job_id: JobId,
+    },
+    /// Let a job fire; answered by it.
+    #[serde(rename = "schedule.enable")]
+    EnableJob {
+        /// Which.
+        job_id: JobId,
+    },
+    /// Let a job fire no more; answered by it.
+    #[serde(rename = "schedule.disable")]
+    DisableJob {
+        /// Which.
+        job_id: JobId,
+    },
+    /// Give a job another name; answered by it.
+    #[serde(rename = "schedule.rename")]
+    RenameJob {
+        /// Which.
+        job_id: JobId,
+        /// Its name from now on.
+        to: JobId,
+    },
+    /// Start a run of a job, whatever its switch; answered by the run's summary.
+    #[serde(rename = "schedule.run_now")]
+    RunJobNow {
+        /// Which.
+        job_id: JobId,
+    },
+    /// Run what a job was due in that time and did not run; answered by [`super::Backfilled`].
+    #[serde(rename = "schedule.backfill")]
+    Backfill {
+        /// Which.
+        job_id: JobId,
+        /// From this instant on.
+        #[serde(serialize_with = "as_instant")]
+        from: DateTime<Utc>,
+        /// Up to this one, included.
+        #[serde(serialize_with = "as_instant")]
+        to: DateTime<Utc>,
     },
     /// End the engine; answered by `{}` when everything is recorded and, if asked, frozen or stopped.
     #[serde(rename = "engine.shutdown")]
@@ -114,6 +167,39 @@ pub enum Query {
         /// Of which run.
         run_id: RunId,
     },
+    /// All jobs, by name; answered by a list.
+    #[serde(rename = "schedule.list")]
+    Jobs {},
+    /// One job.
+    #[serde(rename = "schedule.show")]
+    Job {
+        /// Which.
+        job_id: JobId,
+    },
+    /// The newest runs of a job, newest first; answered by a list.
+    #[serde(rename = "schedule.history")]
+    JobHistory {
+        /// Of which job.
+        job_id: JobId,
+        /// How many at most; none: [`super::MAX_HISTORY`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
+    },
+    /// What became of a job's due instants, oldest first; answered by a list.
+    #[serde(rename = "schedule.fires")]
+    Fires {
+        /// Of which job.
+        job_id: JobId,
+        /// Only those at this instant or later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<DateTime<Utc>>,
+        /// Only those before this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<DateTime<Utc>>,
+        /// The newest so many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
+    },
     /// All pipelines, broken ones included; answered by a list.
     #[serde(rename = "pipeline.list")]
     Pipelines {},
@@ -121,8 +207,23 @@ pub enum Query {
 
 impl Command {
     /// The names of all of them.
-    pub const METHODS: &'static [&'static str] =
-        &["run.start", "run.pause", "run.resume", "run.stop", "run.retry", "engine.shutdown", "window.raise"];
+    pub const METHODS: &'static [&'static str] = &[
+        "run.start",
+        "run.pause",
+        "run.resume",
+        "run.stop",
+        "run.retry",
+        "schedule.add",
+        "schedule.set",
+        "schedule.remove",
+        "schedule.enable",
+        "schedule.disable",
+        "schedule.rename",
+        "schedule.run_now",
+        "schedule.backfill",
+        "engine.shutdown",
+        "window.raise",
+    ];
 
     /// Starts a pipeline with its defaults.
     pub fn start(pipeline: &PipelineId) -> Self {
@@ -163,6 +264,14 @@ impl Command {
             Self::Resume { .. } => "run.resume",
             Self::Stop { .. } => "run.stop",
             Self::Retry { .. } => "run.retry",
+            Self::AddJob(_) => "schedule.add",
+            Self::SetJob(_) => "schedule.set",
+            Self::RemoveJob { .. } => "schedule.remove",
+            Self::EnableJob { .. } => "schedule.enable",
+            Self::DisableJob { .. } => "schedule.disable",
+            Self::RenameJob { .. } => "schedule.rename",
+            Self::RunJobNow { .. } => "schedule.run_now",
+            Self::Backfill { .. } => "schedule.backfill",
             Self::Shutdown { .. } => "engine.shutdown",
             Self::Raise {} => "window.raise",
         }
@@ -180,6 +289,14 @@ impl Command {
             Self::Stop { run_id, force: false } => format!("stop {run_id}"),
             Self::Stop { run_id, force: true } => format!("force-stop {run_id}"),
             Self::Retry { run_id, .. } => format!("retry {run_id}"),
+            Self::AddJob(params) => format!("add job {}", params.job_id),
+            Self::SetJob(params) => format!("change job {}", params.job_id),
+            Self::RemoveJob { job_id } => format!("remove job {job_id}"),
+            Self::EnableJob { job_id } => format!("enable job {job_id}"),
+            Self::DisableJob { job_id } => format!("disable job {job_id}"),
+            Self::RenameJob { job_id, to } => format!("rename job {job_id} to {to}"),
+            Self::RunJobNow { job_id } => format!("run job {job_id}"),
+            Self::Backfill { job_id, .. } => format!("backfill job {job_id}"),
             Self::Shutdown { .. } => "quit".to_owned(),
             Self::Raise {} => "raise the window".to_owned(),
         }
@@ -188,8 +305,18 @@ impl Command {
 
 impl Query {
     /// The names of all of them.
-    pub const METHODS: &'static [&'static str] =
-        &["engine.status", "engine.snapshot", "run.list", "run.show", "run.checkpoints", "pipeline.list"];
+    pub const METHODS: &'static [&'static str] = &[
+        "engine.status",
+        "engine.snapshot",
+        "run.list",
+        "run.show",
+        "run.checkpoints",
+        "schedule.list",
+        "schedule.show",
+        "schedule.history",
+        "schedule.fires",
+        "pipeline.list",
+    ];
 
     /// Its name on the wire.
     pub const fn method(&self) -> &'static str {
@@ -199,9 +326,17 @@ impl Query {
             Self::Runs(_) => "run.list",
             Self::Run { .. } => "run.show",
             Self::Checkpoints { .. } => "run.checkpoints",
+            Self::Jobs {} => "schedule.list",
+            Self::Job { .. } => "schedule.show",
+            Self::JobHistory { .. } => "schedule.history",
+            Self::Fires { .. } => "schedule.fires",
             Self::Pipelines {} => "pipeline.list",
         }
     }
+}
+
+fn as_instant<S: serde::Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_instant(*at))
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -10,14 +10,14 @@ use super::answers::{
 use super::integration::IntegrationError;
 use super::refresh::fresh_definition;
 use super::{
-    Asked, Catalogue, Command, Query, Records, Settings, Start, definition_of, read_definition,
-    refresh_definition, request,
+    Asked, Backfilled, Catalogue, Command, Jobs, Query, Records, Settings, Start, definition_of,
+    read_definition, refresh_definition, request,
 };
 use crate::control::wire::{EngineId, Face};
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
 use crate::id::{PipelineId, RunId};
 use crate::run::{Definition, RunSummary, StopKind};
-use crate::store::{DataDir, RunFilter, StoredRun};
+use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
 
 /// What an engine belongs to, and what that does when it is asked.
 #[derive(Clone)]
@@ -42,18 +42,24 @@ impl Owner {
 pub struct Desk {
     pub(super) engine: CoreExecutionEngine,
     pub(super) settings: Arc<Settings>,
+    jobs: Jobs,
     owner: Owner,
 }
 
 impl Desk {
     /// The desk of an engine.
-    pub fn new(engine: CoreExecutionEngine, settings: Arc<Settings>, owner: Owner) -> Self {
-        Self { engine, settings, owner }
+    pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
+        Self { engine, settings, jobs, owner }
     }
 
     /// The engine.
     pub fn engine(&self) -> &CoreExecutionEngine {
         &self.engine
+    }
+
+    /// The jobs.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// What it holds.
@@ -91,7 +97,26 @@ impl Desk {
                 engine.retry_execution(&run_id, from)?;
                 run_id
             }
+            Command::AddJob(params) => return Ok(Answer::Job(Box::new(self.jobs.add(*params)?))),
+            Command::SetJob(params) => return Ok(Answer::Job(Box::new(self.jobs.set(*params)?))),
+            Command::RemoveJob { job_id } => {
+                self.jobs.remove(&job_id)?;
+                return Ok(Answer::Done {});
+            }
+            Command::EnableJob { job_id } => return Ok(Answer::Job(Box::new(self.jobs.enable(&job_id)?))),
+            Command::DisableJob { job_id } => return Ok(Answer::Job(Box::new(self.jobs.disable(&job_id)?))),
+            Command::RenameJob { job_id, to } => {
+                return Ok(Answer::Job(Box::new(self.jobs.rename(&job_id, &to)?)));
+            }
+            Command::RunJobNow { job_id } => self.jobs.run_now(&job_id)?,
+            Command::Backfill { job_id, from, to } => {
+                return Ok(Answer::Backfilled(Backfilled {
+                    n_instants: self.jobs.backfill(&job_id, from, to)?,
+                }));
+            }
             Command::Shutdown { kind } => {
+                // Nothing is fired into an engine that ends.
+                self.jobs.stop();
                 engine.shutdown(kind)?;
                 (self.owner.ended)();
                 return Ok(Answer::Done {});
@@ -135,6 +160,12 @@ impl Desk {
                     self.summary(&run_id)?;
                 }
                 Answer::Checkpoints(checkpoints.into_iter().map(CheckpointDocument::from).collect())
+            }
+            Query::Jobs {} => Answer::Jobs(self.jobs.list()?),
+            Query::Job { job_id } => Answer::Job(Box::new(self.jobs.job(&job_id)?)),
+            Query::JobHistory { job_id, limit } => Answer::JobHistory(self.jobs.history(&job_id, limit)?),
+            Query::Fires { job_id, from, to, limit } => {
+                Answer::Fires(self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })?)
             }
             Query::Pipelines {} => {
                 let entries = self.catalogue().entries;

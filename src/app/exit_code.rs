@@ -5,6 +5,8 @@ use crate::control::ControlError;
 use crate::engine::EngineError;
 use crate::id::InvalidId;
 use crate::pipeline::ParamError;
+use crate::schedule::ScheduleError;
+use crate::scheduler::SchedulerError;
 use crate::store::{DataDirError, StoreError};
 
 /// The run completed, or what was asked for was done.
@@ -100,6 +102,35 @@ impl HasExitCode for RefreshError {
     }
 }
 
+impl HasExitCode for SchedulerError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotFound { .. } => NOT_FOUND,
+            Self::Exists { .. }
+            | Self::Broken { .. }
+            | Self::Schedule(_)
+            | Self::Pipeline { .. }
+            | Self::Param { .. }
+            | Self::NoUpstream { .. }
+            | Self::Cycle { .. }
+            | Self::FromFile { .. }
+            | Self::HasDownstream { .. }
+            | Self::Backfill { .. }
+            | Self::Id(_) => USAGE,
+            Self::DataDir(error) => error.exit_code(),
+            Self::Store(error) => error.exit_code(),
+            Self::Engine(error) => error.exit_code(),
+            Self::NotStarted { .. } | Self::System(_) | Self::Stopped => FAILED,
+        }
+    }
+}
+
+impl HasExitCode for ScheduleError {
+    fn exit_code(&self) -> u8 {
+        USAGE
+    }
+}
+
 impl HasExitCode for ParamError {
     fn exit_code(&self) -> u8 {
         USAGE
@@ -118,6 +149,7 @@ impl HasExitCode for IntegrationError {
             Self::Catalogue(error) => error.exit_code(),
             Self::Param(error) => error.exit_code(),
             Self::Engine(error) => error.exit_code(),
+            Self::Scheduler(error) => error.exit_code(),
             Self::Settings(error) => error.exit_code(),
             Self::Refresh(error) => error.exit_code(),
             Self::Join(error) => error.exit_code(),

@@ -23,6 +23,7 @@ use crate::logs::FolderWatch;
 use crate::monitor::{MonitorOptions, MonitorPace, ResourceMonitor};
 use crate::pipeline::ParamError;
 use crate::run::{Event, EventKind, RunState, StopKind};
+use crate::scheduler::{DesktopScheduler, SchedulerError};
 use crate::store::DataDir;
 
 /// Why a job could not be started, or the integration itself.
@@ -37,6 +38,9 @@ pub enum IntegrationError {
     /// The engine said no.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The scheduler said no.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
     /// The settings can't be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -134,11 +138,12 @@ impl ExecutionIntegration {
             let _ = for_complaints.send(AppUpdate::Failure { action: "keep house".into(), message });
         });
         let options = ServiceOptions { face, parts: Parts::All, engine, raise: Some(raise), complain };
-        let service = Service::open(seat, settings, options)?;
-        let folder = service.engine().data_dir().pipelines_dir();
+        let folder = seat.dir.pipelines_dir();
+        // Before their schedules are read and their folder is watched.
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
+        let service = Service::open(seat, settings, options)?;
         let pace = Some(service.desk().clone());
         let furnish = |errands| WindowDesk::new(service, face, updates.clone(), errands);
         self.furnish(furnish, pace, move || events.recv())
@@ -242,7 +247,15 @@ impl ExecutionIntegration {
         Ok(&self.desk()?.engine)
     }
 
-    /// Ends the engine in good order, and every thread. Harmless when the window has done so already.
+    /// The scheduler that it has started.
+    ///
+    /// # Errors
+    /// [`IntegrationError::NotStarted`].
+    pub fn scheduler(&self) -> Result<&DesktopScheduler, IntegrationError> {
+        self.desk()?.jobs().scheduler().ok_or(IntegrationError::NotStarted)
+    }
+
+    /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
         let Some(Started { desk, monitor, threads, _watch }) = self.started.take() else { return };
         drop((monitor, _watch));

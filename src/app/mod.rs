@@ -11,8 +11,12 @@ mod command;
 mod desk;
 mod errands;
 pub mod exit_code;
+mod finder;
 mod hands;
 mod integration;
+mod job_files;
+mod job_params;
+mod jobs;
 mod port;
 mod presence;
 mod reach;
@@ -37,8 +41,11 @@ pub use checkup::{Finding, Severity, check_up, has_display};
 pub use command::{Command, Query, Start};
 pub use desk::{Desk, Owner};
 pub use exit_code::HasExitCode;
+pub use finder::{PipelineFinder, file_tables};
 pub use hands::{ControlOptions, ControlServer, HandOver, METHODS};
 pub use integration::{ExecutionIntegration, IntegrationError};
+pub use job_params::JobParams;
+pub use jobs::{Jobs, MAX_HISTORY};
 pub use port::*;
 pub use presence::{Presence, presence};
 pub use records::{LogSection, Records, RunRecord};
@@ -57,6 +64,11 @@ pub use crate::control::wire::{EventFilter, Face};
 pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::monitor::MachineSample;
+pub use crate::scheduler::{
+    DesktopScheduler, FireView, HistoryView, JobChange, JobSpec, JobView, OfflineScheduler, SchedulerError,
+    machine_zone,
+};
+pub use crate::store::FireFilter;
 pub use crate::store::{
     AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
     StoredBody, StoredRun,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::upkeep::{prune_fires, spare_unbooked};
 use super::{Desk, log_bytes};
+use crate::scheduler::DesktopScheduler;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -46,9 +48,12 @@ fn keep(desk: &Desk, closed: &Receiver<()>, complain: &dyn Fn(String)) {
     loop {
         let (store, data_dir) = (desk.engine.store(), desk.data_dir().path());
         let (retention, now) = (&desk.settings.retention, crate::engine::now().wall);
+        let jobs = desk.jobs().scheduler().map(DesktopScheduler::store);
         let pruned = store
             .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
-            .and_then(|plan| store.apply_prune(&plan, data_dir));
+            .and_then(|plan| jobs.map_or(Ok(plan.clone()), |jobs| spare_unbooked(plan, jobs)))
+            .and_then(|plan| store.apply_prune(&plan, data_dir))
+            .and_then(|_| jobs.map_or(Ok(()), |jobs| prune_fires(jobs, &desk.settings, now)));
         if let Err(error) = pruned {
             complain(format!("old runs can't be removed: {error}"));
         }

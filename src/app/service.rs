@@ -11,12 +11,14 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::hands::{ControlOptions, ControlServer, HandOver};
 use super::integration::IntegrationError;
+use super::job_files::JobFiles;
 use super::retention::RetentionKeeper;
 use super::seat::Bequest;
-use super::{Background, Desk, Owner, Seat, ServeFor, Settings};
+use super::{Background, Desk, Jobs, Owner, PipelineFinder, Seat, ServeFor, Settings};
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
 use crate::run::RunState;
+use crate::scheduler::DesktopScheduler;
 
 /// How long a process that was started to take over may take until it asks.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
@@ -24,9 +26,9 @@ const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
 /// What goes on beside the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parts {
-    /// Everything that a desktop needs around the clock: retention, and what else is due by itself.
+    /// Everything that a desktop needs around the clock: the scheduler with the jobs of pipeline files, and retention.
     All,
-    /// Nothing: it serves the runs that it is given.
+    /// Nothing: it serves the runs that it is given, and fires no jobs.
     RunsAlone,
 }
 
@@ -63,7 +65,7 @@ pub struct Service {
     /// Closed when the keeper has ended.
     kept: Receiver<()>,
     shared: Arc<Shared>,
-    _upkeep: Option<RetentionKeeper>,
+    upkeep: Option<(JobFiles, RetentionKeeper)>,
 }
 
 /// What is asked of the thread that keeps the seat.
@@ -97,10 +99,23 @@ impl Service {
             let shared = shared.clone();
             move || *lock_of(&shared.fate) = Fate::Ended
         };
-        let desk = Desk::new(engine, settings, Owner { face, raise, ended: Arc::new(ended) });
-        let upkeep = match parts {
-            Parts::All => Some(RetentionKeeper::start(desk.clone(), complain)?),
-            Parts::RunsAlone => None,
+        let jobs = match parts {
+            Parts::All => {
+                let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
+                Jobs::firing(DesktopScheduler::open(&engine, move |id| finder.find(id))?)
+            }
+            Parts::RunsAlone => Jobs::beside_an_engine(dir.clone(), settings.clone()),
+        };
+        let owner = Owner { face, raise, ended: Arc::new(ended) };
+        let desk = Desk::new(engine, jobs, settings.clone(), owner);
+        let upkeep = match desk.jobs().scheduler() {
+            Some(scheduler) => {
+                let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
+                // After the files are read: what they no longer say does not fire once more.
+                scheduler.start()?;
+                Some((files, RetentionKeeper::start(desk.clone(), complain)?))
+            }
+            None => None,
         };
         // Capacity 1: whoever asks while another is being answered is refused.
         let (orders, waiting) = bounded(1);
@@ -124,7 +139,7 @@ impl Service {
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, orders, keeper: Some(keeper), kept, shared, _upkeep: upkeep })
+        Ok(Self { desk, orders, keeper: Some(keeper), kept, shared, upkeep })
     }
 
     /// Where everything is carried out.
@@ -187,7 +202,7 @@ impl Service {
     /// As there.
     pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         let Some(keeper) = self.keeper.take() else { return Ok(()) };
-        drop(self._upkeep.take());
+        drop(self.upkeep.take());
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
         let outcome = match self.orders.send(Order::Close(kind, tell)) {
@@ -233,6 +248,8 @@ impl Keeper {
                     Err(why) => hand_over.refuse(&why),
                 },
                 Order::Close(kind, tell) => {
+                    // Nothing is fired into an engine that ends.
+                    self.desk.jobs().stop();
                     let outcome = self.desk.engine().shutdown(kind);
                     self.server.close("the engine has ended");
                     // Whoever waited no longer needs no answer.
@@ -271,6 +288,7 @@ impl Keeper {
         self.server.turn_away();
         // Before the events are over: whoever hears their end asks why.
         *lock_of(&self.shared.fate) = Fate::HandedOver(successor.clone());
+        self.desk.jobs().stop();
         let lock = match self.desk.engine().hand_over() {
             Ok(lock) => lock,
             Err(error) => {

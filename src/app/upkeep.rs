@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{Records, Settings};
 use crate::engine::EngineError;
 use crate::id::RunId;
 use crate::pipeline::samples;
 use crate::store::DataDir;
-use crate::store::{CheckpointManager, PrunePlan, PruneReport, StoreError};
+use crate::store::{CheckpointManager, JobStore, PrunePlan, PruneReport, StoreError};
 use crate::time::Now;
 
 /// What the settings let go at `now`. Takes no lock and removes nothing.
@@ -19,7 +21,9 @@ use crate::time::Now;
 /// [`StoreError`] when the database can't be read.
 pub fn plan_prune(records: &Records, settings: &Settings, now: Now) -> Result<PrunePlan, StoreError> {
     let data_dir = records.data_dir();
-    records.store().plan_prune(&settings.retention, now.wall, |run_id| log_bytes(data_dir, run_id))
+    let plan =
+        records.store().plan_prune(&settings.retention, now.wall, |run_id| log_bytes(data_dir, run_id))?;
+    spare_unbooked(plan, &JobStore::open_read_only(data_dir.join("scheduler.db"))?)
 }
 
 /// Removes what the settings let go at `now`; what was planned, and what was done. Holds the engine's lock
@@ -36,10 +40,34 @@ pub fn apply_prune(
     let dir = DataDir::open(data_dir)?;
     let lock = dir.lock()?;
     let store = CheckpointManager::open(dir.checkpoints_db())?;
+    let jobs = JobStore::open(dir.scheduler_db())?;
     let plan = store.plan_prune(&settings.retention, now.wall, |run_id| log_bytes(dir.path(), run_id))?;
+    let plan = spare_unbooked(plan, &jobs)?;
     let report = store.apply_prune(&plan, dir.path())?;
+    prune_fires(&jobs, settings, now.wall)?;
     drop(lock);
     Ok((plan, report))
+}
+
+/// Takes the runs out of `plan` whose end the scheduler has not booked yet, and those that it has only claimed.
+pub(super) fn spare_unbooked(mut plan: PrunePlan, jobs: &JobStore) -> Result<PrunePlan, StoreError> {
+    let unbooked = jobs.unbooked_run_ids()?;
+    plan.runs.retain(|run| !unbooked.contains(run.run_id.as_str()));
+    Ok(plan)
+}
+
+/// Removes what jobs did longer ago than the settings keep it.
+pub(super) fn prune_fires(
+    jobs: &JobStore,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let age = TimeDelta::from_std(settings.fires_max_age).unwrap_or(TimeDelta::MAX);
+    match now.checked_sub_signed(age) {
+        Some(before) => jobs.prune(before.timestamp_millis()).map(drop),
+        // Older than any instant.
+        None => Ok(()),
+    }
 }
 
 /// Bytes that the logs of a run occupy on disk.

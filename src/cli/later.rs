@@ -15,9 +15,6 @@ pub(super) struct Anything {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LaterVerb {
-    /// Manage schedules (comes with a later version).
-    #[command(hide = true)]
-    Schedule(Anything),
     /// Watch what runs (comes with a later version).
     #[command(hide = true)]
     Top(Anything),
@@ -37,9 +34,6 @@ pub(super) enum LaterVerb {
 
 pub(super) fn later(verb: LaterVerb) -> Outcome {
     let (name, instead) = match verb {
-        LaterVerb::Schedule(_) => {
-            ("schedule", "until then let cron or a systemd timer call `leverframe run`")
-        }
         LaterVerb::Top(_) => ("top", "the window plots what the machine does"),
         LaterVerb::Stats(_) => ("stats", "`leverframe runs --json` has the raw figures"),
         LaterVerb::Why(_) => ("why", "`leverframe show RUN_ID` says what is known of a run"),

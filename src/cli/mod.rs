@@ -10,6 +10,7 @@ mod doctor;
 mod events;
 mod exit;
 mod foreground;
+mod import;
 mod init;
 mod later;
 mod logs;
@@ -20,6 +21,7 @@ mod report;
 mod resume;
 mod run;
 mod runs;
+mod schedule;
 mod schema;
 mod sentences;
 mod serve;
@@ -104,6 +106,12 @@ enum Verb {
     Events(events::EventsArgs),
     /// Run the engine and the scheduler without a window.
     Serve(serve::ServeArgs),
+    /// Manage the jobs that run pipelines by themselves.
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleVerb),
+    /// Take over jobs from elsewhere.
+    #[command(subcommand)]
+    Import(import::ImportVerb),
     /// List runs, newest first.
     Runs(runs::RunsArgs),
     /// Show one run with its steps.
@@ -162,6 +170,8 @@ impl Verb {
             Self::Stop(args) => control::stop(args, place),
             Self::Serve(args) => serve::serve(&args, place),
             Self::Events(args) => events::events(&args, place),
+            Self::Schedule(verb) => schedule::schedule(verb, place),
+            Self::Import(verb) => import::import(verb, place),
             Self::Runs(args) => runs::runs(args, place),
             Self::Show(args) => show::show(&args, place),
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),

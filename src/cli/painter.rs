@@ -202,6 +202,9 @@ impl Bars {
             | EventKind::WarningRaised { .. }
             | EventKind::ResourceAlert { .. }
             | EventKind::RecoveryDecided { .. }
+            | EventKind::JobFired { .. }
+            | EventKind::JobSkipped { .. }
+            | EventKind::JobChanged { .. }
             | EventKind::Resync => {}
         }
         self.tell(event);

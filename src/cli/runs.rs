@@ -106,7 +106,7 @@ fn row(run: &RunSummary, now: Now) -> Vec<Cell> {
 }
 
 /// An instant, a date (its start), or a time back from now.
-fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     if let Ok(back) = parse_duration(text) {
         let back = TimeDelta::from_std(back).unwrap_or(TimeDelta::MAX);
         return Ok(now.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::MIN_UTC));

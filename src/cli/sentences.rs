@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::output::{printable, size, span_between};
+use super::output::{local_time, printable, size, span_between};
 use crate::run::{EventKind, RunSummary, StepState, StepSummary};
 
 /// Where a sentence belongs.
@@ -56,6 +56,20 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
         EventKind::WarningRaised { text } => warning(text.clone()),
         EventKind::ResourceAlert { text, cleared: false } => warning(text.clone()),
         EventKind::ResourceAlert { text, cleared: true } => story(text.clone()),
+        EventKind::JobFired { job_id, due_at } => {
+            let what = due_at.map_or_else(|| "by hand".to_owned(), |at| format!("due at {}", local_time(at)));
+            story(format!("job {job_id} fired ({what})"))
+        }
+        EventKind::JobSkipped { job_id, due_at, through_at, n_instants, outcome, reason } => {
+            let when = match n_instants {
+                0..=1 => format!("due at {}", local_time(*due_at)),
+                n => format!("{n} instants from {} to {}", local_time(*due_at), local_time(*through_at)),
+            };
+            let outcome = outcome.as_str().replace('_', " ");
+            let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let text = format!("job {job_id} did not run ({when}): {outcome}{why}");
+            if outcome == "failed to start" { warning(text) } else { story(text) }
+        }
         // Their decisions are told one by one, by whoever knows which run is meant.
         EventKind::RecoveryDecided { .. }
         | EventKind::ExecutionQueued { .. }
@@ -63,6 +77,7 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
         | EventKind::ExecutionProgress { .. }
         | EventKind::CheckpointSaved { .. }
         | EventKind::MetricReported { .. }
+        | EventKind::JobChanged { .. }
         | EventKind::Resync => None,
     }
 }

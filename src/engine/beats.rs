@@ -246,8 +246,14 @@ impl Engine {
 
     /// Tells something that concerns no run.
     pub(super) fn tell(&mut self, kind: EventKind) {
-        let event = self.event(clock::now().wall, None, kind);
-        self.published.bus.publish(&[event]);
+        self.tell_all(vec![(None, kind)]);
+    }
+
+    /// Tells what others have decided and recorded.
+    pub(super) fn tell_all(&mut self, told: Vec<(Option<RunId>, EventKind)>) {
+        let at = clock::now().wall;
+        let events: Vec<_> = told.into_iter().map(|(run_id, kind)| self.event(at, run_id, kind)).collect();
+        self.published.bus.publish(&events);
     }
 
     /// Says at which event the engine stands, where nothing has been decided yet.

@@ -291,6 +291,9 @@ fn telemetry_key(event: &Event) -> TelemetryKey {
         | EventKind::WarningRaised { .. }
         | EventKind::ResourceAlert { .. }
         | EventKind::RecoveryDecided { .. }
+        | EventKind::JobFired { .. }
+        | EventKind::JobSkipped { .. }
+        | EventKind::JobChanged { .. }
         | EventKind::Resync => None,
     };
     (event.kind.name(), event.run_id.clone(), step_id)

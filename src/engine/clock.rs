@@ -28,7 +28,7 @@ pub(crate) fn boot_id() -> String {
 
 /// Calls back when an instant of the wall clock is reached, also when the clock jumps there or the
 /// machine wakes after it, and whenever the clock is set.
-pub(crate) struct WallTimer {
+pub struct WallTimer {
     timer: Arc<OwnedFd>,
     end: OwnedFd,
     thread: Option<JoinHandle<()>>,
@@ -39,7 +39,7 @@ impl WallTimer {
     ///
     /// # Errors
     /// When the system has no timer, pipe or thread left.
-    pub(crate) fn start(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub fn start(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
         let timer = Arc::new(timerfd_create(
             TimerfdClockId::Realtime,
             TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
@@ -53,7 +53,7 @@ impl WallTimer {
     }
 
     /// Arms it for `at`; none disarms it.
-    pub(crate) fn arm(&self, at: Option<DateTime<Utc>>) {
+    pub fn arm(&self, at: Option<DateTime<Utc>>) {
         let it_value = at.map_or(Timespec { tv_sec: 0, tv_nsec: 0 }, |at| Timespec {
             // An instant of zero would disarm it.
             tv_sec: at.timestamp().max(1),

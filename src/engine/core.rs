@@ -284,6 +284,7 @@ impl Engine {
                 }
             }
             Message::Spec(key, spec) => self.translate_spec(key, spec, heard),
+            Message::Tell(events) => self.tell_all(events),
             Message::WallRing => {}
             Message::Shutdown { kind, reply } => self.begin_closing(kind, reply, heard),
             Message::Abandoned => {}

@@ -167,6 +167,14 @@ impl LaunchJob {
         set("RUN_TYPE", run.run_type.as_ref().as_ref());
         set("ENVIRONMENT", run.environment.as_ref().as_ref());
         set("TRIGGER", run.trigger.as_str().as_ref());
+        if let Some(fired_by) = &run.ledger.fired_by {
+            set("JOB_ID", fired_by.job_id.as_str().as_ref());
+            for (name, instant) in
+                [("DUE_AT", &fired_by.due_at), ("PREVIOUS_DUE_AT", &fired_by.previous_due_at)]
+            {
+                instant.iter().for_each(|instant| set(name, instant.as_ref()));
+            }
+        }
         set("TOKEN", step.ledger.token.as_ref());
         set("BIN", self.surroundings.program.as_ref());
         set("DATA_DIR", data_dir.as_ref());

@@ -7,7 +7,7 @@ use crossbeam_channel::Sender;
 use super::launch::LaunchRefusal;
 use super::{EngineError, ShutdownKind, Signal};
 use crate::id::{AttemptKey, RunId};
-use crate::run::{Input, ReportBatch, Run};
+use crate::run::{EventKind, Input, ReportBatch, Run};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StartSpec, StepHost};
 
@@ -29,6 +29,8 @@ pub(super) enum Message {
     Report(Box<ReportBatch>),
     /// The environment of a start that needed secrets is there, or a secret is missing.
     Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
+    /// Somebody above has something to tell everybody, about this run or about none.
+    Tell(Vec<(Option<RunId>, EventKind)>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
     /// End in good order; the answer is the data directory's lock.
@@ -75,6 +77,7 @@ impl Message {
             | Self::HostReady(..)
             | Self::Report(_)
             | Self::Spec(..)
+            | Self::Tell(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => {}
@@ -120,6 +123,7 @@ impl Message {
             | Self::Progress(_)
             | Self::HostReady(..)
             | Self::Spec(..)
+            | Self::Tell(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => false,

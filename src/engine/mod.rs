@@ -12,6 +12,7 @@ mod context;
 mod core;
 mod deadlines;
 mod error;
+mod for_jobs;
 mod host_link;
 mod launch;
 mod message;
@@ -22,7 +23,7 @@ mod signal;
 mod trouble;
 
 pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, SubscriptionGuard};
-pub use clock::now;
+pub use clock::{WallTimer, now};
 pub use context::ExecutionContext;
 pub use error::EngineError;
 pub use options::{

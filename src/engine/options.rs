@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{EventBus, Params};
 use crate::id::{PipelineId, RunId};
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
-use crate::run::{AutoResume, Body, Definition, Run, RunLedger, RunState, StepRun, Trigger};
+use crate::run::{AutoResume, Body, Definition, FiredBy, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
 use crate::time::Now;
@@ -114,6 +114,8 @@ pub struct StartRequest {
     pub environment: String,
     /// What started it; default manual.
     pub trigger: Trigger,
+    /// The job that it is a run of.
+    pub fired_by: Option<FiredBy>,
     /// Kept with the run.
     pub metadata: Option<serde_json::Value>,
 }
@@ -128,6 +130,7 @@ impl StartRequest {
             run_type: DEFAULT_RUN_TYPE.into(),
             environment: DEFAULT_ENVIRONMENT.into(),
             trigger: Trigger::Manual,
+            fired_by: None,
             metadata: None,
         }
     }
@@ -154,6 +157,7 @@ impl StartRequest {
             run_type: self.run_type,
             environment: self.environment,
             trigger: self.trigger,
+            fired_by: self.fired_by,
             body: Body::Driven,
             params: Params::new(),
             metadata: self.metadata,
@@ -177,6 +181,8 @@ pub struct PipelineRequest {
     pub environment: String,
     /// What started it.
     pub trigger: Trigger,
+    /// The job that it is a run of.
+    pub fired_by: Option<FiredBy>,
     /// Kept with the run.
     pub metadata: Option<serde_json::Value>,
 }
@@ -191,6 +197,7 @@ impl PipelineRequest {
             run_type: DEFAULT_RUN_TYPE.into(),
             environment: DEFAULT_ENVIRONMENT.into(),
             trigger: Trigger::Manual,
+            fired_by: None,
             metadata: None,
         }
     }
@@ -208,6 +215,7 @@ impl PipelineRequest {
             run_type: self.run_type,
             environment: self.environment,
             trigger: self.trigger,
+            fired_by: self.fired_by,
             body: Body::Pipeline(self.definition),
             params: self.params,
             metadata: self.metadata,
@@ -225,6 +233,7 @@ struct NewRun {
     run_type: String,
     environment: String,
     trigger: Trigger,
+    fired_by: Option<FiredBy>,
     body: Body,
     params: Params,
     metadata: Option<serde_json::Value>,
@@ -251,6 +260,6 @@ fn new_run(new: NewRun) -> Run {
         error: None,
         metadata: new.metadata.map(|value| value.to_string().into()),
         steps: Vec::new(),
-        ledger: RunLedger::default(),
+        ledger: RunLedger { fired_by: new.fired_by.map(Arc::new), ..RunLedger::default() },
     }
 }

@@ -171,6 +171,7 @@ impl Engine {
             | Message::HostReady(..)
             | Message::Report(_)
             | Message::Spec(..)
+            | Message::Tell(_)
             | Message::WallRing
             | Message::Shutdown { .. }
             | Message::Abandoned => false,

@@ -54,6 +54,7 @@ fn pipeline_lines(pipeline: &Pipeline) -> Lines {
         params,
         env,
         steps: _,
+        schedules: _,
         graph: _,
     } = pipeline;
     let mut lines = Lines::new();

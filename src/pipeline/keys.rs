@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+pub(super) use super::kinds::one_of;
 use super::model::{Background, OnFailure, OnInterrupt, ParamType, When};
-use crate::units;
+use super::schedules::SCHEDULE_KEYS;
 
 /// One row of the table.
 pub(super) struct Key {
@@ -36,6 +37,8 @@ pub(super) enum Place {
     Param,
     /// `secret = { … }`.
     Secret,
+    /// `[[schedule]]`.
+    Schedule,
 }
 
 /// What a key's value must be.
@@ -52,6 +55,8 @@ pub(super) enum Kind {
     Argv,
     /// An array of step ids.
     Names,
+    /// An array of job ids.
+    Jobs,
     Word(&'static [&'static str]),
     Flag,
     /// A whole number from this on.
@@ -62,6 +67,8 @@ pub(super) enum Kind {
     Signal,
     /// Names and values.
     Env,
+    /// Names and scalars.
+    Values,
     /// A string, number, bool or date.
     Scalar,
     Scalars,
@@ -113,8 +120,15 @@ pub(super) enum Plain {
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Pipeline, Self::StepDefaults, Self::Step, Self::Retries, Self::Param, Self::Secret];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Pipeline,
+        Self::StepDefaults,
+        Self::Step,
+        Self::Retries,
+        Self::Param,
+        Self::Secret,
+        Self::Schedule,
+    ];
 
     /// The table as a file writes it.
     pub(super) fn name(self) -> &'static str {
@@ -125,6 +139,7 @@ impl Place {
             Self::Retries => "retries = { … }",
             Self::Param => "[params.NAME]",
             Self::Secret => "secret = { … }",
+            Self::Schedule => "[[schedule]]",
         }
     }
 
@@ -132,7 +147,7 @@ impl Place {
     pub(super) fn locative(self) -> String {
         match self {
             Self::Pipeline => format!("at {}", self.name()),
-            Self::Step | Self::StepDefaults | Self::Retries | Self::Param | Self::Secret => {
+            Self::Step | Self::StepDefaults | Self::Retries | Self::Param | Self::Secret | Self::Schedule => {
                 format!("in {}", self.name())
             }
         }
@@ -140,7 +155,7 @@ impl Place {
 
     /// The keys that may stand there, in the order of the table.
     pub(super) fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(move |key| key.places.contains(&self))
+        KEYS.iter().chain(SCHEDULE_KEYS).filter(move |key| key.places.contains(&self))
     }
 
     pub(super) fn key(self, name: &str) -> Option<&'static Key> {
@@ -162,120 +177,7 @@ impl Key {
     }
 }
 
-impl Kind {
-    /// What the value is, for people: "must be …".
-    pub(super) fn expected(self) -> String {
-        let fixed = match self {
-            Self::Id | Self::Text | Self::Filled => "a string",
-            Self::Command => {
-                "a line for the shell or an array of strings such as [\"python3\", \"fetch.py\"]"
-            }
-            Self::Argv => "an array of strings such as [\"sh\", \"-c\"]",
-            Self::Names => "an array of step ids such as [\"fetch\"]",
-            Self::Word(words) => return one_of(words),
-            Self::Flag => "true or false",
-            Self::Count(0) => "a whole number of at least 0",
-            Self::Count(least) => return format!("a whole number of at least {least}"),
-            Self::Number(Bound::AboveZero) => "a number above 0",
-            Self::Number(Bound::AtLeastOne) => "a number of at least 1",
-            Self::Duration(_) => "a duration such as \"30s\" or \"1h30m\"",
-            Self::Size => "a size such as \"500MB\" or \"1GiB\"",
-            Self::Signal => "the name of a signal such as \"TERM\"",
-            Self::Env => "a table of names and strings such as { LANG = \"C.UTF-8\" }",
-            Self::Scalar => "a string, a number, true or false, or a date",
-            Self::Scalars => "an array of strings, numbers or dates",
-            Self::Table(Place::Retries) => "a table such as { max = 3, delay = \"10s\" }",
-            Self::Table(Place::Secret) => "a table such as { env = \"API_TOKEN\" }",
-            Self::Table(_) => "a table",
-            Self::Tables(_) => "an array of tables, each begun by [[step]]",
-            Self::Named(_) => "a table of tables, each begun by [params.NAME]",
-            Self::Later => "left out",
-        };
-        fixed.to_owned()
-    }
-
-    /// The short name of the type, for tables.
-    pub(super) fn name(self) -> String {
-        let fixed = match self {
-            Self::Id => "id",
-            Self::Text | Self::Filled => "string",
-            Self::Command => "line or argv array",
-            Self::Argv => "argv array",
-            Self::Names => "array of step ids",
-            Self::Word(words) => return one_of(words),
-            Self::Flag => "bool",
-            Self::Count(_) => "whole number",
-            Self::Number(Bound::AboveZero) => "number above 0",
-            Self::Number(Bound::AtLeastOne) => "number from 1",
-            Self::Duration(_) => "duration",
-            Self::Size => "size",
-            Self::Signal => "signal name",
-            Self::Env => "table of strings",
-            Self::Scalar => "value",
-            Self::Scalars => "array of values",
-            Self::Table(_) => "table",
-            Self::Tables(_) => "array of tables",
-            Self::Named(_) => "table of tables",
-            Self::Later => "later",
-        };
-        fixed.to_owned()
-    }
-
-    /// Reads a value that a file writes as a string, or a default.
-    ///
-    /// # Errors
-    /// What is wrong with it. A kind that is no plain value reads nothing, with an empty message.
-    pub(super) fn read_plain(self, text: &str) -> Result<Plain, String> {
-        let number = || text.parse::<f64>().map_err(|_| String::new());
-        match self {
-            Self::Word(words) => {
-                words.iter().find(|word| **word == text).map(|word| Plain::Word(word)).ok_or_else(String::new)
-            }
-            Self::Flag => text.parse().map(Plain::Flag).map_err(|_| String::new()),
-            Self::Count(_) => text.parse().map(Plain::Count).map_err(|_| String::new()),
-            Self::Number(_) => number().map(Plain::Number),
-            Self::Duration(zero) => {
-                let duration = units::parse_duration(text)?;
-                if duration.is_zero() && zero == Zero::Refused {
-                    return Err(
-                        "the duration is zero; write a longer one, or leave the key out for none".to_owned()
-                    );
-                }
-                Ok(Plain::Duration(duration))
-            }
-            Self::Size => match units::parse_size(text)? {
-                0 => Err("the size is zero; write a larger one".to_owned()),
-                bytes => Ok(Plain::Size(bytes)),
-            },
-            Self::Signal => units::signal_number(text).map(Plain::Signal).ok_or_else(String::new),
-            Self::Id
-            | Self::Text
-            | Self::Filled
-            | Self::Command
-            | Self::Argv
-            | Self::Names
-            | Self::Env
-            | Self::Scalar
-            | Self::Scalars
-            | Self::Table(_)
-            | Self::Tables(_)
-            | Self::Named(_)
-            | Self::Later => Err(String::new()),
-        }
-    }
-}
-
-/// `"a", "b" or "c"`.
-pub(super) fn one_of(words: &[impl AsRef<str>]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("{:?}", word.as_ref())).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-        None => "nothing".to_owned(),
-    }
-}
-
-const fn key(
+pub(super) const fn key(
     places: &'static [Place],
     name: &'static str,
     kind: Kind,
@@ -290,7 +192,7 @@ const fn later(places: &'static [Place], name: &'static str) -> Key {
 }
 
 impl Key {
-    const fn also(self, aliases: &'static [&'static str]) -> Self {
+    pub(super) const fn also(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
 }
@@ -324,7 +226,7 @@ static KEYS: &[Key] = &[
     key(TOP, "params", Named(Place::Param), Fallback::None, "Parameters by name; each reaches every step as `LEVERFRAME_PARAM_<NAME>`.").also(&["parameters"]),
     key(TOP, "step_defaults", Table(Place::StepDefaults), Fallback::None, "Step keys for all steps; a step's own win.").also(&["defaults"]),
     key(TOP, "step", Tables(Place::Step), Required, "The steps, in order.").also(&["steps", "task", "tasks"]),
-    later(TOP, "schedule"),
+    key(TOP, "schedule", Tables(Place::Schedule), Fallback::None, "When it runs by itself: each table is a job, taken over when the file is read.").also(&["schedules"]),
 
     key(PARAM, "type", Word(ParamType::WORDS), Is("string"), "Its type; values are checked before a run starts.").also(&["kind"]),
     key(PARAM, "description", Text, Fallback::None, "One line for people.").also(&["help"]),
@@ -379,7 +281,7 @@ mod tests {
 
     #[test]
     fn every_default_in_the_table_is_a_value_of_its_type() {
-        for key in KEYS {
+        for key in KEYS.iter().chain(SCHEDULE_KEYS) {
             if let Fallback::Is(text) = key.fallback {
                 let is_text = matches!(key.kind, Kind::Filled | Kind::Argv);
                 assert!(is_text || key.plain_fallback().is_some(), "{}: {text}", key.name);
@@ -399,7 +301,7 @@ mod tests {
 
     #[test]
     fn every_key_is_said_in_one_sentence() {
-        for key in KEYS {
+        for key in KEYS.iter().chain(SCHEDULE_KEYS) {
             assert!(key.is_later() || key.doc.ends_with('.'), "{}", key.name);
             assert!(!key.doc.contains('|'), "{} would break the table", key.name);
         }

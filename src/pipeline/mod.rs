@@ -3,19 +3,22 @@
 //! Pure: text in, [`Pipeline`] or [`Diagnostic`]s out. Reading files, asking for the home directory,
 //! fetching secrets and looking up variables are done by the caller.
 //!
-//! In reading order: `model` (what a pipeline is), `keys` (the one table of every key of the file),
+//! In reading order: `model` (what a pipeline is), `keys` and `kinds` (the one table of every key of the file),
 //! `reader` and `values` (TOML, held against that table), `parse` (what the values mean together), `graph` (what
-//! stands above what), `params`, `expand`, `differences`, `schema`, `samples`.
+//! stands above what), `schedules` (its jobs), `params`, `expand`, `differences`, `schema`, `samples`.
 
 mod model;
 
 mod keys;
+mod kinds;
 
 mod diagnostic;
 mod reader;
 mod values;
 
 mod parse;
+mod paths;
+mod schedules;
 
 mod graph;
 
@@ -36,6 +39,7 @@ pub use graph::Graph;
 pub use model::*;
 pub use params::{Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ParamError, param_env_name};
 pub use samples::{SampleFile, samples};
+pub use schedules::PipelineSchedule;
 pub use schema::{key_table, schema};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Graph;
+use super::{Graph, PipelineSchedule};
 use crate::id::{PipelineId, StepId};
 
 /// One pipeline as a run uses it.
@@ -28,6 +28,8 @@ pub struct Pipeline {
     pub env: BTreeMap<String, String>,
     /// In the order of the file.
     pub steps: Vec<Step>,
+    /// The jobs that stand in its file.
+    pub schedules: Vec<PipelineSchedule>,
     /// What stands above what: [`Graph::of`] these steps.
     pub graph: Graph,
 }

@@ -4,7 +4,7 @@
 //! read on. Only where the text is no TOML, its errors alone are reported, since the rest would be guessed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -13,7 +13,9 @@ use super::diagnostic::{Diagnostic, Problems};
 use super::graph::find_cycles;
 use super::keys::{Fallback, Place, Plain};
 use super::model::{Background, Command, OnFailure, OnInterrupt, Pipeline, Retries, Step, When};
+use super::paths::resolve;
 use super::reader::{Fields, Found, Located, Typed, read_table};
+use super::schedules::read_schedules;
 use super::values::ID_RULE;
 use super::{Graph, params};
 use crate::id::{PipelineId, StepId};
@@ -150,6 +152,7 @@ impl Parser<'_> {
         let needs = self.needs(tables);
         let steps: Vec<Option<Step>> =
             tables.iter().zip(needs).map(|(table, needs)| self.step(table, needs, &inherited)).collect();
+        let schedules = read_schedules(top.tables("schedule"), id.as_ref(), &mut self.problems);
         let steps = steps.into_iter().collect::<Option<Vec<Step>>>()?;
         let id = id?;
         let graph = if self.problems.is_empty() { Graph::of(&steps) } else { Graph::default() };
@@ -163,6 +166,7 @@ impl Parser<'_> {
             params,
             env: environment([top]),
             steps,
+            schedules,
             graph,
         })
     }
@@ -371,38 +375,4 @@ fn default_shell() -> Vec<String> {
         Some(Fallback::Is(words)) => words.split(' ').map(str::to_owned).collect(),
         Some(Fallback::Required | Fallback::None | Fallback::Words(_)) | None => Vec::new(),
     }
-}
-
-/// A path of the file as an absolute one without `.` and `..`. A `~` is the home directory.
-fn resolve(base: &Path, text: &str, home: Option<&Path>, at: usize, problems: &mut Problems<'_>) -> PathBuf {
-    let Some(after) = text.strip_prefix('~') else { return clean(&base.join(text)) };
-    if !after.is_empty() && !after.starts_with('/') {
-        let message = format!(
-            "{text:?} names another user's home directory, which is not looked up; write its path, or \"./{text}\" for a folder of that name"
-        );
-        problems.add(at, message);
-    } else if let Some(home) = home {
-        return clean(&home.join(after.trim_start_matches('/')));
-    } else {
-        problems.add(
-            at,
-            format!("the home directory for the ~ in {text:?} is not known; write an absolute path"),
-        );
-    }
-    PathBuf::new()
-}
-
-/// Takes `.` and `..` out of a path by its text alone.
-fn clean(path: &Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                cleaned.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => cleaned.push(part),
-        }
-    }
-    cleaned
 }

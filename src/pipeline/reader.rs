@@ -8,7 +8,7 @@ use super::diagnostic::Problems;
 use super::keys::{Key, Kind, Place, Plain};
 use super::values::{
     Scalar, read_argv, read_count, read_env, read_number, read_plain, read_scalar, read_scalars,
-    read_strings, read_text, type_of,
+    read_strings, read_text, read_values, type_of,
 };
 
 /// A value and the byte at which it starts.
@@ -30,6 +30,7 @@ pub(super) enum Typed {
     Env(Vec<(Located<String>, Located<String>)>),
     Scalar(Scalar),
     Scalars(Vec<Located<Scalar>>),
+    Values(Vec<(String, Scalar)>),
     Table(Fields),
     Tables(Vec<Fields>),
     Named(Vec<(Located<String>, Fields)>),
@@ -115,6 +116,11 @@ impl Fields {
         if let Some(Typed::Scalars(scalars)) = self.value(name) { scalars } else { &[] }
     }
 
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        let values = if let Some(Typed::Values(values)) = self.value(name) { values.as_slice() } else { &[] };
+        values.iter().map(|(name, value)| (name.as_str(), value.text.as_str()))
+    }
+
     pub(super) fn table(&self, name: &str) -> Option<&Fields> {
         if let Some(Typed::Table(fields)) = self.value(name) { Some(fields) } else { None }
     }
@@ -168,7 +174,14 @@ fn unknown_key(place: Place, name: &str, problems: &mut Problems<'_>) -> String 
                 "`{name}` does not belong {here}; move it to the top of the file, before the first [table]"
             )
         }
-        Some(other @ (Place::Step | Place::StepDefaults | Place::Retries | Place::Param | Place::Secret)) => {
+        Some(
+            other @ (Place::Step
+            | Place::StepDefaults
+            | Place::Retries
+            | Place::Param
+            | Place::Secret
+            | Place::Schedule),
+        ) => {
             let other = if other == Place::StepDefaults { Place::Step } else { other };
             format!("`{name}` does not belong {here}; move it to {}", other.name())
         }
@@ -191,7 +204,8 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>, problems: &mut Problems<'
         }
         (Kind::Command, DeValue::String(text)) => read_text(key, text, at, problems).map(Typed::Line),
         (Kind::Command | Kind::Argv, DeValue::Array(_)) => read_argv(key, value, problems).map(Typed::Argv),
-        (Kind::Names, DeValue::Array(_)) => read_strings(key, value, problems).map(Typed::Names),
+        (Kind::Values, DeValue::Table(table)) => read_values(key, table, problems).map(Typed::Values),
+        (Kind::Names | Kind::Jobs, DeValue::Array(_)) => read_strings(key, value, problems).map(Typed::Names),
         (Kind::Word(_) | Kind::Duration(_) | Kind::Size | Kind::Signal, DeValue::String(text)) => {
             read_plain(key, text, at, problems).map(Typed::Plain)
         }
@@ -226,7 +240,7 @@ fn wrong_type(key: &Key, value: &DeValue<'_>) -> String {
     let hint = match (key.kind, value) {
         (Kind::Duration(_), DeValue::Integer(number)) => format!("; write \"{number}s\" for seconds"),
         (Kind::Size, DeValue::Integer(number)) => format!("; write \"{number}B\" for bytes"),
-        (Kind::Names, DeValue::String(name)) => format!("; write [{name:?}]"),
+        (Kind::Names | Kind::Jobs, DeValue::String(name)) => format!("; write [{name:?}]"),
         (Kind::Argv, DeValue::String(text)) => {
             format!("; write {:?}", text.split_whitespace().collect::<Vec<_>>())
         }

@@ -32,7 +32,12 @@ fn table_schema(place: Place) -> Map<String, Value> {
             schema.insert("minProperties".to_owned(), json!(1));
             schema.insert("maxProperties".to_owned(), json!(1));
         }
-        Place::Pipeline | Place::Step | Place::StepDefaults | Place::Retries | Place::Param => {}
+        Place::Pipeline
+        | Place::Step
+        | Place::StepDefaults
+        | Place::Retries
+        | Place::Param
+        | Place::Schedule => {}
     }
     schema.insert("additionalProperties".to_owned(), json!(false));
     schema
@@ -72,7 +77,9 @@ fn kind_schema(kind: Kind) -> Value {
         Kind::Filled => filled,
         Kind::Command => json!({ "anyOf": [filled, argv] }),
         Kind::Argv => argv,
-        Kind::Names => json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true }),
+        Kind::Names | Kind::Jobs => {
+            json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true })
+        }
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count(least) => json!({ "type": "integer", "minimum": least }),
@@ -97,6 +104,7 @@ fn kind_schema(kind: Kind) -> Value {
             "additionalProperties": { "type": "string" },
         }),
         Kind::Scalar => json!({ "type": scalar }),
+        Kind::Values => json!({ "type": "object", "additionalProperties": { "type": scalar } }),
         Kind::Scalars => json!({ "type": "array", "items": { "type": scalar }, "minItems": 1 }),
         Kind::Table(place) => table_schema(place).into(),
         Kind::Tables(place) => {

@@ -219,6 +219,27 @@ pub(super) fn read_count(
     count
 }
 
+/// Names and scalars; none where one of the values is something else.
+pub(super) fn read_values(
+    key: &Key,
+    table: &DeTable<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Vec<(String, Scalar)>> {
+    let mut values = Some(Vec::new());
+    for (name, value) in table {
+        if let Some(scalar) = read_scalar(value.get_ref()) {
+            values.iter_mut().for_each(|values| values.push((name.get_ref().to_string(), scalar.clone())));
+            continue;
+        }
+        let expected = Kind::Scalar.expected();
+        let message =
+            format!("a value in `{}` must be {expected}, not {}", key.name, type_of(value.get_ref()));
+        problems.add(value.span().start, message);
+        values = None;
+    }
+    values
+}
+
 /// An array of scalars; none where one of its values is something else.
 pub(super) fn read_scalars<'t, 'i: 't>(
     key: &Key,

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{RunState, StepState};
-use crate::id::{PipelineId, RunId, StepId};
+use crate::id::{JobId, PipelineId, RunId, StepId};
+use crate::schedule::Outcome;
 use crate::time::format_instant;
 
 fn instant<S: Serializer>(at: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
@@ -165,6 +166,36 @@ pub enum EventKind {
         /// In the order in which they were made.
         decisions: Vec<Decision>,
     },
+    /// A job has fired: its run was started.
+    JobFired {
+        /// Which job.
+        job_id: JobId,
+        /// The instant that it was due; none for a run by hand.
+        #[serde(serialize_with = "maybe_instant")]
+        due_at: Option<DateTime<Utc>>,
+    },
+    /// Due instants of a job did not become runs of their own, or could not.
+    JobSkipped {
+        /// Which job.
+        job_id: JobId,
+        /// The first of these instants.
+        #[serde(serialize_with = "instant")]
+        due_at: DateTime<Utc>,
+        /// The last one.
+        #[serde(serialize_with = "instant")]
+        through_at: DateTime<Utc>,
+        /// How many there are.
+        n_instants: u64,
+        /// What became of them: the word of the ledger.
+        outcome: Outcome,
+        /// Why, in a sentence.
+        reason: Option<String>,
+    },
+    /// A job was added, changed, renamed or removed, or its next instant moved: ask for it anew.
+    JobChanged {
+        /// Which job.
+        job_id: JobId,
+    },
     /// Events were lost to this subscriber: take a snapshot.
     Resync,
 }
@@ -234,6 +265,9 @@ impl EventKind {
             Self::WarningRaised { .. } => "warning_raised",
             Self::ResourceAlert { .. } => "resource_alert",
             Self::RecoveryDecided { .. } => "recovery_decided",
+            Self::JobFired { .. } => "job_fired",
+            Self::JobSkipped { .. } => "job_skipped",
+            Self::JobChanged { .. } => "job_changed",
             Self::Resync => "resync",
         }
     }
@@ -270,6 +304,9 @@ impl EventKind {
             | Self::WarningRaised { .. }
             | Self::ResourceAlert { .. }
             | Self::RecoveryDecided { .. }
+            | Self::JobFired { .. }
+            | Self::JobSkipped { .. }
+            | Self::JobChanged { .. }
             | Self::Resync => None,
         }
     }
@@ -298,6 +335,9 @@ impl EventKind {
             | Self::WarningRaised { .. }
             | Self::ResourceAlert { .. }
             | Self::RecoveryDecided { .. }
+            | Self::JobFired { .. }
+            | Self::JobSkipped { .. }
+            | Self::JobChanged { .. }
             | Self::Resync => None,
         }
     }

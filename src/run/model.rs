@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{RunState, RunSummary, StepState, StepSummary, Trigger};
-use crate::id::{PipelineId, RunId, StepId};
+use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::pipeline::Pipeline;
 use crate::time::{Now, Stopwatch};
 
@@ -99,6 +99,20 @@ pub struct RunLedger {
     pub told_running: bool,
     /// The boot on which it was last recorded; another one means that every process is gone.
     pub boot_id: String,
+    /// The job that it is a run of, and the instant at which that was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fired_by: Option<Arc<FiredBy>>,
+}
+
+/// The job that a run belongs to. It stays the same over retries, resumes and recovery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiredBy {
+    /// The job's name when it was fired.
+    pub job_id: JobId,
+    /// The instant that it was due, RFC 3339 in the job's zone; none for a run by hand.
+    pub due_at: Option<String>,
+    /// The due instant before that one, if there was one.
+    pub previous_due_at: Option<String>,
 }
 
 /// Why a run is paused although nobody asked.

@@ -185,6 +185,11 @@ impl DataDir {
         self.path.join("checkpoints.db")
     }
 
+    /// Jobs, their history and their fires.
+    pub fn scheduler_db(&self) -> PathBuf {
+        self.path.join("scheduler.db")
+    }
+
     /// The operator's settings.
     pub fn settings_file(&self) -> PathBuf {
         self.path.join("settings.toml")

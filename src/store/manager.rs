@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -13,20 +13,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use super::checkpoints_schema::CHECKPOINTS;
 use super::commit::{GroupCommit, lock};
-use super::open;
+use super::database::{BUSY, Database};
 use super::stored::ExecutionRecord;
 use super::write::{Prepared, Write};
 use crate::id::{RunId, StepId};
 use crate::run::Definition;
-
-/// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
-/// before it meets a locked database as it meets a full disk.
-const BUSY: Duration = Duration::from_secs(2);
-
-/// Reading connections that are kept open; more are opened and closed as needed, so that a reader never
-/// waits for another.
-const IDLE_READERS: usize = 4;
 
 /// Definitions whose hash is remembered before the dead ones are forgotten.
 const KNOWN_HASHES: usize = 64;
@@ -42,29 +35,13 @@ pub struct CheckpointManager {
 
 #[derive(Debug)]
 struct Inner {
-    path: PathBuf,
-    access: Access,
-    busy: Duration,
-    /// The only connection that writes; a read-only store, or one in memory, reads through it too.
-    writer: Mutex<Connection>,
-    /// Reading connections that nobody uses at the moment.
-    readers: Mutex<Vec<Connection>>,
+    database: Database,
     group: GroupCommit<Vec<Prepared>>,
     hashes: Mutex<HashMap<usize, KnownHash>>,
 }
 
 /// A definition by its address, and its hash.
 type KnownHash = (Weak<Definition>, Arc<str>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    /// A file, written and read.
-    File,
-    /// A file, only read.
-    ReadOnly,
-    /// In memory, over one connection.
-    Memory,
-}
 
 impl CheckpointManager {
     /// Opens the database at `path` for writing, creates it where nothing is, and brings one of an older
@@ -82,8 +59,7 @@ impl CheckpointManager {
     /// # Errors
     /// As [`CheckpointManager::open`].
     pub fn open_with_patience(path: impl AsRef<Path>, busy: Duration) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        Ok(Self::with(path, open::writer(path, busy)?, Access::File, busy))
+        Ok(Self::with(Database::open(&CHECKPOINTS, path.as_ref(), busy)?))
     }
 
     /// Opens the database at `path` for reading, also while an engine writes it. Nothing on disk is
@@ -93,8 +69,7 @@ impl CheckpointManager {
     /// # Errors
     /// As [`CheckpointManager::open`]; writing calls give `ReadOnly` afterwards.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        Ok(Self::with(path, open::reader(path, BUSY)?, Access::ReadOnly, BUSY))
+        Ok(Self::with(Database::open_read_only(&CHECKPOINTS, path.as_ref())?))
     }
 
     /// An empty store that is gone with its last handle; for tests and trials.
@@ -102,26 +77,17 @@ impl CheckpointManager {
     /// # Errors
     /// When there is no memory.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Ok(Self::with(Path::new(":memory:"), open::in_memory()?, Access::Memory, BUSY))
+        Ok(Self::with(Database::in_memory(&CHECKPOINTS)?))
     }
 
-    fn with(path: &Path, conn: Connection, access: Access, busy: Duration) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                path: path.to_owned(),
-                access,
-                busy,
-                writer: Mutex::new(conn),
-                readers: Mutex::new(Vec::new()),
-                group: GroupCommit::new(),
-                hashes: Mutex::new(HashMap::new()),
-            }),
-        }
+    fn with(database: Database) -> Self {
+        let inner = Inner { database, group: GroupCommit::new(), hashes: Mutex::new(HashMap::new()) };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The database file.
     pub fn path(&self) -> &Path {
-        &self.inner.path
+        self.inner.database.path()
     }
 
     /// Records all of `writes`, in their order, in one transaction that is on disk when this returns.
@@ -134,7 +100,7 @@ impl CheckpointManager {
         if writes.is_empty() {
             return Ok(());
         }
-        self.check_writable()?;
+        self.inner.database.check_writable()?;
         let prepared = writes
             .iter()
             .map(|write| Prepared::new(write, |definition| self.hash(definition)))
@@ -154,83 +120,33 @@ impl CheckpointManager {
         }
     }
 
-    /// Runs `work` in one immediate transaction of the writing connection. `IMMEDIATE`, because a
-    /// transaction that reads first and writes later is refused at once, without waiting, when somebody
-    /// else has written in between. Its statements are prepared once, unlike those of rusqlite's own.
+    /// As [`Database::transaction`].
     pub(super) fn transaction<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        self.check_writable()?;
-        let conn = lock(&self.inner.writer);
-        let attempt = || {
-            if !conn.is_autocommit() {
-                // Left open by a panic, or by a rollback that failed on a broken disk.
-                conn.execute_batch("ROLLBACK")?;
-            }
-            conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            let value = work(&conn)?;
-            conn.prepare_cached("COMMIT")?.execute([])?;
-            Ok(value)
-        };
-        attempt().map_err(|error| {
-            if !conn.is_autocommit() {
-                // If it fails, the next transaction tries again before it begins.
-                let _ = conn.execute_batch("ROLLBACK");
-            }
-            StoreError::from_sql(&self.inner.path, &error)
-        })
+        self.inner.database.transaction(work)
     }
 
-    /// Asks `question` over a reading connection that no commit holds up.
+    /// As [`Database::read`].
     pub(super) fn read<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let inner = &*self.inner;
-        let sorted = |error: rusqlite::Error| StoreError::from_sql(&inner.path, &error);
-        match inner.access {
-            Access::ReadOnly | Access::Memory => question(&lock(&inner.writer)).map_err(sorted),
-            Access::File => {
-                let idle = lock(&inner.readers).pop();
-                let conn = match idle {
-                    Some(conn) => conn,
-                    None => open::read_connection(&inner.path, inner.busy)?,
-                };
-                let answer = question(&conn);
-                let mut readers = lock(&inner.readers);
-                if readers.len() < IDLE_READERS {
-                    readers.push(conn);
-                }
-                drop(readers);
-                answer.map_err(sorted)
-            }
-        }
+        self.inner.database.read(question)
     }
 
-    /// The same over several statements that see one state of the database.
+    /// As [`Database::read_consistently`].
     pub(super) fn read_consistently<T>(
         &self,
         questions: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        self.read(|conn| {
-            let tx = conn.unchecked_transaction()?;
-            questions(&tx)
-        })
+        self.inner.database.read_consistently(questions)
     }
 
-    /// Writes the WAL back into the database as far as no reader is in the way; waits for nobody.
+    /// As [`Database::write_back_wal`].
     pub(super) fn write_back_wal(&self) -> Result<(), StoreError> {
-        lock(&self.inner.writer)
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            .map_err(|error| StoreError::from_sql(&self.inner.path, &error))
-    }
-
-    fn check_writable(&self) -> Result<(), StoreError> {
-        match self.inner.access {
-            Access::File | Access::Memory => Ok(()),
-            Access::ReadOnly => Err(StoreError::ReadOnly { path: self.inner.path.clone() }),
-        }
+        self.inner.database.write_back_wal()
     }
 
     /// Begins the next epoch: each start of an engine has one, larger than all before. It is also larger than
@@ -293,7 +209,7 @@ impl CheckpointManager {
 
     #[cfg(test)]
     pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
-        work(&mut lock(&self.inner.writer))
+        self.inner.database.with_writer(work)
     }
 }
 

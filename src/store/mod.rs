@@ -7,13 +7,18 @@
 //! Beside it stand the few questions about the disk itself that a database forces on us:
 //! [`free_space`], [`is_network_file_system`] and the [`Reserve`].
 //!
+//! [`JobStore`] owns `scheduler.db` in the same way: jobs, their history, the ledger of their fires.
+//!
 //! It decides nothing about runs: it keeps what the engine hands it and gives it back. It deliberately
 //! does not parse pipelines either; a definition is kept as the text it was.
 
+mod checkpoints_schema;
 mod commit;
+mod database;
 mod datadir;
 mod disk;
 mod error;
+mod jobs;
 mod load;
 mod manager;
 mod migrate;
@@ -27,9 +32,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use database::Durability;
 pub use datadir::{DataDir, DataDirError, EngineLock};
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
 pub use error::StoreError;
+pub use jobs::{
+    FireFilter, FireKind, JobStore, JobWrite, NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms,
+};
 pub use manager::CheckpointManager;
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};

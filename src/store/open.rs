@@ -1,4 +1,4 @@
-//! Opening `checkpoints.db`: looked at first without changing a byte, then brought forward, then used.
+//! Opening a database: looked at first without changing a byte, then brought forward, then used.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
-use super::migrate;
+use super::migrate::{self, Schema};
 
 /// How many prepared statements a connection keeps: all that the store has.
 const STATEMENTS: usize = 96;
@@ -20,15 +20,15 @@ const READ_ONLY: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_URI);
 
 /// Opens `path` for writing, creating it where nothing is, and brings it to the newest version.
-pub(super) fn writer(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+pub(super) fn writer(schema: &Schema, path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     create_private(path)?;
-    peek(path, busy)?;
+    peek(schema, path, busy)?;
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags).map_err(sql)?;
     // First of all: every statement after this one may meet somebody else's lock.
     conn.busy_timeout(busy).map_err(sql)?;
-    migrate::check(&conn, path)?;
+    migrate::check(schema, &conn, path)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = format!("its file system cannot hold a write-ahead log (SQLite stays with {mode:?})");
@@ -47,19 +47,19 @@ pub(super) fn writer(path: &Path, busy: Duration) -> Result<Connection, StoreErr
     )
     .map_err(sql)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    migrate::bring_forward(&mut conn, path)?;
+    migrate::bring_forward(schema, &mut conn, path)?;
     Ok(conn)
 }
 
 /// Opens `path` for reading alone. One of an older version is read from a copy in memory that is
 /// brought forward, and where no file is, there is nothing to read: the disk is never changed.
-pub(super) fn reader(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+pub(super) fn reader(schema: &Schema, path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     if !path.try_exists().map_err(|error| StoreError::from_io(path, &error))? {
-        return in_memory();
+        return in_memory(schema);
     }
     let conn = read_connection(path, busy)?;
-    if migrate::check(&conn, path)? == migrate::NEWEST {
+    if migrate::check(schema, &conn, path)? == schema.newest() {
         return Ok(conn);
     }
     let mut copy = Connection::open_in_memory().map_err(sql)?;
@@ -68,7 +68,7 @@ pub(super) fn reader(path: &Path, busy: Duration) -> Result<Connection, StoreErr
         let pages_at_once = 4096;
         backup.run_to_completion(pages_at_once, Duration::ZERO, None).map_err(sql)?;
     }
-    migrate::bring_copy_forward(&mut copy, path)?;
+    migrate::bring_copy_forward(schema, &mut copy, path)?;
     copy.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(copy)
 }
@@ -101,10 +101,10 @@ pub(super) fn read_connection(path: &Path, busy: Duration) -> Result<Connection,
 }
 
 /// An empty database of the newest version, in memory.
-pub(super) fn in_memory() -> Result<Connection, StoreError> {
+pub(super) fn in_memory(schema: &Schema) -> Result<Connection, StoreError> {
     let path = Path::new(":memory:");
     let mut conn = Connection::open_in_memory().map_err(|error| StoreError::from_sql(path, &error))?;
-    migrate::bring_copy_forward(&mut conn, path)?;
+    migrate::bring_copy_forward(schema, &mut conn, path)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }
@@ -124,14 +124,14 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
 
 /// Refuses what is not ours to write, over a connection that cannot write: neither by its own
 /// statements, nor by the write-back of a WAL that somebody left behind.
-fn peek(path: &Path, busy: Duration) -> Result<(), StoreError> {
+fn peek(schema: &Schema, path: &Path, busy: Duration) -> Result<(), StoreError> {
     let conn = match read_connection(path, busy) {
         Ok(conn) => conn,
         // A rollback journal or a WAL that a writer must play back first; that one checks again.
         Err(StoreError::ReadOnly { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    migrate::check(&conn, path).map(|_| ())
+    migrate::check(schema, &conn, path).map(|_| ())
 }
 
 fn has_wal(path: &Path) -> bool {

@@ -9,7 +9,7 @@ const MOST_LINES: usize = 600;
 const USUAL_LINES: usize = 400;
 
 /// Files over [`USUAL_LINES`], with their lengths. The list only shrinks: a number may be lowered, not raised.
-const LONG_FILES: &[(&str, usize)] = &[("src/pipeline/keys.rs", 407), ("src/pipeline/parse.rs", 408)];
+const LONG_FILES: &[(&str, usize)] = &[];
 
 pub(crate) fn files_begin_with_a_purpose(house: &House) -> Vec<Breach> {
     let lacking = house.sources.iter().filter(|source| !source.text.starts_with("//!"));

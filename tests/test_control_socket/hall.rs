@@ -6,10 +6,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leverframe::app::{ControlOptions, ControlServer, Desk, HandOver, Owner, Settings};
+use leverframe::app::{
+    ControlOptions, ControlServer, Desk, DesktopScheduler, HandOver, Jobs, Owner, Settings,
+};
 use leverframe::control::wire::{Face, PROTOCOL};
 use leverframe::control::{ControlClient, Events};
 use leverframe::engine::{CoreExecutionEngine, ShutdownKind};
+use leverframe::id::PipelineId;
 use leverframe::run::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
@@ -44,7 +47,9 @@ impl Hall {
     pub(crate) fn with(bench: Bench, served: Served) -> Self {
         let (engine, events) = bench.open();
         let owner = Owner::without_window(Face::Library, || {});
-        let desk = Desk::new(engine.clone(), Arc::new(Settings::default()), owner);
+        let find = |id: &PipelineId| Err(format!("there is no pipeline {id}"));
+        let jobs = Jobs::firing(DesktopScheduler::open(&engine, find).expect("a scheduler"));
+        let desk = Desk::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
         let Served { listener, last_seq, on_hand_over } = served;
         let options = ControlOptions { desk, events, listener, last_seq, on_hand_over };
         let server = ControlServer::start(options).expect("it serves");

@@ -66,6 +66,9 @@ impl AppStore {
             | EventKind::ExecutionProgress { .. }
             | EventKind::StepProgress { .. }
             | EventKind::MetricReported { .. }
+            | EventKind::JobFired { .. }
+            | EventKind::JobSkipped { .. }
+            | EventKind::JobChanged { .. }
             | EventKind::Resync => {}
         }
     }

@@ -224,6 +224,9 @@ impl RunEntry {
             | EventKind::WarningRaised { .. }
             | EventKind::ResourceAlert { .. }
             | EventKind::RecoveryDecided { .. }
+            | EventKind::JobFired { .. }
+            | EventKind::JobSkipped { .. }
+            | EventKind::JobChanged { .. }
             | EventKind::Resync => {}
         }
     }

@@ -82,7 +82,6 @@ fn a_key_of_a_later_version_is_named_as_such() {
     ] {
         check_step(&format!("{key} = 1"), &[&format!("4:1: {}", later(key))]);
     }
-    check_top("[[schedule]]\ncron = \"0 2 * * *\"", &[&format!("1:3: {}", later("schedule"))]);
     check_top("env_file = \".env\"", &[&format!("1:1: {}", later("env_file"))]);
 }
 

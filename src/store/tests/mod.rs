@@ -111,6 +111,7 @@ fn parse(_path: &str, text: &str) -> Result<Pipeline, String> {
         timeout: None,
         params: Default::default(),
         env: Default::default(),
+        schedules: Vec::new(),
         graph: crate::pipeline::Graph::of(&steps),
         steps,
     })

@@ -1,0 +1,100 @@
+//! The `[[schedule]]` tables of pipeline files become jobs: when the engine is put into service, and whenever one of
+//! the folders changes.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{Catalogue, Settings, file_tables};
+use crate::logs::FolderWatch;
+use crate::scheduler::{DesktopScheduler, SchedulerError};
+use crate::store::DataDir;
+
+/// Takes the tables over, until it is dropped.
+pub(super) struct JobFiles {
+    /// Ends the watch, and with [`Self::tell`] the thread.
+    watch: Option<FolderWatch>,
+    tell: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Reader {
+    dir: DataDir,
+    settings: Arc<Settings>,
+    scheduler: DesktopScheduler,
+    complain: Arc<dyn Fn(String) + Send + Sync>,
+    /// What was complained about last: it is said once.
+    said: Vec<(String, String)>,
+}
+
+impl JobFiles {
+    /// Takes them over once before it returns, and then when they change. `complain` is called with a sentence about
+    /// every table that can't be taken over.
+    ///
+    /// # Errors
+    /// When there is no thread left.
+    pub(super) fn start(
+        dir: &DataDir,
+        settings: Arc<Settings>,
+        scheduler: DesktopScheduler,
+        complain: Arc<dyn Fn(String) + Send + Sync>,
+    ) -> std::io::Result<Self> {
+        let own = dir.pipelines_dir();
+        let folders: Vec<_> = std::iter::once(own).chain(settings.pipeline_dirs.iter().cloned()).collect();
+        // Capacity 1: a change that waits is as good as two. Closed when nobody watches any more.
+        let (tell, changes) = bounded(1);
+        let on_change = tell.clone();
+        // Before the first look, so that nothing is missed.
+        let watch = FolderWatch::of_all(&folders, move || {
+            // Full: it will be looked at in any case.
+            let _ = on_change.try_send(());
+        });
+        if let Err(error) = &watch {
+            complain(format!(
+                "the folders of pipelines can't be watched: {error}; a [[schedule]] table that is edited counts from the next start on"
+            ));
+        }
+        let dir = dir.clone();
+        let mut reader = Reader { dir, settings, scheduler, complain, said: Vec::new() };
+        reader.take_over();
+        let work = move || reader.run(&changes);
+        let thread = std::thread::Builder::new().name("lf-job-files".into()).spawn(work)?;
+        Ok(Self { watch: watch.ok(), tell: Some(tell), thread: Some(thread) })
+    }
+}
+
+impl Drop for JobFiles {
+    fn drop(&mut self) {
+        drop((self.watch.take(), self.tell.take()));
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Reader {
+    fn run(mut self, changes: &Receiver<()>) {
+        for () in changes {
+            self.take_over();
+        }
+    }
+
+    fn take_over(&mut self) {
+        let catalogue = Catalogue::scan(self.dir.path(), &self.settings);
+        let (files, listing) = file_tables(&catalogue);
+        let problems = match self.scheduler.take_over(files, listing) {
+            Ok(taken) => taken.problems,
+            // The engine ends, and so does this.
+            Err(SchedulerError::Stopped) => return,
+            Err(error) => vec![("scheduler.db".to_owned(), error.to_string())],
+        };
+        for problem @ (file, why) in &problems {
+            if !self.said.contains(problem) {
+                (self.complain)(format!("the schedules of {file} can't be taken over: {why}"));
+            }
+        }
+        self.said = problems;
+    }
+}

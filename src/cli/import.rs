@@ -1,0 +1,339 @@
+//! `leverframe import crontab`: pipelines and jobs from cron's own files. What a crontab means stands in `schedule`; here
+//! it is read, what it became is written, and the report is printed.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::exit::{DONE, FAILED, Failure, NOT_FOUND, Outcome, UNUSABLE};
+use super::output::{Form, Page, count, note};
+use super::schedule::change;
+use super::{Place, Print};
+use crate::app::{Catalogue, Command, DataDir, JobParams, JobView, OfflineScheduler, Settings};
+use crate::schedule::{
+    CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,
+    import_crontab,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImportVerb {
+    /// Take over a crontab as pipelines and jobs, and say line by line what is different.
+    Crontab(CrontabArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CrontabArgs {
+    /// The crontab; - for standard input. Default: your own, as `crontab -l` prints it.
+    file: Option<PathBuf>,
+    /// Say what it would become, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// It is a user's: after the fields of time comes the command. Default: seen from the text.
+    #[arg(long, conflicts_with = "system")]
+    user_crontab: bool,
+    /// It is a system's, as /etc/crontab: after the fields of time comes a user.
+    #[arg(long)]
+    system: bool,
+    #[command(flatten)]
+    print: Print,
+}
+
+/// What stands in the data directory already.
+struct Present {
+    catalogue: Catalogue,
+    folder: PathBuf,
+    jobs: Vec<JobView>,
+}
+
+/// Whether something was there before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Nothing of that name.
+    Free,
+    /// The very same, of an earlier import.
+    Same,
+    /// Something else.
+    Other,
+}
+
+/// What came of the import.
+#[derive(Default)]
+struct Done {
+    /// Each with its file, and whether it was written.
+    pipelines: Vec<(String, PathBuf, bool)>,
+    /// Each with whether it was added.
+    jobs: Vec<(String, bool)>,
+    /// What could not be written or added.
+    problems: Vec<Failure>,
+}
+
+pub(super) fn import(verb: ImportVerb, place: &Place) -> Outcome {
+    let ImportVerb::Crontab(args) = verb;
+    let text = text_of(&args)?;
+    let path = place.path()?;
+    let settings = Settings::load(&path)?;
+    let present = Present {
+        catalogue: Catalogue::scan(&path, &settings),
+        folder: path.join("pipelines"),
+        jobs: OfflineScheduler::open_read_only(&path)?.core().list_jobs()?,
+    };
+    let users = users();
+    let users: Vec<&str> = users.iter().map(|(name, _)| name.as_str()).collect();
+    let user = own_name();
+    let kind = match (args.user_crontab || args.file.is_none(), args.system) {
+        (_, true) => CrontabKind::System,
+        (true, false) => CrontabKind::User,
+        (false, false) => CrontabKind::Detect,
+    };
+    let imported = present.import(&text, kind, &user, &users);
+    let done = if args.dry_run { present.plan(&imported) } else { present.write(&imported, place)? };
+    print(&args, &imported, &done)?;
+    let code = done.problems.first().map_or(DONE, |failure| failure.code);
+    Ok(code)
+}
+
+/// The crontab's text.
+fn text_of(args: &CrontabArgs) -> Result<String, Failure> {
+    let bytes = match &args.file {
+        Some(file) if file.as_os_str() == "-" => {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes)?;
+            bytes
+        }
+        Some(file) => fs::read(file).map_err(|error| {
+            let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { FAILED };
+            Failure::new(code, format!("the crontab {} can't be read: {error}", file.display()))
+        })?,
+        None => own_crontab()?,
+    };
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What `crontab -l` prints.
+fn own_crontab() -> Result<Vec<u8>, Failure> {
+    let output = std::process::Command::new("crontab").arg("-l").output();
+    let failed = |why: String| {
+        let text = format!("your crontab can't be read: {why}; name a file instead, such as /etc/crontab");
+        Failure::new(NOT_FOUND, text)
+    };
+    let output = output.map_err(|error| failed(format!("`crontab -l`: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    Ok(output.stdout)
+}
+
+/// The users of the machine with their numbers.
+fn users() -> Vec<(String, u32)> {
+    // Without such a file nobody is known, and a system's crontab has to be called one.
+    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
+    };
+    text.lines().filter_map(user).collect()
+}
+
+/// Whom we run as.
+fn own_name() -> String {
+    let own = rustix::process::getuid().as_raw();
+    let known = users().into_iter().find(|(_, number)| *number == own).map(|(name, _)| name);
+    known.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| own.to_string())
+}
+
+impl Present {
+    /// Reads the text, with names that are free or were given by an earlier import of the same lines.
+    fn import(&self, text: &str, kind: CrontabKind, user: &str, users: &[&str]) -> ImportedCrontab {
+        let mut taken = BTreeSet::new();
+        let mut renamed = Vec::new();
+        loop {
+            let mut imported = import_crontab(text, &CrontabSource { kind, user, users, taken: &taken });
+            let n_before = taken.len();
+            for pipeline in &imported.pipelines {
+                let id = pipeline.id.to_string();
+                if self.pipeline(pipeline) == Before::Other || self.job(&id) == Before::Other {
+                    renamed.push(id.clone());
+                    taken.insert(id);
+                }
+            }
+            if taken.len() == n_before {
+                imported.report.extend(renamed.iter().map(|id| Remark {
+                    line: None,
+                    kind: RemarkKind::Differs,
+                    text: format!(
+                        "there is another {id} already, which stays as it is: its namesake gets a number; if they are the same, remove one of them"
+                    ),
+                }));
+                return imported;
+            }
+        }
+    }
+
+    /// Whether a pipeline is there.
+    fn pipeline(&self, pipeline: &ImportedPipeline) -> Before {
+        let id = pipeline.id.as_str();
+        let entry = self.catalogue.entries.iter().find(|entry| entry.id == id);
+        let path = entry.map_or_else(|| self.file_of(id), |entry| entry.path.clone());
+        match fs::read_to_string(path) {
+            // The first line says which line of the crontab it was: that may have moved.
+            Ok(text) if body(&text) == body(&pipeline.toml) => Before::Same,
+            Ok(_) => Before::Other,
+            Err(_) if entry.is_none() => Before::Free,
+            Err(_) => Before::Other,
+        }
+    }
+
+    /// Whether a job is there.
+    fn job(&self, id: &str) -> Before {
+        match self.jobs.iter().find(|job| job.job_id == id) {
+            None => Before::Free,
+            Some(job) if job.pipeline_id == id => Before::Same,
+            Some(_) => Before::Other,
+        }
+    }
+
+    fn file_of(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.toml"))
+    }
+
+    /// What would be written.
+    fn plan(&self, imported: &ImportedCrontab) -> Done {
+        let pipeline = |pipeline: &ImportedPipeline| {
+            let id = pipeline.id.to_string();
+            (id.clone(), self.file_of(&id), self.pipeline(pipeline) == Before::Free)
+        };
+        let job = |job: &ImportedJob| {
+            let id = job.job_id.to_string();
+            let is_free = self.job(&id) == Before::Free;
+            (id, is_free)
+        };
+        Done {
+            pipelines: imported.pipelines.iter().map(pipeline).collect(),
+            jobs: imported.jobs.iter().map(job).collect(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Writes what is not there yet: the pipelines first, for the jobs need them.
+    fn write(&self, imported: &ImportedCrontab, place: &Place) -> Result<Done, Failure> {
+        DataDir::open(place.path()?)?;
+        let unwritten = |path: &Path, error: io::Error| {
+            Failure::new(UNUSABLE, format!("{} can't be written: {error}", path.display()))
+        };
+        let make = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        make.map_err(|error| unwritten(&self.folder, error))?;
+        let mut done = self.plan(imported);
+        for (pipeline, (_, path, is_new)) in imported.pipelines.iter().zip(&mut done.pipelines) {
+            if *is_new && let Err(error) = write_new(path, &pipeline.toml) {
+                *is_new = false;
+                done.problems.push(unwritten(path, error));
+            }
+        }
+        for (job, (_, is_new)) in imported.jobs.iter().zip(&mut done.jobs) {
+            if !*is_new {
+                continue;
+            }
+            let params = params_of(job);
+            let command = Command::AddJob(Box::new(params.clone()));
+            if let Err(failure) = change::<JobView>(place, &command, |jobs| jobs.add(params)) {
+                *is_new = false;
+                done.problems.push(failure);
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// A file's text without its first line, which is a comment.
+fn body(text: &str) -> &str {
+    text.split_once('\n').map_or(text, |(_, body)| body)
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+fn params_of(job: &ImportedJob) -> JobParams {
+    JobParams {
+        pipeline_id: Some(job.pipeline_id.clone()),
+        zone: Some(job.zone.as_str().to_owned()),
+        misfire: Some(job.misfire.policy),
+        misfire_grace_seconds: Some(job.misfire.grace.num_milliseconds() as f64 / 1000.0),
+        overlap: Some(job.overlap),
+        ..JobParams::new(job.job_id.clone()).with_schedule(&job.schedule)
+    }
+}
+
+fn print(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Result<(), Failure> {
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&document(args, imported, done))?,
+        Form::Text => {
+            for remark in &imported.report {
+                page.line(remark)?;
+            }
+            let left = "is there already and stays as it is; remove it first to import it anew";
+            for (id, path, is_new) in &done.pipelines {
+                match (is_new, args.dry_run) {
+                    (true, true) => page.line(format_args!("would write {}", path.display()))?,
+                    (true, false) => page.line(format_args!("wrote {}", path.display()))?,
+                    (false, _) => page.line(format_args!("pipeline {id} {left}"))?,
+                }
+            }
+            for (id, is_new) in &done.jobs {
+                match (is_new, args.dry_run) {
+                    (true, true) => page.line(format_args!("would add job {id}"))?,
+                    (true, false) => page.line(format_args!("added job {id}"))?,
+                    (false, _) => page.line(format_args!("job {id} {left}"))?,
+                }
+            }
+        }
+    }
+    page.flush()?;
+    done.problems.iter().filter_map(|failure| failure.message.as_ref()).for_each(|text| {
+        note(format_args!("leverframe: {text}"));
+    });
+    if args.dry_run {
+        note("nothing was written");
+    } else {
+        let (n_pipelines, n_jobs) = (
+            done.pipelines.iter().filter(|(_, _, is_new)| *is_new).count(),
+            done.jobs.iter().filter(|(_, is_new)| *is_new).count(),
+        );
+        note(format_args!(
+            "wrote {} and added {}; cron runs its own until you take the lines out there (`crontab -e`)",
+            count(n_pipelines, "pipeline", "pipelines"),
+            count(n_jobs, "job", "jobs")
+        ));
+    }
+    Ok(())
+}
+
+fn document(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Value {
+    let pipelines = imported.pipelines.iter().zip(&done.pipelines).map(|(pipeline, (id, path, is_new))| {
+        json!({ "pipeline_id": id, "path": path, "new": is_new, "toml": pipeline.toml })
+    });
+    let jobs = imported.jobs.iter().zip(&done.jobs).map(|(job, (id, is_new))| {
+        let (kind, config) = (job.schedule.kind(), job.schedule.to_json());
+        json!({
+            "job_id": id, "pipeline_id": job.pipeline_id, "schedule_type": kind, "schedule_config": config,
+            "zone": job.zone.as_str(), "new": is_new,
+        })
+    });
+    let report = imported
+        .report
+        .iter()
+        .map(|remark| json!({ "line": remark.line, "kind": remark.kind.as_str(), "text": remark.text }));
+    json!({
+        "dry_run": args.dry_run,
+        "pipelines": pipelines.collect::<Vec<_>>(),
+        "jobs": jobs.collect::<Vec<_>>(),
+        "report": report.collect::<Vec<_>>(),
+        "problems": done.problems.iter().map(|failure| &failure.message).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,193 @@
+//! `leverframe schedule add` and `leverframe schedule set`.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::super::exit::{DONE, Failure, Outcome};
+use super::super::output::{Form, Page};
+use super::super::{Place, Print, key_value};
+use super::timing::Timing;
+use super::words::{next_of, preview_of, zone_named};
+use super::{change, jobs_on_disk};
+use crate::app::{Command, JobParams, JobView};
+use crate::engine::now;
+use crate::id::{JobId, PipelineId};
+use crate::pipeline::parse_duration;
+use crate::schedule::{Misfire, Overlap};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AddArgs {
+    /// The job's name.
+    job_id: JobId,
+    /// The id of the pipeline that it runs.
+    #[arg(long, value_name = "ID")]
+    pipeline: PipelineId,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    more: More,
+    /// Add it disabled.
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    print: Print,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SetArgs {
+    /// The job.
+    job_id: JobId,
+    /// The id of another pipeline.
+    #[arg(long, value_name = "ID")]
+    pipeline: Option<PipelineId>,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    more: More,
+    /// A parameter that is the pipeline's default again; once for each.
+    #[arg(long = "unset-param", value_name = "KEY")]
+    unset_params: Vec<String>,
+    #[command(flatten)]
+    print: Print,
+}
+
+/// What a new job and a changed one have in common.
+#[derive(Debug, Args)]
+struct More {
+    /// The zone that it follows, such as Europe/Madrid, or `local`; of a new job by default the machine's.
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// What becomes of instants that were missed: run_once (default), run_all or skip.
+    #[arg(long, value_name = "POLICY", value_parser = words(Misfire::ALL.iter().map(|word| word.as_str())))]
+    misfire: Option<String>,
+    /// How many missed instants run_all runs at most; default 100.
+    #[arg(long, value_name = "N")]
+    catchup_limit: Option<u32>,
+    /// How late an instant may still run under skip; default 1h.
+    #[arg(long, value_name = "DURATION")]
+    misfire_grace: Option<String>,
+    /// How old a missed instant may be at most, under any policy; `none`: however old, which is the default.
+    #[arg(long, value_name = "DURATION")]
+    misfire_max_age: Option<String>,
+    /// What becomes of an instant while a run of the job is under way: skip (default), queue, allow or cancel_previous.
+    #[arg(long, value_name = "POLICY", value_parser = words(Overlap::ALL.iter().map(|word| word.as_str())))]
+    overlap: Option<String>,
+    /// A parameter of its runs; once for each.
+    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
+    params: Vec<(String, String)>,
+    /// Such as FULL_REFRESH; `default`: the pipeline's.
+    #[arg(long, value_name = "TYPE")]
+    run_type: Option<String>,
+    /// Such as dev; `default`: the pipeline's.
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Higher ones start first; default 0.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+}
+
+fn words(words: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
+    PossibleValuesParser::new(words.collect::<Vec<_>>())
+}
+
+pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
+    let schedule = args.timing.required(zone_named(args.more.tz.as_deref())?)?;
+    let params = JobParams {
+        pipeline_id: Some(args.pipeline),
+        enabled: args.disabled.then_some(false),
+        ..JobParams::new(args.job_id).with_schedule(&schedule)
+    };
+    let params = args.more.applied_to(params)?;
+    let command = Command::AddJob(Box::new(params.clone()));
+    let (job, firing) = change::<JobView>(place, &command, |jobs| jobs.add(params))?;
+    tell(&args.print, "added", &job)?;
+    if args.print.form() == Form::Text {
+        firing.tell();
+    }
+    Ok(DONE)
+}
+
+pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
+    let mut params = JobParams { pipeline_id: args.pipeline, ..JobParams::new(args.job_id.clone()) };
+    let zone = match &args.more.tz {
+        // A time that is read on a wall is read on the job's own.
+        None if args.timing.reads_wall_clock() => {
+            Some(jobs_on_disk(place)?.core().get_job(&args.job_id)?.zone)
+        }
+        given => given.clone(),
+    };
+    if let Some(schedule) = args.timing.schedule(zone_named(zone.as_deref())?)? {
+        params = params.with_schedule(&schedule);
+    }
+    let mut params = args.more.applied_to(params)?;
+    for name in args.unset_params {
+        if params.params.insert(name.clone(), None).is_some() {
+            return Err(Failure::usage(format!(
+                "the parameter {name:?} is both set and unset; leave one out"
+            )));
+        }
+    }
+    if params == JobParams::new(args.job_id.clone()) {
+        return Err(Failure::usage(format!(
+            "nothing is to be changed of job {}; say what: --daily 02:00, --tz, --param and the like (`leverframe schedule set --help`)",
+            args.job_id
+        )));
+    }
+    let command = Command::SetJob(Box::new(params.clone()));
+    let (job, firing) = change::<JobView>(place, &command, |jobs| jobs.set(params))?;
+    tell(&args.print, "changed", &job)?;
+    if args.print.form() == Form::Text {
+        firing.tell();
+    }
+    Ok(DONE)
+}
+
+/// The job as it is now: in words, when it is due next, and what both coming clock changes will do.
+fn tell(print: &Print, done: &str, job: &JobView) -> Result<(), Failure> {
+    let mut page = Page::new();
+    match print.form() {
+        Form::Json => page.document(job)?,
+        Form::Text => {
+            let now = now().wall;
+            page.line(format_args!("{done} job {}: {}", job.job_id, job.words))?;
+            page.line(format_args!("next: {}", next_of(job, now)))?;
+            for change in preview_of(job, now, 0).into_iter().flat_map(|preview| preview.clock_changes) {
+                page.line(change.text)?;
+            }
+        }
+    }
+    page.flush()
+}
+
+impl More {
+    fn applied_to(self, params: JobParams) -> Result<JobParams, Failure> {
+        let mut by_name = params.params;
+        for (name, value) in self.params {
+            if by_name.insert(name.clone(), Some(value)).is_some() {
+                return Err(Failure::usage(format!("the parameter {name:?} was given twice; leave one out")));
+            }
+        }
+        let seconds = |text: String| {
+            let span = parse_duration(&text).map_err(Failure::usage)?;
+            Ok::<_, Failure>(span.as_secs_f64())
+        };
+        let max_age = match self.misfire_max_age {
+            Some(text) if text == "none" => Some(None),
+            text => text.map(seconds).transpose()?.map(Some),
+        };
+        let or_default = |text: String| (text != "default").then_some(text);
+        Ok(JobParams {
+            zone: self.tz,
+            misfire: self.misfire.map(|word| word.parse::<Misfire>()).transpose()?,
+            catchup_limit: self.catchup_limit,
+            misfire_grace_seconds: self.misfire_grace.map(seconds).transpose()?,
+            misfire_max_age_seconds: max_age,
+            overlap: self.overlap.map(|word| word.parse::<Overlap>()).transpose()?,
+            priority: self.priority,
+            params: by_name,
+            run_type: self.run_type.map(or_default),
+            environment: self.environment.map(or_default),
+            ..params
+        })
+    }
+}

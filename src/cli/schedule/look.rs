@@ -1,0 +1,230 @@
+//! `leverframe schedule list`, `show`, `history` and `fires`: they read the disk, take no lock and change nothing.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+use super::super::exit::{DONE, Failure, Outcome};
+use super::super::output::{Cell, Colour, Form, Page, ago, note, span_between};
+use super::super::runs::moment;
+use super::super::{Place, Print};
+use super::jobs_on_disk;
+use super::words::{next_of, on_wall, preview_of, zone_of};
+use crate::app::{FireFilter, FireView, HistoryView, JobView, MAX_HISTORY};
+use crate::engine::now;
+use crate::id::JobId;
+use crate::schedule::Outcome as FireOutcome;
+use crate::time::parse_instant;
+
+/// Fires that `show` tells: the newest, and the next.
+const SHOWN_FIRES: usize = 5;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// The job.
+    job_id: JobId,
+    #[command(flatten)]
+    print: Print,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryArgs {
+    /// The job.
+    job_id: JobId,
+    /// At most so many; default: 50.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    print: Print,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct FiresArgs {
+    /// The job.
+    job_id: JobId,
+    /// Only what was due then or later: an instant, a date, or a time back such as 2h or 7d.
+    #[arg(long, value_name = "T")]
+    from: Option<String>,
+    /// Only what was due before then.
+    #[arg(long, value_name = "T")]
+    to: Option<String>,
+    /// The newest so many rows.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn list(print: &Print, place: &Place) -> Outcome {
+    let jobs = jobs_on_disk(place)?.core().list_jobs()?;
+    let now = now().wall;
+    let mut page = Page::new();
+    match print.form() {
+        Form::Json => page.document(&jobs)?,
+        Form::Text if jobs.is_empty() => {
+            note("there are no jobs; `leverframe schedule add JOB_ID --pipeline ID --daily 02:00` adds one");
+        }
+        Form::Text => {
+            let rows: Vec<_> = jobs.iter().map(|job| row(job, now)).collect();
+            page.table(&["JOB", "PIPELINE", "WHEN", "NEXT", "LAST", "RUNS", ""], &rows)?;
+        }
+    }
+    page.end(DONE)
+}
+
+fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
+    let colour = match (job.enabled, &job.problem) {
+        (_, Some(_)) => Colour::Bad,
+        (false, None) => Colour::Faint,
+        (true, None) => Colour::Plain,
+    };
+    let last = job.last_run.as_deref().and_then(|text| parse_instant(text).ok());
+    let remark = match (&job.problem, job.running.as_slice()) {
+        (Some(problem), _) => problem.clone(),
+        (None, []) => String::new(),
+        (None, [run_id]) => format!("{run_id} is under way"),
+        (None, several) => format!("{} runs are under way", several.len()),
+    };
+    vec![
+        Cell::of(colour, &job.job_id),
+        Cell::plain(&job.pipeline_id),
+        Cell::plain(&job.words),
+        Cell::of(colour, next_of(job, now)),
+        Cell::plain(last.map(|at| ago(at, now)).unwrap_or_default()),
+        Cell::figure(job.run_count.to_string()),
+        Cell::plain(remark),
+    ]
+}
+
+pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
+    let mut disk = jobs_on_disk(place)?;
+    let job = disk.core().get_job(&args.job_id)?;
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&job)?,
+        Form::Text => {
+            let filter = FireFilter { limit: Some(SHOWN_FIRES), ..FireFilter::default() };
+            let fires = disk.core().fires(&args.job_id, &filter, now())?;
+            describe(&mut page, &job, &fires, now().wall)?;
+        }
+    }
+    page.end(DONE)
+}
+
+fn describe(page: &mut Page, job: &JobView, fires: &[FireView], now: DateTime<Utc>) -> Result<(), Failure> {
+    page.line(format_args!("job {}: {}", job.job_id, job.words))?;
+    if let Some(problem) = &job.problem {
+        page.line(format_args!("it never fires: {problem}"))?;
+    }
+    let enabled = if job.enabled { "" } else { " (disabled)" };
+    page.line(format_args!("pipeline   {}{enabled}", job.pipeline_id))?;
+    page.line(format_args!("next       {}", next_of(job, now)))?;
+    page.line(format_args!("runs       {}", job.run_count))?;
+    page.line(format_args!("misfire    {}", job.misfire))?;
+    page.line(format_args!("overlap    {}", job.overlap))?;
+    for (name, value) in &job.params {
+        page.line(format_args!("param      {name}={value}"))?;
+    }
+    if let Some(file) = &job.file {
+        page.line(format_args!("file       {file} (its timing is edited there)"))?;
+    }
+    for run_id in &job.running {
+        page.line(format_args!("under way  {run_id}"))?;
+    }
+    let zone = zone_of(job);
+    if let Some(preview) = preview_of(job, now, SHOWN_FIRES).filter(|_| job.enabled) {
+        for fire in preview.fires {
+            page.line(format_args!("due        {}", on_wall(fire.at, zone)))?;
+        }
+        for change in preview.clock_changes {
+            page.line(format_args!("clock      {}", change.text))?;
+        }
+    }
+    if !fires.is_empty() {
+        page.line("")?;
+        page.table(FIRE_HEADINGS, &fires.iter().map(|fire| fire_row(fire, Some(job))).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+pub(super) fn history(args: &HistoryArgs, place: &Place) -> Outcome {
+    let limit = args.limit.unwrap_or(MAX_HISTORY);
+    let history = jobs_on_disk(place)?.core().get_job_history(&args.job_id, limit)?;
+    let now = now().wall;
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&history)?,
+        Form::Text if history.is_empty() => {
+            note(format_args!("job {} has not run yet", args.job_id));
+        }
+        Form::Text => {
+            let rows: Vec<_> = history.iter().map(|run| history_row(run, now)).collect();
+            page.table(&["RUN", "STATE", "STARTED", "TOOK", ""], &rows)?;
+        }
+    }
+    page.end(DONE)
+}
+
+fn history_row(run: &HistoryView, now: DateTime<Utc>) -> Vec<Cell> {
+    let at = |text: &str| parse_instant(text).ok();
+    let (started, finished) = (at(&run.started_at), run.finished_at.as_deref().and_then(at));
+    let colour = match run.status.as_deref() {
+        Some("completed") => Colour::Good,
+        Some("failed" | "failed_to_start" | "interrupted") => Colour::Bad,
+        Some(_) | None => Colour::Plain,
+    };
+    let took = started.zip(finished).map(|(from, to)| span_between(from, Some(to), now));
+    vec![
+        Cell::plain(&run.run_id),
+        Cell::of(colour, run.status.as_deref().unwrap_or("under way")),
+        Cell::plain(started.map(|at| ago(at, now)).unwrap_or_default()),
+        Cell::figure(took.unwrap_or_default()),
+        Cell::plain(run.error.as_deref().unwrap_or_default()),
+    ]
+}
+
+pub(super) fn fires(args: &FiresArgs, place: &Place) -> Outcome {
+    let at = now();
+    let filter = FireFilter {
+        since: args.from.as_deref().map(|text| moment(text, at.wall)).transpose()?,
+        until: args.to.as_deref().map(|text| moment(text, at.wall)).transpose()?,
+        limit: args.limit,
+    };
+    let mut disk = jobs_on_disk(place)?;
+    let fires = disk.core().fires(&args.job_id, &filter, at)?;
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&fires)?,
+        Form::Text if fires.is_empty() => note(format_args!("job {} was not due in that time", args.job_id)),
+        Form::Text => {
+            // A job that was removed has no zone any more.
+            let job = disk.core().get_job(&args.job_id).ok();
+            let rows: Vec<_> = fires.iter().map(|fire| fire_row(fire, job.as_ref())).collect();
+            page.table(FIRE_HEADINGS, &rows)?;
+        }
+    }
+    page.end(DONE)
+}
+
+const FIRE_HEADINGS: &[&str] = &["DUE", "THROUGH", "INSTANTS", "OUTCOME", "RUN", "WHY"];
+
+fn fire_row(fire: &FireView, job: Option<&JobView>) -> Vec<Cell> {
+    let zone = job.map_or_else(super::words::local_zone, zone_of);
+    let wall = |text: &str| parse_instant(text).map_or_else(|_| text.to_owned(), |at| on_wall(at, zone));
+    let through = if fire.n_instants > 1 { wall(&fire.through_at) } else { String::new() };
+    let colour = match fire.outcome.parse() {
+        Ok(FireOutcome::Ran | FireOutcome::Backfilled) => Colour::Good,
+        Ok(FireOutcome::Claimed | FireOutcome::Queued) => Colour::Busy,
+        Ok(FireOutcome::FailedToStart) => Colour::Bad,
+        Ok(FireOutcome::Skipped | FireOutcome::Expired) => Colour::Held,
+        Ok(FireOutcome::Coalesced | FireOutcome::Disabled) => Colour::Faint,
+        Err(_) => Colour::Plain,
+    };
+    vec![
+        Cell::plain(wall(&fire.due_at)),
+        Cell::plain(through),
+        Cell::figure(fire.n_instants.to_string()),
+        Cell::of(colour, &fire.outcome),
+        Cell::plain(fire.run_id.as_deref().unwrap_or_default()),
+        Cell::plain(fire.reason.as_deref().unwrap_or_default()),
+    ]
+}

@@ -1,0 +1,121 @@
+//! `leverframe schedule`: the jobs that run pipelines by themselves. What changes something goes through the engine that
+//! lives; where none does, this process changes the database under the directory's lock. What only looks reads the disk.
+
+mod edit;
+mod look;
+mod preview;
+mod run;
+mod switch;
+mod timing;
+mod words;
+
+use clap::Subcommand;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::exit::{DONE, Failure, Outcome};
+use super::output::{Form, Page, note};
+use super::{Place, Print};
+use crate::app::{Asking, Command, DataDir, Face, IntegrationError, Jobs, OfflineScheduler, Settings, ask};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ScheduleVerb {
+    /// Add a job.
+    Add(edit::AddArgs),
+    /// Change what is given of a job.
+    Set(edit::SetArgs),
+    /// List jobs.
+    List(Print),
+    /// Show one job: when it is due, what it does then, and what it did.
+    Show(look::ShowArgs),
+    /// Let a job fire.
+    Enable(switch::JobArgs),
+    /// Let a job fire no more, until it is enabled.
+    Disable(switch::JobArgs),
+    /// Remove a job; what it did stays on record.
+    Remove(switch::JobArgs),
+    /// Give a job another name.
+    Rename(switch::RenameArgs),
+    /// Run a job now, whatever its switch.
+    RunNow(run::RunNowArgs),
+    /// List the runs of a job, newest first.
+    History(look::HistoryArgs),
+    /// Run what a job was due and did not run.
+    Backfill(run::BackfillArgs),
+    /// List what became of every due instant of a job.
+    Fires(look::FiresArgs),
+    /// Show when a schedule would fire, and what the coming clock changes do to it.
+    Preview(preview::PreviewArgs),
+}
+
+pub(super) fn schedule(verb: ScheduleVerb, place: &Place) -> Outcome {
+    match verb {
+        ScheduleVerb::Add(args) => edit::add(args, place),
+        ScheduleVerb::Set(args) => edit::set(args, place),
+        ScheduleVerb::List(print) => look::list(&print, place),
+        ScheduleVerb::Show(args) => look::show(&args, place),
+        ScheduleVerb::Enable(args) => switch::enable(&args, place),
+        ScheduleVerb::Disable(args) => switch::disable(&args, place),
+        ScheduleVerb::Remove(args) => switch::remove(&args, place),
+        ScheduleVerb::Rename(args) => switch::rename(&args, place),
+        ScheduleVerb::RunNow(args) => run::run_now(&args, place),
+        ScheduleVerb::History(args) => look::history(&args, place),
+        ScheduleVerb::Backfill(args) => run::backfill(&args, place),
+        ScheduleVerb::Fires(args) => look::fires(&args, place),
+        ScheduleVerb::Preview(args) => preview::preview(&args),
+    }
+}
+
+/// Has `command` carried out by the engine that lives, or does `here` what it asks; what came of it, and whether jobs
+/// fire now.
+pub(super) fn change<T: DeserializeOwned>(
+    place: &Place,
+    command: &Command,
+    here: impl FnOnce(&Jobs) -> Result<T, IntegrationError>,
+) -> Result<(T, Firing), Failure> {
+    let path = place.path()?;
+    let settings = Settings::load(&path)?;
+    let dir = DataDir::open(&path)?;
+    match ask::<T>(&dir, command)? {
+        Asking::Answered(client, answer) => Ok((
+            answer,
+            match client.welcome().engine.face {
+                Face::Window | Face::Serve | Face::Library => Firing::Now,
+                Face::Run => Firing::NotNow,
+            },
+        )),
+        // The seat is held until it is done.
+        Asking::Seat(seat) => Ok((here(&Jobs::resting(&seat, settings))?, Firing::NotNow)),
+    }
+}
+
+/// Whether jobs fire at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Firing {
+    Now,
+    NotNow,
+}
+
+impl Firing {
+    /// Says so where they don't.
+    pub(super) fn tell(self) {
+        if self == Self::NotNow {
+            note("jobs fire while the window or `leverframe serve` runs, and neither does now");
+        }
+    }
+}
+
+/// Prints what came of a change: the document, or a line.
+fn report(print: &Print, answer: &impl Serialize, line: impl FnOnce() -> String) -> Outcome {
+    let mut page = Page::new();
+    match print.form() {
+        Form::Json => page.document(answer)?,
+        Form::Text => page.line(line())?,
+    }
+    page.end(DONE)
+}
+
+/// The jobs, for looking.
+fn jobs_on_disk(place: &Place) -> Result<OfflineScheduler, Failure> {
+    Ok(OfflineScheduler::open_read_only(&place.path()?)?)
+}

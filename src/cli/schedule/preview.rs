@@ -1,0 +1,61 @@
+//! `leverframe schedule preview`: what a schedule would do; no job and no data directory are needed.
+
+use clap::Args;
+
+use super::super::Print;
+use super::super::exit::{DONE, Outcome};
+use super::super::output::{Form, Page, note};
+use super::super::runs::moment;
+use super::timing::Timing;
+use super::words::{countdown, on_wall, zone_named};
+use crate::engine::now;
+use crate::schedule::{Zone, parse_once, preview as preview_of};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PreviewArgs {
+    #[command(flatten)]
+    timing: Timing,
+    /// The zone that it follows, such as Europe/Madrid; default: the machine's.
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// What comes after this instant; default: now.
+    #[arg(long, value_name = "T")]
+    from: Option<String>,
+    /// So many.
+    #[arg(short, value_name = "N", default_value_t = 10)]
+    n: usize,
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn preview(args: &PreviewArgs) -> Outcome {
+    let now = now().wall;
+    let zone = zone_named(args.tz.as_deref())?;
+    let schedule = args.timing.required(zone)?;
+    let from = match &args.from {
+        // A time without an offset is one of the zone that is asked about.
+        Some(text) => parse_once(text, zone).or_else(|_| moment(text, now))?,
+        None => now,
+    };
+    let preview = preview_of(&schedule, zone, from, from, args.n);
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&preview)?,
+        Form::Text => {
+            let named = args.tz.as_deref().map(str::parse::<Zone>).transpose()?;
+            let named = named.unwrap_or(Zone::Named(zone));
+            page.line(schedule.in_words(named, zone))?;
+            for fire in &preview.fires {
+                page.line(format_args!("{}  ({})", on_wall(fire.at, zone), countdown(fire.at, now)))?;
+            }
+            for change in &preview.clock_changes {
+                page.line(&change.text)?;
+            }
+            page.flush()?;
+            if preview.fires.is_empty() && args.n > 0 {
+                note("no instant makes it due");
+            }
+        }
+    }
+    page.end(DONE)
+}

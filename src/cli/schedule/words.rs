@@ -1,0 +1,67 @@
+//! What is said of jobs to people: instants on the wall of the job's zone, and how far off they are.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::super::output::span;
+use crate::app::{JobView, machine_zone};
+use crate::schedule::{Preview, ScheduleConfig, ScheduleError, Zone, preview};
+use crate::time::parse_instant;
+
+/// The machine's zone; UTC where the system names none that is known.
+pub(super) fn local_zone() -> Tz {
+    Zone::Local.resolve(&machine_zone()).unwrap_or(Tz::UTC)
+}
+
+/// What the name of a zone means on this machine.
+pub(super) fn zone_named(name: Option<&str>) -> Result<Tz, ScheduleError> {
+    match name {
+        Some(name) => name.parse::<Zone>()?.resolve(&machine_zone()),
+        None => Ok(local_zone()),
+    }
+}
+
+/// The zone of a job; the machine's where it can't be understood.
+pub(super) fn zone_of(job: &JobView) -> Tz {
+    zone_named(Some(&job.zone)).unwrap_or_else(|_| local_zone())
+}
+
+/// An instant on the wall of a zone: `Tue 2026-11-24 02:00 CET`.
+pub(super) fn on_wall(at: DateTime<Utc>, zone: Tz) -> String {
+    let form = if at.timestamp() % 60 == 0 { "%a %Y-%m-%d %H:%M %Z" } else { "%a %Y-%m-%d %H:%M:%S %Z" };
+    at.with_timezone(&zone).format(form).to_string()
+}
+
+/// How far off an instant is: `in 5 h 12 min`.
+pub(super) fn countdown(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match (at - now).num_milliseconds() {
+        ..=0 => "now".to_owned(),
+        ms => format!("in {}", span(ms)),
+    }
+}
+
+/// When a job is due next, on its wall and from now; or why it is not.
+pub(super) fn next_of(job: &JobView, now: DateTime<Utc>) -> String {
+    if job.problem.is_some() {
+        return "never: it can't be understood".to_owned();
+    }
+    if !job.enabled {
+        return "disabled".to_owned();
+    }
+    match job.next_run.as_deref().map(parse_instant) {
+        Some(Ok(at)) => format!("{}, {}", on_wall(at, zone_of(job)), countdown(at, now)),
+        Some(Err(_)) => "not reckoned yet: no engine has read this row".to_owned(),
+        None => match job.schedule_type.as_str() {
+            "manual" => "by hand".to_owned(),
+            "after" => "after those jobs".to_owned(),
+            _ => "never".to_owned(),
+        },
+    }
+}
+
+/// The next `n` instants of a job, and what the coming clock changes do to it; none where it can't be understood.
+pub(super) fn preview_of(job: &JobView, now: DateTime<Utc>, n: usize) -> Option<Preview> {
+    let config = ScheduleConfig::from_parts(&job.schedule_type, &job.schedule_config.to_string()).ok()?;
+    let created_at = parse_instant(&job.created_at).ok()?;
+    Some(preview(&config, zone_of(job), created_at, now, n))
+}

@@ -1,0 +1,223 @@
+//! `[[schedule]]` tables: the jobs that stand in a pipeline's file. What their texts mean is said in
+//! [`schedule`](crate::schedule); here each table becomes one [`PipelineSchedule`], or problems with their places.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use super::diagnostic::Problems;
+use super::keys::{Fallback, Key, Kind, Place, Plain, Zero, key};
+use super::reader::{Fields, Found, Typed};
+use crate::id::{JobId, PipelineId};
+use crate::schedule::{
+    AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Zone, parse_every,
+    parse_time_of_day, parse_weekly,
+};
+use crate::time::parse_instant;
+
+/// One `[[schedule]]` table of a pipeline file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineSchedule {
+    /// The job's name: the key `id`; of the first table that has none, the pipeline's.
+    pub job_id: JobId,
+    /// When it is due.
+    pub schedule: ScheduleConfig,
+    /// The zone that it follows; none: the machine's when the job is added.
+    pub zone: Option<Zone>,
+    /// What becomes of missed instants.
+    pub misfire: MisfirePolicy,
+    /// What becomes of an instant while a run is under way.
+    pub overlap: Overlap,
+    /// Its priority.
+    pub priority: u32,
+    /// Parameters of its runs.
+    pub params: BTreeMap<String, String>,
+    /// Run type of its runs.
+    pub run_type: Option<String>,
+    /// Environment of its runs.
+    pub environment: Option<String>,
+    /// Whether it fires when it is new; afterwards the switch is the operator's.
+    pub enabled: bool,
+}
+
+const TABLE: &[Place] = &[Place::Schedule];
+const MISFIRE: &[&str] = &["run_once", "run_all", "skip"];
+const OVERLAP: &[&str] = &["skip", "queue", "allow", "cancel_previous"];
+const ON: &[&str] = &["completed", "failed", "finished"];
+/// The keys of which a table has one.
+const WHEN: [&str; 6] = ["once", "every", "daily", "weekly", "cron", "after"];
+
+use Fallback::{Is, Words};
+
+/// The keys of a `[[schedule]]` table.
+#[rustfmt::skip]
+pub(super) static SCHEDULE_KEYS: &[Key] = &[
+    key(TABLE, "id", Kind::Id, Words("the pipeline's id; further tables need one"), "The job's name.").also(&["name", "job_id"]),
+    key(TABLE, "cron", Kind::Filled, Fallback::None, "When it is due: a cron expression of five fields, or six with seconds first, or `@daily` and its kin.").also(&["expression"]),
+    key(TABLE, "daily", Kind::Filled, Fallback::None, "When it is due: each day at `\"HH:MM\"`.").also(&["at"]),
+    key(TABLE, "weekly", Kind::Filled, Fallback::None, "When it is due: each week at `\"mon HH:MM\"`."),
+    key(TABLE, "every", Kind::Filled, Fallback::None, "When it is due: every so much real time, such as `\"6h\"`.").also(&["interval"]),
+    key(TABLE, "anchor", Kind::Scalar, Words("when the job is added"), "The instant from which `every` counts."),
+    key(TABLE, "once", Kind::Scalar, Fallback::None, "When it is due: at this instant."),
+    key(TABLE, "after", Kind::Jobs, Fallback::None, "When it is due: when runs of these jobs have ended.").also(&["needs"]),
+    key(TABLE, "on", Kind::Word(ON), Is("completed"), "How those runs must have ended."),
+    key(TABLE, "tz", Kind::Filled, Words("the machine's when the job is added"), "The zone: an IANA name, or `\"local\"` for whichever the machine is in.").also(&["zone", "timezone", "time_zone"]),
+    key(TABLE, "misfire", Kind::Word(MISFIRE), Is("run_once"), "What becomes of instants that were missed: the newest runs, all run, or none."),
+    key(TABLE, "catchup_limit", Kind::Count(0), Is("100"), "How many missed instants `run_all` runs at most."),
+    key(TABLE, "misfire_grace", Kind::Duration(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`."),
+    key(TABLE, "misfire_max_age", Kind::Duration(Zero::Refused), Words("none"), "How old an instant may be and still run."),
+    key(TABLE, "overlap", Kind::Word(OVERLAP), Is("skip"), "What becomes of an instant while a run of the job is under way."),
+    key(TABLE, "priority", Kind::Count(0), Is("0"), "The job's priority."),
+    key(TABLE, "params", Kind::Values, Fallback::None, "Parameters of its runs.").also(&["parameters"]),
+    key(TABLE, "run_type", Kind::Filled, Words("the pipeline's"), "Run type of its runs."),
+    key(TABLE, "environment", Kind::Filled, Words("the pipeline's"), "Environment of its runs."),
+    key(TABLE, "enabled", Kind::Flag, Is("true"), "Whether it fires when it is new; afterwards the switch is the operator's."),
+];
+
+/// Reads the tables of a file; what can't be understood becomes a problem and is left out.
+pub(super) fn read_schedules(
+    tables: &[Fields],
+    pipeline_id: Option<&PipelineId>,
+    problems: &mut Problems<'_>,
+) -> Vec<PipelineSchedule> {
+    let mut schedules: Vec<PipelineSchedule> = Vec::with_capacity(tables.len());
+    let mut is_default_taken = false;
+    for table in tables {
+        let is_named = table.has("id");
+        if !is_named && is_default_taken {
+            problems.add(table.at, "a second [[schedule]] without `id`; give it one of its own");
+            continue;
+        }
+        is_default_taken |= !is_named;
+        let name = if is_named { table.text("id") } else { pipeline_id.map(PipelineId::as_str) };
+        let Some(job_id) = name.and_then(|name| JobId::new(name).ok()) else { continue };
+        if schedules.iter().any(|other| other.job_id == job_id) {
+            let at = table.place_of("id");
+            problems
+                .add(at, format!("the job id {:?} is already taken above; choose another", job_id.as_str()));
+            continue;
+        }
+        schedules.extend(read_one(table, job_id, problems));
+    }
+    schedules
+}
+
+fn read_one(table: &Fields, job_id: JobId, problems: &mut Problems<'_>) -> Option<PipelineSchedule> {
+    let zone = table.text("tz").map(str::parse::<Zone>).transpose();
+    let zone = zone.map_err(|error| problems.add(table.place_of("tz"), error.to_string())).ok()?;
+    let schedule = read_when(table, problems)?;
+    let span = |name: &str| match plain(table, name) {
+        Some(Plain::Duration(span)) => TimeDelta::from_std(span).ok(),
+        _ => None,
+    };
+    let count = |name: &str| match plain(table, name) {
+        Some(Plain::Count(n)) => n,
+        _ => 0,
+    };
+    let word = |name: &str| match plain(table, name) {
+        Some(Plain::Word(word)) => word,
+        _ => "",
+    };
+    let defaults = MisfirePolicy::default();
+    Some(PipelineSchedule {
+        job_id,
+        schedule,
+        zone,
+        misfire: MisfirePolicy {
+            policy: word("misfire").parse().unwrap_or(Misfire::RunOnce),
+            catchup_limit: count("catchup_limit"),
+            grace: span("misfire_grace").unwrap_or(defaults.grace),
+            max_age: span("misfire_max_age"),
+        },
+        overlap: word("overlap").parse().unwrap_or(Overlap::Skip),
+        priority: count("priority"),
+        params: table.values("params").map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        run_type: table.text("run_type").map(str::to_owned),
+        environment: table.text("environment").map(str::to_owned),
+        enabled: matches!(plain(table, "enabled"), Some(Plain::Flag(true))),
+    })
+}
+
+/// What the table says, else the default of the table of keys.
+fn plain(table: &Fields, name: &str) -> Option<Plain> {
+    match table.find(name) {
+        Found::Value(Typed::Plain(plain)) => Some(*plain),
+        Found::Value(_) | Found::Refused => None,
+        Found::Absent => table.place.key(name).and_then(Key::plain_fallback),
+    }
+}
+
+fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConfig> {
+    let mut said: Vec<&str> = WHEN.into_iter().filter(|name| table.has(name)).collect();
+    said.sort_by_key(|name| table.place_of(name));
+    let name = match said.as_slice() {
+        [name] => *name,
+        [] => {
+            let message = "this [[schedule]] does not say when; write one of once, every, daily, weekly, cron and after";
+            problems.add(table.at, message);
+            return None;
+        }
+        [first, second, ..] => {
+            let message =
+                format!("`{first}` and `{second}` both say when; make two [[schedule]] tables of them");
+            problems.add(table.place_of(second), message);
+            return None;
+        }
+    };
+    for (key, goes_with) in [("anchor", "every"), ("on", "after")] {
+        if table.has(key) && name != goes_with {
+            problems.add(
+                table.place_of(key),
+                format!("`{key}` goes with `{goes_with}`, not with `{name}`; leave it out"),
+            );
+        }
+    }
+    let text =
+        |name: &str| table.text(name).or_else(|| table.scalar(name).map(|scalar| scalar.text.as_str()));
+    let instant =
+        |name: &str| text(name).map(|text| parse_instant(text).map_err(ScheduleError::Text)).transpose();
+    let read = || -> Result<Option<ScheduleConfig>, ScheduleError> {
+        Ok(match name {
+            "once" => instant("once")?.map(|at| ScheduleConfig::Once { at }),
+            "every" => match text("every") {
+                Some(every) => {
+                    let every = parse_every(every)?;
+                    Some(ScheduleConfig::Interval { every, anchor: instant("anchor")? })
+                }
+                None => None,
+            },
+            "daily" => {
+                text("daily").map(parse_time_of_day).transpose()?.map(|at| ScheduleConfig::Daily { at })
+            }
+            "weekly" => text("weekly")
+                .map(parse_weekly)
+                .transpose()?
+                .map(|(day_of_week, at)| ScheduleConfig::Weekly { day_of_week, at }),
+            "cron" => text("cron").map(str::parse::<CronExpr>).transpose()?.map(ScheduleConfig::Cron),
+            _ => after(table)?,
+        })
+    };
+    match read() {
+        Ok(Some(schedule)) => Some(schedule),
+        // It was refused where it was read.
+        Ok(None) => None,
+        Err(error) => {
+            problems.add(table.place_of(name), format!("`{name}`: {error}"));
+            None
+        }
+    }
+}
+
+fn after(table: &Fields) -> Result<Option<ScheduleConfig>, ScheduleError> {
+    let Some(names) = table.names("after") else { return Ok(None) };
+    if names.is_empty() {
+        return Err(ScheduleError::Text("it names no job; write at least one".to_owned()));
+    }
+    let job = |text: &str| JobId::new(text).map_err(|error| ScheduleError::Text(error.to_string()));
+    let jobs = names.iter().map(|name| job(&name.value)).collect::<Result<Vec<_>, _>>()?;
+    let on = match plain(table, "on") {
+        Some(Plain::Word(word)) => AfterOn::ALL.into_iter().find(|on| on.as_str() == word),
+        _ => None,
+    };
+    Ok(Some(ScheduleConfig::After { jobs, on: on.unwrap_or_default() }))
+}

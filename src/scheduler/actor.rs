@@ -1,0 +1,349 @@
+//! The thread of the scheduler: it waits for orders, for the clock and for the ends of runs, has the core decide and
+//! record, and does in the world what comes of it. It only ever blocks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use crossbeam_channel::{Receiver, Select, Sender};
+
+use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome, Target};
+use super::error::SchedulerError;
+use crate::engine::{
+    CoreExecutionEngine, EngineError, PipelineRequest, StartRequest, Subscription, WallTimer, now,
+};
+use crate::id::{JobId, RunId};
+use crate::logs::FolderWatch;
+use crate::run::{EventKind, StopKind};
+use crate::store::StoreError;
+use crate::time::Now;
+
+/// After a failure of the database, how long until it is tried again.
+const TRY_AGAIN_MS: u64 = 5_000;
+
+/// Something to be done on the scheduler's thread.
+pub(super) type Order = Box<dyn FnOnce(&mut Actor) + Send>;
+
+/// What the thread owns.
+pub(super) struct Actor {
+    pub(super) core: SchedulerCore,
+    pub(super) engine: CoreExecutionEngine,
+    pub(super) resolve: Arc<Resolve>,
+    events: Subscription,
+    timer: WallTimer,
+    armed: Option<DateTime<Utc>>,
+    /// Whether something could not be recorded: the ledger is compared with the runs at this [`Now::awake_ms`].
+    recover_at_ms: Option<u64>,
+    is_ending: bool,
+    _zone_watch: Option<FolderWatch>,
+}
+
+/// What wakes the thread beside orders.
+pub(super) struct Bells {
+    /// The clock has reached an instant, or was set; or the machine is in another zone.
+    pub(super) rung: Receiver<()>,
+    /// Events wait.
+    pub(super) heard: Receiver<()>,
+}
+
+impl Actor {
+    /// What is needed before the thread is started: nothing that happens from now on is missed.
+    pub(super) fn new(
+        core: SchedulerCore,
+        engine: CoreExecutionEngine,
+        resolve: Arc<Resolve>,
+    ) -> std::io::Result<(Self, Bells)> {
+        // Capacity 1, each: a bell that has rung and was not heard yet need not ring again.
+        let (ring, rung) = crossbeam_channel::bounded(1);
+        let (hear, heard) = crossbeam_channel::bounded(1);
+        let tell = move |bell: &Sender<()>| {
+            // Full: it has rung already. Closed: nobody is there any more.
+            let _ = bell.try_send(());
+        };
+        let events = engine.bus().subscribe_with_waker(move || tell(&hear));
+        let (at_timer, at_zone) = (ring.clone(), ring);
+        let timer = WallTimer::start(move || tell(&at_timer))?;
+        // Where it can't be watched, the zone is looked at whenever something is due.
+        let zone_watch = FolderWatch::open(Path::new("/etc"), &["localtime"], move || tell(&at_zone)).ok();
+        let actor = Self {
+            core,
+            engine,
+            resolve,
+            events,
+            timer,
+            armed: None,
+            recover_at_ms: Some(0),
+            is_ending: false,
+            _zone_watch: zone_watch,
+        };
+        Ok((actor, Bells { rung, heard }))
+    }
+
+    /// Works until it is told to end.
+    pub(super) fn run(mut self, orders: &Receiver<Order>, bells: &Bells) {
+        while !self.is_ending {
+            self.turn(orders);
+            if self.is_ending || self.events.is_over() {
+                return;
+            }
+            self.wait(orders, bells);
+        }
+    }
+
+    /// Everything that can be done without waiting.
+    pub(super) fn turn(&mut self, orders: &Receiver<Order>) {
+        let at = now();
+        if self.recover_at_ms.is_some_and(|ms| ms <= at.awake_ms) {
+            self.recover_at_ms = None;
+            let recovered = self.core.recover(at);
+            self.carry_out(recovered);
+        }
+        while let Some(event) = self.events.try_recv() {
+            self.hear(&event.kind);
+        }
+        while let Ok(order) = orders.try_recv() {
+            order(self);
+            if self.is_ending {
+                return;
+            }
+        }
+        // Until it is known which runs live, nothing is taken in.
+        if self.recover_at_ms.is_none() {
+            self.look();
+        }
+    }
+
+    /// Takes in what is due.
+    fn look(&mut self) {
+        let at = now();
+        if let Ok(local) = iana_time_zone::get_timezone() {
+            let changed = self.core.zone_changed(&local, at);
+            self.carry_out(changed);
+        }
+        let due = self.core.look(at);
+        self.carry_out(due);
+    }
+
+    fn wait(&mut self, orders: &Receiver<Order>, bells: &Bells) {
+        let wake = match self.core.wake() {
+            Ok(wake) => wake,
+            Err(error) => {
+                self.meet_trouble(&error);
+                Default::default()
+            }
+        };
+        if self.recover_at_ms.is_none() || wake.wall.is_none() {
+            self.arm(wake.wall);
+        } else {
+            // What can't be recorded at the moment is not due until it can.
+            self.arm(None);
+        }
+        let awake_ms = [wake.awake_ms.filter(|_| self.recover_at_ms.is_none()), self.recover_at_ms];
+        let until = awake_ms.into_iter().flatten().min();
+        let mut select = Select::new();
+        select.recv(orders);
+        select.recv(&bells.rung);
+        select.recv(&bells.heard);
+        match until {
+            None => drop(select.ready()),
+            Some(at_ms) => {
+                let left = Duration::from_millis(at_ms.saturating_sub(now().awake_ms));
+                // Its end is as good a reason to look as a bell.
+                let _ = select.ready_timeout(left);
+            }
+        }
+        if bells.rung.try_recv().is_ok() {
+            // It may have rung because the clock was set: it is armed anew, for whatever it shows now.
+            self.armed = None;
+        }
+        // It need not have rung.
+        let _ = bells.heard.try_recv();
+    }
+
+    fn arm(&mut self, at: Option<DateTime<Utc>>) {
+        // An instant that was rung for is armed anew: the timer rings once.
+        if self.armed != at || at.is_some_and(|at| at <= now().wall) {
+            self.timer.arm(at);
+            self.armed = at;
+        }
+    }
+
+    fn hear(&mut self, event: &EventKind) {
+        if matches!(event, EventKind::Resync) {
+            self.recover_at_ms = Some(0);
+            return;
+        }
+        let Some(run) = event.run() else { return };
+        let is_taken_up = matches!(event, EventKind::ExecutionResumed { from, .. } if from.is_ended());
+        if run.state.is_ended() {
+            let ended = self.core.ended(run, now());
+            self.carry_out(ended);
+        } else if is_taken_up {
+            let reopened = self.core.reopened(run).map(|()| Vec::new());
+            self.carry_out(reopened);
+        }
+    }
+
+    /// Does what was decided, and what comes of that. What could not be recorded is tried again.
+    pub(super) fn carry_out(&mut self, decided: Result<Vec<Act>, StoreError>) {
+        let mut acts = match decided {
+            Ok(acts) => acts,
+            Err(error) => return self.meet_trouble(&error),
+        };
+        while !acts.is_empty() {
+            let mut starts = Vec::new();
+            let mut told = Vec::new();
+            for act in acts.drain(..) {
+                match act {
+                    Act::Start(start) => starts.push(*start),
+                    Act::Stop(run_id) => {
+                        // One that has ended meanwhile needs no stopping: its end is heard.
+                        let _ = self.engine.stop_execution(&run_id, StopKind::Graceful);
+                    }
+                    Act::Tell(run_id, event) => told.push((run_id, event)),
+                }
+            }
+            // If the engine has gone, there is nobody to tell.
+            let _ = self.engine.tell(told);
+            for (start, outcome) in self.start_all(starts) {
+                match self.core.started(start, outcome, now()) {
+                    Ok(more) => acts.extend(more),
+                    Err(error) => self.meet_trouble(&error),
+                }
+            }
+        }
+    }
+
+    fn meet_trouble(&mut self, error: &StoreError) {
+        if self.recover_at_ms.is_none() {
+            let text = format!("jobs can't be fired at the moment: {error}; it is tried again");
+            // If the engine has gone, there is nobody to tell.
+            let _ = self.engine.tell(vec![(None, EventKind::WarningRaised { text })]);
+        }
+        self.recover_at_ms = Some(now().awake_ms + TRY_AGAIN_MS);
+    }
+
+    /// Starts runs, those of pipelines together; what became of each.
+    pub(super) fn start_all(&self, starts: Vec<JobStart>) -> Vec<(JobStart, StartOutcome)> {
+        let mut outcomes = Vec::with_capacity(starts.len());
+        let mut requests = Vec::new();
+        let mut waiting = Vec::new();
+        for start in starts {
+            match self.request_of(&start) {
+                Ok(Some(request)) => {
+                    requests.push(request);
+                    waiting.push(start);
+                }
+                Ok(None) => {
+                    let started = self.engine.start_registered(registered(&start)).map(drop);
+                    let outcome = self.outcome_of(&start, started);
+                    outcomes.push((start, outcome));
+                }
+                Err(reason) => outcomes.push((start, StartOutcome::Refused(reason))),
+            }
+        }
+        for (start, started) in waiting.into_iter().zip(self.engine.start_pipelines(requests)) {
+            let outcome = self.outcome_of(&start, started.map(drop));
+            outcomes.push((start, outcome));
+        }
+        outcomes
+    }
+
+    /// The request for a run; none for a registered function.
+    fn request_of(&self, start: &JobStart) -> Result<Option<PipelineRequest>, String> {
+        let definition = match (self.resolve)(&start.pipeline_id)? {
+            Target::Function => return Ok(None),
+            Target::Pipeline(definition) => definition,
+        };
+        let home = std::env::home_dir();
+        let (run_type, environment) = (start.run_type.as_deref(), start.environment.as_deref());
+        let arguments = definition
+            .pipeline
+            .resolve_arguments(&start.params, run_type, environment, home.as_deref())
+            .map_err(|error| error.to_string())?;
+        Ok(Some(PipelineRequest {
+            run_id: Some(start.run_id.clone()),
+            run_type: arguments.run_type,
+            environment: arguments.environment,
+            trigger: start.trigger,
+            fired_by: Some(start.fired_by.clone()),
+            ..PipelineRequest::new(definition, arguments.params)
+        }))
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not told apart here is refused with its reason"
+    )]
+    fn outcome_of(&self, start: &JobStart, started: Result<(), EngineError>) -> StartOutcome {
+        let error = match started {
+            Ok(()) => return StartOutcome::Started,
+            Err(error) => error,
+        };
+        match error {
+            EngineError::Exists { .. } => match self.core.is_run_of(start) {
+                Ok(true) => StartOutcome::Started,
+                Ok(false) => StartOutcome::NameTaken,
+                Err(error) => StartOutcome::NotNow(error.to_string()),
+            },
+            EngineError::ShutDown | EngineError::NotRecorded { .. } | EngineError::Host(_) => {
+                StartOutcome::NotNow(error.to_string())
+            }
+            EngineError::Store(ref inner) if inner.is_passing() => StartOutcome::NotNow(error.to_string()),
+            other => StartOutcome::Refused(other.to_string()),
+        }
+    }
+
+    /// Starts a run of a job by hand.
+    pub(super) fn run_now(&mut self, job_id: &JobId) -> Result<RunId, SchedulerError> {
+        let at: Now = now();
+        let mut start = self.core.run_job_now(job_id, at)?;
+        // Only a name that another run has got first leads to a second round.
+        loop {
+            let Some((done, outcome)) = self.start_all(vec![start]).pop() else {
+                return Err(SchedulerError::Stopped);
+            };
+            let run_id = done.run_id.clone();
+            let outcome = match outcome {
+                // Who asks by hand is told, and asks again.
+                StartOutcome::NotNow(reason) => StartOutcome::Refused(reason),
+                other @ (StartOutcome::Started | StartOutcome::Refused(_) | StartOutcome::NameTaken) => other,
+            };
+            let reason = match &outcome {
+                StartOutcome::Refused(reason) => Some(reason.clone()),
+                StartOutcome::Started | StartOutcome::NameTaken | StartOutcome::NotNow(_) => None,
+            };
+            let mut acts = self.core.started(done, outcome, now())?;
+            let again = acts.iter().position(|act| matches!(act, Act::Start(_)));
+            let again = again.map(|place| acts.swap_remove(place));
+            self.carry_out(Ok(acts));
+            match (again, reason) {
+                (Some(Act::Start(next)), _) => start = *next,
+                (_, Some(reason)) => {
+                    return Err(SchedulerError::NotStarted { job_id: job_id.clone(), reason });
+                }
+                (_, None) => return Ok(run_id),
+            }
+        }
+    }
+
+    /// No further turn.
+    pub(super) fn end(&mut self) {
+        self.is_ending = true;
+    }
+}
+
+fn registered(start: &JobStart) -> StartRequest {
+    let mut request =
+        StartRequest::new(start.run_id.clone(), start.pipeline_id.clone(), start.source.clone());
+    request.trigger = start.trigger;
+    request.fired_by = Some(start.fired_by.clone());
+    if let Some(run_type) = &start.run_type {
+        request.run_type.clone_from(run_type);
+    }
+    if let Some(environment) = &start.environment {
+        request.environment.clone_from(environment);
+    }
+    request
+}

@@ -1,0 +1,217 @@
+//! [`SchedulerCore`]: everything that the scheduler decides and records. Its methods take the time as an argument and
+//! give back what is to be done in the world ([`Act`]); who calls them does it, and tells what became of it. It has no
+//! thread, no timer and no engine: the command line uses it as it is where no engine runs.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::error::SchedulerError;
+use super::job::Job;
+use crate::id::{JobId, PipelineId, RunId};
+use crate::nearest::nearest;
+use crate::run::{Definition, EventKind, FiredBy, Trigger};
+use crate::store::{CheckpointManager, Durability, JobStore, JobWrite, StoreError, StoredJob, from_ms};
+use crate::time::Now;
+
+/// Catch-up starts are this far apart, in milliseconds.
+pub const CATCH_UP_GAP_MS: u64 = 5_000;
+
+/// What a job runs.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A pipeline's definition.
+    Pipeline(Arc<Definition>),
+    /// A function that the program has registered with its engine.
+    Function,
+}
+
+/// Finds what a pipeline's name means, or says why it means nothing that can run.
+pub type Resolve = dyn Fn(&PipelineId) -> Result<Target, String> + Send + Sync;
+
+/// Something to be done once a decision is on disk.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Start a run of a job; what became of it is said with [`SchedulerCore::started`].
+    Start(Box<JobStart>),
+    /// Stop a run in good order: the next of its job waits for its end.
+    Stop(RunId),
+    /// Tell everybody.
+    Tell(Option<RunId>, EventKind),
+}
+
+/// A run of a job that is to be started.
+#[derive(Debug, Clone)]
+pub struct JobStart {
+    /// Which job.
+    pub job_id: JobId,
+    /// What it runs.
+    pub pipeline_id: PipelineId,
+    /// What its runs are named after.
+    pub source: String,
+    /// The run's name, reserved.
+    pub run_id: RunId,
+    /// What it is started by.
+    pub trigger: Trigger,
+    /// What its steps are told.
+    pub fired_by: FiredBy,
+    /// Parameters by name.
+    pub params: std::collections::BTreeMap<String, String>,
+    /// Its run type; none: the pipeline's.
+    pub run_type: Option<String>,
+    /// Its environment; none: the pipeline's.
+    pub environment: Option<String>,
+    /// The due instant in milliseconds: its row of the ledger. None for a run by hand.
+    pub due_ms: Option<i64>,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartOutcome {
+    /// The run is recorded.
+    Started,
+    /// It can't be started, for this reason.
+    Refused(String),
+    /// Another run has its name.
+    NameTaken,
+    /// Not at the moment, for this reason; it is tried again.
+    NotNow(String),
+}
+
+/// When the scheduler is to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wake {
+    /// At this instant of the wall clock.
+    pub wall: Option<DateTime<Utc>>,
+    /// At this reading of [`Now::awake_ms`].
+    pub awake_ms: Option<u64>,
+}
+
+/// What the scheduler decides with. One thread owns it.
+pub struct SchedulerCore {
+    pub(super) jobs: JobStore,
+    /// The runs, to look up how they ended and which names are taken.
+    pub(super) runs: CheckpointManager,
+    pub(super) resolve: Arc<Resolve>,
+    /// The name of the zone that this machine is in.
+    pub(super) local: String,
+    /// The runs of each job that have not ended.
+    pub(super) live: HashMap<JobId, BTreeSet<RunId>>,
+    /// The [`Now::awake_ms`] before which nothing catches up.
+    pub(super) catch_up_from_ms: u64,
+    /// Whether something is there to catch up that may start.
+    pub(super) may_catch_up: bool,
+    /// Whether more is due than was taken in at once.
+    pub(super) has_more: bool,
+}
+
+impl SchedulerCore {
+    /// Over these databases, on a machine in the zone `local` (an IANA name). Nothing is read yet.
+    pub fn new(
+        jobs: JobStore,
+        runs: CheckpointManager,
+        resolve: Arc<Resolve>,
+        local: impl Into<String>,
+    ) -> Self {
+        let live = HashMap::new();
+        let local = local.into();
+        Self { jobs, runs, resolve, local, live, catch_up_from_ms: 0, may_catch_up: true, has_more: false }
+    }
+
+    /// The store, for reading beside it.
+    pub fn store(&self) -> &JobStore {
+        &self.jobs
+    }
+
+    /// When it is to be asked again, if nothing else happens.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn wake(&self) -> Result<Wake, StoreError> {
+        if self.has_more {
+            return Ok(Wake { wall: None, awake_ms: Some(0) });
+        }
+        let awake_ms = self.may_catch_up.then_some(self.catch_up_from_ms);
+        Ok(Wake { wall: self.jobs.earliest_due_ms()?.map(from_ms), awake_ms })
+    }
+
+    /// The machine is in this zone now: what follows it is due at other instants from `now` on.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn zone_changed(&mut self, local: &str, now: Now) -> Result<Vec<Act>, StoreError> {
+        if self.local == local {
+            return Ok(Vec::new());
+        }
+        // What was due by the old clock is taken in by the old clock.
+        let mut acts = self.look(now)?;
+        self.local = local.to_owned();
+        let mut writes = Vec::new();
+        for row in self.jobs.jobs_of_zone("local")? {
+            let Ok(job) = Job::read(&row) else { continue };
+            if !job.spec.schedule.follows_zone()
+                || row.next_run_ms.is_none_or(|ms| ms <= now.wall.timestamp_millis())
+            {
+                continue;
+            }
+            if let Ok(timetable) = job.timetable(local) {
+                let at_ms = super::job::next_ms(timetable.next_after(now.wall));
+                writes.push(JobWrite::NextRun { job_id: row.job_id, at_ms });
+                acts.push(changed(&job.spec.job_id));
+            }
+        }
+        self.jobs.commit(&writes, Durability::Synced)?;
+        Ok(acts)
+    }
+
+    /// One job, which must be there.
+    pub(super) fn row(&self, job_id: &JobId) -> Result<StoredJob, SchedulerError> {
+        match self.jobs.load_job(job_id.as_str())? {
+            Some(row) => Ok(row),
+            None => Err(self.not_found(job_id.as_str())?),
+        }
+    }
+
+    /// That there is no such job, with the nearest name.
+    pub(super) fn not_found(&self, job_id: &str) -> Result<SchedulerError, StoreError> {
+        let hint = match self.near_job(job_id)? {
+            Some(near) => format!("; did you mean {near:?}?"),
+            None => "; `leverframe schedule list` lists those that are".to_owned(),
+        };
+        Ok(SchedulerError::NotFound { job_id: job_id.to_owned(), hint })
+    }
+
+    pub(super) fn near_job(&self, job_id: &str) -> Result<Option<String>, StoreError> {
+        let names = self.jobs.job_ids()?;
+        Ok(nearest(job_id, names.iter().map(String::as_str)).map(str::to_owned))
+    }
+
+    /// A job that must be there and be understood.
+    pub(super) fn understood(&self, job_id: &JobId) -> Result<(StoredJob, Job), SchedulerError> {
+        let row = self.row(job_id)?;
+        match Job::read(&row) {
+            Ok(job) => Ok((row, job)),
+            Err(problem) => Err(SchedulerError::Broken { job_id: row.job_id, problem }),
+        }
+    }
+
+    pub(super) fn n_live(&self, job_id: &JobId) -> usize {
+        self.live.get(job_id).map_or(0, BTreeSet::len)
+    }
+
+    pub(super) fn forget_live(&mut self, job_id: &JobId, run_id: &RunId) {
+        if let Some(runs) = self.live.get_mut(job_id) {
+            runs.remove(run_id);
+            if runs.is_empty() {
+                self.live.remove(job_id);
+            }
+        }
+        self.may_catch_up = true;
+    }
+}
+
+/// That a job is another one now.
+pub(super) fn changed(job_id: &JobId) -> Act {
+    Act::Tell(None, EventKind::JobChanged { job_id: job_id.clone() })
+}

@@ -1,0 +1,257 @@
+//! A job as the scheduler understands it, and the way from and to its row.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::id::{JobId, PipelineId};
+use crate::pipeline::PipelineSchedule;
+use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
+use crate::store::{NEVER, NEVER_MS, StoredJob, from_ms};
+use crate::time::{format_instant, parse_instant};
+
+/// What is asked of a job: everything but what becomes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Its name; unique within a data directory.
+    pub job_id: JobId,
+    /// The pipeline that it runs.
+    pub pipeline_id: PipelineId,
+    /// What that reads from; none: as the pipeline says.
+    pub source: Option<String>,
+    /// When it is due.
+    pub schedule: ScheduleConfig,
+    /// The zone that it follows; none: the machine's, resolved when the job is added.
+    pub zone: Option<Zone>,
+    /// What becomes of missed instants.
+    pub misfire: MisfirePolicy,
+    /// What becomes of an instant while a run is under way.
+    pub overlap: Overlap,
+    /// Its priority; 0 for most.
+    pub priority: i32,
+    /// Parameters of its runs by name.
+    pub params: BTreeMap<String, String>,
+    /// Run type of its runs; none: the pipeline's or `FULL_REFRESH`.
+    pub run_type: Option<String>,
+    /// Environment of its runs; none: the pipeline's or `dev`.
+    pub environment: Option<String>,
+    /// Whether it fires.
+    pub enabled: bool,
+}
+
+impl JobSpec {
+    /// A job with the defaults: in the machine's zone, missed instants run once, and none beside a living run.
+    pub fn new(job_id: JobId, pipeline_id: PipelineId, schedule: ScheduleConfig) -> Self {
+        Self {
+            job_id,
+            pipeline_id,
+            source: None,
+            schedule,
+            zone: None,
+            misfire: MisfirePolicy::default(),
+            overlap: Overlap::Skip,
+            priority: 0,
+            params: BTreeMap::new(),
+            run_type: None,
+            environment: None,
+            enabled: true,
+        }
+    }
+}
+
+impl JobSpec {
+    /// The job of a `[[schedule]]` table in the file of this pipeline.
+    pub fn from_table(pipeline_id: PipelineId, table: &PipelineSchedule) -> Self {
+        Self {
+            zone: table.zone,
+            misfire: table.misfire,
+            overlap: table.overlap,
+            priority: i32::try_from(table.priority).unwrap_or(i32::MAX),
+            params: table.params.clone(),
+            run_type: table.run_type.clone(),
+            environment: table.environment.clone(),
+            enabled: table.enabled,
+            ..Self::new(table.job_id.clone(), pipeline_id, table.schedule.clone())
+        }
+    }
+}
+
+/// What is to be changed of a job: only what is given.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobChange {
+    /// Another pipeline.
+    pub pipeline_id: Option<PipelineId>,
+    /// Another source.
+    pub source: Option<String>,
+    /// Another schedule.
+    pub schedule: Option<ScheduleConfig>,
+    /// Another zone.
+    pub zone: Option<Zone>,
+    /// What becomes of missed instants.
+    pub misfire: Option<Misfire>,
+    /// How many of them run at most.
+    pub catchup_limit: Option<u32>,
+    /// How late one may still run that is otherwise skipped.
+    pub misfire_grace: Option<TimeDelta>,
+    /// How old one may be at most; `Some(None)`: however old.
+    pub misfire_max_age: Option<Option<TimeDelta>>,
+    /// What becomes of an instant while a run is under way.
+    pub overlap: Option<Overlap>,
+    /// Its priority.
+    pub priority: Option<i32>,
+    /// Parameters by name; none as a value takes one out.
+    pub params: BTreeMap<String, Option<String>>,
+    /// Run type of its runs; `Some(None)`: the pipeline's.
+    pub run_type: Option<Option<String>>,
+    /// Environment of its runs; `Some(None)`: the pipeline's.
+    pub environment: Option<Option<String>>,
+}
+
+impl JobChange {
+    /// Whether it changes when the job is due.
+    pub(super) fn is_about_timing(&self) -> bool {
+        self.schedule.is_some() || self.zone.is_some()
+    }
+
+    /// Changes `spec` so.
+    pub(crate) fn apply_to(self, spec: &mut JobSpec) {
+        fn set<T>(place: &mut T, new: Option<T>) {
+            new.into_iter().for_each(|new| *place = new);
+        }
+        set(&mut spec.pipeline_id, self.pipeline_id);
+        set(&mut spec.source, self.source.map(Some));
+        set(&mut spec.schedule, self.schedule);
+        set(&mut spec.zone, self.zone.map(Some));
+        set(&mut spec.misfire.policy, self.misfire);
+        set(&mut spec.misfire.catchup_limit, self.catchup_limit);
+        set(&mut spec.misfire.grace, self.misfire_grace);
+        set(&mut spec.misfire.max_age, self.misfire_max_age);
+        set(&mut spec.overlap, self.overlap);
+        set(&mut spec.priority, self.priority);
+        set(&mut spec.run_type, self.run_type);
+        set(&mut spec.environment, self.environment);
+        for (name, value) in self.params {
+            match value {
+                Some(value) => drop(spec.params.insert(name, value)),
+                None => drop(spec.params.remove(&name)),
+            }
+        }
+    }
+}
+
+/// A job as it is stored, understood.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) spec: JobSpec,
+    /// What its runs are named after.
+    pub(super) source: String,
+    pub(super) zone: Zone,
+    pub(super) created_at: DateTime<Utc>,
+    /// The pipeline file whose table made it.
+    pub(super) file: Option<String>,
+}
+
+impl Job {
+    /// Understands a row. What a script leaves out has its default; its zone is then the machine's.
+    ///
+    /// # Errors
+    /// What can't be understood, and what is right.
+    pub(super) fn read(row: &StoredJob) -> Result<Self, String> {
+        let word = |error: ScheduleError| error.to_string();
+        let schedule = ScheduleConfig::from_parts(&row.schedule_type, &row.schedule_config).map_err(word)?;
+        let zone = row.zone.as_deref().map_or(Ok(Zone::Local), str::parse).map_err(word)?;
+        let defaults = MisfirePolicy::default();
+        let span = |ms: Option<i64>| ms.map(TimeDelta::milliseconds);
+        let misfire = MisfirePolicy {
+            policy: row.misfire.as_deref().map_or(Ok(defaults.policy), str::parse).map_err(word)?,
+            catchup_limit: row
+                .catchup_limit
+                .map_or(defaults.catchup_limit, |n| n.clamp(0, u32::MAX.into()) as u32),
+            grace: span(row.misfire_grace_ms).unwrap_or(defaults.grace),
+            max_age: span(row.misfire_max_age_ms),
+        };
+        let params = match row.params.as_deref() {
+            None | Some("") => BTreeMap::new(),
+            Some(text) => serde_json::from_str(text)
+                .map_err(|error| format!("its params {text:?} are no object of texts: {error}"))?,
+        };
+        let job_id = JobId::new(&row.job_id).map_err(|error| error.to_string())?;
+        let pipeline_id = PipelineId::new(&row.pipeline_id).map_err(|error| error.to_string())?;
+        let spec = JobSpec {
+            job_id,
+            pipeline_id,
+            source: Some(row.source.clone()),
+            schedule,
+            zone: Some(zone),
+            misfire,
+            overlap: row.overlap.as_deref().map_or(Ok(Overlap::Skip), str::parse).map_err(word)?,
+            priority: row.priority.map_or(0, |n| n.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
+            params,
+            run_type: row.run_type.clone(),
+            environment: row.environment.clone(),
+            enabled: row.enabled,
+        };
+        // An interval that a script has written counts from its first instant, in whole milliseconds.
+        let created_at = parse_instant(&row.created_at).unwrap_or_default().trunc_subsecs(3);
+        Ok(Self { spec, source: row.source.clone(), zone, created_at, file: row.file.clone() })
+    }
+
+    /// Its row, due next at this instant.
+    pub(super) fn to_row(&self, next_at: Option<DateTime<Utc>>) -> StoredJob {
+        let spec = &self.spec;
+        let defaults = MisfirePolicy::default();
+        let own = |value: i64, default: i64| (value != default).then_some(value);
+        StoredJob {
+            job_id: spec.job_id.to_string(),
+            pipeline_id: spec.pipeline_id.to_string(),
+            source: self.source.clone(),
+            schedule_type: spec.schedule.kind().to_owned(),
+            schedule_config: spec.schedule.to_json().to_string(),
+            next_run: next_at.map_or_else(|| NEVER.to_owned(), format_instant),
+            next_run_ms: Some(next_ms(next_at)),
+            enabled: spec.enabled,
+            last_run: None,
+            run_count: 0,
+            created_at: format_instant(self.created_at),
+            zone: Some(self.zone.as_str().to_owned()),
+            misfire: Some(spec.misfire.policy.as_str().to_owned()),
+            catchup_limit: own(spec.misfire.catchup_limit.into(), defaults.catchup_limit.into()),
+            misfire_grace_ms: own(spec.misfire.grace.num_milliseconds(), defaults.grace.num_milliseconds()),
+            misfire_max_age_ms: spec.misfire.max_age.map(|age| age.num_milliseconds()),
+            overlap: Some(spec.overlap.as_str().to_owned()),
+            priority: own(spec.priority.into(), 0),
+            params: (!spec.params.is_empty()).then(|| serde_json::json!(spec.params).to_string()),
+            run_type: spec.run_type.clone(),
+            environment: spec.environment.clone(),
+            file: self.file.clone(),
+            file_table: None,
+            file_mark: None,
+            first_by_hand: false,
+        }
+    }
+
+    /// The zone to reckon with on a machine in the zone `local`.
+    pub(super) fn tz(&self, local: &str) -> Result<Tz, ScheduleError> {
+        self.zone.resolve(local)
+    }
+
+    /// Its instants on a machine in the zone `local`.
+    pub(super) fn timetable(&self, local: &str) -> Result<Timetable, ScheduleError> {
+        Ok(self.spec.schedule.timetable(self.tz(local)?, self.created_at))
+    }
+
+    /// An instant as its steps see it.
+    pub(super) fn in_zone(&self, at_ms: i64, local: &str) -> String {
+        let at = from_ms(at_ms);
+        match self.tz(local) {
+            Ok(zone) => at.with_timezone(&zone).to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
+            Err(_) => format_instant(at),
+        }
+    }
+}
+
+/// The integer of a next instant.
+pub(super) fn next_ms(at: Option<DateTime<Utc>>) -> i64 {
+    at.map_or(NEVER_MS, |at| at.timestamp_millis().min(NEVER_MS))
+}

@@ -1,0 +1,219 @@
+//! Rows of the ledger of fires, as they are about to be written: what does not run joins its like, and what is to run
+//! meets the overlap policy.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::core::{Act, SchedulerCore};
+use super::job::Job;
+use super::view::outcome_of;
+use crate::id::{JobId, RunId};
+use crate::run::EventKind;
+use crate::schedule::{Admission, Fire, OnTime, Outcome, Start, admit};
+use crate::store::{FireKind, JobWrite, StoreError, StoredFire, from_ms};
+
+/// What is about to be written, with what is to be done afterwards.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) writes: Vec<JobWrite>,
+    pub(super) acts: Vec<Act>,
+    /// Whether something is claimed that is not started with it.
+    pub(super) has_catch_up: bool,
+    /// Names of runs that it reserves.
+    pub(super) reserved: HashSet<RunId>,
+}
+
+/// Rows of one job's ledger, in the order of time.
+pub(super) struct Entry<'a> {
+    core: &'a SchedulerCore,
+    job: &'a Job,
+    draft: &'a mut Draft,
+    /// The row before.
+    last: Option<StoredFire>,
+    n_active: usize,
+    n_waiting: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// Opens the ledger of `job` behind the rows before `due_ms`.
+    pub(super) fn open(
+        core: &'a SchedulerCore,
+        job: &'a Job,
+        draft: &'a mut Draft,
+        due_ms: i64,
+    ) -> Result<Self, StoreError> {
+        let job_id = &job.spec.job_id;
+        let last = core.jobs.fire_before(job_id.as_str(), due_ms)?;
+        let n_waiting = core.n_waiting(job_id.as_str())?;
+        Ok(Self { core, job, draft, last, n_active: core.n_live(job_id), n_waiting })
+    }
+
+    /// Instants that do not run; what follows its like joins that row.
+    pub(super) fn skip(&mut self, fire: &Fire) {
+        let job_id = &self.job.spec.job_id;
+        let through_ms = fire.through_at.timestamp_millis();
+        let outcome = fire.outcome.as_str();
+        match &mut self.last {
+            Some(last) if last.outcome == outcome && last.reason == fire.reason && last.run_id.is_none() => {
+                self.draft.writes.push(JobWrite::ExtendFire {
+                    job_id: job_id.to_string(),
+                    due_ms: last.due_ms,
+                    through_ms,
+                    n_more: fire.n_instants,
+                });
+                (last.through_ms, last.n_instants) = (through_ms, last.n_instants + fire.n_instants);
+            }
+            _ => {
+                let previous_ms = self.last.as_ref().map(|last| last.through_ms);
+                self.add(StoredFire { previous_ms, ..Self::row_of(self.job, fire) });
+            }
+        }
+        self.draft.acts.push(Act::Tell(
+            None,
+            EventKind::JobSkipped {
+                job_id: job_id.clone(),
+                due_at: fire.due_at,
+                through_at: fire.through_at,
+                n_instants: fire.n_instants,
+                outcome: fire.outcome,
+                reason: fire.reason.clone(),
+            },
+        ));
+    }
+
+    /// An instant that is to run.
+    pub(super) fn start(&mut self, start: &Start, kind: FireKind) -> Result<(), StoreError> {
+        if start.on_time == OnTime::CatchUp {
+            // Its turn comes later, and so does the question whether another run is under way.
+            self.draft.has_catch_up = true;
+            return self.claim(start.due_at, kind).map(drop);
+        }
+        let spec = &self.job.spec;
+        match admit(spec.overlap, spec.misfire.policy, start, self.n_active, self.n_waiting) {
+            Admission::Start => {
+                let (fire, run_id) = self.claim(start.due_at, kind)?;
+                self.n_active += 1;
+                let start = self.core.start_of(self.job, &fire, run_id);
+                self.draft.acts.push(Act::Start(Box::new(start)));
+            }
+            Admission::Wait => {
+                self.n_waiting += 1;
+                self.queue(start.due_at, kind, "it waits for the run before it (overlap = queue)");
+            }
+            Admission::CancelPrevious => {
+                for waiting in self.core.jobs.open_fires_of(spec.job_id.as_str())? {
+                    if outcome_of(&waiting.outcome) == Some(Outcome::Queued) {
+                        let reason = "a newer fire runs in its place (overlap = cancel_previous)".to_owned();
+                        self.draft.settle(&waiting, Outcome::Coalesced, Some(reason), None);
+                    }
+                }
+                self.n_waiting = 1;
+                self.queue(start.due_at, kind, "it waits until the run before it has stopped");
+                let running = self.core.live.get(&spec.job_id).into_iter().flatten();
+                self.draft.acts.extend(running.map(|run_id| Act::Stop(run_id.clone())));
+            }
+            Admission::Skip { reason } => self.skip(&Fire {
+                due_at: start.due_at,
+                through_at: start.due_at,
+                n_instants: 1,
+                outcome: Outcome::Skipped,
+                reason: Some(reason.to_owned()),
+            }),
+        }
+        Ok(())
+    }
+
+    /// Claims an instant with the name of its run.
+    pub(super) fn claim(
+        &mut self,
+        due_at: DateTime<Utc>,
+        kind: FireKind,
+    ) -> Result<(StoredFire, RunId), StoreError> {
+        let run_id = self.core.reserve(self.job, due_at, self.draft)?;
+        let row = self.row(due_at, Outcome::Claimed, None, kind);
+        let fire = StoredFire { run_id: Some(run_id.to_string()), ..row };
+        self.add(fire.clone());
+        Ok((fire, run_id))
+    }
+
+    fn queue(&mut self, due_at: DateTime<Utc>, kind: FireKind, reason: &str) {
+        let row = self.row(due_at, Outcome::Queued, Some(reason.to_owned()), kind);
+        self.add(row);
+    }
+
+    /// The row that instants without a run have by themselves.
+    pub(super) fn row_of(job: &Job, fire: &Fire) -> StoredFire {
+        StoredFire {
+            job_id: job.spec.job_id.to_string(),
+            due_ms: fire.due_at.timestamp_millis(),
+            through_ms: fire.through_at.timestamp_millis(),
+            n_instants: fire.n_instants,
+            outcome: fire.outcome.as_str().to_owned(),
+            reason: fire.reason.clone(),
+            run_id: None,
+            previous_ms: None,
+            kind: FireKind::Due,
+        }
+    }
+
+    /// A row of one instant, behind the last one.
+    fn row(
+        &self,
+        due_at: DateTime<Utc>,
+        outcome: Outcome,
+        reason: Option<String>,
+        kind: FireKind,
+    ) -> StoredFire {
+        let due_ms = due_at.timestamp_millis();
+        StoredFire {
+            job_id: self.job.spec.job_id.to_string(),
+            due_ms,
+            through_ms: due_ms,
+            n_instants: 1,
+            outcome: outcome.as_str().to_owned(),
+            reason,
+            run_id: None,
+            previous_ms: self.last.as_ref().map(|last| last.through_ms),
+            kind,
+        }
+    }
+
+    fn add(&mut self, fire: StoredFire) {
+        self.draft.writes.push(JobWrite::AddFire(fire.clone()));
+        self.last = Some(fire);
+    }
+}
+
+impl Draft {
+    /// What became of a fire.
+    pub(super) fn settle(
+        &mut self,
+        fire: &StoredFire,
+        outcome: Outcome,
+        reason: Option<String>,
+        run_id: Option<&RunId>,
+    ) {
+        self.writes.push(JobWrite::SettleFire {
+            job_id: fire.job_id.clone(),
+            due_ms: fire.due_ms,
+            outcome: outcome.as_str().to_owned(),
+            reason: reason.clone(),
+            run_id: run_id.map(ToString::to_string),
+        });
+        let is_told = match outcome {
+            Outcome::Claimed | Outcome::Ran | Outcome::Queued | Outcome::Backfilled => false,
+            Outcome::Coalesced
+            | Outcome::Skipped
+            | Outcome::Expired
+            | Outcome::Disabled
+            | Outcome::FailedToStart => true,
+        };
+        if let (true, Ok(job_id)) = (is_told, JobId::new(&fire.job_id)) {
+            let (due_at, through_at) = (from_ms(fire.due_ms), from_ms(fire.through_ms));
+            let n_instants = fire.n_instants;
+            let told = EventKind::JobSkipped { job_id, due_at, through_at, n_instants, outcome, reason };
+            self.acts.push(Act::Tell(None, told));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What can be looked up about jobs: as they are, what they did, and what became of each due instant. Nothing is changed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::core::SchedulerCore;
+use super::error::SchedulerError;
+use super::job::Job;
+use super::ledger::Entry;
+use super::view::{FireView, HistoryView, JobView, outcome_of};
+use crate::id::{JobId, RunId};
+use crate::store::{FireFilter, StoreError, StoredFire, StoredJob};
+use crate::time::Now;
+
+impl SchedulerCore {
+    /// One job.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NotFound`].
+    pub fn get_job(&self, job_id: &JobId) -> Result<JobView, SchedulerError> {
+        let row = self.row(job_id)?;
+        let running = self.running()?.remove(job_id.as_str()).unwrap_or_default();
+        Ok(JobView::of(&row, &self.local, running))
+    }
+
+    /// All jobs, by name.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn list_jobs(&self) -> Result<Vec<JobView>, SchedulerError> {
+        let mut running = self.running()?;
+        let view = |row: StoredJob| {
+            let running = running.remove(&row.job_id).unwrap_or_default();
+            JobView::of(&row, &self.local, running)
+        };
+        Ok(self.jobs.list_jobs()?.into_iter().map(view).collect())
+    }
+
+    /// The runs of each job that have not ended, as far as that is booked.
+    fn running(&self) -> Result<HashMap<String, Vec<RunId>>, StoreError> {
+        let mut running: HashMap<String, Vec<RunId>> = HashMap::new();
+        for history in self.jobs.unbooked_history()? {
+            if let Ok(run_id) = RunId::new(&history.run_id) {
+                running.entry(history.job_id).or_default().push(run_id);
+            }
+        }
+        Ok(running)
+    }
+
+    /// The newest runs of a job, newest first.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NotFound`] when there is neither such a job nor any run of it.
+    pub fn get_job_history(&self, job_id: &JobId, limit: usize) -> Result<Vec<HistoryView>, SchedulerError> {
+        let found = self.jobs.history(job_id.as_str(), limit)?;
+        if found.is_empty() {
+            self.row(job_id)?;
+        }
+        Ok(found.into_iter().map(HistoryView::from).collect())
+    }
+
+    /// The fires of a job that `filter` lets through, oldest first; what a disabled job has missed by `now` included.
+    ///
+    /// # Errors
+    /// [`SchedulerError::NotFound`] when there is neither such a job nor any fire of it.
+    pub fn fires(
+        &self,
+        job_id: &JobId,
+        filter: &FireFilter,
+        now: Now,
+    ) -> Result<Vec<FireView>, SchedulerError> {
+        let mut found = self.jobs.fires(job_id.as_str(), filter)?;
+        let row = match self.jobs.load_job(job_id.as_str())? {
+            Some(row) => row,
+            None if !found.is_empty() => return Ok(found.into_iter().map(FireView::from).collect()),
+            None => return Err(self.not_found(job_id.as_str())?),
+        };
+        if let (false, Ok(job)) = (row.enabled, Job::read(&row)) {
+            // It is written down when the job is enabled again.
+            for fire in self.plan_of_disabled(&job, &row, now)?.fires {
+                let fire = Entry::row_of(&job, &fire);
+                match found.last_mut() {
+                    Some(last) if last.outcome == fire.outcome && last.reason == fire.reason => {
+                        last.through_ms = fire.through_ms;
+                        last.n_instants += fire.n_instants;
+                    }
+                    _ if is_within(&fire, filter) => found.push(fire),
+                    Some(_) | None => {}
+                }
+            }
+        }
+        let excess = filter.limit.map_or(0, |limit| found.len().saturating_sub(limit));
+        Ok(found.into_iter().skip(excess).map(FireView::from).collect())
+    }
+
+    /// How many fires of each outcome a job has among its newest `limit` rows.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn last_outcomes(&self, job_id: &JobId, limit: usize) -> Result<BTreeMap<String, usize>, StoreError> {
+        let filter = FireFilter { limit: Some(limit), ..FireFilter::default() };
+        let mut counts = BTreeMap::new();
+        for fire in self.jobs.fires(job_id.as_str(), &filter)? {
+            let outcome = outcome_of(&fire.outcome).map_or(fire.outcome, |outcome| outcome.to_string());
+            *counts.entry(outcome).or_insert(0) += 1;
+        }
+        Ok(counts)
+    }
+}
+
+fn is_within(fire: &StoredFire, filter: &FireFilter) -> bool {
+    filter.since.is_none_or(|since| fire.through_ms >= since.timestamp_millis())
+        && filter.until.is_none_or(|until| fire.due_ms < until.timestamp_millis())
+}

@@ -1,0 +1,175 @@
+//! Jobs, their fires and their history as everybody outside sees them, in JSON too.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::job::Job;
+use crate::id::RunId;
+use crate::schedule::{Misfire, MisfirePolicy, Outcome, Overlap};
+use crate::store::{NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
+use crate::time::{format_instant, parse_instant};
+
+/// A job as everybody sees it: a row of `leverframe schedule list --json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its name.
+    pub job_id: String,
+    /// The pipeline that it runs.
+    pub pipeline_id: String,
+    /// What its runs are named after.
+    pub source: String,
+    /// The kind of its schedule.
+    pub schedule_type: String,
+    /// The rest of its schedule.
+    pub schedule_config: Value,
+    /// Its schedule in a sentence; empty where it can't be understood.
+    pub words: String,
+    /// The zone that it follows: an IANA name, or `local`.
+    pub zone: String,
+    /// Whether it fires.
+    pub enabled: bool,
+    /// When it is due next; none: never. Of a disabled job: from when on it has missed what came.
+    pub next_run: Option<String>,
+    /// The due instant, or the start by hand, of its last run.
+    pub last_run: Option<String>,
+    /// How often it ran.
+    pub run_count: i64,
+    /// When it was added.
+    pub created_at: String,
+    /// What becomes of missed instants.
+    pub misfire: Misfire,
+    /// How many of them run at most.
+    pub catchup_limit: u32,
+    /// How late one may still run that is otherwise skipped, in seconds.
+    pub misfire_grace_seconds: f64,
+    /// How old one may be at most, in seconds.
+    pub misfire_max_age_seconds: Option<f64>,
+    /// What becomes of an instant while a run is under way.
+    pub overlap: Overlap,
+    /// Its priority.
+    pub priority: i32,
+    /// Parameters of its runs.
+    pub params: BTreeMap<String, String>,
+    /// Run type of its runs; none: the pipeline's.
+    pub run_type: Option<String>,
+    /// Environment of its runs; none: the pipeline's.
+    pub environment: Option<String>,
+    /// The pipeline file whose `[[schedule]]` table says when it runs.
+    pub file: Option<String>,
+    /// What can't be understood about it: it never fires.
+    pub problem: Option<String>,
+    /// Its runs that have not ended.
+    pub running: Vec<RunId>,
+}
+
+/// A row of the ledger as everybody sees it: a row of `leverframe schedule fires --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FireView {
+    /// Whose.
+    pub job_id: String,
+    /// The first instant.
+    pub due_at: String,
+    /// The last one.
+    pub through_at: String,
+    /// How many there are.
+    pub n_instants: u64,
+    /// What became of them: one of the words of [`Outcome`], unless a script wrote the row.
+    pub outcome: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The run, if there is one.
+    pub run_id: Option<String>,
+}
+
+/// A run of a job as everybody sees it: a row of `leverframe schedule history --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryView {
+    /// Of which job.
+    pub job_id: String,
+    /// Which run.
+    pub run_id: String,
+    /// When it was started.
+    pub started_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// The word for its state, or `failed_to_start`.
+    pub status: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl JobView {
+    /// How a row is seen on a machine in the zone `local`, with its runs that have not ended.
+    pub(super) fn of(row: &StoredJob, local: &str, running: Vec<RunId>) -> Self {
+        let job = Job::read(row);
+        let words = job.as_ref().map_err(Clone::clone).and_then(|job| {
+            let zone = job.tz(local).map_err(|error| error.to_string())?;
+            Ok(job.spec.schedule.in_words(job.zone, zone))
+        });
+        let misfire = job.as_ref().map_or_else(|_| MisfirePolicy::default(), |job| job.spec.misfire);
+        let seconds = |span: chrono::TimeDelta| span.num_milliseconds() as f64 / 1000.0;
+        let text_next = parse_instant(&row.next_run).ok().map(|at| at.timestamp_millis());
+        let next_ms = row.next_run_ms.filter(|ms| *ms < NEVER_MS).or(text_next).filter(|ms| *ms < NEVER_MS);
+        Self {
+            job_id: row.job_id.clone(),
+            pipeline_id: row.pipeline_id.clone(),
+            source: row.source.clone(),
+            schedule_type: row.schedule_type.clone(),
+            schedule_config: serde_json::from_str(&row.schedule_config)
+                .unwrap_or_else(|_| Value::String(row.schedule_config.clone())),
+            zone: row.zone.clone().unwrap_or_else(|| "local".to_owned()),
+            enabled: row.enabled,
+            next_run: next_ms.map(|ms| format_instant(from_ms(ms))),
+            last_run: row.last_run.clone(),
+            run_count: row.run_count,
+            created_at: row.created_at.clone(),
+            misfire: misfire.policy,
+            catchup_limit: misfire.catchup_limit,
+            misfire_grace_seconds: seconds(misfire.grace),
+            misfire_max_age_seconds: misfire.max_age.map(seconds),
+            overlap: job.as_ref().map_or(Overlap::Skip, |job| job.spec.overlap),
+            priority: job.as_ref().map_or(0, |job| job.spec.priority),
+            params: job.as_ref().map_or_else(|_| BTreeMap::new(), |job| job.spec.params.clone()),
+            run_type: row.run_type.clone(),
+            environment: row.environment.clone(),
+            file: row.file.clone(),
+            problem: words.as_ref().err().cloned(),
+            words: words.unwrap_or_default(),
+            running,
+        }
+    }
+}
+
+impl From<StoredFire> for FireView {
+    fn from(fire: StoredFire) -> Self {
+        Self {
+            due_at: format_instant(from_ms(fire.due_ms)),
+            through_at: format_instant(from_ms(fire.through_ms)),
+            job_id: fire.job_id,
+            n_instants: fire.n_instants,
+            outcome: fire.outcome,
+            reason: fire.reason,
+            run_id: fire.run_id,
+        }
+    }
+}
+
+impl From<StoredHistory> for HistoryView {
+    fn from(history: StoredHistory) -> Self {
+        Self {
+            job_id: history.job_id,
+            run_id: history.run_id,
+            started_at: format_instant(history.started_at),
+            finished_at: history.finished_at.map(format_instant),
+            status: history.status,
+            error: history.error,
+        }
+    }
+}
+
+/// The outcome of a word that a script may have written.
+pub(super) fn outcome_of(word: &str) -> Option<Outcome> {
+    word.parse().ok()
+}

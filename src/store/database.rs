@@ -1,0 +1,189 @@
+//! One of our database files: the connection that writes it, those that read it, and the transactions.
+//! It knows nothing of what the tables mean.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::commit::lock;
+use super::migrate::Schema;
+use super::open;
+
+/// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
+/// before it meets a locked database as it meets a full disk.
+pub(super) const BUSY: Duration = Duration::from_secs(2);
+
+/// Reading connections that are kept open; more are opened and closed as needed, so that a reader never
+/// waits for another.
+const IDLE_READERS: usize = 4;
+
+/// A database of ours that is open.
+#[derive(Debug)]
+pub(super) struct Database {
+    path: PathBuf,
+    access: Access,
+    busy: Duration,
+    /// The only connection that writes; a read-only store, or one in memory, reads through it too.
+    writer: Mutex<Connection>,
+    /// Reading connections that nobody uses at the moment.
+    readers: Mutex<Vec<Connection>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// A file, written and read.
+    File,
+    /// A file, only read.
+    ReadOnly,
+    /// In memory, over one connection.
+    Memory,
+}
+
+/// Whether a transaction survives the loss of power from the moment at which its commit returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It does: it is synced.
+    Synced,
+    /// It survives the death of the program, and with the power it may be lost until the next synced one: for what
+    /// every start repeats.
+    Lazy,
+}
+
+impl Database {
+    /// Opens `path` for writing, creates it where nothing is, and brings it to the newest version.
+    pub(super) fn open(schema: &Schema, path: &Path, busy: Duration) -> Result<Self, StoreError> {
+        Ok(Self::with(path, open::writer(schema, path, busy)?, Access::File, busy))
+    }
+
+    /// Opens `path` for reading: nothing on disk is changed.
+    pub(super) fn open_read_only(schema: &Schema, path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::with(path, open::reader(schema, path, BUSY)?, Access::ReadOnly, BUSY))
+    }
+
+    /// An empty one that is gone when it is dropped.
+    pub(super) fn in_memory(schema: &Schema) -> Result<Self, StoreError> {
+        Ok(Self::with(Path::new(":memory:"), open::in_memory(schema)?, Access::Memory, BUSY))
+    }
+
+    fn with(path: &Path, conn: Connection, access: Access, busy: Duration) -> Self {
+        let (writer, readers) = (Mutex::new(conn), Mutex::default());
+        Self { path: path.to_owned(), access, busy, writer, readers }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in one immediate transaction of the writing connection, synced when it returns.
+    pub(super) fn transaction<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.check_writable()?;
+        self.transact(&lock(&self.writer), work)
+    }
+
+    /// The same, as durable as it is said to be.
+    pub(super) fn transaction_of<T>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        if durability == Durability::Synced {
+            return self.transaction(work);
+        }
+        self.check_writable()?;
+        let conn = lock(&self.writer);
+        let set =
+            |level: &str| conn.execute_batch(level).map_err(|error| StoreError::from_sql(&self.path, &error));
+        set("PRAGMA synchronous = NORMAL")?;
+        let outcome = self.transact(&conn, work);
+        set("PRAGMA synchronous = FULL")?;
+        outcome
+    }
+
+    /// `IMMEDIATE`, because a transaction that reads first and writes later is refused at once, without waiting, when
+    /// somebody else has written in between. Its statements are prepared once, unlike those of rusqlite's own.
+    fn transact<T>(
+        &self,
+        conn: &Connection,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let attempt = || {
+            if !conn.is_autocommit() {
+                // Left open by a panic, or by a rollback that failed on a broken disk.
+                conn.execute_batch("ROLLBACK")?;
+            }
+            conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            let value = work(conn)?;
+            conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(value)
+        };
+        attempt().map_err(|error| {
+            if !conn.is_autocommit() {
+                // If it fails, the next transaction tries again before it begins.
+                let _ = conn.execute_batch("ROLLBACK");
+            }
+            StoreError::from_sql(&self.path, &error)
+        })
+    }
+
+    /// Asks `question` over a reading connection that no commit holds up.
+    pub(super) fn read<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let sorted = |error: rusqlite::Error| StoreError::from_sql(&self.path, &error);
+        match self.access {
+            Access::ReadOnly | Access::Memory => question(&lock(&self.writer)).map_err(sorted),
+            Access::File => {
+                let idle = lock(&self.readers).pop();
+                let conn = match idle {
+                    Some(conn) => conn,
+                    None => open::read_connection(&self.path, self.busy)?,
+                };
+                let answer = question(&conn);
+                let mut readers = lock(&self.readers);
+                if readers.len() < IDLE_READERS {
+                    readers.push(conn);
+                }
+                drop(readers);
+                answer.map_err(sorted)
+            }
+        }
+    }
+
+    /// The same over several statements that see one state of the database.
+    pub(super) fn read_consistently<T>(
+        &self,
+        questions: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.read(|conn| {
+            let tx = conn.unchecked_transaction()?;
+            questions(&tx)
+        })
+    }
+
+    /// Writes the WAL back into the database as far as no reader is in the way; waits for nobody.
+    pub(super) fn write_back_wal(&self) -> Result<(), StoreError> {
+        lock(&self.writer)
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .map_err(|error| StoreError::from_sql(&self.path, &error))
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), StoreError> {
+        match self.access {
+            Access::File | Access::Memory => Ok(()),
+            Access::ReadOnly => Err(StoreError::ReadOnly { path: self.path.clone() }),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        work(&mut lock(&self.writer))
+    }
+}

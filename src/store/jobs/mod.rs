@@ -1,0 +1,123 @@
+//! [`JobStore`]: the handle on `scheduler.db`. Its questions stand in `query.rs` and `fires.rs`, what is written in `write.rs`.
+//! It decides nothing about schedules: it keeps what the scheduler hands it and gives it back.
+
+mod fires;
+mod query;
+mod schema;
+mod stored;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use fires::FireFilter;
+pub use stored::{FireKind, NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
+pub use write::JobWrite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::database::{BUSY, Database, Durability};
+use schema::JOBS;
+
+/// Jobs, their history and the ledger of their fires in SQLite. A cheap handle: clones share the connections.
+#[derive(Debug, Clone)]
+pub struct JobStore {
+    database: Arc<Database>,
+}
+
+impl JobStore {
+    /// Opens the database at `path` for writing, creates it where nothing is, and brings one of an older
+    /// version forward after copying it to `<name>.v<version>.bak`.
+    ///
+    /// # Errors
+    /// As [`super::CheckpointManager::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Ok(Self { database: Arc::new(Database::open(&JOBS, path.as_ref(), BUSY)?) })
+    }
+
+    /// Opens the database at `path` for reading, also while a scheduler writes it. Nothing on disk is changed.
+    ///
+    /// # Errors
+    /// As [`super::CheckpointManager::open_read_only`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Ok(Self { database: Arc::new(Database::open_read_only(&JOBS, path.as_ref())?) })
+    }
+
+    /// An empty store that is gone with its last handle; for tests and trials.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Ok(Self { database: Arc::new(Database::in_memory(&JOBS)?) })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        self.database.path()
+    }
+
+    /// Writes all of `writes`, in their order, in one transaction.
+    ///
+    /// # Errors
+    /// Nothing of `writes` is written: `DiskFull`, `Locked`, `Io`, `ReadOnly`, `Corrupt` as the disk has it,
+    /// `Statement` for a second job or fire of one name.
+    pub fn commit(&self, writes: &[JobWrite], durability: Durability) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.database.transaction_of(durability, |tx| writes.iter().try_for_each(|write| write.apply(tx)))
+    }
+
+    /// Removes what has happened before `before_ms`: fires that are settled, and the history of runs that have ended.
+    ///
+    /// # Errors
+    /// What the disk has; it is taken up again next time.
+    pub fn prune(&self, before_ms: i64) -> Result<usize, StoreError> {
+        const BATCH: usize = 1000;
+        let mut n_removed = 0;
+        loop {
+            let n = self.database.transaction(|tx| {
+                let n_fires = tx
+                    .prepare_cached(
+                        "DELETE FROM fires WHERE rowid IN (SELECT rowid FROM fires WHERE through_ms < ?1
+                           AND outcome NOT IN ('claimed', 'queued') LIMIT ?2)",
+                    )?
+                    .execute([before_ms, BATCH as i64])?;
+                let n_runs = tx
+                    .prepare_cached(
+                        "DELETE FROM job_history WHERE id IN (SELECT id FROM job_history WHERE started_ms < ?1
+                           AND finished_at IS NOT NULL LIMIT ?2)",
+                    )?
+                    .execute([before_ms, BATCH as i64])?;
+                Ok((n_fires, n_runs))
+            })?;
+            n_removed += n.0 + n.1;
+            if n.0 < BATCH && n.1 < BATCH {
+                return Ok(n_removed);
+            }
+        }
+    }
+
+    /// What is wrong with the database, a sentence each; empty when it is whole. Reads all of it.
+    ///
+    /// # Errors
+    /// When it cannot even be read.
+    pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|conn| {
+            let mut problems: Vec<String> = conn
+                .prepare("PRAGMA integrity_check")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            problems.retain(|problem| problem != "ok");
+            Ok(problems)
+        })
+    }
+
+    fn read<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.database.read(question)
+    }
+}

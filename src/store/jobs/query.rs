@@ -1,0 +1,227 @@
+//! What can be asked of [`JobStore`] about jobs: one function a question.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::JobStore;
+use super::stored::StoredJob;
+use crate::store::StoreError;
+use crate::store::rows;
+
+macro_rules! job_columns {
+    () => {
+        "job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms, enabled, last_run, \
+         run_count, created_at, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, \
+         priority, params, run_type, environment, file, file_table, first_by_hand, \
+         file_mark"
+    };
+}
+
+/// Nothing that comes due comes at or after this instant.
+const BEFORE_NEVER: i64 = super::NEVER_MS;
+
+impl JobStore {
+    /// One job.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn load_job(&self, job_id: &str) -> Result<Option<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM scheduled_jobs WHERE job_id = ?1"))?
+                .query_row([job_id], job)
+                .optional()
+        })
+    }
+
+    /// All jobs, by name.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn list_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM scheduled_jobs ORDER BY job_id"))?
+                .query_map([], job)?
+                .collect()
+        })
+    }
+
+    /// The jobs of a pipeline, by name.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn jobs_of_pipeline(&self, pipeline_id: &str) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs WHERE pipeline_id = ?1 ORDER BY job_id"
+            ))?
+            .query_map([pipeline_id], job)?
+            .collect()
+        })
+    }
+
+    /// The jobs that pipeline files have made, by name.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn jobs_of_files(&self) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs WHERE file IS NOT NULL ORDER BY job_id"
+            ))?
+            .query_map([], job)?
+            .collect()
+        })
+    }
+
+    /// The jobs that follow this zone, by name; those that say none follow the machine's, `local`.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn jobs_of_zone(&self, zone: &str) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs WHERE COALESCE(zone, 'local') = ?1 ORDER BY job_id"
+            ))?
+            .query_map([zone], job)?
+            .collect()
+        })
+    }
+
+    /// The names of all jobs.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn job_ids(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached("SELECT job_id FROM scheduled_jobs ORDER BY job_id")?
+                .query_map([], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+                .collect()
+        })
+    }
+
+    /// How many jobs there are.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn count_jobs(&self) -> Result<usize, StoreError> {
+        self.read(|conn| {
+            conn.query_row("SELECT count(*) FROM scheduled_jobs", [], |row| row.get::<_, i64>(0))
+                .map(|n| n as usize)
+        })
+    }
+
+    /// When the next enabled job is due; none when none ever is.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn earliest_due_ms(&self) -> Result<Option<i64>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT next_run_ms FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
+                 WHERE enabled = 1 AND next_run_ms < ?1 ORDER BY next_run_ms LIMIT 1",
+            )?
+            .query_row([BEFORE_NEVER], |row| row.get(0))
+            .optional()
+        })
+    }
+
+    /// The enabled jobs that are due at `now_ms`, earliest first.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn due_jobs(&self, now_ms: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
+                 WHERE enabled = 1 AND next_run_ms <= ?1 ORDER BY next_run_ms, job_id LIMIT ?2"
+            ))?
+            .query_map(params![now_ms.min(BEFORE_NEVER - 1), limit as i64], job)?
+            .collect()
+        })
+    }
+
+    /// Jobs that a script has written and nobody has read yet.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn unread_jobs(&self, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs WHERE next_run_ms IS NULL LIMIT ?1"
+            ))?
+            .query_map([limit as i64], job)?
+            .collect()
+        })
+    }
+
+    /// The jobs that run after `upstream`.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn downstream(&self, upstream: &str) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM job_upstreams WHERE upstream = ?1)
+                 ORDER BY job_id"
+            ))?
+            .query_map([upstream], job)?
+            .collect()
+        })
+    }
+
+    /// The jobs that `job_id` runs after, each with the instant since which it has ended as wanted.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn upstreams(&self, job_id: &str) -> Result<Vec<(String, Option<i64>)>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached("SELECT upstream, ended_ms FROM job_upstreams WHERE job_id = ?1")?
+                .query_map([job_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+}
+
+fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
+    let text = |index| rows::text(row, index);
+    let some_text = |index| rows::text(row, index).map(Option::unwrap_or_default);
+    Ok(StoredJob {
+        job_id: some_text(0)?,
+        pipeline_id: some_text(1)?,
+        source: some_text(2)?,
+        schedule_type: some_text(3)?,
+        schedule_config: some_text(4)?,
+        next_run: some_text(5)?,
+        next_run_ms: rows::int(row, 6)?,
+        // The column's own default, and any number but zero.
+        enabled: rows::int(row, 7)?.unwrap_or(1) != 0,
+        last_run: text(8)?,
+        run_count: rows::int(row, 9)?.unwrap_or(0),
+        created_at: some_text(10)?,
+        zone: text(11)?,
+        misfire: text(12)?,
+        catchup_limit: rows::int(row, 13)?,
+        misfire_grace_ms: rows::int(row, 14)?,
+        misfire_max_age_ms: rows::int(row, 15)?,
+        overlap: text(16)?,
+        priority: rows::int(row, 17)?,
+        params: text(18)?,
+        run_type: text(19)?,
+        environment: text(20)?,
+        file: text(21)?,
+        file_table: text(22)?,
+        first_by_hand: rows::int(row, 23)?.unwrap_or(0) != 0,
+        file_mark: text(24)?,
+    })
+}
