@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::window_desk::{LogKey, WindowDesk, log_file};
 use super::{
-    AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, PipelineEntry, SaveJob,
+    AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, PipelineEntry,
+    SaveJob,
 };
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
@@ -79,7 +80,9 @@ impl Errands {
                 Errand::FollowLog { run_id, step_id, attempt } => {
                     self.follow((run_id, step_id, attempt)).map(|()| None).map_err(|e| e.to_string())
                 }
-                Errand::Jobs { offset, limit } => self.desk.reach.jobs(offset, limit).map(Some).map_err(|e| e.to_string()),
+                Errand::Jobs { offset, limit } => {
+                    self.desk.reach.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
+                }
                 Errand::Job(job_id) => self.desk.reach.job(job_id).map(Some).map_err(|e| e.to_string()),
                 Errand::SaveJob(form) => Ok(Some(self.desk.reach.save_job(*form))),
                 Errand::OpenFolder(folder) => self.open_folder(&folder).map(|()| None),

@@ -202,8 +202,12 @@ impl Reach {
     pub(super) fn save_job(&self, form: SaveJob) -> AppUpdate {
         let job_id = form.job_id().clone();
         let outcome = match form {
-            SaveJob::Add(params) => self.command(Command::AddJob(Box::new(params))).map_err(|e| e.to_string()),
-            SaveJob::Set(params) => self.command(Command::SetJob(Box::new(params))).map_err(|e| e.to_string()),
+            SaveJob::Add(params) => {
+                self.command(Command::AddJob(Box::new(params))).map_err(|e| e.to_string())
+            }
+            SaveJob::Set(params) => {
+                self.command(Command::SetJob(Box::new(params))).map_err(|e| e.to_string())
+            }
             // Whoever watches the folder takes it over.
             SaveJob::InFile { job_id, pipeline_id, path, change } => {
                 edit_file(&path, &pipeline_id, &job_id, &change)

@@ -25,8 +25,14 @@ pub struct TableChange {
 }
 
 /// The keys that say when, each with its other names.
-const WHEN: [&[&str]; 6] =
-    [&["once"], &["every", "interval"], &["daily", "at"], &["weekly"], &["cron", "expression"], &["after", "needs"]];
+const WHEN: [&[&str]; 6] = [
+    &["once"],
+    &["every", "interval"],
+    &["daily", "at"],
+    &["weekly"],
+    &["cron", "expression"],
+    &["after", "needs"],
+];
 const ANCHOR: &[&str] = &["anchor"];
 const ON: &[&str] = &["on"];
 const TZ: &[&str] = &["tz", "zone", "timezone", "time_zone"];
@@ -42,9 +48,8 @@ pub(super) fn edit_file(
     job_id: &JobId,
     change: &TableChange,
 ) -> Result<(), String> {
-    let by_hand = |why: &str| {
-        format!("{why}; edit the [[schedule]] table of {job_id} in {} by hand", path.display())
-    };
+    let by_hand =
+        |why: &str| format!("{why}; edit the [[schedule]] table of {job_id} in {} by hand", path.display());
     let failed = |error: std::io::Error| by_hand(&format!("the file can't be written: {error}"));
     // A link stays one: what it leads to is written.
     let file = fs::canonicalize(path).map_err(failed)?;
@@ -107,7 +112,11 @@ fn write_table(table: &mut Table, change: &TableChange) -> Result<(), String> {
         _ => None,
     };
     let default_on = crate::schedule::AfterOn::default().as_str();
-    set_or_leave_out(table, ON, on.filter(|on: &Value| table.contains_key("on") || on.as_str() != Some(default_on)));
+    set_or_leave_out(
+        table,
+        ON,
+        on.filter(|on: &Value| table.contains_key("on") || on.as_str() != Some(default_on)),
+    );
     replace(table, TZ, &[], change.zone.as_str().into());
     let words = [
         ("misfire", change.misfire.as_str(), Misfire::RunOnce.as_str()),

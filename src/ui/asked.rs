@@ -14,6 +14,14 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
         Command::Stop { force: true, .. } => "Force stop",
         Command::Retry { from: None, .. } => "Retry",
         Command::Retry { from: Some(_), .. } => "Retry from here",
+        Command::AddJob(_) => "Add job",
+        Command::SetJob(_) => "Change job",
+        Command::RemoveJob { .. } => "Remove job",
+        Command::EnableJob { .. } => "Enable job",
+        Command::DisableJob { .. } => "Disable job",
+        Command::RenameJob { .. } => "Rename job",
+        Command::RunJobNow { .. } => "Run now",
+        Command::Backfill { .. } => "Backfill job",
         Command::Shutdown { .. } => "Quit",
         Command::Raise {} => "Raise the window",
     }
@@ -28,6 +36,13 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
         | Command::Stop { run_id, .. }
         | Command::Retry { run_id, .. } => Some(run_id.to_string()),
         Command::Start(Start { pipeline, .. }) => pipeline.clone(),
+        Command::AddJob(params) | Command::SetJob(params) => Some(params.job_id.to_string()),
+        Command::RemoveJob { job_id }
+        | Command::EnableJob { job_id }
+        | Command::DisableJob { job_id }
+        | Command::RenameJob { job_id, .. }
+        | Command::RunJobNow { job_id }
+        | Command::Backfill { job_id, .. } => Some(job_id.to_string()),
         Command::Shutdown { .. } | Command::Raise {} => None,
     }
 }
@@ -47,18 +62,37 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
         }
         Command::Retry { from: Some(_), .. } => Some("Run this step and what needs it again"),
         Command::Retry { from: None, .. } => Some("Run all its steps again"),
-        Command::Shutdown { .. } | Command::Raise {} => None,
+        Command::EnableJob { .. } => Some("Let it fire from now on; what was due meanwhile does not run"),
+        Command::DisableJob { .. } => Some("Let it fire no more; a run that is under way goes on"),
+        Command::RunJobNow { .. } => Some("Start a run now; its schedule stays as it is"),
+        Command::AddJob(_)
+        | Command::SetJob(_)
+        | Command::RemoveJob { .. }
+        | Command::RenameJob { .. }
+        | Command::Backfill { .. }
+        | Command::Shutdown { .. }
+        | Command::Raise {} => None,
     }
 }
 
 /// Its icon.
 pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
     match asked {
-        Command::Start(Start { like: None, .. }) | Command::Resume { .. } => Some(Icon::Play),
+        Command::Start(Start { like: None, .. }) | Command::Resume { .. } | Command::RunJobNow { .. } => {
+            Some(Icon::Play)
+        }
         Command::Start(Start { like: Some(_), .. }) | Command::Retry { .. } => Some(Icon::Again),
         Command::Pause { .. } => Some(Icon::Snow),
         Command::Stop { force: false, .. } => Some(Icon::Stop),
         Command::Stop { force: true, .. } => Some(Icon::Cross),
-        Command::Shutdown { .. } | Command::Raise {} => None,
+        Command::AddJob(_)
+        | Command::SetJob(_)
+        | Command::RemoveJob { .. }
+        | Command::EnableJob { .. }
+        | Command::DisableJob { .. }
+        | Command::RenameJob { .. }
+        | Command::Backfill { .. }
+        | Command::Shutdown { .. }
+        | Command::Raise {} => None,
     }
 }

@@ -43,6 +43,11 @@ impl JobsModel {
         self.page.as_ref().map(|page| page.total)
     }
 
+    /// What can be seen of the list, as was said last; none: it is not open.
+    pub fn wanted(&self) -> Option<&Range<usize>> {
+        self.wanted.as_ref()
+    }
+
     /// How many jobs are disabled.
     pub fn n_disabled(&self) -> usize {
         self.page.as_ref().map_or(0, |page| page.n_disabled)

@@ -128,8 +128,10 @@ impl JobStore {
     /// What the disk has.
     pub fn count_disabled_jobs(&self) -> Result<usize, StoreError> {
         self.read(|conn| {
-            conn.query_row("SELECT count(*) FROM scheduled_jobs WHERE enabled = 0", [], |row| row.get::<_, i64>(0))
-                .map(|n| n as usize)
+            conn.query_row("SELECT count(*) FROM scheduled_jobs WHERE enabled = 0", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .map(|n| n as usize)
         })
     }
 
