@@ -265,6 +265,7 @@ fn a_hundred_thousand_jobs_cost_no_more_than_the_visible_ones() {
         unit: egui::MouseWheelUnit::Point,
         delta: egui::vec2(0.0, -2_200_000.0),
         phase: egui::TouchPhase::Move,
+        source: egui::MouseWheelSource::Unknown,
         modifiers: Modifiers::NONE,
     });
     scene.harness.run_steps(40);

@@ -28,11 +28,7 @@ pub(crate) fn job_card_ui(
     out: &mut Commands,
 ) {
     let Some(form) = form else {
-        Card::new("Reading the job…").show(
-            ui,
-            |_, _| {},
-            |ui| drop(ui.allocate_space(vec2(1.0, height - theme::CARD_HEAD))),
-        );
+        Card::new("Reading the job…").show(ui, |_, _| {}, |ui| ui.add_space(height - theme::CARD_HEAD));
         return;
     };
     let checked = form.check(view.now);
@@ -197,9 +193,7 @@ fn field(ui: &mut Ui, name: &str, text: &mut String, example: &str, width: f32, 
     let tokens = theme::tokens(ui);
     ui.vertical(|ui| {
         ui.set_width(width);
-        ui.label(
-            RichText::new(if name.is_empty() { " " } else { name }).font(theme::small()).color(tokens.muted),
-        );
+        caption(ui, name, width);
         let line = if wrong.is_some() { tokens.failed } else { tokens.line };
         let frame = Frame::NONE
             .fill(tokens.bg)
@@ -234,6 +228,13 @@ fn remark(ui: &mut Ui, text: &str, ink: egui::Color32) {
     ui.label(RichText::new(text).font(theme::small()).color(ink));
 }
 
+/// The name above a field, for the eye: screen readers hear it from the field itself.
+fn caption(ui: &mut Ui, name: &str, width: f32) {
+    let (_, rect) = ui.allocate_space(vec2(width, 16.0));
+    let style = (theme::small(), theme::tokens(ui).muted);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, style, width);
+}
+
 /// One of several, under what it is about.
 fn choice<T: Copy + PartialEq>(
     ui: &mut Ui,
@@ -246,7 +247,7 @@ fn choice<T: Copy + PartialEq>(
     let mut now = chosen;
     ui.vertical(|ui| {
         ui.set_width(width);
-        ui.label(RichText::new(name).font(theme::small()).color(theme::tokens(ui).muted));
+        caption(ui, name, width);
         let combo = ComboBox::from_id_salt(name).width(width - 4.0).truncate().selected_text(text(chosen));
         let shown = combo.show_ui(ui, |ui| {
             for one in all {
