@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use leverframe::CoreExecutionEngine;
-use leverframe::app::{ControlOptions, ControlServer, Desk, EngineStatus, Owner, Query, Settings};
+use leverframe::app::{ControlOptions, ControlServer, Desk, EngineStatus, Jobs, Owner, Query, Settings};
 use leverframe::control::ControlClient;
 use leverframe::control::wire::{EventFilter, Face, PROTOCOL};
 use leverframe::engine::{EngineOptions, EventBus};
@@ -39,7 +39,8 @@ fn measure(table: &mut support::Table) {
     let options = EngineOptions { bus, ..EngineOptions::default() };
     let engine = CoreExecutionEngine::open(dir.path(), options).expect("the engine opens");
     let owner = Owner::without_window(Face::Library, || {});
-    let desk = Desk::new(engine.clone(), Arc::new(Settings::default()), owner);
+    let jobs = Jobs::by_hand(&engine, Settings::default()).expect("a scheduler");
+    let desk = Desk::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
     let options = ControlOptions { desk, events, listener: None, last_seq: None, on_hand_over: None };
     let server = ControlServer::start(options).expect("it serves");
 

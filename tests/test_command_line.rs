@@ -2,6 +2,7 @@
 
 mod foreground;
 mod reading;
+mod schedule;
 mod standing;
 
 use std::ffi::OsStr;

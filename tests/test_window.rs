@@ -89,11 +89,12 @@ fn a_click_on_pause_freezes_the_run_and_what_is_left_running_is_taken_back() {
     stage.wait_for("the stop", |run| run.state == RunState::Stopped);
     look_until("the end of every step", || stage.step_processes().is_empty().then_some(()));
 
-    // With nothing alive it closes without a question, and nobody has to go on with anything.
+    // With nothing alive it closes without a question, and the server that it took over from has its place again.
     stage.look_for("no row that runs", |picture| icon(picture, RUNNING).is_none());
     stage.display.ask_to_close(window.id);
     assert_eq!(window.wait().code(), Some(0));
-    look_until("the end of the supervisor", || processes_of(&stage.data()).is_empty().then_some(()));
+    stage.seq_of(Face::Serve);
+    stage.end_server();
 }
 
 #[test]

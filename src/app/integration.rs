@@ -260,7 +260,12 @@ impl ExecutionIntegration {
         let Some(Started { desk, monitor, threads, _watch }) = self.started.take() else { return };
         drop((monitor, _watch));
         // Whatever is to be said of it, nobody is there any more to hear it.
-        let _ = desk.close(kind);
+        let _ = match kind {
+            ShutdownKind::LeaveSteps => desk.leave_running(),
+            ShutdownKind::FreezeRuns | ShutdownKind::StopRuns => {
+                desk.close(kind).map_err(IntegrationError::from)
+            }
+        };
         desk.reach.leave();
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();

@@ -84,17 +84,34 @@ impl Reader {
     fn take_over(&mut self) {
         let catalogue = Catalogue::scan(self.dir.path(), &self.settings);
         let (files, listing) = file_tables(&catalogue);
-        let problems = match self.scheduler.take_over(files, listing) {
+        let broken = self.broken(&catalogue);
+        let mut problems = match self.scheduler.take_over(files, listing) {
             Ok(taken) => taken.problems,
             // The engine ends, and so does this.
             Err(SchedulerError::Stopped) => return,
             Err(error) => vec![("scheduler.db".to_owned(), error.to_string())],
         };
+        problems.extend(broken);
         for problem @ (file, why) in &problems {
             if !self.said.contains(problem) {
                 (self.complain)(format!("the schedules of {file} can't be taken over: {why}"));
             }
         }
         self.said = problems;
+    }
+
+    /// The files of jobs that can't be understood any more: what they said last counts.
+    fn broken(&self, catalogue: &Catalogue) -> Vec<(String, String)> {
+        let mut broken = Vec::new();
+        for entry in &catalogue.entries {
+            let Err(problems) = &entry.outcome else { continue };
+            let file = entry.path.to_string_lossy().into_owned();
+            let rows = self.scheduler.store().jobs_of_files().unwrap_or_default();
+            if rows.iter().any(|row| row.file.as_ref() == Some(&file)) {
+                let why = super::settings::in_lines(problems);
+                broken.push((file, format!("its last good version stays in force: {why}")));
+            }
+        }
+        broken
     }
 }

@@ -213,7 +213,7 @@ impl Jobs {
         let limit = limit.unwrap_or(MAX_HISTORY);
         match &self.0 {
             Kind::Firing(scheduler) => Ok(scheduler.get_job_history(job_id, limit)?),
-            Kind::Resting(..) => self.with_core(|core| core.get_job_history(job_id, limit)),
+            Kind::Resting(..) => self.with_core(|core| core.history_as_it_stands(job_id, limit)),
         }
     }
 

@@ -64,7 +64,7 @@ pub use upkeep::{UnpackedSamples, apply_prune, log_bytes, plan_prune, unpack_sam
 pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
 pub use window_look::{ThemeChoice, WindowLook};
 
-pub use crate::control::wire::{EventFilter, Face};
+pub use crate::control::wire::{ClosingNotice, EventFilter, Face};
 pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::monitor::MachineSample;

@@ -72,6 +72,8 @@ pub enum JoinError {
 pub struct Bequest {
     /// The last event that the engine before told.
     pub seq: u64,
+    /// What that engine belonged to.
+    pub face: Face,
 }
 
 impl Seat {

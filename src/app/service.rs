@@ -64,6 +64,8 @@ pub struct Service {
     keeper: Option<JoinHandle<()>>,
     /// Closed when the keeper has ended.
     kept: Receiver<()>,
+    /// The seat was handed over by `serve`.
+    was_serving: bool,
     shared: Arc<Shared>,
     upkeep: Option<(JobFiles, RetentionKeeper)>,
 }
@@ -90,6 +92,7 @@ impl Service {
     pub fn open(seat: Seat, settings: Settings, options: ServiceOptions) -> Result<Self, IntegrationError> {
         let ServiceOptions { face, parts, engine, raise, complain } = options;
         let Seat { dir, lock, listener, bequest } = seat;
+        let was_serving = bequest.as_ref().is_some_and(|bequest| bequest.face == Face::Serve);
         // Before the engine opens, so that what recovery tells is heard.
         let events = engine.bus.subscribe();
         let engine = CoreExecutionEngine::open(dir.path(), EngineOptions { lock: Some(lock), ..engine })?;
@@ -139,7 +142,7 @@ impl Service {
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, orders, keeper: Some(keeper), kept, shared, upkeep })
+        Ok(Self { desk, orders, keeper: Some(keeper), kept, was_serving, shared, upkeep })
     }
 
     /// Where everything is carried out.
@@ -175,9 +178,11 @@ impl Service {
         handed_over.and(ended)
     }
 
-    /// Whether an engine is needed when this one has gone.
+    /// Whether an engine is needed when this one has gone: something runs, a job is due some day, or a server had the
+    /// seat before.
     pub fn has_work_left(&self) -> bool {
-        self.is_busy()
+        let is_due_some_day = |jobs: &DesktopScheduler| matches!(jobs.store().earliest_due_ms(), Ok(Some(_)));
+        self.was_serving || self.is_busy() || self.desk.jobs().scheduler().is_some_and(is_due_some_day)
     }
 
     /// Whether something runs, or waits to: what is paused stays so without an engine.
@@ -297,7 +302,7 @@ impl Keeper {
                 return self.server.close("the engine has ended");
             }
         };
-        let bequest = Bequest { seq: self.desk.engine().snapshot().seq };
+        let bequest = Bequest { seq: self.desk.engine().snapshot().seq, face: self.face };
         let handed = match lock.into_fd().zip(hand_over.listener().try_clone_to_owned().ok()) {
             Some((lock, listener)) => hand_over.hand(&bequest, &[lock.as_fd(), listener.as_fd()]).is_ok(),
             None => false,

@@ -44,7 +44,7 @@ impl WindowDesk {
 
     /// Has a process in the background go on with what runs, if anything does. A program that embeds the window has
     /// no such process: there the supervisor alone goes on.
-    fn leave_running(&self) -> Result<(), IntegrationError> {
+    pub(super) fn leave_running(&self) -> Result<(), IntegrationError> {
         match self.take_service() {
             Some(service) if self.face == Face::Window && service.has_work_left() => {
                 service.leave_behind(ServeFor::Good).map_err(IntegrationError::Impossible)

@@ -20,7 +20,7 @@ use super::output::{Form, count};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
 use crate::app::{Asking, Command, ControlClient, DataDir, Joined, Records, Seat, Settings, ask, join};
-use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope, ShutdownKind};
+use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope};
 use crate::id::{RunId, StepId};
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
 use link::Link;
@@ -171,7 +171,7 @@ impl Foreground {
     pub(super) fn engine(&self) -> Option<&CoreExecutionEngine> {
         match &self.link {
             Link::Own(own) => Some(own.service.engine()),
-            Link::Live(_) => None,
+            Link::Live(_) | Link::Lost(_) => None,
         }
     }
 
@@ -267,15 +267,10 @@ impl Foreground {
     /// The engine has gone. Whoever took its place is followed from where it left off; where nobody did, this process
     /// takes over what it drove.
     fn rejoin(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
-        let notice = match &mut self.link {
-            Link::Own(own) => {
-                // Until it has taken leave of everybody: else we would be our own client.
-                own.service.end(ShutdownKind::LeaveSteps)?;
-                None
-            }
-            Link::Live(live) => live.client.closing(),
-        };
-        let since = notice.as_ref().map(|notice| notice.seq).max(self.seq);
+        let notice = self.link.take_leave()?;
+        // Whom it was written to has heard everything up to its last event.
+        let heard = notice.as_ref().filter(|_| !matches!(self.link, Link::Lost(_)));
+        let since = heard.map(|notice| notice.seq).max(self.seq);
         match join(&self.data_dir)? {
             Joined::Client(client) => {
                 let (face, pid) = (client.welcome().engine.face.as_str(), client.welcome().engine.pid);

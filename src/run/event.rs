@@ -5,23 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::{RunState, StepState};
-use crate::id::{JobId, PipelineId, RunId, StepId};
+use super::summary::{instant, maybe_instant};
+use super::{RunState, RunSummary, StepSummary};
+use crate::id::{JobId, RunId, StepId};
 use crate::schedule::Outcome;
-use crate::time::format_instant;
-
-fn instant<S: Serializer>(at: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(&format_instant(*at))
-}
-
-fn maybe_instant<S: Serializer>(at: &Option<DateTime<Utc>>, s: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => instant(at, s),
-        None => s.serialize_none(),
-    }
-}
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -341,83 +330,4 @@ impl EventKind {
             | Self::Resync => None,
         }
     }
-}
-
-/// A run as everybody outside the engine sees it: a row of `leverframe runs --json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunSummary {
-    /// Its name.
-    pub run_id: RunId,
-    /// Which pipeline.
-    pub pipeline_id: PipelineId,
-    /// What it reads from.
-    pub source: Arc<str>,
-    /// Such as `FULL_REFRESH`.
-    pub run_type: Arc<str>,
-    /// Such as `dev`.
-    pub environment: Arc<str>,
-    /// What started it.
-    pub trigger: super::Trigger,
-    /// Its state.
-    pub state: RunState,
-    /// Whether an engine holds it at this moment (always in an event; never for what is read from disk alone).
-    pub live: bool,
-    /// 0 to 1.
-    pub progress: f64,
-    /// The step that reported or began last.
-    pub current_step: Option<Arc<str>>,
-    /// What it said last.
-    pub message: Option<Arc<str>>,
-    /// When it was recorded.
-    #[serde(serialize_with = "instant")]
-    pub started_at: DateTime<Utc>,
-    /// When it ended.
-    #[serde(serialize_with = "maybe_instant")]
-    pub finished_at: Option<DateTime<Utc>>,
-    /// Seconds frozen by `frozen_since`, without what has passed since then.
-    pub frozen_seconds: f64,
-    /// Since when it is frozen.
-    #[serde(serialize_with = "maybe_instant")]
-    pub frozen_since: Option<DateTime<Utc>>,
-    /// Why it failed, was interrupted or is held.
-    pub error: Option<Arc<str>>,
-    /// From 1; one more at each resume or retry.
-    pub attempt: u32,
-}
-
-/// A step as everybody outside the engine sees it: a row of `steps` in `leverframe show --json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepSummary {
-    /// Its name.
-    pub step_id: StepId,
-    /// Its state.
-    pub state: StepState,
-    /// From 1 over the life of the run; 0 before the first.
-    pub attempt: u32,
-    /// What it exited with.
-    pub exit_code: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-    /// When this attempt started.
-    #[serde(serialize_with = "maybe_instant")]
-    pub started_at: Option<DateTime<Utc>>,
-    /// When this attempt ended.
-    #[serde(serialize_with = "maybe_instant")]
-    pub finished_at: Option<DateTime<Utc>>,
-    /// The tree's peak memory.
-    pub peak_rss_bytes: Option<u64>,
-    /// How that was measured: `cgroup`, `samples` or `rusage`.
-    pub peak_rss_source: Option<Arc<str>>,
-    /// CPU time of the tree.
-    pub cpu_seconds: Option<f64>,
-    /// Path of this attempt's log, within the data directory.
-    pub log: Option<Arc<str>>,
-    /// 0 to 1 within the step.
-    pub progress: f64,
-    /// What it said last, or for what it waits.
-    pub message: Option<Arc<str>>,
-    /// Its main process.
-    pub pid: Option<u32>,
-    /// Why it failed.
-    pub error: Option<Arc<str>>,
 }

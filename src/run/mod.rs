@@ -14,6 +14,7 @@ mod report;
 mod resume;
 mod state;
 mod step;
+mod summary;
 mod transition;
 
 pub use decide::*;
@@ -24,4 +25,5 @@ pub use recover::MAX_RESUMES_IN_ROW;
 pub use report::*;
 pub use state::*;
 pub use step::{Deadline, in_words, next_deadline};
+pub use summary::*;
 pub use transition::{Command, Refusal, hint, transition};

@@ -9,7 +9,7 @@ use super::ledger::Entry;
 use super::view::{FireView, HistoryView, JobView, outcome_of};
 use crate::id::{JobId, RunId};
 use crate::store::{FireFilter, StoreError, StoredFire, StoredJob};
-use crate::time::Now;
+use crate::time::{Now, format_instant};
 
 impl SchedulerCore {
     /// One job.
@@ -56,11 +56,13 @@ impl SchedulerCore {
         Ok((self.jobs.count_jobs()?, self.jobs.count_disabled_jobs()?))
     }
 
-    /// The runs of each job that have not ended, as far as that is booked.
+    /// The runs of each job that have not ended.
     fn running(&self) -> Result<HashMap<String, Vec<RunId>>, StoreError> {
         let mut running: HashMap<String, Vec<RunId>> = HashMap::new();
         for history in self.jobs.unbooked_history()? {
-            if let Ok(run_id) = RunId::new(&history.run_id) {
+            if let Ok(run_id) = RunId::new(&history.run_id)
+                && self.runs.load_summary(&run_id)?.is_none_or(|run| !run.state.is_ended())
+            {
                 running.entry(history.job_id).or_default().push(run_id);
             }
         }
@@ -77,6 +79,30 @@ impl SchedulerCore {
             self.row(job_id)?;
         }
         Ok(found.into_iter().map(HistoryView::from).collect())
+    }
+
+    /// The same for people, where no scheduler books: what is not booked yet is told as it stands with the runs.
+    ///
+    /// # Errors
+    /// As [`get_job_history`](Self::get_job_history).
+    pub fn history_as_it_stands(
+        &self,
+        job_id: &JobId,
+        limit: usize,
+    ) -> Result<Vec<HistoryView>, SchedulerError> {
+        let booked = self.get_job_history(job_id, limit)?;
+        booked.into_iter().map(|view| self.as_it_stands(view)).collect()
+    }
+
+    fn as_it_stands(&self, mut view: HistoryView) -> Result<HistoryView, SchedulerError> {
+        let run_id = RunId::new(&view.run_id).ok().filter(|_| view.finished_at.is_none());
+        let run = run_id.map(|run_id| self.runs.load_summary(&run_id)).transpose()?.flatten();
+        if let Some(run) = run {
+            view.status = Some(run.state.as_str().to_owned());
+            view.finished_at = run.finished_at.map(format_instant);
+            view.error = run.error.as_deref().map(str::to_owned);
+        }
+        Ok(view)
     }
 
     /// The fires of a job that `filter` lets through, oldest first; what a disabled job has missed by `now` included.

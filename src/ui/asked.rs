@@ -62,16 +62,15 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
         }
         Command::Retry { from: Some(_), .. } => Some("Run this step and what needs it again"),
         Command::Retry { from: None, .. } => Some("Run all its steps again"),
-        Command::EnableJob { .. } => Some("Let it fire from now on; what was due meanwhile does not run"),
-        Command::DisableJob { .. } => Some("Let it fire no more; a run that is under way goes on"),
-        Command::RunJobNow { .. } => Some("Start a run now; its schedule stays as it is"),
-        Command::AddJob(_)
-        | Command::SetJob(_)
-        | Command::RemoveJob { .. }
-        | Command::RenameJob { .. }
-        | Command::Backfill { .. }
-        | Command::Shutdown { .. }
-        | Command::Raise {} => None,
+        Command::RemoveJob { .. } => Some("Remove the job with the ledger of its fires; its runs stay"),
+        Command::EnableJob { .. } => Some("Let it fire again from now on"),
+        Command::DisableJob { .. } => {
+            Some("Let it fire no more; what falls due meanwhile is never caught up")
+        }
+        Command::RunJobNow { .. } => Some("Run it by hand; when it is due next stays as it is"),
+        Command::Backfill { .. } => Some("Run what was due in that time and did not run"),
+        Command::AddJob(_) | Command::SetJob(_) | Command::RenameJob { .. } => None,
+        Command::Shutdown { .. } | Command::Raise {} => None,
     }
 }
 

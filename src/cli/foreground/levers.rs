@@ -100,7 +100,7 @@ impl Foreground {
             Link::Own(_) => note(format_args!(
                 "leaving: the steps of run {run_id} go on to their end; `leverframe resume {run_id}` takes it up again"
             )),
-            Link::Live(_) => note(format_args!(
+            Link::Live(_) | Link::Lost(_) => note(format_args!(
                 "leaving: run {run_id} goes on; `leverframe stop {run_id}` stops it, `leverframe show {run_id}` shows it"
             )),
         }

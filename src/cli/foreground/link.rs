@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, never};
 
 use super::super::exit::{Failure, NOT_FOUND};
 use super::super::output::note;
 use crate::app::{
-    Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query, RunDocument, Seat,
-    Service, ServiceOptions, Settings,
+    ClosingNotice, Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query,
+    RunDocument, Seat, Service, ServiceOptions, Settings,
 };
-use crate::engine::{EngineOptions, EventBus, HostStart, Scope, Subscription};
+use crate::engine::{EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription};
 use crate::id::RunId;
 use crate::run::{AutoResume, Event, RunSummary};
 
@@ -20,6 +20,14 @@ pub(super) enum Link {
     Own(Box<Own>),
     /// It lives in another.
     Live(Live),
+    /// It went before it could be listened to.
+    Lost(Lost),
+}
+
+/// An engine that has gone.
+pub(super) struct Lost {
+    notice: Option<ClosingNotice>,
+    wakes: Receiver<()>,
 }
 
 /// An engine of this process, which others may join.
@@ -31,7 +39,7 @@ pub(super) struct Own {
 
 /// The engine of another process.
 pub(super) struct Live {
-    pub(super) client: ControlClient,
+    client: ControlClient,
     events: Events,
     wakes: Receiver<()>,
 }
@@ -64,8 +72,24 @@ impl Link {
     pub(super) fn live(client: ControlClient, run_id: &RunId, since: Option<u64>) -> Result<Self, Failure> {
         let (wake, wakes) = waker();
         let filter = EventFilter { since, runs: Some(vec![run_id.clone()]), types: None };
-        let events = client.subscribe_with_waker(filter, wake)?;
-        Ok(Self::Live(Live { client, events, wakes }))
+        match client.subscribe_with_waker(filter, wake) {
+            Ok(events) => Ok(Self::Live(Live { client, events, wakes })),
+            Err(ControlError::Gone(notice)) => Ok(Self::Lost(Lost { notice, wakes: never() })),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends with the engine that has gone: what it said last, if it said anything.
+    pub(super) fn take_leave(&mut self) -> Result<Option<ClosingNotice>, Failure> {
+        match self {
+            Self::Own(own) => {
+                // Until it has taken leave of everybody: else we would be our own client.
+                own.service.end(ShutdownKind::LeaveSteps)?;
+                Ok(None)
+            }
+            Self::Live(live) => Ok(live.client.closing()),
+            Self::Lost(lost) => Ok(lost.notice.take()),
+        }
     }
 
     /// The next event, if one waits.
@@ -76,6 +100,7 @@ impl Link {
             Self::Live(live) => std::iter::from_fn(|| live.events.try_recv())
                 .find_map(|event| event.event().ok())
                 .map(Arc::new),
+            Self::Lost(_) => None,
         }
     }
 
@@ -84,6 +109,7 @@ impl Link {
         match self {
             Self::Own(own) => &own.wakes,
             Self::Live(live) => &live.wakes,
+            Self::Lost(lost) => &lost.wakes,
         }
     }
 
@@ -92,6 +118,7 @@ impl Link {
         match self {
             Self::Own(own) => own.events.is_over(),
             Self::Live(live) => live.events.is_over(),
+            Self::Lost(_) => true,
         }
     }
 
@@ -100,6 +127,7 @@ impl Link {
         match self {
             Self::Own(own) => own.service.desk().carry_out(command.clone()).map(drop).map_err(Failure::from),
             Self::Live(live) => Ok(live.client.call::<serde_json::Value>(command).map(drop)?),
+            Self::Lost(_) => Err(EngineError::ShutDown.into()),
         }
     }
 
@@ -115,6 +143,7 @@ impl Link {
                     Err(error) => Err(error.into()),
                 }
             }
+            Self::Lost(_) => Err(EngineError::ShutDown.into()),
         }
     }
 }

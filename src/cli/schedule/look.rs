@@ -148,7 +148,7 @@ fn describe(page: &mut Page, job: &JobView, fires: &[FireView], now: DateTime<Ut
 
 pub(super) fn history(args: &HistoryArgs, place: &Place) -> Outcome {
     let limit = args.limit.unwrap_or(MAX_HISTORY);
-    let history = jobs_on_disk(place)?.core().get_job_history(&args.job_id, limit)?;
+    let history = jobs_on_disk(place)?.core().history_as_it_stands(&args.job_id, limit)?;
     let now = now().wall;
     let mut page = Page::new();
     match args.print.form() {

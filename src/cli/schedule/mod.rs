@@ -21,9 +21,9 @@ use crate::app::{Asking, Command, DataDir, Face, IntegrationError, Jobs, Offline
 #[derive(Debug, Subcommand)]
 pub(super) enum ScheduleVerb {
     /// Add a job.
-    Add(edit::AddArgs),
+    Add(Box<edit::AddArgs>),
     /// Change what is given of a job.
-    Set(edit::SetArgs),
+    Set(Box<edit::SetArgs>),
     /// List jobs.
     List(Print),
     /// Show one job: when it is due, what it does then, and what it did.
@@ -50,8 +50,8 @@ pub(super) enum ScheduleVerb {
 
 pub(super) fn schedule(verb: ScheduleVerb, place: &Place) -> Outcome {
     match verb {
-        ScheduleVerb::Add(args) => edit::add(args, place),
-        ScheduleVerb::Set(args) => edit::set(args, place),
+        ScheduleVerb::Add(args) => edit::add(*args, place),
+        ScheduleVerb::Set(args) => edit::set(*args, place),
         ScheduleVerb::List(print) => look::list(&print, place),
         ScheduleVerb::Show(args) => look::show(&args, place),
         ScheduleVerb::Enable(args) => switch::enable(&args, place),

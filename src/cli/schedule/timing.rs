@@ -16,7 +16,7 @@ pub(super) struct Timing {
     #[command(flatten)]
     kind: Kind,
     /// With --after: how those runs must have ended.
-    #[arg(long, value_name = "HOW", requires = "after", value_parser = endings())]
+    #[arg(long, value_name = "HOW", value_parser = endings())]
     on: Option<String>,
 }
 
@@ -54,6 +54,10 @@ impl Timing {
     /// The schedule; none where nothing is said. A time without an offset is one of `zone`.
     pub(super) fn schedule(&self, zone: Tz) -> Result<Option<ScheduleConfig>, ScheduleError> {
         let kind = &self.kind;
+        if self.on.is_some() && kind.after.is_empty() {
+            let text = "--on says how the runs of other jobs must have ended, and needs --after JOB_ID";
+            return Err(ScheduleError::Text(text.to_owned()));
+        }
         if let Some(text) = &kind.once {
             return Ok(Some(ScheduleConfig::Once { at: parse_once(text, zone)? }));
         }

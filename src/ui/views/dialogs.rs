@@ -132,7 +132,7 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
         ui.add_space(8.0);
         let remove = Command::World(Action::Do(app::Command::RemoveJob { job_id: job_id.clone() }));
         let mut removed = Commands::new();
-        let meaning = "It fires no more. Its runs and what became of its fires stay.";
+        let meaning = "It goes with the ledger of its fires; its runs stay.";
         choice_ui(ui, remove, Tone::Marked(theme::tokens(ui).failed), meaning, &mut removed);
         if !removed.is_empty() {
             out.push(Command::CloseOverlay);

@@ -95,7 +95,7 @@ pub(crate) fn job_card_ui(
             let scrolled = |ui: &mut Ui, rect: Rect, salt: &str, add: &mut dyn FnMut(&mut Ui)| {
                 let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
                 ScrollArea::vertical().id_salt(salt).auto_shrink([false, false]).show(&mut ui, |ui| {
-                    ui.spacing_mut().item_spacing.y = 3.0;
+                    ui.spacing_mut().item_spacing.y = 5.0;
                     add(ui);
                 });
             };
@@ -125,12 +125,12 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
     let wrong = error(&checked.schedule.as_ref().map(drop).map_err(Clone::clone), &form.fields.text);
     let kinds = form.kinds();
     ui.horizontal_top(|ui| {
-        let chosen = choice(ui, "When", form.fields.when, kinds, When::text, 132.0);
+        let chosen = choice(ui, "When", form.fields.when, kinds, When::text, 150.0);
         if chosen != form.fields.when {
             form.fields.when = chosen;
             form.fields.text.clear();
         }
-        let rest = 2.0 * half - 132.0;
+        let rest = 2.0 * half - 150.0;
         match chosen {
             When::Manual => {}
             When::Daily | When::Weekly | When::Every | When::Cron | When::Once | When::After => {
@@ -161,7 +161,7 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
 
 fn misfire_text(misfire: Misfire) -> &'static str {
     match misfire {
-        Misfire::RunOnce => "run once when possible",
+        Misfire::RunOnce => "run once, late",
         Misfire::RunAll => "run all of them",
         Misfire::Skip => "skip it",
     }
@@ -206,7 +206,7 @@ fn field(ui: &mut Ui, name: &str, text: &mut String, example: &str, width: f32, 
             .frame(frame)
             .font(theme::mono())
             .hint_text(example)
-            .desired_width(width - 20.0);
+            .desired_width(width);
         let label = if name.is_empty() { "At" } else { name };
         let response = ui.add(edit).accessible_name(label);
         if response.has_focus() {
@@ -248,7 +248,7 @@ fn choice<T: Copy + PartialEq>(
     ui.vertical(|ui| {
         ui.set_width(width);
         caption(ui, name, width);
-        let combo = ComboBox::from_id_salt(name).width(width - 4.0).truncate().selected_text(text(chosen));
+        let combo = ComboBox::from_id_salt(name).width(width).truncate().selected_text(text(chosen));
         let shown = combo.show_ui(ui, |ui| {
             for one in all {
                 ui.selectable_value(&mut now, *one, text(*one));
@@ -270,10 +270,12 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
         };
         remark(ui, text, tokens.muted);
     }
+    let is_to_the_second = checked.preview.fires.iter().any(|fire| fire.at.timestamp() % 60 != 0);
+    let form = if is_to_the_second { "%a %-d %b %H:%M:%S %Z" } else { "%a %-d %b %H:%M %Z" };
     for fire in &checked.preview.fires {
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 20.0));
         let local = fire.at.with_timezone(&checked.tz);
-        let when = local.format("%a %-d %b %H:%M %Z").to_string();
+        let when = local.format(form).to_string();
         let left = countdown(fire.at, view.now).0;
         let at = rect.left_center();
         numbers_at(ui, at, Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));

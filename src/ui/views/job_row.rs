@@ -1,6 +1,6 @@
 //! A job in the list: its switch, its name, when it is due, what became of the last instants.
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use egui::{Align2, Color32, CornerRadius, Id, Rect, Sense, Ui, pos2, vec2};
 
@@ -66,7 +66,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let left_left = marks_left - 126.0;
     let wall_left = left_left - 136.0;
     let name_left = rect.left() + 50.0;
-    let name_width = ((wall_left - name_left) * 0.4).min(260.0);
+    let name_width = ((wall_left - name_left) * 0.36).min(240.0);
     let words_left = name_left + name_width + theme::GAP;
     let ink = if job.enabled { tokens.text } else { tokens.muted };
     let style = (theme::medium(), ink);
@@ -111,7 +111,9 @@ fn marks_ui(ui: &mut Ui, view: View<'_>, row: &JobRow, left: egui::Pos2) {
 
 /// When a job is due, on its own wall.
 fn next_wall(row: &JobRow, now: DateTime<Utc>) -> String {
-    row.next_at.map_or_else(|| "–".to_owned(), |at| wall_text(at, row.zone, now))
+    // Of a disabled job what has passed is no fire to come.
+    let to_come = row.next_at.filter(|at| row.job.enabled || *at > now);
+    to_come.map_or_else(|| "–".to_owned(), |at| wall_text(at, row.zone, now))
 }
 
 /// How long until then, or why that says nothing.
@@ -138,7 +140,8 @@ pub(crate) fn wall_text(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Stri
     } else {
         "%-d %b %Y %H:%M"
     };
-    at.format(form).to_string()
+    let form = if at.second() == 0 { form.to_owned() } else { form.replace("%M", "%M:%S") };
+    at.format(&form).to_string()
 }
 
 /// How its run stands: as the window has heard, else as is booked.
