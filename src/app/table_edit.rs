@@ -103,13 +103,23 @@ fn write_table(table: &mut Table, change: &TableChange) -> Result<(), String> {
     let other: Vec<&str> = WHEN.into_iter().filter(|other| *other != names).flatten().copied().collect();
     replace(table, names, &other, said);
     let anchor = match &change.schedule {
-        ScheduleConfig::Interval { anchor: Some(anchor), .. } => Some(instant(*anchor)),
-        _ => None,
+        ScheduleConfig::Interval { anchor, .. } => anchor.map(instant),
+        ScheduleConfig::Once { .. }
+        | ScheduleConfig::Daily { .. }
+        | ScheduleConfig::Weekly { .. }
+        | ScheduleConfig::Cron(_)
+        | ScheduleConfig::After { .. }
+        | ScheduleConfig::Manual => None,
     };
     set_or_leave_out(table, ANCHOR, anchor);
     let on = match &change.schedule {
         ScheduleConfig::After { on, .. } => Some(on.as_str().into()),
-        _ => None,
+        ScheduleConfig::Once { .. }
+        | ScheduleConfig::Interval { .. }
+        | ScheduleConfig::Daily { .. }
+        | ScheduleConfig::Weekly { .. }
+        | ScheduleConfig::Cron(_)
+        | ScheduleConfig::Manual => None,
     };
     let default_on = crate::schedule::AfterOn::default().as_str();
     set_or_leave_out(

@@ -275,7 +275,7 @@ impl JobForm {
     }
 
     /// What is to be asked of the world; none while something is wrong or nothing has changed.
-    pub(super) fn to_save(&mut self, now: DateTime<Utc>) -> Option<Action> {
+    pub(super) fn request(&mut self, now: DateTime<Utc>) -> Option<Action> {
         let checked = self.check(now);
         if self.is_saving || (self.job_id.is_some() && !self.is_changed()) {
             return None;

@@ -212,7 +212,7 @@ impl LeverframeWindow {
             Command::ShowJobs(rows) => self.store.want_jobs(rows),
             Command::SaveJob => {
                 if let Some(form) = &mut self.state.schedule.form
-                    && let Some(action) = form.to_save(now)
+                    && let Some(action) = form.request(now)
                 {
                     (form.is_saving, form.refusal) = (true, None);
                     self.send(action);

@@ -165,3 +165,75 @@ impl JobsModel {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(total: usize, offset: usize, n_rows: usize) -> JobPage {
+        let job = || {
+            serde_json::from_value(serde_json::json!({
+                "job_id": "books", "pipeline_id": "books", "source": "books", "schedule_type": "manual",
+                "schedule_config": {}, "words": "only by hand", "zone": "UTC", "enabled": true, "run_count": 0,
+                "created_at": "2026-01-01T00:00:00Z", "misfire": "run_once", "catchup_limit": 100,
+                "misfire_grace_seconds": 3600.0, "overlap": "skip", "priority": 0, "params": {}, "running": [],
+            }))
+            .unwrap()
+        };
+        let row = |n: usize| JobRow {
+            job: job(),
+            job_id: JobId::new(format!("job{n}")).ok(),
+            zone: Tz::UTC,
+            next_at: None,
+            marks: Vec::new(),
+        };
+        let rows = (offset..offset + n_rows).map(row).collect();
+        JobPage { total, n_disabled: 0, offset, rows, local: Tz::UTC }
+    }
+
+    #[test]
+    fn only_the_rows_around_those_that_can_be_seen_are_asked_for_and_once() {
+        let mut jobs = JobsModel::default();
+        let [asked, _] = jobs.want(Some(0..10));
+        assert_eq!(asked, Some(Action::LoadJobs { offset: 0, limit: 50 }));
+        assert_eq!(jobs.want(Some(5000..5010))[0], None, "one question at a time");
+        let asked = jobs.put_page(page(100_000, 0, 50));
+        assert_eq!(asked, Some(Action::LoadJobs { offset: 4960, limit: 90 }), "what is seen now");
+        assert_eq!(jobs.put_page(page(100_000, 4960, 90)), None);
+        assert!(jobs.row(5000).is_some() && jobs.row(0).is_none(), "the others are forgotten");
+        assert_eq!(jobs.want(Some(5030..5040))[0], None, "what is known is not asked for");
+    }
+
+    #[test]
+    fn news_are_asked_for_while_somebody_looks_and_else_when_somebody_does() {
+        let mut jobs = JobsModel::default();
+        jobs.want(Some(0..2));
+        jobs.put_page(page(2, 0, 2));
+        jobs.select(JobId::new("job1").ok());
+        assert_eq!(jobs.selected_index(), Some(1));
+        assert_eq!(
+            jobs.touch(JobId::new("job0").ok().as_ref()),
+            [Some(Action::LoadJobs { offset: 0, limit: 42 }), None]
+        );
+        jobs.put_page(page(2, 0, 2));
+        assert_eq!(jobs.want(None), [None, None]);
+        let job1 = JobId::new("job1").unwrap();
+        assert_eq!(jobs.put_detail(&job1, None), None);
+        assert_eq!(jobs.touch(None), [None, None], "nobody looks");
+        assert!(matches!(jobs.want(Some(0..2)), [Some(Action::LoadJobs { .. }), None]));
+    }
+
+    #[test]
+    fn a_job_that_is_gone_is_no_longer_selected_and_a_question_that_failed_is_asked_again() {
+        let mut jobs = JobsModel::default();
+        jobs.want(Some(0..2));
+        jobs.put_page(page(2, 0, 2));
+        let job1 = JobId::new("job1").unwrap();
+        assert_eq!(jobs.select(Some(job1.clone())), Some(Action::LoadJob(job1.clone())));
+        jobs.touch(Some(&job1));
+        jobs.forget_questions();
+        assert_eq!(jobs.touch(Some(&job1))[1], Some(Action::LoadJob(job1.clone())));
+        jobs.put_detail(&job1, None);
+        assert_eq!(jobs.selected(), None);
+    }
+}

@@ -36,7 +36,7 @@ pub(crate) fn job_card_ui(
     let mut head_out = Commands::new();
     let (is_new, is_changed, file) = (form.job_id.is_none(), form.is_changed(), form.file.clone());
     let removable = form.job_id.clone().filter(|_| file.is_none());
-    let may_save = form.to_save(view.now).is_some();
+    let may_save = form.request(view.now).is_some();
     let is_saving = form.is_saving;
     Card::new(&title).show(
         ui,
