@@ -27,6 +27,7 @@ mod theme;
 mod views;
 mod widgets;
 mod window;
+mod window_jobs;
 
 use std::ffi::OsString;
 

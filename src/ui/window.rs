@@ -10,7 +10,7 @@ use super::command::{self, Command, Neighbour, Page};
 use super::job_form::{JobForm, SchedulePage};
 use super::theme;
 use super::views::{self, Commands, PaletteState, View};
-use crate::app::{self, Action, AppStore, QuitChoice, SavedJob, ThemeChoice, WindowLook, WindowPort};
+use crate::app::{self, Action, AppStore, QuitChoice, ThemeChoice, WindowLook, WindowPort};
 use crate::id::{JobId, RunId};
 use crate::run::{RunState, StopKind};
 
@@ -53,8 +53,8 @@ pub(super) struct WindowState {
 #[derive(Debug)]
 pub struct LeverframeWindow {
     port: WindowPort,
-    store: AppStore,
-    state: WindowState,
+    pub(super) store: AppStore,
+    pub(super) state: WindowState,
 }
 
 impl LeverframeWindow {
@@ -308,20 +308,6 @@ impl LeverframeWindow {
         }
     }
 
-    /// The world has answered a form.
-    fn take_saved(&mut self, saved: SavedJob) {
-        let Some(form) = &mut self.state.schedule.form else { return };
-        form.is_saving = false;
-        match saved.refusal {
-            Some(refusal) => form.refusal = Some(refusal),
-            None if form.job_id.is_none() => {
-                self.state.schedule.form = None;
-                self.store.select_job(Some(saved.job_id));
-            }
-            None => form.settle(),
-        }
-    }
-
     fn send(&mut self, action: Action) {
         if let Err(reason) = self.port.send(action.clone()) {
             let about = Command::World(action).name().to_lowercase();
@@ -360,22 +346,6 @@ impl LeverframeWindow {
         let run_id = ids.get(next).map(|id| (*id).clone());
         if run_id.is_some() {
             self.store.select_run(run_id);
-        }
-    }
-}
-
-impl LeverframeWindow {
-    fn select_neighbour_job(&mut self, neighbour: Neighbour) {
-        let jobs = self.store.jobs();
-        let next = match (jobs.selected_index(), neighbour) {
-            (None, _) => self.state.schedule.shown.start,
-            (Some(at), Neighbour::Next) => at + 1,
-            (Some(at), Neighbour::Previous) => at.saturating_sub(1),
-        };
-        if let Some(job_id) = jobs.row(next).and_then(|row| row.job_id.clone()) {
-            self.state.schedule.scroll_to = Some(next);
-            self.state.schedule.form = None;
-            self.store.select_job(Some(job_id));
         }
     }
 }
