@@ -11,8 +11,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::window_desk::{LogKey, WindowDesk, log_file};
 use super::{
     AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, PipelineEntry,
+    SaveJob,
 };
-use crate::id::{PipelineId, RunId, StepId};
+use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
 
 /// How often a growing log is painted anew at most.
@@ -30,6 +31,12 @@ pub(super) enum Errand {
     LoadRun(RunId),
     /// A log, now and whenever it grows.
     FollowLog { run_id: RunId, step_id: StepId, attempt: u32 },
+    /// Rows of the list of jobs.
+    Jobs { offset: usize, limit: usize },
+    /// One job with its fires.
+    Job(JobId),
+    /// What a form says of a job is carried out.
+    SaveJob(Box<SaveJob>),
     /// A folder in the file manager.
     OpenFolder(Folder),
     /// No more errands.
@@ -73,6 +80,11 @@ impl Errands {
                 Errand::FollowLog { run_id, step_id, attempt } => {
                     self.follow((run_id, step_id, attempt)).map(|()| None).map_err(|e| e.to_string())
                 }
+                Errand::Jobs { offset, limit } => {
+                    self.desk.reach.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
+                }
+                Errand::Job(job_id) => self.desk.reach.job(job_id).map(Some).map_err(|e| e.to_string()),
+                Errand::SaveJob(form) => Ok(Some(self.desk.reach.save_job(*form))),
                 Errand::OpenFolder(folder) => self.open_folder(&folder).map(|()| None),
             };
             let update = match outcome {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::{Command, WindowLook};
-use crate::id::{PipelineId, RunId, StepId};
+use super::{Command, JobDetail, JobPage, JobParams, SavedJob, TableChange, WindowLook};
+use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::{Decision, Event, RunSummary, StepSummary};
 
@@ -36,6 +36,17 @@ pub enum Action {
     },
     /// Details of a run are missing: answered by [`AppUpdate::RunDetail`].
     LoadRun(RunId),
+    /// Rows of the list of jobs: answered by [`AppUpdate::Jobs`].
+    LoadJobs {
+        /// From this one on, counted from 0.
+        offset: usize,
+        /// How many at most.
+        limit: usize,
+    },
+    /// A job with its fires: answered by [`AppUpdate::Job`].
+    LoadJob(JobId),
+    /// What a form says of a job: answered by [`AppUpdate::JobSaved`].
+    SaveJob(Box<SaveJob>),
     /// Events were lost: answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
     Refresh,
     /// Show a folder in the file manager.
@@ -44,6 +55,36 @@ pub enum Action {
     KeepLook(WindowLook),
     /// Leave: answered by [`AppUpdate::ReadyToClose`], upon which the window closes.
     Quit(QuitChoice),
+}
+
+/// A form of a job, and where what it says belongs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SaveJob {
+    /// A new job.
+    Add(JobParams),
+    /// A job that was made by hand.
+    Set(JobParams),
+    /// A job whose timing stands in its pipeline's file.
+    InFile {
+        /// Which job.
+        job_id: JobId,
+        /// Whose file.
+        pipeline_id: PipelineId,
+        /// The file.
+        path: PathBuf,
+        /// What its table is to say.
+        change: Box<TableChange>,
+    },
+}
+
+impl SaveJob {
+    /// Which job it is about.
+    pub fn job_id(&self) -> &JobId {
+        match self {
+            Self::Add(params) | Self::Set(params) => &params.job_id,
+            Self::InFile { job_id, .. } => job_id,
+        }
+    }
 }
 
 /// A folder worth opening.
@@ -104,6 +145,17 @@ pub enum AppUpdate {
     },
     /// All pipelines there are, broken ones included.
     Pipelines(Vec<PipelineEntry>),
+    /// Rows of the list of jobs.
+    Jobs(JobPage),
+    /// One job with its fires.
+    Job {
+        /// Which.
+        job_id: JobId,
+        /// None when there is no such job any more.
+        detail: Option<Box<JobDetail>>,
+    },
+    /// What became of a form.
+    JobSaved(SavedJob),
     /// What the machine does now.
     Machine(MachineSample),
     /// What living runs cost now.
@@ -274,12 +326,15 @@ fn seen_within(update: &AppUpdate) -> Duration {
     match update {
         AppUpdate::Event(event) if event.kind.is_telemetry() => Duration::from_millis(100),
         AppUpdate::Machine(_) | AppUpdate::Usage(_) => Duration::from_secs(1),
+        // Rows are asked for again while jobs fire: no faster than they can be read.
+        AppUpdate::Jobs(_) | AppUpdate::Job { .. } => Duration::from_millis(40),
         AppUpdate::Event(_)
         | AppUpdate::Snapshot { .. }
         | AppUpdate::RecentRuns(_)
         | AppUpdate::RunDetail { .. }
         | AppUpdate::LogTail { .. }
         | AppUpdate::Pipelines(_)
+        | AppUpdate::JobSaved(_)
         | AppUpdate::Failure { .. }
         | AppUpdate::Raise
         | AppUpdate::ReadyToClose => Duration::ZERO,

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 
 use super::integration::IntegrationError;
+use super::job_page::JobReader;
+use super::table_edit::edit_file;
 use super::{
     AppUpdate, Command, ControlClient, ControlError, Desk, EventFilter, Events, Joined, LivingRuns,
-    MAX_RECENT, Query, Records, Settings, join,
+    MAX_RECENT, Query, Records, SaveJob, SavedJob, Settings, join,
 };
 use crate::engine::{EngineError, now};
-use crate::id::RunId;
+use crate::id::{JobId, RunId};
 use crate::run::{Event, RunState};
 use crate::store::{DataDir, RunFilter};
 
@@ -183,6 +185,35 @@ impl Reach {
             decisions: record.decisions,
             seq: 0,
         }))
+    }
+
+    /// Some rows of the list of jobs.
+    pub(super) fn jobs(&self, offset: usize, limit: usize) -> Result<AppUpdate, IntegrationError> {
+        Ok(AppUpdate::Jobs(JobReader::open(self.data_dir().path())?.page(offset, limit, now())?))
+    }
+
+    /// One job with its fires.
+    pub(super) fn job(&self, job_id: JobId) -> Result<AppUpdate, IntegrationError> {
+        let detail = JobReader::open(self.data_dir().path())?.detail(&job_id, now())?.map(Box::new);
+        Ok(AppUpdate::Job { job_id, detail })
+    }
+
+    /// Carries out what a form says of a job, and tells what became of it.
+    pub(super) fn save_job(&self, form: SaveJob) -> AppUpdate {
+        let job_id = form.job_id().clone();
+        let outcome = match form {
+            SaveJob::Add(params) => {
+                self.command(Command::AddJob(Box::new(params))).map_err(|e| e.to_string())
+            }
+            SaveJob::Set(params) => {
+                self.command(Command::SetJob(Box::new(params))).map_err(|e| e.to_string())
+            }
+            // Whoever watches the folder takes it over.
+            SaveJob::InFile { job_id, pipeline_id, path, change } => {
+                edit_file(&path, &pipeline_id, &job_id, &change)
+            }
+        };
+        AppUpdate::JobSaved(SavedJob { job_id, refusal: outcome.err() })
     }
 
     fn records(&self) -> Records {

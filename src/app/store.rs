@@ -10,6 +10,7 @@
 
 mod apply;
 mod entry;
+mod jobs;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +20,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Action, AppUpdate, LogTail, MachineSample, PipelineEntry};
-use crate::id::{RunId, StepId};
+use crate::id::{JobId, RunId, StepId};
 use crate::run::Decision;
 use apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
+pub use jobs::{JobsModel, ROW_MARGIN, SavedJob};
 
 /// Ended runs that are kept.
 pub const MAX_RECENT: usize = 500;
@@ -72,6 +74,7 @@ pub struct AppStore {
     is_loaded: bool,
     machine: VecDeque<MachineSample>,
     pipelines: Option<Vec<PipelineEntry>>,
+    jobs: JobsModel,
     selected: Option<RunId>,
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
@@ -102,7 +105,19 @@ impl AppStore {
                     log.tail = Some(bounded_tail(tail));
                 }
             }
-            AppUpdate::Pipelines(pipelines) => self.pipelines = Some(pipelines),
+            AppUpdate::Pipelines(pipelines) => {
+                self.pipelines = Some(pipelines);
+                self.touch_jobs(None);
+            }
+            AppUpdate::Jobs(page) => {
+                let request = self.jobs.put_page(page);
+                self.requests.extend(request);
+            }
+            AppUpdate::Job { job_id, detail } => {
+                let request = self.jobs.put_detail(&job_id, detail);
+                self.requests.extend(request);
+            }
+            AppUpdate::JobSaved(saved) => self.jobs.put_saved(saved),
             AppUpdate::Machine(sample) => self.apply_sample(sample),
             AppUpdate::Usage(usages) => {
                 for usage in usages {
@@ -112,6 +127,7 @@ impl AppStore {
                 }
             }
             AppUpdate::Failure { action, message } => {
+                self.jobs.forget_questions();
                 self.push_failure(action, message);
             }
             AppUpdate::Raise => self.is_to_be_raised = true,
@@ -158,6 +174,33 @@ impl AppStore {
     pub fn choose_step(&mut self, step_id: Option<StepId>) {
         self.chosen_step = step_id;
         self.follow_log();
+    }
+
+    /// What can be seen of the list of jobs from now on, by row; none: it is not open.
+    pub fn want_jobs(&mut self, rows: Option<std::ops::Range<usize>>) {
+        let requests = self.jobs.want(rows);
+        self.requests.extend(requests.into_iter().flatten());
+    }
+
+    /// Looks at a job from now on, or at none.
+    pub fn select_job(&mut self, job_id: Option<JobId>) {
+        let request = self.jobs.select(job_id);
+        self.requests.extend(request);
+    }
+
+    fn touch_jobs(&mut self, job_id: Option<&JobId>) {
+        let requests = self.jobs.touch(job_id);
+        self.requests.extend(requests.into_iter().flatten());
+    }
+
+    /// Jobs, as far as they are looked at.
+    pub fn jobs(&self) -> &JobsModel {
+        &self.jobs
+    }
+
+    /// What became of the form that was sent last, once.
+    pub fn take_saved_job(&mut self) -> Option<SavedJob> {
+        self.jobs.take_saved()
     }
 
     /// What the store needs from the world; each is named once.

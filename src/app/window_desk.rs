@@ -103,6 +103,9 @@ impl WindowDesk {
                 self.errand(Errand::FollowLog { run_id, step_id, attempt });
             }
             Action::LoadRun(run_id) => self.errand(Errand::LoadRun(run_id)),
+            Action::LoadJobs { offset, limit } => self.errand(Errand::Jobs { offset, limit }),
+            Action::LoadJob(job_id) => self.errand(Errand::Job(job_id)),
+            Action::SaveJob(form) => self.errand(Errand::SaveJob(form)),
             Action::Refresh => {
                 self.send_snapshot();
                 self.errand(Errand::Pipelines(Arc::default()));
@@ -140,6 +143,8 @@ fn action_text(action: &Action) -> String {
     match action {
         Action::Do(command) => command.text(),
         Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
+        Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
+        Action::SaveJob(form) => format!("save job {}", form.job_id()),
         Action::Refresh => "refresh".to_owned(),
         Action::OpenFolder(_) => "open a folder".to_owned(),
         Action::KeepLook(_) => "remember the window".to_owned(),

@@ -35,6 +35,27 @@ impl SchedulerCore {
         Ok(self.jobs.list_jobs()?.into_iter().map(view).collect())
     }
 
+    /// The jobs from the `offset`-th on, by name, at most `limit`.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<JobView>, SchedulerError> {
+        let mut running = self.running()?;
+        let view = |row: StoredJob| {
+            let running = running.remove(&row.job_id).unwrap_or_default();
+            JobView::of(&row, &self.local, running)
+        };
+        Ok(self.jobs.list_some_jobs(offset, limit)?.into_iter().map(view).collect())
+    }
+
+    /// How many jobs there are, and how many of them are disabled.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn count_jobs(&self) -> Result<(usize, usize), SchedulerError> {
+        Ok((self.jobs.count_jobs()?, self.jobs.count_disabled_jobs()?))
+    }
+
     /// The runs of each job that have not ended.
     fn running(&self) -> Result<HashMap<String, Vec<RunId>>, StoreError> {
         let mut running: HashMap<String, Vec<RunId>> = HashMap::new();

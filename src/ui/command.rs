@@ -5,10 +5,10 @@
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::asked::{icon_of, subject_of, text_of, tooltip_of};
+pub(super) use super::offers::{all_levers, first_lever, offered, second_lever, with_shortcut};
 use super::widgets::Icon;
-use crate::app::{self, Action, AppStore, QuitChoice};
-use crate::id::{RunId, StepId};
-use crate::run::{RunState, RunSummary, StopKind};
+use crate::app::{self, Action, QuitChoice};
+use crate::id::{JobId, RunId, StepId};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,18 @@ pub(super) enum Command {
     SelectNeighbour(Neighbour),
     /// Follow the log of this step; none: of the one that runs.
     ChooseStep(Option<StepId>),
+    /// Look at a job, or at none.
+    SelectJob(Option<JobId>),
+    /// Fill in a form for a new job.
+    NewJob,
+    /// These rows of the list of jobs can be seen; none: it is not open.
+    ShowJobs(Option<std::ops::Range<usize>>),
+    /// Save the form of a job.
+    SaveJob,
+    /// Take back what was typed into it.
+    RevertJob,
+    /// Ask whether to remove a job.
+    AskRemoveJob(JobId),
     /// Freeze every running run.
     PauseAll,
     /// Thaw every paused run.
@@ -57,6 +69,8 @@ pub(super) enum Page {
     History,
     /// What can be started.
     Pipelines,
+    /// What starts by itself.
+    Schedule,
 }
 
 /// A direction in a list.
@@ -67,13 +81,14 @@ pub(super) enum Neighbour {
 }
 
 impl Page {
-    pub(super) const ALL: [Self; 3] = [Self::Now, Self::History, Self::Pipelines];
+    pub(super) const ALL: [Self; 4] = [Self::Now, Self::History, Self::Pipelines, Self::Schedule];
 
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Now => "Now",
             Self::History => "History",
             Self::Pipelines => "Pipelines",
+            Self::Schedule => "Schedule",
         }
     }
 
@@ -82,6 +97,7 @@ impl Page {
             Self::Now => Icon::Now,
             Self::History => Icon::List,
             Self::Pipelines => Icon::Branch,
+            Self::Schedule => Icon::Clock,
         }
     }
 }
@@ -94,8 +110,15 @@ impl Command {
             Self::Show(page) => page.text().to_owned(),
             Self::Select(Some(_)) => "Show".to_owned(),
             Self::Select(None) => "Close details".to_owned(),
-            Self::SelectNeighbour(Neighbour::Next) => "Select the next run".to_owned(),
-            Self::SelectNeighbour(Neighbour::Previous) => "Select the run before".to_owned(),
+            Self::SelectNeighbour(Neighbour::Next) => "Select the next row".to_owned(),
+            Self::SelectNeighbour(Neighbour::Previous) => "Select the row before".to_owned(),
+            Self::SelectJob(Some(_)) => "Show job".to_owned(),
+            Self::SelectJob(None) => "Close the job".to_owned(),
+            Self::NewJob => "New job".to_owned(),
+            Self::ShowJobs(_) => "Look up jobs".to_owned(),
+            Self::SaveJob => "Save".to_owned(),
+            Self::RevertJob => "Revert".to_owned(),
+            Self::AskRemoveJob(_) => "Remove job…".to_owned(),
             Self::ChooseStep(Some(_)) => "Follow its log".to_owned(),
             Self::ChooseStep(None) => "Follow the running step".to_owned(),
             Self::PauseAll => "Pause all".to_owned(),
@@ -120,10 +143,19 @@ impl Command {
                 Action::Do(asked) => subject_of(asked),
                 Action::LoadRun(run_id) | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
-                Action::Refresh | Action::OpenFolder(_) | Action::KeepLook(_) | Action::Quit(_) => None,
+                Action::LoadJob(job_id) => Some(job_id.to_string()),
+                Action::SaveJob(form) => Some(form.job_id().to_string()),
+                Action::LoadJobs { .. }
+                | Action::Refresh
+                | Action::OpenFolder(_)
+                | Action::KeepLook(_)
+                | Action::Quit(_) => None,
             },
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
+            Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
+            Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
+            Self::NewJob | Self::ShowJobs(_) | Self::SaveJob | Self::RevertJob => None,
             Self::Show(_)
             | Self::SelectNeighbour(_)
             | Self::PauseAll
@@ -157,6 +189,9 @@ impl Command {
                 Action::SelectRun(_)
                 | Action::SelectStep { .. }
                 | Action::LoadRun(_)
+                | Action::LoadJobs { .. }
+                | Action::LoadJob(_)
+                | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,
@@ -173,6 +208,12 @@ impl Command {
             | Self::CloseOverlay
             | Self::AskQuit
             | Self::ToggleReview
+            | Self::SelectJob(_)
+            | Self::NewJob
+            | Self::ShowJobs(_)
+            | Self::SaveJob
+            | Self::RevertJob
+            | Self::AskRemoveJob(_)
             | Self::DismissDecisions
             | Self::DismissFailure(_)
             | Self::SetTheme(_) => None,
@@ -191,7 +232,10 @@ impl Command {
             Self::Show(Page::Now) => (Modifiers::COMMAND, Key::Num1),
             Self::Show(Page::History) => (Modifiers::COMMAND, Key::Num2),
             Self::Show(Page::Pipelines) => (Modifiers::COMMAND, Key::Num3),
-            Self::Select(None) => (Modifiers::NONE, Key::Escape),
+            Self::Show(Page::Schedule) => (Modifiers::COMMAND, Key::Num4),
+            Self::NewJob => (Modifiers::COMMAND, Key::N),
+            Self::SaveJob => (Modifiers::COMMAND, Key::S),
+            Self::Select(None) | Self::SelectJob(None) => (Modifiers::NONE, Key::Escape),
             Self::SelectNeighbour(Neighbour::Next) => (Modifiers::NONE, Key::ArrowDown),
             Self::SelectNeighbour(Neighbour::Previous) => (Modifiers::NONE, Key::ArrowUp),
             Self::OpenPalette => (Modifiers::COMMAND, Key::K),
@@ -215,6 +259,9 @@ impl Command {
                 | Action::SelectRun(_)
                 | Action::SelectStep { .. }
                 | Action::LoadRun(_)
+                | Action::LoadJobs { .. }
+                | Action::LoadJob(_)
+                | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
                 | Action::KeepLook(_)
@@ -227,6 +274,10 @@ impl Command {
             | Self::AskStopAll
             | Self::StopAll
             | Self::CloseOverlay
+            | Self::SelectJob(Some(_))
+            | Self::ShowJobs(_)
+            | Self::RevertJob
+            | Self::AskRemoveJob(_)
             | Self::ToggleReview
             | Self::DismissDecisions
             | Self::DismissFailure(_)
@@ -244,11 +295,16 @@ impl Command {
                 Action::SelectRun(_)
                 | Action::SelectStep { .. }
                 | Action::LoadRun(_)
+                | Action::LoadJobs { .. }
+                | Action::LoadJob(_)
+                | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
             Self::Show(page) => Some(page.icon()),
+            Self::NewJob => Some(Icon::Plus),
+            Self::AskRemoveJob(_) => Some(Icon::Cross),
             Self::PauseAll => Some(Icon::Snow),
             Self::ResumeAll => Some(Icon::Play),
             Self::AskStopAll | Self::StopAll => Some(Icon::Stop),
@@ -260,6 +316,10 @@ impl Command {
             | Self::CloseOverlay
             | Self::AskQuit
             | Self::ToggleReview
+            | Self::SelectJob(_)
+            | Self::ShowJobs(_)
+            | Self::SaveJob
+            | Self::RevertJob
             | Self::DismissDecisions
             | Self::DismissFailure(_) => None,
         }
@@ -272,6 +332,8 @@ const fn action_text(action: &Action) -> &'static str {
         Action::SelectRun(_) => "Show",
         Action::SelectStep { .. } => "Follow its log",
         Action::LoadRun(_) => "Load",
+        Action::LoadJobs { .. } | Action::LoadJob(_) => "Look up jobs",
+        Action::SaveJob(_) => "Save job",
         Action::Refresh => "Refresh",
         Action::OpenFolder(_) => "Open folder",
         Action::KeepLook(_) => "Keep the look",
@@ -279,98 +341,4 @@ const fn action_text(action: &Action) -> &'static str {
         Action::Quit(QuitChoice::Freeze) => "Freeze",
         Action::Quit(QuitChoice::Stop) => "Stop",
     }
-}
-
-/// The first lever of a run: what it does *now*, in the same place in every row.
-pub(super) fn first_lever(run: &RunSummary) -> Action {
-    Action::Do(match run.state {
-        RunState::Queued | RunState::Running => app::Command::pause(&run.run_id),
-        // Not where Stop was: a double click must not end by force.
-        RunState::Stopping => app::Command::stop(&run.run_id, StopKind::Force),
-        RunState::Paused
-        | RunState::Stopped
-        | RunState::ForceStopped
-        | RunState::Failed
-        | RunState::Interrupted => app::Command::resume(&run.run_id),
-        RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
-    })
-}
-
-/// The second lever of a living run.
-pub(super) fn second_lever(run: &RunSummary) -> Action {
-    Action::Do(match run.state {
-        RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => {
-            app::Command::stop(&run.run_id, StopKind::Graceful)
-        }
-        RunState::Stopped
-        | RunState::ForceStopped
-        | RunState::Failed
-        | RunState::Interrupted
-        | RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
-    })
-}
-
-/// What can be done now, for the palette: first what is most likely meant.
-pub(super) fn offered(store: &AppStore) -> Vec<Command> {
-    let mut offered = Vec::new();
-    let selected = store.selected().map(|entry| &entry.run);
-    for run in selected.into_iter().chain(store.living().map(|entry| &entry.run)) {
-        let is_shown = offered.contains(&Command::Select(Some(run.run_id.clone())));
-        if is_shown {
-            continue;
-        }
-        if run.state != RunState::Queued {
-            offered.push(Command::World(first_lever(run)));
-        }
-        if run.state != RunState::Stopping && run.state != RunState::Completed {
-            offered.push(Command::World(second_lever(run)));
-        }
-        offered.push(Command::Select(Some(run.run_id.clone())));
-    }
-    let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
-    offered.extend(startable.map(|entry| Command::World(Action::Do(app::Command::start(&entry.id)))));
-    offered.extend(Page::ALL.map(Command::Show));
-    offered.extend(all_levers(store));
-    offered.extend(
-        [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
-    );
-    offered.push(Command::AskQuit);
-    offered
-}
-
-/// The levers that act on every run, as far as there is something to act on.
-pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
-    let mut levers = Vec::new();
-    let has = |state| store.living().any(|entry| entry.run.state == state);
-    if has(RunState::Running) {
-        levers.push(Command::PauseAll);
-    } else if has(RunState::Paused) {
-        levers.push(Command::ResumeAll);
-    }
-    if store.living().len() > 0 {
-        levers.push(Command::AskStopAll);
-    }
-    levers
-}
-
-/// What has a key now.
-pub(super) fn with_shortcut(store: &AppStore) -> Vec<Command> {
-    let mut commands = vec![
-        Command::OpenPalette,
-        Command::SelectNeighbour(Neighbour::Next),
-        Command::SelectNeighbour(Neighbour::Previous),
-        Command::AskQuit,
-    ];
-    commands.extend(Page::ALL.map(Command::Show));
-    if let Some(entry) = store.selected() {
-        let state = entry.run.state;
-        commands.push(Command::Select(None));
-        if matches!(state, RunState::Running | RunState::Paused) {
-            commands.push(Command::World(first_lever(&entry.run)));
-        }
-        if matches!(state, RunState::Queued | RunState::Running | RunState::Paused) {
-            commands.push(Command::World(second_lever(&entry.run)));
-        }
-    }
-    commands
 }

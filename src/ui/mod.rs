@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `window` | drains updates, paints, runs commands, asks before closing |
 //! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
+//! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
+//! | `offers` | which of it can be done now |
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, icons, figures that keep their width |
 //! | `theme` | every colour, size and font |
@@ -15,12 +17,17 @@
 mod asked;
 mod command;
 mod format;
+mod job_form;
+mod offers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_schedule;
 mod theme;
 mod views;
 mod widgets;
 mod window;
+mod window_jobs;
 
 use std::ffi::OsString;
 

@@ -16,7 +16,7 @@ use crate::run::{
     Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
 };
 
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()
 }
 
@@ -63,7 +63,7 @@ fn step(name: &str, state: StepState) -> StepSummary {
     }
 }
 
-fn snapshot(runs: &[RunSummary]) -> AppUpdate {
+pub(super) fn snapshot(runs: &[RunSummary]) -> AppUpdate {
     let steps = vec![step("list", StepState::Completed), step("fetch", StepState::Running)];
     AppUpdate::Snapshot { runs: runs.iter().map(|run| (run.clone(), steps.clone())).collect(), seq: 10 }
 }
@@ -83,13 +83,13 @@ fn pipelines() -> AppUpdate {
     ])
 }
 
-struct Scene {
-    harness: Harness<'static, Option<LeverframeWindow>>,
+pub(super) struct Scene {
+    pub(super) harness: Harness<'static, Option<LeverframeWindow>>,
     world: WorldPort,
 }
 
 /// The window after it has taken in `updates`.
-fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
+pub(super) fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
     let (window, world) = window_port();
     for update in updates {
         world.updates.send(update).unwrap();
@@ -113,28 +113,28 @@ fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
 
 impl Scene {
     /// Pulls the lever of that name, and tells what went out.
-    fn pull(&mut self, label: &str) -> Vec<Action> {
+    pub(super) fn pull(&mut self, label: &str) -> Vec<Action> {
         self.harness.get_by_label(label).click();
         self.harness.run();
         self.sent()
     }
 
-    fn press(&mut self, modifiers: Modifiers, key: Key) -> Vec<Action> {
+    pub(super) fn press(&mut self, modifiers: Modifiers, key: Key) -> Vec<Action> {
         self.harness.key_press_modifiers(modifiers, key);
         self.harness.run();
         self.sent()
     }
 
-    fn sent(&self) -> Vec<Action> {
+    pub(super) fn sent(&self) -> Vec<Action> {
         self.world.actions.try_iter().collect()
     }
 
-    fn tell(&mut self, update: AppUpdate) {
+    pub(super) fn tell(&mut self, update: AppUpdate) {
         self.world.updates.send(update).unwrap();
         self.harness.run();
     }
 
-    fn shows(&self, label: &str) -> bool {
+    pub(super) fn shows(&self, label: &str) -> bool {
         self.harness.query_all_by_label_contains(label).next().is_some()
     }
 

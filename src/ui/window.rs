@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, ThemePreference, Ui, ViewportCommand};
 
 use super::command::{self, Command, Neighbour, Page};
+use super::job_form::{JobForm, SchedulePage};
 use super::theme;
 use super::views::{self, Commands, PaletteState, View};
 use crate::app::{self, Action, AppStore, QuitChoice, ThemeChoice, WindowLook, WindowPort};
-use crate::id::RunId;
+use crate::id::{JobId, RunId};
 use crate::run::{RunState, StopKind};
 
 /// How long taking updates in may hold up a frame.
@@ -30,6 +31,8 @@ pub(super) enum Overlay {
     Leaving(QuitChoice),
     /// Stop every run?
     StopAll,
+    /// Remove a job?
+    RemoveJob(JobId),
 }
 
 /// The window's own state.
@@ -39,6 +42,8 @@ pub(super) struct WindowState {
     pub(super) overlay: Overlay,
     pub(super) is_review_open: bool,
     pub(super) theme: ThemePreference,
+    /// The page of jobs; it stands apart while a frame is painted, because its form is edited in place.
+    pub(super) schedule: SchedulePage,
     may_close: bool,
     /// As it was last kept.
     look: WindowLook,
@@ -48,8 +53,8 @@ pub(super) struct WindowState {
 #[derive(Debug)]
 pub struct LeverframeWindow {
     port: WindowPort,
-    store: AppStore,
-    state: WindowState,
+    pub(super) store: AppStore,
+    pub(super) state: WindowState,
 }
 
 impl LeverframeWindow {
@@ -70,6 +75,7 @@ impl LeverframeWindow {
             overlay: Overlay::None,
             is_review_open: false,
             theme,
+            schedule: SchedulePage::default(),
             may_close: false,
             look,
         };
@@ -99,6 +105,9 @@ impl LeverframeWindow {
         for request in self.store.take_requests() {
             self.send(request);
         }
+        if let Some(saved) = self.store.take_saved_job() {
+            self.take_saved(saved);
+        }
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
             ctx.send_viewport_cmd(ViewportCommand::Focus);
@@ -117,6 +126,8 @@ impl LeverframeWindow {
         let mut out = Commands::new();
         self.take_shortcuts(ui, &mut out);
         let mut overlay = std::mem::take(&mut self.state.overlay);
+        let mut schedule = std::mem::take(&mut self.state.schedule);
+        schedule.follow(self.store.jobs());
         let view = View { store: &self.store, state: &self.state, now };
         let tokens = theme::tokens(ui);
         let rail = Frame::NONE.fill(tokens.panel);
@@ -129,15 +140,17 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, &mut out);
+            views::page_ui(ui, view, &mut schedule, &mut out);
         });
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
+        let tick = views::next_countdown(self.state.page, &self.store, &schedule, now);
+        self.state.schedule = schedule;
         let ctx = ui.ctx().clone();
         for command in out {
-            self.run_command(&ctx, command);
+            self.run_command(&ctx, command, now);
         }
-        if let Some(pause) = self.store.next_tick(now) {
+        if let Some(pause) = self.store.next_tick(now).into_iter().chain(tick).min() {
             ctx.request_repaint_after(pause);
         }
     }
@@ -154,7 +167,7 @@ impl LeverframeWindow {
         let is_on_row = focused.is_none()
             || selected
                 .is_some_and(|run_id| focused == Some(egui::Id::unique(("living run", run_id.as_str()))));
-        for command in command::with_shortcut(&self.store) {
+        for command in command::with_shortcut(&self.store, self.state.page) {
             let Some(shortcut) = command.shortcut() else { continue };
             let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
             let is_meant = if shortcut.logical_key == Key::Escape {
@@ -168,7 +181,7 @@ impl LeverframeWindow {
         }
     }
 
-    fn run_command(&mut self, ctx: &Context, command: Command) {
+    fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
         match command {
             Command::World(Action::Quit(choice)) => {
                 self.keep_look(ctx);
@@ -179,7 +192,37 @@ impl LeverframeWindow {
                 }
             }
             Command::World(action) => self.send(action),
-            Command::Show(page) => self.state.page = page,
+            Command::Show(page) => {
+                self.state.page = page;
+                if page != Page::Schedule {
+                    self.store.want_jobs(None);
+                }
+            }
+            Command::SelectJob(job_id) => {
+                self.state.schedule.form = None;
+                self.store.select_job(job_id);
+            }
+            Command::NewJob => {
+                self.state.page = Page::Schedule;
+                self.store.select_job(None);
+                let pipelines = self.store.pipelines().unwrap_or_default();
+                let first = pipelines.iter().find(|entry| entry.error.is_none()).map(|entry| &entry.id);
+                self.state.schedule.form = Some(JobForm::new(self.store.jobs().local(), first));
+            }
+            Command::ShowJobs(rows) => self.store.want_jobs(rows),
+            Command::SaveJob => {
+                if let Some(form) = &mut self.state.schedule.form
+                    && let Some(action) = form.request(now)
+                {
+                    (form.is_saving, form.refusal) = (true, None);
+                    self.send(action);
+                }
+            }
+            Command::RevertJob => match &mut self.state.schedule.form {
+                Some(form) if form.job_id.is_some() => form.revert(),
+                form => *form = None,
+            },
+            Command::AskRemoveJob(job_id) => self.state.overlay = Overlay::RemoveJob(job_id),
             Command::Select(run_id) => self.store.select_run(run_id),
             Command::SelectNeighbour(neighbour) => self.select_neighbour(neighbour),
             Command::ChooseStep(step_id) => self.store.choose_step(step_id),
@@ -286,6 +329,7 @@ impl LeverframeWindow {
 
     fn select_neighbour(&mut self, neighbour: Neighbour) {
         let ids: Vec<&RunId> = match self.state.page {
+            Page::Schedule => return self.select_neighbour_job(neighbour),
             Page::History => self.store.recent().map(|entry| &entry.run.run_id).collect(),
             Page::Now | Page::Pipelines if self.store.living().len() > 0 => {
                 self.store.living().map(|entry| &entry.run.run_id).collect()

@@ -15,6 +15,7 @@ impl AppStore {
     pub(super) fn apply_event(&mut self, event: &Event) {
         if matches!(event.kind, EventKind::Resync) {
             self.request(Action::Refresh);
+            self.touch_jobs(None);
             return;
         }
         if event.kind.is_telemetry() {
@@ -66,10 +67,10 @@ impl AppStore {
             | EventKind::ExecutionProgress { .. }
             | EventKind::StepProgress { .. }
             | EventKind::MetricReported { .. }
-            | EventKind::JobFired { .. }
-            | EventKind::JobSkipped { .. }
-            | EventKind::JobChanged { .. }
             | EventKind::Resync => {}
+            EventKind::JobFired { job_id, .. }
+            | EventKind::JobSkipped { job_id, .. }
+            | EventKind::JobChanged { job_id } => self.touch_jobs(Some(job_id)),
         }
     }
 

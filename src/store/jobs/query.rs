@@ -104,6 +104,37 @@ impl JobStore {
         })
     }
 
+    /// The jobs from the `offset`-th on, by name, at most `limit`. What lies before them is walked over in the index.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+        let [offset, limit] = [offset, limit].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM scheduled_jobs ORDER BY job_id LIMIT ?1 OFFSET ?2)
+                 ORDER BY job_id"
+            ))?
+            .query_map([limit, offset], job)?
+            .collect()
+        })
+    }
+
+    /// How many jobs do not fire because they are disabled.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn count_disabled_jobs(&self) -> Result<usize, StoreError> {
+        self.read(|conn| {
+            conn.query_row("SELECT count(*) FROM scheduled_jobs WHERE enabled = 0", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .map(|n| n as usize)
+        })
+    }
+
     /// How many jobs there are.
     ///
     /// # Errors

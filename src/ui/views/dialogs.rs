@@ -7,7 +7,8 @@ use super::super::widgets::{Card, Lever, Tone, label_at};
 use super::super::window::Overlay;
 use super::super::{format, theme};
 use super::{Commands, View, palette};
-use crate::app::{Action, QuitChoice};
+use crate::app::{self, Action, QuitChoice};
+use crate::id::JobId;
 
 /// Shows what lies over the page, if anything does. `overlay` is the one of the window's state; it
 /// stands apart because the palette's text is edited in place.
@@ -18,6 +19,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::Quit => quit_ui(ui, view, out),
         Overlay::Leaving(choice) => leaving_ui(ui, view, *choice),
         Overlay::StopAll => stop_all_ui(ui, view, out),
+        Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
     }
 }
 
@@ -121,6 +123,22 @@ fn leaving_ui(ui: &mut Ui, view: View<'_>, choice: QuitChoice) {
     dialog_ui(ui, "leaving", &mut ignored, |ui, _| {
         heading_ui(ui, title);
         ui.label(egui::RichText::new(text).color(theme::tokens(ui).muted));
+    });
+}
+
+fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
+    dialog_ui(ui, "remove job", out, |ui, out| {
+        heading_ui(ui, format!("Remove {job_id}?"));
+        ui.add_space(8.0);
+        let remove = Command::World(Action::Do(app::Command::RemoveJob { job_id: job_id.clone() }));
+        let mut removed = Commands::new();
+        let meaning = "It goes with the ledger of its fires; its runs stay.";
+        choice_ui(ui, remove, Tone::Marked(theme::tokens(ui).failed), meaning, &mut removed);
+        if !removed.is_empty() {
+            out.push(Command::CloseOverlay);
+            out.append(&mut removed);
+        }
+        choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Keep it.", out);
     });
 }
 

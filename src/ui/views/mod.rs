@@ -6,6 +6,8 @@ mod detail;
 mod dialogs;
 mod frame;
 mod history;
+mod job_card;
+mod job_row;
 mod log_tail;
 mod menus;
 mod now;
@@ -13,17 +15,20 @@ mod palette;
 mod pipelines;
 mod recent;
 mod running;
+mod schedule;
 mod timeline;
 
 use chrono::{DateTime, Utc};
 use egui::Ui;
 
 use super::command::{Command, Page};
+use super::job_form::SchedulePage;
 use super::window::WindowState;
 use crate::app::AppStore;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
+pub(super) use schedule::next_countdown;
 
 /// What a view paints from.
 #[derive(Clone, Copy)]
@@ -38,10 +43,11 @@ pub(super) struct View<'a> {
 pub(super) type Commands = Vec<Command>;
 
 /// The page that is open.
-pub(super) fn page_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+pub(super) fn page_ui(ui: &mut Ui, view: View<'_>, schedule: &mut SchedulePage, out: &mut Commands) {
     match view.state.page {
         Page::Now => now::now_ui(ui, view, out),
         Page::History => history::history_ui(ui, view, out),
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
+        Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
     }
 }

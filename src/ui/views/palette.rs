@@ -29,7 +29,7 @@ impl PaletteState {
 
 pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, out: &mut Commands) {
     let tokens = theme::tokens(ui);
-    let keyed = with_shortcut(view.store);
+    let keyed = with_shortcut(view.store, view.state.page);
     let (down, up, enter) = ui.input_mut(|input| {
         (
             input.consume_key(Modifiers::NONE, Key::ArrowDown),

@@ -37,6 +37,8 @@ pub(crate) enum Icon {
     Search,
     /// More levers.
     More,
+    /// A new one.
+    Plus,
     /// Close.
     Close,
     /// A folder.
@@ -90,6 +92,10 @@ impl Icon {
             Self::Cross | Self::Close => {
                 line(&[at(-0.64, -0.64), at(0.64, 0.64)]);
                 line(&[at(0.64, -0.64), at(-0.64, 0.64)]);
+            }
+            Self::Plus => {
+                line(&[at(-0.72, 0.0), at(0.72, 0.0)]);
+                line(&[at(0.0, -0.72), at(0.0, 0.72)]);
             }
             Self::Snow => {
                 for turn in 0..6 {

@@ -5,10 +5,12 @@ mod icons;
 mod lever;
 mod meter;
 mod row;
+mod switch;
 mod text;
 
 pub(super) use icons::Icon;
 pub(super) use lever::{Lever, Tone};
 pub(super) use meter::{progress_bar, sparkline};
 pub(super) use row::{Card, Corners, RowKind, row_ui};
+pub(super) use switch::switch_at;
 pub(super) use text::{label_at, numbers_at, state_at};

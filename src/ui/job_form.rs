@@ -1,0 +1,354 @@
+//! The form of a job: what is typed, what is wrong with it, and what it will do. It paints nothing.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+
+use crate::app::{Action, JobDetail, JobParams, JobsModel, SaveJob, TableChange, interval_text};
+use crate::id::{JobId, PipelineId};
+use crate::schedule::{
+    AfterOn, Misfire, Overlap, Preview, ScheduleConfig, Zone, parse_every, parse_once, parse_time_of_day,
+    parse_weekly, preview,
+};
+
+/// Fires that the preview shows.
+const N_FIRES: usize = 5;
+
+/// How a job says when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Daily,
+    Weekly,
+    Every,
+    Cron,
+    Once,
+    After,
+    Manual,
+}
+
+impl When {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Daily, Self::Weekly, Self::Every, Self::Cron, Self::Once, Self::After, Self::Manual];
+
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Daily => "Every day at",
+            Self::Weekly => "Every week on",
+            Self::Every => "Every",
+            Self::Cron => "Cron expression",
+            Self::Once => "Once, on",
+            Self::After => "After jobs",
+            Self::Manual => "Only by hand",
+        }
+    }
+
+    /// What could stand in its field.
+    pub(super) const fn example(self) -> &'static str {
+        match self {
+            Self::Daily => "02:30",
+            Self::Weekly => "mon 09:00",
+            Self::Every => "6h",
+            Self::Cron => "30 2 * * 1-5",
+            Self::Once => "2026-12-24 18:00",
+            Self::After => "books, prices",
+            Self::Manual => "",
+        }
+    }
+
+    fn of(schedule_type: &str) -> Self {
+        match schedule_type {
+            "daily" => Self::Daily,
+            "weekly" => Self::Weekly,
+            "interval" => Self::Every,
+            "once" => Self::Once,
+            "after" => Self::After,
+            "manual" => Self::Manual,
+            _ => Self::Cron,
+        }
+    }
+}
+
+/// What is typed and chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Fields {
+    pub(super) name: String,
+    pub(super) pipeline: String,
+    pub(super) when: When,
+    /// What stands behind `when`.
+    pub(super) text: String,
+    pub(super) on: AfterOn,
+    pub(super) zone: String,
+    pub(super) misfire: Misfire,
+    pub(super) overlap: Overlap,
+    /// From where an interval counts.
+    anchor: Option<DateTime<Utc>>,
+}
+
+/// What the fields mean; a sentence beside each that means nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Checked {
+    pub(super) name: Result<JobId, String>,
+    pub(super) pipeline: Result<PipelineId, String>,
+    pub(super) zone: Result<Zone, String>,
+    pub(super) schedule: Result<ScheduleConfig, String>,
+    /// The schedule in a sentence.
+    pub(super) words: String,
+    pub(super) preview: Preview,
+    /// On whose wall clock its fires are shown.
+    pub(super) tz: Tz,
+}
+
+/// The form.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct JobForm {
+    /// Which job it changes; none: it adds one.
+    pub(super) job_id: Option<JobId>,
+    /// The pipeline's file that says when.
+    pub(super) file: Option<String>,
+    pub(super) fields: Fields,
+    /// As they are without the form.
+    kept: Fields,
+    created_at: Option<DateTime<Utc>>,
+    local: Tz,
+    checked: Option<(Fields, Checked)>,
+    /// Why it could not be saved.
+    pub(super) refusal: Option<String>,
+    pub(super) is_saving: bool,
+}
+
+impl JobForm {
+    /// For a new job, on a machine in the zone `local`.
+    pub(super) fn new(local: Tz, pipeline: Option<&PipelineId>) -> Self {
+        let fields = Fields {
+            name: String::new(),
+            pipeline: pipeline.map(PipelineId::to_string).unwrap_or_default(),
+            when: When::Daily,
+            text: String::new(),
+            on: AfterOn::default(),
+            zone: local.name().to_owned(),
+            misfire: Misfire::RunOnce,
+            overlap: Overlap::Skip,
+            anchor: None,
+        };
+        Self::with(None, None, fields, None, local)
+    }
+
+    /// For a job that is there; none where no command can name it.
+    pub(super) fn of(detail: &JobDetail, local: Tz) -> Option<Self> {
+        let job = &detail.row.job;
+        let config = ScheduleConfig::from_parts(&job.schedule_type, &job.schedule_config.to_string()).ok();
+        let (on, anchor) = match &config {
+            Some(ScheduleConfig::After { on, .. }) => (*on, None),
+            Some(ScheduleConfig::Interval { anchor, .. }) => (AfterOn::default(), *anchor),
+            Some(
+                ScheduleConfig::Once { .. }
+                | ScheduleConfig::Daily { .. }
+                | ScheduleConfig::Weekly { .. }
+                | ScheduleConfig::Cron(_)
+                | ScheduleConfig::Manual,
+            )
+            | None => (AfterOn::default(), None),
+        };
+        let fields = Fields {
+            name: job.job_id.clone(),
+            pipeline: job.pipeline_id.clone(),
+            when: When::of(&job.schedule_type),
+            text: config.map(|config| text_of(&config, detail.row.zone)).unwrap_or_default(),
+            on,
+            zone: job.zone.clone(),
+            misfire: job.misfire,
+            overlap: job.overlap,
+            anchor,
+        };
+        let created_at = DateTime::parse_from_rfc3339(&job.created_at).ok().map(|at| at.with_timezone(&Utc));
+        let job_id = detail.row.job_id.clone()?;
+        Some(Self::with(Some(job_id), job.file.clone(), fields, created_at, local))
+    }
+
+    fn with(
+        job_id: Option<JobId>,
+        file: Option<String>,
+        fields: Fields,
+        created_at: Option<DateTime<Utc>>,
+        local: Tz,
+    ) -> Self {
+        let kept = fields.clone();
+        Self { job_id, file, fields, kept, created_at, local, checked: None, refusal: None, is_saving: false }
+    }
+
+    /// Shows what the world knows now, unless something has been typed that is not saved.
+    pub(super) fn follow(&mut self, fresh: Self) {
+        if !self.is_changed() && !self.is_saving && self.kept != fresh.kept {
+            *self = fresh;
+        }
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.fields != self.kept
+    }
+
+    /// Takes back what was typed.
+    pub(super) fn revert(&mut self) {
+        self.fields = self.kept.clone();
+        self.refusal = None;
+    }
+
+    /// It was saved: what is typed is what is kept.
+    pub(super) fn settle(&mut self) {
+        self.kept = self.fields.clone();
+        self.is_saving = false;
+    }
+
+    /// The kinds of schedules that it can choose among.
+    pub(super) fn kinds(&self) -> &'static [When] {
+        // A file has no word for the last one.
+        if self.file.is_some() { &When::ALL[..When::ALL.len() - 1] } else { &When::ALL }
+    }
+
+    /// What the fields mean now. Reckoned anew only when they have changed or a shown fire has come.
+    pub(super) fn check(&mut self, now: DateTime<Utc>) -> Checked {
+        if let Some((fields, checked)) = &self.checked
+            && *fields == self.fields
+            && checked.preview.fires.first().is_none_or(|fire| fire.at > now)
+        {
+            return checked.clone();
+        }
+        let checked = self.reckon(now);
+        self.checked = Some((self.fields.clone(), checked.clone()));
+        checked
+    }
+
+    fn reckon(&self, now: DateTime<Utc>) -> Checked {
+        let fields = &self.fields;
+        let zone = fields.zone.trim().parse::<Zone>().map_err(|error| error.to_string());
+        let tz = match zone {
+            Ok(Zone::Named(zone)) => zone,
+            Ok(Zone::Local) | Err(_) => self.local,
+        };
+        let schedule = self.schedule(tz, now);
+        let (words, preview) = match &schedule {
+            Ok(config) => {
+                let words = config.in_words(zone.clone().unwrap_or(Zone::Local), tz);
+                (words, preview(config, tz, self.created_at.unwrap_or(now), now, N_FIRES))
+            }
+            Err(_) => (String::new(), Preview { fires: Vec::new(), clock_changes: Vec::new() }),
+        };
+        Checked {
+            name: JobId::new(fields.name.trim()).map_err(|error| error.to_string()),
+            pipeline: PipelineId::new(fields.pipeline.trim()).map_err(|error| error.to_string()),
+            zone,
+            schedule,
+            words,
+            preview,
+            tz,
+        }
+    }
+
+    fn schedule(&self, tz: Tz, now: DateTime<Utc>) -> Result<ScheduleConfig, String> {
+        let (fields, text) = (&self.fields, self.fields.text.trim());
+        let said = |error: crate::schedule::ScheduleError| error.to_string();
+        let config = match fields.when {
+            When::Daily => ScheduleConfig::Daily { at: parse_time_of_day(text).map_err(said)? },
+            When::Weekly => {
+                let (day_of_week, at) = parse_weekly(text).map_err(said)?;
+                ScheduleConfig::Weekly { day_of_week, at }
+            }
+            When::Every => {
+                ScheduleConfig::Interval { every: parse_every(text).map_err(said)?, anchor: fields.anchor }
+            }
+            When::Cron => ScheduleConfig::Cron(text.parse().map_err(said)?),
+            When::Once => ScheduleConfig::Once { at: parse_once(text, tz).map_err(said)? },
+            When::After => {
+                let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+                let jobs = names.map(|name| JobId::new(name).map_err(|error| error.to_string()));
+                let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+                if jobs.is_empty() {
+                    return Err("name the jobs whose runs it waits for".to_owned());
+                }
+                ScheduleConfig::After { jobs, on: fields.on }
+            }
+            When::Manual => ScheduleConfig::Manual,
+        };
+        if self.job_id.is_none() || self.is_changed() {
+            config.check_new(now).map_err(said)?;
+        }
+        Ok(config)
+    }
+
+    /// What is to be asked of the world; none while something is wrong or nothing has changed.
+    pub(super) fn request(&mut self, now: DateTime<Utc>) -> Option<Action> {
+        let checked = self.check(now);
+        if self.is_saving || (self.job_id.is_some() && !self.is_changed()) {
+            return None;
+        }
+        let (Ok(job_id), Ok(pipeline_id), Ok(zone), Ok(schedule)) =
+            (checked.name, checked.pipeline, checked.zone, checked.schedule)
+        else {
+            return None;
+        };
+        let (misfire, overlap) = (self.fields.misfire, self.fields.overlap);
+        let job_id = self.job_id.clone().unwrap_or(job_id);
+        let form = if let Some(file) = &self.file {
+            let change = Box::new(TableChange { schedule, zone, misfire, overlap });
+            SaveJob::InFile { job_id, pipeline_id, path: file.into(), change }
+        } else {
+            let params = JobParams {
+                pipeline_id: Some(pipeline_id),
+                zone: Some(zone.as_str().to_owned()),
+                misfire: Some(misfire),
+                overlap: Some(overlap),
+                ..JobParams::new(job_id).with_schedule(&schedule)
+            };
+            if self.job_id.is_some() { SaveJob::Set(params) } else { SaveJob::Add(params) }
+        };
+        Some(Action::SaveJob(Box::new(form)))
+    }
+}
+
+/// The part of the window's own state that belongs to the page of jobs.
+#[derive(Debug, Default)]
+pub(super) struct SchedulePage {
+    /// The form of the selected job, or of a new one.
+    pub(super) form: Option<JobForm>,
+    /// The row that is to come into view.
+    pub(super) scroll_to: Option<usize>,
+    /// The rows that were in view in the last frame.
+    pub(super) shown: std::ops::Range<usize>,
+}
+
+impl SchedulePage {
+    /// Has the form show the selected job, if one is selected.
+    pub(super) fn follow(&mut self, jobs: &JobsModel) {
+        let is_new = self.form.as_ref().is_some_and(|form| form.job_id.is_none());
+        let Some(selected) = jobs.selected() else {
+            if !is_new {
+                self.form = None;
+            }
+            return;
+        };
+        let fresh = jobs.detail().and_then(|detail| JobForm::of(detail, jobs.local()));
+        match (&mut self.form, fresh) {
+            (Some(form), Some(fresh)) if form.job_id.as_ref() == Some(selected) => form.follow(fresh),
+            (Some(form), None) if form.job_id.as_ref() == Some(selected) => {}
+            (form, fresh) => *form = fresh,
+        }
+    }
+}
+
+/// A schedule as its field says it.
+fn text_of(config: &ScheduleConfig, zone: Tz) -> String {
+    match config {
+        ScheduleConfig::Daily { at } => at.to_string(),
+        ScheduleConfig::Weekly { day_of_week, at } => {
+            format!("{} {at}", day_of_week.to_string().to_lowercase())
+        }
+        ScheduleConfig::Interval { every, .. } => interval_text(*every),
+        ScheduleConfig::Cron(expression) => expression.as_str().to_owned(),
+        ScheduleConfig::Once { at } => {
+            let wall = at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
+            let is_it = parse_once(&wall, zone).is_ok_and(|read| read == *at);
+            if is_it { wall } else { at.to_rfc3339_opts(SecondsFormat::AutoSi, true) }
+        }
+        ScheduleConfig::After { jobs, .. } => jobs.iter().map(JobId::as_str).collect::<Vec<_>>().join(", "),
+        ScheduleConfig::Manual => String::new(),
+    }
+}

@@ -1,0 +1,105 @@
+//! What can be done now: the levers of a run, the entries of the palette, the shortcuts.
+
+use egui::ThemePreference;
+
+use super::command::{Command, Neighbour, Page};
+use crate::app::{self, Action, AppStore};
+use crate::run::{RunState, RunSummary, StopKind};
+
+/// The first lever of a run: what it does *now*, in the same place in every row.
+pub(super) fn first_lever(run: &RunSummary) -> Action {
+    Action::Do(match run.state {
+        RunState::Queued | RunState::Running => app::Command::pause(&run.run_id),
+        // Not where Stop was: a double click must not end by force.
+        RunState::Stopping => app::Command::stop(&run.run_id, StopKind::Force),
+        RunState::Paused
+        | RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Failed
+        | RunState::Interrupted => app::Command::resume(&run.run_id),
+        RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
+    })
+}
+
+/// The second lever of a living run.
+pub(super) fn second_lever(run: &RunSummary) -> Action {
+    Action::Do(match run.state {
+        RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => {
+            app::Command::stop(&run.run_id, StopKind::Graceful)
+        }
+        RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Failed
+        | RunState::Interrupted
+        | RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
+    })
+}
+
+/// What can be done now, for the palette: first what is most likely meant.
+pub(super) fn offered(store: &AppStore) -> Vec<Command> {
+    let mut offered = Vec::new();
+    let selected = store.selected().map(|entry| &entry.run);
+    for run in selected.into_iter().chain(store.living().map(|entry| &entry.run)) {
+        let is_shown = offered.contains(&Command::Select(Some(run.run_id.clone())));
+        if is_shown {
+            continue;
+        }
+        if run.state != RunState::Queued {
+            offered.push(Command::World(first_lever(run)));
+        }
+        if run.state != RunState::Stopping && run.state != RunState::Completed {
+            offered.push(Command::World(second_lever(run)));
+        }
+        offered.push(Command::Select(Some(run.run_id.clone())));
+    }
+    let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
+    offered.extend(startable.map(|entry| Command::World(Action::Do(app::Command::start(&entry.id)))));
+    offered.extend(Page::ALL.map(Command::Show));
+    offered.push(Command::NewJob);
+    offered.extend(all_levers(store));
+    offered.extend(
+        [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
+    );
+    offered.push(Command::AskQuit);
+    offered
+}
+
+/// The levers that act on every run, as far as there is something to act on.
+pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
+    let mut levers = Vec::new();
+    let has = |state| store.living().any(|entry| entry.run.state == state);
+    if has(RunState::Running) {
+        levers.push(Command::PauseAll);
+    } else if has(RunState::Paused) {
+        levers.push(Command::ResumeAll);
+    }
+    if store.living().len() > 0 {
+        levers.push(Command::AskStopAll);
+    }
+    levers
+}
+
+/// What has a key now.
+pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
+    let mut commands = vec![
+        Command::OpenPalette,
+        Command::SelectNeighbour(Neighbour::Next),
+        Command::SelectNeighbour(Neighbour::Previous),
+        Command::AskQuit,
+    ];
+    commands.extend(Page::ALL.map(Command::Show));
+    if page == Page::Schedule {
+        // The selected run can't be seen there.
+        commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
+    } else if let Some(entry) = store.selected() {
+        let state = entry.run.state;
+        commands.push(Command::Select(None));
+        if matches!(state, RunState::Running | RunState::Paused) {
+            commands.push(Command::World(first_lever(&entry.run)));
+        }
+        if matches!(state, RunState::Queued | RunState::Running | RunState::Paused) {
+            commands.push(Command::World(second_lever(&entry.run)));
+        }
+    }
+    commands
+}

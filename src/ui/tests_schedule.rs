@@ -1,0 +1,293 @@
+//! The page of jobs over hand-made updates: rows, switches, the form with its preview and its errors, fires.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+use egui::{Event as Input, Key, Modifiers, ViewportId};
+use egui_kittest::kittest::Queryable;
+use serde_json::json;
+
+use super::tests::{Scene, now, scene, snapshot};
+use crate::app::{
+    Action, AppUpdate, Command, FireRow, JobDetail, JobPage, JobRow, JobView, SaveJob, SavedJob,
+};
+use crate::id::{JobId, RunId};
+use crate::run::{Event, EventKind, RunState};
+use crate::schedule::{Misfire, Outcome, Overlap};
+
+const ZONE: Tz = chrono_tz::America::New_York;
+
+fn id(name: &str) -> JobId {
+    JobId::new(name).unwrap()
+}
+
+fn fire(hours_ago: i64, outcome: Outcome, state: Option<RunState>, reason: Option<&str>) -> FireRow {
+    let due_at = now() - TimeDelta::hours(hours_ago);
+    FireRow {
+        due_at,
+        through_at: due_at,
+        n_instants: 1,
+        outcome: Some(outcome),
+        reason: reason.map(str::to_owned),
+        run_id: state.map(|_| RunId::new(format!("backup-{hours_ago}")).unwrap()),
+        state,
+        took: state.map(|_| TimeDelta::seconds(2472)),
+        is_by_hand: false,
+    }
+}
+
+fn row(name: &str) -> JobRow {
+    let next_at = now() + TimeDelta::minutes(51);
+    let job = JobView {
+        job_id: name.to_owned(),
+        pipeline_id: "backup".to_owned(),
+        source: "backup".to_owned(),
+        schedule_type: "cron".to_owned(),
+        schedule_config: json!({ "expression": "30 2 * * 1-5" }),
+        words: "every weekday at 02:30, America/New_York".to_owned(),
+        zone: ZONE.name().to_owned(),
+        enabled: true,
+        next_run: Some("2026-11-23T14:51:00Z".to_owned()),
+        last_run: None,
+        run_count: 2,
+        created_at: "2026-01-01T00:00:00Z".to_owned(),
+        misfire: Misfire::RunOnce,
+        catchup_limit: 100,
+        misfire_grace_seconds: 3600.0,
+        misfire_max_age_seconds: None,
+        overlap: Overlap::Skip,
+        priority: 0,
+        params: std::collections::BTreeMap::new(),
+        run_type: None,
+        environment: None,
+        file: None,
+        problem: None,
+        running: Vec::new(),
+    };
+    let marks = vec![
+        fire(30, Outcome::Ran, Some(RunState::Failed), Some("exit 12 in copy")),
+        fire(6, Outcome::Ran, Some(RunState::Completed), None),
+    ];
+    JobRow { job, job_id: JobId::new(name).ok(), zone: ZONE, next_at: Some(next_at), marks }
+}
+
+fn page(rows: Vec<JobRow>) -> AppUpdate {
+    AppUpdate::Jobs(JobPage { total: rows.len(), n_disabled: 0, offset: 0, rows, local: ZONE })
+}
+
+fn detail(row: JobRow) -> AppUpdate {
+    let fires = vec![
+        fire(6, Outcome::Ran, Some(RunState::Completed), None),
+        fire(30, Outcome::Skipped, None, Some("the run before is still there (skip)")),
+    ];
+    let job_id = row.job_id.clone().unwrap();
+    AppUpdate::Job { job_id, detail: Some(Box::new(JobDetail { row, fires })) }
+}
+
+/// The page of jobs, open.
+fn jobs(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
+    let mut scene = scene([snapshot(&[])].into_iter().chain(updates));
+    scene.press(Modifiers::COMMAND, Key::Num4);
+    scene
+}
+
+/// With this job selected.
+fn selected(row: JobRow) -> Scene {
+    let mut scene = jobs([page(vec![row.clone()])]);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.tell(detail(row));
+    scene
+}
+
+/// Puts `text` in a field in the place of what is there.
+fn write(scene: &mut Scene, field: &str, text: &str) {
+    scene.harness.get_by_label(field).focus();
+    scene.harness.run();
+    scene.harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    scene.harness.event(Input::Text(text.to_owned()));
+    scene.harness.run();
+}
+
+fn event(kind: EventKind) -> AppUpdate {
+    AppUpdate::Event(std::sync::Arc::new(Event { seq: 50, at: now(), run_id: None, kind }))
+}
+
+#[test]
+fn a_row_says_which_job_when_and_how_the_last_fire_went() {
+    let scene = jobs([page(vec![row("backup")])]);
+    let said = "backup, every weekday at 02:30, America/New_York, next 09:51, in 51 min, last ran";
+    assert!(scene.shows(said));
+}
+
+#[test]
+fn jobs_are_asked_for_when_the_page_is_open_and_again_when_one_changes() {
+    let mut scene = scene([snapshot(&[])]);
+    let changed = || event(EventKind::JobChanged { job_id: id("backup") });
+    scene.tell(changed());
+    assert_eq!(scene.sent(), [], "nobody looks");
+    let asked = scene.press(Modifiers::COMMAND, Key::Num4);
+    assert!(matches!(asked.as_slice(), [Action::LoadJobs { offset: 0, .. }]), "{asked:?}");
+    scene.tell(page(vec![row("backup")]));
+    assert_eq!(scene.sent(), [], "what is known is not asked for");
+    scene.tell(event(EventKind::JobFired { job_id: id("backup"), due_at: Some(now()) }));
+    scene.tell(AppUpdate::Event(std::sync::Arc::new(Event {
+        seq: 51,
+        at: now(),
+        run_id: None,
+        kind: EventKind::JobChanged { job_id: id("backup") },
+    })));
+    let asked = scene.sent();
+    assert!(matches!(asked.as_slice(), [Action::LoadJobs { .. }]), "one at a time: {asked:?}");
+}
+
+#[test]
+fn the_switch_and_run_now_ask_for_what_they_say() {
+    let mut scene = jobs([page(vec![row("backup")])]);
+    scene.sent();
+    assert_eq!(scene.pull("backup fires"), [Action::Do(Command::DisableJob { job_id: id("backup") })]);
+    assert_eq!(scene.pull("Run now backup"), [Action::Do(Command::RunJobNow { job_id: id("backup") })]);
+    let mut off = row("backup");
+    off.job.enabled = false;
+    scene.tell(page(vec![off]));
+    assert!(scene.shows("disabled, backup"));
+    assert_eq!(scene.pull("backup fires"), [Action::Do(Command::EnableJob { job_id: id("backup") })]);
+}
+
+#[test]
+fn a_selected_job_shows_its_fires_and_why_each_did_or_did_not_run() {
+    let mut scene = selected(row("backup"));
+    assert_eq!(scene.sent(), []);
+    assert!(scene.shows("03:00, ran, 41:12"));
+    assert!(scene.shows("Sun 03:00, skipped, the run before is still there (skip)"));
+    let asked = scene.pull("03:00, ran, 41:12");
+    assert_eq!(asked, [Action::SelectRun(Some(RunId::new("backup-6").unwrap()))]);
+}
+
+#[test]
+fn what_is_typed_is_previewed_and_saved() {
+    let mut scene = selected(row("backup"));
+    assert!(scene.shows("Tue 24 Nov 02:30 EST"));
+    assert!(scene.shows("Sun 2027-03-14: the clock goes from 02:00 forward to 03:00"));
+    assert!(!scene.shows("Save backup") && scene.harness.query_by_label("Save").is_none());
+    write(&mut scene, "At", "15 4 * * *");
+    assert!(scene.shows("every day at 04:15"));
+    assert!(scene.shows("Tue 24 Nov 04:15 EST"));
+    let sent = scene.pull("Save");
+    let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
+    let SaveJob::Set(params) = &**form else { panic!("{form:?}") };
+    assert_eq!(params.schedule_config, Some(json!({ "expression": "15 4 * * *" })));
+    assert_eq!(params.job_id, id("backup"));
+    let refusal = Some("the job is being removed".to_owned());
+    scene.tell(AppUpdate::JobSaved(SavedJob { job_id: id("backup"), refusal }));
+    assert!(scene.shows("the job is being removed"), "the form stays and says why");
+    scene.pull("Save");
+    scene.tell(AppUpdate::JobSaved(SavedJob { job_id: id("backup"), refusal: None }));
+    assert!(scene.harness.query_by_label("Save").is_none());
+}
+
+#[test]
+fn what_is_wrong_is_said_beside_its_field_and_cannot_be_saved() {
+    let mut scene = selected(row("backup"));
+    write(&mut scene, "At", "99 4 * * *");
+    assert!(scene.shows("cron expression"));
+    assert_eq!(scene.pull("Save"), []);
+    write(&mut scene, "At", "15 4 * * *");
+    write(&mut scene, "Zone", "Europe/Madird");
+    assert!(scene.shows("did you mean Europe/Madrid?"));
+    assert_eq!(scene.pull("Save"), []);
+    scene.pull("Revert");
+    assert!(scene.shows("Tue 24 Nov 02:30 EST"));
+}
+
+#[test]
+fn a_new_job_is_filled_in_and_added() {
+    let mut scene = jobs([page(Vec::new())]);
+    scene.sent();
+    assert!(scene.shows("New job"));
+    scene.pull("New job");
+    write(&mut scene, "Name", "books nightly");
+    assert_eq!(scene.pull("Save"), [], "that is no name");
+    write(&mut scene, "Name", "books-nightly");
+    write(&mut scene, "Pipeline", "books");
+    write(&mut scene, "At", "02:00");
+    let sent = scene.pull("Save");
+    let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
+    let SaveJob::Add(params) = &**form else { panic!("{form:?}") };
+    assert_eq!(params.zone.as_deref(), Some(ZONE.name()));
+    assert_eq!(params.schedule_config, Some(json!({ "hour": 2, "minute": 0 })));
+    scene.tell(AppUpdate::JobSaved(SavedJob { job_id: id("books-nightly"), refusal: None }));
+    assert!(scene.sent().contains(&Action::LoadJob(id("books-nightly"))));
+}
+
+#[test]
+fn a_job_of_a_file_is_written_there() {
+    let mut of_file = row("backup");
+    of_file.job.file = Some("/data/pipelines/backup.toml".to_owned());
+    let mut scene = selected(of_file);
+    assert!(!scene.shows("Remove job"));
+    write(&mut scene, "At", "15 4 * * *");
+    let sent = scene.pull("Save");
+    let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
+    let SaveJob::InFile { path, change, .. } = &**form else { panic!("{form:?}") };
+    assert_eq!(path.to_str(), Some("/data/pipelines/backup.toml"));
+    assert_eq!(change.schedule.kind(), "cron");
+}
+
+#[test]
+fn a_job_is_removed_only_after_a_question() {
+    let mut scene = selected(row("backup"));
+    assert_eq!(scene.pull("Remove job… backup"), []);
+    assert!(scene.shows("Remove backup?"));
+    assert_eq!(scene.pull("Remove job backup"), [Action::Do(Command::RemoveJob { job_id: id("backup") })]);
+    assert!(!scene.shows("Remove backup?"));
+}
+
+#[test]
+fn what_is_typed_stays_while_the_job_fires() {
+    let mut scene = selected(row("backup"));
+    write(&mut scene, "At", "15 4 * * *");
+    scene.tell(detail(row("backup")));
+    assert!(scene.shows("Tue 24 Nov 04:15 EST"));
+}
+
+#[test]
+fn a_hundred_thousand_jobs_cost_no_more_than_the_visible_ones() {
+    let rows: Vec<JobRow> = (0..80).map(|n| row(&format!("job{n:06}"))).collect();
+    let local = ZONE;
+    let all = JobPage { total: 100_000, n_disabled: 0, offset: 0, rows, local };
+    let mut scene = jobs([AppUpdate::Jobs(all)]);
+    assert_eq!(scene.sent(), [], "what can be seen is known");
+    let n_rows = scene.harness.query_all_by_label_contains("Run now").count();
+    assert!((8..24).contains(&n_rows), "{n_rows} rows were laid out");
+    scene.harness.hover_at(egui::pos2(600.0, 400.0));
+    scene.harness.event(Input::MouseWheel {
+        unit: egui::MouseWheelUnit::Point,
+        delta: egui::vec2(0.0, -2_200_000.0),
+        phase: egui::TouchPhase::Move,
+        source: egui::MouseWheelSource::Unknown,
+        modifiers: Modifiers::NONE,
+    });
+    scene.harness.run_steps(40);
+    let asked = scene.sent();
+    let [Action::LoadJobs { offset, limit }] = asked[..] else { panic!("one at a time: {asked:?}") };
+    assert!(offset > 0 && limit < 200, "{offset} {limit}");
+}
+
+#[test]
+fn only_a_countdown_that_can_be_seen_repaints() {
+    let mut scene = jobs([page(vec![row("backup")])]);
+    let delay = |scene: &mut Scene| {
+        scene.harness.step();
+        scene.harness.output().viewport_output[&ViewportId::ROOT].repaint_delay
+    };
+    let shown = delay(&mut scene);
+    assert!(shown <= Duration::from_secs(60), "{shown:?}");
+    scene.press(Modifiers::COMMAND, Key::Num3);
+    let hidden = delay(&mut scene);
+    assert!(hidden > Duration::from_secs(3600), "{hidden:?}");
+    let mut off = row("backup");
+    off.job.enabled = false;
+    let mut scene = jobs([page(vec![off])]);
+    assert!(delay(&mut scene) > Duration::from_secs(3600), "a disabled job counts nothing down");
+}

@@ -1,0 +1,382 @@
+//! The selected job, or a new one: its form at the left, what that will do in the middle, what became of its instants
+//! at the right.
+
+use egui::{
+    Align2, ComboBox, CornerRadius, Frame, Margin, Rect, RichText, Role, ScrollArea, Sense, Stroke,
+    StrokeKind, TextEdit, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+};
+
+use super::super::command::{Command, Page};
+use super::super::job_form::{Checked, JobForm, When};
+use super::super::widgets::{Card, Icon, Lever, Tone, label_at, numbers_at, state_at};
+use super::super::{format, theme};
+use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
+use super::schedule::countdown;
+use super::{Commands, View};
+use crate::app::FireRow;
+use crate::schedule::{AfterOn, Misfire, Overlap};
+
+/// A row of a fire.
+const FIRE: f32 = 24.0;
+
+/// The card, `height` high; without a form while the job is being read.
+pub(crate) fn job_card_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    form: Option<&mut JobForm>,
+    height: f32,
+    out: &mut Commands,
+) {
+    let Some(form) = form else {
+        Card::new("Reading the job…").show(ui, |_, _| {}, |ui| ui.add_space(height - theme::CARD_HEAD));
+        return;
+    };
+    let checked = form.check(view.now);
+    let title = form.job_id.as_ref().map_or("New job", |job_id| job_id.as_str()).to_owned();
+    let mut head_out = Commands::new();
+    let (is_new, is_changed, file) = (form.job_id.is_none(), form.is_changed(), form.file.clone());
+    let removable = form.job_id.clone().filter(|_| file.is_none());
+    let may_save = form.request(view.now).is_some();
+    let is_saving = form.is_saving;
+    Card::new(&title).show(
+        ui,
+        |ui, rect| {
+            let mut right = rect.right();
+            let mut put = |ui: &mut Ui, lever: Lever, command: Command| {
+                let width = lever.width(ui);
+                let at = pos2(right - width / 2.0, rect.center().y);
+                if lever.ui_at(ui, Rect::from_center_size(at, vec2(width, 28.0))).clicked() {
+                    head_out.push(command);
+                }
+                right -= width + 6.0;
+            };
+            let close = if is_new { Command::RevertJob } else { Command::SelectJob(None) };
+            let name = if is_new { "Cancel".to_owned() } else { close.name() };
+            put(ui, Lever::icon(Icon::Close, name), close);
+            if is_new || is_changed {
+                let save = Command::SaveJob;
+                let text = if is_saving { "Saving…" } else { "Save" };
+                let lever = Lever::of(ui, &save).text(text).tone(Tone::Primary).enabled_if(may_save);
+                put(ui, lever, save);
+            }
+            if is_changed && !is_new {
+                put(ui, Lever::of(ui, &Command::RevertJob), Command::RevertJob);
+            }
+            if let Some(job_id) = removable {
+                let remove = Command::AskRemoveJob(job_id);
+                put(ui, Lever::of(ui, &remove).text("Remove…").without_icon().tone(Tone::Quiet), remove);
+            }
+            if let Some(file) = &file {
+                let title =
+                    ui.painter().layout_no_wrap(title.clone(), theme::strong(), egui::Color32::PLACEHOLDER);
+                let left = rect.left() + title.size().x + 14.0;
+                let style = (theme::small(), theme::tokens(ui).muted);
+                let text = format!("its [[schedule]] stands in {file}; saving writes it there");
+                label_at(
+                    ui,
+                    pos2(left, rect.center().y),
+                    Align2::LEFT_CENTER,
+                    text,
+                    style,
+                    right - left - 8.0,
+                );
+            }
+        },
+        |ui| {
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height - theme::CARD_HEAD));
+            let line = Stroke::new(1.0, theme::tokens(ui).line);
+            ui.painter().hline(rect.x_range(), rect.top(), line);
+            let inner = rect.shrink2(vec2(theme::GAP, 8.0));
+            let third = (inner.width() - 2.0 * 20.0) / 3.0;
+            let column = |at: f32| {
+                let left = inner.left() + at * (third + 20.0);
+                Rect::from_min_size(pos2(left, inner.top()), vec2(third, inner.height()))
+            };
+            let scrolled = |ui: &mut Ui, rect: Rect, salt: &str, add: &mut dyn FnMut(&mut Ui)| {
+                let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
+                ScrollArea::vertical().id_salt(salt).auto_shrink([false, false]).show(&mut ui, |ui| {
+                    ui.spacing_mut().item_spacing.y = 5.0;
+                    add(ui);
+                });
+            };
+            scrolled(ui, column(0.0), "form", &mut |ui| form_ui(ui, view, form, &checked));
+            scrolled(ui, column(1.0), "preview", &mut |ui| preview_ui(ui, view, &checked));
+            fires_ui(&mut ui.new_child(UiBuilder::new().max_rect(column(2.0))), view, out);
+        },
+    );
+    out.append(&mut head_out);
+}
+
+fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
+    let half = (ui.available_width() - 8.0) / 2.0;
+    if let Some(refusal) = &form.refusal {
+        remark(ui, refusal, theme::tokens(ui).failed);
+    }
+    let error =
+        |told: &Result<_, String>, typed: &str| told.as_ref().err().filter(|_| !typed.is_empty()).cloned();
+    if form.job_id.is_none() {
+        let wrong = error(&checked.name.as_ref().map(drop).map_err(Clone::clone), &form.fields.name);
+        let unknown = unknown_pipeline(view, &form.fields.pipeline);
+        ui.horizontal_top(|ui| {
+            field(ui, "Name", &mut form.fields.name, "books-nightly", half, wrong.as_deref());
+            field(ui, "Pipeline", &mut form.fields.pipeline, "books", half, unknown.as_deref());
+        });
+    }
+    let wrong = error(&checked.schedule.as_ref().map(drop).map_err(Clone::clone), &form.fields.text);
+    let kinds = form.kinds();
+    ui.horizontal_top(|ui| {
+        let chosen = choice(ui, "When", form.fields.when, kinds, When::text, 150.0);
+        if chosen != form.fields.when {
+            form.fields.when = chosen;
+            form.fields.text.clear();
+        }
+        let rest = 2.0 * half - 150.0;
+        match chosen {
+            When::Manual => {}
+            When::Daily | When::Weekly | When::Every | When::Cron | When::Once | When::After => {
+                field(ui, "", &mut form.fields.text, chosen.example(), rest, None);
+            }
+        }
+    });
+    match wrong {
+        Some(wrong) => remark(ui, &wrong, theme::tokens(ui).failed),
+        None if !checked.words.is_empty() => remark(ui, &checked.words, theme::tokens(ui).muted),
+        None => {}
+    }
+    let wrong = checked.zone.as_ref().err().cloned();
+    ui.horizontal_top(|ui| {
+        field(ui, "Zone", &mut form.fields.zone, "Europe/Madrid", half, wrong.as_deref());
+        if form.fields.when == When::After {
+            form.fields.on =
+                choice(ui, "When they have", form.fields.on, &AfterOn::ALL, AfterOn::as_str, half);
+        }
+    });
+    ui.horizontal_top(|ui| {
+        let fields = &mut form.fields;
+        fields.misfire = choice(ui, "If a fire was missed", fields.misfire, Misfire::ALL, misfire_text, half);
+        fields.overlap =
+            choice(ui, "If a run is still there", fields.overlap, Overlap::ALL, overlap_text, half);
+    });
+}
+
+fn misfire_text(misfire: Misfire) -> &'static str {
+    match misfire {
+        Misfire::RunOnce => "run once, late",
+        Misfire::RunAll => "run all of them",
+        Misfire::Skip => "skip it",
+    }
+}
+
+fn overlap_text(overlap: Overlap) -> &'static str {
+    match overlap {
+        Overlap::Skip => "skip the new one",
+        Overlap::Queue => "wait for it",
+        Overlap::Allow => "run beside it",
+        Overlap::CancelPrevious => "stop it first",
+    }
+}
+
+/// What is wrong with the pipeline's name, as far as the window knows; the engine may know more.
+fn unknown_pipeline(view: View<'_>, typed: &str) -> Option<String> {
+    let pipelines = view.store.pipelines()?;
+    if typed.is_empty() {
+        return None;
+    }
+    match pipelines.iter().find(|entry| entry.id.as_str() == typed.trim()) {
+        Some(entry) => entry.error.clone(),
+        None => Some(format!("no pipeline file says {typed:?}; they are listed under Pipelines")),
+    }
+}
+
+/// A text to be typed, under its name; what is wrong with it below.
+fn field(ui: &mut Ui, name: &str, text: &mut String, example: &str, width: f32, wrong: Option<&str>) {
+    let tokens = theme::tokens(ui);
+    ui.vertical(|ui| {
+        ui.set_width(width);
+        caption(ui, name, width);
+        let line = if wrong.is_some() { tokens.failed } else { tokens.line };
+        let frame = Frame::NONE
+            .fill(tokens.bg)
+            .stroke(Stroke::new(1.0, line))
+            .corner_radius(CornerRadius::same(theme::LEVER_RADIUS))
+            .inner_margin(Margin::symmetric(9, 6));
+        let id = ui.scope_id().with(("field", name));
+        let edit = TextEdit::singleline(text)
+            .id(id)
+            .frame(frame)
+            .font(theme::mono())
+            .hint_text(example)
+            .desired_width(width);
+        let label = if name.is_empty() { "At" } else { name };
+        let response = ui.add(edit).accessible_name(label);
+        if response.has_focus() {
+            let radius = CornerRadius::same(theme::LEVER_RADIUS);
+            ui.painter().rect_stroke(
+                response.rect,
+                radius,
+                Stroke::new(1.5, tokens.accent),
+                StrokeKind::Inside,
+            );
+        }
+        if let Some(wrong) = wrong {
+            remark(ui, wrong, tokens.failed);
+        }
+    });
+}
+
+fn remark(ui: &mut Ui, text: &str, ink: egui::Color32) {
+    ui.label(RichText::new(text).font(theme::small()).color(ink));
+}
+
+/// The name above a field, for the eye: screen readers hear it from the field itself.
+fn caption(ui: &mut Ui, name: &str, width: f32) {
+    let (_, rect) = ui.allocate_space(vec2(width, 16.0));
+    let style = (theme::small(), theme::tokens(ui).muted);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, style, width);
+}
+
+/// One of several, under what it is about.
+fn choice<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    name: &str,
+    chosen: T,
+    all: &[T],
+    text: impl Fn(T) -> &'static str,
+    width: f32,
+) -> T {
+    let mut now = chosen;
+    ui.vertical(|ui| {
+        ui.set_width(width);
+        caption(ui, name, width);
+        let combo = ComboBox::from_id_salt(name).width(width).truncate().selected_text(text(chosen));
+        let shown = combo.show_ui(ui, |ui| {
+            for one in all {
+                ui.selectable_value(&mut now, *one, text(*one));
+            }
+        });
+        let _ = shown.response.accessible_name(format!("{name}: {}", text(chosen)));
+    });
+    now
+}
+
+/// The next fires, and what the clock changes ahead do.
+fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
+    let tokens = theme::tokens(ui);
+    heading(ui, "Next fires");
+    if checked.preview.fires.is_empty() {
+        let text = match &checked.schedule {
+            Err(_) => "Nothing yet: the schedule is not understood",
+            Ok(_) => "No clock makes it due",
+        };
+        remark(ui, text, tokens.muted);
+    }
+    let is_to_the_second = checked.preview.fires.iter().any(|fire| fire.at.timestamp() % 60 != 0);
+    let form = if is_to_the_second { "%a %-d %b %H:%M:%S %Z" } else { "%a %-d %b %H:%M %Z" };
+    for fire in &checked.preview.fires {
+        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 20.0));
+        let local = fire.at.with_timezone(&checked.tz);
+        let when = local.format(form).to_string();
+        let left = countdown(fire.at, view.now).0;
+        let at = rect.left_center();
+        numbers_at(ui, at, Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
+        let at = pos2(rect.left() + 190.0, rect.center().y);
+        numbers_at(ui, at, Align2::LEFT_CENTER, &left, (theme::small(), tokens.muted));
+        let response = ui.interact(rect, ui.scope_id().with(("fire", fire.at)), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{when}, {left}")));
+    }
+    if checked.preview.clock_changes.is_empty() {
+        return;
+    }
+    ui.add_space(6.0);
+    heading(ui, "Clock changes ahead");
+    for change in &checked.preview.clock_changes {
+        let touches = !change.text.contains(": no effect");
+        let ink = if touches { tokens.interrupted } else { tokens.completed };
+        let shown = Frame::NONE.inner_margin(Margin { left: 11, ..Margin::ZERO }).show(ui, |ui| {
+            ui.label(RichText::new(&change.text).font(theme::small()).color(tokens.text));
+        });
+        let rect = shown.response.rect;
+        let edge = Rect::from_min_size(rect.min, vec2(3.0, rect.height()));
+        ui.painter().rect_filled(edge, CornerRadius::ZERO, ink);
+    }
+}
+
+/// What became of the job's instants, the newest first.
+fn fires_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    ui.spacing_mut().item_spacing.y = 0.0;
+    heading(ui, "Fires");
+    let Some(detail) = view.store.jobs().detail() else { return };
+    if detail.fires.is_empty() {
+        remark(ui, "It has not been due yet", tokens.muted);
+        return;
+    }
+    let zone = detail.row.zone;
+    ScrollArea::vertical().id_salt(("fires", &detail.row.job.job_id)).auto_shrink([false, false]).show_rows(
+        ui,
+        FIRE,
+        detail.fires.len(),
+        |ui, range| {
+            for (at, fire) in detail.fires[range.clone()].iter().enumerate() {
+                fire_row_ui(ui, view, fire, zone, range.start + at, out);
+            }
+        },
+    );
+}
+
+fn fire_row_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    fire: &FireRow,
+    zone: chrono_tz::Tz,
+    at: usize,
+    out: &mut Commands,
+) {
+    let tokens = theme::tokens(ui);
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), FIRE));
+    let mut when = wall_text(fire.due_at, zone, view.now);
+    if fire.n_instants > 1 {
+        when = format!("{} × to {}", fire.n_instants, wall_text(fire.through_at, zone, view.now));
+    }
+    let what = fire_text(view, fire);
+    let why = match (&fire.reason, fire.took) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(took)) => format::duration(took),
+        (None, None) => String::new(),
+    };
+    let response = ui.interact(rect, ui.scope_id().with(("fire", at)), Sense::click());
+    let name = format!("{when}, {what}, {why}");
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, fire.run_id.is_some(), &name));
+    if response.hovered() && fire.run_id.is_some() {
+        ui.painter().rect_filled(rect, CornerRadius::same(4), tokens.raised);
+    }
+    if response.has_focus() {
+        let ring = Stroke::new(1.5, tokens.accent);
+        ui.painter().rect_stroke(rect, CornerRadius::same(4), ring, StrokeKind::Inside);
+    }
+    let y = rect.center().y;
+    let style = (theme::body(), tokens.text);
+    label_at(ui, pos2(rect.left() + 2.0, y), Align2::LEFT_CENTER, when, style, 112.0);
+    let state =
+        Rect::from_min_max(pos2(rect.left() + 120.0, rect.top()), pos2(rect.left() + 234.0, rect.bottom()));
+    state_at(ui, state, fire_icon(view, fire), &what, fire_ink(view, tokens, fire));
+    let left = state.right() + 6.0;
+    let style = (theme::small(), tokens.muted);
+    label_at(ui, pos2(left, y), Align2::LEFT_CENTER, why.as_str(), style, rect.right() - left - 8.0);
+    if let Some(run_id) = &fire.run_id {
+        if response.clicked() {
+            out.push(Command::Select(Some(run_id.clone())));
+            out.push(Command::Show(Page::History));
+        }
+        response.on_hover_text(format!("{name}\nShow {run_id}"));
+    } else {
+        response.on_hover_text(name);
+    }
+}
+
+fn heading(ui: &mut Ui, text: &str) {
+    let tokens = theme::tokens(ui);
+    let response = ui.label(RichText::new(text).font(theme::small()).color(tokens.muted));
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, text));
+    ui.add_space(4.0);
+}

@@ -1,0 +1,195 @@
+//! A job in the list: its switch, its name, when it is due, what became of the last instants.
+
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use egui::{Align2, Color32, CornerRadius, Id, Rect, Sense, Ui, pos2, vec2};
+
+use super::super::command::Command;
+use super::super::theme::{self, Tokens};
+use super::super::widgets::{Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, switch_at};
+use super::schedule::countdown;
+use super::{Commands, View};
+use crate::app::{self, Action, FireRow, JobRow, MAX_MARKS};
+use crate::run::RunState;
+use crate::schedule::Outcome;
+
+/// The height of a row.
+pub(crate) const ROW: f32 = 44.0;
+/// From one mark to the next.
+const MARK: f32 = 11.0;
+const LEVER: f32 = 96.0;
+
+/// The row at this place of the list; a line without a word where it is not known yet.
+pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, out: &mut Commands) {
+    let corners = if is_last { Corners::Bottom } else { Corners::Square };
+    let Some(row) = view.store.jobs().row(at) else {
+        let kind = RowKind { name: "a job that is being read", is_selected: false, corners };
+        row_ui(ui, Id::unique(("unread job", at)), ROW, &kind);
+        return;
+    };
+    let tokens = theme::tokens(ui);
+    let job = &row.job;
+    let (wall, left) = (next_wall(row, view.now), next_left(row, view.now));
+    let words = job.problem.as_deref().unwrap_or(&job.words);
+    let last = row.marks.last().map_or_else(String::new, |fire| format!(", last {}", fire_text(view, fire)));
+    let state = if job.enabled { "" } else { "disabled, " };
+    let name = format!("{state}{}, {words}, next {wall}, {left}{last}", job.job_id);
+    let is_selected = row.job_id.is_some() && view.store.jobs().selected() == row.job_id.as_ref();
+    let kind = RowKind { name: &name, is_selected, corners };
+    let (rect, response) = row_ui(ui, Id::unique(("job", job.job_id.as_str())), ROW, &kind);
+    let Some(job_id) = &row.job_id else {
+        let style = (theme::body(), tokens.failed);
+        let text = format!("{}: no command can name it; rename it in scheduler.db", job.job_id);
+        label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text, style, rect.width());
+        return;
+    };
+    if response.clicked() {
+        out.push(Command::SelectJob((!is_selected).then(|| job_id.clone())));
+    }
+    let y = rect.center().y;
+    let turn = Command::World(Action::Do(if job.enabled {
+        app::Command::DisableJob { job_id: job_id.clone() }
+    } else {
+        app::Command::EnableJob { job_id: job_id.clone() }
+    }));
+    let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, ROW));
+    let switch = switch_at(ui, place, job.enabled, &format!("{job_id} fires"));
+    if switch.on_hover_text(turn.tooltip().unwrap_or_default()).clicked() {
+        out.push(turn);
+    }
+    let run = Command::World(Action::Do(app::Command::RunJobNow { job_id: job_id.clone() }));
+    let place = Rect::from_center_size(pos2(rect.right() - LEVER / 2.0, y), vec2(LEVER, theme::LEVER));
+    if Lever::of(ui, &run).ui_at(ui, place).clicked() {
+        out.push(run);
+    }
+    let marks_left = place.left() - 24.0 - MARK * MAX_MARKS as f32;
+    let left_left = marks_left - 126.0;
+    let wall_left = left_left - 136.0;
+    let name_left = rect.left() + 50.0;
+    let name_width = ((wall_left - name_left) * 0.36).min(240.0);
+    let words_left = name_left + name_width + theme::GAP;
+    let ink = if job.enabled { tokens.text } else { tokens.muted };
+    let style = (theme::medium(), ink);
+    label_at(ui, pos2(name_left, y), Align2::LEFT_CENTER, job.job_id.as_str(), style, name_width);
+    let ink = if job.problem.is_some() { tokens.failed } else { tokens.muted };
+    let width = wall_left - theme::GAP - words_left;
+    let shown = label_at(ui, pos2(words_left, y), Align2::LEFT_CENTER, words, (theme::body(), ink), width);
+    if shown.width() > width - 3.0 {
+        response.on_hover_text(words);
+    }
+    let style = (theme::body(), if job.enabled { tokens.text } else { tokens.muted });
+    numbers_at(ui, pos2(wall_left, y), Align2::LEFT_CENTER, &wall, style);
+    let style = (theme::small(), tokens.muted);
+    numbers_at(ui, pos2(left_left, y), Align2::LEFT_CENTER, &left, style);
+    marks_ui(ui, view, row, pos2(marks_left, y));
+}
+
+/// The last outcomes, the newest at the right.
+fn marks_ui(ui: &mut Ui, view: View<'_>, row: &JobRow, left: egui::Pos2) {
+    let tokens = theme::tokens(ui);
+    let first = MAX_MARKS - row.marks.len().min(MAX_MARKS);
+    for (at, fire) in row.marks.iter().enumerate() {
+        let x = left.x + MARK * (first + at) as f32;
+        let rect = Rect::from_min_size(pos2(x, left.y - 7.0), vec2(MARK - 2.0, 14.0));
+        ui.painter().rect_filled(rect, CornerRadius::same(2), fire_ink(view, tokens, fire));
+    }
+    if row.marks.is_empty() {
+        return;
+    }
+    let size = vec2(MARK * MAX_MARKS as f32, 20.0);
+    let place = Rect::from_min_size(pos2(left.x, left.y - 10.0), size);
+    let response = ui.interact(place, ui.scope_id().with(("marks", &row.job.job_id)), Sense::hover());
+    response.on_hover_ui(|ui| {
+        ui.set_max_width(520.0);
+        for fire in row.marks.iter().rev() {
+            let when = wall_text(fire.due_at, row.zone, view.now);
+            let why = fire.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            ui.label(format!("{when}   {}{why}", fire_text(view, fire)));
+        }
+    });
+}
+
+/// When a job is due, on its own wall.
+fn next_wall(row: &JobRow, now: DateTime<Utc>) -> String {
+    // Of a disabled job what has passed is no fire to come.
+    let to_come = row.next_at.filter(|at| row.job.enabled || *at > now);
+    to_come.map_or_else(|| "–".to_owned(), |at| wall_text(at, row.zone, now))
+}
+
+/// How long until then, or why that says nothing.
+fn next_left(row: &JobRow, now: DateTime<Utc>) -> String {
+    match row.next_at {
+        _ if row.job.problem.is_some() => "never".to_owned(),
+        _ if !row.job.enabled => "disabled".to_owned(),
+        Some(at) => countdown(at, now).0,
+        None if row.job.schedule_type == "after" => "waits for it".to_owned(),
+        None if row.job.schedule_type == "manual" => "by hand".to_owned(),
+        None => "never again".to_owned(),
+    }
+}
+
+/// An instant on a zone's wall: the time today, the day this week, else the date.
+pub(crate) fn wall_text(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> String {
+    let (at, now) = (at.with_timezone(&zone), now.with_timezone(&zone));
+    let form = if at.date_naive() == now.date_naive() {
+        "%H:%M"
+    } else if (at - now).abs() < TimeDelta::days(6) {
+        "%a %H:%M"
+    } else if at.year() == now.year() || (at - now).abs() < TimeDelta::days(180) {
+        "%a %-d %b %H:%M"
+    } else {
+        "%-d %b %Y %H:%M"
+    };
+    let form = if at.second() == 0 { form.to_owned() } else { form.replace("%M", "%M:%S") };
+    at.format(&form).to_string()
+}
+
+/// How its run stands: as the window has heard, else as is booked.
+fn run_state(view: View<'_>, fire: &FireRow) -> Option<RunState> {
+    let heard = fire.run_id.as_ref().and_then(|run_id| view.store.run(run_id)).map(|entry| entry.run.state);
+    heard.or(fire.state)
+}
+
+/// What became of a fire, in a word or two.
+pub(crate) fn fire_text(view: View<'_>, fire: &FireRow) -> String {
+    let word = match (fire.outcome, run_state(view, fire)) {
+        (Some(Outcome::Ran | Outcome::Backfilled | Outcome::Claimed), Some(state)) => match state {
+            RunState::Completed => "ran",
+            RunState::Queued
+            | RunState::Running
+            | RunState::Paused
+            | RunState::Stopping
+            | RunState::Stopped
+            | RunState::ForceStopped
+            | RunState::Failed
+            | RunState::Interrupted => state.as_str(),
+        },
+        (Some(Outcome::Ran), None) => "started",
+        (Some(outcome), _) => outcome.as_str(),
+        (None, _) => "unknown",
+    };
+    let word = word.replace('_', " ");
+    if fire.is_by_hand { format!("{word} by hand") } else { word }
+}
+
+pub(crate) fn fire_ink(view: View<'_>, tokens: &Tokens, fire: &FireRow) -> Color32 {
+    match (fire.outcome, run_state(view, fire)) {
+        (Some(Outcome::Ran | Outcome::Backfilled | Outcome::Claimed), Some(state)) => tokens.run_state(state),
+        (Some(Outcome::Ran | Outcome::Claimed | Outcome::Backfilled), None) => tokens.running,
+        (Some(Outcome::Queued | Outcome::Coalesced), _) => tokens.queued,
+        (Some(Outcome::Skipped | Outcome::Disabled) | None, _) => tokens.stopped,
+        (Some(Outcome::Expired), _) => tokens.interrupted,
+        (Some(Outcome::FailedToStart), _) => tokens.failed,
+    }
+}
+
+pub(crate) fn fire_icon(view: View<'_>, fire: &FireRow) -> Icon {
+    match (fire.outcome, run_state(view, fire)) {
+        (Some(Outcome::Ran | Outcome::Backfilled | Outcome::Claimed), Some(state)) => Icon::of_run(state),
+        (Some(Outcome::Ran | Outcome::Claimed | Outcome::Backfilled), None) => Icon::Play,
+        (Some(Outcome::Queued | Outcome::Coalesced), _) => Icon::Clock,
+        (Some(Outcome::Skipped | Outcome::Disabled) | None, _) => Icon::Stop,
+        (Some(Outcome::Expired), _) => Icon::Bolt,
+        (Some(Outcome::FailedToStart), _) => Icon::Cross,
+    }
+}

@@ -1,0 +1,167 @@
+//! The page of jobs: each with its next fire and what became of the last ones, and below them the selected one.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use egui::{Align2, ScrollArea, Ui, pos2, vec2};
+
+use super::super::command::{Command, Page};
+use super::super::job_form::SchedulePage;
+use super::super::widgets::{Card, Lever, Tone, label_at};
+use super::super::{format, theme};
+use super::banner::banners_ui;
+use super::job_card::job_card_ui;
+use super::job_row::{ROW, job_row_ui};
+use super::{Commands, View};
+use crate::app::AppStore;
+
+/// The height of the selected job's card.
+const CARD: f32 = 300.0;
+
+pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, out: &mut Commands) {
+    ui.spacing_mut().item_spacing.y = theme::GAP;
+    banners_ui(ui, view, out);
+    let jobs = view.store.jobs();
+    let Some(total) = jobs.total() else {
+        ask(view, page, 0..1, out);
+        ui.label(egui::RichText::new("Reading the jobs…").color(theme::tokens(ui).muted));
+        return;
+    };
+    if total == 0 && page.form.is_none() {
+        ask(view, page, 0..1, out);
+        no_jobs_ui(ui, out);
+        return;
+    }
+    let has_card = page.form.is_some() || jobs.selected().is_some();
+    let card = if has_card { CARD + theme::GAP } else { 0.0 };
+    let max_height = (ui.available_height() - card - theme::CARD_HEAD - 4.0).max(ROW * 2.0);
+    let mut head_out = Commands::new();
+    Card::new("Jobs").count(total).show(
+        ui,
+        |ui, rect| {
+            let new = Command::NewJob;
+            let lever = Lever::of(ui, &new).tone(Tone::Quiet);
+            let width = lever.width(ui);
+            let at = pos2(rect.right() - width + 8.0, rect.top() + 4.0);
+            let place = egui::Rect::from_min_size(at, vec2(width, 28.0));
+            if lever.ui_at(ui, place).clicked() {
+                head_out.push(new);
+            }
+            if jobs.n_disabled() > 0 {
+                let text = format!("{} disabled", jobs.n_disabled());
+                let at = pos2(place.left() - 12.0, rect.center().y);
+                let style = (theme::small(), theme::tokens(ui).muted);
+                label_at(ui, at, Align2::RIGHT_CENTER, text, style, 160.0);
+            }
+        },
+        |ui| {
+            ScrollArea::vertical()
+                .id_salt("jobs")
+                .max_height(max_height)
+                .auto_shrink([false, true])
+                .show_rows(ui, ROW, total, |ui, range| {
+                    if let Some(at) = page.scroll_to.take() {
+                        let top = ui.max_rect().top() + (at as f32 - range.start as f32) * ROW;
+                        let row = egui::Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(1.0, ROW));
+                        ui.scroll_to_rect(row, None);
+                    }
+                    for at in range.clone() {
+                        job_row_ui(ui, view, at, at + 1 == total, out);
+                    }
+                    ask(view, page, range, out);
+                });
+        },
+    );
+    out.append(&mut head_out);
+    if has_card {
+        job_card_ui(ui, view, page.form.as_mut(), CARD - 2.0, out);
+    }
+}
+
+/// Has the store look up the rows that can be seen, when these are others than before or the page was just opened.
+fn ask(view: View<'_>, page: &mut SchedulePage, rows: std::ops::Range<usize>, out: &mut Commands) {
+    page.shown = rows.clone();
+    if view.store.jobs().wanted() != Some(&rows) {
+        out.push(Command::ShowJobs(Some(rows)));
+    }
+}
+
+/// What belongs here, and the one thing to do first.
+fn no_jobs_ui(ui: &mut Ui, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    Card::frame(ui).show(ui, |ui| {
+        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 180.0));
+        let middle = rect.center().x;
+        let lines = [
+            (56.0, "Nothing starts by itself yet", theme::strong(), tokens.text),
+            (
+                80.0,
+                "A job starts a pipeline when it is due, and says of every due instant what became of it",
+                theme::body(),
+                tokens.muted,
+            ),
+        ];
+        for (y, text, font, color) in lines {
+            let at = pos2(middle, rect.top() + y);
+            label_at(ui, at, Align2::CENTER_CENTER, text, (font, color), rect.width() - 40.0);
+        }
+        let command = Command::NewJob;
+        let lever = Lever::of(ui, &command).tone(Tone::Primary);
+        let size = vec2(lever.width(ui), theme::LEVER);
+        let place = egui::Rect::from_center_size(pos2(middle, rect.top() + 120.0), size);
+        if lever.ui_at(ui, place).clicked() {
+            out.push(command);
+        }
+    });
+}
+
+/// How long until a job is due, as a row says it, and how long the text stays so.
+pub(crate) fn countdown(next_at: DateTime<Utc>, now: DateTime<Utc>) -> (String, Option<Duration>) {
+    let left = next_at - now;
+    if left <= TimeDelta::zero() {
+        // What becomes of it is told by an event.
+        return ("due".to_owned(), None);
+    }
+    // A text holds until the second, minute or day that it says is over.
+    let unit = match left.num_seconds() {
+        0..60 => TimeDelta::seconds(1),
+        60..86_400 => TimeDelta::minutes(1),
+        _ => TimeDelta::days(1),
+    };
+    let over = left.num_milliseconds() % unit.num_milliseconds() + 1;
+    (format!("in {}", format::about(left)), Some(Duration::from_millis(over.unsigned_abs())))
+}
+
+/// How long no countdown that can be seen changes; none: for ever.
+pub(crate) fn next_countdown(
+    page: Page,
+    store: &AppStore,
+    schedule: &SchedulePage,
+    now: DateTime<Utc>,
+) -> Option<Duration> {
+    if page != Page::Schedule {
+        return None;
+    }
+    let rows = schedule.shown.clone().filter_map(|at| store.jobs().row(at));
+    let due = rows.filter(|row| row.job.enabled).filter_map(|row| row.next_at);
+    due.filter_map(|at| countdown(at, now).1).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_countdown_says_when_it_changes_next() {
+        let now = Utc::now();
+        for (left, text, holds_ms) in [
+            (41_500, "in 41 s", Some(501)),
+            (90_000, "in 1 min", Some(30_001)),
+            (2 * 86_400_000 + 5, "in 2 d", Some(6)),
+            (0, "due", None),
+        ] {
+            let (said, holds) = countdown(now + TimeDelta::milliseconds(left), now);
+            assert_eq!((said.as_str(), holds), (text, holds_ms.map(Duration::from_millis)));
+        }
+    }
+}
