@@ -285,8 +285,7 @@ impl Foreground {
                 self.painter.remark("the engine has gone; the run is taken over from here");
                 self.link = Link::own(seat, &self.settings, Scope::Only(runs))?;
                 // Of what has ended on disk nothing is told any more.
-                let run = self.run(run_id)?.filter(|run| run.state.is_ended());
-                return Ok(run.map(|run| End::Ended(run.state)));
+                return self.end_on_disk(run_id);
             }
         }
         Ok(None)
@@ -301,8 +300,7 @@ impl Foreground {
         counts_ends: bool,
     ) -> Result<Option<End>, Failure> {
         if matches!(event.kind, EventKind::Resync) {
-            let run = self.run(run_id)?.filter(|run| counts_ends && run.state.is_ended());
-            return Ok(run.map(|run| End::Ended(run.state)));
+            return if counts_ends { self.end_on_disk(run_id) } else { Ok(None) };
         }
         let is_ours = is_of(event, run_id);
         if !(is_ours || event.run_id.is_none()) || (is_end(event) && !counts_ends) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -91,8 +91,19 @@ impl ControlClient {
             .spawn(move || super::reader::read_all(&for_reader))?;
         let link = Link { shared, reader: Some(reader) };
         let hello = SessionRequest::Hello { protocol: PROTOCOL, client: client.to_owned() };
-        let answer = link.shared.ask(&hello, Pending::call)?;
-        match answer.recv_timeout(HELLO_WITHIN).map_err(|_| ControlError::NoAnswer)? {
+        let answer = match link.shared.ask(&hello, Pending::call) {
+            Ok(answer) => answer,
+            // It went before we could speak.
+            Err(ControlError::Gone(None)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let answer = match answer.recv_timeout(HELLO_WITHIN) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => return Err(ControlError::NoAnswer),
+            // It went while we spoke.
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        };
+        match answer {
             Ok(reply) => Ok(Some(link.into_client(parse(&reply.result)?))),
             // It went while we came.
             Err(ControlError::Gone(None)) => Ok(None),

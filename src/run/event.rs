@@ -230,6 +230,19 @@ impl EventKind {
         "resync",
     ];
 
+    /// How a run's end is told; none while it lives.
+    pub fn end_of(run: RunSummary) -> Option<Self> {
+        let (state, run) = (run.state, Arc::new(run));
+        match state {
+            RunState::Completed => Some(Self::ExecutionCompleted { run }),
+            RunState::Failed => Some(Self::ExecutionFailed { run }),
+            RunState::Stopped => Some(Self::ExecutionStopped { run }),
+            RunState::ForceStopped => Some(Self::ExecutionForceStopped { run }),
+            RunState::Interrupted => Some(Self::ExecutionInterrupted { run }),
+            RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => None,
+        }
+    }
+
     /// The event's name, as in JSON.
     pub const fn name(&self) -> &'static str {
         match self {

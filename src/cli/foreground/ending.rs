@@ -5,11 +5,22 @@ use super::super::output::note;
 use super::link::Link;
 use super::{End, Foreground, tail};
 use crate::app::{ServeFor, Service};
-use crate::engine::ShutdownKind;
+use crate::engine::{ShutdownKind, now};
 use crate::id::RunId;
-use crate::run::RunState;
+use crate::run::{Event, EventKind, RunState};
 
 impl Foreground {
+    /// The end of a run of which no event was heard, if it has ended: shown as if it had been.
+    pub(super) fn end_on_disk(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
+        let Some(run) = self.run(run_id)?.filter(|run| run.state.is_ended()) else { return Ok(None) };
+        let state = run.state;
+        let (seq, at) = (self.seq.unwrap_or_default(), run.finished_at.unwrap_or_else(|| now().wall));
+        if let Some(kind) = EventKind::end_of(run) {
+            self.painter.show(&Event { seq, at, run_id: Some(run_id.clone()), kind });
+        }
+        Ok(Some(End::Ended(state)))
+    }
+
     pub(super) fn finish(mut self, run_id: &RunId, end: End) -> Outcome {
         self.painter.clear();
         self.painter.flush();
