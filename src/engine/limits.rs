@@ -1,5 +1,5 @@
 //! Exceeded limits of the machine: holds starts, freezes and thaws runs, and tells everybody, as the rules of
-//! [`LimitEnforcer`](crate::resources::LimitEnforcer) say.
+//! [`LimitEnforcer`] say.
 
 use std::sync::Arc;
 
