@@ -34,13 +34,7 @@ const NOWHERE: (u16, u16) = (36, 600);
 
 #[test]
 fn a_click_on_pause_freezes_the_run_and_what_is_left_running_is_taken_back() {
-    if cfg!(not(feature = "gui")) {
-        return skipped("this build has no window");
-    }
-    let Some(display) = Display::open(SIZE) else {
-        return skipped("there is no Xvfb to open a window on");
-    };
-    let stage = Stage { display, dir: tempfile::tempdir().expect("a folder") };
+    let Some(stage) = Stage::set() else { return };
     let mut window = stage.open();
 
     // It opens on an empty data directory with a sample that is ready to start.
@@ -99,13 +93,7 @@ fn a_click_on_pause_freezes_the_run_and_what_is_left_running_is_taken_back() {
 
 #[test]
 fn the_engine_passes_between_the_window_and_a_server_and_no_step_notices() {
-    if cfg!(not(feature = "gui")) {
-        return skipped("this build has no window");
-    }
-    let Some(display) = Display::open(SIZE) else {
-        return skipped("there is no Xvfb to open a window on");
-    };
-    let stage = Stage { display, dir: tempfile::tempdir().expect("a folder") };
+    let Some(stage) = Stage::set() else { return };
     let ran = stage.dir.path().join("ran");
     let step =
         |i| format!("[[step]]\nid = \"s{i}\"\nrun = \"echo s{i} >> '{}'; sleep 0.1\"\n", ran.display());
@@ -145,13 +133,7 @@ fn the_engine_passes_between_the_window_and_a_server_and_no_step_notices() {
 
 #[test]
 fn a_second_window_raises_the_first_and_an_attached_one_leaves_the_engine_where_it_is() {
-    if cfg!(not(feature = "gui")) {
-        return skipped("this build has no window");
-    }
-    let Some(display) = Display::open(SIZE) else {
-        return skipped("there is no Xvfb to open a window on");
-    };
-    let stage = Stage { display, dir: tempfile::tempdir().expect("a folder") };
+    let Some(stage) = Stage::set() else { return };
     let mut first = stage.open();
     let second = stage.program(&[]).output().expect("the program runs");
     assert!(second.status.success());
@@ -197,6 +179,19 @@ struct OpenWindow {
 }
 
 impl Stage {
+    /// A display of its own and an empty folder; none, and said so, where there can be no window.
+    fn set() -> Option<Self> {
+        if cfg!(not(feature = "gui")) {
+            skipped("this build has no window");
+            return None;
+        }
+        let Some(display) = Display::open(SIZE) else {
+            skipped("there is no Xvfb to open a window on");
+            return None;
+        };
+        Some(Self { display, dir: tempfile::tempdir().expect("a folder") })
+    }
+
     fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
