@@ -1,7 +1,6 @@
 //! What a [`super::Desk`] answers, in the shapes that `--json` prints: one shape from the socket to the command line.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use super::{CatalogueEntry, RunRecord};
 use crate::control::wire::EngineId;
-use crate::run::{Decision, RunSummary, StepSummary};
+use crate::run::{RunSummary, StepSummary};
 use crate::scheduler::{FireView, HistoryView, JobView};
 use crate::store::CheckpointRecord;
 use crate::time::format_instant;
@@ -31,7 +30,7 @@ pub enum Answer {
     /// Runs, newest first.
     Runs(Vec<RunSummary>),
     /// One run whole.
-    Document(Box<RunDocument>),
+    Record(Box<RunRecord>),
     /// Checkpoints, oldest first.
     Checkpoints(Vec<CheckpointDocument>),
     /// Pipelines by id.
@@ -87,43 +86,6 @@ pub struct LivingRun {
     pub run: RunSummary,
     /// Its steps in the order of its pipeline.
     pub steps: Vec<StepSummary>,
-}
-
-/// A run with everything that is recorded about it: what `leverframe show --json` prints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunDocument {
-    /// The run.
-    #[serde(flatten)]
-    pub run: RunSummary,
-    /// Its steps in the order of its pipeline; their logs with whole paths.
-    pub steps: Vec<StepSummary>,
-    /// The parameters that it was started with.
-    pub params: Arc<BTreeMap<String, String>>,
-    /// The pipeline file that it was started from.
-    pub file: Option<Arc<str>>,
-    /// Attempts before the current ones.
-    pub earlier_attempts: Vec<StepSummary>,
-    /// What recovery has decided about it.
-    pub decisions: Vec<Decision>,
-}
-
-impl RunDocument {
-    /// The document of a record of `data_dir`.
-    pub fn new(record: RunRecord, data_dir: &Path) -> Self {
-        let whole = |steps: Vec<StepSummary>| {
-            let path = |log: &Arc<str>| -> Arc<str> { data_dir.join(&**log).to_string_lossy().into() };
-            let with_path = |step: StepSummary| StepSummary { log: step.log.as_ref().map(path), ..step };
-            steps.into_iter().map(with_path).collect()
-        };
-        Self {
-            run: record.run,
-            steps: whole(record.steps),
-            params: record.params,
-            file: record.file,
-            earlier_attempts: whole(record.earlier_attempts),
-            decisions: record.decisions,
-        }
-    }
 }
 
 /// What a step last checkpointed: an entry of `leverframe checkpoints --json`.

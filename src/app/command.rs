@@ -162,7 +162,7 @@ pub enum Query {
     /// Runs, newest first; answered by a list of summaries.
     #[serde(rename = "run.list")]
     Runs(RunFilter),
-    /// One run whole; answered by [`super::RunDocument`].
+    /// One run whole; answered by [`super::RunRecord`].
     #[serde(rename = "run.show")]
     Run {
         /// Which.

@@ -4,13 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::answers::{
-    Answer, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument, RunDocument,
-};
+use super::answers::{Answer, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument};
 use super::integration::IntegrationError;
 use super::refresh::fresh_definition;
 use super::{
-    Asked, Backfilled, Catalogue, Command, Jobs, Query, Records, Settings, Start, definition_of,
+    Asked, Backfilled, Catalogue, Command, Jobs, Query, Records, RunRecord, Settings, Start, definition_of,
     read_definition, refresh_definition, request,
 };
 use crate::control::wire::{EngineId, Face};
@@ -162,7 +160,7 @@ impl Desk {
             Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
             Query::Usage { after } => Answer::Usage(self.usage(after)?),
             Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
-            Query::Run { run_id } => Answer::Document(Box::new(self.document(&run_id)?)),
+            Query::Run { run_id } => Answer::Record(Box::new(self.record(&run_id)?)),
             Query::Checkpoints { run_id } => {
                 let checkpoints = self.records().checkpoints(&run_id).map_err(EngineError::from)?;
                 if checkpoints.is_empty() {
@@ -289,14 +287,14 @@ impl Desk {
         Ok(runs)
     }
 
-    fn document(&self, run_id: &RunId) -> Result<RunDocument, IntegrationError> {
+    fn record(&self, run_id: &RunId) -> Result<RunRecord, IntegrationError> {
         let snapshot = self.engine.snapshot();
         let record = self.records().run(run_id, crate::engine::now()).map_err(EngineError::from)?;
         let mut record = record.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
         if let Some(living) = snapshot.runs.get(run_id) {
             (record.run, record.steps) = (living.summary(), living.step_summaries());
         }
-        Ok(RunDocument::new(record, self.data_dir().path()))
+        Ok(record.with_whole_paths(self.data_dir().path()))
     }
 
     fn summary(&self, run_id: &RunId) -> Result<RunSummary, IntegrationError> {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::presence::{Presence, presence};
 use super::request::parse_stored;
 use crate::engine::CoreExecutionEngine;
@@ -28,10 +30,11 @@ pub struct Records {
     is_ours: bool,
 }
 
-/// One run with everything that is recorded about it.
-#[derive(Debug, Clone)]
+/// One run with everything that is recorded about it: what `leverframe show --json` prints, with whole paths.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The run.
+    #[serde(flatten)]
     pub run: RunSummary,
     /// Its steps in the order of its pipeline.
     pub steps: Vec<StepSummary>,
@@ -43,6 +46,17 @@ pub struct RunRecord {
     pub earlier_attempts: Vec<StepSummary>,
     /// What recovery has decided about it.
     pub decisions: Vec<Decision>,
+}
+
+impl RunRecord {
+    /// The same, with the logs of its steps as whole paths in `data_dir`, for whoever reads it elsewhere.
+    #[must_use]
+    pub fn with_whole_paths(mut self, data_dir: &Path) -> Self {
+        for step in self.steps.iter_mut().chain(&mut self.earlier_attempts) {
+            step.log = step.log.as_ref().map(|log| data_dir.join(&**log).to_string_lossy().into());
+        }
+        self
+    }
 }
 
 /// The log of one attempt.

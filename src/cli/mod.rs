@@ -31,6 +31,7 @@ mod signals;
 mod stats;
 mod top;
 mod validate;
+mod waker;
 mod window;
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use super::foreground::{Foreground, Until};
 use super::output::Form;
 use super::{Place, Print, no_such_run};
 use crate::app::{
-    self, Asking, Command, ControlClient, ControlError, DataDir, Joined, Query, RunDocument, Seat, Settings,
+    self, Asking, Command, ControlClient, ControlError, DataDir, Joined, Query, RunRecord, Seat, Settings,
     StoredBody, ask, join,
 };
 use crate::engine::{EngineError, Scope};
@@ -139,9 +139,9 @@ impl Plan {
 
     /// Has the engine that lives take the run up; one that runs there is only followed.
     fn resume_there(self, client: ControlClient, run_id: &RunId, form: Form) -> Outcome {
-        let document: RunDocument = client.call(&Query::Run { run_id: run_id.clone() })?;
+        let record: RunRecord = client.call(&Query::Run { run_id: run_id.clone() })?;
         let is_running =
-            matches!(document.run.state, RunState::Queued | RunState::Running | RunState::Stopping);
+            matches!(record.run.state, RunState::Queued | RunState::Running | RunState::Stopping);
         if is_running && self.is_fresh() {
             return Err(keeps_its_definition(run_id));
         }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use crossbeam_channel::{bounded, select};
+use crossbeam_channel::select;
 use serde_json::json;
 
 use super::exit::{DONE, FAILED, Failure, Outcome};
 use super::output::{Form, Page, local_time, note};
 use super::sentences::{Sentence, sentence};
 use super::signals::{Asked, SignalWatch};
+use super::waker::waker;
 use super::{Place, Print};
 use crate::app::{
     Background, DataDir, Face, Fate, Parts, ServeFor, Service, ServiceOptions, Settings, succeed,
@@ -54,11 +55,8 @@ pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
     let signals = SignalWatch::start()?;
     let seat = succeed(&dir, Face::Serve)?;
     let bus = EventBus::new();
-    // Capacity 1: when it is full a wake waits already; when it is closed nobody looks on any more.
-    let (wake, wakes) = bounded(1);
-    let events = bus.subscribe_with_waker(move || {
-        let _ = wake.try_send(());
-    });
+    let (wake, wakes) = waker();
+    let events = bus.subscribe_with_waker(wake);
     let engine = EngineOptions { bus, host_start: HostStart::AtOnce, ..settings.engine_options() };
     let service = Service::open(
         seat,

@@ -8,7 +8,7 @@ use super::output::{
     span_between,
 };
 use super::{Place, Print, no_such_run};
-use crate::app::{RunDocument, RunRecord};
+use crate::app::RunRecord;
 use crate::engine;
 use crate::id::RunId;
 use crate::run::StepSummary;
@@ -28,7 +28,7 @@ pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
     let record = records.run(&args.run_id, now)?.ok_or_else(|| no_such_run(&records, &args.run_id))?;
     let mut page = Page::new();
     match args.print.form() {
-        Form::Json => page.document(&RunDocument::new(record, records.data_dir()))?,
+        Form::Json => page.document(&record.with_whole_paths(records.data_dir()))?,
         Form::Text => {
             print_run(&mut page, &record, now)?;
             print_steps(&mut page, &record, now)?;

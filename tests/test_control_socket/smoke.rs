@@ -1,6 +1,6 @@
 //! One client asks for everything once.
 
-use leverframe::app::{Command, EngineStatus, LivingRuns, Query, RunDocument};
+use leverframe::app::{Command, EngineStatus, LivingRuns, Query, RunRecord};
 use leverframe::control::ControlError;
 use leverframe::control::wire::{EventFilter, Face};
 use leverframe::run::{RunState, RunSummary, StopKind};
@@ -41,7 +41,7 @@ fn a_client_starts_pauses_resumes_and_stops_a_run_and_hears_of_it() {
 
     let runs: Vec<RunSummary> = client.call(&Query::Runs(RunFilter::default())).expect("it is told");
     assert_eq!((runs.len(), runs[0].state), (1, RunState::Stopped));
-    let document: RunDocument = client.call(&Query::Run { run_id: run.run_id }).expect("it is told");
+    let document: RunRecord = client.call(&Query::Run { run_id: run.run_id }).expect("it is told");
     assert!(document.steps[0].log.as_ref().is_some_and(|log| log.starts_with('/')));
 
     let error = client.call::<RunSummary>(&Command::pause(&run_id("nothing"))).expect_err("there is none");

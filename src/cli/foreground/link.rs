@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded, never};
+use crossbeam_channel::{Receiver, never};
 
 use super::super::exit::{Failure, NOT_FOUND};
 use super::super::output::note;
+use super::super::waker::waker;
 use crate::app::{
-    ClosingNotice, Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query,
-    RunDocument, Seat, Service, ServiceOptions, Settings,
+    ClosingNotice, Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query, RunRecord,
+    Seat, Service, ServiceOptions, Settings,
 };
 use crate::engine::{EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription};
 use crate::id::RunId;
@@ -137,8 +138,8 @@ impl Link {
             Self::Own(own) => Ok(own.service.engine().get_execution_state(run_id)?),
             Self::Live(live) => {
                 let query = Query::Run { run_id: run_id.clone() };
-                match live.client.call::<RunDocument>(&query) {
-                    Ok(document) => Ok(Some(document.run)),
+                match live.client.call::<RunRecord>(&query) {
+                    Ok(record) => Ok(Some(record.run)),
                     Err(ControlError::Refused(error)) if error.code == i64::from(NOT_FOUND) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
@@ -146,14 +147,4 @@ impl Link {
             Self::Lost(_) => Err(EngineError::ShutDown.into()),
         }
     }
-}
-
-/// A waker for the other end, which wakes as long as that is not dropped.
-fn waker() -> (impl Fn() + Send + Sync + 'static, Receiver<()>) {
-    // Capacity 1: when it is full a wake waits already; when it is closed nobody looks on any more.
-    let (wake, wakes) = bounded(1);
-    let wake = move || {
-        let _ = wake.try_send(());
-    };
-    (wake, wakes)
 }
