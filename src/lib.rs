@@ -24,7 +24,7 @@
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
 //! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], `process`, `socket` | each wraps one outside thing |
-//! | 0 rules | [`schedule`], [`pipeline`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
+//! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
 pub mod id;
 mod nearest;
@@ -35,6 +35,8 @@ pub mod schedule;
 
 pub mod pipeline;
 pub mod resources;
+
+pub mod admission;
 pub mod run;
 
 mod process;

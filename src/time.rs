@@ -1,8 +1,8 @@
 //! Instants and durations as they are written and measured. Pure: nothing here reads a clock; time is
 //! an argument, made in the engine and handed down as a [`Now`].
 
-use chrono::{DateTime, Local, NaiveDateTime, SecondsFormat, TimeZone, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Local, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One reading of both clocks, taken where an input is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,32 @@ pub struct Now {
 /// Writes an instant as the databases and JSON hold it: `2026-11-23T02:00:00.000Z`.
 pub fn format_instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// For `serialize_with`: as [`format_instant`].
+///
+/// # Errors
+/// What the serializer has.
+pub fn instant<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_instant(*at))
+}
+
+/// For `serialize_with`: as [`format_instant`], or nothing.
+///
+/// # Errors
+/// What the serializer has.
+pub fn maybe_instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => instant(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The time of day in the machine's zone, with the day where it is more than half a day from `now`: `14:05`,
+/// `Thu 26 Nov 14:05`.
+pub fn local_clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let form = if (at - now).abs() < TimeDelta::hours(12) { "%H:%M" } else { "%a %-d %b %H:%M" };
+    at.with_timezone(&Local).format(form).to_string()
 }
 
 /// Reads any RFC 3339 instant; one without an offset is the machine's local time.

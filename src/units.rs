@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 /// Longer ones are slips, and sums with them must not overflow.
 const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
@@ -144,6 +146,31 @@ pub fn format_size(bytes: u64) -> String {
         .rev()
         .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
         .map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
+}
+
+/// A size as people read it, with two or three figures: `412 MiB`, `1.1 GiB`.
+pub fn size_in_words(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = usize::from(unit > 0 && value < 9.95);
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// Roughly how long: `40 s`, `15 min`, `2 h 10 min`, `3 d`.
+pub fn about(span: TimeDelta) -> String {
+    let seconds = span.num_seconds().max(0);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 if seconds % 3600 < 60 => format!("{} h", seconds / 3600),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }
 
 /// The number of a signal by its name, with or without `SIG`; only those that can ask a step to stop.

@@ -14,12 +14,20 @@ use crate::support::world::{World, at, context, driven_in, exit};
 fn the_table_of_transitions_is_the_contract() {
     use Command as C;
     use RunState as S;
-    let row = |state: S| -> [Option<S>; 8] {
+    let row = |state: S| -> [Option<S>; 9] {
         match state {
-            //            pause            resume            retry             stop               force                    complete            fail             report
-            S::Queued => {
-                [None, None, None, Some(S::Stopping), Some(S::ForceStopped), None, None, Some(S::Queued)]
-            }
+            //            pause            resume            retry             stop               force                    complete            fail             report            admit
+            S::Queued => [
+                None,
+                None,
+                None,
+                Some(S::Stopping),
+                Some(S::ForceStopped),
+                None,
+                None,
+                Some(S::Queued),
+                Some(S::Running),
+            ],
             S::Running => [
                 Some(S::Paused),
                 None,
@@ -28,6 +36,7 @@ fn the_table_of_transitions_is_the_contract() {
                 Some(S::ForceStopped),
                 Some(S::Completed),
                 Some(S::Failed),
+                Some(S::Running),
                 Some(S::Running),
             ],
             S::Paused => [
@@ -39,6 +48,7 @@ fn the_table_of_transitions_is_the_contract() {
                 None,
                 None,
                 Some(S::Paused),
+                None,
             ],
             S::Stopping => [
                 None,
@@ -49,14 +59,16 @@ fn the_table_of_transitions_is_the_contract() {
                 Some(S::Stopped),
                 Some(S::Stopped),
                 Some(S::Stopping),
+                None,
             ],
             S::Stopped | S::ForceStopped | S::Failed | S::Interrupted => {
-                [None, Some(S::Running), Some(S::Running), None, None, None, None, None]
+                [None, Some(S::Running), Some(S::Running), None, None, None, None, None, None]
             }
-            S::Completed => [None, None, Some(S::Running), None, None, None, None, None],
+            S::Completed => [None, None, Some(S::Running), None, None, None, None, None, None],
         }
     };
-    let columns = [C::Pause, C::Resume, C::Retry, C::Stop, C::ForceStop, C::Complete, C::Fail, C::Report];
+    let columns =
+        [C::Pause, C::Resume, C::Retry, C::Stop, C::ForceStop, C::Complete, C::Fail, C::Report, C::Admit];
     assert_eq!(columns.len(), Command::ALL.len());
     for &state in RunState::ALL {
         for (command, expected) in columns.into_iter().zip(row(state)) {
@@ -80,9 +92,16 @@ fn deciding_follows_the_table_for_every_state_and_input() {
                 Command::Complete => Input::Complete { error: None },
                 Command::Fail => Input::Complete { error: Some("broken".into()) },
                 Command::Report => Input::Progress { progress: 0.5, current_step: None },
+                Command::Admit => Input::Admit,
             };
             let mut run = driven_in(state);
             let outcome = decide(&mut run, input, context(at(0)), &mut Outbox::default());
+            if command == Command::Admit && transition(state, command).is_some() {
+                // What a program drives never waits to be admitted; what steps make of it stands in `test_admission`.
+                let error = outcome.expect_err("there is nothing to admit").to_string();
+                assert!(error.contains("nothing of it waits"), "{error}");
+                continue;
+            }
             match transition(state, command) {
                 Some(to) => {
                     outcome.unwrap_or_else(|e| panic!("{state} × {command:?}: {e}"));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{CatalogueEntry, RunRecord};
+use crate::admission::Orders;
 use crate::control::wire::EngineId;
 use crate::run::{RunSummary, StepSummary};
 use crate::scheduler::{FireView, HistoryView, JobView};
@@ -31,6 +32,10 @@ pub enum Answer {
     Runs(Vec<RunSummary>),
     /// One run whole.
     Record(Box<RunRecord>),
+    /// Why a run is as it is.
+    Why(super::WhyAnswer),
+    /// The orders that are in force.
+    Orders(Orders),
     /// Checkpoints, oldest first.
     Checkpoints(Vec<CheckpointDocument>),
     /// Pipelines by id.
@@ -67,6 +72,8 @@ pub struct EngineStatus {
     pub seq: u64,
     /// How many runs live.
     pub n_living: usize,
+    /// The operator's orders that are in force.
+    pub orders: Orders,
 }
 
 /// All living runs at one moment.
@@ -76,6 +83,9 @@ pub struct LivingRuns {
     pub seq: u64,
     /// With their steps, by id.
     pub runs: Vec<LivingRun>,
+    /// The operator's orders that are in force.
+    #[serde(default)]
+    pub orders: Orders,
 }
 
 /// A living run with its steps.

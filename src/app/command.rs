@@ -11,7 +11,7 @@ use crate::engine::ShutdownKind;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::run::StopKind;
 use crate::store::RunFilter;
-use crate::time::format_instant;
+use crate::time::{instant, maybe_instant};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,29 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "is_false")]
         refresh: bool,
     },
+    /// Start a run, or what of it waits, although what it waits for is not there; answered by its summary.
+    #[serde(rename = "run.admit")]
+    Admit {
+        /// Which.
+        run_id: RunId,
+    },
+    /// Freeze what runs and hold what is to start, until then or until it is taken back; answered by
+    /// [`crate::admission::Orders`].
+    #[serde(rename = "engine.quiet")]
+    Quiet {
+        /// Until when; none: until [`Self::EndQuiet`].
+        #[serde(default, serialize_with = "maybe_instant", skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
+    },
+    /// Let what was frozen go on and what was held start; answered by [`crate::admission::Orders`].
+    #[serde(rename = "engine.end_quiet")]
+    EndQuiet {},
+    /// Start no run any more; those that run go on; answered by [`crate::admission::Orders`].
+    #[serde(rename = "engine.drain")]
+    Drain {},
+    /// Start runs again; answered by [`crate::admission::Orders`].
+    #[serde(rename = "engine.end_drain")]
+    EndDrain {},
     /// Add a job; answered by it.
     #[serde(rename = "schedule.add")]
     AddJob(Box<JobParams>),
@@ -100,10 +123,10 @@ pub enum Command {
         /// Which.
         job_id: JobId,
         /// From this instant on.
-        #[serde(serialize_with = "as_instant")]
+        #[serde(serialize_with = "instant")]
         from: DateTime<Utc>,
         /// Up to this one, included.
-        #[serde(serialize_with = "as_instant")]
+        #[serde(serialize_with = "instant")]
         to: DateTime<Utc>,
     },
     /// End the engine; answered by `{}` when everything is recorded and, if asked, frozen or stopped.
@@ -137,6 +160,9 @@ pub struct Start {
     /// Such as `dev`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// From 0 to 9: among runs that wait, the highest goes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
     /// With the parameters, run type and environment of this run, where nothing else is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub like: Option<RunId>,
@@ -165,6 +191,12 @@ pub enum Query {
     /// One run whole; answered by [`super::RunRecord`].
     #[serde(rename = "run.show")]
     Run {
+        /// Which.
+        run_id: RunId,
+    },
+    /// Why a run is as it is; answered by [`super::WhyAnswer`].
+    #[serde(rename = "run.why")]
+    Why {
         /// Which.
         run_id: RunId,
     },
@@ -220,6 +252,11 @@ impl Command {
         "run.resume",
         "run.stop",
         "run.retry",
+        "run.admit",
+        "engine.quiet",
+        "engine.end_quiet",
+        "engine.drain",
+        "engine.end_drain",
         "schedule.add",
         "schedule.set",
         "schedule.remove",
@@ -271,6 +308,11 @@ impl Command {
             Self::Resume { .. } => "run.resume",
             Self::Stop { .. } => "run.stop",
             Self::Retry { .. } => "run.retry",
+            Self::Admit { .. } => "run.admit",
+            Self::Quiet { .. } => "engine.quiet",
+            Self::EndQuiet {} => "engine.end_quiet",
+            Self::Drain {} => "engine.drain",
+            Self::EndDrain {} => "engine.end_drain",
             Self::AddJob(_) => "schedule.add",
             Self::SetJob(_) => "schedule.set",
             Self::RemoveJob { .. } => "schedule.remove",
@@ -296,6 +338,11 @@ impl Command {
             Self::Stop { run_id, force: false } => format!("stop {run_id}"),
             Self::Stop { run_id, force: true } => format!("force-stop {run_id}"),
             Self::Retry { run_id, .. } => format!("retry {run_id}"),
+            Self::Admit { run_id } => format!("admit {run_id}"),
+            Self::Quiet { .. } => "be quiet".to_owned(),
+            Self::EndQuiet {} => "end the quiet".to_owned(),
+            Self::Drain {} => "drain".to_owned(),
+            Self::EndDrain {} => "end the drain".to_owned(),
             Self::AddJob(params) => format!("add job {}", params.job_id),
             Self::SetJob(params) => format!("change job {}", params.job_id),
             Self::RemoveJob { job_id } => format!("remove job {job_id}"),
@@ -318,6 +365,7 @@ impl Query {
         "engine.usage",
         "run.list",
         "run.show",
+        "run.why",
         "run.checkpoints",
         "schedule.list",
         "schedule.show",
@@ -334,6 +382,7 @@ impl Query {
             Self::Usage { .. } => "engine.usage",
             Self::Runs(_) => "run.list",
             Self::Run { .. } => "run.show",
+            Self::Why { .. } => "run.why",
             Self::Checkpoints { .. } => "run.checkpoints",
             Self::Jobs {} => "schedule.list",
             Self::Job { .. } => "schedule.show",
@@ -342,10 +391,6 @@ impl Query {
             Self::Pipelines {} => "pipeline.list",
         }
     }
-}
-
-fn as_instant<S: serde::Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format_instant(*at))
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -103,6 +103,14 @@ impl Desk {
                 engine.retry_execution(&run_id, from)?;
                 run_id
             }
+            Command::Admit { run_id } => {
+                engine.admit_execution(&run_id)?;
+                run_id
+            }
+            Command::Quiet { until } => return Ok(Answer::Orders(engine.begin_quiet(until)?)),
+            Command::EndQuiet {} => return Ok(Answer::Orders(engine.end_quiet()?)),
+            Command::Drain {} => return Ok(Answer::Orders(engine.begin_drain()?)),
+            Command::EndDrain {} => return Ok(Answer::Orders(engine.end_drain()?)),
             Command::AddJob(params) => return Ok(Answer::Job(Box::new(self.jobs.add(*params)?))),
             Command::SetJob(params) => return Ok(Answer::Job(Box::new(self.jobs.set(*params)?))),
             Command::RemoveJob { job_id } => {
@@ -155,12 +163,14 @@ impl Desk {
                     data_dir: self.data_dir().path().to_owned(),
                     seq: snapshot.seq,
                     n_living: snapshot.runs.len(),
+                    orders: snapshot.orders,
                 })
             }
             Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
             Query::Usage { after } => Answer::Usage(self.usage(after)?),
             Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
             Query::Run { run_id } => Answer::Record(Box::new(self.record(&run_id)?)),
+            Query::Why { run_id } => Answer::Why(self.why(&run_id)?),
             Query::Checkpoints { run_id } => {
                 let checkpoints = self.records().checkpoints(&run_id).map_err(EngineError::from)?;
                 if checkpoints.is_empty() {
@@ -186,7 +196,8 @@ impl Desk {
         let snapshot = self.engine.snapshot();
         let living =
             |run: &Arc<crate::run::Run>| LivingRun { run: run.summary(), steps: run.step_summaries() };
-        LivingRuns { seq: snapshot.seq, runs: snapshot.runs.values().map(living).collect() }
+        let runs = snapshot.runs.values().map(living).collect();
+        LivingRuns { seq: snapshot.seq, runs, orders: snapshot.orders }
     }
 
     /// Starts the one pipeline of this source, else the one whose id equals it.
@@ -199,8 +210,8 @@ impl Desk {
     }
 
     fn start(&self, start: Start) -> Result<RunId, IntegrationError> {
-        let Start { pipeline, params, run_id, run_type, environment, like } = start;
-        let asked = Asked { params, run_id, run_type, environment };
+        let Start { pipeline, params, run_id, run_type, environment, priority, like } = start;
+        let asked = Asked { params, run_id, run_type, environment, priority };
         let earlier = like.map(|earlier| self.stored(&earlier)).transpose()?;
         if let Some(id) = pipeline.as_deref().and_then(|pipeline| self.registered(pipeline)) {
             return self.start_registered(id, asked);
@@ -307,7 +318,7 @@ impl Desk {
         Ok(stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?)
     }
 
-    fn records(&self) -> Records {
+    pub(super) fn records(&self) -> Records {
         Records::beside(&self.engine)
     }
 

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{Command, JobDetail, JobPage, JobParams, SavedJob, TableChange, WindowLook};
+use crate::admission::Orders;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::{Decision, Event, RunSummary, StepSummary};
@@ -116,6 +117,8 @@ pub enum AppUpdate {
     Snapshot {
         /// In any order.
         runs: Vec<(RunSummary, Vec<StepSummary>)>,
+        /// The operator's orders that are in force.
+        orders: Orders,
         /// Every event up to this one is contained.
         seq: u64,
     },

@@ -143,9 +143,9 @@ impl Reach {
 
     /// All living runs at this moment.
     pub(super) fn snapshot(&self) -> Result<AppUpdate, IntegrationError> {
-        let LivingRuns { seq, runs } = self.living_runs()?;
+        let LivingRuns { seq, runs, orders } = self.living_runs()?;
         let runs = runs.into_iter().map(|living| (living.run, living.steps)).collect();
-        Ok(AppUpdate::Snapshot { runs, seq })
+        Ok(AppUpdate::Snapshot { runs, orders, seq })
     }
 
     fn living_runs(&self) -> Result<LivingRuns, IntegrationError> {

@@ -22,6 +22,8 @@ pub struct Asked {
     pub run_type: Option<String>,
     /// Its environment; none: the pipeline's or `dev`.
     pub environment: Option<String>,
+    /// From 0 to 9: among runs that wait, the highest goes first; none: the pipeline's.
+    pub priority: Option<u8>,
 }
 
 impl Asked {
@@ -67,6 +69,7 @@ pub fn request(definition: Arc<Definition>, asked: Asked) -> Result<PipelineRequ
     )?;
     Ok(PipelineRequest {
         run_id: asked.run_id,
+        priority: asked.priority,
         run_type: arguments.run_type,
         environment: arguments.environment,
         ..PipelineRequest::new(definition, arguments.params)

@@ -1,6 +1,7 @@
 //! The operator's settings: `settings.toml` in the data directory. What is not said there has its default,
 //! and what is said wrongly is an error with its place: a key that is silently passed over helps nobody.
 
+mod admission;
 mod limits;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::admission::AdmissionPolicy;
 use crate::engine::{EngineOptions, OnDiskFull};
 use crate::pipeline::{Diagnostic, Problems, expand, parse_duration, parse_size};
 use crate::resources::Limits;
@@ -34,6 +36,8 @@ pub struct Settings {
     pub monitor_interval: Duration,
     /// When the machine counts as short of something: `[limits.cpu]`, `memory`, `swap`, `disk`.
     pub limits: Limits,
+    /// What may run at once: `[admission]` and `[groups]`. Its limits are those above.
+    pub admission: AdmissionPolicy,
 }
 
 impl Default for Settings {
@@ -46,6 +50,7 @@ impl Default for Settings {
             on_disk_full: OnDiskFull::default(),
             monitor_interval: Duration::from_secs(1),
             limits: Limits::none(),
+            admission: AdmissionPolicy::default(),
         }
     }
 }
@@ -122,11 +127,22 @@ impl Settings {
 
     /// What an engine under these settings is opened with.
     pub fn engine_options(&self) -> EngineOptions {
-        EngineOptions { on_disk_full: self.on_disk_full, env: self.env.clone(), ..EngineOptions::default() }
+        EngineOptions {
+            on_disk_full: self.on_disk_full,
+            env: self.env.clone(),
+            admission: self.admission_policy(),
+            ..EngineOptions::default()
+        }
+    }
+
+    /// What may run at once, the limits of the machine included.
+    pub fn admission_policy(&self) -> AdmissionPolicy {
+        AdmissionPolicy { limits: self.limits.clone(), ..self.admission.clone() }
     }
 }
 
-const TOP: &[&str] = &["pipelines", "retention", "env", "on_disk_full", "monitor", "limits"];
+const TOP: &[&str] =
+    &["pipelines", "retention", "env", "on_disk_full", "monitor", "limits", "admission", "groups"];
 const PIPELINES: &[&str] = &["dirs"];
 const RETENTION: &[&str] = &["runs", "runs_per_pipeline", "logs", "fires"];
 const ON_DISK_FULL: &[(&str, OnDiskFull)] =
@@ -155,6 +171,8 @@ impl Reader<'_> {
                 "on_disk_full" => self.on_disk_full(value),
                 "monitor" => self.table(value, Self::monitor),
                 "limits" => self.table(value, Self::limit),
+                "admission" => self.table(value, Self::admission),
+                "groups" => self.table(value, Self::group),
                 other => self.unknown_at(other, key.span().start, "in the settings", TOP),
             }
         }
@@ -202,14 +220,8 @@ impl Reader<'_> {
                 }
             }
             "runs_per_pipeline" => {
-                let count = if let DeValue::Integer(number) = value.get_ref() {
-                    usize::from_str_radix(number.as_str(), number.radix()).ok()
-                } else {
-                    None
-                };
-                match count.filter(|count| *count > 0) {
-                    Some(count) => self.settings.retention.max_runs_per_pipeline = count,
-                    None => self.wrong(value, "`runs_per_pipeline` must be a whole number above 0".into()),
+                if let Some(count) = self.count(name, value) {
+                    self.settings.retention.max_runs_per_pipeline = count;
                 }
             }
             _ => self.unknown(name, value, "in [retention]", RETENTION),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Records, RunRecord};
-use crate::id::{PipelineId, StepId};
+use crate::id::{PipelineId, RunId, StepId};
 use crate::resources::Spread;
 use crate::run::{RunState, StepState};
 use crate::store::{RunFilter, StoreError};
@@ -53,6 +53,20 @@ impl Records {
         n: usize,
         now: Now,
     ) -> Result<Option<PipelineStats>, StoreError> {
+        self.stats_but(pipeline, n, None, now)
+    }
+
+    /// The same without one of the runs, which is to be compared with the others.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn stats_but(
+        &self,
+        pipeline: &PipelineId,
+        n: usize,
+        but: Option<&RunId>,
+        now: Now,
+    ) -> Result<Option<PipelineStats>, StoreError> {
         let filter = RunFilter {
             states: RunState::ALL.iter().copied().filter(|state| state.is_ended()).collect(),
             pipeline: Some(pipeline.clone()),
@@ -60,7 +74,7 @@ impl Records {
             ..RunFilter::default()
         };
         let mut records = Vec::new();
-        for run in self.runs(&filter, now)? {
+        for run in self.runs(&filter, now)?.into_iter().filter(|run| Some(&run.run_id) != but) {
             // One that retention lets go meanwhile is passed over.
             records.extend(self.run(&run.run_id, now)?);
         }
@@ -106,6 +120,6 @@ fn stats_of_step(step_id: StepId, records: &[RunRecord]) -> StepStats {
     }
 }
 
-fn seconds(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<f64> {
+pub(super) fn seconds(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<f64> {
     Some((to? - from?).num_milliseconds().max(0) as f64 / 1000.0)
 }

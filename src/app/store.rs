@@ -20,6 +20,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Action, AppUpdate, LogTail, MachineSample, PipelineEntry};
+use crate::admission::Orders;
 use crate::id::{JobId, RunId, StepId};
 use crate::run::Decision;
 use apply::{bounded_tail, push_notice};
@@ -72,6 +73,8 @@ pub struct AppStore {
     covered_seq: u64,
     last_fact_seq: u64,
     is_loaded: bool,
+    orders: Orders,
+    orders_as_of: u64,
     machine: VecDeque<MachineSample>,
     pipelines: Option<Vec<PipelineEntry>>,
     jobs: JobsModel,
@@ -91,7 +94,7 @@ impl AppStore {
     pub fn apply(&mut self, update: AppUpdate) {
         match update {
             AppUpdate::Event(event) => self.apply_event(&event),
-            AppUpdate::Snapshot { runs, seq } => self.apply_snapshot(runs, seq),
+            AppUpdate::Snapshot { runs, orders, seq } => self.apply_snapshot(runs, orders, seq),
             AppUpdate::RecentRuns(runs) => self.apply_recent(runs),
             AppUpdate::RunDetail { run, steps, decisions, seq } => {
                 self.apply_detail(run, steps, decisions, seq);
@@ -246,6 +249,11 @@ impl AppStore {
     /// Whether the first snapshot has arrived.
     pub fn is_loaded(&self) -> bool {
         self.is_loaded
+    }
+
+    /// The operator's orders that are in force.
+    pub fn orders(&self) -> Orders {
+        self.orders
     }
 
     /// Samples of the machine, the oldest first.

@@ -60,9 +60,10 @@ impl Watch {
         self.guards = vec![
             self.monitor.subscribe(move |sample| history.push(sample)),
             self.monitor.subscribe(move |sample| {
-                if !sample.raised.is_empty() || !sample.changes.is_empty() {
+                let tells = !sample.raised.is_empty() || !sample.changes.is_empty();
+                if tells || engine.wants_samples() {
                     // An engine that has ended needs to know nothing.
-                    let _ = engine.meet_limits(sample.clone());
+                    let _ = engine.take_sample(sample.clone());
                 }
             }),
         ];

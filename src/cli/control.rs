@@ -3,12 +3,14 @@
 
 use clap::Args;
 
-use super::exit::Outcome;
+use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
 use super::foreground::{Foreground, Until};
+use super::output::{Form, Page};
 use super::{Place, Print, no_such_run};
-use crate::app::{Command, DataDir, Settings};
+use crate::app::{Command, ControlClient, DataDir, OWN_NAME, Settings};
 use crate::engine::Scope;
 use crate::id::RunId;
+use crate::run::RunSummary;
 
 #[derive(Debug, Args)]
 pub(super) struct PauseArgs {
@@ -27,6 +29,34 @@ pub(super) struct StopArgs {
     force: bool,
     #[command(flatten)]
     print: Print,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AdmitArgs {
+    /// The run.
+    run_id: RunId,
+    #[command(flatten)]
+    print: Print,
+}
+
+/// Through the engine that lives: without one nothing waits to be admitted.
+pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
+    let records = place.records()?;
+    if records.stored(&args.run_id)?.is_none() {
+        return Err(no_such_run(&records, &args.run_id));
+    }
+    let path = place.path()?;
+    let client = ControlClient::connect(&path, OWN_NAME)?.ok_or_else(|| {
+        let text = format!("no engine is running on {}: nothing starts", path.display());
+        Failure::new(NO_ENGINE, format!("{text}; `leverframe serve --detach` starts one"))
+    })?;
+    let run: RunSummary = client.call(&Command::Admit { run_id: args.run_id.clone() })?;
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&run)?,
+        Form::Text => page.line(format_args!("run {} is {}", run.run_id, run.state))?,
+    }
+    page.end(DONE)
 }
 
 /// Returns when the run is seen frozen.

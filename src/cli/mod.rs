@@ -12,8 +12,8 @@ mod exit;
 mod foreground;
 mod import;
 mod init;
-mod later;
 mod logs;
+mod order;
 mod output;
 mod painter;
 mod prune;
@@ -32,6 +32,7 @@ mod stats;
 mod top;
 mod validate;
 mod waker;
+mod why;
 mod window;
 
 use std::path::PathBuf;
@@ -141,8 +142,14 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     /// Have `serve` run as a service of the session.
     Service(service::ServiceArgs),
-    #[command(flatten)]
-    Later(later::LaterVerb),
+    /// Answer why a run is as it is, and what to do about it.
+    Why(why::WhyArgs),
+    /// Have a run that waits start although what it waits for is not there.
+    Admit(control::AdmitArgs),
+    /// Freeze what runs and hold what is to start, for a while.
+    Quiet(order::QuietArgs),
+    /// Let what runs end, and start nothing new.
+    Drain(order::DrainArgs),
 }
 
 /// Shows a window on this port until it is closed.
@@ -193,7 +200,10 @@ impl Verb {
             Self::Report(args) => report::report(args),
             Self::Doctor(args) => doctor::doctor(&args, place),
             Self::Service(args) => service::service(&args, place),
-            Self::Later(verb) => later::later(verb),
+            Self::Why(args) => why::why(&args, place),
+            Self::Admit(args) => control::admit(&args, place),
+            Self::Quiet(args) => order::quiet(&args, place),
+            Self::Drain(args) => order::drain(&args, place),
         }
     }
 }

@@ -205,6 +205,7 @@ impl Bars {
             | EventKind::JobFired { .. }
             | EventKind::JobSkipped { .. }
             | EventKind::JobChanged { .. }
+            | EventKind::OrdersChanged { .. }
             | EventKind::Resync => {}
         }
         self.tell(event);

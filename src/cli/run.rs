@@ -29,6 +29,9 @@ pub(super) struct RunArgs {
     /// Such as dev, which is the default.
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
+    /// From 0 to 9: among runs that wait, the highest goes first; default: the pipeline's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: Option<u8>,
     /// The same again as this run: its parameters, run type and environment, and without PIPELINE the very
     /// definition that it ran.
     #[arg(long, value_name = "RUN_ID")]
@@ -48,6 +51,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
         run_id: args.run_id,
         run_type: args.run_type,
         environment: args.environment,
+        priority: args.priority,
     };
     let start = Start {
         pipeline: named.as_ref().map(|definition| definition.path.to_string()),
@@ -55,6 +59,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
         run_id: asked.run_id.clone(),
         run_type: asked.run_type.clone(),
         environment: asked.environment.clone(),
+        priority: asked.priority,
         like: args.like.clone(),
     };
     let (definition, asked) = match (args.like, named) {

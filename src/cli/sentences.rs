@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::output::{local_time, printable, size, span_between};
+use crate::admission::Orders;
 use crate::run::{EventKind, RunSummary, StepState, StepSummary};
+use crate::time::local_clock;
 
 /// Where a sentence belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
         EventKind::StepStarted { step } => story(started(step)),
         EventKind::StepFinished { step } => story(finished(step, at)),
         EventKind::StepChanged { step } => match (step.state, &step.message) {
-            (StepState::Waiting, Some(message)) => story(format!("step {} waits: {message}", step.step_id)),
+            (StepState::Waiting, Some(message)) => story(format!("step {}: {message}", step.step_id)),
             _ => None,
         },
         EventKind::StepProgress { step_id, progress, message } => {
@@ -70,15 +72,33 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
             let text = format!("job {job_id} did not run ({when}): {outcome}{why}");
             if outcome == "failed to start" { warning(text) } else { story(text) }
         }
+        EventKind::ExecutionQueued { run } => {
+            let why = run.error.as_deref().unwrap_or("Waiting for its turn");
+            story(format!("run {} has not begun. {why}", run.run_id))
+        }
+        EventKind::OrdersChanged { orders } => story(in_force(orders, at)),
         // Their decisions are told one by one, by whoever knows which run is meant.
         EventKind::RecoveryDecided { .. }
-        | EventKind::ExecutionQueued { .. }
         | EventKind::ExecutionRunning { .. }
         | EventKind::ExecutionProgress { .. }
         | EventKind::CheckpointSaved { .. }
         | EventKind::MetricReported { .. }
         | EventKind::JobChanged { .. }
         | EventKind::Resync => None,
+    }
+}
+
+/// The orders that are in force, as a sentence.
+pub(super) fn in_force(orders: &Orders, now: DateTime<Utc>) -> String {
+    let quiet = orders.quiet.map(|quiet| match quiet.until {
+        Some(until) => format!("quiet until {}", local_clock(until, now)),
+        None => "quiet until further notice".to_owned(),
+    });
+    let drain = orders.draining_since.map(|_| "draining: no run starts".to_owned());
+    match (quiet, drain) {
+        (Some(quiet), Some(drain)) => format!("{quiet}; {drain}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => "neither quiet nor draining: runs start as ever".to_owned(),
     }
 }
 

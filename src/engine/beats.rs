@@ -34,6 +34,13 @@ pub(super) struct Batch {
     pub(super) is_hard: bool,
 }
 
+impl Batch {
+    /// A run as this batch has decided it.
+    pub(super) fn staged(&self, run_id: &RunId) -> Option<Arc<Run>> {
+        self.staged.get(run_id).cloned()
+    }
+}
+
 impl Engine {
     /// Decides, records, acts and tells what was heard.
     pub(super) fn handle(&mut self, heard: Vec<Heard>) {
@@ -60,8 +67,15 @@ impl Engine {
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
-            Err(error) if error.is_about_data() => self.meet_offence(error, kept, batch.sent_ahead),
-            Err(error) => self.meet_trouble(error, kept, batch.sent_ahead),
+            Err(error) => {
+                // What was decided is lost, and holds nothing.
+                batch.staged.keys().for_each(|run_id| self.note_anew(run_id));
+                if error.is_about_data() {
+                    self.meet_offence(error, kept, batch.sent_ahead);
+                } else {
+                    self.meet_trouble(error, kept, batch.sent_ahead);
+                }
+            }
         }
     }
 
@@ -91,7 +105,11 @@ impl Engine {
             (Some(new), _, _) => (**new).clone(),
             (None, Some(staged), _) => (**staged).clone(),
             (None, None, Some(entry)) => (*entry.run).clone(),
-            (None, None, None) => self.load_ended(run_id)?,
+            (None, None, None) => {
+                let ended = self.load_ended(run_id)?;
+                self.learn_of(&ended);
+                ended
+            }
         };
         let mut run = current;
         let mut out = Outbox::default();
@@ -104,7 +122,13 @@ impl Engine {
         let now = cx.now;
         decide(&mut run, heard.input.clone(), cx, &mut out)?;
         out.soft &= !is_hard;
+        let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
+        if is_idle && out.early.is_empty() && matches!(heard.input, Input::StartsChanged) {
+            // It was looked at, and waits as before.
+            return Ok(());
+        }
         batch.deadlines.insert(run_id.clone(), next_deadline(&run, now));
+        self.note(&run);
         let run = Arc::new(run);
         for effect in out.early {
             match self.recorded_ahead(&run, &effect) {
@@ -146,7 +170,7 @@ impl Engine {
         is_recorded.then_some(Input::SentAhead { index, attempt })
     }
 
-    fn context(&self) -> Context<'_> {
+    pub(super) fn context(&self) -> Context<'_> {
         // While runs are being stopped, their `finally` steps still have to run.
         let may_finish = self.closing.as_ref().is_none_or(|closing| closing.kind == ShutdownKind::StopRuns);
         let may_start = self.trouble.is_none() && may_finish;
@@ -155,6 +179,7 @@ impl Engine {
             n_cpus: self.options.n_cpus,
             starts: if may_start { self.starts_within_limits() } else { Starts::Held },
             held_for: self.limits.reason.as_deref(),
+            admission: &self.admission,
             auto_resume: self.options.auto_resume,
             salt: &self.acting.salt,
             boot_id: &self.boot_id,
@@ -284,6 +309,7 @@ impl Engine {
                 runs.remove(&run_id);
                 self.runs.remove(&run_id);
                 self.acting.forget(&run_id);
+                self.forget_pipeline(&run.pipeline_id);
                 continue;
             }
             runs.insert(run_id.clone(), run.clone());
@@ -307,11 +333,14 @@ impl Engine {
             }
         }
         let seq = (self.epoch << 32) + self.counter;
-        self.published.snapshot.store(Arc::new(EngineSnapshot { seq, runs }));
+        let orders = self.admission.orders;
+        self.published.snapshot.store(Arc::new(EngineSnapshot { seq, runs, orders }));
     }
 
     /// Takes in a run as it was read from disk.
     pub(super) fn adopt(&mut self, run: Run) {
+        self.learn_of(&run);
+        self.note(&run);
         let run = Arc::new(run);
         let deadlines = [(run.id.clone(), next_deadline(&run, clock::now()))].into();
         self.publish([(run.id.clone(), run)].into(), &deadlines, true);

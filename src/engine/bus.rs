@@ -294,6 +294,7 @@ fn telemetry_key(event: &Event) -> TelemetryKey {
         | EventKind::JobFired { .. }
         | EventKind::JobSkipped { .. }
         | EventKind::JobChanged { .. }
+        | EventKind::OrdersChanged { .. }
         | EventKind::Resync => None,
     };
     (event.kind.name(), event.run_id.clone(), step_id)

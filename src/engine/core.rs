@@ -16,8 +16,10 @@ use super::limits::LimitHold;
 use super::message::{Answer, Heard, Message, Waiting};
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
+use crate::admission::Admission;
 use crate::id::RunId;
 use crate::monitor::MonitorHandle;
+use crate::resources::ResourceSnapshot;
 use crate::run::{AutoResume, Deadline, Input, Record, Run, StepNews};
 use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError};
 use crate::store::{DataDir, EngineLock};
@@ -49,6 +51,14 @@ pub(super) struct Engine {
     pub(super) acting: Acting,
     pub(super) trouble: Option<Trouble>,
     pub(super) limits: LimitHold,
+    /// Who holds what, and what is left.
+    pub(super) admission: Admission,
+    /// Runs of which something waits to be admitted.
+    pub(super) waiting: BTreeSet<RunId>,
+    /// Runs to which it matters whether the machine lives on its battery.
+    pub(super) minding_power: BTreeSet<RunId>,
+    /// What was told of that last; none before the first sample.
+    pub(super) is_on_battery: Option<bool>,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
     pub(super) epoch: u64,
@@ -98,6 +108,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     let reserve = Reserve::create(data_dir.path().join("reserve"), RESERVE_BYTES)?;
     let published = Arc::new(Published {
         snapshot: Default::default(),
+        wants_samples: Default::default(),
         progress: Default::default(),
         bus: options.bus,
         store,
@@ -109,6 +120,10 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         let _ = ring.send(Message::WallRing);
     })?;
     let boot_id = clock::boot_id();
+    let mut admission = Admission::new(options.admission, options.n_cpus);
+    admission.orders = published.store.load_orders()?;
+    admission.machine =
+        options.machine.map(|machine| Arc::new(ResourceSnapshot { machine, ..ResourceSnapshot::default() }));
     let mut engine = Engine {
         inbox,
         sender: sender.clone(),
@@ -118,6 +133,10 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         host,
         trouble: None,
         limits: LimitHold::default(),
+        admission,
+        waiting: BTreeSet::new(),
+        minding_power: BTreeSet::new(),
+        is_on_battery: None,
         boot_id,
         options: EngineSettings {
             n_cpus: options.n_cpus,
@@ -210,6 +229,7 @@ impl Engine {
         self.wait_for_company(&mut batch, &mut kept);
         self.conclude(batch, kept);
         self.on_deadlines();
+        self.admit_waiting();
         self.finish_closing() && !is_abandoned
     }
 
@@ -268,7 +288,12 @@ impl Engine {
                 new_run: None,
                 waiting: Waiting::Caller(ask.reply),
             }),
-            Message::Start { run_id, run, reply } => self.translate_start(run_id, run, reply, heard),
+            Message::Start { run_id, run, footprints, reply } => {
+                if run.definition().is_some() {
+                    self.learn(&run.pipeline_id, footprints);
+                }
+                self.translate_start(run_id, run, reply, heard);
+            }
             Message::Signals { run_id, reply } => {
                 let signals = self.runs.get(&run_id).map(|e| e.signals.clone()).unwrap_or_default();
                 // A caller that has gone needs no answer.
@@ -291,7 +316,11 @@ impl Engine {
             }
             Message::Spec(key, spec) => self.translate_spec(key, spec, heard),
             Message::Tell(events) => self.tell_all(events),
-            Message::Limits(sample) => self.translate_limits(&sample, heard),
+            Message::Sample(sample) => self.translate_sample(sample, heard),
+            Message::Order(order, reply) => self.translate_order(order, &reply, heard),
+            Message::Policy(policy) => self.translate_policy(*policy),
+            // A caller that has gone needs no answer.
+            Message::Waits(reply) => drop(reply.send(self.current_waits())),
             Message::WallRing => {}
             Message::Shutdown { kind, reply } => self.begin_closing(kind, reply, heard),
             Message::Abandoned => {}

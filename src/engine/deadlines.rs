@@ -30,7 +30,13 @@ impl Engine {
         if let Some(at) = deadline.wall {
             self.wall_deadlines.insert((at, run_id.clone()));
         }
-        self.timer.arm(self.wall_deadlines.first().map(|(at, _)| *at));
+        self.arm_timer();
+    }
+
+    /// Has the timer ring at the next instant of the wall clock at which something is due.
+    pub(super) fn arm_timer(&self) {
+        let of_runs = self.wall_deadlines.first().map(|(at, _)| *at);
+        self.timer.arm([of_runs, self.next_turn_at()].into_iter().flatten().min());
     }
 
     pub(super) fn next_awake_deadline(&self) -> Option<u64> {
@@ -57,10 +63,11 @@ impl Engine {
             due.extend(self.wall_deadlines.pop_first().map(|(_, run_id)| run_id));
         }
         if is_rung {
-            self.timer.arm(self.wall_deadlines.first().map(|(at, _)| *at));
+            self.arm_timer();
         }
         self.handle(due.into_iter().map(|run_id| Heard::world(run_id, Input::Tick)).collect());
         self.look_at_trouble(now.awake_ms);
+        self.look_at_turns(now.wall);
         self.look_for_host(now.awake_ms);
         if self.lazy_commit_at_ms.is_some_and(|at| at <= now.awake_ms) {
             self.flush();

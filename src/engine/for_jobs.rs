@@ -21,7 +21,8 @@ impl CoreExecutionEngine {
                 let (reply, answer) = bounded(1);
                 let run_id = request.run_id.clone();
                 let run = Box::new(request.into_run(now));
-                self.send(Message::Start { run_id, run, reply }).map(|()| answer)
+                let footprints = self.footprints(&run);
+                self.send(Message::Start { run_id, run, footprints, reply }).map(|()| answer)
             })
             .collect();
         answers

@@ -1,11 +1,8 @@
 //! Exceeded limits of the machine: holds starts, freezes and thaws runs, and tells everybody, as the rules of
 //! [`LimitEnforcer`] say.
 
-use std::sync::Arc;
-
 use super::core::Engine;
-use super::message::{Heard, Message};
-use super::{CoreExecutionEngine, EngineError};
+use super::message::Heard;
 use crate::id::RunId;
 use crate::resources::{LimitEnforcer, Measure, ResourceSnapshot};
 use crate::run::{Body, EventKind, Hold, Input, Run, RunState, Starts};
@@ -18,16 +15,6 @@ pub(super) struct LimitHold {
     pub(super) reason: Option<String>,
     /// Runs that may go on as soon as there is room on the disk.
     thawed_later: Vec<RunId>,
-}
-
-impl CoreExecutionEngine {
-    /// Takes a sample in which a limit is exceeded, or no longer is. Returns at once; what comes of it is told as events.
-    ///
-    /// # Errors
-    /// [`EngineError::ShutDown`] when the engine has ended.
-    pub fn meet_limits(&self, sample: Arc<ResourceSnapshot>) -> Result<(), EngineError> {
-        self.send(Message::Limits(sample))
-    }
 }
 
 impl Engine {
@@ -76,7 +63,7 @@ impl Engine {
 
     /// Runs that an earlier engine froze for a limit go on: where it is exceeded still, this engine freezes them again.
     pub(super) fn look_at_limit_holds(&mut self) {
-        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.hold == Some(Hold::Limit);
+        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.holds.has(Hold::Limit);
         let held = self.runs.iter().filter(|(_, entry)| is_held(&entry.run));
         self.limits.thawed_later = held.map(|(run_id, _)| run_id.clone()).collect();
         if self.trouble.is_none() {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::admitting::Order;
 use super::launch::LaunchRefusal;
-use super::{EngineError, ShutdownKind, Signal};
+use super::{CurrentWait, EngineError, ShutdownKind, Signal};
+use crate::admission::{AdmissionPolicy, Footprints, Orders};
 use crate::id::{AttemptKey, RunId};
 use crate::resources::ResourceSnapshot;
 use crate::run::{EventKind, Input, ReportBatch, Run};
@@ -17,7 +19,13 @@ pub(super) enum Message {
     /// A caller asks something of a run.
     Ask(Ask),
     /// A caller starts a run; without an id one is made.
-    Start { run_id: Option<RunId>, run: Box<Run>, reply: Sender<Answer> },
+    Start {
+        run_id: Option<RunId>,
+        run: Box<Run>,
+        /// What its steps usually need.
+        footprints: Option<Arc<Footprints>>,
+        reply: Sender<Answer>,
+    },
     /// A caller wants the signals of a run that it drives.
     Signals { run_id: RunId, reply: Sender<(Signal, Signal)> },
     /// A progress slot has been filled.
@@ -32,8 +40,14 @@ pub(super) enum Message {
     Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
     /// Somebody above has something to tell everybody, about this run or about none.
     Tell(Vec<(Option<RunId>, EventKind)>),
-    /// A limit of the machine is exceeded, or no longer is.
-    Limits(Arc<ResourceSnapshot>),
+    /// The machine and the steps were measured.
+    Sample(Arc<ResourceSnapshot>),
+    /// The operator orders something for everything at once.
+    Order(Order, Sender<Result<Orders, EngineError>>),
+    /// Something else may run at once from now on.
+    Policy(Box<AdmissionPolicy>),
+    /// A caller wants to know what waits to be admitted.
+    Waits(Sender<Vec<CurrentWait>>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
     /// End in good order; the answer is the data directory's lock.
@@ -74,6 +88,8 @@ impl Message {
         match self {
             // A caller that has gone needs no answer.
             Self::Ask(Ask { reply, .. }) | Self::Start { reply, .. } => drop(reply.send(Err(error))),
+            // A caller that has gone needs no answer.
+            Self::Order(_, reply) => drop(reply.send(Err(error))),
             Self::Signals { .. }
             | Self::Progress(_)
             | Self::Host(..)
@@ -81,7 +97,9 @@ impl Message {
             | Self::Report(_)
             | Self::Spec(..)
             | Self::Tell(_)
-            | Self::Limits(_)
+            | Self::Sample(_)
+            | Self::Policy(_)
+            | Self::Waits(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => {}
@@ -128,7 +146,10 @@ impl Message {
             | Self::HostReady(..)
             | Self::Spec(..)
             | Self::Tell(_)
-            | Self::Limits(_)
+            | Self::Sample(_)
+            | Self::Order(..)
+            | Self::Policy(_)
+            | Self::Waits(_)
             | Self::WallRing
             | Self::Shutdown { .. }
             | Self::Abandoned => false,

@@ -4,6 +4,7 @@
 //! It deliberately knows nothing of windows, terminals or files of pipelines: it is given definitions.
 
 mod act;
+mod admitting;
 mod beats;
 mod bus;
 mod clock;
@@ -24,6 +25,7 @@ mod secrets;
 mod signal;
 mod trouble;
 
+pub use admitting::CurrentWait;
 pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, SubscriptionGuard};
 pub use clock::{WallTimer, now};
 pub use context::ExecutionContext;
@@ -36,6 +38,7 @@ pub use signal::Signal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -44,6 +47,7 @@ use crossbeam_channel::{Sender, bounded};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Orders;
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
@@ -71,6 +75,8 @@ pub struct EngineSnapshot {
     pub seq: u64,
     /// The runs that have not ended, with their steps.
     pub runs: OrdMap<RunId, Arc<Run>>,
+    /// The operator's orders that are in force.
+    pub orders: Orders,
 }
 
 /// A handle to the engine. Cheap to clone; usable from any thread. The engine ends when
@@ -91,6 +97,7 @@ struct Shared {
 /// What readers take without the engine's thread.
 struct Published {
     snapshot: ArcSwap<EngineSnapshot>,
+    wants_samples: AtomicBool,
     progress: ProgressSlots,
     bus: EventBus,
     store: CheckpointManager,
@@ -332,7 +339,8 @@ impl CoreExecutionEngine {
     fn ask_start(&self, run_id: Option<RunId>, run: Run) -> Result<RunId, EngineError> {
         // Capacity 1: the one answer.
         let (reply, answer) = bounded(1);
-        self.send(Message::Start { run_id, run: Box::new(run), reply })?;
+        let footprints = self.footprints(&run);
+        self.send(Message::Start { run_id, run: Box::new(run), footprints, reply })?;
         answer.recv().map_err(|_| EngineError::ShutDown)?.map(|run| run.id.clone())
     }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{EventBus, Params};
+use crate::admission::{AdmissionPolicy, MAX_PRIORITY};
 use crate::id::{PipelineId, RunId};
 use crate::monitor::MonitorHandle;
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
+use crate::resources::MachineSample;
 use crate::run::{AutoResume, Body, Definition, FiredBy, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
@@ -62,6 +64,10 @@ pub struct EngineOptions {
     pub n_cpus: usize,
     /// What happens to running steps when the disk is full.
     pub on_disk_full: OnDiskFull,
+    /// What may run at once.
+    pub admission: AdmissionPolicy,
+    /// What the machine has left, for what is decided before the first sample; none: nothing is known of it.
+    pub machine: Option<MachineSample>,
     /// Environment of every step, over the engine's own (the settings).
     pub env: BTreeMap<String, String>,
     /// Where steps run.
@@ -93,6 +99,8 @@ impl Default for EngineOptions {
             auto_resume: AutoResume::Yes,
             n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
             on_disk_full: OnDiskFull::default(),
+            admission: AdmissionPolicy::default(),
+            machine: None,
             env: BTreeMap::new(),
             host: HostChoice::default(),
             host_start: HostStart::default(),
@@ -183,6 +191,8 @@ pub struct PipelineRequest {
     pub run_type: String,
     /// Default `dev`.
     pub environment: String,
+    /// From 0 to 9: among runs that wait, the highest goes first; none: as the pipeline says.
+    pub priority: Option<u8>,
     /// What started it.
     pub trigger: Trigger,
     /// The job that it is a run of.
@@ -200,6 +210,7 @@ impl PipelineRequest {
             run_id: None,
             run_type: DEFAULT_RUN_TYPE.into(),
             environment: DEFAULT_ENVIRONMENT.into(),
+            priority: None,
             trigger: Trigger::Manual,
             fired_by: None,
             metadata: None,
@@ -208,6 +219,7 @@ impl PipelineRequest {
 
     pub(super) fn into_run(self, now: Now) -> Run {
         let pipeline = &self.definition.pipeline;
+        let priority = self.priority.unwrap_or(pipeline.priority).min(MAX_PRIORITY);
         let (pipeline_id, source) = (pipeline.id.clone(), pipeline.source.clone());
         let steps = pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
         // Without a name it gets one from the engine, which knows those that are taken.
@@ -226,6 +238,7 @@ impl PipelineRequest {
             now,
         });
         run.steps = steps;
+        run.ledger.priority = priority;
         run
     }
 }

@@ -56,6 +56,7 @@ impl Engine {
         self.handle(driven.into_iter().map(|id| Heard::world(id, Input::DriverLost)).collect());
         if by_steps.is_empty() {
             self.settle_what_is_left();
+            self.look_at_orders();
             return Ok(());
         }
         self.ensure_host()?;
@@ -66,6 +67,8 @@ impl Engine {
         self.wait_for_inventory();
         self.look_at_disk_holds();
         self.look_at_limit_holds();
+        self.look_at_orders();
+        self.admit_waiting();
         Ok(())
     }
 
@@ -171,7 +174,10 @@ impl Engine {
             | Message::Report(_)
             | Message::Spec(..)
             | Message::Tell(_)
-            | Message::Limits(_)
+            | Message::Sample(_)
+            | Message::Order(..)
+            | Message::Policy(_)
+            | Message::Waits(_)
             | Message::WallRing
             | Message::Shutdown { .. }
             | Message::Abandoned => false,

@@ -184,7 +184,7 @@ impl Engine {
 
     /// Runs that an earlier engine froze for want of room: they go on, or wait for it as they did there.
     pub(super) fn look_at_disk_holds(&mut self) {
-        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.hold == Some(Hold::DiskFull);
+        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.holds.has(Hold::DiskFull);
         let held: Vec<_> =
             self.runs.iter().filter(|(_, entry)| is_held(&entry.run)).map(|(id, _)| id.clone()).collect();
         if held.is_empty() || self.trouble.is_some() {

@@ -51,6 +51,11 @@ fn pipeline_lines(pipeline: &Pipeline) -> Lines {
         max_parallel,
         on_failure,
         timeout,
+        max_concurrent_runs,
+        group,
+        priority,
+        on_battery,
+        quiet,
         params,
         env,
         steps: _,
@@ -63,6 +68,11 @@ fn pipeline_lines(pipeline: &Pipeline) -> Lines {
     lines.insert("on_failure".to_owned(), on_failure.word().to_owned());
     insert_some(&mut lines, "max_parallel", max_parallel.map(|count| count.to_string()));
     insert_some(&mut lines, "timeout", timeout.map(format_duration));
+    insert_some(&mut lines, "max_concurrent_runs", max_concurrent_runs.map(|count| count.to_string()));
+    insert_some(&mut lines, "group", group.clone());
+    lines.insert("priority".to_owned(), priority.to_string());
+    lines.insert("on_battery".to_owned(), on_battery.word().to_owned());
+    lines.insert("quiet".to_owned(), quiet.word().to_owned());
     lines.extend(env.iter().map(|(name, value)| (format!("env {name}"), shown(value))));
     for (name, param) in params {
         let value = match param {
@@ -92,6 +102,7 @@ fn step_lines(pipeline: &Pipeline, step: &Step) -> Lines {
         env,
         timeout,
         retries,
+        resources,
         weight,
         on_interrupt,
         stop_signal,
@@ -135,6 +146,9 @@ fn step_lines(pipeline: &Pipeline, step: &Step) -> Lines {
         .map(|(key, value)| (key.to_owned(), value)),
     );
     insert_some(&mut lines, "timeout", timeout.map(format_duration));
+    insert_some(&mut lines, "resources memory", resources.memory.map(format_size));
+    insert_some(&mut lines, "resources cpu", resources.cpu.map(|cpu| cpu.to_string()));
+    insert_some(&mut lines, "resources disk", resources.disk.map(format_size));
     lines.extend(env.iter().map(|(name, value)| (format!("env {name}"), shown(value))));
     lines
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 pub(super) use super::kinds::one_of;
-use super::model::{Background, OnFailure, OnInterrupt, ParamType, When};
+use super::model::{Background, OnBattery, OnFailure, OnInterrupt, OnQuiet, ParamType, When};
 use super::schedules::SCHEDULE_KEYS;
 
 /// One row of the table.
@@ -33,6 +33,8 @@ pub(super) enum Place {
     StepDefaults,
     /// `retries = { … }`.
     Retries,
+    /// `resources = { … }`.
+    Resources,
     /// `[params.NAME]`.
     Param,
     /// `secret = { … }`.
@@ -61,6 +63,8 @@ pub(super) enum Kind {
     Flag,
     /// A whole number from this on.
     Count(u32),
+    /// A whole number from 0 to 9.
+    Priority,
     Number(Bound),
     Duration(Zero),
     Size,
@@ -120,11 +124,12 @@ pub(super) enum Plain {
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Pipeline,
         Self::StepDefaults,
         Self::Step,
         Self::Retries,
+        Self::Resources,
         Self::Param,
         Self::Secret,
         Self::Schedule,
@@ -137,6 +142,7 @@ impl Place {
             Self::Step => "[[step]]",
             Self::StepDefaults => "[step_defaults]",
             Self::Retries => "retries = { … }",
+            Self::Resources => "resources = { … }",
             Self::Param => "[params.NAME]",
             Self::Secret => "secret = { … }",
             Self::Schedule => "[[schedule]]",
@@ -147,9 +153,13 @@ impl Place {
     pub(super) fn locative(self) -> String {
         match self {
             Self::Pipeline => format!("at {}", self.name()),
-            Self::Step | Self::StepDefaults | Self::Retries | Self::Param | Self::Secret | Self::Schedule => {
-                format!("in {}", self.name())
-            }
+            Self::Step
+            | Self::StepDefaults
+            | Self::Retries
+            | Self::Resources
+            | Self::Param
+            | Self::Secret
+            | Self::Schedule => format!("in {}", self.name()),
         }
     }
 
@@ -202,13 +212,14 @@ const STEP: &[Place] = &[Place::Step];
 const STEPS: &[Place] = &[Place::Step, Place::StepDefaults];
 const ALL: &[Place] = &[Place::Pipeline, Place::Step, Place::StepDefaults];
 const RETRIES: &[Place] = &[Place::Retries];
+const RESOURCES: &[Place] = &[Place::Resources];
 const PARAM: &[Place] = &[Place::Param];
 const SECRET: &[Place] = &[Place::Secret];
 
 use Fallback::{Is, Required, Words};
 use Kind::{
-    Argv, Command, Count, Duration as Span, Env, Filled, Flag, Id, Named, Names, Number, Scalar, Scalars,
-    Signal, Size, Table, Tables, Text, Word,
+    Argv, Command, Count, Duration as Span, Env, Filled, Flag, Id, Named, Names, Number, Priority, Scalar,
+    Scalars, Signal, Size, Table, Tables, Text, Word,
 };
 
 /// Every key, in the order in which a reader of the README meets them.
@@ -226,6 +237,11 @@ static KEYS: &[Key] = &[
     key(TOP, "params", Named(Place::Param), Fallback::None, "Parameters by name; each reaches every step as `LEVERFRAME_PARAM_<NAME>`.").also(&["parameters"]),
     key(TOP, "step_defaults", Table(Place::StepDefaults), Fallback::None, "Step keys for all steps; a step's own win.").also(&["defaults"]),
     key(TOP, "step", Tables(Place::Step), Required, "The steps, in order.").also(&["steps", "task", "tasks"]),
+    key(TOP, "max_concurrent_runs", Count(1), Words("as many as the settings allow"), "Runs of this pipeline at once; further ones wait.").also(&["max_runs", "max_active_runs", "max_instances"]),
+    key(TOP, "group", Id, Fallback::None, "The group of pipelines that it belongs to: `[groups.NAME]` of the settings says how many runs of it there may be at once.").also(&["pool", "queue", "category"]),
+    key(TOP, "priority", Priority, Is("0"), "From 0 to 9: among runs that wait, the highest goes first. Who waits rises with time."),
+    key(TOP, "on_battery", Word(OnBattery::WORDS), Is("ignore"), "While the machine lives on its battery its steps do not start, or its runs are frozen as well."),
+    key(TOP, "quiet", Word(OnQuiet::WORDS), Is("freeze"), "While it is quiet its runs are frozen and wait, or go on as ever."),
     key(TOP, "schedule", Tables(Place::Schedule), Fallback::None, "When it runs by itself: each table is a job, taken over when the file is read.").also(&["schedules"]),
 
     key(PARAM, "type", Word(ParamType::WORDS), Is("string"), "Its type; values are checked before a run starts.").also(&["kind"]),
@@ -254,16 +270,15 @@ static KEYS: &[Key] = &[
     key(STEPS, "grace", Span(Zero::Allowed), Is("10s"), "How long it may take from that signal to KILL for its whole tree.").also(&["kill_after"]),
     key(STEPS, "log_limit", Size, Is("1GiB"), "Its log on disk: head and newest tail are kept, the middle is dropped and counted."),
     key(STEPS, "background", Word(Background::WORDS), Is("end"), "What becomes of what its main process leaves behind."),
+    key(STEPS, "resources", Table(Place::Resources), Fallback::None, "What must be free before it starts; keys of `[step_defaults]` that are not here stay. Memory that is not said is learned from its last runs.").also(&["requests", "requires_resources"]),
     key(RETRIES, "max", Count(0), Is("0"), "Repetitions after the first attempt.").also(&["limit", "count", "attempts"]),
     key(RETRIES, "delay", Span(Zero::Allowed), Is("10s"), "The wait before the first repetition; up to 10 % is added.").also(&["interval"]),
     key(RETRIES, "factor", Number(Bound::AtLeastOne), Is("2"), "By which the wait grows each time.").also(&["backoff"]),
     key(RETRIES, "max_delay", Span(Zero::Allowed), Is("5m"), "The longest wait; a longer `delay` raises it.").also(&["max_interval"]),
+    key(RESOURCES, "memory", Size, Words("the usual peak of its last runs"), "Memory of its whole process tree at its peak.").also(&["mem", "ram"]),
+    key(RESOURCES, "cpu", Number(Bound::AboveZero), Fallback::None, "CPUs that it keeps busy, such as `1.5`.").also(&["cpus", "cores"]),
+    key(RESOURCES, "disk", Size, Fallback::None, "Space that it writes on the disk of its folder.").also(&["space"]),
 
-    later(ALL, "group"),
-    later(ALL, "priority"),
-    later(ALL, "resources"),
-    later(ALL, "on_battery"),
-    later(ALL, "quiet"),
     later(ALL, "env_file"),
     later(ALL, "exit_codes"),
     later(ALL, "nice"),

@@ -17,6 +17,7 @@ impl Kind {
             Self::Word(words) => return one_of(words),
             Self::Flag => "true or false",
             Self::Count(0) => "a whole number of at least 0",
+            Self::Priority => "a whole number from 0 to 9",
             Self::Count(least) => return format!("a whole number of at least {least}"),
             Self::Number(Bound::AboveZero) => "a number above 0",
             Self::Number(Bound::AtLeastOne) => "a number of at least 1",
@@ -27,6 +28,7 @@ impl Kind {
             Self::Scalar => "a string, a number, true or false, or a date",
             Self::Scalars => "an array of strings, numbers or dates",
             Self::Table(Place::Retries) => "a table such as { max = 3, delay = \"10s\" }",
+            Self::Table(Place::Resources) => "a table such as { memory = \"2GiB\", cpu = 1.5 }",
             Self::Table(Place::Secret) => "a table such as { env = \"API_TOKEN\" }",
             Self::Table(_) => "a table",
             Self::Tables(place) => return format!("an array of tables, each begun by {}", place.name()),
@@ -49,6 +51,7 @@ impl Kind {
             Self::Word(words) => return one_of(words),
             Self::Flag => "bool",
             Self::Count(_) => "whole number",
+            Self::Priority => "0 to 9",
             Self::Number(Bound::AboveZero) => "number above 0",
             Self::Number(Bound::AtLeastOne) => "number from 1",
             Self::Duration(_) => "duration",
@@ -77,7 +80,7 @@ impl Kind {
                 words.iter().find(|word| **word == text).map(|word| Plain::Word(word)).ok_or_else(String::new)
             }
             Self::Flag => text.parse().map(Plain::Flag).map_err(|_| String::new()),
-            Self::Count(_) => text.parse().map(Plain::Count).map_err(|_| String::new()),
+            Self::Count(_) | Self::Priority => text.parse().map(Plain::Count).map_err(|_| String::new()),
             Self::Number(_) => number().map(Plain::Number),
             Self::Duration(zero) => {
                 let duration = units::parse_duration(text)?;

@@ -29,7 +29,8 @@ mod samples;
 mod schema;
 
 pub use crate::units::{
-    format_duration, format_size, parse_duration, parse_size, signal_name, signal_number,
+    about, format_duration, format_size, parse_duration, parse_size, signal_name, signal_number,
+    size_in_words,
 };
 pub use diagnostic::Diagnostic;
 pub(crate) use diagnostic::Problems;

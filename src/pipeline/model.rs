@@ -22,6 +22,16 @@ pub struct Pipeline {
     pub on_failure: OnFailure,
     /// The longest that the whole run may take while awake and not frozen.
     pub timeout: Option<Duration>,
+    /// Its runs at once; none: as many as the settings allow.
+    pub max_concurrent_runs: Option<usize>,
+    /// The group whose runs are counted together.
+    pub group: Option<String>,
+    /// From 0 to 9: among runs that wait, the highest goes first.
+    pub priority: u8,
+    /// What becomes of its runs while the machine lives on its battery.
+    pub on_battery: OnBattery,
+    /// What becomes of its runs while it is quiet.
+    pub quiet: OnQuiet,
     /// Parameters by name.
     pub params: BTreeMap<String, Param>,
     /// Environment of every step, expanded by the engine when a step starts.
@@ -52,6 +62,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// How often and when a failed attempt is tried again.
     pub retries: Retries,
+    /// What must be free before it starts.
+    pub resources: Resources,
     /// Its share of the run's progress; above 0.
     pub weight: f64,
     /// What happens after the step's process was lost.
@@ -104,6 +116,39 @@ impl Default for Retries {
     fn default() -> Self {
         Self { max: 0, delay: Duration::from_secs(10), factor: 2.0, max_delay: Duration::from_secs(300) }
     }
+}
+
+/// What a step asks for: it starts only where so much is free.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Resources {
+    /// Memory of its whole process tree, in bytes; none: what it has needed before.
+    pub memory: Option<u64>,
+    /// CPUs that it keeps busy; above 0.
+    pub cpu: Option<f64>,
+    /// Bytes that it writes on the disk of its folder.
+    pub disk: Option<u64>,
+}
+
+/// What becomes of runs while the machine lives on its battery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnBattery {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// No step of theirs starts.
+    Hold,
+    /// They are frozen as well.
+    Freeze,
+}
+
+/// What becomes of runs while it is quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnQuiet {
+    /// They are frozen, and new ones wait.
+    #[default]
+    Freeze,
+    /// They go on.
+    Ignore,
 }
 
 /// What a failed step does to the rest of the run.
@@ -221,6 +266,8 @@ macro_rules! words {
 
 words!(OnFailure { Stop = "stop", Continue = "continue" });
 words!(OnInterrupt { Rerun = "rerun", Skip = "skip", Ask = "ask" });
+words!(OnBattery { Ignore = "ignore", Hold = "hold", Freeze = "freeze" });
+words!(OnQuiet { Freeze = "freeze", Ignore = "ignore" });
 words!(Background { End = "end", Keep = "keep" });
 words!(When { OnSuccess = "on_success", OnFailure = "on_failure", Always = "always" });
 words!(ParamType {

@@ -12,7 +12,9 @@ use toml::de::DeTable;
 use super::diagnostic::{Diagnostic, Problems};
 use super::graph::find_cycles;
 use super::keys::{Fallback, Place, Plain};
-use super::model::{Background, Command, OnFailure, OnInterrupt, Pipeline, Retries, Step, When};
+use super::model::{
+    Background, Command, OnBattery, OnFailure, OnInterrupt, OnQuiet, Pipeline, Resources, Retries, Step, When,
+};
 use super::paths::resolve;
 use super::reader::{Fields, Found, Located, Typed, read_table};
 use super::schedules::read_schedules;
@@ -90,6 +92,10 @@ impl Layers<'_> {
         if let Some(Plain::Word(word)) = self.plain(name) { Some(word) } else { None }
     }
 
+    fn size(&self, name: &str) -> Option<u64> {
+        if let Some(Plain::Size(bytes)) = self.plain(name) { Some(bytes) } else { None }
+    }
+
     fn duration(&self, name: &str) -> Option<Duration> {
         if let Some(Plain::Duration(duration)) = self.plain(name) { Some(duration) } else { None }
     }
@@ -163,6 +169,11 @@ impl Parser<'_> {
             max_parallel: layers.count("max_parallel").map(|count| count as usize),
             on_failure: layers.word("on_failure").and_then(OnFailure::from_word).unwrap_or_default(),
             timeout: layers.duration("timeout"),
+            max_concurrent_runs: layers.count("max_concurrent_runs").map(|count| count as usize),
+            group: top.text("group").map(str::to_owned),
+            priority: layers.count("priority").and_then(|n| u8::try_from(n).ok()).unwrap_or_default(),
+            on_battery: layers.word("on_battery").and_then(OnBattery::from_word).unwrap_or_default(),
+            quiet: layers.word("quiet").and_then(OnQuiet::from_word).unwrap_or_default(),
             params,
             env: environment([top]),
             steps,
@@ -299,10 +310,6 @@ impl Parser<'_> {
             Found::Value(Typed::Argv(argv)) => Command::Argv(argv.clone()),
             Found::Value(_) | Found::Refused | Found::Absent => return None,
         };
-        let log_limit = match layers.plain("log_limit") {
-            Some(Plain::Size(bytes)) => bytes,
-            _ => 0,
-        };
         let stop_signal = match layers.plain("stop_signal") {
             Some(Plain::Signal(number)) => number,
             _ => 0,
@@ -315,11 +322,12 @@ impl Parser<'_> {
             env: environment([inherited.defaults, table]),
             timeout: layers.duration("timeout").or(finally.then_some(FINALLY_TIMEOUT)),
             retries,
+            resources: resources(table, inherited.defaults),
             weight: layers.number("weight").unwrap_or_default(),
             on_interrupt: layers.word("on_interrupt").and_then(OnInterrupt::from_word).unwrap_or_default(),
             stop_signal,
             grace: layers.duration("grace").unwrap_or_default(),
-            log_limit,
+            log_limit: layers.size("log_limit").unwrap_or_default(),
             background: layers.word("background").and_then(Background::from_word).unwrap_or_default(),
             when,
             may_fail: layers.flag("may_fail"),
@@ -346,6 +354,15 @@ impl Parser<'_> {
             max_delay: max_delay.max(delay),
         }
     }
+}
+
+fn resources(table: &Fields, defaults: &Fields) -> Resources {
+    let none = Fields::none(Place::Resources);
+    let layers = Layers {
+        own: table.table("resources").unwrap_or(&none),
+        defaults: defaults.table("resources").unwrap_or(&none),
+    };
+    Resources { memory: layers.size("memory"), cpu: layers.number("cpu"), disk: layers.size("disk") }
 }
 
 fn is_finally(table: &Fields) -> bool {

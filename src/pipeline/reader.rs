@@ -178,6 +178,7 @@ fn unknown_key(place: Place, name: &str, problems: &mut Problems<'_>) -> String 
             other @ (Place::Step
             | Place::StepDefaults
             | Place::Retries
+            | Place::Resources
             | Place::Param
             | Place::Secret
             | Place::Schedule),
@@ -210,8 +211,8 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>, problems: &mut Problems<'
             read_plain(key, text, at, problems).map(Typed::Plain)
         }
         (Kind::Flag, DeValue::Boolean(flag)) => Some(Typed::Plain(Plain::Flag(*flag))),
-        (Kind::Count(least), DeValue::Integer(number)) => {
-            read_count(key, least, number, at, problems).map(|count| Typed::Plain(Plain::Count(count)))
+        (Kind::Count(_) | Kind::Priority, DeValue::Integer(number)) => {
+            read_count(key, number, at, problems).map(|count| Typed::Plain(Plain::Count(count)))
         }
         (Kind::Number(bound), DeValue::Integer(_) | DeValue::Float(_)) => {
             read_number(key, bound, value, problems).map(|number| Typed::Plain(Plain::Number(number)))

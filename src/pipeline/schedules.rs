@@ -67,7 +67,7 @@ pub(super) static SCHEDULE_KEYS: &[Key] = &[
     key(TABLE, "misfire_grace", Kind::Duration(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`."),
     key(TABLE, "misfire_max_age", Kind::Duration(Zero::Refused), Words("none"), "How old an instant may be and still run."),
     key(TABLE, "overlap", Kind::Word(OVERLAP), Is("skip"), "What becomes of an instant while a run of the job is under way."),
-    key(TABLE, "priority", Kind::Count(0), Is("0"), "The job's priority."),
+    key(TABLE, "priority", Kind::Priority, Is("0"), "The priority of its runs, where it is higher than the pipeline's."),
     key(TABLE, "params", Kind::Values, Fallback::None, "Parameters of its runs.").also(&["parameters"]),
     key(TABLE, "run_type", Kind::Filled, Words("the pipeline's"), "Run type of its runs."),
     key(TABLE, "environment", Kind::Filled, Words("the pipeline's"), "Environment of its runs."),

@@ -36,6 +36,7 @@ fn table_schema(place: Place) -> Map<String, Value> {
         | Place::Step
         | Place::StepDefaults
         | Place::Retries
+        | Place::Resources
         | Place::Param
         | Place::Schedule => {}
     }
@@ -64,7 +65,7 @@ fn key_schema(key: &Key) -> Value {
 
 /// Whether its values stand in a file without quotes.
 fn is_bare(kind: Kind) -> bool {
-    matches!(kind, Kind::Count(_) | Kind::Number(_) | Kind::Flag)
+    matches!(kind, Kind::Count(_) | Kind::Priority | Kind::Number(_) | Kind::Flag)
 }
 
 fn kind_schema(kind: Kind) -> Value {
@@ -83,6 +84,7 @@ fn kind_schema(kind: Kind) -> Value {
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Count(least) => json!({ "type": "integer", "minimum": least }),
+        Kind::Priority => json!({ "type": "integer", "minimum": 0, "maximum": 9 }),
         Kind::Number(Bound::AboveZero) => json!({ "type": "number", "exclusiveMinimum": 0 }),
         Kind::Number(Bound::AtLeastOne) => json!({ "type": "number", "minimum": 1 }),
         Kind::Duration(_) => {

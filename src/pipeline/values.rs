@@ -206,13 +206,16 @@ fn env_name_problem(name: &str) -> Option<String> {
 
 pub(super) fn read_count(
     key: &Key,
-    least: u32,
     number: &DeInteger<'_>,
     at: usize,
     problems: &mut Problems<'_>,
 ) -> Option<u32> {
     let count = integer(number).and_then(|number| u32::try_from(number).ok());
-    let count = count.filter(|count| *count >= least);
+    let allowed = match key.kind {
+        Kind::Count(least) => least..=u32::MAX,
+        _ => 0..=9,
+    };
+    let count = count.filter(|count| allowed.contains(count));
     if count.is_none() {
         problems.add(at, format!("`{}` must be {}, not {number}", key.name, key.kind.expected()));
     }

@@ -42,6 +42,14 @@ pub enum Threshold {
 }
 
 impl Threshold {
+    /// What it is of `total`.
+    pub fn of(self, total: f64) -> f64 {
+        match self {
+            Self::Fraction(share) => share * total,
+            Self::Bytes(bytes) => bytes as f64,
+        }
+    }
+
     /// Whether `amount` of `total` is above it.
     pub fn is_exceeded(self, amount: f64, total: f64) -> bool {
         match self {

@@ -3,16 +3,22 @@
 
 use super::decide::{Context, Outbox, Starts, progress_event, summary};
 use super::input::Effect;
-use super::{Body, Definition, EventKind, Launch, Run, RunState, StepRun, StepState, Verdict};
+use super::{Body, Definition, EventKind, Holds, Launch, Run, RunState, StepRun, StepState, Verdict, admit};
 use crate::pipeline::{OnFailure, When};
 
 /// Starts what can start, passes over what can't, and ends the run when nothing is left.
 pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
-    if run.state == RunState::Queued && cx.starts == Starts::Allowed {
-        run.state = RunState::Running;
-        run.error = None;
-        run.ledger.clock.start(cx.now);
+    if run.state == RunState::Queued {
+        match admit::may_begin(run, &definition, cx) {
+            Some(wait) => admit::stand_in_line(run, wait, cx, out),
+            None => {
+                run.state = RunState::Running;
+                run.error = None;
+                run.ledger.wait = None;
+                run.ledger.clock.start(cx.now);
+            }
+        }
     }
     match run.state {
         RunState::Running => {
@@ -121,11 +127,17 @@ fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
 
 /// Starts ready steps up to the width, and records as many ahead.
 fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) {
-    if cx.starts != Starts::Allowed {
+    let may_start = match cx.starts {
+        Starts::Allowed => true,
+        Starts::CleanUpOnly => run.ledger.is_admitted,
+        Starts::Held => false,
+    };
+    if !may_start {
         return;
     }
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);
     let mut n_live = run.steps.iter().filter(|step| step.state.is_live()).count();
+    let mut started = Vec::new();
     // What an earlier commit holds may start before this one: nothing that it rests on is new.
     for index in 0..run.steps.len() {
         if n_live >= width {
@@ -133,7 +145,12 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         }
         if run.steps[index].ledger.launch == Launch::Prepared && run.steps[index].state == StepState::Waiting
         {
+            if let Some(wait) = admit::may_start(run, definition, index, &started, cx) {
+                admit::hold_back(run, index, wait, cx, out);
+                continue;
+            }
             launch(run, index, cx);
+            started.push(admit::claim_of_step(run, definition, index, cx));
             out.early.push(Effect::Start { index, may_be_alive: false });
             n_live += 1;
         }
@@ -151,7 +168,13 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
             continue;
         }
         if n_live < width {
-            begin_attempt(run, index, cx);
+            prepare(run, index, cx);
+            if let Some(wait) = admit::may_start(run, definition, index, &started, cx) {
+                admit::hold_back(run, index, wait, cx, out);
+                continue;
+            }
+            launch(run, index, cx);
+            started.push(admit::claim_of_step(run, definition, index, cx));
             out.effects.push(Effect::Start { index, may_be_alive: false });
             n_live += 1;
         } else {
@@ -184,6 +207,8 @@ pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) {
     let step = run.step_mut(index);
     step.state = StepState::Running;
     step.message = None;
+    step.ledger.wait = None;
+    step.ledger.waits_since = None;
     step.started_at = Some(cx.now.wall);
     step.ledger.launch = Launch::Sent;
     step.ledger.clock.start(cx.now);
@@ -255,6 +280,8 @@ fn end_unstarted(run: &mut Run, index: usize, state: StepState, out: &mut Outbox
     step.state = state;
     step.message = None;
     step.ledger.retry_at = None;
+    step.ledger.wait = None;
+    step.ledger.waits_since = None;
     step.ledger.launch = Launch::None;
     let step = step.summary(&run_id);
     out.events.push(EventKind::StepFinished { step });
@@ -312,7 +339,8 @@ fn end(run: &mut Run, state: RunState, cx: Context<'_>) {
     super::decide::close_freeze(run, cx.now);
     run.state = state;
     run.ledger.verdict = None;
-    run.ledger.hold = None;
+    run.ledger.holds = Holds::default();
+    run.ledger.wait = None;
     run.ledger.clock.stop(cx.now);
     run.finished_at = Some(cx.now.wall);
 }

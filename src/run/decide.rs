@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::input::{Effect, Input, Level, Record, StopKind};
 use super::transition::{hint, transition};
-use super::{Body, Command, EventKind, Refusal, Run, RunState, Trigger, Verdict};
-use super::{advance, recover, resume, step};
+use super::{Body, Command, EventKind, Hold, Holds, Refusal, Run, RunState, Trigger, Verdict};
+use super::{admit, advance, hold, recover, resume, step};
+use crate::admission::Admission;
 use crate::time::Now;
 
 /// What a decision may know besides the run.
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     pub starts: Starts,
     /// Of what the machine is short, where only cleaning up may start.
     pub held_for: Option<&'a str>,
+    /// Who holds what, and what is left.
+    pub admission: &'a Admission,
     /// Whether lost work is taken up again without being asked.
     pub auto_resume: AutoResume,
     /// Makes tokens unique over data directories and epochs.
@@ -114,28 +117,17 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
             advance::sent_ahead(run, index, attempt, cx);
         }
         Input::DiskFull => {
-            if run.state == RunState::Running && matches!(run.body, Body::Pipeline(_)) {
-                run.ledger.hold = Some(super::Hold::DiskFull);
-                run.error = Some("frozen: the disk is full; it goes on when there is room".into());
-                pause(run, cx, out);
-            }
+            let reason = "frozen: the disk is full; it goes on when there is room".into();
+            hold::hold(run, Hold::DiskFull, reason, cx, out);
         }
-        Input::DiskRoom => {
-            if run.state == RunState::Paused && run.ledger.hold == Some(super::Hold::DiskFull) {
-                resume::thaw(run, cx, out);
-            }
-        }
-        Input::LimitExceeded { reason } => {
-            if run.state == RunState::Running && matches!(run.body, Body::Pipeline(_)) {
-                run.ledger.hold = Some(super::Hold::Limit);
-                run.error = Some(reason);
-                pause(run, cx, out);
-            }
-        }
-        Input::LimitCleared => {
-            if run.state == RunState::Paused && run.ledger.hold == Some(super::Hold::Limit) {
-                resume::thaw(run, cx, out);
-            }
+        Input::DiskRoom => hold::release(run, Hold::DiskFull, cx, out),
+        Input::LimitExceeded { reason } => hold::hold(run, Hold::Limit, reason, cx, out),
+        Input::LimitCleared => hold::release(run, Hold::Limit, cx, out),
+        Input::Quiet(since) => hold::quiet(run, since, cx, out),
+        Input::Power { on_battery } => hold::power(run, on_battery, cx, out),
+        Input::Admit => {
+            accept(run, Command::Admit)?;
+            admit::admit(run)?;
         }
         Input::Recover(found) => recover::reconcile(run, found, cx, out),
         Input::DriverLost => recover::driver_lost(run, cx, out),
@@ -169,24 +161,17 @@ fn driven_only(run: &Run, reason: &str) -> Result<(), Refusal> {
 
 fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     run.ledger.boot_id = cx.boot_id.to_owned();
-    match run.body {
-        Body::Driven => {
-            run.state = RunState::Running;
-            run.ledger.clock.start(cx.now);
-        }
-        Body::Pipeline(_) if cx.starts != Starts::Allowed => run.state = RunState::Queued,
-        Body::Pipeline(_) => {
-            run.state = RunState::Running;
-            run.ledger.clock.start(cx.now);
-        }
+    let wait = match &run.body {
+        Body::Driven => None,
+        Body::Pipeline(definition) => admit::may_begin(run, definition, cx),
+    };
+    if wait.is_none() {
+        run.state = RunState::Running;
+        run.ledger.clock.start(cx.now);
     }
     out.events.push(EventKind::ExecutionStarted { run: summary(run), steps: run.step_summaries() });
-    if run.state == RunState::Queued {
-        run.error = Some(match cx.held_for {
-            Some(reason) => format!("waits: {reason}").into(),
-            None => "waits: no step may start at the moment".into(),
-        });
-        out.events.push(EventKind::ExecutionQueued { run: summary(run) });
+    if let Some(wait) = wait {
+        admit::stand_in_line(run, wait, cx, out);
     }
 }
 
@@ -217,7 +202,8 @@ fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Res
     let was_stopping = run.state == RunState::Stopping;
     close_freeze(run, cx.now);
     run.state = RunState::Stopping;
-    run.ledger.hold = None;
+    run.ledger.holds = Holds::default();
+    run.ledger.wait = None;
     run.ledger.verdict = Some(verdict);
     run.error = None;
     if !was_stopping {

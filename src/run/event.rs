@@ -7,10 +7,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::summary::{instant, maybe_instant};
 use super::{RunState, RunSummary, StepSummary};
+use crate::admission::Orders;
 use crate::id::{JobId, RunId, StepId};
 use crate::schedule::Outcome;
+use crate::time::{instant, maybe_instant};
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -185,6 +186,11 @@ pub enum EventKind {
         /// Which job.
         job_id: JobId,
     },
+    /// The operator has ordered something for everything at once, or it is over.
+    OrdersChanged {
+        /// What is in force now.
+        orders: Orders,
+    },
     /// Events were lost to this subscriber: take a snapshot.
     Resync,
 }
@@ -227,6 +233,10 @@ impl EventKind {
         "warning_raised",
         "resource_alert",
         "recovery_decided",
+        "job_fired",
+        "job_skipped",
+        "job_changed",
+        "orders_changed",
         "resync",
     ];
 
@@ -270,6 +280,7 @@ impl EventKind {
             Self::JobFired { .. } => "job_fired",
             Self::JobSkipped { .. } => "job_skipped",
             Self::JobChanged { .. } => "job_changed",
+            Self::OrdersChanged { .. } => "orders_changed",
             Self::Resync => "resync",
         }
     }
@@ -309,6 +320,7 @@ impl EventKind {
             | Self::JobFired { .. }
             | Self::JobSkipped { .. }
             | Self::JobChanged { .. }
+            | Self::OrdersChanged { .. }
             | Self::Resync => None,
         }
     }
@@ -340,6 +352,7 @@ impl EventKind {
             | Self::JobFired { .. }
             | Self::JobSkipped { .. }
             | Self::JobChanged { .. }
+            | Self::OrdersChanged { .. }
             | Self::Resync => None,
         }
     }

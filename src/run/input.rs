@@ -79,6 +79,15 @@ pub enum Input {
     },
     /// It is short of that no longer.
     LimitCleared,
+    /// The operator asks: start it, or what waits of it, although what it waits for is not there.
+    Admit,
+    /// It is quiet since then; none: it is quiet no longer.
+    Quiet(Option<DateTime<Utc>>),
+    /// The machine lives on its battery, or no longer.
+    Power {
+        /// Whether it does.
+        on_battery: bool,
+    },
     /// First after a start of the engine: what the step host knows of this run's steps, by index.
     Recover(Vec<Found>),
     /// The program that drove it is gone.
@@ -219,6 +228,14 @@ pub enum Record {
 impl Input {
     /// Whether it is acted on even when it can't be recorded at the moment.
     pub const fn is_urgent(&self) -> bool {
-        matches!(self, Self::Pause | Self::Stop(_) | Self::DiskFull | Self::LimitExceeded { .. })
+        matches!(
+            self,
+            Self::Pause
+                | Self::Stop(_)
+                | Self::DiskFull
+                | Self::LimitExceeded { .. }
+                | Self::Quiet(Some(_))
+                | Self::Power { on_battery: true }
+        )
     }
 }

@@ -4,10 +4,12 @@
 //! Nothing here does anything: [`decide()`] returns the changed run and a list of effects, which the engine
 //! records and then carries out.
 
+mod admit;
 mod advance;
 mod cost;
 mod decide;
 mod event;
+mod hold;
 mod input;
 mod model;
 mod recover;
@@ -17,10 +19,13 @@ mod state;
 mod step;
 mod summary;
 mod transition;
+mod why;
 
+pub use admit::{claim_of, current_waits, first_wait, rank_of};
 pub use cost::StepCost;
 pub use decide::*;
 pub use event::*;
+pub use hold::{Hold, Holds};
 pub use input::*;
 pub use model::*;
 pub use recover::MAX_RESUMES_IN_ROW;
@@ -29,3 +34,4 @@ pub use state::*;
 pub use step::{Deadline, in_words, next_deadline};
 pub use summary::*;
 pub use transition::{Command, Refusal, hint, transition};
+pub use why::{Why, WhyContext, slower_than_usual, why};

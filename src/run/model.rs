@@ -7,7 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{RunState, RunSummary, StepState, StepSummary, Trigger};
+use super::{Holds, RunState, RunSummary, StepState, StepSummary, Trigger};
+use crate::admission::Wait;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::pipeline::Pipeline;
 use crate::time::{Now, Stopwatch};
@@ -85,8 +86,21 @@ pub struct RunLedger {
     pub frozen_since: Option<DateTime<Utc>>,
     /// Milliseconds frozen before that.
     pub frozen_ms: u64,
-    /// Why it is paused, when it was not the operator: it goes on by itself when this is over.
-    pub hold: Option<Hold>,
+    /// Why it is paused, when it was not the operator: it goes on by itself when all of this is over.
+    #[serde(alias = "hold")]
+    pub holds: Holds,
+    /// What it waits for before it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Arc<Wait>>,
+    /// From 0 to 9: among runs that wait, the highest goes first.
+    pub priority: u8,
+    /// The operator wants it to start, whatever it waits for.
+    pub is_admitted: bool,
+    /// The last time of quiet that it has met, by its beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet_met: Option<DateTime<Utc>>,
+    /// It has met the time on battery that lasts.
+    pub battery_met: bool,
     /// How it will end once its `finally` steps have run.
     pub verdict: Option<Verdict>,
     /// Its own timeout has passed; what runs is being ended.
@@ -113,18 +127,6 @@ pub struct FiredBy {
     pub due_at: Option<String>,
     /// The due instant before that one, if there was one.
     pub previous_due_at: Option<String>,
-}
-
-/// Why a run is paused although nobody asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Hold {
-    /// The disk is full.
-    DiskFull,
-    /// A limit of the machine is exceeded, and it uses most.
-    Limit,
-    /// A secret is missing; the operator resumes it.
-    Secret,
 }
 
 /// How a run ends once what is still to be done is done.
@@ -198,6 +200,12 @@ pub struct StepLedger {
     pub ending: Option<Ending>,
     /// Bytes that its tree has written towards a disk, as far as samples saw it.
     pub written_bytes: Option<u64>,
+    /// What it waits for to be admitted, once its turn has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Arc<Wait>>,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<DateTime<Utc>>,
 }
 
 /// How far the start of a step's attempt has come.
@@ -266,6 +274,7 @@ impl Run {
             frozen_since: self.ledger.frozen_since,
             error: self.error.clone(),
             attempt: self.attempt,
+            waits_for: self.ledger.wait.clone(),
         }
     }
 
@@ -330,6 +339,7 @@ impl StepRun {
             message: self.message.clone(),
             pid: self.pid,
             error: self.error.clone(),
+            waits_for: self.ledger.wait.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::decide::{Context, Outbox, close_freeze, summary};
 use super::input::{Effect, Level, Record};
 use super::step::tell_changed;
-use super::{Body, EventKind, Refusal, Run, RunState, StepState, Trigger};
+use super::{Body, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger};
 use crate::id::StepId;
 use crate::time::Stopwatch;
 
@@ -11,7 +11,7 @@ use crate::time::Stopwatch;
 pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     close_freeze(run, cx.now);
     run.state = RunState::Running;
-    run.ledger.hold = None;
+    run.ledger.holds = Holds::default();
     run.ledger.unfrozen.clear();
     run.error = None;
     run.ledger.clock.start(cx.now);
@@ -114,6 +114,8 @@ fn begin_again(run: &mut Run, cx: Context<'_>) {
     run.error = None;
     run.message = None;
     run.ledger.verdict = None;
+    run.ledger.wait = None;
+    run.ledger.is_admitted = false;
     run.ledger.run_timed_out = false;
     run.ledger.told_running = false;
     run.ledger.resumes_in_row = 0;

@@ -10,7 +10,7 @@ use super::advance::refresh_progress;
 use super::decide::{Context, Outbox, summary, told_running};
 use super::input::{Effect, Exit, Record, StepNews, StopKind};
 use super::{
-    Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, decide, recover,
+    Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, hold, recover,
 };
 use crate::pipeline::{Retries, Step};
 use crate::time::Stopwatch;
@@ -91,9 +91,8 @@ fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
     run.step_mut(index).message = Some(reason.into());
     shelve(run, index, out);
     if run.state == RunState::Running {
-        run.ledger.hold = Some(Hold::Secret);
-        run.error = Some(format!("held: {reason}; then resume it").into());
-        decide::pause(run, cx, out);
+        let reason = format!("held: {reason}; then resume it");
+        hold::hold(run, Hold::Secret, reason.into(), cx, out);
     } else {
         tell_if_frozen(run, Vec::new(), cx, out);
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{RunState, StepState};
+use crate::admission::Wait;
 use crate::id::{PipelineId, RunId, StepId};
-use crate::time::format_instant;
+use crate::time::{instant, maybe_instant};
 
 /// A run as everybody outside the engine sees it: a row of `leverframe runs --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct RunSummary {
     pub error: Option<Arc<str>>,
     /// From 1; one more at each resume or retry.
     pub attempt: u32,
+    /// What it waits for before it begins; none for what is read from disk alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Arc<Wait>>,
 }
 
 /// A step as everybody outside the engine sees it: a row of `steps` in `leverframe show --json`.
@@ -89,15 +93,7 @@ pub struct StepSummary {
     pub pid: Option<u32>,
     /// Why it failed.
     pub error: Option<Arc<str>>,
-}
-
-pub(super) fn instant<S: Serializer>(at: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(&format_instant(*at))
-}
-
-pub(super) fn maybe_instant<S: Serializer>(at: &Option<DateTime<Utc>>, s: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => instant(at, s),
-        None => s.serialize_none(),
-    }
+    /// What it waits for, once its turn has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Arc<Wait>>,
 }

@@ -22,6 +22,8 @@ pub enum Command {
     Fail,
     /// Its program reports progress or a checkpoint.
     Report,
+    /// Start it, or what waits of it, although what it waits for is not there.
+    Admit,
 }
 
 impl Command {
@@ -35,13 +37,14 @@ impl Command {
         Self::Complete,
         Self::Fail,
         Self::Report,
+        Self::Admit,
     ];
 
     /// The state that somebody who gives this command wants, for messages.
     pub const fn aim(self, from: RunState) -> RunState {
         match self {
             Self::Pause => RunState::Paused,
-            Self::Resume | Self::Retry => RunState::Running,
+            Self::Resume | Self::Retry | Self::Admit => RunState::Running,
             Self::Stop => RunState::Stopping,
             Self::ForceStop => RunState::ForceStopped,
             Self::Complete => RunState::Completed,
@@ -93,14 +96,16 @@ pub const fn transition(from: RunState, command: Command) -> Option<RunState> {
         (S::Running, C::Fail) => Some(S::Failed),
         (S::Stopping, C::Complete | C::Fail) => Some(S::Stopped),
         (S::Queued | S::Running | S::Paused | S::Stopping, C::Report) => Some(from),
+        (S::Queued | S::Running, C::Admit) => Some(S::Running),
         (S::Queued | S::Paused | S::Stopping, C::Pause)
         | (S::Queued | S::Running | S::Stopping | S::Completed, C::Resume)
         | (S::Queued | S::Running | S::Paused | S::Stopping, C::Retry)
         | (S::Stopping, C::Stop)
         | (S::Queued | S::Paused, C::Complete | C::Fail)
+        | (S::Paused | S::Stopping, C::Admit)
         | (
             S::Stopped | S::ForceStopped | S::Completed | S::Failed | S::Interrupted,
-            C::Pause | C::Stop | C::ForceStop | C::Complete | C::Fail | C::Report,
+            C::Pause | C::Stop | C::ForceStop | C::Complete | C::Fail | C::Report | C::Admit,
         ) => None,
     }
 }
@@ -108,7 +113,7 @@ pub const fn transition(from: RunState, command: Command) -> Option<RunState> {
 /// What to do instead of a command that `from` refuses.
 pub const fn hint(from: RunState) -> &'static str {
     match from {
-        RunState::Queued => "wait until it runs, or stop it",
+        RunState::Queued => "wait until it runs, admit it, or stop it",
         RunState::Running => "pause or stop it first",
         RunState::Paused => "resume it first, or stop it",
         RunState::Stopping => "wait for its end, or force-stop it",

@@ -266,6 +266,7 @@ impl Actor {
             run_id: Some(start.run_id.clone()),
             run_type: arguments.run_type,
             environment: arguments.environment,
+            priority: u8::try_from(start.priority).ok().map(|own| own.max(definition.pipeline.priority)),
             trigger: start.trigger,
             fired_by: Some(start.fired_by.clone()),
             ..PipelineRequest::new(definition, arguments.params)

@@ -162,6 +162,7 @@ impl SchedulerCore {
             params: job.spec.params,
             run_type: job.spec.run_type,
             environment: job.spec.environment,
+            priority: job.spec.priority,
             due_ms: None,
         })
     }

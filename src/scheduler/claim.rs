@@ -259,6 +259,7 @@ impl SchedulerCore {
             params: job.spec.params.clone(),
             run_type: job.spec.run_type.clone(),
             environment: job.spec.environment.clone(),
+            priority: job.spec.priority,
             due_ms: Some(fire.due_ms),
         }
     }

@@ -62,6 +62,8 @@ pub struct JobStart {
     pub run_type: Option<String>,
     /// Its environment; none: the pipeline's.
     pub environment: Option<String>,
+    /// The job's priority: it counts where it is higher than the pipeline's.
+    pub priority: i32,
     /// The due instant in milliseconds: its row of the ledger. None for a run by hand.
     pub due_ms: Option<i64>,
 }

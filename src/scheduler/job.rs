@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use crate::admission::MAX_PRIORITY;
 use crate::id::{JobId, PipelineId};
 use crate::pipeline::PipelineSchedule;
 use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
@@ -28,7 +29,7 @@ pub struct JobSpec {
     pub misfire: MisfirePolicy,
     /// What becomes of an instant while a run is under way.
     pub overlap: Overlap,
-    /// Its priority; 0 for most.
+    /// The priority of its runs, from 0 to 9, where it is higher than the pipeline's.
     pub priority: i32,
     /// Parameters of its runs by name.
     pub params: BTreeMap<String, String>,
@@ -186,7 +187,7 @@ impl Job {
             zone: Some(zone),
             misfire,
             overlap: row.overlap.as_deref().map_or(Ok(Overlap::Skip), str::parse).map_err(word)?,
-            priority: row.priority.map_or(0, |n| n.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
+            priority: row.priority.map_or(0, |n| n.clamp(0, MAX_PRIORITY.into()) as i32),
             params,
             run_type: row.run_type.clone(),
             environment: row.environment.clone(),

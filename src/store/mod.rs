@@ -23,6 +23,7 @@ mod load;
 mod manager;
 mod migrate;
 mod open;
+mod orders;
 mod prune;
 mod query;
 mod rows;

@@ -72,6 +72,7 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Option<RunSummary>> {
         frozen_since: word(row, 15)?.and_then(|text| parse_instant(text).ok()),
         error,
         attempt: int(row, 17)?.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+        waits_for: None,
     }))
 }
 

@@ -8,8 +8,10 @@ use rusqlite::{Connection, ToSql, params};
 use serde::de::IgnoredAny;
 
 use super::StoreError;
+use super::orders::write_orders;
 use super::rows::step_columns;
 use super::stored::ExecutionRecord;
+use crate::admission::Orders;
 use crate::id::{RunId, StepId};
 use crate::run::{Body, Decision, Definition, Run, StepRun, StepState};
 use crate::time::format_instant;
@@ -52,6 +54,8 @@ pub enum Write {
     },
     /// What recovery decided.
     Decisions(Vec<Decision>),
+    /// The operator's standing orders: they replace the last.
+    Orders(Orders),
     /// The fixed columns of a run, and only those.
     Execution(Box<ExecutionRecord>),
 }
@@ -64,6 +68,7 @@ pub(super) enum Prepared {
     Checkpoint { run_id: RunId, step_id: String, data: String, at: DateTime<Utc> },
     ArchiveCheckpoint { run_id: RunId, step_id: String, attempt: u32 },
     Decisions(Vec<Decision>),
+    Orders(Orders),
     Execution { record: Box<ExecutionRecord>, metadata: Option<String> },
 }
 
@@ -105,6 +110,7 @@ impl Prepared {
                 }
             }
             Write::Decisions(decisions) => Self::Decisions(decisions.clone()),
+            Write::Orders(orders) => Self::Orders(*orders),
             Write::Execution(record) => Self::Execution {
                 record: record.clone(),
                 metadata: record.metadata.as_ref().map(ToString::to_string),
@@ -128,6 +134,7 @@ impl Prepared {
             Self::Decisions(decisions) => {
                 decisions.iter().try_for_each(|decision| write_decision(conn, decision))
             }
+            Self::Orders(orders) => write_orders(conn, orders),
             Self::Execution { record, metadata } => write_execution(conn, record, metadata.as_deref()),
         }
     }

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
 
+pub(super) use crate::pipeline::{about, size_in_words as bytes};
+
 /// How long something has taken: `0:07`, `12:41`, `1:48:09`, `3 d 4:12:00`.
 pub(super) fn clock(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);
@@ -22,31 +24,6 @@ pub(super) fn duration(span: TimeDelta) -> String {
         millis @ 10_000..60_000 => format!("{} s", millis / 1000),
         _ => clock(span),
     }
-}
-
-/// Roughly how long: `40 s`, `15 min`, `2 h 10 min`, `3 d`.
-pub(super) fn about(span: TimeDelta) -> String {
-    let seconds = span.num_seconds().max(0);
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 if seconds % 3600 < 60 => format!("{} h", seconds / 3600),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
-/// A size: `412 MiB`, `1.1 GiB`.
-pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let digits = usize::from(unit > 0 && value < 9.95);
-    format!("{value:.digits$} {}", UNITS[unit])
 }
 
 /// A measured number: `310.5`, `12,400`, `0.0031`.

@@ -39,6 +39,7 @@ fn run(name: &str, state: RunState) -> RunSummary {
         frozen_since: (state == RunState::Paused).then(|| now() - TimeDelta::minutes(14)),
         error: (state == RunState::Failed).then(|| "Step parse failed: it exited with 12".into()),
         attempt: 1,
+        waits_for: None,
     }
 }
 
@@ -60,12 +61,17 @@ fn step(name: &str, state: StepState) -> StepSummary {
         message: Some("page 214".into()),
         pid: None,
         error: None,
+        waits_for: None,
     }
 }
 
 pub(super) fn snapshot(runs: &[RunSummary]) -> AppUpdate {
     let steps = vec![step("list", StepState::Completed), step("fetch", StepState::Running)];
-    AppUpdate::Snapshot { runs: runs.iter().map(|run| (run.clone(), steps.clone())).collect(), seq: 10 }
+    AppUpdate::Snapshot {
+        runs: runs.iter().map(|run| (run.clone(), steps.clone())).collect(),
+        orders: Default::default(),
+        seq: 10,
+    }
 }
 
 fn pipelines() -> AppUpdate {

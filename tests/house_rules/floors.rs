@@ -12,7 +12,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("schedule", 1),
     ("resources", 1),
     ("pipeline", 2),
-    ("run", 3),
+    ("admission", 3),
+    ("run", 4),
     ("socket", 10),
     ("store", 10),
     ("logs", 10),
@@ -33,8 +34,8 @@ const GROUND: u8 = 9;
 /// What the faces may name: the app, which joins the parts, and the vocabulary. The command line drives runs in the
 /// foreground, and so holds an engine.
 const FACES: &[(&str, &[&str])] = &[
-    ("ui", &["app", "id", "time", "pipeline", "schedule", "resources", "run"]),
-    ("cli", &["app", "engine", "id", "time", "pipeline", "schedule", "resources", "run"]),
+    ("ui", &["app", "id", "time", "pipeline", "schedule", "resources", "admission", "run"]),
+    ("cli", &["app", "engine", "id", "time", "pipeline", "schedule", "resources", "admission", "run"]),
 ];
 
 /// What `main.rs` chooses among.

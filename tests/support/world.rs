@@ -1,9 +1,10 @@
 //! A run with a world around it: processes that start, end and vanish as a test plays them, without a clock.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use leverframe::admission::Admission;
 use leverframe::id::PipelineId;
 use leverframe::run::{
     AutoResume, Body, Context, Effect, Exit, Input, Launch, Outbox, Record, Run, RunLedger, RunState, Starts,
@@ -137,9 +138,13 @@ pub(crate) fn at(ms: u64) -> Now {
     Now { wall: start + TimeDelta::milliseconds(ms as i64), awake_ms: 1_000_000 + ms }
 }
 
+/// Everything is allowed.
+static NOTHING_HELD: LazyLock<Admission> = LazyLock::new(Admission::default);
+
 pub(crate) fn context(now: Now) -> Context<'static> {
     Context {
         held_for: None,
+        admission: &NOTHING_HELD,
         now,
         n_cpus: 2,
         starts: Starts::Allowed,

@@ -116,7 +116,7 @@ fn while_starts_are_held_a_run_waits_and_says_for_what() {
     look_until("the run", || {
         let shown = serde_json::from_str::<Value>(&home.say(&["show", "r", "--json"]).out).ok()?;
         let why = shown["error"].as_str()?;
-        (shown["state"] == "queued" && why.starts_with("waits: memory ")).then_some(())
+        (shown["state"] == "queued" && why.starts_with("Waiting: memory ")).then_some(())
     });
     home.say(&["stop", "r"]).check(0, &[]);
     run.hear("stopped");

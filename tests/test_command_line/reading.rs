@@ -32,14 +32,6 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
 }
 
 #[test]
-fn verbs_of_later_versions_say_so() {
-    let home = Home::new();
-    for verb in ["why", "quiet", "drain"] {
-        home.say(&[verb, "--whatever", "x"]).check(2, &["later version", verb]);
-    }
-}
-
-#[test]
 fn without_a_display_the_window_names_the_verbs_that_need_none() {
     let said = Home::new().say(&[]);
     said.check(2, &["leverframe run", "doctor"]);

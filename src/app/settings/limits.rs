@@ -92,7 +92,7 @@ impl Reader<'_> {
         said.map(|at| LimitAction::ALL[at])
     }
 
-    fn threshold(&mut self, value: Value<'_, '_>, has_problem: &mut bool) -> Option<Threshold> {
+    pub(super) fn threshold(&mut self, value: Value<'_, '_>, has_problem: &mut bool) -> Option<Threshold> {
         let wanted = "a share such as \"90%\" or an amount such as \"2GiB\"";
         let DeValue::String(text) = value.get_ref() else {
             *has_problem = true;

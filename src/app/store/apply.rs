@@ -8,6 +8,7 @@ use super::{
     AppStore, FollowedLog, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_NOTICES, MAX_RECENT, MAX_SAMPLES, MAX_STEPFUL,
     Notice, RunEntry, SAMPLE_SPAN, StepsKnown,
 };
+use crate::admission::Orders;
 use crate::id::RunId;
 use crate::run::{Decision, Event, EventKind, RunState, RunSummary, StepSummary};
 
@@ -68,6 +69,7 @@ impl AppStore {
             | EventKind::StepProgress { .. }
             | EventKind::MetricReported { .. }
             | EventKind::Resync => {}
+            EventKind::OrdersChanged { orders } => self.put_orders(*orders, event.seq),
             EventKind::JobFired { job_id, .. }
             | EventKind::JobSkipped { job_id, .. }
             | EventKind::JobChanged { job_id } => self.touch_jobs(Some(job_id)),
@@ -103,7 +105,13 @@ impl AppStore {
         }
     }
 
-    pub(super) fn apply_snapshot(&mut self, runs: Vec<(RunSummary, Vec<StepSummary>)>, seq: u64) {
+    pub(super) fn apply_snapshot(
+        &mut self,
+        runs: Vec<(RunSummary, Vec<StepSummary>)>,
+        orders: Orders,
+        seq: u64,
+    ) {
+        self.put_orders(orders, seq);
         self.covered_seq = self.covered_seq.max(seq);
         self.is_loaded = true;
         let known: Vec<RunId> = self.living.clone();
@@ -166,6 +174,12 @@ impl AppStore {
             || self.machine.front().is_some_and(|first| first.at < at - SAMPLE_SPAN)
         {
             self.machine.pop_front();
+        }
+    }
+
+    fn put_orders(&mut self, orders: Orders, seq: u64) {
+        if seq >= self.orders_as_of {
+            (self.orders, self.orders_as_of) = (orders, seq);
         }
     }
 

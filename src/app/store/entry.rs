@@ -227,6 +227,7 @@ impl RunEntry {
             | EventKind::JobFired { .. }
             | EventKind::JobSkipped { .. }
             | EventKind::JobChanged { .. }
+            | EventKind::OrdersChanged { .. }
             | EventKind::Resync => {}
         }
     }

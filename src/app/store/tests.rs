@@ -34,6 +34,7 @@ fn run(name: &str, state: RunState, started: i64) -> RunSummary {
         frozen_since: None,
         error: None,
         attempt: 1,
+        waits_for: None,
     }
 }
 
@@ -55,6 +56,7 @@ fn step(name: &str, state: StepState, attempt: u32) -> StepSummary {
         message: None,
         pid: None,
         error: None,
+        waits_for: None,
     }
 }
 
@@ -79,7 +81,11 @@ fn progress(seq: u64, name: &str, progress: f64) -> AppUpdate {
 
 fn snapshot(seq: u64, runs: &[RunSummary]) -> AppUpdate {
     let steps = vec![step("fetch", StepState::Running, 1), step("parse", StepState::Pending, 0)];
-    AppUpdate::Snapshot { runs: runs.iter().map(|run| (run.clone(), steps.clone())).collect(), seq }
+    AppUpdate::Snapshot {
+        runs: runs.iter().map(|run| (run.clone(), steps.clone())).collect(),
+        orders: Default::default(),
+        seq,
+    }
 }
 
 fn store(updates: impl IntoIterator<Item = AppUpdate>) -> AppStore {

@@ -81,8 +81,8 @@ struct More {
     /// Such as dev; `default`: the pipeline's.
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// Higher ones start first; default 0.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    /// From 0 to 9: among runs that wait, the highest goes first; default 0, which is the pipeline's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=9))]
     priority: Option<i32>,
 }
 

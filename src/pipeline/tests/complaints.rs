@@ -66,20 +66,7 @@ fn an_unknown_key_is_named_with_the_nearest_right_one() {
 fn a_key_of_a_later_version_is_named_as_such() {
     let later =
         |key: &str| format!("`{key}` comes with a later version of Leverframe; leave it out until then");
-    for key in [
-        "group",
-        "priority",
-        "resources",
-        "on_battery",
-        "quiet",
-        "foreach",
-        "exit_codes",
-        "notify",
-        "nice",
-        "venv",
-        "env_file",
-        "total_timeout",
-    ] {
+    for key in ["foreach", "exit_codes", "notify", "nice", "venv", "env_file", "total_timeout"] {
         check_step(&format!("{key} = 1"), &[&format!("4:1: {}", later(key))]);
     }
     check_top("env_file = \".env\"", &[&format!("1:1: {}", later("env_file"))]);

@@ -41,6 +41,7 @@ fn every_key_reaches_the_model() {
             factor: 1.5,
             max_delay: Duration::from_secs(60),
         },
+        resources: Resources { memory: Some(2 << 30), cpu: Some(1.5), disk: Some(1 << 20) },
         weight: 3.0,
         on_interrupt: OnInterrupt::Ask,
         stop_signal: libc::SIGINT,
@@ -68,6 +69,10 @@ fn every_key_reaches_the_model() {
     assert_eq!(pipeline.description.as_deref(), Some("Nightly price list"));
     assert_eq!((pipeline.max_parallel, pipeline.on_failure), (Some(2), OnFailure::Continue));
     assert_eq!(pipeline.timeout, Some(Duration::from_secs(6 * 3_600)));
+    assert_eq!((pipeline.max_concurrent_runs, pipeline.group.as_deref()), (Some(2), Some("scrapers")));
+    assert_eq!((pipeline.priority, pipeline.on_battery), (7, OnBattery::Hold));
+    assert_eq!(pipeline.quiet, OnQuiet::Ignore);
+    assert_eq!(report.resources, Resources { memory: None, cpu: Some(0.5), disk: None });
     assert_eq!(pipeline.env, BTreeMap::from([("LANG".into(), "C.UTF-8".into())]));
     assert_eq!(
         pipeline.params["token"],

@@ -1,0 +1,28 @@
+//! What the operator has ordered for everything at once. Orders survive the engine: they are recorded.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::time::{instant, maybe_instant};
+
+/// The orders that are in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// Running runs are frozen and new ones wait.
+    #[serde(default)]
+    pub quiet: Option<Quiet>,
+    /// Nothing new starts, and what runs goes on to its end; since then.
+    #[serde(default, serialize_with = "maybe_instant")]
+    pub draining_since: Option<DateTime<Utc>>,
+}
+
+/// A time of quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiet {
+    /// When it began: what was frozen for it knows it by this instant.
+    #[serde(serialize_with = "instant")]
+    pub since: DateTime<Utc>,
+    /// When it ends by itself; none: when the operator says so.
+    #[serde(default, serialize_with = "maybe_instant")]
+    pub until: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,255 @@
+//! May it start? Places for runs, then what is left of memory, CPUs and disk space for steps.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::claims::Kept;
+use super::{Admission, Holder, Need, Place, RunClaim, StepClaim, Wait};
+use crate::id::{RunId, StepId};
+use crate::pipeline::{OnBattery, OnQuiet, Pipeline};
+use crate::resources::{Resource, Threshold};
+use crate::time::Now;
+use crate::units::size_in_words;
+
+/// A run that wants to begin.
+#[derive(Debug, Clone, Copy)]
+pub struct RunRequest<'a> {
+    /// Which.
+    pub run_id: &'a RunId,
+    /// Of what.
+    pub pipeline: &'a Pipeline,
+    /// Whether it waited for the end of quiet when it was looked at last.
+    pub was_held_by_quiet: bool,
+}
+
+/// A step that wants to start.
+#[derive(Debug, Clone, Copy)]
+pub struct StepRequest<'a> {
+    /// Of which run.
+    pub run_id: &'a RunId,
+    /// What it needs.
+    pub need: Need,
+    /// Where it runs.
+    pub folder: &'a Path,
+    /// What the same decision has let start before it: they hold as living steps do.
+    pub started: &'a [StepClaim],
+}
+
+/// How much a run holds of one thing.
+struct Held<'a> {
+    run_id: &'a RunId,
+    amount: f64,
+    frozen_since: Option<DateTime<Utc>>,
+}
+
+impl Admission {
+    /// Why this run may not begin; none: it may.
+    pub fn run(&self, asked: RunRequest<'_>, now: Now) -> Option<Wait> {
+        let pipeline = asked.pipeline;
+        if self.orders.draining_since.is_some() {
+            return Some(Wait::Drain);
+        }
+        if let Some(quiet) = self.orders.quiet
+            && pipeline.quiet == OnQuiet::Freeze
+        {
+            return Some(Wait::Quiet { until: quiet.until });
+        }
+        if pipeline.on_battery != OnBattery::Ignore && self.is_on_battery() {
+            return Some(Wait::Battery);
+        }
+        if asked.was_held_by_quiet
+            && let Some(at) = self.next_turn_at.filter(|at| *at > now.wall)
+        {
+            return Some(Wait::Turn { at: Some(at) });
+        }
+        if self.is_line_formed {
+            return Some(Wait::Turn { at: None });
+        }
+        let group = pipeline.group.as_ref();
+        let group_places = group.and_then(|group| self.policy.groups.get(group)).copied();
+        let places = [
+            (Place::Pipeline(pipeline.id.clone()), pipeline.max_concurrent_runs),
+            (Place::Group(group.cloned().unwrap_or_default()), group_places),
+            (Place::All, self.policy.max_concurrent_runs),
+        ];
+        places.into_iter().find_map(|(place, n_places)| self.place(place, n_places?))
+    }
+
+    fn place(&self, place: Place, n_places: usize) -> Option<Wait> {
+        let taken = || self.claims.iter().filter(|(_, claim)| place.is_taken_by(claim));
+        if taken().count() < n_places {
+            let kept = self.kept.iter().find(|(_, kept)| *kept == Kept::Place(place.clone()));
+            return kept.map(|(run_id, _)| Wait::Behind { run_id: run_id.clone() });
+        }
+        // A frozen one first, for something can be done about it; else the one that began first.
+        let holder = taken().min_by_key(|(_, claim)| (claim.frozen_since.is_none(), claim.since));
+        let holder = holder.map(|(run_id, claim)| Holder {
+            run_id: run_id.clone(),
+            bytes: None,
+            frozen_since: claim.frozen_since,
+        });
+        Some(Wait::Place { place, n_places, holder })
+    }
+
+    /// Why this step may not start; none: it may.
+    pub fn step(&self, asked: StepRequest<'_>) -> Option<Wait> {
+        let need = asked.need;
+        if need.is_none() {
+            return None;
+        }
+        if let Some((run_id, _)) = self.kept.iter().find(|(run_id, kept)| {
+            let Kept::Resources(kept) = kept else { return false };
+            let shares = (kept.memory_bytes > 0 && need.memory_bytes > 0)
+                || (kept.cpus > 0.0 && need.cpus > 0.0)
+                || (kept.disk_bytes > 0 && need.disk_bytes > 0);
+            shares && run_id != asked.run_id
+        }) {
+            return Some(Wait::Behind { run_id: run_id.clone() });
+        }
+        let memory = (need.memory_bytes > 0).then(|| self.memory(asked)).flatten();
+        let cpu = || (need.cpus > 0.0).then(|| self.cpu(asked)).flatten();
+        let disk = || (need.disk_bytes > 0).then(|| self.disk(asked)).flatten();
+        memory.or_else(cpu).or_else(disk)
+    }
+
+    /// Each living step that counts beside `asked`, with its run.
+    fn others<'a>(
+        &'a self,
+        asked: StepRequest<'a>,
+    ) -> impl Iterator<Item = (&'a RunId, Option<&'a RunClaim>, &'a StepClaim)> {
+        let living = self
+            .claims
+            .iter()
+            .flat_map(|(run_id, claim)| claim.steps.iter().map(move |step| (run_id, Some(claim), step)));
+        living.chain(asked.started.iter().map(move |step| (asked.run_id, None, step)))
+    }
+
+    /// Sums by run, the largest last.
+    fn held<'a>(
+        &'a self,
+        asked: StepRequest<'a>,
+        amount: impl Fn(&RunId, Option<&RunClaim>, &StepClaim) -> f64,
+    ) -> (f64, Option<Held<'a>>) {
+        let mut by_run: HashMap<&RunId, Held<'a>> = HashMap::new();
+        let mut sum = 0.0;
+        for (run_id, claim, step) in self.others(asked) {
+            let amount = amount(run_id, claim, step);
+            sum += amount;
+            let frozen_since = claim.and_then(|claim| claim.frozen_since);
+            by_run.entry(run_id).or_insert(Held { run_id, amount: 0.0, frozen_since }).amount += amount;
+        }
+        let most = by_run.into_values().filter(|held| held.amount > 0.0);
+        (sum, most.max_by(|a, b| a.amount.total_cmp(&b.amount).then_with(|| b.run_id.cmp(a.run_id))))
+    }
+
+    /// What all steps may have together: what the operator gives them and what others leave of what is below the limit.
+    /// A step that runs holds its peak from its start on; what it uses already is not counted twice.
+    fn memory(&self, asked: StepRequest<'_>) -> Option<Wait> {
+        let machine = self.machine.as_ref().map(|sample| &sample.machine);
+        let total = machine.map(|machine| machine.memory_total_bytes).filter(|total| *total > 0);
+        let used_now = |run_id: &RunId, step_id: &StepId| {
+            let steps = self.machine.iter().flat_map(|sample| &sample.steps);
+            let mut own = steps.filter(|step| step.key.run_id == *run_id && step.key.step_id == *step_id);
+            own.next().map_or(0, |step| step.memory_bytes)
+        };
+        let (held, most) = self.held(asked, |run_id, _, step| {
+            used_now(run_id, &step.step_id).max(step.need.memory_bytes) as f64
+        });
+        let ours = self.machine.iter().flat_map(|sample| &sample.steps).map(|step| step.memory_bytes).sum();
+        let others = machine.map_or(0, |machine| machine.memory_used_bytes.saturating_sub(ours)) as f64;
+        let bound = |threshold: Threshold| threshold.of(total.unwrap_or(u64::MAX) as f64);
+        let ceiling = match (self.policy.limits.of(Resource::Memory), total) {
+            (Some(limit), Some(total)) => bound(limit.raise_at()).min(total as f64),
+            (Some(limit), None) => bound(limit.raise_at()),
+            (None, Some(total)) => total as f64,
+            (None, None) => f64::INFINITY,
+        };
+        let budget = self.policy.memory.map_or(f64::INFINITY, bound);
+        let free = budget.min(ceiling - others) - held;
+        let needs = asked.need.memory_bytes;
+        if needs as f64 <= free {
+            return None;
+        }
+        let there_is = budget.min(ceiling);
+        if needs as f64 > there_is {
+            // What was only learned is no promise: alone it may try.
+            if asked.need.is_usual && held <= 0.0 {
+                return None;
+            }
+            if !asked.need.is_usual {
+                return Some(too_much("memory", size_in_words(needs), size_in_words(there_is as u64)));
+            }
+        }
+        let holder = most.map(|held| held.holder(Some(held.amount as u64)));
+        Some(Wait::Memory { needs, is_usual: asked.need.is_usual, free: free.max(0.0) as u64, holder })
+    }
+
+    /// A frozen run gives back its CPUs.
+    fn cpu(&self, asked: StepRequest<'_>) -> Option<Wait> {
+        let there_is = self.policy.cpus.unwrap_or(self.n_cpus as f64);
+        let (held, most) = self.held(asked, |_, claim, step| {
+            let is_frozen = claim.is_some_and(|claim| claim.frozen_since.is_some());
+            if is_frozen { 0.0 } else { step.need.cpus }
+        });
+        let needs = asked.need.cpus;
+        if needs > there_is {
+            return Some(too_much("CPUs", needs.to_string(), there_is.to_string()));
+        }
+        let free = there_is - held;
+        // Sums of tenths are never quite what they should be.
+        if needs <= free + 1e-9 {
+            return None;
+        }
+        Some(Wait::Cpu { needs, free: free.max(0.0), holder: most.map(|held| held.holder(None)) })
+    }
+
+    fn disk(&self, asked: StepRequest<'_>) -> Option<Wait> {
+        let volumes = self.machine.iter().flat_map(|sample| sample.machine.volumes.iter());
+        let volume_of = |folder: &Path| {
+            let holds = volumes.clone().filter(|volume| folder.starts_with(&volume.path));
+            let deepest = holds.max_by_key(|volume| volume.path.components().count());
+            deepest.or_else(|| volumes.clone().next())
+        };
+        let volume = volume_of(asked.folder)?;
+        let floor = self.policy.limits.of(Resource::Disk);
+        let floor = floor.map_or(0.0, |limit| limit.raise_at().of(volume.total_bytes as f64));
+        let (held, most) = self.held(asked, |_, _, step| {
+            let is_there = volume_of(&step.folder).is_some_and(|other| other.path == volume.path);
+            if is_there { step.need.disk_bytes as f64 } else { 0.0 }
+        });
+        let needs = asked.need.disk_bytes;
+        let there_is = volume.total_bytes as f64 - floor;
+        if needs as f64 > there_is {
+            let there_is = size_in_words(there_is.max(0.0) as u64);
+            return Some(too_much("disk space", size_in_words(needs), there_is));
+        }
+        let free = volume.free_bytes as f64 - floor - held;
+        if needs as f64 <= free {
+            return None;
+        }
+        let holder = most.map(|held| held.holder(Some(held.amount as u64)));
+        Some(Wait::Disk { needs, free: free.max(0.0) as u64, holder })
+    }
+}
+
+impl Place {
+    fn is_taken_by(&self, claim: &RunClaim) -> bool {
+        match self {
+            Self::All => true,
+            Self::Pipeline(pipeline_id) => claim.pipeline_id == *pipeline_id,
+            Self::Group(group) => claim.group.as_ref() == Some(group),
+        }
+    }
+}
+
+impl Held<'_> {
+    fn holder(&self, bytes: Option<u64>) -> Holder {
+        Holder { run_id: self.run_id.clone(), bytes, frozen_since: self.frozen_since }
+    }
+}
+
+fn too_much(what: &str, needs: String, there_is: String) -> Wait {
+    Wait::TooMuch { what: what.to_owned(), needs, there_is }
+}

@@ -1,0 +1,328 @@
+//! Who may start beside whom.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::{AttemptKey, PipelineId, RunId};
+use crate::pipeline::Pipeline;
+use crate::resources::{
+    Limit, Limits, MachineSample, Power, Resource, ResourceSnapshot, StepSample, Threshold, VolumeSpace,
+};
+use crate::time::Now;
+
+const GIB: u64 = 1 << 30;
+
+fn run_id(text: &str) -> RunId {
+    text.parse().unwrap()
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    "2026-11-23T02:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(second)
+}
+
+fn now(second: i64) -> Now {
+    Now { wall: at(second), awake_ms: second as u64 * 1000 }
+}
+
+fn pipeline(head: &str) -> Pipeline {
+    let text = format!("{head}\n[[step]]\nid = \"s\"\nrun = [\"true\"]\n");
+    Pipeline::parse(&text, Path::new("/jobs/p.toml"), None).unwrap()
+}
+
+fn memory(gib: u64) -> Need {
+    Need { memory_bytes: gib * GIB, is_usual: true, ..Need::default() }
+}
+
+fn claim(pipeline: &str, needs: &[Need]) -> RunClaim {
+    let steps = needs.iter().enumerate().map(|(n, need)| StepClaim {
+        step_id: format!("s{n}").parse().unwrap(),
+        need: *need,
+        folder: "/jobs".into(),
+    });
+    RunClaim {
+        pipeline_id: PipelineId::new(pipeline).unwrap(),
+        group: None,
+        since: at(0),
+        frozen_since: None,
+        steps: steps.collect(),
+    }
+}
+
+/// A machine with this much memory in use, of 16 GiB, and steps that hold theirs.
+fn machine(used_gib: u64, steps: &[(&str, u64)]) -> Option<Arc<ResourceSnapshot>> {
+    let of_step = |(run, gib): &(&str, u64)| StepSample {
+        key: AttemptKey { run_id: run_id(run), step_id: "s0".parse().unwrap(), attempt: 1 },
+        cpu_fraction: 0.1,
+        memory_bytes: gib * GIB,
+        read_rate: 0.0,
+        write_rate: 0.0,
+        n_processes: 1,
+    };
+    let volume = |path: &str, free: u64| VolumeSpace {
+        path: Path::new(path).into(),
+        free_bytes: free * GIB,
+        total_bytes: 100 * GIB,
+    };
+    let machine = MachineSample {
+        memory_used_bytes: used_gib * GIB,
+        memory_total_bytes: 16 * GIB,
+        volumes: vec![volume("/", 50), volume("/jobs", 10)].into(),
+        ..MachineSample::default()
+    };
+    let steps = steps.iter().map(of_step).collect();
+    Some(Arc::new(ResourceSnapshot { machine, steps, ..ResourceSnapshot::default() }))
+}
+
+fn admission(policy: AdmissionPolicy, claims: &[(&str, RunClaim)]) -> Admission {
+    let mut admission = Admission::new(policy, 4);
+    admission.machine = machine(0, &[]);
+    for (run, claim) in claims {
+        admission.note(&run_id(run), Some(claim.clone()));
+    }
+    admission
+}
+
+fn ask_run(admission: &Admission, pipeline: &Pipeline, was_held_by_quiet: bool) -> Option<Wait> {
+    let run_id = run_id("new");
+    admission.run(RunRequest { run_id: &run_id, pipeline, was_held_by_quiet }, now(60))
+}
+
+fn ask(admission: &Admission, need: Need) -> Option<Wait> {
+    let run_id = run_id("new");
+    admission.step(StepRequest { run_id: &run_id, need, folder: Path::new("/jobs/x"), started: &[] })
+}
+
+fn sentence(wait: Option<Wait>) -> String {
+    wait.map(|wait| wait.sentence(at(900))).unwrap_or_default()
+}
+
+#[test]
+fn places_are_counted_by_pipeline_group_and_in_all_and_a_frozen_holder_is_named_first() {
+    let policy = AdmissionPolicy {
+        max_concurrent_runs: Some(3),
+        groups: [("scrapers".to_owned(), 2)].into(),
+        ..AdmissionPolicy::default()
+    };
+    let of_group = RunClaim { group: Some("scrapers".to_owned()), ..claim("a", &[]) };
+    let frozen = RunClaim { since: at(30), frozen_since: Some(at(60)), ..of_group.clone() };
+    let mut admission = admission(policy, &[("r1", of_group), ("r2", frozen)]);
+    assert_eq!(ask_run(&admission, &pipeline(""), false), None);
+    let of_group = pipeline("group = \"scrapers\"");
+    let expected = "Waiting for a place in group scrapers: 2 of 2 taken; run r2 has one (frozen 14 min)";
+    assert_eq!(sentence(ask_run(&admission, &of_group, false)), expected);
+    let alone = pipeline("id = \"a\"\nmax_concurrent_runs = 2");
+    let expected = "Waiting for a place among the runs of a: 2 of 2 taken; run r2 has one (frozen 14 min)";
+    assert_eq!(sentence(ask_run(&admission, &alone, false)), expected);
+    admission.note(&run_id("r3"), Some(claim("c", &[])));
+    let wait = ask_run(&admission, &pipeline(""), false).unwrap();
+    assert!(wait.sentence(at(0)).starts_with("Waiting for a place: 3 of 3 taken; run r2 "));
+    assert_eq!(wait.remedy(&run_id("new")).command.as_deref(), Some("leverframe resume r2"));
+    admission.note(&run_id("r2"), None);
+    assert_eq!(ask_run(&admission, &of_group, false), None);
+}
+
+#[test]
+fn orders_and_power_hold_those_that_mind_them() {
+    let mut admission = admission(AdmissionPolicy::default(), &[]);
+    admission.orders.quiet = Some(Quiet { since: at(0), until: None });
+    assert_eq!(ask_run(&admission, &pipeline(""), false), Some(Wait::Quiet { until: None }));
+    assert_eq!(ask_run(&admission, &pipeline("quiet = \"ignore\""), false), None);
+    admission.orders = Orders { draining_since: Some(at(0)), quiet: None };
+    assert_eq!(ask_run(&admission, &pipeline("quiet = \"ignore\""), false), Some(Wait::Drain));
+    admission.orders = Orders::default();
+    // What waited for the end of quiet starts one at a time; whoever comes now does not wait for them.
+    admission.next_turn_at = Some(at(65));
+    assert_eq!(ask_run(&admission, &pipeline(""), true), Some(Wait::Turn { at: Some(at(65)) }));
+    assert_eq!(ask_run(&admission, &pipeline(""), false), None);
+    let on_battery = MachineSample {
+        power: Some(Power { battery_fraction: 0.5, on_battery: true }),
+        ..MachineSample::default()
+    };
+    let snapshot = ResourceSnapshot { machine: on_battery, ..ResourceSnapshot::default() };
+    admission.machine = Some(Arc::new(snapshot));
+    assert_eq!(ask_run(&admission, &pipeline(""), false), None);
+    for word in ["hold", "freeze"] {
+        let pipeline = pipeline(&format!("on_battery = \"{word}\""));
+        assert_eq!(ask_run(&admission, &pipeline, false), Some(Wait::Battery), "{word}");
+    }
+}
+
+#[test]
+fn a_step_starts_only_where_its_usual_peak_fits_beside_the_peaks_of_those_that_run() {
+    let frozen = RunClaim { frozen_since: Some(at(60)), ..claim("a", &[memory(5)]) };
+    let mut admission = admission(AdmissionPolicy::default(), &[("scrapers-20260114", frozen)]);
+    // Seven of sixteen are somebody else's; the run holds one so far and will hold five.
+    admission.machine = machine(8, &[("scrapers-20260114", 1)]);
+    assert_eq!(ask(&admission, memory(4)), None);
+    let expected = "Waiting for memory: usually needs 6.0 GiB, 4.0 GiB are free; \
+                    run scrapers-20260114 holds 5.0 GiB (frozen 14 min)";
+    assert_eq!(sentence(ask(&admission, memory(6))), expected);
+    // It holds more than it ever did.
+    admission.machine = machine(14, &[("scrapers-20260114", 7)]);
+    assert_eq!(ask(&admission, memory(2)), None);
+    assert!(ask(&admission, memory(3)).is_some());
+    // What nobody knows anything of starts.
+    assert_eq!(ask(&admission, Need::default()), None);
+}
+
+#[test]
+fn a_limit_and_a_budget_lower_what_there_is() {
+    let limit =
+        Limit::new(Resource::Memory, Threshold::Fraction(0.75), Threshold::Fraction(0.5), Duration::ZERO);
+    let limits = Limits::none().with(limit.unwrap());
+    let mut admission = admission(AdmissionPolicy { limits, ..AdmissionPolicy::default() }, &[]);
+    assert_eq!(ask(&admission, memory(12)), None);
+    admission.machine = machine(1, &[]);
+    assert!(ask(&admission, memory(12)).is_some());
+    admission.policy.memory = Some(Threshold::Bytes(4 * GIB));
+    assert_eq!(ask(&admission, memory(4)), None);
+    admission.note(&run_id("other"), Some(claim("a", &[memory(2)])));
+    let expected = "Waiting for memory: usually needs 3.0 GiB, 2.0 GiB are free; run other holds 2.0 GiB";
+    assert_eq!(sentence(ask(&admission, memory(3))), expected);
+}
+
+#[test]
+fn what_was_learned_and_never_fits_may_try_alone_and_what_was_asked_for_is_told() {
+    let policy = AdmissionPolicy { memory: Some(Threshold::Bytes(4 * GIB)), ..AdmissionPolicy::default() };
+    let mut admission = admission(policy, &[]);
+    assert_eq!(ask(&admission, memory(5)), None);
+    let asked = Need { is_usual: false, ..memory(5) };
+    let expected = "Asks for more memory than there is: 5.0 GiB of 4.0 GiB";
+    assert_eq!(sentence(ask(&admission, asked)), expected);
+    admission.note(&run_id("other"), Some(claim("a", &[memory(1)])));
+    assert!(matches!(ask(&admission, memory(5)), Some(Wait::Memory { .. })));
+}
+
+#[test]
+fn a_frozen_run_gives_back_its_cpus_and_keeps_its_memory() {
+    let busy = Need { cpus: 3.5, memory_bytes: 15 * GIB, ..Need::default() };
+    let mut admission = admission(AdmissionPolicy::default(), &[("r1", claim("a", &[busy]))]);
+    let cpu = Need { cpus: 1.0, ..Need::default() };
+    assert_eq!(
+        sentence(ask(&admission, cpu)),
+        "Waiting for CPUs: needs 1, 0.5 are free; run r1 keeps most of them busy"
+    );
+    let frozen = RunClaim { frozen_since: Some(at(0)), ..claim("a", &[busy]) };
+    admission.note(&run_id("r1"), Some(frozen));
+    assert_eq!(ask(&admission, cpu), None);
+    assert!(ask(&admission, memory(2)).is_some());
+    let too_many = Need { cpus: 5.0, ..Need::default() };
+    assert_eq!(sentence(ask(&admission, too_many)), "Asks for more CPUs than there is: 5 of 4");
+}
+
+#[test]
+fn space_is_that_of_the_disk_on_which_a_step_writes() {
+    let writes = |gib: u64| Need { disk_bytes: gib * GIB, ..Need::default() };
+    let mut admission = admission(AdmissionPolicy::default(), &[("r1", claim("a", &[writes(6)]))]);
+    assert_eq!(ask(&admission, writes(4)), None);
+    let expected = "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is to write 6.0 GiB";
+    assert_eq!(sentence(ask(&admission, writes(5))), expected);
+    let run_id = run_id("new");
+    let elsewhere =
+        StepRequest { run_id: &run_id, need: writes(40), folder: Path::new("/home"), started: &[] };
+    assert_eq!(admission.step(elsewhere), None);
+    // The floor of free space is nobody's.
+    let floor =
+        Limit::new(Resource::Disk, Threshold::Bytes(3 * GIB), Threshold::Bytes(4 * GIB), Duration::ZERO);
+    admission.policy.limits = Limits::none().with(floor.unwrap());
+    assert!(ask(&admission, writes(2)).is_some());
+}
+
+#[test]
+fn steps_that_one_decision_starts_together_count_for_each_other() {
+    let policy = AdmissionPolicy { memory: Some(Threshold::Bytes(4 * GIB)), ..AdmissionPolicy::default() };
+    let admission = admission(policy, &[]);
+    let started = claim("a", &[memory(3)]).steps;
+    let run_id = run_id("new");
+    let ask = |gib, started: &[StepClaim]| {
+        let folder = Path::new("/jobs");
+        admission.step(StepRequest { run_id: &run_id, need: memory(gib), folder, started })
+    };
+    assert_eq!(ask(2, &[]), None);
+    assert!(ask(2, &started).is_some());
+    assert_eq!(ask(1, &started), None);
+}
+
+#[test]
+fn what_is_kept_for_one_whom_nobody_may_pass_no_other_gets() {
+    let policy = AdmissionPolicy { max_concurrent_runs: Some(2), ..AdmissionPolicy::default() };
+    let mut admission = admission(policy, &[("r1", claim("a", &[memory(10)]))]);
+    let big = run_id("big");
+    let wait = ask(&admission, memory(8)).unwrap();
+    admission.keep_for(&big, &wait, memory(8));
+    let behind = Some(Wait::Behind { run_id: big.clone() });
+    assert_eq!(ask(&admission, memory(1)), behind);
+    // It wants no CPUs, and is not in its own way.
+    assert_eq!(ask(&admission, Need { cpus: 1.0, ..Need::default() }), None);
+    let own = StepRequest { run_id: &big, need: memory(1), folder: Path::new("/jobs"), started: &[] };
+    assert_eq!(admission.step(own), None);
+    admission.begin_line();
+    assert_eq!(ask(&admission, memory(1)), None);
+    let place = Wait::Place { place: Place::All, n_places: 2, holder: None };
+    admission.keep_for(&big, &place, Need::default());
+    assert_eq!(ask_run(&admission, &pipeline(""), false), behind);
+}
+
+#[test]
+fn the_line_is_by_priority_and_who_waits_rises() {
+    let rank = |run: &str, priority, since, now| {
+        Rank::new(run_id(run), priority, at(since), Duration::from_secs(60), at(now))
+    };
+    assert!(rank("a", 9, 10, 20) < rank("b", 0, 0, 20));
+    assert!(rank("b", 5, 0, 20) < rank("a", 5, 10, 20));
+    // Nine minutes later the lowest stands beside the highest that has just come, and before it, for it came first.
+    assert!(rank("old", 0, 0, 540) < rank("new", 9, 540, 540));
+    assert!(!rank("old", 0, 0, 599).is_overtaken_by_nobody());
+    assert!(rank("old", 0, 0, 600).is_overtaken_by_nobody());
+    // A clock that was set back takes nothing away.
+    assert!(!rank("odd", 9, 100, 0).is_overtaken_by_nobody());
+}
+
+proptest! {
+    /// A stream of the most urgent that never ends, on one place: the lowest has its turn all the same.
+    #[test]
+    fn nobody_is_starved(ageing_s in 1_u64..120, run_s in 1_i64..30, arrival_s in 1_i64..20) {
+        let ageing = Duration::from_secs(ageing_s);
+        let mut line = vec![(run_id("low"), 0_u8, 0_i64)];
+        let mut free_at = 0;
+        // Those alone go first who came while it was still below them.
+        let n_before = 9 * ageing_s as i64 / arrival_s + 2;
+        let bound = 10 * ageing_s as i64 + n_before * run_s;
+        for second in 0..=bound {
+            if second % arrival_s == 0 {
+                line.push((run_id(&format!("high-{second}")), 9, second));
+            }
+            if second >= free_at {
+                line.sort_by_key(|(id, priority, since)| Rank::new(id.clone(), *priority, at(*since), ageing, at(second)));
+                if !line.is_empty() {
+                    let (id, _, _) = line.remove(0);
+                    free_at = second + run_s;
+                    if id == run_id("low") {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        prop_assert!(false, "it waited for more than {bound} s");
+    }
+}
+
+#[test]
+fn the_same_wait_is_the_same_whatever_its_figures() {
+    let memory = |free, holder: &str| Wait::Memory {
+        needs: 5,
+        is_usual: true,
+        free,
+        holder: Some(Holder { run_id: run_id(holder), bytes: Some(free), frozen_since: None }),
+    };
+    assert!(memory(1, "a").is_same(&memory(2, "a")));
+    assert!(!memory(1, "a").is_same(&memory(1, "b")));
+    assert!(!memory(1, "a").is_same(&Wait::Drain));
+    let text = serde_json::to_string(&memory(1, "a")).unwrap();
+    assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), memory(1, "a"));
+}

@@ -1,0 +1,278 @@
+//! Why something does not start: one cause, one holder, one thing to do, and the sentence that says so.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{PipelineId, RunId};
+use crate::time::{local_clock, maybe_instant};
+use crate::units::{about, size_in_words};
+
+/// For what a run or a step waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Wait {
+    /// For a place among the runs.
+    Place {
+        /// Where.
+        place: Place,
+        /// How many there are.
+        n_places: usize,
+        /// A run that has one.
+        holder: Option<Holder>,
+    },
+    /// For memory.
+    Memory {
+        /// What it needs, in bytes.
+        needs: u64,
+        /// Whether that is what it usually needs.
+        is_usual: bool,
+        /// What is free for it.
+        free: u64,
+        /// The run that holds most.
+        holder: Option<Holder>,
+    },
+    /// For CPUs.
+    Cpu {
+        /// How many it needs.
+        needs: f64,
+        /// How many are free.
+        free: f64,
+        /// The run that holds most.
+        holder: Option<Holder>,
+    },
+    /// For space on a disk.
+    Disk {
+        /// What it needs, in bytes.
+        needs: u64,
+        /// What is free for it.
+        free: u64,
+        /// The run that will write most.
+        holder: Option<Holder>,
+    },
+    /// It asks for more than there is at all.
+    TooMuch {
+        /// Of what: `memory`, `CPUs` or `disk space`.
+        what: String,
+        /// What it asks for, in words.
+        needs: String,
+        /// What there is, in words.
+        there_is: String,
+    },
+    /// Behind a run that has waited for so long that nobody may pass it.
+    Behind {
+        /// That run.
+        run_id: RunId,
+    },
+    /// Its turn has not come: others are looked at first.
+    Turn {
+        /// When it comes at the earliest, where that is known: what waited for the end of quiet starts one at a time.
+        #[serde(default, serialize_with = "maybe_instant")]
+        at: Option<DateTime<Utc>>,
+    },
+    /// A limit of the machine is exceeded.
+    Limit {
+        /// Which, with its figures, and when it is over.
+        reason: String,
+    },
+    /// It is quiet.
+    Quiet {
+        /// Until when; none: until the operator says so.
+        #[serde(default, serialize_with = "maybe_instant")]
+        until: Option<DateTime<Utc>>,
+    },
+    /// The engine starts nothing new.
+    Drain,
+    /// The machine lives on its battery.
+    Battery,
+    /// Nothing may start at the moment: the disk is full, or the engine is about to end.
+    Closed,
+}
+
+/// A kind of place for runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Among all runs.
+    All,
+    /// Among the runs of this pipeline.
+    Pipeline(PipelineId),
+    /// Among the runs of this group.
+    Group(String),
+}
+
+/// Who has what somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The run.
+    pub run_id: RunId,
+    /// How much of it, in bytes, where it is memory or space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Since when it is frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "maybe_instant")]
+    pub frozen_since: Option<DateTime<Utc>>,
+}
+
+/// The one thing to do about a wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// What, as a person is told.
+    pub text: String,
+    /// The command that does it; none where there is nothing but to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+impl Remedy {
+    /// What `command` does about it.
+    pub fn by(command: impl Into<String>, text: &str) -> Self {
+        Self { text: text.to_owned(), command: Some(command.into()) }
+    }
+
+    /// What is to be done by other means than a command.
+    pub fn only(text: impl Into<String>) -> Self {
+        Self { text: text.into(), command: None }
+    }
+}
+
+impl Wait {
+    /// The cause and the holder, as one sentence without a full stop.
+    pub fn sentence(&self, now: DateTime<Utc>) -> String {
+        match self {
+            Self::Place { place, n_places, holder } => {
+                let room = match place {
+                    Place::All => "a place".to_owned(),
+                    Place::Pipeline(pipeline_id) => format!("a place among the runs of {pipeline_id}"),
+                    Place::Group(group) => format!("a place in group {group}"),
+                };
+                let has = |holder: &Holder| held(holder, "has one", now);
+                format!("Waiting for {room}: {n_places} of {n_places} taken{}", tail(holder.as_ref(), has))
+            }
+            Self::Memory { needs, is_usual, free, holder } => {
+                let usually = if *is_usual { "usually needs" } else { "needs" };
+                let (needs, free) = (size_in_words(*needs), size_in_words(*free));
+                let holds = |holder: &Holder| held_bytes(holder, "holds", now);
+                format!(
+                    "Waiting for memory: {usually} {needs}, {free} are free{}",
+                    tail(holder.as_ref(), holds)
+                )
+            }
+            Self::Cpu { needs, free, holder } => {
+                let keeps = |holder: &Holder| held(holder, "keeps most of them busy", now);
+                let free = (free * 10.0).round() / 10.0;
+                format!("Waiting for CPUs: needs {needs}, {free} are free{}", tail(holder.as_ref(), keeps))
+            }
+            Self::Disk { needs, free, holder } => {
+                let (needs, free) = (size_in_words(*needs), size_in_words(*free));
+                let writes = |holder: &Holder| held_bytes(holder, "is to write", now);
+                format!(
+                    "Waiting for disk space: needs {needs}, {free} are free{}",
+                    tail(holder.as_ref(), writes)
+                )
+            }
+            Self::TooMuch { what, needs, there_is } => {
+                format!("Asks for more {what} than there is: {needs} of {there_is}")
+            }
+            Self::Behind { run_id } => {
+                format!("Waiting behind run {run_id}, which has waited for so long that nobody passes it")
+            }
+            Self::Turn { at: Some(at) } => {
+                format!(
+                    "Waiting for its turn at {}: what was held back starts one at a time",
+                    local_clock(*at, now)
+                )
+            }
+            Self::Turn { at: None } => "Waiting for its turn: others are before it".to_owned(),
+            Self::Limit { reason } => format!("Waiting: {reason}"),
+            Self::Quiet { until: Some(until) } => {
+                format!("Waiting for the end of quiet at {}", local_clock(*until, now))
+            }
+            Self::Quiet { until: None } => "Waiting for the end of quiet".to_owned(),
+            Self::Drain => "Waiting: the engine drains and starts nothing new".to_owned(),
+            Self::Battery => "Waiting: the machine lives on its battery".to_owned(),
+            Self::Closed => {
+                "Waiting: nothing may start at the moment (a full disk, or an engine that ends)".to_owned()
+            }
+        }
+    }
+
+    /// The run to look at first.
+    pub fn holder(&self) -> Option<&RunId> {
+        match self {
+            Self::Place { holder, .. }
+            | Self::Memory { holder, .. }
+            | Self::Cpu { holder, .. }
+            | Self::Disk { holder, .. } => holder.as_ref().map(|holder| &holder.run_id),
+            Self::Behind { run_id } => Some(run_id),
+            Self::TooMuch { .. }
+            | Self::Turn { .. }
+            | Self::Limit { .. }
+            | Self::Quiet { .. }
+            | Self::Drain
+            | Self::Battery
+            | Self::Closed => None,
+        }
+    }
+
+    /// The one thing to do about it, for a run `waiting` for it.
+    pub fn remedy(&self, waiting: &RunId) -> Remedy {
+        let frozen = |holder: &Option<Holder>| {
+            let holder = holder.as_ref().filter(|holder| holder.frozen_since.is_some())?;
+            let text = "let the frozen run go on, so that it gives it back";
+            Some(Remedy::by(format!("leverframe resume {}", holder.run_id), text))
+        };
+        let admit = || Remedy::by(format!("leverframe admit {waiting}"), "start it anyway");
+        match self {
+            Self::Place { holder, .. }
+            | Self::Memory { holder, .. }
+            | Self::Cpu { holder, .. }
+            | Self::Disk { holder, .. } => frozen(holder).unwrap_or_else(admit),
+            Self::TooMuch { .. } => Remedy::by(
+                format!("leverframe admit {waiting}"),
+                "ask for less in the step's `resources`, or start it anyway",
+            ),
+            Self::Quiet { .. } => Remedy::by("leverframe quiet --off", "end the quiet"),
+            Self::Drain => Remedy::by("leverframe drain --off", "let the engine start runs again"),
+            Self::Battery => {
+                Remedy::by(format!("leverframe admit {waiting}"), "plug it in, or start it anyway")
+            }
+            Self::Limit { .. } | Self::Behind { .. } | Self::Turn { .. } => admit(),
+            Self::Closed => Remedy::only("make room on the disk; `leverframe doctor` says where"),
+        }
+    }
+
+    /// Whether it is the same wait as `other`, though some of its figures may have moved.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Place { place: a, .. }, Self::Place { place: b, .. }) => {
+                a == b && self.holder() == other.holder()
+            }
+            (Self::Memory { needs: a, .. }, Self::Memory { needs: b, .. })
+            | (Self::Disk { needs: a, .. }, Self::Disk { needs: b, .. }) => {
+                a == b && self.holder() == other.holder()
+            }
+            (Self::Cpu { .. }, Self::Cpu { .. }) => self.holder() == other.holder(),
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// What is said of a holder, behind the cause.
+fn tail(holder: Option<&Holder>, say: impl Fn(&Holder) -> String) -> String {
+    holder.map_or_else(String::new, |holder| format!("; run {}", say(holder)))
+}
+
+fn held(holder: &Holder, does: &str, now: DateTime<Utc>) -> String {
+    let frozen = match holder.frozen_since {
+        Some(since) => format!(" (frozen {})", about((now - since).max(TimeDelta::zero()))),
+        None => String::new(),
+    };
+    format!("{} {does}{frozen}", holder.run_id)
+}
+
+fn held_bytes(holder: &Holder, does: &str, now: DateTime<Utc>) -> String {
+    match holder.bytes {
+        Some(bytes) => held(holder, &format!("{does} {}", size_in_words(bytes)), now),
+        None => held(holder, does, now),
+    }
+}

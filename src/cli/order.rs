@@ -1,0 +1,163 @@
+//! `leverframe quiet` and `leverframe drain`: orders for everything at once. They outlive the engine that is given them;
+//! where none lives they are recorded for the next.
+
+use chrono::{DateTime, Days, Local, NaiveTime, TimeZone, Utc};
+use clap::Args;
+
+use super::exit::{DONE, Failure, Outcome};
+use super::output::{Form, Page, count, note};
+use super::sentences::in_force;
+use super::{Place, Print};
+use crate::admission::Orders;
+use crate::app::{
+    Command, ControlClient, DataDir, EventFilter, LivingRuns, OWN_NAME, Query, Settings, give_order,
+};
+use crate::engine::now;
+use crate::pipeline::parse_duration;
+use crate::run::RunState;
+use crate::time::parse_instant;
+
+#[derive(Debug, Args)]
+pub(super) struct QuietArgs {
+    /// For so long, such as 1h or 90m; default: until `--off`.
+    #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "off", "status"])]
+    for_time: Option<String>,
+    /// Until then: 15:00 (today, or tomorrow if that is past), or an instant such as 2026-11-23T15:00:00Z.
+    #[arg(long, value_name = "T", conflicts_with_all = ["off", "status"])]
+    until: Option<String>,
+    /// End the quiet.
+    #[arg(long, conflicts_with = "status")]
+    off: bool,
+    /// Only say what is in force.
+    #[arg(long)]
+    status: bool,
+    #[command(flatten)]
+    print: Print,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrainArgs {
+    /// Start runs again.
+    #[arg(long, conflicts_with_all = ["wait", "status"])]
+    off: bool,
+    /// Return when nothing runs any more.
+    #[arg(long, conflicts_with = "status")]
+    wait: bool,
+    /// Only say what is in force.
+    #[arg(long)]
+    status: bool,
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn quiet(args: &QuietArgs, place: &Place) -> Outcome {
+    if args.status {
+        return status(&args.print, place);
+    }
+    let now = now().wall;
+    let until = match (&args.for_time, &args.until) {
+        (Some(time), _) => {
+            let time = parse_duration(time).map_err(Failure::usage)?;
+            Some(now + time)
+        }
+        (None, Some(text)) => Some(end_of_quiet(text, now)?),
+        (None, None) => None,
+    };
+    let command = if args.off { Command::EndQuiet {} } else { Command::Quiet { until } };
+    give(&command, &args.print, place)
+}
+
+pub(super) fn drain(args: &DrainArgs, place: &Place) -> Outcome {
+    if args.status {
+        return status(&args.print, place);
+    }
+    let command = if args.off { Command::EndDrain {} } else { Command::Drain {} };
+    let code = give(&command, &args.print, place)?;
+    if args.wait {
+        wait_until_idle(place)?;
+    }
+    Ok(code)
+}
+
+fn give(command: &Command, print: &Print, place: &Place) -> Outcome {
+    let path = place.path()?;
+    let settings = Settings::load(&path)?;
+    let dir = DataDir::open(path)?;
+    let orders = give_order(&dir, settings, command, |text| note(format_args!("leverframe: {text}")))?;
+    show(&orders, print)
+}
+
+fn status(print: &Print, place: &Place) -> Outcome {
+    show(&place.records()?.orders()?, print)
+}
+
+fn show(orders: &Orders, print: &Print) -> Outcome {
+    let mut page = Page::new();
+    match print.form() {
+        Form::Json => page.document(orders)?,
+        Form::Text => page.line(in_force(orders, now().wall))?,
+    }
+    page.end(DONE)
+}
+
+/// Waits until every run that has begun has ended. What is paused does not end by itself, and is named.
+fn wait_until_idle(place: &Place) -> Result<(), Failure> {
+    let Some(client) = ControlClient::connect(&place.path()?, OWN_NAME)? else { return Ok(()) };
+    let events =
+        client.subscribe(EventFilter { since: Some(client.welcome().seq), ..EventFilter::default() })?;
+    let mut told = None;
+    loop {
+        let LivingRuns { runs, .. } = client.call(&Query::Snapshot {})?;
+        let n_in = |states: &[RunState]| runs.iter().filter(|it| states.contains(&it.run.state)).count();
+        let left = (n_in(&[RunState::Running, RunState::Stopping]), n_in(&[RunState::Paused]));
+        if left.0 + left.1 == 0 {
+            return Ok(());
+        }
+        if told != Some(left) {
+            let frozen = if left.1 > 0 { format!(", {} frozen", left.1) } else { String::new() };
+            note(format_args!("{} to end{frozen}", count(left.0, "run is", "runs are")));
+            told = Some(left);
+        }
+        // Until a run changes its state; whatever else is told is no reason to look.
+        loop {
+            let Some(event) = events.recv() else { return Ok(()) };
+            if event.event().is_ok_and(|event| event.kind.run().is_some()) {
+                break;
+            }
+        }
+    }
+}
+
+/// A time of the day to come, or an instant.
+fn end_of_quiet(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    let Ok(time) = NaiveTime::parse_from_str(text, "%H:%M") else {
+        let wrong = |_| {
+            let forms = "write 15:00, or an instant such as 2026-11-23T15:00:00Z";
+            Failure::usage(format!("{text:?} is no time; {forms}"))
+        };
+        return parse_instant(text).map_err(wrong);
+    };
+    let today = now.with_timezone(&Local).date_naive();
+    let days = [today, today + Days::new(1), today + Days::new(2)];
+    let instants =
+        days.into_iter().filter_map(|day| Local.from_local_datetime(&day.and_time(time)).earliest());
+    let next = instants.map(|at| at.with_timezone(&Utc)).find(|at| *at > now);
+    next.ok_or_else(|| Failure::usage(format!("{text} does not come in the next days; give an instant")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+
+    #[test]
+    fn the_end_of_quiet_is_the_next_such_time() {
+        let now = Local.with_ymd_and_hms(2026, 6, 10, 14, 30, 0).unwrap().with_timezone(&Utc);
+        let end = |text: &str| end_of_quiet(text, now).map(|at| at - now).map_err(|failure| failure.message);
+        assert_eq!(end("15:00"), Ok(TimeDelta::minutes(30)));
+        assert_eq!(end("14:30"), Ok(TimeDelta::days(1)));
+        assert_eq!(end(&(now + TimeDelta::hours(2)).to_rfc3339()), Ok(TimeDelta::hours(2)));
+        let message = end("soon").unwrap_err().unwrap();
+        assert!(message.contains("\"soon\" is no time; write 15:00"), "{message}");
+    }
+}

@@ -1,0 +1,64 @@
+//! `leverframe why`: why a run is as it is, and what to do about it.
+
+use clap::Args;
+
+use super::exit::{DONE, Failure, Outcome};
+use super::output::{Colour, Form, Page, printable, run_sign};
+use super::{Place, Print, no_such_run};
+use crate::app::{ControlClient, OWN_NAME, Query, WhyAnswer};
+use crate::engine;
+use crate::id::RunId;
+use crate::run::Why;
+
+#[derive(Debug, Args)]
+pub(super) struct WhyArgs {
+    /// The run.
+    run_id: RunId,
+    #[command(flatten)]
+    print: Print,
+}
+
+pub(super) fn why(args: &WhyArgs, place: &Place) -> Outcome {
+    let records = place.records()?;
+    if records.stored(&args.run_id)?.is_none() {
+        return Err(no_such_run(&records, &args.run_id));
+    }
+    let client = ControlClient::connect(&place.path()?, OWN_NAME)?;
+    let answer = match client {
+        Some(client) => Some(client.call::<WhyAnswer>(&Query::Why { run_id: args.run_id.clone() })?),
+        None => records.why(&args.run_id, engine::now())?,
+    };
+    let answer = answer.ok_or_else(|| no_such_run(&records, &args.run_id))?;
+    let mut page = Page::new();
+    match args.print.form() {
+        Form::Json => page.document(&answer)?,
+        Form::Text => show(&answer, &mut page)?,
+    }
+    page.end(DONE)
+}
+
+fn show(answer: &WhyAnswer, page: &mut Page) -> Result<(), Failure> {
+    let run = &answer.run;
+    let (colour, glyph) = run_sign(run.state);
+    let state = page.colours().paint(colour, &format!("{glyph} {}", run.state));
+    page.line(format_args!("{}  {state}", run.run_id))?;
+    for why in &answer.answers {
+        show_one(why, page)?;
+    }
+    for slower in &answer.slower {
+        page.line(format_args!("  slower: {}", printable(slower)))?;
+    }
+    Ok(())
+}
+
+fn show_one(why: &Why, page: &mut Page) -> Result<(), Failure> {
+    let whose = why.step_id.as_ref().map(|step_id| format!("{step_id}: ")).unwrap_or_default();
+    page.line(format_args!("  {whose}{}", printable(&why.text)))?;
+    let Some(remedy) = &why.remedy else { return Ok(()) };
+    let text = match &remedy.command {
+        Some(command) => format!("    `{command}` to {}", remedy.text),
+        None => format!("    {}", remedy.text),
+    };
+    let text = page.colours().paint(Colour::Faint, &printable(&text));
+    page.line(text)
+}

@@ -1,0 +1,401 @@
+//! Who waits to be admitted, and when they are looked at again: when somebody else has ended, when a sample was taken,
+//! when an order was given or is over. The rules are those of [`crate::admission`]; here they are applied to the line.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use crossbeam_channel::{Sender, bounded};
+
+use super::beats::Batch;
+use super::core::Engine;
+use super::message::{Heard, Message};
+use super::{CoreExecutionEngine, EngineError, clock};
+use crate::admission::{AdmissionPolicy, Footprints, Orders, Quiet, Rank, Wait};
+use crate::id::{PipelineId, RunId, StepId};
+use crate::pipeline::OnBattery;
+use crate::resources::ResourceSnapshot;
+use crate::run::{Definition, EventKind, Input, Run, RunState, claim_of, current_waits, first_wait, rank_of};
+use crate::store::Write;
+
+/// Between two starts of what waited for the end of quiet, as between those that catch up.
+const TURN: TimeDelta = TimeDelta::seconds(5);
+
+/// What the operator orders for everything at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Be quiet until then; none: until it is taken back.
+    Quiet(Option<DateTime<Utc>>),
+    /// Be quiet no longer.
+    EndQuiet,
+    /// Start nothing new.
+    Drain,
+    /// Start again.
+    EndDrain,
+}
+
+/// Something that waits to be admitted, as things are now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurrentWait {
+    /// Which run.
+    pub run_id: RunId,
+    /// Which step of it; none: the run has not begun.
+    pub step_id: Option<StepId>,
+    /// For what.
+    pub wait: Wait,
+}
+
+impl CoreExecutionEngine {
+    /// Has a run begin, or what waits of it start, although what it waits for is not there.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], or [`EngineError::Refused`] when nothing of it waits to be admitted.
+    pub fn admit_execution(&self, run_id: &RunId) -> Result<(), EngineError> {
+        self.ask(run_id, Input::Admit).map(drop)
+    }
+
+    /// Freezes the runs whose pipelines let it, and has new ones wait, until then or until it is taken back. Where it is
+    /// quiet already, its end is moved. Recorded when this returns; told as `orders_changed`.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] when that instant is past, [`EngineError::Store`] when it can't be recorded.
+    pub fn begin_quiet(&self, until: Option<DateTime<Utc>>) -> Result<Orders, EngineError> {
+        if until.is_some_and(|until| until <= clock::now().wall) {
+            return Err(EngineError::Invalid("the end of quiet is past; give one that is to come".into()));
+        }
+        self.order(Order::Quiet(until))
+    }
+
+    /// Lets what was frozen for quiet go on, and starts what waited for its end one at a time.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when it can't be recorded.
+    pub fn end_quiet(&self) -> Result<Orders, EngineError> {
+        self.order(Order::EndQuiet)
+    }
+
+    /// Starts no run any more, until it is taken back; those that run go on to their end. Survives the engine.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when it can't be recorded.
+    pub fn begin_drain(&self) -> Result<Orders, EngineError> {
+        self.order(Order::Drain)
+    }
+
+    /// Starts runs again.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when it can't be recorded.
+    pub fn end_drain(&self) -> Result<Orders, EngineError> {
+        self.order(Order::EndDrain)
+    }
+
+    /// The orders that are in force, as of the last event.
+    pub fn orders(&self) -> Orders {
+        self.shared.published.snapshot.load().orders
+    }
+
+    /// From now on this is allowed at once. What runs already goes on.
+    ///
+    /// # Errors
+    /// [`EngineError::ShutDown`] when the engine has ended.
+    pub fn set_admission(&self, policy: AdmissionPolicy) -> Result<(), EngineError> {
+        self.send(Message::Policy(Box::new(policy)))
+    }
+
+    /// Takes a sample of the machine and its steps: limits, admission and power follow from it. Returns at once; what
+    /// comes of it is told as events.
+    ///
+    /// # Errors
+    /// [`EngineError::ShutDown`] when the engine has ended.
+    pub fn take_sample(&self, sample: Arc<ResourceSnapshot>) -> Result<(), EngineError> {
+        self.send(Message::Sample(sample))
+    }
+
+    /// Whether something waits that each sample may let start. What limits and power say is to be told in any case.
+    pub fn wants_samples(&self) -> bool {
+        self.shared.published.wants_samples.load(Ordering::Relaxed)
+    }
+
+    /// Everything that waits to be admitted, with the figures of this moment; in the order of runs and steps.
+    ///
+    /// # Errors
+    /// [`EngineError::ShutDown`] when the engine has ended.
+    pub fn waits(&self) -> Result<Vec<CurrentWait>, EngineError> {
+        // Capacity 1: the one answer.
+        let (reply, answer) = bounded(1);
+        self.send(Message::Waits(reply))?;
+        answer.recv().map_err(|_| EngineError::ShutDown)
+    }
+
+    /// What the steps of a pipeline usually need, read before its run is handed over: not on the engine's thread. What
+    /// can't be read is not known, and nothing waits for it.
+    pub(super) fn footprints(&self, run: &Run) -> Option<Arc<Footprints>> {
+        let definition = run.definition()?;
+        let n_steps = definition.pipeline.steps.len();
+        self.shared.published.store.footprints(&run.pipeline_id, n_steps).ok().map(Arc::new)
+    }
+
+    fn order(&self, order: Order) -> Result<Orders, EngineError> {
+        // Capacity 1: the one answer.
+        let (reply, answer) = bounded(1);
+        self.send(Message::Order(order, reply))?;
+        answer.recv().map_err(|_| EngineError::ShutDown)?
+    }
+}
+
+impl Engine {
+    /// Carries out an order: recorded, then told, then met by every run.
+    pub(super) fn translate_order(
+        &mut self,
+        order: Order,
+        reply: &Sender<Result<Orders, EngineError>>,
+        heard: &mut Vec<Heard>,
+    ) {
+        let outcome = self.set_orders(self.orders_after(order, clock::now().wall), heard);
+        // A caller that has gone needs no answer.
+        let _ = reply.send(outcome);
+    }
+
+    fn orders_after(&self, order: Order, now: DateTime<Utc>) -> Orders {
+        let orders = self.admission.orders;
+        match order {
+            Order::Quiet(until) => {
+                let since = orders.quiet.map_or(now, |quiet| quiet.since);
+                Orders { quiet: Some(Quiet { since, until }), ..orders }
+            }
+            Order::EndQuiet => Orders { quiet: None, ..orders },
+            Order::Drain => Orders { draining_since: orders.draining_since.or(Some(now)), ..orders },
+            Order::EndDrain => Orders { draining_since: None, ..orders },
+        }
+    }
+
+    fn set_orders(&mut self, orders: Orders, heard: &mut Vec<Heard>) -> Result<Orders, EngineError> {
+        if orders == self.admission.orders {
+            return Ok(orders);
+        }
+        // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
+        self.published.store.commit(&[Write::Orders(orders)])?;
+        let was_quiet = self.admission.orders.quiet.is_some();
+        self.admission.orders = orders;
+        if was_quiet && orders.quiet.is_none() {
+            // What was frozen goes on first.
+            self.admission.next_turn_at = Some(clock::now().wall + TURN);
+        }
+        self.arm_timer();
+        self.tell(EventKind::OrdersChanged { orders });
+        heard.extend(self.meet_quiet());
+        Ok(orders)
+    }
+
+    /// What every living run is to hear of quiet, whether it has met it or not.
+    fn meet_quiet(&self) -> Vec<Heard> {
+        let since = self.admission.orders.quiet.map(|quiet| quiet.since);
+        let living = self.runs.keys().cloned();
+        living.map(|run_id| Heard::world(run_id, Input::Quiet(since))).collect()
+    }
+
+    /// After a start: orders that were recorded are met by the runs that an earlier engine left.
+    pub(super) fn look_at_orders(&mut self) {
+        let now = clock::now().wall;
+        let mut heard = Vec::new();
+        if self.admission.orders.quiet.is_some_and(|quiet| quiet.until.is_some_and(|until| until <= now)) {
+            self.end_quiet_in_time(&mut heard);
+        } else {
+            heard = self.meet_quiet();
+        }
+        self.arm_timer();
+        self.handle(heard);
+    }
+
+    /// Looks whether quiet is over, or the next one's turn has come.
+    pub(super) fn look_at_turns(&mut self, now: DateTime<Utc>) {
+        let is_over = |quiet: Quiet| quiet.until.is_some_and(|until| until <= now);
+        if self.admission.orders.quiet.is_some_and(is_over) {
+            let mut heard = Vec::new();
+            self.end_quiet_in_time(&mut heard);
+            self.handle(heard);
+        }
+        if self.admission.next_turn_at.is_some_and(|at| at <= now) {
+            self.admission.next_turn_at = None;
+            self.arm_timer();
+        }
+    }
+
+    fn end_quiet_in_time(&mut self, heard: &mut Vec<Heard>) {
+        let orders = Orders { quiet: None, ..self.admission.orders };
+        if self.set_orders(orders, heard).is_err() {
+            // It can't be recorded at the moment: it is over all the same, and the next start finds that it is past.
+            self.admission.orders = orders;
+            heard.extend(self.meet_quiet());
+        }
+    }
+
+    /// When the engine must look at the line again without being told.
+    pub(super) fn next_turn_at(&self) -> Option<DateTime<Utc>> {
+        let end_of_quiet = self.admission.orders.quiet.and_then(|quiet| quiet.until);
+        [end_of_quiet, self.admission.next_turn_at].into_iter().flatten().min()
+    }
+
+    /// Takes a sample in: what limits say of it, and what power says.
+    pub(super) fn translate_sample(&mut self, sample: Arc<ResourceSnapshot>, heard: &mut Vec<Heard>) {
+        self.translate_limits(&sample, heard);
+        self.admission.machine = Some(sample);
+        let on_battery = self.admission.is_on_battery();
+        if self.is_on_battery.replace(on_battery) != Some(on_battery) {
+            let minding = self.minding_power.iter().cloned();
+            heard.extend(minding.map(|run_id| Heard::world(run_id, Input::Power { on_battery })));
+        }
+    }
+
+    /// What was measured last, for the decisions to come.
+    pub(super) fn look_at_machine(&mut self) {
+        if let Some(newest) = self.options.monitor.as_ref().and_then(|monitor| monitor.get_snapshot()) {
+            self.admission.machine = Some(newest);
+        }
+    }
+
+    /// Takes note of what a run holds and whether it waits, as it was decided.
+    pub(super) fn note(&mut self, run: &Run) {
+        self.admission.note(&run.id, claim_of(run, &self.admission));
+        let minds = |definition: &Arc<Definition>| definition.pipeline.on_battery != OnBattery::Ignore;
+        if !run.state.is_ended() && run.definition().is_some_and(minds) {
+            self.minding_power.insert(run.id.clone());
+        } else {
+            self.minding_power.remove(&run.id);
+        }
+        if rank_of(run, &self.admission, DateTime::UNIX_EPOCH).is_some() {
+            self.waiting.insert(run.id.clone());
+        } else {
+            self.waiting.remove(&run.id);
+        }
+    }
+
+    /// A run is held here no more, or a decision about it was lost: what counts is what is left.
+    pub(super) fn note_anew(&mut self, run_id: &RunId) {
+        match self.runs.get(run_id).map(|entry| entry.run.clone()) {
+            Some(run) => self.note(&run),
+            None => {
+                self.admission.note(run_id, None);
+                self.waiting.remove(run_id);
+                self.minding_power.remove(run_id);
+            }
+        }
+    }
+
+    /// Gives everybody in the line a chance, in its order. Called once in each turn in which something has happened.
+    pub(super) fn admit_waiting(&mut self) {
+        let has_line = !self.waiting.is_empty() && self.trouble.is_none();
+        if has_line {
+            self.look_at_machine();
+            let now = clock::now().wall;
+            let mut line: Vec<Rank> = Vec::with_capacity(self.waiting.len());
+            for run_id in &self.waiting {
+                let run = self.runs.get(run_id).map(|entry| &entry.run);
+                line.extend(run.and_then(|run| rank_of(run, &self.admission, now)));
+            }
+            line.sort_unstable();
+            self.admission.begin_line();
+            let (mut batch, mut kept) = (Batch::default(), Vec::new());
+            for rank in line {
+                self.admit_next(&rank, &mut batch, &mut kept);
+            }
+            self.conclude(batch, kept);
+        }
+        self.publish_wants();
+    }
+
+    fn admit_next(&mut self, rank: &Rank, batch: &mut Batch, kept: &mut Vec<Heard>) {
+        let run_id = rank.run_id();
+        let was_held = self.runs.get(run_id).is_some_and(|entry| is_held_by_quiet(&entry.run));
+        self.decide_all(batch, kept, vec![Heard::world(run_id.clone(), Input::StartsChanged)]);
+        let Some(run) = batch.staged(run_id).or_else(|| self.runs.get(run_id).map(|entry| entry.run.clone()))
+        else {
+            return;
+        };
+        if was_held && run.state == RunState::Running {
+            self.admission.next_turn_at = Some(clock::now().wall + TURN);
+            self.arm_timer();
+        }
+        if rank.is_overtaken_by_nobody()
+            && let Some((wait, need)) = first_wait(&run, &self.admission)
+        {
+            self.admission.keep_for(run_id, &wait, need);
+        }
+    }
+
+    /// What the steps of a pipeline usually need is known from now on.
+    pub(super) fn learn(&mut self, pipeline_id: &PipelineId, footprints: Option<Arc<Footprints>>) {
+        let footprints = footprints.filter(|_| self.admission.policy.learns);
+        match footprints {
+            Some(footprints) => drop(self.admission.footprints.insert(pipeline_id.clone(), footprints)),
+            None => drop(self.admission.footprints.remove(pipeline_id)),
+        }
+    }
+
+    /// The same for a run that was read from disk.
+    pub(super) fn learn_of(&mut self, run: &Run) {
+        let Some(definition) = run.definition() else { return };
+        if self.admission.policy.learns && !self.admission.footprints.contains_key(&run.pipeline_id) {
+            let n_steps = definition.pipeline.steps.len();
+            let footprints = self.published.store.footprints(&run.pipeline_id, n_steps).ok();
+            self.learn(&run.pipeline_id, footprints.map(Arc::new));
+        }
+    }
+
+    /// A run of this pipeline has ended: without another one nobody asks what its steps need.
+    pub(super) fn forget_pipeline(&mut self, pipeline_id: &PipelineId) {
+        let is_used = self.runs.values().any(|entry| entry.run.pipeline_id == *pipeline_id);
+        if !is_used {
+            self.admission.footprints.remove(pipeline_id);
+        }
+    }
+
+    /// Another policy holds from now on.
+    pub(super) fn translate_policy(&mut self, policy: AdmissionPolicy) {
+        self.admission.policy = policy;
+        if !self.admission.policy.learns {
+            self.admission.footprints.clear();
+        }
+    }
+
+    /// Everything that waits, with the figures of now.
+    pub(super) fn current_waits(&mut self) -> Vec<CurrentWait> {
+        self.look_at_machine();
+        self.admission.is_line_formed = false;
+        let cx = self.context();
+        let mut waits = Vec::new();
+        for run_id in &self.waiting {
+            let Some(entry) = self.runs.get(run_id) else { continue };
+            let of_run = current_waits(&entry.run, cx).into_iter();
+            waits.extend(of_run.map(|(step_id, wait)| CurrentWait { run_id: run_id.clone(), step_id, wait }));
+        }
+        self.publish_wants();
+        waits
+    }
+
+    /// Whether samples are wanted, and whether whoever comes now stands in line behind others.
+    fn publish_wants(&mut self) {
+        let waits_for_room = |run: &Run| match first_wait(run, &self.admission) {
+            Some((wait, _)) => matches!(
+                *wait,
+                Wait::Place { .. }
+                    | Wait::Memory { .. }
+                    | Wait::Cpu { .. }
+                    | Wait::Disk { .. }
+                    | Wait::Behind { .. }
+            ),
+            None => false,
+        };
+        let mut waiting = self.waiting.iter().filter_map(|run_id| self.runs.get(run_id));
+        let is_line_formed = waiting.any(|entry| waits_for_room(&entry.run));
+        let wants = is_line_formed || !self.minding_power.is_empty();
+        self.admission.is_line_formed = is_line_formed;
+        self.published.wants_samples.store(wants, Ordering::Relaxed);
+    }
+}
+
+/// Whether it waits for the end of quiet, or for its turn after that.
+fn is_held_by_quiet(run: &Run) -> bool {
+    matches!(run.ledger.wait.as_deref(), Some(Wait::Quiet { .. } | Wait::Turn { at: Some(_) }))
+}

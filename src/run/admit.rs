@@ -1,0 +1,168 @@
+//! A run at the gates of admission: whether it may begin, whether a step of it may start, and what it says while it waits.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::decide::{Context, Outbox, Starts, summary};
+use super::step::tell_changed;
+use super::{Definition, EventKind, Refusal, Run, RunState, StepRun, StepState};
+use crate::admission::{
+    Admission, Footprints, Need, Rank, RunClaim, RunRequest, StepClaim, StepRequest, Wait,
+};
+use crate::id::StepId;
+use crate::pipeline::OnBattery;
+
+/// What a run holds; none where it has not begun, has ended, or is driven by a program.
+pub fn claim_of(run: &Run, admission: &Admission) -> Option<RunClaim> {
+    let definition = run.definition()?;
+    if run.state == RunState::Queued || run.state.is_ended() {
+        return None;
+    }
+    let footprints = footprints(run, admission);
+    let steps = run.steps.iter().zip(&definition.pipeline.steps);
+    let living = steps.filter(|(step, _)| step.state.is_live());
+    Some(RunClaim {
+        pipeline_id: run.pipeline_id.clone(),
+        group: definition.pipeline.group.clone(),
+        since: run.started_at,
+        frozen_since: run.ledger.frozen_since,
+        steps: living.map(|(_, step)| step_claim(step, footprints)).collect(),
+    })
+}
+
+/// Where a run stands in the line; none where nothing of it waits to be admitted.
+pub fn rank_of(run: &Run, admission: &Admission, now: DateTime<Utc>) -> Option<Rank> {
+    let since = waits_since(run)?;
+    Some(Rank::new(run.id.clone(), run.ledger.priority, since, admission.policy.ageing, now))
+}
+
+/// Since when something of the run waits to be admitted.
+fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
+    match run.state {
+        RunState::Queued => Some(run.started_at),
+        RunState::Running => run.steps.iter().filter_map(|step| step.ledger.waits_since).min(),
+        RunState::Paused
+        | RunState::Stopping
+        | RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Completed
+        | RunState::Failed
+        | RunState::Interrupted => None,
+    }
+}
+
+/// What the run waits for first, with what is needed of that.
+pub fn first_wait(run: &Run, admission: &Admission) -> Option<(Arc<Wait>, Need)> {
+    if run.state == RunState::Queued {
+        return Some((run.ledger.wait.clone()?, Need::default()));
+    }
+    let definition = run.definition()?;
+    let mut steps = run.steps.iter().zip(&definition.pipeline.steps);
+    steps.find_map(|(step, model)| {
+        Some((step.ledger.wait.clone()?, Need::of(model, footprints(run, admission))))
+    })
+}
+
+/// Everything of the run that waits to be admitted, with the figures of now: the run itself, or its steps.
+pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> {
+    let Some(definition) = run.definition() else { return Vec::new() };
+    if let (RunState::Queued, Some(known)) = (run.state, &run.ledger.wait) {
+        let wait = may_begin(run, definition, cx).unwrap_or_else(|| (**known).clone());
+        return vec![(None, wait)];
+    }
+    let of_step = |(index, step): (usize, &Arc<StepRun>)| {
+        let known = step.ledger.wait.as_ref()?;
+        let wait = may_start(run, definition, index, &[], cx).unwrap_or_else(|| (**known).clone());
+        Some((Some(step.id.clone()), wait))
+    };
+    run.steps.iter().enumerate().filter_map(of_step).collect()
+}
+
+/// Why the run may not begin; none: it may.
+pub(super) fn may_begin(run: &Run, definition: &Definition, cx: Context<'_>) -> Option<Wait> {
+    let is_admitted = run.ledger.is_admitted;
+    match cx.starts {
+        Starts::Held => return Some(Wait::Closed),
+        Starts::CleanUpOnly if !is_admitted => {
+            return Some(Wait::Limit { reason: cx.held_for.unwrap_or_default().to_owned() });
+        }
+        Starts::CleanUpOnly | Starts::Allowed => {}
+    }
+    if is_admitted {
+        return None;
+    }
+    let was_held_by_quiet =
+        matches!(run.ledger.wait.as_deref(), Some(Wait::Quiet { .. } | Wait::Turn { at: Some(_) }));
+    let request = RunRequest { run_id: &run.id, pipeline: &definition.pipeline, was_held_by_quiet };
+    cx.admission.run(request, cx.now)
+}
+
+/// The run waits before its first step: recorded and told when the reason is another than before.
+pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
+    if run.ledger.wait.as_ref().is_some_and(|known| known.is_same(&wait)) {
+        return;
+    }
+    run.state = RunState::Queued;
+    run.error = Some(wait.sentence(cx.now.wall).into());
+    run.ledger.wait = Some(Arc::new(wait));
+    out.events.push(EventKind::ExecutionQueued { run: summary(run) });
+}
+
+/// What keeps a step from starting; none: it may. `started` are the steps that this decision has let start before it.
+pub(super) fn may_start(
+    run: &Run,
+    definition: &Definition,
+    index: usize,
+    started: &[StepClaim],
+    cx: Context<'_>,
+) -> Option<Wait> {
+    if run.ledger.is_admitted {
+        return None;
+    }
+    if definition.pipeline.on_battery == OnBattery::Hold && cx.admission.is_on_battery() {
+        return Some(Wait::Battery);
+    }
+    let claim = step_claim(&definition.pipeline.steps[index], footprints(run, cx.admission));
+    cx.admission.step(StepRequest { run_id: &run.id, need: claim.need, folder: &claim.folder, started })
+}
+
+/// What a step holds once it has started.
+pub(super) fn claim_of_step(run: &Run, definition: &Definition, index: usize, cx: Context<'_>) -> StepClaim {
+    step_claim(&definition.pipeline.steps[index], footprints(run, cx.admission))
+}
+
+/// A step that is ready waits to be admitted: told when the reason is another than before.
+pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
+    let ledger = &run.steps[index].ledger;
+    if ledger.wait.as_ref().is_some_and(|known| known.is_same(&wait)) {
+        return;
+    }
+    let step = run.step_mut(index);
+    step.state = StepState::Waiting;
+    step.message = Some(wait.sentence(cx.now.wall).into());
+    step.ledger.wait = Some(Arc::new(wait));
+    step.ledger.waits_since.get_or_insert(cx.now.wall);
+    tell_changed(run, index, out);
+}
+
+/// The operator wants it to start although what it waits for is not there. It holds for this attempt of the run.
+///
+/// # Errors
+/// [`Refusal::Other`] when nothing of it waits for that.
+pub(super) fn admit(run: &mut Run) -> Result<(), Refusal> {
+    if run.definition().is_none() || waits_since(run).is_none() {
+        let reason = "nothing of it waits to be admitted".to_owned();
+        return Err(Refusal::Other { run_id: run.id.clone(), reason });
+    }
+    run.ledger.is_admitted = true;
+    Ok(())
+}
+
+fn footprints<'a>(run: &Run, admission: &'a Admission) -> Option<&'a Footprints> {
+    admission.footprints.get(&run.pipeline_id).map(|known| &**known)
+}
+
+fn step_claim(step: &crate::pipeline::Step, footprints: Option<&Footprints>) -> StepClaim {
+    StepClaim { step_id: step.id.clone(), need: Need::of(step, footprints), folder: step.working_dir.clone() }
+}

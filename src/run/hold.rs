@@ -1,0 +1,143 @@
+//! Why a run is frozen although nobody asked for just that run, and what becomes of it when the reason comes and goes. A
+//! run may be held for several reasons at once; it goes on when the last of them is gone. The operator has the last word:
+//! what he has frozen himself stays so, and what he lets go on is not frozen again for the same reason.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::decide::{Context, Outbox, pause, summary};
+use super::{Body, EventKind, Run, RunState, resume};
+use crate::pipeline::{OnBattery, OnQuiet};
+
+/// A reason to freeze a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The disk is full.
+    DiskFull,
+    /// A limit of the machine is exceeded, and it uses most.
+    Limit,
+    /// A secret is missing; the operator resumes it.
+    Secret,
+    /// The machine lives on its battery.
+    Battery,
+    /// It is quiet.
+    Quiet,
+}
+
+/// The reasons for which a run is held, each with the sentence that says so; none for one that the operator has frozen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct Holds(BTreeMap<Hold, Arc<str>>);
+
+/// As it stands in a database: those of 0.1.0 hold one word, or nothing.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Many(BTreeMap<Hold, Arc<str>>),
+    One(Hold),
+    Nothing(()),
+}
+
+impl From<Written> for Holds {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Many(holds) => Self(holds),
+            Written::One(hold) => Self([(hold, "frozen".into())].into()),
+            Written::Nothing(()) => Self::default(),
+        }
+    }
+}
+
+impl Holds {
+    /// Held for this reason alone.
+    pub fn only(hold: Hold, reason: impl Into<Arc<str>>) -> Self {
+        Self([(hold, reason.into())].into())
+    }
+
+    /// Whether this is one of the reasons.
+    pub fn has(&self, hold: Hold) -> bool {
+        self.0.contains_key(&hold)
+    }
+
+    /// Whether there is no reason: then the operator froze it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The reasons.
+    pub fn iter(&self) -> impl Iterator<Item = (Hold, &Arc<str>)> {
+        self.0.iter().map(|(hold, reason)| (*hold, reason))
+    }
+}
+
+/// Freezes the run for this reason, if it goes on; one that is held already is held for this reason too.
+pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, out: &mut Outbox) {
+    if !matches!(run.body, Body::Pipeline(_)) {
+        return;
+    }
+    if run.state == RunState::Running {
+        run.ledger.holds = Holds::only(why, reason.clone());
+        run.error = Some(reason);
+        pause(run, cx, out);
+    } else if run.state == RunState::Paused && !run.ledger.holds.is_empty() {
+        run.ledger.holds.0.insert(why, reason);
+    }
+}
+
+/// This reason is gone: without another one the run goes on.
+pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbox) {
+    let was_held = run.ledger.holds.0.remove(&why).is_some();
+    if !was_held || run.state != RunState::Paused {
+        return;
+    }
+    match run.ledger.holds.0.values().next().cloned() {
+        None => resume::thaw(run, cx, out),
+        Some(reason) => {
+            run.error = Some(reason);
+            if run.ledger.frozen_since.is_some() {
+                out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen: Vec::new() });
+            }
+        }
+    }
+}
+
+/// It is quiet since then, or no longer. Each time of quiet freezes a run once.
+pub(super) fn quiet(run: &mut Run, since: Option<DateTime<Utc>>, cx: Context<'_>, out: &mut Outbox) {
+    let Some(since) = since else { return release(run, Hold::Quiet, cx, out) };
+    let is_meant = run.definition().is_some_and(|d| d.pipeline.quiet == OnQuiet::Freeze);
+    if is_meant && run.ledger.quiet_met != Some(since) {
+        run.ledger.quiet_met = Some(since);
+        hold(run, Hold::Quiet, "frozen: it is quiet".into(), cx, out);
+    }
+}
+
+/// The machine lives on its battery, or no longer. Each time on battery freezes a run once.
+pub(super) fn power(run: &mut Run, on_battery: bool, cx: Context<'_>, out: &mut Outbox) {
+    if !on_battery {
+        run.ledger.battery_met = false;
+        return release(run, Hold::Battery, cx, out);
+    }
+    let is_meant = run.definition().is_some_and(|d| d.pipeline.on_battery == OnBattery::Freeze);
+    if is_meant && !run.ledger.battery_met {
+        run.ledger.battery_met = true;
+        hold(run, Hold::Battery, "frozen: the machine lives on its battery".into(), cx, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_versions_wrote_is_read() {
+        let read = |text: &str| serde_json::from_str::<Holds>(text).unwrap();
+        assert_eq!(read("null"), Holds::default());
+        assert!(read("\"limit\"").has(Hold::Limit));
+        let both = r#"{"limit":"frozen: memory","quiet":"frozen: it is quiet"}"#;
+        assert_eq!(serde_json::to_string(&read(both)).unwrap(), both);
+    }
+}
