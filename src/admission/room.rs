@@ -64,9 +64,6 @@ impl Admission {
         {
             return Some(Wait::Turn { at: Some(at) });
         }
-        if self.is_line_formed {
-            return Some(Wait::Turn { at: None });
-        }
         let group = pipeline.group.as_ref();
         let group_places = group.and_then(|group| self.policy.groups.get(group)).copied();
         let places = [
@@ -74,7 +71,9 @@ impl Admission {
             (Place::Group(group.cloned().unwrap_or_default()), group_places),
             (Place::All, self.policy.max_concurrent_runs),
         ];
-        places.into_iter().find_map(|(place, n_places)| self.place(place, n_places?))
+        let lacks = places.into_iter().find_map(|(place, n_places)| self.place(place, n_places?));
+        // There would be room, but others may have waited for it.
+        lacks.or_else(|| self.is_line_formed.then_some(Wait::Turn { at: None }))
     }
 
     fn place(&self, place: Place, n_places: usize) -> Option<Wait> {

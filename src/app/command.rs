@@ -290,6 +290,11 @@ impl Command {
         Self::Resume { run_id: run_id.clone(), refresh: false }
     }
 
+    /// Has a run start, or what of it waits, whatever it waits for.
+    pub fn admit(run_id: &RunId) -> Self {
+        Self::Admit { run_id: run_id.clone() }
+    }
+
     /// Ends a run.
     pub fn stop(run_id: &RunId, kind: StopKind) -> Self {
         Self::Stop { run_id: run_id.clone(), force: kind == StopKind::Force }

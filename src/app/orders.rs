@@ -8,7 +8,7 @@ use super::{
 };
 use crate::admission::Orders;
 use crate::control::wire::Face;
-use crate::engine::{EngineError, EngineOptions, EventBus, Scope, ShutdownKind};
+use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind};
 use crate::run::{AutoResume, RunState};
 use crate::store::StoreError;
 use crate::supervisor::is_left_behind;
@@ -63,7 +63,7 @@ fn order_here(
     if service.is_busy() {
         service.leave_behind(ServeFor::WhatRuns).map_err(IntegrationError::Impossible)?;
     } else {
-        service.close(ShutdownKind::LeaveSteps).map_err(EngineError::from)?;
+        service.close(ShutdownKind::LeaveSteps)?;
     }
     Ok(orders)
 }

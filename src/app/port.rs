@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{Command, JobDetail, JobPage, JobParams, SavedJob, TableChange, WindowLook};
 use crate::admission::Orders;
+use crate::engine::CurrentWait;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::{Decision, Event, RunSummary, StepSummary};
@@ -163,6 +164,8 @@ pub enum AppUpdate {
     Machine(MachineSample),
     /// What living runs cost now.
     Usage(Vec<RunUsage>),
+    /// What waits to be admitted now, with the figures of this moment.
+    Waits(Vec<CurrentWait>),
     /// An action could not be carried out.
     Failure {
         /// What was tried, such as `pause books-20261123141000`.
@@ -328,7 +331,7 @@ impl UpdateSender {
 fn seen_within(update: &AppUpdate) -> Duration {
     match update {
         AppUpdate::Event(event) if event.kind.is_telemetry() => Duration::from_millis(100),
-        AppUpdate::Machine(_) | AppUpdate::Usage(_) => Duration::from_secs(1),
+        AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) => Duration::from_secs(1),
         // Rows are asked for again while jobs fire: no faster than they can be read.
         AppUpdate::Jobs(_) | AppUpdate::Job { .. } => Duration::from_millis(40),
         AppUpdate::Event(_)

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Action, AppUpdate, LogTail, MachineSample, PipelineEntry};
-use crate::admission::Orders;
+use crate::admission::{Orders, Wait};
 use crate::id::{JobId, RunId, StepId};
 use crate::run::Decision;
 use apply::{bounded_tail, push_notice};
@@ -74,6 +74,7 @@ pub struct AppStore {
     last_fact_seq: u64,
     is_loaded: bool,
     orders: Orders,
+    waits: HashMap<(RunId, Option<StepId>), Wait>,
     orders_as_of: u64,
     machine: VecDeque<MachineSample>,
     pipelines: Option<Vec<PipelineEntry>>,
@@ -128,6 +129,10 @@ impl AppStore {
                         entry.push_usage(usage);
                     }
                 }
+            }
+            AppUpdate::Waits(waits) => {
+                let by_name = waits.into_iter().map(|it| ((it.run_id, it.step_id), it.wait));
+                self.waits = by_name.collect();
             }
             AppUpdate::Failure { action, message } => {
                 self.jobs.forget_questions();
@@ -249,6 +254,11 @@ impl AppStore {
     /// Whether the first snapshot has arrived.
     pub fn is_loaded(&self) -> bool {
         self.is_loaded
+    }
+
+    /// For what a run, or a step of it, waits, with the figures of the last sample; none where nothing of it was told.
+    pub fn wait(&self, run_id: &RunId, step_id: Option<&StepId>) -> Option<&Wait> {
+        self.waits.get(&(run_id.clone(), step_id.cloned()))
     }
 
     /// The operator's orders that are in force.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use crossbeam_channel::{Sender, bounded};
+use serde::{Deserialize, Serialize};
 
 use super::beats::Batch;
 use super::core::Engine;
@@ -35,7 +36,7 @@ pub(super) enum Order {
 }
 
 /// Something that waits to be admitted, as things are now.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurrentWait {
     /// Which run.
     pub run_id: RunId,
@@ -183,7 +184,7 @@ impl Engine {
             self.admission.next_turn_at = Some(clock::now().wall + TURN);
         }
         self.arm_timer();
-        self.tell(EventKind::OrdersChanged { orders });
+        self.tell(EventKind::OrdersChanged { orders: Box::new(orders) });
         heard.extend(self.meet_quiet());
         Ok(orders)
     }

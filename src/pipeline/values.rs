@@ -211,10 +211,7 @@ pub(super) fn read_count(
     problems: &mut Problems<'_>,
 ) -> Option<u32> {
     let count = integer(number).and_then(|number| u32::try_from(number).ok());
-    let allowed = match key.kind {
-        Kind::Count(least) => least..=u32::MAX,
-        _ => 0..=9,
-    };
+    let allowed = if let Kind::Count(least) = key.kind { least..=u32::MAX } else { 0..=9 };
     let count = count.filter(|count| allowed.contains(count));
     if count.is_none() {
         problems.add(at, format!("`{}` must be {}, not {number}", key.name, key.kind.expected()));

@@ -189,7 +189,7 @@ pub enum EventKind {
     /// The operator has ordered something for everything at once, or it is over.
     OrdersChanged {
         /// What is in force now.
-        orders: Orders,
+        orders: Box<Orders>,
     },
     /// Events were lost to this subscriber: take a snapshot.
     Resync,

@@ -14,6 +14,11 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
         Command::Stop { force: true, .. } => "Force stop",
         Command::Retry { from: None, .. } => "Retry",
         Command::Retry { from: Some(_), .. } => "Retry from here",
+        Command::Admit { .. } => "Start anyway",
+        Command::Quiet { .. } => "Be quiet",
+        Command::EndQuiet {} => "End the quiet",
+        Command::Drain {} => "Drain",
+        Command::EndDrain {} => "End the drain",
         Command::AddJob(_) => "Add job",
         Command::SetJob(_) => "Change job",
         Command::RemoveJob { .. } => "Remove job",
@@ -34,7 +39,8 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
         | Command::Pause { run_id }
         | Command::Resume { run_id, .. }
         | Command::Stop { run_id, .. }
-        | Command::Retry { run_id, .. } => Some(run_id.to_string()),
+        | Command::Retry { run_id, .. }
+        | Command::Admit { run_id } => Some(run_id.to_string()),
         Command::Start(Start { pipeline, .. }) => pipeline.clone(),
         Command::AddJob(params) | Command::SetJob(params) => Some(params.job_id.to_string()),
         Command::RemoveJob { job_id }
@@ -43,7 +49,12 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
         | Command::RenameJob { job_id, .. }
         | Command::RunJobNow { job_id }
         | Command::Backfill { job_id, .. } => Some(job_id.to_string()),
-        Command::Shutdown { .. } | Command::Raise {} => None,
+        Command::Quiet { .. }
+        | Command::EndQuiet {}
+        | Command::Drain {}
+        | Command::EndDrain {}
+        | Command::Shutdown { .. }
+        | Command::Raise {} => None,
     }
 }
 
@@ -62,6 +73,11 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
         }
         Command::Retry { from: Some(_), .. } => Some("Run this step and what needs it again"),
         Command::Retry { from: None, .. } => Some("Run all its steps again"),
+        Command::Admit { .. } => Some("Start it although what it waits for is not there"),
+        Command::Quiet { .. } => Some("Freeze what runs and hold what is to start, until you end it"),
+        Command::EndQuiet {} => Some("Let what was frozen go on, and start what was held one at a time"),
+        Command::Drain {} => Some("Start nothing new; what runs goes on to its end"),
+        Command::EndDrain {} => Some("Start runs again"),
         Command::RemoveJob { .. } => Some("Remove the job with the ledger of its fires; its runs stay"),
         Command::EnableJob { .. } => Some("Let it fire again from now on"),
         Command::DisableJob { .. } => {
@@ -77,14 +93,18 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
 /// Its icon.
 pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
     match asked {
-        Command::Start(Start { like: None, .. }) | Command::Resume { .. } | Command::RunJobNow { .. } => {
-            Some(Icon::Play)
-        }
+        Command::Start(Start { like: None, .. })
+        | Command::Resume { .. }
+        | Command::Admit { .. }
+        | Command::EndQuiet {}
+        | Command::EndDrain {}
+        | Command::RunJobNow { .. } => Some(Icon::Play),
         Command::Start(Start { like: Some(_), .. }) | Command::Retry { .. } => Some(Icon::Again),
-        Command::Pause { .. } => Some(Icon::Snow),
+        Command::Pause { .. } | Command::Quiet { .. } => Some(Icon::Snow),
         Command::Stop { force: false, .. } => Some(Icon::Stop),
         Command::Stop { force: true, .. } => Some(Icon::Cross),
-        Command::AddJob(_)
+        Command::Drain {}
+        | Command::AddJob(_)
         | Command::SetJob(_)
         | Command::RemoveJob { .. }
         | Command::EnableJob { .. }

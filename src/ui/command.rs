@@ -5,7 +5,7 @@
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::asked::{icon_of, subject_of, text_of, tooltip_of};
-pub(super) use super::offers::{all_levers, first_lever, offered, second_lever, with_shortcut};
+pub(super) use super::offers::{all_levers, first_lever, offered, order_levers, second_lever, with_shortcut};
 use super::widgets::Icon;
 use crate::app::{self, Action, QuitChoice};
 use crate::id::{JobId, RunId, StepId};
@@ -245,6 +245,11 @@ impl Command {
                     app::Command::Start(_)
                     | app::Command::Stop { force: true, .. }
                     | app::Command::Retry { .. }
+                    | app::Command::Admit { .. }
+                    | app::Command::Quiet { .. }
+                    | app::Command::EndQuiet {}
+                    | app::Command::Drain {}
+                    | app::Command::EndDrain {}
                     | app::Command::AddJob(_)
                     | app::Command::SetJob(_)
                     | app::Command::RemoveJob { .. }

@@ -9,7 +9,8 @@ use crate::run::{RunState, RunSummary, StopKind};
 /// The first lever of a run: what it does *now*, in the same place in every row.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
     Action::Do(match run.state {
-        RunState::Queued | RunState::Running => app::Command::pause(&run.run_id),
+        RunState::Queued => app::Command::admit(&run.run_id),
+        RunState::Running => app::Command::pause(&run.run_id),
         // Not where Stop was: a double click must not end by force.
         RunState::Stopping => app::Command::stop(&run.run_id, StopKind::Force),
         RunState::Paused
@@ -44,9 +45,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         if is_shown {
             continue;
         }
-        if run.state != RunState::Queued {
-            offered.push(Command::World(first_lever(run)));
-        }
+        offered.push(Command::World(first_lever(run)));
         if run.state != RunState::Stopping && run.state != RunState::Completed {
             offered.push(Command::World(second_lever(run)));
         }
@@ -57,6 +56,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     offered.extend(Page::ALL.map(Command::Show));
     offered.push(Command::NewJob);
     offered.extend(all_levers(store));
+    offered.extend(order_levers(store));
     offered.extend(
         [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
     );
@@ -77,6 +77,20 @@ pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
         levers.push(Command::AskStopAll);
     }
     levers
+}
+
+/// What can be ordered for everything at once.
+pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
+    let orders = store.orders();
+    let quiet = match orders.quiet {
+        Some(_) => app::Command::EndQuiet {},
+        None => app::Command::Quiet { until: None },
+    };
+    let drain = match orders.draining_since {
+        Some(_) => app::Command::EndDrain {},
+        None => app::Command::Drain {},
+    };
+    [quiet, drain].map(|order| Command::World(Action::Do(order)))
 }
 
 /// What has a key now.

@@ -69,7 +69,7 @@ impl AppStore {
             | EventKind::StepProgress { .. }
             | EventKind::MetricReported { .. }
             | EventKind::Resync => {}
-            EventKind::OrdersChanged { orders } => self.put_orders(*orders, event.seq),
+            EventKind::OrdersChanged { orders } => self.put_orders(**orders, event.seq),
             EventKind::JobFired { job_id, .. }
             | EventKind::JobSkipped { job_id, .. }
             | EventKind::JobChanged { job_id } => self.touch_jobs(Some(job_id)),

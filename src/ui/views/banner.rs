@@ -3,10 +3,12 @@
 
 use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
 
-use super::super::command::Command;
+use super::super::command::{Command, order_levers};
 use super::super::widgets::{Card, Icon, Lever, label_at};
 use super::super::{format, theme};
 use super::{Commands, View};
+use crate::run::RunState;
+use crate::time::local_clock;
 
 /// Decisions that are listed at once.
 const MAX_DECISIONS: usize = 12;
@@ -35,7 +37,45 @@ pub(crate) fn banners_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         };
         banner.show(ui, &[], out);
     }
+    orders_ui(ui, view, out);
     away_ui(ui, view, out);
+}
+
+/// What the operator has ordered for everything at once, for as long as it is in force.
+fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let orders = view.store.orders();
+    let n_in = |state| view.store.living().filter(|entry| entry.run.state == state).count();
+    let (n_frozen, n_waiting) = (n_in(RunState::Paused), n_in(RunState::Queued));
+    let figures = format!("{} frozen, {n_waiting} waiting", format::count(n_frozen, "run"));
+    let [quiet, drain] = order_levers(view.store);
+    if let Some(order) = orders.quiet {
+        let until = match order.until {
+            Some(until) => format!("until {}", local_clock(until, view.now)),
+            None => "until you end it".to_owned(),
+        };
+        let banner = Banner {
+            icon: Icon::Snow,
+            color: tokens.paused,
+            title: "Quiet".to_owned(),
+            text: format!("{until}: {figures}"),
+        };
+        let text = quiet.text();
+        banner.show(ui, &[(quiet, text)], out);
+    }
+    if orders.draining_since.is_some() {
+        let banner = Banner {
+            icon: Icon::Clock,
+            color: tokens.queued,
+            title: "Draining".to_owned(),
+            text: format!(
+                "Nothing new starts; {} to end, {n_waiting} waiting",
+                format::count(n_in(RunState::Running), "run")
+            ),
+        };
+        let text = drain.text();
+        banner.show(ui, &[(drain, text)], out);
+    }
 }
 
 /// What recovery decided while nobody looked.

@@ -17,6 +17,7 @@ mod recent;
 mod running;
 mod schedule;
 mod timeline;
+mod waiting;
 
 use chrono::{DateTime, Utc};
 use egui::Ui;

@@ -9,6 +9,7 @@ use super::pipelines::first_start_ui;
 use super::recent::recent_ui;
 use super::running::running_ui;
 use super::timeline::timeline_ui;
+use super::waiting::waiting_ui;
 use super::{Commands, View};
 
 /// The least height of the selected run's card.
@@ -35,6 +36,7 @@ pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let detail = if view.store.selected().is_some() { DETAIL + theme::GAP } else { 0.0 };
         let has_selected = view.store.selected().is_some();
         running_ui(ui, view, bottom - ui.cursor().top() - detail, out);
+        waiting_ui(ui, view, out);
         if !has_selected || view.store.living().len() == 0 {
             recent_ui(ui, view, bottom - ui.cursor().top() - detail, out);
         }

@@ -10,9 +10,10 @@ use super::super::widgets::{
     state_at,
 };
 use super::super::{format, theme};
+use super::waiting::{sentence_at, wait_of};
 use super::{Commands, View, menus};
 use crate::app::RunEntry;
-use crate::id::RunId;
+use crate::id::{RunId, StepId};
 use crate::run::{RunState, StepSummary};
 
 /// Rows that are shown before the card scrolls.
@@ -35,7 +36,7 @@ pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut
     let n_shown = rows.len().min(MAX_ROWS).min(n_fitting);
     let offset = offset_to_selected(ui, id, view, &rows, n_shown);
     let response = ui.scope(|ui| {
-        Card::new("Running").count(view.store.living().len()).show(
+        Card::new("Running").count(rows.iter().filter(|entry| !entry.run.state.is_ended()).count()).show(
             ui,
             |ui, rect| summary_at(ui, rect, view),
             |ui| {
@@ -73,7 +74,7 @@ fn held_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
         Vec::new()
     };
     let n_held = rows.len();
-    for entry in view.store.living() {
+    for entry in view.store.living().filter(|entry| entry.run.state != RunState::Queued) {
         if !rows[..n_held].iter().any(|held| held.run.run_id == entry.run.run_id) {
             rows.push(entry);
         }
@@ -170,6 +171,15 @@ pub(crate) fn place_text(entry: &RunEntry) -> String {
     }
 }
 
+/// A step that waits to be admitted, in a run of which no step runs.
+fn held_step(entry: &RunEntry) -> Option<&StepId> {
+    let steps = entry.steps();
+    if entry.run.state != RunState::Running || steps.iter().any(|step| step.state.is_live()) {
+        return None;
+    }
+    steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
+}
+
 /// The state in a word, with what changes about it.
 pub(crate) fn state_text(entry: &RunEntry, view: View<'_>) -> String {
     match (entry.run.state, entry.run.frozen_since) {
@@ -210,33 +220,20 @@ fn run_row_ui(
         state_at(ui, columns.state, Icon::of_run(run.state), &state, color);
         names_at(ui, columns.job, entry);
 
-        if run.state == RunState::Queued {
-            // It is nowhere yet: the one sentence of cause takes the room of place, time and cost.
-            let cause = run.error.as_deref().unwrap_or("Waiting for its turn");
-            let style = (theme::body(), tokens.muted);
-            let width = columns.levers.left() - columns.place.left() - theme::GAP;
-            let at = pos2(columns.place.left(), upper);
-            label_at(ui, at, Align2::LEFT_CENTER, cause, style, width);
-            let waited = format!("for {}", format::about(view.now - run.started_at));
-            let at = pos2(columns.place.left(), lower);
-            numbers_at(ui, at, Align2::LEFT_CENTER, &waited, (theme::small(), tokens.muted));
-            levers_ui(ui, columns.levers, entry, out);
-            return;
-        }
         let place_right = columns.place.right() - 46.0;
-        let (text, ink) = match &run.error {
-            Some(cause) if run.state == RunState::Paused => (cause.to_string(), color),
-            Some(_) | None => (place, tokens.muted),
-        };
         let width = place_right - columns.place.left();
-        label_at(
-            ui,
-            pos2(columns.place.left(), upper),
-            Align2::LEFT_CENTER,
-            text,
-            (theme::body(), ink),
-            width,
-        );
+        let at = pos2(columns.place.left(), upper);
+        match (&run.error, held_step(entry)) {
+            (Some(cause), _) if run.state == RunState::Paused => {
+                label_at(ui, at, Align2::LEFT_CENTER, cause.to_string(), (theme::body(), color), width);
+            }
+            (_, Some(step_id)) if let Some(wait) = wait_of(view, entry, Some(step_id)) => {
+                sentence_at(ui, at, (&wait.sentence(view.now), wait.holder()), width, out);
+            }
+            (_, _) => {
+                label_at(ui, at, Align2::LEFT_CENTER, place, (theme::body(), tokens.muted), width);
+            }
+        }
         let at = pos2(columns.place.right(), upper);
         numbers_at(ui, at, Align2::RIGHT_CENTER, &percent, (theme::body(), tokens.text));
         let bar =
@@ -345,7 +342,7 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
             | RunState::Failed
             | RunState::Interrupted => Tone::Plain,
         };
-        let lever = Lever::of(ui, &command).tone(tone).enabled_if(state != RunState::Queued);
+        let lever = Lever::of(ui, &command).tone(tone);
         let lever = if state == RunState::Stopping { lever.without_icon() } else { lever };
         if lever.ui_at(ui, first).clicked() {
             out.push(command);

@@ -1,0 +1,135 @@
+//! The card of runs that have not begun: each says for what it waits in one sentence, with the run that has it as a link.
+
+use egui::{Align2, CursorIcon, Id, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
+
+use super::super::command::{Command, first_lever, second_lever};
+use super::super::widgets::{Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at};
+use super::super::{format, theme};
+use super::running::names_at;
+use super::{Commands, View, menus};
+use crate::admission::Wait;
+use crate::app::RunEntry;
+use crate::id::{RunId, StepId};
+use crate::run::RunState;
+
+/// Rows that are shown before the card scrolls.
+const MAX_ROWS: usize = 4;
+/// The levers at the right of each row.
+const LEVERS: f32 = ADMIT + 6.0 + SKIP + 2.0 + theme::LEVER;
+const ADMIT: f32 = 128.0;
+const SKIP: f32 = 76.0;
+
+/// The card; nothing where nothing waits.
+pub(crate) fn waiting_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    let rows: Vec<&RunEntry> =
+        view.store.living().filter(|entry| entry.run.state == RunState::Queued).collect();
+    if rows.is_empty() {
+        return;
+    }
+    Card::new("Waiting").count(rows.len()).show(
+        ui,
+        |_, _| {},
+        |ui| {
+            ScrollArea::vertical()
+                .id_salt("waiting rows")
+                .max_height(rows.len().min(MAX_ROWS) as f32 * theme::ROW)
+                .auto_shrink([false, true])
+                .show_rows(ui, theme::ROW, rows.len(), |ui, range| {
+                    for at in range {
+                        let corners = if at + 1 == rows.len() { Corners::Bottom } else { Corners::Square };
+                        waiting_row_ui(ui, view, rows[at], corners, out);
+                    }
+                });
+        },
+    );
+}
+
+/// For what a run, or a step of it, waits, as it was told last.
+pub(crate) fn wait_of<'a>(view: View<'a>, entry: &'a RunEntry, step_id: Option<&StepId>) -> Option<&'a Wait> {
+    let recorded = || match step_id {
+        None => entry.run.waits_for.as_deref(),
+        Some(step_id) => {
+            let step = entry.steps().iter().find(|step| step.step_id == *step_id)?;
+            step.waits_for.as_deref()
+        }
+    };
+    view.store.wait(&entry.run.run_id, step_id).or_else(recorded)
+}
+
+/// The sentence of a wait at `pos`, with the run that has what is waited for as a link.
+pub(crate) fn sentence_at(
+    ui: &mut Ui,
+    pos: egui::Pos2,
+    (sentence, holder): (&str, Option<&RunId>),
+    width: f32,
+    out: &mut Commands,
+) {
+    let tokens = theme::tokens(ui);
+    let muted = (theme::body(), tokens.muted);
+    let parts = holder.and_then(|holder| Some((holder, sentence.split_once(holder.as_str())?)));
+    let Some((holder, (before, after))) = parts else {
+        label_at(ui, pos, Align2::LEFT_CENTER, sentence, muted, width);
+        return;
+    };
+    let right = pos.x + width;
+    let shown = label_at(ui, pos, Align2::LEFT_CENTER, before, muted.clone(), width);
+    let at = pos2(shown.right(), pos.y);
+    let link =
+        label_at(ui, at, Align2::LEFT_CENTER, holder.as_str(), (theme::body(), tokens.accent), right - at.x);
+    let response = ui
+        .interact(link, ui.scope_id().with(("holder", pos.y as i32, holder.as_str())), Sense::click())
+        .on_hover_cursor(CursorIcon::PointingHand);
+    response.widget_info(|| WidgetInfo::labeled(Role::Link, true, format!("Show {holder}")));
+    if response.clicked() {
+        out.push(Command::Select(Some(holder.clone())));
+    }
+    label_at(ui, pos2(link.right(), pos.y), Align2::LEFT_CENTER, after, muted, right - link.right());
+}
+
+fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corners, out: &mut Commands) {
+    let run = &entry.run;
+    let wait = wait_of(view, entry, None);
+    let sentence = match wait {
+        Some(wait) => wait.sentence(view.now),
+        None => run.error.as_deref().unwrap_or("Waiting for its turn").to_owned(),
+    };
+    let is_selected = view.store.selected().is_some_and(|selected| selected.run.run_id == run.run_id);
+    let waited = format!("for {}", format::about(view.now - run.started_at));
+    let name = format!("waiting {waited}, {}, {}, {sentence}", run.pipeline_id, run.run_id);
+    let kind = RowKind { name: &name, is_selected, corners };
+    let (rect, response) = row_ui(ui, Id::unique(("living run", run.run_id.as_str())), theme::ROW, &kind);
+    if response.clicked() {
+        out.push(Command::Select(Some(run.run_id.clone())));
+    }
+    let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
+    if ui.is_rect_visible(rect) {
+        let tokens = theme::tokens(ui);
+        let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
+        let state = Rect::from_min_size(rect.min, vec2(112.0, rect.height()));
+        state_at(ui, state, Icon::of_run(run.state), "waiting", tokens.run_state(run.state));
+        let job_width = if rect.width() < 820.0 { 150.0 } else { 186.0 };
+        let job =
+            Rect::from_min_size(pos2(state.right() + theme::GAP, rect.top()), vec2(job_width, rect.height()));
+        names_at(ui, job, entry);
+        let left = job.right() + theme::GAP;
+        let width = levers.left() - left - theme::GAP;
+        sentence_at(ui, pos2(left, upper), (&sentence, wait.and_then(Wait::holder)), width, out);
+        numbers_at(ui, pos2(left, lower), Align2::LEFT_CENTER, &waited, (theme::small(), tokens.muted));
+        if response.hovered() {
+            response.clone().on_hover_text(&sentence);
+        }
+    }
+    let top = rect.center().y - theme::LEVER / 2.0;
+    let mut left = levers.left();
+    for (command, width, gap) in [(first_lever(run), ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
+        let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
+        let command = Command::World(command);
+        if Lever::of(ui, &command).ui_at(ui, place).clicked() {
+            out.push(command);
+        }
+        left += width + gap;
+    }
+    let place = Rect::from_min_size(pos2(left, top), vec2(theme::LEVER, theme::LEVER));
+    let response = Lever::icon(Icon::More, format!("More for {}", run.run_id)).ui_at(ui, place);
+    menus::run_menu_ui(&response, entry, out);
+}
