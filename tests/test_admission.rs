@@ -12,6 +12,7 @@ use leverframe::engine::{
 use leverframe::id::RunId;
 use leverframe::resources::{MachineSample, Power, ResourceSnapshot, Threshold};
 use leverframe::run::{EventKind, Hold, RunState, StepState};
+use leverframe::store::{CheckpointManager, Write};
 
 use crate::support::bench::{Bench, living};
 use crate::support::process::{look_until, wait_frozen};
@@ -288,11 +289,15 @@ fn quiet_ends_by_itself_and_one_whose_end_was_missed_is_over() {
         |event| matches!(&event.kind, EventKind::OrdersChanged { orders } if orders.quiet.is_none()),
     );
     wait_for(&events, "the thaw", |event| matches!(event.kind, EventKind::ExecutionResumed { .. }));
-    engine.begin_quiet(Some(Utc::now() + TimeDelta::milliseconds(300))).expect("it can be recorded");
+    engine.begin_quiet(None).expect("it can be recorded");
+    wait_for(&events, "the freeze", |event| matches!(event.kind, EventKind::ExecutionPaused { .. }));
     engine.shutdown(ShutdownKind::LeaveSteps).expect("it ends");
-    look_until("the end of quiet", || {
-        (bench.store().load_orders().ok()?.quiet?.until? < Utc::now()).then_some(())
-    });
+    // While nobody was there its end has passed.
+    let store = CheckpointManager::open(bench.data_dir.join("checkpoints.db")).expect("it opens");
+    let mut orders = store.load_orders().expect("they can be read");
+    orders.quiet.as_mut().expect("it is recorded").until = Some(past);
+    store.commit(&[Write::Orders(orders)]).expect("it is written");
+    drop(store);
     let (engine, events) = bench.open();
     assert_eq!(engine.orders().quiet, None);
     bench.let_go();

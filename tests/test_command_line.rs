@@ -5,6 +5,7 @@ mod measuring;
 mod reading;
 mod schedule;
 mod standing;
+mod waiting;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};

@@ -2,6 +2,8 @@
 //!
 //! One function makes them ([`why`]); the window, the command line and the control socket show what it says.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,7 @@ use super::{Definition, Hold, Launch, Run, RunState, StepRun, StepState, in_word
 use crate::admission::{Remedy, Wait};
 use crate::id::{RunId, StepId};
 use crate::pipeline::Step;
+use crate::resources::Spread;
 use crate::time::local_clock;
 use crate::units::about;
 
@@ -226,17 +229,13 @@ fn wait_of(run: &Run, step: Option<&StepRun>, cx: WhyContext<'_>) -> Option<Wait
 }
 
 /// How much longer than usual something takes: a sentence where that is worth one.
-pub fn slower_than_usual(
-    what: &str,
-    seconds: f64,
-    is_over: bool,
-    usual: crate::resources::Spread,
-) -> Option<String> {
+pub fn slower_than_usual(what: &str, seconds: f64, is_over: bool, usual: Spread) -> Option<String> {
     // A few runs tell nothing, and small differences are no reason.
     let is_slow =
         usual.n >= 3 && seconds > usual.p95 && seconds > usual.median * 1.5 && seconds - usual.median > 1.0;
-    let span = |seconds: f64| {
-        in_words(std::time::Duration::try_from_secs_f64(seconds.max(0.0).round()).unwrap_or_default())
+    let span = |seconds: f64| match Duration::try_from_secs_f64(seconds.round()) {
+        Ok(whole) if !whole.is_zero() => in_words(whole),
+        Ok(_) | Err(_) => "less than a second".to_owned(),
     };
     is_slow.then(|| {
         let took = if is_over { "took" } else { "takes already" };

@@ -11,18 +11,18 @@ use super::{Home, Running, TWO_STEPS, waiting};
 use crate::support::options;
 use crate::support::process::look_until;
 
-fn serve(home: &Home) -> Running {
+pub(super) fn serve(home: &Home) -> Running {
     let mut serving = home.start(&["serve"]);
     serving.hear("serving");
     serving
 }
 
-fn ended(running: Running) {
+pub(super) fn ended(running: Running) {
     running.signal(Signal::TERM);
     running.end().check(0, &[]);
 }
 
-fn folder(home: &Home) -> std::path::PathBuf {
+pub(super) fn folder(home: &Home) -> std::path::PathBuf {
     home.data().parent().expect("a folder").to_owned()
 }
 
