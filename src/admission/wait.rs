@@ -176,11 +176,8 @@ impl Wait {
             Self::Behind { run_id } => {
                 format!("Waiting behind run {run_id}, which has waited for so long that nobody passes it")
             }
-            Self::Turn { at: Some(at) } => {
-                format!(
-                    "Waiting for its turn at {}: what was held back starts one at a time",
-                    local_clock(*at, now)
-                )
+            Self::Turn { at: Some(_) } => {
+                "Waiting for its turn: what was held back starts one at a time".to_owned()
             }
             Self::Turn { at: None } => "Waiting for its turn: others are before it".to_owned(),
             Self::Limit { reason } => format!("Waiting: {reason}"),
@@ -252,6 +249,7 @@ impl Wait {
                 a == b && self.holder() == other.holder()
             }
             (Self::Cpu { .. }, Self::Cpu { .. }) => self.holder() == other.holder(),
+            (Self::Turn { at: a }, Self::Turn { at: b }) => a.is_some() == b.is_some(),
             (a, b) => a == b,
         }
     }

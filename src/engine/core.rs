@@ -122,6 +122,8 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     let boot_id = clock::boot_id();
     let mut admission = Admission::new(options.admission, options.n_cpus);
     admission.orders = published.store.load_orders()?;
+    // What an earlier engine left begins in its order, once all of it is known.
+    admission.is_line_formed = true;
     admission.machine =
         options.machine.map(|machine| Arc::new(ResourceSnapshot { machine, ..ResourceSnapshot::default() }));
     let mut engine = Engine {

@@ -31,8 +31,10 @@ impl Engine {
                 Measure::Alert { text, cleared } => self.tell(EventKind::ResourceAlert { text, cleared }),
                 Measure::HoldStarts(reason) => {
                     self.limits.reason = reason;
-                    let living = self.runs.keys().cloned();
-                    heard.extend(living.map(|run_id| Heard::world(run_id, Input::StartsChanged)));
+                    // What has not begun is looked at in the order of the line.
+                    let begun = self.runs.iter().filter(|(_, entry)| entry.run.state != RunState::Queued);
+                    let begun = begun.map(|(run_id, _)| run_id.clone());
+                    heard.extend(begun.map(|run_id| Heard::world(run_id, Input::StartsChanged)));
                 }
                 Measure::Freeze { run_id, reason } => {
                     heard.push(Heard::world(run_id, Input::LimitExceeded { reason: reason.into() }));

@@ -57,6 +57,7 @@ impl Engine {
         if by_steps.is_empty() {
             self.settle_what_is_left();
             self.look_at_orders();
+            self.admit_waiting();
             return Ok(());
         }
         self.ensure_host()?;

@@ -164,8 +164,10 @@ impl Engine {
             let _ = self.reserve.restore();
         }
         self.tell(EventKind::ResourceAlert { text: alert, cleared: true });
-        let living: Vec<_> = self.runs.keys().cloned().collect();
-        let input = |id: &crate::id::RunId| match self.runs[id].run.state {
+        // What has not begun is looked at in the order of the line.
+        let has_begun = |id: &&RunId| self.runs[*id].run.state != RunState::Queued;
+        let living: Vec<_> = self.runs.keys().filter(has_begun).cloned().collect();
+        let input = |id: &RunId| match self.runs[id].run.state {
             RunState::Paused => Input::DiskRoom,
             RunState::Queued
             | RunState::Running
