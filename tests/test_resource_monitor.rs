@@ -201,7 +201,13 @@ impl Budget {
         let changes = self.watch.observe(leverframe::engine::now(), &machine);
         let raised = self.watch.raised().cloned().collect();
         let steps = sample.steps.clone();
-        let seen = ResourceSnapshot { machine, steps, raised, changes: changes.clone() };
+        let seen = ResourceSnapshot {
+            machine,
+            steps,
+            raised,
+            changes: changes.clone(),
+            ..ResourceSnapshot::default()
+        };
         self.engine.meet_limits(std::sync::Arc::new(seen)).expect("it lives");
         (changes, used)
     }

@@ -34,6 +34,7 @@ impl Watch {
             interval,
             idle_interval: interval.max(IDLE_INTERVAL),
             limits: settings.limits.clone(),
+            ..MonitorOptions::new(data_dir)
         })?;
         Ok(Self { monitor, guards: Vec::new() })
     }
