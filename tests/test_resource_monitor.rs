@@ -1,6 +1,9 @@
 //! The monitor on real processes under a real supervisor: what is detached is measured all the same, and what a step has
 //! cost is recorded with its end.
 
+#[path = "test_resource_monitor/disk_floor.rs"]
+mod disk_floor;
+
 use std::time::Duration;
 
 use leverframe::engine::{CoreExecutionEngine, EngineOptions};

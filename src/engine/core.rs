@@ -14,6 +14,7 @@ use super::closing::Closing;
 use super::host_link::HostLink;
 use super::limits::LimitHold;
 use super::message::{Answer, Heard, Message, Waiting};
+use super::sleepless::Sleepless;
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
 use crate::id::RunId;
@@ -49,6 +50,7 @@ pub(super) struct Engine {
     pub(super) acting: Acting,
     pub(super) trouble: Option<Trouble>,
     pub(super) limits: LimitHold,
+    pub(super) sleepless: Sleepless,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
     pub(super) epoch: u64,
@@ -118,6 +120,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         host,
         trouble: None,
         limits: LimitHold::default(),
+        sleepless: Sleepless::new(options.awake),
         boot_id,
         options: EngineSettings {
             n_cpus: options.n_cpus,

@@ -22,6 +22,7 @@ mod options;
 mod recovery;
 mod secrets;
 mod signal;
+mod sleepless;
 mod trouble;
 
 pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, SubscriptionGuard};

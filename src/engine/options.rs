@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{EventBus, Params};
+use crate::awake::AwakeHandle;
 use crate::id::{PipelineId, RunId};
 use crate::monitor::MonitorHandle;
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
@@ -74,6 +75,8 @@ pub struct EngineOptions {
     pub lock: Option<EngineLock>,
     /// Who measures the steps; none: an end has only what the kernel says of it.
     pub monitor: Option<MonitorHandle>,
+    /// Who keeps the machine awake for runs of pipelines that want it; none: nobody does.
+    pub awake: Option<AwakeHandle>,
 }
 
 /// When the place where steps run is reached.
@@ -99,6 +102,7 @@ impl Default for EngineOptions {
             bus: EventBus::new(),
             lock: None,
             monitor: None,
+            awake: None,
         }
     }
 }

@@ -51,6 +51,7 @@ fn pipeline_lines(pipeline: &Pipeline) -> Lines {
         max_parallel,
         on_failure,
         timeout,
+        inhibit_sleep,
         params,
         env,
         steps: _,
@@ -64,6 +65,7 @@ fn pipeline_lines(pipeline: &Pipeline) -> Lines {
     insert_some(&mut lines, "max_parallel", max_parallel.map(|count| count.to_string()));
     insert_some(&mut lines, "timeout", timeout.map(format_duration));
     lines.extend(env.iter().map(|(name, value)| (format!("env {name}"), shown(value))));
+    insert_some(&mut lines, "inhibit_sleep", inhibit_sleep.then(|| "true".to_owned()));
     for (name, param) in params {
         let value = match param {
             Param::Secret(source) => format!("a secret from {source:?}"),

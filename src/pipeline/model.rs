@@ -22,6 +22,8 @@ pub struct Pipeline {
     pub on_failure: OnFailure,
     /// The longest that the whole run may take while awake and not frozen.
     pub timeout: Option<Duration>,
+    /// Whether the machine is kept awake while a run of it runs.
+    pub inhibit_sleep: bool,
     /// Parameters by name.
     pub params: BTreeMap<String, Param>,
     /// Environment of every step, expanded by the engine when a step starts.

@@ -163,6 +163,7 @@ impl Parser<'_> {
             max_parallel: layers.count("max_parallel").map(|count| count as usize),
             on_failure: layers.word("on_failure").and_then(OnFailure::from_word).unwrap_or_default(),
             timeout: layers.duration("timeout"),
+            inhibit_sleep: layers.flag("inhibit_sleep"),
             params,
             env: environment([top]),
             steps,
