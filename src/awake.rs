@@ -3,7 +3,7 @@
 //! The inhibitor is a file descriptor, which logind hands out over D-Bus and which works as long as it is open. It is
 //! taken by `systemd-inhibit`, logind's own client, around a `cat` that reads a pipe of ours: when the pipe is closed,
 //! `cat` ends, and the inhibitor with it. The kernel closes the pipe when this process ends in whatever way, `kill -9`
-//! included. A D-Bus library would cost the build without a window some seventy crates and an executor's thread, for one
+//! included. A D-Bus library would cost the build without a window some forty crates and an executor's thread, for one
 //! call; written by hand it would be a protocol of its own. The price is two small processes while an inhibitor is held,
 //! and none for those who never want one.
 //!
@@ -244,9 +244,9 @@ enum Heard {
 
 impl Inhibitor {
     fn ask(why: &str) -> Result<Self, String> {
-        let cant_start = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => format!("there is no `{PROGRAM}`, and so no logind"),
-            _ => format!("`{PROGRAM}` can't be started: {error}"),
+        let cant_start = |error: io::Error| match error.kind() == io::ErrorKind::NotFound {
+            true => format!("there is no `{PROGRAM}`, and so no logind"),
+            false => format!("`{PROGRAM}` can't be started: {error}"),
         };
         let mut child = Command::new(PROGRAM)
             .args(["--what=sleep:idle", "--who=Leverframe", "--mode=block"])
