@@ -4,6 +4,7 @@ mod support;
 
 mod house_rules;
 mod test_admission;
+mod test_awake;
 mod test_command_line;
 mod test_control_socket;
 mod test_crash_recovery;

@@ -17,11 +17,13 @@ use crossbeam_channel::{Receiver, unbounded};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::support::small_disk::SmallDisk;
 use crate::support::{DEADLINE, PROGRAM};
 
 /// A data directory of a test's own.
 pub(crate) struct Home {
     dir: tempfile::TempDir,
+    data: PathBuf,
 }
 
 /// What a finished program said.
@@ -34,12 +36,28 @@ pub(crate) struct Said {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory") }
+        let dir = tempfile::tempdir().expect("a directory");
+        Self { data: dir.path().join("data"), dir }
+    }
+
+    /// The same with its data on another disk; what is beside the data directory is not on it.
+    pub(crate) fn on(disk: &SmallDisk) -> Self {
+        Self { data: disk.path().join("data"), ..Self::new() }
     }
 
     /// The data directory; made by whoever needs it.
     pub(crate) fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data.clone()
+    }
+
+    /// What is beside the data directory.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    /// A file in the data directory.
+    pub(crate) fn data_file(&self, name: &str, text: &str) -> String {
+        self.file(&self.data.join(name).to_string_lossy(), text)
     }
 
     /// A file beside the data directory.
@@ -52,7 +70,7 @@ impl Home {
 
     /// A pipeline in the data directory's own folder.
     pub(crate) fn pipeline(&self, name: &str, text: &str) -> String {
-        self.file(&format!("data/pipelines/{name}"), text)
+        self.data_file(&format!("pipelines/{name}"), text)
     }
 
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {

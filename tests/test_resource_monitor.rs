@@ -1,6 +1,9 @@
 //! The monitor on real processes under a real supervisor: what is detached is measured all the same, and what a step has
 //! cost is recorded with its end.
 
+#[path = "test_resource_monitor/disk_floor.rs"]
+mod disk_floor;
+
 use std::time::Duration;
 
 use leverframe::engine::{CoreExecutionEngine, EngineOptions};
@@ -201,7 +204,13 @@ impl Budget {
         let changes = self.watch.observe(leverframe::engine::now(), &machine);
         let raised = self.watch.raised().cloned().collect();
         let steps = sample.steps.clone();
-        let seen = ResourceSnapshot { machine, steps, raised, changes: changes.clone() };
+        let seen = ResourceSnapshot {
+            machine,
+            steps,
+            raised,
+            changes: changes.clone(),
+            ..ResourceSnapshot::default()
+        };
         self.engine.take_sample(std::sync::Arc::new(seen)).expect("it lives");
         (changes, used)
     }

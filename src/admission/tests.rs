@@ -61,6 +61,7 @@ fn machine(used_gib: u64, steps: &[(&str, u64)]) -> Option<Arc<ResourceSnapshot>
         memory_bytes: gib * GIB,
         read_rate: 0.0,
         write_rate: 0.0,
+        output_rate: 0.0,
         n_processes: 1,
     };
     let volume = |path: &str, free: u64| VolumeSpace {

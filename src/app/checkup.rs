@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::settings::in_lines;
 use super::{Catalogue, LogoutFate, Presence, Records, Settings, logout_fate, presence};
+use crate::awake;
 use crate::pipeline::format_size;
 use crate::store::{RESERVE_BYTES, StoreError, free_space, is_network_file_system};
 use crate::supervisor;
@@ -284,6 +285,14 @@ fn check_machine(trial: &Path, findings: &mut Vec<Finding>) {
     } else {
         let advice = "the verbs of the command line need none";
         Finding::odd("display", "there is none: the window can't be opened", advice)
+    });
+    findings.push(match awake::check() {
+        Ok(()) => Finding::fine("sleep", "runs can keep the machine awake (`inhibit_sleep`)"),
+        Err(why) => {
+            let advice =
+                "it takes systemd-logind, and its consent; everything but `inhibit_sleep` works without";
+            Finding::odd("sleep", format!("runs can't keep the machine awake: {why}"), advice)
+        }
     });
 }
 

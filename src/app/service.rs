@@ -16,6 +16,7 @@ use super::retention::RetentionKeeper;
 use super::seat::Bequest;
 use super::watch::Watch;
 use super::{Background, Desk, Jobs, Owner, PipelineFinder, Seat, ServeFor, Settings};
+use crate::awake::AwakeKeeper;
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
 use crate::monitor::SampleStream;
@@ -72,6 +73,8 @@ pub struct Service {
     upkeep: Option<(JobFiles, RetentionKeeper)>,
     /// Outlives the engine, so that the last ends are recorded with what was measured of them.
     watch: Option<Watch>,
+    /// Outlives the engine as well, for as long as runs are its own to watch over.
+    awake: Option<AwakeKeeper>,
 }
 
 /// What is asked of the thread that keeps the seat.
@@ -101,7 +104,14 @@ impl Service {
         let events = engine.bus.subscribe();
         let watch = Watch::new(dir.path(), &settings);
         let monitor = engine.monitor.or_else(|| watch.as_ref().ok().map(Watch::monitor));
-        let engine = EngineOptions { lock: Some(lock), monitor, ..engine };
+        let keeper = {
+            let complain = complain.clone();
+            AwakeKeeper::start(move |why| complain(why))
+        };
+        // Without it everything goes on as well: the machine may then sleep.
+        let awake = keeper.inspect_err(|error| complain(format!("sleep can't be held off: {error}"))).ok();
+        let kept_awake = engine.awake.or_else(|| awake.as_ref().map(AwakeKeeper::handle));
+        let engine = EngineOptions { lock: Some(lock), monitor, awake: kept_awake, ..engine };
         let engine = CoreExecutionEngine::open(dir.path(), engine)?;
         let watch = watch.and_then(|mut watch| watch.start(&engine).map(|()| watch));
         // Without it everything goes on: an end then has what the kernel says of it.
@@ -153,7 +163,7 @@ impl Service {
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, orders, keeper: Some(keeper), kept, was_serving, shared, upkeep, watch })
+        Ok(Self { desk, orders, keeper: Some(keeper), kept, was_serving, shared, upkeep, watch, awake })
     }
 
     /// Where everything is carried out.
@@ -169,6 +179,13 @@ impl Service {
     /// What is measured from now on; none where nothing can be.
     pub(super) fn samples(&self) -> Option<SampleStream> {
         self.watch.as_ref().map(Watch::stream)
+    }
+
+    /// Waits until the machine may sleep if no run wants it awake, for somebody who is about to stop this very process.
+    pub fn settle_sleep(&self) {
+        if let Some(awake) = &self.awake {
+            awake.handle().settle();
+        }
     }
 
     /// Why it serves no longer, once its events are over.
@@ -237,6 +254,7 @@ impl Service {
         // A panic there has been printed; there is nobody left to tell.
         let _ = keeper.join();
         drop(self.watch.take());
+        drop(self.awake.take());
         match outcome {
             Err(EngineError::ShutDown) => Ok(()),
             outcome => outcome,

@@ -34,6 +34,7 @@ impl Watch {
             interval,
             idle_interval: interval.max(IDLE_INTERVAL),
             limits: settings.limits.clone(),
+            ..MonitorOptions::new(data_dir)
         })?;
         Ok(Self { monitor, guards: Vec::new() })
     }
@@ -60,7 +61,7 @@ impl Watch {
         self.guards = vec![
             self.monitor.subscribe(move |sample| history.push(sample)),
             self.monitor.subscribe(move |sample| {
-                let tells = !sample.raised.is_empty() || !sample.changes.is_empty();
+                let tells = !sample.raised.is_empty() || !sample.changes.is_empty() || sample.power_changed;
                 if tells || engine.wants_samples() {
                     // An engine that has ended needs to know nothing.
                     let _ = engine.take_sample(sample.clone());

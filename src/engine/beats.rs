@@ -297,6 +297,7 @@ impl Engine {
         let mut runs = self.published.snapshot.load().runs.clone();
         for (run_id, run) in staged {
             let is_over = run.state.is_ended() && is_recorded;
+            self.sleepless.see(&run);
             // What goes with a commit without having been decided anew keeps its own.
             let before = || self.runs.get(&run_id).map(|entry| entry.deadline).unwrap_or_default();
             let deadline = match deadlines.get(&run_id) {
@@ -315,8 +316,7 @@ impl Engine {
             runs.insert(run_id.clone(), run.clone());
             if !is_recorded {
                 self.dirty.insert(run_id.clone());
-                let at = now.awake_ms + LAZY_COMMIT_MS;
-                self.lazy_commit_at_ms.get_or_insert(at);
+                self.lazy_commit_at_ms.get_or_insert(now.awake_ms + LAZY_COMMIT_MS);
             }
             match self.runs.get_mut(&run_id) {
                 Some(entry) => {

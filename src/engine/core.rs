@@ -14,6 +14,7 @@ use super::closing::Closing;
 use super::host_link::HostLink;
 use super::limits::LimitHold;
 use super::message::{Answer, Heard, Message, Waiting};
+use super::sleepless::Sleepless;
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
 use crate::admission::Admission;
@@ -59,6 +60,7 @@ pub(super) struct Engine {
     pub(super) minding_power: BTreeSet<RunId>,
     /// What was told of that last; none before the first sample.
     pub(super) is_on_battery: Option<bool>,
+    pub(super) sleepless: Sleepless,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
     pub(super) epoch: u64,
@@ -124,8 +126,10 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     admission.orders = published.store.load_orders()?;
     // What an earlier engine left begins in its order, once all of it is known.
     admission.is_line_formed = true;
-    admission.machine =
-        options.machine.map(|machine| Arc::new(ResourceSnapshot { machine, ..ResourceSnapshot::default() }));
+    // What the machine has left decides about the first starts, before there is a sample.
+    admission.machine = options.monitor.as_ref().map(|monitor| {
+        Arc::new(ResourceSnapshot { machine: monitor.first_look(), ..ResourceSnapshot::default() })
+    });
     let mut engine = Engine {
         inbox,
         sender: sender.clone(),
@@ -139,6 +143,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         waiting: BTreeSet::new(),
         minding_power: BTreeSet::new(),
         is_on_battery: None,
+        sleepless: Sleepless::new(options.awake),
         boot_id,
         options: EngineSettings {
             n_cpus: options.n_cpus,

@@ -23,6 +23,7 @@ mod options;
 mod recovery;
 mod secrets;
 mod signal;
+mod sleepless;
 mod trouble;
 
 pub use admitting::CurrentWait;

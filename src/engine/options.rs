@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{EventBus, Params};
 use crate::admission::{AdmissionPolicy, MAX_PRIORITY};
+use crate::awake::AwakeHandle;
 use crate::id::{PipelineId, RunId};
 use crate::monitor::MonitorHandle;
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
-use crate::resources::MachineSample;
 use crate::run::{AutoResume, Body, Definition, FiredBy, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
@@ -66,8 +66,6 @@ pub struct EngineOptions {
     pub on_disk_full: OnDiskFull,
     /// What may run at once.
     pub admission: AdmissionPolicy,
-    /// What the machine has left, for what is decided before the first sample; none: nothing is known of it.
-    pub machine: Option<MachineSample>,
     /// Environment of every step, over the engine's own (the settings).
     pub env: BTreeMap<String, String>,
     /// Where steps run.
@@ -80,6 +78,8 @@ pub struct EngineOptions {
     pub lock: Option<EngineLock>,
     /// Who measures the steps; none: an end has only what the kernel says of it.
     pub monitor: Option<MonitorHandle>,
+    /// Who keeps the machine awake for runs of pipelines that want it; none: nobody does.
+    pub awake: Option<AwakeHandle>,
 }
 
 /// When the place where steps run is reached.
@@ -100,13 +100,13 @@ impl Default for EngineOptions {
             n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
             on_disk_full: OnDiskFull::default(),
             admission: AdmissionPolicy::default(),
-            machine: None,
             env: BTreeMap::new(),
             host: HostChoice::default(),
             host_start: HostStart::default(),
             bus: EventBus::new(),
             lock: None,
             monitor: None,
+            awake: None,
         }
     }
 }

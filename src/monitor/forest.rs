@@ -161,6 +161,6 @@ fn is_meant(stat: &Stat, token: &str) -> bool {
 }
 
 fn sample(key: AttemptKey, cost: Cost) -> StepSample {
-    let Cost { cpu_fraction, memory_bytes, read_rate, write_rate, n_processes } = cost;
-    StepSample { key, cpu_fraction, memory_bytes, read_rate, write_rate, n_processes }
+    let Cost { cpu_fraction, memory_bytes, read_rate, write_rate, output_rate, n_processes } = cost;
+    StepSample { key, cpu_fraction, memory_bytes, read_rate, write_rate, output_rate, n_processes }
 }

@@ -3,15 +3,16 @@
 //! mounts may hang on a dead network share.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sysinfo::{MemoryRefreshKind, System};
+use sysinfo::System;
 
+use super::outlook::Outlook;
 use super::procfs::ProcFile;
 use super::sensors::Sensors;
-use crate::resources::{MachineSample, VolumeSpace};
+use crate::resources::MachineSample;
 
 /// What the kernel calls a sector here, whatever the disk calls one.
 const SECTOR_BYTES: u64 = 512;
@@ -20,7 +21,7 @@ const SECTOR_BYTES: u64 = 512;
 pub(super) struct MachineReader {
     system: System,
     sensors: Sensors,
-    volumes: Vec<Arc<Path>>,
+    outlook: Arc<Outlook>,
     diskstats: ProcFile,
     net_dev: ProcFile,
     disks: Hardware,
@@ -30,18 +31,18 @@ pub(super) struct MachineReader {
 }
 
 impl MachineReader {
-    /// Watches the file systems of these folders, the data directory's first.
+    /// Reads what is in view, and all the rest.
     ///
     /// # Errors
     /// When this platform can't be asked.
-    pub(super) fn new(folders: &[PathBuf]) -> Result<Self, sysinfo::Error> {
+    pub(super) fn new(outlook: Arc<Outlook>) -> Result<Self, sysinfo::Error> {
         let mut system = System::new()?;
         // CPU time must pass to be measured.
         system.refresh_cpu_usage();
         Ok(Self {
             system,
             sensors: Sensors::new(),
-            volumes: one_of_each_volume(folders),
+            outlook,
             diskstats: ProcFile::new("/proc/diskstats"),
             net_dev: ProcFile::new("/proc/net/dev"),
             disks: Hardware::below("/sys/block"),
@@ -59,27 +60,16 @@ impl MachineReader {
     pub(super) fn sample(&mut self, at: DateTime<Utc>, awake_ms: u64) -> MachineSample {
         let system = &mut self.system;
         system.refresh_cpu_usage();
-        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram().with_swap());
         let share = |percent: f32| if percent.is_finite() { (percent / 100.0).clamp(0.0, 1.0) } else { 0.0 };
-        let volumes: Arc<[VolumeSpace]> = self.volumes.iter().filter_map(space_of).collect();
-        let data_dir = self.volumes.first();
-        let of_data_dir = volumes.first().filter(|volume| Some(&volume.path) == data_dir);
         let (read, written) = parse_diskstats(self.diskstats.read(&mut self.buffer), &mut self.disks);
         let (received, sent) = parse_net_dev(self.net_dev.read(&mut self.buffer), &mut self.cards);
         let rates = self.rates.since_last(awake_ms, [read, written, received, sent]);
         let load = System::load_average();
-        let sensors = self.sensors.read(awake_ms);
-        MachineSample {
+        let sensors = self.sensors.read(awake_ms, || self.outlook.power());
+        let mut sample = MachineSample {
             at,
             cpu_fraction: f64::from(share(system.global_cpu_usage())),
             cores: system.cpus().iter().map(|cpu| share(cpu.usage())).collect(),
-            memory_used_bytes: system.used_memory(),
-            memory_available_bytes: system.available_memory(),
-            memory_total_bytes: system.total_memory(),
-            swap_used_bytes: system.used_swap(),
-            swap_total_bytes: system.total_swap(),
-            disk_free_bytes: of_data_dir.map_or(0, |volume| volume.free_bytes),
-            volumes: volumes.clone(),
             disk_read_rate: rates[0],
             disk_write_rate: rates[1],
             network_receive_rate: rates[2],
@@ -87,27 +77,12 @@ impl MachineReader {
             load_average: load.map_or([0.0; 3], |load| [load.one, load.five, load.fifteen]),
             temperature_celsius: sensors.temperature_celsius,
             power: sensors.power,
-        }
+            ..MachineSample::default()
+        };
+        self.outlook.add_memory(system, &mut sample);
+        self.outlook.add_space(&mut sample);
+        sample
     }
-}
-
-/// Of folders on one file system the first; one that is not there is left out.
-fn one_of_each_volume(folders: &[PathBuf]) -> Vec<Arc<Path>> {
-    let mut seen = Vec::new();
-    let mut is_new = |folder: &&PathBuf| {
-        let device = rustix::fs::stat(folder.as_path()).map(|stat| stat.st_dev).ok();
-        let is_new = device.is_some_and(|device| !seen.contains(&device));
-        seen.extend(device);
-        is_new
-    };
-    folders.iter().filter(&mut is_new).map(|folder| folder.as_path().into()).collect()
-}
-
-/// None where the file system can't be asked: its folder is gone, its disk was taken away.
-fn space_of(path: &Arc<Path>) -> Option<VolumeSpace> {
-    let disk = rustix::fs::statvfs(path.as_ref()).ok()?;
-    let (free_bytes, total_bytes) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
-    Some(VolumeSpace { path: path.clone(), free_bytes, total_bytes })
 }
 
 /// Tells real devices from those that stand on others, whose traffic would count twice.
@@ -233,17 +208,5 @@ mod tests {
         assert_eq!(rates.since_last(1500, [15, 5, 0, 6]), [20.0, 0.0, 0.0, 2.0]);
         assert_eq!(rates.since_last(1500, [99, 99, 99, 99]), [0.0; 4]);
         assert_eq!(rates.since_last(500, [199, 199, 199, 199]), [0.0; 4]);
-    }
-
-    #[test]
-    fn folders_of_one_file_system_are_one_volume_and_missing_ones_none() {
-        let dir = tempfile::tempdir().unwrap();
-        let inner = dir.path().join("inner");
-        std::fs::create_dir(&inner).unwrap();
-        let folders = [dir.path().to_owned(), inner, dir.path().join("gone"), "/proc".into()];
-        let volumes = one_of_each_volume(&folders);
-        assert_eq!(volumes.iter().map(AsRef::as_ref).collect::<Vec<_>>(), [dir.path(), Path::new("/proc")]);
-        assert!(space_of(&volumes[0]).is_some_and(|space| space.free_bytes <= space.total_bytes));
-        assert!(space_of(&dir.path().join("gone").as_path().into()).is_none());
     }
 }

@@ -49,6 +49,7 @@ pub(super) struct Cost {
     pub(super) memory_bytes: u64,
     pub(super) read_rate: f64,
     pub(super) write_rate: f64,
+    pub(super) output_rate: f64,
     pub(super) n_processes: u32,
 }
 
@@ -126,6 +127,7 @@ impl TreeMeter {
             memory_bytes,
             read_rate: per_second(grown.io.read),
             write_rate: per_second(grown.io.written),
+            output_rate: per_second(grown.io.output),
             n_processes,
         }
     }
@@ -182,6 +184,7 @@ impl Used {
             io: IoBytes {
                 read: op(self.io.read, other.io.read),
                 written: op(self.io.written, other.io.written),
+                output: op(self.io.output, other.io.output),
             },
         }
     }
@@ -222,7 +225,10 @@ mod tests {
             n_threads: 1,
             resident_pages: 1,
         };
-        Reading { stat, io: Some(IoBytes { read: 0, written: (cpu + reaped) * 10 }) }
+        Reading {
+            stat,
+            io: Some(IoBytes { read: 0, written: (cpu + reaped) * 10, output: (cpu + reaped) * 30 }),
+        }
     }
 
     /// Readings a second apart, the first at second 1; the CPU milliseconds that are known after each.
@@ -272,6 +278,7 @@ mod tests {
         let (older, newer) = (p(20, 1, 9000, 0, 0), p(150, 10, 40, 0, 0));
         let second = meter.take(moment(2), Some(moment(1)), [p(10, 1, 5060, 0, 0), older, newer], UNITS);
         assert_eq!(second.cpu_fraction, 0.5);
+        assert_eq!((second.write_rate, second.output_rate), (1000.0, 3000.0));
     }
 
     #[test]

@@ -4,13 +4,15 @@
 //! them live. It measures and tells when a limit is exceeded; what is done about that is not decided here, and nothing
 //! is kept beyond the newest sample.
 //!
-//! In reading order: `sampler` is the thread; `machine` and `sensors` read the machine; `forest` finds the trees of
+//! In reading order: `sampler` is the thread; `machine` and `sensors` read the machine, `outlook` what of it can be told
+//! at once; `forest` finds the trees of
 //! steps, `meter` adds up what they use, `procfs` reads for them; `listeners` hands samples on.
 
 mod forest;
 mod listeners;
 mod machine;
 mod meter;
+mod outlook;
 mod procfs;
 mod sampler;
 mod sensors;
@@ -29,16 +31,20 @@ use crossbeam_channel::{Receiver, Sender};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::id::AttemptKey;
-use crate::resources::{Limits, ResourceSnapshot, StepTotals};
+use crate::resources::{Limits, MachineSample, ResourceSnapshot, StepTotals};
 use crate::time::Now;
 use forest::Tracked;
 use listeners::Listeners;
+use outlook::Outlook;
 use sampler::Sampler;
 
 /// The shortest interval: below it the measuring would be what is measured.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest interval.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Where Linux lists batteries and mains.
+const POWER_SUPPLIES: &str = "/sys/class/power_supply";
 
 /// Why the machine can't be watched.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,8 @@ pub struct MonitorOptions {
     pub idle_interval: Duration,
     /// What counts as short.
     pub limits: Limits,
+    /// Where the kernel lists batteries and mains.
+    pub power_supplies: PathBuf,
 }
 
 impl MonitorOptions {
@@ -75,6 +83,7 @@ impl MonitorOptions {
             interval: Duration::from_secs(1),
             idle_interval: MIN_INTERVAL,
             limits: Limits::none(),
+            power_supplies: POWER_SUPPLIES.into(),
         }
     }
 }
@@ -102,9 +111,17 @@ struct Published {
 pub struct MonitorHandle {
     orders: Sender<Order>,
     published: Arc<Published>,
+    outlook: Arc<Outlook>,
 }
 
 impl MonitorHandle {
+    /// The machine as far as it can be told at once, for whoever must decide before the first sample comes: memory, the
+    /// space of the watched file systems and power. What takes time to be measured (CPU, load, rates, temperature) is 0,
+    /// or none. It reads a few small files, without waiting for the monitor, which need not even have been started.
+    pub fn first_look(&self) -> MachineSample {
+        self.outlook.look(Utc::now())
+    }
+
     /// From now on a sample comes this long after the one before, at least while steps are measured.
     ///
     /// # Errors
@@ -185,9 +202,10 @@ impl ResourceMonitor {
         // closed the thread ends.
         let (orders, ordered) = crossbeam_channel::unbounded();
         let (published, listeners) = (Arc::<Published>::default(), Arc::<Listeners>::default());
-        let sampler = Sampler::new(&options, published.clone(), listeners.clone())
+        let outlook = Arc::new(Outlook::new(&options.folders, &options.power_supplies));
+        let sampler = Sampler::new(&options, outlook.clone(), published.clone(), listeners.clone())
             .map_err(|error| MonitorError::Platform(error.to_string()))?;
-        let handle = MonitorHandle { orders, published };
+        let handle = MonitorHandle { orders, published, outlook };
         Ok(Self { handle, ordered, listeners, state: Mutex::new(State::Idle(Box::new(sampler))) })
     }
 

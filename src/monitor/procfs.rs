@@ -38,11 +38,15 @@ impl ProcFile {
     }
 }
 
-/// Bytes that a process and the children that it has waited for have read from disk and written towards one.
+/// Bytes of a process and the children that it has waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct IoBytes {
+    /// Read from disk.
     pub(super) read: u64,
+    /// Written towards a disk.
     pub(super) written: u64,
+    /// Handed to write calls, whatever they go to: a disk, a file system in memory, a pipe, a socket.
+    pub(super) output: u64,
 }
 
 /// Reads about processes.
@@ -148,7 +152,8 @@ fn parse_io(text: &[u8]) -> Option<IoBytes> {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().parse().ok()
     };
-    Some(IoBytes { read: number("read_bytes:")?, written: number("write_bytes:")? })
+    let (read, written) = (number("read_bytes:")?, number("write_bytes:")?);
+    Some(IoBytes { read, written, output: number("wchar:")? })
 }
 
 fn open(path: &str) -> Option<OwnedFd> {
@@ -193,6 +198,13 @@ mod tests {
             reader.end_round();
             assert!(reader.kept.is_empty());
         }
+    }
+
+    #[test]
+    fn each_figure_is_read_from_its_own_line() {
+        let text = b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: 7\n";
+        assert_eq!(parse_io(text), Some(IoBytes { read: 5, written: 6, output: 2 }));
+        assert_eq!(parse_io(b"rchar: 1\n"), None);
     }
 
     #[test]

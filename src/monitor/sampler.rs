@@ -9,6 +9,7 @@ use super::forest::Forest;
 use super::listeners::Listeners;
 use super::machine::MachineReader;
 use super::meter::Moment;
+use super::outlook::Outlook;
 use super::{MonitorOptions, Order, Published, lock};
 use crate::resources::{LimitChange, LimitWatch, ResourceSnapshot};
 
@@ -20,6 +21,8 @@ pub(super) struct Sampler {
     machine: MachineReader,
     forest: Forest,
     limits: LimitWatch,
+    /// Whether the last sample found the machine on its batteries.
+    on_battery: bool,
     /// What changed about limits since the last sample.
     changes: Vec<LimitChange>,
     interval: Duration,
@@ -32,10 +35,11 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) fn new(
         options: &MonitorOptions,
+        outlook: Arc<Outlook>,
         published: Arc<Published>,
         listeners: Arc<Listeners>,
     ) -> Result<Self, sysinfo::Error> {
-        let machine = MachineReader::new(&options.folders)?;
+        let machine = MachineReader::new(outlook)?;
         let forest = Forest::new(machine.n_cpus());
         let limits = LimitWatch::new(options.limits.clone());
         let (interval, idle_interval) = (options.interval, options.idle_interval);
@@ -43,6 +47,7 @@ impl Sampler {
             machine,
             forest,
             limits,
+            on_battery: false,
             changes: Vec::new(),
             interval,
             idle_interval,
@@ -105,8 +110,11 @@ impl Sampler {
         drop(totals);
         let mut changes = std::mem::take(&mut self.changes);
         changes.extend(self.limits.observe(now, &machine));
+        let on_battery = machine.power.is_some_and(|power| power.on_battery);
+        let power_changed = std::mem::replace(&mut self.on_battery, on_battery) != on_battery;
         Arc::new(ResourceSnapshot {
             machine,
+            power_changed,
             steps,
             raised: self.limits.raised().cloned().collect(),
             changes,

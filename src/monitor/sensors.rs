@@ -10,9 +10,6 @@ use crate::resources::Power;
 /// From one reading to the next.
 const EVERY_MS: u64 = 10_000;
 
-/// Where the kernel lists batteries and mains.
-const POWER_SUPPLIES: &str = "/sys/class/power_supply";
-
 /// Words in the name of a sensor of the CPU.
 const CPU_SENSORS: [&str; 5] = ["coretemp", "k10temp", "cpu", "package", "tctl"];
 
@@ -33,8 +30,8 @@ impl Sensors {
         Self { components: Components::new_with_refreshed_list().ok(), last: None }
     }
 
-    /// What they say, read anew when that was long ago.
-    pub(super) fn read(&mut self, awake_ms: u64) -> SensorReading {
+    /// What they say, read anew when that was long ago; so is `power`.
+    pub(super) fn read(&mut self, awake_ms: u64, power: impl FnOnce() -> Option<Power>) -> SensorReading {
         if let Some((read_ms, reading)) = self.last
             && awake_ms.saturating_sub(read_ms) < EVERY_MS
         {
@@ -44,10 +41,7 @@ impl Sensors {
             components.refresh(false);
             components.iter().filter_map(|c| Some((c.label(), f64::from(c.temperature()?))))
         });
-        let reading = SensorReading {
-            temperature_celsius: hottest(temperatures),
-            power: power(Path::new(POWER_SUPPLIES)),
-        };
+        let reading = SensorReading { temperature_celsius: hottest(temperatures), power: power() };
         self.last = Some((awake_ms, reading));
         reading
     }
@@ -67,8 +61,8 @@ fn hottest<'a>(sensors: impl Iterator<Item = (&'a str, f64)>) -> Option<f64> {
     of_cpu.or(of_all)
 }
 
-/// The batteries of the machine itself, not those of a mouse.
-fn power(supplies: &Path) -> Option<Power> {
+/// The batteries of the machine itself, not those of a mouse, as the kernel lists them in this folder.
+pub(super) fn power(supplies: &Path) -> Option<Power> {
     let says = |supply: &Path, name: &str| {
         fs::read_to_string(supply.join(name)).map(|text| text.trim().to_owned()).unwrap_or_default()
     };

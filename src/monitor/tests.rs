@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{RunId, StepId};
-use crate::resources::{Limit, LimitChange, Resource, Threshold};
+use crate::resources::{Limit, LimitChange, Power, Resource, Threshold};
 
 /// Longer than anything takes on a busy machine; reaching it is a failure.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -35,6 +35,50 @@ fn samples_are_plausible_and_the_newest_is_the_snapshot() {
     }
     assert!(taken[0].machine.at < taken[2].machine.at);
     assert!(monitor.get_snapshot().unwrap().machine.at >= taken[2].machine.at);
+}
+
+/// A battery, as the kernel lists it.
+fn write_battery(supplies: &std::path::Path, status: &str) {
+    std::fs::create_dir_all(supplies.join("BAT0")).unwrap();
+    for (name, text) in [("type", "Battery"), ("capacity", "80"), ("status", status)] {
+        std::fs::write(supplies.join("BAT0").join(name), format!("{text}\n")).unwrap();
+    }
+}
+
+#[test]
+fn a_first_look_needs_no_sample_and_sees_what_samples_see() {
+    let (dir, supplies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_battery(supplies.path(), "Discharging");
+    let options = MonitorOptions { power_supplies: supplies.path().to_owned(), ..options(&dir) };
+    let monitor = ResourceMonitor::new(options).unwrap();
+    let looked = monitor.handle().first_look();
+    assert!(monitor.get_snapshot().is_none(), "nobody has sampled");
+    let samples = monitor.stream();
+    monitor.start().unwrap();
+    let sampled = &next(&samples).machine;
+    assert!(looked.at < sampled.at);
+    assert_eq!(looked.power, Some(Power { battery_fraction: 0.8, on_battery: true }));
+    assert_eq!((looked.power, looked.memory_total_bytes), (sampled.power, sampled.memory_total_bytes));
+    assert!((1..=looked.memory_total_bytes).contains(&looked.memory_used_bytes));
+    assert!(looked.disk_free_bytes > 0 && looked.volumes[0].free_bytes == looked.disk_free_bytes);
+    assert_eq!(looked.volumes[0].path, sampled.volumes[0].path);
+    assert_eq!((looked.cpu_fraction, looked.cores.len(), looked.disk_write_rate), (0.0, 0, 0.0));
+}
+
+#[test]
+fn a_sample_says_when_the_machine_goes_onto_its_battery_and_when_it_comes_off() {
+    let (dir, supplies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_battery(supplies.path(), "Discharging");
+    let options = MonitorOptions { power_supplies: supplies.path().to_owned(), ..options(&dir) };
+    let monitor = ResourceMonitor::new(options).unwrap();
+    let samples = monitor.stream();
+    monitor.start().unwrap();
+    assert!(next(&samples).power_changed, "it was not known before");
+    assert!(!next(&samples).power_changed, "it is told once");
+    write_battery(supplies.path(), "Charging");
+    let changed = std::iter::from_fn(|| Some(next(&samples))).find(|sample| sample.power_changed).unwrap();
+    assert_eq!(changed.machine.power, Some(Power { battery_fraction: 0.8, on_battery: false }));
+    assert!(!next(&samples).power_changed);
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn pipeline_lines(pipeline: &Pipeline) -> Lines {
         priority,
         on_battery,
         quiet,
+        inhibit_sleep,
         params,
         env,
         steps: _,
@@ -74,6 +75,7 @@ fn pipeline_lines(pipeline: &Pipeline) -> Lines {
     lines.insert("on_battery".to_owned(), on_battery.word().to_owned());
     lines.insert("quiet".to_owned(), quiet.word().to_owned());
     lines.extend(env.iter().map(|(name, value)| (format!("env {name}"), shown(value))));
+    insert_some(&mut lines, "inhibit_sleep", inhibit_sleep.then(|| "true".to_owned()));
     for (name, param) in params {
         let value = match param {
             Param::Secret(source) => format!("a secret from {source:?}"),

@@ -234,6 +234,7 @@ static KEYS: &[Key] = &[
     key(TOP, "env", Env, Fallback::None, "Environment of every step; `~` and `$VAR` expand in values, `$$` is a `$`.").also(&["environment"]),
     key(TOP, "shell", Argv, Is("sh -c"), "The shell for steps whose `run` is a line; the line is its last argument."),
     key(TOP, "timeout", Span(Zero::Refused), Words("none"), "The longest that the whole run may take while awake and not frozen."),
+    key(TOP, "inhibit_sleep", Flag, Is("false"), "While a run of it runs, the machine neither sleeps nor turns idle; paused or queued ones let it.").also(&["keep_awake", "no_sleep"]),
     key(TOP, "params", Named(Place::Param), Fallback::None, "Parameters by name; each reaches every step as `LEVERFRAME_PARAM_<NAME>`.").also(&["parameters"]),
     key(TOP, "step_defaults", Table(Place::StepDefaults), Fallback::None, "Step keys for all steps; a step's own win.").also(&["defaults"]),
     key(TOP, "step", Tables(Place::Step), Required, "The steps, in order.").also(&["steps", "task", "tasks"]),

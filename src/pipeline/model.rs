@@ -32,6 +32,8 @@ pub struct Pipeline {
     pub on_battery: OnBattery,
     /// What becomes of its runs while it is quiet.
     pub quiet: OnQuiet,
+    /// Whether the machine is kept awake while a run of it runs.
+    pub inhibit_sleep: bool,
     /// Parameters by name.
     pub params: BTreeMap<String, Param>,
     /// Environment of every step, expanded by the engine when a step starts.

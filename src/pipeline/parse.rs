@@ -174,6 +174,7 @@ impl Parser<'_> {
             priority: layers.count("priority").and_then(|n| u8::try_from(n).ok()).unwrap_or_default(),
             on_battery: layers.word("on_battery").and_then(OnBattery::from_word).unwrap_or_default(),
             quiet: layers.word("quiet").and_then(OnQuiet::from_word).unwrap_or_default(),
+            inhibit_sleep: layers.flag("inhibit_sleep"),
             params,
             env: environment([top]),
             steps,

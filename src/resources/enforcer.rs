@@ -112,9 +112,16 @@ fn weight(resource: Resource, step: &StepSample) -> f64 {
         Resource::Cpu => step.cpu_fraction,
         // What of a step is swapped out is not known; what it has is the best guess at who pushed.
         Resource::Memory | Resource::Swap => step.memory_bytes as f64,
-        Resource::Disk if step.write_rate < MIN_WRITE_RATE => 0.0,
-        Resource::Disk => step.write_rate,
+        Resource::Disk => filling_rate(step),
     }
+}
+
+/// How fast a step may be filling disks, in bytes a second. What it writes into a file system in memory, or into its log
+/// (a pipe, which the supervisor empties), is none that the kernel counts as written towards a disk; what it maps into
+/// memory is none that it hands to a write call. So the larger of both counts; 0 where it is too little to fill any.
+fn filling_rate(step: &StepSample) -> f64 {
+    let rate = step.write_rate.max(step.output_rate);
+    if rate < MIN_WRITE_RATE { 0.0 } else { rate }
 }
 
 /// The step that uses most.
@@ -192,7 +199,7 @@ fn usage(resource: Resource, step: &StepSample) -> String {
     match resource {
         Resource::Cpu => format!("uses {}", Threshold::Fraction(step.cpu_fraction)),
         Resource::Memory | Resource::Swap => format!("holds {}", Threshold::Bytes(step.memory_bytes)),
-        Resource::Disk => format!("writes {}/s", Threshold::Bytes(step.write_rate as u64)),
+        Resource::Disk => format!("writes {}/s", Threshold::Bytes(filling_rate(step) as u64)),
     }
 }
 

@@ -82,6 +82,8 @@ pub struct StepSample {
     pub read_rate: f64,
     /// Written towards a disk, in bytes a second.
     pub write_rate: f64,
+    /// Handed to write calls, whatever they go to (a disk, a file system in memory, a pipe), in bytes a second.
+    pub output_rate: f64,
     /// Living processes.
     pub n_processes: u32,
 }
@@ -106,6 +108,9 @@ pub struct StepTotals {
 pub struct ResourceSnapshot {
     /// The machine.
     pub machine: MachineSample,
+    /// Whether the machine has gone onto its batteries with this sample, or come off them. Of the first sample: whether
+    /// it lives on them.
+    pub power_changed: bool,
     /// The living steps, by their names.
     pub steps: Vec<StepSample>,
     /// The limits that are exceeded.

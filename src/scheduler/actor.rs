@@ -201,7 +201,7 @@ impl Actor {
                         // One that has ended meanwhile needs no stopping: its end is heard.
                         let _ = self.engine.stop_execution(&run_id, StopKind::Graceful);
                     }
-                    Act::Tell(run_id, event) => told.push((run_id, event)),
+                    Act::Tell(run_id, event) => told.push((run_id, *event)),
                 }
             }
             // If the engine has gone, there is nobody to tell.

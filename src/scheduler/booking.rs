@@ -48,7 +48,7 @@ impl SchedulerCore {
             StartOutcome::NotNow(reason) => {
                 self.may_catch_up = true;
                 let text = format!("job {}: its run can't be started at the moment: {reason}", start.job_id);
-                draft.acts.push(Act::Tell(None, EventKind::WarningRaised { text }));
+                draft.acts.push(Act::Tell(None, Box::new(EventKind::WarningRaised { text })));
                 Durability::Lazy
             }
         };
@@ -75,7 +75,7 @@ impl SchedulerCore {
         draft.writes.push(JobWrite::CountRun { job_id, at: due_at.unwrap_or(now.wall) });
         self.live.entry(start.job_id.clone()).or_default().insert(start.run_id.clone());
         let fired = EventKind::JobFired { job_id: start.job_id.clone(), due_at };
-        draft.acts.push(Act::Tell(Some(start.run_id.clone()), fired));
+        draft.acts.push(Act::Tell(Some(start.run_id.clone()), Box::new(fired)));
     }
 
     fn book_refusal(&mut self, start: &JobStart, reason: String, now: Now, draft: &mut Draft) {

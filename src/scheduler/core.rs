@@ -38,7 +38,7 @@ pub enum Act {
     /// Stop a run in good order: the next of its job waits for its end.
     Stop(RunId),
     /// Tell everybody.
-    Tell(Option<RunId>, EventKind),
+    Tell(Option<RunId>, Box<EventKind>),
 }
 
 /// A run of a job that is to be started.
@@ -215,5 +215,5 @@ impl SchedulerCore {
 
 /// That a job is another one now.
 pub(super) fn changed(job_id: &JobId) -> Act {
-    Act::Tell(None, EventKind::JobChanged { job_id: job_id.clone() })
+    Act::Tell(None, Box::new(EventKind::JobChanged { job_id: job_id.clone() }))
 }

@@ -71,14 +71,14 @@ impl<'a> Entry<'a> {
         }
         self.draft.acts.push(Act::Tell(
             None,
-            EventKind::JobSkipped {
+            Box::new(EventKind::JobSkipped {
                 job_id: job_id.clone(),
                 due_at: fire.due_at,
                 through_at: fire.through_at,
                 n_instants: fire.n_instants,
                 outcome: fire.outcome,
                 reason: fire.reason.clone(),
-            },
+            }),
         ));
     }
 
@@ -213,7 +213,7 @@ impl Draft {
             let (due_at, through_at) = (from_ms(fire.due_ms), from_ms(fire.through_ms));
             let n_instants = fire.n_instants;
             let told = EventKind::JobSkipped { job_id, due_at, through_at, n_instants, outcome, reason };
-            self.acts.push(Act::Tell(None, told));
+            self.acts.push(Act::Tell(None, Box::new(told)));
         }
     }
 }

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 10),
     ("logs", 10),
     ("process", 10),
+    ("awake", 10),
     // Both talk over sockets of the data directory.
     ("supervisor", 11),
     ("control", 11),
@@ -72,7 +73,14 @@ const OUTSIDE_THINGS: &[(&[&str], &[&str], &str)] = &[
         // - src/engine/secrets.rs: a secret's command is the engine's own short-lived child, not a step.
         // - src/cli/foreground/levers.rs: Ctrl-Z stops the program itself after its run is frozen.
         // - src/cli/import.rs: a crontab is printed by `crontab -l`, which ends by itself.
-        &["src/supervisor/", "src/engine/secrets.rs", "src/cli/foreground/levers.rs", "src/cli/import.rs"],
+        // - src/awake.rs: logind's own client holds the inhibitor, and ends with the pipe that is held here.
+        &[
+            "src/supervisor/",
+            "src/engine/secrets.rs",
+            "src/cli/foreground/levers.rs",
+            "src/cli/import.rs",
+            "src/awake.rs",
+        ],
         "a signal is never sent to a pid whose identity was not checked, and the checks are the supervisor's",
     ),
 ];

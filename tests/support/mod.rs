@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod display;
 pub(crate) mod engine_process;
 pub(crate) mod host;
+pub(crate) mod logind;
 pub(crate) mod process;
 pub(crate) mod small_disk;
 pub(crate) mod world;

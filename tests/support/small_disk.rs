@@ -36,6 +36,12 @@ impl SmallDisk {
         self.dir.path().canonicalize().expect("it is there")
     }
 
+    /// What still fits, in bytes.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        let disk = rustix::fs::statvfs(self.dir.path()).expect("it is there");
+        disk.f_bavail * disk.f_frsize
+    }
+
     /// Writes until nothing more fits.
     pub(crate) fn fill(&mut self) {
         self.n_fillings += 1;

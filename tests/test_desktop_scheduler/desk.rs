@@ -124,7 +124,7 @@ impl Desk {
             match act {
                 Act::Start(start) => self.start(*start),
                 Act::Stop(run_id) => self.stopped.push(run_id),
-                Act::Tell(_, event) => self.told.push(event),
+                Act::Tell(_, event) => self.told.push(*event),
             }
         }
     }

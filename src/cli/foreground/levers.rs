@@ -82,6 +82,10 @@ impl Foreground {
         }
         self.painter.clear();
         self.painter.flush();
+        if let Link::Own(own) = &self.link {
+            // A stopped process lets go of nothing.
+            own.service.settle_sleep();
+        }
         rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)
             .map_err(|errno| Failure::from(std::io::Error::from(errno)))
     }

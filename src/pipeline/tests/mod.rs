@@ -68,6 +68,7 @@ fn every_key_reaches_the_model() {
     assert_eq!((pipeline.id.as_str(), pipeline.source.as_str()), ("alfabeta", "shop"));
     assert_eq!(pipeline.description.as_deref(), Some("Nightly price list"));
     assert_eq!((pipeline.max_parallel, pipeline.on_failure), (Some(2), OnFailure::Continue));
+    assert!(pipeline.inhibit_sleep);
     assert_eq!(pipeline.timeout, Some(Duration::from_secs(6 * 3_600)));
     assert_eq!((pipeline.max_concurrent_runs, pipeline.group.as_deref()), (Some(2), Some("scrapers")));
     assert_eq!((pipeline.priority, pipeline.on_battery), (7, OnBattery::Hold));
@@ -94,6 +95,7 @@ fn what_is_left_out_has_the_documented_default() {
     let pipeline = parse("[[step]]\nid = \"a\"\nrun = \"true\"\n");
     assert_eq!((pipeline.id.as_str(), pipeline.source.as_str()), ("nightly", "nightly"));
     assert_eq!((pipeline.max_parallel, pipeline.timeout), (None, None));
+    assert!(!pipeline.inhibit_sleep);
     assert_eq!(pipeline.on_failure, OnFailure::Stop);
     let step = &pipeline.steps[0];
     assert_eq!(step.retries, Retries::default());

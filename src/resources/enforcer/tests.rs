@@ -30,6 +30,7 @@ fn step(run: &str, step: &str, memory: u64, writes: f64) -> StepSample {
         memory_bytes: memory * GIB,
         read_rate: 0.0,
         write_rate: writes * 1_048_576.0,
+        output_rate: 0.0,
         n_processes: 1,
     }
 }
@@ -95,6 +96,26 @@ fn a_floor_of_the_disk_freezes_one_writer_after_another() {
     assert_eq!(frozen(&enforcer.answer(&sample(vec![], &steps), |_| true)), []);
     let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &steps), |_| true);
     assert_eq!(measures[1..3], [Measure::Thaw(run("more")), Measure::Thaw(run("some"))]);
+}
+
+#[test]
+fn who_fills_memory_or_floods_a_log_is_frozen_like_who_writes_to_a_disk() {
+    let (mut enforcer, limit) = (LimitEnforcer::default(), limit(Resource::Disk, LimitAction::Freeze));
+    let floods = StepSample { output_rate: 20.0 * 1_048_576.0, ..step("floods", "one", 1, 0.0) };
+    // What is written with write calls shows in both rates, and counts once.
+    let writes = StepSample { output_rate: 15.0 * 1_048_576.0, ..step("writes", "one", 1, 15.0) };
+    let murmurs = StepSample { output_rate: 1000.0, ..step("murmurs", "one", 1, 0.0) };
+    let steps = [floods, murmurs, writes];
+    let raised = LimitChange::Raised(raised(limit, GIB as f64));
+    let measures = enforcer.answer(&sample(vec![raised], &steps), |_| true);
+    assert!(
+        matches!(&measures[0], Measure::Alert { text, .. } if text.contains("run floods writes 20MiB/s")),
+        "{measures:?}"
+    );
+    assert!(matches!(&measures[2..], [Measure::Freeze { run_id, .. }] if *run_id == run("floods")));
+    let measures = enforcer.answer(&sample(vec![], &steps), |_| true);
+    assert!(matches!(&measures[..], [Measure::Freeze { run_id, .. }] if *run_id == run("writes")));
+    assert_eq!(enforcer.answer(&sample(vec![], &steps), |_| true), []);
 }
 
 #[test]

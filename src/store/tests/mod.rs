@@ -108,6 +108,7 @@ fn parse(_path: &str, text: &str) -> Result<Pipeline, String> {
         source: "alfabeta".into(),
         description: None,
         max_parallel: None,
+        inhibit_sleep: false,
         on_failure: OnFailure::Stop,
         timeout: None,
         max_concurrent_runs: None,

@@ -1,0 +1,310 @@
+//! Keeps the machine awake while somebody wants it: holds an inhibitor of logind's against sleep and idleness.
+//!
+//! The inhibitor is a file descriptor, which logind hands out over D-Bus and which works as long as it is open. It is
+//! taken by `systemd-inhibit`, logind's own client, around a `cat` that reads a pipe of ours: when the pipe is closed,
+//! `cat` ends, and the inhibitor with it. The kernel closes the pipe when this process ends in whatever way, `kill -9`
+//! included. A D-Bus library would cost the build without a window some forty crates and an executor's thread, for one
+//! call; written by hand it would be a protocol of its own. The price is two small processes while an inhibitor is held,
+//! and none for those who never want one.
+//!
+//! This module does not know runs: [`AwakeHandle::want`] is told why, or that nothing is wanted any more. Where there is
+//! no logind, or it refuses, that is said once, and everything else goes on.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::{io, mem};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+
+/// What takes inhibitors.
+const PROGRAM: &str = "systemd-inhibit";
+/// How much of its complaints is read.
+const MAX_COMPLAINT: u64 = 4096;
+
+/// Speaks to an [`AwakeKeeper`] from any thread. Harmless once that has ended.
+#[derive(Clone)]
+pub struct AwakeHandle {
+    shared: Arc<Shared>,
+}
+
+/// Holds what is wanted, on a thread of its own, until it is dropped.
+pub struct AwakeKeeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    wish: Mutex<Wish>,
+    /// A wish was heeded.
+    heeded: Condvar,
+    /// Rung at each change of the wish. A descriptor, because the thread waits for its child's output as well.
+    bell: OwnedFd,
+}
+
+/// The newest wish alone counts, so that nobody who wishes ever waits.
+#[derive(Default)]
+struct Wish {
+    /// Why the machine is to be kept awake; none: it may sleep.
+    why: Option<Arc<str>>,
+    is_over: bool,
+    n_told: u64,
+    n_heeded: u64,
+}
+
+impl AwakeHandle {
+    /// From now on the machine is kept awake for this reason, which people are shown; without one it may sleep. Returns
+    /// at once.
+    pub fn want(&self, why: Option<&str>) {
+        self.shared.tell(|wish| wish.why = why.map(Arc::from));
+    }
+
+    /// Waits until nothing is held that is no longer wanted: for somebody who is about to stop this very process.
+    pub fn settle(&self) {
+        let wish = lock(&self.shared.wish);
+        let n_told = wish.n_told;
+        let is_behind = |wish: &mut Wish| wish.n_heeded < n_told && !wish.is_over;
+        drop(self.shared.heeded.wait_while(wish, is_behind));
+    }
+}
+
+impl AwakeKeeper {
+    /// Starts the thread. `complain` is called on it, once, with a sentence that says why the machine can't be kept awake.
+    ///
+    /// # Errors
+    /// When the thread can't be started.
+    pub fn start(complain: impl FnOnce(String) + Send + 'static) -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let shared = Arc::new(Shared { wish: Mutex::default(), heeded: Condvar::new(), bell });
+        let hands = Hands { held: None, coming: None, complain: Some(Box::new(complain)) };
+        let thread = {
+            let shared = shared.clone();
+            thread::Builder::new().name("lf-awake".into()).spawn(move || {
+                let _leaving = Leaving(&shared);
+                hands.keep(&shared);
+            })?
+        };
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// What speaks to it.
+    pub fn handle(&self) -> AwakeHandle {
+        AwakeHandle { shared: self.shared.clone() }
+    }
+}
+
+impl Drop for AwakeKeeper {
+    fn drop(&mut self) {
+        self.shared.tell(|wish| wish.is_over = true);
+        if let Some(thread) = self.thread.take() {
+            // Its panic was reported by the panic hook, and has let go of everything.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn tell(&self, change: impl FnOnce(&mut Wish)) {
+        let mut wish = lock(&self.wish);
+        change(&mut wish);
+        wish.n_told += 1;
+        drop(wish);
+        // Full: it has been rung, and was not heard yet.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+}
+
+/// Says that the thread has ended, on panic too: nobody waits for it any more.
+struct Leaving<'a>(&'a Shared);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.wish).is_over = true;
+        self.0.heeded.notify_all();
+    }
+}
+
+/// Whether the machine could be kept awake here. It is tried, for only logind knows whom it lets.
+///
+/// # Errors
+/// Why not, as the end of a sentence.
+pub fn check() -> Result<(), String> {
+    let mut inhibitor = Inhibitor::ask("it is being tried whether runs may keep the machine awake")?;
+    match inhibitor.hear() {
+        Heard::Holds => Ok(()),
+        Heard::Ended => Err(inhibitor.last_words()),
+    }
+}
+
+/// What the thread holds.
+struct Hands {
+    held: Option<Inhibitor>,
+    /// Asked for, and not yet there. Until it is, what is held stays so: in a gap the machine would fall asleep.
+    coming: Option<Inhibitor>,
+    /// None once it has complained.
+    complain: Option<Box<dyn FnOnce(String) + Send>>,
+}
+
+impl Hands {
+    fn keep(mut self, shared: &Shared) {
+        loop {
+            let ready = {
+                let mut fds = vec![PollFd::new(&shared.bell, PollFlags::IN)];
+                let inhibitors = self.held.iter().chain(&self.coming);
+                fds.extend(inhibitors.map(|one| PollFd::new(&one.output, PollFlags::IN)));
+                match poll(&mut fds, None) {
+                    Ok(_) => {}
+                    Err(Errno::INTR) => continue,
+                    Err(error) => return self.fail(io::Error::from(error).to_string()),
+                }
+                fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>()
+            };
+            let (is_rung, n_held) = (ready[0], usize::from(self.held.is_some()));
+            if ready[1 + n_held..].contains(&true) {
+                self.hear_coming();
+            }
+            // What came has taken its place otherwise.
+            if n_held == 1 && ready[1] && self.held.as_mut().is_some_and(|held| held.hear() == Heard::Ended) {
+                self.lose_held();
+            }
+            if is_rung && self.heed(shared) {
+                return;
+            }
+        }
+    }
+
+    /// Does what is wished now. True when it is over.
+    fn heed(&mut self, shared: &Shared) -> bool {
+        let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
+        let (why, is_over, n_told) = {
+            let wish = lock(&shared.wish);
+            (wish.why.clone(), wish.is_over, wish.n_told)
+        };
+        let newest = self.coming.as_ref().or(self.held.as_ref());
+        match why {
+            Some(why) if !is_over => {
+                if newest.is_none_or(|newest| newest.why != why) {
+                    self.coming = None;
+                    match Inhibitor::ask(&why) {
+                        Ok(coming) => self.coming = Some(coming),
+                        Err(why_not) => self.fail(why_not),
+                    }
+                }
+            }
+            Some(_) | None => (self.coming, self.held) = (None, None),
+        }
+        lock(&shared.wish).n_heeded = n_told;
+        shared.heeded.notify_all();
+        is_over
+    }
+
+    fn hear_coming(&mut self) {
+        let Some(mut coming) = self.coming.take() else { return };
+        match coming.hear() {
+            Heard::Holds => drop(self.held.replace(coming)),
+            Heard::Ended => self.fail(coming.last_words()),
+        }
+    }
+
+    fn lose_held(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.fail(held.last_words());
+        }
+    }
+
+    fn fail(&mut self, why: String) {
+        if let Some(complain) = self.complain.take() {
+            complain(format!("the machine can't be kept awake while runs want it: {why}"));
+        }
+    }
+}
+
+/// A `systemd-inhibit` around a `cat`; what it holds is let go with this value.
+struct Inhibitor {
+    why: Arc<str>,
+    child: Child,
+    /// Closed to end it.
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    holds: bool,
+}
+
+/// What an inhibitor says.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    /// It is there.
+    Holds,
+    /// It is not, or no longer.
+    Ended,
+}
+
+impl Inhibitor {
+    fn ask(why: &str) -> Result<Self, String> {
+        let cant_start = |error: io::Error| match error.kind() == io::ErrorKind::NotFound {
+            true => format!("there is no `{PROGRAM}`, and so no logind"),
+            false => format!("`{PROGRAM}` can't be started: {error}"),
+        };
+        let mut child = Command::new(PROGRAM)
+            .args(["--what=sleep:idle", "--who=Leverframe", "--mode=block"])
+            .arg(format!("--why={why}"))
+            .arg("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C and Ctrl-Z in a terminal are not meant for it.
+            .process_group(0)
+            .spawn()
+            .map_err(cant_start)?;
+        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(format!("`{PROGRAM}` has no pipes"));
+        };
+        // `cat` runs once the inhibitor is held, and sends it back. If nobody reads it, its end is heard.
+        let _ = input.write_all(b"\n");
+        Ok(Self { why: why.into(), child, input: Some(input), output, holds: false })
+    }
+
+    /// Waits for what it says next.
+    fn hear(&mut self) -> Heard {
+        match self.output.read(&mut [0; 16]) {
+            Ok(1..) => {
+                self.holds = true;
+                Heard::Holds
+            }
+            Ok(0) | Err(_) => Heard::Ended,
+        }
+    }
+
+    /// Why it has ended.
+    fn last_words(mut self) -> String {
+        drop(self.input.take());
+        let mut words = String::new();
+        if let Some(errors) = self.child.stderr.take() {
+            // What can't be read was not said.
+            let _ = errors.take(MAX_COMPLAINT).read_to_string(&mut words);
+        }
+        match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            Some(line) => line.to_owned(),
+            None => format!("`{PROGRAM}` has ended without a word"),
+        }
+    }
+}
+
+impl Drop for Inhibitor {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        if !mem::take(&mut self.holds) {
+            // It may be waiting for an answer that never comes.
+            let _ = self.child.kill();
+        }
+        // Else `cat` has read the end of its input, and both end by themselves.
+        let _ = self.child.wait();
+    }
+}
+
+fn lock(mutex: &Mutex<Wish>) -> MutexGuard<'_, Wish> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,113 @@
+//! A system bus of a test's own, on which logind's interface is served (by `python3-dbusmock`). Where these programs are
+//! missing a test that asks for one says so and is passed over, unless `LEVERFRAME_REQUIRE_DBUS=1` makes that a failure.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::process::look_until;
+
+/// The interpreter that Debian's packages of Python are made for.
+const PYTHON: &str = "/usr/bin/python3";
+/// What is asked for, in the order in which it is needed.
+const NEEDED: [(&str, &[&str]); 4] = [
+    ("dbus-daemon", &["--version"]),
+    (PYTHON, &["-c", "import dbusmock"]),
+    ("busctl", &["--version"]),
+    ("systemd-inhibit", &["--version"]),
+];
+
+/// The bus and what serves on it; both end with this value.
+pub(crate) struct Logind {
+    programs: Vec<Child>,
+    _dir: tempfile::TempDir,
+    address: String,
+}
+
+/// What is held: against what, by whom, why, and how.
+pub(crate) type Inhibitor = [String; 4];
+
+impl Logind {
+    pub(crate) fn start() -> Option<Self> {
+        if let Some(missing) = NEEDED.iter().find(|(program, args)| !works(program, args)) {
+            let is_required = std::env::var_os("LEVERFRAME_REQUIRE_DBUS").is_some_and(|value| value == "1");
+            assert!(!is_required, "{missing:?} does not work here");
+            #[expect(clippy::print_stdout, reason = "a skip says so, and CI looks for it")]
+            {
+                println!("SKIPPED: a system bus with logind is needed, and {missing:?} does not work here");
+            }
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = format!("unix:path={}/bus", dir.path().display());
+        let mut bus = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address", "--address", &place])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the bus starts");
+        // It says its address once it listens.
+        let mut address = String::new();
+        let said = BufReader::new(bus.stdout.take().expect("a pipe")).read_line(&mut address);
+        assert!(said.is_ok_and(|n_bytes| n_bytes > 1), "the bus starts");
+        let address = address.trim().to_owned();
+        let service = Command::new(PYTHON)
+            .args(["-m", "dbusmock", "--template", "logind"])
+            .env("DBUS_SYSTEM_BUS_ADDRESS", &address)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the service starts");
+        let logind = Self { programs: vec![service, bus], _dir: dir, address };
+        look_until("logind", || logind.ask());
+        Some(logind)
+    }
+
+    /// Where a program finds it, for `$DBUS_SYSTEM_BUS_ADDRESS`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What is held now.
+    pub(crate) fn inhibitors(&self) -> Vec<Inhibitor> {
+        self.ask().expect("it answers")
+    }
+
+    /// Waits until exactly one inhibitor is held, for this reason; none: until nothing is held.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, why: Option<&str>) {
+        let wanted: Vec<Inhibitor> = why
+            .map(|why| ["sleep:idle", "Leverframe", why, "block"].map(str::to_owned))
+            .into_iter()
+            .collect();
+        look_until(&format!("an inhibitor: {why:?}"), || (self.inhibitors() == wanted).then_some(()));
+    }
+
+    fn ask(&self) -> Option<Vec<Inhibitor>> {
+        let output = Command::new("busctl")
+            .args([&format!("--address={}", self.address), "--json=short", "call", "org.freedesktop.login1"])
+            .args(["/org/freedesktop/login1", "org.freedesktop.login1.Manager", "ListInhibitors"])
+            .output()
+            .expect("busctl starts");
+        let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let text = |field: &Value| field.as_str().expect("a text").to_owned();
+        let inhibitors = answer["data"][0].as_array().expect("a list").iter();
+        Some(inhibitors.map(|one| [0, 1, 2, 3].map(|at| text(&one[at]))).collect())
+    }
+}
+
+impl Drop for Logind {
+    fn drop(&mut self) {
+        for program in &mut self.programs {
+            // It may be gone already.
+            let _ = program.kill();
+            let _ = program.wait();
+        }
+    }
+}
+
+fn works(program: &str, args: &[&str]) -> bool {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
+    output.is_ok_and(|output| output.status.success())
+}
