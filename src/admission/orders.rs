@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::time::{instant, maybe_instant};
+use crate::time::{instant, local_clock, maybe_instant};
 
 /// The orders that are in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,22 @@ pub struct Orders {
     /// Nothing new starts, and what runs goes on to its end; since then.
     #[serde(default, serialize_with = "maybe_instant")]
     pub draining_since: Option<DateTime<Utc>>,
+}
+
+impl Orders {
+    /// What is in force, as a sentence without a full stop.
+    pub fn sentence(&self, now: DateTime<Utc>) -> String {
+        let quiet = self.quiet.map(|quiet| match quiet.until {
+            Some(until) => format!("quiet until {}", local_clock(until, now)),
+            None => "quiet until further notice".to_owned(),
+        });
+        let drain = self.draining_since.map(|_| "draining: no run starts".to_owned());
+        match (quiet, drain) {
+            (Some(quiet), Some(drain)) => format!("{quiet}; {drain}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => "neither quiet nor draining: runs start as ever".to_owned(),
+        }
+    }
 }
 
 /// A time of quiet.

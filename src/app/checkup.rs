@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::settings::in_lines;
 use super::{Catalogue, LogoutFate, Presence, Records, Settings, logout_fate, presence};
+use crate::admission::Orders;
 use crate::awake;
 use crate::pipeline::format_size;
 use crate::store::{RESERVE_BYTES, StoreError, free_space, is_network_file_system};
@@ -186,12 +187,22 @@ fn check_database(data_dir: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Orders outlive the engine: who has forgotten them wonders why nothing starts.
+fn check_orders(data_dir: &Path, findings: &mut Vec<Finding>) {
+    let Ok(orders) = Records::open(data_dir).and_then(|records| records.orders()) else { return };
+    if orders != Orders::default() {
+        let advice = "`leverframe quiet --off` and `leverframe drain --off` end it";
+        findings.push(Finding::odd("orders", orders.sentence(crate::engine::now().wall), advice));
+    }
+}
+
 fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
     let engine = presence(data_dir);
     findings.push(match engine {
         Presence::Engine { pid } => Finding::fine("engine", format!("process {pid} holds the directory")),
         Presence::Nobody => Finding::fine("engine", "none is running"),
     });
+    check_orders(data_dir, findings);
     check_logout(findings);
     match supervisor::probe(data_dir) {
         Some(info) => {

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Desk, IntegrationError};
+use crate::admission::Orders;
+use crate::engine::{CoreExecutionEngine, CurrentWait};
 use crate::id::{RunId, StepId};
 use crate::resources::{ResourceSnapshot, StepSample};
 use crate::run::{Run, RunState};
@@ -32,6 +34,12 @@ pub struct Usage {
     pub short_of: Vec<String>,
     /// The living runs, by id.
     pub runs: Vec<UsageOfRun>,
+    /// What waits to be admitted.
+    #[serde(default)]
+    pub waits: Vec<CurrentWait>,
+    /// The operator's orders that are in force.
+    #[serde(default)]
+    pub orders: Orders,
 }
 
 /// What a run costs.
@@ -97,7 +105,20 @@ impl Desk {
             disk_free_bytes: machine.disk_free_bytes,
             short_of: sample.raised.iter().map(|it| it.limit.resource().name().to_owned()).collect(),
             runs: snapshot.runs.values().map(|run| of_run(run, &sample)).collect(),
+            waits: waits_of(&self.engine),
+            orders: snapshot.orders,
         })
+    }
+}
+
+/// What waits to be admitted now; the engine's thread is asked only where something does.
+pub(super) fn waits_of(engine: &CoreExecutionEngine) -> Vec<CurrentWait> {
+    let waits =
+        |run: &Run| run.ledger.wait.is_some() || run.steps.iter().any(|step| step.ledger.wait.is_some());
+    match engine.snapshot().runs.values().any(|run| waits(run)) {
+        // One that has ended has nothing that waits.
+        true => engine.waits().unwrap_or_default(),
+        false => Vec::new(),
     }
 }
 

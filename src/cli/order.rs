@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::exit::{DONE, Failure, Outcome};
 use super::output::{Form, Page, count, note};
-use super::sentences::in_force;
 use super::{Place, Print};
 use crate::admission::Orders;
 use crate::app::{
@@ -95,7 +94,7 @@ fn show(orders: &Orders, print: &Print) -> Outcome {
     let mut page = Page::new();
     match print.form() {
         Form::Json => page.document(orders)?,
-        Form::Text => page.line(in_force(orders, now().wall))?,
+        Form::Text => page.line(orders.sentence(now().wall))?,
     }
     page.end(DONE)
 }

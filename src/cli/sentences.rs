@@ -3,9 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::output::{local_time, printable, size, span_between};
-use crate::admission::Orders;
 use crate::run::{EventKind, RunSummary, StepState, StepSummary};
-use crate::time::local_clock;
 
 /// Where a sentence belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +74,7 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
             let why = run.error.as_deref().unwrap_or("Waiting for its turn");
             story(format!("run {} has not begun. {why}", run.run_id))
         }
-        EventKind::OrdersChanged { orders } => story(in_force(orders, at)),
+        EventKind::OrdersChanged { orders } => story(orders.sentence(at)),
         // Their decisions are told one by one, by whoever knows which run is meant.
         EventKind::RecoveryDecided { .. }
         | EventKind::ExecutionRunning { .. }
@@ -85,20 +83,6 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
         | EventKind::MetricReported { .. }
         | EventKind::JobChanged { .. }
         | EventKind::Resync => None,
-    }
-}
-
-/// The orders that are in force, as a sentence.
-pub(super) fn in_force(orders: &Orders, now: DateTime<Utc>) -> String {
-    let quiet = orders.quiet.map(|quiet| match quiet.until {
-        Some(until) => format!("quiet until {}", local_clock(until, now)),
-        None => "quiet until further notice".to_owned(),
-    });
-    let drain = orders.draining_since.map(|_| "draining: no run starts".to_owned());
-    match (quiet, drain) {
-        (Some(quiet), Some(drain)) => format!("{quiet}; {drain}"),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => "neither quiet nor draining: runs start as ever".to_owned(),
     }
 }
 

@@ -6,8 +6,12 @@ use clap::Args;
 use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
 use super::output::{Cell, Form, Page, clock_time, note, size};
 use super::{Place, Print};
-use crate::app::{ControlClient, ControlError, OWN_NAME, Query, Usage};
+use crate::admission::Orders;
+use crate::app::{ControlClient, ControlError, OWN_NAME, Query, Usage, UsageOfRun};
+use crate::engine;
 
+/// The longest reason in a row, in characters.
+const MAX_REASON: usize = 120;
 /// Moves to the upper left corner; what was there is overwritten, and the rest erased.
 const HOME: &str = "\x1b[H\x1b[J";
 
@@ -74,11 +78,15 @@ fn show(usage: &Usage, is_for_eyes: bool, page: &mut Page) -> Result<(), Failure
     if is_for_eyes {
         page.bytes(HOME.as_bytes())?;
     }
+    let now = engine::now().wall;
     let at = usage.at.map(clock_time).unwrap_or_default();
-    let short = match usage.short_of.as_slice() {
+    let mut short = match usage.short_of.as_slice() {
         [] => String::new(),
         short => format!(" · short of {}", short.join(", ")),
     };
+    if usage.orders != Orders::default() {
+        short += &format!(" · {}", usage.orders.sentence(now));
+    }
     page.line(format_args!(
         "{at} · CPU {} of {} · memory {} of {} · disk {} free{short}",
         percent(usage.cpu_fraction),
@@ -101,7 +109,7 @@ fn show(usage: &Usage, is_for_eyes: bool, page: &mut Page) -> Result<(), Failure
             Cell::figure(format!("{}/s", size(run.read_rate as u64))),
             Cell::figure(format!("{}/s", size(run.write_rate as u64))),
             Cell::figure(run.n_processes.to_string()),
-            Cell::plain(run.error.as_deref().unwrap_or_default().chars().take(80).collect::<String>()),
+            Cell::plain(why(usage, run, now).chars().take(MAX_REASON).collect::<String>()),
         ]);
         // A step alone is what its run is.
         for step in run.steps.iter().filter(|_| run.steps.len() > 1) {
@@ -119,6 +127,16 @@ fn show(usage: &Usage, is_for_eyes: bool, page: &mut Page) -> Result<(), Failure
         }
     }
     page.table(&["RUN", "STATE", "PROGRESS", "CPU", "MEMORY", "READS", "WRITES", "PROCESSES", ""], &rows)
+}
+
+/// Why a run does not go on, if it does not.
+fn why(usage: &Usage, run: &UsageOfRun, now: DateTime<Utc>) -> String {
+    let wait = usage.waits.iter().find(|wait| wait.run_id == run.run_id);
+    let wait = wait.map(|it| match &it.step_id {
+        Some(step_id) => format!("{step_id}: {}", it.wait.sentence(now)),
+        None => it.wait.sentence(now),
+    });
+    wait.or_else(|| run.error.clone()).unwrap_or_default()
 }
 
 fn percent(share: f64) -> String {
