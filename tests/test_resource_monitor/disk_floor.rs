@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::process::look_until;
+use crate::support::process::{are_frozen, is_gone, look_until};
 use crate::support::small_disk::SmallDisk;
 use crate::test_command_line::{Home, Running};
 
@@ -98,7 +98,7 @@ fn who_fills_a_small_tmpfs_is_frozen_at_the_floor_others_go_on_and_it_completes_
     // On the disk itself, a MiB at a time, by children that are gone before the next sample.
     floor.write_pipeline(
         "fills",
-        "fill=\"$LEVERFRAME_DATA_DIR/fill\"; mkdir \"$fill\"; n=0\n\
+        "echo $$ > \"$HERE/pid\"; fill=\"$LEVERFRAME_DATA_DIR/fill\"; mkdir \"$fill\"; n=0\n\
          until [ -e \"$HERE/go\" ]; do\n  n=$((n + 1))\n  \
          dd if=/dev/zero of=\"$fill/$n\" bs=1M count=1 2> /dev/null || echo \"$n\" >> \"$HERE/refused\"\n  \
          sleep 0.05\ndone\n\
@@ -119,7 +119,9 @@ fn who_fills_a_small_tmpfs_is_frozen_at_the_floor_others_go_on_and_it_completes_
     let alerts = floor.alerts();
     assert!(matches!(&alerts[..], [one] if one.contains("step s of run fills writes ")), "{alerts:?}");
     floor.assert_databases_are_whole();
-    // It stands still, and the other goes on.
+    // It stands still, and the other goes on. What is recorded comes before what is done.
+    let pid = fs::read_to_string(floor.home.folder().join("pid")).expect("a file");
+    look_until("the stillness", || are_frozen(&tree(pid.trim().parse().expect("a pid"))).then_some(()));
     let n_calm = || fs::metadata(floor.home.folder().join("calm")).map_or(0, |meta| meta.len());
     let (n_filled, before) = (n_files(&floor), n_calm());
     look_until("the other run", || (n_calm() >= before + 20).then_some(()));
@@ -137,6 +139,13 @@ fn who_fills_a_small_tmpfs_is_frozen_at_the_floor_others_go_on_and_it_completes_
     calm.end().check(0, &["run calm completed"]);
     ended(serving);
     floor.assert_databases_are_whole();
+}
+
+/// A process and its living children.
+fn tree(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it lives");
+    let children = children.split_whitespace().map(|child| child.parse().expect("a pid"));
+    std::iter::once(pid).chain(children.filter(|child| !is_gone(*child))).collect()
 }
 
 fn n_files(floor: &Floor) -> usize {
