@@ -176,6 +176,15 @@ impl Running {
         Pid::from_child(&self.child)
     }
 
+    /// Waits until all of these were said, in whatever order.
+    pub(crate) fn hear_all(&mut self, texts: &[&str]) {
+        for text in texts {
+            if !self.heard.iter().any(|line| line.contains(text)) {
+                self.hear(text);
+            }
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it lives");
     }

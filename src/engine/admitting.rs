@@ -1,39 +1,23 @@
-//! Who waits to be admitted, and when they are looked at again: when somebody else has ended, when a sample was taken,
-//! when an order was given or is over. The rules are those of [`crate::admission`]; here they are applied to the line.
+//! Who waits to be admitted, and when they are looked at again: in each turn in which something has happened, be it the end
+//! of another, a sample or an order. The rules are those of [`crate::admission`]; here they are applied to the line.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use crossbeam_channel::{Sender, bounded};
+use chrono::DateTime;
+use crossbeam_channel::bounded;
 use serde::{Deserialize, Serialize};
 
 use super::beats::Batch;
 use super::core::Engine;
 use super::message::{Heard, Message};
+use super::orders::TURN;
 use super::{CoreExecutionEngine, EngineError, clock};
-use crate::admission::{AdmissionPolicy, Footprints, Orders, Quiet, Rank, Wait};
+use crate::admission::{AdmissionPolicy, Footprints, Rank, Wait};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::pipeline::OnBattery;
 use crate::resources::ResourceSnapshot;
-use crate::run::{Definition, EventKind, Input, Run, RunState, claim_of, current_waits, first_wait, rank_of};
-use crate::store::Write;
-
-/// Between two starts of what waited for the end of quiet, as between those that catch up.
-const TURN: TimeDelta = TimeDelta::seconds(5);
-
-/// What the operator orders for everything at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Be quiet until then; none: until it is taken back.
-    Quiet(Option<DateTime<Utc>>),
-    /// Be quiet no longer.
-    EndQuiet,
-    /// Start nothing new.
-    Drain,
-    /// Start again.
-    EndDrain,
-}
+use crate::run::{Definition, Input, Run, RunState, claim_of, current_waits, first_wait, rank_of};
 
 /// Something that waits to be admitted, as things are now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,47 +37,6 @@ impl CoreExecutionEngine {
     /// [`EngineError::NotFound`], or [`EngineError::Refused`] when nothing of it waits to be admitted.
     pub fn admit_execution(&self, run_id: &RunId) -> Result<(), EngineError> {
         self.ask(run_id, Input::Admit).map(drop)
-    }
-
-    /// Freezes the runs whose pipelines let it, and has new ones wait, until then or until it is taken back. Where it is
-    /// quiet already, its end is moved. Recorded when this returns; told as `orders_changed`.
-    ///
-    /// # Errors
-    /// [`EngineError::Invalid`] when that instant is past, [`EngineError::Store`] when it can't be recorded.
-    pub fn begin_quiet(&self, until: Option<DateTime<Utc>>) -> Result<Orders, EngineError> {
-        if until.is_some_and(|until| until <= clock::now().wall) {
-            return Err(EngineError::Invalid("the end of quiet is past; give one that is to come".into()));
-        }
-        self.order(Order::Quiet(until))
-    }
-
-    /// Lets what was frozen for quiet go on, and starts what waited for its end one at a time.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] when it can't be recorded.
-    pub fn end_quiet(&self) -> Result<Orders, EngineError> {
-        self.order(Order::EndQuiet)
-    }
-
-    /// Starts no run any more, until it is taken back; those that run go on to their end. Survives the engine.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] when it can't be recorded.
-    pub fn begin_drain(&self) -> Result<Orders, EngineError> {
-        self.order(Order::Drain)
-    }
-
-    /// Starts runs again.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] when it can't be recorded.
-    pub fn end_drain(&self) -> Result<Orders, EngineError> {
-        self.order(Order::EndDrain)
-    }
-
-    /// The orders that are in force, as of the last event.
-    pub fn orders(&self) -> Orders {
-        self.shared.published.snapshot.load().orders
     }
 
     /// From now on this is allowed at once. What runs already goes on.
@@ -136,108 +79,9 @@ impl CoreExecutionEngine {
         let n_steps = definition.pipeline.steps.len();
         self.shared.published.store.footprints(&run.pipeline_id, n_steps).ok().map(Arc::new)
     }
-
-    fn order(&self, order: Order) -> Result<Orders, EngineError> {
-        // Capacity 1: the one answer.
-        let (reply, answer) = bounded(1);
-        self.send(Message::Order(order, reply))?;
-        answer.recv().map_err(|_| EngineError::ShutDown)?
-    }
 }
 
 impl Engine {
-    /// Carries out an order: recorded, then told, then met by every run.
-    pub(super) fn translate_order(
-        &mut self,
-        order: Order,
-        reply: &Sender<Result<Orders, EngineError>>,
-        heard: &mut Vec<Heard>,
-    ) {
-        let outcome = self.set_orders(self.orders_after(order, clock::now().wall), heard);
-        // A caller that has gone needs no answer.
-        let _ = reply.send(outcome);
-    }
-
-    fn orders_after(&self, order: Order, now: DateTime<Utc>) -> Orders {
-        let orders = self.admission.orders;
-        match order {
-            Order::Quiet(until) => {
-                let since = orders.quiet.map_or(now, |quiet| quiet.since);
-                Orders { quiet: Some(Quiet { since, until }), ..orders }
-            }
-            Order::EndQuiet => Orders { quiet: None, ..orders },
-            Order::Drain => Orders { draining_since: orders.draining_since.or(Some(now)), ..orders },
-            Order::EndDrain => Orders { draining_since: None, ..orders },
-        }
-    }
-
-    fn set_orders(&mut self, orders: Orders, heard: &mut Vec<Heard>) -> Result<Orders, EngineError> {
-        if orders == self.admission.orders {
-            return Ok(orders);
-        }
-        // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
-        self.published.store.commit(&[Write::Orders(orders)])?;
-        let was_quiet = self.admission.orders.quiet.is_some();
-        self.admission.orders = orders;
-        if was_quiet && orders.quiet.is_none() {
-            // What was frozen goes on first.
-            self.admission.next_turn_at = Some(clock::now().wall + TURN);
-        }
-        self.arm_timer();
-        self.tell(EventKind::OrdersChanged { orders: Box::new(orders) });
-        heard.extend(self.meet_quiet());
-        Ok(orders)
-    }
-
-    /// What every living run is to hear of quiet, whether it has met it or not.
-    fn meet_quiet(&self) -> Vec<Heard> {
-        let since = self.admission.orders.quiet.map(|quiet| quiet.since);
-        let living = self.runs.keys().cloned();
-        living.map(|run_id| Heard::world(run_id, Input::Quiet(since))).collect()
-    }
-
-    /// After a start: orders that were recorded are met by the runs that an earlier engine left.
-    pub(super) fn look_at_orders(&mut self) {
-        let now = clock::now().wall;
-        let mut heard = Vec::new();
-        if self.admission.orders.quiet.is_some_and(|quiet| quiet.until.is_some_and(|until| until <= now)) {
-            self.end_quiet_in_time(&mut heard);
-        } else {
-            heard = self.meet_quiet();
-        }
-        self.arm_timer();
-        self.handle(heard);
-    }
-
-    /// Looks whether quiet is over, or the next one's turn has come.
-    pub(super) fn look_at_turns(&mut self, now: DateTime<Utc>) {
-        let is_over = |quiet: Quiet| quiet.until.is_some_and(|until| until <= now);
-        if self.admission.orders.quiet.is_some_and(is_over) {
-            let mut heard = Vec::new();
-            self.end_quiet_in_time(&mut heard);
-            self.handle(heard);
-        }
-        if self.admission.next_turn_at.is_some_and(|at| at <= now) {
-            self.admission.next_turn_at = None;
-            self.arm_timer();
-        }
-    }
-
-    fn end_quiet_in_time(&mut self, heard: &mut Vec<Heard>) {
-        let orders = Orders { quiet: None, ..self.admission.orders };
-        if self.set_orders(orders, heard).is_err() {
-            // It can't be recorded at the moment: it is over all the same, and the next start finds that it is past.
-            self.admission.orders = orders;
-            heard.extend(self.meet_quiet());
-        }
-    }
-
-    /// When the engine must look at the line again without being told.
-    pub(super) fn next_turn_at(&self) -> Option<DateTime<Utc>> {
-        let end_of_quiet = self.admission.orders.quiet.and_then(|quiet| quiet.until);
-        [end_of_quiet, self.admission.next_turn_at].into_iter().flatten().min()
-    }
-
     /// Takes a sample in: what limits say of it, and what power says.
     pub(super) fn translate_sample(&mut self, sample: Arc<ResourceSnapshot>, heard: &mut Vec<Heard>) {
         self.translate_limits(&sample, heard);

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::act::key;
+use super::changes::{push_changes, to_write};
 use super::core::{Engine, Entry};
 use super::message::{Heard, Waiting};
 use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::id::RunId;
 use crate::run::{
-    Body, Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunLedger,
-    RunState, Starts, StepNews, StepState, decide, next_deadline,
+    Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunState, Starts,
+    StepNews, decide, next_deadline,
 };
-use crate::store::{StoreError, Write};
+use crate::store::StoreError;
 
 /// How long a change that nobody relies on may wait for a commit that is needed anyway.
 const LAZY_COMMIT_MS: u64 = 1000;
@@ -362,68 +363,5 @@ impl Engine {
             Ok(()) => self.carry_out(batch, Vec::new()),
             Err(error) => self.meet_trouble(error, Vec::new(), Vec::new()),
         }
-    }
-}
-
-/// The rows in which `run` differs from what is on disk: steps are shared until they change.
-fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>) {
-    if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
-        writes.push(Write::Run(run.clone()));
-    }
-    for (index, step) in run.steps.iter().enumerate() {
-        let before = recorded.and_then(|recorded| recorded.steps.get(index));
-        let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
-        let is_untouched = before.is_none() && step.attempt == 0 && step.state == StepState::Pending;
-        if !is_same && !is_untouched {
-            writes.push(Write::Step { run_id: run.id.clone(), step: step.clone() });
-        }
-    }
-}
-
-/// Whether a driven run's own row can stay as it is: most of its checkpoints change nothing else. Its clock does not
-/// count, for it has no timeout. What a run is started with never changes.
-fn is_same_row(recorded: &Run, run: &Run) -> bool {
-    // Named one by one, so that a field that comes later is thought of here.
-    let Run {
-        id: _,
-        pipeline_id: _,
-        source: _,
-        run_type: _,
-        environment: _,
-        params: _,
-        steps: _,
-        body,
-        trigger,
-        state,
-        attempt,
-        started_at,
-        finished_at,
-        progress,
-        current_step,
-        message,
-        error,
-        metadata,
-        ledger,
-    } = run;
-    matches!(body, Body::Driven)
-        && (trigger, state, attempt) == (&recorded.trigger, &recorded.state, &recorded.attempt)
-        && (started_at, finished_at) == (&recorded.started_at, &recorded.finished_at)
-        && progress.to_bits() == recorded.progress.to_bits()
-        && (current_step, message) == (&recorded.current_step, &recorded.message)
-        && (error, metadata) == (&recorded.error, &recorded.metadata)
-        && RunLedger { clock: recorded.ledger.clock, ..ledger.clone() } == recorded.ledger
-}
-
-fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {
-    let run_id = run_id.clone();
-    match record {
-        Record::EndedAttempt(step) => Write::Step { run_id, step: step.clone() },
-        Record::Checkpoint { step_id, data } => {
-            Write::Checkpoint { run_id, step_id: step_id.to_string(), data: data.to_string(), at }
-        }
-        Record::ArchiveCheckpoint { step_id, attempt } => {
-            Write::ArchiveCheckpoint { run_id, step_id: step_id.to_string(), attempt: *attempt }
-        }
-        Record::Decision(decision) => Write::Decisions(vec![decision.clone()]),
     }
 }

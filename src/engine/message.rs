@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::admitting::Order;
 use super::launch::LaunchRefusal;
+use super::orders::Order;
 use super::{CurrentWait, EngineError, ShutdownKind, Signal};
 use crate::admission::{AdmissionPolicy, Footprints, Orders};
 use crate::id::{AttemptKey, RunId};

@@ -106,10 +106,10 @@ fn every_verb(home: &Home, jobs_fire: bool) {
     assert_eq!(changed["misfire_max_age_seconds"], json!(172_800.0));
     assert_eq!((&changed["zone"], &changed["params"]), (&json!("Europe/Madrid"), &json!({"n": "3"})));
     let set =
-        ["schedule", "set", "night", "--misfire-max-age", "none", "--unset-param", "n", "--priority", "-2"];
+        ["schedule", "set", "night", "--misfire-max-age", "none", "--unset-param", "n", "--priority", "2"];
     let changed = home.json(&set);
     assert_eq!(changed["misfire_max_age_seconds"], Value::Null);
-    assert_eq!((&changed["params"], &changed["priority"]), (&json!({}), &json!(-2)));
+    assert_eq!((&changed["params"], &changed["priority"]), (&json!({}), &json!(2)));
     assert_eq!(changed["schedule_type"], "weekly", "what is not given stays");
     // A time on the wall is one of the job's own zone.
     let set = home.json(&["schedule", "set", "night", "--once", "2099-07-01 12:00"]);
@@ -251,8 +251,8 @@ fn a_job_is_run_by_hand_without_an_engine_and_through_one() {
     let mut running = serve(&home);
     let run = home.json(&["schedule", "run-now", "h", "--no-wait"]);
     has_keys(&run, &["run_id", "state"]);
-    running.hear("job h fired (by hand)");
-    running.hear(&format!("run {} completed", run["run_id"].as_str().expect("a name")));
+    let completed = format!("run {} completed", run["run_id"].as_str().expect("a name"));
+    running.hear_all(&["job h fired (by hand)", &completed]);
     home.say(&["schedule", "run-now", "h"]).check(0, &["completed"]);
     end(running);
     let history = home.json(&["schedule", "history", "h", "--limit", "2"]);

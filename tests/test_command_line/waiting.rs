@@ -134,8 +134,7 @@ fn a_drain_waits_for_what_runs_and_outlives_the_engine() {
     let running = home.start(&["run", "patient", "--run-id", "r"]);
     pid(&home);
     let mut draining = home.start(&["drain", "--wait"]);
-    draining.hear("draining: no run starts");
-    draining.hear("1 run is to end");
+    draining.hear_all(&["draining: no run starts", "1 run is to end"]);
     let mut held = home.start(&["run", "two", "--run-id", "t"]);
     held.hear("Waiting: the engine drains and starts nothing new");
     go(&home);

@@ -1,0 +1,72 @@
+//! What a decision changes on disk: the rows in which a run differs from what is recorded, and what is recorded beside it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::id::RunId;
+use crate::run::{Body, Record, Run, RunLedger, StepState};
+use crate::store::Write;
+
+/// The rows in which `run` differs from what is on disk: steps are shared until they change.
+pub(super) fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>) {
+    if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
+        writes.push(Write::Run(run.clone()));
+    }
+    for (index, step) in run.steps.iter().enumerate() {
+        let before = recorded.and_then(|recorded| recorded.steps.get(index));
+        let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
+        let is_untouched = before.is_none() && step.attempt == 0 && step.state == StepState::Pending;
+        if !is_same && !is_untouched {
+            writes.push(Write::Step { run_id: run.id.clone(), step: step.clone() });
+        }
+    }
+}
+
+/// Whether a driven run's own row can stay as it is: most of its checkpoints change nothing else. Its clock does not
+/// count, for it has no timeout. What a run is started with never changes.
+fn is_same_row(recorded: &Run, run: &Run) -> bool {
+    // Named one by one, so that a field that comes later is thought of here.
+    let Run {
+        id: _,
+        pipeline_id: _,
+        source: _,
+        run_type: _,
+        environment: _,
+        params: _,
+        steps: _,
+        body,
+        trigger,
+        state,
+        attempt,
+        started_at,
+        finished_at,
+        progress,
+        current_step,
+        message,
+        error,
+        metadata,
+        ledger,
+    } = run;
+    matches!(body, Body::Driven)
+        && (trigger, state, attempt) == (&recorded.trigger, &recorded.state, &recorded.attempt)
+        && (started_at, finished_at) == (&recorded.started_at, &recorded.finished_at)
+        && progress.to_bits() == recorded.progress.to_bits()
+        && (current_step, message) == (&recorded.current_step, &recorded.message)
+        && (error, metadata) == (&recorded.error, &recorded.metadata)
+        && RunLedger { clock: recorded.ledger.clock, ..ledger.clone() } == recorded.ledger
+}
+
+pub(super) fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {
+    let run_id = run_id.clone();
+    match record {
+        Record::EndedAttempt(step) => Write::Step { run_id, step: step.clone() },
+        Record::Checkpoint { step_id, data } => {
+            Write::Checkpoint { run_id, step_id: step_id.to_string(), data: data.to_string(), at }
+        }
+        Record::ArchiveCheckpoint { step_id, attempt } => {
+            Write::ArchiveCheckpoint { run_id, step_id: step_id.to_string(), attempt: *attempt }
+        }
+        Record::Decision(decision) => Write::Decisions(vec![decision.clone()]),
+    }
+}
