@@ -45,6 +45,8 @@ pub enum Answer {
     Fires(Vec<FireView>),
     /// What is run again.
     Backfilled(Backfilled),
+    /// The limits.
+    Limits(Vec<super::LimitView>),
 }
 
 /// What a backfill does.

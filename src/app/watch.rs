@@ -32,7 +32,7 @@ impl Watch {
         let monitor = ResourceMonitor::new(MonitorOptions {
             folders: folders.map(Path::to_owned).collect(),
             interval,
-            idle_interval: interval.max(IDLE_INTERVAL),
+            idle_interval: IDLE_INTERVAL,
             limits: settings.limits.clone(),
         })?;
         Ok(Self { monitor, guards: Vec::new() })

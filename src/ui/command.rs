@@ -253,6 +253,7 @@ impl Command {
                     | app::Command::RenameJob { .. }
                     | app::Command::RunJobNow { .. }
                     | app::Command::Backfill { .. }
+                    | app::Command::SetLimit(_)
                     | app::Command::Shutdown { .. }
                     | app::Command::Raise {},
                 )
