@@ -146,6 +146,7 @@ impl Command {
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
                 Action::LoadJobs { .. }
+                | Action::LoadHistory(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
                 | Action::KeepLook(_)
@@ -191,6 +192,7 @@ impl Command {
                 | Action::LoadRun(_)
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
+                | Action::LoadHistory(_)
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
@@ -262,6 +264,7 @@ impl Command {
                 | Action::LoadRun(_)
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
+                | Action::LoadHistory(_)
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
@@ -298,6 +301,7 @@ impl Command {
                 | Action::LoadRun(_)
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
+                | Action::LoadHistory(_)
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
@@ -334,6 +338,7 @@ const fn action_text(action: &Action) -> &'static str {
         Action::SelectStep { .. } => "Follow its log",
         Action::LoadRun(_) => "Load",
         Action::LoadJobs { .. } | Action::LoadJob(_) => "Look up jobs",
+        Action::LoadHistory(_) => "Look up the machine's history",
         Action::SaveJob(_) => "Save job",
         Action::Refresh => "Refresh",
         Action::OpenFolder(_) => "Open folder",
