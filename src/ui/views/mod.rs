@@ -1,6 +1,7 @@
 //! Views: each a function of the read model that paints and pushes commands. None of them keeps a
 //! state of a run, waits for anything or changes the store.
 
+mod axis;
 mod banner;
 mod detail;
 mod dialogs;
@@ -8,6 +9,7 @@ mod frame;
 mod history;
 mod job_card;
 mod job_row;
+mod lanes;
 mod log_tail;
 mod menus;
 mod now;
