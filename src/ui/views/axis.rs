@@ -334,8 +334,10 @@ pub(super) fn tip_at(ui: &Ui, pointer: Pos2, whole: Rect, lines: Vec<String>) {
     let width = galleys.iter().map(|(galley, _)| galley.size().x).fold(0.0, f32::max);
     let height: f32 = galleys.iter().map(|(galley, _)| galley.size().y + 4.0).sum();
     let size = vec2(width + 20.0, height + 10.0);
-    let left =
-        if pointer.x + 10.0 + size.x < whole.right() { pointer.x + 10.0 } else { pointer.x - 10.0 - size.x };
+    let right_of_it = pointer.x + 10.0;
+    let left_of_it = pointer.x - 10.0 - size.x;
+    // Where neither side has room it lies over the line.
+    let left = if right_of_it + size.x < whole.right() { right_of_it } else { left_of_it.max(whole.left()) };
     let rect = Rect::from_min_size(pos2(left, whole.top() + 6.0), size);
     let line = Stroke::new(1.0, tokens.line);
     ui.painter().rect(

@@ -7,6 +7,7 @@ use super::super::limit_form::{LimitRow, MachinePage, name};
 use super::super::theme;
 use super::super::widgets::{Card, Field, Lever, Tone, choice_called, label_at, remark, switch_at};
 use super::{Commands, View};
+use crate::app::LimitProblem;
 use crate::resources::{LimitAction, Resource};
 
 /// The switch, and the name of what is limited.
@@ -61,14 +62,19 @@ fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {
     ui.painter().hline(ui.max_rect().x_range(), line, Stroke::new(1.0, tokens.line));
     let width = ui.available_width();
     let problems = row.check().err().unwrap_or_default();
+    // A field is narrow: that it is wrong is marked there, and what is wrong is said beside the row.
     let at = |keys: &[&str]| {
-        problems
-            .iter()
-            .find(|problem| problem.key.is_some_and(|key| keys.contains(&key)))
-            .map(|it| it.text.clone())
+        let is_it = |problem: &&LimitProblem| problem.key.is_some_and(|key| keys.contains(&key));
+        problems.iter().find(is_it).map(|_| "")
     };
     let (raise, clear, sustain) = (at(&["above", "below"]), at(&["clear"]), at(&["for"]));
-    let of_all = problems.iter().find(|problem| problem.key.is_none()).map(|problem| problem.text.clone());
+    let caption = if row.resource == Resource::Disk { "Free below" } else { "Above" };
+    let wrong = problems.first().map(|problem| match problem.key {
+        Some("above" | "below") => format!("{caption}: {}", problem.text),
+        Some("clear") => format!("Clear at: {}", problem.text),
+        Some("for") => format!("For: {}", problem.text),
+        Some(_) | None => problem.text.clone(),
+    });
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = 8.0;
         ui.add_space(theme::GAP - 8.0);
@@ -81,7 +87,6 @@ fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {
         name_ui(ui, view, of, height);
         let fields_left = ui.cursor().left();
         if row.fields.is_on {
-            let caption = if of == Resource::Disk { "Free below" } else { "Above" };
             let example = if of == Resource::Disk { "5GiB" } else { "90%" };
             ui.vertical(|ui| {
                 ui.add_space(3.0);
@@ -91,11 +96,11 @@ fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {
                     let (above, clear_name, long, action) =
                         (called(caption), called("Clear at"), called("For"), called("Action"));
                     let field = Field { caption, name: &above, example };
-                    field.ui(ui, &mut fields.raise, FIELD, raise.as_deref());
+                    field.ui(ui, &mut fields.raise, FIELD, raise);
                     let field = Field { caption: "Clear at", name: &clear_name, example: "as usual" };
-                    field.ui(ui, &mut fields.clear, FIELD, clear.as_deref());
+                    field.ui(ui, &mut fields.clear, FIELD, clear);
                     let field = Field { caption: "For", name: &long, example: "30s" };
-                    field.ui(ui, &mut fields.sustain, FIELD, sustain.as_deref());
+                    field.ui(ui, &mut fields.sustain, FIELD, sustain);
                     let all = LimitAction::ALL;
                     fields.action = choice_called(
                         ui,
@@ -115,7 +120,7 @@ fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {
             ui.vertical(|ui| {
                 ui.set_width(rest.max(1.0));
                 ui.add_space(if row.fields.is_on { 14.0 } else { 11.0 });
-                words_ui(ui, row, of_all.as_deref());
+                words_ui(ui, row, wrong.as_deref());
             });
         }
     });
@@ -124,7 +129,7 @@ fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {
     if is_narrow {
         ui.horizontal(|ui| {
             ui.add_space(theme::GAP);
-            ui.vertical(|ui| words_ui(ui, row, of_all.as_deref()));
+            ui.vertical(|ui| words_ui(ui, row, wrong.as_deref()));
         });
         ui.add_space(6.0);
     }

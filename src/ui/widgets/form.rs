@@ -24,7 +24,8 @@ impl<'a> Field<'a> {
         Self { caption, name: caption, example }
     }
 
-    /// Puts it where the cursor of `ui` is, with what is wrong with `text`.
+    /// Puts it where the cursor of `ui` is, marked if something is wrong with `text`, which is said below unless it is
+    /// empty: then it is said elsewhere.
     pub(crate) fn ui(self, ui: &mut Ui, text: &mut String, width: f32, wrong: Option<&str>) {
         let tokens = theme::tokens(ui);
         ui.vertical(|ui| {
@@ -48,7 +49,7 @@ impl<'a> Field<'a> {
                 let ring = Stroke::new(1.5, tokens.accent);
                 ui.painter().rect_stroke(response.rect, radius, ring, StrokeKind::Inside);
             }
-            if let Some(wrong) = wrong {
+            if let Some(wrong) = wrong.filter(|wrong| !wrong.is_empty()) {
                 remark(ui, wrong, tokens.failed);
             }
         });
