@@ -1,5 +1,5 @@
 //! What the monitor costs: a snapshot of the machine alone and with a hundred processes in trees, and its share of a CPU
-//! at once a second.
+//! at once a second on a machine of 400 processes. And how long a sample takes from the kernel to the window's model.
 //!
 //! `cargo bench --no-default-features --bench monitor` prints a table.
 #![expect(clippy::expect_used, reason = "a benchmark that fails panics")]
@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use leverframe::app::{AppStore, AppUpdate, ExecutionIntegration, Settings, window_port};
+use leverframe::engine::{EngineOptions, EventBus, ShutdownKind};
 use leverframe::id::{AttemptKey, RunId, StepId};
 use leverframe::monitor::{MAX_INTERVAL, MIN_INTERVAL, MonitorOptions, ResourceMonitor};
 use support::process::{Part, cpu_seconds, memory, say};
@@ -20,6 +22,10 @@ use support::{Goal, Table, bench, let_pass, mib, ms};
 const N_TREES: usize = 20;
 const N_PROCESSES: usize = 5;
 const TIME: Duration = Duration::from_secs(20);
+/// On the machine while the share of a CPU is taken, those of the trees among them.
+const N_IN_ALL: usize = 400;
+/// Samples that are followed to the window's model.
+const N_FOLLOWED: usize = 40;
 /// Snapshots over which the cost of one is taken.
 const N_SNAPSHOTS: usize = 20;
 
@@ -30,6 +36,7 @@ fn main() {
 fn measure(table: &mut Table) {
     let dir = tempfile::tempdir().expect("a directory");
     let alone = Part::start("alone", dir.path()).numbers();
+    let mut sleepers = Sleepers::up_to(N_IN_ALL - N_TREES * N_PROCESSES);
     let mut part = Part::start("trees", dir.path());
     let trees = part.numbers();
     table.value("CPU of a snapshot, machine alone", &alone[..1], ms, Goal::AtMost(0.002));
@@ -38,9 +45,85 @@ fn measure(table: &mut Table) {
     table.value("CPU at once a second, machine alone", &alone[1..2], percent, Goal::None);
     table.value("CPU at once a second, 100 processes", &trees[1..2], percent, Goal::AtMost(0.005));
     table.value("processes measured", &trees[2..3], |n| format!("{n:.0}"), Goal::AtLeast(100.0));
-    let n_in_all = std::fs::read_dir("/proc").expect("processes").flatten().filter(is_process).count();
-    table.value("processes on the machine", &[n_in_all as f64], |n| format!("{n:.0}"), Goal::None);
+    let n_in_all = n_processes();
+    table.value("processes on the machine", &[n_in_all as f64], |n| format!("{n:.0}"), Goal::AtLeast(400.0));
     table.value("memory of the measuring process", &[memory(part.pid(), "VmRSS")], mib, Goal::None);
+    drop(part);
+    let mut seconds = from_kernel_to_model();
+    sleepers.end();
+    seconds.sort_by(f64::total_cmp);
+    let most = seconds.last().copied().expect("some samples");
+    table.value("a sample from kernel to window model, 20 trees", &seconds, ms, Goal::AtMost(0.020));
+    table.value("the slowest of them", &[most], ms, Goal::AtMost(0.020));
+}
+
+/// How long samples take from the instant at which they are taken, before anything of them is read, until they are in
+/// the read model of a window: through the monitor, the integration and the window's port, with 20 living trees.
+fn from_kernel_to_model() -> Vec<f64> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().join("data");
+    std::fs::create_dir_all(data_dir.join("pipelines")).expect("a folder");
+    let step = |n: usize| {
+        let children = "for i in 1 2 3; do sleep 600 & done; wait";
+        format!("[[step]]\nid = \"s{n}\"\nneeds = []\nrun = \"{children}\"\n")
+    };
+    let steps: String = (0..N_TREES).map(step).collect();
+    let text = format!("id = \"trees\"\nmax_parallel = {N_TREES}\n{steps}");
+    std::fs::write(data_dir.join("pipelines/trees.toml"), text).expect("a file");
+    let (window, world) = window_port();
+    // Capacity 1: a wake that waits is as good as two. It closes with the window.
+    let (wake, woken) = crossbeam_channel::bounded(1);
+    window.wake_by(move |_| drop(wake.try_send(())));
+    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let settings = Settings { monitor_interval: MIN_INTERVAL, ..Settings::default() };
+    integration.start_with(&data_dir, settings, EngineOptions::default()).expect("it starts");
+    let run = integration.start_job("trees", None).expect("it starts");
+    let mut store = AppStore::default();
+    let mut seconds = Vec::new();
+    let (mut n_living, mut is_settled) = (0, false);
+    while seconds.len() < N_FOLLOWED {
+        woken.recv().expect("an update");
+        while let Some(update) = window.try_recv() {
+            let at = if let AppUpdate::Machine(sample) = &update { Some(sample.at) } else { None };
+            store.apply(update);
+            if let Some(at) = at {
+                let took = leverframe::engine::now().wall - at;
+                if is_settled {
+                    seconds.push(took.as_seconds_f64());
+                }
+                is_settled = n_living == N_TREES;
+            }
+        }
+        let steps = store.run(&run).map(|entry| entry.steps()).unwrap_or_default();
+        n_living = steps.iter().filter(|step| step.state.is_live()).count();
+    }
+    integration.stop_job(&run, leverframe::run::StopKind::Force).expect("it lives");
+    drop(window);
+    integration.shutdown(ShutdownKind::StopRuns);
+    seconds
+}
+
+/// Processes that do nothing, for a machine that has many.
+struct Sleepers(Vec<Child>);
+
+impl Sleepers {
+    /// As many as are missing to `n` in all.
+    fn up_to(n: usize) -> Self {
+        let missing = n.saturating_sub(n_processes());
+        let sleeper = |_| Command::new("sleep").arg("600").spawn().expect("a sleeper");
+        Self((0..missing).map(sleeper).collect())
+    }
+
+    fn end(&mut self) {
+        for sleeper in &mut self.0 {
+            sleeper.kill().expect("it lives");
+            sleeper.wait().expect("it ends");
+        }
+    }
+}
+
+fn n_processes() -> usize {
+    std::fs::read_dir("/proc").expect("processes").flatten().filter(is_process).count()
 }
 
 fn is_process(entry: &std::fs::DirEntry) -> bool {

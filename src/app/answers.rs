@@ -50,6 +50,8 @@ pub enum Answer {
     Fires(Vec<FireView>),
     /// What is run again.
     Backfilled(Backfilled),
+    /// The limits.
+    Limits(Vec<super::LimitView>),
 }
 
 /// What a backfill does.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::JobParams;
+use super::{JobParams, LimitParams};
 use crate::engine::ShutdownKind;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::run::StopKind;
@@ -129,6 +129,10 @@ pub enum Command {
         #[serde(serialize_with = "instant")]
         to: DateTime<Utc>,
     },
+    /// Set a limit, or take it out: in the settings, and at once; answered by the limits, a list of
+    /// [`super::LimitView`].
+    #[serde(rename = "limits.set")]
+    SetLimit(LimitParams),
     /// End the engine; answered by `{}` when everything is recorded and, if asked, frozen or stopped.
     #[serde(rename = "engine.shutdown")]
     Shutdown {
@@ -239,6 +243,9 @@ pub enum Query {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     },
+    /// The limits, and which of them are exceeded; answered by a list of [`super::LimitView`].
+    #[serde(rename = "limits.get")]
+    Limits {},
     /// All pipelines, broken ones included; answered by a list.
     #[serde(rename = "pipeline.list")]
     Pipelines {},
@@ -265,6 +272,7 @@ impl Command {
         "schedule.rename",
         "schedule.run_now",
         "schedule.backfill",
+        "limits.set",
         "engine.shutdown",
         "window.raise",
     ];
@@ -326,6 +334,7 @@ impl Command {
             Self::RenameJob { .. } => "schedule.rename",
             Self::RunJobNow { .. } => "schedule.run_now",
             Self::Backfill { .. } => "schedule.backfill",
+            Self::SetLimit(_) => "limits.set",
             Self::Shutdown { .. } => "engine.shutdown",
             Self::Raise {} => "window.raise",
         }
@@ -356,6 +365,12 @@ impl Command {
             Self::RenameJob { job_id, to } => format!("rename job {job_id} to {to}"),
             Self::RunJobNow { job_id } => format!("run job {job_id}"),
             Self::Backfill { job_id, .. } => format!("backfill job {job_id}"),
+            Self::SetLimit(LimitParams { resource, off: false, .. }) => {
+                format!("set the limit of {}", resource.name())
+            }
+            Self::SetLimit(LimitParams { resource, off: true, .. }) => {
+                format!("take out the limit of {}", resource.name())
+            }
             Self::Shutdown { .. } => "quit".to_owned(),
             Self::Raise {} => "raise the window".to_owned(),
         }
@@ -376,6 +391,7 @@ impl Query {
         "schedule.show",
         "schedule.history",
         "schedule.fires",
+        "limits.get",
         "pipeline.list",
     ];
 
@@ -393,6 +409,7 @@ impl Query {
             Self::Job { .. } => "schedule.show",
             Self::JobHistory { .. } => "schedule.history",
             Self::Fires { .. } => "schedule.fires",
+            Self::Limits {} => "limits.get",
             Self::Pipelines {} => "pipeline.list",
         }
     }

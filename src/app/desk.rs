@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::answers::{Answer, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument};
 use super::integration::IntegrationError;
+use super::limits::LiveLimits;
 use super::refresh::fresh_definition;
 use super::{
     Asked, Backfilled, Catalogue, Command, Jobs, Query, Records, RunRecord, Settings, Start, definition_of,
@@ -44,18 +45,26 @@ pub struct Desk {
     jobs: Jobs,
     owner: Owner,
     pub(super) monitor: Option<MonitorHandle>,
+    limits: LiveLimits,
 }
 
 impl Desk {
     /// The desk of an engine.
     pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
-        Self { engine, settings, jobs, owner, monitor: None }
+        let limits = LiveLimits::new(engine.data_dir().path(), &settings, None);
+        Self { engine, settings, jobs, owner, monitor: None, limits }
     }
 
     /// With somebody who measures what its runs cost.
     #[must_use]
     pub(super) fn measured_by(self, monitor: Option<MonitorHandle>) -> Self {
-        Self { monitor, ..self }
+        let limits = LiveLimits::new(self.data_dir().path(), &self.settings, monitor.clone());
+        Self { monitor, limits, ..self }
+    }
+
+    /// The limits that are in force.
+    pub(super) fn limits(&self) -> &LiveLimits {
+        &self.limits
     }
 
     /// The engine.
@@ -128,6 +137,10 @@ impl Desk {
                     n_instants: self.jobs.backfill(&job_id, from, to)?,
                 }));
             }
+            Command::SetLimit(params) => {
+                self.limits.set(&params)?;
+                return Ok(Answer::Limits(self.limits.views()));
+            }
             Command::Shutdown { kind } => {
                 // Nothing is fired into an engine that ends.
                 self.jobs.stop();
@@ -184,6 +197,7 @@ impl Desk {
             Query::Fires { job_id, from, to, limit } => {
                 Answer::Fires(self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })?)
             }
+            Query::Limits {} => Answer::Limits(self.limits.views()),
             Query::Pipelines {} => {
                 let entries = self.catalogue().entries;
                 Answer::Pipelines(entries.into_iter().map(PipelineDocument::from).collect())

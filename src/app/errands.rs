@@ -10,8 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::window_desk::{LogKey, WindowDesk, log_file};
 use super::{
-    AppUpdate, Catalogue, CatalogueEntry, Folder, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES, PipelineEntry,
-    SaveJob,
+    AppUpdate, Catalogue, CatalogueEntry, Folder, HistorySpan, LogTail, MAX_LOG_BYTES, MAX_LOG_LINES,
+    PipelineEntry, SaveJob,
 };
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
@@ -35,6 +35,12 @@ pub(super) enum Errand {
     Jobs { offset: usize, limit: usize },
     /// One job with its fires.
     Job(JobId),
+    /// What the machine did.
+    History(HistorySpan),
+    /// When limits were raised and cleared, as far back as the window keeps samples.
+    Alerts,
+    /// The limits that are in force.
+    Limits,
     /// What a form says of a job is carried out.
     SaveJob(Box<SaveJob>),
     /// A folder in the file manager.
@@ -84,6 +90,10 @@ impl Errands {
                     self.desk.reach.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
                 }
                 Errand::Job(job_id) => self.desk.reach.job(job_id).map(Some).map_err(|e| e.to_string()),
+                Errand::History(span) => self.desk.reach.history(span).map(Some).map_err(|e| e.to_string()),
+                // They are worth no complaint: nothing but marks on an axis is missing.
+                Errand::Alerts => Ok(self.desk.reach.alerts().ok()),
+                Errand::Limits => Ok(self.desk.reach.limits().map(AppUpdate::Limits)),
                 Errand::SaveJob(form) => Ok(Some(self.desk.reach.save_job(*form))),
                 Errand::OpenFolder(folder) => self.open_folder(&folder).map(|()| None),
             };

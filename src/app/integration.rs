@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 
 use super::errands::{Errand, Errands};
 use super::reach::{Reach, Remote, RemoteEvents};
+use super::remote_usage::show_usage;
+use super::settings::FILE;
 use super::watch::{Watch, show_samples};
 use super::window_desk::{WindowDesk, serve};
 use super::{
@@ -19,7 +21,7 @@ use super::{
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::id::RunId;
-use crate::logs::FolderWatch;
+use crate::logs::{FolderWatch, SettledWatch};
 use crate::monitor::SampleStream;
 use crate::pipeline::ParamError;
 use crate::run::{Event, EventKind, StopKind};
@@ -79,6 +81,8 @@ struct Started {
     threads: Vec<JoinHandle<()>>,
     /// Has the pipelines read anew; none where the system has no watches left.
     _pipelines: Option<FolderWatch>,
+    /// Has the limits of somebody else's engine read anew, likewise.
+    _limits: Option<SettledWatch>,
 }
 
 impl ExecutionIntegration {
@@ -159,12 +163,18 @@ impl ExecutionIntegration {
         // What is made of limits, and what is kept, is the business of that engine.
         let watch = Watch::of_machine(dir.path(), &settings).ok();
         let remote = Remote::new(client, dir, settings)?;
-        let mut events = RemoteEvents::follow(remote.clone())?;
+        // Capacity 1: one that waits is as good as two. Closed when no engine goes on any more.
+        let (tell, renewed) = bounded(1);
+        let mut events = RemoteEvents::follow(remote.clone(), tell)?;
         let updates = self.world.updates.clone();
-        let furnish = |errands| WindowDesk::attached(remote, updates.clone(), errands);
+        let furnish = {
+            let (remote, updates) = (remote.clone(), updates.clone());
+            |errands| WindowDesk::attached(remote, updates, errands)
+        };
         self.furnish(furnish, watch.as_ref().map(Watch::stream), move || events.recv())?;
         if let Some(started) = &mut self.started {
             started.watch = watch;
+            started.threads.push(spawn("lf-usage", move || show_usage(&remote, &renewed, &updates))?);
         }
         Ok(())
     }
@@ -190,7 +200,9 @@ impl ExecutionIntegration {
             })?,
         ];
         let pipelines = watch_pipelines(&desk);
+        let limits = watch_limits(&desk);
         desk.errand(Errand::RecentRuns);
+        desk.errand(Errand::Alerts);
         if let Some(samples) = samples {
             let updates = self.world.updates.clone();
             threads.push(spawn("lf-samples", move || show_samples(&samples, &updates))?);
@@ -199,7 +211,7 @@ impl ExecutionIntegration {
             let desk = desk.clone();
             move || forward(&desk, recv)
         })?);
-        self.started = Some(Started { desk, watch: None, threads, _pipelines: pipelines });
+        self.started = Some(Started { desk, watch: None, threads, _pipelines: pipelines, _limits: limits });
         Ok(())
     }
 
@@ -253,8 +265,8 @@ impl ExecutionIntegration {
 
     /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, watch, threads, _pipelines }) = self.started.take() else { return };
-        drop((watch, _pipelines));
+        let Some(Started { desk, watch, threads, _pipelines, _limits }) = self.started.take() else { return };
+        drop((watch, _pipelines, _limits));
         // Whatever is to be said of it, nobody is there any more to hear it.
         let _ = match kind {
             ShutdownKind::LeaveSteps => desk.leave_running(),
@@ -328,6 +340,32 @@ fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
         let _ = desk.updates.send(AppUpdate::Failure { action, message });
     }
     watch.ok()
+}
+
+/// Has the limits looked up now and whenever they are others.
+fn watch_limits(desk: &WindowDesk) -> Option<SettledWatch> {
+    desk.errand(Errand::Limits);
+    let errands = desk.errands.clone();
+    let look = move || {
+        // If that thread is gone, so is the window.
+        let _ = errands.send(Errand::Limits);
+    };
+    match &desk.reach {
+        Reach::Here(own) => {
+            own.limits().on_change(look);
+            None
+        }
+        Reach::There(remote) => {
+            let watch = SettledWatch::open(remote.dir.path(), FILE, look);
+            if let Err(error) = &watch {
+                let action = "watch the settings".to_owned();
+                let message = format!("{error}; a limit that is edited shows at the next start");
+                // If the window is gone, nobody needs to know.
+                let _ = desk.updates.send(AppUpdate::Failure { action, message });
+            }
+            watch.ok()
+        }
+    }
 }
 
 /// Sends an update from anywhere.

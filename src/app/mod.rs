@@ -18,12 +18,15 @@ mod job_files;
 mod job_page;
 mod job_params;
 mod jobs;
+mod limits;
+mod machine_history;
 mod orders;
 mod port;
 mod presence;
 mod reach;
 mod records;
 mod refresh;
+mod remote_usage;
 mod request;
 mod retention;
 mod run_follower;
@@ -54,6 +57,10 @@ pub use integration::{ExecutionIntegration, IntegrationError};
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_FIRES, MAX_MARKS};
 pub use job_params::JobParams;
 pub use jobs::{Jobs, MAX_HISTORY};
+pub use limits::{LimitParams, LimitProblem, LimitView, LimitWords};
+pub use machine_history::{
+    AlertMark, HistorySpan, MAX_MARKS_OF_HISTORY, MAX_POINTS, MAX_SPANS, MachineHistory,
+};
 pub use orders::give_order;
 pub use port::*;
 pub use presence::{Presence, presence};
@@ -83,7 +90,7 @@ pub use crate::scheduler::{
 };
 pub use crate::store::FireFilter;
 pub use crate::store::{
-    AttemptRecord, CheckpointRecord, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter, StoreError,
-    StoredBody, StoredRun,
+    AttemptRecord, CheckpointRecord, MachinePoint, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter,
+    StepSpan, StoreError, StoredBody, StoredRun,
 };
 pub use crate::store::{DataDir, DataDirError};

@@ -12,11 +12,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::{Command, JobDetail, JobPage, JobParams, SavedJob, TableChange, WindowLook};
+use super::{
+    AlertMark, Command, HistorySpan, JobDetail, JobPage, JobParams, MachineHistory, SavedJob, TableChange,
+    WindowLook,
+};
 use crate::admission::Orders;
 use crate::engine::CurrentWait;
 use crate::id::{JobId, PipelineId, RunId, StepId};
-use crate::resources::MachineSample;
+use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Decision, Event, RunSummary, StepSummary};
 
 /// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
@@ -47,6 +50,8 @@ pub enum Action {
     },
     /// A job with its fires: answered by [`AppUpdate::Job`].
     LoadJob(JobId),
+    /// What the machine did: answered by [`AppUpdate::History`].
+    LoadHistory(HistorySpan),
     /// What a form says of a job: answered by [`AppUpdate::JobSaved`].
     SaveJob(Box<SaveJob>),
     /// Events were lost: answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
@@ -162,6 +167,14 @@ pub enum AppUpdate {
     JobSaved(SavedJob),
     /// What the machine does now.
     Machine(MachineSample),
+    /// What the machine is short of from now on.
+    ShortOf(Vec<Resource>),
+    /// The limits that are in force from now on.
+    Limits(Limits),
+    /// When limits were raised and cleared shortly before the window opened, oldest first.
+    Alerts(Vec<AlertMark>),
+    /// What the machine did, as far back as was asked for.
+    History(Arc<MachineHistory>),
     /// What living runs cost now.
     Usage(Vec<RunUsage>),
     /// What waits to be admitted now, with the figures of this moment.
@@ -341,6 +354,10 @@ fn seen_within(update: &AppUpdate) -> Duration {
         | AppUpdate::LogTail { .. }
         | AppUpdate::Pipelines(_)
         | AppUpdate::JobSaved(_)
+        | AppUpdate::ShortOf(_)
+        | AppUpdate::Limits(_)
+        | AppUpdate::Alerts(_)
+        | AppUpdate::History(_)
         | AppUpdate::Failure { .. }
         | AppUpdate::Raise
         | AppUpdate::ReadyToClose => Duration::ZERO,

@@ -3,19 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use crossbeam_channel::Sender;
 
 use super::integration::IntegrationError;
 use super::job_page::JobReader;
+use super::machine_history::marks;
 use super::table_edit::edit_file;
 use super::{
-    AppUpdate, Command, ControlClient, ControlError, Desk, EventFilter, Events, Joined, LivingRuns,
-    MAX_RECENT, Query, Records, SaveJob, SavedJob, Settings, join,
+    AppUpdate, Command, ControlClient, ControlError, Desk, EventFilter, Events, HistorySpan, Joined,
+    LivingRuns, MAX_RECENT, MachineHistory, OWN_NAME, Query, Records, SAMPLE_SPAN, SaveJob, SavedJob,
+    Settings, join,
 };
 use crate::engine::{EngineError, now};
 use crate::id::{JobId, RunId};
+use crate::resources::Limits;
 use crate::run::{Event, RunState};
-use crate::store::{DataDir, RunFilter};
+use crate::store::{DataDir, RunFilter, SampleHistory};
 
 /// Where a window's commands go, and where what it shows comes from. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +35,8 @@ pub(super) enum Reach {
 pub(super) struct Remote {
     /// Another one after a hand-over.
     pub(super) client: Arc<ArcSwap<ControlClient>>,
+    /// For what waits for its answer.
+    second: Arc<ArcSwapOption<ControlClient>>,
     pub(super) dir: DataDir,
     settings: Arc<Settings>,
     records: Records,
@@ -50,13 +56,25 @@ impl Remote {
     ) -> Result<Self, IntegrationError> {
         let records = Records::open(dir.path()).map_err(EngineError::from)?;
         let client = Arc::new(ArcSwap::from_pointee(client));
-        Ok(Self { client, dir, settings: Arc::new(settings), records, is_left: Arc::default() })
+        let second = Arc::default();
+        Ok(Self { client, second, dir, settings: Arc::new(settings), records, is_left: Arc::default() })
     }
 
-    /// Ends the connection, and makes no other.
+    /// Another connection to the engine that lives; none where it can't be had, or the window is going.
+    pub(super) fn second_line(&self) -> Option<Arc<ControlClient>> {
+        let client = Arc::new(ControlClient::connect(self.dir.path(), OWN_NAME).ok()??);
+        // Before the flag is looked at: whoever leaves meanwhile either finds it here or has been seen.
+        self.second.store(Some(client.clone()));
+        (!self.is_left.load(Ordering::SeqCst)).then_some(client)
+    }
+
+    /// Ends the connections, and makes no others.
     fn leave(&self) {
-        self.is_left.store(true, Ordering::Release);
+        self.is_left.store(true, Ordering::SeqCst);
         self.client.load().hang_up();
+        if let Some(second) = self.second.load_full() {
+            second.hang_up();
+        }
     }
 }
 
@@ -66,18 +84,20 @@ pub(super) struct RemoteEvents {
     events: Events,
     /// The newest that was heard.
     seq: u64,
+    /// Told when another engine has taken over; closed when none does.
+    renewed: Sender<()>,
 }
 
 impl RemoteEvents {
-    /// Everything from now on.
+    /// Everything from now on; `renewed` is told whenever another engine goes on.
     ///
     /// # Errors
     /// [`IntegrationError::Join`] when the engine can't be listened to.
-    pub(super) fn follow(remote: Remote) -> Result<Self, IntegrationError> {
+    pub(super) fn follow(remote: Remote, renewed: Sender<()>) -> Result<Self, IntegrationError> {
         let client = remote.client.load_full();
         let seq = client.welcome().seq;
         let events = client.subscribe(EventFilter { since: Some(seq), ..EventFilter::default() })?;
-        Ok(Self { remote, events, seq })
+        Ok(Self { remote, events, seq, renewed })
     }
 
     /// Waits for the next one; none when there is no engine any more.
@@ -105,6 +125,8 @@ impl RemoteEvents {
         let Ok(Joined::Client(client)) = join(&self.remote.dir) else { return None };
         self.events = client.subscribe(EventFilter { since: Some(since), ..EventFilter::default() }).ok()?;
         self.remote.client.store(Arc::new(client));
+        // Full: whoever is told has not looked yet, and will find this one.
+        let _ = self.renewed.try_send(());
         Some(())
     }
 }
@@ -185,6 +207,31 @@ impl Reach {
             decisions: record.decisions,
             seq: 0,
         }))
+    }
+
+    /// What the machine did, as the engine has kept it.
+    pub(super) fn history(&self, span: HistorySpan) -> Result<AppUpdate, IntegrationError> {
+        let history = MachineHistory::read(&self.samples(), span, now().wall).map_err(EngineError::from)?;
+        Ok(AppUpdate::History(Arc::new(history)))
+    }
+
+    /// When limits were raised and cleared, as far back as the window keeps samples.
+    pub(super) fn alerts(&self) -> Result<AppUpdate, IntegrationError> {
+        let now = now().wall;
+        Ok(AppUpdate::Alerts(marks(&self.samples(), (now - SAMPLE_SPAN, now)).map_err(EngineError::from)?))
+    }
+
+    fn samples(&self) -> SampleHistory {
+        SampleHistory::of(self.data_dir().samples_db())
+    }
+
+    /// The limits that are in force; none where that can't be told. Those of somebody else's engine stand in the settings,
+    /// from where it takes them.
+    pub(super) fn limits(&self) -> Option<Limits> {
+        match self {
+            Self::Here(desk) => Some(desk.limits().in_force()),
+            Self::There(remote) => Settings::load(remote.dir.path()).ok().map(|settings| settings.limits),
+        }
     }
 
     /// Some rows of the list of jobs.

@@ -19,6 +19,7 @@ use super::{Background, Desk, Jobs, Owner, PipelineFinder, Seat, ServeFor, Setti
 use crate::awake::AwakeKeeper;
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
+use crate::logs::SettledWatch;
 use crate::monitor::SampleStream;
 use crate::run::RunState;
 use crate::scheduler::DesktopScheduler;
@@ -75,6 +76,8 @@ pub struct Service {
     watch: Option<Watch>,
     /// Outlives the engine as well, for as long as runs are its own to watch over.
     awake: Option<AwakeKeeper>,
+    /// Takes over what is edited; none where the system has no watches left.
+    limits_file: Option<SettledWatch>,
 }
 
 /// What is asked of the thread that keeps the seat.
@@ -132,6 +135,12 @@ impl Service {
         let owner = Owner { face, raise, ended: Arc::new(ended) };
         let desk = Desk::new(engine, jobs, settings.clone(), owner);
         let desk = desk.measured_by(watch.as_ref().map(Watch::monitor));
+        let for_limits = complain.clone();
+        let limits_file = desk.limits().watch(move |sentence| for_limits(sentence)).inspect_err(|error| {
+            complain(format!(
+                "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
+            ));
+        });
         let upkeep = match desk.jobs().scheduler() {
             Some(scheduler) => {
                 let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
@@ -163,7 +172,18 @@ impl Service {
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
         let keeper =
             std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
-        Ok(Self { desk, orders, keeper: Some(keeper), kept, was_serving, shared, upkeep, watch, awake })
+        Ok(Self {
+            desk,
+            orders,
+            keeper: Some(keeper),
+            kept,
+            was_serving,
+            shared,
+            upkeep,
+            watch,
+            awake,
+            limits_file: limits_file.ok(),
+        })
     }
 
     /// Where everything is carried out.
@@ -240,7 +260,7 @@ impl Service {
     /// As there.
     pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         let Some(keeper) = self.keeper.take() else { return Ok(()) };
-        drop(self.upkeep.take());
+        drop((self.upkeep.take(), self.limits_file.take()));
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
         let outcome = match self.orders.send(Order::Close(kind, tell)) {

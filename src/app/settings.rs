@@ -19,6 +19,9 @@ use crate::pipeline::{Diagnostic, Problems, expand, parse_duration, parse_size};
 use crate::resources::Limits;
 use crate::store::Retention;
 
+/// The file in the data directory.
+pub(super) const FILE: &str = "settings.toml";
+
 /// What the operator has chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -82,17 +85,23 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with every problem of the file.
     pub fn load(data_dir: &Path) -> Result<Self, SettingsError> {
-        let path = data_dir.join("settings.toml");
+        let path = data_dir.join(FILE);
         match fs::read_to_string(&path) {
-            Ok(text) => {
-                Self::parse(&text, &path, |name| std::env::var(name).ok()).map_err(SettingsError::Invalid)
-            }
+            Ok(text) => Self::read(&text, &path),
             // What is wrong with a directory that is none is for those to say who use it.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(Self::default())
             }
             Err(error) => Err(SettingsError::Unreadable { path, why: error.to_string() }),
         }
+    }
+
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] with every problem of it.
+    pub(super) fn read(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        Self::parse(text, path, |name| std::env::var(name).ok()).map_err(SettingsError::Invalid)
     }
 
     /// Reads settings from a text. `path` is where they stand, absolute: relative folders start at its

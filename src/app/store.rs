@@ -6,11 +6,12 @@
 //! events, and telemetry, of which only the newest is kept on its way, may overtake facts.
 //!
 //! Everything is bounded: [`MAX_RECENT`] ended runs, steps of the newest [`MAX_STEPFUL`] of them, ten
-//! minutes of samples, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
+//! minutes of samples, one history of the machine, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
 
 mod apply;
 mod entry;
 mod jobs;
+mod machine;
 #[cfg(test)]
 mod tests;
 
@@ -19,13 +20,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Action, AppUpdate, LogTail, MachineSample, PipelineEntry};
+use super::{Action, AppUpdate, HistorySpan, LogTail, MachineSample, PipelineEntry};
 use crate::admission::{Orders, Wait};
 use crate::id::{JobId, RunId, StepId};
 use crate::run::Decision;
 use apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
 pub use jobs::{JobsModel, ROW_MARGIN, SavedJob};
+pub use machine::MachineModel;
 
 /// Ended runs that are kept.
 pub const MAX_RECENT: usize = 500;
@@ -76,7 +78,7 @@ pub struct AppStore {
     orders: Orders,
     waits: HashMap<(RunId, Option<StepId>), Wait>,
     orders_as_of: u64,
-    machine: VecDeque<MachineSample>,
+    machine: MachineModel,
     pipelines: Option<Vec<PipelineEntry>>,
     jobs: JobsModel,
     selected: Option<RunId>,
@@ -122,7 +124,11 @@ impl AppStore {
                 self.requests.extend(request);
             }
             AppUpdate::JobSaved(saved) => self.jobs.put_saved(saved),
-            AppUpdate::Machine(sample) => self.apply_sample(sample),
+            AppUpdate::Machine(sample) => self.machine.put_sample(sample),
+            AppUpdate::ShortOf(resources) => self.machine.put_short_of(resources),
+            AppUpdate::Limits(limits) => self.machine.put_limits(limits),
+            AppUpdate::Alerts(marks) => self.machine.put_marks(marks),
+            AppUpdate::History(history) => self.machine.put_history(history),
             AppUpdate::Usage(usages) => {
                 for usage in usages {
                     if let Some(entry) = self.runs.get_mut(&usage.run_id) {
@@ -193,6 +199,13 @@ impl AppStore {
     /// Looks at a job from now on, or at none.
     pub fn select_job(&mut self, job_id: Option<JobId>) {
         let request = self.jobs.select(job_id);
+        self.requests.extend(request);
+    }
+
+    /// What is looked at of the machine's history at `now`; none: its page is not open. To be said again whenever
+    /// [`MachineModel::next_reading`] is over.
+    pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
+        let request = self.machine.want(span, now);
         self.requests.extend(request);
     }
 
@@ -268,6 +281,11 @@ impl AppStore {
 
     /// Samples of the machine, the oldest first.
     pub fn machine(&self) -> &VecDeque<MachineSample> {
+        self.machine.samples()
+    }
+
+    /// The machine with its limits and its history.
+    pub fn watched(&self) -> &MachineModel {
         &self.machine
     }
 
@@ -303,6 +321,7 @@ impl AppStore {
 
     /// How long nothing on the screen changes by itself at `now`; none: until an update arrives.
     pub fn next_tick(&self, now: DateTime<Utc>) -> Option<std::time::Duration> {
-        self.living().map(|entry| entry.next_tick(now)).min()
+        let clocks = self.living().map(|entry| entry.next_tick(now));
+        clocks.chain(self.machine.next_reading(now)).min()
     }
 }

@@ -32,7 +32,7 @@ impl Watch {
         let monitor = ResourceMonitor::new(MonitorOptions {
             folders: folders.map(Path::to_owned).collect(),
             interval,
-            idle_interval: interval.max(IDLE_INTERVAL),
+            idle_interval: IDLE_INTERVAL,
             limits: settings.limits.clone(),
             ..MonitorOptions::new(data_dir)
         })?;
@@ -84,8 +84,16 @@ impl Watch {
 
 /// Shows samples to a window until it is gone, or the monitor is. While the window is behind, samples are left out.
 pub(super) fn show_samples(samples: &SampleStream, updates: &UpdateSender) {
+    let mut short_of = Vec::new();
     while let Some(sample) = samples.recv() {
         let at = sample.machine.at;
+        let short_now: Vec<_> = sample.raised.iter().map(|raised| raised.limit.resource()).collect();
+        if short_now != short_of {
+            short_of.clone_from(&short_now);
+            if updates.send(AppUpdate::ShortOf(short_now)).is_err() {
+                return;
+            }
+        }
         let usage: Vec<_> = sample
             .by_run()
             .map(|(run_id, cpu_fraction, memory_bytes)| RunUsage {

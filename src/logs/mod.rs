@@ -10,6 +10,7 @@ mod plain;
 mod reader;
 mod report_file;
 mod reports;
+mod settled;
 mod watch;
 
 pub use follower::{LogChunk, LogFollower, LogFollowerHandle};
@@ -18,4 +19,5 @@ pub use plain::plain_line;
 pub use reader::{LogLine, LogReader, LogWindow, MAX_WINDOW_BYTES, TextForm};
 pub use report_file::append_report;
 pub use reports::ReportFollower;
+pub use settled::SettledWatch;
 pub use watch::FolderWatch;

@@ -131,6 +131,12 @@ impl MonitorHandle {
         Ok(())
     }
 
+    /// From now on these limits hold. What is raised stays so where its limit is the same, and is cleared otherwise;
+    /// the next sample, which comes soon, tells.
+    pub fn set_limits(&self, limits: Limits) {
+        self.order(Order::Limits(limits));
+    }
+
     /// From now on the tree of this attempt is measured: `pid` is its main process, `token` marks its processes. What has
     /// ended by then, or is another process by now, is passed over.
     pub fn track(&self, key: AttemptKey, pid: u32, token: &str) {
@@ -255,9 +261,9 @@ impl ResourceMonitor {
         self.handle.get_snapshot()
     }
 
-    /// From now on these limits hold. What is raised stays so where its limit is the same, and is cleared otherwise.
+    /// As [`MonitorHandle::set_limits`].
     pub fn set_limits(&self, limits: Limits) {
-        self.handle.order(Order::Limits(limits));
+        self.handle.set_limits(limits);
     }
 
     /// Calls `callback` with every sample from now on, on the monitor's thread, until the guard is dropped. While it

@@ -73,7 +73,11 @@ impl Sampler {
                     self.interval = interval;
                     next = next.min(Instant::now() + self.pace());
                 }
-                Ok(Order::Limits(limits)) => self.changes.extend(self.limits.set_limits(limits)),
+                Ok(Order::Limits(limits)) => {
+                    self.changes.extend(self.limits.set_limits(limits));
+                    // Whoever waits behind a limit that is none any more hears of it soon.
+                    next = next.min(Instant::now() + FIRST_AFTER.min(self.interval));
+                }
                 Ok(Order::Track(tracked)) => {
                     if self.forest.is_empty() {
                         next = next.min(Instant::now() + self.interval.min(FIRST_AFTER));

@@ -125,7 +125,7 @@ fn filling_rate(step: &StepSample) -> f64 {
 }
 
 /// The step that uses most.
-fn culprit(resource: Resource, sample: &ResourceSnapshot) -> Option<&StepSample> {
+pub(super) fn culprit(resource: Resource, sample: &ResourceSnapshot) -> Option<&StepSample> {
     let by_weight = |a: &&StepSample, b: &&StepSample| weight(resource, a).total_cmp(&weight(resource, b));
     sample.steps.iter().max_by(by_weight).filter(|step| weight(resource, step) > 0.0)
 }
@@ -145,7 +145,7 @@ fn heaviest_run(
     .map(|(run_id, _)| run_id.clone())
 }
 
-fn sentence(raised: &RaisedLimit, culprit: Option<&StepSample>) -> String {
+pub(super) fn sentence(raised: &RaisedLimit, culprit: Option<&StepSample>) -> String {
     let limit = &raised.limit;
     let who = match culprit {
         Some(step) => {

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::units::format_size;
 
 /// What a machine can be short of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     /// Time of all CPUs together.
@@ -20,6 +22,9 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Swap, Self::Disk];
+
     /// The word for people and settings.
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,6 +68,15 @@ impl Threshold {
         match self {
             Self::Fraction(bound) => total > 0.0 && amount / total < bound,
             Self::Bytes(bound) => amount < bound as f64,
+        }
+    }
+
+    /// As settings write it, without a loss: `90%`, `28GiB`.
+    pub fn in_words(self) -> String {
+        match self {
+            // Nobody writes more digits than these; what is beyond them is how a share is kept, not what was said.
+            Self::Fraction(share) => format!("{}%", (share * 1e11).round() / 1e9),
+            Self::Bytes(bytes) => format_size(bytes),
         }
     }
 
@@ -285,6 +299,13 @@ impl Limits {
         self.limits.retain(|other| other.resource != limit.resource);
         self.limits.push(limit);
         self.limits.sort_by_key(|limit| limit.resource);
+        self
+    }
+
+    /// Without a limit of this resource.
+    #[must_use]
+    pub fn without(mut self, resource: Resource) -> Self {
+        self.limits.retain(|limit| limit.resource != resource);
         self
     }
 

@@ -1,6 +1,7 @@
 //! What the machine and its steps cost, as numbers, and the limits on them. Pure: who measures is the monitor, who acts
 //! on a limit is the engine.
 
+mod change_text;
 mod enforcer;
 mod limit_watch;
 mod limits;

@@ -44,6 +44,8 @@ pub use jobs::{
 pub use manager::CheckpointManager;
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};
-pub use samples::{MachinePoint, Resolution, SampleStore, StepPoint};
+pub use samples::{
+    LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,
+};
 pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
 pub use write::Write;

@@ -1,7 +1,7 @@
 //! How what can be asked of an engine reads on buttons: its text, subject, tooltip and icon.
 
 use super::widgets::Icon;
-use crate::app::{Command, Start};
+use crate::app::{Command, LimitParams, Start};
 
 /// What stands on its button.
 pub(super) const fn text_of(asked: &Command) -> &'static str {
@@ -27,6 +27,8 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
         Command::RenameJob { .. } => "Rename job",
         Command::RunJobNow { .. } => "Run now",
         Command::Backfill { .. } => "Backfill job",
+        Command::SetLimit(LimitParams { off: false, .. }) => "Set limit",
+        Command::SetLimit(LimitParams { off: true, .. }) => "Take out limit",
         Command::Shutdown { .. } => "Quit",
         Command::Raise {} => "Raise the window",
     }
@@ -49,6 +51,7 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
         | Command::RenameJob { job_id, .. }
         | Command::RunJobNow { job_id }
         | Command::Backfill { job_id, .. } => Some(job_id.to_string()),
+        Command::SetLimit(params) => Some(format!("of {}", params.resource.name())),
         Command::Quiet { .. }
         | Command::EndQuiet {}
         | Command::Drain {}
@@ -85,7 +88,7 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
         }
         Command::RunJobNow { .. } => Some("Run it by hand; when it is due next stays as it is"),
         Command::Backfill { .. } => Some("Run what was due in that time and did not run"),
-        Command::AddJob(_) | Command::SetJob(_) | Command::RenameJob { .. } => None,
+        Command::AddJob(_) | Command::SetJob(_) | Command::RenameJob { .. } | Command::SetLimit(_) => None,
         Command::Shutdown { .. } | Command::Raise {} => None,
     }
 }
@@ -111,6 +114,7 @@ pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
         | Command::DisableJob { .. }
         | Command::RenameJob { .. }
         | Command::Backfill { .. }
+        | Command::SetLimit(_)
         | Command::Shutdown { .. }
         | Command::Raise {} => None,
     }

@@ -7,7 +7,7 @@ use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 use super::asked::{icon_of, subject_of, text_of, tooltip_of};
 pub(super) use super::offers::{all_levers, first_lever, offered, order_levers, second_lever, with_shortcut};
 use super::widgets::Icon;
-use crate::app::{self, Action, QuitChoice};
+use crate::app::{self, Action, HistorySpan, QuitChoice};
 use crate::id::{JobId, RunId, StepId};
 
 /// One thing to do.
@@ -35,6 +35,12 @@ pub(super) enum Command {
     RevertJob,
     /// Ask whether to remove a job.
     AskRemoveJob(JobId),
+    /// Look so far back at what the machine did.
+    ShowSpan(HistorySpan),
+    /// Save what was typed into the form of the limits.
+    SaveLimits,
+    /// Take it back.
+    RevertLimits,
     /// Freeze every running run.
     PauseAll,
     /// Thaw every paused run.
@@ -71,6 +77,8 @@ pub(super) enum Page {
     Pipelines,
     /// What starts by itself.
     Schedule,
+    /// What the machine does, and its limits.
+    Machine,
 }
 
 /// A direction in a list.
@@ -81,7 +89,8 @@ pub(super) enum Neighbour {
 }
 
 impl Page {
-    pub(super) const ALL: [Self; 4] = [Self::Now, Self::History, Self::Pipelines, Self::Schedule];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Now, Self::History, Self::Pipelines, Self::Schedule, Self::Machine];
 
     pub(super) const fn text(self) -> &'static str {
         match self {
@@ -89,6 +98,7 @@ impl Page {
             Self::History => "History",
             Self::Pipelines => "Pipelines",
             Self::Schedule => "Schedule",
+            Self::Machine => "Machine",
         }
     }
 
@@ -98,6 +108,7 @@ impl Page {
             Self::History => Icon::List,
             Self::Pipelines => Icon::Branch,
             Self::Schedule => Icon::Clock,
+            Self::Machine => Icon::Wave,
         }
     }
 }
@@ -116,8 +127,11 @@ impl Command {
             Self::SelectJob(None) => "Close the job".to_owned(),
             Self::NewJob => "New job".to_owned(),
             Self::ShowJobs(_) => "Look up jobs".to_owned(),
-            Self::SaveJob => "Save".to_owned(),
-            Self::RevertJob => "Revert".to_owned(),
+            Self::SaveJob | Self::SaveLimits => "Save".to_owned(),
+            Self::RevertJob | Self::RevertLimits => "Revert".to_owned(),
+            Self::ShowSpan(HistorySpan::Hour) => "Show the machine's last hour".to_owned(),
+            Self::ShowSpan(HistorySpan::Day) => "Show the machine's last day".to_owned(),
+            Self::ShowSpan(HistorySpan::Month) => "Show the machine's last month".to_owned(),
             Self::AskRemoveJob(_) => "Remove job…".to_owned(),
             Self::ChooseStep(Some(_)) => "Follow its log".to_owned(),
             Self::ChooseStep(None) => "Follow the running step".to_owned(),
@@ -146,6 +160,7 @@ impl Command {
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
                 Action::LoadJobs { .. }
+                | Action::LoadHistory(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
                 | Action::KeepLook(_)
@@ -155,7 +170,8 @@ impl Command {
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
-            Self::NewJob | Self::ShowJobs(_) | Self::SaveJob | Self::RevertJob => None,
+            Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
+            Self::NewJob | Self::ShowJobs(_) | Self::SaveJob | Self::RevertJob | Self::ShowSpan(_) => None,
             Self::Show(_)
             | Self::SelectNeighbour(_)
             | Self::PauseAll
@@ -191,6 +207,7 @@ impl Command {
                 | Action::LoadRun(_)
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
+                | Action::LoadHistory(_)
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
@@ -213,6 +230,9 @@ impl Command {
             | Self::ShowJobs(_)
             | Self::SaveJob
             | Self::RevertJob
+            | Self::ShowSpan(_)
+            | Self::SaveLimits
+            | Self::RevertLimits
             | Self::AskRemoveJob(_)
             | Self::DismissDecisions
             | Self::DismissFailure(_)
@@ -234,7 +254,8 @@ impl Command {
             Self::Show(Page::Pipelines) => (Modifiers::COMMAND, Key::Num3),
             Self::Show(Page::Schedule) => (Modifiers::COMMAND, Key::Num4),
             Self::NewJob => (Modifiers::COMMAND, Key::N),
-            Self::SaveJob => (Modifiers::COMMAND, Key::S),
+            Self::Show(Page::Machine) => (Modifiers::COMMAND, Key::Num5),
+            Self::SaveJob | Self::SaveLimits => (Modifiers::COMMAND, Key::S),
             Self::Select(None) | Self::SelectJob(None) => (Modifiers::NONE, Key::Escape),
             Self::SelectNeighbour(Neighbour::Next) => (Modifiers::NONE, Key::ArrowDown),
             Self::SelectNeighbour(Neighbour::Previous) => (Modifiers::NONE, Key::ArrowUp),
@@ -258,6 +279,7 @@ impl Command {
                     | app::Command::RenameJob { .. }
                     | app::Command::RunJobNow { .. }
                     | app::Command::Backfill { .. }
+                    | app::Command::SetLimit(_)
                     | app::Command::Shutdown { .. }
                     | app::Command::Raise {},
                 )
@@ -266,6 +288,7 @@ impl Command {
                 | Action::LoadRun(_)
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
+                | Action::LoadHistory(_)
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
@@ -282,6 +305,8 @@ impl Command {
             | Self::SelectJob(Some(_))
             | Self::ShowJobs(_)
             | Self::RevertJob
+            | Self::ShowSpan(_)
+            | Self::RevertLimits
             | Self::AskRemoveJob(_)
             | Self::ToggleReview
             | Self::DismissDecisions
@@ -302,12 +327,14 @@ impl Command {
                 | Action::LoadRun(_)
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
+                | Action::LoadHistory(_)
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
             Self::Show(page) => Some(page.icon()),
+            Self::ShowSpan(_) => Some(Icon::Wave),
             Self::NewJob => Some(Icon::Plus),
             Self::AskRemoveJob(_) => Some(Icon::Cross),
             Self::PauseAll => Some(Icon::Snow),
@@ -325,6 +352,8 @@ impl Command {
             | Self::ShowJobs(_)
             | Self::SaveJob
             | Self::RevertJob
+            | Self::SaveLimits
+            | Self::RevertLimits
             | Self::DismissDecisions
             | Self::DismissFailure(_) => None,
         }
@@ -338,6 +367,7 @@ const fn action_text(action: &Action) -> &'static str {
         Action::SelectStep { .. } => "Follow its log",
         Action::LoadRun(_) => "Load",
         Action::LoadJobs { .. } | Action::LoadJob(_) => "Look up jobs",
+        Action::LoadHistory(_) => "Look up the machine's history",
         Action::SaveJob(_) => "Save job",
         Action::Refresh => "Refresh",
         Action::OpenFolder(_) => "Open folder",

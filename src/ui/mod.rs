@@ -7,6 +7,7 @@
 //! | `window` | drains updates, paints, runs commands, asks before closing |
 //! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
+//! | `limit_form` | the same about limits |
 //! | `offers` | which of it can be done now |
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, icons, figures that keep their width |
@@ -18,9 +19,12 @@ mod asked;
 mod command;
 mod format;
 mod job_form;
+mod limit_form;
 mod offers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_machine;
 #[cfg(test)]
 mod tests_schedule;
 mod theme;

@@ -3,7 +3,7 @@
 use egui::ThemePreference;
 
 use super::command::{Command, Neighbour, Page};
-use crate::app::{self, Action, AppStore};
+use crate::app::{self, Action, AppStore, HistorySpan};
 use crate::run::{RunState, RunSummary, StopKind};
 
 /// The first lever of a run: what it does *now*, in the same place in every row.
@@ -54,6 +54,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
     offered.extend(startable.map(|entry| Command::World(Action::Do(app::Command::start(&entry.id)))));
     offered.extend(Page::ALL.map(Command::Show));
+    offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
     offered.extend(all_levers(store));
     offered.extend(order_levers(store));
@@ -102,9 +103,11 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
         Command::AskQuit,
     ];
     commands.extend(Page::ALL.map(Command::Show));
+    // The selected run can't be seen on either page.
     if page == Page::Schedule {
-        // The selected run can't be seen there.
         commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
+    } else if page == Page::Machine {
+        commands.push(Command::SaveLimits);
     } else if let Some(entry) = store.selected() {
         let state = entry.run.state;
         commands.push(Command::Select(None));

@@ -20,7 +20,7 @@ pub(super) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()
 }
 
-fn run(name: &str, state: RunState) -> RunSummary {
+pub(super) fn run(name: &str, state: RunState) -> RunSummary {
     RunSummary {
         run_id: RunId::new(format!("{name}-1")).unwrap(),
         pipeline_id: PipelineId::new(name).unwrap(),
@@ -152,6 +152,15 @@ impl Scene {
         viewports.entry(ViewportId::ROOT).or_default().events.clear();
         self.harness.output().viewport_output[&ViewportId::ROOT].commands.clone()
     }
+}
+
+/// Puts `text` in a field in the place of what is there.
+pub(super) fn write(scene: &mut Scene, field: &str, text: &str) {
+    scene.harness.get_by_label(field).focus();
+    scene.harness.run();
+    scene.harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    scene.harness.event(Input::Text(text.to_owned()));
+    scene.harness.run();
 }
 
 fn does(command: Command) -> [Action; 1] {

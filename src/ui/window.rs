@@ -8,6 +8,7 @@ use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, ThemePreference, Ui
 
 use super::command::{self, Command, Neighbour, Page};
 use super::job_form::{JobForm, SchedulePage};
+use super::limit_form::MachinePage;
 use super::theme;
 use super::views::{self, Commands, PaletteState, View};
 use crate::app::{self, Action, AppStore, QuitChoice, ThemeChoice, WindowLook, WindowPort};
@@ -44,6 +45,8 @@ pub(super) struct WindowState {
     pub(super) theme: ThemePreference,
     /// The page of jobs; it stands apart while a frame is painted, because its form is edited in place.
     pub(super) schedule: SchedulePage,
+    /// The page of the machine, likewise.
+    pub(super) machine: MachinePage,
     may_close: bool,
     /// As it was last kept.
     look: WindowLook,
@@ -76,6 +79,7 @@ impl LeverframeWindow {
             is_review_open: false,
             theme,
             schedule: SchedulePage::default(),
+            machine: MachinePage::default(),
             may_close: false,
             look,
         };
@@ -102,9 +106,7 @@ impl LeverframeWindow {
         if self.port.has_updates() {
             ctx.request_repaint();
         }
-        for request in self.store.take_requests() {
-            self.send(request);
-        }
+        self.send_requests();
         if let Some(saved) = self.store.take_saved_job() {
             self.take_saved(saved);
         }
@@ -127,7 +129,9 @@ impl LeverframeWindow {
         self.take_shortcuts(ui, &mut out);
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let mut schedule = std::mem::take(&mut self.state.schedule);
+        let mut machine = std::mem::take(&mut self.state.machine);
         schedule.follow(self.store.jobs());
+        machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now };
         let tokens = theme::tokens(ui);
         let rail = Frame::NONE.fill(tokens.panel);
@@ -140,16 +144,19 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, &mut schedule, &mut out);
+            views::page_ui(ui, view, (&mut schedule, &mut machine), &mut out);
         });
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
         let tick = views::next_countdown(self.state.page, &self.store, &schedule, now);
-        self.state.schedule = schedule;
+        (self.state.schedule, self.state.machine) = (schedule, machine);
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
         }
+        let looks_back = self.state.page == Page::Machine;
+        self.store.want_history(looks_back.then_some(self.state.machine.span), now);
+        self.send_requests();
         if let Some(pause) = self.store.next_tick(now).into_iter().chain(tick).min() {
             ctx.request_repaint_after(pause);
         }
@@ -222,6 +229,14 @@ impl LeverframeWindow {
                 Some(form) if form.job_id.is_some() => form.revert(),
                 form => *form = None,
             },
+            Command::ShowSpan(span) => {
+                self.state.page = Page::Machine;
+                self.state.machine.span = span;
+            }
+            Command::SaveLimits => {
+                self.state.machine.requests().into_iter().for_each(|action| self.send(action));
+            }
+            Command::RevertLimits => self.state.machine.revert(),
             Command::AskRemoveJob(job_id) => self.state.overlay = Overlay::RemoveJob(job_id),
             Command::Select(run_id) => self.store.select_run(run_id),
             Command::SelectNeighbour(neighbour) => self.select_neighbour(neighbour),
@@ -258,9 +273,7 @@ impl LeverframeWindow {
                 self.keep_look(ctx);
             }
         }
-        for request in self.store.take_requests() {
-            self.send(request);
-        }
+        self.send_requests();
         // What was done shows in the next frame.
         ctx.request_repaint();
     }
@@ -308,6 +321,12 @@ impl LeverframeWindow {
         }
     }
 
+    fn send_requests(&mut self) {
+        for request in self.store.take_requests() {
+            self.send(request);
+        }
+    }
+
     fn send(&mut self, action: Action) {
         if let Err(reason) = self.port.send(action.clone()) {
             let about = Command::World(action).name().to_lowercase();
@@ -330,6 +349,7 @@ impl LeverframeWindow {
     fn select_neighbour(&mut self, neighbour: Neighbour) {
         let ids: Vec<&RunId> = match self.state.page {
             Page::Schedule => return self.select_neighbour_job(neighbour),
+            Page::Machine => return,
             Page::History => self.store.recent().map(|entry| &entry.run.run_id).collect(),
             Page::Now | Page::Pipelines if self.store.living().len() > 0 => {
                 self.store.living().map(|entry| &entry.run.run_id).collect()

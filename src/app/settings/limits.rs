@@ -10,7 +10,6 @@ use crate::pipeline::{parse_duration, parse_size};
 use crate::resources::{Limit, LimitAction, Resource, Threshold};
 
 const MONITOR: &[&str] = &["interval"];
-const RESOURCES: [Resource; 4] = [Resource::Cpu, Resource::Memory, Resource::Swap, Resource::Disk];
 /// Where a limit does not say how long it must be exceeded.
 const SUSTAIN: Duration = Duration::from_secs(30);
 
@@ -40,8 +39,8 @@ impl Reader<'_> {
 
     /// One table in `[limits]`.
     pub(super) fn limit(&mut self, name: &str, value: Value<'_, '_>) {
-        let Some(resource) = RESOURCES.into_iter().find(|resource| resource.name() == name) else {
-            return self.unknown(name, value, "in [limits]", &RESOURCES.map(Resource::name));
+        let Some(resource) = Resource::ALL.into_iter().find(|resource| resource.name() == name) else {
+            return self.unknown(name, value, "in [limits]", &Resource::ALL.map(Resource::name));
         };
         let raise = if resource == Resource::Disk { "below" } else { "above" };
         let mut said = Said::default();

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::super::{Action, LogTail, MachineSample};
+use super::super::{Action, AlertMark, LogTail};
 use super::{
-    AppStore, FollowedLog, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_NOTICES, MAX_RECENT, MAX_SAMPLES, MAX_STEPFUL,
-    Notice, RunEntry, SAMPLE_SPAN, StepsKnown,
+    AppStore, FollowedLog, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_NOTICES, MAX_RECENT, MAX_STEPFUL, Notice,
+    RunEntry, StepsKnown,
 };
 use crate::admission::Orders;
 use crate::id::RunId;
@@ -38,6 +38,8 @@ impl AppStore {
                 self.decisions.drain(..excess);
             }
             EventKind::ResourceAlert { text, cleared } => {
+                let (at, is_cleared) = (event.at, *cleared);
+                self.machine.put_marks([AlertMark { at, text: text.clone(), is_cleared }]);
                 let about = event.run_id.as_ref().map_or_else(String::new, RunId::to_string);
                 self.alerts.retain(|alert| alert.about != about || alert.text != *text);
                 if !cleared {
@@ -160,21 +162,6 @@ impl AppStore {
             entry.is_loading = false;
         }
         self.place(&run_id);
-    }
-
-    pub(super) fn apply_sample(&mut self, sample: MachineSample) {
-        let is_newer = self.machine.back().is_none_or(|last| last.at < sample.at);
-        if !is_newer {
-            // The clock was set back: a curve that runs backwards would say nothing.
-            self.machine.clear();
-        }
-        let at = sample.at;
-        self.machine.push_back(sample);
-        while self.machine.len() > MAX_SAMPLES
-            || self.machine.front().is_some_and(|first| first.at < at - SAMPLE_SPAN)
-        {
-            self.machine.pop_front();
-        }
     }
 
     fn put_orders(&mut self, orders: Orders, seq: u64) {

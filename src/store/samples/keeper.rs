@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use super::schema::SAMPLES;
 use super::{MAX_BYTES, Order, Resolution};
 use crate::id::AttemptKey;
-use crate::resources::ResourceSnapshot;
+use crate::resources::{LimitChange, ResourceSnapshot};
 use crate::store::{StoreError, open};
 
 /// How long samples may wait to share a transaction.
@@ -25,6 +25,8 @@ const BUSY: Duration = Duration::from_secs(2);
 const CLEAN_EVERY_MS: i64 = 60_000;
 /// What lies further ahead than this was written while the clock was wrong, in milliseconds.
 const FUTURE_MS: i64 = 24 * 3_600_000;
+/// Changes of limits that are kept.
+const MAX_CHANGES: i64 = 10_000;
 /// Names of series that are remembered.
 const MAX_SERIES: usize = 4096;
 
@@ -233,6 +235,22 @@ fn insert(
             step.n_processes,
         ])?;
     }
+    for change in &sample.changes {
+        let (of, is_raised) = match change {
+            LimitChange::Raised(of) => (of, true),
+            LimitChange::Cleared(of) => (of, false),
+        };
+        conn.prepare_cached(
+            "INSERT INTO limit_changes (at_ms, resource, volume, is_raised, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            at_ms,
+            of.limit.resource().name(),
+            of.volume.as_ref().map(|path| path.to_string_lossy()),
+            is_raised,
+            change.text(sample),
+        ])?;
+    }
     Ok(())
 }
 
@@ -302,6 +320,12 @@ pub(super) fn clean(conn: &Connection, now_ms: i64, max_bytes: u64) -> rusqlite:
             }
         }
     }
+    // As long as the coarsest points; a limit that flaps for days does not fill the file either.
+    conn.prepare_cached(
+        "DELETE FROM limit_changes WHERE at_ms < ?1 OR at_ms > ?2
+           OR id <= (SELECT max(id) FROM limit_changes) - ?3",
+    )?
+    .execute(params![now_ms - Resolution::Minute.kept_ms(), now_ms + FUTURE_MS, MAX_CHANGES])?;
     let mut share = 2;
     while used_bytes(conn)? > max_bytes && share <= 1024 {
         for resolution in Resolution::ALL {

@@ -8,11 +8,13 @@
 mod keeper;
 mod query;
 mod schema;
+mod spans;
 
 #[cfg(test)]
 mod tests;
 
-pub use query::{MachinePoint, StepPoint};
+pub use query::{LimitChangeRow, MachinePoint, SampleHistory, StepPoint};
+pub use spans::StepSpan;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,7 +90,7 @@ pub struct SampleStore {
 }
 
 struct Shared {
-    path: PathBuf,
+    history: SampleHistory,
     samples: Sender<Arc<ResourceSnapshot>>,
     /// The other end, so that the oldest can be taken out again.
     waiting: Receiver<Arc<ResourceSnapshot>>,
@@ -115,7 +117,16 @@ impl SampleStore {
             .name("lf-samples-db".into())
             .spawn(move || keeper.run(&arriving, &ordered))?;
         let thread = Mutex::new(Some(thread));
-        Ok(Self { shared: Arc::new(Shared { path, samples, waiting, orders, n_lost, thread }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                history: SampleHistory::of(path),
+                samples,
+                waiting,
+                orders,
+                n_lost,
+                thread,
+            }),
+        })
     }
 
     /// Takes a sample to be kept, without ever waiting.
@@ -145,9 +156,14 @@ impl SampleStore {
         self.shared.n_lost.load(Ordering::Relaxed)
     }
 
+    /// What was kept so far, to be read.
+    pub fn history(&self) -> &SampleHistory {
+        &self.shared.history
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        self.shared.history.path()
     }
 }
 

@@ -1,10 +1,13 @@
 //! What is asked of `samples.db`: a plot's range. Each question opens the file anew, for it may be another one by now.
+//! Nothing here needs the thread that writes: whoever knows where the file lies can look.
 
-use chrono::{DateTime, Utc};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, params};
 
+use super::Resolution;
 use super::schema::SAMPLES;
-use super::{Resolution, SampleStore};
 use crate::id::{AttemptKey, RunId, StepId};
 use crate::store::database::BUSY;
 use crate::store::{StoreError, open};
@@ -63,9 +66,40 @@ pub struct StepPoint {
     pub n_processes: u32,
 }
 
-impl SampleStore {
+/// A limit that was raised or cleared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitChangeRow {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Of what: `cpu`, `memory`, `swap` or `disk`.
+    pub resource: String,
+    /// The watched folder of the disk that is short.
+    pub volume: Option<String>,
+    /// Whether it was raised; else it was cleared.
+    pub is_raised: bool,
+    /// The sentence that was told.
+    pub text: String,
+}
+
+/// Reads what is kept of samples.
+#[derive(Debug, Clone)]
+pub struct SampleHistory {
+    path: PathBuf,
+}
+
+impl SampleHistory {
+    /// That of the file at `path`, whether it is there or not.
+    pub fn of(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The machine from one instant (included) to another (excluded), oldest first. Empty where there is no file. The last
-    /// ten seconds may not be in it yet: see [`flush`](Self::flush).
+    /// ten seconds may not be in it yet: see [`SampleStore::flush`](super::SampleStore::flush).
     ///
     /// # Errors
     /// When the file can't be read.
@@ -85,6 +119,78 @@ impl SampleStore {
             .query_map(params![resolution.level(), from.timestamp_millis(), until.timestamp_millis()], machine_point)?
             .collect()
         })
+    }
+
+    /// As [`machine`](Self::machine), of each `step` one point: means, and the peaks of all its points. So many come at
+    /// most as steps fit between the two instants.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn machine_in_steps(
+        &self,
+        resolution: Resolution,
+        (from, until): (DateTime<Utc>, DateTime<Utc>),
+        step: TimeDelta,
+    ) -> Result<Vec<MachinePoint>, StoreError> {
+        let mean = |column: &str| format!("CAST(round(avg({column})) AS INTEGER)");
+        let sql = format!(
+            "SELECT at_ms / ?4 * ?4, {}, max(cpu_peak_ppm), {}, max(memory_peak_bytes), max(memory_total_bytes), {},
+               max(swap_total_bytes), min(disk_free_bytes), {}, {}, {}, {}
+             FROM machine_samples WHERE level = ?1 AND at_ms >= ?2 AND at_ms < ?3 GROUP BY at_ms / ?4 ORDER BY at_ms",
+            mean("cpu_ppm"),
+            mean("memory_bytes"),
+            mean("swap_bytes"),
+            mean("disk_read_rate"),
+            mean("disk_write_rate"),
+            mean("network_receive_rate"),
+            mean("network_send_rate")
+        );
+        let step_ms = step.num_milliseconds().max(1);
+        self.ask(|conn| {
+            conn.prepare(&sql)?
+                .query_map(
+                    params![resolution.level(), from.timestamp_millis(), until.timestamp_millis(), step_ms],
+                    machine_point,
+                )?
+                .collect()
+        })
+    }
+
+    /// The newest `limit` changes of limits between two instants, oldest first.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn limit_changes(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<LimitChangeRow>, StoreError> {
+        let mut changes: Vec<LimitChangeRow> = self.ask(|conn| {
+            conn.prepare(
+                "SELECT at_ms, resource, volume, is_raised, text FROM limit_changes
+                 WHERE at_ms >= ?1 AND at_ms < ?2 ORDER BY at_ms DESC, id DESC LIMIT ?3",
+            )?
+            .query_map(
+                params![
+                    from.timestamp_millis(),
+                    until.timestamp_millis(),
+                    i64::try_from(limit).unwrap_or(i64::MAX)
+                ],
+                |row| {
+                    Ok(LimitChangeRow {
+                        at: instant(row.get(0)?),
+                        resource: row.get(1)?,
+                        volume: row.get(2)?,
+                        is_raised: row.get(3)?,
+                        text: row.get(4)?,
+                    })
+                },
+            )?
+            .collect()
+        })?;
+        changes.reverse();
+        Ok(changes)
     }
 
     /// The steps of a run, or of all runs, in the same way; by time, then by run and step.
@@ -121,7 +227,7 @@ impl SampleStore {
         Ok(points.into_iter().flatten().collect())
     }
 
-    fn ask<T: Default>(
+    pub(super) fn ask<T: Default>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -173,10 +279,10 @@ fn step_point(row: &Row<'_>) -> rusqlite::Result<Option<StepPoint>> {
     }))
 }
 
-fn instant(ms: i64) -> DateTime<Utc> {
+pub(super) fn instant(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
-fn share(ppm: i64) -> f64 {
+pub(super) fn share(ppm: i64) -> f64 {
     ppm as f64 / 1e6
 }

@@ -9,7 +9,7 @@ use crate::store::migrate::Schema;
 
 /// The tables of `samples.db`. Nothing of it is known to users' scripts.
 pub(super) static SAMPLES: Schema =
-    Schema { migrations: &[own_tables], fixed_columns: &[], needs_backfill, backfill };
+    Schema { migrations: &[own_tables, limit_changes], fixed_columns: &[], needs_backfill, backfill };
 
 fn own_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
@@ -31,6 +31,18 @@ CREATE TABLE step_samples (level INTEGER NOT NULL, at_ms INTEGER NOT NULL, serie
   memory_bytes INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL,
   read_rate INTEGER NOT NULL, write_rate INTEGER NOT NULL, n_processes INTEGER NOT NULL,
   PRIMARY KEY (level, at_ms, series)) WITHOUT ROWID;
+",
+    )
+}
+
+/// Version 2: when limits were raised and cleared.
+fn limit_changes(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "
+-- volume: the watched folder of a disk that is short. text: the sentence that was told.
+CREATE TABLE limit_changes (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, resource TEXT NOT NULL, volume TEXT,
+  is_raised INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE INDEX limit_changes_at ON limit_changes (at_ms);
 ",
     )
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::keeper::{clean, files, used_bytes};
 use super::*;
 use crate::id::{AttemptKey, RunId, StepId};
-use crate::resources::{MachineSample, StepSample};
+use crate::resources::{Limit, LimitChange, MachineSample, RaisedLimit, Resource, StepSample, Threshold};
 
 fn at(second: i64) -> DateTime<Utc> {
     "2026-11-23T02:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(second)
@@ -59,23 +59,120 @@ fn push_all(store: &SampleStore, seconds: impl Iterator<Item = i64>, runs: &[&st
 }
 
 fn seconds(store: &SampleStore, resolution: Resolution) -> Vec<i64> {
-    let points = store.machine(resolution, at(-1_000_000), at(10_000_000)).unwrap();
+    let points = store.history().machine(resolution, at(-1_000_000), at(10_000_000)).unwrap();
     points.iter().map(|point| (point.at - at(0)).num_seconds()).collect()
 }
 
 #[test]
 fn what_was_pushed_can_be_read_by_time_and_by_run() {
     let (_dir, store) = store();
-    assert_eq!(store.machine(Resolution::Full, at(0), at(9)).unwrap(), []);
+    assert_eq!(store.history().machine(Resolution::Full, at(0), at(9)).unwrap(), []);
     push_all(&store, 0..5, &["a", "b"]);
     assert_eq!(seconds(&store, Resolution::Full), [0, 1, 2, 3, 4]);
-    let machine = store.machine(Resolution::Full, at(3), at(4)).unwrap();
+    let machine = store.history().machine(Resolution::Full, at(3), at(4)).unwrap();
     assert_eq!((machine.len(), machine[0].cpu_fraction, machine[0].memory_used_bytes), (1, 0.5, 3));
-    let of_b = store.steps(Some(&run_id("b")), Resolution::Full, at(1), at(3)).unwrap();
+    let of_b = store.history().steps(Some(&run_id("b")), Resolution::Full, at(1), at(3)).unwrap();
     assert_eq!(of_b.iter().map(|point| point.memory_bytes).collect::<Vec<_>>(), [1, 2]);
     assert!(of_b.iter().all(|point| point.key.run_id == run_id("b") && point.cpu_fraction == 0.25));
-    assert_eq!(store.steps(None, Resolution::Full, at(0), at(9)).unwrap().len(), 10);
+    assert_eq!(store.history().steps(None, Resolution::Full, at(0), at(9)).unwrap().len(), 10);
     assert_eq!(store.n_lost(), 0);
+}
+
+#[test]
+fn a_range_comes_in_as_many_points_as_are_wanted_with_the_peaks_of_all() {
+    let (_dir, store) = store();
+    push_all(&store, 0..1000, &["a"]);
+    let (range, step) = ((at(0), at(1000)), TimeDelta::seconds(100));
+    let points = store.history().machine_in_steps(Resolution::Full, range, step).unwrap();
+    assert_eq!(points.len(), 10);
+    assert!(points.windows(2).all(|pair| pair[1].at - pair[0].at == step));
+    let second = &points[1];
+    let first_second = (second.at - at(0)).num_seconds() as u64;
+    assert_eq!(second.memory_peak_bytes, first_second + 99);
+    assert_eq!(second.memory_used_bytes, first_second + 50, "the mean, rounded");
+    assert_eq!((second.cpu_fraction, second.disk_free_bytes), (0.5, 1 << 40));
+}
+
+#[test]
+fn the_steps_of_a_range_are_told_with_their_peaks_and_the_heaviest_of_too_many() {
+    let (_dir, store) = store();
+    push_all(&store, 0..10, &["short"]);
+    push_all(&store, 10..100, &["light", "long"]);
+    let spans = |limit| {
+        let spans = store.history().step_spans(Resolution::Full, (at(5), at(60)), 1000, limit).unwrap();
+        let told = spans.iter().map(|span| {
+            let seconds = (span.from - at(0)).num_seconds()..=(span.until - at(0)).num_seconds();
+            (span.key.run_id.as_str().to_owned(), seconds, span.memory_peak_bytes)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let (light, long) = (("light".to_owned(), 10..=59, 59), ("long".to_owned(), 10..=59, 59));
+    assert_eq!(spans(9), [("short".to_owned(), 5..=9, 9), light.clone(), long.clone()]);
+    assert_eq!(spans(2), [light, long]);
+    assert_eq!(spans(0), []);
+}
+
+#[test]
+fn changes_of_limits_are_kept_with_their_sentences_and_for_thirty_days() {
+    let (_dir, store) = store();
+    let limit = Limit::new(
+        Resource::Disk,
+        Threshold::Bytes(2 << 30),
+        Threshold::Bytes(3 << 30),
+        std::time::Duration::ZERO,
+    );
+    let short = |free: u64| RaisedLimit {
+        limit: limit.clone().unwrap(),
+        volume: Some(Path::new("/data").into()),
+        amount: free as f64,
+        total: 1e12,
+    };
+    let push = |second: i64, change: LimitChange| {
+        let sample =
+            ResourceSnapshot { changes: vec![change], ..ResourceSnapshot::clone(&sample(second, &[])) };
+        store.push(&Arc::new(sample));
+        store.flush();
+    };
+    push(1, LimitChange::Raised(short(1 << 30)));
+    push(2, LimitChange::Cleared(short(4 << 30)));
+    let told = |limit| {
+        let changes = store.history().limit_changes(at(0), at(9_000_000), limit).unwrap();
+        changes
+            .into_iter()
+            .map(|change| (change.is_raised, change.volume.unwrap(), change.text))
+            .collect::<Vec<_>>()
+    };
+    let volume = || "/data".to_owned();
+    let raised = "disk of /data 1GiB free (limit 2GiB); no step is seen to be the cause".to_owned();
+    let cleared = "disk of /data 4GiB free: the limit of 2GiB is cleared".to_owned();
+    assert_eq!(told(9), [(true, volume(), raised), (false, volume(), cleared.clone())]);
+    assert_eq!(told(1), [(false, volume(), cleared)], "the newest");
+    push(31 * 86_400, LimitChange::Cleared(short(5 << 30)));
+    assert_eq!(told(9).len(), 1);
+}
+
+#[test]
+fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_when_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("samples.db");
+    // As 0.2.0 has made it.
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("version_1.sql")).unwrap();
+    drop(old);
+    let before = std::fs::read(&path).unwrap();
+    let history = SampleHistory::of(&path);
+    assert_eq!(history.limit_changes(at(-9), at(9), 9).unwrap(), []);
+    assert_eq!(history.machine(Resolution::Full, at(-9), at(9)).unwrap().len(), 2);
+    assert_eq!(std::fs::read(&path).unwrap(), before, "who reads changes nothing");
+    let store = SampleStore::open(&path).unwrap();
+    push_all(&store, 3..5, &["a"]);
+    assert_eq!(seconds(&store, Resolution::Full), [0, 1, 3, 4]);
+    assert_eq!(store.history().steps(Some(&run_id("old")), Resolution::Full, at(0), at(9)).unwrap().len(), 1);
+    let version: i64 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((version, store.n_lost()), (2, 0));
 }
 
 #[test]
@@ -87,13 +184,13 @@ fn coarser_points_hold_means_and_peaks_and_go_on_over_a_restart() {
     push_all(&store, 45..125, &["a"]);
     assert_eq!(seconds(&store, Resolution::TenSeconds), (0..12).map(|n| n * 10).collect::<Vec<_>>());
     assert_eq!(seconds(&store, Resolution::Minute), [0, 60]);
-    let tens = store.steps(Some(&run_id("a")), Resolution::TenSeconds, at(40), at(50)).unwrap();
+    let tens = store.history().steps(Some(&run_id("a")), Resolution::TenSeconds, at(40), at(50)).unwrap();
     assert_eq!(
         (tens[0].memory_bytes, tens[0].memory_peak_bytes),
         (45, 49),
         "the mean of 40 to 49, and the peak"
     );
-    let minute = store.machine(Resolution::Minute, at(60), at(61)).unwrap();
+    let minute = store.history().machine(Resolution::Minute, at(60), at(61)).unwrap();
     assert_eq!((minute[0].memory_used_bytes, minute[0].memory_peak_bytes), (90, 119));
 }
 
@@ -109,7 +206,7 @@ fn each_resolution_is_kept_for_its_time() {
     assert_eq!(seconds(&store, Resolution::Minute).len(), 26 * 60 - 1);
     push_all(&store, [29, 40].map(|day| day * 86_400).into_iter(), &["a"]);
     assert_eq!(seconds(&store, Resolution::Full), [40 * 86_400]);
-    assert_eq!(store.steps(None, Resolution::Minute, at(-1), at(9 * 86_400)).unwrap(), []);
+    assert_eq!(store.history().steps(None, Resolution::Minute, at(-1), at(9 * 86_400)).unwrap(), []);
 }
 
 #[test]

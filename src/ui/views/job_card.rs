@@ -2,13 +2,13 @@
 //! at the right.
 
 use egui::{
-    Align2, ComboBox, CornerRadius, Frame, Margin, Rect, RichText, Role, ScrollArea, Sense, Stroke,
-    StrokeKind, TextEdit, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+    Align2, CornerRadius, Frame, Margin, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    UiBuilder, WidgetInfo, pos2, vec2,
 };
 
 use super::super::command::{Command, Page};
 use super::super::job_form::{Checked, JobForm, When};
-use super::super::widgets::{Card, Icon, Lever, Tone, label_at, numbers_at, state_at};
+use super::super::widgets::{Card, Field, Icon, Lever, Tone, choice, label_at, numbers_at, remark, state_at};
 use super::super::{format, theme};
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
 use super::schedule::countdown;
@@ -118,8 +118,9 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
         let wrong = error(&checked.name.as_ref().map(drop).map_err(Clone::clone), &form.fields.name);
         let unknown = unknown_pipeline(view, &form.fields.pipeline);
         ui.horizontal_top(|ui| {
-            field(ui, "Name", &mut form.fields.name, "books-nightly", half, wrong.as_deref());
-            field(ui, "Pipeline", &mut form.fields.pipeline, "books", half, unknown.as_deref());
+            let (name, pipeline) = (&mut form.fields.name, &mut form.fields.pipeline);
+            Field::new("Name", "books-nightly").ui(ui, name, half, wrong.as_deref());
+            Field::new("Pipeline", "books").ui(ui, pipeline, half, unknown.as_deref());
         });
     }
     let wrong = error(&checked.schedule.as_ref().map(drop).map_err(Clone::clone), &form.fields.text);
@@ -134,7 +135,8 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
         match chosen {
             When::Manual => {}
             When::Daily | When::Weekly | When::Every | When::Cron | When::Once | When::After => {
-                field(ui, "", &mut form.fields.text, chosen.example(), rest, None);
+                let field = Field { caption: "", name: "At", example: chosen.example() };
+                field.ui(ui, &mut form.fields.text, rest, None);
             }
         }
     });
@@ -145,7 +147,7 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
     }
     let wrong = checked.zone.as_ref().err().cloned();
     ui.horizontal_top(|ui| {
-        field(ui, "Zone", &mut form.fields.zone, "Europe/Madrid", half, wrong.as_deref());
+        Field::new("Zone", "Europe/Madrid").ui(ui, &mut form.fields.zone, half, wrong.as_deref());
         if form.fields.when == When::After {
             form.fields.on =
                 choice(ui, "When they have", form.fields.on, &AfterOn::ALL, AfterOn::as_str, half);
@@ -186,77 +188,6 @@ fn unknown_pipeline(view: View<'_>, typed: &str) -> Option<String> {
         Some(entry) => entry.error.clone(),
         None => Some(format!("no pipeline file says {typed:?}; they are listed under Pipelines")),
     }
-}
-
-/// A text to be typed, under its name; what is wrong with it below.
-fn field(ui: &mut Ui, name: &str, text: &mut String, example: &str, width: f32, wrong: Option<&str>) {
-    let tokens = theme::tokens(ui);
-    ui.vertical(|ui| {
-        ui.set_width(width);
-        caption(ui, name, width);
-        let line = if wrong.is_some() { tokens.failed } else { tokens.line };
-        let frame = Frame::NONE
-            .fill(tokens.bg)
-            .stroke(Stroke::new(1.0, line))
-            .corner_radius(CornerRadius::same(theme::LEVER_RADIUS))
-            .inner_margin(Margin::symmetric(9, 6));
-        let id = ui.scope_id().with(("field", name));
-        let edit = TextEdit::singleline(text)
-            .id(id)
-            .frame(frame)
-            .font(theme::mono())
-            .hint_text(example)
-            .desired_width(width);
-        let label = if name.is_empty() { "At" } else { name };
-        let response = ui.add(edit).accessible_name(label);
-        if response.has_focus() {
-            let radius = CornerRadius::same(theme::LEVER_RADIUS);
-            ui.painter().rect_stroke(
-                response.rect,
-                radius,
-                Stroke::new(1.5, tokens.accent),
-                StrokeKind::Inside,
-            );
-        }
-        if let Some(wrong) = wrong {
-            remark(ui, wrong, tokens.failed);
-        }
-    });
-}
-
-fn remark(ui: &mut Ui, text: &str, ink: egui::Color32) {
-    ui.label(RichText::new(text).font(theme::small()).color(ink));
-}
-
-/// The name above a field, for the eye: screen readers hear it from the field itself.
-fn caption(ui: &mut Ui, name: &str, width: f32) {
-    let (_, rect) = ui.allocate_space(vec2(width, 16.0));
-    let style = (theme::small(), theme::tokens(ui).muted);
-    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, style, width);
-}
-
-/// One of several, under what it is about.
-fn choice<T: Copy + PartialEq>(
-    ui: &mut Ui,
-    name: &str,
-    chosen: T,
-    all: &[T],
-    text: impl Fn(T) -> &'static str,
-    width: f32,
-) -> T {
-    let mut now = chosen;
-    ui.vertical(|ui| {
-        ui.set_width(width);
-        caption(ui, name, width);
-        let combo = ComboBox::from_id_salt(name).width(width).truncate().selected_text(text(chosen));
-        let shown = combo.show_ui(ui, |ui| {
-            for one in all {
-                ui.selectable_value(&mut now, *one, text(*one));
-            }
-        });
-        let _ = shown.response.accessible_name(format!("{name}: {}", text(chosen)));
-    });
-    now
 }
 
 /// The next fires, and what the clock changes ahead do.

@@ -1,6 +1,7 @@
 //! Views: each a function of the read model that paints and pushes commands. None of them keeps a
 //! state of a run, waits for anything or changes the store.
 
+mod axis;
 mod banner;
 mod detail;
 mod dialogs;
@@ -8,11 +9,16 @@ mod frame;
 mod history;
 mod job_card;
 mod job_row;
+mod lanes;
+mod limits_card;
 mod log_tail;
+mod machine;
+mod machine_plots;
 mod menus;
 mod now;
 mod palette;
 mod pipelines;
+mod plotted;
 mod recent;
 mod running;
 mod schedule;
@@ -24,6 +30,7 @@ use egui::Ui;
 
 use super::command::{Command, Page};
 use super::job_form::SchedulePage;
+use super::limit_form::MachinePage;
 use super::window::WindowState;
 use crate::app::AppStore;
 pub(super) use dialogs::overlay_ui;
@@ -43,12 +50,18 @@ pub(super) struct View<'a> {
 /// What was asked for while painting; run when the frame is painted.
 pub(super) type Commands = Vec<Command>;
 
-/// The page that is open.
-pub(super) fn page_ui(ui: &mut Ui, view: View<'_>, schedule: &mut SchedulePage, out: &mut Commands) {
+/// The page that is open, with the forms of those that have some.
+pub(super) fn page_ui(
+    ui: &mut Ui,
+    view: View<'_>,
+    (schedule, machine): (&mut SchedulePage, &mut MachinePage),
+    out: &mut Commands,
+) {
     match view.state.page {
         Page::Now => now::now_ui(ui, view, out),
         Page::History => history::history_ui(ui, view, out),
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
+        Page::Machine => machine::machine_ui(ui, view, machine, out),
     }
 }

@@ -1,54 +1,27 @@
-//! The machine and the steps on one time axis: CPU and memory above, below them a lane a run, and one
-//! vertical line through both where the pointer is. `egui_plot` paints axes and curves and owns the
-//! transform; the lanes are painted on it, below its zero line.
+//! The machine and the steps on one time axis: CPU and memory above with their limits, below them a lane a run, and one
+//! vertical line through both where the pointer is.
 
-use chrono::{DateTime, Local, TimeDelta, Timelike, Utc};
-use egui::{Align2, Color32, CornerRadius, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
-use egui_plot::{AxisHints, GridMark, Line, Plot, PlotPoint, PlotPoints, PlotTransform, PlotUi};
+use chrono::{DateTime, Local, TimeDelta, Utc};
+use egui::{Align2, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::widgets::{Card, label_at};
 use super::super::{format, theme};
+use super::axis::{
+    Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, cross_at, curve, limit_labels_at, marks_ui, tip_at,
+};
+use super::lanes::{Bar, LANE};
 use super::{Commands, View};
 use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN};
 use crate::run::{RunState, StepState};
 
 /// The least height of the curves.
 const PLOT: f32 = 64.0;
-const LANE: f32 = 20.0;
 const MAX_LANES: usize = 4;
-const AXIS: f32 = 20.0;
 /// Between the curves and the lanes.
 const CREASE: f32 = 8.0;
-/// Left of the axis, where lanes are named.
-const GUTTER: f32 = 124.0;
-/// Above all that can be used, so that a curve at the top is not cut in half.
-const TOP: f64 = 1.03;
 /// A longer silence between samples is a gap in the curve.
 const GAP: TimeDelta = TimeDelta::seconds(15);
-
-/// Where a moment lies: the plot counts seconds from `now` on.
-#[derive(Clone, Copy)]
-struct Axis {
-    transform: PlotTransform,
-    now: DateTime<Utc>,
-    span: TimeDelta,
-}
-
-impl Axis {
-    fn from(self) -> DateTime<Utc> {
-        self.now - self.span
-    }
-
-    fn x(self, at: DateTime<Utc>) -> f32 {
-        self.transform.position_from_point_x((at - self.now).as_seconds_f64())
-    }
-
-    fn at(self, x: f32) -> DateTime<Utc> {
-        let seconds = self.transform.value_from_position(pos2(x, 0.0)).x;
-        self.now + TimeDelta::milliseconds((seconds * 1000.0) as i64)
-    }
-}
 
 pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let is_empty = view.store.living().len() + view.store.recent().len() == 0;
@@ -59,18 +32,19 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     };
     let below = if n_lanes == 0 { 0.0 } else { CREASE + n_lanes as f32 * LANE };
     let curves = (ui.ctx().content_rect().height() * 0.14).clamp(PLOT, 180.0).round();
-    let height = curves + below + AXIS + 24.0;
+    let height = curves + below + TIMES + 24.0;
     Card::frame(ui).show(ui, |ui| {
         let (_, card) = ui.allocate_space(vec2(ui.available_width(), height));
         let inner =
             Rect::from_min_max(card.min + vec2(theme::GAP, 10.0), card.max - vec2(theme::GAP + 8.0, 10.0));
         legend_at(ui, inner);
         let mut child = ui.new_child(UiBuilder::new().max_rect(inner));
-        let span = span(view);
-        let transform = plot_ui(&mut child, view, span, f64::from(below / curves));
-        let axis = Axis { transform, now: view.now, span };
-        let frame = *transform.frame();
-        let top = transform.position_from_point_y(0.0) + CREASE;
+        let memory = view.store.machine().back().map_or(0, |sample| sample.memory_total_bytes);
+        let limits = LimitLine::of_shares(view.store.watched().limits(), memory);
+        let axis = plot_ui(&mut child, view, &limits, f64::from(below / curves));
+        let frame = axis.frame();
+        limit_labels_at(ui, axis, &limits);
+        let top = axis.y(0.0) + CREASE;
         let runs = shown_runs(view, axis);
         // The selected run has all lanes for itself, so that steps at once lie one above the other.
         let n_each = if view.store.selected().is_some() { n_lanes } else { 1 };
@@ -79,7 +53,10 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             let size = vec2(frame.width(), n_each as f32 * LANE);
             band_ui(ui, Rect::from_min_size(pos2(frame.left(), top), size), axis, entry, view, out);
         }
-        cross_at(ui, axis, &runs, view);
+        marks_ui(ui, axis, axis.y(0.0) + 1.0, view.store.watched().marks().iter());
+        if let Some(pointer) = cross_at(ui, axis, &[frame]) {
+            tip_at(ui, pointer, frame, then(axis.at(pointer.x), &runs, view));
+        }
     });
 }
 
@@ -112,90 +89,34 @@ fn legend_at(ui: &Ui, rect: Rect) {
 }
 
 /// The curves and both axes in the whole of `ui`; below zero there is room for `below` (of the height from 0 to 1).
-fn plot_ui(ui: &mut Ui, view: View<'_>, span: TimeDelta, below: f64) -> PlotTransform {
+fn plot_ui(ui: &mut Ui, view: View<'_>, limits: &[LimitLine], below: f64) -> Axis {
     let tokens = theme::tokens(ui);
-    let now = view.now;
-    let shares = |_| [0.0, 0.5, 1.0].map(|value| GridMark { value, step_size: 1.0 }).to_vec();
-    let hints = |axis: AxisHints<'static>, thickness| {
-        axis.tick_label_color(tokens.faint).tick_label_font(theme::small()).min_thickness(thickness)
+    let chart = Chart {
+        id: "machine",
+        now: view.now,
+        span: span(view),
+        top: TOP,
+        below,
+        levels: vec![0.0, 0.5, 1.0],
+        text: &format::percent,
+        has_times: true,
     };
-    let seconds = span.as_seconds_f64();
-    let x_axis = hints(AxisHints::new_x(), AXIS).formatter(move |mark, _| match mark.value {
-        0.0 => "now".to_owned(),
-        // Rounded to the second: the tick itself may lie a moment before its minute.
-        value => {
-            let at = now + TimeDelta::milliseconds((value * 1000.0) as i64 + 500);
-            at.with_timezone(&Local).format("%H:%M").to_string()
+    chart.show(ui, |plot| {
+        let from = view.now - SAMPLE_SPAN - GAP;
+        let samples = || view.store.machine().iter().filter(move |sample| sample.at >= from);
+        let point = |at: DateTime<Utc>, share: f64| (at, share.clamp(0.0, 1.0), 0.0);
+        let cpu = CurveLook { color: tokens.running, is_filled: true, gap: GAP };
+        curve(plot, view.now, cpu, samples().map(|sample| point(sample.at, sample.cpu_fraction)));
+        let memory = CurveLook { color: tokens.queued, is_filled: false, gap: GAP };
+        curve(plot, view.now, memory, samples().map(|sample| point(sample.at, memory_share(sample))));
+        for limit in limits {
+            limit.put(plot, tokens.failed);
         }
-    });
-    let y_axis = hints(AxisHints::new_y(), GUTTER).formatter(|mark, _| format::percent(mark.value));
-    Plot::new("machine")
-        .sense(Sense::hover())
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .show_x(false)
-        .show_y(false)
-        .show_background(false)
-        .show_grid([false, true])
-        .grid_color(tokens.line)
-        .x_grid_spacer(move |_| minutes(now, seconds))
-        .y_grid_spacer(shares)
-        .custom_x_axes(vec![x_axis])
-        .custom_y_axes(vec![y_axis])
-        .show(ui, |plot| {
-            plot.set_plot_bounds_x(-seconds..=0.0);
-            plot.set_plot_bounds_y(-below..=TOP);
-            let cpu = |sample: &MachineSample| sample.cpu_fraction;
-            curve(plot, view, tokens.running, |line| line.fill(0.0).fill_alpha(0.16), cpu);
-            let memory = |sample: &MachineSample| {
-                sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64
-            };
-            curve(plot, view, tokens.queued, |line| line, memory);
-        })
-        .transform
+    })
 }
 
-/// A tick at each minute of the wall clock, or each second one where many are shown, and one now.
-fn minutes(now: DateTime<Utc>, seconds: f64) -> Vec<GridMark> {
-    let n_minutes = if seconds > 300.0 { 2 } else { 1 };
-    let step = f64::from(n_minutes * 60);
-    let local = now.with_timezone(&Local);
-    let into_step = f64::from(local.minute() % n_minutes * 60 + local.second());
-    let newest = -into_step - f64::from(local.nanosecond()) / 1e9;
-    let mark = |value| GridMark { value, step_size: step };
-    let ticks = (0..).map(|n| newest - f64::from(n) * step).take_while(|value| *value > seconds * -0.98);
-    // What is nearer than this would lie under the word "now".
-    ticks.filter(|value| *value < seconds * -0.046).chain([0.0]).map(mark).collect()
-}
-
-/// A share of the machine over time, one line a stretch without a gap.
-fn curve<'a>(
-    plot: &mut PlotUi<'a>,
-    view: View<'_>,
-    color: Color32,
-    look: impl Fn(Line<'a>) -> Line<'a>,
-    share: impl Fn(&MachineSample) -> f64,
-) {
-    let mut stretch: Vec<PlotPoint> = Vec::new();
-    let mut last: Option<DateTime<Utc>> = None;
-    let from = view.now - SAMPLE_SPAN - GAP;
-    let mut finish = |stretch: &mut Vec<PlotPoint>| {
-        let line = Line::new("", PlotPoints::Owned(std::mem::take(stretch)));
-        plot.line(look(line.color(color).width(1.5).allow_hover(false)));
-    };
-    for sample in view.store.machine().iter().filter(|sample| sample.at >= from) {
-        if last.is_some_and(|last| sample.at - last > GAP) {
-            finish(&mut stretch);
-        }
-        let x = (sample.at - view.now).as_seconds_f64();
-        stretch.push(PlotPoint::new(x, share(sample).clamp(0.0, 1.0)));
-        last = Some(sample.at);
-    }
-    finish(&mut stretch);
+fn memory_share(sample: &MachineSample) -> f64 {
+    sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64
 }
 
 /// From when to when, what is written on it, and the state of the step; none: the run is frozen.
@@ -245,8 +166,8 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     let painter = ui.painter_at(band);
     // Per lane: where its last span and its last label end.
     let mut ends = vec![(DateTime::<Utc>::MIN_UTC, f32::MIN); n_lanes.max(1)];
-    for (from, to, text, state) in spans(entry, view.now) {
-        if to < axis.from() {
+    for (from, until, text, state) in spans(entry, view.now) {
+        if until < axis.from() {
             continue;
         }
         let color = match state {
@@ -260,26 +181,12 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
             None => 0,
             Some(_) => ends.iter().position(|(end, _)| *end <= from).unwrap_or(ends.len() - 1),
         };
-        ends[lane].0 = ends[lane].0.max(to);
+        ends[lane].0 = ends[lane].0.max(until);
         let top = band.top() + lane as f32 * LANE;
         let bottom = if state.is_none() { band.bottom() } else { top + LANE };
-        let bar_y = top + 2.0..=bottom - 2.0;
-        let left = axis.x(from.max(axis.from()));
-        let bar = Rect::from_x_y_ranges(left..=axis.x(to).max(left + 3.0), bar_y);
-        let radius = CornerRadius::same(3);
-        painter.rect_filled(bar, radius, tokens.tint(color, 0.3));
-        if from >= axis.from() {
-            let edge = Rect::from_min_size(bar.min, vec2(3.0, bar.height()));
-            painter.rect_filled(edge, CornerRadius::same(1), color);
-        }
-        let text_left = bar.left() + 8.0;
-        let width = bar.width() - 12.0;
-        if width > 26.0 && text_left > ends[lane].1 {
-            let style = (theme::small(), tokens.text);
-            let shown =
-                label_at(ui, pos2(text_left, bar.center().y), Align2::LEFT_CENTER, text, style, width);
-            ends[lane].1 = shown.right();
-        }
+        let bar = Bar { from, until, text, color };
+        let place = bar.place(axis, Rect::from_x_y_ranges(band.x_range(), top..=bottom));
+        ends[lane].1 = bar.paint(ui, &painter, axis, place, ends[lane].1);
     }
     let response = ui.interact(
         Rect::from_min_max(name.min, band.max),
@@ -294,15 +201,8 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     }
 }
 
-/// The line through both, and what was then.
-fn cross_at(ui: &Ui, axis: Axis, runs: &[&RunEntry], view: View<'_>) {
-    let whole = *axis.transform.frame();
-    let pointer =
-        ui.ctx().pointer_hover_pos().filter(|pos| whole.contains(*pos) && ui.rect_contains_pointer(whole));
-    let Some(pointer) = pointer else { return };
-    let tokens = theme::tokens(ui);
-    let at = axis.at(pointer.x);
-    ui.painter().vline(pointer.x, whole.y_range(), Stroke::new(1.0, tokens.muted));
+/// What was at a moment: the machine, and which steps ran.
+fn then(at: DateTime<Utc>, runs: &[&RunEntry], view: View<'_>) -> Vec<String> {
     let samples = view.store.machine();
     let n_before = samples.partition_point(|sample| sample.at <= at);
     let nearest = n_before.checked_sub(1).and_then(|n| samples.get(n)).filter(|sample| at - sample.at <= GAP);
@@ -333,22 +233,5 @@ fn cross_at(ui: &Ui, axis: Axis, runs: &[&RunEntry], view: View<'_>) {
         .take(4)
         .collect();
     let second = if running.is_empty() { "no step ran".to_owned() } else { running.join(", ") };
-    let galley = |text: String, color: Color32| ui.painter().layout_no_wrap(text, theme::small(), color);
-    let (first, second) = (galley(first, tokens.text), galley(second, tokens.muted));
-    let size =
-        vec2(first.size().x.max(second.size().x), first.size().y + second.size().y + 4.0) + vec2(20.0, 14.0);
-    let left =
-        if pointer.x + 10.0 + size.x < whole.right() { pointer.x + 10.0 } else { pointer.x - 10.0 - size.x };
-    let rect = Rect::from_min_size(pos2(left, whole.top() + 6.0), size);
-    let line = Stroke::new(1.0, tokens.line);
-    ui.painter().rect(
-        rect,
-        CornerRadius::same(theme::LEVER_RADIUS),
-        tokens.raised,
-        line,
-        egui::StrokeKind::Inside,
-    );
-    let second_at = rect.min + vec2(10.0, 11.0 + first.size().y);
-    ui.painter().galley(rect.min + vec2(10.0, 7.0), first, tokens.text);
-    ui.painter().galley(second_at, second, tokens.muted);
+    vec![first, second]
 }

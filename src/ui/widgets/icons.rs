@@ -33,6 +33,8 @@ pub(crate) enum Icon {
     List,
     /// The page of pipelines.
     Branch,
+    /// The page of the machine.
+    Wave,
     /// Search.
     Search,
     /// More levers.
@@ -146,6 +148,13 @@ impl Icon {
                 for (x, y) in [(-0.5, -0.66), (-0.5, 0.68), (0.5, -0.54)] {
                     painter.circle_stroke(at(x, y), unit * 0.26, stroke);
                 }
+            }
+            Self::Wave => {
+                let wave: Vec<Pos2> = (-12..=12)
+                    .map(|n| n as f32 / 12.0)
+                    .map(|x| at(x * 0.92, -0.52 * (x * PI).sin()))
+                    .collect();
+                line(&wave);
             }
             Self::Search => {
                 painter.circle_stroke(at(-0.16, -0.16), unit * 0.6, stroke);

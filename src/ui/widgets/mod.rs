@@ -1,16 +1,20 @@
 //! What views are put together from: icons, levers, rows, cards, text that keeps its width. Widgets
 //! know the theme and nothing of runs.
 
+mod form;
 mod icons;
 mod lever;
 mod meter;
 mod row;
+mod segments;
 mod switch;
 mod text;
 
+pub(super) use form::{Field, choice, choice_called, remark};
 pub(super) use icons::Icon;
 pub(super) use lever::{Lever, Tone};
 pub(super) use meter::{progress_bar, sparkline};
 pub(super) use row::{Card, Corners, RowKind, row_ui};
+pub(super) use segments::segments_at;
 pub(super) use switch::switch_at;
 pub(super) use text::{label_at, numbers_at, state_at};

@@ -1,0 +1,192 @@
+//! The limits that are in force while an engine lives: set by whoever asks, which writes them into the settings, and
+//! taken over from there when somebody edits the file.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::edit::{edited, replace};
+use super::{LimitParams, LimitView, LimitWords};
+use crate::app::settings::FILE;
+use crate::app::{IntegrationError, Settings, SettingsError};
+use crate::logs::SettledWatch;
+use crate::monitor::MonitorHandle;
+use crate::resources::{Limits, Resource};
+
+/// The limits of one engine. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::app) struct LiveLimits(Arc<Shared>);
+
+struct Shared {
+    /// The settings.
+    path: PathBuf,
+    monitor: Option<MonitorHandle>,
+    /// Held while the file is written, so that two who set at once both count.
+    state: Mutex<State>,
+    /// Called when other limits are in force.
+    listeners: Mutex<Vec<Listener>>,
+}
+
+type Listener = Box<dyn Fn() + Send + Sync>;
+
+struct State {
+    in_force: Limits,
+    /// What the file said when it was last understood. An engine may have been opened with other settings than the
+    /// file's: only what changes there is taken over.
+    limits_of_file: Limits,
+    interval_of_file: Duration,
+    /// What was complained about last: it is said once.
+    said: Option<String>,
+}
+
+impl LiveLimits {
+    /// Those of `settings`, for the engine of `data_dir`, which `monitor` measures for.
+    pub(in crate::app) fn new(data_dir: &Path, settings: &Settings, monitor: Option<MonitorHandle>) -> Self {
+        let of_file = Settings::load(data_dir).unwrap_or_default();
+        let state = State {
+            in_force: settings.limits.clone(),
+            limits_of_file: of_file.limits,
+            interval_of_file: of_file.monitor_interval,
+            said: None,
+        };
+        let listeners = Mutex::default();
+        Self(Arc::new(Shared { path: data_dir.join(FILE), monitor, state: Mutex::new(state), listeners }))
+    }
+
+    /// Takes over what changes in the file from now on, until the watch is dropped. `complain` is called with a sentence
+    /// when the file is not understood, once for each that is wrong with it; what was in force then stays so.
+    ///
+    /// # Errors
+    /// When the file can't be watched.
+    pub(in crate::app) fn watch(
+        &self,
+        complain: impl Fn(String) + Send + 'static,
+    ) -> io::Result<SettledWatch> {
+        let (limits, folder) = (self.clone(), self.0.path.parent().unwrap_or(Path::new("/")).to_owned());
+        SettledWatch::open(&folder, FILE, move || {
+            if let Some(sentence) = limits.take_over_file() {
+                complain(sentence);
+            }
+        })
+    }
+
+    /// What is in force.
+    pub(in crate::app) fn in_force(&self) -> Limits {
+        self.state().in_force.clone()
+    }
+
+    /// Calls `tell` whenever other limits are in force. It must return at once.
+    pub(in crate::app) fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+    }
+
+    /// What is in force, and what of it is exceeded.
+    pub(in crate::app) fn views(&self) -> Vec<LimitView> {
+        let sample = self.0.monitor.as_ref().and_then(MonitorHandle::get_snapshot).unwrap_or_default();
+        let is_raised = |resource| sample.raised.iter().any(|raised| raised.limit.resource() == resource);
+        let in_force = self.in_force();
+        let view = |limit| LimitView { limit: LimitWords::of(limit), raised: is_raised(limit.resource()) };
+        in_force.iter().map(view).collect()
+    }
+
+    /// Sets a limit, or takes it out: in the settings, and then at once.
+    ///
+    /// # Errors
+    /// [`IntegrationError`], when it makes no sense, or the settings are not understood or can't be written; everything
+    /// is as it was then.
+    pub(in crate::app) fn set(&self, params: &LimitParams) -> Result<(), IntegrationError> {
+        let limit = params.check().map_err(|problems| {
+            let texts: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
+            IntegrationError::Invalid(texts.join("; "))
+        })?;
+        let path = &self.0.path;
+        let mut state = self.state();
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(SettingsError::Unreadable { path: path.clone(), why: error.to_string() }.into());
+            }
+        };
+        let before = Settings::read(&text, path)?;
+        let by_hand = |why: &str| {
+            let name = params.resource.name();
+            IntegrationError::Impossible(format!("{why}; edit [limits.{name}] in {} by hand", path.display()))
+        };
+        let new = edited(&text, params).map_err(|why| by_hand(&why))?;
+        let after = Settings::read(&new, path).map_err(|error| by_hand(&error.to_string()))?;
+        if after.limits != params.applied(&before.limits, limit) {
+            return Err(by_hand("the file says it in a way that can't be edited"));
+        }
+        if new != text {
+            replace(path, &new).map_err(|error| by_hand(&format!("the file can't be written: {error}")))?;
+        }
+        let earlier = state.in_force.clone();
+        self.adopt(&mut state, &after);
+        // Also where the file has said so before, and the engine was opened with other settings.
+        state.in_force = params.applied(&state.in_force, limit);
+        self.enforce(&state, &earlier);
+        Ok(())
+    }
+
+    /// Looks at the file; a sentence when it is not understood, unless that was said before.
+    fn take_over_file(&self) -> Option<String> {
+        let mut state = self.state();
+        let folder = self.0.path.parent().unwrap_or(Path::new("/"));
+        match Settings::load(folder) {
+            Ok(settings) => {
+                state.said = None;
+                let earlier = state.in_force.clone();
+                self.adopt(&mut state, &settings);
+                self.enforce(&state, &earlier);
+                None
+            }
+            Err(error) => {
+                let sentence = format!("the limits and the interval that were in force stay so: {error}");
+                let is_new = state.said.as_ref() != Some(&sentence);
+                is_new.then(|| state.said.insert(sentence).clone())
+            }
+        }
+    }
+
+    /// Takes over what the file says otherwise than before.
+    fn adopt(&self, state: &mut State, settings: &Settings) {
+        for resource in Resource::ALL {
+            let said = settings.limits.of(resource);
+            if said != state.limits_of_file.of(resource) {
+                let limits = std::mem::take(&mut state.in_force);
+                state.in_force = match said {
+                    Some(limit) => limits.with(*limit),
+                    None => limits.without(resource),
+                };
+            }
+        }
+        state.limits_of_file = settings.limits.clone();
+        if settings.monitor_interval != state.interval_of_file {
+            state.interval_of_file = settings.monitor_interval;
+            if let Some(monitor) = &self.0.monitor {
+                // The settings have been checked for what a monitor can do.
+                let _ = monitor.set_interval(settings.monitor_interval);
+            }
+        }
+    }
+
+    /// Has what is in force take effect, if it is something else than before.
+    fn enforce(&self, state: &State, earlier: &Limits) {
+        if state.in_force == *earlier {
+            return;
+        }
+        if let Some(monitor) = &self.0.monitor {
+            monitor.set_limits(state.in_force.clone());
+        }
+        for tell in self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tell();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

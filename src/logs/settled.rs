@@ -1,0 +1,144 @@
+//! One file under watch: tells when it was written to its end, put in its place or taken away.
+//!
+//! Beside it may lie files that are written all the time, such as databases: what is written to a file that stays open
+//! wakes nobody here, which is why this asks the kernel itself and is no [`FolderWatch`](super::FolderWatch).
+
+use std::ffi::OsString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+/// Watches one file until it is dropped.
+#[derive(Debug)]
+pub struct SettledWatch {
+    /// Written to once, when the watch is to end.
+    stop: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread waits on.
+struct Waiter {
+    notes: OwnedFd,
+    stop: Arc<OwnedFd>,
+    name: OsString,
+}
+
+impl SettledWatch {
+    /// Calls `tell` on a thread of its own whenever the file `name` directly in `folder` is another one, or holds
+    /// something else. It need not be there yet. No other change is looked for while `tell` runs, and none is lost.
+    ///
+    /// # Errors
+    /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
+    pub fn open(folder: &Path, name: &str, tell: impl FnMut() + Send + 'static) -> io::Result<Self> {
+        let notes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let changes = WatchFlags::CLOSE_WRITE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::DELETE
+            | WatchFlags::ONLYDIR;
+        inotify::add_watch(&notes, folder, changes)?;
+        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let waiter = Waiter { notes, stop: stop.clone(), name: name.into() };
+        let thread =
+            std::thread::Builder::new().name("lf-file-watch".into()).spawn(move || waiter.run(tell))?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for SettledWatch {
+    fn drop(&mut self) {
+        // An eventfd takes eight bytes at any time.
+        let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
+        if let Some(thread) = self.thread.take()
+            // What is told may drop the watch.
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Waiter {
+    fn run(self, mut tell: impl FnMut()) {
+        loop {
+            let mut fds = [PollFd::new(&self.notes, PollFlags::IN), PollFd::new(&*self.stop, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+            if !fds[1].revents().is_empty() {
+                return;
+            }
+            if self.is_meant() {
+                tell();
+            }
+        }
+    }
+
+    /// Takes all notes that wait; whether one of them is about the file.
+    fn is_meant(&self) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&self.notes, &mut buffer);
+        let mut is_meant = false;
+        while let Ok(note) = reader.next() {
+            let is_it = note.file_name().is_some_and(|name| name.to_bytes() == self.name.as_bytes());
+            // When too many wait, the kernel says only that some were lost.
+            is_meant |= is_it || note.events().contains(ReadFlags::QUEUE_OVERFLOW);
+        }
+        is_meant
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_made_replaced_or_removed_is_told_and_what_others_write_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        // Unbounded: as many notes as changes below.
+        let (sender, told) = crossbeam_channel::unbounded();
+        let watch = SettledWatch::open(dir.path(), "a.toml", move || {
+            let _ = sender.send(());
+        })
+        .unwrap();
+        let settle = || {
+            told.recv_timeout(Duration::from_secs(20)).unwrap();
+            while told.recv_timeout(Duration::from_millis(20)).is_ok() {}
+        };
+        let (file, draft) = (dir.path().join("a.toml"), dir.path().join("a.new"));
+        fs::write(&file, "1").unwrap();
+        settle();
+        fs::write(&draft, "2").unwrap();
+        fs::rename(&draft, &file).unwrap();
+        settle();
+        // A neighbour that stays open, and what is only read.
+        let mut neighbour = fs::File::create(dir.path().join("b.db")).unwrap();
+        neighbour.write_all(b"x").unwrap();
+        fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        settle();
+        drop(watch);
+        assert!(told.try_recv().is_err(), "each change is told once it is whole, and nothing else");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = SettledWatch::open(&dir.path().join("missing"), "a", || {}).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,190 @@
+//! The form of the limits: what is typed, what is wrong with it, and what it will do. It paints nothing.
+
+use crate::app::{Action, Command, HistorySpan, LimitParams, LimitProblem, LimitWords};
+use crate::resources::{Limit, LimitAction, Limits, Resource};
+
+/// What is typed and chosen of one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LimitFields {
+    pub(super) is_on: bool,
+    /// Where it is raised.
+    pub(super) raise: String,
+    pub(super) clear: String,
+    /// For how long.
+    pub(super) sustain: String,
+    pub(super) action: LimitAction,
+}
+
+impl LimitFields {
+    /// What is in force of a resource; where nothing is, what would be usual.
+    fn of(resource: Resource, limits: &Limits) -> Self {
+        let Some(limit) = limits.of(resource) else {
+            let (raise, clear, sustain) = match resource {
+                Resource::Cpu => ("95%", "85%", "5m"),
+                Resource::Memory => ("90%", "80%", "30s"),
+                Resource::Swap => ("50%", "40%", "30s"),
+                Resource::Disk => ("5GiB", "8GiB", "30s"),
+            };
+            let [raise, clear, sustain] = [raise, clear, sustain].map(str::to_owned);
+            return Self { is_on: false, raise, clear, sustain, action: LimitAction::Alert };
+        };
+        let LimitWords { above, below, clear, sustain, .. } = LimitWords::of(limit);
+        Self {
+            is_on: true,
+            raise: above.or(below).unwrap_or_default(),
+            clear,
+            sustain,
+            action: limit.action(),
+        }
+    }
+}
+
+/// One limit.
+#[derive(Debug, Clone)]
+pub(super) struct LimitRow {
+    pub(super) resource: Resource,
+    pub(super) fields: LimitFields,
+    /// As it is in force.
+    kept: LimitFields,
+    kept_limit: Option<Limit>,
+}
+
+impl LimitRow {
+    fn of(resource: Resource, limits: &Limits) -> Self {
+        let fields = LimitFields::of(resource, limits);
+        Self { resource, kept: fields.clone(), fields, kept_limit: limits.of(resource).copied() }
+    }
+
+    /// Shows what is in force now, unless something else has been typed.
+    fn follow(&mut self, limits: &Limits) {
+        let in_force = limits.of(self.resource).copied();
+        if in_force != self.kept_limit {
+            let fresh = Self::of(self.resource, limits);
+            let is_it = self.fields == self.kept || self.check() == Ok(in_force);
+            let fields = if is_it { fresh.fields.clone() } else { self.fields.clone() };
+            *self = Self { fields, ..fresh };
+        }
+    }
+
+    /// What it asks for, in the words of the settings.
+    fn params(&self) -> LimitParams {
+        let fields = &self.fields;
+        if !fields.is_on {
+            return LimitParams::off(self.resource);
+        }
+        let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let raise = Some(fields.raise.trim().to_owned());
+        let (above, below) = match self.resource {
+            Resource::Cpu | Resource::Memory | Resource::Swap => (raise, None),
+            Resource::Disk => (None, raise),
+        };
+        LimitParams {
+            above,
+            below,
+            clear: said(&fields.clear),
+            sustain: said(&fields.sustain),
+            action: Some(fields.action.name().to_owned()),
+            ..LimitParams { off: false, ..LimitParams::off(self.resource) }
+        }
+    }
+
+    /// What it means.
+    pub(super) fn check(&self) -> Result<Option<Limit>, Vec<LimitProblem>> {
+        self.params().check()
+    }
+
+    /// Whether it says something else than what is in force.
+    pub(super) fn is_changed(&self) -> bool {
+        self.fields != self.kept && self.check() != Ok(self.kept_limit)
+    }
+
+    /// What it will do, in one sentence.
+    pub(super) fn words(&self) -> String {
+        match self.check() {
+            Ok(Some(limit)) => in_words(&limit),
+            Ok(None) => format!(
+                "Nothing is done, {}.",
+                match self.resource {
+                    Resource::Cpu | Resource::Memory | Resource::Swap => "however much of it is used",
+                    Resource::Disk => "however little of it is free",
+                }
+            ),
+            Err(_) => String::new(),
+        }
+    }
+}
+
+/// What a limit does, in one sentence.
+fn in_words(limit: &Limit) -> String {
+    let LimitWords { above, below, clear, sustain, .. } = LimitWords::of(limit);
+    let raise = above.or(below).unwrap_or_default();
+    let (when, end) = match limit.resource() {
+        resource @ (Resource::Cpu | Resource::Memory | Resource::Swap) => {
+            (format!("When {} is above {raise}", name(resource)), format!("it is down to {clear}"))
+        }
+        Resource::Disk => (format!("When less than {raise} is free"), format!("{clear} is free again")),
+    };
+    let long = if limit.sustain_ms() == 0 { String::new() } else { format!(" for {sustain}") };
+    let done = match limit.action() {
+        LimitAction::Alert => return format!("{when}{long}, you are told; it is over when {end}."),
+        LimitAction::Hold => "no step starts",
+        LimitAction::Freeze if limit.resource() == Resource::Disk => {
+            "no step starts and the runs that write are frozen"
+        }
+        LimitAction::Freeze => "no step starts and the heaviest run is frozen",
+    };
+    format!("{when}{long}, {done}, until {end}.")
+}
+
+/// What a resource is called within a sentence.
+pub(super) const fn name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu => "CPU",
+        Resource::Memory => "memory",
+        Resource::Swap => "swap",
+        Resource::Disk => "disk",
+    }
+}
+
+/// The part of the window's own state that belongs to the page of the machine.
+#[derive(Debug)]
+pub(super) struct MachinePage {
+    /// How far the plots reach back.
+    pub(super) span: HistorySpan,
+    pub(super) limits: Vec<LimitRow>,
+}
+
+impl Default for MachinePage {
+    fn default() -> Self {
+        let none = Limits::none();
+        let limits = Resource::ALL.iter().map(|resource| LimitRow::of(*resource, &none)).collect();
+        Self { span: HistorySpan::default(), limits }
+    }
+}
+
+impl MachinePage {
+    /// Has the form show what is in force.
+    pub(super) fn follow(&mut self, limits: &Limits) {
+        self.limits.iter_mut().for_each(|row| row.follow(limits));
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.limits.iter().any(LimitRow::is_changed)
+    }
+
+    /// Takes back what was typed.
+    pub(super) fn revert(&mut self) {
+        for row in &mut self.limits {
+            row.fields = row.kept.clone();
+        }
+    }
+
+    /// What is to be asked of the world; nothing while something is wrong.
+    pub(super) fn requests(&self) -> Vec<Action> {
+        if self.limits.iter().any(|row| row.check().is_err()) {
+            return Vec::new();
+        }
+        let changed = self.limits.iter().filter(|row| row.is_changed());
+        changed.map(|row| Action::Do(Command::SetLimit(row.params()))).collect()
+    }
+}

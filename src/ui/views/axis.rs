@@ -1,0 +1,379 @@
+//! The time axis that everything is plotted on: curves above, bars below, limits across, alerts as marks, and one vertical
+//! line through it all where the pointer is. `egui_plot` paints axes and curves and owns the transform.
+
+use chrono::{DateTime, Days, Local, NaiveTime, TimeDelta, Timelike, Utc};
+use egui::{
+    Align2, Color32, CornerRadius, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2,
+};
+use egui_plot::{
+    AxisHints, FilledArea, GridMark, HLine, Line, LineStyle, Plot, PlotPoint, PlotPoints, PlotTransform,
+    PlotUi,
+};
+
+use super::super::widgets::label_at;
+use super::super::{format, theme};
+use crate::app::AlertMark;
+use crate::resources::{Limit, Limits, Resource, Threshold};
+
+/// Below the curves, where times stand.
+pub(super) const TIMES: f32 = 20.0;
+/// Left of the axis, where lanes are named.
+pub(super) const GUTTER: f32 = 124.0;
+/// Above all that can be used, so that a curve at the top is not cut in half.
+pub(super) const TOP: f64 = 1.03;
+/// Marks that lie nearer than this are one.
+const MARK: f32 = 9.0;
+
+/// Where a moment lies: the plot counts seconds from `now` on.
+#[derive(Clone, Copy)]
+pub(super) struct Axis {
+    transform: PlotTransform,
+    now: DateTime<Utc>,
+    span: TimeDelta,
+}
+
+impl Axis {
+    pub(super) fn from(self) -> DateTime<Utc> {
+        self.now - self.span
+    }
+
+    pub(super) fn x(self, at: DateTime<Utc>) -> f32 {
+        self.transform.position_from_point_x((at - self.now).as_seconds_f64())
+    }
+
+    pub(super) fn y(self, value: f64) -> f32 {
+        self.transform.position_from_point_y(value)
+    }
+
+    pub(super) fn at(self, x: f32) -> DateTime<Utc> {
+        let seconds = self.transform.value_from_position(pos2(x, 0.0)).x;
+        self.now + TimeDelta::milliseconds((seconds * 1000.0) as i64)
+    }
+
+    pub(super) fn frame(self) -> Rect {
+        *self.transform.frame()
+    }
+}
+
+/// An empty plot over time.
+pub(super) struct Chart<'a> {
+    pub(super) id: &'static str,
+    pub(super) now: DateTime<Utc>,
+    /// How far it reaches back.
+    pub(super) span: TimeDelta,
+    /// The highest value that can be seen, and how far the plot reaches below 0, in values.
+    pub(super) top: f64,
+    pub(super) below: f64,
+    /// Values with a line across, and how values are written.
+    pub(super) levels: Vec<f64>,
+    pub(super) text: &'a dyn Fn(f64) -> String,
+    pub(super) has_times: bool,
+}
+
+impl Chart<'_> {
+    /// Paints it in the whole of `ui`, with the curves that `add` puts in.
+    pub(super) fn show(self, ui: &mut Ui, add: impl FnOnce(&mut PlotUi<'_>)) -> Axis {
+        let tokens = theme::tokens(ui);
+        let (now, span) = (self.now, self.span);
+        let hints = |axis: AxisHints<'static>, thickness| {
+            axis.tick_label_color(tokens.faint).tick_label_font(theme::small()).min_thickness(thickness)
+        };
+        let seconds = span.as_seconds_f64();
+        let times = times(now, span);
+        let marks =
+            times.iter().map(|(value, _)| GridMark { value: *value, step_size: seconds }).collect::<Vec<_>>();
+        let x_axis = hints(AxisHints::new_x(), TIMES).formatter(move |mark, _| {
+            times
+                .iter()
+                .find(|(value, _)| *value == mark.value)
+                .map_or_else(String::new, |(_, text)| text.clone())
+        });
+        let levels: Vec<_> = self.levels.iter().map(|value| (*value, (self.text)(*value))).collect();
+        let levels_of_grid: Vec<_> =
+            levels.iter().map(|(value, _)| GridMark { value: *value, step_size: 1e12 }).collect();
+        let y_axis = hints(AxisHints::new_y(), GUTTER).formatter(move |mark, _| {
+            levels
+                .iter()
+                .find(|(value, _)| *value == mark.value)
+                .map_or_else(String::new, |(_, text)| text.clone())
+        });
+        let transform = Plot::new(self.id)
+            .sense(Sense::hover())
+            .allow_drag(false)
+            .allow_zoom(false)
+            .allow_scroll(false)
+            .allow_boxed_zoom(false)
+            .allow_axis_zoom_drag(false)
+            .allow_double_click_reset(false)
+            .show_x(false)
+            .show_y(false)
+            .show_background(false)
+            .show_grid([false, true])
+            .show_axes([self.has_times, true])
+            .grid_color(tokens.line)
+            .x_grid_spacer(move |_| marks.clone())
+            .y_grid_spacer(move |_| levels_of_grid.clone())
+            .custom_x_axes(if self.has_times { vec![x_axis] } else { Vec::new() })
+            .custom_y_axes(vec![y_axis])
+            .show(ui, |plot| {
+                plot.set_plot_bounds_x(-seconds..=0.0);
+                plot.set_plot_bounds_y(-self.below..=self.top);
+                add(plot);
+            })
+            .transform;
+        Axis { transform, now, span }
+    }
+}
+
+/// When something is written below the axis, in seconds from `now` on, and what: round times of the wall clock.
+fn times(now: DateTime<Utc>, span: TimeDelta) -> Vec<(f64, String)> {
+    let local = now.with_timezone(&Local);
+    let minutes = match span.num_minutes() {
+        ..=5 => Some(1),
+        6..=10 => Some(2),
+        11..=60 => Some(10),
+        61..=1440 => Some(180),
+        _ => None,
+    };
+    let seconds = span.as_seconds_f64();
+    let midnight =
+        |days| local.date_naive().checked_sub_days(Days::new(days)).map(|day| day.and_time(NaiveTime::MIN));
+    let begins: Vec<_> = match minutes {
+        Some(minutes) => {
+            let into_day = local.hour() * 60 + local.minute();
+            let newest = local.date_naive().and_time(NaiveTime::MIN)
+                + TimeDelta::minutes(i64::from(into_day - into_day % minutes));
+            (0..20).map(|n| Some(newest - TimeDelta::minutes(i64::from(minutes) * n))).collect()
+        }
+        None => (0..20).map(|n| midnight(n * 5)).collect(),
+    };
+    let form = if minutes.is_some() { "%H:%M" } else { "%-d %b" };
+    let ticks = begins.into_iter().flatten().filter_map(|naive| {
+        // None where the clock was set over that time.
+        let at = naive.and_local_timezone(Local).earliest()?;
+        Some(((at.with_timezone(&Utc) - now).as_seconds_f64(), naive.format(form).to_string()))
+    });
+    // What is nearer than this would lie under the word "now".
+    let ticks = ticks.filter(|(value, _)| (seconds * -0.98..seconds * -0.046).contains(value));
+    ticks.chain([(0.0, "now".to_owned())]).collect()
+}
+
+/// How a curve looks.
+#[derive(Clone, Copy)]
+pub(super) struct CurveLook {
+    pub(super) color: Color32,
+    /// Whether the area below it is tinted.
+    pub(super) is_filled: bool,
+    /// A longer silence is a gap.
+    pub(super) gap: TimeDelta,
+}
+
+/// A moment, the mean there, and the peak.
+pub(super) type CurvePoint = (DateTime<Utc>, f64, f64);
+
+/// A figure over time: one line a stretch without a gap, and up to its peaks a band.
+pub(super) fn curve(
+    plot: &mut PlotUi<'_>,
+    now: DateTime<Utc>,
+    look: CurveLook,
+    points: impl Iterator<Item = CurvePoint>,
+) {
+    let mut stretch: Vec<CurvePoint> = Vec::new();
+    for point in points {
+        if stretch.last().is_some_and(|last| point.0 - last.0 > look.gap) {
+            stretch_at(plot, now, look, &std::mem::take(&mut stretch));
+        }
+        stretch.push(point);
+    }
+    stretch_at(plot, now, look, &stretch);
+}
+
+fn stretch_at(plot: &mut PlotUi<'_>, now: DateTime<Utc>, look: CurveLook, stretch: &[CurvePoint]) {
+    let x = |at: DateTime<Utc>| (at - now).as_seconds_f64();
+    if stretch.iter().any(|(_, mean, peak)| peak > mean) {
+        let xs: Vec<f64> = stretch.iter().map(|(at, ..)| x(*at)).collect();
+        let (means, peaks): (Vec<f64>, Vec<f64>) =
+            stretch.iter().map(|(_, mean, peak)| (*mean, *peak)).unzip();
+        let band = FilledArea::new("", &xs, &means, &peaks);
+        plot.add(band.fill_color(look.color.gamma_multiply(0.28)).allow_hover(false));
+    }
+    let points = stretch.iter().map(|(at, mean, _)| PlotPoint::new(x(*at), *mean)).collect();
+    let line = Line::new("", PlotPoints::Owned(points)).color(look.color).width(1.5).allow_hover(false);
+    plot.line(if look.is_filled { line.fill(0.0).fill_alpha(0.16) } else { line });
+}
+
+/// A limit as a line across.
+pub(super) struct LimitLine {
+    pub(super) value: f64,
+    pub(super) text: String,
+}
+
+impl LimitLine {
+    /// Those of CPU and memory, as shares of what there is; two in one place are one.
+    pub(super) fn of_shares(limits: &Limits, memory_total_bytes: u64) -> Vec<Self> {
+        let of =
+            |resource, total: f64| limits.of(resource).map(|limit| (resource, share(limit, total), limit));
+        let cpu = of(Resource::Cpu, 1.0);
+        let memory = of(Resource::Memory, memory_total_bytes.max(1) as f64);
+        if let (Some((_, cpu, limit)), Some((_, memory, _))) = (&cpu, &memory)
+            && (cpu - memory).abs() < 0.005
+        {
+            return vec![Self { value: *cpu, text: format!("CPU and memory limit {}", bound(limit)) }];
+        }
+        let line = |(resource, value, limit): (Resource, f64, &Limit)| {
+            let name = if resource == Resource::Cpu { "CPU" } else { "memory" };
+            Self { value, text: format!("{name} limit {}", bound(limit)) }
+        };
+        [cpu, memory].into_iter().flatten().map(line).filter(|line| line.value <= TOP).collect()
+    }
+
+    pub(super) fn put(&self, plot: &mut PlotUi<'_>, color: Color32) {
+        let line =
+            HLine::new("", self.value).color(color).width(1.0).style(LineStyle::Dashed { length: 5.0 });
+        plot.hline(line.allow_hover(false));
+    }
+}
+
+fn share(limit: &Limit, total: f64) -> f64 {
+    match limit.raise_at() {
+        Threshold::Fraction(share) => share,
+        Threshold::Bytes(bytes) => bytes as f64 / total,
+    }
+}
+
+/// Where a limit is raised, as the window writes shares and amounts.
+pub(super) fn bound(limit: &Limit) -> String {
+    match limit.raise_at() {
+        Threshold::Fraction(share) => format!("{} %", (share * 1000.0).round() / 10.0),
+        Threshold::Bytes(bytes) => format::bytes(bytes),
+    }
+}
+
+/// What the lines mean, at their right ends.
+pub(super) fn limit_labels_at(ui: &Ui, axis: Axis, lines: &[LimitLine]) {
+    let tokens = theme::tokens(ui);
+    let frame = axis.frame();
+    let mut placed: Vec<Rect> = Vec::new();
+    for line in lines {
+        let y = axis.y(line.value);
+        let (y, align) = if y - 15.0 < frame.top() {
+            (y + 1.0, Align2::RIGHT_TOP)
+        } else {
+            (y - 1.0, Align2::RIGHT_BOTTOM)
+        };
+        // One that would lie on another stands left of it.
+        let is_near = |rect: &&Rect| (rect.center().y - y).abs() < 16.0;
+        let right =
+            placed.iter().filter(is_near).map(|rect| rect.left() - 14.0).fold(frame.right() - 4.0, f32::min);
+        let style = (theme::small(), tokens.failed);
+        let rect = label_at(ui, pos2(right, y), align, line.text.as_str(), style, 240.0);
+        let response = ui.interact(rect, ui.scope_id().with(("limit", line.text.as_str())), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, line.text.as_str()));
+        placed.push(rect);
+    }
+}
+
+/// When limits were raised (filled) and cleared (hollow), on the line at `y`; which, under the pointer.
+pub(super) fn marks_ui<'a>(ui: &mut Ui, axis: Axis, y: f32, marks: impl Iterator<Item = &'a AlertMark>) {
+    let color = theme::tokens(ui).failed;
+    let mut groups: Vec<(f32, Vec<&AlertMark>)> = Vec::new();
+    for mark in marks.filter(|mark| mark.at >= axis.from()) {
+        let x = axis.x(mark.at);
+        match groups.last_mut() {
+            Some((first, group)) if x - *first < MARK => group.push(mark),
+            _ => groups.push((x, vec![mark])),
+        }
+    }
+    for (n, (x, group)) in groups.into_iter().enumerate() {
+        let tip = pos2(x, y);
+        let points = vec![tip, tip + vec2(-4.5, -8.0), tip + vec2(4.5, -8.0)];
+        let is_raised = group.iter().any(|mark| !mark.is_cleared);
+        let fill = if is_raised { color } else { theme::tokens(ui).panel };
+        ui.painter().add(Shape::convex_polygon(points, fill, Stroke::new(1.25, color)));
+        let lines = group.iter().map(|mark| {
+            let time = mark.at.with_timezone(&Local).format("%-d %b %H:%M:%S");
+            format!("{time}  {}{}", if mark.is_cleared { "over: " } else { "" }, mark.text)
+        });
+        let n_left = group.len().saturating_sub(4);
+        let mut text = lines.take(4).collect::<Vec<_>>().join("\n");
+        if n_left > 0 {
+            text += &format!("\nand {n_left} more");
+        }
+        let place = Rect::from_center_size(tip - vec2(0.0, 4.0), vec2(14.0, 14.0));
+        let response = ui.interact(place, ui.scope_id().with(("alert", n)), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Alert {text}")));
+        response.on_hover_text(text);
+    }
+}
+
+/// The vertical line through every one of `strips` where the pointer is over one of them, or over what lies between;
+/// returns the pointer.
+pub(super) fn cross_at(ui: &Ui, axis: Axis, strips: &[Rect]) -> Option<Pos2> {
+    let whole = strips.iter().copied().reduce(Rect::union)?;
+    let whole = Rect::from_x_y_ranges(axis.frame().x_range(), whole.y_range());
+    let pointer =
+        ui.ctx().pointer_hover_pos().filter(|pos| whole.contains(*pos) && ui.rect_contains_pointer(whole))?;
+    let line = Stroke::new(1.0, theme::tokens(ui).muted);
+    for strip in strips {
+        ui.painter().vline(pointer.x, strip.y_range(), line);
+    }
+    Some(pointer)
+}
+
+/// What was then, in some lines beside the pointer: the first is what one reads first.
+pub(super) fn tip_at(ui: &Ui, pointer: Pos2, whole: Rect, lines: Vec<String>) {
+    let tokens = theme::tokens(ui);
+    let galleys: Vec<_> = lines
+        .into_iter()
+        .enumerate()
+        .map(|(n, text)| {
+            let color = if n == 0 { tokens.text } else { tokens.muted };
+            (ui.painter().layout_no_wrap(text, theme::small(), color), color)
+        })
+        .collect();
+    let width = galleys.iter().map(|(galley, _)| galley.size().x).fold(0.0, f32::max);
+    let height: f32 = galleys.iter().map(|(galley, _)| galley.size().y + 4.0).sum();
+    let size = vec2(width + 20.0, height + 10.0);
+    let right_of_it = pointer.x + 10.0;
+    let left_of_it = pointer.x - 10.0 - size.x;
+    // Where neither side has room it lies over the line.
+    let left = if right_of_it + size.x < whole.right() { right_of_it } else { left_of_it.max(whole.left()) };
+    let rect = Rect::from_min_size(pos2(left, whole.top() + 6.0), size);
+    let line = Stroke::new(1.0, tokens.line);
+    ui.painter().rect(
+        rect,
+        CornerRadius::same(theme::LEVER_RADIUS),
+        tokens.raised,
+        line,
+        egui::StrokeKind::Inside,
+    );
+    let mut at = rect.min + vec2(10.0, 7.0);
+    for (galley, color) in galleys {
+        let height = galley.size().y;
+        ui.painter().galley(at, galley, color);
+        at.y += height + 4.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_of_any_length_has_a_few_round_times_and_now() {
+        let now: DateTime<Utc> = "2026-11-23T14:07:31Z".parse().unwrap();
+        for (span, n) in [
+            (TimeDelta::minutes(2), 2..=3),
+            (TimeDelta::minutes(5), 4..=6),
+            (TimeDelta::minutes(10), 4..=6),
+            (TimeDelta::hours(1), 5..=7),
+            (TimeDelta::days(1), 6..=9),
+            (TimeDelta::days(30), 5..=7),
+        ] {
+            let times = times(now, span);
+            assert!(n.contains(&times.len()), "{span}: {times:?}");
+            assert_eq!(times.last().map(|(_, text)| text.as_str()), Some("now"));
+            assert!(times.iter().all(|(value, _)| *value <= 0.0 && *value > -span.as_seconds_f64()));
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The plots of the machine's page, on one time axis: CPU and memory over the steps that ran, then disks and network, then
+//! what is free on disk.
+
+use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+
+use super::super::command::{Command, Page};
+use super::super::widgets::{Card, label_at, segments_at};
+use super::super::{format, theme};
+use super::axis::{
+    Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, cross_at, curve, limit_labels_at,
+    marks_ui, tip_at,
+};
+use super::lanes::{Bar, LANE};
+use super::plotted::{Plotted, then};
+use super::{Commands, View};
+use crate::app::{HistorySpan, MachinePoint, StepSpan};
+use crate::resources::{Resource, Threshold};
+
+const SHARES: f32 = 124.0;
+const RATES: f32 = 64.0;
+const FREE: f32 = 40.0;
+/// Lanes of steps, in a window of usual height and in a high one.
+const LANES: usize = 3;
+const LANES_OF_HIGH: usize = 6;
+const HIGH: f32 = 900.0;
+/// Between the curves and the lanes.
+const CREASE: f32 = 8.0;
+/// The lowest full scale of rates, in bytes a second.
+const LEAST_RATE: f64 = 65_536.0;
+
+/// Both cards, and the line through them.
+pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, out: &mut Commands) {
+    let plotted = Plotted::of(view, span);
+    let (axis, bars, first) = shares_ui(ui, view, span, &plotted, out);
+    let second = traffic_ui(ui, view, span, &plotted);
+    let strips: Vec<Rect> = [first].into_iter().chain(second).collect();
+    if let Some(pointer) = cross_at(ui, axis, &strips) {
+        tip_at(ui, pointer, first, then(axis.at(pointer.x), &plotted, &bars));
+    }
+}
+
+/// The colours of the curves with what they are, at the right end of a card's head.
+fn legend_at(ui: &Ui, rect: Rect, right: f32, entries: &[(&str, Color32)]) {
+    let mut x = right;
+    for (text, color) in entries.iter().rev() {
+        let style = (theme::small(), theme::tokens(ui).muted);
+        let shown = label_at(ui, pos2(x, rect.center().y), Align2::RIGHT_CENTER, *text, style, 120.0);
+        let line = shown.left() - 18.0;
+        ui.painter().hline(line..=line + 12.0, rect.center().y, Stroke::new(2.0, *color));
+        x = line - 14.0;
+    }
+}
+
+/// A place for plots in a card, `height` high.
+fn place(ui: &mut Ui, height: f32) -> Rect {
+    let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
+    Rect::from_min_max(rect.min + vec2(theme::GAP, 0.0), rect.max - vec2(theme::GAP + 8.0, 4.0))
+}
+
+/// CPU and memory, and the steps: the axis, the bars, and where they are.
+fn shares_ui<'p>(
+    ui: &mut Ui,
+    view: View<'_>,
+    span: HistorySpan,
+    plotted: &'p Plotted,
+    out: &mut Commands,
+) -> (Axis, Vec<(&'p StepSpan, String)>, Rect) {
+    let tokens = theme::tokens(ui);
+    let mut head_out = Commands::new();
+    let shown = Card::new("CPU and memory").show(
+        ui,
+        |ui, rect| {
+            let all = HistorySpan::ALL.map(|span| (span, span_text(span), span_name(span)));
+            let (chosen, left) = segments_at(ui, rect, span, &all);
+            head_out.extend(chosen.map(Command::ShowSpan));
+            legend_at(ui, rect, left - 18.0, &[("CPU", tokens.running), ("Memory", tokens.queued)]);
+        },
+        |ui| {
+            let n_lanes = if ui.ctx().content_rect().height() < HIGH { LANES } else { LANES_OF_HIGH };
+            let below = CREASE + n_lanes as f32 * LANE;
+            let rect = place(ui, SHARES + below + TIMES + 4.0);
+            let limits = LimitLine::of_shares(view.store.watched().limits(), plotted.memory_total());
+            let chart = Chart {
+                id: "history of shares",
+                now: view.now,
+                span: span.length(),
+                top: TOP,
+                below: f64::from(below / SHARES),
+                levels: vec![0.0, 0.5, 1.0],
+                text: &format::percent,
+                has_times: true,
+            };
+            let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
+                let points = || plotted.points.iter();
+                let look = |color, is_filled| CurveLook { color, is_filled, gap: plotted.gap };
+                let cpu =
+                    points().map(|point| (point.at, point.cpu_fraction.min(1.0), point.cpu_peak.min(1.0)));
+                curve(plot, view.now, look(tokens.running, true), cpu);
+                let memory = points().map(|point| {
+                    let share = |bytes: u64| bytes as f64 / point.memory_total_bytes.max(1) as f64;
+                    (point.at, share(point.memory_used_bytes), share(point.memory_peak_bytes))
+                });
+                curve(plot, view.now, look(tokens.queued, false), memory);
+                limits.iter().for_each(|limit| limit.put(plot, tokens.failed));
+            });
+            limit_labels_at(ui, axis, &limits);
+            if plotted.is_empty() {
+                let at = pos2(axis.frame().center().x, axis.y(0.5));
+                let text = "What the machine does is plotted here as it is measured";
+                let place = label_at(
+                    ui,
+                    at,
+                    Align2::CENTER_CENTER,
+                    text,
+                    (theme::body(), tokens.muted),
+                    axis.frame().width(),
+                );
+                let response = ui.interact(place, ui.scope_id().with("nothing yet"), Sense::hover());
+                response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
+            }
+            let bars = bars_ui(ui, view, (axis, n_lanes), plotted, out);
+            marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
+            (axis, bars, axis.frame())
+        },
+    );
+    out.append(&mut head_out);
+    shown
+}
+
+/// The steps below the curves; where they are too many for the lanes, those that weigh most.
+fn bars_ui<'p>(
+    ui: &mut Ui,
+    view: View<'_>,
+    (axis, n_lanes): (Axis, usize),
+    plotted: &'p Plotted,
+    out: &mut Commands,
+) -> Vec<(&'p StepSpan, String)> {
+    let tokens = theme::tokens(ui);
+    let (frame, top) = (axis.frame(), axis.y(0.0) + CREASE);
+    let memory = plotted.memory_total().max(1) as f64;
+    let weight = |span: &StepSpan| {
+        let share = 0.02 + span.cpu_peak + span.memory_peak_bytes as f64 / memory;
+        (span.until - span.from).as_seconds_f64().max(1.0) * share
+    };
+    let mut spans: Vec<&StepSpan> = plotted.spans().iter().collect();
+    spans.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+    let mut lanes: Vec<Vec<Rect>> = vec![Vec::new(); n_lanes];
+    let (mut shown, mut n_left) = (Vec::new(), 0);
+    for span in spans {
+        let run = view.store.run(&span.key.run_id).map(|entry| &entry.run);
+        let of = run.map_or_else(|| span.key.run_id.to_string(), |run| run.pipeline_id.to_string());
+        let color = run.map_or(tokens.stopped, |run| tokens.run_state(run.state));
+        let text = format!("{of}/{} · {}", span.key.step_id, format::bytes(span.memory_peak_bytes));
+        let bar = Bar { from: span.from, until: span.until, text: &text, color };
+        let free = lanes.iter_mut().enumerate().find_map(|(n, taken)| {
+            let lane =
+                Rect::from_min_size(pos2(frame.left(), top + n as f32 * LANE), vec2(frame.width(), LANE));
+            let place = bar.place(axis, lane);
+            let is_free = !taken.iter().any(|other| other.x_range().intersects(place.x_range().expand(1.0)));
+            is_free.then(|| {
+                taken.push(place);
+                place
+            })
+        });
+        let Some(place) = free else {
+            n_left += 1;
+            continue;
+        };
+        bar.paint(ui, &ui.painter_at(frame), axis, place, f32::MIN);
+        let key = &span.key;
+        let id = ui.scope_id().with(("bar", key.run_id.as_str(), key.step_id.as_str(), key.attempt));
+        let sense = if run.is_some() { Sense::click() } else { Sense::hover() };
+        let response = ui.interact(place.intersect(frame), id, sense);
+        let name = format!("{text}, CPU {} at most", format::percent(span.cpu_peak));
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, run.is_some(), &name));
+        if response.clicked() {
+            out.push(Command::Select(Some(key.run_id.clone())));
+            out.push(Command::Show(Page::Now));
+        }
+        shown.push((span, of));
+    }
+    let style = (theme::small(), tokens.faint);
+    let left = frame.left() - super::axis::GUTTER;
+    let text = if shown.is_empty() { "no step ran" } else { "steps" };
+    label_at(
+        ui,
+        pos2(left, top + LANE / 2.0),
+        Align2::LEFT_CENTER,
+        text,
+        (theme::small(), tokens.muted),
+        110.0,
+    );
+    if n_left > 0 {
+        let at = pos2(left, top + LANE * 1.5);
+        label_at(ui, at, Align2::LEFT_CENTER, format!("{n_left} lighter ones more"), style, 116.0);
+    }
+    shown
+}
+
+/// Disks and network, and what is free; where the two plots are, none while there is nothing to plot.
+fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) -> Vec<Rect> {
+    let tokens = theme::tokens(ui);
+    let rates: [(&str, Color32, fn(&MachinePoint) -> u64); 4] = [
+        ("Disk read", tokens.running, |point| point.disk_read_rate),
+        ("Disk write", tokens.queued, |point| point.disk_write_rate),
+        ("Received", tokens.completed, |point| point.network_receive_rate),
+        ("Sent", tokens.interrupted, |point| point.network_send_rate),
+    ];
+    Card::new("Disk and network").show(
+        ui,
+        |ui, rect| legend_at(ui, rect, rect.right(), &rates.map(|(text, color, _)| (text, color))),
+        |ui| {
+            let most = rates
+                .iter()
+                .flat_map(|(_, _, rate)| plotted.points.iter().map(rate))
+                .max()
+                .unwrap_or_default();
+            let top = full_scale((most as f64).max(LEAST_RATE));
+            let text = |rate: f64| {
+                if rate == 0.0 { String::new() } else { format!("{}/s", format::bytes(rate as u64)) }
+            };
+            let chart = Chart {
+                id: "history of rates",
+                now: view.now,
+                span: span.length(),
+                top: top * TOP,
+                below: 0.0,
+                levels: vec![0.0, top / 2.0, top],
+                text: &text,
+                has_times: false,
+            };
+            let rect = place(ui, RATES + 10.0);
+            let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
+                for (_, color, rate) in rates {
+                    let look = CurveLook { color, is_filled: false, gap: plotted.gap };
+                    curve(plot, view.now, look, plotted.points.iter().map(|point| flat(point, rate(point))));
+                }
+            });
+            vec![axis.frame(), free_ui(ui, view, span, plotted).frame()]
+        },
+    )
+}
+
+/// What is free on the data directory's disk, with the limit where it is near.
+fn free_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) -> Axis {
+    let tokens = theme::tokens(ui);
+    let most =
+        plotted.points.iter().map(|point| point.disk_free_bytes).max().unwrap_or_default().max(1 << 20);
+    let top = most as f64 * 1.15;
+    let text = |bytes: f64| {
+        if bytes == 0.0 { String::new() } else { format!("{} free", format::bytes(bytes as u64)) }
+    };
+    let total = view
+        .store
+        .machine()
+        .back()
+        .and_then(|sample| sample.volumes.first())
+        .map(|volume| volume.total_bytes);
+    let limit = view.store.watched().limits().of(Resource::Disk);
+    let line = limit.and_then(|limit| {
+        let value = match limit.raise_at() {
+            Threshold::Fraction(share) => share * total? as f64,
+            Threshold::Bytes(bytes) => bytes as f64,
+        };
+        (value <= top).then(|| LimitLine { value, text: format!("disk limit {} free", bound(limit)) })
+    });
+    let chart = Chart {
+        id: "history of free space",
+        now: view.now,
+        span: span.length(),
+        top,
+        below: 0.0,
+        levels: vec![0.0, most as f64],
+        text: &text,
+        has_times: true,
+    };
+    let rect = place(ui, FREE + TIMES + 4.0);
+    let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
+        let look = CurveLook { color: tokens.accent, is_filled: true, gap: plotted.gap };
+        curve(plot, view.now, look, plotted.points.iter().map(|point| flat(point, point.disk_free_bytes)));
+        line.iter().for_each(|line| line.put(plot, tokens.failed));
+    });
+    limit_labels_at(ui, axis, line.as_slice());
+    axis
+}
+
+fn flat(point: &MachinePoint, value: u64) -> CurvePoint {
+    (point.at, value as f64, 0.0)
+}
+
+/// A round figure that is at least `most`: 1, 2 or 5, with units of 1024.
+fn full_scale(most: f64) -> f64 {
+    let mut unit = 1.0;
+    while most > unit * 1000.0 {
+        unit *= 1024.0;
+    }
+    let steps = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+    steps.into_iter().map(|step| step * unit).find(|scale| *scale >= most).unwrap_or(most)
+}
+
+const fn span_text(span: HistorySpan) -> &'static str {
+    match span {
+        HistorySpan::Hour => "Hour",
+        HistorySpan::Day => "Day",
+        HistorySpan::Month => "Month",
+    }
+}
+
+const fn span_name(span: HistorySpan) -> &'static str {
+    match span {
+        HistorySpan::Hour => "Show the last hour",
+        HistorySpan::Day => "Show the last day",
+        HistorySpan::Month => "Show the last month",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_of_rates_is_round_and_holds_the_highest() {
+        for (most, text) in [
+            (65_536.0, "100 KiB"),
+            (1_000_000.0, "1000 KiB"),
+            (1_100_000.0, "2.0 MiB"),
+            (300e6, "500 MiB"),
+            (3e12, "5.0 TiB"),
+        ] {
+            let scale = full_scale(most);
+            assert!(scale >= most);
+            let shown = if text == "1000 KiB" { "1000 KiB".to_owned() } else { format::bytes(scale as u64) };
+            assert_eq!(shown, text);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Fields of a form: a text, or one of several, each under its name and with what is wrong with it below.
+
+use egui::{
+    Align2, Color32, ComboBox, CornerRadius, Frame, Margin, RichText, Stroke, StrokeKind, TextEdit, Ui, vec2,
+};
+
+use super::super::theme;
+use super::label_at;
+
+/// A text to be typed.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    /// What stands above it.
+    pub(crate) caption: &'a str,
+    /// What screen readers call it; no other field of the form is called so.
+    pub(crate) name: &'a str,
+    /// What could stand in it.
+    pub(crate) example: &'a str,
+}
+
+impl<'a> Field<'a> {
+    /// One whose caption says enough.
+    pub(crate) fn new(caption: &'a str, example: &'a str) -> Self {
+        Self { caption, name: caption, example }
+    }
+
+    /// Puts it where the cursor of `ui` is, marked if something is wrong with `text`, which is said below unless it is
+    /// empty: then it is said elsewhere.
+    pub(crate) fn ui(self, ui: &mut Ui, text: &mut String, width: f32, wrong: Option<&str>) {
+        let tokens = theme::tokens(ui);
+        ui.vertical(|ui| {
+            ui.set_width(width);
+            caption(ui, self.caption, width);
+            let line = if wrong.is_some() { tokens.failed } else { tokens.line };
+            let frame = Frame::NONE
+                .fill(tokens.bg)
+                .stroke(Stroke::new(1.0, line))
+                .corner_radius(CornerRadius::same(theme::LEVER_RADIUS))
+                .inner_margin(Margin::symmetric(9, 6));
+            let edit = TextEdit::singleline(text)
+                .id(ui.scope_id().with(("field", self.name)))
+                .frame(frame)
+                .font(theme::mono())
+                .hint_text(self.example)
+                .desired_width(width);
+            let response = ui.add(edit).accessible_name(self.name);
+            if response.has_focus() {
+                let radius = CornerRadius::same(theme::LEVER_RADIUS);
+                let ring = Stroke::new(1.5, tokens.accent);
+                ui.painter().rect_stroke(response.rect, radius, ring, StrokeKind::Inside);
+            }
+            if let Some(wrong) = wrong.filter(|wrong| !wrong.is_empty()) {
+                remark(ui, wrong, tokens.failed);
+            }
+        });
+    }
+}
+
+/// A sentence beside what it is about.
+pub(crate) fn remark(ui: &mut Ui, text: &str, ink: Color32) {
+    ui.label(RichText::new(text).font(theme::small()).color(ink));
+}
+
+/// The name above a field, for the eye: screen readers hear it from the field itself.
+fn caption(ui: &mut Ui, name: &str, width: f32) {
+    let (_, rect) = ui.allocate_space(vec2(width, 16.0));
+    let style = (theme::small(), theme::tokens(ui).muted);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, style, width);
+}
+
+/// One of several, under what it is about.
+pub(crate) fn choice<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    name: &str,
+    chosen: T,
+    all: &[T],
+    text: impl Fn(T) -> &'static str,
+    width: f32,
+) -> T {
+    choice_called(ui, (name, name), chosen, all, text, width)
+}
+
+/// The same with another name for screen readers than what stands above it.
+pub(crate) fn choice_called<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    (above, name): (&str, &str),
+    chosen: T,
+    all: &[T],
+    text: impl Fn(T) -> &'static str,
+    width: f32,
+) -> T {
+    let mut now = chosen;
+    ui.vertical(|ui| {
+        ui.set_width(width);
+        caption(ui, above, width);
+        let combo = ComboBox::from_id_salt(name).width(width).truncate().selected_text(text(chosen));
+        let shown = combo.show_ui(ui, |ui| {
+            for one in all {
+                ui.selectable_value(&mut now, *one, text(*one));
+            }
+        });
+        let _ = shown.response.accessible_name(format!("{name}: {}", text(chosen)));
+    });
+    now
+}

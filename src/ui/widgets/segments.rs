@@ -1,0 +1,54 @@
+//! A choice among a few, side by side.
+
+use egui::{
+    Align2, CornerRadius, CursorIcon, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+};
+
+use super::super::theme;
+use super::label_at;
+
+/// One of them.
+const SEGMENT: egui::Vec2 = vec2(64.0, 26.0);
+
+/// Puts `all`, each with its text and its name for screen readers, with their right end at the right of `rect`; returns
+/// the one that was chosen now, and where they begin.
+pub(crate) fn segments_at<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    rect: Rect,
+    chosen: T,
+    all: &[(T, &str, &str)],
+) -> (Option<T>, f32) {
+    let tokens = theme::tokens(ui);
+    let size = vec2(SEGMENT.x * all.len() as f32, SEGMENT.y);
+    let whole = Rect::from_min_size(pos2(rect.right() - size.x, rect.center().y - size.y / 2.0), size);
+    let radius = CornerRadius::same(theme::LEVER_RADIUS);
+    ui.painter().rect(whole, radius, tokens.bg, Stroke::new(1.0, tokens.line), StrokeKind::Inside);
+    let mut pulled = None;
+    for (n, (one, text, name)) in all.iter().enumerate() {
+        let place = Rect::from_min_size(whole.min + vec2(SEGMENT.x * n as f32, 0.0), SEGMENT);
+        let is_chosen = *one == chosen;
+        let response = ui
+            .interact(place, ui.scope_id().with(("segment", *name)), Sense::click())
+            .on_hover_cursor(CursorIcon::PointingHand);
+        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, is_chosen, *name));
+        if is_chosen {
+            ui.painter().rect(
+                place.shrink(2.0),
+                6.0,
+                tokens.raised,
+                Stroke::new(1.0, tokens.line),
+                StrokeKind::Inside,
+            );
+        }
+        if response.has_focus() {
+            ui.painter().rect_stroke(place, radius, Stroke::new(2.0, tokens.accent), StrokeKind::Inside);
+        }
+        let is_lit = is_chosen || response.hovered();
+        let style = (theme::medium(), if is_lit { tokens.text } else { tokens.muted });
+        label_at(ui, place.center(), Align2::CENTER_CENTER, *text, style, place.width());
+        if response.clicked() {
+            pulled = Some(*one);
+        }
+    }
+    (pulled, whole.left())
+}

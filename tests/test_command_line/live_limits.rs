@@ -1,0 +1,190 @@
+//! Limits that change while an engine lives, and a window before somebody else's engine: over real engines and samples.
+
+use std::fs;
+
+use leverframe::app::{
+    AppUpdate, Command, ControlClient, ExecutionIntegration, HistorySpan, LimitParams, LimitView, OWN_NAME,
+    Query, Settings, WindowPort, window_port,
+};
+use leverframe::engine::{EventBus, HostStart, ShutdownKind};
+use leverframe::resources::{Resource, Threshold};
+use leverframe::run::EventKind;
+use leverframe::store::DataDir;
+use serde_json::json;
+
+use super::{Home, waiting};
+use crate::support::options;
+use crate::support::process::look_until;
+
+const OTHERS: &str = "# mine\n[monitor]\ninterval = \"200ms\" # often\n";
+/// Exceeded on any machine.
+const SHORT: &str = "[limits.memory]\nabove = \"1MiB\"\nclear = \"1KiB\"\nfor = \"0s\"\n";
+
+fn own_window(home: &Home) -> (WindowPort, ExecutionIntegration) {
+    let (window, world) = window_port();
+    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let settings = Settings::load(&home.data()).expect("they are understood");
+    let options = leverframe::engine::EngineOptions { host_start: HostStart::AtOnce, ..options() };
+    integration.start_with(&home.data(), settings, options).expect("it starts");
+    (window, integration)
+}
+
+fn wait_for<T>(window: &WindowPort, what: &str, is_it: impl Fn(AppUpdate) -> Option<T>) -> T {
+    look_until(what, || window.try_recv().and_then(&is_it))
+}
+
+/// The alert of that kind.
+fn wait_for_alert(window: &WindowPort, wants_end: bool) {
+    wait_for(window, "the alert", |update| {
+        let AppUpdate::Event(event) = update else { return None };
+        let EventKind::ResourceAlert { text, cleared } = &event.kind else { return None };
+        assert!(text.starts_with("memory "), "{text}");
+        (*cleared == wants_end).then_some(())
+    });
+}
+
+/// Where the window has the limit of memory raised from now on.
+fn wait_for_limit(window: &WindowPort) -> Option<Threshold> {
+    wait_for(window, "the limits", |update| {
+        let AppUpdate::Limits(limits) = update else { return None };
+        Some(limits.of(Resource::Memory).map(|limit| limit.raise_at()))
+    })
+}
+
+fn limits_of(integration: &ExecutionIntegration) -> Vec<LimitView> {
+    let answer = integration.desk().expect("it is there").answer(Query::Limits {}).expect("an answer");
+    let json = serde_json::to_value(answer).expect("JSON");
+    serde_json::from_value(json).expect("limits")
+}
+
+#[test]
+fn a_limit_that_is_set_is_raised_and_cleared_while_the_engine_lives_and_stands_in_the_settings() {
+    let home = Home::new();
+    let file = home.file("data/settings.toml", OTHERS);
+    let (window, mut integration) = own_window(&home);
+    assert_eq!(wait_for_limit(&window), None);
+    let desk = integration.desk().expect("it is there").clone();
+    let params =
+        |text: &str| serde_json::from_value::<LimitParams>(serde_json::from_str(text).unwrap()).unwrap();
+    let short = r#"{"resource": "memory", "above": "1MiB", "clear": "1KiB", "for": "0s", "action": "alert"}"#;
+    desk.carry_out(Command::SetLimit(params(short))).expect("it is set");
+    assert_eq!(wait_for_limit(&window), Some(Threshold::Bytes(1 << 20)));
+    wait_for_alert(&window, false);
+    look_until("that it is raised", || limits_of(&integration)[0].raised.then_some(()));
+    let expected = format!("{OTHERS}\n{SHORT}action = \"alert\"\n");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), expected);
+
+    // What can't be meant is refused, and nothing changes.
+    let never = r#"{"resource": "memory", "above": "10%", "clear": "20%"}"#;
+    let refusal = desk.carry_out(Command::SetLimit(params(never))).unwrap_err().to_string();
+    assert!(refusal.contains("it must be cleared below where it is raised"), "{refusal}");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), expected);
+
+    desk.carry_out(Command::SetLimit(LimitParams::off(Resource::Memory))).expect("it is set");
+    wait_for_alert(&window, true);
+    assert_eq!(limits_of(&integration), []);
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), OTHERS);
+
+    // A file that is not understood is left as it is.
+    fs::write(&file, "limits = 7").expect("a file");
+    let refusal = desk.carry_out(Command::SetLimit(params(short))).unwrap_err().to_string();
+    assert!(refusal.contains("settings.toml:1:10"), "{refusal}");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), "limits = 7");
+    drop(window);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+}
+
+#[test]
+fn a_limit_that_is_edited_in_the_file_takes_effect_and_a_broken_file_is_said_once() {
+    let home = Home::new();
+    let file = home.file("data/settings.toml", OTHERS);
+    let (window, mut integration) = own_window(&home);
+    let write = |text: &str| {
+        let draft = format!("{file}.draft");
+        fs::write(&draft, text).expect("a file");
+        // As editors do it.
+        fs::rename(&draft, &file).expect("it is replaced");
+    };
+    write(&format!("{OTHERS}{SHORT}"));
+    wait_for_alert(&window, false);
+    let complaint = |window: &WindowPort| {
+        wait_for(window, "a complaint", |update| {
+            let AppUpdate::Failure { message, .. } = update else { return None };
+            Some(message)
+        })
+    };
+    write("[limits.memory]\nabove = \"much\"\n");
+    let said = complaint(&window);
+    assert!(said.contains("stay so") && said.contains("\"much\" is no bound"), "{said}");
+    assert!(limits_of(&integration)[0].raised, "what was in force stays so");
+    // The same again is said no more, but something else is.
+    write("[limits.memory]\nabove = \"much\"\n\n");
+    write("[limits.memory]\nabove = \"more\"\n");
+    let said = complaint(&window);
+    assert!(said.contains("\"more\" is no bound"), "{said}");
+    write(OTHERS);
+    wait_for_alert(&window, true);
+    assert_eq!(limits_of(&integration), []);
+    // What happened can be read as history.
+    drop(window);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+    let history = leverframe::store::SampleHistory::of(home.data().join("samples.db"));
+    let now = leverframe::engine::now().wall;
+    let changes = history.limit_changes(now - HistorySpan::Hour.length(), now, 9).expect("they are read");
+    let told: Vec<_> = changes.iter().map(|change| (change.resource.as_str(), change.is_raised)).collect();
+    assert_eq!(told, [("memory", true), ("memory", false)]);
+}
+
+#[test]
+fn an_attached_window_shows_what_each_run_costs_also_after_a_hand_over_and_the_limits_of_the_settings() {
+    let home = Home::new();
+    home.pipeline("waiting.toml", &waiting(home.data().parent().expect("a folder"), ""));
+    let file = home.file("data/settings.toml", OTHERS);
+    let mut run = home.start(&["run", "waiting", "--run-id", "r"]);
+    run.hear("step wait 10 %");
+    let client = ControlClient::connect(&home.data(), OWN_NAME).expect("a socket").expect("an engine");
+    let before = client.welcome().engine.pid;
+    let (window, world) = window_port();
+    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let dir = DataDir::open(&home.data()).expect("a directory");
+    integration.attach(client, dir, Settings::load(&home.data()).expect("settings")).expect("it is attached");
+    let cost = |window: &WindowPort| {
+        wait_for(window, "what it costs", |update| {
+            let AppUpdate::Usage(usages) = update else { return None };
+            usages.into_iter().find(|usage| usage.run_id.as_str() == "r" && usage.memory_bytes > 0)
+        })
+    };
+    let first = cost(&window);
+
+    let mut serving = home.start(&["serve"]);
+    serving.hear("serving");
+    let after = look_until("the next engine", || {
+        let client = ControlClient::connect(&home.data(), OWN_NAME).ok()??;
+        (client.welcome().engine.pid != before).then_some(client)
+    });
+    // What was shown of the engine before has been taken by then.
+    while window.try_recv().is_some() {}
+    let second = cost(&window);
+    assert!(second.at > first.at, "{first:?}, then {second:?}");
+
+    // Its limits are those of the file, which it watches.
+    fs::write(&file, format!("{OTHERS}{SHORT}")).expect("a file");
+    assert_eq!(wait_for_limit(&window), Some(Threshold::Bytes(1 << 20)));
+    wait_for(&window, "that it is short of memory", |update| {
+        matches!(update, AppUpdate::ShortOf(short_of) if short_of == [Resource::Memory]).then_some(())
+    });
+    after
+        .call::<serde_json::Value>(
+            &json!({"method": "limits.set", "params": {"resource": "memory", "off": true}}),
+        )
+        .expect("it is set");
+    wait_for(&window, "that it is not any more", |update| {
+        matches!(update, AppUpdate::ShortOf(short_of) if short_of.is_empty()).then_some(())
+    });
+    drop(window);
+    integration.shutdown(ShutdownKind::LeaveSteps);
+    home.say(&["stop", "r"]).check(0, &[]);
+    run.end();
+    serving.signal(rustix::process::Signal::TERM);
+    serving.end().check(0, &[]);
+}
