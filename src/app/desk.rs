@@ -51,14 +51,14 @@ pub struct Desk {
 impl Desk {
     /// The desk of an engine.
     pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
-        let limits = LiveLimits::new(engine.data_dir().path(), &settings, None);
+        let limits = LiveLimits::new(&engine, &settings, None);
         Self { engine, settings, jobs, owner, monitor: None, limits }
     }
 
     /// With somebody who measures what its runs cost.
     #[must_use]
     pub(super) fn measured_by(self, monitor: Option<MonitorHandle>) -> Self {
-        let limits = LiveLimits::new(self.data_dir().path(), &self.settings, monitor.clone());
+        let limits = LiveLimits::new(&self.engine, &self.settings, monitor.clone());
         Self { monitor, limits, ..self }
     }
 

@@ -205,7 +205,11 @@ impl ExecutionIntegration {
         desk.errand(Errand::Alerts);
         if let Some(samples) = samples {
             let updates = self.world.updates.clone();
-            threads.push(spawn("lf-samples", move || show_samples(&samples, &updates))?);
+            let engine = match &desk.reach {
+                Reach::Here(own) => Some(own.engine().clone()),
+                Reach::There(_) => None,
+            };
+            threads.push(spawn("lf-samples", move || show_samples(&samples, engine.as_ref(), &updates))?);
         }
         threads.push(spawn("lf-events", {
             let desk = desk.clone();

@@ -6,12 +6,13 @@ use crossbeam_channel::Receiver;
 
 use super::reach::Remote;
 use super::{AppUpdate, ControlClient, Query, RunUsage, UpdateSender, Usage};
+use crate::engine::CurrentWait;
 use crate::resources::Resource;
 
 /// Shows it to a window until that is gone or leaves the engine. `renewed` tells that another engine has taken over, and
 /// is closed when none does.
 pub(super) fn show_usage(remote: &Remote, renewed: &Receiver<()>, updates: &UpdateSender) {
-    let mut shown = Shown { after: None, short_of: Vec::new(), updates };
+    let mut shown = Shown { after: None, short_of: Vec::new(), waits: Vec::new(), updates };
     loop {
         let goes_on = match remote.second_line() {
             Some(client) => shown.follow(&client),
@@ -28,6 +29,7 @@ struct Shown<'a> {
     /// The sample that was shown last.
     after: Option<DateTime<Utc>>,
     short_of: Vec<Resource>,
+    waits: Vec<CurrentWait>,
     updates: &'a UpdateSender,
 }
 
@@ -44,6 +46,12 @@ impl Shown<'_> {
             if short_of != self.short_of {
                 self.short_of.clone_from(&short_of);
                 if self.updates.send(AppUpdate::ShortOf(short_of)).is_err() {
+                    return false;
+                }
+            }
+            if usage.waits != self.waits {
+                self.waits.clone_from(&usage.waits);
+                if self.updates.send(AppUpdate::Waits(usage.waits)).is_err() {
                     return false;
                 }
             }

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::usage::waits_of;
 use super::{AppUpdate, RunUsage, Settings, UpdateSender};
 use crate::engine::CoreExecutionEngine;
 use crate::monitor::{
@@ -82,9 +83,14 @@ impl Watch {
     }
 }
 
-/// Shows samples to a window until it is gone, or the monitor is. While the window is behind, samples are left out.
-pub(super) fn show_samples(samples: &SampleStream, updates: &UpdateSender) {
-    let mut short_of = Vec::new();
+/// Shows samples to a window until it is gone, or the monitor is, and what waits at `engine` with the figures of that
+/// moment. While the window is behind, samples are left out.
+pub(super) fn show_samples(
+    samples: &SampleStream,
+    engine: Option<&CoreExecutionEngine>,
+    updates: &UpdateSender,
+) {
+    let (mut short_of, mut waits) = (Vec::new(), Vec::new());
     while let Some(sample) = samples.recv() {
         let at = sample.machine.at;
         let short_now: Vec<_> = sample.raised.iter().map(|raised| raised.limit.resource()).collect();
@@ -92,6 +98,15 @@ pub(super) fn show_samples(samples: &SampleStream, updates: &UpdateSender) {
             short_of.clone_from(&short_now);
             if updates.send(AppUpdate::ShortOf(short_now)).is_err() {
                 return;
+            }
+        }
+        if let Some(engine) = engine {
+            let waits_now = waits_of(engine);
+            if waits_now != waits {
+                waits.clone_from(&waits_now);
+                if updates.send(AppUpdate::Waits(waits_now)).is_err() {
+                    return;
+                }
             }
         }
         let usage: Vec<_> = sample

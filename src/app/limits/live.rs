@@ -1,5 +1,5 @@
-//! The limits that are in force while an engine lives: set by whoever asks, which writes them into the settings, and
-//! taken over from there when somebody edits the file.
+//! The limits that are in force while an engine lives, and what may run at once: set by whoever asks, which writes it into
+//! the settings, and taken over from there when somebody edits the file.
 
 use std::fs;
 use std::io;
@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use super::edit::{edited, replace};
 use super::{LimitParams, LimitView, LimitWords};
+use crate::admission::AdmissionPolicy;
 use crate::app::settings::FILE;
 use crate::app::{IntegrationError, Settings, SettingsError};
+use crate::engine::CoreExecutionEngine;
 use crate::logs::SettledWatch;
 use crate::monitor::MonitorHandle;
 use crate::resources::{Limits, Resource};
@@ -23,6 +25,8 @@ struct Shared {
     /// The settings.
     path: PathBuf,
     monitor: Option<MonitorHandle>,
+    /// Admits what fits below the limits.
+    engine: CoreExecutionEngine,
     /// Held while the file is written, so that two who set at once both count.
     state: Mutex<State>,
     /// Called when other limits are in force.
@@ -33,9 +37,12 @@ type Listener = Box<dyn Fn() + Send + Sync>;
 
 struct State {
     in_force: Limits,
+    /// What may run at once.
+    admission: AdmissionPolicy,
     /// What the file said when it was last understood. An engine may have been opened with other settings than the
     /// file's: only what changes there is taken over.
     limits_of_file: Limits,
+    admission_of_file: AdmissionPolicy,
     interval_of_file: Duration,
     /// What was complained about last: it is said once.
     said: Option<String>,
@@ -43,16 +50,24 @@ struct State {
 
 impl LiveLimits {
     /// Those of `settings`, for the engine of `data_dir`, which `monitor` measures for.
-    pub(in crate::app) fn new(data_dir: &Path, settings: &Settings, monitor: Option<MonitorHandle>) -> Self {
+    pub(in crate::app) fn new(
+        engine: &CoreExecutionEngine,
+        settings: &Settings,
+        monitor: Option<MonitorHandle>,
+    ) -> Self {
+        let (engine, data_dir) = (engine.clone(), engine.data_dir().path());
         let of_file = Settings::load(data_dir).unwrap_or_default();
         let state = State {
             in_force: settings.limits.clone(),
+            admission: settings.admission.clone(),
             limits_of_file: of_file.limits,
+            admission_of_file: of_file.admission,
             interval_of_file: of_file.monitor_interval,
             said: None,
         };
         let listeners = Mutex::default();
-        Self(Arc::new(Shared { path: data_dir.join(FILE), monitor, state: Mutex::new(state), listeners }))
+        let path = data_dir.join(FILE);
+        Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
     }
 
     /// Takes over what changes in the file from now on, until the watch is dropped. `complain` is called with a sentence
@@ -144,7 +159,8 @@ impl LiveLimits {
                 None
             }
             Err(error) => {
-                let sentence = format!("the limits and the interval that were in force stay so: {error}");
+                let sentence =
+                    format!("what was in force of limits, admission and the monitor stays so: {error}");
                 let is_new = state.said.as_ref() != Some(&sentence);
                 is_new.then(|| state.said.insert(sentence).clone())
             }
@@ -164,6 +180,11 @@ impl LiveLimits {
             }
         }
         state.limits_of_file = settings.limits.clone();
+        if settings.admission != state.admission_of_file {
+            state.admission_of_file = settings.admission.clone();
+            state.admission = settings.admission.clone();
+            self.admit(state);
+        }
         if settings.monitor_interval != state.interval_of_file {
             state.interval_of_file = settings.monitor_interval;
             if let Some(monitor) = &self.0.monitor {
@@ -181,9 +202,17 @@ impl LiveLimits {
         if let Some(monitor) = &self.0.monitor {
             monitor.set_limits(state.in_force.clone());
         }
+        self.admit(state);
         for tell in self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             tell();
         }
+    }
+
+    /// Has the engine admit what is allowed now.
+    fn admit(&self, state: &State) {
+        let limits = state.in_force.clone();
+        // An engine that has ended admits nothing any more.
+        let _ = self.0.engine.set_admission(AdmissionPolicy { limits, ..state.admission.clone() });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
