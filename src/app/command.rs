@@ -1,4 +1,5 @@
-//! Everything that can be asked of an engine's owner, in two enums: [`Command`] changes something, [`Query`] does not.
+//! Everything that can be asked of an engine's owner and changes something: [`Command`]; what does not is a
+//! [`super::Query`].
 //! The window's levers, the verbs and the control socket all say these; a [`super::Desk`] carries them out.
 
 use std::collections::BTreeMap;
@@ -10,7 +11,6 @@ use super::{JobParams, LimitParams};
 use crate::engine::ShutdownKind;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::run::StopKind;
-use crate::store::RunFilter;
 use crate::time::{instant, maybe_instant};
 
 /// Something to be done.
@@ -172,85 +172,6 @@ pub struct Start {
     pub like: Option<RunId>,
 }
 
-/// Something to be told.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "method", content = "params", deny_unknown_fields)]
-pub enum Query {
-    /// Which engine this is; answered by [`super::EngineStatus`].
-    #[serde(rename = "engine.status")]
-    Status {},
-    /// All living runs at one moment; answered by [`super::LivingRuns`].
-    #[serde(rename = "engine.snapshot")]
-    Snapshot {},
-    /// What the machine and the living runs cost; answered by [`super::Usage`].
-    #[serde(rename = "engine.usage")]
-    Usage {
-        /// Wait for a newer sample than that of this instant, for 2 seconds at most.
-        #[serde(default)]
-        after: Option<DateTime<Utc>>,
-    },
-    /// Runs, newest first; answered by a list of summaries.
-    #[serde(rename = "run.list")]
-    Runs(RunFilter),
-    /// One run whole; answered by [`super::RunRecord`].
-    #[serde(rename = "run.show")]
-    Run {
-        /// Which.
-        run_id: RunId,
-    },
-    /// Why a run is as it is; answered by [`super::WhyAnswer`].
-    #[serde(rename = "run.why")]
-    Why {
-        /// Which.
-        run_id: RunId,
-    },
-    /// What the steps of a run checkpointed last; answered by a list.
-    #[serde(rename = "run.checkpoints")]
-    Checkpoints {
-        /// Of which run.
-        run_id: RunId,
-    },
-    /// All jobs, by name; answered by a list.
-    #[serde(rename = "schedule.list")]
-    Jobs {},
-    /// One job.
-    #[serde(rename = "schedule.show")]
-    Job {
-        /// Which.
-        job_id: JobId,
-    },
-    /// The newest runs of a job, newest first; answered by a list.
-    #[serde(rename = "schedule.history")]
-    JobHistory {
-        /// Of which job.
-        job_id: JobId,
-        /// How many at most; none: [`super::MAX_HISTORY`].
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        limit: Option<usize>,
-    },
-    /// What became of a job's due instants, oldest first; answered by a list.
-    #[serde(rename = "schedule.fires")]
-    Fires {
-        /// Of which job.
-        job_id: JobId,
-        /// Only those at this instant or later.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<DateTime<Utc>>,
-        /// Only those before this one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        to: Option<DateTime<Utc>>,
-        /// The newest so many.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        limit: Option<usize>,
-    },
-    /// The limits, and which of them are exceeded; answered by a list of [`super::LimitView`].
-    #[serde(rename = "limits.get")]
-    Limits {},
-    /// All pipelines, broken ones included; answered by a list.
-    #[serde(rename = "pipeline.list")]
-    Pipelines {},
-}
-
 impl Command {
     /// The names of all of them.
     pub const METHODS: &'static [&'static str] = &[
@@ -373,44 +294,6 @@ impl Command {
             }
             Self::Shutdown { .. } => "quit".to_owned(),
             Self::Raise {} => "raise the window".to_owned(),
-        }
-    }
-}
-
-impl Query {
-    /// The names of all of them.
-    pub const METHODS: &'static [&'static str] = &[
-        "engine.status",
-        "engine.snapshot",
-        "engine.usage",
-        "run.list",
-        "run.show",
-        "run.why",
-        "run.checkpoints",
-        "schedule.list",
-        "schedule.show",
-        "schedule.history",
-        "schedule.fires",
-        "limits.get",
-        "pipeline.list",
-    ];
-
-    /// Its name on the wire.
-    pub const fn method(&self) -> &'static str {
-        match self {
-            Self::Status {} => "engine.status",
-            Self::Snapshot {} => "engine.snapshot",
-            Self::Usage { .. } => "engine.usage",
-            Self::Runs(_) => "run.list",
-            Self::Run { .. } => "run.show",
-            Self::Why { .. } => "run.why",
-            Self::Checkpoints { .. } => "run.checkpoints",
-            Self::Jobs {} => "schedule.list",
-            Self::Job { .. } => "schedule.show",
-            Self::JobHistory { .. } => "schedule.history",
-            Self::Fires { .. } => "schedule.fires",
-            Self::Limits {} => "limits.get",
-            Self::Pipelines {} => "pipeline.list",
         }
     }
 }
