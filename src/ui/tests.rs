@@ -154,15 +154,6 @@ impl Scene {
     }
 }
 
-/// Puts `text` in a field in the place of what is there.
-pub(super) fn write(scene: &mut Scene, field: &str, text: &str) {
-    scene.harness.get_by_label(field).focus();
-    scene.harness.run();
-    scene.harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
-    scene.harness.event(Input::Text(text.to_owned()));
-    scene.harness.run();
-}
-
 fn does(command: Command) -> [Action; 1] {
     [Action::Do(command)]
 }

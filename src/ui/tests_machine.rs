@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use egui::{Key, Modifiers, ViewportId};
 use egui_kittest::kittest::Queryable;
 
-use super::tests::{Scene, now, run, scene, snapshot, write};
+use super::tests::{Scene, now, run, scene, snapshot};
+use super::tests_schedule::write;
 use crate::app::{
     Action, AlertMark, AppUpdate, Command, HistorySpan, LimitParams, MachineHistory, MachinePoint,
     MachineSample, StepSpan,

@@ -8,7 +8,7 @@ use egui::{Event as Input, Key, Modifiers, ViewportId};
 use egui_kittest::kittest::Queryable;
 use serde_json::json;
 
-use super::tests::{Scene, now, scene, snapshot, write};
+use super::tests::{Scene, now, scene, snapshot};
 use crate::app::{
     Action, AppUpdate, Command, FireRow, JobDetail, JobPage, JobRow, JobView, SaveJob, SavedJob,
 };
@@ -98,6 +98,15 @@ fn selected(row: JobRow) -> Scene {
     scene.press(Modifiers::NONE, Key::ArrowDown);
     scene.tell(detail(row));
     scene
+}
+
+/// Puts `text` in a field in the place of what is there.
+pub(super) fn write(scene: &mut Scene, field: &str, text: &str) {
+    scene.harness.get_by_label(field).focus();
+    scene.harness.run();
+    scene.harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    scene.harness.event(Input::Text(text.to_owned()));
+    scene.harness.run();
 }
 
 fn event(kind: EventKind) -> AppUpdate {

@@ -146,7 +146,7 @@ fn an_attached_window_shows_what_each_run_costs_also_after_a_hand_over_and_the_l
     let before = client.welcome().engine.pid;
     let (window, world) = window_port();
     let mut integration = ExecutionIntegration::new(world, EventBus::new());
-    let dir = DataDir::open(&home.data()).expect("a directory");
+    let dir = DataDir::open(home.data()).expect("a directory");
     integration.attach(client, dir, Settings::load(&home.data()).expect("settings")).expect("it is attached");
     let cost = |window: &WindowPort| {
         wait_for(window, "what it costs", |update| {

@@ -197,10 +197,13 @@ fn bars_ui<'p>(
     shown
 }
 
+/// What a curve of rates is called, its colour, and its figure.
+type Rate = (&'static str, Color32, fn(&MachinePoint) -> u64);
+
 /// Disks and network, and what is free; where the two plots are, none while there is nothing to plot.
 fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) -> Vec<Rect> {
     let tokens = theme::tokens(ui);
-    let rates: [(&str, Color32, fn(&MachinePoint) -> u64); 4] = [
+    let rates: [Rate; 4] = [
         ("Disk read", tokens.running, |point| point.disk_read_rate),
         ("Disk write", tokens.queued, |point| point.disk_write_rate),
         ("Received", tokens.completed, |point| point.network_receive_rate),
