@@ -151,7 +151,7 @@ fn name_ui(ui: &mut Ui, view: View<'_>, of: Resource, height: f32) {
     label_at(ui, pos2(place.left(), y), Align2::LEFT_CENTER, title, (theme::medium(), ink), NAME);
     if is_short {
         let at = pos2(place.left(), y + 17.0);
-        label_at(ui, at, Align2::LEFT_CENTER, "exceeded now", (theme::small(), ink), NAME);
+        label_at(ui, at, Align2::LEFT_CENTER, "exceeded", (theme::small(), ink), NAME);
         let response = ui.interact(place, ui.scope_id().with(("short of", title)), Sense::hover());
         response
             .widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{title} limit exceeded now")));

@@ -192,7 +192,7 @@ fn bars_ui<'p>(
     );
     if n_left > 0 {
         let at = pos2(left, top + LANE * 1.5);
-        label_at(ui, at, Align2::LEFT_CENTER, format!("{n_left} lighter ones more"), style, 116.0);
+        label_at(ui, at, Align2::LEFT_CENTER, format!("{n_left} lighter not shown"), style, 116.0);
     }
     shown
 }
