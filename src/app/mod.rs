@@ -84,6 +84,7 @@ pub use window_look::{ThemeChoice, WindowLook};
 
 pub use crate::control::wire::{ClosingNotice, EventFilter, Face};
 pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
+pub use crate::engine::CurrentWait;
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::resources::{MachineSample, Spread};
 pub use crate::scheduler::{

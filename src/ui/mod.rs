@@ -27,6 +27,8 @@ mod tests;
 mod tests_machine;
 #[cfg(test)]
 mod tests_schedule;
+#[cfg(test)]
+mod tests_waiting;
 mod theme;
 mod views;
 mod widgets;

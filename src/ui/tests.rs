@@ -8,9 +8,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
-use crate::app::{
-    Action, AppUpdate, Command, LogTail, MachineSample, PipelineEntry, QuitChoice, WorldPort, window_port,
-};
+use crate::app::{Action, AppUpdate, Command, LogTail, PipelineEntry, QuitChoice, WorldPort, window_port};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{
     Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
@@ -43,7 +41,7 @@ pub(super) fn run(name: &str, state: RunState) -> RunSummary {
     }
 }
 
-fn step(name: &str, state: StepState) -> StepSummary {
+pub(super) fn step(name: &str, state: StepState) -> StepSummary {
     StepSummary {
         step_id: StepId::new(name).unwrap(),
         state,
@@ -144,6 +142,12 @@ impl Scene {
         self.harness.query_all_by_label_contains(label).next().is_some()
     }
 
+    /// Whether this run's details are shown.
+    pub(super) fn is_selected(&self, run_id: &str) -> bool {
+        let window = self.harness.state().as_ref().unwrap();
+        window.store().selected().is_some_and(|entry| entry.run.run_id.as_str() == run_id)
+    }
+
     fn ask_to_close(&mut self) -> Vec<ViewportCommand> {
         let viewports = &mut self.harness.input_mut().viewports;
         viewports.entry(ViewportId::ROOT).or_default().events.push(ViewportEvent::Close);
@@ -154,7 +158,7 @@ impl Scene {
     }
 }
 
-fn does(command: Command) -> [Action; 1] {
+pub(super) fn does(command: Command) -> [Action; 1] {
     [Action::Do(command)]
 }
 
@@ -162,7 +166,7 @@ fn pipeline_id(name: &str) -> PipelineId {
     PipelineId::new(name).unwrap()
 }
 
-fn id(name: &str) -> RunId {
+pub(super) fn id(name: &str) -> RunId {
     RunId::new(name).unwrap()
 }
 
@@ -371,20 +375,6 @@ fn a_thousand_living_runs_cost_no_more_than_the_visible_ones() {
     let scene = scene([snapshot(&runs)]);
     let n_rows = scene.harness.query_all_by_label_contains("Stop job").count();
     assert!((3..12).contains(&n_rows), "{n_rows} rows were laid out");
-}
-
-#[test]
-fn a_machine_is_shown_in_figures() {
-    let sample = MachineSample {
-        cpu_fraction: 0.41,
-        memory_used_bytes: 18_360_985_190,
-        memory_total_bytes: 24 << 30,
-        disk_free_bytes: 41 << 30,
-        ..MachineSample::default()
-    };
-    let scene = scene([snapshot(&[]), AppUpdate::Machine(sample)]);
-    let labels = ["CPU 41 %", "Memory 17.1 of 24 GiB", "Disk 41 GiB free"];
-    assert_eq!(labels.map(|label| scene.shows(label)), [true; 3]);
 }
 
 #[test]

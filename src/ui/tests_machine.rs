@@ -255,3 +255,17 @@ fn a_limit_that_is_exceeded_says_so() {
     scene.tell(AppUpdate::ShortOf(Vec::new()));
     assert!(!scene.shows("exceeded now"));
 }
+
+#[test]
+fn a_machine_is_shown_in_figures() {
+    let sample = MachineSample {
+        cpu_fraction: 0.41,
+        memory_used_bytes: 18_360_985_190,
+        memory_total_bytes: 24 << 30,
+        disk_free_bytes: 41 << 30,
+        ..MachineSample::default()
+    };
+    let scene = scene([snapshot(&[]), AppUpdate::Machine(sample)]);
+    let labels = ["CPU 41 %", "Memory 17.1 of 24 GiB", "Disk 41 GiB free"];
+    assert_eq!(labels.map(|label| scene.shows(label)), [true; 3]);
+}
