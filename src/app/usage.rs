@@ -129,13 +129,18 @@ fn of_run(run: &Run, sample: &ResourceSnapshot) -> UsageOfRun {
         state: run.state,
         error: run.error.as_deref().map(str::to_owned),
         progress: run.progress,
-        cpu_fraction: steps.iter().map(|step| step.cpu_fraction).sum::<f64>().min(1.0),
+        cpu_fraction: sum(steps.iter().map(|step| step.cpu_fraction)).min(1.0),
         memory_bytes: steps.iter().map(|step| step.memory_bytes).sum(),
-        read_rate: steps.iter().map(|step| step.read_rate).sum(),
-        write_rate: steps.iter().map(|step| step.write_rate).sum(),
+        read_rate: sum(steps.iter().map(|step| step.read_rate)),
+        write_rate: sum(steps.iter().map(|step| step.write_rate)),
         n_processes: steps.iter().map(|step| step.n_processes).sum(),
         steps: steps.into_iter().map(of_step).collect(),
     }
+}
+
+/// From 0 on: the standard sum of nothing is -0, which shows.
+fn sum(figures: impl Iterator<Item = f64>) -> f64 {
+    figures.fold(0.0, |sum, figure| sum + figure)
 }
 
 fn of_step(step: &StepSample) -> UsageOfStep {

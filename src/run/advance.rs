@@ -17,6 +17,8 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
                 run.error = None;
                 run.ledger.wait = None;
                 run.ledger.clock.start(cx.now);
+                // Its first step may have to wait as well: that it has begun is told now.
+                out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Queued });
             }
         }
     }

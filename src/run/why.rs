@@ -66,12 +66,15 @@ impl Why {
     }
 }
 
-/// Why the run is as it is, and then why each of its steps that has not ended and does not run waits.
+/// Why the run is as it is, and then why each of its steps that has not ended and does not run waits. Where the whole run
+/// waits for one of its steps, the first answer names it.
 pub fn why(run: &Run, cx: WhyContext<'_>) -> Vec<Why> {
     let mut answers = vec![of_run(run, cx)];
     if let Some(definition) = run.definition() {
         let of_steps = (0..run.steps.len()).filter_map(|index| of_step(run, definition, index, cx));
-        answers.extend(of_steps);
+        // The step for which the whole run waits was named already.
+        let named = answers[0].step_id.clone();
+        answers.extend(of_steps.filter(|why| why.step_id != named));
     }
     answers
 }
@@ -123,7 +126,7 @@ fn running(run: &Run, cx: WhyContext<'_>) -> Why {
     }
     let waits = run.steps.iter().find_map(|step| Some((step, wait_of(run, Some(step), cx)?)));
     match waits {
-        Some((_, wait)) => Why::of_wait(None, &wait, run, cx.now),
+        Some((step, wait)) => Why::of_wait(Some(step.id.clone()), &wait, run, cx.now),
         None => Why::of_run("It runs, and no step of it does at this moment"),
     }
 }
