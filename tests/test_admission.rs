@@ -1,6 +1,11 @@
 //! What waits to be admitted under a real engine, with real steps: memory that was learned, places and priorities, orders
 //! for everything at once, power.
 
+#[path = "test_admission/restarts.rs"]
+mod restarts;
+#[path = "test_admission/room.rs"]
+mod room;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -25,8 +25,10 @@ pub struct Admission {
     pub footprints: BTreeMap<PipelineId, Arc<Footprints>>,
     /// What waited for the end of quiet may start from then on, one at a time; none: at once.
     pub next_turn_at: Option<DateTime<Utc>>,
-    /// Others wait already: whoever comes now stands in line first.
-    pub is_line_formed: bool,
+    /// Runs wait for places already: whoever comes now stands in line first.
+    pub(super) are_places_awaited: bool,
+    /// Steps wait for memory, CPUs or space already: the next one that needs them stands in line first.
+    pub(super) is_room_awaited: bool,
     pub(super) claims: BTreeMap<RunId, RunClaim>,
     /// Kept for those whom nobody may pass: their runs, and what each of them waits for.
     pub(super) kept: Vec<(RunId, Kept)>,
@@ -81,27 +83,55 @@ impl Admission {
         }
     }
 
+    /// Whoever comes from now on stands in line: it is not known yet who waits.
+    pub fn await_line(&mut self) {
+        (self.are_places_awaited, self.is_room_awaited) = (true, true);
+    }
+
     /// Looks at the line anew, from its head: nothing is kept for anybody yet.
     pub fn begin_line(&mut self) {
-        self.is_line_formed = false;
+        (self.are_places_awaited, self.is_room_awaited) = (false, false);
         self.kept.clear();
     }
 
-    /// Keeps what `run_id` waits for: it has waited for so long that nobody may pass it.
-    pub fn keep_for(&mut self, run_id: &RunId, wait: &Wait, need: Need) {
-        let kept = match wait {
-            Wait::Place { place, .. } => Kept::Place(place.clone()),
-            Wait::Memory { .. } | Wait::Cpu { .. } | Wait::Disk { .. } => Kept::Resources(need),
-            Wait::TooMuch { .. }
+    /// The line has been looked at. Where runs wait for places still, whoever comes now waits too, and so with steps.
+    pub fn end_line(&mut self, are_places_awaited: bool, is_room_awaited: bool) {
+        (self.are_places_awaited, self.is_room_awaited) = (are_places_awaited, is_room_awaited);
+    }
+
+    /// Keeps the place that `run_id` waits for: it has waited for so long that nobody may pass it.
+    pub fn keep_place(&mut self, run_id: &RunId, wait: &Wait) {
+        if let Wait::Place { place, .. } = wait {
+            self.kept.push((run_id.clone(), Kept::Place(place.clone())));
+        }
+    }
+
+    /// The same for what a step of it waits for, where ends of others can give it that.
+    pub fn keep_room(&mut self, run_id: &RunId, wait: &Wait, step: &StepClaim) {
+        let may_come = match wait {
+            Wait::Memory { .. } | Wait::Cpu { .. } | Wait::Disk { .. } => self.may_come_free(run_id, step),
+            Wait::Place { .. }
+            | Wait::TooMuch { .. }
             | Wait::Behind { .. }
             | Wait::Turn { .. }
             | Wait::Limit { .. }
             | Wait::Quiet { .. }
             | Wait::Drain
             | Wait::Battery
-            | Wait::Closed => return,
+            | Wait::Closed => false,
         };
-        self.kept.push((run_id.clone(), kept));
+        if may_come {
+            self.kept.push((run_id.clone(), Kept::Resources(step.need)));
+        }
+    }
+
+    /// Whether `now` tells nothing new where a wait is `known`: it is the same, of a holder that holds still. For what it
+    /// waits in truth says more than that nothing starts at all, or others are looked at first.
+    pub fn is_still(&self, known: &Wait, now: &Wait) -> bool {
+        if matches!(now, Wait::Closed | Wait::Turn { at: None }) {
+            return true;
+        }
+        known.is_same(now) && known.holder().is_none_or(|run_id| self.claims.contains_key(run_id))
     }
 
     /// Whether the machine lives on its battery.

@@ -21,7 +21,7 @@ mod tests;
 pub use claims::{Admission, RunClaim, StepClaim};
 pub use line::{OVERTAKEN_BY_NOBODY, Rank};
 pub use need::{Footprints, Need};
-pub use orders::{Orders, Quiet};
+pub use orders::{Order, Orders, Quiet};
 pub use policy::{AdmissionPolicy, MAX_PRIORITY};
 pub use room::{RunRequest, StepRequest};
 pub use wait::{Holder, Place, Remedy, Wait};

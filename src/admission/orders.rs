@@ -1,9 +1,22 @@
 //! What the operator has ordered for everything at once. Orders survive the engine: they are recorded.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::time::{instant, local_clock, maybe_instant};
+
+/// What the operator orders for everything at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Be quiet until then; none: until it is taken back.
+    Quiet(Option<DateTime<Utc>>),
+    /// Be quiet no longer.
+    EndQuiet,
+    /// Start nothing new.
+    Drain,
+    /// Start again.
+    EndDrain,
+}
 
 /// The orders that are in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +30,21 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// What is in force once `order` has been given, in whole milliseconds, as it is recorded.
+    pub fn after(self, order: Order, now: DateTime<Utc>) -> Self {
+        let now = now.trunc_subsecs(3);
+        match order {
+            Order::Quiet(until) => {
+                let since = self.quiet.map_or(now, |quiet| quiet.since);
+                let until = until.map(|until| until.trunc_subsecs(3));
+                Self { quiet: Some(Quiet { since, until }), ..self }
+            }
+            Order::EndQuiet => Self { quiet: None, ..self },
+            Order::Drain => Self { draining_since: self.draining_since.or(Some(now)), ..self },
+            Order::EndDrain => Self { draining_since: None, ..self },
+        }
+    }
+
     /// What is in force, as a sentence without a full stop.
     pub fn sentence(&self, now: DateTime<Utc>) -> String {
         let quiet = self.quiet.map(|quiet| match quiet.until {

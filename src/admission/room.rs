@@ -16,8 +16,6 @@ use crate::units::size_in_words;
 /// A run that wants to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct RunRequest<'a> {
-    /// Which.
-    pub run_id: &'a RunId,
     /// Of what.
     pub pipeline: &'a Pipeline,
     /// Whether it waited for the end of quiet when it was looked at last.
@@ -33,8 +31,8 @@ pub struct StepRequest<'a> {
     pub need: Need,
     /// Where it runs.
     pub folder: &'a Path,
-    /// What the same decision has let start before it: they hold as living steps do.
-    pub started: &'a [StepClaim],
+    /// What the living steps of its run hold as it is decided: they count instead of what was noted before.
+    pub own: &'a [StepClaim],
 }
 
 /// How much a run holds of one thing.
@@ -42,6 +40,18 @@ struct Held<'a> {
     run_id: &'a RunId,
     amount: f64,
     frozen_since: Option<DateTime<Utc>>,
+}
+
+/// What there is of one thing.
+struct Room<'a> {
+    /// What is left.
+    free: f64,
+    /// What there could be.
+    there_is: f64,
+    /// What steps hold of it.
+    held: f64,
+    /// Who holds most.
+    most: Option<Held<'a>>,
 }
 
 impl Admission {
@@ -73,7 +83,7 @@ impl Admission {
         ];
         let lacks = places.into_iter().find_map(|(place, n_places)| self.place(place, n_places?));
         // There would be room, but others may have waited for it.
-        lacks.or_else(|| self.is_line_formed.then_some(Wait::Turn { at: None }))
+        lacks.or_else(|| self.are_places_awaited.then_some(Wait::Turn { at: None }))
     }
 
     fn place(&self, place: Place, n_places: usize) -> Option<Wait> {
@@ -107,6 +117,10 @@ impl Admission {
         }) {
             return Some(Wait::Behind { run_id: run_id.clone() });
         }
+        if self.is_room_awaited {
+            // Who waits already is looked at first.
+            return Some(Wait::Turn { at: None });
+        }
         let memory = (need.memory_bytes > 0).then(|| self.memory(asked)).flatten();
         let cpu = || (need.cpus > 0.0).then(|| self.cpu(asked)).flatten();
         let disk = || (need.disk_bytes > 0).then(|| self.disk(asked)).flatten();
@@ -118,11 +132,10 @@ impl Admission {
         &'a self,
         asked: StepRequest<'a>,
     ) -> impl Iterator<Item = (&'a RunId, Option<&'a RunClaim>, &'a StepClaim)> {
-        let living = self
-            .claims
-            .iter()
+        let others = self.claims.iter().filter(move |(run_id, _)| *run_id != asked.run_id);
+        let living = others
             .flat_map(|(run_id, claim)| claim.steps.iter().map(move |step| (run_id, Some(claim), step)));
-        living.chain(asked.started.iter().map(move |step| (asked.run_id, None, step)))
+        living.chain(asked.own.iter().map(move |step| (asked.run_id, None, step)))
     }
 
     /// Sums by run, the largest last.
@@ -143,35 +156,12 @@ impl Admission {
         (sum, most.max_by(|a, b| a.amount.total_cmp(&b.amount).then_with(|| b.run_id.cmp(a.run_id))))
     }
 
-    /// What all steps may have together: what the operator gives them and what others leave of what is below the limit.
-    /// A step that runs holds its peak from its start on; what it uses already is not counted twice.
     fn memory(&self, asked: StepRequest<'_>) -> Option<Wait> {
-        let machine = self.machine.as_ref().map(|sample| &sample.machine);
-        let total = machine.map(|machine| machine.memory_total_bytes).filter(|total| *total > 0);
-        let used_now = |run_id: &RunId, step_id: &StepId| {
-            let steps = self.machine.iter().flat_map(|sample| &sample.steps);
-            let mut own = steps.filter(|step| step.key.run_id == *run_id && step.key.step_id == *step_id);
-            own.next().map_or(0, |step| step.memory_bytes)
-        };
-        let (held, most) = self.held(asked, |run_id, _, step| {
-            used_now(run_id, &step.step_id).max(step.need.memory_bytes) as f64
-        });
-        let ours = self.machine.iter().flat_map(|sample| &sample.steps).map(|step| step.memory_bytes).sum();
-        let others = machine.map_or(0, |machine| machine.memory_used_bytes.saturating_sub(ours)) as f64;
-        let bound = |threshold: Threshold| threshold.of(total.unwrap_or(u64::MAX) as f64);
-        let ceiling = match (self.policy.limits.of(Resource::Memory), total) {
-            (Some(limit), Some(total)) => bound(limit.raise_at()).min(total as f64),
-            (Some(limit), None) => bound(limit.raise_at()),
-            (None, Some(total)) => total as f64,
-            (None, None) => f64::INFINITY,
-        };
-        let budget = self.policy.memory.map_or(f64::INFINITY, bound);
-        let free = budget.min(ceiling - others) - held;
+        let Room { free, there_is, held, most } = self.memory_room(asked, |_| true);
         let needs = asked.need.memory_bytes;
         if needs as f64 <= free {
             return None;
         }
-        let there_is = budget.min(ceiling);
         if needs as f64 > there_is {
             // What was only learned is no promise: alone it may try.
             if asked.need.is_usual && held <= 0.0 {
@@ -183,6 +173,33 @@ impl Admission {
         }
         let holder = most.map(|held| held.holder(Some(held.amount as u64)));
         Some(Wait::Memory { needs, is_usual: asked.need.is_usual, free: free.max(0.0) as u64, holder })
+    }
+
+    /// What all steps may have together: what the operator gives them and what others leave of what is below the limit.
+    /// A step that runs holds its peak from its start on; what it uses already is not counted twice. Of other runs those
+    /// that count do.
+    fn memory_room<'a>(&'a self, asked: StepRequest<'a>, counts: impl Fn(&RunClaim) -> bool) -> Room<'a> {
+        let machine = self.machine.as_ref().map(|sample| &sample.machine);
+        let total = machine.map(|machine| machine.memory_total_bytes).filter(|total| *total > 0);
+        let steps = || self.machine.iter().flat_map(|sample| &sample.steps);
+        let used: HashMap<(&RunId, &StepId), u64> =
+            steps().map(|step| ((&step.key.run_id, &step.key.step_id), step.memory_bytes)).collect();
+        let (held, most) = self.held(asked, |run_id, claim, step| {
+            let used_now = used.get(&(run_id, &step.step_id)).copied().unwrap_or(0);
+            let amount = used_now.max(step.need.memory_bytes) as f64;
+            if claim.is_none_or(&counts) { amount } else { 0.0 }
+        });
+        let ours: u64 = used.values().sum();
+        let others = machine.map_or(0, |machine| machine.memory_used_bytes.saturating_sub(ours)) as f64;
+        let bound = |threshold: Threshold| threshold.of(total.unwrap_or(u64::MAX) as f64);
+        let ceiling = match (self.policy.limits.of(Resource::Memory), total) {
+            (Some(limit), Some(total)) => bound(limit.raise_at()).min(total as f64),
+            (Some(limit), None) => bound(limit.raise_at()),
+            (None, Some(total)) => total as f64,
+            (None, None) => f64::INFINITY,
+        };
+        let budget = self.policy.memory.map_or(f64::INFINITY, bound);
+        Room { free: budget.min(ceiling - others) - held, there_is: budget.min(ceiling), held, most }
     }
 
     /// A frozen run gives back its CPUs.
@@ -205,31 +222,49 @@ impl Admission {
     }
 
     fn disk(&self, asked: StepRequest<'_>) -> Option<Wait> {
-        let volumes = self.machine.iter().flat_map(|sample| sample.machine.volumes.iter());
-        let volume_of = |folder: &Path| {
-            let holds = volumes.clone().filter(|volume| folder.starts_with(&volume.path));
-            let deepest = holds.max_by_key(|volume| volume.path.components().count());
-            deepest.or_else(|| volumes.clone().next())
-        };
-        let volume = volume_of(asked.folder)?;
-        let floor = self.policy.limits.of(Resource::Disk);
-        let floor = floor.map_or(0.0, |limit| limit.raise_at().of(volume.total_bytes as f64));
-        let (held, most) = self.held(asked, |_, _, step| {
-            let is_there = volume_of(&step.folder).is_some_and(|other| other.path == volume.path);
-            if is_there { step.need.disk_bytes as f64 } else { 0.0 }
-        });
+        let Room { free, there_is, most, .. } = self.disk_room(asked, |_| true)?;
         let needs = asked.need.disk_bytes;
-        let there_is = volume.total_bytes as f64 - floor;
         if needs as f64 > there_is {
             let there_is = size_in_words(there_is.max(0.0) as u64);
             return Some(too_much("disk space", size_in_words(needs), there_is));
         }
-        let free = volume.free_bytes as f64 - floor - held;
         if needs as f64 <= free {
             return None;
         }
         let holder = most.map(|held| held.holder(Some(held.amount as u64)));
         Some(Wait::Disk { needs, free: free.max(0.0) as u64, holder })
+    }
+
+    /// What the file system of its folder has left above the limit; none where it is not watched: nothing waits for what
+    /// nobody knows.
+    fn disk_room<'a>(
+        &'a self,
+        asked: StepRequest<'a>,
+        counts: impl Fn(&RunClaim) -> bool,
+    ) -> Option<Room<'a>> {
+        let volumes = self.machine.iter().flat_map(|sample| sample.machine.volumes.iter());
+        let volume_of = |folder: &Path| {
+            let holds = volumes.clone().filter(|volume| folder.starts_with(&volume.path));
+            holds.max_by_key(|volume| volume.path.components().count())
+        };
+        let volume = volume_of(asked.folder)?;
+        let floor = self.policy.limits.of(Resource::Disk);
+        let floor = floor.map_or(0.0, |limit| limit.raise_at().of(volume.total_bytes as f64));
+        let (held, most) = self.held(asked, |_, claim, step| {
+            let is_there = volume_of(&step.folder).is_some_and(|other| other.path == volume.path);
+            if is_there && claim.is_none_or(&counts) { step.need.disk_bytes as f64 } else { 0.0 }
+        });
+        let there_is = volume.total_bytes as f64 - floor;
+        Some(Room { free: volume.free_bytes as f64 - floor - held, there_is, held, most })
+    }
+
+    /// Whether the ends of runs that are not frozen can give a step what it needs.
+    pub(super) fn may_come_free(&self, run_id: &RunId, step: &StepClaim) -> bool {
+        let asked = StepRequest { run_id, need: step.need, folder: &step.folder, own: &[] };
+        let is_frozen = |claim: &RunClaim| claim.frozen_since.is_some();
+        let memory = self.memory_room(asked, is_frozen).free;
+        let disk = self.disk_room(asked, is_frozen).map_or(f64::INFINITY, |room| room.free);
+        step.need.memory_bytes as f64 <= memory && step.need.disk_bytes as f64 <= disk
     }
 }
 

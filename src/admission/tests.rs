@@ -89,13 +89,12 @@ fn admission(policy: AdmissionPolicy, claims: &[(&str, RunClaim)]) -> Admission 
 }
 
 fn ask_run(admission: &Admission, pipeline: &Pipeline, was_held_by_quiet: bool) -> Option<Wait> {
-    let run_id = run_id("new");
-    admission.run(RunRequest { run_id: &run_id, pipeline, was_held_by_quiet }, now(60))
+    admission.run(RunRequest { pipeline, was_held_by_quiet }, now(60))
 }
 
 fn ask(admission: &Admission, need: Need) -> Option<Wait> {
     let run_id = run_id("new");
-    admission.step(StepRequest { run_id: &run_id, need, folder: Path::new("/jobs/x"), started: &[] })
+    admission.step(StepRequest { run_id: &run_id, need, folder: Path::new("/jobs/x"), own: &[] })
 }
 
 fn sentence(wait: Option<Wait>) -> String {
@@ -213,7 +212,7 @@ fn a_frozen_run_gives_back_its_cpus_and_keeps_its_memory() {
     assert_eq!(ask(&admission, cpu), None);
     assert!(ask(&admission, memory(2)).is_some());
     let too_many = Need { cpus: 5.0, ..Need::default() };
-    assert_eq!(sentence(ask(&admission, too_many)), "Asks for more CPUs than there is: 5 of 4");
+    assert_eq!(sentence(ask(&admission, too_many)), "Asks for more CPUs than there are: 5 of 4");
 }
 
 #[test]
@@ -224,8 +223,7 @@ fn space_is_that_of_the_disk_on_which_a_step_writes() {
     let expected = "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is to write 6.0 GiB";
     assert_eq!(sentence(ask(&admission, writes(5))), expected);
     let run_id = run_id("new");
-    let elsewhere =
-        StepRequest { run_id: &run_id, need: writes(40), folder: Path::new("/home"), started: &[] };
+    let elsewhere = StepRequest { run_id: &run_id, need: writes(40), folder: Path::new("/home"), own: &[] };
     assert_eq!(admission.step(elsewhere), None);
     // The floor of free space is nobody's.
     let floor =
@@ -240,9 +238,9 @@ fn steps_that_one_decision_starts_together_count_for_each_other() {
     let admission = admission(policy, &[]);
     let started = claim("a", &[memory(3)]).steps;
     let run_id = run_id("new");
-    let ask = |gib, started: &[StepClaim]| {
+    let ask = |gib, own: &[StepClaim]| {
         let folder = Path::new("/jobs");
-        admission.step(StepRequest { run_id: &run_id, need: memory(gib), folder, started })
+        admission.step(StepRequest { run_id: &run_id, need: memory(gib), folder, own })
     };
     assert_eq!(ask(2, &[]), None);
     assert!(ask(2, &started).is_some());
@@ -255,17 +253,21 @@ fn what_is_kept_for_one_whom_nobody_may_pass_no_other_gets() {
     let mut admission = admission(policy, &[("r1", claim("a", &[memory(10)]))]);
     let big = run_id("big");
     let wait = ask(&admission, memory(8)).unwrap();
-    admission.keep_for(&big, &wait, memory(8));
+    let step = |gib| claim("b", &[memory(gib)]).steps.remove(0);
+    // No end of ours can give it as much as that: nobody waits behind it.
+    admission.keep_room(&big, &wait, &step(17));
+    assert_eq!(ask(&admission, memory(1)), None);
+    admission.keep_room(&big, &wait, &step(8));
     let behind = Some(Wait::Behind { run_id: big.clone() });
     assert_eq!(ask(&admission, memory(1)), behind);
     // It wants no CPUs, and is not in its own way.
     assert_eq!(ask(&admission, Need { cpus: 1.0, ..Need::default() }), None);
-    let own = StepRequest { run_id: &big, need: memory(1), folder: Path::new("/jobs"), started: &[] };
+    let own = StepRequest { run_id: &big, need: memory(1), folder: Path::new("/jobs"), own: &[] };
     assert_eq!(admission.step(own), None);
     admission.begin_line();
     assert_eq!(ask(&admission, memory(1)), None);
     let place = Wait::Place { place: Place::All, n_places: 2, holder: None };
-    admission.keep_for(&big, &place, Need::default());
+    admission.keep_place(&big, &place);
     assert_eq!(ask_run(&admission, &pipeline(""), false), behind);
 }
 
@@ -321,9 +323,15 @@ fn the_same_wait_is_the_same_whatever_its_figures() {
         free,
         holder: Some(Holder { run_id: run_id(holder), bytes: Some(free), frozen_since: None }),
     };
-    assert!(memory(1, "a").is_same(&memory(2, "a")));
-    assert!(!memory(1, "a").is_same(&memory(1, "b")));
-    assert!(!memory(1, "a").is_same(&Wait::Drain));
+    let mut admission =
+        admission(AdmissionPolicy::default(), &[("a", claim("a", &[])), ("b", claim("a", &[]))]);
+    assert!(admission.is_still(&memory(1, "a"), &memory(2, "a")));
+    // Who holds most may change with each sample; only one that holds nothing any more is named no longer.
+    assert!(admission.is_still(&memory(1, "a"), &memory(1, "b")));
+    admission.note(&run_id("a"), None);
+    assert!(!admission.is_still(&memory(1, "a"), &memory(1, "b")));
+    assert!(!admission.is_still(&memory(1, "b"), &Wait::Drain));
+    assert!(admission.is_still(&memory(1, "b"), &Wait::Closed));
     let text = serde_json::to_string(&memory(1, "a")).unwrap();
     assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), memory(1, "a"));
 }

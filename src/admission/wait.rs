@@ -171,7 +171,8 @@ impl Wait {
                 )
             }
             Self::TooMuch { what, needs, there_is } => {
-                format!("Asks for more {what} than there is: {needs} of {there_is}")
+                let are = if what == "CPUs" { "are" } else { "is" };
+                format!("Asks for more {what} than there {are}: {needs} of {there_is}")
             }
             Self::Behind { run_id } => {
                 format!("Waiting behind run {run_id}, which has waited for so long that nobody passes it")
@@ -188,7 +189,8 @@ impl Wait {
             Self::Drain => "Waiting: the engine drains and starts nothing new".to_owned(),
             Self::Battery => "Waiting: the machine lives on its battery".to_owned(),
             Self::Closed => {
-                "Waiting: nothing may start at the moment (a full disk, or an engine that ends)".to_owned()
+                "Waiting: nothing may start at the moment (nothing can be recorded, or the engine ends)"
+                    .to_owned()
             }
         }
     }
@@ -234,21 +236,41 @@ impl Wait {
                 Remedy::by(format!("leverframe admit {waiting}"), "plug it in, or start it anyway")
             }
             Self::Limit { .. } | Self::Behind { .. } | Self::Turn { .. } => admit(),
-            Self::Closed => Remedy::only("make room on the disk; `leverframe doctor` says where"),
+            Self::Closed => Remedy::only("`leverframe doctor` says what is in the way"),
         }
     }
 
-    /// Whether it is the same wait as `other`, though some of its figures may have moved.
-    pub fn is_same(&self, other: &Self) -> bool {
+    /// Whether it holds everything of a run, whatever that needs.
+    pub const fn is_for_all(&self) -> bool {
+        matches!(self, Self::Limit { .. } | Self::Battery)
+    }
+
+    /// Whether it ends when a run does.
+    pub const fn is_for_place(&self) -> bool {
+        matches!(self, Self::Place { .. } | Self::Behind { .. } | Self::Turn { at: None })
+    }
+
+    /// Whether it ends when a step does, or when a sample shows more room.
+    pub const fn is_for_room(&self) -> bool {
+        matches!(
+            self,
+            Self::Memory { .. }
+                | Self::Cpu { .. }
+                | Self::Disk { .. }
+                | Self::Behind { .. }
+                | Self::Turn { at: None }
+        )
+    }
+
+    /// Whether it is the same wait as `other`, though some of its figures, or who holds most, may have moved.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Place { place: a, .. }, Self::Place { place: b, .. }) => {
                 a == b && self.holder() == other.holder()
             }
             (Self::Memory { needs: a, .. }, Self::Memory { needs: b, .. })
-            | (Self::Disk { needs: a, .. }, Self::Disk { needs: b, .. }) => {
-                a == b && self.holder() == other.holder()
-            }
-            (Self::Cpu { .. }, Self::Cpu { .. }) => self.holder() == other.holder(),
+            | (Self::Disk { needs: a, .. }, Self::Disk { needs: b, .. }) => a == b,
+            (Self::Cpu { .. }, Self::Cpu { .. }) => true,
             (Self::Turn { at: a }, Self::Turn { at: b }) => a.is_some() == b.is_some(),
             (a, b) => a == b,
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::integration::IntegrationError;
 use super::{
-    Answer, Asking, Command, DataDir, Parts, Records, Seat, ServeFor, Service, ServiceOptions, Settings, ask,
+    Asking, Command, DataDir, Parts, Records, Seat, ServeFor, Service, ServiceOptions, Settings, ask,
 };
-use crate::admission::Orders;
+use crate::admission::{Order, Orders};
 use crate::control::wire::Face;
-use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind};
+use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind, now};
 use crate::run::{AutoResume, RunState};
 use crate::store::StoreError;
 use crate::supervisor::is_left_behind;
@@ -21,10 +21,10 @@ use crate::supervisor::is_left_behind;
 pub fn give_order(
     dir: &DataDir,
     settings: Settings,
-    order: &Command,
+    order: Order,
     complain: impl Fn(String) + Send + Sync + 'static,
 ) -> Result<Orders, IntegrationError> {
-    match ask::<Orders>(dir, order)? {
+    match ask::<Orders>(dir, &Command::from(order))? {
         Asking::Answered(_, orders) => Ok(orders),
         Asking::Seat(seat) => order_here(seat, settings, order, complain),
     }
@@ -33,14 +33,24 @@ pub fn give_order(
 fn order_here(
     seat: Seat,
     settings: Settings,
-    order: &Command,
+    order: Order,
     complain: impl Fn(String) + Send + Sync + 'static,
 ) -> Result<Orders, IntegrationError> {
     // Without a supervisor nothing runs; then what waits to be taken up is left to those who do that.
     let scope = if is_left_behind(seat.dir.path()) { Scope::All } else { Scope::Nothing };
     let bus = EventBus::new();
     let events = bus.subscribe();
-    let engine = EngineOptions { scope, auto_resume: AutoResume::No, bus, ..settings.engine_options() };
+    if matches!(order, Order::Quiet(Some(until)) if until <= now().wall) {
+        return Err(IntegrationError::Invalid("the end of quiet is past; give one that is to come".into()));
+    }
+    let engine = EngineOptions {
+        scope,
+        auto_resume: AutoResume::No,
+        bus,
+        // Before what an earlier engine left is looked at: nothing starts that the order is to hold.
+        first_order: Some(order),
+        ..settings.engine_options()
+    };
     let options = ServiceOptions {
         face: Face::Run,
         parts: Parts::RunsAlone,
@@ -49,12 +59,7 @@ fn order_here(
         complain: Arc::new(complain),
     };
     let service = Service::open(seat, settings, options)?;
-    let Answer::Orders(orders) = service.desk().carry_out(order.clone())? else {
-        return Err(IntegrationError::Invalid(format!(
-            "{} is no order for everything at once",
-            order.text()
-        )));
-    };
+    let orders = service.engine().orders();
     let is_being_frozen = || {
         let snapshot = service.engine().snapshot();
         snapshot.runs.values().any(|run| run.state == RunState::Paused && run.ledger.frozen_since.is_none())
@@ -66,6 +71,17 @@ fn order_here(
         service.close(ShutdownKind::LeaveSteps)?;
     }
     Ok(orders)
+}
+
+impl From<Order> for Command {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Quiet(until) => Self::Quiet { until },
+            Order::EndQuiet => Self::EndQuiet {},
+            Order::Drain => Self::Drain {},
+            Order::EndDrain => Self::EndDrain {},
+        }
+    }
 }
 
 impl Records {

@@ -4,16 +4,16 @@
 use chrono::{DateTime, Days, Local, NaiveTime, TimeZone, Utc};
 use clap::Args;
 
-use super::exit::{DONE, Failure, Outcome};
+use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
 use super::output::{Form, Page, count, note};
 use super::{Place, Print};
-use crate::admission::Orders;
+use crate::admission::{Order, Orders};
 use crate::app::{
-    Command, ControlClient, DataDir, EventFilter, LivingRuns, OWN_NAME, Query, Settings, give_order,
+    ControlClient, DataDir, EventFilter, LivingRuns, OWN_NAME, Query, RunFilter, Settings, give_order,
 };
 use crate::engine::now;
 use crate::pipeline::parse_duration;
-use crate::run::RunState;
+use crate::run::{EventKind, RunState};
 use crate::time::parse_instant;
 
 #[derive(Debug, Args)]
@@ -62,27 +62,27 @@ pub(super) fn quiet(args: &QuietArgs, place: &Place) -> Outcome {
         (None, Some(text)) => Some(end_of_quiet(text, now)?),
         (None, None) => None,
     };
-    let command = if args.off { Command::EndQuiet {} } else { Command::Quiet { until } };
-    give(&command, &args.print, place)
+    let order = if args.off { Order::EndQuiet } else { Order::Quiet(until) };
+    give(order, &args.print, place)
 }
 
 pub(super) fn drain(args: &DrainArgs, place: &Place) -> Outcome {
     if args.status {
         return status(&args.print, place);
     }
-    let command = if args.off { Command::EndDrain {} } else { Command::Drain {} };
-    let code = give(&command, &args.print, place)?;
+    let order = if args.off { Order::EndDrain } else { Order::Drain };
+    let code = give(order, &args.print, place)?;
     if args.wait {
         wait_until_idle(place)?;
     }
     Ok(code)
 }
 
-fn give(command: &Command, print: &Print, place: &Place) -> Outcome {
+fn give(order: Order, print: &Print, place: &Place) -> Outcome {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
     let dir = DataDir::open(path)?;
-    let orders = give_order(&dir, settings, command, |text| note(format_args!("leverframe: {text}")))?;
+    let orders = give_order(&dir, settings, order, |text| note(format_args!("leverframe: {text}")))?;
     show(&orders, print)
 }
 
@@ -101,26 +101,55 @@ fn show(orders: &Orders, print: &Print) -> Outcome {
 
 /// Waits until every run that has begun has ended. What is paused does not end by itself, and is named.
 fn wait_until_idle(place: &Place) -> Result<(), Failure> {
-    let Some(client) = ControlClient::connect(&place.path()?, OWN_NAME)? else { return Ok(()) };
+    let mut told = None;
+    // An engine may hand its work over to another one: then that one is asked.
+    while let Some(client) = ControlClient::connect(&place.path()?, OWN_NAME)? {
+        if is_seen_idle(&client, &mut told)? {
+            return Ok(());
+        }
+    }
+    let states = vec![RunState::Running, RunState::Paused, RunState::Stopping];
+    match place.records()?.runs(&RunFilter { states, ..RunFilter::default() }, now())?.len() {
+        0 => Ok(()),
+        n => Err(Failure::new(
+            NO_ENGINE,
+            format!(
+                "no engine lives any more, and {} not ended; `leverframe runs` shows where they stand",
+                count(n, "run has", "runs have")
+            ),
+        )),
+    }
+}
+
+/// True once nothing runs any more; false when the connection has ended before that.
+fn is_seen_idle(client: &ControlClient, told: &mut Option<(usize, usize)>) -> Result<bool, Failure> {
     let events =
         client.subscribe(EventFilter { since: Some(client.welcome().seq), ..EventFilter::default() })?;
-    let mut told = None;
     loop {
         let LivingRuns { runs, .. } = client.call(&Query::Snapshot {})?;
         let n_in = |states: &[RunState]| runs.iter().filter(|it| states.contains(&it.run.state)).count();
         let left = (n_in(&[RunState::Running, RunState::Stopping]), n_in(&[RunState::Paused]));
         if left.0 + left.1 == 0 {
-            return Ok(());
+            return Ok(true);
         }
-        if told != Some(left) {
-            let frozen = if left.1 > 0 { format!(", {} frozen", left.1) } else { String::new() };
-            note(format_args!("{} to end{frozen}", count(left.0, "run is", "runs are")));
-            told = Some(left);
+        if *told != Some(left) {
+            let frozen = count(
+                left.1,
+                "frozen run is to be resumed or stopped",
+                "frozen runs are to be resumed or stopped",
+            );
+            match left {
+                (0, _) => note(format_args!("{frozen}")),
+                (n, 0) => note(format_args!("{} to end", count(n, "run is", "runs are"))),
+                (n, _) => note(format_args!("{} to end; {frozen}", count(n, "run is", "runs are"))),
+            }
+            *told = Some(left);
         }
         // Until a run changes its state; whatever else is told is no reason to look.
         loop {
-            let Some(event) = events.recv() else { return Ok(()) };
-            if event.event().is_ok_and(|event| event.kind.run().is_some()) {
+            let Some(event) = events.recv() else { return Ok(false) };
+            let tells = |kind: &EventKind| kind.run().is_some() || matches!(kind, EventKind::Resync);
+            if event.event().is_ok_and(|event| tells(&event.kind)) {
                 break;
             }
         }

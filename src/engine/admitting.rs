@@ -17,7 +17,7 @@ use crate::admission::{AdmissionPolicy, Footprints, Rank, Wait};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::pipeline::OnBattery;
 use crate::resources::ResourceSnapshot;
-use crate::run::{Definition, Input, Run, RunState, claim_of, current_waits, first_wait, rank_of};
+use crate::run::{Definition, Input, Run, RunState, claim_of, current_waits, rank_of, waits};
 
 /// Something that waits to be admitted, as things are now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,9 +130,11 @@ impl Engine {
 
     /// Gives everybody in the line a chance, in its order. Called once in each turn in which something has happened.
     pub(super) fn admit_waiting(&mut self) {
-        let has_line = !self.waiting.is_empty() && self.trouble.is_none();
-        if has_line {
-            self.look_at_machine();
+        let is_open = self.trouble.is_none() && self.closing.is_none();
+        if !is_open || !std::mem::take(&mut self.is_line_stale) {
+            return;
+        }
+        if !self.waiting.is_empty() {
             let now = clock::now().wall;
             let mut line: Vec<Rank> = Vec::with_capacity(self.waiting.len());
             for run_id in &self.waiting {
@@ -152,7 +154,7 @@ impl Engine {
 
     fn admit_next(&mut self, rank: &Rank, batch: &mut Batch, kept: &mut Vec<Heard>) {
         let run_id = rank.run_id();
-        let was_held = self.runs.get(run_id).is_some_and(|entry| is_held_by_quiet(&entry.run));
+        let was_held = self.runs.get(run_id).is_some_and(|entry| entry.run.ledger.is_held_by_quiet);
         self.decide_all(batch, kept, vec![Heard::world(run_id.clone(), Input::StartsChanged)]);
         let Some(run) = batch.staged(run_id).or_else(|| self.runs.get(run_id).map(|entry| entry.run.clone()))
         else {
@@ -162,19 +164,23 @@ impl Engine {
             self.admission.next_turn_at = Some(clock::now().wall + TURN);
             self.arm_timer();
         }
-        if rank.is_overtaken_by_nobody()
-            && let Some((wait, need)) = first_wait(&run, &self.admission)
-        {
-            self.admission.keep_for(run_id, &wait, need);
+        if !rank.is_overtaken_by_nobody() {
+            return;
+        }
+        if let Some(wait) = &run.ledger.wait {
+            self.admission.keep_place(run_id, wait);
+        }
+        let of_steps: Vec<_> =
+            waits(&run, &self.admission).map(|(wait, step)| (wait.clone(), step)).collect();
+        for (wait, step) in of_steps {
+            self.admission.keep_room(run_id, &wait, &step);
         }
     }
 
     /// What the steps of a pipeline usually need is known from now on.
-    pub(super) fn learn(&mut self, pipeline_id: &PipelineId, footprints: Option<Arc<Footprints>>) {
-        let footprints = footprints.filter(|_| self.admission.policy.learns);
-        match footprints {
-            Some(footprints) => drop(self.admission.footprints.insert(pipeline_id.clone(), footprints)),
-            None => drop(self.admission.footprints.remove(pipeline_id)),
+    pub(super) fn learn(&mut self, pipeline_id: &PipelineId, footprints: Arc<Footprints>) {
+        if self.admission.policy.learns {
+            self.admission.footprints.insert(pipeline_id.clone(), footprints);
         }
     }
 
@@ -183,8 +189,9 @@ impl Engine {
         let Some(definition) = run.definition() else { return };
         if self.admission.policy.learns && !self.admission.footprints.contains_key(&run.pipeline_id) {
             let n_steps = definition.pipeline.steps.len();
-            let footprints = self.published.store.footprints(&run.pipeline_id, n_steps).ok();
-            self.learn(&run.pipeline_id, footprints.map(Arc::new));
+            if let Ok(footprints) = self.published.store.footprints(&run.pipeline_id, n_steps) {
+                self.learn(&run.pipeline_id, Arc::new(footprints));
+            }
         }
     }
 
@@ -202,12 +209,17 @@ impl Engine {
         if !self.admission.policy.learns {
             self.admission.footprints.clear();
         }
+        let living: Vec<_> = self.runs.values().map(|entry| entry.run.clone()).collect();
+        for run in living {
+            self.learn_of(&run);
+            self.note(&run);
+        }
     }
 
     /// Everything that waits, with the figures of now.
     pub(super) fn current_waits(&mut self) -> Vec<CurrentWait> {
-        self.look_at_machine();
-        self.admission.is_line_formed = false;
+        // Each by itself, not by who is looked at before it.
+        self.admission.end_line(false, false);
         let cx = self.context();
         let mut waits = Vec::new();
         for run_id in &self.waiting {
@@ -221,26 +233,18 @@ impl Engine {
 
     /// Whether samples are wanted, and whether whoever comes now stands in line behind others.
     fn publish_wants(&mut self) {
-        let waits_for_room = |run: &Run| match first_wait(run, &self.admission) {
-            Some((wait, _)) => matches!(
-                *wait,
-                Wait::Place { .. }
-                    | Wait::Memory { .. }
-                    | Wait::Cpu { .. }
-                    | Wait::Disk { .. }
-                    | Wait::Behind { .. }
-            ),
-            None => false,
+        let waiting =
+            || self.waiting.iter().filter_map(|run_id| self.runs.get(run_id)).map(|entry| &entry.run);
+        // What was held back together does not begin together either, whichever order ends.
+        let stands_in_line = |run: &Arc<Run>| {
+            let waits = run.ledger.wait.as_ref();
+            run.ledger.is_held_by_quiet || waits.is_some_and(|wait| wait.is_for_place())
         };
-        let mut waiting = self.waiting.iter().filter_map(|run_id| self.runs.get(run_id));
-        let is_line_formed = waiting.any(|entry| waits_for_room(&entry.run));
-        let wants = is_line_formed || !self.minding_power.is_empty();
-        self.admission.is_line_formed = is_line_formed;
+        let are_places_awaited = waiting().any(stands_in_line);
+        let is_room_awaited =
+            waiting().any(|run| waits(run, &self.admission).any(|(wait, _)| wait.is_for_room()));
+        let wants = is_room_awaited || !self.minding_power.is_empty();
+        self.admission.end_line(are_places_awaited, is_room_awaited);
         self.published.wants_samples.store(wants, Ordering::Relaxed);
     }
-}
-
-/// Whether it waits for the end of quiet, or for its turn after that.
-fn is_held_by_quiet(run: &Run) -> bool {
-    matches!(run.ledger.wait.as_deref(), Some(Wait::Quiet { .. } | Wait::Turn { at: Some(_) }))
 }

@@ -45,6 +45,7 @@ impl Batch {
 impl Engine {
     /// Decides, records, acts and tells what was heard.
     pub(super) fn handle(&mut self, heard: Vec<Heard>) {
+        self.is_line_stale |= !heard.is_empty();
         let mut batch = Batch::default();
         let mut kept = Vec::new();
         self.decide_all(&mut batch, &mut kept, heard);
@@ -63,7 +64,8 @@ impl Engine {
 
     /// Records, acts and tells what was decided.
     pub(super) fn conclude(&mut self, mut batch: Batch, kept: Vec<Heard>) {
-        if kept.is_empty() {
+        // What was looked at and stands as before is no change.
+        if batch.staged.is_empty() {
             return;
         }
         match self.record(&mut batch) {

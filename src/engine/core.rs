@@ -13,7 +13,7 @@ use super::clock::{self, WallTimer};
 use super::closing::Closing;
 use super::host_link::HostLink;
 use super::limits::LimitHold;
-use super::message::{Answer, Heard, Message, Waiting};
+use super::message::{Answer, Heard, Message, OrderAnswer, Waiting};
 use super::sleepless::Sleepless;
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
@@ -22,7 +22,7 @@ use crate::id::RunId;
 use crate::monitor::MonitorHandle;
 use crate::resources::ResourceSnapshot;
 use crate::run::{AutoResume, Deadline, Input, Record, Run, StepNews};
-use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError};
+use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError, Write};
 use crate::store::{DataDir, EngineLock};
 use crate::supervisor::{ConnectError, HostEvent};
 
@@ -60,6 +60,10 @@ pub(super) struct Engine {
     pub(super) minding_power: BTreeSet<RunId>,
     /// What was told of that last; none before the first sample.
     pub(super) is_on_battery: Option<bool>,
+    /// Something has happened since the line was looked at last that may let somebody start.
+    pub(super) is_line_stale: bool,
+    /// Orders that have been carried out as far as recording goes, and who gave them.
+    pub(super) given_orders: Vec<(Sender<OrderAnswer>, OrderAnswer)>,
     pub(super) sleepless: Sleepless,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
@@ -124,8 +128,12 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     let boot_id = clock::boot_id();
     let mut admission = Admission::new(options.admission, options.n_cpus);
     admission.orders = published.store.load_orders()?;
+    if let Some(order) = options.first_order {
+        admission.orders = admission.orders.after(order, clock::now().wall);
+        published.store.commit(&[Write::Orders(admission.orders)])?;
+    }
     // What an earlier engine left begins in its order, once all of it is known.
-    admission.is_line_formed = true;
+    admission.await_line();
     // What the machine has left decides about the first starts, before there is a sample.
     admission.machine = options.monitor.as_ref().map(|monitor| {
         Arc::new(ResourceSnapshot { machine: monitor.first_look(), ..ResourceSnapshot::default() })
@@ -143,6 +151,8 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         waiting: BTreeSet::new(),
         minding_power: BTreeSet::new(),
         is_on_battery: None,
+        is_line_stale: true,
+        given_orders: Vec::new(),
         sleepless: Sleepless::new(options.awake),
         boot_id,
         options: EngineSettings {
@@ -210,6 +220,9 @@ impl Engine {
     /// One round: wait, gather, handle. False when it is over.
     fn turn(&mut self) -> bool {
         let Some(messages) = self.gather() else { return false };
+        self.look_at_machine();
+        // Without a message a deadline has come.
+        self.is_line_stale |= messages.is_empty();
         let is_abandoned = messages.iter().any(|message| matches!(message, Message::Abandoned));
         let mut heard = Vec::with_capacity(messages.len());
         for message in messages {
@@ -235,6 +248,7 @@ impl Engine {
         self.decide_all(&mut batch, &mut kept, heard);
         self.wait_for_company(&mut batch, &mut kept);
         self.conclude(batch, kept);
+        self.answer_orders();
         self.on_deadlines();
         self.admit_waiting();
         self.finish_closing() && !is_abandoned
@@ -288,6 +302,7 @@ impl Engine {
 
     /// Turns a message into inputs of runs; what concerns no run is dealt with here.
     pub(super) fn translate(&mut self, message: Message, heard: &mut Vec<Heard>) {
+        self.is_line_stale |= message.may_make_room();
         match message {
             Message::Ask(ask) => heard.push(Heard {
                 run_id: ask.run_id,
@@ -296,7 +311,7 @@ impl Engine {
                 waiting: Waiting::Caller(ask.reply),
             }),
             Message::Start { run_id, run, footprints, reply } => {
-                if run.definition().is_some() {
+                if let Some(footprints) = footprints {
                     self.learn(&run.pipeline_id, footprints);
                 }
                 self.translate_start(run_id, run, reply, heard);
@@ -324,7 +339,7 @@ impl Engine {
             Message::Spec(key, spec) => self.translate_spec(key, spec, heard),
             Message::Tell(events) => self.tell_all(events),
             Message::Sample(sample) => self.translate_sample(sample, heard),
-            Message::Order(order, reply) => self.translate_order(order, &reply, heard),
+            Message::Order(order, reply) => self.translate_order(order, reply, heard),
             Message::Policy(policy) => self.translate_policy(*policy),
             // A caller that has gone needs no answer.
             Message::Waits(reply) => drop(reply.send(self.current_waits())),

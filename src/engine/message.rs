@@ -5,9 +5,8 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::launch::LaunchRefusal;
-use super::orders::Order;
 use super::{CurrentWait, EngineError, ShutdownKind, Signal};
-use crate::admission::{AdmissionPolicy, Footprints, Orders};
+use crate::admission::{AdmissionPolicy, Footprints, Order, Orders};
 use crate::id::{AttemptKey, RunId};
 use crate::resources::ResourceSnapshot;
 use crate::run::{EventKind, Input, ReportBatch, Run};
@@ -43,7 +42,7 @@ pub(super) enum Message {
     /// The machine and the steps were measured.
     Sample(Arc<ResourceSnapshot>),
     /// The operator orders something for everything at once.
-    Order(Order, Sender<Result<Orders, EngineError>>),
+    Order(Order, Sender<OrderAnswer>),
     /// Something else may run at once from now on.
     Policy(Box<AdmissionPolicy>),
     /// A caller wants to know what waits to be admitted.
@@ -57,6 +56,8 @@ pub(super) enum Message {
 }
 
 pub(super) type Answer = Result<Arc<Run>, EngineError>;
+
+pub(super) type OrderAnswer = Result<Orders, EngineError>;
 
 /// A request that concerns one run.
 pub(super) struct Ask {
@@ -123,6 +124,26 @@ impl Heard {
 }
 
 impl Message {
+    /// Whether something that waits to be admitted may start because of it.
+    pub(super) fn may_make_room(&self) -> bool {
+        match self {
+            Self::Signals { .. } | Self::Progress(_) | Self::Report(_) | Self::Tell(_) | Self::Waits(_) => {
+                false
+            }
+            Self::Ask(_)
+            | Self::Start { .. }
+            | Self::Host(..)
+            | Self::HostReady(..)
+            | Self::Spec(..)
+            | Self::Sample(_)
+            | Self::Order(..)
+            | Self::Policy(_)
+            | Self::WallRing
+            | Self::Shutdown { .. }
+            | Self::Abandoned => true,
+        }
+    }
+
     /// Whether it tells how a step is getting on, and no more.
     pub(super) fn is_news_of_a_step(&self) -> bool {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{EventBus, Params};
-use crate::admission::{AdmissionPolicy, MAX_PRIORITY};
+use crate::admission::{AdmissionPolicy, MAX_PRIORITY, Order};
 use crate::awake::AwakeHandle;
 use crate::id::{PipelineId, RunId};
 use crate::monitor::MonitorHandle;
@@ -66,6 +66,8 @@ pub struct EngineOptions {
     pub on_disk_full: OnDiskFull,
     /// What may run at once.
     pub admission: AdmissionPolicy,
+    /// Given and recorded before anything else, so that what an earlier engine left meets it.
+    pub first_order: Option<Order>,
     /// Environment of every step, over the engine's own (the settings).
     pub env: BTreeMap<String, String>,
     /// Where steps run.
@@ -100,6 +102,7 @@ impl Default for EngineOptions {
             n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
             on_disk_full: OnDiskFull::default(),
             admission: AdmissionPolicy::default(),
+            first_order: None,
             env: BTreeMap::new(),
             host: HostChoice::default(),
             host_start: HostStart::default(),

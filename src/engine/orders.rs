@@ -5,27 +5,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crossbeam_channel::{Sender, bounded};
 
 use super::core::Engine;
-use super::message::{Heard, Message};
+use super::message::{Heard, Message, OrderAnswer};
 use super::{CoreExecutionEngine, EngineError, clock};
-use crate::admission::{Orders, Quiet};
+use crate::admission::{Order, Orders, Quiet};
 use crate::run::{EventKind, Input};
 use crate::store::Write;
 
 /// Between two starts of what waited for the end of quiet, as between those that catch up.
 pub(super) const TURN: TimeDelta = TimeDelta::seconds(5);
-
-/// What the operator orders for everything at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Be quiet until then; none: until it is taken back.
-    Quiet(Option<DateTime<Utc>>),
-    /// Be quiet no longer.
-    EndQuiet,
-    /// Start nothing new.
-    Drain,
-    /// Start again.
-    EndDrain,
-}
 
 impl CoreExecutionEngine {
     /// Freezes the runs whose pipelines let it, and has new ones wait, until then or until it is taken back. Where it is
@@ -78,37 +65,36 @@ impl CoreExecutionEngine {
 }
 
 impl Engine {
-    /// Carries out an order: recorded, then told, then met by every run.
+    /// Carries out an order: recorded, then told, then met by every run. Whoever gave it hears of it after that.
     pub(super) fn translate_order(
         &mut self,
         order: Order,
-        reply: &Sender<Result<Orders, EngineError>>,
+        reply: Sender<OrderAnswer>,
         heard: &mut Vec<Heard>,
     ) {
-        let outcome = self.set_orders(self.orders_after(order, clock::now().wall), heard);
-        // A caller that has gone needs no answer.
-        let _ = reply.send(outcome);
+        let orders = self.admission.orders.after(order, clock::now().wall);
+        let outcome = self.set_orders(orders, heard);
+        self.given_orders.push((reply, outcome.map(|()| orders)));
     }
 
-    fn orders_after(&self, order: Order, now: DateTime<Utc>) -> Orders {
-        let orders = self.admission.orders;
-        match order {
-            Order::Quiet(until) => {
-                let since = orders.quiet.map_or(now, |quiet| quiet.since);
-                Orders { quiet: Some(Quiet { since, until }), ..orders }
-            }
-            Order::EndQuiet => Orders { quiet: None, ..orders },
-            Order::Drain => Orders { draining_since: orders.draining_since.or(Some(now)), ..orders },
-            Order::EndDrain => Orders { draining_since: None, ..orders },
+    /// Answers those who gave orders: every run has met them.
+    pub(super) fn answer_orders(&mut self) {
+        for (reply, outcome) in self.given_orders.drain(..) {
+            // A caller that has gone needs no answer.
+            let _ = reply.send(outcome);
         }
     }
 
-    fn set_orders(&mut self, orders: Orders, heard: &mut Vec<Heard>) -> Result<Orders, EngineError> {
-        if orders == self.admission.orders {
-            return Ok(orders);
+    fn set_orders(&mut self, orders: Orders, heard: &mut Vec<Heard>) -> Result<(), EngineError> {
+        if orders != self.admission.orders {
+            // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
+            self.published.store.commit(&[Write::Orders(orders)])?;
+            self.adopt_orders(orders, heard);
         }
-        // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
-        self.published.store.commit(&[Write::Orders(orders)])?;
+        Ok(())
+    }
+
+    fn adopt_orders(&mut self, orders: Orders, heard: &mut Vec<Heard>) {
         let was_quiet = self.admission.orders.quiet.is_some();
         self.admission.orders = orders;
         if was_quiet && orders.quiet.is_none() {
@@ -117,8 +103,8 @@ impl Engine {
         }
         self.arm_timer();
         self.tell(EventKind::OrdersChanged { orders: Box::new(orders) });
+        self.publish_seq();
         heard.extend(self.meet_quiet());
-        Ok(orders)
     }
 
     /// What every living run is to hear of quiet, whether it has met it or not.
@@ -149,8 +135,10 @@ impl Engine {
             self.end_quiet_in_time(&mut heard);
             self.handle(heard);
         }
-        if self.admission.next_turn_at.is_some_and(|at| at <= now) {
+        // Later than the next turn may be: the clock was set back.
+        if self.admission.next_turn_at.is_some_and(|at| at <= now || at > now + TURN) {
             self.admission.next_turn_at = None;
+            self.is_line_stale = true;
             self.arm_timer();
         }
     }
@@ -159,8 +147,7 @@ impl Engine {
         let orders = Orders { quiet: None, ..self.admission.orders };
         if self.set_orders(orders, heard).is_err() {
             // It can't be recorded at the moment: it is over all the same, and the next start finds that it is past.
-            self.admission.orders = orders;
-            heard.extend(self.meet_quiet());
+            self.adopt_orders(orders, heard);
         }
     }
 

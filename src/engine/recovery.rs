@@ -366,7 +366,8 @@ impl Engine {
         heard: &mut Vec<Heard>,
     ) {
         let Some((_, step)) = self.find_step(&key) else { return };
-        let is_wanted = step.attempt == key.attempt && step.state == StepState::Running;
+        // Frozen meanwhile, it is wanted later.
+        let is_wanted = step.attempt == key.attempt && step.state.is_live() && step.pid.is_none();
         let run_state = self.runs[&key.run_id].run.state;
         let is_held = run_state == crate::run::RunState::Paused || step.ledger.ending.is_some();
         let news = match spec {

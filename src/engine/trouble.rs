@@ -159,6 +159,7 @@ impl Engine {
             return;
         }
         let Some(Trouble { alert, .. }) = self.trouble.take() else { return };
+        self.is_line_stale = true;
         if is_disk_full {
             // Without room for it the next full disk is met without a reserve.
             let _ = self.reserve.restore();

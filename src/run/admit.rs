@@ -11,7 +11,7 @@ use crate::admission::{
     Admission, Footprints, Need, Rank, RunClaim, RunRequest, StepClaim, StepRequest, Wait,
 };
 use crate::id::StepId;
-use crate::pipeline::OnBattery;
+use crate::pipeline::{OnBattery, Step};
 
 /// What a run holds; none where it has not begun, has ended, or is driven by a program.
 pub fn claim_of(run: &Run, admission: &Admission) -> Option<RunClaim> {
@@ -19,15 +19,12 @@ pub fn claim_of(run: &Run, admission: &Admission) -> Option<RunClaim> {
     if run.state == RunState::Queued || run.state.is_ended() {
         return None;
     }
-    let footprints = footprints(run, admission);
-    let steps = run.steps.iter().zip(&definition.pipeline.steps);
-    let living = steps.filter(|(step, _)| step.state.is_live());
     Some(RunClaim {
         pipeline_id: run.pipeline_id.clone(),
         group: definition.pipeline.group.clone(),
         since: run.started_at,
         frozen_since: run.ledger.frozen_since,
-        steps: living.map(|(_, step)| step_claim(step, footprints)).collect(),
+        steps: living_claims(run, definition, footprints(run, admission)),
     })
 }
 
@@ -52,16 +49,14 @@ fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
     }
 }
 
-/// What the run waits for first, with what is needed of that.
-pub fn first_wait(run: &Run, admission: &Admission) -> Option<(Arc<Wait>, Need)> {
-    if run.state == RunState::Queued {
-        return Some((run.ledger.wait.clone()?, Need::default()));
-    }
-    let definition = run.definition()?;
-    let mut steps = run.steps.iter().zip(&definition.pipeline.steps);
-    steps.find_map(|(step, model)| {
-        Some((step.ledger.wait.clone()?, Need::of(model, footprints(run, admission))))
-    })
+/// Everything that the run waits for before it begins, or that its steps wait for, with what is needed of that.
+pub fn waits<'a>(run: &'a Run, admission: &'a Admission) -> impl Iterator<Item = (&'a Wait, StepClaim)> {
+    let definition = run.definition();
+    let models = definition.map_or(&[][..], |definition| &definition.pipeline.steps);
+    let of_step = |(step, model): (&'a Arc<StepRun>, &'a Step)| {
+        Some((step.ledger.wait.as_deref()?, step_claim(model, footprints(run, admission))))
+    };
+    run.steps.iter().zip(models).filter_map(of_step)
 }
 
 /// Everything of the run that waits to be admitted, with the figures of now: the run itself, or its steps.
@@ -71,9 +66,10 @@ pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> 
         let wait = may_begin(run, definition, cx).unwrap_or_else(|| (**known).clone());
         return vec![(None, wait)];
     }
+    let own = own_claims(run, definition, cx);
     let of_step = |(index, step): (usize, &Arc<StepRun>)| {
         let known = step.ledger.wait.as_ref()?;
-        let wait = may_start(run, definition, index, &[], cx).unwrap_or_else(|| (**known).clone());
+        let wait = may_start(run, definition, index, &own, cx).unwrap_or_else(|| (**known).clone());
         Some((Some(step.id.clone()), wait))
     };
     run.steps.iter().enumerate().filter_map(of_step).collect()
@@ -81,40 +77,42 @@ pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> 
 
 /// Why the run may not begin; none: it may.
 pub(super) fn may_begin(run: &Run, definition: &Definition, cx: Context<'_>) -> Option<Wait> {
-    let is_admitted = run.ledger.is_admitted;
-    match cx.starts {
-        Starts::Held => return Some(Wait::Closed),
-        Starts::CleanUpOnly if !is_admitted => {
-            return Some(Wait::Limit { reason: cx.held_for.unwrap_or_default().to_owned() });
-        }
-        Starts::CleanUpOnly | Starts::Allowed => {}
+    if cx.starts == Starts::Held {
+        return Some(Wait::Closed);
     }
-    if is_admitted {
+    if run.ledger.is_admitted {
         return None;
     }
-    let was_held_by_quiet =
-        matches!(run.ledger.wait.as_deref(), Some(Wait::Quiet { .. } | Wait::Turn { at: Some(_) }));
-    let request = RunRequest { run_id: &run.id, pipeline: &definition.pipeline, was_held_by_quiet };
-    cx.admission.run(request, cx.now)
+    let was_held_by_quiet = run.ledger.is_held_by_quiet;
+    held_by_limit(cx).or_else(|| {
+        cx.admission.run(RunRequest { pipeline: &definition.pipeline, was_held_by_quiet }, cx.now)
+    })
+}
+
+fn held_by_limit(cx: Context<'_>) -> Option<Wait> {
+    let is_held = cx.starts == Starts::CleanUpOnly;
+    is_held.then(|| Wait::Limit { reason: cx.held_for.unwrap_or_default().to_owned() })
 }
 
 /// The run waits before its first step: recorded and told when the reason is another than before.
 pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
-    if run.ledger.wait.as_ref().is_some_and(|known| known.is_same(&wait)) {
+    if run.ledger.wait.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
         return;
     }
     run.state = RunState::Queued;
+    run.ledger.is_held_by_quiet |= matches!(wait, Wait::Quiet { .. });
     run.error = Some(wait.sentence(cx.now.wall).into());
     run.ledger.wait = Some(Arc::new(wait));
     out.events.push(EventKind::ExecutionQueued { run: summary(run) });
 }
 
-/// What keeps a step from starting; none: it may. `started` are the steps that this decision has let start before it.
+/// What keeps a step from starting; none: it may. `own` is what living steps of the run hold, those that this decision
+/// has let start before it among them.
 pub(super) fn may_start(
     run: &Run,
     definition: &Definition,
     index: usize,
-    started: &[StepClaim],
+    own: &[StepClaim],
     cx: Context<'_>,
 ) -> Option<Wait> {
     if run.ledger.is_admitted {
@@ -123,8 +121,15 @@ pub(super) fn may_start(
     if definition.pipeline.on_battery == OnBattery::Hold && cx.admission.is_on_battery() {
         return Some(Wait::Battery);
     }
-    let claim = step_claim(&definition.pipeline.steps[index], footprints(run, cx.admission));
-    cx.admission.step(StepRequest { run_id: &run.id, need: claim.need, folder: &claim.folder, started })
+    held_by_limit(cx).or_else(|| {
+        let claim = claim_of_step(run, definition, index, cx);
+        cx.admission.step(StepRequest { run_id: &run.id, need: claim.need, folder: &claim.folder, own })
+    })
+}
+
+/// What the living steps of a run hold, as it is decided.
+pub(super) fn own_claims(run: &Run, definition: &Definition, cx: Context<'_>) -> Vec<StepClaim> {
+    living_claims(run, definition, footprints(run, cx.admission))
 }
 
 /// What a step holds once it has started.
@@ -135,7 +140,7 @@ pub(super) fn claim_of_step(run: &Run, definition: &Definition, index: usize, cx
 /// A step that is ready waits to be admitted: told when the reason is another than before.
 pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
     let ledger = &run.steps[index].ledger;
-    if ledger.wait.as_ref().is_some_and(|known| known.is_same(&wait)) {
+    if ledger.wait.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
         return;
     }
     let step = run.step_mut(index);
@@ -163,6 +168,12 @@ fn footprints<'a>(run: &Run, admission: &'a Admission) -> Option<&'a Footprints>
     admission.footprints.get(&run.pipeline_id).map(|known| &**known)
 }
 
-fn step_claim(step: &crate::pipeline::Step, footprints: Option<&Footprints>) -> StepClaim {
+fn living_claims(run: &Run, definition: &Definition, footprints: Option<&Footprints>) -> Vec<StepClaim> {
+    let steps = run.steps.iter().zip(&definition.pipeline.steps);
+    let living = steps.filter(|(step, _)| step.state.is_live());
+    living.map(|(_, model)| step_claim(model, footprints)).collect()
+}
+
+fn step_claim(step: &Step, footprints: Option<&Footprints>) -> StepClaim {
     StepClaim { step_id: step.id.clone(), need: Need::of(step, footprints), folder: step.working_dir.clone() }
 }

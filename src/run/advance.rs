@@ -3,7 +3,9 @@
 
 use super::decide::{Context, Outbox, Starts, progress_event, summary};
 use super::input::Effect;
-use super::{Body, Definition, EventKind, Holds, Launch, Run, RunState, StepRun, StepState, Verdict, admit};
+use super::{
+    Body, Definition, EventKind, Holds, Launch, Run, RunState, StepRun, StepState, Verdict, admit, hold,
+};
 use crate::pipeline::{OnFailure, When};
 
 /// Starts what can start, passes over what can't, and ends the run when nothing is left.
@@ -13,9 +15,11 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         match admit::may_begin(run, &definition, cx) {
             Some(wait) => admit::stand_in_line(run, wait, cx, out),
             None => {
+                hold::meet_what_is(run, cx);
                 run.state = RunState::Running;
                 run.error = None;
                 run.ledger.wait = None;
+                run.ledger.is_held_by_quiet = false;
                 run.ledger.clock.start(cx.now);
                 // Its first step may have to wait as well: that it has begun is told now.
                 out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Queued });
@@ -129,17 +133,12 @@ fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
 
 /// Starts ready steps up to the width, and records as many ahead.
 fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) {
-    let may_start = match cx.starts {
-        Starts::Allowed => true,
-        Starts::CleanUpOnly => run.ledger.is_admitted,
-        Starts::Held => false,
-    };
-    if !may_start {
+    if cx.starts == Starts::Held {
         return;
     }
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);
     let mut n_live = run.steps.iter().filter(|step| step.state.is_live()).count();
-    let mut started = Vec::new();
+    let mut own = admit::own_claims(run, definition, cx);
     // What an earlier commit holds may start before this one: nothing that it rests on is new.
     for index in 0..run.steps.len() {
         if n_live >= width {
@@ -147,12 +146,14 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         }
         if run.steps[index].ledger.launch == Launch::Prepared && run.steps[index].state == StepState::Waiting
         {
-            if let Some(wait) = admit::may_start(run, definition, index, &started, cx) {
+            if let Some(wait) = admit::may_start(run, definition, index, &own, cx) {
+                // What holds all of them is said of as many as could run.
+                n_live += usize::from(wait.is_for_all());
                 admit::hold_back(run, index, wait, cx, out);
                 continue;
             }
             launch(run, index, cx);
-            started.push(admit::claim_of_step(run, definition, index, cx));
+            own.push(admit::claim_of_step(run, definition, index, cx));
             out.early.push(Effect::Start { index, may_be_alive: false });
             n_live += 1;
         }
@@ -171,12 +172,14 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         }
         if n_live < width {
             prepare(run, index, cx);
-            if let Some(wait) = admit::may_start(run, definition, index, &started, cx) {
+            if let Some(wait) = admit::may_start(run, definition, index, &own, cx) {
+                // What holds all of them is said of as many as could run.
+                n_live += usize::from(wait.is_for_all());
                 admit::hold_back(run, index, wait, cx, out);
                 continue;
             }
             launch(run, index, cx);
-            started.push(admit::claim_of_step(run, definition, index, cx));
+            own.push(admit::claim_of_step(run, definition, index, cx));
             out.effects.push(Effect::Start { index, may_be_alive: false });
             n_live += 1;
         } else {

@@ -117,8 +117,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
             advance::sent_ahead(run, index, attempt, cx);
         }
         Input::DiskFull => {
-            let reason = "frozen: the disk is full; it goes on when there is room".into();
-            hold::hold(run, Hold::DiskFull, reason, cx, out);
+            hold::hold(run, Hold::DiskFull, Hold::DiskFull.reason().into(), cx, out);
         }
         Input::DiskRoom => hold::release(run, Hold::DiskFull, cx, out),
         Input::LimitExceeded { reason } => hold::hold(run, Hold::Limit, reason, cx, out),
@@ -166,6 +165,7 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         Body::Pipeline(definition) => admit::may_begin(run, definition, cx),
     };
     if wait.is_none() {
+        hold::meet_what_is(run, cx);
         run.state = RunState::Running;
         run.ledger.clock.start(cx.now);
     }

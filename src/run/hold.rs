@@ -28,6 +28,19 @@ pub enum Hold {
     Quiet,
 }
 
+impl Hold {
+    /// As a sentence, where nothing more is known of it.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::DiskFull => "frozen: the disk is full; it goes on when there is room",
+            Self::Limit => "frozen: a limit of the machine was exceeded",
+            Self::Secret => "held: a secret is missing",
+            Self::Battery => "frozen: the machine lives on its battery",
+            Self::Quiet => "frozen: it is quiet",
+        }
+    }
+}
+
 /// The reasons for which a run is held, each with the sentence that says so; none for one that the operator has frozen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written")]
@@ -46,7 +59,7 @@ impl From<Written> for Holds {
     fn from(written: Written) -> Self {
         match written {
             Written::Many(holds) => Self(holds),
-            Written::One(hold) => Self([(hold, "frozen".into())].into()),
+            Written::One(hold) => Self::only(hold, hold.reason()),
             Written::Nothing(()) => Self::default(),
         }
     }
@@ -105,13 +118,19 @@ pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbo
     }
 }
 
+/// It begins although it is quiet, or the machine lives on its battery: somebody wants it to.
+pub(super) fn meet_what_is(run: &mut Run, cx: Context<'_>) {
+    run.ledger.quiet_met = cx.admission.orders.quiet.map(|quiet| quiet.since);
+    run.ledger.battery_met = cx.admission.is_on_battery();
+}
+
 /// It is quiet since then, or no longer. Each time of quiet freezes a run once.
 pub(super) fn quiet(run: &mut Run, since: Option<DateTime<Utc>>, cx: Context<'_>, out: &mut Outbox) {
     let Some(since) = since else { return release(run, Hold::Quiet, cx, out) };
     let is_meant = run.definition().is_some_and(|d| d.pipeline.quiet == OnQuiet::Freeze);
     if is_meant && run.ledger.quiet_met != Some(since) {
         run.ledger.quiet_met = Some(since);
-        hold(run, Hold::Quiet, "frozen: it is quiet".into(), cx, out);
+        hold(run, Hold::Quiet, Hold::Quiet.reason().into(), cx, out);
     }
 }
 
@@ -124,7 +143,7 @@ pub(super) fn power(run: &mut Run, on_battery: bool, cx: Context<'_>, out: &mut 
     let is_meant = run.definition().is_some_and(|d| d.pipeline.on_battery == OnBattery::Freeze);
     if is_meant && !run.ledger.battery_met {
         run.ledger.battery_met = true;
-        hold(run, Hold::Battery, "frozen: the machine lives on its battery".into(), cx, out);
+        hold(run, Hold::Battery, Hold::Battery.reason().into(), cx, out);
     }
 }
 

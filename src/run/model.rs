@@ -92,6 +92,9 @@ pub struct RunLedger {
     /// What it waits for before it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<Arc<Wait>>,
+    /// It has waited for the end of quiet: what did so begins one at a time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_held_by_quiet: bool,
     /// From 0 to 9: among runs that wait, the highest goes first.
     pub priority: u8,
     /// The operator wants it to start, whatever it waits for.

@@ -3,7 +3,7 @@
 use super::decide::{Context, Outbox, close_freeze, summary};
 use super::input::{Effect, Level, Record};
 use super::step::tell_changed;
-use super::{Body, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger};
+use super::{Body, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger, hold};
 use crate::id::StepId;
 use crate::time::Stopwatch;
 
@@ -108,6 +108,7 @@ pub(super) fn retry(
 }
 
 fn begin_again(run: &mut Run, cx: Context<'_>) {
+    hold::meet_what_is(run, cx);
     run.state = RunState::Running;
     run.attempt += 1;
     run.finished_at = None;
@@ -115,6 +116,7 @@ fn begin_again(run: &mut Run, cx: Context<'_>) {
     run.message = None;
     run.ledger.verdict = None;
     run.ledger.wait = None;
+    run.ledger.is_held_by_quiet = false;
     run.ledger.is_admitted = false;
     run.ledger.run_timed_out = false;
     run.ledger.told_running = false;

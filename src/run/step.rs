@@ -43,7 +43,10 @@ pub(super) fn hear(
         StepNews::SecretMissing(reason) => hold_for_secret(run, index, &reason, cx, out),
         StepNews::Frozen { unfrozen } => frozen(run, index, unfrozen, cx, out),
         StepNews::Thawed => out.soft = true,
-        StepNews::NotSent => shelve(run, index, out),
+        StepNews::NotSent => {
+            shelve(run, index, out);
+            tell_if_frozen(run, Vec::new(), cx, out);
+        }
         StepNews::Reported(report) => reported(run, index, *report, out),
         StepNews::Exited(exit) if exit.interrupted && step.ledger.ending.is_none() => {
             // The system is going down, and this engine with it: the next start decides.

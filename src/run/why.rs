@@ -206,6 +206,7 @@ fn pending(run: &Run, definition: &Definition, step: &StepRun, model: &Step) -> 
             let how = match open.state {
                 StepState::Running => "runs",
                 StepState::Paused => "is frozen",
+                StepState::Waiting if open.attempt > 1 => "waits for its next attempt",
                 StepState::Pending
                 | StepState::Waiting
                 | StepState::Completed
@@ -241,7 +242,7 @@ pub fn slower_than_usual(what: &str, seconds: f64, is_over: bool, usual: Spread)
         Ok(_) | Err(_) => "less than a second".to_owned(),
     };
     is_slow.then(|| {
-        let took = if is_over { "took" } else { "takes already" };
+        let took = if is_over { "took" } else { "has taken so far" };
         format!("{what} {took} {}, usually {} (median of {})", span(seconds), span(usual.median), usual.n)
     })
 }

@@ -152,6 +152,36 @@ fn a_drain_waits_for_what_runs_and_outlives_the_engine() {
 }
 
 #[test]
+fn without_an_engine_a_drain_starts_nothing_of_what_one_has_left() {
+    let home = Home::new();
+    home.file("data/settings.toml", "[admission]\nmax_concurrent_runs = 1\n");
+    home.pipeline("patient.toml", &patient(&home, ""));
+    home.pipeline("two.toml", TWO_STEPS);
+    let serving = serve(&home);
+    let running = home.start(&["run", "patient", "--run-id", "r"]);
+    pid(&home);
+    let mut held = home.start(&["run", "two", "--run-id", "t"]);
+    held.hear("Waiting for a place: 1 of 1 taken");
+    for watching in [running, held] {
+        watching.signal(rustix::process::Signal::TERM);
+        watching.end();
+    }
+    serving.signal(rustix::process::Signal::KILL);
+    serving.end();
+    // There would be a place now.
+    home.file("data/settings.toml", "");
+    home.say(&["drain"]).check(0, &["draining: no run starts"]);
+    assert_eq!(home.json(&["show", "t"])["state"], "queued");
+    go(&home);
+    home.say(&["drain", "--wait"]).check(0, &[]);
+    assert_eq!(home.json(&["show", "r"])["state"], "completed");
+    assert_eq!(home.json(&["show", "t"])["state"], "queued");
+    // The engine that the order has left behind is there as long as it has something to do.
+    home.say(&["drain", "--off"]).check(0, &[]);
+    wait_for_state(&home, "t", "completed");
+}
+
+#[test]
 fn why_tells_what_each_step_waits_for_why_a_run_failed_and_what_took_longer() {
     let home = Home::new();
     let head = "max_parallel = 1";
