@@ -60,8 +60,9 @@ fn a_run_of_which_only_waiting_steps_are_left_says_for_what() {
     let mut held = step("fit", StepState::Waiting);
     held.waits_for = Some(Arc::new(memory(1 << 30)));
     let runs = vec![(run("books", RunState::Running), vec![step("list", StepState::Completed), held])];
-    let scene = scene([AppUpdate::Snapshot { runs, orders: Orders::default(), seq: 10 }]);
+    let mut scene = scene([AppUpdate::Snapshot { runs, orders: Orders::default(), seq: 10 }]);
     assert!(scene.shows("Show train-ranker-1"), "the link in its row");
+    assert_eq!(scene.pull("Start anyway books-1"), does(Command::admit(&id("books-1"))));
 }
 
 #[test]

@@ -10,10 +10,10 @@ use super::super::widgets::{
     state_at,
 };
 use super::super::{format, theme};
-use super::waiting::{sentence_at, wait_of};
+use super::waiting::is_waiting;
 use super::{Commands, View, menus};
 use crate::app::RunEntry;
-use crate::id::{RunId, StepId};
+use crate::id::RunId;
 use crate::run::{RunState, StepSummary};
 
 /// Rows that are shown before the card scrolls.
@@ -74,7 +74,7 @@ fn held_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
         Vec::new()
     };
     let n_held = rows.len();
-    for entry in view.store.living().filter(|entry| entry.run.state != RunState::Queued) {
+    for entry in view.store.living().filter(|entry| !is_waiting(entry)) {
         if !rows[..n_held].iter().any(|held| held.run.run_id == entry.run.run_id) {
             rows.push(entry);
         }
@@ -171,15 +171,6 @@ pub(crate) fn place_text(entry: &RunEntry) -> String {
     }
 }
 
-/// A step that waits to be admitted, in a run of which no step runs.
-fn held_step(entry: &RunEntry) -> Option<&StepId> {
-    let steps = entry.steps();
-    if entry.run.state != RunState::Running || steps.iter().any(|step| step.state.is_live()) {
-        return None;
-    }
-    steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
-}
-
 /// The state in a word, with what changes about it.
 pub(crate) fn state_text(entry: &RunEntry, view: View<'_>) -> String {
     match (entry.run.state, entry.run.frozen_since) {
@@ -223,14 +214,11 @@ fn run_row_ui(
         let place_right = columns.place.right() - 46.0;
         let width = place_right - columns.place.left();
         let at = pos2(columns.place.left(), upper);
-        match (&run.error, held_step(entry)) {
-            (Some(cause), _) if run.state == RunState::Paused => {
+        match &run.error {
+            Some(cause) if run.state == RunState::Paused => {
                 label_at(ui, at, Align2::LEFT_CENTER, cause.to_string(), (theme::body(), color), width);
             }
-            (_, Some(step_id)) if let Some(wait) = wait_of(view, entry, Some(step_id)) => {
-                sentence_at(ui, at, (&wait.sentence(view.now), wait.holder()), width, out);
-            }
-            (_, _) => {
+            Some(_) | None => {
                 label_at(ui, at, Align2::LEFT_CENTER, place, (theme::body(), tokens.muted), width);
             }
         }

@@ -1,14 +1,14 @@
-//! The card of runs that have not begun: each says for what it waits in one sentence, with the run that has it as a link.
+//! The card of runs that have not begun, and of those of which a step waits and none runs: each says for what it waits in one sentence, with the run that has it as a link.
 
 use egui::{Align2, CursorIcon, Id, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
 
-use super::super::command::{Command, first_lever, second_lever};
+use super::super::command::{Command, second_lever};
 use super::super::widgets::{Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at};
 use super::super::{format, theme};
 use super::running::names_at;
 use super::{Commands, View, menus};
 use crate::admission::Wait;
-use crate::app::RunEntry;
+use crate::app::{self, Action, RunEntry};
 use crate::id::{RunId, StepId};
 use crate::run::RunState;
 
@@ -18,11 +18,12 @@ const MAX_ROWS: usize = 4;
 const LEVERS: f32 = ADMIT + 6.0 + SKIP + 2.0 + theme::LEVER;
 const ADMIT: f32 = 128.0;
 const SKIP: f32 = 76.0;
+/// Less than that shows nothing of a run's name.
+const MIN_LINK: f32 = 48.0;
 
 /// The card; nothing where nothing waits.
 pub(crate) fn waiting_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
-    let rows: Vec<&RunEntry> =
-        view.store.living().filter(|entry| entry.run.state == RunState::Queued).collect();
+    let rows: Vec<&RunEntry> = view.store.living().filter(|entry| is_waiting(entry)).collect();
     if rows.is_empty() {
         return;
     }
@@ -44,8 +45,22 @@ pub(crate) fn waiting_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     );
 }
 
+/// Whether nothing of the run goes on, because it waits to be admitted, or a step of it does.
+pub(crate) fn is_waiting(entry: &RunEntry) -> bool {
+    entry.run.state == RunState::Queued || held_step(entry).is_some()
+}
+
+/// A step that waits to be admitted, in a run of which no step runs.
+fn held_step(entry: &RunEntry) -> Option<&StepId> {
+    let steps = entry.steps();
+    if entry.run.state != RunState::Running || steps.iter().any(|step| step.state.is_live()) {
+        return None;
+    }
+    steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
+}
+
 /// For what a run, or a step of it, waits, as it was told last.
-pub(crate) fn wait_of<'a>(view: View<'a>, entry: &'a RunEntry, step_id: Option<&StepId>) -> Option<&'a Wait> {
+fn wait_of<'a>(view: View<'a>, entry: &'a RunEntry, step_id: Option<&StepId>) -> Option<&'a Wait> {
     let recorded = || match step_id {
         None => entry.run.waits_for.as_deref(),
         Some(step_id) => {
@@ -57,7 +72,7 @@ pub(crate) fn wait_of<'a>(view: View<'a>, entry: &'a RunEntry, step_id: Option<&
 }
 
 /// The sentence of a wait at `pos`, with the run that has what is waited for as a link.
-pub(crate) fn sentence_at(
+fn sentence_at(
     ui: &mut Ui,
     pos: egui::Pos2,
     (sentence, holder): (&str, Option<&RunId>),
@@ -73,6 +88,10 @@ pub(crate) fn sentence_at(
     };
     let right = pos.x + width;
     let shown = label_at(ui, pos, Align2::LEFT_CENTER, before, muted.clone(), width);
+    if shown.right() + MIN_LINK > right {
+        // Cut short already: the whole of it is told where the row is pointed at.
+        return;
+    }
     let at = pos2(shown.right(), pos.y);
     let link =
         label_at(ui, at, Align2::LEFT_CENTER, holder.as_str(), (theme::body(), tokens.accent), right - at.x);
@@ -88,7 +107,7 @@ pub(crate) fn sentence_at(
 
 fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corners, out: &mut Commands) {
     let run = &entry.run;
-    let wait = wait_of(view, entry, None);
+    let wait = wait_of(view, entry, held_step(entry));
     let sentence = match wait {
         Some(wait) => wait.sentence(view.now),
         None => run.error.as_deref().unwrap_or("Waiting for its turn").to_owned(),
@@ -106,7 +125,7 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
         let tokens = theme::tokens(ui);
         let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
         let state = Rect::from_min_size(rect.min, vec2(112.0, rect.height()));
-        state_at(ui, state, Icon::of_run(run.state), "waiting", tokens.run_state(run.state));
+        state_at(ui, state, Icon::of_run(RunState::Queued), "waiting", tokens.queued);
         let job_width = if rect.width() < 820.0 { 150.0 } else { 186.0 };
         let job =
             Rect::from_min_size(pos2(state.right() + theme::GAP, rect.top()), vec2(job_width, rect.height()));
@@ -121,7 +140,8 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
     }
     let top = rect.center().y - theme::LEVER / 2.0;
     let mut left = levers.left();
-    for (command, width, gap) in [(first_lever(run), ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
+    let admit = Action::Do(app::Command::admit(&run.run_id));
+    for (command, width, gap) in [(admit, ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
         let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
         let command = Command::World(command);
         if Lever::of(ui, &command).ui_at(ui, place).clicked() {
