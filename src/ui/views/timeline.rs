@@ -11,6 +11,7 @@ use super::axis::{
     Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, cross_at, curve, limit_labels_at, marks_ui, tip_at,
 };
 use super::lanes::{Bar, LANE};
+use super::waiting::is_waiting;
 use super::{Commands, View};
 use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN};
 use crate::run::{RunState, StepState};
@@ -134,7 +135,7 @@ fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
         })
         .collect();
     // A program drives it, or it ended before this window looked: then it is one span.
-    if spans.is_empty() && entry.run.state != RunState::Queued {
+    if spans.is_empty() && !is_waiting(entry) {
         let until = entry.run.finished_at.unwrap_or(now);
         spans.push((entry.run.started_at, until, "", Some(as_step(entry.run.state))));
     }
