@@ -131,7 +131,8 @@ impl Admission {
         if matches!(now, Wait::Closed | Wait::Turn { at: None }) {
             return true;
         }
-        known.is_same(now) && known.holder().is_none_or(|run_id| self.claims.contains_key(run_id))
+        let holds = |run_id| self.claims.contains_key(run_id);
+        known.is_same(now) && (known.holder() == now.holder() || known.holder().is_none_or(holds))
     }
 
     /// Whether the machine lives on its battery.

@@ -332,6 +332,9 @@ fn the_same_wait_is_the_same_whatever_its_figures() {
     assert!(!admission.is_still(&memory(1, "a"), &memory(1, "b")));
     assert!(!admission.is_still(&memory(1, "b"), &Wait::Drain));
     assert!(admission.is_still(&memory(1, "b"), &Wait::Closed));
+    // Whoever nobody passes may have nothing yet.
+    let behind = Wait::Behind { run_id: run_id("c") };
+    assert!(admission.is_still(&behind, &behind));
     let text = serde_json::to_string(&memory(1, "a")).unwrap();
     assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), memory(1, "a"));
 }
