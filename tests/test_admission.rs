@@ -1,6 +1,8 @@
 //! What waits to be admitted under a real engine, with real steps: memory that was learned, places and priorities, orders
 //! for everything at once, power.
 
+#[path = "test_admission/places.rs"]
+mod places;
 #[path = "test_admission/restarts.rs"]
 mod restarts;
 #[path = "test_admission/room.rs"]
@@ -161,45 +163,6 @@ fn the_lowest_is_not_starved_by_a_stream_of_the_highest() {
     for run in engine.list_active_executions() {
         engine.stop_execution(&run.run_id, leverframe::run::StopKind::Force).expect("it lives");
     }
-}
-
-#[test]
-fn places_go_by_priority_and_one_may_be_admitted_beyond_them() {
-    let bench = Bench::new();
-    let (engine, events) = bench.open_with(policy(|policy| policy.max_concurrent_runs = Some(1)));
-    let first = start(&engine, "first", &until(&bench, "a", "", "", "first"));
-    wait_for_begin(&bench, &first);
-    let low = with_priority(&engine, "low", &until(&bench, "b", "", "", "rest"), 1);
-    let high = with_priority(&engine, "high", &until(&bench, "b", "", "", "rest"), 7);
-    let extra = with_priority(&engine, "extra", &until(&bench, "b", "", "", "rest"), 0);
-    assert_eq!(error(&engine, &low), "Waiting for a place: 1 of 1 taken; run first has one");
-    engine.admit_execution(&extra).expect("it waits");
-    wait_for_begin(&bench, &extra);
-    let refused = engine.admit_execution(&extra).expect_err("nothing of it waits");
-    assert!(refused.to_string().contains("nothing of it waits"), "{refused}");
-    go(&bench, "first");
-    go(&bench, "rest");
-    wait_for_ends(&events, &[first, low.clone(), high.clone(), extra]);
-    let story = bench.lines("story");
-    let begin = |run: &RunId| story.iter().position(|line| *line == format!("begin {run}"));
-    assert!(begin(&high) < begin(&low), "{story:?}");
-}
-
-#[test]
-fn groups_and_pipelines_have_places_of_their_own() {
-    let bench = Bench::new();
-    let (engine, events) =
-        bench.open_with(policy(|policy| policy.groups = [("scrapers".to_owned(), 1)].into()));
-    let of_group = |id: &str| until(&bench, id, "group = \"scrapers\"", "", "go");
-    let a = start(&engine, "a-1", &of_group("a"));
-    let b = start(&engine, "b-1", &of_group("b"));
-    let alone = until(&bench, "c", "max_concurrent_runs = 1", "", "go");
-    let c = start(&engine, "c-1", &alone);
-    let d = start(&engine, "c-2", &alone);
-    assert_eq!(error(&engine, &b), "Waiting for a place in group scrapers: 1 of 1 taken; run a-1 has one");
-    assert_eq!(error(&engine, &d), "Waiting for a place among the runs of c: 1 of 1 taken; run c-1 has one");
-    bench.let_go();
-    wait_for_ends(&events, &[a, b, c, d]);
 }
 
 #[test]

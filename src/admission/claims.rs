@@ -25,6 +25,8 @@ pub struct Admission {
     pub footprints: BTreeMap<PipelineId, Arc<Footprints>>,
     /// What waited for the end of quiet may start from then on, one at a time; none: at once.
     pub next_turn_at: Option<DateTime<Utc>>,
+    /// Who waits is told when another has what it waits for; else it is told of that later.
+    pub tells_holders: bool,
     /// Runs wait for places already: whoever comes now stands in line first.
     pub(super) are_places_awaited: bool,
     /// Steps wait for memory, CPUs or space already: the next one that needs them stands in line first.
@@ -72,7 +74,7 @@ pub struct StepClaim {
 impl Admission {
     /// Nothing lives, and this is allowed.
     pub fn new(policy: AdmissionPolicy, n_cpus: usize) -> Self {
-        Self { policy, n_cpus, ..Self::default() }
+        Self { policy, n_cpus, tells_holders: true, ..Self::default() }
     }
 
     /// What a run holds from now on; none: it has not begun, or has ended.
@@ -132,7 +134,8 @@ impl Admission {
             return true;
         }
         let holds = |run_id| self.claims.contains_key(run_id);
-        known.is_same(now) && (known.holder() == now.holder() || known.holder().is_none_or(holds))
+        let is_same_holder = || known.holder() == now.holder() || known.holder().is_none_or(holds);
+        known.is_same(now) && (!self.tells_holders || is_same_holder())
     }
 
     /// Whether the machine lives on its battery.

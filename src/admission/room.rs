@@ -9,7 +9,7 @@ use super::claims::Kept;
 use super::{Admission, Holder, Need, Place, RunClaim, StepClaim, Wait};
 use crate::id::{RunId, StepId};
 use crate::pipeline::{OnBattery, OnQuiet, Pipeline};
-use crate::resources::{Resource, Threshold};
+use crate::resources::{Resource, StepSample, Threshold};
 use crate::time::Now;
 use crate::units::size_in_words;
 
@@ -138,6 +138,12 @@ impl Admission {
         living.chain(asked.own.iter().map(move |step| (asked.run_id, None, step)))
     }
 
+    /// What was measured of each living step, by run and step.
+    fn measured(&self, amount: impl Fn(&StepSample) -> u64) -> HashMap<(&RunId, &StepId), u64> {
+        let steps = self.machine.iter().flat_map(|sample| &sample.steps);
+        steps.map(|step| ((&step.key.run_id, &step.key.step_id), amount(step))).collect()
+    }
+
     /// Sums by run, the largest last.
     fn held<'a>(
         &'a self,
@@ -181,9 +187,7 @@ impl Admission {
     fn memory_room<'a>(&'a self, asked: StepRequest<'a>, counts: impl Fn(&RunClaim) -> bool) -> Room<'a> {
         let machine = self.machine.as_ref().map(|sample| &sample.machine);
         let total = machine.map(|machine| machine.memory_total_bytes).filter(|total| *total > 0);
-        let steps = || self.machine.iter().flat_map(|sample| &sample.steps);
-        let used: HashMap<(&RunId, &StepId), u64> =
-            steps().map(|step| ((&step.key.run_id, &step.key.step_id), step.memory_bytes)).collect();
+        let used = self.measured(|step| step.memory_bytes);
         let (held, most) = self.held(asked, |run_id, claim, step| {
             let used_now = used.get(&(run_id, &step.step_id)).copied().unwrap_or(0);
             let amount = used_now.max(step.need.memory_bytes) as f64;
@@ -235,7 +239,8 @@ impl Admission {
         Some(Wait::Disk { needs, free: free.max(0.0) as u64, holder })
     }
 
-    /// What the file system of its folder has left above the limit; none where it is not watched: nothing waits for what
+    /// What the file system of its folder has left above the limit; what a step has written of what it asked for is gone
+    /// from that already. None where it is not watched: nothing waits for what
     /// nobody knows.
     fn disk_room<'a>(
         &'a self,
@@ -250,9 +255,12 @@ impl Admission {
         let volume = volume_of(asked.folder)?;
         let floor = self.policy.limits.of(Resource::Disk);
         let floor = floor.map_or(0.0, |limit| limit.raise_at().of(volume.total_bytes as f64));
-        let (held, most) = self.held(asked, |_, claim, step| {
+        let written = self.measured(|step| step.written_bytes);
+        let (held, most) = self.held(asked, |run_id, claim, step| {
             let is_there = volume_of(&step.folder).is_some_and(|other| other.path == volume.path);
-            if is_there && claim.is_none_or(&counts) { step.need.disk_bytes as f64 } else { 0.0 }
+            let written = written.get(&(run_id, &step.step_id)).copied().unwrap_or(0);
+            let is_left = step.need.disk_bytes.saturating_sub(written) as f64;
+            if is_there && claim.is_none_or(&counts) { is_left } else { 0.0 }
         });
         let there_is = volume.total_bytes as f64 - floor;
         Some(Room { free: volume.free_bytes as f64 - floor - held, there_is, held, most })

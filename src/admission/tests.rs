@@ -61,6 +61,7 @@ fn machine(used_gib: u64, steps: &[(&str, u64)]) -> Option<Arc<ResourceSnapshot>
         memory_bytes: gib * GIB,
         read_rate: 0.0,
         write_rate: 0.0,
+        written_bytes: 0,
         output_rate: 0.0,
         n_processes: 1,
     };
@@ -220,8 +221,21 @@ fn space_is_that_of_the_disk_on_which_a_step_writes() {
     let writes = |gib: u64| Need { disk_bytes: gib * GIB, ..Need::default() };
     let mut admission = admission(AdmissionPolicy::default(), &[("r1", claim("a", &[writes(6)]))]);
     assert_eq!(ask(&admission, writes(4)), None);
-    let expected = "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is to write 6.0 GiB";
+    let expected =
+        "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is still to write 6.0 GiB";
     assert_eq!(sentence(ask(&admission, writes(5))), expected);
+    // What it has written is no longer free, and is not booked a second time.
+    let mut sample = ResourceSnapshot::clone(admission.machine.as_ref().unwrap());
+    sample.steps = machine(0, &[("r1", 1)]).unwrap().steps.clone();
+    sample.steps[0].written_bytes = 5 * GIB;
+    sample.machine.volumes =
+        [VolumeSpace { free_bytes: 5 * GIB, ..sample.machine.volumes[1].clone() }].into();
+    let before = admission.machine.replace(Arc::new(sample));
+    assert_eq!(ask(&admission, writes(4)), None);
+    let expected =
+        "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is still to write 1.0 GiB";
+    assert_eq!(sentence(ask(&admission, writes(5))), expected);
+    admission.machine = before;
     let run_id = run_id("new");
     let elsewhere = StepRequest { run_id: &run_id, need: writes(40), folder: Path::new("/home"), own: &[] };
     assert_eq!(admission.step(elsewhere), None);
@@ -330,7 +344,19 @@ fn the_same_wait_is_the_same_whatever_its_figures() {
     assert!(admission.is_still(&memory(1, "a"), &memory(1, "b")));
     admission.note(&run_id("a"), None);
     assert!(!admission.is_still(&memory(1, "a"), &memory(1, "b")));
+    // Unless who has it is told later.
+    admission.tells_holders = false;
+    assert!(admission.is_still(&memory(1, "a"), &memory(1, "b")));
     assert!(!admission.is_still(&memory(1, "b"), &Wait::Drain));
+    let place = |n_places, holder: &str| Wait::Place {
+        place: Place::All,
+        n_places,
+        holder: Some(Holder { run_id: run_id(holder), bytes: None, frozen_since: None }),
+    };
+    assert!(admission.is_still(&place(1, "a"), &place(1, "b")));
+    assert!(!admission.is_still(&place(1, "a"), &place(2, "a")));
+    admission.tells_holders = true;
+    assert!(!admission.is_still(&place(1, "a"), &place(1, "b")));
     assert!(admission.is_still(&memory(1, "b"), &Wait::Closed));
     // Whoever nobody passes may have nothing yet.
     let behind = Wait::Behind { run_id: run_id("c") };

@@ -164,7 +164,7 @@ impl Wait {
             }
             Self::Disk { needs, free, holder } => {
                 let (needs, free) = (size_in_words(*needs), size_in_words(*free));
-                let writes = |holder: &Holder| held_bytes(holder, "is to write", now);
+                let writes = |holder: &Holder| held_bytes(holder, "is still to write", now);
                 format!(
                     "Waiting for disk space: needs {needs}, {free} are free{}",
                     tail(holder.as_ref(), writes)
@@ -265,8 +265,8 @@ impl Wait {
     /// Whether it is the same wait as `other`, though some of its figures, or who holds most, may have moved.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Place { place: a, .. }, Self::Place { place: b, .. }) => {
-                a == b && self.holder() == other.holder()
+            (Self::Place { place: a, n_places: n, .. }, Self::Place { place: b, n_places: m, .. }) => {
+                (a, n) == (b, m)
             }
             (Self::Memory { needs: a, .. }, Self::Memory { needs: b, .. })
             | (Self::Disk { needs: a, .. }, Self::Disk { needs: b, .. }) => a == b,

@@ -135,12 +135,7 @@ impl Service {
         let owner = Owner { face, raise, ended: Arc::new(ended) };
         let desk = Desk::new(engine, jobs, settings.clone(), owner);
         let desk = desk.measured_by(watch.as_ref().map(Watch::monitor));
-        let for_limits = complain.clone();
-        let limits_file = desk.limits().watch(move |sentence| for_limits(sentence)).inspect_err(|error| {
-            complain(format!(
-                "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
-            ));
-        });
+        let limits_file = desk.limits().watch(complain.clone());
         let upkeep = match desk.jobs().scheduler() {
             Some(scheduler) => {
                 let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
@@ -182,7 +177,7 @@ impl Service {
             upkeep,
             watch,
             awake,
-            limits_file: limits_file.ok(),
+            limits_file,
         })
     }
 

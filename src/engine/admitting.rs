@@ -17,7 +17,10 @@ use crate::admission::{AdmissionPolicy, Footprints, Rank, Wait};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::pipeline::OnBattery;
 use crate::resources::ResourceSnapshot;
-use crate::run::{Definition, Input, Run, RunState, claim_of, current_waits, rank_of, waits};
+use crate::run::{Definition, Input, Run, RunState, claim_of, current_waits, rank_of, waits, waits_on};
+
+/// Between two tellings of who has what is waited for.
+const TELL_HOLDERS_MS: u64 = 2000;
 
 /// Something that waits to be admitted, as things are now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,12 +137,14 @@ impl Engine {
         if !is_open || !std::mem::take(&mut self.is_line_stale) {
             return;
         }
+        self.holders_due_at_ms = None;
         if !self.waiting.is_empty() {
-            let now = clock::now().wall;
+            let now = clock::now();
+            self.time_holders(now.awake_ms);
             let mut line: Vec<Rank> = Vec::with_capacity(self.waiting.len());
             for run_id in &self.waiting {
                 let run = self.runs.get(run_id).map(|entry| &entry.run);
-                line.extend(run.and_then(|run| rank_of(run, &self.admission, now)));
+                line.extend(run.and_then(|run| rank_of(run, &self.admission, now.wall)));
             }
             line.sort_unstable();
             self.admission.begin_line();
@@ -152,18 +157,29 @@ impl Engine {
         self.publish_wants();
     }
 
+    /// Whether who waits is told now who has what it waits for. Where places pass from hand to hand by the hundred, telling
+    /// everybody each time would cost more than all of their runs.
+    fn time_holders(&mut self, now_ms: u64) {
+        let due_at_ms = self.holders_told_at_ms + TELL_HOLDERS_MS;
+        self.admission.tells_holders = now_ms >= due_at_ms;
+        if self.admission.tells_holders {
+            self.holders_told_at_ms = now_ms;
+        } else {
+            self.holders_due_at_ms = Some(due_at_ms);
+        }
+    }
+
     fn admit_next(&mut self, rank: &Rank, batch: &mut Batch, kept: &mut Vec<Heard>) {
         let run_id = rank.run_id();
-        let was_held = self.runs.get(run_id).is_some_and(|entry| entry.run.ledger.is_held_by_quiet);
-        self.decide_all(batch, kept, vec![Heard::world(run_id.clone(), Input::StartsChanged)]);
-        let Some(run) = batch.staged(run_id).or_else(|| self.runs.get(run_id).map(|entry| entry.run.clone()))
-        else {
-            return;
+        let Some(before) = self.runs.get(run_id).map(|entry| entry.run.clone()) else { return };
+        let run = if waits_on(&before, self.context()) {
+            before
+        } else {
+            self.decide_all(batch, kept, vec![Heard::world(run_id.clone(), Input::StartsChanged)]);
+            let run = batch.staged(run_id).unwrap_or_else(|| before.clone());
+            self.keep_turn(&before, &run);
+            run
         };
-        if was_held && run.state == RunState::Running {
-            self.admission.next_turn_at = Some(clock::now().wall + TURN);
-            self.arm_timer();
-        }
         if !rank.is_overtaken_by_nobody() {
             return;
         }
@@ -174,6 +190,14 @@ impl Engine {
             waits(&run, &self.admission).map(|(wait, step)| (wait.clone(), step)).collect();
         for (wait, step) in of_steps {
             self.admission.keep_room(run_id, &wait, &step);
+        }
+    }
+
+    /// What was held back by quiet has begun: the next of those comes later.
+    fn keep_turn(&mut self, before: &Run, run: &Run) {
+        if before.ledger.is_held_by_quiet && run.state == RunState::Running {
+            self.admission.next_turn_at = Some(clock::now().wall + TURN);
+            self.arm_timer();
         }
     }
 

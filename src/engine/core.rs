@@ -62,6 +62,9 @@ pub(super) struct Engine {
     pub(super) is_on_battery: Option<bool>,
     /// Something has happened since the line was looked at last that may let somebody start.
     pub(super) is_line_stale: bool,
+    /// When who waits was told last who has what it waits for, and when it is to be told again; none: once it changes.
+    pub(super) holders_told_at_ms: u64,
+    pub(super) holders_due_at_ms: Option<u64>,
     /// Orders that have been carried out as far as recording goes, and who gave them.
     pub(super) given_orders: Vec<(Sender<OrderAnswer>, OrderAnswer)>,
     pub(super) sleepless: Sleepless,
@@ -152,6 +155,8 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         minding_power: BTreeSet::new(),
         is_on_battery: None,
         is_line_stale: true,
+        holders_told_at_ms: 0,
+        holders_due_at_ms: None,
         given_orders: Vec::new(),
         sleepless: Sleepless::new(options.awake),
         boot_id,

@@ -11,8 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
@@ -24,13 +25,6 @@ pub struct SettledWatch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread waits on.
-struct Waiter {
-    notes: OwnedFd,
-    stop: Arc<OwnedFd>,
-    name: OsString,
-}
-
 impl SettledWatch {
     /// Calls `tell` on a thread of its own whenever the file `name` directly in `folder` is another one, or holds
     /// something else. It need not be there yet. No other change is looked for while `tell` runs, and none is lost.
@@ -38,17 +32,43 @@ impl SettledWatch {
     /// # Errors
     /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
     pub fn open(folder: &Path, name: &str, tell: impl FnMut() + Send + 'static) -> io::Result<Self> {
-        let notes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let changes = WatchFlags::CLOSE_WRITE
-            | WatchFlags::MOVED_TO
-            | WatchFlags::MOVED_FROM
-            | WatchFlags::DELETE
-            | WatchFlags::ONLYDIR;
-        inotify::add_watch(&notes, folder, changes)?;
+        let notes = notes_of(folder)?;
+        let name = name.into();
+        Self::start(move |stop| Waiter { notes, stop, name }.run(tell))
+    }
+
+    /// Like [`open`](Self::open), for whoever may be gone before `delay` is over: ending a watch takes the kernel
+    /// longer (10 to 20 ms) than a short run takes. `tell` is called once when the watch begins, for what has changed
+    /// until then; with the error, and for the last time, if it can't begin.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn open_after(
+        delay: Duration,
+        folder: &Path,
+        name: &str,
+        mut tell: impl FnMut(io::Result<()>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (folder, name) = (folder.to_owned(), name.into());
+        Self::start(move |stop| {
+            if is_written_within(&stop, delay) {
+                return;
+            }
+            match notes_of(&folder) {
+                Ok(notes) => {
+                    tell(Ok(()));
+                    Waiter { notes, stop, name }.run(|| tell(Ok(())));
+                }
+                Err(error) => tell(Err(error)),
+            }
+        })
+    }
+
+    fn start(wait: impl FnOnce(Arc<OwnedFd>) + Send + 'static) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let waiter = Waiter { notes, stop: stop.clone(), name: name.into() };
+        let for_thread = stop.clone();
         let thread =
-            std::thread::Builder::new().name("lf-file-watch".into()).spawn(move || waiter.run(tell))?;
+            std::thread::Builder::new().name("lf-file-watch".into()).spawn(move || wait(for_thread))?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }
@@ -65,6 +85,31 @@ impl Drop for SettledWatch {
             let _ = thread.join();
         }
     }
+}
+
+/// Has the kernel note what changes in the folder.
+fn notes_of(folder: &Path) -> io::Result<OwnedFd> {
+    let notes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+    let changes = WatchFlags::CLOSE_WRITE
+        | WatchFlags::MOVED_TO
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::DELETE
+        | WatchFlags::ONLYDIR;
+    inotify::add_watch(&notes, folder, changes)?;
+    Ok(notes)
+}
+
+/// Waits for `time`, or less where a signal comes; whether it is to end by then.
+fn is_written_within(stop: &OwnedFd, time: Duration) -> bool {
+    let time = Timespec::try_from(time).ok();
+    poll(&mut [PollFd::new(stop, PollFlags::IN)], time.as_ref()).is_ok_and(|n| n > 0)
+}
+
+/// What the thread waits on.
+struct Waiter {
+    notes: OwnedFd,
+    stop: Arc<OwnedFd>,
+    name: OsString,
 }
 
 impl Waiter {
@@ -102,7 +147,6 @@ impl Waiter {
 mod tests {
     use std::fs;
     use std::io::Write;
-    use std::time::Duration;
 
     use super::*;
 
@@ -140,5 +184,38 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = SettledWatch::open(&dir.path().join("missing"), "a", || {}).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_watch_that_begins_later_tells_so_and_then_what_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        // Unbounded: as many notes as changes below.
+        let (sender, told) = crossbeam_channel::unbounded();
+        let tell = move |outcome: io::Result<()>| {
+            let _ = sender.send(outcome.map_err(|error| error.kind()));
+        };
+        let _watch = SettledWatch::open_after(Duration::from_millis(1), dir.path(), "a.toml", tell).unwrap();
+        let within = Duration::from_secs(20);
+        assert_eq!(told.recv_timeout(within).unwrap(), Ok(()), "it begins");
+        fs::write(dir.path().join("a.toml"), "1").unwrap();
+        assert_eq!(told.recv_timeout(within).unwrap(), Ok(()), "it changes");
+    }
+
+    #[test]
+    fn a_watch_that_ends_before_it_begins_tells_nothing_and_one_that_cannot_begin_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        // Unbounded: one note at most.
+        let (sender, told) = crossbeam_channel::unbounded();
+        let open = |delay| {
+            let sender = sender.clone();
+            SettledWatch::open_after(delay, &dir.path().join("missing"), "a", move |outcome| {
+                let _ = sender.send(outcome.map_err(|error| error.kind()));
+            })
+            .unwrap()
+        };
+        drop(open(Duration::from_secs(3600)));
+        assert!(told.try_recv().is_err());
+        let _watch = open(Duration::ZERO);
+        assert_eq!(told.recv_timeout(Duration::from_secs(20)).unwrap(), Err(io::ErrorKind::NotFound));
     }
 }

@@ -82,6 +82,8 @@ pub struct StepSample {
     pub read_rate: f64,
     /// Written towards a disk, in bytes a second.
     pub write_rate: f64,
+    /// Bytes that it has written towards a disk so far, ended processes included.
+    pub written_bytes: u64,
     /// Handed to write calls, whatever they go to (a disk, a file system in memory, a pipe), in bytes a second.
     pub output_rate: f64,
     /// Living processes.

@@ -1,5 +1,6 @@
 //! A run at the gates of admission: whether it may begin, whether a step of it may start, and what it says while it waits.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -66,7 +67,7 @@ pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> 
         let wait = may_begin(run, definition, cx).unwrap_or_else(|| (**known).clone());
         return vec![(None, wait)];
     }
-    let own = own_claims(run, definition, cx);
+    let own = OnceCell::new();
     let of_step = |(index, step): (usize, &Arc<StepRun>)| {
         let known = step.ledger.wait.as_ref()?;
         let wait = may_start(run, definition, index, &own, cx).unwrap_or_else(|| (**known).clone());
@@ -94,6 +95,15 @@ fn held_by_limit(cx: Context<'_>) -> Option<Wait> {
     is_held.then(|| Wait::Limit { reason: cx.held_for.unwrap_or_default().to_owned() })
 }
 
+/// Whether the run has not begun and waits for the same as before: then there is nothing to decide about it.
+pub fn waits_on(run: &Run, cx: Context<'_>) -> bool {
+    let (RunState::Queued, Some(definition), Some(known)) = (run.state, run.definition(), &run.ledger.wait)
+    else {
+        return false;
+    };
+    may_begin(run, definition, cx).is_some_and(|wait| cx.admission.is_still(known, &wait))
+}
+
 /// The run waits before its first step: recorded and told when the reason is another than before.
 pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
     if run.ledger.wait.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
@@ -106,13 +116,13 @@ pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mu
     out.events.push(EventKind::ExecutionQueued { run: summary(run) });
 }
 
-/// What keeps a step from starting; none: it may. `own` is what living steps of the run hold, those that this decision
-/// has let start before it among them.
+/// What keeps a step from starting; none: it may. `own` is what the living steps of the run hold as it is decided, once
+/// somebody has asked; whoever lets one of them start empties it.
 pub(super) fn may_start(
     run: &Run,
     definition: &Definition,
     index: usize,
-    own: &[StepClaim],
+    own: &OnceCell<Vec<StepClaim>>,
     cx: Context<'_>,
 ) -> Option<Wait> {
     if run.ledger.is_admitted {
@@ -122,19 +132,14 @@ pub(super) fn may_start(
         return Some(Wait::Battery);
     }
     held_by_limit(cx).or_else(|| {
-        let claim = claim_of_step(run, definition, index, cx);
-        cx.admission.step(StepRequest { run_id: &run.id, need: claim.need, folder: &claim.folder, own })
+        let step = &definition.pipeline.steps[index];
+        let need = Need::of(step, footprints(run, cx.admission));
+        if need.is_none() {
+            return None;
+        }
+        let own = own.get_or_init(|| living_claims(run, definition, footprints(run, cx.admission)));
+        cx.admission.step(StepRequest { run_id: &run.id, need, folder: &step.working_dir, own })
     })
-}
-
-/// What the living steps of a run hold, as it is decided.
-pub(super) fn own_claims(run: &Run, definition: &Definition, cx: Context<'_>) -> Vec<StepClaim> {
-    living_claims(run, definition, footprints(run, cx.admission))
-}
-
-/// What a step holds once it has started.
-pub(super) fn claim_of_step(run: &Run, definition: &Definition, index: usize, cx: Context<'_>) -> StepClaim {
-    step_claim(&definition.pipeline.steps[index], footprints(run, cx.admission))
 }
 
 /// A step that is ready waits to be admitted: told when the reason is another than before.

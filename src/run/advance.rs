@@ -1,6 +1,8 @@
 //! What follows from where a pipeline's run stands: which steps are passed over, which start, and when
 //! the run is over. Called after every input; calling it again changes nothing.
 
+use std::cell::OnceCell;
+
 use super::decide::{Context, Outbox, Starts, progress_event, summary};
 use super::input::Effect;
 use super::{
@@ -138,7 +140,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
     }
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);
     let mut n_live = run.steps.iter().filter(|step| step.state.is_live()).count();
-    let mut own = admit::own_claims(run, definition, cx);
+    let mut own = OnceCell::new();
     // What an earlier commit holds may start before this one: nothing that it rests on is new.
     for index in 0..run.steps.len() {
         if n_live >= width {
@@ -153,7 +155,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
                 continue;
             }
             launch(run, index, cx);
-            own.push(admit::claim_of_step(run, definition, index, cx));
+            own.take();
             out.early.push(Effect::Start { index, may_be_alive: false });
             n_live += 1;
         }
@@ -179,7 +181,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
                 continue;
             }
             launch(run, index, cx);
-            own.push(admit::claim_of_step(run, definition, index, cx));
+            own.take();
             out.effects.push(Effect::Start { index, may_be_alive: false });
             n_live += 1;
         } else {

@@ -21,7 +21,7 @@ mod summary;
 mod transition;
 mod why;
 
-pub use admit::{claim_of, current_waits, rank_of, waits};
+pub use admit::{claim_of, current_waits, rank_of, waits, waits_on};
 pub use cost::StepCost;
 pub use decide::*;
 pub use event::*;

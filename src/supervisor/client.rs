@@ -109,7 +109,8 @@ impl StepHost for SupervisorHost {
     }
 
     fn send_all(&mut self, requests: Vec<HostRequest>) {
-        self.send_bytes(requests.into_iter().flat_map(encode_request).collect());
+        let frames: Vec<_> = requests.into_iter().map(encode_request).collect();
+        self.send_bytes(frames.concat());
     }
 }
 

@@ -17,6 +17,10 @@ use crate::logs::SettledWatch;
 use crate::monitor::MonitorHandle;
 use crate::resources::{Limits, Resource};
 
+/// How long an engine has lived before its settings are watched: a short run by hand has ended by then, and does not wait
+/// for the end of a watch.
+const WATCH_AFTER: Duration = Duration::from_millis(500);
+
 /// The limits of one engine. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::app) struct LiveLimits(Arc<Shared>);
@@ -70,21 +74,27 @@ impl LiveLimits {
         Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
     }
 
-    /// Takes over what changes in the file from now on, until the watch is dropped. `complain` is called with a sentence
-    /// when the file is not understood, once for each that is wrong with it; what was in force then stays so.
-    ///
-    /// # Errors
-    /// When the file can't be watched.
-    pub(in crate::app) fn watch(
-        &self,
-        complain: impl Fn(String) + Send + 'static,
-    ) -> io::Result<SettledWatch> {
+    /// Takes over what changes in the file, from a moment after now on, until the watch is dropped. `complain` is called
+    /// with a sentence when the file can't be watched or is not understood, once for each that is wrong with it; what was
+    /// in force then stays so.
+    pub(in crate::app) fn watch(&self, complain: Arc<dyn Fn(String) + Send + Sync>) -> Option<SettledWatch> {
         let (limits, folder) = (self.clone(), self.0.path.parent().unwrap_or(Path::new("/")).to_owned());
-        SettledWatch::open(&folder, FILE, move || {
-            if let Some(sentence) = limits.take_over_file() {
-                complain(sentence);
+        let not_watched = |error: io::Error| {
+            format!(
+                "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
+            )
+        };
+        let tell = complain.clone();
+        let watch = SettledWatch::open_after(WATCH_AFTER, &folder, FILE, move |outcome| {
+            let sentence = match outcome {
+                Ok(()) => limits.take_over_file(),
+                Err(error) => Some(not_watched(error)),
+            };
+            if let Some(sentence) = sentence {
+                tell(sentence);
             }
-        })
+        });
+        watch.map_err(|error| complain(not_watched(error))).ok()
     }
 
     /// What is in force.

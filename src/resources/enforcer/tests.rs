@@ -30,6 +30,7 @@ fn step(run: &str, step: &str, memory: u64, writes: f64) -> StepSample {
         memory_bytes: memory * GIB,
         read_rate: 0.0,
         write_rate: writes * 1_048_576.0,
+        written_bytes: 0,
         output_rate: 0.0,
         n_processes: 1,
     }

@@ -23,6 +23,7 @@ fn sample(second: i64, runs: &[&str]) -> Arc<ResourceSnapshot> {
         memory_bytes: second as u64,
         read_rate: 10.0,
         write_rate: 20.0,
+        written_bytes: 0,
         output_rate: 40.0,
         n_processes: 3,
     };

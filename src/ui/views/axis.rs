@@ -265,6 +265,10 @@ pub(super) fn limit_labels_at(ui: &Ui, axis: Axis, lines: &[LimitLine]) {
         let is_near = |rect: &&Rect| (rect.center().y - y).abs() < 16.0;
         let right =
             placed.iter().filter(is_near).map(|rect| rect.left() - 14.0).fold(frame.right() - 4.0, f32::min);
+        // Another limit may run through it.
+        let galley = ui.painter().layout_no_wrap(line.text.clone(), theme::small(), tokens.failed);
+        let behind = align.anchor_size(pos2(right, y), galley.size()).expand2(vec2(3.0, 0.0));
+        ui.painter().rect_filled(behind, CornerRadius::same(3), tokens.panel);
         let style = (theme::small(), tokens.failed);
         let rect = label_at(ui, pos2(right, y), align, line.text.as_str(), style, 240.0);
         let response = ui.interact(rect, ui.scope_id().with(("limit", line.text.as_str())), Sense::hover());

@@ -1,5 +1,7 @@
 //! What stands around every page: the rail at the left, and the header with the machine.
 
+use std::ops::RangeInclusive;
+
 use egui::{
     Align, Align2, Color32, CornerRadius, CursorIcon, Layout, Rect, Role, Sense, Stroke, StrokeKind,
     ThemePreference, Ui, UiBuilder, WidgetInfo, pos2, vec2,
@@ -72,11 +74,9 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     );
     let heading = ui.interact(title, ui.scope_id().with("title"), Sense::hover());
     heading.widget_info(|| WidgetInfo::labeled(Role::Heading, true, view.state.page.text()));
-    let chips_right = chips_ui(ui, view, pos2(title.right() + 18.0, rect.center().y));
-
     let mut levers = ui.new_child(
         UiBuilder::new()
-            .max_rect(Rect::from_min_max(pos2(chips_right + theme::GAP, rect.top()), rect.max))
+            .max_rect(Rect::from_min_max(pos2(title.right() + theme::GAP, rect.top()), rect.max))
             .layout(Layout::right_to_left(Align::Center)),
     );
     for command in command::all_levers(view.store).into_iter().rev() {
@@ -85,23 +85,27 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         }
     }
     menus::start_menu_ui(&mut levers, view, out);
+
+    let free = title.right() + 18.0..=levers.min_rect().left() - theme::GAP;
+    let free_left = chips_ui(ui, view, free.clone(), rect.center().y);
     let search = Command::OpenPalette;
     let key = search.shortcut().map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
     let lever = Lever::of(&levers, &search).tone(Tone::Field);
+    let width = free.end() - free_left;
     let wide = lever.width(&levers) + 60.0;
-    let (lever, wide) = if levers.available_width() > wide {
+    let (lever, wide) = if width > wide {
         (lever.text(format!("{}   {key}", search.text())), wide)
     } else {
         (lever.text(key), 100.0)
     };
-    if levers.available_width() > wide && lever.ui(&mut levers).clicked() {
+    if width > wide && lever.ui(&mut levers).clicked() {
         out.push(search);
     }
 }
 
-/// What the machine does now; returns where the chips end.
-fn chips_ui(ui: &Ui, view: View<'_>, left: egui::Pos2) -> f32 {
-    let Some(sample) = view.store.machine().back() else { return left.x };
+/// What the machine does now, as far as there is room between the levers and what is left of it; returns where that ends.
+fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
+    let Some(sample) = view.store.machine().back() else { return *free.start() };
     let tokens = theme::tokens(ui);
     let total = format!("of {}", format::bytes(sample.memory_total_bytes));
     let memory = sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64;
@@ -117,7 +121,7 @@ fn chips_ui(ui: &Ui, view: View<'_>, left: egui::Pos2) -> f32 {
         ),
         ("Disk", format::bytes(sample.disk_free_bytes), "free".to_owned(), "888 GiB", low_disk),
     ];
-    let mut x = left.x;
+    let mut x = *free.start();
     for (what, value, behind, widest, is_high) in chips {
         let galley =
             |text: &str, font| ui.painter().layout_no_wrap(text.to_owned(), font, Color32::PLACEHOLDER);
@@ -126,18 +130,21 @@ fn chips_ui(ui: &Ui, view: View<'_>, left: egui::Pos2) -> f32 {
         let behind_width = galley(&behind, theme::body()).size().x;
         let gap = if behind.is_empty() { 0.0 } else { 5.0 };
         let width = 11.0 + what_width + 6.0 + value_width + gap + behind_width + 11.0;
-        let rect = Rect::from_min_size(pos2(x, left.y - theme::LEVER / 2.0), vec2(width, theme::LEVER));
+        let rect = Rect::from_min_size(pos2(x, y - theme::LEVER / 2.0), vec2(width, theme::LEVER));
+        if rect.right() > *free.end() {
+            break;
+        }
         let radius = CornerRadius::same(theme::LEVER_RADIUS);
         let line = Stroke::new(1.0, if is_high { tokens.failed } else { tokens.line });
         ui.painter().rect(rect, radius, tokens.panel, line, StrokeKind::Inside);
         let response = ui.interact(rect, ui.scope_id().with(("chip", what)), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{what} {value} {behind}")));
         let muted = (theme::body(), tokens.muted);
-        label_at(ui, pos2(rect.left() + 11.0, left.y), Align2::LEFT_CENTER, what, muted.clone(), width);
+        label_at(ui, pos2(rect.left() + 11.0, y), Align2::LEFT_CENTER, what, muted.clone(), width);
         let ink = if is_high { tokens.failed } else { tokens.text };
         let value_right = rect.left() + 11.0 + what_width + 6.0 + value_width;
-        numbers_at(ui, pos2(value_right, left.y), Align2::RIGHT_CENTER, &value, (theme::strong(), ink));
-        label_at(ui, pos2(value_right + gap, left.y), Align2::LEFT_CENTER, behind, muted, width);
+        numbers_at(ui, pos2(value_right, y), Align2::RIGHT_CENTER, &value, (theme::strong(), ink));
+        label_at(ui, pos2(value_right + gap, y), Align2::LEFT_CENTER, behind, muted, width);
         x = rect.right() + 10.0;
     }
     x
