@@ -74,7 +74,7 @@ fn shown_runs<'a>(view: View<'a>, axis: Axis) -> Vec<&'a RunEntry> {
         return vec![selected];
     }
     let ended = view.store.recent().take_while(|entry| entry.ended_at() > axis.from());
-    let begun = view.store.living().filter(|entry| entry.run.state != RunState::Queued);
+    let begun = view.store.living().filter(|entry| !spans(entry, view.now).is_empty());
     let mut runs: Vec<&RunEntry> = begun.chain(ended).take(MAX_LANES).collect();
     runs.sort_by(|a, b| (a.run.started_at, &a.run.run_id).cmp(&(b.run.started_at, &b.run.run_id)));
     runs
