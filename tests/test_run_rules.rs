@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use leverframe::run::{
-    Command, Effect, Found, Input, Outbox, Record, RunState, StepNews, StepState, StopKind, decide,
-    next_deadline, transition,
+    Command, Effect, Found, Hold, Holds, Input, Outbox, Record, RunState, StepNews, StepState, StopKind,
+    decide, next_deadline, transition,
 };
 
 use crate::support::step_id;
@@ -330,6 +330,27 @@ fn a_paused_run_whose_steps_were_lost_stays_paused() {
     assert_eq!(world.run.state, RunState::Paused);
     world.hear(Input::Resume);
     assert_eq!((world.run.state, world.run.steps[0].attempt), (RunState::Running, 2));
+}
+
+#[test]
+fn a_held_run_that_is_paused_stays_frozen_when_the_reasons_are_gone() {
+    let mut world = World::new("[[step]]\nid = \"a\"\nrun = [\"x\"]");
+    world.hear(Input::DiskFull);
+    world.hear(Input::Quiet(Some(world.now.wall)));
+    world.step(0, StepNews::Frozen { unfrozen: vec![] });
+    assert!(world.run.error.is_some(), "it says why it is held");
+    world.hear(Input::Pause);
+    assert_eq!(world.run.error, None);
+    world.hear(Input::DiskRoom);
+    world.hear(Input::Quiet(None));
+    assert_eq!(world.run.state, RunState::Paused);
+    world.hear(Input::Resume);
+    assert_eq!(world.run.state, RunState::Running);
+    // Without its secret it can't go on, whoever paused it: that stays said.
+    world.run.state = RunState::Paused;
+    world.run.ledger.holds = Holds::only(Hold::Secret, "secret key is missing");
+    world.hear(Input::Pause);
+    assert!(world.run.ledger.holds.has(Hold::Secret) && world.run.error.is_some());
 }
 
 #[test]

@@ -240,8 +240,7 @@ impl Admission {
     }
 
     /// What the file system of its folder has left above the limit; what a step has written of what it asked for is gone
-    /// from that already. None where it is not watched: nothing waits for what
-    /// nobody knows.
+    /// from that already. None where it is not watched: nothing waits for what nobody knows.
     fn disk_room<'a>(
         &'a self,
         asked: StepRequest<'a>,

@@ -74,8 +74,10 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
     match input {
         Input::Begin => begin(run, cx, out),
         Input::Pause => {
-            accept(run, Command::Pause)?;
-            pause(run, cx, out);
+            if !hold::keep_frozen(run, out) {
+                accept(run, Command::Pause)?;
+                pause(run, cx, out);
+            }
         }
         Input::Resume => {
             accept(run, Command::Resume)?;

@@ -118,6 +118,21 @@ pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbo
     }
 }
 
+/// The operator wants what is held to stay frozen, whatever becomes of the reasons; false where it is not held. A missing
+/// secret stays the reason: that one does not go by itself.
+pub(super) fn keep_frozen(run: &mut Run, out: &mut Outbox) -> bool {
+    let holds = &mut run.ledger.holds.0;
+    if run.state != RunState::Paused || holds.is_empty() {
+        return false;
+    }
+    holds.retain(|why, _| *why == Hold::Secret);
+    run.error = holds.values().next().cloned();
+    if run.ledger.frozen_since.is_some() {
+        out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen: Vec::new() });
+    }
+    true
+}
+
 /// It begins although it is quiet, or the machine lives on its battery: somebody wants it to.
 pub(super) fn meet_what_is(run: &mut Run, cx: Context<'_>) {
     run.ledger.quiet_met = cx.admission.orders.quiet.map(|quiet| quiet.since);

@@ -66,6 +66,17 @@ fn a_run_of_which_only_waiting_steps_are_left_says_for_what() {
 }
 
 #[test]
+fn what_is_held_can_be_kept_frozen_and_what_was_paused_by_hand_is_so_already() {
+    let error = Some("frozen: it is quiet".into());
+    let mut held = scene([snapshot(&[RunSummary { error, ..run("books", RunState::Paused) }])]);
+    held.pull("More for books-1");
+    assert_eq!(held.pull("Keep it frozen"), does(Command::pause(&id("books-1"))));
+    let mut paused = scene([snapshot(&waiting())]);
+    paused.pull("More for train-ranker-1");
+    assert!(paused.shows("Force stop") && !paused.shows("Keep it frozen"));
+}
+
+#[test]
 fn quiet_and_drain_are_shown_while_they_are_in_force_and_can_be_ended() {
     let mut scene = scene([snapshot(&waiting())]);
     assert!(!scene.shows("Quiet:"));

@@ -85,10 +85,15 @@ fn quiet_freezes_what_runs_and_holds_what_comes_until_it_is_ended() {
     held.hear("Waiting for the end of quiet at ");
     home.say(&["quiet", "--status"]).check(0, &["quiet until "]);
     assert!(home.json(&["quiet", "--status"])["quiet"]["until"].is_string());
+    // Paused by hand, it stays frozen when the quiet is over.
+    home.say(&["pause", "r"]).check(0, &[]);
     home.say(&["quiet", "--off"]).check(0, &["neither quiet nor draining"]);
     held.hear("run t completed");
+    assert_eq!(home.json(&["show", "r"])["state"], "paused");
+    let resumed = home.start(&["resume", "r"]);
     go(&home);
     running.end().check(0, &["run r completed"]);
+    resumed.end().check(0, &["run r completed"]);
     held.end().check(0, &[]);
     ended(serving);
     for (args, texts) in [

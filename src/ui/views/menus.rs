@@ -6,7 +6,7 @@ use super::super::command::{Command, Page};
 use super::super::widgets::{Icon, Lever, Tone};
 use super::{Commands, View};
 use crate::app::{self, Action, Folder, RunEntry};
-use crate::run::StopKind;
+use crate::run::{RunState, StopKind};
 
 /// The lever that lists the pipelines to start, once there are some.
 pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -37,13 +37,16 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
     Popup::menu(response).show(|ui| {
         ui.set_min_width(200.0);
         let run_id = &entry.run.run_id;
+        // Held: it says why, and would go on by itself.
+        let is_held = entry.run.state == RunState::Paused && entry.run.error.is_some();
+        let keep = is_held.then(|| ("Keep it frozen", Action::Do(app::Command::pause(run_id))));
         let first = if entry.run.state.is_ended() {
             ("Retry all steps", Action::Do(app::Command::retry(run_id, None)))
         } else {
             ("Force stop", Action::Do(app::Command::stop(run_id, StopKind::Force)))
         };
         let second = ("Open its logs", Action::OpenFolder(Folder::Logs(run_id.clone())));
-        for (text, action) in [first, second] {
+        for (text, action) in keep.into_iter().chain([first, second]) {
             let command = Command::World(action);
             let mut button = ui.button(text);
             if let Some(tooltip) = command.tooltip() {
