@@ -33,6 +33,15 @@ pub struct CurrentWait {
     pub wait: Wait,
 }
 
+/// When those who wait are told who has what they wait for, on the clock of awake time.
+#[derive(Debug, Default)]
+pub(super) struct HoldersTold {
+    /// When they were told last.
+    told_at_ms: u64,
+    /// When they are to be told what has been kept from them since then; none: they know.
+    pub(super) due_at_ms: Option<u64>,
+}
+
 impl CoreExecutionEngine {
     /// Has a run begin, or what waits of it start, although what it waits for is not there.
     ///
@@ -137,7 +146,7 @@ impl Engine {
         if !is_open || !std::mem::take(&mut self.is_line_stale) {
             return;
         }
-        self.holders_due_at_ms = None;
+        self.holders.due_at_ms = None;
         if !self.waiting.is_empty() {
             let now = clock::now();
             self.time_holders(now.awake_ms);
@@ -160,12 +169,12 @@ impl Engine {
     /// Whether who waits is told now who has what it waits for. Where places pass from hand to hand by the hundred, telling
     /// everybody each time would cost more than all of their runs.
     fn time_holders(&mut self, now_ms: u64) {
-        let due_at_ms = self.holders_told_at_ms + TELL_HOLDERS_MS;
+        let due_at_ms = self.holders.told_at_ms + TELL_HOLDERS_MS;
         self.admission.tells_holders = now_ms >= due_at_ms;
         if self.admission.tells_holders {
-            self.holders_told_at_ms = now_ms;
+            self.holders.told_at_ms = now_ms;
         } else {
-            self.holders_due_at_ms = Some(due_at_ms);
+            self.holders.due_at_ms = Some(due_at_ms);
         }
     }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::act::Acting;
+use super::admitting::HoldersTold;
 use super::beats::Batch;
 use super::clock::{self, WallTimer};
 use super::closing::Closing;
@@ -62,9 +63,7 @@ pub(super) struct Engine {
     pub(super) is_on_battery: Option<bool>,
     /// Something has happened since the line was looked at last that may let somebody start.
     pub(super) is_line_stale: bool,
-    /// When who waits was told last who has what it waits for, and when it is to be told again; none: once it changes.
-    pub(super) holders_told_at_ms: u64,
-    pub(super) holders_due_at_ms: Option<u64>,
+    pub(super) holders: HoldersTold,
     /// Orders that have been carried out as far as recording goes, and who gave them.
     pub(super) given_orders: Vec<(Sender<OrderAnswer>, OrderAnswer)>,
     pub(super) sleepless: Sleepless,
@@ -155,8 +154,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         minding_power: BTreeSet::new(),
         is_on_battery: None,
         is_line_stale: true,
-        holders_told_at_ms: 0,
-        holders_due_at_ms: None,
+        holders: HoldersTold::default(),
         given_orders: Vec::new(),
         sleepless: Sleepless::new(options.awake),
         boot_id,

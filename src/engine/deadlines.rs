@@ -43,7 +43,7 @@ impl Engine {
         let closing = self.closing.as_ref().map(|closing| closing.drivers_until_ms);
         let trouble = self.trouble.as_ref().map(|trouble| trouble.look_again_at_ms);
         let run = self.awake_deadlines.first().map(|(at, _)| *at);
-        let own = [self.lazy_commit_at_ms, self.holders_due_at_ms, self.host.retry_at_ms];
+        let own = [self.lazy_commit_at_ms, self.holders.due_at_ms, self.host.retry_at_ms];
         own.into_iter().chain([run, trouble, closing]).flatten().min()
     }
 
@@ -70,8 +70,8 @@ impl Engine {
         self.look_at_trouble(now.awake_ms);
         self.look_at_turns(now.wall);
         self.look_for_host(now.awake_ms);
-        if self.holders_due_at_ms.is_some_and(|at| at <= now.awake_ms) {
-            self.holders_due_at_ms = None;
+        if self.holders.due_at_ms.is_some_and(|at| at <= now.awake_ms) {
+            self.holders.due_at_ms = None;
             self.is_line_stale = true;
         }
         if self.lazy_commit_at_ms.is_some_and(|at| at <= now.awake_ms) {
