@@ -109,8 +109,7 @@ impl Forest {
             let readings: Vec<_> =
                 readings.map(|stat| Reading { stat: *stat, io: self.reader.io(stat.proc.id.pid) }).collect();
             let cost = grown.meter.take(now, before, readings, self.units);
-            let written_bytes = grown.meter.totals().written_bytes;
-            samples.push(sample(key.clone(), cost, written_bytes));
+            samples.push(sample(key.clone(), cost));
         }
         self.strangers.retain(|pid| of_hosts.contains(pid));
         self.strangers.extend(of_hosts.into_iter().filter(|pid| !found.contains(pid)));
@@ -161,8 +160,9 @@ fn is_meant(stat: &Stat, token: &str) -> bool {
     }
 }
 
-fn sample(key: AttemptKey, cost: Cost, written_bytes: u64) -> StepSample {
-    let Cost { cpu_fraction, memory_bytes, read_rate, write_rate, output_rate, n_processes } = cost;
+fn sample(key: AttemptKey, cost: Cost) -> StepSample {
+    let Cost { cpu_fraction, memory_bytes, read_rate, write_rate, written_bytes, output_rate, n_processes } =
+        cost;
     StepSample {
         key,
         cpu_fraction,

@@ -49,6 +49,7 @@ pub(super) struct Cost {
     pub(super) memory_bytes: u64,
     pub(super) read_rate: f64,
     pub(super) write_rate: f64,
+    pub(super) written_bytes: u64,
     pub(super) output_rate: f64,
     pub(super) n_processes: u32,
 }
@@ -127,6 +128,7 @@ impl TreeMeter {
             memory_bytes,
             read_rate: per_second(grown.io.read),
             write_rate: per_second(grown.io.written),
+            written_bytes: self.total.io.written,
             output_rate: per_second(grown.io.output),
             n_processes,
         }

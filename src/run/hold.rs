@@ -107,14 +107,18 @@ pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbo
     if !was_held || run.state != RunState::Paused {
         return;
     }
-    match run.ledger.holds.0.values().next().cloned() {
-        None => resume::thaw(run, cx, out),
-        Some(reason) => {
-            run.error = Some(reason);
-            if run.ledger.frozen_since.is_some() {
-                out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen: Vec::new() });
-            }
-        }
+    if run.ledger.holds.is_empty() {
+        resume::thaw(run, cx, out);
+    } else {
+        stay_frozen(run, out);
+    }
+}
+
+/// It stays frozen, for what is left of its reasons or because the operator wants it so: told again, once it was told.
+fn stay_frozen(run: &mut Run, out: &mut Outbox) {
+    run.error = run.ledger.holds.0.values().next().cloned();
+    if run.ledger.frozen_since.is_some() {
+        out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen: Vec::new() });
     }
 }
 
@@ -126,10 +130,7 @@ pub(super) fn keep_frozen(run: &mut Run, out: &mut Outbox) -> bool {
         return false;
     }
     holds.retain(|why, _| *why == Hold::Secret);
-    run.error = holds.values().next().cloned();
-    if run.ledger.frozen_since.is_some() {
-        out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen: Vec::new() });
-    }
+    stay_frozen(run, out);
     true
 }
 
