@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("logs", 10),
     ("process", 10),
     ("awake", 10),
+    ("files", 10),
     // Both talk over sockets of the data directory.
     ("supervisor", 11),
     ("control", 11),
