@@ -149,6 +149,15 @@ impl Place {
         }
     }
 
+    /// The table in which it stands as the value of one key, in braces.
+    pub(super) fn around(self) -> Option<Self> {
+        match self {
+            Self::Retries | Self::Resources => Some(Self::Step),
+            Self::Secret => Some(Self::Param),
+            Self::Pipeline | Self::Step | Self::StepDefaults | Self::Param | Self::Schedule => None,
+        }
+    }
+
     /// Where something stands that stands in this table.
     pub(super) fn locative(self) -> String {
         match self {
@@ -253,6 +262,7 @@ static KEYS: &[Key] = &[
     key(SECRET, "env", Filled, Fallback::None, "The variable of Leverframe's own environment that holds the secret."),
     key(SECRET, "file", Filled, Fallback::None, "The file that holds it, which only you may be able to read.").also(&["path"]),
     key(SECRET, "command", Argv, Fallback::None, "The command that prints it.").also(&["run"]),
+    key(SECRET, "timeout", Span(Zero::Refused), Is("30s"), "The longest that the command may take; then it is ended, and the run is held."),
 
     key(STEP, "id", Id, Required, "The step's name.").also(&["name"]),
     key(STEP, "run", Command, Required, "What it runs: a line for the shell, or an argv array, which uses none.").also(&["command", "cmd", "script", "exec"]),
