@@ -8,6 +8,7 @@ mod measuring;
 mod reading;
 mod schedule;
 mod standing;
+mod terminal;
 mod waiting;
 
 use std::ffi::OsStr;
