@@ -211,8 +211,11 @@ impl Desk {
     /// All living runs at this moment.
     pub(super) fn living_runs(&self) -> LivingRuns {
         let snapshot = self.engine.snapshot();
-        let living =
-            |run: &Arc<crate::run::Run>| LivingRun { run: run.summary(), steps: run.step_summaries() };
+        let living = |run: &Arc<crate::run::Run>| {
+            let mut steps = run.step_summaries();
+            steps.iter_mut().for_each(|step| step.locate_log(self.data_dir().path()));
+            LivingRun { run: run.summary(), steps }
+        };
         let runs = snapshot.runs.values().map(living).collect();
         LivingRuns { seq: snapshot.seq, runs, orders: snapshot.orders }
     }

@@ -206,7 +206,7 @@ impl Verb {
             Self::Show(args) => show::show(&args, place),
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
             Self::Logs(args) => logs::logs(args, place),
-            Self::Validate(args) => validate::validate(&args),
+            Self::Validate(args) => validate::validate(&args, place),
             // It is JSON in any case.
             Self::Schema(_) => schema::schema(),
             Self::Init(args) => init::init(args, place),

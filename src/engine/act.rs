@@ -13,6 +13,7 @@ use super::message::Message;
 use super::options::HostChoice;
 use crate::id::{AttemptKey, RunId};
 use crate::logs::ReportFollower;
+use crate::monitor::Shortage;
 use crate::run::{Effect, Run};
 use crate::store::DataDir;
 use crate::supervisor::{Cancel, Guard, HostEvent, HostRequest};
@@ -24,6 +25,7 @@ pub(super) struct Acting {
     pub(super) reports: ReportFollower,
     surroundings: Arc<Surroundings>,
     pub(super) launcher: Launcher,
+    pub(super) shortage: Shortage,
     /// Of starts that take no time.
     never: Cancel,
     /// What the effects at hand ask of the host.
@@ -53,7 +55,8 @@ impl Acting {
         let launcher = Launcher::new(sender);
         let salt = surroundings.salt();
         let (never, requests, followed) = (Cancel::new()?, Vec::new(), HashSet::new());
-        Ok(Self { salt, reports, surroundings, launcher, never, requests, followed })
+        let shortage = Shortage::watch();
+        Ok(Self { salt, reports, surroundings, launcher, shortage, never, requests, followed })
     }
 
     /// Makes the folders of a run and follows its reports.

@@ -248,7 +248,7 @@ static KEYS: &[Key] = &[
     key(TOP, "step_defaults", Table(Place::StepDefaults), Fallback::None, "Step keys for all steps; a step's own win.").also(&["defaults"]),
     key(TOP, "step", Tables(Place::Step), Required, "The steps, in order.").also(&["steps", "task", "tasks"]),
     key(TOP, "max_concurrent_runs", Count(1), Words("as many as the settings allow"), "Runs of this pipeline at once; further ones wait.").also(&["max_runs", "max_active_runs", "max_instances"]),
-    key(TOP, "group", Id, Fallback::None, "The group of pipelines that it belongs to: `[groups.NAME]` of the settings says how many runs of it there may be at once.").also(&["pool", "queue", "category"]),
+    key(TOP, "group", Id, Fallback::None, "The group of pipelines that it belongs to: its line in `[groups]` of the settings, such as `scrapers = 2`, says how many runs of it there may be at once.").also(&["pool", "queue", "category"]),
     key(TOP, "priority", Priority, Is("0"), "From 0 to 9: among runs that wait, the highest goes first. Who waits rises with time."),
     key(TOP, "on_battery", Word(OnBattery::WORDS), Is("ignore"), "While the machine lives on its battery its steps do not start, or its runs are frozen as well."),
     key(TOP, "quiet", Word(OnQuiet::WORDS), Is("freeze"), "While it is quiet its runs are frozen and wait, or go on as ever."),

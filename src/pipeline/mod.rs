@@ -5,7 +5,7 @@
 //!
 //! In reading order: `model` (what a pipeline is), `keys` and `kinds` (the one table of every key of the file),
 //! `reader` and `values` (TOML, held against that table), `parse` (what the values mean together), `graph` (what
-//! stands above what), `schedules` (its jobs), `params` and `secret`, `expand`, `differences`, `schema`,
+//! stands above what), `schedules` (its jobs), `params` and `secret`, `advice`, `expand`, `differences`, `schema`,
 //! `samples`.
 
 mod model;
@@ -23,6 +23,7 @@ mod schedules;
 
 mod graph;
 
+mod advice;
 mod differences;
 mod expand;
 mod params;

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::advance::refresh_progress;
 use super::decide::{Context, Outbox, summary, told_running};
 use super::input::{Effect, Exit, Record, StepNews, StopKind};
+use super::killed::by_signal;
 use super::{
     Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, hold, recover,
 };
@@ -201,7 +202,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
             finish(run, index, StepState::Completed, None, out);
         }
         (None, Some(code), _) => fail(run, index, format!("exited with code {code}"), cx, out),
-        (None, None, Some(signal)) => fail(run, index, format!("was ended by signal {signal}"), cx, out),
+        (None, None, Some(signal)) => fail(run, index, by_signal(signal, &exit), cx, out),
         (None, None, None) => {
             recover::lost(run, index, "nobody saw how it ended, for its supervisor was gone", cx, out);
         }
