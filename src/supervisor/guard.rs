@@ -233,13 +233,15 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         // It can only fail when it is gone.
         let _ = self.0.kill();
+        // Mostly that is all of them, at once; a look at every process shows who left the group.
+        end_group(self.0.id());
         end_session(self.0.id());
         // It was killed.
         let _ = self.0.wait();
     }
 }
 
-/// Ends every process of this session: the calling one, if it is a member, last.
+/// Ends every process of this session but the calling one.
 fn end_session(session: u32) {
     for _ in 0..MAX_ROUNDS {
         let table = ProcTable::read();
@@ -248,12 +250,16 @@ fn end_session(session: u32) {
         };
         let members: Vec<ProcId> = table.iter().filter(is_member).map(|process| process.id).collect();
         if members.is_empty() {
-            break;
+            return;
         }
         members.into_iter().for_each(|member| signal(member, Signal::KILL));
     }
-    if let Some(group) = i32::try_from(session).ok().and_then(Pid::from_raw) {
-        // What was started between two looks; nobody may be left.
+}
+
+/// Ends the group whose leader is or was this process, the calling one too if it is a member.
+fn end_group(leader: u32) {
+    if let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        // Nobody may be left.
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
@@ -270,7 +276,8 @@ pub(super) fn stand(argv: impl Iterator<Item = OsString>) -> io::Result<()> {
         // It never says anything: its end is what is waited for.
         let _ = (&watched).read(&mut [0; 1]);
         end_session(std::process::id());
-        std::process::exit(0);
+        // What was started after the last look, and this process.
+        end_group(std::process::id());
     })?;
     let line = match run(argv) {
         Ok(status) => format!("ended {}\n", status.into_raw()),
