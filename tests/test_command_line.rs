@@ -1,11 +1,14 @@
 //! The command line, through the real program: what it prints, and the number that it ends with.
 
+mod bounds;
 mod foreground;
+mod importing;
 mod live_limits;
 mod measuring;
 mod reading;
 mod schedule;
 mod standing;
+mod terminal;
 mod waiting;
 
 use std::ffi::OsStr;

@@ -5,6 +5,8 @@
 mod flood;
 #[path = "test_trouble/opening.rs"]
 mod opening;
+#[path = "test_trouble/secrets.rs"]
+mod secrets;
 
 use std::time::Duration;
 

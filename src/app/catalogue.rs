@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::settings::in_lines;
+use crate::files::read_small_text;
 use crate::nearest::nearest;
 use crate::pipeline::{Diagnostic, Pipeline};
 use crate::run::Definition;
@@ -82,14 +83,13 @@ pub fn read_definition(path: &Path) -> Result<Arc<Definition>, CatalogueError> {
     let unreadable = |why: String| CatalogueError::Unreadable { path: path.to_owned(), why };
     let absolute = std::path::absolute(path).map_err(|error| unreadable(error.to_string()))?;
     let shown = absolute.to_str().ok_or_else(|| unreadable("its path is not UTF-8; rename it".into()))?;
-    let bytes = fs::read(&absolute).map_err(|error| {
+    let text = read_small_text(&absolute).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
             CatalogueError::NoFile { path: path.to_owned() }
         } else {
             unreadable(error.to_string())
         }
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
     let home = std::env::home_dir();
     let pipeline = Pipeline::parse(&text, &absolute, home.as_deref()).map_err(CatalogueError::Invalid)?;
     Ok(Arc::new(Definition { path: shown.into(), text: text.into(), pipeline }))
@@ -177,6 +177,16 @@ impl Catalogue {
         }
     }
 
+    /// Whether a file lies in one of the folders of pipelines, so that its `[[schedule]]` tables become jobs.
+    pub fn is_in_folders(path: &Path, data_dir: &Path, settings: &Settings) -> bool {
+        let Some(folder) = path.parent().and_then(|folder| fs::canonicalize(folder).ok()) else {
+            return false;
+        };
+        let own = data_dir.join("pipelines");
+        let folders = std::iter::once(&own).chain(&settings.pipeline_dirs);
+        folders.into_iter().any(|known| fs::canonicalize(known).is_ok_and(|known| known == folder))
+    }
+
     fn hint(&self, id: &str) -> String {
         const MOST: usize = 8;
         let names = || self.entries.iter().map(|entry| entry.id.as_str());
@@ -241,7 +251,8 @@ fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !is_hidden && path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+        // What is there and no file is told of where it is read.
+        if !is_hidden && path.extension().is_some_and(|extension| extension == "toml") && !path.is_dir() {
             files.push(path);
         }
     }

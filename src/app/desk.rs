@@ -9,8 +9,8 @@ use super::integration::IntegrationError;
 use super::limits::LiveLimits;
 use super::refresh::fresh_definition;
 use super::{
-    Asked, Backfilled, Catalogue, Command, Jobs, Query, Records, RunRecord, Settings, Start, definition_of,
-    read_definition, refresh_definition, request,
+    Asked, Backfilled, Catalogue, Command, Jobs, MAX_ROWS, Query, Records, RunRecord, Settings, Start,
+    definition_of, read_definition, refresh_definition, request,
 };
 use crate::control::wire::{EngineId, Face};
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
@@ -193,8 +193,11 @@ impl Desk {
             }
             Query::Jobs {} => Answer::Jobs(self.jobs.list()?),
             Query::Job { job_id } => Answer::Job(Box::new(self.jobs.job(&job_id)?)),
-            Query::JobHistory { job_id, limit } => Answer::JobHistory(self.jobs.history(&job_id, limit)?),
+            Query::JobHistory { job_id, limit } => {
+                Answer::JobHistory(self.jobs.history(&job_id, limit.map(|limit| limit.min(MAX_ROWS)))?)
+            }
             Query::Fires { job_id, from, to, limit } => {
+                let limit = Some(limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
                 Answer::Fires(self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })?)
             }
             Query::Limits {} => Answer::Limits(self.limits.views()),
@@ -208,8 +211,11 @@ impl Desk {
     /// All living runs at this moment.
     pub(super) fn living_runs(&self) -> LivingRuns {
         let snapshot = self.engine.snapshot();
-        let living =
-            |run: &Arc<crate::run::Run>| LivingRun { run: run.summary(), steps: run.step_summaries() };
+        let living = |run: &Arc<crate::run::Run>| {
+            let mut steps = run.step_summaries();
+            steps.iter_mut().for_each(|step| step.locate_log(self.data_dir().path()));
+            LivingRun { run: run.summary(), steps }
+        };
         let runs = snapshot.runs.values().map(living).collect();
         LivingRuns { seq: snapshot.seq, runs, orders: snapshot.orders }
     }

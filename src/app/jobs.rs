@@ -16,6 +16,9 @@ use crate::store::{DataDir, FireFilter};
 /// How many runs of a job are told where nobody says how many.
 pub const MAX_HISTORY: usize = 50;
 
+/// The most rows of history or of fires that a request is answered with: the answer stands in memory as a whole.
+pub const MAX_ROWS: usize = 100_000;
+
 /// The jobs of a data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Jobs(Kind);

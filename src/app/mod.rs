@@ -57,7 +57,7 @@ pub use hands::{ControlOptions, ControlServer, HandOver, METHODS};
 pub use integration::{ExecutionIntegration, IntegrationError};
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_FIRES, MAX_MARKS};
 pub use job_params::JobParams;
-pub use jobs::{Jobs, MAX_HISTORY};
+pub use jobs::{Jobs, MAX_HISTORY, MAX_ROWS};
 pub use limits::{LimitParams, LimitProblem, LimitView, LimitWords};
 pub use machine_history::{
     AlertMark, HistorySpan, MAX_MARKS_OF_HISTORY, MAX_POINTS, MAX_SPANS, MachineHistory,
@@ -85,6 +85,7 @@ pub use window_look::{ThemeChoice, WindowLook};
 pub use crate::control::wire::{ClosingNotice, EventFilter, Face};
 pub use crate::control::{ControlClient, ControlError, Events, HandedOver, ReceivedEvent};
 pub use crate::engine::CurrentWait;
+pub use crate::files::{MAX_SMALL_FILE, read_bounded, read_small_file, read_small_text};
 pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::resources::{MachineSample, Spread};
 pub use crate::scheduler::{

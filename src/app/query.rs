@@ -59,7 +59,7 @@ pub enum Query {
     JobHistory {
         /// Of which job.
         job_id: JobId,
-        /// How many at most; none: [`super::MAX_HISTORY`].
+        /// How many at most; none: [`super::MAX_HISTORY`], never more than [`super::MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     },
@@ -74,7 +74,7 @@ pub enum Query {
         /// Only those before this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<DateTime<Utc>>,
-        /// The newest so many.
+        /// The newest so many; never more than [`super::MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     },

@@ -53,7 +53,7 @@ impl RunRecord {
     #[must_use]
     pub fn with_whole_paths(mut self, data_dir: &Path) -> Self {
         for step in self.steps.iter_mut().chain(&mut self.earlier_attempts) {
-            step.log = step.log.as_ref().map(|log| data_dir.join(&**log).to_string_lossy().into());
+            step.locate_log(data_dir);
         }
         self
     }

@@ -5,7 +5,6 @@ mod admission;
 mod limits;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::admission::AdmissionPolicy;
 use crate::engine::{EngineOptions, OnDiskFull};
+use crate::files::read_small_text;
 use crate::pipeline::{Diagnostic, Problems, expand, parse_duration, parse_size};
 use crate::resources::Limits;
 use crate::store::Retention;
@@ -86,7 +86,7 @@ impl Settings {
     /// [`SettingsError`] with every problem of the file.
     pub fn load(data_dir: &Path) -> Result<Self, SettingsError> {
         let path = data_dir.join(FILE);
-        match fs::read_to_string(&path) {
+        match read_small_text(&path) {
             Ok(text) => Self::read(&text, &path),
             // What is wrong with a directory that is none is for those to say who use it.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -8,6 +8,7 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
+use crate::files::read_small_text;
 use crate::id::{JobId, PipelineId};
 use crate::schedule::{Misfire, Overlap, ScheduleConfig, Zone};
 
@@ -53,7 +54,8 @@ pub(super) fn edit_file(
     let failed = |error: std::io::Error| by_hand(&format!("the file can't be written: {error}"));
     // A link stays one: what it leads to is written.
     let file = fs::canonicalize(path).map_err(failed)?;
-    let text = fs::read_to_string(&file).map_err(failed)?;
+    let text =
+        read_small_text(&file).map_err(|error| by_hand(&format!("the file can't be read: {error}")))?;
     let new = edited(&text, pipeline_id, job_id, change).map_err(|why| by_hand(&why))?;
     if new == text {
         return Ok(());

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::read_small_text;
+
 const FILE: &str = "window.toml";
 
 /// Light or dark.
@@ -49,7 +51,7 @@ impl WindowLook {
 
     /// The look that was kept in a data directory; the default where none was, or none that is understood.
     pub fn load(data_dir: &Path) -> Self {
-        let text = fs::read_to_string(data_dir.join(FILE)).unwrap_or_default();
+        let text = read_small_text(&data_dir.join(FILE)).unwrap_or_default();
         let look: Self = toml::from_str(&text).unwrap_or_default();
         let is_size = |value: f32| (100.0..=20_000.0).contains(&value);
         if is_size(look.width) && is_size(look.height) {

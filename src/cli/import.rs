@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -14,7 +14,10 @@ use super::exit::{DONE, FAILED, Failure, NOT_FOUND, Outcome, UNUSABLE};
 use super::output::{Form, Page, count, note};
 use super::schedule::change;
 use super::{Place, Print};
-use crate::app::{Catalogue, Command, DataDir, JobParams, JobView, OfflineScheduler, Settings};
+use crate::app::{
+    Catalogue, Command, DataDir, JobParams, JobView, OfflineScheduler, Settings, read_bounded,
+    read_small_file, read_small_text,
+};
 use crate::schedule::{
     CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,
     import_crontab,
@@ -33,7 +36,8 @@ pub(super) struct CrontabArgs {
     /// Say what it would become, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// It is a user's: after the fields of time comes the command. Default: seen from the text.
+    /// It is a user's: after the fields of time comes the command. Default: seen from its place and its text; a line of
+    /// which it can't be told is refused.
     #[arg(long, conflicts_with = "system")]
     user_crontab: bool,
     /// It is a system's, as /etc/crontab: after the fields of time comes a user.
@@ -85,33 +89,67 @@ pub(super) fn import(verb: ImportVerb, place: &Place) -> Outcome {
     let users = users();
     let users: Vec<&str> = users.iter().map(|(name, _)| name.as_str()).collect();
     let user = own_name();
-    let kind = match (args.user_crontab || args.file.is_none(), args.system) {
-        (_, true) => CrontabKind::System,
-        (true, false) => CrontabKind::User,
+    let is_of_system = args.system || args.file.as_deref().is_some_and(is_of_system);
+    let kind = match (args.user_crontab || args.file.is_none(), is_of_system) {
+        (true, _) => CrontabKind::User,
+        (false, true) => CrontabKind::System,
         (false, false) => CrontabKind::Detect,
     };
-    let imported = present.import(&text, kind, &user, &users);
+    let source = CrontabSource {
+        kind,
+        user: &user,
+        users: &users,
+        is_command,
+        heeds_cron_tz: is_cronie_here(),
+        taken: &BTreeSet::new(),
+    };
+    let imported = present.import(&text, &source);
     let done = if args.dry_run { present.plan(&imported) } else { present.write(&imported, place)? };
     print(&args, &imported, &done)?;
-    let code = done.problems.first().map_or(DONE, |failure| failure.code);
+    // What was not taken over is told by the number too.
+    let all_taken = if imported.refused.is_empty() { DONE } else { FAILED };
+    let code = done.problems.first().map_or(all_taken, |failure| failure.code);
     Ok(code)
 }
 
 /// The crontab's text.
-fn text_of(args: &CrontabArgs) -> Result<String, Failure> {
+fn text_of(args: &CrontabArgs) -> Result<Vec<u8>, Failure> {
     let bytes = match &args.file {
-        Some(file) if file.as_os_str() == "-" => {
-            let mut bytes = Vec::new();
-            io::stdin().read_to_end(&mut bytes)?;
-            bytes
-        }
-        Some(file) => fs::read(file).map_err(|error| {
+        Some(file) if file.as_os_str() == "-" => read_bounded(io::stdin())
+            .map_err(|error| Failure::new(FAILED, format!("the crontab can't be read: {error}")))?,
+        Some(file) => read_small_file(file).map_err(|error| {
             let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { FAILED };
-            Failure::new(code, format!("the crontab {} can't be read: {error}", file.display()))
+            let is_no_file = error.kind() == io::ErrorKind::InvalidInput;
+            let hint =
+                if is_no_file { "; what a command prints is read from standard input (`-`)" } else { "" };
+            Failure::new(code, format!("the crontab {} can't be read: {error}{hint}", file.display()))
         })?,
         None => own_crontab()?,
     };
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    if bytes.contains(&0) {
+        let name = args.file.as_deref().unwrap_or(Path::new("-")).display();
+        return Err(Failure::usage(format!("{name} is no crontab: it holds NUL bytes; name a text file")));
+    }
+    Ok(bytes)
+}
+
+/// Whether cron reads this file as one of the machine's own.
+fn is_of_system(file: &Path) -> bool {
+    let Ok(file) = fs::canonicalize(file) else { return false };
+    file == Path::new("/etc/crontab") || file.parent() == Some(Path::new("/etc/cron.d"))
+}
+
+/// Whether there is a program of this name in one of these folders.
+fn is_command(name: &str, path: &str) -> bool {
+    let is_program = |file: PathBuf| {
+        fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    path.split(':').any(|folder| is_program(Path::new(folder).join(name)))
+}
+
+/// Whether the cron of this machine is cronie, which follows `CRON_TZ`; its `cronnext` is in no other.
+fn is_cronie_here() -> bool {
+    ["/usr/bin/cronnext", "/bin/cronnext"].iter().any(|file| Path::new(file).exists())
 }
 
 /// What `crontab -l` prints.
@@ -131,7 +169,7 @@ fn own_crontab() -> Result<Vec<u8>, Failure> {
 /// The users of the machine with their numbers.
 fn users() -> Vec<(String, u32)> {
     // Without such a file nobody is known, and a system's crontab has to be called one.
-    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let text = read_small_text(Path::new("/etc/passwd")).unwrap_or_default();
     let user = |line: &str| {
         let mut fields = line.split(':');
         Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
@@ -148,11 +186,11 @@ fn own_name() -> String {
 
 impl Present {
     /// Reads the text, with names that are free or were given by an earlier import of the same lines.
-    fn import(&self, text: &str, kind: CrontabKind, user: &str, users: &[&str]) -> ImportedCrontab {
+    fn import(&self, text: &[u8], source: &CrontabSource<'_>) -> ImportedCrontab {
         let mut taken = BTreeSet::new();
         let mut renamed = Vec::new();
         loop {
-            let mut imported = import_crontab(text, &CrontabSource { kind, user, users, taken: &taken });
+            let mut imported = import_crontab(text, &CrontabSource { taken: &taken, ..*source });
             let n_before = taken.len();
             for pipeline in &imported.pipelines {
                 let id = pipeline.id.to_string();
@@ -179,7 +217,7 @@ impl Present {
         let id = pipeline.id.as_str();
         let entry = self.catalogue.entries.iter().find(|entry| entry.id == id);
         let path = entry.map_or_else(|| self.file_of(id), |entry| entry.path.clone());
-        match fs::read_to_string(path) {
+        match read_small_text(&path) {
             // The first line says which line of the crontab it was: that may have moved.
             Ok(text) if body(&text) == body(&pipeline.toml) => Before::Same,
             Ok(_) => Before::Other,
@@ -298,6 +336,11 @@ fn print(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Result<
     done.problems.iter().filter_map(|failure| failure.message.as_ref()).for_each(|text| {
         note(format_args!("leverframe: {text}"));
     });
+    if !imported.refused.is_empty() {
+        let lines: Vec<_> = imported.refused.iter().map(ToString::to_string).collect();
+        let n = count(lines.len(), "line was", "lines were");
+        note(format_args!("{n} not taken over: {}", lines.join(", ")));
+    }
     if args.dry_run {
         note("nothing was written");
     } else {
@@ -334,6 +377,7 @@ fn document(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Valu
         "pipelines": pipelines.collect::<Vec<_>>(),
         "jobs": jobs.collect::<Vec<_>>(),
         "report": report.collect::<Vec<_>>(),
+        "refused": imported.refused,
         "problems": done.problems.iter().map(|failure| &failure.message).collect::<Vec<_>>(),
     })
 }

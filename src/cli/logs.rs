@@ -9,6 +9,7 @@ use super::{Place, Print, no_such_run};
 use crate::app::{FollowEnd, Followed, LogChunk, LogReader, LogSection, Records, RunFollower, RunRecord};
 use crate::engine;
 use crate::id::{RunId, StepId};
+use crate::run::StepSummary;
 
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
@@ -50,21 +51,29 @@ pub(super) fn logs(args: LogsArgs, place: &Place) -> Outcome {
 
 fn print_all(records: &Records, record: &RunRecord, args: &LogsArgs, mut printer: Printer) -> Outcome {
     let sections = records.logs(record, args.step.as_ref(), args.attempt);
+    if let (true, Some(attempt)) = (sections.is_empty(), args.attempt) {
+        let whose =
+            args.step.as_ref().map_or_else(|| "of any step".to_owned(), |step| format!("of step {step}"));
+        let text = format!("run {} has no attempt {attempt} {whose}", args.run_id);
+        return Err(Failure::new(NOT_FOUND, text));
+    }
     if sections.is_empty() {
         note(format_args!("run {} has no such log: nothing was started", args.run_id));
     }
     for section in &sections {
         match LogReader::open(&section.path) {
             Ok(reader) => {
+                if reader.log_len()? == 0 && never_began(record, section).is_some() {
+                    note(why_no_log(record, section));
+                }
                 let mut at = 0;
                 while let Some(chunk) = reader.chunk_at(at)? {
                     at = printer.chunk(section, &chunk)?;
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => note(format_args!(
-                "the log of step {} (attempt {}) is gone: retention removed it",
-                section.step_id, section.attempt
-            )),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                note(why_no_log(record, section));
+            }
             Err(error) => {
                 let text = format!("the log {} can't be read: {error}", section.path.display());
                 return Err(Failure::new(FAILED, text));
@@ -72,6 +81,27 @@ fn print_all(records: &Records, record: &RunRecord, args: &LogsArgs, mut printer
         }
     }
     printer.end(DONE)
+}
+
+/// Retention removes the logs of a run together: while their folder is there, one that is missing never was.
+fn why_no_log(record: &RunRecord, section: &LogSection) -> String {
+    let LogSection { step_id, attempt, path } = section;
+    if !path.parent().is_some_and(std::path::Path::is_dir) {
+        return format!("the log of step {step_id} (attempt {attempt}) is gone: retention removed it");
+    }
+    let why = error_of(record, section).map(|error| format!(": it {error}"));
+    format!("step {step_id} (attempt {attempt}) has no log, for it never began{}", why.unwrap_or_default())
+}
+
+/// Why an attempt could not be started, if it could not.
+fn never_began<'a>(record: &'a RunRecord, section: &LogSection) -> Option<&'a str> {
+    error_of(record, section).filter(|error| error.starts_with("could not be started"))
+}
+
+fn error_of<'a>(record: &'a RunRecord, section: &LogSection) -> Option<&'a str> {
+    let mut attempts = record.steps.iter().chain(&record.earlier_attempts);
+    let is_meant = |step: &&StepSummary| step.step_id == section.step_id && step.attempt == section.attempt;
+    attempts.find(is_meant)?.error.as_deref()
 }
 
 fn follow(records: Records, run_id: RunId, step: Option<StepId>, mut printer: Printer) -> Outcome {

@@ -158,8 +158,10 @@ pub type Window = fn(WindowPort) -> anyhow::Result<()>;
 /// Reads the arguments, does what they ask, and says how it went. `window` is the face without a verb; none in
 /// a build without one.
 pub fn main(window: Option<Window>) -> ExitCode {
-    // Wrong usage ends here, with number 2 and a message of clap's.
-    let Cli { place, attach, verb } = Cli::parse();
+    let Cli { place, attach, verb } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(say(&error)),
+    };
     let outcome = match verb {
         None => window::open(&place, window, attach),
         Some(_) if attach => Err(Failure::usage("--attach opens a window, and goes with no verb")),
@@ -172,6 +174,18 @@ pub fn main(window: Option<Window>) -> ExitCode {
         failure.code
     });
     ExitCode::from(code)
+}
+
+/// Prints what clap has to say, help or wrong usage, and gives the number to end with.
+fn say(error: &clap::Error) -> u8 {
+    if error.use_stderr() {
+        // It repeats the arguments, which need not be the user's own.
+        output::note(error.render().to_string().trim_end());
+    } else {
+        // When nobody can be told, nobody is told.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(exit::USAGE)
 }
 
 impl Verb {
@@ -192,7 +206,7 @@ impl Verb {
             Self::Show(args) => show::show(&args, place),
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
             Self::Logs(args) => logs::logs(args, place),
-            Self::Validate(args) => validate::validate(&args),
+            Self::Validate(args) => validate::validate(&args, place),
             // It is JSON in any case.
             Self::Schema(_) => schema::schema(),
             Self::Init(args) => init::init(args, place),

@@ -47,21 +47,74 @@ impl Colours {
     /// On a terminal, unless `NO_COLOR` says otherwise (<https://no-color.org>) or it knows none.
     pub(super) fn of_terminal(terminal: &impl IsTerminal) -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if terminal.is_terminal() && !is_set("NO_COLOR") && !is_dumb { Self::On } else { Self::Off }
+        if moves_cursor(terminal) && !is_set("NO_COLOR") { Self::On } else { Self::Off }
     }
 
-    /// `text` in its colour.
+    /// `text` in its colour, once it has gone through [`for_terminal`].
     pub(super) fn paint(self, colour: Colour, text: &str) -> String {
-        let code = match (self, colour) {
+        let mark = match (self, colour) {
             (Self::Off, _) | (Self::On, Colour::Plain) => return text.to_owned(),
-            (Self::On, Colour::Good) => "32",
-            (Self::On, Colour::Bad) => "31",
-            (Self::On, Colour::Busy) => "36",
-            (Self::On, Colour::Held) => "33",
-            (Self::On, Colour::Faint) => "2",
+            (Self::On, Colour::Good) => '\u{fdd1}',
+            (Self::On, Colour::Bad) => '\u{fdd2}',
+            (Self::On, Colour::Busy) => '\u{fdd3}',
+            (Self::On, Colour::Held) => '\u{fdd4}',
+            (Self::On, Colour::Faint) => '\u{fdd5}',
         };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        format!("{mark}{text}{PLAIN}")
+    }
+}
+
+/// Ends a colour. Such marks stand for our own escape sequences within a text; they are noncharacters, which Unicode keeps
+/// for uses like this one.
+const PLAIN: char = '\u{fdd0}';
+
+/// The escape sequence that a mark stands for; none for any other character.
+const fn sequence_of(mark: char) -> Option<&'static str> {
+    Some(match mark {
+        PLAIN => "\x1b[0m",
+        '\u{fdd1}' => "\x1b[32m",
+        '\u{fdd2}' => "\x1b[31m",
+        '\u{fdd3}' => "\x1b[36m",
+        '\u{fdd4}' => "\x1b[33m",
+        '\u{fdd5}' => "\x1b[2m",
+        _ => return None,
+    })
+}
+
+/// Whether it is a terminal whose cursor can be moved: `TERM` names one that is not `dumb`.
+pub(super) fn moves_cursor(terminal: &impl IsTerminal) -> bool {
+    terminal.is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// The one way of every text to a terminal, whatever it is made of. What would move the cursor, set a title or turn the
+/// direction of reading (keys and paths of files, what steps say) is shown as a sign in its place; ends of lines and tabs
+/// stay, and of our own colours as much as the terminal has. JSON takes another way, and stays exact.
+pub(super) fn for_terminal(text: &str, colours: Colours) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match (c, sequence_of(c)) {
+            (_, Some(sequence)) if colours == Colours::On => shown.push_str(sequence),
+            (_, Some(_)) => {}
+            ('\n' | '\t', None) => shown.push(c),
+            (c, None) => shown.push(sign_for(c)),
+        }
+    }
+    shown
+}
+
+/// What is shown in the place of a character that a terminal would obey; any other stays itself.
+fn sign_for(c: char) -> char {
+    match c {
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        // The controls of ISO 6429, the marks and embeddings of bidirectional text, ends of lines that are none here.
+        '\u{80}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c => c,
     }
 }
 
@@ -81,10 +134,12 @@ impl Page {
         io::stdout().is_terminal()
     }
 
+    /// A line for people; what it holds goes through [`for_terminal`].
     pub(super) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        Ok(writeln!(self.stdout, "{text}")?)
+        Ok(writeln!(self.stdout, "{}", for_terminal(&text.to_string(), self.colours))?)
     }
 
+    /// Bytes as they are: a log, say, whose colours are meant.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.stdout.write_all(bytes)?)
     }
@@ -179,6 +234,7 @@ impl Cell {
 
 /// One line to standard error, where it is not a result.
 pub(super) fn note(text: impl Display) {
+    let text = for_terminal(&text.to_string(), Colours::Off);
     // When nobody can be told, nobody is told.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
@@ -212,9 +268,10 @@ pub(super) const fn step_sign(state: StepState) -> (Colour, &'static str) {
     }
 }
 
-/// A text without what would move a terminal's cursor: what steps say is not ours.
+/// A text on one line, as wide as it will be on a terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let shown = |c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { sign_for(c) };
+    text.chars().filter(|c| sequence_of(*c).is_none()).map(shown).collect()
 }
 
 /// The wall clock of an instant: `12:00:03`.
@@ -302,6 +359,19 @@ mod tests {
 
     #[test]
     fn what_a_step_says_moves_no_cursor() {
-        assert_eq!(printable("a\x1b[2Jb\nc"), "a [2Jb c");
+        assert_eq!(printable("a\x1b[2Jb\nc"), "a␛[2Jb c");
+        let evil = "a\x1b]0;t\x07b\u{202e}c\u{9b}2J\td\re\u{2066}\u{7f}\nf";
+        let shown = "a␛]0;t␇b\u{fffd}c\u{fffd}2J\td␍e\u{fffd}␡\nf";
+        for colours in [Colours::On, Colours::Off] {
+            assert_eq!(for_terminal(evil, colours), shown);
+        }
+    }
+
+    #[test]
+    fn our_own_colours_go_through_where_there_are_any() {
+        let painted = format!("{} \x1b[31m", Colours::On.paint(Colour::Good, "well"));
+        assert_eq!(for_terminal(&painted, Colours::On), "\x1b[32mwell\x1b[0m ␛[31m");
+        assert_eq!(for_terminal(&painted, Colours::Off), "well ␛[31m");
+        assert_eq!(printable(&painted), "well ␛[31m");
     }
 }

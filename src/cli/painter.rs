@@ -1,13 +1,13 @@
 //! How a run in the foreground is shown: bars on a terminal, plain lines elsewhere, JSON for programs.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::exit::Failure;
-use super::output::{Colour, Colours, Form, Page, clock_time, note, printable};
+use super::output::{Colour, Colours, Form, Page, clock_time, for_terminal, moves_cursor, note, printable};
 use super::sentences::{Sentence, sentence};
 use crate::engine;
 use crate::id::StepId;
@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Shows the events of one run.
 pub(super) enum Painter {
-    /// On a terminal.
+    /// On a terminal whose cursor can be moved.
     Bars(Bars),
     /// One line an event, for logs of other programs.
     Lines(Lines),
@@ -34,7 +34,10 @@ impl Painter {
     pub(super) fn new(form: Form) -> Self {
         match form {
             Form::Json => Self::Json(Page::new()),
-            Form::Text if io::stdout().is_terminal() && io::stderr().is_terminal() => Self::Bars(Bars::new()),
+            // Bars are drawn on standard error; where they can't be, they would say nothing at all.
+            Form::Text if moves_cursor(&io::stdout()) && moves_cursor(&io::stderr()) => {
+                Self::Bars(Bars::new())
+            }
             Form::Text => Self::Lines(Lines { page: Page::new(), told_ms: HashMap::new() }),
         }
     }
@@ -221,7 +224,7 @@ impl Bars {
         let time = self.colours.paint(Colour::Faint, &clock_time(event.at));
         let line = format!("{time} {}", self.colours.paint(colour, &text));
         // A terminal that is gone is told by SIGHUP.
-        let _ = self.all.println(line);
+        let _ = self.all.println(for_terminal(&line, self.colours));
     }
 
     fn step_bar(&mut self, step_id: &StepId) {

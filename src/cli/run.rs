@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::exit::{Failure, Outcome};
 use super::foreground::{Foreground, Until};
+use super::output::note;
+use super::validate::Folders;
 use super::{Place, Print, key_value, no_such_run};
 use crate::app::{self, Asked, Asking, Catalogue, Command, DataDir, Settings, Start};
 use crate::engine::Scope;
@@ -62,6 +64,9 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
         priority: asked.priority,
         like: args.like.clone(),
     };
+    if let Some(text) = named.as_ref().and_then(|definition| Folders::of(place).no_job_yet(definition)) {
+        note(text);
+    }
     let (definition, asked) = match (args.like, named) {
         (Some(earlier), named) => like(&earlier, named, asked, place)?,
         (None, Some(definition)) => (definition, asked),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
-use super::output::{Cell, Form, Page, clock_time, note, size};
+use super::output::{Cell, Form, Page, clock_time, moves_cursor, note, size};
 use super::{Place, Print};
 use crate::admission::Orders;
 use crate::app::{ControlClient, ControlError, OWN_NAME, Query, Usage, UsageOfRun};
@@ -31,7 +31,7 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
         let text = format!("no engine is running on {}: nothing is measured", data_dir.display());
         Failure::new(NO_ENGINE, format!("{text}; `leverframe stats PIPELINE` says what runs have cost"))
     })?;
-    let is_for_eyes = args.print.form() == Form::Text && Page::is_terminal();
+    let is_for_eyes = args.print.form() == Form::Text && moves_cursor(&std::io::stdout());
     let endless = is_for_eyes || args.print.form() == Form::Json;
     let mut left = args.samples.or((!endless).then_some(1));
     let mut page = Page::new();

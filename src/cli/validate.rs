@@ -1,19 +1,21 @@
-//! `leverframe validate`.
+//! `leverframe validate`: what is wrong with a pipeline file, and what in it is seldom meant.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::Print;
 use super::exit::{DONE, NOT_FOUND, Outcome, USAGE};
 use super::output::{Colour, Form, Page, count, note};
-use crate::app::{CatalogueError, read_definition};
+use super::{Place, Print};
+use crate::app::{Catalogue, CatalogueError, Settings, read_definition};
 use crate::pipeline::{Diagnostic, Pipeline};
+use crate::run::Definition;
 
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
-    /// Pipeline files.
+    /// Pipeline files, or ids of pipelines.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -29,6 +31,8 @@ struct Document {
     n_steps: usize,
     n_levels: usize,
     problems: Vec<Problem>,
+    /// What is allowed and seldom meant.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -38,16 +42,20 @@ struct Problem {
     message: String,
 }
 
-pub(super) fn validate(args: &ValidateArgs) -> Outcome {
+pub(super) fn validate(args: &ValidateArgs, place: &Place) -> Outcome {
     let mut page = Page::new();
     let mut code = DONE;
     let mut documents = Vec::new();
+    let folders = Folders::of(place);
     for file in &args.files {
-        let outcome = read_definition(file);
+        let outcome = folders.find(file);
+        let warnings = outcome.as_ref().map(|definition| folders.warnings(definition)).unwrap_or_default();
         match (&outcome, args.print.form()) {
             (Ok(definition), Form::Text) => {
                 let good = page.colours().paint(Colour::Good, "✔");
                 page.line(format_args!("{}: {good} {}", file.display(), described(&definition.pipeline)))?;
+                page.flush()?;
+                warnings.iter().for_each(|text| note(format_args!("{}: warning: {text}", file.display())));
             }
             (Err(CatalogueError::Invalid(problems)), Form::Text) => {
                 for problem in problems {
@@ -58,12 +66,12 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
                 page.flush()?;
                 note(format_args!("leverframe: {error}"));
             }
-            (_, Form::Json) => documents.push(document(file, &outcome)),
+            (_, Form::Json) => documents.push(Document { warnings, ..document(file, &outcome) }),
         }
         code = match outcome {
             Ok(_) => code,
             // A wrong file weighs more than one that is not there.
-            Err(CatalogueError::NoFile { .. }) if code != USAGE => NOT_FOUND,
+            Err(CatalogueError::NoFile { .. } | CatalogueError::Unknown { .. }) if code != USAGE => NOT_FOUND,
             Err(_) => USAGE,
         };
     }
@@ -73,9 +81,47 @@ pub(super) fn validate(args: &ValidateArgs) -> Outcome {
     page.end(code)
 }
 
-/// The file as the caller named it, so that it can be clicked where he stands.
+/// The folders of pipelines, where they can be known: a file is looked at without them too.
+pub(super) struct Folders(Option<(PathBuf, Settings)>);
+
+impl Folders {
+    pub(super) fn of(place: &Place) -> Self {
+        Self(place.path().ok().and_then(|dir| Some((dir.clone(), Settings::load(&dir).ok()?))))
+    }
+
+    /// A file, or the pipeline of an id, as `run` finds them.
+    fn find(&self, name: &Path) -> Result<Arc<Definition>, CatalogueError> {
+        match (&self.0, name.to_str()) {
+            (Some((dir, settings)), Some(text)) => Catalogue::find_in(text, dir, settings),
+            (None, _) | (_, None) => read_definition(name),
+        }
+    }
+
+    /// What is allowed in this file, at this place, and seldom meant.
+    fn warnings(&self, definition: &Definition) -> Vec<String> {
+        definition.pipeline.advice().into_iter().chain(self.no_job_yet(definition)).collect()
+    }
+
+    /// That the tables of a file outside the folders make no jobs.
+    pub(super) fn no_job_yet(&self, definition: &Definition) -> Option<String> {
+        let (dir, settings) = self.0.as_ref()?;
+        let n = definition.pipeline.schedules.len();
+        if n == 0 || Catalogue::is_in_folders(Path::new(&*definition.path), dir, settings) {
+            return None;
+        }
+        let tables =
+            if n == 1 { "its [[schedule]] makes no job" } else { "its [[schedule]] tables make no jobs" };
+        Some(format!(
+            "{tables} yet: the file lies outside the folders of pipelines; put it into {}, or name its folder in `[pipelines] dirs` of the settings",
+            dir.join("pipelines").display()
+        ))
+    }
+}
+
+/// The file as the caller named it, so that it can be clicked where he stands; that of an id stays whole.
 fn as_named(file: &Path, problem: &Diagnostic) -> Diagnostic {
-    Diagnostic { file: file.to_owned(), ..problem.clone() }
+    let is_named = file.file_name() == problem.file.file_name();
+    Diagnostic { file: if is_named { file } else { &problem.file }.to_owned(), ..problem.clone() }
 }
 
 fn n_levels(pipeline: &Pipeline) -> usize {
@@ -88,10 +134,7 @@ fn described(pipeline: &Pipeline) -> String {
     format!("pipeline {}, {steps} on {levels}", pipeline.id)
 }
 
-fn document(
-    file: &Path,
-    outcome: &Result<std::sync::Arc<crate::run::Definition>, CatalogueError>,
-) -> Document {
+fn document(file: &Path, outcome: &Result<Arc<Definition>, CatalogueError>) -> Document {
     let file = file.to_owned();
     match outcome {
         Ok(definition) => Document {
@@ -102,6 +145,7 @@ fn document(
             n_steps: definition.pipeline.steps.len(),
             n_levels: n_levels(&definition.pipeline),
             problems: Vec::new(),
+            warnings: Vec::new(),
         },
         Err(CatalogueError::Invalid(problems)) => {
             let problem =

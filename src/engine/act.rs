@@ -7,13 +7,16 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::core::Engine;
-use super::launch::{LaunchJob, Launcher, Surroundings};
+use super::launch::{LaunchJob, Surroundings};
+use super::launcher::Launcher;
 use super::message::Message;
+use super::options::HostChoice;
 use crate::id::{AttemptKey, RunId};
 use crate::logs::ReportFollower;
+use crate::monitor::Shortage;
 use crate::run::{Effect, Run};
 use crate::store::DataDir;
-use crate::supervisor::{HostEvent, HostRequest};
+use crate::supervisor::{Cancel, Guard, HostEvent, HostRequest};
 
 /// What acting needs besides the host.
 pub(super) struct Acting {
@@ -21,7 +24,10 @@ pub(super) struct Acting {
     pub(super) salt: String,
     pub(super) reports: ReportFollower,
     surroundings: Arc<Surroundings>,
-    launcher: Launcher,
+    pub(super) launcher: Launcher,
+    pub(super) shortage: Shortage,
+    /// Of starts that take no time.
+    never: Cancel,
     /// What the effects at hand ask of the host.
     requests: Vec<HostRequest>,
     /// Runs whose folders are there and whose reports are followed.
@@ -29,8 +35,18 @@ pub(super) struct Acting {
 }
 
 impl Acting {
-    pub(super) fn new(data_dir: &DataDir, env: super::Params, sender: Sender<Message>) -> io::Result<Self> {
-        let surroundings = Arc::new(Surroundings::new(data_dir.clone(), env));
+    pub(super) fn new(
+        data_dir: &DataDir,
+        env: super::Params,
+        host: &HostChoice,
+        sender: Sender<Message>,
+    ) -> io::Result<Self> {
+        let guard = match host {
+            HostChoice::Supervisor => Guard::this_program(),
+            HostChoice::SupervisorProgram(program) => Some(Guard::program(program)),
+            HostChoice::Custom(_) => None,
+        };
+        let surroundings = Arc::new(Surroundings::new(data_dir.clone(), env, guard));
         let report_sender = sender.clone();
         let reports = ReportFollower::new(data_dir.path(), move |batch| {
             // If the engine is gone, the report is read again by the next one.
@@ -38,7 +54,9 @@ impl Acting {
         })?;
         let launcher = Launcher::new(sender);
         let salt = surroundings.salt();
-        Ok(Self { salt, reports, surroundings, launcher, requests: Vec::new(), followed: HashSet::new() })
+        let (never, requests, followed) = (Cancel::new()?, Vec::new(), HashSet::new());
+        let shortage = Shortage::watch();
+        Ok(Self { salt, reports, surroundings, launcher, shortage, never, requests, followed })
     }
 
     /// Makes the folders of a run and follows its reports.
@@ -65,13 +83,20 @@ impl Engine {
     pub(super) fn act(&mut self, run: &Arc<Run>, effect: Effect) {
         match effect {
             Effect::Start { index, may_be_alive } => self.start(run, index, may_be_alive),
-            Effect::Freeze(index) => self.acting.requests.push(HostRequest::Freeze(key(run, index))),
+            Effect::Freeze(index) => {
+                let key = key(run, index);
+                self.act_on(&key, HostRequest::Freeze(key.clone()));
+            }
             Effect::Thaw(index) => self.acting.requests.push(HostRequest::Thaw(key(run, index))),
-            Effect::Kill(index) => self.acting.requests.push(HostRequest::Kill(key(run, index))),
+            Effect::Kill(index) => {
+                let key = key(run, index);
+                self.act_on(&key, HostRequest::Kill(key.clone()));
+            }
             Effect::Stop(index) => {
                 let Some(step) = run.definition().map(|d| &d.pipeline.steps[index]) else { return };
                 let (signal, grace) = (step.stop_signal, step.grace);
-                self.acting.requests.push(HostRequest::Stop { key: key(run, index), signal, grace });
+                let key = key(run, index);
+                self.act_on(&key, HostRequest::Stop { key: key.clone(), signal, grace });
             }
             Effect::Acknowledge { index, attempt } => {
                 self.acting
@@ -80,6 +105,13 @@ impl Engine {
             }
             // Signals are set by the caller of this function, which holds them.
             Effect::PauseSignal(_) | Effect::StopSignal(_) => {}
+        }
+    }
+
+    /// Freezes or ends a step. One whose start is still being made is not known to the host, and is not started.
+    fn act_on(&mut self, key: &AttemptKey, request: HostRequest) {
+        if !self.acting.launcher.cancel(key) {
+            self.acting.requests.push(request);
         }
     }
 
@@ -105,15 +137,11 @@ impl Engine {
         let followed = self.acting.follow(&run.id);
         self.acting.reports.begin(&key, run.steps[index].ledger.report_offset);
         let store = self.published.store.clone();
-        let job = LaunchJob {
-            run: run.clone(),
-            index,
-            may_be_alive,
-            surroundings: self.acting.surroundings.clone(),
-            store,
-        };
+        let (surroundings, cancel) = (self.acting.surroundings.clone(), self.acting.never.clone());
+        let mut job = LaunchJob { run: run.clone(), index, may_be_alive, surroundings, store, cancel };
         let spec = followed.map_err(|e| e.to_string()).and_then(|()| {
             if job.needs_time() {
+                job.cancel = Cancel::new().map_err(|e| e.to_string())?;
                 self.acting.launcher.launch(job);
                 return Ok(None);
             }

@@ -268,8 +268,10 @@ impl Engine {
         self.n_callers_before = n_callers;
     }
 
-    fn event(&mut self, at: DateTime<Utc>, run_id: Option<RunId>, kind: EventKind) -> Arc<Event> {
+    fn event(&mut self, at: DateTime<Utc>, run_id: Option<RunId>, mut kind: EventKind) -> Arc<Event> {
         self.counter += 1;
+        // Decisions know no directory; who hears of a log wants to open it.
+        kind.locate_logs(self.published.data_dir.path());
         Arc::new(Event { seq: (self.epoch << 32) + self.counter, at, run_id, kind })
     }
 

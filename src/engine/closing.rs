@@ -5,7 +5,7 @@ use crossbeam_channel::{Sender, bounded};
 use super::core::Engine;
 use super::message::{Heard, Message};
 use super::{CoreExecutionEngine, EngineError, ShutdownKind, clock};
-use crate::run::{Body, Input, Run, RunState, StopKind};
+use crate::run::{Body, Input, Run, RunState, StepNews, StopKind};
 use crate::store::EngineLock;
 
 /// How long programs that drive runs get to notice that they are to stop, and freezing gets to be seen.
@@ -64,7 +64,14 @@ impl Engine {
         let drivers_until_ms = clock::now().awake_ms + PATIENCE_MS;
         self.closing = Some(Closing { kind, reply, drivers_until_ms });
         let input = match kind {
-            ShutdownKind::LeaveSteps => return,
+            ShutdownKind::LeaveSteps => {
+                // What is still being made goes back to where it waited: the next engine makes it.
+                for key in self.acting.launcher.cancel_all() {
+                    let input = self.step_input(&key, StepNews::NotSent);
+                    heard.extend(input.map(|input| Heard::world(key.run_id, input)));
+                }
+                return;
+            }
             ShutdownKind::FreezeRuns => Input::Pause,
             ShutdownKind::StopRuns => Input::Stop(StopKind::Graceful),
         };

@@ -112,6 +112,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     };
     let store = CheckpointManager::open(data_dir.checkpoints_db())?;
     let epoch = store.begin_epoch(0)?;
+    let acting = Acting::new(&data_dir, options.env, &options.host, sender.clone())?;
     let host = HostLink::new(options.host, launched, &data_dir, epoch, sender.clone());
     let reserve = Reserve::create(data_dir.path().join("reserve"), RESERVE_BYTES)?;
     let published = Arc::new(Published {
@@ -143,7 +144,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     let mut engine = Engine {
         inbox,
         sender: sender.clone(),
-        acting: Acting::new(&published.data_dir, options.env, sender.clone())?,
+        acting,
         published: published.clone(),
         runs: HashMap::new(),
         host,
@@ -339,7 +340,7 @@ impl Engine {
                     heard.push(Heard { waiting, ..Heard::world(key.run_id, input) });
                 }
             }
-            Message::Spec(key, spec) => self.translate_spec(key, spec, heard),
+            Message::Spec(key, ticket, spec) => self.translate_spec(key, ticket, spec, heard),
             Message::Tell(events) => self.tell_all(events),
             Message::Sample(sample) => self.translate_sample(sample, heard),
             Message::Order(order, reply) => self.translate_order(order, reply, heard),

@@ -8,19 +8,17 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use crossbeam_channel::{Sender, unbounded};
+use rustix::fs::OFlags;
 
-use super::message::Message;
-use super::secrets::fetch_secret;
+use super::secrets::{NoSecret, fetch_secret};
 use super::{Params, act};
 use crate::id::RunId;
-use crate::pipeline::{self, Background, Command, Param};
+use crate::pipeline::{self, Background, Command, Param, SecretSource};
 use crate::run::{Definition, Run, StepState, log_path, report_path};
 use crate::store::CheckpointManager;
 use crate::store::DataDir;
-use crate::supervisor::StartSpec;
+use crate::supervisor::{Cancel, Guard, StartSpec};
 
 /// What is the same for every start of one engine.
 pub(super) struct Surroundings {
@@ -29,6 +27,8 @@ pub(super) struct Surroundings {
     inherited: BTreeMap<OsString, OsString>,
     settings: Params,
     program: PathBuf,
+    /// Runs the commands of secrets; none where this program can't.
+    guard: Option<Guard>,
 }
 
 /// Why a start can't be made.
@@ -40,16 +40,20 @@ pub(super) enum LaunchRefusal {
     /// The run waits for the operator.
     #[error("{0}")]
     SecretMissing(String),
+    /// It is not wanted any more, or not now.
+    #[error("it was cancelled")]
+    Cancelled,
 }
 
 impl Surroundings {
-    pub(super) fn new(data_dir: DataDir, settings: Params) -> Self {
+    pub(super) fn new(data_dir: DataDir, settings: Params, guard: Option<Guard>) -> Self {
         let is_ours = |name: &OsStr| name.to_string_lossy().starts_with("LEVERFRAME_");
         Self {
             data_dir,
             inherited: std::env::vars_os().filter(|(name, _)| !is_ours(name)).collect(),
             settings,
             program: std::env::current_exe().unwrap_or_default(),
+            guard,
         }
     }
 
@@ -81,6 +85,8 @@ pub(super) struct LaunchJob {
     pub(super) may_be_alive: bool,
     pub(super) surroundings: Arc<Surroundings>,
     pub(super) store: CheckpointManager,
+    /// Ends what it takes to make it.
+    pub(super) cancel: Cancel,
 }
 
 impl LaunchJob {
@@ -140,9 +146,7 @@ impl LaunchJob {
         for (name, param) in &pipeline.params {
             let value = match param {
                 Param::Value { .. } => self.run.params.get(name).cloned(),
-                Param::Secret(source) => Some(fetch_secret(source).map_err(|why| {
-                    LaunchRefusal::SecretMissing(format!("secret {name} is missing: {why}"))
-                })?),
+                Param::Secret(source) => Some(self.secret(name, source)?),
             };
             if let Some(value) = value {
                 env.insert(pipeline::param_env_name(name).into(), value.into());
@@ -150,6 +154,16 @@ impl LaunchJob {
         }
         self.add_ours(&mut env).map_err(|e| LaunchRefusal::Impossible(e.to_string()))?;
         Ok(env.into_iter().collect())
+    }
+
+    fn secret(&self, name: &str, source: &SecretSource) -> Result<String, LaunchRefusal> {
+        let guard = self.surroundings.guard.as_ref();
+        fetch_secret(source, guard, &self.cancel).map_err(|why| match why {
+            NoSecret::Missing(why) => {
+                LaunchRefusal::SecretMissing(format!("secret {name} is missing: {why}"))
+            }
+            NoSecret::Cancelled => LaunchRefusal::Cancelled,
+        })
     }
 
     fn add_ours(&self, env: &mut BTreeMap<OsString, OsString>) -> io::Result<()> {
@@ -213,59 +227,16 @@ impl LaunchJob {
     }
 }
 
+/// Writes a file of ours anew. What stands in its place and is no file of ours is refused, and never waited for.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
     let mut options = fs::OpenOptions::new();
-    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    options.create(true).write(true).mode(0o600).custom_flags(flags.bits().cast_signed());
+    let mut file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        let why = format!("{} is no regular file; remove it", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    file.set_len(0)?;
     io::Write::write_all(&mut file, bytes)
-}
-
-/// Makes starts that take time (a secret's command, say) on a thread of its own, one after another.
-pub(super) struct Launcher {
-    sender: Sender<Message>,
-    thread: Option<(Sender<LaunchJob>, JoinHandle<()>)>,
-}
-
-impl Launcher {
-    pub(super) fn new(sender: Sender<Message>) -> Self {
-        Self { sender, thread: None }
-    }
-
-    /// Makes a start; the engine hears of it in a [`Message::Spec`].
-    pub(super) fn launch(&mut self, job: LaunchJob) {
-        let key = act::key(&job.run, job.index);
-        if self.thread.is_none() {
-            self.thread = self.begin().ok();
-        }
-        let is_taken = self.thread.as_ref().is_some_and(|(jobs, _)| jobs.send(job).is_ok());
-        if !is_taken {
-            let refusal = LaunchRefusal::Impossible("the system has no thread left".into());
-            // The engine holds the other end itself.
-            let _ = self.sender.send(Message::Spec(key, Err(refusal)));
-        }
-    }
-
-    fn begin(&self) -> io::Result<(Sender<LaunchJob>, JoinHandle<()>)> {
-        // Unbounded: at most one job a running step. Closed when the engine goes; the thread then ends.
-        let (jobs, waiting) = unbounded::<LaunchJob>();
-        let sender = self.sender.clone();
-        let thread = std::thread::Builder::new().name("lf-launcher".into()).spawn(move || {
-            for job in waiting {
-                let message = Message::Spec(act::key(&job.run, job.index), job.build().map(Box::new));
-                if sender.send(message).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok((jobs, thread))
-    }
-}
-
-impl Drop for Launcher {
-    fn drop(&mut self) {
-        if let Some((jobs, thread)) = self.thread.take() {
-            drop(jobs);
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
-    }
 }

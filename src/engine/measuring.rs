@@ -2,8 +2,11 @@
 
 use super::core::Engine;
 use crate::id::AttemptKey;
-use crate::run::{Exit, StepCost};
+use crate::run::{Exit, MemoryAtEnd, StepCost};
 use crate::supervisor::{ExitCause, StepExit};
+
+/// The signal with which the kernel ends processes when memory runs out.
+const KILL: i32 = 9;
 
 impl Engine {
     /// The process of this attempt lives: from now on its tree is measured.
@@ -11,6 +14,12 @@ impl Engine {
         if let (Some(monitor), Some((_, step))) = (&self.options.monitor, self.find_step(key)) {
             monitor.track(key.clone(), pid, &step.ledger.token);
         }
+    }
+
+    /// What is known of the machine's memory.
+    fn memory_at_end(&self) -> Option<MemoryAtEnd> {
+        let shortage = &self.acting.shortage;
+        Some(MemoryAtEnd { limit_bytes: shortage.limit_bytes()?, n_ended: shortage.n_ended() })
     }
 
     /// How an attempt ended, with all that is known of what it has cost. It is measured no more.
@@ -27,6 +36,7 @@ impl Engine {
             signal,
             ended_at: exit.ended_at,
             cost: StepCost::of(rusage, totals),
+            memory: if signal == Some(KILL) { self.memory_at_end() } else { None },
             interrupted: exit.interrupted,
             log_dropped_bytes: exit.log_dropped_bytes,
         }

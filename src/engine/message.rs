@@ -35,8 +35,8 @@ pub(super) enum Message {
     HostReady(u64, anyhow::Result<Box<dyn StepHost>>),
     /// A step reported.
     Report(Box<ReportBatch>),
-    /// The environment of a start that needed secrets is there, or a secret is missing.
-    Spec(AttemptKey, Result<Box<StartSpec>, LaunchRefusal>),
+    /// A start that took time is made, or can't be; the number says which start of this attempt it is.
+    Spec(AttemptKey, u64, Result<Box<StartSpec>, LaunchRefusal>),
     /// Somebody above has something to tell everybody, about this run or about none.
     Tell(Vec<(Option<RunId>, EventKind)>),
     /// The machine and the steps were measured.

@@ -17,6 +17,7 @@ mod error;
 mod for_jobs;
 mod host_link;
 mod launch;
+mod launcher;
 mod limits;
 mod measuring;
 mod message;

@@ -6,14 +6,13 @@ use std::collections::HashMap;
 use super::EngineError;
 use super::act::key;
 use super::core::Engine;
-use super::launch::LaunchRefusal;
-use super::message::{Heard, Message, Waiting};
+use super::message::{Heard, Message};
 use super::options::Scope;
 use crate::id::{AttemptKey, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{EventKind, Found, Input, Launch, Run, StepNews, StepState};
 use crate::store::StoredBody;
-use crate::supervisor::{ConnectError, HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepHost};
+use crate::supervisor::{ConnectError, HostEvent, HostRequest, Known, KnownStatus, StepHost};
 
 impl Engine {
     /// Reads the runs that have not ended, and those that are to go on by themselves.
@@ -355,33 +354,6 @@ impl Engine {
             KnownStatus::Running { .. } if is_held_here => self.request(HostRequest::Kill(key.clone())),
             // Its run belongs to another engine's scope, or to a database that is gone: hands off.
             KnownStatus::Running { .. } => {}
-        }
-    }
-
-    /// What a start needed time for is there.
-    pub(super) fn translate_spec(
-        &mut self,
-        key: AttemptKey,
-        spec: Result<Box<StartSpec>, LaunchRefusal>,
-        heard: &mut Vec<Heard>,
-    ) {
-        let Some((_, step)) = self.find_step(&key) else { return };
-        // Frozen meanwhile, it is wanted later.
-        let is_wanted = step.attempt == key.attempt && step.state.is_live() && step.pid.is_none();
-        let run_state = self.runs[&key.run_id].run.state;
-        let is_held = run_state == crate::run::RunState::Paused || step.ledger.ending.is_some();
-        let news = match spec {
-            _ if !is_wanted => return,
-            Ok(_) if is_held => StepNews::NotSent,
-            Ok(spec) => {
-                self.request(HostRequest::Start(spec));
-                return;
-            }
-            Err(LaunchRefusal::SecretMissing(reason)) => StepNews::SecretMissing(reason),
-            Err(LaunchRefusal::Impossible(reason)) => StepNews::StartFailed(reason),
-        };
-        if let Some(input) = self.step_input(&key, news) {
-            heard.push(Heard { waiting: Waiting::Nobody, ..Heard::world(key.run_id, input) });
         }
     }
 }

@@ -1,52 +1,90 @@
 //! Fetching secrets: anew at each attempt, kept nowhere but in the environment of the step that gets them.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use crate::pipeline::SecretSource;
+use rustix::fs::OFlags;
+
+use crate::pipeline::{SecretCommand, SecretSource};
+use crate::supervisor::{Bounds, Cancel, Guard, GuardError};
+
+/// The longest secret: more is no password, token or key.
+const MAX_BYTES: usize = 64 << 10;
+
+/// Why there is no secret.
+#[derive(Debug, PartialEq)]
+pub(super) enum NoSecret {
+    /// A sentence that says what is missing and what to do. It never holds the secret.
+    Missing(String),
+    /// It was not wanted any more.
+    Cancelled,
+}
 
 /// Fetches a secret from where it comes from.
 ///
 /// # Errors
-/// A sentence that says what is missing and what to do. It never holds the secret.
-pub(super) fn fetch_secret(source: &SecretSource) -> Result<String, String> {
+/// [`NoSecret`].
+pub(super) fn fetch_secret(
+    source: &SecretSource,
+    guard: Option<&Guard>,
+    cancel: &Cancel,
+) -> Result<String, NoSecret> {
     match source {
         SecretSource::Env(name) => std::env::var(name).map_err(|_| {
             format!("the environment variable {name} is not set; set it and start Leverframe again")
         }),
         SecretSource::File(path) => from_file(path),
-        SecretSource::Command(argv) => from_command(argv),
+        SecretSource::Command(command) => return from_command(command, guard, cancel),
     }
+    .map_err(NoSecret::Missing)
 }
 
 fn from_file(path: &Path) -> Result<String, String> {
     let path = expand_home(path);
     let shown = path.display();
-    let meta = fs::metadata(&path).map_err(|e| format!("the file {shown} can't be read: {e}"))?;
+    let unreadable = |why: io::Error| format!("the file {shown} can't be read: {why}");
+    // Neither a FIFO nor a terminal keeps who opens it.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&path);
+    let file = file.map_err(unreadable)?;
+    // Of what was opened, which nobody can exchange any more.
+    let meta = file.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(format!("{shown} is no regular file; a secret stands in one, or a command prints it"));
+    }
     if meta.mode() & 0o077 != 0 {
         return Err(format!("the file {shown} can be read by others; `chmod 600 {shown}` mends it"));
     }
-    let text = fs::read_to_string(&path).map_err(|e| format!("the file {shown} can't be read: {e}"))?;
+    let text = read_bounded(&file).map_err(unreadable)?;
+    if text.len() > MAX_BYTES {
+        return Err(format!("the file {shown} is longer than {MAX_BYTES} bytes; that is no secret"));
+    }
+    let text = String::from_utf8(text).map_err(|_| format!("the file {shown} holds what is not UTF-8"))?;
     Ok(without_last_newline(text))
 }
 
-fn from_command(argv: &[String]) -> Result<String, String> {
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err("its command is empty".into());
+fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn from_command(command: &SecretCommand, guard: Option<&Guard>, cancel: &Cancel) -> Result<String, NoSecret> {
+    let program = command.argv.first().map_or("", String::as_str);
+    let missing = |why: String| NoSecret::Missing(format!("the command {program} {why}"));
+    let Some(guard) = guard else {
+        return Err(missing("can't be run: call leverframe::supervisor_entry() first thing in main".into()));
     };
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .map_err(|e| format!("the command {program} can't be run: {e}"))?;
-    if !output.status.success() {
-        return Err(format!("the command {program} failed ({})", output.status));
-    }
-    let text = String::from_utf8(output.stdout)
-        .map_err(|_| format!("the command {program} printed what is not UTF-8"))?;
+    let bounds = Bounds { time: command.timeout, bytes: MAX_BYTES };
+    let output = guard.output_of(&command.argv, bounds, cancel).map_err(|error| match error {
+        GuardError::Cancelled => NoSecret::Cancelled,
+        GuardError::TooLong(_) | GuardError::TooMuch(_) | GuardError::Failed(_) | GuardError::NotRun(_) => {
+            missing(error.to_string())
+        }
+    })?;
+    let text = String::from_utf8(output).map_err(|_| missing("printed what is not UTF-8".into()))?;
     Ok(without_last_newline(text))
 }
 
@@ -70,7 +108,19 @@ fn expand_home(path: &Path) -> std::path::PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    fn fetch(path: &Path) -> Result<String, NoSecret> {
+        fetch_secret(&SecretSource::File(path.to_owned()), None, &Cancel::new().expect("a descriptor"))
+    }
+
+    fn missing(path: &Path) -> String {
+        match fetch(path).expect_err("it is refused") {
+            NoSecret::Missing(why) => why,
+            NoSecret::Cancelled => panic!("nobody cancelled it"),
+        }
+    }
 
     #[test]
     fn a_file_that_others_can_read_is_refused_and_one_that_they_cannot_is_read() {
@@ -78,17 +128,22 @@ mod tests {
         let path = dir.path().join("secret");
         fs::write(&path, "hush\n").expect("a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
-        let why = fetch_secret(&SecretSource::File(path.clone())).expect_err("it is open");
+        let why = missing(&path);
         assert!(why.contains("chmod 600") && !why.contains("hush"), "{why}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
-        assert_eq!(fetch_secret(&SecretSource::File(path)).as_deref(), Ok("hush"));
+        assert_eq!(fetch(&path).as_deref(), Ok("hush"));
     }
 
     #[test]
-    fn a_command_gives_its_output_and_its_failure_is_said_without_it() {
-        let command = |line: &str| SecretSource::Command(vec!["sh".into(), "-c".into(), line.into()]);
-        assert_eq!(fetch_secret(&command("echo hush")).as_deref(), Ok("hush"));
-        let why = fetch_secret(&command("echo hush; exit 3")).expect_err("it fails");
-        assert!(!why.contains("hush"), "{why}");
+    fn what_is_no_file_or_too_long_is_refused_without_waiting_for_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).expect("a FIFO");
+        assert!(missing(&fifo).contains("is no regular file"), "{}", missing(&fifo));
+        assert!(missing(Path::new("/dev/zero")).contains("is no regular file"));
+        let long = dir.path().join("long");
+        fs::write(&long, "x".repeat(MAX_BYTES + 1)).expect("a file");
+        fs::set_permissions(&long, fs::Permissions::from_mode(0o600)).expect("chmod");
+        assert!(missing(&long).contains("is longer than 65536 bytes"), "{}", missing(&long));
     }
 }

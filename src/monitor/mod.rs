@@ -6,7 +6,7 @@
 //!
 //! In reading order: `sampler` is the thread; `machine` and `sensors` read the machine, `outlook` what of it can be told
 //! at once; `forest` finds the trees of
-//! steps, `meter` adds up what they use, `procfs` reads for them; `listeners` hands samples on.
+//! steps, `meter` adds up what they use, `procfs` reads for them; `listeners` hands samples on; `shortage` says whether memory ran out.
 
 mod forest;
 mod listeners;
@@ -16,8 +16,10 @@ mod outlook;
 mod procfs;
 mod sampler;
 mod sensors;
+mod shortage;
 
 pub use listeners::{SampleGuard, SampleStream};
+pub(crate) use shortage::Shortage;
 
 use std::collections::HashMap;
 use std::io;

@@ -149,6 +149,15 @@ impl Place {
         }
     }
 
+    /// The table in which it stands as the value of one key, in braces.
+    pub(super) fn around(self) -> Option<Self> {
+        match self {
+            Self::Retries | Self::Resources => Some(Self::Step),
+            Self::Secret => Some(Self::Param),
+            Self::Pipeline | Self::Step | Self::StepDefaults | Self::Param | Self::Schedule => None,
+        }
+    }
+
     /// Where something stands that stands in this table.
     pub(super) fn locative(self) -> String {
         match self {
@@ -239,7 +248,7 @@ static KEYS: &[Key] = &[
     key(TOP, "step_defaults", Table(Place::StepDefaults), Fallback::None, "Step keys for all steps; a step's own win.").also(&["defaults"]),
     key(TOP, "step", Tables(Place::Step), Required, "The steps, in order.").also(&["steps", "task", "tasks"]),
     key(TOP, "max_concurrent_runs", Count(1), Words("as many as the settings allow"), "Runs of this pipeline at once; further ones wait.").also(&["max_runs", "max_active_runs", "max_instances"]),
-    key(TOP, "group", Id, Fallback::None, "The group of pipelines that it belongs to: `[groups.NAME]` of the settings says how many runs of it there may be at once.").also(&["pool", "queue", "category"]),
+    key(TOP, "group", Id, Fallback::None, "The group of pipelines that it belongs to: its line in `[groups]` of the settings, such as `scrapers = 2`, says how many runs of it there may be at once.").also(&["pool", "queue", "category"]),
     key(TOP, "priority", Priority, Is("0"), "From 0 to 9: among runs that wait, the highest goes first. Who waits rises with time."),
     key(TOP, "on_battery", Word(OnBattery::WORDS), Is("ignore"), "While the machine lives on its battery its steps do not start, or its runs are frozen as well."),
     key(TOP, "quiet", Word(OnQuiet::WORDS), Is("freeze"), "While it is quiet its runs are frozen and wait, or go on as ever."),
@@ -253,6 +262,7 @@ static KEYS: &[Key] = &[
     key(SECRET, "env", Filled, Fallback::None, "The variable of Leverframe's own environment that holds the secret."),
     key(SECRET, "file", Filled, Fallback::None, "The file that holds it, which only you may be able to read.").also(&["path"]),
     key(SECRET, "command", Argv, Fallback::None, "The command that prints it.").also(&["run"]),
+    key(SECRET, "timeout", Span(Zero::Refused), Is("30s"), "The longest that the command may take; then it is ended, and the run is held."),
 
     key(STEP, "id", Id, Required, "The step's name.").also(&["name"]),
     key(STEP, "run", Command, Required, "What it runs: a line for the shell, or an argv array, which uses none.").also(&["command", "cmd", "script", "exec"]),

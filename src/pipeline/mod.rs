@@ -5,7 +5,8 @@
 //!
 //! In reading order: `model` (what a pipeline is), `keys` and `kinds` (the one table of every key of the file),
 //! `reader` and `values` (TOML, held against that table), `parse` (what the values mean together), `graph` (what
-//! stands above what), `schedules` (its jobs), `params`, `expand`, `differences`, `schema`, `samples`.
+//! stands above what), `schedules` (its jobs), `params` and `secret`, `advice`, `expand`, `differences`, `schema`,
+//! `samples`.
 
 mod model;
 
@@ -22,11 +23,13 @@ mod schedules;
 
 mod graph;
 
+mod advice;
 mod differences;
 mod expand;
 mod params;
 mod samples;
 mod schema;
+mod secret;
 
 pub use crate::units::{
     about, format_duration, format_size, parse_duration, parse_size, signal_name, signal_number,

@@ -241,7 +241,16 @@ pub enum SecretSource {
     /// A file that only its owner can read.
     File(PathBuf),
     /// A command's standard output, without its last newline.
-    Command(Vec<String>),
+    Command(SecretCommand),
+}
+
+/// A command that prints a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretCommand {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The longest that it may take.
+    pub timeout: Duration,
 }
 
 /// Gives an enum whose values are words in a file these words, both ways.

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 
 use super::diagnostic::Problems;
-use super::keys::{Place, Plain, one_of};
-use super::model::{Param, ParamType, Pipeline, SecretSource};
+use super::keys::{Plain, one_of};
+use super::model::{Param, ParamType, Pipeline};
 use super::reader::{Fields, Found, Located, Typed};
+use super::secret::{origin, read_secret};
 use super::values::{ID_RULE, Scalar, Written};
 use crate::id::is_valid_id;
 use crate::nearest::nearest;
@@ -22,8 +23,8 @@ pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
 
 /// The parameters that are also a run's own fields.
-const RUN_TYPE: &str = "run_type";
-const ENVIRONMENT: &str = "environment";
+pub(super) const RUN_TYPE: &str = "run_type";
+pub(super) const ENVIRONMENT: &str = "environment";
 
 /// What a run was given, checked: its parameters without secrets, its run type and its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,15 +244,6 @@ fn expand_home(path: String, home: Option<&Path>) -> String {
     }
 }
 
-/// Where a secret comes from, for people.
-fn origin(source: &SecretSource) -> String {
-    match source {
-        SecretSource::Env(name) => format!("the environment variable {name}"),
-        SecretSource::File(path) => format!("the file {}", path.display()),
-        SecretSource::Command(argv) => format!("the command {argv:?}"),
-    }
-}
-
 /// Reads `[params.…]`. `resolve` makes a path of the file absolute.
 pub(super) fn read_params(
     tables: &[(Located<String>, Fields)],
@@ -283,45 +275,6 @@ pub(super) fn read_params(
         params.extend(param.map(|param| (name.clone(), param)));
     }
     params
-}
-
-fn read_secret(
-    name: &str,
-    fields: &Fields,
-    secret: &Fields,
-    problems: &mut Problems<'_>,
-    resolve: impl Fn(usize, &str, &mut Problems<'_>) -> PathBuf,
-) -> Option<SecretSource> {
-    for key in ["type", "default", "choices"] {
-        if fields.has(key) {
-            let message = format!("a secret has no `{key}`; leave it out, or leave `secret` out");
-            problems.add(fields.place_of(key), message);
-        }
-    }
-    if matches!(name, RUN_TYPE | ENVIRONMENT) {
-        let message = format!("`{name}` is shown and stored with each run, so that it cannot be a secret");
-        problems.add(secret.at, message);
-    }
-    let sources: Vec<_> =
-        Place::Secret.keys().map(|key| key.name).filter(|source| secret.has(source)).collect();
-    if sources.len() != 1 {
-        let message = "a secret comes from exactly one place; write one of `env`, `file` and `command`";
-        problems.add(secret.at, message);
-        return None;
-    }
-    if let Some(variable) = secret.text("env") {
-        if !super::expand::is_variable_name(variable) {
-            let message = format!(
-                "{variable:?} is no name of a variable: use letters, digits and '_', and no digit first"
-            );
-            problems.add(secret.place_of("env"), message);
-        }
-        return Some(SecretSource::Env(variable.to_owned()));
-    }
-    if let Some(file) = secret.text("file") {
-        return Some(SecretSource::File(resolve(secret.place_of("file"), file, problems)));
-    }
-    secret.argv("command").map(|argv| SecretSource::Command(argv.to_vec()))
 }
 
 fn read_value(fields: &Fields, problems: &mut Problems<'_>) -> Param {

@@ -168,6 +168,22 @@ fn unknown_key(place: Place, name: &str, problems: &mut Problems<'_>) -> String 
     if let Some(key) = place.keys().find(|key| key.aliases.contains(&name)) {
         return format!("unknown key `{name}` {here}; did you mean `{}`?", key.name);
     }
+    let near = |problems: &mut Problems<'_>| {
+        let names = place.keys().flat_map(|key| key.aliases.iter().copied().chain([key.name]));
+        let near = problems.nearest(name, names)?;
+        let key = place.keys().find(|key| key.aliases.contains(&near));
+        Some(format!("; did you mean `{}`?", key.map_or(near, |key| key.name)))
+    };
+    if let Some(around) = place.around() {
+        if around.key(name).is_some() {
+            return format!("`{name}` does not belong {here}; it is a key of {} itself", around.name());
+        }
+        let hint = near(problems).unwrap_or_else(|| {
+            let keys: Vec<_> = place.keys().filter(|key| !key.is_later()).map(|key| key.name).collect();
+            format!("; there are {}", keys.join(", "))
+        });
+        return format!("unknown key `{name}` {here}{hint}");
+    }
     match Place::ALL.into_iter().find(|other| other.key(name).is_some()) {
         Some(Place::Pipeline) => {
             format!(
@@ -187,12 +203,7 @@ fn unknown_key(place: Place, name: &str, problems: &mut Problems<'_>) -> String 
             format!("`{name}` does not belong {here}; move it to {}", other.name())
         }
         None => {
-            let names = place.keys().flat_map(|key| key.aliases.iter().copied().chain([key.name]));
-            let near = problems.nearest(name, names).map(|near| {
-                let key = place.keys().find(|key| key.aliases.contains(&near));
-                format!("; did you mean `{}`?", key.map_or(near, |key| key.name))
-            });
-            format!("unknown key `{name}` {here}{}", near.unwrap_or_default())
+            format!("unknown key `{name}` {here}{}", near(problems).unwrap_or_default())
         }
     }
 }

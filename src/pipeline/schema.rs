@@ -29,8 +29,11 @@ fn table_schema(place: Place) -> Map<String, Value> {
     }
     match place {
         Place::Secret => {
-            schema.insert("minProperties".to_owned(), json!(1));
-            schema.insert("maxProperties".to_owned(), json!(1));
+            // Only a command takes time.
+            let sources = [json!(["env"]), json!(["file"]), json!(["command"])];
+            let one_of = sources.map(|source| json!({ "required": source }));
+            schema.insert("oneOf".to_owned(), json!(one_of));
+            schema.insert("dependentRequired".to_owned(), json!({ "timeout": ["command"] }));
         }
         Place::Pipeline
         | Place::Step

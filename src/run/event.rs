@@ -2,6 +2,7 @@
 //! its own, and none carries a checkpoint's body.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -282,6 +283,15 @@ impl EventKind {
             Self::JobChanged { .. } => "job_changed",
             Self::OrdersChanged { .. } => "orders_changed",
             Self::Resync => "resync",
+        }
+    }
+
+    /// Makes the logs that it names absolute, for a data directory that is.
+    pub fn locate_logs(&mut self, data_dir: &Path) {
+        if let Self::StepStarted { step } | Self::StepChanged { step } | Self::StepFinished { step } = self {
+            step.locate_log(data_dir);
+        } else if let Self::ExecutionStarted { steps, .. } = self {
+            steps.iter_mut().for_each(|step| step.locate_log(data_dir));
         }
     }
 

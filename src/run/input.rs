@@ -134,10 +134,21 @@ pub struct Exit {
     pub ended_at: DateTime<Utc>,
     /// What it has used.
     pub cost: Option<StepCost>,
+    /// What is known of the machine's memory, where a signal has ended it that may mean its lack.
+    pub memory: Option<MemoryAtEnd>,
     /// It ended after the system told everything to end.
     pub interrupted: bool,
     /// Bytes missing from its log.
     pub log_dropped_bytes: u64,
+}
+
+/// The memory of the machine when a step was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryAtEnd {
+    /// The most that the step could have had.
+    pub limit_bytes: u64,
+    /// How many processes the kernel has ended for lack of it in the time before, on the whole machine.
+    pub n_ended: u64,
 }
 
 /// What the step host knows of a step that is recorded as started.

@@ -11,6 +11,7 @@ mod decide;
 mod event;
 mod hold;
 mod input;
+mod killed;
 mod model;
 mod recover;
 mod report;

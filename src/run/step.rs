@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::advance::refresh_progress;
 use super::decide::{Context, Outbox, summary, told_running};
 use super::input::{Effect, Exit, Record, StepNews, StopKind};
+use super::killed::by_signal;
 use super::{
     Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, hold, recover,
 };
@@ -44,7 +45,7 @@ pub(super) fn hear(
         StepNews::Frozen { unfrozen } => frozen(run, index, unfrozen, cx, out),
         StepNews::Thawed => out.soft = true,
         StepNews::NotSent => {
-            shelve(run, index, out);
+            shelve(run, index, cx, out);
             tell_if_frozen(run, Vec::new(), cx, out);
         }
         StepNews::Reported(report) => reported(run, index, *report, out),
@@ -76,9 +77,12 @@ pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Contex
 }
 
 /// A start that was not sent goes back to where it waited; one that is being ended has ended.
-fn shelve(run: &mut Run, index: usize, out: &mut Outbox) {
-    if run.steps[index].ledger.ending.is_some() {
-        finish(run, index, StepState::Stopped, None, out);
+fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
+    if let Some(ending) = run.steps[index].ledger.ending {
+        let step = run.step_mut(index);
+        step.finished_at = Some(cx.now.wall);
+        step.ledger.clock.stop(cx.now);
+        end_as_ordered(run, index, ending, " before it was started", cx, out);
         return;
     }
     let step = run.step_mut(index);
@@ -92,7 +96,7 @@ fn shelve(run: &mut Run, index: usize, out: &mut Outbox) {
 /// The run is held until the operator resumes it.
 fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     run.step_mut(index).message = Some(reason.into());
-    shelve(run, index, out);
+    shelve(run, index, cx, out);
     if run.state == RunState::Running {
         let reason = format!("held: {reason}; then resume it");
         hold::hold(run, Hold::Secret, reason.into(), cx, out);
@@ -181,21 +185,14 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
     step.exit_code = exit.code;
     step.signal = exit.signal;
     step.finished_at = Some(exit.ended_at);
-    if let Some(cost) = exit.cost {
+    if let Some(cost) = &exit.cost {
         step.peak_rss = Some((cost.peak_rss_bytes, cost.peak_rss_source.into()));
         step.cpu_seconds = Some(cost.cpu_seconds);
         step.ledger.written_bytes = cost.written_bytes;
     }
     step.ledger.clock.stop(cx.now);
     match (step.ledger.ending, exit.code, exit.signal) {
-        (Some(Ending::Stop), _, _) => finish(run, index, StepState::Stopped, None, out),
-        (Some(Ending::RunTimeout), _, _) => {
-            finish(run, index, StepState::Stopped, Some("was stopped: the run timed out".into()), out);
-        }
-        (Some(Ending::Timeout), _, _) => {
-            let limit = model.timeout.unwrap_or_default();
-            fail(run, index, format!("timed out after {}", in_words(limit)), cx, out);
-        }
+        (Some(ending), _, _) => end_as_ordered(run, index, ending, "", cx, out),
         (None, _, _) if exit.interrupted => {
             recover::lost(run, index, "it ended while the system was shutting down", cx, out);
         }
@@ -205,9 +202,23 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
             finish(run, index, StepState::Completed, None, out);
         }
         (None, Some(code), _) => fail(run, index, format!("exited with code {code}"), cx, out),
-        (None, None, Some(signal)) => fail(run, index, format!("was ended by signal {signal}"), cx, out),
+        (None, None, Some(signal)) => fail(run, index, by_signal(signal, &exit), cx, out),
         (None, None, None) => {
             recover::lost(run, index, "nobody saw how it ended, for its supervisor was gone", cx, out);
+        }
+    }
+}
+
+/// Books the end of an attempt that was to end. `at` says where it was then.
+fn end_as_ordered(run: &mut Run, index: usize, ending: Ending, at: &str, cx: Context<'_>, out: &mut Outbox) {
+    match ending {
+        Ending::Stop => finish(run, index, StepState::Stopped, None, out),
+        Ending::RunTimeout => {
+            finish(run, index, StepState::Stopped, Some("was stopped: the run timed out".into()), out);
+        }
+        Ending::Timeout => {
+            let limit = model(run, index).and_then(|model| model.timeout).unwrap_or_default();
+            fail(run, index, format!("timed out after {}{at}", in_words(limit)), cx, out);
         }
     }
 }

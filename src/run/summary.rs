@@ -1,5 +1,6 @@
 //! A run and a step as everybody outside the engine sees them. How they come to be so stands in `model` and `step`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -83,7 +84,7 @@ pub struct StepSummary {
     /// Bytes that the tree has written towards a disk; none for a step shorter than a sample.
     #[serde(default)]
     pub written_bytes: Option<u64>,
-    /// Path of this attempt's log, within the data directory.
+    /// Path of this attempt's log: within the data directory in a decision, absolute in whatever leaves the engine.
     pub log: Option<Arc<str>>,
     /// 0 to 1 within the step.
     pub progress: f64,
@@ -96,4 +97,11 @@ pub struct StepSummary {
     /// What it waits for, once its turn has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<Arc<Wait>>,
+}
+
+impl StepSummary {
+    /// Makes the path of its log absolute, for a data directory that is.
+    pub fn locate_log(&mut self, data_dir: &Path) {
+        self.log = self.log.take().map(|log| data_dir.join(&*log).to_string_lossy().into());
+    }
 }

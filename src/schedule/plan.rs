@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Misfire, MisfirePolicy, Outcome, Timetable};
+use super::{MAX_CATCHUP, Misfire, MisfirePolicy, Outcome, Timetable};
 use crate::time::format_instant;
 
 /// A start that comes later than this after its instant, or is one of several, catches up.
@@ -75,9 +75,11 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     let stretches = stretches(situation);
     let due = |stretch: &&Stretch| matches!(stretch.fate, Fate::Due);
     let n_due: u64 = stretches.iter().filter(due).map(|stretch| stretch.n_instants(timetable)).sum();
+    // What a row says: nothing else bounds it.
+    let catchup_limit = misfire.catchup_limit.min(MAX_CATCHUP);
     let n_starts = match misfire.policy {
         Misfire::RunOnce | Misfire::Skip => n_due.min(1),
-        Misfire::RunAll => n_due.min(misfire.catchup_limit.into()),
+        Misfire::RunAll => n_due.min(catchup_limit.into()),
     };
     let mut ledger = Ledger { timetable, fires: Vec::new(), starts: Vec::new() };
     let (mut n_left, mut coalesced) = (n_due, Vec::new());
@@ -101,7 +103,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
                         coalesced.extend(place..ledger.fires.len());
                     }
                     Misfire::RunAll => {
-                        let reason = format!("missed; the newest {} are caught up", misfire.catchup_limit);
+                        let reason = format!("missed; the newest {catchup_limit} are caught up");
                         ledger.add(stretch.after, before, Outcome::Expired, &reason);
                     }
                 }

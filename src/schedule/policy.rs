@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::ScheduleError;
 use crate::nearest::nearest;
 
+/// The most missed instants that are caught up, whatever `catchup_limit` says.
+pub const MAX_CATCHUP: u32 = 10_000;
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$of:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*

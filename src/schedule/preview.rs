@@ -19,6 +19,9 @@ const AHEAD: TimeDelta = TimeDelta::days(731);
 /// How many of them are told.
 const N_CHANGES: usize = 2;
 
+/// The most fires that are told at once.
+pub const MAX_PREVIEW: u64 = 100_000;
+
 /// What `schedule preview` shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Preview {
@@ -48,7 +51,7 @@ pub struct ClockChange {
     pub text: String,
 }
 
-/// The next `n` fires after `from` of a job that was or would be added at `created_at`, and what the two coming clock
+/// The next `n` fires (at most [`MAX_PREVIEW`]) after `from` of a job that was or would be added at `created_at`, and what the two coming clock
 /// changes do to it.
 pub fn preview(
     config: &ScheduleConfig,
@@ -59,6 +62,7 @@ pub fn preview(
 ) -> Preview {
     let timetable = config.timetable(zone, created_at);
     let instants = std::iter::successors(timetable.next_after(from), |at| timetable.next_after(*at));
+    let n = n.min(MAX_PREVIEW as usize);
     let fires = instants.take(n).map(|at| PreviewFire { at, local: local(at, zone) }).collect();
     Preview { fires, clock_changes: clock_changes(config, &timetable, zone, from) }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::FlockOperation;
 
+use super::guard;
 use super::process;
 use super::protocol::Reply;
 use super::scope;
@@ -27,15 +28,20 @@ const LOCK_NAME: &str = "supervisor.lock";
 static CAN_SUPERVISE: AtomicBool = AtomicBool::new(false);
 
 /// Call this first thing in `main` of a program that starts steps: the same program serves as their supervisor, in a
-/// process of its own. Returns at once, unless this process was started to be the supervisor; then it never does.
+/// process of its own. Returns at once, unless this process was started to be the supervisor, or to stand guard over a
+/// command that prints a secret; then it never does.
 pub fn supervisor_entry() {
     let mut args = std::env::args_os();
-    if args.next().is_some_and(|name| name == ARGV0) {
+    let name = args.next().unwrap_or_default();
+    if name == ARGV0 {
         let code = match args.next().map(PathBuf::from).map(supervise) {
             Some(Ok(())) => 0,
             Some(Err(_)) | None => 1,
         };
         std::process::exit(code);
+    }
+    if name == guard::ARGV0 {
+        std::process::exit(i32::from(guard::stand(args).is_err()));
     }
     CAN_SUPERVISE.store(true, Ordering::Relaxed);
 }

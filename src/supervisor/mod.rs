@@ -4,12 +4,13 @@
 //! survives the engine. It deliberately knows nothing of pipelines, retries or databases.
 //!
 //! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
-//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches
+//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `guard` runs a command of the engine's own; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches
 //! its file; `program`, `process` and `sys` are Linux. On other systems there is no supervisor yet.
 
 mod client;
 mod entry;
 mod frame;
+mod guard;
 mod host;
 mod journal;
 mod launch;
@@ -25,6 +26,7 @@ mod sys;
 
 pub use client::SupervisorHost;
 pub use entry::supervisor_entry;
+pub(crate) use guard::{Bounds, Cancel, Guard, GuardError};
 pub use host::*;
 pub use launch::{ConnectError, Launched, Launcher, is_left_behind, probe};
 pub use platform::{EndWatch, PlatformCheck, check_platform};

@@ -11,6 +11,7 @@ const CLOCKS: &[(&str, &str)] = &[
         "callers that come back together are waited for, a tenth of a millisecond at most",
     ),
     ("src/supervisor/launch.rs", "a supervisor that does not answer is given up after a while"),
+    ("src/supervisor/guard.rs", "a command that prints a secret is ended after a while"),
     ("src/control/events.rs", "a client waits for events with a deadline"),
     ("src/app/hands/connection.rs", "a client has some seconds to say hello"),
     ("src/monitor/mod.rs", "a sample says when it was taken"),

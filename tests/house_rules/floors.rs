@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("logs", 10),
     ("process", 10),
     ("awake", 10),
+    ("files", 10),
     // Both talk over sockets of the data directory.
     ("supervisor", 11),
     ("control", 11),
@@ -70,17 +71,10 @@ const OUTSIDE_THINGS: &[(&[&str], &[&str], &str)] = &[
             "process::Command",
         ],
         // Exceptions, each a file with its reason:
-        // - src/engine/secrets.rs: a secret's command is the engine's own short-lived child, not a step.
         // - src/cli/foreground/levers.rs: Ctrl-Z stops the program itself after its run is frozen.
         // - src/cli/import.rs: a crontab is printed by `crontab -l`, which ends by itself.
         // - src/awake.rs: logind's own client holds the inhibitor, and ends with the pipe that is held here.
-        &[
-            "src/supervisor/",
-            "src/engine/secrets.rs",
-            "src/cli/foreground/levers.rs",
-            "src/cli/import.rs",
-            "src/awake.rs",
-        ],
+        &["src/supervisor/", "src/cli/foreground/levers.rs", "src/cli/import.rs", "src/awake.rs"],
         "a signal is never sent to a pid whose identity was not checked, and the checks are the supervisor's",
     ),
 ];

@@ -128,6 +128,7 @@ pub(crate) fn exit(now: Now, code: i32) -> Exit {
         signal: None,
         ended_at: now.wall,
         cost: None,
+        memory: None,
         interrupted: false,
         log_dropped_bytes: 0,
     }

@@ -95,6 +95,52 @@ fn a_valid_file_is_described_and_every_mistake_is_located() {
 }
 
 #[test]
+fn validate_finds_ids_and_warns_of_what_is_seldom_meant() {
+    let home = Home::new();
+    home.pipeline(
+        "nightly.toml",
+        "id = \"night\"\n[[step]]\nid = \"a\"\nrun = \"true\"\n[[schedule]]\ndaily = \"02:00\"\n",
+    );
+    let said = home.say(&["validate", "night"]);
+    said.check(0, &["night: ✔ pipeline night"]);
+    assert!(said.err.is_empty(), "its place is right: {said:?}");
+    home.say(&["validate", "nihgt"]).check(3, &["did you mean \"night\"?"]);
+    let wrong = home.pipeline("broken.toml", "nonsense = 1\n");
+    home.say(&["validate", "broken"]).check(2, &[&format!("{wrong}:1:1: ")]);
+
+    let outside = home.file(
+        "outside.toml",
+        "[[step]]\nid = \"a\"\nrun = \"\"\"\nfalse\necho on\n\"\"\"\n[[schedule]]\ndaily = \"02:00\"\n",
+    );
+    let no_job = "its [[schedule]] makes no job yet: the file lies outside the folders of pipelines";
+    let goes_on = "step a: its `run` has 2 lines, and the shell goes on after one that fails";
+    home.say(&["validate", &outside]).check(0, &[no_job, goes_on]);
+    home.say(&["run", &outside]).check(0, &[no_job]);
+    let warned = home.json(&["validate", &outside]);
+    assert_eq!(warned[0]["valid"], true);
+    assert_eq!(warned[0]["warnings"].as_array().map(Vec::len), Some(2), "{warned:#}");
+}
+
+#[test]
+fn a_step_that_never_began_has_no_log_and_none_that_was_removed() {
+    let home = Home::new();
+    let pipeline = home.file("p.toml", "[[step]]\nid = \"a\"\nrun = [\"/no/such\"]\n");
+    home.say(&["run", &pipeline, "--run-id", "r"]).check(1, &["could not be started"]);
+    let said = home.say(&["logs", "r"]);
+    said.check(0, &["step a (attempt 1) has no log, for it never began: it could not be started"]);
+    assert!(!said.err.contains("retention"), "{said:?}");
+    // One that was not even handed over, and so has no file.
+    let unset =
+        home.file("unset.toml", "[[step]]\nid = \"a\"\nenv = { X = \"$NOBODY_SET_THIS\" }\nrun = \"true\"\n");
+    home.say(&["run", &unset, "--run-id", "u"]).check(1, &["could not be started"]);
+    home.say(&["logs", "u"])
+        .check(0, &["step a (attempt 1) has no log, for it never began", "NOBODY_SET_THIS"]);
+    home.say(&["logs", "r", "--attempt", "99"]).check(3, &["run r has no attempt 99 of any step"]);
+    std::fs::remove_dir_all(home.data().join("logs/r")).expect("it is there");
+    home.say(&["logs", "r"]).check(0, &["retention removed it"]);
+}
+
+#[test]
 fn the_schema_is_json() {
     let said = Home::new().say(&["schema"]);
     let schema: Value = serde_json::from_str(&said.out).expect("JSON");

@@ -1,7 +1,6 @@
-//! `leverframe schedule` and `leverframe import crontab`: every verb, with an engine that lives and without one.
+//! `leverframe schedule`: every verb, with an engine that lives and without one.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -41,7 +40,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 #[track_caller]
-fn has_keys(value: &Value, wanted: &[&str]) {
+pub(super) fn has_keys(value: &Value, wanted: &[&str]) {
     let keys = keys(value);
     wanted.iter().for_each(|key| assert!(keys.contains(key), "{key} is missing in {value:#}"));
 }
@@ -334,66 +333,4 @@ fn tables_of_pipeline_files_are_jobs_while_it_serves() {
     home.pipeline("hello.toml", &format!("{HELLO}{}", table.replace("02:00", "26:00")));
     running.hear("warning: ");
     end(running);
-}
-
-const CRONTAB: &str = "\
-SHELL=/bin/bash
-MAILTO=me@example.org
-# Backs up
-30 2 * * * /usr/local/bin/backup.sh --all
-@reboot /usr/local/bin/start
-*/5 * * * * echo hi%there
-61 * * * * /bin/false
-";
-
-#[test]
-fn a_crontab_is_imported_once_and_overwrites_nothing() {
-    let home = Home::new();
-    let file = home.file("crontab", CRONTAB);
-    let dry = home.say(&["import", "crontab", &file, "--dry-run", "--user-crontab"]);
-    dry.check(
-        0,
-        &[
-            "line 2: not carried over: ",
-            "me@example.org",
-            "@reboot has no counterpart",
-            "line 7: not carried over",
-        ],
-    );
-    dry.check(0, &["would write", "backup.toml", "would add job backup", "nothing was written"]);
-    assert!(!home.exists(), "a dry run writes nothing");
-
-    home.say(&["import", "crontab", &file, "--user-crontab"])
-        .check(0, &["wrote", "added job backup", "wrote 3 pipelines and added 2 jobs", "crontab -e"]);
-    let job = home.json(&["schedule", "show", "backup"]);
-    assert_eq!(job["schedule_config"], json!({"expression": "30 2 * * *"}));
-    assert_eq!((&job["misfire"], &job["overlap"]), (&json!("skip"), &json!("allow")));
-    let files: Vec<_> = fs::read_dir(home.data().join("pipelines")).expect("a folder").flatten().collect();
-    assert_eq!(files.len(), 3);
-    for file in &files {
-        home.say(&["validate", &file.path().to_string_lossy()]).check(0, &[]);
-    }
-
-    let again = home.json(&["import", "crontab", &file, "--user-crontab"]);
-    has_keys(&again, &["dry_run", "pipelines", "jobs", "report"]);
-    for made in ["pipelines", "jobs"].iter().flat_map(|what| again[what].as_array().expect("a list")) {
-        assert_eq!(made["new"], false, "{made:#}");
-    }
-    home.say(&["import", "crontab", &file, "--user-crontab"]).check(0, &["stays as it is; remove it first"]);
-    assert_eq!(home.json(&["schedule", "list"]).as_array().map(Vec::len), Some(2));
-}
-
-#[test]
-fn a_namesake_of_an_imported_pipeline_stays_and_a_systems_crontab_is_known() {
-    let home = Home::new();
-    let own = home.pipeline("backup.toml", "[[step]]\nid = \"mine\"\nrun = \"true\"\n");
-    let file = home.file("crontab", CRONTAB);
-    home.say(&["import", "crontab", &file, "--user-crontab"])
-        .check(0, &["there is another backup already", "added job backup-2"]);
-    assert!(fs::read_to_string(own).expect("it is there").contains("mine"));
-
-    let system = home.file("system", "17 * * * * nobody-we-know run-parts /etc/cron.hourly\n");
-    home.say(&["import", "crontab", &system, "--system"])
-        .check(0, &["it runs as nobody-we-know", "added 0 jobs"]);
-    home.say(&["import", "crontab", "none"]).check(3, &["none can't be read"]);
 }

@@ -99,6 +99,12 @@ fn events_are_json_lines_in_order() {
     let said = home.say(&["run", &pipeline, "--json"]);
     said.check(0, &[]);
     let events: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    // A log has one name everywhere: its whole path.
+    let shown = home.json(&["show", events[0]["run_id"].as_str().expect("an id")]);
+    let logs: Vec<_> =
+        events.iter().map(|event| &event["step"]["log"]).filter(|log| !log.is_null()).collect();
+    assert!(logs.contains(&&shown["steps"][0]["log"]), "{logs:?} of {shown:#}");
+    assert!(logs.iter().all(|log| log.as_str().is_some_and(|log| log.starts_with('/'))), "{logs:?}");
     let names: Vec<_> = events.iter().filter_map(|event| event["event"].as_str()).collect();
     assert_eq!((names.first(), names.last()), (Some(&"execution_started"), Some(&"execution_completed")));
     for name in ["execution_running", "step_started", "step_finished", "checkpoint_saved"] {

@@ -20,8 +20,14 @@ LANG=\"C.UTF-8\"
 @reboot /opt/start
 0 0 * * * \t[ -x /x ] && ünïcödé\t-v
 ";
-    let source =
-        CrontabSource { kind: CrontabKind::Detect, user: "ana", users: &["ana"], taken: &BTreeSet::new() };
+    let source = CrontabSource {
+        kind: CrontabKind::Detect,
+        user: "ana",
+        users: &["ana"],
+        is_command: |_, _| false,
+        heeds_cron_tz: false,
+        taken: &BTreeSet::new(),
+    };
     let done = import_crontab(text, &source);
     assert_eq!((done.pipelines.len(), done.jobs.len()), (5, 4));
     for imported in done.pipelines {

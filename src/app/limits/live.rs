@@ -1,7 +1,6 @@
 //! The limits that are in force while an engine lives, and what may run at once: set by whoever asks, which writes it into
 //! the settings, and taken over from there when somebody edits the file.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +12,7 @@ use crate::admission::AdmissionPolicy;
 use crate::app::settings::FILE;
 use crate::app::{IntegrationError, Settings, SettingsError};
 use crate::engine::CoreExecutionEngine;
+use crate::files::read_small_text;
 use crate::logs::SettledWatch;
 use crate::monitor::MonitorHandle;
 use crate::resources::{Limits, Resource};
@@ -128,7 +128,7 @@ impl LiveLimits {
         })?;
         let path = &self.0.path;
         let mut state = self.state();
-        let text = match fs::read_to_string(path) {
+        let text = match read_small_text(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => {

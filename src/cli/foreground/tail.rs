@@ -24,6 +24,8 @@ pub(super) fn print(step: &StepId, attempt: u32, log: &Path) {
                 }
             }
         }
+        // It never began, which has been told.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => note(format_args!("the log of step {step} can't be read: {error}")),
     }
 }

@@ -13,7 +13,7 @@ use crate::app::{Command, JobParams, JobView};
 use crate::engine::now;
 use crate::id::{JobId, PipelineId};
 use crate::pipeline::parse_duration;
-use crate::schedule::{Misfire, Overlap};
+use crate::schedule::{MAX_CATCHUP, Misfire, Overlap};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AddArgs {
@@ -60,8 +60,8 @@ struct More {
     /// What becomes of instants that were missed: run_once (default), run_all or skip.
     #[arg(long, value_name = "POLICY", value_parser = words(Misfire::ALL.iter().map(|word| word.as_str())))]
     misfire: Option<String>,
-    /// How many missed instants run_all runs at most; default 100.
-    #[arg(long, value_name = "N")]
+    /// How many missed instants run_all runs at most, up to 10000; default 100.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_CATCHUP)))]
     catchup_limit: Option<u32>,
     /// How late an instant may still run under skip; default 1h.
     #[arg(long, value_name = "DURATION")]

@@ -1,6 +1,6 @@
 //! `leverframe schedule preview`: what a schedule would do; no job and no data directory are needed.
 
-use clap::Args;
+use clap::{Args, value_parser};
 
 use super::super::Print;
 use super::super::exit::{DONE, Outcome};
@@ -9,7 +9,7 @@ use super::super::runs::moment;
 use super::timing::Timing;
 use super::words::{countdown, on_wall, zone_named};
 use crate::engine::now;
-use crate::schedule::{Zone, parse_once, preview as preview_of};
+use crate::schedule::{MAX_PREVIEW, Zone, parse_once, preview as preview_of};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PreviewArgs {
@@ -21,9 +21,9 @@ pub(in crate::cli) struct PreviewArgs {
     /// What comes after this instant; default: now.
     #[arg(long, value_name = "T")]
     from: Option<String>,
-    /// So many.
-    #[arg(short, value_name = "N", default_value_t = 10)]
-    n: usize,
+    /// So many, at most 100000.
+    #[arg(short, value_name = "N", default_value_t = 10, value_parser = value_parser!(u64).range(..=MAX_PREVIEW))]
+    n: u64,
     #[command(flatten)]
     print: Print,
 }
@@ -37,7 +37,7 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         Some(text) => parse_once(text, zone).or_else(|_| moment(text, now))?,
         None => now,
     };
-    let preview = preview_of(&schedule, zone, from, from, args.n);
+    let preview = preview_of(&schedule, zone, from, from, args.n as usize);
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&preview)?,

@@ -48,6 +48,14 @@ fn an_unknown_key_is_named_with_the_nearest_right_one() {
         ],
     );
     check_top("needs = []", &["1:1: `needs` does not belong at the top of the file; move it to [[step]]"]);
+    check_step(
+        "retries = { max = 1, timeout = \"5s\" }",
+        &["4:22: `timeout` does not belong in retries = { … }; it is a key of [[step]] itself"],
+    );
+    check_step(
+        "retries = { max = 1, on = \"failed\" }",
+        &["4:22: unknown key `on` in retries = { … }; there are max, delay, factor, max_delay"],
+    );
     check_step("retries = { mex = 1 }", &["4:13: unknown key `mex` in retries = { … }; did you mean `max`?"]);
     check_top(
         "[step_defaults]\nfinally = true",
@@ -300,6 +308,10 @@ fn parameters_are_checked_against_their_type() {
     check_top(
         "[params.t]\nsecret = { env = \"T\", file = \"x\" }",
         &["2:10: a secret comes from exactly one place; write one of `env`, `file` and `command`"],
+    );
+    check_top(
+        "[params.t]\nsecret = { env = \"T\", timeout = \"1s\" }",
+        &["2:33: only a `command` takes time; leave `timeout` out"],
     );
     check_top(
         "[params.t]\nsecret = \"T\"",

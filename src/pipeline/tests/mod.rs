@@ -306,3 +306,34 @@ fn above_a_finally_step_stands_everything_else() {
     assert_eq!(pipeline.step_index("g"), Some(3));
     assert_eq!(pipeline.step_index("h"), None);
 }
+
+#[test]
+fn a_shell_that_goes_on_after_a_failure_is_pointed_at() {
+    let advice = |head: &str, run: &str| {
+        let text = format!("{head}\n[[step]]\nid = \"a\"\nrun = '''\n{run}'''\n");
+        Pipeline::parse(&text, Path::new("/p/p.toml"), None).expect("it is valid").advice()
+    };
+    let two = "false\necho on\n";
+    assert!(advice("", two)[0].starts_with("step a: its `run` has 2 lines"), "{:?}", advice("", two));
+    for head in ["shell = [\"/bin/bash\", \"-c\"]", "shell = [\"bash\", \"-u\", \"-c\"]"] {
+        assert_eq!(advice(head, two).len(), 1, "{head}");
+    }
+    for head in [
+        "shell = [\"sh\", \"-ec\"]",
+        "shell = [\"bash\", \"-euo\", \"pipefail\", \"-c\"]",
+        "shell = [\"bash\", \"-o\", \"errexit\", \"-c\"]",
+        "shell = [\"python3\", \"-c\"]",
+    ] {
+        assert_eq!(advice(head, two), [""; 0], "{head}");
+    }
+    for run in [
+        "echo one\n",
+        "# a comment\n\necho one\n",
+        "make a &&\n  make b\n",
+        "rsync -a \\\n  x y\n",
+        "set -eu\nfalse\necho on\n",
+        "cat <<'END' > x\none\ntwo\nEND\n",
+    ] {
+        assert_eq!(advice("", run), [""; 0], "{run}");
+    }
+}

@@ -55,6 +55,11 @@ const NICKNAMES: [(&str, &str); 7] = [
 
 /// The sets of an expression, and whether it follows real time.
 pub(super) fn read(text: &str) -> Result<(Calendar, bool), String> {
+    if let Some((name, zone)) = zone_before(text) {
+        return Err(format!(
+            "the zone is no part of it; take {name}={zone} out and give it beside the expression (`--tz {zone}`, or `tz = \"{zone}\"` in a file)"
+        ));
+    }
     let text = if text.starts_with('@') { nickname(text)? } else { text };
     let mut parts: Vec<&str> = text.split_whitespace().collect();
     match parts.len() {
@@ -100,6 +105,13 @@ pub(super) fn read(text: &str) -> Result<(Calendar, bool), String> {
         },
     };
     Ok((calendar, parts[1].starts_with('*') || parts[2].starts_with('*')))
+}
+
+/// A zone before the fields, as lines of a crontab and other schedulers have it.
+fn zone_before(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.trim_start().split_once('=')?;
+    let zone = rest.split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']);
+    matches!(name, "CRON_TZ" | "TZ").then_some((name, zone))
 }
 
 fn nickname(text: &str) -> Result<&'static str, String> {

@@ -100,6 +100,11 @@ fn a_malformed_expression_names_the_field_the_value_and_what_is_right() {
         assert!(error.contains(with), "{text}: {error}");
         assert!(error.contains(&format!("{:?}", text.trim())), "{text}: {error}");
     }
+    check(
+        "CRON_TZ=Asia/Tokyo 0 5 * * *",
+        "take CRON_TZ=Asia/Tokyo out and give it beside the expression (`--tz Asia/Tokyo`",
+    );
+    check("TZ=UTC @daily", "`tz = \"UTC\"` in a file");
     check("60 * * * *", "minute 60 is out of range; write 0 to 59");
     check("* 24 * * *", "hour 24 is out of range; write 0 to 23");
     check("* * 0 * *", "day of month 0 is out of range; write 1 to 31");

@@ -2,18 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::naming::name_of;
 use super::{CRON_PATH, RemarkKind};
 use crate::schedule::CronExpr;
 
 /// Shells in which a command's input can be written before it.
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ksh", "zsh", "ash"];
-
-/// Words that come before the name of what is run.
-const NOT_NAMES: [&str; 27] = [
-    "[", "ash", "bash", "chronic", "command", "dash", "env", "exec", "flock", "ionice", "ksh", "nice",
-    "node", "nohup", "perl", "php", "python", "python2", "python3", "ruby", "sh", "sudo", "test", "time",
-    "timeout", "zsh", "&&",
-];
 
 /// The greatest value of each of the five fields.
 const LARGEST: [u32; 5] = [59, 23, 31, 12, 7];
@@ -39,10 +33,25 @@ impl Entry<'_> {
         if time != self.time {
             remarks.push((RemarkKind::Carried, "the - that keeps cron from logging is left out".to_owned()));
         }
+        let mut fields: Vec<String> = Vec::new();
+        for field in time.split_whitespace() {
+            let meant = first_alone(field)?;
+            if meant != field {
+                let text = format!(
+                    "{field} has a step without a range: Debian's cron takes it as {meant} alone, and so does the job; cronie refuses the line. If every step was meant, write */N or a range"
+                );
+                remarks.push((RemarkKind::Differs, text));
+            }
+            if let Some(strange) = strange_to_cron(meant) {
+                return Err(format!("cron knows no {strange}, and passes over the line"));
+            }
+            fields.push(meant.to_owned());
+        }
+        let time = fields.join(" ");
         let fields: Vec<String> =
             time.split_whitespace().enumerate().map(|(i, field)| within_steps(field, i)).collect();
         let expression = fields.join(" ");
-        if expression != time.split_whitespace().collect::<Vec<_>>().join(" ") {
+        if expression != time {
             let text = format!(
                 "a step beyond the field's largest value never comes round: {time} means {expression} in cron, and here"
             );
@@ -68,27 +77,7 @@ impl Entry<'_> {
 
     /// A word for the pipeline: the name of what is run.
     pub(super) fn name(&self, line: usize) -> String {
-        let command = split_input(self.command).0;
-        // `cd there && do this` does this.
-        let command = command
-            .strip_prefix("cd ")
-            .and_then(|rest| rest.split_once("&&").or_else(|| rest.split_once(';')))
-            .map_or(command.as_str(), |(_, rest)| rest);
-        let is_name = |word: &&str| {
-            !word.starts_with(['-', '+', '"', '\'', '$', '(', '{', '!', '|', '>', '<'])
-                && !word.contains('=')
-                && word.parse::<f64>().is_err()
-                && !NOT_NAMES.contains(&base(word))
-        };
-        let word = command.split_whitespace().find(is_name).map(base).unwrap_or_default();
-        let stem = word.rsplit_once('.').map_or(word, |(stem, ending)| match ending {
-            "sh" | "bash" | "py" | "pl" | "rb" | "php" | "js" => stem,
-            _ => word,
-        });
-        let is_allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let name: String = stem.chars().filter(is_allowed).take(100).collect();
-        let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        if name.is_empty() { format!("cron-line-{line}") } else { name.to_owned() }
+        name_of(&split_input(self.command).0).unwrap_or_else(|| format!("cron-line-{line}"))
     }
 
     /// The pipeline's file.
@@ -121,11 +110,6 @@ impl Entry<'_> {
     }
 }
 
-/// The last part of a path.
-fn base(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
-}
-
 /// A comment must hold no control characters.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -151,6 +135,34 @@ fn split_input(command: &str) -> (String, Option<String>) {
         }
     }
     (line, input)
+}
+
+/// What Debian's cron makes of a step without a range, `0/5`: the value alone; it passes over the rest of the field.
+///
+/// # Errors
+/// Where there is such a rest.
+fn first_alone(field: &str) -> Result<&str, String> {
+    let is_alone = |item: &str| {
+        item.split_once('/').is_some_and(|(base, _)| base != "*" && !base.contains('-') && !base.is_empty())
+    };
+    match field.split_once('/') {
+        Some((value, _)) if !field.contains(',') && is_alone(field) => Ok(value),
+        _ if field.split(',').any(is_alone) => Err(format!(
+            "{field} has a step without a range in a list, which each cron reads in its own way; write what is meant"
+        )),
+        _ => Ok(field),
+    }
+}
+
+/// What the jobs here understand and cron does not.
+fn strange_to_cron(field: &str) -> Option<String> {
+    let words = field.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+    let is_strange = |word: &&str| word.len() != 3;
+    match words.into_iter().find(is_strange) {
+        _ if field.starts_with('@') => None,
+        Some(word) => Some(word.to_owned()),
+        None => field.contains('?').then(|| "?".to_owned()),
+    }
 }
 
 /// The field with steps beyond its largest value written as what they mean: the first value alone.

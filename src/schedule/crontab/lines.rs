@@ -26,30 +26,102 @@ pub(super) enum Line<'a> {
 }
 
 /// All lines with their numbers, from 1.
-pub(super) fn lines<'a>(text: &'a str, source: &CrontabSource<'_>) -> Vec<(usize, Line<'a>)> {
-    let has_user = match source.kind {
-        CrontabKind::User => false,
-        CrontabKind::System => true,
-        CrontabKind::Detect => names_users(text, source),
+pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usize, Line<'a>)> {
+    // A mark that some editors write, and no cron knows.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let lines: Vec<_> = text.split(|byte| *byte == b'\n').map(std::str::from_utf8).collect();
+    let layout = match source.kind {
+        CrontabKind::User => Layout::Commands,
+        CrontabKind::System => Layout::Users,
+        CrontabKind::Detect => Layout::seen_in(lines.iter().flatten().copied(), source),
     };
-    text.lines().enumerate().map(|(i, line)| (i + 1, read(line, has_user))).collect()
+    let read = |line: Result<&'a str, _>| {
+        match line {
+        Ok(line) => read(line.strip_suffix('\r').unwrap_or(line), layout),
+        Err(_) => Line::Malformed(
+            "it holds bytes that are not UTF-8, which no pipeline can hold; convert the file first (`iconv -f LATIN1 -t UTF-8`)".into(),
+        ),
+    }
+    };
+    lines.into_iter().enumerate().map(|(i, line)| (i + 1, read(line))).collect()
 }
 
-/// Whether there are entries, and each has a known user and a command after its fields of time.
-fn names_users(text: &str, source: &CrontabSource<'_>) -> bool {
-    let is_user = |word: &str| word == "root" || source.users.contains(&word);
-    let mut commands = text.lines().filter_map(|line| match read(line, false) {
-        Line::Entry { command, .. } => Some(command),
-        Line::Empty | Line::Comment(_) | Line::Variable { .. } | Line::Malformed(_) => None,
-    });
-    let names_user = |command: &str| {
-        let (user, rest) = split_word(command);
-        is_user(user) && !rest.is_empty()
-    };
-    commands.next().is_some_and(names_user) && commands.all(names_user)
+/// What stands after the fields of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Commands,
+    Users,
+    /// It can't be told.
+    Unknown,
 }
 
-fn read(line: &str, has_user: bool) -> Line<'_> {
+/// What the first word after the fields of time can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstWord {
+    User,
+    /// A command of this machine, or no user has such a name.
+    Command,
+    /// Both a user and a command of this machine, or neither.
+    Either,
+}
+
+impl Layout {
+    /// Cron never mixes them: one line that is certain decides for those that are not. Where lines contradict each other, or none is
+    /// certain, nothing is guessed.
+    fn seen_in<'a>(lines: impl Iterator<Item = &'a str>, source: &CrontabSource<'_>) -> Self {
+        let mut path = super::CRON_PATH.to_owned();
+        let (mut has_users, mut has_commands, mut has_doubtful) = (false, false, false);
+        for line in lines {
+            match read(line, Self::Commands) {
+                Line::Variable { name: "PATH", value } => path = value.to_owned(),
+                Line::Entry { command, .. } => match first_word(command, &path, source) {
+                    FirstWord::User => has_users = true,
+                    FirstWord::Command => has_commands = true,
+                    FirstWord::Either => has_doubtful = true,
+                },
+                Line::Empty | Line::Comment(_) | Line::Variable { .. } | Line::Malformed(_) => {}
+            }
+        }
+        match (has_users, has_commands) {
+            (true, false) => Self::Users,
+            (false, true) => Self::Commands,
+            (false, false) if !has_doubtful => Self::Commands,
+            (false, false) | (true, true) => Self::Unknown,
+        }
+    }
+}
+
+fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWord {
+    let (word, rest) = split_word(command);
+    let may_be_user = !rest.is_empty() && is_user_name(word);
+    let is_user = word == "root" || source.users.contains(&word);
+    let is_command = SHELL_WORDS.contains(&word) || (source.is_command)(word, path);
+    match (may_be_user, is_user, is_command) {
+        (false, _, _) | (true, false, true) => FirstWord::Command,
+        (true, true, false) => FirstWord::User,
+        (true, true, true) | (true, false, false) => FirstWord::Either,
+    }
+}
+
+/// Whether a user can have this name; scripts and paths can't be meant.
+fn is_user_name(word: &str) -> bool {
+    let is_script = [".sh", ".py", ".pl", ".rb", ".php", ".js"].iter().any(|ending| word.ends_with(ending));
+    let is_inner = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+' | '\\');
+    let word = word.strip_suffix('$').unwrap_or(word);
+    !is_script && word.starts_with(|c: char| c.is_alphanumeric() || c == '_') && word.chars().all(is_inner)
+}
+
+/// What a shell understands without a program.
+const SHELL_WORDS: [&str; 22] = [
+    "if", "for", "while", "until", "case", "test", "cd", "echo", "printf", "exec", "export", "eval", "set",
+    "umask", "ulimit", "trap", "command", "type", "true", "false", "exit", "time",
+];
+
+fn read(line: &str, layout: Layout) -> Line<'_> {
     let line = line.trim_start();
     if line.is_empty() {
         return Line::Empty;
@@ -66,18 +138,41 @@ fn read(line: &str, has_user: bool) -> Line<'_> {
         rest = split_word(rest).1;
     }
     let time = line[..line.len() - rest.len()].trim_end();
-    let (user, command) = if has_user {
-        let (user, command) = split_word(rest);
-        (Some(user), command)
-    } else {
-        (None, rest)
+    if is_of_anacron(line) {
+        return Line::Malformed(
+            "it is a line of an anacrontab (a period, a delay, a name, a command), which has no time of day; add a job for its command (`leverframe schedule add`)".into(),
+        );
+    }
+    let (first, after) = split_word(rest);
+    let (user, command) = match layout {
+        Layout::Users => (Some(first), after),
+        Layout::Commands => (None, rest),
+        Layout::Unknown if rest.is_empty() => (None, rest),
+        Layout::Unknown => {
+            return Line::Malformed(format!(
+                "it can't be told whether {first} is a user or a command, here or in other lines; say --system if it is a user, --user-crontab if it is a command"
+            ));
+        }
     };
     if command.is_empty() {
-        let what =
-            if has_user { "fields of time, a user and a command" } else { "fields of time and a command" };
+        let what = match layout {
+            Layout::Users => "fields of time, a user and a command",
+            Layout::Commands | Layout::Unknown => "fields of time and a command",
+        };
         return Line::Malformed(format!("it is no variable and no entry: an entry has {what}"));
     }
     Line::Entry { time, user, command: command.trim_end() }
+}
+
+/// Whether it is an anacrontab's: a period in days or a word for one, a delay in minutes, a name.
+fn is_of_anacron(line: &str) -> bool {
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let (period, rest) = split_word(line);
+    let (delay, rest) = split_word(rest);
+    let (name, command) = split_word(rest);
+    // A day of the month is no word (some know `L`).
+    let is_name = name.len() > 1 && name.contains(|c: char| c.is_ascii_alphabetic());
+    is_number(delay) && is_name && !command.is_empty() && (period.starts_with('@') || is_number(period))
 }
 
 /// The first word, and what follows it and its spaces.

@@ -6,6 +6,7 @@
 
 mod entry;
 mod lines;
+mod naming;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,8 @@ pub enum CrontabKind {
     User,
     /// `/etc/crontab` or a file of `/etc/cron.d`: after the fields of time comes a user.
     System,
-    /// Seen from the text: a system's, where every line names a known user before a command.
+    /// Seen from the text: a system's, where a line names a known user before a command. A line of which that can't be
+    /// told is refused.
     Detect,
 }
 
@@ -46,12 +48,16 @@ pub struct CrontabSource<'a> {
     pub user: &'a str,
     /// The users of the machine, to tell a system's crontab; `root` need not be among them.
     pub users: &'a [&'a str],
+    /// Whether there is a command of this name in these folders (as in `PATH`), to tell a user's crontab.
+    pub is_command: fn(name: &str, path: &str) -> bool,
+    /// Whether the cron whose file it is follows `CRON_TZ`, as cronie does; Debian's does not.
+    pub heeds_cron_tz: bool,
     /// Ids of pipelines and jobs that are taken.
     pub taken: &'a BTreeSet<String>,
 }
 
 /// What a crontab became.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImportedCrontab {
     /// In the order of the file.
     pub pipelines: Vec<ImportedPipeline>,
@@ -59,6 +65,8 @@ pub struct ImportedCrontab {
     pub jobs: Vec<ImportedJob>,
     /// What is different: first what concerns the whole file, then line by line.
     pub report: Vec<Remark>,
+    /// The lines that were not taken over, although they run something or were meant to: from 1, in their order.
+    pub refused: Vec<usize>,
 }
 
 /// A pipeline to be written as `<id>.toml`.
@@ -79,7 +87,7 @@ pub struct ImportedJob {
     pub pipeline_id: PipelineId,
     /// When.
     pub schedule: ScheduleConfig,
-    /// In which zone: `CRON_TZ`, else the machine's.
+    /// In which zone: `CRON_TZ`, where cron follows it, else the machine's.
     pub zone: Zone,
     /// As cron: nothing is made up for.
     pub misfire: MisfirePolicy,
@@ -88,14 +96,14 @@ pub struct ImportedJob {
 }
 
 /// Reads a crontab. Whatever it holds, the rest of it is taken over, and the report says what was not.
-pub fn import_crontab(text: &str, source: &CrontabSource<'_>) -> ImportedCrontab {
-    let lines = lines(text, source);
+pub fn import_crontab(text: impl AsRef<[u8]>, source: &CrontabSource<'_>) -> ImportedCrontab {
+    let lines = lines(text.as_ref(), source);
     let mut import = Import {
         source,
         taken: source.taken.clone(),
         environment: BTreeMap::new(),
         zone: Zone::Local,
-        done: ImportedCrontab { pipelines: Vec::new(), jobs: Vec::new(), report: Vec::new() },
+        done: ImportedCrontab::default(),
     };
     let mut comment: Option<&str> = None;
     for (number, line) in &lines {
@@ -106,7 +114,7 @@ pub fn import_crontab(text: &str, source: &CrontabSource<'_>) -> ImportedCrontab
             Line::Entry { time, user, command } => {
                 import.entry(*number, &Entry { time, user: *user, command, comment: comment.take() });
             }
-            Line::Malformed(why) => import.remark(*number, RemarkKind::NotCarried, why.clone()),
+            Line::Malformed(why) => import.refuse(*number, why.clone()),
         }
     }
     if !import.done.pipelines.is_empty() {
@@ -130,19 +138,33 @@ impl Import<'_> {
         self.done.report.push(Remark { line: Some(line), kind, text });
     }
 
+    fn refuse(&mut self, line: usize, why: String) {
+        self.done.refused.push(line);
+        self.remark(line, RemarkKind::NotCarried, why);
+    }
+
     fn variable(&mut self, line: usize, name: &str, value: &str) {
         let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && !name.starts_with(|c: char| c.is_ascii_digit());
         match name {
+            "CRON_TZ" if !self.source.heeds_cron_tz => {
+                let text = format!(
+                    "cron ignores CRON_TZ on this machine, and so do the jobs below it: they follow the machine's zone. If they came from a cron that follows it, say so (`leverframe schedule set JOB --tz {value}`)"
+                );
+                return self.remark(line, RemarkKind::Differs, text);
+            }
             "CRON_TZ" => match value.parse() {
                 Ok(zone) => {
                     self.zone = zone;
-                    let text =
-                        format!("the jobs below it follow the zone {zone}; Debian's cron ignores CRON_TZ");
+                    let text = format!("the jobs below it follow the zone {zone}, as in cronie");
                     return self.remark(line, RemarkKind::Carried, text);
                 }
-                Err(error) => return self.remark(line, RemarkKind::NotCarried, error.to_string()),
+                Err(error) => return self.refuse(line, error.to_string()),
             },
+            "START_HOURS_RANGE" => {
+                let text = "START_HOURS_RANGE is anacron's, and is left out".to_owned();
+                return self.remark(line, RemarkKind::NotCarried, text);
+            }
             "LOGNAME" | "USER" => {
                 let text = format!("{name} is not set: jobs run as you");
                 return self.remark(line, RemarkKind::NotCarried, text);
@@ -156,8 +178,7 @@ impl Import<'_> {
                 self.remark(line, RemarkKind::NotCarried, text);
             }
             _ if !is_name || name.is_empty() => {
-                let text = format!("{name:?} can't name a variable and is left out");
-                return self.remark(line, RemarkKind::NotCarried, text);
+                return self.refuse(line, format!("{name:?} can't name a variable and is left out"));
             }
             _ if value.starts_with('~') || value.contains(":~") => {
                 let text = format!("the ~ in {name} is the home directory here; cron leaves it as it is");
@@ -179,22 +200,22 @@ impl Import<'_> {
                 "it runs as {user}, and jobs run as you ({}); import it as {user}, or keep it in cron",
                 self.source.user
             );
-            return self.remark(line, RemarkKind::NotCarried, text);
+            return self.refuse(line, text);
         }
         let mut remarks = Vec::new();
         let schedule = match entry.schedule(&mut remarks) {
             Ok(schedule) => schedule,
-            Err(why) => return self.remark(line, RemarkKind::NotCarried, why),
+            Err(why) => return self.refuse(line, why),
         };
         let run = match entry.run(self.shell(), &mut remarks) {
             Ok(run) => run,
-            Err(why) => return self.remark(line, RemarkKind::NotCarried, why),
+            Err(why) => return self.refuse(line, why),
         };
         let id = self.free_id(&entry.name(line));
         let Ok((pipeline_id, job_id)) =
             PipelineId::new(&id).and_then(|pipeline| Ok((pipeline, JobId::new(&id)?)))
         else {
-            return self.remark(line, RemarkKind::NotCarried, format!("{id:?} can't be an id"));
+            return self.refuse(line, format!("{id:?} can't be an id"));
         };
         let toml = entry.toml(line, &id, &run, &self.environment);
         self.done.pipelines.push(ImportedPipeline { id: pipeline_id.clone(), toml });
@@ -217,7 +238,7 @@ impl Import<'_> {
                 let text = format!(
                     "@reboot has no counterpart: the pipeline {id} is there, but no job starts it; let the desktop's autostart run `leverframe run {id}`"
                 );
-                self.remark(line, RemarkKind::NotCarried, text);
+                self.refuse(line, text);
             }
         }
         for (kind, text) in remarks {
