@@ -23,7 +23,7 @@
 //! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
-//! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], [`awake`], `process`, `socket` | each wraps one outside thing |
+//! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], [`awake`], `files`, `process`, `socket` | each wraps one outside thing |
 //! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
 pub mod id;
@@ -39,6 +39,7 @@ pub mod resources;
 pub mod admission;
 pub mod run;
 
+mod files;
 mod process;
 
 pub mod awake;

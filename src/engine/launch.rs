@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,6 +14,7 @@ use crossbeam_channel::{Sender, unbounded};
 use super::message::Message;
 use super::secrets::fetch_secret;
 use super::{Params, act};
+use crate::files;
 use crate::id::RunId;
 use crate::pipeline::{self, Background, Command, Param};
 use crate::run::{Definition, Run, StepState, log_path, report_path};
@@ -62,10 +62,8 @@ impl Surroundings {
     pub(super) fn make_run_files(&self, run_id: &RunId) -> io::Result<()> {
         self.data_dir.make_run_dirs(run_id)?;
         let folder = self.data_dir.reports_dir(run_id);
-        for (name, text) in [(NO_CHECKPOINT, "null\n"), (NO_OUTPUTS, "{}\n")] {
-            if !folder.join(name).exists() {
-                write_private(&folder.join(name), text.as_bytes())?;
-            }
+        for (name, text) in [(NO_CHECKPOINT, NULL), (NO_OUTPUTS, NOTHING)] {
+            keep_text(&folder.join(name), text)?;
         }
         Ok(())
     }
@@ -73,6 +71,8 @@ impl Surroundings {
 
 const NO_CHECKPOINT: &str = "checkpoint.none.json";
 const NO_OUTPUTS: &str = "outputs.none.json";
+const NULL: &str = "null\n";
+const NOTHING: &str = "{}\n";
 
 /// One start to be made.
 pub(super) struct LaunchJob {
@@ -188,11 +188,13 @@ impl LaunchJob {
     fn checkpoint_file(&self, reports: &Path) -> io::Result<PathBuf> {
         let step = &self.run.steps[self.index];
         if !step.ledger.has_checkpoint {
-            return Ok(reports.join(NO_CHECKPOINT));
+            let path = reports.join(NO_CHECKPOINT);
+            keep_text(&path, NULL)?;
+            return Ok(path);
         }
         let checkpoint = self.store.load_checkpoint(&self.run.id, &step.id).map_err(io::Error::other)?;
         let path = reports.join(format!("{}.{}.checkpoint.json", step.id, step.attempt));
-        write_private(&path, checkpoint.unwrap_or_default().to_string().as_bytes())?;
+        files::write_anew(&path, checkpoint.unwrap_or_default().to_string().as_bytes())?;
         Ok(path)
     }
 
@@ -204,19 +206,22 @@ impl LaunchJob {
             .map(|(step, outputs)| (step.id.to_string(), outputs))
             .collect();
         if outputs.is_empty() {
-            return Ok(reports.join(NO_OUTPUTS));
+            let path = reports.join(NO_OUTPUTS);
+            keep_text(&path, NOTHING)?;
+            return Ok(path);
         }
         let step = &self.run.steps[self.index];
         let path = reports.join(format!("{}.{}.outputs.json", step.id, step.attempt));
-        write_private(&path, serde_json::Value::Object(outputs).to_string().as_bytes())?;
+        files::write_anew(&path, serde_json::Value::Object(outputs).to_string().as_bytes())?;
         Ok(path)
     }
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
-    io::Write::write_all(&mut file, bytes)
+/// Sees to it that a file that many steps read is there, and holds what it should: an earlier step could write to it.
+fn keep_text(path: &Path, text: &str) -> io::Result<()> {
+    let is_file =
+        fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == text.len() as u64);
+    if is_file { Ok(()) } else { files::write_anew(path, text.as_bytes()) }
 }
 
 /// Makes starts that take time (a secret's command, say) on a thread of its own, one after another.

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use crate::files;
+
 const RECORD: u64 = 16;
 
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +33,7 @@ impl TimeIndex {
     /// # Errors
     /// When it is there and can't be opened.
     pub fn open(log: &Path) -> io::Result<Self> {
-        match File::open(Self::path(log)) {
+        match files::open_to_read(&Self::path(log)) {
             Ok(file) => Ok(Self { file: Some(file) }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { file: None }),
             Err(error) => Err(error),
