@@ -39,10 +39,10 @@ pub mod resources;
 pub mod admission;
 pub mod run;
 
+mod files;
 mod process;
 
 pub mod awake;
-mod files;
 pub mod logs;
 pub mod monitor;
 mod socket;

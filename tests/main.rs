@@ -15,6 +15,7 @@ mod test_freeze_and_stop;
 mod test_hand_over;
 mod test_last_words;
 mod test_pipeline_runs;
+mod test_process_zoo;
 mod test_random_runs;
 mod test_readme;
 mod test_recorded_first;

@@ -19,6 +19,8 @@ pub struct Admission {
     pub orders: Orders,
     /// CPUs of the machine.
     pub n_cpus: usize,
+    /// How many steps may live at once, whatever they need: what watches over them can have so many files open; none: any.
+    pub max_steps: Option<usize>,
     /// What the machine has left and what each step uses, as it was measured last; none: nothing is known of it.
     pub machine: Option<Arc<ResourceSnapshot>>,
     /// What the steps of pipelines usually need.
@@ -114,6 +116,7 @@ impl Admission {
             Wait::Memory { .. } | Wait::Cpu { .. } | Wait::Disk { .. } => self.may_come_free(run_id, step),
             Wait::Place { .. }
             | Wait::TooMuch { .. }
+            | Wait::OpenFiles { .. }
             | Wait::Behind { .. }
             | Wait::Turn { .. }
             | Wait::Limit { .. }

@@ -102,6 +102,14 @@ impl Admission {
         Some(Wait::Place { place, n_places, holder })
     }
 
+    /// Why no step more may live, where `n_own` of its run do already; none: one may. Nobody can order it to start anyway.
+    pub fn one_more(&self, run_id: &RunId, n_own: usize) -> Option<Wait> {
+        let n_steps = self.max_steps?;
+        let others = self.claims.iter().filter(|(other, _)| *other != run_id);
+        let n_living = n_own + others.map(|(_, claim)| claim.steps.len()).sum::<usize>();
+        (n_living >= n_steps).then_some(Wait::OpenFiles { n_steps })
+    }
+
     /// Why this step may not start; none: it may.
     pub fn step(&self, asked: StepRequest<'_>) -> Option<Wait> {
         let need = asked.need;

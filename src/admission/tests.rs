@@ -364,3 +364,20 @@ fn the_same_wait_is_the_same_whatever_its_figures() {
     let text = serde_json::to_string(&memory(1, "a")).unwrap();
     assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), memory(1, "a"));
 }
+
+#[test]
+fn no_more_steps_live_than_can_be_watched_over_whoever_asks_and_whatever_they_need() {
+    let mut admission = Admission { max_steps: Some(3), ..Admission::default() };
+    let (mine, other) = (run_id("mine"), run_id("other"));
+    let claim = |n_steps: usize| claim("p", &vec![Need::default(); n_steps]);
+    admission.note(&other, Some(claim(2)));
+    // What was noted of the run itself is older than what it says of itself.
+    admission.note(&mine, Some(claim(7)));
+    assert_eq!(admission.one_more(&mine, 0), None);
+    let wait = admission.one_more(&mine, 1).unwrap();
+    assert_eq!(wait, Wait::OpenFiles { n_steps: 3 });
+    assert!(wait.sentence(at(0)).contains("3 steps run"), "{}", wait.sentence(at(0)));
+    assert!(wait.remedy(&mine).text.contains("ulimit -Hn"));
+    admission.max_steps = None;
+    assert_eq!(admission.one_more(&mine, 1000), None);
+}

@@ -49,6 +49,11 @@ pub enum Wait {
         /// The run that will write most.
         holder: Option<Holder>,
     },
+    /// For open files: one step more than the supervisor can watch over.
+    OpenFiles {
+        /// How many steps may live at once.
+        n_steps: usize,
+    },
     /// It asks for more than there is at all.
     TooMuch {
         /// Of what: `memory`, `CPUs` or `disk space`.
@@ -170,6 +175,10 @@ impl Wait {
                     tail(holder.as_ref(), writes)
                 )
             }
+            Self::OpenFiles { n_steps } => {
+                let steps = if *n_steps == 1 { "1 step runs" } else { &format!("{n_steps} steps run") };
+                format!("Waiting for open files: {steps}, and their limit (ulimit -n) allows no more at once")
+            }
             Self::TooMuch { what, needs, there_is } => {
                 let are = if what == "CPUs" { "are" } else { "is" };
                 format!("Asks for more {what} than there {are}: {needs} of {there_is}")
@@ -204,6 +213,7 @@ impl Wait {
             | Self::Disk { holder, .. } => holder.as_ref().map(|holder| &holder.run_id),
             Self::Behind { run_id } => Some(run_id),
             Self::TooMuch { .. }
+            | Self::OpenFiles { .. }
             | Self::Turn { .. }
             | Self::Limit { .. }
             | Self::Quiet { .. }
@@ -230,6 +240,9 @@ impl Wait {
                 format!("leverframe admit {waiting}"),
                 "ask for less in the step's `resources`, or start it anyway",
             ),
+            Self::OpenFiles { .. } => Remedy::only(
+                "raise the hard limit of open files (`ulimit -Hn`, in a service `LimitNOFILE=`) and start the engine anew when nothing runs, or lower `max_parallel`",
+            ),
             Self::Quiet { .. } => Remedy::by("leverframe quiet --off", "end the quiet"),
             Self::Drain => Remedy::by("leverframe drain --off", "let the engine start runs again"),
             Self::Battery => {
@@ -242,7 +255,7 @@ impl Wait {
 
     /// Whether it holds everything of a run, whatever that needs.
     pub const fn is_for_all(&self) -> bool {
-        matches!(self, Self::Limit { .. } | Self::Battery)
+        matches!(self, Self::Limit { .. } | Self::Battery | Self::OpenFiles { .. })
     }
 
     /// Whether it ends when a run does.

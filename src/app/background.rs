@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use crate::process::descriptors;
+
 /// Its log's name in the data directory.
 const LOG_NAME: &str = "serve.log";
 /// A log that has grown beyond this is put aside when the next process starts, instead of the one before, in bytes.
@@ -46,6 +48,7 @@ impl Background {
         if serve_for == ServeFor::WhatRuns {
             command.arg("--until-idle");
         }
+        command.envs(descriptors::for_child());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(output);
         Ok(Self { child: command.spawn()?, log })
     }

@@ -105,6 +105,12 @@ impl Engine {
         }
     }
 
+    /// So many steps may live at once: who waits for that is looked at again.
+    pub(super) fn take_capacity(&mut self, n_steps: usize) {
+        self.admission.max_steps = Some(n_steps);
+        self.is_line_stale = true;
+    }
+
     /// What was measured last, for the decisions to come.
     pub(super) fn look_at_machine(&mut self) {
         if let Some(newest) = self.options.monitor.as_ref().and_then(|monitor| monitor.get_snapshot()) {

@@ -5,14 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
-
 use super::secrets::{NoSecret, fetch_secret};
 use super::{Params, act};
+use crate::files;
 use crate::id::RunId;
 use crate::pipeline::{self, Background, Command, Param, SecretSource};
 use crate::run::{Definition, Run, StepState, log_path, report_path};
@@ -66,10 +64,8 @@ impl Surroundings {
     pub(super) fn make_run_files(&self, run_id: &RunId) -> io::Result<()> {
         self.data_dir.make_run_dirs(run_id)?;
         let folder = self.data_dir.reports_dir(run_id);
-        for (name, text) in [(NO_CHECKPOINT, "null\n"), (NO_OUTPUTS, "{}\n")] {
-            if !folder.join(name).exists() {
-                write_private(&folder.join(name), text.as_bytes())?;
-            }
+        for (name, text) in [(NO_CHECKPOINT, NULL), (NO_OUTPUTS, NOTHING)] {
+            keep_text(&folder.join(name), text)?;
         }
         Ok(())
     }
@@ -77,6 +73,8 @@ impl Surroundings {
 
 const NO_CHECKPOINT: &str = "checkpoint.none.json";
 const NO_OUTPUTS: &str = "outputs.none.json";
+const NULL: &str = "null\n";
+const NOTHING: &str = "{}\n";
 
 /// One start to be made.
 pub(super) struct LaunchJob {
@@ -202,11 +200,13 @@ impl LaunchJob {
     fn checkpoint_file(&self, reports: &Path) -> io::Result<PathBuf> {
         let step = &self.run.steps[self.index];
         if !step.ledger.has_checkpoint {
-            return Ok(reports.join(NO_CHECKPOINT));
+            let path = reports.join(NO_CHECKPOINT);
+            keep_text(&path, NULL)?;
+            return Ok(path);
         }
         let checkpoint = self.store.load_checkpoint(&self.run.id, &step.id).map_err(io::Error::other)?;
         let path = reports.join(format!("{}.{}.checkpoint.json", step.id, step.attempt));
-        write_private(&path, checkpoint.unwrap_or_default().to_string().as_bytes())?;
+        files::write_anew(&path, checkpoint.unwrap_or_default().to_string().as_bytes())?;
         Ok(path)
     }
 
@@ -218,25 +218,20 @@ impl LaunchJob {
             .map(|(step, outputs)| (step.id.to_string(), outputs))
             .collect();
         if outputs.is_empty() {
-            return Ok(reports.join(NO_OUTPUTS));
+            let path = reports.join(NO_OUTPUTS);
+            keep_text(&path, NOTHING)?;
+            return Ok(path);
         }
         let step = &self.run.steps[self.index];
         let path = reports.join(format!("{}.{}.outputs.json", step.id, step.attempt));
-        write_private(&path, serde_json::Value::Object(outputs).to_string().as_bytes())?;
+        files::write_anew(&path, serde_json::Value::Object(outputs).to_string().as_bytes())?;
         Ok(path)
     }
 }
 
-/// Writes a file of ours anew. What stands in its place and is no file of ours is refused, and never waited for.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    let mut options = fs::OpenOptions::new();
-    options.create(true).write(true).mode(0o600).custom_flags(flags.bits().cast_signed());
-    let mut file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        let why = format!("{} is no regular file; remove it", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    }
-    file.set_len(0)?;
-    io::Write::write_all(&mut file, bytes)
+/// Sees to it that a file that many steps read is there, and holds what it should: an earlier step could write to it.
+fn keep_text(path: &Path, text: &str) -> io::Result<()> {
+    let is_file =
+        fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == text.len() as u64);
+    if is_file { Ok(()) } else { files::write_anew(path, text.as_bytes()) }
 }

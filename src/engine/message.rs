@@ -158,6 +158,8 @@ impl Message {
                 | HostEvent::Frozen { .. }
                 | HostEvent::Thawed { .. }
                 | HostEvent::LogTrouble { .. }
+                | HostEvent::Capacity { .. }
+                | HostEvent::Trouble { .. }
                 | HostEvent::Gone { .. },
             )
             | Self::Ask(_)

@@ -241,15 +241,14 @@ impl Engine {
             HostEvent::Frozen { key, unfrozen } => self.hear(&key, StepNews::Frozen { unfrozen }, heard),
             HostEvent::Thawed { key } => self.hear(&key, StepNews::Thawed, heard),
             HostEvent::LogTrouble { key, reason, disk_full } => {
-                let text = format!(
-                    "the log of step {} of run {} can't be written: {reason}",
-                    key.step_id, key.run_id
-                );
-                self.tell(EventKind::WarningRaised { text });
+                let text = format!("the log of step {} can't be written: {reason}", key.step_id);
+                self.tell_all(vec![(Some(key.run_id), EventKind::WarningRaised { text })]);
                 if disk_full {
                     self.meet_full_disk();
                 }
             }
+            HostEvent::Capacity { n_steps } => self.take_capacity(n_steps),
+            HostEvent::Trouble { reason } => self.tell(EventKind::WarningRaised { text: reason }),
             HostEvent::Gone { reason } => {
                 let text = format!("the supervisor is gone ({reason}); its steps are looked for");
                 self.tell(EventKind::WarningRaised { text });

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::holes::{Piece, next_piece};
-use super::open_regular;
+use crate::files;
 
 /// The most bytes of one chunk.
 pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
@@ -118,7 +118,7 @@ impl LogFollower {
     fn read(&mut self) -> io::Result<Option<LogChunk>> {
         let file = match &self.file {
             Some(file) => file,
-            None => match open_regular(&self.path) {
+            None => match files::open_to_read(&self.path) {
                 Ok(file) => self.file.insert(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::open_regular;
+use crate::files;
 
 const RECORD: u64 = 16;
 
@@ -33,7 +33,7 @@ impl TimeIndex {
     /// # Errors
     /// When it is there and can't be opened.
     pub fn open(log: &Path) -> io::Result<Self> {
-        match open_regular(&Self::path(log)) {
+        match files::open_to_read(&Self::path(log)) {
             Ok(file) => Ok(Self { file: Some(file) }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { file: None }),
             Err(error) => Err(error),

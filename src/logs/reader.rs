@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::follower::{LogChunk, MAX_CHUNK_BYTES};
 use super::holes::{Piece, data_ranges, next_piece, read_up_to};
-use super::{open_regular, plain_line};
+use super::plain_line;
+use crate::files;
 
 /// The most data that one window holds.
 pub const MAX_WINDOW_BYTES: usize = 4 << 20;
@@ -70,7 +71,7 @@ impl LogReader {
     /// # Errors
     /// What the file system says; `NotFound` while the step has not started.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: open_regular(path)? })
+        Ok(Self { file: files::open_to_read(path)? })
     }
 
     /// Its length now, with what was dropped.

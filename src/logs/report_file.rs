@@ -1,17 +1,16 @@
 //! One report file: reading on from where reading stopped, and appending a line. Stateless but for a
 //! [`Cursor`]; who follows which file, and when, is decided in `reports`.
 //!
-//! A step may do anything to its file. It is opened so that neither a pipe nor a link in its place can
-//! block or lead astray, and however long its lines are, a little over 1 MiB is held at a time.
+//! A step may do anything to its file. Neither a pipe nor a link in its place can block or lead astray
+//! (see [`crate::files`]), and however long its lines are, a little over 1 MiB is held at a time.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
+use crate::files;
 use crate::id::AttemptKey;
 use crate::run::{
     MAX_REPORT_LINE, ReportBatch, ReportFault, ReportFaultKind, ReportLine, ReportWarning, parse_report_line,
@@ -112,8 +111,7 @@ pub(super) fn read_reports(
 }
 
 fn open(path: &Path) -> io::Result<Option<File>> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
+    match files::open_to_read(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -128,9 +126,6 @@ fn read_file(
     max_bytes: u64,
 ) -> io::Result<bool> {
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
     let identity = (metadata.dev(), metadata.ino());
     let replaced = cursor.identity.is_some_and(|known| known != identity);
     cursor.identity = Some(identity);
@@ -214,7 +209,7 @@ pub fn append_report(path: &Path, line: &ReportLine) -> io::Result<()> {
     }
     bytes.push(b'\n');
 
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let mut file = files::open(OpenOptions::new().append(true).create(true), path)?;
     file.write_all(&bytes)?;
     file.sync_data()?;
     if file.metadata()?.len() == bytes.len() as u64 {

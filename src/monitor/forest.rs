@@ -6,6 +6,7 @@
 //! the supervisor's to end and is not measured.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 
 use super::meter::{Cost, Moment, Reading, TreeMeter, Units};
 use super::procfs::ProcReader;
@@ -30,6 +31,10 @@ pub(super) struct Forest {
     strangers: HashSet<u32>,
     units: Units,
     last: Option<Moment>,
+    /// What the last look that succeeded saw.
+    seen: Vec<StepSample>,
+    /// Steps whose processes could not be looked at when they began.
+    unseen: Vec<Tracked>,
 }
 
 struct Grown {
@@ -48,7 +53,8 @@ impl Forest {
             n_cpus,
         };
         let (trees, strangers) = Default::default();
-        Self { trees, reader: ProcReader::new(), strangers, units, last: None }
+        let (seen, unseen) = Default::default();
+        Self { trees, reader: ProcReader::new(), strangers, units, last: None, seen, unseen }
     }
 
     pub(super) fn units(&self) -> Units {
@@ -57,13 +63,22 @@ impl Forest {
 
     /// Whether no step is measured.
     pub(super) fn is_empty(&self) -> bool {
-        self.trees.is_empty()
+        self.trees.is_empty() && self.unseen.is_empty()
     }
 
     /// Begins to measure a step, unless it has ended or its number is another's by now.
     pub(super) fn track(&mut self, tracked: Tracked) {
-        let Tracked { key, pid, token } = tracked;
-        let Some(stat) = self.reader.stat(pid).filter(|stat| is_meant(stat, &token)) else { return };
+        let found = self.reader.stat(tracked.pid).and_then(|stat| match stat {
+            Some(stat) => Ok(is_meant(&stat, &tracked.token)?.then_some(stat)),
+            None => Ok(None),
+        });
+        let Tracked { key, pid, token } = match found {
+            Ok(Some(_)) => tracked,
+            Ok(None) => return,
+            // It may be there: it is tried again at the next look.
+            Err(_) => return self.unseen.push(tracked),
+        };
+        let Ok(Some(stat)) = found else { return };
         let pipe = output_pipes(pid).next().map(|(inode, _)| inode);
         let main = stat.proc.id;
         let tree = Tree::new(Some(main), &token, pipe, Origin::Started);
@@ -79,20 +94,33 @@ impl Forest {
     /// Measures it no more.
     pub(super) fn forget(&mut self, key: &AttemptKey) {
         self.trees.remove(key);
+        self.unseen.retain(|tracked| tracked.key != *key);
     }
 
-    /// Looks at every tree.
+    /// Looks at every tree. A look that failed says what the one before it saw, for its steps that still live: nothing is
+    /// known of what has changed since.
     pub(super) fn look(&mut self, now: Moment) -> Vec<StepSample> {
-        let before = self.last.replace(now);
-        if self.trees.is_empty() {
-            self.strangers.clear();
-            self.reader.end_round();
-            return Vec::new();
+        for tracked in std::mem::take(&mut self.unseen) {
+            self.track(tracked);
         }
-        let (stats, of_hosts) = self.walk();
+        match self.try_look(now) {
+            Ok(samples) => self.seen = samples,
+            Err(_) => self.seen.retain(|sample| self.trees.contains_key(&sample.key)),
+        }
+        self.reader.end_round();
+        self.seen.clone()
+    }
+
+    fn try_look(&mut self, now: Moment) -> io::Result<Vec<StepSample>> {
+        if self.trees.is_empty() {
+            self.last = Some(now);
+            self.strangers.clear();
+            return Ok(Vec::new());
+        }
+        let (stats, of_hosts) = self.walk()?;
         let table = ProcTable::of(stats.values().map(|stat| stat.proc));
         let mains: HashSet<u32> = self.trees.values().map(|grown| grown.main).collect();
-        let kept = HashSet::new();
+        let (before, kept) = (self.last, HashSet::new());
         let mut found = HashSet::new();
         let mut samples = Vec::with_capacity(self.trees.len());
         for (key, grown) in &mut self.trees {
@@ -100,7 +128,7 @@ impl Forest {
                 grown.host = main.parent;
             }
             let around = Surroundings { me: grown.host, mains: &mains, only_tree: false, kept: &kept };
-            let members = grown.tree.members(&table, &around);
+            let members = grown.tree.members(&table, &around)?;
             let living = members.iter().map(|member| member.id);
             // What has ended and was not waited for yet still has its account.
             let ids: HashSet<_> = living.chain(grown.meter.known().filter(|id| table.holds(*id))).collect();
@@ -113,8 +141,8 @@ impl Forest {
         }
         self.strangers.retain(|pid| of_hosts.contains(pid));
         self.strangers.extend(of_hosts.into_iter().filter(|pid| !found.contains(pid)));
-        self.reader.end_round();
-        samples
+        self.last = Some(now);
+        Ok(samples)
     }
 
     /// What each step has cost so far.
@@ -123,12 +151,12 @@ impl Forest {
     }
 
     /// Reads every process of the trees, and the children of their hosts.
-    fn walk(&mut self) -> (HashMap<u32, Stat>, HashSet<u32>) {
+    fn walk(&mut self) -> io::Result<(HashMap<u32, Stat>, HashSet<u32>)> {
         let hosts: HashSet<u32> = self.trees.values().map(|grown| grown.host).collect();
         let mut queue = Vec::new();
         for host in &hosts {
-            if let Some(stat) = self.reader.stat(*host) {
-                self.reader.children(*host, stat.n_threads, &mut queue);
+            if let Some(stat) = self.reader.stat(*host)? {
+                self.reader.children(*host, stat.proc.n_threads, &mut queue)?;
             }
         }
         let of_hosts: HashSet<u32> = queue.iter().copied().collect();
@@ -140,24 +168,24 @@ impl Forest {
             if stats.contains_key(&pid) || hosts.contains(&pid) || pid == std::process::id() {
                 continue;
             }
-            let Some(stat) = self.reader.stat(pid) else { continue };
+            let Some(stat) = self.reader.stat(pid)? else { continue };
             stats.insert(pid, stat);
-            self.reader.children(pid, stat.n_threads, &mut queue);
+            self.reader.children(pid, stat.proc.n_threads, &mut queue)?;
         }
-        (stats, of_hosts)
+        Ok((stats, of_hosts))
     }
 }
 
 /// Whether this is the process of that token; of one whose environment is not for us to read, whether it may be: a step
 /// leads its session.
-fn is_meant(stat: &Stat, token: &str) -> bool {
-    match environment_of(stat.proc.id.pid) {
+fn is_meant(stat: &Stat, token: &str) -> io::Result<bool> {
+    Ok(match environment_of(stat.proc.id.pid)? {
         Some(environment) if !environment.is_empty() => {
             let entry = token_entry(token);
             environment.split(|&byte| byte == 0).any(|found| found == entry)
         }
         Some(_) | None => stat.proc.session == stat.proc.id.pid,
-    }
+    })
 }
 
 fn sample(key: AttemptKey, cost: Cost) -> StepSample {

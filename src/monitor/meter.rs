@@ -217,14 +217,14 @@ mod tests {
 
     /// A process of pid and parent, with its CPU ticks, those of reaped children, and their faults.
     fn p(pid: u32, parent: u32, cpu: u64, reaped: u64, reaped_faults: u64) -> Reading {
-        let proc = Proc { id: ProcId { pid, start: u64::from(pid) }, parent, session: 10, state: b'S' };
+        let id = ProcId { pid, start: u64::from(pid) };
+        let proc = Proc { id, parent, session: 10, state: b'S', n_threads: 1 };
         let stat = Stat {
             proc,
             faults: 50,
             reaped_faults,
             cpu_ticks: cpu,
             reaped_cpu_ticks: reaped,
-            n_threads: 1,
             resident_pages: 1,
         };
         Reading {

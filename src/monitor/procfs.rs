@@ -1,14 +1,16 @@
 //! Reads files of `/proc` that are asked over and over: into one buffer, through descriptors that stay open, which is
 //! half the work of opening them anew. A descriptor means one process for ever: a number that comes again does not mislead.
+//! What could not be looked at is an error, and no process that has ended.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::pread;
 use rustix::process::{Resource, getrlimit};
 
-use crate::process::Stat;
+use crate::process::{Stat, unless_gone};
 
 /// Of the descriptors that this program may have, one in so many is used to keep files open.
 const SHARE_OF_DESCRIPTORS: u64 = 4;
@@ -31,9 +33,9 @@ impl ProcFile {
     /// All of it, in `buffer`; empty where there is none.
     pub(super) fn read<'a>(&mut self, buffer: &'a mut Vec<u8>) -> &'a [u8] {
         if self.file.is_none() {
-            self.file = open(&self.path);
+            self.file = open(&self.path).ok().flatten();
         }
-        let n = self.file.as_ref().and_then(|file| read_whole(file, buffer)).unwrap_or(0);
+        let n = self.file.as_ref().and_then(|file| read_whole(file, buffer).ok().flatten()).unwrap_or(0);
         &buffer[..n]
     }
 }
@@ -73,30 +75,34 @@ impl ProcReader {
         Self { kept: HashMap::new(), max_kept: max_kept as usize, buffer: vec![0; 4096], round: 0 }
     }
 
-    /// What the kernel says of the process that has this number now.
-    pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
+    /// What the kernel says of the process that has this number now; none when there is none.
+    ///
+    /// # Errors
+    /// It could not be looked at: it may be there.
+    pub(super) fn stat(&mut self, pid: u32) -> io::Result<Option<Stat>> {
         if let Some(kept) = self.kept.get_mut(&pid) {
             kept.round = self.round;
-            if let Some(n) = read_once(&kept.stat, &mut self.buffer)
+            if let Some(n) = read_once(&kept.stat, &mut self.buffer)?
                 && let Some(stat) = Stat::parse(pid, &self.buffer[..n])
             {
-                return Some(stat);
+                return Ok(Some(stat));
             }
             // It has ended; the number may be another's by now.
             self.kept.remove(&pid);
         }
-        let file = open(&format!("/proc/{pid}/stat"))?;
-        let n = read_once(&file, &mut self.buffer)?;
-        let stat = Stat::parse(pid, &self.buffer[..n])?;
+        let Some(file) = open(&format!("/proc/{pid}/stat"))? else { return Ok(None) };
+        let Some(n) = read_once(&file, &mut self.buffer)? else { return Ok(None) };
+        let Some(stat) = Stat::parse(pid, &self.buffer[..n]) else { return Ok(None) };
         if self.kept.len() < self.max_kept {
             self.kept.insert(pid, Kept { stat: file, io: None, children: None, round: self.round });
         }
-        Some(stat)
+        Ok(Some(stat))
     }
 
-    /// What it has read and written; none where that is not for us to know.
+    /// What it has read and written; none where that is not for us to know, or can't be read at the moment.
     pub(super) fn io(&mut self, pid: u32) -> Option<IoBytes> {
-        let open = || open(&format!("/proc/{pid}/io"));
+        let open = || open(&format!("/proc/{pid}/io")).ok().flatten();
+        let read_once = |file: &OwnedFd, buffer: &mut [u8]| read_once(file, buffer).ok().flatten();
         let n = match self.kept.get_mut(&pid) {
             Some(kept) => {
                 kept.io = kept.io.take().or_else(open);
@@ -108,26 +114,32 @@ impl ProcReader {
     }
 
     /// Adds the children of a process to `children`, whichever of its threads has made them.
-    pub(super) fn children(&mut self, pid: u32, n_threads: u32, children: &mut Vec<u32>) {
+    ///
+    /// # Errors
+    /// They could not be looked at: there may be more.
+    pub(super) fn children(&mut self, pid: u32, n_threads: u32, children: &mut Vec<u32>) -> io::Result<()> {
         if n_threads > 1 {
-            for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-                if let Some(file) = thread.file_name().to_str().and_then(|tid| open(&children_of(pid, tid)))
-                    && let Some(n) = read_whole(&file, &mut self.buffer)
+            for tid in threads_of(pid)? {
+                if let Some(file) = open(&children_of(pid, tid))?
+                    && let Some(n) = read_whole(&file, &mut self.buffer)?
                 {
                     children.extend(pids(&self.buffer[..n]));
                 }
             }
-            return;
+            return Ok(());
         }
-        let open = || open(&children_of(pid, &pid.to_string()));
+        let path = children_of(pid, pid);
         let n = match self.kept.get_mut(&pid) {
             Some(kept) => {
-                kept.children = kept.children.take().or_else(open);
-                kept.children.as_ref().and_then(|file| read_whole(file, &mut self.buffer))
+                if kept.children.is_none() {
+                    kept.children = open(&path)?;
+                }
+                kept.children.as_ref().map(|file| read_whole(file, &mut self.buffer)).transpose()?.flatten()
             }
-            None => open().and_then(|file| read_whole(&file, &mut self.buffer)),
+            None => open(&path)?.map(|file| read_whole(&file, &mut self.buffer)).transpose()?.flatten(),
         };
         children.extend(pids(&self.buffer[..n.unwrap_or(0)]));
+        Ok(())
     }
 
     /// Ends a round: files of processes that nobody asked about in it are closed.
@@ -137,8 +149,18 @@ impl ProcReader {
     }
 }
 
-fn children_of(pid: u32, tid: &str) -> String {
+fn children_of(pid: u32, tid: u32) -> String {
     format!("/proc/{pid}/task/{tid}/children")
+}
+
+fn threads_of(pid: u32) -> io::Result<Vec<u32>> {
+    let threads = match std::fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    // What can't be listed to its end is of a process that has ended meanwhile.
+    Ok(threads.map_while(Result::ok).filter_map(|thread| thread.file_name().to_str()?.parse().ok()).collect())
 }
 
 fn pids(list: &[u8]) -> impl Iterator<Item = u32> {
@@ -156,24 +178,25 @@ fn parse_io(text: &[u8]) -> Option<IoBytes> {
     Some(IoBytes { read, written, output: number("wchar:")? })
 }
 
-fn open(path: &str) -> Option<OwnedFd> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+fn open(path: &str) -> io::Result<Option<OwnedFd>> {
+    unless_gone(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
 }
 
 /// A file whose whole content the kernel gives at once.
-fn read_once(file: &OwnedFd, buffer: &mut [u8]) -> Option<usize> {
-    pread(file, buffer, 0).ok()
+fn read_once(file: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    unless_gone(pread(file, buffer, 0))
 }
 
-fn read_whole(file: &OwnedFd, buffer: &mut Vec<u8>) -> Option<usize> {
+fn read_whole(file: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
     let mut n = 0;
     loop {
         if n == buffer.len() {
             buffer.resize(2 * n, 0);
         }
-        match pread(file, &mut buffer[n..], n as u64).ok()? {
-            0 => return Some(n),
-            more => n += more,
+        match unless_gone(pread(file, &mut buffer[n..], n as u64))? {
+            None => return Ok(None),
+            Some(0) => return Ok(Some(n)),
+            Some(more) => n += more,
         }
     }
 }
@@ -188,7 +211,7 @@ mod tests {
         for max_kept in [8, 0] {
             let mut reader = ProcReader { max_kept, ..ProcReader::new() };
             for _ in 0..3 {
-                let stat = reader.stat(me).unwrap();
+                let stat = reader.stat(me).unwrap().unwrap();
                 assert_eq!(stat.proc.id.pid, me);
                 assert!(stat.resident_pages > 0);
                 assert!(reader.io(me).is_some());
@@ -220,9 +243,9 @@ mod tests {
         });
         let child = told.recv().unwrap();
         let mut reader = ProcReader::new();
-        let n_threads = reader.stat(std::process::id()).unwrap().n_threads;
+        let n_threads = reader.stat(std::process::id()).unwrap().unwrap().proc.n_threads;
         let mut children = Vec::new();
-        reader.children(std::process::id(), n_threads, &mut children);
+        reader.children(std::process::id(), n_threads, &mut children).unwrap();
         assert!(children.contains(&child), "{child} is not among {children:?}");
         drop(end);
         parent.join().unwrap();
@@ -232,14 +255,14 @@ mod tests {
     fn a_process_that_has_ended_is_none_whatever_is_asked() {
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let mut reader = ProcReader::new();
-        assert!(reader.stat(child.id()).is_some());
+        assert!(reader.stat(child.id()).unwrap().is_some());
         assert!(reader.io(child.id()).is_some());
         child.kill().unwrap();
         child.wait().unwrap();
         let mut children = Vec::new();
         assert!(reader.io(child.id()).is_none());
-        reader.children(child.id(), 1, &mut children);
+        reader.children(child.id(), 1, &mut children).unwrap();
         assert!(children.is_empty());
-        assert!(reader.stat(child.id()).is_none());
+        assert!(reader.stat(child.id()).unwrap().is_none());
     }
 }

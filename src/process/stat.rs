@@ -14,7 +14,6 @@ pub(crate) struct Stat {
     pub(crate) cpu_ticks: u64,
     /// The same, of the children that it has waited for, and of theirs.
     pub(crate) reaped_cpu_ticks: u64,
-    pub(crate) n_threads: u32,
     /// Resident memory, in pages.
     pub(crate) resident_pages: u64,
 }
@@ -45,9 +44,9 @@ impl Stat {
         let start = next()?;
         let _virtual_bytes = next()?;
         let resident_pages = next()?;
-        let proc = Proc { id: ProcId { pid, start }, parent, session, state };
+        let proc = Proc { id: ProcId { pid, start }, parent, session, state, n_threads };
         let reaped_cpu_ticks = reaped_user.saturating_add(reaped_system);
-        Some(Self { proc, faults, reaped_faults, cpu_ticks, reaped_cpu_ticks, n_threads, resident_pages })
+        Some(Self { proc, faults, reaped_faults, cpu_ticks, reaped_cpu_ticks, resident_pages })
     }
 }
 
@@ -63,7 +62,18 @@ mod tests {
         assert_eq!(found.proc.id, ProcId { pid: 77, start: 4242 });
         assert_eq!((found.faults, found.reaped_faults), (1, 2));
         assert_eq!((found.cpu_ticks, found.reaped_cpu_ticks), (11, 15));
-        assert_eq!((found.n_threads, found.resident_pages), (9, 12));
+        assert_eq!((found.proc.n_threads, found.resident_pages), (9, 12));
+    }
+
+    #[test]
+    fn a_process_is_dead_when_its_last_thread_is_and_not_when_its_first_one_is() {
+        let dead = |state: &str, n_threads: u32| {
+            let line =
+                format!("77 (a) {state} 5 77 70 0 -1 0 1 2 3 4 5 6 7 8 20 0 {n_threads} 0 4242 1000 12");
+            Stat::parse(77, line.as_bytes()).unwrap().proc.is_dead()
+        };
+        assert!(dead("Z", 1) && dead("Z", 0) && dead("X", 0));
+        assert!(!dead("Z", 2) && !dead("S", 1) && !dead("T", 1));
     }
 
     #[test]

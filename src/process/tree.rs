@@ -4,9 +4,10 @@
 //! direct children. A tree taken over from a dead supervisor has lost its orphans to init; for such a one the whole
 //! table is searched for its token.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::io;
 
-use super::{Proc, ProcId, ProcTable};
+use super::{Proc, ProcId, ProcTable, environment_of, output_pipes};
 
 /// The variable by which a process is known as a step's.
 pub(crate) const TOKEN_VARIABLE: &str = "LEVERFRAME_TOKEN";
@@ -63,22 +64,24 @@ impl Tree {
     }
 
     /// The living members, parents before their children. What is found is remembered.
-    pub(crate) fn members(&mut self, table: &ProcTable, around: &Surroundings<'_>) -> Vec<Proc> {
+    ///
+    /// # Errors
+    /// What an outsider carries could not be looked at: who belongs is not known.
+    pub(crate) fn members(&mut self, table: &ProcTable, around: &Surroundings<'_>) -> io::Result<Vec<Proc>> {
         self.seen.retain(|id| table.holds(*id));
-        let mut growth = Growth::new(table, around, self.earliest_start());
+        let mut growth = Growth::new(table, around.me, self.earliest_start());
         growth.sessions.clone_from(&self.sessions);
         growth
             .queue
             .extend(self.main.iter().chain(&self.seen).filter(|id| table.holds(**id)).map(|id| id.pid));
         growth.grow();
-        let marked: Vec<u32> =
-            table.iter().filter(|p| self.is_marked(p, &growth, around)).map(|p| p.id.pid).collect();
+        let marked = self.marked(table, &growth, around)?;
         growth.queue.extend(marked);
         growth.grow();
         let (members, sessions) = growth.harvest();
         self.seen.extend(members.iter().map(|member| member.id));
         self.sessions.extend(sessions);
-        members
+        Ok(members)
     }
 
     /// The processes that are known to be its, dead ones included: where a search begins.
@@ -91,27 +94,48 @@ impl Tree {
         self.seen.iter().any(|id| id.pid == pid)
     }
 
-    /// Whether an outsider carries the tree's mark.
-    fn is_marked(&self, outsider: &Proc, growth: &Growth<'_>, around: &Surroundings<'_>) -> bool {
-        if growth.found.contains(&outsider.id.pid) || !growth.may_belong(outsider) {
-            return false;
-        }
-        let is_orphan = outsider.parent == around.me && !around.mains.contains(&outsider.id.pid);
-        let is_candidate = match self.origin {
-            Origin::Started => is_orphan,
-            Origin::TakenOver => outsider.parent != 2,
-        };
-        is_candidate
-            && (super::environment_holds(outsider.id.pid, &self.token_entry)
-                || self
-                    .pipe
-                    .is_some_and(|pipe| super::output_pipes(outsider.id.pid).any(|(found, _)| found == pipe))
-                || (is_orphan && around.only_tree && !self.is_explained(outsider, around)))
+    /// Whether a process carries the tree's mark at this moment.
+    ///
+    /// # Errors
+    /// It could not be looked at.
+    pub(crate) fn is_marked(&self, pid: u32) -> io::Result<bool> {
+        let environment = environment_of(pid)?.unwrap_or_default();
+        let has_token = environment.split(|&byte| byte == 0).any(|entry| entry == self.token_entry);
+        Ok(has_token || self.pipe.is_some_and(|pipe| output_pipes(pid).any(|(found, _)| found == pipe)))
     }
 
-    /// Whether an orphan is known to be of another, ended step.
-    fn is_explained(&self, orphan: &Proc, around: &Surroundings<'_>) -> bool {
-        around.kept.contains(&orphan.id) || super::environment_names(orphan.id.pid, TOKEN_VARIABLE)
+    /// The outsiders that carry the tree's mark.
+    fn marked(
+        &self,
+        table: &ProcTable,
+        growth: &Growth<'_>,
+        around: &Surroundings<'_>,
+    ) -> io::Result<Vec<u32>> {
+        let is_outsider = |pid: &u32| {
+            !growth.found.contains(pid) && table.get(*pid).is_some_and(|found| growth.may_belong(found))
+        };
+        let is_orphan = |pid: &u32| !around.mains.contains(pid) && is_outsider(pid);
+        let mut marked = Vec::new();
+        for pid in table.children_of(around.me).iter().copied().filter(is_orphan) {
+            let marks = table.marks_of(pid)?;
+            // An orphan of another, ended step is explained.
+            let is_explained = || {
+                let is_kept = table.get(pid).is_some_and(|found| around.kept.contains(&found.id));
+                is_kept || !marks.tokens.is_empty()
+            };
+            if marks.tokens.contains(&self.token_entry)
+                || self.pipe.is_some_and(|pipe| marks.pipes.contains(&pipe))
+                || (around.only_tree && !is_explained())
+            {
+                marked.push(pid);
+            }
+        }
+        if self.origin == Origin::TakenOver {
+            let writers = self.pipe.map(|pipe| table.writers_to(pipe)).transpose()?.unwrap_or_default();
+            let bearers = table.bearers_of_token(&self.token_entry)?.iter().chain(writers);
+            marked.extend(bearers.copied().filter(is_outsider));
+        }
+        Ok(marked)
     }
 
     /// Nothing older than the main process can belong to it.
@@ -121,11 +145,12 @@ impl Tree {
 }
 
 /// The processes that carry a token, wherever they are: survivors of a supervisor that is gone.
-pub(crate) fn bearers_of(token: &str, table: &ProcTable, me: u32) -> Vec<Proc> {
-    let entry = token_entry(token);
-    let lives = |p: &&Proc| p.id.pid > 1 && p.id.pid != me && p.parent != 2 && !p.is_dead();
-    let carries = |p: &&Proc| super::environment_holds(p.id.pid, &entry);
-    table.iter().filter(lives).filter(carries).copied().collect()
+///
+/// # Errors
+/// Not all processes could be looked at: there may be one.
+pub(crate) fn bearers_of(token: &str, table: &ProcTable, me: u32) -> io::Result<Vec<Proc>> {
+    let bearers = table.bearers_of_token(&token_entry(token))?;
+    Ok(bearers.iter().filter(|pid| **pid != me).filter_map(|pid| table.get(*pid)).copied().collect())
 }
 
 /// The one of them that was started as the step: the eldest that leads a session.
@@ -146,23 +171,15 @@ struct Growth<'a> {
     table: &'a ProcTable,
     me: u32,
     earliest_start: u64,
-    children: HashMap<u32, Vec<u32>>,
-    by_session: HashMap<u32, Vec<u32>>,
     found: HashSet<u32>,
     sessions: HashSet<u32>,
     queue: VecDeque<u32>,
 }
 
 impl<'a> Growth<'a> {
-    fn new(table: &'a ProcTable, around: &Surroundings<'_>, earliest_start: u64) -> Self {
-        let (mut children, mut by_session) =
-            (HashMap::<u32, Vec<u32>>::new(), HashMap::<u32, Vec<u32>>::new());
-        for p in table.iter() {
-            children.entry(p.parent).or_default().push(p.id.pid);
-            by_session.entry(p.session).or_default().push(p.id.pid);
-        }
+    fn new(table: &'a ProcTable, me: u32, earliest_start: u64) -> Self {
         let (found, sessions, queue) = Default::default();
-        Self { table, me: around.me, earliest_start, children, by_session, found, sessions, queue }
+        Self { table, me, earliest_start, found, sessions, queue }
     }
 
     fn may_belong(&self, p: &Proc) -> bool {
@@ -180,13 +197,13 @@ impl<'a> Growth<'a> {
                 if p.session == pid {
                     self.sessions.insert(pid);
                 }
-                self.queue.extend(self.children.get(&pid).into_iter().flatten());
+                self.queue.extend(self.table.children_of(pid));
             }
             let of_sessions = self.sessions.iter().filter_map(|session| {
                 // A leader that lives and is no member took over a number that was free again.
                 let usurped =
                     self.table.get(*session).is_some_and(|p| !p.is_dead() && !self.found.contains(session));
-                if usurped { None } else { self.by_session.get(session) }
+                if usurped { None } else { Some(self.table.session(*session)) }
             });
             let may_come = |pid: &&u32| {
                 !self.found.contains(*pid) && self.table.get(**pid).is_some_and(|p| self.may_belong(p))
@@ -217,13 +234,13 @@ mod tests {
     use super::*;
 
     fn p(pid: u32, parent: u32, session: u32, state: u8) -> Proc {
-        Proc { id: ProcId { pid, start: u64::from(pid) }, parent, session, state }
+        Proc { id: ProcId { pid, start: u64::from(pid) }, parent, session, state, n_threads: 1 }
     }
 
     fn check(table: &ProcTable, tree: &mut Tree, only_tree: bool, expected: &[u32]) {
         let mains = HashSet::from([1_000_100, 1_000_200]);
         let around = Surroundings { me: 1_000_050, mains: &mains, only_tree, kept: &HashSet::new() };
-        let found: Vec<u32> = tree.members(table, &around).iter().map(|p| p.id.pid).collect();
+        let found: Vec<u32> = tree.members(table, &around).unwrap().iter().map(|p| p.id.pid).collect();
         assert_eq!(found, expected);
     }
 

@@ -125,6 +125,10 @@ pub(super) fn may_start(
     own: &OnceCell<Vec<StepClaim>>,
     cx: Context<'_>,
 ) -> Option<Wait> {
+    let n_own = || run.steps.iter().filter(|step| step.state.is_live()).count();
+    if let Some(wait) = cx.admission.max_steps.and_then(|_| cx.admission.one_more(&run.id, n_own())) {
+        return Some(wait);
+    }
     if run.ledger.is_admitted {
         return None;
     }

@@ -186,7 +186,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
     step.signal = exit.signal;
     step.finished_at = Some(exit.ended_at);
     if let Some(cost) = &exit.cost {
-        step.peak_rss = Some((cost.peak_rss_bytes, cost.peak_rss_source.into()));
+        step.peak_rss = cost.peak_rss.as_ref().map(|(bytes, source)| (bytes, source.into()));
         step.cpu_seconds = Some(cost.cpu_seconds);
         step.ledger.written_bytes = cost.written_bytes;
     }

@@ -233,7 +233,9 @@ const HOLDER_DIES_WITHIN: Duration = Duration::from_secs(2);
 /// Whether the process that is named in the lock's file is dead (a zombie has no program either).
 fn is_holder_gone(lock: &Path) -> bool {
     let holder = fs::read_to_string(lock).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
-    holder.is_some_and(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_err())
+    let exe = |pid| fs::read_link(format!("/proc/{pid}/exe"));
+    // What could not be looked at may live.
+    holder.is_some_and(|pid| exe(pid).is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
 }
 
 /// Waits for a lock, at most this long. The thread that waits on gives it up as soon as it gets it too late.

@@ -17,6 +17,7 @@ use super::protocol::Reply;
 use super::scope;
 use super::server::{Parts, Server};
 use super::sys;
+use crate::process::descriptors;
 
 /// The name by which the supervisor is called, and by which it knows what it is.
 pub(super) const ARGV0: &str = "leverframe-supervisor";
@@ -30,18 +31,23 @@ static CAN_SUPERVISE: AtomicBool = AtomicBool::new(false);
 /// Call this first thing in `main` of a program that starts steps: the same program serves as their supervisor, in a
 /// process of its own. Returns at once, unless this process was started to be the supervisor, or to stand guard over a
 /// command that prints a secret; then it never does.
+///
+/// The soft limit of open files is raised to the hard one (steps get the one that was), and SIGXFSZ is ignored.
 pub fn supervisor_entry() {
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_default();
+    if name == guard::ARGV0 {
+        std::process::exit(i32::from(guard::stand(args).is_err()));
+    }
+    // A write beyond the largest file that the shell allows fails, as one on a full disk does, and ends nobody.
+    sys::ignore_signals(&[libc::SIGXFSZ]);
+    descriptors::raise();
     if name == ARGV0 {
         let code = match args.next().map(PathBuf::from).map(supervise) {
             Some(Ok(())) => 0,
             Some(Err(_)) | None => 1,
         };
         std::process::exit(code);
-    }
-    if name == guard::ARGV0 {
-        std::process::exit(i32::from(guard::stand(args).is_err()));
     }
     CAN_SUPERVISE.store(true, Ordering::Relaxed);
 }

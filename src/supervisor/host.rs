@@ -117,6 +117,17 @@ pub enum HostEvent {
         /// Whether it is for want of space.
         disk_full: bool,
     },
+    /// So many steps may live at once: the descriptors of the supervisor allow no more. Told after the inventory, and when
+    /// it changes.
+    Capacity {
+        /// Living ones included; at least 1.
+        n_steps: usize,
+    },
+    /// Something could not be done at the moment, and is done again: for the operator to know.
+    Trouble {
+        /// What, and why.
+        reason: String,
+    },
     /// The host is gone. Its steps may live; a new host finds them.
     Gone {
         /// Why, as far as known.
@@ -182,8 +193,24 @@ pub enum ExitCause {
 /// What `wait4` said of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Largest resident set of one process of the tree, in bytes.
-    pub peak_rss_bytes: u64,
+    /// Largest resident set of one process of the tree, in bytes; none where the kernel's figure may be the
+    /// supervisor's own.
+    #[serde(with = "zero_for_none")]
+    pub peak_rss_bytes: Option<u64>,
     /// User and system time, in seconds.
     pub cpu_seconds: f64,
+}
+
+/// No process has a peak of 0 bytes; a side of another version knows a number only.
+mod zero_for_none {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+    pub(super) fn serialize<S: Serializer>(bytes: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        bytes.unwrap_or(0).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        Ok(Some(u64::deserialize(from)?).filter(|bytes| *bytes > 0))
+    }
 }

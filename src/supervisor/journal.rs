@@ -113,9 +113,14 @@ impl Journal {
     /// Reads what a predecessor on this boot left in `dir`, and begins a file that holds only what still matters.
     ///
     /// # Errors
-    /// The file can't be written.
+    /// The file is there and can't be read, or can't be written.
     pub(super) fn open(dir: &Path, boot: String) -> io::Result<Self> {
-        let bytes = fs::read(dir.join(FILE_NAME)).unwrap_or_default();
+        let bytes = match fs::read(dir.join(FILE_NAME)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            // It may name steps that live: forgetting them would have them run twice.
+            Err(error) => return Err(error),
+        };
         let records = read_records(&bytes);
         let generation = match records.first() {
             Some(Record::Begin { generation, .. }) => *generation,

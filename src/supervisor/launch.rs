@@ -15,6 +15,7 @@ use super::frame::FrameBuffer;
 use super::host::{HostEvent, Known};
 use super::protocol::{Hello, PROTOCOL, Reply, Request, SupervisorInfo, own_version};
 use super::server::SOCKET_NAME;
+use crate::process::descriptors;
 use crate::socket;
 
 /// A supervisor that was started and does not answer within this is probably waiting for another one to end.
@@ -151,6 +152,7 @@ impl Launcher {
         command.arg0(ARGV0).arg(data_dir).env_clear();
         // A program that finds its libraries by this finds them as the supervisor too.
         command.envs(std::env::var_os("LD_LIBRARY_PATH").map(|value| ("LD_LIBRARY_PATH", value)));
+        command.envs(descriptors::for_child());
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(failed)?;
         Ok(Link::Started(ours, child))

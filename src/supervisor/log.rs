@@ -8,14 +8,16 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::pipe::SpliceFlags;
+
+use crate::files;
 
 /// Moved at one turn, so that many logs are moved side by side.
 const MAX_TURN: u64 = 1 << 20;
@@ -46,13 +48,12 @@ pub(super) enum Turn {
 /// A log that is being written.
 #[derive(Debug)]
 pub(super) struct Log {
+    /// Its reading end; of a step that was started here, opened for both ways while the step lives, so that its last process
+    /// wakes nobody by closing the pipe.
     pipe: OwnedFd,
-    /// The end that the step got, held while it lives: its last process wakes nobody by closing the pipe.
-    writing_end: Option<OwnedFd>,
     pipe_is_large: bool,
     file: File,
     path: PathBuf,
-    index: Option<File>,
     n_index: u64,
     indexed_at_ms: i64,
     /// Where the next byte goes.
@@ -63,6 +64,8 @@ pub(super) struct Log {
     unwritten: Vec<u8>,
     can_splice: bool,
     can_punch: bool,
+    /// The file takes nothing any more: what comes is dropped.
+    is_full: bool,
     /// Bytes that were never written.
     discarded: u64,
     limit: u64,
@@ -70,38 +73,52 @@ pub(super) struct Log {
     chunk: u64,
 }
 
-/// Makes the pipe of a new step: our reading end, and the end that the step gets. That one can be read too, so that
-/// a step is never killed by SIGPIPE when its supervisor is: it waits, and a successor goes on reading.
+/// Makes the pipe of a new step: our end, and the end that the step gets. Both go both ways: a step is never killed by
+/// SIGPIPE when its supervisor is (it waits, and a successor goes on reading), and we take one descriptor where a held
+/// writing end would take a second.
 ///
 /// # Errors
 /// What the kernel said.
 pub(super) fn new_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    use rustix::fd::AsRawFd;
-    let (ours, theirs) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
-    let path = format!("/proc/self/fd/{}", theirs.as_raw_fd());
-    let both_ways = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    Ok((ours, both_ways))
+    let (reading, _writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    Ok((reopen(&reading, OFlags::RDWR | OFlags::NONBLOCK)?, reopen(&reading, OFlags::RDWR)?))
+}
+
+/// Opens a pipe once more, in another way.
+fn reopen(pipe: &OwnedFd, flags: OFlags) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 impl Log {
     /// Goes on with the file at `path` (made if it is not there) from the pipe.
     ///
     /// # Errors
-    /// The file can't be opened.
+    /// The file can't be opened, or something else stands there.
     pub(super) fn open(path: &Path, pipe: OwnedFd, limit: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = files::open(OpenOptions::new().write(true).create(true).truncate(false), path)?;
+        Self::of(file, path, pipe, limit)
+    }
+
+    /// For a step that lives and whose file can't be opened: what it writes is dropped and counted, so that it is not blocked.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub(super) fn without_file(path: &Path, pipe: OwnedFd, limit: u64) -> io::Result<Self> {
+        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+        Ok(Self { is_full: true, ..Self::of(nowhere, path, pipe, limit)? })
+    }
+
+    fn of(file: File, path: &Path, pipe: OwnedFd, limit: u64) -> io::Result<Self> {
         let offset = file.metadata()?.len();
         let limit = limit.max(MIN_LIMIT);
         let head = limit / 2 / BLOCK * BLOCK;
         let hole_end = if offset > head { end_of_hole(&file, head).unwrap_or(head) } else { head };
         Ok(Self {
             pipe,
-            writing_end: None,
             pipe_is_large: false,
             file,
             path: path.to_owned(),
-            index: None,
             n_index: 0,
             indexed_at_ms: i64::MIN,
             offset,
@@ -109,6 +126,7 @@ impl Log {
             unwritten: Vec::new(),
             can_splice: true,
             can_punch: true,
+            is_full: false,
             discarded: 0,
             limit,
             head,
@@ -116,14 +134,14 @@ impl Log {
         })
     }
 
-    /// Holds the writing end too, until [`Log::let_close`].
-    pub(super) fn holding(self, writing_end: OwnedFd) -> Self {
-        Self { writing_end: Some(writing_end), ..self }
-    }
-
-    /// From here on the log is [`Turn::Closed`] when nobody else can write to it.
-    pub(super) fn let_close(&mut self) {
-        self.writing_end = None;
+    /// From here on the log is [`Turn::Closed`] when nobody else can write to it. Gives the end that was held until now,
+    /// which is to be watched no more and closed.
+    ///
+    /// # Errors
+    /// There is no descriptor left: it is never told.
+    pub(super) fn let_close(&mut self) -> io::Result<OwnedFd> {
+        let only_reading = reopen(&self.pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        Ok(std::mem::replace(&mut self.pipe, only_reading))
     }
 
     /// The reading end.
@@ -174,6 +192,9 @@ impl Log {
     }
 
     fn try_turn(&mut self) -> Turn {
+        if self.is_full {
+            return self.discard(MAX_TURN);
+        }
         let want = MAX_TURN.min(self.chunk);
         if self.kept() + want > self.limit && !self.make_room(want) {
             let room = self.limit.saturating_sub(self.kept());
@@ -208,8 +229,14 @@ impl Log {
     fn move_at_most(&mut self, want: u64) -> Turn {
         let from = self.offset;
         let turn = if self.can_splice { self.splice(want) } else { self.copy(want) };
-        if let Turn::Moved(_) = turn {
-            self.note_time(from);
+        match &turn {
+            Turn::Moved(_) => self.note_time(from),
+            Turn::Trouble(error) if error.raw_os_error() == Some(libc::EFBIG) => {
+                // As large as a file may be (ulimit -f): no time mends that, and the step must not wait for it.
+                self.is_full = true;
+                self.discarded += std::mem::take(&mut self.unwritten).len() as u64;
+            }
+            Turn::Empty | Turn::Closed | Turn::Trouble(_) => {}
         }
         turn
     }
@@ -279,17 +306,14 @@ impl Log {
             return;
         }
         self.indexed_at_ms = now_ms;
-        if self.index.is_none() {
-            let mut name = OsString::from(self.path.as_os_str());
-            name.push(".idx");
-            self.index = OpenOptions::new().append(true).create(true).mode(0o600).open(name).ok();
-        }
         let mut entry = [0; 16];
         entry[..8].copy_from_slice(&offset.to_le_bytes());
         entry[8..].copy_from_slice(&now_ms.to_le_bytes());
-        if let Some(index) = &mut self.index {
-            self.n_index += u64::from(index.write_all(&entry).is_ok());
-        }
+        let mut name = OsString::from(self.path.as_os_str());
+        name.push(".idx");
+        // Opened for each entry: a descriptor that is held costs more than ten openings a second.
+        let index = files::open(OpenOptions::new().append(true).create(true), Path::new(&name));
+        self.n_index += u64::from(index.is_ok_and(|mut index| index.write_all(&entry).is_ok()));
     }
 }
 

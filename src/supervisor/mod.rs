@@ -15,6 +15,7 @@ mod host;
 mod journal;
 mod launch;
 mod log;
+mod memory;
 mod mover;
 mod platform;
 mod process;

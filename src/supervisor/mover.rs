@@ -122,8 +122,13 @@ impl Mover {
 
     /// Goes on moving this log until nobody else can write to it, which a [`Note::Closed`] tells.
     pub(super) fn keep(&self, n: u64) {
-        if let Some(log) = lock(&self.shared.logs).get(&n) {
-            lock(log).let_close();
+        let Some(log) = lock(&self.shared.logs).get(&n).map(Arc::clone) else { return };
+        let held = lock(&log).let_close();
+        // Without a descriptor to do it with, the log is kept until the supervisor ends.
+        if let Ok(held) = held {
+            // Not watched at the moment, or watched through the new end from here on.
+            let _ = epoll::delete(&self.shared.epoll, &held);
+            let _ = watch(&self.shared.epoll, n, &log);
         }
     }
 

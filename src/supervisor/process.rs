@@ -4,35 +4,47 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::process::output_pipes;
-pub(super) use crate::process::{Proc, ProcId, ProcTable, own_children};
+pub(super) use crate::process::{Proc, ProcDir, ProcId, ProcTable, children_of, own_children};
+use crate::process::{output_pipes, unless_gone};
 
 /// A handle on this very process; none when it is gone, or is one that must never be signalled (init, ourselves).
-pub(super) fn open(id: ProcId) -> Option<OwnedFd> {
+///
+/// # Errors
+/// It may be there and could not be looked at.
+pub(super) fn open(id: ProcId) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = Pid::from_raw(id.pid.cast_signed()) else { return Ok(None) };
     if id.pid <= 1 || id.pid == std::process::id() {
-        return None;
+        return Ok(None);
     }
-    let handle = pidfd_open(Pid::from_raw(id.pid.cast_signed())?, PidfdFlags::empty()).ok()?;
+    let Some(handle) = unless_gone(pidfd_open(pid, PidfdFlags::empty()))? else { return Ok(None) };
     // Checked after the handle was made: what it means can't change any more.
-    (Proc::read(id.pid)?.id == id).then_some(handle)
+    Ok(Proc::read(id.pid)?.is_some_and(|found| found.id == id).then_some(handle))
 }
 
 /// Sends a signal to this very process; one that is gone is passed over.
-pub(super) fn signal(id: ProcId, signal: Signal) {
-    if let Some(handle) = open(id) {
-        signal_handle(&handle, signal);
+///
+/// # Errors
+/// It may be there and could not be reached.
+pub(super) fn signal(id: ProcId, signal: Signal) -> io::Result<()> {
+    if let Some(handle) = open(id)? {
+        // Gone, or not ours to signal: the look that follows every round of signals shows what is left.
+        unless_gone(pidfd_send_signal(handle, signal))?;
     }
+    Ok(())
 }
 
-/// Sends a signal to the process behind a handle; one that is gone, or not ours to signal, is passed over.
-pub(super) fn signal_handle(handle: impl AsFd, signal: Signal) {
-    // ESRCH and EPERM: the rescan that follows every round of signals shows what is left.
-    let _ = pidfd_send_signal(handle, signal);
+/// Sends a signal to processes, each checked to be the one meant; one that can't be reached does not keep it from the
+/// others.
+///
+/// # Errors
+/// One of them may be there and could not be reached.
+pub(super) fn signal_all(ids: impl IntoIterator<Item = ProcId>, kind: Signal) -> io::Result<()> {
+    ids.into_iter().map(|id| signal(id, kind)).fold(Ok(()), |all, one| all.and(one))
 }
 
 /// The name that the process goes by, for people.
@@ -62,20 +74,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_own_process_is_found_and_never_opened_for_signals() {
-        let me = Proc::read(std::process::id()).unwrap();
-        assert!(ProcTable::read().holds(me.id));
-        assert!(open(me.id).is_none());
-        assert!(open(ProcId { pid: 1, start: 0 }).is_none());
+    fn the_own_process_is_never_opened_for_signals() {
+        let me = Proc::read(std::process::id()).unwrap().unwrap();
+        assert!(open(me.id).unwrap().is_none());
+        assert!(open(ProcId { pid: 1, start: 0 }).unwrap().is_none());
     }
 
     #[test]
     fn a_pid_with_another_start_time_is_not_signalled() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let id = Proc::read(child.id()).unwrap().id;
-        signal(ProcId { start: id.start + 1, ..id }, Signal::KILL);
+        let id = Proc::read(child.id()).unwrap().unwrap().id;
+        signal(ProcId { start: id.start + 1, ..id }, Signal::KILL).unwrap();
         assert!(child.try_wait().unwrap().is_none());
-        signal(id, Signal::KILL);
+        signal(id, Signal::KILL).unwrap();
         assert!(!child.wait().unwrap().success());
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn reap(pid: u32) -> Option<(ExitCause, Usage)> {
     (reaped == pid.cast_signed()).then(|| {
         let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
         let usage = Usage {
-            peak_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+            peak_rss_bytes: u64::try_from(usage.ru_maxrss).ok().map(|kib| kib * 1024),
             cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
         };
         (cause_of(status), usage)

@@ -16,10 +16,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("run", 4),
     ("socket", 10),
     ("store", 10),
-    ("logs", 10),
+    ("files", 10),
     ("process", 10),
     ("awake", 10),
-    ("files", 10),
+    ("logs", 11),
     // Both talk over sockets of the data directory.
     ("supervisor", 11),
     ("control", 11),

@@ -57,6 +57,27 @@ pub(crate) fn is_gone(pid: u32) -> bool {
     matches!(state_of(pid), None | Some('Z' | 'X'))
 }
 
+/// The letters of all threads that have not ended, as the kernel has them; none when the process has ended.
+pub(crate) fn states_of_threads(pid: u32) -> Vec<char> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.into_iter().flatten().filter_map(|thread| {
+        let stat = fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        stat[stat.rfind(')')? + 2..].chars().next()
+    });
+    threads.filter(|state| !matches!(state, 'Z' | 'X')).collect()
+}
+
+/// Whether every thread of a process has ended. [`is_gone`] asks of the first thread alone.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    states_of_threads(pid).is_empty()
+}
+
+pub(crate) fn wait_ended(pids: &[u32]) {
+    for pid in pids {
+        look_until(&format!("the end of process {pid}"), || has_ended(*pid).then_some(()));
+    }
+}
+
 pub(crate) fn are_frozen(pids: &[u32]) -> bool {
     pids.iter().all(|pid| state_of(*pid) == Some('T'))
 }
@@ -91,7 +112,7 @@ pub(crate) fn processes_of(data_dir: &Path) -> Vec<u32> {
         fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|part| part == wanted))
     };
     pids()
-        .filter(|pid| !is_gone(*pid))
+        .filter(|pid| !has_ended(*pid))
         .filter(|pid| {
             holds(format!("/proc/{pid}/environ"), &entry)
                 || supervisor.iter().all(|part| holds(format!("/proc/{pid}/cmdline"), part))

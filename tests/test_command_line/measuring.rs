@@ -56,7 +56,14 @@ fn top_shows_what_lives_and_says_so_when_nothing_does() {
 #[test]
 fn stats_tell_what_is_usual_for_each_step() {
     let home = Home::new();
-    home.pipeline("two.toml", TWO_STEPS);
+    // More than the program itself, which starts it: only then is the peak of so short a step known to be its own.
+    let large = "run = '\"$LEVERFRAME_BIN\"";
+    let text = TWO_STEPS.replace(
+        large,
+        &large.replace("run = '", "run = 'head -c 90m /dev/zero | tail -c 90m > /dev/null; "),
+    );
+    assert_ne!(text, TWO_STEPS);
+    home.pipeline("two.toml", &text);
     home.say(&["stats", "two"]).check(3, &["no run of pipeline two has ended"]);
     for id in ["a", "b", "c"] {
         home.say(&["run", "two", "--run-id", id]).check(0, &[]);
@@ -149,4 +156,24 @@ fn a_window_is_shown_what_each_run_costs() {
     });
     drop(window);
     integration.shutdown(ShutdownKind::LeaveSteps);
+}
+
+#[test]
+fn the_peak_memory_of_a_short_step_is_its_own_or_is_not_told() {
+    let home = Home::new();
+    let large = "head -c 90m /dev/zero | tail -c 90m > /dev/null";
+    home.pipeline(
+        "two.toml",
+        &format!(
+            "[[step]]\nid = \"small\"\nrun = \"echo done\"\n[[step]]\nid = \"large\"\nrun = \"{large}\"\n"
+        ),
+    );
+    home.say(&["run", "two", "--run-id", "r"]).check(0, &[]);
+    let shown = home.json(&["show", "r"]);
+    let (small, large) = (&shown["steps"][0], &shown["steps"][1]);
+    // A shell that says one word needs less than 4 MiB; the supervisor, whose memory it shares at first, needs more.
+    assert!(small["peak_rss_bytes"].as_u64().is_none_or(|bytes| bytes < 4 << 20), "{small}");
+    assert_eq!(small["peak_rss_bytes"].is_null(), small["peak_rss_source"].is_null(), "{small}");
+    assert!(small["cpu_seconds"].is_number(), "{small}");
+    assert!(large["peak_rss_bytes"].as_u64().is_some_and(|bytes| bytes > 90 << 20), "{large}");
 }

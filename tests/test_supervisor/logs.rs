@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use leverframe::supervisor::HostEvent;
 
 use super::bench::{Bench, code, key};
+use crate::support::small_disk::SmallDisk;
 
 #[test]
 fn stdout_and_stderr_are_interleaved_as_written_and_reopening_stderr_loses_nothing() {
@@ -63,9 +64,11 @@ fn many_logs_are_moved_side_by_side() {
 
 #[test]
 fn a_full_disk_is_told_once_blocks_nobody_for_ever_and_is_counted() {
+    let Some(mut disk) = SmallDisk::mount(1) else { return };
+    disk.fill();
     let mut bench = Bench::new();
     let mut spec = bench.spec("a", "echo 0123456789; until [ -e go ]; do sleep 0.01; done; echo abc");
-    spec.log_path = "/dev/full".into();
+    spec.log_path = disk.path().join("a.log");
     bench.start(spec);
     let disk_full = bench.engine().wait_for(|event| match event {
         HostEvent::LogTrouble { disk_full, reason, .. } if reason.contains("space") => Some(*disk_full),

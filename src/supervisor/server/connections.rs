@@ -8,6 +8,7 @@ use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use super::look::{is_want_of_descriptors, max_connections};
 use super::step::{End, Freeze};
 use super::{Server, Source};
 use crate::socket;
@@ -18,8 +19,6 @@ use crate::supervisor::protocol::{
     self, Hello, Misread, PROTOCOL, Reply, Request, StartHeader, SupervisorInfo, own_version,
 };
 
-/// More than any number of engines and doctors; a flood of connections is turned away.
-const MAX_CONNECTIONS: usize = 64;
 /// A listener that lets this much pile up is closed: it finds everything in the inventory when it comes back.
 const MAX_UNSENT: usize = 64 << 20;
 
@@ -43,7 +42,13 @@ impl Server {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Nobody else, or no descriptor left for them: they try again.
+                Err(error) if is_want_of_descriptors(&error) => {
+                    // Turned away: they try again. Left to wait they would wake us without end.
+                    self.eyes.give_up_reserve();
+                    drop(self.listener.accept());
+                    return self.eyes.refill();
+                }
+                // Nobody else.
                 Err(_) => return,
             }
         }
@@ -52,7 +57,7 @@ impl Server {
     /// Adds a connection; one of another user is closed.
     pub(in crate::supervisor) fn add_connection(&mut self, stream: UnixStream) -> Option<u64> {
         if !socket::is_of_our_user(&stream)
-            || self.connections.len() >= MAX_CONNECTIONS
+            || self.connections.len() >= max_connections()
             || stream.set_nonblocking(true).is_err()
         {
             return None;
@@ -148,6 +153,8 @@ impl Server {
             n,
             &Reply::Welcome { protocol: PROTOCOL, pid: self.me, version: own_version(), inventory },
         );
+        self.told_capacity = None;
+        self.tell_capacity();
     }
 
     fn inventory(&self) -> Vec<Known> {

@@ -11,9 +11,10 @@ use rustix::process::Signal;
 use super::step::{AskedBy, End, Ending, Freeze, LogState, MainEnd, Step, sum};
 use super::{Server, Source};
 use crate::process::tree::Origin;
-use crate::supervisor::host::{AttemptKey, ExitCause, StepExit};
+use crate::supervisor::host::{AttemptKey, ExitCause, StepExit, Usage};
 use crate::supervisor::journal::Record;
-use crate::supervisor::process::{self, Proc, ProcTable};
+use crate::supervisor::memory;
+use crate::supervisor::process::{self, Proc, ProcId};
 use crate::supervisor::sys;
 
 /// What a main process left behind has this long to end by itself.
@@ -66,28 +67,40 @@ impl Server {
         }
     }
 
-    /// Reaps the orphans that have ended, and counts those that live: our children that are no main processes.
-    fn n_living_orphans(&mut self) -> usize {
+    /// Reaps the orphans that have ended, and counts those that live: our children that are no main processes. None is
+    /// certain: whoever dies leaves its children to us before it can be reaped, so that a list from which nobody is reaped
+    /// lacks nobody.
+    pub(super) fn n_living_orphans(&mut self) -> usize {
         if let Some(n) = self.n_orphans {
             return n;
         }
-        let children = process::own_children().unwrap_or_else(|| {
-            let table = ProcTable::read();
-            table.iter().filter(|p| p.parent == self.me).map(|p| p.id.pid).collect()
-        });
-        let mut n_living = 0;
-        for pid in children.into_iter().filter(|pid| !self.mains.contains(pid)) {
-            match sys::reap(pid) {
-                None => n_living += 1,
-                Some((_, usage)) => {
-                    if let Some(step) = self.steps.values_mut().find(|step| step.tree.has_seen(pid)) {
-                        step.orphans_usage = sum(step.orphans_usage, Some(usage));
+        loop {
+            let children = self.with_reserve(|server| match process::own_children()? {
+                Some(children) => Ok(children),
+                None => server.eyes.children_of(server.me),
+            });
+            let Ok(children) = children else {
+                // There may be some, and some may have died: whoever asks has to look for them.
+                self.n_reaped += 1;
+                return 1;
+            };
+            let (mut n_living, n_before) = (0, self.n_reaped);
+            for pid in children.into_iter().filter(|pid| !self.mains.contains(pid)) {
+                match sys::reap(pid) {
+                    None => n_living += 1,
+                    Some((_, usage)) => {
+                        self.n_reaped += 1;
+                        if let Some(step) = self.steps.values_mut().find(|step| step.tree.has_seen(pid)) {
+                            step.orphans_usage = sum(step.orphans_usage, Some(usage));
+                        }
                     }
                 }
             }
+            if self.n_reaped == n_before || n_living > 0 {
+                self.n_orphans = Some(n_living);
+                return n_living;
+            }
         }
-        self.n_orphans = Some(n_living);
-        n_living
     }
 
     /// Brings a step on its way as far as it goes now. Called when something may have changed, and at its alarm.
@@ -95,6 +108,10 @@ impl Server {
         let now = Instant::now();
         let Some(step) = self.steps.get_mut(&n) else { return };
         step.alarm = None;
+        if step.unsent.is_some() {
+            self.send_stop(n);
+        }
+        let Some(step) = self.steps.get_mut(&n) else { return };
         if let Ending::Asked { kill_at, .. } = step.ending
             && kill_at <= now
         {
@@ -113,7 +130,7 @@ impl Server {
             (MainEnd::Leaves { .. }, Ending::No) if step.keep_background => self.keep_leftovers(n),
             (MainEnd::Leaves { .. }, Ending::No) => self.end_leftovers(n),
             (MainEnd::Leaves { .. }, Ending::Asked { kill_at, .. }) => {
-                if self.members(n).is_empty() {
+                if self.members_for_certain(n).is_some_and(|members| members.is_empty()) {
                     self.nobody_left(n);
                 } else {
                     self.rescan(n, kill_at);
@@ -124,21 +141,23 @@ impl Server {
 
     /// What the main process left behind is left alone, and remembered so that no other step is taken for its owner.
     fn keep_leftovers(&mut self, n: u64) {
-        let table = ProcTable::read();
-        self.kept.retain(|id| table.holds(*id));
-        let members = self.members(n);
+        let Some(members) = self.members(n) else { return };
+        if let Ok(table) = self.table() {
+            self.kept.retain(|id| table.holds(*id));
+        }
         self.kept.extend(members.iter().map(|member| member.id));
         self.nobody_left(n);
     }
 
     /// What the main process left behind is asked to end.
     fn end_leftovers(&mut self, n: u64) {
-        let members = self.members(n);
+        let Some(members) = self.members_for_certain(n) else { return };
         if members.is_empty() {
             return self.nobody_left(n);
         }
-        send(&members, Signal::TERM);
-        send(&members, Signal::CONT);
+        if !self.ask_to_end(n, &members, Signal::TERM) {
+            return;
+        }
         let kill_at = Instant::now() + LEFTOVERS_GRACE;
         if let Some(step) = self.steps.get_mut(&n) {
             step.ending = Ending::Asked { kill_at, by: AskedBy::ItsOwnEnd };
@@ -149,9 +168,17 @@ impl Server {
 
     /// Kills whoever is there; goes on until nobody is.
     fn kill_round(&mut self, n: u64, since: Instant) {
-        let members = self.members(n);
-        send(&members, Signal::KILL);
         let now = Instant::now();
+        let Some(members) = self.members_for_certain(n) else { return };
+        let is_first = self.steps.get(&n).is_some_and(|step| step.n_scans == 0);
+        let killed = self.with_reserve(|server| {
+            process::signal_all(ids(&members), Signal::KILL)?;
+            // What outruns a look does not outrun whoever follows it.
+            if is_first { Ok(()) } else { server.pursue(n, Signal::KILL).map(drop) }
+        });
+        if self.seen(n, killed).is_none() {
+            return;
+        }
         let Some(step) = self.steps.get_mut(&n) else { return };
         let main_lives = step.main_end == MainEnd::Lives;
         if !main_lives && (members.is_empty() || since + UNKILLABLE <= now) {
@@ -176,7 +203,7 @@ impl Server {
         let reaped = match (step.tree.origin, step.tree.main, &step.main) {
             (Origin::Started, Some(main), _) => {
                 self.mains.remove(&main.pid);
-                sys::reap(main.pid).map(|(cause, usage)| (cause, Some(usage)))
+                sys::reap(main.pid).map(|(cause, usage)| (cause, Some(of_its_own(usage))))
             }
             (Origin::TakenOver, Some(main), Some(handle)) => {
                 self.mains.remove(&main.pid);
@@ -242,24 +269,42 @@ impl Server {
     /// Asks a tree to end, and kills it when the grace is over, whether there is an engine or not.
     pub(super) fn stop(&mut self, key: &AttemptKey, signal: i32, grace: Duration) {
         let Some(n) = self.living(key) else { return };
-        let members = self.members(n);
         let Some(step) = self.steps.get_mut(&n) else { return };
-        let mut kill_at = Instant::now() + grace;
+        let now = Instant::now();
+        let mut kill_at = now + grace;
         match step.ending {
             Ending::Killing { .. } => return,
             // An engine that took it back says it again: to many a program a second signal means "at once".
             Ending::Asked { kill_at: earlier, by: AskedBy::Engine } => kill_at = kill_at.min(earlier),
-            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => {
-                send(&members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM));
-                // A stopped process does not see the signal until it goes on.
-                send(&members, Signal::CONT);
-            }
+            // Sent in this turn still, together with all others that are to end: one look finds the processes of all.
+            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => step.unsent = Some(signal),
         }
         step.freeze = Freeze::None;
         step.ending = Ending::Asked { kill_at, by: AskedBy::Engine };
-        step.wake_at(kill_at);
+        step.wake_at(if step.unsent.is_some() { now } else { kill_at });
         self.remember(Record::Thawed { n });
         self.remember(Record::Stopping { n, kill_at_ms: awake_ms_at(kill_at) });
+    }
+
+    /// Sends the signal of a stop that was asked for; it is tried again where the processes can't be reached.
+    fn send_stop(&mut self, n: u64) {
+        let Some(members) = self.members(n) else { return };
+        let Some(signal) = self.steps.get(&n).and_then(|step| step.unsent) else { return };
+        if self.ask_to_end(n, &members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM))
+            && let Some(step) = self.steps.get_mut(&n)
+        {
+            step.unsent = None;
+        }
+    }
+
+    /// Sends a signal to processes and lets them see it. Says whether that could be done; else it is to be done again.
+    fn ask_to_end(&mut self, n: u64, members: &[Proc], signal: Signal) -> bool {
+        let sent = self.with_reserve(|_| {
+            process::signal_all(ids(members), signal)?;
+            // A stopped process does not see the signal until it goes on.
+            process::signal_all(ids(members), Signal::CONT)
+        });
+        self.seen(n, sent).is_some()
     }
 
     /// Ends a tree at once.
@@ -283,17 +328,26 @@ impl Server {
     }
 }
 
-/// Signals processes, each checked to be the one meant.
-fn send(members: &[Proc], signal: Signal) {
-    for member in members {
-        process::signal(member.id, signal);
-    }
+/// What a main process used, without what is said of it before it became its program.
+fn of_its_own(usage: Usage) -> Usage {
+    // What can't be read is not known.
+    let own_peak = memory::own_peak().ok().flatten();
+    let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_child(bytes, own_peak));
+    Usage { peak_rss_bytes, ..usage }
+}
+
+fn ids(members: &[Proc]) -> impl Iterator<Item = ProcId> {
+    members.iter().map(|member| member.id)
 }
 
 /// Whether a taken-over main process has left the table of processes.
 fn is_reaped(step: &Step) -> bool {
     let told = step.main.as_ref().is_some_and(|handle| sys::exit_of_stranger(handle.as_fd()).is_some());
-    told || step.tree.main.is_none_or(|main| Proc::read(main.pid).is_none_or(|found| found.id != main))
+    let is_gone = |main: ProcId| {
+        // What could not be looked at may be there.
+        Proc::read(main.pid).is_ok_and(|found| found.is_none_or(|found| found.id != main))
+    };
+    told || step.tree.main.is_none_or(is_gone)
 }
 
 fn is_asked_by_engine(step: &Step) -> bool {

@@ -1,16 +1,21 @@
 //! Freezing: parents first, scan by scan, until two scans in a row find nothing new and everything stopped; thawing:
-//! children first, and only what we stopped. Every scan is an alarm of the loop, never a wait.
+//! children first, and only what we stopped. Every scan is an alarm of the loop, never a wait, and one look at the table
+//! of processes serves all steps whose scan is due.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::Server;
 use super::step::{Ending, Freeze, Freezing, Inherited};
+use crate::process::tracer_of;
 use crate::supervisor::host::{AttemptKey, HostEvent};
 use crate::supervisor::journal::Record;
 use crate::supervisor::process::{self, Proc, ProcId};
 
+/// So many looks in a row that find everything stopped are believed although processes of other steps die meanwhile.
+const MANY_LOOKS: u32 = 12;
 /// Processes that can't be stopped (state D) are named after this long.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Processes that start new ones faster than they can be stopped are named after this long.
@@ -35,6 +40,7 @@ impl Server {
             return self.tell(HostEvent::Frozen { key, unfrozen: Vec::new() });
         };
         let Some(step) = self.steps.get_mut(&n) else { return };
+        self.unthawed.retain(|unthawed| *unthawed != key);
         if step.ending != Ending::No {
             // It is being ended: its end is the answer.
             return;
@@ -49,8 +55,9 @@ impl Server {
         }
         if let Some(step) = self.steps.get_mut(&n) {
             step.n_scans = 0;
+            // In this turn still, together with all others that are to be frozen.
+            step.wake_at(Instant::now());
         }
-        self.go_on_freezing(n);
     }
 
     /// Goes on with a freeze that a predecessor began.
@@ -66,16 +73,31 @@ impl Server {
         if !self.steps.get(&n).is_some_and(|step| matches!(step.freeze, Freeze::Freezing(_))) {
             return;
         }
-        let members = self.members(n);
+        let Some(members) = self.members(n) else { return };
+        let found = self.with_reserve(|server| match server.steps.get_mut(&n).map(|step| &mut step.freeze) {
+            Some(Freeze::Freezing(freezing)) => freezing.scan(&members),
+            Some(Freeze::None | Freeze::Frozen(_)) | None => Ok(Found::AllStopped),
+        });
+        let Some(found) = self.seen(n, found) else { return };
+        let is_incomplete = self.somebody_died_unseen();
+        let is_late = self.steps.get(&n).is_some_and(|step| step.n_scans >= 2);
+        if is_incomplete || (is_late && matches!(found, Found::Running(_))) {
+            let pursued = self.with_reserve(|server| server.pursue(n, Signal::STOP));
+            let Some(pursued) = self.seen(n, pursued) else { return };
+            if let Some(Freeze::Freezing(freezing)) = self.steps.get_mut(&n).map(|step| &mut step.freeze) {
+                let new = pursued.into_iter().filter(|id| !freezing.stopped.contains(id)).collect::<Vec<_>>();
+                freezing.stopped.extend(new);
+            }
+        }
         let Some(step) = self.steps.get_mut(&n) else { return };
         let Freeze::Freezing(freezing) = &mut step.freeze else { return };
-        let found = freezing.scan(&members);
+        freezing.n_certain = if is_incomplete { 0 } else { freezing.n_certain + 1 };
         let elapsed = freezing.since.elapsed();
         let unfrozen = match &found {
-            Found::AllStopped if freezing.n_quiet >= 2 => Some(Vec::new()),
-            Found::AllStopped => None,
+            Found::AllStopped => freezing.is_seen_complete().then(Vec::new),
             Found::Running(running) => {
-                let stuck = elapsed >= PATIENCE && running.iter().all(Proc::is_uninterruptible);
+                let is_out_of_reach = |p: &Proc| p.is_uninterruptible() || p.is_held_by_tracer();
+                let stuck = elapsed >= PATIENCE && running.iter().all(is_out_of_reach);
                 (stuck || elapsed >= LONG_PATIENCE)
                     .then(|| running.iter().map(|p| process::describe(p.id)).collect())
             }
@@ -90,8 +112,11 @@ impl Server {
         if let Found::Running(running) = &found
             && elapsed >= VFORK_PATIENCE
         {
-            nudge_vforked(running, &members);
+            // What could not be reached is stopped still, and is nudged after the next scan.
+            let _ = nudge_vforked(running, &members);
         }
+        let Some(step) = self.steps.get_mut(&n) else { return };
+        let Freeze::Freezing(freezing) = &step.freeze else { return };
         let doublings = if freezing.n_quiet > 0 { 0 } else { step.n_scans.min(MAX_DOUBLINGS) };
         step.n_scans += 1;
         step.wake_at(Instant::now() + FIRST_DELAY * (1 << doublings));
@@ -107,8 +132,15 @@ impl Server {
                 Freeze::Freezing(freezing) => freezing.stopped,
                 Freeze::Frozen(stopped) => stopped,
             };
-            for id in stopped.iter().rev() {
-                process::signal(*id, Signal::CONT);
+            // What was seen of them in this turn is true no more.
+            self.eyes.forget();
+            let children_first = || stopped.iter().rev().copied();
+            let thawed = self.with_reserve(|_| process::signal_all(children_first(), Signal::CONT));
+            if self.seen(n, thawed).is_none() {
+                if let Some(step) = self.steps.get_mut(&n) {
+                    step.freeze = Freeze::Frozen(stopped);
+                }
+                return self.unthawed.push(key);
             }
             self.remember(Record::Thawed { n });
         }
@@ -117,22 +149,28 @@ impl Server {
 }
 
 fn begin(stopped: Vec<ProcId>, inherited: Inherited) -> Freeze {
-    Freeze::Freezing(Freezing { since: Instant::now(), stopped, n_quiet: 0, inherited })
+    Freeze::Freezing(Freezing { since: Instant::now(), stopped, n_quiet: 0, n_certain: 0, inherited })
 }
 
 impl Freezing {
+    /// Whether nothing of the tree can be running: two looks in which nobody died unseen, or, where others die all the
+    /// time, more looks than anything can run ahead of.
+    fn is_seen_complete(&self) -> bool {
+        self.n_quiet >= 2 && (self.n_certain >= 2 || self.n_quiet >= MANY_LOOKS)
+    }
+
     /// Stops what is not stopped.
-    fn scan(&mut self, members: &[Proc]) -> Found {
-        let (mut is_new, mut running) = (false, Vec::new());
+    fn scan(&mut self, members: &[Proc]) -> io::Result<Found> {
+        let (mut is_new, mut running, mut reached) = (false, Vec::new(), Ok(()));
         for member in members {
             let is_known = self.stopped.contains(&member.id);
-            if member.is_stopped() {
+            if member.is_stopped() && !is_at_mercy_of_stranger(member, members)? {
                 if !is_known && self.inherited == Inherited::Yes {
                     self.stopped.push(member.id);
                 }
                 continue;
             }
-            process::signal(member.id, Signal::STOP);
+            reached = reached.and(process::signal(member.id, Signal::STOP));
             if !is_known {
                 self.stopped.push(member.id);
                 is_new = true;
@@ -140,16 +178,25 @@ impl Freezing {
             running.push(*member);
         }
         self.n_quiet = if running.is_empty() && !is_new { self.n_quiet + 1 } else { 0 };
-        if running.is_empty() { Found::AllStopped } else { Found::Running(running) }
+        reached.map(|()| if running.is_empty() { Found::AllStopped } else { Found::Running(running) })
     }
+}
+
+/// Whether a process is held by a tracer that is not of the tree, which may let it go on at any moment.
+fn is_at_mercy_of_stranger(member: &Proc, members: &[Proc]) -> io::Result<bool> {
+    if !member.is_held_by_tracer() {
+        return Ok(false);
+    }
+    let tracer = tracer_of(member.id.pid)?;
+    Ok(tracer.is_some_and(|tracer| !members.iter().any(|other| other.id.pid == tracer)))
 }
 
 /// Lets the stopped children of those that wait uninterruptibly run until the next scan stops them again: a parent in
 /// vfork waits so until its child has exec'ed.
-fn nudge_vforked(running: &[Proc], members: &[Proc]) {
-    for parent in running.iter().filter(|p| p.is_uninterruptible()) {
-        for child in members.iter().filter(|p| p.parent == parent.id.pid && p.is_stopped()) {
-            process::signal(child.id, Signal::CONT);
-        }
-    }
+fn nudge_vforked(running: &[Proc], members: &[Proc]) -> io::Result<()> {
+    let parents = running.iter().filter(|p| p.is_uninterruptible());
+    let children = parents
+        .flat_map(|parent| members.iter().filter(|p| p.parent == parent.id.pid && p.is_stopped()))
+        .map(|child| child.id);
+    process::signal_all(children, Signal::CONT)
 }

@@ -4,6 +4,8 @@
 mod connections;
 mod ending;
 mod freezing;
+mod look;
+mod pursuit;
 mod recovery;
 mod start;
 mod step;
@@ -18,15 +20,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
-use super::host::{AttemptKey, HostEvent};
+use super::host::{AttemptKey, HostEvent, StartSpec};
 use super::journal::{Journal, Record};
 use super::mover::{Mover, Note, timespec};
-use super::process::{Proc, ProcId, ProcTable};
+use super::process::ProcId;
 use super::protocol::Reply;
 use super::sys;
-use crate::process::tree::Surroundings;
 use crate::socket;
 use connections::Connection;
+use look::Eyes;
 use step::{Ended, LogState, Step};
 
 /// Its name in the data directory.
@@ -95,6 +97,8 @@ pub(super) struct Server {
     by_key: HashMap<AttemptKey, u64>,
     /// The main processes that are our children and not reaped, or were taken over.
     mains: HashSet<u32>,
+    /// How many orphans were reaped in all.
+    n_reaped: u64,
     /// How many orphans live, if that was counted since the events at hand came.
     n_orphans: Option<usize>,
     /// Logs of ended steps that what they left behind still writes to.
@@ -104,6 +108,13 @@ pub(super) struct Server {
     next_n: u64,
     journal: Journal,
     mover: Mover,
+    eyes: Eyes,
+    /// Starts before which a survivor is looked for, which could not be done as yet.
+    unseen_starts: Vec<StartSpec>,
+    /// Steps that are to go on, and whose processes could not all be reached as yet.
+    unthawed: Vec<AttemptKey>,
+    /// How many steps the engine was told that there may be.
+    told_capacity: Option<usize>,
     /// The system has told us to end.
     told_to_end: bool,
     /// When what was queued for the engine goes out, if nothing takes it along before.
@@ -136,16 +147,21 @@ impl Server {
             ended: BTreeMap::new(),
             by_key: HashMap::new(),
             mains: HashSet::new(),
+            n_reaped: 0,
             n_orphans: None,
             kept_logs: HashSet::new(),
             kept: HashSet::new(),
             next_n: 1,
             journal,
             mover,
+            eyes: Eyes::open()?,
+            unseen_starts: Vec::new(),
+            unthawed: Vec::new(),
+            told_capacity: None,
             told_to_end: false,
             flush_at: None,
         };
-        server.recover();
+        server.recover()?;
         Ok(server)
     }
 
@@ -174,6 +190,7 @@ impl Server {
         // who are heard: a later engine's hello throws away what an earlier one's connection still holds.
         let mut sources: Vec<Source> = events.iter().map(Source::of).collect();
         self.n_orphans = None;
+        self.eyes.forget();
         let engine = self.engine;
         sources
             .sort_by_key(|source| (matches!(source, Source::Connection(n) if Some(*n) == engine), *source));
@@ -206,8 +223,12 @@ impl Server {
                 Note::Trouble { n, error } => {
                     let disk_full = matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
                     if let Some(step) = self.steps.get(&n) {
-                        let reason =
-                            format!("the log of step {} can't be written: {error}", step.key.step_id);
+                        let reason = match error.raw_os_error() {
+                            Some(libc::EFBIG) => format!(
+                                "{error} (ulimit -f of what started the supervisor); what it writes from here on is dropped"
+                            ),
+                            _ => error.to_string(),
+                        };
                         let key = step.key.clone();
                         self.tell(HostEvent::LogTrouble { key, reason, disk_full });
                     }
@@ -216,6 +237,7 @@ impl Server {
                 Note::Closed { n } => {
                     if self.kept_logs.remove(&n) {
                         self.mover.remove(n);
+                        self.tell_capacity();
                     } else if let Some(step) = self.steps.get_mut(&n) {
                         step.log = LogState::Closed;
                     }
@@ -231,6 +253,7 @@ impl Server {
         for n in due {
             self.look_at(n);
         }
+        self.try_again();
         if self.flush_at.is_some_and(|at| at <= now)
             && let Some(engine) = self.engine
         {
@@ -239,7 +262,8 @@ impl Server {
     }
 
     fn time_to_next_alarm(&self) -> Option<Duration> {
-        let next = self.steps.values().filter_map(|step| step.alarm).chain(self.flush_at).min()?;
+        let of_steps = self.steps.values().filter_map(|step| step.alarm);
+        let next = of_steps.chain(self.flush_at).chain(self.time_to_try_again()).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -300,18 +324,6 @@ impl Server {
     /// Remembers for a successor. What can't be written is acted on all the same, and is written with the next rotation.
     fn remember(&mut self, record: Record) {
         let _ = self.journal.write(record);
-    }
-
-    /// The members of a step's tree now, parents first.
-    fn members(&mut self, n: u64) -> Vec<Proc> {
-        let table = ProcTable::read();
-        let around = Surroundings {
-            me: self.me,
-            mains: &self.mains,
-            only_tree: self.steps.len() == 1,
-            kept: &self.kept,
-        };
-        self.steps.get_mut(&n).map(|step| step.tree.members(&table, &around)).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Taking over what a predecessor left: by the journal, and by token where the journal knows no process.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -13,26 +14,30 @@ use crate::process::tree::{self, Origin, Tree};
 use crate::supervisor::host::{ExitCause, HostEvent, StepExit};
 use crate::supervisor::journal::{EndNote, Entry, FreezeNote, Record, SpawnNote, StartNote};
 use crate::supervisor::log::Log;
-use crate::supervisor::process::{self, Proc, ProcId, ProcTable};
+use crate::supervisor::process::{self, ProcId, ProcTable};
 
 impl Server {
     /// Makes of every entry of the journal a step again, or an end.
-    pub(super) fn recover(&mut self) {
+    ///
+    /// # Errors
+    /// The processes could not be looked at: what lives is not known.
+    pub(super) fn recover(&mut self) -> io::Result<()> {
         let entries: BTreeMap<u64, Entry> = self.journal.entries().clone();
         self.next_n = entries.keys().next_back().copied().unwrap_or(0) + 1;
         if entries.values().all(|entry| entry.end.is_some()) {
             entries.into_iter().for_each(|(n, entry)| self.recover_end(n, entry));
-            return;
+            return Ok(());
         }
-        let table = ProcTable::read();
+        let table = self.table()?;
         for (n, entry) in entries {
             self.by_key.insert(entry.start.key.clone(), n);
             if entry.end.is_some() {
                 self.recover_end(n, entry);
             } else {
-                self.recover_living(n, entry, &table);
+                self.recover_living(n, entry, &table)?;
             }
         }
+        Ok(())
     }
 
     fn recover_end(&mut self, n: u64, entry: Entry) {
@@ -46,27 +51,30 @@ impl Server {
         self.ended.insert(n, Ended { key, how });
     }
 
-    fn recover_living(&mut self, n: u64, entry: Entry, table: &ProcTable) {
-        let spawned = entry.spawned.clone().or_else(|| {
-            // Its start was noted, its process was not: it may have been spawned all the same.
-            let bearers = tree::bearers_of(&entry.start.token, table, self.me);
-            let main = tree::main_among(&bearers)?;
-            Some(SpawnNote { main, pipe: None, at: Utc::now() })
-        });
-        let Some(spawned) = spawned else {
-            if tree::bearers_of(&entry.start.token, table, self.me).is_empty() {
-                return self.recover_unseen(n, entry.start);
+    fn recover_living(&mut self, n: u64, entry: Entry, table: &ProcTable) -> io::Result<()> {
+        let spawned = match entry.spawned.clone() {
+            Some(spawned) => spawned,
+            None => {
+                // Its start was noted, its process was not: it may have been spawned all the same.
+                let bearers = tree::bearers_of(&entry.start.token, table, self.me)?;
+                if bearers.is_empty() {
+                    self.recover_unseen(n, entry.start);
+                    return Ok(());
+                }
+                let Some(main) = tree::main_among(&bearers) else {
+                    return self.take_over(n, &entry.start, None);
+                };
+                SpawnNote { main, pipe: None, at: Utc::now() }
             }
-            return self.take_over(n, &entry.start, None);
         };
-        self.take_over(n, &entry.start, Some(&spawned));
+        self.take_over(n, &entry.start, Some(&spawned))?;
         if let Some(kill_at_ms) = entry.kill_at_ms
             && let Some(step) = self.steps.get_mut(&n)
         {
             let kill_at = Instant::now() + Duration::from_millis(kill_at_ms.saturating_sub(awake_ms()));
             step.ending = Ending::Asked { kill_at, by: AskedBy::Engine };
             step.wake_at(kill_at);
-            return;
+            return Ok(());
         }
         match entry.freeze {
             None => {}
@@ -77,6 +85,7 @@ impl Server {
                 }
             }
         }
+        Ok(())
     }
 
     /// A start was noted, and no process is there. The log is made right before the spawn: without it there was none, and
@@ -98,25 +107,29 @@ impl Server {
     }
 
     /// Looks for a living tree with the token of a start, whose supervisor is gone. Says whether there was one.
-    pub(super) fn adopt_survivor(&mut self, n: u64, start: &StartNote) -> bool {
-        let bearers = tree::bearers_of(&start.token, &ProcTable::read(), self.me);
+    ///
+    /// # Errors
+    /// The processes could not be looked at: there may be one.
+    pub(super) fn adopt_survivor(&mut self, n: u64, start: &StartNote) -> io::Result<bool> {
+        let table = self.table()?;
+        let bearers = tree::bearers_of(&start.token, &table, self.me)?;
         if bearers.is_empty() {
-            return false;
+            return Ok(false);
         }
         self.by_key.insert(start.key.clone(), n);
         self.remember(Record::Start { n, start: start.clone() });
         let spawned = tree::main_among(&bearers).map(|main| SpawnNote { main, pipe: None, at: Utc::now() });
-        self.take_over(n, start, spawned.as_ref());
+        self.take_over(n, start, spawned.as_ref())?;
         if let Some(SpawnNote { main, at, .. }) = spawned {
             self.tell(HostEvent::Started { key: start.key.clone(), pid: main.pid, at });
         }
-        true
+        Ok(true)
     }
 
     /// Makes a step of processes that somebody else started. Where the main one is gone, what is left is ended.
-    fn take_over(&mut self, n: u64, start: &StartNote, spawned: Option<&SpawnNote>) {
+    fn take_over(&mut self, n: u64, start: &StartNote, spawned: Option<&SpawnNote>) -> io::Result<()> {
         let main = spawned.map(|spawned| spawned.main);
-        let handle = main.and_then(process::open);
+        let handle = main.map(process::open).transpose()?.flatten();
         let mut tree = Tree::new(main, &start.token, spawned.and_then(|s| s.pipe), Origin::TakenOver);
         let main_end = if let Some(handle) = &handle {
             self.mains.extend(main.map(|main| main.pid));
@@ -125,7 +138,7 @@ impl Server {
         } else {
             MainEnd::Leaves { at: Utc::now(), interrupted: self.told_to_end }
         };
-        let log = self.go_on_with_log(n, start, &mut tree);
+        let log = self.go_on_with_log(n, start, &mut tree)?;
         if let Some(spawned) = spawned {
             self.remember(Record::Spawned { n, spawned: SpawnNote { pipe: tree.pipe, ..spawned.clone() } });
         }
@@ -139,29 +152,38 @@ impl Server {
             log,
             freeze: Freeze::None,
             ending: Ending::No,
+            unsent: None,
             main_end,
             orphans_usage: None,
+            deserted_at: None,
             alarm: None,
             n_scans: 0,
         };
         // Looked at from the loop, when everything that was left is known.
         step.wake_at(Instant::now());
         self.steps.insert(n, step);
+        Ok(())
     }
 
     /// Opens the pipe of a survivor again, and moves its log from where the file ends.
-    fn go_on_with_log(&mut self, n: u64, start: &StartNote, tree: &mut Tree) -> LogState {
-        let main = tree.main.filter(|main| Proc::read(main.pid).is_some_and(|found| found.id == *main));
-        let candidates: Vec<ProcId> = match main {
+    fn go_on_with_log(&mut self, n: u64, start: &StartNote, tree: &mut Tree) -> io::Result<LogState> {
+        let table = self.table()?;
+        let candidates: Vec<ProcId> = match tree.main.filter(|main| table.holds(*main)) {
             Some(main) => vec![main],
-            None => {
-                tree::bearers_of(&start.token, &ProcTable::read(), self.me).iter().map(|p| p.id).collect()
-            }
+            None => tree::bearers_of(&start.token, &table, self.me)?.iter().map(|p| p.id).collect(),
         };
         let pipe = candidates.iter().find_map(|id| process::reopen_output_pipe(id.pid, tree.pipe));
-        let Some((inode, pipe)) = pipe else { return LogState::Closed };
+        let Some((inode, pipe)) = pipe else { return Ok(LogState::Closed) };
         tree.pipe = Some(inode);
-        let added = Log::open(&start.log_path, pipe, start.log_limit).and_then(|log| self.mover.add(n, log));
-        if added.is_ok() { LogState::Open } else { LogState::Closed }
+        let (path, limit) = (&start.log_path, start.log_limit);
+        // Opened twice only where the first can't become a log: the step writes on, and must not wait for a reader.
+        let spare = pipe.try_clone()?;
+        let log = Log::open(path, pipe, limit).or_else(|error| {
+            let reason = format!("{error}; what it writes is dropped");
+            self.tell(HostEvent::LogTrouble { key: start.key.clone(), reason, disk_full: false });
+            Log::without_file(path, spare, limit)
+        });
+        let added = log.and_then(|log| self.mover.add(n, log));
+        Ok(if added.is_ok() { LogState::Open } else { LogState::Closed })
     }
 }

@@ -1,5 +1,6 @@
 //! Starts: idempotent by key, remembered before the spawn, and preceded by a search for a survivor where one may be.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::look::N_SLACK;
 use super::step::{End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
 use crate::process::tree::{Origin, Tree};
@@ -43,8 +45,17 @@ impl Server {
             log_limit: spec.log_limit,
             keep_background: spec.keep_background,
         };
-        if spec.may_be_alive && self.adopt_survivor(n, &start) {
-            return;
+        if spec.may_be_alive {
+            match self.with_reserve(|server| server.adopt_survivor(n, &start)) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(_) => {
+                    // One may live: nothing is started before that is known.
+                    self.by_key.remove(&spec.key);
+                    self.remember(Record::Acknowledged { n });
+                    return self.unseen_starts.push(spec);
+                }
+            }
         }
         self.by_key.insert(spec.key.clone(), n);
         if let Err(error) = self.journal.write(Record::Start { n, start }) {
@@ -70,7 +81,13 @@ impl Server {
         self.end(n, key, End::StartFailed(reason));
     }
 
-    fn spawn(&self, spec: &StartSpec) -> Result<Spawned, String> {
+    fn spawn(&mut self, spec: &StartSpec) -> Result<Spawned, String> {
+        // The engine keeps to it; steps that clean up may pass it by a few.
+        if let Some(n_steps) = self.capacity().filter(|n_steps| self.steps.len() >= n_steps + N_SLACK) {
+            return Err(format!(
+                "could not start it: {n_steps} steps live, and the limit of open files (ulimit -n) lets the supervisor watch over no more"
+            ));
+        }
         let (ours, theirs) =
             log::new_pipe().map_err(|e| format!("could not make a pipe for the log: {e}"))?;
         let pipe = rustix::fs::fstat(&ours).map_or(0, |stat| stat.st_ino);
@@ -78,18 +95,15 @@ impl Server {
             .map_err(|e| format!("could not open the log {}: {e}", spec.log_path.display()))?;
         let at = Utc::now();
         let pid = program::spawn(spec, std::os::fd::AsFd::as_fd(&theirs))?;
-        // Our child and not reaped: pid and start time can't be another's.
-        let start = Proc::read(pid).map_or(0, |found| found.id.start);
-        let handle = Pid::from_raw(pid.cast_signed())
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
-            .map_err(|e| format!("could not watch over the process that was started: {e}"));
-        if handle.is_err() {
+        let watched = self.with_reserve(|_| watch(pid)).inspect_err(|_| {
             // Nobody would ever see its end: it must not live.
             kill_unwatched(pid);
-        }
-        let log = log.holding(theirs);
-        Ok(Spawned { main: ProcId { pid, start }, handle: handle?, pipe, log, at })
+        });
+        let (main, handle) =
+            watched.map_err(|e| format!("could not watch over the process that was started: {e}"))?;
+        // What was seen in this turn lacks it.
+        self.eyes.forget();
+        Ok(Spawned { main, handle, pipe, log, at })
     }
 
     fn watch_over(&mut self, n: u64, spec: StartSpec, spawned: Spawned) {
@@ -109,8 +123,10 @@ impl Server {
             log: LogState::Open,
             freeze: Freeze::None,
             ending: Ending::No,
+            unsent: None,
             main_end: MainEnd::Lives,
             orphans_usage: None,
+            deserted_at: None,
             alarm: None,
             n_scans: 0,
         };
@@ -152,6 +168,14 @@ impl Server {
             self.remember(Record::Acknowledged { n });
         }
     }
+}
+
+/// A process that was just spawned, by name, and a handle on it.
+fn watch(pid: u32) -> io::Result<(ProcId, OwnedFd)> {
+    // Our child and not reaped: pid and start time can't be another's.
+    let start = Proc::read(pid)?.map_or(0, |found| found.id.start);
+    let pid_for_kernel = Pid::from_raw(pid.cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
+    Ok((ProcId { pid, start }, pidfd_open(pid_for_kernel, PidfdFlags::empty())?))
 }
 
 fn kill_unwatched(pid: u32) {

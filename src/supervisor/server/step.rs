@@ -23,9 +23,13 @@ pub(super) struct Step {
     pub(super) log: LogState,
     pub(super) freeze: Freeze,
     pub(super) ending: Ending,
+    /// The signal by which it is asked to end, while that was not sent.
+    pub(super) unsent: Option<i32>,
     pub(super) main_end: MainEnd,
     /// What orphans used that were reaped before the main process.
     pub(super) orphans_usage: Option<Usage>,
+    /// The look, by its number, that first found nobody of its tree.
+    pub(super) deserted_at: Option<u64>,
     /// When it wants to be looked at again.
     pub(super) alarm: Option<Instant>,
     /// Scans since the last thing that happened: they come less and less often.
@@ -60,6 +64,8 @@ pub(super) struct Freezing {
     pub(super) stopped: Vec<ProcId>,
     /// Scans in a row that found nothing new and everything stopped.
     pub(super) n_quiet: u32,
+    /// Scans in a row during which no orphan died.
+    pub(super) n_certain: u32,
     /// A predecessor began it: what is stopped already was stopped by it.
     pub(super) inherited: Inherited,
 }
@@ -131,6 +137,7 @@ impl Step {
 pub(super) fn sum(a: Option<Usage>, b: Option<Usage>) -> Option<Usage> {
     match (a, b) {
         (Some(a), Some(b)) => Some(Usage {
+            // None is less than any figure.
             peak_rss_bytes: a.peak_rss_bytes.max(b.peak_rss_bytes),
             cpu_seconds: a.cpu_seconds + b.cpu_seconds,
         }),
