@@ -158,6 +158,8 @@ impl Message {
                 | HostEvent::Frozen { .. }
                 | HostEvent::Thawed { .. }
                 | HostEvent::LogTrouble { .. }
+                | HostEvent::Silent { .. }
+                | HostEvent::Answers { .. }
                 | HostEvent::Gone { .. },
             )
             | Self::Ask(_)

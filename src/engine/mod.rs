@@ -25,6 +25,7 @@ mod orders;
 mod recovery;
 mod secrets;
 mod signal;
+mod silence;
 mod sleepless;
 mod trouble;
 

@@ -4,7 +4,9 @@
 mod connections;
 mod ending;
 mod freezing;
+mod kept;
 mod recovery;
+mod shutdown;
 mod start;
 mod step;
 
@@ -23,10 +25,12 @@ use super::journal::{Journal, Record};
 use super::mover::{Mover, Note, timespec};
 use super::process::{Proc, ProcId, ProcTable};
 use super::protocol::Reply;
+use super::reaper::{ExitNotes, Inherited, Place};
 use super::sys;
 use crate::process::tree::Surroundings;
 use crate::socket;
 use connections::Connection;
+use shutdown::Shutdown;
 use step::{Ended, LogState, Step};
 
 /// Its name in the data directory.
@@ -43,6 +47,7 @@ enum Source {
     Notes,
     Connection(u64),
     Main(u64),
+    Logind,
 }
 
 impl Source {
@@ -53,6 +58,7 @@ impl Source {
             Self::Notes => (2, 0),
             Self::Connection(n) => (3, n),
             Self::Main(n) => (4, n),
+            Self::Logind => (5, 0),
         };
         EventData::new_u64((kind << 56) | n)
     }
@@ -65,7 +71,8 @@ impl Source {
             1 => Self::Listener,
             2 => Self::Notes,
             3 => Self::Connection(n),
-            _ => Self::Main(n),
+            4 => Self::Main(n),
+            _ => Self::Logind,
         }
     }
 }
@@ -77,6 +84,9 @@ pub(super) struct Parts {
     pub(super) lock: File,
     pub(super) signals: OwnedFd,
     pub(super) boot_id: String,
+    pub(super) place: Place,
+    /// What a predecessor had open.
+    pub(super) inherited: Inherited,
 }
 
 /// The supervisor.
@@ -104,8 +114,13 @@ pub(super) struct Server {
     next_n: u64,
     journal: Journal,
     mover: Mover,
-    /// The system has told us to end.
-    told_to_end: bool,
+    /// Whether the system seems to be ending.
+    shutdown: Shutdown,
+    /// How processes ended that a predecessor left, as the parent noted it.
+    notes: ExitNotes,
+    is_successor: bool,
+    /// The engine has said hello, and is answered by then.
+    welcome_by: Option<Instant>,
     /// When what was queued for the engine goes out, if nothing takes it along before.
     flush_at: Option<Instant>,
 }
@@ -142,10 +157,13 @@ impl Server {
             next_n: 1,
             journal,
             mover,
-            told_to_end: false,
+            shutdown: Shutdown::default(),
+            notes: parts.place.notes,
+            is_successor: parts.place.is_successor,
+            welcome_by: None,
             flush_at: None,
         };
-        server.recover();
+        server.recover(parts.inherited);
         Ok(server)
     }
 
@@ -184,6 +202,7 @@ impl Server {
                 Source::Notes => self.hear_mover(),
                 Source::Connection(n) => self.serve(n),
                 Source::Main(n) => self.main_ended(n),
+                Source::Logind => self.hear_logind(),
             }
         }
         self.ring_alarms();
@@ -194,8 +213,7 @@ impl Server {
             if signal == libc::SIGCHLD {
                 self.orphans_ended();
             } else {
-                self.told_to_end = true;
-                self.settle_as_interrupted();
+                self.told_to_end();
             }
         }
     }
@@ -214,8 +232,8 @@ impl Server {
                 }
                 Note::Finished { n, n_dropped } => self.drained(n, n_dropped),
                 Note::Closed { n } => {
-                    if self.kept_logs.remove(&n) {
-                        self.mover.remove(n);
+                    if self.kept_logs.contains(&n) {
+                        self.kept_log_closed(n);
                     } else if let Some(step) = self.steps.get_mut(&n) {
                         step.log = LogState::Closed;
                     }
@@ -226,11 +244,9 @@ impl Server {
 
     fn ring_alarms(&mut self) {
         let now = Instant::now();
-        let due = |(n, step): (&u64, &Step)| step.alarm.is_some_and(|at| at <= now).then_some(*n);
-        let due: Vec<u64> = self.steps.iter().filter_map(due).collect();
-        for n in due {
-            self.look_at(n);
-        }
+        self.look_at_due(now);
+        self.look_at_shutdown(now);
+        self.welcome_if_clear();
         if self.flush_at.is_some_and(|at| at <= now)
             && let Some(engine) = self.engine
         {
@@ -238,24 +254,30 @@ impl Server {
         }
     }
 
+    fn look_at_due(&mut self, now: Instant) {
+        let due = |(n, step): (&u64, &Step)| step.alarm.is_some_and(|at| at <= now).then_some(*n);
+        let due: Vec<u64> = self.steps.iter().filter_map(due).collect();
+        for n in due {
+            self.look_at(n);
+        }
+    }
+
     fn time_to_next_alarm(&self) -> Option<Duration> {
-        let next = self.steps.values().filter_map(|step| step.alarm).chain(self.flush_at).min()?;
+        let own = self.flush_at.into_iter().chain(self.shutdown.next_alarm()).chain(self.welcome_by);
+        let next = self.steps.values().filter_map(|step| step.alarm).chain(own).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// No engine, no step, nothing unacknowledged. Told to end by the system, it does not wait to be acknowledged
-    /// by an engine that is not there: the journal keeps what it says.
+    /// No engine, no step, nothing unacknowledged. Without an engine the journal keeps what is not acknowledged, where the
+    /// system ends and where the engine may be dead as a predecessor is.
     fn is_done(&self) -> bool {
-        if !self.steps.is_empty() {
+        if !self.steps.is_empty() || !self.connections.is_empty() {
             return false;
         }
-        let unheard = self.connections.is_empty();
-        if self.told_to_end {
-            return unheard || self.ended.is_empty();
-        }
-        let all_done = self.ended.is_empty() && self.kept_logs.is_empty();
+        let may_leave_ends = self.shutdown.seems_under_way() || self.is_successor;
+        let all_done = (self.ended.is_empty() || may_leave_ends) && self.kept_logs.is_empty();
         // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
-        unheard && (all_done || !Path::new(SOCKET_NAME).exists())
+        all_done || !Path::new(SOCKET_NAME).exists()
     }
 
     /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.
