@@ -48,10 +48,6 @@ pub(super) fn hear(
             tell_if_frozen(run, Vec::new(), cx, out);
         }
         StepNews::Reported(report) => reported(run, index, *report, out),
-        StepNews::Exited(exit) if exit.interrupted && step.ledger.ending.is_none() => {
-            // The system is going down, and this engine with it: the next start decides.
-            out.soft = true;
-        }
         StepNews::Exited(exit) => exited(run, index, exit, cx, out),
     }
 }
@@ -197,7 +193,13 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
             fail(run, index, format!("timed out after {}", in_words(limit)), cx, out);
         }
         (None, _, _) if exit.interrupted => {
-            recover::lost(run, index, "it ended while the system was shutting down", cx, out);
+            recover::lost(
+                run,
+                index,
+                "it ended as its supervisor was told to: a shutdown, or a broad kill",
+                cx,
+                out,
+            );
         }
         (None, Some(0), _) => {
             run.step_mut(index).progress = 1.0;
