@@ -4,6 +4,8 @@
 mod between_beats;
 #[path = "test_crash_recovery/campaign.rs"]
 mod campaign;
+#[path = "test_crash_recovery/everything_killed.rs"]
+mod everything_killed;
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -14,7 +16,9 @@ use rustix::process::Signal;
 
 use crate::support::bench::{Bench, PATIENT, living, stored_step};
 use crate::support::engine_process::EngineProcess;
-use crate::support::process::{are_frozen, is_gone, kill, let_pass, look_until, signal, state_of, wait_gone};
+use crate::support::process::{
+    are_frozen, is_gone, kill, let_pass, look_until, parent_of_supervisor, signal, state_of, wait_gone,
+};
 use crate::support::{run_id, start, wait_for_end, wait_for_named};
 
 /// A step that fails in its own way, which the run puts up with: its exit code is told apart from any other.
@@ -108,7 +112,7 @@ fn a_frozen_tree_stays_frozen_when_its_supervisor_is_killed_and_is_found_by_the_
     engine.resume_execution(&run_id("r1")).expect("it resumes");
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));
-    assert_taken_over(&bench);
+    assert_unharmed(&bench);
 }
 
 #[test]
@@ -127,24 +131,7 @@ fn a_frozen_tree_outlives_engine_and_supervisor_and_is_found() {
     engine.resume_execution(&run_id("r1")).expect("it resumes");
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));
-    assert_taken_over(&bench);
-}
-
-fn assert_taken_over(bench: &Bench) {
-    assert_unharmed_or_again(bench, &["a 1"], &["a 1", "a 2"]);
-}
-
-/// A kernel before 6.15 does not tell a new supervisor how a process ended that is not its child: then the step is lost
-/// and runs again. Where it does, the exit is the true one. Either way no two lived at once.
-fn assert_unharmed_or_again(bench: &Bench, unharmed: &[&str], again: &[&str]) {
-    let run = bench.stored("r1");
-    let step = stored_step(&run, "a");
-    assert_eq!(run.summary.state, RunState::Completed);
-    assert_eq!((step.state, step.exit_code), (StepState::Failed, Some(7)));
-    bench.assert_ledger(if step.attempt == 1 { unharmed } else { again });
-    if step.attempt == 1 {
-        assert_eq!(bench.log("a", 1), "begin\nend\n");
-    }
+    assert_unharmed(&bench);
 }
 
 /// Runs once with a checkpoint, then waits for ever; taken up from there, it ends.
@@ -166,7 +153,7 @@ fn the_survivor_of_engine_and_supervisor_is_found_before_anything_is_started_aga
     assert_eq!(living(&engine, &run_id("r1")).steps[0].pid, Some(pid), "taken back");
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));
-    assert_taken_over(&bench);
+    assert_unharmed(&bench);
     drop(engine);
     bench.wait_deserted();
 }
@@ -180,9 +167,11 @@ fn when_everything_is_killed_the_run_resumes_from_its_last_checkpoint_and_repeat
     process.wait_for_event("checkpoint_saved");
     let (supervisor, pages) = (bench.supervisor(), bench.pids_in("pages.pids", 1)[0]);
     process.kill();
+    // Its parent too: it would see how the step ends, which would have failed, not been lost.
+    kill(parent_of_supervisor(supervisor).expect("a parent"));
     kill(supervisor);
     kill(pages);
-    // While its zombie is there a new supervisor still learns its true end: it would have failed, not been lost.
+    // Nor must a new supervisor find its zombie.
     look_until("nothing of the step", || state_of(pages).is_none().then_some(()));
     let (engine, events) = bench.open();
     wait_for_end(&events, &run_id("r1"));
@@ -208,7 +197,9 @@ fn a_start_that_its_supervisor_never_read_is_asked_of_the_next_one() {
     assert_eq!(bench.stored("r2").summary.state, RunState::Completed);
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));
-    assert_unharmed_or_again(&bench, &["a 1", "b 1"], &["a 1", "b 1", "a 2"]);
+    let step = stored_step(&bench.stored("r1"), "a");
+    assert_eq!((step.state, step.attempt, step.exit_code), (StepState::Failed, 1, Some(7)));
+    bench.assert_ledger(&["a 1", "b 1"]);
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod crashes;
 mod desk;
 #[path = "test_desktop_scheduler/files.rs"]
 mod files;
+#[path = "test_desktop_scheduler/kills.rs"]
+mod kills;
 #[path = "test_desktop_scheduler/live.rs"]
 mod live;
 #[path = "test_desktop_scheduler/many.rs"]

@@ -98,3 +98,4 @@ pub use crate::store::{
     StepSpan, StoreError, StoredBody, StoredRun,
 };
 pub use crate::store::{DataDir, DataDirError};
+pub use crate::supervisor::SILENT as SILENT_SUPERVISOR;

@@ -15,11 +15,13 @@ use std::path::PathBuf;
 
 use crossbeam_channel::select;
 
-use super::exit::{Failure, Outcome};
+use super::exit::{FAILED, Failure, Outcome};
 use super::output::{Form, count};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
-use crate::app::{Asking, Command, ControlClient, DataDir, Joined, Records, Seat, Settings, ask, join};
+use crate::app::{
+    Asking, Command, ControlClient, DataDir, Joined, Records, SILENT_SUPERVISOR, Seat, Settings, ask, join,
+};
 use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope};
 use crate::id::{RunId, StepId};
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
@@ -308,6 +310,14 @@ impl Foreground {
         }
         self.note_failure(event);
         self.painter.show(event);
+        if let EventKind::WarningRaised { text } | EventKind::ResourceAlert { text, cleared: false } =
+            &event.kind
+            && text.starts_with(SILENT_SUPERVISOR)
+            && matches!(until, Until::Frozen | Until::Stopped)
+        {
+            // What is waited for may never come.
+            return Err(Failure::new(FAILED, format!("run {run_id}: {text}")));
+        }
         let Some(run) = event.kind.run().filter(|_| is_ours) else { return Ok(None) };
         if is_end(event) {
             let was_asked = until == Until::Stopped;

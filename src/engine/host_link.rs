@@ -24,6 +24,8 @@ pub(super) struct HostLink {
     is_connecting: bool,
     /// What a host said before the thread that connected handed it over: what follows from it needs the host.
     early: Vec<HostEvent>,
+    /// That the host does not answer, and what to do: as it was told.
+    silence: Option<String>,
     /// When to try again, on the clock of awake time.
     pub(super) retry_at_ms: Option<u64>,
 }
@@ -44,8 +46,17 @@ impl HostLink {
         sender: Sender<Message>,
     ) -> Self {
         let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
-        let (host, early) = Default::default();
-        Self { connector, launched, host, generation: 0, is_connecting: false, early, retry_at_ms: None }
+        let (host, early, silence) = Default::default();
+        Self {
+            connector,
+            launched,
+            host,
+            generation: 0,
+            is_connecting: false,
+            early,
+            silence,
+            retry_at_ms: None,
+        }
     }
 
     /// Finds or starts a supervisor without waiting for it; none where the choice is another.
@@ -84,6 +95,16 @@ impl HostLink {
     /// The host, if it is there.
     pub(super) fn connected(&mut self) -> Option<&mut Box<dyn StepHost>> {
         self.host.as_mut()
+    }
+
+    /// Why the host does not answer at the moment, if it does not.
+    pub(super) fn silence(&self) -> Option<&str> {
+        self.silence.as_deref()
+    }
+
+    /// From now on it does not answer, or does again; gives what was said before.
+    pub(super) fn set_silence(&mut self, silence: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.silence, silence)
     }
 
     pub(super) fn is_there_or_coming(&self) -> bool {

@@ -160,6 +160,8 @@ impl Message {
                 | HostEvent::LogTrouble { .. }
                 | HostEvent::Capacity { .. }
                 | HostEvent::Trouble { .. }
+                | HostEvent::Silent { .. }
+                | HostEvent::Answers { .. }
                 | HostEvent::Gone { .. },
             )
             | Self::Ask(_)

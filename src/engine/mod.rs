@@ -26,6 +26,7 @@ mod orders;
 mod recovery;
 mod secrets;
 mod signal;
+mod silence;
 mod sleepless;
 mod trouble;
 

@@ -150,6 +150,7 @@ impl Engine {
     /// given back, unless a host had to be found first: then it goes to the end of the inbox, behind the
     /// inventory of that host, or is refused when there is none to be had.
     pub(super) fn with_host(&mut self, message: Message) -> Option<Message> {
+        let message = self.unless_silent(message)?;
         if self.host.is_there_or_coming() || !self.leads_to_starts(&message) {
             return Some(message);
         }
@@ -249,7 +250,10 @@ impl Engine {
             }
             HostEvent::Capacity { n_steps } => self.take_capacity(n_steps),
             HostEvent::Trouble { reason } => self.tell(EventKind::WarningRaised { text: reason }),
+            HostEvent::Silent { pid, is_stopped } => self.meet_silence(pid, is_stopped),
+            HostEvent::Answers { .. } => self.end_silence(),
             HostEvent::Gone { reason } => {
+                self.end_silence();
                 let text = format!("the supervisor is gone ({reason}); its steps are looked for");
                 self.tell(EventKind::WarningRaised { text });
                 self.host.reconnect();

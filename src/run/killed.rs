@@ -14,13 +14,14 @@ const MUCH: f64 = 0.1;
 /// How it ended, as a clause.
 pub(super) fn by_signal(signal: i32, exit: &Exit) -> String {
     let clause = format!("was ended by signal {signal}");
-    let (Some(memory), Some(cost), KILL) = (&exit.memory, &exit.cost, signal) else { return clause };
-    let share = cost.peak_rss_bytes as f64 / memory.limit_bytes.max(1) as f64;
+    let peak = exit.cost.as_ref().and_then(|cost| cost.peak_rss);
+    let (Some(memory), Some((peak_bytes, _)), KILL) = (&exit.memory, peak, signal) else { return clause };
+    let share = peak_bytes as f64 / memory.limit_bytes.max(1) as f64;
     let least = if memory.n_ended > 0 { MUCH } else { MOST };
     if share < least {
         return clause;
     }
-    let (used, limit) = (size_in_words(cost.peak_rss_bytes), size_in_words(memory.limit_bytes));
+    let (used, limit) = (size_in_words(peak_bytes), size_in_words(memory.limit_bytes));
     let word = if memory.n_ended > 0 { " and the kernel has ended processes for lack of it" } else { "" };
     format!("{clause}, most likely because memory ran out: it had used {used} of {limit}{word}")
 }
@@ -39,7 +40,7 @@ mod tests {
                 code: None,
                 signal: Some(signal),
                 ended_at: DateTime::UNIX_EPOCH,
-                cost: StepCost::of(Some((gib(used), 1.0)), None),
+                cost: StepCost::of(Some((Some(gib(used)), 1.0)), None),
                 memory: Some(MemoryAtEnd { limit_bytes: gib(8.0), n_ended }),
                 interrupted: false,
                 log_dropped_bytes: 0,

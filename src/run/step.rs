@@ -49,10 +49,6 @@ pub(super) fn hear(
             tell_if_frozen(run, Vec::new(), cx, out);
         }
         StepNews::Reported(report) => reported(run, index, *report, out),
-        StepNews::Exited(exit) if exit.interrupted && step.ledger.ending.is_none() => {
-            // The system is going down, and this engine with it: the next start decides.
-            out.soft = true;
-        }
         StepNews::Exited(exit) => exited(run, index, exit, cx, out),
     }
 }
@@ -186,7 +182,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
     step.signal = exit.signal;
     step.finished_at = Some(exit.ended_at);
     if let Some(cost) = &exit.cost {
-        step.peak_rss = cost.peak_rss.as_ref().map(|(bytes, source)| (bytes, source.into()));
+        step.peak_rss = cost.peak_rss.map(|(bytes, source)| (bytes, source.into()));
         step.cpu_seconds = Some(cost.cpu_seconds);
         step.ledger.written_bytes = cost.written_bytes;
     }
@@ -194,7 +190,13 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
     match (step.ledger.ending, exit.code, exit.signal) {
         (Some(ending), _, _) => end_as_ordered(run, index, ending, "", cx, out),
         (None, _, _) if exit.interrupted => {
-            recover::lost(run, index, "it ended while the system was shutting down", cx, out);
+            recover::lost(
+                run,
+                index,
+                "it ended as its supervisor was told to: a shutdown, or a broad kill",
+                cx,
+                out,
+            );
         }
         (None, Some(0), _) => {
             run.step_mut(index).progress = 1.0;

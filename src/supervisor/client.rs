@@ -3,45 +3,57 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::frame::FrameBuffer;
 use super::host::{HostEvent, HostRequest, StepHost};
 use super::launch::{ConnectError, Launcher};
-use super::protocol::{Reply, encode_request};
+use super::mover::timespec;
+use super::process::Proc;
+use super::protocol::{Reply, Request, encode_request};
+use super::pulse::{Due, Pulse};
 
 /// The local supervisor, as the engine sees it. Dropping it closes the connection and joins its threads; the
 /// supervisor lives on while there is something to do.
 #[derive(Debug)]
 pub struct SupervisorHost {
-    stream: Arc<UnixStream>,
-    outbox: Arc<Outbox>,
+    line: Arc<Line>,
     reader: Option<JoinHandle<()>>,
-    writer: Option<JoinHandle<()>>,
     supervisor_pid: u32,
+}
+
+/// The connection, and the way to it, on which each frame is whole whoever sends it.
+#[derive(Debug)]
+struct Line {
+    stream: UnixStream,
+    outbox: Mutex<Outbox>,
+    changed: Condvar,
+    /// Something was asked since the supervisor was last asked for a mere answer.
+    is_asked: AtomicBool,
+    /// Rung when that becomes so; the reader waits for it beside the connection.
+    bell: OwnedFd,
 }
 
 /// Frames that the socket did not take at once. Unbounded: it holds at most what one engine can ask of its living
 /// steps; it is emptied by the writer's thread, and dropped with the connection.
 #[derive(Debug, Default)]
 struct Outbox {
-    state: Mutex<OutboxState>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct OutboxState {
     frames: VecDeque<Vec<u8>>,
     /// The writer holds a frame that is not written yet: what comes now must wait behind it.
     is_writing: bool,
     is_closed: bool,
+    writer: Option<JoinHandle<()>>,
 }
 
 impl SupervisorHost {
@@ -62,83 +74,51 @@ impl SupervisorHost {
         stream: UnixStream,
         child: Option<Child>,
         supervisor_pid: u32,
+        pulse: Pulse,
         rest: FrameBuffer,
         sink: impl Fn(HostEvent) + Send + 'static,
     ) -> io::Result<Self> {
         stream.set_read_timeout(None)?;
-        let stream = Arc::new(stream);
         if let Some(child) = child {
             reap_when_it_ends(child)?;
         }
-        let for_reader = Arc::clone(&stream);
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let (outbox, changed, is_asked) = Default::default();
+        let line = Arc::new(Line { stream, outbox, changed, is_asked, bell });
+        let for_reader = Arc::clone(&line);
         let reader = std::thread::Builder::new()
             .name("supervisor-reader".to_owned())
-            .spawn(move || read_all(&for_reader, rest, sink))?;
-        Ok(Self { stream, outbox: Arc::default(), reader: Some(reader), writer: None, supervisor_pid })
+            .spawn(move || read_all(&for_reader, supervisor_pid, pulse, rest, sink))?;
+        Ok(Self { line, reader: Some(reader), supervisor_pid })
     }
 
     /// The supervisor's process.
     pub fn supervisor_pid(&self) -> u32 {
         self.supervisor_pid
     }
-
-    /// Hands a frame to the thread that waits until the socket takes it.
-    fn enqueue(&mut self, frame: Vec<u8>) {
-        self.outbox.lock().frames.push_back(frame);
-        self.outbox.changed.notify_one();
-        if self.writer.is_none() {
-            let (stream, outbox) = (Arc::clone(&self.stream), Arc::clone(&self.outbox));
-            let write = move || outbox.write_all(&stream);
-            // Without a thread nothing can be delivered: the connection is given up, which the reader tells.
-            match std::thread::Builder::new().name("supervisor-writer".to_owned()).spawn(write) {
-                Ok(thread) => self.writer = Some(thread),
-                Err(_) => self.hang_up(),
-            }
-        }
-    }
-
-    fn hang_up(&self) {
-        // Fails when the other side has done so before.
-        let _ = self.stream.shutdown(Shutdown::Both);
-    }
 }
 
 impl StepHost for SupervisorHost {
     fn send(&mut self, request: HostRequest) {
-        self.send_bytes(encode_request(request));
+        self.line.ask(encode_request(request));
     }
 
     fn send_all(&mut self, requests: Vec<HostRequest>) {
         let frames: Vec<_> = requests.into_iter().map(encode_request).collect();
-        self.send_bytes(frames.concat());
-    }
-}
-
-impl SupervisorHost {
-    /// Hands whole frames to the socket, or to the writer's thread what the socket does not take now.
-    fn send_bytes(&mut self, mut frame: Vec<u8>) {
-        if !self.outbox.lock().is_empty() {
-            return self.enqueue(frame);
-        }
-        loop {
-            match rustix::net::send(&*self.stream, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(n) if n == frame.len() => return,
-                Ok(n) => drop(frame.drain(..n)),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return self.enqueue(frame),
-                // Gone: the reader tells.
-                Err(_) => return self.hang_up(),
-            }
-        }
+        self.line.ask(frames.concat());
     }
 }
 
 impl Drop for SupervisorHost {
     fn drop(&mut self) {
-        self.outbox.lock().is_closed = true;
-        self.outbox.changed.notify_one();
-        self.hang_up();
-        for thread in self.reader.take().into_iter().chain(self.writer.take()) {
+        let writer = {
+            let mut outbox = self.line.lock();
+            outbox.is_closed = true;
+            outbox.writer.take()
+        };
+        self.line.changed.notify_one();
+        self.line.hang_up();
+        for thread in self.reader.take().into_iter().chain(writer) {
             // A panic of the sink has been reported where it happened. The sink itself may drop the host.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
@@ -147,30 +127,81 @@ impl Drop for SupervisorHost {
     }
 }
 
-impl Outbox {
-    fn lock(&self) -> MutexGuard<'_, OutboxState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Line {
+    fn lock(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hang_up(&self) {
+        // Fails when the other side has done so before.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Sends what is to be answered.
+    fn ask(self: &Arc<Self>, frames: Vec<u8>) {
+        self.send(frames);
+        if !self.is_asked.swap(true, Ordering::Relaxed) {
+            // Full: it has been rung.
+            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Hands whole frames to the socket, or to the writer's thread what the socket does not take now.
+    fn send(self: &Arc<Self>, mut frame: Vec<u8>) {
+        let mut outbox = self.lock();
+        while outbox.is_empty() {
+            match rustix::net::send(&self.stream, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(n) if n == frame.len() => return,
+                Ok(n) => drop(frame.drain(..n)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                // Gone: the reader tells.
+                Err(_) => return self.hang_up(),
+            }
+        }
+        outbox.frames.push_back(frame);
+        self.changed.notify_one();
+        if outbox.writer.is_none() && !outbox.is_closed {
+            let line = Arc::clone(self);
+            let write = move || line.write_all();
+            // Without a thread nothing can be delivered: the connection is given up, which the reader tells.
+            match std::thread::Builder::new().name("supervisor-writer".to_owned()).spawn(write) {
+                Ok(thread) => outbox.writer = Some(thread),
+                Err(_) => self.hang_up(),
+            }
+        }
     }
 
     /// The writer's thread: waits for frames, writes them, ends with the connection.
-    fn write_all(&self, stream: &UnixStream) {
-        let mut state = self.lock();
-        while !state.is_closed {
-            let Some(frame) = state.frames.pop_front() else {
-                state.is_writing = false;
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    fn write_all(&self) {
+        let mut outbox = self.lock();
+        while !outbox.is_closed {
+            let Some(frame) = outbox.frames.pop_front() else {
+                outbox.is_writing = false;
+                outbox = self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            state.is_writing = true;
-            drop(state);
-            let is_written = write_frame(stream, &frame).is_ok();
-            state = self.lock();
-            state.is_closed |= !is_written;
+            outbox.is_writing = true;
+            drop(outbox);
+            let is_written = write_frame(&self.stream, &frame).is_ok();
+            outbox = self.lock();
+            outbox.is_closed |= !is_written;
+        }
+    }
+
+    /// Waits until something comes from the supervisor, or goes to it, or it is time.
+    fn wait(&self, until: Option<Instant>) {
+        let left = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        let mut fds = [PollFd::new(&self.stream, PollFlags::IN), PollFd::new(&self.bell, PollFlags::IN)];
+        // Interrupted: looked at again.
+        let _ = poll(&mut fds, left.as_ref());
+        if !fds[1].revents().is_empty() {
+            let _ = rustix::io::read(&self.bell, &mut [0; 8]);
         }
     }
 }
 
-impl OutboxState {
+impl Outbox {
     fn is_empty(&self) -> bool {
         self.frames.is_empty() && !self.is_writing
     }
@@ -187,36 +218,64 @@ fn write_frame(stream: &UnixStream, mut frame: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The reader's thread: hands on what comes, in order; its last word is [`HostEvent::Gone`].
-fn read_all(stream: &UnixStream, mut frames: FrameBuffer, sink: impl Fn(HostEvent)) {
+/// The reader's thread: hands on what comes, in order, and says when nothing comes that should; its last word is
+/// [`HostEvent::Gone`].
+fn read_all(line: &Arc<Line>, pid: u32, mut pulse: Pulse, mut frames: FrameBuffer, sink: impl Fn(HostEvent)) {
+    let mut buffer = [0; 16 << 10];
     let reason = loop {
-        match frames.next() {
-            Ok(Some(frame)) => match Reply::decode(&frame) {
-                Some(Reply::Event(event)) => sink(event),
-                // An error answers what only another version would ask; the rest answers nothing that was asked here.
-                Some(
-                    Reply::Error { .. }
-                    | Reply::Welcome { .. }
-                    | Reply::Refused { .. }
-                    | Reply::Waiting {}
-                    | Reply::Info(_),
-                )
-                | None => {}
-            },
-            Ok(None) => {
-                let mut buffer = [0; 16 << 10];
-                match rustix::net::recv(stream, &mut buffer, RecvFlags::empty()) {
-                    Ok((0, _)) => break "the supervisor closed the connection".to_owned(),
-                    Ok((n, _)) => frames.extend(&buffer[..n]),
-                    Err(Errno::INTR) => {}
-                    Err(error) => break format!("the connection to the supervisor broke: {error}"),
+        let frame = match frames.next() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => match rustix::net::recv(&line.stream, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => break "the supervisor closed the connection".to_owned(),
+                Ok((n, _)) => {
+                    frames.extend(&buffer[..n]);
+                    continue;
                 }
-            }
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    wait_for_more(line, pid, &mut pulse, &sink);
+                    continue;
+                }
+                Err(error) => break format!("the connection to the supervisor broke: {error}"),
+            },
             Err(_) => break "the supervisor sent what is no message".to_owned(),
+        };
+        let Some(reply) = Reply::decode(&frame) else { continue };
+        if pulse.hear(&reply, Instant::now()) {
+            sink(HostEvent::Answers { pid });
+        }
+        match reply {
+            Reply::Event(event) => sink(event),
+            // An error answers what only another version would ask; the rest answers nothing that was asked here.
+            Reply::Error { .. }
+            | Reply::Welcome { .. }
+            | Reply::Refused { .. }
+            | Reply::Waiting {}
+            | Reply::Pong {}
+            | Reply::Info(_) => {}
         }
     };
-    let _ = stream.shutdown(Shutdown::Both);
+    line.hang_up();
     sink(HostEvent::Gone { reason });
+}
+
+/// There is nothing to read: does what is due meanwhile, or waits.
+fn wait_for_more(line: &Arc<Line>, pid: u32, pulse: &mut Pulse, sink: &impl Fn(HostEvent)) {
+    let now = Instant::now();
+    if line.is_asked.load(Ordering::Relaxed) {
+        pulse.expect(now);
+    }
+    match pulse.due(now) {
+        Due::Ask => {
+            line.is_asked.store(false, Ordering::Relaxed);
+            line.send(Request::Ping {}.encode());
+        }
+        Due::Silence => {
+            let is_stopped = Proc::read(pid).ok().flatten().is_some_and(|found| found.is_stopped());
+            sink(HostEvent::Silent { pid, is_stopped });
+        }
+        Due::Wait(until) => line.wait(until),
+    }
 }
 
 /// Leaves no zombie when the supervisor that we started ends. Nobody joins this thread: the supervisor may outlive

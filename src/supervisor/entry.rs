@@ -1,4 +1,5 @@
-//! How this program becomes the supervisor: the hidden mode of every program that calls [`supervisor_entry`].
+//! How this program becomes the supervisor and its parent: the hidden mode of every program that calls
+//! [`supervisor_entry`].
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,13 +15,17 @@ use rustix::fs::FlockOperation;
 use super::guard;
 use super::process;
 use super::protocol::Reply;
+use super::reaper::{self, Inherited, Role};
 use super::scope;
 use super::server::{Parts, Server};
 use super::sys;
 use crate::process::descriptors;
 
-/// The name by which the supervisor is called, and by which it knows what it is.
-pub(super) const ARGV0: &str = "leverframe-supervisor";
+/// The name by which the supervisor's parent is called, and by which it knows what it is.
+pub(super) const ARGV0: &str = "leverframe-sub-reaper";
+/// The name that the supervisor itself goes by.
+const SUPERVISOR_NAME: &str = "leverframe-supervisor";
+const _: () = assert!(ARGV0.len() == SUPERVISOR_NAME.len(), "one is written in the place of the other");
 /// Its name in the data directory.
 const LOCK_NAME: &str = "supervisor.lock";
 
@@ -57,8 +62,8 @@ pub(super) fn can_supervise() -> bool {
     CAN_SUPERVISE.load(Ordering::Relaxed)
 }
 
-/// The whole life of a supervisor. What fails here is seen by the engine as a supervisor that does not answer; it is
-/// told why over the connection that it made.
+/// The whole life of a supervisor; its parent's ends within. What fails here is seen by the engine
+/// as a supervisor that does not answer; it is told why over the connection that it made.
 fn supervise(data_dir: PathBuf) -> io::Result<()> {
     sys::close_from_3();
     let first = sys::take_stdin().map(UnixStream::from)?;
@@ -77,15 +82,35 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     // is as good.
     let _ = rustix::process::setsid();
     // As the kernel shows it: it was started as `exe`.
-    let _ = rustix::thread::set_name(c"lf-supervisor");
+    let _ = rustix::thread::set_name(c"lf-sub-reaper");
     rustix::process::chdir(data_dir.as_os_str().as_bytes())?;
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     scope::leave_session();
     sys::ignore_signals(&[libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP]);
-    let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
+    reaper::block_signals()?;
     let lock = take_lock(first.as_ref())?;
     let boot_id = process::boot_id()?;
-    let mut server = Server::open(Parts { data_dir, lock, signals, boot_id })?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let place = match reaper::stand_behind(&lock)? {
+        // At once: what this process still seems to own was the supervisor's, and is closed.
+        Role::Over(code) => std::process::exit(code),
+        Role::Supervisor(place) => place,
+    };
+    let mut inherited = Inherited::default();
+    if place.is_successor {
+        // Closed by the parent: the number may be another's by now.
+        std::mem::forget(first.take());
+        if rustix::fs::flock(lock.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Its predecessor had done all its work and let go of the lock.
+            std::process::exit(0);
+        }
+        inherited = Inherited::take();
+    }
+    let _ = rustix::thread::set_name(c"lf-supervisor");
+    // Without the name it is harder to find, and works all the same.
+    let _ = reaper::take_name(SUPERVISOR_NAME);
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
+    let mut server = Server::open(Parts { data_dir, lock, signals, boot_id, place, inherited })?;
     if let Some(first) = first.take() {
         server.add_connection(first);
     }

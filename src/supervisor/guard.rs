@@ -18,7 +18,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::process::{Proc, ProcId, ProcTable, signal};
+use super::process::{Proc, ProcDir, ProcId, signal};
 use super::{entry, sys};
 
 /// The name by which the guard is called, and by which it knows what it is.
@@ -244,15 +244,18 @@ impl Drop for Guarded {
 /// Ends every process of this session but the calling one.
 fn end_session(session: u32) {
     for _ in 0..MAX_ROUNDS {
-        let table = ProcTable::read();
-        let is_member = |process: &&Proc| {
-            process.session == session && !process.is_dead() && process.id.pid != std::process::id()
-        };
-        let members: Vec<ProcId> = table.iter().filter(is_member).map(|process| process.id).collect();
+        // A look that failed is done again: it is no empty session.
+        let Ok(table) = ProcDir::open().and_then(|dir| dir.table()) else { continue };
+        let is_member = |process: &&Proc| !process.is_dead() && process.id.pid != std::process::id();
+        let of_session = table.session(session).iter().filter_map(|pid| table.get(*pid));
+        let members: Vec<ProcId> = of_session.filter(is_member).map(|process| process.id).collect();
         if members.is_empty() {
             return;
         }
-        members.into_iter().for_each(|member| signal(member, Signal::KILL));
+        for member in members {
+            // One that could not be reached is met by the next round.
+            let _ = signal(member, Signal::KILL);
+        }
     }
 }
 

@@ -128,6 +128,18 @@ pub enum HostEvent {
         /// What, and why.
         reason: String,
     },
+    /// The host is there and gives no answer that is due.
+    Silent {
+        /// Its process.
+        pid: u32,
+        /// Whether that is stopped.
+        is_stopped: bool,
+    },
+    /// After [`HostEvent::Silent`]: it answers again.
+    Answers {
+        /// Its process.
+        pid: u32,
+    },
     /// The host is gone. Its steps may live; a new host finds them.
     Gone {
         /// Why, as far as known.

@@ -50,6 +50,10 @@ pub(super) enum Record {
     Stopping { n: u64, kill_at_ms: u64 },
     /// It ended.
     Exited { n: u64, exit: StepExit },
+    /// What it left behind goes on writing to its log.
+    LogKept { n: u64 },
+    /// Nobody writes to it any more.
+    LogClosed { n: u64 },
     /// Its end is on the engine's disk.
     Acknowledged { n: u64 },
 }
@@ -63,6 +67,9 @@ pub(super) struct StartNote {
     pub(super) log_path: PathBuf,
     pub(super) log_limit: u64,
     pub(super) keep_background: bool,
+    /// When, in clock ticks since boot: its process started then or later.
+    #[serde(default)]
+    pub(super) at_ticks: u64,
 }
 
 /// What is known of it after.
@@ -95,6 +102,10 @@ pub(super) struct Entry {
     pub(super) freeze: Option<FreezeNote>,
     pub(super) kill_at_ms: Option<u64>,
     pub(super) end: Option<EndNote>,
+    /// What it left behind goes on writing to its log.
+    pub(super) log_is_kept: bool,
+    /// Remembered for its log alone.
+    pub(super) is_acknowledged: bool,
 }
 
 /// The file, and what is alive or unacknowledged in it.
@@ -207,6 +218,11 @@ impl Journal {
 }
 
 impl Entry {
+    fn new(start: StartNote) -> Self {
+        let (spawned, freeze, kill_at_ms, end) = (None, None, None, None);
+        Self { start, spawned, freeze, kill_at_ms, end, log_is_kept: false, is_acknowledged: false }
+    }
+
     fn records(&self, n: u64) -> Vec<Record> {
         let mut records = vec![Record::Start { n, start: self.start.clone() }];
         records.extend(self.spawned.clone().map(|spawned| Record::Spawned { n, spawned }));
@@ -219,6 +235,8 @@ impl Entry {
             EndNote::Failed(reason) => Record::Failed { n, reason },
             EndNote::Exited(exit) => Record::Exited { n, exit },
         }));
+        records.extend(self.log_is_kept.then_some(Record::LogKept { n }));
+        records.extend(self.is_acknowledged.then_some(Record::Acknowledged { n }));
         records
     }
 }
@@ -290,11 +308,16 @@ fn apply(record: &Record, epoch: &mut u64, entries: &mut BTreeMap<u64, Entry>) {
         Record::Begin { .. } => {}
         Record::Epoch { epoch: found } => *epoch = (*epoch).max(*found),
         Record::Start { n, start } => {
-            let start = start.clone();
-            entries.insert(*n, Entry { start, spawned: None, freeze: None, kill_at_ms: None, end: None });
+            entries.insert(*n, Entry::new(start.clone()));
         }
         Record::Acknowledged { n } => {
-            entries.remove(n);
+            change(entries, *n, |entry| entry.is_acknowledged = true);
+            forget_if_settled(entries, *n);
+        }
+        Record::LogKept { n } => change(entries, *n, |entry| entry.log_is_kept = true),
+        Record::LogClosed { n } => {
+            change(entries, *n, |entry| entry.log_is_kept = false);
+            forget_if_settled(entries, *n);
         }
         Record::Spawned { n, spawned } => change(entries, *n, |entry| entry.spawned = Some(spawned.clone())),
         Record::Failed { n, reason } => {
@@ -317,6 +340,12 @@ fn apply(record: &Record, epoch: &mut u64, entries: &mut BTreeMap<u64, Entry>) {
 fn change(entries: &mut BTreeMap<u64, Entry>, n: u64, change: impl FnOnce(&mut Entry)) {
     if let Some(entry) = entries.get_mut(&n) {
         change(entry);
+    }
+}
+
+fn forget_if_settled(entries: &mut BTreeMap<u64, Entry>, n: u64) {
+    if entries.get(&n).is_some_and(|entry| entry.is_acknowledged && !entry.log_is_kept) {
+        entries.remove(&n);
     }
 }
 

@@ -13,13 +13,19 @@ use super::client::SupervisorHost;
 use super::entry::{self, ARGV0};
 use super::frame::FrameBuffer;
 use super::host::{HostEvent, Known};
+use super::process::Proc;
 use super::protocol::{Hello, PROTOCOL, Reply, Request, SupervisorInfo, own_version};
+use super::pulse::Pulse;
 use super::server::SOCKET_NAME;
 use crate::process::descriptors;
 use crate::socket;
 
 /// A supervisor that was started and does not answer within this is probably waiting for another one to end.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// One that is there and does not answer within this may be stopped.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
+/// After this long without an answer from one that is there, it hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
 /// After this long without an answer from anybody, something is wrong.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -58,15 +64,37 @@ pub enum ConnectError {
     /// It said why it could not start.
     #[error("{0}")]
     Failed(String),
+    /// The supervisor is there and does not answer.
+    #[error("{}", silence(*pid, *is_stopped))]
+    Silent {
+        /// Its process.
+        pid: u32,
+        /// Whether that is stopped.
+        is_stopped: bool,
+    },
     /// Nobody answered in time.
     #[error(
-        "the supervisor of {dir} does not answer (waited {waited} s): look whether a process leverframe-supervisor hangs",
+        "no supervisor of {dir} answers (waited {waited} s): look whether a process leverframe-supervisor or leverframe-sub-reaper hangs",
         dir = dir.display(), waited = DEADLINE.as_secs()
     )]
     NoAnswer {
         /// Of which data directory.
         dir: PathBuf,
     },
+}
+
+/// What a sentence about a supervisor that does not answer begins with, before its number.
+pub const SILENT: &str = "the supervisor does not answer";
+
+/// Says that a supervisor does not answer, why as far as known, and what to do.
+pub fn silence(pid: u32, is_stopped: bool) -> String {
+    if is_stopped {
+        format!("{SILENT}: process {pid} is stopped (state T); `kill -CONT {pid}` lets it go on")
+    } else {
+        format!(
+            "{SILENT}: process {pid} hangs; look what it waits for, or `kill -9 {pid}`: steps live on, and the next one takes them over"
+        )
+    }
 }
 
 /// How a supervisor is found or started.
@@ -150,8 +178,9 @@ impl Launcher {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut command = Command::new(&self.program);
         command.arg0(ARGV0).arg(data_dir).env_clear();
-        // A program that finds its libraries by this finds them as the supervisor too.
-        command.envs(std::env::var_os("LD_LIBRARY_PATH").map(|value| ("LD_LIBRARY_PATH", value)));
+        // A program that finds its libraries by this, the system's tools and its bus, finds them as the supervisor too.
+        let wanted = ["LD_LIBRARY_PATH", "PATH", "DBUS_SYSTEM_BUS_ADDRESS"];
+        command.envs(wanted.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(descriptors::for_child());
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(failed)?;
@@ -178,10 +207,21 @@ impl Launched {
         epoch: u64,
         sink: impl Fn(HostEvent) + Send + 'static,
     ) -> Result<SupervisorHost, ConnectError> {
-        let deadline = Instant::now() + DEADLINE;
+        let begun_at = Instant::now();
+        let deadline = begun_at + DEADLINE;
         loop {
             let answer = match &mut self.link {
-                Link::Found(stream) => say_hello(stream, epoch, deadline)?,
+                Link::Found(stream) => {
+                    let answer = say_hello(stream, epoch, deadline.min(Instant::now() + LOOK_AFTER))?;
+                    if let (Answer::Elsewhere, Some(pid)) = (&answer, process_behind(stream)) {
+                        let is_stopped =
+                            Proc::read(pid).ok().flatten().is_some_and(|found| found.is_stopped());
+                        if is_stopped || begun_at.elapsed() >= HANGS_AFTER {
+                            return Err(ConnectError::Silent { pid, is_stopped });
+                        }
+                    }
+                    answer
+                }
                 Link::Started(stream, _) => {
                     say_hello(stream, epoch, deadline.min(Instant::now() + PATIENCE))?
                 }
@@ -191,8 +231,9 @@ impl Launched {
                     Link::Found(stream) => (stream, None),
                     Link::Started(stream, child) => (stream, Some(child)),
                 };
+                let pulse = Pulse::new(&inventory, Instant::now());
                 sink(HostEvent::Inventory(inventory));
-                return SupervisorHost::new(stream, child, pid, rest, sink)
+                return SupervisorHost::new(stream, child, pid, pulse, rest, sink)
                     .map_err(|source| ConnectError::Spawn { program: PathBuf::from("a thread"), source });
             }
             if Instant::now() >= deadline {
@@ -208,6 +249,10 @@ impl Launcher {
     /// After one did not answer: the socket, if somebody listens there now, else the one that was started and waits.
     fn turn_elsewhere(&self, link: Link, answer: &Answer) -> Result<Link, ConnectError> {
         match (socket::connect(&self.data_dir, SOCKET_NAME), link, answer) {
+            // It took its time, and is there now.
+            (Ok(found), Link::Started(_, child), _) if is_of(&found, &child) => {
+                Ok(Link::Started(found, child))
+            }
             (Ok(found), link, _) => {
                 link.give_up();
                 Ok(Link::Found(found))
@@ -220,6 +265,19 @@ impl Launcher {
             }
         }
     }
+}
+
+/// The process that listens at the other end.
+fn process_behind(stream: &UnixStream) -> Option<u32> {
+    let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    Some(peer.pid.as_raw_nonzero().get().cast_unsigned())
+}
+
+/// Whether a connection leads to the supervisor whose parent is this child of ours.
+fn is_of(stream: &UnixStream, parent: &Child) -> bool {
+    process_behind(stream)
+        .and_then(|pid| Proc::read(pid).ok().flatten())
+        .is_some_and(|found| found.parent == parent.id())
 }
 
 impl Link {
@@ -250,7 +308,7 @@ fn say_hello(stream: &mut UnixStream, epoch: u64, deadline: Instant) -> Result<A
             }
             Ok(Some(Reply::Error { message })) => return Err(ConnectError::Failed(message)),
             Ok(Some(Reply::Waiting {})) => return Ok(Answer::Elsewhere),
-            Ok(Some(Reply::Info(_) | Reply::Event(_)) | None) => {}
+            Ok(Some(Reply::Info(_) | Reply::Pong {} | Reply::Event(_)) | None) => {}
             Err(error) if is_timeout(&error) => return Ok(Answer::Elsewhere),
             Err(_) => return Ok(Answer::Nobody),
         }
@@ -296,6 +354,7 @@ pub fn probe(data_dir: impl AsRef<Path>) -> Option<SupervisorInfo> {
         Reply::Welcome { .. }
         | Reply::Refused { .. }
         | Reply::Waiting {}
+        | Reply::Pong {}
         | Reply::Event(_)
         | Reply::Error { .. } => None,
     }

@@ -4,7 +4,7 @@
 //! survives the engine. It deliberately knows nothing of pipelines, retries or databases.
 //!
 //! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
-//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `guard` runs a command of the engine's own; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches
+//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `guard` runs a command of the engine's own; `reaper` the parent that catches what a dead one leaves; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches
 //! its file; `program`, `process` and `sys` are Linux. On other systems there is no supervisor yet.
 
 mod client;
@@ -21,6 +21,8 @@ mod platform;
 mod process;
 mod program;
 mod protocol;
+mod pulse;
+mod reaper;
 mod scope;
 mod server;
 mod sys;
@@ -29,6 +31,6 @@ pub use client::SupervisorHost;
 pub use entry::supervisor_entry;
 pub(crate) use guard::{Bounds, Cancel, Guard, GuardError};
 pub use host::*;
-pub use launch::{ConnectError, Launched, Launcher, is_left_behind, probe};
+pub use launch::{ConnectError, Launched, Launcher, SILENT, is_left_behind, probe, silence};
 pub use platform::{EndWatch, PlatformCheck, check_platform};
 pub use protocol::SupervisorInfo;

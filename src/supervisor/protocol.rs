@@ -25,6 +25,8 @@ pub(super) enum Request {
     Hello(Hello),
     /// Asks what [`Reply::Info`] tells; needs no hello.
     Probe {},
+    /// Asks for [`Reply::Pong`]: whoever asks wants to know that it is heard.
+    Ping {},
     Start(StartHeader),
     Freeze(AttemptKey),
     Thaw(AttemptKey),
@@ -71,6 +73,8 @@ pub(super) enum Reply {
     Refused { highest_epoch: u64 },
     /// Another supervisor holds the lock; this one waits for it.
     Waiting {},
+    /// To a ping.
+    Pong {},
     /// To a probe.
     Info(SupervisorInfo),
     /// Something that the engine hears as it is.

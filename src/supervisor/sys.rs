@@ -99,14 +99,16 @@ pub(super) fn reap(pid: u32) -> Option<(ExitCause, Usage)> {
         let reaped = libc::wait4(pid.cast_signed(), &mut status, libc::WNOHANG, usage.as_mut_ptr());
         (reaped, usage.assume_init())
     };
-    (reaped == pid.cast_signed()).then(|| {
-        let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
-        let usage = Usage {
-            peak_rss_bytes: u64::try_from(usage.ru_maxrss).ok().map(|kib| kib * 1024),
-            cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
-        };
-        (cause_of(status), usage)
-    })
+    (reaped == pid.cast_signed()).then(|| (cause_of(status), usage_of(&usage)))
+}
+
+/// What the kernel's record of what a process used means.
+pub(super) fn usage_of(usage: &libc::rusage) -> Usage {
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
+    Usage {
+        peak_rss_bytes: u64::try_from(usage.ru_maxrss).ok().map(|kib| kib * 1024),
+        cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+    }
 }
 
 /// Reads a wait status.

@@ -12,6 +12,11 @@ const CLOCKS: &[(&str, &str)] = &[
     ),
     ("src/supervisor/launch.rs", "a supervisor that does not answer is given up after a while"),
     ("src/supervisor/guard.rs", "a command that prints a secret is ended after a while"),
+    ("src/supervisor/client.rs", "an answer that is due and does not come is told"),
+    (
+        "src/supervisor/reaper/mod.rs",
+        "a process of its own: it says when steps ended, and times the next supervisor",
+    ),
     ("src/control/events.rs", "a client waits for events with a deadline"),
     ("src/app/hands/connection.rs", "a client has some seconds to say hello"),
     ("src/monitor/mod.rs", "a sample says when it was taken"),

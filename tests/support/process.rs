@@ -104,20 +104,32 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     let _ = rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), signal);
 }
 
-/// The supervisor of a data directory, and every process of a step that has not cleared its environment.
+/// The parent of a data directory's supervisor, which would start another one: first, to be ended first. Then the
+/// supervisor, and every process of a step that has not cleared its environment.
 pub(crate) fn processes_of(data_dir: &Path) -> Vec<u32> {
     let entry = format!("LEVERFRAME_DATA_DIR={}", data_dir.display()).into_bytes();
-    let supervisor = [b"leverframe-supervisor", data_dir.as_os_str().as_encoded_bytes()];
+    let place = data_dir.as_os_str().as_encoded_bytes();
     let holds = |path: String, wanted: &[u8]| {
         fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|part| part == wanted))
     };
-    pids()
-        .filter(|pid| !has_ended(*pid))
-        .filter(|pid| {
-            holds(format!("/proc/{pid}/environ"), &entry)
-                || supervisor.iter().all(|part| holds(format!("/proc/{pid}/cmdline"), part))
-        })
-        .collect()
+    let is_called =
+        |pid: u32, name: &[u8]| [name, place].iter().all(|part| holds(format!("/proc/{pid}/cmdline"), part));
+    let (mut parents, mut others) = (Vec::new(), Vec::new());
+    for pid in pids().filter(|pid| !has_ended(*pid)) {
+        if is_called(pid, b"leverframe-sub-reaper") {
+            parents.push(pid);
+        } else if is_called(pid, b"leverframe-supervisor") || holds(format!("/proc/{pid}/environ"), &entry) {
+            others.push(pid);
+        }
+    }
+    parents.into_iter().chain(others).collect()
+}
+
+/// The parent of a supervisor, which starts the next one; none where it was killed.
+pub(crate) fn parent_of_supervisor(supervisor: u32) -> Option<u32> {
+    let parent: u32 = stat_fields(supervisor)?.get(1)?.parse().ok()?;
+    let name = fs::read(format!("/proc/{parent}/cmdline")).ok()?;
+    name.starts_with(b"leverframe-sub-reaper\0").then_some(parent)
 }
 
 fn pids() -> impl Iterator<Item = u32> {

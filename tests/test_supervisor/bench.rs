@@ -13,6 +13,8 @@ use leverframe::supervisor::{
 };
 use rustix::process::{Pid, Signal};
 
+use crate::support::process::parent_of_supervisor;
+
 /// Beyond this, a test has failed; nothing is expected to take nearly as long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -190,7 +192,9 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         let supervisor = self.engine.take().map(|engine| engine.host.supervisor_pid());
-        for pid in self.pids.drain(..).chain(supervisor) {
+        // Its parent first: it would start another one.
+        let parent = supervisor.and_then(parent_of_supervisor);
+        for pid in parent.into_iter().chain(supervisor).chain(self.pids.drain(..)) {
             if let Some(pid) = Pid::from_raw(pid.cast_signed()).filter(|pid| pid.as_raw_nonzero().get() > 1) {
                 // What has ended already is as wanted; pids are not reused this fast.
                 let _ = rustix::process::kill_process(pid, Signal::KILL);

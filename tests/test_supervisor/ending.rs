@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use leverframe::supervisor::{ExitCause, HostRequest, KnownStatus, probe};
-use rustix::process::Signal;
 
-use super::bench::{Bench, code, is_gone, key, signal, state, wait_gone, wait_until};
+use super::bench::{Bench, code, is_gone, key, wait_gone, wait_until};
 
 /// Starts a child that leaves the session, closes its outputs and drops its environment, and a child of that.
 const DAEMON: &str = "setsid env -i sh -c 'trap \"\" TERM; echo $$ >> pids; sh -c \"trap : TERM; echo \\$\\$ >> pids; while :; do sleep 60; done\"; sleep 1000' </dev/null >/dev/null 2>&1 &";
@@ -161,30 +160,4 @@ fn an_acknowledgement_may_come_twice() {
     bench.sync();
     bench.reconnect();
     assert!(bench.engine().inventory.is_empty());
-}
-
-#[test]
-fn after_the_system_has_told_it_to_end_every_end_is_interrupted() {
-    let mut bench = Bench::new();
-    let supervisor = bench.supervisor();
-    bench.sh("a", "until [ -e go ]; do sleep 0.01; done; exit 1");
-    bench.sh("b", "sleep 1000");
-    let pid = bench.sh("c", "sleep 1000");
-    // As a session's end may do it: the step hears of it before the supervisor does. It finds both at once,
-    // however long this test is kept from its processor in between.
-    signal(supervisor, Signal::STOP);
-    signal(pid, Signal::TERM);
-    signal(supervisor, Signal::TERM);
-    signal(supervisor, Signal::CONT);
-    let exit = bench.exit("c");
-    assert!(exit.interrupted && exit.cause == ExitCause::Signal(libc::SIGTERM));
-    std::fs::write(bench.data_dir.join("go"), "").unwrap();
-    assert!(bench.exit("a").interrupted);
-    assert!(state(supervisor).is_some_and(|state| state != 'Z'), "it stays while a step lives");
-    bench.send(HostRequest::Kill(key("b", 1)));
-    assert!(bench.exit("b").interrupted);
-    bench.engine = None;
-    wait_gone(&[supervisor]);
-    bench.reconnect();
-    assert_eq!(bench.engine().inventory.len(), 3, "the journal keeps what nobody acknowledged");
 }

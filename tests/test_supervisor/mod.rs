@@ -10,5 +10,8 @@ mod ending;
 mod fences;
 mod freezing;
 mod logs;
+mod parent;
+mod silence;
 mod starting;
 mod surviving;
+mod told_to_end;

@@ -50,9 +50,8 @@ fn a_survivor_of_its_supervisor_is_taken_over_with_pid_log_and_true_exit() {
     assert!(matches!(bench.engine().inventory[0].status, KnownStatus::Running { pid: p, .. } if p == pid));
     go(&bench);
     let exit = bench.exit("a");
-    // Kernels before 6.15 don't tell the exit of a process that is not our child.
-    assert!(matches!(exit.cause, ExitCause::Code(7) | ExitCause::Unknown), "{exit:?}");
-    assert_eq!(exit.usage, None);
+    assert_eq!(exit.cause, code(7));
+    assert!(exit.usage.is_some_and(|usage| usage.cpu_seconds > 0.0), "{exit:?}");
     assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
 }
 
@@ -91,7 +90,7 @@ fn a_frozen_step_stays_frozen_through_the_death_of_engine_and_supervisor() {
     assert!(matches!(bench.engine().inventory[0].status, KnownStatus::Running { frozen: true, .. }));
     go(&bench);
     bench.thaw("a");
-    assert!(matches!(bench.exit("a").cause, ExitCause::Code(7) | ExitCause::Unknown));
+    assert_eq!(bench.exit("a").cause, code(7));
     assert!(pids.iter().all(|pid| is_gone(*pid)));
 }
 
@@ -123,8 +122,7 @@ fn where_only_the_main_process_is_gone_what_is_left_is_ended_before_the_end_is_t
         KnownStatus::Exited(exit) => exit.clone(),
         KnownStatus::StartFailed(reason) => panic!("{reason}"),
     };
-    // Its end may still be told by a zombie that nobody has reaped.
-    assert!(matches!(exit.cause, ExitCause::Unknown | ExitCause::Signal(libc::SIGKILL)), "{exit:?}");
+    assert_eq!(exit.cause, ExitCause::Signal(libc::SIGKILL));
     assert!(pids.iter().all(|pid| is_gone(*pid)));
 }
 
@@ -181,7 +179,7 @@ fn supervisors_may_die_again_and_again() {
         );
     }
     go(&bench);
-    bench.exit("a");
+    assert_eq!(bench.exit("a").cause, code(7));
     assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
     assert!(!bench.engine().events.try_iter().any(|event| matches!(event, HostEvent::Gone { .. })));
 }

@@ -11,7 +11,8 @@ fn key(attempt: u32) -> AttemptKey {
 fn start(n: u64) -> Record {
     let log_path = PathBuf::from(OsString::from_vec(b"/logs/\xff.log".to_vec()));
     let (token, log_limit) = (format!("token-{n}"), 1 << 30);
-    Record::Start { n, start: StartNote { key: key(1), token, log_path, log_limit, keep_background: false } }
+    let start = StartNote { key: key(1), token, log_path, log_limit, keep_background: false, at_ticks: 4 };
+    Record::Start { n, start }
 }
 
 fn exited(n: u64) -> Record {

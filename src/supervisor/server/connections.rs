@@ -1,15 +1,16 @@
 //! Connections: frames in, frames out, and the fence between engines.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::look::{is_want_of_descriptors, max_connections};
-use super::step::{End, Freeze};
+use super::step::{End, Freeze, MainEnd, Step};
 use super::{Server, Source};
 use crate::socket;
 use crate::supervisor::frame::{Frame, FrameBuffer};
@@ -21,6 +22,8 @@ use crate::supervisor::protocol::{
 
 /// A listener that lets this much pile up is closed: it finds everything in the inventory when it comes back.
 const MAX_UNSENT: usize = 64 << 20;
+/// A hello waits this long, at most, for the ends of steps that are dead and not yet settled.
+const CLARITY: Duration = Duration::from_millis(1500);
 
 /// Somebody who is connected.
 #[derive(Debug)]
@@ -114,6 +117,7 @@ impl Server {
         match request {
             Request::Hello(hello) => self.greet(n, &hello),
             Request::Probe {} => self.reply(n, &Reply::Info(self.info())),
+            Request::Ping {} => self.reply(n, &Reply::Pong {}),
             Request::Start(_)
             | Request::Freeze(_)
             | Request::Thaw(_)
@@ -148,6 +152,17 @@ impl Server {
             self.highest_epoch = hello.epoch;
             self.remember(Record::Epoch { epoch: hello.epoch });
         }
+        self.look_at_due(Instant::now());
+        self.welcome_by = Some(Instant::now() + CLARITY);
+        self.welcome_if_clear();
+    }
+
+    /// Answers the hello, as soon as of every step it is clear whether it lives: what is dead is never said to be alive.
+    pub(super) fn welcome_if_clear(&mut self) {
+        let Some(by) = self.welcome_by else { return };
+        let is_clear = self.steps.values().all(|step| !step.is_between_life_and_end());
+        let Some(n) = self.engine.filter(|_| is_clear || by <= Instant::now()) else { return };
+        self.welcome_by = None;
         let inventory = self.inventory();
         self.reply(
             n,
@@ -157,11 +172,16 @@ impl Server {
         self.tell_capacity();
     }
 
-    fn inventory(&self) -> Vec<Known> {
-        let living = self.steps.values().map(|step| Known {
+    fn inventory(&mut self) -> Vec<Known> {
+        let leaves = |step: &Step| !matches!(step.main_end, MainEnd::Lives);
+        let left: Vec<u64> = self.steps.iter().filter(|(_, step)| leaves(step)).map(|(n, _)| *n).collect();
+        // Where the main process is gone, one that it left is named.
+        let left: HashMap<u64, u32> =
+            left.into_iter().filter_map(|n| Some((n, self.members(n)?.first()?.id.pid))).collect();
+        let living = self.steps.iter().map(|(n, step)| Known {
             key: step.key.clone(),
             status: KnownStatus::Running {
-                pid: step.tree.main.map_or(0, |main| main.pid),
+                pid: left.get(n).copied().or(step.tree.main.map(|main| main.pid)).unwrap_or(0),
                 started_at: step.started_at,
                 frozen: matches!(step.freeze, Freeze::Frozen(_)),
             },

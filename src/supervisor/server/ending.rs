@@ -15,6 +15,7 @@ use crate::supervisor::host::{AttemptKey, ExitCause, StepExit, Usage};
 use crate::supervisor::journal::Record;
 use crate::supervisor::memory;
 use crate::supervisor::process::{self, Proc, ProcId};
+use crate::supervisor::reaper::{self, Peeked};
 use crate::supervisor::sys;
 
 /// What a main process left behind has this long to end by itself.
@@ -46,7 +47,7 @@ impl Server {
             }
         }
         let _ = epoll::delete(&self.epoll, handle);
-        step.main_end = MainEnd::Leaves { at: Utc::now(), interrupted: self.told_to_end };
+        step.main_end = MainEnd::Leaves { at: Utc::now(), interrupted: self.shutdown.seems_under_way() };
         step.n_scans = 0;
         let started_here = step.tree.origin == Origin::Started;
         if started_here && self.n_living_orphans() == 0 {
@@ -56,9 +57,15 @@ impl Server {
         }
     }
 
-    /// Orphans or main processes have ended.
+    /// Orphans or main processes have ended, or the parent has reaped what a predecessor left.
     pub(super) fn orphans_ended(&mut self) {
         self.n_living_orphans();
+        let is_waited_for = |step: &Step| step.main_end == MainEnd::Lives && step.reaped_by.is_some();
+        let reaped: Vec<u64> =
+            self.steps.iter().filter(|(_, step)| is_waited_for(step)).map(|(n, _)| *n).collect();
+        for n in reaped {
+            self.main_ended(n);
+        }
         let is_ending = |step: &Step| matches!(step.main_end, MainEnd::Leaves { .. });
         let ending: Vec<u64> =
             self.steps.iter().filter(|(_, step)| is_ending(step)).map(|(n, _)| *n).collect();
@@ -196,24 +203,33 @@ impl Server {
         }
     }
 
-    /// The tree has ended: reaps the main process.
+    /// The tree has ended: learns how its main process did. That is reaped when its end is in the journal: if this
+    /// supervisor dies before, its parent still sees how it ended.
     fn nobody_left(&mut self, n: u64) {
         let Some(step) = self.steps.get_mut(&n) else { return };
         let MainEnd::Leaves { at, interrupted } = step.main_end else { return };
-        let reaped = match (step.tree.origin, step.tree.main, &step.main) {
-            (Origin::Started, Some(main), _) => {
-                self.mains.remove(&main.pid);
-                sys::reap(main.pid).map(|(cause, usage)| (cause, Some(of_its_own(usage))))
+        let (mut cause, mut usage, mut ended_at) = (ExitCause::Unknown, None, at);
+        match (step.tree.origin, step.tree.main) {
+            (Origin::Started, Some(main)) => {
+                if let Peeked::Ended(_, how, used) = reaper::peek(Some(main.pid)) {
+                    (cause, usage) = (how, Some(used));
+                }
             }
-            (Origin::TakenOver, Some(main), Some(handle)) => {
+            (Origin::TakenOver, Some(main)) => {
                 self.mains.remove(&main.pid);
-                sys::exit_of_stranger(handle.as_fd()).map(|cause| (cause, None))
+                if let Some(note) = self.notes.of(main) {
+                    (cause, usage, ended_at) = (note.cause, Some(note.usage), note.at);
+                } else if let Some(how) =
+                    step.main.as_ref().and_then(|handle| sys::exit_of_stranger(handle.as_fd()))
+                {
+                    cause = how;
+                }
             }
-            (Origin::Started | Origin::TakenOver, _, _) => None,
-        };
-        let (cause, usage) = reaped.unwrap_or((ExitCause::Unknown, None));
-        let usage = usage.and(sum(usage, step.orphans_usage));
-        let exit = StepExit { cause, ended_at: at, usage, interrupted, log_dropped_bytes: 0 };
+            (Origin::Started | Origin::TakenOver, None) => {}
+        }
+        let interrupted = interrupted && cause != ExitCause::Code(0);
+        let usage = usage.and(sum(usage.map(of_its_own), step.orphans_usage));
+        let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
         let until = Instant::now() + SETTLING;
         step.main_end = MainEnd::Settling { exit, until };
         if may_be_a_shutdown(cause) && !interrupted && !is_asked_by_engine(step) {
@@ -223,22 +239,8 @@ impl Server {
         }
     }
 
-    /// What ended by a signal a moment ago did so because the system goes down.
-    pub(super) fn settle_as_interrupted(&mut self) {
-        let mut settled = Vec::new();
-        for (n, step) in &mut self.steps {
-            if let MainEnd::Settling { exit, .. } = &mut step.main_end {
-                exit.interrupted = true;
-                settled.push(*n);
-            }
-        }
-        for n in settled {
-            self.settled(n);
-        }
-    }
-
     /// Its end is clear: lets its log be finished.
-    fn settled(&mut self, n: u64) {
+    pub(super) fn settled(&mut self, n: u64) {
         let Some(step) = self.steps.get_mut(&n) else { return };
         let MainEnd::Settling { exit, .. } = step.main_end.clone() else { return };
         step.main_end = MainEnd::Draining { exit };
@@ -256,13 +258,15 @@ impl Server {
         let Some(step) = self.steps.remove(&n) else { return };
         let MainEnd::Draining { mut exit } = step.main_end else { return };
         exit.log_dropped_bytes = n_dropped;
-        self.end(n, step.key, End::Exited(exit));
         if step.keep_background && step.log == LogState::Open {
-            // What it left behind goes on writing; it would wait for ever if nobody read.
-            self.kept_logs.insert(n);
-            self.mover.keep(n);
+            self.keep_log(n);
         } else {
             self.mover.remove(n);
+        }
+        self.end(n, step.key, End::Exited(exit));
+        if let (Origin::Started, Some(main)) = (step.tree.origin, step.tree.main) {
+            self.mains.remove(&main.pid);
+            sys::reap(main.pid);
         }
     }
 

@@ -4,9 +4,11 @@
 mod connections;
 mod ending;
 mod freezing;
+mod kept;
 mod look;
 mod pursuit;
 mod recovery;
+mod shutdown;
 mod start;
 mod step;
 
@@ -25,10 +27,12 @@ use super::journal::{Journal, Record};
 use super::mover::{Mover, Note, timespec};
 use super::process::ProcId;
 use super::protocol::Reply;
+use super::reaper::{ExitNotes, Inherited, Place};
 use super::sys;
 use crate::socket;
 use connections::Connection;
 use look::Eyes;
+use shutdown::Shutdown;
 use step::{Ended, LogState, Step};
 
 /// Its name in the data directory.
@@ -45,6 +49,7 @@ enum Source {
     Notes,
     Connection(u64),
     Main(u64),
+    Logind,
 }
 
 impl Source {
@@ -55,6 +60,7 @@ impl Source {
             Self::Notes => (2, 0),
             Self::Connection(n) => (3, n),
             Self::Main(n) => (4, n),
+            Self::Logind => (5, 0),
         };
         EventData::new_u64((kind << 56) | n)
     }
@@ -67,7 +73,8 @@ impl Source {
             1 => Self::Listener,
             2 => Self::Notes,
             3 => Self::Connection(n),
-            _ => Self::Main(n),
+            4 => Self::Main(n),
+            _ => Self::Logind,
         }
     }
 }
@@ -79,6 +86,9 @@ pub(super) struct Parts {
     pub(super) lock: File,
     pub(super) signals: OwnedFd,
     pub(super) boot_id: String,
+    pub(super) place: Place,
+    /// What a predecessor had open.
+    pub(super) inherited: Inherited,
 }
 
 /// The supervisor.
@@ -115,8 +125,13 @@ pub(super) struct Server {
     unthawed: Vec<AttemptKey>,
     /// How many steps the engine was told that there may be.
     told_capacity: Option<usize>,
-    /// The system has told us to end.
-    told_to_end: bool,
+    /// Whether the system seems to be ending.
+    shutdown: Shutdown,
+    /// How processes ended that a predecessor left, as the parent noted it.
+    notes: ExitNotes,
+    is_successor: bool,
+    /// The engine has said hello, and is answered by then.
+    welcome_by: Option<Instant>,
     /// When what was queued for the engine goes out, if nothing takes it along before.
     flush_at: Option<Instant>,
 }
@@ -158,10 +173,13 @@ impl Server {
             unseen_starts: Vec::new(),
             unthawed: Vec::new(),
             told_capacity: None,
-            told_to_end: false,
+            shutdown: Shutdown::default(),
+            notes: parts.place.notes,
+            is_successor: parts.place.is_successor,
+            welcome_by: None,
             flush_at: None,
         };
-        server.recover()?;
+        server.recover(parts.inherited)?;
         Ok(server)
     }
 
@@ -201,6 +219,7 @@ impl Server {
                 Source::Notes => self.hear_mover(),
                 Source::Connection(n) => self.serve(n),
                 Source::Main(n) => self.main_ended(n),
+                Source::Logind => self.hear_logind(),
             }
         }
         self.ring_alarms();
@@ -211,8 +230,7 @@ impl Server {
             if signal == libc::SIGCHLD {
                 self.orphans_ended();
             } else {
-                self.told_to_end = true;
-                self.settle_as_interrupted();
+                self.told_to_end();
             }
         }
     }
@@ -235,9 +253,8 @@ impl Server {
                 }
                 Note::Finished { n, n_dropped } => self.drained(n, n_dropped),
                 Note::Closed { n } => {
-                    if self.kept_logs.remove(&n) {
-                        self.mover.remove(n);
-                        self.tell_capacity();
+                    if self.kept_logs.contains(&n) {
+                        self.kept_log_closed(n);
                     } else if let Some(step) = self.steps.get_mut(&n) {
                         step.log = LogState::Closed;
                     }
@@ -248,11 +265,9 @@ impl Server {
 
     fn ring_alarms(&mut self) {
         let now = Instant::now();
-        let due = |(n, step): (&u64, &Step)| step.alarm.is_some_and(|at| at <= now).then_some(*n);
-        let due: Vec<u64> = self.steps.iter().filter_map(due).collect();
-        for n in due {
-            self.look_at(n);
-        }
+        self.look_at_due(now);
+        self.look_at_shutdown(now);
+        self.welcome_if_clear();
         self.try_again();
         if self.flush_at.is_some_and(|at| at <= now)
             && let Some(engine) = self.engine
@@ -261,25 +276,31 @@ impl Server {
         }
     }
 
+    fn look_at_due(&mut self, now: Instant) {
+        let due = |(n, step): (&u64, &Step)| step.alarm.is_some_and(|at| at <= now).then_some(*n);
+        let due: Vec<u64> = self.steps.iter().filter_map(due).collect();
+        for n in due {
+            self.look_at(n);
+        }
+    }
+
     fn time_to_next_alarm(&self) -> Option<Duration> {
+        let own = self.flush_at.into_iter().chain(self.shutdown.next_alarm()).chain(self.welcome_by);
         let of_steps = self.steps.values().filter_map(|step| step.alarm);
-        let next = of_steps.chain(self.flush_at).chain(self.time_to_try_again()).min()?;
+        let next = of_steps.chain(own).chain(self.time_to_try_again()).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// No engine, no step, nothing unacknowledged. Told to end by the system, it does not wait to be acknowledged
-    /// by an engine that is not there: the journal keeps what it says.
+    /// No engine, no step, nothing unacknowledged. Without an engine the journal keeps what is not acknowledged, where the
+    /// system ends and where the engine may be dead as a predecessor is.
     fn is_done(&self) -> bool {
-        if !self.steps.is_empty() {
+        if !self.steps.is_empty() || !self.connections.is_empty() {
             return false;
         }
-        let unheard = self.connections.is_empty();
-        if self.told_to_end {
-            return unheard || self.ended.is_empty();
-        }
-        let all_done = self.ended.is_empty() && self.kept_logs.is_empty();
+        let may_leave_ends = self.shutdown.seems_under_way() || self.is_successor;
+        let all_done = (self.ended.is_empty() || may_leave_ends) && self.kept_logs.is_empty();
         // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
-        unheard && (all_done || !Path::new(SOCKET_NAME).exists())
+        all_done || !Path::new(SOCKET_NAME).exists()
     }
 
     /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.

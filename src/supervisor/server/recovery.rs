@@ -1,6 +1,6 @@
 //! Taking over what a predecessor left: by the journal, and by token where the journal knows no process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -10,32 +10,43 @@ use rustix::event::epoll::{self, EventFlags};
 use super::ending::awake_ms;
 use super::step::{AskedBy, End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
+use crate::process::output_pipes;
 use crate::process::tree::{self, Origin, Tree};
 use crate::supervisor::host::{ExitCause, HostEvent, StepExit};
 use crate::supervisor::journal::{EndNote, Entry, FreezeNote, Record, SpawnNote, StartNote};
 use crate::supervisor::log::Log;
 use crate::supervisor::process::{self, ProcId, ProcTable};
+use crate::supervisor::reaper::Inherited;
 
 impl Server {
-    /// Makes of every entry of the journal a step again, or an end.
+    /// Makes of every entry of the journal a step again, or an end. `inherited` is what a predecessor had open.
     ///
     /// # Errors
     /// The processes could not be looked at: what lives is not known.
-    pub(super) fn recover(&mut self) -> io::Result<()> {
+    pub(super) fn recover(&mut self, mut inherited: Inherited) -> io::Result<()> {
         let entries: BTreeMap<u64, Entry> = self.journal.entries().clone();
         self.next_n = entries.keys().next_back().copied().unwrap_or(0) + 1;
-        if entries.values().all(|entry| entry.end.is_some()) {
+        if entries.values().all(|entry| entry.end.is_some() && !entry.log_is_kept) {
             entries.into_iter().for_each(|(n, entry)| self.recover_end(n, entry));
             return Ok(());
         }
         let table = self.table()?;
+        let mains: HashSet<ProcId> =
+            entries.values().filter_map(|entry| entry.spawned.as_ref()).map(|spawned| spawned.main).collect();
+        let mut unseen = Vec::new();
         for (n, entry) in entries {
-            self.by_key.insert(entry.start.key.clone(), n);
-            if entry.end.is_some() {
-                self.recover_end(n, entry);
-            } else {
-                self.recover_living(n, entry, &table)?;
+            if entry.log_is_kept && entry.end.is_some() {
+                self.recover_kept_log(n, &entry, &table, &mut inherited)?;
             }
+            match (&entry.end, entry.spawned.clone()) {
+                (Some(_), _) if entry.is_acknowledged => {}
+                (Some(_), _) => self.recover_end(n, entry),
+                (None, Some(spawned)) => self.recover_living(n, entry, &spawned, &mut inherited)?,
+                (None, None) => unseen.push((n, entry)),
+            }
+        }
+        for (n, entry) in unseen {
+            self.recover_unseen(n, entry, &table, &mains, &mut inherited)?;
         }
         Ok(())
     }
@@ -51,23 +62,15 @@ impl Server {
         self.ended.insert(n, Ended { key, how });
     }
 
-    fn recover_living(&mut self, n: u64, entry: Entry, table: &ProcTable) -> io::Result<()> {
-        let spawned = match entry.spawned.clone() {
-            Some(spawned) => spawned,
-            None => {
-                // Its start was noted, its process was not: it may have been spawned all the same.
-                let bearers = tree::bearers_of(&entry.start.token, table, self.me)?;
-                if bearers.is_empty() {
-                    self.recover_unseen(n, entry.start);
-                    return Ok(());
-                }
-                let Some(main) = tree::main_among(&bearers) else {
-                    return self.take_over(n, &entry.start, None);
-                };
-                SpawnNote { main, pipe: None, at: Utc::now() }
-            }
-        };
-        self.take_over(n, &entry.start, Some(&spawned))?;
+    fn recover_living(
+        &mut self,
+        n: u64,
+        entry: Entry,
+        spawned: &SpawnNote,
+        inherited: &mut Inherited,
+    ) -> io::Result<()> {
+        self.by_key.insert(entry.start.key.clone(), n);
+        self.take_over(n, &entry.start, Some(spawned), inherited)?;
         if let Some(kill_at_ms) = entry.kill_at_ms
             && let Some(step) = self.steps.get_mut(&n)
         {
@@ -88,22 +91,57 @@ impl Server {
         Ok(())
     }
 
-    /// A start was noted, and no process is there. The log is made right before the spawn: without it there was none, and
-    /// the engine, which finds no trace of it, may ask again. With it there may have been one that has ended already:
-    /// the same attempt must not run twice.
-    fn recover_unseen(&mut self, n: u64, start: StartNote) {
-        if !start.log_path.exists() {
-            self.by_key.remove(&start.key);
-            return self.remember(Record::Acknowledged { n });
+    /// A start was noted, and no process. It may have been spawned all the same: then it lives and bears the token, or its
+    /// end is the one that the parent noted of a process that nobody knows. The log is made right before the spawn: without
+    /// it there was none, and the engine, which finds no trace of it, may ask again. With it there may have been one: the
+    /// same attempt must not run twice.
+    fn recover_unseen(
+        &mut self,
+        n: u64,
+        entry: Entry,
+        table: &ProcTable,
+        mains: &HashSet<ProcId>,
+        inherited: &mut Inherited,
+    ) -> io::Result<()> {
+        let bearers = tree::bearers_of(&entry.start.token, table, self.me)?;
+        let at = Utc::now();
+        let living = tree::main_among(&bearers).map(|main| SpawnNote { main, pipe: None, at });
+        let spawned = living.or_else(|| {
+            let main = self.noted_stranger(entry.start.at_ticks, mains)?;
+            Some(SpawnNote { main, pipe: inherited.only_unclaimed(), at })
+        });
+        if let Some(spawned) = spawned {
+            return self.recover_living(n, entry, &spawned, inherited);
         }
+        let start = entry.start;
+        if !bearers.is_empty() {
+            self.by_key.insert(start.key.clone(), n);
+            return self.take_over(n, &start, None, inherited);
+        }
+        if !start.log_path.exists() {
+            self.remember(Record::Acknowledged { n });
+            return Ok(());
+        }
+        self.by_key.insert(start.key.clone(), n);
         let exit = StepExit {
             cause: ExitCause::Unknown,
             ended_at: Utc::now(),
             usage: None,
-            interrupted: self.told_to_end,
+            interrupted: self.shutdown.seems_under_way(),
             log_dropped_bytes: 0,
         };
         self.end(n, start.key, End::Exited(exit));
+        Ok(())
+    }
+
+    /// The one process whose end was noted, which started then or later, and which is none of those that are known.
+    fn noted_stranger(&self, since_ticks: u64, mains: &HashSet<ProcId>) -> Option<ProcId> {
+        let notes = self.notes.read();
+        let mut strangers = notes
+            .iter()
+            .map(|note| note.main)
+            .filter(|main| since_ticks > 0 && main.start >= since_ticks && !mains.contains(main));
+        strangers.next().filter(|_| strangers.next().is_none())
     }
 
     /// Looks for a living tree with the token of a start, whose supervisor is gone. Says whether there was one.
@@ -119,7 +157,7 @@ impl Server {
         self.by_key.insert(start.key.clone(), n);
         self.remember(Record::Start { n, start: start.clone() });
         let spawned = tree::main_among(&bearers).map(|main| SpawnNote { main, pipe: None, at: Utc::now() });
-        self.take_over(n, start, spawned.as_ref())?;
+        self.take_over(n, start, spawned.as_ref(), &mut Inherited::default())?;
         if let Some(SpawnNote { main, at, .. }) = spawned {
             self.tell(HostEvent::Started { key: start.key.clone(), pid: main.pid, at });
         }
@@ -127,7 +165,13 @@ impl Server {
     }
 
     /// Makes a step of processes that somebody else started. Where the main one is gone, what is left is ended.
-    fn take_over(&mut self, n: u64, start: &StartNote, spawned: Option<&SpawnNote>) -> io::Result<()> {
+    fn take_over(
+        &mut self,
+        n: u64,
+        start: &StartNote,
+        spawned: Option<&SpawnNote>,
+        inherited: &mut Inherited,
+    ) -> io::Result<()> {
         let main = spawned.map(|spawned| spawned.main);
         let handle = main.map(process::open).transpose()?.flatten();
         let mut tree = Tree::new(main, &start.token, spawned.and_then(|s| s.pipe), Origin::TakenOver);
@@ -136,9 +180,9 @@ impl Server {
             let _ = epoll::add(&self.epoll, handle, Source::Main(n).data(), EventFlags::IN);
             MainEnd::Lives
         } else {
-            MainEnd::Leaves { at: Utc::now(), interrupted: self.told_to_end }
+            MainEnd::Leaves { at: Utc::now(), interrupted: self.shutdown.seems_under_way() }
         };
-        let log = self.go_on_with_log(n, start, &mut tree)?;
+        let log = self.go_on_with_log(n, start, &mut tree, inherited)?;
         if let Some(spawned) = spawned {
             self.remember(Record::Spawned { n, spawned: SpawnNote { pipe: tree.pipe, ..spawned.clone() } });
         }
@@ -165,16 +209,25 @@ impl Server {
         Ok(())
     }
 
-    /// Opens the pipe of a survivor again, and moves its log from where the file ends.
-    fn go_on_with_log(&mut self, n: u64, start: &StartNote, tree: &mut Tree) -> io::Result<LogState> {
-        let table = self.table()?;
-        let candidates: Vec<ProcId> = match tree.main.filter(|main| table.holds(*main)) {
-            Some(main) => vec![main],
-            None => tree::bearers_of(&start.token, &table, self.me)?.iter().map(|p| p.id).collect(),
+    /// Goes on moving the log of a survivor from where the file ends: from the pipe that a predecessor had open, else from
+    /// that of one of its processes.
+    fn go_on_with_log(
+        &mut self,
+        n: u64,
+        start: &StartNote,
+        tree: &mut Tree,
+        inherited: &mut Inherited,
+    ) -> io::Result<LogState> {
+        let writers = self.writers_of(start, tree)?;
+        if tree.pipe.is_none() {
+            tree.pipe = writers.iter().find_map(|id| Some(output_pipes(id.pid).next()?.0));
+        }
+        let claimed = tree.pipe.and_then(|inode| inherited.claim(inode));
+        let reopened = || {
+            let reopen = |id: &ProcId| process::reopen_output_pipe(id.pid, tree.pipe);
+            writers.iter().find_map(reopen).map(|(_, pipe)| pipe)
         };
-        let pipe = candidates.iter().find_map(|id| process::reopen_output_pipe(id.pid, tree.pipe));
-        let Some((inode, pipe)) = pipe else { return Ok(LogState::Closed) };
-        tree.pipe = Some(inode);
+        let Some(pipe) = claimed.or_else(reopened) else { return Ok(LogState::Closed) };
         let (path, limit) = (&start.log_path, start.log_limit);
         // Opened twice only where the first can't become a log: the step writes on, and must not wait for a reader.
         let spare = pipe.try_clone()?;
@@ -185,5 +238,14 @@ impl Server {
         });
         let added = log.and_then(|log| self.mover.add(n, log));
         Ok(if added.is_ok() { LogState::Open } else { LogState::Closed })
+    }
+
+    /// Those that may have the pipe of a survivor's log as their output.
+    fn writers_of(&mut self, start: &StartNote, tree: &Tree) -> io::Result<Vec<ProcId>> {
+        let table = self.table()?;
+        Ok(match tree.main.filter(|main| table.holds(*main)) {
+            Some(main) => vec![main],
+            None => tree::bearers_of(&start.token, &table, self.me)?.iter().map(|p| p.id).collect(),
+        })
     }
 }

@@ -33,10 +33,6 @@ impl Server {
         if let Some(n) = self.by_key.get(&spec.key) {
             return self.tell_status(*n);
         }
-        if self.told_to_end {
-            // The system goes down: nothing new begins. The engine finds no trace of it when it asks a successor.
-            return;
-        }
         let n = self.take_n();
         let start = StartNote {
             key: spec.key.clone(),
@@ -44,6 +40,7 @@ impl Server {
             log_path: spec.log_path.clone(),
             log_limit: spec.log_limit,
             keep_background: spec.keep_background,
+            at_ticks: ticks(),
         };
         if spec.may_be_alive {
             match self.with_reserve(|server| server.adopt_survivor(n, &start)) {
@@ -76,7 +73,7 @@ impl Server {
         let n = self.take_n();
         self.by_key.insert(key.clone(), n);
         let (token, log_path, log_limit, keep_background) = (String::new(), PathBuf::new(), 0, false);
-        let start = StartNote { key: key.clone(), token, log_path, log_limit, keep_background };
+        let start = StartNote { key: key.clone(), token, log_path, log_limit, keep_background, at_ticks: 0 };
         self.remember(Record::Start { n, start });
         self.end(n, key, End::StartFailed(reason));
     }
@@ -176,6 +173,14 @@ fn watch(pid: u32) -> io::Result<(ProcId, OwnedFd)> {
     let start = Proc::read(pid)?.map_or(0, |found| found.id.start);
     let pid_for_kernel = Pid::from_raw(pid.cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
     Ok((ProcId { pid, start }, pidfd_open(pid_for_kernel, PidfdFlags::empty())?))
+}
+
+/// Now, as the start of a process is told: in clock ticks since boot.
+fn ticks() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let per_second = rustix::param::clock_ticks_per_second();
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds * per_second + nanos * per_second / 1_000_000_000
 }
 
 fn kill_unwatched(pid: u32) {

@@ -127,6 +127,15 @@ pub(super) enum End {
 }
 
 impl Step {
+    /// None of its processes may be alive, and yet its end is not settled.
+    pub(super) fn is_between_life_and_end(&self) -> bool {
+        match self.main_end {
+            MainEnd::Lives => self.reaped_by.is_some(),
+            MainEnd::Leaves { .. } => false,
+            MainEnd::Settling { .. } | MainEnd::Draining { .. } => true,
+        }
+    }
+
     /// Wants to be looked at again at `at`, or earlier if that was wanted already.
     pub(super) fn wake_at(&mut self, at: Instant) {
         self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
