@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Home, Said, said};
 
 /// Runs the program on a terminal of this kind; what it shows. None, with a word, where there is no `script`.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn on_terminal(home: &Home, term: Option<&str>, args: &str) -> Option<Said> {
     let mut command: Command = home.command([] as [&str; 0]);
     let program = command.get_program().to_owned();
