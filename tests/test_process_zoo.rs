@@ -65,10 +65,8 @@ impl Cage {
     fn pause(&self, run: &str) -> Vec<String> {
         self.engine.pause_execution(&run_id(run)).expect("it pauses");
         let told = wait_for(&self.events, "the pause", |event| event.kind.name() == "execution_paused");
-        match &told.kind {
-            EventKind::ExecutionPaused { unfrozen, .. } => unfrozen.clone(),
-            other => panic!("{other:?}"),
-        }
+        let EventKind::ExecutionPaused { unfrozen, .. } = &told.kind else { panic!("{told:?}") };
+        unfrozen.clone()
     }
 
     fn resume(&self, run: &str) {

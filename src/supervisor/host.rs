@@ -217,7 +217,6 @@ pub struct Usage {
 mod zero_for_none {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
     pub(super) fn serialize<S: Serializer>(bytes: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
         bytes.unwrap_or(0).serialize(to)
     }

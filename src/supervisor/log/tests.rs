@@ -98,7 +98,9 @@ fn without_splice_the_bytes_are_the_same() {
 #[test]
 fn a_full_disk_leaves_the_data_in_the_pipe_until_the_end_counts_it() {
     let (ours, theirs) = new_pipe().unwrap();
-    let mut log = Log::open(Path::new("/dev/full"), ours, 1 << 30).unwrap();
+    // What a step could not plant: as a log it is refused.
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut log = Log::of(full, Path::new("/dev/full"), ours, 1 << 30).unwrap();
     log.can_splice = false;
     File::from(theirs.try_clone().unwrap()).write_all(b"0123456789").unwrap();
     assert!(matches!(log.turn(), Turn::Trouble(_)));
@@ -106,4 +108,16 @@ fn a_full_disk_leaves_the_data_in_the_pipe_until_the_end_counts_it() {
     let n_waiting = log.n_waiting();
     log.finish(n_waiting);
     assert_eq!(log.n_dropped(), 13);
+}
+
+#[test]
+fn what_the_step_of_a_log_without_a_file_writes_is_taken_and_counted() {
+    let (ours, theirs) = new_pipe().unwrap();
+    let mut log = Log::without_file(Path::new("/nowhere/log"), ours, 1 << 30).unwrap();
+    File::from(theirs).write_all(b"0123456789").unwrap();
+    assert!(matches!(log.turn(), Turn::Moved(10)));
+    assert!(matches!(log.turn(), Turn::Empty), "our own end keeps it open");
+    drop(log.let_close().unwrap());
+    assert!(matches!(log.turn(), Turn::Closed), "nobody else can write to it");
+    assert_eq!(log.n_dropped(), 10);
 }
