@@ -248,7 +248,7 @@ impl Launcher {
         // Unbounded: at most one job a running step. Closed when the engine goes; the thread then ends.
         let (jobs, waiting) = unbounded::<LaunchJob>();
         let sender = self.sender.clone();
-        let thread = std::thread::Builder::new().name("lf-launcher".into()).spawn(move || {
+        let thread = crate::thread::lasting("lf-launcher", move || {
             for job in waiting {
                 let message = Message::Spec(act::key(&job.run, job.index), job.build().map(Box::new));
                 if sender.send(message).is_err() {

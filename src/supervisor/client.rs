@@ -71,9 +71,7 @@ impl SupervisorHost {
             reap_when_it_ends(child)?;
         }
         let for_reader = Arc::clone(&stream);
-        let reader = std::thread::Builder::new()
-            .name("supervisor-reader".to_owned())
-            .spawn(move || read_all(&for_reader, rest, sink))?;
+        let reader = crate::thread::lasting("supervisor-reader", move || read_all(&for_reader, rest, sink))?;
         Ok(Self { stream, outbox: Arc::default(), reader: Some(reader), writer: None, supervisor_pid })
     }
 
@@ -90,7 +88,7 @@ impl SupervisorHost {
             let (stream, outbox) = (Arc::clone(&self.stream), Arc::clone(&self.outbox));
             let write = move || outbox.write_all(&stream);
             // Without a thread nothing can be delivered: the connection is given up, which the reader tells.
-            match std::thread::Builder::new().name("supervisor-writer".to_owned()).spawn(write) {
+            match crate::thread::lasting("supervisor-writer", write) {
                 Ok(thread) => self.writer = Some(thread),
                 Err(_) => self.hang_up(),
             }
