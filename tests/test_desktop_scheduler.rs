@@ -15,10 +15,14 @@ mod many;
 mod orders;
 #[path = "test_desktop_scheduler/policies.rs"]
 mod policies;
+#[path = "test_desktop_scheduler/set_aside.rs"]
+mod set_aside;
 #[path = "test_desktop_scheduler/upstreams.rs"]
 mod upstreams;
 #[path = "test_desktop_scheduler/written_by_hand.rs"]
 mod written_by_hand;
+#[path = "test_desktop_scheduler/zones.rs"]
+mod zones;
 
 use chrono::TimeDelta;
 use desk::{Desk, every, spec, whole};

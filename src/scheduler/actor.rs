@@ -1,15 +1,17 @@
 //! The thread of the scheduler: it waits for orders, for the clock and for the ends of runs, has the core decide and
 //! record, and does in the world what comes of it. It only ever blocks.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use crossbeam_channel::{Receiver, Select, Sender};
 
 use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome, Target};
 use super::error::SchedulerError;
+use super::zone::known_machine_zone;
 use crate::engine::{
     CoreExecutionEngine, EngineError, PipelineRequest, StartRequest, Subscription, WallTimer, now,
 };
@@ -21,6 +23,9 @@ use crate::time::Now;
 
 /// After a failure of the database, how long until it is tried again.
 const TRY_AGAIN_MS: u64 = 5_000;
+
+/// A thread that wakes so much later than it was to be woken did not run meanwhile.
+const OVERSLEPT: TimeDelta = TimeDelta::seconds(10);
 
 /// Something to be done on the scheduler's thread.
 pub(super) type Order = Box<dyn FnOnce(&mut Actor) + Send>;
@@ -36,7 +41,17 @@ pub(super) struct Actor {
     /// Whether something could not be recorded: the ledger is compared with the runs at this [`Now::awake_ms`].
     recover_at_ms: Option<u64>,
     is_ending: bool,
+    /// Runs whose pipelines were not found once.
+    looked_for: HashSet<RunId>,
     _zone_watch: Option<FolderWatch>,
+}
+
+/// Why a run can't even be asked for.
+enum Refusal {
+    /// What it runs is not there.
+    NotFound(String),
+    /// Its parameters don't fit that.
+    Unfit(String),
 }
 
 /// What wakes the thread beside orders.
@@ -75,6 +90,7 @@ impl Actor {
             armed: None,
             recover_at_ms: Some(0),
             is_ending: false,
+            looked_for: HashSet::new(),
             _zone_watch: zone_watch,
         };
         Ok((actor, Bells { rung, heard }))
@@ -117,7 +133,7 @@ impl Actor {
     /// Takes in what is due.
     fn look(&mut self) {
         let at = now();
-        if let Ok(local) = iana_time_zone::get_timezone() {
+        if let Some(local) = known_machine_zone() {
             let changed = self.core.zone_changed(&local, at);
             self.carry_out(changed);
         }
@@ -141,6 +157,7 @@ impl Actor {
         }
         let awake_ms = [wake.awake_ms.filter(|_| self.recover_at_ms.is_none()), self.recover_at_ms];
         let until = awake_ms.into_iter().flatten().min();
+        let waits_from = now().wall;
         let mut select = Select::new();
         select.recv(orders);
         select.recv(&bells.rung);
@@ -152,6 +169,11 @@ impl Actor {
                 // Its end is as good a reason to look as a bell.
                 let _ = select.ready_timeout(left);
             }
+        }
+        let is_overdue = |at: DateTime<Utc>| now().wall - at > OVERSLEPT;
+        if self.armed.is_some_and(|at| at > waits_from && is_overdue(at)) {
+            // The process was stopped, or the machine: the clock was not watched.
+            self.core.stood_still();
         }
         if bells.rung.try_recv().is_ok() {
             // It may have rung because the clock was set: it is armed anew, for whatever it shows now.
@@ -207,6 +229,10 @@ impl Actor {
             // If the engine has gone, there is nobody to tell.
             let _ = self.engine.tell(told);
             for (start, outcome) in self.start_all(starts) {
+                if matches!(outcome, StartOutcome::NotNow(_)) {
+                    // All of them together, and soon: none of them was missed.
+                    self.recover_at_ms.get_or_insert(now().awake_ms + TRY_AGAIN_MS);
+                }
                 match self.core.started(start, outcome, now()) {
                     Ok(more) => acts.extend(more),
                     Err(error) => self.meet_trouble(&error),
@@ -225,7 +251,7 @@ impl Actor {
     }
 
     /// Starts runs, those of pipelines together; what became of each.
-    pub(super) fn start_all(&self, starts: Vec<JobStart>) -> Vec<(JobStart, StartOutcome)> {
+    pub(super) fn start_all(&mut self, starts: Vec<JobStart>) -> Vec<(JobStart, StartOutcome)> {
         let mut outcomes = Vec::with_capacity(starts.len());
         let mut requests = Vec::new();
         let mut waiting = Vec::new();
@@ -240,7 +266,10 @@ impl Actor {
                     let outcome = self.outcome_of(&start, started);
                     outcomes.push((start, outcome));
                 }
-                Err(reason) => outcomes.push((start, StartOutcome::Refused(reason))),
+                Err(refusal) => {
+                    let outcome = self.outcome_of_refusal(&start, refusal);
+                    outcomes.push((start, outcome));
+                }
             }
         }
         for (start, started) in waiting.into_iter().zip(self.engine.start_pipelines(requests)) {
@@ -251,8 +280,8 @@ impl Actor {
     }
 
     /// The request for a run; none for a registered function.
-    fn request_of(&self, start: &JobStart) -> Result<Option<PipelineRequest>, String> {
-        let definition = match (self.resolve)(&start.pipeline_id)? {
+    fn request_of(&self, start: &JobStart) -> Result<Option<PipelineRequest>, Refusal> {
+        let definition = match (self.resolve)(&start.pipeline_id).map_err(Refusal::NotFound)? {
             Target::Function => return Ok(None),
             Target::Pipeline(definition) => definition,
         };
@@ -261,7 +290,7 @@ impl Actor {
         let arguments = definition
             .pipeline
             .resolve_arguments(&start.params, run_type, environment, home.as_deref())
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Refusal::Unfit(error.to_string()))?;
         Ok(Some(PipelineRequest {
             run_id: Some(start.run_id.clone()),
             run_type: arguments.run_type,
@@ -269,8 +298,23 @@ impl Actor {
             priority: u8::try_from(start.priority).ok().map(|own| own.max(definition.pipeline.priority)),
             trigger: start.trigger,
             fired_by: Some(start.fired_by.clone()),
+            held_at_most: start.held_at_most.to_std().ok(),
             ..PipelineRequest::new(definition, arguments.params)
         }))
+    }
+
+    /// A file may be away for the moment in which an editor saves it: what can't be found is looked for once more.
+    fn outcome_of_refusal(&mut self, start: &JobStart, refusal: Refusal) -> StartOutcome {
+        match refusal {
+            Refusal::Unfit(reason) => StartOutcome::Refused(reason),
+            Refusal::NotFound(reason) if self.looked_for.insert(start.run_id.clone()) => {
+                StartOutcome::NotNow(reason)
+            }
+            Refusal::NotFound(reason) => {
+                self.looked_for.remove(&start.run_id);
+                StartOutcome::Refused(reason)
+            }
+        }
     }
 
     #[expect(

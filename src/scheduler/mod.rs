@@ -22,11 +22,17 @@ mod handle;
 mod job;
 mod ledger;
 mod look;
+mod names;
+mod recover;
+mod settle;
+mod unread;
 mod view;
+mod zone;
 
 pub use core::{Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutcome, Target, Wake};
 pub use error::SchedulerError;
 pub use files::{FileTables, Listing, TakenOver};
-pub use handle::{DesktopScheduler, OfflineScheduler, machine_zone};
+pub use handle::{DesktopScheduler, OfflineScheduler};
 pub use job::{JobChange, JobSpec};
 pub use view::{FireView, HistoryView, JobView};
+pub use zone::{machine_zone, unheeded_tz, zone_of_session_alone};
