@@ -42,6 +42,24 @@ impl Drop for Watch {
 mod tests {
     use super::*;
 
+    /// The test program runs this test once more, in a process that may die of it.
+    #[test]
+    fn a_thread_that_panics_takes_its_process_with_it() {
+        const NAME: &str = "thread::tests::a_thread_that_panics_takes_its_process_with_it";
+        if std::env::var_os("LEVERFRAME_TEST_DIES").is_some() {
+            let thread = lasting("lf-test", || panic!("no reason"));
+            drop(thread.unwrap().join());
+            std::process::exit(0);
+        }
+        let program = std::env::current_exe().unwrap();
+        let mut again = std::process::Command::new(program);
+        again.args(["--exact", NAME, "--nocapture"]).env("LEVERFRAME_TEST_DIES", "1");
+        let output = again.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), None, "it is ended by a signal: {said}");
+        assert!(said.contains("its thread \"lf-test\" has failed"), "{said}");
+    }
+
     #[test]
     fn a_thread_that_ends_in_good_order_ends_nothing_else() {
         let thread = lasting("lf-test", || 7).unwrap();

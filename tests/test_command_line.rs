@@ -1,6 +1,7 @@
 //! The command line, through the real program: what it prints, and the number that it ends with.
 
 mod foreground;
+mod jobs_in_trouble;
 mod live_limits;
 mod measuring;
 mod reading;

@@ -174,23 +174,11 @@ impl SchedulerCore {
         let is_same_timing = before
             .as_ref()
             .is_ok_and(|before| before.spec.schedule == next.spec.schedule && before.zone == next.zone);
+        let was_saved = self.give_back(&job_id, now)?;
+        let row = StoredJob { enabled: row.enabled || was_saved, ..row };
         let mut draft = Draft::of(&job_id);
-        let taken_out = self.taken_out.remove(&job_id);
-        let was_saved = taken_out.filter(|out| now.awake_ms.saturating_sub(out.at_ms) <= RETURNS_WITHIN_MS);
-        let row = StoredJob { enabled: row.enabled || was_saved.is_some(), ..row };
         if let Ok(before) = &before {
             self.account_until(before, &row, now, &mut draft)?;
-        }
-        for fire in was_saved.into_iter().flat_map(|out| out.fires) {
-            // It waits again, as it did.
-            draft.has_catch_up = true;
-            draft.writes.push(JobWrite::SettleFire {
-                job_id: fire.job_id,
-                due_ms: fire.due_ms,
-                outcome: fire.outcome,
-                reason: fire.reason,
-                run_id: fire.run_id,
-            });
         }
         let is_accounted = row.next_run_ms.is_none_or(|ms| ms <= now.wall.timestamp_millis());
         let next_at = match row.next_run_ms {
@@ -209,6 +197,25 @@ impl SchedulerCore {
         let next = self.let_next_go(&job_id)?;
         draft.acts.extend(self.commit_each(vec![next], Durability::Synced, now)?);
         Ok(draft.acts)
+    }
+
+    /// What waited to be started when the table of a job was taken out waits again, as it did, if that was a moment ago:
+    /// then its file was only saved, and what came due since then counts too.
+    fn give_back(&mut self, job_id: &JobId, now: Now) -> Result<bool, StoreError> {
+        let taken_out = self.taken_out.remove(job_id);
+        let is_recent = |out: &TakenOut| now.awake_ms.saturating_sub(out.at_ms) <= RETURNS_WITHIN_MS;
+        let Some(taken_out) = taken_out.filter(is_recent) else { return Ok(false) };
+        let give = |fire: StoredFire| JobWrite::SettleFire {
+            job_id: fire.job_id,
+            due_ms: fire.due_ms,
+            outcome: fire.outcome,
+            reason: fire.reason,
+            run_id: fire.run_id,
+        };
+        let writes: Vec<_> = taken_out.fires.into_iter().map(give).collect();
+        self.jobs.commit(&writes, Durability::Synced)?;
+        self.may_catch_up = true;
+        Ok(true)
     }
 
     /// Jobs whose tables were taken out are disabled.

@@ -25,8 +25,13 @@ pub fn unheeded_tz() -> Option<String> {
 pub fn zone_of_session_alone() -> Option<(String, String)> {
     let session = zone_of_tz(&tz_variable()?)?.name().to_owned();
     let system = iana_time_zone::get_timezone().ok()?;
-    (session != system).then_some((session, system))
+    let is_utc = |name: &str| UTC_NAMES.contains(&name);
+    (session != system && !(is_utc(&session) && is_utc(&system))).then_some((session, system))
 }
+
+/// Names of one and the same.
+const UTC_NAMES: [&str; 8] =
+    ["UTC", "Etc/UTC", "UCT", "Etc/UCT", "Universal", "Etc/Universal", "Zulu", "Etc/Zulu"];
 
 fn tz_variable() -> Option<String> {
     std::env::var_os("TZ").map(|text| text.to_string_lossy().into_owned())

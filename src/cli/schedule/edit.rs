@@ -63,7 +63,7 @@ struct More {
     /// How many missed instants run_all runs at most; default 100.
     #[arg(long, value_name = "N")]
     catchup_limit: Option<u32>,
-    /// How late an instant may still run under skip; default 1h.
+    /// How late an instant may still run under skip, and how long a run is held for a missing secret; default 1h.
     #[arg(long, value_name = "DURATION")]
     misfire_grace: Option<String>,
     /// How old a missed instant may be at most, under any policy; `none`: however old, which is the default.
