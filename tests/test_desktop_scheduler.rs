@@ -1,6 +1,8 @@
 //! Jobs, as the scheduler's core decides about them: time is an argument, and nothing sleeps. What the world does is
 //! played by `desk`.
 
+#[path = "test_desktop_scheduler/any_rows.rs"]
+mod any_rows;
 #[path = "test_desktop_scheduler/crashes.rs"]
 mod crashes;
 #[path = "test_desktop_scheduler/desk.rs"]

@@ -1,7 +1,7 @@
 //! The thread of the scheduler: it waits for orders, for the clock and for the ends of runs, has the core decide and
 //! record, and does in the world what comes of it. It only ever blocks.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use crossbeam_channel::{Receiver, Select, Sender};
 
-use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome, Target};
+use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::zone::known_machine_zone;
-use crate::engine::{
-    CoreExecutionEngine, EngineError, PipelineRequest, StartRequest, Subscription, WallTimer, now,
-};
+use crate::engine::{CoreExecutionEngine, Subscription, WallTimer, now};
 use crate::id::{JobId, RunId};
 use crate::logs::FolderWatch;
 use crate::run::{EventKind, StopKind};
@@ -41,17 +39,9 @@ pub(super) struct Actor {
     /// Whether something could not be recorded: the ledger is compared with the runs at this [`Now::awake_ms`].
     recover_at_ms: Option<u64>,
     is_ending: bool,
-    /// Runs whose pipelines were not found once.
-    looked_for: HashSet<RunId>,
+    /// Starts whose pipelines were not found once, by run, and the [`Now::awake_ms`] of the second look.
+    pub(super) again: HashMap<RunId, (u64, JobStart)>,
     _zone_watch: Option<FolderWatch>,
-}
-
-/// Why a run can't even be asked for.
-enum Refusal {
-    /// What it runs is not there.
-    NotFound(String),
-    /// Its parameters don't fit that.
-    Unfit(String),
 }
 
 /// What wakes the thread beside orders.
@@ -90,7 +80,7 @@ impl Actor {
             armed: None,
             recover_at_ms: Some(0),
             is_ending: false,
-            looked_for: HashSet::new(),
+            again: HashMap::new(),
             _zone_watch: zone_watch,
         };
         Ok((actor, Bells { rung, heard }))
@@ -124,6 +114,7 @@ impl Actor {
                 return;
             }
         }
+        self.look_again(at);
         // Until it is known which runs live, nothing is taken in.
         if self.recover_at_ms.is_none() {
             self.look();
@@ -155,7 +146,8 @@ impl Actor {
             // What can't be recorded at the moment is not due until it can.
             self.arm(None);
         }
-        let awake_ms = [wake.awake_ms.filter(|_| self.recover_at_ms.is_none()), self.recover_at_ms];
+        let again_ms = self.again.values().map(|(at_ms, _)| *at_ms).min();
+        let awake_ms = [wake.awake_ms.filter(|_| self.recover_at_ms.is_none()), self.recover_at_ms, again_ms];
         let until = awake_ms.into_iter().flatten().min();
         let waits_from = now().wall;
         let mut select = Select::new();
@@ -250,96 +242,6 @@ impl Actor {
         self.recover_at_ms = Some(now().awake_ms + TRY_AGAIN_MS);
     }
 
-    /// Starts runs, those of pipelines together; what became of each.
-    pub(super) fn start_all(&mut self, starts: Vec<JobStart>) -> Vec<(JobStart, StartOutcome)> {
-        let mut outcomes = Vec::with_capacity(starts.len());
-        let mut requests = Vec::new();
-        let mut waiting = Vec::new();
-        for start in starts {
-            match self.request_of(&start) {
-                Ok(Some(request)) => {
-                    requests.push(request);
-                    waiting.push(start);
-                }
-                Ok(None) => {
-                    let started = self.engine.start_registered(registered(&start)).map(drop);
-                    let outcome = self.outcome_of(&start, started);
-                    outcomes.push((start, outcome));
-                }
-                Err(refusal) => {
-                    let outcome = self.outcome_of_refusal(&start, refusal);
-                    outcomes.push((start, outcome));
-                }
-            }
-        }
-        for (start, started) in waiting.into_iter().zip(self.engine.start_pipelines(requests)) {
-            let outcome = self.outcome_of(&start, started.map(drop));
-            outcomes.push((start, outcome));
-        }
-        outcomes
-    }
-
-    /// The request for a run; none for a registered function.
-    fn request_of(&self, start: &JobStart) -> Result<Option<PipelineRequest>, Refusal> {
-        let definition = match (self.resolve)(&start.pipeline_id).map_err(Refusal::NotFound)? {
-            Target::Function => return Ok(None),
-            Target::Pipeline(definition) => definition,
-        };
-        let home = std::env::home_dir();
-        let (run_type, environment) = (start.run_type.as_deref(), start.environment.as_deref());
-        let arguments = definition
-            .pipeline
-            .resolve_arguments(&start.params, run_type, environment, home.as_deref())
-            .map_err(|error| Refusal::Unfit(error.to_string()))?;
-        Ok(Some(PipelineRequest {
-            run_id: Some(start.run_id.clone()),
-            run_type: arguments.run_type,
-            environment: arguments.environment,
-            priority: u8::try_from(start.priority).ok().map(|own| own.max(definition.pipeline.priority)),
-            trigger: start.trigger,
-            fired_by: Some(start.fired_by.clone()),
-            held_at_most: start.held_at_most.to_std().ok(),
-            ..PipelineRequest::new(definition, arguments.params)
-        }))
-    }
-
-    /// A file may be away for the moment in which an editor saves it: what can't be found is looked for once more.
-    fn outcome_of_refusal(&mut self, start: &JobStart, refusal: Refusal) -> StartOutcome {
-        match refusal {
-            Refusal::Unfit(reason) => StartOutcome::Refused(reason),
-            Refusal::NotFound(reason) if self.looked_for.insert(start.run_id.clone()) => {
-                StartOutcome::NotNow(reason)
-            }
-            Refusal::NotFound(reason) => {
-                self.looked_for.remove(&start.run_id);
-                StartOutcome::Refused(reason)
-            }
-        }
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is not told apart here is refused with its reason"
-    )]
-    fn outcome_of(&self, start: &JobStart, started: Result<(), EngineError>) -> StartOutcome {
-        let error = match started {
-            Ok(()) => return StartOutcome::Started,
-            Err(error) => error,
-        };
-        match error {
-            EngineError::Exists { .. } => match self.core.is_run_of(start) {
-                Ok(true) => StartOutcome::Started,
-                Ok(false) => StartOutcome::NameTaken,
-                Err(error) => StartOutcome::NotNow(error.to_string()),
-            },
-            EngineError::ShutDown | EngineError::NotRecorded { .. } | EngineError::Host(_) => {
-                StartOutcome::NotNow(error.to_string())
-            }
-            EngineError::Store(ref inner) if inner.is_passing() => StartOutcome::NotNow(error.to_string()),
-            other => StartOutcome::Refused(other.to_string()),
-        }
-    }
-
     /// Starts a run of a job by hand.
     pub(super) fn run_now(&mut self, job_id: &JobId) -> Result<RunId, SchedulerError> {
         let at: Now = now();
@@ -377,18 +279,4 @@ impl Actor {
     pub(super) fn end(&mut self) {
         self.is_ending = true;
     }
-}
-
-fn registered(start: &JobStart) -> StartRequest {
-    let mut request =
-        StartRequest::new(start.run_id.clone(), start.pipeline_id.clone(), start.source.clone());
-    request.trigger = start.trigger;
-    request.fired_by = Some(start.fired_by.clone());
-    if let Some(run_type) = &start.run_type {
-        request.run_type.clone_from(run_type);
-    }
-    if let Some(environment) = &start.environment {
-        request.environment.clone_from(environment);
-    }
-    request
 }

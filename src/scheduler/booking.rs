@@ -132,6 +132,19 @@ impl SchedulerCore {
         Ok(by.is_some_and(|by| is_same(&by, &start.fired_by)))
     }
 
+    /// Whether the fire of this start is still claimed for its run.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub(super) fn is_claimed_for(&self, start: &JobStart) -> Result<bool, StoreError> {
+        let Some(due_ms) = start.due_ms else { return Ok(false) };
+        let fire = self.jobs.fire_at(start.job_id.as_str(), due_ms)?;
+        Ok(fire.is_some_and(|fire| {
+            outcome_of(&fire.outcome) == Some(Outcome::Claimed)
+                && fire.run_id.as_deref() == Some(start.run_id.as_str())
+        }))
+    }
+
     /// Starts a run of a job by hand: it claims no instant.
     ///
     /// # Errors

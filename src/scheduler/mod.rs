@@ -25,6 +25,7 @@ mod look;
 mod names;
 mod recover;
 mod settle;
+mod starting;
 mod unread;
 mod view;
 mod zone;

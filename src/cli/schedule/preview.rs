@@ -21,9 +21,9 @@ pub(in crate::cli) struct PreviewArgs {
     /// What comes after this instant; default: now.
     #[arg(long, value_name = "T")]
     from: Option<String>,
-    /// So many.
-    #[arg(short, value_name = "N", default_value_t = 10)]
-    n: usize,
+    /// So many; at most 10,000.
+    #[arg(short, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    n: u32,
     #[command(flatten)]
     print: Print,
 }
@@ -38,7 +38,7 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         Some(text) => parse_once(text, zone).or_else(|_| moment(text, now))?,
         None => now,
     };
-    let preview = preview_of(&schedule, zone, from, from, args.n);
+    let preview = preview_of(&schedule, zone, from, from, args.n as usize);
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&preview)?,
