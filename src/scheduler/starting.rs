@@ -97,7 +97,10 @@ impl Actor {
         let due: Vec<JobStart> = self.again.values().filter(is_due).map(|(_, start)| start.clone()).collect();
         for start in due {
             let run_id = start.run_id.clone();
-            if self.core.is_claimed_for(&start).unwrap_or(true) {
+            if self.core.n_live(&start.job_id) > 0 {
+                // Another run of its job has begun meanwhile: it meets that as everything does that catches up.
+                self.core.may_catch_up = true;
+            } else if self.core.is_claimed_for(&start).unwrap_or(true) {
                 self.carry_out(Ok(vec![Act::Start(Box::new(start))]));
             }
             self.again.remove(&run_id);
