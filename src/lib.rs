@@ -25,6 +25,7 @@
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
 //! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], [`awake`], `files`, `process`, `socket` | each wraps one outside thing |
+//! | 1 world | `thread` | threads without which a process is of no use: one that panics ends it |
 //! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
 pub mod id;
@@ -41,6 +42,8 @@ pub mod admission;
 pub mod run;
 
 mod files;
+mod thread;
+
 mod process;
 
 pub mod awake;

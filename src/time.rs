@@ -2,7 +2,7 @@
 //! an argument, made in the engine and handed down as a [`Now`].
 
 use chrono::{DateTime, Local, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One reading of both clocks, taken where an input is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +44,53 @@ pub fn local_clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     at.with_timezone(&Local).format(form).to_string()
 }
 
-/// Reads any RFC 3339 instant; one without an offset is the machine's local time.
+/// The instant if it lies within the years 1 to 9999, which is what RFC 3339 can write and databases hold; the nearest
+/// one that does otherwise. Whatever comes from outside passes through here, or through [`parse_instant`]: what is then
+/// reckoned with it, days or years more or less, cannot overflow.
+pub fn within_years(at: DateTime<Utc>) -> DateTime<Utc> {
+    /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+    const YEARS: [i64; 2] = [-62_135_596_800, 253_402_300_799];
+    match at.timestamp() {
+        seconds if seconds < YEARS[0] => DateTime::from_timestamp(YEARS[0], 0).unwrap_or(at),
+        seconds if seconds > YEARS[1] => DateTime::from_timestamp(YEARS[1], 0).unwrap_or(at),
+        _ => at,
+    }
+}
+
+/// Reads any RFC 3339 instant of the years 1 to 9999; one without an offset is the machine's local time.
 ///
 /// # Errors
 /// A sentence that names the text, when it is no such instant.
 pub fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let at = parse_any_instant(text)?;
+    if within_years(at) == at {
+        Ok(at)
+    } else {
+        Err(format!("{text:?} lies outside the years 1 to 9999, within which instants are reckoned"))
+    }
+}
+
+/// For `deserialize_with`: as [`parse_instant`].
+///
+/// # Errors
+/// As there, or what the deserializer has.
+pub fn read_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_instant(&text).map_err(serde::de::Error::custom)
+}
+
+/// For `deserialize_with`: as [`parse_instant`], or nothing.
+///
+/// # Errors
+/// As there, or what the deserializer has.
+pub fn read_maybe_instant<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse_instant(&text).map_err(serde::de::Error::custom)).transpose()
+}
+
+fn parse_any_instant(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Ok(at.with_timezone(&Utc));
     }

@@ -48,6 +48,11 @@ fn nobody_polls_and_nobody_sleeps() {
 }
 
 #[test]
+fn a_thread_that_lasts_takes_its_process_with_it() {
+    hold(bans::threads_that_last_end_their_process);
+}
+
+#[test]
 fn every_thread_has_a_name() {
     hold(bans::threads_are_named);
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod foreground;
 mod importing;
+mod jobs_in_trouble;
 mod live_limits;
 mod measuring;
 mod reading;

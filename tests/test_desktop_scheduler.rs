@@ -1,6 +1,8 @@
 //! Jobs, as the scheduler's core decides about them: time is an argument, and nothing sleeps. What the world does is
 //! played by `desk`.
 
+#[path = "test_desktop_scheduler/any_rows.rs"]
+mod any_rows;
 #[path = "test_desktop_scheduler/crashes.rs"]
 mod crashes;
 #[path = "test_desktop_scheduler/desk.rs"]
@@ -17,10 +19,14 @@ mod many;
 mod orders;
 #[path = "test_desktop_scheduler/policies.rs"]
 mod policies;
+#[path = "test_desktop_scheduler/set_aside.rs"]
+mod set_aside;
 #[path = "test_desktop_scheduler/upstreams.rs"]
 mod upstreams;
 #[path = "test_desktop_scheduler/written_by_hand.rs"]
 mod written_by_hand;
+#[path = "test_desktop_scheduler/zones.rs"]
+mod zones;
 
 use chrono::TimeDelta;
 use desk::{Desk, every, spec, whole};

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::job_checkup::check_jobs;
 use super::settings::in_lines;
 use super::{Catalogue, LogoutFate, Presence, Records, Settings, logout_fate, presence};
 use crate::admission::Orders;
@@ -53,15 +54,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn fine(about: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn fine(about: &'static str, text: impl Into<String>) -> Self {
         Self { about, severity: Severity::Fine, text: text.into(), advice: None }
     }
 
-    fn odd(about: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(super) fn odd(about: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { about, severity: Severity::Odd, text: text.into(), advice: Some(advice.into()) }
     }
 
-    fn broken(about: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(super) fn broken(about: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { about, severity: Severity::Broken, text: text.into(), advice: Some(advice.into()) }
     }
 }
@@ -74,7 +75,10 @@ pub fn check_up(data_dir: &Path) -> Vec<Finding> {
         check_database(data_dir, &mut findings);
         check_processes(data_dir, &mut findings);
     }
-    check_pipelines(data_dir, &mut findings);
+    let catalogue = check_pipelines(data_dir, &mut findings);
+    if is_there {
+        check_jobs(data_dir, &catalogue, &mut findings);
+    }
     let trial = if is_there { data_dir.to_owned() } else { std::env::temp_dir() };
     check_machine(&trial, &mut findings);
     findings
@@ -243,7 +247,7 @@ fn check_logout(findings: &mut Vec<Finding>) {
     });
 }
 
-fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) {
+fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) -> Catalogue {
     let settings = match Settings::load(data_dir) {
         Ok(settings) => {
             findings.push(Finding::fine("settings", "they are understood"));
@@ -255,11 +259,11 @@ fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) {
         }
     };
     let catalogue = Catalogue::scan(data_dir, &settings);
-    for problem in catalogue.problems {
+    for problem in &catalogue.problems {
         findings.push(Finding {
             about: "pipelines",
             severity: Severity::Broken,
-            text: problem,
+            text: problem.clone(),
             advice: None,
         });
     }
@@ -272,6 +276,7 @@ fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) {
         let text = in_lines(problems);
         findings.push(Finding::broken("pipelines", text, "mend the file; it does not run until then"));
     }
+    catalogue
 }
 
 fn check_machine(trial: &Path, findings: &mut Vec<Finding>) {

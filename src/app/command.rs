@@ -11,7 +11,7 @@ use super::{JobParams, LimitParams};
 use crate::engine::ShutdownKind;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::run::StopKind;
-use crate::time::{instant, maybe_instant};
+use crate::time::{instant, maybe_instant, read_instant, read_maybe_instant};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +67,12 @@ pub enum Command {
     #[serde(rename = "engine.quiet")]
     Quiet {
         /// Until when; none: until [`Self::EndQuiet`].
-        #[serde(default, serialize_with = "maybe_instant", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            serialize_with = "maybe_instant",
+            deserialize_with = "read_maybe_instant",
+            skip_serializing_if = "Option::is_none"
+        )]
         until: Option<DateTime<Utc>>,
     },
     /// Let what was frozen go on and what was held start; answered by [`crate::admission::Orders`].
@@ -123,10 +128,10 @@ pub enum Command {
         /// Which.
         job_id: JobId,
         /// From this instant on.
-        #[serde(serialize_with = "instant")]
+        #[serde(serialize_with = "instant", deserialize_with = "read_instant")]
         from: DateTime<Utc>,
         /// Up to this one, included.
-        #[serde(serialize_with = "instant")]
+        #[serde(serialize_with = "instant", deserialize_with = "read_instant")]
         to: DateTime<Utc>,
     },
     /// Set a limit, or take it out: in the settings, and at once; answered by the limits, a list of

@@ -10,7 +10,7 @@ use super::limits::LiveLimits;
 use super::refresh::fresh_definition;
 use super::{
     Asked, Backfilled, Catalogue, Command, Jobs, MAX_ROWS, Query, Records, RunRecord, Settings, Start,
-    definition_of, read_definition, refresh_definition, request,
+    definition_of, name_missing_pipelines, read_definition, refresh_definition, request,
 };
 use crate::control::wire::{EngineId, Face};
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
@@ -191,7 +191,17 @@ impl Desk {
                 }
                 Answer::Checkpoints(checkpoints.into_iter().map(CheckpointDocument::from).collect())
             }
-            Query::Jobs {} => Answer::Jobs(self.jobs.list()?),
+            Query::Jobs {} => {
+                let mut jobs = self.jobs.list()?;
+                name_missing_pipelines(&mut jobs, &Catalogue::scan(self.data_dir().path(), &self.settings));
+                for job in &mut jobs {
+                    // A function that the program has registered needs no file.
+                    let id = PipelineId::new(&job.pipeline_id);
+                    job.trouble =
+                        job.trouble.take().filter(|_| !id.is_ok_and(|id| self.engine.is_registered(&id)));
+                }
+                Answer::Jobs(jobs)
+            }
             Query::Job { job_id } => Answer::Job(Box::new(self.jobs.job(&job_id)?)),
             Query::JobHistory { job_id, limit } => {
                 Answer::JobHistory(self.jobs.history(&job_id, limit.map(|limit| limit.min(MAX_ROWS)))?)

@@ -382,5 +382,5 @@ fn teller(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + S
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(work)
+    crate::thread::lasting(name, work)
 }

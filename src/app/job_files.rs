@@ -1,8 +1,10 @@
 //! The `[[schedule]]` tables of pipeline files become jobs: when the engine is put into service, and whenever one of
 //! the folders changes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -10,6 +12,15 @@ use super::{Catalogue, Settings, file_tables};
 use crate::logs::FolderWatch;
 use crate::scheduler::{DesktopScheduler, SchedulerError};
 use crate::store::DataDir;
+
+/// A save is several changes: the folders are read when nothing has changed for so long.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// Changes that follow each other without a pause are waited for so many times.
+const MOST_CHANGES: usize = 25;
+
+/// How long a table may be away before its job is disabled.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Takes the tables over, until it is dropped.
 pub(super) struct JobFiles {
@@ -59,7 +70,7 @@ impl JobFiles {
         let mut reader = Reader { dir, settings, scheduler, complain, said: Vec::new() };
         reader.take_over();
         let work = move || reader.run(&changes);
-        let thread = std::thread::Builder::new().name("lf-job-files".into()).spawn(work)?;
+        let thread = crate::thread::lasting("lf-job-files", work)?;
         Ok(Self { watch: watch.ok(), tell: Some(tell), thread: Some(thread) })
     }
 }
@@ -74,11 +85,44 @@ impl Drop for JobFiles {
     }
 }
 
+/// Waits until nothing changes any more, for a few seconds at most; at once when nobody watches any more.
+fn settle(changes: &Receiver<()>) {
+    for _ in 0..MOST_CHANGES {
+        if changes.recv_timeout(QUIET).is_err() {
+            return;
+        }
+    }
+}
+
 impl Reader {
     fn run(mut self, changes: &Receiver<()>) {
         for () in changes {
+            settle(changes);
+            if self.has_lost_tables() {
+                // An editor may have moved the file away, to write it anew: it is given the time to.
+                let _ = changes.recv_timeout(PATIENCE);
+                settle(changes);
+            }
             self.take_over();
         }
+    }
+
+    /// Whether the table of a job that was there when they were read last is not there now.
+    fn has_lost_tables(&self) -> bool {
+        let (files, _) = file_tables(&Catalogue::scan(self.dir.path(), &self.settings));
+        let unread: HashSet<_> =
+            files.iter().filter(|tables| tables.jobs.is_none()).map(|tables| tables.file.as_str()).collect();
+        let there: HashSet<_> = files
+            .iter()
+            .flat_map(|tables| tables.jobs.iter().flatten())
+            .map(|job| job.job_id.as_str())
+            .collect();
+        let rows = self.scheduler.store().jobs_of_files().unwrap_or_default();
+        rows.iter().any(|row| {
+            row.has_table()
+                && !there.contains(row.job_id.as_str())
+                && row.file.as_deref().is_none_or(|file| !unread.contains(file))
+        })
     }
 
     fn take_over(&mut self) {

@@ -12,8 +12,10 @@ mod desk;
 mod errands;
 pub mod exit_code;
 mod finder;
+mod firing;
 mod hands;
 mod integration;
+mod job_checkup;
 mod job_files;
 mod job_page;
 mod job_params;
@@ -53,6 +55,7 @@ pub use command::{Command, Start};
 pub use desk::{Desk, Owner};
 pub use exit_code::HasExitCode;
 pub use finder::{PipelineFinder, file_tables};
+pub use firing::{NOBODY_FIRES, fires_by_itself, is_fired, name_missing_pipelines};
 pub use hands::{ControlOptions, ControlServer, HandOver, METHODS};
 pub use integration::{ExecutionIntegration, IntegrationError};
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_FIRES, MAX_MARKS};
@@ -90,7 +93,7 @@ pub use crate::logs::{LogChunk, LogLine, LogReader, TextForm, append_report};
 pub use crate::resources::{MachineSample, Spread};
 pub use crate::scheduler::{
     DesktopScheduler, FireView, HistoryView, JobChange, JobSpec, JobView, OfflineScheduler, SchedulerError,
-    machine_zone,
+    machine_zone, unheeded_tz, zone_of_session_alone,
 };
 pub use crate::store::FireFilter;
 pub use crate::store::{

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, RunId};
 use crate::store::RunFilter;
+use crate::time::read_maybe_instant;
 
 /// Something to be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub enum Query {
     #[serde(rename = "engine.usage")]
     Usage {
         /// Wait for a newer sample than that of this instant, for 2 seconds at most.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "read_maybe_instant")]
         after: Option<DateTime<Utc>>,
     },
     /// Runs, newest first; answered by a list of summaries.
@@ -69,10 +70,10 @@ pub enum Query {
         /// Of which job.
         job_id: JobId,
         /// Only those at this instant or later.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
         from: Option<DateTime<Utc>>,
         /// Only those before this one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
         to: Option<DateTime<Utc>>,
         /// The newest so many; never more than [`super::MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,9 +27,7 @@ impl RetentionKeeper {
     pub(super) fn start(desk: Desk, complain: Arc<dyn Fn(String) + Send + Sync>) -> std::io::Result<Self> {
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (closed, is_closed) = bounded(0);
-        let thread = std::thread::Builder::new()
-            .name("lf-retention".into())
-            .spawn(move || keep(&desk, &is_closed, &*complain))?;
+        let thread = crate::thread::lasting("lf-retention", move || keep(&desk, &is_closed, &*complain))?;
         Ok(Self { closed: Some(closed), thread: Some(thread) })
     }
 }

@@ -165,8 +165,7 @@ impl Service {
         // Capacity 0: nothing is sent; it is closed when the keeper has ended.
         let (keeping, kept) = bounded(0);
         let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
-        let keeper =
-            std::thread::Builder::new().name("lf-seat".into()).spawn(move || keeper.keep(&waiting))?;
+        let keeper = crate::thread::lasting("lf-seat", move || keeper.keep(&waiting))?;
         Ok(Self {
             desk,
             orders,

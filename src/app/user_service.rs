@@ -71,6 +71,19 @@ impl ServiceManager {
 }
 
 impl UserService {
+    /// Whether a service is in place that serves this data directory with each session.
+    pub fn is_installed_for(data_dir: &Path) -> bool {
+        let service = Self {
+            manager: ServiceManager::native(),
+            program: PathBuf::new(),
+            data_dir: data_dir.to_owned(),
+        };
+        let text = service.file().ok().and_then(|file| fs::read_to_string(file).ok());
+        let shown = data_dir.to_string_lossy();
+        // As its file writes it, which quotes what must be quoted; or the user's own, which may not.
+        text.is_some_and(|text| text.contains(&*shown) || text.contains(&systemd_quoted(data_dir)))
+    }
+
     /// The text of its file.
     ///
     /// # Errors

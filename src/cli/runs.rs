@@ -5,14 +5,14 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::exit::{DONE, Failure, Outcome};
-use super::output::{Cell, Form, Page, ago, count, note, span_between};
+use super::output::{Cell, Colour, Form, Page, ago, count, note, span_between};
 use super::{Place, Print};
 use crate::app::RunFilter;
 use crate::engine;
 use crate::id::PipelineId;
 use crate::pipeline::parse_duration;
 use crate::run::{RunState, RunSummary};
-use crate::time::{Now, parse_instant};
+use crate::time::{Now, parse_instant, within_years};
 
 /// Rows that a person sees who does not say how many.
 const ON_TERMINAL: usize = 50;
@@ -96,7 +96,10 @@ fn row(run: &RunSummary, now: Now) -> Vec<Cell> {
     vec![
         Cell::plain(&run.run_id),
         Cell::plain(&run.pipeline_id),
-        Cell::run(run.state),
+        match run.held_for() {
+            Some(_) => Cell::of(Colour::Held, "‖ held"),
+            None => Cell::run(run.state),
+        },
         Cell::figure(format!("{:.0} %", run.progress * 100.0)),
         Cell::plain(run.current_step.as_deref().unwrap_or_default()),
         Cell::plain(ago(run.started_at, now.wall)),
@@ -109,7 +112,7 @@ fn row(run: &RunSummary, now: Now) -> Vec<Cell> {
 pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     if let Ok(back) = parse_duration(text) {
         let back = TimeDelta::from_std(back).unwrap_or(TimeDelta::MAX);
-        return Ok(now.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::MIN_UTC));
+        return Ok(within_years(now.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::MIN_UTC)));
     }
     parse_instant(text).or_else(|_| parse_instant(&format!("{text}T00:00"))).map_err(|_| {
         Failure::usage(format!(

@@ -46,9 +46,8 @@ impl WallTimer {
         )?);
         let (end_rx, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let waiting = timer.clone();
-        let thread = std::thread::Builder::new()
-            .name("lf-wall-timer".into())
-            .spawn(move || wait_for_rings(&waiting, &end_rx, ring))?;
+        let thread =
+            crate::thread::lasting("lf-wall-timer", move || wait_for_rings(&waiting, &end_rx, ring))?;
         Ok(Self { timer, end, thread: Some(thread) })
     }
 

@@ -183,7 +183,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     engine.load_living()?;
     // Capacity 1: said once, when the record and the world are together.
     let (recovered, is_recovered) = bounded(1);
-    let thread = std::thread::Builder::new().name("lf-engine".into()).spawn(move || {
+    let thread = crate::thread::lasting("lf-engine", move || {
         let outcome = engine.recover();
         engine.publish_seq();
         let goes_on = outcome.is_ok();

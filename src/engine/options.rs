@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{EventBus, Params};
 use crate::admission::{AdmissionPolicy, MAX_PRIORITY, Order};
@@ -200,6 +201,9 @@ pub struct PipelineRequest {
     pub trigger: Trigger,
     /// The job that it is a run of.
     pub fired_by: Option<FiredBy>,
+    /// How long it may be held for a secret that is missing until the step that lacks it fails; none: until the operator
+    /// does something.
+    pub held_at_most: Option<Duration>,
     /// Kept with the run.
     pub metadata: Option<serde_json::Value>,
 }
@@ -216,11 +220,13 @@ impl PipelineRequest {
             priority: None,
             trigger: Trigger::Manual,
             fired_by: None,
+            held_at_most: None,
             metadata: None,
         }
     }
 
     pub(super) fn into_run(self, now: Now) -> Run {
+        let held_at_most_ms = self.held_at_most.map(|at_most| at_most.as_millis() as u64);
         let pipeline = &self.definition.pipeline;
         let priority = self.priority.unwrap_or(pipeline.priority).min(MAX_PRIORITY);
         let (pipeline_id, source) = (pipeline.id.clone(), pipeline.source.clone());
@@ -242,6 +248,7 @@ impl PipelineRequest {
         });
         run.steps = steps;
         run.ledger.priority = priority;
+        run.ledger.held_at_most_ms = held_at_most_ms;
         run
     }
 }

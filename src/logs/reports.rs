@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -92,8 +92,7 @@ impl ReportFollower {
         let (wake, woken) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Shared { desk: Mutex::default(), wake });
         let worker = Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink };
-        let thread =
-            thread::Builder::new().name("report-follower".into()).spawn(move || worker.run(&woken))?;
+        let thread = crate::thread::lasting("report-follower", move || worker.run(&woken))?;
         Ok(Self { data_dir, shared, thread: Some(thread) })
     }
 

@@ -67,8 +67,7 @@ impl SettledWatch {
     fn start(wait: impl FnOnce(Arc<OwnedFd>) + Send + 'static) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let for_thread = stop.clone();
-        let thread =
-            std::thread::Builder::new().name("lf-file-watch".into()).spawn(move || wait(for_thread))?;
+        let thread = crate::thread::lasting("lf-file-watch", move || wait(for_thread))?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -227,7 +227,7 @@ impl ResourceMonitor {
         match std::mem::replace(&mut *state, State::Lost) {
             State::Idle(mut sampler) => {
                 let ordered = self.ordered.clone();
-                let thread = thread::Builder::new().name("resource-monitor".into()).spawn(move || {
+                let thread = crate::thread::lasting("resource-monitor", move || {
                     sampler.run(&ordered);
                     sampler
                 })?;

@@ -64,7 +64,7 @@ pub(super) static SCHEDULE_KEYS: &[Key] = &[
     key(TABLE, "tz", Kind::Filled, Words("the machine's when the job is added"), "The zone: an IANA name, or `\"local\"` for whichever the machine is in.").also(&["zone", "timezone", "time_zone"]),
     key(TABLE, "misfire", Kind::Word(MISFIRE), Is("run_once"), "What becomes of instants that were missed: the newest runs, all run, or none."),
     key(TABLE, "catchup_limit", Kind::Count(0), Is("100"), "How many missed instants `run_all` runs at most."),
-    key(TABLE, "misfire_grace", Kind::Duration(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`."),
+    key(TABLE, "misfire_grace", Kind::Duration(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`; and how long a run is held for a secret that is missing before it fails."),
     key(TABLE, "misfire_max_age", Kind::Duration(Zero::Refused), Words("none"), "How old an instant may be and still run."),
     key(TABLE, "overlap", Kind::Word(OVERLAP), Is("skip"), "What becomes of an instant while a run of the job is under way."),
     key(TABLE, "priority", Kind::Priority, Is("0"), "The priority of its runs, where it is higher than the pipeline's."),

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::decide::{Context, Outbox, pause, summary};
-use super::{Body, EventKind, Run, RunState, resume};
+use super::{Body, EventKind, Run, RunState, StepState, resume, step};
 use crate::pipeline::{OnBattery, OnQuiet};
 
 /// A reason to freeze a run.
@@ -101,6 +101,41 @@ pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, 
     }
 }
 
+/// Until when a run that begins to lack a secret is held; none: until the operator does something.
+pub(super) fn until(run: &Run, cx: Context<'_>) -> Option<DateTime<Utc>> {
+    let at_most =
+        run.ledger.held_at_most_ms.and_then(|ms| TimeDelta::try_milliseconds(i64::try_from(ms).ok()?));
+    at_most.and_then(|at_most| cx.now.wall.checked_add_signed(at_most))
+}
+
+/// When a run that is held for a secret is held no longer.
+pub(super) fn given_up_at(run: &Run) -> Option<DateTime<Utc>> {
+    let is_held = run.state == RunState::Paused && run.ledger.holds.has(Hold::Secret);
+    run.ledger.held_until.filter(|_| is_held)
+}
+
+/// The secret has not come in time: the steps that lack it fail, and what follows from that follows.
+pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    if given_up_at(run).is_none_or(|at| at > cx.now.wall) {
+        return;
+    }
+    run.ledger.held_until = None;
+    let held = run.ledger.held_at_most_ms.map(std::time::Duration::from_millis).unwrap_or_default();
+    for index in 0..run.steps.len() {
+        let step = &run.steps[index];
+        if step.state != StepState::Waiting || !step.ledger.lacks_secret {
+            continue;
+        }
+        let lacks = step.message.as_deref().unwrap_or("a secret is missing");
+        let error = format!("could not be started: {lacks}; it was waited for {}", step::in_words(held));
+        let step = run.step_mut(index);
+        step.ledger.lacks_secret = false;
+        step.finished_at = Some(cx.now.wall);
+        step::finish(run, index, StepState::Failed, Some(error), out);
+    }
+    release(run, Hold::Secret, cx, out);
+}
+
 /// This reason is gone: without another one the run goes on.
 pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbox) {
     let was_held = run.ledger.holds.0.remove(&why).is_some();
@@ -130,6 +165,7 @@ pub(super) fn keep_frozen(run: &mut Run, out: &mut Outbox) -> bool {
         return false;
     }
     holds.retain(|why, _| *why == Hold::Secret);
+    run.ledger.held_until = None;
     stay_frozen(run, out);
     true
 }

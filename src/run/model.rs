@@ -116,6 +116,12 @@ pub struct RunLedger {
     pub told_running: bool,
     /// The boot on which it was last recorded; another one means that every process is gone.
     pub boot_id: String,
+    /// How long it may be held for a secret that is missing, in milliseconds; none: until the operator does something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_at_most_ms: Option<u64>,
+    /// Until when it is held for a secret; the step that lacks it then fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<DateTime<Utc>>,
     /// The job that it is a run of, and the instant at which that was due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fired_by: Option<Arc<FiredBy>>,
@@ -209,6 +215,9 @@ pub struct StepLedger {
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<DateTime<Utc>>,
+    /// It could not be started, because a secret of it is missing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lacks_secret: bool,
 }
 
 /// How far the start of a step's attempt has come.

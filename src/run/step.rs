@@ -61,6 +61,7 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     let step = run.step_mut(index);
     step.pid = Some(pid);
     step.started_at = Some(at);
+    step.ledger.lacks_secret = false;
     let step = step.summary(&run_id);
     told_running(run, out);
     out.events.push(EventKind::StepStarted { step });
@@ -89,12 +90,14 @@ fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
     tell_changed(run, index, out);
 }
 
-/// The run is held until the operator resumes it.
+/// The run is held until the operator resumes it; that of a job for a while.
 fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     run.step_mut(index).message = Some(reason.into());
+    run.step_mut(index).ledger.lacks_secret = true;
     shelve(run, index, cx, out);
     if run.state == RunState::Running {
         let reason = format!("held: {reason}; then resume it");
+        run.ledger.held_until = hold::until(run, cx);
         hold::hold(run, Hold::Secret, reason.into(), cx, out);
     } else {
         tell_if_frozen(run, Vec::new(), cx, out);
@@ -285,6 +288,7 @@ fn retry_delay(retries: Retries, used: u32, who: impl Hash) -> Duration {
 /// Acts on the deadlines that have passed. Due retries are started by what follows every input.
 pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
+    hold::give_up(run, cx, out);
     if !matches!(run.state, RunState::Running | RunState::Stopping) {
         return;
     }
@@ -346,7 +350,7 @@ pub struct Deadline {
 pub fn next_deadline(run: &Run, now: crate::time::Now) -> Deadline {
     let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
     if !matches!(run.state, RunState::Running | RunState::Stopping) {
-        return Deadline::default();
+        return Deadline { wall: hold::given_up_at(run), ..Deadline::default() };
     }
     let mut deadline = Deadline::default();
     let mut sooner = |at: Option<u64>| {

@@ -56,6 +56,13 @@ pub struct RunSummary {
     pub waits_for: Option<Arc<Wait>>,
 }
 
+impl RunSummary {
+    /// Why it is held, in a sentence; none where it is not, or where the operator has frozen it.
+    pub fn held_for(&self) -> Option<&str> {
+        self.error.as_deref().filter(|_| self.state == RunState::Paused)
+    }
+}
+
 /// A step as everybody outside the engine sees it: a row of `steps` in `leverframe show --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepSummary {

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use super::ScheduleError;
 use super::config::TimeOfDay;
 use super::wall::WallClock;
+use crate::time::within_years;
 
 /// The longest interval.
 pub(super) const LONGEST: TimeDelta = TimeDelta::days(3_650);
@@ -84,18 +85,26 @@ pub fn parse_weekly(text: &str) -> Result<(Weekday, TimeOfDay), ScheduleError> {
 /// [`ScheduleError::Text`] when it is none.
 pub fn parse_once(text: &str, zone: Tz) -> Result<DateTime<Utc>, ScheduleError> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(at.with_timezone(&Utc).trunc_subsecs(3));
+        let at = at.with_timezone(&Utc).trunc_subsecs(3);
+        return if within_years(at) == at { Ok(at) } else { Err(beyond(text)) };
     }
     const FORMS: [&str; 4] = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
     FORMS
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
         .and_then(|local| DateTime::from_timestamp(WallClock::new(zone).reaches(local.and_utc().timestamp()), 0))
+        .filter(|at| within_years(*at) == *at)
         .ok_or_else(|| {
             ScheduleError::Text(format!(
                 "{text:?} is no instant; write it as 2026-11-23T02:00:00Z, or as 2026-11-23 02:00 for the zone's own time"
             ))
         })
+}
+
+fn beyond(text: &str) -> ScheduleError {
+    ScheduleError::Text(format!(
+        "{text:?} lies outside the years 1 to 9999, within which instants are reckoned"
+    ))
 }
 
 /// A day of the week by its English name or the first three letters of it.

@@ -16,8 +16,13 @@ pub struct Situation<'a> {
     pub timetable: &'a Timetable,
     /// Up to this instant, itself included, every due instant stands in the ledger already.
     pub accounted_until: DateTime<Utc>,
+    /// What stands in the ledger beyond that, both ends included; in order.
+    pub recorded: &'a [(DateTime<Utc>, DateTime<Utc>)],
     /// The present instant.
     pub now: DateTime<Utc>,
+    /// Since when the scheduler has watched the clock without a break: an instant that came since then was not missed,
+    /// however long the scheduler took to get to it.
+    pub watched_from: DateTime<Utc>,
     /// What becomes of what was missed.
     pub misfire: &'a MisfirePolicy,
     /// When the job was disabled: from the first instant on and before the second; in order, without overlap.
@@ -62,7 +67,7 @@ pub struct Start {
 /// Whether a start comes when it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTime {
-    /// Alone, and at most ten seconds late.
+    /// Alone, and at most ten seconds late, or later only because the scheduler had so much to do.
     OnTime,
     /// Later, or one of several.
     CatchUp,
@@ -81,7 +86,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         Misfire::RunOnce | Misfire::Skip => n_due.min(1),
         Misfire::RunAll => n_due.min(catchup_limit.into()),
     };
-    let mut ledger = Ledger { timetable, fires: Vec::new(), starts: Vec::new() };
+    let mut ledger = Ledger { timetable, fires: Vec::new(), starts: Vec::new(), is_cut: false };
     let (mut n_left, mut coalesced) = (n_due, Vec::new());
     for stretch in &stretches {
         match stretch.fate {
@@ -108,10 +113,12 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
                     }
                 }
                 for due_at in starts {
-                    ledger.start(due_at, now);
+                    ledger.start(due_at, situation);
                 }
                 n_left = n_later;
             }
+            // What follows is no neighbour of what came before.
+            Fate::Recorded => ledger.is_cut = true,
             Fate::Disabled => {
                 ledger.add(stretch.after, stretch.through, Outcome::Disabled, "the job was disabled");
             }
@@ -146,6 +153,7 @@ struct Stretch {
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Due,
+    Recorded,
     Disabled,
     TooOld(TimeDelta),
     TooLate(TimeDelta),
@@ -159,40 +167,56 @@ impl Stretch {
 
 /// The time between the last account and now, cut where the fate of instants changes.
 fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
-    let Situation { accounted_until, now, misfire, disabled, .. } = *situation;
-    const TICK: TimeDelta = TimeDelta::milliseconds(1);
+    let Situation { accounted_until, now, disabled, .. } = *situation;
     let mut found = Vec::new();
     let mut after = accounted_until;
     for (from, until) in disabled {
-        // Instants are whole milliseconds: what lies from an instant on lies after the millisecond before it.
-        let before =
-            |at: DateTime<Utc>| at.checked_sub_signed(TICK).unwrap_or(at).clamp(after, now.max(after));
-        let [from, until] = [*from, *until].map(before);
+        let [from, until] = [*from, *until].map(|at| just_before(at).clamp(after, now.max(after)));
         let until = until.max(from);
-        cut_by_age(&mut found, after, from, now, misfire);
+        cut_by_age(&mut found, after, from, situation);
         found.push(Stretch { after: from, through: until, fate: Fate::Disabled });
         after = until;
     }
-    cut_by_age(&mut found, after, now, now, misfire);
+    cut_by_age(&mut found, after, now, situation);
+    found.retain(|stretch| stretch.after < stretch.through);
+    found.into_iter().flat_map(|stretch| without(stretch, situation.recorded)).collect()
+}
+
+/// A stretch with what stands in the ledger taken out of it.
+fn without(mut stretch: Stretch, recorded: &[(DateTime<Utc>, DateTime<Utc>)]) -> Vec<Stretch> {
+    let mut found = Vec::new();
+    for (from, until) in recorded {
+        let (from, until) = (just_before(*from).max(stretch.after), (*until).min(stretch.through));
+        if from >= until {
+            continue;
+        }
+        found.push(Stretch { through: from, ..stretch });
+        found.push(Stretch { after: from, through: until, fate: Fate::Recorded });
+        stretch.after = until;
+    }
+    found.push(stretch);
     found.retain(|stretch| stretch.after < stretch.through);
     found
+}
+
+/// Instants are whole milliseconds: what lies from an instant on lies after the millisecond before it.
+fn just_before(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at)
 }
 
 fn cut_by_age(
     found: &mut Vec<Stretch>,
     after: DateTime<Utc>,
     through: DateTime<Utc>,
-    now: DateTime<Utc>,
-    misfire: &MisfirePolicy,
+    situation: &Situation<'_>,
 ) {
+    let Situation { now, watched_from, misfire, .. } = *situation;
+    let within = |at: DateTime<Utc>| just_before(at).clamp(after, through.max(after));
     // The newest instant that is more than `age` old.
-    let older_than = |age: TimeDelta| {
-        let at = now.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at).clamp(after, through.max(after))
-    };
-    let too_old = misfire.max_age.map_or(after, older_than);
+    let older_than = |age: TimeDelta| now.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC);
+    let too_old = misfire.max_age.map_or(after, |age| within(older_than(age)));
     let too_late = match misfire.policy {
-        Misfire::Skip => older_than(misfire.grace).max(too_old),
+        Misfire::Skip => within(older_than(misfire.grace).min(watched_from)).max(too_old),
         Misfire::RunOnce | Misfire::RunAll => too_old,
     };
     let age = misfire.max_age.unwrap_or_default();
@@ -205,6 +229,8 @@ struct Ledger<'a> {
     timetable: &'a Timetable,
     fires: Vec<Fire>,
     starts: Vec<Start>,
+    /// What comes next joins no row: others stand between.
+    is_cut: bool,
 }
 
 impl Ledger<'_> {
@@ -217,7 +243,9 @@ impl Ledger<'_> {
             return;
         };
         let reason = Some(reason.to_owned());
-        match self.fires.last_mut().filter(|last| last.outcome == outcome && last.reason == reason) {
+        let joins = !std::mem::take(&mut self.is_cut);
+        let last = self.fires.last_mut().filter(|_| joins);
+        match last.filter(|last| last.outcome == outcome && last.reason == reason) {
             Some(last) => {
                 last.through_at = through_at;
                 last.n_instants += n_instants;
@@ -226,9 +254,10 @@ impl Ledger<'_> {
         }
     }
 
-    fn start(&mut self, due_at: DateTime<Utc>, now: DateTime<Utc>) {
+    fn start(&mut self, due_at: DateTime<Utc>, situation: &Situation<'_>) {
         self.starts.push(Start { due_at, on_time: OnTime::OnTime });
-        if self.starts.len() > 1 || now - due_at > ON_TIME {
+        let was_missed = due_at < situation.watched_from && situation.now - due_at > ON_TIME;
+        if self.starts.len() > 1 || was_missed {
             self.starts.iter_mut().for_each(|start| start.on_time = OnTime::CatchUp);
         }
         self.fires.push(Fire {

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use super::ScheduleConfig;
 use super::cron::Calendar;
 use super::wall::{WIDEST, WallClock};
+use crate::time::within_years;
 
 /// How far beyond one candidate the clock's changes may matter for another, in seconds.
 const WINDOW: i64 = WIDEST + 4 * 3_600;
@@ -65,6 +66,7 @@ impl Timetable {
 
     /// The first instant after `after`; none when there is none before 9999-12-31T23:59:59Z.
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let after = within_years(after);
         let next = match &self.0 {
             Rule::Never => None,
             Rule::Once(at) => (*at > after.timestamp_millis()).then_some(*at),
@@ -95,6 +97,7 @@ impl Timetable {
 
     /// How many instants lie after `after` and up to `through`.
     pub fn count(&self, after: DateTime<Utc>, through: DateTime<Utc>) -> u64 {
+        let (after, through) = (within_years(after), within_years(through));
         if through <= after {
             return 0;
         }
@@ -139,7 +142,8 @@ impl Timetable {
         if n == 0 {
             return None;
         }
-        let (after, mut high) = (after.timestamp_millis(), through.timestamp_millis());
+        let (after, mut high) =
+            (within_years(after).timestamp_millis(), within_years(through).timestamp_millis());
         // Back in growing steps until at least `n` lie after `low`, fewer after `high`.
         let (mut low, mut step) = (high, 60_000);
         while low > after {

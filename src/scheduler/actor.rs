@@ -1,18 +1,18 @@
 //! The thread of the scheduler: it waits for orders, for the clock and for the ends of runs, has the core decide and
 //! record, and does in the world what comes of it. It only ever blocks.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use crossbeam_channel::{Receiver, Select, Sender};
 
-use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome, Target};
+use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
-use crate::engine::{
-    CoreExecutionEngine, EngineError, PipelineRequest, StartRequest, Subscription, WallTimer, now,
-};
+use super::zone::known_machine_zone;
+use crate::engine::{CoreExecutionEngine, Subscription, WallTimer, now};
 use crate::id::{JobId, RunId};
 use crate::logs::FolderWatch;
 use crate::run::{EventKind, StopKind};
@@ -21,6 +21,9 @@ use crate::time::Now;
 
 /// After a failure of the database, how long until it is tried again.
 const TRY_AGAIN_MS: u64 = 5_000;
+
+/// A thread that wakes so much later than it was to be woken did not run meanwhile.
+const OVERSLEPT: TimeDelta = TimeDelta::seconds(10);
 
 /// Something to be done on the scheduler's thread.
 pub(super) type Order = Box<dyn FnOnce(&mut Actor) + Send>;
@@ -36,6 +39,8 @@ pub(super) struct Actor {
     /// Whether something could not be recorded: the ledger is compared with the runs at this [`Now::awake_ms`].
     recover_at_ms: Option<u64>,
     is_ending: bool,
+    /// Starts whose pipelines were not found once, by run, and the [`Now::awake_ms`] of the second look.
+    pub(super) again: HashMap<RunId, (u64, JobStart)>,
     _zone_watch: Option<FolderWatch>,
 }
 
@@ -75,6 +80,7 @@ impl Actor {
             armed: None,
             recover_at_ms: Some(0),
             is_ending: false,
+            again: HashMap::new(),
             _zone_watch: zone_watch,
         };
         Ok((actor, Bells { rung, heard }))
@@ -108,6 +114,7 @@ impl Actor {
                 return;
             }
         }
+        self.look_again(at);
         // Until it is known which runs live, nothing is taken in.
         if self.recover_at_ms.is_none() {
             self.look();
@@ -117,7 +124,7 @@ impl Actor {
     /// Takes in what is due.
     fn look(&mut self) {
         let at = now();
-        if let Ok(local) = iana_time_zone::get_timezone() {
+        if let Some(local) = known_machine_zone() {
             let changed = self.core.zone_changed(&local, at);
             self.carry_out(changed);
         }
@@ -139,8 +146,10 @@ impl Actor {
             // What can't be recorded at the moment is not due until it can.
             self.arm(None);
         }
-        let awake_ms = [wake.awake_ms.filter(|_| self.recover_at_ms.is_none()), self.recover_at_ms];
+        let again_ms = self.again.values().map(|(at_ms, _)| *at_ms).min();
+        let awake_ms = [wake.awake_ms.filter(|_| self.recover_at_ms.is_none()), self.recover_at_ms, again_ms];
         let until = awake_ms.into_iter().flatten().min();
+        let waits_from = now().wall;
         let mut select = Select::new();
         select.recv(orders);
         select.recv(&bells.rung);
@@ -152,6 +161,11 @@ impl Actor {
                 // Its end is as good a reason to look as a bell.
                 let _ = select.ready_timeout(left);
             }
+        }
+        let is_overdue = |at: DateTime<Utc>| now().wall - at > OVERSLEPT;
+        if self.armed.is_some_and(|at| at > waits_from && is_overdue(at)) {
+            // The process was stopped, or the machine: the clock was not watched.
+            self.core.stood_still();
         }
         if bells.rung.try_recv().is_ok() {
             // It may have rung because the clock was set: it is armed anew, for whatever it shows now.
@@ -207,6 +221,10 @@ impl Actor {
             // If the engine has gone, there is nobody to tell.
             let _ = self.engine.tell(told);
             for (start, outcome) in self.start_all(starts) {
+                if matches!(outcome, StartOutcome::NotNow(_)) {
+                    // All of them together, and soon: none of them was missed.
+                    self.recover_at_ms.get_or_insert(now().awake_ms + TRY_AGAIN_MS);
+                }
                 match self.core.started(start, outcome, now()) {
                     Ok(more) => acts.extend(more),
                     Err(error) => self.meet_trouble(&error),
@@ -222,78 +240,6 @@ impl Actor {
             let _ = self.engine.tell(vec![(None, EventKind::WarningRaised { text })]);
         }
         self.recover_at_ms = Some(now().awake_ms + TRY_AGAIN_MS);
-    }
-
-    /// Starts runs, those of pipelines together; what became of each.
-    pub(super) fn start_all(&self, starts: Vec<JobStart>) -> Vec<(JobStart, StartOutcome)> {
-        let mut outcomes = Vec::with_capacity(starts.len());
-        let mut requests = Vec::new();
-        let mut waiting = Vec::new();
-        for start in starts {
-            match self.request_of(&start) {
-                Ok(Some(request)) => {
-                    requests.push(request);
-                    waiting.push(start);
-                }
-                Ok(None) => {
-                    let started = self.engine.start_registered(registered(&start)).map(drop);
-                    let outcome = self.outcome_of(&start, started);
-                    outcomes.push((start, outcome));
-                }
-                Err(reason) => outcomes.push((start, StartOutcome::Refused(reason))),
-            }
-        }
-        for (start, started) in waiting.into_iter().zip(self.engine.start_pipelines(requests)) {
-            let outcome = self.outcome_of(&start, started.map(drop));
-            outcomes.push((start, outcome));
-        }
-        outcomes
-    }
-
-    /// The request for a run; none for a registered function.
-    fn request_of(&self, start: &JobStart) -> Result<Option<PipelineRequest>, String> {
-        let definition = match (self.resolve)(&start.pipeline_id)? {
-            Target::Function => return Ok(None),
-            Target::Pipeline(definition) => definition,
-        };
-        let home = std::env::home_dir();
-        let (run_type, environment) = (start.run_type.as_deref(), start.environment.as_deref());
-        let arguments = definition
-            .pipeline
-            .resolve_arguments(&start.params, run_type, environment, home.as_deref())
-            .map_err(|error| error.to_string())?;
-        Ok(Some(PipelineRequest {
-            run_id: Some(start.run_id.clone()),
-            run_type: arguments.run_type,
-            environment: arguments.environment,
-            priority: u8::try_from(start.priority).ok().map(|own| own.max(definition.pipeline.priority)),
-            trigger: start.trigger,
-            fired_by: Some(start.fired_by.clone()),
-            ..PipelineRequest::new(definition, arguments.params)
-        }))
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is not told apart here is refused with its reason"
-    )]
-    fn outcome_of(&self, start: &JobStart, started: Result<(), EngineError>) -> StartOutcome {
-        let error = match started {
-            Ok(()) => return StartOutcome::Started,
-            Err(error) => error,
-        };
-        match error {
-            EngineError::Exists { .. } => match self.core.is_run_of(start) {
-                Ok(true) => StartOutcome::Started,
-                Ok(false) => StartOutcome::NameTaken,
-                Err(error) => StartOutcome::NotNow(error.to_string()),
-            },
-            EngineError::ShutDown | EngineError::NotRecorded { .. } | EngineError::Host(_) => {
-                StartOutcome::NotNow(error.to_string())
-            }
-            EngineError::Store(ref inner) if inner.is_passing() => StartOutcome::NotNow(error.to_string()),
-            other => StartOutcome::Refused(other.to_string()),
-        }
     }
 
     /// Starts a run of a job by hand.
@@ -333,18 +279,4 @@ impl Actor {
     pub(super) fn end(&mut self) {
         self.is_ending = true;
     }
-}
-
-fn registered(start: &JobStart) -> StartRequest {
-    let mut request =
-        StartRequest::new(start.run_id.clone(), start.pipeline_id.clone(), start.source.clone());
-    request.trigger = start.trigger;
-    request.fired_by = Some(start.fired_by.clone());
-    if let Some(run_type) = &start.run_type {
-        request.run_type.clone_from(run_type);
-    }
-    if let Some(environment) = &start.environment {
-        request.environment.clone_from(environment);
-    }
-    request
 }

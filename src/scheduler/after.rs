@@ -1,18 +1,20 @@
 //! Jobs that come after others: what their runs' ends make due, and that none comes after itself.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::claim::ceil_ms;
-use super::core::SchedulerCore;
+use super::core::{Act, SchedulerCore};
 use super::error::SchedulerError;
 use super::job::Job;
 use super::ledger::{Draft, Entry};
+use super::unread::park;
 use crate::id::JobId;
 use crate::run::RunState;
 use crate::schedule::{AfterOn, Fire, OnTime, Outcome, ScheduleConfig, Start, cycle_through};
-use crate::store::{FireKind, JobWrite, StoreError, StoredJob, from_ms};
+use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredJob};
+use crate::time::Now;
 
 impl SchedulerCore {
     /// A run of `job_id` has ended in `state`: the jobs that have waited for that, and for no other, are due.
@@ -21,8 +23,8 @@ impl SchedulerCore {
         job_id: &JobId,
         state: RunState,
         at: DateTime<Utc>,
-        draft: &mut Draft,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Draft>, StoreError> {
+        let mut drafts = Vec::new();
         for row in self.jobs.downstream(job_id.as_str())? {
             let Ok(job) = Job::read(&row) else { continue };
             let ScheduleConfig::After { on, .. } = &job.spec.schedule else { continue };
@@ -30,8 +32,9 @@ impl SchedulerCore {
             let others = self.jobs.upstreams(&row.job_id)?;
             let is_complete =
                 others.iter().all(|(other, ended_ms)| other == job_id.as_str() || ended_ms.is_some());
+            let mut draft = Draft::of(&job.spec.job_id);
             if is_as_wanted && is_complete {
-                self.fire_after(&job, &row, at, draft)?;
+                self.fire_after(&job, &row, at, &mut draft)?;
                 // From now on it waits for all of them again.
                 draft.writes.push(JobWrite::UpstreamEnded {
                     upstream: None,
@@ -45,8 +48,9 @@ impl SchedulerCore {
                     at_ms: is_as_wanted.then_some(at.timestamp_millis()),
                 });
             }
+            drafts.push(draft);
         }
-        Ok(())
+        Ok(drafts)
     }
 
     fn fire_after(
@@ -56,11 +60,12 @@ impl SchedulerCore {
         at: DateTime<Utc>,
         draft: &mut Draft,
     ) -> Result<(), StoreError> {
+        let mut due_at = ceil_ms(at);
         // Two ends within one millisecond are two instants.
-        let last = self.jobs.fire_before(&row.job_id, i64::MAX)?;
-        let next_free = last.map_or(i64::MIN, |last| last.through_ms + 1);
-        let due_at = from_ms(ceil_ms(at).timestamp_millis().max(next_free));
-        let mut entry = Entry::open(self, job, draft, due_at.timestamp_millis())?;
+        while self.jobs.fire_at(&row.job_id, due_at.timestamp_millis())?.is_some() {
+            due_at = just_after(due_at);
+        }
+        let mut entry = Entry::open(self, job, draft, due_at.timestamp_millis(), Vec::new())?;
         if row.enabled {
             return entry.start(&Start { due_at, on_time: OnTime::OnTime }, FireKind::After);
         }
@@ -81,22 +86,7 @@ impl SchedulerCore {
         schedule: &ScheduleConfig,
     ) -> Result<(), SchedulerError> {
         let ScheduleConfig::After { jobs, .. } = schedule else { return Ok(()) };
-        let mut above: BTreeMap<JobId, Vec<JobId>> = BTreeMap::new();
-        let mut waiting: VecDeque<JobId> = jobs.iter().cloned().collect();
-        while let Some(upstream) = waiting.pop_front() {
-            if above.contains_key(&upstream) {
-                continue;
-            }
-            let names: Vec<JobId> = self
-                .jobs
-                .upstreams(upstream.as_str())?
-                .into_iter()
-                .filter_map(|(name, _)| JobId::new(name).ok())
-                .collect();
-            waiting.extend(names.iter().cloned());
-            above.insert(upstream, names);
-        }
-        if let Some(cycle) = cycle_through(job_id, jobs, &above) {
+        if let Some(cycle) = self.cycle(job_id, jobs, &Pending::default())? {
             return Err(SchedulerError::Cycle { cycle });
         }
         for upstream in jobs {
@@ -108,6 +98,67 @@ impl SchedulerCore {
             }
         }
         Ok(())
+    }
+
+    /// The cycle that would arise if `job_id` came after `jobs`, while those that are `pending` come after what they say.
+    pub(super) fn cycle(
+        &self,
+        job_id: &JobId,
+        jobs: &[JobId],
+        pending: &Pending,
+    ) -> Result<Option<Vec<JobId>>, StoreError> {
+        let is_above = |name: &JobId| pending.named.contains(name) || jobs.contains(name);
+        if jobs.is_empty() || (!is_above(job_id) && self.jobs.downstream(job_id.as_str())?.is_empty()) {
+            // Nobody comes after it, and so not it itself.
+            return Ok(None);
+        }
+        let mut above: BTreeMap<JobId, Vec<JobId>> = BTreeMap::new();
+        let mut waiting: VecDeque<JobId> = jobs.iter().cloned().collect();
+        while let Some(upstream) = waiting.pop_front() {
+            if above.contains_key(&upstream) {
+                continue;
+            }
+            let names: Vec<JobId> = match pending.above.get(&upstream) {
+                Some(names) => names.clone(),
+                None => {
+                    let stored = self.jobs.upstreams(upstream.as_str())?;
+                    stored.into_iter().filter_map(|(name, _)| JobId::new(name).ok()).collect()
+                }
+            };
+            waiting.extend(names.iter().cloned());
+            above.insert(upstream, names);
+        }
+        Ok(cycle_through(job_id, jobs, &above))
+    }
+
+    /// Sets jobs aside that come after themselves, until none does: what an earlier version has let in.
+    pub(super) fn break_cycles(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+        let mut above: BTreeMap<JobId, Vec<JobId>> = BTreeMap::new();
+        for (job_id, upstream) in self.jobs.all_upstreams()? {
+            if let (Ok(job_id), Ok(upstream)) = (JobId::new(job_id), JobId::new(upstream)) {
+                above.entry(job_id).or_default().push(upstream);
+            }
+        }
+        // Whoever comes only after jobs that come after none is on no cycle, and so on.
+        loop {
+            let n_before = above.len();
+            let still: BTreeSet<JobId> = above.keys().cloned().collect();
+            above.retain(|_, upstreams| upstreams.iter().any(|upstream| still.contains(upstream)));
+            if above.len() == n_before {
+                break;
+            }
+        }
+        let mut drafts = Vec::new();
+        for job_id in above.keys().cloned().collect::<Vec<_>>() {
+            let Some(jobs) = above.get(&job_id) else { continue };
+            let Some(cycle) = cycle_through(&job_id, jobs, &above) else { continue };
+            above.remove(&job_id);
+            let Some(row) = self.jobs.load_job(job_id.as_str())? else { continue };
+            let mut draft = park(&row, SchedulerError::Cycle { cycle }.to_string());
+            draft.writes.push(JobWrite::Upstreams { job_id: row.job_id, upstreams: Vec::new() });
+            drafts.push(draft);
+        }
+        self.commit_each(drafts, Durability::Synced, now)
     }
 
     /// The names of the jobs that come after `job_id`.
@@ -140,5 +191,26 @@ pub(super) const MOST_BACKFILLED: u64 = 1_000;
 
 /// The millisecond before.
 pub(super) fn just_before(at: DateTime<Utc>) -> DateTime<Utc> {
-    at - TimeDelta::milliseconds(1)
+    at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at)
+}
+
+/// The millisecond after.
+pub(super) fn just_after(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.checked_add_signed(TimeDelta::milliseconds(1)).unwrap_or(at)
+}
+
+/// Jobs that are about to come after others.
+#[derive(Default)]
+pub(super) struct Pending {
+    above: BTreeMap<JobId, Vec<JobId>>,
+    /// Those that others are about to come after.
+    named: BTreeSet<JobId>,
+}
+
+impl Pending {
+    /// This job comes after these from now on.
+    pub(super) fn put(&mut self, job_id: JobId, jobs: Vec<JobId>) {
+        self.named.extend(jobs.iter().cloned());
+        self.above.insert(job_id, jobs);
+    }
 }

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::after::{MOST_BACKFILLED, just_before};
+use super::after::{MOST_BACKFILLED, just_after, just_before};
 use super::core::{Act, SchedulerCore};
 use super::error::SchedulerError;
 use super::job::Job;
@@ -12,7 +12,7 @@ use super::view::outcome_of;
 use crate::id::JobId;
 use crate::schedule::{Outcome, Timetable};
 use crate::store::{Durability, FireFilter, FireKind, JobWrite, StoredFire, from_ms};
-use crate::time::Now;
+use crate::time::{Now, within_years};
 
 impl SchedulerCore {
     /// Runs what a job was due from `from` to `to`, both included, and did not run: the oldest first, one after another,
@@ -29,6 +29,7 @@ impl SchedulerCore {
         now: Now,
     ) -> Result<(usize, Vec<Act>), SchedulerError> {
         let (row, job) = self.understood(job_id)?;
+        let (from, to) = (within_years(from), within_years(to));
         let refused = |why: String| SchedulerError::Backfill { job_id: job_id.clone(), from, to, why };
         let timetable = job.timetable(&self.local)?;
         // What is due later has its turn by itself.
@@ -44,11 +45,7 @@ impl SchedulerCore {
         let Some(last) = wanted.last() else {
             return Err(refused("the job was not due in that time".to_owned()));
         };
-        let filter = FireFilter {
-            since: Some(from),
-            until: Some(*last + chrono::TimeDelta::milliseconds(1)),
-            limit: None,
-        };
+        let filter = FireFilter { since: Some(from), until: Some(just_after(*last)), limit: None };
         let rows = self.jobs.fires(job_id.as_str(), &filter)?;
         let mut draft = Draft::default();
         let mut n_claimed = 0;
@@ -83,7 +80,7 @@ impl SchedulerCore {
     ) -> Result<usize, SchedulerError> {
         let timetable = job.timetable(&self.local)?;
         for at in instants {
-            let run_id = self.reserve(job, *at, draft)?;
+            let run_id = self.reserve(job, *at)?;
             let before = timetable.last(DateTime::<Utc>::UNIX_EPOCH, just_before(*at));
             draft.writes.push(JobWrite::AddFire(StoredFire {
                 job_id: job.spec.job_id.to_string(),

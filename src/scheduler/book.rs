@@ -1,13 +1,13 @@
 //! What is asked of jobs: adding, changing, removing, the switch, and looking. With an engine or without one, it is the
 //! same; what is asked changes all of it or nothing.
 
-use chrono::{SubsecRound, TimeDelta};
+use chrono::SubsecRound;
 
-use super::after::just_before;
+use super::after::{Pending, just_after, just_before};
 use super::claim::ceil_ms;
 use super::core::{Act, SchedulerCore, Target, changed};
 use super::error::SchedulerError;
-use super::job::{Job, JobChange, JobSpec, next_ms};
+use super::job::{Job, JobChange, JobSpec};
 use super::ledger::{Draft, Entry};
 use crate::id::{JobId, RunId};
 use crate::schedule::{Outcome, Plan, ScheduleConfig, Situation, Zone, plan};
@@ -48,7 +48,7 @@ impl SchedulerCore {
     }
 
     pub(super) fn writes_of_new(&self, job: &Job, now: Now) -> Result<Vec<JobWrite>, SchedulerError> {
-        let row = job.to_row(job.timetable(&self.local)?.next_after(now.wall));
+        let row = job.to_row(job.timetable(&self.local)?.next_after(now.wall), &self.local);
         Ok(vec![JobWrite::AddJob(Box::new(row)), upstreams_of(job)])
     }
 
@@ -94,6 +94,7 @@ impl SchedulerCore {
             // What could not be understood is replaced.
             row.schedule_type = schedule.kind().to_owned();
             row.schedule_config = schedule.to_json().to_string();
+            row.problem = None;
         }
         let job = Job::read(&row)
             .map_err(|problem| SchedulerError::Broken { job_id: row.job_id.clone(), problem })?;
@@ -120,8 +121,10 @@ impl SchedulerCore {
             next.tz(&self.local)?;
             row.next_run_ms.filter(|ms| *ms < crate::store::NEVER_MS).map(from_ms)
         };
-        let stored =
-            StoredJob { first_by_hand: row.first_by_hand && !is_about_timing, ..next.to_row(next_at) };
+        let stored = StoredJob {
+            first_by_hand: row.first_by_hand && !is_about_timing,
+            ..next.to_row(next_at, &self.local)
+        };
         draft.writes.push(JobWrite::ChangeJob(Box::new(stored)));
         if is_about_timing {
             draft.writes.push(upstreams_of(&next));
@@ -147,11 +150,14 @@ impl SchedulerCore {
         if row.enabled {
             return Ok(self.take_in(job, row, now, draft)?);
         }
+        let first = from_ms(row.next_run_ms.unwrap_or_default());
+        let timetable = job.timetable(self.reckoned_by(row))?;
+        let (_, kept) = self.recorded(job, first, now, Some((&timetable, &mut *draft)))?;
         let plan = self.plan_of_disabled(job, row, now)?;
-        let mut entry = Entry::open(self, job, draft, row.next_run_ms.unwrap_or_default())?;
+        let mut entry = Entry::open(self, job, draft, first.timestamp_millis(), kept)?;
         plan.fires.iter().for_each(|fire| entry.skip(fire));
-        let at_ms = next_ms(plan.next_at);
-        draft.writes.push(JobWrite::NextRun { job_id: row.job_id.clone(), at_ms });
+        let next_at = job.timetable(&self.local)?.next_after(now.wall.max(just_before(first)));
+        draft.writes.push(self.next_run(job, next_at));
         Ok(())
     }
 
@@ -163,12 +169,15 @@ impl SchedulerCore {
         now: Now,
     ) -> Result<Plan, SchedulerError> {
         let from = from_ms(row.next_run_ms.unwrap_or_default());
+        let (recorded, _) = self.recorded(job, from, now, None)?;
         Ok(plan(&Situation {
-            timetable: &job.timetable(&self.local)?,
+            timetable: &job.timetable(self.reckoned_by(row))?,
             accounted_until: just_before(from),
+            recorded: &recorded,
             now: now.wall,
+            watched_from: now.wall,
             misfire: &job.spec.misfire,
-            disabled: &[(from, now.wall.max(from) + TimeDelta::milliseconds(1))],
+            disabled: &[(from, just_after(now.wall.max(from)))],
         }))
     }
 
@@ -204,13 +213,21 @@ impl SchedulerCore {
         if self.jobs.load_job(to.as_str())?.is_some() {
             return Err(SchedulerError::Exists { job_id: to.clone() });
         }
+        let above = match Job::read(&row).map(|job| job.spec.schedule) {
+            Ok(ScheduleConfig::After { jobs, .. }) => jobs,
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        // A script may have written jobs that wait for one of the new name.
+        if let Some(cycle) = self.cycle(to, &above, &Pending::default())? {
+            return Err(SchedulerError::Cycle { cycle });
+        }
         let mut writes = vec![JobWrite::RenameJob { from: from.to_string(), to: to.to_string() }];
         for row in self.jobs.downstream(from.as_str())? {
             let Ok(mut job) = Job::read(&row) else { continue };
             if let ScheduleConfig::After { jobs, .. } = &mut job.spec.schedule {
                 jobs.iter_mut().filter(|name| *name == from).for_each(|name| *name = to.clone());
             }
-            writes.push(JobWrite::ChangeJob(Box::new(job.to_row(None))));
+            writes.push(JobWrite::ChangeJob(Box::new(job.to_row(None, &self.local))));
         }
         self.jobs.commit(&writes, Durability::Synced)?;
         if let Some(runs) = self.live.remove(from) {

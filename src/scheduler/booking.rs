@@ -1,14 +1,14 @@
 //! What became of starts and of runs is booked: in the ledger, in the history, and with the jobs that come after. What
 //! is lost of it with the power, every start repeats.
 
-use std::collections::BTreeSet;
+use chrono::{DateTime, Utc};
 
 use super::core::{Act, JobStart, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::job::Job;
 use super::ledger::Draft;
 use super::view::outcome_of;
-use crate::id::{JobId, RunId};
+use crate::id::JobId;
 use crate::run::{EventKind, FiredBy, RunState, RunSummary, Trigger};
 use crate::schedule::Outcome;
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
@@ -16,9 +16,6 @@ use crate::time::Now;
 
 /// The status of a run that never was.
 const FAILED_TO_START: &str = "failed_to_start";
-
-/// One that was claimed and not started because its engine died is on time for so long.
-const STILL_ON_TIME_MS: i64 = 10_000;
 
 impl SchedulerCore {
     /// Books what became of a start.
@@ -32,6 +29,7 @@ impl SchedulerCore {
         now: Now,
     ) -> Result<Vec<Act>, StoreError> {
         let mut draft = Draft::default();
+        let job_id = start.job_id.clone();
         let durability = match outcome {
             StartOutcome::Started => {
                 self.book_start(&start, now, &mut draft);
@@ -52,8 +50,8 @@ impl SchedulerCore {
                 Durability::Lazy
             }
         };
-        self.jobs.commit(&draft.writes, durability)?;
-        Ok(draft.acts)
+        draft.job_id = Some(job_id);
+        self.commit_each(vec![draft], durability, now)
     }
 
     fn book_start(&mut self, start: &JobStart, now: Now, draft: &mut Draft) {
@@ -111,7 +109,7 @@ impl SchedulerCore {
             return Ok(());
         };
         let at = start.due_ms.map_or(now.wall, from_ms);
-        let run_id = self.reserve(&job, at, draft)?;
+        let run_id = self.reserve(&job, at)?;
         match start.due_ms {
             Some(due_ms) => {
                 draft.settle(&fire_at(&start.job_id, due_ms), Outcome::Claimed, None, Some(&run_id));
@@ -134,6 +132,19 @@ impl SchedulerCore {
         Ok(by.is_some_and(|by| is_same(&by, &start.fired_by)))
     }
 
+    /// Whether the fire of this start is still claimed for its run.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub(super) fn is_claimed_for(&self, start: &JobStart) -> Result<bool, StoreError> {
+        let Some(due_ms) = start.due_ms else { return Ok(false) };
+        let fire = self.jobs.fire_at(start.job_id.as_str(), due_ms)?;
+        Ok(fire.is_some_and(|fire| {
+            outcome_of(&fire.outcome) == Some(Outcome::Claimed)
+                && fire.run_id.as_deref() == Some(start.run_id.as_str())
+        }))
+    }
+
     /// Starts a run of a job by hand: it claims no instant.
     ///
     /// # Errors
@@ -141,7 +152,7 @@ impl SchedulerCore {
     pub fn run_job_now(&mut self, job_id: &JobId, now: Now) -> Result<JobStart, SchedulerError> {
         let (_, job) = self.understood(job_id)?;
         let mut draft = Draft::default();
-        let run_id = self.reserve(&job, now.wall, &mut draft)?;
+        let run_id = self.reserve(&job, now.wall)?;
         // On disk before the run is: no run of a job is ever unknown to its history.
         draft.writes.push(JobWrite::AddHistory(StoredHistory {
             job_id: job_id.to_string(),
@@ -163,6 +174,7 @@ impl SchedulerCore {
             run_type: job.spec.run_type,
             environment: job.spec.environment,
             priority: job.spec.priority,
+            held_at_most: job.spec.misfire.grace,
             due_ms: None,
         })
     }
@@ -175,28 +187,29 @@ impl SchedulerCore {
         let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(Vec::new()) };
         let Ok(job_id) = JobId::new(&history.job_id) else { return Ok(Vec::new()) };
         self.forget_live(&job_id, &run.run_id);
-        let is_booked =
-            history.finished_at.is_some() && history.status.as_deref() == Some(run.state.as_str());
+        let ms = |at: DateTime<Utc>| at.timestamp_millis();
+        // It may have ended so before, have been taken up where no scheduler was, and have ended so again.
+        let is_that_end = |at| run.finished_at.is_none_or(|finished_at| ms(at) == ms(finished_at));
+        let is_booked = history.finished_at.is_some_and(is_that_end)
+            && history.status.as_deref() == Some(run.state.as_str());
         if is_booked {
             return Ok(Vec::new());
         }
         let finished_at = run.finished_at.unwrap_or(now.wall);
-        let mut draft = Draft::default();
+        let mut draft = Draft::of(&job_id);
         draft.writes.push(JobWrite::EndHistory {
             run_id: run.run_id.to_string(),
             finished_at,
             status: run.state.as_str().to_owned(),
             error: run.error.as_deref().map(str::to_owned),
         });
-        let n_before = draft.writes.len();
-        self.fire_downstream(&job_id, run.state, finished_at, &mut draft)?;
-        self.let_next_go(&job_id, &mut draft)?;
+        let mut drafts = vec![draft];
+        drafts.extend(self.fire_downstream(&job_id, run.state, finished_at)?);
+        drafts.push(self.let_next_go(&job_id)?);
         // What is claimed must not be lost; what is only booked is booked again.
-        let is_more = draft.writes.len() > n_before;
+        let is_more = drafts.iter().skip(1).any(|draft| !draft.writes.is_empty());
         let durability = if is_more { Durability::Synced } else { Durability::Lazy };
-        self.jobs.commit(&draft.writes, durability)?;
-        self.may_catch_up |= draft.has_catch_up;
-        Ok(draft.acts)
+        self.commit_each(drafts, durability, now)
     }
 
     /// A run of a job that had ended goes on.
@@ -205,140 +218,40 @@ impl SchedulerCore {
     /// What the disk has.
     pub fn reopened(&mut self, run: &RunSummary) -> Result<(), StoreError> {
         let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(()) };
+        let is_open = history.finished_at.is_none();
         if let Ok(job_id) = JobId::new(&history.job_id) {
             self.live.entry(job_id).or_default().insert(run.run_id.clone());
+        }
+        if is_open {
+            return Ok(());
         }
         let (run_id, status) = (run.run_id.to_string(), run.state.as_str().to_owned());
         self.jobs.commit(&[JobWrite::ReopenHistory { run_id, status }], Durability::Lazy)
     }
 
     /// Claims what waits for the run that has ended.
-    fn let_next_go(&self, job_id: &JobId, draft: &mut Draft) -> Result<(), StoreError> {
+    pub(super) fn let_next_go(&self, job_id: &JobId) -> Result<Draft, StoreError> {
+        let mut draft = Draft::of(job_id);
         if self.n_live(job_id) > 0 {
-            return Ok(());
+            return Ok(draft);
         }
         let open = self.jobs.open_fires_of(job_id.as_str())?;
         let queued = open.iter().find(|fire| outcome_of(&fire.outcome) == Some(Outcome::Queued));
-        let Some(fire) = queued else { return Ok(()) };
+        let Some(fire) = queued else { return Ok(draft) };
         let Some(Ok(job)) = self.jobs.load_job(job_id.as_str())?.map(|row| Job::read(&row)) else {
             draft.settle(fire, Outcome::FailedToStart, Some("the job is there no more".to_owned()), None);
-            return Ok(());
+            return Ok(draft);
         };
-        let run_id = self.reserve(&job, from_ms(fire.due_ms), draft)?;
+        let run_id = self.reserve(&job, from_ms(fire.due_ms))?;
         draft.settle(fire, Outcome::Claimed, None, Some(&run_id));
         let start = self.start_of(&job, fire, run_id);
         draft.acts.push(Act::Start(Box::new(start)));
-        Ok(())
-    }
-
-    /// Brings the ledger and the runs together, as they are on disk: what was claimed and has a run is booked, what
-    /// has none is started, and so is the end of every run that is not booked. The first thing after a start, and
-    /// after anything that could not be booked.
-    ///
-    /// # Errors
-    /// What the disk has.
-    pub fn recover(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
-        let mut acts = Vec::new();
-        self.live.clear();
-        self.may_catch_up = true;
-        let unbooked = self.jobs.unbooked_history()?;
-        let mut ended = Vec::new();
-        for history in unbooked {
-            let (Ok(job_id), Ok(run_id)) = (JobId::new(&history.job_id), RunId::new(&history.run_id)) else {
-                continue;
-            };
-            match self.runs.load_summary(&run_id)? {
-                Some(run) if run.state.is_ended() => ended.push(run),
-                Some(_) => drop(self.live.entry(job_id).or_default().insert(run_id)),
-                None => self.jobs.commit(
-                    &[JobWrite::EndHistory {
-                        run_id: history.run_id,
-                        finished_at: history.started_at,
-                        status: RunState::Interrupted.as_str().to_owned(),
-                        error: Some("the run is not in checkpoints.db: it was never recorded".to_owned()),
-                    }],
-                    Durability::Lazy,
-                )?,
-            }
-        }
-        let mut claimed = Vec::new();
-        self.jobs.each_open_fire(Outcome::Claimed.as_str(), |fire| {
-            claimed.push((fire.job_id, fire.due_ms));
-            std::ops::ControlFlow::Continue(())
-        })?;
-        let mut launched = BTreeSet::new();
-        for (job_id, due_ms) in claimed {
-            // One of a job at once; its others wait for their turn.
-            let may_launch = !launched.contains(&job_id);
-            let more = self.recover_claim(&job_id, due_ms, now, may_launch, &mut ended)?;
-            if more.iter().any(|act| matches!(act, Act::Start(_))) {
-                launched.insert(job_id);
-            }
-            acts.extend(more);
-        }
-        for run in ended {
-            acts.extend(self.ended(&run, now)?);
-        }
-        acts.extend(self.recover_queued()?);
-        Ok(acts)
-    }
-
-    /// One that was claimed: its run is there, or is started if it is still on time, or waits for its turn.
-    fn recover_claim(
-        &mut self,
-        job_id: &str,
-        due_ms: i64,
-        now: Now,
-        may_launch: bool,
-        ended: &mut Vec<RunSummary>,
-    ) -> Result<Vec<Act>, StoreError> {
-        let Some(fire) = self.jobs.fire_at(job_id, due_ms)? else { return Ok(Vec::new()) };
-        let run_id = fire.run_id.as_deref().and_then(|id| RunId::new(id).ok());
-        let stored = match &run_id {
-            Some(run_id) => self.runs.load_run(run_id)?,
-            None => None,
-        };
-        let row = self.jobs.load_job(job_id)?;
-        let Some(Ok(job)) = row.map(|row| Job::read(&row)) else { return Ok(Vec::new()) };
-        let start = run_id.map(|run_id| self.start_of(&job, &fire, run_id));
-        if let (Some(stored), Some(start)) = (stored, start) {
-            if stored.ledger.fired_by.as_deref().is_some_and(|by| is_same(by, &start.fired_by)) {
-                let acts = self.started(start, StartOutcome::Started, now)?;
-                if stored.summary.state.is_ended() {
-                    ended.push(stored.summary);
-                }
-                return Ok(acts);
-            }
-            return self.started(start, StartOutcome::NameTaken, now);
-        }
-        let is_on_time = now.wall.timestamp_millis() - due_ms <= STILL_ON_TIME_MS;
-        if may_launch && is_on_time && fire.kind != FireKind::Backfill && self.n_live(&job.spec.job_id) == 0 {
-            let mut draft = Draft::default();
-            self.launch(&fire, &mut draft)?;
-            self.jobs.commit(&draft.writes, Durability::Synced)?;
-            return Ok(draft.acts);
-        }
-        Ok(Vec::new())
-    }
-
-    /// What waits for a run that is there no more.
-    fn recover_queued(&mut self) -> Result<Vec<Act>, StoreError> {
-        let mut jobs = BTreeSet::new();
-        self.jobs.each_open_fire(Outcome::Queued.as_str(), |fire| {
-            jobs.extend(JobId::new(&fire.job_id).ok());
-            std::ops::ControlFlow::Continue(())
-        })?;
-        let mut draft = Draft::default();
-        for job_id in jobs {
-            self.let_next_go(&job_id, &mut draft)?;
-        }
-        self.jobs.commit(&draft.writes, Durability::Synced)?;
-        Ok(draft.acts)
+        Ok(draft)
     }
 }
 
 /// Whether a run was started for that fire: a job may have been renamed since, or its zone changed, but not its instant.
-fn is_same(of_run: &FiredBy, wanted: &FiredBy) -> bool {
+pub(super) fn is_same(of_run: &FiredBy, wanted: &FiredBy) -> bool {
     let instant = |by: &FiredBy| by.due_at.as_deref().and_then(|text| crate::time::parse_instant(text).ok());
     instant(of_run).is_some() && instant(of_run) == instant(wanted)
 }

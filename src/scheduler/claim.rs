@@ -5,20 +5,25 @@ use std::ops::ControlFlow;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
+use super::after::just_before;
 use super::core::{Act, CATCH_UP_GAP_MS, JobStart, SchedulerCore, changed};
 use super::job::{Job, next_ms};
 use super::ledger::{Draft, Entry};
+use super::unread::park;
 use super::view::outcome_of;
 use crate::id::{JobId, RunId};
 use crate::run::{FiredBy, Trigger};
 use crate::schedule::{
-    self, Admission, Misfire, OnTime, Outcome, Overlap, ScheduleConfig, Situation, Start, admit,
+    self, Admission, Misfire, OnTime, Outcome, Overlap, ScheduleConfig, Situation, Start, Timetable, admit,
 };
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms, run_id_base};
-use crate::time::{Now, parse_instant};
+use crate::time::Now;
 
 /// Jobs that are taken in with one commit.
 const BATCH: usize = 200;
+
+/// Rows of the ledger that are looked at where what is due may stand there already.
+const MOST_RECORDED: usize = 1_000;
 
 impl SchedulerCore {
     /// Takes in what is due at `now`, and what a script has written. The claims of a turn share a commit, which is on
@@ -27,89 +32,36 @@ impl SchedulerCore {
     /// # Errors
     /// What the disk has; then nothing was taken in, and nothing is to be done.
     pub fn look(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+        if self.hold_off_ms.is_some_and(|ms| now.awake_ms < ms) {
+            return Ok(Vec::new());
+        }
+        self.hold_off_ms = None;
+        self.names.borrow_mut().tidy();
+        self.watch(now);
         let mut acts = self.read_unread(now)?;
         let due = self.jobs.due_jobs(now.wall.timestamp_millis(), BATCH)?;
         self.has_more = due.len() == BATCH;
-        let mut draft = Draft::default();
-        self.catch_up(now, &mut draft)?;
+        let mut drafts = Vec::with_capacity(due.len() + 1);
+        drafts.extend(self.catch_up(now)?);
         for row in &due {
             match Job::read(row) {
-                Ok(job) => self.take_in(&job, row, now, &mut draft)?,
-                Err(_) => self.park(row, &mut draft),
+                Ok(job) => {
+                    let mut draft = Draft::of(&job.spec.job_id);
+                    match self.take_in(&job, row, now, &mut draft) {
+                        Ok(()) => drafts.push(draft),
+                        Err(error) => {
+                            acts.extend(self.bear(Some(&job.spec.job_id), Err(error), now)?);
+                        }
+                    }
+                }
+                Err(problem) => drafts.push(park(row, problem)),
             }
         }
-        self.jobs.commit(&draft.writes, Durability::Synced)?;
-        self.may_catch_up |= draft.has_catch_up;
-        acts.append(&mut draft.acts);
+        acts.extend(self.commit_each(drafts, Durability::Synced, now)?);
         Ok(acts)
     }
 
-    /// A row that can't be understood is listed with its problem, and never due.
-    fn park(&self, row: &StoredJob, draft: &mut Draft) {
-        draft.writes.push(JobWrite::Park { job_id: row.job_id.clone() });
-        draft.acts.extend(JobId::new(&row.job_id).ok().map(|id| changed(&id)));
-    }
-
-    /// Reads jobs that a script has written: when each is due, and what it comes after.
-    fn read_unread(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
-        const AT_ONCE: usize = 1000;
-        let mut acts = Vec::new();
-        loop {
-            let unread = self.jobs.unread_jobs(AT_ONCE)?;
-            if unread.is_empty() {
-                return Ok(acts);
-            }
-            let mut draft = Draft::default();
-            for row in unread {
-                match Job::read(&row) {
-                    Ok(job) => self.read_one(job, row, now, &mut draft),
-                    Err(_) => self.park(&row, &mut draft),
-                }
-            }
-            self.jobs.commit(&draft.writes, Durability::Synced)?;
-            acts.append(&mut draft.acts);
-        }
-    }
-
-    fn read_one(&self, mut job: Job, row: StoredJob, now: Now, draft: &mut Draft) {
-        let Ok(timetable) = job.timetable(&self.local) else { return self.park(&row, draft) };
-        // What is due by an instant is due at whole milliseconds, and never before the one that was written.
-        let written = parse_instant(&row.next_run).ok().map(ceil_ms);
-        let first = match &mut job.spec.schedule {
-            // A job by hand, or one after others, is never due by itself, whatever stands there.
-            ScheduleConfig::After { .. } | ScheduleConfig::Manual => None,
-            ScheduleConfig::Interval { anchor, .. } => {
-                let first = written.or_else(|| timetable.next_after(now.wall));
-                if anchor.is_none() {
-                    *anchor = first;
-                }
-                first
-            }
-            ScheduleConfig::Once { .. }
-            | ScheduleConfig::Daily { .. }
-            | ScheduleConfig::Weekly { .. }
-            | ScheduleConfig::Cron(_) => written.or_else(|| timetable.next_after(now.wall)),
-        };
-        let first = first.filter(|at| next_ms(Some(*at)) < crate::store::NEVER_MS);
-        let stored = StoredJob {
-            next_run: row.next_run,
-            created_at: row.created_at,
-            zone: row.zone,
-            misfire: row.misfire,
-            overlap: row.overlap,
-            params: row.params,
-            first_by_hand: first.is_some(),
-            ..job.to_row(first)
-        };
-        draft.writes.push(JobWrite::ChangeJob(Box::new(stored)));
-        if let ScheduleConfig::After { jobs, .. } = &job.spec.schedule {
-            let upstreams = jobs.iter().map(ToString::to_string).collect();
-            draft.writes.push(JobWrite::Upstreams { job_id: row.job_id, upstreams });
-        }
-        draft.acts.push(changed(&job.spec.job_id));
-    }
-
-    /// Every instant of a job that has come by `now` gets its place.
+    /// Every instant of a job that has come by `now` gets its place; what stands in the ledger already has it.
     pub(super) fn take_in(
         &self,
         job: &Job,
@@ -117,25 +69,43 @@ impl SchedulerCore {
         now: Now,
         draft: &mut Draft,
     ) -> Result<(), StoreError> {
-        let Ok(timetable) = job.timetable(&self.local) else {
-            self.park(row, draft);
-            return Ok(());
+        let timetables =
+            job.timetable(self.reckoned_by(row)).and_then(|by| Ok((by, job.timetable(&self.local)?)));
+        let (timetable, from_now_on) = match timetables {
+            Ok(timetables) => timetables,
+            Err(error) => {
+                draft.writes.extend(park(row, error.to_string()).writes);
+                draft.acts.push(changed(&job.spec.job_id));
+                return Ok(());
+            }
         };
         let next_run_ms = row.next_run_ms.unwrap_or_default();
-        let plan_of = |timetable: &schedule::Timetable, accounted_until: DateTime<Utc>| {
-            let misfire = &job.spec.misfire;
-            schedule::plan(&Situation { timetable, accounted_until, now: now.wall, misfire, disabled: &[] })
-        };
         let first = from_ms(next_run_ms);
-        let before_first = first - TimeDelta::milliseconds(1);
-        let mut plan = plan_of(&timetable, before_first);
-        if row.first_by_hand && timetable.count(before_first, first) == 0 && plan.starts.is_empty() {
+        let next_run_ms = first.timestamp_millis();
+        let before_first = just_before(first);
+        let (recorded, kept) = self.recorded(job, first, now, Some((&timetable, &mut *draft)))?;
+        let plan_of = |timetable: &Timetable, recorded: &[(DateTime<Utc>, DateTime<Utc>)]| {
+            schedule::plan(&Situation {
+                timetable,
+                accounted_until: before_first,
+                recorded,
+                now: now.wall,
+                watched_from: self.watched_from.unwrap_or(now.wall),
+                misfire: &job.spec.misfire,
+                disabled: &[],
+            })
+        };
+        let mut plan = plan_of(&timetable, &recorded);
+        let is_by_hand = row.first_by_hand
+            && timetable.count(before_first, first) == 0
+            && kept.iter().all(|fire| fire.due_ms != next_run_ms);
+        if is_by_hand && plan.starts.is_empty() {
             // A script has said when it is due first, which its schedule does not know.
             let once = ScheduleConfig::Once { at: first }.timetable(chrono_tz::UTC, job.created_at);
-            let by_hand = plan_of(&once, before_first);
+            let by_hand = plan_of(&once, &[]);
             (plan.fires, plan.starts) = (by_hand.fires, by_hand.starts);
         }
-        let mut entry = Entry::open(self, job, draft, next_run_ms)?;
+        let mut entry = Entry::open(self, job, draft, next_run_ms, kept)?;
         // Where all are wanted and one runs at a time, the newest waits for those before it.
         let is_row = plan.starts.len() > 1 && job.spec.overlap != Overlap::Allow;
         let in_a_row = |start: &Start| Start { on_time: OnTime::CatchUp, ..*start };
@@ -147,20 +117,84 @@ impl SchedulerCore {
                 entry.start(&start, FireKind::Due)?;
             }
         }
+        let next_at = from_now_on.next_after(now.wall.max(before_first));
         let is_over = matches!(job.spec.schedule, ScheduleConfig::Once { .. });
         let job_id = row.job_id.clone();
-        draft.writes.push(JobWrite::NextRun { job_id: job_id.clone(), at_ms: next_ms(plan.next_at) });
-        if is_over && plan.next_at.is_none() {
+        draft.writes.push(self.next_run(job, next_at));
+        if is_over && next_at.is_none() {
             draft.writes.push(JobWrite::Enable { job_id, enabled: false });
             draft.acts.push(changed(&job.spec.job_id));
         }
         Ok(())
     }
 
+    /// When a job is due next, with the zone by which that was reckoned.
+    pub(super) fn next_run(&self, job: &Job, next_at: Option<DateTime<Utc>>) -> JobWrite {
+        JobWrite::NextRun {
+            job_id: job.spec.job_id.to_string(),
+            at_ms: next_ms(next_at),
+            zone: job.reckoned_zone(&self.local),
+        }
+    }
+
+    /// The zone by which the next instant of a job that follows the machine's was reckoned.
+    pub(super) fn reckoned_by<'a>(&'a self, row: &'a StoredJob) -> &'a str {
+        row.reckoned_zone.as_deref().unwrap_or(&self.local)
+    }
+
+    /// What stands in the ledger of a job from `first` on and up to `now`: the stretches of time, and the rows. Somebody has
+    /// set the job back, or it was there before under this name. What a row says of the time after `now` was written by a
+    /// clock that was ahead, and is no account; with a draft it is cut off there, counted by that timetable.
+    #[expect(clippy::type_complexity, reason = "two views of the same rows, taken apart by each caller")]
+    pub(super) fn recorded(
+        &self,
+        job: &Job,
+        first: DateTime<Utc>,
+        now: Now,
+        mut cut: Option<(&Timetable, &mut Draft)>,
+    ) -> Result<(Vec<(DateTime<Utc>, DateTime<Utc>)>, Vec<StoredFire>), StoreError> {
+        let job_id = job.spec.job_id.as_str();
+        let (first_ms, now_ms) = (first.timestamp_millis(), now.wall.timestamp_millis());
+        let mut rows = self.jobs.fires_within(job_id, first_ms, now_ms, MOST_RECORDED)?;
+        // Further back than so many rows nothing is looked up: all of that counts as recorded.
+        let is_cut_off = rows.len() == MOST_RECORDED;
+        let before = self.jobs.fire_before(job_id, first_ms)?.filter(|row| row.through_ms >= first_ms);
+        let mut stretches = Vec::new();
+        if let Some(oldest) = rows.first().filter(|_| is_cut_off) {
+            stretches.push((first, from_ms(oldest.due_ms)));
+        }
+        let mut kept = Vec::with_capacity(rows.len());
+        for row in before.into_iter().chain(rows.drain(..)) {
+            let is_range = row.run_id.is_none() && row.through_ms > row.due_ms;
+            if !is_range || row.through_ms <= now_ms {
+                let through_ms = if is_range { row.through_ms } else { row.due_ms };
+                if through_ms >= first_ms {
+                    stretches.push((from_ms(row.due_ms), from_ms(through_ms)));
+                }
+                if row.due_ms >= first_ms {
+                    kept.push(row);
+                }
+            } else if let Some((timetable, draft)) = &mut cut {
+                let (due_ms, until) = (row.due_ms, just_before(first));
+                let job_id = row.job_id;
+                draft.writes.push(if due_ms < first_ms {
+                    let n_instants = timetable.count(just_before(from_ms(due_ms)), until).max(1);
+                    let through_ms = timetable
+                        .last(just_before(from_ms(due_ms)), until)
+                        .map_or(due_ms, |at| at.timestamp_millis());
+                    JobWrite::CutFire { job_id, due_ms, through_ms, n_instants }
+                } else {
+                    JobWrite::RemoveFire { job_id, due_ms }
+                });
+            }
+        }
+        Ok((stretches, kept))
+    }
+
     /// Starts the oldest of what has been claimed and is to catch up, if its time has come.
-    fn catch_up(&mut self, now: Now, draft: &mut Draft) -> Result<(), StoreError> {
+    fn catch_up(&mut self, now: Now) -> Result<Vec<Draft>, StoreError> {
         if !self.may_catch_up || now.awake_ms < self.catch_up_from_ms {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut free = None;
         // The oldest of each job that has a run under way.
@@ -175,6 +209,11 @@ impl SchedulerCore {
             }
             ControlFlow::Continue(())
         })?;
+        let mut drafts = Vec::new();
+        let draft_of = |fire: &StoredFire| match JobId::new(&fire.job_id) {
+            Ok(job_id) => Draft::of(&job_id),
+            Err(_) => Draft::default(),
+        };
         let mut next = None;
         for fire in busy {
             match self.meet_living_run(&fire)? {
@@ -185,16 +224,21 @@ impl SchedulerCore {
                 // It stays claimed until its turn comes, after the end of that run.
                 Admission::Wait | Admission::CancelPrevious => {}
                 Admission::Skip { reason } => {
+                    let mut draft = draft_of(&fire);
                     draft.settle(&fire, Outcome::Skipped, Some(reason.to_owned()), None);
+                    drafts.push(draft);
                 }
             }
         }
         let Some(fire) = next.or(free) else {
             self.may_catch_up = false;
-            return Ok(());
+            return Ok(drafts);
         };
         self.catch_up_from_ms = now.awake_ms + CATCH_UP_GAP_MS;
-        self.launch(&fire, draft)
+        let mut draft = draft_of(&fire);
+        self.launch(&fire, &mut draft)?;
+        drafts.push(draft);
+        Ok(drafts)
     }
 
     /// What becomes of one that catches up and finds a run of its job under way.
@@ -233,7 +277,7 @@ impl SchedulerCore {
             }
             (Ok(job), None) => {
                 // A script has claimed it: it gets a name first.
-                let run_id = self.reserve(&job, from_ms(fire.due_ms), draft)?;
+                let run_id = self.reserve(&job, from_ms(fire.due_ms))?;
                 let named = StoredFire { run_id: Some(run_id.to_string()), ..fire.clone() };
                 draft.settle(fire, Outcome::Claimed, None, Some(&run_id));
                 draft.acts.push(Act::Start(Box::new(self.start_of(&job, &named, run_id))));
@@ -260,22 +304,15 @@ impl SchedulerCore {
             run_type: job.spec.run_type.clone(),
             environment: job.spec.environment.clone(),
             priority: job.spec.priority,
+            held_at_most: job.spec.misfire.grace,
             due_ms: Some(fire.due_ms),
         }
     }
 
     /// A name for a run of `job`, after the instant that it was due.
-    pub(super) fn reserve(
-        &self,
-        job: &Job,
-        due_at: DateTime<Utc>,
-        draft: &mut Draft,
-    ) -> Result<RunId, StoreError> {
-        let others = self.jobs.reserved_run_ids(&run_id_base(&job.source, due_at))?;
-        let is_taken = |id: &RunId| others.contains(id.as_str()) || draft.reserved.contains(id);
-        let run_id = self.runs.next_run_id(&job.source, due_at, is_taken)?;
-        draft.reserved.insert(run_id.clone());
-        Ok(run_id)
+    pub(super) fn reserve(&self, job: &Job, due_at: DateTime<Utc>) -> Result<RunId, StoreError> {
+        let base = run_id_base(&job.source, due_at);
+        self.names.borrow_mut().reserve(&base, &self.jobs, &self.runs)
     }
 }
 

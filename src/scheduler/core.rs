@@ -2,13 +2,16 @@
 //! give back what is to be done in the world ([`Act`]); who calls them does it, and tells what became of it. It has no
 //! thread, no timer and no engine: the command line uses it as it is where no engine runs.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::SchedulerError;
+use super::files::TakenOut;
 use super::job::Job;
+use super::names::Names;
 use crate::id::{JobId, PipelineId, RunId};
 use crate::nearest::nearest;
 use crate::run::{Definition, EventKind, FiredBy, Trigger};
@@ -64,6 +67,8 @@ pub struct JobStart {
     pub environment: Option<String>,
     /// The job's priority: it counts where it is higher than the pipeline's.
     pub priority: i32,
+    /// How long it may be held for a secret that is missing.
+    pub held_at_most: TimeDelta,
     /// The due instant in milliseconds: its row of the ledger. None for a run by hand.
     pub due_ms: Option<i64>,
 }
@@ -106,6 +111,16 @@ pub struct SchedulerCore {
     pub(super) may_catch_up: bool,
     /// Whether more is due than was taken in at once.
     pub(super) has_more: bool,
+    /// The names of runs that are taken or reserved.
+    pub(super) names: RefCell<Names>,
+    /// The reading of the clocks at the last look.
+    pub(super) looked_at: Option<Now>,
+    /// Since when the clock has been watched without a break; none: not yet.
+    pub(super) watched_from: Option<DateTime<Utc>>,
+    /// Jobs whose tables were taken out of their files a moment ago.
+    pub(super) taken_out: HashMap<JobId, TakenOut>,
+    /// Something could not even be set aside: nothing is taken in before this [`Now::awake_ms`].
+    pub(super) hold_off_ms: Option<u64>,
 }
 
 impl SchedulerCore {
@@ -116,9 +131,21 @@ impl SchedulerCore {
         resolve: Arc<Resolve>,
         local: impl Into<String>,
     ) -> Self {
-        let live = HashMap::new();
-        let local = local.into();
-        Self { jobs, runs, resolve, local, live, catch_up_from_ms: 0, may_catch_up: true, has_more: false }
+        Self {
+            jobs,
+            runs,
+            resolve,
+            local: local.into(),
+            live: HashMap::new(),
+            catch_up_from_ms: 0,
+            may_catch_up: true,
+            has_more: false,
+            names: RefCell::default(),
+            looked_at: None,
+            watched_from: None,
+            taken_out: HashMap::new(),
+            hold_off_ms: None,
+        }
     }
 
     /// The store, for reading beside it.
@@ -131,6 +158,9 @@ impl SchedulerCore {
     /// # Errors
     /// What the disk has.
     pub fn wake(&self) -> Result<Wake, StoreError> {
+        if self.hold_off_ms.is_some() {
+            return Ok(Wake { wall: None, awake_ms: self.hold_off_ms });
+        }
         if self.has_more {
             return Ok(Wake { wall: None, awake_ms: Some(0) });
         }
@@ -146,25 +176,47 @@ impl SchedulerCore {
         if self.local == local {
             return Ok(Vec::new());
         }
-        // What was due by the old clock is taken in by the old clock.
-        let mut acts = self.look(now)?;
         self.local = local.to_owned();
-        let mut writes = Vec::new();
-        for row in self.jobs.jobs_of_zone("local")? {
+        self.reckon_anew(now)
+    }
+
+    /// Jobs that follow the machine's zone and were reckoned by another one are due by this one from `now` on. What was
+    /// due by the other one before is taken in by that, when its turn comes.
+    pub(super) fn reckon_anew(&self, now: Now) -> Result<Vec<Act>, StoreError> {
+        let (mut writes, mut acts) = (Vec::new(), Vec::new());
+        for row in self.jobs.jobs_reckoned_elsewhere(&self.local, now.wall.timestamp_millis())? {
             let Ok(job) = Job::read(&row) else { continue };
-            if !job.spec.schedule.follows_zone()
-                || row.next_run_ms.is_none_or(|ms| ms <= now.wall.timestamp_millis())
+            if job.spec.schedule.follows_zone()
+                && let Ok(timetable) = job.timetable(&self.local)
             {
-                continue;
-            }
-            if let Ok(timetable) = job.timetable(local) {
                 let at_ms = super::job::next_ms(timetable.next_after(now.wall));
-                writes.push(JobWrite::NextRun { job_id: row.job_id, at_ms });
+                let zone = job.reckoned_zone(&self.local);
+                writes.push(JobWrite::NextRun { job_id: row.job_id, at_ms, zone });
                 acts.push(changed(&job.spec.job_id));
             }
         }
         self.jobs.commit(&writes, Durability::Synced)?;
         Ok(acts)
+    }
+
+    /// Notes that the clocks are read for a look, and whether they were watched since the last one: not while the
+    /// machine slept, nor when the clock was set forward.
+    pub(super) fn watch(&mut self, now: Now) {
+        const BREAK_MS: i64 = 10_000;
+        let wall_ms = |before: Now| (now.wall - before.wall).num_milliseconds();
+        let awake_ms = |before: Now| now.awake_ms.saturating_sub(before.awake_ms) as i64;
+        let is_break = self.looked_at.is_none_or(|before| wall_ms(before) - awake_ms(before) > BREAK_MS);
+        if is_break {
+            self.watched_from = Some(now.wall);
+        }
+        // A clock that was set back is watched from there on.
+        self.watched_from = self.watched_from.map(|from| from.min(now.wall));
+        self.looked_at = Some(now);
+    }
+
+    /// The scheduler's process stood still until now, and the clock was not watched.
+    pub fn stood_still(&mut self) {
+        self.looked_at = None;
     }
 
     /// One job, which must be there.

@@ -13,15 +13,26 @@ use super::job::{Job, JobSpec};
 use super::ledger::Draft;
 use crate::id::JobId;
 use crate::schedule::Outcome;
-use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredJob, from_ms};
+use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredFire, StoredJob, from_ms};
 use crate::time::Now;
 
 /// The state of a table in its file, as it is stored.
-const THERE: &str = "there";
+const THERE: &str = StoredJob::TABLE_THERE;
 /// It was taken out, and the job was disabled already.
 const GONE: &str = "gone";
 /// It was taken out, and that has disabled the job.
 const GONE_ENABLED: &str = "gone_enabled";
+
+/// A table that returns within so long, in milliseconds, was never away: a file was saved.
+const RETURNS_WITHIN_MS: u64 = 60_000;
+
+/// A job whose table was taken out of its file.
+pub(super) struct TakenOut {
+    /// The [`Now::awake_ms`] at which that was seen.
+    at_ms: u64,
+    /// What of it was waiting to be started, and is not since then.
+    fires: Vec<StoredFire>,
+}
 
 /// The tables of one pipeline file.
 #[derive(Debug, Clone)]
@@ -102,7 +113,7 @@ impl SchedulerCore {
             }
             waiting = left.into_iter().map(|(file, spec, _)| (file, spec)).collect();
         }
-        acts.extend(self.disable_gone(&places, &unread, listing, &mut taken)?);
+        acts.extend(self.disable_gone(&places, &unread, listing, now, &mut taken)?);
         Ok((taken, acts))
     }
 
@@ -163,7 +174,9 @@ impl SchedulerCore {
         let is_same_timing = before
             .as_ref()
             .is_ok_and(|before| before.spec.schedule == next.spec.schedule && before.zone == next.zone);
-        let mut draft = Draft::default();
+        let was_saved = self.give_back(&job_id, now)?;
+        let row = StoredJob { enabled: row.enabled || was_saved, ..row };
+        let mut draft = Draft::of(&job_id);
         if let Ok(before) = &before {
             self.account_until(before, &row, now, &mut draft)?;
         }
@@ -175,13 +188,34 @@ impl SchedulerCore {
                 next.timetable(&self.local)?.next_after(now.wall)
             }
         };
-        draft.writes.push(JobWrite::ChangeJob(Box::new(next.to_row(next_at))));
+        draft.writes.push(JobWrite::ChangeJob(Box::new(next.to_row(next_at, &self.local))));
         draft.writes.push(super::book::upstreams_of(&next));
         draft.writes.push(in_file(&job_id, Some(file), THERE, mark));
         self.jobs.commit(&draft.writes, Durability::Synced)?;
         self.may_catch_up |= draft.has_catch_up;
         draft.acts.push(changed(&job_id));
+        let next = self.let_next_go(&job_id)?;
+        draft.acts.extend(self.commit_each(vec![next], Durability::Synced, now)?);
         Ok(draft.acts)
+    }
+
+    /// What waited to be started when the table of a job was taken out waits again, as it did, if that was a moment ago:
+    /// then its file was only saved, and what came due since then counts too.
+    fn give_back(&mut self, job_id: &JobId, now: Now) -> Result<bool, StoreError> {
+        let taken_out = self.taken_out.remove(job_id);
+        let is_recent = |out: &TakenOut| now.awake_ms.saturating_sub(out.at_ms) <= RETURNS_WITHIN_MS;
+        let Some(taken_out) = taken_out.filter(is_recent) else { return Ok(false) };
+        let give = |fire: StoredFire| JobWrite::SettleFire {
+            job_id: fire.job_id,
+            due_ms: fire.due_ms,
+            outcome: fire.outcome,
+            reason: fire.reason,
+            run_id: fire.run_id,
+        };
+        let writes: Vec<_> = taken_out.fires.into_iter().map(give).collect();
+        self.jobs.commit(&writes, Durability::Synced)?;
+        self.may_catch_up = true;
+        Ok(true)
     }
 
     /// Jobs whose tables were taken out are disabled.
@@ -190,9 +224,10 @@ impl SchedulerCore {
         places: &HashMap<JobId, HashSet<String>>,
         unread: &HashSet<String>,
         listing: Listing,
+        now: Now,
         taken: &mut TakenOver,
     ) -> Result<Vec<Act>, StoreError> {
-        let mut draft = Draft::default();
+        let (mut draft, mut gone) = (Draft::default(), Vec::new());
         for row in self.jobs.jobs_of_files()? {
             let (Ok(job_id), Some(file)) = (JobId::new(&row.job_id), &row.file) else { continue };
             let may_be_there = unread.contains(file) || listing == Listing::Partial;
@@ -200,6 +235,10 @@ impl SchedulerCore {
                 continue;
             }
             let state = if row.enabled { GONE_ENABLED } else { GONE };
+            if row.enabled {
+                let fires = self.jobs.open_fires_of(job_id.as_str())?;
+                gone.push((job_id.clone(), TakenOut { at_ms: now.awake_ms, fires }));
+            }
             self.settle_open(
                 &job_id,
                 Outcome::Disabled,
@@ -212,6 +251,8 @@ impl SchedulerCore {
             taken.disabled.push(job_id);
         }
         self.jobs.commit(&draft.writes, Durability::Synced)?;
+        self.taken_out.retain(|_, out| now.awake_ms.saturating_sub(out.at_ms) <= RETURNS_WITHIN_MS);
+        self.taken_out.extend(gone);
         Ok(draft.acts)
     }
 }

@@ -13,15 +13,11 @@ use super::error::SchedulerError;
 use super::files::{FileTables, Listing, TakenOver};
 use super::job::{JobChange, JobSpec};
 use super::view::{FireView, HistoryView, JobView};
+use super::zone::machine_zone;
 use crate::engine::{CoreExecutionEngine, now};
 use crate::id::{JobId, PipelineId, RunId};
 use crate::run::Definition;
 use crate::store::{CheckpointManager, DataDir, EngineLock, FireFilter, JobStore};
-
-/// The name of the zone that this machine is in; `UTC` where the system does not say.
-pub fn machine_zone() -> String {
-    iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned())
-}
 
 /// Fires jobs on an engine. Cheap to clone; usable from any thread. Nothing fires before [`start`](Self::start); the
 /// last handle that is dropped stops it.
@@ -75,7 +71,7 @@ impl DesktopScheduler {
         let idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (actor, bells, orders) = idle.ok_or(SchedulerError::Stopped)?;
         let work = move || actor.run(&orders, &bells);
-        *thread = Some(std::thread::Builder::new().name("lf-scheduler".into()).spawn(work)?);
+        *thread = Some(crate::thread::lasting("lf-scheduler", work)?);
         Ok(())
     }
 

@@ -141,6 +141,12 @@ impl JobChange {
     }
 }
 
+/// How much is caught up at most, whatever the row of a job says: each is a claim, and they start one after another.
+const MOST_CAUGHT_UP: u32 = 10_000;
+
+/// No span in a row of a job is longer than a thousand years, in milliseconds.
+const LONGEST_MS: i64 = 32_000_000_000_000;
+
 /// A job as it is stored, understood.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
@@ -159,16 +165,27 @@ impl Job {
     /// # Errors
     /// What can't be understood, and what is right.
     pub(super) fn read(row: &StoredJob) -> Result<Self, String> {
+        match &row.problem {
+            Some(problem) => Err(problem.clone()),
+            None => Self::read_anew(row),
+        }
+    }
+
+    /// The same of a row whose problem may be over: a script has changed it.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn read_anew(row: &StoredJob) -> Result<Self, String> {
         let word = |error: ScheduleError| error.to_string();
         let schedule = ScheduleConfig::from_parts(&row.schedule_type, &row.schedule_config).map_err(word)?;
         let zone = row.zone.as_deref().map_or(Ok(Zone::Local), str::parse).map_err(word)?;
         let defaults = MisfirePolicy::default();
-        let span = |ms: Option<i64>| ms.map(TimeDelta::milliseconds);
+        let span = |ms: Option<i64>| ms.map(|ms| TimeDelta::milliseconds(ms.clamp(0, LONGEST_MS)));
         let misfire = MisfirePolicy {
             policy: row.misfire.as_deref().map_or(Ok(defaults.policy), str::parse).map_err(word)?,
             catchup_limit: row
                 .catchup_limit
-                .map_or(defaults.catchup_limit, |n| n.clamp(0, u32::MAX.into()) as u32),
+                .map_or(defaults.catchup_limit, |n| n.clamp(0, MOST_CAUGHT_UP.into()) as u32),
             grace: span(row.misfire_grace_ms).unwrap_or(defaults.grace),
             max_age: span(row.misfire_max_age_ms),
         };
@@ -198,12 +215,13 @@ impl Job {
         Ok(Self { spec, source: row.source.clone(), zone, created_at, file: row.file.clone() })
     }
 
-    /// Its row, due next at this instant.
-    pub(super) fn to_row(&self, next_at: Option<DateTime<Utc>>) -> StoredJob {
+    /// Its row, due next at this instant as that was reckoned on a machine in the zone `local`.
+    pub(super) fn to_row(&self, next_at: Option<DateTime<Utc>>, local: &str) -> StoredJob {
         let spec = &self.spec;
         let defaults = MisfirePolicy::default();
         let own = |value: i64, default: i64| (value != default).then_some(value);
         StoredJob {
+            rowid: 0,
             job_id: spec.job_id.to_string(),
             pipeline_id: spec.pipeline_id.to_string(),
             source: self.source.clone(),
@@ -229,7 +247,14 @@ impl Job {
             file_table: None,
             file_mark: None,
             first_by_hand: false,
+            problem: None,
+            reckoned_zone: self.reckoned_zone(local),
         }
+    }
+
+    /// The zone that is noted beside its next instant, as that was reckoned on a machine in the zone `local`.
+    pub(super) fn reckoned_zone(&self, local: &str) -> Option<String> {
+        (self.zone == Zone::Local).then(|| local.to_owned())
     }
 
     /// The zone to reckon with on a machine in the zone `local`.

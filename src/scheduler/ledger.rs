@@ -1,7 +1,7 @@
 //! Rows of the ledger of fires, as they are about to be written: what does not run joins its like, and what is to run
 //! meets the overlap policy.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
@@ -20,8 +20,8 @@ pub(super) struct Draft {
     pub(super) acts: Vec<Act>,
     /// Whether something is claimed that is not started with it.
     pub(super) has_catch_up: bool,
-    /// Names of runs that it reserves.
-    pub(super) reserved: HashSet<RunId>,
+    /// The job that it is about; none where it is about several.
+    pub(super) job_id: Option<JobId>,
 }
 
 /// Rows of one job's ledger, in the order of time.
@@ -31,22 +31,33 @@ pub(super) struct Entry<'a> {
     draft: &'a mut Draft,
     /// The row before.
     last: Option<StoredFire>,
+    /// Rows behind that, in the order of time: what is written stands between them.
+    behind: VecDeque<StoredFire>,
     n_active: usize,
     n_waiting: usize,
 }
 
 impl<'a> Entry<'a> {
-    /// Opens the ledger of `job` behind the rows before `due_ms`.
+    /// Opens the ledger of `job` behind the rows before `due_ms`; `behind` are the rows from there on.
     pub(super) fn open(
         core: &'a SchedulerCore,
         job: &'a Job,
         draft: &'a mut Draft,
         due_ms: i64,
+        behind: Vec<StoredFire>,
     ) -> Result<Self, StoreError> {
         let job_id = &job.spec.job_id;
         let last = core.jobs.fire_before(job_id.as_str(), due_ms)?;
         let n_waiting = core.n_waiting(job_id.as_str())?;
-        Ok(Self { core, job, draft, last, n_active: core.n_live(job_id), n_waiting })
+        let n_active = core.n_live(job_id);
+        Ok(Self { core, job, draft, last, behind: behind.into(), n_active, n_waiting })
+    }
+
+    /// Goes behind the rows that lie before this instant.
+    fn go_to(&mut self, due_ms: i64) {
+        while self.behind.front().is_some_and(|row| row.due_ms < due_ms) {
+            self.last = self.behind.pop_front();
+        }
     }
 
     /// Instants that do not run; what follows its like joins that row.
@@ -54,6 +65,7 @@ impl<'a> Entry<'a> {
         let job_id = &self.job.spec.job_id;
         let through_ms = fire.through_at.timestamp_millis();
         let outcome = fire.outcome.as_str();
+        self.go_to(fire.due_at.timestamp_millis());
         match &mut self.last {
             Some(last) if last.outcome == outcome && last.reason == fire.reason && last.run_id.is_none() => {
                 self.draft.writes.push(JobWrite::ExtendFire {
@@ -62,7 +74,8 @@ impl<'a> Entry<'a> {
                     through_ms,
                     n_more: fire.n_instants,
                 });
-                (last.through_ms, last.n_instants) = (through_ms, last.n_instants + fire.n_instants);
+                last.through_ms = through_ms;
+                last.n_instants = last.n_instants.saturating_add(fire.n_instants);
             }
             _ => {
                 let previous_ms = self.last.as_ref().map(|last| last.through_ms);
@@ -84,6 +97,7 @@ impl<'a> Entry<'a> {
 
     /// An instant that is to run.
     pub(super) fn start(&mut self, start: &Start, kind: FireKind) -> Result<(), StoreError> {
+        self.go_to(start.due_at.timestamp_millis());
         if start.on_time == OnTime::CatchUp {
             // Its turn comes later, and so does the question whether another run is under way.
             self.draft.has_catch_up = true;
@@ -130,7 +144,7 @@ impl<'a> Entry<'a> {
         due_at: DateTime<Utc>,
         kind: FireKind,
     ) -> Result<(StoredFire, RunId), StoreError> {
-        let run_id = self.core.reserve(self.job, due_at, self.draft)?;
+        let run_id = self.core.reserve(self.job, due_at)?;
         let row = self.row(due_at, Outcome::Claimed, None, kind);
         let fire = StoredFire { run_id: Some(run_id.to_string()), ..row };
         self.add(fire.clone());
@@ -186,6 +200,11 @@ impl<'a> Entry<'a> {
 }
 
 impl Draft {
+    /// What is about to be written about this job.
+    pub(super) fn of(job_id: &JobId) -> Self {
+        Self { job_id: Some(job_id.clone()), ..Self::default() }
+    }
+
     /// What became of a fire.
     pub(super) fn settle(
         &mut self,

@@ -6,9 +6,10 @@ use super::core::SchedulerCore;
 use super::error::SchedulerError;
 use super::job::Job;
 use super::ledger::Entry;
-use super::view::{FireView, HistoryView, JobView, outcome_of};
+use super::view::{FireView, HistoryView, JobView, UnderWay, outcome_of};
 use crate::id::{JobId, RunId};
-use crate::store::{FireFilter, StoreError, StoredFire, StoredJob};
+use crate::run::RunSummary;
+use crate::store::{FireFilter, StoreError, StoredFire, StoredHistory, StoredJob};
 use crate::time::{Now, format_instant};
 
 impl SchedulerCore {
@@ -18,8 +19,9 @@ impl SchedulerCore {
     /// [`SchedulerError::NotFound`].
     pub fn get_job(&self, job_id: &JobId) -> Result<JobView, SchedulerError> {
         let row = self.row(job_id)?;
-        let running = self.running()?.remove(job_id.as_str()).unwrap_or_default();
-        Ok(JobView::of(&row, &self.local, running))
+        let open = self.jobs.unbooked_history_of(job_id.as_str())?;
+        let under_way = self.under_way(open)?.remove(job_id.as_str()).unwrap_or_default();
+        self.view(&row, under_way)
     }
 
     /// All jobs, by name.
@@ -27,12 +29,7 @@ impl SchedulerCore {
     /// # Errors
     /// What the disk has.
     pub fn list_jobs(&self) -> Result<Vec<JobView>, SchedulerError> {
-        let mut running = self.running()?;
-        let view = |row: StoredJob| {
-            let running = running.remove(&row.job_id).unwrap_or_default();
-            JobView::of(&row, &self.local, running)
-        };
-        Ok(self.jobs.list_jobs()?.into_iter().map(view).collect())
+        self.views(self.jobs.list_jobs()?)
     }
 
     /// The jobs from the `offset`-th on, by name, at most `limit`.
@@ -40,12 +37,17 @@ impl SchedulerCore {
     /// # Errors
     /// What the disk has.
     pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<JobView>, SchedulerError> {
-        let mut running = self.running()?;
-        let view = |row: StoredJob| {
-            let running = running.remove(&row.job_id).unwrap_or_default();
-            JobView::of(&row, &self.local, running)
-        };
-        Ok(self.jobs.list_some_jobs(offset, limit)?.into_iter().map(view).collect())
+        self.views(self.jobs.list_some_jobs(offset, limit)?)
+    }
+
+    fn views(&self, rows: Vec<StoredJob>) -> Result<Vec<JobView>, SchedulerError> {
+        let mut under_way = self.under_way(self.jobs.unbooked_history()?)?;
+        rows.iter().map(|row| self.view(row, under_way.remove(&row.job_id).unwrap_or_default())).collect()
+    }
+
+    fn view(&self, row: &StoredJob, under_way: UnderWay) -> Result<JobView, SchedulerError> {
+        let last = self.jobs.fire_before(&row.job_id, i64::MAX)?;
+        Ok(JobView::of(row, &self.local, under_way, last))
     }
 
     /// How many jobs there are, and how many of them are disabled.
@@ -56,17 +58,21 @@ impl SchedulerCore {
         Ok((self.jobs.count_jobs()?, self.jobs.count_disabled_jobs()?))
     }
 
-    /// The runs of each job that have not ended.
-    fn running(&self) -> Result<HashMap<String, Vec<RunId>>, StoreError> {
-        let mut running: HashMap<String, Vec<RunId>> = HashMap::new();
-        for history in self.jobs.unbooked_history()? {
-            if let Ok(run_id) = RunId::new(&history.run_id)
-                && self.runs.load_summary(&run_id)?.is_none_or(|run| !run.state.is_ended())
-            {
-                running.entry(history.job_id).or_default().push(run_id);
+    /// Of these runs of jobs those that have not ended, by job.
+    fn under_way(&self, open: Vec<StoredHistory>) -> Result<HashMap<String, UnderWay>, StoreError> {
+        let mut found: HashMap<String, UnderWay> = HashMap::new();
+        for history in open {
+            let Ok(run_id) = RunId::new(&history.run_id) else { continue };
+            let run = self.runs.load_summary(&run_id)?;
+            if run.as_ref().is_some_and(|run| run.state.is_ended()) {
+                continue;
             }
+            let under_way = found.entry(history.job_id).or_default();
+            under_way.runs.push(run_id);
+            let held = run.as_ref().and_then(RunSummary::held_for);
+            under_way.held = under_way.held.take().or_else(|| held.map(str::to_owned));
         }
-        Ok(running)
+        Ok(found)
     }
 
     /// The newest runs of a job, newest first.
@@ -95,7 +101,8 @@ impl SchedulerCore {
     }
 
     fn as_it_stands(&self, mut view: HistoryView) -> Result<HistoryView, SchedulerError> {
-        let run_id = RunId::new(&view.run_id).ok().filter(|_| view.finished_at.is_none());
+        // One that is booked as ended may have been taken up since.
+        let run_id = RunId::new(&view.run_id).ok();
         let run = run_id.map(|run_id| self.runs.load_summary(&run_id)).transpose()?.flatten();
         if let Some(run) = run {
             view.status = Some(run.state.as_str().to_owned());

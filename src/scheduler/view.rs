@@ -58,10 +58,28 @@ pub struct JobView {
     pub environment: Option<String>,
     /// The pipeline file whose `[[schedule]]` table says when it runs.
     pub file: Option<String>,
-    /// What can't be understood about it: it never fires.
+    /// What can't be understood about it, or not be recorded: it never fires.
     pub problem: Option<String>,
     /// Its runs that have not ended.
     pub running: Vec<RunId>,
+    /// Why one of these is held, and goes on when that is over.
+    #[serde(default)]
+    pub held: Option<String>,
+    /// What became of its newest instant, or of its newest ones; none: it was never due.
+    #[serde(default)]
+    pub last_fire: Option<FireView>,
+    /// Why its runs can't start at the moment: there is no such pipeline. Only where it was looked for.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// What goes on of a job.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    /// Its runs that have not ended.
+    pub(super) runs: Vec<RunId>,
+    /// Why one of these is held.
+    pub(super) held: Option<String>,
 }
 
 /// A row of the ledger as everybody sees it: a row of `leverframe schedule fires --json`.
@@ -101,8 +119,13 @@ pub struct HistoryView {
 }
 
 impl JobView {
-    /// How a row is seen on a machine in the zone `local`, with its runs that have not ended.
-    pub(super) fn of(row: &StoredJob, local: &str, running: Vec<RunId>) -> Self {
+    /// How a row is seen on a machine in the zone `local`, with what goes on and the newest row of its ledger.
+    pub(super) fn of(
+        row: &StoredJob,
+        local: &str,
+        under_way: UnderWay,
+        last_fire: Option<StoredFire>,
+    ) -> Self {
         let job = Job::read(row);
         let words = job.as_ref().map_err(Clone::clone).and_then(|job| {
             let zone = job.tz(local).map_err(|error| error.to_string())?;
@@ -137,7 +160,10 @@ impl JobView {
             file: row.file.clone(),
             problem: words.as_ref().err().cloned(),
             words: words.unwrap_or_default(),
-            running,
+            running: under_way.runs,
+            held: under_way.held,
+            last_fire: last_fire.map(FireView::from),
+            trouble: None,
         }
     }
 }

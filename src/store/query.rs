@@ -12,6 +12,7 @@ use super::stored::{CheckpointRecord, ExecutionRecord};
 use super::{CheckpointManager, StoreError};
 use crate::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::run::{Decision, RunState, RunSummary};
+use crate::time::read_maybe_instant;
 
 /// Which runs to list; the newest first. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,10 @@ pub struct RunFilter {
     /// Only those of this pipeline.
     pub pipeline: Option<PipelineId>,
     /// Only those recorded at this instant or later.
+    #[serde(deserialize_with = "read_maybe_instant")]
     pub since: Option<DateTime<Utc>>,
     /// Only those recorded before this instant.
+    #[serde(deserialize_with = "read_maybe_instant")]
     pub until: Option<DateTime<Utc>>,
     /// At most so many.
     pub limit: Option<usize>,
@@ -236,6 +239,39 @@ impl CheckpointManager {
         .map(Option::flatten)
     }
 
+    /// The names of runs that are this base, or it with a number behind.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn run_ids_of_base(&self, base: &str) -> Result<HashSet<String>, StoreError> {
+        self.read(|conn| {
+            // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
+            conn.prepare_cached(
+                "SELECT run_id FROM execution_state
+                 WHERE run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.')",
+            )?
+            .query_map([base], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+            .collect()
+        })
+    }
+
+    /// Runs that were taken up again after they had ended, or whose steps were run again, as they are now.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn runs_taken_up(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                summary_columns!(),
+                " FROM execution_state WHERE attempt > 1 ORDER BY finished_ms"
+            ))?
+            .query_map([], rows::summary)?
+            .filter_map(Result::transpose)
+            .collect()
+        })
+    }
+
     /// The first free name for a run of `source` recorded at `at`: `<source>-<YYYYMMDDHHMMSS>`, then with
     /// `-2`, `-3`, … `is_taken` tells of names that are not on disk yet.
     ///
@@ -248,15 +284,7 @@ impl CheckpointManager {
         is_taken: impl Fn(&RunId) -> bool,
     ) -> Result<RunId, StoreError> {
         let base = run_id_base(source, at);
-        let recorded: HashSet<String> = self.read(|conn| {
-            // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
-            conn.prepare_cached(
-                "SELECT run_id FROM execution_state
-                 WHERE run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.')",
-            )?
-            .query_map([&base], |row| row.get(0))?
-            .collect()
-        })?;
+        let recorded = self.run_ids_of_base(&base)?;
         let mut n: u64 = 1;
         loop {
             let name = if n == 1 { base.clone() } else { format!("{base}-{n}") };

@@ -86,9 +86,9 @@ impl SupervisorHost {
         let (outbox, changed, is_asked) = Default::default();
         let line = Arc::new(Line { stream, outbox, changed, is_asked, bell });
         let for_reader = Arc::clone(&line);
-        let reader = std::thread::Builder::new()
-            .name("supervisor-reader".to_owned())
-            .spawn(move || read_all(&for_reader, supervisor_pid, pulse, rest, sink))?;
+        let reader = crate::thread::lasting("supervisor-reader", move || {
+            read_all(&for_reader, supervisor_pid, pulse, rest, sink);
+        })?;
         Ok(Self { line, reader: Some(reader), supervisor_pid })
     }
 

@@ -64,6 +64,9 @@ fn row(name: &str) -> JobRow {
         file: None,
         problem: None,
         running: Vec::new(),
+        held: None,
+        last_fire: None,
+        trouble: None,
     };
     let marks = vec![
         fire(30, Outcome::Ran, Some(RunState::Failed), Some("exit 12 in copy")),

@@ -92,6 +92,33 @@ pub(crate) fn threads_are_named(house: &House) -> Vec<Breach> {
     breaches
 }
 
+/// The files that may make a thread whose end does not end its process, and why.
+const SHORT_THREADS: &[(&str, &str)] = &[
+    ("src/thread.rs", "the one that ends its process if it must is made here"),
+    ("src/supervisor/client.rs", "one waits for the end of one process"),
+    ("src/supervisor/mover.rs", "it is the supervisor's, whose end is another matter"),
+    ("src/supervisor/platform.rs", "it is the supervisor's"),
+    ("src/awake.rs", "it says itself that it has gone, and everything goes on without it"),
+    ("src/store/datadir.rs", "it waits for one lock"),
+    ("src/control/client.rs", "it is a client's, and ends with its connection"),
+    ("src/engine/bus.rs", "a subscriber that panics harms nobody else"),
+    ("src/engine/context.rs", "a function that panics fails its run"),
+    ("src/app/hands/server.rs", "each connection has one"),
+    ("src/app/hands/session.rs", "each connection has one"),
+    ("src/app/errands.rs", "it follows one log that somebody looks at"),
+    ("src/app/run_follower.rs", "it follows one log"),
+    ("src/app/background.rs", "it reads one line of a process that is started"),
+    ("src/cli/foreground/question.rs", "it waits for one answer"),
+];
+
+pub(crate) fn threads_that_last_end_their_process(house: &House) -> Vec<Breach> {
+    only_in(house, &["thread::Builder", "Builder::new().name"], SHORT_THREADS, Where::Program, |needle| {
+        format!(
+            "`{needle}`: a thread that lasts takes its process with it when it panics. Use `crate::thread::lasting`, or list the file with its reason"
+        )
+    })
+}
+
 pub(crate) fn channels_are_explained(house: &House) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for source in &house.sources {

@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("pipeline", 2),
     ("admission", 3),
     ("run", 4),
+    ("thread", 9),
     ("socket", 10),
     ("store", 10),
     ("files", 10),
@@ -31,13 +32,16 @@ const FLOORS: &[(&str, u8)] = &[
     ("cli", 40),
 ];
 /// The highest number of the ground floor: rules without I/O, threads or clocks.
-const GROUND: u8 = 9;
+const GROUND: u8 = 8;
 
 /// What the faces may name: the app, which joins the parts, and the vocabulary. The command line drives runs in the
 /// foreground, and so holds an engine.
 const FACES: &[(&str, &[&str])] = &[
     ("ui", &["app", "id", "time", "pipeline", "schedule", "resources", "admission", "run"]),
-    ("cli", &["app", "engine", "id", "time", "pipeline", "schedule", "resources", "admission", "run"]),
+    (
+        "cli",
+        &["app", "engine", "id", "time", "thread", "pipeline", "schedule", "resources", "admission", "run"],
+    ),
 ];
 
 /// What `main.rs` chooses among.

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use leverframe::run::RunState;
+use leverframe::schedule::{Misfire, MisfirePolicy};
 use leverframe::scheduler::{Act, CATCH_UP_GAP_MS, JobStart};
 
 use super::desk::{Desk, every, whole};
@@ -166,4 +167,74 @@ fn a_crash_after_each_step_of_a_busy_day_leaves_every_instant_in_one_row_and_one
             .sum();
         assert_eq!(n_runs, n_rows, "{steps_of_life}: no run without a row");
     }
+}
+
+#[test]
+fn a_claim_that_a_start_finds_is_settled_by_the_policy_when_it_is_too_old() {
+    for (misfire, expected) in [(Misfire::Skip, "03:00:00 skipped 1"), (Misfire::RunOnce, "03:00:00 ran 1")] {
+        let mut desk = Desk::new();
+        let mut job = every("job", 86_400);
+        job.schedule = super::desk::spec("x", r#"{"hour": 3}"#, "daily").schedule;
+        job.misfire = MisfirePolicy { policy: misfire, ..MisfirePolicy::default() };
+        desk.add(job);
+        desk.is_dead = true;
+        desk.pass(TimeDelta::hours(1));
+        assert_eq!(desk.ledger("job"), ["03:00:00 claimed 1"], "nothing came of it");
+        desk.now.wall += TimeDelta::hours(5);
+        desk.start_again();
+        desk.pass_awake_only(6_000);
+        assert_eq!(desk.ledger("job"), [expected]);
+    }
+}
+
+#[test]
+fn a_run_that_was_taken_up_where_no_scheduler_was_is_booked_and_under_way() {
+    let mut desk = Desk::new();
+    desk.add(every("job", 3600));
+    desk.add(super::desk::spec("after", r#"{"jobs": ["job"]}"#, "after"));
+    desk.pass(TimeDelta::hours(1));
+    let run_id = desk.started()[0].run_id.to_string();
+    let run = desk.living[0].clone();
+    desk.end_all(RunState::Failed);
+    assert_eq!(desk.history("job")[0].status.as_deref(), Some("failed"));
+    // `resume` without a scheduler, which has gone meanwhile.
+    desk.living.push(run);
+    desk.rewrite(&run_id, |run| (run.state, run.attempt) = (RunState::Running, 2));
+    desk.start_again();
+    assert_eq!(desk.job("job").running.len(), 1);
+    desk.pass(TimeDelta::hours(1));
+    assert!(desk.started().is_empty());
+    assert_eq!(desk.ledger("job"), ["03:00:00 ran 1", "04:00:00 skipped 1"], "one runs already");
+    // It completes, again without a scheduler.
+    let at = desk.now.wall;
+    desk.rewrite(&run_id, |run| (run.state, run.finished_at) = (RunState::Completed, Some(at)));
+    desk.living.clear();
+    desk.start_again();
+    assert_eq!(desk.history("job")[0].status.as_deref(), Some("completed"));
+    assert_eq!(desk.started_names(), ["after"]);
+    desk.end_all(RunState::Completed);
+    desk.start_again();
+    assert!(desk.started().is_empty(), "it is booked once");
+}
+
+#[test]
+fn a_run_that_failed_again_where_no_scheduler_was_is_booked_again() {
+    let mut desk = Desk::new();
+    desk.add(every("job", 86_400));
+    desk.add(super::desk::spec("on-failure", r#"{"jobs": ["job"], "on": "failed"}"#, "after"));
+    desk.pass(TimeDelta::days(1));
+    let run_id = desk.started()[0].run_id.to_string();
+    let run = desk.living[0].clone();
+    desk.end_all(RunState::Failed);
+    assert_eq!(desk.started_names(), ["on-failure"]);
+    desk.end_all(RunState::Completed);
+    desk.now.wall += TimeDelta::minutes(5);
+    let at = desk.now.wall;
+    desk.living.push(run);
+    desk.rewrite(&run_id, |run| {
+        (run.state, run.attempt, run.finished_at) = (RunState::Failed, 2, Some(at));
+    });
+    desk.living.clear();
+    desk.start_again();
+    assert_eq!(desk.started_names(), ["on-failure"], "who was told of the first is told of the second");
 }

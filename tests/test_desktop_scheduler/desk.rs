@@ -50,7 +50,7 @@ impl Desk {
 
     pub(crate) fn over(jobs: JobStore, runs: CheckpointManager) -> Self {
         let has_pipeline = Arc::new(AtomicBool::new(true));
-        let core = core(&jobs, &runs, &has_pipeline);
+        let core = core(&jobs, &runs, &has_pipeline, "UTC");
         Self {
             core,
             jobs,
@@ -100,7 +100,7 @@ impl Desk {
     }
 
     pub(crate) fn look(&mut self) {
-        loop {
+        for _ in 0..100_000 {
             let acts = self.core.look(self.now).expect("it is recorded");
             self.carry_out(acts);
             let wake = self.core.wake().expect("it can be read");
@@ -110,6 +110,7 @@ impl Desk {
                 return;
             }
         }
+        panic!("it looks again and again");
     }
 
     pub(crate) fn wake_at(&self) -> String {
@@ -187,7 +188,12 @@ impl Desk {
 
     /// Another scheduler, on the same databases.
     pub(crate) fn start_again(&mut self) {
-        self.core = core(&self.jobs, &self.runs, &self.has_pipeline);
+        self.start_again_in("UTC");
+    }
+
+    /// The same, on a machine that is in this zone by now.
+    pub(crate) fn start_again_in(&mut self, zone: &str) {
+        self.core = core(&self.jobs, &self.runs, &self.has_pipeline, zone);
         self.is_dead = false;
         let acts = self.core.recover(self.now).expect("it recovers");
         self.carry_out(acts);
@@ -213,7 +219,12 @@ impl Desk {
     }
 }
 
-fn core(jobs: &JobStore, runs: &CheckpointManager, has_pipeline: &Arc<AtomicBool>) -> SchedulerCore {
+fn core(
+    jobs: &JobStore,
+    runs: &CheckpointManager,
+    has_pipeline: &Arc<AtomicBool>,
+    zone: &str,
+) -> SchedulerCore {
     let has_pipeline = has_pipeline.clone();
     let shop: Arc<Definition> = definition(PIPELINE);
     let resolve = Arc::new(move |wanted: &PipelineId| match wanted.as_str() {
@@ -221,7 +232,7 @@ fn core(jobs: &JobStore, runs: &CheckpointManager, has_pipeline: &Arc<AtomicBool
         "function" => Ok(Target::Function),
         other => Err(format!("there is no pipeline {other:?}")),
     });
-    SchedulerCore::new(jobs.clone(), runs.clone(), resolve, "UTC")
+    SchedulerCore::new(jobs.clone(), runs.clone(), resolve, zone)
 }
 
 /// That these rows hold every instant of a schedule of that step once: as many, without a gap, without an overlap.
@@ -254,6 +265,28 @@ pub(crate) fn id(name: &str) -> JobId {
 pub(crate) fn spec(name: &str, config: &str, kind: &str) -> JobSpec {
     let schedule = ScheduleConfig::from_parts(kind, config).expect("a schedule");
     JobSpec::new(id(name), PipelineId::new("shop").expect("a name"), schedule)
+}
+
+impl Desk {
+    /// Warnings that were told.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let text = |event: &EventKind| match event {
+            EventKind::WarningRaised { text } => Some(text.clone()),
+            _ => None,
+        };
+        self.told.iter().filter_map(text).collect()
+    }
+
+    /// The run of this name as it is now, by whoever wrote it.
+    pub(crate) fn rewrite(&mut self, run_id: &str, change: impl FnOnce(&mut Run)) {
+        let at = self.living.iter().position(|run| run.id.as_str() == run_id);
+        let at = at.unwrap_or_else(|| panic!("{run_id} was started"));
+        let mut run = (*self.living[at]).clone();
+        change(&mut run);
+        let run = Arc::new(run);
+        self.runs.commit(&[Write::Run(run.clone())]).expect("it is recorded");
+        self.living[at] = run;
+    }
 }
 
 pub(crate) fn every(name: &str, seconds: u32) -> JobSpec {

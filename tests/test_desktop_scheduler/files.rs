@@ -1,7 +1,9 @@
 //! Jobs that stand in pipeline files.
 
+use chrono::TimeDelta;
 use leverframe::id::PipelineId;
 use leverframe::pipeline::Pipeline;
+use leverframe::run::RunState;
 use leverframe::scheduler::{FileTables, JobChange, JobSpec, Listing, SchedulerError, TakenOver};
 
 use super::desk::{Desk, every, id};
@@ -148,4 +150,59 @@ fn a_table_that_moves_to_another_file_is_the_same_job() {
     let taken = take(&mut desk, vec![tables("/p/b.toml", text)]);
     assert_eq!((taken.changed.len(), taken.disabled.len()), (1, 0), "{taken:?}");
     assert_eq!(desk.job("job").file.as_deref(), Some("/p/b.toml"));
+}
+
+/// A run is under way and a fire waits for it; then the file is taken away for so many seconds.
+fn away_for(seconds: i64) -> Desk {
+    let mut desk = Desk::new();
+    let text = "[[schedule]]\nevery = \"1h\"\noverlap = \"queue\"";
+    take(&mut desk, vec![tables("/p/shop.toml", text)]);
+    desk.pass(TimeDelta::hours(1));
+    desk.pass(TimeDelta::hours(1));
+    assert_eq!(desk.ledger("shop"), ["03:00:00 ran 1", "04:00:00 queued 1"]);
+    desk.started();
+    take(&mut desk, Vec::new());
+    assert_eq!(desk.ledger("shop")[1], "04:00:00 disabled 1");
+    desk.pass(TimeDelta::seconds(seconds));
+    take(&mut desk, vec![tables("/p/shop.toml", text)]);
+    desk
+}
+
+#[test]
+fn what_waits_of_a_job_survives_that_its_file_is_saved() {
+    let mut desk = away_for(40);
+    assert_eq!(desk.ledger("shop"), ["03:00:00 ran 1", "04:00:00 queued 1"]);
+    assert!(desk.started().is_empty(), "the run before it is still there");
+    desk.end_all(RunState::Completed);
+    assert_eq!(desk.started_names(), ["shop"]);
+    assert_eq!(desk.ledger("shop"), ["03:00:00 ran 1", "04:00:00 ran 1"]);
+}
+
+#[test]
+fn what_waited_of_a_job_whose_table_was_taken_out_for_minutes_is_not_given_back() {
+    let mut desk = Desk::new();
+    let text = "[[schedule]]\nevery = \"1h\"\noverlap = \"queue\"";
+    take(&mut desk, vec![tables("/p/shop.toml", text)]);
+    desk.pass(TimeDelta::hours(1));
+    desk.pass(TimeDelta::hours(1));
+    take(&mut desk, Vec::new());
+    for _ in 0..5 {
+        desk.pass(TimeDelta::minutes(1));
+    }
+    take(&mut desk, vec![tables("/p/shop.toml", text)]);
+    assert!(desk.job("shop").enabled);
+    assert_eq!(desk.ledger("shop"), ["03:00:00 ran 1", "04:00:00 disabled 1"]);
+}
+
+#[test]
+fn what_comes_due_while_a_file_is_saved_fires() {
+    let mut desk = Desk::new();
+    let text = "[[schedule]]\nevery = \"10s\"";
+    take(&mut desk, vec![tables("/p/shop.toml", text)]);
+    take(&mut desk, Vec::new());
+    desk.pass(TimeDelta::seconds(10));
+    assert!(desk.started().is_empty());
+    take(&mut desk, vec![tables("/p/shop.toml", text)]);
+    assert_eq!(desk.started_names(), ["shop"]);
+    assert_eq!(desk.ledger("shop"), ["02:00:10 ran 1"]);
 }

@@ -145,3 +145,50 @@ fn an_engine_killed_at_random_moments_loses_no_fire_and_doubles_none() {
     let claimed = offline.core().store().unbooked_run_ids().expect("names");
     assert!(left.iter().all(|run_id| claimed.contains(*run_id)), "{left:?}");
 }
+
+#[test]
+fn a_run_of_a_job_that_lacks_a_secret_is_held_for_its_grace_and_then_fails() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = open_engine(dir.path());
+    let events = engine.subscribe();
+    let text = "id = \"p\"\n[params.token]\nsecret = { env = \"LEVERFRAME_TEST_NO_SUCH_SECRET\" }\n[[step]]\nid = \"a\"\nrun = \"true\"\nretries = { max = 3, delay = \"1h\" }\n[[step]]\nid = \"told\"\nwhen = \"on_failure\"\nrun = \"true\"\n";
+    let pipeline = definition(text);
+    let scheduler = DesktopScheduler::open(&engine, move |_| Ok(pipeline.clone())).expect("it opens");
+    scheduler.start().expect("it starts");
+    let mut job = soon("job", "p");
+    job.misfire.grace = TimeDelta::milliseconds(1500);
+    scheduler.schedule_job(job).expect("it is added");
+    wait_for(&events, "that it is held", |event| matches!(event.kind, EventKind::ExecutionPaused { .. }));
+    let view = scheduler.get_job(&id("job")).expect("it is there");
+    let held = view.held.expect("it is held");
+    assert!(held.starts_with("held: secret token is missing"), "{held}");
+    let failed = wait_for(&events, "its end", |event| matches!(event.kind, EventKind::StepFinished { .. }));
+    let EventKind::StepFinished { step } = &failed.kind else { unreachable!("it was looked for") };
+    let error = step.error.as_deref().unwrap_or_default();
+    assert!(error.contains("secret token is missing") && error.contains("waited for 1s"), "{error}");
+    // The steps that follow a failure lack it as well, and are given up in their turn.
+    wait_for(&events, "its end", |event| matches!(event.kind, EventKind::ExecutionFailed { .. }));
+    assert_eq!(scheduler.get_job(&id("job")).expect("it is there").held, None);
+    scheduler.stop();
+}
+
+#[test]
+fn a_scheduler_whose_thread_panics_leaves_no_process_that_fires_nothing() {
+    const NAME: &str =
+        "test_desktop_scheduler::live::a_scheduler_whose_thread_panics_leaves_no_process_that_fires_nothing";
+    if let Some(dir) = std::env::var_os("LEVERFRAME_TEST_DIES_IN") {
+        let engine = open_engine(dir.as_ref());
+        let scheduler = DesktopScheduler::open(&engine, |_| panic!("no reason")).expect("it opens");
+        scheduler.start().expect("it starts");
+        let answer = scheduler.schedule_job(soon("job", "p"));
+        unreachable!("the process has ended, and does not answer {answer:?}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut again = std::process::Command::new(std::env::current_exe().expect("a path"));
+    again.args(["--exact", NAME, "--nocapture"]).env("LEVERFRAME_TEST_DIES_IN", dir.path());
+    let output = again.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), None, "it is ended by a signal: {said}");
+    assert!(said.contains("its thread \"lf-scheduler\" has failed"), "{said}");
+    drop(open_engine(dir.path()));
+}

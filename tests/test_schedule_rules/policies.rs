@@ -19,6 +19,8 @@ fn fates(misfire: Misfire, overlap: Overlap, n_active: usize) -> String {
         timetable: &config.timetable(Tz::UTC, at(0)),
         accounted_until: at(0),
         now: at(180) + TimeDelta::milliseconds(1),
+        recorded: &[],
+        watched_from: at(180) + TimeDelta::milliseconds(1),
         misfire: &misfire,
         disabled: &[],
     });

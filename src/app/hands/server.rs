@@ -95,14 +95,10 @@ impl ControlServer {
             guests: Mutex::default(),
         });
         let for_keeper = hall.clone();
-        let keeping = std::thread::Builder::new()
-            .name("lf-hand-journal".into())
-            .spawn(move || for_keeper.journal.keep(&events))?;
+        let keeping = crate::thread::lasting("lf-hand-journal", move || for_keeper.journal.keep(&events))?;
         let mut server = Self { hall, end_of_events, accepting: None, keeping: Some(keeping) };
         let for_accepter = server.hall.clone();
-        let accepting = std::thread::Builder::new()
-            .name("lf-hand-accept".into())
-            .spawn(move || for_accepter.accept_all())?;
+        let accepting = crate::thread::lasting("lf-hand-accept", move || for_accepter.accept_all())?;
         server.accepting = Some(accepting);
         Ok(server)
     }

@@ -7,9 +7,9 @@ use super::super::exit::{DONE, Failure, Outcome};
 use super::super::output::{Form, Page};
 use super::super::{Place, Print, key_value};
 use super::timing::Timing;
-use super::words::{next_of, preview_of, zone_named};
+use super::words::{next_of, preview_of, tell_tz, zone_named};
 use super::{change, jobs_on_disk};
-use crate::app::{Command, JobParams, JobView};
+use crate::app::{Command, JobParams, JobView, machine_zone};
 use crate::engine::now;
 use crate::id::{JobId, PipelineId};
 use crate::pipeline::parse_duration;
@@ -63,7 +63,7 @@ struct More {
     /// How many missed instants run_all runs at most, up to 10000; default 100.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_CATCHUP)))]
     catchup_limit: Option<u32>,
-    /// How late an instant may still run under skip; default 1h.
+    /// How late an instant may still run under skip, and how long a run is held for a missing secret; default 1h.
     #[arg(long, value_name = "DURATION")]
     misfire_grace: Option<String>,
     /// How old a missed instant may be at most, under any policy; `none`: however old, which is the default.
@@ -97,7 +97,10 @@ pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
         enabled: args.disabled.then_some(false),
         ..JobParams::new(args.job_id).with_schedule(&schedule)
     };
-    let params = args.more.applied_to(params)?;
+    let mut params = args.more.applied_to(params)?;
+    tell_tz(params.zone.as_deref());
+    // The zone of this session, which need not be that of the engine.
+    params.zone.get_or_insert_with(machine_zone);
     let command = Command::AddJob(Box::new(params.clone()));
     let (job, firing) = change::<JobView>(place, &command, |jobs| jobs.add(params))?;
     tell(&args.print, "added", &job)?;
@@ -118,6 +121,10 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
     };
     if let Some(schedule) = args.timing.schedule(zone_named(zone.as_deref())?)? {
         params = params.with_schedule(&schedule);
+    }
+    // A job that is there keeps its zone, whatever TZ says.
+    if let Some(zone) = &args.more.tz {
+        tell_tz(Some(zone));
     }
     let mut params = args.more.applied_to(params)?;
     for name in args.unset_params {

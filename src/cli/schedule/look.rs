@@ -9,7 +9,10 @@ use super::super::runs::moment;
 use super::super::{Place, Print};
 use super::jobs_on_disk;
 use super::words::{next_of, on_wall, preview_of, zone_of};
-use crate::app::{FireFilter, FireView, HistoryView, JobView, MAX_HISTORY};
+use crate::app::{
+    Catalogue, FireFilter, FireView, HistoryView, JobView, MAX_HISTORY, NOBODY_FIRES, Settings,
+    fires_by_itself, is_fired, name_missing_pipelines,
+};
 use crate::engine::now;
 use crate::id::JobId;
 use crate::schedule::Outcome as FireOutcome;
@@ -55,7 +58,9 @@ pub(in crate::cli) struct FiresArgs {
 }
 
 pub(super) fn list(print: &Print, place: &Place) -> Outcome {
-    let jobs = jobs_on_disk(place)?.core().list_jobs()?;
+    let mut jobs = jobs_on_disk(place)?.core().list_jobs()?;
+    let path = place.path()?;
+    name_missing_pipelines(&mut jobs, &Catalogue::scan(&path, &Settings::load(&path).unwrap_or_default()));
     let now = now().wall;
     let mut page = Page::new();
     match print.form() {
@@ -66,30 +71,46 @@ pub(super) fn list(print: &Print, place: &Place) -> Outcome {
         Form::Text => {
             let rows: Vec<_> = jobs.iter().map(|job| row(job, now)).collect();
             page.table(&["JOB", "PIPELINE", "WHEN", "NEXT", "LAST", "RUNS", ""], &rows)?;
+            page.flush()?;
+            if jobs.iter().any(fires_by_itself) && !is_fired(&path) {
+                note(NOBODY_FIRES);
+            }
         }
     }
     page.end(DONE)
 }
 
 fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
-    let colour = match (job.enabled, &job.problem) {
+    let wrong = job.problem.as_ref().or(job.trouble.as_ref());
+    let colour = match (job.enabled, wrong) {
         (_, Some(_)) => Colour::Bad,
         (false, None) => Colour::Faint,
         (true, None) => Colour::Plain,
     };
-    let last = job.last_run.as_deref().and_then(|text| parse_instant(text).ok());
-    let remark = match (&job.problem, job.running.as_slice()) {
-        (Some(problem), _) => problem.clone(),
-        (None, []) => String::new(),
-        (None, [run_id]) => format!("{run_id} is under way"),
-        (None, several) => format!("{} runs are under way", several.len()),
+    let instant = |text: &str| parse_instant(text).ok();
+    let last_run = job.last_run.as_deref().and_then(instant);
+    // Where its newest instant could not be started, that is the last that is known of it.
+    let failed = job.last_fire.as_ref().filter(|fire| {
+        fire.outcome == FireOutcome::FailedToStart.as_str() && instant(&fire.through_at) >= last_run
+    });
+    let last = match failed {
+        Some(fire) => instant(&fire.through_at).map(|at| format!("failed to start {}", ago(at, now))),
+        None => last_run.map(|at| ago(at, now)),
+    };
+    let remark = match (wrong, &job.held, failed, job.running.as_slice()) {
+        (Some(wrong), ..) => wrong.clone(),
+        (None, Some(held), ..) => held.clone(),
+        (None, None, _, [run_id]) => format!("{run_id} is under way"),
+        (None, None, Some(fire), []) => fire.reason.clone().unwrap_or_default(),
+        (None, None, None, []) => String::new(),
+        (None, None, _, several) => format!("{} runs are under way", several.len()),
     };
     vec![
         Cell::of(colour, &job.job_id),
         Cell::plain(&job.pipeline_id),
         Cell::plain(&job.words),
         Cell::of(colour, next_of(job, now)),
-        Cell::plain(last.map(|at| ago(at, now)).unwrap_or_default()),
+        Cell::of(if failed.is_some() { Colour::Bad } else { Colour::Plain }, last.unwrap_or_default()),
         Cell::figure(job.run_count.to_string()),
         Cell::plain(remark),
     ]
@@ -97,7 +118,10 @@ fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
 
 pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
     let mut disk = jobs_on_disk(place)?;
-    let job = disk.core().get_job(&args.job_id)?;
+    let mut job = disk.core().get_job(&args.job_id)?;
+    let path = place.path()?;
+    let catalogue = Catalogue::scan(&path, &Settings::load(&path).unwrap_or_default());
+    name_missing_pipelines(std::slice::from_mut(&mut job), &catalogue);
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&job)?,
@@ -129,6 +153,9 @@ fn describe(page: &mut Page, job: &JobView, fires: &[FireView], now: DateTime<Ut
     }
     for run_id in &job.running {
         page.line(format_args!("under way  {run_id}"))?;
+    }
+    for wrong in job.held.iter().chain(&job.trouble) {
+        page.line(format_args!("waits      {wrong}"))?;
     }
     let zone = zone_of(job);
     if let Some(preview) = preview_of(job, now, SHOWN_FIRES).filter(|_| job.enabled) {

@@ -7,7 +7,7 @@ use super::super::exit::{DONE, Outcome};
 use super::super::output::{Form, Page, note};
 use super::super::runs::moment;
 use super::timing::Timing;
-use super::words::{countdown, on_wall, zone_named};
+use super::words::{countdown, on_wall, tell_tz, zone_named};
 use crate::engine::now;
 use crate::schedule::{MAX_PREVIEW, Zone, parse_once, preview as preview_of};
 
@@ -31,6 +31,7 @@ pub(in crate::cli) struct PreviewArgs {
 pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     let now = now().wall;
     let zone = zone_named(args.tz.as_deref())?;
+    tell_tz(args.tz.as_deref());
     let schedule = args.timing.required(zone)?;
     let from = match &args.from {
         // A time without an offset is one of the zone that is asked about.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::super::output::span;
-use crate::app::{JobView, machine_zone};
+use super::super::output::{note, span};
+use crate::app::{JobView, machine_zone, unheeded_tz, zone_of_session_alone};
 use crate::schedule::{Preview, ScheduleConfig, ScheduleError, Zone, preview};
 use crate::time::parse_instant;
 
@@ -18,6 +18,22 @@ pub(super) fn zone_named(name: Option<&str>) -> Result<Tz, ScheduleError> {
     match name {
         Some(name) => name.parse::<Zone>()?.resolve(&machine_zone()),
         None => Ok(local_zone()),
+    }
+}
+
+/// Says what `TZ` does not do for a schedule whose zone is named so: rules without a name are not heeded, and what is
+/// `local` is so to whoever fires the job.
+pub(super) fn tell_tz(name: Option<&str>) {
+    let is_local = name.is_some_and(|name| name.eq_ignore_ascii_case("local"));
+    if let Some(text) = unheeded_tz().filter(|_| name.is_none() || is_local) {
+        note(format_args!(
+            "TZ={text} is not heeded: it names no zone of the IANA database; times are those of {}",
+            machine_zone()
+        ));
+    } else if let Some((session, system)) = zone_of_session_alone().filter(|_| is_local) {
+        note(format_args!(
+            "`local` is the zone of whoever fires the job: {session} where `leverframe serve` or the window is started with this TZ, else {system}"
+        ));
     }
 }
 
@@ -43,7 +59,7 @@ pub(super) fn countdown(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 /// When a job is due next, on its wall and from now; or why it is not.
 pub(super) fn next_of(job: &JobView, now: DateTime<Utc>) -> String {
     if job.problem.is_some() {
-        return "never: it can't be understood".to_owned();
+        return "never".to_owned();
     }
     if !job.enabled {
         return "disabled".to_owned();

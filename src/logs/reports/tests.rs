@@ -167,7 +167,7 @@ fn a_flood_is_taken_in_turns_and_nothing_of_it_is_lost() {
     let line = format!("{{\"message\": \"{}\"}}\n", "x".repeat(4000));
     let text = line.repeat(256);
     let total = 16 * text.len() as u64;
-    thread::scope(|scope| {
+    std::thread::scope(|scope| {
         scope.spawn(|| (0..16).for_each(|_| bench.append(&key, &text)));
         let mut offset = 0;
         while offset < total {

@@ -36,6 +36,8 @@ fn check(
         timetable: &timetable,
         accounted_until,
         now: at(now),
+        recorded: &[],
+        watched_from: at(now),
         misfire,
         disabled: &disabled,
     });
@@ -72,6 +74,8 @@ fn run_once_runs_the_newest_and_coalesces_the_others() {
         timetable: &config.timetable(Tz::UTC, at(0)),
         accounted_until: at(0),
         now: at(111),
+        recorded: &[],
+        watched_from: at(111),
         misfire: &with(Misfire::RunOnce),
         disabled: &[],
     };
@@ -146,6 +150,8 @@ fn what_was_disabled_is_one_row_and_never_caught_up() {
         timetable: &each_ten_seconds(),
         accounted_until: at(0),
         now: at(105),
+        recorded: &[],
+        watched_from: at(105),
         misfire: &with(Misfire::RunAll),
         disabled: &[ever],
     };
@@ -177,6 +183,8 @@ fn a_month_of_seconds_is_about_a_hundred_rows() {
             timetable: &timetable,
             accounted_until: at(0),
             now: at(MONTH),
+            recorded: &[],
+            watched_from: at(MONTH),
             misfire: &misfire,
             disabled: &[],
         };
@@ -208,7 +216,15 @@ proptest! {
             max_age: max_age.map(TimeDelta::seconds),
         };
         let (accounted_until, now) = (at(accounted), at(now));
-        let plan = plan(&Situation { timetable: &timetable, accounted_until, now, misfire: &misfire, disabled: &disabled });
+        let plan = plan(&Situation {
+            timetable: &timetable,
+            accounted_until,
+            recorded: &[],
+            now,
+            watched_from: now,
+            misfire: &misfire,
+            disabled: &disabled,
+        });
         let mut accounted = accounted_until;
         for fire in &plan.fires {
             prop_assert_eq!(timetable.next_after(accounted), Some(fire.due_at));

@@ -89,6 +89,30 @@ impl JobStore {
         })
     }
 
+    /// The newest `limit` fires of a job whose first instant lies from `from_ms` on and up to `through_ms`, oldest first.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn fires_within(
+        &self,
+        job_id: &str,
+        from_ms: i64,
+        through_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredFire>, StoreError> {
+        let mut found: Vec<StoredFire> = self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                fire_columns!(),
+                " FROM fires WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4"
+            ))?
+            .query_map(params![job_id, from_ms, through_ms, limit as i64], fire)?
+            .collect()
+        })?;
+        found.reverse();
+        Ok(found)
+    }
+
     /// Goes through the fires of any job that have this outcome and are still to be done, oldest first, until `take`
     /// says that it has seen enough.
     ///
@@ -104,7 +128,8 @@ impl JobStore {
                 "SELECT ",
                 fire_columns!(),
                 " FROM fires INDEXED BY fires_open
-                 WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') ORDER BY due_ms"
+                 WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') AND typeof(due_ms) = 'integer'
+                 ORDER BY due_ms"
             ))?;
             let mut rows = statement.query([outcome])?;
             while let Some(row) = rows.next()? {
@@ -126,7 +151,8 @@ impl JobStore {
                 "SELECT ",
                 fire_columns!(),
                 " FROM fires INDEXED BY fires_open_by_job
-                 WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 ORDER BY due_ms"
+                 WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 AND typeof(due_ms) = 'integer'
+                 ORDER BY due_ms"
             ))?
             .query_map([job_id], fire)?
             .collect()
@@ -156,7 +182,7 @@ impl JobStore {
                 "SELECT run_id FROM fires WHERE run_id IS NOT NULL
                    AND (run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.'))",
             )?
-            .query_map([base], |row| row.get(0))?
+            .query_map([base], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
@@ -209,6 +235,23 @@ impl JobStore {
         })
     }
 
+    /// The runs of this job whose end is not booked, oldest first.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn unbooked_history_of(&self, job_id: &str) -> Result<Vec<StoredHistory>, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(concat!(
+                "SELECT ",
+                history_columns!(),
+                " FROM job_history INDEXED BY job_history_open_by_job
+                 WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id"
+            ))?
+            .query_map([job_id], history)?
+            .collect()
+        })
+    }
+
     /// Every run that is reserved for a fire or whose end is not booked: clean-up leaves these alone.
     ///
     /// # Errors
@@ -219,7 +262,7 @@ impl JobStore {
                 "SELECT run_id FROM job_history WHERE finished_at IS NULL
                  UNION SELECT run_id FROM fires WHERE outcome IN ('claimed', 'queued') AND run_id IS NOT NULL",
             )?
-            .query_map([], |row| row.get(0))?
+            .query_map([], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
@@ -230,7 +273,7 @@ fn fire(row: &Row<'_>) -> rusqlite::Result<StoredFire> {
     Ok(StoredFire {
         job_id: rows::text(row, 0)?.unwrap_or_default(),
         due_ms,
-        through_ms: rows::int(row, 2)?.unwrap_or(due_ms),
+        through_ms: rows::int(row, 2)?.unwrap_or(due_ms).max(due_ms),
         n_instants: rows::int(row, 3)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
         outcome: rows::text(row, 4)?.unwrap_or_default(),
         reason: rows::text(row, 5)?,

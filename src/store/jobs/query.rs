@@ -12,7 +12,7 @@ macro_rules! job_columns {
         "job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms, enabled, last_run, \
          run_count, created_at, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, \
          priority, params, run_type, environment, file, file_table, first_by_hand, \
-         file_mark"
+         file_mark, rowid, problem, reckoned_zone"
     };
 }
 
@@ -76,18 +76,20 @@ impl JobStore {
         })
     }
 
-    /// The jobs that follow this zone, by name; those that say none follow the machine's, `local`.
+    /// The jobs that follow the machine's zone, are to come after `now_ms` as their schedules say, and were reckoned by
+    /// another zone than this, by name. Those that say no zone follow the machine's.
     ///
     /// # Errors
     /// What the disk has.
-    pub fn jobs_of_zone(&self, zone: &str) -> Result<Vec<StoredJob>, StoreError> {
+    pub fn jobs_reckoned_elsewhere(&self, local: &str, now_ms: i64) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(concat!(
                 "SELECT ",
                 job_columns!(),
-                " FROM scheduled_jobs WHERE COALESCE(zone, 'local') = ?1 ORDER BY job_id"
+                " FROM scheduled_jobs WHERE lower(COALESCE(zone, 'local')) = 'local' AND reckoned_zone IS NOT ?1
+                   AND next_run_ms > ?2 AND next_run_ms < ?3 AND first_by_hand = 0 ORDER BY job_id"
             ))?
-            .query_map([zone], job)?
+            .query_map(params![local, now_ms, BEFORE_NEVER], job)?
             .collect()
         })
     }
@@ -156,8 +158,9 @@ impl JobStore {
                 "SELECT next_run_ms FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
                  WHERE enabled = 1 AND next_run_ms < ?1 ORDER BY next_run_ms LIMIT 1",
             )?
-            .query_row([BEFORE_NEVER], |row| row.get(0))
+            .query_row([BEFORE_NEVER], |row| rows::int(row, 0))
             .optional()
+            .map(Option::flatten)
         })
     }
 
@@ -178,18 +181,18 @@ impl JobStore {
         })
     }
 
-    /// Jobs that a script has written and nobody has read yet.
+    /// Jobs that a script has written and nobody has read yet, from the row after `after_rowid` on.
     ///
     /// # Errors
     /// What the disk has.
-    pub fn unread_jobs(&self, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+    pub fn unread_jobs(&self, after_rowid: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(concat!(
                 "SELECT ",
                 job_columns!(),
-                " FROM scheduled_jobs WHERE next_run_ms IS NULL LIMIT ?1"
+                " FROM scheduled_jobs WHERE next_run_ms IS NULL AND rowid > ?1 ORDER BY rowid LIMIT ?2"
             ))?
-            .query_map([limit as i64], job)?
+            .query_map([after_rowid, limit as i64], job)?
             .collect()
         })
     }
@@ -218,7 +221,20 @@ impl JobStore {
     pub fn upstreams(&self, job_id: &str) -> Result<Vec<(String, Option<i64>)>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT upstream, ended_ms FROM job_upstreams WHERE job_id = ?1")?
-                .query_map([job_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map([job_id], |row| Ok((rows::text(row, 0)?.unwrap_or_default(), rows::int(row, 1)?)))?
+                .collect()
+        })
+    }
+
+    /// Every job that runs after others, with one of those: each pair once.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn all_upstreams(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.read(|conn| {
+            let name = |row: &Row<'_>, index| rows::text(row, index).map(Option::unwrap_or_default);
+            conn.prepare_cached("SELECT job_id, upstream FROM job_upstreams ORDER BY job_id, upstream")?
+                .query_map([], |row| Ok((name(row, 0)?, name(row, 1)?)))?
                 .collect()
         })
     }
@@ -254,5 +270,8 @@ fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         file_table: text(22)?,
         first_by_hand: rows::int(row, 23)?.unwrap_or(0) != 0,
         file_mark: text(24)?,
+        rowid: row.get(25)?,
+        problem: text(26)?,
+        reckoned_zone: text(27)?,
     })
 }

@@ -7,8 +7,12 @@ use crate::store::rows;
 use crate::time::parse_instant;
 
 /// The tables of `scheduler.db`.
-pub(super) static JOBS: Schema =
-    Schema { migrations: &[own_tables], fixed_columns: &FIXED_COLUMNS, needs_backfill, backfill };
+pub(super) static JOBS: Schema = Schema {
+    migrations: &[own_tables, trouble_and_zone],
+    fixed_columns: &FIXED_COLUMNS,
+    needs_backfill,
+    backfill,
+};
 
 /// The fixed tables (users' scripts read and fill them), without the columns that we add.
 const FIXED_TABLES: &str = "
@@ -125,11 +129,46 @@ CREATE INDEX IF NOT EXISTS job_history_open ON job_history (id) WHERE finished_a
     )
 }
 
+/// 1 → 2: what is wrong with a job, and by which zone its next instant was reckoned.
+fn trouble_and_zone(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    add_columns(
+        tx,
+        "scheduled_jobs",
+        &[
+            // Why it never fires: its row could not be read, or what came due could not be written.
+            ("problem", "TEXT"),
+            // Of a job that follows the machine's zone: the zone by which `next_run` was reckoned.
+            ("reckoned_zone", "TEXT"),
+        ],
+    )?;
+    tx.execute_batch(
+        "
+-- What a script mends is read anew. Our own changes take the problem away with the same statement.
+CREATE TRIGGER IF NOT EXISTS scheduled_jobs_mended_by_hand
+  AFTER UPDATE OF job_id, pipeline_id, source, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms,
+    overlap, priority, params ON scheduled_jobs
+  WHEN OLD.problem IS NOT NULL AND NEW.problem IS OLD.problem
+  BEGIN UPDATE scheduled_jobs SET next_run_ms = NULL WHERE rowid = NEW.rowid; END;
+
+CREATE INDEX IF NOT EXISTS job_history_open_by_job ON job_history (job_id, id) WHERE finished_at IS NULL;
+
+-- An integer that is none orders nothing.
+CREATE TRIGGER IF NOT EXISTS scheduled_jobs_integer_changed AFTER UPDATE OF next_run_ms ON scheduled_jobs
+  WHEN typeof(NEW.next_run_ms) NOT IN ('integer', 'null')
+  BEGIN UPDATE scheduled_jobs SET next_run_ms = NULL WHERE rowid = NEW.rowid; END;
+CREATE TRIGGER IF NOT EXISTS scheduled_jobs_integer_added AFTER INSERT ON scheduled_jobs
+  WHEN typeof(NEW.next_run_ms) NOT IN ('integer', 'null')
+  BEGIN UPDATE scheduled_jobs SET next_run_ms = NULL WHERE rowid = NEW.rowid; END;
+",
+    )
+}
+
 /// Jobs are not asked for here: the scheduler reads those.
 fn needs_backfill(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM job_history WHERE started_ms IS NULL)
-             OR EXISTS (SELECT 1 FROM fires WHERE due_ms IS NULL OR through_ms IS NULL)",
+             OR EXISTS (SELECT 1 FROM fires WHERE due_ms IS NULL OR through_ms IS NULL
+                           OR typeof(due_ms) <> 'integer' OR typeof(through_ms) <> 'integer')",
         [],
         |row| row.get(0),
     )
@@ -150,8 +189,10 @@ fn backfill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (rowid, started_ms) in rows {
         update.execute(params![rowid, started_ms])?;
     }
-    let mut unread =
-        tx.prepare("SELECT rowid, due_at, through_at FROM fires WHERE due_ms IS NULL OR through_ms IS NULL")?;
+    let mut unread = tx.prepare(
+        "SELECT rowid, due_at, through_at FROM fires WHERE due_ms IS NULL OR through_ms IS NULL
+               OR typeof(due_ms) <> 'integer' OR typeof(through_ms) <> 'integer'",
+    )?;
     let mut update =
         tx.prepare("UPDATE OR IGNORE fires SET due_ms = ?2, through_ms = ?3 WHERE rowid = ?1")?;
     let rows: Vec<(i64, i64, i64)> = unread

@@ -6,17 +6,23 @@ use chrono::{DateTime, TimeZone, Utc};
 /// The integer beside a `next_run` that never comes.
 pub const NEVER_MS: i64 = 253_402_300_799_000;
 
+/// The first instant that is reckoned with, in milliseconds: the beginning of the year 1.
+const FIRST_MS: i64 = -62_135_596_800_000;
+
 /// How such a one is written.
 pub const NEVER: &str = "9999-12-31T23:59:59.000Z";
 
-/// An instant from the integer beside it; the last one that can be written for what is beyond.
+/// An instant from the integer beside it, which a script may have written; the first or the last one that is reckoned
+/// with for what lies beyond.
 pub fn from_ms(ms: i64) -> DateTime<Utc> {
-    Utc.timestamp_millis_opt(ms.min(NEVER_MS)).earliest().unwrap_or_default()
+    Utc.timestamp_millis_opt(ms.clamp(FIRST_MS, NEVER_MS)).earliest().unwrap_or_default()
 }
 
 /// A row of `scheduled_jobs`. What is none in it has its default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredJob {
+    /// Which row: its name may be none that a statement could find.
+    pub rowid: i64,
     /// Its name, as it was written.
     pub job_id: String,
     /// Which pipeline, as it was written.
@@ -67,6 +73,20 @@ pub struct StoredJob {
     pub file_mark: Option<String>,
     /// Whether a script says when it is due first.
     pub first_by_hand: bool,
+    /// Why it never fires.
+    pub problem: Option<String>,
+    /// Of a job that follows the machine's zone: the zone by which its next instant was reckoned.
+    pub reckoned_zone: Option<String>,
+}
+
+impl StoredJob {
+    /// The state of a table that stands in its file.
+    pub const TABLE_THERE: &str = "there";
+
+    /// Whether its table stands in a pipeline file.
+    pub fn has_table(&self) -> bool {
+        self.file.is_some() && self.file_table.as_deref() == Some(Self::TABLE_THERE)
+    }
 }
 
 /// Why a fire is in the ledger.

@@ -63,7 +63,7 @@ fn the_due_come_in_order_and_what_is_disabled_or_never_does_not() {
     assert_eq!(due(9), [""; 0]);
     assert_eq!(due(10), ["a"]);
     assert_eq!(due(i64::MAX), ["a", "b"]);
-    let never = JobWrite::NextRun { job_id: "a".into(), at_ms: NEVER_MS };
+    let never = JobWrite::NextRun { job_id: "a".into(), at_ms: NEVER_MS, zone: None };
     store.commit(&[never], Durability::Lazy).unwrap();
     assert_eq!(store.earliest_due_ms().unwrap(), Some(20));
     assert_eq!(store.load_job("a").unwrap().unwrap().next_run, NEVER);
@@ -100,12 +100,12 @@ fn a_script_that_changes_a_schedule_has_it_read_anew_and_our_own_changes_do_not(
     let path = dir.path().join("scheduler.db");
     let store = JobStore::open(&path).unwrap();
     store.commit(&[add(job("a", 10))], Durability::Synced).unwrap();
-    let unread = || store.unread_jobs(9).unwrap().len();
+    let unread = || store.unread_jobs(i64::MIN, 9).unwrap().len();
     // The same instant, another schedule.
     let other = StoredJob { schedule_config: "{\"a\":1}".to_owned(), ..job("a", 10) };
     store.commit(&[JobWrite::ChangeJob(Box::new(other.clone()))], Durability::Synced).unwrap();
     assert_eq!(unread(), 0);
-    assert_eq!(store.load_job("a").unwrap(), Some(other));
+    assert_eq!(store.load_job("a").unwrap(), Some(StoredJob { rowid: 1, ..other }));
     let by_hand = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     by_hand("UPDATE scheduled_jobs SET run_count = 5, enabled = 0");
     assert_eq!(unread(), 0, "nothing to be read");

@@ -31,11 +31,16 @@ pub enum JobWrite {
         job_id: String,
         /// In milliseconds.
         at_ms: i64,
+        /// The zone by which that was reckoned, where the job follows the machine's.
+        zone: Option<String>,
     },
-    /// A job's row can't be understood: it is never due, and its text stays as it was written.
+    /// A job's row can't be understood, or what came of it not be written: it is never due, and its text stays as it was
+    /// written.
     Park {
-        /// Which.
-        job_id: String,
+        /// Which row.
+        rowid: i64,
+        /// Why, in a sentence.
+        problem: String,
     },
     /// The switch of a job.
     Enable {
@@ -83,6 +88,17 @@ pub enum JobWrite {
         through_ms: i64,
         /// How many more there are.
         n_more: u64,
+    },
+    /// A row of the ledger ends earlier: what it says beyond that was written by a clock that was ahead.
+    CutFire {
+        /// Whose.
+        job_id: String,
+        /// Its first instant.
+        due_ms: i64,
+        /// Its last instant now.
+        through_ms: i64,
+        /// How many there are.
+        n_instants: u64,
     },
     /// What became of a fire.
     SettleFire {
@@ -161,17 +177,20 @@ impl JobWrite {
                 Ok(())
             }
             Self::RenameJob { from, to } => rename_job(conn, from, to),
-            Self::NextRun { job_id, at_ms } => {
+            Self::NextRun { job_id, at_ms, zone } => {
                 let (text, ms) = next_run(*at_ms);
                 conn.prepare_cached(
-                    "UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3, first_by_hand = 0 WHERE job_id = ?1",
+                    "UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3, first_by_hand = 0, reckoned_zone = ?4
+                     WHERE job_id = ?1",
                 )?
-                .execute(params![job_id, text, ms])
+                .execute(params![job_id, text, ms, zone])
                 .map(drop)
             }
-            Self::Park { job_id } => conn
-                .prepare_cached("UPDATE scheduled_jobs SET next_run_ms = ?2 WHERE job_id = ?1")?
-                .execute(params![job_id, NEVER_MS])
+            Self::Park { rowid, problem } => conn
+                .prepare_cached(
+                    "UPDATE scheduled_jobs SET next_run_ms = ?2, problem = ?3 WHERE rowid = ?1",
+                )?
+                .execute(params![rowid, NEVER_MS, problem])
                 .map(drop),
             Self::Enable { job_id, enabled } => conn
                 .prepare_cached("UPDATE scheduled_jobs SET enabled = ?2 WHERE job_id = ?1")?
@@ -206,6 +225,13 @@ impl JobWrite {
                      WHERE job_id = ?1 AND due_ms = ?2",
                 )?
                 .execute(params![job_id, due_ms, written(*through_ms), through_ms, *n_more as i64])
+                .map(drop),
+            Self::CutFire { job_id, due_ms, through_ms, n_instants } => conn
+                .prepare_cached(
+                    "UPDATE fires SET through_at = ?3, through_ms = ?4, n_instants = ?5
+                     WHERE job_id = ?1 AND due_ms = ?2",
+                )?
+                .execute(params![job_id, due_ms, written(*through_ms), through_ms, *n_instants as i64])
                 .map(drop),
             Self::SettleFire { job_id, due_ms, outcome, reason, run_id } => conn
                 .prepare_cached(
@@ -255,14 +281,14 @@ impl JobWrite {
 const INSERT_JOB: &str = "
 INSERT INTO scheduled_jobs (job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms,
   enabled, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, priority, params, run_type,
-  environment, created_at, first_by_hand)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+  environment, created_at, first_by_hand, reckoned_zone, problem)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
 
 const UPDATE_JOB: &str = "
 UPDATE scheduled_jobs SET pipeline_id = ?2, source = ?3, schedule_type = ?4, schedule_config = ?5, next_run = ?6,
   next_run_ms = ?7, enabled = ?8, zone = ?9, misfire = ?10, catchup_limit = ?11, misfire_grace_ms = ?12,
   misfire_max_age_ms = ?13, overlap = ?14, priority = ?15, params = ?16, run_type = ?17, environment = ?18,
-  created_at = ?19, first_by_hand = ?20
+  created_at = ?19, first_by_hand = ?20, reckoned_zone = ?21, problem = ?22
 WHERE job_id = ?1";
 
 fn put_job(conn: &Connection, job: &StoredJob, statement: &str) -> rusqlite::Result<()> {
@@ -287,6 +313,8 @@ fn put_job(conn: &Connection, job: &StoredJob, statement: &str) -> rusqlite::Res
         job.environment,
         job.created_at,
         job.first_by_hand,
+        job.reckoned_zone,
+        job.problem,
     ])?;
     if job.next_run_ms.is_some() {
         // The trigger takes a change that leaves the integer alone for one by hand.

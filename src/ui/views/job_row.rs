@@ -30,7 +30,8 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let tokens = theme::tokens(ui);
     let job = &row.job;
     let (wall, left) = (next_wall(row, view.now), next_left(row, view.now));
-    let words = job.problem.as_deref().unwrap_or(&job.words);
+    let wrong = job.problem.as_deref().or(job.held.as_deref());
+    let words = wrong.unwrap_or(&job.words);
     let last = row.marks.last().map_or_else(String::new, |fire| format!(", last {}", fire_text(view, fire)));
     let state = if job.enabled { "" } else { "disabled, " };
     let name = format!("{state}{}, {words}, next {wall}, {left}{last}", job.job_id);
@@ -71,7 +72,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let ink = if job.enabled { tokens.text } else { tokens.muted };
     let style = (theme::medium(), ink);
     label_at(ui, pos2(name_left, y), Align2::LEFT_CENTER, job.job_id.as_str(), style, name_width);
-    let ink = if job.problem.is_some() { tokens.failed } else { tokens.muted };
+    let ink = if wrong.is_some() { tokens.failed } else { tokens.muted };
     let width = wall_left - theme::GAP - words_left;
     let shown = label_at(ui, pos2(words_left, y), Align2::LEFT_CENTER, words, (theme::body(), ink), width);
     if shown.width() > width - 3.0 {

@@ -1,0 +1,168 @@
+//! The ledger and the runs are brought together, as they are on disk: what every start does first. What was claimed is
+//! started or booked, ends that nobody has booked are, and what is wrong with one job holds up no other.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::booking::is_same;
+use super::core::{Act, SchedulerCore, StartOutcome};
+use super::job::Job;
+use super::ledger::Draft;
+use crate::id::{JobId, RunId};
+use crate::run::{RunState, RunSummary};
+use crate::schedule::{Misfire, Outcome};
+use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
+use crate::time::Now;
+use crate::units::format_duration;
+
+/// One that was claimed and not started because its engine died is on time for so long.
+const STILL_ON_TIME_MS: i64 = 10_000;
+
+impl SchedulerCore {
+    /// Brings the ledger and the runs together, as they are on disk: what was claimed and has a run is booked, what
+    /// has none is started, unless it is older than its job lets it be, and so is the end of every run that is not
+    /// booked. The first thing after a start, and after anything that could not be booked.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn recover(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+        self.live.clear();
+        self.may_catch_up = true;
+        self.names.borrow_mut().forget();
+        let mut acts = self.break_cycles(now)?;
+        acts.extend(self.reckon_anew(now)?);
+        let mut ended = Vec::new();
+        for history in self.jobs.unbooked_history()? {
+            let (Ok(job_id), Ok(run_id)) = (JobId::new(&history.job_id), RunId::new(&history.run_id)) else {
+                continue;
+            };
+            match self.runs.load_summary(&run_id)? {
+                Some(run) if run.state.is_ended() => ended.push(run),
+                Some(_) => drop(self.live.entry(job_id).or_default().insert(run_id)),
+                None => acts.extend(self.close_history_of_none(job_id, history, now)?),
+            }
+        }
+        // Ends that were booked, and then taken back where no scheduler was.
+        for run in self.runs.runs_taken_up()? {
+            if run.state.is_ended() { ended.push(run) } else { self.reopened(&run)? }
+        }
+        let mut claimed = Vec::new();
+        self.jobs.each_open_fire(Outcome::Claimed.as_str(), |fire| {
+            claimed.push((fire.job_id, fire.due_ms));
+            ControlFlow::Continue(())
+        })?;
+        let mut launched = BTreeSet::new();
+        for (job_id, due_ms) in claimed {
+            // One of a job at once; its others wait for their turn.
+            let may_launch = !launched.contains(&job_id);
+            let more = self.recover_claim(&job_id, due_ms, now, may_launch, &mut ended);
+            let more = self.bear(JobId::new(&job_id).ok().as_ref(), more, now)?;
+            if more.iter().any(|act| matches!(act, Act::Start(_))) {
+                launched.insert(job_id);
+            }
+            acts.extend(more);
+        }
+        for run in ended {
+            let more = self.ended(&run, now);
+            acts.extend(self.bear(None, more, now)?);
+        }
+        acts.extend(self.recover_queued(now)?);
+        Ok(acts)
+    }
+
+    fn close_history_of_none(
+        &mut self,
+        job_id: JobId,
+        history: StoredHistory,
+        now: Now,
+    ) -> Result<Vec<Act>, StoreError> {
+        let mut draft = Draft::of(&job_id);
+        draft.writes.push(JobWrite::EndHistory {
+            run_id: history.run_id,
+            finished_at: history.started_at,
+            status: RunState::Interrupted.as_str().to_owned(),
+            error: Some("the run is not in checkpoints.db: it was never recorded".to_owned()),
+        });
+        self.commit_each(vec![draft], Durability::Lazy, now)
+    }
+
+    /// One that was claimed: its run is there, or is started if it is still on time, or waits for its turn.
+    fn recover_claim(
+        &mut self,
+        job_id: &str,
+        due_ms: i64,
+        now: Now,
+        may_launch: bool,
+        ended: &mut Vec<RunSummary>,
+    ) -> Result<Vec<Act>, StoreError> {
+        let Some(fire) = self.jobs.fire_at(job_id, due_ms)? else { return Ok(Vec::new()) };
+        let run_id = fire.run_id.as_deref().and_then(|id| RunId::new(id).ok());
+        let stored = match &run_id {
+            Some(run_id) => self.runs.load_run(run_id)?,
+            None => None,
+        };
+        let row = self.jobs.load_job(job_id)?;
+        let Some(Ok(job)) = row.map(|row| Job::read(&row)) else { return Ok(Vec::new()) };
+        let start = run_id.map(|run_id| self.start_of(&job, &fire, run_id));
+        if let (Some(stored), Some(start)) = (stored, start) {
+            if stored.ledger.fired_by.as_deref().is_some_and(|by| is_same(by, &start.fired_by)) {
+                let acts = self.started(start, StartOutcome::Started, now)?;
+                if stored.summary.state.is_ended() {
+                    ended.push(stored.summary);
+                }
+                return Ok(acts);
+            }
+            return self.started(start, StartOutcome::NameTaken, now);
+        }
+        let mut draft = Draft::of(&job.spec.job_id);
+        let is_own = self.watched_from.is_some_and(|from| from_ms(due_ms) >= from);
+        let too_late = too_late(&job, &fire, now).filter(|_| !is_own);
+        let is_on_time = is_own || late_ms(&fire, now) <= STILL_ON_TIME_MS;
+        if let Some((outcome, reason)) = too_late {
+            draft.settle(&fire, outcome, Some(reason), None);
+        } else if may_launch
+            && is_on_time
+            && fire.kind != FireKind::Backfill
+            && self.n_live(&job.spec.job_id) == 0
+        {
+            self.launch(&fire, &mut draft)?;
+        }
+        self.commit_each(vec![draft], Durability::Synced, now)
+    }
+
+    /// What waits for a run that is there no more.
+    fn recover_queued(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+        let mut jobs = BTreeSet::new();
+        self.jobs.each_open_fire(Outcome::Queued.as_str(), |fire| {
+            jobs.extend(JobId::new(&fire.job_id).ok());
+            ControlFlow::Continue(())
+        })?;
+        let drafts = jobs.iter().map(|job_id| self.let_next_go(job_id)).collect::<Result<_, _>>()?;
+        self.commit_each(drafts, Durability::Synced, now)
+    }
+}
+
+fn late_ms(fire: &StoredFire, now: Now) -> i64 {
+    now.wall.timestamp_millis().saturating_sub(fire.due_ms)
+}
+
+/// What becomes of a claim that a start finds, where it is older than its job lets a fire be. What somebody has asked to
+/// be run again is wanted however old it is.
+fn too_late(job: &Job, fire: &StoredFire, now: Now) -> Option<(Outcome, String)> {
+    let misfire = &job.spec.misfire;
+    let is_older = |age: chrono::TimeDelta| late_ms(fire, now) > age.num_milliseconds();
+    let in_words = |age: chrono::TimeDelta| format_duration(age.to_std().unwrap_or_default());
+    match (fire.kind, misfire.max_age) {
+        (FireKind::Backfill, _) => None,
+        (FireKind::Due | FireKind::After, Some(age)) if is_older(age) => {
+            Some((Outcome::Expired, format!("older than {} (misfire_max_age)", in_words(age))))
+        }
+        (FireKind::Due | FireKind::After, _) => {
+            let is_missed = misfire.policy == Misfire::Skip && is_older(misfire.grace);
+            is_missed.then(|| {
+                let reason = format!("missed by more than {} (misfire = skip)", in_words(misfire.grace));
+                (Outcome::Skipped, reason)
+            })
+        }
+    }
+}

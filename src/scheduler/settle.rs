@@ -1,0 +1,104 @@
+//! What was decided about several jobs is written together, and where the database refuses something of one of them, that
+//! job alone is set aside: its row says why, it is told, and the others go on.
+
+use std::ops::Range;
+
+use super::core::{Act, SchedulerCore, changed};
+use super::ledger::Draft;
+use crate::id::JobId;
+use crate::run::EventKind;
+use crate::store::{Durability, JobWrite, StoreError};
+use crate::time::Now;
+
+/// After something that could not even be set aside, how long until the scheduler looks again.
+const HOLD_OFF_MS: u64 = 5_000;
+
+impl SchedulerCore {
+    /// Writes all drafts with one commit, and gives back what is to be done. If the database refuses what is written, each
+    /// draft is written by itself, and the jobs of those that are refused again are set aside.
+    ///
+    /// # Errors
+    /// What the disk has; then nothing is written.
+    pub(super) fn commit_each(
+        &mut self,
+        drafts: Vec<Draft>,
+        durability: Durability,
+        now: Now,
+    ) -> Result<Vec<Act>, StoreError> {
+        let mut writes: Vec<JobWrite> = Vec::new();
+        let mut parts: Vec<(Option<JobId>, Range<usize>, Vec<Act>)> = Vec::new();
+        for draft in drafts {
+            let from = writes.len();
+            writes.extend(draft.writes);
+            self.may_catch_up |= draft.has_catch_up;
+            parts.push((draft.job_id, from..writes.len(), draft.acts));
+        }
+        match self.jobs.commit(&writes, durability) {
+            Ok(()) => return Ok(parts.into_iter().flat_map(|(_, _, acts)| acts).collect()),
+            Err(error) if !error.is_about_data() => {
+                // What was reserved is free again.
+                self.names.borrow_mut().forget();
+                return Err(error);
+            }
+            Err(_) => {}
+        }
+        let mut done = Vec::new();
+        for (job_id, range, acts) in parts {
+            match self.jobs.commit(&writes[range], durability) {
+                Ok(()) => done.extend(acts),
+                Err(error) if error.is_about_data() => {
+                    done.extend(self.set_aside(job_id.as_ref(), &error, now));
+                }
+                Err(error) => {
+                    // What was written by then is found by the next that recovers.
+                    self.names.borrow_mut().forget();
+                    return if done.is_empty() { Err(error) } else { Ok(done) };
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Sets the job aside about which the database refuses something, and goes on with the others.
+    ///
+    /// # Errors
+    /// What is not about one job.
+    pub(super) fn bear(
+        &mut self,
+        job_id: Option<&JobId>,
+        outcome: Result<Vec<Act>, StoreError>,
+        now: Now,
+    ) -> Result<Vec<Act>, StoreError> {
+        match outcome {
+            Err(error) if error.is_about_data() => Ok(self.set_aside(job_id, &error, now)),
+            outcome => outcome,
+        }
+    }
+
+    /// A job of which something can't be written never fires until it is changed; its row says why, and so does an event.
+    pub(super) fn set_aside(&mut self, job_id: Option<&JobId>, error: &StoreError, now: Now) -> Vec<Act> {
+        let warning = |text: String| Act::Tell(None, Box::new(EventKind::WarningRaised { text }));
+        let Some(job_id) = job_id else {
+            return vec![warning(format!("something about jobs can't be recorded: {error}"))];
+        };
+        let problem = format!("what came of it can't be recorded: {error}");
+        let mut acts = vec![
+            warning(format!(
+                "job {job_id} is set aside, and the others go on: {problem}; mend it, then set its schedule anew or remove it"
+            )),
+            changed(job_id),
+        ];
+        let parked = match self.jobs.load_job(job_id.as_str()) {
+            Ok(Some(row)) => {
+                self.jobs.commit(&[JobWrite::Park { rowid: row.rowid, problem }], Durability::Synced)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = parked {
+            self.hold_off_ms = Some(now.awake_ms + HOLD_OFF_MS);
+            acts.push(warning(format!("job {job_id} can't be set aside: {error}; it is tried again")));
+        }
+        acts
+    }
+}

@@ -1,0 +1,111 @@
+//! Rows of jobs that a script has written are read: when each is due first, and what it comes after. What can't be
+//! understood is set aside with its problem, and holds nobody up.
+
+use super::after::Pending;
+use super::claim::ceil_ms;
+use super::core::{Act, SchedulerCore, changed};
+use super::error::SchedulerError;
+use super::job::{Job, next_ms};
+use super::ledger::Draft;
+use crate::id::JobId;
+use crate::run::EventKind;
+use crate::schedule::ScheduleConfig;
+use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredJob};
+use crate::time::{Now, parse_instant};
+
+impl SchedulerCore {
+    /// Reads jobs that a script has written: when each is due, and what it comes after.
+    pub(super) fn read_unread(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+        const AT_ONCE: usize = 1000;
+        let mut acts = Vec::new();
+        let mut last_rowid = i64::MIN;
+        loop {
+            let unread = self.jobs.unread_jobs(last_rowid, AT_ONCE)?;
+            let Some(last) = unread.last() else { return Ok(acts) };
+            last_rowid = last.rowid;
+            // Those of this round are not on disk yet.
+            let mut pending = Pending::default();
+            let mut drafts = Vec::with_capacity(unread.len());
+            for row in unread {
+                drafts.push(match Job::read_anew(&row) {
+                    Ok(job) => self.read_one(job, row, now, &mut pending)?,
+                    Err(problem) => park(&row, problem),
+                });
+            }
+            acts.extend(self.commit_each(drafts, Durability::Synced, now)?);
+        }
+    }
+
+    fn read_one(
+        &self,
+        mut job: Job,
+        row: StoredJob,
+        now: Now,
+        pending: &mut Pending,
+    ) -> Result<Draft, StoreError> {
+        let timetable = match job.timetable(&self.local) {
+            Ok(timetable) => timetable,
+            Err(error) => return Ok(park(&row, error.to_string())),
+        };
+        let above = match &job.spec.schedule {
+            ScheduleConfig::After { jobs, .. } => jobs.clone(),
+            ScheduleConfig::Once { .. }
+            | ScheduleConfig::Interval { .. }
+            | ScheduleConfig::Daily { .. }
+            | ScheduleConfig::Weekly { .. }
+            | ScheduleConfig::Cron(_)
+            | ScheduleConfig::Manual => Vec::new(),
+        };
+        if let Some(cycle) = self.cycle(&job.spec.job_id, &above, pending)? {
+            let mut draft = park(&row, SchedulerError::Cycle { cycle }.to_string());
+            // What it came after so far, it does no more.
+            draft.writes.push(JobWrite::Upstreams { job_id: row.job_id, upstreams: Vec::new() });
+            pending.put(job.spec.job_id, Vec::new());
+            return Ok(draft);
+        }
+        // What is due by an instant is due at whole milliseconds, and never before the one that was written.
+        let written = parse_instant(&row.next_run).ok().map(ceil_ms);
+        let first = match &mut job.spec.schedule {
+            // A job by hand, or one after others, is never due by itself, whatever stands there.
+            ScheduleConfig::After { .. } | ScheduleConfig::Manual => None,
+            ScheduleConfig::Interval { anchor, .. } => {
+                let first = written.or_else(|| timetable.next_after(now.wall));
+                if anchor.is_none() {
+                    *anchor = first;
+                }
+                first
+            }
+            ScheduleConfig::Once { .. }
+            | ScheduleConfig::Daily { .. }
+            | ScheduleConfig::Weekly { .. }
+            | ScheduleConfig::Cron(_) => written.or_else(|| timetable.next_after(now.wall)),
+        };
+        let first = first.filter(|at| next_ms(Some(*at)) < NEVER_MS);
+        let stored = StoredJob {
+            next_run: row.next_run,
+            created_at: row.created_at,
+            zone: row.zone,
+            misfire: row.misfire,
+            overlap: row.overlap,
+            params: row.params,
+            first_by_hand: first.is_some(),
+            ..job.to_row(first, &self.local)
+        };
+        let mut draft = Draft::of(&job.spec.job_id);
+        draft.writes.push(JobWrite::ChangeJob(Box::new(stored)));
+        let names = above.iter().map(ToString::to_string).collect();
+        draft.writes.push(JobWrite::Upstreams { job_id: row.job_id, upstreams: names });
+        draft.acts.push(changed(&job.spec.job_id));
+        pending.put(job.spec.job_id, above);
+        Ok(draft)
+    }
+}
+
+/// A row that can't be understood is listed with its problem, and never due.
+pub(super) fn park(row: &StoredJob, problem: String) -> Draft {
+    let job_id = JobId::new(&row.job_id).ok();
+    let text = format!("job {:?} never fires until it is mended: {problem}", row.job_id);
+    let mut acts = vec![Act::Tell(None, Box::new(EventKind::WarningRaised { text }))];
+    acts.extend(job_id.as_ref().map(changed));
+    Draft { writes: vec![JobWrite::Park { rowid: row.rowid, problem }], acts, job_id, ..Draft::default() }
+}

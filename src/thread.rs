@@ -1,0 +1,68 @@
+//! Threads that a process can't do without. One that panics takes its process with it, and says so: what is left of a
+//! process whose scheduler or engine has died would answer, and do nothing. The next start goes on from what is recorded
+//! (a service manager makes it at once), and steps go on under their supervisor meanwhile.
+
+use std::io::{self, Write};
+use std::thread::{Builder, JoinHandle};
+
+/// Starts a thread that lasts as long as its owner, who joins it. If `work` panics, the process is aborted.
+///
+/// # Errors
+/// When the system has no thread left.
+pub(crate) fn lasting<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let watch = Watch(name.to_owned());
+    Builder::new().name(name.to_owned()).spawn(move || {
+        let outcome = work();
+        drop(watch);
+        outcome
+    })
+}
+
+/// Ends the process when it is dropped by a panic.
+struct Watch(String);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Where nobody reads it, there is nothing more to do.
+            let _ = writeln!(
+                io::stderr(),
+                "leverframe: its thread {:?} has failed (why stands above), and the process ends with it; steps go on, and the next start takes them back",
+                self.0
+            );
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test program runs this test once more, in a process that may die of it.
+    #[test]
+    fn a_thread_that_panics_takes_its_process_with_it() {
+        const NAME: &str = "thread::tests::a_thread_that_panics_takes_its_process_with_it";
+        if std::env::var_os("LEVERFRAME_TEST_DIES").is_some() {
+            let thread = lasting("lf-test", || panic!("no reason"));
+            drop(thread.unwrap().join());
+            std::process::exit(0);
+        }
+        let program = std::env::current_exe().unwrap();
+        let mut again = std::process::Command::new(program);
+        again.args(["--exact", NAME, "--nocapture"]).env("LEVERFRAME_TEST_DIES", "1");
+        let output = again.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), None, "it is ended by a signal: {said}");
+        assert!(said.contains("its thread \"lf-test\" has failed"), "{said}");
+    }
+
+    #[test]
+    fn a_thread_that_ends_in_good_order_ends_nothing_else() {
+        let thread = lasting("lf-test", || 7).unwrap();
+        assert_eq!(thread.join().unwrap(), 7);
+    }
+}
