@@ -14,7 +14,7 @@ use crate::engine::{
     CoreExecutionEngine, EngineError, PipelineRequest, StartRequest, Subscription, WallTimer, now,
 };
 use crate::id::{JobId, RunId};
-use crate::logs::FolderWatch;
+use crate::logs::SettledWatch;
 use crate::run::{EventKind, StopKind};
 use crate::store::StoreError;
 use crate::time::Now;
@@ -36,7 +36,7 @@ pub(super) struct Actor {
     /// Whether something could not be recorded: the ledger is compared with the runs at this [`Now::awake_ms`].
     recover_at_ms: Option<u64>,
     is_ending: bool,
-    _zone_watch: Option<FolderWatch>,
+    _zone_watch: Option<SettledWatch>,
 }
 
 /// What wakes the thread beside orders.
@@ -65,7 +65,7 @@ impl Actor {
         let (at_timer, at_zone) = (ring.clone(), ring);
         let timer = WallTimer::start(move || tell(&at_timer))?;
         // Where it can't be watched, the zone is looked at whenever something is due.
-        let zone_watch = FolderWatch::open(Path::new("/etc"), &["localtime"], move || tell(&at_zone)).ok();
+        let zone_watch = SettledWatch::open(Path::new("/etc"), "localtime", move || tell(&at_zone)).ok();
         let actor = Self {
             core,
             engine,
