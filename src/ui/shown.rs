@@ -34,10 +34,13 @@ pub(super) struct ShownWatch {
 impl ShownWatch {
     /// Watches `window` from now on; none where it is not X11's or can't be watched: then it is painted unseen, too.
     pub(super) fn of(window: &impl HasWindowHandle) -> Option<Self> {
-        let window = match window.window_handle().ok()?.as_raw() {
-            RawWindowHandle::Xlib(handle) => Window::try_from(handle.window).ok()?,
-            RawWindowHandle::Xcb(handle) => handle.window.get(),
-            _ => return None,
+        let handle = window.window_handle().ok()?.as_raw();
+        let window = if let RawWindowHandle::Xlib(handle) = handle {
+            Window::try_from(handle.window).ok()?
+        } else if let RawWindowHandle::Xcb(handle) = handle {
+            handle.window.get()
+        } else {
+            return None;
         };
         Self::start(window).ok()
     }
@@ -91,16 +94,23 @@ impl Waiter {
                 self.tell(is_hidden)?;
                 is_told = is_hidden;
             }
-            match self.connection.wait_for_event()? {
-                Event::VisibilityNotify(event) if event.response_type & SENT == 0 => {
+            // Whatever else comes, it or a frame around it may have been put on the screen or taken off.
+            let event = self.connection.wait_for_event()?;
+            if let Event::VisibilityNotify(event) = event {
+                if event.response_type & SENT == 0 {
                     is_covered = event.state == Visibility::FULLY_OBSCURED;
                     is_told = is_covered;
                 }
-                Event::ReparentNotify(_) => self.select_ancestors()?,
-                Event::DestroyNotify(event) if event.window == self.window => return Ok(()),
-                Event::ClientMessage(event) if event.window == self.bell => return Ok(()),
-                // It or a frame around it was put on the screen or taken off, or what has nothing to do with it.
-                _ => {}
+            } else if let Event::ReparentNotify(_) = event {
+                self.select_ancestors()?;
+            } else if let Event::DestroyNotify(event) = event {
+                if event.window == self.window {
+                    return Ok(());
+                }
+            } else if let Event::ClientMessage(event) = event
+                && event.window == self.bell
+            {
+                return Ok(());
             }
         }
     }

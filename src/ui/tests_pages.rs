@@ -66,10 +66,12 @@ fn keys_of_runs_act_on_the_selected_run_where_it_is_shown_and_nowhere_else() {
             open(&mut scene, page);
             let is_shown = scene.shows("Close details");
             assert_eq!(is_shown, page.shows_runs(), "{page:?}");
-            let on_space = match state {
-                RunState::Running if is_shown => vec![app::Command::pause(&run_id)],
-                RunState::Paused if is_shown => vec![app::Command::resume(&run_id)],
-                _ => Vec::new(),
+            let on_space = if is_shown && state == RunState::Running {
+                vec![app::Command::pause(&run_id)]
+            } else if is_shown && state == RunState::Paused {
+                vec![app::Command::resume(&run_id)]
+            } else {
+                Vec::new()
             };
             let can_stop = matches!(state, RunState::Queued | RunState::Running | RunState::Paused);
             let on_backspace = match can_stop && is_shown {
