@@ -63,6 +63,11 @@ fn clocks_are_read_in_a_few_named_files() {
 }
 
 #[test]
+fn the_window_shows_text_through_its_widgets() {
+    hold(bans::text_is_shown_through_widgets);
+}
+
+#[test]
 fn every_channel_states_its_capacity_in_a_comment() {
     hold(bans::channels_are_explained);
 }

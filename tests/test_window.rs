@@ -1,36 +1,29 @@
 //! The real window of the real program under a virtual display: what is seen in it, what clicks and keys do to
 //! real processes, what it asks before it closes, and that the next start takes back what was left.
 
+mod frames;
+mod stage;
+mod wayland;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
 
-use leverframe::CheckpointManager;
 use leverframe::app::{ControlClient, Face};
-use leverframe::run::{RunState, RunSummary, StepState};
-use leverframe::store::RunFilter;
+use leverframe::run::RunState;
 
-use super::support::display::{BACKSPACE, CONTROL, DOWN, Display, ENTER, Picture, SPACE};
-use super::support::process::{are_frozen, is_gone, kill, look_until, processes_of, state_of};
-use super::support::{PROGRAM, step_id};
-
-const SIZE: (u16, u16) = (1280, 800);
+use super::support::display::{BACKSPACE, CONTROL, Picture, SPACE};
+use super::support::process::{are_frozen, is_gone, look_until, state_of};
+use stage::{SIZE, Stage};
 
 // Of the window's theme and layout: the colours in the dark and in the light, and places from the edges.
 const ACCENT: [u32; 2] = [0x6E_A8_FE, 0x1F_5F_BF];
 const RUNNING: [u32; 2] = [0x5A_B0_FF, 0x0B_6B_CB];
 const PAUSED: [u32; 2] = [0xF2_B8_4B, 0x8F_5A_00];
-const RAISED: [u32; 2] = [0x21_25_2D, 0xEC_EE_F2];
 /// Where a row's icon of state is painted.
 const STATE_ICONS: std::ops::Range<u16> = 100..122;
 /// Where the first row of the first card can be, above every plot.
 const FIRST_ROWS: std::ops::Range<u16> = 80..400;
 /// The middle of a row's first lever: page margin, card margin, the lever's own half and those at its right.
 const FIRST_LEVER: u16 = SIZE.0 - 20 - 12 - (98 / 2 + 6 + 82 + 2 + 30);
-/// A place of a row where nothing is painted on it.
-const BESIDE_LEVERS: u16 = FIRST_LEVER - 60;
-/// A place of the window where nothing reacts to the pointer.
-const NOWHERE: (u16, u16) = (36, 600);
 
 #[test]
 fn a_click_on_pause_freezes_the_run_and_what_is_left_running_is_taken_back() {
@@ -167,152 +160,6 @@ const N_SHORT: usize = 150;
 /// How often it goes there and back.
 const N_ROUNDS: usize = 5;
 
-/// A display and a data directory.
-struct Stage {
-    display: Display,
-    dir: tempfile::TempDir,
-}
-
-struct OpenWindow {
-    child: Child,
-    id: u32,
-}
-
-impl Stage {
-    /// A display of its own and an empty folder; none, and said so, where there can be no window.
-    fn set() -> Option<Self> {
-        if cfg!(not(feature = "gui")) {
-            skipped("this build has no window");
-            return None;
-        }
-        let Some(display) = Display::open(SIZE) else {
-            skipped("there is no Xvfb to open a window on");
-            return None;
-        };
-        Some(Self { display, dir: tempfile::tempdir().expect("a folder") })
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    /// Starts the program and waits for its window.
-    fn open(&self) -> OpenWindow {
-        self.open_with(&[])
-    }
-
-    fn program(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command
-            .arg("--data-dir")
-            .arg(self.data())
-            .args(args)
-            .stdin(Stdio::null())
-            .env("DISPLAY", self.display.name())
-            .env("LIBGL_ALWAYS_SOFTWARE", "1");
-        for name in ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "LEVERFRAME_DATA_DIR", "XAUTHORITY"] {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    /// The newest event of the engine, once it belongs to `face`.
-    fn seq_of(&self, face: Face) -> u64 {
-        look_until("the engine of that face", || {
-            let client = ControlClient::connect(&self.data(), "test 1").ok().flatten()?;
-            (client.welcome().engine.face == face).then(|| client.welcome().seq)
-        })
-    }
-
-    /// Ends the engine, which runs without a window.
-    fn end_server(&self) {
-        let client = ControlClient::connect(&self.data(), "test 1").expect("no trouble").expect("it lives");
-        let end = serde_json::json!({"method": "engine.shutdown", "params": {"kind": "leave_steps"}});
-        client.call::<serde_json::Value>(&end).expect("it ends");
-        look_until("the end of all processes", || processes_of(&self.data()).is_empty().then_some(()));
-    }
-
-    fn open_with(&self, args: &[&str]) -> OpenWindow {
-        let child = self.program(args).spawn().expect("the program starts");
-        self.display.point_at(NOWHERE);
-        OpenWindow { child, id: self.display.window("Leverframe") }
-    }
-
-    /// Runs a command by typing it into the palette.
-    fn command(&self, text: &str) {
-        let rail = self.display.picture().pixel(NOWHERE.0, NOWHERE.1);
-        self.display.press(&[CONTROL, u32::from('k')]);
-        // What is typed before it is there would be lost; it dims what lies below.
-        self.look_for("the palette", |picture| picture.pixel(NOWHERE.0, NOWHERE.1) != rail);
-        self.display.type_text(text);
-        self.display.press(&[ENTER]);
-    }
-
-    /// Selects the only row, of this height, by a key.
-    fn select(&self, row: u16) {
-        self.display.press(&[DOWN]);
-        self.look_for("the row selected", |picture| RAISED.contains(&picture.pixel(BESIDE_LEVERS, row)));
-    }
-
-    fn look_for(&self, what: &str, is_seen: impl Fn(&Picture) -> bool) -> Picture {
-        look_until(what, || Some(self.display.picture()).filter(|picture| is_seen(picture)))
-    }
-
-    fn store(&self) -> Option<CheckpointManager> {
-        CheckpointManager::open_read_only(self.data().join("checkpoints.db")).ok()
-    }
-
-    /// The one run.
-    fn run(&self) -> Option<RunSummary> {
-        self.store()?.list_runs(&RunFilter::default()).ok()?.pop()
-    }
-
-    fn wait_for(&self, what: &str, is_it: impl Fn(&RunSummary) -> bool) -> RunSummary {
-        look_until(what, || self.run().filter(|run| is_it(run)))
-    }
-
-    /// The process of a step that runs, as it is recorded.
-    fn pid_of(&self, step: &str) -> Option<u32> {
-        let run = self.store()?.load_run(&self.run()?.run_id).ok()??;
-        let step = run.steps.iter().find(|it| it.id == step_id(step))?.clone();
-        step.pid.filter(|_| step.state == StepState::Running)
-    }
-
-    fn step_processes(&self) -> Vec<u32> {
-        let is_step = |pid: &u32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            !line.starts_with(b"leverframe-supervisor")
-        };
-        processes_of(&self.data()).into_iter().filter(is_step).collect()
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // What a person would have seen, for whoever looks into the failure.
-            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("window-at-failure.ppm");
-            let _ = fs::write(path, self.display.picture().to_ppm());
-            // Nothing of a failed test may live on, frozen ones least of all.
-            processes_of(&self.data()).into_iter().for_each(kill);
-        }
-    }
-}
-
-impl OpenWindow {
-    fn wait(&mut self) -> ExitStatus {
-        look_until("the end of the program", || self.child.try_wait().expect("a child"))
-    }
-}
-
-impl Drop for OpenWindow {
-    fn drop(&mut self) {
-        // It has ended by itself, unless the test has failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// The middle of the one lever that is filled with the accent.
 fn primary_lever(picture: &Picture) -> Option<(u16, u16)> {
     let found = ACCENT.iter().filter_map(|color| picture.middle_of(*color, 100..SIZE.0, 60..SIZE.1));
@@ -322,14 +169,4 @@ fn primary_lever(picture: &Picture) -> Option<(u16, u16)> {
 /// The row of the first icon of state in one of these colours.
 fn icon(picture: &Picture, colors: [u32; 2]) -> Option<u16> {
     colors.iter().find_map(|color| picture.middle_of(*color, STATE_ICONS, FIRST_ROWS)).map(|((_, y), _)| y)
-}
-
-/// Says that the test did not run; where it must, it fails.
-#[expect(clippy::print_stdout, reason = "whoever runs the tests is to see it")]
-fn skipped(why: &str) {
-    assert!(
-        std::env::var_os("LEVERFRAME_REQUIRE_DISPLAY").is_none(),
-        "the window must be tested here: {why}"
-    );
-    println!("SKIPPED: {why}");
 }

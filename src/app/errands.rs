@@ -25,6 +25,8 @@ pub(super) enum Errand {
     Pipelines(Arc<AtomicBool>),
     /// The runs that have ended.
     RecentRuns,
+    /// How many runs have ended.
+    CountEnded,
     /// The run that is looked at; its log is followed once a step is named.
     SelectRun(Option<RunId>),
     /// One run whole.
@@ -76,6 +78,7 @@ impl Errands {
                     Ok(Some(self.pipelines()))
                 }
                 Errand::RecentRuns => self.desk.reach.recent_runs().map(Some).map_err(|e| e.to_string()),
+                Errand::CountEnded => self.desk.reach.count_ended().map(Some).map_err(|e| e.to_string()),
                 Errand::SelectRun(None) => {
                     self.unfollow();
                     Ok(None)

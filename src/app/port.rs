@@ -7,11 +7,11 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::urgency::{Urgency, Waker, urgency_of};
 use super::{
     AlertMark, Command, HistorySpan, JobDetail, JobPage, JobParams, MachineHistory, SavedJob, TableChange,
     WindowLook,
@@ -52,6 +52,8 @@ pub enum Action {
     LoadJob(JobId),
     /// What the machine did: answered by [`AppUpdate::History`].
     LoadHistory(HistorySpan),
+    /// How many runs have ended: answered by [`AppUpdate::EndedCount`].
+    CountEnded,
     /// What a form says of a job: answered by [`AppUpdate::JobSaved`].
     SaveJob(Box<SaveJob>),
     /// Events were lost: answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
@@ -130,6 +132,8 @@ pub enum AppUpdate {
     },
     /// Runs that have ended, read from disk.
     RecentRuns(Vec<RunSummary>),
+    /// How many runs have ended, as the database counts them.
+    EndedCount(usize),
     /// One run whole.
     RunDetail {
         /// The run.
@@ -302,7 +306,7 @@ impl WindowPort {
 
     /// What is called after each update from now on, with how soon the update wants to be seen. Only the first
     /// call counts.
-    pub fn wake_by(&self, wake: impl Fn(Duration) + Send + Sync + 'static) {
+    pub fn wake_by(&self, wake: impl Fn(Urgency) + Send + Sync + 'static) {
         self.waker.connect(Box::new(wake));
     }
 }
@@ -325,66 +329,16 @@ impl UpdateSender {
     /// # Errors
     /// [`WindowGone`] when there is no window any more.
     pub fn send(&self, update: AppUpdate) -> Result<(), WindowGone> {
-        let within = seen_within(&update);
+        let urgency = urgency_of(&update);
         let sent = match self.updates.try_send(update) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(WindowGone),
             Err(TrySendError::Full(update)) => {
-                self.waker.wake(Duration::ZERO);
+                self.waker.wake(Urgency::AtOnce);
                 self.updates.send(update).map_err(|_| WindowGone)
             }
         };
-        self.waker.wake(within);
+        self.waker.wake(urgency);
         sent
-    }
-}
-
-/// How soon an update wants to be seen: facts at once, progress at a pace that eyes can follow, and the machine
-/// with the next beat of the clocks, so that a window paints once a second and not twice.
-fn seen_within(update: &AppUpdate) -> Duration {
-    match update {
-        AppUpdate::Event(event) if event.kind.is_telemetry() => Duration::from_millis(100),
-        AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) => Duration::from_secs(1),
-        // Rows are asked for again while jobs fire: no faster than they can be read.
-        AppUpdate::Jobs(_) | AppUpdate::Job { .. } => Duration::from_millis(40),
-        AppUpdate::Event(_)
-        | AppUpdate::Snapshot { .. }
-        | AppUpdate::RecentRuns(_)
-        | AppUpdate::RunDetail { .. }
-        | AppUpdate::LogTail { .. }
-        | AppUpdate::Pipelines(_)
-        | AppUpdate::JobSaved(_)
-        | AppUpdate::ShortOf(_)
-        | AppUpdate::Limits(_)
-        | AppUpdate::Alerts(_)
-        | AppUpdate::History(_)
-        | AppUpdate::Failure { .. }
-        | AppUpdate::Raise
-        | AppUpdate::ReadyToClose => Duration::ZERO,
-    }
-}
-
-/// Calls what the window has connected, from any thread; before that, nothing.
-#[derive(Clone, Default)]
-struct Waker(Arc<OnceLock<Wake>>);
-
-type Wake = Box<dyn Fn(Duration) + Send + Sync>;
-
-impl Waker {
-    fn connect(&self, wake: Wake) {
-        // A second window on the same port has no claim to be woken: the first connection stays.
-        let _ = self.0.set(wake);
-    }
-
-    fn wake(&self, within: Duration) {
-        if let Some(wake) = self.0.get() {
-            wake(within);
-        }
-    }
-}
-
-impl std::fmt::Debug for Waker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waker").field("connected", &self.0.get().is_some()).finish()
     }
 }

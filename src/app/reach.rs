@@ -190,6 +190,12 @@ impl Reach {
         Ok(AppUpdate::RecentRuns(runs))
     }
 
+    /// How many runs have ended, however many of them a window keeps.
+    pub(super) fn count_ended(&self) -> Result<AppUpdate, IntegrationError> {
+        let n_ended = self.records().count_ended().map_err(EngineError::from)?;
+        Ok(AppUpdate::EndedCount(n_ended))
+    }
+
     /// One run whole; none where there is no such run.
     pub(super) fn detail(&self, run_id: &RunId) -> Result<Option<AppUpdate>, IntegrationError> {
         if let Self::Here(desk) = self {

@@ -108,6 +108,14 @@ impl Records {
         Ok(runs)
     }
 
+    /// How many runs have ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database can't be read.
+    pub fn count_ended(&self) -> Result<usize, StoreError> {
+        self.store.count_runs(RunState::ALL.iter().copied().filter(|state| state.is_ended()))
+    }
+
     /// The runs that are recorded as living, newest first.
     ///
     /// # Errors

@@ -66,12 +66,36 @@ pub struct FollowedLog {
     pub tail: Option<Arc<LogTail>>,
 }
 
+/// How many runs have ended, as the database was asked last: [`AppStore::recent`] holds the newest alone.
+#[derive(Debug, Default)]
+struct EndedCount {
+    known: Option<usize>,
+    /// Runs have ended or gone on since it was asked.
+    is_old: bool,
+    is_asked: bool,
+}
+
+impl EndedCount {
+    fn want(&mut self) -> Option<Action> {
+        let asks = (self.is_old || self.known.is_none()) && !self.is_asked;
+        asks.then(|| {
+            (self.is_old, self.is_asked) = (false, true);
+            Action::CountEnded
+        })
+    }
+
+    fn put(&mut self, n_ended: usize) {
+        (self.known, self.is_asked) = (Some(n_ended), false);
+    }
+}
+
 /// The read model.
 #[derive(Debug, Default)]
 pub struct AppStore {
     runs: HashMap<RunId, RunEntry>,
     living: Vec<RunId>,
     recent: Vec<RunId>,
+    ended: EndedCount,
     covered_seq: u64,
     last_fact_seq: u64,
     is_loaded: bool,
@@ -99,6 +123,7 @@ impl AppStore {
             AppUpdate::Event(event) => self.apply_event(&event),
             AppUpdate::Snapshot { runs, orders, seq } => self.apply_snapshot(runs, orders, seq),
             AppUpdate::RecentRuns(runs) => self.apply_recent(runs),
+            AppUpdate::EndedCount(n_ended) => self.ended.put(n_ended),
             AppUpdate::RunDetail { run, steps, decisions, seq } => {
                 self.apply_detail(run, steps, decisions, seq);
             }
@@ -142,6 +167,7 @@ impl AppStore {
             }
             AppUpdate::Failure { action, message } => {
                 self.jobs.forget_questions();
+                self.ended.is_asked = false;
                 self.push_failure(action, message);
             }
             AppUpdate::Raise => self.is_to_be_raised = true,
@@ -209,6 +235,12 @@ impl AppStore {
         self.requests.extend(request);
     }
 
+    /// The number of all runs that have ended is looked at now.
+    pub fn want_ended_count(&mut self) {
+        let request = self.ended.want();
+        self.requests.extend(request);
+    }
+
     fn touch_jobs(&mut self, job_id: Option<&JobId>) {
         let requests = self.jobs.touch(job_id);
         self.requests.extend(requests.into_iter().flatten());
@@ -237,6 +269,11 @@ impl AppStore {
     /// Runs that have ended, the latest end first.
     pub fn recent(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
         self.recent.iter().map(|id| &self.runs[id])
+    }
+
+    /// How many runs have ended, those that are not in [`Self::recent`] included; none until the database was asked.
+    pub fn n_ended(&self) -> Option<usize> {
+        self.ended.known.map(|known| known.max(self.recent.len()))
     }
 
     /// The `index`-th of [`Self::recent`].
@@ -317,11 +354,5 @@ impl AppStore {
     /// Whether somebody has asked for the window since this was asked last.
     pub fn take_raise(&mut self) -> bool {
         std::mem::take(&mut self.is_to_be_raised)
-    }
-
-    /// How long nothing on the screen changes by itself at `now`; none: until an update arrives.
-    pub fn next_tick(&self, now: DateTime<Utc>) -> Option<std::time::Duration> {
-        let clocks = self.living().map(|entry| entry.next_tick(now));
-        clocks.chain(self.machine.next_reading(now)).min()
     }
 }

@@ -106,6 +106,7 @@ impl WindowDesk {
             Action::LoadJobs { offset, limit } => self.errand(Errand::Jobs { offset, limit }),
             Action::LoadJob(job_id) => self.errand(Errand::Job(job_id)),
             Action::LoadHistory(span) => self.errand(Errand::History(span)),
+            Action::CountEnded => self.errand(Errand::CountEnded),
             Action::SaveJob(form) => self.errand(Errand::SaveJob(form)),
             Action::Refresh => {
                 self.send_snapshot();
@@ -146,6 +147,7 @@ fn action_text(action: &Action) -> String {
         Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
+        Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::SaveJob(form) => format!("save job {}", form.job_id()),
         Action::Refresh => "refresh".to_owned(),
         Action::OpenFolder(_) => "open a folder".to_owned(),

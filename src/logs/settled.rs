@@ -3,15 +3,16 @@
 //! Beside it may lie files that are written all the time, such as databases: what is written to a file that stays open
 //! wakes nobody here, which is why this asks the kernel itself and is no [`FolderWatch`](super::FolderWatch).
 
-use std::ffi::OsString;
-use std::io;
+use std::ffi::{CStr, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::{fs, io};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
@@ -33,8 +34,8 @@ impl SettledWatch {
     /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
     pub fn open(folder: &Path, name: &str, tell: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let notes = notes_of(folder)?;
-        let name = name.into();
-        Self::start(move |stop| Waiter { notes, stop, name }.run(tell))
+        let file = folder.join(name);
+        Self::start(move |stop| Waiter { notes, stop, file }.run(tell))
     }
 
     /// Like [`open`](Self::open), for whoever may be gone before `delay` is over: ending a watch takes the kernel
@@ -49,7 +50,7 @@ impl SettledWatch {
         name: &str,
         mut tell: impl FnMut(io::Result<()>) + Send + 'static,
     ) -> io::Result<Self> {
-        let (folder, name) = (folder.to_owned(), name.into());
+        let (folder, file) = (folder.to_owned(), folder.join(name));
         Self::start(move |stop| {
             if is_written_within(&stop, delay) {
                 return;
@@ -57,7 +58,7 @@ impl SettledWatch {
             match notes_of(&folder) {
                 Ok(notes) => {
                     tell(Ok(()));
-                    Waiter { notes, stop, name }.run(|| tell(Ok(())));
+                    Waiter { notes, stop, file }.run(|| tell(Ok(())));
                 }
                 Err(error) => tell(Err(error)),
             }
@@ -89,7 +90,8 @@ impl Drop for SettledWatch {
 /// Has the kernel note what changes in the folder.
 fn notes_of(folder: &Path) -> io::Result<OwnedFd> {
     let notes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-    let changes = WatchFlags::CLOSE_WRITE
+    let changes = WatchFlags::CREATE
+        | WatchFlags::CLOSE_WRITE
         | WatchFlags::MOVED_TO
         | WatchFlags::MOVED_FROM
         | WatchFlags::DELETE
@@ -108,7 +110,7 @@ fn is_written_within(stop: &OwnedFd, time: Duration) -> bool {
 struct Waiter {
     notes: OwnedFd,
     stop: Arc<OwnedFd>,
-    name: OsString,
+    file: PathBuf,
 }
 
 impl Waiter {
@@ -128,13 +130,22 @@ impl Waiter {
         }
     }
 
+    /// Whether it is a link, to a name or to a file that has another name.
+    fn is_link(&self) -> bool {
+        let found = fs::symlink_metadata(&self.file);
+        found.is_ok_and(|found| found.is_symlink() || found.nlink() > 1)
+    }
+
     /// Takes all notes that wait; whether one of them is about the file.
     fn is_meant(&self) -> bool {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(&self.notes, &mut buffer);
         let mut is_meant = false;
         while let Ok(note) = reader.next() {
-            let is_it = note.file_name().is_some_and(|name| name.to_bytes() == self.name.as_bytes());
+            let is_named = note.file_name().map(CStr::to_bytes) == self.file.file_name().map(OsStr::as_bytes);
+            // A file that was made is whole once it is closed; a link is whole at once.
+            let is_whole = !note.events().contains(ReadFlags::CREATE) || self.is_link();
+            let is_it = is_named && is_whole;
             // When too many wait, the kernel says only that some were lost.
             is_meant |= is_it || note.events().contains(ReadFlags::QUEUE_OVERFLOW);
         }
@@ -144,7 +155,6 @@ impl Waiter {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::Write;
 
     use super::*;
@@ -168,6 +178,18 @@ mod tests {
         fs::write(&draft, "2").unwrap();
         fs::rename(&draft, &file).unwrap();
         settle();
+        // A link in its place, made and not moved there; by name, and by another name of a file.
+        for is_symbolic in [true, false] {
+            fs::remove_file(&file).unwrap();
+            settle();
+            fs::write(&draft, "3").unwrap();
+            if is_symbolic {
+                std::os::unix::fs::symlink(&draft, &file).unwrap();
+            } else {
+                fs::hard_link(&draft, &file).unwrap();
+            }
+            settle();
+        }
         // A neighbour that stays open, and what is only read.
         let mut neighbour = fs::File::create(dir.path().join("b.db")).unwrap();
         neighbour.write_all(b"x").unwrap();
@@ -176,6 +198,22 @@ mod tests {
         settle();
         drop(watch);
         assert!(told.try_recv().is_err(), "each change is told once it is whole, and nothing else");
+    }
+
+    #[test]
+    fn what_is_only_read_in_the_folder_does_not_even_wake() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ld.so.cache");
+        fs::write(&file, "1").unwrap();
+        let notes = notes_of(dir.path()).unwrap();
+        fs::read(&file).unwrap();
+        fs::metadata(&file).unwrap();
+        fs::read_dir(dir.path()).unwrap().for_each(drop);
+        let mut fds = [PollFd::new(&notes, PollFlags::IN)];
+        let nothing = Timespec::try_from(Duration::ZERO).unwrap();
+        assert_eq!(poll(&mut fds, Some(&nothing)), Ok(0));
+        fs::write(&file, "2").unwrap();
+        assert_eq!(poll(&mut fds, Some(&nothing)), Ok(1));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::error::SchedulerError;
 use super::zone::known_machine_zone;
 use crate::engine::{CoreExecutionEngine, Subscription, WallTimer, now};
 use crate::id::{JobId, RunId};
-use crate::logs::FolderWatch;
+use crate::logs::SettledWatch;
 use crate::run::{EventKind, StopKind};
 use crate::store::StoreError;
 use crate::time::Now;
@@ -41,7 +41,7 @@ pub(super) struct Actor {
     is_ending: bool,
     /// Starts whose pipelines were not found once, by run, and the [`Now::awake_ms`] of the second look.
     pub(super) again: HashMap<RunId, (u64, JobStart)>,
-    _zone_watch: Option<FolderWatch>,
+    _zone_watch: Option<SettledWatch>,
 }
 
 /// What wakes the thread beside orders.
@@ -70,7 +70,7 @@ impl Actor {
         let (at_timer, at_zone) = (ring.clone(), ring);
         let timer = WallTimer::start(move || tell(&at_timer))?;
         // Where it can't be watched, the zone is looked at whenever something is due.
-        let zone_watch = FolderWatch::open(Path::new("/etc"), &["localtime"], move || tell(&at_zone)).ok();
+        let zone_watch = SettledWatch::open(Path::new("/etc"), "localtime", move || tell(&at_zone)).ok();
         let actor = Self {
             core,
             engine,

@@ -173,6 +173,24 @@ impl CheckpointManager {
         })
     }
 
+    /// How many runs are in one of `states`. It reads an index alone, and no run.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn count_runs(&self, states: impl IntoIterator<Item = RunState>) -> Result<usize, StoreError> {
+        self.read_consistently(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT count(*) FROM execution_state INDEXED BY execution_state_by_state WHERE state = ?1",
+            )?;
+            let mut n_runs = 0_usize;
+            for state in states {
+                let n: i64 = statement.query_row([state.as_str()], |row| row.get(0))?;
+                n_runs += usize::try_from(n).unwrap_or_default();
+            }
+            Ok(n_runs)
+        })
+    }
+
     /// One run as others see it.
     ///
     /// # Errors

@@ -102,6 +102,14 @@ impl Page {
         }
     }
 
+    /// Whether it lists runs, and shows the selected one.
+    pub(super) const fn shows_runs(self) -> bool {
+        match self {
+            Self::Now | Self::History => true,
+            Self::Pipelines | Self::Schedule | Self::Machine => false,
+        }
+    }
+
     pub(super) const fn icon(self) -> Icon {
         match self {
             Self::Now => Icon::Now,
@@ -161,6 +169,7 @@ impl Command {
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
                 Action::LoadJobs { .. }
                 | Action::LoadHistory(_)
+                | Action::CountEnded
                 | Action::Refresh
                 | Action::OpenFolder(_)
                 | Action::KeepLook(_)
@@ -208,6 +217,7 @@ impl Command {
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
                 | Action::LoadHistory(_)
+                | Action::CountEnded
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
@@ -289,6 +299,7 @@ impl Command {
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
                 | Action::LoadHistory(_)
+                | Action::CountEnded
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
@@ -328,6 +339,7 @@ impl Command {
                 | Action::LoadJobs { .. }
                 | Action::LoadJob(_)
                 | Action::LoadHistory(_)
+                | Action::CountEnded
                 | Action::SaveJob(_)
                 | Action::Refresh
                 | Action::KeepLook(_)
@@ -368,6 +380,7 @@ const fn action_text(action: &Action) -> &'static str {
         Action::LoadRun(_) => "Load",
         Action::LoadJobs { .. } | Action::LoadJob(_) => "Look up jobs",
         Action::LoadHistory(_) => "Look up the machine's history",
+        Action::CountEnded => "Count the runs that have ended",
         Action::SaveJob(_) => "Save job",
         Action::Refresh => "Refresh",
         Action::OpenFolder(_) => "Open folder",

@@ -5,26 +5,35 @@
 //! | file | duty |
 //! |---|---|
 //! | `window` | drains updates, paints, runs commands, asks before closing |
+//! | `beat` | when it is painted next because of nothing but time |
 //! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
 //! | `offers` | which of it can be done now |
 //! | `views/` | functions of the read model that paint and push commands |
 //! | `widgets/` | levers, rows, cards, icons, figures that keep their width |
+//! | `shown` | whether an X11 window is on the screen |
 //! | `theme` | every colour, size and font |
 //!
-//! Nothing repaints by itself but the clocks of living runs, once a second: an idle window sleeps.
+//! Nothing repaints by itself but the clocks that can be seen, all of them with the whole second: an idle window sleeps,
+//! and one that nobody can see paints nothing.
 
 mod asked;
+mod beat;
 mod command;
 mod format;
 mod job_form;
 mod limit_form;
 mod offers;
+mod shown;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_beat;
+#[cfg(test)]
 mod tests_machine;
+#[cfg(test)]
+mod tests_pages;
 #[cfg(test)]
 mod tests_schedule;
 #[cfg(test)]
@@ -33,7 +42,9 @@ mod theme;
 mod views;
 mod widgets;
 mod window;
+mod window_dress;
 mod window_jobs;
+mod window_runs;
 
 use std::ffi::OsString;
 

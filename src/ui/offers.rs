@@ -94,21 +94,23 @@ pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
     [quiet, drain].map(|order| Command::World(Action::Do(order)))
 }
 
-/// What has a key now.
+/// What has a key now. A key acts on what can be seen: those of runs have none where no run is shown.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
-    let mut commands = vec![
-        Command::OpenPalette,
-        Command::SelectNeighbour(Neighbour::Next),
-        Command::SelectNeighbour(Neighbour::Previous),
-        Command::AskQuit,
-    ];
+    let mut commands = vec![Command::OpenPalette, Command::AskQuit];
     commands.extend(Page::ALL.map(Command::Show));
-    // The selected run can't be seen on either page.
-    if page == Page::Schedule {
-        commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
-    } else if page == Page::Machine {
-        commands.push(Command::SaveLimits);
-    } else if let Some(entry) = store.selected() {
+    let neighbours = [Neighbour::Next, Neighbour::Previous].map(Command::SelectNeighbour);
+    match page {
+        Page::Now | Page::History => commands.extend(neighbours),
+        Page::Pipelines => {}
+        Page::Schedule => {
+            commands.extend(neighbours);
+            commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
+        }
+        Page::Machine => commands.push(Command::SaveLimits),
+    }
+    if page.shows_runs()
+        && let Some(entry) = store.selected()
+    {
         let state = entry.run.state;
         commands.push(Command::Select(None));
         if matches!(state, RunState::Running | RunState::Paused) {

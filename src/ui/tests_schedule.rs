@@ -164,7 +164,7 @@ fn a_selected_job_shows_its_fires_and_why_each_did_or_did_not_run() {
     assert!(scene.shows("03:00, ran, 41:12"));
     assert!(scene.shows("Sun 03:00, skipped, the run before is still there (skip)"));
     let asked = scene.pull("03:00, ran, 41:12");
-    assert_eq!(asked, [Action::SelectRun(Some(RunId::new("backup-6").unwrap()))]);
+    assert_eq!(asked, [Action::SelectRun(Some(RunId::new("backup-6").unwrap())), Action::CountEnded]);
 }
 
 #[test]
@@ -293,4 +293,16 @@ fn only_a_countdown_that_can_be_seen_repaints() {
     off.job.enabled = false;
     let mut scene = jobs([page(vec![off])]);
     assert!(delay(&mut scene) > Duration::from_secs(3600), "a disabled job counts nothing down");
+}
+
+#[test]
+fn of_a_disabled_job_no_fire_is_counted_down_to() {
+    let on = selected(row("backup"));
+    assert!(on.shows("Next fires") && !on.shows("if it were enabled"));
+    assert!(on.harness.query_all_by_label_contains(" EST, in ").next().is_some());
+    let mut off = row("backup");
+    off.job.enabled = false;
+    let off = selected(off);
+    assert!(off.shows("Next fires, if it were enabled"));
+    assert!(off.harness.query_all_by_label_contains(" EST, in ").next().is_none());
 }

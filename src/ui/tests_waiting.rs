@@ -83,7 +83,7 @@ fn quiet_and_drain_are_shown_while_they_are_in_force_and_can_be_ended() {
     let quiet = Quiet { since: now(), until: Some(now() + TimeDelta::hours(1)) };
     scene.tell(told(Orders { quiet: Some(quiet), draining_since: Some(now()) }));
     assert!(scene.shows("Quiet: until ") && scene.shows("1 run frozen, 1 waiting"));
-    assert!(scene.shows("Draining: Nothing new starts"));
+    assert!(scene.shows("Draining: Nothing new starts; 1 run to end, 1 of them frozen, 1 waiting"));
     assert_eq!(scene.pull("End the quiet"), does(Command::EndQuiet {}));
     assert_eq!(scene.pull("End the drain"), does(Command::EndDrain {}));
     ended(&mut scene);

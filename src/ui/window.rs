@@ -4,14 +4,19 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, ThemePreference, Ui, ViewportCommand};
+use egui::{
+    CentralPanel, Context, Frame, Key, Margin, Panel, SystemTheme, ThemePreference, Ui, ViewportCommand,
+};
 
-use super::command::{self, Command, Neighbour, Page};
+use super::beat::{self, Beat};
+use super::command::{self, Command, Page};
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
+use super::shown::ShownWatch;
 use super::theme;
 use super::views::{self, Commands, PaletteState, View};
-use crate::app::{self, Action, AppStore, QuitChoice, ThemeChoice, WindowLook, WindowPort};
+use super::window_dress::theme_of;
+use crate::app::{self, Action, AppStore, QuitChoice, Urgency, WindowLook, WindowPort};
 use crate::id::{JobId, RunId};
 use crate::run::{RunState, StopKind};
 
@@ -49,27 +54,35 @@ pub(super) struct WindowState {
     pub(super) machine: MachinePage,
     may_close: bool,
     /// As it was last kept.
-    look: WindowLook,
+    pub(super) look: WindowLook,
+    /// What the title bar was told last.
+    pub(super) title_bar: Option<SystemTheme>,
 }
 
 /// The window.
 #[derive(Debug)]
 pub struct LeverframeWindow {
-    port: WindowPort,
+    pub(super) port: WindowPort,
     pub(super) store: AppStore,
     pub(super) state: WindowState,
+    /// None where the window system needs no watching, and in tests.
+    _shown: Option<ShownWatch>,
 }
 
 impl LeverframeWindow {
     /// Prepares the context of a new window and connects it to the world.
     pub fn new(cc: &eframe::CreationContext<'_>, port: WindowPort) -> Self {
-        Self::with_context(&cc.egui_ctx, port)
+        Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) }
     }
 
     pub(super) fn with_context(ctx: &Context, port: WindowPort) -> Self {
         theme::install(ctx);
         let waker = ctx.clone();
-        port.wake_by(move |within| waker.request_repaint_after(within));
+        port.wake_by(move |urgency| match urgency {
+            Urgency::AtOnce => waker.request_repaint(),
+            Urgency::Within(time) => waker.request_repaint_after(time),
+            Urgency::WithClocks => waker.request_repaint_after(beat::to_next(Utc::now())),
+        });
         let look = port.look();
         let theme = theme_of(look.theme);
         ctx.set_theme(theme);
@@ -82,10 +95,11 @@ impl LeverframeWindow {
             machine: MachinePage::default(),
             may_close: false,
             look,
+            title_bar: None,
         };
         // What was sent before the window could be woken waits in the channel.
         ctx.request_repaint();
-        Self { port, store: AppStore::default(), state }
+        Self { port, store: AppStore::default(), state, _shown: None }
     }
 
     /// The read model, for tests.
@@ -123,16 +137,19 @@ impl LeverframeWindow {
         }
     }
 
-    /// Paints a frame as it stands at `now`, and runs what was asked for in it.
-    pub(super) fn paint(&mut self, ui: &mut Ui, now: DateTime<Utc>) {
+    /// Paints a frame at the instant `at`, and runs what was asked for in it.
+    pub(super) fn paint(&mut self, ui: &mut Ui, at: DateTime<Utc>) {
+        let beat = Beat::of(at);
+        let now = beat.now();
         let mut out = Commands::new();
         self.take_shortcuts(ui, &mut out);
+        self.dress_title_bar(ui);
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
-        let view = View { store: &self.store, state: &self.state, now };
+        let view = View { store: &self.store, state: &self.state, now, beat: &beat };
         let tokens = theme::tokens(ui);
         let rail = Frame::NONE.fill(tokens.panel);
         Panel::left("rail").exact_size(theme::RAIL).resizable(false).frame(rail).show(ui, |ui| {
@@ -148,7 +165,6 @@ impl LeverframeWindow {
         });
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
-        let tick = views::next_countdown(self.state.page, &self.store, &schedule, now);
         (self.state.schedule, self.state.machine) = (schedule, machine);
         let ctx = ui.ctx().clone();
         for command in out {
@@ -156,8 +172,14 @@ impl LeverframeWindow {
         }
         let looks_back = self.state.page == Page::Machine;
         self.store.want_history(looks_back.then_some(self.state.machine.span), now);
+        if self.state.page == Page::History {
+            self.store.want_ended_count();
+        }
         self.send_requests();
-        if let Some(pause) = self.store.next_tick(now).into_iter().chain(tick).min() {
+        if let Some(holds) = self.store.watched().next_reading(now) {
+            beat.holds_for(holds);
+        }
+        if let Some(pause) = beat.pause(at) {
             ctx.request_repaint_after(pause);
         }
     }
@@ -188,7 +210,7 @@ impl LeverframeWindow {
         }
     }
 
-    fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
+    pub(super) fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
         match command {
             Command::World(Action::Quit(choice)) => {
                 self.keep_look(ctx);
@@ -238,7 +260,7 @@ impl LeverframeWindow {
             }
             Command::RevertLimits => self.state.machine.revert(),
             Command::AskRemoveJob(job_id) => self.state.overlay = Overlay::RemoveJob(job_id),
-            Command::Select(run_id) => self.store.select_run(run_id),
+            Command::Select(run_id) => self.show_run(run_id),
             Command::SelectNeighbour(neighbour) => self.select_neighbour(neighbour),
             Command::ChooseStep(step_id) => self.store.choose_step(step_id),
             Command::PauseAll => self.send_to_all(RunState::Running, app::Command::pause),
@@ -295,32 +317,6 @@ impl LeverframeWindow {
         }
     }
 
-    /// Has the window look at the next start as it looks now.
-    fn keep_look(&mut self, ctx: &Context) {
-        let zoom = ctx.zoom_factor();
-        let (size, is_maximized) = ctx.input(|input| {
-            let viewport = input.viewport();
-            let fills = viewport.maximized.unwrap_or(false) || viewport.fullscreen.unwrap_or(false);
-            (viewport.inner_rect.map(|rect| rect.size() * zoom), fills)
-        });
-        let theme = match self.state.theme {
-            ThemePreference::System => ThemeChoice::System,
-            ThemePreference::Dark => ThemeChoice::Dark,
-            ThemePreference::Light => ThemeChoice::Light,
-        };
-        let mut look = WindowLook { theme, is_maximized, ..self.state.look };
-        if let Some(size) = size
-            && !is_maximized
-        {
-            (look.width, look.height) = (size.x.round(), size.y.round());
-        }
-        if look != self.state.look {
-            self.state.look = look;
-            // If nobody listens any more, looks are the least of it.
-            let _ = self.port.send(Action::KeepLook(look));
-        }
-    }
-
     fn send_requests(&mut self) {
         for request in self.store.take_requests() {
             self.send(request);
@@ -344,37 +340,6 @@ impl LeverframeWindow {
         for run_id in meant {
             self.send(Action::Do(asked(&run_id)));
         }
-    }
-
-    fn select_neighbour(&mut self, neighbour: Neighbour) {
-        let ids: Vec<&RunId> = match self.state.page {
-            Page::Schedule => return self.select_neighbour_job(neighbour),
-            Page::Machine => return,
-            Page::History => self.store.recent().map(|entry| &entry.run.run_id).collect(),
-            Page::Now | Page::Pipelines if self.store.living().len() > 0 => {
-                self.store.living().map(|entry| &entry.run.run_id).collect()
-            }
-            Page::Now | Page::Pipelines => self.store.recent().map(|entry| &entry.run.run_id).collect(),
-        };
-        let selected = self.store.selected().map(|entry| &entry.run.run_id);
-        let at = ids.iter().position(|id| Some(*id) == selected);
-        let next = match (at, neighbour) {
-            (None, _) => 0,
-            (Some(at), Neighbour::Next) => at + 1,
-            (Some(at), Neighbour::Previous) => at.saturating_sub(1),
-        };
-        let run_id = ids.get(next).map(|id| (*id).clone());
-        if run_id.is_some() {
-            self.store.select_run(run_id);
-        }
-    }
-}
-
-const fn theme_of(choice: ThemeChoice) -> ThemePreference {
-    match choice {
-        ThemeChoice::System => ThemePreference::System,
-        ThemeChoice::Dark => ThemePreference::Dark,
-        ThemeChoice::Light => ThemePreference::Light,
     }
 }
 

@@ -58,6 +58,21 @@ pub(crate) fn no_sleeping(house: &House) -> Vec<Breach> {
     breaches
 }
 
+/// Views that show text by themselves, and why.
+const SPEAKERS: &[(&str, &str)] = &[
+    ("src/ui/widgets/", "text from outside is cleaned there"),
+    ("src/ui/views/dialogs.rs", "its texts are its own, with ids and figures in them"),
+];
+
+pub(crate) fn text_is_shown_through_widgets(house: &House) -> Vec<Breach> {
+    let needles = ["ui.label(", ".on_hover_text(", "WidgetInfo::", ".layout_no_wrap("];
+    only_in(house, &needles, SPEAKERS, Where::Program, |needle| {
+        format!(
+            "`{needle}` shows a text as it came, control characters included: use `label_at`, `paragraph`, `says` or `tip` of `ui::widgets`"
+        )
+    })
+}
+
 pub(crate) fn clocks_are_arguments(house: &House) -> Vec<Breach> {
     const NEEDLES: &[&str] = &[
         "Utc::now",

@@ -51,7 +51,7 @@ const MAIN_MAY_NAME: &[&str] = &["cli", "ui", "app"];
 const OUTSIDE_THINGS: &[(&[&str], &[&str], &str)] = &[
     (&["rusqlite"], &["src/store/"], "SQL lives in the store, in full sentences"),
     (&["sysinfo"], &["src/monitor/"], "what the machine costs is asked in one place"),
-    (&["egui", "eframe", "egui_plot"], &["src/ui/"], "a server builds without a window"),
+    (&["egui", "eframe", "egui_plot", "winit", "x11rb"], &["src/ui/"], "a server builds without a window"),
     (&["notify"], &["src/logs/"], "file notification serves reports and logs, and has its traps"),
     (&["clap", "indicatif"], &["src/cli/", "src/main.rs"], "the command line is one face among others"),
     (&["libc"], &["src/supervisor/"], "what no safe crate has is needed to spawn and to wait, nowhere else"),

@@ -3,8 +3,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use x11rb::connection::Connection;
+use x11rb::protocol::Event;
+use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
 use x11rb::protocol::xproto::{
     BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ClientMessageEvent, ConnectionExt as _, EventMask, ImageFormat,
     InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, MapState, Window,
@@ -19,6 +22,9 @@ pub(crate) const ENTER: u32 = 0xff0d;
 pub(crate) const DOWN: u32 = 0xff54;
 pub(crate) const BACKSPACE: u32 = 0xff08;
 pub(crate) const SPACE: u32 = 0x20;
+
+/// What is painted within so long is a frame in several pieces.
+const PIECES_MS: u32 = 15;
 
 /// An X server without a screen to be seen; it ends with this value.
 pub(crate) struct Display {
@@ -106,6 +112,65 @@ impl Display {
         Picture { width, height, bytes: image.data }
     }
 
+    /// Has the display tell from now on when this window is painted.
+    pub(crate) fn count_paints(&self, window: Window) {
+        self.connection.damage_query_version(1, 1).expect("sent").reply().expect("it can tell");
+        let damage = self.connection.generate_id().expect("an id");
+        let told = self.connection.damage_create(damage, window, ReportLevel::RAW_RECTANGLES);
+        told.expect("sent").check().expect("the window is there");
+    }
+
+    /// Waits until the window of [`count_paints`](Self::count_paints) was painted `n` times more; how long that took.
+    pub(crate) fn time_of_paints(&self, n: usize) -> Duration {
+        let painted = |what| {
+            look_until(what, || {
+                loop {
+                    let event = self.connection.poll_for_event().expect("the display answers")?;
+                    // By the display's own clock: when it is heard of here is no matter.
+                    if let Event::DamageNotify(event) = event {
+                        return Some(event.timestamp);
+                    }
+                }
+            })
+        };
+        let mut last = painted("a frame");
+        let (first, mut n_frames) = (last, 1);
+        // A frame may be told in several pieces.
+        while n_frames < n {
+            let at = painted("the next frame");
+            n_frames += usize::from(at.wrapping_sub(last) > PIECES_MS);
+            last = at;
+        }
+        Duration::from_millis(u64::from(last.wrapping_sub(first)))
+    }
+
+    /// Takes a window off the screen, as window managers do when another desktop is shown.
+    pub(crate) fn take_off(&self, window: Window) {
+        self.connection.unmap_window(window).expect("sent").check().expect("the window is there");
+    }
+
+    /// Puts it on the screen again.
+    pub(crate) fn put_back(&self, window: Window) {
+        self.connection.map_window(window).expect("sent").check().expect("the window is there");
+    }
+
+    /// Presses the first button at one place, moves the pointer to another and lets go.
+    pub(crate) fn drag(&self, from: (u16, u16), to: (u16, u16)) {
+        self.point_at(from);
+        self.fake(BUTTON_PRESS_EVENT, 1, (0, 0));
+        // What is to follow the pointer begins to with its first movement, and is elsewhere after each.
+        for part in [20, 4, 2, 1] {
+            let between = |from: u16, to: u16| {
+                let way = (i32::from(to) - i32::from(from)) / part;
+                from.saturating_add_signed(i16::try_from(way).unwrap_or_default())
+            };
+            super::process::let_pass(Duration::from_millis(150));
+            self.point_at((between(from.0, to.0), between(from.1, to.1)));
+        }
+        super::process::let_pass(Duration::from_millis(150));
+        self.fake(BUTTON_RELEASE_EVENT, 1, (0, 0));
+    }
+
     /// Moves the pointer there and presses its first button.
     pub(crate) fn click(&self, at: (u16, u16)) {
         self.point_at(at);
@@ -177,6 +242,18 @@ impl Picture {
             count += 1;
         }
         (count > 0).then(|| (((from.0 + to.0) / 2, (from.1 + to.1) / 2), count))
+    }
+
+    /// The corners of the smallest rectangle around all pixels of exactly this colour, if there are at least `least`.
+    pub(crate) fn corners_of(&self, color: u32, least: usize) -> Option<((u16, u16), (u16, u16))> {
+        let (mut from, mut to, mut count) = ((u16::MAX, u16::MAX), (0, 0), 0);
+        for (x, y) in (0..self.height).flat_map(|y| (0..self.width).map(move |x| (x, y))) {
+            if self.pixel(x, y) == color {
+                (from, to) = ((from.0.min(x), from.1.min(y)), (to.0.max(x), to.1.max(y)));
+                count += 1;
+            }
+        }
+        (count >= least).then_some((from, to))
     }
 
     /// How many colours it has.

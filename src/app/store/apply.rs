@@ -186,7 +186,9 @@ impl AppStore {
             (entry.run.state.is_ended(), entry.run.started_at, entry.ended_at());
         if is_ended {
             self.living.retain(|id| id != run_id);
+            let n_known = self.recent.len();
             self.recent.retain(|id| id != run_id);
+            self.ended.is_old |= self.recent.len() == n_known;
             let runs = &self.runs;
             let at = self.recent.partition_point(|id| {
                 let other = runs[id].ended_at();
@@ -197,6 +199,7 @@ impl AppStore {
             self.retire_steps();
         } else if !self.living.contains(run_id) {
             self.recent.retain(|id| id != run_id);
+            self.ended.is_old = true;
             let runs = &self.runs;
             let at = self.living.partition_point(|id| {
                 let other = runs[id].run.started_at;

@@ -1,7 +1,6 @@
 //! One run within the read model: its newest values, and the `seq` up to which each is known.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -30,6 +29,8 @@ pub struct RunEntry {
     pub warnings: Vec<String>,
     /// When it was frozen before, the newest last: at most [`MAX_NOTICES`].
     pub freezes: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    /// Earlier attempts of its steps that were seen, the newest last: at most [`MAX_NOTICES`].
+    pub earlier: Vec<StepSummary>,
     pub(super) as_of: u64,
     pub(super) is_loading: bool,
     progress_as_of: u64,
@@ -49,6 +50,7 @@ impl RunEntry {
             decisions: Vec::new(),
             warnings: Vec::new(),
             freezes: Vec::new(),
+            earlier: Vec::new(),
             as_of: seq,
             is_loading: false,
             progress_as_of: seq,
@@ -152,6 +154,13 @@ impl RunEntry {
             Some(known) => {
                 if known.attempt != step.attempt {
                     self.metrics.remove(&step.step_id);
+                    // At most one attempt runs at a time.
+                    let until = known.finished_at.or(step.started_at);
+                    if known.started_at.is_some() && until.is_some() {
+                        self.earlier.push(StepSummary { finished_at: until, ..known.clone() });
+                        let excess = self.earlier.len().saturating_sub(MAX_NOTICES);
+                        self.earlier.drain(..excess);
+                    }
                 }
                 let newer = (seqs.1 > seq && known.attempt == step.attempt && !step.state.is_ended())
                     .then(|| (known.progress, known.message.clone()));
@@ -167,6 +176,7 @@ impl RunEntry {
 
     pub(super) fn forget_steps(&mut self) {
         self.steps = Vec::new();
+        self.earlier = Vec::new();
         self.step_seqs = HashMap::new();
         self.steps_known = StepsKnown::Partly;
         self.usage = VecDeque::new();
@@ -255,7 +265,10 @@ impl RunEntry {
         chosen: Option<&StepId>,
         followed: Option<&StepId>,
     ) -> Option<(StepId, u32)> {
-        let begun = || self.steps.iter().filter(|step| step.attempt > 0);
+        // One that waits for its turn, or to be tried again, has no log yet: the attempt before it may have one.
+        let seen =
+            |step: &StepSummary| step.attempt - u32::from(step.started_at.is_none() && step.attempt > 0);
+        let begun = || self.steps.iter().filter(|step| seen(step) > 0);
         let live = || begun().filter(|step| step.state.is_live());
         let step = begun()
             .find(|step| Some(&step.step_id) == chosen)
@@ -263,26 +276,6 @@ impl RunEntry {
             .or_else(|| live().next())
             .or_else(|| begun().find(|step| step.state == StepState::Failed))
             .or_else(|| begun().max_by_key(|step| step.started_at))?;
-        Some((step.step_id.clone(), step.attempt))
-    }
-
-    /// How long nothing about it changes by itself.
-    pub(super) fn next_tick(&self, now: DateTime<Utc>) -> Duration {
-        let to_next_second = |since: DateTime<Utc>| {
-            Duration::from_millis(1000 - (now - since).num_milliseconds().rem_euclid(1000) as u64)
-        };
-        match (self.run.state, self.run.frozen_since) {
-            (RunState::Running | RunState::Stopping, _) => to_next_second(self.run.started_at),
-            (RunState::Paused, Some(since)) if now - since < TimeDelta::minutes(1) => to_next_second(since),
-            (RunState::Queued | RunState::Paused, _) => Duration::from_secs(30),
-            (
-                RunState::Stopped
-                | RunState::ForceStopped
-                | RunState::Completed
-                | RunState::Failed
-                | RunState::Interrupted,
-                _,
-            ) => Duration::MAX,
-        }
+        Some((step.step_id.clone(), seen(step)))
     }
 }

@@ -329,9 +329,40 @@ fn frozen_time_counts_neither_as_work_nor_towards_the_estimate() {
 }
 
 #[test]
-fn only_what_lives_wakes_the_window() {
+fn the_runs_that_have_ended_are_counted_when_somebody_looks_and_again_when_there_are_others() {
     let mut store = store([AppUpdate::RecentRuns(vec![run("a", RunState::Failed, 0)])]);
-    assert_eq!(store.next_tick(at(5)), None);
+    store.take_requests();
+    assert_eq!(store.n_ended(), None);
+    let looks = |store: &mut AppStore| {
+        store.want_ended_count();
+        store.take_requests().contains(&Action::CountEnded)
+    };
+    assert!(looks(&mut store));
+    assert!(!looks(&mut store), "it is asked already");
+    store.apply(AppUpdate::EndedCount(100_002));
+    assert_eq!(store.n_ended(), Some(100_002));
+    assert!(!looks(&mut store), "nothing has ended since");
     store.apply(running(3, run("b", RunState::Running, 0)));
-    assert_eq!(store.next_tick(at(5)), Some(std::time::Duration::from_secs(1)));
+    store.apply(AppUpdate::RunDetail {
+        run: run("b", RunState::Completed, 0),
+        steps: Vec::new(),
+        decisions: Vec::new(),
+        seq: 4,
+    });
+    assert!(looks(&mut store));
+    store.apply(AppUpdate::Failure { action: String::new(), message: String::new() });
+    assert!(!looks(&mut store), "what can't be counted is not asked for again and again");
+}
+
+#[test]
+fn a_step_that_waits_has_the_log_of_its_attempt_before_or_none() {
+    let waiting = |attempt| StepSummary { started_at: None, ..step("fetch", StepState::Waiting, attempt) };
+    let followed = |step: StepSummary| {
+        let mut entry = RunEntry::new(run("a", RunState::Running, 0), 1);
+        entry.set_steps(&[step], 1);
+        entry.step_to_follow(None, None).map(|(_, attempt)| attempt)
+    };
+    assert_eq!(followed(waiting(1)), None, "nothing of it has begun, and nothing is looked up");
+    assert_eq!(followed(waiting(2)), Some(1), "what failed is what one wants to read");
+    assert_eq!(followed(step("fetch", StepState::Running, 2)), Some(2));
 }

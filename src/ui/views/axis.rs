@@ -2,15 +2,13 @@
 //! line through it all where the pointer is. `egui_plot` paints axes and curves and owns the transform.
 
 use chrono::{DateTime, Days, Local, NaiveTime, TimeDelta, Timelike, Utc};
-use egui::{
-    Align2, Color32, CornerRadius, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2,
-};
+use egui::{Align2, Color32, CornerRadius, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, pos2, vec2};
 use egui_plot::{
     AxisHints, FilledArea, GridMark, HLine, Line, LineStyle, Plot, PlotPoint, PlotPoints, PlotTransform,
     PlotUi,
 };
 
-use super::super::widgets::label_at;
+use super::super::widgets::{Said, label_at, line_of, text_width};
 use super::super::{format, theme};
 use crate::app::AlertMark;
 use crate::resources::{Limit, Limits, Resource, Threshold};
@@ -266,13 +264,14 @@ pub(super) fn limit_labels_at(ui: &Ui, axis: Axis, lines: &[LimitLine]) {
         let right =
             placed.iter().filter(is_near).map(|rect| rect.left() - 14.0).fold(frame.right() - 4.0, f32::min);
         // Another limit may run through it.
-        let galley = ui.painter().layout_no_wrap(line.text.clone(), theme::small(), tokens.failed);
-        let behind = align.anchor_size(pos2(right, y), galley.size()).expand2(vec2(3.0, 0.0));
+        let width = text_width(ui, &line.text, theme::small());
+        let height = ui.fonts_mut(|fonts| fonts.row_height(&theme::small()));
+        let behind = align.anchor_size(pos2(right, y), vec2(width, height)).expand2(vec2(3.0, 0.0));
         ui.painter().rect_filled(behind, CornerRadius::same(3), tokens.panel);
         let style = (theme::small(), tokens.failed);
         let rect = label_at(ui, pos2(right, y), align, line.text.as_str(), style, 240.0);
         let response = ui.interact(rect, ui.scope_id().with(("limit", line.text.as_str())), Sense::hover());
-        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, line.text.as_str()));
+        response.says(Role::Label, &line.text);
         placed.push(rect);
     }
 }
@@ -305,8 +304,8 @@ pub(super) fn marks_ui<'a>(ui: &mut Ui, axis: Axis, y: f32, marks: impl Iterator
         }
         let place = Rect::from_center_size(tip - vec2(0.0, 4.0), vec2(14.0, 14.0));
         let response = ui.interact(place, ui.scope_id().with(("alert", n)), Sense::hover());
-        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Alert {text}")));
-        response.on_hover_text(text);
+        response.says(Role::Label, &format!("Alert {text}"));
+        response.tip(&text);
     }
 }
 
@@ -332,7 +331,7 @@ pub(super) fn tip_at(ui: &Ui, pointer: Pos2, whole: Rect, lines: Vec<String>) {
         .enumerate()
         .map(|(n, text)| {
             let color = if n == 0 { tokens.text } else { tokens.muted };
-            (ui.painter().layout_no_wrap(text, theme::small(), color), color)
+            (line_of(ui, &text, (theme::small(), color)), color)
         })
         .collect();
     let width = galleys.iter().map(|(galley, _)| galley.size().x).fold(0.0, f32::max);

@@ -4,7 +4,7 @@
 use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
 
 use super::super::command::{Command, order_levers};
-use super::super::widgets::{Card, Icon, Lever, label_at};
+use super::super::widgets::{Card, Icon, Lever, Said, label_at, paragraph};
 use super::super::{format, theme};
 use super::{Commands, View};
 use crate::run::RunState;
@@ -69,8 +69,9 @@ fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             color: tokens.queued,
             title: "Draining".to_owned(),
             text: format!(
-                "Nothing new starts; {} to end, {n_waiting} waiting",
-                format::count(n_in(RunState::Running), "run")
+                "Nothing new starts; {} to end{}, {n_waiting} waiting",
+                format::count(n_in(RunState::Running) + n_in(RunState::Stopping) + n_frozen, "run"),
+                if n_frozen == 0 { String::new() } else { format!(", {n_frozen} of them frozen") }
             ),
         };
         let text = drain.text();
@@ -121,12 +122,12 @@ fn away_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
                 label_at(ui, pos2(left, y), Align2::LEFT_CENTER, decision.text.as_str(), style, width);
                 let response =
                     ui.interact(rect, ui.scope_id().with((&decision.run_id, y as i32)), egui::Sense::hover());
-                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &decision.text));
-                response.on_hover_text(&decision.text);
+                response.says(egui::Role::Label, &decision.text);
+                response.tip(&decision.text);
             }
             if decisions.len() > MAX_DECISIONS {
                 let text = format!("and {} more", decisions.len() - MAX_DECISIONS);
-                ui.label(egui::RichText::new(text).color(tokens.muted));
+                paragraph(ui, &text, (theme::body(), tokens.muted));
             }
         },
     );
@@ -151,9 +152,7 @@ impl Banner {
         let face = Rect::from_min_max(rect.min + vec2(3.0, 0.0), rect.max);
         ui.painter().rect(face, radius, tokens.panel, line, egui::StrokeKind::Inside);
         let response = ui.interact(rect, ui.scope_id().with((&self.title, &self.text)), egui::Sense::hover());
-        response.widget_info(|| {
-            egui::WidgetInfo::labeled(egui::Role::Alert, true, format!("{}: {}", self.title, self.text))
-        });
+        response.says(egui::Role::Alert, &format!("{}: {}", self.title, self.text));
         let mut right = rect.right() - theme::GAP;
         for (command, text) in levers {
             let lever = Lever::of(ui, command).text(text.clone());
@@ -175,7 +174,7 @@ impl Banner {
         let width = right - left - 8.0;
         let shown = label_at(ui, pos2(left, y), Align2::LEFT_CENTER, self.text.clone(), style, width);
         if shown.width() > width - 4.0 {
-            response.on_hover_text(self.text);
+            response.tip(&self.text);
         }
     }
 }

@@ -4,7 +4,8 @@ use egui::{Align2, Id, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::widgets::{
-    Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, progress_bar, row_ui, state_at,
+    Card, Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, paragraph, progress_bar, row_ui,
+    state_at, text_width,
 };
 use super::super::{format, theme};
 use super::log_tail::log_tail_ui;
@@ -68,11 +69,12 @@ fn decisions_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry) {
     let style = (theme::small(), tokens.text);
     label_at(ui, pos2(left, y), Align2::LEFT_CENTER, text.as_str(), style, right - left);
     let response = ui.interact(rect, ui.scope_id().with("decisions"), egui::Sense::hover());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{when}: {text}")));
+    response.says(egui::Role::Label, &format!("{when}: {text}"));
     response.on_hover_ui(|ui| {
         ui.set_max_width(620.0);
         for decision in entry.decisions.iter().rev().take(12) {
-            ui.label(format!("{}   {}", format::when(decision.at, view.now), decision_text(decision)));
+            let text = format!("{}   {}", format::when(decision.at, view.now), decision_text(decision));
+            paragraph(ui, &text, (theme::body(), theme::tokens(ui).text));
         }
     });
 }
@@ -93,7 +95,7 @@ fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
     let close = Command::Select(None);
     let place = Rect::from_center_size(pos2(rect.right() - 6.0, rect.center().y), vec2(26.0, 26.0));
     let lever = Lever::icon(Icon::Close, close.name());
-    if lever.ui_at(ui, place).on_hover_text("Close details (Escape)").clicked() {
+    if lever.ui_at(ui, place).tip("Close details (Escape)").clicked() {
         out.push(close);
     }
     let mut facts = format!("{} · {} · {}", run.trigger, run.run_type, run.environment);
@@ -103,8 +105,8 @@ fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
     let at = pos2(place.left() - 8.0, rect.center().y);
     let style = (theme::small(), tokens.muted);
     let facts = label_at(ui, at, Align2::RIGHT_CENTER, facts, style, rect.width() * 0.4);
-    let title = ui.painter().layout_no_wrap(run.pipeline_id.to_string(), theme::strong(), tokens.text);
-    let left = rect.left() + title.size().x + 12.0;
+    let title = text_width(ui, run.pipeline_id.as_str(), theme::strong());
+    let left = rect.left() + title + 12.0;
     let style = (theme::mono(), tokens.muted);
     let width = facts.left() - left - 120.0;
     let id =
@@ -116,12 +118,10 @@ fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
         let text = format::count(n_warnings, "warning");
         state_at(ui, place, Icon::Warning, &text, tokens.paused);
         let response = ui.interact(place, ui.scope_id().with("warnings"), egui::Sense::hover());
-        response.widget_info(|| {
-            egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{text}, the last: {last}"))
-        });
+        response.says(egui::Role::Label, &format!("{text}, the last: {last}"));
         response.on_hover_ui(|ui| {
             for warning in entry.warnings.iter().rev().take(10) {
-                ui.label(warning);
+                paragraph(ui, warning, (theme::body(), tokens.text));
             }
         });
     }
@@ -196,6 +196,10 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     let column = columns(rect);
     let color = tokens.step_state(step.state);
     state_at(ui, column.state, Icon::of_step(step.state), step.state.as_str(), color);
+    if step.started_at.is_some() && step.finished_at.is_none() && entry.run.frozen_since.is_none() {
+        // How long it took so far goes on.
+        view.beat.second();
+    }
     let has_second = !message.is_empty() || step.state.is_live();
     let upper = if has_second { rect.center().y - 7.0 } else { rect.center().y };
     let lower = rect.center().y + 9.0;
@@ -226,7 +230,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     } else {
         let shown = label_at(ui, at, Align2::LEFT_CENTER, message.clone(), (theme::small(), ink), width);
         if shown.width() > width - 2.0 {
-            response.clone().on_hover_text(message);
+            response.clone().tip(&message);
         }
     }
     let figures = (theme::body(), tokens.text);
@@ -238,7 +242,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
         let retry = Action::Do(app::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));
         let lever = Lever::icon(Icon::Again, format!("Retry from {}", step.step_id));
-        if lever.ui_at(ui, place).on_hover_text("Run this step and what needs it again").clicked() {
+        if lever.ui_at(ui, place).tip("Run this step and what needs it again").clicked() {
             out.push(Command::World(retry));
         }
     }

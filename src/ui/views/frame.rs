@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 
 use egui::{
-    Align, Align2, Color32, CornerRadius, CursorIcon, Layout, Rect, Role, Sense, Stroke, StrokeKind,
-    ThemePreference, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+    Align, Align2, CornerRadius, CursorIcon, Layout, Rect, Role, Sense, Stroke, StrokeKind, ThemePreference,
+    Ui, UiBuilder, pos2, vec2,
 };
 
 use super::super::command::{self, Command, Page};
-use super::super::widgets::{Icon, Lever, Tone, label_at, numbers_at};
+use super::super::widgets::{Icon, Lever, Said, Tone, label_at, numbers_at, text_width};
 use super::super::{format, theme};
 use super::{Commands, View, menus};
 
@@ -31,7 +31,7 @@ pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         };
         let command = Command::SetTheme(next);
         let lever = Lever::icon(Icon::HalfMoon, command.name());
-        if lever.ui(ui).on_hover_text(command.text()).clicked() {
+        if lever.ui(ui).tip(&command.text()).clicked() {
             out.push(command);
         }
     });
@@ -43,7 +43,7 @@ fn rail_entry_ui(ui: &mut Ui, icon: Icon, text: &str, is_open: bool) -> bool {
     let rect = rect.shrink2(vec2(8.0, 0.0));
     let response =
         ui.interact(rect, ui.scope_id().with(text), Sense::click()).on_hover_cursor(CursorIcon::PointingHand);
-    response.widget_info(|| WidgetInfo::selected(Role::Tab, true, is_open, text));
+    response.says_selected(Role::Tab, is_open, text);
     let radius = CornerRadius::same(theme::LEVER_RADIUS);
     if is_open {
         ui.painter().rect_filled(rect, radius, tokens.raised);
@@ -73,7 +73,7 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         200.0,
     );
     let heading = ui.interact(title, ui.scope_id().with("title"), Sense::hover());
-    heading.widget_info(|| WidgetInfo::labeled(Role::Heading, true, view.state.page.text()));
+    heading.says(Role::Heading, view.state.page.text());
     let mut levers = ui.new_child(
         UiBuilder::new()
             .max_rect(Rect::from_min_max(pos2(title.right() + theme::GAP, rect.top()), rect.max))
@@ -123,11 +123,9 @@ fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
     ];
     let mut x = *free.start();
     for (what, value, behind, widest, is_high) in chips {
-        let galley =
-            |text: &str, font| ui.painter().layout_no_wrap(text.to_owned(), font, Color32::PLACEHOLDER);
-        let what_width = galley(what, theme::body()).size().x;
-        let value_width = galley(widest, theme::strong()).size().x;
-        let behind_width = galley(&behind, theme::body()).size().x;
+        let what_width = text_width(ui, what, theme::body());
+        let value_width = text_width(ui, widest, theme::strong());
+        let behind_width = text_width(ui, &behind, theme::body());
         let gap = if behind.is_empty() { 0.0 } else { 5.0 };
         let width = 11.0 + what_width + 6.0 + value_width + gap + behind_width + 11.0;
         let rect = Rect::from_min_size(pos2(x, y - theme::LEVER / 2.0), vec2(width, theme::LEVER));
@@ -138,7 +136,7 @@ fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
         let line = Stroke::new(1.0, if is_high { tokens.failed } else { tokens.line });
         ui.painter().rect(rect, radius, tokens.panel, line, StrokeKind::Inside);
         let response = ui.interact(rect, ui.scope_id().with(("chip", what)), Sense::hover());
-        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{what} {value} {behind}")));
+        response.says(Role::Label, &format!("{what} {value} {behind}"));
         let muted = (theme::body(), tokens.muted);
         label_at(ui, pos2(rect.left() + 11.0, y), Align2::LEFT_CENTER, what, muted.clone(), width);
         let ink = if is_high { tokens.failed } else { tokens.text };

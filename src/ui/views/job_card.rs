@@ -1,14 +1,18 @@
 //! The selected job, or a new one: its form at the left, what that will do in the middle, what became of its instants
 //! at the right.
 
+use chrono::Datelike;
 use egui::{
-    Align2, CornerRadius, Frame, Margin, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    UiBuilder, WidgetInfo, pos2, vec2,
+    Align2, CornerRadius, Frame, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder,
+    pos2, vec2,
 };
 
 use super::super::command::{Command, Page};
 use super::super::job_form::{Checked, JobForm, When};
-use super::super::widgets::{Card, Field, Icon, Lever, Tone, choice, label_at, numbers_at, remark, state_at};
+use super::super::widgets::{
+    Card, Field, Icon, Lever, Said, Tone, choice, label_at, numbers_at, paragraph, remark, state_at,
+    text_width,
+};
 use super::super::{format, theme};
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
 use super::schedule::countdown;
@@ -67,9 +71,7 @@ pub(crate) fn job_card_ui(
                 put(ui, Lever::of(ui, &remove).text("Remove…").without_icon().tone(Tone::Quiet), remove);
             }
             if let Some(file) = &file {
-                let title =
-                    ui.painter().layout_no_wrap(title.clone(), theme::strong(), egui::Color32::PLACEHOLDER);
-                let left = rect.left() + title.size().x + 14.0;
+                let left = rect.left() + text_width(ui, &title, theme::strong()) + 14.0;
                 let style = (theme::small(), theme::tokens(ui).muted);
                 let text = format!("its [[schedule]] stands in {file}; saving writes it there");
                 label_at(
@@ -193,7 +195,9 @@ fn unknown_pipeline(view: View<'_>, typed: &str) -> Option<String> {
 /// The next fires, and what the clock changes ahead do.
 fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
     let tokens = theme::tokens(ui);
-    heading(ui, "Next fires");
+    // What is typed is shown of a job that is off, too; but nothing of it comes.
+    let is_off = view.store.jobs().detail().is_some_and(|detail| !detail.row.job.enabled);
+    heading(ui, if is_off { "Next fires, if it were enabled" } else { "Next fires" });
     if checked.preview.fires.is_empty() {
         let text = match &checked.schedule {
             Err(_) => "Nothing yet: the schedule is not understood",
@@ -202,18 +206,20 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
         remark(ui, text, tokens.muted);
     }
     let is_to_the_second = checked.preview.fires.iter().any(|fire| fire.at.timestamp() % 60 != 0);
-    let form = if is_to_the_second { "%a %-d %b %H:%M:%S %Z" } else { "%a %-d %b %H:%M %Z" };
+    let time = if is_to_the_second { "%H:%M:%S %Z" } else { "%H:%M %Z" };
+    let this_year = view.now.with_timezone(&checked.tz).year();
     for fire in &checked.preview.fires {
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 20.0));
         let local = fire.at.with_timezone(&checked.tz);
-        let when = local.format(form).to_string();
-        let left = countdown(fire.at, view.now).0;
+        let day = if local.year() == this_year { "%a %-d %b" } else { "%a %-d %b %Y" };
+        let when = local.format(&format!("{day} {time}")).to_string();
+        let left = if is_off { String::new() } else { countdown(view, fire.at) };
         let at = rect.left_center();
-        numbers_at(ui, at, Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
-        let at = pos2(rect.left() + 190.0, rect.center().y);
+        let shown = numbers_at(ui, at, Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
+        let at = pos2((rect.left() + 190.0).max(shown.right() + 10.0), rect.center().y);
         numbers_at(ui, at, Align2::LEFT_CENTER, &left, (theme::small(), tokens.muted));
         let response = ui.interact(rect, ui.scope_id().with(("fire", fire.at)), Sense::hover());
-        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{when}, {left}")));
+        response.says(Role::Label, &format!("{when}, {left}"));
     }
     if checked.preview.clock_changes.is_empty() {
         return;
@@ -224,7 +230,7 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
         let touches = !change.text.contains(": no effect");
         let ink = if touches { tokens.interrupted } else { tokens.completed };
         let shown = Frame::NONE.inner_margin(Margin { left: 11, ..Margin::ZERO }).show(ui, |ui| {
-            ui.label(RichText::new(&change.text).font(theme::small()).color(tokens.text));
+            paragraph(ui, &change.text, (theme::small(), tokens.text));
         });
         let rect = shown.response.rect;
         let edge = Rect::from_min_size(rect.min, vec2(3.0, rect.height()));
@@ -277,7 +283,7 @@ fn fire_row_ui(
     };
     let response = ui.interact(rect, ui.scope_id().with(("fire", at)), Sense::click());
     let name = format!("{when}, {what}, {why}");
-    response.widget_info(|| WidgetInfo::labeled(Role::Button, fire.run_id.is_some(), &name));
+    response.says_enabled(Role::Button, fire.run_id.is_some(), &name);
     if response.hovered() && fire.run_id.is_some() {
         ui.painter().rect_filled(rect, CornerRadius::same(4), tokens.raised);
     }
@@ -299,15 +305,15 @@ fn fire_row_ui(
             out.push(Command::Select(Some(run_id.clone())));
             out.push(Command::Show(Page::History));
         }
-        response.on_hover_text(format!("{name}\nShow {run_id}"));
+        response.tip(&format!("{name}\nShow {run_id}"));
     } else {
-        response.on_hover_text(name);
+        response.tip(&name);
     }
 }
 
 fn heading(ui: &mut Ui, text: &str) {
     let tokens = theme::tokens(ui);
-    let response = ui.label(RichText::new(text).font(theme::small()).color(tokens.muted));
-    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, text));
+    let response = paragraph(ui, text, (theme::small(), tokens.muted));
+    response.says(Role::Heading, text);
     ui.add_space(4.0);
 }

@@ -6,7 +6,9 @@ use egui::{Align2, Color32, CornerRadius, Id, Rect, Sense, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::theme::{self, Tokens};
-use super::super::widgets::{Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, switch_at};
+use super::super::widgets::{
+    Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, paragraph, row_ui, switch_at,
+};
 use super::schedule::countdown;
 use super::{Commands, View};
 use crate::app::{self, Action, FireRow, JobRow, MAX_MARKS};
@@ -29,7 +31,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     };
     let tokens = theme::tokens(ui);
     let job = &row.job;
-    let (wall, left) = (next_wall(row, view.now), next_left(row, view.now));
+    let (wall, left) = (next_wall(row, view.now), next_left(row, view));
     let wrong = job.problem.as_deref().or(job.held.as_deref());
     let words = wrong.unwrap_or(&job.words);
     let last = row.marks.last().map_or_else(String::new, |fire| format!(", last {}", fire_text(view, fire)));
@@ -55,7 +57,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     }));
     let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, ROW));
     let switch = switch_at(ui, place, job.enabled, &format!("{job_id} fires"));
-    if switch.on_hover_text(turn.tooltip().unwrap_or_default()).clicked() {
+    if switch.tip(turn.tooltip().unwrap_or_default()).clicked() {
         out.push(turn);
     }
     let run = Command::World(Action::Do(app::Command::RunJobNow { job_id: job_id.clone() }));
@@ -76,7 +78,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let width = wall_left - theme::GAP - words_left;
     let shown = label_at(ui, pos2(words_left, y), Align2::LEFT_CENTER, words, (theme::body(), ink), width);
     if shown.width() > width - 3.0 {
-        response.on_hover_text(words);
+        response.tip(&words);
     }
     let style = (theme::body(), if job.enabled { tokens.text } else { tokens.muted });
     numbers_at(ui, pos2(wall_left, y), Align2::LEFT_CENTER, &wall, style);
@@ -105,7 +107,8 @@ fn marks_ui(ui: &mut Ui, view: View<'_>, row: &JobRow, left: egui::Pos2) {
         for fire in row.marks.iter().rev() {
             let when = wall_text(fire.due_at, row.zone, view.now);
             let why = fire.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-            ui.label(format!("{when}   {}{why}", fire_text(view, fire)));
+            let text = format!("{when}   {}{why}", fire_text(view, fire));
+            paragraph(ui, &text, (theme::body(), theme::tokens(ui).text));
         }
     });
 }
@@ -118,11 +121,11 @@ fn next_wall(row: &JobRow, now: DateTime<Utc>) -> String {
 }
 
 /// How long until then, or why that says nothing.
-fn next_left(row: &JobRow, now: DateTime<Utc>) -> String {
+fn next_left(row: &JobRow, view: View<'_>) -> String {
     match row.next_at {
         _ if row.job.problem.is_some() => "never".to_owned(),
         _ if !row.job.enabled => "disabled".to_owned(),
-        Some(at) => countdown(at, now).0,
+        Some(at) => countdown(view, at),
         None if row.job.schedule_type == "after" => "waits for it".to_owned(),
         None if row.job.schedule_type == "manual" => "by hand".to_owned(),
         None => "never again".to_owned(),

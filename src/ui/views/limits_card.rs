@@ -1,11 +1,11 @@
 //! The limits of the machine, to be edited: a row each, with what it will do and what is wrong with it.
 
-use egui::{Align2, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, Rect, Role, Sense, Stroke, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::limit_form::{LimitRow, MachinePage, name};
 use super::super::theme;
-use super::super::widgets::{Card, Field, Lever, Tone, choice_called, label_at, remark, switch_at};
+use super::super::widgets::{Card, Field, Lever, Said, Tone, choice_called, label_at, remark, switch_at};
 use super::{Commands, View};
 use crate::app::LimitProblem;
 use crate::resources::{LimitAction, Resource};
@@ -153,8 +153,7 @@ fn name_ui(ui: &mut Ui, view: View<'_>, of: Resource, height: f32) {
         let at = pos2(place.left(), y + 17.0);
         label_at(ui, at, Align2::LEFT_CENTER, "exceeded", (theme::small(), ink), NAME);
         let response = ui.interact(place, ui.scope_id().with(("short of", title)), Sense::hover());
-        response
-            .widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{title} limit exceeded now")));
+        response.says(Role::Label, &format!("{title} limit exceeded now"));
     }
 }
 

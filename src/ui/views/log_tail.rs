@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use egui::{Align2, Label, Rect, RichText, ScrollArea, TextWrapMode, Ui, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::widgets::{Lever, Tone, label_at};
+use super::super::widgets::{Lever, Tone, label_at, one_line};
 use super::super::{format, theme};
 use super::{Commands, View};
 use crate::app::{LogTail, RunEntry};
@@ -81,7 +81,7 @@ fn lines_ui(ui: &mut Ui, entry: &RunEntry, step_id: &str, tail: &LogTail) {
         .show_rows(&mut inner, row_height, tail.lines.len(), |ui, range| {
             ui.spacing_mut().item_spacing.y = 0.0;
             for line in &tail.lines[range] {
-                let text = RichText::new(shown_line(line)).font(theme::mono());
+                let text = RichText::new(one_line(&shown_line(line))).font(theme::mono());
                 ui.allocate_ui(vec2(ui.available_width(), row_height), |ui| {
                     ui.add(Label::new(text).wrap_mode(TextWrapMode::Extend));
                 });

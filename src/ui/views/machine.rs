@@ -1,12 +1,9 @@
 //! The page of the machine: what it did in an hour, a day or a month, what it does now, and its limits.
 
-use egui::{
-    Align2, Color32, CornerRadius, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2,
-    vec2,
-};
+use egui::{Align2, Color32, CornerRadius, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::limit_form::MachinePage;
-use super::super::widgets::{Card, label_at, numbers_at};
+use super::super::widgets::{Card, Said, label_at, numbers_at};
 use super::super::{format, theme};
 use super::banner::banners_ui;
 use super::limits_card::limits_card_ui;
@@ -89,7 +86,7 @@ fn figures_card_ui(ui: &mut Ui, view: View<'_>) {
                     (theme::body(), tokens.text),
                 );
                 let response = ui.interact(rect, ui.scope_id().with(("figure", what)), Sense::hover());
-                response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{what}: {figure}")));
+                response.says(Role::Label, &format!("{what}: {figure}"));
             }
             ui.add_space(6.0);
         },
@@ -122,8 +119,8 @@ fn cores_ui(ui: &mut Ui, sample: &MachineSample) {
     let shares: Vec<String> = sample.cores.iter().map(|share| format::percent(f64::from(*share))).collect();
     let name = format!("CPU by core: {}", shares.join(", "));
     let response = ui.interact(rect, ui.scope_id().with("cores"), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
-    response.on_hover_text(name);
+    response.says(Role::Label, &name);
+    response.tip(&name);
 }
 
 /// The figures that this machine has.

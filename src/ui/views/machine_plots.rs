@@ -1,10 +1,10 @@
 //! The plots of the machine's page, on one time axis: CPU and memory over the steps that ran, then disks and network, then
 //! what is free on disk.
 
-use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::{Command, Page};
-use super::super::widgets::{Card, label_at, segments_at};
+use super::super::widgets::{Card, Said, label_at, segments_at};
 use super::super::{format, theme};
 use super::axis::{
     Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, cross_at, curve, limit_labels_at,
@@ -116,7 +116,7 @@ fn shares_ui<'p>(
                     axis.frame().width(),
                 );
                 let response = ui.interact(place, ui.scope_id().with("nothing yet"), Sense::hover());
-                response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
+                response.says(Role::Label, text);
             }
             let bars = bars_ui(ui, view, (axis, n_lanes), plotted, out);
             marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
@@ -172,7 +172,7 @@ fn bars_ui<'p>(
         let sense = if run.is_some() { Sense::click() } else { Sense::hover() };
         let response = ui.interact(place.intersect(frame), id, sense);
         let name = format!("{text}, CPU {} at most", format::percent(span.cpu_peak));
-        response.widget_info(|| WidgetInfo::labeled(Role::Button, run.is_some(), &name));
+        response.says_enabled(Role::Button, run.is_some(), &name);
         if response.clicked() {
             out.push(Command::Select(Some(key.run_id.clone())));
             out.push(Command::Show(Page::Now));

@@ -3,7 +3,7 @@
 use egui::{Popup, Response, Ui};
 
 use super::super::command::{Command, Page};
-use super::super::widgets::{Icon, Lever, Tone};
+use super::super::widgets::{Icon, Lever, Said, Tone};
 use super::{Commands, View};
 use crate::app::{self, Action, Folder, RunEntry};
 use crate::run::{RunState, StopKind};
@@ -50,7 +50,7 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
             let command = Command::World(action);
             let mut button = ui.button(text);
             if let Some(tooltip) = command.tooltip() {
-                button = button.on_hover_text(tooltip);
+                button = button.tip(tooltip);
             }
             if button.clicked() {
                 out.push(command);

@@ -28,6 +28,7 @@ mod waiting;
 use chrono::{DateTime, Utc};
 use egui::Ui;
 
+use super::beat::Beat;
 use super::command::{Command, Page};
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
@@ -36,15 +37,17 @@ use crate::app::AppStore;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;
-pub(super) use schedule::next_countdown;
+pub(super) use waiting::is_waiting;
 
 /// What a view paints from.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) store: &'a AppStore,
     pub(super) state: &'a WindowState,
-    /// The wall clock of this frame.
+    /// The wall clock of this frame: what [`Beat::now`] says.
     pub(super) now: DateTime<Utc>,
+    /// What is told whenever something is painted that time alone changes.
+    pub(super) beat: &'a Beat,
 }
 
 /// What was asked for while painting; run when the frame is painted.

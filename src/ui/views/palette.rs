@@ -84,18 +84,15 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 let at = pos2(rect.left() + 42.0, rect.center().y);
                 label_at(ui, at, Align2::LEFT_CENTER, "Nothing that can be done is called so", style, WIDTH);
             }
-            ScrollArea::vertical().max_height(MAX_ROWS * ROW).auto_shrink([false, true]).show_rows(
-                ui,
-                ROW,
-                found.len(),
-                |ui, range| {
-                    for at in range {
-                        if entry_ui(ui, &found[at], Some(at) == state.index, at + 1 == found.len(), &keyed) {
-                            chosen = Some(found[at].clone());
-                        }
+            let list = ScrollArea::vertical().max_height(MAX_ROWS * ROW).auto_shrink([false, true]);
+            // Else it would stay as low as it once was, for few entries.
+            list.min_scrolled_height(MAX_ROWS * ROW).show_rows(ui, ROW, found.len(), |ui, range| {
+                for at in range {
+                    if entry_ui(ui, &found[at], Some(at) == state.index, at + 1 == found.len(), &keyed) {
+                        chosen = Some(found[at].clone());
                     }
-                },
-            );
+                }
+            });
         });
     if let Some(command) = chosen {
         out.push(Command::CloseOverlay);

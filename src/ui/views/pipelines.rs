@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
-use egui::{Align2, Rect, RichText, ScrollArea, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::widgets::{Card, Corners, Icon, Lever, RowKind, Tone, label_at, row_ui};
+use super::super::widgets::{Card, Corners, Icon, Lever, RowKind, Said, Tone, label_at, paragraph, row_ui};
 use super::super::{format, theme};
+use super::banner::banners_ui;
 use super::{Commands, View};
 use crate::app::{self, Action, Folder, PipelineEntry};
 
 /// The page.
 pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    ui.spacing_mut().item_spacing.y = theme::GAP;
+    banners_ui(ui, view, out);
     let Some(pipelines) = view.store.pipelines() else {
-        ui.label(RichText::new("Reading the pipelines…").color(theme::tokens(ui).muted));
+        paragraph(ui, "Reading the pipelines…", (theme::body(), theme::tokens(ui).muted));
         return;
     };
     let max_height = ui.available_height() - theme::CARD_HEAD - 4.0;
@@ -79,7 +82,7 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut 
     };
     let shown = label_at(ui, pos2(rect.left(), y(1.0)), Align2::LEFT_CENTER, first_line, style, width);
     if shown.width() > width - 4.0 || described.lines().count() > 1 {
-        response.on_hover_text(RichText::new(described).font(theme::mono()));
+        response.tip(described);
     }
     let path = entry.path.as_deref().map_or("a registered function".into(), Path::to_string_lossy);
     let style = (theme::mono(), tokens.muted);

@@ -4,7 +4,7 @@ use egui::{Align2, Id, Rect, Ui, pos2, vec2};
 
 use super::super::command::{Command, Page, first_lever};
 use super::super::widgets::{
-    Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, row_ui, state_at,
+    Card, Corners, Icon, Lever, RowKind, Said, Tone, label_at, numbers_at, row_ui, state_at,
 };
 use super::super::{format, theme};
 use super::running::{names_at, state_text};
@@ -85,7 +85,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool
         let at = pos2(place_left, rect.center().y);
         let shown = label_at(ui, at, Align2::LEFT_CENTER, why.clone(), (theme::body(), ink), width);
         if shown.width() > width - 2.0 {
-            response.on_hover_text(why);
+            response.tip(&why);
         }
         numbers_at(ui, pos2(time.left(), upper), Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
         let took = format!("took {took}");

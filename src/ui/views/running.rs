@@ -12,7 +12,7 @@ use super::super::widgets::{
 use super::super::{format, theme};
 use super::waiting::is_waiting;
 use super::{Commands, View, menus};
-use crate::app::RunEntry;
+use crate::app::{RunEntry, RunUsage};
 use crate::id::RunId;
 use crate::run::{RunState, StepSummary};
 
@@ -30,11 +30,12 @@ pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut
     if rows.is_empty() {
         return;
     }
-    let held = rows.iter().flat_map(|entry| entry.usage().back()).map(|usage| usage.memory_bytes);
-    let peak_memory = held.max();
+    let has_costs = rows.iter().any(|entry| !entry.usage().is_empty());
     let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(3.0) as usize;
     let n_shown = rows.len().min(MAX_ROWS).min(n_fitting);
-    let offset = offset_to_selected(ui, id, view, &rows, n_shown);
+    let offset = offset_to_selected(ui, id, view, n_shown, |run_id| {
+        rows.iter().position(|entry| entry.run.run_id == *run_id)
+    });
     let response = ui.scope(|ui| {
         Card::new("Running").count(rows.iter().filter(|entry| !entry.run.state.is_ended()).count()).show(
             ui,
@@ -49,12 +50,16 @@ pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut
                     None => area,
                 };
                 let shown = area.show_rows(ui, theme::ROW, rows.len(), |ui, range| {
+                    // The most that any curve to be seen shows: each has room for all of its own.
+                    let held = rows[range.clone()].iter().flat_map(|entry| shown_usage(entry));
+                    let peak_memory =
+                        has_costs.then(|| held.map(|usage| usage.memory_bytes).max().unwrap_or_default());
                     for at in range {
                         let corners = if at + 1 == rows.len() { Corners::Bottom } else { Corners::Square };
                         run_row_ui(ui, view, rows[at], (corners, peak_memory), out);
                     }
                 });
-                ui.data_mut(|data| data.insert_temp(id.with("offset"), shown.state.clamped_offset().y));
+                keep_offset(ui, id, shown.state.clamped_offset().y);
             },
         );
     });
@@ -84,8 +89,15 @@ fn held_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
     rows
 }
 
-/// Where the rows must be scrolled to when another run was selected and its row may not be in sight.
-fn offset_to_selected(ui: &Ui, id: Id, view: View<'_>, rows: &[&RunEntry], n_shown: usize) -> Option<f32> {
+/// Where rows must be scrolled to, of which `n_shown` are seen at once, when another run was selected and its row, the
+/// one that `find` tells, may not be in sight.
+pub(crate) fn offset_to_selected(
+    ui: &Ui,
+    id: Id,
+    view: View<'_>,
+    n_shown: usize,
+    find: impl FnOnce(&RunId) -> Option<usize>,
+) -> Option<f32> {
     let selected = view.store.selected().map(|entry| entry.run.run_id.clone());
     let last: Option<RunId> = ui.data(|data| data.get_temp(id.with("selected")));
     if selected == last {
@@ -97,10 +109,15 @@ fn offset_to_selected(ui: &Ui, id: Id, view: View<'_>, rows: &[&RunEntry], n_sho
         }
         None => data.remove::<RunId>(id.with("selected")),
     });
-    let at = rows.iter().position(|entry| Some(&entry.run.run_id) == selected.as_ref())?;
+    let at = find(&selected?)?;
     let offset: f32 = ui.data(|data| data.get_temp(id.with("offset"))).unwrap_or_default();
     let lowest = (at + 1).saturating_sub(n_shown) as f32 * theme::ROW;
     Some(offset.clamp(lowest, at as f32 * theme::ROW))
+}
+
+/// Keeps for [`offset_to_selected`] where the rows are scrolled to now.
+pub(crate) fn keep_offset(ui: &Ui, id: Id, offset: f32) {
+    ui.data_mut(|data| data.insert_temp(id.with("offset"), offset));
 }
 
 /// How the last hour went, at the right of the card's head.
@@ -174,7 +191,10 @@ pub(crate) fn place_text(entry: &RunEntry) -> String {
 /// The state in a word, with what changes about it.
 pub(crate) fn state_text(entry: &RunEntry, view: View<'_>) -> String {
     match (entry.run.state, entry.run.frozen_since) {
-        (RunState::Paused, Some(since)) => format!("frozen {}", format::about(view.now - since)),
+        (RunState::Paused, Some(since)) => {
+            view.beat.about(view.now - since);
+            format!("frozen {}", format::about(view.now - since))
+        }
         (RunState::Paused, None) => "pausing".to_owned(),
         (RunState::ForceStopped, _) => "force stopped".to_owned(),
         (state, _) => state.as_str().to_owned(),
@@ -237,7 +257,7 @@ fn run_row_ui(
         }
     }
     let levers = columns(rect, peak_memory.is_some()).levers;
-    levers_ui(ui, levers, entry, out);
+    levers_ui(ui, levers, entry, is_selected, out);
 }
 
 /// The pipeline over the run's id.
@@ -253,6 +273,10 @@ pub(crate) fn names_at(ui: &Ui, rect: Rect, entry: &RunEntry) {
 }
 
 fn time_text(entry: &RunEntry, view: View<'_>) -> String {
+    // Beside it stands a clock, which runs unless the run is frozen.
+    if matches!(entry.run.state, RunState::Running | RunState::Stopping) {
+        view.beat.second();
+    }
     match entry.run.state {
         RunState::Paused => "clock stopped".to_owned(),
         RunState::Stopping => "ending".to_owned(),
@@ -266,6 +290,12 @@ fn time_text(entry: &RunEntry, view: View<'_>) -> String {
         | RunState::Failed
         | RunState::Interrupted => "ended".to_owned(),
     }
+}
+
+/// As much of what it has cost as a curve shows.
+fn shown_usage(entry: &RunEntry) -> impl ExactSizeIterator<Item = &RunUsage> {
+    let n_older = entry.usage().len().saturating_sub(60);
+    entry.usage().range(n_older..)
 }
 
 /// What it costs: CPU and memory, each as a curve and a figure where there is room.
@@ -284,8 +314,8 @@ fn cost_at(ui: &Ui, rect: Rect, entry: &RunEntry, peak_memory: u64) {
     let memory = Rect::from_min_size(pos2(memory_left, rect.top()), vec2(curve, rect.height()))
         .shrink2(vec2(0.0, 12.0));
     if has_curves {
-        let newest = entry.usage().iter().rev().take(60).rev();
-        let n = entry.usage().len().clamp(2, 60);
+        let newest = shown_usage(entry);
+        let n = newest.len().max(2);
         let curve = |rect: Rect, at: usize, share: f64| {
             let x = rect.left() + rect.width() * at as f32 / (n - 1) as f32;
             pos2(x, rect.bottom() - rect.height() * share.clamp(0.0, 1.0) as f32)
@@ -305,7 +335,8 @@ fn cost_at(ui: &Ui, rect: Rect, entry: &RunEntry, peak_memory: u64) {
     numbers_at(ui, pos2(memory.right() + 8.0, y), Align2::LEFT_CENTER, &memory_text, style);
 }
 
-fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
+fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: &mut Commands) {
+    let lever_of = if is_selected { Lever::of_selected } else { Lever::of };
     let (run_id, state) = (&entry.run.run_id, entry.run.state);
     let tokens = theme::tokens(ui);
     let top = rect.center().y - theme::LEVER / 2.0;
@@ -330,13 +361,13 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
             | RunState::Failed
             | RunState::Interrupted => Tone::Plain,
         };
-        let lever = Lever::of(ui, &command).tone(tone);
+        let lever = lever_of(ui, &command).tone(tone);
         let lever = if state == RunState::Stopping { lever.without_icon() } else { lever };
         if lever.ui_at(ui, first).clicked() {
             out.push(command);
         }
         let command = Command::World(second_lever(&entry.run));
-        let lever = Lever::of(ui, &command).enabled_if(state != RunState::Stopping);
+        let lever = lever_of(ui, &command).enabled_if(state != RunState::Stopping);
         if lever.ui_at(ui, second).clicked() {
             out.push(command);
         }

@@ -5,15 +5,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use egui::{Align2, ScrollArea, Ui, pos2, vec2};
 
-use super::super::command::{Command, Page};
+use super::super::command::Command;
 use super::super::job_form::SchedulePage;
-use super::super::widgets::{Card, Lever, Tone, label_at};
+use super::super::widgets::{Card, Lever, Tone, label_at, paragraph};
 use super::super::{format, theme};
 use super::banner::banners_ui;
 use super::job_card::job_card_ui;
 use super::job_row::{ROW, job_row_ui};
 use super::{Commands, View};
-use crate::app::AppStore;
 
 /// The height of the selected job's card.
 const CARD: f32 = 300.0;
@@ -24,7 +23,7 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
     let jobs = view.store.jobs();
     let Some(total) = jobs.total() else {
         ask(view, page, 0..1, out);
-        ui.label(egui::RichText::new("Reading the jobs…").color(theme::tokens(ui).muted));
+        paragraph(ui, "Reading the jobs…", (theme::body(), theme::tokens(ui).muted));
         return;
     };
     if total == 0 && page.form.is_none() {
@@ -115,8 +114,17 @@ fn no_jobs_ui(ui: &mut Ui, out: &mut Commands) {
     });
 }
 
-/// How long until a job is due, as a row says it, and how long the text stays so.
-pub(crate) fn countdown(next_at: DateTime<Utc>, now: DateTime<Utc>) -> (String, Option<Duration>) {
+/// How long until a job is due, as a row says it.
+pub(crate) fn countdown(view: View<'_>, next_at: DateTime<Utc>) -> String {
+    let (text, holds) = countdown_text(next_at, view.now);
+    if let Some(holds) = holds {
+        view.beat.holds_for(holds);
+    }
+    text
+}
+
+/// The same, and how long it holds from `now` on.
+fn countdown_text(next_at: DateTime<Utc>, now: DateTime<Utc>) -> (String, Option<Duration>) {
     let left = next_at - now;
     if left <= TimeDelta::zero() {
         // What becomes of it is told by an event.
@@ -132,21 +140,6 @@ pub(crate) fn countdown(next_at: DateTime<Utc>, now: DateTime<Utc>) -> (String, 
     (format!("in {}", format::about(left)), Some(Duration::from_millis(over.unsigned_abs())))
 }
 
-/// How long no countdown that can be seen changes; none: for ever.
-pub(crate) fn next_countdown(
-    page: Page,
-    store: &AppStore,
-    schedule: &SchedulePage,
-    now: DateTime<Utc>,
-) -> Option<Duration> {
-    if page != Page::Schedule {
-        return None;
-    }
-    let rows = schedule.shown.clone().filter_map(|at| store.jobs().row(at));
-    let due = rows.filter(|row| row.job.enabled).filter_map(|row| row.next_at);
-    due.filter_map(|at| countdown(at, now).1).min()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +153,7 @@ mod tests {
             (2 * 86_400_000 + 5, "in 2 d", Some(6)),
             (0, "due", None),
         ] {
-            let (said, holds) = countdown(now + TimeDelta::milliseconds(left), now);
+            let (said, holds) = countdown_text(now + TimeDelta::milliseconds(left), now);
             assert_eq!((said.as_str(), holds), (text, holds_ms.map(Duration::from_millis)));
         }
     }

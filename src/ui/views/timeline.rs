@@ -5,7 +5,7 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 use egui::{Align2, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::widgets::{Card, label_at};
+use super::super::widgets::{Card, Said, label_at};
 use super::super::{format, theme};
 use super::axis::{
     Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, cross_at, curve, limit_labels_at, marks_ui, tip_at,
@@ -13,7 +13,7 @@ use super::axis::{
 use super::lanes::{Bar, LANE};
 use super::waiting::is_waiting;
 use super::{Commands, View};
-use crate::app::{MachineSample, RunEntry, SAMPLE_SPAN};
+use crate::app::{AppStore, MAX_RECENT, MachineSample, RunEntry, SAMPLE_SPAN};
 use crate::run::{RunState, StepState};
 
 /// The least height of the curves.
@@ -56,7 +56,7 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         }
         marks_ui(ui, axis, axis.y(0.0) + 1.0, view.store.watched().marks().iter());
         if let Some(pointer) = cross_at(ui, axis, &[frame]) {
-            tip_at(ui, pointer, frame, then(axis.at(pointer.x), &runs, view));
+            tip_at(ui, pointer, frame, then(axis.at(pointer.x), view));
         }
     });
 }
@@ -129,6 +129,7 @@ fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
     let mut spans: Vec<_> = entry
         .steps()
         .iter()
+        .chain(&entry.earlier)
         .filter_map(|step| {
             let from = step.started_at?;
             Some((from, step.finished_at.unwrap_or(now), step.step_id.as_str(), Some(step.state)))
@@ -195,16 +196,29 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
         ui.scope_id().with(("lane", entry.run.run_id.as_str())),
         Sense::click(),
     );
-    response.widget_info(|| {
-        egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Timeline of {}", entry.run.run_id))
-    });
+    response.says(egui::Role::Button, &format!("Timeline of {}", entry.run.run_id));
     if response.clicked() {
         out.push(Command::Select(Some(entry.run.run_id.clone())));
     }
 }
 
-/// What was at a moment: the machine, and which steps ran.
-fn then(at: DateTime<Utc>, runs: &[&RunEntry], view: View<'_>) -> Vec<String> {
+/// Whether steps may have run at a moment of which nothing is known here: of runs that have ended since, the newest are
+/// kept, and of a step's attempts the last, unless the window saw the others.
+fn is_forgotten(at: DateTime<Utc>, store: &AppStore) -> bool {
+    let is_full = store.recent().len() >= MAX_RECENT;
+    let began_anew = |entry: &RunEntry| {
+        let mut later = entry.steps().iter().filter(|step| step.attempt > 1);
+        entry.run.started_at <= at && later.any(|step| step.started_at.is_some_and(|from| from > at))
+    };
+    (is_full && store.recent().last().is_some_and(|oldest| oldest.ended_at() > at))
+        || store.living().chain(store.recent()).any(began_anew)
+}
+
+/// Steps that are named of a moment.
+const MAX_NAMED: usize = 4;
+
+/// What was at a moment: the machine, and which steps ran, of all runs: which of them have a lane is no matter.
+fn then(at: DateTime<Utc>, view: View<'_>) -> Vec<String> {
     let samples = view.store.machine();
     let n_before = samples.partition_point(|sample| sample.at <= at);
     let nearest = n_before.checked_sub(1).and_then(|n| samples.get(n)).filter(|sample| at - sample.at <= GAP);
@@ -217,8 +231,11 @@ fn then(at: DateTime<Utc>, runs: &[&RunEntry], view: View<'_>) -> Vec<String> {
         ),
         None => time.to_string(),
     };
-    let running: Vec<String> = runs
-        .iter()
+    let ended = view.store.recent().take_while(|entry| entry.ended_at() >= at);
+    let mut running: Vec<String> = view
+        .store
+        .living()
+        .chain(ended)
         .flat_map(|entry| {
             let pipeline = &entry.run.pipeline_id;
             let mut then = spans(entry, view.now);
@@ -232,8 +249,90 @@ fn then(at: DateTime<Utc>, runs: &[&RunEntry], view: View<'_>) -> Vec<String> {
                 },
             )
         })
-        .take(4)
         .collect();
-    let second = if running.is_empty() { "no step ran".to_owned() } else { running.join(", ") };
+    let n_more = running.len().saturating_sub(MAX_NAMED);
+    running.truncate(MAX_NAMED);
+    let second = match (running.is_empty(), n_more) {
+        (true, _) if is_forgotten(at, view.store) => "which steps ran then is not kept here".to_owned(),
+        (true, _) => "no step ran".to_owned(),
+        (false, 0) => running.join(", "),
+        (false, _) => format!("{} and {n_more} more", running.join(", ")),
+    };
     vec![first, second]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::super::beat::Beat;
+    use super::super::super::tests::{Scene, id, now, run, scene, snapshot, step};
+    use super::*;
+    use crate::app::AppUpdate;
+    use crate::run::{Event, EventKind, RunSummary, StepSummary};
+
+    fn ago(seconds: i64) -> DateTime<Utc> {
+        now() - TimeDelta::seconds(seconds)
+    }
+
+    /// What the line says of the steps at that time.
+    fn told(scene: &Scene, at: DateTime<Utc>) -> String {
+        let window = scene.harness.state().as_ref().unwrap();
+        let beat = Beat::of(now());
+        let view = View { store: &window.store, state: &window.state, now: beat.now(), beat: &beat };
+        then(at, view).pop().unwrap()
+    }
+
+    fn select(scene: &mut Scene, run_id: Option<&str>) {
+        scene.harness.state_mut().as_mut().unwrap().store.select_run(run_id.map(id));
+        scene.harness.run();
+    }
+
+    #[test]
+    fn the_line_names_what_ran_of_all_runs_whatever_is_selected() {
+        let living = [run("alfabeta", RunState::Running), run("train", RunState::Running)];
+        let ended = RunSummary { finished_at: Some(ago(600)), ..run("books", RunState::Failed) };
+        let mut scene = scene([snapshot(&living), AppUpdate::RecentRuns(vec![ended])]);
+        for selected in [None, Some("books-1"), Some("train-1")] {
+            select(&mut scene, selected);
+            let at_once = "alfabeta/list, alfabeta/fetch, train/list, train/fetch";
+            assert_eq!(told(&scene, ago(30)), at_once, "{selected:?}");
+            assert_eq!(told(&scene, ago(700)), "books", "{selected:?}");
+            assert_eq!(told(&scene, ago(300)), "no step ran", "{selected:?}");
+        }
+    }
+
+    #[test]
+    fn of_more_steps_than_have_room_the_others_are_counted() {
+        let runs: Vec<_> = (0..5).map(|n| run(&format!("job{n}"), RunState::Running)).collect();
+        let scene = scene([snapshot(&runs)]);
+        assert_eq!(told(&scene, ago(30)), "job0/list, job0/fetch, job1/list, job1/fetch and 6 more");
+    }
+
+    #[test]
+    fn an_earlier_attempt_ran_too_and_where_it_is_not_known_nothing_is_said_to_have_been_idle() {
+        let again = |attempt, from| StepSummary {
+            attempt,
+            started_at: Some(from),
+            ..step("fetch", StepState::Running)
+        };
+        let told_of = |step| {
+            let kind = EventKind::StepStarted { step };
+            AppUpdate::Event(Arc::new(Event { seq: 20, at: now(), run_id: Some(id("alfabeta-1")), kind }))
+        };
+        let mut watched = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+        watched.tell(told_of(again(2, ago(10))));
+        assert_eq!(told(&watched, ago(30)), "alfabeta/list, alfabeta/fetch");
+
+        // The window opened during the second attempt.
+        let snapshot = AppUpdate::Snapshot {
+            runs: vec![(run("alfabeta", RunState::Running), vec![again(2, ago(10))])],
+            orders: Default::default(),
+            seq: 10,
+        };
+        let opened = scene([snapshot]);
+        assert_eq!(told(&opened, ago(5)), "alfabeta/fetch");
+        assert_eq!(told(&opened, ago(30)), "which steps ran then is not kept here");
+        assert_eq!(told(&opened, ago(5000)), "no step ran");
+    }
 }

@@ -1,9 +1,11 @@
 //! The card of runs that have not begun, and of those of which a step waits and none runs: each says for what it waits in one sentence, with the run that has it as a link.
 
-use egui::{Align2, CursorIcon, Id, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, CursorIcon, Id, Rect, Role, ScrollArea, Sense, Ui, pos2, vec2};
 
 use super::super::command::{Command, second_lever};
-use super::super::widgets::{Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at};
+use super::super::widgets::{
+    Card, Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, row_ui, state_at,
+};
 use super::super::{format, theme};
 use super::running::names_at;
 use super::{Commands, View, menus};
@@ -98,7 +100,7 @@ fn sentence_at(
     let response = ui
         .interact(link, ui.scope_id().with(("holder", pos.y as i32, holder.as_str())), Sense::click())
         .on_hover_cursor(CursorIcon::PointingHand);
-    response.widget_info(|| WidgetInfo::labeled(Role::Link, true, format!("Show {holder}")));
+    response.says(Role::Link, &format!("Show {holder}"));
     if response.clicked() {
         out.push(Command::Select(Some(holder.clone())));
     }
@@ -113,6 +115,7 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
         None => run.error.as_deref().unwrap_or("Waiting for its turn").to_owned(),
     };
     let is_selected = view.store.selected().is_some_and(|selected| selected.run.run_id == run.run_id);
+    view.beat.about(view.now - run.started_at);
     let waited = format!("for {}", format::about(view.now - run.started_at));
     let name = format!("waiting {waited}, {}, {}, {sentence}", run.pipeline_id, run.run_id);
     let kind = RowKind { name: &name, is_selected, corners };
@@ -135,7 +138,7 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
         sentence_at(ui, pos2(left, upper), (&sentence, wait.and_then(Wait::holder)), width, out);
         numbers_at(ui, pos2(left, lower), Align2::LEFT_CENTER, &waited, (theme::small(), tokens.muted));
         if response.hovered() {
-            response.clone().on_hover_text(&sentence);
+            response.clone().tip(&sentence);
         }
     }
     let top = rect.center().y - theme::LEVER / 2.0;
@@ -144,7 +147,8 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
     for (command, width, gap) in [(admit, ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
         let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
         let command = Command::World(command);
-        if Lever::of(ui, &command).ui_at(ui, place).clicked() {
+        let lever = if is_selected { Lever::of_selected(ui, &command) } else { Lever::of(ui, &command) };
+        if lever.ui_at(ui, place).clicked() {
             out.push(command);
         }
         left += width + gap;

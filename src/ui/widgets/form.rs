@@ -1,11 +1,9 @@
 //! Fields of a form: a text, or one of several, each under its name and with what is wrong with it below.
 
-use egui::{
-    Align2, Color32, ComboBox, CornerRadius, Frame, Margin, RichText, Stroke, StrokeKind, TextEdit, Ui, vec2,
-};
+use egui::{Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Stroke, StrokeKind, TextEdit, Ui, vec2};
 
 use super::super::theme;
-use super::label_at;
+use super::{label_at, paragraph};
 
 /// A text to be typed.
 #[derive(Clone, Copy)]
@@ -58,7 +56,7 @@ impl<'a> Field<'a> {
 
 /// A sentence beside what it is about.
 pub(crate) fn remark(ui: &mut Ui, text: &str, ink: Color32) {
-    ui.label(RichText::new(text).font(theme::small()).color(ink));
+    paragraph(ui, text, (theme::small(), ink));
 }
 
 /// The name above a field, for the eye: screen readers hear it from the field itself.

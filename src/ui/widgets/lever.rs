@@ -1,13 +1,13 @@
 //! A lever: a button with an icon and a word, at a place of its own.
 
 use egui::{
-    Align2, Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, Vec2,
-    WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, CursorIcon, KeyboardShortcut, Rect, Response, Role, Sense, Stroke,
+    StrokeKind, Ui, Vec2, pos2, vec2,
 };
 
 use super::super::command::Command;
 use super::super::theme::{self, Tokens};
-use super::Icon;
+use super::{Icon, Said, one_line};
 
 /// How much a lever asks to be pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,18 @@ pub(crate) struct Lever {
 impl Lever {
     /// A lever that says what `command` does now.
     pub(crate) fn of(ui: &Ui, command: &Command) -> Self {
-        let shortcut = command.shortcut().map(|shortcut| ui.ctx().format_shortcut(&shortcut));
+        // The key of a run acts on the selected one, which this lever's need not be.
+        let shortcut = command.shortcut().filter(|_| !matches!(command, Command::World(_)));
+        Self::keyed(ui, command, shortcut)
+    }
+
+    /// The same for the selected run, on which the keys act.
+    pub(crate) fn of_selected(ui: &Ui, command: &Command) -> Self {
+        Self::keyed(ui, command, command.shortcut())
+    }
+
+    fn keyed(ui: &Ui, command: &Command, shortcut: Option<KeyboardShortcut>) -> Self {
+        let shortcut = shortcut.map(|shortcut| ui.ctx().format_shortcut(&shortcut));
         let tooltip = match (command.tooltip(), shortcut) {
             (Some(tooltip), Some(key)) => Some(format!("{tooltip} ({key})")),
             (Some(tooltip), None) => Some(tooltip.to_owned()),
@@ -45,7 +56,7 @@ impl Lever {
         };
         Self {
             icon: command.icon(),
-            text: command.text(),
+            text: one_line(&command.text()).into_owned(),
             name: command.name(),
             tooltip,
             tone: Tone::Plain,
@@ -70,7 +81,7 @@ impl Lever {
     }
 
     pub(crate) fn text(self, text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..self }
+        Self { text: one_line(&text.into()).into_owned(), ..self }
     }
 
     pub(crate) fn without_icon(self) -> Self {
@@ -100,14 +111,14 @@ impl Lever {
     pub(crate) fn ui_at(self, ui: &mut Ui, rect: Rect) -> Response {
         let sense = if self.is_enabled { Sense::click() } else { Sense::hover() };
         let response = ui.interact(rect, ui.scope_id().with(("lever", &self.name)), sense);
-        response.widget_info(|| WidgetInfo::labeled(Role::Button, self.is_enabled, &self.name));
+        response.says_enabled(Role::Button, self.is_enabled, &self.name);
         if ui.is_rect_visible(rect) {
             self.paint(ui, rect, &response);
         }
         let response =
             if self.is_enabled { response.on_hover_cursor(CursorIcon::PointingHand) } else { response };
         match self.tooltip {
-            Some(tooltip) if self.is_enabled => response.on_hover_text(tooltip),
+            Some(tooltip) if self.is_enabled => response.tip(&tooltip),
             _ => response,
         }
     }

@@ -1,11 +1,10 @@
 //! Cards and their rows.
 
-use egui::{
-    Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
-};
+use egui::{Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
+use super::super::format::number;
 use super::super::theme;
-use super::label_at;
+use super::{Said, label_at};
 
 /// A card with a head.
 pub(crate) struct Card<'a> {
@@ -20,7 +19,7 @@ impl<'a> Card<'a> {
 
     /// Says how many there are behind the title.
     pub(crate) fn count(self, count: usize) -> Self {
-        Self { count: Some(count.to_string()), ..self }
+        Self { count: Some(number(count as f64)), ..self }
     }
 
     /// The card's face without a head.
@@ -49,7 +48,9 @@ impl<'a> Card<'a> {
                 let title =
                     label_at(ui, pos, Align2::LEFT_CENTER, self.title, (theme::strong(), tokens.text), width);
                 let heading = ui.interact(title, ui.scope_id().with(self.title), Sense::hover());
-                heading.widget_info(|| WidgetInfo::labeled(Role::Heading, true, self.title));
+                let count = self.count.iter().map(|count| format!(" {count}"));
+                heading
+                    .says(Role::Heading, &count.fold(self.title.to_owned(), |title, count| title + &count));
                 if let Some(count) = self.count {
                     let pos = pos2(title.right() + 10.0, rect.center().y);
                     let style = (theme::body(), tokens.muted);
@@ -86,7 +87,7 @@ pub(crate) fn row_ui(ui: &mut Ui, id: egui::Id, height: f32, kind: &RowKind<'_>)
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
     let response = ui.interact(rect, id, Sense::click());
-    response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, kind.is_selected, kind.name));
+    response.says_selected(Role::ListItem, kind.is_selected, kind.name);
     if ui.is_rect_visible(rect) {
         let radius = match kind.corners {
             Corners::Square => CornerRadius::ZERO,

@@ -1,11 +1,9 @@
 //! A choice among a few, side by side.
 
-use egui::{
-    Align2, CornerRadius, CursorIcon, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
-};
+use egui::{Align2, CornerRadius, CursorIcon, Rect, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::super::theme;
-use super::label_at;
+use super::{Said, label_at};
 
 /// One of them.
 const SEGMENT: egui::Vec2 = vec2(64.0, 26.0);
@@ -30,7 +28,7 @@ pub(crate) fn segments_at<T: Copy + PartialEq>(
         let response = ui
             .interact(place, ui.scope_id().with(("segment", *name)), Sense::click())
             .on_hover_cursor(CursorIcon::PointingHand);
-        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, is_chosen, *name));
+        response.says_selected(Role::RadioButton, is_chosen, name);
         if is_chosen {
             ui.painter().rect(
                 place.shrink(2.0),

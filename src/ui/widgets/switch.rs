@@ -1,11 +1,11 @@
 //! A switch: on or off, turned by a click or by Space.
 
 use egui::{
-    Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2,
-    vec2,
+    Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2,
 };
 
 use super::super::theme;
+use super::Said;
 
 /// How large it is.
 pub(crate) const SWITCH: egui::Vec2 = vec2(32.0, 18.0);
@@ -15,7 +15,7 @@ pub(crate) fn switch_at(ui: &mut Ui, rect: Rect, is_on: bool, name: &str) -> Res
     let tokens = theme::tokens(ui);
     let rect = Rect::from_center_size(rect.center(), SWITCH);
     let response = ui.interact(rect, ui.scope_id().with(("switch", name)), Sense::click());
-    response.widget_info(|| WidgetInfo::selected(Role::Switch, true, is_on, name));
+    response.says_selected(Role::Switch, is_on, name);
     if ui.is_rect_visible(rect) {
         let radius = CornerRadius::same(9);
         let (fill, line, knob) = if is_on {

@@ -6,7 +6,7 @@ use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Align2, Color32, FontId, Galley, Painter, Pos2, Rect, Ui, pos2};
 
 use super::super::theme;
-use super::Icon;
+use super::{Icon, one_line};
 
 /// Paints one line of text at `pos`, cut at `max_width`; returns where it is.
 pub(crate) fn label_at(
@@ -17,7 +17,7 @@ pub(crate) fn label_at(
     (font, color): (FontId, Color32),
     max_width: f32,
 ) -> Rect {
-    let mut job = LayoutJob::simple_singleline(text.into(), font, color);
+    let mut job = LayoutJob::simple_singleline(one_line(&text.into()).into_owned(), font, color);
     job.wrap = TextWrapping::truncate_at_width(max_width.max(0.0));
     put(ui.painter(), pos, align, ui.painter().layout_job(job), color)
 }
@@ -44,7 +44,7 @@ fn tabular(ui: &Ui, text: &str, font: FontId, color: Color32) -> LayoutJob {
     let format = TextFormat::simple(font, color);
     let mut job = LayoutJob { break_on_newline: false, ..LayoutJob::default() };
     let mut owed = 0.0;
-    for c in text.chars() {
+    for c in one_line(text).chars() {
         let half = c.to_digit(10).map_or(0.0, |digit| (cell - widths[digit as usize]) / 2.0);
         job.append(c.encode_utf8(&mut [0; 4]), owed + half, format.clone());
         owed = half;
@@ -57,6 +57,16 @@ pub(crate) fn state_at(ui: &Ui, rect: Rect, icon: Icon, word: &str, color: Color
     let x = icon.paint_before(ui.painter(), rect, 12.0, color);
     let style = (theme::body(), color);
     label_at(ui, pos2(x, rect.center().y), Align2::LEFT_CENTER, word, style, rect.right() - x);
+}
+
+/// How wide that text is, where nothing cuts it.
+pub(crate) fn text_width(ui: &Ui, text: &str, font: FontId) -> f32 {
+    line_of(ui, text, (font, Color32::PLACEHOLDER)).size().x
+}
+
+/// A line of text that nothing cuts, to be painted later.
+pub(crate) fn line_of(ui: &Ui, text: &str, (font, color): (FontId, Color32)) -> Arc<Galley> {
+    ui.painter().layout_no_wrap(one_line(text).into_owned(), font, color)
 }
 
 fn put(painter: &Painter, pos: Pos2, align: Align2, galley: Arc<Galley>, color: Color32) -> Rect {

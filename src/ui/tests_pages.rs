@@ -1,0 +1,245 @@
+//! What keys and the palette do on each page: they act on what can be seen.
+
+use egui::{Event as Input, Key, Modifiers};
+use egui_kittest::kittest::{NodeT, Queryable};
+
+use super::command::{Command, Neighbour, Page, offered};
+use super::tests::{Scene, id, now, run, scene, snapshot};
+use super::window::Overlay;
+use crate::app::{self, Action, AppUpdate, HistorySpan};
+use crate::run::{RunState, StopKind};
+
+/// The window with one run of that state, which is selected.
+fn with_selected(state: RunState) -> Scene {
+    let one = run("alfabeta", state);
+    let runs = if state.is_ended() { Vec::new() } else { vec![one.clone()] };
+    let mut scene = scene([snapshot(&runs), AppUpdate::RecentRuns(vec![one])]);
+    open(&mut scene, Page::Now);
+    scene
+}
+
+/// That page with the run selected and nothing over it.
+fn open(scene: &mut Scene, page: Page) {
+    let window = scene.harness.state_mut().as_mut().unwrap();
+    window.state.page = page;
+    window.state.overlay = Overlay::None;
+    window.store.select_run(Some(id("alfabeta-1")));
+    scene.harness.run();
+    scene.sent();
+}
+
+/// What is asked of the engine by a key.
+fn orders(scene: &mut Scene, modifiers: Modifiers, key: Key) -> Vec<app::Command> {
+    let sent = scene.press(modifiers, key).into_iter();
+    sent.filter_map(|action| if let Action::Do(command) = action { Some(command) } else { None }).collect()
+}
+
+/// Every key that some command has.
+fn keys() -> Vec<(Modifiers, Key)> {
+    let run_id = id("alfabeta-1");
+    let mut commands = vec![
+        Command::World(Action::Do(app::Command::pause(&run_id))),
+        Command::World(Action::Do(app::Command::resume(&run_id))),
+        Command::World(Action::Do(app::Command::stop(&run_id, StopKind::Graceful))),
+        Command::Select(None),
+        Command::SelectJob(None),
+        Command::SelectNeighbour(Neighbour::Next),
+        Command::SelectNeighbour(Neighbour::Previous),
+        Command::NewJob,
+        Command::SaveJob,
+        Command::SaveLimits,
+        Command::OpenPalette,
+        Command::AskQuit,
+    ];
+    commands.extend(Page::ALL.map(Command::Show));
+    commands.iter().filter_map(Command::shortcut).map(|key| (key.modifiers, key.logical_key)).collect()
+}
+
+#[test]
+fn keys_of_runs_act_on_the_selected_run_where_it_is_shown_and_nowhere_else() {
+    let states =
+        [RunState::Queued, RunState::Running, RunState::Paused, RunState::Stopping, RunState::Failed];
+    let run_id = id("alfabeta-1");
+    for state in states {
+        let mut scene = with_selected(state);
+        for page in Page::ALL {
+            open(&mut scene, page);
+            let is_shown = scene.shows("Close details");
+            assert_eq!(is_shown, page.shows_runs(), "{page:?}");
+            let on_space = if is_shown && state == RunState::Running {
+                vec![app::Command::pause(&run_id)]
+            } else if is_shown && state == RunState::Paused {
+                vec![app::Command::resume(&run_id)]
+            } else {
+                Vec::new()
+            };
+            let can_stop = matches!(state, RunState::Queued | RunState::Running | RunState::Paused);
+            let on_backspace = match can_stop && is_shown {
+                true => vec![app::Command::stop(&run_id, StopKind::Graceful)],
+                false => Vec::new(),
+            };
+            let told = format!("{state} on {page:?}");
+            assert_eq!(orders(&mut scene, Modifiers::NONE, Key::Space), on_space, "{told}");
+            assert_eq!(orders(&mut scene, Modifiers::COMMAND, Key::Backspace), on_backspace, "{told}");
+        }
+    }
+}
+
+#[test]
+fn no_key_does_anything_to_runs_on_a_page_that_shows_none() {
+    let mut scene = with_selected(RunState::Running);
+    for page in Page::ALL.into_iter().filter(|page| !page.shows_runs()) {
+        for (modifiers, key) in keys() {
+            open(&mut scene, page);
+            assert_eq!(orders(&mut scene, modifiers, key), [], "{key:?} on {page:?}");
+            assert!(scene.is_selected("alfabeta-1"), "{key:?} on {page:?} leaves the selection alone");
+        }
+    }
+    // Nothing is selected unseen either.
+    scene.harness.state_mut().as_mut().unwrap().store.select_run(None);
+    scene.press(Modifiers::COMMAND, Key::Num3);
+    scene.press(Modifiers::NONE, Key::ArrowDown);
+    scene.press(Modifiers::NONE, Key::ArrowUp);
+    assert!(!scene.is_selected("alfabeta-1"));
+}
+
+#[test]
+fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
+    let mut scene = with_selected(RunState::Running);
+    for page in Page::ALL {
+        let commands = offered(scene.harness.state().as_ref().unwrap().store());
+        assert!(commands.len() > 15);
+        for command in commands {
+            open(&mut scene, page);
+            scene.harness.state_mut().as_mut().unwrap().store.select_run(None);
+            scene.harness.run();
+            scene.sent();
+            let ctx = scene.harness.ctx.clone();
+            let window = scene.harness.state_mut().as_mut().unwrap();
+            window.run_command(&ctx, command.clone(), now());
+            scene.harness.run();
+            let sent = scene.sent();
+            let told = format!("{} on {page:?}", command.name());
+            let page_now = scene.harness.state().as_ref().unwrap().state.page;
+            match command {
+                // The entry names what it acts on.
+                Command::World(action) => assert_eq!(sent, [action], "{told}"),
+                Command::Select(run_id) => {
+                    assert!(run_id.is_some() && scene.shows("Close details"), "{told}");
+                    assert!(page_now.shows_runs(), "{told}");
+                }
+                Command::Show(shown) => assert_eq!(page_now, shown, "{told}"),
+                Command::ShowSpan(span) => {
+                    assert_eq!(page_now, Page::Machine, "{told}");
+                    let looks = page == Page::Machine && span == HistorySpan::default();
+                    assert!(looks || sent.contains(&Action::LoadHistory(span)), "{told}");
+                }
+                Command::NewJob => assert_eq!(page_now, Page::Schedule, "{told}"),
+                Command::PauseAll => {
+                    assert!(sent.contains(&Action::Do(app::Command::pause(&id("alfabeta-1")))), "{told}");
+                }
+                Command::AskStopAll => assert!(scene.shows("Stop all"), "{told}"),
+                Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{told}"),
+                Command::AskQuit => assert_eq!(sent, [], "{told}"),
+                Command::SelectNeighbour(_)
+                | Command::ChooseStep(_)
+                | Command::SelectJob(_)
+                | Command::ShowJobs(_)
+                | Command::SaveJob
+                | Command::RevertJob
+                | Command::AskRemoveJob(_)
+                | Command::SaveLimits
+                | Command::RevertLimits
+                | Command::ResumeAll
+                | Command::StopAll
+                | Command::OpenPalette
+                | Command::CloseOverlay
+                | Command::ToggleReview
+                | Command::DismissDecisions
+                | Command::DismissFailure(_) => panic!("{told}: it is not to be offered here"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_could_not_be_done_is_said_on_every_page() {
+    let action = "start report".to_owned();
+    let message = "the parameter \"day\" has no default".to_owned();
+    let mut scene = scene([snapshot(&[]), AppUpdate::Failure { action, message }]);
+    for page in Page::ALL {
+        scene.harness.state_mut().as_mut().unwrap().state.page = page;
+        scene.harness.run();
+        assert!(scene.shows("Could not start report: the parameter \"day\" has no default"), "{page:?}");
+    }
+}
+
+#[test]
+fn history_says_how_many_runs_have_ended_and_that_the_newest_are_listed() {
+    let runs = (0..30).map(|n| run(&format!("job{n}"), RunState::Failed)).collect();
+    let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(runs)]);
+    let sent = scene.press(Modifiers::COMMAND, Key::Num2);
+    assert_eq!(sent, [Action::CountEnded]);
+    scene.tell(AppUpdate::EndedCount(100_002));
+    assert_eq!(scene.sent(), []);
+    assert!(scene.shows("Ended 100,002") && scene.shows("the newest 30 are listed"));
+    scene.tell(AppUpdate::EndedCount(30));
+    assert!(scene.shows("Ended 30") && !scene.shows("are listed"));
+}
+
+#[test]
+fn a_selected_run_of_the_history_is_scrolled_into_view() {
+    let runs = (0..200).map(|n| run(&format!("job{n:03}"), RunState::Failed)).collect();
+    let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(runs)]);
+    let window = scene.harness.state_mut().as_mut().unwrap();
+    window.state.page = Page::History;
+    window.store.select_run(Some(id("job017-1")));
+    scene.harness.run();
+    assert!(scene.shows("failed, job017, job017-1,"));
+    for _ in 0..6 {
+        scene.press(Modifiers::NONE, Key::ArrowDown);
+    }
+    let selected = scene.harness.state().as_ref().unwrap().store().selected().unwrap().run.run_id.clone();
+    assert_ne!(selected, id("job017-1"));
+    assert!(scene.shows(&format!("failed, {}, {selected},", selected.as_str().trim_end_matches("-1"))));
+}
+
+#[test]
+fn text_from_outside_stays_in_its_line_and_turns_nothing_around() {
+    let message = "first\nsecond\u{202e}detrevni\u{1b}[31m";
+    let mut one = run("alfabeta", RunState::Running);
+    one.message = Some(message.into());
+    let mut failed = run("books", RunState::Failed);
+    failed.error = Some("x".repeat(100_000).into());
+    let action = "start a\u{2066}b".to_owned();
+    let failure = AppUpdate::Failure { action, message: message.to_owned() };
+    let mut scene = scene([snapshot(&[one]), AppUpdate::RecentRuns(vec![failed]), failure]);
+    assert!(scene.shows("fetch · first second?detrevni?[31m, 45 %"));
+    assert!(scene.shows("Could not start a?b: first second?detrevni"));
+    let odd = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+    for page in Page::ALL {
+        scene.harness.state_mut().as_mut().unwrap().state.page = page;
+        scene.harness.run();
+        let root = scene.harness.root();
+        for node in root.children_recursive() {
+            let label = node.accesskit_node().label().unwrap_or_default();
+            assert!(!label.contains(odd) && label.len() < 4096, "{label:?} on {page:?}");
+        }
+    }
+}
+
+#[test]
+fn the_palette_shows_as_many_entries_as_before_when_a_query_with_few_is_cleared() {
+    let runs: Vec<_> = (0..20).map(|n| run(&format!("job{n}"), RunState::Running)).collect();
+    let mut scene = scene([snapshot(&runs)]);
+    scene.press(Modifiers::COMMAND, Key::K);
+    let n_entries = |scene: &Scene| scene.harness.query_all_by_label_contains("Show job").count();
+    let before = n_entries(&scene);
+    scene.harness.event(Input::Text("zzz".to_owned()));
+    scene.harness.run();
+    assert_eq!(n_entries(&scene), 0);
+    for _ in 0..3 {
+        scene.press(Modifiers::NONE, Key::Backspace);
+    }
+    assert!(before >= 3 && n_entries(&scene) >= before, "{} of {before}", n_entries(&scene));
+}

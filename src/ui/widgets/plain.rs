@@ -1,0 +1,117 @@
+//! Text from outside as the window shows it: a name, a path or a message of a step can hold anything. It is said and
+//! painted through here alone (`tests/house_rules` holds this).
+
+use std::borrow::Cow;
+
+use egui::{FontId, Response, RichText, Role, Ui, WidgetInfo};
+
+/// More of one line no window shows, and no screen reader reads.
+const MAX_LINE: usize = 1000;
+/// More of several lines no tooltip has room for.
+const MAX_TEXT: usize = 4000;
+const MAX_LINES: usize = 40;
+/// In the place of what can't be shown; every font has it.
+const UNSHOWN: char = '?';
+
+/// A text in one line, of bounded length, that moves nothing beside it: a line end becomes a space; other control
+/// characters, and those that change the direction of what follows them, are shown as what can't be shown.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    cleaned(
+        text,
+        MAX_LINE,
+        |c| if matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}') { ' ' } else { c },
+    )
+}
+
+/// The same for a text that may have several lines.
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+    let end = text.match_indices('\n').nth(MAX_LINES - 1).map(|(at, _)| at);
+    let cut = end.map(|end| format!("{}\n…", &text[..end]));
+    let shown = match &cut {
+        Some(cut) => cleaned(cut, MAX_TEXT, |c| if matches!(c, '\r' | '\t') { ' ' } else { c }).into_owned(),
+        None => return cleaned(text, MAX_TEXT, |c| if matches!(c, '\r' | '\t') { ' ' } else { c }),
+    };
+    Cow::Owned(shown)
+}
+
+fn cleaned(text: &str, max: usize, space: impl Fn(char) -> char) -> Cow<'_, str> {
+    let is_odd = |c: char| (c.is_control() && c != '\n') || turns(c) || space(c) != c;
+    // As many bytes as characters at least.
+    if text.len() <= max && !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut chars = text.chars();
+    let mut shown: String = chars
+        .by_ref()
+        .take(max)
+        .map(space)
+        .map(|c| if (c.is_control() && c != '\n') || turns(c) { UNSHOWN } else { c })
+        .collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character changes the direction of what follows it (Unicode's bidirectional controls).
+const fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What a widget is called by screen readers, and what stands under the pointer.
+pub(crate) trait Said {
+    /// Says what it is and is called.
+    fn says(&self, role: Role, name: &str);
+    /// Says of something that can be pulled whether it can be now.
+    fn says_enabled(&self, role: Role, is_enabled: bool, name: &str);
+    /// Says of one of several whether it is the chosen one.
+    fn says_selected(&self, role: Role, is_selected: bool, name: &str);
+    /// Shows a text under the pointer.
+    fn tip(self, text: &str) -> Self;
+}
+
+impl Said for Response {
+    fn says(&self, role: Role, name: &str) {
+        self.says_enabled(role, true, name);
+    }
+
+    fn says_enabled(&self, role: Role, is_enabled: bool, name: &str) {
+        self.widget_info(|| WidgetInfo::labeled(role, is_enabled, one_line(name)));
+    }
+
+    fn says_selected(&self, role: Role, is_selected: bool, name: &str) {
+        self.widget_info(|| WidgetInfo::selected(role, true, is_selected, one_line(name)));
+    }
+
+    fn tip(self, text: &str) -> Self {
+        self.on_hover_text(RichText::new(lines(text)))
+    }
+}
+
+/// A text of as many lines as it needs.
+pub(crate) fn paragraph(ui: &mut Ui, text: &str, (font, color): (FontId, egui::Color32)) -> Response {
+    ui.label(RichText::new(lines(text)).font(font).color(color))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_line_turns_nothing_around_and_has_an_end() {
+        for (text, shown) in [
+            ("price-list, äöü 漢字 🎉", "price-list, äöü 漢字 🎉"),
+            ("first\nsecond\tthird", "first second third"),
+            ("\u{1b}[31mred\u{7}", "?[31mred?"),
+            ("a\u{202e}lmth.exe\u{2066}b", "a?lmth.exe?b"),
+            ("nel\u{85}del\u{7f}", "nel?del?"),
+        ] {
+            assert_eq!(one_line(text), shown, "{text:?}");
+        }
+        let long = one_line(&"ä".repeat(100_000)).into_owned();
+        assert_eq!((long.chars().count(), long.ends_with('…')), (MAX_LINE + 1, true));
+        assert_eq!(lines("a\nb\u{202e}"), "a\nb?");
+        let many = "x\n".repeat(1000);
+        assert_eq!(lines(&many).lines().count(), MAX_LINES + 1);
+    }
+}

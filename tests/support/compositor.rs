@@ -1,0 +1,72 @@
+//! A Wayland compositor of a test's own, whose screen is a window of a virtual display: what it shows is looked at there,
+//! and what is clicked and dragged there reaches it as from a mouse.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::display::Display;
+use super::process::look_until;
+
+/// The colour where the compositor shows no window.
+pub(crate) const NOTHING: u32 = 0x20_40_60;
+
+const SOCKET: &str = "wayland-of-a-test";
+
+/// A Weston without panel; it decorates no window, as GNOME does not. It ends with this value.
+pub(crate) struct Compositor {
+    server: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Compositor {
+    /// Fills the display; none where there is no such program.
+    pub(crate) fn open(display: &Display, (width, height): (u16, u16)) -> Option<Self> {
+        // Its socket lies there; the folder is for its owner alone, as it wants it.
+        let dir = tempfile::tempdir().expect("a folder");
+        let config = dir.path().join("weston.ini");
+        let text = format!(
+            "[core]\nidle-time=0\n[shell]\npanel-position=none\nlocking=false\nbackground-color=0xff{NOTHING:06x}\n"
+        );
+        std::fs::write(&config, text).expect("a file");
+        let server = Command::new("weston")
+            .args(["--backend=x11-backend.so", "--use-pixman", "--idle-time=0"])
+            .args([format!("--width={width}"), format!("--height={height}"), format!("--socket={SOCKET}")])
+            .arg(format!("--config={}", config.display()))
+            .arg(format!("--log={}", dir.path().join("weston.log").display()))
+            .env("DISPLAY", display.name())
+            .env("XDG_RUNTIME_DIR", dir.path())
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("XAUTHORITY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let compositor = Self { server, dir };
+        look_until("the compositor's socket", || compositor.dir.path().join(SOCKET).exists().then_some(()));
+        look_until("the compositor's screen", || {
+            // Not in the middle, where the pointer may be.
+            (display.picture().pixel(width / 4, height / 4) == NOTHING).then_some(())
+        });
+        Some(compositor)
+    }
+
+    /// Has a program open its windows there.
+    pub(crate) fn dress(&self, command: &mut Command) {
+        command.env("XDG_RUNTIME_DIR", self.dir.path()).env("WAYLAND_DISPLAY", SOCKET).env_remove("DISPLAY");
+    }
+
+    /// What it has to say for itself.
+    pub(crate) fn log(&self) -> String {
+        let path: &Path = self.dir.path();
+        std::fs::read_to_string(path.join("weston.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Compositor {
+    fn drop(&mut self) {
+        // It may be gone already. Its shell ends with it.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
