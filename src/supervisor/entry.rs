@@ -73,7 +73,7 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
     let lock = take_lock(first.as_ref())?;
     let boot_id = process::boot_id()?;
-    let mut server = Server::open(Parts { data_dir, lock, signals, boot_id })?;
+    let mut server = Server::open(Parts { lock, signals, boot_id })?;
     if let Some(first) = first.take() {
         server.add_connection(first);
     }

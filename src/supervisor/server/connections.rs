@@ -138,6 +138,8 @@ impl Server {
         if let Some(earlier) = self.engine.take_if(|earlier| *earlier != n) {
             self.disconnect(earlier);
         }
+        // Before anybody is told: the inventory says what is there now.
+        self.look_at_mains();
         self.engine = Some(n);
         if hello.epoch > self.highest_epoch {
             self.highest_epoch = hello.epoch;
@@ -154,7 +156,7 @@ impl Server {
         let living = self.steps.values().map(|step| Known {
             key: step.key.clone(),
             status: KnownStatus::Running {
-                pid: step.tree.main.map_or(0, |main| main.pid),
+                pid: step.living_main().unwrap_or(0),
                 started_at: step.started_at,
                 frozen: matches!(step.freeze, Freeze::Frozen(_)),
             },
