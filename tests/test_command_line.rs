@@ -2,6 +2,7 @@
 
 mod foreground;
 mod live_limits;
+mod lost;
 mod measuring;
 mod reading;
 mod schedule;

@@ -4,6 +4,8 @@
 mod between_beats;
 #[path = "test_crash_recovery/campaign.rs"]
 mod campaign;
+#[path = "test_crash_recovery/no_host.rs"]
+mod no_host;
 
 use std::sync::Barrier;
 use std::time::Duration;

@@ -20,12 +20,15 @@ mod launch;
 mod limits;
 mod measuring;
 mod message;
+mod new_runs;
 mod options;
 mod orders;
 mod recovery;
+mod reported;
 mod secrets;
 mod signal;
 mod sleepless;
+mod stock;
 mod trouble;
 
 pub use admitting::CurrentWait;

@@ -44,7 +44,7 @@ pub(super) fn hear(
         StepNews::Frozen { unfrozen } => frozen(run, index, unfrozen, cx, out),
         StepNews::Thawed => out.soft = true,
         StepNews::NotSent => {
-            shelve(run, index, out);
+            shelve(run, index, cx, out);
             tell_if_frozen(run, Vec::new(), cx, out);
         }
         StepNews::Reported(report) => reported(run, index, *report, out),
@@ -60,13 +60,24 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     if run.steps[index].pid == Some(pid) {
         return;
     }
-    let run_id = run.id.clone();
     let step = run.step_mut(index);
     step.pid = Some(pid);
     step.started_at = Some(at);
-    let step = step.summary(&run_id);
+    step.ledger.may_be_alive = false;
+    if run.steps[index].ledger.told_started {
+        tell_changed(run, index, out);
+    } else {
+        tell_started(run, index, out);
+    }
+}
+
+/// Tells that an attempt has begun, once: before everything else that is told of it.
+pub(super) fn tell_started(run: &mut Run, index: usize, out: &mut Outbox) {
+    if std::mem::replace(&mut run.step_mut(index).ledger.told_started, true) {
+        return;
+    }
     told_running(run, out);
-    out.events.push(EventKind::StepStarted { step });
+    out.events.push(EventKind::StepStarted { step: run.steps[index].summary(&run.id) });
 }
 
 pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
@@ -75,11 +86,10 @@ pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Contex
     fail(run, index, format!("could not be started: {reason}"), cx, out);
 }
 
-/// A start that was not sent goes back to where it waited; one that is being ended has ended.
-fn shelve(run: &mut Run, index: usize, out: &mut Outbox) {
-    if run.steps[index].ledger.ending.is_some() {
-        finish(run, index, StepState::Stopped, None, out);
-        return;
+/// A start that was not made goes back to where it waited; one that is being ended has ended.
+pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
+    if let Some(ending) = run.steps[index].ledger.ending {
+        return end_as_asked(run, index, ending, cx, out);
     }
     let step = run.step_mut(index);
     step.state = StepState::Waiting;
@@ -89,10 +99,24 @@ fn shelve(run: &mut Run, index: usize, out: &mut Outbox) {
     tell_changed(run, index, out);
 }
 
+/// Ends a step that we were ending, as that was meant.
+pub(super) fn end_as_asked(run: &mut Run, index: usize, ending: Ending, cx: Context<'_>, out: &mut Outbox) {
+    match ending {
+        Ending::Stop => finish(run, index, StepState::Stopped, None, out),
+        Ending::RunTimeout => {
+            finish(run, index, StepState::Stopped, Some("was stopped: the run timed out".into()), out);
+        }
+        Ending::Timeout => {
+            let limit = model(run, index).and_then(|model| model.timeout).unwrap_or_default();
+            fail(run, index, format!("timed out after {}", in_words(limit)), cx, out);
+        }
+    }
+}
+
 /// The run is held until the operator resumes it.
 fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     run.step_mut(index).message = Some(reason.into());
-    shelve(run, index, out);
+    shelve(run, index, cx, out);
     if run.state == RunState::Running {
         let reason = format!("held: {reason}; then resume it");
         hold::hold(run, Hold::Secret, reason.into(), cx, out);
@@ -130,6 +154,7 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) 
     }
     // Progress alone is telemetry; what a restart would miss is not.
     out.soft = report.checkpoint.is_none() && report.outputs.is_empty() && report.warnings.is_empty();
+    tell_started(run, index, out);
     let step_id = run.steps[index].id.clone();
     let name: Arc<str> = step_id.as_str().into();
     let step = run.step_mut(index);
@@ -169,6 +194,7 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) 
 /// Books the end of a step's tree.
 pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, out: &mut Outbox) {
     let Some(model) = model(run, index) else { return };
+    tell_started(run, index, out);
     out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
     if exit.log_dropped_bytes > 0 {
         let text = format!(
@@ -188,14 +214,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
     }
     step.ledger.clock.stop(cx.now);
     match (step.ledger.ending, exit.code, exit.signal) {
-        (Some(Ending::Stop), _, _) => finish(run, index, StepState::Stopped, None, out),
-        (Some(Ending::RunTimeout), _, _) => {
-            finish(run, index, StepState::Stopped, Some("was stopped: the run timed out".into()), out);
-        }
-        (Some(Ending::Timeout), _, _) => {
-            let limit = model.timeout.unwrap_or_default();
-            fail(run, index, format!("timed out after {}", in_words(limit)), cx, out);
-        }
+        (Some(ending), _, _) => end_as_asked(run, index, ending, cx, out),
         (None, _, _) if exit.interrupted => {
             recover::lost(run, index, "it ended while the system was shutting down", cx, out);
         }
@@ -318,46 +337,6 @@ fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
             StopKind::Force => Effect::Kill(index),
         });
     }
-}
-
-/// When this run must be looked at again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Deadline {
-    /// On the clock of awake time, in milliseconds since boot.
-    pub awake_ms: Option<u64>,
-    /// On the wall clock.
-    pub wall: Option<DateTime<Utc>>,
-}
-
-/// The earliest instants at which a [`super::Input::Tick`] would change something.
-pub fn next_deadline(run: &Run, now: crate::time::Now) -> Deadline {
-    let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
-    if !matches!(run.state, RunState::Running | RunState::Stopping) {
-        return Deadline::default();
-    }
-    let mut deadline = Deadline::default();
-    let mut sooner = |at: Option<u64>| {
-        deadline.awake_ms = [deadline.awake_ms, at].into_iter().flatten().min();
-    };
-    for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
-        if step.state.is_live() && step.ledger.ending.is_none() {
-            let limit = model.timeout.map(|limit| limit.as_millis() as u64);
-            sooner(limit.and_then(|limit| step.ledger.clock.reaches_at(limit)));
-        }
-    }
-    if run.state == RunState::Running && !run.ledger.run_timed_out {
-        let limit = definition.pipeline.timeout.map(|limit| limit.as_millis() as u64);
-        sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
-    }
-    // A retry that is due already waits for a slot, and the end that frees it looks at this run anyway.
-    deadline.wall = run
-        .steps
-        .iter()
-        .filter(|step| step.state == StepState::Waiting)
-        .filter_map(|step| step.ledger.retry_at)
-        .filter(|at| *at > now.wall)
-        .min();
-    deadline
 }
 
 pub(super) fn tell_changed(run: &Run, index: usize, out: &mut Outbox) {
