@@ -297,7 +297,12 @@ impl Aside {
         for kind in kinds {
             let place = data_dir.join(kind).join(run_id.as_str());
             let away = data_dir.join(kind).join(format!("{ASIDE}{run_id}"));
-            match std::fs::rename(&place, &away) {
+            let is_no_folder = std::fs::symlink_metadata(&place).is_ok_and(|it| !it.is_dir());
+            let outcome = match is_no_folder {
+                true => Err(io::ErrorKind::NotADirectory.into()),
+                false => std::fs::rename(&place, &away),
+            };
+            match outcome {
                 Ok(()) => aside.0.push((place, away)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {

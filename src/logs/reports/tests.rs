@@ -201,7 +201,8 @@ fn a_folder_that_is_removed_is_made_again_and_followed() {
         changes.recv_timeout(DEADLINE).expect("it is made again");
     }
     drop(watch);
-    bench.append(&key, "{\"progress\": 0.2}\n");
+    // Shorter than what was there: its inode may be the old one's again.
+    bench.append(&key, "{\"progress\":0.2}\n");
     let progress = std::iter::repeat_with(|| bench.next()).find_map(|batch| {
         bench.follower.taken(&key, batch.new_offset);
         batch.progress
