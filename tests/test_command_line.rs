@@ -5,6 +5,7 @@ mod foreground;
 mod importing;
 mod jobs_in_trouble;
 mod live_limits;
+mod lost;
 mod measuring;
 mod reading;
 mod schedule;

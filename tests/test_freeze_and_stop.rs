@@ -273,3 +273,23 @@ fn background_that_is_kept_is_left_alone_and_background_that_is_not_is_ended() {
     assert_eq!(bench.stored("r1").summary.state, RunState::Completed);
     assert_eq!(bench.stored("r2").summary.state, RunState::Completed);
 }
+
+#[test]
+fn a_frozen_step_that_somebody_else_continues_is_frozen_again() {
+    let bench = Bench::new();
+    let (engine, events) = bench.open();
+    start(&engine, "r1", &bench.pipeline("", &[("a", "may_fail = true", PATIENT)]));
+    let pid = bench.pids_in("a.pids", 1)[0];
+    wait_for_named(&events, "step_started");
+    pause(&engine, &events);
+    for _ in 0..3 {
+        assert!(are_frozen(&[pid]));
+        // From here on it runs, until it is stopped again.
+        signal(pid, rustix::process::Signal::CONT);
+        wait_frozen(&[pid]);
+    }
+    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Paused);
+    engine.resume_execution(&run_id("r1")).expect("it resumes");
+    bench.let_go();
+    wait_for_end(&events, &run_id("r1"));
+}

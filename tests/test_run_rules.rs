@@ -1,5 +1,10 @@
 //! The rules of a run: the table of all states × all inputs, and what each kind of step, failure and loss leads to.
 
+#[path = "test_run_rules/losses.rs"]
+mod losses;
+#[path = "test_run_rules/told.rs"]
+mod told;
+
 use chrono::TimeDelta;
 use leverframe::run::{
     Command, Effect, Found, Hold, Holds, Input, Outbox, Record, RunState, StepNews, StepState, StopKind,

@@ -9,7 +9,7 @@ use super::{
 use crate::admission::{Order, Orders};
 use crate::control::wire::Face;
 use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind, now};
-use crate::run::{AutoResume, RunState};
+use crate::run::RunState;
 use crate::store::StoreError;
 use crate::supervisor::is_left_behind;
 
@@ -45,7 +45,6 @@ fn order_here(
     }
     let engine = EngineOptions {
         scope,
-        auto_resume: AutoResume::No,
         bus,
         // Before what an earlier engine left is looked at: nothing starts that the order is to hold.
         first_order: Some(order),

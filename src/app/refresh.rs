@@ -87,7 +87,9 @@ pub fn refresh_definition(
             writes.push(Write::Step { run_id: run_id.clone(), step: step.clone() });
         }
     }
-    writes.insert(0, Write::Run(Arc::new(refreshed)));
+    // Unless it came alive while its file was read.
+    let expected = Write::Expect { run_id: run_id.clone(), state: run.state, attempt: run.attempt };
+    writes.splice(0..0, [expected, Write::Run(Arc::new(refreshed))]);
     engine.store().commit(&writes)?;
     Ok(changes)
 }

@@ -1,6 +1,5 @@
 //! Figures over the last runs of a pipeline: how long its steps take and what they need.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Records, RunRecord};
@@ -19,7 +18,7 @@ pub struct PipelineStats {
     pub n_runs: usize,
     /// How many of them completed.
     pub n_completed: usize,
-    /// From start to end, in seconds, less the time frozen.
+    /// Time at work, in seconds: neither frozen nor idle before its first step or between attempts.
     pub duration_seconds: Option<Spread>,
     /// Its steps, in the order of the newest run.
     pub steps: Vec<StepStats>,
@@ -34,7 +33,7 @@ pub struct StepStats {
     pub n_completed: usize,
     /// In how many of the runs it failed.
     pub n_failed: usize,
-    /// Of the attempt that completed, in seconds.
+    /// Time at work of the attempt that completed, in seconds.
     pub duration_seconds: Option<Spread>,
     /// The tree's peak memory.
     pub peak_rss_bytes: Option<Spread>,
@@ -78,11 +77,11 @@ impl Records {
             // One that retention lets go meanwhile is passed over.
             records.extend(self.run(&run.run_id, now)?);
         }
-        Ok((!records.is_empty()).then(|| stats_of(pipeline, &records)))
+        Ok((!records.is_empty()).then(|| stats_of(pipeline, &records, now)))
     }
 }
 
-fn stats_of(pipeline: &PipelineId, records: &[RunRecord]) -> PipelineStats {
+fn stats_of(pipeline: &PipelineId, records: &[RunRecord], now: Now) -> PipelineStats {
     let mut names: Vec<StepId> = Vec::new();
     for step in records.iter().flat_map(|record| &record.steps) {
         if !names.contains(&step.step_id) {
@@ -91,26 +90,23 @@ fn stats_of(pipeline: &PipelineId, records: &[RunRecord]) -> PipelineStats {
     }
     let runs = || records.iter().map(|record| &record.run);
     let completed = || runs().filter(|run| run.state == RunState::Completed);
-    let awake = |run: &crate::run::RunSummary| {
-        Some((seconds(Some(run.started_at), run.finished_at)? - run.frozen_seconds).max(0.0))
-    };
     PipelineStats {
         pipeline_id: pipeline.clone(),
         n_runs: records.len(),
         n_completed: completed().count(),
-        duration_seconds: Spread::of(completed().filter_map(awake)),
-        steps: names.into_iter().map(|step_id| stats_of_step(step_id, records)).collect(),
+        duration_seconds: Spread::of(completed().map(|run| run.took(now.wall).as_seconds_f64())),
+        steps: names.into_iter().map(|step_id| stats_of_step(step_id, records, now)).collect(),
     }
 }
 
-fn stats_of_step(step_id: StepId, records: &[RunRecord]) -> StepStats {
+fn stats_of_step(step_id: StepId, records: &[RunRecord], now: Now) -> StepStats {
     let all = || records.iter().flat_map(|record| &record.steps).filter(|step| step.step_id == step_id);
     let completed = || all().filter(|step| step.state == StepState::Completed);
     StepStats {
         n_completed: completed().count(),
         n_failed: all().filter(|step| step.state == StepState::Failed).count(),
         duration_seconds: Spread::of(
-            completed().filter_map(|step| seconds(step.started_at, step.finished_at)),
+            completed().filter_map(|step| step.took(now.wall)).map(|took| took.as_seconds_f64()),
         ),
         peak_rss_bytes: Spread::of(
             completed().filter_map(|step| step.peak_rss_bytes.map(|bytes| bytes as f64)),
@@ -118,8 +114,4 @@ fn stats_of_step(step_id: StepId, records: &[RunRecord]) -> StepStats {
         cpu_seconds: Spread::of(completed().filter_map(|step| step.cpu_seconds)),
         step_id,
     }
-}
-
-pub(super) fn seconds(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<f64> {
-    Some((to? - from?).num_milliseconds().max(0) as f64 / 1000.0)
 }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::desk::Desk;
 use super::integration::IntegrationError;
 use super::request::parse_stored;
-use super::stats::seconds;
 use super::{PipelineStats, Records, StepStats};
 use crate::engine::{EngineError, now};
 use crate::id::RunId;
@@ -72,7 +71,7 @@ impl Records {
         let Some(PipelineStats { steps, .. }) = stats else { return Ok(Vec::new()) };
         let of_step = |step: StepSummary| {
             let StepStats { duration_seconds, .. } = steps.iter().find(|it| it.step_id == step.step_id)?;
-            let took = seconds(step.started_at, Some(step.finished_at.unwrap_or(now.wall)))?;
+            let took = step.took(now.wall)?.as_seconds_f64();
             let what = format!("step {}", step.step_id);
             slower_than_usual(&what, took, step.finished_at.is_some(), (*duration_seconds)?)
         };

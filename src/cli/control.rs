@@ -4,13 +4,12 @@
 use clap::Args;
 
 use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
-use super::foreground::{Foreground, Until};
+use super::foreground::{Errand, Foreground, Until};
 use super::output::{Form, Page};
 use super::{Place, Print, no_such_run};
 use crate::app::{Command, ControlClient, DataDir, OWN_NAME, Settings};
-use crate::engine::Scope;
 use crate::id::RunId;
-use crate::run::RunSummary;
+use crate::run::{Input, RunSummary, StopKind};
 
 #[derive(Debug, Args)]
 pub(super) struct PauseArgs {
@@ -61,23 +60,26 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
 
 /// Returns when the run is seen frozen.
 pub(super) fn pause(args: PauseArgs, place: &Place) -> Outcome {
-    pull(&args.run_id, &Command::pause(&args.run_id), Until::Frozen, &args.print, place)
+    let errand = Errand { run_id: &args.run_id, command: Command::pause(&args.run_id), input: Input::Pause };
+    pull(&errand, Until::Frozen, &args.print, place)
 }
 
 /// Returns when the run has ended.
 pub(super) fn stop(args: StopArgs, place: &Place) -> Outcome {
-    let command = Command::Stop { run_id: args.run_id.clone(), force: args.force };
-    pull(&args.run_id, &command, Until::Stopped, &args.print, place)
+    let kind = if args.force { StopKind::Force } else { StopKind::Graceful };
+    let command = Command::stop(&args.run_id, kind);
+    let errand = Errand { run_id: &args.run_id, command, input: Input::Stop(kind) };
+    pull(&errand, Until::Stopped, &args.print, place)
 }
 
-fn pull(run_id: &RunId, command: &Command, until: Until, print: &Print, place: &Place) -> Outcome {
+fn pull(errand: &Errand<'_>, until: Until, print: &Print, place: &Place) -> Outcome {
+    let run_id = errand.run_id;
     let settings = Settings::load(&place.path()?)?;
     let records = place.records()?;
     if records.stored(run_id)?.is_none() {
         return Err(no_such_run(&records, run_id));
     }
     let dir = DataDir::open(place.path()?)?;
-    let scope = Scope::Only(vec![run_id.clone()]);
-    let foreground = Foreground::with_command(dir, settings, scope, run_id, command, print.form())?;
+    let foreground = Foreground::with_errand(dir, settings, errand, print.form())?;
     foreground.follow(run_id, until)
 }

@@ -5,6 +5,7 @@
 //! engine that is taken over by a window is followed there, and one that goes is taken over from here.
 
 mod ending;
+mod hearing;
 mod levers;
 mod link;
 mod question;
@@ -15,21 +16,29 @@ use std::path::PathBuf;
 
 use crossbeam_channel::select;
 
-use super::exit::{FAILED, Failure, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Form, count};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
-use crate::app::{
-    Asking, Command, ControlClient, DataDir, Joined, Records, SILENT_SUPERVISOR, Seat, Settings, ask, join,
-};
+use crate::app::{Asking, Command, ControlClient, DataDir, Joined, Records, Seat, Settings, ask, join};
 use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope};
 use crate::id::{RunId, StepId};
-use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
+use crate::run::{EventKind, Input, RunState, RunSummary};
+use hearing::{Lost, is_of};
 use link::Link;
 use question::{Question, Reply};
 
 /// What a hold for a missing secret begins with, in the error of its run.
 const HELD: &str = "held: ";
+
+/// Something to be done about a run.
+pub(super) struct Errand<'a> {
+    pub(super) run_id: &'a RunId,
+    /// For the engine that lives.
+    pub(super) command: Command,
+    /// The same, for one that is opened for it.
+    pub(super) input: Input,
+}
 
 /// Which end of the run is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +65,7 @@ pub(super) struct Foreground {
     asked: StopAsked,
     question: Question,
     suspension: Suspension,
+    lost: Lost,
     /// The attempts that failed and were not repeated, by their steps: where their logs lie.
     failed: BTreeMap<StepId, (u32, PathBuf)>,
 }
@@ -93,23 +103,20 @@ enum End {
 }
 
 impl Foreground {
-    /// Has `command` done about a run, by the engine that lives, or else by one of this process that takes back what
-    /// `scope` says; then that run can be followed.
-    pub(super) fn with_command(
+    /// Has something done about a run, by the engine that lives, or else by one of this process that takes back that run;
+    /// then the run can be followed.
+    pub(super) fn with_errand(
         data_dir: DataDir,
         settings: Settings,
-        scope: Scope,
-        run_id: &RunId,
-        command: &Command,
+        errand: &Errand<'_>,
         form: Form,
     ) -> Result<Self, Failure> {
-        match ask::<serde_json::Value>(&data_dir, command)? {
-            Asking::Answered(client, _) => Self::attach(data_dir, client, settings, run_id, form),
+        match ask::<serde_json::Value>(&data_dir, &errand.command)? {
+            Asking::Answered(client, _) => Self::attach(data_dir, client, settings, errand.run_id, form),
             Asking::Seat(seat) => {
-                let mut this = Self::open(data_dir, seat, settings, scope, form)?;
-                this.tell_recovery(run_id);
-                this.command(command)?;
-                Ok(this)
+                let signals = SignalWatch::start()?;
+                let link = Link::own_for(seat, &settings, errand.run_id, errand.input.clone())?;
+                Ok(Self::with(link, signals, settings, data_dir, form))
             }
         }
     }
@@ -159,6 +166,7 @@ impl Foreground {
             asked: StopAsked::No,
             question: Question::none(),
             suspension: Suspension::None,
+            lost: Lost::default(),
             failed: BTreeMap::new(),
         }
     }
@@ -185,17 +193,7 @@ impl Foreground {
     /// Shows what recovery decided about `run_id` while the engine opened, and what came of it.
     pub(super) fn tell_recovery(&mut self, run_id: &RunId) {
         while let Some(event) = self.link.try_event() {
-            if let EventKind::RecoveryDecided { decisions } = &event.kind {
-                let ours: Vec<_> = decisions.iter().filter(|it| it.run_id == *run_id).collect();
-                if self.painter.is_for_people() {
-                    ours.iter().for_each(|it| self.painter.remark(&format!("recovery: {}", it.text)));
-                } else if !ours.is_empty() {
-                    self.painter.show(&event);
-                }
-            } else if event.run_id.is_none() || is_of(&event, run_id) {
-                self.note_failure(&event);
-                self.painter.show(&event);
-            }
+            self.show(&event, run_id);
         }
         self.painter.flush();
     }
@@ -293,62 +291,6 @@ impl Foreground {
         Ok(None)
     }
 
-    /// Shows one event, if it is about the run or about everybody.
-    fn hear(
-        &mut self,
-        event: &Event,
-        run_id: &RunId,
-        until: Until,
-        counts_ends: bool,
-    ) -> Result<Option<End>, Failure> {
-        if matches!(event.kind, EventKind::Resync) {
-            return if counts_ends { self.end_on_disk(run_id) } else { Ok(None) };
-        }
-        let is_ours = is_of(event, run_id);
-        if !(is_ours || event.run_id.is_none()) || (is_end(event) && !counts_ends) {
-            return Ok(None);
-        }
-        self.note_failure(event);
-        self.painter.show(event);
-        if let EventKind::WarningRaised { text } | EventKind::ResourceAlert { text, cleared: false } =
-            &event.kind
-            && text.starts_with(SILENT_SUPERVISOR)
-            && matches!(until, Until::Frozen | Until::Stopped)
-        {
-            // What is waited for may never come.
-            return Err(Failure::new(FAILED, format!("run {run_id}: {text}")));
-        }
-        let Some(run) = event.kind.run().filter(|_| is_ours) else { return Ok(None) };
-        if is_end(event) {
-            let was_asked = until == Until::Stopped;
-            return Ok(Some(if was_asked { End::Reached } else { End::Ended(run.state) }));
-        }
-        if matches!(event.kind, EventKind::ExecutionPaused { .. }) {
-            let reason = run.error.as_deref().and_then(|error| error.strip_prefix(HELD));
-            if let Some(reason) = reason {
-                return Ok(Some(End::Held(reason.to_owned())));
-            }
-            if self.suspension == Suspension::Freezing {
-                self.suspend()?;
-            }
-            if until == Until::Frozen {
-                return Ok(Some(End::Reached));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Remembers where the log of a failed step lies, until the step is tried again.
-    fn note_failure(&mut self, event: &Event) {
-        let Some(step) = event.kind.step() else { return };
-        match (&step.log, step.state) {
-            (Some(log), StepState::Failed) => {
-                self.failed.insert(step.step_id.clone(), (step.attempt, self.data_dir.path().join(&**log)));
-            }
-            (_, _) => drop(self.failed.remove(&step.step_id)),
-        }
-    }
-
     /// Does what a key or a signal asks.
     fn answer(&mut self, asked: Asked, run_id: &RunId) -> Result<Option<End>, Failure> {
         match asked {
@@ -365,12 +307,4 @@ impl Foreground {
     pub(super) fn run(&self, run_id: &RunId) -> Result<Option<RunSummary>, Failure> {
         self.link.run(run_id)
     }
-}
-
-fn is_of(event: &Event, run_id: &RunId) -> bool {
-    event.run_id.as_ref() == Some(run_id)
-}
-
-fn is_end(event: &Event) -> bool {
-    event.kind.run().is_some_and(|run| run.state.is_ended())
 }

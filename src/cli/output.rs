@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::exit::Failure;
@@ -314,6 +314,11 @@ pub(super) fn span(ms: i64) -> String {
 /// The time between two instants, or to `now` where it has not ended.
 pub(super) fn span_between(from: DateTime<Utc>, to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     span((to.unwrap_or(now) - from).num_milliseconds())
+}
+
+/// A time that was taken.
+pub(super) fn taken(time: TimeDelta) -> String {
+    span(time.num_milliseconds())
 }
 
 /// A size: `12.3 MiB`.

@@ -59,17 +59,14 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
     };
     let (mut foreground, version, before) = plan.take_back(seat, &run_id, form)?;
     match state(&foreground, &run_id)? {
-        // It was living on disk, and its true end was found: that is the answer.
-        state @ (RunState::Completed | RunState::Failed | RunState::Stopped | RunState::ForceStopped)
-            if !before.is_ended() =>
-        {
-            foreground.conclude(&run_id, state)
-        }
+        // It was living on disk, and it was found that it has completed: nothing of it is left to be done.
+        state @ RunState::Completed if !before.is_ended() => foreground.conclude(&run_id, state),
         RunState::Queued | RunState::Running | RunState::Stopping => {
             if matches!(version, Version::Fresh(_)) {
                 return Err(keeps_its_definition(&run_id));
             }
             foreground.remark(&format!("run {run_id} is running: taken back"));
+            foreground.take_up_if_lost(&run_id);
             foreground.follow(&run_id, Until::End)
         }
         RunState::Paused
@@ -79,6 +76,7 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
         | RunState::Failed
         | RunState::Interrupted => {
             refresh(&mut foreground, &run_id, version)?;
+            foreground.take_up_if_lost(&run_id);
             foreground.command(&Command::resume(&run_id))?;
             foreground.follow(&run_id, Until::EndOnceResumed)
         }
@@ -148,10 +146,9 @@ impl Plan {
         // Also of one that runs with the supervisor alone: the engine takes it back.
         let command = Command::Resume { run_id: run_id.clone(), refresh: self.is_fresh() };
         match client.call::<RunSummary>(&command) {
-            Ok(_) => {
-                let until = if is_running { Until::End } else { Until::EndOnceResumed };
-                Foreground::attach(self.dir, client, self.settings, run_id, form)?.follow(run_id, until)
-            }
+            // Also where it was running: its end was found, and it was taken up again after that.
+            Ok(_) => Foreground::attach(self.dir, client, self.settings, run_id, form)?
+                .follow(run_id, Until::EndOnceResumed),
             Err(ControlError::Refused(_)) if is_running => {
                 let mut foreground = Foreground::attach(self.dir, client, self.settings, run_id, form)?;
                 foreground.remark(&format!("run {run_id} is running already"));

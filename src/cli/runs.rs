@@ -5,7 +5,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::exit::{DONE, Failure, Outcome};
-use super::output::{Cell, Colour, Form, Page, ago, count, note, span_between};
+use super::output::{Cell, Colour, Form, Page, ago, count, note, taken};
 use super::{Place, Print};
 use crate::app::RunFilter;
 use crate::engine;
@@ -88,11 +88,7 @@ fn row(run: &RunSummary, now: Now) -> Vec<Cell> {
         None => String::new(),
     };
     // Whether it still runs is not known where no engine holds it: then the time is open.
-    let took = if run.state.is_ended() || run.live {
-        span_between(run.started_at, run.finished_at, now.wall)
-    } else {
-        String::new()
-    };
+    let took = if run.state.is_ended() || run.live { taken(run.took(now.wall)) } else { String::new() };
     vec![
         Cell::plain(&run.run_id),
         Cell::plain(&run.pipeline_id),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::output::{local_time, printable, size, span_between};
+use super::output::{local_time, printable, size, taken};
 use crate::run::{EventKind, RunSummary, StepState, StepSummary};
 
 /// Where a sentence belongs.
@@ -88,11 +88,7 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
 
 fn end_of_run(run: &RunSummary, at: DateTime<Utc>) -> String {
     let state = run.state.as_str().replace('_', "-");
-    // One that was taken up again has lain idle meanwhile.
-    let took = match run.attempt {
-        ..=1 => format!(" after {}", span_between(run.started_at, run.finished_at, at)),
-        _ => String::new(),
-    };
+    let took = format!(" after {}", taken(run.took(at)));
     let why = run.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     format!("run {} {state}{took}{why}", run.run_id)
 }
@@ -103,10 +99,7 @@ fn started(step: &StepSummary) -> String {
 }
 
 fn finished(step: &StepSummary, at: DateTime<Utc>) -> String {
-    let took = step
-        .started_at
-        .map(|from| format!(" after {}", span_between(from, step.finished_at, at)))
-        .unwrap_or_default();
+    let took = step.took(at).map(|took| format!(" after {}", taken(took))).unwrap_or_default();
     let why = step.error.as_deref().or(match step.state {
         StepState::Skipped => step.message.as_deref(),
         StepState::Pending

@@ -4,8 +4,7 @@ use clap::Args;
 
 use super::exit::{DONE, Failure, Outcome};
 use super::output::{
-    Cell, Colour, Form, Page, ago, clock_time, count, local_time, printable, run_sign, size, span,
-    span_between,
+    Cell, Colour, Form, Page, ago, clock_time, count, local_time, printable, run_sign, size, span, taken,
 };
 use super::{Place, Print, no_such_run};
 use crate::app::RunRecord;
@@ -56,7 +55,7 @@ fn print_run(page: &mut Page, record: &RunRecord, now: Now) -> Result<(), Failur
         format!("{} ({}), {}", local_time(run.started_at), ago(run.started_at, now.wall), run.trigger);
     facts.push(("started", started));
     if let Some(at) = run.finished_at {
-        let took = span_between(run.started_at, Some(at), now.wall);
+        let took = taken(run.took(now.wall));
         facts.push(("ended", format!("{}, after {took}", local_time(at))));
     }
     if run.frozen_seconds > 0.0 {
@@ -94,8 +93,7 @@ fn step_row(step: &StepSummary, now: Now) -> Vec<Cell> {
         (None, None) => String::new(),
     };
     let remark = step.error.as_deref().or(step.message.as_deref()).unwrap_or_default();
-    let is_known = step.finished_at.is_some() || step.state.is_live();
-    let took = step.started_at.filter(|_| is_known).map(|at| span_between(at, step.finished_at, now.wall));
+    let took = step.took(now.wall).map(taken);
     vec![
         Cell::plain(&step.step_id),
         Cell::step(step.state),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::act::key;
 use super::changes::{push_changes, to_write};
 use super::core::{Engine, Entry};
 use super::message::{Heard, Waiting};
@@ -13,9 +12,9 @@ use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::id::RunId;
 use crate::run::{
     Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunState, Starts,
-    StepNews, decide, next_deadline,
+    decide, next_deadline,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, Write};
 
 /// How long a change that nobody relies on may wait for a commit that is needed anyway.
 const LAZY_COMMIT_MS: u64 = 1000;
@@ -33,6 +32,8 @@ pub(super) struct Batch {
     /// Starts that were sent already, because an earlier commit holds them.
     pub(super) sent_ahead: Vec<(RunId, Input)>,
     pub(super) is_hard: bool,
+    /// Ended runs that were read from disk to be taken up, as they stood there.
+    taken_up: Vec<Write>,
 }
 
 impl Batch {
@@ -55,9 +56,18 @@ impl Engine {
     /// Decides what was heard into `batch`; what was not refused goes to `kept`.
     pub(super) fn decide_all(&mut self, batch: &mut Batch, kept: &mut Vec<Heard>, heard: Vec<Heard>) {
         for one in heard {
+            if self.is_early(batch, &one) {
+                self.early_reports.entry(one.run_id.clone()).or_default().push(one);
+                continue;
+            }
+            let run_id = (!self.early_reports.is_empty()).then(|| one.run_id.clone());
             match self.decide(batch, &one) {
                 Ok(()) => kept.push(one),
                 Err(error) => one.refuse(error),
+            }
+            let reports = run_id.and_then(|run_id| self.early_reports.remove(&run_id));
+            if let Some(reports) = reports {
+                self.decide_all(batch, kept, reports);
             }
         }
     }
@@ -110,6 +120,8 @@ impl Engine {
             (None, None, Some(entry)) => (*entry.run).clone(),
             (None, None, None) => {
                 let ended = self.load_ended(run_id)?;
+                let (state, attempt) = (ended.state, ended.attempt);
+                batch.taken_up.push(Write::Expect { run_id: run_id.clone(), state, attempt });
                 self.learn_of(&ended);
                 ended
             }
@@ -117,9 +129,9 @@ impl Engine {
         let mut run = current;
         let mut out = Outbox::default();
         let mut is_hard = false;
-        if let Some(last) = self.last_reports(&run, &heard.input) {
+        for last in self.last_reports(&run, &heard.input) {
             decide(&mut run, last, self.context(), &mut out)?;
-            is_hard = !std::mem::take(&mut out.soft);
+            is_hard |= !std::mem::take(&mut out.soft);
         }
         let cx = self.context();
         let now = cx.now;
@@ -153,17 +165,6 @@ impl Engine {
         Ok(())
     }
 
-    /// What a step has reported to its very end, before that is decided. Read from where the decisions so far have
-    /// taken it, those of this batch included: nothing is read twice, and nothing passed over.
-    fn last_reports(&self, run: &Run, input: &Input) -> Option<Input> {
-        let Input::Step { index, attempt, news: StepNews::Exited(_) } = input else { return None };
-        let step = run.steps.get(*index).filter(|step| step.attempt == *attempt && step.state.is_live())?;
-        let last = self.acting.reports.finish(&key(run, *index), step.ledger.report_offset);
-        let is_empty = last.is_empty();
-        let news = StepNews::Reported(Box::new(last));
-        (!is_empty).then_some(Input::Step { index: *index, attempt: *attempt, news })
-    }
-
     /// That the start of this attempt was sent, if it is on disk already and may be.
     fn recorded_ahead(&self, run: &Run, effect: &Effect) -> Option<Input> {
         let Effect::Start { index, .. } = *effect else { return None };
@@ -176,14 +177,13 @@ impl Engine {
     pub(super) fn context(&self) -> Context<'_> {
         // While runs are being stopped, their `finally` steps still have to run.
         let may_finish = self.closing.as_ref().is_none_or(|closing| closing.kind == ShutdownKind::StopRuns);
-        let may_start = self.trouble.is_none() && may_finish;
+        let may_start = self.trouble.is_none() && may_finish && self.options.first_input.is_none();
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,
             starts: if may_start { self.starts_within_limits() } else { Starts::Held },
             held_for: self.limits.reason.as_deref(),
             admission: &self.admission,
-            auto_resume: self.options.auto_resume,
             salt: &self.acting.salt,
             boot_id: &self.boot_id,
         }
@@ -202,7 +202,8 @@ impl Engine {
         }
         let now = clock::now().wall;
         let records = self.unrecorded.iter().chain(&batch.records);
-        let mut writes: Vec<_> = records.map(|(run_id, record)| to_write(run_id, record, now)).collect();
+        let records = records.map(|(run_id, record)| to_write(run_id, record, now));
+        let mut writes: Vec<_> = batch.taken_up.drain(..).chain(records).collect();
         for (run_id, run) in &batch.staged {
             let recorded = self.runs.get(run_id).and_then(|entry| entry.recorded.as_deref());
             push_changes(&mut writes, recorded, run);
@@ -315,6 +316,7 @@ impl Engine {
                 runs.remove(&run_id);
                 self.runs.remove(&run_id);
                 self.acting.forget(&run_id);
+                self.early_reports.remove(&run_id);
                 self.forget_pipeline(&run.pipeline_id);
                 continue;
             }

@@ -54,7 +54,8 @@ fn is_same_row(recorded: &Run, run: &Run) -> bool {
         && progress.to_bits() == recorded.progress.to_bits()
         && (current_step, message) == (&recorded.current_step, &recorded.message)
         && (error, metadata) == (&recorded.error, &recorded.metadata)
-        && RunLedger { clock: recorded.ledger.clock, ..ledger.clone() } == recorded.ledger
+        && RunLedger { clock: recorded.ledger.clock, work: recorded.ledger.work, ..ledger.clone() }
+            == recorded.ledger
 }
 
 pub(super) fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {

@@ -14,7 +14,7 @@ use super::clock::{self, WallTimer};
 use super::closing::Closing;
 use super::host_link::HostLink;
 use super::limits::LimitHold;
-use super::message::{Answer, Heard, Message, OrderAnswer, Waiting};
+use super::message::{Heard, Message, OrderAnswer, Waiting};
 use super::sleepless::Sleepless;
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
@@ -22,8 +22,8 @@ use crate::admission::Admission;
 use crate::id::RunId;
 use crate::monitor::MonitorHandle;
 use crate::resources::ResourceSnapshot;
-use crate::run::{AutoResume, Deadline, Input, Record, Run, StepNews};
-use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, StoreError, Write};
+use crate::run::{Deadline, Input, Record, Run, StepNews};
+use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, Write};
 use crate::store::{DataDir, EngineLock};
 use crate::supervisor::{ConnectError, HostEvent};
 
@@ -73,6 +73,8 @@ pub(super) struct Engine {
     pub(super) counter: u64,
     /// Runs that are ahead of what is on disk.
     pub(super) dirty: HashSet<RunId>,
+    /// What steps have reported before their starts were told: decided after those.
+    pub(super) early_reports: HashMap<RunId, Vec<Heard>>,
     /// What is to be recorded beside them.
     pub(super) unrecorded: Vec<(RunId, Record)>,
     pub(super) reserve: Reserve,
@@ -91,8 +93,9 @@ pub(super) struct Engine {
 /// The options that decisions need.
 pub(super) struct EngineSettings {
     pub(super) n_cpus: usize,
-    pub(super) auto_resume: AutoResume,
     pub(super) scope: super::Scope,
+    /// Not decided yet; no step starts before it is.
+    pub(super) first_input: Option<(RunId, Input)>,
     pub(super) on_disk_full: super::OnDiskFull,
     pub(super) monitor: Option<MonitorHandle>,
 }
@@ -161,14 +164,15 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         boot_id,
         options: EngineSettings {
             n_cpus: options.n_cpus,
-            auto_resume: options.auto_resume,
             scope: options.scope,
+            first_input: options.first_input,
             on_disk_full: options.on_disk_full,
             monitor: options.monitor,
         },
         epoch,
         counter: 0,
         dirty: HashSet::new(),
+        early_reports: HashMap::new(),
         unrecorded: Vec::new(),
         reserve,
         lazy_commit_at_ms: None,
@@ -230,8 +234,8 @@ impl Engine {
         let is_abandoned = messages.iter().any(|message| matches!(message, Message::Abandoned));
         let mut heard = Vec::with_capacity(messages.len());
         for message in messages {
-            // What a host knows is compared with all that was heard before.
-            if matches!(message, Message::Host(_, HostEvent::Inventory(_))) {
+            // What a host knows is compared with all that was heard before. One that is ready may have said it already.
+            if matches!(message, Message::Host(_, HostEvent::Inventory(_)) | Message::HostReady(..)) {
                 self.handle(std::mem::take(&mut heard));
             }
             if let Message::Ask(ask) = &message
@@ -350,50 +354,6 @@ impl Engine {
             Message::WallRing => {}
             Message::Shutdown { kind, reply } => self.begin_closing(kind, reply, heard),
             Message::Abandoned => {}
-        }
-    }
-
-    fn translate_start(
-        &mut self,
-        run_id: Option<RunId>,
-        mut run: Box<Run>,
-        reply: Sender<Answer>,
-        heard: &mut Vec<Heard>,
-    ) {
-        let is_taken = |engine: &Self, id: &RunId| -> Result<bool, StoreError> {
-            let is_staged = heard.iter().any(|other| other.run_id == *id);
-            Ok(is_staged
-                || engine.runs.contains_key(id)
-                || engine.published.store.load_summary(id)?.is_some())
-        };
-        let free = |engine: &Self| -> Result<RunId, EngineError> {
-            if engine.closing.is_some() {
-                return Err(EngineError::ShutDown);
-            }
-            match run_id {
-                Some(id) if is_taken(engine, &id)? => Err(EngineError::Exists { run_id: id }),
-                Some(id) => Ok(id),
-                None => {
-                    let is_reserved = |id: &RunId| {
-                        engine.runs.contains_key(id) || heard.iter().any(|other| other.run_id == *id)
-                    };
-                    let store = &engine.published.store;
-                    Ok(store.next_run_id(&run.source, run.started_at, is_reserved)?)
-                }
-            }
-        };
-        match free(self) {
-            Ok(id) => {
-                run.id = id.clone();
-                heard.push(Heard {
-                    run_id: id,
-                    input: Input::Begin,
-                    new_run: Some(run),
-                    waiting: Waiting::Caller(reply),
-                });
-            }
-            // A caller that has gone needs no answer.
-            Err(error) => drop(reply.send(Err(error))),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct HostLink {
     host: Option<Box<dyn StepHost>>,
     generation: u64,
     is_connecting: bool,
+    /// The host of this generation has not said yet what it knows.
+    owes_inventory: bool,
     /// What a host said before the thread that connected handed it over: what follows from it needs the host.
     early: Vec<HostEvent>,
     /// That the host does not answer, and what to do: as it was told.
@@ -47,12 +49,14 @@ impl HostLink {
     ) -> Self {
         let connector = Arc::new(Connector { choice, data_dir: data_dir.clone(), epoch, sender });
         let (host, early, silence) = Default::default();
+        let (is_connecting, owes_inventory) = (false, false);
         Self {
             connector,
             launched,
             host,
             generation: 0,
-            is_connecting: false,
+            is_connecting,
+            owes_inventory,
             early,
             silence,
             retry_at_ms: None,
@@ -120,9 +124,20 @@ impl HostLink {
         if self.host.is_none() && !self.is_connecting {
             self.generation += 1;
             self.host = Some(self.connector.connect(self.launched.take(), self.generation)?);
+            self.owes_inventory = true;
             self.retry_at_ms = None;
         }
         Ok(())
+    }
+
+    /// Whether there is a host, or may be one soon, that has not said yet what it knows.
+    pub(super) fn owes_inventory(&self) -> bool {
+        self.owes_inventory
+    }
+
+    /// It has said what it knows.
+    pub(super) fn has_said_inventory(&mut self) {
+        self.owes_inventory = false;
     }
 
     /// Ends the connection; the next one begins with what the host knows.
@@ -152,6 +167,7 @@ impl HostLink {
                 Ok(early)
             }
             Err(error) => {
+                self.owes_inventory = false;
                 self.retry_at_ms = Some(clock::now().awake_ms + RETRY_MS);
                 Err(error)
             }
@@ -174,6 +190,10 @@ impl HostLink {
             let _ = connector.sender.send(Message::HostReady(generation, host));
         });
         self.is_connecting = thread.is_ok();
+        self.owes_inventory = self.is_connecting;
+        if !self.is_connecting {
+            self.retry_at_ms = Some(clock::now().awake_ms + RETRY_MS);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Exceeded limits of the machine: holds starts, freezes and thaws runs, and tells everybody, as the rules of
 //! [`LimitEnforcer`] say.
 
-use super::core::Engine;
+use super::core::{Engine, Entry};
 use super::message::Heard;
 use crate::id::RunId;
 use crate::resources::{LimitEnforcer, Measure, ResourceSnapshot};
@@ -26,7 +26,9 @@ impl Engine {
             runs.get(run_id)
                 .is_some_and(|entry| entry.run.state == RunState::Running && is_driven_by_steps(&entry.run))
         };
-        for measure in self.limits.enforcer.answer(sample, may_freeze) {
+        let is_let_go = |entry: &&Entry| entry.run.ledger.limit_met && !entry.run.state.is_ended();
+        let let_go: Vec<_> = runs.values().filter(is_let_go).map(|entry| entry.run.id.clone()).collect();
+        for measure in self.limits.enforcer.answer(sample, &let_go, may_freeze) {
             match measure {
                 Measure::Alert { text, cleared } => self.tell(EventKind::ResourceAlert { text, cleared }),
                 Measure::HoldStarts(reason) => {

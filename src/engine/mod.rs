@@ -21,13 +21,16 @@ mod launcher;
 mod limits;
 mod measuring;
 mod message;
+mod new_runs;
 mod options;
 mod orders;
 mod recovery;
+mod reported;
 mod secrets;
 mod signal;
 mod silence;
 mod sleepless;
+mod stock;
 mod trouble;
 
 pub use admitting::CurrentWait;

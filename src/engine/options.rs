@@ -10,7 +10,7 @@ use crate::awake::AwakeHandle;
 use crate::id::{PipelineId, RunId};
 use crate::monitor::MonitorHandle;
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
-use crate::run::{AutoResume, Body, Definition, FiredBy, Run, RunLedger, RunState, StepRun, Trigger};
+use crate::run::{Body, Definition, FiredBy, Input, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
 use crate::time::Now;
@@ -59,8 +59,6 @@ pub enum HostChoice {
 pub struct EngineOptions {
     /// Which runs it takes back.
     pub scope: Scope,
-    /// Whether it takes up lost work without being asked.
-    pub auto_resume: AutoResume,
     /// Steps at once where a pipeline does not say; default: the number of CPUs.
     pub n_cpus: usize,
     /// What happens to running steps when the disk is full.
@@ -69,6 +67,9 @@ pub struct EngineOptions {
     pub admission: AdmissionPolicy,
     /// Given and recorded before anything else, so that what an earlier engine left meets it.
     pub first_order: Option<Order>,
+    /// Asked of a run when what an earlier engine left is known, and before any step of it starts: what was lost of a run
+    /// that is to be stopped or paused is not begun again first. A refusal is the error of opening.
+    pub first_input: Option<(RunId, Input)>,
     /// Environment of every step, over the engine's own (the settings).
     pub env: BTreeMap<String, String>,
     /// Where steps run.
@@ -99,11 +100,11 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             scope: Scope::All,
-            auto_resume: AutoResume::Yes,
             n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
             on_disk_full: OnDiskFull::default(),
             admission: AdmissionPolicy::default(),
             first_order: None,
+            first_input: None,
             env: BTreeMap::new(),
             host: HostChoice::default(),
             host_start: HostStart::default(),

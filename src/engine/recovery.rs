@@ -1,18 +1,17 @@
 //! The link to the step host, and bringing together what is recorded with what it knows: at every start,
 //! and whenever the host had to be replaced.
 
-use std::collections::HashMap;
+use crossbeam_channel::bounded;
 
 use super::EngineError;
-use super::act::key;
 use super::core::Engine;
-use super::message::{Heard, Message};
+use super::message::{Heard, Message, Waiting};
 use super::options::Scope;
 use crate::id::{AttemptKey, RunId};
 use crate::pipeline::Pipeline;
-use crate::run::{EventKind, Found, Input, Launch, Run, StepNews, StepState};
+use crate::run::{EventKind, Input, Run, StepNews};
 use crate::store::StoredBody;
-use crate::supervisor::{ConnectError, HostEvent, HostRequest, Known, KnownStatus, StepHost};
+use crate::supervisor::{ConnectError, HostEvent, StepHost};
 
 impl Engine {
     /// Reads the runs that have not ended, and those that are to go on by themselves.
@@ -56,6 +55,7 @@ impl Engine {
         if by_steps.is_empty() {
             self.settle_what_is_left();
             self.look_at_orders();
+            self.decide_first_input()?;
             self.admit_waiting();
             return Ok(());
         }
@@ -68,28 +68,40 @@ impl Engine {
         self.look_at_disk_holds();
         self.look_at_limit_holds();
         self.look_at_orders();
+        self.decide_first_input()?;
         self.admit_waiting();
         Ok(())
     }
 
-    /// Hears the host until it has said what it knows. Whoever asks for something meanwhile is heard afterwards.
+    /// Decides what this engine was opened for, and lets steps start from then on.
+    fn decide_first_input(&mut self) -> Result<(), EngineError> {
+        let Some((run_id, input)) = self.options.first_input.take() else { return Ok(()) };
+        // Capacity 1: the one answer.
+        let (reply, answer) = bounded(1);
+        let waiting = Waiting::Caller(reply);
+        self.handle(vec![Heard { waiting, ..Heard::world(run_id, input) }]);
+        let living: Vec<_> = self.runs.keys().cloned().collect();
+        self.handle(living.into_iter().map(|id| Heard::world(id, Input::StartsChanged)).collect());
+        answer.try_recv().map_err(|_| EngineError::ShutDown)?.map(drop)
+    }
+
+    /// Hears the host until it has said what it knows, or is gone, or can't be had. Whoever asks for something meanwhile
+    /// is heard afterwards.
     fn wait_for_inventory(&mut self) {
         let mut later = Vec::new();
-        while let Ok(message) = self.inbox.recv() {
-            if !matches!(message, Message::Host(..) | Message::Report(_)) {
+        while self.host.owes_inventory()
+            && let Ok(message) = self.inbox.recv()
+        {
+            if !matches!(message, Message::Host(..) | Message::HostReady(..) | Message::Report(_)) {
                 later.push(message);
                 continue;
             }
-            // What an earlier connection still says is not meant.
-            let is_inventory = matches!(
-                message,
-                Message::Host(generation, HostEvent::Inventory(_) | HostEvent::Gone { .. })
-                    if generation == self.host.generation()
-            );
+            let generation = self.host.generation();
             let mut heard = Vec::new();
             self.translate(message, &mut heard);
             self.handle(heard);
-            if is_inventory {
+            if self.host.generation() != generation {
+                // It is gone, and another one is looked for: what that one knows is heard when it comes.
                 break;
             }
         }
@@ -229,7 +241,10 @@ impl Engine {
         }
         let Some(event) = self.host.take(event) else { return };
         match event {
-            HostEvent::Inventory(known) => self.take_stock(known, heard),
+            HostEvent::Inventory(known) => {
+                self.host.has_said_inventory();
+                self.take_stock(known, heard);
+            }
             HostEvent::Started { key, pid, at } => {
                 self.measure(&key, pid);
                 self.hear(&key, StepNews::Started { pid, at }, heard);
@@ -270,17 +285,6 @@ impl Engine {
         }
     }
 
-    /// Reads what a step has reported to the end, before its end is decided.
-    fn read_last_reports(&mut self, key: &AttemptKey, heard: &mut Vec<Heard>) {
-        let Some((_, step)) = self.find_step(key) else { return };
-        let batch = self.acting.reports.finish(key, step.ledger.report_offset);
-        if !batch.is_empty()
-            && let Some(input) = self.step_input(key, StepNews::Reported(Box::new(batch)))
-        {
-            heard.push(Heard::world(key.run_id.clone(), input));
-        }
-    }
-
     pub(super) fn find_step(&self, key: &AttemptKey) -> Option<(usize, &crate::run::StepRun)> {
         let run = &self.runs.get(&key.run_id)?.run;
         let index = run.steps.iter().position(|step| step.id == key.step_id)?;
@@ -291,73 +295,6 @@ impl Engine {
     pub(super) fn step_input(&self, key: &AttemptKey, news: StepNews) -> Option<Input> {
         let (index, _) = self.find_step(key)?;
         Some(Input::Step { index, attempt: key.attempt, news })
-    }
-
-    /// The end of an attempt whose run is not held here: if the run has ended on disk, or there is no such
-    /// run (its database is gone), the host may forget it.
-    fn settle_stranger(&mut self, key: &AttemptKey) {
-        let is_settled = match self.published.store.load_summary(&key.run_id) {
-            Ok(run) => run.is_none_or(|run| run.state.is_ended()),
-            Err(_) => false,
-        };
-        if is_settled {
-            self.request(HostRequest::Acknowledge(key.clone()));
-        }
-    }
-
-    /// Compares everything that the host knows with everything that is recorded as started.
-    fn take_stock(&mut self, known: Vec<Known>, heard: &mut Vec<Heard>) {
-        let mut known: HashMap<_, _> = known.into_iter().map(|known| (known.key, known.status)).collect();
-        let runs: Vec<_> = self.runs.values().map(|entry| entry.run.clone()).collect();
-        for run in runs.into_iter().filter(|run| run.definition().is_some()) {
-            let mut found = Vec::with_capacity(run.steps.len());
-            for (index, step) in run.steps.iter().enumerate() {
-                let is_prepared = step.state == StepState::Waiting && step.ledger.launch == Launch::Prepared;
-                if !step.state.is_live() && !is_prepared {
-                    found.push(Found::NotAsked);
-                    continue;
-                }
-                let key = key(&run, index);
-                let status = known.remove(&key);
-                if status.is_some() {
-                    self.acting.reports.begin(&key, step.ledger.report_offset);
-                }
-                if matches!(status, Some(KnownStatus::Exited(_))) {
-                    self.read_last_reports(&key, heard);
-                }
-                found.push(status.map_or(Found::Nothing, |status| self.found(&key, status)));
-            }
-            heard.push(Heard::world(run.id.clone(), Input::Recover(found)));
-        }
-        for (key, status) in known {
-            self.settle_leftover(&key, &status);
-        }
-    }
-
-    fn found(&self, key: &AttemptKey, status: KnownStatus) -> Found {
-        match status {
-            KnownStatus::Running { pid, started_at, frozen } => {
-                self.measure(key, pid);
-                Found::Running { pid, started_at, frozen }
-            }
-            KnownStatus::StartFailed(reason) => Found::StartFailed(reason),
-            KnownStatus::Exited(exit) => Found::Exited(self.exit_of(key, exit)),
-        }
-    }
-
-    /// Something that the host knows and no living step asks for.
-    fn settle_leftover(&mut self, key: &AttemptKey, status: &KnownStatus) {
-        let is_held_here = self.runs.contains_key(&key.run_id);
-        match status {
-            KnownStatus::Exited(_) | KnownStatus::StartFailed(_) if is_held_here => {
-                self.request(HostRequest::Acknowledge(key.clone()));
-            }
-            KnownStatus::Exited(_) | KnownStatus::StartFailed(_) => self.settle_stranger(key),
-            // Recorded as ended, and yet alive: its end was recorded by force. End it in earnest.
-            KnownStatus::Running { .. } if is_held_here => self.request(HostRequest::Kill(key.clone())),
-            // Its run belongs to another engine's scope, or to a database that is gone: hands off.
-            KnownStatus::Running { .. } => {}
-        }
     }
 }
 

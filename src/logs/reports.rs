@@ -6,20 +6,22 @@
 //! batches and not longer queues, and no step crowds out another. What a step's end needs is read by
 //! [`ReportFollower::finish`] on the caller's thread and never waits for the follower's.
 
-use std::collections::{HashMap, VecDeque};
-use std::fs::DirBuilder;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
+use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::report_file::{Cursor, LastLine, Reading, read_reports};
-use crate::id::{AttemptKey, RunId, StepId};
-use crate::run::{ReportBatch, ReportFaultKind, report_path};
+use crate::id::{AttemptKey, RunId};
+use crate::run::{ReportBatch, ReportFaultKind};
+
+mod places;
+use places::{attempt_path, key_of_path, make_folder, run_folder};
 
 /// Bytes that one attempt may have read before it is another's turn.
 const TURN_BYTES: u64 = 4 << 20;
@@ -49,6 +51,8 @@ struct Desk {
     ready: VecDeque<AttemptKey>,
     /// Folders to watch and to leave, in order.
     orders: VecDeque<Order>,
+    /// Runs whose folders are watched, or are to be.
+    followed: HashSet<RunId>,
     /// Runs that can't be watched, and why.
     unwatched: HashMap<RunId, String>,
     closing: bool,
@@ -56,6 +60,7 @@ struct Desk {
 
 enum Order {
     Follow(RunId),
+    FollowAgain(RunId),
     Unfollow(RunId),
 }
 
@@ -102,14 +107,15 @@ impl ReportFollower {
     /// # Errors
     /// When the folder can't be made.
     pub fn follow(&self, run_id: &RunId) -> io::Result<()> {
-        let folder = run_folder(&self.data_dir, run_id);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_folder(&run_folder(&self.data_dir, run_id))?;
+        self.shared.desk().followed.insert(run_id.clone());
         self.shared.order(Order::Follow(run_id.clone()));
         Ok(())
     }
 
     /// Ends the watch on a run and forgets its attempts.
     pub fn unfollow(&self, run_id: &RunId) {
+        self.shared.desk().followed.remove(run_id);
         self.shared.order(Order::Unfollow(run_id.clone()));
     }
 
@@ -220,8 +226,26 @@ impl Shared {
         self.wake_if_ready(desk);
     }
 
+    /// The folder of a run that is followed is gone: it is made again, and what is written to it is followed.
+    fn follow_again(&self, folder: &Path) {
+        let run_id = folder.file_name().and_then(|name| RunId::new(name.to_str()?).ok());
+        if let Some(run_id) = run_id
+            && self.desk().followed.contains(&run_id)
+        {
+            self.order(Order::FollowAgain(run_id));
+        }
+    }
+
     fn notified(&self, event: notify::Result<notify::Event>) {
         match event {
+            Ok(event)
+                if matches!(
+                    event.kind,
+                    EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+                ) =>
+            {
+                event.paths.iter().for_each(|path| self.follow_again(path));
+            }
             Ok(event) if event.need_rescan() => self.mark_all(|_| true),
             Ok(event) if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_)) => {
                 event.paths.iter().filter_map(|path| key_of_path(path)).for_each(|key| self.mark(&key));
@@ -305,6 +329,19 @@ impl<S: Fn(ReportBatch)> Worker<S> {
 
     fn carry_out(&self, order: Order, watcher: &mut notify::Result<RecommendedWatcher>) {
         match order {
+            Order::FollowAgain(run_id) => {
+                // Unless its run has ended meanwhile.
+                if self.shared.desk().followed.contains(&run_id) {
+                    let folder = run_folder(&self.data_dir, &run_id);
+                    if let Ok(watcher) = watcher {
+                        // What is gone may be watched no more already.
+                        let _ = watcher.unwatch(&folder);
+                    }
+                    // Where it can't be made, the watch fails and says why.
+                    let _ = make_folder(&folder);
+                    self.carry_out(Order::Follow(run_id), watcher);
+                }
+            }
             Order::Follow(run_id) => {
                 let folder = run_folder(&self.data_dir, &run_id);
                 let watched = match watcher {
@@ -351,21 +388,6 @@ impl<S: Fn(ReportBatch)> Worker<S> {
             (self.sink)(batch);
         }
     }
-}
-
-fn run_folder(data_dir: &Path, run_id: &RunId) -> PathBuf {
-    data_dir.join("reports").join(run_id.as_str())
-}
-
-fn attempt_path(data_dir: &Path, key: &AttemptKey) -> PathBuf {
-    data_dir.join(report_path(&key.run_id, &key.step_id, key.attempt))
-}
-
-/// The attempt whose report lies at `…/<run_id>/<step_id>.<attempt>.jsonl`.
-fn key_of_path(path: &Path) -> Option<AttemptKey> {
-    let run_id = RunId::new(path.parent()?.file_name()?.to_str()?).ok()?;
-    let (step_id, attempt) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.rsplit_once('.')?;
-    Some(AttemptKey { run_id, step_id: StepId::new(step_id).ok()?, attempt: attempt.parse().ok()? })
 }
 
 #[cfg(test)]

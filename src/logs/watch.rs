@@ -3,8 +3,11 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
+use crossbeam_channel::{Sender, bounded, select};
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
@@ -14,7 +17,17 @@ use super::follower::unwatchable;
 #[derive(Debug)]
 pub struct FolderWatch {
     /// Ends the watch when it is dropped.
-    _watcher: RecommendedWatcher,
+    _watcher: Option<RecommendedWatcher>,
+    /// Closing the channel ends the thread that keeps the watch.
+    keeper: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+/// Keeps folders under watch that may be removed and made again: as long as one is not there, the nearest folder above
+/// it is watched in its stead.
+struct Keeper {
+    watcher: RecommendedWatcher,
+    /// Each folder, with what is watched for it.
+    places: Vec<(PathBuf, Option<PathBuf>)>,
 }
 
 impl FolderWatch {
@@ -31,28 +44,108 @@ impl FolderWatch {
         };
         let mut watcher = watcher(is_named, tell)?;
         watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable)?;
-        Ok(Self { _watcher: watcher })
+        Ok(Self { _watcher: Some(watcher), keeper: None })
     }
 
     /// Calls `tell` on a thread of its own whenever any file directly in one of `folders` was written, made,
-    /// renamed or removed. It must return at once. A folder that is not there is left out.
+    /// renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
+    /// watched from then on. It must return at once.
     ///
     /// # Errors
     /// When the system's limit of watches is reached.
     pub fn of_all<P: AsRef<Path>>(
         folders: impl IntoIterator<Item = P>,
-        tell: impl Fn() + Send + 'static,
+        tell: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let mut watcher = watcher(|_| true, tell)?;
-        for folder in folders {
-            match watcher.watch(folder.as_ref(), RecursiveMode::NonRecursive).map_err(unwatchable) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+        let folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
+        let tell = Arc::new(tell);
+        // Capacity 1: a look that waits serves all changes. Closed with the watcher, which its own receiver outlives.
+        let (look, looks) = bounded(1);
+        // Nothing is ever sent: closed when the watch is dropped.
+        let (alive, dropped) = bounded::<()>(0);
+        let (known, on_change) = (folders.clone(), tell.clone());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            if !event.need_rescan() && !is_change(event.kind) {
+                return;
+            }
+            let mut paths = event.paths.iter();
+            if event.need_rescan() || paths.any(|path| known.iter().any(|known| known.starts_with(path))) {
+                // Full: it will be looked at in any case.
+                let _ = look.try_send(());
+            }
+            let mut paths = event.paths.iter();
+            if paths.any(|path| known.iter().any(|known| path.parent() == Some(known))) {
+                on_change();
+            }
+        })
+        .map_err(unwatchable)?;
+        let places = folders.into_iter().map(|folder| (folder, None)).collect();
+        let mut keeper = Keeper { watcher, places };
+        keeper.look()?;
+        let work = move || {
+            loop {
+                select! {
+                    recv(looks) -> look => if look.is_err() { return },
+                    recv(dropped) -> _ => return,
+                }
+                // What can't be watched any more is looked at with the next change elsewhere.
+                let _ = keeper.look();
+                tell();
+            }
+        };
+        let thread = std::thread::Builder::new().name("lf-folders".into()).spawn(work)?;
+        Ok(Self { _watcher: None, keeper: Some((alive, thread)) })
+    }
+}
+
+impl Drop for FolderWatch {
+    fn drop(&mut self) {
+        if let Some((alive, thread)) = self.keeper.take() {
+            drop(alive);
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Keeper {
+    /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along.
+    fn look(&mut self) -> io::Result<()> {
+        for (_, watched) in &mut self.places {
+            if let Some(watched) = watched.take() {
+                // What is gone is watched no more, which is what is wanted.
+                let _ = self.watcher.unwatch(&watched);
             }
         }
-        Ok(Self { _watcher: watcher })
+        let mut outcome = Ok(());
+        for (folder, watched) in &mut self.places {
+            match watch_nearest(&mut self.watcher, folder) {
+                Ok(nearest) => *watched = nearest,
+                Err(error) => outcome = Err(error),
+            }
+        }
+        outcome
     }
+}
+
+/// Watches a folder, or the nearest one above it that is there.
+fn watch_nearest(watcher: &mut RecommendedWatcher, folder: &Path) -> io::Result<Option<PathBuf>> {
+    let mut below: Option<&Path> = None;
+    let mut places = folder.ancestors();
+    while let Some(place) = places.next() {
+        match watcher.watch(place, RecursiveMode::NonRecursive).map_err(unwatchable) {
+            // Made in this very moment: then it is what is to be watched.
+            Ok(()) if below.is_some_and(Path::exists) => {
+                let _ = watcher.unwatch(place);
+                (below, places) = (None, folder.ancestors());
+            }
+            Ok(()) => return Ok(Some(place.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => below = Some(place),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 fn watcher(
@@ -116,6 +209,33 @@ mod tests {
         std::fs::read(&second).unwrap();
         std::fs::remove_file(&second).unwrap();
         settle();
+        drop(watch);
+        assert!(changes.recv().is_err(), "a dropped watch tells nothing more");
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_and_made_again_is_watched_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("above").join("pipelines");
+        std::fs::create_dir_all(&folder).unwrap();
+        // Unbounded: as many notes as changes below.
+        let (sender, changes) = crossbeam_channel::unbounded();
+        let watch = FolderWatch::of_all([&folder], move || {
+            let _ = sender.send(());
+        })
+        .unwrap();
+        let settle = || {
+            changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            while changes.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
+        };
+        for gone in [folder.clone(), dir.path().join("above")] {
+            std::fs::remove_dir_all(&gone).unwrap();
+            settle();
+            std::fs::create_dir_all(&folder).unwrap();
+            settle();
+            std::fs::write(folder.join("a.toml"), "id = 1").unwrap();
+            settle();
+        }
         drop(watch);
         assert!(changes.recv().is_err(), "a dropped watch tells nothing more");
     }

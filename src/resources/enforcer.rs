@@ -53,11 +53,18 @@ struct Standing {
 }
 
 impl LimitEnforcer {
-    /// What a sample calls for. `may_freeze` says of a run whether it goes on at the moment and can be frozen.
+    /// What a sample calls for. `may_freeze` says of a run whether it goes on at the moment and can be frozen; `let_go` are
+    /// those that the operator has let go on against a limit. Where that was before an engine was started anew, the limit
+    /// that is raised counts as the same one: it has had its run.
     ///
     /// A limit freezes one run, the one that uses most of what is short; that of the disk freezes, as long as it is
     /// exceeded, with every sample the one that writes most, for a frozen writer gives back no space.
-    pub fn answer(&mut self, sample: &ResourceSnapshot, may_freeze: impl Fn(&RunId) -> bool) -> Vec<Measure> {
+    pub fn answer(
+        &mut self,
+        sample: &ResourceSnapshot,
+        let_go: &[RunId],
+        may_freeze: impl Fn(&RunId) -> bool,
+    ) -> Vec<Measure> {
         let mut measures = Vec::new();
         let held_before = self.reason_to_hold();
         for change in &sample.changes {
@@ -68,7 +75,10 @@ impl LimitEnforcer {
                     measures.push(Measure::Alert { text: text.clone(), cleared: false });
                     let (limit, volume) = (raised.limit, raised.volume.clone());
                     let reason = format!("{}; it goes on when {}", figures(raised), clearing(&limit));
-                    self.standing.push(Standing { limit, volume, text, reason, frozen: Vec::new() });
+                    let is_new = |run: &&RunId| !self.standing.iter().any(|it| it.frozen.contains(*run));
+                    let is_freezing = limit.action() == LimitAction::Freeze;
+                    let frozen = let_go.iter().filter(|_| is_freezing).filter(is_new).cloned().collect();
+                    self.standing.push(Standing { limit, volume, text, reason, frozen });
                 }
             }
         }

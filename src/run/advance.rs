@@ -8,7 +8,7 @@ use super::input::Effect;
 use super::{
     Body, Definition, EventKind, Holds, Launch, Run, RunState, StepRun, StepState, Verdict, admit, hold,
 };
-use crate::pipeline::{OnFailure, When};
+use crate::pipeline::{OnFailure, Step, When};
 
 /// Starts what can start, passes over what can't, and ends the run when nothing is left.
 pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
@@ -90,10 +90,15 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
             continue;
         }
         // One after another, in the order of the file: cleaning up is no place for races.
-        let is_ready = run.steps[index].state == StepState::Pending || is_retry_due(&run.steps[index], cx);
+        let is_shelved = is_prepared(&run.steps[index]);
+        let is_ready =
+            is_shelved || run.steps[index].state == StepState::Pending || is_retry_due(&run.steps[index], cx);
         if is_ready && cx.starts != Starts::Held {
-            begin_attempt(run, index, cx);
-            out.effects.push(Effect::Start { index, may_be_alive: false });
+            if !is_shelved {
+                prepare(run, index, cx);
+            }
+            let may_be_alive = launch(run, index, cx);
+            out.effects.push(Effect::Start { index, may_be_alive });
         }
         return;
     }
@@ -111,9 +116,7 @@ fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
     loop {
         let mut changed = false;
         for (index, step) in pipeline.steps.iter().enumerate() {
-            let waits = run.steps[index].state == StepState::Pending
-                || (run.steps[index].state == StepState::Waiting
-                    && run.steps[index].ledger.launch == Launch::Prepared);
+            let waits = run.steps[index].state == StepState::Pending || is_prepared(&run.steps[index]);
             if step.finally || !waits {
                 continue;
             }
@@ -146,17 +149,18 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         if n_live >= width {
             break;
         }
-        if run.steps[index].ledger.launch == Launch::Prepared && run.steps[index].state == StepState::Waiting
-        {
+        if is_prepared(&run.steps[index]) && !definition.pipeline.steps[index].finally {
             if let Some(wait) = admit::may_start(run, definition, index, &own, cx) {
                 // What holds all of them is said of as many as could run.
                 n_live += usize::from(wait.is_for_all());
                 admit::hold_back(run, index, wait, cx, out);
                 continue;
             }
-            launch(run, index, cx);
+            let may_be_alive = launch(run, index, cx);
             own.take();
-            out.early.push(Effect::Start { index, may_be_alive: false });
+            // One that was sent before is recorded as sent, not as prepared: it goes with what is decided now.
+            let starts = if may_be_alive { &mut out.effects } else { &mut out.early };
+            starts.push(Effect::Start { index, may_be_alive });
             n_live += 1;
         }
     }
@@ -191,12 +195,6 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
     }
 }
 
-/// Makes the step's next attempt and marks it as sent.
-fn begin_attempt(run: &mut Run, index: usize, cx: Context<'_>) {
-    prepare(run, index, cx);
-    launch(run, index, cx);
-}
-
 /// Gives the step an attempt whose start is on disk with the next commit.
 pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
     let run_id = run.id.clone();
@@ -209,8 +207,9 @@ pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
     step.ledger.token = format!("{}-{run_id}-{}-{}", cx.salt, step.id, step.attempt);
 }
 
-/// Marks a prepared attempt as sent.
-pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) {
+/// Marks a prepared attempt as sent; whether an engine that is gone may have started it already.
+pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) -> bool {
+    let begun_after = run.ledger.resumes_in_row;
     let step = run.step_mut(index);
     step.state = StepState::Running;
     step.message = None;
@@ -218,18 +217,23 @@ pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) {
     step.ledger.waits_since = None;
     step.started_at = Some(cx.now.wall);
     step.ledger.launch = Launch::Sent;
+    step.ledger.begun_after = begun_after;
     step.ledger.clock.start(cx.now);
     run.current_step = Some(run.steps[index].id.as_str().into());
+    run.steps[index].ledger.may_be_alive
 }
 
 /// Takes note of a prepared start that was sent although the decision that sent it was lost.
 pub(super) fn sent_ahead(run: &mut Run, index: usize, attempt: u32, cx: Context<'_>) {
-    let is_as_before = run.steps.get(index).is_some_and(|step| {
-        step.attempt == attempt && step.state == StepState::Waiting && step.ledger.launch == Launch::Prepared
-    });
+    let is_as_before = run.steps.get(index).is_some_and(|step| step.attempt == attempt && is_prepared(step));
     if is_as_before {
         launch(run, index, cx);
     }
+}
+
+/// Whether its attempt is on disk, or will be with the next commit, and waits to be sent.
+fn is_prepared(step: &StepRun) -> bool {
+    step.state == StepState::Waiting && step.ledger.launch == Launch::Prepared
 }
 
 /// Whether the time of a waiting retry has come.
@@ -237,7 +241,7 @@ fn is_retry_due(step: &StepRun, cx: Context<'_>) -> bool {
     step.state == StepState::Waiting && step.ledger.retry_at.is_some_and(|at| at <= cx.now.wall)
 }
 
-fn needs_ended(run: &Run, step: &crate::pipeline::Step) -> bool {
+fn needs_ended(run: &Run, step: &Step) -> bool {
     step.needs.iter().all(|&need| run.steps[need].state.is_ended())
 }
 
@@ -298,16 +302,26 @@ fn end_unstarted(run: &mut Run, index: usize, state: StepState, out: &mut Outbox
 /// Recomputes the run's progress from its steps, and tells it when it has moved.
 pub(super) fn refresh_progress(run: &mut Run, out: &mut Outbox) {
     let Body::Pipeline(definition) = &run.body else { return };
-    let (mut done, mut total) = (0.0, 0.0);
-    for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
-        total += model.weight;
-        done += model.weight * if step.state.is_ended() { 1.0 } else { step.progress };
-    }
-    let progress = if total > 0.0 { done / total } else { 0.0 };
+    let progress = share_done(run.steps.iter().map(|step| &**step).zip(&definition.pipeline.steps));
     if (progress - run.progress).abs() > f64::EPSILON {
         run.progress = progress;
         out.events.push(progress_event(run));
     }
+}
+
+/// The share of the steps' weights that was done: a step that did not complete counts for what it had reported. What
+/// runs after a failure alone is work only once it has begun.
+fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
+    let (mut done, mut total) = (0.0, 0.0);
+    for (step, model) in steps {
+        let has_begun = step.started_at.is_some();
+        if model.when == When::OnFailure && !has_begun {
+            continue;
+        }
+        total += model.weight;
+        done += model.weight * if step.state == StepState::Completed { 1.0 } else { step.progress };
+    }
+    if total > 0.0 { done / total } else { 0.0 }
 }
 
 /// Ends the run well.

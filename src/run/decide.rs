@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::input::{Effect, Input, Level, Record, StopKind};
 use super::transition::{hint, transition};
 use super::{Body, Command, EventKind, Hold, Holds, Refusal, Run, RunState, Trigger, Verdict};
-use super::{admit, advance, hold, recover, resume, step};
+use super::{admit, advance, hold, recover, resume, step, work};
 use crate::admission::Admission;
 use crate::time::Now;
 
@@ -23,8 +23,6 @@ pub struct Context<'a> {
     pub held_for: Option<&'a str>,
     /// Who holds what, and what is left.
     pub admission: &'a Admission,
-    /// Whether lost work is taken up again without being asked.
-    pub auto_resume: AutoResume,
     /// Makes tokens unique over data directories and epochs.
     pub salt: &'a str,
     /// This boot.
@@ -40,15 +38,6 @@ pub enum Starts {
     CleanUpOnly,
     /// They wait.
     Held,
-}
-
-/// Whether an engine takes up lost work by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AutoResume {
-    /// It does, at most three times in a row (the window and `serve`).
-    Yes,
-    /// The operator is asked.
-    No,
 }
 
 /// Everything that a decision asks for, besides the changed run.
@@ -71,6 +60,7 @@ pub struct Outbox {
 /// # Errors
 /// [`Refusal`] when the run's state does not accept the input; nothing that the world says is ever refused.
 pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
+    let known_until = work::known_until(&input, cx.now);
     match input {
         Input::Begin => begin(run, cx, out),
         Input::Pause => {
@@ -82,6 +72,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         Input::Resume => {
             accept(run, Command::Resume)?;
             if run.state == RunState::Paused {
+                run.ledger.limit_met |= run.ledger.holds.has(Hold::Limit);
                 resume::thaw(run, cx, out);
             } else {
                 resume::take_up(run, Trigger::Recovery, cx, out);
@@ -123,7 +114,10 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         }
         Input::DiskRoom => hold::release(run, Hold::DiskFull, cx, out),
         Input::LimitExceeded { reason } => hold::hold(run, Hold::Limit, reason, cx, out),
-        Input::LimitCleared => hold::release(run, Hold::Limit, cx, out),
+        Input::LimitCleared => {
+            run.ledger.limit_met = false;
+            hold::release(run, Hold::Limit, cx, out);
+        }
         Input::Quiet(since) => hold::quiet(run, since, cx, out),
         Input::Power { on_battery } => hold::power(run, on_battery, cx, out),
         Input::Admit => {
@@ -135,6 +129,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
     }
     advance::advance(run, cx, out);
     run.ledger.clock.rebase(cx.now);
+    work::book(run, known_until, cx.now, &mut out.events);
     Ok(())
 }
 

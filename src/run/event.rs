@@ -335,6 +335,38 @@ impl EventKind {
         }
     }
 
+    /// The same values, to be completed by the decision that they belong to.
+    pub(super) fn values_mut(&mut self) -> (Option<&mut Arc<RunSummary>>, &mut [StepSummary]) {
+        match self {
+            Self::ExecutionStarted { run, steps } => (Some(run), steps),
+            Self::ExecutionQueued { run }
+            | Self::ExecutionRunning { run }
+            | Self::ExecutionPaused { run, .. }
+            | Self::ExecutionResumed { run, .. }
+            | Self::ExecutionStopping { run }
+            | Self::ExecutionStopped { run }
+            | Self::ExecutionCompleted { run }
+            | Self::ExecutionFailed { run }
+            | Self::ExecutionForceStopped { run }
+            | Self::ExecutionInterrupted { run } => (Some(run), &mut []),
+            Self::StepStarted { step } | Self::StepChanged { step } | Self::StepFinished { step } => {
+                (None, std::slice::from_mut(step))
+            }
+            Self::ExecutionProgress { .. }
+            | Self::CheckpointSaved { .. }
+            | Self::StepProgress { .. }
+            | Self::MetricReported { .. }
+            | Self::WarningRaised { .. }
+            | Self::ResourceAlert { .. }
+            | Self::RecoveryDecided { .. }
+            | Self::JobFired { .. }
+            | Self::JobSkipped { .. }
+            | Self::JobChanged { .. }
+            | Self::OrdersChanged { .. }
+            | Self::Resync => (None, &mut []),
+        }
+    }
+
     /// The step as it is after this event, if it changed.
     pub const fn step(&self) -> Option<&StepSummary> {
         match self {

@@ -167,6 +167,8 @@ pub enum Found {
         /// Whether it is frozen.
         frozen: bool,
     },
+    /// Its main process is gone; what that left behind is being ended, and the end is told when nothing is left.
+    Ending,
     /// It could not be started.
     StartFailed(String),
     /// It has ended.

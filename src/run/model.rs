@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Holds, RunState, RunSummary, StepState, StepSummary, Trigger};
+use super::{Holds, RunState, RunSummary, StepState, StepSummary, Trigger, WorkTime};
 use crate::admission::Wait;
 use crate::id::{JobId, PipelineId, RunId, StepId};
 use crate::pipeline::Pipeline;
@@ -82,6 +82,9 @@ pub struct Definition {
 pub struct RunLedger {
     /// Awake time less frozen time, for the run's timeout.
     pub clock: Stopwatch,
+    /// How long something of it has run, over all its attempts; none where an earlier version began it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work: Option<WorkTime>,
     /// Since when it is seen frozen.
     pub frozen_since: Option<DateTime<Utc>>,
     /// Milliseconds frozen before that.
@@ -104,13 +107,16 @@ pub struct RunLedger {
     pub quiet_met: Option<DateTime<Utc>>,
     /// It has met the time on battery that lasts.
     pub battery_met: bool,
+    /// The operator has let it go on although a limit was exceeded, and that has not been seen to be cleared.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub limit_met: bool,
     /// How it will end once its `finally` steps have run.
     pub verdict: Option<Verdict>,
     /// Its own timeout has passed; what runs is being ended.
     pub run_timed_out: bool,
     /// Processes that could not be frozen.
     pub unfrozen: Vec<String>,
-    /// Automatic resumes since a step last completed.
+    /// Losses after which work was taken up again without asking, since a step last completed.
     pub resumes_in_row: u32,
     /// Whether `execution_running` was told for this attempt.
     pub told_running: bool,
@@ -197,6 +203,9 @@ pub struct StepLedger {
     pub token: String,
     /// Awake time less frozen time of this attempt, for its timeout.
     pub clock: Stopwatch,
+    /// How long this attempt has run; none where an earlier version ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work: Option<WorkTime>,
     /// Retries used since the step was last begun afresh.
     pub retries_used: u32,
     /// When a failed attempt is tried again.
@@ -207,6 +216,15 @@ pub struct StepLedger {
     pub report_offset: u64,
     /// Why it is being ended, when we end it.
     pub ending: Option<Ending>,
+    /// How many losses in a row the run had come through when this attempt began.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub begun_after: u32,
+    /// An engine that is gone may have started it: whoever starts it looks for a survivor first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_alive: bool,
+    /// Whether `step_started` was told of this attempt.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub told_started: bool,
     /// Bytes that its tree has written towards a disk, as far as samples saw it.
     pub written_bytes: Option<u64>,
     /// What it waits for to be admitted, once its turn has come.
@@ -218,6 +236,11 @@ pub struct StepLedger {
     /// It could not be started, because a secret of it is missing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lacks_secret: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// How far the start of a step's attempt has come.
@@ -284,6 +307,8 @@ impl Run {
             finished_at: self.finished_at,
             frozen_seconds: self.ledger.frozen_ms as f64 / 1000.0,
             frozen_since: self.ledger.frozen_since,
+            worked_seconds: self.ledger.work.map(WorkTime::seconds),
+            works_since: self.ledger.work.and_then(|work| work.since),
             error: self.error.clone(),
             attempt: self.attempt,
             waits_for: self.ledger.wait.clone(),
@@ -320,7 +345,10 @@ impl StepRun {
 
     /// Makes it ready to run once more: the next attempt, unless this one was never started.
     pub(crate) fn fresh_attempt(&mut self) {
-        let is_unused = self.attempt > 0 && self.started_at.is_none() && self.ledger.launch != Launch::Sent;
+        let is_unused = self.attempt > 0
+            && self.started_at.is_none()
+            && self.ledger.launch != Launch::Sent
+            && !self.ledger.may_be_alive;
         *self = Self {
             attempt: if is_unused { self.attempt } else { self.attempt + 1 },
             ledger: StepLedger {
@@ -342,6 +370,8 @@ impl StepRun {
             signal: self.signal,
             started_at: self.started_at,
             finished_at: self.finished_at,
+            worked_seconds: self.ledger.work.map(WorkTime::seconds),
+            works_since: self.ledger.work.and_then(|work| work.since),
             peak_rss_bytes: self.peak_rss.as_ref().map(|(bytes, _)| *bytes),
             peak_rss_source: self.peak_rss.as_ref().map(|(_, source)| source.clone()),
             cpu_seconds: self.cpu_seconds,

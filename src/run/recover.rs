@@ -1,10 +1,15 @@
 //! Bringing the record and the world together after a start of the engine or of the supervisor.
 //! Every finding becomes one decision that the operator can read.
 
-use super::decide::{AutoResume, Context, Outbox};
+use super::decide::{Context, Outbox};
 use super::input::{Effect, Exit, Found, Record};
-use super::step::{exited, finish, start_failed, started, tell_if_frozen};
-use super::{Body, Decision, Ending, Launch, Run, RunState, StepState, Trigger, Verdict, advance, decide};
+use super::step::{
+    end_as_ordered, exited, finish, shelve, start_failed, started, tell_if_frozen, tell_started,
+};
+use super::{
+    Body, Decision, Ending, Launch, Run, RunState, StepRun, StepState, Trigger, Verdict, advance, decide,
+    work,
+};
 use crate::id::StepId;
 use crate::pipeline::OnInterrupt;
 
@@ -21,38 +26,67 @@ pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: 
             run.ledger.clock.start(cx.now);
         }
     }
-    let resumes_before = run.ledger.resumes_in_row;
     for (index, found) in found.into_iter().enumerate() {
+        if matches!(found, Found::NotAsked) {
+            // What has begun since then is known to the one who was asked.
+            continue;
+        }
         if !is_same_boot {
             run.step_mut(index).ledger.clock.forget_boot();
         }
         let is_prepared = run.steps[index].ledger.launch == Launch::Prepared
             && run.steps[index].state == StepState::Waiting;
-        let is_known = !matches!(found, Found::NotAsked | Found::Nothing);
-        if is_prepared && is_known {
+        if is_prepared && found != Found::Nothing {
             // It was sent ahead of the commit that would have said so.
             advance::launch(run, index, cx);
-            if run.state == RunState::Stopping {
-                run.step_mut(index).ledger.ending = Some(Ending::Stop);
-            }
         }
         if run.steps[index].state.is_live() {
+            let ending = run.steps[index].ledger.ending.or_else(|| ending_of_all(run, index));
+            run.step_mut(index).ledger.ending = ending;
             meet(run, index, found, is_same_boot, cx, out);
         }
     }
-    // Several steps lost at once are one loss.
-    run.ledger.resumes_in_row = run.ledger.resumes_in_row.min(resumes_before + 1);
     tell_if_frozen(run, Vec::new(), cx, out);
+}
+
+/// Why every step of the run is being ended, if this one is among them.
+fn ending_of_all(run: &Run, index: usize) -> Option<Ending> {
+    let is_finally = run.definition().is_some_and(|d| d.pipeline.steps[index].finally);
+    let is_spared = is_finally && run.ledger.verdict != Some(Verdict::ForceStopped);
+    match run.state {
+        _ if is_spared => None,
+        RunState::Stopping => Some(Ending::Stop),
+        RunState::Running | RunState::Paused => run.ledger.run_timed_out.then_some(Ending::RunTimeout),
+        RunState::Queued
+        | RunState::Stopped
+        | RunState::ForceStopped
+        | RunState::Completed
+        | RunState::Failed
+        | RunState::Interrupted => None,
+    }
 }
 
 fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Context<'_>, out: &mut Outbox) {
     let attempt = run.steps[index].attempt;
     let name = format!("{} (attempt {attempt})", run.steps[index].id);
+    if found != Found::Nothing {
+        work::go_on(run, index);
+    }
     match found {
+        Found::NotAsked => {}
         Found::Running { pid, started_at, frozen } => {
             decided(run, index, format!("{name} lives as process {pid}: taken back"), cx, out);
             started(run, index, pid, started_at, out);
             align(run, index, frozen, out);
+        }
+        Found::Ending => {
+            let text = format!("{name}: its process is gone; what it left behind is being ended");
+            decided(run, index, text, cx, out);
+            tell_started(run, index, out);
+            run.step_mut(index).pid = None;
+            if let Some(effect) = order_to_end(run, index) {
+                out.effects.push(effect);
+            }
         }
         Found::Exited(exit) => {
             let how = how_it_ended(&exit);
@@ -63,22 +97,41 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
             decided(run, index, format!("{name} could not be started: recorded"), cx, out);
             start_failed(run, index, &reason, cx, out);
         }
-        Found::NotAsked | Found::Nothing if is_same_boot && run.steps[index].pid.is_none() => {
-            decided(run, index, format!("{name} was recorded but not confirmed: asked for again"), cx, out);
-            out.effects.push(Effect::Start { index, may_be_alive: true });
+        Found::Nothing if is_same_boot && is_unconfirmed(&run.steps[index]) => {
+            let fate = match (run.steps[index].ledger.ending, run.state) {
+                (Some(_), _) => "it is being ended, so it is not started any more",
+                (None, RunState::Paused) => "it starts when the run goes on",
+                (None, _) => "asked for again",
+            };
+            decided(run, index, format!("{name} was recorded but not confirmed: {fate}"), cx, out);
+            // Back to where it waited: what follows every input starts it, if the run is one whose steps start.
+            shelve(run, index, cx, out);
+            run.step_mut(index).ledger.may_be_alive = true;
         }
-        Found::NotAsked | Found::Nothing => {
+        Found::Nothing => {
             let reason = if is_same_boot { "its process is gone" } else { "the machine was restarted" };
             lost(run, index, reason, cx, out);
         }
     }
 }
 
+/// Whether nothing was heard of an attempt since its start was recorded.
+fn is_unconfirmed(step: &StepRun) -> bool {
+    step.pid.is_none() && !step.ledger.told_started
+}
+
+/// The order to end a step that is being ended, once more.
+fn order_to_end(run: &Run, index: usize) -> Option<Effect> {
+    run.steps[index].ledger.ending?;
+    let force = run.ledger.verdict == Some(Verdict::ForceStopped);
+    Some(if force { Effect::Kill(index) } else { Effect::Stop(index) })
+}
+
 /// Gives a living step once more the order that its run's state implies: the last one may not have arrived.
 fn align(run: &mut Run, index: usize, frozen: bool, out: &mut Outbox) {
-    if run.steps[index].ledger.ending.is_some() {
-        let force = run.ledger.verdict == Some(Verdict::ForceStopped);
-        out.effects.push(if force { Effect::Kill(index) } else { Effect::Stop(index) });
+    if let Some(effect) = order_to_end(run, index) {
+        run.step_mut(index).state = StepState::Running;
+        out.effects.push(effect);
         return;
     }
     let should_be_frozen = run.state == RunState::Paused;
@@ -104,11 +157,13 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
     let step = run.step_mut(index);
     step.finished_at.get_or_insert(cx.now.wall);
     step.ledger.clock.stop(cx.now);
-    if step.ledger.ending == Some(Ending::Stop) {
-        decided(run, index, format!("{name} was being stopped, and is gone: {reason}"), cx, out);
-        finish(run, index, StepState::Stopped, None, out);
+    if let Some(ending) = step.ledger.ending {
+        decided(run, index, format!("{name} was being ended, and is gone: {reason}"), cx, out);
+        end_as_ordered(run, index, ending, "", cx, out);
         return;
     }
+    // Whatever one loss has taken is one loss: an attempt that began before the last one was counted belongs to it.
+    let is_counted = step.ledger.begun_after < run.ledger.resumes_in_row;
     let ask = |run: &mut Run, why: String| {
         run.ledger.verdict.get_or_insert(Verdict::Interrupted(why));
     };
@@ -128,12 +183,7 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
             finish(run, index, StepState::Interrupted, Some(format!("was lost: {reason}")), out);
             ask(run, format!("step {} was lost: {reason}; look at what it did, then resume", model.id));
         }
-        OnInterrupt::Rerun if cx.auto_resume == AutoResume::No => {
-            decided(run, index, format!("{name} was lost ({reason}); waits to be resumed"), cx, out);
-            finish(run, index, StepState::Interrupted, Some(format!("was lost: {reason}")), out);
-            ask(run, format!("step {} was lost: {reason}; resume to run it again", model.id));
-        }
-        OnInterrupt::Rerun if run.ledger.resumes_in_row >= MAX_RESUMES_IN_ROW => {
+        OnInterrupt::Rerun if !is_counted && run.ledger.resumes_in_row >= MAX_RESUMES_IN_ROW => {
             decided(
                 run,
                 index,
@@ -156,7 +206,7 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
             finish(run, index, StepState::Interrupted, Some(format!("was lost: {reason}")), out);
             out.records.push(Record::EndedAttempt(run.steps[index].clone()));
             run.step_mut(index).fresh_attempt();
-            run.ledger.resumes_in_row += 1;
+            run.ledger.resumes_in_row += u32::from(!is_counted);
             run.trigger = Trigger::Recovery;
             advance::refresh_progress(run, out);
         }

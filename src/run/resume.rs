@@ -5,6 +5,7 @@ use super::input::{Effect, Level, Record};
 use super::step::tell_changed;
 use super::{Body, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger, hold};
 use crate::id::StepId;
+use crate::pipeline::When;
 use crate::time::Stopwatch;
 
 /// Lets a paused run go on where it stands.
@@ -37,13 +38,34 @@ pub(super) fn take_up(run: &mut Run, trigger: Trigger, cx: Context<'_>, out: &mu
     let from = run.state;
     begin_again(run, cx);
     run.trigger = if from == RunState::Interrupted { trigger } else { Trigger::Retry };
-    for index in 0..run.steps.len() {
-        let is_finally = run.definition().is_some_and(|d| d.pipeline.steps[index].finally);
-        if is_finally || run.steps[index].state != StepState::Completed {
+    for (index, is_again) in run_again(run).into_iter().enumerate() {
+        if is_again {
             renew(run, index);
         }
     }
     announce(run, from, out);
+}
+
+/// Which steps run once more where a run is taken up: what has not completed, and what is about how the steps above
+/// it end (`finally`, and a `when` other than `on_success`) where one of those does: who was told of the first end is
+/// told of the second.
+fn run_again(run: &Run) -> Vec<bool> {
+    let Body::Pipeline(definition) = &run.body else { return Vec::new() };
+    let pipeline = &definition.pipeline;
+    let mut again: Vec<bool> = run
+        .steps
+        .iter()
+        .zip(&pipeline.steps)
+        .map(|(step, model)| model.finally || step.state != StepState::Completed)
+        .collect();
+    // What such a step brings along may be about an end that stands before it in the file.
+    while let Some(index) = (0..again.len()).find(|&index| {
+        let is_about_an_end = pipeline.steps[index].when != When::OnSuccess;
+        !again[index] && is_about_an_end && pipeline.ancestors(index).any(|above| again[above])
+    }) {
+        again[index] = true;
+    }
+    again
 }
 
 /// Runs a step and what needs it again; without one, what has not completed, or else everything.
@@ -119,6 +141,7 @@ fn begin_again(run: &mut Run, cx: Context<'_>) {
     run.ledger.is_held_by_quiet = false;
     run.ledger.is_admitted = false;
     run.ledger.run_timed_out = false;
+    run.ledger.limit_met = false;
     run.ledger.told_running = false;
     run.ledger.resumes_in_row = 0;
     run.ledger.boot_id = cx.boot_id.to_owned();

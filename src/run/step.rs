@@ -57,14 +57,25 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     if run.steps[index].pid == Some(pid) {
         return;
     }
-    let run_id = run.id.clone();
     let step = run.step_mut(index);
     step.pid = Some(pid);
     step.started_at = Some(at);
+    step.ledger.may_be_alive = false;
     step.ledger.lacks_secret = false;
-    let step = step.summary(&run_id);
+    if run.steps[index].ledger.told_started {
+        tell_changed(run, index, out);
+    } else {
+        tell_started(run, index, out);
+    }
+}
+
+/// Tells that an attempt has begun, once: before everything else that is told of it.
+pub(super) fn tell_started(run: &mut Run, index: usize, out: &mut Outbox) {
+    if std::mem::replace(&mut run.step_mut(index).ledger.told_started, true) {
+        return;
+    }
     told_running(run, out);
-    out.events.push(EventKind::StepStarted { step });
+    out.events.push(EventKind::StepStarted { step: run.steps[index].summary(&run.id) });
 }
 
 pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
@@ -73,8 +84,8 @@ pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Contex
     fail(run, index, format!("could not be started: {reason}"), cx, out);
 }
 
-/// A start that was not sent goes back to where it waited; one that is being ended has ended.
-fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
+/// A start that was not made goes back to where it waited; one that is being ended has ended.
+pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
     if let Some(ending) = run.steps[index].ledger.ending {
         let step = run.step_mut(index);
         step.finished_at = Some(cx.now.wall);
@@ -133,6 +144,7 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) 
     }
     // Progress alone is telemetry; what a restart would miss is not.
     out.soft = report.checkpoint.is_none() && report.outputs.is_empty() && report.warnings.is_empty();
+    tell_started(run, index, out);
     let step_id = run.steps[index].id.clone();
     let name: Arc<str> = step_id.as_str().into();
     let step = run.step_mut(index);
@@ -172,6 +184,7 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) 
 /// Books the end of a step's tree.
 pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, out: &mut Outbox) {
     let Some(model) = model(run, index) else { return };
+    tell_started(run, index, out);
     out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
     if exit.log_dropped_bytes > 0 {
         let text = format!(
@@ -215,7 +228,14 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
 }
 
 /// Books the end of an attempt that was to end. `at` says where it was then.
-fn end_as_ordered(run: &mut Run, index: usize, ending: Ending, at: &str, cx: Context<'_>, out: &mut Outbox) {
+pub(super) fn end_as_ordered(
+    run: &mut Run,
+    index: usize,
+    ending: Ending,
+    at: &str,
+    cx: Context<'_>,
+    out: &mut Outbox,
+) {
     match ending {
         Ending::Stop => finish(run, index, StepState::Stopped, None, out),
         Ending::RunTimeout => {
@@ -335,46 +355,6 @@ fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
             StopKind::Force => Effect::Kill(index),
         });
     }
-}
-
-/// When this run must be looked at again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Deadline {
-    /// On the clock of awake time, in milliseconds since boot.
-    pub awake_ms: Option<u64>,
-    /// On the wall clock.
-    pub wall: Option<DateTime<Utc>>,
-}
-
-/// The earliest instants at which a [`super::Input::Tick`] would change something.
-pub fn next_deadline(run: &Run, now: crate::time::Now) -> Deadline {
-    let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
-    if !matches!(run.state, RunState::Running | RunState::Stopping) {
-        return Deadline { wall: hold::given_up_at(run), ..Deadline::default() };
-    }
-    let mut deadline = Deadline::default();
-    let mut sooner = |at: Option<u64>| {
-        deadline.awake_ms = [deadline.awake_ms, at].into_iter().flatten().min();
-    };
-    for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
-        if step.state.is_live() && step.ledger.ending.is_none() {
-            let limit = model.timeout.map(|limit| limit.as_millis() as u64);
-            sooner(limit.and_then(|limit| step.ledger.clock.reaches_at(limit)));
-        }
-    }
-    if run.state == RunState::Running && !run.ledger.run_timed_out {
-        let limit = definition.pipeline.timeout.map(|limit| limit.as_millis() as u64);
-        sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
-    }
-    // A retry that is due already waits for a slot, and the end that frees it looks at this run anyway.
-    deadline.wall = run
-        .steps
-        .iter()
-        .filter(|step| step.state == StepState::Waiting)
-        .filter_map(|step| step.ledger.retry_at)
-        .filter(|at| *at > now.wall)
-        .min();
-    deadline
 }
 
 pub(super) fn tell_changed(run: &Run, index: usize, out: &mut Outbox) {

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::work::counted;
 use super::{RunState, StepState};
 use crate::admission::Wait;
 use crate::id::{PipelineId, RunId, StepId};
@@ -47,6 +48,13 @@ pub struct RunSummary {
     /// Since when it is frozen.
     #[serde(serialize_with = "maybe_instant")]
     pub frozen_since: Option<DateTime<Utc>>,
+    /// How long something of it has run, in seconds, without what has passed since `works_since`: neither frozen time
+    /// counts nor that in which nothing ran. None where an earlier version did not count.
+    #[serde(default)]
+    pub worked_seconds: Option<f64>,
+    /// Since when something of it runs.
+    #[serde(default, serialize_with = "maybe_instant")]
+    pub works_since: Option<DateTime<Utc>>,
     /// Why it failed, was interrupted or is held.
     pub error: Option<Arc<str>>,
     /// From 1; one more at each resume or retry.
@@ -82,6 +90,13 @@ pub struct StepSummary {
     /// When this attempt ended.
     #[serde(serialize_with = "maybe_instant")]
     pub finished_at: Option<DateTime<Utc>>,
+    /// How long this attempt has run, in seconds, without what has passed since `works_since` and without the time frozen.
+    /// None where it never ran, or an earlier version did not count.
+    #[serde(default)]
+    pub worked_seconds: Option<f64>,
+    /// Since when it runs.
+    #[serde(default, serialize_with = "maybe_instant")]
+    pub works_since: Option<DateTime<Utc>>,
     /// The tree's peak memory.
     pub peak_rss_bytes: Option<u64>,
     /// How that was measured: `cgroup`, `samples` or `rusage`.
@@ -110,5 +125,29 @@ impl StepSummary {
     /// Makes the path of its log absolute, for a data directory that is.
     pub fn locate_log(&mut self, data_dir: &Path) {
         self.log = self.log.take().map(|log| data_dir.join(&*log).to_string_lossy().into());
+    }
+}
+
+impl RunSummary {
+    /// How long it has worked by `now`: time in which something of it ran. Frozen time does not count, nor what it waited
+    /// before its first step, between attempts, or to be taken up again.
+    pub fn took(&self, now: DateTime<Utc>) -> TimeDelta {
+        counted(self.worked_seconds, self.works_since, now).unwrap_or_else(|| {
+            let until = self.finished_at.or(self.frozen_since).unwrap_or(now);
+            let frozen = TimeDelta::milliseconds((self.frozen_seconds * 1000.0) as i64);
+            (until - self.started_at - frozen).max(TimeDelta::zero())
+        })
+    }
+}
+
+impl StepSummary {
+    /// How long its attempt has worked by `now`, without the time frozen; none where it has not begun, or nobody knows
+    /// until when it ran.
+    pub fn took(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let from = self.started_at?;
+        counted(self.worked_seconds, self.works_since, now).or_else(|| {
+            let until = self.finished_at.or_else(|| self.state.is_live().then_some(now))?;
+            Some((until - from).max(TimeDelta::zero()))
+        })
     }
 }

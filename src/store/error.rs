@@ -6,6 +6,7 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
 use super::disk::free_space;
+use super::expect::Changed;
 use crate::id::{InvalidId, RunId};
 
 /// Below this many free bytes an unexplained I/O failure is taken for a full disk: SQLite reports some
@@ -120,6 +121,11 @@ impl StoreError {
     /// Sorts what SQLite said about `path`.
     #[expect(clippy::wildcard_enum_match_arm, reason = "of SQLite's many codes, few are chosen by")]
     pub(super) fn from_sql(path: &Path, error: &rusqlite::Error) -> Self {
+        if let rusqlite::Error::ToSqlConversionFailure(why) = error
+            && let Some(changed) = why.downcast_ref::<Changed>()
+        {
+            return Self::Invalid(changed.to_string());
+        }
         let reason = error.to_string();
         let path = path.to_owned();
         let Some(code) = error.sqlite_error() else {

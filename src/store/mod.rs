@@ -18,6 +18,7 @@ mod database;
 mod datadir;
 mod disk;
 mod error;
+mod expect;
 mod jobs;
 mod load;
 mod manager;

@@ -7,16 +7,18 @@
 //! in the morning, and yet not everything that ever failed is kept for good. Logs go first, oldest first,
 //! when all logs together are too big; the rows stay and still tell what happened.
 //!
-//! A run's files are removed before its rows: a crash in between leaves a row without a log, which the
-//! next prune finds again, and never a folder that no row knows.
+//! Whether a run stands as it was planned is looked at, and its folders are put aside, while the transaction
+//! that removes its rows keeps everybody else from recording anything: what is being resumed is either seen
+//! to be, or is not there to be resumed. What was put aside is removed afterwards; a crash in between leaves
+//! it to the next prune, which gives back what still has a row.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{CheckpointManager, StoreError};
 use crate::id::{PipelineId, RunId};
@@ -96,7 +98,7 @@ pub struct PruneReport {
     pub n_logs: usize,
     /// Bytes of logs given back.
     pub log_bytes: u64,
-    /// Folders that could not be removed, with the reason; their rows are still there.
+    /// Folders that could not be removed, with the reason; the next prune finds them again.
     pub problems: Vec<String>,
 }
 
@@ -164,33 +166,19 @@ impl CheckpointManager {
     /// What the disk has; what was removed until then stays removed, and the rest is found again.
     pub fn apply_prune(&self, plan: &PrunePlan, data_dir: &Path) -> Result<PruneReport, StoreError> {
         let mut report = PruneReport::default();
-        for run in &plan.logs {
-            if self.is_unchanged(run)? {
-                match remove_folder(&data_dir.join("logs").join(run.run_id.as_str())) {
-                    Ok(()) => {
-                        report.n_logs += 1;
-                        report.log_bytes += run.log_bytes;
-                    }
-                    Err(problem) => report.problems.push(problem),
-                }
-            }
+        self.clear_aside(data_dir)?;
+        for batch in plan.logs.chunks(BATCH) {
+            let aside = self.take_out(batch, data_dir, &["logs"], &mut report.problems, |_, _| Ok(()))?;
+            report.n_logs += aside.len();
+            report.log_bytes += aside.iter().map(|(run, _)| run.log_bytes).sum::<u64>();
+            remove_aside(aside, &mut report.problems);
         }
         for batch in plan.runs.chunks(BATCH) {
-            let mut gone: Vec<&PrunedRun> = Vec::with_capacity(batch.len());
-            for run in batch {
-                if !self.is_unchanged(run)? {
-                    continue;
-                }
-                let folder = |kind: &str| remove_folder(&data_dir.join(kind).join(run.run_id.as_str()));
-                match folder("reports").and_then(|()| folder("logs")) {
-                    Ok(()) => gone.push(run),
-                    Err(problem) => report.problems.push(problem),
-                }
-            }
-            for run in self.remove_rows(&gone)? {
-                report.n_runs += 1;
-                report.log_bytes += run.log_bytes;
-            }
+            let kinds = ["reports", "logs"];
+            let aside = self.take_out(batch, data_dir, &kinds, &mut report.problems, remove_rows)?;
+            report.n_runs += aside.len();
+            report.log_bytes += aside.iter().map(|(run, _)| run.log_bytes).sum::<u64>();
+            remove_aside(aside, &mut report.problems);
         }
         if let Some(before) = plan.before {
             for run_ids in plan.stray_checkpoints.chunks(BATCH) {
@@ -213,38 +201,60 @@ impl CheckpointManager {
         Ok(report)
     }
 
-    fn is_unchanged(&self, run: &PrunedRun) -> Result<bool, StoreError> {
-        let state = self.read(|conn| {
-            conn.prepare_cached("SELECT state FROM execution_state WHERE run_id = ?1")?
-                .query_row([run.run_id.as_str()], |row| row.get::<_, String>(0))
-                .optional()
-        })?;
-        Ok(state.as_deref() == Some(run.state.as_str()))
-    }
-
-    /// Removes the rows of those runs that are still in the state in which they were planned.
-    fn remove_rows<'a>(&self, runs: &[&'a PrunedRun]) -> Result<Vec<&'a PrunedRun>, StoreError> {
-        if runs.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.transaction(|tx| {
-            let mut gone = Vec::with_capacity(runs.len());
+    /// Puts folders of runs aside that stand as they were planned, and does `with_rows` about each: all of it while
+    /// nobody else can write. What came of a run that could not be put aside stands in `problems`.
+    fn take_out<'a>(
+        &self,
+        runs: &'a [PrunedRun],
+        data_dir: &Path,
+        kinds: &[&str],
+        problems: &mut Vec<String>,
+        with_rows: impl Fn(&Connection, &RunId) -> rusqlite::Result<()>,
+    ) -> Result<Vec<(&'a PrunedRun, Aside)>, StoreError> {
+        let (mut taken, mut refused) = (Vec::with_capacity(runs.len()), Vec::new());
+        let outcome = self.transaction(|tx| {
             for run in runs {
-                let id = run.run_id.as_str();
-                let n_removed = tx
-                    .prepare_cached("DELETE FROM execution_state WHERE run_id = ?1 AND state = ?2")?
-                    .execute([id, run.state.as_str()])?;
-                if n_removed == 0 {
+                if state_of(tx, &run.run_id)?.as_deref() != Some(run.state.as_str()) {
                     continue;
                 }
-                tx.prepare_cached("DELETE FROM checkpoints WHERE run_id = ?1")?.execute([id])?;
-                tx.prepare_cached("DELETE FROM steps WHERE run_id = ?1")?.execute([id])?;
-                tx.prepare_cached("DELETE FROM attempts WHERE run_id = ?1")?.execute([id])?;
-                tx.prepare_cached("DELETE FROM recovery_decisions WHERE run_id = ?1")?.execute([id])?;
-                gone.push(*run);
+                match Aside::put(data_dir, kinds, &run.run_id) {
+                    Ok(aside) => taken.push((run, aside)),
+                    Err(problem) => {
+                        refused.push(problem);
+                        continue;
+                    }
+                }
+                with_rows(tx, &run.run_id)?;
             }
-            Ok(gone)
-        })
+            Ok(())
+        });
+        problems.extend(refused);
+        if let Err(error) = outcome {
+            taken.into_iter().for_each(|(_, aside)| aside.put_back());
+            return Err(error);
+        }
+        Ok(taken)
+    }
+
+    /// What an earlier prune has put aside and not removed: given back to runs that have kept their rows.
+    fn clear_aside(&self, data_dir: &Path) -> Result<(), StoreError> {
+        for kind in ["logs", "reports"] {
+            let Ok(folders) = std::fs::read_dir(data_dir.join(kind)) else { continue };
+            for folder in folders.flatten() {
+                let name = folder.file_name();
+                let Some(run_id) = name.to_str().and_then(|name| name.strip_prefix(ASIDE)) else { continue };
+                let Ok(run_id) = RunId::new(run_id) else { continue };
+                let place = data_dir.join(kind).join(run_id.as_str());
+                let has_row = self.read(|conn| Ok(state_of(conn, &run_id)?.is_some()))?;
+                let is_given_back =
+                    has_row && !place.exists() && std::fs::rename(folder.path(), place).is_ok();
+                if !is_given_back {
+                    // What can't be removed is found again.
+                    let _ = remove_folder(&folder.path());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn remove_unused_definitions(&self) -> Result<(), StoreError> {
@@ -257,6 +267,64 @@ impl CheckpointManager {
         })
         .map(|_| ())
     }
+}
+
+fn state_of(conn: &Connection, run_id: &RunId) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached("SELECT state FROM execution_state WHERE run_id = ?1")?
+        .query_row([run_id.as_str()], |row| row.get(0))
+        .optional()
+}
+
+fn remove_rows(conn: &Connection, run_id: &RunId) -> rusqlite::Result<()> {
+    for table in ["execution_state", "checkpoints", "steps", "attempts", "recovery_decisions"] {
+        let statement = format!("DELETE FROM {table} WHERE run_id = ?1");
+        conn.prepare_cached(&statement)?.execute([run_id.as_str()])?;
+    }
+    Ok(())
+}
+
+/// What the name of a folder that was put aside begins with: no run's name does.
+const ASIDE: &str = ".pruned-";
+
+/// Folders of one run that were put aside: where they stood, and where they are.
+#[derive(Default)]
+struct Aside(Vec<(PathBuf, PathBuf)>);
+
+impl Aside {
+    /// Puts those folders of a run aside that are there; all or none.
+    fn put(data_dir: &Path, kinds: &[&str], run_id: &RunId) -> Result<Self, String> {
+        let mut aside = Self::default();
+        for kind in kinds {
+            let place = data_dir.join(kind).join(run_id.as_str());
+            let away = data_dir.join(kind).join(format!("{ASIDE}{run_id}"));
+            let is_no_folder = std::fs::symlink_metadata(&place).is_ok_and(|it| !it.is_dir());
+            let outcome = match is_no_folder {
+                true => Err(io::ErrorKind::NotADirectory.into()),
+                false => std::fs::rename(&place, &away),
+            };
+            match outcome {
+                Ok(()) => aside.0.push((place, away)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    aside.put_back();
+                    return Err(format!("cannot remove {}: {error}", place.display()));
+                }
+            }
+        }
+        Ok(aside)
+    }
+
+    fn put_back(self) {
+        for (place, away) in self.0 {
+            // What can't be given back now is by the next prune.
+            let _ = std::fs::rename(away, place);
+        }
+    }
+}
+
+fn remove_aside(aside: Vec<(&PrunedRun, Aside)>, problems: &mut Vec<String>) {
+    let folders = aside.into_iter().flat_map(|(_, aside)| aside.0);
+    problems.extend(folders.filter_map(|(_, away)| remove_folder(&away).err()));
 }
 
 /// Which of `candidates` (newest first) go whole, and of which the logs alone, both oldest first.

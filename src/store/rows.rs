@@ -19,13 +19,15 @@ use crate::time::parse_instant;
 macro_rules! summary_columns {
     () => {
         "run_id, pipeline_id, source, run_type, environment, \"trigger\", state, progress, current_step, \
-         message, started_at, started_ms, finished_at, finished_ms, frozen_ms, frozen_since, error, attempt"
+         message, started_at, started_ms, finished_at, finished_ms, frozen_ms, frozen_since, error, attempt, \
+         CASE WHEN json_valid(ledger) THEN ledger ->> '$.work.worked_ms' END, \
+         CASE WHEN json_valid(ledger) THEN ledger ->> '$.work.since' END"
     };
 }
 pub(super) use summary_columns;
 
 /// How many columns [`summary_columns`] names.
-pub(super) const N_SUMMARY_COLUMNS: usize = 18;
+pub(super) const N_SUMMARY_COLUMNS: usize = 20;
 
 /// The columns that [`execution`] reads, in its order.
 macro_rules! execution_columns {
@@ -70,6 +72,8 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Option<RunSummary>> {
         finished_at: instant(row, 12, 13)?,
         frozen_seconds: int(row, 14)?.unwrap_or(0).max(0) as f64 / 1000.0,
         frozen_since: word(row, 15)?.and_then(|text| parse_instant(text).ok()),
+        worked_seconds: int(row, 18)?.map(|ms| ms.max(0) as f64 / 1000.0),
+        works_since: word(row, 19)?.and_then(|text| parse_instant(text).ok()),
         error,
         attempt: int(row, 17)?.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
         waits_for: None,

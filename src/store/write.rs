@@ -8,12 +8,13 @@ use rusqlite::{Connection, ToSql, params};
 use serde::de::IgnoredAny;
 
 use super::StoreError;
+use super::expect::expect;
 use super::orders::write_orders;
 use super::rows::step_columns;
 use super::stored::ExecutionRecord;
 use crate::admission::Orders;
 use crate::id::{RunId, StepId};
-use crate::run::{Body, Decision, Definition, Run, StepRun, StepState};
+use crate::run::{Body, Decision, Definition, Run, RunState, StepRun, StepState};
 use crate::time::format_instant;
 
 /// The longest checkpoint, in bytes of JSON.
@@ -22,6 +23,15 @@ const MAX_CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;
 /// One thing to record. All writes of one commit are on disk together or not at all.
 #[derive(Debug, Clone)]
 pub enum Write {
+    /// The whole commit is refused as [`StoreError::Invalid`] unless this run still stands so on disk.
+    Expect {
+        /// Which.
+        run_id: RunId,
+        /// Its state.
+        state: RunState,
+        /// Its attempt.
+        attempt: u32,
+    },
     /// A run's own row, new or changed; not its steps.
     Run(Arc<Run>),
     /// A step's row. When it begins afresh (a later attempt, or waiting again after an end), the attempt
@@ -63,6 +73,7 @@ pub enum Write {
 /// A write that nothing is wrong with, with its texts made.
 #[derive(Debug)]
 pub(super) enum Prepared {
+    Expect { run_id: RunId, state: RunState, attempt: u32 },
     Run { run: Arc<Run>, params: String, ledger: String, definition_hash: Option<Arc<str>> },
     Step { run_id: RunId, step: Arc<StepRun>, ledger: String },
     Checkpoint { run_id: RunId, step_id: String, data: String, at: DateTime<Utc> },
@@ -80,6 +91,9 @@ impl Prepared {
     ) -> Result<Self, StoreError> {
         let json_error = |error: serde_json::Error| StoreError::Invalid(error.to_string());
         Ok(match write {
+            Write::Expect { run_id, state, attempt } => {
+                Self::Expect { run_id: run_id.clone(), state: *state, attempt: *attempt }
+            }
             Write::Run(run) => Self::Run {
                 run: run.clone(),
                 params: serde_json::to_string(&run.params).map_err(json_error)?,
@@ -121,6 +135,7 @@ impl Prepared {
     /// Writes it within the transaction that is open on `conn`.
     pub(super) fn apply(&self, conn: &Connection) -> rusqlite::Result<()> {
         match self {
+            Self::Expect { run_id, state, attempt } => expect(conn, run_id, *state, *attempt),
             Self::Run { run, params, ledger, definition_hash } => {
                 write_run(conn, run, params, ledger, definition_hash.as_deref())
             }

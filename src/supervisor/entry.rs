@@ -110,7 +110,7 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     let _ = reaper::take_name(SUPERVISOR_NAME);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
-    let mut server = Server::open(Parts { data_dir, lock, signals, boot_id, place, inherited })?;
+    let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited })?;
     if let Some(first) = first.take() {
         server.add_connection(first);
     }

@@ -160,9 +160,9 @@ pub struct Known {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownStatus {
-    /// Alive.
+    /// Some of it lives, or its end is not settled yet.
     Running {
-        /// The main process.
+        /// The main process; 0 where that is gone.
         pid: u32,
         /// When it was spawned.
         started_at: DateTime<Utc>,

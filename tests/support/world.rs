@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use leverframe::admission::Admission;
 use leverframe::id::PipelineId;
 use leverframe::run::{
-    AutoResume, Body, Context, Effect, Exit, Input, Launch, Outbox, Record, Run, RunLedger, RunState, Starts,
+    Body, Context, Effect, EventKind, Exit, Input, Launch, Outbox, Record, Run, RunLedger, RunState, Starts,
     StepNews, StepRun, Trigger, decide,
 };
 use leverframe::time::Now;
@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) starts: Starts,
     pub(crate) acted: Vec<Effect>,
     pub(crate) recorded: Vec<Record>,
+    /// The names of what was told.
+    pub(crate) told: Vec<EventKind>,
     /// Attempts that were started and have not ended: processes, as it were.
     pub(crate) alive: HashSet<(usize, u32)>,
     pub(crate) started: HashSet<(usize, u32)>,
@@ -38,6 +40,7 @@ impl World {
             starts: Starts::Allowed,
             acted: vec![],
             recorded: vec![],
+            told: vec![],
             alive: HashSet::new(),
             started: HashSet::new(),
         };
@@ -104,8 +107,7 @@ impl World {
                 let is_finally = self.run.definition().is_some_and(|d| d.pipeline.steps[index].finally);
                 assert!(
                     self.run.state == RunState::Running
-                        || (is_finally && self.run.state == RunState::Stopping)
-                        || may_be_alive,
+                        || (is_finally && self.run.state == RunState::Stopping),
                     "started while {}",
                     self.run.state
                 );
@@ -119,6 +121,7 @@ impl World {
             self.acted.push(effect);
         }
         self.recorded.extend(out.records);
+        self.told.extend(out.events);
     }
 }
 
@@ -149,7 +152,6 @@ pub(crate) fn context(now: Now) -> Context<'static> {
         now,
         n_cpus: 2,
         starts: Starts::Allowed,
-        auto_resume: AutoResume::Yes,
         salt: "salt",
         boot_id: "boot",
     }

@@ -183,3 +183,47 @@ fn supervisors_may_die_again_and_again() {
     assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
     assert!(!bench.engine().events.try_iter().any(|event| matches!(event, HostEvent::Gone { .. })));
 }
+
+#[test]
+fn what_died_with_its_supervisor_is_never_said_to_live() {
+    let mut bench = Bench::new();
+    let pid = bench.sh("a", PATIENT);
+    let supervisor = bench.supervisor();
+    // Neither sees the end of the other.
+    for signal_sent in [rustix::process::Signal::STOP, rustix::process::Signal::KILL] {
+        super::bench::signal(supervisor, signal_sent);
+        super::bench::signal(pid, signal_sent);
+    }
+    super::bench::wait_gone(&[supervisor, pid]);
+    bench.reconnect();
+    let status =
+        bench.engine().inventory.iter().find(|known| known.key == key("a", 1)).map(|it| it.status.clone());
+    match status {
+        Some(KnownStatus::Running { pid: told, .. }) => {
+            assert_eq!(told, 0, "its process is gone: only its end is to be settled");
+            assert_ne!(bench.exit("a").cause, code(0));
+        }
+        Some(KnownStatus::Exited(exit)) => assert_ne!(exit.cause, code(0)),
+        other => panic!("it was started: {other:?}"),
+    }
+}
+
+#[test]
+fn a_supervisor_whose_directory_was_moved_leaves_the_one_in_its_place_alone() {
+    let mut bench = Bench::new();
+    bench.sh("a", PATIENT);
+    let supervisor = bench.supervisor();
+    let moved = bench.data_dir.with_file_name("moved");
+    fs::rename(&bench.data_dir, &moved).unwrap();
+    fs::create_dir(&bench.data_dir).unwrap();
+    let journal = bench.data_dir.join("supervisor.journal");
+    fs::write(&journal, "another's").unwrap();
+    fs::write(moved.join("go"), "").unwrap();
+    assert_eq!(bench.exit("a").cause, code(7));
+    bench.send(HostRequest::Acknowledge(key("a", 1)));
+    bench.sync();
+    bench.engine = None;
+    super::bench::wait_gone(&[supervisor]);
+    assert_eq!(fs::read_to_string(&journal).unwrap(), "another's");
+    assert!(!moved.join("supervisor.journal").exists(), "its own it has taken along");
+}

@@ -87,16 +87,9 @@ impl RunEntry {
         self.run.finished_at.unwrap_or(self.run.started_at)
     }
 
-    /// How long it has worked by `now`: frozen time does not count.
-    pub fn active_time(&self, now: DateTime<Utc>) -> TimeDelta {
-        let until = self.run.finished_at.or(self.run.frozen_since).unwrap_or(now);
-        let frozen = TimeDelta::milliseconds((self.run.frozen_seconds * 1000.0) as i64);
-        (until - self.run.started_at - frozen).max(TimeDelta::zero())
-    }
-
     /// How long it will go on, if its progress so far allows a guess.
     pub fn remaining_time(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let active = self.active_time(now);
+        let active = self.run.took(now);
         let progress = self.run.progress;
         let is_telling = self.run.state == RunState::Running
             && self.run.attempt == 1

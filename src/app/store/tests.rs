@@ -32,6 +32,8 @@ fn run(name: &str, state: RunState, started: i64) -> RunSummary {
         finished_at: state.is_ended().then(|| at(started + 60)),
         frozen_seconds: 0.0,
         frozen_since: None,
+        worked_seconds: None,
+        works_since: None,
         error: None,
         attempt: 1,
         waits_for: None,
@@ -51,6 +53,8 @@ fn step(name: &str, state: StepState, attempt: u32) -> StepSummary {
         peak_rss_source: None,
         cpu_seconds: None,
         written_bytes: None,
+        worked_seconds: None,
+        works_since: None,
         log: None,
         progress: 0.0,
         message: None,
@@ -320,8 +324,8 @@ fn frozen_time_counts_neither_as_work_nor_towards_the_estimate() {
     frozen.frozen_seconds = 40.0;
     let store = store([running(3, frozen.clone())]);
     let entry = store.run(&run_id("a")).unwrap();
-    assert_eq!(entry.active_time(at(100)), TimeDelta::seconds(60));
-    assert_eq!(entry.active_time(at(9_999)), TimeDelta::seconds(60));
+    assert_eq!(entry.run.took(at(100)), TimeDelta::seconds(60));
+    assert_eq!(entry.run.took(at(9_999)), TimeDelta::seconds(60));
     assert_eq!(entry.remaining_time(at(9_999)), None);
     let thawed = RunSummary { state: RunState::Running, frozen_since: None, frozen_seconds: 140.0, ..frozen };
     let entry = RunEntry::new(thawed, 4);

@@ -1,5 +1,6 @@
 //! The engine as a verb in the foreground reaches it: one of its own, or the one that lives, over its control socket.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, never};
@@ -12,8 +13,8 @@ use crate::app::{
     Seat, Service, ServiceOptions, Settings,
 };
 use crate::engine::{EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription};
-use crate::id::RunId;
-use crate::run::{AutoResume, Event, RunSummary};
+use crate::id::{RunId, StepId};
+use crate::run::{Event, Input, RunSummary, StepRun};
 
 /// An engine that is listened to.
 pub(super) enum Link {
@@ -48,12 +49,32 @@ pub(super) struct Live {
 impl Link {
     /// Opens an engine that takes back what `scope` says, and listens from its first event on.
     pub(super) fn own(seat: Seat, settings: &Settings, scope: Scope) -> Result<Self, Failure> {
+        Self::open(seat, settings, scope, None)
+    }
+
+    /// Opens an engine that takes back one run and has this done about it.
+    pub(super) fn own_for(
+        seat: Seat,
+        settings: &Settings,
+        run_id: &RunId,
+        input: Input,
+    ) -> Result<Self, Failure> {
+        let scope = Scope::Only(vec![run_id.clone()]);
+        Self::open(seat, settings, scope, Some((run_id.clone(), input)))
+    }
+
+    fn open(
+        seat: Seat,
+        settings: &Settings,
+        scope: Scope,
+        first_input: Option<(RunId, Input)>,
+    ) -> Result<Self, Failure> {
         let bus = EventBus::new();
         let (wake, wakes) = waker();
         let events = bus.subscribe_with_waker(wake);
         let engine = EngineOptions {
             scope,
-            auto_resume: AutoResume::No,
+            first_input,
             host_start: HostStart::AtOnce,
             bus,
             ..settings.engine_options()
@@ -103,6 +124,15 @@ impl Link {
                 .map(Arc::new),
             Self::Lost(_) => None,
         }
+    }
+
+    /// Attempts that were taken back although their processes are gone: their ends are still to be told.
+    pub(super) fn dying(&self, run_id: &RunId) -> BTreeMap<StepId, u32> {
+        let Self::Own(own) = self else { return BTreeMap::new() };
+        let snapshot = own.service.engine().snapshot();
+        let steps = snapshot.runs.get(run_id).into_iter().flat_map(|run| &run.steps);
+        let is_gone = |step: &StepRun| step.state.is_live() && step.pid.is_none() && step.ledger.told_started;
+        steps.filter(|step| is_gone(step)).map(|step| (step.id.clone(), step.attempt)).collect()
     }
 
     /// Something waits.

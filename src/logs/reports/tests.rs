@@ -7,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::id::StepId;
 
 /// The longest that a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -178,4 +179,33 @@ fn a_flood_is_taken_in_turns_and_nothing_of_it_is_lost() {
             bench.follower.taken(&key, offset);
         }
     });
+}
+
+#[test]
+fn a_folder_that_is_removed_is_made_again_and_followed() {
+    let bench = Bench::new();
+    let key = key("r", "s");
+    bench.follower.follow(&key.run_id).unwrap();
+    bench.follower.begin(&key, 0);
+    bench.append(&key, "{\"progress\": 0.1}\n");
+    let batch = bench.next();
+    bench.follower.taken(&key, batch.new_offset);
+    // Watched by another, so that the test knows when it is there again.
+    let folder = run_folder(bench.dir.path(), &key.run_id);
+    let (sender, changes) = crossbeam_channel::unbounded();
+    let watch = crate::logs::FolderWatch::of_all([&folder], move || {
+        let _ = sender.send(());
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+    while !folder.exists() {
+        changes.recv_timeout(DEADLINE).expect("it is made again");
+    }
+    drop(watch);
+    // Shorter than what was there: its inode may be the old one's again.
+    bench.append(&key, "{\"progress\":0.2}\n");
+    let progress = std::iter::repeat_with(|| bench.next()).find_map(|batch| {
+        bench.follower.taken(&key, batch.new_offset);
+        batch.progress
+    });
+    assert_eq!(progress, Some(0.2));
 }

@@ -49,11 +49,11 @@ fn an_alert_names_the_step_that_uses_most_and_is_cleared_by_the_same_words() {
     let (mut enforcer, limit) = (LimitEnforcer::default(), limit(Resource::Memory, LimitAction::Alert));
     let steps = [step("a", "fetch", 1, 0.0), step("x", "load", 5, 0.0)];
     let raised = raised(limit, 0.93 * 16.0 * GIB as f64);
-    let measures = enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), |_| true);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), &[], |_| true);
     let text = "memory 93% (limit 90%) for 30s; step load of run x holds 5GiB".to_owned();
     assert_eq!(measures, [Measure::Alert { text: text.clone(), cleared: false }]);
-    assert_eq!(enforcer.answer(&sample(vec![], &steps), |_| true), []);
-    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &[]), |_| true);
+    assert_eq!(enforcer.answer(&sample(vec![], &steps), &[], |_| true), []);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &[]), &[], |_| true);
     assert_eq!(measures, [Measure::Alert { text, cleared: true }]);
 }
 
@@ -65,13 +65,13 @@ fn freezing_takes_the_heaviest_run_that_goes_on_and_no_other() {
     let steps = [&steps[..], &[step("paused", "one", 9, 0.0)]].concat();
     let raised = raised(limit, 15.0 * GIB as f64);
     let goes_on = |id: &RunId| *id != run("paused");
-    let measures = enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), goes_on);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), &[], goes_on);
     assert!(matches!(&measures[1], Measure::HoldStarts(Some(reason)) if reason.contains("memory 93.8%")));
     assert!(matches!(&measures[2], Measure::Freeze { run_id, .. } if *run_id == run("b")), "{measures:?}");
     assert_eq!(measures.len(), 3);
     // What it holds it keeps: another one would be frozen for nothing.
-    assert_eq!(enforcer.answer(&sample(vec![], &steps), goes_on), []);
-    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &steps), goes_on);
+    assert_eq!(enforcer.answer(&sample(vec![], &steps), &[], goes_on), []);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &steps), &[], goes_on);
     assert_eq!(measures[1..], [Measure::Thaw(run("b")), Measure::HoldStarts(None)]);
 }
 
@@ -87,15 +87,15 @@ fn a_floor_of_the_disk_freezes_one_writer_after_another() {
         };
         measures.iter().filter_map(of).collect()
     };
-    let measures = enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), |_| true);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), &[], |_| true);
     let Measure::Alert { text, .. } = &measures[0] else { panic!("{measures:?}") };
     assert!(
         text.starts_with("disk of /data 1GiB free (limit 2GiB) for 30s; step one of run more writes 50MiB/s")
     );
     assert_eq!(frozen(&measures), [run("more")]);
-    assert_eq!(frozen(&enforcer.answer(&sample(vec![], &steps), |_| true)), [run("some")]);
-    assert_eq!(frozen(&enforcer.answer(&sample(vec![], &steps), |_| true)), []);
-    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &steps), |_| true);
+    assert_eq!(frozen(&enforcer.answer(&sample(vec![], &steps), &[], |_| true)), [run("some")]);
+    assert_eq!(frozen(&enforcer.answer(&sample(vec![], &steps), &[], |_| true)), []);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &steps), &[], |_| true);
     assert_eq!(measures[1..3], [Measure::Thaw(run("more")), Measure::Thaw(run("some"))]);
 }
 
@@ -108,15 +108,15 @@ fn who_fills_memory_or_floods_a_log_is_frozen_like_who_writes_to_a_disk() {
     let murmurs = StepSample { output_rate: 1000.0, ..step("murmurs", "one", 1, 0.0) };
     let steps = [floods, murmurs, writes];
     let raised = LimitChange::Raised(raised(limit, GIB as f64));
-    let measures = enforcer.answer(&sample(vec![raised], &steps), |_| true);
+    let measures = enforcer.answer(&sample(vec![raised], &steps), &[], |_| true);
     assert!(
         matches!(&measures[0], Measure::Alert { text, .. } if text.contains("run floods writes 20MiB/s")),
         "{measures:?}"
     );
     assert!(matches!(&measures[2..], [Measure::Freeze { run_id, .. }] if *run_id == run("floods")));
-    let measures = enforcer.answer(&sample(vec![], &steps), |_| true);
+    let measures = enforcer.answer(&sample(vec![], &steps), &[], |_| true);
     assert!(matches!(&measures[..], [Measure::Freeze { run_id, .. }] if *run_id == run("writes")));
-    assert_eq!(enforcer.answer(&sample(vec![], &steps), |_| true), []);
+    assert_eq!(enforcer.answer(&sample(vec![], &steps), &[], |_| true), []);
 }
 
 #[test]
@@ -125,10 +125,32 @@ fn starts_are_held_as_long_as_any_limit_says_so() {
     let memory = raised(limit(Resource::Memory, LimitAction::Hold), 15.0 * GIB as f64);
     let swap = raised(limit(Resource::Swap, LimitAction::Hold), 15.0 * GIB as f64);
     let both = vec![LimitChange::Raised(memory.clone()), LimitChange::Raised(swap.clone())];
-    let measures = enforcer.answer(&sample(both, &[]), |_| true);
+    let measures = enforcer.answer(&sample(both, &[]), &[], |_| true);
     assert!(matches!(&measures[2..], [Measure::HoldStarts(Some(reason))] if reason.starts_with("memory")));
-    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(memory)], &[]), |_| true);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(memory)], &[]), &[], |_| true);
     assert!(matches!(&measures[1..], [Measure::HoldStarts(Some(reason))] if reason.starts_with("swap")));
-    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(swap)], &[]), |_| true);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(swap)], &[]), &[], |_| true);
     assert_eq!(measures[1..], [Measure::HoldStarts(None)]);
+}
+
+#[test]
+fn what_the_operator_has_let_go_on_is_not_frozen_again_after_a_restart() {
+    let limit = limit(Resource::Memory, LimitAction::Freeze);
+    let steps = [step("heavy", "a", 5, 0.0), step("light", "a", 1, 0.0)];
+    let raised = raised(limit, 0.93 * 16.0 * GIB as f64);
+    let let_go = [run("heavy")];
+    // An engine that was started anew knows of the limit only when it is raised.
+    let mut enforcer = LimitEnforcer::default();
+    let measures =
+        enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), &let_go, |_| true);
+    assert!(
+        !measures.iter().any(|it| matches!(it, Measure::Freeze { .. })),
+        "it has had its run: {measures:?}"
+    );
+    assert_eq!(enforcer.answer(&sample(vec![], &steps), &let_go, |_| true), []);
+    let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &[]), &let_go, |_| true);
+    assert!(
+        measures.contains(&Measure::Thaw(run("heavy"))),
+        "that it is over is told to the run: {measures:?}"
+    );
 }

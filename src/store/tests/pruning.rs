@@ -161,3 +161,58 @@ proptest! {
         prop_assert!(store.plan_prune(&limits, at(0), |_| 0).unwrap().runs.is_empty(), "once is enough");
     }
 }
+
+#[test]
+fn what_a_prune_that_was_broken_off_has_put_aside_is_given_back_or_removed() {
+    let f = Fixture::new();
+    f.store.commit(&[Write::Run(Arc::new(run("kept", RunState::Failed, -DAY)))]).unwrap();
+    for name in [".pruned-kept", ".pruned-gone"] {
+        let folder = f.dir.path().join("logs").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("fetch.1.log"), "text").unwrap();
+    }
+    let plan = f.store.plan_prune(&Retention::default(), at(0), |_| 4).unwrap();
+    f.store.apply_prune(&plan, f.dir.path()).unwrap();
+    let left: Vec<_> =
+        std::fs::read_dir(f.dir.path().join("logs")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["kept"]);
+    assert!(f.dir.path().join("logs/kept/fetch.1.log").exists());
+}
+
+/// Each commit of somebody who takes runs up, and each prune, is whole: what was taken up has kept its files and rows,
+/// and what was pruned is refused.
+#[test]
+fn a_run_that_is_taken_up_while_it_is_pruned_keeps_everything_or_is_refused() {
+    let f = Fixture::new();
+    let n = 60;
+    let id = |i: usize| format!("r{i}");
+    for i in 0..n {
+        let one = run(&id(i), RunState::Failed, -100 * DAY);
+        f.store.commit(&[Write::Run(Arc::new(one))]).unwrap();
+        f.store.save_checkpoint(id(i), "fetch", &json!(1)).unwrap();
+        std::fs::create_dir_all(f.dir.path().join("logs").join(id(i))).unwrap();
+    }
+    let plan = f.store.plan_prune(&Retention::default(), at(0), |_| 4).unwrap();
+    assert_eq!(plan.runs.len(), n);
+    let taken: Vec<bool> = std::thread::scope(|scope| {
+        let taker = scope.spawn(|| {
+            let take = |i: usize| {
+                let taken = run(&id(i), RunState::Running, -100 * DAY);
+                let attempt = taken.attempt;
+                let expected = Write::Expect { run_id: run_id(&id(i)), state: RunState::Failed, attempt };
+                f.store.commit(&[expected, Write::Run(Arc::new(taken))]).is_ok()
+            };
+            (0..n).rev().map(take).collect::<Vec<_>>()
+        });
+        f.store.apply_prune(&plan, f.dir.path()).unwrap();
+        let mut taken = taker.join().unwrap();
+        taken.reverse();
+        taken
+    });
+    for (i, taken) in taken.into_iter().enumerate() {
+        let has_logs = f.dir.path().join("logs").join(id(i)).exists();
+        let has_row = f.store.load_summary(&run_id(&id(i))).unwrap().is_some();
+        let has_checkpoint = f.store.load_checkpoint(run_id(&id(i)), step_id("fetch")).unwrap().is_some();
+        assert_eq!((has_logs, has_row, has_checkpoint), (taken, taken, taken), "run {i}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Connections: frames in, frames out, and the fence between engines.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::look::{is_want_of_descriptors, max_connections};
-use super::step::{End, Freeze, MainEnd, Step};
+use super::step::{End, Freeze};
 use super::{Server, Source};
 use crate::socket;
 use crate::supervisor::frame::{Frame, FrameBuffer};
@@ -147,6 +147,8 @@ impl Server {
         if let Some(earlier) = self.engine.take_if(|earlier| *earlier != n) {
             self.disconnect(earlier);
         }
+        // Before anybody is told: the inventory says what is there now.
+        self.look_at_mains();
         self.engine = Some(n);
         if hello.epoch > self.highest_epoch {
             self.highest_epoch = hello.epoch;
@@ -172,16 +174,11 @@ impl Server {
         self.tell_capacity();
     }
 
-    fn inventory(&mut self) -> Vec<Known> {
-        let leaves = |step: &Step| !matches!(step.main_end, MainEnd::Lives);
-        let left: Vec<u64> = self.steps.iter().filter(|(_, step)| leaves(step)).map(|(n, _)| *n).collect();
-        // Where the main process is gone, one that it left is named.
-        let left: HashMap<u64, u32> =
-            left.into_iter().filter_map(|n| Some((n, self.members(n)?.first()?.id.pid))).collect();
-        let living = self.steps.iter().map(|(n, step)| Known {
+    fn inventory(&self) -> Vec<Known> {
+        let living = self.steps.values().map(|step| Known {
             key: step.key.clone(),
             status: KnownStatus::Running {
-                pid: left.get(n).copied().or(step.tree.main.map(|main| main.pid)).unwrap_or(0),
+                pid: step.living_main().unwrap_or(0),
                 started_at: step.started_at,
                 frozen: matches!(step.freeze, Freeze::Frozen(_)),
             },

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::Server;
-use super::step::{Ending, Freeze, Freezing, Inherited};
+use super::step::{Ending, Freeze, Freezing, Inherited, Step};
 use crate::process::tracer_of;
 use crate::supervisor::host::{AttemptKey, HostEvent};
 use crate::supervisor::journal::Record;
@@ -120,6 +120,21 @@ impl Server {
         let doublings = if freezing.n_quiet > 0 { 0 } else { step.n_scans.min(MAX_DOUBLINGS) };
         step.n_scans += 1;
         step.wake_at(Instant::now() + FIRST_DELAY * (1 << doublings));
+    }
+
+    /// A child of ours has changed: where it is the main process of a step that we have frozen, and goes on, somebody else
+    /// has continued it. It is frozen again.
+    pub(super) fn look_at_frozen(&mut self) {
+        let is_continued = |step: &Step| {
+            let main = step.living_main().filter(|_| matches!(step.freeze, Freeze::Frozen(_)));
+            let found = main.and_then(|main| Proc::read(main).ok().flatten());
+            found.is_some_and(|main| !main.is_stopped() && !main.is_dead())
+        };
+        let continued: Vec<AttemptKey> =
+            self.steps.values().filter(|step| is_continued(step)).map(|step| step.key.clone()).collect();
+        for key in continued {
+            self.freeze(key);
+        }
     }
 
     /// Lets a step go on.

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
@@ -81,7 +81,6 @@ impl Source {
 
 /// What one supervisor is made of.
 pub(super) struct Parts {
-    pub(super) data_dir: PathBuf,
     /// Held for its whole life.
     pub(super) lock: File,
     pub(super) signals: OwnedFd,
@@ -144,7 +143,8 @@ impl Server {
     pub(super) fn open(parts: Parts) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mover = Mover::start()?;
-        let journal = Journal::open(&parts.data_dir, parts.boot_id)?;
+        // As the socket: of the directory in which we are, wherever it has been moved to meanwhile.
+        let journal = Journal::open(Path::new("."), parts.boot_id)?;
         let listener = bind()?;
         epoll::add(&epoll, &parts.signals, Source::Signals.data(), EventFlags::IN)?;
         epoll::add(&epoll, &listener, Source::Listener.data(), EventFlags::IN)?;
@@ -229,6 +229,7 @@ impl Server {
         for signal in sys::signals_of(self.signals.as_fd()) {
             if signal == libc::SIGCHLD {
                 self.orphans_ended();
+                self.look_at_frozen();
             } else {
                 self.told_to_end();
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use rustix::event::epoll::{self, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ending::awake_ms;
 use super::step::{AskedBy, End, Ended, Ending, Freeze, LogState, MainEnd, Step};
@@ -48,7 +49,36 @@ impl Server {
         for (n, entry) in unseen {
             self.recover_unseen(n, entry, &table, &mains, &mut inherited)?;
         }
+        // Everything that was left is known: what is gone is settled before anybody is told what is there.
+        let is_gone = |step: &Step| matches!(step.main_end, MainEnd::Leaves { .. });
+        let gone: Vec<u64> = self.steps.iter().filter(|(_, step)| is_gone(step)).map(|(n, _)| *n).collect();
+        for n in gone {
+            self.look_at(n);
+        }
         Ok(())
+    }
+
+    /// Looks which main processes have ended, of those whose ends have not been heard yet: nobody is told of a dead
+    /// process that it lives.
+    pub(super) fn look_at_mains(&mut self) {
+        let living = |step: &&Step| step.main_end == MainEnd::Lives && step.reaped_by.is_none();
+        let (numbers, mut handles): (Vec<u64>, Vec<PollFd<'_>>) = self
+            .steps
+            .iter()
+            .filter(|(_, step)| living(step))
+            .filter_map(|(n, step)| Some((*n, PollFd::new(step.main.as_ref()?, PollFlags::IN))))
+            .unzip();
+        // A look that failed is made again by the loop.
+        let _ = poll(&mut handles, Some(&Timespec::default()));
+        let has_ended = |handle: &PollFd<'_>| !handle.revents().is_empty();
+        let ended: Vec<u64> = numbers
+            .into_iter()
+            .zip(&handles)
+            .filter_map(|(n, handle)| has_ended(handle).then_some(n))
+            .collect();
+        for n in ended {
+            self.main_ended(n);
+        }
     }
 
     fn recover_end(&mut self, n: u64, entry: Entry) {

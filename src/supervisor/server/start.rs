@@ -144,7 +144,8 @@ impl Server {
     /// Answers a start that is known.
     fn tell_status(&mut self, n: u64) {
         if let Some(step) = self.steps.get(&n) {
-            let pid = step.tree.main.map_or(0, |main| main.pid);
+            // Where the main process is gone, its end is the answer, once it is settled.
+            let Some(pid) = step.living_main() else { return };
             let event = HostEvent::Started { key: step.key.clone(), pid, at: step.started_at };
             self.tell(event);
         } else if let Some(Ended { key, how }) = self.ended.get(&n) {

@@ -136,6 +136,12 @@ impl Step {
         }
     }
 
+    /// Its main process, as long as that lives.
+    pub(super) fn living_main(&self) -> Option<u32> {
+        let lives = self.main_end == MainEnd::Lives && self.reaped_by.is_none();
+        self.tree.main.filter(|_| lives).map(|main| main.pid)
+    }
+
     /// Wants to be looked at again at `at`, or earlier if that was wanted already.
     pub(super) fn wake_at(&mut self, at: Instant) {
         self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));

@@ -179,7 +179,7 @@ fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
 fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let is_followed = view.store.log().is_some_and(|log| log.step_id == step.step_id);
-    let took = took_text(step, entry, view);
+    let took = took_text(step, view);
     let exit = exit_text(step);
     let memory = step.peak_rss_bytes.map(format::bytes).unwrap_or_default();
     let message = step.error.as_ref().or(step.message.as_ref()).map(ToString::to_string);
@@ -248,19 +248,11 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     }
 }
 
-/// How long its attempt has taken; that of a frozen one stands still.
-fn took_text(step: &StepSummary, entry: &RunEntry, view: View<'_>) -> String {
-    let until = step.finished_at.or(entry.run.frozen_since).unwrap_or(view.now);
-    step.started_at.map_or_else(String::new, |from| {
-        let frozen = entry
-            .freezes
-            .iter()
-            .map(|(begin, end)| (*end.min(&until) - *begin.max(&from)).max(chrono::TimeDelta::zero()))
-            .sum();
-        let took = until - from - frozen;
-        // What still counts changes once a second, not with every frame.
-        if step.finished_at.is_some() { format::duration(took) } else { format::clock(took) }
-    })
+/// How long its attempt has worked; that of a frozen one stands still.
+fn took_text(step: &StepSummary, view: View<'_>) -> String {
+    // What still counts changes once a second, not with every frame.
+    let form = if step.finished_at.is_some() { format::duration } else { format::clock };
+    step.took(view.now).map_or_else(String::new, form)
 }
 
 fn exit_text(step: &StepSummary) -> String {

@@ -60,7 +60,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool
     let state = state_text(entry, view);
     let (why, ink) = why_text(ui, entry);
     let when = format::when(entry.ended_at(), view.now);
-    let took = format::duration(entry.active_time(view.now));
+    let took = format::duration(entry.run.took(view.now));
     let name = format!("{state}, {}, {}, {why}, ended {when}, took {took}", run.pipeline_id, run.run_id);
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
     let kind = RowKind { name: &name, is_selected, corners };

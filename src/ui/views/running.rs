@@ -213,7 +213,7 @@ fn run_row_ui(
     let state = state_text(entry, view);
     let place = place_text(entry);
     let percent = format::percent(run.progress);
-    let elapsed = format::clock(entry.active_time(view.now));
+    let elapsed = format::clock(entry.run.took(view.now));
     let second = time_text(entry, view);
     let name =
         format!("{state}, {}, {}, {place}, {percent}, {elapsed}, {second}", run.pipeline_id, run.run_id);

@@ -1,0 +1,113 @@
+//! What is made of the engine's events: what is shown, what is remembered for the end, and which event is that end.
+
+use std::collections::BTreeMap;
+
+use super::super::exit::{FAILED, Failure};
+use super::{End, Foreground, HELD, StopAsked, Suspension, Until};
+use crate::app::{Command, SILENT_SUPERVISOR};
+use crate::id::{RunId, StepId};
+use crate::run::{Event, EventKind, StepState};
+
+/// What a run that is resumed had lost before: an end of it that follows from that is not what was waited for.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Attempts whose processes are gone, and whose ends are still to be told.
+    dying: BTreeMap<StepId, u32>,
+    /// One of them has ended badly.
+    has_ended: bool,
+}
+
+impl Foreground {
+    /// Shows one event, if it is about the run or about everybody.
+    pub(super) fn hear(
+        &mut self,
+        event: &Event,
+        run_id: &RunId,
+        until: Until,
+        counts_ends: bool,
+    ) -> Result<Option<End>, Failure> {
+        if matches!(event.kind, EventKind::Resync) {
+            return if counts_ends { self.end_on_disk(run_id) } else { Ok(None) };
+        }
+        let is_ours = is_of(event, run_id);
+        if !(is_ours || event.run_id.is_none()) || (is_end(event) && !counts_ends) {
+            return Ok(None);
+        }
+        self.show(event, run_id);
+        if let EventKind::WarningRaised { text } | EventKind::ResourceAlert { text, cleared: false } =
+            &event.kind
+            && text.starts_with(SILENT_SUPERVISOR)
+            && matches!(until, Until::Frozen | Until::Stopped)
+        {
+            // What is waited for may never come.
+            return Err(Failure::new(FAILED, format!("run {run_id}: {text}")));
+        }
+        if is_ours && let Some(step) = event.kind.step() {
+            let is_dying = self.lost.dying.get(&step.step_id) == Some(&step.attempt);
+            let ended_badly = matches!(step.state, StepState::Failed | StepState::Interrupted);
+            self.lost.has_ended |= is_dying && ended_badly;
+        }
+        let Some(run) = event.kind.run().filter(|_| is_ours) else { return Ok(None) };
+        if is_end(event) {
+            let is_lost = std::mem::take(&mut self.lost).has_ended && run.state.is_resumable();
+            if is_lost && self.asked == StopAsked::No {
+                self.command(&Command::resume(run_id))?;
+                return Ok(None);
+            }
+            let was_asked = until == Until::Stopped;
+            return Ok(Some(if was_asked { End::Reached } else { End::Ended(run.state) }));
+        }
+        if matches!(event.kind, EventKind::ExecutionPaused { .. }) {
+            let reason = run.error.as_deref().and_then(|error| error.strip_prefix(HELD));
+            if let Some(reason) = reason {
+                return Ok(Some(End::Held(reason.to_owned())));
+            }
+            if self.suspension == Suspension::Freezing {
+                self.suspend()?;
+            }
+            if until == Until::Frozen {
+                return Ok(Some(End::Reached));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Remembers where the log of a failed step lies, until the step is tried again.
+    fn note_failure(&mut self, event: &Event) {
+        let Some(step) = event.kind.step() else { return };
+        match (&step.log, step.state) {
+            (Some(log), StepState::Failed) => {
+                self.failed.insert(step.step_id.clone(), (step.attempt, self.data_dir.path().join(&**log)));
+            }
+            (_, _) => drop(self.failed.remove(&step.step_id)),
+        }
+    }
+
+    /// Shows an event, if it is about the run or about everybody.
+    pub(super) fn show(&mut self, event: &Event, run_id: &RunId) {
+        if let EventKind::RecoveryDecided { decisions } = &event.kind {
+            let ours: Vec<_> = decisions.iter().filter(|it| it.run_id == *run_id).collect();
+            if self.painter.is_for_people() {
+                ours.iter().for_each(|it| self.painter.remark(&format!("recovery: {}", it.text)));
+            } else if !ours.is_empty() {
+                self.painter.show(event);
+            }
+        } else if event.run_id.is_none() || is_of(event, run_id) {
+            self.note_failure(event);
+            self.painter.show(event);
+        }
+    }
+
+    /// Takes the run up once more, should it end because of what is known by now to be lost of it: that was asked for.
+    pub(in crate::cli) fn take_up_if_lost(&mut self, run_id: &RunId) {
+        self.lost.dying = self.link.dying(run_id);
+    }
+}
+
+pub(super) fn is_of(event: &Event, run_id: &RunId) -> bool {
+    event.run_id.as_ref() == Some(run_id)
+}
+
+fn is_end(event: &Event) -> bool {
+    event.kind.run().is_some_and(|run| run.state.is_ended())
+}

@@ -1,0 +1,45 @@
+//! When a run must be looked at again without anything being heard: timeouts and retries that fall due.
+
+use chrono::{DateTime, Utc};
+
+use super::{Body, Run, RunState, StepState, hold};
+
+/// When this run must be looked at again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deadline {
+    /// On the clock of awake time, in milliseconds since boot.
+    pub awake_ms: Option<u64>,
+    /// On the wall clock.
+    pub wall: Option<DateTime<Utc>>,
+}
+
+/// The earliest instants at which a [`super::Input::Tick`] would change something.
+pub fn next_deadline(run: &Run, now: crate::time::Now) -> Deadline {
+    let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
+    if !matches!(run.state, RunState::Running | RunState::Stopping) {
+        return Deadline { wall: hold::given_up_at(run), ..Deadline::default() };
+    }
+    let mut deadline = Deadline::default();
+    let mut sooner = |at: Option<u64>| {
+        deadline.awake_ms = [deadline.awake_ms, at].into_iter().flatten().min();
+    };
+    for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
+        if step.state.is_live() && step.ledger.ending.is_none() {
+            let limit = model.timeout.map(|limit| limit.as_millis() as u64);
+            sooner(limit.and_then(|limit| step.ledger.clock.reaches_at(limit)));
+        }
+    }
+    if run.state == RunState::Running && !run.ledger.run_timed_out {
+        let limit = definition.pipeline.timeout.map(|limit| limit.as_millis() as u64);
+        sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
+    }
+    // A retry that is due already waits for a slot, and the end that frees it looks at this run anyway.
+    deadline.wall = run
+        .steps
+        .iter()
+        .filter(|step| step.state == StepState::Waiting)
+        .filter_map(|step| step.ledger.retry_at)
+        .filter(|at| *at > now.wall)
+        .min();
+    deadline
+}

@@ -1,0 +1,151 @@
+//! What a run says of itself: how much of it is done, what comes first, and who is told of an end.
+
+use leverframe::id::AttemptKey;
+use leverframe::run::{EventKind, Input, ReportBatch, RunState, StepNews, StepState, StopKind};
+
+use crate::support::run_id;
+use crate::support::world::World;
+
+const FOUR: &str = "[[step]]\nid = \"one\"\nrun = [\"x\"]\n[[step]]\nid = \"two\"\nrun = [\"x\"]\n\
+                    [[step]]\nid = \"three\"\nrun = [\"x\"]\n[[step]]\nid = \"four\"\nrun = [\"x\"]";
+
+fn report(world: &World, index: usize, progress: f64) -> StepNews {
+    let step = &world.run.steps[index];
+    let key = AttemptKey { run_id: run_id("r"), step_id: step.id.clone(), attempt: step.attempt };
+    let offset = step.ledger.report_offset;
+    let mut batch = ReportBatch::new(key, offset);
+    (batch.progress, batch.new_offset) = (Some(progress), offset + 10);
+    StepNews::Reported(Box::new(batch))
+}
+
+#[test]
+fn the_progress_of_a_run_that_ended_badly_is_the_share_that_was_done() {
+    let mut failed = World::new(FOUR);
+    failed.exit(0, 0);
+    failed.exit(1, 1);
+    assert_eq!((failed.run.state, failed.run.progress), (RunState::Failed, 0.25));
+
+    let mut stopped = World::new(FOUR);
+    let news = report(&stopped, 0, 0.84);
+    stopped.step(0, news);
+    stopped.hear(Input::Stop(StopKind::Graceful));
+    stopped.exit(0, 143);
+    assert_eq!((stopped.run.state, stopped.run.progress), (RunState::Stopped, 0.21));
+
+    let mut completed = World::new(FOUR);
+    (0..4).for_each(|index| completed.exit(index, 0));
+    assert_eq!((completed.run.state, completed.run.progress), (RunState::Completed, 1.0));
+}
+
+#[test]
+fn what_runs_after_a_failure_alone_is_no_work_of_a_run_that_goes_well() {
+    let mut world = World::new(
+        "[[step]]\nid = \"a\"\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nrun = [\"x\"]\n\
+         [[step]]\nid = \"tell\"\nwhen = \"on_failure\"\nrun = [\"x\"]",
+    );
+    world.exit(0, 0);
+    assert_eq!(world.run.progress, 0.5);
+}
+
+#[test]
+fn a_start_is_told_before_what_its_step_reports() {
+    let mut world = World::new(FOUR);
+    world.exit(0, 0);
+    world.told.clear();
+    // As after a restart: its end is known, and what it had reported, and its start was never told.
+    let news = report(&world, 1, 0.5);
+    world.step(1, news);
+    world.started(1);
+    world.exit(1, 1);
+    let names: Vec<_> = world.told.iter().map(EventKind::name).collect();
+    assert_eq!(
+        names,
+        [
+            "step_started",
+            "step_progress",
+            "execution_progress",
+            "step_changed",
+            "step_finished",
+            "step_finished",
+            "step_finished",
+            "execution_failed"
+        ]
+    );
+}
+
+#[test]
+fn who_was_told_of_the_first_failure_is_told_of_the_second() {
+    let text = r#"
+        [[step]]
+        id = "mount"
+        run = ["x"]
+        [[step]]
+        id = "work"
+        run = ["x"]
+        [[step]]
+        id = "tell"
+        when = "on_failure"
+        run = ["x"]
+        [[step]]
+        id = "mail"
+        when = "always"
+        run = ["x"]
+        [[step]]
+        id = "umount"
+        finally = true
+        run = ["x"]
+        "#;
+    let mut world = World::new(text);
+    let play = |world: &mut World, works: bool| {
+        let mut ran = Vec::new();
+        while let Some(index) = world.live() {
+            ran.push(world.run.steps[index].id.to_string());
+            let code = i32::from(index == 1 && !works);
+            world.exit(index, code);
+        }
+        ran
+    };
+    assert_eq!(play(&mut world, false), ["mount", "work", "tell", "mail", "umount"]);
+    world.hear(Input::Resume);
+    assert_eq!(play(&mut world, false), ["work", "tell", "mail", "umount"]);
+    world.hear(Input::Resume);
+    assert_eq!(play(&mut world, true), ["work", "mail", "umount"], "there is nothing to tell");
+    assert_eq!((world.run.state, world.run.steps[2].state), (RunState::Completed, StepState::Skipped));
+}
+
+#[test]
+fn what_a_run_took_is_time_at_work() {
+    let seconds = |world: &World| {
+        let run = world.run.summary().took(world.now.wall).as_seconds_f64();
+        let step = world.run.steps[0].summary(&world.run.id).took(world.now.wall);
+        (run, step.map(|took| took.as_seconds_f64()))
+    };
+    let mut world = World::new(
+        "[[step]]\nid = \"a\"\nrun = [\"x\"]\nretries = { max = 1, delay = \"60s\", factor = 1.0 }",
+    );
+    world.pass(5_000);
+    world.hear(Input::Pause);
+    world.pass(1_000);
+    world.step(0, StepNews::Frozen { unfrozen: vec![] });
+    world.pass(80_000);
+    assert_eq!(seconds(&world), (6.0, Some(6.0)), "frozen time does not count");
+    world.hear(Input::Resume);
+    world.pass(4_000);
+    assert_eq!(seconds(&world), (10.0, Some(10.0)));
+    world.exit(0, 1);
+    world.pass(70_000);
+    assert_eq!(seconds(&world).0, 10.0, "nothing ran between the attempts");
+    world.hear(Input::Tick);
+    world.started(0);
+    world.pass(2_000);
+    world.exit(0, 1);
+    assert_eq!((world.run.state, seconds(&world)), (RunState::Failed, (12.0, Some(2.0))));
+    world.pass(3_600_000);
+    world.hear(Input::Resume);
+    world.started(0);
+    world.pass(3_000);
+    world.exit(0, 0);
+    assert_eq!(seconds(&world), (15.0, Some(3.0)), "nor until it was taken up again");
+    let last = world.told.iter().rev().find_map(|event| event.run().cloned()).expect("its end is told");
+    assert_eq!((last.worked_seconds, last.works_since), (Some(15.0), None));
+}
