@@ -112,6 +112,8 @@ pub enum QuitChoice {
     Freeze,
     /// They are stopped first.
     Stop,
+    /// None is alive that could be asked about.
+    Close,
 }
 
 /// Everything that the world tells a window.
@@ -154,6 +156,9 @@ pub enum AppUpdate {
     },
     /// All pipelines there are, broken ones included.
     Pipelines(Vec<PipelineEntry>),
+    /// So many jobs go on firing when the window closes: those that are enabled and due some day. None of an engine that
+    /// stays where it is.
+    JobsLeft(usize),
     /// Rows of the list of jobs.
     Jobs(JobPage),
     /// One job with its fires.
@@ -344,7 +349,9 @@ impl UpdateSender {
 fn seen_within(update: &AppUpdate) -> Duration {
     match update {
         AppUpdate::Event(event) if event.kind.is_telemetry() => Duration::from_millis(100),
-        AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) => Duration::from_secs(1),
+        AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) | AppUpdate::JobsLeft(_) => {
+            Duration::from_secs(1)
+        }
         // Rows are asked for again while jobs fire: no faster than they can be read.
         AppUpdate::Jobs(_) | AppUpdate::Job { .. } => Duration::from_millis(40),
         AppUpdate::Event(_)

@@ -319,7 +319,7 @@ impl Foreground {
                 return Ok(Some(End::Held(reason.to_owned())));
             }
             if self.suspension == Suspension::Freezing {
-                self.suspend()?;
+                self.suspend(run_id)?;
             }
             if until == Until::Frozen {
                 return Ok(Some(End::Reached));
@@ -344,7 +344,7 @@ impl Foreground {
         match asked {
             Asked::Interrupt => self.stop(run_id),
             Asked::Suspend => self.freeze(run_id)?,
-            Asked::Continue => self.thaw(run_id),
+            Asked::Continue => return self.thaw(run_id),
             Asked::HangUp => return Ok(Some(self.leave(run_id, 128 + 1))),
             Asked::Terminate => return Ok(Some(self.leave(run_id, 128 + 15))),
         }
