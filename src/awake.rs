@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::{io, mem};
 
@@ -40,8 +40,6 @@ pub struct AwakeKeeper {
 
 struct Shared {
     wish: Mutex<Wish>,
-    /// A wish was heeded.
-    heeded: Condvar,
     /// Rung at each change of the wish. A descriptor, because the thread waits for its child's output as well.
     bell: OwnedFd,
 }
@@ -52,8 +50,6 @@ struct Wish {
     /// Why the machine is to be kept awake; none: it may sleep.
     why: Option<Arc<str>>,
     is_over: bool,
-    n_told: u64,
-    n_heeded: u64,
 }
 
 impl AwakeHandle {
@@ -61,14 +57,6 @@ impl AwakeHandle {
     /// at once.
     pub fn want(&self, why: Option<&str>) {
         self.shared.tell(|wish| wish.why = why.map(Arc::from));
-    }
-
-    /// Waits until nothing is held that is no longer wanted: for somebody who is about to stop this very process.
-    pub fn settle(&self) {
-        let wish = lock(&self.shared.wish);
-        let n_told = wish.n_told;
-        let is_behind = |wish: &mut Wish| wish.n_heeded < n_told && !wish.is_over;
-        drop(self.shared.heeded.wait_while(wish, is_behind));
     }
 }
 
@@ -79,7 +67,7 @@ impl AwakeKeeper {
     /// When the thread can't be started.
     pub fn start(complain: impl FnOnce(String) + Send + 'static) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let shared = Arc::new(Shared { wish: Mutex::default(), heeded: Condvar::new(), bell });
+        let shared = Arc::new(Shared { wish: Mutex::default(), bell });
         let hands = Hands { held: None, coming: None, complain: Some(Box::new(complain)) };
         let thread = {
             let shared = shared.clone();
@@ -111,7 +99,6 @@ impl Shared {
     fn tell(&self, change: impl FnOnce(&mut Wish)) {
         let mut wish = lock(&self.wish);
         change(&mut wish);
-        wish.n_told += 1;
         drop(wish);
         // Full: it has been rung, and was not heard yet.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
@@ -124,7 +111,6 @@ struct Leaving<'a>(&'a Shared);
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         lock(&self.0.wish).is_over = true;
-        self.0.heeded.notify_all();
     }
 }
 
@@ -180,9 +166,9 @@ impl Hands {
     /// Does what is wished now. True when it is over.
     fn heed(&mut self, shared: &Shared) -> bool {
         let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
-        let (why, is_over, n_told) = {
+        let (why, is_over) = {
             let wish = lock(&shared.wish);
-            (wish.why.clone(), wish.is_over, wish.n_told)
+            (wish.why.clone(), wish.is_over)
         };
         let newest = self.coming.as_ref().or(self.held.as_ref());
         match why {
@@ -197,8 +183,6 @@ impl Hands {
             }
             Some(_) | None => (self.coming, self.held) = (None, None),
         }
-        lock(&shared.wish).n_heeded = n_told;
-        shared.heeded.notify_all();
         is_over
     }
 

@@ -1,6 +1,9 @@
 //! One engine, many hands: whoever comes second becomes a client of the first, and the engine's seat passes from one
 //! process to the next without a step, an event or a moment being lost. Through the real program.
 
+mod ending;
+mod standby;
+mod stopped;
 mod upgrade;
 
 use std::path::Path;
@@ -229,7 +232,7 @@ fn serve_takes_over_from_a_foreground_run_which_follows_it() {
 #[test]
 fn a_newer_program_gets_the_seat_and_nobody_slips_in_between() {
     let home = Home::new();
-    let serving = serve(&home);
+    let mut serving = serve(&home);
     let dir = DataDir::open(home.data()).expect("it opens");
     let newer = serde_json::json!({
         "method": "engine.hand_over", "params": {"face": "serve", "version": "99.0.0"},
@@ -239,16 +242,18 @@ fn a_newer_program_gets_the_seat_and_nobody_slips_in_between() {
     let events = watcher.subscribe(EventFilter::default()).expect("it listens");
     let handed: leverframe::app::HandedOver<Value> = asker.call_with_descriptors(&newer).expect("it leaves");
     assert_eq!(handed.descriptors.len(), 2);
-    serving.end().check(0, &["handed over to serve"]);
-    // The one who held it is gone, and still it is not free.
+    serving.hear("handed over to serve");
+    // The one who held it has ended its engine, and still it is not free.
     dir.lock().expect_err("the lock was passed on");
     assert!(events.recv_timeout(DEADLINE).is_none(), "nothing happens");
     let notice = watcher.closing().expect("it said why");
     assert!(notice.reason.contains("handed over"), "{notice:?}");
     assert_eq!(handed.answer["seq"], notice.seq);
-    // Only when the new holder lets go.
+    // Only when the new holder lets go; it has never served, so that the old one does again.
     drop(handed);
-    assert!(matches!(join(&dir).expect("it is free"), Joined::Seat(_)));
+    serving.hear("the engine is back");
+    assert!(matches!(join(&dir).expect("it answers"), Joined::Client(_)));
+    ended(serving);
 }
 
 #[test]
@@ -275,7 +280,7 @@ fn a_server_in_the_background_says_when_it_serves_and_leaves_its_log() {
     home.pipeline("waiting.toml", &waiting(home.data().parent().expect("a folder"), ""));
     let said = home.json(&["serve", "--detach"]);
     let pid = u32::try_from(said["pid"].as_u64().expect("a process")).expect("a pid");
-    home.say(&["serve", "--detach"]).check(1, &["it does not serve", "runs already"]);
+    home.say(&["serve", "--detach"]).check(4, &["it does not serve", "runs already"]);
     let mut run = home.start(&["run", "waiting", "--run-id", "r"]);
     let step = pid_in(&run.hear("step wait 10 %: pid"));
     run.signal(Signal::HUP);

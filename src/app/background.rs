@@ -34,6 +34,22 @@ pub struct Background {
     pub log: PathBuf,
 }
 
+/// Why a process in the background does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// It has ended.
+    #[error("{why}")]
+    Ended {
+        /// The number that it ended with; none when a signal ended it, or nobody knows.
+        code: Option<u8>,
+        /// The last line of its log.
+        why: String,
+    },
+    /// It takes too long.
+    #[error("{0}")]
+    Late(String),
+}
+
 impl Background {
     /// Starts it for `data_dir`.
     ///
@@ -50,6 +66,8 @@ impl Background {
         }
         command.envs(descriptors::for_child());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(output);
+        // From its first moment no key of a terminal reaches it.
+        command.process_group(0);
         Ok(Self { child: command.spawn()?, log })
     }
 
@@ -61,8 +79,9 @@ impl Background {
     /// Waits until it serves, or has ended without; at most for `patience`.
     ///
     /// # Errors
-    /// The last line of its log, when it did not come to serve.
-    pub fn wait_until_ready(mut self, patience: Duration) -> Result<(), String> {
+    /// [`Unready`], when it did not come to serve.
+    pub fn wait_until_ready(mut self, patience: Duration) -> Result<(), Unready> {
+        let unknown = |error: io::Error| Unready::Ended { code: None, why: error.to_string() };
         // Capacity 1: the one outcome.
         let (tell, said) = bounded(1);
         let stdout = self.child.stdout.take();
@@ -73,24 +92,43 @@ impl Background {
             // Whoever waited no longer needs no answer.
             let _ = tell.send(matches!(said, Some(Ok(1..))));
         });
-        reader.map_err(|error| error.to_string())?;
+        reader.map_err(unknown)?;
         match said.recv_timeout(patience) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(_) => {
-                return Err(format!(
+                return Err(Unready::Late(format!(
                     "it is not ready after {} s; its log: {}",
                     patience.as_secs(),
                     self.log.display()
-                ));
+                )));
             }
         }
         // It has ended, or closed its output: then it never serves.
-        let ended = self.child.wait().map_err(|error| error.to_string())?;
+        let ended = self.child.wait().map_err(unknown)?;
         let last = fs::read_to_string(&self.log).ok();
         let last = last.as_deref().and_then(|text| text.lines().next_back()).map(str::to_owned);
-        Err(last.unwrap_or_else(|| format!("it ended at once ({ended})")))
+        let why = last.unwrap_or_else(|| format!("it ended at once ({ended})"));
+        Err(Unready::Ended { code: ended.code().and_then(|code| u8::try_from(code).ok()), why })
     }
+}
+
+/// Puts the log of this process, which is its standard error, aside when it has grown too long, and goes on with a new
+/// one; also when another process has put it aside.
+///
+/// # Errors
+/// What the file system says; then it goes on where it was.
+pub fn turn_log(data_dir: &Path) -> io::Result<()> {
+    let path = data_dir.join(LOG_NAME);
+    let ours = rustix::fs::fstat(io::stderr())?;
+    let is_long = u64::try_from(ours.st_size).unwrap_or(0) > MAX_LOG;
+    // What is no file was not made by `Background`.
+    let is_file = rustix::fs::FileType::from_raw_mode(ours.st_mode) == rustix::fs::FileType::RegularFile;
+    if is_long && is_file {
+        // If another process has begun a new one, that one is short, and is gone on with.
+        rustix::stdio::dup2_stderr(open_log(&path)?)?;
+    }
+    Ok(())
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

@@ -11,6 +11,7 @@ use super::settings::in_lines;
 use super::{Catalogue, LogoutFate, Presence, Records, Settings, logout_fate, presence};
 use crate::admission::Orders;
 use crate::awake;
+use crate::control::StoppedHolder;
 use crate::pipeline::format_size;
 use crate::store::{RESERVE_BYTES, StoreError, free_space, is_network_file_system};
 use crate::supervisor;
@@ -203,9 +204,18 @@ fn check_orders(data_dir: &Path, findings: &mut Vec<Finding>) {
 fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
     let engine = presence(data_dir);
     findings.push(match engine {
-        Presence::Engine { pid } => Finding::fine("engine", format!("process {pid} holds the directory")),
+        Presence::Engine { pid } => match StoppedHolder::of(data_dir) {
+            Some(stopped) => {
+                let advice = "until then no verb that asks it is answered, and no job fires";
+                Finding::broken("engine", stopped.to_string(), advice)
+            }
+            None => Finding::fine("engine", format!("process {pid} holds the directory")),
+        },
         Presence::Nobody => Finding::fine("engine", "none is running"),
     });
+    if let Presence::Engine { pid } = engine {
+        check_open_files(pid, data_dir, findings);
+    }
     check_orders(data_dir, findings);
     check_logout(findings);
     match supervisor::probe(data_dir) {
@@ -227,6 +237,31 @@ fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
             });
         }
         None => findings.push(Finding::fine("supervisor", "none is running; the first step starts one")),
+    }
+}
+
+/// Whether the engine still writes where others read: a log of a database that was removed under it, only it sees.
+fn check_open_files(pid: u32, data_dir: &Path, findings: &mut Vec<Finding>) {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return };
+    let open: Vec<_> = open.flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
+    // The kernel writes the name that it had, and that it is gone.
+    let is_removed = |name: &str| {
+        let gone = data_dir.join(format!("{name} (deleted)"));
+        open.iter().any(|path| *path == gone)
+    };
+    for database in ["checkpoints.db", "scheduler.db"] {
+        for file in [database.to_owned(), format!("{database}-wal"), format!("{database}-shm")] {
+            if is_removed(&file) {
+                let text = format!(
+                    "{file} was removed while the engine (process {pid}) uses it: what it records now only it can see"
+                );
+                let advice = format!(
+                    "end it with `kill {pid}`, which writes back what it can, then start it again; steps that run go on"
+                );
+                findings.push(Finding::broken("database", text, advice));
+                break;
+            }
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) enum Errand {
     FollowLog { run_id: RunId, step_id: StepId, attempt: u32 },
     /// Rows of the list of jobs.
     Jobs { offset: usize, limit: usize },
+    /// How many jobs go on firing when the window closes. The flag is lowered before they are counted.
+    JobsLeft(Arc<AtomicBool>),
     /// One job with its fires.
     Job(JobId),
     /// What the machine did.
@@ -91,6 +93,10 @@ impl Errands {
                 }
                 Errand::Jobs { offset, limit } => {
                     self.desk.reach.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
+                }
+                Errand::JobsLeft(is_wanted) => {
+                    is_wanted.store(false, Ordering::Release);
+                    self.desk.reach.jobs_left().map_err(|e| e.to_string())
                 }
                 Errand::Job(job_id) => self.desk.reach.job(job_id).map(Some).map_err(|e| e.to_string()),
                 Errand::History(span) => self.desk.reach.history(span).map(Some).map_err(|e| e.to_string()),

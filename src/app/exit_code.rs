@@ -23,6 +23,8 @@ pub const BUSY: u8 = 4;
 pub const UNUSABLE: u8 = 5;
 /// No engine is running.
 pub const NO_ENGINE: u8 = 6;
+/// The engine does not answer.
+pub const NO_ANSWER: u8 = 7;
 /// The run was stopped.
 pub const STOPPED: u8 = 130;
 
@@ -175,7 +177,8 @@ impl HasExitCode for ControlError {
         match self {
             // What is no exit code is a fault of the conversation.
             Self::Refused(error) => u8::try_from(error.code).unwrap_or(FAILED),
-            Self::Gone(_) | Self::Garbled(_) | Self::NoAnswer | Self::Socket(_) => FAILED,
+            Self::NoAnswer | Self::Stopped(_) => NO_ANSWER,
+            Self::Gone(_) | Self::Garbled(_) | Self::Socket(_) => FAILED,
         }
     }
 }

@@ -272,12 +272,7 @@ impl ExecutionIntegration {
         let Some(Started { desk, watch, threads, _pipelines, _limits }) = self.started.take() else { return };
         drop((watch, _pipelines, _limits));
         // Whatever is to be said of it, nobody is there any more to hear it.
-        let _ = match kind {
-            ShutdownKind::LeaveSteps => desk.leave_running(),
-            ShutdownKind::FreezeRuns | ShutdownKind::StopRuns => {
-                desk.close(kind).map_err(IntegrationError::from)
-            }
-        };
+        let _ = desk.leave(kind);
         desk.reach.leave();
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
@@ -311,11 +306,21 @@ impl Drop for ExecutionIntegration {
 /// coalesces, so that a window that sleeps holds up nobody.
 fn forward(desk: &WindowDesk, mut recv: impl FnMut() -> Option<Arc<Event>>) {
     let mut goes_on = desk.send_snapshot();
+    let jobs_wanted = Arc::new(AtomicBool::new(true));
+    desk.errand(Errand::JobsLeft(jobs_wanted.clone()));
     while goes_on && let Some(event) = recv() {
         if matches!(event.kind, EventKind::Resync) {
             goes_on = desk.send_snapshot();
             desk.errand(Errand::RecentRuns);
             continue;
+        }
+        let may_change_jobs = matches!(
+            event.kind,
+            EventKind::JobChanged { .. } | EventKind::JobFired { .. } | EventKind::JobSkipped { .. }
+        );
+        // One count that waits serves all.
+        if may_change_jobs && !jobs_wanted.swap(true, Ordering::AcqRel) {
+            desk.errand(Errand::JobsLeft(jobs_wanted.clone()));
         }
         goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
     }

@@ -24,7 +24,6 @@ mod limits;
 mod machine_history;
 mod orders;
 mod port;
-mod presence;
 mod query;
 mod reach;
 mod records;
@@ -34,6 +33,7 @@ mod request;
 mod retention;
 mod run_follower;
 mod seat;
+mod seat_keeper;
 mod service;
 mod settings;
 mod stats;
@@ -49,7 +49,7 @@ mod window_desk;
 mod window_look;
 
 pub use answers::*;
-pub use background::{Background, ServeFor};
+pub use background::{Background, ServeFor, Unready, turn_log};
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use checkup::{Finding, Severity, check_up, has_display};
 pub use command::{Command, Start};
@@ -68,14 +68,13 @@ pub use machine_history::{
 };
 pub use orders::give_order;
 pub use port::*;
-pub use presence::{Presence, presence};
 pub use query::Query;
 pub use records::{LogSection, Records, RunRecord};
 pub use refresh::{RefreshError, fresh_definition, refresh_definition};
 pub use request::{Asked, definition_of, request};
 pub use run_follower::{FollowEnd, Followed, RunFollower};
-pub use seat::{Asking, Bequest, JoinError, Joined, OWN_NAME, Seat, ask, join, succeed};
-pub use service::{Fate, Parts, Service, ServiceOptions};
+pub use seat::{Asking, Bequest, JoinError, Joined, OWN_NAME, Seat, StandFor, Standby, ask, join, succeed};
+pub use service::{Fate, Heir, Parts, Service, ServiceOptions};
 pub use settings::{Settings, SettingsError};
 pub use stats::{PipelineStats, StepStats};
 pub use store::*;
@@ -102,5 +101,5 @@ pub use crate::store::{
     AttemptRecord, CheckpointRecord, MachinePoint, PrunePlan, PruneReason, PruneReport, PrunedRun, RunFilter,
     StepSpan, StoreError, StoredBody, StoredRun,
 };
-pub use crate::store::{DataDir, DataDirError};
+pub use crate::store::{DataDir, DataDirError, Presence, presence};
 pub use crate::supervisor::SILENT as SILENT_SUPERVISOR;

@@ -65,7 +65,9 @@ fn order_here(
     };
     while is_being_frozen() && events.recv().is_some() {}
     if service.is_busy() {
-        service.leave_behind(ServeFor::WhatRuns).map_err(IntegrationError::Impossible)?;
+        service
+            .leave_behind(ShutdownKind::LeaveSteps, ServeFor::WhatRuns)
+            .map_err(IntegrationError::Impossible)?;
     } else {
         service.close(ShutdownKind::LeaveSteps)?;
     }

@@ -114,6 +114,8 @@ pub enum QuitChoice {
     Freeze,
     /// They are stopped first.
     Stop,
+    /// None is alive that could be asked about.
+    Close,
 }
 
 /// Everything that the world tells a window.
@@ -158,6 +160,9 @@ pub enum AppUpdate {
     },
     /// All pipelines there are, broken ones included.
     Pipelines(Vec<PipelineEntry>),
+    /// So many jobs go on firing when the window closes: those that are enabled and due some day. None of an engine that
+    /// stays where it is.
+    JobsLeft(usize),
     /// Rows of the list of jobs.
     Jobs(JobPage),
     /// One job with its fires.

@@ -240,6 +240,13 @@ impl Reach {
         }
     }
 
+    /// How many jobs go on firing when the window closes; none where its engine is another's.
+    pub(super) fn jobs_left(&self) -> Result<Option<AppUpdate>, IntegrationError> {
+        let Self::Here(desk) = self else { return Ok(None) };
+        let Some(scheduler) = desk.jobs().scheduler() else { return Ok(None) };
+        Ok(Some(AppUpdate::JobsLeft(scheduler.store().n_due().map_err(EngineError::from)?)))
+    }
+
     /// Some rows of the list of jobs.
     pub(super) fn jobs(&self, offset: usize, limit: usize) -> Result<AppUpdate, IntegrationError> {
         Ok(AppUpdate::Jobs(JobReader::open(self.data_dir().path())?.page(offset, limit, now())?))

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::presence::{Presence, presence};
 use super::request::parse_stored;
+use super::{Presence, presence};
 use crate::engine::CoreExecutionEngine;
 use crate::id::{RunId, StepId};
 use crate::nearest::nearest;

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::wire::{ErrorObject, Face, SessionRequest, Successor};
 use crate::control::{self, ControlClient, ControlError, HandedOver};
+use crate::id::RunId;
 use crate::logs::FolderWatch;
 use crate::store::{DataDir, DataDirError, EngineLock};
 
@@ -74,6 +76,9 @@ pub struct Bequest {
     pub seq: u64,
     /// What that engine belonged to.
     pub face: Face,
+    /// The runs that it had.
+    #[serde(default)]
+    pub living: Vec<RunId>,
 }
 
 impl Seat {
@@ -82,10 +87,23 @@ impl Seat {
     /// # Errors
     /// [`JoinError::DataDir`] when it is not, or can't be taken; [`JoinError::Socket`].
     pub fn take(dir: &DataDir) -> Result<Self, JoinError> {
-        let lock = dir.lock()?;
+        Self::with(dir, dir.lock()?)
+    }
+
+    fn with(dir: &DataDir, lock: EngineLock) -> Result<Self, JoinError> {
         // Before anything slow: whoever comes from now on waits at the door.
         let listener = control::bind(dir.path())?;
         Ok(Self { dir: dir.clone(), lock, listener, bequest: None })
+    }
+
+    /// Of which directory it is.
+    pub fn data_dir(&self) -> &DataDir {
+        &self.dir
+    }
+
+    /// The runs that the holder before had, if it handed the seat over.
+    pub fn inherited_runs(&self) -> Option<&[RunId]> {
+        self.bequest.as_ref().map(|bequest| bequest.living.as_slice())
     }
 
     /// A seat that was handed over: the lock and the socket.
@@ -154,8 +172,7 @@ pub fn ask<T: DeserializeOwned>(dir: &DataDir, request: &impl Serialize) -> Resu
 /// # Errors
 /// [`JoinError::Kept`] when the holder keeps it, else as [`join`].
 pub fn succeed(dir: &DataDir, face: Face) -> Result<Seat, JoinError> {
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let request = SessionRequest::HandOver(Successor { face, version });
+    let request = hand_over(face, false);
     let mut moments = Moments::new(dir.path());
     loop {
         let client = match join(dir)? {
@@ -169,6 +186,114 @@ pub fn succeed(dir: &DataDir, face: Face) -> Result<Seat, JoinError> {
             Err(ControlError::Gone(_)) if moments.wait() => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+fn hand_over(face: Face, waits: bool) -> SessionRequest {
+    SessionRequest::HandOver(Successor { face, version: env!("CARGO_PKG_VERSION").to_owned(), waits })
+}
+
+/// Waits for the seat of a data directory as `serve`, beside whoever holds it: it comes when the holder leaves, dies, or
+/// is one that makes room for `serve`. Dropping it gives up.
+#[derive(Debug)]
+pub struct Standby {
+    /// The seat, once it is ours; none when another engine serves and this one is needed no longer.
+    pub seat: Receiver<Result<Option<Seat>, JoinError>>,
+    line: Arc<Mutex<Line>>,
+}
+
+/// What a standby waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StandFor {
+    /// The seat, however long another engine serves.
+    Good,
+    /// That the one who has taken over is seen serving; the seat, where it dies before.
+    UntilServed,
+}
+
+/// The connection that the standby's thread waits on.
+#[derive(Debug, Default)]
+struct Line {
+    client: Option<Arc<ControlClient>>,
+    is_over: bool,
+}
+
+impl Standby {
+    /// Begins to wait.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start(dir: &DataDir, stand_for: StandFor) -> io::Result<Self> {
+        // Capacity 1: the one seat. When it is closed nobody waits for it any more, and the seat is free again.
+        let (tell, seat) = bounded(1);
+        let line = Arc::new(Mutex::new(Line::default()));
+        let (dir, of_thread) = (dir.clone(), line.clone());
+        // Not joined: it ends with the connection, and where there is none with the lock or the program.
+        std::thread::Builder::new().name("lf-standby".into()).spawn(move || {
+            // Whoever waits no longer lets it go again.
+            let _ = tell.send(wait_for_seat(&dir, &of_thread, stand_for));
+        })?;
+        Ok(Self { seat, line })
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.is_over = true;
+        if let Some(client) = line.client.take() {
+            client.hang_up();
+        }
+    }
+}
+
+/// The seat; none when nobody waits for it any more, or another serves and that was waited for.
+fn wait_for_seat(dir: &DataDir, line: &Mutex<Line>, stand_for: StandFor) -> Result<Option<Seat>, JoinError> {
+    let mut moments = Moments::new(dir.path());
+    loop {
+        let outcome = match stand_for {
+            StandFor::Good => ask_for_seat(dir, line),
+            StandFor::UntilServed => match join(dir) {
+                Ok(Joined::Client(_)) => return Ok(None),
+                Ok(Joined::Seat(seat)) => Ok(seat),
+                Err(error) => Err(error),
+            },
+        };
+        if line.lock().unwrap_or_else(PoisonError::into_inner).is_over {
+            return Ok(None);
+        }
+        match outcome {
+            Ok(seat) => return Ok(Some(seat)),
+            // The holder has gone: look who is the next.
+            Err(JoinError::Control(ControlError::Gone(_))) if moments.wait() => {}
+            // A holder that can't be talked to, or whose place nobody knows: the lock tells when it is free.
+            Err(
+                JoinError::Control(_) | JoinError::Kept(_) | JoinError::DataDir(DataDirError::Busy { .. }),
+            ) => {
+                let lock = dir.wait_for_lock()?;
+                return Seat::with(dir, lock).map(Some);
+            }
+            Err(error @ (JoinError::DataDir(_) | JoinError::Socket(_))) => return Err(error),
+        }
+    }
+}
+
+fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<Seat, JoinError> {
+    let client = match join(dir)? {
+        Joined::Seat(seat) => return Ok(seat),
+        Joined::Client(client) => Arc::new(client),
+    };
+    {
+        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.is_over {
+            return Err(ControlError::Gone(None).into());
+        }
+        line.client = Some(client.clone());
+    }
+    match client.call_with_descriptors::<Bequest>(&hand_over(Face::Serve, true)) {
+        Ok(handed_over) => Seat::of(dir, handed_over),
+        Err(ControlError::Refused(error)) => Err(JoinError::Kept(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -2,20 +2,19 @@
 //! The window, `serve` and the verbs in the foreground each hold one; when another process takes the seat over, all of
 //! it ends here and goes on there.
 
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::hands::{ControlOptions, ControlServer, HandOver};
+use super::hands::{ControlOptions, ControlServer};
 use super::integration::IntegrationError;
 use super::job_files::JobFiles;
 use super::retention::RetentionKeeper;
-use super::seat::Bequest;
+use super::seat_keeper::{Keeper, Order, Shared, lock_of};
 use super::watch::Watch;
-use super::{Background, Desk, Jobs, Owner, PipelineFinder, Seat, ServeFor, Settings};
+use super::{Background, Desk, Jobs, Joined, Owner, PipelineFinder, Seat, ServeFor, Settings, join};
 use crate::awake::AwakeKeeper;
 use crate::control::wire::Face;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
@@ -23,6 +22,7 @@ use crate::logs::SettledWatch;
 use crate::monitor::SampleStream;
 use crate::run::RunState;
 use crate::scheduler::DesktopScheduler;
+use crate::store::{DataDir, DirWatch, WalKeeper, WalLimit};
 
 /// How long a process that was started to take over may take until it asks.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
@@ -57,8 +57,17 @@ pub enum Fate {
     Unknown,
     /// Somebody asked it to end, over the socket.
     Ended,
-    /// Another process has its seat; who, for messages.
-    HandedOver(String),
+    /// Another process has its seat.
+    HandedOver(Heir),
+}
+
+/// Who has taken an engine's seat over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heir {
+    /// What the new engine belongs to.
+    pub face: Face,
+    /// Its face and process, for messages.
+    pub name: String,
 }
 
 /// An engine in service. Dropping it leaves what runs with the supervisor.
@@ -76,22 +85,13 @@ pub struct Service {
     watch: Option<Watch>,
     /// Outlives the engine as well, for as long as runs are its own to watch over.
     awake: Option<AwakeKeeper>,
+    /// Keeps the databases' logs short; none where there is no thread left.
+    wal: Option<WalKeeper>,
+    /// Tells when the data directory is no longer in its place; none where the system has no watches left.
+    _dir_watch: Option<DirWatch>,
+    displaced: Receiver<()>,
     /// Takes over what is edited; none where the system has no watches left.
     limits_file: Option<SettledWatch>,
-}
-
-/// What is asked of the thread that keeps the seat.
-enum Order {
-    /// Somebody asks for it.
-    HandOver(HandOver),
-    /// Give it up.
-    Close(ShutdownKind, Sender<Result<(), EngineError>>),
-}
-
-struct Shared {
-    fate: Mutex<Fate>,
-    /// The process that was started to take over.
-    heir: Mutex<Option<u32>>,
 }
 
 impl Service {
@@ -136,6 +136,27 @@ impl Service {
         let desk = Desk::new(engine, jobs, settings.clone(), owner);
         let desk = desk.measured_by(watch.as_ref().map(Watch::monitor));
         let limits_file = desk.limits().watch(complain.clone());
+        let wal = {
+            let jobs = desk.jobs().scheduler().map(DesktopScheduler::store);
+            let limit = if parts == Parts::All { WalLimit::Whole } else { WalLimit::Growth };
+            WalKeeper::start(desk.engine().store(), jobs, limit).ok()
+        };
+        // Capacity 1: it is told once. Closed when nothing is watched.
+        let (tell, displaced) = bounded(1);
+        let dir_watch = {
+            let (complain, path) = (complain.clone(), dir.path().to_owned());
+            DirWatch::start(&dir, move || {
+                complain(format!(
+                    "the data directory {} or its lock was renamed, removed or exchanged while in use; nothing is \
+                     written to it any more",
+                    path.display()
+                ));
+                // Whoever waits no longer has ended.
+                let _ = tell.send(());
+            })
+        };
+        // Without it, writes notice.
+        let dir_watch = dir_watch.ok();
         let upkeep = match desk.jobs().scheduler() {
             Some(scheduler) => {
                 let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
@@ -164,7 +185,15 @@ impl Service {
         })?;
         // Capacity 0: nothing is sent; it is closed when the keeper has ended.
         let (keeping, kept) = bounded(0);
-        let keeper = Keeper { desk: desk.clone(), face, server, shared: shared.clone(), _keeping: keeping };
+        let keeper = Keeper {
+            desk: desk.clone(),
+            face,
+            server,
+            shared: shared.clone(),
+            lock: None,
+            standbys: Vec::new(),
+            _keeping: keeping,
+        };
         let keeper = crate::thread::lasting("lf-seat", move || keeper.keep(&waiting))?;
         Ok(Self {
             desk,
@@ -176,6 +205,9 @@ impl Service {
             upkeep,
             watch,
             awake,
+            wal,
+            _dir_watch: dir_watch,
+            displaced,
             limits_file,
         })
     }
@@ -195,11 +227,9 @@ impl Service {
         self.watch.as_ref().map(Watch::stream)
     }
 
-    /// Waits until the machine may sleep if no run wants it awake, for somebody who is about to stop this very process.
-    pub fn settle_sleep(&self) {
-        if let Some(awake) = &self.awake {
-            awake.handle().settle();
-        }
+    /// Told when the data directory is no longer where it was; closed where that can't be watched.
+    pub fn displaced(&self) -> &Receiver<()> {
+        &self.displaced
     }
 
     /// Why it serves no longer, once its events are over.
@@ -215,26 +245,68 @@ impl Service {
         self.end(kind)
     }
 
-    /// Ends here, and has a process in the background take everything over, if anything is left to be done.
+    /// Ends here as `kind` says, and has another process take the rest over: one that stands by, or a new one in the
+    /// background.
     ///
     /// # Errors
     /// A sentence, when nobody took over: then it has ended here all the same, and what runs is with the supervisor.
-    pub fn leave_behind(mut self, serve_for: ServeFor) -> Result<(), String> {
-        let handed_over = self.call_heir(serve_for);
-        let ended = self.end(ShutdownKind::LeaveSteps).map_err(|error| error.to_string());
-        handed_over.and(ended)
+    pub fn leave_behind(mut self, kind: ShutdownKind, serve_for: ServeFor) -> Result<(), String> {
+        self.pass_on(kind, serve_for)
     }
 
-    /// Whether an engine is needed when this one has gone: something runs, a job is due some day, or a server had the
-    /// seat before.
-    pub fn has_work_left(&self) -> bool {
+    /// As [`Self::leave_behind`], for whoever still wants to hear what it told last.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pass_on(&mut self, kind: ShutdownKind, serve_for: ServeFor) -> Result<(), String> {
+        let is_passed = match serve_for {
+            ServeFor::Good => self.pass_to_standby(kind)?,
+            ServeFor::WhatRuns => false,
+        };
+        let handed_over = if is_passed { Ok(()) } else { self.call_heir(serve_for) };
+        let ended = self.end(ShutdownKind::LeaveSteps).map_err(|error| error.to_string());
+        match (serve_for, handed_over) {
+            // The heir may have died with the seat in its hands.
+            (ServeFor::Good, Err(why)) => be_served(self.desk.data_dir()).map_err(|_| why).and(ended),
+            (ServeFor::Good | ServeFor::WhatRuns, handed_over) => handed_over.and(ended),
+        }
+    }
+
+    /// Whether an engine is needed when this one has ended as `kind` says: something runs on, a job is due some day, or
+    /// a server had the seat before.
+    pub fn has_work_left(&self, kind: ShutdownKind) -> bool {
         let is_due_some_day = |jobs: &DesktopScheduler| matches!(jobs.store().earliest_due_ms(), Ok(Some(_)));
-        self.was_serving || self.is_busy() || self.desk.jobs().scheduler().is_some_and(is_due_some_day)
+        let runs_on = kind == ShutdownKind::LeaveSteps && self.is_busy();
+        self.was_serving || runs_on || self.desk.jobs().scheduler().is_some_and(is_due_some_day)
     }
 
     /// Whether something runs, or waits to: what is paused stays so without an engine.
     pub fn is_busy(&self) -> bool {
         self.engine().snapshot().runs.values().any(|run| run.state != RunState::Paused)
+    }
+
+    /// Whether any run lives, paused ones included.
+    pub fn has_runs(&self) -> bool {
+        !self.engine().snapshot().runs.is_empty()
+    }
+
+    /// Whether a process that stands by has taken the seat.
+    fn pass_to_standby(&self, kind: ShutdownKind) -> Result<bool, String> {
+        // Capacity 1: the one answer.
+        let (tell, done) = bounded(1);
+        if self.orders.send(Order::PassOn(kind, tell)).is_err() {
+            return Ok(false);
+        }
+        let passed = select! {
+            recv(done) -> passed => passed.ok(),
+            // It has ended upon this very answer, or has handed the seat over before it heard the order.
+            recv(self.kept) -> _ => done.try_recv().ok(),
+        };
+        match passed {
+            Some(Err(error)) if !matches!(error, EngineError::ShutDown) => Err(error.to_string()),
+            Some(passed) => Ok(passed.unwrap_or(false)),
+            None => Ok(false),
+        }
     }
 
     /// Starts the heir, and waits until the seat is his.
@@ -245,7 +317,7 @@ impl Service {
         let background = background.map_err(|error| failed(error.to_string()))?;
         *heir = Some(background.pid());
         drop(heir);
-        background.wait_until_ready(SUCCESSOR_WITHIN).map_err(failed)
+        background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| failed(unready.to_string()))
     }
 
     /// As [`Self::close`], for whoever still wants to ask the desk what has become of something.
@@ -254,7 +326,7 @@ impl Service {
     /// As there.
     pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         let Some(keeper) = self.keeper.take() else { return Ok(()) };
-        drop((self.upkeep.take(), self.limits_file.take()));
+        drop((self.upkeep.take(), self.limits_file.take(), self.wal.take()));
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
         let outcome = match self.orders.send(Order::Close(kind, tell)) {
@@ -283,106 +355,18 @@ impl Drop for Service {
     }
 }
 
-/// The thread that keeps the seat.
-struct Keeper {
-    desk: Desk,
-    face: Face,
-    server: ControlServer,
-    shared: Arc<Shared>,
-    _keeping: Sender<()>,
-}
-
-impl Keeper {
-    /// Keeps it until it is given up or handed over.
-    fn keep(self, orders: &Receiver<Order>) {
-        for order in orders {
-            match order {
-                Order::HandOver(hand_over) => match self.may_leave(&hand_over) {
-                    Ok(successor) => return self.hand_over(hand_over, successor),
-                    Err(why) => hand_over.refuse(&why),
-                },
-                Order::Close(kind, tell) => {
-                    // Nothing is fired into an engine that ends.
-                    self.desk.jobs().stop();
-                    let outcome = self.desk.engine().shutdown(kind);
-                    self.server.close("the engine has ended");
-                    // Whoever waited no longer needs no answer.
-                    let _ = tell.send(outcome);
-                    return;
-                }
-            }
+/// Has a process in the background serve `dir`, unless somebody does.
+///
+/// # Errors
+/// A sentence, when nobody came to serve.
+pub(super) fn be_served(dir: &DataDir) -> Result<(), String> {
+    match join(dir) {
+        Ok(Joined::Client(_)) => Ok(()),
+        Ok(Joined::Seat(seat)) => {
+            drop(seat);
+            let background = Background::start(dir.path(), ServeFor::Good).map_err(|e| e.to_string())?;
+            background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| unready.to_string())
         }
-    }
-
-    /// Who takes over, if it may.
-    fn may_leave(&self, hand_over: &HandOver) -> Result<String, String> {
-        let successor = &hand_over.successor;
-        let pid = hand_over.peer_pid();
-        let is_heir = pid.is_some() && pid == *lock_of(&self.shared.heir);
-        let is_newer = version(&successor.version) > version(env!("CARGO_PKG_VERSION"));
-        let me = std::process::id();
-        match (self.face, successor.face) {
-            (_, Face::Run | Face::Library) => Err("only a window or `serve` takes over".to_owned()),
-            (Face::Run, Face::Window | Face::Serve) | (Face::Serve, Face::Window) => Ok(()),
-            (Face::Window | Face::Serve | Face::Library, _) if is_heir || is_newer => Ok(()),
-            (Face::Serve, Face::Serve) => {
-                Err(format!("`leverframe serve` runs already (process {me}); there is nothing to do"))
-            }
-            (Face::Window, _) => Err(format!(
-                "the window (process {me}) runs the engine; close it and leave what runs to a process in the background"
-            )),
-            (Face::Library, _) => Err(format!("the program of process {me} keeps its engine; end it first")),
-        }?;
-        let pid = pid.map_or_else(String::new, |pid| format!(", process {pid}"));
-        Ok(format!("{}{pid}", successor.face.as_str()))
-    }
-
-    fn hand_over(mut self, hand_over: HandOver, successor: String) {
-        // Whoever comes from now on waits for the successor.
-        self.server.turn_away();
-        // Before the events are over: whoever hears their end asks why.
-        *lock_of(&self.shared.fate) = Fate::HandedOver(successor.clone());
-        self.desk.jobs().stop();
-        let lock = match self.desk.engine().hand_over() {
-            Ok(lock) => lock,
-            Err(error) => {
-                *lock_of(&self.shared.fate) = Fate::Unknown;
-                hand_over.refuse(&error.to_string());
-                return self.server.close("the engine has ended");
-            }
-        };
-        let bequest = Bequest { seq: self.desk.engine().snapshot().seq, face: self.face };
-        let handed = match lock.into_fd().zip(hand_over.listener().try_clone_to_owned().ok()) {
-            Some((lock, listener)) => hand_over.hand(&bequest, &[lock.as_fd(), listener.as_fd()]).is_ok(),
-            None => false,
-        };
-        if !handed {
-            // It died while it asked: the seat is free.
-            *lock_of(&self.shared.fate) = Fate::Unknown;
-        }
-        self.server.close(&format!("the engine was handed over to {successor}"));
-    }
-}
-
-/// A version as what can be compared; what is no version is older than any.
-fn version(text: &str) -> Option<[u64; 3]> {
-    let numbers = text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()?;
-    numbers.try_into().ok()
-}
-
-fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_by_their_numbers() {
-        assert!(version("0.10.0") > version("0.9.12"));
-        assert!(version("1.0.0") > version("0.99.99"));
-        assert!(version("one") < version("0.0.0"));
-        assert_eq!(version("0.2.0"), version("0.2.0"));
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -105,6 +105,7 @@ pub struct AppStore {
     machine: MachineModel,
     pipelines: Option<Vec<PipelineEntry>>,
     jobs: JobsModel,
+    n_jobs_left: usize,
     selected: Option<RunId>,
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
@@ -140,6 +141,7 @@ impl AppStore {
                 self.pipelines = Some(pipelines);
                 self.touch_jobs(None);
             }
+            AppUpdate::JobsLeft(n_jobs) => self.n_jobs_left = n_jobs,
             AppUpdate::Jobs(page) => {
                 let request = self.jobs.put_page(page);
                 self.requests.extend(request);
@@ -214,6 +216,11 @@ impl AppStore {
     pub fn choose_step(&mut self, step_id: Option<StepId>) {
         self.chosen_step = step_id;
         self.follow_log();
+    }
+
+    /// How many jobs go on firing when the window closes.
+    pub fn n_jobs_left(&self) -> usize {
+        self.n_jobs_left
     }
 
     /// What can be seen of the list of jobs from now on, by row; none: it is not open.

@@ -21,7 +21,9 @@ pub enum Urgency {
 pub(super) fn urgency_of(update: &AppUpdate) -> Urgency {
     match update {
         AppUpdate::Event(event) if event.kind.is_telemetry() => Urgency::WithClocks,
-        AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) => Urgency::WithClocks,
+        AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) | AppUpdate::JobsLeft(_) => {
+            Urgency::WithClocks
+        }
         // Rows are asked for again while jobs fire: no faster than they can be read.
         AppUpdate::Jobs(_) | AppUpdate::Job { .. } => Urgency::Within(Duration::from_millis(40)),
         AppUpdate::Event(_)

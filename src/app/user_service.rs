@@ -157,7 +157,7 @@ impl UserService {
     }
 
     /// `KillMode=process`: when the service is stopped or restarted, the supervisor and the steps are left alone.
-    /// An engine that was handed over to a window has ended well, and is not started again.
+    /// While a window has the engine, the service stands by; `--wait` lets it do so from the start.
     fn systemd_unit(&self) -> String {
         let (program, data_dir) = (systemd_quoted(&self.program), systemd_quoted(&self.data_dir));
         format!(
@@ -166,7 +166,7 @@ impl UserService {
              \n\
              [Service]\n\
              Type=exec\n\
-             ExecStart={program} serve --data-dir {data_dir}\n\
+             ExecStart={program} serve --wait --data-dir {data_dir}\n\
              Restart=on-failure\n\
              RestartSec=5\n\
              # 4: another engine holds the directory; 5: the directory is unusable. Trying again would not help.\n\
@@ -181,7 +181,13 @@ impl UserService {
     }
 
     fn launchd_plist(&self) -> String {
-        let arguments = [self.program.as_path(), "serve".as_ref(), "--data-dir".as_ref(), &self.data_dir];
+        let arguments = [
+            self.program.as_path(),
+            "serve".as_ref(),
+            "--wait".as_ref(),
+            "--data-dir".as_ref(),
+            &self.data_dir,
+        ];
         let arguments: String = arguments
             .iter()
             .map(|argument| format!("    <string>{}</string>\n", xml_escaped(&argument.to_string_lossy())))
@@ -314,8 +320,7 @@ mod tests {
     fn a_unit_leaves_the_steps_alone_and_quotes_its_paths() {
         let text = service(ServiceManager::Systemd).text().unwrap();
         assert!(text.contains("\nKillMode=process\n"));
-        let exec =
-            "\nExecStart=\"/opt/my tools/lever%%frame\" serve --data-dir \"/home/a/\\\"d\\\" & <e>\"\n";
+        let exec = "\nExecStart=\"/opt/my tools/lever%%frame\" serve --wait --data-dir \"/home/a/\\\"d\\\" & <e>\"\n";
         assert!(text.contains(exec), "{text}");
     }
 

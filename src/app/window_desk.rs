@@ -8,9 +8,10 @@ use crossbeam_channel::{Receiver, Sender};
 use super::errands::Errand;
 use super::integration::IntegrationError;
 use super::reach::{Reach, Remote};
-use super::{Action, AppUpdate, Command, QuitChoice, ServeFor, Service, UpdateSender};
+use super::service::be_served;
+use super::{Action, AppUpdate, Command, Fate, QuitChoice, ServeFor, Service, UpdateSender};
 use crate::control::wire::Face;
-use crate::engine::{EngineError, ShutdownKind};
+use crate::engine::ShutdownKind;
 use crate::id::{RunId, StepId};
 use crate::run::StopKind;
 
@@ -37,29 +38,40 @@ impl WindowDesk {
         Self { reach: Reach::There(remote), updates, errands, service: Arc::default(), face: Face::Window }
     }
 
-    /// Ends the engine. Harmless when that was done already.
-    pub(super) fn close(&self, kind: ShutdownKind) -> Result<(), EngineError> {
-        self.take_service().map_or(Ok(()), |service| service.close(kind))
-    }
-
-    /// Has a process in the background go on with what runs, if anything does. A program that embeds the window has
-    /// no such process: there the supervisor alone goes on.
-    pub(super) fn leave_running(&self) -> Result<(), IntegrationError> {
-        match self.take_service() {
-            Some(service) if self.face == Face::Window && service.has_work_left() => {
-                service.leave_behind(ServeFor::Good).map_err(IntegrationError::Impossible)
+    /// Ends the engine as `kind` says. What is left to be done, jobs that are due some day among it, another process
+    /// goes on with. A program that embeds the window has no such process: there the supervisor alone goes on. Harmless
+    /// when that was done already.
+    pub(super) fn leave(&self, kind: ShutdownKind) -> Result<(), IntegrationError> {
+        let Some(service) = self.take_service() else { return Ok(()) };
+        if self.face != Face::Window {
+            return Ok(service.close(kind)?);
+        }
+        let dir = self.reach.data_dir();
+        match service.fate() {
+            Fate::Unknown if service.has_work_left(kind) => {
+                service.leave_behind(kind, ServeFor::Good).map_err(IntegrationError::Impossible)
             }
-            Some(service) => Ok(service.close(ShutdownKind::LeaveSteps)?),
-            None => Ok(()),
+            Fate::Unknown | Fate::Ended => Ok(service.close(kind)?),
+            Fate::HandedOver(_) => {
+                let has_work_left = service.has_work_left(kind);
+                service.close(kind)?;
+                // Who took it over may have died since, before it came to serve.
+                match has_work_left {
+                    true => be_served(dir).map_err(IntegrationError::Impossible),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
     fn quit(&self, choice: QuitChoice) -> Result<(), IntegrationError> {
         match (&self.reach, choice) {
-            (Reach::Here(_), QuitChoice::LeaveRunning) => self.leave_running(),
-            (Reach::Here(_), QuitChoice::Freeze) => Ok(self.close(ShutdownKind::FreezeRuns)?),
-            (Reach::Here(_), QuitChoice::Stop) => Ok(self.close(ShutdownKind::StopRuns)?),
-            (Reach::There(_), QuitChoice::LeaveRunning) => Ok(()),
+            (Reach::Here(_), QuitChoice::LeaveRunning | QuitChoice::Close) => {
+                self.leave(ShutdownKind::LeaveSteps)
+            }
+            (Reach::Here(_), QuitChoice::Freeze) => self.leave(ShutdownKind::FreezeRuns),
+            (Reach::Here(_), QuitChoice::Stop) => self.leave(ShutdownKind::StopRuns),
+            (Reach::There(_), QuitChoice::LeaveRunning | QuitChoice::Close) => Ok(()),
             (Reach::There(_), QuitChoice::Freeze) => self.leave_others(Command::pause),
             (Reach::There(_), QuitChoice::Stop) => {
                 self.leave_others(|run_id| Command::stop(run_id, StopKind::Graceful))

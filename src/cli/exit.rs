@@ -3,7 +3,9 @@
 use std::io;
 
 use crate::app::HasExitCode;
-pub(super) use crate::app::exit_code::{DONE, FAILED, NO_ENGINE, NOT_FOUND, STOPPED, UNUSABLE, USAGE};
+pub(super) use crate::app::exit_code::{
+    DONE, FAILED, NO_ANSWER, NO_ENGINE, NOT_FOUND, STOPPED, UNUSABLE, USAGE,
+};
 use crate::id::RunId;
 use crate::run::RunState;
 

@@ -296,7 +296,7 @@ impl Foreground {
         match asked {
             Asked::Interrupt => self.stop(run_id),
             Asked::Suspend => self.freeze(run_id)?,
-            Asked::Continue => self.thaw(run_id),
+            Asked::Continue => return self.thaw(run_id),
             Asked::HangUp => return Ok(Some(self.leave(run_id, 128 + 1))),
             Asked::Terminate => return Ok(Some(self.leave(run_id, 128 + 15))),
         }

@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use crossbeam_channel::select;
+use crossbeam_channel::{never, select};
 use serde_json::json;
 
-use super::exit::{DONE, FAILED, Failure, Outcome};
+use super::exit::{DONE, FAILED, Failure, NO_ANSWER, Outcome, UNUSABLE};
 use super::output::{Form, Page, local_time, note};
 use super::sentences::{Sentence, sentence};
 use super::signals::{Asked, SignalWatch};
 use super::waker::waker;
 use super::{Place, Print};
 use crate::app::{
-    Background, DataDir, Face, Fate, Parts, ServeFor, Service, ServiceOptions, Settings, succeed,
+    Background, DataDir, Face, Fate, Heir, JoinError, Parts, Seat, ServeFor, Service, ServiceOptions,
+    Settings, StandFor, Standby, Unready, succeed, turn_log,
 };
-use crate::engine::{EngineOptions, EventBus, HostStart, ShutdownKind, now};
+use crate::engine::{EngineOptions, EventBus, HostStart, Scope, ShutdownKind, now};
 use crate::run::Event;
 
 /// How long a process in the background may take until it serves: a large database may have to be brought forward.
@@ -30,6 +31,9 @@ pub(super) struct ServeArgs {
     /// When told to end, stop what runs in good order first; default: it goes on and is taken back at the next start.
     #[arg(long)]
     stop_runs: bool,
+    /// Where a window runs the engine, wait until it has ended; default: that is an error.
+    #[arg(long, conflicts_with = "detach")]
+    wait: bool,
     /// This process was started to be in the background.
     #[arg(long, hide = true)]
     background: bool,
@@ -42,7 +46,7 @@ pub(super) struct ServeArgs {
 
 pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
     let path = place.path()?;
-    let settings = Settings::load(&path)?;
+    let mut settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
     if args.detach {
         return detach(args, &dir);
@@ -53,85 +57,172 @@ pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
     }
     // Before anything is started: from now on Ctrl-C is answered in good order.
     let signals = SignalWatch::start()?;
-    let seat = succeed(&dir, Face::Serve)?;
-    let bus = EventBus::new();
-    let (wake, wakes) = waker();
-    let events = bus.subscribe_with_waker(wake);
-    let engine = EngineOptions { bus, host_start: HostStart::AtOnce, ..settings.engine_options() };
-    let service = Service::open(
-        seat,
-        settings,
-        ServiceOptions {
-            face: Face::Serve,
-            parts: Parts::All,
-            engine,
-            raise: None,
-            complain: Arc::new(|text| note(format_args!("{} warning: {text}", local_time(now().wall)))),
+    let mut seat = match succeed(&dir, face(args)) {
+        Err(JoinError::Kept(_)) if args.wait => match next_seat(&dir, args, &signals, Face::Window)? {
+            Some(seat) => seat,
+            None => return Ok(DONE),
         },
-    )?;
-    announce(args.print.form(), &dir)?;
-    let end = loop {
-        while let Some(event) = events.try_recv() {
-            write_down(&event);
-        }
-        if events.is_over() {
-            break End::Gone;
-        }
-        if args.until_idle && !service.is_busy() {
-            break End::Idle;
-        }
-        select! {
-            // Looked at above; the queue holds the other end.
-            recv(wakes) -> _ => {}
-            recv(signals.asked) -> asked => match asked {
-                Ok(Asked::Interrupt | Asked::Terminate | Asked::HangUp) | Err(_) => break End::Asked,
-                // There is no run of its own to freeze.
-                Ok(Asked::Suspend | Asked::Continue) => {}
-            },
-        }
+        seat => seat?,
     };
-    conclude(end, service, args)
+    let mut said = Said::Nothing;
+    loop {
+        let successor = match serve_on(seat, settings.clone(), args, &signals, said)? {
+            End::Over => return Ok(DONE),
+            End::HandedOver(successor) => successor,
+        };
+        note(format_args!("handed over to {}", successor.name));
+        seat = match next_seat(&dir, args, &signals, successor.face)? {
+            Some(seat) => seat,
+            None => return Ok(DONE),
+        };
+        note(format_args!("{} the engine is back", local_time(now().wall)));
+        match Settings::load(&path) {
+            Ok(newer) => settings = newer,
+            Err(error) => note(format_args!("warning: {error}; the settings stay as they were")),
+        }
+        said = Said::ThatItServes;
+    }
+}
+
+/// Whether whoever has started this process was told that it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    ThatItServes,
 }
 
 /// Why it serves no longer.
 enum End {
-    /// A signal.
-    Asked,
-    /// Nothing runs any more, and that was the wish.
-    Idle,
-    /// The engine is another's, or is no more.
-    Gone,
+    /// It is to end.
+    Over,
+    /// The engine is another's.
+    HandedOver(Heir),
 }
 
-fn conclude(end: End, mut service: Service, args: &ServeArgs) -> Outcome {
-    let kind = match end {
-        End::Gone => {
+/// What it serves as: what is left until nothing runs any more fires no jobs, and makes room as a run does.
+fn face(args: &ServeArgs) -> Face {
+    if args.until_idle { Face::Run } else { Face::Serve }
+}
+
+/// Serves on this seat until it is to end, or the seat is another's.
+fn serve_on(
+    seat: Seat,
+    settings: Settings,
+    args: &ServeArgs,
+    signals: &SignalWatch,
+    said: Said,
+) -> Result<End, Failure> {
+    let dir = seat.data_dir().clone();
+    let bus = EventBus::new();
+    let (wake, wakes) = waker();
+    let events = bus.subscribe_with_waker(wake);
+    let mut engine = EngineOptions { bus, host_start: HostStart::AtOnce, ..settings.engine_options() };
+    if let (true, Some(runs)) = (args.until_idle, seat.inherited_runs()) {
+        // What others have left with the supervisor stays there.
+        engine.scope = Scope::Only(runs.to_vec());
+    }
+    let parts = if args.until_idle { Parts::RunsAlone } else { Parts::All };
+    let complain = Arc::new(|text: String| note(format_args!("{} warning: {text}", local_time(now().wall))));
+    let options = ServiceOptions { face: face(args), parts, engine, raise: None, complain };
+    let mut service = Service::open(seat, settings, options)?;
+    if said == Said::Nothing {
+        announce(args.print.form(), &dir)?;
+    }
+    let mut displaced = service.displaced().clone();
+    loop {
+        if args.background {
+            // What can't be turned over grows on.
+            let _ = turn_log(dir.path());
+        }
+        while let Some(event) = events.try_recv() {
+            write_down(&event);
+        }
+        if events.is_over() {
             // Whoever has asked for it has his answer then, and why is known.
             service.end(ShutdownKind::LeaveSteps)?;
             return match service.fate() {
-                Fate::HandedOver(successor) => {
-                    note(format_args!("handed over to {successor}"));
-                    Ok(DONE)
-                }
-                Fate::Ended => Ok(DONE),
+                Fate::HandedOver(heir) => Ok(End::HandedOver(heir)),
+                Fate::Ended => Ok(End::Over),
                 Fate::Unknown => {
                     Err(Failure::new(FAILED, "the engine has ended by itself; its last words stand above"))
                 }
             };
         }
-        End::Asked if args.stop_runs => {
-            note("stopping what runs in good order …");
-            ShutdownKind::StopRuns
+        if args.until_idle && !service.has_runs() {
+            return conclude(service, ShutdownKind::LeaveSteps);
         }
-        End::Asked | End::Idle => ShutdownKind::LeaveSteps,
+        select! {
+            // Looked at above; the queue holds the other end.
+            recv(wakes) -> _ => {}
+            recv(displaced) -> told => match told {
+                Ok(()) => {
+                    // As if it had been killed: nothing may be written, and so nothing is concluded.
+                    note("ended; start it again where the data directory is now. What runs is with the supervisor");
+                    std::process::exit(UNUSABLE.into());
+                }
+                // It can't be watched.
+                Err(_) => displaced = never(),
+            },
+            recv(signals.asked) -> asked => if is_end(asked.ok()) {
+                return conclude(service, match args.stop_runs {
+                    true => {
+                        note("stopping what runs in good order …");
+                        ShutdownKind::StopRuns
+                    }
+                    false => ShutdownKind::LeaveSteps,
+                });
+            },
+        }
+    }
+}
+
+/// Whether this signal ends it. There is no run of its own to freeze.
+fn is_end(asked: Option<Asked>) -> bool {
+    match asked {
+        Some(Asked::Interrupt | Asked::Terminate | Asked::HangUp) | None => true,
+        Some(Asked::Suspend | Asked::Continue) => false,
+    }
+}
+
+/// Stands by while another process is the engine, so that a directory that is served stays served: the seat comes back
+/// when that one ends or dies. None when this process is needed no longer.
+fn next_seat(
+    dir: &DataDir,
+    args: &ServeArgs,
+    signals: &SignalWatch,
+    successor: Face,
+) -> Result<Option<Seat>, Failure> {
+    let stand_for = if args.until_idle || successor == Face::Serve {
+        // Another one goes on with it for good. But it may die before it comes to serve.
+        StandFor::UntilServed
+    } else {
+        note("standing by: it serves again when that engine has ended");
+        StandFor::Good
     };
+    let standby = Standby::start(dir, stand_for)?;
+    loop {
+        select! {
+            recv(standby.seat) -> seat => return match seat {
+                Ok(seat) => Ok(seat?),
+                Err(_) => Err(Failure::new(FAILED, "nobody waits for the engine's end any more")),
+            },
+            recv(signals.asked) -> asked => if is_end(asked.ok()) {
+                note("ended; the engine goes on where it is");
+                return Ok(None);
+            },
+        }
+    }
+}
+
+/// Ends the engine.
+fn conclude(service: Service, kind: ShutdownKind) -> Result<End, Failure> {
     let is_left = kind == ShutdownKind::LeaveSteps && service.is_busy();
     service.close(kind)?;
     note(match is_left {
         true => "ended; steps that run go on with the supervisor and are taken back at the next start",
         false => "ended",
     });
-    Ok(DONE)
+    Ok(End::Over)
 }
 
 /// One line of the log. How far something is stands where one looks for it, not here.
@@ -161,9 +252,13 @@ fn announce(form: Form, dir: &DataDir) -> Result<(), Failure> {
 fn detach(args: &ServeArgs, dir: &DataDir) -> Outcome {
     let background = Background::start(dir.path(), ServeFor::Good)?;
     let (pid, log) = (background.pid(), background.log.clone());
-    background
-        .wait_until_ready(READY_WITHIN)
-        .map_err(|why| Failure::new(FAILED, format!("it does not serve: {why}")))?;
+    background.wait_until_ready(READY_WITHIN).map_err(|unready| {
+        let code = match &unready {
+            Unready::Ended { code, .. } => code.unwrap_or(FAILED),
+            Unready::Late(_) => NO_ANSWER,
+        };
+        Failure::new(code, format!("it does not serve: {unready}"))
+    })?;
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&json!({ "pid": pid, "data_dir": dir.path(), "log": log }))?,

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,9 +21,13 @@ use super::socket::SOCKET_NAME;
 use super::wire::{
     self, ClosingNotice, ErrorObject, EventFilter, Outgoing, PROTOCOL, SessionRequest, Subscribed, Welcome,
 };
+use crate::process::Proc;
+use crate::store::{Presence, named_holder, presence};
 
 /// How long an engine may take to answer a hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// After so long without an answer it is looked whether somebody has stopped its process meanwhile.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +44,40 @@ pub enum ControlError {
     /// It does not answer.
     #[error("the engine does not answer (waited {} s); look whether its process hangs", HELLO_WITHIN.as_secs())]
     NoAnswer,
+    /// It can't answer: its process was stopped, by Ctrl-Z or a signal.
+    #[error(transparent)]
+    Stopped(#[from] StoppedHolder),
     /// The socket can't be used.
     #[error("the engine's control socket can't be used: {0}")]
     Socket(#[from] io::Error),
+}
+
+/// The process that holds a data directory does not run: it was stopped by a signal, or stands in a debugger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the engine (process {pid}) is stopped (state {state}); {}", stopped_advice(*state, *pid))]
+pub struct StoppedHolder {
+    /// The process.
+    pub pid: u32,
+    /// Its state as the kernel writes it: `T` after a signal, `t` in a debugger.
+    pub state: char,
+}
+
+fn stopped_advice(state: char, pid: u32) -> String {
+    match state {
+        't' => "let the debugger that holds it go on".to_owned(),
+        _ => format!("continue it with `kill -CONT {pid}`, or `fg` in its terminal"),
+    }
+}
+
+impl StoppedHolder {
+    /// The holder of `data_dir`, if it is stopped; none where it runs, or nobody holds the directory.
+    pub fn of(data_dir: &Path) -> Option<Self> {
+        let pid = named_holder(data_dir)?;
+        let found = Proc::read(pid).ok().flatten().filter(Proc::is_stopped)?;
+        // Only now, for it costs more: the file may name a dead holder whose pid is another's by now.
+        let is_holder = presence(data_dir) == Presence::Engine { pid };
+        is_holder.then_some(Self { pid, state: char::from(found.state) })
+    }
 }
 
 fn gone(notice: Option<&ClosingNotice>) -> String {
@@ -67,6 +102,7 @@ pub struct ControlClient {
     shared: Arc<Shared>,
     reader: Option<JoinHandle<()>>,
     welcome: Welcome,
+    data_dir: PathBuf,
 }
 
 impl ControlClient {
@@ -75,6 +111,9 @@ impl ControlClient {
     /// # Errors
     /// [`ControlError`]: the socket is another user's, the engine speaks another protocol, or does not answer.
     pub fn connect(data_dir: &Path, client: &str) -> Result<Option<Self>, ControlError> {
+        if let Some(stopped) = StoppedHolder::of(data_dir) {
+            return Err(stopped.into());
+        }
         let stream = match crate::socket::connect(data_dir, SOCKET_NAME) {
             Ok(stream) => stream,
             Err(error)
@@ -97,14 +136,18 @@ impl ControlClient {
             Err(ControlError::Gone(None)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let answer = match answer.recv_timeout(HELLO_WITHIN) {
+        let answer = match look_after_a_while(&answer, data_dir)? {
+            Some(answer) => Ok(answer),
+            None => answer.recv_timeout(HELLO_WITHIN - SUSPICIOUS),
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => return Err(ControlError::NoAnswer),
             // It went while we spoke.
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         };
         match answer {
-            Ok(reply) => Ok(Some(link.into_client(parse(&reply.result)?))),
+            Ok(reply) => Ok(Some(link.into_client(parse(&reply.result)?, data_dir))),
             // It went while we came.
             Err(ControlError::Gone(None)) => Ok(None),
             Err(error) => Err(error),
@@ -133,7 +176,7 @@ impl ControlClient {
         request: &impl Serialize,
     ) -> Result<HandedOver<T>, ControlError> {
         let answer = self.shared.ask(request, Pending::call)?;
-        let reply = wait(&answer)?;
+        let reply = self.wait(&answer)?;
         Ok(HandedOver { answer: parse(&reply.result)?, descriptors: reply.descriptors })
     }
 
@@ -162,7 +205,7 @@ impl ControlClient {
         let queue = Arc::new(queue);
         let (request, of_reader) = (SessionRequest::Subscribe(filter), queue.clone());
         let answer = self.shared.ask(&request, |tell| Pending { tell, queue: Some(of_reader) })?;
-        let Subscribed { subscription, seq } = parse(&wait(&answer)?.result)?;
+        let Subscribed { subscription, seq } = parse(&self.wait(&answer)?.result)?;
         let shared = self.shared.clone();
         let end = move || {
             shared.forget(subscription);
@@ -170,6 +213,14 @@ impl ControlClient {
             let _ = shared.say(&Outgoing::notification(SessionRequest::Unsubscribe { subscription }));
         };
         Ok(Events { queue, subscription, seq, end: Box::new(end) })
+    }
+
+    /// Waits for an answer for as long as it takes, unless the engine was stopped.
+    fn wait(&self, answer: &Receiver<Result<Reply, ControlError>>) -> Result<Reply, ControlError> {
+        match look_after_a_while(answer, &self.data_dir)? {
+            Some(reply) => reply,
+            None => answer.recv().unwrap_or(Err(ControlError::Gone(None))),
+        }
     }
 
     /// Ends the connection: whoever waits for an answer or an event hears that nothing more comes.
@@ -196,8 +247,9 @@ struct Link {
 }
 
 impl Link {
-    fn into_client(mut self, welcome: Welcome) -> ControlClient {
-        ControlClient { shared: self.shared.clone(), reader: self.reader.take(), welcome }
+    fn into_client(mut self, welcome: Welcome, data_dir: &Path) -> ControlClient {
+        let (shared, reader) = (self.shared.clone(), self.reader.take());
+        ControlClient { shared, reader, welcome, data_dir: data_dir.to_owned() }
     }
 }
 
@@ -222,8 +274,22 @@ fn hang_up(shared: &Shared, reader: Option<JoinHandle<()>>) {
     }
 }
 
-fn wait(answer: &Receiver<Result<Reply, ControlError>>) -> Result<Reply, ControlError> {
-    answer.recv().unwrap_or(Err(ControlError::Gone(None)))
+/// The answer, if it comes soon; none when it is to be waited for further.
+///
+/// # Errors
+/// [`ControlError::Stopped`] when the engine's process was stopped before it could answer.
+fn look_after_a_while(
+    answer: &Receiver<Result<Reply, ControlError>>,
+    data_dir: &Path,
+) -> Result<Option<Result<Reply, ControlError>>, ControlError> {
+    match answer.recv_timeout(SUSPICIOUS) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(RecvTimeoutError::Disconnected) => Ok(Some(Err(ControlError::Gone(None)))),
+        Err(RecvTimeoutError::Timeout) => match StoppedHolder::of(data_dir) {
+            Some(stopped) => Err(stopped.into()),
+            None => Ok(None),
+        },
+    }
 }
 
 fn parse<T: DeserializeOwned>(result: &RawValue) -> Result<T, ControlError> {

@@ -13,7 +13,7 @@ mod reader;
 mod socket;
 pub mod wire;
 
-pub use client::{ControlClient, ControlError, HandedOver};
+pub use client::{ControlClient, ControlError, HandedOver, StoppedHolder};
 pub use descriptors::send_with_descriptors;
 pub use events::{Events, ReceivedEvent};
 pub use lines::{LineDecoder, LineTooLong};

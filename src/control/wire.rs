@@ -147,6 +147,9 @@ pub struct Successor {
     pub face: Face,
     /// The program's version: an engine leaves for a newer one.
     pub version: String,
+    /// It stands by: an engine that keeps its place answers when it leaves, instead of refusing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
 }
 
 impl SessionRequest {

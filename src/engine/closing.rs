@@ -29,19 +29,20 @@ impl CoreExecutionEngine {
         self.close(kind).map(drop)
     }
 
-    /// Ends the engine in good order and leaves what runs with the supervisor. The data directory's lock is kept, for
-    /// the engine that takes over: nobody can slip in between.
+    /// Ends the engine in good order, as [`Self::shutdown`] does. The data directory's lock is kept, for the engine that
+    /// takes over: nobody can slip in between.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] while this program drives runs itself, which nobody else could go on with;
-    /// [`EngineError::ShutDown`] when it has ended already.
-    pub fn hand_over(&self) -> Result<EngineLock, EngineError> {
+    /// [`EngineError::Invalid`] when runs are to be left that this program drives itself: nobody else could go on with
+    /// them. [`EngineError::ShutDown`] when it has ended already.
+    pub fn hand_over(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {
         let snapshot = self.snapshot();
-        if let Some(run) = snapshot.runs.values().find(|run| matches!(run.body, Body::Driven)) {
+        let driven = snapshot.runs.values().find(|run| matches!(run.body, Body::Driven));
+        if let (ShutdownKind::LeaveSteps, Some(run)) = (kind, driven) {
             let why = format!("run {} is driven by this very program; it can't be handed over", run.id);
             return Err(EngineError::Invalid(why));
         }
-        self.close(ShutdownKind::LeaveSteps)
+        self.close(kind)
     }
 
     fn close(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {

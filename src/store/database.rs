@@ -2,15 +2,17 @@
 //! It knows nothing of what the tables mean.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::StoreError;
 use super::commit::lock;
+use super::dir_watch::Identity;
 use super::migrate::Schema;
 use super::open;
+use super::wal::{self, Wal};
 
 /// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
 /// before it meets a locked database as it meets a full disk.
@@ -26,6 +28,9 @@ pub(super) struct Database {
     path: PathBuf,
     access: Access,
     busy: Duration,
+    /// The file as it was opened.
+    identity: Identity,
+    wal: Arc<Wal>,
     /// The only connection that writes; a read-only store, or one in memory, reads through it too.
     writer: Mutex<Connection>,
     /// Reading connections that nobody uses at the moment.
@@ -70,7 +75,8 @@ impl Database {
 
     fn with(path: &Path, conn: Connection, access: Access, busy: Duration) -> Self {
         let (writer, readers) = (Mutex::new(conn), Mutex::default());
-        Self { path: path.to_owned(), access, busy, writer, readers }
+        let (identity, wal) = (Identity::of(path), Wal::of(path));
+        Self { path: path.to_owned(), access, busy, identity, wal, writer, readers }
     }
 
     /// The file.
@@ -84,7 +90,9 @@ impl Database {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         self.check_writable()?;
-        self.transact(&lock(&self.writer), work)
+        let outcome = self.transact(&lock(&self.writer), work);
+        self.wal.look();
+        outcome
     }
 
     /// The same, as durable as it is said to be.
@@ -103,6 +111,8 @@ impl Database {
         set("PRAGMA synchronous = NORMAL")?;
         let outcome = self.transact(&conn, work);
         set("PRAGMA synchronous = FULL")?;
+        drop(conn);
+        self.wal.look();
         outcome
     }
 
@@ -175,9 +185,35 @@ impl Database {
             .map_err(|error| StoreError::from_sql(&self.path, &error))
     }
 
+    /// Writes the WAL back and cuts it, as far as no reader is in the way; waits for nobody. For an engine that ends: the
+    /// database's file is then all there is.
+    pub(super) fn put_away_wal(&self) -> Result<(), StoreError> {
+        self.check_writable()?;
+        if self.access == Access::Memory {
+            return Ok(());
+        }
+        let conn = lock(&self.writer);
+        let put_away = conn.busy_timeout(Duration::ZERO).and_then(|()| wal::write_back(&conn));
+        put_away.and(conn.busy_timeout(self.busy)).map_err(|error| StoreError::from_sql(&self.path, &error))
+    }
+
+    pub(super) fn wal(&self) -> &Arc<Wal> {
+        &self.wal
+    }
+
+    /// Refuses what can't be written, and what must not: a file that is no longer found at its path is another engine's
+    /// by now, or nobody's.
     pub(super) fn check_writable(&self) -> Result<(), StoreError> {
         match self.access {
-            Access::File | Access::Memory => Ok(()),
+            Access::Memory => Ok(()),
+            Access::File if self.identity.is_in_place() => Ok(()),
+            Access::File => Err(StoreError::Io {
+                path: self.path.clone(),
+                reason:
+                    "it is not the file any more that was opened: it or its folder was renamed, removed or \
+                         exchanged; put it back, or end this process and start again where it is now"
+                        .to_owned(),
+            }),
             Access::ReadOnly => Err(StoreError::ReadOnly { path: self.path.clone() }),
         }
     }

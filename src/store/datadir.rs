@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::disk::is_network_file_system;
+use super::ours;
 use crate::id::RunId;
 
 /// Why a directory can't be used.
@@ -57,6 +58,11 @@ impl EngineLock {
         self.file.take().map(OwnedFd::from)
     }
 
+    /// The lock itself, for a message that hands it over; none once it was given away.
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(AsFd::as_fd)
+    }
+
     /// Says in the file who holds the lock. Only a hint for those who ask: the lock is the system's. Without it they
     /// look longer.
     fn sign(&self) {
@@ -93,10 +99,16 @@ impl DataDir {
     ///
     /// # Errors
     /// [`DataDirError::Unusable`] when it can't be made, is not a directory, belongs to somebody else,
-    /// is read-only, or lies on a network file system.
+    /// is read-only, lies on a network file system, or is a folder of something else: nothing is changed then.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
         let path = path.as_ref();
         let unusable = |why: String| DataDirError::Unusable { path: path.to_owned(), why };
+        if let Some(strange) = ours::first_strange(path) {
+            return Err(unusable(format!(
+                "it holds what is not Leverframe's (such as {strange}), and would be closed to everybody else (mode \
+                 0700) and filled with databases and logs; name a new or an empty folder"
+            )));
+        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -129,15 +141,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::Busy`] when another engine holds it, [`DataDirError::Unusable`] when the file can't be opened.
     pub fn lock(&self) -> Result<EngineLock, DataDirError> {
-        let path = self.path.join("instance.lock");
-        let unusable = |why: String| DataDirError::Unusable { path: self.path.clone(), why };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| unusable(format!("instance.lock can't be opened: {e}")))?;
+        let (path, file) = (self.path.join("instance.lock"), self.lock_file()?);
         let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             // The engine that took it is dead. What holds it for a moment more is a child that it was just spawning.
             Err(Errno::WOULDBLOCK) if is_holder_gone(&path) => lock_within(&file, HOLDER_DIES_WITHIN),
@@ -150,8 +154,35 @@ impl DataDir {
                 Ok(lock)
             }
             Err(Errno::WOULDBLOCK) => Err(DataDirError::Busy { path: self.path.clone() }),
-            Err(e) => Err(unusable(format!("instance.lock can't be locked: {e}"))),
+            Err(e) => Err(self.unlockable(e)),
         }
+    }
+
+    fn lock_file(&self) -> Result<File, DataDirError> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        options.open(self.path.join("instance.lock")).map_err(|e| DataDirError::Unusable {
+            path: self.path.clone(),
+            why: format!("instance.lock can't be opened: {e}"),
+        })
+    }
+
+    fn unlockable(&self, error: Errno) -> DataDirError {
+        let why = format!("instance.lock can't be locked: {error}");
+        DataDirError::Unusable { path: self.path.clone(), why }
+    }
+
+    /// Takes the engine's lock as soon as its holder lets go; waits for it without an end.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`] when the file can't be opened or locked.
+    pub fn wait_for_lock(&self) -> Result<EngineLock, DataDirError> {
+        let file = self.lock_file()?;
+        let locked = rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
+        locked.map_err(|e| self.unlockable(e))?;
+        let lock = EngineLock { file: Some(file) };
+        lock.sign();
+        Ok(lock)
     }
 
     /// The engine's lock, as another process has given it away ([`EngineLock::into_fd`]).

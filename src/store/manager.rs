@@ -17,6 +17,7 @@ use super::checkpoints_schema::CHECKPOINTS;
 use super::commit::{GroupCommit, lock};
 use super::database::{BUSY, Database};
 use super::stored::ExecutionRecord;
+use super::wal::Wal;
 use super::write::{Prepared, Write};
 use crate::id::{RunId, StepId};
 use crate::run::Definition;
@@ -147,6 +148,18 @@ impl CheckpointManager {
     /// As [`Database::write_back_wal`].
     pub(super) fn write_back_wal(&self) -> Result<(), StoreError> {
         self.inner.database.write_back_wal()
+    }
+
+    /// Writes what was committed into the database's own file, as far as no reader is in the way; waits for nobody.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn put_away_wal(&self) -> Result<(), StoreError> {
+        self.inner.database.put_away_wal()
+    }
+
+    pub(super) fn wal(&self) -> &Arc<Wal> {
+        self.inner.database.wal()
     }
 
     /// Begins the next epoch: each start of an engine has one, larger than all before. It is also larger than

@@ -16,6 +16,7 @@ mod checkpoints_schema;
 mod commit;
 mod database;
 mod datadir;
+mod dir_watch;
 mod disk;
 mod error;
 mod expect;
@@ -25,11 +26,14 @@ mod manager;
 mod migrate;
 mod open;
 mod orders;
+mod ours;
+mod presence;
 mod prune;
 mod query;
 mod rows;
 mod samples;
 mod stored;
+mod wal;
 mod write;
 
 #[cfg(test)]
@@ -37,16 +41,20 @@ mod tests;
 
 pub use database::Durability;
 pub use datadir::{DataDir, DataDirError, EngineLock};
+pub use dir_watch::DirWatch;
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
 pub use error::StoreError;
 pub use jobs::{
     FireFilter, FireKind, JobStore, JobWrite, NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms,
 };
 pub use manager::CheckpointManager;
+pub(crate) use presence::named_holder;
+pub use presence::{Presence, presence};
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};
 pub use samples::{
     LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,
 };
 pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
+pub use wal::{WalKeeper, WalLimit};
 pub use write::Write;

@@ -388,5 +388,6 @@ const fn action_text(action: &Action) -> &'static str {
         Action::Quit(QuitChoice::LeaveRunning) => "Leave running",
         Action::Quit(QuitChoice::Freeze) => "Freeze",
         Action::Quit(QuitChoice::Stop) => "Stop",
+        Action::Quit(QuitChoice::Close) => "Close window",
     }
 }

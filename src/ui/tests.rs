@@ -312,8 +312,23 @@ fn closing_asks_while_runs_are_alive() {
 }
 
 #[test]
-fn closing_does_not_ask_when_nothing_lives() {
-    let mut scene = scene([snapshot(&[])]);
+fn closing_says_that_jobs_go_on_whatever_becomes_of_runs() {
+    let mut both = scene([snapshot(&[run("alfabeta", RunState::Running)]), AppUpdate::JobsLeft(2)]);
+    both.ask_to_close();
+    both.harness.run();
+    assert!(both.shows("2 enabled jobs go on firing in the background, whichever you choose."));
+    // With nothing alive it is said as well.
+    let mut jobs_alone = scene([snapshot(&[]), AppUpdate::JobsLeft(1)]);
+    assert!(jobs_alone.ask_to_close().contains(&ViewportCommand::CancelClose));
+    jobs_alone.harness.run();
+    assert!(jobs_alone.shows("1 enabled job goes on firing in the background."));
+    assert!(!jobs_alone.shows("Freeze"));
+    assert_eq!(jobs_alone.pull("Close window"), [Action::Quit(QuitChoice::Close)]);
+}
+
+#[test]
+fn closing_does_not_ask_when_nothing_lives_and_no_job_is_due() {
+    let mut scene = scene([snapshot(&[]), AppUpdate::JobsLeft(0)]);
     assert!(!scene.ask_to_close().contains(&ViewportCommand::CancelClose));
 }
 

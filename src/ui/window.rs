@@ -300,14 +300,14 @@ impl LeverframeWindow {
         ctx.request_repaint();
     }
 
-    /// The window system asks to close: where runs live, the operator is asked first. A second time
+    /// The window system asks to close: where runs live or jobs go on, the operator is asked first. A second time
     /// means it.
     fn close(&mut self, ctx: &Context) {
         if self.state.may_close || matches!(self.state.overlay, Overlay::Leaving(_)) {
             self.state.may_close = true;
             return;
         }
-        if self.store.living().len() > 0 {
+        if self.store.living().len() > 0 || self.store.n_jobs_left() > 0 {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             self.state.overlay = Overlay::Quit;
         } else {

@@ -89,5 +89,5 @@ fn an_engine_that_hands_nothing_over_says_so() {
 }
 
 fn successor_of_tests() -> Successor {
-    Successor { face: Face::Serve, version: "0.0.0".to_owned() }
+    Successor { face: Face::Serve, version: "0.0.0".to_owned(), waits: false }
 }

@@ -66,8 +66,19 @@ fn what_is_no_request_is_refused_line_by_line_and_the_next_one_is_heard() {
 
     let answer = raw.ask(&json!({"jsonrpc": "2.0", "id": "seven", "method": "engine.status"}));
     assert_eq!((&answer["id"], &answer["result"]["n_living"]), (&json!("seven"), &json!(0)));
-    // Without an id it is carried out and not answered: the next answer is that of the next request.
-    raw.say("{\"jsonrpc\":\"2.0\",\"method\":\"engine.status\"}");
+    // Without an id it is a notification, which is never answered, whatever becomes of it: the next answer is that of
+    // the next request.
+    for (method, params) in [
+        ("engine.status", json!({})),
+        ("engine.statos", json!({})),
+        ("engine.status", json!({"x": 1})),
+        ("hello", json!({"protocol": 1, "client": "t"})),
+        ("run.stop", json!({"run_id": "nobody"})),
+        ("events.subscribe", json!({"types": ["nothing"]})),
+        ("engine.hand_over", json!({"face": "window", "version": "99.0.0"})),
+    ] {
+        raw.say(&json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string());
+    }
     assert_eq!(raw.ask(&request(8, "engine.status", &json!({})))["id"], 8);
 }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use leverframe::CheckpointManager;
 use leverframe::app::{ControlClient, Face};
+use leverframe::id::PipelineId;
 use leverframe::run::{RunSummary, StepState};
 use leverframe::store::RunFilter;
 
@@ -83,6 +84,23 @@ impl Stage {
             let client = ControlClient::connect(&self.data(), "test 1").ok().flatten()?;
             (client.welcome().engine.face == face).then(|| client.welcome().seq)
         })
+    }
+
+    /// The process and face of the engine.
+    pub(super) fn engine(&self) -> Option<(u32, Face)> {
+        let client = ControlClient::connect(&self.data(), "test 1").ok().flatten()?;
+        let engine = &client.welcome().engine;
+        Some((engine.pid, engine.face))
+    }
+
+    /// Waits until the job fires once more.
+    pub(super) fn fires(&self) {
+        let n_runs = || {
+            let filter = RunFilter { pipeline: PipelineId::new("tick").ok(), ..RunFilter::default() };
+            self.store()?.list_runs(&filter).ok().map(|runs| runs.len())
+        };
+        let before = look_until("the database", n_runs);
+        look_until("the next fire", || n_runs().filter(|n| *n > before));
     }
 
     /// Ends the engine, which runs without a window.

@@ -141,7 +141,7 @@ impl Connection {
                     Ok(None) => break,
                     Err(error) => {
                         let refused = ErrorObject::new(INVALID_REQUEST, error.to_string());
-                        session.answer::<()>(None, Outcome::Error(refused));
+                        session.refuse(refused);
                         return self.end_because(error.to_string());
                     }
                 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -42,11 +43,19 @@ impl HandOver {
         u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
     }
 
+    /// Whether the asker has gone: then nothing need be handed over.
+    pub fn is_gone(&self) -> bool {
+        let mut watched = [PollFd::new(&self.connection.stream, PollFlags::HUP)];
+        // A look without a wait. One that fails says nothing against the asker.
+        let _ = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        watched[0].revents().contains(PollFlags::HUP)
+    }
+
     /// Hands `descriptors` over with an answer.
     ///
     /// # Errors
     /// The asker is gone, or takes nothing: it has taken nothing over.
-    pub fn hand(self, answer: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub fn hand(&self, answer: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let descriptors_sent = Some(descriptors.len());
         let answer = answer_to(self.id.as_deref(), Outcome::Result(answer));
         let line = wire::line(&Answer { descriptors: descriptors_sent, ..answer })?;
@@ -54,7 +63,7 @@ impl HandOver {
     }
 
     /// Says why it can't be.
-    pub fn refuse(self, message: &str) {
+    pub fn refuse(&self, message: &str) {
         let error = ErrorObject::new(BUSY.into(), message);
         if let Ok(line) = wire::line(&answer_to::<()>(self.id.as_deref(), Outcome::Error(error))) {
             // If the asker is gone, it needs no answer.

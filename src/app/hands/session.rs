@@ -45,10 +45,15 @@ impl<'a> Session<'a> {
     pub(super) fn hear(&mut self, line: &[u8]) -> Then {
         let incoming = match read_line(line) {
             Ok(incoming) => incoming,
-            Err(error) => return self.answer::<()>(None, Outcome::Error(error)),
+            Err(error) => return self.refuse(error),
         };
         let id = incoming.id;
-        match self.understand(&incoming) {
+        let method = match method_of(&incoming) {
+            Ok(method) => method,
+            // It is no request: without an id it is no notification either.
+            Err(error) => return self.say::<()>(id, Outcome::Error(error)),
+        };
+        match self.understand(method, incoming.params) {
             Ok(Asked::Session(SessionRequest::Hello { protocol, .. })) => self.greet(id, protocol),
             Ok(Asked::Session(SessionRequest::Subscribe(wanted))) => {
                 // Its answer comes before its first event.
@@ -82,14 +87,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn understand(&self, incoming: &Incoming<'_>) -> Result<Asked, ErrorObject> {
-        if incoming.jsonrpc.as_deref() != Some(JSON_RPC) {
-            return Err(ErrorObject::new(INVALID_REQUEST, "say \"jsonrpc\": \"2.0\" in every request"));
-        }
-        let Some(method) = incoming.method.as_deref() else {
-            return Err(ErrorObject::new(INVALID_REQUEST, "a request has a \"method\""));
-        };
-        let asked = Asked::read(method, incoming.params)?;
+    fn understand(&self, method: &str, params: Option<&RawValue>) -> Result<Asked, ErrorObject> {
+        let asked = Asked::read(method, params)?;
         let is_hello = matches!(asked, Asked::Session(SessionRequest::Hello { .. }));
         match (self.has_greeted, is_hello) {
             (false, false) => Err(ErrorObject::new(INVALID_REQUEST, "say hello first")),
@@ -153,6 +152,10 @@ impl<'a> Session<'a> {
     }
 
     fn hand_over(&self, id: Option<&RawValue>, successor: Successor) -> Then {
+        if id.is_none() {
+            // What is handed over comes with the answer, and a notification has none.
+            return Then::GoOn;
+        }
         let hall = &self.connection.hall;
         let (Some(on_hand_over), Ok(listener)) = (&hall.on_hand_over, hall.listener.try_clone()) else {
             let text = "this engine can't be handed over; end it first";
@@ -163,13 +166,20 @@ impl<'a> Session<'a> {
         Then::GoOn
     }
 
-    /// Answers, unless no answer is wanted.
-    pub(super) fn answer<T: Serialize>(&self, id: Option<&RawValue>, outcome: Outcome<T>) -> Then {
-        // A request without an id wants no answer; what could not be read has none either, and gets one.
-        let is_refused = matches!(outcome, Outcome::Error(_));
-        if id.is_none() && !is_refused {
+    /// Answers a request; one without an id is a notification, which is never answered, not even when it is refused.
+    fn answer<T: Serialize>(&self, id: Option<&RawValue>, outcome: Outcome<T>) -> Then {
+        if id.is_none() {
             return Then::GoOn;
         }
+        self.say(id, outcome)
+    }
+
+    /// Refuses what is no request, and so has no id that could be told.
+    pub(super) fn refuse(&self, error: ErrorObject) -> Then {
+        self.say::<()>(None, Outcome::Error(error))
+    }
+
+    fn say<T: Serialize>(&self, id: Option<&RawValue>, outcome: Outcome<T>) -> Then {
         let line = wire::line(&answer_to(id, outcome)).or_else(|error| {
             let error = ErrorObject::new(INTERNAL_ERROR, format!("the answer can't be written: {error}"));
             wire::line(&answer_to::<()>(id, Outcome::Error(error)))
@@ -185,6 +195,14 @@ struct Nothing {}
 /// An answer without descriptors.
 pub(super) fn answer_to<T>(id: Option<&RawValue>, outcome: Outcome<T>) -> Answer<'_, T> {
     Answer { jsonrpc: JSON_RPC, id, outcome, descriptors: None }
+}
+
+/// What a request asks for.
+fn method_of<'a>(incoming: &'a Incoming<'_>) -> Result<&'a str, ErrorObject> {
+    if incoming.jsonrpc.as_deref() != Some(JSON_RPC) {
+        return Err(ErrorObject::new(INVALID_REQUEST, "say \"jsonrpc\": \"2.0\" in every request"));
+    }
+    incoming.method.as_deref().ok_or_else(|| ErrorObject::new(INVALID_REQUEST, "a request has a \"method\""))
 }
 
 /// Reads a line as far as its method.

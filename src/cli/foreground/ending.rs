@@ -60,7 +60,7 @@ fn conclude(service: Service, end: &End) -> Result<(), Failure> {
     if !is_left {
         return Ok(service.close(ShutdownKind::LeaveSteps)?);
     }
-    match service.leave_behind(ServeFor::WhatRuns) {
+    match service.leave_behind(ShutdownKind::LeaveSteps, ServeFor::WhatRuns) {
         Ok(()) => note("what others have started here goes on in the background"),
         Err(why) => note(format_args!("leverframe: {why}; steps that run go on to their end")),
     }

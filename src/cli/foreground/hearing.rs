@@ -63,7 +63,7 @@ impl Foreground {
                 return Ok(Some(End::Held(reason.to_owned())));
             }
             if self.suspension == Suspension::Freezing {
-                self.suspend()?;
+                self.suspend(run_id)?;
             }
             if until == Until::Frozen {
                 return Ok(Some(End::Reached));

@@ -7,7 +7,8 @@ use super::super::output::note;
 use super::link::Link;
 use super::question::{QUESTION, Question, Reply};
 use super::{End, Foreground, StopAsked, Suspension};
-use crate::app::Command;
+use crate::app::{Command, Joined, ServeFor, join};
+use crate::engine::ShutdownKind;
 use crate::id::RunId;
 use crate::run::RunState;
 
@@ -58,7 +59,7 @@ impl Foreground {
         let is_paused = self.run(run_id)?.is_some_and(|run| run.state == RunState::Paused);
         if is_paused {
             // It was frozen before, by somebody else: then it is not ours to thaw.
-            return self.suspend();
+            return self.suspend(run_id);
         }
         match self.command(&Command::pause(run_id)) {
             Ok(()) => {
@@ -69,32 +70,69 @@ impl Foreground {
             Err(failure) => {
                 self.remark_failure(&failure);
                 self.painter.remark("its steps go on meanwhile");
-                self.suspend()
+                self.suspend(run_id)
             }
         }
     }
 
+    /// Has a process in the background be the engine: in a process that is stopped it would answer nobody. The run is
+    /// followed there.
+    fn pass_on(&mut self, run_id: &RunId) -> Result<(), Failure> {
+        let Link::Own(own) = &mut self.link else { return Ok(()) };
+        match own.service.pass_on(ShutdownKind::LeaveSteps, ServeFor::WhatRuns) {
+            Ok(()) => {
+                // What it told last is this run's story too.
+                while let Some(event) = self.link.try_event() {
+                    self.seq = self.seq.max(Some(event.seq));
+                    if event.run_id.as_ref() == Some(run_id) {
+                        self.painter.show(&event);
+                    }
+                }
+                self.follow_elsewhere(run_id)
+            }
+            Err(why) => {
+                self.painter.remark(&format!("leverframe: {why}; steps that run go on to their end"));
+                self.link = Link::lost();
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on with the engine that has taken over, if there is one; else it is looked for when this process goes on.
+    fn follow_elsewhere(&mut self, run_id: &RunId) -> Result<(), Failure> {
+        self.link = match join(&self.data_dir) {
+            Ok(Joined::Client(client)) => Link::live(client, run_id, self.seq)?,
+            Ok(Joined::Seat(_)) | Err(_) => Link::lost(),
+        };
+        Ok(())
+    }
+
     /// Stops this process, as Ctrl-Z would have done: the shell says so, and `fg` lets it go on.
-    pub(super) fn suspend(&mut self) -> Result<(), Failure> {
+    pub(super) fn suspend(&mut self, run_id: &RunId) -> Result<(), Failure> {
         if self.suspension == Suspension::Freezing {
             self.suspension = Suspension::Frozen;
             self.painter.remark("the run is frozen; `fg` lets it go on");
         }
+        self.pass_on(run_id)?;
         self.painter.clear();
         self.painter.flush();
-        if let Link::Own(own) = &self.link {
-            // A stopped process lets go of nothing.
-            own.service.settle_sleep();
-        }
         rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)
             .map_err(|errno| Failure::from(std::io::Error::from(errno)))
     }
 
-    pub(super) fn thaw(&mut self, run_id: &RunId) {
+    /// `fg`: the run goes on, if it was frozen for this process.
+    pub(super) fn thaw(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
         let was_frozen = std::mem::replace(&mut self.suspension, Suspension::None) == Suspension::Frozen;
+        if was_frozen
+            && self.link.is_over()
+            && let Some(end) = self.rejoin(run_id)?
+        {
+            return Ok(Some(end));
+        }
         if was_frozen && let Err(failure) = self.command(&Command::resume(run_id)) {
             self.remark_failure(&failure);
         }
+        Ok(None)
     }
 
     /// Looks no longer; what runs goes on.

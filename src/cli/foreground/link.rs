@@ -101,6 +101,11 @@ impl Link {
         }
     }
 
+    /// None at the moment.
+    pub(super) fn lost() -> Self {
+        Self::Lost(Lost { notice: None, wakes: never() })
+    }
+
     /// Ends with the engine that has gone: what it said last, if it said anything.
     pub(super) fn take_leave(&mut self) -> Result<Option<ClosingNotice>, Failure> {
         match self {

@@ -102,6 +102,18 @@ impl JobStore {
         }
     }
 
+    /// As [`super::CheckpointManager::put_away_wal`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn put_away_wal(&self) -> Result<(), StoreError> {
+        self.database.put_away_wal()
+    }
+
+    pub(super) fn wal(&self) -> &Arc<super::wal::Wal> {
+        self.database.wal()
+    }
+
     /// What is wrong with the database, a sentence each; empty when it is whole. Reads all of it.
     ///
     /// # Errors

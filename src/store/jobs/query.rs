@@ -164,6 +164,21 @@ impl JobStore {
         })
     }
 
+    /// How many enabled jobs are due some day.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub fn n_due(&self) -> Result<usize, StoreError> {
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT count(*) FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
+                 WHERE enabled = 1 AND next_run_ms < ?1",
+            )?
+            .query_row([BEFORE_NEVER], |row| row.get::<_, i64>(0))
+        })
+        .map(|n| usize::try_from(n).unwrap_or(0))
+    }
+
     /// The enabled jobs that are due at `now_ms`, earliest first.
     ///
     /// # Errors

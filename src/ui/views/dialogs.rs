@@ -80,11 +80,21 @@ fn choice_ui(ui: &mut Ui, command: Command, tone: Tone, meaning: &str, out: &mut
 fn quit_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let n_living = view.store.living().len();
     dialog_ui(ui, "quit", out, |ui, out| {
-        heading_ui(ui, format!("{} still alive", format::count(n_living, "run")));
-        let (_, rect) = ui.allocate_space(vec2(WIDTH, 26.0));
-        let style = (theme::body(), theme::tokens(ui).muted);
-        label_at(ui, rect.left_center(), Align2::LEFT_CENTER, names_of_living(view), style, WIDTH);
+        if n_living == 0 {
+            heading_ui(ui, "Close the window?".to_owned());
+        } else {
+            heading_ui(ui, format!("{} still alive", format::count(n_living, "run")));
+            line_ui(ui, names_of_living(view));
+        }
+        if let Some(text) = jobs_text(view.store.n_jobs_left(), n_living) {
+            line_ui(ui, text);
+        }
         ui.add_space(12.0);
+        if n_living == 0 {
+            let close = Command::World(Action::Quit(QuitChoice::Close));
+            choice_ui(ui, close, Tone::Primary, "The next start of the window takes over again.", out);
+            return choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Go on working in the window.", out);
+        }
         for (choice, tone, meaning) in [
             (
                 QuitChoice::LeaveRunning,
@@ -108,11 +118,27 @@ fn quit_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     });
 }
 
+fn line_ui(ui: &mut Ui, text: String) {
+    let (_, rect) = ui.allocate_space(vec2(WIDTH, 26.0));
+    let style = (theme::body(), theme::tokens(ui).muted);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text, style, WIDTH);
+}
+
+/// What becomes of jobs: the same whatever becomes of runs.
+fn jobs_text(n_jobs: usize, n_living: usize) -> Option<String> {
+    let go_on = if n_jobs == 1 { "goes" } else { "go" };
+    let whatever = if n_living == 0 { "" } else { ", whichever you choose" };
+    (n_jobs > 0).then(|| {
+        format!("{} {go_on} on firing in the background{whatever}.", format::count(n_jobs, "enabled job"))
+    })
+}
+
 fn leaving_ui(ui: &mut Ui, view: View<'_>, choice: QuitChoice) {
     let n_living = view.store.living().len();
     let runs = format::count(n_living, "run");
     let (title, text) = match choice {
         QuitChoice::LeaveRunning => ("Leaving…".to_owned(), "What runs goes on."),
+        QuitChoice::Close => ("Closing…".to_owned(), "A process in the background takes over."),
         QuitChoice::Freeze => (format!("Freezing {runs}…"), "The window closes when they stand still."),
         QuitChoice::Stop => (
             format!("Stopping {runs}…"),

@@ -28,11 +28,15 @@ impl Presence {
 /// still, the system tells: it has the file open, or stands in the list of locks.
 pub fn presence(data_dir: &Path) -> Presence {
     let lock = data_dir.join("instance.lock");
-    let hint = fs::read_to_string(&lock).ok().and_then(|pid| pid.trim().parse().ok());
-    match hint {
+    match named_holder(data_dir) {
         Some(pid) if has_open(pid, &lock) => Presence::Engine { pid },
         Some(_) | None => listed_holder(&lock).map_or(Presence::Nobody, |pid| Presence::Engine { pid }),
     }
+}
+
+/// The process that took the lock of the data directory last, as its file says: it may have let go since.
+pub(crate) fn named_holder(data_dir: &Path) -> Option<u32> {
+    fs::read_to_string(data_dir.join("instance.lock")).ok()?.trim().parse().ok()
 }
 
 /// The holder in the system's list of locks, which may miss one while others come and go.
