@@ -24,6 +24,8 @@ mod offers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_closing;
+#[cfg(test)]
 mod tests_machine;
 #[cfg(test)]
 mod tests_schedule;
