@@ -2,6 +2,7 @@
 //! real processes, what it asks before it closes, and that the next start takes back what was left.
 
 mod frames;
+mod leaving;
 mod stage;
 mod wayland;
 
@@ -12,7 +13,6 @@ use leverframe::run::RunState;
 
 use super::support::display::{BACKSPACE, CONTROL, Picture, SPACE};
 use super::support::process::{are_frozen, is_gone, look_until, state_of};
-use super::support::run_id;
 use stage::{SIZE, Stage};
 
 // Of the window's theme and layout: the colours in the dark and in the light, and places from the edges.
@@ -129,54 +129,6 @@ fn the_engine_passes_between_the_window_and_a_server_and_no_step_notices() {
     assert!(stored.steps.iter().all(|step| step.attempt == 1));
     stage.end_server();
     assert_eq!(server.wait().expect("it has ended").code(), Some(0));
-}
-
-#[test]
-fn jobs_go_on_firing_whatever_the_window_leaves_of_runs_and_when_its_display_is_lost() {
-    const ROW: u16 = 46;
-    for (choice, expected) in
-        [(1, Some(RunState::Paused)), (2, Some(RunState::Stopped)), (0, Some(RunState::Running)), (0, None)]
-    {
-        let Some(mut stage) = Stage::set() else { return };
-        let pipelines = stage.data().join("pipelines");
-        fs::create_dir_all(&pipelines).expect("a folder");
-        let tick = "id = \"tick\"\n[[step]]\nid = \"a\"\nrun = \"true\"\n[[schedule]]\nevery = \"1s\"\n";
-        fs::write(pipelines.join("tick.toml"), tick).expect("a file");
-        let long = "id = \"long\"\n[[step]]\nid = \"a\"\nrun = \"sleep 600\"\n";
-        fs::write(pipelines.join("long.toml"), long).expect("a file");
-        let mut window = stage.open();
-        stage.fires();
-        let client = ControlClient::connect(&stage.data(), "test 1").expect("it answers").expect("it lives");
-        let start = serde_json::json!({"method": "run.start", "params": {"pipeline": "long", "run_id": "r"}});
-        client.call::<serde_json::Value>(&start).expect("it starts");
-        stage.look_for("the row of the run", |picture| icon(picture, RUNNING).is_some());
-        match expected {
-            Some(_) => {
-                stage.display.ask_to_close(window.id);
-                let (x, y) = look_until("the question", || primary_lever(&stage.display.picture()));
-                stage.display.click((x, y + choice * ROW));
-                assert_eq!(window.wait().code(), Some(0));
-            }
-            None => {
-                stage.display.lose();
-                window.wait();
-            }
-        }
-        stage.seq_of(Face::Serve);
-        stage.fires();
-        let run = stage.store().expect("a database").load_run(&run_id("r")).expect("read").expect("there");
-        assert_eq!(run.summary.state, expected.unwrap_or(RunState::Running));
-        let stop = serde_json::json!({"method": "run.stop", "params": {"run_id": "r", "force": true}});
-        let client = ControlClient::connect(&stage.data(), "test 1").expect("it answers").expect("it lives");
-        // What was stopped is refused.
-        let _ = client.call::<serde_json::Value>(&stop);
-        look_until("the end of the run", || {
-            let run = stage.store()?.load_run(&run_id("r")).ok()??;
-            run.summary.state.is_ended().then_some(())
-        });
-        drop(client);
-        stage.end_server();
-    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ mod tests;
 #[cfg(test)]
 mod tests_beat;
 #[cfg(test)]
+mod tests_closing;
+#[cfg(test)]
 mod tests_machine;
 #[cfg(test)]
 mod tests_pages;

@@ -8,7 +8,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
-use crate::app::{Action, AppUpdate, Command, LogTail, PipelineEntry, QuitChoice, WorldPort, window_port};
+use crate::app::{Action, AppUpdate, Command, LogTail, PipelineEntry, WorldPort, window_port};
 use crate::id::{PipelineId, RunId, StepId};
 use crate::run::{
     Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
@@ -93,7 +93,7 @@ fn pipelines() -> AppUpdate {
 
 pub(super) struct Scene {
     pub(super) harness: Harness<'static, Option<LeverframeWindow>>,
-    world: WorldPort,
+    pub(super) world: WorldPort,
 }
 
 /// The window after it has taken in `updates`.
@@ -152,7 +152,7 @@ impl Scene {
         window.store().selected().is_some_and(|entry| entry.run.run_id.as_str() == run_id)
     }
 
-    fn ask_to_close(&mut self) -> Vec<ViewportCommand> {
+    pub(super) fn ask_to_close(&mut self) -> Vec<ViewportCommand> {
         let viewports = &mut self.harness.input_mut().viewports;
         viewports.entry(ViewportId::ROOT).or_default().events.push(ViewportEvent::Close);
         self.harness.step();
@@ -290,46 +290,6 @@ fn the_palette_finds_what_can_be_done_now() {
     assert!(!scene.shows("Start price-list"));
     assert_eq!(scene.press(Modifiers::NONE, Key::Enter), does(Command::pause(&id("alfabeta-1"))));
     assert!(!scene.shows("What to do"), "it closes");
-}
-
-#[test]
-fn closing_asks_while_runs_are_alive() {
-    let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
-    assert!(scene.ask_to_close().contains(&ViewportCommand::CancelClose));
-    scene.harness.run();
-    assert!(scene.shows("1 run still alive"));
-    assert_eq!(scene.pull("Cancel"), []);
-    assert!(!scene.shows("1 run still alive"));
-    scene.ask_to_close();
-    scene.harness.run();
-    assert_eq!(scene.pull("Freeze"), [Action::Quit(QuitChoice::Freeze)]);
-    assert!(scene.shows("Freezing 1 run…"));
-    scene.world.updates.send(AppUpdate::ReadyToClose).unwrap();
-    scene.harness.step();
-    let commands = &scene.harness.output().viewport_output[&ViewportId::ROOT].commands;
-    assert!(commands.contains(&ViewportCommand::Close), "{commands:?}");
-    assert!(!scene.ask_to_close().contains(&ViewportCommand::CancelClose));
-}
-
-#[test]
-fn closing_says_that_jobs_go_on_whatever_becomes_of_runs() {
-    let mut both = scene([snapshot(&[run("alfabeta", RunState::Running)]), AppUpdate::JobsLeft(2)]);
-    both.ask_to_close();
-    both.harness.run();
-    assert!(both.shows("2 enabled jobs go on firing in the background, whichever you choose."));
-    // With nothing alive it is said as well.
-    let mut jobs_alone = scene([snapshot(&[]), AppUpdate::JobsLeft(1)]);
-    assert!(jobs_alone.ask_to_close().contains(&ViewportCommand::CancelClose));
-    jobs_alone.harness.run();
-    assert!(jobs_alone.shows("1 enabled job goes on firing in the background."));
-    assert!(!jobs_alone.shows("Freeze"));
-    assert_eq!(jobs_alone.pull("Close window"), [Action::Quit(QuitChoice::Close)]);
-}
-
-#[test]
-fn closing_does_not_ask_when_nothing_lives_and_no_job_is_due() {
-    let mut scene = scene([snapshot(&[]), AppUpdate::JobsLeft(0)]);
-    assert!(!scene.ask_to_close().contains(&ViewportCommand::CancelClose));
 }
 
 #[test]

@@ -64,12 +64,6 @@ impl Display {
         Some(Self { server, connection, root, size: (width, height), name })
     }
 
-    /// Takes it away from whatever is shown on it.
-    pub(crate) fn lose(&mut self) {
-        self.server.kill().expect("it runs");
-        self.server.wait().expect("it ends");
-    }
-
     /// Its name, for `$DISPLAY`.
     pub(crate) fn name(&self) -> &str {
         &self.name

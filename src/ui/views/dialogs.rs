@@ -121,7 +121,9 @@ fn quit_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
 fn line_ui(ui: &mut Ui, text: String) {
     let (_, rect) = ui.allocate_space(vec2(WIDTH, 26.0));
     let style = (theme::body(), theme::tokens(ui).muted);
-    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text, style, WIDTH);
+    label_at(ui, rect.left_center(), Align2::LEFT_CENTER, text.as_str(), style, WIDTH);
+    let response = ui.interact(rect, ui.scope_id().with(&text), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
 }
 
 /// What becomes of jobs: the same whatever becomes of runs.
