@@ -247,7 +247,7 @@ fn check_open_files(pid: u32, data_dir: &Path, findings: &mut Vec<Finding>) {
     // The kernel writes the name that it had, and that it is gone.
     let is_removed = |name: &str| {
         let gone = data_dir.join(format!("{name} (deleted)"));
-        open.iter().any(|path| *path == gone)
+        open.contains(&gone)
     };
     for database in ["checkpoints.db", "scheduler.db"] {
         for file in [database.to_owned(), format!("{database}-wal"), format!("{database}-shm")] {

@@ -44,7 +44,11 @@ pub(super) fn signal(id: ProcId, signal: Signal) -> io::Result<()> {
 /// # Errors
 /// One of them may be there and could not be reached.
 pub(super) fn signal_all(ids: impl IntoIterator<Item = ProcId>, kind: Signal) -> io::Result<()> {
-    ids.into_iter().map(|id| signal(id, kind)).fold(Ok(()), |all, one| all.and(one))
+    let mut outcome = Ok(());
+    for id in ids {
+        outcome = signal(id, kind).and(outcome);
+    }
+    outcome
 }
 
 /// The name that the process goes by, for people.

@@ -270,9 +270,8 @@ pub(crate) fn spec(name: &str, config: &str, kind: &str) -> JobSpec {
 impl Desk {
     /// Warnings that were told.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let text = |event: &EventKind| match event {
-            EventKind::WarningRaised { text } => Some(text.clone()),
-            _ => None,
+        let text = |event: &EventKind| {
+            if let EventKind::WarningRaised { text } = event { Some(text.clone()) } else { None }
         };
         self.told.iter().filter_map(text).collect()
     }

@@ -175,14 +175,12 @@ fn rows_of_scripts_that_come_after_themselves_are_refused_and_said() {
     assert!(problem("c").contains("would come after itself: c"), "{}", problem("c"));
     assert!(problem("self").contains("would come after itself"), "{}", problem("self"));
     assert_eq!((problem("a"), problem("b"), problem("d")), Default::default());
-    // By hand each runs, and a cycle would go round for ever.
-    for name in ["a"] {
-        let start = desk.core.run_job_now(&id(name), desk.now).expect("it runs by hand");
-        desk.record(&start);
-        let acts = desk.core.started(start, leverframe::scheduler::StartOutcome::Started, desk.now);
-        let acts = acts.expect("it is booked");
-        desk.carry_out(acts);
-    }
+    // By hand it runs, and a cycle would go round for ever.
+    let start = desk.core.run_job_now(&id("a"), desk.now).expect("it runs by hand");
+    desk.record(&start);
+    let acts = desk.core.started(start, leverframe::scheduler::StartOutcome::Started, desk.now);
+    let acts = acts.expect("it is booked");
+    desk.carry_out(acts);
     for _ in 0..10 {
         desk.end_all(RunState::Completed);
     }

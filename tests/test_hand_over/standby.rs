@@ -62,6 +62,7 @@ fn ask_and_die(home: &Home, face: &str, version: &str) {
 fn window(home: &Home) -> Service {
     let dir = DataDir::open(home.data()).expect("it opens");
     let seat = succeed(&dir, Face::Window).expect("it is handed over");
+    #[expect(clippy::print_stdout, reason = "a test that fails shows what was said")]
     let complain = Arc::new(|text: String| println!("{text}"));
     let engine = options();
     let (face, parts, raise) = (Face::Window, Parts::All, None);

@@ -58,6 +58,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         // Closing what it reads from ends the shell; it hangs up what is left.
+        #[expect(clippy::print_stdout, reason = "a test that fails shows what was said")]
         if std::thread::panicking() {
             println!("the terminal showed:\n{}", self.shown.lock().expect("a text"));
         }

@@ -78,7 +78,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     let width = wall_left - theme::GAP - words_left;
     let shown = label_at(ui, pos2(words_left, y), Align2::LEFT_CENTER, words, (theme::body(), ink), width);
     if shown.width() > width - 3.0 {
-        response.tip(&words);
+        response.tip(words);
     }
     let style = (theme::body(), if job.enabled { tokens.text } else { tokens.muted });
     numbers_at(ui, pos2(wall_left, y), Align2::LEFT_CENTER, &wall, style);
