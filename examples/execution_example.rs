@@ -209,7 +209,9 @@ fn events(data_dir: &Path) -> anyhow::Result<()> {
 
 /// The engine is killed in the middle of a step. The step does not notice; the next engine takes it back.
 fn recovery_after_a_crash(data_dir: &Path) -> anyhow::Result<()> {
-    make_fifo(&data_dir.join("gate"))?;
+    // A folder that Leverframe knows: one with files of others in it is no data directory.
+    std::fs::create_dir(data_dir.join("pipelines"))?;
+    make_fifo(&data_dir.join("pipelines/gate"))?;
     // This program again, in the part of an engine that will be killed.
     let mut doomed =
         Command::new(std::env::current_exe()?).arg(DOOMED).arg(data_dir).stdout(Stdio::piped()).spawn()?;
@@ -231,7 +233,7 @@ fn recovery_after_a_crash(data_dir: &Path) -> anyhow::Result<()> {
     ensure!(pid == pid_before, "it is the same process");
 
     // The step waits for one line from us.
-    writeln!(std::fs::OpenOptions::new().write(true).open(data_dir.join("gate"))?, "go on")?;
+    writeln!(std::fs::OpenOptions::new().write(true).open(data_dir.join("pipelines/gate"))?, "go on")?;
     let ended = follow(&events, &run_id)?;
     println!("ended:   {}", in_words(&ended));
     let steps = engine.store().attempts(&run_id)?;
@@ -251,7 +253,7 @@ fn start_and_wait_for_death(data_dir: &Path) -> anyhow::Result<()> {
         id = "crash"
         [[step]]
         id = "wait"
-        run = 'read line < gate && echo "heard: $line" && exit 7'
+        run = 'read line < pipelines/gate && echo "heard: $line" && exit 7'
         may_fail = true
         "#,
     )?;
