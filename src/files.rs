@@ -101,7 +101,8 @@ fn no_file(path: &Path, links: OFlags) -> Option<io::Error> {
         _ if kind.is_socket() => "a socket",
         _ => "a device",
     };
-    let text = format!("{what} stands there, where a regular file must be: remove it");
+    let remedy = if links.contains(OFlags::NOFOLLOW) { ": remove it" } else { "" };
+    let text = format!("{what} stands there, where a regular file must be{remedy}");
     Some(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 

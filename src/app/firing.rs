@@ -68,10 +68,14 @@ mod tests {
     fn a_process_that_fires_jobs_is_known_by_its_scheduler() {
         assert!(!has_scheduler(std::process::id()));
         let (sender, receiver) = crossbeam_channel::bounded::<()>(0);
+        // A thread takes its name when it begins.
+        let (begun, has_begun) = crossbeam_channel::bounded(1);
         let thread = crate::thread::lasting("lf-scheduler", move || {
+            begun.send(()).unwrap();
             // Ends with the test.
             let _ = receiver.recv();
         });
+        has_begun.recv().unwrap();
         assert!(has_scheduler(std::process::id()));
         drop(sender);
         thread.unwrap().join().unwrap();

@@ -113,7 +113,7 @@ impl Launcher {
         let (jobs, waiting) = unbounded::<(u64, LaunchJob)>();
         let sender = self.sender.clone();
         let alive = self.alive.as_ref().map(|(alive, _)| alive.clone());
-        let thread = std::thread::Builder::new().name("lf-launcher".into()).spawn(move || {
+        let thread = crate::thread::lasting("lf-launcher", move || {
             let _alive = alive;
             for (ticket, job) in waiting {
                 let spec = job.build().map(Box::new);

@@ -94,7 +94,7 @@ impl FolderWatch {
                 tell();
             }
         };
-        let thread = std::thread::Builder::new().name("lf-folders".into()).spawn(work)?;
+        let thread = crate::thread::lasting("lf-folders", work)?;
         Ok(Self { _watcher: None, keeper: Some((alive, thread)) })
     }
 }

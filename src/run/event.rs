@@ -288,11 +288,7 @@ impl EventKind {
 
     /// Makes the logs that it names absolute, for a data directory that is.
     pub fn locate_logs(&mut self, data_dir: &Path) {
-        if let Self::StepStarted { step } | Self::StepChanged { step } | Self::StepFinished { step } = self {
-            step.locate_log(data_dir);
-        } else if let Self::ExecutionStarted { steps, .. } = self {
-            steps.iter_mut().for_each(|step| step.locate_log(data_dir));
-        }
+        self.values_mut().1.iter_mut().for_each(|step| step.locate_log(data_dir));
     }
 
     /// Whether a newer one of the same run, step and name makes this one worthless.

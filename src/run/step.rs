@@ -40,7 +40,10 @@ pub(super) fn hear(
             out.soft = true;
             started(run, index, pid, at, out);
         }
-        StepNews::StartFailed(reason) => start_failed(run, index, &reason, cx, out),
+        StepNews::StartFailed(reason) => {
+            start_failed(run, index, &reason, cx, out);
+            tell_if_frozen(run, Vec::new(), cx, out);
+        }
         StepNews::SecretMissing(reason) => hold_for_secret(run, index, &reason, cx, out),
         StepNews::Frozen { unfrozen } => frozen(run, index, unfrozen, cx, out),
         StepNews::Thawed => out.soft = true,
@@ -49,7 +52,11 @@ pub(super) fn hear(
             tell_if_frozen(run, Vec::new(), cx, out);
         }
         StepNews::Reported(report) => reported(run, index, *report, out),
-        StepNews::Exited(exit) => exited(run, index, exit, cx, out),
+        StepNews::Exited(exit) => {
+            exited(run, index, exit, cx, out);
+            // It was the last that moved.
+            tell_if_frozen(run, Vec::new(), cx, out);
+        }
     }
 }
 

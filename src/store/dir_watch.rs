@@ -63,7 +63,7 @@ impl DirWatch {
         inotify::add_watch(&changes, dir.path(), flags)?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let of_thread = stop.clone();
-        let thread = std::thread::Builder::new().name("lf-dir".into()).spawn(move || {
+        let thread = crate::thread::lasting("lf-dir", move || {
             while wait(&changes, &of_thread) {
                 if !known.iter().all(Identity::is_in_place) {
                     return tell();

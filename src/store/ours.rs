@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::files;
+
 /// Files that only a data directory has: where one of them is, the folder was taken before.
 const MARKS: &[&str] =
     &["instance.lock", "checkpoints.db", "scheduler.db", "supervisor.journal", "supervisor.lock"];
@@ -55,7 +57,7 @@ fn holds_pipelines(folder: &Path) -> bool {
         .flatten()
         .map(|file| file.path())
         .filter(|path| path.extension().is_some_and(|it| it == "toml"))
-        .any(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("[[step]]")))
+        .any(|path| files::read_small_text(&path).is_ok_and(|text| text.contains("[[step]]")))
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl Line {
             let line = Arc::clone(self);
             let write = move || line.write_all();
             // Without a thread nothing can be delivered: the connection is given up, which the reader tells.
-            match std::thread::Builder::new().name("supervisor-writer".to_owned()).spawn(write) {
+            match crate::thread::lasting("supervisor-writer", write) {
                 Ok(thread) => outbox.writer = Some(thread),
                 Err(_) => self.hang_up(),
             }

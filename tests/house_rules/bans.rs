@@ -111,6 +111,8 @@ pub(crate) fn threads_are_named(house: &House) -> Vec<Breach> {
 const SHORT_THREADS: &[(&str, &str)] = &[
     ("src/thread.rs", "the one that ends its process if it must is made here"),
     ("src/supervisor/client.rs", "one waits for the end of one process"),
+    ("src/supervisor/guard.rs", "it is the guard's, a process that does nothing else"),
+    ("src/ui/shown.rs", "without it the window only paints more than it must"),
     ("src/supervisor/mover.rs", "it is the supervisor's, whose end is another matter"),
     ("src/supervisor/platform.rs", "it is the supervisor's"),
     ("src/awake.rs", "it says itself that it has gone, and everything goes on without it"),
