@@ -216,7 +216,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
             recover::lost(
                 run,
                 index,
-                "it ended as its supervisor was told to: a shutdown, or a broad kill",
+                "it ended with its supervisor, or as that was told to end: a shutdown, or a broad kill",
                 cx,
                 out,
             );

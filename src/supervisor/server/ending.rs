@@ -8,6 +8,7 @@ use chrono::Utc;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::process::Signal;
 
+use super::shutdown::WINDOW;
 use super::step::{AskedBy, End, Ending, Freeze, LogState, MainEnd, Step, sum};
 use super::{Server, Source};
 use crate::process::tree::Origin;
@@ -227,7 +228,11 @@ impl Server {
             }
             (Origin::Started | Origin::TakenOver, None) => {}
         }
-        let interrupted = interrupted && cause != ExitCause::Code(0);
+        // What killed our predecessor, a broad kill or the want of memory, most likely killed this one with it.
+        let killed_together = step.tree.origin == Origin::TakenOver
+            && cause == ExitCause::Signal(libc::SIGKILL)
+            && ended_at < self.began_at + WINDOW;
+        let interrupted = (interrupted || killed_together) && cause != ExitCause::Code(0);
         let usage = usage.and(sum(usage.map(of_its_own), step.orphans_usage));
         let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
         let until = Instant::now() + SETTLING;

@@ -20,6 +20,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
 use super::host::{AttemptKey, HostEvent, StartSpec};
@@ -129,6 +130,7 @@ pub(super) struct Server {
     /// How processes ended that a predecessor left, as the parent noted it.
     notes: ExitNotes,
     is_successor: bool,
+    began_at: DateTime<Utc>,
     /// The engine has said hello, and is answered by then.
     welcome_by: Option<Instant>,
     /// When what was queued for the engine goes out, if nothing takes it along before.
@@ -176,6 +178,7 @@ impl Server {
             shutdown: Shutdown::default(),
             notes: parts.place.notes,
             is_successor: parts.place.is_successor,
+            began_at: Utc::now(),
             welcome_by: None,
             flush_at: None,
         };

@@ -14,8 +14,9 @@ use rustix::event::epoll::{self, EventFlags};
 use super::step::MainEnd;
 use super::{Server, Source};
 
-/// What ends this soon after a TERM was most likely ended by whoever sent it.
-const WINDOW: Duration = Duration::from_secs(10);
+/// What ends this soon after a TERM, or is killed this soon after another supervisor was, was most likely ended by the same
+/// hand.
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// logind has this long to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
