@@ -14,7 +14,7 @@ use leverframe::engine::{CoreExecutionEngine, Subscription};
 use leverframe::run::{EventKind, RunState, StopKind};
 
 use crate::support::bench::Bench;
-use crate::support::process::{has_ended, look_until, processes_of, states_of_threads, wait_ended};
+use crate::support::process::{has_ended, look_until, states_of_threads, step_processes_of, wait_ended};
 use crate::support::{run_id, start, wait_for, wait_for_end};
 
 /// The compiled animals.
@@ -85,9 +85,8 @@ impl Cage {
 
     /// Every living process that still has a step's environment.
     fn of_steps(&self) -> Vec<u32> {
-        let supervisor = self.bench.supervisor();
-        let mut pids = processes_of(&self.bench.data_dir);
-        pids.retain(|pid| *pid != supervisor && !has_ended(*pid));
+        let mut pids = step_processes_of(&self.bench.data_dir);
+        pids.retain(|pid| !has_ended(*pid));
         pids
     }
 

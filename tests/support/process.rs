@@ -125,6 +125,16 @@ pub(crate) fn processes_of(data_dir: &Path) -> Vec<u32> {
     parents.into_iter().chain(others).collect()
 }
 
+/// The same without the supervisor and its parent.
+pub(crate) fn step_processes_of(data_dir: &Path) -> Vec<u32> {
+    let names: [&[u8]; 2] = [b"leverframe-sub-reaper\0", b"leverframe-supervisor\0"];
+    let is_step = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        !names.iter().any(|name| line.starts_with(name))
+    };
+    processes_of(data_dir).into_iter().filter(is_step).collect()
+}
+
 /// The parent of a supervisor, which starts the next one; none where it was killed.
 pub(crate) fn parent_of_supervisor(supervisor: u32) -> Option<u32> {
     let parent: u32 = stat_fields(supervisor)?.get(1)?.parse().ok()?;

@@ -11,7 +11,7 @@ use leverframe::run::{RunSummary, StepState};
 use leverframe::store::RunFilter;
 
 use crate::support::display::{CONTROL, DOWN, Display, ENTER, Picture};
-use crate::support::process::{kill, look_until, processes_of};
+use crate::support::process::{kill, look_until, processes_of, step_processes_of};
 use crate::support::{PROGRAM, step_id};
 
 pub(super) const SIZE: (u16, u16) = (1280, 800);
@@ -158,11 +158,7 @@ impl Stage {
     }
 
     pub(super) fn step_processes(&self) -> Vec<u32> {
-        let is_step = |pid: &u32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            !line.starts_with(b"leverframe-supervisor")
-        };
-        processes_of(&self.data()).into_iter().filter(is_step).collect()
+        step_processes_of(&self.data())
     }
 }
 

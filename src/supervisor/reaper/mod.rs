@@ -75,6 +75,8 @@ pub(super) fn stand_behind(lock: &File) -> io::Result<Role> {
             is_successor = true;
         }
         if let Some(code) = parent.look_at_the_dead(&notes) {
+            // The supervisor has closed its number, which is the same.
+            std::mem::forget(notes);
             return Ok(Role::Over(code));
         }
         let patience = match parent.supervisor {
@@ -134,7 +136,11 @@ impl Parent {
         };
         // Without steps nobody needs another one in the place of one that could not even begin, and has told why, nor of
         // one that always dies at once.
-        let is_hopeless = has_failed || self.delay >= HOPELESS;
+        let is_hopeless = match self.n_noted {
+            0 => has_failed || self.delay >= HOPELESS,
+            // What was noted is known here alone, as long as no supervisor has read it.
+            _ => has_failed && self.delay >= MAX_DELAY,
+        };
         (!has_children && is_hopeless).then_some(1)
     }
 
