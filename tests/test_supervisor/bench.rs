@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use leverframe::id::{RunId, StepId};
 use leverframe::supervisor::{
-    AttemptKey, ConnectError, ExitCause, HostEvent, HostRequest, Known, Launcher, StartSpec, StepExit,
-    StepHost, SupervisorHost,
+    AttemptKey, ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launcher, StartSpec,
+    StepExit, StepHost, SupervisorHost,
 };
 use rustix::process::{Pid, Signal};
 
@@ -224,6 +224,11 @@ impl Engine {
     }
 
     pub(crate) fn exit(&mut self, key: &AttemptKey) -> StepExit {
+        // It may have ended before this engine came.
+        let known = self.inventory.iter().find(|known| known.key == *key).map(|known| &known.status);
+        if let Some(KnownStatus::Exited(exit)) = known {
+            return exit.clone();
+        }
         self.wait_for(|event| match event {
             HostEvent::Exited { key: exited, exit } if exited == key => Some(exit.clone()),
             _ => None,
