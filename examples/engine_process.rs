@@ -51,9 +51,9 @@ fn run(args: &[OsString]) -> anyhow::Result<()> {
         Err(error) => say(&json!({"unsayable": error.to_string()})),
     });
     let engine = CoreExecutionEngine::open(data_dir, options)?;
-    let pipelines = data_dir.clone();
+    let pipelines = Path::new(data_dir).join("pipelines");
     let scheduler = DesktopScheduler::open(&engine, move |id| {
-        let file = Path::new(&pipelines).join(format!("{id}.toml"));
+        let file = pipelines.join(format!("{id}.toml"));
         definition(&file).map_err(|error| format!("{error:#}"))
     })?;
     scheduler.start()?;

@@ -28,10 +28,9 @@ fn short_steps(n: usize, ran: &Path) -> String {
     std::iter::once("id = \"short\"\n".to_owned()).chain((0..n).map(step)).collect()
 }
 
-fn rounds(default: usize) -> usize {
-    std::env::var("LEVERFRAME_CAMPAIGN_ROUNDS")
-        .ok()
-        .map_or(default, |n| n.parse().expect("a number of rounds"))
+/// How many rounds a campaign takes: as the variable says, else `default`.
+fn rounds(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().map_or(default, |n| n.parse().expect("a number of rounds"))
 }
 
 fn pid_in(line: &str) -> u32 {
@@ -185,7 +184,7 @@ fn what_others_started_goes_on_when_the_first_run_has_ended() {
 
 #[test]
 fn of_two_that_start_at_once_one_is_the_engine_and_the_other_its_client() {
-    for round in 0..rounds(ROUNDS) {
+    for round in 0..rounds("LEVERFRAME_CAMPAIGN_ROUNDS", ROUNDS) {
         let home = Home::new();
         home.pipeline("two.toml", TWO_STEPS);
         let both = ["a", "b"].map(|id| home.start(&["run", "two", "--run-id", id]));

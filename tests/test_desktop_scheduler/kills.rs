@@ -57,6 +57,8 @@ fn write_pipelines(dir: &Path) {
         let needs = if i < N_PARALLEL { "[]".to_owned() } else { format!("[\"s{}\"]", i - N_PARALLEL) };
         write!(wide, "{}", step(&format!("s{i}"), &needs, "0.2")).expect("a text");
     }
+    let dir = dir.join("pipelines");
+    std::fs::create_dir(&dir).expect("a folder");
     std::fs::write(dir.join("wide.toml"), wide).expect("a file");
     for pipeline in ["tick", "after"] {
         let text = format!("id = \"{pipeline}\"\n{}", step("a", "[]", "0.05"));
@@ -107,7 +109,7 @@ fn kills_of_engine_supervisor_and_both_over_parallel_steps_and_jobs_lose_nothing
         let is_over = n_wide == 0 || runs(dir)[&format!("wide{n_wide}")].state.is_ended();
         if is_over {
             n_wide += 1;
-            engine.order(&format!("start {} wide{n_wide}", dir.join("wide.toml").display()));
+            engine.order(&format!("start {} wide{n_wide}", dir.join("pipelines/wide.toml").display()));
         }
         let_pass(Duration::from_millis(200 + dice.roll(700)));
         let supervisor = leverframe::supervisor::probe(dir).map(|info| info.pid);

@@ -91,7 +91,8 @@ fn an_engine_killed_at_random_moments_loses_no_fire_and_doubles_none() {
     let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(6));
     let dir = tempfile::tempdir().expect("a directory");
     let p = "id = \"p\"\nmax_parallel = 1\n[[step]]\nid = \"a\"\nrun = [\"true\"]\n";
-    std::fs::write(dir.path().join("p.toml"), p).expect("a file");
+    std::fs::create_dir(dir.path().join("pipelines")).expect("a folder");
+    std::fs::write(dir.path().join("pipelines/p.toml"), p).expect("a file");
     let mut process = EngineProcess::open(dir.path());
     for i in 0..n_jobs {
         process.order(&format!("schedule p job-{i} interval {{\"seconds\":1}}"));

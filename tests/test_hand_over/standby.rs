@@ -18,7 +18,7 @@ use crate::support::{options, run_id, wait_for};
 use crate::test_command_line::{Home, Running};
 
 /// How often engines are killed while the seat changes hands; the long form is 200.
-const DEATHS: usize = 6;
+const DEATHS: usize = 9;
 
 /// A pipeline that a job of its own runs each second.
 const EACH_SECOND: &str =
@@ -154,7 +154,7 @@ fn serve_ends_while_it_stands_by_when_it_is_told_so() {
 fn whoever_is_killed_while_the_engine_changes_hands_the_ledger_stays_whole() {
     let home = home_with_a_job();
     home.pipeline("short.toml", "id = \"short\"\n[[step]]\nid = \"a\"\nrun = \"sleep 0.3\"\n");
-    for round in 0..rounds(DEATHS) {
+    for round in 0..rounds("LEVERFRAME_CAMPAIGN_DEATHS", DEATHS) {
         let run_id = format!("r{round}");
         let mut giver = home.start(&["run", "short", "--run-id", &run_id]);
         giver.hear("started");
