@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
@@ -38,6 +38,9 @@ fn known(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().as_ref().map(|meta: &Metadata| (meta.dev(), meta.ino()))
 }
 
+/// An engine that lives no longer than this needs no watch: to close one takes the kernel longer than a short run does.
+const WATCH_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+
 /// Watches a data directory until it is dropped.
 #[derive(Debug)]
 pub struct DirWatch {
@@ -48,30 +51,42 @@ pub struct DirWatch {
 
 impl DirWatch {
     /// Calls `tell` once, on a thread of its own, when the directory or the lock in it was renamed, removed or exchanged.
-    /// That a folder above it was renamed is not told; writes notice it.
+    /// That a folder above it was renamed is not told; writes notice it. So they do where the system's limit of watches is
+    /// reached.
     ///
     /// # Errors
-    /// When it can't be watched: the system's limit of watches is reached.
+    /// When the system has no thread or descriptor left.
     pub fn start(dir: &DataDir, tell: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let known = [Identity::of(dir.path()), Identity::of(&dir.path().join("instance.lock"))];
-        let changes = inotify::init(inotify::CreateFlags::CLOEXEC)?;
-        let flags = inotify::WatchFlags::MOVE_SELF
-            | inotify::WatchFlags::DELETE_SELF
-            | inotify::WatchFlags::DELETE
-            | inotify::WatchFlags::MOVED_FROM
-            | inotify::WatchFlags::MOVED_TO;
-        inotify::add_watch(&changes, dir.path(), flags)?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let of_thread = stop.clone();
+        let (path, of_thread) = (dir.path().to_owned(), stop.clone());
         let thread = crate::thread::lasting("lf-dir", move || {
-            while wait(&changes, &of_thread) {
-                if !known.iter().all(Identity::is_in_place) {
-                    return tell();
+            let mut stopped = [PollFd::new(&*of_thread, PollFlags::IN)];
+            if !matches!(poll(&mut stopped, Some(&WATCH_AFTER)), Ok(0) | Err(Errno::INTR)) {
+                return;
+            }
+            let Ok(changes) = watch(&path) else { return };
+            // What has happened before the watch began is seen by the first look.
+            while known.iter().all(Identity::is_in_place) {
+                if !wait(&changes, &of_thread) {
+                    return;
                 }
             }
+            tell();
         })?;
         Ok(Self { stop, thread: Some(thread) })
     }
+}
+
+fn watch(dir: &Path) -> io::Result<OwnedFd> {
+    let changes = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+    let flags = inotify::WatchFlags::MOVE_SELF
+        | inotify::WatchFlags::DELETE_SELF
+        | inotify::WatchFlags::DELETE
+        | inotify::WatchFlags::MOVED_FROM
+        | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&changes, dir, flags)?;
+    Ok(changes)
 }
 
 /// Waits for the next change; false when the watch is to end.
