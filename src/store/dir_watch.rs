@@ -65,10 +65,10 @@ impl DirWatch {
             if !matches!(poll(&mut stopped, Some(&WATCH_AFTER)), Ok(0) | Err(Errno::INTR)) {
                 return;
             }
-            let Ok(changes) = watch(&path) else { return };
+            let changes = watch(&path);
             // What has happened before the watch began is seen by the first look.
             while known.iter().all(Identity::is_in_place) {
-                if !wait(&changes, &of_thread) {
+                if !changes.as_ref().is_ok_and(|changes| wait(changes, &of_thread)) {
                     return;
                 }
             }
