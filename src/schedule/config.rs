@@ -142,6 +142,19 @@ impl AfterOn {
 }
 
 impl ScheduleConfig {
+    /// The jobs whose runs make it due; none for every type but `after`.
+    pub fn upstreams(&self) -> &[JobId] {
+        match self {
+            Self::After { jobs, .. } => jobs,
+            Self::Once { .. }
+            | Self::Interval { .. }
+            | Self::Daily { .. }
+            | Self::Weekly { .. }
+            | Self::Cron(_)
+            | Self::Manual => &[],
+        }
+    }
+
     /// The type's name: the column `schedule_type`.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -300,15 +300,7 @@ impl SchedulerCore {
 }
 
 pub(super) fn upstreams_of(job: &Job) -> JobWrite {
-    let upstreams = match &job.spec.schedule {
-        ScheduleConfig::After { jobs, .. } => jobs.iter().map(ToString::to_string).collect(),
-        ScheduleConfig::Once { .. }
-        | ScheduleConfig::Interval { .. }
-        | ScheduleConfig::Daily { .. }
-        | ScheduleConfig::Weekly { .. }
-        | ScheduleConfig::Cron(_)
-        | ScheduleConfig::Manual => Vec::new(),
-    };
+    let upstreams = job.spec.schedule.upstreams().iter().map(ToString::to_string).collect();
     JobWrite::Upstreams { job_id: job.spec.job_id.to_string(), upstreams }
 }
 

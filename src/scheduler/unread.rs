@@ -47,15 +47,7 @@ impl SchedulerCore {
             Ok(timetable) => timetable,
             Err(error) => return Ok(park(&row, error.to_string())),
         };
-        let above = match &job.spec.schedule {
-            ScheduleConfig::After { jobs, .. } => jobs.clone(),
-            ScheduleConfig::Once { .. }
-            | ScheduleConfig::Interval { .. }
-            | ScheduleConfig::Daily { .. }
-            | ScheduleConfig::Weekly { .. }
-            | ScheduleConfig::Cron(_)
-            | ScheduleConfig::Manual => Vec::new(),
-        };
+        let above = job.spec.schedule.upstreams().to_vec();
         if let Some(cycle) = self.cycle(&job.spec.job_id, &above, pending)? {
             let mut draft = park(&row, SchedulerError::Cycle { cycle }.to_string());
             // What it came after so far, it does no more.
