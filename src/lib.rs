@@ -25,7 +25,7 @@
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
 //! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], [`awake`], `files`, `process`, `socket` | each wraps one outside thing |
-//! | 1 world | `thread` | threads without which a process is of no use: one that panics ends it |
+//! | 1 world | `thread`, `at_exit` | threads without which a process is of no use: one that panics ends it; what is still done when a C library ends it |
 //! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
 
 pub mod id;
@@ -41,6 +41,7 @@ pub mod resources;
 pub mod admission;
 pub mod run;
 
+mod at_exit;
 mod files;
 mod thread;
 

@@ -267,6 +267,17 @@ impl ExecutionIntegration {
         self.desk()?.jobs().scheduler().ok_or(IntegrationError::NotStarted)
     }
 
+    /// What ends its engine from any thread as a closed window does, what runs goes on, and then closes the window.
+    ///
+    /// # Errors
+    /// [`IntegrationError::NotStarted`].
+    pub(crate) fn leaver(
+        &self,
+    ) -> Result<impl Fn() -> Result<(), IntegrationError> + Send + Clone + 'static, IntegrationError> {
+        let desk = self.started.as_ref().ok_or(IntegrationError::NotStarted)?.desk.clone();
+        Ok(move || desk.close_window())
+    }
+
     /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
         let Some(Started { desk, watch, threads, _pipelines, _limits }) = self.started.take() else { return };

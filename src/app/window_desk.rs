@@ -79,6 +79,14 @@ impl WindowDesk {
         }
     }
 
+    /// Ends the engine, what runs goes on, and has the window close.
+    pub(super) fn close_window(&self) -> Result<(), IntegrationError> {
+        let outcome = self.leave(ShutdownKind::LeaveSteps);
+        // If the window is gone already, so much the better.
+        let _ = self.updates.send(AppUpdate::ReadyToClose);
+        outcome
+    }
+
     fn take_service(&self) -> Option<Service> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

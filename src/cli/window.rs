@@ -1,12 +1,16 @@
 //! `leverframe` without a verb: the window, where there can be one.
 
+use crossbeam_channel::Receiver;
+
 use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
 use super::output::note;
+use super::signals::{Asked, SignalWatch};
 use super::{Place, Window};
 use crate::app::{
-    Command, ControlClient, DataDir, ExecutionIntegration, Face, JoinError, OWN_NAME, Settings, has_display,
-    succeed, window_port,
+    Command, ControlClient, DataDir, ExecutionIntegration, Face, IntegrationError, JoinError, OWN_NAME,
+    Settings, has_display, succeed, window_port,
 };
+use crate::at_exit::AtExit;
 use crate::engine::{EventBus, ShutdownKind};
 
 /// What to use where no window can be opened.
@@ -35,10 +39,42 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     let mut integration = ExecutionIntegration::new(world, EventBus::new());
     let options = settings.engine_options();
     integration.start_on(seat, Face::Window, settings, options)?;
+    let leave = integration.leaver()?;
+    let lost = {
+        let leave = leave.clone();
+        AtExit::set(move || {
+            note("the display is gone; the engine goes on without a window where runs or jobs need one");
+            say_failure(leave());
+        })?
+    };
+    let signals = SignalWatch::start()?;
+    let asked = signals.asked.clone();
+    let answering = crate::thread::lasting("lf-signal-answers", move || answer_signals(&asked, &leave))?;
     let shown = show(port);
     // The window may have asked for something else before it went; then this finds nothing left to do.
     integration.shutdown(ShutdownKind::LeaveSteps);
+    drop((signals, lost));
+    // A panic there has ended the process.
+    let _ = answering.join();
     shown.map(|()| DONE).map_err(|error| Failure::usage(format!("{error:#}")))
+}
+
+/// Closes the window as its frame does, without a question, when a signal asks for that: at a logout nobody answers.
+fn answer_signals(asked: &Receiver<Asked>, leave: &impl Fn() -> Result<(), IntegrationError>) {
+    for asked in asked {
+        match asked {
+            Asked::Interrupt | Asked::Terminate | Asked::HangUp => say_failure(leave()),
+            // Stopped, it would hold the engine and answer nobody.
+            Asked::Suspend => note("the window goes on; it holds the engine. Ctrl-C closes it"),
+            Asked::Continue => {}
+        }
+    }
+}
+
+fn say_failure(left: Result<(), IntegrationError>) {
+    if let Err(error) = left {
+        note(format_args!("warning: {error}"));
+    }
 }
 
 /// The engine belongs to a window that is open already: that one comes to the front.

@@ -48,6 +48,7 @@ mod window_dress;
 mod window_jobs;
 mod window_runs;
 
+use std::cell::Cell;
 use std::ffi::OsString;
 
 use anyhow::bail;
@@ -62,7 +63,7 @@ const WITHOUT_DISPLAY: &str = "without a display use `leverframe run`, `resume`,
 /// Opens the window and shows it until it is closed. Must be called on the main thread.
 ///
 /// # Errors
-/// One line that names the verbs that need no display, when there is none or it cannot be used.
+/// One line that names the verbs that need no display, when there is none, it cannot be used or it is gone.
 pub fn run(port: WindowPort) -> anyhow::Result<()> {
     require_display(|name| std::env::var_os(name))?;
     let look = port.look();
@@ -73,8 +74,15 @@ pub fn run(port: WindowPort) -> anyhow::Result<()> {
         .with_maximized(look.is_maximized)
         .with_min_inner_size(WindowLook::MIN_SIZE);
     let options = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
-    eframe::run_native("Leverframe", options, Box::new(|cc| Ok(Box::new(LeverframeWindow::new(cc, port)))))
-        .map_err(|error| anyhow::anyhow!("{}", refusal(&error.to_string())))
+    let was_shown = Cell::new(false);
+    let window = |cc: &eframe::CreationContext<'_>| {
+        was_shown.set(true);
+        Ok(Box::new(LeverframeWindow::new(cc, port)) as Box<dyn eframe::App>)
+    };
+    eframe::run_native("Leverframe", options, Box::new(window)).map_err(|error| match was_shown.get() {
+        true => anyhow::anyhow!("the display is gone; {WITHOUT_DISPLAY}"),
+        false => anyhow::anyhow!("{}", refusal(&error.to_string())),
+    })
 }
 
 /// One line for a window that cannot open: the window system's own words without where it said them.

@@ -110,6 +110,7 @@ pub(crate) fn threads_are_named(house: &House) -> Vec<Breach> {
 /// The files that may make a thread whose end does not end its process, and why.
 const SHORT_THREADS: &[(&str, &str)] = &[
     ("src/thread.rs", "the one that ends its process if it must is made here"),
+    ("src/at_exit.rs", "its process ends anyway"),
     ("src/supervisor/client.rs", "one waits for the end of one process"),
     ("src/supervisor/guard.rs", "it is the guard's, a process that does nothing else"),
     ("src/ui/shown.rs", "without it the window only paints more than it must"),

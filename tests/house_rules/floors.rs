@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("admission", 3),
     ("run", 4),
     ("thread", 9),
+    ("at_exit", 9),
     ("socket", 10),
     ("files", 10),
     ("process", 10),
@@ -40,7 +41,19 @@ const FACES: &[(&str, &[&str])] = &[
     ("ui", &["app", "id", "time", "pipeline", "schedule", "resources", "admission", "run"]),
     (
         "cli",
-        &["app", "engine", "id", "time", "thread", "pipeline", "schedule", "resources", "admission", "run"],
+        &[
+            "app",
+            "engine",
+            "id",
+            "time",
+            "thread",
+            "at_exit",
+            "pipeline",
+            "schedule",
+            "resources",
+            "admission",
+            "run",
+        ],
     ),
 ];
 
@@ -54,7 +67,11 @@ const OUTSIDE_THINGS: &[(&[&str], &[&str], &str)] = &[
     (&["egui", "eframe", "egui_plot", "winit", "x11rb"], &["src/ui/"], "a server builds without a window"),
     (&["notify"], &["src/logs/"], "file notification serves reports and logs, and has its traps"),
     (&["clap", "indicatif"], &["src/cli/", "src/main.rs"], "the command line is one face among others"),
-    (&["libc"], &["src/supervisor/"], "what no safe crate has is needed to spawn and to wait, nowhere else"),
+    (
+        &["libc"],
+        &["src/supervisor/", "src/at_exit.rs"],
+        "what no safe crate has is needed to spawn, to wait and when C code ends the process, nowhere else",
+    ),
     (
         &["signal_hook"],
         // The foreground verbs answer Ctrl-C and Ctrl-Z; the supervisor is told of the system's end.

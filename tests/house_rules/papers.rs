@@ -3,13 +3,8 @@
 use super::floors::module_of;
 use super::source::{Breach, House};
 
-/// No file is longer.
-const MOST_LINES: usize = 600;
-/// A file longer than this is listed below.
-const USUAL_LINES: usize = 400;
-
-/// Files over [`USUAL_LINES`], with their lengths. The list only shrinks: a number may be lowered, not raised.
-const LONG_FILES: &[(&str, usize)] = &[];
+/// No file is longer: 100 to 600 lines are usual.
+const MOST_LINES: usize = 800;
 
 pub(crate) fn files_begin_with_a_purpose(house: &House) -> Vec<Breach> {
     let lacking = house.sources.iter().filter(|source| !source.text.starts_with("//!"));
@@ -18,42 +13,16 @@ pub(crate) fn files_begin_with_a_purpose(house: &House) -> Vec<Breach> {
 }
 
 pub(crate) fn files_are_short(house: &House) -> Vec<Breach> {
-    files_are_short_but(house, LONG_FILES)
-}
-
-fn files_are_short_but(house: &House, long_files: &[(&str, usize)]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for source in &house.sources {
         let n_lines = source.text.lines().count();
-        let listed = long_files.iter().find(|(path, _)| *path == source.path).map(|(_, n_lines)| *n_lines);
-        let text = match listed {
-            _ if n_lines > MOST_LINES => {
-                format!("{n_lines} lines, and {MOST_LINES} are the most: make two files of it")
-            }
-            Some(n_listed) if n_lines > n_listed => {
-                format!(
-                    "has grown from {n_listed} to {n_lines} lines since it was listed as too long: make two files of it"
-                )
-            }
-            Some(n_listed) if n_lines <= USUAL_LINES => {
-                format!("was {n_listed} lines long and is {n_lines}: strike it from LONG_FILES")
-            }
-            Some(n_listed) if n_lines + 20 < n_listed => {
-                format!("was {n_listed} lines long and is {n_lines}: lower its number in LONG_FILES")
-            }
-            None if n_lines > USUAL_LINES => format!(
-                "{n_lines} lines: a file is read at one sitting, about {USUAL_LINES} lines. Make two of it, or list it in LONG_FILES for now"
-            ),
-            Some(_) | None => continue,
-        };
-        breaches.push(source.breach(source.text.len(), text));
+        if n_lines > MOST_LINES {
+            let text = format!(
+                "{n_lines} lines, and {MOST_LINES} are the most: a file is one subject, make two of it"
+            );
+            breaches.push(source.breach(source.text.len(), text));
+        }
     }
-    let gone = long_files.iter().filter(|(path, _)| house.source(path).is_none());
-    breaches.extend(gone.map(|(path, _)| Breach {
-        path: (*path).to_owned(),
-        line: 0,
-        text: "is listed in LONG_FILES and does not exist: strike it".to_owned(),
-    }));
     breaches
 }
 
@@ -122,25 +91,11 @@ mod tests {
     }
 
     #[test]
-    fn long_files_are_found_and_the_list_only_shrinks() {
+    fn a_file_that_is_too_long_is_found() {
         let of = |n_lines: usize| "x\n".repeat(n_lines);
-        for (n_lines, listed, what) in [
-            (601, Some(601), "600 are the most"),
-            (401, None, "about 400 lines"),
-            (420, Some(410), "has grown from 410 to 420"),
-            (420, Some(500), "lower its number"),
-            (400, Some(500), "strike it"),
-        ] {
-            let list: Vec<_> = listed.map(|n| ("src/a.rs", n)).into_iter().collect();
-            let found = texts(&files_are_short_but(&House::of(&[("src/a.rs", &of(n_lines))]), &list));
-            assert!(found.len() == 1 && found[0].contains(what), "{n_lines}: {found:?}");
-        }
-        let house = House::of(&[("src/a.rs", &of(400)), ("src/b.rs", &of(450))]);
-        assert!(files_are_short_but(&house, &[("src/b.rs", 455)]).is_empty());
-        assert!(
-            texts(&files_are_short_but(&house, &[("src/b.rs", 450), ("src/c.rs", 500)]))[0]
-                .contains("not exist")
-        );
+        let house = House::of(&[("src/a.rs", &of(800)), ("src/b.rs", &of(801))]);
+        let found = texts(&files_are_short(&house));
+        assert!(found.len() == 1 && found[0].contains("801 lines"), "{found:?}");
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl Compositor {
         command.env("XDG_RUNTIME_DIR", self.dir.path()).env("WAYLAND_DISPLAY", SOCKET).env_remove("DISPLAY");
     }
 
+    /// Ends it under every window.
+    pub(crate) fn lose(&mut self) {
+        self.server.kill().expect("it lives");
+        self.server.wait().expect("it has ended");
+    }
+
     /// What it has to say for itself.
     pub(crate) fn log(&self) -> String {
         let path: &Path = self.dir.path();

@@ -64,6 +64,12 @@ impl Display {
         Some(Self { server, connection, root, size: (width, height), name })
     }
 
+    /// Ends the server under every window.
+    pub(crate) fn lose(&mut self) {
+        self.server.kill().expect("it lives");
+        self.server.wait().expect("it has ended");
+    }
+
     /// Its name, for `$DISPLAY`.
     pub(crate) fn name(&self) -> &str {
         &self.name
