@@ -82,9 +82,14 @@ impl Desk {
         self.engine.data_dir()
     }
 
-    /// Process, face and epoch of its engine.
+    /// Process, face and epoch of its engine, and whether that fires jobs.
     pub fn engine_id(&self) -> EngineId {
-        EngineId { pid: std::process::id(), face: self.owner.face, epoch: self.engine.snapshot().epoch() }
+        EngineId {
+            pid: std::process::id(),
+            face: self.owner.face,
+            epoch: self.engine.snapshot().epoch(),
+            fires_jobs: Some(self.jobs.are_fired()),
+        }
     }
 
     /// Does it.

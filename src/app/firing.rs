@@ -1,37 +1,67 @@
 //! Whether jobs can fire: whether something on this machine fires those of a data directory, and whether their pipelines
-//! are there. It looks, and asks nobody: an engine that hangs must not hang whoever wants to know.
+//! are there.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fmt;
 use std::path::Path;
 
-use super::{Catalogue, CatalogueError, JobView, Presence, UserService, presence};
+use super::{Catalogue, CatalogueError, JobView, OWN_NAME, Presence, UserService, presence};
+use crate::control::ControlClient;
 
 /// That nothing fires the enabled jobs, and what does.
 pub const NOBODY_FIRES: &str = "nothing on this machine fires these jobs: neither the window nor `leverframe serve` runs, and there is no service that starts it; `leverframe service install` puts one in place";
+
+/// Whether something fires the jobs of a data directory. Displayed as the sentence that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobsFired {
+    /// An engine that lives, or a service that starts one with each session.
+    Yes,
+    /// Nothing does.
+    No,
+    /// An engine lives, and can't be asked.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl fmt::Display for JobsFired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yes => f.write_str("these jobs are fired"),
+            Self::No => f.write_str(NOBODY_FIRES),
+            Self::Unknown { why } => write!(f, "whether anything fires these jobs is unknown: {why}"),
+        }
+    }
+}
 
 /// Whether an instant or the end of another job's run makes this job due, and it may fire then.
 pub fn fires_by_itself(job: &JobView) -> bool {
     job.enabled && job.problem.is_none() && (job.next_run.is_some() || job.schedule_type == "after")
 }
 
-/// Whether something fires the jobs of this data directory: an engine with a scheduler, or a service that starts one
-/// with each session.
-pub fn is_fired(data_dir: &Path) -> bool {
-    let has_scheduler = match presence(data_dir) {
-        Presence::Engine { pid } => has_scheduler(pid),
-        Presence::Nobody => false,
-    };
-    has_scheduler || UserService::is_installed_for(data_dir)
-}
-
-/// Whether a process has the scheduler's thread, which only those have that fire jobs. Where threads can't be listed, it
-/// is taken to have one.
-fn has_scheduler(pid: u32) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
-    threads.flatten().any(|thread| {
-        fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.trim() == "lf-scheduler")
-    })
+/// Whether something fires the jobs of this data directory. The engine that lives is asked; one that hangs is waited for
+/// as long as any client waits for its first answer.
+pub fn jobs_fired(data_dir: &Path) -> JobsFired {
+    if UserService::is_installed_for(data_dir) {
+        return JobsFired::Yes;
+    }
+    let Presence::Engine { pid } = presence(data_dir) else { return JobsFired::No };
+    let unknown = |why: String| JobsFired::Unknown { why };
+    match ControlClient::connect(data_dir, OWN_NAME) {
+        Ok(Some(client)) => match client.welcome().engine.fires_jobs {
+            Some(true) => JobsFired::Yes,
+            Some(false) => JobsFired::No,
+            None => unknown(format!(
+                "the engine (process {pid}) does not say; it is of version {}, which is older",
+                client.welcome().version
+            )),
+        },
+        // It may have ended meanwhile.
+        Ok(None) if !presence(data_dir).is_alive() => JobsFired::No,
+        Ok(None) => unknown(format!("the engine (process {pid}) has no control socket at this moment")),
+        Err(error) => unknown(error.to_string()),
+    }
 }
 
 /// Says with each job whose pipeline can't be run that it can't, and why.
@@ -57,27 +87,5 @@ fn trouble_of(pipeline_id: &str, catalogue: &Catalogue) -> Option<String> {
             | CatalogueError::Unreadable { .. }
             | CatalogueError::Ambiguous { .. }),
         ) => Some(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_fires_jobs_is_known_by_its_scheduler() {
-        assert!(!has_scheduler(std::process::id()));
-        let (sender, receiver) = crossbeam_channel::bounded::<()>(0);
-        // A thread takes its name when it begins.
-        let (begun, has_begun) = crossbeam_channel::bounded(1);
-        let thread = crate::thread::lasting("lf-scheduler", move || {
-            begun.send(()).unwrap();
-            // Ends with the test.
-            let _ = receiver.recv();
-        });
-        has_begun.recv().unwrap();
-        assert!(has_scheduler(std::process::id()));
-        drop(sender);
-        thread.unwrap().join().unwrap();
     }
 }

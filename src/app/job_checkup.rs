@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use super::checkup::Finding;
-use super::{Catalogue, JobView, NOBODY_FIRES, fires_by_itself, is_fired, name_missing_pipelines};
+use super::{
+    Catalogue, JobView, JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines,
+};
 use crate::schedule::Outcome;
 use crate::scheduler::{OfflineScheduler, SchedulerError};
 
@@ -37,9 +39,16 @@ pub(super) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut 
         ));
     }
     let n_firing = jobs.iter().filter(|job| fires_by_itself(job)).count();
-    if n_firing > 0 && !is_fired(data_dir) {
-        let advice = "`leverframe serve` fires them for as long as it runs";
-        wrong.push(Finding::odd(ABOUT, format!("{n_firing} are enabled, and {NOBODY_FIRES}"), advice));
+    match (n_firing > 0).then(|| jobs_fired(data_dir)) {
+        Some(JobsFired::No) => {
+            let advice = "`leverframe serve` fires them for as long as it runs";
+            wrong.push(Finding::odd(ABOUT, format!("{n_firing} are enabled, and {NOBODY_FIRES}"), advice));
+        }
+        Some(unknown @ JobsFired::Unknown { .. }) => {
+            let advice = "see to it that the engine answers, then look again";
+            wrong.push(Finding::odd(ABOUT, format!("{n_firing} are enabled; {unknown}"), advice));
+        }
+        Some(JobsFired::Yes) | None => {}
     }
     if wrong.is_empty() {
         let n_enabled = jobs.iter().filter(|job| job.enabled).count();

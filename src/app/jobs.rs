@@ -64,6 +64,11 @@ impl Jobs {
         }
     }
 
+    /// Whether they fire by themselves at this moment.
+    pub fn are_fired(&self) -> bool {
+        self.scheduler().is_some_and(DesktopScheduler::is_started)
+    }
+
     /// Fires nothing any more.
     pub(super) fn stop(&self) {
         if let Some(scheduler) = self.scheduler() {

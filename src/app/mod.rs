@@ -56,7 +56,7 @@ pub use command::{Command, Start};
 pub use desk::{Desk, Owner};
 pub use exit_code::HasExitCode;
 pub use finder::{PipelineFinder, file_tables};
-pub use firing::{NOBODY_FIRES, fires_by_itself, is_fired, name_missing_pipelines};
+pub use firing::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
 pub use hands::{ControlOptions, ControlServer, HandOver, METHODS};
 pub use integration::{ExecutionIntegration, IntegrationError};
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_FIRES, MAX_MARKS};

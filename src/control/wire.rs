@@ -180,6 +180,9 @@ pub struct EngineId {
     pub face: Face,
     /// Its epoch: each start of an engine has a higher one.
     pub epoch: u64,
+    /// Whether it fires jobs by itself; none of an older version, which does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fires_jobs: Option<bool>,
 }
 
 /// What an engine belongs to.

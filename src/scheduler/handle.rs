@@ -75,6 +75,11 @@ impl DesktopScheduler {
         Ok(())
     }
 
+    /// Whether jobs fire: it was started, and has not been stopped.
+    pub fn is_started(&self) -> bool {
+        self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Stops it: when this returns, nothing fires any more. Runs go on.
     pub fn stop(&self) {
         self.shared.stop();

@@ -1,16 +1,19 @@
 //! Ctrl-Z at a real terminal, and engines that somebody has stopped: whoever else works on the directory is answered.
 
-use std::io::Write;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use leverframe::app::{ControlClient, Face};
+use leverframe::store::DataDir;
 use rustix::process::{Signal, WaitOptions, waitpid};
 
 use super::{client, ended, pid_in, serve, state};
 use crate::support::PROGRAM;
 use crate::support::process::{is_gone, look_until, processes_of, signal, state_of};
-use crate::test_command_line::{Home, waiting};
+use crate::test_command_line::{Home, said, waiting};
 
 /// A shell with job control at a terminal of its own, at which the test types.
 struct Terminal {
@@ -35,7 +38,7 @@ impl Terminal {
         let (mut out, into) = (script.stdout.take().expect("a pipe"), shown.clone());
         let read = move || {
             let mut buffer = [0; 4096];
-            while let Ok(n @ 1..) = std::io::Read::read(&mut out, &mut buffer) {
+            while let Ok(n @ 1..) = out.read(&mut buffer) {
                 into.lock().expect("a text").push_str(&String::from_utf8_lossy(&buffer[..n]));
             }
         };
@@ -143,6 +146,7 @@ fn ctrl_z_once_more_and_a_run_that_ends_meanwhile_are_nothing_special() {
 fn an_engine_that_was_stopped_is_named_by_every_verb_that_asks_it() {
     let home = Home::new();
     home.pipeline("waiting.toml", &waiting(&home.folder(), ""));
+    home.say(&["schedule", "add", "nightly", "--pipeline", "waiting", "--daily", "02:30"]).check(0, &[]);
     let serving = serve(&home);
     let pid = serving.pid().as_raw_nonzero().get().cast_unsigned();
     serving.signal(Signal::STOP);
@@ -161,6 +165,62 @@ fn an_engine_that_was_stopped_is_named_by_every_verb_that_asks_it() {
     home.say(&["doctor"]).check(1, &[&said]);
     // What only reads what is on disk asks nobody.
     home.say(&["runs"]).check(0, &[]);
+    // What is on disk is listed, and what only the engine can tell is said to be unknown.
+    let unknown = format!("whether anything fires these jobs is unknown: the engine {said}");
+    home.say(&["schedule", "list"]).check(0, &["nightly", &unknown]);
+    home.say(&["doctor"]).check(1, &[&unknown]);
     signal(pid, Signal::CONT);
     ended(serving);
+}
+
+/// Greets whoever connects first as an engine of the release before this one did, which did not say whether it fires
+/// jobs.
+fn answer_as_before(listener: &UnixListener) {
+    let (mut stream, _) = listener.accept().expect("somebody asks");
+    BufReader::new(stream.try_clone().expect("a copy")).read_line(&mut String::new()).expect("a hello");
+    let engine = r#"{"pid":1,"face":"serve","epoch":1}"#;
+    let result = format!(r#"{{"protocol":1,"version":"0.2.0","engine":{engine},"seq":0}}"#);
+    writeln!(stream, r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#).expect("it hears");
+    // Whoever has asked hangs up when it has its answer.
+    let _ = stream.read(&mut [0]);
+}
+
+#[test]
+fn whether_jobs_fire_is_asked_of_the_engine_and_one_that_can_not_say_is_not_guessed_at() {
+    let home = Home::new();
+    home.pipeline("waiting.toml", &waiting(&home.folder(), ""));
+    home.say(&["schedule", "add", "nightly", "--pipeline", "waiting", "--daily", "02:30"]).check(0, &[]);
+    let list =
+        || said(home.command(["schedule", "list"]).env("HOME", home.folder()).output().expect("it runs"));
+    let (nobody, unknown) = ("nothing on this machine fires these jobs", "fires these jobs is unknown");
+    list().check(0, &[nobody]);
+    // A run in the foreground has an engine that fires none.
+    let mut run = home.start(&["run", "waiting", "--run-id", "r"]);
+    run.hear("step wait 10 %: pid");
+    assert_eq!(client(&home).welcome().engine.fires_jobs, Some(false));
+    list().check(0, &[nobody]);
+    home.say(&["schedule", "disable", "nightly"]).check(0, &[]);
+    home.say(&["schedule", "enable", "nightly"]).check(0, &["neither does now"]);
+    // A server takes it over.
+    let serving = serve(&home);
+    assert_eq!(client(&home).welcome().engine.fires_jobs, Some(true));
+    let listed = list();
+    assert!(!listed.err.contains(nobody) && !listed.err.contains(unknown), "{listed:?}");
+    home.say(&["stop", "r", "--force"]).check(0, &[]);
+    run.end();
+    ended(serving);
+
+    // A holder without a socket, and one of a release that did not say.
+    let dir = DataDir::open(home.data()).expect("it opens");
+    let lock = dir.lock().expect("nobody holds it");
+    list().check(0, &[unknown, "has no control socket"]);
+    let socket = home.data().join("control.sock");
+    // The server has removed its own, or has left it behind.
+    let _ = fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    std::thread::scope(|scope| {
+        scope.spawn(|| answer_as_before(&listener));
+        list().check(0, &[unknown, "version 0.2.0"]);
+    });
+    drop(lock);
 }

@@ -10,8 +10,8 @@ use super::super::{Place, Print};
 use super::jobs_on_disk;
 use super::words::{next_of, on_wall, preview_of, zone_of};
 use crate::app::{
-    Catalogue, FireFilter, FireView, HistoryView, JobView, MAX_HISTORY, NOBODY_FIRES, Settings,
-    fires_by_itself, is_fired, name_missing_pipelines,
+    Catalogue, FireFilter, FireView, HistoryView, JobView, JobsFired, MAX_HISTORY, Settings, fires_by_itself,
+    jobs_fired, name_missing_pipelines,
 };
 use crate::engine::now;
 use crate::id::JobId;
@@ -72,8 +72,9 @@ pub(super) fn list(print: &Print, place: &Place) -> Outcome {
             let rows: Vec<_> = jobs.iter().map(|job| row(job, now)).collect();
             page.table(&["JOB", "PIPELINE", "WHEN", "NEXT", "LAST", "RUNS", ""], &rows)?;
             page.flush()?;
-            if jobs.iter().any(fires_by_itself) && !is_fired(&path) {
-                note(NOBODY_FIRES);
+            match jobs.iter().any(fires_by_itself).then(|| jobs_fired(&path)) {
+                Some(unless @ (JobsFired::No | JobsFired::Unknown { .. })) => note(unless),
+                Some(JobsFired::Yes) | None => {}
             }
         }
     }

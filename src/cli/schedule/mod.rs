@@ -77,13 +77,12 @@ pub(super) fn change<T: DeserializeOwned>(
     let settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
     match ask::<T>(&dir, command)? {
-        Asking::Answered(client, answer) => Ok((
-            answer,
-            match client.welcome().engine.face {
-                Face::Window | Face::Serve | Face::Library => Firing::Now,
-                Face::Run => Firing::NotNow,
-            },
-        )),
+        Asking::Answered(client, answer) => {
+            let engine = &client.welcome().engine;
+            // One of an older version does not say; only a run in the foreground fired none then.
+            let fires_jobs = engine.fires_jobs.unwrap_or(engine.face != Face::Run);
+            Ok((answer, if fires_jobs { Firing::Now } else { Firing::NotNow }))
+        }
         // The seat is held until it is done.
         Asking::Seat(seat) => Ok((here(&Jobs::resting(&seat, settings))?, Firing::NotNow)),
     }
