@@ -6,6 +6,8 @@ mod between_beats;
 mod campaign;
 #[path = "test_crash_recovery/everything_killed.rs"]
 mod everything_killed;
+#[path = "test_crash_recovery/meanwhile.rs"]
+mod meanwhile;
 #[path = "test_crash_recovery/no_host.rs"]
 mod no_host;
 
