@@ -3,12 +3,16 @@
 
 use std::fs;
 
+use leverframe::engine::now;
+use leverframe::run::RunState;
+use leverframe::store::CheckpointManager;
 use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{Home, Running, said};
 use crate::support::DEADLINE;
+use crate::support::process::look_until;
 
 const QUICK: &str = "[[step]]\nid = \"a\"\nrun = [\"true\"]\n";
 
@@ -137,6 +141,47 @@ fn a_job_whose_every_fire_failed_to_start_does_not_look_as_if_it_was_never_due()
     let job = home.json(&["schedule", "show", "x"]);
     assert_eq!(job["last_fire"]["outcome"], "failed_to_start", "{job:#}");
     end(running);
+}
+
+#[test]
+fn how_long_a_run_is_held_for_a_missing_secret_is_not_begun_anew_by_the_next_server() {
+    let home = Home::new();
+    let text = "[params.token]\nsecret = { env = \"LEVERFRAME_TEST_NO_SUCH_SECRET\" }\n";
+    home.pipeline("p.toml", &format!("{text}{QUICK}"));
+    for (job, is_over_meanwhile) in [("early", false), ("late", true)] {
+        let mut running = serve(&home);
+        let grace = ["--misfire-grace", "4s"];
+        home.say(&[&["schedule", "add", job, "--pipeline", "p", "--every", "1s"][..], &grace].concat())
+            .check(0, &[]);
+        running.hear("held: secret token is missing");
+        home.say(&["schedule", "disable", job]).check(0, &[]);
+        let run_id =
+            home.json(&["schedule", "history", job])[0]["run_id"].as_str().expect("a name").to_owned();
+        let stored = || {
+            let store =
+                CheckpointManager::open_read_only(home.data().join("checkpoints.db")).expect("it opens");
+            store.load_run(&crate::support::run_id(&run_id)).expect("it can be read").expect("it is there")
+        };
+        let until = stored().ledger.held_until.expect("it is held for a while");
+        running.signal(Signal::KILL);
+        running.end();
+        if is_over_meanwhile {
+            look_until("the end of that while", || (now().wall > until).then_some(()));
+        }
+        let running = serve(&home);
+        let again = stored();
+        assert!(
+            again.summary.state == RunState::Failed || again.ledger.held_until == Some(until),
+            "{until} has become {:?}",
+            again.ledger.held_until
+        );
+        look_until("its end", || (stored().summary.state == RunState::Failed).then_some(()));
+        let step = home.json(&["show", &run_id])["steps"][0].clone();
+        let error = step["error"].as_str().expect("a reason");
+        assert!(error.contains("secret token is missing") && error.contains("waited for 4s"), "{error}");
+        assert!(stored().summary.finished_at >= Some(until), "not before its time");
+        end(running);
+    }
 }
 
 #[test]
