@@ -110,6 +110,33 @@ fn serve_stands_by_while_a_window_is_the_engine_and_gets_its_place_back() {
 }
 
 #[test]
+fn serve_that_is_to_wait_does_so_where_a_window_or_a_server_is_and_serves_when_that_has_ended() {
+    let home = home_with_a_job();
+    for is_window in [true, false] {
+        let (service, serving, refusal) = match is_window {
+            true => (Some(window(&home)), None, "the window (process"),
+            false => (None, Some(serve(&home)), "`leverframe serve` runs already"),
+        };
+        home.say(&["serve"]).check(4, &[refusal]);
+        // Ctrl-C ends the waiting, and nothing else.
+        let mut waiting = home.start(&["serve", "--wait"]);
+        waiting.hear("standing by");
+        waiting.signal(Signal::INT);
+        waiting.end().check(0, &["the engine goes on where it is"]);
+        fires(&home);
+        let mut waiting = home.start(&["serve", "--wait"]);
+        waiting.hear("standing by");
+        assert_ne!(client(&home).welcome().engine.pid, pid_of(&waiting));
+        drop(service);
+        serving.into_iter().for_each(ended);
+        waiting.hear("serving");
+        assert_eq!(client(&home).welcome().engine.pid, pid_of(&waiting));
+        fires(&home);
+        ended(waiting);
+    }
+}
+
+#[test]
 fn jobs_go_on_also_when_the_window_stops_or_freezes_what_runs() {
     for (kind, expected) in [(ShutdownKind::StopRuns, "stopped"), (ShutdownKind::FreezeRuns, "paused")] {
         let home = home_with_a_job();
