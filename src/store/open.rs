@@ -22,13 +22,15 @@ const READ_ONLY: OpenFlags =
 /// Opens `path` for writing, creating it where nothing is, and brings it to the newest version.
 pub(super) fn writer(schema: &Schema, path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     create_private(path)?;
-    peek(schema, path, busy)?;
+    let looked_at = peek(schema, path, busy)?;
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags).map_err(sql)?;
     // First of all: every statement after this one may meet somebody else's lock.
     conn.busy_timeout(busy).map_err(sql)?;
     migrate::check(schema, &conn, path)?;
+    // Not before: the last connection takes the index of the WAL with it, and the next one reads the whole WAL anew.
+    drop(looked_at);
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = format!("its file system cannot hold a write-ahead log (SQLite stays with {mode:?})");
@@ -123,15 +125,16 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Refuses what is not ours to write, over a connection that cannot write: neither by its own
-/// statements, nor by the write-back of a WAL that somebody left behind.
-fn peek(schema: &Schema, path: &Path, busy: Duration) -> Result<(), StoreError> {
+/// statements, nor by the write-back of a WAL that somebody left behind. Returns that connection.
+fn peek(schema: &Schema, path: &Path, busy: Duration) -> Result<Option<Connection>, StoreError> {
     let conn = match read_connection(path, busy) {
         Ok(conn) => conn,
         // A rollback journal or a WAL that a writer must play back first; that one checks again.
-        Err(StoreError::ReadOnly { .. }) => return Ok(()),
+        Err(StoreError::ReadOnly { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    migrate::check(schema, &conn, path).map(|_| ())
+    migrate::check(schema, &conn, path)?;
+    Ok(Some(conn))
 }
 
 fn has_wal(path: &Path) -> bool {
