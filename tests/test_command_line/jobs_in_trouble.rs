@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use chrono::TimeDelta;
 use leverframe::engine::now;
 use leverframe::run::RunState;
 use leverframe::store::CheckpointManager;
@@ -148,11 +149,11 @@ fn how_long_a_run_is_held_for_a_missing_secret_is_not_begun_anew_by_the_next_ser
     let home = Home::new();
     let text = "[params.token]\nsecret = { env = \"LEVERFRAME_TEST_NO_SUCH_SECRET\" }\n";
     home.pipeline("p.toml", &format!("{text}{QUICK}"));
-    for (job, is_over_meanwhile) in [("early", false), ("late", true)] {
+    // Of the second, only what was recorded comes to its end within this test.
+    for (job, grace, in_words, is_set_back) in [("short", "4s", "4s", false), ("long", "2h", "2h", true)] {
         let mut running = serve(&home);
-        let grace = ["--misfire-grace", "4s"];
-        home.say(&[&["schedule", "add", job, "--pipeline", "p", "--every", "1s"][..], &grace].concat())
-            .check(0, &[]);
+        let add = ["schedule", "add", job, "--pipeline", "p", "--every", "1s", "--misfire-grace", grace];
+        home.say(&add).check(0, &[]);
         running.hear("held: secret token is missing");
         home.say(&["schedule", "disable", job]).check(0, &[]);
         let run_id =
@@ -162,24 +163,28 @@ fn how_long_a_run_is_held_for_a_missing_secret_is_not_begun_anew_by_the_next_ser
                 CheckpointManager::open_read_only(home.data().join("checkpoints.db")).expect("it opens");
             store.load_run(&crate::support::run_id(&run_id)).expect("it can be read").expect("it is there")
         };
-        let until = stored().ledger.held_until.expect("it is held for a while");
+        let mut until = stored().ledger.held_until.expect("it is held for a while");
         running.signal(Signal::KILL);
         running.end();
-        if is_over_meanwhile {
-            look_until("the end of that while", || (now().wall > until).then_some(()));
+        if is_set_back {
+            // As if it had been held for all that time but two seconds.
+            until = now().wall + TimeDelta::seconds(2);
+            let conn = Connection::open(home.data().join("checkpoints.db")).expect("it opens");
+            let set =
+                "UPDATE execution_state SET ledger = json_set(ledger, '$.held_until', ?1) WHERE run_id = ?2";
+            assert_eq!(conn.execute(set, [&until.to_rfc3339(), &run_id]).expect("it is written"), 1);
         }
         let running = serve(&home);
-        let again = stored();
-        assert!(
-            again.summary.state == RunState::Failed || again.ledger.held_until == Some(until),
-            "{until} has become {:?}",
-            again.ledger.held_until
-        );
         look_until("its end", || (stored().summary.state == RunState::Failed).then_some(()));
         let step = home.json(&["show", &run_id])["steps"][0].clone();
         let error = step["error"].as_str().expect("a reason");
-        assert!(error.contains("secret token is missing") && error.contains("waited for 4s"), "{error}");
-        assert!(stored().summary.finished_at >= Some(until), "not before its time");
+        let reason = format!("waited for {in_words}");
+        assert!(error.contains("secret token is missing") && error.contains(&reason), "{error}");
+        // Kept to the millisecond.
+        assert!(
+            stored().summary.finished_at >= Some(until - TimeDelta::milliseconds(1)),
+            "not before its time"
+        );
         end(running);
     }
 }

@@ -27,8 +27,7 @@ echo '{"output": {"two": 2}}' >> $LEVERFRAME_REPORT
 echo '{"checkpoint": 2}' >> $LEVERFRAME_REPORT
 "#;
 
-/// A report is on its way when the host is found again, which says that the step has ended since: both are decided
-/// together.
+/// A report is on its way while the host is looked for, which then says that the step has ended since.
 #[test]
 fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
     let bench = Bench::new();
