@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use leverframe::CoreExecutionEngine;
-use leverframe::id::{RunId, StepId};
+use leverframe::base::id::{RunId, StepId};
 use leverframe::store::CheckpointManager;
 use serde_json::json;
 use support::limits::RawCommit;

@@ -14,10 +14,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use leverframe::CoreExecutionEngine;
-use leverframe::app::{ControlOptions, ControlServer, Desk, EngineStatus, Jobs, Owner, Query, Settings};
+use leverframe::api::Face;
+use leverframe::api::{EngineStatus, Query};
 use leverframe::control::ControlClient;
-use leverframe::control::wire::{EventFilter, Face, PROTOCOL};
+use leverframe::control::server::{ControlOptions, ControlServer};
+use leverframe::control::wire::{EventFilter, PROTOCOL};
+use leverframe::daemon::{Desk, Jobs, Owner};
 use leverframe::engine::{EngineOptions, EventBus};
+use leverframe::settings::Settings;
 use support::runs::{driven, run_id};
 use support::{Goal, bench, median, no_child, per_second, us};
 
@@ -41,7 +45,14 @@ fn measure(table: &mut support::Table) {
     let owner = Owner::without_window(Face::Library, || {});
     let jobs = Jobs::by_hand(&engine, Settings::default()).expect("a scheduler");
     let desk = Desk::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
-    let options = ControlOptions { desk, events, listener: None, last_seq: None, on_hand_over: None };
+    let options = ControlOptions {
+        handler: Arc::new(desk.clone()),
+        engine: desk.engine().clone(),
+        events,
+        listener: None,
+        last_seq: None,
+        on_hand_over: None,
+    };
     let server = ControlServer::start(options).expect("it serves");
 
     let rounds: Vec<(f64, f64)> =

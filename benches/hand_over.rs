@@ -11,7 +11,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use leverframe::app::{ControlClient, EventFilter, Face};
+use leverframe::api::Face;
+use leverframe::control::ControlClient;
+use leverframe::control::wire::EventFilter;
 use support::{Goal, bench, ms, no_child, seconds};
 
 const N_RUNS: usize = 20;

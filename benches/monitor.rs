@@ -12,10 +12,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use leverframe::app::{AppStore, AppUpdate, ExecutionIntegration, Settings, window_port};
+use leverframe::base::id::AttemptKey;
+use leverframe::base::id::{RunId, StepId};
 use leverframe::engine::{EngineOptions, EventBus, ShutdownKind};
-use leverframe::id::{AttemptKey, RunId, StepId};
 use leverframe::monitor::{MAX_INTERVAL, MIN_INTERVAL, MonitorOptions, ResourceMonitor};
+use leverframe::settings::Settings;
+use leverframe::window::{AppStore, AppUpdate, ExecutionIntegration, window_port};
 use support::process::{Part, cpu_seconds, memory, say};
 use support::{Goal, Table, bench, let_pass, mib, ms};
 

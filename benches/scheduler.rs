@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use leverframe::base::id::{JobId, PipelineId, RunId};
 use leverframe::engine::{PipelineRequest, now};
-use leverframe::id::{JobId, PipelineId, RunId};
 use leverframe::run::EventKind;
 use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::JobSpec;

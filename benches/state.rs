@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use leverframe::CoreExecutionEngine;
-use leverframe::id::RunId;
+use leverframe::base::id::RunId;
 use serde_json::json;
 use support::runs::{driven, engine_without_steps, fill, old_run, run_id, step_id};
 use support::{Goal, bench, no_child, seconds, us};

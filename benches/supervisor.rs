@@ -12,10 +12,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use leverframe::id::{RunId, StepId};
-use leverframe::supervisor::{
-    AttemptKey, HostEvent, HostRequest, Launcher, StartSpec, StepHost, SupervisorHost,
-};
+use leverframe::base::id::AttemptKey;
+use leverframe::base::id::{RunId, StepId};
+use leverframe::supervisor::{HostEvent, HostRequest, Launcher, StartSpec, StepHost, SupervisorHost};
 
 const N_STEPS: u32 = 50;
 const N_STEP_ROUNDS: u32 = 40;

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use leverframe::DesktopScheduler;
+use leverframe::base::id::{JobId, PipelineId, RunId, StepId};
 use leverframe::engine::{CoreExecutionEngine, EngineOptions, PipelineRequest, ShutdownKind};
-use leverframe::id::{JobId, PipelineId, RunId, StepId};
 use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, StopKind};
 use leverframe::schedule::ScheduleConfig;

@@ -1,6 +1,6 @@
 //! Leverframe runs, schedules and watches the jobs of one desktop.
 //!
-//! # The plan of the house
+//! # How it is built
 //!
 //! One engine thread owns the truth of every run and handles everything in four beats:
 //! **decide, record, act, tell.**
@@ -16,22 +16,22 @@
 //! the supervisor (the same binary in a hidden mode), which survives the engine; its parent does nothing but wait, and
 //! sees to it that the supervisor's own death costs nothing either.
 //!
-//! # Floors: imports point down only (`tests/house_rules.rs` holds this)
+//! # Modules: imports point down only (`tests/house_rules.rs` holds this)
 //!
 //! | floor | modules | what stands there |
 //! |---|---|---|
-//! | roof | `ui`, [`cli`] | faces: they only listen and ask |
-//! | 3 app | [`app`] | joins the parts: [`ExecutionIntegration`], [`AppStore`], settings, the catalogue of pipelines |
+//! | faces | `ui`, [`cli`] | they only listen and ask |
+//! | 7 window | [`window`] | [`AppStore`], the read model, its port, and [`ExecutionIntegration`], which feeds it |
+//! | 6 service | [`daemon`], [`offline`] | who is the engine of a directory, what is served beside it, how it passes on; what is asked without one |
+//! | 5 control | [`control`] | the socket: what is said over it, its server and its client |
+//! | 4 surface | [`api`] | what can be asked and what is answered: one vocabulary for all faces |
+//! | 3 files | [`settings`], [`records`] | what the operator wrote, and what stands on disk about runs |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
-//! | 1 world | [`store`], [`supervisor`], [`control`], [`logs`], [`monitor`], [`awake`], `files`, `process`, `socket` | each wraps one outside thing |
-//! | 1 world | `thread`, `at_exit` | threads without which a process is of no use: one that panics ends it; what is still done when a C library ends it |
-//! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`id`], [`time`], [`units`], `nearest` | pure: no I/O, no threads, no clock |
+//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`], [`awake`], [`files`], `process`, `socket` | each wraps one outside thing |
+//! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`base`] | pure: no I/O, no threads, no clock (but for two parts of `base`: threads that a process can't do without, and its end) |
 
-pub mod id;
-mod nearest;
-pub mod time;
-pub mod units;
+pub mod base;
 
 pub mod schedule;
 
@@ -41,34 +41,37 @@ pub mod resources;
 pub mod admission;
 pub mod run;
 
-mod at_exit;
-mod files;
-mod thread;
-
 mod process;
+mod socket;
 
 pub mod awake;
+pub mod files;
 pub mod logs;
 pub mod monitor;
-mod socket;
 pub mod store;
-
-pub mod control;
 pub mod supervisor;
 
 pub mod engine;
 pub mod scheduler;
 
-pub mod app;
+pub mod records;
+pub mod settings;
+
+pub mod api;
+pub mod control;
+pub mod daemon;
+pub mod offline;
+
+pub mod window;
 
 pub mod cli;
 #[cfg(feature = "gui")]
 pub mod ui;
 
-pub use app::{AppStore, ExecutionIntegration};
 pub use engine::{CoreExecutionEngine, EventBus};
 pub use monitor::ResourceMonitor;
 pub use schedule::ScheduleConfig;
 pub use scheduler::DesktopScheduler;
 pub use store::CheckpointManager;
 pub use supervisor::supervisor_entry;
+pub use window::{AppStore, ExecutionIntegration};

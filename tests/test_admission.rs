@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use leverframe::admission::{AdmissionPolicy, Wait};
+use leverframe::base::id::RunId;
 use leverframe::engine::{
     CoreExecutionEngine, EngineError, EngineOptions, PipelineRequest, ShutdownKind, Subscription,
 };
-use leverframe::id::RunId;
 use leverframe::resources::{MachineSample, Power, ResourceSnapshot, Threshold};
 use leverframe::run::{EventKind, Hold, RunState, StepState};
 use leverframe::store::{CheckpointManager, Write};

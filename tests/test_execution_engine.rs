@@ -1,7 +1,7 @@
 //! The engine through its public calls: runs that a program drives, and runs of pipelines with real steps.
 
+use leverframe::base::id::PipelineId;
 use leverframe::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind, StartRequest};
-use leverframe::id::PipelineId;
 use leverframe::run::{EventKind, RunState, StopKind};
 use serde_json::json;
 use tempfile::TempDir;

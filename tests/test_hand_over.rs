@@ -9,7 +9,9 @@ mod upgrade;
 use std::path::Path;
 use std::time::Instant;
 
-use leverframe::app::{ControlClient, EventFilter, Joined, join};
+use leverframe::control::ControlClient;
+use leverframe::control::wire::EventFilter;
+use leverframe::daemon::{Joined, join};
 use leverframe::store::DataDir;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -239,7 +241,8 @@ fn a_newer_program_gets_the_seat_and_nobody_slips_in_between() {
     let asker = client(&home);
     let watcher = client(&home);
     let events = watcher.subscribe(EventFilter::default()).expect("it listens");
-    let handed: leverframe::app::HandedOver<Value> = asker.call_with_descriptors(&newer).expect("it leaves");
+    let handed: leverframe::control::HandedOver<Value> =
+        asker.call_with_descriptors(&newer).expect("it leaves");
     assert_eq!(handed.descriptors.len(), 2);
     serving.hear("handed over to serve");
     // The one who held it has ended its engine, and still it is not free.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use leverframe::CoreExecutionEngine;
+use leverframe::base::id::AttemptKey;
 use leverframe::engine::{EngineOptions, HostChoice, HostSink};
-use leverframe::id::AttemptKey;
 use leverframe::run::{RunState, StepState};
 use leverframe::store::CheckpointManager;
 use leverframe::supervisor::{ExitCause, HostEvent, HostRequest, StepExit, StepHost};

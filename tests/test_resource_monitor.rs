@@ -6,8 +6,8 @@ mod disk_floor;
 
 use std::time::Duration;
 
+use leverframe::base::id::RunId;
 use leverframe::engine::{CoreExecutionEngine, EngineOptions};
-use leverframe::id::RunId;
 use leverframe::monitor::{MIN_INTERVAL, MonitorOptions, ResourceMonitor, SampleStream};
 use leverframe::resources::{
     Limit, LimitAction, LimitChange, LimitWatch, Limits, MachineSample, Resource, ResourceSnapshot,

@@ -263,7 +263,7 @@ fn what_the_database_cannot_hold_is_refused_to_whoever_asked_and_hinders_nobody_
     let bench = Bench::new();
     let (engine, events) = bench.open();
     let request = |id: &str| {
-        let pipeline = leverframe::id::PipelineId::new("p").expect("an id");
+        let pipeline = leverframe::base::id::PipelineId::new("p").expect("an id");
         leverframe::engine::StartRequest::new(run_id(id), pipeline, "s")
     };
     let big = engine.start_execution(request("big")).expect("it starts");

@@ -8,7 +8,8 @@ mod wayland;
 
 use std::fs;
 
-use leverframe::app::{ControlClient, Face};
+use leverframe::api::Face;
+use leverframe::control::ControlClient;
 use leverframe::run::RunState;
 
 use super::support::display::{BACKSPACE, CONTROL, Picture, SPACE};

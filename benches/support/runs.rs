@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use leverframe::CoreExecutionEngine;
+use leverframe::base::id::{PipelineId, RunId, StepId};
 use leverframe::engine::{EngineOptions, HostStart, PipelineRequest, StartRequest, Subscription};
-use leverframe::id::{PipelineId, RunId, StepId};
 use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, RunState};
 use leverframe::store::{CheckpointManager, ExecutionRecord, Write};

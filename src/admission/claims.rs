@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{AdmissionPolicy, Footprints, Need, Orders, Wait};
-use crate::id::{PipelineId, RunId, StepId};
+use crate::base::id::{PipelineId, RunId, StepId};
 use crate::resources::ResourceSnapshot;
 
 /// Everything that decides whether something may start.

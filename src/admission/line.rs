@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::policy::MAX_PRIORITY;
-use crate::id::RunId;
+use crate::base::id::RunId;
 
 /// Who has risen to this level is overtaken by nobody: what it waits for is kept for it. No fresh run can have it.
 pub const OVERTAKEN_BY_NOBODY: u64 = MAX_PRIORITY as u64 + 1;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::id::StepId;
+use crate::base::id::StepId;
 use crate::pipeline::{Resources, Step};
 
 /// Usual peaks of memory by step, in bytes.

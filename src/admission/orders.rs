@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::time::{instant, local_clock, maybe_instant};
+use crate::base::time::{instant, local_clock, maybe_instant};
 
 /// What the operator orders for everything at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

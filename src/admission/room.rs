@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::claims::Kept;
 use super::{Admission, Holder, Need, Place, RunClaim, StepClaim, Wait};
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
+use crate::base::time::Now;
+use crate::base::units::size_in_words;
 use crate::pipeline::{OnBattery, OnQuiet, Pipeline};
 use crate::resources::{Resource, StepSample, Threshold};
-use crate::time::Now;
-use crate::units::size_in_words;
 
 /// A run that wants to begin.
 #[derive(Debug, Clone, Copy)]

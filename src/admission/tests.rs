@@ -8,12 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::{AttemptKey, PipelineId, RunId};
+use crate::base::id::AttemptKey;
+use crate::base::id::{PipelineId, RunId};
+use crate::base::time::Now;
 use crate::pipeline::Pipeline;
 use crate::resources::{
     Limit, Limits, MachineSample, Power, Resource, ResourceSnapshot, StepSample, Threshold, VolumeSpace,
 };
-use crate::time::Now;
 
 const GIB: u64 = 1 << 30;
 

@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{PipelineId, RunId};
-use crate::time::{local_clock, maybe_instant};
-use crate::units::{about, size_in_words};
+use crate::base::id::{PipelineId, RunId};
+use crate::base::time::{local_clock, maybe_instant};
+use crate::base::units::{about, size_in_words};
 
 /// For what a run or a step waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

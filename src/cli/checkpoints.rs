@@ -4,13 +4,14 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::exit::{DONE, Outcome};
+use super::exit::Outcome;
 use super::output::{Cell, Form, Page, local_time, note};
 use super::{Place, Print, no_such_run};
-use crate::app::CheckpointRecord;
+use crate::api::exit_code::DONE;
+use crate::base::id::RunId;
+use crate::base::time::format_instant;
 use crate::engine;
-use crate::id::RunId;
-use crate::time::format_instant;
+use crate::store::CheckpointRecord;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckpointsArgs {

@@ -3,13 +3,18 @@
 
 use clap::Args;
 
-use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
+use super::exit::{Failure, Outcome};
 use super::foreground::{Errand, Foreground, Until};
 use super::output::{Form, Page};
 use super::{Place, Print, no_such_run};
-use crate::app::{Command, ControlClient, DataDir, OWN_NAME, Settings};
-use crate::id::RunId;
+use crate::api::Command;
+use crate::api::exit_code::{DONE, NO_ENGINE};
+use crate::base::id::RunId;
+use crate::control::ControlClient;
+use crate::daemon::OWN_NAME;
 use crate::run::{Input, RunSummary, StopKind};
+use crate::settings::Settings;
+use crate::store::DataDir;
 
 #[derive(Debug, Args)]
 pub(super) struct PauseArgs {

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::exit::{DONE, FAILED, Outcome, UNUSABLE, USAGE};
+use super::exit::Outcome;
 use super::output::{Colour, Form, Page};
 use super::{Place, Print};
-use crate::app::{Finding, Severity, check_up};
+use crate::api::exit_code::{DONE, FAILED, UNUSABLE, USAGE};
+use crate::offline::{Finding, Severity, check_up};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {

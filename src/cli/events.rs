@@ -2,12 +2,15 @@
 
 use clap::Args;
 
-use super::exit::{DONE, FAILED, Failure, NO_ENGINE, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, clock_time, note, printable};
 use super::sentences::{Sentence, sentence};
 use super::{Place, Print};
-use crate::app::{ControlClient, EventFilter, OWN_NAME, ReceivedEvent};
-use crate::id::RunId;
+use crate::api::exit_code::{DONE, FAILED, NO_ENGINE};
+use crate::base::id::RunId;
+use crate::control::wire::EventFilter;
+use crate::control::{ControlClient, ReceivedEvent};
+use crate::daemon::OWN_NAME;
 use crate::run::EventKind;
 
 #[derive(Debug, Args)]

@@ -2,11 +2,9 @@
 
 use std::io;
 
-use crate::app::HasExitCode;
-pub(super) use crate::app::exit_code::{
-    DONE, FAILED, NO_ANSWER, NO_ENGINE, NOT_FOUND, STOPPED, UNUSABLE, USAGE,
-};
-use crate::id::RunId;
+use crate::api::HasExitCode;
+pub(super) use crate::api::exit_code::{DONE, FAILED, NOT_FOUND, STOPPED, USAGE};
+use crate::base::id::RunId;
 use crate::run::RunState;
 
 /// The number for a run that ended so.
@@ -56,6 +54,12 @@ impl Failure {
 
 impl<E: HasExitCode + std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
+        Self::new(error.exit_code(), error.to_string())
+    }
+}
+
+impl From<crate::api::Error> for Failure {
+    fn from(error: crate::api::Error) -> Self {
         Self::new(error.exit_code(), error.to_string())
     }
 }

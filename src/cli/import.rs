@@ -10,18 +10,21 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::exit::{DONE, FAILED, Failure, NOT_FOUND, Outcome, UNUSABLE};
+use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, count, note};
 use super::schedule::change;
 use super::{Place, Print};
-use crate::app::{
-    Catalogue, Command, DataDir, JobParams, JobView, OfflineScheduler, Settings, read_bounded,
-    read_small_file, read_small_text,
-};
+use crate::api::JobView;
+use crate::api::exit_code::{DONE, FAILED, NOT_FOUND, UNUSABLE};
+use crate::api::{Command, JobParams};
+use crate::files::{read_bounded, read_small_file, read_small_text};
 use crate::schedule::{
     CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,
     import_crontab,
 };
+use crate::scheduler::OfflineScheduler;
+use crate::settings::{Catalogue, Settings};
+use crate::store::DataDir;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImportVerb {

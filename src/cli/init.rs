@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::exit::{DONE, Failure, Outcome, UNUSABLE};
+use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, count, note};
 use super::{Place, Print};
-use crate::app::{DataDir, unpack_samples};
+use crate::api::exit_code::{DONE, UNUSABLE};
+use crate::records::unpack_samples;
+use crate::store::DataDir;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {

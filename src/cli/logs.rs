@@ -3,12 +3,14 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::exit::{DONE, FAILED, Failure, NOT_FOUND, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Colour, Form, Page, note};
 use super::{Place, Print, no_such_run};
-use crate::app::{FollowEnd, Followed, LogChunk, LogReader, LogSection, Records, RunFollower, RunRecord};
+use crate::api::exit_code::{DONE, FAILED, NOT_FOUND};
+use crate::base::id::{RunId, StepId};
 use crate::engine;
-use crate::id::{RunId, StepId};
+use crate::logs::{LogChunk, LogReader};
+use crate::records::{FollowEnd, Followed, LogSection, Records, RunFollower, RunRecord};
 use crate::run::StepSummary;
 
 #[derive(Debug, Args)]

@@ -40,8 +40,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::{DataDir, Records, WindowPort};
-use crate::id::RunId;
+use crate::base::id::RunId;
+use crate::records::Records;
+use crate::store::DataDir;
+use crate::window::WindowPort;
 use exit::{Failure, Outcome};
 use output::Form;
 

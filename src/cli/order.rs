@@ -4,17 +4,21 @@
 use chrono::{DateTime, Days, Local, NaiveTime, TimeZone, Utc};
 use clap::Args;
 
-use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, count, note};
 use super::{Place, Print};
 use crate::admission::{Order, Orders};
-use crate::app::{
-    ControlClient, DataDir, EventFilter, LivingRuns, OWN_NAME, Query, RunFilter, Settings, give_order,
-};
+use crate::api::exit_code::{DONE, NO_ENGINE};
+use crate::api::{LivingRuns, Query};
+use crate::base::time::parse_instant;
+use crate::base::units::parse_duration;
+use crate::control::ControlClient;
+use crate::control::wire::EventFilter;
+use crate::daemon::{OWN_NAME, give_order};
 use crate::engine::now;
-use crate::pipeline::parse_duration;
 use crate::run::{EventKind, RunState};
-use crate::time::parse_instant;
+use crate::settings::Settings;
+use crate::store::{DataDir, RunFilter};
 
 #[derive(Debug, Args)]
 pub(super) struct QuietArgs {

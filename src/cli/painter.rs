@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::exit::Failure;
 use super::output::{Colour, Colours, Form, Page, clock_time, for_terminal, moves_cursor, note, printable};
 use super::sentences::{Sentence, sentence};
+use crate::base::id::StepId;
 use crate::engine;
-use crate::id::StepId;
 use crate::run::{Event, EventKind, RunState, StepState};
 
 /// A plain line of progress comes at most so often for each step.

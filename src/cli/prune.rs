@@ -3,12 +3,15 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::exit::{DONE, FAILED, Failure, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Cell, Form, Page, ago, count, note, size};
 use super::{Place, Print};
-use crate::app::{PrunePlan, PruneReason, PruneReport, PrunedRun, Settings, apply_prune, plan_prune};
+use crate::api::exit_code::{DONE, FAILED};
+use crate::base::time::{Now, format_instant};
 use crate::engine;
-use crate::time::{Now, format_instant};
+use crate::records::{apply_prune, plan_prune};
+use crate::settings::Settings;
+use crate::store::{PrunePlan, PruneReason, PruneReport, PrunedRun};
 
 #[derive(Debug, Args)]
 pub(super) struct PruneArgs {

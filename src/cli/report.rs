@@ -8,9 +8,10 @@ use clap::Args;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::exit::{DONE, FAILED, Failure, Outcome};
+use super::exit::{Failure, Outcome};
 use super::key_value;
-use crate::app::append_report;
+use crate::api::exit_code::{DONE, FAILED};
+use crate::logs::append_report;
 use crate::run::ReportLine;
 
 /// The variable that a step gets the path of its report by.

@@ -8,13 +8,16 @@ use super::exit::{Failure, Outcome};
 use super::foreground::{Foreground, Until};
 use super::output::Form;
 use super::{Place, Print, no_such_run};
-use crate::app::{
-    self, Asking, Command, ControlClient, ControlError, DataDir, Joined, Query, RunRecord, Seat, Settings,
-    StoredBody, ask, join,
-};
+use crate::api::{Command, Query};
+use crate::base::id::{RunId, StepId};
+use crate::control::{ControlClient, ControlError};
+use crate::daemon::{Asking, Joined, Seat, ask, join};
 use crate::engine::{EngineError, Scope};
-use crate::id::{RunId, StepId};
+use crate::records;
+use crate::records::RunRecord;
 use crate::run::{Definition, RunState, RunSummary};
+use crate::settings::Settings;
+use crate::store::{DataDir, StoredBody};
 
 #[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
@@ -175,7 +178,7 @@ fn version(
     let before = stored.summary.state;
     match &stored.body {
         StoredBody::Pipeline(_) | StoredBody::Unknown => {
-            let fresh = app::fresh_definition(&stored, wants_fresh, &place.path()?, settings)?;
+            let fresh = records::fresh_definition(&stored, wants_fresh, &place.path()?, settings)?;
             Ok((fresh.map_or(Version::Stored, Version::Fresh), before))
         }
         StoredBody::Driven => Err(Failure::usage(format!(
@@ -187,7 +190,7 @@ fn version(
 fn refresh(foreground: &mut Foreground, run_id: &RunId, version: Version) -> Result<(), Failure> {
     let Version::Fresh(definition) = version else { return Ok(()) };
     let engine = foreground.engine().ok_or(EngineError::ShutDown)?;
-    let changes = app::refresh_definition(engine, run_id, &definition)?;
+    let changes = records::refresh_definition(engine, run_id, &definition)?;
     match changes.as_slice() {
         [] => {}
         changes => {

@@ -9,10 +9,15 @@ use super::foreground::{Foreground, Until};
 use super::output::note;
 use super::validate::Folders;
 use super::{Place, Print, key_value, no_such_run};
-use crate::app::{self, Asked, Asking, Catalogue, Command, DataDir, Settings, Start};
+use crate::api::{Command, Start};
+use crate::base::id::RunId;
+use crate::daemon::Asking;
 use crate::engine::Scope;
-use crate::id::RunId;
+use crate::records::Asked;
 use crate::run::{Definition, RunSummary};
+use crate::settings::{Catalogue, Settings};
+use crate::store::DataDir;
+use crate::{daemon, records};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -73,9 +78,9 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
         (None, None) => return Err(Failure::usage("name a pipeline to run: a file or an id")),
     };
     // Checked here also for an engine elsewhere: what is wrong is said before anything is asked of it.
-    let request = app::request(definition, asked)?;
+    let request = records::resolve(definition, asked)?;
     let dir = DataDir::open(&data_dir)?;
-    match app::ask::<RunSummary>(&dir, &Command::Start(start))? {
+    match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
         Asking::Answered(client, run) => {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
         }
@@ -99,7 +104,7 @@ fn like(
     let stored = records.stored(earlier)?.ok_or_else(|| no_such_run(&records, earlier))?;
     let definition = match named {
         Some(definition) => definition,
-        None => app::definition_of(&stored)?,
+        None => records::definition_of(&stored)?,
     };
     let asked = asked.like(&stored, &definition);
     Ok((definition, asked))

@@ -4,15 +4,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::exit::{DONE, Failure, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Cell, Colour, Form, Page, ago, count, note, taken};
 use super::{Place, Print};
-use crate::app::RunFilter;
+use crate::api::exit_code::DONE;
+use crate::base::id::PipelineId;
+use crate::base::time::{Now, parse_instant, within_years};
+use crate::base::units::parse_duration;
 use crate::engine;
-use crate::id::PipelineId;
-use crate::pipeline::parse_duration;
 use crate::run::{RunState, RunSummary};
-use crate::time::{Now, parse_instant, within_years};
+use crate::store::RunFilter;
 
 /// Rows that a person sees who does not say how many.
 const ON_TERMINAL: usize = 50;

@@ -1,7 +1,8 @@
 //! `leverframe schema`.
 
-use super::exit::{DONE, Outcome};
+use super::exit::Outcome;
 use super::output::Page;
+use crate::api::exit_code::DONE;
 use crate::pipeline;
 
 pub(super) fn schema() -> Outcome {

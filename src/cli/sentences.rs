@@ -123,7 +123,7 @@ fn finished(step: &StepSummary, at: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::StepId;
+    use crate::base::id::StepId;
     use crate::run::StepRun;
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         (step.attempt, step.pid, step.started_at) = (2, Some(77), Some(at));
         (step.state, step.error) = (StepState::Failed, Some("exited with code 3".into()));
         step.finished_at = Some(at + chrono::TimeDelta::seconds(3));
-        let step = step.summary(&crate::id::RunId::new("r").unwrap());
+        let step = step.summary(&crate::base::id::RunId::new("r").unwrap());
         let told = |kind| match sentence(&kind, at) {
             Some(Sentence::Story(text)) => text,
             other => panic!("{other:?}"),

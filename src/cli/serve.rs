@@ -7,18 +7,22 @@ use clap::Args;
 use crossbeam_channel::{never, select};
 use serde_json::json;
 
-use super::exit::{DONE, FAILED, Failure, NO_ANSWER, Outcome, UNUSABLE};
+use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, local_time, note};
 use super::sentences::{Sentence, sentence};
 use super::signals::{Asked, SignalWatch};
 use super::waker::waker;
 use super::{Place, Print};
-use crate::app::{
-    Background, DataDir, Face, Fate, Heir, JoinError, Parts, Seat, ServeFor, Service, ServiceOptions,
-    Settings, StandFor, Standby, Unready, succeed, turn_log,
+use crate::api::Face;
+use crate::api::exit_code::{DONE, FAILED, NO_ANSWER, UNUSABLE};
+use crate::daemon::{
+    Background, Fate, Heir, JoinError, Parts, Seat, ServeFor, Service, ServiceOptions, StandFor, Standby,
+    Unready, succeed, turn_log,
 };
 use crate::engine::{EngineOptions, EventBus, HostStart, Scope, ShutdownKind, now};
 use crate::run::Event;
+use crate::settings::Settings;
+use crate::store::DataDir;
 
 /// How long a process in the background may take until it serves: a large database may have to be brought forward.
 const READY_WITHIN: Duration = Duration::from_secs(60);

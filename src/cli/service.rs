@@ -3,9 +3,10 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Place;
-use super::exit::{DONE, FAILED, Failure, NOT_FOUND, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Page, note};
-use crate::app::{ServiceError, ServiceManager, UserService};
+use crate::api::exit_code::{DONE, FAILED, NOT_FOUND};
+use crate::daemon::{ServiceError, ServiceManager, UserService};
 
 #[derive(Debug, Args)]
 pub(super) struct ServiceArgs {

@@ -2,16 +2,17 @@
 
 use clap::Args;
 
-use super::exit::{DONE, Failure, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{
     Cell, Colour, Form, Page, ago, clock_time, count, local_time, printable, run_sign, size, span, taken,
 };
 use super::{Place, Print, no_such_run};
-use crate::app::RunRecord;
+use crate::api::exit_code::DONE;
+use crate::base::id::RunId;
+use crate::base::time::Now;
 use crate::engine;
-use crate::id::RunId;
+use crate::records::RunRecord;
 use crate::run::StepSummary;
-use crate::time::Now;
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {

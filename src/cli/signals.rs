@@ -41,7 +41,7 @@ impl SignalWatch {
         // Unbounded: a person's keys; the system itself merges equal signals that wait. When it is closed
         // nobody drives a run any more, and the thread is told to end.
         let (sender, asked) = unbounded();
-        let thread = crate::thread::lasting("lf-signals", move || {
+        let thread = crate::base::thread::lasting("lf-signals", move || {
             for asked in signals.forever().filter_map(meaning) {
                 if sender.send(asked).is_err() {
                     return;

@@ -2,12 +2,14 @@
 
 use clap::Args;
 
-use super::exit::{DONE, Failure, NOT_FOUND, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Cell, Form, Page, count, note, size, span};
 use super::{Place, Print};
-use crate::app::{PipelineStats, Spread, StepStats};
+use crate::api::exit_code::{DONE, NOT_FOUND};
+use crate::base::id::PipelineId;
 use crate::engine;
-use crate::id::PipelineId;
+use crate::records::{PipelineStats, StepStats};
+use crate::resources::Spread;
 
 #[derive(Debug, Args)]
 pub(super) struct StatsArgs {

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Cell, Form, Page, clock_time, moves_cursor, note, size};
 use super::{Place, Print};
 use crate::admission::Orders;
-use crate::app::{ControlClient, ControlError, OWN_NAME, Query, Usage, UsageOfRun};
+use crate::api::exit_code::{DONE, NO_ENGINE};
+use crate::api::{Query, Usage, UsageOfRun};
+use crate::control::{ControlClient, ControlError};
+use crate::daemon::OWN_NAME;
 use crate::engine;
 
 /// The longest reason in a row, in characters.

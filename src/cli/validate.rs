@@ -6,12 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::exit::{DONE, NOT_FOUND, Outcome, USAGE};
+use super::exit::Outcome;
 use super::output::{Colour, Form, Page, count, note};
 use super::{Place, Print};
-use crate::app::{Catalogue, CatalogueError, Settings, read_definition};
+use crate::api::exit_code::{DONE, NOT_FOUND, USAGE};
 use crate::pipeline::{Diagnostic, Pipeline};
 use crate::run::Definition;
+use crate::settings::{Catalogue, CatalogueError, Settings, read_definition};
 
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {

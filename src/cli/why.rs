@@ -2,12 +2,16 @@
 
 use clap::Args;
 
-use super::exit::{DONE, Failure, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Colour, Form, Page, printable, run_sign};
 use super::{Place, Print, no_such_run};
-use crate::app::{ControlClient, OWN_NAME, Query, WhyAnswer};
+use crate::api::Query;
+use crate::api::exit_code::DONE;
+use crate::base::id::RunId;
+use crate::control::ControlClient;
+use crate::daemon::OWN_NAME;
 use crate::engine;
-use crate::id::RunId;
+use crate::records::WhyAnswer;
 use crate::run::Why;
 
 #[derive(Debug, Args)]

@@ -2,16 +2,22 @@
 
 use crossbeam_channel::Receiver;
 
-use super::exit::{DONE, Failure, NO_ENGINE, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::note;
 use super::signals::{Asked, SignalWatch};
 use super::{Place, Window};
-use crate::app::{
-    Command, ControlClient, DataDir, ExecutionIntegration, Face, IntegrationError, JoinError, OWN_NAME,
-    Settings, has_display, succeed, window_port,
-};
-use crate::at_exit::AtExit;
+use crate::api::Command;
+use crate::api::Error;
+use crate::api::Face;
+use crate::api::exit_code::{DONE, NO_ENGINE};
+use crate::base::at_exit::AtExit;
+use crate::control::ControlClient;
+use crate::daemon::{JoinError, OWN_NAME, succeed};
 use crate::engine::{EventBus, ShutdownKind};
+use crate::offline::has_display;
+use crate::settings::Settings;
+use crate::store::DataDir;
+use crate::window::{ExecutionIntegration, window_port};
 
 /// What to use where no window can be opened.
 const VERBS: &str = "`leverframe run`, `resume`, `retry`, `runs`, `show`, `logs`, `checkpoints`, `validate`, `init` and `doctor` need none (see `leverframe --help`)";
@@ -49,7 +55,8 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     };
     let signals = SignalWatch::start()?;
     let asked = signals.asked.clone();
-    let answering = crate::thread::lasting("lf-signal-answers", move || answer_signals(&asked, &leave))?;
+    let answering =
+        crate::base::thread::lasting("lf-signal-answers", move || answer_signals(&asked, &leave))?;
     let shown = show(port);
     // The window may have asked for something else before it went; then this finds nothing left to do.
     integration.shutdown(ShutdownKind::LeaveSteps);
@@ -60,7 +67,7 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
 }
 
 /// Closes the window as its frame does, without a question, when a signal asks for that: at a logout nobody answers.
-fn answer_signals(asked: &Receiver<Asked>, leave: &impl Fn() -> Result<(), IntegrationError>) {
+fn answer_signals(asked: &Receiver<Asked>, leave: &impl Fn() -> Result<(), Error>) {
     for asked in asked {
         match asked {
             Asked::Interrupt | Asked::Terminate | Asked::HangUp => say_failure(leave()),
@@ -71,7 +78,7 @@ fn answer_signals(asked: &Receiver<Asked>, leave: &impl Fn() -> Result<(), Integ
     }
 }
 
-fn say_failure(left: Result<(), IntegrationError>) {
+fn say_failure(left: Result<(), Error>) {
     if let Err(error) = left {
         note(format_args!("warning: {error}"));
     }

@@ -18,9 +18,11 @@ use super::descriptors::send_all;
 use super::events::{Events, Queue};
 use super::reader::{Pending, Reply, Shared};
 use super::socket::SOCKET_NAME;
+use super::wire;
 use super::wire::{
-    self, ClosingNotice, ErrorObject, EventFilter, Outgoing, PROTOCOL, SessionRequest, Subscribed, Welcome,
+    ClosingNotice, ErrorObject, EventFilter, Outgoing, PROTOCOL, SessionRequest, Subscribed, Welcome,
 };
+use crate::api::exit_code::{FAILED, HasExitCode, NO_ANSWER};
 use crate::process::Proc;
 use crate::store::{Presence, named_holder, presence};
 
@@ -321,5 +323,16 @@ impl Shared {
         let line = wire::line(message)?;
         let _writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         send_all(&self.stream, &line)
+    }
+}
+
+impl HasExitCode for ControlError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            // What is no exit code is a fault of the conversation.
+            Self::Refused(error) => u8::try_from(error.code).unwrap_or(FAILED),
+            Self::NoAnswer | Self::Stopped(_) => NO_ANSWER,
+            Self::Gone(_) | Self::Garbled(_) | Self::Socket(_) => FAILED,
+        }
     }
 }

@@ -10,6 +10,7 @@ mod descriptors;
 mod events;
 mod lines;
 mod reader;
+pub mod server;
 mod socket;
 pub mod wire;
 

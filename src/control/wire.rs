@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::id::RunId;
+use crate::api::{EngineId, Face};
+use crate::base::id::RunId;
 
 /// The version of what is said here; the hello says which one a client speaks.
 pub const PROTOCOL: u32 = 1;
@@ -169,46 +170,6 @@ pub struct Welcome {
     pub engine: EngineId,
     /// The newest event.
     pub seq: u64,
-}
-
-/// Which engine it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EngineId {
-    /// Its process.
-    pub pid: u32,
-    /// What it belongs to.
-    pub face: Face,
-    /// Its epoch: each start of an engine has a higher one.
-    pub epoch: u64,
-    /// Whether it fires jobs by itself; none of an older version, which does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fires_jobs: Option<bool>,
-}
-
-/// What an engine belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Face {
-    /// The window.
-    Window,
-    /// `leverframe serve`.
-    Serve,
-    /// A verb in the foreground, such as `leverframe run`.
-    Run,
-    /// A program of somebody else's.
-    Library,
-}
-
-impl Face {
-    /// The word in JSON and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Window => "window",
-            Self::Serve => "serve",
-            Self::Run => "run",
-            Self::Library => "library",
-        }
-    }
 }
 
 /// Which events are wanted.

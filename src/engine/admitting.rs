@@ -14,7 +14,7 @@ use super::message::{Heard, Message};
 use super::orders::TURN;
 use super::{CoreExecutionEngine, EngineError, clock};
 use crate::admission::{AdmissionPolicy, Footprints, Rank, Wait};
-use crate::id::{PipelineId, RunId, StepId};
+use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::OnBattery;
 use crate::resources::ResourceSnapshot;
 use crate::run::{Definition, Input, Run, RunState, claim_of, current_waits, rank_of, waits, waits_on};

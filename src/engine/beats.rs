@@ -9,7 +9,7 @@ use super::changes::{push_changes, to_write};
 use super::core::{Engine, Entry};
 use super::message::{Heard, Waiting};
 use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::{
     Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunState, Starts,
     decide, next_deadline,

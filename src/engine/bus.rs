@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
 use crate::run::{Event, EventKind};
 
 /// How many facts may wait for a subscriber before they are replaced by one [`EventKind::Resync`].

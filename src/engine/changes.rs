@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::{Body, Record, Run, RunLedger, StepState};
 use crate::store::Write;
 

@@ -13,7 +13,7 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 
-use crate::time::Now;
+use crate::base::time::Now;
 
 /// Reads both clocks.
 pub fn now() -> Now {
@@ -47,7 +47,7 @@ impl WallTimer {
         let (end_rx, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let waiting = timer.clone();
         let thread =
-            crate::thread::lasting("lf-wall-timer", move || wait_for_rings(&waiting, &end_rx, ring))?;
+            crate::base::thread::lasting("lf-wall-timer", move || wait_for_rings(&waiting, &end_rx, ring))?;
         Ok(Self { timer, end, thread: Some(thread) })
     }
 

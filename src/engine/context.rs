@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{CoreExecutionEngine, EngineError, PipelineFn, Signal};
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
 
 /// A driven run, seen from its program. Stays usable from any thread.
 #[derive(Clone)]

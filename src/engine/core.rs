@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use super::act::Acting;
 use super::admitting::HoldersTold;
 use super::beats::Batch;
-use super::clock::{self, WallTimer};
+use super::clock;
+use super::clock::WallTimer;
 use super::closing::Closing;
 use super::host_link::HostLink;
 use super::limits::LimitHold;
@@ -19,7 +20,7 @@ use super::sleepless::Sleepless;
 use super::trouble::Trouble;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
 use crate::admission::Admission;
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::monitor::MonitorHandle;
 use crate::resources::ResourceSnapshot;
 use crate::run::{Deadline, Input, Record, Run, StepNews};
@@ -187,7 +188,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     engine.load_living()?;
     // Capacity 1: said once, when the record and the world are together.
     let (recovered, is_recovered) = bounded(1);
-    let thread = crate::thread::lasting("lf-engine", move || {
+    let thread = crate::base::thread::lasting("lf-engine", move || {
         let outcome = engine.recover();
         engine.publish_seq();
         let goes_on = outcome.is_ok();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::clock;
 use super::core::Engine;
 use super::message::Heard;
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::{Deadline, Input};
 
 impl Engine {

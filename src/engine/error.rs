@@ -1,6 +1,6 @@
 //! What can go wrong when the engine is asked for something.
 
-use crate::id::{PipelineId, RunId};
+use crate::base::id::{PipelineId, RunId};
 use crate::run::Refusal;
 use crate::store::DataDirError;
 use crate::store::StoreError;

@@ -5,7 +5,7 @@ use crossbeam_channel::bounded;
 
 use super::message::Message;
 use super::{CoreExecutionEngine, EngineError, PipelineRequest, clock};
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::EventKind;
 
 impl CoreExecutionEngine {

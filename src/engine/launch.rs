@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use super::secrets::{NoSecret, fetch_secret};
 use super::{Params, act};
+use crate::base::id::RunId;
 use crate::files;
-use crate::id::RunId;
-use crate::pipeline::{self, Background, Command, Param, SecretSource};
+use crate::pipeline;
+use crate::pipeline::{Background, Command, Param, SecretSource};
 use crate::run::{Definition, Run, StepState, log_path, report_path};
 use crate::store::CheckpointManager;
 use crate::store::DataDir;

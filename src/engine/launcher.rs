@@ -15,7 +15,8 @@ use super::act;
 use super::core::Engine;
 use super::launch::{LaunchJob, LaunchRefusal};
 use super::message::{Heard, Message};
-use crate::id::{AttemptKey, RunId};
+use crate::base::id::AttemptKey;
+use crate::base::id::RunId;
 use crate::run::{RunState, StepNews};
 use crate::supervisor::{Cancel, HostRequest, StartSpec};
 
@@ -113,7 +114,7 @@ impl Launcher {
         let (jobs, waiting) = unbounded::<(u64, LaunchJob)>();
         let sender = self.sender.clone();
         let alive = self.alive.as_ref().map(|(alive, _)| alive.clone());
-        let thread = crate::thread::lasting("lf-launcher", move || {
+        let thread = crate::base::thread::lasting("lf-launcher", move || {
             let _alive = alive;
             for (ticket, job) in waiting {
                 let spec = job.build().map(Box::new);

@@ -3,7 +3,7 @@
 
 use super::core::{Engine, Entry};
 use super::message::Heard;
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::resources::{LimitEnforcer, Measure, ResourceSnapshot};
 use crate::run::{Body, EventKind, Hold, Input, Run, RunState, Starts};
 

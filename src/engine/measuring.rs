@@ -1,7 +1,7 @@
 //! Tells the monitor, where there is one, which steps live, and takes what it saw of one that has ended.
 
 use super::core::Engine;
-use crate::id::AttemptKey;
+use crate::base::id::AttemptKey;
 use crate::run::{Exit, MemoryAtEnd, StepCost};
 use crate::supervisor::{ExitCause, StepExit};
 

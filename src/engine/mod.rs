@@ -56,7 +56,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Orders;
-use crate::id::{PipelineId, RunId, StepId};
+use crate::base::id::{PipelineId, RunId, StepId};
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
 use message::{Ask, Message};

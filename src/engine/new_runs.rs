@@ -5,7 +5,7 @@ use crossbeam_channel::Sender;
 use super::EngineError;
 use super::core::Engine;
 use super::message::{Answer, Heard, Waiting};
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::{Input, Run};
 use crate::store::StoreError;
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::{EventBus, Params};
 use crate::admission::{AdmissionPolicy, MAX_PRIORITY, Order};
 use crate::awake::AwakeHandle;
-use crate::id::{PipelineId, RunId};
+use crate::base::id::{PipelineId, RunId};
+use crate::base::time::Now;
 use crate::monitor::MonitorHandle;
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
 use crate::run::{Body, Definition, FiredBy, Input, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
-use crate::time::Now;
 
 /// Which runs an engine takes back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

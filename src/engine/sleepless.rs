@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::awake::AwakeHandle;
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::{Body, Run, RunState};
 
 /// Tells whoever keeps the machine awake, if there is somebody, when there is the first of them, or none any more.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::act::key;
 use super::core::Engine;
 use super::message::Heard;
-use crate::id::AttemptKey;
+use crate::base::id::AttemptKey;
 use crate::run::{Found, Input, Launch, StepState};
 use crate::supervisor::{HostRequest, Known, KnownStatus};
 

@@ -5,7 +5,7 @@ use super::beats::Batch;
 use super::core::Engine;
 use super::message::{Heard, Waiting};
 use super::{EngineError, OnDiskFull, clock};
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::{EventKind, Hold, Input, Run, RunState};
 use crate::store::{RESERVE_BYTES, StoreError, free_space};
 

@@ -12,6 +12,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::holes::{Piece, next_piece};
 use crate::files;
+use crate::files::unwatchable;
 
 /// The most bytes of one chunk.
 pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
@@ -159,20 +160,6 @@ impl LogFollowerHandle {
 
     fn wake(&self) {
         let _ = self.wake.try_send(());
-    }
-}
-
-pub(super) fn unwatchable(error: notify::Error) -> io::Error {
-    match error.kind {
-        notify::ErrorKind::Io(error) => error,
-        notify::ErrorKind::MaxFilesWatch => io::Error::new(
-            io::ErrorKind::QuotaExceeded,
-            "the system's limit of file watches is reached (see /proc/sys/fs/inotify/max_user_watches)",
-        ),
-        notify::ErrorKind::PathNotFound => io::ErrorKind::NotFound.into(),
-        notify::ErrorKind::Generic(_)
-        | notify::ErrorKind::WatchNotFound
-        | notify::ErrorKind::InvalidConfig(_) => io::Error::other(error.to_string()),
     }
 }
 

@@ -10,8 +10,6 @@ mod plain;
 mod reader;
 mod report_file;
 mod reports;
-mod settled;
-mod watch;
 
 pub use follower::{LogChunk, LogFollower, LogFollowerHandle};
 pub use index::TimeIndex;
@@ -19,5 +17,3 @@ pub use plain::plain_line;
 pub use reader::{LogLine, LogReader, LogWindow, MAX_WINDOW_BYTES, TextForm};
 pub use report_file::append_report;
 pub use reports::ReportFollower;
-pub use settled::SettledWatch;
-pub use watch::FolderWatch;

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
+use crate::base::id::AttemptKey;
 use crate::files;
-use crate::id::AttemptKey;
 use crate::run::{
     MAX_REPORT_LINE, ReportBatch, ReportFault, ReportFaultKind, ReportLine, ReportWarning, parse_report_line,
 };

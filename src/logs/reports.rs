@@ -17,7 +17,8 @@ use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::report_file::{Cursor, LastLine, Reading, read_reports};
-use crate::id::{AttemptKey, RunId};
+use crate::base::id::AttemptKey;
+use crate::base::id::RunId;
 use crate::run::{ReportBatch, ReportFaultKind};
 
 mod places;
@@ -97,7 +98,7 @@ impl ReportFollower {
         let (wake, woken) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Shared { desk: Mutex::default(), wake });
         let worker = Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink };
-        let thread = crate::thread::lasting("report-follower", move || worker.run(&woken))?;
+        let thread = crate::base::thread::lasting("report-follower", move || worker.run(&woken))?;
         Ok(Self { data_dir, shared, thread: Some(thread) })
     }
 

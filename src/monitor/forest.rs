@@ -10,7 +10,7 @@ use std::io;
 
 use super::meter::{Cost, Moment, Reading, TreeMeter, Units};
 use super::procfs::ProcReader;
-use crate::id::AttemptKey;
+use crate::base::id::AttemptKey;
 use crate::process::tree::{Origin, Surroundings, Tree, token_entry};
 use crate::process::{ProcTable, Stat, environment_of, output_pipes};
 use crate::resources::{StepSample, StepTotals};

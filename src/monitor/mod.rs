@@ -32,9 +32,9 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::id::AttemptKey;
+use crate::base::id::AttemptKey;
+use crate::base::time::Now;
 use crate::resources::{Limits, MachineSample, ResourceSnapshot, StepTotals};
-use crate::time::Now;
 use forest::Tracked;
 use listeners::Listeners;
 use outlook::Outlook;
@@ -227,7 +227,7 @@ impl ResourceMonitor {
         match std::mem::replace(&mut *state, State::Lost) {
             State::Idle(mut sampler) => {
                 let ordered = self.ordered.clone();
-                let thread = crate::thread::lasting("resource-monitor", move || {
+                let thread = crate::base::thread::lasting("resource-monitor", move || {
                     sampler.run(&ordered);
                     sampler
                 })?;

@@ -1,7 +1,7 @@
 //! The monitor at work on the machine that runs the tests.
 
 use super::*;
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
 use crate::resources::{Limit, LimitChange, Power, Resource, Threshold};
 
 /// Longer than anything takes on a busy machine; reaching it is a failure.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::nearest::nearest;
+use crate::base::nearest::nearest;
 
 /// One problem of a pipeline file. Shown as `file:line:column: message`, which editors and terminals
 /// make a link of.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use super::model::{Command, Param, Pipeline, Step};
-use crate::units::{format_duration, format_size, signal_name};
+use crate::base::units::{format_duration, format_size, signal_name};
 
 /// Every difference that matters to a run, one sentence each: first the pipeline's, then the steps' in the
 /// order of `old`, new steps last. Empty where a run would do the same under both.

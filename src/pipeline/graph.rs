@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::{Pipeline, Step};
-use crate::id::StepId;
+use crate::base::id::StepId;
 
 /// The order of a pipeline's steps. Every step that is not `finally` stands above every one that is.
 #[derive(Debug, Clone, Default, PartialEq)]

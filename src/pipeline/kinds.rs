@@ -1,7 +1,7 @@
 //! What the kinds of values are called, and how the plain ones are read. Which key has which kind stands in `keys`.
 
 use super::keys::{Bound, Kind, Place, Plain, Zero};
-use crate::units;
+use crate::base::units;
 
 impl Kind {
     /// What the value is, for people: "must be …".

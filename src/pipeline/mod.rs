@@ -31,16 +31,16 @@ mod samples;
 mod schema;
 mod secret;
 
-pub use crate::units::{
+pub use crate::base::units::{
     about, format_duration, format_size, parse_duration, parse_size, signal_name, signal_number,
     size_in_words,
 };
+pub use crate::pipeline::model::*;
 pub use diagnostic::Diagnostic;
 pub(crate) use diagnostic::Problems;
 pub use differences::differences;
 pub use expand::{ExpandError, expand};
 pub use graph::Graph;
-pub use model::*;
 pub use params::{Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ParamError, param_env_name};
 pub use samples::{SampleFile, samples};
 pub use schedules::PipelineSchedule;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Graph, PipelineSchedule};
-use crate::id::{PipelineId, StepId};
+use crate::base::id::{PipelineId, StepId};
 
 /// One pipeline as a run uses it.
 #[derive(Debug, Clone, PartialEq)]

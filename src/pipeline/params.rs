@@ -13,8 +13,8 @@ use super::model::{Param, ParamType, Pipeline};
 use super::reader::{Fields, Found, Located, Typed};
 use super::secret::{origin, read_secret};
 use super::values::{ID_RULE, Scalar, Written};
-use crate::id::is_valid_id;
-use crate::nearest::nearest;
+use crate::base::id::is_valid_id;
+use crate::base::nearest::nearest;
 
 /// The run type of a run that names none, and whose pipeline has no parameter `run_type`.
 pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";

@@ -20,7 +20,7 @@ use super::reader::{Fields, Found, Located, Typed, read_table};
 use super::schedules::read_schedules;
 use super::values::ID_RULE;
 use super::{Graph, params};
-use crate::id::{PipelineId, StepId};
+use crate::base::id::{PipelineId, StepId};
 
 /// How long a `finally` step may take that does not say.
 const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);

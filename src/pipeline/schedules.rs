@@ -8,12 +8,12 @@ use chrono::TimeDelta;
 use super::diagnostic::Problems;
 use super::keys::{Fallback, Key, Kind, Place, Plain, Zero, key};
 use super::reader::{Fields, Found, Typed};
-use crate::id::{JobId, PipelineId};
+use crate::base::id::{JobId, PipelineId};
+use crate::base::time::parse_instant;
 use crate::schedule::{
     AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Zone, parse_every,
     parse_time_of_day, parse_weekly,
 };
-use crate::time::parse_instant;
 
 /// One `[[schedule]]` table of a pipeline file.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{Bound, Fallback, Key, Kind, Place};
-use crate::units::SIGNALS;
+use crate::base::units::SIGNALS;
 
 /// The JSON Schema (draft 2020-12) of a pipeline file. What values mean together, such as cycles, no schema
 /// can say: `leverframe validate` does.

@@ -8,8 +8,8 @@ use super::diagnostic::Problems;
 use super::expand;
 use super::keys::{Bound, Key, Kind, Plain};
 use super::reader::Located;
-use crate::id::is_valid_id;
-use crate::units::SIGNALS;
+use crate::base::id::is_valid_id;
+use crate::base::units::SIGNALS;
 
 /// The default or a choice of a parameter: its text, and what it was in the file.
 #[derive(Debug, Clone, PartialEq)]

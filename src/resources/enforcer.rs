@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{
     Limit, LimitAction, LimitChange, RaisedLimit, Resource, ResourceSnapshot, StepSample, Threshold,
 };
-use crate::id::RunId;
-use crate::units::format_duration;
+use crate::base::id::RunId;
+use crate::base::units::format_duration;
 
 /// Who writes less than this, in bytes a second, does not fill a disk.
 const MIN_WRITE_RATE: f64 = 65_536.0;

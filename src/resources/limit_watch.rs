@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Limit, Limits, MachineSample, Resource};
-use crate::time::Now;
+use crate::base::time::Now;
 
 /// Between two samples that are further apart, in milliseconds of awake time, nobody knows what was: it does not count as
 /// held. Longer than the longest interval of the monitor.

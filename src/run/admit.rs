@@ -11,7 +11,7 @@ use super::{Definition, EventKind, Refusal, Run, RunState, StepRun, StepState};
 use crate::admission::{
     Admission, Footprints, Need, Rank, RunClaim, RunRequest, StepClaim, StepRequest, Wait,
 };
-use crate::id::StepId;
+use crate::base::id::StepId;
 use crate::pipeline::{OnBattery, Step};
 
 /// What a run holds; none where it has not begun, has ended, or is driven by a program.

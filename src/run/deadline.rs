@@ -14,7 +14,7 @@ pub struct Deadline {
 }
 
 /// The earliest instants at which a [`super::Input::Tick`] would change something.
-pub fn next_deadline(run: &Run, now: crate::time::Now) -> Deadline {
+pub fn next_deadline(run: &Run, now: crate::base::time::Now) -> Deadline {
     let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
     if !matches!(run.state, RunState::Running | RunState::Stopping) {
         return Deadline { wall: hold::given_up_at(run), ..Deadline::default() };

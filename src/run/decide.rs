@@ -8,7 +8,7 @@ use super::transition::{hint, transition};
 use super::{Body, Command, EventKind, Hold, Holds, Refusal, Run, RunState, Trigger, Verdict};
 use super::{admit, advance, hold, recover, resume, step, work};
 use crate::admission::Admission;
-use crate::time::Now;
+use crate::base::time::Now;
 
 /// What a decision may know besides the run.
 #[derive(Debug, Clone, Copy)]

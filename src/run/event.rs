@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunState, RunSummary, StepSummary};
 use crate::admission::Orders;
-use crate::id::{JobId, RunId, StepId};
+use crate::base::id::{JobId, RunId, StepId};
+use crate::base::time::{instant, maybe_instant};
 use crate::schedule::Outcome;
-use crate::time::{instant, maybe_instant};
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]

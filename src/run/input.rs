@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{Decision, ReportBatch, StepCost, StepRun};
-use crate::id::StepId;
+use crate::base::id::StepId;
 
 /// How a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! likely reason.
 
 use super::input::Exit;
-use crate::units::size_in_words;
+use crate::base::units::size_in_words;
 
 /// The signal that the kernel ends processes with when memory runs out; others use it too.
 const KILL: i32 = 9;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Holds, RunState, RunSummary, StepState, StepSummary, Trigger, WorkTime};
 use crate::admission::Wait;
-use crate::id::{JobId, PipelineId, RunId, StepId};
+use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::base::time::{Now, Stopwatch};
 use crate::pipeline::Pipeline;
-use crate::time::{Now, Stopwatch};
 
 /// A run with all its steps.
 #[derive(Debug, Clone)]

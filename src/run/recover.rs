@@ -10,7 +10,7 @@ use super::{
     Body, Decision, Ending, Launch, Run, RunState, StepRun, StepState, Trigger, Verdict, advance, decide,
     work,
 };
-use crate::id::StepId;
+use crate::base::id::StepId;
 use crate::pipeline::OnInterrupt;
 
 /// How often in a row lost work is taken up again without asking.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::id::AttemptKey;
+use crate::base::id::AttemptKey;
 
 /// The longest line that is taken in, in bytes, without its newline.
 pub const MAX_REPORT_LINE: usize = 1 << 20;

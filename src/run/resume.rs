@@ -4,9 +4,9 @@ use super::decide::{Context, Outbox, close_freeze, summary};
 use super::input::{Effect, Level, Record};
 use super::step::tell_changed;
 use super::{Body, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger, hold};
-use crate::id::StepId;
+use crate::base::id::StepId;
+use crate::base::time::Stopwatch;
 use crate::pipeline::When;
-use crate::time::Stopwatch;
 
 /// Lets a paused run go on where it stands.
 pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {

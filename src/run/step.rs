@@ -13,8 +13,8 @@ use super::killed::by_signal;
 use super::{
     Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, hold, recover,
 };
+use crate::base::time::Stopwatch;
 use crate::pipeline::{Retries, Step};
-use crate::time::Stopwatch;
 
 /// Takes in what happened to an attempt of a step.
 pub(super) fn hear(

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::work::counted;
 use super::{RunState, StepState};
 use crate::admission::Wait;
-use crate::id::{PipelineId, RunId, StepId};
-use crate::time::{instant, maybe_instant};
+use crate::base::id::{PipelineId, RunId, StepId};
+use crate::base::time::{instant, maybe_instant};
 
 /// A run as everybody outside the engine sees it: a row of `leverframe runs --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! The one table of a run's transitions: which command each state accepts, and where it leads.
 
 use super::RunState;
-use crate::id::RunId;
+use crate::base::id::RunId;
 
 /// What may be asked of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

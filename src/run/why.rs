@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Definition, Hold, Launch, Run, RunState, StepRun, StepState, in_words};
 use crate::admission::{Remedy, Wait};
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
+use crate::base::time::local_clock;
+use crate::base::units::about;
 use crate::pipeline::Step;
 use crate::resources::Spread;
-use crate::time::local_clock;
-use crate::units::about;
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

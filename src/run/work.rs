@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Body, EventKind, Found, Input, Run, RunState, StepNews, StepRun, StepState};
-use crate::time::Now;
+use crate::base::time::Now;
 
 /// Counts between its starts and stops, on the wall clock, as instants are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

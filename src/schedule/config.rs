@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::json::Fields;
 use super::{CronExpr, ScheduleError, Timetable};
-use crate::id::JobId;
-use crate::nearest::nearest;
-use crate::time::format_instant;
+use crate::base::id::JobId;
+use crate::base::nearest::nearest;
+use crate::base::time::format_instant;
 
 /// The names of the types, in the order of the contract.
 pub(super) const KINDS: [&str; 7] = ["once", "interval", "daily", "weekly", "cron", "after", "manual"];

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::ScheduleError;
 use super::config::{AfterOn, TimeOfDay, UNITS};
 use super::parse::{LONGEST, weekday};
-use crate::id::JobId;
-use crate::nearest::nearest;
-use crate::time::parse_instant;
+use crate::base::id::JobId;
+use crate::base::nearest::nearest;
+use crate::base::time::parse_instant;
 
 /// The keys of one object, taken out one by one, so that what is left is unknown.
 pub(super) struct Fields {

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::ScheduleError;
 use super::config::TimeOfDay;
 use super::wall::WallClock;
-use crate::time::within_years;
+use crate::base::time::within_years;
 
 /// The longest interval.
 pub(super) const LONGEST: TimeDelta = TimeDelta::days(3_650);

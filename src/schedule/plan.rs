@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{MAX_CATCHUP, Misfire, MisfirePolicy, Outcome, Timetable};
-use crate::time::format_instant;
+use crate::base::time::format_instant;
 
 /// A start that comes later than this after its instant, or is one of several, catches up.
 const ON_TIME: TimeDelta = TimeDelta::seconds(10);
@@ -271,7 +271,7 @@ impl Ledger<'_> {
 }
 
 fn in_words(age: TimeDelta) -> String {
-    crate::units::format_duration(age.to_std().unwrap_or_default())
+    crate::base::units::format_duration(age.to_std().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::ScheduleError;
-use crate::nearest::nearest;
+use crate::base::nearest::nearest;
 
 /// The most missed instants that are caught up, whatever `catchup_limit` says.
 pub const MAX_CATCHUP: u32 = 10_000;

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::timetable::Times;
 use super::wall::{Change, WallClock};
 use super::{ScheduleConfig, Timetable};
-use crate::time::format_instant;
-use crate::units::format_duration;
+use crate::base::time::format_instant;
+use crate::base::units::format_duration;
 
 /// How far ahead changes of the clock are looked for.
 const AHEAD: TimeDelta = TimeDelta::days(731);

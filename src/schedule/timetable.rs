@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use super::ScheduleConfig;
 use super::cron::Calendar;
 use super::wall::{WIDEST, WallClock};
-use crate::time::within_years;
+use crate::base::time::within_years;
 
 /// How far beyond one candidate the clock's changes may matter for another, in seconds.
 const WINDOW: i64 = WIDEST + 4 * 3_600;

@@ -7,7 +7,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::{Deserialize, Serialize};
 
 use super::ScheduleError;
-use crate::nearest::nearest;
+use crate::base::nearest::nearest;
 
 /// The word for the machine's own zone.
 const LOCAL: &str = "local";

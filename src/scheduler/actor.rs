@@ -12,12 +12,12 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::zone::known_machine_zone;
+use crate::base::id::{JobId, RunId};
+use crate::base::time::Now;
 use crate::engine::{CoreExecutionEngine, Subscription, WallTimer, now};
-use crate::id::{JobId, RunId};
-use crate::logs::SettledWatch;
+use crate::files::SettledWatch;
 use crate::run::{EventKind, StopKind};
 use crate::store::StoreError;
-use crate::time::Now;
 
 /// After a failure of the database, how long until it is tried again.
 const TRY_AGAIN_MS: u64 = 5_000;

@@ -10,11 +10,11 @@ use super::error::SchedulerError;
 use super::job::Job;
 use super::ledger::{Draft, Entry};
 use super::unread::park;
-use crate::id::JobId;
+use crate::base::id::JobId;
+use crate::base::time::Now;
 use crate::run::RunState;
 use crate::schedule::{AfterOn, Fire, OnTime, Outcome, ScheduleConfig, Start, cycle_through};
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredJob};
-use crate::time::Now;
 
 impl SchedulerCore {
     /// A run of `job_id` has ended in `state`: the jobs that have waited for that, and for no other, are due.

@@ -9,10 +9,10 @@ use super::error::SchedulerError;
 use super::job::Job;
 use super::ledger::Draft;
 use super::view::outcome_of;
-use crate::id::JobId;
+use crate::base::id::JobId;
+use crate::base::time::{Now, within_years};
 use crate::schedule::{Outcome, Timetable};
 use crate::store::{Durability, FireFilter, FireKind, JobWrite, StoredFire, from_ms};
-use crate::time::{Now, within_years};
 
 impl SchedulerCore {
     /// Runs what a job was due from `from` to `to`, both included, and did not run: the oldest first, one after another,

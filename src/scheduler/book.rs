@@ -9,10 +9,10 @@ use super::core::{Act, SchedulerCore, Target, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobChange, JobSpec};
 use super::ledger::{Draft, Entry};
-use crate::id::{JobId, RunId};
+use crate::base::id::{JobId, RunId};
+use crate::base::time::Now;
 use crate::schedule::{Outcome, Plan, ScheduleConfig, Situation, Zone, plan};
 use crate::store::{Durability, JobWrite, StoreError, StoredJob, from_ms};
-use crate::time::Now;
 
 impl SchedulerCore {
     /// Adds a job. It is first due after `now`.

@@ -8,11 +8,11 @@ use super::error::SchedulerError;
 use super::job::Job;
 use super::ledger::Draft;
 use super::view::outcome_of;
-use crate::id::JobId;
+use crate::base::id::JobId;
+use crate::base::time::Now;
 use crate::run::{EventKind, FiredBy, RunState, RunSummary, Trigger};
 use crate::schedule::Outcome;
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
-use crate::time::Now;
 
 /// The status of a run that never was.
 const FAILED_TO_START: &str = "failed_to_start";
@@ -252,7 +252,8 @@ impl SchedulerCore {
 
 /// Whether a run was started for that fire: a job may have been renamed since, or its zone changed, but not its instant.
 pub(super) fn is_same(of_run: &FiredBy, wanted: &FiredBy) -> bool {
-    let instant = |by: &FiredBy| by.due_at.as_deref().and_then(|text| crate::time::parse_instant(text).ok());
+    let instant =
+        |by: &FiredBy| by.due_at.as_deref().and_then(|text| crate::base::time::parse_instant(text).ok());
     instant(of_run).is_some() && instant(of_run) == instant(wanted)
 }
 

@@ -11,13 +11,14 @@ use super::job::{Job, next_ms};
 use super::ledger::{Draft, Entry};
 use super::unread::park;
 use super::view::outcome_of;
-use crate::id::{JobId, RunId};
+use crate::base::id::{JobId, RunId};
+use crate::base::time::Now;
 use crate::run::{FiredBy, Trigger};
+use crate::schedule;
 use crate::schedule::{
-    self, Admission, Misfire, OnTime, Outcome, Overlap, ScheduleConfig, Situation, Start, Timetable, admit,
+    Admission, Misfire, OnTime, Outcome, Overlap, ScheduleConfig, Situation, Start, Timetable, admit,
 };
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms, run_id_base};
-use crate::time::Now;
 
 /// Jobs that are taken in with one commit.
 const BATCH: usize = 200;

@@ -12,11 +12,11 @@ use super::error::SchedulerError;
 use super::files::TakenOut;
 use super::job::Job;
 use super::names::Names;
-use crate::id::{JobId, PipelineId, RunId};
-use crate::nearest::nearest;
+use crate::base::id::{JobId, PipelineId, RunId};
+use crate::base::nearest::nearest;
+use crate::base::time::Now;
 use crate::run::{Definition, EventKind, FiredBy, Trigger};
 use crate::store::{CheckpointManager, Durability, JobStore, JobWrite, StoreError, StoredJob, from_ms};
-use crate::time::Now;
 
 /// Catch-up starts are this far apart, in milliseconds.
 pub const CATCH_UP_GAP_MS: u64 = 5_000;

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::base::id::InvalidId;
+use crate::base::id::{JobId, PipelineId};
+use crate::base::time::format_instant;
 use crate::engine::EngineError;
-use crate::id::{InvalidId, JobId, PipelineId};
 use crate::pipeline::ParamError;
 use crate::schedule::ScheduleError;
 use crate::store::{DataDirError, StoreError};
-use crate::time::format_instant;
 
 /// Why the scheduler did not do what it was asked. Nothing was changed, whichever it is.
 #[derive(Debug, thiserror::Error)]

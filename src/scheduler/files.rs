@@ -11,10 +11,10 @@ use super::core::{Act, SchedulerCore, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobSpec};
 use super::ledger::Draft;
-use crate::id::JobId;
+use crate::base::id::JobId;
+use crate::base::time::Now;
 use crate::schedule::Outcome;
 use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredFire, StoredJob, from_ms};
-use crate::time::Now;
 
 /// The state of a table in its file, as it is stored.
 const THERE: &str = StoredJob::TABLE_THERE;

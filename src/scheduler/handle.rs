@@ -14,8 +14,8 @@ use super::files::{FileTables, Listing, TakenOver};
 use super::job::{JobChange, JobSpec};
 use super::view::{FireView, HistoryView, JobView};
 use super::zone::machine_zone;
+use crate::base::id::{JobId, PipelineId, RunId};
 use crate::engine::{CoreExecutionEngine, now};
-use crate::id::{JobId, PipelineId, RunId};
 use crate::run::Definition;
 use crate::store::{CheckpointManager, DataDir, EngineLock, FireFilter, JobStore};
 
@@ -71,7 +71,7 @@ impl DesktopScheduler {
         let idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (actor, bells, orders) = idle.ok_or(SchedulerError::Stopped)?;
         let work = move || actor.run(&orders, &bells);
-        *thread = Some(crate::thread::lasting("lf-scheduler", work)?);
+        *thread = Some(crate::base::thread::lasting("lf-scheduler", work)?);
         Ok(())
     }
 

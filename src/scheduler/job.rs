@@ -6,11 +6,11 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::admission::MAX_PRIORITY;
-use crate::id::{JobId, PipelineId};
+use crate::base::id::{JobId, PipelineId};
+use crate::base::time::{format_instant, parse_instant};
 use crate::pipeline::PipelineSchedule;
 use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
 use crate::store::{NEVER, NEVER_MS, StoredJob, from_ms};
-use crate::time::{format_instant, parse_instant};
 
 /// What is asked of a job: everything but what becomes of it.
 #[derive(Debug, Clone, PartialEq)]

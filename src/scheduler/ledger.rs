@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::core::{Act, SchedulerCore};
 use super::job::Job;
 use super::view::outcome_of;
-use crate::id::{JobId, RunId};
+use crate::base::id::{JobId, RunId};
 use crate::run::EventKind;
 use crate::schedule::{Admission, Fire, OnTime, Outcome, Start, admit};
 use crate::store::{FireKind, JobWrite, StoreError, StoredFire, from_ms};

@@ -7,10 +7,10 @@ use super::error::SchedulerError;
 use super::job::Job;
 use super::ledger::Entry;
 use super::view::{FireView, HistoryView, JobView, UnderWay, outcome_of};
-use crate::id::{JobId, RunId};
+use crate::base::id::{JobId, RunId};
+use crate::base::time::{Now, format_instant};
 use crate::run::RunSummary;
 use crate::store::{FireFilter, StoreError, StoredFire, StoredHistory, StoredJob};
-use crate::time::{Now, format_instant};
 
 impl SchedulerCore {
     /// One job.

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::store::{CheckpointManager, JobStore, StoreError};
 
 /// Names by what they begin with, which is the source and the second.

@@ -8,12 +8,12 @@ use super::booking::is_same;
 use super::core::{Act, SchedulerCore, StartOutcome};
 use super::job::Job;
 use super::ledger::Draft;
-use crate::id::{JobId, RunId};
+use crate::base::id::{JobId, RunId};
+use crate::base::time::Now;
+use crate::base::units::format_duration;
 use crate::run::{RunState, RunSummary};
 use crate::schedule::{Misfire, Outcome};
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
-use crate::time::Now;
-use crate::units::format_duration;
 
 /// One that was claimed and not started because its engine died is on time for so long.
 const STILL_ON_TIME_MS: i64 = 10_000;

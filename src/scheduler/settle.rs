@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::core::{Act, SchedulerCore, changed};
 use super::ledger::Draft;
-use crate::id::JobId;
+use crate::base::id::JobId;
+use crate::base::time::Now;
 use crate::run::EventKind;
 use crate::store::{Durability, JobWrite, StoreError};
-use crate::time::Now;
 
 /// After something that could not even be set aside, how long until the scheduler looks again.
 const HOLD_OFF_MS: u64 = 5_000;

@@ -2,8 +2,8 @@
 
 use super::actor::Actor;
 use super::core::{Act, JobStart, StartOutcome, Target};
+use crate::base::time::Now;
 use crate::engine::{EngineError, PipelineRequest, StartRequest, now};
-use crate::time::Now;
 
 /// A pipeline that was not found is looked for again after so long.
 const LOOK_AGAIN_MS: u64 = 4_000;

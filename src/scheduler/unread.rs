@@ -7,11 +7,11 @@ use super::core::{Act, SchedulerCore, changed};
 use super::error::SchedulerError;
 use super::job::{Job, next_ms};
 use super::ledger::Draft;
-use crate::id::JobId;
+use crate::base::id::JobId;
+use crate::base::time::{Now, parse_instant};
 use crate::run::EventKind;
 use crate::schedule::ScheduleConfig;
 use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredJob};
-use crate::time::{Now, parse_instant};
 
 impl SchedulerCore {
     /// Reads jobs that a script has written: when each is due, and what it comes after.

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::job::Job;
-use crate::id::RunId;
+use crate::base::id::RunId;
+use crate::base::time::{format_instant, parse_instant};
 use crate::schedule::{Misfire, MisfirePolicy, Outcome, Overlap};
 use crate::store::{NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
-use crate::time::{format_instant, parse_instant};
 
 /// A job as everybody sees it: a row of `leverframe schedule list --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

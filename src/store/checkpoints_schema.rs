@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::migrate::{Schema, add_columns};
 use super::rows::text as lossy_text;
-use crate::time::parse_instant;
+use crate::base::time::parse_instant;
 
 /// The tables of `checkpoints.db`.
 pub(super) static CHECKPOINTS: Schema =

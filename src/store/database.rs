@@ -12,7 +12,8 @@ use super::commit::lock;
 use super::dir_watch::Identity;
 use super::migrate::Schema;
 use super::open;
-use super::wal::{self, Wal};
+use super::wal;
+use super::wal::Wal;
 
 /// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
 /// before it meets a locked database as it meets a full disk.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::disk::is_network_file_system;
 use super::ours;
-use crate::id::RunId;
+use crate::base::id::RunId;
 
 /// Why a directory can't be used.
 #[derive(Debug, thiserror::Error)]

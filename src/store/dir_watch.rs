@@ -60,7 +60,7 @@ impl DirWatch {
         let known = [Identity::of(dir.path()), Identity::of(&dir.path().join("instance.lock"))];
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let (path, of_thread) = (dir.path().to_owned(), stop.clone());
-        let thread = crate::thread::lasting("lf-dir", move || {
+        let thread = crate::base::thread::lasting("lf-dir", move || {
             let mut stopped = [PollFd::new(&*of_thread, PollFlags::IN)];
             if !matches!(poll(&mut stopped, Some(&WATCH_AFTER)), Ok(0) | Err(Errno::INTR)) {
                 return;

@@ -7,7 +7,8 @@ use rusqlite::ffi;
 
 use super::disk::free_space;
 use super::expect::Changed;
-use crate::id::{InvalidId, RunId};
+use crate::base::id::InvalidId;
+use crate::base::id::RunId;
 
 /// Below this many free bytes an unexplained I/O failure is taken for a full disk: SQLite reports some
 /// of those (growing the shared index, a late fsync) as plain I/O errors.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::RunState;
 
 /// Why a commit was refused: its caller had read a run that is another one by now.

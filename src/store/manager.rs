@@ -19,7 +19,7 @@ use super::database::{BUSY, Database};
 use super::stored::ExecutionRecord;
 use super::wal::Wal;
 use super::write::{Prepared, Write};
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
 use crate::run::Definition;
 
 /// Definitions whose hash is remembered before the dead ones are forgotten.

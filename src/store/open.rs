@@ -11,7 +11,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
-use super::migrate::{self, Schema};
+use super::migrate;
+use super::migrate::Schema;
 
 /// How many prepared statements a connection keeps: all that the store has.
 const STATEMENTS: usize = 96;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::{CheckpointManager, StoreError};
 use crate::admission::{Footprints, Orders, Quiet};
-use crate::id::{PipelineId, StepId};
+use crate::base::id::{PipelineId, StepId};
 use crate::resources::Spread;
 
 /// What is usual is told by so many of the newest runs at most.

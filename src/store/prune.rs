@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{CheckpointManager, StoreError};
-use crate::id::{PipelineId, RunId};
+use crate::base::id::{PipelineId, RunId};
 use crate::run::RunState;
 
 /// Runs removed in one transaction.

@@ -7,12 +7,14 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rows::{self, execution_columns, summary_columns};
+use super::rows;
+use super::rows::{execution_columns, summary_columns};
 use super::stored::{CheckpointRecord, ExecutionRecord};
 use super::{CheckpointManager, StoreError};
-use crate::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
+use crate::base::id::MAX_ID_LEN;
+use crate::base::id::{PipelineId, RunId, StepId};
+use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
-use crate::time::read_maybe_instant;
 
 /// Which runs to list; the newest first. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

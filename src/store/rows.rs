@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::stored::ExecutionRecord;
+use crate::base::time::parse_instant;
 use crate::run::{RunState, RunSummary, StepRun, StepState, Trigger};
-use crate::time::parse_instant;
 
 /// The columns that [`summary`] reads, in its order.
 macro_rules! summary_columns {

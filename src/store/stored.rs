@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::StoreError;
-use crate::id::{PipelineId, RunId};
+use crate::base::id::{PipelineId, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{Body, Definition, Run, RunLedger, RunState, RunSummary, StepRun};
 

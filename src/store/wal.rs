@@ -113,7 +113,7 @@ impl WalKeeper {
             // A second keeper of one database would do what the first does.
             let _ = wal.keeper.set(ask.clone());
         }
-        let thread = crate::thread::lasting("lf-wal", move || {
+        let thread = crate::base::thread::lasting("lf-wal", move || {
             loop {
                 crossbeam_channel::select! {
                     recv(asked) -> wal => match wal {

@@ -13,9 +13,9 @@ use super::orders::write_orders;
 use super::rows::step_columns;
 use super::stored::ExecutionRecord;
 use crate::admission::Orders;
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
+use crate::base::time::format_instant;
 use crate::run::{Body, Decision, Definition, Run, RunState, StepRun, StepState};
-use crate::time::format_instant;
 
 /// The longest checkpoint, in bytes of JSON.
 const MAX_CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;

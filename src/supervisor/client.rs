@@ -86,7 +86,7 @@ impl SupervisorHost {
         let (outbox, changed, is_asked) = Default::default();
         let line = Arc::new(Line { stream, outbox, changed, is_asked, bell });
         let for_reader = Arc::clone(&line);
-        let reader = crate::thread::lasting("supervisor-reader", move || {
+        let reader = crate::base::thread::lasting("supervisor-reader", move || {
             read_all(&for_reader, supervisor_pid, pulse, rest, sink);
         })?;
         Ok(Self { line, reader: Some(reader), supervisor_pid })
@@ -165,7 +165,7 @@ impl Line {
             let line = Arc::clone(self);
             let write = move || line.write_all();
             // Without a thread nothing can be delivered: the connection is given up, which the reader tells.
-            match crate::thread::lasting("supervisor-writer", write) {
+            match crate::base::thread::lasting("supervisor-writer", write) {
                 Ok(thread) => outbox.writer = Some(thread),
                 Err(_) => self.hang_up(),
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use crate::id::AttemptKey;
+pub use crate::base::id::AttemptKey;
 
 /// Where steps run. Requests never wait; answers arrive as [`HostEvent`]s through the sink that the host was made with.
 pub trait StepHost: Send {

@@ -16,8 +16,9 @@ use chrono::{DateTime, Utc};
 use rustix::fs::FallocateFlags;
 use serde::{Deserialize, Serialize};
 
-use super::host::{AttemptKey, StepExit};
+use super::host::StepExit;
 use super::process::ProcId;
+use crate::base::id::AttemptKey;
 
 /// Its name in the data directory.
 pub(super) const FILE_NAME: &str = "supervisor.journal";

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::client::SupervisorHost;
-use super::entry::{self, ARGV0};
+use super::entry;
+use super::entry::ARGV0;
 use super::frame::FrameBuffer;
 use super::host::{HostEvent, Known};
 use super::process::Proc;

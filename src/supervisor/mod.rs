@@ -27,10 +27,10 @@ mod scope;
 mod server;
 mod sys;
 
+pub use crate::supervisor::host::*;
 pub use client::SupervisorHost;
 pub use entry::supervisor_entry;
 pub(crate) use guard::{Bounds, Cancel, Guard, GuardError};
-pub use host::*;
 pub use launch::{ConnectError, Launched, Launcher, SILENT, is_left_behind, probe, silence};
 pub use platform::{EndWatch, PlatformCheck, check_platform};
 pub use protocol::SupervisorInfo;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::host::StartSpec;
-use super::sys::{self, SpawnPlan};
+use super::sys;
+use super::sys::SpawnPlan;
 use crate::process::descriptors;
 
 /// Where programs are looked for when the step's environment has no `PATH`.

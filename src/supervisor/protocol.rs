@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Frame};
-use super::host::{AttemptKey, HostEvent, HostRequest, Known, StartSpec};
+use super::frame;
+use super::frame::Frame;
+use super::host::{HostEvent, HostRequest, Known, StartSpec};
+use crate::base::id::AttemptKey;
 
 /// The version of this protocol. Raised only when an older side would misunderstand.
 pub(super) const PROTOCOL: u32 = 1;

@@ -1,7 +1,8 @@
 //! How what can be asked of an engine reads on buttons: its text, subject, tooltip and icon.
 
 use super::widgets::Icon;
-use crate::app::{Command, LimitParams, Start};
+use crate::api::{Command, Start};
+use crate::settings::LimitParams;
 
 /// What stands on its button.
 pub(super) const fn text_of(asked: &Command) -> &'static str {

@@ -34,7 +34,7 @@ impl Beat {
         self.holds_for(Duration::from_secs(1));
     }
 
-    /// A span that grows was painted as [`about`](super::format::about) writes it.
+    /// A span that grows was painted as [`about`](crate::base::units::about) writes it.
     pub(super) fn about(&self, span: TimeDelta) {
         match span.num_seconds().max(0).unsigned_abs() {
             0..60 => self.second(),

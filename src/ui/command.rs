@@ -7,8 +7,9 @@ use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 use super::asked::{icon_of, subject_of, text_of, tooltip_of};
 pub(super) use super::offers::{all_levers, first_lever, offered, order_levers, second_lever, with_shortcut};
 use super::widgets::Icon;
-use crate::app::{self, Action, HistorySpan, QuitChoice};
-use crate::id::{JobId, RunId, StepId};
+use crate::api;
+use crate::base::id::{JobId, RunId, StepId};
+use crate::window::{Action, HistorySpan, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,10 +254,10 @@ impl Command {
     /// Its key. Those of runs act on the selected run.
     pub(super) const fn shortcut(&self) -> Option<KeyboardShortcut> {
         let (modifiers, key) = match self {
-            Self::World(Action::Do(app::Command::Pause { .. } | app::Command::Resume { .. })) => {
+            Self::World(Action::Do(api::Command::Pause { .. } | api::Command::Resume { .. })) => {
                 (Modifiers::NONE, Key::Space)
             }
-            Self::World(Action::Do(app::Command::Stop { force: false, .. })) => {
+            Self::World(Action::Do(api::Command::Stop { force: false, .. })) => {
                 (Modifiers::COMMAND, Key::Backspace)
             }
             Self::Show(Page::Now) => (Modifiers::COMMAND, Key::Num1),
@@ -273,25 +274,25 @@ impl Command {
             Self::AskQuit => (Modifiers::COMMAND, Key::Q),
             Self::World(
                 Action::Do(
-                    app::Command::Start(_)
-                    | app::Command::Stop { force: true, .. }
-                    | app::Command::Retry { .. }
-                    | app::Command::Admit { .. }
-                    | app::Command::Quiet { .. }
-                    | app::Command::EndQuiet {}
-                    | app::Command::Drain {}
-                    | app::Command::EndDrain {}
-                    | app::Command::AddJob(_)
-                    | app::Command::SetJob(_)
-                    | app::Command::RemoveJob { .. }
-                    | app::Command::EnableJob { .. }
-                    | app::Command::DisableJob { .. }
-                    | app::Command::RenameJob { .. }
-                    | app::Command::RunJobNow { .. }
-                    | app::Command::Backfill { .. }
-                    | app::Command::SetLimit(_)
-                    | app::Command::Shutdown { .. }
-                    | app::Command::Raise {},
+                    api::Command::Start(_)
+                    | api::Command::Stop { force: true, .. }
+                    | api::Command::Retry { .. }
+                    | api::Command::Admit { .. }
+                    | api::Command::Quiet { .. }
+                    | api::Command::EndQuiet {}
+                    | api::Command::Drain {}
+                    | api::Command::EndDrain {}
+                    | api::Command::AddJob(_)
+                    | api::Command::SetJob(_)
+                    | api::Command::RemoveJob { .. }
+                    | api::Command::EnableJob { .. }
+                    | api::Command::DisableJob { .. }
+                    | api::Command::RenameJob { .. }
+                    | api::Command::RunJobNow { .. }
+                    | api::Command::Backfill { .. }
+                    | api::Command::SetLimit(_)
+                    | api::Command::Shutdown { .. }
+                    | api::Command::Raise {},
                 )
                 | Action::SelectRun(_)
                 | Action::SelectStep { .. }

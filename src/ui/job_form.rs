@@ -3,12 +3,14 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
-use crate::app::{Action, JobDetail, JobParams, JobsModel, SaveJob, TableChange, interval_text};
-use crate::id::{JobId, PipelineId};
+use crate::api::JobParams;
+use crate::base::id::{JobId, PipelineId};
 use crate::schedule::{
     AfterOn, Misfire, Overlap, Preview, ScheduleConfig, Zone, parse_every, parse_once, parse_time_of_day,
     parse_weekly, preview,
 };
+use crate::settings::{TableChange, interval_text};
+use crate::window::{Action, JobDetail, JobsModel, SaveJob};
 
 /// Fires that the preview shows.
 const N_FIRES: usize = 5;

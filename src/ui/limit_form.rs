@@ -1,7 +1,9 @@
 //! The form of the limits: what is typed, what is wrong with it, and what it will do. It paints nothing.
 
-use crate::app::{Action, Command, HistorySpan, LimitParams, LimitProblem, LimitWords};
+use crate::api::Command;
 use crate::resources::{Limit, LimitAction, Limits, Resource};
+use crate::settings::{LimitParams, LimitProblem, LimitWords};
+use crate::window::{Action, HistorySpan};
 
 /// What is typed and chosen of one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! The window: a face that only listens and asks. It paints from [`AppStore`](crate::app::AppStore)
-//! and pushes [`Action`](crate::app::Action)s through its port; it has no database, no lock on the
+//! The window: a face that only listens and asks. It paints from [`AppStore`](crate::window::AppStore)
+//! and pushes [`Action`](crate::window::Action)s through its port; it has no database, no lock on the
 //! engine and no process handle.
 //!
 //! | file | duty |
@@ -53,7 +53,7 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 
-use crate::app::{WindowLook, WindowPort};
+use crate::window::{WindowLook, WindowPort};
 pub use window::LeverframeWindow;
 
 /// What to use where no window can open.

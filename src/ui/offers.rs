@@ -3,22 +3,23 @@
 use egui::ThemePreference;
 
 use super::command::{Command, Neighbour, Page};
-use crate::app::{self, Action, AppStore, HistorySpan};
+use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
+use crate::window::{Action, AppStore, HistorySpan};
 
 /// The first lever of a run: what it does *now*, in the same place in every row.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
     Action::Do(match run.state {
-        RunState::Queued => app::Command::admit(&run.run_id),
-        RunState::Running => app::Command::pause(&run.run_id),
+        RunState::Queued => api::Command::admit(&run.run_id),
+        RunState::Running => api::Command::pause(&run.run_id),
         // Not where Stop was: a double click must not end by force.
-        RunState::Stopping => app::Command::stop(&run.run_id, StopKind::Force),
+        RunState::Stopping => api::Command::stop(&run.run_id, StopKind::Force),
         RunState::Paused
         | RunState::Stopped
         | RunState::ForceStopped
         | RunState::Failed
-        | RunState::Interrupted => app::Command::resume(&run.run_id),
-        RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
+        | RunState::Interrupted => api::Command::resume(&run.run_id),
+        RunState::Completed => api::Command::start_like(&run.pipeline_id, &run.run_id),
     })
 }
 
@@ -26,13 +27,13 @@ pub(super) fn first_lever(run: &RunSummary) -> Action {
 pub(super) fn second_lever(run: &RunSummary) -> Action {
     Action::Do(match run.state {
         RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => {
-            app::Command::stop(&run.run_id, StopKind::Graceful)
+            api::Command::stop(&run.run_id, StopKind::Graceful)
         }
         RunState::Stopped
         | RunState::ForceStopped
         | RunState::Failed
         | RunState::Interrupted
-        | RunState::Completed => app::Command::start_like(&run.pipeline_id, &run.run_id),
+        | RunState::Completed => api::Command::start_like(&run.pipeline_id, &run.run_id),
     })
 }
 
@@ -52,7 +53,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         offered.push(Command::Select(Some(run.run_id.clone())));
     }
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
-    offered.extend(startable.map(|entry| Command::World(Action::Do(app::Command::start(&entry.id)))));
+    offered.extend(startable.map(|entry| Command::World(Action::Do(api::Command::start(&entry.id)))));
     offered.extend(Page::ALL.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
@@ -84,12 +85,12 @@ pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
 pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
     let orders = store.orders();
     let quiet = match orders.quiet {
-        Some(_) => app::Command::EndQuiet {},
-        None => app::Command::Quiet { until: None },
+        Some(_) => api::Command::EndQuiet {},
+        None => api::Command::Quiet { until: None },
     };
     let drain = match orders.draining_since {
-        Some(_) => app::Command::EndDrain {},
-        None => app::Command::Drain {},
+        Some(_) => api::Command::EndDrain {},
+        None => api::Command::Drain {},
     };
     [quiet, drain].map(|order| Command::World(Action::Do(order)))
 }

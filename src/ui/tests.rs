@@ -8,11 +8,12 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
-use crate::app::{Action, AppUpdate, Command, LogTail, PipelineEntry, WorldPort, window_port};
-use crate::id::{PipelineId, RunId, StepId};
+use crate::api::Command;
+use crate::base::id::{PipelineId, RunId, StepId};
 use crate::run::{
     Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
 };
+use crate::window::{Action, AppUpdate, LogTail, PipelineEntry, WorldPort, window_port};
 
 pub(super) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()

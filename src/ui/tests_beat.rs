@@ -12,8 +12,8 @@ use egui_kittest::kittest::Queryable;
 use super::LeverframeWindow;
 use super::command::Page;
 use super::tests::{now, run, snapshot};
-use crate::app::{AppUpdate, window_port};
 use crate::run::{RunState, RunSummary};
+use crate::window::{AppUpdate, window_port};
 
 /// Longer than that no clock is waited for.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
@@ -124,8 +124,9 @@ fn what_stands_still_is_painted_when_its_minute_is_over() {
 
 #[test]
 fn figures_and_progress_wait_for_the_beat_and_facts_do_not() {
-    use crate::app::{MachineSample, Urgency};
+    use crate::resources::MachineSample;
     use crate::run::{Event, EventKind};
+    use crate::window::Urgency;
     let (window, world) = window_port();
     // Unbounded: one wake an update.
     let (wake, woken) = crossbeam_channel::unbounded();

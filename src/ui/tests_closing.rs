@@ -3,8 +3,8 @@
 use egui::{ViewportCommand, ViewportId};
 
 use super::tests::{run, scene, snapshot};
-use crate::app::{Action, AppUpdate, QuitChoice};
 use crate::run::RunState;
+use crate::window::{Action, AppUpdate, QuitChoice};
 
 #[test]
 fn closing_asks_while_runs_are_alive() {

@@ -9,13 +9,15 @@ use egui_kittest::kittest::Queryable;
 
 use super::tests::{Scene, now, run, scene, snapshot};
 use super::tests_schedule::write;
-use crate::app::{
-    Action, AlertMark, AppUpdate, Command, HistorySpan, LimitParams, MachineHistory, MachinePoint,
-    MachineSample, StepSpan,
-};
-use crate::id::{AttemptKey, RunId, StepId};
+use crate::api::Command;
+use crate::api::{MachinePoint, StepSpan};
+use crate::base::id::AttemptKey;
+use crate::base::id::{RunId, StepId};
+use crate::resources::MachineSample;
 use crate::resources::{Limit, LimitAction, Limits, Resource, Threshold};
 use crate::run::{Event, EventKind, RunState};
+use crate::settings::LimitParams;
+use crate::window::{Action, AlertMark, AppUpdate, HistorySpan, MachineHistory};
 
 const GIB: u64 = 1 << 30;
 

@@ -6,8 +6,9 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use super::command::{Command, Neighbour, Page, offered};
 use super::tests::{Scene, id, now, run, scene, snapshot};
 use super::window::Overlay;
-use crate::app::{self, Action, AppUpdate, HistorySpan};
+use crate::api;
 use crate::run::{RunState, StopKind};
+use crate::window::{Action, AppUpdate, HistorySpan};
 
 /// The window with one run of that state, which is selected.
 fn with_selected(state: RunState) -> Scene {
@@ -29,7 +30,7 @@ fn open(scene: &mut Scene, page: Page) {
 }
 
 /// What is asked of the engine by a key.
-fn orders(scene: &mut Scene, modifiers: Modifiers, key: Key) -> Vec<app::Command> {
+fn orders(scene: &mut Scene, modifiers: Modifiers, key: Key) -> Vec<api::Command> {
     let sent = scene.press(modifiers, key).into_iter();
     sent.filter_map(|action| if let Action::Do(command) = action { Some(command) } else { None }).collect()
 }
@@ -38,9 +39,9 @@ fn orders(scene: &mut Scene, modifiers: Modifiers, key: Key) -> Vec<app::Command
 fn keys() -> Vec<(Modifiers, Key)> {
     let run_id = id("alfabeta-1");
     let mut commands = vec![
-        Command::World(Action::Do(app::Command::pause(&run_id))),
-        Command::World(Action::Do(app::Command::resume(&run_id))),
-        Command::World(Action::Do(app::Command::stop(&run_id, StopKind::Graceful))),
+        Command::World(Action::Do(api::Command::pause(&run_id))),
+        Command::World(Action::Do(api::Command::resume(&run_id))),
+        Command::World(Action::Do(api::Command::stop(&run_id, StopKind::Graceful))),
         Command::Select(None),
         Command::SelectJob(None),
         Command::SelectNeighbour(Neighbour::Next),
@@ -67,15 +68,15 @@ fn keys_of_runs_act_on_the_selected_run_where_it_is_shown_and_nowhere_else() {
             let is_shown = scene.shows("Close details");
             assert_eq!(is_shown, page.shows_runs(), "{page:?}");
             let on_space = if is_shown && state == RunState::Running {
-                vec![app::Command::pause(&run_id)]
+                vec![api::Command::pause(&run_id)]
             } else if is_shown && state == RunState::Paused {
-                vec![app::Command::resume(&run_id)]
+                vec![api::Command::resume(&run_id)]
             } else {
                 Vec::new()
             };
             let can_stop = matches!(state, RunState::Queued | RunState::Running | RunState::Paused);
             let on_backspace = match can_stop && is_shown {
-                true => vec![app::Command::stop(&run_id, StopKind::Graceful)],
+                true => vec![api::Command::stop(&run_id, StopKind::Graceful)],
                 false => Vec::new(),
             };
             let told = format!("{state} on {page:?}");
@@ -136,7 +137,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 }
                 Command::NewJob => assert_eq!(page_now, Page::Schedule, "{told}"),
                 Command::PauseAll => {
-                    assert!(sent.contains(&Action::Do(app::Command::pause(&id("alfabeta-1")))), "{told}");
+                    assert!(sent.contains(&Action::Do(api::Command::pause(&id("alfabeta-1")))), "{told}");
                 }
                 Command::AskStopAll => assert!(scene.shows("Stop all"), "{told}"),
                 Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{told}"),

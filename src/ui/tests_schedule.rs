@@ -9,12 +9,12 @@ use egui_kittest::kittest::Queryable;
 use serde_json::json;
 
 use super::tests::{Scene, now, scene, snapshot};
-use crate::app::{
-    Action, AppUpdate, Command, FireRow, JobDetail, JobPage, JobRow, JobView, SaveJob, SavedJob,
-};
-use crate::id::{JobId, RunId};
+use crate::api::Command;
+use crate::api::JobView;
+use crate::base::id::{JobId, RunId};
 use crate::run::{Event, EventKind, RunState};
 use crate::schedule::{Misfire, Outcome, Overlap};
+use crate::window::{Action, AppUpdate, FireRow, JobDetail, JobPage, JobRow, SaveJob, SavedJob};
 
 const ZONE: Tz = chrono_tz::America::New_York;
 

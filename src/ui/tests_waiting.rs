@@ -6,8 +6,10 @@ use chrono::TimeDelta;
 
 use super::tests::{Scene, does, id, now, run, scene, snapshot, step};
 use crate::admission::{Holder, Orders, Quiet, Wait};
-use crate::app::{AppUpdate, Command, CurrentWait};
+use crate::api::Command;
+use crate::api::CurrentWait;
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
+use crate::window::AppUpdate;
 
 fn memory(free: u64) -> Wait {
     let holder = Holder {

@@ -8,17 +8,21 @@ use egui::{
     CentralPanel, Context, Frame, Key, Margin, Panel, SystemTheme, ThemePreference, Ui, ViewportCommand,
 };
 
-use super::beat::{self, Beat};
-use super::command::{self, Command, Page};
+use super::beat;
+use super::beat::Beat;
+use super::command;
+use super::command::{Command, Page};
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
 use super::shown::ShownWatch;
 use super::theme;
-use super::views::{self, Commands, PaletteState, View};
+use super::views;
+use super::views::{Commands, PaletteState, View};
 use super::window_dress::theme_of;
-use crate::app::{self, Action, AppStore, QuitChoice, Urgency, WindowLook, WindowPort};
-use crate::id::{JobId, RunId};
+use crate::api;
+use crate::base::id::{JobId, RunId};
 use crate::run::{RunState, StopKind};
+use crate::window::{Action, AppStore, QuitChoice, Urgency, WindowLook, WindowPort};
 
 /// How long taking updates in may hold up a frame.
 const DRAIN_BUDGET: Duration = Duration::from_millis(8);
@@ -263,13 +267,13 @@ impl LeverframeWindow {
             Command::Select(run_id) => self.show_run(run_id),
             Command::SelectNeighbour(neighbour) => self.select_neighbour(neighbour),
             Command::ChooseStep(step_id) => self.store.choose_step(step_id),
-            Command::PauseAll => self.send_to_all(RunState::Running, app::Command::pause),
-            Command::ResumeAll => self.send_to_all(RunState::Paused, app::Command::resume),
+            Command::PauseAll => self.send_to_all(RunState::Running, api::Command::pause),
+            Command::ResumeAll => self.send_to_all(RunState::Paused, api::Command::resume),
             Command::AskStopAll => self.state.overlay = Overlay::StopAll,
             Command::StopAll => {
                 self.state.overlay = Overlay::None;
                 for state in [RunState::Queued, RunState::Running, RunState::Paused] {
-                    self.send_to_all(state, |run_id| app::Command::stop(run_id, StopKind::Graceful));
+                    self.send_to_all(state, |run_id| api::Command::stop(run_id, StopKind::Graceful));
                 }
             }
             Command::OpenPalette => {
@@ -330,7 +334,7 @@ impl LeverframeWindow {
         }
     }
 
-    fn send_to_all(&mut self, state: RunState, asked: impl Fn(&RunId) -> app::Command) {
+    fn send_to_all(&mut self, state: RunState, asked: impl Fn(&RunId) -> api::Command) {
         let meant: Vec<RunId> = self
             .store
             .living()

@@ -3,7 +3,7 @@
 use egui::{Context, SystemTheme, ThemePreference, Ui, ViewportCommand};
 
 use super::window::LeverframeWindow;
-use crate::app::{Action, ThemeChoice, WindowLook};
+use crate::window::{Action, ThemeChoice, WindowLook};
 
 impl LeverframeWindow {
     /// Has the title bar look as the page does. What the system prefers it knows itself, where the system says so.

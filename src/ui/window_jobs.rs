@@ -2,7 +2,7 @@
 
 use super::command::Neighbour;
 use super::window::LeverframeWindow;
-use crate::app::SavedJob;
+use crate::window::SavedJob;
 
 impl LeverframeWindow {
     /// Looks at the job in the next row, or in the one before.

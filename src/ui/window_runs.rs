@@ -3,7 +3,7 @@
 use super::command::{Neighbour, Page};
 use super::views::is_waiting;
 use super::window::LeverframeWindow;
-use crate::id::RunId;
+use crate::base::id::RunId;
 
 impl LeverframeWindow {
     /// Looks at a run, where it can be seen: on another page its keys would act unseen.

@@ -18,7 +18,7 @@ const CLOCKS: &[(&str, &str)] = &[
         "a process of its own: it says when steps ended, and times the next supervisor",
     ),
     ("src/control/events.rs", "a client waits for events with a deadline"),
-    ("src/app/hands/connection.rs", "a client has some seconds to say hello"),
+    ("src/control/server/connection.rs", "a client has some seconds to say hello"),
     ("src/monitor/mod.rs", "a sample says when it was taken"),
     ("src/monitor/sampler.rs", "samples come at an even pace"),
     ("src/store/commit.rs", "how long a commit takes says how long another is waited for"),
@@ -109,8 +109,8 @@ pub(crate) fn threads_are_named(house: &House) -> Vec<Breach> {
 
 /// The files that may make a thread whose end does not end its process, and why.
 const SHORT_THREADS: &[(&str, &str)] = &[
-    ("src/thread.rs", "the one that ends its process if it must is made here"),
-    ("src/at_exit.rs", "its process ends anyway"),
+    ("src/base/thread.rs", "the one that ends its process if it must is made here"),
+    ("src/base/at_exit.rs", "its process ends anyway"),
     ("src/supervisor/client.rs", "one waits for the end of one process"),
     ("src/supervisor/guard.rs", "it is the guard's, a process that does nothing else"),
     ("src/ui/shown.rs", "without it the window only paints more than it must"),
@@ -121,18 +121,18 @@ const SHORT_THREADS: &[(&str, &str)] = &[
     ("src/control/client.rs", "it is a client's, and ends with its connection"),
     ("src/engine/bus.rs", "a subscriber that panics harms nobody else"),
     ("src/engine/context.rs", "a function that panics fails its run"),
-    ("src/app/hands/server.rs", "each connection has one"),
-    ("src/app/hands/session.rs", "each connection has one"),
-    ("src/app/errands.rs", "it follows one log that somebody looks at"),
-    ("src/app/run_follower.rs", "it follows one log"),
-    ("src/app/background.rs", "it reads one line of a process that is started"),
+    ("src/control/server/server.rs", "each connection has one"),
+    ("src/control/server/session.rs", "each connection has one"),
+    ("src/window/lookups.rs", "it follows one log that somebody looks at"),
+    ("src/records/run_follower.rs", "it follows one log"),
+    ("src/daemon/background.rs", "it reads one line of a process that is started"),
     ("src/cli/foreground/question.rs", "it waits for one answer"),
 ];
 
 pub(crate) fn threads_that_last_end_their_process(house: &House) -> Vec<Breach> {
     only_in(house, &["thread::Builder", "Builder::new().name"], SHORT_THREADS, Where::Program, |needle| {
         format!(
-            "`{needle}`: a thread that lasts takes its process with it when it panics. Use `crate::thread::lasting`, or list the file with its reason"
+            "`{needle}`: a thread that lasts takes its process with it when it panics. Use `crate::base::thread::lasting`, or list the file with its reason"
         )
     })
 }

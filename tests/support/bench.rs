@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use leverframe::base::id::RunId;
 use leverframe::engine::{CoreExecutionEngine, EngineOptions, EventBus, Subscription};
-use leverframe::id::RunId;
 use leverframe::run::{Run, StepRun};
 use leverframe::store::{CheckpointManager, StoredRun};
 use leverframe::supervisor::probe;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use leverframe::base::id::AttemptKey;
 use leverframe::engine::HostChoice;
-use leverframe::id::AttemptKey;
 use leverframe::run::StepRun;
 use leverframe::store::CheckpointManager;
 use leverframe::supervisor::{HostRequest, Launcher, StepHost};

@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use leverframe::base::id::RunId;
 use leverframe::engine::{CoreExecutionEngine, EngineOptions, HostChoice, PipelineRequest, Subscription};
-use leverframe::id::RunId;
 use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, Event};
 
@@ -29,8 +29,8 @@ pub(crate) fn run_id(text: &str) -> RunId {
     RunId::new(text).expect("a valid run id")
 }
 
-pub(crate) fn step_id(text: &str) -> leverframe::id::StepId {
-    leverframe::id::StepId::new(text).expect("a valid step id")
+pub(crate) fn step_id(text: &str) -> leverframe::base::id::StepId {
+    leverframe::base::id::StepId::new(text).expect("a valid step id")
 }
 
 /// A definition from a pipeline's text.

@@ -5,12 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use leverframe::admission::Admission;
-use leverframe::id::PipelineId;
+use leverframe::base::id::PipelineId;
+use leverframe::base::time::Now;
 use leverframe::run::{
     Body, Context, Effect, EventKind, Exit, Input, Launch, Outbox, Record, Run, RunLedger, RunState, Starts,
     StepNews, StepRun, Trigger, decide,
 };
-use leverframe::time::Now;
 
 use super::{definition, run_id};
 

@@ -1,6 +1,6 @@
 //! Places for runs: of all, of a group, of a pipeline.
 
-use leverframe::id::RunId;
+use leverframe::base::id::RunId;
 
 use super::{error, go, policy, until, wait_for_begin, wait_for_ends, with_priority};
 use crate::support::bench::Bench;

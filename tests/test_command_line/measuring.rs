@@ -1,9 +1,10 @@
 //! What runs cost, and limits that act: through the real program, with the settings of a data directory.
 
-use leverframe::app::{AppUpdate, ExecutionIntegration, Settings, window_port};
+use leverframe::base::id::RunId;
 use leverframe::engine::{EventBus, HostStart, ShutdownKind};
-use leverframe::id::RunId;
 use leverframe::run::RunState;
+use leverframe::settings::Settings;
+use leverframe::window::{AppUpdate, ExecutionIntegration, window_port};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use leverframe::app::{Command, EngineStatus, Query, Start};
+use leverframe::api::{Command, EngineStatus, Query, Start};
+use leverframe::base::id::RunId;
 use leverframe::control::wire::EventFilter;
 use leverframe::control::{ControlClient, ControlError, Events};
-use leverframe::id::RunId;
 use leverframe::run::{Event, EventKind, RunState, RunSummary, StopKind};
 
 use super::hall::{Hall, span};

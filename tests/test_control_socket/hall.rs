@@ -6,14 +6,16 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leverframe::app::{
-    ControlOptions, ControlServer, Desk, DesktopScheduler, HandOver, Jobs, Owner, Settings,
-};
-use leverframe::control::wire::{Face, PROTOCOL};
+use leverframe::api::Face;
+use leverframe::base::id::PipelineId;
+use leverframe::control::server::{ControlOptions, ControlServer, HandOver};
+use leverframe::control::wire::PROTOCOL;
 use leverframe::control::{ControlClient, Events};
+use leverframe::daemon::{Desk, Jobs, Owner};
 use leverframe::engine::{CoreExecutionEngine, ShutdownKind};
-use leverframe::id::PipelineId;
 use leverframe::run::Event;
+use leverframe::scheduler::DesktopScheduler;
+use leverframe::settings::Settings;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
@@ -51,7 +53,14 @@ impl Hall {
         let jobs = Jobs::firing(DesktopScheduler::open(&engine, find).expect("a scheduler"));
         let desk = Desk::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
         let Served { listener, last_seq, on_hand_over } = served;
-        let options = ControlOptions { desk, events, listener, last_seq, on_hand_over };
+        let options = ControlOptions {
+            handler: Arc::new(desk.clone()),
+            engine: desk.engine().clone(),
+            events,
+            listener,
+            last_seq,
+            on_hand_over,
+        };
         let server = ControlServer::start(options).expect("it serves");
         Self { bench, engine, server }
     }

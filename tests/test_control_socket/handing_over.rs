@@ -6,9 +6,10 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
 use crossbeam_channel::bounded;
-use leverframe::app::HandOver;
+use leverframe::api::Face;
 use leverframe::control::HandedOver;
-use leverframe::control::wire::{EventFilter, Face, SessionRequest, Successor};
+use leverframe::control::server::HandOver;
+use leverframe::control::wire::{EventFilter, SessionRequest, Successor};
 use leverframe::engine::ShutdownKind;
 use serde_json::{Value, json};
 
@@ -68,7 +69,7 @@ fn a_socket_that_is_handed_over_loses_neither_a_client_nor_an_event() {
     // What the new engine has told so far is told from where the old one ended, and nothing is lost.
     let filter = EventFilter { since: Some(notice.seq), ..EventFilter::default() };
     let events = client.subscribe(filter).expect("it subscribes");
-    let start = leverframe::app::Command::start(&"p".parse().expect("an id"));
+    let start = leverframe::api::Command::start(&"p".parse().expect("an id"));
     let _: Value = client.call(&start).expect("it starts");
     let first = events.recv().expect("an event").event().expect("it is understood");
     assert_eq!(first.kind.name(), "execution_started");

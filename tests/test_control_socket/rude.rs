@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use leverframe::app::{EngineStatus, Query};
+use leverframe::api::{EngineStatus, Query};
 use leverframe::control::wire::{
     INVALID_PARAMS, INVALID_REQUEST, MAX_LINE, METHOD_NOT_FOUND, PARSE_ERROR, PROTOCOL,
 };

@@ -1,8 +1,10 @@
 //! One client asks for everything once.
 
-use leverframe::app::{Command, EngineStatus, LivingRuns, Query, RunRecord};
+use leverframe::api::Face;
+use leverframe::api::{Command, EngineStatus, LivingRuns, Query};
 use leverframe::control::ControlError;
-use leverframe::control::wire::{EventFilter, Face};
+use leverframe::control::wire::EventFilter;
+use leverframe::records::RunRecord;
 use leverframe::run::{RunState, RunSummary, StopKind};
 use leverframe::store::RunFilter;
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leverframe::id::StepId;
+use leverframe::base::id::StepId;
 use leverframe::run::{RunState, StepState};
 use leverframe::store::StoredRun;
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use leverframe::app::refresh_definition;
 use leverframe::engine::{EngineOptions, HostChoice, HostSink};
+use leverframe::records::refresh_definition;
 use leverframe::run::{EventKind, RunState};
 use leverframe::supervisor::{HostEvent, Launcher};
 use rusqlite::Connection;

@@ -155,7 +155,7 @@ fn a_crash_after_each_step_of_a_busy_day_leaves_every_instant_in_one_row_and_one
             assert_eq!(runs.len(), n_ran, "{steps_of_life}: {rows:#?}");
             assert!(rows.iter().all(|row| row.outcome != "claimed"), "{rows:#?}");
             for run_id in runs {
-                let run_id = leverframe::id::RunId::new(run_id).expect("a name");
+                let run_id = leverframe::base::id::RunId::new(run_id).expect("a name");
                 assert!(desk.runs.load_summary(&run_id).expect("runs").is_some(), "{run_id}");
             }
         }

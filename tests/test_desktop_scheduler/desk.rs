@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use leverframe::id::{JobId, PipelineId, RunId};
+use leverframe::base::id::{JobId, PipelineId, RunId};
+use leverframe::base::time::{Now, format_instant, parse_instant};
 use leverframe::run::{Body, Definition, EventKind, Run, RunLedger, RunState};
 use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::{
@@ -12,7 +13,6 @@ use leverframe::scheduler::{
     Target,
 };
 use leverframe::store::{CheckpointManager, FireFilter, JobStore, Write};
-use leverframe::time::{Now, format_instant, parse_instant};
 
 use crate::support::definition;
 use crate::support::world::driven_in;

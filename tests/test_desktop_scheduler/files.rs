@@ -1,7 +1,7 @@
 //! Jobs that stand in pipeline files.
 
 use chrono::TimeDelta;
-use leverframe::id::PipelineId;
+use leverframe::base::id::PipelineId;
 use leverframe::pipeline::Pipeline;
 use leverframe::run::RunState;
 use leverframe::scheduler::{FileTables, JobChange, JobSpec, Listing, SchedulerError, TakenOver};

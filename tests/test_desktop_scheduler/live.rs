@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use leverframe::DesktopScheduler;
+use leverframe::base::id::PipelineId;
 use leverframe::engine::now;
-use leverframe::id::PipelineId;
 use leverframe::run::EventKind;
 use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::{JobSpec, OfflineScheduler, SchedulerError};

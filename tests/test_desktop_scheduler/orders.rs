@@ -1,7 +1,7 @@
 //! What is asked of jobs: it does all of what it says or nothing, and says what is right.
 
 use chrono::TimeDelta;
-use leverframe::id::PipelineId;
+use leverframe::base::id::PipelineId;
 use leverframe::run::{RunState, Trigger};
 use leverframe::schedule::Overlap;
 use leverframe::scheduler::{JobChange, SchedulerError, StartOutcome};

@@ -6,8 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leverframe::app::{Face, Parts, ServeFor, Service, ServiceOptions, Settings, succeed};
+use leverframe::api::Face;
+use leverframe::daemon::{Parts, ServeFor, Service, ServiceOptions, succeed};
 use leverframe::engine::ShutdownKind;
+use leverframe::settings::Settings;
 use leverframe::store::DataDir;
 use rustix::process::Signal;
 use serde_json::Value;

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use leverframe::app::{ControlClient, Face};
+use leverframe::api::Face;
+use leverframe::control::ControlClient;
 use leverframe::store::DataDir;
 use rustix::process::{Signal, WaitOptions, waitpid};
 

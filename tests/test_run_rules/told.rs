@@ -1,6 +1,6 @@
 //! What a run says of itself: how much of it is done, what comes first, and who is told of an end.
 
-use leverframe::id::AttemptKey;
+use leverframe::base::id::AttemptKey;
 use leverframe::run::{EventKind, Input, ReportBatch, RunState, StepNews, StepState, StopKind};
 
 use crate::support::run_id;

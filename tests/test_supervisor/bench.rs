@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use leverframe::id::{RunId, StepId};
+use leverframe::base::id::AttemptKey;
+use leverframe::base::id::{RunId, StepId};
 use leverframe::supervisor::{
-    AttemptKey, ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launcher, StartSpec,
-    StepExit, StepHost, SupervisorHost,
+    ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launcher, StartSpec, StepExit,
+    StepHost, SupervisorHost,
 };
 use rustix::process::{Pid, Signal};
 

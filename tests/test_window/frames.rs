@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use leverframe::app::{ControlClient, Face};
+use leverframe::api::Face;
+use leverframe::control::ControlClient;
 use leverframe::run::RunState;
 use leverframe::store::RunFilter;
 use serde_json::{Value, json};

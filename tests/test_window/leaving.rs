@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use leverframe::app::{ControlClient, Face};
+use leverframe::api::Face;
+use leverframe::control::ControlClient;
 use leverframe::run::RunState;
 use rustix::process::Signal;
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use leverframe::CheckpointManager;
-use leverframe::app::{ControlClient, Face};
-use leverframe::id::PipelineId;
+use leverframe::api::Face;
+use leverframe::base::id::PipelineId;
+use leverframe::control::ControlClient;
 use leverframe::run::{RunSummary, StepState};
 use leverframe::store::RunFilter;
 

@@ -1,12 +1,13 @@
 //! The end of following: what is said of it, the number to end with, and what becomes of this process's engine.
 
-use super::super::exit::{DONE, FAILED, Failure, Outcome, of_run};
+use super::super::exit::{Failure, Outcome, of_run};
 use super::super::output::note;
 use super::link::Link;
 use super::{End, Foreground, tail};
-use crate::app::{ServeFor, Service};
+use crate::api::exit_code::{DONE, FAILED};
+use crate::base::id::RunId;
+use crate::daemon::{ServeFor, Service};
 use crate::engine::{ShutdownKind, now};
-use crate::id::RunId;
 use crate::run::{Event, EventKind, RunState};
 
 impl Foreground {

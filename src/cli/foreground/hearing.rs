@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::exit::{FAILED, Failure};
+use super::super::exit::Failure;
 use super::{End, Foreground, HELD, StopAsked, Suspension, Until};
-use crate::app::{Command, SILENT_SUPERVISOR};
-use crate::id::{RunId, StepId};
+use crate::api::Command;
+use crate::api::SILENT;
+use crate::api::exit_code::FAILED;
+use crate::base::id::{RunId, StepId};
 use crate::run::{Event, EventKind, StepState};
 
 /// What a run that is resumed had lost before: an end of it that follows from that is not what was waited for.
@@ -36,7 +38,7 @@ impl Foreground {
         self.show(event, run_id);
         if let EventKind::WarningRaised { text } | EventKind::ResourceAlert { text, cleared: false } =
             &event.kind
-            && text.starts_with(SILENT_SUPERVISOR)
+            && text.starts_with(SILENT)
             && matches!(until, Until::Frozen | Until::Stopped)
         {
             // What is waited for may never come.

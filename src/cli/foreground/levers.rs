@@ -7,9 +7,10 @@ use super::super::output::note;
 use super::link::Link;
 use super::question::{QUESTION, Question, Reply};
 use super::{End, Foreground, StopAsked, Suspension};
-use crate::app::{Command, Joined, ServeFor, join};
+use crate::api::Command;
+use crate::base::id::RunId;
+use crate::daemon::{Joined, ServeFor, join};
 use crate::engine::ShutdownKind;
-use crate::id::RunId;
 use crate::run::RunState;
 
 impl Foreground {

@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, never};
 
-use super::super::exit::{Failure, NOT_FOUND};
+use super::super::exit::Failure;
 use super::super::output::note;
 use super::super::waker::waker;
-use crate::app::{
-    ClosingNotice, Command, ControlClient, ControlError, EventFilter, Events, Face, Parts, Query, RunRecord,
-    Seat, Service, ServiceOptions, Settings,
-};
+use crate::api::Face;
+use crate::api::exit_code::NOT_FOUND;
+use crate::api::{Command, Query};
+use crate::base::id::{RunId, StepId};
+use crate::control::wire::{ClosingNotice, EventFilter};
+use crate::control::{ControlClient, ControlError, Events};
+use crate::daemon::{Parts, Seat, Service, ServiceOptions};
 use crate::engine::{EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription};
-use crate::id::{RunId, StepId};
+use crate::records::RunRecord;
 use crate::run::{Event, Input, RunSummary, StepRun};
+use crate::settings::Settings;
 
 /// An engine that is listened to.
 pub(super) enum Link {
@@ -161,7 +165,7 @@ impl Link {
     /// Has it do something.
     pub(super) fn command(&self, command: &Command) -> Result<(), Failure> {
         match self {
-            Self::Own(own) => own.service.desk().carry_out(command.clone()).map(drop).map_err(Failure::from),
+            Self::Own(own) => own.service.desk().handle(command.clone()).map(drop).map_err(Failure::from),
             Self::Live(live) => Ok(live.client.call::<serde_json::Value>(command).map(drop)?),
             Self::Lost(_) => Err(EngineError::ShutDown.into()),
         }

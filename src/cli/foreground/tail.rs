@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::super::output::note;
-use crate::app::{LogLine, LogReader, TextForm};
-use crate::id::StepId;
+use crate::base::id::StepId;
+use crate::logs::{LogLine, LogReader, TextForm};
 
 /// How many lines of a failed step's log are shown at the end.
 const TAIL_LINES: usize = 20;

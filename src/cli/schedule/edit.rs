@@ -3,17 +3,20 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::super::exit::{DONE, Failure, Outcome};
+use super::super::exit::{Failure, Outcome};
 use super::super::output::{Form, Page};
 use super::super::{Place, Print, key_value};
 use super::timing::Timing;
 use super::words::{next_of, preview_of, tell_tz, zone_named};
 use super::{change, jobs_on_disk};
-use crate::app::{Command, JobParams, JobView, machine_zone};
+use crate::api::JobView;
+use crate::api::exit_code::DONE;
+use crate::api::{Command, JobParams};
+use crate::base::id::{JobId, PipelineId};
+use crate::base::units::parse_duration;
 use crate::engine::now;
-use crate::id::{JobId, PipelineId};
-use crate::pipeline::parse_duration;
 use crate::schedule::{MAX_CATCHUP, Misfire, Overlap};
+use crate::scheduler::machine_zone;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AddArgs {

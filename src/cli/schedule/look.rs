@@ -3,20 +3,21 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use super::super::exit::{DONE, Failure, Outcome};
+use super::super::exit::{Failure, Outcome};
 use super::super::output::{Cell, Colour, Form, Page, ago, note, span_between};
 use super::super::runs::moment;
 use super::super::{Place, Print};
 use super::jobs_on_disk;
 use super::words::{next_of, on_wall, preview_of, zone_of};
-use crate::app::{
-    Catalogue, FireFilter, FireView, HistoryView, JobView, JobsFired, MAX_HISTORY, Settings, fires_by_itself,
-    jobs_fired, name_missing_pipelines,
-};
+use crate::api::exit_code::DONE;
+use crate::api::{FireView, HistoryView, JobView};
+use crate::base::id::JobId;
+use crate::base::time::parse_instant;
+use crate::daemon::{JobsFired, MAX_HISTORY, fires_by_itself, jobs_fired, name_missing_pipelines};
 use crate::engine::now;
-use crate::id::JobId;
 use crate::schedule::Outcome as FireOutcome;
-use crate::time::parse_instant;
+use crate::settings::{Catalogue, Settings};
+use crate::store::FireFilter;
 
 /// Fires that `show` tells: the newest, and the next.
 const SHOWN_FIRES: usize = 5;

@@ -13,10 +13,17 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::exit::{DONE, Failure, Outcome};
+use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, note};
 use super::{Place, Print};
-use crate::app::{Asking, Command, DataDir, Face, IntegrationError, Jobs, OfflineScheduler, Settings, ask};
+use crate::api::Command;
+use crate::api::Error;
+use crate::api::Face;
+use crate::api::exit_code::DONE;
+use crate::daemon::{Asking, Jobs, ask};
+use crate::scheduler::OfflineScheduler;
+use crate::settings::Settings;
+use crate::store::DataDir;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ScheduleVerb {
@@ -71,7 +78,7 @@ pub(super) fn schedule(verb: ScheduleVerb, place: &Place) -> Outcome {
 pub(super) fn change<T: DeserializeOwned>(
     place: &Place,
     command: &Command,
-    here: impl FnOnce(&Jobs) -> Result<T, IntegrationError>,
+    here: impl FnOnce(&Jobs) -> Result<T, Error>,
 ) -> Result<(T, Firing), Failure> {
     let path = place.path()?;
     let settings = Settings::load(&path)?;

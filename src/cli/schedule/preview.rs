@@ -3,11 +3,12 @@
 use clap::{Args, value_parser};
 
 use super::super::Print;
-use super::super::exit::{DONE, Outcome};
+use super::super::exit::Outcome;
 use super::super::output::{Form, Page, note};
 use super::super::runs::moment;
 use super::timing::Timing;
 use super::words::{countdown, on_wall, tell_tz, zone_named};
+use crate::api::exit_code::DONE;
 use crate::engine::now;
 use crate::schedule::{MAX_PREVIEW, Zone, parse_once, preview as preview_of};
 

@@ -2,16 +2,21 @@
 
 use clap::Args;
 
-use super::super::exit::{Failure, NO_ENGINE, Outcome};
+use super::super::exit::{Failure, Outcome};
 use super::super::foreground::{Foreground, Until};
 use super::super::output::{Form, count};
 use super::super::runs::moment;
 use super::super::{Place, Print};
 use super::{change, jobs_on_disk, report};
-use crate::app::{self, Asking, Backfilled, Command, DataDir, Jobs, Settings};
+use crate::api::exit_code::NO_ENGINE;
+use crate::api::{Backfilled, Command};
+use crate::base::id::JobId;
+use crate::daemon;
+use crate::daemon::{Asking, Jobs};
 use crate::engine::{EngineError, Scope, now};
-use crate::id::JobId;
 use crate::run::RunSummary;
+use crate::settings::Settings;
+use crate::store::DataDir;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunNowArgs {
@@ -45,7 +50,7 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
     jobs_on_disk(place)?.core().get_job(&args.job_id)?;
     let dir = DataDir::open(&path)?;
     let form = args.print.form();
-    match app::ask::<RunSummary>(&dir, &Command::RunJobNow { job_id: args.job_id.clone() })? {
+    match daemon::ask::<RunSummary>(&dir, &Command::RunJobNow { job_id: args.job_id.clone() })? {
         Asking::Answered(_, run) if args.no_wait => {
             report(&args.print, &run, || format!("job {} runs: {}", args.job_id, run.run_id))
         }

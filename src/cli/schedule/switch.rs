@@ -8,9 +8,10 @@ use super::super::output::Form;
 use super::super::{Place, Print};
 use super::words::next_of;
 use super::{change, report};
-use crate::app::{Command, JobView};
+use crate::api::Command;
+use crate::api::JobView;
+use crate::base::id::JobId;
 use crate::engine::now;
-use crate::id::JobId;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct JobArgs {

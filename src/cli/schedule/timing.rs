@@ -5,7 +5,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::super::exit::Failure;
-use crate::id::JobId;
+use crate::base::id::JobId;
 use crate::schedule::{
     AfterOn, ScheduleConfig, ScheduleError, parse_every, parse_once, parse_time_of_day, parse_weekly,
 };

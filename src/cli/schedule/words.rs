@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::super::output::{note, span};
-use crate::app::{JobView, machine_zone, unheeded_tz, zone_of_session_alone};
+use crate::api::JobView;
+use crate::base::time::parse_instant;
 use crate::schedule::{Preview, ScheduleConfig, ScheduleError, Zone, preview};
-use crate::time::parse_instant;
+use crate::scheduler::{machine_zone, unheeded_tz, zone_of_session_alone};
 
 /// The machine's zone; UTC where the system names none that is known.
 pub(super) fn local_zone() -> Tz {

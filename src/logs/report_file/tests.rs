@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
 
 struct Bench {
     dir: TempDir,

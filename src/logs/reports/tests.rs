@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::id::StepId;
+use crate::base::id::StepId;
 
 /// The longest that a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -193,7 +193,7 @@ fn a_folder_that_is_removed_is_made_again_and_followed() {
     // Watched by another, so that the test knows when it is there again.
     let folder = run_folder(bench.dir.path(), &key.run_id);
     let (sender, changes) = crossbeam_channel::unbounded();
-    let watch = crate::logs::FolderWatch::of_all([&folder], move || {
+    let watch = crate::files::FolderWatch::of_all([&folder], move || {
         let _ = sender.send(());
     });
     std::fs::remove_dir_all(&folder).unwrap();

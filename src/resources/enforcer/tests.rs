@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::id::AttemptKey;
+use crate::base::id::AttemptKey;
 
 const GIB: u64 = 1 << 30;
 

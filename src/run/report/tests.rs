@@ -1,7 +1,7 @@
 //! Lines as steps write them, good and bad.
 
 use super::*;
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
 
 fn faults(line: &str) -> Vec<String> {
     parse_report_line(line.as_bytes()).1.into_iter().map(|fault| fault.why).collect()

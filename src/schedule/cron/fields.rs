@@ -4,7 +4,7 @@
 use cron::TimeUnitSpec;
 
 use super::calendar::{Calendar, DayRule};
-use crate::nearest::nearest;
+use crate::base::nearest::nearest;
 
 /// One field of an expression.
 struct Field {

@@ -18,7 +18,7 @@ use lines::{Line, lines};
 pub use report::{Remark, RemarkKind};
 
 use super::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, Zone};
-use crate::id::{JobId, PipelineId};
+use crate::base::id::{JobId, PipelineId};
 
 /// What cron gives to a job that says nothing else.
 const CRON_PATH: &str = "/usr/bin:/bin";

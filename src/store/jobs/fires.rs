@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::stored::{FireKind, StoredFire, StoredHistory};
 use super::{JobStore, from_ms};
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::store::StoreError;
 use crate::store::rows;
 

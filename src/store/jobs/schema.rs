@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Transaction, params};
 
+use crate::base::time::parse_instant;
 use crate::store::migrate::{Schema, add_columns};
 use crate::store::rows;
-use crate::time::parse_instant;
 
 /// The tables of `scheduler.db`.
 pub(super) static JOBS: Schema = Schema {

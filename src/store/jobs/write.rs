@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
-use crate::time::format_instant;
+use crate::base::time::format_instant;
 
 /// One thing to write. All writes of one commit are there together or not at all.
 #[derive(Debug, Clone)]

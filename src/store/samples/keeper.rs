@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 
 use super::schema::SAMPLES;
 use super::{MAX_BYTES, Order, Resolution};
-use crate::id::AttemptKey;
+use crate::base::id::AttemptKey;
 use crate::resources::{LimitChange, ResourceSnapshot};
 use crate::store::{StoreError, open};
 

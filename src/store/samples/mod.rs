@@ -113,7 +113,7 @@ impl SampleStore {
         let n_lost = Arc::<AtomicU64>::default();
         let keeper = keeper::Keeper::new(path.clone(), n_lost.clone());
         let arriving = waiting.clone();
-        let thread = crate::thread::lasting("lf-samples-db", move || keeper.run(&arriving, &ordered))?;
+        let thread = crate::base::thread::lasting("lf-samples-db", move || keeper.run(&arriving, &ordered))?;
         let thread = Mutex::new(Some(thread));
         Ok(Self {
             shared: Arc::new(Shared {

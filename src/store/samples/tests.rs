@@ -4,7 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::keeper::{clean, files, used_bytes};
 use super::*;
-use crate::id::{AttemptKey, RunId, StepId};
+use crate::base::id::AttemptKey;
+use crate::base::id::{RunId, StepId};
 use crate::resources::{Limit, LimitChange, MachineSample, RaisedLimit, Resource, StepSample, Threshold};
 
 fn at(second: i64) -> DateTime<Utc> {

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
 use super::CheckpointManager;
-use crate::id::{PipelineId, RunId, StepId};
+use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::{Command, OnFailure, Pipeline, Retries, Step};
 use crate::run::{Body, Definition, Run, RunLedger, RunState, StepRun, StepState, Trigger};
 

@@ -47,10 +47,10 @@ fn a_database_with_the_fixed_tables_alone_is_brought_forward_and_used() {
     assert_eq!(living[0].summary.run_type.as_ref(), "FULL_REFRESH");
     assert_eq!(living[0].body, crate::store::StoredBody::Unknown);
     let b = store.load_execution_state("b").unwrap().unwrap();
-    assert_eq!(b.started_at, crate::time::parse_instant("2026-11-23T00:00:00Z").unwrap());
+    assert_eq!(b.started_at, crate::base::time::parse_instant("2026-11-23T00:00:00Z").unwrap());
     assert_eq!(b.metadata, Some(json!("no json")));
     let c = store.load_execution_state("c").unwrap().unwrap();
-    assert_eq!(c.started_at, crate::time::parse_instant("2026-11-22 23:00:00").unwrap());
+    assert_eq!(c.started_at, crate::base::time::parse_instant("2026-11-22 23:00:00").unwrap());
     let d = store.load_execution_state("d").unwrap().unwrap();
     assert_eq!(d.state, RunState::Interrupted);
     assert!(d.error.unwrap().contains("HALTED"));
@@ -63,7 +63,7 @@ fn a_database_with_the_fixed_tables_alone_is_brought_forward_and_used() {
     let names = |filter: &RunFilter| -> Vec<String> {
         store.list_runs(filter).unwrap().iter().map(|run| run.run_id.to_string()).collect()
     };
-    let since = Some(crate::time::parse_instant("2026-11-23T01:00:00Z").unwrap());
+    let since = Some(crate::base::time::parse_instant("2026-11-23T01:00:00Z").unwrap());
     assert_eq!(names(&RunFilter { since, ..Default::default() }), ["d", "a"], "what is no instant is new");
     let problems = store.integrity_check().unwrap();
     assert_eq!(problems.len(), 2, "{problems:?}");
@@ -89,7 +89,7 @@ fn rows_that_a_script_adds_later_are_read_and_ordered_at_the_next_opening() {
         .unwrap();
     assert_eq!(f.store.load_living().unwrap().len(), 1, "seen at once");
     let again = CheckpointManager::open(f.path()).unwrap();
-    let until = Some(crate::time::parse_instant("2026-11-23T01:00:01Z").unwrap());
+    let until = Some(crate::base::time::parse_instant("2026-11-23T01:00:01Z").unwrap());
     assert_eq!(again.list_runs(&RunFilter { until, ..Default::default() }).unwrap().len(), 1);
     assert_eq!(again.list_checkpoints("later").unwrap().len(), 1);
     assert!(!f.dir.path().join("checkpoints.db.v1.bak").exists(), "nothing was migrated");

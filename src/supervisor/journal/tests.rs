@@ -1,7 +1,7 @@
 //! What the journal remembers, and what it survives.
 
 use super::*;
-use crate::id::{RunId, StepId};
+use crate::base::id::{RunId, StepId};
 use crate::supervisor::host::ExitCause;
 
 fn key(attempt: u32) -> AttemptKey {

@@ -16,8 +16,9 @@ use crate::socket;
 use crate::supervisor::frame::{Frame, FrameBuffer};
 use crate::supervisor::host::{Known, KnownStatus};
 use crate::supervisor::journal::Record;
+use crate::supervisor::protocol;
 use crate::supervisor::protocol::{
-    self, Hello, Misread, PROTOCOL, Reply, Request, StartHeader, SupervisorInfo, own_version,
+    Hello, Misread, PROTOCOL, Reply, Request, StartHeader, SupervisorInfo, own_version,
 };
 
 /// A listener that lets this much pile up is closed: it finds everything in the inventory when it comes back.

@@ -11,12 +11,15 @@ use rustix::process::Signal;
 use super::shutdown::WINDOW;
 use super::step::{AskedBy, End, Ending, Freeze, LogState, MainEnd, Step, sum};
 use super::{Server, Source};
+use crate::base::id::AttemptKey;
 use crate::process::tree::Origin;
-use crate::supervisor::host::{AttemptKey, ExitCause, StepExit, Usage};
+use crate::supervisor::host::{ExitCause, StepExit, Usage};
 use crate::supervisor::journal::Record;
 use crate::supervisor::memory;
-use crate::supervisor::process::{self, Proc, ProcId};
-use crate::supervisor::reaper::{self, Peeked};
+use crate::supervisor::process;
+use crate::supervisor::process::{Proc, ProcId};
+use crate::supervisor::reaper;
+use crate::supervisor::reaper::Peeked;
 use crate::supervisor::sys;
 
 /// What a main process left behind has this long to end by itself.

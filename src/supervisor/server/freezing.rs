@@ -9,10 +9,12 @@ use rustix::process::Signal;
 
 use super::Server;
 use super::step::{Ending, Freeze, Freezing, Inherited, Step};
+use crate::base::id::AttemptKey;
 use crate::process::tracer_of;
-use crate::supervisor::host::{AttemptKey, HostEvent};
+use crate::supervisor::host::HostEvent;
 use crate::supervisor::journal::Record;
-use crate::supervisor::process::{self, Proc, ProcId};
+use crate::supervisor::process;
+use crate::supervisor::process::{Proc, ProcId};
 
 /// So many looks in a row that find everything stopped are believed although processes of other steps die meanwhile.
 const MANY_LOOKS: u32 = 12;

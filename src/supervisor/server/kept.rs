@@ -7,7 +7,8 @@ use super::Server;
 use crate::process::tree;
 use crate::supervisor::journal::{Entry, Record};
 use crate::supervisor::log::Log;
-use crate::supervisor::process::{self, ProcId, ProcTable};
+use crate::supervisor::process;
+use crate::supervisor::process::{ProcId, ProcTable};
 use crate::supervisor::reaper::Inherited;
 
 impl Server {

@@ -23,13 +23,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
-use super::host::{AttemptKey, HostEvent, StartSpec};
+use super::host::{HostEvent, StartSpec};
 use super::journal::{Journal, Record};
 use super::mover::{Mover, Note, timespec};
 use super::process::ProcId;
 use super::protocol::Reply;
 use super::reaper::{ExitNotes, Inherited, Place};
 use super::sys;
+use crate::base::id::AttemptKey;
 use crate::socket;
 use connections::Connection;
 use look::Eyes;

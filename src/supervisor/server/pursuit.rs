@@ -8,7 +8,8 @@ use std::io;
 use rustix::process::Signal;
 
 use super::Server;
-use crate::supervisor::process::{self, Proc, ProcId};
+use crate::supervisor::process;
+use crate::supervisor::process::{Proc, ProcId};
 
 /// More than any chain is long at a time; an honest tree was signalled by the look before.
 const MAX_FOLLOWED: usize = 4096;

@@ -12,11 +12,13 @@ use super::ending::awake_ms;
 use super::step::{AskedBy, End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
 use crate::process::output_pipes;
-use crate::process::tree::{self, Origin, Tree};
+use crate::process::tree;
+use crate::process::tree::{Origin, Tree};
 use crate::supervisor::host::{ExitCause, HostEvent, StepExit};
 use crate::supervisor::journal::{EndNote, Entry, FreezeNote, Record, SpawnNote, StartNote};
 use crate::supervisor::log::Log;
-use crate::supervisor::process::{self, ProcId, ProcTable};
+use crate::supervisor::process;
+use crate::supervisor::process::{ProcId, ProcTable};
 use crate::supervisor::reaper::Inherited;
 
 impl Server {

@@ -11,10 +11,12 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::look::N_SLACK;
 use super::step::{End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
+use crate::base::id::AttemptKey;
 use crate::process::tree::{Origin, Tree};
-use crate::supervisor::host::{AttemptKey, HostEvent, StartSpec};
+use crate::supervisor::host::{HostEvent, StartSpec};
 use crate::supervisor::journal::{Record, SpawnNote, StartNote};
-use crate::supervisor::log::{self, Log};
+use crate::supervisor::log;
+use crate::supervisor::log::Log;
 use crate::supervisor::process::{Proc, ProcId};
 use crate::supervisor::program;
 

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
+use crate::base::id::AttemptKey;
 use crate::process::tree::Tree;
-use crate::supervisor::host::{AttemptKey, StepExit, Usage};
+use crate::supervisor::host::{StepExit, Usage};
 use crate::supervisor::process::ProcId;
 
 /// A step whose tree lives, or whose end is not settled yet.

@@ -9,9 +9,9 @@ use egui_plot::{
 };
 
 use super::super::widgets::{Said, label_at, line_of, text_width};
-use super::super::{format, theme};
-use crate::app::AlertMark;
 use crate::resources::{Limit, Limits, Resource, Threshold};
+use crate::ui::{format, theme};
+use crate::window::AlertMark;
 
 /// Below the curves, where times stand.
 pub(super) const TIMES: f32 = 20.0;

@@ -5,10 +5,10 @@ use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
 
 use super::super::command::{Command, order_levers};
 use super::super::widgets::{Card, Icon, Lever, Said, label_at, paragraph};
-use super::super::{format, theme};
 use super::{Commands, View};
+use crate::base::time::local_clock;
 use crate::run::RunState;
-use crate::time::local_clock;
+use crate::ui::{format, theme};
 
 /// Decisions that are listed at once.
 const MAX_DECISIONS: usize = 12;

@@ -7,11 +7,12 @@ use super::super::widgets::{
     Card, Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, paragraph, progress_bar, row_ui,
     state_at, text_width,
 };
-use super::super::{format, theme};
 use super::log_tail::log_tail_ui;
 use super::{Commands, View};
-use crate::app::{self, Action, RunEntry, StepsKnown};
+use crate::api;
 use crate::run::{Decision, StepState, StepSummary};
+use crate::ui::{format, theme};
+use crate::window::{Action, RunEntry, StepsKnown};
 
 /// Metrics that have room behind a step's message.
 const MAX_METRICS: usize = 3;
@@ -239,7 +240,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     numbers_at(ui, pos2(column.exit, upper), Align2::RIGHT_CENTER, &exit, (theme::body(), ink));
     numbers_at(ui, pos2(column.memory, upper), Align2::RIGHT_CENTER, &memory, figures);
     if entry.run.state.is_ended() && step.attempt > 0 {
-        let retry = Action::Do(app::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
+        let retry = Action::Do(api::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));
         let lever = Lever::icon(Icon::Again, format!("Retry from {}", step.step_id));
         if lever.ui_at(ui, place).tip("Run this step and what needs it again").clicked() {

@@ -5,10 +5,11 @@ use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use super::super::command::Command;
 use super::super::widgets::{Card, Lever, Tone, label_at};
 use super::super::window::Overlay;
-use super::super::{format, theme};
 use super::{Commands, View, palette};
-use crate::app::{self, Action, QuitChoice};
-use crate::id::JobId;
+use crate::api;
+use crate::base::id::JobId;
+use crate::ui::{format, theme};
+use crate::window::{Action, QuitChoice};
 
 /// Shows what lies over the page, if anything does. `overlay` is the one of the window's state; it
 /// stands apart because the palette's text is edited in place.
@@ -158,7 +159,7 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
     dialog_ui(ui, "remove job", out, |ui, out| {
         heading_ui(ui, format!("Remove {job_id}?"));
         ui.add_space(8.0);
-        let remove = Command::World(Action::Do(app::Command::RemoveJob { job_id: job_id.clone() }));
+        let remove = Command::World(Action::Do(api::Command::RemoveJob { job_id: job_id.clone() }));
         let mut removed = Commands::new();
         let meaning = "It goes with the ledger of its fires; its runs stay.";
         choice_ui(ui, remove, Tone::Marked(theme::tokens(ui).failed), meaning, &mut removed);

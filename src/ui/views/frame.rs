@@ -7,10 +7,11 @@ use egui::{
     Ui, UiBuilder, pos2, vec2,
 };
 
-use super::super::command::{self, Command, Page};
+use super::super::command::{Command, Page};
 use super::super::widgets::{Icon, Lever, Said, Tone, label_at, numbers_at, text_width};
-use super::super::{format, theme};
 use super::{Commands, View, menus};
+use crate::ui::command;
+use crate::ui::{format, theme};
 
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {

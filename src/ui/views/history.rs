@@ -2,13 +2,13 @@
 
 use egui::{Align2, Role, ScrollArea, Sense, Ui, vec2};
 
-use super::super::theme;
 use super::super::widgets::{Card, Said, label_at};
 use super::banner::banners_ui;
 use super::detail::detail_ui;
 use super::recent::ended_row_ui;
 use super::running::{keep_offset, offset_to_selected};
 use super::{Commands, View};
+use crate::ui::theme;
 
 pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;

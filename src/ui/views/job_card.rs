@@ -13,12 +13,12 @@ use super::super::widgets::{
     Card, Field, Icon, Lever, Said, Tone, choice, label_at, numbers_at, paragraph, remark, state_at,
     text_width,
 };
-use super::super::{format, theme};
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
 use super::schedule::countdown;
 use super::{Commands, View};
-use crate::app::FireRow;
 use crate::schedule::{AfterOn, Misfire, Overlap};
+use crate::ui::{format, theme};
+use crate::window::FireRow;
 
 /// A row of a fire.
 const FIRE: f32 = 24.0;

@@ -5,15 +5,17 @@ use chrono_tz::Tz;
 use egui::{Align2, Color32, CornerRadius, Id, Rect, Sense, Ui, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::theme::{self, Tokens};
+use super::super::theme::Tokens;
 use super::super::widgets::{
     Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, paragraph, row_ui, switch_at,
 };
 use super::schedule::countdown;
 use super::{Commands, View};
-use crate::app::{self, Action, FireRow, JobRow, MAX_MARKS};
+use crate::api;
 use crate::run::RunState;
 use crate::schedule::Outcome;
+use crate::ui::theme;
+use crate::window::{Action, FireRow, JobRow, MAX_MARKS};
 
 /// The height of a row.
 pub(crate) const ROW: f32 = 44.0;
@@ -51,16 +53,16 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     }
     let y = rect.center().y;
     let turn = Command::World(Action::Do(if job.enabled {
-        app::Command::DisableJob { job_id: job_id.clone() }
+        api::Command::DisableJob { job_id: job_id.clone() }
     } else {
-        app::Command::EnableJob { job_id: job_id.clone() }
+        api::Command::EnableJob { job_id: job_id.clone() }
     }));
     let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, ROW));
     let switch = switch_at(ui, place, job.enabled, &format!("{job_id} fires"));
     if switch.tip(turn.tooltip().unwrap_or_default()).clicked() {
         out.push(turn);
     }
-    let run = Command::World(Action::Do(app::Command::RunJobNow { job_id: job_id.clone() }));
+    let run = Command::World(Action::Do(api::Command::RunJobNow { job_id: job_id.clone() }));
     let place = Rect::from_center_size(pos2(rect.right() - LEVER / 2.0, y), vec2(LEVER, theme::LEVER));
     if Lever::of(ui, &run).ui_at(ui, place).clicked() {
         out.push(run);

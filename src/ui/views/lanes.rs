@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use egui::{Align2, Color32, CornerRadius, Painter, Rect, Ui, pos2, vec2};
 
-use super::super::theme;
 use super::super::widgets::label_at;
 use super::axis::Axis;
+use crate::ui::theme;
 
 /// A bar's height with what lies between it and the next.
 pub(super) const LANE: f32 = 20.0;

@@ -4,11 +4,11 @@ use egui::{Align2, Rect, Role, Sense, Stroke, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::limit_form::{LimitRow, MachinePage, name};
-use super::super::theme;
 use super::super::widgets::{Card, Field, Lever, Said, Tone, choice_called, label_at, remark, switch_at};
 use super::{Commands, View};
-use crate::app::LimitProblem;
 use crate::resources::{LimitAction, Resource};
+use crate::settings::LimitProblem;
+use crate::ui::theme;
 
 /// The switch, and the name of what is limited.
 const SWITCH: f32 = 44.0;

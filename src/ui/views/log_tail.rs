@@ -6,9 +6,9 @@ use egui::{Align2, Label, Rect, RichText, ScrollArea, TextWrapMode, Ui, pos2, ve
 
 use super::super::command::Command;
 use super::super::widgets::{Lever, Tone, label_at, one_line};
-use super::super::{format, theme};
 use super::{Commands, View};
-use crate::app::{LogTail, RunEntry};
+use crate::ui::{format, theme};
+use crate::window::{LogTail, RunEntry};
 
 /// Characters of a line that are shown.
 const MAX_LINE: usize = 600;

@@ -4,12 +4,12 @@ use egui::{Align2, Color32, CornerRadius, Rect, Role, ScrollArea, Sense, Stroke,
 
 use super::super::limit_form::MachinePage;
 use super::super::widgets::{Card, Said, label_at, numbers_at};
-use super::super::{format, theme};
 use super::banner::banners_ui;
 use super::limits_card::limits_card_ui;
 use super::machine_plots::plots_ui;
 use super::{Commands, View};
-use crate::app::MachineSample;
+use crate::resources::MachineSample;
+use crate::ui::{format, theme};
 
 /// The card of figures, where it stands beside the limits.
 const FIGURES: f32 = 310.0;

@@ -5,7 +5,6 @@ use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, pos2, vec2
 
 use super::super::command::{Command, Page};
 use super::super::widgets::{Card, Said, label_at, segments_at};
-use super::super::{format, theme};
 use super::axis::{
     Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, cross_at, curve, limit_labels_at,
     marks_ui, tip_at,
@@ -13,8 +12,10 @@ use super::axis::{
 use super::lanes::{Bar, LANE};
 use super::plotted::{Plotted, then};
 use super::{Commands, View};
-use crate::app::{HistorySpan, MachinePoint, StepSpan};
+use crate::api::{MachinePoint, StepSpan};
 use crate::resources::{Resource, Threshold};
+use crate::ui::{format, theme};
+use crate::window::HistorySpan;
 
 const SHARES: f32 = 124.0;
 const RATES: f32 = 64.0;

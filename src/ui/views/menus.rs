@@ -5,8 +5,9 @@ use egui::{Popup, Response, Ui};
 use super::super::command::{Command, Page};
 use super::super::widgets::{Icon, Lever, Said, Tone};
 use super::{Commands, View};
-use crate::app::{self, Action, Folder, RunEntry};
+use crate::api;
 use crate::run::{RunState, StopKind};
+use crate::window::{Action, Folder, RunEntry};
 
 /// The lever that lists the pipelines to start, once there are some.
 pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -19,7 +20,7 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     Popup::menu(&response).show(|ui| {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
-            let command = Command::World(Action::Do(app::Command::start(&entry.id)));
+            let command = Command::World(Action::Do(api::Command::start(&entry.id)));
             if ui.button(entry.id.as_str()).clicked() {
                 out.push(command);
                 ui.close();
@@ -39,11 +40,11 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
         let run_id = &entry.run.run_id;
         // Held: it says why, and would go on by itself.
         let is_held = entry.run.state == RunState::Paused && entry.run.error.is_some();
-        let keep = is_held.then(|| ("Keep it frozen", Action::Do(app::Command::pause(run_id))));
+        let keep = is_held.then(|| ("Keep it frozen", Action::Do(api::Command::pause(run_id))));
         let first = if entry.run.state.is_ended() {
-            ("Retry all steps", Action::Do(app::Command::retry(run_id, None)))
+            ("Retry all steps", Action::Do(api::Command::retry(run_id, None)))
         } else {
-            ("Force stop", Action::Do(app::Command::stop(run_id, StopKind::Force)))
+            ("Force stop", Action::Do(api::Command::stop(run_id, StopKind::Force)))
         };
         let second = ("Open its logs", Action::OpenFolder(Folder::Logs(run_id.clone())));
         for (text, action) in keep.into_iter().chain([first, second]) {

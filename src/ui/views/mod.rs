@@ -33,7 +33,7 @@ use super::command::{Command, Page};
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::window::WindowState;
-use crate::app::AppStore;
+use crate::window::AppStore;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};
 pub(super) use palette::PaletteState;

@@ -2,7 +2,6 @@
 
 use egui::{Frame, Margin, Panel, ScrollArea, Ui};
 
-use super::super::theme;
 use super::banner::banners_ui;
 use super::detail::detail_ui;
 use super::pipelines::first_start_ui;
@@ -11,6 +10,7 @@ use super::running::running_ui;
 use super::timeline::timeline_ui;
 use super::waiting::waiting_ui;
 use super::{Commands, View};
+use crate::ui::theme;
 
 /// The least height of the selected run's card.
 const DETAIL: f32 = 236.0;

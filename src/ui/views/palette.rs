@@ -3,9 +3,9 @@
 use egui::{Align2, Id, Key, Modal, Modifiers, Rect, ScrollArea, TextEdit, Ui, pos2, vec2};
 
 use super::super::command::{Command, offered, with_shortcut};
-use super::super::theme;
 use super::super::widgets::{Card, Corners, Icon, RowKind, label_at, row_ui};
 use super::{Commands, View};
+use crate::ui::theme;
 
 const WIDTH: f32 = 560.0;
 const ROW: f32 = 36.0;

@@ -6,10 +6,11 @@ use egui::{Align2, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::widgets::{Card, Corners, Icon, Lever, RowKind, Said, Tone, label_at, paragraph, row_ui};
-use super::super::{format, theme};
 use super::banner::banners_ui;
 use super::{Commands, View};
-use crate::app::{self, Action, Folder, PipelineEntry};
+use crate::api;
+use crate::ui::{format, theme};
+use crate::window::{Action, Folder, PipelineEntry};
 
 /// The page.
 pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -88,7 +89,7 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut 
     let style = (theme::mono(), tokens.muted);
     label_at(ui, pos2(rect.left(), y(2.0)), Align2::LEFT_CENTER, path, style, width);
     if entry.error.is_none() {
-        let command = Command::World(Action::Do(app::Command::start(&entry.id)));
+        let command = Command::World(Action::Do(api::Command::start(&entry.id)));
         let place =
             Rect::from_center_size(pos2(rect.right() - 44.0, rect.center().y), vec2(88.0, theme::LEVER));
         if Lever::of(ui, &command).ui_at(ui, place).clicked() {
@@ -124,7 +125,7 @@ pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let mut child = ui.new_child(UiBuilder::new().max_rect(rect));
         let (command, text) = match startable.first() {
             Some(entry) => {
-                let action = Action::Do(app::Command::start(&entry.id));
+                let action = Action::Do(api::Command::start(&entry.id));
                 (Command::World(action), format!("Start {}", entry.id))
             }
             None => (Command::World(Action::OpenFolder(Folder::Pipelines)), "Open the folder".to_owned()),

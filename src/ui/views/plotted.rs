@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
 
-use super::super::format;
 use super::View;
-use crate::app::{AlertMark, HistorySpan, MachineHistory, MachinePoint, MachineSample, StepSpan};
+use crate::api::{MachinePoint, StepSpan};
+use crate::resources::MachineSample;
+use crate::ui::format;
+use crate::window::{AlertMark, HistorySpan, MachineHistory};
 
 /// Steps that are named at the vertical line.
 const MAX_NAMED: usize = 4;

@@ -6,11 +6,12 @@ use super::super::command::{Command, Page, first_lever};
 use super::super::widgets::{
     Card, Corners, Icon, Lever, RowKind, Said, Tone, label_at, numbers_at, row_ui, state_at,
 };
-use super::super::{format, theme};
 use super::running::{names_at, state_text};
 use super::{Commands, View, menus};
-use crate::app::{self, Action, RunEntry};
+use crate::api;
 use crate::run::RunState;
+use crate::ui::{format, theme};
+use crate::window::{Action, RunEntry};
 
 /// Rows on the first page at most; more are under History.
 const MAX_ROWS: usize = 12;
@@ -130,7 +131,7 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
             out.push(command);
         }
     }
-    let again = Command::World(Action::Do(app::Command::start_like(&entry.run.pipeline_id, run_id)));
+    let again = Command::World(Action::Do(api::Command::start_like(&entry.run.pipeline_id, run_id)));
     if Lever::of(ui, &again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
         out.push(again);
     }

@@ -9,12 +9,12 @@ use super::super::widgets::{
     Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, progress_bar, row_ui, sparkline,
     state_at,
 };
-use super::super::{format, theme};
 use super::waiting::is_waiting;
 use super::{Commands, View, menus};
-use crate::app::{RunEntry, RunUsage};
-use crate::id::RunId;
+use crate::base::id::RunId;
 use crate::run::{RunState, StepSummary};
+use crate::ui::{format, theme};
+use crate::window::{RunEntry, RunUsage};
 
 /// Rows that are shown before the card scrolls.
 const MAX_ROWS: usize = 6;

@@ -8,11 +8,11 @@ use egui::{Align2, ScrollArea, Ui, pos2, vec2};
 use super::super::command::Command;
 use super::super::job_form::SchedulePage;
 use super::super::widgets::{Card, Lever, Tone, label_at, paragraph};
-use super::super::{format, theme};
 use super::banner::banners_ui;
 use super::job_card::job_card_ui;
 use super::job_row::{ROW, job_row_ui};
 use super::{Commands, View};
+use crate::ui::{format, theme};
 
 /// The height of the selected job's card.
 const CARD: f32 = 300.0;

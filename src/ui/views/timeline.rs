@@ -6,15 +6,16 @@ use egui::{Align2, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::widgets::{Card, Said, label_at};
-use super::super::{format, theme};
 use super::axis::{
     Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, cross_at, curve, limit_labels_at, marks_ui, tip_at,
 };
 use super::lanes::{Bar, LANE};
 use super::waiting::is_waiting;
 use super::{Commands, View};
-use crate::app::{AppStore, MAX_RECENT, MachineSample, RunEntry, SAMPLE_SPAN};
+use crate::resources::MachineSample;
 use crate::run::{RunState, StepState};
+use crate::ui::{format, theme};
+use crate::window::{AppStore, MAX_RECENT, RunEntry, SAMPLE_SPAN};
 
 /// The least height of the curves.
 const PLOT: f32 = 64.0;
@@ -268,8 +269,8 @@ mod tests {
     use super::super::super::beat::Beat;
     use super::super::super::tests::{Scene, id, now, run, scene, snapshot, step};
     use super::*;
-    use crate::app::AppUpdate;
     use crate::run::{Event, EventKind, RunSummary, StepSummary};
+    use crate::window::AppUpdate;
 
     fn ago(seconds: i64) -> DateTime<Utc> {
         now() - TimeDelta::seconds(seconds)

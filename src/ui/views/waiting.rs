@@ -6,13 +6,14 @@ use super::super::command::{Command, second_lever};
 use super::super::widgets::{
     Card, Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, row_ui, state_at,
 };
-use super::super::{format, theme};
 use super::running::names_at;
 use super::{Commands, View, menus};
 use crate::admission::Wait;
-use crate::app::{self, Action, RunEntry};
-use crate::id::{RunId, StepId};
+use crate::api;
+use crate::base::id::{RunId, StepId};
 use crate::run::RunState;
+use crate::ui::{format, theme};
+use crate::window::{Action, RunEntry};
 
 /// Rows that are shown before the card scrolls.
 const MAX_ROWS: usize = 4;
@@ -143,7 +144,7 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
     }
     let top = rect.center().y - theme::LEVER / 2.0;
     let mut left = levers.left();
-    let admit = Action::Do(app::Command::admit(&run.run_id));
+    let admit = Action::Do(api::Command::admit(&run.run_id));
     for (command, width, gap) in [(admit, ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
         let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
         let command = Command::World(command);

@@ -2,8 +2,8 @@
 
 use egui::{Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Stroke, StrokeKind, TextEdit, Ui, vec2};
 
-use super::super::theme;
 use super::{label_at, paragraph};
+use crate::ui::theme;
 
 /// A text to be typed.
 #[derive(Clone, Copy)]

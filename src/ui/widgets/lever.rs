@@ -6,8 +6,9 @@ use egui::{
 };
 
 use super::super::command::Command;
-use super::super::theme::{self, Tokens};
+use super::super::theme::Tokens;
 use super::{Icon, Said, one_line};
+use crate::ui::theme;
 
 /// How much a lever asks to be pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use egui::{Color32, CornerRadius, Mesh, Pos2, Rect, Shape, Stroke, Ui, pos2};
 
-use super::super::theme;
+use crate::ui::theme;
 
 /// A bar that is `fraction` full.
 pub(crate) fn progress_bar(ui: &Ui, rect: Rect, fraction: f64, color: Color32) {

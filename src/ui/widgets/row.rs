@@ -3,8 +3,8 @@
 use egui::{Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::super::format::number;
-use super::super::theme;
 use super::{Said, label_at};
+use crate::ui::theme;
 
 /// A card with a head.
 pub(crate) struct Card<'a> {

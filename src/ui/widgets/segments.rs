@@ -2,8 +2,8 @@
 
 use egui::{Align2, CornerRadius, CursorIcon, Rect, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
-use super::super::theme;
 use super::{Said, label_at};
+use crate::ui::theme;
 
 /// One of them.
 const SEGMENT: egui::Vec2 = vec2(64.0, 26.0);

@@ -4,8 +4,8 @@ use egui::{
     Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2,
 };
 
-use super::super::theme;
 use super::Said;
+use crate::ui::theme;
 
 /// How large it is.
 pub(crate) const SWITCH: egui::Vec2 = vec2(32.0, 18.0);

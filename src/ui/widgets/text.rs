@@ -5,8 +5,8 @@ use std::sync::Arc;
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Align2, Color32, FontId, Galley, Painter, Pos2, Rect, Ui, pos2};
 
-use super::super::theme;
 use super::{Icon, one_line};
+use crate::ui::theme;
 
 /// Paints one line of text at `pos`, cut at `max_width`; returns where it is.
 pub(crate) fn label_at(

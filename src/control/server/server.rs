@@ -1,0 +1,280 @@
+//! The server: accepts clients of our user, keeps the journal, and takes leave of everybody in good order.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+
+use super::connection::Connection;
+use super::hand_over::HandOver;
+use super::journal::Journal;
+use crate::api::exit_code::BUSY;
+use crate::api::{Answer, Command, EngineId, Error, Query};
+use crate::control::wire;
+use crate::control::wire::{ClosingNotice, ErrorObject, JSON_RPC, Saying};
+use crate::control::{bind, is_of_our_user};
+use crate::engine::CoreExecutionEngine;
+use crate::engine::{Subscription, SubscriptionEnder};
+
+/// The most clients at once.
+const MAX_CONNECTIONS: usize = 128;
+/// How long clients may take to read what waits for them when the server closes.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Carries out what clients ask.
+pub trait Handler: Send + Sync {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Error`], when it is refused; nothing was changed then.
+    fn handle(&self, command: Command) -> Result<Answer, Error>;
+
+    /// Looks it up.
+    ///
+    /// # Errors
+    /// [`Error`], when there is no such thing, or it can't be read.
+    fn answer(&self, query: Query) -> Result<Answer, Error>;
+
+    /// Process, face and epoch of the engine.
+    fn engine_id(&self) -> EngineId;
+}
+
+/// What a server is started with.
+pub struct ControlOptions {
+    /// Carries out what is asked.
+    pub handler: Arc<dyn Handler>,
+    /// Whose socket it is.
+    pub engine: CoreExecutionEngine,
+    /// Every event, subscribed to before the engine was opened, so that what recovery tells is heard.
+    pub events: Subscription,
+    /// The socket, if an earlier engine handed it over; none: it is bound, and replaces what a dead engine left. The
+    /// engine holds the directory's lock.
+    pub listener: Option<UnixListener>,
+    /// The last event of an engine that has handed over: clients that have followed it lose nothing.
+    pub last_seq: Option<u64>,
+    /// Called on a client's thread when somebody asks for the engine's place; it must return soon. None: it is refused.
+    pub on_hand_over: Option<Box<dyn Fn(HandOver) + Send + Sync>>,
+}
+
+/// Serves the control socket of an engine.
+pub struct ControlServer {
+    hall: Arc<Hall>,
+    end_of_events: SubscriptionEnder,
+    accepting: Option<JoinHandle<()>>,
+    keeping: Option<JoinHandle<()>>,
+}
+
+/// What all connections share.
+pub(crate) struct Hall {
+    pub(crate) handler: Arc<dyn Handler>,
+    engine: CoreExecutionEngine,
+    pub(crate) journal: Journal,
+    pub(crate) listener: UnixListener,
+    pub(crate) on_hand_over: Option<Box<dyn Fn(HandOver) + Send + Sync>>,
+    is_closing: AtomicBool,
+    /// Written to when no more clients are accepted.
+    stop: OwnedFd,
+    guests: Mutex<Vec<Guest>>,
+}
+
+/// A client that is connected, or was.
+struct Guest {
+    connection: Arc<Connection>,
+    thread: JoinHandle<()>,
+    /// Closed when its thread ends.
+    ended: Receiver<()>,
+}
+
+impl ControlServer {
+    /// Begins to serve.
+    ///
+    /// # Errors
+    /// The socket can't be bound, or the system refuses a thread.
+    pub fn start(options: ControlOptions) -> io::Result<Self> {
+        let ControlOptions { handler, engine, events, listener, last_seq, on_hand_over } = options;
+        let listener = match listener {
+            Some(listener) => listener,
+            None => bind(engine.data_dir().path())?,
+        };
+        listener.set_nonblocking(true)?;
+        // All events of this engine are held, from the first of its epoch.
+        let floor = last_seq.unwrap_or(engine.snapshot().epoch() << 32);
+        let end_of_events = events.ender();
+        let hall = Arc::new(Hall {
+            handler,
+            engine,
+            journal: Journal::new(floor),
+            listener,
+            on_hand_over,
+            is_closing: AtomicBool::new(false),
+            stop: eventfd(0, EventfdFlags::CLOEXEC)?,
+            guests: Mutex::default(),
+        });
+        let for_keeper = hall.clone();
+        let keeping =
+            crate::base::thread::lasting("lf-hand-journal", move || for_keeper.journal.keep(&events))?;
+        let mut server = Self { hall, end_of_events, accepting: None, keeping: Some(keeping) };
+        let for_accepter = server.hall.clone();
+        let accepting = crate::base::thread::lasting("lf-hand-accept", move || for_accepter.accept_all())?;
+        server.accepting = Some(accepting);
+        Ok(server)
+    }
+
+    /// Accepts nobody else and hears no more requests: whoever comes waits for the next engine, and what is not
+    /// answered by now is not done here. Events go on until [`Self::close`].
+    pub fn turn_away(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
+        self.hall.is_closing.store(true, Ordering::Release);
+        // It can't be full: it is written to once.
+        let _ = rustix::io::write(&self.hall.stop, &1_u64.to_ne_bytes());
+        join(accepting);
+    }
+
+    /// Takes leave: nobody else is accepted, what was asked is answered, every event is written that the engine has
+    /// told, and everybody hears the reason. Call it when the engine has ended. A client that reads nothing is left
+    /// after two seconds.
+    pub fn close(mut self, reason: &str) {
+        self.leave(reason);
+    }
+
+    fn leave(&mut self, reason: &str) {
+        self.turn_away();
+        let Some(keeping) = self.keeping.take() else { return };
+        self.end_of_events.end();
+        join(keeping);
+        let guests = std::mem::take(&mut *self.hall.guests());
+        for guest in &guests {
+            guest.connection.close(reason);
+        }
+        let limit = crossbeam_channel::after(LEAVE_WITHIN);
+        let mut is_late = false;
+        for guest in &guests {
+            if !is_late {
+                crossbeam_channel::select! {
+                    recv(guest.ended) -> _ => {}
+                    recv(limit) -> _ => is_late = true,
+                }
+            }
+            if is_late {
+                guest.connection.hang_up();
+            }
+        }
+        for guest in guests {
+            join(guest.thread);
+        }
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        self.leave("the engine has ended");
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A panic there has been printed; there is nobody left to tell. A client's own thread does not wait for itself.
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
+    }
+}
+
+impl Hall {
+    /// Whether the server takes leave of everybody.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
+    /// The last line of a connection.
+    pub(crate) fn closing_line(&self, reason: String) -> Vec<u8> {
+        let living = self.engine.snapshot().runs.keys().cloned().collect();
+        let notice = ClosingNotice { reason, seq: self.journal.seq(), living };
+        let message = wire::Outgoing { jsonrpc: JSON_RPC, id: None, request: Saying::Closing(notice) };
+        wire::line(&message).unwrap_or_default()
+    }
+
+    /// The accepting thread.
+    fn accept_all(self: &Arc<Self>) {
+        // Given up for a moment when there is no descriptor left, to turn a client away with.
+        let mut spare = File::open("/dev/null").ok();
+        loop {
+            let mut watched =
+                [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
+            match poll(&mut watched, None) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(_) => return,
+            }
+            if !watched[1].revents().is_empty() {
+                return;
+            }
+            match self.listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if is_out_of_descriptors(&error) => {
+                    drop(spare.take());
+                    // It hears nothing, and comes again.
+                    drop(self.listener.accept());
+                    spare = File::open("/dev/null").ok();
+                }
+                // It has gone again.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: UnixStream) {
+        if !is_of_our_user(&stream) {
+            return;
+        }
+        let Ok(connection) = Connection::new(self.clone(), stream) else { return };
+        let mut guests = self.guests();
+        let (ended, here): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut *guests).into_iter().partition(|guest| guest.thread.is_finished());
+        *guests = here;
+        for guest in ended {
+            join(guest.thread);
+        }
+        if guests.len() >= MAX_CONNECTIONS {
+            let text =
+                format!("{MAX_CONNECTIONS} clients are connected, and no more are taken; try again later");
+            return connection.refuse(ErrorObject::new(BUSY.into(), text));
+        }
+        let connection = Arc::new(connection);
+        // Capacity 0: nothing is sent; it is closed when the thread ends.
+        let (alive, ended): (Sender<()>, _) = bounded(0);
+        let for_thread = connection.clone();
+        let thread = std::thread::Builder::new().name("lf-hand".into()).spawn(move || {
+            for_thread.serve();
+            drop(alive);
+        });
+        match thread {
+            Ok(thread) => guests.push(Guest { connection, thread, ended }),
+            Err(error) => connection.refuse(ErrorObject::new(
+                BUSY.into(),
+                format!("the system gives no thread for another client: {error}"),
+            )),
+        }
+    }
+
+    fn guests(&self) -> MutexGuard<'_, Vec<Guest>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// The socket on which clients come, for whoever takes the engine's place.
+impl AsFd for ControlServer {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.hall.listener.as_fd()
+    }
+}

@@ -1,0 +1,228 @@
+//! What is said over one connection: each line understood, carried out and answered.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::connection::{Connection, Then};
+use super::filter::Filter;
+use super::hand_over::HandOver;
+use super::journal::Cursor;
+use super::methods;
+use super::methods::Asked;
+use crate::api::exit_code::{FAILED, USAGE};
+use crate::control::wire;
+use crate::control::wire::{
+    Answer, ErrorObject, INTERNAL_ERROR, INVALID_REQUEST, Incoming, JSON_RPC, Outcome, PARSE_ERROR, PROTOCOL,
+    SessionRequest, Subscribed, Successor, Welcome,
+};
+use crate::engine::EngineError;
+
+/// The most subscriptions of one client.
+const MAX_SUBSCRIPTIONS: usize = 64;
+
+/// What one client has said so far, as its reading thread knows it.
+pub(crate) struct Session<'a> {
+    connection: &'a Arc<Connection>,
+    writer: &'a mut Option<JoinHandle<()>>,
+    has_greeted: bool,
+    n_subscribed: u64,
+}
+
+impl<'a> Session<'a> {
+    /// Nothing was said yet.
+    pub(crate) fn new(connection: &'a Arc<Connection>, writer: &'a mut Option<JoinHandle<()>>) -> Self {
+        Self { connection, writer, has_greeted: false, n_subscribed: 0 }
+    }
+
+    /// Whether the client has said hello.
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.has_greeted
+    }
+
+    /// Answers one line.
+    pub(crate) fn hear(&mut self, line: &[u8]) -> Then {
+        let incoming = match read_line(line) {
+            Ok(incoming) => incoming,
+            Err(error) => return self.refuse(error),
+        };
+        let id = incoming.id;
+        let method = match method_of(&incoming) {
+            Ok(method) => method,
+            // It is no request: without an id it is no notification either.
+            Err(error) => return self.say::<()>(id, Outcome::Error(error)),
+        };
+        match self.understand(method, incoming.params) {
+            Ok(Asked::Session(SessionRequest::Hello { protocol, .. })) => self.greet(id, protocol),
+            Ok(Asked::Session(SessionRequest::Subscribe(wanted))) => {
+                // Its answer comes before its first event.
+                match self.subscription(wanted) {
+                    Ok((cursor, seq)) => {
+                        let begun = Subscribed { subscription: cursor.subscription, seq };
+                        match self.answer(id, Outcome::Result(begun)) {
+                            Then::GoOn => self.subscribe(cursor),
+                            then @ (Then::End | Then::Wait) => then,
+                        }
+                    }
+                    Err(error) => self.answer::<()>(id, Outcome::Error(error)),
+                }
+            }
+            Ok(Asked::Session(SessionRequest::Unsubscribe { subscription })) => {
+                let mut cursors = self.connection.cursors();
+                cursors.retain(|cursor| cursor.subscription != subscription);
+                drop(cursors);
+                self.answer(id, Outcome::Result(Nothing {}))
+            }
+            Ok(Asked::Session(SessionRequest::HandOver(successor))) => self.hand_over(id, successor),
+            Ok(Asked::Command(_) | Asked::Query(_)) if self.connection.hall.is_closing() => Then::Wait,
+            Ok(Asked::Command(command)) => match self.connection.hall.handler.handle(command) {
+                Err(error) if matches!(error.cause(), Some(EngineError::ShutDown)) => Then::Wait,
+                outcome => self.answer(id, methods::in_words(outcome)),
+            },
+            Ok(Asked::Query(query)) => {
+                self.answer(id, methods::in_words(self.connection.hall.handler.answer(query)))
+            }
+            Err(error) => self.answer::<()>(id, Outcome::Error(error)),
+        }
+    }
+
+    fn understand(&self, method: &str, params: Option<&RawValue>) -> Result<Asked, ErrorObject> {
+        let asked = Asked::read(method, params)?;
+        let is_hello = matches!(asked, Asked::Session(SessionRequest::Hello { .. }));
+        match (self.has_greeted, is_hello) {
+            (false, false) => Err(ErrorObject::new(INVALID_REQUEST, "say hello first")),
+            (true, true) => Err(ErrorObject::new(INVALID_REQUEST, "hello was said before")),
+            (true, false) | (false, true) => Ok(asked),
+        }
+    }
+
+    fn greet(&mut self, id: Option<&RawValue>, protocol: u32) -> Then {
+        let hall = &self.connection.hall;
+        if protocol != PROTOCOL {
+            let text = format!("protocol {protocol} is not spoken here; protocol {PROTOCOL} is");
+            let data = Some(serde_json::json!({ "supported": [PROTOCOL] }));
+            let error = ErrorObject { data, ..ErrorObject::new(USAGE.into(), text) };
+            return self.answer::<()>(id, Outcome::Error(error));
+        }
+        if self.connection.stream.set_read_timeout(None).is_err() {
+            return Then::End;
+        }
+        self.has_greeted = true;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let engine = hall.handler.engine_id();
+        let welcome = Welcome { protocol, version, engine, seq: hall.journal.seq() };
+        self.answer(id, Outcome::Result(welcome))
+    }
+
+    fn subscription(&mut self, wanted: wire::EventFilter) -> Result<(Cursor, u64), ErrorObject> {
+        let n_open = self.connection.cursors().len();
+        if n_open >= MAX_SUBSCRIPTIONS {
+            let text = format!("{MAX_SUBSCRIPTIONS} subscriptions are the most of one connection; end one");
+            return Err(ErrorObject::new(FAILED.into(), text));
+        }
+        let since = wanted.since;
+        let filter = Filter::new(wanted)?;
+        let (place, seq) = self.connection.hall.journal.place(since);
+        self.n_subscribed += 1;
+        Ok((Cursor { subscription: self.n_subscribed, place, filter }, seq))
+    }
+
+    fn subscribe(&mut self, cursor: Cursor) -> Then {
+        let connection = self.connection;
+        connection.cursors().push(cursor);
+        if self.writer.is_some() {
+            connection.hall.journal.wake();
+            return Then::GoOn;
+        }
+        let for_writer = Arc::clone(connection);
+        let writer = std::thread::Builder::new()
+            .name("lf-hand-writer".into())
+            .spawn(move || for_writer.write_events());
+        match writer {
+            Ok(writer) => {
+                *self.writer = Some(writer);
+                Then::GoOn
+            }
+            Err(error) => {
+                connection.end_because(format!("there is no thread left to write events: {error}"));
+                Then::End
+            }
+        }
+    }
+
+    fn hand_over(&self, id: Option<&RawValue>, successor: Successor) -> Then {
+        if id.is_none() {
+            // What is handed over comes with the answer, and a notification has none.
+            return Then::GoOn;
+        }
+        let hall = &self.connection.hall;
+        let (Some(on_hand_over), Ok(listener)) = (&hall.on_hand_over, hall.listener.try_clone()) else {
+            let text = "this engine can't be handed over; end it first";
+            return self.answer::<()>(id, Outcome::Error(ErrorObject::new(FAILED.into(), text)));
+        };
+        let connection = Arc::clone(self.connection);
+        on_hand_over(HandOver::new(successor, connection, id.map(RawValue::to_owned), listener.into()));
+        Then::GoOn
+    }
+
+    /// Answers a request; one without an id is a notification, which is never answered, not even when it is refused.
+    fn answer<T: Serialize>(&self, id: Option<&RawValue>, outcome: Outcome<T>) -> Then {
+        if id.is_none() {
+            return Then::GoOn;
+        }
+        self.say(id, outcome)
+    }
+
+    /// Refuses what is no request, and so has no id that could be told.
+    pub(crate) fn refuse(&self, error: ErrorObject) -> Then {
+        self.say::<()>(None, Outcome::Error(error))
+    }
+
+    fn say<T: Serialize>(&self, id: Option<&RawValue>, outcome: Outcome<T>) -> Then {
+        let line = wire::line(&answer_to(id, outcome)).or_else(|error| {
+            let error = ErrorObject::new(INTERNAL_ERROR, format!("the answer can't be written: {error}"));
+            wire::line(&answer_to::<()>(id, Outcome::Error(error)))
+        });
+        line.map_or(Then::End, |line| self.connection.write(&line))
+    }
+}
+
+/// An answer that has nothing to say.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// An answer without descriptors.
+pub(crate) fn answer_to<T>(id: Option<&RawValue>, outcome: Outcome<T>) -> Answer<'_, T> {
+    Answer { jsonrpc: JSON_RPC, id, outcome, descriptors: None }
+}
+
+/// What a request asks for.
+fn method_of<'a>(incoming: &'a Incoming<'_>) -> Result<&'a str, ErrorObject> {
+    if incoming.jsonrpc.as_deref() != Some(JSON_RPC) {
+        return Err(ErrorObject::new(INVALID_REQUEST, "say \"jsonrpc\": \"2.0\" in every request"));
+    }
+    incoming.method.as_deref().ok_or_else(|| ErrorObject::new(INVALID_REQUEST, "a request has a \"method\""))
+}
+
+/// Reads a line as far as its method.
+fn read_line(line: &[u8]) -> Result<Incoming<'_>, ErrorObject> {
+    let parse = |why: String| ErrorObject::new(PARSE_ERROR, format!("the line is no JSON: {why}"));
+    let text = std::str::from_utf8(line).map_err(|error| parse(error.to_string()))?;
+    if !text.trim_start().starts_with('{') {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| parse(error.to_string()))?;
+        return Err(ErrorObject::new(INVALID_REQUEST, "a request is one object on one line"));
+    }
+    let incoming: Incoming<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => ErrorObject::new(INVALID_REQUEST, error.to_string()),
+        serde_json::error::Category::Io
+        | serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof => parse(error.to_string()),
+    })?;
+    let is_scalar = |id: &&RawValue| !id.get().starts_with(['{', '[', 't', 'f']);
+    if incoming.id.is_some_and(|id| !is_scalar(&id)) {
+        return Err(ErrorObject::new(INVALID_REQUEST, "an id is a number or a string"));
+    }
+    Ok(incoming)
+}

@@ -1,0 +1,379 @@
+//! The desk at which everything is carried out that can be asked of an engine's owner, whoever asks: the window, the
+//! command line or a client of the control socket. It knows no window, no terminal and no socket.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::firing::name_missing_pipelines;
+use super::jobs::{Jobs, MAX_ROWS};
+use super::live_limits::LiveLimits;
+use crate::api::Error;
+use crate::api::{Answer, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument};
+use crate::api::{Backfilled, Command, Query, Start};
+use crate::api::{EngineId, Face};
+use crate::base::id::{PipelineId, RunId};
+use crate::control::server::Handler;
+use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
+use crate::monitor::MonitorHandle;
+use crate::records::fresh_definition;
+use crate::records::{Asked, Records, RunRecord, definition_of, refresh_definition, resolve};
+use crate::run::{Definition, RunSummary, StopKind};
+use crate::settings::{Catalogue, Settings, read_definition};
+use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
+
+/// What an engine belongs to, and what that does when it is asked.
+#[derive(Clone)]
+pub struct Owner {
+    /// Which kind it is.
+    pub face: Face,
+    /// Brings its window to the front; none where there is no window.
+    pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Called when the engine has ended because somebody asked for it. It must return at once.
+    pub ended: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Owner {
+    /// One without a window, which `ended` tells that its engine has ended.
+    pub fn without_window(face: Face, ended: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { face, raise: None, ended: Arc::new(ended) }
+    }
+}
+
+/// Carries out what is asked. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    pub(crate) engine: CoreExecutionEngine,
+    pub(crate) settings: Arc<Settings>,
+    jobs: Jobs,
+    owner: Owner,
+    pub(crate) monitor: Option<MonitorHandle>,
+    limits: LiveLimits,
+}
+
+impl Desk {
+    /// The desk of an engine.
+    pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
+        let limits = LiveLimits::new(&engine, &settings, None);
+        Self { engine, settings, jobs, owner, monitor: None, limits }
+    }
+
+    /// With somebody who measures what its runs cost.
+    #[must_use]
+    pub(crate) fn measured_by(self, monitor: Option<MonitorHandle>) -> Self {
+        let limits = LiveLimits::new(&self.engine, &self.settings, monitor.clone());
+        Self { monitor, limits, ..self }
+    }
+
+    /// The limits that are in force.
+    pub(crate) fn limits(&self) -> &LiveLimits {
+        &self.limits
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &CoreExecutionEngine {
+        &self.engine
+    }
+
+    /// The jobs.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// What it holds.
+    pub fn data_dir(&self) -> &DataDir {
+        self.engine.data_dir()
+    }
+
+    /// Process, face and epoch of its engine, and whether that fires jobs.
+    pub fn engine_id(&self) -> EngineId {
+        EngineId {
+            pid: std::process::id(),
+            face: self.owner.face,
+            epoch: self.engine.snapshot().epoch(),
+            fires_jobs: Some(self.jobs.are_fired()),
+        }
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Error`], when it is refused; nothing was changed then.
+    pub fn handle(&self, command: Command) -> Result<Answer, Error> {
+        let engine = &self.engine;
+        let run_id = match command {
+            Command::Start(start) => self.start(start)?,
+            Command::Pause { run_id } => {
+                engine.pause_execution(&run_id)?;
+                run_id
+            }
+            Command::Resume { run_id, refresh } => {
+                self.renew(&run_id, refresh)?;
+                engine.resume_execution(&run_id)?.run_id
+            }
+            Command::Stop { run_id, force } => {
+                engine.stop_execution(&run_id, if force { StopKind::Force } else { StopKind::Graceful })?;
+                run_id
+            }
+            Command::Retry { run_id, from, refresh } => {
+                self.renew(&run_id, refresh)?;
+                engine.retry_execution(&run_id, from)?;
+                run_id
+            }
+            Command::Admit { run_id } => {
+                engine.admit_execution(&run_id)?;
+                run_id
+            }
+            Command::Quiet { until } => return Ok(Answer::Orders(engine.begin_quiet(until)?)),
+            Command::EndQuiet {} => return Ok(Answer::Orders(engine.end_quiet()?)),
+            Command::Drain {} => return Ok(Answer::Orders(engine.begin_drain()?)),
+            Command::EndDrain {} => return Ok(Answer::Orders(engine.end_drain()?)),
+            Command::AddJob(params) => return Ok(Answer::Job(Box::new(self.jobs.add(*params)?))),
+            Command::SetJob(params) => return Ok(Answer::Job(Box::new(self.jobs.set(*params)?))),
+            Command::RemoveJob { job_id } => {
+                self.jobs.remove(&job_id)?;
+                return Ok(Answer::Done {});
+            }
+            Command::EnableJob { job_id } => return Ok(Answer::Job(Box::new(self.jobs.enable(&job_id)?))),
+            Command::DisableJob { job_id } => return Ok(Answer::Job(Box::new(self.jobs.disable(&job_id)?))),
+            Command::RenameJob { job_id, to } => {
+                return Ok(Answer::Job(Box::new(self.jobs.rename(&job_id, &to)?)));
+            }
+            Command::RunJobNow { job_id } => self.jobs.run_now(&job_id)?,
+            Command::Backfill { job_id, from, to } => {
+                return Ok(Answer::Backfilled(Backfilled {
+                    n_instants: self.jobs.backfill(&job_id, from, to)?,
+                }));
+            }
+            Command::SetLimit(params) => {
+                self.limits.set(&params)?;
+                return Ok(Answer::Limits(self.limits.views()));
+            }
+            Command::Shutdown { kind } => {
+                // Nothing is fired into an engine that ends.
+                self.jobs.stop();
+                engine.shutdown(kind)?;
+                (self.owner.ended)();
+                return Ok(Answer::Done {});
+            }
+            Command::Raise {} => {
+                let Some(raise) = &self.owner.raise else {
+                    let face = self.owner.face.as_str();
+                    return Err(Error::impossible(format!(
+                        "the engine of this data directory has no window to raise (it belongs to `{face}`)"
+                    )));
+                };
+                raise();
+                return Ok(Answer::Done {});
+            }
+        };
+        Ok(Answer::Run(Arc::new(self.summary(&run_id)?)))
+    }
+
+    /// Looks it up.
+    ///
+    /// # Errors
+    /// [`Error`], when there is no such run, or the database can't be read.
+    pub fn answer(&self, query: Query) -> Result<Answer, Error> {
+        Ok(match query {
+            Query::Status {} => {
+                let snapshot = self.engine.snapshot();
+                Answer::Status(EngineStatus {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    engine: self.engine_id(),
+                    data_dir: self.data_dir().path().to_owned(),
+                    seq: snapshot.seq,
+                    n_living: snapshot.runs.len(),
+                    orders: snapshot.orders,
+                })
+            }
+            Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
+            Query::Usage { after } => Answer::Usage(self.usage(after)?),
+            Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
+            Query::Run { run_id } => Answer::Record(Box::new(self.record(&run_id)?)),
+            Query::Why { run_id } => Answer::Why(self.why(&run_id)?),
+            Query::Checkpoints { run_id } => {
+                let checkpoints = self.records().checkpoints(&run_id).map_err(EngineError::from)?;
+                if checkpoints.is_empty() {
+                    self.summary(&run_id)?;
+                }
+                Answer::Checkpoints(checkpoints.into_iter().map(CheckpointDocument::from).collect())
+            }
+            Query::Jobs {} => {
+                let mut jobs = self.jobs.list()?;
+                name_missing_pipelines(&mut jobs, &Catalogue::scan(self.data_dir().path(), &self.settings));
+                for job in &mut jobs {
+                    // A function that the program has registered needs no file.
+                    let id = PipelineId::new(&job.pipeline_id);
+                    job.trouble =
+                        job.trouble.take().filter(|_| !id.is_ok_and(|id| self.engine.is_registered(&id)));
+                }
+                Answer::Jobs(jobs)
+            }
+            Query::Job { job_id } => Answer::Job(Box::new(self.jobs.job(&job_id)?)),
+            Query::JobHistory { job_id, limit } => {
+                Answer::JobHistory(self.jobs.history(&job_id, limit.map(|limit| limit.min(MAX_ROWS)))?)
+            }
+            Query::Fires { job_id, from, to, limit } => {
+                let limit = Some(limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+                Answer::Fires(self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })?)
+            }
+            Query::Limits {} => Answer::Limits(self.limits.views()),
+            Query::Pipelines {} => {
+                let entries = self.catalogue().entries;
+                Answer::Pipelines(entries.into_iter().map(PipelineDocument::from).collect())
+            }
+        })
+    }
+
+    /// All living runs at this moment.
+    pub(crate) fn living_runs(&self) -> LivingRuns {
+        let snapshot = self.engine.snapshot();
+        let living = |run: &Arc<crate::run::Run>| {
+            let mut steps = run.step_summaries();
+            steps.iter_mut().for_each(|step| step.locate_log(self.data_dir().path()));
+            LivingRun { run: run.summary(), steps }
+        };
+        let runs = snapshot.runs.values().map(living).collect();
+        LivingRuns { seq: snapshot.seq, runs, orders: snapshot.orders }
+    }
+
+    /// Starts the one pipeline of this source, else the one whose id equals it.
+    pub(crate) fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, Error> {
+        let asked = Asked { run_type: run_type.map(str::to_owned), ..Asked::default() };
+        if let Some(id) = self.registered(source) {
+            return self.start_registered(id, asked);
+        }
+        self.start_definition(self.catalogue().by_source(source)?, asked)
+    }
+
+    fn start(&self, start: Start) -> Result<RunId, Error> {
+        let Start { pipeline, params, run_id, run_type, environment, priority, like } = start;
+        let asked = Asked { params, run_id, run_type, environment, priority };
+        let earlier = like.map(|earlier| self.stored(&earlier)).transpose()?;
+        if let Some(id) = pipeline.as_deref().and_then(|pipeline| self.registered(pipeline)) {
+            return self.start_registered(id, asked);
+        }
+        let definition = match (pipeline, &earlier) {
+            (Some(pipeline), _) => self.definition(&pipeline)?,
+            (None, Some(earlier)) => definition_of(earlier).map_err(EngineError::from)?,
+            (None, None) => {
+                let text = "name a pipeline to start: its id, or the absolute path of its file";
+                return Err(Error::invalid(text.to_owned()));
+            }
+        };
+        let asked = match &earlier {
+            Some(earlier) => asked.like(earlier, &definition),
+            None => asked,
+        };
+        self.start_definition(definition, asked)
+    }
+
+    fn definition(&self, pipeline: &str) -> Result<Arc<Definition>, Error> {
+        if !pipeline.contains('/') {
+            return Ok(self.catalogue().find(pipeline)?);
+        }
+        let path = Path::new(pipeline);
+        if path.is_relative() {
+            return Err(Error::invalid(format!(
+                "the pipeline file {pipeline} can't be found from here; give its absolute path"
+            )));
+        }
+        Ok(read_definition(path)?)
+    }
+
+    fn start_definition(&self, definition: Arc<Definition>, asked: Asked) -> Result<RunId, Error> {
+        Ok(self.engine.start_pipeline(resolve(definition, asked)?)?)
+    }
+
+    /// The id of a pipeline that is a function of this program.
+    fn registered(&self, pipeline: &str) -> Option<PipelineId> {
+        PipelineId::new(pipeline).ok().filter(|id| self.engine.is_registered(id))
+    }
+
+    fn start_registered(&self, id: PipelineId, asked: Asked) -> Result<RunId, Error> {
+        let source = id.to_string();
+        let run_id = match asked.run_id {
+            Some(run_id) => run_id,
+            None => {
+                let (store, now) = (self.engine.store(), crate::engine::now().wall);
+                store.next_run_id(&source, now, |_| false).map_err(EngineError::from)?
+            }
+        };
+        let mut start = StartRequest::new(run_id, id, source);
+        if let Some(run_type) = asked.run_type {
+            start = start.run_type(run_type);
+        }
+        if let Some(environment) = asked.environment {
+            start = start.environment(environment);
+        }
+        Ok(self.engine.start_registered(start)?.run_id)
+    }
+
+    /// Gives an ended run the definition of today, if that is wanted or it has none.
+    fn renew(&self, run_id: &RunId, wants_fresh: bool) -> Result<(), Error> {
+        let is_living = self.engine.snapshot().runs.contains_key(run_id);
+        if is_living && !wants_fresh {
+            return Ok(());
+        }
+        let stored = self.stored(run_id)?;
+        let path = self.data_dir().path();
+        if let Some(fresh) = fresh_definition(&stored, wants_fresh, path, &self.settings)? {
+            refresh_definition(&self.engine, run_id, &fresh)?;
+        }
+        Ok(())
+    }
+
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, Error> {
+        let snapshot = self.engine.snapshot();
+        let mut runs = self.records().runs(filter, crate::engine::now()).map_err(EngineError::from)?;
+        for run in &mut runs {
+            // What the engine knows is ahead of the disk.
+            if let Some(living) = snapshot.runs.get(&run.run_id) {
+                *run = living.summary();
+            }
+        }
+        Ok(runs)
+    }
+
+    fn record(&self, run_id: &RunId) -> Result<RunRecord, Error> {
+        let snapshot = self.engine.snapshot();
+        let record = self.records().run(run_id, crate::engine::now()).map_err(EngineError::from)?;
+        let mut record = record.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
+        if let Some(living) = snapshot.runs.get(run_id) {
+            (record.run, record.steps) = (living.summary(), living.step_summaries());
+        }
+        Ok(record.with_whole_paths(self.data_dir().path()))
+    }
+
+    fn summary(&self, run_id: &RunId) -> Result<RunSummary, Error> {
+        let found = self.engine.get_execution_state(run_id)?;
+        Ok(found.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?)
+    }
+
+    fn stored(&self, run_id: &RunId) -> Result<StoredRun, Error> {
+        let stored = self.engine.store().load_run(run_id).map_err(EngineError::from)?;
+        Ok(stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?)
+    }
+
+    pub(crate) fn records(&self) -> Records {
+        Records::beside(&self.engine)
+    }
+
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::scan(self.data_dir().path(), &self.settings)
+    }
+}
+
+impl Handler for Desk {
+    fn handle(&self, command: Command) -> Result<Answer, Error> {
+        self.handle(command)
+    }
+
+    fn answer(&self, query: Query) -> Result<Answer, Error> {
+        self.answer(query)
+    }
+
+    fn engine_id(&self) -> EngineId {
+        self.engine_id()
+    }
+}

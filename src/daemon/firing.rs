@@ -1,0 +1,95 @@
+//! Whether jobs can fire: whether something on this machine fires those of a data directory, and whether their pipelines
+//! are there.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use super::lease::OWN_NAME;
+use super::user_service::UserService;
+use crate::control::ControlClient;
+use crate::scheduler::JobView;
+use crate::settings::{Catalogue, CatalogueError};
+use crate::store::{Presence, presence};
+
+/// That nothing fires the enabled jobs, and what does.
+pub const NOBODY_FIRES: &str = "nothing on this machine fires these jobs: neither the window nor `leverframe serve` runs, and there is no service that starts it; `leverframe service install` puts one in place";
+
+/// Whether something fires the jobs of a data directory. Displayed as the sentence that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobsFired {
+    /// An engine that lives, or a service that starts one with each session.
+    Yes,
+    /// Nothing does.
+    No,
+    /// An engine lives, and can't be asked.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl fmt::Display for JobsFired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yes => f.write_str("these jobs are fired"),
+            Self::No => f.write_str(NOBODY_FIRES),
+            Self::Unknown { why } => write!(f, "whether anything fires these jobs is unknown: {why}"),
+        }
+    }
+}
+
+/// Whether an instant or the end of another job's run makes this job due, and it may fire then.
+pub fn fires_by_itself(job: &JobView) -> bool {
+    job.enabled && job.problem.is_none() && (job.next_run.is_some() || job.schedule_type == "after")
+}
+
+/// Whether something fires the jobs of this data directory. The engine that lives is asked; one that hangs is waited for
+/// as long as any client waits for its first answer.
+pub fn jobs_fired(data_dir: &Path) -> JobsFired {
+    if UserService::is_installed_for(data_dir) {
+        return JobsFired::Yes;
+    }
+    let Presence::Engine { pid } = presence(data_dir) else { return JobsFired::No };
+    let unknown = |why: String| JobsFired::Unknown { why };
+    match ControlClient::connect(data_dir, OWN_NAME) {
+        Ok(Some(client)) => match client.welcome().engine.fires_jobs {
+            Some(true) => JobsFired::Yes,
+            Some(false) => JobsFired::No,
+            None => unknown(format!(
+                "the engine (process {pid}) does not say; it is of version {}, which is older",
+                client.welcome().version
+            )),
+        },
+        // It may have ended meanwhile.
+        Ok(None) if !presence(data_dir).is_alive() => JobsFired::No,
+        Ok(None) => unknown(format!("the engine (process {pid}) has no control socket at this moment")),
+        Err(error) => unknown(error.to_string()),
+    }
+}
+
+/// Says with each job whose pipeline can't be run that it can't, and why.
+pub fn name_missing_pipelines(jobs: &mut [JobView], catalogue: &Catalogue) {
+    let mut known: HashMap<String, Option<String>> = HashMap::new();
+    for job in jobs {
+        let trouble =
+            known.entry(job.pipeline_id.clone()).or_insert_with(|| trouble_of(&job.pipeline_id, catalogue));
+        job.trouble.clone_from(trouble);
+    }
+}
+
+fn trouble_of(pipeline_id: &str, catalogue: &Catalogue) -> Option<String> {
+    match catalogue.find(pipeline_id) {
+        Ok(_) => None,
+        Err(CatalogueError::Invalid(problems)) => {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            Some(format!("its pipeline {pipeline_id} can't be used as its file is now: {first}"))
+        }
+        Err(
+            error @ (CatalogueError::Unknown { .. }
+            | CatalogueError::NoFile { .. }
+            | CatalogueError::Unreadable { .. }
+            | CatalogueError::Ambiguous { .. }),
+        ) => Some(error.to_string()),
+    }
+}

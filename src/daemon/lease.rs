@@ -1,0 +1,360 @@
+//! Who is the engine of a data directory. Whoever holds the seat, the directory's lock with the control socket, is;
+//! everybody else is a client of it. A seat is taken when it is free, and else handed over by its holder: it is never
+//! free in between, so that nobody can slip in.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Face;
+use crate::api::exit_code::{BUSY, HasExitCode, UNUSABLE};
+use crate::base::id::RunId;
+use crate::control;
+use crate::control::wire::{ErrorObject, SessionRequest, Successor};
+use crate::control::{ControlClient, ControlError, HandedOver};
+use crate::files::FolderWatch;
+use crate::store::{DataDir, DataDirError, EngineLock};
+
+/// How a client of ours is called in the messages of an engine.
+pub const OWN_NAME: &str = concat!("leverframe ", env!("CARGO_PKG_VERSION"));
+
+/// Between the lock and the socket of a holder that is just starting or ending lies a moment in which neither is to be
+/// had. The folder tells of the socket; of the lock nothing tells, so that it is tried again so long after.
+const MOMENTS: [Duration; 6] = [
+    Duration::from_millis(2),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
+/// The right to be the engine of a data directory.
+#[derive(Debug)]
+pub struct Seat {
+    pub(crate) dir: DataDir,
+    pub(crate) lock: EngineLock,
+    pub(crate) listener: UnixListener,
+    /// What the holder before has left, if it handed the seat over.
+    pub(crate) bequest: Option<Bequest>,
+}
+
+/// What came of asking for the seat.
+#[derive(Debug)]
+pub enum Joined {
+    /// It is ours: be the engine.
+    Seat(Seat),
+    /// An engine lives: ask it.
+    Client(ControlClient),
+}
+
+/// Why there is neither a seat nor an engine to talk to.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The directory can't be used, or is held by an engine that has no socket.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// Its engine does not want to leave.
+    #[error("{0}")]
+    Kept(ErrorObject),
+    /// Its engine can't be talked to.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The socket can't be bound.
+    #[error("the control socket can't be made: {0}")]
+    Socket(#[from] io::Error),
+}
+
+/// What a successor is told with the seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bequest {
+    /// The last event that the engine before told.
+    pub seq: u64,
+    /// What that engine belonged to.
+    pub face: Face,
+    /// The runs that it had.
+    #[serde(default)]
+    pub living: Vec<RunId>,
+}
+
+impl Seat {
+    /// Takes the seat, if it is free.
+    ///
+    /// # Errors
+    /// [`JoinError::DataDir`] when it is not, or can't be taken; [`JoinError::Socket`].
+    pub fn take(dir: &DataDir) -> Result<Self, JoinError> {
+        Self::with(dir, dir.lock()?)
+    }
+
+    fn with(dir: &DataDir, lock: EngineLock) -> Result<Self, JoinError> {
+        // Before anything slow: whoever comes from now on waits at the door.
+        let listener = control::bind(dir.path())?;
+        Ok(Self { dir: dir.clone(), lock, listener, bequest: None })
+    }
+
+    /// Of which directory it is.
+    pub fn data_dir(&self) -> &DataDir {
+        &self.dir
+    }
+
+    /// The runs that the holder before had, if it handed the seat over.
+    pub fn inherited_runs(&self) -> Option<&[RunId]> {
+        self.bequest.as_ref().map(|bequest| bequest.living.as_slice())
+    }
+
+    /// A seat that was handed over: the lock and the socket.
+    fn of(dir: &DataDir, handed_over: HandedOver<Bequest>) -> Result<Self, JoinError> {
+        let HandedOver { answer, descriptors } = handed_over;
+        let garbled = |n| ControlError::Garbled(format!("a seat of {n} descriptors"));
+        let [lock, listener] =
+            <[OwnedFd; 2]>::try_from(descriptors).map_err(|descriptors| garbled(descriptors.len()))?;
+        let (lock, listener) = (dir.take_over_lock(lock)?, UnixListener::from(listener));
+        Ok(Self { dir: dir.clone(), lock, listener, bequest: Some(answer) })
+    }
+}
+
+/// Takes the seat of `dir` if it is free, else becomes a client of the engine that holds it.
+///
+/// # Errors
+/// [`JoinError`]; `Busy` when it is held by an engine without a socket.
+pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
+    let mut moments = Moments::new(dir.path());
+    loop {
+        let busy = match Seat::take(dir) {
+            Err(JoinError::DataDir(busy @ DataDirError::Busy { .. })) => busy,
+            taken => return taken.map(Joined::Seat),
+        };
+        if let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? {
+            return Ok(Joined::Client(client));
+        }
+        if !moments.wait() {
+            return Err(busy.into());
+        }
+    }
+}
+
+/// What came of asking the engine of a data directory for something.
+#[derive(Debug)]
+pub enum Asking<T> {
+    /// There is none: the seat is ours.
+    Seat(Seat),
+    /// It has answered, and can be listened to.
+    Answered(ControlClient, T),
+}
+
+/// Asks the engine of `dir` for something; where none lives the seat is taken. An engine that leaves before it has
+/// looked at the request leaves it to the next.
+///
+/// # Errors
+/// [`JoinError`]; [`ControlError::Refused`] in it when the engine said no.
+pub fn ask<T: DeserializeOwned>(dir: &DataDir, request: &impl Serialize) -> Result<Asking<T>, JoinError> {
+    let mut moments = Moments::new(dir.path());
+    loop {
+        let client = match join(dir)? {
+            Joined::Seat(seat) => return Ok(Asking::Seat(seat)),
+            Joined::Client(client) => client,
+        };
+        match client.call(request) {
+            Ok(answer) => return Ok(Asking::Answered(client, answer)),
+            // It said that it leaves, and what it has not answered then it has not done.
+            Err(ControlError::Gone(Some(_))) if moments.wait() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Takes the seat of `dir` as `face`: a holder is asked to hand it over.
+///
+/// # Errors
+/// [`JoinError::Kept`] when the holder keeps it, else as [`join`].
+pub fn succeed(dir: &DataDir, face: Face) -> Result<Seat, JoinError> {
+    let request = hand_over(face, false);
+    let mut moments = Moments::new(dir.path());
+    loop {
+        let client = match join(dir)? {
+            Joined::Seat(seat) => return Ok(seat),
+            Joined::Client(client) => client,
+        };
+        match client.call_with_descriptors::<Bequest>(&request) {
+            Ok(handed_over) => return Seat::of(dir, handed_over),
+            Err(ControlError::Refused(error)) => return Err(JoinError::Kept(error)),
+            // It went before it could answer: then the seat is free, or somebody else's.
+            Err(ControlError::Gone(_)) if moments.wait() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn hand_over(face: Face, waits: bool) -> SessionRequest {
+    SessionRequest::HandOver(Successor { face, version: env!("CARGO_PKG_VERSION").to_owned(), waits })
+}
+
+/// Waits for the seat of a data directory as `serve`, beside whoever holds it: it comes when the holder leaves, dies, or
+/// is one that makes room for `serve`. Dropping it gives up.
+#[derive(Debug)]
+pub struct Standby {
+    /// The seat, once it is ours; none when another engine serves and this one is needed no longer.
+    pub seat: Receiver<Result<Option<Seat>, JoinError>>,
+    line: Arc<Mutex<Line>>,
+}
+
+/// What a standby waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StandFor {
+    /// The seat, however long another engine serves.
+    Good,
+    /// That the one who has taken over is seen serving; the seat, where it dies before.
+    UntilServed,
+}
+
+/// The connection that the standby's thread waits on.
+#[derive(Debug, Default)]
+struct Line {
+    client: Option<Arc<ControlClient>>,
+    is_over: bool,
+}
+
+impl Standby {
+    /// Begins to wait.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start(dir: &DataDir, stand_for: StandFor) -> io::Result<Self> {
+        // Capacity 1: the one seat. When it is closed nobody waits for it any more, and the seat is free again.
+        let (tell, seat) = bounded(1);
+        let line = Arc::new(Mutex::new(Line::default()));
+        let (dir, of_thread) = (dir.clone(), line.clone());
+        // Not joined: it ends with the connection, and where there is none with the lock or the program.
+        crate::base::thread::lasting("lf-standby", move || {
+            // Whoever waits no longer lets it go again.
+            let _ = tell.send(wait_for_seat(&dir, &of_thread, stand_for));
+        })?;
+        Ok(Self { seat, line })
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.is_over = true;
+        if let Some(client) = line.client.take() {
+            client.hang_up();
+        }
+    }
+}
+
+/// The seat; none when nobody waits for it any more, or another serves and that was waited for.
+fn wait_for_seat(dir: &DataDir, line: &Mutex<Line>, stand_for: StandFor) -> Result<Option<Seat>, JoinError> {
+    let mut moments = Moments::new(dir.path());
+    loop {
+        let outcome = match stand_for {
+            StandFor::Good => ask_for_seat(dir, line),
+            StandFor::UntilServed => match join(dir) {
+                Ok(Joined::Client(_)) => return Ok(None),
+                Ok(Joined::Seat(seat)) => Ok(seat),
+                Err(error) => Err(error),
+            },
+        };
+        if line.lock().unwrap_or_else(PoisonError::into_inner).is_over {
+            return Ok(None);
+        }
+        match outcome {
+            Ok(seat) => return Ok(Some(seat)),
+            // The holder has gone: look who is the next.
+            Err(JoinError::Control(ControlError::Gone(_))) if moments.wait() => {}
+            // A holder that can't be talked to, or whose place nobody knows: the lock tells when it is free.
+            Err(
+                JoinError::Control(_) | JoinError::Kept(_) | JoinError::DataDir(DataDirError::Busy { .. }),
+            ) => {
+                let lock = dir.wait_for_lock()?;
+                return Seat::with(dir, lock).map(Some);
+            }
+            Err(error @ (JoinError::DataDir(_) | JoinError::Socket(_))) => return Err(error),
+        }
+    }
+}
+
+fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<Seat, JoinError> {
+    let client = match join(dir)? {
+        Joined::Seat(seat) => return Ok(seat),
+        Joined::Client(client) => Arc::new(client),
+    };
+    {
+        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.is_over {
+            return Err(ControlError::Gone(None).into());
+        }
+        line.client = Some(client.clone());
+    }
+    match client.call_with_descriptors::<Bequest>(&hand_over(Face::Serve, true)) {
+        Ok(handed_over) => Seat::of(dir, handed_over),
+        Err(ControlError::Refused(error)) => Err(JoinError::Kept(error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The moments at which a data directory is looked at again: when its socket is another one, and a few times beside.
+struct Moments<'a> {
+    data_dir: &'a Path,
+    /// Begun with the first wait: mostly there is none.
+    watch: Option<SocketWatch>,
+    left: std::slice::Iter<'static, Duration>,
+    /// Who has signed the lock last.
+    holder: Option<String>,
+}
+
+struct SocketWatch {
+    changes: Receiver<()>,
+    /// Ends the watch when it is dropped. Where the system has none left, the moments alone have to do.
+    _watch: io::Result<FolderWatch>,
+}
+
+impl<'a> Moments<'a> {
+    fn new(data_dir: &'a Path) -> Self {
+        Self { data_dir, watch: None, left: MOMENTS.iter(), holder: None }
+    }
+
+    /// Waits for the next one; false when there are no more.
+    fn wait(&mut self) -> bool {
+        // Behind each other in a queue of short-lived holders: whoever holds it now gets as long as the one before.
+        let holder = std::fs::read_to_string(self.data_dir.join("instance.lock")).ok();
+        if holder != self.holder {
+            (self.holder, self.left) = (holder, MOMENTS.iter());
+        }
+        let Some(moment) = self.left.next() else { return false };
+        let watch = self.watch.get_or_insert_with(|| SocketWatch::start(self.data_dir));
+        // Either is a reason to look again.
+        let _ = watch.changes.recv_timeout(*moment);
+        true
+    }
+}
+
+impl SocketWatch {
+    fn start(data_dir: &Path) -> Self {
+        // Capacity 1: a change that waits is as good as two.
+        let (tell, changes) = bounded(1);
+        let watch = FolderWatch::open(data_dir, &[control::SOCKET_NAME], move || {
+            // Full: it will be looked at in any case.
+            let _ = tell.try_send(());
+        });
+        Self { changes, _watch: watch }
+    }
+}
+
+impl HasExitCode for JoinError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::DataDir(error) => error.exit_code(),
+            Self::Control(error) => error.exit_code(),
+            Self::Kept(_) => BUSY,
+            Self::Socket(_) => UNUSABLE,
+        }
+    }
+}

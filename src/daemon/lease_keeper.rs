@@ -1,0 +1,218 @@
+//! The thread that keeps an engine's seat: it answers those who ask for it, and ends the engine when the seat is given
+//! up or handed over. Who asks in vain may stand by, and gets the seat when it is left.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::command_handler::Desk;
+use super::lease::Bequest;
+use super::service::{Fate, Heir};
+use crate::api::Face;
+use crate::control::server::{ControlServer, HandOver};
+use crate::engine::{EngineError, ShutdownKind};
+use crate::run::Body;
+use crate::store::EngineLock;
+
+/// What is asked of the thread that keeps the seat.
+pub(crate) enum Order {
+    /// Another process asks for it.
+    HandOver(HandOver),
+    /// End the engine in this way and give the seat to a process that stands by; true when one has taken it. Otherwise
+    /// the seat is kept for whoever asks next.
+    PassOn(ShutdownKind, Sender<Result<bool, EngineError>>),
+    /// Give it up.
+    Close(ShutdownKind, Sender<Result<(), EngineError>>),
+}
+
+/// What the keeper and the owner of a service share.
+pub(crate) struct Shared {
+    pub(crate) fate: Mutex<Fate>,
+    /// The process that was started to take over.
+    pub(crate) heir: Mutex<Option<u32>>,
+}
+
+/// The thread that keeps the seat.
+pub(crate) struct Keeper {
+    pub(crate) desk: Desk,
+    pub(crate) face: Face,
+    pub(crate) server: ControlServer,
+    pub(crate) shared: Arc<Shared>,
+    /// The lock of an engine that has ended, until somebody has taken it.
+    pub(crate) lock: Option<EngineLock>,
+    /// Those who take the seat when it is left, the first that came first.
+    pub(crate) standbys: Vec<HandOver>,
+    pub(crate) _keeping: Sender<()>,
+}
+
+impl Keeper {
+    /// Keeps it until it is given up or handed over.
+    pub(crate) fn keep(mut self, orders: &Receiver<Order>) {
+        for order in orders {
+            match order {
+                Order::HandOver(hand_over) => match self.may_leave(&hand_over) {
+                    Ok(()) => {
+                        if self.hand_over(&hand_over) {
+                            return self.server.close(&leave_word(&hand_over));
+                        }
+                    }
+                    Err(_) if hand_over.successor.waits => {
+                        self.standbys.retain(|waiting| !waiting.is_gone());
+                        self.standbys.push(hand_over);
+                    }
+                    Err(why) => hand_over.refuse(&why),
+                },
+                Order::PassOn(kind, tell) => {
+                    let passed = self.pass_on(kind);
+                    let word = passed.as_ref().ok().cloned().flatten();
+                    // Whoever waited no longer needs no answer.
+                    let _ = tell.send(passed.map(|word| word.is_some()));
+                    if let Some(word) = word {
+                        return self.server.close(&word);
+                    }
+                }
+                Order::Close(kind, tell) => {
+                    // Nothing is fired into an engine that ends.
+                    self.desk.jobs().stop();
+                    let outcome = self.desk.engine().shutdown(kind);
+                    self.put_away();
+                    self.server.close("the engine has ended");
+                    // Before it is told: whoever hears it may take the seat.
+                    drop(self.lock);
+                    // Whoever waited no longer needs no answer.
+                    let _ = tell.send(outcome);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether the asker may have the seat now; else why not.
+    fn may_leave(&self, hand_over: &HandOver) -> Result<(), String> {
+        let successor = &hand_over.successor;
+        let pid = hand_over.peer_pid();
+        let is_heir = pid.is_some() && pid == *lock_of(&self.shared.heir);
+        let is_newer = version(&successor.version) > version(env!("CARGO_PKG_VERSION"));
+        let me = std::process::id();
+        match (self.face, successor.face) {
+            _ if is_heir => Ok(()),
+            (_, Face::Run | Face::Library) => Err("only a window or `serve` takes over".to_owned()),
+            (Face::Run, Face::Window | Face::Serve) | (Face::Serve, Face::Window) => Ok(()),
+            (Face::Window | Face::Serve | Face::Library, _) if is_newer => Ok(()),
+            (Face::Serve, Face::Serve) => {
+                Err(format!("`leverframe serve` runs already (process {me}); there is nothing to do"))
+            }
+            (Face::Window, _) => Err(format!(
+                "the window (process {me}) runs the engine; close it and leave what runs to a process in the background"
+            )),
+            (Face::Library, _) => Err(format!("the program of process {me} keeps its engine; end it first")),
+        }?;
+        let snapshot = self.desk.engine().snapshot();
+        match snapshot.runs.values().find(|run| matches!(run.body, Body::Driven)) {
+            Some(run) => {
+                Err(format!("run {} is driven by this very program; it can't be handed over", run.id))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the engine, if that was not done yet, and hands its lock and its socket over. False when the asker has gone
+    /// meanwhile: as long as the engine has not ended, nothing has happened then.
+    fn hand_over(&mut self, hand_over: &HandOver) -> bool {
+        if hand_over.is_gone() {
+            return false;
+        }
+        // Whoever comes from now on waits for the successor.
+        self.server.turn_away();
+        // Before the events are over: whoever hears their end asks why.
+        *lock_of(&self.shared.fate) =
+            Fate::HandedOver(Heir { face: hand_over.successor.face, name: name_of(hand_over) });
+        if let Err(error) = self.end_engine(ShutdownKind::LeaveSteps) {
+            *lock_of(&self.shared.fate) = Fate::Unknown;
+            hand_over.refuse(&error.to_string());
+            return false;
+        }
+        let engine = self.desk.engine().snapshot();
+        let living = engine.runs.keys().cloned().collect();
+        let bequest = Bequest { seq: engine.seq, face: self.face, living };
+        let Some(lock) = self.lock.as_ref().and_then(EngineLock::as_fd) else { return false };
+        if hand_over.hand(&bequest, &[lock, hand_over.listener()]).is_err() {
+            return false;
+        }
+        // Closed and not unlocked: the successor holds it through a copy of its own.
+        drop(self.lock.take().map(EngineLock::into_fd));
+        true
+    }
+
+    /// Ends the engine and gives the seat to the first who stands by and takes it; the last word to everybody.
+    fn pass_on(&mut self, kind: ShutdownKind) -> Result<Option<String>, EngineError> {
+        self.standbys.retain(|waiting| !waiting.is_gone());
+        if self.standbys.is_empty() && kind == ShutdownKind::LeaveSteps {
+            // It goes on until somebody else has been found.
+            return Ok(None);
+        }
+        self.end_engine(kind)?;
+        for standby in std::mem::take(&mut self.standbys) {
+            if self.hand_over(&standby) {
+                return Ok(Some(leave_word(&standby)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leaves the databases' own files as all there is. A short run leaves that to others.
+    fn put_away(&self) {
+        match self.face {
+            Face::Window | Face::Serve => {}
+            Face::Run | Face::Library => return,
+        }
+        // What can't be written back now is read from the log by the next engine.
+        let _ = self.desk.engine().store().put_away_wal();
+        if let Some(scheduler) = self.desk.jobs().scheduler() {
+            let _ = scheduler.store().put_away_wal();
+        }
+    }
+
+    /// Ends the engine and keeps its lock.
+    fn end_engine(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
+        if self.lock.is_none() {
+            // Nothing is fired into an engine that ends.
+            self.desk.jobs().stop();
+            self.lock = Some(self.desk.engine().hand_over(kind)?);
+        }
+        Ok(())
+    }
+}
+
+/// Who takes over, for messages.
+fn name_of(hand_over: &HandOver) -> String {
+    let pid = hand_over.peer_pid().map_or_else(String::new, |pid| format!(", process {pid}"));
+    format!("{}{pid}", hand_over.successor.face.as_str())
+}
+
+fn leave_word(successor: &HandOver) -> String {
+    format!("the engine was handed over to {}", name_of(successor))
+}
+
+/// A version as what can be compared; what is no version is older than any.
+fn version(text: &str) -> Option<[u64; 3]> {
+    let numbers = text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    numbers.try_into().ok()
+}
+
+pub(crate) fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(version("0.10.0") > version("0.9.12"));
+        assert!(version("1.0.0") > version("0.99.99"));
+        assert!(version("one") < version("0.0.0"));
+        assert_eq!(version("0.2.0"), version("0.2.0"));
+    }
+}

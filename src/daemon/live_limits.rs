@@ -1,0 +1,232 @@
+//! The limits that are in force while an engine lives, and what may run at once: set by whoever asks, which writes it into
+//! the settings, and taken over from there when somebody edits the file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::admission::AdmissionPolicy;
+use crate::api::Error;
+use crate::engine::CoreExecutionEngine;
+use crate::files::SettledWatch;
+use crate::files::read_small_text;
+use crate::monitor::MonitorHandle;
+use crate::resources::{Limits, Resource};
+use crate::settings::FILE;
+use crate::settings::{LimitParams, LimitView, LimitWords};
+use crate::settings::{Settings, SettingsError};
+use crate::settings::{edited, replace};
+
+/// How long an engine has lived before its settings are watched: a short run by hand has ended by then, and does not wait
+/// for the end of a watch.
+const WATCH_AFTER: Duration = Duration::from_millis(500);
+
+/// The limits of one engine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LiveLimits(Arc<Shared>);
+
+struct Shared {
+    /// The settings.
+    path: PathBuf,
+    monitor: Option<MonitorHandle>,
+    /// Admits what fits below the limits.
+    engine: CoreExecutionEngine,
+    /// Held while the file is written, so that two who set at once both count.
+    state: Mutex<State>,
+    /// Called when other limits are in force.
+    listeners: Mutex<Vec<Listener>>,
+}
+
+type Listener = Box<dyn Fn() + Send + Sync>;
+
+struct State {
+    in_force: Limits,
+    /// What may run at once.
+    admission: AdmissionPolicy,
+    /// What the file said when it was last understood. An engine may have been opened with other settings than the
+    /// file's: only what changes there is taken over.
+    limits_of_file: Limits,
+    admission_of_file: AdmissionPolicy,
+    interval_of_file: Duration,
+    /// What was complained about last: it is said once.
+    said: Option<String>,
+}
+
+impl LiveLimits {
+    /// Those of `settings`, for the engine of `data_dir`, which `monitor` measures for.
+    pub(crate) fn new(
+        engine: &CoreExecutionEngine,
+        settings: &Settings,
+        monitor: Option<MonitorHandle>,
+    ) -> Self {
+        let (engine, data_dir) = (engine.clone(), engine.data_dir().path());
+        let of_file = Settings::load(data_dir).unwrap_or_default();
+        let state = State {
+            in_force: settings.limits.clone(),
+            admission: settings.admission.clone(),
+            limits_of_file: of_file.limits,
+            admission_of_file: of_file.admission,
+            interval_of_file: of_file.monitor_interval,
+            said: None,
+        };
+        let listeners = Mutex::default();
+        let path = data_dir.join(FILE);
+        Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
+    }
+
+    /// Takes over what changes in the file, from a moment after now on, until the watch is dropped. `complain` is called
+    /// with a sentence when the file can't be watched or is not understood, once for each that is wrong with it; what was
+    /// in force then stays so.
+    pub(crate) fn watch(&self, complain: Arc<dyn Fn(String) + Send + Sync>) -> Option<SettledWatch> {
+        let (limits, folder) = (self.clone(), self.0.path.parent().unwrap_or(Path::new("/")).to_owned());
+        let not_watched = |error: io::Error| {
+            format!(
+                "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
+            )
+        };
+        let tell = complain.clone();
+        let watch = SettledWatch::open_after(WATCH_AFTER, &folder, FILE, move |outcome| {
+            let sentence = match outcome {
+                Ok(()) => limits.take_over_file(),
+                Err(error) => Some(not_watched(error)),
+            };
+            if let Some(sentence) = sentence {
+                tell(sentence);
+            }
+        });
+        watch.map_err(|error| complain(not_watched(error))).ok()
+    }
+
+    /// What is in force.
+    pub(crate) fn in_force(&self) -> Limits {
+        self.state().in_force.clone()
+    }
+
+    /// Calls `tell` whenever other limits are in force. It must return at once.
+    pub(crate) fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+    }
+
+    /// What is in force, and what of it is exceeded.
+    pub(crate) fn views(&self) -> Vec<LimitView> {
+        let sample = self.0.monitor.as_ref().and_then(MonitorHandle::get_snapshot).unwrap_or_default();
+        let is_raised = |resource| sample.raised.iter().any(|raised| raised.limit.resource() == resource);
+        let in_force = self.in_force();
+        let view = |limit| LimitView { limit: LimitWords::of(limit), raised: is_raised(limit.resource()) };
+        in_force.iter().map(view).collect()
+    }
+
+    /// Sets a limit, or takes it out: in the settings, and then at once.
+    ///
+    /// # Errors
+    /// [`Error`], when it makes no sense, or the settings are not understood or can't be written; everything
+    /// is as it was then.
+    pub(crate) fn set(&self, params: &LimitParams) -> Result<(), Error> {
+        let limit = params.check().map_err(|problems| {
+            let texts: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
+            Error::invalid(texts.join("; "))
+        })?;
+        let path = &self.0.path;
+        let mut state = self.state();
+        let text = match read_small_text(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(SettingsError::Unreadable { path: path.clone(), why: error.to_string() }.into());
+            }
+        };
+        let before = Settings::read(&text, path)?;
+        let by_hand = |why: &str| {
+            let name = params.resource.name();
+            Error::impossible(format!("{why}; edit [limits.{name}] in {} by hand", path.display()))
+        };
+        let new = edited(&text, params).map_err(|why| by_hand(&why))?;
+        let after = Settings::read(&new, path).map_err(|error| by_hand(&error.to_string()))?;
+        if after.limits != params.applied(&before.limits, limit) {
+            return Err(by_hand("the file says it in a way that can't be edited"));
+        }
+        if new != text {
+            replace(path, &new).map_err(|error| by_hand(&format!("the file can't be written: {error}")))?;
+        }
+        let earlier = state.in_force.clone();
+        self.adopt(&mut state, &after);
+        // Also where the file has said so before, and the engine was opened with other settings.
+        state.in_force = params.applied(&state.in_force, limit);
+        self.enforce(&state, &earlier);
+        Ok(())
+    }
+
+    /// Looks at the file; a sentence when it is not understood, unless that was said before.
+    fn take_over_file(&self) -> Option<String> {
+        let mut state = self.state();
+        let folder = self.0.path.parent().unwrap_or(Path::new("/"));
+        match Settings::load(folder) {
+            Ok(settings) => {
+                state.said = None;
+                let earlier = state.in_force.clone();
+                self.adopt(&mut state, &settings);
+                self.enforce(&state, &earlier);
+                None
+            }
+            Err(error) => {
+                let sentence =
+                    format!("what was in force of limits, admission and the monitor stays so: {error}");
+                let is_new = state.said.as_ref() != Some(&sentence);
+                is_new.then(|| state.said.insert(sentence).clone())
+            }
+        }
+    }
+
+    /// Takes over what the file says otherwise than before.
+    fn adopt(&self, state: &mut State, settings: &Settings) {
+        for resource in Resource::ALL {
+            let said = settings.limits.of(resource);
+            if said != state.limits_of_file.of(resource) {
+                let limits = std::mem::take(&mut state.in_force);
+                state.in_force = match said {
+                    Some(limit) => limits.with(*limit),
+                    None => limits.without(resource),
+                };
+            }
+        }
+        state.limits_of_file = settings.limits.clone();
+        if settings.admission != state.admission_of_file {
+            state.admission_of_file = settings.admission.clone();
+            state.admission = settings.admission.clone();
+            self.admit(state);
+        }
+        if settings.monitor_interval != state.interval_of_file {
+            state.interval_of_file = settings.monitor_interval;
+            if let Some(monitor) = &self.0.monitor {
+                // The settings have been checked for what a monitor can do.
+                let _ = monitor.set_interval(settings.monitor_interval);
+            }
+        }
+    }
+
+    /// Has what is in force take effect, if it is something else than before.
+    fn enforce(&self, state: &State, earlier: &Limits) {
+        if state.in_force == *earlier {
+            return;
+        }
+        if let Some(monitor) = &self.0.monitor {
+            monitor.set_limits(state.in_force.clone());
+        }
+        self.admit(state);
+        for tell in self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tell();
+        }
+    }
+
+    /// Has the engine admit what is allowed now.
+    fn admit(&self, state: &State) {
+        let limits = state.in_force.clone();
+        // An engine that has ended admits nothing any more.
+        let _ = self.0.engine.set_admission(AdmissionPolicy { limits, ..state.admission.clone() });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

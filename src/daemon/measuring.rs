@@ -1,0 +1,83 @@
+//! [`Watch`] measures the machine and the steps for an engine, keeps what it measures, tells the engine when a limit is
+//! exceeded, and shows it to a window.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::engine::CoreExecutionEngine;
+use crate::monitor::{
+    MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor, SampleGuard, SampleStream,
+};
+use crate::settings::Settings;
+use crate::store::SampleStore;
+
+/// How often the machine is sampled while no step lives, unless the operator wants it less often: each sample wakes the
+/// window.
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A monitor at work for one data directory.
+pub(crate) struct Watch {
+    monitor: ResourceMonitor,
+    guards: Vec<SampleGuard>,
+}
+
+impl Watch {
+    /// Makes ready to measure under the limits of the settings, for an engine that is about to be opened.
+    ///
+    /// # Errors
+    /// [`MonitorError`], when this machine can't be measured.
+    pub(crate) fn new(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
+        let folders = std::iter::once(data_dir).chain(settings.pipeline_dirs.iter().map(AsRef::as_ref));
+        let interval = settings.monitor_interval;
+        let monitor = ResourceMonitor::new(MonitorOptions {
+            folders: folders.map(Path::to_owned).collect(),
+            interval,
+            idle_interval: IDLE_INTERVAL,
+            limits: settings.limits.clone(),
+            ..MonitorOptions::new(data_dir)
+        })?;
+        Ok(Self { monitor, guards: Vec::new() })
+    }
+
+    /// Measures the machine from now on, for a window that only looks at somebody else's engine.
+    ///
+    /// # Errors
+    /// [`MonitorError`], when this machine can't be measured.
+    pub(crate) fn of_machine(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
+        let interval = settings.monitor_interval;
+        let monitor = ResourceMonitor::new(MonitorOptions { interval, ..MonitorOptions::new(data_dir) })?;
+        monitor.start()?;
+        Ok(Self { monitor, guards: Vec::new() })
+    }
+
+    /// Begins to measure, to keep what is measured, and to tell the engine when a limit is exceeded. The engine holds its
+    /// lock by now.
+    ///
+    /// # Errors
+    /// [`MonitorError`], when a thread can't be started.
+    pub(crate) fn start(&mut self, engine: &CoreExecutionEngine) -> Result<(), MonitorError> {
+        let history = SampleStore::open(engine.data_dir().samples_db())?;
+        let engine = engine.clone();
+        self.guards = vec![
+            self.monitor.subscribe(move |sample| history.push(sample)),
+            self.monitor.subscribe(move |sample| {
+                let tells = !sample.raised.is_empty() || !sample.changes.is_empty() || sample.power_changed;
+                if tells || engine.wants_samples() {
+                    // An engine that has ended needs to know nothing.
+                    let _ = engine.take_sample(sample.clone());
+                }
+            }),
+        ];
+        self.monitor.start()
+    }
+
+    /// What an engine tells of its steps.
+    pub(crate) fn monitor(&self) -> MonitorHandle {
+        self.monitor.handle()
+    }
+
+    /// Every sample from now on.
+    pub(crate) fn stream(&self) -> SampleStream {
+        self.monitor.stream()
+    }
+}

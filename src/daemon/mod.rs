@@ -1,0 +1,34 @@
+//! An engine in service: who holds the data directory's lease, what is served beside the engine, and how all of it
+//! passes to another process.
+//!
+//! In reading order: `lease` is acquired or handed over; `service` joins engine, scheduler, socket and housekeeping
+//! on it; `lease_keeper` answers those who want it; `command_handler` carries out what is asked, `jobs` what is asked
+//! of jobs. `background` and `user_service` start processes that serve without a window.
+
+mod background;
+mod command_handler;
+mod firing;
+mod job_files;
+mod jobs;
+mod lease;
+mod lease_keeper;
+mod live_limits;
+mod measuring;
+mod orders;
+mod retention;
+mod service;
+mod usage;
+mod user_service;
+mod why;
+
+pub use background::{Background, ServeFor, Unready, turn_log};
+pub use command_handler::{Desk, Owner};
+pub use firing::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
+pub use jobs::{Jobs, MAX_HISTORY, MAX_ROWS};
+pub use lease::{Asking, JoinError, Joined, OWN_NAME, Seat, StandFor, Standby, ask, join, succeed};
+pub(crate) use measuring::Watch;
+pub use orders::give_order;
+pub(crate) use service::be_served;
+pub use service::{Fate, Heir, Parts, Service, ServiceOptions};
+pub(crate) use usage::waits_of;
+pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};

@@ -1,0 +1,98 @@
+//! The operator's orders for everything at once: given to the engine that lives, or else recorded for the next one.
+
+use std::sync::Arc;
+
+use super::background::ServeFor;
+use super::lease::{Asking, Seat, ask};
+use super::service::{Parts, Service, ServiceOptions};
+use crate::admission::{Order, Orders};
+use crate::api::Command;
+use crate::api::Error;
+use crate::api::Face;
+use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind, now};
+use crate::records::Records;
+use crate::run::RunState;
+use crate::settings::Settings;
+use crate::store::DataDir;
+use crate::store::StoreError;
+use crate::supervisor::is_left_behind;
+
+/// Has an order carried out: by the engine that lives, or else by one of this process, which is there as long as that
+/// takes. Steps that run with the supervisor alone are frozen, or go on, before this returns.
+///
+/// # Errors
+/// [`Error`], when it is refused, or the directory can't be used.
+pub fn give_order(
+    dir: &DataDir,
+    settings: Settings,
+    order: Order,
+    complain: impl Fn(String) + Send + Sync + 'static,
+) -> Result<Orders, Error> {
+    match ask::<Orders>(dir, &Command::from(order))? {
+        Asking::Answered(_, orders) => Ok(orders),
+        Asking::Seat(seat) => order_here(seat, settings, order, complain),
+    }
+}
+
+fn order_here(
+    seat: Seat,
+    settings: Settings,
+    order: Order,
+    complain: impl Fn(String) + Send + Sync + 'static,
+) -> Result<Orders, Error> {
+    // Without a supervisor nothing runs; then what waits to be taken up is left to those who do that.
+    let scope = if is_left_behind(seat.dir.path()) { Scope::All } else { Scope::Nothing };
+    let bus = EventBus::new();
+    let events = bus.subscribe();
+    if matches!(order, Order::Quiet(Some(until)) if until <= now().wall) {
+        return Err(Error::invalid("the end of quiet is past; give one that is to come"));
+    }
+    let engine = EngineOptions {
+        scope,
+        bus,
+        // Before what an earlier engine left is looked at: nothing starts that the order is to hold.
+        first_order: Some(order),
+        ..settings.engine_options()
+    };
+    let options = ServiceOptions {
+        face: Face::Run,
+        parts: Parts::RunsAlone,
+        engine,
+        raise: None,
+        complain: Arc::new(complain),
+    };
+    let service = Service::open(seat, settings, options)?;
+    let orders = service.engine().orders();
+    let is_being_frozen = || {
+        let snapshot = service.engine().snapshot();
+        snapshot.runs.values().any(|run| run.state == RunState::Paused && run.ledger.frozen_since.is_none())
+    };
+    while is_being_frozen() && events.recv().is_some() {}
+    if service.is_busy() {
+        service.leave_behind(ShutdownKind::LeaveSteps, ServeFor::WhatRuns).map_err(Error::impossible)?;
+    } else {
+        service.close(ShutdownKind::LeaveSteps)?;
+    }
+    Ok(orders)
+}
+
+impl From<Order> for Command {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Quiet(until) => Self::Quiet { until },
+            Order::EndQuiet => Self::EndQuiet {},
+            Order::Drain => Self::Drain {},
+            Order::EndDrain => Self::EndDrain {},
+        }
+    }
+}
+
+impl Records {
+    /// The orders that were recorded last.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database can't be read.
+    pub fn orders(&self) -> Result<Orders, StoreError> {
+        self.store().load_orders()
+    }
+}

@@ -1,0 +1,377 @@
+//! An engine in service: the seat that it holds, its desk, the socket at which others ask, and what goes on beside it.
+//! The window, `serve` and the verbs in the foreground each hold one; when another process takes the seat over, all of
+//! it ends here and goes on there.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::background::{Background, ServeFor};
+use super::command_handler::{Desk, Owner};
+use super::job_files::JobFiles;
+use super::jobs::Jobs;
+use super::lease::{Joined, Seat, join};
+use super::lease_keeper::{Keeper, Order, Shared, lock_of};
+use super::measuring::Watch;
+use super::retention::RetentionKeeper;
+use crate::api::Error;
+use crate::api::Face;
+use crate::awake::AwakeKeeper;
+use crate::control::server::{ControlOptions, ControlServer};
+use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
+use crate::files::SettledWatch;
+use crate::monitor::SampleStream;
+use crate::run::RunState;
+use crate::scheduler::DesktopScheduler;
+use crate::settings::{PipelineFinder, Settings};
+use crate::store::{DataDir, DirWatch, WalKeeper, WalLimit};
+
+/// How long a process that was started to take over may take until it asks.
+const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
+
+/// What goes on beside the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// Everything that a desktop needs around the clock: the scheduler with the jobs of pipeline files, and retention.
+    All,
+    /// Nothing: it serves the runs that it is given, and fires no jobs.
+    RunsAlone,
+}
+
+/// How an engine is put into service.
+pub struct ServiceOptions {
+    /// What it belongs to.
+    pub face: Face,
+    /// What goes on beside it.
+    pub parts: Parts,
+    /// How it is opened. Its lock comes with the seat.
+    pub engine: EngineOptions,
+    /// Brings its window to the front; none where there is no window.
+    pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Called with a sentence when something beside the engine fails; it must return soon.
+    pub complain: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// Why an engine serves no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It does, or has ended by itself.
+    Unknown,
+    /// Somebody asked it to end, over the socket.
+    Ended,
+    /// Another process has its seat.
+    HandedOver(Heir),
+}
+
+/// Who has taken an engine's seat over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heir {
+    /// What the new engine belongs to.
+    pub face: Face,
+    /// Its face and process, for messages.
+    pub name: String,
+}
+
+/// An engine in service. Dropping it leaves what runs with the supervisor.
+pub struct Service {
+    desk: Desk,
+    orders: Sender<Order>,
+    keeper: Option<JoinHandle<()>>,
+    /// Closed when the keeper has ended.
+    kept: Receiver<()>,
+    /// The seat was handed over by `serve`.
+    was_serving: bool,
+    shared: Arc<Shared>,
+    upkeep: Option<(JobFiles, RetentionKeeper)>,
+    /// Outlives the engine, so that the last ends are recorded with what was measured of them.
+    watch: Option<Watch>,
+    /// Outlives the engine as well, for as long as runs are its own to watch over.
+    awake: Option<AwakeKeeper>,
+    /// Keeps the databases' logs short; none where there is no thread left.
+    wal: Option<WalKeeper>,
+    /// Tells when the data directory is no longer in its place; none where the system has no watches left.
+    _dir_watch: Option<DirWatch>,
+    displaced: Receiver<()>,
+    /// Takes over what is edited; none where the system has no watches left.
+    limits_file: Option<SettledWatch>,
+}
+
+impl Service {
+    /// Opens the engine on its seat, and the socket to everybody who waits there.
+    ///
+    /// # Errors
+    /// [`Error`]; then the seat is free again.
+    pub fn open(seat: Seat, settings: Settings, options: ServiceOptions) -> Result<Self, Error> {
+        let ServiceOptions { face, parts, engine, raise, complain } = options;
+        let Seat { dir, lock, listener, bequest } = seat;
+        let was_serving = bequest.as_ref().is_some_and(|bequest| bequest.face == Face::Serve);
+        // Before the engine opens, so that what recovery tells is heard, and what it takes back is measured.
+        let events = engine.bus.subscribe();
+        let watch = Watch::new(dir.path(), &settings);
+        let monitor = engine.monitor.or_else(|| watch.as_ref().ok().map(Watch::monitor));
+        let keeper = {
+            let complain = complain.clone();
+            AwakeKeeper::start(move |why| complain(why))
+        };
+        // Without it everything goes on as well: the machine may then sleep.
+        let awake = keeper.inspect_err(|error| complain(format!("sleep can't be held off: {error}"))).ok();
+        let kept_awake = engine.awake.or_else(|| awake.as_ref().map(AwakeKeeper::handle));
+        let engine = EngineOptions { lock: Some(lock), monitor, awake: kept_awake, ..engine };
+        let engine = CoreExecutionEngine::open(dir.path(), engine)?;
+        let watch = watch.and_then(|mut watch| watch.start(&engine).map(|()| watch));
+        // Without it everything goes on: an end then has what the kernel says of it.
+        let watch = watch.inspect_err(|error| complain(format!("nothing is measured: {error}"))).ok();
+        let settings = Arc::new(settings);
+        let shared = Arc::new(Shared { fate: Mutex::new(Fate::Unknown), heir: Mutex::default() });
+        let ended = {
+            let shared = shared.clone();
+            move || *lock_of(&shared.fate) = Fate::Ended
+        };
+        let jobs = match parts {
+            Parts::All => {
+                let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
+                Jobs::firing(DesktopScheduler::open(&engine, move |id| finder.find(id))?)
+            }
+            Parts::RunsAlone => Jobs::beside_an_engine(dir.clone(), settings.clone()),
+        };
+        let owner = Owner { face, raise, ended: Arc::new(ended) };
+        let desk = Desk::new(engine, jobs, settings.clone(), owner);
+        let desk = desk.measured_by(watch.as_ref().map(Watch::monitor));
+        let limits_file = desk.limits().watch(complain.clone());
+        let wal = {
+            let jobs = desk.jobs().scheduler().map(DesktopScheduler::store);
+            let limit = if parts == Parts::All { WalLimit::Whole } else { WalLimit::Growth };
+            WalKeeper::start(desk.engine().store(), jobs, limit).ok()
+        };
+        // Capacity 1: it is told once. Closed when nothing is watched.
+        let (tell, displaced) = bounded(1);
+        let dir_watch = {
+            let (complain, path) = (complain.clone(), dir.path().to_owned());
+            DirWatch::start(&dir, move || {
+                complain(format!(
+                    "the data directory {} or its lock was renamed, removed or exchanged while in use; nothing is \
+                     written to it any more",
+                    path.display()
+                ));
+                // Whoever waits no longer has ended.
+                let _ = tell.send(());
+            })
+        };
+        // Without it, writes notice.
+        let dir_watch = dir_watch.ok();
+        let upkeep = match desk.jobs().scheduler() {
+            Some(scheduler) => {
+                let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
+                // After the files are read: what they no longer say does not fire once more.
+                scheduler.start()?;
+                Some((files, RetentionKeeper::start(desk.clone(), complain)?))
+            }
+            None => None,
+        };
+        // Capacity 1: whoever asks while another is being answered is refused.
+        let (orders, waiting) = bounded(1);
+        let asked = orders.clone();
+        let on_hand_over = move |hand_over| {
+            if let Err(refused) = asked.try_send(Order::HandOver(hand_over))
+                && let Order::HandOver(hand_over) = refused.into_inner()
+            {
+                hand_over.refuse("the engine is being handed over or ended at this moment; try again");
+            }
+        };
+        let server = ControlServer::start(ControlOptions {
+            handler: Arc::new(desk.clone()),
+            engine: desk.engine().clone(),
+            events,
+            listener: Some(listener),
+            last_seq: bequest.map(|bequest| bequest.seq),
+            on_hand_over: Some(Box::new(on_hand_over)),
+        })?;
+        // Capacity 0: nothing is sent; it is closed when the keeper has ended.
+        let (keeping, kept) = bounded(0);
+        let keeper = Keeper {
+            desk: desk.clone(),
+            face,
+            server,
+            shared: shared.clone(),
+            lock: None,
+            standbys: Vec::new(),
+            _keeping: keeping,
+        };
+        let keeper = crate::base::thread::lasting("lf-seat", move || keeper.keep(&waiting))?;
+        Ok(Self {
+            desk,
+            orders,
+            keeper: Some(keeper),
+            kept,
+            was_serving,
+            shared,
+            upkeep,
+            watch,
+            awake,
+            wal,
+            _dir_watch: dir_watch,
+            displaced,
+            limits_file,
+        })
+    }
+
+    /// Where everything is carried out.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &CoreExecutionEngine {
+        self.desk.engine()
+    }
+
+    /// What is measured from now on; none where nothing can be.
+    pub(crate) fn samples(&self) -> Option<SampleStream> {
+        self.watch.as_ref().map(Watch::stream)
+    }
+
+    /// Told when the data directory is no longer where it was; closed where that can't be watched.
+    pub fn displaced(&self) -> &Receiver<()> {
+        &self.displaced
+    }
+
+    /// Why it serves no longer, once its events are over.
+    pub fn fate(&self) -> Fate {
+        lock_of(&self.shared.fate).clone()
+    }
+
+    /// Ends the engine in good order and takes leave of everybody. Harmless when it has ended already.
+    ///
+    /// # Errors
+    /// [`EngineError`], when it could not end in good order.
+    pub fn close(mut self, kind: ShutdownKind) -> Result<(), EngineError> {
+        self.end(kind)
+    }
+
+    /// Ends here as `kind` says, and has another process take the rest over: one that stands by, or a new one in the
+    /// background.
+    ///
+    /// # Errors
+    /// A sentence, when nobody took over: then it has ended here all the same, and what runs is with the supervisor.
+    pub fn leave_behind(mut self, kind: ShutdownKind, serve_for: ServeFor) -> Result<(), String> {
+        self.pass_on(kind, serve_for)
+    }
+
+    /// As [`Self::leave_behind`], for whoever still wants to hear what it told last.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pass_on(&mut self, kind: ShutdownKind, serve_for: ServeFor) -> Result<(), String> {
+        let is_passed = match serve_for {
+            ServeFor::Good => self.pass_to_standby(kind)?,
+            ServeFor::WhatRuns => false,
+        };
+        let handed_over = if is_passed { Ok(()) } else { self.call_heir(serve_for) };
+        let ended = self.end(ShutdownKind::LeaveSteps).map_err(|error| error.to_string());
+        match (serve_for, handed_over) {
+            // The heir may have died with the seat in its hands.
+            (ServeFor::Good, Err(why)) => be_served(self.desk.data_dir()).map_err(|_| why).and(ended),
+            (ServeFor::Good | ServeFor::WhatRuns, handed_over) => handed_over.and(ended),
+        }
+    }
+
+    /// Whether an engine is needed when this one has ended as `kind` says: something runs on, a job is due some day, or
+    /// a server had the seat before.
+    pub fn has_work_left(&self, kind: ShutdownKind) -> bool {
+        let is_due_some_day = |jobs: &DesktopScheduler| matches!(jobs.store().earliest_due_ms(), Ok(Some(_)));
+        let runs_on = kind == ShutdownKind::LeaveSteps && self.is_busy();
+        self.was_serving || runs_on || self.desk.jobs().scheduler().is_some_and(is_due_some_day)
+    }
+
+    /// Whether something runs, or waits to: what is paused stays so without an engine.
+    pub fn is_busy(&self) -> bool {
+        self.engine().snapshot().runs.values().any(|run| run.state != RunState::Paused)
+    }
+
+    /// Whether any run lives, paused ones included.
+    pub fn has_runs(&self) -> bool {
+        !self.engine().snapshot().runs.is_empty()
+    }
+
+    /// Whether a process that stands by has taken the seat.
+    fn pass_to_standby(&self, kind: ShutdownKind) -> Result<bool, String> {
+        // Capacity 1: the one answer.
+        let (tell, done) = bounded(1);
+        if self.orders.send(Order::PassOn(kind, tell)).is_err() {
+            return Ok(false);
+        }
+        let passed = select! {
+            recv(done) -> passed => passed.ok(),
+            // It has ended upon this very answer, or has handed the seat over before it heard the order.
+            recv(self.kept) -> _ => done.try_recv().ok(),
+        };
+        match passed {
+            Some(Err(error)) if !matches!(error, EngineError::ShutDown) => Err(error.to_string()),
+            Some(passed) => Ok(passed.unwrap_or(false)),
+            None => Ok(false),
+        }
+    }
+
+    /// Starts the heir, and waits until the seat is his.
+    fn call_heir(&mut self, serve_for: ServeFor) -> Result<(), String> {
+        let failed = |why: String| format!("no process in the background took over: {why}");
+        let mut heir = lock_of(&self.shared.heir);
+        let background = Background::start(self.desk.data_dir().path(), serve_for);
+        let background = background.map_err(|error| failed(error.to_string()))?;
+        *heir = Some(background.pid());
+        drop(heir);
+        background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| failed(unready.to_string()))
+    }
+
+    /// As [`Self::close`], for whoever still wants to ask the desk what has become of something.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
+        let Some(keeper) = self.keeper.take() else { return Ok(()) };
+        drop((self.upkeep.take(), self.limits_file.take(), self.wal.take()));
+        // Capacity 1: the one answer.
+        let (tell, done) = bounded(1);
+        let outcome = match self.orders.send(Order::Close(kind, tell)) {
+            Ok(()) => select! {
+                recv(done) -> outcome => outcome.unwrap_or(Ok(())),
+                // The seat has been handed over, and the order was not heard.
+                recv(self.kept) -> _ => Ok(()),
+            },
+            Err(_) => Ok(()),
+        };
+        // A panic there has been printed; there is nobody left to tell.
+        let _ = keeper.join();
+        drop(self.watch.take());
+        drop(self.awake.take());
+        match outcome {
+            Err(EngineError::ShutDown) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Whoever wants to know how it ended closes it.
+        let _ = self.end(ShutdownKind::LeaveSteps);
+    }
+}
+
+/// Has a process in the background serve `dir`, unless somebody does.
+///
+/// # Errors
+/// A sentence, when nobody came to serve.
+pub(crate) fn be_served(dir: &DataDir) -> Result<(), String> {
+    match join(dir) {
+        Ok(Joined::Client(_)) => Ok(()),
+        Ok(Joined::Seat(seat)) => {
+            drop(seat);
+            let background = Background::start(dir.path(), ServeFor::Good).map_err(|e| e.to_string())?;
+            background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| unready.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}

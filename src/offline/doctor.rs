@@ -1,0 +1,387 @@
+//! `leverframe doctor`: what may be wrong with a data directory, its databases, its pipelines and the
+//! platform, and what to do about it. It looks, and mends nothing.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::job_doctor::check_jobs;
+use crate::admission::Orders;
+use crate::awake;
+use crate::base::units::format_size;
+use crate::control::StoppedHolder;
+use crate::daemon::{LogoutFate, logout_fate};
+use crate::records::Records;
+use crate::settings::in_lines;
+use crate::settings::{Catalogue, Settings};
+use crate::store::{Presence, presence};
+use crate::store::{RESERVE_BYTES, StoreError, free_space, is_network_file_system};
+use crate::supervisor;
+
+/// Below this much free space the disk will soon be full.
+const LITTLE_SPACE: u64 = 1 << 30;
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Fine,
+    /// Odd; everything works.
+    Odd,
+    /// Something does not work.
+    Broken,
+}
+
+impl Severity {
+    /// The word in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Odd => "odd",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at: one word.
+    pub about: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found.
+    pub text: String,
+    /// What to do, if there is something.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn fine(about: &'static str, text: impl Into<String>) -> Self {
+        Self { about, severity: Severity::Fine, text: text.into(), advice: None }
+    }
+
+    pub(crate) fn odd(about: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { about, severity: Severity::Odd, text: text.into(), advice: Some(advice.into()) }
+    }
+
+    pub(crate) fn broken(about: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { about, severity: Severity::Broken, text: text.into(), advice: Some(advice.into()) }
+    }
+}
+
+/// Looks at everything, in the order in which one thing rests on another.
+pub fn check_up(data_dir: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let is_there = check_directory(data_dir, &mut findings);
+    if is_there {
+        check_database(data_dir, &mut findings);
+        check_processes(data_dir, &mut findings);
+    }
+    let catalogue = check_pipelines(data_dir, &mut findings);
+    if is_there {
+        check_jobs(data_dir, &catalogue, &mut findings);
+    }
+    let trial = if is_there { data_dir.to_owned() } else { std::env::temp_dir() };
+    check_machine(&trial, &mut findings);
+    findings
+}
+
+/// Whether the directory is there to look further.
+fn check_directory(data_dir: &Path, findings: &mut Vec<Finding>) -> bool {
+    const ABOUT: &str = "directory";
+    let shown = data_dir.display();
+    let meta = match fs::metadata(data_dir) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = format!("{shown} is not there yet; the first run or `leverframe init` makes it");
+            findings.push(Finding::fine(ABOUT, text));
+            return false;
+        }
+        Err(error) => {
+            let advice = "mend its permissions, or name another with --data-dir";
+            findings.push(Finding::broken(ABOUT, format!("{shown} can't be reached: {error}"), advice));
+            return false;
+        }
+    };
+    if !meta.is_dir() {
+        let advice = "move it away, or name another with --data-dir";
+        findings.push(Finding::broken(ABOUT, format!("{shown} is not a directory"), advice));
+        return false;
+    }
+    let before = findings.len();
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        let text = format!("{shown} belongs to another user");
+        findings.push(Finding::broken(ABOUT, text, "name one of your own with --data-dir"));
+    }
+    if meta.mode() & 0o077 != 0 {
+        let text = format!("{shown} can be entered by others (mode {:o})", meta.mode() & 0o777);
+        findings.push(Finding::odd(ABOUT, text, format!("the next start mends it; or `chmod 700 {shown}`")));
+    }
+    let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    if let Err(error) = rustix::fs::access(data_dir, wanted) {
+        let text = format!("{shown} can't be written: {error}");
+        findings.push(Finding::broken(ABOUT, text, "make it writable, or name another with --data-dir"));
+    }
+    if let Ok(Some(kind)) = is_network_file_system(data_dir) {
+        let text = format!("{shown} lies on a network file system ({kind}), whose locks SQLite can't trust");
+        findings.push(Finding::broken(ABOUT, text, "choose a local disk"));
+    }
+    if findings.len() == before {
+        findings.push(Finding::fine(ABOUT, format!("{shown} is yours alone and can be written")));
+    }
+    check_space(data_dir, findings);
+    true
+}
+
+fn check_space(data_dir: &Path, findings: &mut Vec<Finding>) {
+    match free_space(data_dir) {
+        Ok(free) if free < LITTLE_SPACE => {
+            let text = format!("only {} MiB are free", free >> 20);
+            let advice = "free some: when the disk is full no step starts and running ones are frozen";
+            findings.push(Finding::odd("space", text, advice));
+        }
+        Ok(free) => findings.push(Finding::fine("space", format!("{} GiB are free", free >> 30))),
+        Err(error) => {
+            let text = format!("how much is free can't be told: {error}");
+            findings.push(Finding::odd("space", text, "look with `df`"));
+        }
+    }
+    match fs::metadata(data_dir.join("reserve")) {
+        Ok(meta) if meta.blocks() * 512 >= RESERVE_BYTES => {
+            let text = format!("{} are held for the day the disk is full", format_size(RESERVE_BYTES));
+            findings.push(Finding::fine("reserve", text));
+        }
+        Ok(_) => {
+            let text = "the reserve is given up: the disk is or was full";
+            findings.push(Finding::odd("reserve", text, "free some space; the next start takes it again"));
+        }
+        Err(_) => findings.push(Finding::fine("reserve", "there is none yet; the first run makes it")),
+    }
+}
+
+fn check_database(data_dir: &Path, findings: &mut Vec<Finding>) {
+    const ABOUT: &str = "database";
+    let path = data_dir.join("checkpoints.db");
+    if !path.exists() {
+        findings.push(Finding::fine(ABOUT, "there is none yet; the first run makes it"));
+        return;
+    }
+    if fs::metadata(&path).is_ok_and(|meta| meta.mode() & 0o077 != 0) {
+        let text = format!("{} can be read by others", path.display());
+        findings.push(Finding::odd(ABOUT, text, format!("`chmod 600 {}`", path.display())));
+    }
+    let problems = Records::open(data_dir).and_then(|records| records.integrity_check());
+    match problems {
+        Ok(problems) if problems.is_empty() => {
+            findings.push(Finding::fine(ABOUT, format!("{} is whole", path.display())));
+        }
+        Ok(problems) => {
+            let advice = "restore a copy of it, or move it and its -wal file away to begin with an empty one";
+            let shown = problems.into_iter().take(10);
+            findings.extend(shown.map(|problem| Finding::broken(ABOUT, problem, advice)));
+        }
+        Err(error @ (StoreError::Locked { .. } | StoreError::DiskFull { .. })) => {
+            findings.push(Finding::odd(ABOUT, error.to_string(), "try again when that is over"));
+        }
+        // The message says what to do.
+        Err(error) => findings.push(Finding {
+            about: ABOUT,
+            severity: Severity::Broken,
+            text: error.to_string(),
+            advice: None,
+        }),
+    }
+}
+
+/// Orders outlive the engine: who has forgotten them wonders why nothing starts.
+fn check_orders(data_dir: &Path, findings: &mut Vec<Finding>) {
+    let Ok(orders) = Records::open(data_dir).and_then(|records| records.orders()) else { return };
+    if orders != Orders::default() {
+        let advice = "`leverframe quiet --off` and `leverframe drain --off` end it";
+        findings.push(Finding::odd("orders", orders.sentence(crate::engine::now().wall), advice));
+    }
+}
+
+fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
+    let engine = presence(data_dir);
+    findings.push(match engine {
+        Presence::Engine { pid } => match StoppedHolder::of(data_dir) {
+            Some(stopped) => {
+                let advice = "until then no verb that asks it is answered, and no job fires";
+                Finding::broken("engine", stopped.to_string(), advice)
+            }
+            None => Finding::fine("engine", format!("process {pid} holds the directory")),
+        },
+        Presence::Nobody => Finding::fine("engine", "none is running"),
+    });
+    if let Presence::Engine { pid } = engine {
+        check_open_files(pid, data_dir, findings);
+    }
+    check_orders(data_dir, findings);
+    check_logout(findings);
+    match supervisor::probe(data_dir) {
+        Some(info) => {
+            let text = format!(
+                "process {} (version {}) looks after {} living steps, {} ends wait to be recorded",
+                info.pid, info.version, info.n_steps, info.n_unacknowledged
+            );
+            let is_other = info.version != env!("CARGO_PKG_VERSION");
+            let is_left = engine == Presence::Nobody;
+            findings.push(if is_other {
+                let advice = "it goes when its last step has ended; the next start then takes this version";
+                Finding::odd("supervisor", text, advice)
+            } else if is_left {
+                let advice = "open the window, or `leverframe resume` its run, to take them back";
+                Finding::odd("supervisor", text, advice)
+            } else {
+                Finding::fine("supervisor", text)
+            });
+        }
+        None => findings.push(Finding::fine("supervisor", "none is running; the first step starts one")),
+    }
+}
+
+/// Whether the engine still writes where others read: a log of a database that was removed under it, only it sees.
+fn check_open_files(pid: u32, data_dir: &Path, findings: &mut Vec<Finding>) {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return };
+    let open: Vec<_> = open.flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
+    // The kernel writes the name that it had, and that it is gone.
+    let is_removed = |name: &str| {
+        let gone = data_dir.join(format!("{name} (deleted)"));
+        open.contains(&gone)
+    };
+    for database in ["checkpoints.db", "scheduler.db"] {
+        for file in [database.to_owned(), format!("{database}-wal"), format!("{database}-shm")] {
+            if is_removed(&file) {
+                let text = format!(
+                    "{file} was removed while the engine (process {pid}) uses it: what it records now only it can see"
+                );
+                let advice = format!(
+                    "end it with `kill {pid}`, which writes back what it can, then start it again; steps that run go on"
+                );
+                findings.push(Finding::broken("database", text, advice));
+                break;
+            }
+        }
+    }
+}
+
+/// Whether what runs would survive the end of the session.
+fn check_logout(findings: &mut Vec<Finding>) {
+    const ABOUT: &str = "logout";
+    let advice = "`loginctl enable-linger` lets them go on";
+    findings.push(match logout_fate() {
+        None => Finding::fine(ABOUT, "no session manager ends what runs"),
+        Some(LogoutFate::GoOn) => Finding::fine(ABOUT, "steps go on after a logout"),
+        Some(LogoutFate::EndWithManager) => {
+            let text = "a logout ends the service of the session, and steps that it started";
+            Finding::odd(ABOUT, text, advice)
+        }
+        Some(LogoutFate::Killed) => {
+            Finding::odd(ABOUT, "a logout kills all that runs, steps included", advice)
+        }
+    });
+}
+
+fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) -> Catalogue {
+    let settings = match Settings::load(data_dir) {
+        Ok(settings) => {
+            findings.push(Finding::fine("settings", "they are understood"));
+            settings
+        }
+        Err(error) => {
+            findings.push(Finding::broken("settings", error.to_string(), "mend the file, or move it away"));
+            Settings::default()
+        }
+    };
+    let catalogue = Catalogue::scan(data_dir, &settings);
+    for problem in &catalogue.problems {
+        findings.push(Finding {
+            about: "pipelines",
+            severity: Severity::Broken,
+            text: problem.clone(),
+            advice: None,
+        });
+    }
+    let n_good = catalogue.entries.iter().filter(|entry| entry.outcome.is_ok()).count();
+    findings.push(match n_good {
+        0 => Finding::odd("pipelines", "there are none", "`leverframe init` writes samples"),
+        n => Finding::fine("pipelines", format!("{n} can be run")),
+    });
+    for problems in catalogue.entries.iter().filter_map(|entry| entry.outcome.as_ref().err()) {
+        let text = in_lines(problems);
+        findings.push(Finding::broken("pipelines", text, "mend the file; it does not run until then"));
+    }
+    catalogue
+}
+
+fn check_machine(trial: &Path, findings: &mut Vec<Finding>) {
+    for check in supervisor::check_platform(trial) {
+        findings.push(match check.trouble {
+            None => Finding::fine("platform", format!("{}: {}", check.name, check.purpose)),
+            Some(trouble) => {
+                let text = format!("{} does not work here: {trouble}", check.name);
+                let advice =
+                    format!("it is needed so that {}; use a newer kernel or another disk", check.purpose);
+                // Without holes a flooded log just keeps its middle.
+                if check.name == "punch hole" || check.name == "splice" {
+                    Finding::odd("platform", text, advice)
+                } else {
+                    Finding::broken("platform", text, advice)
+                }
+            }
+        });
+    }
+    findings.push(if has_display() {
+        Finding::fine("display", "there is one for the window")
+    } else {
+        let advice = "the verbs of the command line need none";
+        Finding::odd("display", "there is none: the window can't be opened", advice)
+    });
+    findings.push(match awake::check() {
+        Ok(()) => Finding::fine("sleep", "runs can keep the machine awake (`inhibit_sleep`)"),
+        Err(why) => {
+            let advice =
+                "it takes systemd-logind, and its consent; everything but `inhibit_sleep` works without";
+            Finding::odd("sleep", format!("runs can't keep the machine awake: {why}"), advice)
+        }
+    });
+}
+
+/// Whether a window could be opened here, as far as the environment says.
+pub fn has_display() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY"].into_iter().any(is_set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worst(data_dir: &Path, about: &str) -> Severity {
+        let findings = check_up(data_dir);
+        findings.iter().filter(|f| f.about == about).map(|f| f.severity).max().expect("it was looked at")
+    }
+
+    #[test]
+    fn a_new_directory_is_fine_and_is_not_made() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("none");
+        assert_eq!(worst(&path, "directory"), Severity::Fine);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_broken_is_found() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("checkpoints.db"), "this is no database, and was never one").unwrap();
+        fs::write(temp.path().join("settings.toml"), "x = 1").unwrap();
+        fs::create_dir(temp.path().join("pipelines")).unwrap();
+        fs::write(temp.path().join("pipelines/a.toml"), "x = 1").unwrap();
+        for about in ["database", "settings", "pipelines"] {
+            assert_eq!(worst(temp.path(), about), Severity::Broken, "{about}");
+        }
+    }
+}

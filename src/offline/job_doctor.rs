@@ -1,0 +1,89 @@
+//! What `leverframe doctor` says of jobs: those that can't fire, or whose runs can't start, and whether anything fires
+//! them at all.
+
+use std::path::Path;
+
+use super::doctor::Finding;
+use crate::daemon::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
+use crate::schedule::Outcome;
+use crate::scheduler::JobView;
+use crate::scheduler::{OfflineScheduler, SchedulerError};
+use crate::settings::Catalogue;
+
+const ABOUT: &str = "jobs";
+
+/// So many jobs are named; of the rest the number is told.
+const MOST_NAMED: usize = 10;
+
+/// Looks at the jobs of a data directory. Nothing is changed, and no engine is asked.
+pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut Vec<Finding>) {
+    let jobs = match jobs_of(data_dir) {
+        Ok(jobs) if jobs.is_empty() => return findings.push(Finding::fine(ABOUT, "there are none")),
+        Ok(mut jobs) => {
+            name_missing_pipelines(&mut jobs, catalogue);
+            jobs
+        }
+        Err(error) => {
+            let advice = "restore a copy of it, or move it and its -wal file away to begin with an empty one";
+            return findings.push(Finding::broken(ABOUT, error.to_string(), advice));
+        }
+    };
+    let mut wrong: Vec<Finding> = jobs.iter().filter(|job| job.enabled).filter_map(wrong_with).collect();
+    let n_more = wrong.len().saturating_sub(MOST_NAMED);
+    wrong.truncate(MOST_NAMED);
+    if n_more > 0 {
+        wrong.push(Finding::odd(
+            ABOUT,
+            format!("{n_more} more are in trouble"),
+            "`leverframe schedule list` names all",
+        ));
+    }
+    let n_firing = jobs.iter().filter(|job| fires_by_itself(job)).count();
+    match (n_firing > 0).then(|| jobs_fired(data_dir)) {
+        Some(JobsFired::No) => {
+            let advice = "`leverframe serve` fires them for as long as it runs";
+            wrong.push(Finding::odd(ABOUT, format!("{n_firing} are enabled, and {NOBODY_FIRES}"), advice));
+        }
+        Some(unknown @ JobsFired::Unknown { .. }) => {
+            let advice = "see to it that the engine answers, then look again";
+            wrong.push(Finding::odd(ABOUT, format!("{n_firing} are enabled; {unknown}"), advice));
+        }
+        Some(JobsFired::Yes) | None => {}
+    }
+    if wrong.is_empty() {
+        let n_enabled = jobs.iter().filter(|job| job.enabled).count();
+        wrong.push(Finding::fine(ABOUT, format!("{} are there, {n_enabled} of them enabled", jobs.len())));
+    }
+    findings.append(&mut wrong);
+}
+
+fn jobs_of(data_dir: &Path) -> Result<Vec<JobView>, SchedulerError> {
+    OfflineScheduler::open_read_only(data_dir)?.core().list_jobs()
+}
+
+fn wrong_with(job: &JobView) -> Option<Finding> {
+    let job_id = &job.job_id;
+    if let Some(problem) = &job.problem {
+        let advice = "set its schedule anew (`leverframe schedule set`), or remove it";
+        return Some(Finding::broken(ABOUT, format!("job {job_id} never fires: {problem}"), advice));
+    }
+    if let Some(trouble) = &job.trouble {
+        let advice =
+            "put the file back, name another pipeline (`leverframe schedule set`), or remove the job";
+        return Some(Finding::broken(ABOUT, format!("job {job_id} can't run: {trouble}"), advice));
+    }
+    if let Some(held) = &job.held {
+        return Some(Finding::odd(
+            ABOUT,
+            format!("a run of job {job_id} is {held}"),
+            format!("`leverframe schedule show {job_id}` names the run"),
+        ));
+    }
+    let failed = job.last_fire.as_ref().filter(|fire| fire.outcome == Outcome::FailedToStart.as_str())?;
+    let reason = failed.reason.as_deref().unwrap_or("nobody said why");
+    Some(Finding::odd(
+        ABOUT,
+        format!("job {job_id} failed to start when it was due last: {reason}"),
+        format!("`leverframe schedule run-now {job_id}` tries it"),
+    ))
+}

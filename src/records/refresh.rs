@@ -1,0 +1,142 @@
+//! Giving an ended run the definition of today instead of the one that it started with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::request::parse_stored;
+use crate::base::id::RunId;
+use crate::engine::CoreExecutionEngine;
+use crate::pipeline::{ParamError, differences};
+use crate::run::{Body, Definition, Run, StepRun, StepState};
+use crate::settings::{Catalogue, CatalogueError, Settings, read_definition};
+use crate::store::{StoreError, StoredBody, StoredRun, Write};
+
+/// Why a run keeps the definition that it has.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The file of today would lose what has been done, or is another pipeline's.
+    #[error("run {run_id} can't take up {path} as it is now: {reason}; resume it without --refresh, or start a new run{}", listed(.changes))]
+    Refused {
+        /// Which run.
+        run_id: RunId,
+        /// The file.
+        path: String,
+        /// What is in the way.
+        reason: String,
+        /// Every difference, a sentence each.
+        changes: Vec<String>,
+    },
+    /// Its parameters do not fit the file of today.
+    #[error(transparent)]
+    Params(#[from] ParamError),
+    /// The database said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn listed(changes: &[String]) -> String {
+    changes.iter().map(|change| format!("\n  {change}")).collect()
+}
+
+/// The definition that a run is to go on with instead of its own: the file of today, if that is wanted, and the
+/// pipeline of its name for a row that was filled in by hand. None: its own.
+///
+/// # Errors
+/// [`CatalogueError`], when it can't be found or read.
+pub fn fresh_definition(
+    stored: &StoredRun,
+    wants_fresh: bool,
+    data_dir: &Path,
+    settings: &Settings,
+) -> Result<Option<Arc<Definition>>, CatalogueError> {
+    match &stored.body {
+        StoredBody::Pipeline(definition) if wants_fresh => {
+            read_definition(Path::new(&*definition.path)).map(Some)
+        }
+        StoredBody::Pipeline(_) | StoredBody::Driven => Ok(None),
+        StoredBody::Unknown => {
+            Catalogue::scan(data_dir, settings).find(stored.summary.pipeline_id.as_str()).map(Some)
+        }
+    }
+}
+
+/// Gives the ended run `run_id` the definition `fresh`; what differs from the old one, a sentence each. The
+/// engine holds the directory and, since the run has ended, not the run: it is read again when it is resumed.
+///
+/// # Errors
+/// [`RefreshError::Refused`] when it has not ended, is another pipeline's, or has a finished step that is gone
+/// from the file.
+pub fn refresh_definition(
+    engine: &CoreExecutionEngine,
+    run_id: &RunId,
+    fresh: &Arc<Definition>,
+) -> Result<Vec<String>, RefreshError> {
+    let stored = engine.store().load_run(run_id)?;
+    let stored = stored.ok_or_else(|| StoreError::Invalid(format!("there is no run {run_id}")))?;
+    if matches!(stored.body, StoredBody::Driven) {
+        return Err(StoreError::Invalid(format!("run {run_id} is driven by a program of its own")).into());
+    }
+    let run = stored.into_run(parse_stored)?;
+    let (mut refreshed, changes) = refreshed(&run, fresh)?;
+    let mut writes = Vec::new();
+    for step in &mut refreshed.steps {
+        // Steps of a row that was filled in by hand have left nothing but their checkpoints.
+        if step.attempt == 0 && engine.store().load_checkpoint(run_id, &step.id)?.is_some() {
+            Arc::make_mut(step).ledger.has_checkpoint = true;
+            writes.push(Write::Step { run_id: run_id.clone(), step: step.clone() });
+        }
+    }
+    // Unless it came alive while its file was read.
+    let expected = Write::Expect { run_id: run_id.clone(), state: run.state, attempt: run.attempt };
+    writes.splice(0..0, [expected, Write::Run(Arc::new(refreshed))]);
+    engine.store().commit(&writes)?;
+    Ok(changes)
+}
+
+/// The run with the definition of today, its steps lined up anew.
+fn refreshed(run: &Run, fresh: &Arc<Definition>) -> Result<(Run, Vec<String>), RefreshError> {
+    let changes = run.definition().map(|old| differences(&old.pipeline, &fresh.pipeline)).unwrap_or_default();
+    let refused = |reason: String| RefreshError::Refused {
+        run_id: run.id.clone(),
+        path: fresh.path.to_string(),
+        reason,
+        changes: changes.clone(),
+    };
+    if !run.state.is_ended() {
+        return Err(refused(format!("it is {}; stop it first", run.state)));
+    }
+    if fresh.pipeline.id != run.pipeline_id {
+        return Err(refused(format!(
+            "the file is that of pipeline {}, the run that of {}",
+            fresh.pipeline.id, run.pipeline_id
+        )));
+    }
+    let is_gone = |step: &&Arc<StepRun>| {
+        step.state == StepState::Completed && fresh.pipeline.step_index(step.id.as_str()).is_none()
+    };
+    let gone: Vec<_> = run.steps.iter().filter(is_gone).map(|step| step.id.as_str()).collect();
+    if !gone.is_empty() {
+        return Err(refused(format!("its finished step {} is gone from the file", gone.join(", "))));
+    }
+    let known = &fresh.pipeline.params;
+    let given: BTreeMap<_, _> =
+        run.params.iter().filter(|(name, _)| known.contains_key(*name)).map(owned).collect();
+    let params = fresh.pipeline.resolve_params(&given, std::env::home_dir().as_deref())?;
+    let by_id: BTreeMap<_, _> = run.steps.iter().map(|step| (step.id.as_str(), step)).collect();
+    let steps = fresh.pipeline.steps.iter().map(|step| match by_id.get(step.id.as_str()) {
+        Some(known) => Arc::clone(known),
+        None => Arc::new(StepRun::new(step.id.clone())),
+    });
+    let refreshed = Run {
+        steps: steps.collect(),
+        body: Body::Pipeline(fresh.clone()),
+        params: Arc::new(params),
+        ..run.clone()
+    };
+    Ok((refreshed, changes))
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}

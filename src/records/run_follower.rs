@@ -1,0 +1,270 @@
+//! A run's logs as they grow, to the end of the run, whoever drives it: a second process reads what the
+//! engine records and what steps write, and is woken by the file system, never by a clock that looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
+
+use super::{LogSection, Records, RunRecord};
+use crate::base::id::{RunId, StepId};
+use crate::engine;
+use crate::files::FolderWatch;
+use crate::logs::{LogChunk, LogFollower, LogFollowerHandle};
+use crate::run::{RunState, StepSummary};
+use crate::store::Presence;
+use crate::supervisor;
+use crate::supervisor::EndWatch;
+
+/// SQLite writes a commit to its log file first, which is told, and makes it visible in shared memory after
+/// the sync, which is not: a change is looked for again so long after it was told.
+const SETTLING: [Duration; 5] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
+
+/// What came next.
+#[derive(Debug)]
+pub enum Followed {
+    /// A step wrote something.
+    Chunk(LogSection, LogChunk),
+    /// Nothing more will come.
+    End(FollowEnd),
+}
+
+/// Why nothing more comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowEnd {
+    /// The run has ended.
+    Ended(RunState),
+    /// It has not, but neither an engine nor a process of it lives.
+    Abandoned(RunState),
+}
+
+type Key = (StepId, u32);
+
+enum Message {
+    Chunk(LogSection, LogChunk),
+    Over(Key, io::Result<()>),
+}
+
+/// Follows the logs of one run; blocks its caller's thread.
+pub struct RunFollower {
+    records: Records,
+    run_id: RunId,
+    step: Option<StepId>,
+    messages: Receiver<Message>,
+    sender: Sender<Message>,
+    looks: Receiver<()>,
+    look: Sender<()>,
+    settled: Receiver<Instant>,
+    n_settled: usize,
+    must_look: bool,
+    end: Option<FollowEnd>,
+    open: BTreeMap<Key, (LogFollowerHandle, JoinHandle<()>)>,
+    seen: BTreeSet<Key>,
+    ends: BTreeMap<u32, EndWatch>,
+    /// Ends the watch when it is dropped.
+    _watch: FolderWatch,
+}
+
+impl RunFollower {
+    /// Follows the logs of `run_id`, of one step or of all, each from its beginning.
+    ///
+    /// # Errors
+    /// When the data directory can't be watched.
+    pub fn open(records: Records, run_id: RunId, step: Option<StepId>) -> io::Result<Self> {
+        // Capacity 64 chunks of 256 KiB: when it is full the readers of logs wait, which no step feels; when
+        // it is closed they end.
+        let (sender, messages) = bounded(64);
+        // Capacity 1: when it is full a look waits already; when it is closed nobody follows any more.
+        let (look, looks) = bounded(1);
+        let told = look.clone();
+        let names = ["checkpoints.db", "checkpoints.db-wal", "supervisor.journal"];
+        let watch = FolderWatch::open(records.data_dir(), &names, move || wake(&told))?;
+        Ok(Self {
+            records,
+            run_id,
+            step,
+            messages,
+            sender,
+            looks,
+            look,
+            settled: never(),
+            n_settled: 0,
+            must_look: true,
+            end: None,
+            open: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            ends: BTreeMap::new(),
+            _watch: watch,
+        })
+    }
+
+    /// Blocks until there is more.
+    ///
+    /// # Errors
+    /// When the records or a log can't be read any more.
+    pub fn wait(&mut self) -> anyhow::Result<Followed> {
+        loop {
+            if std::mem::take(&mut self.must_look) {
+                self.look_at_run()?;
+            }
+            if let (Some(end), true) = (self.end, self.open.is_empty()) {
+                return Ok(Followed::End(end));
+            }
+            select! {
+                recv(self.messages) -> message => match message {
+                    Ok(Message::Chunk(section, chunk)) => return Ok(Followed::Chunk(section, chunk)),
+                    Ok(Message::Over(key, outcome)) => {
+                        self.join(&key);
+                        outcome?;
+                    }
+                    // We hold the other end ourselves.
+                    Err(_) => {}
+                },
+                recv(self.looks) -> _ => {
+                    self.must_look = true;
+                    self.n_settled = 0;
+                    self.settle();
+                }
+                recv(self.settled) -> _ => {
+                    self.must_look = true;
+                    self.settle();
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        self.settled = SETTLING.get(self.n_settled).map_or_else(never, |delay| after(*delay));
+        self.n_settled += 1;
+    }
+
+    /// Begins to follow what has started, tells followers of what has ended, and notices the end.
+    fn look_at_run(&mut self) -> anyhow::Result<()> {
+        let mut record = self.read_record()?;
+        self.end = self.end_of(&record);
+        if let Some(FollowEnd::Abandoned(_)) = self.end {
+            // Its engine may have recorded the end and left after the record was read, and before it was looked for.
+            record = self.read_record()?;
+            self.end = self.end_of(&record);
+        }
+        for step in &record.steps {
+            if self.step.as_ref().is_some_and(|wanted| *wanted != step.step_id) {
+                continue;
+            }
+            let key = (step.step_id.clone(), step.attempt);
+            if step.started_at.is_some() && self.seen.insert(key.clone()) {
+                self.follow(&key)?;
+            }
+        }
+        for ((step_id, attempt), (handle, _)) in &self.open {
+            let is_current = |step: &&StepSummary| step.step_id == *step_id && step.attempt == *attempt;
+            let is_over = record.steps.iter().find(is_current).is_none_or(|step| step.state.is_ended());
+            if is_over || self.end.is_some() {
+                handle.attempt_is_over();
+            }
+        }
+        Ok(())
+    }
+
+    fn read_record(&self) -> anyhow::Result<RunRecord> {
+        let record = self.records.run(&self.run_id, engine::now())?;
+        record.with_context(|| format!("run {} is gone: it was pruned", self.run_id))
+    }
+
+    fn end_of(&mut self, record: &RunRecord) -> Option<FollowEnd> {
+        let state = record.run.state;
+        if state.is_ended() {
+            return Some(FollowEnd::Ended(state));
+        }
+        let engine = match self.records.presence() {
+            Presence::Nobody => None,
+            Presence::Engine { pid } => Some(pid),
+        };
+        let steps = || record.steps.iter().filter(|step| step.state.is_live());
+        let living: BTreeSet<u32> = engine.into_iter().chain(steps().filter_map(|step| step.pid)).collect();
+        self.ends.retain(|pid, _| living.contains(pid));
+        let n_living = living.into_iter().filter(|pid| self.watches(*pid)).count();
+        // A process that had just started when its engine died is not recorded; the supervisor knows it, and
+        // its journal tells when it has ended.
+        let may_be_unrecorded = || steps().any(|step| step.pid.is_none());
+        let is_supervised = || supervisor::probe(self.records.data_dir()).is_some_and(|it| it.n_steps > 0);
+        let is_abandoned = n_living == 0 && !(may_be_unrecorded() && is_supervised());
+        is_abandoned.then_some(FollowEnd::Abandoned(state))
+    }
+
+    /// Whether a process lives; its end is then told.
+    fn watches(&mut self, pid: u32) -> bool {
+        if self.ends.contains_key(&pid) {
+            // One whose end was told is looked at anew.
+            self.ends.remove(&pid);
+        }
+        let look = self.look.clone();
+        match EndWatch::new(pid, move || wake(&look)) {
+            Ok(watch) => {
+                self.ends.insert(pid, watch);
+                true
+            }
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    fn follow(&mut self, key: &Key) -> io::Result<()> {
+        let section = self.records.log_of(&self.run_id, &key.0, key.1);
+        let mut follower = match LogFollower::open(&section.path, 0) {
+            Ok(follower) => follower,
+            // The logs were pruned, or never made: there is nothing to follow.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let handle = follower.handle();
+        let (sender, done) = (self.sender.clone(), key.clone());
+        let thread = std::thread::Builder::new().name(format!("lf-log {}", key.0)).spawn(move || {
+            let outcome = loop {
+                match follower.next_chunk() {
+                    Ok(Some(chunk)) => {
+                        if sender.send(Message::Chunk(section.clone(), chunk)).is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            // If nobody follows any more, nobody needs to know.
+            let _ = sender.send(Message::Over(done, outcome));
+        })?;
+        self.open.insert(key.clone(), (handle, thread));
+        Ok(())
+    }
+
+    fn join(&mut self, key: &Key) {
+        if let Some((_, thread)) = self.open.remove(key) {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Asks for a look; one that waits already serves both.
+fn wake(look: &Sender<()>) {
+    let _ = look.try_send(());
+}
+
+impl Drop for RunFollower {
+    fn drop(&mut self) {
+        self.open.values().for_each(|(handle, _)| handle.cancel());
+        // Whoever waits for room in the channel is let go.
+        self.messages = never();
+        let keys: Vec<_> = self.open.keys().cloned().collect();
+        keys.iter().for_each(|key| self.join(key));
+    }
+}

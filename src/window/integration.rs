@@ -1,0 +1,364 @@
+//! [`ExecutionIntegration`] binds the engine and the monitor to a window: actions in, updates out. The
+//! window never waits for it: whatever takes time is done on one of its threads.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::controller::{WindowDesk, serve};
+use super::look::WindowLook;
+use super::lookups::{Errand, Errands};
+use super::port::{AppUpdate, UpdateSender, WorldPort};
+use super::reach::{Reach, Remote, RemoteEvents};
+use super::remote_usage::show_usage;
+use super::samples::show_samples;
+use crate::api::Error;
+use crate::api::Face;
+use crate::base::id::RunId;
+use crate::control::ControlClient;
+use crate::daemon::Watch;
+use crate::daemon::{Desk, Parts, Seat, Service, ServiceOptions};
+use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
+use crate::files::{FolderWatch, SettledWatch};
+use crate::monitor::SampleStream;
+use crate::records::unpack_samples;
+use crate::run::{Event, EventKind, StopKind};
+use crate::scheduler::DesktopScheduler;
+use crate::settings::FILE;
+use crate::settings::Settings;
+use crate::store::DataDir;
+
+/// Binds the engine and the monitor to one window.
+pub struct ExecutionIntegration {
+    bus: EventBus,
+    world: WorldPort,
+    started: Option<Started>,
+}
+
+/// What lives from `start` to `shutdown`.
+struct Started {
+    desk: WindowDesk,
+    /// Measures the machine for a window whose engine lives elsewhere.
+    watch: Option<Watch>,
+    threads: Vec<JoinHandle<()>>,
+    /// Has the pipelines read anew; none where the system has no watches left.
+    _pipelines: Option<FolderWatch>,
+    /// Has the limits of somebody else's engine read anew, likewise.
+    _limits: Option<SettledWatch>,
+}
+
+impl ExecutionIntegration {
+    /// Joins the world's end of a window's port (whose other end feeds an [`crate::window::store::AppStore`]) and a bus.
+    pub fn new(store: WorldPort, bus: EventBus) -> Self {
+        Self { bus, world: store, started: None }
+    }
+
+    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
+    /// engine that lives there is left alone.
+    ///
+    /// # Errors
+    /// [`Error`], when the directory is held or unusable, or the settings can't be read.
+    pub fn start(&mut self, data_dir: &Path) -> Result<(), Error> {
+        let settings = Settings::load(data_dir)?;
+        let options = settings.engine_options();
+        self.start_with(data_dir, settings, options)
+    }
+
+    /// As [`start`](Self::start), with options of the caller's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(
+        &mut self,
+        data_dir: &Path,
+        settings: Settings,
+        options: EngineOptions,
+    ) -> Result<(), Error> {
+        let dir = DataDir::open(data_dir).map_err(EngineError::from)?;
+        self.start_on(Seat::take(&dir)?, Face::Library, settings, options)
+    }
+
+    /// Opens the engine on a seat that was taken or handed over, for the window of `face`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_on(
+        &mut self,
+        seat: Seat,
+        face: Face,
+        settings: Settings,
+        options: EngineOptions,
+    ) -> Result<(), Error> {
+        self.world.recall_look(WindowLook::load(seat.dir.path()));
+        let updates = self.world.updates.clone();
+        // Before the engine opens, so that what recovery tells is heard.
+        let events = self.bus.subscribe();
+        let engine = EngineOptions { bus: self.bus.clone(), host_start: HostStart::AtOnce, ..options };
+        let (raise, for_complaints) = (teller(&updates, || AppUpdate::Raise), updates.clone());
+        let complain = Arc::new(move |message| {
+            // If the window is gone, nobody needs to know.
+            let _ = for_complaints.send(AppUpdate::Failure { action: "keep house".into(), message });
+        });
+        let options = ServiceOptions { face, parts: Parts::All, engine, raise: Some(raise), complain };
+        let folder = seat.dir.pipelines_dir();
+        // Before their schedules are read and their folder is watched.
+        if !folder.exists() {
+            unpack_samples(&folder)?;
+        }
+        let service = Service::open(seat, settings, options)?;
+        let samples = service.samples();
+        let furnish = |errands| WindowDesk::new(service, face, updates.clone(), errands);
+        self.furnish(furnish, samples, move || events.recv())
+    }
+
+    /// Serves the window before the engine of another process, which it watches and controls over its socket.
+    ///
+    /// # Errors
+    /// [`Error`], when that engine can't be listened to.
+    pub fn attach(&mut self, client: ControlClient, dir: DataDir, settings: Settings) -> Result<(), Error> {
+        self.world.recall_look(WindowLook::load(dir.path()));
+        // What is made of limits, and what is kept, is the business of that engine.
+        let watch = Watch::of_machine(dir.path(), &settings).ok();
+        let remote = Remote::new(client, dir, settings)?;
+        // Capacity 1: one that waits is as good as two. Closed when no engine goes on any more.
+        let (tell, renewed) = bounded(1);
+        let mut events = RemoteEvents::follow(remote.clone(), tell)?;
+        let updates = self.world.updates.clone();
+        let furnish = {
+            let (remote, updates) = (remote.clone(), updates.clone());
+            |errands| WindowDesk::attached(remote, updates, errands)
+        };
+        self.furnish(furnish, watch.as_ref().map(Watch::stream), move || events.recv())?;
+        if let Some(started) = &mut self.started {
+            started.watch = watch;
+            started.threads.push(spawn("lf-usage", move || show_usage(&remote, &renewed, &updates))?);
+        }
+        Ok(())
+    }
+
+    /// Starts the threads between the window and an engine, whose events come from `recv`.
+    fn furnish(
+        &mut self,
+        desk: impl FnOnce(Sender<Errand>) -> WindowDesk,
+        samples: Option<SampleStream>,
+        recv: impl FnMut() -> Option<Arc<Event>> + Send + 'static,
+    ) -> Result<(), Error> {
+        // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
+        let (errands, waiting) = crossbeam_channel::unbounded();
+        let desk = desk(errands);
+        let mut threads = vec![
+            spawn("lf-errands", {
+                let desk = desk.clone();
+                move || Errands::new(desk).run(&waiting)
+            })?,
+            spawn("lf-actions", {
+                let (desk, actions) = (desk.clone(), self.world.actions.clone());
+                move || serve(&desk, &actions)
+            })?,
+        ];
+        let pipelines = watch_pipelines(&desk);
+        let limits = watch_limits(&desk);
+        desk.errand(Errand::RecentRuns);
+        desk.errand(Errand::Alerts);
+        if let Some(samples) = samples {
+            let updates = self.world.updates.clone();
+            let engine = match &desk.reach {
+                Reach::Here(own) => Some(own.engine().clone()),
+                Reach::There(_) => None,
+            };
+            threads.push(spawn("lf-samples", move || show_samples(&samples, engine.as_ref(), &updates))?);
+        }
+        threads.push(spawn("lf-events", {
+            let desk = desk.clone();
+            move || forward(&desk, recv)
+        })?);
+        self.started = Some(Started { desk, watch: None, threads, _pipelines: pipelines, _limits: limits });
+        Ok(())
+    }
+
+    /// Starts the one pipeline of this source, else the one whose id equals it, a registered function included.
+    ///
+    /// # Errors
+    /// [`Error`], which lists the pipelines when the source does not tell.
+    pub fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, Error> {
+        self.desk()?.start_job(source, run_type)
+    }
+
+    /// Freezes a run.
+    ///
+    /// # Errors
+    /// As [`CoreExecutionEngine::pause_execution`].
+    pub fn pause_job(&self, run_id: &RunId) -> Result<(), Error> {
+        Ok(self.desk()?.engine.pause_execution(run_id)?)
+    }
+
+    /// Thaws a run, or takes up one that has ended.
+    ///
+    /// # Errors
+    /// As [`CoreExecutionEngine::resume_execution`].
+    pub fn resume_job(&self, run_id: &RunId) -> Result<(), Error> {
+        Ok(self.desk()?.engine.resume_execution(run_id).map(drop)?)
+    }
+
+    /// Stops a run.
+    ///
+    /// # Errors
+    /// As [`CoreExecutionEngine::stop_execution`].
+    pub fn stop_job(&self, run_id: &RunId, kind: StopKind) -> Result<(), Error> {
+        Ok(self.desk()?.engine.stop_execution(run_id, kind)?)
+    }
+
+    /// The engine that it has started.
+    ///
+    /// # Errors
+    /// [`Error`], when it has not been started.
+    pub fn engine(&self) -> Result<&CoreExecutionEngine, Error> {
+        Ok(&self.desk()?.engine)
+    }
+
+    /// The scheduler that it has started.
+    ///
+    /// # Errors
+    /// [`Error`], when it has not been started.
+    pub fn scheduler(&self) -> Result<&DesktopScheduler, Error> {
+        self.desk()?.jobs().scheduler().ok_or_else(not_started)
+    }
+
+    /// What ends its engine from any thread as a closed window does, what runs goes on, and then closes the window.
+    ///
+    /// # Errors
+    /// [`Error`], when it has not been started.
+    pub(crate) fn leaver(&self) -> Result<impl Fn() -> Result<(), Error> + Send + Clone + 'static, Error> {
+        let desk = self.started.as_ref().ok_or_else(not_started)?.desk.clone();
+        Ok(move || desk.close_window())
+    }
+
+    /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
+    pub fn shutdown(&mut self, kind: ShutdownKind) {
+        let Some(Started { desk, watch, threads, _pipelines, _limits }) = self.started.take() else { return };
+        drop((watch, _pipelines, _limits));
+        // Whatever is to be said of it, nobody is there any more to hear it.
+        let _ = desk.leave(kind);
+        desk.reach.leave();
+        // Ends the thread of actions, which may wait for a window that still lives.
+        self.world.actions = crossbeam_channel::never();
+        desk.errand(Errand::End);
+        drop(desk);
+        for thread in threads {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+
+    /// Where its commands are carried out; none before another process's engine.
+    ///
+    /// # Errors
+    /// [`Error`], when it has not been started.
+    pub fn desk(&self) -> Result<&Desk, Error> {
+        match self.started.as_ref().map(|started| &started.desk.reach) {
+            Some(Reach::Here(desk)) => Ok(desk),
+            Some(Reach::There(_)) | None => Err(not_started()),
+        }
+    }
+}
+
+impl Drop for ExecutionIntegration {
+    fn drop(&mut self) {
+        self.shutdown(ShutdownKind::LeaveSteps);
+    }
+}
+
+/// Hands events to the window, and a snapshot wherever it has to begin anew. They wait where they come from, which
+/// coalesces, so that a window that sleeps holds up nobody.
+fn forward(desk: &WindowDesk, mut recv: impl FnMut() -> Option<Arc<Event>>) {
+    let mut goes_on = desk.send_snapshot();
+    let jobs_wanted = Arc::new(AtomicBool::new(true));
+    desk.errand(Errand::JobsLeft(jobs_wanted.clone()));
+    while goes_on && let Some(event) = recv() {
+        if matches!(event.kind, EventKind::Resync) {
+            goes_on = desk.send_snapshot();
+            desk.errand(Errand::RecentRuns);
+            continue;
+        }
+        let may_change_jobs = matches!(
+            event.kind,
+            EventKind::JobChanged { .. } | EventKind::JobFired { .. } | EventKind::JobSkipped { .. }
+        );
+        // One count that waits serves all.
+        if may_change_jobs && !jobs_wanted.swap(true, Ordering::AcqRel) {
+            desk.errand(Errand::JobsLeft(jobs_wanted.clone()));
+        }
+        goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
+    }
+    // The engine is another's, or is no more: a window without one is of no use.
+    let _ = desk.updates.send(AppUpdate::ReadyToClose);
+}
+
+/// Has the pipelines read now and whenever one of their folders changes.
+fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
+    let own = desk.reach.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&desk.reach.settings().pipeline_dirs);
+    let wanted = Arc::new(AtomicBool::new(true));
+    desk.errand(Errand::Pipelines(wanted.clone()));
+    let errands = desk.errands.clone();
+    let watch = FolderWatch::of_all(folders, move || {
+        // A save is several changes, and one look afterwards is enough.
+        if !wanted.swap(true, Ordering::AcqRel) {
+            // If that thread is gone, so is the window.
+            let _ = errands.send(Errand::Pipelines(wanted.clone()));
+        }
+    });
+    if let Err(error) = &watch {
+        let action = "watch the folders of pipelines".to_owned();
+        let message = format!("{error}; a pipeline that is edited shows at the next start");
+        // If the window is gone, nobody needs to know.
+        let _ = desk.updates.send(AppUpdate::Failure { action, message });
+    }
+    watch.ok()
+}
+
+/// Has the limits looked up now and whenever they are others.
+fn watch_limits(desk: &WindowDesk) -> Option<SettledWatch> {
+    desk.errand(Errand::Limits);
+    let errands = desk.errands.clone();
+    let look = move || {
+        // If that thread is gone, so is the window.
+        let _ = errands.send(Errand::Limits);
+    };
+    match &desk.reach {
+        Reach::Here(own) => {
+            own.limits().on_change(look);
+            None
+        }
+        Reach::There(remote) => {
+            let watch = SettledWatch::open(remote.dir.path(), FILE, look);
+            if let Err(error) = &watch {
+                let action = "watch the settings".to_owned();
+                let message = format!("{error}; a limit that is edited shows at the next start");
+                // If the window is gone, nobody needs to know.
+                let _ = desk.updates.send(AppUpdate::Failure { action, message });
+            }
+            watch.ok()
+        }
+    }
+}
+
+/// Sends an update from anywhere.
+fn teller(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + Send + Sync> {
+    let updates = updates.clone();
+    Arc::new(move || {
+        // If the window is gone, there is nothing to raise or to close.
+        let _ = updates.send(update());
+    })
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    crate::base::thread::lasting(name, work)
+}
+
+fn not_started() -> Error {
+    Error::impossible("the integration has not been started")
+}

@@ -1,0 +1,274 @@
+//! Jobs as the window shows them: some rows of the list, and one job with what became of its due instants. Read beside
+//! whoever fires them, from the database alone: nothing here waits for a scheduler.
+
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::base::id::{JobId, RunId};
+use crate::base::time::{Now, parse_instant};
+use crate::run::RunState;
+use crate::schedule::{Outcome, Zone};
+use crate::scheduler::{FireView, HistoryView, JobView, OfflineScheduler, SchedulerCore, SchedulerError};
+use crate::store::FireFilter;
+
+/// Outcomes that a row shows.
+pub const MAX_MARKS: usize = 12;
+/// Fires that are shown of one job.
+const MAX_FIRES: usize = 200;
+
+/// Some of all jobs, by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobPage {
+    /// How many jobs there are.
+    pub total: usize,
+    /// How many of them are disabled.
+    pub n_disabled: usize,
+    /// Which one the first row is, from 0.
+    pub offset: usize,
+    /// The rows.
+    pub rows: Vec<JobRow>,
+    /// The zone of the machine.
+    pub local: Tz,
+}
+
+/// A job in the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRow {
+    /// The job.
+    pub job: JobView,
+    /// Its name; none where a script wrote one that is none, which no command can name.
+    pub job_id: Option<JobId>,
+    /// Whose wall clock it is shown on.
+    pub zone: Tz,
+    /// When it is due next; none: never, or its runs wait for others.
+    pub next_at: Option<DateTime<Utc>>,
+    /// What became of its last instants, the oldest first; at most [`MAX_MARKS`].
+    pub marks: Vec<FireRow>,
+}
+
+/// One job with what became of its instants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobDetail {
+    /// The job.
+    pub row: JobRow,
+    /// The newest first; at most [`MAX_FIRES`].
+    pub fires: Vec<FireRow>,
+}
+
+/// What became of one due instant, or of consecutive ones that fared alike; or a run by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FireRow {
+    /// The first instant; of a run by hand, its start.
+    pub due_at: DateTime<Utc>,
+    /// The last one.
+    pub through_at: DateTime<Utc>,
+    /// How many there are.
+    pub n_instants: u64,
+    /// What became of them; none where a script wrote a word that is none.
+    pub outcome: Option<Outcome>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The run that was started.
+    pub run_id: Option<RunId>,
+    /// How that run ended; none: it has not, as far as that is booked.
+    pub state: Option<RunState>,
+    /// How long the run took.
+    pub took: Option<TimeDelta>,
+    /// Whether somebody started the run by hand.
+    pub is_by_hand: bool,
+}
+
+/// Reads jobs of one data directory.
+pub(crate) struct JobReader {
+    jobs: OfflineScheduler,
+    local: Tz,
+}
+
+impl JobReader {
+    /// Opens the jobs of a data directory for reading.
+    ///
+    /// # Errors
+    /// [`SchedulerError`] when the database can't be read.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, SchedulerError> {
+        let local = Zone::Local.resolve(&crate::scheduler::machine_zone()).unwrap_or(Tz::UTC);
+        Ok(Self { jobs: OfflineScheduler::open_read_only(data_dir)?, local })
+    }
+
+    /// The jobs from the `offset`-th on, at most `limit`.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub(crate) fn page(&mut self, offset: usize, limit: usize, now: Now) -> Result<JobPage, SchedulerError> {
+        let local = self.local;
+        let core = self.jobs.core();
+        let (total, n_disabled) = core.count_jobs()?;
+        let mut rows = Vec::new();
+        for job in core.list_some_jobs(offset, limit)? {
+            rows.push(row_of(core, job, local, now)?);
+        }
+        Ok(JobPage { total, n_disabled, offset, rows, local })
+    }
+
+    /// One job; none where there is none of this name.
+    ///
+    /// # Errors
+    /// What the disk has.
+    pub(crate) fn detail(&mut self, job_id: &JobId, now: Now) -> Result<Option<JobDetail>, SchedulerError> {
+        let core = self.jobs.core();
+        let job = match core.get_job(job_id) {
+            Ok(job) => job,
+            Err(SchedulerError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut fires = fires_of(core, job_id, MAX_FIRES, now)?;
+        let row = row_of(core, job, self.local, now)?;
+        fires.reverse();
+        Ok(Some(JobDetail { row, fires }))
+    }
+}
+
+fn row_of(core: &SchedulerCore, job: JobView, local: Tz, now: Now) -> Result<JobRow, SchedulerError> {
+    let job_id = JobId::new(&job.job_id).ok();
+    let zone = match job.zone.parse::<Zone>() {
+        Ok(Zone::Named(zone)) => zone,
+        Ok(Zone::Local) | Err(_) => local,
+    };
+    let marks = match &job_id {
+        Some(job_id) => fires_of(core, job_id, MAX_MARKS, now)?,
+        None => Vec::new(),
+    };
+    let next_at = job.next_run.as_deref().and_then(|text| parse_instant(text).ok());
+    Ok(JobRow { job, job_id, zone, next_at, marks })
+}
+
+/// The newest `limit` fires and runs by hand of a job, the oldest first.
+fn fires_of(
+    core: &SchedulerCore,
+    job_id: &JobId,
+    limit: usize,
+    now: Now,
+) -> Result<Vec<FireRow>, SchedulerError> {
+    let filter = FireFilter { limit: Some(limit), ..FireFilter::default() };
+    let fires = core.fires(job_id, &filter, now)?;
+    let runs = core.get_job_history(job_id, limit)?;
+    Ok(joined(fires, runs, limit))
+}
+
+/// Fires (the oldest first) with the runs that they became, and among them the runs that no fire tells of.
+fn joined(fires: Vec<FireView>, runs: Vec<HistoryView>, limit: usize) -> Vec<FireRow> {
+    let mut rows = Vec::with_capacity(fires.len());
+    let mut is_told = vec![false; runs.len()];
+    // A run whose fire lies further back than the newest ones is none by hand.
+    let is_cut = fires.len() == limit;
+    let oldest = fires.first().and_then(|fire| parse_instant(&fire.due_at).ok()).filter(|_| is_cut);
+    for fire in fires {
+        let Ok(due_at) = parse_instant(&fire.due_at) else { continue };
+        let at = runs.iter().position(|run| Some(&run.run_id) == fire.run_id.as_ref());
+        let run = at.map(|at| {
+            is_told[at] = true;
+            &runs[at]
+        });
+        rows.push(FireRow {
+            due_at,
+            through_at: parse_instant(&fire.through_at).unwrap_or(due_at),
+            n_instants: fire.n_instants,
+            outcome: fire.outcome.parse().ok(),
+            reason: fire.reason.or_else(|| run.and_then(|run| run.error.clone())),
+            run_id: fire.run_id.and_then(|id| RunId::new(&id).ok()),
+            state: run.and_then(state_of),
+            took: run.and_then(took),
+            is_by_hand: false,
+        });
+    }
+    for (run, is_told) in runs.iter().zip(is_told) {
+        let Ok(started_at) = parse_instant(&run.started_at) else { continue };
+        if is_told || oldest.is_some_and(|oldest| started_at < oldest) {
+            continue;
+        }
+        rows.push(FireRow {
+            due_at: started_at,
+            through_at: started_at,
+            n_instants: 1,
+            outcome: Some(if run.status.as_deref() == Some(Outcome::FailedToStart.as_str()) {
+                Outcome::FailedToStart
+            } else {
+                Outcome::Ran
+            }),
+            reason: run.error.clone(),
+            run_id: RunId::new(&run.run_id).ok(),
+            state: state_of(run),
+            took: took(run),
+            is_by_hand: true,
+        });
+    }
+    rows.sort_by_key(|row| row.due_at);
+    let excess = rows.len().saturating_sub(limit);
+    rows.drain(..excess);
+    rows
+}
+
+fn state_of(run: &HistoryView) -> Option<RunState> {
+    let word = run.status.as_deref()?;
+    RunState::ALL.iter().copied().find(|state| state.as_str() == word && state.is_ended())
+}
+
+fn took(run: &HistoryView) -> Option<TimeDelta> {
+    let ended = parse_instant(run.finished_at.as_deref()?).ok()?;
+    Some(ended - parse_instant(&run.started_at).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fire(due_at: &str, outcome: &str, run_id: Option<&str>) -> FireView {
+        FireView {
+            job_id: "books".into(),
+            due_at: due_at.into(),
+            through_at: due_at.into(),
+            n_instants: 1,
+            outcome: outcome.into(),
+            reason: None,
+            run_id: run_id.map(Into::into),
+        }
+    }
+
+    fn run(started_at: &str, run_id: &str, status: Option<&str>) -> HistoryView {
+        HistoryView {
+            job_id: "books".into(),
+            run_id: run_id.into(),
+            started_at: started_at.into(),
+            finished_at: status.map(|_| "2026-11-23T02:41:12Z".into()),
+            status: status.map(Into::into),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn fires_are_joined_with_their_runs_and_runs_by_hand_stand_among_them() {
+        let fires = vec![
+            fire("2026-11-22T02:00:00Z", "skipped", None),
+            fire("2026-11-23T02:00:00Z", "ran", Some("books-1")),
+        ];
+        let runs = vec![
+            run("2026-11-23T02:00:00Z", "books-1", Some("completed")),
+            run("2026-11-22T12:00:00Z", "books-0", Some("failed")),
+        ];
+        let rows = joined(fires.clone(), runs.clone(), 12);
+        let told: Vec<_> = rows.iter().map(|row| (row.outcome, row.state, row.is_by_hand)).collect();
+        assert_eq!(
+            told,
+            [
+                (Some(Outcome::Skipped), None, false),
+                (Some(Outcome::Ran), Some(RunState::Failed), true),
+                (Some(Outcome::Ran), Some(RunState::Completed), false),
+            ]
+        );
+        assert_eq!(rows[2].took, Some(TimeDelta::seconds(41 * 60 + 12)));
+        let newest = joined(fires[1..].to_vec(), runs, 1);
+        assert_eq!(newest.len(), 1, "a run older than the oldest fire shown is left out");
+        assert_eq!(newest[0].run_id.as_ref().map(RunId::as_str), Some("books-1"));
+    }
+}

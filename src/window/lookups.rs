@@ -1,0 +1,227 @@
+//! Errands of the window: looking up runs, pipelines and logs. They may wait for a disk; the window does not.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::controller::{LogKey, WindowDesk, log_file};
+use super::machine_history::HistorySpan;
+use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob};
+use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES};
+use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
+use crate::settings::{Catalogue, CatalogueEntry};
+
+/// How often a growing log is painted anew at most.
+const LOG_PACE: Duration = Duration::from_millis(100);
+
+/// Something to be looked up.
+pub(crate) enum Errand {
+    /// All pipelines. The flag is lowered before they are read: a change from then on needs another look.
+    Pipelines(Arc<AtomicBool>),
+    /// The runs that have ended.
+    RecentRuns,
+    /// How many runs have ended.
+    CountEnded,
+    /// The run that is looked at; its log is followed once a step is named.
+    SelectRun(Option<RunId>),
+    /// One run whole.
+    LoadRun(RunId),
+    /// A log, now and whenever it grows.
+    FollowLog { run_id: RunId, step_id: StepId, attempt: u32 },
+    /// Rows of the list of jobs.
+    Jobs { offset: usize, limit: usize },
+    /// How many jobs go on firing when the window closes. The flag is lowered before they are counted.
+    JobsLeft(Arc<AtomicBool>),
+    /// One job with its fires.
+    Job(JobId),
+    /// What the machine did.
+    History(HistorySpan),
+    /// When limits were raised and cleared, as far back as the window keeps samples.
+    Alerts,
+    /// The limits that are in force.
+    Limits,
+    /// What a form says of a job is carried out.
+    SaveJob(Box<SaveJob>),
+    /// A folder in the file manager.
+    OpenFolder(Folder),
+    /// No more errands.
+    End,
+}
+
+/// The thread that runs them.
+pub(crate) struct Errands {
+    desk: WindowDesk,
+    following: Option<Following>,
+}
+
+/// The log that is being followed, on two threads: one waits for growth, one paints at a bearable pace.
+struct Following {
+    follower: LogFollowerHandle,
+    threads: [JoinHandle<()>; 2],
+}
+
+impl Errands {
+    pub(crate) fn new(desk: WindowDesk) -> Self {
+        Self { desk, following: None }
+    }
+
+    /// Runs errands until the last one.
+    pub(crate) fn run(mut self, waiting: &Receiver<Errand>) {
+        for errand in waiting {
+            let outcome = match errand {
+                Errand::End => break,
+                Errand::Pipelines(is_wanted) => {
+                    is_wanted.store(false, Ordering::Release);
+                    Ok(Some(self.pipelines()))
+                }
+                Errand::RecentRuns => self.desk.reach.recent_runs().map(Some).map_err(|e| e.to_string()),
+                Errand::CountEnded => self.desk.reach.count_ended().map(Some).map_err(|e| e.to_string()),
+                Errand::SelectRun(None) => {
+                    self.unfollow();
+                    Ok(None)
+                }
+                Errand::SelectRun(Some(run_id)) | Errand::LoadRun(run_id) => {
+                    self.desk.reach.detail(&run_id).map_err(|e| e.to_string())
+                }
+                Errand::FollowLog { run_id, step_id, attempt } => {
+                    self.follow((run_id, step_id, attempt)).map(|()| None).map_err(|e| e.to_string())
+                }
+                Errand::Jobs { offset, limit } => {
+                    self.desk.reach.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
+                }
+                Errand::JobsLeft(is_wanted) => {
+                    is_wanted.store(false, Ordering::Release);
+                    self.desk.reach.jobs_left().map_err(|e| e.to_string())
+                }
+                Errand::Job(job_id) => self.desk.reach.job(job_id).map(Some).map_err(|e| e.to_string()),
+                Errand::History(span) => self.desk.reach.history(span).map(Some).map_err(|e| e.to_string()),
+                // They are worth no complaint: nothing but marks on an axis is missing.
+                Errand::Alerts => Ok(self.desk.reach.alerts().ok()),
+                Errand::Limits => Ok(self.desk.reach.limits().map(AppUpdate::Limits)),
+                Errand::SaveJob(form) => Ok(Some(self.desk.reach.save_job(*form))),
+                Errand::OpenFolder(folder) => self.open_folder(&folder).map(|()| None),
+            };
+            let update = match outcome {
+                Ok(None) => continue,
+                Ok(Some(update)) => update,
+                Err(message) => AppUpdate::Failure { action: "look something up".into(), message },
+            };
+            if self.desk.updates.send(update).is_err() {
+                break;
+            }
+        }
+        self.unfollow();
+    }
+
+    fn pipelines(&self) -> AppUpdate {
+        let catalogue = Catalogue::scan(self.desk.reach.data_dir().path(), self.desk.reach.settings());
+        AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
+    }
+
+    fn follow(&mut self, key: LogKey) -> std::io::Result<()> {
+        self.unfollow();
+        let path = log_file(&self.desk, &key);
+        let end = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+        let mut follower = LogFollower::open(&path, end)?;
+        let handle = follower.handle();
+        // Capacity 1: when it is full, the painter knows already. Closed when there is no more to come.
+        let (grown, growth) = bounded::<()>(1);
+        let waiter = std::thread::Builder::new().name("lf-log-wait".into()).spawn(move || {
+            while let Ok(Some(_)) = follower.next_chunk() {
+                // Full: the painter has not looked yet, and will see this too.
+                let _ = grown.try_send(());
+            }
+        })?;
+        let desk = self.desk.clone();
+        let painter = std::thread::Builder::new()
+            .name("lf-log-tail".into())
+            .spawn(move || paint(&desk, &key, &growth))?;
+        self.following = Some(Following { follower: handle, threads: [waiter, painter] });
+        Ok(())
+    }
+
+    fn unfollow(&mut self) {
+        if let Some(Following { follower, threads }) = self.following.take() {
+            follower.cancel();
+            for thread in threads {
+                // A panic there has been printed; there is nobody left to tell.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn open_folder(&self, folder: &Folder) -> Result<(), String> {
+        let path = match folder {
+            Folder::Pipelines => self.desk.reach.data_dir().pipelines_dir(),
+            Folder::Logs(run_id) => self.desk.reach.data_dir().logs_dir(run_id),
+        };
+        let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+        let mut command = Command::new(opener);
+        command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        match command.status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) | Err(_) => Err(format!("no file manager opens {}; the folder is there", path.display())),
+        }
+    }
+}
+
+/// Sends the end of a log now and after each growth, at most once in [`LOG_PACE`].
+fn paint(desk: &WindowDesk, key: &LogKey, growth: &Receiver<()>) {
+    let path = log_file(desk, key);
+    // Nothing is sent on it: waiting for it is a pause that its own timeout ends.
+    let (_never, pause): (Sender<()>, Receiver<()>) = bounded(0);
+    loop {
+        if let Ok(tail) = read_tail(&path) {
+            let (run_id, step_id, attempt) = key.clone();
+            let update = AppUpdate::LogTail { run_id, step_id, attempt, tail: Arc::new(tail) };
+            if desk.updates.send(update).is_err() {
+                return;
+            }
+        }
+        let has_grown = growth.recv().is_ok();
+        if !has_grown || pause.recv_timeout(LOG_PACE) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+fn read_tail(path: &std::path::Path) -> std::io::Result<LogTail> {
+    let reader = LogReader::open(path)?;
+    let window = reader.tail(MAX_LOG_LINES, MAX_LOG_BYTES, TextForm::Plain)?;
+    let dropped_bytes = reader.dropped()?.iter().map(|range| range.end - range.start).sum();
+    let lines = window
+        .lines
+        .into_iter()
+        .map(|line| match line {
+            LogLine::Text { text, .. } => text,
+            LogLine::Dropped { n_bytes, .. } => format!("… {n_bytes} bytes dropped here …"),
+        })
+        .collect();
+    Ok(LogTail { lines, dropped_bytes, total_bytes: window.log_len, truncated_front: window.start > 0 })
+}
+
+/// A pipeline as the window lists it; one whose stem is no id can't be named, and is left to `doctor`.
+fn listed(entry: &CatalogueEntry) -> Option<PipelineEntry> {
+    let id = PipelineId::new(&entry.id).ok()?;
+    let source = entry.source.clone();
+    let path = Some(entry.path.clone());
+    Some(match &entry.outcome {
+        Ok(definition) => PipelineEntry {
+            id,
+            source,
+            path,
+            description: definition.pipeline.description.clone(),
+            n_steps: definition.pipeline.steps.len(),
+            error: None,
+        },
+        Err(problems) => {
+            let error = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            PipelineEntry { id, source, path, description: None, n_steps: 0, error: Some(error) }
+        }
+    })
+}

@@ -1,0 +1,27 @@
+//! What stands between an engine and a window: [`AppStore`], the read model that the window paints from; the port
+//! through which updates come in and actions go out; and [`ExecutionIntegration`], which feeds it. Nothing here knows how
+//! anything is painted.
+
+mod controller;
+mod integration;
+mod job_page;
+mod look;
+mod lookups;
+mod machine_history;
+mod port;
+mod reach;
+mod remote_usage;
+mod samples;
+mod store;
+mod urgency;
+
+pub use integration::ExecutionIntegration;
+pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
+pub use look::{ThemeChoice, WindowLook};
+pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
+pub use port::{
+    Action, AppUpdate, Folder, LogTail, PipelineEntry, QuitChoice, RunUsage, SaveJob, UpdateSender,
+    WindowPort, WorldPort, window_port,
+};
+pub use store::{AppStore, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, SavedJob, StepsKnown};
+pub use urgency::Urgency;

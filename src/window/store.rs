@@ -1,0 +1,367 @@
+//! [`AppStore`], the read model: what the window paints from, made of events and of answers to
+//! queries. It knows no engine, no disk and no clock, and decides nothing about any run.
+//!
+//! Whatever arrives carries whole new values, so that applying is replacing. What is older than what
+//! is already known is recognised by its `seq` and left out: a snapshot or a detail may overtake
+//! events, and telemetry, of which only the newest is kept on its way, may overtake facts.
+//!
+//! Everything is bounded: [`MAX_RECENT`] ended runs, steps of the newest [`MAX_STEPFUL`] of them, ten
+//! minutes of samples, one history of the machine, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
+
+mod apply;
+mod entry;
+mod jobs;
+mod machine;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::machine_history::HistorySpan;
+use super::port::{Action, AppUpdate, LogTail, PipelineEntry};
+use crate::admission::{Orders, Wait};
+use crate::base::id::{JobId, RunId, StepId};
+use crate::resources::MachineSample;
+use crate::run::Decision;
+use crate::window::store::apply::{bounded_tail, push_notice};
+pub use entry::{RunEntry, StepsKnown};
+pub use jobs::{JobsModel, SavedJob};
+use machine::MachineModel;
+
+/// Ended runs that are kept.
+pub const MAX_RECENT: usize = 500;
+/// Ended runs whose steps are kept.
+pub const MAX_STEPFUL: usize = 16;
+/// Lines of the log that are kept.
+pub const MAX_LOG_LINES: usize = 2000;
+/// Bytes of the log that are kept.
+pub const MAX_LOG_BYTES: usize = 256 * 1024;
+/// Notices of each kind that are kept.
+pub const MAX_NOTICES: usize = 50;
+/// Metrics of a step that are kept.
+pub const MAX_METRICS: usize = 32;
+/// How far back samples are kept.
+pub const SAMPLE_SPAN: TimeDelta = TimeDelta::minutes(10);
+/// Samples that are kept at most, however fast they come.
+pub const MAX_SAMPLES: usize = 1200;
+
+/// One sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is about, such as the action that failed.
+    pub about: String,
+    /// What is the matter and what to do.
+    pub text: String,
+}
+
+/// The log that is looked at.
+#[derive(Debug, Clone)]
+pub struct FollowedLog {
+    /// Which step.
+    pub step_id: StepId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Its newest lines; none until they have arrived.
+    pub tail: Option<Arc<LogTail>>,
+}
+
+/// How many runs have ended, as the database was asked last: [`AppStore::recent`] holds the newest alone.
+#[derive(Debug, Default)]
+struct EndedCount {
+    known: Option<usize>,
+    /// Runs have ended or gone on since it was asked.
+    is_old: bool,
+    is_asked: bool,
+}
+
+impl EndedCount {
+    fn want(&mut self) -> Option<Action> {
+        let asks = (self.is_old || self.known.is_none()) && !self.is_asked;
+        asks.then(|| {
+            (self.is_old, self.is_asked) = (false, true);
+            Action::CountEnded
+        })
+    }
+
+    fn put(&mut self, n_ended: usize) {
+        (self.known, self.is_asked) = (Some(n_ended), false);
+    }
+}
+
+/// The read model.
+#[derive(Debug, Default)]
+pub struct AppStore {
+    runs: HashMap<RunId, RunEntry>,
+    living: Vec<RunId>,
+    recent: Vec<RunId>,
+    ended: EndedCount,
+    covered_seq: u64,
+    last_fact_seq: u64,
+    is_loaded: bool,
+    orders: Orders,
+    waits: HashMap<(RunId, Option<StepId>), Wait>,
+    orders_as_of: u64,
+    machine: MachineModel,
+    pipelines: Option<Vec<PipelineEntry>>,
+    jobs: JobsModel,
+    n_jobs_left: usize,
+    selected: Option<RunId>,
+    chosen_step: Option<StepId>,
+    log: Option<FollowedLog>,
+    alerts: Vec<Notice>,
+    failures: Vec<Notice>,
+    decisions: Vec<Decision>,
+    is_ready_to_close: bool,
+    is_to_be_raised: bool,
+    requests: Vec<Action>,
+}
+
+impl AppStore {
+    /// Takes in one update.
+    pub fn apply(&mut self, update: AppUpdate) {
+        match update {
+            AppUpdate::Event(event) => self.apply_event(&event),
+            AppUpdate::Snapshot { runs, orders, seq } => self.apply_snapshot(runs, orders, seq),
+            AppUpdate::RecentRuns(runs) => self.apply_recent(runs),
+            AppUpdate::EndedCount(n_ended) => self.ended.put(n_ended),
+            AppUpdate::RunDetail { run, steps, decisions, seq } => {
+                self.apply_detail(run, steps, decisions, seq);
+            }
+            AppUpdate::LogTail { run_id, step_id, attempt, tail } => {
+                if self.selected.as_ref() == Some(&run_id)
+                    && let Some(log) = &mut self.log
+                    && log.step_id == step_id
+                    && log.attempt == attempt
+                {
+                    log.tail = Some(bounded_tail(tail));
+                }
+            }
+            AppUpdate::Pipelines(pipelines) => {
+                self.pipelines = Some(pipelines);
+                self.touch_jobs(None);
+            }
+            AppUpdate::JobsLeft(n_jobs) => self.n_jobs_left = n_jobs,
+            AppUpdate::Jobs(page) => {
+                let request = self.jobs.put_page(page);
+                self.requests.extend(request);
+            }
+            AppUpdate::Job { job_id, detail } => {
+                let request = self.jobs.put_detail(&job_id, detail);
+                self.requests.extend(request);
+            }
+            AppUpdate::JobSaved(saved) => self.jobs.put_saved(saved),
+            AppUpdate::Machine(sample) => self.machine.put_sample(sample),
+            AppUpdate::ShortOf(resources) => self.machine.put_short_of(resources),
+            AppUpdate::Limits(limits) => self.machine.put_limits(limits),
+            AppUpdate::Alerts(marks) => self.machine.put_marks(marks),
+            AppUpdate::History(history) => self.machine.put_history(history),
+            AppUpdate::Usage(usages) => {
+                for usage in usages {
+                    if let Some(entry) = self.runs.get_mut(&usage.run_id) {
+                        entry.push_usage(usage);
+                    }
+                }
+            }
+            AppUpdate::Waits(waits) => {
+                let by_name = waits.into_iter().map(|it| ((it.run_id, it.step_id), it.wait));
+                self.waits = by_name.collect();
+            }
+            AppUpdate::Failure { action, message } => {
+                self.jobs.forget_questions();
+                self.ended.is_asked = false;
+                self.push_failure(action, message);
+            }
+            AppUpdate::Raise => self.is_to_be_raised = true,
+            AppUpdate::ReadyToClose => self.is_ready_to_close = true,
+        }
+        self.follow_log();
+    }
+
+    /// Tells the operator that something could not be done.
+    pub fn push_failure(&mut self, about: impl Into<String>, text: impl Into<String>) {
+        push_notice(&mut self.failures, Notice { about: about.into(), text: text.into() });
+    }
+
+    /// Forgets one of [`Self::failures`].
+    pub fn dismiss_failure(&mut self, index: usize) {
+        if index < self.failures.len() {
+            self.failures.remove(index);
+        }
+    }
+
+    /// Forgets [`Self::decisions`]: they have been read.
+    pub fn dismiss_decisions(&mut self) {
+        self.decisions.clear();
+    }
+
+    /// Looks at a run from now on, or at none.
+    pub fn select_run(&mut self, run_id: Option<RunId>) {
+        if self.selected == run_id {
+            return;
+        }
+        self.chosen_step = None;
+        self.log = None;
+        self.requests.push(Action::SelectRun(run_id.clone()));
+        if let Some(entry) = run_id.as_ref().and_then(|id| self.runs.get_mut(id)) {
+            // That is answered with all its steps, too.
+            entry.is_loading = true;
+        }
+        self.selected = run_id;
+        self.retire_steps();
+        self.follow_log();
+    }
+
+    /// Follows the log of this step of the selected run; none: of the one that runs.
+    pub fn choose_step(&mut self, step_id: Option<StepId>) {
+        self.chosen_step = step_id;
+        self.follow_log();
+    }
+
+    /// How many jobs go on firing when the window closes.
+    pub fn n_jobs_left(&self) -> usize {
+        self.n_jobs_left
+    }
+
+    /// What can be seen of the list of jobs from now on, by row; none: it is not open.
+    pub fn want_jobs(&mut self, rows: Option<std::ops::Range<usize>>) {
+        let requests = self.jobs.want(rows);
+        self.requests.extend(requests.into_iter().flatten());
+    }
+
+    /// Looks at a job from now on, or at none.
+    pub fn select_job(&mut self, job_id: Option<JobId>) {
+        let request = self.jobs.select(job_id);
+        self.requests.extend(request);
+    }
+
+    /// What is looked at of the machine's history at `now`; none: its page is not open. To be said again whenever
+    /// [`MachineModel::next_reading`] is over.
+    pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
+        let request = self.machine.want(span, now);
+        self.requests.extend(request);
+    }
+
+    /// The number of all runs that have ended is looked at now.
+    pub fn want_ended_count(&mut self) {
+        let request = self.ended.want();
+        self.requests.extend(request);
+    }
+
+    fn touch_jobs(&mut self, job_id: Option<&JobId>) {
+        let requests = self.jobs.touch(job_id);
+        self.requests.extend(requests.into_iter().flatten());
+    }
+
+    /// Jobs, as far as they are looked at.
+    pub fn jobs(&self) -> &JobsModel {
+        &self.jobs
+    }
+
+    /// What became of the form that was sent last, once.
+    pub fn take_saved_job(&mut self) -> Option<SavedJob> {
+        self.jobs.take_saved()
+    }
+
+    /// What the store needs from the world; each is named once.
+    pub fn take_requests(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Runs that have not ended, the oldest first: a row keeps its place while it lives.
+    pub fn living(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
+        self.living.iter().map(|id| &self.runs[id])
+    }
+
+    /// Runs that have ended, the latest end first.
+    pub fn recent(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
+        self.recent.iter().map(|id| &self.runs[id])
+    }
+
+    /// How many runs have ended, those that are not in [`Self::recent`] included; none until the database was asked.
+    pub fn n_ended(&self) -> Option<usize> {
+        self.ended.known.map(|known| known.max(self.recent.len()))
+    }
+
+    /// The `index`-th of [`Self::recent`].
+    pub fn recent_at(&self, index: usize) -> Option<&RunEntry> {
+        self.recent.get(index).map(|id| &self.runs[id])
+    }
+
+    /// One run.
+    pub fn run(&self, run_id: &RunId) -> Option<&RunEntry> {
+        self.runs.get(run_id)
+    }
+
+    /// The run that is looked at.
+    pub fn selected(&self) -> Option<&RunEntry> {
+        self.selected.as_ref().and_then(|id| self.runs.get(id))
+    }
+
+    /// The log that is looked at: of the chosen step, else of the one that runs.
+    pub fn log(&self) -> Option<&FollowedLog> {
+        self.log.as_ref()
+    }
+
+    /// The step that the operator chose, if it was one.
+    pub fn chosen_step(&self) -> Option<&StepId> {
+        self.chosen_step.as_ref()
+    }
+
+    /// Whether the first snapshot has arrived.
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// For what a run, or a step of it, waits, with the figures of the last sample; none where nothing of it was told.
+    pub fn wait(&self, run_id: &RunId, step_id: Option<&StepId>) -> Option<&Wait> {
+        self.waits.get(&(run_id.clone(), step_id.cloned()))
+    }
+
+    /// The operator's orders that are in force.
+    pub fn orders(&self) -> Orders {
+        self.orders
+    }
+
+    /// Samples of the machine, the oldest first.
+    pub fn machine(&self) -> &VecDeque<MachineSample> {
+        self.machine.samples()
+    }
+
+    /// The machine with its limits and its history.
+    pub fn watched(&self) -> &MachineModel {
+        &self.machine
+    }
+
+    /// All pipelines; none until they have arrived.
+    pub fn pipelines(&self) -> Option<&[PipelineEntry]> {
+        self.pipelines.as_deref()
+    }
+
+    /// What the machine is short of.
+    pub fn alerts(&self) -> &[Notice] {
+        &self.alerts
+    }
+
+    /// What could not be done, the oldest first.
+    pub fn failures(&self) -> &[Notice] {
+        &self.failures
+    }
+
+    /// What recovery decided at this start.
+    pub fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// Whether the window may go.
+    pub fn is_ready_to_close(&self) -> bool {
+        self.is_ready_to_close
+    }
+
+    /// Whether somebody has asked for the window since this was asked last.
+    pub fn take_raise(&mut self) -> bool {
+        std::mem::take(&mut self.is_to_be_raised)
+    }
+}

@@ -1,0 +1,114 @@
+//! The machine within the read model: what it did, where its limits are, and when they were raised.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::{MAX_NOTICES, MAX_SAMPLES, SAMPLE_SPAN};
+use crate::resources::MachineSample;
+use crate::resources::{Limits, Resource};
+use crate::window::machine_history::{AlertMark, HistorySpan, MachineHistory};
+use crate::window::port::Action;
+
+/// The machine.
+#[derive(Debug, Default)]
+pub struct MachineModel {
+    samples: VecDeque<MachineSample>,
+    limits: Limits,
+    short_of: Vec<Resource>,
+    marks: VecDeque<AlertMark>,
+    history: Option<Arc<MachineHistory>>,
+    wanted: Option<HistorySpan>,
+    asked_at: Option<DateTime<Utc>>,
+}
+
+impl MachineModel {
+    /// Samples of the last ten minutes, the oldest first.
+    pub fn samples(&self) -> &VecDeque<MachineSample> {
+        &self.samples
+    }
+
+    /// The limits that are in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What it is short of at the moment.
+    pub fn is_short_of(&self, resource: Resource) -> bool {
+        self.short_of.contains(&resource)
+    }
+
+    /// When limits were raised and cleared while the window was open and shortly before, the oldest first: at most
+    /// [`MAX_NOTICES`].
+    pub fn marks(&self) -> &VecDeque<AlertMark> {
+        &self.marks
+    }
+
+    /// What was asked for last, once it has arrived.
+    pub fn history(&self) -> Option<&Arc<MachineHistory>> {
+        self.history.as_ref().filter(|history| Some(history.span) == self.wanted)
+    }
+
+    /// How long nothing is to be read anew; none: nobody looks.
+    pub fn next_reading(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let due_at = self.asked_at? + self.wanted?.holds_for();
+        Some((due_at - now).to_std().unwrap_or_default())
+    }
+
+    /// What is looked at from now on; what is to be asked for.
+    pub(crate) fn want(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) -> Option<Action> {
+        if span != self.wanted {
+            (self.wanted, self.asked_at) = (span, None);
+        }
+        let span = span?;
+        // A clock that was set back must not keep anybody waiting.
+        let is_known = self.asked_at.is_some_and(|at| (at..at + span.holds_for()).contains(&now));
+        (!is_known).then(|| {
+            self.asked_at = Some(now);
+            Action::LoadHistory(span)
+        })
+    }
+
+    pub(crate) fn put_sample(&mut self, sample: MachineSample) {
+        let is_newer = self.samples.back().is_none_or(|last| last.at < sample.at);
+        if !is_newer {
+            // The clock was set back: a curve that runs backwards would say nothing.
+            self.samples.clear();
+        }
+        let at = sample.at;
+        self.samples.push_back(sample);
+        while self.samples.len() > MAX_SAMPLES
+            || self.samples.front().is_some_and(|first| first.at < at - SAMPLE_SPAN)
+        {
+            self.samples.pop_front();
+        }
+    }
+
+    pub(crate) fn put_history(&mut self, history: Arc<MachineHistory>) {
+        if Some(history.span) == self.wanted {
+            self.history = Some(history);
+        }
+    }
+
+    pub(crate) fn put_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    pub(crate) fn put_short_of(&mut self, short_of: Vec<Resource>) {
+        self.short_of = short_of;
+    }
+
+    pub(crate) fn put_marks(&mut self, marks: impl IntoIterator<Item = AlertMark>) {
+        for mark in marks {
+            if self.marks.iter().any(|known| known.is_same(&mark)) {
+                continue;
+            }
+            let at = self.marks.partition_point(|known| known.at <= mark.at);
+            self.marks.insert(at, mark);
+        }
+        let excess = self.marks.len().saturating_sub(MAX_NOTICES);
+        self.marks.drain(..excess);
+    }
+}
