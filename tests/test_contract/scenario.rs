@@ -1,6 +1,7 @@
 //! Runs of every kind of end and jobs of every kind of schedule, made with the real program.
 
-use crate::test_command_line::{Home, Running, waiting};
+use crate::support::process::look_until;
+use crate::test_command_line::{Home, Running};
 
 const GOOD: &str = r#"
 id = "good"
@@ -36,6 +37,9 @@ finally = true
 run = "echo clean"
 "#;
 
+/// Its step goes on until it is stopped.
+const WAITING: &str = "id = \"waiting\"\n[[step]]\nid = \"wait\"\nrun = \"echo begun; exec sleep 1000\"\n";
+
 const BROKEN: &str = "[[step]]\nid = \"a\"\nrun = \"true\"\nneeeds = []\ntimeout = 5\n";
 
 pub(super) struct Scenario {
@@ -48,7 +52,7 @@ impl Scenario {
         home.pipeline("good.toml", GOOD);
         home.pipeline("bad.toml", BAD);
         home.pipeline("broken.toml", BROKEN);
-        home.pipeline("waiting.toml", &waiting(&home.folder(), ""));
+        home.pipeline("waiting.toml", WAITING);
         Self { home }
     }
 
@@ -87,8 +91,10 @@ impl Scenario {
         home.say(&["run", "good", "--run-id", "r-good"]).check(0, &[]);
         home.say(&["run", "bad", "--run-id", "r-bad"]).check(1, &[]);
         let run = home.start(&["run", "waiting", "--run-id", "r-stopped"]);
-        let mut run = run;
-        run.hear("pid");
+        let log = home.data().join("logs/r-stopped/wait.1.log");
+        look_until("a step that has begun", || {
+            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("begun")).then_some(())
+        });
         home.say(&["stop", "r-stopped"]).check(0, &[]);
         run.end();
         home.say(&["schedule", "run-now", "manual"]).check(0, &[]);
@@ -98,7 +104,7 @@ impl Scenario {
     /// A server that is ready to be asked.
     pub(super) fn serve(&self) -> Running {
         let serve = self.home.start(&["serve", "--stop-runs"]);
-        crate::support::process::look_until("a server that samples", || {
+        look_until("a server that samples", || {
             let sees = |name: &str| self.home.data().join(name).exists();
             (sees("control.sock") && sees("samples.db")).then_some(())
         });

@@ -16,6 +16,7 @@ const NUMBERS: &[(&str, &str)] = &[
     ("cpu_fraction", "<float or null>"),
     ("median", "<number or null>"),
     ("p95", "<number or null>"),
+    ("frozen_seconds", "<number or null>"),
     ("worked_seconds", "<number or null>"),
 ];
 
@@ -96,9 +97,13 @@ fn tokens(line: &str) -> String {
             // The stamp in the name of a run stands behind a hyphen.
             out += if shape.starts_with('-') { "-<time>" } else { "<time>" };
             rest = &rest[shape.len()..];
-        } else if let Some(digits) = rest.strip_prefix("pid ").filter(|rest| has_shape(rest, "0")) {
-            out += "pid <int>";
-            rest = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+        } else if let Some(word) = ["pid ", "process "]
+            .into_iter()
+            .find(|word| rest.strip_prefix(word).is_some_and(|rest| has_shape(rest, "0")))
+        {
+            out += word;
+            out += "<int>";
+            rest = rest[word.len()..].trim_start_matches(|c: char| c.is_ascii_digit());
         } else {
             out.push(first);
             rest = &rest[first.len_utf8()..];
