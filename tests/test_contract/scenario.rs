@@ -1,5 +1,7 @@
 //! Runs of every kind of end and jobs of every kind of schedule, made with the real program.
 
+use rustix::process::Signal;
+
 use crate::support::process::look_until;
 use crate::test_command_line::{Home, Running};
 
@@ -79,7 +81,7 @@ impl Scenario {
     pub(super) fn without_runs() -> Self {
         let scenario = Self::with_jobs();
         let serve = scenario.serve();
-        serve.signal(rustix::process::Signal::TERM);
+        serve.signal(Signal::TERM);
         serve.end();
         scenario
     }
@@ -95,8 +97,8 @@ impl Scenario {
         look_until("a step that has begun", || {
             std::fs::read_to_string(&log).is_ok_and(|text| text.contains("begun")).then_some(())
         });
-        home.say(&["stop", "r-stopped"]).check(0, &[]);
-        run.end();
+        run.signal(Signal::INT);
+        run.end().check(130, &[]);
         home.say(&["schedule", "run-now", "manual"]).check(0, &[]);
         scenario
     }
