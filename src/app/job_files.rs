@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::{Catalogue, Settings, file_tables};
 use crate::logs::FolderWatch;
@@ -97,11 +97,14 @@ fn settle(changes: &Receiver<()>) {
 /// An editor may have moved a file away, to write it anew: it is given the time to, whatever else changes meanwhile.
 /// Returns at once when nobody watches any more.
 fn wait_for_tables(changes: &Receiver<()>, patience: Duration, has_lost_tables: impl Fn() -> bool) {
-    let until = Instant::now() + patience;
+    let over = crossbeam_channel::after(patience);
     while has_lost_tables() {
-        match changes.recv_deadline(until) {
-            Ok(()) => settle(changes),
-            Err(_) => return,
+        select! {
+            recv(changes) -> change => match change {
+                Ok(()) => settle(changes),
+                Err(_) => return,
+            },
+            recv(over) -> _ => return,
         }
     }
 }
