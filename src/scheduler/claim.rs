@@ -42,7 +42,7 @@ impl SchedulerCore {
         let due = self.jobs.due_jobs(now.wall.timestamp_millis(), BATCH)?;
         self.has_more = due.len() == BATCH;
         let mut drafts = Vec::with_capacity(due.len() + 1);
-        drafts.extend(self.catch_up(now)?);
+        drafts.extend(self.catch_up(now, &mut acts)?);
         for row in &due {
             match Job::read(row) {
                 Ok(job) => {
@@ -192,7 +192,7 @@ impl SchedulerCore {
     }
 
     /// Starts the oldest of what has been claimed and is to catch up, if its time has come.
-    fn catch_up(&mut self, now: Now) -> Result<Vec<Draft>, StoreError> {
+    fn catch_up(&mut self, now: Now, acts: &mut Vec<Act>) -> Result<Vec<Draft>, StoreError> {
         if !self.may_catch_up || now.awake_ms < self.catch_up_from_ms {
             return Ok(Vec::new());
         }
@@ -216,7 +216,14 @@ impl SchedulerCore {
         };
         let mut next = None;
         for fire in busy {
-            match self.meet_living_run(&fire)? {
+            let admission = match self.meet_living_run(&fire) {
+                Ok(admission) => admission,
+                Err(error) => {
+                    acts.extend(self.bear_of(&fire.job_id, Err(error), now)?);
+                    continue;
+                }
+            };
+            match admission {
                 Admission::Start => {
                     next = Some(fire);
                     break;
@@ -236,8 +243,10 @@ impl SchedulerCore {
         };
         self.catch_up_from_ms = now.awake_ms + CATCH_UP_GAP_MS;
         let mut draft = draft_of(&fire);
-        self.launch(&fire, &mut draft)?;
-        drafts.push(draft);
+        match self.launch(&fire, &mut draft) {
+            Ok(()) => drafts.push(draft),
+            Err(error) => acts.extend(self.bear_of(&fire.job_id, Err(error), now)?),
+        }
         Ok(drafts)
     }
 

@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::error::SchedulerError;
 use super::files::TakenOut;
 use super::job::Job;
+use super::ledger::Draft;
 use super::names::Names;
 use crate::id::{JobId, PipelineId, RunId};
 use crate::nearest::nearest;
@@ -121,6 +122,8 @@ pub struct SchedulerCore {
     pub(super) taken_out: HashMap<JobId, TakenOut>,
     /// Something could not even be set aside: nothing is taken in before this [`Now::awake_ms`].
     pub(super) hold_off_ms: Option<u64>,
+    /// What the disk had after a part of what was decided together had been written.
+    pub(super) trouble: Option<StoreError>,
 }
 
 impl SchedulerCore {
@@ -145,7 +148,14 @@ impl SchedulerCore {
             watched_from: None,
             taken_out: HashMap::new(),
             hold_off_ms: None,
+            trouble: None,
         }
+    }
+
+    /// What the disk had after a part of what was decided together had been written; told once. What was not written is
+    /// found by [`recover`](Self::recover).
+    pub fn take_trouble(&mut self) -> Option<StoreError> {
+        self.trouble.take()
     }
 
     /// The store, for reading beside it.
@@ -182,8 +192,8 @@ impl SchedulerCore {
 
     /// Jobs that follow the machine's zone and were reckoned by another one are due by this one from `now` on. What was
     /// due by the other one before is taken in by that, when its turn comes.
-    pub(super) fn reckon_anew(&self, now: Now) -> Result<Vec<Act>, StoreError> {
-        let (mut writes, mut acts) = (Vec::new(), Vec::new());
+    pub(super) fn reckon_anew(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+        let mut drafts = Vec::new();
         for row in self.jobs.jobs_reckoned_elsewhere(&self.local, now.wall.timestamp_millis())? {
             let Ok(job) = Job::read(&row) else { continue };
             if job.spec.schedule.follows_zone()
@@ -191,12 +201,13 @@ impl SchedulerCore {
             {
                 let at_ms = super::job::next_ms(timetable.next_after(now.wall));
                 let zone = job.reckoned_zone(&self.local);
-                writes.push(JobWrite::NextRun { job_id: row.job_id, at_ms, zone });
-                acts.push(changed(&job.spec.job_id));
+                let mut draft = Draft::of(&job.spec.job_id);
+                draft.writes.push(JobWrite::NextRun { job_id: row.job_id, at_ms, zone });
+                draft.acts.push(changed(&job.spec.job_id));
+                drafts.push(draft);
             }
         }
-        self.jobs.commit(&writes, Durability::Synced)?;
-        Ok(acts)
+        self.commit_each(drafts, Durability::Synced, now)
     }
 
     /// Notes that the clocks are read for a look, and whether they were watched since the last one: not while the

@@ -18,7 +18,8 @@ impl SchedulerCore {
     /// draft is written by itself, and the jobs of those that are refused again are set aside.
     ///
     /// # Errors
-    /// What the disk has; then nothing is written.
+    /// What the disk has; then nothing is written. Where it fails after a part was written, that part is to be done, and
+    /// the failure stands in `trouble`: who carries out what this gives back recovers.
     pub(super) fn commit_each(
         &mut self,
         drafts: Vec<Draft>,
@@ -50,9 +51,12 @@ impl SchedulerCore {
                     done.extend(self.set_aside(job_id.as_ref(), &error, now));
                 }
                 Err(error) => {
-                    // What was written by then is found by the next that recovers.
                     self.names.borrow_mut().forget();
-                    return if done.is_empty() { Err(error) } else { Ok(done) };
+                    if done.is_empty() {
+                        return Err(error);
+                    }
+                    self.trouble = Some(error);
+                    return Ok(done);
                 }
             }
         }
@@ -73,6 +77,16 @@ impl SchedulerCore {
             Err(error) if error.is_about_data() => Ok(self.set_aside(job_id, &error, now)),
             outcome => outcome,
         }
+    }
+
+    /// The same, of a job as a row names it.
+    pub(super) fn bear_of(
+        &mut self,
+        job_id: &str,
+        outcome: Result<Vec<Act>, StoreError>,
+        now: Now,
+    ) -> Result<Vec<Act>, StoreError> {
+        self.bear(JobId::new(job_id).ok().as_ref(), outcome, now)
     }
 
     /// A job of which something can't be written never fires until it is changed; its row says why, and so does an event.

@@ -219,3 +219,24 @@ fn a_job_is_not_renamed_into_a_cycle() {
     let refused = desk.core.rename_job(&id("b"), &id("ghost")).expect_err("it would come after itself");
     assert!(refused.to_string().contains("would come after itself"), "{refused}");
 }
+
+#[test]
+fn a_job_that_cannot_be_reckoned_anew_is_set_aside_alone() {
+    let (_dir, path, mut desk) = on_disk();
+    for name in ["a", "job", "other"] {
+        let mut job = spec(name, r#"{"hour": 12, "minute": 0}"#, "daily");
+        job.zone = Some(leverframe::schedule::Zone::Local);
+        desk.add(job);
+    }
+    write(
+        &path,
+        "CREATE TRIGGER no BEFORE UPDATE OF reckoned_zone ON scheduled_jobs WHEN NEW.job_id = 'job'
+         BEGIN SELECT RAISE(ABORT, 'not that'); END",
+    );
+    desk.start_again_in("Asia/Tokyo");
+    let problem = desk.job("job").problem.unwrap_or_default();
+    assert!(problem.contains("not that"), "{problem}");
+    for name in ["a", "other"] {
+        assert_eq!(desk.job(name).next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"), "{name}");
+    }
+}
