@@ -3,7 +3,7 @@
 //! thread, no timer and no engine: the command line uses it as it is where no engine runs.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -110,6 +110,9 @@ pub struct SchedulerCore {
     pub(super) catch_up_from_ms: u64,
     /// Whether something is there to catch up that may start.
     pub(super) may_catch_up: bool,
+    /// Jobs that were set aside: what they have to catch up holds up no other. Until the next recovery, or until they
+    /// are changed.
+    pub(super) set_aside: HashSet<String>,
     /// Whether more is due than was taken in at once.
     pub(super) has_more: bool,
     /// The names of runs that are taken or reserved.
@@ -142,6 +145,7 @@ impl SchedulerCore {
             live: HashMap::new(),
             catch_up_from_ms: 0,
             may_catch_up: true,
+            set_aside: HashSet::new(),
             has_more: false,
             names: RefCell::default(),
             looked_at: None,

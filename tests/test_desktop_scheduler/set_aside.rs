@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chrono::TimeDelta;
 use leverframe::run::RunState;
+use leverframe::schedule::Misfire;
 use leverframe::scheduler::JobChange;
 use leverframe::store::{CheckpointManager, JobStore};
 use rusqlite::Connection;
@@ -139,6 +140,29 @@ fn a_job_of_which_something_cannot_be_written_is_set_aside_alone_and_said() {
     let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
     desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
     assert_eq!(hour_by_hour(&mut desk, 1), ["before", "job", "other"]);
+}
+
+#[test]
+fn what_a_job_that_was_set_aside_has_to_catch_up_holds_up_no_other() {
+    let (_dir, path, mut desk) = on_disk();
+    for name in ["a-bad", "good"] {
+        let mut job = every(name, 3600);
+        job.misfire.policy = Misfire::RunAll;
+        desk.add(job);
+    }
+    desk.now.wall += TimeDelta::minutes(4 * 60 + 30);
+    write(
+        &path,
+        "CREATE TRIGGER no BEFORE UPDATE ON fires WHEN NEW.job_id = 'a-bad' BEGIN SELECT RAISE(ABORT, 'not that'); END",
+    );
+    desk.start_again();
+    let mut good = 0;
+    for _ in 0..12 {
+        desk.pass_awake_only(6_000);
+        good += desk.started_names().iter().filter(|name| *name == "good").count();
+        desk.end_all(RunState::Completed);
+    }
+    assert_eq!(good, 4, "{:?}", desk.ledger("good"));
 }
 
 #[test]
