@@ -6,6 +6,7 @@ mod house_rules;
 mod test_admission;
 mod test_awake;
 mod test_command_line;
+mod test_contract;
 mod test_control_socket;
 mod test_crash_recovery;
 mod test_desktop_scheduler;

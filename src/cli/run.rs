@@ -80,6 +80,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     // Checked here also for an engine elsewhere: what is wrong is said before anything is asked of it.
     let request = records::resolve(definition, asked)?;
     let dir = DataDir::open(&data_dir)?;
+    dir.open_to_others().into_iter().for_each(note);
     match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
         Asking::Answered(client, run) => {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)

@@ -52,6 +52,7 @@ pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
     let path = place.path()?;
     let mut settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
+    dir.open_to_others().into_iter().for_each(note);
     if args.detach {
         return detach(args, &dir);
     }

@@ -1,7 +1,7 @@
 //! The engine's side of `control.sock`: bound for our user alone, whatever a dead engine has left in its place.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 pub const SOCKET_NAME: &str = "control.sock";
 
 /// Binds the control socket of `data_dir`, mode 0600. The caller holds the directory's lock, so that a socket which is
-/// there is a dead engine's, and is replaced. A directory that lets others in is mended.
+/// there is a dead engine's, and is replaced. The directory's mode is the business of whoever opens it.
 ///
 /// # Errors
 /// The directory is another user's, or can't be used.
@@ -20,9 +20,6 @@ pub fn bind(data_dir: &Path) -> io::Result<UnixListener> {
             io::ErrorKind::PermissionDenied,
             "the data directory belongs to another user",
         ));
-    }
-    if meta.mode() & 0o077 != 0 {
-        std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700))?;
     }
     crate::socket::bind(data_dir, SOCKET_NAME)
 }

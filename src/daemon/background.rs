@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use crate::files;
 use crate::process::descriptors;
 
 /// Its log's name in the data directory.
@@ -106,7 +106,7 @@ impl Background {
         }
         // It has ended, or closed its output: then it never serves.
         let ended = self.child.wait().map_err(unknown)?;
-        let last = fs::read_to_string(&self.log).ok();
+        let last = files::open_to_read(&self.log).and_then(io::read_to_string).ok();
         let last = last.as_deref().and_then(|text| text.lines().next_back()).map(str::to_owned);
         let why = last.unwrap_or_else(|| format!("it ended at once ({ended})"));
         Err(Unready::Ended { code: ended.code().and_then(|code| u8::try_from(code).ok()), why })
@@ -132,10 +132,10 @@ pub fn turn_log(data_dir: &Path) -> io::Result<()> {
 }
 
 fn open_log(path: &Path) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|meta| meta.len() > MAX_LOG) {
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.len() > MAX_LOG) {
         fs::rename(path, path.with_extension("log.1"))?;
     }
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    files::open(OpenOptions::new().create(true).append(true), path)
 }
 
 #[cfg(test)]
@@ -153,5 +153,18 @@ mod tests {
         drop(open_log(&path).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);
         assert_eq!(fs::metadata(temp.path().join("serve.log.1")).unwrap().len(), MAX_LOG + 1);
+    }
+
+    #[test]
+    fn a_log_in_whose_place_something_else_stands_is_refused_and_neither_waited_for_nor_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        let (path, precious) = (temp.path().join(LOG_NAME), temp.path().join("precious"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        assert!(open_log(&path).unwrap_err().to_string().starts_with("a FIFO"));
+        fs::remove_file(&path).unwrap();
+        File::create(&precious).unwrap().set_len(MAX_LOG + 1).unwrap();
+        std::os::unix::fs::symlink(&precious, &path).unwrap();
+        assert!(open_log(&path).unwrap_err().to_string().starts_with("a symbolic link"));
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::files::FolderWatch;
 use crate::scheduler::{DesktopScheduler, SchedulerError};
@@ -94,15 +94,26 @@ fn settle(changes: &Receiver<()>) {
     }
 }
 
+/// An editor may have moved a file away, to write it anew: it is given the time to, whatever else changes meanwhile.
+/// Returns at once when nobody watches any more.
+fn wait_for_tables(changes: &Receiver<()>, patience: Duration, has_lost_tables: impl Fn() -> bool) {
+    let over = crossbeam_channel::after(patience);
+    while has_lost_tables() {
+        select! {
+            recv(changes) -> change => match change {
+                Ok(()) => settle(changes),
+                Err(_) => return,
+            },
+            recv(over) -> _ => return,
+        }
+    }
+}
+
 impl Reader {
     fn run(mut self, changes: &Receiver<()>) {
         for () in changes {
             settle(changes);
-            if self.has_lost_tables() {
-                // An editor may have moved the file away, to write it anew: it is given the time to.
-                let _ = changes.recv_timeout(PATIENCE);
-                settle(changes);
-            }
+            wait_for_tables(changes, PATIENCE, || self.has_lost_tables());
             self.take_over();
         }
     }
@@ -157,5 +168,32 @@ impl Reader {
             }
         }
         broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_table_is_waited_for_whatever_else_changes() {
+        // Capacity 1, as that of a reader.
+        let (tell, changes) = bounded(1);
+        let looks = Cell::new(0);
+        // Something else has changed before each look; at the third, the table is back.
+        tell.send(()).expect("it is read");
+        wait_for_tables(&changes, Duration::from_secs(60), || {
+            looks.set(looks.get() + 1);
+            // Full: a change waits already.
+            let _ = tell.try_send(());
+            looks.get() < 3
+        });
+        assert_eq!(looks.get(), 3);
+        // One that does not come back is given up, and so it is at the end of the watch.
+        wait_for_tables(&changes, Duration::from_millis(1), || true);
+        drop(tell);
+        wait_for_tables(&changes, Duration::from_secs(60), || true);
     }
 }

@@ -121,16 +121,24 @@ impl Engine {
         let stored = self.published.store.load_run(run_id)?;
         let Some(stored) = stored.filter(|run| !run.summary.state.is_ended()) else { return Ok(()) };
         let run = stored.into_run(parse_stored)?;
-        let has_steps = run.definition().is_some();
-        self.adopt(run);
-        if !has_steps {
+        if run.definition().is_none() {
+            self.adopt(run);
             self.handle(vec![Heard::world(run_id.clone(), Input::DriverLost)]);
             return Ok(());
         }
+        if let Some(silence) = self.host.silence() {
+            // It would not answer the next connection either.
+            return Err(EngineError::Host(silence.to_owned()));
+        }
+        self.host.hang_up();
+        if let Err(error) = self.ensure_host() {
+            // The runs that live here need a host all the same; this one stays with whoever has it.
+            self.host.reconnect();
+            return Err(error);
+        }
+        self.adopt(run);
         // Without its folders a start fails by itself, with the reason.
         let _ = self.acting.follow(run_id);
-        self.host.hang_up();
-        self.ensure_host()?;
         self.wait_for_inventory();
         Ok(())
     }

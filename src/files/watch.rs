@@ -139,7 +139,9 @@ fn watch_nearest(watcher: &mut RecommendedWatcher, folder: &Path) -> io::Result<
                 (below, places) = (None, folder.ancestors());
             }
             Ok(()) => return Ok(Some(place.to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => below = Some(place),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                below = Some(place);
+            }
             Err(error) => return Err(error),
         }
     }

@@ -117,7 +117,11 @@ fn check_directory(data_dir: &Path, findings: &mut Vec<Finding>) -> bool {
     }
     if meta.mode() & 0o077 != 0 {
         let text = format!("{shown} can be entered by others (mode {:o})", meta.mode() & 0o777);
-        findings.push(Finding::odd(ABOUT, text, format!("the next start mends it; or `chmod 700 {shown}`")));
+        findings.push(Finding::odd(
+            ABOUT,
+            text,
+            format!("`chmod 700 {shown}`; the next start does, unless the folder also holds something else"),
+        ));
     }
     let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     if let Err(error) = rustix::fs::access(data_dir, wanted) {

@@ -133,6 +133,7 @@ impl Actor {
     }
 
     fn wait(&mut self, orders: &Receiver<Order>, bells: &Bells) {
+        self.meet_left_trouble();
         let wake = match self.core.wake() {
             Ok(wake) => wake,
             Err(error) => {
@@ -194,7 +195,7 @@ impl Actor {
             let ended = self.core.ended(run, now());
             self.carry_out(ended);
         } else if is_taken_up {
-            let reopened = self.core.reopened(run).map(|()| Vec::new());
+            let reopened = self.core.reopened(run, now());
             self.carry_out(reopened);
         }
     }
@@ -205,6 +206,7 @@ impl Actor {
             Ok(acts) => acts,
             Err(error) => return self.meet_trouble(&error),
         };
+        self.meet_left_trouble();
         while !acts.is_empty() {
             let mut starts = Vec::new();
             let mut told = Vec::new();
@@ -230,6 +232,14 @@ impl Actor {
                     Err(error) => self.meet_trouble(&error),
                 }
             }
+        }
+        self.meet_left_trouble();
+    }
+
+    /// Recovers also where only a part could be written.
+    fn meet_left_trouble(&mut self) {
+        if let Some(error) = self.core.take_trouble() {
+            self.meet_trouble(&error);
         }
     }
 

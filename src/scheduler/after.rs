@@ -148,17 +148,25 @@ impl SchedulerCore {
                 break;
             }
         }
-        let mut drafts = Vec::new();
+        let (mut drafts, mut acts) = (Vec::new(), Vec::new());
         for job_id in above.keys().cloned().collect::<Vec<_>>() {
             let Some(jobs) = above.get(&job_id) else { continue };
             let Some(cycle) = cycle_through(&job_id, jobs, &above) else { continue };
             above.remove(&job_id);
-            let Some(row) = self.jobs.load_job(job_id.as_str())? else { continue };
+            let row = match self.jobs.load_job(job_id.as_str()) {
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
+                Err(error) => {
+                    acts.extend(self.bear(Some(&job_id), Err(error), now)?);
+                    continue;
+                }
+            };
             let mut draft = park(&row, SchedulerError::Cycle { cycle }.to_string());
             draft.writes.push(JobWrite::Upstreams { job_id: row.job_id, upstreams: Vec::new() });
             drafts.push(draft);
         }
-        self.commit_each(drafts, Durability::Synced, now)
+        acts.extend(self.commit_each(drafts, Durability::Synced, now)?);
+        Ok(acts)
     }
 
     /// The names of the jobs that come after `job_id`.

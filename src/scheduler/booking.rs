@@ -216,17 +216,19 @@ impl SchedulerCore {
     ///
     /// # Errors
     /// What the disk has.
-    pub fn reopened(&mut self, run: &RunSummary) -> Result<(), StoreError> {
-        let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(()) };
+    pub fn reopened(&mut self, run: &RunSummary, now: Now) -> Result<Vec<Act>, StoreError> {
+        let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(Vec::new()) };
         let is_open = history.finished_at.is_none();
-        if let Ok(job_id) = JobId::new(&history.job_id) {
-            self.live.entry(job_id).or_default().insert(run.run_id.clone());
+        let mut draft = Draft { job_id: JobId::new(&history.job_id).ok(), ..Draft::default() };
+        if let Some(job_id) = &draft.job_id {
+            self.live.entry(job_id.clone()).or_default().insert(run.run_id.clone());
         }
         if is_open {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let (run_id, status) = (run.run_id.to_string(), run.state.as_str().to_owned());
-        self.jobs.commit(&[JobWrite::ReopenHistory { run_id, status }], Durability::Lazy)
+        draft.writes.push(JobWrite::ReopenHistory { run_id, status });
+        self.commit_each(vec![draft], Durability::Lazy, now)
     }
 
     /// Claims what waits for the run that has ended.

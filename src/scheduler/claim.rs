@@ -43,7 +43,7 @@ impl SchedulerCore {
         let due = self.jobs.due_jobs(now.wall.timestamp_millis(), BATCH)?;
         self.has_more = due.len() == BATCH;
         let mut drafts = Vec::with_capacity(due.len() + 1);
-        drafts.extend(self.catch_up(now)?);
+        drafts.extend(self.catch_up(now, &mut acts)?);
         for row in &due {
             match Job::read(row) {
                 Ok(job) => {
@@ -193,7 +193,7 @@ impl SchedulerCore {
     }
 
     /// Starts the oldest of what has been claimed and is to catch up, if its time has come.
-    fn catch_up(&mut self, now: Now) -> Result<Vec<Draft>, StoreError> {
+    fn catch_up(&mut self, now: Now, acts: &mut Vec<Act>) -> Result<Vec<Draft>, StoreError> {
         if !self.may_catch_up || now.awake_ms < self.catch_up_from_ms {
             return Ok(Vec::new());
         }
@@ -201,7 +201,8 @@ impl SchedulerCore {
         // The oldest of each job that has a run under way.
         let mut busy: Vec<StoredFire> = Vec::new();
         self.jobs.each_open_fire(Outcome::Claimed.as_str(), |fire| {
-            let is_known = busy.iter().any(|other| other.job_id == fire.job_id);
+            let is_known =
+                busy.iter().any(|other| other.job_id == fire.job_id) || self.set_aside.contains(&fire.job_id);
             if !is_known && JobId::new(&fire.job_id).is_ok_and(|job_id| self.n_live(&job_id) > 0) {
                 busy.push(fire);
             } else if !is_known {
@@ -217,7 +218,14 @@ impl SchedulerCore {
         };
         let mut next = None;
         for fire in busy {
-            match self.meet_living_run(&fire)? {
+            let admission = match self.meet_living_run(&fire) {
+                Ok(admission) => admission,
+                Err(error) => {
+                    acts.extend(self.bear_of(&fire.job_id, Err(error), now)?);
+                    continue;
+                }
+            };
+            match admission {
                 Admission::Start => {
                     next = Some(fire);
                     break;
@@ -237,8 +245,10 @@ impl SchedulerCore {
         };
         self.catch_up_from_ms = now.awake_ms + CATCH_UP_GAP_MS;
         let mut draft = draft_of(&fire);
-        self.launch(&fire, &mut draft)?;
-        drafts.push(draft);
+        match self.launch(&fire, &mut draft) {
+            Ok(()) => drafts.push(draft),
+            Err(error) => acts.extend(self.bear_of(&fire.job_id, Err(error), now)?),
+        }
         Ok(drafts)
     }
 

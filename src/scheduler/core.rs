@@ -3,7 +3,7 @@
 //! thread, no timer and no engine: the command line uses it as it is where no engine runs.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::error::SchedulerError;
 use super::files::TakenOut;
 use super::job::Job;
+use super::ledger::Draft;
 use super::names::Names;
 use crate::base::id::{JobId, PipelineId, RunId};
 use crate::base::nearest::nearest;
@@ -109,6 +110,9 @@ pub struct SchedulerCore {
     pub(super) catch_up_from_ms: u64,
     /// Whether something is there to catch up that may start.
     pub(super) may_catch_up: bool,
+    /// Jobs that were set aside: what they have to catch up holds up no other. Until the next recovery, or until they
+    /// are changed.
+    pub(super) set_aside: HashSet<String>,
     /// Whether more is due than was taken in at once.
     pub(super) has_more: bool,
     /// The names of runs that are taken or reserved.
@@ -121,6 +125,8 @@ pub struct SchedulerCore {
     pub(super) taken_out: HashMap<JobId, TakenOut>,
     /// Something could not even be set aside: nothing is taken in before this [`Now::awake_ms`].
     pub(super) hold_off_ms: Option<u64>,
+    /// What the disk had after a part of what was decided together had been written.
+    pub(super) trouble: Option<StoreError>,
 }
 
 impl SchedulerCore {
@@ -139,13 +145,21 @@ impl SchedulerCore {
             live: HashMap::new(),
             catch_up_from_ms: 0,
             may_catch_up: true,
+            set_aside: HashSet::new(),
             has_more: false,
             names: RefCell::default(),
             looked_at: None,
             watched_from: None,
             taken_out: HashMap::new(),
             hold_off_ms: None,
+            trouble: None,
         }
+    }
+
+    /// What the disk had after a part of what was decided together had been written; told once. What was not written is
+    /// found by [`recover`](Self::recover).
+    pub fn take_trouble(&mut self) -> Option<StoreError> {
+        self.trouble.take()
     }
 
     /// The store, for reading beside it.
@@ -182,8 +196,8 @@ impl SchedulerCore {
 
     /// Jobs that follow the machine's zone and were reckoned by another one are due by this one from `now` on. What was
     /// due by the other one before is taken in by that, when its turn comes.
-    pub(super) fn reckon_anew(&self, now: Now) -> Result<Vec<Act>, StoreError> {
-        let (mut writes, mut acts) = (Vec::new(), Vec::new());
+    pub(super) fn reckon_anew(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+        let mut drafts = Vec::new();
         for row in self.jobs.jobs_reckoned_elsewhere(&self.local, now.wall.timestamp_millis())? {
             let Ok(job) = Job::read(&row) else { continue };
             if job.spec.schedule.follows_zone()
@@ -191,12 +205,13 @@ impl SchedulerCore {
             {
                 let at_ms = super::job::next_ms(timetable.next_after(now.wall));
                 let zone = job.reckoned_zone(&self.local);
-                writes.push(JobWrite::NextRun { job_id: row.job_id, at_ms, zone });
-                acts.push(changed(&job.spec.job_id));
+                let mut draft = Draft::of(&job.spec.job_id);
+                draft.writes.push(JobWrite::NextRun { job_id: row.job_id, at_ms, zone });
+                draft.acts.push(changed(&job.spec.job_id));
+                drafts.push(draft);
             }
         }
-        self.jobs.commit(&writes, Durability::Synced)?;
-        Ok(acts)
+        self.commit_each(drafts, Durability::Synced, now)
     }
 
     /// Notes that the clocks are read for a look, and whether they were watched since the last one: not while the

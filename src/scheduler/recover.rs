@@ -28,6 +28,7 @@ impl SchedulerCore {
     pub fn recover(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         self.live.clear();
         self.may_catch_up = true;
+        self.set_aside.clear();
         self.names.borrow_mut().forget();
         let mut acts = self.break_cycles(now)?;
         acts.extend(self.reckon_anew(now)?);
@@ -36,15 +37,21 @@ impl SchedulerCore {
             let (Ok(job_id), Ok(run_id)) = (JobId::new(&history.job_id), RunId::new(&history.run_id)) else {
                 continue;
             };
-            match self.runs.load_summary(&run_id)? {
-                Some(run) if run.state.is_ended() => ended.push(run),
-                Some(_) => drop(self.live.entry(job_id).or_default().insert(run_id)),
-                None => acts.extend(self.close_history_of_none(job_id, history, now)?),
+            match self.runs.load_summary(&run_id) {
+                Ok(Some(run)) if run.state.is_ended() => ended.push(run),
+                Ok(Some(_)) => drop(self.live.entry(job_id).or_default().insert(run_id)),
+                Ok(None) => acts.extend(self.close_history_of_none(job_id, history, now)?),
+                Err(error) => acts.extend(self.bear(Some(&job_id), Err(error), now)?),
             }
         }
         // Ends that were booked, and then taken back where no scheduler was.
         for run in self.runs.runs_taken_up()? {
-            if run.state.is_ended() { ended.push(run) } else { self.reopened(&run)? }
+            if run.state.is_ended() {
+                ended.push(run);
+            } else {
+                let more = self.reopened(&run, now);
+                acts.extend(self.bear_end(&run, more, now)?);
+            }
         }
         let mut claimed = Vec::new();
         self.jobs.each_open_fire(Outcome::Claimed.as_str(), |fire| {
@@ -56,7 +63,7 @@ impl SchedulerCore {
             // One of a job at once; its others wait for their turn.
             let may_launch = !launched.contains(&job_id);
             let more = self.recover_claim(&job_id, due_ms, now, may_launch, &mut ended);
-            let more = self.bear(JobId::new(&job_id).ok().as_ref(), more, now)?;
+            let more = self.bear_of(&job_id, more, now)?;
             if more.iter().any(|act| matches!(act, Act::Start(_))) {
                 launched.insert(job_id);
             }
@@ -64,10 +71,25 @@ impl SchedulerCore {
         }
         for run in ended {
             let more = self.ended(&run, now);
-            acts.extend(self.bear(None, more, now)?);
+            acts.extend(self.bear_end(&run, more, now)?);
         }
         acts.extend(self.recover_queued(now)?);
         Ok(acts)
+    }
+
+    /// What came of a run that one of the jobs has started.
+    fn bear_end(
+        &mut self,
+        run: &RunSummary,
+        outcome: Result<Vec<Act>, StoreError>,
+        now: Now,
+    ) -> Result<Vec<Act>, StoreError> {
+        if outcome.is_ok() {
+            return outcome;
+        }
+        let history = self.jobs.history_of_run(&run.run_id).ok().flatten();
+        let job_id = history.and_then(|history| JobId::new(&history.job_id).ok());
+        self.bear(job_id.as_ref(), outcome, now)
     }
 
     fn close_history_of_none(
@@ -137,8 +159,15 @@ impl SchedulerCore {
             jobs.extend(JobId::new(&fire.job_id).ok());
             ControlFlow::Continue(())
         })?;
-        let drafts = jobs.iter().map(|job_id| self.let_next_go(job_id)).collect::<Result<_, _>>()?;
-        self.commit_each(drafts, Durability::Synced, now)
+        let (mut drafts, mut acts) = (Vec::with_capacity(jobs.len()), Vec::new());
+        for job_id in &jobs {
+            match self.let_next_go(job_id) {
+                Ok(draft) => drafts.push(draft),
+                Err(error) => acts.extend(self.bear(Some(job_id), Err(error), now)?),
+            }
+        }
+        acts.extend(self.commit_each(drafts, Durability::Synced, now)?);
+        Ok(acts)
     }
 }
 

@@ -18,7 +18,8 @@ impl SchedulerCore {
     /// draft is written by itself, and the jobs of those that are refused again are set aside.
     ///
     /// # Errors
-    /// What the disk has; then nothing is written.
+    /// What the disk has; then nothing is written. Where it fails after a part was written, that part is to be done, and
+    /// the failure stands in `trouble`: who carries out what this gives back recovers.
     pub(super) fn commit_each(
         &mut self,
         drafts: Vec<Draft>,
@@ -50,9 +51,12 @@ impl SchedulerCore {
                     done.extend(self.set_aside(job_id.as_ref(), &error, now));
                 }
                 Err(error) => {
-                    // What was written by then is found by the next that recovers.
                     self.names.borrow_mut().forget();
-                    return if done.is_empty() { Err(error) } else { Ok(done) };
+                    if done.is_empty() {
+                        return Err(error);
+                    }
+                    self.trouble = Some(error);
+                    return Ok(done);
                 }
             }
         }
@@ -75,12 +79,23 @@ impl SchedulerCore {
         }
     }
 
+    /// The same, of a job as a row names it.
+    pub(super) fn bear_of(
+        &mut self,
+        job_id: &str,
+        outcome: Result<Vec<Act>, StoreError>,
+        now: Now,
+    ) -> Result<Vec<Act>, StoreError> {
+        self.bear(JobId::new(job_id).ok().as_ref(), outcome, now)
+    }
+
     /// A job of which something can't be written never fires until it is changed; its row says why, and so does an event.
     pub(super) fn set_aside(&mut self, job_id: Option<&JobId>, error: &StoreError, now: Now) -> Vec<Act> {
         let warning = |text: String| Act::Tell(None, Box::new(EventKind::WarningRaised { text }));
         let Some(job_id) = job_id else {
             return vec![warning(format!("something about jobs can't be recorded: {error}"))];
         };
+        self.set_aside.insert(job_id.to_string());
         let problem = format!("what came of it can't be recorded: {error}");
         let mut acts = vec![
             warning(format!(

@@ -27,10 +27,15 @@ impl SchedulerCore {
             let mut pending = Pending::default();
             let mut drafts = Vec::with_capacity(unread.len());
             for row in unread {
-                drafts.push(match Job::read_anew(&row) {
-                    Ok(job) => self.read_one(job, row, now, &mut pending)?,
-                    Err(problem) => park(&row, problem),
-                });
+                let job_id = row.job_id.clone();
+                let draft = match Job::read_anew(&row) {
+                    Ok(job) => self.read_one(job, row, now, &mut pending),
+                    Err(problem) => Ok(park(&row, problem)),
+                };
+                match draft {
+                    Ok(draft) => drafts.push(draft),
+                    Err(error) => acts.extend(self.bear_of(&job_id, Err(error), now)?),
+                }
             }
             acts.extend(self.commit_each(drafts, Durability::Synced, now)?);
         }

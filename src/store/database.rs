@@ -205,16 +205,18 @@ impl Database {
     /// Refuses what can't be written, and what must not: a file that is no longer found at its path is another engine's
     /// by now, or nobody's.
     pub(super) fn check_writable(&self) -> Result<(), StoreError> {
+        let refused = |reason: String| Err(StoreError::Io { path: self.path.clone(), reason });
         match self.access {
             Access::Memory => Ok(()),
-            Access::File if self.identity.is_in_place() => Ok(()),
-            Access::File => Err(StoreError::Io {
-                path: self.path.clone(),
-                reason:
+            Access::File => match self.identity.is_in_place() {
+                Ok(true) => Ok(()),
+                Ok(false) => refused(
                     "it is not the file any more that was opened: it or its folder was renamed, removed or \
-                         exchanged; put it back, or end this process and start again where it is now"
+                     exchanged; put it back, or end this process and start again where it is now"
                         .to_owned(),
-            }),
+                ),
+                Err(error) => refused(format!("it can't be looked at: {error}")),
+            },
             Access::ReadOnly => Err(StoreError::ReadOnly { path: self.path.clone() }),
         }
     }

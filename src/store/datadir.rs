@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::disk::is_network_file_system;
-use super::ours;
+use super::ours::{self, Ownership};
 use crate::base::id::RunId;
 
 /// Why a directory can't be used.
@@ -94,16 +94,24 @@ impl DataDir {
         }
     }
 
-    /// Makes it if it is not there (mode 0700), and checks that it can be used. A mode that lets
-    /// others in is mended.
+    /// Makes it if it is not there (mode 0700), and checks that it can be used. A mode that lets others in is mended
+    /// where everything in it is ours; see [`Self::open_to_others`].
     ///
     /// # Errors
     /// [`DataDirError::Unusable`] when it can't be made, is not a directory, belongs to somebody else,
-    /// is read-only, lies on a network file system, or is a folder of something else: nothing is changed then.
+    /// can't be read or written, lies on a network file system, or is a folder of something else: nothing is changed
+    /// then.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
         let path = path.as_ref();
         let unusable = |why: String| DataDirError::Unusable { path: path.to_owned(), why };
-        if let Some(strange) = ours::first_strange(path) {
+        let ownership = match ours::ownership(path) {
+            Ok(ownership) => ownership,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(unusable("it is not a directory".into()));
+            }
+            Err(error) => return Err(unusable(format!("it can't be read: {error}"))),
+        };
+        if let Ownership::Strange(strange) = &ownership {
             return Err(unusable(format!(
                 "it holds what is not Leverframe's (such as {strange}), and would be closed to everybody else (mode \
                  0700) and filled with databases and logs; name a new or an empty folder"
@@ -127,7 +135,15 @@ impl DataDir {
                 "it lies on a network file system ({kind}), whose locks SQLite can't trust; choose a local disk"
             )));
         }
-        if meta.mode() & 0o077 != 0 {
+        if let Ownership::Shared(strange) = &ownership {
+            if meta.mode() & 0o022 != 0 {
+                return Err(unusable(format!(
+                    "others can write in it (mode {:o}), and since it holds what is not Leverframe's (such as {strange}), \
+                     that is not changed; `chmod go-w` it, or name a new or an empty folder",
+                    meta.mode() & 0o777
+                )));
+            }
+        } else if meta.mode() & 0o077 != 0 {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
                 .map_err(|e| unusable(format!("others can read it, and that can't be mended: {e}")))?;
         }
@@ -204,6 +220,19 @@ impl DataDir {
         let lock = EngineLock { file: Some(file) };
         lock.sign();
         Ok(lock)
+    }
+
+    /// What to say where others can look into it, since it holds what is not ours and its mode was left as it is.
+    pub fn open_to_others(&self) -> Option<String> {
+        let mode = fs::metadata(&self.path).ok()?.mode() & 0o777;
+        let Ok(Ownership::Shared(strange)) = ours::ownership(&self.path) else { return None };
+        (mode & 0o077 != 0).then(|| {
+            format!(
+                "others can look into the data directory {} (mode {mode:o}): it holds what is not Leverframe's (such as \
+                 {strange}), so its mode is left as it is; `chmod 700` it, or name a folder for Leverframe alone",
+                self.path.display()
+            )
+        })
     }
 
     /// Where it is: absolute, without links.
@@ -296,6 +325,28 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
         DataDir::open(&path).expect("it opens");
         assert_eq!(mode(), 0o700);
+    }
+
+    #[test]
+    fn one_that_also_holds_something_else_keeps_its_mode_and_is_refused_where_others_can_write() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let path = temp.path().join("project");
+        fs::create_dir_all(path.join("pipelines")).expect("a folder");
+        fs::write(path.join("pipelines/a.toml"), "[[step]]\n").expect("a file");
+        fs::write(path.join("main.c"), "").expect("a file");
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
+        mode(0o755);
+        let dir = DataDir::open(&path).expect("it opens");
+        let _lock = dir.lock().expect("it is free");
+        let dir = DataDir::open(&path).expect("it opens again");
+        assert_eq!(fs::metadata(&path).expect("meta").mode() & 0o777, 0o755);
+        let said = dir.open_to_others().expect("it is said");
+        assert!(said.contains("main.c") && said.contains("mode 755"), "{said}");
+        mode(0o777);
+        let error = DataDir::open(&path).expect_err("others can write").to_string();
+        assert!(error.contains("main.c") && error.contains("mode 777"), "{error}");
+        mode(0o700);
+        assert_eq!(DataDir::open(&path).expect("it opens").open_to_others(), None);
     }
 
     #[test]

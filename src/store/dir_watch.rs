@@ -2,7 +2,7 @@
 //! is another's, or nobody's, and must not be written to any more.
 
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,27 +19,65 @@ use super::DataDir;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     path: PathBuf,
-    /// Device and inode; none where there was nothing.
+    /// Device and inode; none where there was nothing, or it could not be looked at.
     is: Option<(u64, u64)>,
 }
 
 impl Identity {
     pub(super) fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), is: known(path) }
+        let is = fs::metadata(path).ok().map(|meta| known(&meta));
+        Self { path: path.to_owned(), is }
     }
 
     /// Whether the same one still lies at its path.
-    pub(super) fn is_in_place(&self) -> bool {
-        known(&self.path) == self.is
+    ///
+    /// # Errors
+    /// It can't be looked at: that says nothing about what lies there.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        self.is_shown_by(fs::metadata(&self.path).map(|meta| known(&meta)))
+    }
+
+    fn is_shown_by(&self, found: io::Result<(u64, u64)>) -> io::Result<bool> {
+        match found {
+            Ok(found) => Ok(self.is == Some(found)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Ok(self.is.is_none())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
-fn known(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().as_ref().map(|meta: &Metadata| (meta.dev(), meta.ino()))
+fn known(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
 }
 
 /// An engine that lives no longer than this needs no watch: to close one takes the kernel longer than a short run does.
 const WATCH_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+
+/// What could not be looked at (an error of the disk or of a mount, a folder that was closed) is looked at again after
+/// this, and whenever something changes.
+const LOOK_AGAIN_AFTER: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
+/// What a look has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    InPlace,
+    Gone,
+    Unknown,
+}
+
+fn look(known: &[Identity]) -> Look {
+    let mut found = Look::InPlace;
+    for identity in known {
+        match identity.is_in_place() {
+            Ok(true) => {}
+            Ok(false) => return Look::Gone,
+            Err(_) => found = Look::Unknown,
+        }
+    }
+    found
+}
 
 /// Watches a data directory until it is dropped.
 #[derive(Debug)]
@@ -67,12 +105,16 @@ impl DirWatch {
             }
             let changes = watch(&path);
             // What has happened before the watch began is seen by the first look.
-            while known.iter().all(Identity::is_in_place) {
-                if !changes.as_ref().is_ok_and(|changes| wait(changes, &of_thread)) {
+            loop {
+                let limit = match look(&known) {
+                    Look::Gone => return tell(),
+                    Look::InPlace => None,
+                    Look::Unknown => Some(&LOOK_AGAIN_AFTER),
+                };
+                if !wait(changes.as_ref().ok(), &of_thread, limit) {
                     return;
                 }
             }
-            tell();
         })?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -89,20 +131,27 @@ fn watch(dir: &Path) -> io::Result<OwnedFd> {
     Ok(changes)
 }
 
-/// Waits for the next change; false when the watch is to end.
-fn wait(changes: &OwnedFd, stop: &OwnedFd) -> bool {
+/// Waits for the next change, or for so long; false when the watch is to end, and when there is nothing to wait for.
+fn wait(changes: Option<&OwnedFd>, stop: &OwnedFd, limit: Option<&Timespec>) -> bool {
+    if changes.is_none() && limit.is_none() {
+        return false;
+    }
     loop {
-        let mut watched = [PollFd::new(changes, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-        match poll(&mut watched, None) {
+        let mut watched = vec![PollFd::new(stop, PollFlags::IN)];
+        watched.extend(changes.map(|changes| PollFd::new(changes, PollFlags::IN)));
+        match poll(&mut watched, limit) {
+            Ok(0) => return true,
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(_) => return false,
         }
-        if !watched[1].revents().is_empty() {
+        if !watched[0].revents().is_empty() {
             return false;
         }
         // What has changed is of no interest: it is looked at whole.
-        return matches!(rustix::io::read(changes, &mut [0; 4096]), Ok(1..) | Err(Errno::INTR));
+        return changes.is_none_or(|changes| {
+            matches!(rustix::io::read(changes, &mut [0; 4096]), Ok(1..) | Err(Errno::INTR))
+        });
     }
 }
 
@@ -139,6 +188,31 @@ mod tests {
         let is_told = told.recv_timeout(Duration::from_secs(2)).is_ok();
         drop(watch);
         is_told
+    }
+
+    #[test]
+    fn only_what_is_not_there_or_is_another_one_is_gone() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let (there, file) = (Identity::of(temp.path()), temp.path().join("file"));
+        let nothing = Identity::of(&file);
+        let failed = |errno: Errno| Err(io::Error::from(errno));
+        assert!(
+            there.is_in_place().expect("it is there") && nothing.is_in_place().expect("nothing is there")
+        );
+        for errno in [Errno::NOENT, Errno::NOTDIR] {
+            assert!(!there.is_shown_by(failed(errno)).expect("it is gone"), "{errno}");
+            assert!(nothing.is_shown_by(failed(errno)).expect("nothing is there still"), "{errno}");
+        }
+        for errno in [Errno::IO, Errno::STALE, Errno::ACCESS, Errno::NOMEM, Errno::LOOP] {
+            assert!(there.is_shown_by(failed(errno)).is_err(), "{errno}");
+        }
+        fs::write(&file, "x").expect("a file");
+        assert!(!nothing.is_in_place().expect("something is there"));
+        // A name that the system can't look up says nothing of what lies there.
+        let unseen = Identity { path: PathBuf::from("x".repeat(5000)), ..there.clone() };
+        assert_eq!(look(&[there.clone(), unseen.clone()]), Look::Unknown);
+        assert_eq!(look(&[unseen, nothing, there.clone()]), Look::Gone);
+        assert_eq!(look(&[there]), Look::InPlace);
     }
 
     #[test]

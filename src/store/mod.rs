@@ -12,6 +12,7 @@
 //! It decides nothing about runs: it keeps what the engine hands it and gives it back. It deliberately
 //! does not parse pipelines either; a definition is kept as the text it was.
 
+mod aside;
 mod checkpoints_schema;
 mod commit;
 mod database;

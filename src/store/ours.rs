@@ -1,7 +1,9 @@
-//! Whether a folder is ours to take as a data directory. It is closed to everybody else then, which is no favour to a
-//! folder that somebody named by mistake.
+//! Whether a folder is ours to take as a data directory, and to close to everybody else: that is no favour to a folder
+//! that somebody named by mistake.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::files;
@@ -10,47 +12,84 @@ use crate::files;
 const MARKS: &[&str] =
     &["instance.lock", "checkpoints.db", "scheduler.db", "supervisor.journal", "supervisor.lock"];
 
-/// What else lies in a data directory, of our making or of the user's for us, with what each name may go on with.
+/// What else lies in a data directory, of our making or of the user's for us.
 const OWN: &[&str] = &[
     "settings.toml",
+    ".settings.toml.new",
     "window.toml",
     ".window.toml.new",
     "pipelines",
     "logs",
     "reports",
-    "state",
     "reserve",
-    "checkpoints.db",
-    "scheduler.db",
     "samples.db",
-    "supervisor.",
     "control.sock",
-    "serve.",
+    "control.sock.new",
+    "supervisor.journal.new",
+    "supervisor.sock",
+    "supervisor.sock.new",
+    "serve.log",
+    "serve.log.1",
     // Of the file system itself, where a disk is mounted for it.
     "lost+found",
 ];
 
-/// The name of something that keeps this folder from being taken: none where it is not there, is empty, was taken
-/// before, or was made ready for it.
-pub(super) fn first_strange(folder: &Path) -> Option<String> {
-    // What can't be read is looked at by whoever opens it.
-    let names: Vec<_> = fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.file_name())
-        .map(|name| text_of(&name))
-        .collect();
-    if names.iter().any(|name| MARKS.contains(&name.as_str())) || holds_pipelines(folder) {
-        return None;
-    }
-    names.into_iter().filter(|name| !OWN.iter().any(|own| name.starts_with(own))).min()
+const DATABASES: &[&str] = &["checkpoints.db", "scheduler.db", "samples.db"];
+
+/// What may be done with a folder as a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// It is not there, is empty, or holds only what is ours: it is closed to everybody else.
+    Ours,
+    /// It was taken before, or holds pipelines of ours, and also what is not ours, such as this: it can be used, and
+    /// stays as open as it is.
+    Shared(String),
+    /// It is something else's: it holds this, and nothing that makes it ours.
+    Strange(String),
 }
 
-fn text_of(name: &std::ffi::OsStr) -> String {
+/// Looks through a folder.
+///
+/// # Errors
+/// It can't be read.
+pub(super) fn ownership(folder: &Path) -> io::Result<Ownership> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Ours),
+        entries => entries?,
+    };
+    let mut names = entries
+        .map(|entry| entry.map(|entry| text_of(&entry.file_name())))
+        .collect::<io::Result<Vec<String>>>()?;
+    names.sort_unstable();
+    let Some(strange) = names.iter().find(|name| !is_own(name)) else { return Ok(Ownership::Ours) };
+    let was_taken = names.iter().any(|name| MARKS.contains(&name.as_str()));
+    let strange = strange.clone();
+    Ok(if was_taken || holds_pipelines(folder) {
+        Ownership::Shared(strange)
+    } else {
+        Ownership::Strange(strange)
+    })
+}
+
+fn text_of(name: &OsStr) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Whether pipelines of ours lie in it: then it was made ready for us, whatever else is there.
+fn is_own(name: &str) -> bool {
+    let of_database = |database: &&str| name.strip_prefix(*database).is_some_and(is_beside_database);
+    MARKS.contains(&name) || OWN.contains(&name) || DATABASES.iter().any(of_database)
+}
+
+/// Whether a database's file can go on so: what SQLite writes beside it, and the copies from before an upgrade.
+fn is_beside_database(ending: &str) -> bool {
+    let version = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_copy = |ending: &str| {
+        ending.strip_prefix(".v").and_then(|rest| rest.strip_suffix(".bak")).is_some_and(version)
+    };
+    matches!(ending, "-wal" | "-shm" | "-journal") || is_copy(ending.strip_suffix(".new").unwrap_or(ending))
+}
+
+/// Whether pipelines of ours lie in it.
 fn holds_pipelines(folder: &Path) -> bool {
     let Ok(files) = fs::read_dir(folder.join("pipelines")) else { return false };
     files
@@ -64,25 +103,62 @@ fn holds_pipelines(folder: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn strange(files: &[(&str, &str)]) -> Option<String> {
+    fn look(files: &[&str]) -> Ownership {
         let temp = tempfile::tempdir().expect("a folder");
-        for (name, text) in files {
+        for name in files {
             let path = temp.path().join(name);
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, text).expect("a file");
+            fs::write(path, "[[step]]\n").expect("a file");
         }
-        first_strange(temp.path())
+        ownership(temp.path()).expect("it can be read")
     }
 
     #[test]
     fn a_folder_is_taken_when_it_is_empty_or_ours_and_not_when_it_is_anything_else() {
-        assert_eq!(strange(&[]), None);
-        assert_eq!(first_strange(Path::new("/nowhere/at/all")), None);
-        assert_eq!(strange(&[("settings.toml", ""), ("pipelines/notes.txt", "")]), None);
-        assert_eq!(strange(&[("checkpoints.db", ""), ("notes.txt", "")]), None);
-        assert_eq!(strange(&[("pipelines/a.toml", "[[step]]\n"), ("notes.txt", "")]), None);
-        assert_eq!(strange(&[("notes.txt", "")]).as_deref(), Some("notes.txt"));
-        assert_eq!(strange(&[("pipelines/ci.yml", ""), ("src/main.c", "")]).as_deref(), Some("src"));
-        assert_eq!(strange(&[("logs/a", ""), ("Photos/a", "")]).as_deref(), Some("Photos"));
+        assert_eq!(look(&[]), Ownership::Ours);
+        assert_eq!(ownership(Path::new("/nowhere/at/all")).expect("it can be made"), Ownership::Ours);
+        let ours =
+            ["settings.toml", "pipelines/notes.txt", "logs/a", "checkpoints.db-wal", "samples.db.v3.bak"];
+        assert_eq!(look(&ours), Ownership::Ours);
+        let strange = |name: &str| Ownership::Strange(name.to_owned());
+        assert_eq!(look(&["notes.txt"]), strange("notes.txt"));
+        assert_eq!(look(&["pipelines/ci.yml", "src/main.c"]), strange("src"));
+        assert_eq!(look(&["logs/a", "Photos/a"]), strange("Photos"));
+    }
+
+    #[test]
+    fn what_only_begins_like_something_of_ours_is_not() {
+        for name in [
+            "statements/a",
+            "state.json",
+            "logs-2024/a",
+            "reports.pdf",
+            "pipelines.bak/a.toml",
+            "settings.toml.orig",
+            "checkpoints.db.old",
+            "checkpoints.db.vx.bak",
+            "serve.py",
+            "supervisor.conf",
+            "reserved",
+        ] {
+            let top = name.split('/').next().expect("a name").to_owned();
+            assert_eq!(look(&[name]), Ownership::Strange(top), "{name}");
+        }
+    }
+
+    #[test]
+    fn pipelines_or_files_of_ours_beside_anything_else_make_it_shared() {
+        let shared = |name: &str| Ownership::Shared(name.to_owned());
+        assert_eq!(look(&["pipelines/a.toml", "src/main.c"]), shared("src"));
+        assert_eq!(look(&["checkpoints.db", "notes.txt"]), shared("notes.txt"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_not_taken() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let file = temp.path().join("file");
+        fs::write(&file, "x").expect("a file");
+        ownership(&file).expect_err("it is no folder");
+        ownership(Path::new(&"x".repeat(5000))).expect_err("it can't be looked up");
     }
 }

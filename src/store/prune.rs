@@ -13,13 +13,13 @@
 //! it to the next prune, which gives back what still has a row.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::aside::{Aside, aside_in, remove_folder};
 use super::{CheckpointManager, StoreError};
 use crate::base::id::{PipelineId, RunId};
 use crate::run::RunState;
@@ -236,23 +236,26 @@ impl CheckpointManager {
         Ok(taken)
     }
 
-    /// What an earlier prune has put aside and not removed: given back to runs that have kept their rows.
-    fn clear_aside(&self, data_dir: &Path) -> Result<(), StoreError> {
-        for kind in ["logs", "reports"] {
-            let Ok(folders) = std::fs::read_dir(data_dir.join(kind)) else { continue };
-            for folder in folders.flatten() {
-                let name = folder.file_name();
-                let Some(run_id) = name.to_str().and_then(|name| name.strip_prefix(ASIDE)) else { continue };
-                let Ok(run_id) = RunId::new(run_id) else { continue };
-                let place = data_dir.join(kind).join(run_id.as_str());
-                let has_row = self.read(|conn| Ok(state_of(conn, &run_id)?.is_some()))?;
-                let is_given_back =
-                    has_row && !place.exists() && std::fs::rename(folder.path(), place).is_ok();
+    /// What an earlier prune has put aside and not removed: given back to runs that have kept their rows. While nobody
+    /// else can write: what another prune has put aside now, and not yet recorded, is not seen.
+    pub(super) fn clear_aside(&self, data_dir: &Path) -> Result<(), StoreError> {
+        if aside_in(data_dir).is_empty() {
+            return Ok(());
+        }
+        let useless = self.transaction(|tx| {
+            let mut useless = Vec::new();
+            for (run_id, place, away) in aside_in(data_dir) {
+                let has_row = state_of(tx, &run_id)?.is_some();
+                let is_given_back = has_row && !place.exists() && std::fs::rename(&away, place).is_ok();
                 if !is_given_back {
-                    // What can't be removed is found again.
-                    let _ = remove_folder(&folder.path());
+                    useless.push(away);
                 }
             }
+            Ok(useless)
+        })?;
+        for folder in useless {
+            // What can't be removed is found again.
+            let _ = remove_folder(&folder);
         }
         Ok(())
     }
@@ -275,7 +278,7 @@ fn state_of(conn: &Connection, run_id: &RunId) -> rusqlite::Result<Option<String
         .optional()
 }
 
-fn remove_rows(conn: &Connection, run_id: &RunId) -> rusqlite::Result<()> {
+pub(super) fn remove_rows(conn: &Connection, run_id: &RunId) -> rusqlite::Result<()> {
     for table in ["execution_state", "checkpoints", "steps", "attempts", "recovery_decisions"] {
         let statement = format!("DELETE FROM {table} WHERE run_id = ?1");
         conn.prepare_cached(&statement)?.execute([run_id.as_str()])?;
@@ -283,48 +286,9 @@ fn remove_rows(conn: &Connection, run_id: &RunId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What the name of a folder that was put aside begins with: no run's name does.
-const ASIDE: &str = ".pruned-";
-
-/// Folders of one run that were put aside: where they stood, and where they are.
-#[derive(Default)]
-struct Aside(Vec<(PathBuf, PathBuf)>);
-
-impl Aside {
-    /// Puts those folders of a run aside that are there; all or none.
-    fn put(data_dir: &Path, kinds: &[&str], run_id: &RunId) -> Result<Self, String> {
-        let mut aside = Self::default();
-        for kind in kinds {
-            let place = data_dir.join(kind).join(run_id.as_str());
-            let away = data_dir.join(kind).join(format!("{ASIDE}{run_id}"));
-            let is_no_folder = std::fs::symlink_metadata(&place).is_ok_and(|it| !it.is_dir());
-            let outcome = match is_no_folder {
-                true => Err(io::ErrorKind::NotADirectory.into()),
-                false => std::fs::rename(&place, &away),
-            };
-            match outcome {
-                Ok(()) => aside.0.push((place, away)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    aside.put_back();
-                    return Err(format!("cannot remove {}: {error}", place.display()));
-                }
-            }
-        }
-        Ok(aside)
-    }
-
-    fn put_back(self) {
-        for (place, away) in self.0 {
-            // What can't be given back now is by the next prune.
-            let _ = std::fs::rename(away, place);
-        }
-    }
-}
-
 fn remove_aside(aside: Vec<(&PrunedRun, Aside)>, problems: &mut Vec<String>) {
-    let folders = aside.into_iter().flat_map(|(_, aside)| aside.0);
-    problems.extend(folders.filter_map(|(_, away)| remove_folder(&away).err()));
+    let folders = aside.into_iter().flat_map(|(_, aside)| aside.into_folders());
+    problems.extend(folders.filter_map(|away| remove_folder(&away).err()));
 }
 
 /// Which of `candidates` (newest first) go whole, and of which the logs alone, both oldest first.
@@ -379,13 +343,4 @@ fn sort_out(
         })
         .collect();
     (runs, logs)
-}
-
-/// Removes a folder and all in it; one that is not there is removed already.
-fn remove_folder(folder: &Path) -> Result<(), String> {
-    match std::fs::remove_dir_all(folder) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("cannot remove {}: {error}", folder.display())),
-    }
 }

@@ -38,8 +38,11 @@ static CAN_SUPERVISE: AtomicBool = AtomicBool::new(false);
 /// process of its own. Returns at once, unless this process was started to be the supervisor, or to stand guard over a
 /// command that prints a secret; then it never does.
 ///
-/// The soft limit of open files is raised to the hard one (steps get the one that was), and SIGXFSZ is ignored.
+/// The soft limit of open files is raised to the hard one (steps get the one that was), SIGXFSZ is ignored, and SIGCHLD is
+/// not, whatever the parent of this process has left.
 pub fn supervisor_entry() {
+    // Every hidden mode waits for children, and so does who calls this.
+    sys::expect_news_of_children();
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_default();
     if name == guard::ARGV0 {

@@ -183,17 +183,17 @@ impl Journal {
 
     /// Begins at the front of the same file: for when nothing in it matters any more.
     fn start_over(&mut self) -> io::Result<()> {
-        self.generation = self.generation.wrapping_add(1);
-        let bytes = self.image();
+        let generation = self.generation.wrapping_add(1);
+        let bytes = self.image(generation);
         self.file.write_all_at(&bytes, 0)?;
-        self.position = bytes.len() as u64;
+        (self.generation, self.position) = (generation, bytes.len() as u64);
         Ok(())
     }
 
     /// Begins a new file that holds only what still matters, and puts it in the place of the old one.
     fn rotate(&mut self) -> io::Result<()> {
-        self.generation = self.generation.wrapping_add(1);
-        let bytes = self.image();
+        let generation = self.generation.wrapping_add(1);
+        let bytes = self.image(generation);
         let capacity = CAPACITY.max(4 * bytes.len() as u64);
         let path = self.dir.join(NEW_FILE_NAME);
         let file = create(&path)?;
@@ -201,20 +201,18 @@ impl Journal {
         let _ = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, capacity);
         file.write_all_at(&bytes, 0)?;
         fs::rename(&path, self.dir.join(FILE_NAME))?;
+        // Only now: what is written to the old file is still read by its own generation.
+        self.generation = generation;
         (self.file, self.position, self.capacity) = (file, bytes.len() as u64, capacity);
         Ok(())
     }
 
-    /// The records that bring about what is known now.
-    fn image(&self) -> Vec<u8> {
-        let begin = Record::Begin { generation: self.generation, boot: self.boot.clone() };
+    /// The records that bring about what is known now, as a file of this generation.
+    fn image(&self, generation: u32) -> Vec<u8> {
+        let begin = Record::Begin { generation, boot: self.boot.clone() };
         let epoch = Record::Epoch { epoch: self.epoch };
         let entries = self.entries.iter().flat_map(|(n, entry)| entry.records(*n));
-        [begin, epoch]
-            .into_iter()
-            .chain(entries)
-            .flat_map(|record| encode(&record, self.generation))
-            .collect()
+        [begin, epoch].into_iter().chain(entries).flat_map(|record| encode(&record, generation)).collect()
     }
 }
 

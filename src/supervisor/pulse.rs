@@ -5,9 +5,10 @@
 //! that is told, once, and again when it answers. While nothing is expected of it nobody asks, and nothing wakes. Pure:
 //! time is an argument, and the connection's thread does what is due.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::host::{HostEvent, Known, KnownStatus};
+use super::host::{AttemptKey, HostEvent, Known, KnownStatus};
 use super::protocol::Reply;
 
 /// How often it is asked, and how long an answer may take.
@@ -16,8 +17,8 @@ const BEAT: Duration = Duration::from_secs(2);
 /// What is expected of a supervisor, and what has come.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// Steps that are known to live. A guess: it says only whether to ask.
-    n_living: usize,
+    /// Steps that are known to live: it says only whether to ask.
+    living: HashSet<AttemptKey>,
     /// Something was asked of it since the last time.
     is_expected: bool,
     asks_at: Instant,
@@ -48,8 +49,8 @@ impl Pulse {
     /// What lives there at the beginning.
     pub(super) fn new(inventory: &[Known], now: Instant) -> Self {
         let lives = |known: &&Known| matches!(known.status, KnownStatus::Running { .. });
-        let n_living = inventory.iter().filter(lives).count();
-        Self { n_living, is_expected: false, asks_at: now + BEAT, awaited: Awaited::None }
+        let living = inventory.iter().filter(lives).map(|known| known.key.clone()).collect();
+        Self { living, is_expected: false, asks_at: now + BEAT, awaited: Awaited::None }
     }
 
     /// Something was asked of the supervisor.
@@ -61,7 +62,7 @@ impl Pulse {
     }
 
     fn is_idle(&self) -> bool {
-        self.n_living == 0 && !self.is_expected && self.awaited == Awaited::None
+        self.living.is_empty() && !self.is_expected && self.awaited == Awaited::None
     }
 
     /// Takes in what the supervisor said. True where it was told that no answer came, and here is one.
@@ -72,11 +73,12 @@ impl Pulse {
                 self.asks_at = now + BEAT;
                 return std::mem::replace(&mut self.awaited, Awaited::None) == Awaited::InVain;
             }
-            Reply::Event(HostEvent::Started { .. }) => {
+            Reply::Event(HostEvent::Started { key, .. }) => {
                 self.expect(now);
-                self.n_living += 1;
+                self.living.insert(key.clone());
             }
-            Reply::Event(HostEvent::Exited { .. }) => self.n_living = self.n_living.saturating_sub(1),
+            // A step whose start was never told may end as well.
+            Reply::Event(HostEvent::Exited { key, .. }) => drop(self.living.remove(key)),
             Reply::Event(
                 HostEvent::Inventory(_)
                 | HostEvent::StartFailed { .. }
@@ -119,7 +121,11 @@ impl Pulse {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
+    use crate::base::id::{RunId, StepId};
+    use crate::supervisor::host::{ExitCause, StepExit};
 
     const NONE: &[Known] = &[];
 
@@ -148,5 +154,29 @@ mod tests {
         assert!(pulse.hear(&Reply::Error { message: String::new() }, now + 50 * BEAT), "any answer will do");
         assert!(!pulse.hear(&Reply::Pong {}, now + 50 * BEAT));
         assert_eq!(pulse.due(now + 51 * BEAT), Due::Ask, "what was asked meanwhile is still expected");
+    }
+
+    #[test]
+    fn the_end_of_a_step_whose_start_was_never_told_does_not_count_for_another_one() {
+        let now = Instant::now();
+        let key = |step: &str| {
+            let (run_id, step_id) = (RunId::new("r").unwrap(), StepId::new(step).unwrap());
+            AttemptKey { run_id, step_id, attempt: 1 }
+        };
+        let exit = StepExit {
+            cause: ExitCause::Unknown,
+            ended_at: DateTime::UNIX_EPOCH,
+            usage: None,
+            interrupted: false,
+            log_dropped_bytes: 0,
+        };
+        let status = KnownStatus::Running { pid: 5, started_at: DateTime::UNIX_EPOCH, frozen: false };
+        let mut pulse = Pulse::new(&[Known { key: key("lives"), status }], now);
+        let ended = |step: &str| Reply::Event(HostEvent::Exited { key: key(step), exit: exit.clone() });
+        pulse.hear(&ended("unheard-of"), now);
+        assert_eq!(pulse.due(now + BEAT), Due::Ask);
+        pulse.hear(&Reply::Pong {}, now + BEAT);
+        pulse.hear(&ended("lives"), now + BEAT);
+        assert_eq!(pulse.due(now + 100 * BEAT), Due::Wait(None));
     }
 }

@@ -183,6 +183,20 @@ pub(super) fn ignore_signals(signals: &[c_int]) {
     }
 }
 
+/// Gives the news of children back their default meaning, where a parent has left them ignored: across an exec that stays,
+/// and the kernel then forgets every child at its end, with how it ended.
+pub(super) fn expect_news_of_children() {
+    let mut found = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the kernel writes to a live local, of which all-zero is a valid value; SIG_DFL runs no code of ours, and a
+    // handler that somebody has set stays.
+    unsafe {
+        let code = libc::sigaction(libc::SIGCHLD, ptr::null(), found.as_mut_ptr());
+        if code == 0 && found.assume_init().sa_sigaction == libc::SIG_IGN {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+    }
+}
+
 /// The numbers of the signals that wait in a [`signal_fd`]; more may wait than are told at once.
 pub(super) fn signals_of(fd: BorrowedFd<'_>) -> Vec<c_int> {
     const RECORD: usize = size_of::<libc::signalfd_siginfo>();

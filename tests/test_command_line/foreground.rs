@@ -1,8 +1,10 @@
 //! Keys and signals while a run is in the foreground, and those who look on from elsewhere.
 
+use std::process::{Command, Stdio};
+
 use rustix::process::{Signal, WaitOptions, waitpid};
 
-use super::{Home, Running, TWO_STEPS, waiting};
+use super::{Home, Running, TWO_STEPS, said, waiting};
 
 fn pid_in(line: &str) -> u32 {
     let (_, pid) = line.rsplit_once("pid ").expect("it names a pid");
@@ -183,4 +185,18 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
     assert_eq!(home.json(&["show", "r"])["state"], "completed");
     let running = Running::listen(home.command(["runs"]));
     running.end().check(0, &["r "]);
+}
+
+#[test]
+fn a_program_whose_parent_ignores_the_ends_of_children_still_sees_how_its_steps_end() {
+    let home = Home::new();
+    let pipeline = home.file("p.toml", "[[step]]\nid = \"a\"\nrun = \"true\"\n");
+    let plain = home.command(["run", &pipeline, "--run-id", "r"]);
+    let mut ignoring = Command::new("env");
+    ignoring.arg("--ignore-signal=CHLD").arg(plain.get_program()).args(plain.get_args());
+    ignoring.current_dir(home.folder()).stdin(Stdio::null()).env_clear();
+    ignoring.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    ignoring.envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+    said(ignoring.output().expect("the program runs")).check(0, &["step a completed"]);
+    assert_eq!(home.json(&["show", "r"])["steps"][0]["exit_code"], 0);
 }

@@ -39,11 +39,11 @@ fn the_socket_and_its_directory_are_for_their_owner_alone() {
 }
 
 #[test]
-fn a_directory_that_was_opened_to_others_is_mended_when_the_socket_is_bound() {
+fn a_socket_in_a_directory_that_is_open_to_others_is_for_its_owner_alone() {
     let dir = tempfile::tempdir().expect("a directory");
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("chmod");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     let _listener = bind(dir.path()).expect("it is bound");
-    assert_eq!((mode_of(dir.path()), mode_of(&dir.path().join("control.sock"))), (0o700, 0o600));
+    assert_eq!((mode_of(dir.path()), mode_of(&dir.path().join("control.sock"))), (0o755, 0o600));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chrono::TimeDelta;
 use leverframe::run::RunState;
+use leverframe::schedule::Misfire;
 use leverframe::scheduler::JobChange;
 use leverframe::store::{CheckpointManager, JobStore};
 use rusqlite::Connection;
@@ -142,6 +143,29 @@ fn a_job_of_which_something_cannot_be_written_is_set_aside_alone_and_said() {
 }
 
 #[test]
+fn what_a_job_that_was_set_aside_has_to_catch_up_holds_up_no_other() {
+    let (_dir, path, mut desk) = on_disk();
+    for name in ["a-bad", "good"] {
+        let mut job = every(name, 3600);
+        job.misfire.policy = Misfire::RunAll;
+        desk.add(job);
+    }
+    desk.now.wall += TimeDelta::minutes(4 * 60 + 30);
+    write(
+        &path,
+        "CREATE TRIGGER no BEFORE UPDATE ON fires WHEN NEW.job_id = 'a-bad' BEGIN SELECT RAISE(ABORT, 'not that'); END",
+    );
+    desk.start_again();
+    let mut good = 0;
+    for _ in 0..12 {
+        desk.pass_awake_only(6_000);
+        good += desk.started_names().iter().filter(|name| *name == "good").count();
+        desk.end_all(RunState::Completed);
+    }
+    assert_eq!(good, 4, "{:?}", desk.ledger("good"));
+}
+
+#[test]
 fn a_job_that_cannot_even_be_set_aside_holds_the_others_up_for_seconds_alone() {
     let (_dir, path, mut desk) = on_disk();
     desk.add(every("job", 60));
@@ -218,4 +242,25 @@ fn a_job_is_not_renamed_into_a_cycle() {
     desk.add(spec("b", r#"{"jobs": ["a"]}"#, "after"));
     let refused = desk.core.rename_job(&id("b"), &id("ghost")).expect_err("it would come after itself");
     assert!(refused.to_string().contains("would come after itself"), "{refused}");
+}
+
+#[test]
+fn a_job_that_cannot_be_reckoned_anew_is_set_aside_alone() {
+    let (_dir, path, mut desk) = on_disk();
+    for name in ["a", "job", "other"] {
+        let mut job = spec(name, r#"{"hour": 12, "minute": 0}"#, "daily");
+        job.zone = Some(leverframe::schedule::Zone::Local);
+        desk.add(job);
+    }
+    write(
+        &path,
+        "CREATE TRIGGER no BEFORE UPDATE OF reckoned_zone ON scheduled_jobs WHEN NEW.job_id = 'job'
+         BEGIN SELECT RAISE(ABORT, 'not that'); END",
+    );
+    desk.start_again_in("Asia/Tokyo");
+    let problem = desk.job("job").problem.unwrap_or_default();
+    assert!(problem.contains("not that"), "{problem}");
+    for name in ["a", "other"] {
+        assert_eq!(desk.job(name).next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"), "{name}");
+    }
 }

@@ -92,7 +92,7 @@ fn a_run_that_is_taken_up_and_completes_counts() {
     let run = desk.living[0].clone();
     desk.end_all(RunState::Failed);
     desk.started();
-    desk.core.reopened(&run.summary()).expect("it is booked");
+    desk.core.reopened(&run.summary(), desk.now).expect("it is booked");
     assert_eq!(desk.history("first")[0].finished_at, None);
     desk.living.push(run);
     desk.end_all(RunState::Completed);

@@ -62,10 +62,12 @@ enum Layout {
 /// What the first word after the fields of time can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstWord {
+    /// `root`, or a user of this machine before a command of this machine.
     User,
     /// A command of this machine, or no user has such a name.
     Command,
-    /// Both a user and a command of this machine, or neither.
+    /// Anything else: also a user's name before something that may be an argument, since the command of that name may
+    /// be on another machine, or in a folder that cron finds through a variable.
     Either,
 }
 
@@ -98,13 +100,26 @@ impl Layout {
 fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWord {
     let (word, rest) = split_word(command);
     let may_be_user = !rest.is_empty() && is_user_name(word);
-    let is_user = word == "root" || source.users.contains(&word);
-    let is_command = SHELL_WORDS.contains(&word) || (source.is_command)(word, path);
-    match (may_be_user, is_user, is_command) {
-        (false, _, _) | (true, false, true) => FirstWord::Command,
-        (true, true, false) => FirstWord::User,
-        (true, true, true) | (true, false, false) => FirstWord::Either,
+    let is_command = |word: &str| SHELL_WORDS.contains(&word) || (source.is_command)(word, path);
+    let is_known_user = source.users.contains(&word);
+    match (may_be_user, is_command(word)) {
+        (false, _) => FirstWord::Command,
+        (true, true) if word != "root" && !is_known_user => FirstWord::Command,
+        (true, true) => FirstWord::Either,
+        (true, false) if word == "root" || (is_known_user && is_command(first_program(rest))) => {
+            FirstWord::User
+        }
+        (true, false) => FirstWord::Either,
     }
+}
+
+/// The first word that is not a variable for the command behind it (`A=b command`).
+fn first_program(command: &str) -> &str {
+    let (word, rest) = split_word(command);
+    let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    });
+    if is_assignment { first_program(rest) } else { word }
 }
 
 /// Whether a user can have this name; scripts and paths can't be meant.
@@ -116,9 +131,9 @@ fn is_user_name(word: &str) -> bool {
 }
 
 /// What a shell understands without a program.
-const SHELL_WORDS: [&str; 22] = [
-    "if", "for", "while", "until", "case", "test", "cd", "echo", "printf", "exec", "export", "eval", "set",
-    "umask", "ulimit", "trap", "command", "type", "true", "false", "exit", "time",
+const SHELL_WORDS: [&str; 23] = [
+    "[", "if", "for", "while", "until", "case", "test", "cd", "echo", "printf", "exec", "export", "eval",
+    "set", "umask", "ulimit", "trap", "command", "type", "true", "false", "exit", "time",
 ];
 
 fn read(line: &str, layout: Layout) -> Line<'_> {

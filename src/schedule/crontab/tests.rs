@@ -135,7 +135,28 @@ fn nobody_guesses_whether_a_word_is_a_user_or_a_command() {
     // Both a user and a command, and lines that contradict each other.
     assert_eq!(detect("1 1 * * * mail -s hi ana\n"), (vec![1], jobs(&[])));
     assert_eq!(detect("1 1 * * * ana find /x\n2 2 * * * find /x -delete\n"), (vec![1, 2], jobs(&[])));
-    assert_eq!(detect("1 1 * * * /x/a.py\n2 2 * * * ana --now\n"), (vec![1, 2], jobs(&[])));
+    assert_eq!(detect("1 1 * * * /x/a.py\n2 2 * * * ana find /x\n"), (vec![1, 2], jobs(&[])));
+    // A user's name may be a command of another machine, whatever stands behind it but a command.
+    for line in
+        ["0 3 * * * ana /srv", "0 3 * * * ana /srv /mnt", "0 3 * * * ana --now", "0 3 * * * www-data list"]
+    {
+        assert_eq!(detect(&format!("{line}\n")), (vec![1], jobs(&[])), "{line}");
+        // It makes no other line a system's, and a line that is certain decides for it.
+        let with_command = format!("{line}\n1 1 * * * /x/a.py\n");
+        assert_eq!(detect(&with_command).0, Vec::<usize>::new(), "{line}");
+        assert_eq!(
+            detect(&format!("{line}\n1 1 * * * unheard-of --now\n")),
+            (vec![1, 2], jobs(&[])),
+            "{line}"
+        );
+    }
+    let done = import("0 3 * * * ana /srv\n", CrontabKind::Detect);
+    says(&done, 1, RemarkKind::NotCarried, "say --system if it is a user, --user-crontab if it is a command");
+    assert_eq!(detect("PATH=$HOME/bin:/usr/bin\n0 3 * * * ana /srv\n"), (vec![2], jobs(&[])));
+    // Before a command, it is a user; root always is.
+    assert_eq!(detect("0 3 * * * ana A=1 find /x\n"), (vec![], jobs(&["find"])));
+    assert_eq!(detect("0 3 * * * ana [ -x /x/y ] && /x/y\n").0, Vec::<usize>::new());
+    assert_eq!(detect("0 3 * * * root /x/y.sh\n1 1 * * * ana /y/z.sh\n"), (vec![1], jobs(&["z"])));
     // Folders of commands are those of the file.
     assert_eq!(detect("PATH=/nowhere\n1 1 * * * python3 /x/a.py\n"), (vec![2], jobs(&[])));
 }

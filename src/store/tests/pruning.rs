@@ -179,6 +179,34 @@ fn what_a_prune_that_was_broken_off_has_put_aside_is_given_back_or_removed() {
     assert!(f.dir.path().join("logs/kept/fetch.1.log").exists());
 }
 
+/// A second prune looks at what is put aside only when the first has recorded what it does.
+#[test]
+fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
+    let f = Fixture::new();
+    f.store.commit(&[Write::Run(Arc::new(run("old", RunState::Failed, -100 * DAY)))]).unwrap();
+    std::fs::create_dir_all(f.dir.path().join("logs/old")).unwrap();
+    let second = CheckpointManager::open(f.dir.path().join("checkpoints.db")).unwrap();
+    // Capacity 1: said once.
+    let (tell, told) = crossbeam_channel::bounded(1);
+    std::thread::scope(|scope| {
+        f.store
+            .transaction(|tx| {
+                let aside = crate::store::aside::Aside::put(f.dir.path(), &["logs"], &run_id("old")).unwrap();
+                crate::store::prune::remove_rows(tx, &run_id("old"))?;
+                scope.spawn(|| {
+                    second.clear_aside(f.dir.path()).unwrap();
+                    tell.send(()).unwrap();
+                });
+                // The second waits for this commit; one that does not has the time to do harm.
+                told.recv_timeout(Duration::from_millis(200)).ok();
+                drop(aside);
+                Ok(())
+            })
+            .unwrap();
+    });
+    assert_eq!(std::fs::read_dir(f.dir.path().join("logs")).unwrap().count(), 0);
+}
+
 /// Each commit of somebody who takes runs up, and each prune, is whole: what was taken up has kept its files and rows,
 /// and what was pruned is refused.
 #[test]

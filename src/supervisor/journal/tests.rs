@@ -104,3 +104,18 @@ fn the_file_stays_small_and_old_records_stay_dead_however_many_steps_pass() {
     assert!(fs::metadata(dir.path().join(FILE_NAME)).unwrap().len() <= CAPACITY);
     assert!(open(dir.path()).entries().is_empty());
 }
+
+#[test]
+fn what_is_written_after_a_rotation_that_failed_is_still_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    journal.write(start(1)).unwrap();
+    let in_the_way = dir.path().join(NEW_FILE_NAME);
+    fs::create_dir(&in_the_way).unwrap();
+    let reason = "x".repeat(CAPACITY as usize);
+    journal.write(start(2)).unwrap();
+    assert!(journal.write(Record::Failed { n: 2, reason }).is_err());
+    journal.write(exited(1)).unwrap();
+    fs::remove_dir(&in_the_way).unwrap();
+    assert!(open(dir.path()).entries()[&1].end.is_some());
+}
