@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use leverframe::CoreExecutionEngine;
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::api::{EngineStatus, Query};
 use leverframe::control::ControlClient;
 use leverframe::control::server::{ControlOptions, ControlServer};
 use leverframe::control::wire::{EventFilter, PROTOCOL};
-use leverframe::daemon::{Desk, Jobs, Owner};
+use leverframe::daemon::{CommandHandler, Jobs, Owner};
 use leverframe::engine::{EngineOptions, EventBus};
 use leverframe::settings::Settings;
 use support::runs::{driven, run_id};
@@ -42,9 +42,9 @@ fn measure(table: &mut support::Table) {
     let events = bus.subscribe();
     let options = EngineOptions { bus, ..EngineOptions::default() };
     let engine = CoreExecutionEngine::open(dir.path(), options).expect("the engine opens");
-    let owner = Owner::without_window(Face::Library, || {});
+    let owner = Owner::without_window(ProcessKind::Library, || {});
     let jobs = Jobs::by_hand(&engine, Settings::default()).expect("a scheduler");
-    let desk = Desk::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
+    let desk = CommandHandler::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
     let options = ControlOptions {
         handler: Arc::new(desk.clone()),
         engine: desk.engine().clone(),

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::control::ControlClient;
 use leverframe::control::wire::EventFilter;
 use support::{Goal, bench, ms, no_child, seconds};
@@ -106,7 +106,7 @@ fn hand_over(data: &Path) -> (f64, f64, Child) {
             while events.recv().is_some() {}
             let gone = Instant::now();
             let client = ControlClient::connect(&data, "bench 1").expect("no trouble").expect("it lives");
-            assert_eq!(client.welcome().engine.face, Face::Serve);
+            assert_eq!(client.welcome().engine.face, ProcessKind::Serve);
             gone.elapsed().as_secs_f64()
         }
     });

@@ -8,7 +8,7 @@ mod wayland;
 
 use std::fs;
 
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::control::ControlClient;
 use leverframe::run::RunState;
 
@@ -82,7 +82,7 @@ fn a_click_on_pause_freezes_the_run_and_what_is_left_running_is_taken_back() {
     stage.look_for("no row that runs", |picture| icon(picture, RUNNING).is_none());
     stage.display.ask_to_close(window.id);
     assert_eq!(window.wait().code(), Some(0));
-    stage.seq_of(Face::Serve);
+    stage.seq_of(ProcessKind::Serve);
     stage.end_server();
 }
 
@@ -107,19 +107,19 @@ fn the_engine_passes_between_the_window_and_a_server_and_no_step_notices() {
     for _ in 0..N_ROUNDS {
         // The window takes the engine over from the server, which stands by.
         let mut window = stage.open();
-        seqs.push(stage.seq_of(Face::Window));
+        seqs.push(stage.seq_of(ProcessKind::Window));
         // Closed, it leaves the engine to that server.
         stage.display.ask_to_close(window.id);
         let dialog = look_until("the question", || primary_lever(&stage.display.picture()));
         stage.display.click(dialog);
         assert_eq!(window.wait().code(), Some(0));
-        seqs.push(stage.seq_of(Face::Serve));
+        seqs.push(stage.seq_of(ProcessKind::Serve));
     }
     // Killed, it leaves the engine to it as well.
     let mut window = stage.open();
-    seqs.push(stage.seq_of(Face::Window));
+    seqs.push(stage.seq_of(ProcessKind::Window));
     window.child.kill().expect("it lives");
-    seqs.push(stage.seq_of(Face::Serve));
+    seqs.push(stage.seq_of(ProcessKind::Serve));
     assert_eq!(stage.engine().map(|(pid, _)| pid), Some(server.id()));
     assert!(seqs.is_sorted() && seqs.first() < seqs.last(), "{seqs:?}");
     let run = stage.wait_for("the end of the run", |run| run.state.is_ended());
@@ -144,7 +144,7 @@ fn a_second_window_raises_the_first_and_an_attached_one_leaves_the_engine_where_
     assert_eq!(first.wait().code(), Some(0));
 
     let mut server = stage.program(&["serve"]).spawn().expect("the program starts");
-    stage.seq_of(Face::Serve);
+    stage.seq_of(ProcessKind::Serve);
     let mut attached = stage.open_with(&["--attach"]);
     stage.look_for("the sample that can be started", |picture| primary_lever(picture).is_some());
     stage.command("start price-list");
@@ -158,7 +158,7 @@ fn a_second_window_raises_the_first_and_an_attached_one_leaves_the_engine_where_
     stage.look_for("no row that runs", |picture| icon(picture, RUNNING).is_none());
     stage.display.ask_to_close(attached.id);
     assert_eq!(attached.wait().code(), Some(0));
-    stage.seq_of(Face::Serve);
+    stage.seq_of(ProcessKind::Serve);
     stage.end_server();
     assert_eq!(server.wait().expect("it has ended").code(), Some(0));
 }

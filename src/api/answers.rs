@@ -1,4 +1,4 @@
-//! What a [`crate::daemon::Desk`] answers, in the shapes that `--json` prints: one shape from the socket to the command line.
+//! What a [`crate::daemon::CommandHandler`] answers, in the shapes that `--json` prints: one shape from the socket to the command line.
 
 use std::path::PathBuf;
 use std::sync::Arc;

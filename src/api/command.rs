@@ -1,6 +1,6 @@
 //! Everything that can be asked of an engine's owner and changes something: [`Command`]; what does not is a
 //! [`crate::api::query::Query`].
-//! The window's levers, the verbs and the control socket all say these; a [`crate::daemon::Desk`] carries them out.
+//! The window's levers, the verbs and the control socket all say these; a [`crate::daemon::CommandHandler`] carries them out.
 
 use std::collections::BTreeMap;
 

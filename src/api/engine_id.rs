@@ -8,7 +8,7 @@ pub struct EngineId {
     /// Its process.
     pub pid: u32,
     /// What it belongs to.
-    pub face: Face,
+    pub face: ProcessKind,
     /// Its epoch: each start of an engine has a higher one.
     pub epoch: u64,
     /// Whether it fires jobs by itself; none of an older version, which does not say.
@@ -19,7 +19,7 @@ pub struct EngineId {
 /// What an engine belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Face {
+pub enum ProcessKind {
     /// The window.
     Window,
     /// `leverframe serve`.
@@ -30,7 +30,7 @@ pub enum Face {
     Library,
 }
 
-impl Face {
+impl ProcessKind {
     /// The word in JSON and messages.
     pub const fn as_str(self) -> &'static str {
         match self {

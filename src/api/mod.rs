@@ -17,7 +17,7 @@ pub use answers::{
     Answer, Backfilled, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument,
 };
 pub use command::{Command, Start};
-pub use engine_id::{EngineId, Face};
+pub use engine_id::{EngineId, ProcessKind};
 pub use error::Error;
 pub use exit_code::HasExitCode;
 pub use job_params::JobParams;

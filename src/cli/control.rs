@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
-use super::foreground::{Errand, Foreground, Until};
+use super::foreground::{Foreground, Lookup, Until};
 use super::output::{Form, Page};
 use super::{Place, Print, no_such_run};
 use crate::api::Command;
@@ -65,7 +65,7 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
 
 /// Returns when the run is seen frozen.
 pub(super) fn pause(args: PauseArgs, place: &Place) -> Outcome {
-    let errand = Errand { run_id: &args.run_id, command: Command::pause(&args.run_id), input: Input::Pause };
+    let errand = Lookup { run_id: &args.run_id, command: Command::pause(&args.run_id), input: Input::Pause };
     pull(&errand, Until::Frozen, &args.print, place)
 }
 
@@ -73,11 +73,11 @@ pub(super) fn pause(args: PauseArgs, place: &Place) -> Outcome {
 pub(super) fn stop(args: StopArgs, place: &Place) -> Outcome {
     let kind = if args.force { StopKind::Force } else { StopKind::Graceful };
     let command = Command::stop(&args.run_id, kind);
-    let errand = Errand { run_id: &args.run_id, command, input: Input::Stop(kind) };
+    let errand = Lookup { run_id: &args.run_id, command, input: Input::Stop(kind) };
     pull(&errand, Until::Stopped, &args.print, place)
 }
 
-fn pull(errand: &Errand<'_>, until: Until, print: &Print, place: &Place) -> Outcome {
+fn pull(errand: &Lookup<'_>, until: Until, print: &Print, place: &Place) -> Outcome {
     let run_id = errand.run_id;
     let settings = Settings::load(&place.path()?)?;
     let records = place.records()?;

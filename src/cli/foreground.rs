@@ -23,7 +23,7 @@ use super::signals::{Asked, SignalWatch};
 use crate::api::Command;
 use crate::base::id::{RunId, StepId};
 use crate::control::ControlClient;
-use crate::daemon::{Asking, Joined, Seat, ask, join};
+use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
 use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope};
 use crate::records::Records;
 use crate::run::{EventKind, Input, RunState, RunSummary};
@@ -37,7 +37,7 @@ use question::{Question, Reply};
 const HELD: &str = "held: ";
 
 /// Something to be done about a run.
-pub(super) struct Errand<'a> {
+pub(super) struct Lookup<'a> {
     pub(super) run_id: &'a RunId,
     /// For the engine that lives.
     pub(super) command: Command,
@@ -113,14 +113,14 @@ impl Foreground {
     pub(super) fn with_errand(
         data_dir: DataDir,
         settings: Settings,
-        errand: &Errand<'_>,
+        errand: &Lookup<'_>,
         form: Form,
     ) -> Result<Self, Failure> {
         match ask::<serde_json::Value>(&data_dir, &errand.command)? {
-            Asking::Answered(client, _) => Self::attach(data_dir, client, settings, errand.run_id, form),
-            Asking::Seat(seat) => {
+            Acquisition::Answered(client, _) => Self::attach(data_dir, client, settings, errand.run_id, form),
+            Acquisition::EngineLease(lease) => {
                 let signals = SignalWatch::start()?;
-                let link = Link::own_for(seat, &settings, errand.run_id, errand.input.clone())?;
+                let link = Link::own_for(lease, &settings, errand.run_id, errand.input.clone())?;
                 Ok(Self::with(link, signals, settings, data_dir, form))
             }
         }
@@ -129,14 +129,14 @@ impl Foreground {
     /// Becomes the engine of `data_dir`, which takes back what `scope` says.
     pub(super) fn open(
         data_dir: DataDir,
-        seat: Seat,
+        lease: EngineLease,
         settings: Settings,
         scope: Scope,
         form: Form,
     ) -> Result<Self, Failure> {
         // Before anything is started: from now on Ctrl-C is answered in good order.
         let signals = SignalWatch::start()?;
-        let link = Link::own(seat, &settings, scope)?;
+        let link = Link::own(lease, &settings, scope)?;
         Ok(Self::with(link, signals, settings, data_dir, form))
     }
 
@@ -282,13 +282,13 @@ impl Foreground {
                 self.painter.remark(&format!("the engine is now another one ({face}, process {pid})"));
                 self.link = Link::live(client, run_id, since)?;
             }
-            Joined::Seat(seat) => {
+            Joined::EngineLease(lease) => {
                 let mut runs = notice.map(|notice| notice.living).unwrap_or_default();
                 if !runs.contains(run_id) {
                     runs.push(run_id.clone());
                 }
                 self.painter.remark("the engine has gone; the run is taken over from here");
-                self.link = Link::own(seat, &self.settings, Scope::Only(runs))?;
+                self.link = Link::own(lease, &self.settings, Scope::Only(runs))?;
                 // Of what has ended on disk nothing is told any more.
                 return self.end_on_disk(run_id);
             }

@@ -11,7 +11,7 @@ use super::{Place, Print, no_such_run};
 use crate::api::{Command, Query};
 use crate::base::id::{RunId, StepId};
 use crate::control::{ControlClient, ControlError};
-use crate::daemon::{Asking, Joined, Seat, ask, join};
+use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
 use crate::engine::{EngineError, Scope};
 use crate::records;
 use crate::records::RunRecord;
@@ -56,11 +56,11 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
     let run_id = args.run_id;
     let plan = Plan::make(&run_id, args.refresh, place)?;
     let form = args.print.form();
-    let seat = match join(&plan.dir)? {
+    let lease = match join(&plan.dir)? {
         Joined::Client(client) => return plan.resume_there(client, &run_id, form),
-        Joined::Seat(seat) => seat,
+        Joined::EngineLease(lease) => lease,
     };
-    let (mut foreground, version, before) = plan.take_back(seat, &run_id, form)?;
+    let (mut foreground, version, before) = plan.take_back(lease, &run_id, form)?;
     match state(&foreground, &run_id)? {
         // It was living on disk, and it was found that it has completed: nothing of it is left to be done.
         state @ RunState::Completed if !before.is_ended() => foreground.conclude(&run_id, state),
@@ -92,10 +92,12 @@ pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
     let form = args.print.form();
     let command = |refresh| Command::Retry { run_id: run_id.clone(), from: args.from.clone(), refresh };
     match ask::<RunSummary>(&plan.dir, &command(plan.is_fresh()))? {
-        Asking::Answered(client, _) => Foreground::attach(plan.dir, client, plan.settings, &run_id, form)?
-            .follow(&run_id, Until::EndOnceResumed),
-        Asking::Seat(seat) => {
-            let (mut foreground, version, _) = plan.take_back(seat, &run_id, form)?;
+        Acquisition::Answered(client, _) => {
+            Foreground::attach(plan.dir, client, plan.settings, &run_id, form)?
+                .follow(&run_id, Until::EndOnceResumed)
+        }
+        Acquisition::EngineLease(lease) => {
+            let (mut foreground, version, _) = plan.take_back(lease, &run_id, form)?;
             refresh(&mut foreground, &run_id, version)?;
             foreground.command(&command(false))?;
             foreground.follow(&run_id, Until::EndOnceResumed)
@@ -127,12 +129,12 @@ impl Plan {
     /// Becomes the engine, which holds this run alone, as recovery found it.
     fn take_back(
         self,
-        seat: Seat,
+        lease: EngineLease,
         run_id: &RunId,
         form: Form,
     ) -> Result<(Foreground, Version, RunState), Failure> {
         let scope = Scope::Only(vec![run_id.clone()]);
-        let mut foreground = Foreground::open(self.dir, seat, self.settings, scope, form)?;
+        let mut foreground = Foreground::open(self.dir, lease, self.settings, scope, form)?;
         foreground.tell_recovery(run_id);
         foreground.tell_others(run_id)?;
         Ok((foreground, self.version, self.before))

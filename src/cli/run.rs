@@ -11,9 +11,9 @@ use super::validate::Folders;
 use super::{Place, Print, key_value, no_such_run};
 use crate::api::{Command, Start};
 use crate::base::id::RunId;
-use crate::daemon::Asking;
+use crate::daemon::Acquisition;
 use crate::engine::Scope;
-use crate::records::Asked;
+use crate::records::RunRequest;
 use crate::run::{Definition, RunSummary};
 use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
@@ -53,7 +53,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     let form = args.print.form();
     let named = args.pipeline.as_deref();
     let named = named.map(|name| Catalogue::find_in(name, &data_dir, &settings)).transpose()?;
-    let asked = Asked {
+    let asked = RunRequest {
         params: given_once(args.params)?,
         run_id: args.run_id,
         run_type: args.run_type,
@@ -82,11 +82,11 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     let dir = DataDir::open(&data_dir)?;
     dir.open_to_others().into_iter().for_each(note);
     match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
-        Asking::Answered(client, run) => {
+        Acquisition::Answered(client, run) => {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
         }
-        Asking::Seat(seat) => {
-            let mut foreground = Foreground::open(dir, seat, settings, Scope::Nothing, form)?;
+        Acquisition::EngineLease(lease) => {
+            let mut foreground = Foreground::open(dir, lease, settings, Scope::Nothing, form)?;
             let run_id = foreground.start(request)?;
             foreground.tell_others(&run_id)?;
             foreground.follow(&run_id, Until::End)
@@ -98,9 +98,9 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
 fn like(
     earlier: &RunId,
     named: Option<Arc<Definition>>,
-    asked: Asked,
+    asked: RunRequest,
     place: &Place,
-) -> Result<(Arc<Definition>, Asked), Failure> {
+) -> Result<(Arc<Definition>, RunRequest), Failure> {
     let records = place.records()?;
     let stored = records.stored(earlier)?.ok_or_else(|| no_such_run(&records, earlier))?;
     let definition = match named {

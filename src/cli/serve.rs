@@ -13,11 +13,11 @@ use super::sentences::{Sentence, sentence};
 use super::signals::{Asked, SignalWatch};
 use super::waker::waker;
 use super::{Place, Print};
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::api::exit_code::{DONE, FAILED, NO_ANSWER, UNUSABLE};
 use crate::daemon::{
-    Background, Fate, Heir, JoinError, Parts, Seat, ServeFor, Service, ServiceOptions, StandFor, Standby,
-    Unready, succeed, turn_log,
+    Background, Disposition, EngineLease, JoinError, Mode, NewHolder, ServeFor, Service, ServiceOptions,
+    StandFor, Standby, Unready, succeed, turn_log,
 };
 use crate::engine::{EngineOptions, EventBus, HostStart, Scope, ShutdownKind, now};
 use crate::run::Event;
@@ -62,22 +62,22 @@ pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
     }
     // Before anything is started: from now on Ctrl-C is answered in good order.
     let signals = SignalWatch::start()?;
-    let mut seat = match succeed(&dir, face(args)) {
-        Err(JoinError::Kept(_)) if args.wait => match next_seat(&dir, args, &signals, Face::Window)? {
-            Some(seat) => seat,
+    let mut lease = match succeed(&dir, face(args)) {
+        Err(JoinError::Kept(_)) if args.wait => match next_seat(&dir, args, &signals, ProcessKind::Window)? {
+            Some(lease) => lease,
             None => return Ok(DONE),
         },
-        seat => seat?,
+        lease => lease?,
     };
     let mut said = Said::Nothing;
     loop {
-        let successor = match serve_on(seat, settings.clone(), args, &signals, said)? {
+        let successor = match serve_on(lease, settings.clone(), args, &signals, said)? {
             End::Over => return Ok(DONE),
             End::HandedOver(successor) => successor,
         };
         note(format_args!("handed over to {}", successor.name));
-        seat = match next_seat(&dir, args, &signals, successor.face)? {
-            Some(seat) => seat,
+        lease = match next_seat(&dir, args, &signals, successor.face)? {
+            Some(lease) => lease,
             None => return Ok(DONE),
         };
         note(format_args!("{} the engine is back", local_time(now().wall)));
@@ -101,35 +101,35 @@ enum End {
     /// It is to end.
     Over,
     /// The engine is another's.
-    HandedOver(Heir),
+    HandedOver(NewHolder),
 }
 
 /// What it serves as: what is left until nothing runs any more fires no jobs, and makes room as a run does.
-fn face(args: &ServeArgs) -> Face {
-    if args.until_idle { Face::Run } else { Face::Serve }
+fn face(args: &ServeArgs) -> ProcessKind {
+    if args.until_idle { ProcessKind::Run } else { ProcessKind::Serve }
 }
 
 /// Serves on this seat until it is to end, or the seat is another's.
 fn serve_on(
-    seat: Seat,
+    lease: EngineLease,
     settings: Settings,
     args: &ServeArgs,
     signals: &SignalWatch,
     said: Said,
 ) -> Result<End, Failure> {
-    let dir = seat.data_dir().clone();
+    let dir = lease.data_dir().clone();
     let bus = EventBus::new();
     let (wake, wakes) = waker();
     let events = bus.subscribe_with_waker(wake);
     let mut engine = EngineOptions { bus, host_start: HostStart::AtOnce, ..settings.engine_options() };
-    if let (true, Some(runs)) = (args.until_idle, seat.inherited_runs()) {
+    if let (true, Some(runs)) = (args.until_idle, lease.inherited_runs()) {
         // What others have left with the supervisor stays there.
         engine.scope = Scope::Only(runs.to_vec());
     }
-    let parts = if args.until_idle { Parts::RunsAlone } else { Parts::All };
+    let parts = if args.until_idle { Mode::EngineOnly } else { Mode::All };
     let complain = Arc::new(|text: String| note(format_args!("{} warning: {text}", local_time(now().wall))));
     let options = ServiceOptions { face: face(args), parts, engine, raise: None, complain };
-    let mut service = Service::open(seat, settings, options)?;
+    let mut service = Service::open(lease, settings, options)?;
     if said == Said::Nothing {
         announce(args.print.form(), &dir)?;
     }
@@ -145,10 +145,10 @@ fn serve_on(
         if events.is_over() {
             // Whoever has asked for it has his answer then, and why is known.
             service.end(ShutdownKind::LeaveSteps)?;
-            return match service.fate() {
-                Fate::HandedOver(heir) => Ok(End::HandedOver(heir)),
-                Fate::Ended => Ok(End::Over),
-                Fate::Unknown => {
+            return match service.disposition() {
+                Disposition::HandedOver(new_holder) => Ok(End::HandedOver(new_holder)),
+                Disposition::Ended => Ok(End::Over),
+                Disposition::Unknown => {
                     Err(Failure::new(FAILED, "the engine has ended by itself; its last words stand above"))
                 }
             };
@@ -195,9 +195,9 @@ fn next_seat(
     dir: &DataDir,
     args: &ServeArgs,
     signals: &SignalWatch,
-    successor: Face,
-) -> Result<Option<Seat>, Failure> {
-    let stand_for = if args.until_idle || successor == Face::Serve {
+    successor: ProcessKind,
+) -> Result<Option<EngineLease>, Failure> {
+    let stand_for = if args.until_idle || successor == ProcessKind::Serve {
         // Another one goes on with it for good. But it may die before it comes to serve.
         StandFor::UntilServed
     } else {
@@ -207,8 +207,8 @@ fn next_seat(
     let standby = Standby::start(dir, stand_for)?;
     loop {
         select! {
-            recv(standby.seat) -> seat => return match seat {
-                Ok(seat) => Ok(seat?),
+            recv(standby.lease) -> lease => return match lease {
+                Ok(lease) => Ok(lease?),
                 Err(_) => Err(Failure::new(FAILED, "nobody waits for the engine's end any more")),
             },
             recv(signals.asked) -> asked => if is_end(asked.ok()) {

@@ -8,7 +8,7 @@ use super::signals::{Asked, SignalWatch};
 use super::{Place, Window};
 use crate::api::Command;
 use crate::api::Error;
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::api::exit_code::{DONE, NO_ENGINE};
 use crate::base::at_exit::AtExit;
 use crate::control::ControlClient;
@@ -36,15 +36,15 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     if attach {
         return watch(show, dir, settings);
     }
-    let seat = match succeed(&dir, Face::Window) {
-        Ok(seat) => seat,
+    let lease = match succeed(&dir, ProcessKind::Window) {
+        Ok(lease) => lease,
         Err(kept @ JoinError::Kept(_)) => return raise_other(&dir, kept),
         Err(error) => return Err(error.into()),
     };
     let (port, world) = window_port();
     let mut integration = ExecutionIntegration::new(world, EventBus::new());
     let options = settings.engine_options();
-    integration.start_on(seat, Face::Window, settings, options)?;
+    integration.start_on(lease, ProcessKind::Window, settings, options)?;
     let leave = integration.leaver()?;
     let lost = {
         let leave = leave.clone();
@@ -87,7 +87,7 @@ fn say_failure(left: Result<(), Error>) {
 /// The engine belongs to a window that is open already: that one comes to the front.
 fn raise_other(dir: &DataDir, kept: JoinError) -> Outcome {
     let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? else { return Err(kept.into()) };
-    if client.welcome().engine.face != Face::Window {
+    if client.welcome().engine.face != ProcessKind::Window {
         return Err(kept.into());
     }
     client.call::<serde_json::Value>(&Command::Raise {})?;

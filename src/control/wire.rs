@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::api::{EngineId, Face};
+use crate::api::{EngineId, ProcessKind};
 use crate::base::id::RunId;
 
 /// The version of what is said here; the hello says which one a client speaks.
@@ -145,7 +145,7 @@ pub enum SessionRequest {
 #[serde(deny_unknown_fields)]
 pub struct Successor {
     /// What the new engine will belong to.
-    pub face: Face,
+    pub face: ProcessKind,
     /// The program's version: an engine leaves for a newer one.
     pub version: String,
     /// It stands by: an engine that keeps its place answers when it leaves, instead of refusing.

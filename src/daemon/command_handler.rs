@@ -10,13 +10,13 @@ use super::live_limits::LiveLimits;
 use crate::api::Error;
 use crate::api::{Answer, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument};
 use crate::api::{Backfilled, Command, Query, Start};
-use crate::api::{EngineId, Face};
+use crate::api::{EngineId, ProcessKind};
 use crate::base::id::{PipelineId, RunId};
 use crate::control::server::Handler;
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
 use crate::monitor::MonitorHandle;
 use crate::records::fresh_definition;
-use crate::records::{Asked, Records, RunRecord, definition_of, refresh_definition, resolve};
+use crate::records::{Records, RunRecord, RunRequest, definition_of, refresh_definition, resolve};
 use crate::run::{Definition, RunSummary, StopKind};
 use crate::settings::{Catalogue, Settings, read_definition};
 use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
@@ -25,7 +25,7 @@ use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
 #[derive(Clone)]
 pub struct Owner {
     /// Which kind it is.
-    pub face: Face,
+    pub face: ProcessKind,
     /// Brings its window to the front; none where there is no window.
     pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Called when the engine has ended because somebody asked for it. It must return at once.
@@ -34,14 +34,14 @@ pub struct Owner {
 
 impl Owner {
     /// One without a window, which `ended` tells that its engine has ended.
-    pub fn without_window(face: Face, ended: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn without_window(face: ProcessKind, ended: impl Fn() + Send + Sync + 'static) -> Self {
         Self { face, raise: None, ended: Arc::new(ended) }
     }
 }
 
 /// Carries out what is asked. Cheap to clone.
 #[derive(Clone)]
-pub struct Desk {
+pub struct CommandHandler {
     pub(crate) engine: CoreExecutionEngine,
     pub(crate) settings: Arc<Settings>,
     jobs: Jobs,
@@ -50,7 +50,7 @@ pub struct Desk {
     limits: LiveLimits,
 }
 
-impl Desk {
+impl CommandHandler {
     /// The desk of an engine.
     pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
         let limits = LiveLimits::new(&engine, &settings, None);
@@ -239,7 +239,7 @@ impl Desk {
 
     /// Starts the one pipeline of this source, else the one whose id equals it.
     pub(crate) fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, Error> {
-        let asked = Asked { run_type: run_type.map(str::to_owned), ..Asked::default() };
+        let asked = RunRequest { run_type: run_type.map(str::to_owned), ..RunRequest::default() };
         if let Some(id) = self.registered(source) {
             return self.start_registered(id, asked);
         }
@@ -248,7 +248,7 @@ impl Desk {
 
     fn start(&self, start: Start) -> Result<RunId, Error> {
         let Start { pipeline, params, run_id, run_type, environment, priority, like } = start;
-        let asked = Asked { params, run_id, run_type, environment, priority };
+        let asked = RunRequest { params, run_id, run_type, environment, priority };
         let earlier = like.map(|earlier| self.stored(&earlier)).transpose()?;
         if let Some(id) = pipeline.as_deref().and_then(|pipeline| self.registered(pipeline)) {
             return self.start_registered(id, asked);
@@ -281,7 +281,7 @@ impl Desk {
         Ok(read_definition(path)?)
     }
 
-    fn start_definition(&self, definition: Arc<Definition>, asked: Asked) -> Result<RunId, Error> {
+    fn start_definition(&self, definition: Arc<Definition>, asked: RunRequest) -> Result<RunId, Error> {
         Ok(self.engine.start_pipeline(resolve(definition, asked)?)?)
     }
 
@@ -290,7 +290,7 @@ impl Desk {
         PipelineId::new(pipeline).ok().filter(|id| self.engine.is_registered(id))
     }
 
-    fn start_registered(&self, id: PipelineId, asked: Asked) -> Result<RunId, Error> {
+    fn start_registered(&self, id: PipelineId, asked: RunRequest) -> Result<RunId, Error> {
         let source = id.to_string();
         let run_id = match asked.run_id {
             Some(run_id) => run_id,
@@ -364,7 +364,7 @@ impl Desk {
     }
 }
 
-impl Handler for Desk {
+impl Handler for CommandHandler {
     fn handle(&self, command: Command) -> Result<Answer, Error> {
         self.handle(command)
     }

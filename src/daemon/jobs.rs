@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::lease::Seat;
+use super::lease::EngineLease;
 use crate::api::Error;
 use crate::api::JobParams;
 use crate::base::id::{JobId, RunId};
@@ -49,9 +49,9 @@ impl Jobs {
         Ok(Self::firing(DesktopScheduler::open(engine, move |id| finder.find(id))?))
     }
 
-    /// Those of the data directory of `seat`, in which no engine runs.
-    pub fn resting(seat: &Seat, settings: Settings) -> Self {
-        Self::beside_an_engine(seat.dir.clone(), Arc::new(settings))
+    /// Those of the data directory of `lease`, in which no engine runs.
+    pub fn resting(lease: &EngineLease, settings: Settings) -> Self {
+        Self::beside_an_engine(lease.dir.clone(), Arc::new(settings))
     }
 
     /// Those of an engine that fires none.

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, bounded};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::api::exit_code::{BUSY, HasExitCode, UNUSABLE};
 use crate::base::id::RunId;
 use crate::control;
@@ -38,19 +38,19 @@ const MOMENTS: [Duration; 6] = [
 
 /// The right to be the engine of a data directory.
 #[derive(Debug)]
-pub struct Seat {
+pub struct EngineLease {
     pub(crate) dir: DataDir,
     pub(crate) lock: EngineLock,
     pub(crate) listener: UnixListener,
     /// What the holder before has left, if it handed the seat over.
-    pub(crate) bequest: Option<Bequest>,
+    pub(crate) handover: Option<Handover>,
 }
 
 /// What came of asking for the seat.
 #[derive(Debug)]
 pub enum Joined {
     /// It is ours: be the engine.
-    Seat(Seat),
+    EngineLease(EngineLease),
     /// An engine lives: ask it.
     Client(ControlClient),
 }
@@ -74,17 +74,17 @@ pub enum JoinError {
 
 /// What a successor is told with the seat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Bequest {
+pub(crate) struct Handover {
     /// The last event that the engine before told.
     pub seq: u64,
     /// What that engine belonged to.
-    pub face: Face,
+    pub face: ProcessKind,
     /// The runs that it had.
     #[serde(default)]
     pub living: Vec<RunId>,
 }
 
-impl Seat {
+impl EngineLease {
     /// Takes the seat, if it is free.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Seat {
     fn with(dir: &DataDir, lock: EngineLock) -> Result<Self, JoinError> {
         // Before anything slow: whoever comes from now on waits at the door.
         let listener = control::bind(dir.path())?;
-        Ok(Self { dir: dir.clone(), lock, listener, bequest: None })
+        Ok(Self { dir: dir.clone(), lock, listener, handover: None })
     }
 
     /// Of which directory it is.
@@ -106,17 +106,17 @@ impl Seat {
 
     /// The runs that the holder before had, if it handed the seat over.
     pub fn inherited_runs(&self) -> Option<&[RunId]> {
-        self.bequest.as_ref().map(|bequest| bequest.living.as_slice())
+        self.handover.as_ref().map(|handover| handover.living.as_slice())
     }
 
     /// A seat that was handed over: the lock and the socket.
-    fn of(dir: &DataDir, handed_over: HandedOver<Bequest>) -> Result<Self, JoinError> {
+    fn of(dir: &DataDir, handed_over: HandedOver<Handover>) -> Result<Self, JoinError> {
         let HandedOver { answer, descriptors } = handed_over;
         let garbled = |n| ControlError::Garbled(format!("a seat of {n} descriptors"));
         let [lock, listener] =
             <[OwnedFd; 2]>::try_from(descriptors).map_err(|descriptors| garbled(descriptors.len()))?;
         let (lock, listener) = (dir.take_over_lock(lock)?, UnixListener::from(listener));
-        Ok(Self { dir: dir.clone(), lock, listener, bequest: Some(answer) })
+        Ok(Self { dir: dir.clone(), lock, listener, handover: Some(answer) })
     }
 }
 
@@ -125,11 +125,11 @@ impl Seat {
 /// # Errors
 /// [`JoinError`]; `Busy` when it is held by an engine without a socket.
 pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
-    let mut moments = Moments::new(dir.path());
+    let mut moments = RetryDelay::new(dir.path());
     loop {
-        let busy = match Seat::take(dir) {
+        let busy = match EngineLease::take(dir) {
             Err(JoinError::DataDir(busy @ DataDirError::Busy { .. })) => busy,
-            taken => return taken.map(Joined::Seat),
+            taken => return taken.map(Joined::EngineLease),
         };
         if let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? {
             return Ok(Joined::Client(client));
@@ -142,9 +142,9 @@ pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
 
 /// What came of asking the engine of a data directory for something.
 #[derive(Debug)]
-pub enum Asking<T> {
+pub enum Acquisition<T> {
     /// There is none: the seat is ours.
-    Seat(Seat),
+    EngineLease(EngineLease),
     /// It has answered, and can be listened to.
     Answered(ControlClient, T),
 }
@@ -154,15 +154,18 @@ pub enum Asking<T> {
 ///
 /// # Errors
 /// [`JoinError`]; [`ControlError::Refused`] in it when the engine said no.
-pub fn ask<T: DeserializeOwned>(dir: &DataDir, request: &impl Serialize) -> Result<Asking<T>, JoinError> {
-    let mut moments = Moments::new(dir.path());
+pub fn ask<T: DeserializeOwned>(
+    dir: &DataDir,
+    request: &impl Serialize,
+) -> Result<Acquisition<T>, JoinError> {
+    let mut moments = RetryDelay::new(dir.path());
     loop {
         let client = match join(dir)? {
-            Joined::Seat(seat) => return Ok(Asking::Seat(seat)),
+            Joined::EngineLease(lease) => return Ok(Acquisition::EngineLease(lease)),
             Joined::Client(client) => client,
         };
         match client.call(request) {
-            Ok(answer) => return Ok(Asking::Answered(client, answer)),
+            Ok(answer) => return Ok(Acquisition::Answered(client, answer)),
             // It said that it leaves, and what it has not answered then it has not done.
             Err(ControlError::Gone(Some(_))) if moments.wait() => {}
             Err(error) => return Err(error.into()),
@@ -174,16 +177,16 @@ pub fn ask<T: DeserializeOwned>(dir: &DataDir, request: &impl Serialize) -> Resu
 ///
 /// # Errors
 /// [`JoinError::Kept`] when the holder keeps it, else as [`join`].
-pub fn succeed(dir: &DataDir, face: Face) -> Result<Seat, JoinError> {
+pub fn succeed(dir: &DataDir, face: ProcessKind) -> Result<EngineLease, JoinError> {
     let request = hand_over(face, false);
-    let mut moments = Moments::new(dir.path());
+    let mut moments = RetryDelay::new(dir.path());
     loop {
         let client = match join(dir)? {
-            Joined::Seat(seat) => return Ok(seat),
+            Joined::EngineLease(lease) => return Ok(lease),
             Joined::Client(client) => client,
         };
-        match client.call_with_descriptors::<Bequest>(&request) {
-            Ok(handed_over) => return Seat::of(dir, handed_over),
+        match client.call_with_descriptors::<Handover>(&request) {
+            Ok(handed_over) => return EngineLease::of(dir, handed_over),
             Err(ControlError::Refused(error)) => return Err(JoinError::Kept(error)),
             // It went before it could answer: then the seat is free, or somebody else's.
             Err(ControlError::Gone(_)) if moments.wait() => {}
@@ -192,7 +195,7 @@ pub fn succeed(dir: &DataDir, face: Face) -> Result<Seat, JoinError> {
     }
 }
 
-fn hand_over(face: Face, waits: bool) -> SessionRequest {
+fn hand_over(face: ProcessKind, waits: bool) -> SessionRequest {
     SessionRequest::HandOver(Successor { face, version: env!("CARGO_PKG_VERSION").to_owned(), waits })
 }
 
@@ -201,7 +204,7 @@ fn hand_over(face: Face, waits: bool) -> SessionRequest {
 #[derive(Debug)]
 pub struct Standby {
     /// The seat, once it is ours; none when another engine serves and this one is needed no longer.
-    pub seat: Receiver<Result<Option<Seat>, JoinError>>,
+    pub lease: Receiver<Result<Option<EngineLease>, JoinError>>,
     line: Arc<Mutex<Line>>,
 }
 
@@ -228,7 +231,7 @@ impl Standby {
     /// The system refuses a thread.
     pub fn start(dir: &DataDir, stand_for: StandFor) -> io::Result<Self> {
         // Capacity 1: the one seat. When it is closed nobody waits for it any more, and the seat is free again.
-        let (tell, seat) = bounded(1);
+        let (tell, lease) = bounded(1);
         let line = Arc::new(Mutex::new(Line::default()));
         let (dir, of_thread) = (dir.clone(), line.clone());
         // Not joined: it ends with the connection, and where there is none with the lock or the program.
@@ -236,7 +239,7 @@ impl Standby {
             // Whoever waits no longer lets it go again.
             let _ = tell.send(wait_for_seat(&dir, &of_thread, stand_for));
         })?;
-        Ok(Self { seat, line })
+        Ok(Self { lease, line })
     }
 }
 
@@ -251,14 +254,18 @@ impl Drop for Standby {
 }
 
 /// The seat; none when nobody waits for it any more, or another serves and that was waited for.
-fn wait_for_seat(dir: &DataDir, line: &Mutex<Line>, stand_for: StandFor) -> Result<Option<Seat>, JoinError> {
-    let mut moments = Moments::new(dir.path());
+fn wait_for_seat(
+    dir: &DataDir,
+    line: &Mutex<Line>,
+    stand_for: StandFor,
+) -> Result<Option<EngineLease>, JoinError> {
+    let mut moments = RetryDelay::new(dir.path());
     loop {
         let outcome = match stand_for {
             StandFor::Good => ask_for_seat(dir, line),
             StandFor::UntilServed => match join(dir) {
                 Ok(Joined::Client(_)) => return Ok(None),
-                Ok(Joined::Seat(seat)) => Ok(seat),
+                Ok(Joined::EngineLease(lease)) => Ok(lease),
                 Err(error) => Err(error),
             },
         };
@@ -266,7 +273,7 @@ fn wait_for_seat(dir: &DataDir, line: &Mutex<Line>, stand_for: StandFor) -> Resu
             return Ok(None);
         }
         match outcome {
-            Ok(seat) => return Ok(Some(seat)),
+            Ok(lease) => return Ok(Some(lease)),
             // The holder has gone: look who is the next.
             Err(JoinError::Control(ControlError::Gone(_))) if moments.wait() => {}
             // A holder that can't be talked to, or whose place nobody knows: the lock tells when it is free.
@@ -274,16 +281,16 @@ fn wait_for_seat(dir: &DataDir, line: &Mutex<Line>, stand_for: StandFor) -> Resu
                 JoinError::Control(_) | JoinError::Kept(_) | JoinError::DataDir(DataDirError::Busy { .. }),
             ) => {
                 let lock = dir.wait_for_lock()?;
-                return Seat::with(dir, lock).map(Some);
+                return EngineLease::with(dir, lock).map(Some);
             }
             Err(error @ (JoinError::DataDir(_) | JoinError::Socket(_))) => return Err(error),
         }
     }
 }
 
-fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<Seat, JoinError> {
+fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinError> {
     let client = match join(dir)? {
-        Joined::Seat(seat) => return Ok(seat),
+        Joined::EngineLease(lease) => return Ok(lease),
         Joined::Client(client) => Arc::new(client),
     };
     {
@@ -293,15 +300,15 @@ fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<Seat, JoinError> {
         }
         line.client = Some(client.clone());
     }
-    match client.call_with_descriptors::<Bequest>(&hand_over(Face::Serve, true)) {
-        Ok(handed_over) => Seat::of(dir, handed_over),
+    match client.call_with_descriptors::<Handover>(&hand_over(ProcessKind::Serve, true)) {
+        Ok(handed_over) => EngineLease::of(dir, handed_over),
         Err(ControlError::Refused(error)) => Err(JoinError::Kept(error)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The moments at which a data directory is looked at again: when its socket is another one, and a few times beside.
-struct Moments<'a> {
+struct RetryDelay<'a> {
     data_dir: &'a Path,
     /// Begun with the first wait: mostly there is none.
     watch: Option<SocketWatch>,
@@ -316,7 +323,7 @@ struct SocketWatch {
     _watch: io::Result<FolderWatch>,
 }
 
-impl<'a> Moments<'a> {
+impl<'a> RetryDelay<'a> {
     fn new(data_dir: &'a Path) -> Self {
         Self { data_dir, watch: None, left: MOMENTS.iter(), holder: None }
     }

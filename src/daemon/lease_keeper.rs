@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::command_handler::Desk;
-use super::lease::Bequest;
-use super::service::{Fate, Heir};
-use crate::api::Face;
+use super::command_handler::CommandHandler;
+use super::lease::Handover;
+use super::service::{Disposition, NewHolder};
+use crate::api::ProcessKind;
 use crate::control::server::{ControlServer, HandOver};
 use crate::engine::{EngineError, ShutdownKind};
 use crate::run::Body;
@@ -27,15 +27,15 @@ pub(crate) enum Order {
 
 /// What the keeper and the owner of a service share.
 pub(crate) struct Shared {
-    pub(crate) fate: Mutex<Fate>,
+    pub(crate) disposition: Mutex<Disposition>,
     /// The process that was started to take over.
-    pub(crate) heir: Mutex<Option<u32>>,
+    pub(crate) new_holder: Mutex<Option<u32>>,
 }
 
 /// The thread that keeps the seat.
 pub(crate) struct Keeper {
-    pub(crate) desk: Desk,
-    pub(crate) face: Face,
+    pub(crate) handler: CommandHandler,
+    pub(crate) face: ProcessKind,
     pub(crate) server: ControlServer,
     pub(crate) shared: Arc<Shared>,
     /// The lock of an engine that has ended, until somebody has taken it.
@@ -73,8 +73,8 @@ impl Keeper {
                 }
                 Order::Close(kind, tell) => {
                     // Nothing is fired into an engine that ends.
-                    self.desk.jobs().stop();
-                    let outcome = self.desk.engine().shutdown(kind);
+                    self.handler.jobs().stop();
+                    let outcome = self.handler.engine().shutdown(kind);
                     self.put_away();
                     self.server.close("the engine has ended");
                     // Before it is told: whoever hears it may take the seat.
@@ -91,23 +91,28 @@ impl Keeper {
     fn may_leave(&self, hand_over: &HandOver) -> Result<(), String> {
         let successor = &hand_over.successor;
         let pid = hand_over.peer_pid();
-        let is_heir = pid.is_some() && pid == *lock_of(&self.shared.heir);
+        let is_heir = pid.is_some() && pid == *lock_of(&self.shared.new_holder);
         let is_newer = version(&successor.version) > version(env!("CARGO_PKG_VERSION"));
         let me = std::process::id();
         match (self.face, successor.face) {
             _ if is_heir => Ok(()),
-            (_, Face::Run | Face::Library) => Err("only a window or `serve` takes over".to_owned()),
-            (Face::Run, Face::Window | Face::Serve) | (Face::Serve, Face::Window) => Ok(()),
-            (Face::Window | Face::Serve | Face::Library, _) if is_newer => Ok(()),
-            (Face::Serve, Face::Serve) => {
+            (_, ProcessKind::Run | ProcessKind::Library) => {
+                Err("only a window or `serve` takes over".to_owned())
+            }
+            (ProcessKind::Run, ProcessKind::Window | ProcessKind::Serve)
+            | (ProcessKind::Serve, ProcessKind::Window) => Ok(()),
+            (ProcessKind::Window | ProcessKind::Serve | ProcessKind::Library, _) if is_newer => Ok(()),
+            (ProcessKind::Serve, ProcessKind::Serve) => {
                 Err(format!("`leverframe serve` runs already (process {me}); there is nothing to do"))
             }
-            (Face::Window, _) => Err(format!(
+            (ProcessKind::Window, _) => Err(format!(
                 "the window (process {me}) runs the engine; close it and leave what runs to a process in the background"
             )),
-            (Face::Library, _) => Err(format!("the program of process {me} keeps its engine; end it first")),
+            (ProcessKind::Library, _) => {
+                Err(format!("the program of process {me} keeps its engine; end it first"))
+            }
         }?;
-        let snapshot = self.desk.engine().snapshot();
+        let snapshot = self.handler.engine().snapshot();
         match snapshot.runs.values().find(|run| matches!(run.body, Body::Driven)) {
             Some(run) => {
                 Err(format!("run {} is driven by this very program; it can't be handed over", run.id))
@@ -125,18 +130,18 @@ impl Keeper {
         // Whoever comes from now on waits for the successor.
         self.server.turn_away();
         // Before the events are over: whoever hears their end asks why.
-        *lock_of(&self.shared.fate) =
-            Fate::HandedOver(Heir { face: hand_over.successor.face, name: name_of(hand_over) });
+        *lock_of(&self.shared.disposition) =
+            Disposition::HandedOver(NewHolder { face: hand_over.successor.face, name: name_of(hand_over) });
         if let Err(error) = self.end_engine(ShutdownKind::LeaveSteps) {
-            *lock_of(&self.shared.fate) = Fate::Unknown;
+            *lock_of(&self.shared.disposition) = Disposition::Unknown;
             hand_over.refuse(&error.to_string());
             return false;
         }
-        let engine = self.desk.engine().snapshot();
+        let engine = self.handler.engine().snapshot();
         let living = engine.runs.keys().cloned().collect();
-        let bequest = Bequest { seq: engine.seq, face: self.face, living };
+        let handover = Handover { seq: engine.seq, face: self.face, living };
         let Some(lock) = self.lock.as_ref().and_then(EngineLock::as_fd) else { return false };
-        if hand_over.hand(&bequest, &[lock, hand_over.listener()]).is_err() {
+        if hand_over.hand(&handover, &[lock, hand_over.listener()]).is_err() {
             return false;
         }
         // Closed and not unlocked: the successor holds it through a copy of its own.
@@ -163,12 +168,12 @@ impl Keeper {
     /// Leaves the databases' own files as all there is. A short run leaves that to others.
     fn put_away(&self) {
         match self.face {
-            Face::Window | Face::Serve => {}
-            Face::Run | Face::Library => return,
+            ProcessKind::Window | ProcessKind::Serve => {}
+            ProcessKind::Run | ProcessKind::Library => return,
         }
         // What can't be written back now is read from the log by the next engine.
-        let _ = self.desk.engine().store().put_away_wal();
-        if let Some(scheduler) = self.desk.jobs().scheduler() {
+        let _ = self.handler.engine().store().put_away_wal();
+        if let Some(scheduler) = self.handler.jobs().scheduler() {
             let _ = scheduler.store().put_away_wal();
         }
     }
@@ -177,8 +182,8 @@ impl Keeper {
     fn end_engine(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         if self.lock.is_none() {
             // Nothing is fired into an engine that ends.
-            self.desk.jobs().stop();
-            self.lock = Some(self.desk.engine().hand_over(kind)?);
+            self.handler.jobs().stop();
+            self.lock = Some(self.handler.engine().hand_over(kind)?);
         }
         Ok(())
     }

@@ -22,13 +22,15 @@ mod user_service;
 mod why;
 
 pub use background::{Background, ServeFor, Unready, turn_log};
-pub use command_handler::{Desk, Owner};
+pub use command_handler::{CommandHandler, Owner};
 pub use firing::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
 pub use jobs::{Jobs, MAX_HISTORY, MAX_ROWS};
-pub use lease::{Asking, JoinError, Joined, OWN_NAME, Seat, StandFor, Standby, ask, join, succeed};
+pub use lease::{
+    Acquisition, EngineLease, JoinError, Joined, OWN_NAME, StandFor, Standby, ask, join, succeed,
+};
 pub(crate) use measuring::Watch;
 pub use orders::give_order;
 pub(crate) use service::be_served;
-pub use service::{Fate, Heir, Parts, Service, ServiceOptions};
+pub use service::{Disposition, Mode, NewHolder, Service, ServiceOptions};
 pub(crate) use usage::waits_of;
-pub use user_service::{LogoutFate, ServiceError, ServiceManager, UserService, logout_fate};
+pub use user_service::{LogoutEffect, ServiceError, ServiceManager, UserService, logout_effect};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::background::ServeFor;
-use super::lease::{Asking, Seat, ask};
-use super::service::{Parts, Service, ServiceOptions};
+use super::lease::{Acquisition, EngineLease, ask};
+use super::service::{Mode, Service, ServiceOptions};
 use crate::admission::{Order, Orders};
 use crate::api::Command;
 use crate::api::Error;
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind, now};
 use crate::records::Records;
 use crate::run::RunState;
@@ -29,19 +29,19 @@ pub fn give_order(
     complain: impl Fn(String) + Send + Sync + 'static,
 ) -> Result<Orders, Error> {
     match ask::<Orders>(dir, &Command::from(order))? {
-        Asking::Answered(_, orders) => Ok(orders),
-        Asking::Seat(seat) => order_here(seat, settings, order, complain),
+        Acquisition::Answered(_, orders) => Ok(orders),
+        Acquisition::EngineLease(lease) => order_here(lease, settings, order, complain),
     }
 }
 
 fn order_here(
-    seat: Seat,
+    lease: EngineLease,
     settings: Settings,
     order: Order,
     complain: impl Fn(String) + Send + Sync + 'static,
 ) -> Result<Orders, Error> {
     // Without a supervisor nothing runs; then what waits to be taken up is left to those who do that.
-    let scope = if is_left_behind(seat.dir.path()) { Scope::All } else { Scope::Nothing };
+    let scope = if is_left_behind(lease.dir.path()) { Scope::All } else { Scope::Nothing };
     let bus = EventBus::new();
     let events = bus.subscribe();
     if matches!(order, Order::Quiet(Some(until)) if until <= now().wall) {
@@ -55,13 +55,13 @@ fn order_here(
         ..settings.engine_options()
     };
     let options = ServiceOptions {
-        face: Face::Run,
-        parts: Parts::RunsAlone,
+        face: ProcessKind::Run,
+        parts: Mode::EngineOnly,
         engine,
         raise: None,
         complain: Arc::new(complain),
     };
-    let service = Service::open(seat, settings, options)?;
+    let service = Service::open(lease, settings, options)?;
     let orders = service.engine().orders();
     let is_being_frozen = || {
         let snapshot = service.engine().snapshot();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::command_handler::Desk;
+use super::command_handler::CommandHandler;
 use crate::records::log_bytes;
 use crate::records::{prune_fires, spare_unbooked};
 use crate::scheduler::DesktopScheduler;
@@ -25,11 +25,14 @@ impl RetentionKeeper {
     ///
     /// # Errors
     /// When there is no thread left.
-    pub(crate) fn start(desk: Desk, complain: Arc<dyn Fn(String) + Send + Sync>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        handler: CommandHandler,
+        complain: Arc<dyn Fn(String) + Send + Sync>,
+    ) -> std::io::Result<Self> {
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (closed, is_closed) = bounded(0);
         let thread =
-            crate::base::thread::lasting("lf-retention", move || keep(&desk, &is_closed, &*complain))?;
+            crate::base::thread::lasting("lf-retention", move || keep(&handler, &is_closed, &*complain))?;
         Ok(Self { closed: Some(closed), thread: Some(thread) })
     }
 }
@@ -44,16 +47,16 @@ impl Drop for RetentionKeeper {
     }
 }
 
-fn keep(desk: &Desk, closed: &Receiver<()>, complain: &dyn Fn(String)) {
+fn keep(handler: &CommandHandler, closed: &Receiver<()>, complain: &dyn Fn(String)) {
     loop {
-        let (store, data_dir) = (desk.engine.store(), desk.data_dir().path());
-        let (retention, now) = (&desk.settings.retention, crate::engine::now().wall);
-        let jobs = desk.jobs().scheduler().map(DesktopScheduler::store);
+        let (store, data_dir) = (handler.engine.store(), handler.data_dir().path());
+        let (retention, now) = (&handler.settings.retention, crate::engine::now().wall);
+        let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
         let pruned = store
             .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
             .and_then(|plan| jobs.map_or(Ok(plan.clone()), |jobs| spare_unbooked(plan, jobs)))
             .and_then(|plan| store.apply_prune(&plan, data_dir))
-            .and_then(|_| jobs.map_or(Ok(()), |jobs| prune_fires(jobs, &desk.settings, now)));
+            .and_then(|_| jobs.map_or(Ok(()), |jobs| prune_fires(jobs, &handler.settings, now)));
         if let Err(error) = pruned {
             complain(format!("old runs can't be removed: {error}"));
         }

@@ -9,15 +9,15 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::background::{Background, ServeFor};
-use super::command_handler::{Desk, Owner};
+use super::command_handler::{CommandHandler, Owner};
 use super::job_files::JobFiles;
 use super::jobs::Jobs;
-use super::lease::{Joined, Seat, join};
+use super::lease::{EngineLease, Joined, join};
 use super::lease_keeper::{Keeper, Order, Shared, lock_of};
 use super::measuring::Watch;
 use super::retention::RetentionKeeper;
 use crate::api::Error;
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::awake::AwakeKeeper;
 use crate::control::server::{ControlOptions, ControlServer};
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
@@ -33,19 +33,19 @@ const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
 
 /// What goes on beside the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parts {
+pub enum Mode {
     /// Everything that a desktop needs around the clock: the scheduler with the jobs of pipeline files, and retention.
     All,
     /// Nothing: it serves the runs that it is given, and fires no jobs.
-    RunsAlone,
+    EngineOnly,
 }
 
 /// How an engine is put into service.
 pub struct ServiceOptions {
     /// What it belongs to.
-    pub face: Face,
+    pub face: ProcessKind,
     /// What goes on beside it.
-    pub parts: Parts,
+    pub parts: Mode,
     /// How it is opened. Its lock comes with the seat.
     pub engine: EngineOptions,
     /// Brings its window to the front; none where there is no window.
@@ -56,27 +56,27 @@ pub struct ServiceOptions {
 
 /// Why an engine serves no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It does, or has ended by itself.
     Unknown,
     /// Somebody asked it to end, over the socket.
     Ended,
     /// Another process has its seat.
-    HandedOver(Heir),
+    HandedOver(NewHolder),
 }
 
 /// Who has taken an engine's seat over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heir {
+pub struct NewHolder {
     /// What the new engine belongs to.
-    pub face: Face,
+    pub face: ProcessKind,
     /// Its face and process, for messages.
     pub name: String,
 }
 
 /// An engine in service. Dropping it leaves what runs with the supervisor.
 pub struct Service {
-    desk: Desk,
+    handler: CommandHandler,
     orders: Sender<Order>,
     keeper: Option<JoinHandle<()>>,
     /// Closed when the keeper has ended.
@@ -103,10 +103,10 @@ impl Service {
     ///
     /// # Errors
     /// [`Error`]; then the seat is free again.
-    pub fn open(seat: Seat, settings: Settings, options: ServiceOptions) -> Result<Self, Error> {
+    pub fn open(lease: EngineLease, settings: Settings, options: ServiceOptions) -> Result<Self, Error> {
         let ServiceOptions { face, parts, engine, raise, complain } = options;
-        let Seat { dir, lock, listener, bequest } = seat;
-        let was_serving = bequest.as_ref().is_some_and(|bequest| bequest.face == Face::Serve);
+        let EngineLease { dir, lock, listener, handover } = lease;
+        let was_serving = handover.as_ref().is_some_and(|handover| handover.face == ProcessKind::Serve);
         // Before the engine opens, so that what recovery tells is heard, and what it takes back is measured.
         let events = engine.bus.subscribe();
         let watch = Watch::new(dir.path(), &settings);
@@ -124,26 +124,27 @@ impl Service {
         // Without it everything goes on: an end then has what the kernel says of it.
         let watch = watch.inspect_err(|error| complain(format!("nothing is measured: {error}"))).ok();
         let settings = Arc::new(settings);
-        let shared = Arc::new(Shared { fate: Mutex::new(Fate::Unknown), heir: Mutex::default() });
+        let shared =
+            Arc::new(Shared { disposition: Mutex::new(Disposition::Unknown), new_holder: Mutex::default() });
         let ended = {
             let shared = shared.clone();
-            move || *lock_of(&shared.fate) = Fate::Ended
+            move || *lock_of(&shared.disposition) = Disposition::Ended
         };
         let jobs = match parts {
-            Parts::All => {
+            Mode::All => {
                 let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
                 Jobs::firing(DesktopScheduler::open(&engine, move |id| finder.find(id))?)
             }
-            Parts::RunsAlone => Jobs::beside_an_engine(dir.clone(), settings.clone()),
+            Mode::EngineOnly => Jobs::beside_an_engine(dir.clone(), settings.clone()),
         };
         let owner = Owner { face, raise, ended: Arc::new(ended) };
-        let desk = Desk::new(engine, jobs, settings.clone(), owner);
-        let desk = desk.measured_by(watch.as_ref().map(Watch::monitor));
-        let limits_file = desk.limits().watch(complain.clone());
+        let handler = CommandHandler::new(engine, jobs, settings.clone(), owner);
+        let handler = handler.measured_by(watch.as_ref().map(Watch::monitor));
+        let limits_file = handler.limits().watch(complain.clone());
         let wal = {
-            let jobs = desk.jobs().scheduler().map(DesktopScheduler::store);
-            let limit = if parts == Parts::All { WalLimit::Whole } else { WalLimit::Growth };
-            WalKeeper::start(desk.engine().store(), jobs, limit).ok()
+            let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
+            let limit = if parts == Mode::All { WalLimit::Whole } else { WalLimit::Growth };
+            WalKeeper::start(handler.engine().store(), jobs, limit).ok()
         };
         // Capacity 1: it is told once. Closed when nothing is watched.
         let (tell, displaced) = bounded(1);
@@ -161,12 +162,12 @@ impl Service {
         };
         // Without it, writes notice.
         let dir_watch = dir_watch.ok();
-        let upkeep = match desk.jobs().scheduler() {
+        let upkeep = match handler.jobs().scheduler() {
             Some(scheduler) => {
                 let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
                 // After the files are read: what they no longer say does not fire once more.
                 scheduler.start()?;
-                Some((files, RetentionKeeper::start(desk.clone(), complain)?))
+                Some((files, RetentionKeeper::start(handler.clone(), complain)?))
             }
             None => None,
         };
@@ -181,17 +182,17 @@ impl Service {
             }
         };
         let server = ControlServer::start(ControlOptions {
-            handler: Arc::new(desk.clone()),
-            engine: desk.engine().clone(),
+            handler: Arc::new(handler.clone()),
+            engine: handler.engine().clone(),
             events,
             listener: Some(listener),
-            last_seq: bequest.map(|bequest| bequest.seq),
+            last_seq: handover.map(|handover| handover.seq),
             on_hand_over: Some(Box::new(on_hand_over)),
         })?;
         // Capacity 0: nothing is sent; it is closed when the keeper has ended.
         let (keeping, kept) = bounded(0);
         let keeper = Keeper {
-            desk: desk.clone(),
+            handler: handler.clone(),
             face,
             server,
             shared: shared.clone(),
@@ -201,7 +202,7 @@ impl Service {
         };
         let keeper = crate::base::thread::lasting("lf-seat", move || keeper.keep(&waiting))?;
         Ok(Self {
-            desk,
+            handler,
             orders,
             keeper: Some(keeper),
             kept,
@@ -218,13 +219,13 @@ impl Service {
     }
 
     /// Where everything is carried out.
-    pub fn desk(&self) -> &Desk {
-        &self.desk
+    pub fn handler(&self) -> &CommandHandler {
+        &self.handler
     }
 
     /// The engine.
     pub fn engine(&self) -> &CoreExecutionEngine {
-        self.desk.engine()
+        self.handler.engine()
     }
 
     /// What is measured from now on; none where nothing can be.
@@ -238,8 +239,8 @@ impl Service {
     }
 
     /// Why it serves no longer, once its events are over.
-    pub fn fate(&self) -> Fate {
-        lock_of(&self.shared.fate).clone()
+    pub fn disposition(&self) -> Disposition {
+        lock_of(&self.shared.disposition).clone()
     }
 
     /// Ends the engine in good order and takes leave of everybody. Harmless when it has ended already.
@@ -268,11 +269,11 @@ impl Service {
             ServeFor::Good => self.pass_to_standby(kind)?,
             ServeFor::WhatRuns => false,
         };
-        let handed_over = if is_passed { Ok(()) } else { self.call_heir(serve_for) };
+        let handed_over = if is_passed { Ok(()) } else { self.start_new_holder(serve_for) };
         let ended = self.end(ShutdownKind::LeaveSteps).map_err(|error| error.to_string());
         match (serve_for, handed_over) {
             // The heir may have died with the seat in its hands.
-            (ServeFor::Good, Err(why)) => be_served(self.desk.data_dir()).map_err(|_| why).and(ended),
+            (ServeFor::Good, Err(why)) => be_served(self.handler.data_dir()).map_err(|_| why).and(ended),
             (ServeFor::Good | ServeFor::WhatRuns, handed_over) => handed_over.and(ended),
         }
     }
@@ -282,7 +283,7 @@ impl Service {
     pub fn has_work_left(&self, kind: ShutdownKind) -> bool {
         let is_due_some_day = |jobs: &DesktopScheduler| matches!(jobs.store().earliest_due_ms(), Ok(Some(_)));
         let runs_on = kind == ShutdownKind::LeaveSteps && self.is_busy();
-        self.was_serving || runs_on || self.desk.jobs().scheduler().is_some_and(is_due_some_day)
+        self.was_serving || runs_on || self.handler.jobs().scheduler().is_some_and(is_due_some_day)
     }
 
     /// Whether something runs, or waits to: what is paused stays so without an engine.
@@ -315,13 +316,13 @@ impl Service {
     }
 
     /// Starts the heir, and waits until the seat is his.
-    fn call_heir(&mut self, serve_for: ServeFor) -> Result<(), String> {
+    fn start_new_holder(&mut self, serve_for: ServeFor) -> Result<(), String> {
         let failed = |why: String| format!("no process in the background took over: {why}");
-        let mut heir = lock_of(&self.shared.heir);
-        let background = Background::start(self.desk.data_dir().path(), serve_for);
+        let mut new_holder = lock_of(&self.shared.new_holder);
+        let background = Background::start(self.handler.data_dir().path(), serve_for);
         let background = background.map_err(|error| failed(error.to_string()))?;
-        *heir = Some(background.pid());
-        drop(heir);
+        *new_holder = Some(background.pid());
+        drop(new_holder);
         background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| failed(unready.to_string()))
     }
 
@@ -367,8 +368,8 @@ impl Drop for Service {
 pub(crate) fn be_served(dir: &DataDir) -> Result<(), String> {
     match join(dir) {
         Ok(Joined::Client(_)) => Ok(()),
-        Ok(Joined::Seat(seat)) => {
-            drop(seat);
+        Ok(Joined::EngineLease(lease)) => {
+            drop(lease);
             let background = Background::start(dir.path(), ServeFor::Good).map_err(|e| e.to_string())?;
             background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| unready.to_string())
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::command_handler::Desk;
+use super::command_handler::CommandHandler;
 use crate::api::{Error, Usage, UsageOfRun, UsageOfStep};
 use crate::engine::{CoreExecutionEngine, CurrentWait};
 use crate::resources::{ResourceSnapshot, StepSample};
@@ -13,7 +13,7 @@ use crate::run::Run;
 /// Whoever asks for a newer sample than there is gets what there is after so long: he may have gone.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-impl Desk {
+impl CommandHandler {
     /// What everything costs, as of a sample newer than `after`, for which it waits for a moment.
     ///
     /// # Errors

@@ -253,7 +253,7 @@ fn xml_escaped(text: &str) -> String {
 
 /// What a logout does to the steps that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogoutFate {
+pub enum LogoutEffect {
     /// They go on.
     GoOn,
     /// The session's manager ends with the last session, and with it what it looks after.
@@ -263,7 +263,7 @@ pub enum LogoutFate {
 }
 
 /// What systemd-logind would do at a logout; none where it does not run.
-pub fn logout_fate() -> Option<LogoutFate> {
+pub fn logout_effect() -> Option<LogoutEffect> {
     if !Path::new("/run/systemd/system").exists() {
         return None;
     }
@@ -275,14 +275,14 @@ pub fn logout_fate() -> Option<LogoutFate> {
     let lingers = asked.is_ok_and(|output| output.stdout.trim_ascii() == b"yes");
     let folders = ["/usr/lib/systemd", "/run/systemd", "/etc/systemd"];
     let kills = kills_user_processes(&folders.map(Path::new));
-    Some(fate(lingers, kills))
+    Some(disposition(lingers, kills))
 }
 
-fn fate(lingers: bool, kills: bool) -> LogoutFate {
+fn disposition(lingers: bool, kills: bool) -> LogoutEffect {
     match (lingers, kills) {
-        (true, _) => LogoutFate::GoOn,
-        (false, true) => LogoutFate::Killed,
-        (false, false) => LogoutFate::EndWithManager,
+        (true, _) => LogoutEffect::GoOn,
+        (false, true) => LogoutEffect::Killed,
+        (false, false) => LogoutEffect::EndWithManager,
     }
 }
 
@@ -349,7 +349,7 @@ mod tests {
         assert!(kills_user_processes(&folders));
         fs::write(a.join("logind.conf.d/10-x.conf"), "[Login]\nKillUserProcesses=no\n").unwrap();
         assert!(!kills_user_processes(&folders));
-        assert_eq!(fate(false, true), LogoutFate::Killed);
-        assert_eq!(fate(true, true), LogoutFate::GoOn);
+        assert_eq!(disposition(false, true), LogoutEffect::Killed);
+        assert_eq!(disposition(true, true), LogoutEffect::GoOn);
     }
 }

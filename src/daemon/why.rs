@@ -1,13 +1,13 @@
 //! Why a living run is as it is, with the figures of this moment.
 
-use super::command_handler::Desk;
+use super::command_handler::CommandHandler;
 use crate::api::Error;
 use crate::base::id::RunId;
 use crate::engine::{EngineError, now};
 use crate::records::WhyAnswer;
 use crate::run::{WhyContext, why};
 
-impl Desk {
+impl CommandHandler {
     /// Why a run is as it is, with the figures of this moment where it waits.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::core::Engine;
-use super::launch::{LaunchJob, Surroundings};
+use super::launch::{LaunchEnv, LaunchJob};
 use super::launcher::Launcher;
 use super::message::Message;
 use super::options::HostChoice;
@@ -24,7 +24,7 @@ pub(super) struct Acting {
     /// Makes tokens unique over data directories and epochs.
     pub(super) salt: String,
     pub(super) reports: ReportFollower,
-    surroundings: Arc<Surroundings>,
+    launch_env: Arc<LaunchEnv>,
     pub(super) launcher: Launcher,
     pub(super) shortage: Shortage,
     /// Of starts that take no time.
@@ -47,23 +47,23 @@ impl Acting {
             HostChoice::SupervisorProgram(program) => Some(Guard::program(program)),
             HostChoice::Custom(_) => None,
         };
-        let surroundings = Arc::new(Surroundings::new(data_dir.clone(), env, guard));
+        let launch_env = Arc::new(LaunchEnv::new(data_dir.clone(), env, guard));
         let report_sender = sender.clone();
         let reports = ReportFollower::new(data_dir.path(), move |batch| {
             // If the engine is gone, the report is read again by the next one.
             let _ = report_sender.send(Message::Report(Box::new(batch)));
         })?;
         let launcher = Launcher::new(sender);
-        let salt = surroundings.salt();
+        let salt = launch_env.salt();
         let (never, requests, followed) = (Cancel::new()?, Vec::new(), HashSet::new());
         let shortage = Shortage::watch();
-        Ok(Self { salt, reports, surroundings, launcher, shortage, never, requests, followed })
+        Ok(Self { salt, reports, launch_env, launcher, shortage, never, requests, followed })
     }
 
     /// Makes the folders of a run and follows its reports.
     pub(super) fn follow(&mut self, run_id: &RunId) -> io::Result<()> {
         if !self.followed.contains(run_id) {
-            self.surroundings.make_run_files(run_id)?;
+            self.launch_env.make_run_files(run_id)?;
             self.reports.follow(run_id)?;
             self.followed.insert(run_id.clone());
         }
@@ -138,8 +138,8 @@ impl Engine {
         let followed = self.acting.follow(&run.id);
         self.acting.reports.begin(&key, run.steps[index].ledger.report_offset);
         let store = self.published.store.clone();
-        let (surroundings, cancel) = (self.acting.surroundings.clone(), self.acting.never.clone());
-        let mut job = LaunchJob { run: run.clone(), index, may_be_alive, surroundings, store, cancel };
+        let (launch_env, cancel) = (self.acting.launch_env.clone(), self.acting.never.clone());
+        let mut job = LaunchJob { run: run.clone(), index, may_be_alive, launch_env, store, cancel };
         let spec = followed.map_err(|e| e.to_string()).and_then(|()| {
             if job.needs_time() {
                 job.cancel = Cancel::new().map_err(|e| e.to_string())?;

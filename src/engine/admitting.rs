@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::beats::Batch;
 use super::core::Engine;
-use super::message::{Heard, Message};
+use super::message::{Message, PendingInput};
 use super::orders::TURN;
 use super::{CoreExecutionEngine, EngineError, clock};
 use crate::admission::{AdmissionPolicy, Footprints, Rank, Wait};
@@ -35,7 +35,7 @@ pub struct CurrentWait {
 
 /// When those who wait are told who has what they wait for, on the clock of awake time.
 #[derive(Debug, Default)]
-pub(super) struct HoldersTold {
+pub(super) struct WaitNotices {
     /// When they were told last.
     told_at_ms: u64,
     /// When they are to be told what has been kept from them since then; none: they know.
@@ -95,13 +95,13 @@ impl CoreExecutionEngine {
 
 impl Engine {
     /// Takes a sample in: what limits say of it, and what power says.
-    pub(super) fn translate_sample(&mut self, sample: Arc<ResourceSnapshot>, heard: &mut Vec<Heard>) {
+    pub(super) fn translate_sample(&mut self, sample: Arc<ResourceSnapshot>, heard: &mut Vec<PendingInput>) {
         self.translate_limits(&sample, heard);
         self.admission.machine = Some(sample);
         let on_battery = self.admission.is_on_battery();
         if self.is_on_battery.replace(on_battery) != Some(on_battery) {
             let minding = self.minding_power.iter().cloned();
-            heard.extend(minding.map(|run_id| Heard::world(run_id, Input::Power { on_battery })));
+            heard.extend(minding.map(|run_id| PendingInput::world(run_id, Input::Power { on_battery })));
         }
     }
 
@@ -148,7 +148,7 @@ impl Engine {
 
     /// Gives everybody in the line a chance, in its order. Called once in each turn in which something has happened.
     pub(super) fn admit_waiting(&mut self) {
-        let is_open = self.trouble.is_none() && self.closing.is_none();
+        let is_open = self.outage.is_none() && self.closing.is_none();
         if !is_open || !std::mem::take(&mut self.is_line_stale) {
             return;
         }
@@ -184,13 +184,13 @@ impl Engine {
         }
     }
 
-    fn admit_next(&mut self, rank: &Rank, batch: &mut Batch, kept: &mut Vec<Heard>) {
+    fn admit_next(&mut self, rank: &Rank, batch: &mut Batch, kept: &mut Vec<PendingInput>) {
         let run_id = rank.run_id();
         let Some(before) = self.runs.get(run_id).map(|entry| entry.run.clone()) else { return };
         let run = if waits_on(&before, self.context()) {
             before
         } else {
-            self.decide_all(batch, kept, vec![Heard::world(run_id.clone(), Input::StartsChanged)]);
+            self.decide_all(batch, kept, vec![PendingInput::world(run_id.clone(), Input::StartsChanged)]);
             let run = batch.staged(run_id).unwrap_or_else(|| before.clone());
             self.keep_turn(&before, &run);
             run

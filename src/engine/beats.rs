@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::changes::{push_changes, to_write};
 use super::core::{Engine, Entry};
-use super::message::{Heard, Waiting};
+use super::message::{PendingInput, Waiting};
 use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::base::id::RunId;
 use crate::run::{
@@ -45,7 +45,7 @@ impl Batch {
 
 impl Engine {
     /// Decides, records, acts and tells what was heard.
-    pub(super) fn handle(&mut self, heard: Vec<Heard>) {
+    pub(super) fn handle(&mut self, heard: Vec<PendingInput>) {
         self.is_line_stale |= !heard.is_empty();
         let mut batch = Batch::default();
         let mut kept = Vec::new();
@@ -54,7 +54,12 @@ impl Engine {
     }
 
     /// Decides what was heard into `batch`; what was not refused goes to `kept`.
-    pub(super) fn decide_all(&mut self, batch: &mut Batch, kept: &mut Vec<Heard>, heard: Vec<Heard>) {
+    pub(super) fn decide_all(
+        &mut self,
+        batch: &mut Batch,
+        kept: &mut Vec<PendingInput>,
+        heard: Vec<PendingInput>,
+    ) {
         for one in heard {
             if self.is_early(batch, &one) {
                 self.early_reports.entry(one.run_id.clone()).or_default().push(one);
@@ -73,7 +78,7 @@ impl Engine {
     }
 
     /// Records, acts and tells what was decided.
-    pub(super) fn conclude(&mut self, mut batch: Batch, kept: Vec<Heard>) {
+    pub(super) fn conclude(&mut self, mut batch: Batch, kept: Vec<PendingInput>) {
         // What was looked at and stands as before is no change.
         if batch.staged.is_empty() {
             return;
@@ -86,7 +91,7 @@ impl Engine {
                 if error.is_about_data() {
                     self.meet_offence(error, kept, batch.sent_ahead);
                 } else {
-                    self.meet_trouble(error, kept, batch.sent_ahead);
+                    self.enter_outage(error, kept, batch.sent_ahead);
                 }
             }
         }
@@ -94,7 +99,7 @@ impl Engine {
 
     /// Whether nobody waits for the commit of `batch`: steps have ended whose places are taken already, by starts that
     /// an earlier commit holds, and there are more of those for the ends to come.
-    pub(super) fn may_wait(&self, batch: &Batch, kept: &[Heard]) -> bool {
+    pub(super) fn may_wait(&self, batch: &Batch, kept: &[PendingInput]) -> bool {
         let is_followed = |run: &Run| {
             let lives = run.steps.iter().any(|step| step.state.is_live());
             let is_ready = |index: usize| {
@@ -104,7 +109,7 @@ impl Engine {
             run.state == RunState::Running && lives && (0..run.steps.len()).any(is_ready)
         };
         batch.is_hard
-            && self.trouble.is_none()
+            && self.outage.is_none()
             && self.closing.is_none()
             && batch.records.is_empty()
             && batch.effects.iter().all(|(_, effect)| matches!(effect, Effect::Acknowledge { .. }))
@@ -112,7 +117,7 @@ impl Engine {
             && batch.staged.values().all(|run| is_followed(run))
     }
 
-    pub(super) fn decide(&mut self, batch: &mut Batch, heard: &Heard) -> Result<(), EngineError> {
+    pub(super) fn decide(&mut self, batch: &mut Batch, heard: &PendingInput) -> Result<(), EngineError> {
         let run_id = &heard.run_id;
         let current = match (&heard.new_run, batch.staged.get(run_id), self.runs.get(run_id)) {
             (Some(new), _, _) => (**new).clone(),
@@ -177,7 +182,7 @@ impl Engine {
     pub(super) fn context(&self) -> Context<'_> {
         // While runs are being stopped, their `finally` steps still have to run.
         let may_finish = self.closing.as_ref().is_none_or(|closing| closing.kind == ShutdownKind::StopRuns);
-        let may_start = self.trouble.is_none() && may_finish && self.options.first_input.is_none();
+        let may_start = self.outage.is_none() && may_finish && self.options.first_input.is_none();
         Context {
             now: clock::now(),
             n_cpus: self.options.n_cpus,
@@ -216,7 +221,7 @@ impl Engine {
     }
 
     /// Publishes, acts, tells and answers what was decided. `is_hard` says whether it is on disk.
-    pub(super) fn carry_out(&mut self, batch: Batch, heard: Vec<Heard>) {
+    pub(super) fn carry_out(&mut self, batch: Batch, heard: Vec<PendingInput>) {
         let decisions: Vec<_> = batch
             .records
             .iter()
@@ -303,7 +308,7 @@ impl Engine {
         let mut runs = self.published.snapshot.load().runs.clone();
         for (run_id, run) in staged {
             let is_over = run.state.is_ended() && is_recorded;
-            self.sleepless.see(&run);
+            self.sleep_inhibition.see(&run);
             // What goes with a commit without having been decided anew keeps its own.
             let before = || self.runs.get(&run_id).map(|entry| entry.deadline).unwrap_or_default();
             let deadline = match deadlines.get(&run_id) {
@@ -367,7 +372,7 @@ impl Engine {
         let mut batch = Batch { is_hard: true, ..Batch::default() };
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, Vec::new()),
-            Err(error) => self.meet_trouble(error, Vec::new(), Vec::new()),
+            Err(error) => self.enter_outage(error, Vec::new(), Vec::new()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crossbeam_channel::{Sender, bounded};
 
 use super::core::Engine;
-use super::message::{Heard, Message};
+use super::message::{Message, PendingInput};
 use super::{CoreExecutionEngine, EngineError, ShutdownKind, clock};
 use crate::run::{Body, Input, Run, RunState, StepNews, StopKind};
 use crate::store::EngineLock;
@@ -60,7 +60,7 @@ impl Engine {
         &mut self,
         kind: ShutdownKind,
         reply: Sender<EngineLock>,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<PendingInput>,
     ) {
         let drivers_until_ms = clock::now().awake_ms + PATIENCE_MS;
         self.closing = Some(Closing { kind, reply, drivers_until_ms });
@@ -69,14 +69,14 @@ impl Engine {
                 // What is still being made goes back to where it waited: the next engine makes it.
                 for key in self.acting.launcher.cancel_all() {
                     let input = self.step_input(&key, StepNews::NotSent);
-                    heard.extend(input.map(|input| Heard::world(key.run_id, input)));
+                    heard.extend(input.map(|input| PendingInput::world(key.run_id, input)));
                 }
                 return;
             }
             ShutdownKind::FreezeRuns => Input::Pause,
             ShutdownKind::StopRuns => Input::Stop(StopKind::Graceful),
         };
-        heard.extend(self.runs.keys().map(|run_id| Heard::world(run_id.clone(), input.clone())));
+        heard.extend(self.runs.keys().map(|run_id| PendingInput::world(run_id.clone(), input.clone())));
     }
 
     /// True while the engine goes on.
@@ -102,7 +102,7 @@ impl Engine {
             .runs
             .iter()
             .filter(|(_, entry)| entry.run.definition().is_none())
-            .map(|(run_id, _)| Heard::world(run_id.clone(), Input::DriverLost))
+            .map(|(run_id, _)| PendingInput::world(run_id.clone(), Input::DriverLost))
             .collect();
         self.handle(driven);
         self.flush();

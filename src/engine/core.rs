@@ -8,16 +8,16 @@ use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::act::Acting;
-use super::admitting::HoldersTold;
+use super::admitting::WaitNotices;
 use super::beats::Batch;
 use super::clock;
 use super::clock::WallTimer;
 use super::closing::Closing;
 use super::host_link::HostLink;
 use super::limits::LimitHold;
-use super::message::{Heard, Message, OrderAnswer, Waiting};
-use super::sleepless::Sleepless;
-use super::trouble::Trouble;
+use super::message::{Message, OrderAnswer, PendingInput, Waiting};
+use super::outage::StorageOutage;
+use super::sleep_inhibition::SleepInhibition;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
 use crate::admission::Admission;
 use crate::base::id::RunId;
@@ -52,7 +52,7 @@ pub(super) struct Engine {
     pub(super) runs: HashMap<RunId, Entry>,
     pub(super) host: HostLink,
     pub(super) acting: Acting,
-    pub(super) trouble: Option<Trouble>,
+    pub(super) outage: Option<StorageOutage>,
     pub(super) limits: LimitHold,
     /// Who holds what, and what is left.
     pub(super) admission: Admission,
@@ -64,10 +64,10 @@ pub(super) struct Engine {
     pub(super) is_on_battery: Option<bool>,
     /// Something has happened since the line was looked at last that may let somebody start.
     pub(super) is_line_stale: bool,
-    pub(super) holders: HoldersTold,
+    pub(super) holders: WaitNotices,
     /// Orders that have been carried out as far as recording goes, and who gave them.
     pub(super) given_orders: Vec<(Sender<OrderAnswer>, OrderAnswer)>,
-    pub(super) sleepless: Sleepless,
+    pub(super) sleep_inhibition: SleepInhibition,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
     pub(super) epoch: u64,
@@ -75,7 +75,7 @@ pub(super) struct Engine {
     /// Runs that are ahead of what is on disk.
     pub(super) dirty: HashSet<RunId>,
     /// What steps have reported before their starts were told: decided after those.
-    pub(super) early_reports: HashMap<RunId, Vec<Heard>>,
+    pub(super) early_reports: HashMap<RunId, Vec<PendingInput>>,
     /// What is to be recorded beside them.
     pub(super) unrecorded: Vec<(RunId, Record)>,
     pub(super) reserve: Reserve,
@@ -152,16 +152,16 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         published: published.clone(),
         runs: HashMap::new(),
         host,
-        trouble: None,
+        outage: None,
         limits: LimitHold::default(),
         admission,
         waiting: BTreeSet::new(),
         minding_power: BTreeSet::new(),
         is_on_battery: None,
         is_line_stale: true,
-        holders: HoldersTold::default(),
+        holders: WaitNotices::default(),
         given_orders: Vec::new(),
-        sleepless: Sleepless::new(options.awake),
+        sleep_inhibition: SleepInhibition::new(options.awake),
         boot_id,
         options: EngineSettings {
             n_cpus: options.n_cpus,
@@ -264,7 +264,7 @@ impl Engine {
     }
 
     /// As long as nobody waits for the commit, lets it wait for the next end.
-    fn wait_for_company(&mut self, batch: &mut Batch, kept: &mut Vec<Heard>) {
+    fn wait_for_company(&mut self, batch: &mut Batch, kept: &mut Vec<PendingInput>) {
         let until = Instant::now() + COMPANY;
         while self.may_wait(batch, kept)
             && let Ok(message) = self.inbox.recv_deadline(until)
@@ -310,10 +310,10 @@ impl Engine {
     }
 
     /// Turns a message into inputs of runs; what concerns no run is dealt with here.
-    pub(super) fn translate(&mut self, message: Message, heard: &mut Vec<Heard>) {
+    pub(super) fn translate(&mut self, message: Message, heard: &mut Vec<PendingInput>) {
         self.is_line_stale |= message.may_make_room();
         match message {
-            Message::Ask(ask) => heard.push(Heard {
+            Message::Ask(ask) => heard.push(PendingInput {
                 run_id: ask.run_id,
                 input: ask.input,
                 new_run: None,
@@ -333,7 +333,7 @@ impl Engine {
             Message::Progress(run_id) => {
                 let mut slots = self.published.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some((progress, current_step)) = slots.remove(&run_id) {
-                    heard.push(Heard::world(run_id, Input::Progress { progress, current_step }));
+                    heard.push(PendingInput::world(run_id, Input::Progress { progress, current_step }));
                 }
             }
             Message::Host(generation, event) => self.translate_host(generation, event, heard),
@@ -342,7 +342,7 @@ impl Engine {
                 let (key, new_offset) = (batch.key.clone(), batch.new_offset);
                 if let Some(input) = self.step_input(&key, StepNews::Reported(batch)) {
                     let waiting = Waiting::Reporter(key.clone(), new_offset);
-                    heard.push(Heard { waiting, ..Heard::world(key.run_id, input) });
+                    heard.push(PendingInput { waiting, ..PendingInput::world(key.run_id, input) });
                 }
             }
             Message::Spec(key, ticket, spec) => self.translate_spec(key, ticket, spec, heard),

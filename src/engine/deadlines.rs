@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::clock;
 use super::core::Engine;
-use super::message::Heard;
+use super::message::PendingInput;
 use crate::base::id::RunId;
 use crate::run::{Deadline, Input};
 
@@ -41,10 +41,10 @@ impl Engine {
 
     pub(super) fn next_awake_deadline(&self) -> Option<u64> {
         let closing = self.closing.as_ref().map(|closing| closing.drivers_until_ms);
-        let trouble = self.trouble.as_ref().map(|trouble| trouble.look_again_at_ms);
+        let outage = self.outage.as_ref().map(|outage| outage.look_again_at_ms);
         let run = self.awake_deadlines.first().map(|(at, _)| *at);
         let own = [self.lazy_commit_at_ms, self.holders.due_at_ms, self.host.retry_at_ms];
-        own.into_iter().chain([run, trouble, closing]).flatten().min()
+        own.into_iter().chain([run, outage, closing]).flatten().min()
     }
 
     /// Gives a tick to every run whose deadline has passed on either clock.
@@ -66,7 +66,7 @@ impl Engine {
         if is_rung {
             self.arm_timer();
         }
-        self.handle(due.into_iter().map(|run_id| Heard::world(run_id, Input::Tick)).collect());
+        self.handle(due.into_iter().map(|run_id| PendingInput::world(run_id, Input::Tick)).collect());
         self.look_at_trouble(now.awake_ms);
         self.look_at_turns(now.wall);
         self.look_for_host(now.awake_ms);

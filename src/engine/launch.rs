@@ -20,7 +20,7 @@ use crate::store::DataDir;
 use crate::supervisor::{Cancel, Guard, StartSpec};
 
 /// What is the same for every start of one engine.
-pub(super) struct Surroundings {
+pub(super) struct LaunchEnv {
     data_dir: DataDir,
     /// The engine's own environment, without what an outer step gave it.
     inherited: BTreeMap<OsString, OsString>,
@@ -44,7 +44,7 @@ pub(super) enum LaunchRefusal {
     Cancelled,
 }
 
-impl Surroundings {
+impl LaunchEnv {
     pub(super) fn new(data_dir: DataDir, settings: Params, guard: Option<Guard>) -> Self {
         let is_ours = |name: &OsStr| name.to_string_lossy().starts_with("LEVERFRAME_");
         Self {
@@ -82,7 +82,7 @@ pub(super) struct LaunchJob {
     pub(super) run: Arc<Run>,
     pub(super) index: usize,
     pub(super) may_be_alive: bool,
-    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) launch_env: Arc<LaunchEnv>,
     pub(super) store: CheckpointManager,
     /// Ends what it takes to make it.
     pub(super) cancel: Cancel,
@@ -115,7 +115,7 @@ impl LaunchJob {
             Command::Argv(argv) => argv.iter().map(OsString::from).collect(),
             Command::Line { shell, line } => shell.iter().chain([line]).map(OsString::from).collect(),
         };
-        let data_dir = self.surroundings.data_dir.path();
+        let data_dir = self.launch_env.data_dir.path();
         Ok(StartSpec {
             key: act::key(&self.run, self.index),
             token: attempt.ledger.token.clone(),
@@ -133,8 +133,8 @@ impl LaunchJob {
     fn environment(&self, definition: &Definition) -> Result<Vec<(OsString, OsString)>, LaunchRefusal> {
         let pipeline = &definition.pipeline;
         let step = &pipeline.steps[self.index];
-        let mut env = self.surroundings.inherited.clone();
-        for (name, value) in self.surroundings.settings.iter().chain(&pipeline.env).chain(&step.env) {
+        let mut env = self.launch_env.inherited.clone();
+        for (name, value) in self.launch_env.settings.iter().chain(&pipeline.env).chain(&step.env) {
             let lookup =
                 |wanted: &str| env.get(OsStr::new(wanted)).map(|value| value.to_string_lossy().into_owned());
             let value = pipeline::expand(value, lookup)
@@ -156,7 +156,7 @@ impl LaunchJob {
     }
 
     fn secret(&self, name: &str, source: &SecretSource) -> Result<String, LaunchRefusal> {
-        let guard = self.surroundings.guard.as_ref();
+        let guard = self.launch_env.guard.as_ref();
         fetch_secret(source, guard, &self.cancel).map_err(|why| match why {
             NoSecret::Missing(why) => {
                 LaunchRefusal::SecretMissing(format!("secret {name} is missing: {why}"))
@@ -167,8 +167,8 @@ impl LaunchJob {
 
     fn add_ours(&self, env: &mut BTreeMap<OsString, OsString>) -> io::Result<()> {
         let (run, step) = (&self.run, &self.run.steps[self.index]);
-        let data_dir = self.surroundings.data_dir.path();
-        let reports = self.surroundings.data_dir.reports_dir(&run.id);
+        let data_dir = self.launch_env.data_dir.path();
+        let reports = self.launch_env.data_dir.reports_dir(&run.id);
         let mut set = |name: &str, value: &OsStr| {
             env.insert(format!("LEVERFRAME_{name}").into(), value.into());
         };
@@ -189,7 +189,7 @@ impl LaunchJob {
             }
         }
         set("TOKEN", step.ledger.token.as_ref());
-        set("BIN", self.surroundings.program.as_ref());
+        set("BIN", self.launch_env.program.as_ref());
         set("DATA_DIR", data_dir.as_ref());
         set("REPORT", data_dir.join(report_path(&run.id, &step.id, step.attempt)).as_ref());
         set("CHECKPOINT", self.checkpoint_file(&reports)?.as_ref());

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::act;
 use super::core::Engine;
 use super::launch::{LaunchJob, LaunchRefusal};
-use super::message::{Heard, Message};
+use super::message::{Message, PendingInput};
 use crate::base::id::AttemptKey;
 use crate::base::id::RunId;
 use crate::run::{RunState, StepNews};
@@ -133,7 +133,7 @@ impl Engine {
         key: AttemptKey,
         ticket: u64,
         spec: Result<Box<StartSpec>, LaunchRefusal>,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<PendingInput>,
     ) {
         if !self.acting.launcher.settle(&key, ticket) {
             return;
@@ -155,7 +155,7 @@ impl Engine {
             Err(LaunchRefusal::Impossible(reason)) => StepNews::StartFailed(reason),
         };
         if let Some(input) = self.step_input(&key, news) {
-            heard.push(Heard::world(key.run_id, input));
+            heard.push(PendingInput::world(key.run_id, input));
         }
     }
 }

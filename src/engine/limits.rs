@@ -2,7 +2,7 @@
 //! [`LimitEnforcer`] say.
 
 use super::core::{Engine, Entry};
-use super::message::Heard;
+use super::message::PendingInput;
 use crate::base::id::RunId;
 use crate::resources::{LimitEnforcer, Measure, ResourceSnapshot};
 use crate::run::{Body, EventKind, Hold, Input, Run, RunState, Starts};
@@ -19,7 +19,7 @@ pub(super) struct LimitHold {
 
 impl Engine {
     /// Turns what a sample says into inputs of runs.
-    pub(super) fn translate_limits(&mut self, sample: &ResourceSnapshot, heard: &mut Vec<Heard>) {
+    pub(super) fn translate_limits(&mut self, sample: &ResourceSnapshot, heard: &mut Vec<PendingInput>) {
         let runs = &self.runs;
         let may_freeze = |run_id: &RunId| {
             let is_driven_by_steps = |run: &Run| matches!(run.body, Body::Pipeline(_));
@@ -36,19 +36,19 @@ impl Engine {
                     // What has not begun is looked at in the order of the line.
                     let begun = self.runs.iter().filter(|(_, entry)| entry.run.state != RunState::Queued);
                     let begun = begun.map(|(run_id, _)| run_id.clone());
-                    heard.extend(begun.map(|run_id| Heard::world(run_id, Input::StartsChanged)));
+                    heard.extend(begun.map(|run_id| PendingInput::world(run_id, Input::StartsChanged)));
                 }
                 Measure::Freeze { run_id, reason } => {
-                    heard.push(Heard::world(run_id, Input::LimitExceeded { reason: reason.into() }));
+                    heard.push(PendingInput::world(run_id, Input::LimitExceeded { reason: reason.into() }));
                 }
-                Measure::Thaw(run_id) if self.trouble.is_some() => self.limits.thawed_later.push(run_id),
+                Measure::Thaw(run_id) if self.outage.is_some() => self.limits.thawed_later.push(run_id),
                 Measure::Thaw(run_id) => heard.extend(self.thaw(run_id)),
             }
         }
     }
 
     /// What lets runs go on that may since there is no room on the disk. Nothing is in their way any more.
-    pub(super) fn thaw_later(&mut self) -> Vec<Heard> {
+    pub(super) fn thaw_later(&mut self) -> Vec<PendingInput> {
         let later = std::mem::take(&mut self.limits.thawed_later);
         later.into_iter().filter_map(|run_id| self.thaw(run_id)).collect()
     }
@@ -61,8 +61,8 @@ impl Engine {
         }
     }
 
-    fn thaw(&self, run_id: RunId) -> Option<Heard> {
-        self.runs.contains_key(&run_id).then(|| Heard::world(run_id, Input::LimitCleared))
+    fn thaw(&self, run_id: RunId) -> Option<PendingInput> {
+        self.runs.contains_key(&run_id).then(|| PendingInput::world(run_id, Input::LimitCleared))
     }
 
     /// Runs that an earlier engine froze for a limit go on: where it is exceeded still, this engine freezes them again.
@@ -70,7 +70,7 @@ impl Engine {
         let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.holds.has(Hold::Limit);
         let held = self.runs.iter().filter(|(_, entry)| is_held(&entry.run));
         self.limits.thawed_later = held.map(|(run_id, _)| run_id.clone()).collect();
-        if self.trouble.is_none() {
+        if self.outage.is_none() {
             let heard = self.thaw_later();
             self.handle(heard);
         }

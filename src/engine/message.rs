@@ -68,7 +68,7 @@ pub(super) struct Ask {
 }
 
 /// One input to one run, with whoever waits for what becomes of it.
-pub(super) struct Heard {
+pub(super) struct PendingInput {
     pub(super) run_id: RunId,
     pub(super) input: Input,
     /// The new run, when this starts one.
@@ -109,7 +109,7 @@ impl Message {
     }
 }
 
-impl Heard {
+impl PendingInput {
     /// Something that the world says, for which nobody waits.
     pub(super) fn world(run_id: RunId, input: Input) -> Self {
         Self { run_id, input, new_run: None, waiting: Waiting::Nobody }

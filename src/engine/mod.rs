@@ -24,14 +24,14 @@ mod message;
 mod new_runs;
 mod options;
 mod orders;
+mod outage;
 mod recovery;
 mod reported;
 mod secrets;
 mod signal;
 mod silence;
-mod sleepless;
+mod sleep_inhibition;
 mod stock;
-mod trouble;
 
 pub use admitting::CurrentWait;
 pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, SubscriptionGuard};

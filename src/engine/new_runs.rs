@@ -4,7 +4,7 @@ use crossbeam_channel::Sender;
 
 use super::EngineError;
 use super::core::Engine;
-use super::message::{Answer, Heard, Waiting};
+use super::message::{Answer, PendingInput, Waiting};
 use crate::base::id::RunId;
 use crate::run::{Input, Run};
 use crate::store::StoreError;
@@ -15,7 +15,7 @@ impl Engine {
         run_id: Option<RunId>,
         mut run: Box<Run>,
         reply: Sender<Answer>,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<PendingInput>,
     ) {
         let is_taken = |engine: &Self, id: &RunId| -> Result<bool, StoreError> {
             let is_staged = heard.iter().any(|other| other.run_id == *id);
@@ -42,7 +42,7 @@ impl Engine {
         match free(self) {
             Ok(id) => {
                 run.id = id.clone();
-                heard.push(Heard {
+                heard.push(PendingInput {
                     run_id: id,
                     input: Input::Begin,
                     new_run: Some(run),

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crossbeam_channel::{Sender, bounded};
 
 use super::core::Engine;
-use super::message::{Heard, Message, OrderAnswer};
+use super::message::{Message, OrderAnswer, PendingInput};
 use super::{CoreExecutionEngine, EngineError, clock};
 use crate::admission::{Order, Orders, Quiet};
 use crate::run::{EventKind, Input};
@@ -70,7 +70,7 @@ impl Engine {
         &mut self,
         order: Order,
         reply: Sender<OrderAnswer>,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<PendingInput>,
     ) {
         let orders = self.admission.orders.after(order, clock::now().wall);
         let outcome = self.set_orders(orders, heard);
@@ -85,7 +85,7 @@ impl Engine {
         }
     }
 
-    fn set_orders(&mut self, orders: Orders, heard: &mut Vec<Heard>) -> Result<(), EngineError> {
+    fn set_orders(&mut self, orders: Orders, heard: &mut Vec<PendingInput>) -> Result<(), EngineError> {
         if orders != self.admission.orders {
             // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
             self.published.store.commit(&[Write::Orders(orders)])?;
@@ -94,7 +94,7 @@ impl Engine {
         Ok(())
     }
 
-    fn adopt_orders(&mut self, orders: Orders, heard: &mut Vec<Heard>) {
+    fn adopt_orders(&mut self, orders: Orders, heard: &mut Vec<PendingInput>) {
         let was_quiet = self.admission.orders.quiet.is_some();
         self.admission.orders = orders;
         if was_quiet && orders.quiet.is_none() {
@@ -108,10 +108,10 @@ impl Engine {
     }
 
     /// What every living run is to hear of quiet, whether it has met it or not.
-    fn meet_quiet(&self) -> Vec<Heard> {
+    fn meet_quiet(&self) -> Vec<PendingInput> {
         let since = self.admission.orders.quiet.map(|quiet| quiet.since);
         let living = self.runs.keys().cloned();
-        living.map(|run_id| Heard::world(run_id, Input::Quiet(since))).collect()
+        living.map(|run_id| PendingInput::world(run_id, Input::Quiet(since))).collect()
     }
 
     /// After a start: orders that were recorded are met by the runs that an earlier engine left.
@@ -143,7 +143,7 @@ impl Engine {
         }
     }
 
-    fn end_quiet_in_time(&mut self, heard: &mut Vec<Heard>) {
+    fn end_quiet_in_time(&mut self, heard: &mut Vec<PendingInput>) {
         let orders = Orders { quiet: None, ..self.admission.orders };
         if self.set_orders(orders, heard).is_err() {
             // It can't be recorded at the moment: it is over all the same, and the next start finds that it is past.

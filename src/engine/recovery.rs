@@ -5,7 +5,7 @@ use crossbeam_channel::bounded;
 
 use super::EngineError;
 use super::core::Engine;
-use super::message::{Heard, Message, Waiting};
+use super::message::{Message, PendingInput, Waiting};
 use super::options::Scope;
 use crate::base::id::AttemptKey;
 use crate::base::id::RunId;
@@ -52,7 +52,7 @@ impl Engine {
     pub(super) fn recover(&mut self) -> Result<(), EngineError> {
         let (driven, by_steps): (Vec<_>, Vec<_>) =
             self.runs.keys().cloned().partition(|id| self.runs[id].run.definition().is_none());
-        self.handle(driven.into_iter().map(|id| Heard::world(id, Input::DriverLost)).collect());
+        self.handle(driven.into_iter().map(|id| PendingInput::world(id, Input::DriverLost)).collect());
         if by_steps.is_empty() {
             self.settle_what_is_left();
             self.look_at_orders();
@@ -80,9 +80,9 @@ impl Engine {
         // Capacity 1: the one answer.
         let (reply, answer) = bounded(1);
         let waiting = Waiting::Caller(reply);
-        self.handle(vec![Heard { waiting, ..Heard::world(run_id, input) }]);
+        self.handle(vec![PendingInput { waiting, ..PendingInput::world(run_id, input) }]);
         let living: Vec<_> = self.runs.keys().cloned().collect();
-        self.handle(living.into_iter().map(|id| Heard::world(id, Input::StartsChanged)).collect());
+        self.handle(living.into_iter().map(|id| PendingInput::world(id, Input::StartsChanged)).collect());
         answer.try_recv().map_err(|_| EngineError::ShutDown)?.map(drop)
     }
 
@@ -123,7 +123,7 @@ impl Engine {
         let run = stored.into_run(parse_stored)?;
         if run.definition().is_none() {
             self.adopt(run);
-            self.handle(vec![Heard::world(run_id.clone(), Input::DriverLost)]);
+            self.handle(vec![PendingInput::world(run_id.clone(), Input::DriverLost)]);
             return Ok(());
         }
         if let Some(silence) = self.host.silence() {
@@ -221,7 +221,7 @@ impl Engine {
         &mut self,
         generation: u64,
         host: anyhow::Result<Box<dyn StepHost>>,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<PendingInput>,
     ) {
         match self.host.settle(generation, host) {
             Ok(early) => {
@@ -244,7 +244,12 @@ impl Engine {
     }
 
     /// Turns what the host says into inputs.
-    pub(super) fn translate_host(&mut self, generation: u64, event: HostEvent, heard: &mut Vec<Heard>) {
+    pub(super) fn translate_host(
+        &mut self,
+        generation: u64,
+        event: HostEvent,
+        heard: &mut Vec<PendingInput>,
+    ) {
         if generation != self.host.generation() {
             return;
         }
@@ -252,7 +257,7 @@ impl Engine {
         match event {
             HostEvent::Inventory(known) => {
                 self.host.has_said_inventory();
-                self.take_stock(known, heard);
+                self.reconcile(known, heard);
             }
             HostEvent::Started { key, pid, at } => {
                 self.measure(&key, pid);
@@ -285,10 +290,10 @@ impl Engine {
         }
     }
 
-    fn hear(&mut self, key: &AttemptKey, news: StepNews, heard: &mut Vec<Heard>) {
+    fn hear(&mut self, key: &AttemptKey, news: StepNews, heard: &mut Vec<PendingInput>) {
         let is_end = matches!(news, StepNews::Exited(_) | StepNews::StartFailed(_));
         match self.step_input(key, news) {
-            Some(input) => heard.push(Heard::world(key.run_id.clone(), input)),
+            Some(input) => heard.push(PendingInput::world(key.run_id.clone(), input)),
             None if is_end => self.settle_stranger(key),
             None => {}
         }

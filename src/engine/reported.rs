@@ -3,13 +3,13 @@
 use super::act::key;
 use super::beats::Batch;
 use super::core::Engine;
-use super::message::Heard;
+use super::message::PendingInput;
 use crate::run::{Found, Input, Run, StepNews};
 
 impl Engine {
     /// Whether this is the report of a step whose start has not been told: the news of a start and the first report come
     /// by different ways, and what happened first is told first.
-    pub(super) fn is_early(&self, batch: &Batch, one: &Heard) -> bool {
+    pub(super) fn is_early(&self, batch: &Batch, one: &PendingInput) -> bool {
         let Input::Step { index, attempt, news: StepNews::Reported(_) } = &one.input else { return false };
         let living = || Some(self.runs.get(&one.run_id)?.run.clone());
         let run = batch.staged(&one.run_id).or_else(living);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::act::key;
 use super::core::Engine;
-use super::message::Heard;
+use super::message::PendingInput;
 use crate::base::id::AttemptKey;
 use crate::run::{Found, Input, Launch, StepState};
 use crate::supervisor::{HostRequest, Known, KnownStatus};
@@ -23,7 +23,7 @@ impl Engine {
     }
 
     /// Compares everything that the host knows with everything that is recorded as started.
-    pub(super) fn take_stock(&mut self, known: Vec<Known>, heard: &mut Vec<Heard>) {
+    pub(super) fn reconcile(&mut self, known: Vec<Known>, heard: &mut Vec<PendingInput>) {
         let mut known: HashMap<_, _> = known.into_iter().map(|known| (known.key, known.status)).collect();
         let runs: Vec<_> = self.runs.values().map(|entry| entry.run.clone()).collect();
         for run in runs.into_iter().filter(|run| run.definition().is_some()) {
@@ -41,7 +41,7 @@ impl Engine {
                 }
                 found.push(status.map_or(Found::Nothing, |status| self.found(&key, status)));
             }
-            heard.push(Heard::world(run.id.clone(), Input::Recover(found)));
+            heard.push(PendingInput::world(run.id.clone(), Input::Recover(found)));
         }
         for (key, status) in known {
             self.settle_leftover(&key, &status);

@@ -37,7 +37,7 @@ pub struct ReportFollower {
 }
 
 struct Shared {
-    desk: Mutex<Desk>,
+    desk: Mutex<CommandHandler>,
     /// Capacity 1: when it is full a wake is waiting already, and one wake is answered by looking at the whole
     /// desk. The follower's thread holds the other end for as long as it lives.
     wake: Sender<()>,
@@ -46,7 +46,7 @@ struct Shared {
 /// What the callers, the notification thread and the follower's thread have in common. Never locked while anything is
 /// read, watched or handed on.
 #[derive(Default)]
-struct Desk {
+struct CommandHandler {
     attempts: HashMap<AttemptKey, Attempt>,
     /// Whose turn it is; served in order.
     ready: VecDeque<AttemptKey>,
@@ -182,7 +182,7 @@ impl Drop for ReportFollower {
 }
 
 impl Shared {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, CommandHandler> {
         // No code that can panic runs under the lock.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,7 +192,7 @@ impl Shared {
         let _ = self.wake.try_send(());
     }
 
-    fn wake_if_ready(&self, desk: MutexGuard<'_, Desk>) {
+    fn wake_if_ready(&self, desk: MutexGuard<'_, CommandHandler>) {
         let ready = !desk.ready.is_empty();
         drop(desk);
         if ready {
@@ -257,7 +257,7 @@ impl Shared {
     }
 }
 
-impl Desk {
+impl CommandHandler {
     /// Queues an attempt that has something to read and may be read now.
     fn make_ready(&mut self, key: &AttemptKey) {
         if let Some(attempt) = self.attempts.get_mut(key)

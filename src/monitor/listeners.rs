@@ -46,12 +46,12 @@ pub(super) struct Listeners {
 struct Listener {
     /// Gone when nobody listens any more.
     alive: Weak<()>,
-    ear: Ear,
+    delivery: Delivery,
 }
 
 type Callback = dyn FnMut(&Arc<ResourceSnapshot>) + Send;
 
-enum Ear {
+enum Delivery {
     Call(Box<Callback>),
     /// With the other end, so that the oldest can be taken out again.
     Stream(Sender<Arc<ResourceSnapshot>>, Receiver<Arc<ResourceSnapshot>>),
@@ -59,18 +59,18 @@ enum Ear {
 
 impl Listeners {
     pub(super) fn call(&self, callback: impl FnMut(&Arc<ResourceSnapshot>) + Send + 'static) -> SampleGuard {
-        SampleGuard { _alive: self.add(Ear::Call(Box::new(callback))) }
+        SampleGuard { _alive: self.add(Delivery::Call(Box::new(callback))) }
     }
 
     pub(super) fn stream(&self) -> SampleStream {
         // Capacity 8: when it is full the oldest sample makes room; when it is closed the monitor is gone.
         let (sender, samples) = crossbeam_channel::bounded(STREAM_CAPACITY);
-        SampleStream { samples: samples.clone(), _alive: self.add(Ear::Stream(sender, samples)) }
+        SampleStream { samples: samples.clone(), _alive: self.add(Delivery::Stream(sender, samples)) }
     }
 
-    fn add(&self, ear: Ear) -> Arc<()> {
+    fn add(&self, delivery: Delivery) -> Arc<()> {
         let alive = Arc::new(());
-        lock(&self.list).push(Listener { alive: Arc::downgrade(&alive), ear });
+        lock(&self.list).push(Listener { alive: Arc::downgrade(&alive), delivery });
         alive
     }
 
@@ -78,16 +78,16 @@ impl Listeners {
     pub(super) fn tell(&self, sample: &Arc<ResourceSnapshot>) {
         // Taken out while they are called: one of them may subscribe another.
         let mut list = std::mem::take(&mut *lock(&self.list));
-        list.retain_mut(|listener| listener.alive.strong_count() > 0 && listener.ear.hear(sample));
+        list.retain_mut(|listener| listener.alive.strong_count() > 0 && listener.delivery.deliver(sample));
         let mut kept = lock(&self.list);
         list.append(&mut kept);
         *kept = list;
     }
 }
 
-impl Ear {
+impl Delivery {
     /// False when it is not to be told any more.
-    fn hear(&mut self, sample: &Arc<ResourceSnapshot>) -> bool {
+    fn deliver(&mut self, sample: &Arc<ResourceSnapshot>) -> bool {
         match self {
             // A panic was reported by the panic hook.
             Self::Call(callback) => catch_unwind(AssertUnwindSafe(|| callback(sample))).is_ok(),

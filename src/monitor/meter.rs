@@ -149,18 +149,20 @@ impl TreeMeter {
             let ancestors = std::iter::successors(self.last.get(&last.stat.proc.parent), |above| {
                 self.last.get(&above.stat.proc.parent)
             });
-            let heir = ancestors.take(self.last.len()).find(|above| lives(above));
-            gone.entry(heir.map(|heir| heir.stat.proc.id.pid)).or_default().push(last);
+            let new_holder = ancestors.take(self.last.len()).find(|above| lives(above));
+            gone.entry(new_holder.map(|new_holder| new_holder.stat.proc.id.pid)).or_default().push(last);
         }
-        for (heir, mut gone) in gone {
+        for (new_holder, mut gone) in gone {
             let reaped = |readings: &HashMap<u32, Reading>| {
-                heir.and_then(|pid| readings.get(&pid)).map_or(0, |heir| heir.stat.reaped_faults)
+                new_holder
+                    .and_then(|pid| readings.get(&pid))
+                    .map_or(0, |new_holder| new_holder.stat.reaped_faults)
             };
             let mut inherited = reaped(current).saturating_sub(reaped(&self.last));
             gone.sort_by_key(|reading| std::cmp::Reverse(reading.faults()));
             for reading in gone {
                 match inherited.checked_sub(reading.faults()) {
-                    Some(rest) if heir.is_some() => inherited = rest,
+                    Some(rest) if new_holder.is_some() => inherited = rest,
                     Some(_) | None => self.ended.add(reading.used()),
                 }
             }

@@ -11,7 +11,7 @@ use crate::admission::Orders;
 use crate::awake;
 use crate::base::units::format_size;
 use crate::control::StoppedHolder;
-use crate::daemon::{LogoutFate, logout_fate};
+use crate::daemon::{LogoutEffect, logout_effect};
 use crate::records::Records;
 use crate::settings::in_lines;
 use crate::settings::{Catalogue, Settings};
@@ -276,14 +276,14 @@ fn check_open_files(pid: u32, data_dir: &Path, findings: &mut Vec<Finding>) {
 fn check_logout(findings: &mut Vec<Finding>) {
     const ABOUT: &str = "logout";
     let advice = "`loginctl enable-linger` lets them go on";
-    findings.push(match logout_fate() {
+    findings.push(match logout_effect() {
         None => Finding::fine(ABOUT, "no session manager ends what runs"),
-        Some(LogoutFate::GoOn) => Finding::fine(ABOUT, "steps go on after a logout"),
-        Some(LogoutFate::EndWithManager) => {
+        Some(LogoutEffect::GoOn) => Finding::fine(ABOUT, "steps go on after a logout"),
+        Some(LogoutEffect::EndWithManager) => {
             let text = "a logout ends the service of the session, and steps that it started";
             Finding::odd(ABOUT, text, advice)
         }
-        Some(LogoutFate::Killed) => {
+        Some(LogoutEffect::Killed) => {
             Finding::odd(ABOUT, "a logout kills all that runs, steps included", advice)
         }
     });

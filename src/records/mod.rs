@@ -9,7 +9,7 @@ mod upkeep;
 mod why;
 
 pub use refresh::{RefreshError, fresh_definition, refresh_definition};
-pub use request::{Asked, definition_of, resolve};
+pub use request::{RunRequest, definition_of, resolve};
 pub use run_follower::{FollowEnd, Followed, RunFollower};
 pub use stats::{PipelineStats, StepStats};
 pub use upkeep::{apply_prune, log_bytes, plan_prune, unpack_samples};

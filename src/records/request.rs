@@ -13,7 +13,7 @@ use crate::store::{StoreError, StoredBody, StoredRun};
 
 /// What a caller says about a run that is to be started.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct RunRequest {
     /// Parameters by name.
     pub params: BTreeMap<String, String>,
     /// The run's name; none: one is made.
@@ -26,7 +26,7 @@ pub struct Asked {
     pub priority: Option<u8>,
 }
 
-impl Asked {
+impl RunRequest {
     /// What was said of an earlier run, where this does not say otherwise: its parameters, run type and
     /// environment. Parameters that `definition` does not have are left out.
     #[must_use]
@@ -59,7 +59,7 @@ impl Asked {
 ///
 /// # Errors
 /// [`ParamError`], when a parameter is unknown, missing, a secret, or not of its type.
-pub fn resolve(definition: Arc<Definition>, asked: Asked) -> Result<PipelineRequest, ParamError> {
+pub fn resolve(definition: Arc<Definition>, asked: RunRequest) -> Result<PipelineRequest, ParamError> {
     let home = std::env::home_dir();
     let arguments = definition.pipeline.resolve_arguments(
         &asked.params,
@@ -117,11 +117,11 @@ mod tests {
         Arc::new(Definition { path: "/p.toml".into(), text: TEXT.into(), pipeline })
     }
 
-    fn asked(params: &[(&str, &str)], run_type: Option<&str>) -> Asked {
-        Asked {
+    fn asked(params: &[(&str, &str)], run_type: Option<&str>) -> RunRequest {
+        RunRequest {
             params: params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             run_type: run_type.map(str::to_owned),
-            ..Asked::default()
+            ..RunRequest::default()
         }
     }
 

@@ -78,7 +78,7 @@ pub enum OnTime {
 pub fn plan(situation: &Situation<'_>) -> Plan {
     let Situation { timetable, accounted_until, now, misfire, .. } = *situation;
     let stretches = stretches(situation);
-    let due = |stretch: &&Stretch| matches!(stretch.fate, Fate::Due);
+    let due = |stretch: &&Stretch| matches!(stretch.fate, Disposition::Due);
     let n_due: u64 = stretches.iter().filter(due).map(|stretch| stretch.n_instants(timetable)).sum();
     // What a row says: nothing else bounds it.
     let catchup_limit = misfire.catchup_limit.min(MAX_CATCHUP);
@@ -90,7 +90,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     let (mut n_left, mut coalesced) = (n_due, Vec::new());
     for stretch in &stretches {
         match stretch.fate {
-            Fate::Due => {
+            Disposition::Due => {
                 let n_here = stretch.n_instants(timetable);
                 // The newest run: of these so many, of those that follow the rest.
                 let n_later = n_left - n_here;
@@ -118,15 +118,15 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
                 n_left = n_later;
             }
             // What follows is no neighbour of what came before.
-            Fate::Recorded => ledger.is_cut = true,
-            Fate::Disabled => {
+            Disposition::Recorded => ledger.is_cut = true,
+            Disposition::Disabled => {
                 ledger.add(stretch.after, stretch.through, Outcome::Disabled, "the job was disabled");
             }
-            Fate::TooOld(age) => {
+            Disposition::TooOld(age) => {
                 let reason = format!("older than {} (misfire_max_age)", in_words(age));
                 ledger.add(stretch.after, stretch.through, Outcome::Expired, &reason);
             }
-            Fate::TooLate(grace) => {
+            Disposition::TooLate(grace) => {
                 let reason = format!("missed by more than {} (misfire = skip)", in_words(grace));
                 ledger.add(stretch.after, stretch.through, Outcome::Skipped, &reason);
             }
@@ -147,11 +147,11 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
 struct Stretch {
     after: DateTime<Utc>,
     through: DateTime<Utc>,
-    fate: Fate,
+    fate: Disposition,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum Disposition {
     Due,
     Recorded,
     Disabled,
@@ -174,7 +174,7 @@ fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
         let [from, until] = [*from, *until].map(|at| just_before(at).clamp(after, now.max(after)));
         let until = until.max(from);
         cut_by_age(&mut found, after, from, situation);
-        found.push(Stretch { after: from, through: until, fate: Fate::Disabled });
+        found.push(Stretch { after: from, through: until, fate: Disposition::Disabled });
         after = until;
     }
     cut_by_age(&mut found, after, now, situation);
@@ -191,7 +191,7 @@ fn without(mut stretch: Stretch, recorded: &[(DateTime<Utc>, DateTime<Utc>)]) ->
             continue;
         }
         found.push(Stretch { through: from, ..stretch });
-        found.push(Stretch { after: from, through: until, fate: Fate::Recorded });
+        found.push(Stretch { after: from, through: until, fate: Disposition::Recorded });
         stretch.after = until;
     }
     found.push(stretch);
@@ -220,9 +220,9 @@ fn cut_by_age(
         Misfire::RunOnce | Misfire::RunAll => too_old,
     };
     let age = misfire.max_age.unwrap_or_default();
-    found.push(Stretch { after, through: too_old, fate: Fate::TooOld(age) });
-    found.push(Stretch { after: too_old, through: too_late, fate: Fate::TooLate(misfire.grace) });
-    found.push(Stretch { after: too_late, through, fate: Fate::Due });
+    found.push(Stretch { after, through: too_old, fate: Disposition::TooOld(age) });
+    found.push(Stretch { after: too_old, through: too_late, fate: Disposition::TooLate(misfire.grace) });
+    found.push(Stretch { after: too_late, through, fate: Disposition::Due });
 }
 
 struct Ledger<'a> {

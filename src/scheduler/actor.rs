@@ -45,7 +45,7 @@ pub(super) struct Actor {
 }
 
 /// What wakes the thread beside orders.
-pub(super) struct Bells {
+pub(super) struct Wakers {
     /// The clock has reached an instant, or was set; or the machine is in another zone.
     pub(super) rung: Receiver<()>,
     /// Events wait.
@@ -58,7 +58,7 @@ impl Actor {
         core: SchedulerCore,
         engine: CoreExecutionEngine,
         resolve: Arc<Resolve>,
-    ) -> std::io::Result<(Self, Bells)> {
+    ) -> std::io::Result<(Self, Wakers)> {
         // Capacity 1, each: a bell that has rung and was not heard yet need not ring again.
         let (ring, rung) = crossbeam_channel::bounded(1);
         let (hear, heard) = crossbeam_channel::bounded(1);
@@ -83,11 +83,11 @@ impl Actor {
             again: HashMap::new(),
             _zone_watch: zone_watch,
         };
-        Ok((actor, Bells { rung, heard }))
+        Ok((actor, Wakers { rung, heard }))
     }
 
     /// Works until it is told to end.
-    pub(super) fn run(mut self, orders: &Receiver<Order>, bells: &Bells) {
+    pub(super) fn run(mut self, orders: &Receiver<Order>, bells: &Wakers) {
         while !self.is_ending {
             self.turn(orders);
             if self.is_ending || self.events.is_over() {
@@ -132,12 +132,12 @@ impl Actor {
         self.carry_out(due);
     }
 
-    fn wait(&mut self, orders: &Receiver<Order>, bells: &Bells) {
+    fn wait(&mut self, orders: &Receiver<Order>, bells: &Wakers) {
         self.meet_left_trouble();
         let wake = match self.core.wake() {
             Ok(wake) => wake,
             Err(error) => {
-                self.meet_trouble(&error);
+                self.enter_outage(&error);
                 Default::default()
             }
         };
@@ -204,7 +204,7 @@ impl Actor {
     pub(super) fn carry_out(&mut self, decided: Result<Vec<Act>, StoreError>) {
         let mut acts = match decided {
             Ok(acts) => acts,
-            Err(error) => return self.meet_trouble(&error),
+            Err(error) => return self.enter_outage(&error),
         };
         self.meet_left_trouble();
         while !acts.is_empty() {
@@ -229,7 +229,7 @@ impl Actor {
                 }
                 match self.core.started(start, outcome, now()) {
                     Ok(more) => acts.extend(more),
-                    Err(error) => self.meet_trouble(&error),
+                    Err(error) => self.enter_outage(&error),
                 }
             }
         }
@@ -239,11 +239,11 @@ impl Actor {
     /// Recovers also where only a part could be written.
     fn meet_left_trouble(&mut self) {
         if let Some(error) = self.core.take_trouble() {
-            self.meet_trouble(&error);
+            self.enter_outage(&error);
         }
     }
 
-    fn meet_trouble(&mut self, error: &StoreError) {
+    fn enter_outage(&mut self, error: &StoreError) {
         if self.recover_at_ms.is_none() {
             let text = format!("jobs can't be fired at the moment: {error}; it is tried again");
             // If the engine has gone, there is nobody to tell.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::claim::ceil_ms;
+use super::claims::{Draft, Entry};
 use super::core::{Act, SchedulerCore};
 use super::error::SchedulerError;
 use super::job::Job;
-use super::ledger::{Draft, Entry};
 use super::unread::park;
 use crate::base::id::JobId;
 use crate::base::time::Now;

@@ -4,10 +4,10 @@
 use chrono::{DateTime, Utc};
 
 use super::after::{MOST_BACKFILLED, just_after, just_before};
+use super::claims::Draft;
 use super::core::{Act, SchedulerCore};
 use super::error::SchedulerError;
 use super::job::Job;
-use super::ledger::Draft;
 use super::view::outcome_of;
 use crate::base::id::JobId;
 use crate::base::time::{Now, within_years};

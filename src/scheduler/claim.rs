@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::after::just_before;
+use super::claims::{Draft, Entry};
 use super::core::{Act, CATCH_UP_GAP_MS, JobStart, SchedulerCore, changed};
 use super::job::{Job, next_ms};
-use super::ledger::{Draft, Entry};
 use super::unread::park;
 use super::view::outcome_of;
 use crate::base::id::{JobId, RunId};

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::claims::Draft;
 use super::error::SchedulerError;
 use super::files::TakenOut;
 use super::job::Job;
-use super::ledger::Draft;
 use super::names::Names;
 use crate::base::id::{JobId, PipelineId, RunId};
 use crate::base::nearest::nearest;

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 use chrono::SubsecRound;
 use sha2::{Digest, Sha256};
 
+use super::claims::Draft;
 use super::core::{Act, SchedulerCore, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobSpec};
-use super::ledger::Draft;
 use crate::base::id::JobId;
 use crate::base::time::Now;
 use crate::schedule::Outcome;
@@ -189,7 +189,7 @@ impl SchedulerCore {
             }
         };
         draft.writes.push(JobWrite::ChangeJob(Box::new(next.to_row(next_at, &self.local))));
-        draft.writes.push(super::book::upstreams_of(&next));
+        draft.writes.push(super::jobs::upstreams_of(&next));
         draft.writes.push(in_file(&job_id, Some(file), THERE, mark));
         self.jobs.commit(&draft.writes, Durability::Synced)?;
         self.may_catch_up |= draft.has_catch_up;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::actor::{Actor, Bells, Order};
+use super::actor::{Actor, Order, Wakers};
 use super::core::{Act, Resolve, SchedulerCore, Target};
 use super::error::SchedulerError;
 use super::files::{FileTables, Listing, TakenOver};
@@ -30,7 +30,7 @@ struct Shared {
     store: JobStore,
     orders: Sender<Order>,
     /// What the thread is made of, until it is started.
-    idle: Mutex<Option<(Actor, Bells, Receiver<Order>)>>,
+    idle: Mutex<Option<(Actor, Wakers, Receiver<Order>)>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 

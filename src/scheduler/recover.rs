@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::booking::is_same;
+use super::claims::Draft;
 use super::core::{Act, SchedulerCore, StartOutcome};
 use super::job::Job;
-use super::ledger::Draft;
+use super::outcomes::is_same;
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
 use crate::base::units::format_duration;

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
+use super::claims::Draft;
 use super::core::{Act, SchedulerCore, changed};
-use super::ledger::Draft;
 use crate::base::id::JobId;
 use crate::base::time::Now;
 use crate::run::EventKind;

@@ -3,10 +3,10 @@
 
 use super::after::Pending;
 use super::claim::ceil_ms;
+use super::claims::Draft;
 use super::core::{Act, SchedulerCore, changed};
 use super::error::SchedulerError;
 use super::job::{Job, next_ms};
-use super::ledger::Draft;
 use crate::base::id::JobId;
 use crate::base::time::{Now, parse_instant};
 use crate::run::EventKind;

@@ -5,39 +5,50 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::lookups::Errand;
+use super::backend::{Backend, Remote};
+use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use super::reach::{Reach, Remote};
 use crate::api::Command;
 use crate::api::Error;
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::base::id::{RunId, StepId};
 use crate::daemon::be_served;
-use crate::daemon::{Fate, ServeFor, Service};
+use crate::daemon::{Disposition, ServeFor, Service};
 use crate::engine::ShutdownKind;
 use crate::run::StopKind;
 
 /// Everything that an action needs. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct WindowDesk {
-    pub(crate) reach: Reach,
+pub(crate) struct WindowController {
+    pub(crate) backend: Backend,
     pub(crate) updates: UpdateSender,
-    pub(crate) errands: Sender<Errand>,
+    pub(crate) lookups: Sender<Lookup>,
     /// None once it was ended.
     service: Arc<Mutex<Option<Service>>>,
-    face: Face,
+    face: ProcessKind,
 }
 
-impl WindowDesk {
+impl WindowController {
     /// Before an engine of this process.
-    pub(crate) fn new(service: Service, face: Face, updates: UpdateSender, errands: Sender<Errand>) -> Self {
-        let reach = Reach::Here(service.desk().clone());
-        Self { reach, updates, errands, service: Arc::new(Mutex::new(Some(service))), face }
+    pub(crate) fn new(
+        service: Service,
+        face: ProcessKind,
+        updates: UpdateSender,
+        lookups: Sender<Lookup>,
+    ) -> Self {
+        let backend = Backend::Here(service.handler().clone());
+        Self { backend, updates, lookups, service: Arc::new(Mutex::new(Some(service))), face }
     }
 
     /// Before somebody else's engine.
-    pub(crate) fn attached(remote: Remote, updates: UpdateSender, errands: Sender<Errand>) -> Self {
-        Self { reach: Reach::There(remote), updates, errands, service: Arc::default(), face: Face::Window }
+    pub(crate) fn attached(remote: Remote, updates: UpdateSender, lookups: Sender<Lookup>) -> Self {
+        Self {
+            backend: Backend::There(remote),
+            updates,
+            lookups,
+            service: Arc::default(),
+            face: ProcessKind::Window,
+        }
     }
 
     /// Ends the engine as `kind` says. What is left to be done, jobs that are due some day among it, another process
@@ -45,16 +56,16 @@ impl WindowDesk {
     /// when that was done already.
     pub(crate) fn leave(&self, kind: ShutdownKind) -> Result<(), Error> {
         let Some(service) = self.take_service() else { return Ok(()) };
-        if self.face != Face::Window {
+        if self.face != ProcessKind::Window {
             return Ok(service.close(kind)?);
         }
-        let dir = self.reach.data_dir();
-        match service.fate() {
-            Fate::Unknown if service.has_work_left(kind) => {
+        let dir = self.backend.data_dir();
+        match service.disposition() {
+            Disposition::Unknown if service.has_work_left(kind) => {
                 service.leave_behind(kind, ServeFor::Good).map_err(Error::impossible)
             }
-            Fate::Unknown | Fate::Ended => Ok(service.close(kind)?),
-            Fate::HandedOver(_) => {
+            Disposition::Unknown | Disposition::Ended => Ok(service.close(kind)?),
+            Disposition::HandedOver(_) => {
                 let has_work_left = service.has_work_left(kind);
                 service.close(kind)?;
                 // Who took it over may have died since, before it came to serve.
@@ -67,15 +78,15 @@ impl WindowDesk {
     }
 
     fn quit(&self, choice: QuitChoice) -> Result<(), Error> {
-        match (&self.reach, choice) {
-            (Reach::Here(_), QuitChoice::LeaveRunning | QuitChoice::Close) => {
+        match (&self.backend, choice) {
+            (Backend::Here(_), QuitChoice::LeaveRunning | QuitChoice::Close) => {
                 self.leave(ShutdownKind::LeaveSteps)
             }
-            (Reach::Here(_), QuitChoice::Freeze) => self.leave(ShutdownKind::FreezeRuns),
-            (Reach::Here(_), QuitChoice::Stop) => self.leave(ShutdownKind::StopRuns),
-            (Reach::There(_), QuitChoice::LeaveRunning | QuitChoice::Close) => Ok(()),
-            (Reach::There(_), QuitChoice::Freeze) => self.leave_others(Command::pause),
-            (Reach::There(_), QuitChoice::Stop) => {
+            (Backend::Here(_), QuitChoice::Freeze) => self.leave(ShutdownKind::FreezeRuns),
+            (Backend::Here(_), QuitChoice::Stop) => self.leave(ShutdownKind::StopRuns),
+            (Backend::There(_), QuitChoice::LeaveRunning | QuitChoice::Close) => Ok(()),
+            (Backend::There(_), QuitChoice::Freeze) => self.leave_others(Command::pause),
+            (Backend::There(_), QuitChoice::Stop) => {
                 self.leave_others(|run_id| Command::stop(run_id, StopKind::Graceful))
             }
         }
@@ -94,14 +105,14 @@ impl WindowDesk {
     }
 
     /// Has something looked up on the thread of errands.
-    pub(crate) fn errand(&self, errand: Errand) {
+    pub(crate) fn lookup(&self, lookup: Lookup) {
         // If that thread is gone, so is the window.
-        let _ = self.errands.send(errand);
+        let _ = self.lookups.send(lookup);
     }
 
     /// Sends all living runs as they are now; false when there is no window any more.
     pub(crate) fn send_snapshot(&self) -> bool {
-        let update = self.reach.snapshot().unwrap_or_else(|error| AppUpdate::Failure {
+        let update = self.backend.snapshot().unwrap_or_else(|error| AppUpdate::Failure {
             action: "look up what runs".into(),
             message: error.to_string(),
         });
@@ -111,33 +122,33 @@ impl WindowDesk {
     /// Has every living run of somebody else's engine frozen or stopped before the window goes; what has ended
     /// meanwhile refuses, and rightly.
     fn leave_others(&self, command: fn(&RunId) -> Command) -> Result<(), Error> {
-        for run_id in self.reach.living()? {
-            let _ = self.reach.command(command(&run_id));
+        for run_id in self.backend.living()? {
+            let _ = self.backend.command(command(&run_id));
         }
         Ok(())
     }
 
     fn carry_out(&self, action: Action) -> Result<(), Error> {
         match action {
-            Action::Do(command) => self.reach.command(command)?,
-            Action::SelectRun(run_id) => self.errand(Errand::SelectRun(run_id)),
+            Action::Do(command) => self.backend.command(command)?,
+            Action::SelectRun(run_id) => self.lookup(Lookup::SelectRun(run_id)),
             Action::SelectStep { run_id, step_id, attempt } => {
-                self.errand(Errand::FollowLog { run_id, step_id, attempt });
+                self.lookup(Lookup::FollowLog { run_id, step_id, attempt });
             }
-            Action::LoadRun(run_id) => self.errand(Errand::LoadRun(run_id)),
-            Action::LoadJobs { offset, limit } => self.errand(Errand::Jobs { offset, limit }),
-            Action::LoadJob(job_id) => self.errand(Errand::Job(job_id)),
-            Action::LoadHistory(span) => self.errand(Errand::History(span)),
-            Action::CountEnded => self.errand(Errand::CountEnded),
-            Action::SaveJob(form) => self.errand(Errand::SaveJob(form)),
+            Action::LoadRun(run_id) => self.lookup(Lookup::LoadRun(run_id)),
+            Action::LoadJobs { offset, limit } => self.lookup(Lookup::Jobs { offset, limit }),
+            Action::LoadJob(job_id) => self.lookup(Lookup::Job(job_id)),
+            Action::LoadHistory(span) => self.lookup(Lookup::History(span)),
+            Action::CountEnded => self.lookup(Lookup::CountEnded),
+            Action::SaveJob(form) => self.lookup(Lookup::SaveJob(form)),
             Action::Refresh => {
                 self.send_snapshot();
-                self.errand(Errand::Pipelines(Arc::default()));
-                self.errand(Errand::RecentRuns);
+                self.lookup(Lookup::Pipelines(Arc::default()));
+                self.lookup(Lookup::RecentRuns);
             }
-            Action::OpenFolder(folder) => self.errand(Errand::OpenFolder(folder)),
+            Action::OpenFolder(folder) => self.lookup(Lookup::OpenFolder(folder)),
             // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
-            Action::KeepLook(look) => look.save(self.reach.data_dir().path())?,
+            Action::KeepLook(look) => look.save(self.backend.data_dir().path())?,
             Action::Quit(choice) => self.quit(choice)?,
         }
         Ok(())
@@ -145,19 +156,19 @@ impl WindowDesk {
 }
 
 /// Carries out what the operator asks, one after another.
-pub(crate) fn serve(desk: &WindowDesk, actions: &Receiver<Action>) {
+pub(crate) fn serve(controller: &WindowController, actions: &Receiver<Action>) {
     for action in actions {
         let what = action_text(&action);
         let is_last = matches!(action, Action::Quit(_));
-        if let Err(error) = desk.carry_out(action) {
+        if let Err(error) = controller.carry_out(action) {
             let update = AppUpdate::Failure { action: what, message: error.to_string() };
-            if desk.updates.send(update).is_err() {
+            if controller.updates.send(update).is_err() {
                 return;
             }
         }
         if is_last {
             // The window closes upon it; if it is gone already, so much the better.
-            let _ = desk.updates.send(AppUpdate::ReadyToClose);
+            let _ = controller.updates.send(AppUpdate::ReadyToClose);
             return;
         }
     }
@@ -182,6 +193,6 @@ fn action_text(action: &Action) -> String {
 pub(crate) type LogKey = (RunId, StepId, u32);
 
 /// Where a run's log lies.
-pub(crate) fn log_file(desk: &WindowDesk, (run_id, step_id, attempt): &LogKey) -> PathBuf {
-    desk.reach.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
+pub(crate) fn log_file(controller: &WindowController, (run_id, step_id, attempt): &LogKey) -> PathBuf {
+    controller.backend.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
 }

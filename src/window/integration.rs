@@ -8,19 +8,19 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::controller::{WindowDesk, serve};
+use super::backend::{Backend, Remote, RemoteEvents};
+use super::controller::{WindowController, serve};
 use super::look::WindowLook;
-use super::lookups::{Errand, Errands};
+use super::lookups::{Lookup, Lookups};
 use super::port::{AppUpdate, UpdateSender, WorldPort};
-use super::reach::{Reach, Remote, RemoteEvents};
 use super::remote_usage::show_usage;
 use super::samples::show_samples;
 use crate::api::Error;
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::base::id::RunId;
 use crate::control::ControlClient;
 use crate::daemon::Watch;
-use crate::daemon::{Desk, Parts, Seat, Service, ServiceOptions};
+use crate::daemon::{CommandHandler, EngineLease, Mode, Service, ServiceOptions};
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::files::{FolderWatch, SettledWatch};
 use crate::monitor::SampleStream;
@@ -40,7 +40,7 @@ pub struct ExecutionIntegration {
 
 /// What lives from `start` to `shutdown`.
 struct Started {
-    desk: WindowDesk,
+    controller: WindowController,
     /// Measures the machine for a window whose engine lives elsewhere.
     watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
@@ -78,7 +78,7 @@ impl ExecutionIntegration {
         options: EngineOptions,
     ) -> Result<(), Error> {
         let dir = DataDir::open(data_dir).map_err(EngineError::from)?;
-        self.start_on(Seat::take(&dir)?, Face::Library, settings, options)
+        self.start_on(EngineLease::take(&dir)?, ProcessKind::Library, settings, options)
     }
 
     /// Opens the engine on a seat that was taken or handed over, for the window of `face`.
@@ -87,31 +87,31 @@ impl ExecutionIntegration {
     /// As [`start`](Self::start).
     pub fn start_on(
         &mut self,
-        seat: Seat,
-        face: Face,
+        lease: EngineLease,
+        face: ProcessKind,
         settings: Settings,
         options: EngineOptions,
     ) -> Result<(), Error> {
-        self.world.recall_look(WindowLook::load(seat.dir.path()));
+        self.world.recall_look(WindowLook::load(lease.dir.path()));
         let updates = self.world.updates.clone();
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
         let engine = EngineOptions { bus: self.bus.clone(), host_start: HostStart::AtOnce, ..options };
-        let (raise, for_complaints) = (teller(&updates, || AppUpdate::Raise), updates.clone());
+        let (raise, for_complaints) = (notifier(&updates, || AppUpdate::Raise), updates.clone());
         let complain = Arc::new(move |message| {
             // If the window is gone, nobody needs to know.
             let _ = for_complaints.send(AppUpdate::Failure { action: "keep house".into(), message });
         });
-        let options = ServiceOptions { face, parts: Parts::All, engine, raise: Some(raise), complain };
-        let folder = seat.dir.pipelines_dir();
+        let options = ServiceOptions { face, parts: Mode::All, engine, raise: Some(raise), complain };
+        let folder = lease.dir.pipelines_dir();
         // Before their schedules are read and their folder is watched.
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
-        let service = Service::open(seat, settings, options)?;
+        let service = Service::open(lease, settings, options)?;
         let samples = service.samples();
-        let furnish = |errands| WindowDesk::new(service, face, updates.clone(), errands);
-        self.furnish(furnish, samples, move || events.recv())
+        let prepare = |lookups| WindowController::new(service, face, updates.clone(), lookups);
+        self.prepare(prepare, samples, move || events.recv())
     }
 
     /// Serves the window before the engine of another process, which it watches and controls over its socket.
@@ -127,11 +127,11 @@ impl ExecutionIntegration {
         let (tell, renewed) = bounded(1);
         let mut events = RemoteEvents::follow(remote.clone(), tell)?;
         let updates = self.world.updates.clone();
-        let furnish = {
+        let prepare = {
             let (remote, updates) = (remote.clone(), updates.clone());
-            |errands| WindowDesk::attached(remote, updates, errands)
+            |lookups| WindowController::attached(remote, updates, lookups)
         };
-        self.furnish(furnish, watch.as_ref().map(Watch::stream), move || events.recv())?;
+        self.prepare(prepare, watch.as_ref().map(Watch::stream), move || events.recv())?;
         if let Some(started) = &mut self.started {
             started.watch = watch;
             started.threads.push(spawn("lf-usage", move || show_usage(&remote, &renewed, &updates))?);
@@ -140,42 +140,43 @@ impl ExecutionIntegration {
     }
 
     /// Starts the threads between the window and an engine, whose events come from `recv`.
-    fn furnish(
+    fn prepare(
         &mut self,
-        desk: impl FnOnce(Sender<Errand>) -> WindowDesk,
+        controller: impl FnOnce(Sender<Lookup>) -> WindowController,
         samples: Option<SampleStream>,
         recv: impl FnMut() -> Option<Arc<Event>> + Send + 'static,
     ) -> Result<(), Error> {
         // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
-        let (errands, waiting) = crossbeam_channel::unbounded();
-        let desk = desk(errands);
+        let (lookups, waiting) = crossbeam_channel::unbounded();
+        let controller = controller(lookups);
         let mut threads = vec![
             spawn("lf-errands", {
-                let desk = desk.clone();
-                move || Errands::new(desk).run(&waiting)
+                let controller = controller.clone();
+                move || Lookups::new(controller).run(&waiting)
             })?,
             spawn("lf-actions", {
-                let (desk, actions) = (desk.clone(), self.world.actions.clone());
-                move || serve(&desk, &actions)
+                let (controller, actions) = (controller.clone(), self.world.actions.clone());
+                move || serve(&controller, &actions)
             })?,
         ];
-        let pipelines = watch_pipelines(&desk);
-        let limits = watch_limits(&desk);
-        desk.errand(Errand::RecentRuns);
-        desk.errand(Errand::Alerts);
+        let pipelines = watch_pipelines(&controller);
+        let limits = watch_limits(&controller);
+        controller.lookup(Lookup::RecentRuns);
+        controller.lookup(Lookup::Alerts);
         if let Some(samples) = samples {
             let updates = self.world.updates.clone();
-            let engine = match &desk.reach {
-                Reach::Here(own) => Some(own.engine().clone()),
-                Reach::There(_) => None,
+            let engine = match &controller.backend {
+                Backend::Here(own) => Some(own.engine().clone()),
+                Backend::There(_) => None,
             };
             threads.push(spawn("lf-samples", move || show_samples(&samples, engine.as_ref(), &updates))?);
         }
         threads.push(spawn("lf-events", {
-            let desk = desk.clone();
-            move || forward(&desk, recv)
+            let controller = controller.clone();
+            move || forward(&controller, recv)
         })?);
-        self.started = Some(Started { desk, watch: None, threads, _pipelines: pipelines, _limits: limits });
+        self.started =
+            Some(Started { controller, watch: None, threads, _pipelines: pipelines, _limits: limits });
         Ok(())
     }
 
@@ -184,7 +185,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// [`Error`], which lists the pipelines when the source does not tell.
     pub fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, Error> {
-        self.desk()?.start_job(source, run_type)
+        self.handler()?.start_job(source, run_type)
     }
 
     /// Freezes a run.
@@ -192,7 +193,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// As [`CoreExecutionEngine::pause_execution`].
     pub fn pause_job(&self, run_id: &RunId) -> Result<(), Error> {
-        Ok(self.desk()?.engine.pause_execution(run_id)?)
+        Ok(self.handler()?.engine.pause_execution(run_id)?)
     }
 
     /// Thaws a run, or takes up one that has ended.
@@ -200,7 +201,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// As [`CoreExecutionEngine::resume_execution`].
     pub fn resume_job(&self, run_id: &RunId) -> Result<(), Error> {
-        Ok(self.desk()?.engine.resume_execution(run_id).map(drop)?)
+        Ok(self.handler()?.engine.resume_execution(run_id).map(drop)?)
     }
 
     /// Stops a run.
@@ -208,7 +209,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// As [`CoreExecutionEngine::stop_execution`].
     pub fn stop_job(&self, run_id: &RunId, kind: StopKind) -> Result<(), Error> {
-        Ok(self.desk()?.engine.stop_execution(run_id, kind)?)
+        Ok(self.handler()?.engine.stop_execution(run_id, kind)?)
     }
 
     /// The engine that it has started.
@@ -216,7 +217,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// [`Error`], when it has not been started.
     pub fn engine(&self) -> Result<&CoreExecutionEngine, Error> {
-        Ok(&self.desk()?.engine)
+        Ok(&self.handler()?.engine)
     }
 
     /// The scheduler that it has started.
@@ -224,7 +225,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// [`Error`], when it has not been started.
     pub fn scheduler(&self) -> Result<&DesktopScheduler, Error> {
-        self.desk()?.jobs().scheduler().ok_or_else(not_started)
+        self.handler()?.jobs().scheduler().ok_or_else(not_started)
     }
 
     /// What ends its engine from any thread as a closed window does, what runs goes on, and then closes the window.
@@ -232,21 +233,23 @@ impl ExecutionIntegration {
     /// # Errors
     /// [`Error`], when it has not been started.
     pub(crate) fn leaver(&self) -> Result<impl Fn() -> Result<(), Error> + Send + Clone + 'static, Error> {
-        let desk = self.started.as_ref().ok_or_else(not_started)?.desk.clone();
-        Ok(move || desk.close_window())
+        let controller = self.started.as_ref().ok_or_else(not_started)?.controller.clone();
+        Ok(move || controller.close_window())
     }
 
     /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { desk, watch, threads, _pipelines, _limits }) = self.started.take() else { return };
+        let Some(Started { controller, watch, threads, _pipelines, _limits }) = self.started.take() else {
+            return;
+        };
         drop((watch, _pipelines, _limits));
         // Whatever is to be said of it, nobody is there any more to hear it.
-        let _ = desk.leave(kind);
-        desk.reach.leave();
+        let _ = controller.leave(kind);
+        controller.backend.leave();
         // Ends the thread of actions, which may wait for a window that still lives.
         self.world.actions = crossbeam_channel::never();
-        desk.errand(Errand::End);
-        drop(desk);
+        controller.lookup(Lookup::End);
+        drop(controller);
         for thread in threads {
             // A panic there has been printed; there is nobody left to tell.
             let _ = thread.join();
@@ -257,10 +260,10 @@ impl ExecutionIntegration {
     ///
     /// # Errors
     /// [`Error`], when it has not been started.
-    pub fn desk(&self) -> Result<&Desk, Error> {
-        match self.started.as_ref().map(|started| &started.desk.reach) {
-            Some(Reach::Here(desk)) => Ok(desk),
-            Some(Reach::There(_)) | None => Err(not_started()),
+    pub fn handler(&self) -> Result<&CommandHandler, Error> {
+        match self.started.as_ref().map(|started| &started.controller.backend) {
+            Some(Backend::Here(controller)) => Ok(controller),
+            Some(Backend::There(_)) | None => Err(not_started()),
         }
     }
 }
@@ -273,14 +276,14 @@ impl Drop for ExecutionIntegration {
 
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait where they come from, which
 /// coalesces, so that a window that sleeps holds up nobody.
-fn forward(desk: &WindowDesk, mut recv: impl FnMut() -> Option<Arc<Event>>) {
-    let mut goes_on = desk.send_snapshot();
+fn forward(controller: &WindowController, mut recv: impl FnMut() -> Option<Arc<Event>>) {
+    let mut goes_on = controller.send_snapshot();
     let jobs_wanted = Arc::new(AtomicBool::new(true));
-    desk.errand(Errand::JobsLeft(jobs_wanted.clone()));
+    controller.lookup(Lookup::JobsLeft(jobs_wanted.clone()));
     while goes_on && let Some(event) = recv() {
         if matches!(event.kind, EventKind::Resync) {
-            goes_on = desk.send_snapshot();
-            desk.errand(Errand::RecentRuns);
+            goes_on = controller.send_snapshot();
+            controller.lookup(Lookup::RecentRuns);
             continue;
         }
         let may_change_jobs = matches!(
@@ -289,57 +292,57 @@ fn forward(desk: &WindowDesk, mut recv: impl FnMut() -> Option<Arc<Event>>) {
         );
         // One count that waits serves all.
         if may_change_jobs && !jobs_wanted.swap(true, Ordering::AcqRel) {
-            desk.errand(Errand::JobsLeft(jobs_wanted.clone()));
+            controller.lookup(Lookup::JobsLeft(jobs_wanted.clone()));
         }
-        goes_on = desk.updates.send(AppUpdate::Event(event)).is_ok();
+        goes_on = controller.updates.send(AppUpdate::Event(event)).is_ok();
     }
     // The engine is another's, or is no more: a window without one is of no use.
-    let _ = desk.updates.send(AppUpdate::ReadyToClose);
+    let _ = controller.updates.send(AppUpdate::ReadyToClose);
 }
 
 /// Has the pipelines read now and whenever one of their folders changes.
-fn watch_pipelines(desk: &WindowDesk) -> Option<FolderWatch> {
-    let own = desk.reach.data_dir().pipelines_dir();
-    let folders = std::iter::once(&own).chain(&desk.reach.settings().pipeline_dirs);
+fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
+    let own = controller.backend.data_dir().pipelines_dir();
+    let folders = std::iter::once(&own).chain(&controller.backend.settings().pipeline_dirs);
     let wanted = Arc::new(AtomicBool::new(true));
-    desk.errand(Errand::Pipelines(wanted.clone()));
-    let errands = desk.errands.clone();
+    controller.lookup(Lookup::Pipelines(wanted.clone()));
+    let lookups = controller.lookups.clone();
     let watch = FolderWatch::of_all(folders, move || {
         // A save is several changes, and one look afterwards is enough.
         if !wanted.swap(true, Ordering::AcqRel) {
             // If that thread is gone, so is the window.
-            let _ = errands.send(Errand::Pipelines(wanted.clone()));
+            let _ = lookups.send(Lookup::Pipelines(wanted.clone()));
         }
     });
     if let Err(error) = &watch {
         let action = "watch the folders of pipelines".to_owned();
         let message = format!("{error}; a pipeline that is edited shows at the next start");
         // If the window is gone, nobody needs to know.
-        let _ = desk.updates.send(AppUpdate::Failure { action, message });
+        let _ = controller.updates.send(AppUpdate::Failure { action, message });
     }
     watch.ok()
 }
 
 /// Has the limits looked up now and whenever they are others.
-fn watch_limits(desk: &WindowDesk) -> Option<SettledWatch> {
-    desk.errand(Errand::Limits);
-    let errands = desk.errands.clone();
+fn watch_limits(controller: &WindowController) -> Option<SettledWatch> {
+    controller.lookup(Lookup::Limits);
+    let lookups = controller.lookups.clone();
     let look = move || {
         // If that thread is gone, so is the window.
-        let _ = errands.send(Errand::Limits);
+        let _ = lookups.send(Lookup::Limits);
     };
-    match &desk.reach {
-        Reach::Here(own) => {
+    match &controller.backend {
+        Backend::Here(own) => {
             own.limits().on_change(look);
             None
         }
-        Reach::There(remote) => {
+        Backend::There(remote) => {
             let watch = SettledWatch::open(remote.dir.path(), FILE, look);
             if let Err(error) = &watch {
                 let action = "watch the settings".to_owned();
                 let message = format!("{error}; a limit that is edited shows at the next start");
                 // If the window is gone, nobody needs to know.
-                let _ = desk.updates.send(AppUpdate::Failure { action, message });
+                let _ = controller.updates.send(AppUpdate::Failure { action, message });
             }
             watch.ok()
         }
@@ -347,7 +350,7 @@ fn watch_limits(desk: &WindowDesk) -> Option<SettledWatch> {
 }
 
 /// Sends an update from anywhere.
-fn teller(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + Send + Sync> {
+fn notifier(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + Send + Sync> {
     let updates = updates.clone();
     Arc::new(move || {
         // If the window is gone, there is nothing to raise or to close.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::controller::{LogKey, WindowDesk, log_file};
+use super::controller::{LogKey, WindowController, log_file};
 use super::machine_history::HistorySpan;
 use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob};
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES};
@@ -20,7 +20,7 @@ use crate::settings::{Catalogue, CatalogueEntry};
 const LOG_PACE: Duration = Duration::from_millis(100);
 
 /// Something to be looked up.
-pub(crate) enum Errand {
+pub(crate) enum Lookup {
     /// All pipelines. The flag is lowered before they are read: a change from then on needs another look.
     Pipelines(Arc<AtomicBool>),
     /// The runs that have ended.
@@ -54,8 +54,8 @@ pub(crate) enum Errand {
 }
 
 /// The thread that runs them.
-pub(crate) struct Errands {
-    desk: WindowDesk,
+pub(crate) struct Lookups {
+    controller: WindowController,
     following: Option<Following>,
 }
 
@@ -65,53 +65,61 @@ struct Following {
     threads: [JoinHandle<()>; 2],
 }
 
-impl Errands {
-    pub(crate) fn new(desk: WindowDesk) -> Self {
-        Self { desk, following: None }
+impl Lookups {
+    pub(crate) fn new(controller: WindowController) -> Self {
+        Self { controller, following: None }
     }
 
     /// Runs errands until the last one.
-    pub(crate) fn run(mut self, waiting: &Receiver<Errand>) {
-        for errand in waiting {
-            let outcome = match errand {
-                Errand::End => break,
-                Errand::Pipelines(is_wanted) => {
+    pub(crate) fn run(mut self, waiting: &Receiver<Lookup>) {
+        for lookup in waiting {
+            let outcome = match lookup {
+                Lookup::End => break,
+                Lookup::Pipelines(is_wanted) => {
                     is_wanted.store(false, Ordering::Release);
                     Ok(Some(self.pipelines()))
                 }
-                Errand::RecentRuns => self.desk.reach.recent_runs().map(Some).map_err(|e| e.to_string()),
-                Errand::CountEnded => self.desk.reach.count_ended().map(Some).map_err(|e| e.to_string()),
-                Errand::SelectRun(None) => {
+                Lookup::RecentRuns => {
+                    self.controller.backend.recent_runs().map(Some).map_err(|e| e.to_string())
+                }
+                Lookup::CountEnded => {
+                    self.controller.backend.count_ended().map(Some).map_err(|e| e.to_string())
+                }
+                Lookup::SelectRun(None) => {
                     self.unfollow();
                     Ok(None)
                 }
-                Errand::SelectRun(Some(run_id)) | Errand::LoadRun(run_id) => {
-                    self.desk.reach.detail(&run_id).map_err(|e| e.to_string())
+                Lookup::SelectRun(Some(run_id)) | Lookup::LoadRun(run_id) => {
+                    self.controller.backend.detail(&run_id).map_err(|e| e.to_string())
                 }
-                Errand::FollowLog { run_id, step_id, attempt } => {
+                Lookup::FollowLog { run_id, step_id, attempt } => {
                     self.follow((run_id, step_id, attempt)).map(|()| None).map_err(|e| e.to_string())
                 }
-                Errand::Jobs { offset, limit } => {
-                    self.desk.reach.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
+                Lookup::Jobs { offset, limit } => {
+                    self.controller.backend.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
                 }
-                Errand::JobsLeft(is_wanted) => {
+                Lookup::JobsLeft(is_wanted) => {
                     is_wanted.store(false, Ordering::Release);
-                    self.desk.reach.jobs_left().map_err(|e| e.to_string())
+                    self.controller.backend.jobs_left().map_err(|e| e.to_string())
                 }
-                Errand::Job(job_id) => self.desk.reach.job(job_id).map(Some).map_err(|e| e.to_string()),
-                Errand::History(span) => self.desk.reach.history(span).map(Some).map_err(|e| e.to_string()),
+                Lookup::Job(job_id) => {
+                    self.controller.backend.job(job_id).map(Some).map_err(|e| e.to_string())
+                }
+                Lookup::History(span) => {
+                    self.controller.backend.history(span).map(Some).map_err(|e| e.to_string())
+                }
                 // They are worth no complaint: nothing but marks on an axis is missing.
-                Errand::Alerts => Ok(self.desk.reach.alerts().ok()),
-                Errand::Limits => Ok(self.desk.reach.limits().map(AppUpdate::Limits)),
-                Errand::SaveJob(form) => Ok(Some(self.desk.reach.save_job(*form))),
-                Errand::OpenFolder(folder) => self.open_folder(&folder).map(|()| None),
+                Lookup::Alerts => Ok(self.controller.backend.alerts().ok()),
+                Lookup::Limits => Ok(self.controller.backend.limits().map(AppUpdate::Limits)),
+                Lookup::SaveJob(form) => Ok(Some(self.controller.backend.save_job(*form))),
+                Lookup::OpenFolder(folder) => self.open_folder(&folder).map(|()| None),
             };
             let update = match outcome {
                 Ok(None) => continue,
                 Ok(Some(update)) => update,
                 Err(message) => AppUpdate::Failure { action: "look something up".into(), message },
             };
-            if self.desk.updates.send(update).is_err() {
+            if self.controller.updates.send(update).is_err() {
                 break;
             }
         }
@@ -119,13 +127,14 @@ impl Errands {
     }
 
     fn pipelines(&self) -> AppUpdate {
-        let catalogue = Catalogue::scan(self.desk.reach.data_dir().path(), self.desk.reach.settings());
+        let catalogue =
+            Catalogue::scan(self.controller.backend.data_dir().path(), self.controller.backend.settings());
         AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
     }
 
     fn follow(&mut self, key: LogKey) -> std::io::Result<()> {
         self.unfollow();
-        let path = log_file(&self.desk, &key);
+        let path = log_file(&self.controller, &key);
         let end = std::fs::metadata(&path).map_or(0, |meta| meta.len());
         let mut follower = LogFollower::open(&path, end)?;
         let handle = follower.handle();
@@ -137,10 +146,10 @@ impl Errands {
                 let _ = grown.try_send(());
             }
         })?;
-        let desk = self.desk.clone();
+        let controller = self.controller.clone();
         let painter = std::thread::Builder::new()
             .name("lf-log-tail".into())
-            .spawn(move || paint(&desk, &key, &growth))?;
+            .spawn(move || paint(&controller, &key, &growth))?;
         self.following = Some(Following { follower: handle, threads: [waiter, painter] });
         Ok(())
     }
@@ -157,8 +166,8 @@ impl Errands {
 
     fn open_folder(&self, folder: &Folder) -> Result<(), String> {
         let path = match folder {
-            Folder::Pipelines => self.desk.reach.data_dir().pipelines_dir(),
-            Folder::Logs(run_id) => self.desk.reach.data_dir().logs_dir(run_id),
+            Folder::Pipelines => self.controller.backend.data_dir().pipelines_dir(),
+            Folder::Logs(run_id) => self.controller.backend.data_dir().logs_dir(run_id),
         };
         let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
         let mut command = Command::new(opener);
@@ -171,15 +180,15 @@ impl Errands {
 }
 
 /// Sends the end of a log now and after each growth, at most once in [`LOG_PACE`].
-fn paint(desk: &WindowDesk, key: &LogKey, growth: &Receiver<()>) {
-    let path = log_file(desk, key);
+fn paint(controller: &WindowController, key: &LogKey, growth: &Receiver<()>) {
+    let path = log_file(controller, key);
     // Nothing is sent on it: waiting for it is a pause that its own timeout ends.
     let (_never, pause): (Sender<()>, Receiver<()>) = bounded(0);
     loop {
         if let Ok(tail) = read_tail(&path) {
             let (run_id, step_id, attempt) = key.clone();
             let update = AppUpdate::LogTail { run_id, step_id, attempt, tail: Arc::new(tail) };
-            if desk.updates.send(update).is_err() {
+            if controller.updates.send(update).is_err() {
                 return;
             }
         }

@@ -2,6 +2,7 @@
 //! through which updates come in and actions go out; and [`ExecutionIntegration`], which feeds it. Nothing here knows how
 //! anything is painted.
 
+mod backend;
 mod controller;
 mod integration;
 mod job_page;
@@ -9,7 +10,6 @@ mod look;
 mod lookups;
 mod machine_history;
 mod port;
-mod reach;
 mod remote_usage;
 mod samples;
 mod store;

@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 use crossbeam_channel::Receiver;
 
+use super::backend::Remote;
 use super::port::{AppUpdate, RunUsage, UpdateSender};
-use super::reach::Remote;
 use crate::api::{Query, Usage};
 use crate::control::ControlClient;
 use crate::engine::CurrentWait;

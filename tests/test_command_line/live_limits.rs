@@ -53,7 +53,7 @@ fn wait_for_limit(window: &WindowPort) -> Option<Threshold> {
 }
 
 fn limits_of(integration: &ExecutionIntegration) -> Vec<LimitView> {
-    let answer = integration.desk().expect("it is there").answer(Query::Limits {}).expect("an answer");
+    let answer = integration.handler().expect("it is there").answer(Query::Limits {}).expect("an answer");
     let json = serde_json::to_value(answer).expect("JSON");
     serde_json::from_value(json).expect("limits")
 }
@@ -64,7 +64,7 @@ fn a_limit_that_is_set_is_raised_and_cleared_while_the_engine_lives_and_stands_i
     let file = home.file("data/settings.toml", OTHERS);
     let (window, mut integration) = own_window(&home);
     assert_eq!(wait_for_limit(&window), None);
-    let desk = integration.desk().expect("it is there").clone();
+    let desk = integration.handler().expect("it is there").clone();
     let params =
         |text: &str| serde_json::from_value::<LimitParams>(serde_json::from_str(text).unwrap()).unwrap();
     let short = r#"{"resource": "memory", "above": "1MiB", "clear": "1KiB", "for": "0s", "action": "alert"}"#;

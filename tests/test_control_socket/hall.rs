@@ -6,12 +6,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::base::id::PipelineId;
 use leverframe::control::server::{ControlOptions, ControlServer, HandOver};
 use leverframe::control::wire::PROTOCOL;
 use leverframe::control::{ControlClient, Events};
-use leverframe::daemon::{Desk, Jobs, Owner};
+use leverframe::daemon::{CommandHandler, Jobs, Owner};
 use leverframe::engine::{CoreExecutionEngine, ShutdownKind};
 use leverframe::run::Event;
 use leverframe::scheduler::DesktopScheduler;
@@ -48,10 +48,10 @@ impl Hall {
 
     pub(crate) fn with(bench: Bench, served: Served) -> Self {
         let (engine, events) = bench.open();
-        let owner = Owner::without_window(Face::Library, || {});
+        let owner = Owner::without_window(ProcessKind::Library, || {});
         let find = |id: &PipelineId| Err(format!("there is no pipeline {id}"));
         let jobs = Jobs::firing(DesktopScheduler::open(&engine, find).expect("a scheduler"));
-        let desk = Desk::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
+        let desk = CommandHandler::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
         let Served { listener, last_seq, on_hand_over } = served;
         let options = ControlOptions {
             handler: Arc::new(desk.clone()),

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
 use crossbeam_channel::bounded;
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::control::HandedOver;
 use leverframe::control::server::HandOver;
 use leverframe::control::wire::{EventFilter, SessionRequest, Successor};
@@ -90,5 +90,5 @@ fn an_engine_that_hands_nothing_over_says_so() {
 }
 
 fn successor_of_tests() -> Successor {
-    Successor { face: Face::Serve, version: "0.0.0".to_owned(), waits: false }
+    Successor { face: ProcessKind::Serve, version: "0.0.0".to_owned(), waits: false }
 }

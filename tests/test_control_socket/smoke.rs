@@ -1,6 +1,6 @@
 //! One client asks for everything once.
 
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::api::{Command, EngineStatus, LivingRuns, Query};
 use leverframe::control::ControlError;
 use leverframe::control::wire::EventFilter;
@@ -17,7 +17,7 @@ fn a_client_starts_pauses_resumes_and_stops_a_run_and_hears_of_it() {
     hall.write_pipeline("p", "sleep 60");
     let client = hall.client();
     assert_eq!(client.welcome().engine.pid, std::process::id());
-    assert_eq!(client.welcome().engine.face, Face::Library);
+    assert_eq!(client.welcome().engine.face, ProcessKind::Library);
     assert!(client.welcome().engine.epoch > 0);
     let events = client.subscribe(EventFilter::default()).expect("it subscribes");
 

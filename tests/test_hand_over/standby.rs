@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leverframe::api::Face;
-use leverframe::daemon::{Parts, ServeFor, Service, ServiceOptions, succeed};
+use leverframe::api::ProcessKind;
+use leverframe::daemon::{Mode, ServeFor, Service, ServiceOptions, succeed};
 use leverframe::engine::ShutdownKind;
 use leverframe::settings::Settings;
 use leverframe::store::DataDir;
@@ -63,11 +63,11 @@ fn ask_and_die(home: &Home, face: &str, version: &str) {
 /// A window's engine, in this process.
 fn window(home: &Home) -> Service {
     let dir = DataDir::open(home.data()).expect("it opens");
-    let seat = succeed(&dir, Face::Window).expect("it is handed over");
+    let seat = succeed(&dir, ProcessKind::Window).expect("it is handed over");
     #[expect(clippy::print_stdout, reason = "a test that fails shows what was said")]
     let complain = Arc::new(|text: String| println!("{text}"));
     let engine = options();
-    let (face, parts, raise) = (Face::Window, Parts::All, None);
+    let (face, parts, raise) = (ProcessKind::Window, Mode::All, None);
     Service::open(seat, Settings::default(), ServiceOptions { face, parts, engine, raise, complain })
         .expect("it opens")
 }
@@ -82,7 +82,7 @@ fn a_successor_that_asks_and_dies_takes_nothing_with_it() {
     }
     // One that dies with the seat in its hands.
     let dir = DataDir::open(home.data()).expect("it opens");
-    drop(succeed(&dir, Face::Window).expect("it is handed over"));
+    drop(succeed(&dir, ProcessKind::Window).expect("it is handed over"));
     serving.hear("the engine is back");
     fires(&home);
     assert_eq!(client(&home).welcome().engine.pid, pid_of(&serving));

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::control::ControlClient;
 use leverframe::store::DataDir;
 use rustix::process::{Signal, WaitOptions, waitpid};
@@ -72,7 +72,7 @@ impl Drop for Terminal {
     }
 }
 
-fn engine_of(home: &Home, face: Face) -> Option<u32> {
+fn engine_of(home: &Home, face: ProcessKind) -> Option<u32> {
     let client = ControlClient::connect(&home.data(), "test 1").ok().flatten()?;
     let engine = &client.welcome().engine;
     (engine.face == face).then_some(engine.pid)
@@ -88,7 +88,7 @@ fn ctrl_z_freezes_the_run_and_leaves_an_engine_that_answers() {
     let mut terminal = Terminal::open(&home);
     terminal.press(&format!("{PROGRAM} run waiting --run-id r\n"));
     terminal.see("pid ");
-    let foreground = look_until("the engine of the run", || engine_of(&home, Face::Run));
+    let foreground = look_until("the engine of the run", || engine_of(&home, ProcessKind::Run));
     terminal.press("\u{1a}");
     terminal.see("the run is frozen");
     look_until("the follower stopped", || (state_of(foreground) == Some('T')).then_some(()));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::control::ControlClient;
 use leverframe::run::RunState;
 use leverframe::store::RunFilter;
@@ -27,7 +27,7 @@ fn twenty_clocks_cost_a_frame_a_second_and_a_window_that_nobody_sees_paints_none
     fs::write(pipelines.join("sleeper.toml"), "[[step]]\nid = \"sleep\"\nrun = [\"sleep\", \"600\"]\n")
         .expect("a file");
     let mut window = stage.open();
-    stage.seq_of(Face::Window);
+    stage.seq_of(ProcessKind::Window);
     let client = ControlClient::connect(&stage.data(), "test 1").expect("no trouble").expect("an engine");
     for n in 0..N_RUNS {
         let params = json!({"pipeline": "sleeper", "run_id": format!("r{n}")});

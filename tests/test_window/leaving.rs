@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::control::ControlClient;
 use leverframe::run::RunState;
 use rustix::process::Signal;
@@ -24,7 +24,7 @@ fn jobs_go_on_firing_whatever_the_window_leaves_of_runs() {
         let (x, y) = look_until("the question", || primary_lever(&stage.display.picture()));
         stage.display.click((x, y + choice * ROW));
         assert_eq!(window.wait().code(), Some(0));
-        stage.seq_of(Face::Serve);
+        stage.seq_of(ProcessKind::Serve);
         stage.fires();
         let run = stage.store().expect("a database").load_run(&run_id("r")).expect("read").expect("there");
         assert_eq!(run.summary.state, expected);
@@ -65,7 +65,7 @@ fn a_window_whose_wayland_compositor_dies_leaves_runs_and_jobs_to_another_proces
     let mut command = stage.program(&[]);
     compositor.dress(&mut command);
     let mut window = OpenWindow { child: command.spawn().expect("the program starts"), id: 0 };
-    stage.seq_of(Face::Window);
+    stage.seq_of(ProcessKind::Window);
     start_the_run(&stage);
     stage.look_for("the window", |picture| picture.n_colors() > 50);
     compositor.lose();
@@ -75,7 +75,7 @@ fn a_window_whose_wayland_compositor_dies_leaves_runs_and_jobs_to_another_proces
 
 /// Jobs fire and the run's step goes on, before an engine without a window; then all of it is ended.
 fn is_served_on(stage: &Stage) {
-    stage.seq_of(Face::Serve);
+    stage.seq_of(ProcessKind::Serve);
     stage.fires();
     let run = stage.store().expect("a database").load_run(&run_id("r")).expect("read").expect("there");
     assert_eq!(run.summary.state, RunState::Running);

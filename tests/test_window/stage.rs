@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use leverframe::CheckpointManager;
-use leverframe::api::Face;
+use leverframe::api::ProcessKind;
 use leverframe::base::id::PipelineId;
 use leverframe::control::ControlClient;
 use leverframe::run::{RunSummary, StepState};
@@ -80,7 +80,7 @@ impl Stage {
     }
 
     /// The newest event of the engine, once it belongs to `face`.
-    pub(super) fn seq_of(&self, face: Face) -> u64 {
+    pub(super) fn seq_of(&self, face: ProcessKind) -> u64 {
         look_until("the engine of that face", || {
             let client = ControlClient::connect(&self.data(), "test 1").ok().flatten()?;
             (client.welcome().engine.face == face).then(|| client.welcome().seq)
@@ -88,7 +88,7 @@ impl Stage {
     }
 
     /// The process and face of the engine.
-    pub(super) fn engine(&self) -> Option<(u32, Face)> {
+    pub(super) fn engine(&self) -> Option<(u32, ProcessKind)> {
         let client = ControlClient::connect(&self.data(), "test 1").ok().flatten()?;
         let engine = &client.welcome().engine;
         Some((engine.pid, engine.face))

@@ -103,7 +103,7 @@ impl Foreground {
     fn follow_elsewhere(&mut self, run_id: &RunId) -> Result<(), Failure> {
         self.link = match join(&self.data_dir) {
             Ok(Joined::Client(client)) => Link::live(client, run_id, self.seq)?,
-            Ok(Joined::Seat(_)) | Err(_) => Link::lost(),
+            Ok(Joined::EngineLease(_)) | Err(_) => Link::lost(),
         };
         Ok(())
     }

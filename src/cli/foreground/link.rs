@@ -8,13 +8,13 @@ use crossbeam_channel::{Receiver, never};
 use super::super::exit::Failure;
 use super::super::output::note;
 use super::super::waker::waker;
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::api::exit_code::NOT_FOUND;
 use crate::api::{Command, Query};
 use crate::base::id::{RunId, StepId};
 use crate::control::wire::{ClosingNotice, EventFilter};
 use crate::control::{ControlClient, ControlError, Events};
-use crate::daemon::{Parts, Seat, Service, ServiceOptions};
+use crate::daemon::{EngineLease, Mode, Service, ServiceOptions};
 use crate::engine::{EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription};
 use crate::records::RunRecord;
 use crate::run::{Event, Input, RunSummary, StepRun};
@@ -52,23 +52,23 @@ pub(super) struct Live {
 
 impl Link {
     /// Opens an engine that takes back what `scope` says, and listens from its first event on.
-    pub(super) fn own(seat: Seat, settings: &Settings, scope: Scope) -> Result<Self, Failure> {
-        Self::open(seat, settings, scope, None)
+    pub(super) fn own(lease: EngineLease, settings: &Settings, scope: Scope) -> Result<Self, Failure> {
+        Self::open(lease, settings, scope, None)
     }
 
     /// Opens an engine that takes back one run and has this done about it.
     pub(super) fn own_for(
-        seat: Seat,
+        lease: EngineLease,
         settings: &Settings,
         run_id: &RunId,
         input: Input,
     ) -> Result<Self, Failure> {
         let scope = Scope::Only(vec![run_id.clone()]);
-        Self::open(seat, settings, scope, Some((run_id.clone(), input)))
+        Self::open(lease, settings, scope, Some((run_id.clone(), input)))
     }
 
     fn open(
-        seat: Seat,
+        lease: EngineLease,
         settings: &Settings,
         scope: Scope,
         first_input: Option<(RunId, Input)>,
@@ -84,13 +84,13 @@ impl Link {
             ..settings.engine_options()
         };
         let options = ServiceOptions {
-            face: Face::Run,
-            parts: Parts::RunsAlone,
+            face: ProcessKind::Run,
+            parts: Mode::EngineOnly,
             engine,
             raise: None,
             complain: Arc::new(|text| note(format_args!("leverframe: {text}"))),
         };
-        let service = Service::open(seat, settings.clone(), options)?;
+        let service = Service::open(lease, settings.clone(), options)?;
         Ok(Self::Own(Box::new(Own { service, events, wakes })))
     }
 
@@ -165,7 +165,7 @@ impl Link {
     /// Has it do something.
     pub(super) fn command(&self, command: &Command) -> Result<(), Failure> {
         match self {
-            Self::Own(own) => own.service.desk().handle(command.clone()).map(drop).map_err(Failure::from),
+            Self::Own(own) => own.service.handler().handle(command.clone()).map(drop).map_err(Failure::from),
             Self::Live(live) => Ok(live.client.call::<serde_json::Value>(command).map(drop)?),
             Self::Lost(_) => Err(EngineError::ShutDown.into()),
         }

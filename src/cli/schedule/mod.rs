@@ -18,9 +18,9 @@ use super::output::{Form, Page, note};
 use super::{Place, Print};
 use crate::api::Command;
 use crate::api::Error;
-use crate::api::Face;
+use crate::api::ProcessKind;
 use crate::api::exit_code::DONE;
-use crate::daemon::{Asking, Jobs, ask};
+use crate::daemon::{Acquisition, Jobs, ask};
 use crate::scheduler::OfflineScheduler;
 use crate::settings::Settings;
 use crate::store::DataDir;
@@ -84,14 +84,14 @@ pub(super) fn change<T: DeserializeOwned>(
     let settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
     match ask::<T>(&dir, command)? {
-        Asking::Answered(client, answer) => {
+        Acquisition::Answered(client, answer) => {
             let engine = &client.welcome().engine;
             // One of an older version does not say; only a run in the foreground fired none then.
-            let fires_jobs = engine.fires_jobs.unwrap_or(engine.face != Face::Run);
+            let fires_jobs = engine.fires_jobs.unwrap_or(engine.face != ProcessKind::Run);
             Ok((answer, if fires_jobs { Firing::Now } else { Firing::NotNow }))
         }
         // The seat is held until it is done.
-        Asking::Seat(seat) => Ok((here(&Jobs::resting(&seat, settings))?, Firing::NotNow)),
+        Acquisition::EngineLease(lease) => Ok((here(&Jobs::resting(&lease, settings))?, Firing::NotNow)),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::api::exit_code::NO_ENGINE;
 use crate::api::{Backfilled, Command};
 use crate::base::id::JobId;
 use crate::daemon;
-use crate::daemon::{Asking, Jobs};
+use crate::daemon::{Acquisition, Jobs};
 use crate::engine::{EngineError, Scope, now};
 use crate::run::RunSummary;
 use crate::settings::Settings;
@@ -51,21 +51,21 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
     let dir = DataDir::open(&path)?;
     let form = args.print.form();
     match daemon::ask::<RunSummary>(&dir, &Command::RunJobNow { job_id: args.job_id.clone() })? {
-        Asking::Answered(_, run) if args.no_wait => {
+        Acquisition::Answered(_, run) if args.no_wait => {
             report(&args.print, &run, || format!("job {} runs: {}", args.job_id, run.run_id))
         }
-        Asking::Answered(client, run) => {
+        Acquisition::Answered(client, run) => {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
         }
-        Asking::Seat(_) if args.no_wait => Err(Failure::new(
+        Acquisition::EngineLease(_) if args.no_wait => Err(Failure::new(
             NO_ENGINE,
             format!(
                 "job {} can't be left to an engine: none is running; start `leverframe serve`, or leave out --no-wait",
                 args.job_id
             ),
         )),
-        Asking::Seat(seat) => {
-            let mut foreground = Foreground::open(dir, seat, settings.clone(), Scope::Nothing, form)?;
+        Acquisition::EngineLease(lease) => {
+            let mut foreground = Foreground::open(dir, lease, settings.clone(), Scope::Nothing, form)?;
             let engine = foreground.engine().ok_or(EngineError::ShutDown)?;
             let run_id = Jobs::by_hand(engine, settings)?.run_now(&args.job_id)?;
             foreground.tell_others(&run_id)?;

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::journal::Cursor;
-use super::outlet::{Outlet, PATIENCE, Unsent};
-use super::server::Hall;
+use super::server::Shared;
 use super::session::{Session, answer_to};
+use super::writer::{ConnectionWriter, PATIENCE, Unsent};
 use crate::control::LineDecoder;
 use crate::control::wire;
 use crate::control::wire::{ErrorObject, INVALID_REQUEST, MAX_LINE, Outcome};
@@ -24,9 +24,9 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
 /// What both threads of a client share, and the server with them.
 pub(crate) struct Connection {
-    pub(crate) hall: Arc<Hall>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) stream: UnixStream,
-    pub(crate) outlet: Outlet,
+    pub(crate) writer: ConnectionWriter,
     cursors: Mutex<Vec<Cursor>>,
     is_over: AtomicBool,
     /// Why the connection ends, if the client is to be told.
@@ -48,12 +48,12 @@ impl Connection {
     ///
     /// # Errors
     /// The system has no descriptor left.
-    pub(crate) fn new(hall: Arc<Hall>, stream: UnixStream) -> io::Result<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream) -> io::Result<Self> {
         // What is accepted from a socket that does not wait may not wait either.
         stream.set_nonblocking(false)?;
-        let outlet = Outlet::new(stream.try_clone()?)?;
+        let writer = ConnectionWriter::new(stream.try_clone()?)?;
         let (cursors, reason) = Default::default();
-        Ok(Self { hall, stream, outlet, cursors, is_over: AtomicBool::new(false), reason })
+        Ok(Self { shared, stream, writer, cursors, is_over: AtomicBool::new(false), reason })
     }
 
     /// Has the connection end in good order: what was asked is answered, what waits is written, and the client is
@@ -66,14 +66,14 @@ impl Connection {
 
     /// Ends the connection at once.
     pub(crate) fn hang_up(&self) {
-        self.outlet.hang_up();
+        self.writer.hang_up();
     }
 
     /// Turns a client away before it was heard.
     pub(crate) fn refuse(&self, error: ErrorObject) {
         let refusal = answer_to::<()>(None, Outcome::Error(error));
         if let Ok(line) = wire::line(&refusal) {
-            self.outlet.close(&line);
+            self.writer.close(&line);
         }
     }
 
@@ -92,10 +92,10 @@ impl Connection {
     pub(crate) fn serve(self: Arc<Self>) {
         let mut writer = None;
         self.read_requests(&mut writer);
-        let is_leaving = self.hall.is_closing();
+        let is_leaving = self.shared.is_closing();
         if !is_leaving {
             self.is_over.store(true, Ordering::Release);
-            self.hall.journal.wake();
+            self.shared.journal.wake();
         }
         if let Some(writer) = writer {
             // When the server closes, it writes what waits first. A panic there has been printed.
@@ -103,8 +103,8 @@ impl Connection {
         }
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
         match reason {
-            Some(reason) => self.outlet.close(&self.hall.closing_line(reason)),
-            None => self.outlet.hang_up(),
+            Some(reason) => self.writer.close(&self.shared.closing_line(reason)),
+            None => self.writer.hang_up(),
         }
     }
 
@@ -163,7 +163,8 @@ impl Connection {
     /// The writer's thread: events of all subscriptions, as long as there are any.
     pub(crate) fn write_events(&self) {
         let mut lines = Vec::new();
-        while let Some(taken) = self.hall.journal.take(&self.cursors, || self.is_over.load(Ordering::Acquire))
+        while let Some(taken) =
+            self.shared.journal.take(&self.cursors, || self.is_over.load(Ordering::Acquire))
         {
             lines.clear();
             for (subscription, taken) in &taken {
@@ -177,15 +178,16 @@ impl Connection {
             drop(taken);
             if self.write(&lines) == Then::End {
                 // The reader ends with it.
-                return self.outlet.hang_up();
+                return self.writer.hang_up();
             }
         }
     }
 
     /// Writes whole lines.
     pub(crate) fn write(&self, lines: &[u8]) -> Then {
-        let last_word = || self.hall.closing_line(format!("nothing was taken for {} s", PATIENCE.as_secs()));
-        match self.outlet.write(lines, last_word) {
+        let last_word =
+            || self.shared.closing_line(format!("nothing was taken for {} s", PATIENCE.as_secs()));
+        match self.writer.write(lines, last_word) {
             Ok(()) => Then::GoOn,
             Err(Unsent::Stuck | Unsent::Gone) => Then::End,
         }

@@ -60,7 +60,7 @@ impl HandOver {
         let descriptors_sent = Some(descriptors.len());
         let answer = answer_to(self.id.as_deref(), Outcome::Result(answer));
         let line = wire::line(&Answer { descriptors: descriptors_sent, ..answer })?;
-        self.connection.outlet.hand_over(&line, descriptors)
+        self.connection.writer.hand_over(&line, descriptors)
     }
 
     /// Says why it can't be.

@@ -14,7 +14,7 @@ pub const METHODS: [&[&str]; 3] = [SessionRequest::METHODS, Command::METHODS, Qu
 
 /// A request that is understood.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum Request {
     /// Something about the connection.
     Session(SessionRequest),
     /// Something to be done.
@@ -23,7 +23,7 @@ pub(crate) enum Asked {
     Query(Query),
 }
 
-impl Asked {
+impl Request {
     /// Understands a request.
     ///
     /// # Errors
@@ -92,10 +92,10 @@ mod tests {
     #[test]
     fn every_method_is_understood_under_its_name() {
         for method in METHODS.into_iter().flatten() {
-            match Asked::read(method, None) {
-                Ok(Asked::Command(command)) => assert_eq!(command.method(), *method),
-                Ok(Asked::Query(query)) => assert_eq!(query.method(), *method),
-                Ok(Asked::Session(_)) => {}
+            match Request::read(method, None) {
+                Ok(Request::Command(command)) => assert_eq!(command.method(), *method),
+                Ok(Request::Query(query)) => assert_eq!(query.method(), *method),
+                Ok(Request::Session(_)) => {}
                 Err(error) => {
                     assert_eq!(error.code, INVALID_PARAMS);
                     assert!(error.message.contains("missing field"), "{method}: {}", error.message);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_told_with_what_would_be() {
-        let error = Asked::read("run.puase", None).unwrap_err();
+        let error = Request::read("run.puase", None).unwrap_err();
         assert_eq!(error.code, METHOD_NOT_FOUND);
         assert_eq!(error.message, "there is no method \"run.puase\"; did you mean \"run.pause\"?");
         for (method, params, expected) in [
@@ -117,7 +117,7 @@ mod tests {
             ("engine.status", "[1]", "must be an object"),
             ("engine.shutdown", r#"{"kind":"now"}"#, "unknown variant `now`"),
         ] {
-            let error = Asked::read(method, Some(&raw(params))).expect_err("it is not understood");
+            let error = Request::read(method, Some(&raw(params))).expect_err("it is not understood");
             assert_eq!(error.code, INVALID_PARAMS);
             assert!(error.message.contains(expected), "{method} {params}: {}", error.message);
         }

@@ -1,4 +1,4 @@
-//! The engine's side of the control socket: everybody who may ask, served at one [`crate::daemon::Desk`].
+//! The engine's side of the control socket: everybody who may ask, served at one [`crate::daemon::CommandHandler`].
 //!
 //! In reading order: `server` accepts and closes; `connection` is one client and `session` what is said
 //! with it, requests answered in order; `methods` finds what a request asks; `journal` keeps the last events, encoded once, for all subscriptions; `filter`
@@ -9,9 +9,9 @@ mod filter;
 mod hand_over;
 mod journal;
 mod methods;
-mod outlet;
 mod server;
 mod session;
+mod writer;
 
 pub use crate::control::server::hand_over::HandOver;
 pub use crate::control::server::methods::METHODS;

@@ -66,14 +66,14 @@ pub struct ControlOptions {
 
 /// Serves the control socket of an engine.
 pub struct ControlServer {
-    hall: Arc<Hall>,
+    shared: Arc<Shared>,
     end_of_events: SubscriptionEnder,
     accepting: Option<JoinHandle<()>>,
     keeping: Option<JoinHandle<()>>,
 }
 
 /// What all connections share.
-pub(crate) struct Hall {
+pub(crate) struct Shared {
     pub(crate) handler: Arc<dyn Handler>,
     engine: CoreExecutionEngine,
     pub(crate) journal: Journal,
@@ -82,11 +82,11 @@ pub(crate) struct Hall {
     is_closing: AtomicBool,
     /// Written to when no more clients are accepted.
     stop: OwnedFd,
-    guests: Mutex<Vec<Guest>>,
+    clients: Mutex<Vec<Client>>,
 }
 
 /// A client that is connected, or was.
-struct Guest {
+struct Client {
     connection: Arc<Connection>,
     thread: JoinHandle<()>,
     /// Closed when its thread ends.
@@ -108,7 +108,7 @@ impl ControlServer {
         // All events of this engine are held, from the first of its epoch.
         let floor = last_seq.unwrap_or(engine.snapshot().epoch() << 32);
         let end_of_events = events.ender();
-        let hall = Arc::new(Hall {
+        let shared = Arc::new(Shared {
             handler,
             engine,
             journal: Journal::new(floor),
@@ -116,13 +116,13 @@ impl ControlServer {
             on_hand_over,
             is_closing: AtomicBool::new(false),
             stop: eventfd(0, EventfdFlags::CLOEXEC)?,
-            guests: Mutex::default(),
+            clients: Mutex::default(),
         });
-        let for_keeper = hall.clone();
+        let for_keeper = shared.clone();
         let keeping =
             crate::base::thread::lasting("lf-hand-journal", move || for_keeper.journal.keep(&events))?;
-        let mut server = Self { hall, end_of_events, accepting: None, keeping: Some(keeping) };
-        let for_accepter = server.hall.clone();
+        let mut server = Self { shared, end_of_events, accepting: None, keeping: Some(keeping) };
+        let for_accepter = server.shared.clone();
         let accepting = crate::base::thread::lasting("lf-hand-accept", move || for_accepter.accept_all())?;
         server.accepting = Some(accepting);
         Ok(server)
@@ -132,9 +132,9 @@ impl ControlServer {
     /// answered by now is not done here. Events go on until [`Self::close`].
     pub fn turn_away(&mut self) {
         let Some(accepting) = self.accepting.take() else { return };
-        self.hall.is_closing.store(true, Ordering::Release);
+        self.shared.is_closing.store(true, Ordering::Release);
         // It can't be full: it is written to once.
-        let _ = rustix::io::write(&self.hall.stop, &1_u64.to_ne_bytes());
+        let _ = rustix::io::write(&self.shared.stop, &1_u64.to_ne_bytes());
         join(accepting);
     }
 
@@ -150,25 +150,25 @@ impl ControlServer {
         let Some(keeping) = self.keeping.take() else { return };
         self.end_of_events.end();
         join(keeping);
-        let guests = std::mem::take(&mut *self.hall.guests());
-        for guest in &guests {
-            guest.connection.close(reason);
+        let clients = std::mem::take(&mut *self.shared.clients());
+        for client in &clients {
+            client.connection.close(reason);
         }
         let limit = crossbeam_channel::after(LEAVE_WITHIN);
         let mut is_late = false;
-        for guest in &guests {
+        for client in &clients {
             if !is_late {
                 crossbeam_channel::select! {
-                    recv(guest.ended) -> _ => {}
+                    recv(client.ended) -> _ => {}
                     recv(limit) -> _ => is_late = true,
                 }
             }
             if is_late {
-                guest.connection.hang_up();
+                client.connection.hang_up();
             }
         }
-        for guest in guests {
-            join(guest.thread);
+        for client in clients {
+            join(client.thread);
         }
     }
 }
@@ -186,7 +186,7 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-impl Hall {
+impl Shared {
     /// Whether the server takes leave of everybody.
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
@@ -234,14 +234,14 @@ impl Hall {
             return;
         }
         let Ok(connection) = Connection::new(self.clone(), stream) else { return };
-        let mut guests = self.guests();
+        let mut clients = self.clients();
         let (ended, here): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut *guests).into_iter().partition(|guest| guest.thread.is_finished());
-        *guests = here;
-        for guest in ended {
-            join(guest.thread);
+            std::mem::take(&mut *clients).into_iter().partition(|client| client.thread.is_finished());
+        *clients = here;
+        for client in ended {
+            join(client.thread);
         }
-        if guests.len() >= MAX_CONNECTIONS {
+        if clients.len() >= MAX_CONNECTIONS {
             let text =
                 format!("{MAX_CONNECTIONS} clients are connected, and no more are taken; try again later");
             return connection.refuse(ErrorObject::new(BUSY.into(), text));
@@ -255,7 +255,7 @@ impl Hall {
             drop(alive);
         });
         match thread {
-            Ok(thread) => guests.push(Guest { connection, thread, ended }),
+            Ok(thread) => clients.push(Client { connection, thread, ended }),
             Err(error) => connection.refuse(ErrorObject::new(
                 BUSY.into(),
                 format!("the system gives no thread for another client: {error}"),
@@ -263,8 +263,8 @@ impl Hall {
         }
     }
 
-    fn guests(&self) -> MutexGuard<'_, Vec<Guest>> {
-        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self) -> MutexGuard<'_, Vec<Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -275,6 +275,6 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 /// The socket on which clients come, for whoever takes the engine's place.
 impl AsFd for ControlServer {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.hall.listener.as_fd()
+        self.shared.listener.as_fd()
     }
 }

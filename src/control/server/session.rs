@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::hand_over::HandOver;
 use super::journal::Cursor;
 use super::methods;
-use super::methods::Asked;
+use super::methods::Request;
 use crate::api::exit_code::{FAILED, USAGE};
 use crate::control::wire;
 use crate::control::wire::{
@@ -55,8 +55,8 @@ impl<'a> Session<'a> {
             Err(error) => return self.say::<()>(id, Outcome::Error(error)),
         };
         match self.understand(method, incoming.params) {
-            Ok(Asked::Session(SessionRequest::Hello { protocol, .. })) => self.greet(id, protocol),
-            Ok(Asked::Session(SessionRequest::Subscribe(wanted))) => {
+            Ok(Request::Session(SessionRequest::Hello { protocol, .. })) => self.greet(id, protocol),
+            Ok(Request::Session(SessionRequest::Subscribe(wanted))) => {
                 // Its answer comes before its first event.
                 match self.subscription(wanted) {
                     Ok((cursor, seq)) => {
@@ -69,28 +69,28 @@ impl<'a> Session<'a> {
                     Err(error) => self.answer::<()>(id, Outcome::Error(error)),
                 }
             }
-            Ok(Asked::Session(SessionRequest::Unsubscribe { subscription })) => {
+            Ok(Request::Session(SessionRequest::Unsubscribe { subscription })) => {
                 let mut cursors = self.connection.cursors();
                 cursors.retain(|cursor| cursor.subscription != subscription);
                 drop(cursors);
                 self.answer(id, Outcome::Result(Nothing {}))
             }
-            Ok(Asked::Session(SessionRequest::HandOver(successor))) => self.hand_over(id, successor),
-            Ok(Asked::Command(_) | Asked::Query(_)) if self.connection.hall.is_closing() => Then::Wait,
-            Ok(Asked::Command(command)) => match self.connection.hall.handler.handle(command) {
+            Ok(Request::Session(SessionRequest::HandOver(successor))) => self.hand_over(id, successor),
+            Ok(Request::Command(_) | Request::Query(_)) if self.connection.shared.is_closing() => Then::Wait,
+            Ok(Request::Command(command)) => match self.connection.shared.handler.handle(command) {
                 Err(error) if matches!(error.cause(), Some(EngineError::ShutDown)) => Then::Wait,
                 outcome => self.answer(id, methods::in_words(outcome)),
             },
-            Ok(Asked::Query(query)) => {
-                self.answer(id, methods::in_words(self.connection.hall.handler.answer(query)))
+            Ok(Request::Query(query)) => {
+                self.answer(id, methods::in_words(self.connection.shared.handler.answer(query)))
             }
             Err(error) => self.answer::<()>(id, Outcome::Error(error)),
         }
     }
 
-    fn understand(&self, method: &str, params: Option<&RawValue>) -> Result<Asked, ErrorObject> {
-        let asked = Asked::read(method, params)?;
-        let is_hello = matches!(asked, Asked::Session(SessionRequest::Hello { .. }));
+    fn understand(&self, method: &str, params: Option<&RawValue>) -> Result<Request, ErrorObject> {
+        let asked = Request::read(method, params)?;
+        let is_hello = matches!(asked, Request::Session(SessionRequest::Hello { .. }));
         match (self.has_greeted, is_hello) {
             (false, false) => Err(ErrorObject::new(INVALID_REQUEST, "say hello first")),
             (true, true) => Err(ErrorObject::new(INVALID_REQUEST, "hello was said before")),
@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
     }
 
     fn greet(&mut self, id: Option<&RawValue>, protocol: u32) -> Then {
-        let hall = &self.connection.hall;
+        let shared = &self.connection.shared;
         if protocol != PROTOCOL {
             let text = format!("protocol {protocol} is not spoken here; protocol {PROTOCOL} is");
             let data = Some(serde_json::json!({ "supported": [PROTOCOL] }));
@@ -111,8 +111,8 @@ impl<'a> Session<'a> {
         }
         self.has_greeted = true;
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let engine = hall.handler.engine_id();
-        let welcome = Welcome { protocol, version, engine, seq: hall.journal.seq() };
+        let engine = shared.handler.engine_id();
+        let welcome = Welcome { protocol, version, engine, seq: shared.journal.seq() };
         self.answer(id, Outcome::Result(welcome))
     }
 
@@ -124,7 +124,7 @@ impl<'a> Session<'a> {
         }
         let since = wanted.since;
         let filter = Filter::new(wanted)?;
-        let (place, seq) = self.connection.hall.journal.place(since);
+        let (place, seq) = self.connection.shared.journal.place(since);
         self.n_subscribed += 1;
         Ok((Cursor { subscription: self.n_subscribed, place, filter }, seq))
     }
@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
         let connection = self.connection;
         connection.cursors().push(cursor);
         if self.writer.is_some() {
-            connection.hall.journal.wake();
+            connection.shared.journal.wake();
             return Then::GoOn;
         }
         let for_writer = Arc::clone(connection);
@@ -157,8 +157,8 @@ impl<'a> Session<'a> {
             // What is handed over comes with the answer, and a notification has none.
             return Then::GoOn;
         }
-        let hall = &self.connection.hall;
-        let (Some(on_hand_over), Ok(listener)) = (&hall.on_hand_over, hall.listener.try_clone()) else {
+        let shared = &self.connection.shared;
+        let (Some(on_hand_over), Ok(listener)) = (&shared.on_hand_over, shared.listener.try_clone()) else {
             let text = "this engine can't be handed over; end it first";
             return self.answer::<()>(id, Outcome::Error(ErrorObject::new(FAILED.into(), text)));
         };

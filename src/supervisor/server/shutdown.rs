@@ -29,21 +29,21 @@ pub(super) enum Shutdown {
     /// We were told to end, or logind said that the system does: until then ends are interrupted.
     Likely { until: Instant },
     /// logind is being asked whether it goes on, and has until then to answer.
-    Asking { answer: Child, until: Instant },
+    Acquisition { answer: Child, until: Instant },
 }
 
 impl Shutdown {
     pub(super) fn seems_under_way(&self) -> bool {
         match self {
             Self::No => false,
-            Self::Likely { .. } | Self::Asking { .. } => true,
+            Self::Likely { .. } | Self::Acquisition { .. } => true,
         }
     }
 
     pub(super) fn next_alarm(&self) -> Option<Instant> {
         match self {
             Self::No => None,
-            Self::Likely { until } | Self::Asking { until, .. } => Some(*until),
+            Self::Likely { until } | Self::Acquisition { until, .. } => Some(*until),
         }
     }
 }
@@ -73,11 +73,11 @@ impl Server {
     pub(super) fn look_at_shutdown(&mut self, now: Instant) {
         match &self.shutdown {
             Shutdown::Likely { until } if *until <= now => self.ask_logind(now),
-            Shutdown::Asking { until, .. } if *until <= now => {
+            Shutdown::Acquisition { until, .. } if *until <= now => {
                 self.stop_asking();
                 self.shutdown = Shutdown::No;
             }
-            Shutdown::No | Shutdown::Likely { .. } | Shutdown::Asking { .. } => {}
+            Shutdown::No | Shutdown::Likely { .. } | Shutdown::Acquisition { .. } => {}
         }
     }
 
@@ -97,12 +97,12 @@ impl Server {
         if let Some(stdout) = &answer.stdout {
             let _ = epoll::add(&self.epoll, stdout.as_fd(), Source::Logind.data(), EventFlags::IN);
         }
-        self.shutdown = Shutdown::Asking { answer, until: now + PATIENCE };
+        self.shutdown = Shutdown::Acquisition { answer, until: now + PATIENCE };
     }
 
     /// logind has answered, or whoever asked it has ended.
     pub(super) fn hear_logind(&mut self) {
-        let Shutdown::Asking { answer, .. } = &mut self.shutdown else { return };
+        let Shutdown::Acquisition { answer, .. } = &mut self.shutdown else { return };
         // A line, written at once.
         let mut line = [0; 64];
         let n_read = answer.stdout.as_mut().and_then(|stdout| stdout.read(&mut line).ok()).unwrap_or(0);
@@ -115,7 +115,7 @@ impl Server {
     }
 
     fn stop_asking(&mut self) {
-        if let Shutdown::Asking { answer, .. } = &mut self.shutdown {
+        if let Shutdown::Acquisition { answer, .. } = &mut self.shutdown {
             if let Some(stdout) = answer.stdout.take() {
                 let _ = epoll::delete(&self.epoll, &stdout);
             }

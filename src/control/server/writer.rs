@@ -20,7 +20,7 @@ const LAST_ROOM: usize = 212_992;
 
 /// Where everything goes that is said to one client.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct ConnectionWriter {
     stream: UnixStream,
     /// Held while lines are written. What it holds: whether anything can still be.
     is_open: Mutex<bool>,
@@ -35,7 +35,7 @@ pub(crate) enum Unsent {
     Gone,
 }
 
-impl Outlet {
+impl ConnectionWriter {
     /// The writing side of a stream.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::api::{Command, LivingRuns, Query};
 use crate::base::id::{JobId, RunId};
 use crate::control::wire::EventFilter;
 use crate::control::{ControlClient, Events};
-use crate::daemon::{Desk, Joined, OWN_NAME, join};
+use crate::daemon::{CommandHandler, Joined, OWN_NAME, join};
 use crate::engine::{EngineError, now};
 use crate::records::Records;
 use crate::resources::Limits;
@@ -28,9 +28,9 @@ use crate::store::{DataDir, RunFilter, SampleHistory};
 
 /// Where a window's commands go, and where what it shows comes from. Cheap to clone.
 #[derive(Clone)]
-pub(crate) enum Reach {
+pub(crate) enum Backend {
     /// An engine of this process.
-    Here(Desk),
+    Here(CommandHandler),
     /// Somebody else's.
     There(Remote),
 }
@@ -132,17 +132,17 @@ impl RemoteEvents {
     }
 }
 
-impl Reach {
+impl Backend {
     pub(crate) fn data_dir(&self) -> &DataDir {
         match self {
-            Self::Here(desk) => desk.data_dir(),
+            Self::Here(controller) => controller.data_dir(),
             Self::There(remote) => &remote.dir,
         }
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         match self {
-            Self::Here(desk) => &desk.settings,
+            Self::Here(controller) => &controller.settings,
             Self::There(remote) => &remote.settings,
         }
     }
@@ -150,7 +150,7 @@ impl Reach {
     /// Has it done.
     pub(crate) fn command(&self, command: Command) -> Result<(), Error> {
         match self {
-            Self::Here(desk) => desk.handle(command).map(drop),
+            Self::Here(controller) => controller.handle(command).map(drop),
             Self::There(remote) => Ok(remote.client.load().call::<serde_json::Value>(&command).map(drop)?),
         }
     }
@@ -173,7 +173,7 @@ impl Reach {
 
     fn living_runs(&self) -> Result<LivingRuns, Error> {
         match self {
-            Self::Here(desk) => Ok(desk.living_runs()),
+            Self::Here(controller) => Ok(controller.living_runs()),
             Self::There(remote) => Ok(remote.client.load().call(&Query::Snapshot {})?),
         }
     }
@@ -199,10 +199,10 @@ impl Reach {
 
     /// One run whole; none where there is no such run.
     pub(crate) fn detail(&self, run_id: &RunId) -> Result<Option<AppUpdate>, Error> {
-        if let Self::Here(desk) = self {
-            let snapshot = desk.engine.snapshot();
+        if let Self::Here(controller) = self {
+            let snapshot = controller.engine.snapshot();
             if let Some(run) = snapshot.runs.get(run_id) {
-                let decisions = desk.engine.store().decisions(run_id).map_err(EngineError::from)?;
+                let decisions = controller.engine.store().decisions(run_id).map_err(EngineError::from)?;
                 let (run, steps, seq) = (run.summary(), run.step_summaries(), snapshot.seq);
                 return Ok(Some(AppUpdate::RunDetail { run, steps, decisions, seq }));
             }
@@ -236,15 +236,15 @@ impl Reach {
     /// from where it takes them.
     pub(crate) fn limits(&self) -> Option<Limits> {
         match self {
-            Self::Here(desk) => Some(desk.limits().in_force()),
+            Self::Here(controller) => Some(controller.limits().in_force()),
             Self::There(remote) => Settings::load(remote.dir.path()).ok().map(|settings| settings.limits),
         }
     }
 
     /// How many jobs go on firing when the window closes; none where its engine is another's.
     pub(crate) fn jobs_left(&self) -> Result<Option<AppUpdate>, Error> {
-        let Self::Here(desk) = self else { return Ok(None) };
-        let Some(scheduler) = desk.jobs().scheduler() else { return Ok(None) };
+        let Self::Here(controller) = self else { return Ok(None) };
+        let Some(scheduler) = controller.jobs().scheduler() else { return Ok(None) };
         Ok(Some(AppUpdate::JobsLeft(scheduler.store().n_due().map_err(EngineError::from)?)))
     }
 
@@ -279,7 +279,7 @@ impl Reach {
 
     fn records(&self) -> Records {
         match self {
-            Self::Here(desk) => Records::beside(&desk.engine),
+            Self::Here(controller) => Records::beside(&controller.engine),
             Self::There(remote) => remote.records.clone(),
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::claims::Entry;
 use super::core::SchedulerCore;
 use super::error::SchedulerError;
 use super::job::Job;
-use super::ledger::Entry;
 use super::view::{FireView, HistoryView, JobView, UnderWay, outcome_of};
 use crate::base::id::{JobId, RunId};
 use crate::base::time::{Now, format_instant};

@@ -3,10 +3,10 @@
 
 use chrono::{DateTime, Utc};
 
+use super::claims::Draft;
 use super::core::{Act, JobStart, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::job::Job;
-use super::ledger::Draft;
 use super::view::outcome_of;
 use crate::base::id::JobId;
 use crate::base::time::Now;

@@ -5,10 +5,10 @@ use chrono::SubsecRound;
 
 use super::after::{Pending, just_after, just_before};
 use super::claim::ceil_ms;
+use super::claims::{Draft, Entry};
 use super::core::{Act, SchedulerCore, Target, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobChange, JobSpec};
-use super::ledger::{Draft, Entry};
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
 use crate::schedule::{Outcome, Plan, ScheduleConfig, Situation, Zone, plan};

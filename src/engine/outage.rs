@@ -3,7 +3,7 @@
 
 use super::beats::Batch;
 use super::core::Engine;
-use super::message::{Heard, Waiting};
+use super::message::{PendingInput, Waiting};
 use super::{EngineError, OnDiskFull, clock};
 use crate::base::id::RunId;
 use crate::run::{EventKind, Hold, Input, Run, RunState};
@@ -15,24 +15,24 @@ const ROOM_BYTES: u64 = 8 << 20;
 const LOOK_AGAIN_MS: u64 = 1000;
 
 /// What stands in the way of recording, and what waits for its end.
-pub(super) struct Trouble {
+pub(super) struct StorageOutage {
     is_disk_full: bool,
     /// The alert that was told, which is cleared by the same words.
     alert: String,
     /// On the clock of awake time.
     pub(super) look_again_at_ms: u64,
-    retained: Vec<Heard>,
+    retained: Vec<PendingInput>,
 }
 
 impl Engine {
     /// A commit failed: refuses what was asked, acts on what can't wait, keeps what the world said.
-    pub(super) fn meet_trouble(
+    pub(super) fn enter_outage(
         &mut self,
         error: StoreError,
-        heard: Vec<Heard>,
+        heard: Vec<PendingInput>,
         sent_ahead: Vec<(RunId, Input)>,
     ) {
-        let is_new = self.trouble.is_none();
+        let is_new = self.outage.is_none();
         let is_disk_full = matches!(error, StoreError::DiskFull { .. });
         if is_disk_full && is_new {
             // Before anything else: the reserve is there so that what follows can be recorded.
@@ -40,19 +40,19 @@ impl Engine {
         }
         let reason = error.to_string();
         let alert = format!("nothing can be recorded: {reason}; no step starts until it can");
-        let trouble = self.trouble.get_or_insert_with(|| Trouble {
+        let outage = self.outage.get_or_insert_with(|| StorageOutage {
             is_disk_full,
             alert: alert.clone(),
             look_again_at_ms: clock::now().awake_ms + LOOK_AGAIN_MS,
             retained: Vec::new(),
         });
-        trouble.is_disk_full |= is_disk_full;
+        outage.is_disk_full |= is_disk_full;
         if is_new && !is_disk_full {
             self.tell(EventKind::ResourceAlert { text: alert, cleared: false });
         }
         // What the decisions that are lost have sent all the same, lives: it is to be frozen or stopped like the rest.
         for (run_id, input) in sent_ahead {
-            self.act_unrecorded(Heard::world(run_id, input));
+            self.act_unrecorded(PendingInput::world(run_id, input));
         }
         let mut retained = Vec::new();
         for one in heard {
@@ -66,8 +66,8 @@ impl Engine {
             self.freeze_for_room();
             // With the reserve given up, what the world said can most likely be recorded at once.
             self.handle(retained);
-        } else if let Some(trouble) = &mut self.trouble {
-            trouble.retained.extend(retained);
+        } else if let Some(outage) = &mut self.outage {
+            outage.retained.extend(retained);
         }
     }
 
@@ -76,17 +76,17 @@ impl Engine {
     pub(super) fn meet_offence(
         &mut self,
         error: StoreError,
-        mut heard: Vec<Heard>,
+        mut heard: Vec<PendingInput>,
         sent_ahead: Vec<(RunId, Input)>,
     ) {
         for (run_id, input) in sent_ahead {
-            self.act_unrecorded(Heard::world(run_id, input));
+            self.act_unrecorded(PendingInput::world(run_id, input));
         }
         match heard.pop() {
             Some(one) if heard.is_empty() && matches!(one.waiting, Waiting::Caller(_)) => {
                 one.refuse(error.into());
             }
-            Some(one) if heard.is_empty() => self.meet_trouble(error, vec![one], Vec::new()),
+            Some(one) if heard.is_empty() => self.enter_outage(error, vec![one], Vec::new()),
             last => {
                 for one in heard.into_iter().chain(last) {
                     self.handle(vec![one]);
@@ -97,7 +97,7 @@ impl Engine {
 
     /// The disk is full, as the supervisor found out.
     pub(super) fn meet_full_disk(&mut self) {
-        if self.trouble.is_none() {
+        if self.outage.is_none() {
             self.begin_full_disk();
             self.freeze_for_room();
         }
@@ -108,7 +108,7 @@ impl Engine {
             "the disk of {} is full: no step starts and running ones are held until there is room",
             self.published.data_dir.path().display()
         );
-        self.trouble = Some(Trouble {
+        self.outage = Some(StorageOutage {
             is_disk_full: true,
             alert: text.clone(),
             look_again_at_ms: clock::now().awake_ms + LOOK_AGAIN_MS,
@@ -123,13 +123,13 @@ impl Engine {
         if self.options.on_disk_full == OnDiskFull::Freeze {
             let running: Vec<_> = self.runs.keys().cloned().collect();
             for run_id in running {
-                self.act_unrecorded(Heard::world(run_id, Input::DiskFull));
+                self.act_unrecorded(PendingInput::world(run_id, Input::DiskFull));
             }
         }
     }
 
     /// Decides and acts; it is recorded with the next commit that succeeds.
-    fn act_unrecorded(&mut self, heard: Heard) {
+    fn act_unrecorded(&mut self, heard: PendingInput) {
         let mut batch = Batch::default();
         match self.decide(&mut batch, &heard) {
             Ok(()) => {
@@ -143,22 +143,22 @@ impl Engine {
 
     /// Looks whether the trouble is over, if it is time.
     pub(super) fn look_at_trouble(&mut self, now_ms: u64) {
-        let Some(trouble) = &mut self.trouble else { return };
-        if trouble.look_again_at_ms > now_ms {
+        let Some(outage) = &mut self.outage else { return };
+        if outage.look_again_at_ms > now_ms {
             return;
         }
-        trouble.look_again_at_ms = now_ms + LOOK_AGAIN_MS;
-        let is_disk_full = trouble.is_disk_full;
-        let retained = std::mem::take(&mut trouble.retained);
+        outage.look_again_at_ms = now_ms + LOOK_AGAIN_MS;
+        let is_disk_full = outage.is_disk_full;
+        let retained = std::mem::take(&mut outage.retained);
         // With the trouble still in place: what fails again comes back, without a new alert.
         self.handle(retained);
         self.flush();
         let is_recorded =
-            self.is_all_recorded() && self.trouble.as_ref().is_none_or(|t| t.retained.is_empty());
+            self.is_all_recorded() && self.outage.as_ref().is_none_or(|t| t.retained.is_empty());
         if !is_recorded || (is_disk_full && !self.has_room()) {
             return;
         }
-        let Some(Trouble { alert, .. }) = self.trouble.take() else { return };
+        let Some(StorageOutage { alert, .. }) = self.outage.take() else { return };
         self.is_line_stale = true;
         if is_disk_full {
             // Without room for it the next full disk is met without a reserve.
@@ -179,7 +179,7 @@ impl Engine {
             | RunState::Failed
             | RunState::Interrupted => Input::StartsChanged,
         };
-        let heard = living.into_iter().map(|id| Heard::world(id.clone(), input(&id))).collect();
+        let heard = living.into_iter().map(|id| PendingInput::world(id.clone(), input(&id))).collect();
         self.handle(heard);
         let heard = self.thaw_later();
         self.handle(heard);
@@ -190,11 +190,11 @@ impl Engine {
         let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.holds.has(Hold::DiskFull);
         let held: Vec<_> =
             self.runs.iter().filter(|(_, entry)| is_held(&entry.run)).map(|(id, _)| id.clone()).collect();
-        if held.is_empty() || self.trouble.is_some() {
+        if held.is_empty() || self.outage.is_some() {
             return;
         }
         if self.has_room() {
-            self.handle(held.into_iter().map(|id| Heard::world(id, Input::DiskRoom)).collect());
+            self.handle(held.into_iter().map(|id| PendingInput::world(id, Input::DiskRoom)).collect());
         } else {
             self.begin_full_disk();
         }

@@ -7,14 +7,14 @@ use crate::base::id::RunId;
 use crate::run::{Body, Run, RunState};
 
 /// Tells whoever keeps the machine awake, if there is somebody, when there is the first of them, or none any more.
-pub(super) struct Sleepless {
+pub(super) struct SleepInhibition {
     awake: Option<AwakeHandle>,
     runs: BTreeSet<RunId>,
     /// The one that is named. It stays so while it wants it: another name would be another inhibitor.
     named: Option<RunId>,
 }
 
-impl Sleepless {
+impl SleepInhibition {
     pub(super) fn new(awake: Option<AwakeHandle>) -> Self {
         Self { awake, runs: BTreeSet::new(), named: None }
     }
@@ -35,7 +35,7 @@ impl Sleepless {
     }
 }
 
-impl Drop for Sleepless {
+impl Drop for SleepInhibition {
     /// With the engine: what runs on is the next one's to watch over.
     fn drop(&mut self) {
         if let (Some(awake), Some(_)) = (&self.awake, &self.named) {
