@@ -178,6 +178,10 @@ fn the_supervisor_ends_when_nothing_is_left_to_do_and_leaves_no_zombie() {
     assert_eq!(probe(&bench.data_dir).unwrap().n_unacknowledged, 1, "it waits for the acknowledgement");
     bench.reconnect();
     bench.send(HostRequest::Acknowledge(key("a", 1)));
+    // A connection that ends may take what was not read yet with it.
+    wait_until("the acknowledgement", || {
+        probe(&bench.data_dir).is_some_and(|info| info.n_unacknowledged == 0).then_some(())
+    });
     bench.engine = None;
     wait_until("the supervisor's end", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
     assert!(probe(&bench.data_dir).is_none());
