@@ -153,8 +153,10 @@ fn serve_on(
                 }
             };
         }
-        if args.until_idle && !service.has_runs() {
-            return conclude(service, ShutdownKind::LeaveSteps);
+        // Looked at again by the engine itself: a run may start in this very moment, and that is an event.
+        if args.until_idle && !service.has_runs() && service.end_if_idle()? {
+            note("ended");
+            return Ok(End::Over);
         }
         select! {
             // Looked at above; the queue holds the other end.

@@ -23,6 +23,8 @@ pub(crate) enum Order {
     PassOn(ShutdownKind, Sender<Result<bool, EngineError>>),
     /// Give it up.
     Close(ShutdownKind, Sender<Result<(), EngineError>>),
+    /// Give it up if no run lives; true when it was given up.
+    CloseIfIdle(Sender<Result<bool, EngineError>>),
 }
 
 /// What the keeper and the owner of a service share.
@@ -75,16 +77,25 @@ impl Keeper {
                     // Nothing is fired into an engine that ends.
                     self.handler.jobs().stop();
                     let outcome = self.handler.engine().shutdown(kind);
-                    self.put_away();
-                    self.server.close("the engine has ended");
-                    // Before it is told: whoever hears it may take the seat.
-                    drop(self.lock);
-                    // Whoever waited no longer needs no answer.
-                    let _ = tell.send(outcome);
-                    return;
+                    return self.leave(&tell, outcome);
                 }
+                Order::CloseIfIdle(tell) => match self.handler.engine().shutdown_if_idle() {
+                    // Whoever waited no longer needs no answer.
+                    Ok(false) => drop(tell.send(Ok(false))),
+                    outcome => return self.leave(&tell, outcome),
+                },
             }
         }
+    }
+
+    /// Takes leave of everybody, when the engine has ended so.
+    fn leave<T>(self, tell: &Sender<T>, outcome: T) {
+        self.put_away();
+        self.server.close("the engine has ended");
+        // Before it is told: whoever hears it may take the seat.
+        drop(self.lock);
+        // Whoever waited no longer needs no answer.
+        let _ = tell.send(outcome);
     }
 
     /// Whether the asker may have the seat now; else why not.

@@ -331,7 +331,9 @@ impl Service {
     /// # Errors
     /// As there.
     pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
-        let Some(keeper) = self.keeper.take() else { return Ok(()) };
+        if self.keeper.is_none() {
+            return Ok(());
+        }
         drop((self.upkeep.take(), self.limits_file.take(), self.wal.take()));
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
@@ -343,14 +345,38 @@ impl Service {
             },
             Err(_) => Ok(()),
         };
-        // A panic there has been printed; there is nobody left to tell.
-        let _ = keeper.join();
-        drop(self.watch.take());
-        drop(self.awake.take());
+        self.part();
         match outcome {
             Err(EngineError::ShutDown) => Ok(()),
             outcome => outcome,
         }
+    }
+
+    /// Ends the engine if no run lives; says whether it has ended. A run whose start was answered keeps its engine.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub fn end_if_idle(&mut self) -> Result<bool, EngineError> {
+        // Capacity 1: the one answer.
+        let (tell, done) = bounded(1);
+        // Not heard when the seat has been handed over: then its events are over, too.
+        let _ = self.orders.send(Order::CloseIfIdle(tell));
+        let outcome = select! {
+            recv(done) -> outcome => outcome.unwrap_or(Ok(false)),
+            recv(self.kept) -> _ => done.try_recv().unwrap_or(Ok(false)),
+        };
+        if !matches!(outcome, Ok(false)) {
+            self.part();
+        }
+        outcome
+    }
+
+    /// The keeper takes leave.
+    fn part(&mut self) {
+        drop((self.upkeep.take(), self.limits_file.take(), self.wal.take()));
+        // A panic there has been printed; there is nobody left to tell.
+        let _ = self.keeper.take().map(JoinHandle::join);
+        drop((self.watch.take(), self.awake.take()));
     }
 }
 

@@ -14,10 +14,19 @@ const PATIENCE_MS: u64 = 10_000;
 /// A shutdown that is under way.
 pub(super) struct Closing {
     pub(super) kind: ShutdownKind,
-    /// Gets the data directory's lock, when there is nothing left to write.
-    pub(super) reply: Sender<EngineLock>,
+    pub(super) when: When,
+    /// Gets the data directory's lock, when there is nothing left to write; none when the engine goes on.
+    pub(super) reply: Sender<Option<EngineLock>>,
     /// Programs that drive runs get this long to notice that they are to stop.
     pub(super) drivers_until_ms: u64,
+}
+
+/// Whether an engine ends in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Now,
+    /// Only if no run lives.
+    IfIdle,
 }
 
 impl CoreExecutionEngine {
@@ -45,12 +54,27 @@ impl CoreExecutionEngine {
         self.close(kind)
     }
 
+    /// Ends the engine if no run lives; says whether it has ended. A run whose start was answered is never left without an
+    /// engine by this.
+    ///
+    /// # Errors
+    /// [`EngineError::ShutDown`] when it has ended already.
+    pub(crate) fn shutdown_if_idle(&self) -> Result<bool, EngineError> {
+        Ok(self.ask_to_close(ShutdownKind::LeaveSteps, When::IfIdle)?.is_some())
+    }
+
     fn close(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {
+        self.ask_to_close(kind, When::Now)?.ok_or(EngineError::ShutDown)
+    }
+
+    fn ask_to_close(&self, kind: ShutdownKind, when: When) -> Result<Option<EngineLock>, EngineError> {
         // Capacity 1: the one answer; the engine never waits for it to be taken.
         let (reply, answer) = bounded(1);
-        self.send(Message::Shutdown { kind, reply })?;
+        self.send(Message::Shutdown { kind, when, reply })?;
         let lock = answer.recv().map_err(|_| EngineError::ShutDown)?;
-        self.shared.join();
+        if lock.is_some() {
+            self.shared.join();
+        }
         Ok(lock)
     }
 }
@@ -59,11 +83,16 @@ impl Engine {
     pub(super) fn begin_closing(
         &mut self,
         kind: ShutdownKind,
-        reply: Sender<EngineLock>,
+        when: When,
+        reply: Sender<Option<EngineLock>>,
         heard: &mut Vec<PendingInput>,
     ) {
         let drivers_until_ms = clock::now().awake_ms + PATIENCE_MS;
-        self.closing = Some(Closing { kind, reply, drivers_until_ms });
+        self.closing = Some(Closing { kind, when, reply, drivers_until_ms });
+        if when == When::IfIdle {
+            // Looked at when all that was heard before is decided.
+            return;
+        }
         let input = match kind {
             ShutdownKind::LeaveSteps => {
                 // What is still being made goes back to where it waited: the next engine makes it.
@@ -82,6 +111,10 @@ impl Engine {
     /// True while the engine goes on.
     pub(super) fn finish_closing(&mut self) -> bool {
         let Some(closing) = &self.closing else { return true };
+        if closing.when == When::IfIdle && !self.runs.is_empty() {
+            self.go_on();
+            return true;
+        }
         let patience_is_over = closing.drivers_until_ms <= clock::now().awake_ms;
         let is_awaited = |run: &Run| match (closing.kind, run.definition()) {
             (ShutdownKind::LeaveSteps, _) => false,
@@ -108,8 +141,18 @@ impl Engine {
         self.flush();
         if let (Some(closing), Some(lock)) = (self.closing.take(), self.lock.take()) {
             // If the caller has gone, the lock is released with the answer.
-            let _ = closing.reply.send(lock);
+            let _ = closing.reply.send(Some(lock));
         }
         false
+    }
+
+    /// Ends no more: a run has begun to live meanwhile.
+    fn go_on(&mut self) {
+        if let Some(closing) = self.closing.take() {
+            // If the caller has gone, nobody is to be told.
+            let _ = closing.reply.send(None);
+        }
+        let living: Vec<_> = self.runs.keys().cloned().collect();
+        self.handle(living.into_iter().map(|id| PendingInput::world(id, Input::StartsChanged)).collect());
     }
 }

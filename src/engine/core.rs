@@ -353,7 +353,7 @@ impl Engine {
             // A caller that has gone needs no answer.
             Message::Waits(reply) => drop(reply.send(self.current_waits())),
             Message::WallRing => {}
-            Message::Shutdown { kind, reply } => self.begin_closing(kind, reply, heard),
+            Message::Shutdown { kind, when, reply } => self.begin_closing(kind, when, reply, heard),
             Message::Abandoned => {}
         }
     }

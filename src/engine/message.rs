@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::closing::When;
 use super::launch::LaunchRefusal;
 use super::{CurrentWait, EngineError, ShutdownKind, Signal};
 use crate::admission::{AdmissionPolicy, Footprints, Order, Orders};
@@ -50,8 +51,8 @@ pub(super) enum Message {
     Waits(Sender<Vec<CurrentWait>>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
-    /// End in good order; the answer is the data directory's lock.
-    Shutdown { kind: ShutdownKind, reply: Sender<EngineLock> },
+    /// End in good order; the answer is the data directory's lock, or none when the engine goes on.
+    Shutdown { kind: ShutdownKind, when: When, reply: Sender<Option<EngineLock>> },
     /// Nobody holds a handle any more.
     Abandoned,
 }

@@ -100,7 +100,7 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
         Role::Supervisor(place) => place,
     };
     let mut inherited = Inherited::default();
-    if place.is_successor {
+    if place.predecessor.is_some() {
         // Closed by the parent: the number may be another's by now.
         std::mem::forget(first.take());
         if rustix::fs::flock(lock.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {

@@ -41,9 +41,14 @@ impl ExitNotes {
     }
 
     /// Writes the note number `n`, in the place of the one that is [`N_NOTES`] older. Allocates nothing here.
-    pub(super) fn write(&self, n: u64, note: &ExitNote) {
-        // Refused for want of memory: the exit is then one that nobody saw.
-        let _ = rustix::io::pwrite(&self.0, &note.to_bytes(), n % N_NOTES * NOTE as u64);
+    ///
+    /// # Errors
+    /// It stands there in part or not at all, most likely for want of memory.
+    pub(super) fn write(&self, n: u64, note: &ExitNote) -> io::Result<()> {
+        match rustix::io::pwrite(&self.0, &note.to_bytes(), n % N_NOTES * NOTE as u64)? {
+            NOTE => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
     }
 
     /// Every note that is held.
@@ -118,8 +123,8 @@ mod tests {
         let notes = ExitNotes::new().unwrap();
         assert_eq!(notes.read(), []);
         let (a, b) = (note(5, ExitCause::Code(3)), note(6, ExitCause::Signal(9)));
-        notes.write(0, &a);
-        notes.write(1, &b);
+        notes.write(0, &a).unwrap();
+        notes.write(1, &b).unwrap();
         assert_eq!(notes.read(), [a, b]);
         assert_eq!(notes.of(b.main), Some(b));
         assert_eq!(notes.of(ProcId { start: 78, ..b.main }), None, "the number was given to another process");
@@ -129,7 +134,7 @@ mod tests {
     fn the_oldest_notes_make_room() {
         let notes = ExitNotes::new().unwrap();
         for n in 0..N_NOTES + 2 {
-            notes.write(n, &note(u32::try_from(n).unwrap(), ExitCause::Code(0)));
+            notes.write(n, &note(u32::try_from(n).unwrap(), ExitCause::Code(0))).unwrap();
         }
         let held = notes.read();
         assert_eq!(held.len() as u64, N_NOTES);

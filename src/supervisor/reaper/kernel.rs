@@ -83,13 +83,17 @@ pub(in crate::supervisor) fn peek(pid: Option<u32>) -> Peeked {
 }
 
 /// Our child as the kernel shows it, dead or alive. Allocates nothing.
-pub(super) fn look_at(child: u32) -> Option<Proc> {
+///
+/// # Errors
+/// It could not be looked at: most likely no descriptor is left in the table that the supervisor shares.
+pub(super) fn look_at(child: u32) -> io::Result<Proc> {
     let (mut path, mut line) = ([0; 32], [0; 1024]);
-    write!(&mut path[..], "/proc/{child}/stat").ok()?;
-    let path = CStr::from_bytes_until_nul(&path).ok()?;
-    let stat = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let n = rustix::io::read(&stat, &mut line).ok()?;
-    Stat::parse(child, &line[..n]).map(|stat| stat.proc)
+    write!(&mut path[..], "/proc/{child}/stat")?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let stat = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let n = rustix::io::read(&stat, &mut line)?;
+    let found = Stat::parse(child, &line[..n]).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(found.proc)
 }
 
 /// Blocks every signal that can be blocked.

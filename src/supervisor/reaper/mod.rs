@@ -17,9 +17,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use super::host::ExitCause;
+use super::host::{ExitCause, Usage};
 use super::sys;
 pub(super) use exit_notes::{ExitNote, ExitNotes};
 pub(super) use kernel::{Inherited, Peeked, block_signals, peek, take_name};
@@ -32,6 +32,10 @@ const FIRST_DELAY: Duration = Duration::from_millis(20);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// Without steps, no supervisor is started again after this.
 const HOPELESS: Duration = Duration::from_secs(1);
+/// An end that could not be noted is tried again after this long, and given up after that: no supervisor waits longer for
+/// it.
+const NOTE_AGAIN: Duration = Duration::from_millis(20);
+const PERSISTENCE: Duration = Duration::from_secs(10);
 
 /// What this process is from here on.
 pub(super) enum Role {
@@ -45,8 +49,16 @@ pub(super) enum Role {
 pub(super) struct Place {
     /// How the processes ended that an earlier supervisor left.
     pub(super) notes: ExitNotes,
-    /// Whether there was an earlier one.
-    pub(super) is_successor: bool,
+    /// How the one before ended, if there was one.
+    pub(super) predecessor: Option<Death>,
+}
+
+/// When a supervisor died.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Death {
+    pub(super) at: DateTime<Utc>,
+    /// In clock ticks since boot.
+    pub(super) at_ticks: u64,
 }
 
 /// Puts a parent behind the supervisor. Returns in each supervisor that it starts, and in the parent at its end. The
@@ -59,30 +71,34 @@ pub(super) fn stand_behind(lock: &File) -> io::Result<Role> {
     let mut parent = Parent {
         kept: [lock.as_raw_fd(), notes.as_fd().as_raw_fd()],
         n_noted: 0,
+        unnoted: None,
         supervisor: None,
         delay: Duration::ZERO,
         next_at: Instant::now(),
+        last_death: None,
     };
-    let mut is_successor = false;
+    let mut is_first = true;
     loop {
         if parent.supervisor.is_none() && parent.next_at <= Instant::now() {
             match clone_sharing_descriptors() {
-                Ok(None) => return Ok(Role::Supervisor(Place { notes, is_successor })),
+                Ok(None) => return Ok(Role::Supervisor(Place { notes, predecessor: parent.last_death })),
                 Ok(Some(pid)) => parent.supervisor = Some((pid, Instant::now())),
-                Err(error) if !is_successor => return Err(error),
+                Err(error) if is_first => return Err(error),
                 Err(_) => parent.put_off(),
             }
-            is_successor = true;
+            is_first = false;
         }
         if let Some(code) = parent.look_at_the_dead(&notes) {
             // The supervisor has closed its number, which is the same.
             std::mem::forget(notes);
             return Ok(Role::Over(code));
         }
-        let patience = match parent.supervisor {
+        let next = match parent.supervisor {
             Some(_) => None,
             None => Some(parent.next_at.saturating_duration_since(Instant::now())),
         };
+        let again = parent.unnoted.map(|_| NOTE_AGAIN);
+        let patience = next.into_iter().chain(again).min();
         if patience != Some(Duration::ZERO) {
             wait_for_a_child(patience);
         }
@@ -93,11 +109,14 @@ struct Parent {
     /// Descriptors that outlive a supervisor, besides pipes.
     kept: [RawFd; 2],
     n_noted: u64,
+    /// The child that has ended and can't be noted at the moment, and since when.
+    unnoted: Option<(u32, Instant)>,
     /// The one that lives, and since when.
     supervisor: Option<(u32, Instant)>,
     /// How long the next one waited last.
     delay: Duration,
     next_at: Instant,
+    last_death: Option<Death>,
 }
 
 impl Parent {
@@ -105,7 +124,7 @@ impl Parent {
     fn look_at_the_dead(&mut self, notes: &ExitNotes) -> Option<i32> {
         let mut has_failed = false;
         let has_children = loop {
-            let (pid, cause, usage) = match peek(None) {
+            let (pid, cause, usage) = match self.peek() {
                 Peeked::Ended(pid, cause, usage) => (pid, cause, usage),
                 Peeked::NobodyYet => break true,
                 Peeked::NoChild => break false,
@@ -120,13 +139,18 @@ impl Parent {
                 self.bury(born);
                 continue;
             }
-            // A zombie, so what stands there is its own. Only what leads a session can be a step.
-            if let Some(found) = kernel::look_at(pid)
-                && found.session == pid
-            {
-                let note = ExitNote { main: found.id, cause, usage, at: Utc::now() };
-                notes.write(self.n_noted, &note);
-                self.n_noted += 1;
+            match self.note(pid, cause, usage, notes) {
+                Ok(()) => self.unnoted = None,
+                Err(_) => {
+                    let since = self.unnoted.filter(|(unnoted, _)| *unnoted == pid).map(|(_, since)| since);
+                    let since = since.unwrap_or_else(Instant::now);
+                    self.unnoted = Some((pid, since));
+                    if since.elapsed() < PERSISTENCE {
+                        break true;
+                    }
+                    // A note that can't be made is an exit that nobody saw.
+                    self.unnoted = None;
+                }
             }
             // Only now: who sees it gone finds the note.
             sys::reap(pid);
@@ -144,9 +168,30 @@ impl Parent {
         (!has_children && is_hopeless).then_some(1)
     }
 
+    /// A child that has ended. First the supervisor: what keeps others from being noted may be what it holds.
+    fn peek(&self) -> Peeked {
+        match self.supervisor.map(|(supervisor, _)| peek(Some(supervisor))) {
+            Some(ended @ Peeked::Ended(..)) => ended,
+            Some(Peeked::NobodyYet | Peeked::NoChild) | None => peek(None),
+        }
+    }
+
+    /// Notes how a child ended.
+    fn note(&mut self, pid: u32, cause: ExitCause, usage: Usage, notes: &ExitNotes) -> io::Result<()> {
+        // A zombie, so what stands there is its own.
+        let found = kernel::look_at(pid)?;
+        // Only what leads a session can be a step.
+        if found.session == pid {
+            notes.write(self.n_noted, &ExitNote { main: found.id, cause, usage, at: Utc::now() })?;
+            self.n_noted += 1;
+        }
+        Ok(())
+    }
+
     /// A supervisor has ended before its work was done: lets go of what was its alone, which tells the engine, and says
     /// when the next one comes.
     fn bury(&mut self, born: Instant) {
+        self.last_death = Some(Death { at: Utc::now(), at_ticks: ticks() });
         close_all_but(&self.kept);
         if born.elapsed() >= FULL_LIFE {
             self.delay = Duration::ZERO;
@@ -160,4 +205,12 @@ impl Parent {
         self.delay = (self.delay * 2).clamp(FIRST_DELAY, MAX_DELAY);
         self.next_at = Instant::now() + self.delay;
     }
+}
+
+/// Now, as the start of a process is told: in clock ticks since boot.
+pub(super) fn ticks() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let per_second = rustix::param::clock_ticks_per_second();
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds * per_second + nanos * per_second / 1_000_000_000
 }

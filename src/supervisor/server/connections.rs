@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::look::{is_want_of_descriptors, max_connections};
+use super::start::Lever;
 use super::step::{End, Freeze};
 use super::{Server, Source};
 use crate::socket;
@@ -131,10 +132,12 @@ impl Server {
                 self.reply(n, &Reply::Error { message });
             }
             Request::Start(header) => self.asked_to_start(header, &frame.blob),
-            Request::Freeze(key) => self.freeze(key),
-            Request::Thaw(key) => self.thaw(key),
-            Request::Stop { key, signal, grace_ms } => self.stop(&key, signal, protocol::grace(grace_ms)),
-            Request::Kill(key) => self.kill(&key),
+            Request::Freeze(key) => self.pull(Lever::Freeze, key),
+            Request::Thaw(key) => self.pull(Lever::Thaw, key),
+            Request::Stop { key, signal, grace_ms } => {
+                self.pull(Lever::Stop { signal, grace: protocol::grace(grace_ms) }, key);
+            }
+            Request::Kill(key) => self.pull(Lever::Kill, key),
             Request::Acknowledge(key) => self.acknowledge(&key),
         }
     }
@@ -148,6 +151,8 @@ impl Server {
         if let Some(earlier) = self.engine.take_if(|earlier| *earlier != n) {
             self.disconnect(earlier);
         }
+        // The inventory lacks them: who wants them still asks for them again.
+        self.unseen_starts.clear();
         // Before anybody is told: the inventory says what is there now.
         self.look_at_mains();
         self.engine = Some(n);

@@ -8,12 +8,12 @@ use chrono::Utc;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::process::Signal;
 
-use super::shutdown::WINDOW;
+use super::shutdown::{may_be_a_shutdown, were_killed_together};
 use super::step::{AskedBy, End, Ending, Freeze, LogState, MainEnd, Step, sum};
 use super::{Server, Source};
 use crate::base::id::AttemptKey;
 use crate::process::tree::Origin;
-use crate::supervisor::host::{ExitCause, StepExit, Usage};
+use crate::supervisor::host::{ExitCause, HostEvent, StepExit, Usage};
 use crate::supervisor::journal::Record;
 use crate::supervisor::memory;
 use crate::supervisor::process;
@@ -32,6 +32,8 @@ const SETTLING: Duration = Duration::from_millis(250);
 const REAPING: Duration = Duration::from_secs(1);
 /// From one round of kills to the next, at most: what forks meanwhile must not outrun them.
 const KILL_ROUND: Duration = Duration::from_millis(20);
+/// The same where kills have been in vain for long.
+const UNKILLABLE_ROUND: Duration = Duration::from_secs(1);
 const MAX_RESCAN_DELAY: Duration = Duration::from_millis(250);
 
 impl Server {
@@ -191,11 +193,20 @@ impl Server {
             return;
         }
         let Some(step) = self.steps.get_mut(&n) else { return };
-        let main_lives = step.main_end == MainEnd::Lives;
-        if !main_lives && (members.is_empty() || since + UNKILLABLE <= now) {
+        let (main_lives, is_late) = (step.main_end == MainEnd::Lives, since + UNKILLABLE <= now);
+        if !main_lives && (members.is_empty() || is_late) {
             return self.nobody_left(n);
         }
-        self.rescan(n, now + KILL_ROUND);
+        if !is_late {
+            return self.rescan(n, now + KILL_ROUND);
+        }
+        step.wake_at(now + UNKILLABLE_ROUND);
+        if !std::mem::replace(&mut step.is_unkillable, true) {
+            let names: Vec<_> = ids(&members).map(process::describe).collect();
+            let (step_id, names) = (&step.key.step_id, names.join(", "));
+            let reason = format!("step {step_id} can't be ended: the kernel does not end {names}");
+            self.tell(HostEvent::Trouble { reason });
+        }
     }
 
     /// Looks again soon, then less and less often, and not later than `at`.
@@ -231,10 +242,10 @@ impl Server {
             }
             (Origin::Started | Origin::TakenOver, None) => {}
         }
-        // What killed our predecessor, a broad kill or the want of memory, most likely killed this one with it.
-        let killed_together = step.tree.origin == Origin::TakenOver
-            && cause == ExitCause::Signal(libc::SIGKILL)
-            && ended_at < self.began_at + WINDOW;
+        // Where all were killed, our parent too, we came right after.
+        let died_at = self.predecessor.map_or(self.began_at, |death| death.at);
+        let killed_together =
+            step.tree.origin == Origin::TakenOver && were_killed_together(cause, ended_at, died_at);
         let interrupted = (interrupted || killed_together) && cause != ExitCause::Code(0);
         let usage = usage.and(sum(usage.map(of_its_own), step.orphans_usage));
         let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
@@ -366,16 +377,6 @@ fn is_asked_by_engine(step: &Step) -> bool {
     match step.ending {
         Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => false,
         Ending::Asked { by: AskedBy::Engine, .. } | Ending::Killing { .. } => true,
-    }
-}
-
-/// The signals with which a system ends what runs, and the codes by which a shell passes them on.
-fn may_be_a_shutdown(cause: ExitCause) -> bool {
-    const SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGHUP];
-    match cause {
-        ExitCause::Signal(signal) => SIGNALS.contains(&signal),
-        ExitCause::Code(code) => SIGNALS.contains(&(code - 128)),
-        ExitCause::Unknown => false,
     }
 }
 

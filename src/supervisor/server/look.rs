@@ -208,8 +208,8 @@ impl Server {
 
     /// Tries starts again that wait for a look at the processes, and lets go on what could not be reached.
     pub(super) fn try_again(&mut self) {
-        for spec in std::mem::take(&mut self.unseen_starts) {
-            self.start(spec);
+        for unseen in std::mem::take(&mut self.unseen_starts) {
+            self.start_and_move(unseen);
         }
         for key in std::mem::take(&mut self.unthawed) {
             self.thaw(key);

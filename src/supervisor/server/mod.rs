@@ -23,18 +23,19 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
-use super::host::{HostEvent, StartSpec};
+use super::host::HostEvent;
 use super::journal::{Journal, Record};
 use super::mover::{Mover, Note, timespec};
 use super::process::ProcId;
 use super::protocol::Reply;
-use super::reaper::{ExitNotes, Inherited, Place};
+use super::reaper::{Death, ExitNotes, Inherited, Place};
 use super::sys;
 use crate::base::id::AttemptKey;
 use crate::socket;
 use connections::Connection;
 use look::Eyes;
 use shutdown::Shutdown;
+use start::UnseenStart;
 use step::{Ended, LogState, Step};
 
 /// Its name in the data directory.
@@ -121,7 +122,7 @@ pub(super) struct Server {
     mover: Mover,
     eyes: Eyes,
     /// Starts before which a survivor is looked for, which could not be done as yet.
-    unseen_starts: Vec<StartSpec>,
+    unseen_starts: Vec<UnseenStart>,
     /// Steps that are to go on, and whose processes could not all be reached as yet.
     unthawed: Vec<AttemptKey>,
     /// How many steps the engine was told that there may be.
@@ -130,7 +131,8 @@ pub(super) struct Server {
     shutdown: Shutdown,
     /// How processes ended that a predecessor left, as the parent noted it.
     notes: ExitNotes,
-    is_successor: bool,
+    /// When that died; none: we are the first of our parent.
+    predecessor: Option<Death>,
     began_at: DateTime<Utc>,
     /// The engine has said hello, and is answered by then.
     welcome_by: Option<Instant>,
@@ -178,7 +180,7 @@ impl Server {
             told_capacity: None,
             shutdown: Shutdown::default(),
             notes: parts.place.notes,
-            is_successor: parts.place.is_successor,
+            predecessor: parts.place.predecessor,
             began_at: Utc::now(),
             welcome_by: None,
             flush_at: None,
@@ -302,7 +304,7 @@ impl Server {
         if !self.steps.is_empty() || !self.connections.is_empty() {
             return false;
         }
-        let may_leave_ends = self.shutdown.seems_under_way() || self.is_successor;
+        let may_leave_ends = self.shutdown.seems_under_way() || self.predecessor.is_some();
         let all_done = (self.ended.is_empty() || may_leave_ends) && self.kept_logs.is_empty();
         // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
         all_done || !Path::new(SOCKET_NAME).exists()

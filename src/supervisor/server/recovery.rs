@@ -166,13 +166,14 @@ impl Server {
         Ok(())
     }
 
-    /// The one process whose end was noted, which started then or later, and which is none of those that are known.
+    /// The one process whose end was noted, which started then or later and before our predecessor died, and which is none
+    /// of those that are known.
     fn noted_stranger(&self, since_ticks: u64, mains: &HashSet<ProcId>) -> Option<ProcId> {
+        let until_ticks = self.predecessor?.at_ticks;
         let notes = self.notes.read();
-        let mut strangers = notes
-            .iter()
-            .map(|note| note.main)
-            .filter(|main| since_ticks > 0 && main.start >= since_ticks && !mains.contains(main));
+        let mut strangers = notes.iter().map(|note| note.main).filter(|main| {
+            since_ticks > 0 && (since_ticks..=until_ticks).contains(&main.start) && !mains.contains(main)
+        });
         strangers.next().filter(|_| strangers.next().is_none())
     }
 
@@ -234,6 +235,7 @@ impl Server {
             deserted_at: None,
             alarm: None,
             n_scans: 0,
+            is_unkillable: false,
         };
         // Looked at from the loop, when everything that was left is known.
         step.wake_at(Instant::now());

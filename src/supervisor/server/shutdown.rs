@@ -9,14 +9,17 @@ use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, EventFlags};
 
 use super::step::MainEnd;
 use super::{Server, Source};
+use crate::supervisor::host::ExitCause;
 
-/// What ends this soon after a TERM, or is killed this soon after another supervisor was, was most likely ended by the same
-/// hand.
-pub(super) const WINDOW: Duration = Duration::from_secs(10);
+/// What ends this soon after a TERM was most likely ended by the same hand.
+const WINDOW: Duration = Duration::from_secs(10);
+/// What is killed within this time of a supervisor's death, before or after, was most likely killed with it.
+const TOGETHER: Duration = Duration::from_secs(2);
 /// logind has this long to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -123,6 +126,50 @@ impl Server {
             let _ = answer.kill();
             let _ = answer.try_wait();
             self.mains.remove(&answer.id());
+        }
+    }
+}
+
+/// The signals with which a system ends what runs, and the codes by which a shell passes them on.
+pub(super) fn may_be_a_shutdown(cause: ExitCause) -> bool {
+    const SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGHUP];
+    match cause {
+        ExitCause::Signal(signal) => SIGNALS.contains(&signal),
+        ExitCause::Code(code) => SIGNALS.contains(&(code - 128)),
+        ExitCause::Unknown => false,
+    }
+}
+
+/// Whether what killed a supervisor, a broad kill or the want of memory, most likely killed this one with it.
+pub(super) fn were_killed_together(
+    cause: ExitCause,
+    ended_at: DateTime<Utc>,
+    supervisor_died_at: DateTime<Utc>,
+) -> bool {
+    let apart = (ended_at - supervisor_died_at).abs();
+    cause == ExitCause::Signal(libc::SIGKILL) && apart.to_std().is_ok_and(|apart| apart <= TOGETHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_kill_near_the_death_of_a_supervisor_is_taken_for_the_same() {
+        let died_at = DateTime::UNIX_EPOCH;
+        let killed = ExitCause::Signal(libc::SIGKILL);
+        for (cause, after_ms, expected) in [
+            (killed, 0, true),
+            (killed, -500, true),
+            (killed, 500, true),
+            (killed, -5000, false),
+            (killed, 5000, false),
+            (ExitCause::Signal(libc::SIGSEGV), 0, false),
+            (ExitCause::Code(137), 0, false),
+            (ExitCause::Unknown, 0, false),
+        ] {
+            let ended_at = died_at + chrono::TimeDelta::milliseconds(after_ms);
+            assert_eq!(were_killed_together(cause, ended_at, died_at), expected, "{cause:?} {after_ms}");
         }
     }
 }

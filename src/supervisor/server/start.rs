@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, EventFlags};
@@ -19,6 +20,7 @@ use crate::supervisor::log;
 use crate::supervisor::log::Log;
 use crate::supervisor::process::{Proc, ProcId};
 use crate::supervisor::program;
+use crate::supervisor::reaper::ticks;
 
 /// A process that was just spawned, with everything that hangs on it.
 struct Spawned {
@@ -29,9 +31,40 @@ struct Spawned {
     at: DateTime<Utc>,
 }
 
+/// A start before which a survivor is looked for, which could not be done as yet.
+pub(super) struct UnseenStart {
+    spec: StartSpec,
+    /// What was asked of it meanwhile, in order.
+    levers: Vec<Lever>,
+}
+
+/// What can be asked of a step that was started.
+pub(super) enum Lever {
+    Freeze,
+    Thaw,
+    Stop { signal: i32, grace: Duration },
+    Kill,
+}
+
+impl Lever {
+    fn is_to_end(&self) -> bool {
+        match self {
+            Self::Stop { .. } | Self::Kill => true,
+            Self::Freeze | Self::Thaw => false,
+        }
+    }
+}
+
 impl Server {
     /// Starts a step, or says what has become of it.
     pub(super) fn start(&mut self, spec: StartSpec) {
+        if !self.unseen_starts.iter().any(|unseen| unseen.spec.key == spec.key) {
+            self.start_and_move(UnseenStart { spec, levers: Vec::new() });
+        }
+    }
+
+    /// Starts a step, and then moves the levers that were pulled while it waited for that.
+    pub(super) fn start_and_move(&mut self, UnseenStart { spec, levers }: UnseenStart) {
         if let Some(n) = self.by_key.get(&spec.key) {
             return self.tell_status(*n);
         }
@@ -46,24 +79,43 @@ impl Server {
         };
         if spec.may_be_alive {
             match self.with_reserve(|server| server.adopt_survivor(n, &start)) {
-                Ok(true) => return,
+                Ok(true) => return levers.into_iter().for_each(|lever| self.pull(lever, spec.key.clone())),
+                Ok(false) if levers.iter().any(Lever::is_to_end) => {
+                    return self
+                        .start_failed(spec.key, "it was to end before it could be started".to_owned());
+                }
                 Ok(false) => {}
                 Err(_) => {
                     // One may live: nothing is started before that is known.
                     self.by_key.remove(&spec.key);
                     self.remember(Record::Acknowledged { n });
-                    return self.unseen_starts.push(spec);
+                    return self.unseen_starts.push(UnseenStart { spec, levers });
                 }
             }
         }
-        self.by_key.insert(spec.key.clone(), n);
+        let key = spec.key.clone();
+        self.by_key.insert(key.clone(), n);
         if let Err(error) = self.journal.write(Record::Start { n, start }) {
             let reason = format!("could not note the start in supervisor.journal: {error}");
-            return self.end(n, spec.key, End::StartFailed(reason));
+            return self.end(n, key, End::StartFailed(reason));
         }
         match self.spawn(&spec) {
             Ok(spawned) => self.watch_over(n, spec, spawned),
-            Err(reason) => self.end(n, spec.key, End::StartFailed(reason)),
+            Err(reason) => self.end(n, key.clone(), End::StartFailed(reason)),
+        }
+        levers.into_iter().for_each(|lever| self.pull(lever, key.clone()));
+    }
+
+    /// Pulls a lever; that of a start which waits for a look at the processes waits with it, for one of them may live.
+    pub(super) fn pull(&mut self, lever: Lever, key: AttemptKey) {
+        if let Some(unseen) = self.unseen_starts.iter_mut().find(|unseen| unseen.spec.key == key) {
+            return unseen.levers.push(lever);
+        }
+        match lever {
+            Lever::Freeze => self.freeze(key),
+            Lever::Thaw => self.thaw(key),
+            Lever::Stop { signal, grace } => self.stop(&key, signal, grace),
+            Lever::Kill => self.kill(&key),
         }
     }
 
@@ -128,6 +180,7 @@ impl Server {
             deserted_at: None,
             alarm: None,
             n_scans: 0,
+            is_unkillable: false,
         };
         self.steps.insert(n, step);
         self.tell_soon(HostEvent::Started { key: spec.key, pid: main.pid, at });
@@ -176,14 +229,6 @@ fn watch(pid: u32) -> io::Result<(ProcId, OwnedFd)> {
     let start = Proc::read(pid)?.map_or(0, |found| found.id.start);
     let pid_for_kernel = Pid::from_raw(pid.cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
     Ok((ProcId { pid, start }, pidfd_open(pid_for_kernel, PidfdFlags::empty())?))
-}
-
-/// Now, as the start of a process is told: in clock ticks since boot.
-fn ticks() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let per_second = rustix::param::clock_ticks_per_second();
-    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
-    seconds * per_second + nanos * per_second / 1_000_000_000
 }
 
 fn kill_unwatched(pid: u32) {

@@ -35,6 +35,8 @@ pub(super) struct Step {
     pub(super) alarm: Option<Instant>,
     /// Scans since the last thing that happened: they come less and less often.
     pub(super) n_scans: u32,
+    /// That KILL does not end it was told.
+    pub(super) is_unkillable: bool,
 }
 
 /// Whether anybody can still write to a step's log.
