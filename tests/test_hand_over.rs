@@ -1,4 +1,4 @@
-//! One engine, many hands: whoever comes second becomes a client of the first, and the engine's seat passes from one
+//! One engine, many clients: whoever comes second becomes a client of the first, and the engine's lease passes from one
 //! process to the next without a step, an event or a moment being lost. Through the real program.
 
 mod ending;

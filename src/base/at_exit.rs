@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn the_work_is_done_before_the_process_ends_unless_it_was_taken_back() {
         const NAME: &str =
-            "at_exit::tests::the_work_is_done_before_the_process_ends_unless_it_was_taken_back";
+            "base::at_exit::tests::the_work_is_done_before_the_process_ends_unless_it_was_taken_back";
         const WHERE: &str = "LEVERFRAME_TEST_AT_EXIT";
         if let Some(path) = std::env::var_os(WHERE) {
             let taken_back = path.clone();

@@ -45,7 +45,7 @@ mod tests {
     /// The test program runs this test once more, in a process that may die of it.
     #[test]
     fn a_thread_that_panics_takes_its_process_with_it() {
-        const NAME: &str = "thread::tests::a_thread_that_panics_takes_its_process_with_it";
+        const NAME: &str = "base::thread::tests::a_thread_that_panics_takes_its_process_with_it";
         if std::env::var_os("LEVERFRAME_TEST_DIES").is_some() {
             let thread = lasting("lf-test", || panic!("no reason"));
             drop(thread.unwrap().join());

@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
-use super::foreground::{Foreground, Lookup, Until};
+use super::foreground::{Foreground, RunAction, Until};
 use super::output::{Form, Page};
 use super::{Place, Print, no_such_run};
 use crate::api::Command;
@@ -65,26 +65,27 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
 
 /// Returns when the run is seen frozen.
 pub(super) fn pause(args: PauseArgs, place: &Place) -> Outcome {
-    let errand = Lookup { run_id: &args.run_id, command: Command::pause(&args.run_id), input: Input::Pause };
-    pull(&errand, Until::Frozen, &args.print, place)
+    let action =
+        RunAction { run_id: &args.run_id, command: Command::pause(&args.run_id), input: Input::Pause };
+    pull(&action, Until::Frozen, &args.print, place)
 }
 
 /// Returns when the run has ended.
 pub(super) fn stop(args: StopArgs, place: &Place) -> Outcome {
     let kind = if args.force { StopKind::Force } else { StopKind::Graceful };
     let command = Command::stop(&args.run_id, kind);
-    let errand = Lookup { run_id: &args.run_id, command, input: Input::Stop(kind) };
-    pull(&errand, Until::Stopped, &args.print, place)
+    let action = RunAction { run_id: &args.run_id, command, input: Input::Stop(kind) };
+    pull(&action, Until::Stopped, &args.print, place)
 }
 
-fn pull(errand: &Lookup<'_>, until: Until, print: &Print, place: &Place) -> Outcome {
-    let run_id = errand.run_id;
+fn pull(action: &RunAction<'_>, until: Until, print: &Print, place: &Place) -> Outcome {
+    let run_id = action.run_id;
     let settings = Settings::load(&place.path()?)?;
     let records = place.records()?;
     if records.stored(run_id)?.is_none() {
         return Err(no_such_run(&records, run_id));
     }
     let dir = DataDir::open(place.path()?)?;
-    let foreground = Foreground::with_errand(dir, settings, errand, print.form())?;
+    let foreground = Foreground::with_action(dir, settings, action, print.form())?;
     foreground.follow(run_id, until)
 }

@@ -37,7 +37,7 @@ use question::{Question, Reply};
 const HELD: &str = "held: ";
 
 /// Something to be done about a run.
-pub(super) struct Lookup<'a> {
+pub(super) struct RunAction<'a> {
     pub(super) run_id: &'a RunId,
     /// For the engine that lives.
     pub(super) command: Command,
@@ -110,17 +110,17 @@ enum End {
 impl Foreground {
     /// Has something done about a run, by the engine that lives, or else by one of this process that takes back that run;
     /// then the run can be followed.
-    pub(super) fn with_errand(
+    pub(super) fn with_action(
         data_dir: DataDir,
         settings: Settings,
-        errand: &Lookup<'_>,
+        action: &RunAction<'_>,
         form: Form,
     ) -> Result<Self, Failure> {
-        match ask::<serde_json::Value>(&data_dir, &errand.command)? {
-            Acquisition::Answered(client, _) => Self::attach(data_dir, client, settings, errand.run_id, form),
+        match ask::<serde_json::Value>(&data_dir, &action.command)? {
+            Acquisition::Answered(client, _) => Self::attach(data_dir, client, settings, action.run_id, form),
             Acquisition::EngineLease(lease) => {
                 let signals = SignalWatch::start()?;
-                let link = Link::own_for(lease, &settings, errand.run_id, errand.input.clone())?;
+                let link = Link::own_for(lease, &settings, action.run_id, action.input.clone())?;
                 Ok(Self::with(link, signals, settings, data_dir, form))
             }
         }

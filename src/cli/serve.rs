@@ -109,7 +109,7 @@ fn face(args: &ServeArgs) -> ProcessKind {
     if args.until_idle { ProcessKind::Run } else { ProcessKind::Serve }
 }
 
-/// Serves on this seat until it is to end, or the seat is another's.
+/// Serves on this lease until it is to end, or the lease is another's.
 fn serve_on(
     lease: EngineLease,
     settings: Settings,
@@ -191,7 +191,7 @@ fn is_end(asked: Option<Asked>) -> bool {
     }
 }
 
-/// Stands by while another process is the engine, so that a directory that is served stays served: the seat comes back
+/// Stands by while another process is the engine, so that a directory that is served stays served: the lease comes back
 /// when that one ends or dies. None when this process is needed no longer.
 fn next_seat(
     dir: &DataDir,

@@ -1,4 +1,4 @@
-//! The desk at which everything is carried out that can be asked of an engine's owner, whoever asks: the window, the
+//! Carries out everything that can be asked of an engine's owner, whoever asks: the window, the
 //! command line or a client of the control socket. It knows no window, no terminal and no socket.
 
 use std::path::Path;
@@ -51,7 +51,7 @@ pub struct CommandHandler {
 }
 
 impl CommandHandler {
-    /// The desk of an engine.
+    /// For an engine.
     pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
         let limits = LiveLimits::new(&engine, &settings, None);
         Self { engine, settings, jobs, owner, monitor: None, limits }

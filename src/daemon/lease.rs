@@ -1,5 +1,5 @@
-//! Who is the engine of a data directory. Whoever holds the seat, the directory's lock with the control socket, is;
-//! everybody else is a client of it. A seat is taken when it is free, and else handed over by its holder: it is never
+//! Who is the engine of a data directory. Whoever holds the lease, the directory's lock with the control socket, is;
+//! everybody else is a client of it. A lease is taken when it is free, and else handed over by its holder: it is never
 //! free in between, so that nobody can slip in.
 
 use std::io;
@@ -42,11 +42,11 @@ pub struct EngineLease {
     pub(crate) dir: DataDir,
     pub(crate) lock: EngineLock,
     pub(crate) listener: UnixListener,
-    /// What the holder before has left, if it handed the seat over.
+    /// What the holder before has left, if it handed the lease over.
     pub(crate) handover: Option<Handover>,
 }
 
-/// What came of asking for the seat.
+/// What came of asking for the lease.
 #[derive(Debug)]
 pub enum Joined {
     /// It is ours: be the engine.
@@ -55,7 +55,7 @@ pub enum Joined {
     Client(ControlClient),
 }
 
-/// Why there is neither a seat nor an engine to talk to.
+/// Why there is neither a lease nor an engine to talk to.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// The directory can't be used, or is held by an engine that has no socket.
@@ -72,7 +72,7 @@ pub enum JoinError {
     Socket(#[from] io::Error),
 }
 
-/// What a successor is told with the seat.
+/// What a successor is told with the lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Handover {
     /// The last event that the engine before told.
@@ -85,7 +85,7 @@ pub(crate) struct Handover {
 }
 
 impl EngineLease {
-    /// Takes the seat, if it is free.
+    /// Takes the lease, if it is free.
     ///
     /// # Errors
     /// [`JoinError::DataDir`] when it is not, or can't be taken; [`JoinError::Socket`].
@@ -104,15 +104,15 @@ impl EngineLease {
         &self.dir
     }
 
-    /// The runs that the holder before had, if it handed the seat over.
+    /// The runs that the holder before had, if it handed the lease over.
     pub fn inherited_runs(&self) -> Option<&[RunId]> {
         self.handover.as_ref().map(|handover| handover.living.as_slice())
     }
 
-    /// A seat that was handed over: the lock and the socket.
+    /// A lease that was handed over: the lock and the socket.
     fn of(dir: &DataDir, handed_over: HandedOver<Handover>) -> Result<Self, JoinError> {
         let HandedOver { answer, descriptors } = handed_over;
-        let garbled = |n| ControlError::Garbled(format!("a seat of {n} descriptors"));
+        let garbled = |n| ControlError::Garbled(format!("a lease of {n} descriptors"));
         let [lock, listener] =
             <[OwnedFd; 2]>::try_from(descriptors).map_err(|descriptors| garbled(descriptors.len()))?;
         let (lock, listener) = (dir.take_over_lock(lock)?, UnixListener::from(listener));
@@ -120,7 +120,7 @@ impl EngineLease {
     }
 }
 
-/// Takes the seat of `dir` if it is free, else becomes a client of the engine that holds it.
+/// Takes the lease of `dir` if it is free, else becomes a client of the engine that holds it.
 ///
 /// # Errors
 /// [`JoinError`]; `Busy` when it is held by an engine without a socket.
@@ -143,13 +143,13 @@ pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
 /// What came of asking the engine of a data directory for something.
 #[derive(Debug)]
 pub enum Acquisition<T> {
-    /// There is none: the seat is ours.
+    /// There is none: the lease is ours.
     EngineLease(EngineLease),
     /// It has answered, and can be listened to.
     Answered(ControlClient, T),
 }
 
-/// Asks the engine of `dir` for something; where none lives the seat is taken. An engine that leaves before it has
+/// Asks the engine of `dir` for something; where none lives the lease is taken. An engine that leaves before it has
 /// looked at the request leaves it to the next.
 ///
 /// # Errors
@@ -173,7 +173,7 @@ pub fn ask<T: DeserializeOwned>(
     }
 }
 
-/// Takes the seat of `dir` as `face`: a holder is asked to hand it over.
+/// Takes the lease of `dir` as `face`: a holder is asked to hand it over.
 ///
 /// # Errors
 /// [`JoinError::Kept`] when the holder keeps it, else as [`join`].
@@ -188,7 +188,7 @@ pub fn succeed(dir: &DataDir, face: ProcessKind) -> Result<EngineLease, JoinErro
         match client.call_with_descriptors::<Handover>(&request) {
             Ok(handed_over) => return EngineLease::of(dir, handed_over),
             Err(ControlError::Refused(error)) => return Err(JoinError::Kept(error)),
-            // It went before it could answer: then the seat is free, or somebody else's.
+            // It went before it could answer: then the lease is free, or somebody else's.
             Err(ControlError::Gone(_)) if moments.wait() => {}
             Err(error) => return Err(error.into()),
         }
@@ -199,11 +199,11 @@ fn hand_over(face: ProcessKind, waits: bool) -> SessionRequest {
     SessionRequest::HandOver(Successor { face, version: env!("CARGO_PKG_VERSION").to_owned(), waits })
 }
 
-/// Waits for the seat of a data directory as `serve`, beside whoever holds it: it comes when the holder leaves, dies, or
+/// Waits for the lease of a data directory as `serve`, beside whoever holds it: it comes when the holder leaves, dies, or
 /// is one that makes room for `serve`. Dropping it gives up.
 #[derive(Debug)]
 pub struct Standby {
-    /// The seat, once it is ours; none when another engine serves and this one is needed no longer.
+    /// The lease, once it is ours; none when another engine serves and this one is needed no longer.
     pub lease: Receiver<Result<Option<EngineLease>, JoinError>>,
     line: Arc<Mutex<Line>>,
 }
@@ -211,9 +211,9 @@ pub struct Standby {
 /// What a standby waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StandFor {
-    /// The seat, however long another engine serves.
+    /// The lease, however long another engine serves.
     Good,
-    /// That the one who has taken over is seen serving; the seat, where it dies before.
+    /// That the one who has taken over is seen serving; the lease, where it dies before.
     UntilServed,
 }
 
@@ -230,7 +230,7 @@ impl Standby {
     /// # Errors
     /// The system refuses a thread.
     pub fn start(dir: &DataDir, stand_for: StandFor) -> io::Result<Self> {
-        // Capacity 1: the one seat. When it is closed nobody waits for it any more, and the seat is free again.
+        // Capacity 1: the one lease. When it is closed nobody waits for it any more, and the lease is free again.
         let (tell, lease) = bounded(1);
         let line = Arc::new(Mutex::new(Line::default()));
         let (dir, of_thread) = (dir.clone(), line.clone());
@@ -253,7 +253,7 @@ impl Drop for Standby {
     }
 }
 
-/// The seat; none when nobody waits for it any more, or another serves and that was waited for.
+/// The lease; none when nobody waits for it any more, or another serves and that was waited for.
 fn wait_for_seat(
     dir: &DataDir,
     line: &Mutex<Line>,

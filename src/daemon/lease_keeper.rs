@@ -1,5 +1,5 @@
-//! The thread that keeps an engine's seat: it answers those who ask for it, and ends the engine when the seat is given
-//! up or handed over. Who asks in vain may stand by, and gets the seat when it is left.
+//! The thread that keeps an engine's lease: it answers those who ask for it, and ends the engine when the lease is given
+//! up or handed over. Who asks in vain may stand by, and gets the lease when it is left.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,12 +14,12 @@ use crate::engine::{EngineError, ShutdownKind};
 use crate::run::Body;
 use crate::store::EngineLock;
 
-/// What is asked of the thread that keeps the seat.
+/// What is asked of the thread that keeps the lease.
 pub(crate) enum Order {
     /// Another process asks for it.
     HandOver(HandOver),
-    /// End the engine in this way and give the seat to a process that stands by; true when one has taken it. Otherwise
-    /// the seat is kept for whoever asks next.
+    /// End the engine in this way and give the lease to a process that stands by; true when one has taken it. Otherwise
+    /// the lease is kept for whoever asks next.
     PassOn(ShutdownKind, Sender<Result<bool, EngineError>>),
     /// Give it up.
     Close(ShutdownKind, Sender<Result<(), EngineError>>),
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) new_holder: Mutex<Option<u32>>,
 }
 
-/// The thread that keeps the seat.
+/// The thread that keeps the lease.
 pub(crate) struct Keeper {
     pub(crate) handler: CommandHandler,
     pub(crate) face: ProcessKind,
@@ -42,7 +42,7 @@ pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
     /// The lock of an engine that has ended, until somebody has taken it.
     pub(crate) lock: Option<EngineLock>,
-    /// Those who take the seat when it is left, the first that came first.
+    /// Those who take the lease when it is left, the first that came first.
     pub(crate) standbys: Vec<HandOver>,
     pub(crate) _keeping: Sender<()>,
 }
@@ -92,13 +92,13 @@ impl Keeper {
     fn leave<T>(self, tell: &Sender<T>, outcome: T) {
         self.put_away();
         self.server.close("the engine has ended");
-        // Before it is told: whoever hears it may take the seat.
+        // Before it is told: whoever hears it may take the lease.
         drop(self.lock);
         // Whoever waited no longer needs no answer.
         let _ = tell.send(outcome);
     }
 
-    /// Whether the asker may have the seat now; else why not.
+    /// Whether the asker may have the lease now; else why not.
     fn may_leave(&self, hand_over: &HandOver) -> Result<(), String> {
         let successor = &hand_over.successor;
         let pid = hand_over.peer_pid();
@@ -160,7 +160,7 @@ impl Keeper {
         true
     }
 
-    /// Ends the engine and gives the seat to the first who stands by and takes it; the last word to everybody.
+    /// Ends the engine and gives the lease to the first who stands by and takes it; the last word to everybody.
     fn pass_on(&mut self, kind: ShutdownKind) -> Result<Option<String>, EngineError> {
         self.standbys.retain(|waiting| !waiting.is_gone());
         if self.standbys.is_empty() && kind == ShutdownKind::LeaveSteps {

@@ -1,5 +1,5 @@
-//! An engine in service: the seat that it holds, its desk, the socket at which others ask, and what goes on beside it.
-//! The window, `serve` and the verbs in the foreground each hold one; when another process takes the seat over, all of
+//! An engine in service: the lease that it holds, its command handler, the socket at which others ask, and what goes on beside it.
+//! The window, `serve` and the verbs in the foreground each hold one; when another process takes the lease over, all of
 //! it ends here and goes on there.
 
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ pub struct ServiceOptions {
     pub face: ProcessKind,
     /// What goes on beside it.
     pub parts: Mode,
-    /// How it is opened. Its lock comes with the seat.
+    /// How it is opened. Its lock comes with the lease.
     pub engine: EngineOptions,
     /// Brings its window to the front; none where there is no window.
     pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -61,11 +61,11 @@ pub enum Disposition {
     Unknown,
     /// Somebody asked it to end, over the socket.
     Ended,
-    /// Another process has its seat.
+    /// Another process has its lease.
     HandedOver(NewHolder),
 }
 
-/// Who has taken an engine's seat over.
+/// Who has taken an engine's lease over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewHolder {
     /// What the new engine belongs to.
@@ -81,7 +81,7 @@ pub struct Service {
     keeper: Option<JoinHandle<()>>,
     /// Closed when the keeper has ended.
     kept: Receiver<()>,
-    /// The seat was handed over by `serve`.
+    /// The lease was handed over by `serve`.
     was_serving: bool,
     shared: Arc<Shared>,
     upkeep: Option<(JobFiles, RetentionKeeper)>,
@@ -99,10 +99,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the engine on its seat, and the socket to everybody who waits there.
+    /// Opens the engine on its lease, and the socket to everybody who waits there.
     ///
     /// # Errors
-    /// [`Error`]; then the seat is free again.
+    /// [`Error`]; then the lease is free again.
     pub fn open(lease: EngineLease, settings: Settings, options: ServiceOptions) -> Result<Self, Error> {
         let ServiceOptions { face, parts, engine, raise, complain } = options;
         let EngineLease { dir, lock, listener, handover } = lease;
@@ -200,7 +200,7 @@ impl Service {
             standbys: Vec::new(),
             _keeping: keeping,
         };
-        let keeper = crate::base::thread::lasting("lf-seat", move || keeper.keep(&waiting))?;
+        let keeper = crate::base::thread::lasting("lf-lease", move || keeper.keep(&waiting))?;
         Ok(Self {
             handler,
             orders,
@@ -272,14 +272,14 @@ impl Service {
         let handed_over = if is_passed { Ok(()) } else { self.start_new_holder(serve_for) };
         let ended = self.end(ShutdownKind::LeaveSteps).map_err(|error| error.to_string());
         match (serve_for, handed_over) {
-            // The heir may have died with the seat in its hands.
+            // The successor may have died while it held the lease.
             (ServeFor::Good, Err(why)) => be_served(self.handler.data_dir()).map_err(|_| why).and(ended),
             (ServeFor::Good | ServeFor::WhatRuns, handed_over) => handed_over.and(ended),
         }
     }
 
     /// Whether an engine is needed when this one has ended as `kind` says: something runs on, a job is due some day, or
-    /// a server had the seat before.
+    /// a server had the lease before.
     pub fn has_work_left(&self, kind: ShutdownKind) -> bool {
         let is_due_some_day = |jobs: &DesktopScheduler| matches!(jobs.store().earliest_due_ms(), Ok(Some(_)));
         let runs_on = kind == ShutdownKind::LeaveSteps && self.is_busy();
@@ -296,7 +296,7 @@ impl Service {
         !self.engine().snapshot().runs.is_empty()
     }
 
-    /// Whether a process that stands by has taken the seat.
+    /// Whether a process that stands by has taken the lease.
     fn pass_to_standby(&self, kind: ShutdownKind) -> Result<bool, String> {
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
@@ -305,7 +305,7 @@ impl Service {
         }
         let passed = select! {
             recv(done) -> passed => passed.ok(),
-            // It has ended upon this very answer, or has handed the seat over before it heard the order.
+            // It has ended upon this very answer, or has handed the lease over before it heard the order.
             recv(self.kept) -> _ => done.try_recv().ok(),
         };
         match passed {
@@ -315,7 +315,7 @@ impl Service {
         }
     }
 
-    /// Starts the heir, and waits until the seat is his.
+    /// Starts the successor, and waits until it has the lease.
     fn start_new_holder(&mut self, serve_for: ServeFor) -> Result<(), String> {
         let failed = |why: String| format!("no process in the background took over: {why}");
         let mut new_holder = lock_of(&self.shared.new_holder);
@@ -326,7 +326,7 @@ impl Service {
         background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| failed(unready.to_string()))
     }
 
-    /// As [`Self::close`], for whoever still wants to ask the desk what has become of something.
+    /// As [`Self::close`], for whoever still asks what has become of something.
     ///
     /// # Errors
     /// As there.
@@ -340,7 +340,7 @@ impl Service {
         let outcome = match self.orders.send(Order::Close(kind, tell)) {
             Ok(()) => select! {
                 recv(done) -> outcome => outcome.unwrap_or(Ok(())),
-                // The seat has been handed over, and the order was not heard.
+                // The lease has been handed over, and the order was not heard.
                 recv(self.kept) -> _ => Ok(()),
             },
             Err(_) => Ok(()),
@@ -359,7 +359,7 @@ impl Service {
     pub fn end_if_idle(&mut self) -> Result<bool, EngineError> {
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
-        // Not heard when the seat has been handed over: then its events are over, too.
+        // Not heard when the lease has been handed over: then its events are over, too.
         let _ = self.orders.send(Order::CloseIfIdle(tell));
         let outcome = select! {
             recv(done) -> outcome => outcome.unwrap_or(Ok(false)),

@@ -1,5 +1,5 @@
 //! When the engine must look again without being told: timeouts on the clock of awake time, retries on the
-//! wall clock, and its own small errands.
+//! wall clock, and what it does at intervals of its own.
 
 use std::collections::BTreeSet;
 

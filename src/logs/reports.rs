@@ -37,16 +37,16 @@ pub struct ReportFollower {
 }
 
 struct Shared {
-    desk: Mutex<CommandHandler>,
+    state: Mutex<State>,
     /// Capacity 1: when it is full a wake is waiting already, and one wake is answered by looking at the whole
-    /// desk. The follower's thread holds the other end for as long as it lives.
+    /// state. The follower's thread holds the other end for as long as it lives.
     wake: Sender<()>,
 }
 
 /// What the callers, the notification thread and the follower's thread have in common. Never locked while anything is
 /// read, watched or handed on.
 #[derive(Default)]
-struct CommandHandler {
+struct State {
     attempts: HashMap<AttemptKey, Attempt>,
     /// Whose turn it is; served in order.
     ready: VecDeque<AttemptKey>,
@@ -96,7 +96,7 @@ impl ReportFollower {
         let data_dir = data_dir.into();
         // Capacity 1; see `Shared::wake`.
         let (wake, woken) = crossbeam_channel::bounded(1);
-        let shared = Arc::new(Shared { desk: Mutex::default(), wake });
+        let shared = Arc::new(Shared { state: Mutex::default(), wake });
         let worker = Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink };
         let thread = crate::base::thread::lasting("report-follower", move || worker.run(&woken))?;
         Ok(Self { data_dir, shared, thread: Some(thread) })
@@ -109,29 +109,29 @@ impl ReportFollower {
     /// When the folder can't be made.
     pub fn follow(&self, run_id: &RunId) -> io::Result<()> {
         make_folder(&run_folder(&self.data_dir, run_id))?;
-        self.shared.desk().followed.insert(run_id.clone());
+        self.shared.state().followed.insert(run_id.clone());
         self.shared.order(Order::Follow(run_id.clone()));
         Ok(())
     }
 
     /// Ends the watch on a run and forgets its attempts.
     pub fn unfollow(&self, run_id: &RunId) {
-        self.shared.desk().followed.remove(run_id);
+        self.shared.state().followed.remove(run_id);
         self.shared.order(Order::Unfollow(run_id.clone()));
     }
 
     /// Registers an attempt, of which everything before `offset` is recorded. Call it before the step is started, or
     /// when it is taken back. One that is registered already stays as it is.
     pub fn begin(&self, key: &AttemptKey, offset: u64) {
-        let mut desk = self.shared.desk();
-        desk.attempts.entry(key.clone()).or_insert_with(|| Attempt {
+        let mut state = self.shared.state();
+        state.attempts.entry(key.clone()).or_insert_with(|| Attempt {
             taken: Cursor::at(offset),
             sent: None,
             dirty: false,
             turn: Turn::None,
         });
-        let warn = desk.unwatched.contains_key(&key.run_id);
-        drop(desk);
+        let warn = state.unwatched.contains_key(&key.run_id);
+        drop(state);
         // Looked at after it was registered: what is written from here on is notified.
         if warn || offset > 0 || self.path(key).exists() {
             self.shared.mark(key);
@@ -140,13 +140,13 @@ impl ReportFollower {
 
     /// Says that the batch that ended at `new_offset` is recorded, so that the next may be read.
     pub fn taken(&self, key: &AttemptKey, new_offset: u64) {
-        let mut desk = self.shared.desk();
-        if let Some(attempt) = desk.attempts.get_mut(key)
+        let mut state = self.shared.state();
+        if let Some(attempt) = state.attempts.get_mut(key)
             && let Some(sent) = attempt.sent.take_if(|sent| sent.offset == new_offset)
         {
             attempt.taken = sent;
-            desk.make_ready(key);
-            self.shared.wake_if_ready(desk);
+            state.make_ready(key);
+            self.shared.wake_if_ready(state);
         }
     }
 
@@ -156,7 +156,7 @@ impl ReportFollower {
     ///
     /// Costs one failed `open` where nothing was reported, and works for attempts that were never begun.
     pub fn finish(&self, key: &AttemptKey, offset: u64) -> ReportBatch {
-        let known = self.shared.desk().attempts.remove(key);
+        let known = self.shared.state().attempts.remove(key);
         let mut cursor = known
             .and_then(|attempt| {
                 attempt.sent.into_iter().chain([attempt.taken]).find(|cursor| cursor.offset == offset)
@@ -172,7 +172,7 @@ impl ReportFollower {
 
 impl Drop for ReportFollower {
     fn drop(&mut self) {
-        self.shared.desk().closing = true;
+        self.shared.state().closing = true;
         self.shared.wake();
         if let Some(thread) = self.thread.take() {
             // Its panic was reported by the panic hook; there is nobody else to tell.
@@ -182,9 +182,9 @@ impl Drop for ReportFollower {
 }
 
 impl Shared {
-    fn desk(&self) -> MutexGuard<'_, CommandHandler> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // No code that can panic runs under the lock.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
@@ -192,46 +192,46 @@ impl Shared {
         let _ = self.wake.try_send(());
     }
 
-    fn wake_if_ready(&self, desk: MutexGuard<'_, CommandHandler>) {
-        let ready = !desk.ready.is_empty();
-        drop(desk);
+    fn wake_if_ready(&self, state: MutexGuard<'_, State>) {
+        let ready = !state.ready.is_empty();
+        drop(state);
         if ready {
             self.wake();
         }
     }
 
     fn order(&self, order: Order) {
-        self.desk().orders.push_back(order);
+        self.state().orders.push_back(order);
         self.wake();
     }
 
     /// Notes that something may have been written to an attempt's report.
     fn mark(&self, key: &AttemptKey) {
-        let mut desk = self.desk();
-        if let Some(attempt) = desk.attempts.get_mut(key) {
+        let mut state = self.state();
+        if let Some(attempt) = state.attempts.get_mut(key) {
             attempt.dirty = true;
-            desk.make_ready(key);
-            self.wake_if_ready(desk);
+            state.make_ready(key);
+            self.wake_if_ready(state);
         }
     }
 
     fn mark_all(&self, of: impl Fn(&AttemptKey) -> bool) {
-        let mut desk = self.desk();
-        let keys: Vec<_> = desk.attempts.keys().filter(|key| of(key)).cloned().collect();
+        let mut state = self.state();
+        let keys: Vec<_> = state.attempts.keys().filter(|key| of(key)).cloned().collect();
         for key in keys {
-            if let Some(attempt) = desk.attempts.get_mut(&key) {
+            if let Some(attempt) = state.attempts.get_mut(&key) {
                 attempt.dirty = true;
             }
-            desk.make_ready(&key);
+            state.make_ready(&key);
         }
-        self.wake_if_ready(desk);
+        self.wake_if_ready(state);
     }
 
     /// The folder of a run that is followed is gone: it is made again, and what is written to it is followed.
     fn follow_again(&self, folder: &Path) {
         let run_id = folder.file_name().and_then(|name| RunId::new(name.to_str()?).ok());
         if let Some(run_id) = run_id
-            && self.desk().followed.contains(&run_id)
+            && self.state().followed.contains(&run_id)
         {
             self.order(Order::FollowAgain(run_id));
         }
@@ -257,7 +257,7 @@ impl Shared {
     }
 }
 
-impl CommandHandler {
+impl State {
     /// Queues an attempt that has something to read and may be read now.
     fn make_ready(&mut self, key: &AttemptKey) {
         if let Some(attempt) = self.attempts.get_mut(key)
@@ -311,15 +311,15 @@ impl<S: Fn(ReportBatch)> Worker<S> {
         let mut watcher = notify::recommended_watcher(move |event| shared.notified(event));
         while woken.recv().is_ok() {
             loop {
-                let mut desk = self.shared.desk();
-                if desk.closing {
+                let mut state = self.shared.state();
+                if state.closing {
                     return;
                 }
-                if let Some(order) = desk.orders.pop_front() {
-                    drop(desk);
+                if let Some(order) = state.orders.pop_front() {
+                    drop(state);
                     self.carry_out(order, &mut watcher);
-                } else if let Some((key, cursor)) = desk.next_turn() {
-                    drop(desk);
+                } else if let Some((key, cursor)) = state.next_turn() {
+                    drop(state);
                     self.serve(&key, cursor);
                 } else {
                     break;
@@ -332,7 +332,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
         match order {
             Order::FollowAgain(run_id) => {
                 // Unless its run has ended meanwhile.
-                if self.shared.desk().followed.contains(&run_id) {
+                if self.shared.state().followed.contains(&run_id) {
                     let folder = run_folder(&self.data_dir, &run_id);
                     if let Ok(watcher) = watcher {
                         // What is gone may be watched no more already.
@@ -352,15 +352,15 @@ impl<S: Fn(ReportBatch)> Worker<S> {
                     Err(error) => Err(error.to_string()),
                 };
                 if let Err(why) = watched {
-                    self.shared.desk().unwatched.insert(run_id.clone(), why);
+                    self.shared.state().unwatched.insert(run_id.clone(), why);
                 }
                 self.shared.mark_all(|key| key.run_id == run_id);
             }
             Order::Unfollow(run_id) => {
-                let mut desk = self.shared.desk();
-                desk.attempts.retain(|key, _| key.run_id != run_id);
-                let was_watched = desk.unwatched.remove(&run_id).is_none();
-                drop(desk);
+                let mut state = self.shared.state();
+                state.attempts.retain(|key, _| key.run_id != run_id);
+                let was_watched = state.unwatched.remove(&run_id).is_none();
+                drop(state);
                 if was_watched && let Ok(watcher) = watcher {
                     // A folder that was removed is no longer watched, which is what was asked for.
                     let _ = watcher.unwatch(&run_folder(&self.data_dir, &run_id));
@@ -372,8 +372,8 @@ impl<S: Fn(ReportBatch)> Worker<S> {
     fn serve(&self, key: &AttemptKey, mut cursor: Cursor) {
         let path = attempt_path(&self.data_dir, key);
         let mut reading = read_reports(&path, key, &mut cursor, LastLine::Waits, TURN_BYTES);
-        let mut desk = self.shared.desk();
-        if let Some(why) = desk.unwatched.get_mut(&key.run_id)
+        let mut state = self.shared.state();
+        if let Some(why) = state.unwatched.get_mut(&key.run_id)
             && !why.is_empty()
         {
             // Emptied, so that a run is told once.
@@ -383,8 +383,8 @@ impl<S: Fn(ReportBatch)> Worker<S> {
             );
             cursor.warn(&mut reading.batch, ReportFaultKind::NotFollowed, text);
         }
-        let batch = desk.end_turn(reading, cursor);
-        self.shared.wake_if_ready(desk);
+        let batch = state.end_turn(reading, cursor);
+        self.shared.wake_if_ready(state);
         if let Some(batch) = batch {
             (self.sink)(batch);
         }

@@ -1,4 +1,4 @@
-//! The window's side of the desk: its actions, one after another, and the errands that look things up for it.
+//! Carries out the window's actions, one after another, and has things looked up for it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,7 +104,7 @@ impl WindowController {
         self.service.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Has something looked up on the thread of errands.
+    /// Has something looked up on the thread of lookups.
     pub(crate) fn lookup(&self, lookup: Lookup) {
         // If that thread is gone, so is the window.
         let _ = self.lookups.send(lookup);
@@ -147,7 +147,7 @@ impl WindowController {
                 self.lookup(Lookup::RecentRuns);
             }
             Action::OpenFolder(folder) => self.lookup(Lookup::OpenFolder(folder)),
-            // Here and not as an errand: it is the last thing that a window asks for, and must not be lost.
+            // Here and not as a lookup: it is the last thing that a window asks for, and must not be lost.
             Action::KeepLook(look) => look.save(self.backend.data_dir().path())?,
             Action::Quit(choice) => self.quit(choice)?,
         }

@@ -81,7 +81,7 @@ impl ExecutionIntegration {
         self.start_on(EngineLease::take(&dir)?, ProcessKind::Library, settings, options)
     }
 
-    /// Opens the engine on a seat that was taken or handed over, for the window of `face`.
+    /// Opens the engine on a lease that was taken or handed over, for the window of `face`.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -146,11 +146,11 @@ impl ExecutionIntegration {
         samples: Option<SampleStream>,
         recv: impl FnMut() -> Option<Arc<Event>> + Send + 'static,
     ) -> Result<(), Error> {
-        // Unbounded: one errand a click at most, and the thread that takes them lives as long as the desk.
+        // Unbounded: one lookup a click at most, and the thread that does them lives as long as the controller.
         let (lookups, waiting) = crossbeam_channel::unbounded();
         let controller = controller(lookups);
         let mut threads = vec![
-            spawn("lf-errands", {
+            spawn("lf-lookups", {
                 let controller = controller.clone();
                 move || Lookups::new(controller).run(&waiting)
             })?,

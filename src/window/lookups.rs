@@ -1,4 +1,5 @@
-//! Errands of the window: looking up runs, pipelines and logs. They may wait for a disk; the window does not.
+//! What the window looks up: runs, pipelines and logs, on a thread of its own. A lookup may wait for a disk; the window
+//! does not.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub(crate) enum Lookup {
     SaveJob(Box<SaveJob>),
     /// A folder in the file manager.
     OpenFolder(Folder),
-    /// No more errands.
+    /// No more lookups.
     End,
 }
 
@@ -70,7 +71,7 @@ impl Lookups {
         Self { controller, following: None }
     }
 
-    /// Runs errands until the last one.
+    /// Does lookups until the last one.
     pub(crate) fn run(mut self, waiting: &Receiver<Lookup>) {
         for lookup in waiting {
             let outcome = match lookup {

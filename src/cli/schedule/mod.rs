@@ -90,7 +90,7 @@ pub(super) fn change<T: DeserializeOwned>(
             let fires_jobs = engine.fires_jobs.unwrap_or(engine.face != ProcessKind::Run);
             Ok((answer, if fires_jobs { Firing::Now } else { Firing::NotNow }))
         }
-        // The seat is held until it is done.
+        // The lease is held until it is done.
         Acquisition::EngineLease(lease) => Ok((here(&Jobs::resting(&lease, settings))?, Firing::NotNow)),
     }
 }
