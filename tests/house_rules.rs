@@ -101,3 +101,8 @@ fn every_dependency_earns_its_place_in_a_comment() {
 fn the_plan_of_the_house_names_every_module() {
     hold(papers::plan_names_every_module);
 }
+
+#[test]
+fn names_that_were_given_up_come_back_nowhere() {
+    hold(bans::retired_names_stay_away);
+}

@@ -212,6 +212,46 @@ enum Where {
 }
 
 /// The needles may stand in the `homes` only, and each of these that is there must need it.
+/// Names that this program once had for what the field has a word for, and the word.
+const RETIRED: &[(&str, &str)] = &[
+    ("Desk", "CommandHandler"),
+    ("WindowDesk", "WindowController"),
+    ("Errand", "Lookup"),
+    ("Seat", "EngineLease"),
+    ("Heir", "NewHolder"),
+    ("Bequest", "Handover"),
+    ("Outlet", "ConnectionWriter"),
+    ("Hall", "Shared"),
+    ("Guest", "Client"),
+    ("Sleepless", "SleepInhibition"),
+    ("HoldersTold", "WaitNotices"),
+    ("Moments", "RetryDelay"),
+    ("RunsAlone", "EngineOnly"),
+    ("Bells", "Wakers"),
+    ("Ear", "Delivery"),
+    ("Reach", "Backend"),
+    ("Fate", "Disposition"),
+    ("LogoutFate", "LogoutEffect"),
+    ("Asking", "Acquisition"),
+    ("furnish", "prepare"),
+    ("teller", "notifier"),
+    ("take_stock", "reconcile"),
+];
+
+pub(crate) fn retired_names_stay_away(house: &House) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for source in &house.sources {
+        for (retired, word) in RETIRED {
+            breaches.extend(
+                source.find_in_program(retired).map(|at| {
+                    source.breach(at, format!("`{retired}` is this house's own word; say `{word}`"))
+                }),
+            );
+        }
+    }
+    breaches
+}
+
 fn only_in(
     house: &House,
     needles: &[&str],
@@ -269,6 +309,12 @@ mod tests {
         let text =
             "thread::spawn(f);\nthread::Builder::new().spawn(f);\nthread::Builder::new()\n.name(n).spawn(f);";
         assert_eq!(lines(threads_are_named, "src/app/a.rs", text), [1, 2]);
+    }
+
+    #[test]
+    fn retired_names_are_found() {
+        let text = "struct Desk;\nstruct Desktop; // Desk\nfn furnish() {}\n";
+        assert_eq!(lines(retired_names_stay_away, "src/a.rs", text), [1, 3]);
     }
 
     #[test]
