@@ -1,11 +1,11 @@
 //! A Wayland compositor of a test's own, whose screen is a window of a virtual display: what it shows is looked at there,
 //! and what is clicked and dragged there reaches it as from a mouse.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use super::display::Display;
-use super::process::look_until;
+use super::process::{let_pass, look_until};
 
 /// The colour where the compositor shows no window.
 pub(crate) const NOTHING: u32 = 0x20_40_60;
@@ -20,7 +20,18 @@ pub(crate) struct Compositor {
 
 impl Compositor {
     /// Fills the display; none where there is no such program.
-    pub(crate) fn open(display: &Display, (width, height): (u16, u16)) -> Option<Self> {
+    pub(crate) fn open(display: &Display, size: (u16, u16)) -> Option<Self> {
+        // A Weston on an X server that has just started is at times deaf to the pointer from its start to its end.
+        for _ in 0..20 {
+            let compositor = Self::start(display, size)?;
+            if hears_the_pointer(display) {
+                return Some(compositor);
+            }
+        }
+        panic!("no compositor hears the pointer");
+    }
+
+    fn start(display: &Display, (width, height): (u16, u16)) -> Option<Self> {
         // Its socket lies there; the folder is for its owner alone, as it wants it.
         let dir = tempfile::tempdir().expect("a folder");
         let config = dir.path().join("weston.ini");
@@ -61,12 +72,21 @@ impl Compositor {
         self.server.kill().expect("it lives");
         self.server.wait().expect("it has ended");
     }
+}
 
-    /// What it has to say for itself.
-    pub(crate) fn log(&self) -> String {
-        let path: &Path = self.dir.path();
-        std::fs::read_to_string(path.join("weston.log")).unwrap_or_default()
+/// Whether the compositor's own pointer follows that of the display.
+fn hears_the_pointer(display: &Display) -> bool {
+    for (i, x) in [40, 80].into_iter().cycle().enumerate().take(30) {
+        let y = 400 + 10 * u16::try_from(i).expect("a few");
+        display.point_at((x, y));
+        let_pass(Duration::from_millis(100));
+        let picture = display.picture();
+        let mut around = (x..x + 10).flat_map(|x| (y..y + 16).map(move |y| (x, y)));
+        if around.any(|(x, y)| picture.pixel(x, y) != NOTHING) {
+            return true;
+        }
     }
+    false
 }
 
 impl Drop for Compositor {

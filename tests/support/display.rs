@@ -160,20 +160,28 @@ impl Display {
         self.connection.map_window(window).expect("sent").check().expect("the window is there");
     }
 
-    /// Presses the first button at one place, moves the pointer to another and lets go.
-    pub(crate) fn drag(&self, from: (u16, u16), to: (u16, u16)) {
-        self.point_at(from);
-        self.fake(BUTTON_PRESS_EVENT, 1, (0, 0));
-        // What is to follow the pointer begins to with its first movement, and is elsewhere after each.
-        for part in [20, 4, 2, 1] {
+    /// Presses the first button at one place, moves the pointer to and fro until something follows it, then to another
+    /// place, and lets go.
+    pub(crate) fn drag(&self, from: (u16, u16), to: (u16, u16), mut follows: impl FnMut() -> bool) {
+        let on_the_way = |part: i32| {
             let between = |from: u16, to: u16| {
                 let way = (i32::from(to) - i32::from(from)) / part;
                 from.saturating_add_signed(i16::try_from(way).unwrap_or_default())
             };
+            (between(from.0, to.0), between(from.1, to.1))
+        };
+        // A window that the pointer enters and presses at once may take the press for one outside of it.
+        for from in [(from.0 + 2, from.1), from] {
+            self.point_at(from);
             super::process::let_pass(Duration::from_millis(150));
-            self.point_at((between(from.0, to.0), between(from.1, to.1)));
         }
-        super::process::let_pass(Duration::from_millis(150));
+        self.fake(BUTTON_PRESS_EVENT, 1, (0, 0));
+        let mut parts = [8, 4].into_iter().cycle();
+        look_until("what is dragged", || {
+            self.point_at(on_the_way(parts.next()?));
+            follows().then_some(())
+        });
+        self.point_at(to);
         self.fake(BUTTON_RELEASE_EVENT, 1, (0, 0));
     }
 

@@ -29,10 +29,16 @@ fn under_wayland_the_window_has_a_title_bar_by_which_it_is_moved_and_closed() {
     let child = command.spawn().expect("the program starts");
     let mut window = OpenWindow { child, id: 0 };
 
-    let picture = look_until("the window with something to start", || {
-        Some(stage.display.picture()).filter(|picture| primary_lever(picture).is_some())
+    // At rest when it is seen twice in one place: a compositor may show a new window as it grows.
+    let mut before = None;
+    let content = look_until("the window with something to start, at rest", || {
+        let picture = Some(stage.display.picture()).filter(|picture| primary_lever(picture).is_some())?;
+        let now = content_of(&picture)?;
+        let is_at_rest =
+            before.replace((now.left, now.right, now.top)) == Some((now.left, now.right, now.top));
+        is_at_rest.then_some(now)
     });
-    let content = content_of(&picture).unwrap_or_else(|| panic!("the window's page: {}", compositor.log()));
+    let picture = stage.display.picture();
     // What lies above the content belongs to the window.
     let title = (content.left + 300, content.top - 17);
     let above = picture.pixel(title.0, title.1);
@@ -42,10 +48,15 @@ fn under_wayland_the_window_has_a_title_bar_by_which_it_is_moved_and_closed() {
     let towards = |at: u16, middle: u16| if at < middle { 60_i32 } else { -60 };
     let by = (towards(content.left, 160), towards(content.top, 110));
     let to = (i32::from(title.0) + by.0, i32::from(title.1) + by.1);
-    stage.display.drag(title, (u16::try_from(to.0).expect("on it"), u16::try_from(to.1).expect("on it")));
-    let moved = look_until("the window moved", || {
-        let now = content_of(&stage.display.picture())?;
-        (now.left != content.left && now.top != content.top).then_some(now)
+    let to = (u16::try_from(to.0).expect("on it"), u16::try_from(to.1).expect("on it"));
+    let is_moved = |now: &Content| now.left != content.left && now.top != content.top;
+    stage.display.drag(title, to, || content_of(&stage.display.picture()).is_some_and(|now| is_moved(&now)));
+    // At rest when it is seen twice in one place.
+    let mut before = None;
+    let moved = look_until("the window at rest", || {
+        let now = content_of(&stage.display.picture()).filter(is_moved)?;
+        let is_at_rest = before.replace((now.left, now.top)) == Some((now.left, now.top));
+        is_at_rest.then_some(now)
     });
     let went =
         (i32::from(moved.left) - i32::from(content.left), i32::from(moved.top) - i32::from(content.top));
