@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
+use super::acceptor::Shared;
 use super::journal::Cursor;
-use super::server::Shared;
 use super::session::{Session, answer_to};
 use super::writer::{ConnectionWriter, PATIENCE, Unsent};
 use crate::control::LineDecoder;
