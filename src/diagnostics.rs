@@ -7,7 +7,8 @@
 //!
 //! Every other event is for whoever looks into the program, and is off unless `LEVERFRAME_LOG` holds a filter.
 //! Only events of this program are written, and none of them carries a value of a secret, of a variable or of a
-//! parameter: a log is passed on more easily than a data directory.
+//! parameter: a log is passed on more easily than a data directory. Notices are left out: they are shown anyway, and one
+//! about a pipeline file may quote what stands there.
 //!
 //! Deliberately not for what a run does: that is told by events, which are recorded.
 
@@ -40,7 +41,7 @@ const MAX_LOG: u64 = 4 << 20;
 /// Where diagnostics go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// To standard error, which a person watches. Notices are left out: they are shown there anyway.
+    /// To standard error, which a person watches.
     Stderr,
     /// Into `leverframe.log` in this data directory, made at the first line.
     DataDir(PathBuf),
@@ -176,14 +177,11 @@ fn read_filter(text: Option<&std::ffi::OsStr>) -> Result<Option<EnvFilter>, Stri
 
 fn log_layer(filter: EnvFilter, output: Output) -> BoxedLayer {
     // A crate below may write what is said over a socket or typed into a window.
-    let filter = filter.and(filter_fn(|metadata| is_ours(metadata.target())));
+    let filter = filter.and(filter_fn(|metadata| is_ours(metadata.target()) && !is_notice(metadata)));
     // A line that can't be written is lost: to say so would fail as well.
     let layer = fmt::layer().with_ansi(false).log_internal_errors(false);
     match output {
-        Output::Stderr => {
-            let filter = filter.and(filter_fn(|metadata| !is_notice(metadata)));
-            Box::new(layer.with_writer(io::stderr).with_filter(filter))
-        }
+        Output::Stderr => Box::new(layer.with_writer(io::stderr).with_filter(filter)),
         Output::DataDir(folder) => {
             let log = LogFile { path: folder.join(LOG_NAME), file: None };
             Box::new(layer.with_writer(Mutex::new(log)).with_filter(filter))
@@ -280,6 +278,7 @@ mod tests {
             tracing::debug!("the first");
             tracing::trace!("below the filter");
             tracing::debug!(target: "zbus::connection", "of a crate below");
+            tracing::warn!(target: NOTICE, data_dir = "/a", "for people, with a quotation");
             File::options().write(true).open(&path).unwrap().set_len(MAX_LOG + 1).unwrap();
             tracing::debug!("the second");
         });

@@ -205,6 +205,7 @@ impl Service {
             standbys: Vec::new(),
             _keeping: keeping,
         };
+        tracing::info!(data_dir = %handler.data_dir().path().display(), ?face, ?parts, "the engine is in service");
         let keeper = crate::base::thread::lasting("lf-seat", move || keeper.keep(&waiting))?;
         Ok(Self {
             handler,
