@@ -13,6 +13,7 @@
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -21,10 +22,12 @@ use std::{io, mem};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
+use crate::diagnostics::NOTICE;
+
 /// What takes inhibitors.
 const PROGRAM: &str = "systemd-inhibit";
-/// How much of its complaints is read.
-const MAX_COMPLAINT: u64 = 4096;
+/// How much of its standard error is read.
+const MAX_LAST_WORDS: u64 = 4096;
 
 /// Speaks to an [`AwakeKeeper`] from any thread. Harmless once that has ended.
 #[derive(Clone)]
@@ -61,14 +64,14 @@ impl AwakeHandle {
 }
 
 impl AwakeKeeper {
-    /// Starts the thread. `complain` is called on it, once, with a sentence that says why the machine can't be kept awake.
+    /// Starts the thread for the runs of a data directory. If the machine can't be kept awake, it warns once and says why.
     ///
     /// # Errors
     /// When the thread can't be started.
-    pub fn start(complain: impl FnOnce(String) + Send + 'static) -> io::Result<Self> {
+    pub fn start(data_dir: &Path) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { wish: Mutex::default(), bell });
-        let hands = Hands { held: None, coming: None, complain: Some(Box::new(complain)) };
+        let hands = Hands { held: None, coming: None, unwarned: Some(data_dir.to_owned()) };
         let thread = {
             let shared = shared.clone();
             thread::Builder::new().name("lf-awake".into()).spawn(move || {
@@ -131,8 +134,8 @@ struct Hands {
     held: Option<Inhibitor>,
     /// Asked for, and not yet there. Until it is, what is held stays so: in a gap the machine would fall asleep.
     coming: Option<Inhibitor>,
-    /// None once it has complained.
-    complain: Option<Box<dyn FnOnce(String) + Send>>,
+    /// The data directory that a warning is to name; none once it has warned.
+    unwarned: Option<PathBuf>,
 }
 
 impl Hands {
@@ -201,8 +204,12 @@ impl Hands {
     }
 
     fn fail(&mut self, why: String) {
-        if let Some(complain) = self.complain.take() {
-            complain(format!("the machine can't be kept awake while runs want it: {why}"));
+        if let Some(data_dir) = self.unwarned.take() {
+            tracing::warn!(
+                target: NOTICE,
+                data_dir = %data_dir.display(),
+                "the machine can't be kept awake while runs want it: {why}"
+            );
         }
     }
 }
@@ -268,7 +275,7 @@ impl Inhibitor {
         let mut words = String::new();
         if let Some(errors) = self.child.stderr.take() {
             // What can't be read was not said.
-            let _ = errors.take(MAX_COMPLAINT).read_to_string(&mut words);
+            let _ = errors.take(MAX_LAST_WORDS).read_to_string(&mut words);
         }
         match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
             Some(line) => line.to_owned(),

@@ -28,7 +28,7 @@
 //! | 3 files | [`settings`], [`records`] | what the operator wrote, and what stands on disk about runs |
 //! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
-//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`], [`awake`], [`files`], `process`, `socket` | each wraps one outside thing |
+//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`], [`awake`], [`files`], `diagnostics`, `process`, `socket` | each wraps one outside thing |
 //! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`base`] | pure: no I/O, no threads, no clock (but for two parts of `base`: threads that a process can't do without, and its end) |
 
 pub mod base;
@@ -45,6 +45,7 @@ mod process;
 mod socket;
 
 pub mod awake;
+mod diagnostics;
 pub mod files;
 pub mod logs;
 pub mod monitor;

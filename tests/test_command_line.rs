@@ -1,6 +1,7 @@
 //! The command line, through the real program: what it prints, and the number that it ends with.
 
 mod bounds;
+mod diagnostics;
 mod foreground;
 mod importing;
 mod jobs_in_trouble;

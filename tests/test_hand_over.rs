@@ -50,7 +50,7 @@ fn state(home: &Home, id: &str) -> String {
     home.json(&["show", id])["state"].as_str().expect("a state").to_owned()
 }
 
-fn client(home: &Home) -> ControlClient {
+pub(crate) fn client(home: &Home) -> ControlClient {
     ControlClient::connect(&home.data(), "test 1").expect("it answers").expect("an engine lives")
 }
 

@@ -41,6 +41,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::base::id::RunId;
+use crate::diagnostics;
 use crate::records::Records;
 use crate::store::DataDir;
 use crate::window::WindowPort;
@@ -164,6 +165,10 @@ pub fn main(window: Option<Window>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(say(&error)),
     };
+    if !matches!(verb, None | Some(Verb::Serve(_))) {
+        // The window and `serve` may write them into their data directory, which they must open first.
+        output::say_ignored(diagnostics::install(diagnostics::Output::Stderr));
+    }
     let outcome = match verb {
         None => window::open(&place, window, attach),
         Some(_) if attach => Err(Failure::usage("--attach opens a window, and goes with no verb")),

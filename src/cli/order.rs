@@ -5,7 +5,7 @@ use chrono::{DateTime, Days, Local, NaiveTime, TimeZone, Utc};
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
-use super::output::{Form, Page, count, note};
+use super::output::{Form, Page, count, note, show_warnings};
 use super::{Place, Print};
 use crate::admission::{Order, Orders};
 use crate::api::exit_code::{DONE, NO_ENGINE};
@@ -86,7 +86,8 @@ fn give(order: Order, print: &Print, place: &Place) -> Outcome {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
     let dir = DataDir::open(path)?;
-    let orders = give_order(&dir, settings, order, |text| note(format_args!("leverframe: {text}")))?;
+    let _listening = show_warnings(&dir);
+    let orders = give_order(&dir, settings, order)?;
     show(&orders, print)
 }
 

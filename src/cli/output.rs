@@ -8,7 +8,9 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::exit::Failure;
+use crate::diagnostics::{Listening, listen};
 use crate::run::{RunState, StepState};
+use crate::store::DataDir;
 
 /// Whether facts are printed for people or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,6 +239,18 @@ pub(super) fn note(text: impl Display) {
     let text = for_terminal(&text.to_string(), Colours::Off);
     // When nobody can be told, nobody is told.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says that `LEVERFRAME_LOG` is not understood, if it is not.
+pub(super) fn say_ignored(installed: Result<(), String>) {
+    if let Err(why) = installed {
+        note(format_args!("leverframe: {why}"));
+    }
+}
+
+/// Shows the warnings about a data directory, as a verb in the foreground does, until what is returned is dropped.
+pub(super) fn show_warnings(dir: &DataDir) -> Listening {
+    listen(dir.path(), |text| note(format_args!("leverframe: {text}")))
 }
 
 /// Colour and glyph of a run's state.

@@ -1,6 +1,5 @@
 //! `leverframe serve`: the engine and the scheduler without a window.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,7 +7,7 @@ use crossbeam_channel::{never, select};
 use serde_json::json;
 
 use super::exit::{Failure, Outcome};
-use super::output::{Form, Page, local_time, note};
+use super::output::{Form, Page, local_time, note, say_ignored};
 use super::sentences::{Sentence, sentence};
 use super::signals::{Asked, SignalWatch};
 use super::waker::waker;
@@ -19,6 +18,7 @@ use crate::daemon::{
     Background, Disposition, EngineLease, JoinError, Mode, NewHolder, ServeFor, Service, ServiceOptions,
     StandFor, Standby, Unready, succeed, turn_log,
 };
+use crate::diagnostics::{self, Output, listen};
 use crate::engine::{EngineOptions, EventBus, HostStart, Scope, ShutdownKind, now};
 use crate::run::Event;
 use crate::settings::Settings;
@@ -52,6 +52,11 @@ pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
     let path = place.path()?;
     let mut settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
+    let output = match args.background {
+        true => Output::DataDir(dir.path().to_owned()),
+        false => Output::Stderr,
+    };
+    say_ignored(diagnostics::install(output));
     dir.open_to_others().into_iter().for_each(note);
     if args.detach {
         return detach(args, &dir);
@@ -127,8 +132,9 @@ fn serve_on(
         engine.scope = Scope::Only(runs.to_vec());
     }
     let parts = if args.until_idle { Mode::EngineOnly } else { Mode::All };
-    let complain = Arc::new(|text: String| note(format_args!("{} warning: {text}", local_time(now().wall))));
-    let options = ServiceOptions { face: face(args), parts, engine, raise: None, complain };
+    let _listening =
+        listen(dir.path(), |text| note(format_args!("{} warning: {text}", local_time(now().wall))));
+    let options = ServiceOptions { face: face(args), parts, engine, raise: None };
     let mut service = Service::open(lease, settings, options)?;
     if said == Said::Nothing {
         announce(args.print.form(), &dir)?;

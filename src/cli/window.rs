@@ -3,7 +3,7 @@
 use crossbeam_channel::Receiver;
 
 use super::exit::{Failure, Outcome};
-use super::output::note;
+use super::output::{note, say_ignored};
 use super::signals::{Asked, SignalWatch};
 use super::{Place, Window};
 use crate::api::Command;
@@ -13,6 +13,7 @@ use crate::api::exit_code::{DONE, NO_ENGINE};
 use crate::base::at_exit::AtExit;
 use crate::control::ControlClient;
 use crate::daemon::{JoinError, OWN_NAME, succeed};
+use crate::diagnostics::{self, Output};
 use crate::engine::{EventBus, ShutdownKind};
 use crate::offline::has_display;
 use crate::settings::Settings;
@@ -33,6 +34,7 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     let path = place.path()?;
     let settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
+    say_ignored(diagnostics::install(Output::DataDir(dir.path().to_owned())));
     if attach {
         return watch(show, dir, settings);
     }

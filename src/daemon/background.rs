@@ -1,6 +1,5 @@
 //! Starting `leverframe serve` in the background: a process of this program that outlives the one that starts it.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use crate::diagnostics::open_log;
 use crate::files;
 use crate::process::descriptors;
 
@@ -57,7 +57,7 @@ impl Background {
     /// When there can be no process, or no log.
     pub fn start(data_dir: &Path, serve_for: ServeFor) -> io::Result<Self> {
         let log = data_dir.join(LOG_NAME);
-        let output = open_log(&log)?;
+        let output = open_log(&log, MAX_LOG)?;
         // Also when the program's file has been replaced since: this very version is what the caller knows.
         let mut command = Command::new("/proc/self/exe");
         command.arg0("leverframe").arg("serve").arg("--background").arg("--data-dir").arg(data_dir);
@@ -126,20 +126,15 @@ pub fn turn_log(data_dir: &Path) -> io::Result<()> {
     let is_file = rustix::fs::FileType::from_raw_mode(ours.st_mode) == rustix::fs::FileType::RegularFile;
     if is_long && is_file {
         // If another process has begun a new one, that one is short, and is gone on with.
-        rustix::stdio::dup2_stderr(open_log(&path)?)?;
+        rustix::stdio::dup2_stderr(open_log(&path, MAX_LOG)?)?;
     }
     Ok(())
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
-    if fs::symlink_metadata(path).is_ok_and(|meta| meta.len() > MAX_LOG) {
-        fs::rename(path, path.with_extension("log.1"))?;
-    }
-    files::open(OpenOptions::new().create(true).append(true), path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     #[test]
@@ -147,10 +142,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join(LOG_NAME);
         fs::write(&path, "a line\n").unwrap();
-        drop(open_log(&path).unwrap());
+        drop(open_log(&path, MAX_LOG).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "a line\n");
         File::options().write(true).open(&path).unwrap().set_len(MAX_LOG + 1).unwrap();
-        drop(open_log(&path).unwrap());
+        drop(open_log(&path, MAX_LOG).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);
         assert_eq!(fs::metadata(temp.path().join("serve.log.1")).unwrap().len(), MAX_LOG + 1);
     }
@@ -160,11 +155,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let (path, precious) = (temp.path().join(LOG_NAME), temp.path().join("precious"));
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
-        assert!(open_log(&path).unwrap_err().to_string().starts_with("a FIFO"));
+        assert!(open_log(&path, MAX_LOG).unwrap_err().to_string().starts_with("a FIFO"));
         fs::remove_file(&path).unwrap();
         File::create(&precious).unwrap().set_len(MAX_LOG + 1).unwrap();
         std::os::unix::fs::symlink(&precious, &path).unwrap();
-        assert!(open_log(&path).unwrap_err().to_string().starts_with("a symbolic link"));
+        assert!(open_log(&path, MAX_LOG).unwrap_err().to_string().starts_with("a symbolic link"));
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
     }
 }

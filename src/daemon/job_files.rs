@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use crate::diagnostics::NOTICE;
 use crate::files::FolderWatch;
 use crate::scheduler::{DesktopScheduler, SchedulerError};
 use crate::settings::{Catalogue, Settings, file_tables};
@@ -34,14 +35,13 @@ struct Reader {
     dir: DataDir,
     settings: Arc<Settings>,
     scheduler: DesktopScheduler,
-    complain: Arc<dyn Fn(String) + Send + Sync>,
-    /// What was complained about last: it is said once.
+    /// The problems that were warned of last: each is said once.
     said: Vec<(String, String)>,
 }
 
 impl JobFiles {
-    /// Takes them over once before it returns, and then when they change. `complain` is called with a sentence about
-    /// every table that can't be taken over.
+    /// Takes them over once before it returns, and then when they change. Warns of every table
+    /// that can't be taken over.
     ///
     /// # Errors
     /// When there is no thread left.
@@ -49,7 +49,6 @@ impl JobFiles {
         dir: &DataDir,
         settings: Arc<Settings>,
         scheduler: DesktopScheduler,
-        complain: Arc<dyn Fn(String) + Send + Sync>,
     ) -> std::io::Result<Self> {
         let own = dir.pipelines_dir();
         let folders: Vec<_> = std::iter::once(own).chain(settings.pipeline_dirs.iter().cloned()).collect();
@@ -62,12 +61,14 @@ impl JobFiles {
             let _ = on_change.try_send(());
         });
         if let Err(error) = &watch {
-            complain(format!(
+            tracing::warn!(
+                target: NOTICE,
+                data_dir = %dir.path().display(),
                 "the folders of pipelines can't be watched: {error}; a [[schedule]] table that is edited counts from the next start on"
-            ));
+            );
         }
         let dir = dir.clone();
-        let mut reader = Reader { dir, settings, scheduler, complain, said: Vec::new() };
+        let mut reader = Reader { dir, settings, scheduler, said: Vec::new() };
         reader.take_over();
         let work = move || reader.run(&changes);
         let thread = crate::base::thread::lasting("lf-job-files", work)?;
@@ -149,7 +150,11 @@ impl Reader {
         problems.extend(broken);
         for problem @ (file, why) in &problems {
             if !self.said.contains(problem) {
-                (self.complain)(format!("the schedules of {file} can't be taken over: {why}"));
+                tracing::warn!(
+                    target: NOTICE,
+                    data_dir = %self.dir.path().display(),
+                    "the schedules of {file} can't be taken over: {why}"
+                );
             }
         }
         self.said = problems;

@@ -155,6 +155,7 @@ impl Keeper {
         if hand_over.hand(&handover, &[lock, hand_over.listener()]).is_err() {
             return false;
         }
+        tracing::info!(successor = name_of(hand_over), seq = handover.seq, "the engine is handed over");
         // Closed and not unlocked: the successor holds it through a copy of its own.
         drop(self.lock.take().map(EngineLock::into_fd));
         true

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::admission::AdmissionPolicy;
 use crate::api::Error;
+use crate::diagnostics::NOTICE;
 use crate::engine::CoreExecutionEngine;
 use crate::files::SettledWatch;
 use crate::files::read_small_text;
@@ -49,7 +50,7 @@ struct State {
     limits_of_file: Limits,
     admission_of_file: AdmissionPolicy,
     interval_of_file: Duration,
-    /// What was complained about last: it is said once.
+    /// The warning that was given last: it is given once.
     said: Option<String>,
 }
 
@@ -75,17 +76,22 @@ impl LiveLimits {
         Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
     }
 
-    /// Takes over what changes in the file, from a moment after now on, until the watch is dropped. `complain` is called
-    /// with a sentence when the file can't be watched or is not understood, once for each that is wrong with it; what was
-    /// in force then stays so.
-    pub(crate) fn watch(&self, complain: Arc<dyn Fn(String) + Send + Sync>) -> Option<SettledWatch> {
+    /// Takes over what changes in the file, from a moment after now on, until the watch is dropped. Warns when the
+    /// file can't be watched or is not understood, once for each that is wrong with it; what was in force then stays so.
+    pub(crate) fn watch(&self) -> Option<SettledWatch> {
         let (limits, folder) = (self.clone(), self.0.path.parent().unwrap_or(Path::new("/")).to_owned());
         let not_watched = |error: io::Error| {
             format!(
                 "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
             )
         };
-        let tell = complain.clone();
+        let warn = {
+            let data_dir = folder.clone();
+            move |sentence: String| {
+                tracing::warn!(target: NOTICE, data_dir = %data_dir.display(), "{sentence}");
+            }
+        };
+        let tell = warn.clone();
         let watch = SettledWatch::open_after(WATCH_AFTER, &folder, FILE, move |outcome| {
             let sentence = match outcome {
                 Ok(()) => limits.take_over_file(),
@@ -95,7 +101,7 @@ impl LiveLimits {
                 tell(sentence);
             }
         });
-        watch.map_err(|error| complain(not_watched(error))).ok()
+        watch.map_err(|error| warn(not_watched(error))).ok()
     }
 
     /// What is in force.

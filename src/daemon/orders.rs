@@ -1,7 +1,5 @@
 //! The operator's orders for everything at once: given to the engine that lives, or else recorded for the next one.
 
-use std::sync::Arc;
-
 use super::background::ServeFor;
 use super::lease::{Acquisition, EngineLease, ask};
 use super::service::{Mode, Service, ServiceOptions};
@@ -22,24 +20,14 @@ use crate::supervisor::is_left_behind;
 ///
 /// # Errors
 /// [`Error`], when it is refused, or the directory can't be used.
-pub fn give_order(
-    dir: &DataDir,
-    settings: Settings,
-    order: Order,
-    complain: impl Fn(String) + Send + Sync + 'static,
-) -> Result<Orders, Error> {
+pub fn give_order(dir: &DataDir, settings: Settings, order: Order) -> Result<Orders, Error> {
     match ask::<Orders>(dir, &Command::from(order))? {
         Acquisition::Answered(_, orders) => Ok(orders),
-        Acquisition::EngineLease(lease) => order_here(lease, settings, order, complain),
+        Acquisition::EngineLease(lease) => order_here(lease, settings, order),
     }
 }
 
-fn order_here(
-    lease: EngineLease,
-    settings: Settings,
-    order: Order,
-    complain: impl Fn(String) + Send + Sync + 'static,
-) -> Result<Orders, Error> {
+fn order_here(lease: EngineLease, settings: Settings, order: Order) -> Result<Orders, Error> {
     // Without a supervisor nothing runs; then what waits to be taken up is left to those who do that.
     let scope = if is_left_behind(lease.dir.path()) { Scope::All } else { Scope::Nothing };
     let bus = EventBus::new();
@@ -54,13 +42,7 @@ fn order_here(
         first_order: Some(order),
         ..settings.engine_options()
     };
-    let options = ServiceOptions {
-        face: ProcessKind::Run,
-        parts: Mode::EngineOnly,
-        engine,
-        raise: None,
-        complain: Arc::new(complain),
-    };
+    let options = ServiceOptions { face: ProcessKind::Run, parts: Mode::EngineOnly, engine, raise: None };
     let service = Service::open(lease, settings, options)?;
     let orders = service.engine().orders();
     let is_being_frozen = || {

@@ -1,12 +1,12 @@
 //! Letting go what the settings let go: at the start and every day.
 
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::command_handler::CommandHandler;
+use crate::diagnostics::NOTICE;
 use crate::records::log_bytes;
 use crate::records::{prune_fires, spare_unbooked};
 use crate::scheduler::DesktopScheduler;
@@ -21,18 +21,14 @@ pub(crate) struct RetentionKeeper {
 }
 
 impl RetentionKeeper {
-    /// Starts it. `complain` is called with a sentence when something can't be removed.
+    /// Starts it. It warns when something can't be removed.
     ///
     /// # Errors
     /// When there is no thread left.
-    pub(crate) fn start(
-        handler: CommandHandler,
-        complain: Arc<dyn Fn(String) + Send + Sync>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(handler: CommandHandler) -> std::io::Result<Self> {
         // Capacity 0: nothing is sent; closing it ends the thread.
         let (closed, is_closed) = bounded(0);
-        let thread =
-            crate::base::thread::lasting("lf-retention", move || keep(&handler, &is_closed, &*complain))?;
+        let thread = crate::base::thread::lasting("lf-retention", move || keep(&handler, &is_closed))?;
         Ok(Self { closed: Some(closed), thread: Some(thread) })
     }
 }
@@ -47,7 +43,7 @@ impl Drop for RetentionKeeper {
     }
 }
 
-fn keep(handler: &CommandHandler, closed: &Receiver<()>, complain: &dyn Fn(String)) {
+fn keep(handler: &CommandHandler, closed: &Receiver<()>) {
     loop {
         let (store, data_dir) = (handler.engine.store(), handler.data_dir().path());
         let (retention, now) = (&handler.settings.retention, crate::engine::now().wall);
@@ -58,7 +54,11 @@ fn keep(handler: &CommandHandler, closed: &Receiver<()>, complain: &dyn Fn(Strin
             .and_then(|plan| store.apply_prune(&plan, data_dir))
             .and_then(|_| jobs.map_or(Ok(()), |jobs| prune_fires(jobs, &handler.settings, now)));
         if let Err(error) = pruned {
-            complain(format!("old runs can't be removed: {error}"));
+            tracing::warn!(
+                target: NOTICE,
+                data_dir = %data_dir.display(),
+                "old runs can't be removed: {error}"
+            );
         }
         if closed.recv_timeout(DAY) != Err(RecvTimeoutError::Timeout) {
             return;

@@ -20,6 +20,7 @@ use crate::api::Error;
 use crate::api::ProcessKind;
 use crate::awake::AwakeKeeper;
 use crate::control::server::{ControlOptions, ControlServer};
+use crate::diagnostics::NOTICE;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
 use crate::files::SettledWatch;
 use crate::monitor::SampleStream;
@@ -40,7 +41,8 @@ pub enum Mode {
     EngineOnly,
 }
 
-/// How an engine is put into service.
+/// How an engine is put into service. When something beside it fails, that is a warning of `tracing`, with the target
+/// `leverframe` and the data directory as `data_dir`.
 pub struct ServiceOptions {
     /// What it belongs to.
     pub face: ProcessKind,
@@ -50,8 +52,6 @@ pub struct ServiceOptions {
     pub engine: EngineOptions,
     /// Brings its window to the front; none where there is no window.
     pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
-    /// Called with a sentence when something beside the engine fails; it must return soon.
-    pub complain: Arc<dyn Fn(String) + Send + Sync>,
 }
 
 /// Why an engine serves no longer.
@@ -104,25 +104,28 @@ impl Service {
     /// # Errors
     /// [`Error`]; then the lease is free again.
     pub fn open(lease: EngineLease, settings: Settings, options: ServiceOptions) -> Result<Self, Error> {
-        let ServiceOptions { face, parts, engine, raise, complain } = options;
+        let ServiceOptions { face, parts, engine, raise } = options;
         let EngineLease { dir, lock, listener, handover } = lease;
         let was_serving = handover.as_ref().is_some_and(|handover| handover.face == ProcessKind::Serve);
         // Before the engine opens, so that what recovery tells is heard, and what it takes back is measured.
         let events = engine.bus.subscribe();
         let watch = Watch::new(dir.path(), &settings);
         let monitor = engine.monitor.or_else(|| watch.as_ref().ok().map(Watch::monitor));
-        let keeper = {
-            let complain = complain.clone();
-            AwakeKeeper::start(move |why| complain(why))
-        };
+        let data_dir = dir.path().display();
         // Without it everything goes on as well: the machine may then sleep.
-        let awake = keeper.inspect_err(|error| complain(format!("sleep can't be held off: {error}"))).ok();
+        let awake = AwakeKeeper::start(dir.path())
+            .inspect_err(|error| {
+                tracing::warn!(target: NOTICE, %data_dir, "sleep can't be held off: {error}");
+            })
+            .ok();
         let kept_awake = engine.awake.or_else(|| awake.as_ref().map(AwakeKeeper::handle));
         let engine = EngineOptions { lock: Some(lock), monitor, awake: kept_awake, ..engine };
         let engine = CoreExecutionEngine::open(dir.path(), engine)?;
         let watch = watch.and_then(|mut watch| watch.start(&engine).map(|()| watch));
         // Without it everything goes on: an end then has what the kernel says of it.
-        let watch = watch.inspect_err(|error| complain(format!("nothing is measured: {error}"))).ok();
+        let watch = watch
+            .inspect_err(|error| tracing::warn!(target: NOTICE, %data_dir, "nothing is measured: {error}"))
+            .ok();
         let settings = Arc::new(settings);
         let shared =
             Arc::new(Shared { disposition: Mutex::new(Disposition::Unknown), new_holder: Mutex::default() });
@@ -140,7 +143,7 @@ impl Service {
         let owner = Owner { face, raise, ended: Arc::new(ended) };
         let handler = CommandHandler::new(engine, jobs, settings.clone(), owner);
         let handler = handler.measured_by(watch.as_ref().map(Watch::monitor));
-        let limits_file = handler.limits().watch(complain.clone());
+        let limits_file = handler.limits().watch();
         let wal = {
             let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
             let limit = if parts == Mode::All { WalLimit::Whole } else { WalLimit::Growth };
@@ -149,13 +152,15 @@ impl Service {
         // Capacity 1: it is told once. Closed when nothing is watched.
         let (tell, displaced) = bounded(1);
         let dir_watch = {
-            let (complain, path) = (complain.clone(), dir.path().to_owned());
+            let path = dir.path().to_owned();
             DirWatch::start(&dir, move || {
-                complain(format!(
-                    "the data directory {} or its lock was renamed, removed or exchanged while in use; nothing is \
-                     written to it any more",
-                    path.display()
-                ));
+                let data_dir = path.display();
+                tracing::warn!(
+                    target: NOTICE,
+                    %data_dir,
+                    "the data directory {data_dir} or its lock was renamed, removed or exchanged while in use; nothing \
+                     is written to it any more"
+                );
                 // Whoever waits no longer has ended.
                 let _ = tell.send(());
             })
@@ -164,10 +169,10 @@ impl Service {
         let dir_watch = dir_watch.ok();
         let upkeep = match handler.jobs().scheduler() {
             Some(scheduler) => {
-                let files = JobFiles::start(&dir, settings, scheduler.clone(), complain.clone())?;
+                let files = JobFiles::start(&dir, settings, scheduler.clone())?;
                 // After the files are read: what they no longer say does not fire once more.
                 scheduler.start()?;
-                Some((files, RetentionKeeper::start(handler.clone(), complain)?))
+                Some((files, RetentionKeeper::start(handler.clone())?))
             }
             None => None,
         };
@@ -200,6 +205,7 @@ impl Service {
             standbys: Vec::new(),
             _keeping: keeping,
         };
+        tracing::info!(data_dir = %handler.data_dir().path().display(), ?face, ?parts, "the engine is in service");
         let keeper = crate::base::thread::lasting("lf-lease", move || keeper.keep(&waiting))?;
         Ok(Self {
             handler,

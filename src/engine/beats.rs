@@ -278,6 +278,8 @@ impl Engine {
         self.counter += 1;
         // Decisions know no directory; who hears of a log wants to open it.
         kind.locate_logs(self.published.data_dir.path());
+        // Its name and no value of it: what it carries may be a parameter's.
+        tracing::debug!(kind = kind.name(), run_id = run_id.as_ref().map(RunId::as_str), "told");
         Arc::new(Event { seq: (self.epoch << 32) + self.counter, at, run_id, kind })
     }
 

@@ -30,6 +30,8 @@ const OWN: &[&str] = &[
     "supervisor.sock.new",
     "serve.log",
     "serve.log.1",
+    "leverframe.log",
+    "leverframe.log.1",
     // Of the file system itself, where a disk is mounted for it.
     "lost+found",
 ];

@@ -21,6 +21,7 @@ use crate::base::id::RunId;
 use crate::control::ControlClient;
 use crate::daemon::Watch;
 use crate::daemon::{CommandHandler, EngineLease, Mode, Service, ServiceOptions};
+use crate::diagnostics::{Listening, listen};
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::files::{FolderWatch, SettledWatch};
 use crate::monitor::SampleStream;
@@ -41,6 +42,8 @@ pub struct ExecutionIntegration {
 /// What lives from `start` to `shutdown`.
 struct Started {
     controller: WindowController,
+    /// Shows the warnings about its own engine.
+    listening: Option<Listening>,
     /// Measures the machine for a window whose engine lives elsewhere.
     watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
@@ -58,6 +61,9 @@ impl ExecutionIntegration {
 
     /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
     /// engine that lives there is left alone.
+    ///
+    /// What fails beside the engine is a warning of `tracing`, and a message in the window. For the latter a `tracing`
+    /// subscriber is set for the whole process, unless there is one: then only that one gets the warnings.
     ///
     /// # Errors
     /// [`Error`], when the directory is held or unusable, or the settings can't be read.
@@ -97,12 +103,13 @@ impl ExecutionIntegration {
         // Before the engine opens, so that what recovery tells is heard.
         let events = self.bus.subscribe();
         let engine = EngineOptions { bus: self.bus.clone(), host_start: HostStart::AtOnce, ..options };
-        let (raise, for_complaints) = (notifier(&updates, || AppUpdate::Raise), updates.clone());
-        let complain = Arc::new(move |message| {
+        let (raise, for_notices) = (notifier(&updates, || AppUpdate::Raise), updates.clone());
+        let listening = listen(lease.dir.path(), move |message| {
+            let message = message.to_owned();
             // If the window is gone, nobody needs to know.
-            let _ = for_complaints.send(AppUpdate::Failure { action: "keep house".into(), message });
+            let _ = for_notices.send(AppUpdate::Failure { action: "keep house".into(), message });
         });
-        let options = ServiceOptions { face, parts: Mode::All, engine, raise: Some(raise), complain };
+        let options = ServiceOptions { face, parts: Mode::All, engine, raise: Some(raise) };
         let folder = lease.dir.pipelines_dir();
         // Before their schedules are read and their folder is watched.
         if !folder.exists() {
@@ -111,7 +118,11 @@ impl ExecutionIntegration {
         let service = Service::open(lease, settings, options)?;
         let samples = service.samples();
         let prepare = |lookups| WindowController::new(service, face, updates.clone(), lookups);
-        self.prepare(prepare, samples, move || events.recv())
+        self.prepare(prepare, samples, move || events.recv())?;
+        if let Some(started) = &mut self.started {
+            started.listening = Some(listening);
+        }
+        Ok(())
     }
 
     /// Serves the window before the engine of another process, which it watches and controls over its socket.
@@ -175,8 +186,14 @@ impl ExecutionIntegration {
             let controller = controller.clone();
             move || forward(&controller, recv)
         })?);
-        self.started =
-            Some(Started { controller, watch: None, threads, _pipelines: pipelines, _limits: limits });
+        self.started = Some(Started {
+            controller,
+            listening: None,
+            watch: None,
+            threads,
+            _pipelines: pipelines,
+            _limits: limits,
+        });
         Ok(())
     }
 
@@ -239,7 +256,9 @@ impl ExecutionIntegration {
 
     /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { controller, watch, threads, _pipelines, _limits }) = self.started.take() else {
+        let Some(Started { controller, listening, watch, threads, _pipelines, _limits }) =
+            self.started.take()
+        else {
             return;
         };
         drop((watch, _pipelines, _limits));
@@ -254,6 +273,7 @@ impl ExecutionIntegration {
             // A panic there has been printed; there is nobody left to tell.
             let _ = thread.join();
         }
+        drop(listening);
     }
 
     /// Where its commands are carried out; none before another process's engine.

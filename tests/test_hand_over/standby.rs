@@ -3,7 +3,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 use leverframe::api::ProcessKind;
@@ -64,12 +63,9 @@ fn ask_and_die(home: &Home, face: &str, version: &str) {
 fn window(home: &Home) -> Service {
     let dir = DataDir::open(home.data()).expect("it opens");
     let seat = succeed(&dir, ProcessKind::Window).expect("it is handed over");
-    #[expect(clippy::print_stdout, reason = "a test that fails shows what was said")]
-    let complain = Arc::new(|text: String| println!("{text}"));
     let engine = options();
     let (face, parts, raise) = (ProcessKind::Window, Mode::All, None);
-    Service::open(seat, Settings::default(), ServiceOptions { face, parts, engine, raise, complain })
-        .expect("it opens")
+    Service::open(seat, Settings::default(), ServiceOptions { face, parts, engine, raise }).expect("it opens")
 }
 
 #[test]

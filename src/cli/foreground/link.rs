@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, never};
 
 use super::super::exit::Failure;
-use super::super::output::note;
+use super::super::output::show_warnings;
 use super::super::waker::waker;
 use crate::api::ProcessKind;
 use crate::api::exit_code::NOT_FOUND;
@@ -15,6 +15,7 @@ use crate::base::id::{RunId, StepId};
 use crate::control::wire::{ClosingNotice, EventFilter};
 use crate::control::{ControlClient, ControlError, Events};
 use crate::daemon::{EngineLease, Mode, Service, ServiceOptions};
+use crate::diagnostics::Listening;
 use crate::engine::{EngineError, EngineOptions, EventBus, HostStart, Scope, ShutdownKind, Subscription};
 use crate::records::RunRecord;
 use crate::run::{Event, Input, RunSummary, StepRun};
@@ -41,6 +42,8 @@ pub(super) struct Own {
     pub(super) service: Service,
     events: Subscription,
     wakes: Receiver<()>,
+    /// Outlives the engine, whose warnings it shows.
+    _listening: Listening,
 }
 
 /// The engine of another process.
@@ -83,15 +86,10 @@ impl Link {
             bus,
             ..settings.engine_options()
         };
-        let options = ServiceOptions {
-            face: ProcessKind::Run,
-            parts: Mode::EngineOnly,
-            engine,
-            raise: None,
-            complain: Arc::new(|text| note(format_args!("leverframe: {text}"))),
-        };
+        let options = ServiceOptions { face: ProcessKind::Run, parts: Mode::EngineOnly, engine, raise: None };
+        let listening = show_warnings(&lease.dir);
         let service = Service::open(lease, settings.clone(), options)?;
-        Ok(Self::Own(Box::new(Own { service, events, wakes })))
+        Ok(Self::Own(Box::new(Own { service, events, wakes, _listening: listening })))
     }
 
     /// Listens to the engine behind `client`: to what it tells of a run after `since`.
