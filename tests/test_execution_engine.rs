@@ -15,7 +15,7 @@ fn engine() -> (TempDir, CoreExecutionEngine) {
 }
 
 fn request(id: &str) -> StartRequest {
-    StartRequest::new(run_id(id), PipelineId::new("p").expect("an id"), "alfabeta")
+    StartRequest::new(run_id(id), "p", "alfabeta").expect("ids")
 }
 
 fn state(engine: &CoreExecutionEngine, id: &str) -> RunState {
@@ -224,7 +224,9 @@ fn a_registered_function_is_a_pipeline_that_completes_fails_or_panics() {
     let events = engine.subscribe();
     let end_of = |name: &str| {
         let run = run_id(name);
-        engine.start_registered(StartRequest::new(run.clone(), id(name), "s")).expect("it starts");
+        engine
+            .start_registered(StartRequest::new(run.clone(), id(name), "s").expect("ids"))
+            .expect("it starts");
         let end = wait_for_end(&events, &run);
         let run = end.kind.run().expect("a run").clone();
         (run.state, run.error.as_deref().map(str::to_owned))
@@ -232,7 +234,7 @@ fn a_registered_function_is_a_pipeline_that_completes_fails_or_panics() {
     assert_eq!(end_of("good"), (RunState::Completed, None));
     assert_eq!(end_of("bad"), (RunState::Failed, Some("no luck".into())));
     assert_eq!(end_of("ugly"), (RunState::Failed, Some("the function panicked".into())));
-    let nobody = engine.start_registered(StartRequest::new(run_id("x"), id("nobody"), "s"));
+    let nobody = engine.start_registered(StartRequest::new(run_id("x"), id("nobody"), "s").expect("ids"));
     assert!(matches!(nobody, Err(EngineError::NotRegistered { .. })));
 }
 

@@ -12,9 +12,11 @@ use super::backend::{Backend, Remote, RemoteEvents};
 use super::controller::{WindowController, serve};
 use super::look::WindowLook;
 use super::lookups::{Lookup, Lookups};
-use super::port::{AppUpdate, UpdateSender, WorldPort};
+use super::own_store::{Applying, OwnStore};
+use super::port::{AppUpdate, UpdateSender, WorldPort, window_port};
 use super::remote_usage::show_usage;
 use super::samples::show_samples;
+use super::store::AppStore;
 use crate::api::Error;
 use crate::api::ProcessKind;
 use crate::base::id::RunId;
@@ -35,6 +37,8 @@ use crate::store::DataDir;
 pub struct ExecutionIntegration {
     bus: EventBus,
     world: WorldPort,
+    /// The read model of a program without a window.
+    own_store: Option<OwnStore>,
     started: Option<Started>,
 }
 
@@ -44,6 +48,8 @@ struct Started {
     /// Measures the machine for a window whose engine lives elsewhere.
     watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
+    /// Applies updates to the store of a program without a window.
+    applying: Option<Applying>,
     /// Has the pipelines read anew; none where the system has no watches left.
     _pipelines: Option<FolderWatch>,
     /// Has the limits of somebody else's engine read anew, likewise.
@@ -51,9 +57,22 @@ struct Started {
 }
 
 impl ExecutionIntegration {
-    /// Joins the world's end of a window's port (whose other end feeds an [`crate::window::store::AppStore`]) and a bus.
-    pub fn new(store: WorldPort, bus: EventBus) -> Self {
-        Self { bus, world: store, started: None }
+    /// For a program without a window: what the engine tells on `bus` is applied to `store`, which
+    /// [`read_store`](Self::read_store) shows. Nothing runs before [`start`](Self::start).
+    pub fn new(store: AppStore, bus: EventBus) -> Self {
+        let (port, world) = window_port();
+        Self { bus, world, own_store: Some(OwnStore::new(store, port)), started: None }
+    }
+
+    /// For a window: joins the world's end of its port, whose other end feeds the window's own [`AppStore`], and a bus.
+    pub fn for_window(world: WorldPort, bus: EventBus) -> Self {
+        Self { bus, world, own_store: None, started: None }
+    }
+
+    /// Shows `look` the store that it was made with; none where a window has its own. Updates wait meanwhile, so that
+    /// `look` should be short.
+    pub fn read_store<T>(&self, look: impl FnOnce(&AppStore) -> T) -> Option<T> {
+        self.own_store.as_ref().map(|own| own.read(look))
     }
 
     /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
@@ -61,7 +80,8 @@ impl ExecutionIntegration {
     ///
     /// # Errors
     /// [`Error`], when the directory is held or unusable, or the settings can't be read.
-    pub fn start(&mut self, data_dir: &Path) -> Result<(), Error> {
+    pub fn start(&mut self, data_dir: impl AsRef<Path>) -> Result<(), Error> {
+        let data_dir = data_dir.as_ref();
         let settings = Settings::load(data_dir)?;
         let options = settings.engine_options();
         self.start_with(data_dir, settings, options)
@@ -159,6 +179,7 @@ impl ExecutionIntegration {
                 move || serve(&controller, &actions)
             })?,
         ];
+        let applying = self.own_store.as_ref().map(OwnStore::apply_updates).transpose()?;
         let pipelines = watch_pipelines(&controller);
         let limits = watch_limits(&controller);
         controller.lookup(Lookup::RecentRuns);
@@ -175,8 +196,14 @@ impl ExecutionIntegration {
             let controller = controller.clone();
             move || forward(&controller, recv)
         })?);
-        self.started =
-            Some(Started { controller, watch: None, threads, _pipelines: pipelines, _limits: limits });
+        self.started = Some(Started {
+            controller,
+            watch: None,
+            threads,
+            applying,
+            _pipelines: pipelines,
+            _limits: limits,
+        });
         Ok(())
     }
 
@@ -239,7 +266,8 @@ impl ExecutionIntegration {
 
     /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { controller, watch, threads, _pipelines, _limits }) = self.started.take() else {
+        let Some(Started { controller, watch, threads, applying, _pipelines, _limits }) = self.started.take()
+        else {
             return;
         };
         drop((watch, _pipelines, _limits));
@@ -247,13 +275,18 @@ impl ExecutionIntegration {
         let _ = controller.leave(kind);
         controller.backend.leave();
         // Ends the thread of actions, which may wait for a window that still lives.
-        self.world.actions = crossbeam_channel::never();
+        match &self.own_store {
+            Some(own) => own.end_actions(),
+            None => self.world.actions = crossbeam_channel::never(),
+        }
         controller.lookup(Lookup::End);
         drop(controller);
         for thread in threads {
             // A panic there has been printed; there is nobody left to tell.
             let _ = thread.join();
         }
+        // After those that send to it.
+        drop(applying);
     }
 
     /// Where its commands are carried out; none before another process's engine.
