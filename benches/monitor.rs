@@ -85,7 +85,7 @@ fn from_kernel_to_model() -> Vec<f64> {
     window.wake_by(move |_| {
         let _ = wake.try_send(());
     });
-    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
     let settings = Settings { monitor_interval: MIN_INTERVAL, ..Settings::default() };
     integration.start_with(&data_dir, settings, EngineOptions::default()).expect("it starts");
     let run = integration.start_job("trees", None).expect("it starts");

@@ -173,12 +173,12 @@ fn idle(data_dir: &Path) {
 
 fn scheduler(engine: &CoreExecutionEngine) -> DesktopScheduler {
     let pipeline = trues(1, "", "");
-    DesktopScheduler::open(engine, move |_| Ok(pipeline.clone())).expect("the scheduler opens")
+    DesktopScheduler::open_with(engine, move |_| Ok(pipeline.clone())).expect("the scheduler opens")
 }
 
 fn add(scheduler: &DesktopScheduler, name: &str, at: DateTime<Utc>) {
     let pipeline = PipelineId::new("bench").expect("an id");
-    let spec = JobSpec::new(job_id(name), pipeline, ScheduleConfig::Once { at });
+    let spec = JobSpec::new(job_id(name), pipeline, ScheduleConfig::Once { at }).expect("ids");
     scheduler.schedule_job(spec).expect("the job is added");
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use leverframe::DesktopScheduler;
-use leverframe::base::id::{JobId, PipelineId, RunId, StepId};
+use leverframe::base::id::{RunId, StepId};
 use leverframe::engine::{CoreExecutionEngine, EngineOptions, PipelineRequest, ShutdownKind};
 use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, StopKind};
@@ -52,7 +52,7 @@ fn run(args: &[OsString]) -> anyhow::Result<()> {
     });
     let engine = CoreExecutionEngine::open(data_dir, options)?;
     let pipelines = Path::new(data_dir).join("pipelines");
-    let scheduler = DesktopScheduler::open(&engine, move |id| {
+    let scheduler = DesktopScheduler::open_with(&engine, move |id| {
         let file = pipelines.join(format!("{id}.toml"));
         definition(&file).map_err(|error| format!("{error:#}"))
     })?;
@@ -94,7 +94,7 @@ fn obey_one(engine: &CoreExecutionEngine, scheduler: &DesktopScheduler, order: &
         ["start", file, run_id] => start(engine, Path::new(file), run_id)?,
         ["schedule", pipeline, job_id, kind, config] => {
             let schedule = ScheduleConfig::from_parts(kind, config)?;
-            let spec = JobSpec::new(JobId::new(job_id)?, PipelineId::new(pipeline)?, schedule);
+            let spec = JobSpec::new(job_id, pipeline, schedule)?;
             drop(scheduler.schedule_job(spec)?);
         }
         ["pause", run_id] => engine.pause_execution(&RunId::new(run_id)?)?,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use crossbeam_channel::{bounded, unbounded};
 use leverframe::CoreExecutionEngine;
-use leverframe::base::id::{PipelineId, RunId, StepId};
+use leverframe::base::id::{RunId, StepId};
 use leverframe::engine::{EngineOptions, PipelineRequest, StartRequest, Subscription};
 use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, EventKind, RunState, RunSummary, StopKind};
@@ -274,7 +274,7 @@ fn open(data_dir: &Path) -> anyhow::Result<CoreExecutionEngine> {
 }
 
 fn driven(run_id: &str) -> anyhow::Result<StartRequest> {
-    Ok(StartRequest::new(RunId::new(run_id)?, PipelineId::new("example")?, "alfabeta"))
+    Ok(StartRequest::new(run_id, "example", "alfabeta")?)
 }
 
 fn state(engine: &CoreExecutionEngine, run_id: &RunId) -> anyhow::Result<RunSummary> {

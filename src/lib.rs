@@ -1,5 +1,77 @@
 //! Leverframe runs, schedules and watches the jobs of one desktop.
 //!
+//! # As a library
+//!
+//! What a program needs stands at the root; the modules are the program's own inside, may change with each version, and
+//! are not documented here. The programs below are complete; `examples/` holds each, and longer ones. A program whose runs
+//! have steps calls [`supervisor_entry`] first thing in its `main`.
+//!
+//! [`CoreExecutionEngine`] owns the runs of one data directory. A program may drive a run itself:
+//!
+//! ```standalone_crate
+//! use leverframe::{CoreExecutionEngine, EngineOptions, StartRequest};
+//! use serde_json::json;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let scratch = tempfile::tempdir()?;
+//! # std::env::set_current_dir(scratch.path())?;
+//! let engine = CoreExecutionEngine::open("data", EngineOptions::default())?;
+//! let context = engine.start_execution(StartRequest::new("alfabeta-1", "alfabeta", "alfabeta")?)?;
+//! engine.update_progress(&context.run_id, 0.5, Some("processing_products"))?;
+//! engine.checkpoint(&context.run_id, "processing_products", &json!({"page": 3}))?;
+//! engine.complete_execution(&context.run_id, true, None)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`DesktopScheduler`] starts runs when they are due. A job names a pipeline file of the data directory, or a function
+//! that the program registered ([`CoreExecutionEngine::register_pipeline`]):
+//!
+//! ```standalone_crate
+//! use leverframe::{CoreExecutionEngine, DesktopScheduler, EngineOptions, JobSpec, ScheduleConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # leverframe::supervisor_entry();
+//! # let scratch = tempfile::tempdir()?;
+//! # std::env::set_current_dir(scratch.path())?;
+//! # std::fs::create_dir_all("data/pipelines")?;
+//! # std::fs::write("data/pipelines/alfabeta.toml", "[[step]]\nid = \"fetch\"\nrun = \"true\"\n")?;
+//! # let engine = CoreExecutionEngine::open("data", EngineOptions::default())?;
+//! let scheduler = DesktopScheduler::open(&engine)?; // scheduler.db beside the engine's own
+//! scheduler.schedule_job(JobSpec::new("alfabeta-daily", "alfabeta", ScheduleConfig::daily(2, 0)?)?)?;
+//! scheduler.start()?;
+//! # scheduler.stop();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`ExecutionIntegration`] is the whole of it on one data directory, with [`AppStore`], a read model that follows the
+//! events:
+//!
+//! ```standalone_crate
+//! use leverframe::{AppStore, EventBus, ExecutionIntegration, StopKind};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     leverframe::supervisor_entry();
+//! #   let scratch = tempfile::tempdir()?;
+//! #   std::env::set_current_dir(scratch.path())?;
+//! #   std::fs::create_dir_all("data/pipelines")?;
+//! #   std::fs::write("data/pipelines/alfabeta.toml", "[[step]]\nid = \"fetch\"\nrun = \"sleep 60\"\n")?;
+//!     let mut integration = ExecutionIntegration::new(AppStore::default(), EventBus::default());
+//!     integration.start("data")?;
+//!     let run_id = integration.start_job("alfabeta", Some("FULL_REFRESH"))?;
+//!     integration.pause_job(&run_id)?;
+//!     integration.resume_job(&run_id)?;
+//!     integration.stop_job(&run_id, StopKind::Graceful)?;
+//! #   let stopped = || integration.engine()?.get_execution_state(&run_id).map_err(leverframe::Error::from);
+//! #   let events = integration.engine()?.subscribe();
+//! #   while stopped()?.is_some_and(|run| !run.state.is_ended()) {
+//! #       events.recv();
+//! #   }
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # How it is built
 //!
 //! One engine thread owns the truth of every run and handles everything in four beats:
@@ -20,59 +92,124 @@
 //!
 //! | floor | modules | what stands there |
 //! |---|---|---|
-//! | faces | `ui`, [`cli`] | they only listen and ask |
-//! | 7 window | [`window`] | [`AppStore`], the read model, its port, and [`ExecutionIntegration`], which feeds it |
-//! | 6 service | [`daemon`], [`offline`] | who is the engine of a directory, what is served beside it, how it passes on; what is asked without one |
-//! | 5 control | [`control`] | the socket: what is said over it, its server and its client |
-//! | 4 surface | [`api`] | what can be asked and what is answered: one vocabulary for all faces |
-//! | 3 files | [`settings`], [`records`] | what the operator wrote, and what stands on disk about runs |
-//! | 2 engine | [`engine`] | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
-//! | 2 engine | [`scheduler`] | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
-//! | 1 world | [`store`], [`supervisor`], [`logs`], [`monitor`], [`awake`], [`files`], `diagnostics`, `process`, `socket` | each wraps one outside thing |
-//! | 0 rules | [`schedule`], [`pipeline`], [`admission`], [`run`], [`resources`], [`base`] | pure: no I/O, no threads, no clock (but for two parts of `base`: threads that a process can't do without, and its end) |
+//! | faces | `ui`, `cli` | they only listen and ask |
+//! | 7 window | `window` | [`AppStore`], the read model, its port, and [`ExecutionIntegration`], which feeds it |
+//! | 6 service | `daemon`, `offline` | who is the engine of a directory, what is served beside it, how it passes on; what is asked without one |
+//! | 5 control | `control` | the socket: what is said over it, its server and its client |
+//! | 4 surface | `api` | what can be asked and what is answered: one vocabulary for all faces |
+//! | 3 files | `settings`, `records` | what the operator wrote, and what stands on disk about runs |
+//! | 2 engine | `engine` | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
+//! | 2 engine | `scheduler` | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
+//! | 1 world | `store`, `supervisor`, `logs`, `monitor`, `awake`, `files`, `diagnostics`, `process`, `socket` | each wraps one outside thing |
+//! | 0 rules | `schedule`, `pipeline`, `admission`, `run`, `resources`, `base` | pure: no I/O, no threads, no clock (but for two parts of `base`: threads that a process can't do without, and its end) |
 
+#[doc(hidden)]
 pub mod base;
 
+#[doc(hidden)]
 pub mod schedule;
 
+#[doc(hidden)]
 pub mod pipeline;
+#[doc(hidden)]
 pub mod resources;
 
+#[doc(hidden)]
 pub mod admission;
+#[doc(hidden)]
 pub mod run;
 
 mod process;
 mod socket;
 
+#[doc(hidden)]
 pub mod awake;
 mod diagnostics;
+#[doc(hidden)]
 pub mod files;
+#[doc(hidden)]
 pub mod logs;
+#[doc(hidden)]
 pub mod monitor;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod supervisor;
 
+#[doc(hidden)]
 pub mod engine;
+#[doc(hidden)]
 pub mod scheduler;
 
+#[doc(hidden)]
 pub mod records;
+#[doc(hidden)]
 pub mod settings;
 
+#[doc(hidden)]
 pub mod api;
+#[doc(hidden)]
 pub mod control;
+#[doc(hidden)]
 pub mod daemon;
+#[doc(hidden)]
 pub mod offline;
 
+#[doc(hidden)]
 pub mod window;
 
+#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "gui")]
+#[doc(hidden)]
 pub mod ui;
 
-pub use engine::{CoreExecutionEngine, EventBus};
-pub use monitor::ResourceMonitor;
-pub use schedule::ScheduleConfig;
-pub use scheduler::DesktopScheduler;
-pub use store::CheckpointManager;
+// What programs use, by subject: the names of the contract, and what these take, return and tell.
+
+#[doc(inline)]
+pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};
+
+#[doc(inline)]
+pub use engine::{
+    CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, EventBus, ExecutionContext, HostChoice,
+    HostStart, OnDiskFull, PipelineRequest, Scope, ShutdownKind, Signal, StartRequest, Subscription,
+    SubscriptionGuard,
+};
+
+#[doc(inline)]
+pub use run::{
+    Definition, Event, EventKind, Refusal, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
+};
+
+#[doc(inline)]
+pub use pipeline::{Diagnostic, Pipeline};
+
+#[doc(inline)]
+pub use schedule::{
+    AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, TimeOfDay, Zone,
+};
+
+#[doc(inline)]
+pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobChange, JobSpec, JobView, SchedulerError};
+
+#[doc(inline)]
+pub use store::{
+    CheckpointManager, CheckpointRecord, DataDir, DataDirError, FireFilter, RunFilter, StoreError,
+};
+
+#[doc(inline)]
+pub use monitor::{MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor};
+#[doc(inline)]
+pub use resources::{Limits, MachineSample, ResourceSnapshot};
+
+#[doc(inline)]
+pub use settings::{Settings, SettingsError};
+
+#[doc(inline)]
+pub use api::Error;
+
+#[doc(inline)]
+pub use window::{AppStore, ExecutionIntegration, RunEntry};
+
+#[doc(inline)]
 pub use supervisor::supervisor_entry;
-pub use window::{AppStore, ExecutionIntegration};

@@ -15,7 +15,7 @@ fn engine() -> (TempDir, CoreExecutionEngine) {
 }
 
 fn request(id: &str) -> StartRequest {
-    StartRequest::new(run_id(id), PipelineId::new("p").expect("an id"), "alfabeta")
+    StartRequest::new(run_id(id), "p", "alfabeta").expect("ids")
 }
 
 fn state(engine: &CoreExecutionEngine, id: &str) -> RunState {
@@ -106,7 +106,7 @@ fn an_unknown_run_is_not_found_by_any_call() {
     assert!(not_found(engine.stop_execution(&id, StopKind::Force)));
     assert!(not_found(engine.complete_execution(&id, true, None)));
     assert!(not_found(engine.update_progress(&id, 0.5, None)));
-    assert!(not_found(engine.checkpoint(&id, &step_id("s"), &json!(1))));
+    assert!(not_found(engine.checkpoint(&id, step_id("s"), &json!(1))));
 }
 
 #[test]
@@ -137,14 +137,14 @@ fn a_checkpoint_is_on_disk_when_the_call_returns_and_no_event_carries_its_body()
     let (dir, engine) = engine();
     let events = engine.subscribe();
     let context = engine.start_execution(request("r1")).expect("it starts");
-    context.checkpoint(&step_id("fetch"), &json!({"page": 12, "body": "opensesame"})).expect("it is saved");
+    context.checkpoint(step_id("fetch"), &json!({"page": 12, "body": "opensesame"})).expect("it is saved");
     let beside =
         leverframe::CheckpointManager::open_read_only(dir.path().join("checkpoints.db")).expect("it opens");
     let data = beside.load_checkpoint(&context.run_id, step_id("fetch")).expect("read");
     assert_eq!(data, Some(json!({"page": 12, "body": "opensesame"})));
     let event = wait_for_named(&events, "checkpoint_saved");
     assert!(!serde_json::to_string(&*event).expect("json").contains("opensesame"));
-    assert_eq!(context.load_checkpoint(&step_id("fetch")).expect("read"), data);
+    assert_eq!(context.load_checkpoint(step_id("fetch")).expect("read"), data);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_registered_function_is_a_pipeline_that_completes_fails_or_panics() {
     let (_dir, engine) = engine();
     let id = |name: &str| PipelineId::new(name).expect("an id");
     engine.register_pipeline(id("good"), |context| {
-        context.checkpoint(&step_id("s"), &json!(1))?;
+        context.checkpoint(step_id("s"), &json!(1))?;
         Ok(())
     });
     engine.register_pipeline(id("bad"), |_| anyhow::bail!("no luck"));
@@ -224,7 +224,9 @@ fn a_registered_function_is_a_pipeline_that_completes_fails_or_panics() {
     let events = engine.subscribe();
     let end_of = |name: &str| {
         let run = run_id(name);
-        engine.start_registered(StartRequest::new(run.clone(), id(name), "s")).expect("it starts");
+        engine
+            .start_registered(StartRequest::new(run.clone(), id(name), "s").expect("ids"))
+            .expect("it starts");
         let end = wait_for_end(&events, &run);
         let run = end.kind.run().expect("a run").clone();
         (run.state, run.error.as_deref().map(str::to_owned))
@@ -232,7 +234,7 @@ fn a_registered_function_is_a_pipeline_that_completes_fails_or_panics() {
     assert_eq!(end_of("good"), (RunState::Completed, None));
     assert_eq!(end_of("bad"), (RunState::Failed, Some("no luck".into())));
     assert_eq!(end_of("ugly"), (RunState::Failed, Some("the function panicked".into())));
-    let nobody = engine.start_registered(StartRequest::new(run_id("x"), id("nobody"), "s"));
+    let nobody = engine.start_registered(StartRequest::new(run_id("x"), id("nobody"), "s").expect("ids"));
     assert!(matches!(nobody, Err(EngineError::NotRegistered { .. })));
 }
 
@@ -240,14 +242,14 @@ fn a_registered_function_is_a_pipeline_that_completes_fails_or_panics() {
 fn a_driven_run_whose_program_is_gone_is_interrupted_and_can_be_resumed() {
     let (dir, engine) = engine();
     engine.start_execution(request("r1")).expect("it starts");
-    engine.checkpoint(&run_id("r1"), &step_id("s"), &json!({"page": 3})).expect("it is saved");
+    engine.checkpoint(&run_id("r1"), step_id("s"), &json!({"page": 3})).expect("it is saved");
     drop(engine);
     let engine = CoreExecutionEngine::open(dir.path(), EngineOptions::default()).expect("it opens");
     assert_eq!(state(&engine, "r1"), RunState::Interrupted);
     let resumable = engine.store().list_resumable_executions().expect("read");
     assert_eq!(resumable.len(), 1);
     let context = engine.resume_execution(&run_id("r1")).expect("it resumes");
-    assert_eq!(context.load_checkpoint(&step_id("s")).expect("read"), Some(json!({"page": 3})));
+    assert_eq!(context.load_checkpoint(step_id("s")).expect("read"), Some(json!({"page": 3})));
     context.complete(true, None).expect("it completes");
     assert_eq!(state(&engine, "r1"), RunState::Completed);
 }
@@ -281,7 +283,7 @@ fn many_threads_share_one_truth() {
                     let context = engine.start_execution(request(id.as_str())).expect("it starts");
                     engine.pause_execution(&id).expect("it pauses");
                     engine.resume_execution(&id).expect("it resumes");
-                    context.checkpoint(&step_id("s"), &json!(i)).expect("it is saved");
+                    context.checkpoint(step_id("s"), &json!(i)).expect("it is saved");
                     context.complete(i % 2 == 0, None).expect("it ends");
                 }
             });

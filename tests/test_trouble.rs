@@ -262,10 +262,7 @@ fn a_start_that_was_sent_ahead_and_ended_before_anything_could_be_recorded_is_no
 fn what_the_database_cannot_hold_is_refused_to_whoever_asked_and_hinders_nobody_else() {
     let bench = Bench::new();
     let (engine, events) = bench.open();
-    let request = |id: &str| {
-        let pipeline = leverframe::base::id::PipelineId::new("p").expect("an id");
-        leverframe::engine::StartRequest::new(run_id(id), pipeline, "s")
-    };
+    let request = |id: &str| leverframe::engine::StartRequest::new(run_id(id), "p", "s").expect("ids");
     let big = engine.start_execution(request("big")).expect("it starts");
     let small = engine.start_execution(request("small")).expect("it starts");
     let step = crate::support::step_id("s");

@@ -67,7 +67,7 @@ pub(crate) fn step_id(text: &str) -> StepId {
 
 /// A request for a run that the benchmark drives.
 pub(crate) fn driven(id: RunId) -> StartRequest {
-    StartRequest::new(id, PipelineId::new("nightly").expect("an id"), "alfabeta")
+    StartRequest::new(id, "nightly", "alfabeta").expect("ids")
 }
 
 /// The name of an ended run that [`fill`] makes.

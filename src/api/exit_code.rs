@@ -118,6 +118,7 @@ impl HasExitCode for SchedulerError {
             | Self::FromFile { .. }
             | Self::HasDownstream { .. }
             | Self::Backfill { .. }
+            | Self::Settings(_)
             | Self::Id(_) => USAGE,
             Self::DataDir(error) => error.exit_code(),
             Self::Store(error) => error.exit_code(),

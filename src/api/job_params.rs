@@ -106,7 +106,7 @@ impl JobParams {
         let enabled = self.enabled.unwrap_or(true);
         let change = JobParams { enabled: None, ..self }.into_change()?;
         let schedule = change.schedule.clone().ok_or_else(|| needs("a schedule_type"))?;
-        let mut spec = JobSpec { enabled, ..JobSpec::new(job_id, pipeline_id, schedule) };
+        let mut spec = JobSpec { enabled, ..JobSpec::of(job_id, pipeline_id, schedule) };
         change.apply_to(&mut spec);
         Ok(spec)
     }

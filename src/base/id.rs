@@ -1,6 +1,7 @@
 //! The names of pipelines, steps, jobs and runs: validated once, at the edge, because they become file names.
 
 use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,6 +21,13 @@ pub struct InvalidId {
     pub kind: &'static str,
     /// The text that was refused.
     pub text: String,
+}
+
+/// What is an id already needs no check: this lets functions take an id and a text alike.
+impl From<Infallible> for InvalidId {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 /// Whether `text` matches `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
@@ -72,6 +80,13 @@ macro_rules! id_type {
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidId;
+            fn try_from(text: &str) -> Result<Self, InvalidId> {
                 Self::new(text)
             }
         }

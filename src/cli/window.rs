@@ -44,7 +44,7 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
         Err(error) => return Err(error.into()),
     };
     let (port, world) = window_port();
-    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
     let options = settings.engine_options();
     integration.start_on(lease, ProcessKind::Window, settings, options)?;
     let leave = integration.leaver()?;
@@ -105,7 +105,7 @@ fn watch(show: Window, dir: DataDir, settings: Settings) -> Outcome {
         return Err(Failure::new(NO_ENGINE, text));
     };
     let (port, world) = window_port();
-    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
     integration.attach(client, dir, settings)?;
     let shown = show(port);
     integration.shutdown(ShutdownKind::LeaveSteps);

@@ -299,7 +299,7 @@ impl CommandHandler {
                 store.next_run_id(&source, now, |_| false).map_err(EngineError::from)?
             }
         };
-        let mut start = StartRequest::new(run_id, id, source);
+        let mut start = StartRequest::of(run_id, id, source);
         if let Some(run_type) = asked.run_type {
             start = start.run_type(run_type);
         }

@@ -43,10 +43,10 @@ impl Jobs {
     /// Those of an engine of this process, to run one by hand: none fires by itself.
     ///
     /// # Errors
-    /// As [`DesktopScheduler::open`].
+    /// As [`DesktopScheduler::open_with`].
     pub fn by_hand(engine: &CoreExecutionEngine, settings: Settings) -> Result<Self, Error> {
         let finder = PipelineFinder::new(engine.data_dir().path(), settings);
-        Ok(Self::firing(DesktopScheduler::open(engine, move |id| finder.find(id))?))
+        Ok(Self::firing(DesktopScheduler::open_with(engine, move |id| finder.find(id))?))
     }
 
     /// Those of the data directory of `lease`, in which no engine runs.

@@ -136,7 +136,7 @@ impl Service {
         let jobs = match parts {
             Mode::All => {
                 let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
-                Jobs::firing(DesktopScheduler::open(&engine, move |id| finder.find(id))?)
+                Jobs::firing(DesktopScheduler::open_with(&engine, move |id| finder.find(id))?)
             }
             Mode::EngineOnly => Jobs::beside_an_engine(dir.clone(), settings.clone()),
         };

@@ -37,7 +37,7 @@ impl ExecutionContext {
     ///
     /// # Errors
     /// As there.
-    pub fn checkpoint(&self, step_id: &StepId, data: &serde_json::Value) -> Result<(), EngineError> {
+    pub fn checkpoint(&self, step_id: impl AsRef<str>, data: &serde_json::Value) -> Result<(), EngineError> {
         self.engine.checkpoint(&self.run_id, step_id, data)
     }
 

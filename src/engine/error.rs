@@ -1,6 +1,6 @@
 //! What can go wrong when the engine is asked for something.
 
-use crate::base::id::{PipelineId, RunId};
+use crate::base::id::{InvalidId, PipelineId, RunId};
 use crate::run::Refusal;
 use crate::store::DataDirError;
 use crate::store::StoreError;
@@ -61,4 +61,10 @@ pub enum EngineError {
     /// The engine has ended or is ending.
     #[error("the engine has been shut down")]
     ShutDown,
+}
+
+impl From<InvalidId> for EngineError {
+    fn from(error: InvalidId) -> Self {
+        Self::Invalid(error.to_string())
+    }
 }

@@ -274,13 +274,15 @@ impl CoreExecutionEngine {
     /// Saves a checkpoint of a step: on disk when this returns.
     ///
     /// # Errors
+    /// [`EngineError::Invalid`] when `step_id` is no id,
     /// [`EngineError::NotFound`] or [`EngineError::Refused`] when the run has ended, [`EngineError::Store`] when it can't be written.
     pub fn checkpoint(
         &self,
         run_id: &RunId,
-        step_id: &StepId,
+        step_id: impl AsRef<str>,
         data: &serde_json::Value,
     ) -> Result<(), EngineError> {
+        let step_id = StepId::new(step_id)?;
         let input = Input::Checkpoint { step_id: step_id.as_str().into(), data: data.to_string().into() };
         self.ask(run_id, input).map(drop)
     }

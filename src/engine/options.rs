@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{EventBus, Params};
 use crate::admission::{AdmissionPolicy, MAX_PRIORITY, Order};
 use crate::awake::AwakeHandle;
-use crate::base::id::{PipelineId, RunId};
+use crate::base::id::{InvalidId, PipelineId, RunId};
 use crate::base::time::Now;
 use crate::monitor::MonitorHandle;
 use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
@@ -138,8 +138,22 @@ pub struct StartRequest {
 }
 
 impl StartRequest {
-    /// A request with the defaults `FULL_REFRESH` and `dev`.
-    pub fn new(run_id: RunId, pipeline_id: PipelineId, source: impl Into<String>) -> Self {
+    /// A request with the defaults `FULL_REFRESH` and `dev`. The ids may be texts, which are checked here, or ids.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when a text is no id: it must match `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+    pub fn new(
+        run_id: impl TryInto<RunId, Error: Into<InvalidId>>,
+        pipeline_id: impl TryInto<PipelineId, Error: Into<InvalidId>>,
+        source: impl Into<String>,
+    ) -> Result<Self, InvalidId> {
+        let run_id = run_id.try_into().map_err(Into::into)?;
+        let pipeline_id = pipeline_id.try_into().map_err(Into::into)?;
+        Ok(Self::of(run_id, pipeline_id, source))
+    }
+
+    /// As [`new`](Self::new), for ids that are checked.
+    pub(crate) fn of(run_id: RunId, pipeline_id: PipelineId, source: impl Into<String>) -> Self {
         Self {
             run_id,
             pipeline_id,

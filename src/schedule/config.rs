@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::json::Fields;
+use super::parse::LONGEST;
 use super::{CronExpr, ScheduleError, Timetable};
 use crate::base::id::JobId;
 use crate::base::nearest::nearest;
@@ -243,12 +244,19 @@ impl ScheduleConfig {
     /// Refuses what makes no sense for a job that is added or changed at `now`.
     ///
     /// # Errors
-    /// [`ScheduleError::Past`] for a `once` whose instant is not to come.
+    /// [`ScheduleError::Past`] for a `once` whose instant is not to come, [`ScheduleError::Config`] for an interval that
+    /// is no whole number of seconds from one to ten years.
     pub fn check_new(&self, now: DateTime<Utc>) -> Result<(), ScheduleError> {
         match self {
             Self::Once { at } if *at <= now => {
                 Err(ScheduleError::Past { at: format_instant(*at), now: format_instant(now) })
             }
+            Self::Interval { every, .. } if !is_interval(*every) => Err(ScheduleError::Config {
+                kind: "interval",
+                message: format!(
+                    "{every} is none; an interval is a whole number of seconds, at least one and at most ten years"
+                ),
+            }),
             Self::Once { .. }
             | Self::Interval { .. }
             | Self::Daily { .. }
@@ -266,6 +274,10 @@ impl ScheduleConfig {
             Self::Once { .. } | Self::Interval { .. } | Self::After { .. } | Self::Manual => false,
         }
     }
+}
+
+fn is_interval(every: TimeDelta) -> bool {
+    every.subsec_nanos() == 0 && (TimeDelta::seconds(1)..=LONGEST).contains(&every)
 }
 
 /// The largest unit of the file in which the interval is a whole number, with its seconds.

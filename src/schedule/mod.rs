@@ -4,13 +4,14 @@
 //! Pure: no clock is read and nothing is started here. `now`, the machine's zone and the instant up to which a job's
 //! fires are accounted for are arguments; who asks records the answer and acts on it.
 //!
-//! In reading order: `config` (what a schedule is, as it is stored), `parse` (as the command line writes it), `cron`
+//! In reading order: `config` (what a schedule is, as it is stored), `constructors` (as a program writes it), `parse` (as the command line writes it), `cron`
 //! (expressions: fields to sets, sets to local times), `zone` and `wall` (which zone, and how its clock runs),
 //! `timetable` (the instants of a schedule: the next, how many, the newest), `policy` (the words of misfire, overlap
 //! and outcome), `plan` (what is due and what becomes of it), `overlap` (what if a run is still there), `words` and
 //! `preview` (for people), `crontab` (from cron's own files).
 
 mod config;
+mod constructors;
 mod error;
 mod json;
 mod parse;

@@ -126,6 +126,9 @@ pub enum SchedulerError {
     /// The engine said no.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The settings of the data directory can't be read, so that the folders of pipelines are not known.
+    #[error("{0}")]
+    Settings(String),
     /// A thread, timer or pipe could not be had.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),

@@ -35,12 +35,12 @@ struct Shared {
 }
 
 impl DesktopScheduler {
-    /// Opens `scheduler.db` in the engine's data directory. `find` says what the id of a pipeline's file means, or why it
+    /// As `open`, which stands where the pipeline files are known (`settings`), with another way to find pipelines: `find` says what the id of a pipeline's file means, or why it
     /// can't be run; functions that are registered with the engine are found without it.
     ///
     /// # Errors
     /// [`SchedulerError::Store`] when the database can't be opened, [`SchedulerError::System`].
-    pub fn open(
+    pub fn open_with(
         engine: &CoreExecutionEngine,
         find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
     ) -> Result<Self, SchedulerError> {

@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::admission::MAX_PRIORITY;
-use crate::base::id::{JobId, PipelineId};
+use crate::base::id::{InvalidId, JobId, PipelineId};
 use crate::base::time::{format_instant, parse_instant};
 use crate::pipeline::PipelineSchedule;
 use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
@@ -42,8 +42,23 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// A job with the defaults: in the machine's zone, missed instants run once, and none beside a living run.
-    pub fn new(job_id: JobId, pipeline_id: PipelineId, schedule: ScheduleConfig) -> Self {
+    /// A job with the defaults: in the machine's zone, missed instants run once, and none beside a living run. The ids
+    /// may be texts, which are checked here, or ids.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when a text is no id: it must match `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+    pub fn new(
+        job_id: impl TryInto<JobId, Error: Into<InvalidId>>,
+        pipeline_id: impl TryInto<PipelineId, Error: Into<InvalidId>>,
+        schedule: ScheduleConfig,
+    ) -> Result<Self, InvalidId> {
+        let job_id = job_id.try_into().map_err(Into::into)?;
+        let pipeline_id = pipeline_id.try_into().map_err(Into::into)?;
+        Ok(Self::of(job_id, pipeline_id, schedule))
+    }
+
+    /// As [`new`](Self::new), for ids that are checked.
+    pub(crate) fn of(job_id: JobId, pipeline_id: PipelineId, schedule: ScheduleConfig) -> Self {
         Self {
             job_id,
             pipeline_id,
@@ -73,7 +88,7 @@ impl JobSpec {
             run_type: table.run_type.clone(),
             environment: table.environment.clone(),
             enabled: table.enabled,
-            ..Self::new(table.job_id.clone(), pipeline_id, table.schedule.clone())
+            ..Self::of(table.job_id.clone(), pipeline_id, table.schedule.clone())
         }
     }
 }

@@ -132,8 +132,7 @@ impl Actor {
 }
 
 fn registered(start: &JobStart) -> StartRequest {
-    let mut request =
-        StartRequest::new(start.run_id.clone(), start.pipeline_id.clone(), start.source.clone());
+    let mut request = StartRequest::of(start.run_id.clone(), start.pipeline_id.clone(), start.source.clone());
     request.trigger = start.trigger;
     request.fired_by = Some(start.fired_by.clone());
     if let Some(run_type) = &start.run_type {

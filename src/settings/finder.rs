@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Settings;
 use super::catalogue::{Catalogue, CatalogueEntry};
 use crate::base::id::PipelineId;
+use crate::engine::CoreExecutionEngine;
 use crate::run::Definition;
-use crate::scheduler::{FileTables, JobSpec, Listing};
+use crate::scheduler::{DesktopScheduler, FileTables, JobSpec, Listing, SchedulerError};
 
 /// Finds pipelines for jobs.
 #[derive(Debug)]
@@ -75,6 +76,23 @@ fn is_broken(catalogue: &Catalogue, path: &str) -> bool {
 fn stamp_of(path: &str) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
     Some((meta.mtime(), meta.mtime_nsec(), meta.len(), meta.ino()))
+}
+
+impl DesktopScheduler {
+    /// Opens `scheduler.db` in the engine's data directory, without starting anything. The pipelines that jobs name are
+    /// the functions registered with the engine, else the pipeline files of the data directory and of the folders that its
+    /// settings name; a file that no longer parses leaves its last good version in force.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Settings`] when `settings.toml` can't be read or understood, else as
+    /// [`open_with`](Self::open_with).
+    pub fn open(engine: &CoreExecutionEngine) -> Result<Self, SchedulerError> {
+        let data_dir = engine.data_dir().path();
+        let settings =
+            Settings::load(data_dir).map_err(|error| SchedulerError::Settings(error.to_string()))?;
+        let finder = PipelineFinder::new(data_dir, settings);
+        Self::open_with(engine, move |id| finder.find(id))
+    }
 }
 
 /// The `[[schedule]]` tables of all pipeline files.

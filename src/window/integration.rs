@@ -12,9 +12,11 @@ use super::backend::{Backend, Remote, RemoteEvents};
 use super::controller::{WindowController, serve};
 use super::look::WindowLook;
 use super::lookups::{Lookup, Lookups};
-use super::port::{AppUpdate, UpdateSender, WorldPort};
+use super::own_store::{Applying, OwnStore};
+use super::port::{AppUpdate, UpdateSender, WorldPort, window_port};
 use super::remote_usage::show_usage;
 use super::samples::show_samples;
+use super::store::AppStore;
 use crate::api::Error;
 use crate::api::ProcessKind;
 use crate::base::id::RunId;
@@ -36,6 +38,8 @@ use crate::store::DataDir;
 pub struct ExecutionIntegration {
     bus: EventBus,
     world: WorldPort,
+    /// The read model of a program without a window.
+    own_store: Option<OwnStore>,
     started: Option<Started>,
 }
 
@@ -47,6 +51,8 @@ struct Started {
     /// Measures the machine for a window whose engine lives elsewhere.
     watch: Option<Watch>,
     threads: Vec<JoinHandle<()>>,
+    /// Applies updates to the store of a program without a window.
+    applying: Option<Applying>,
     /// Has the pipelines read anew; none where the system has no watches left.
     _pipelines: Option<FolderWatch>,
     /// Has the limits of somebody else's engine read anew, likewise.
@@ -54,9 +60,22 @@ struct Started {
 }
 
 impl ExecutionIntegration {
-    /// Joins the world's end of a window's port (whose other end feeds an [`crate::window::store::AppStore`]) and a bus.
-    pub fn new(store: WorldPort, bus: EventBus) -> Self {
-        Self { bus, world: store, started: None }
+    /// For a program without a window: what the engine tells on `bus` is applied to `store`, which
+    /// [`read_store`](Self::read_store) shows. Nothing runs before [`start`](Self::start).
+    pub fn new(store: AppStore, bus: EventBus) -> Self {
+        let (port, world) = window_port();
+        Self { bus, world, own_store: Some(OwnStore::new(store, port)), started: None }
+    }
+
+    /// For a window: joins the world's end of its port, whose other end feeds the window's own [`AppStore`], and a bus.
+    pub fn for_window(world: WorldPort, bus: EventBus) -> Self {
+        Self { bus, world, own_store: None, started: None }
+    }
+
+    /// Shows `look` the store that it was made with; none where a window has its own. Updates wait meanwhile, so that
+    /// `look` should be short.
+    pub fn read_store<T>(&self, look: impl FnOnce(&AppStore) -> T) -> Option<T> {
+        self.own_store.as_ref().map(|own| own.read(look))
     }
 
     /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
@@ -67,7 +86,8 @@ impl ExecutionIntegration {
     ///
     /// # Errors
     /// [`Error`], when the directory is held or unusable, or the settings can't be read.
-    pub fn start(&mut self, data_dir: &Path) -> Result<(), Error> {
+    pub fn start(&mut self, data_dir: impl AsRef<Path>) -> Result<(), Error> {
+        let data_dir = data_dir.as_ref();
         let settings = Settings::load(data_dir)?;
         let options = settings.engine_options();
         self.start_with(data_dir, settings, options)
@@ -170,6 +190,7 @@ impl ExecutionIntegration {
                 move || serve(&controller, &actions)
             })?,
         ];
+        let applying = self.own_store.as_ref().map(OwnStore::apply_updates).transpose()?;
         let pipelines = watch_pipelines(&controller);
         let limits = watch_limits(&controller);
         controller.lookup(Lookup::RecentRuns);
@@ -191,6 +212,7 @@ impl ExecutionIntegration {
             listening: None,
             watch: None,
             threads,
+            applying,
             _pipelines: pipelines,
             _limits: limits,
         });
@@ -256,7 +278,7 @@ impl ExecutionIntegration {
 
     /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
-        let Some(Started { controller, listening, watch, threads, _pipelines, _limits }) =
+        let Some(Started { controller, listening, watch, threads, applying, _pipelines, _limits }) =
             self.started.take()
         else {
             return;
@@ -266,7 +288,10 @@ impl ExecutionIntegration {
         let _ = controller.leave(kind);
         controller.backend.leave();
         // Ends the thread of actions, which may wait for a window that still lives.
-        self.world.actions = crossbeam_channel::never();
+        match &self.own_store {
+            Some(own) => own.end_actions(),
+            None => self.world.actions = crossbeam_channel::never(),
+        }
         controller.lookup(Lookup::End);
         drop(controller);
         for thread in threads {
@@ -274,6 +299,8 @@ impl ExecutionIntegration {
             let _ = thread.join();
         }
         drop(listening);
+        // After those that send to it.
+        drop(applying);
     }
 
     /// Where its commands are carried out; none before another process's engine.

@@ -9,6 +9,7 @@ mod job_page;
 mod look;
 mod lookups;
 mod machine_history;
+mod own_store;
 mod port;
 mod remote_usage;
 mod samples;

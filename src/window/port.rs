@@ -301,6 +301,11 @@ impl WindowPort {
         self.updates.try_recv().ok()
     }
 
+    /// Where updates come in.
+    pub(super) fn updates(&self) -> &Receiver<AppUpdate> {
+        &self.updates
+    }
+
     /// Whether updates wait.
     pub fn has_updates(&self) -> bool {
         !self.updates.is_empty()

@@ -23,7 +23,7 @@ const SHORT: &str = "[limits.memory]\nabove = \"1MiB\"\nclear = \"1KiB\"\nfor = 
 
 fn own_window(home: &Home) -> (WindowPort, ExecutionIntegration) {
     let (window, world) = window_port();
-    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
     let settings = Settings::load(&home.data()).expect("they are understood");
     let options = leverframe::engine::EngineOptions { host_start: HostStart::AtOnce, ..options() };
     integration.start_with(&home.data(), settings, options).expect("it starts");
@@ -146,7 +146,7 @@ fn an_attached_window_shows_what_each_run_costs_also_after_a_hand_over_and_the_l
     let client = ControlClient::connect(&home.data(), OWN_NAME).expect("a socket").expect("an engine");
     let before = client.welcome().engine.pid;
     let (window, world) = window_port();
-    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
     let dir = DataDir::open(home.data()).expect("a directory");
     integration.attach(client, dir, Settings::load(&home.data()).expect("settings")).expect("it is attached");
     let cost = |window: &WindowPort| {

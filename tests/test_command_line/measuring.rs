@@ -137,7 +137,7 @@ fn a_window_is_shown_what_each_run_costs() {
     let home = Home::new();
     home.pipeline("waiting.toml", &waiting(&folder(&home), ""));
     let (window, world) = window_port();
-    let mut integration = ExecutionIntegration::new(world, EventBus::new());
+    let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
     let settings = Settings { monitor_interval: leverframe::monitor::MIN_INTERVAL, ..Settings::default() };
     let options = leverframe::engine::EngineOptions { host_start: HostStart::AtOnce, ..options() };
     integration.start_with(&home.data(), settings, options).expect("it starts");

@@ -50,7 +50,7 @@ impl Hall {
         let (engine, events) = bench.open();
         let owner = Owner::without_window(ProcessKind::Library, || {});
         let find = |id: &PipelineId| Err(format!("there is no pipeline {id}"));
-        let jobs = Jobs::firing(DesktopScheduler::open(&engine, find).expect("a scheduler"));
+        let jobs = Jobs::firing(DesktopScheduler::open_with(&engine, find).expect("a scheduler"));
         let desk = CommandHandler::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
         let Served { listener, last_seq, on_hand_over } = served;
         let options = ControlOptions {

@@ -187,7 +187,7 @@ fn who_subscribes_and_never_reads_is_left_while_others_hear_everything() {
     stuck.ask(&request(1, "events.subscribe", &json!({})));
     let client = hall.client();
     let events = client.subscribe(leverframe::control::wire::EventFilter::default()).expect("it subscribes");
-    let start = StartRequest::new(run_id("driven"), "driven".parse().expect("an id"), "test");
+    let start = StartRequest::new(run_id("driven"), "driven", "test").expect("ids");
     let run = hall.engine.start_execution(start).expect("it starts");
     // Each is an event of its own, since it is waited for: more than a socket holds.
     let n_events = 4000;

@@ -264,7 +264,7 @@ pub(crate) fn id(name: &str) -> JobId {
 /// A job of the pipeline `shop`.
 pub(crate) fn spec(name: &str, config: &str, kind: &str) -> JobSpec {
     let schedule = ScheduleConfig::from_parts(kind, config).expect("a schedule");
-    JobSpec::new(id(name), PipelineId::new("shop").expect("a name"), schedule)
+    JobSpec::new(id(name), "shop", schedule).expect("a name")
 }
 
 impl Desk {

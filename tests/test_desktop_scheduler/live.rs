@@ -20,7 +20,7 @@ use crate::support::{definition, open_engine, wait_for};
 /// A job that comes once, so much later.
 fn soon(name: &str, pipeline: &str) -> JobSpec {
     let schedule = ScheduleConfig::Once { at: now().wall + TimeDelta::milliseconds(300) };
-    JobSpec::new(id(name), PipelineId::new(pipeline).expect("a name"), schedule)
+    JobSpec::new(id(name), pipeline, schedule).expect("a name")
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_job_fires_by_the_clock_and_its_step_is_told_by_what() {
     let text =
         format!("id = \"p\"\n[[step]]\nid = \"a\"\nrun = \"env | grep ^LEVERFRAME_ > {}\"\n", told.display());
     let pipeline = definition(&text);
-    let scheduler = DesktopScheduler::open(&engine, move |wanted| match wanted.as_str() {
+    let scheduler = DesktopScheduler::open_with(&engine, move |wanted| match wanted.as_str() {
         "p" => Ok(pipeline.clone()),
         other => Err(format!("there is no pipeline {other:?}")),
     })
@@ -70,7 +70,7 @@ fn a_registered_function_is_a_jobs_target_too() {
     let engine = open_engine(dir.path());
     let events = engine.subscribe();
     engine.register_pipeline(PipelineId::new("rust").expect("a name"), |_| Ok(()));
-    let scheduler = DesktopScheduler::open(&engine, |_| Err("there is none".into())).expect("it opens");
+    let scheduler = DesktopScheduler::open_with(&engine, |_| Err("there is none".into())).expect("it opens");
     scheduler.start().expect("it starts");
     scheduler.schedule_job(soon("job", "rust")).expect("it is added");
     let refused = scheduler.schedule_job(soon("other", "none")).expect_err("there is none");
@@ -154,7 +154,7 @@ fn a_run_of_a_job_that_lacks_a_secret_is_held_for_its_grace_and_then_fails() {
     let events = engine.subscribe();
     let text = "id = \"p\"\n[params.token]\nsecret = { env = \"LEVERFRAME_TEST_NO_SUCH_SECRET\" }\n[[step]]\nid = \"a\"\nrun = \"true\"\nretries = { max = 3, delay = \"1h\" }\n[[step]]\nid = \"told\"\nwhen = \"on_failure\"\nrun = \"true\"\n";
     let pipeline = definition(text);
-    let scheduler = DesktopScheduler::open(&engine, move |_| Ok(pipeline.clone())).expect("it opens");
+    let scheduler = DesktopScheduler::open_with(&engine, move |_| Ok(pipeline.clone())).expect("it opens");
     scheduler.start().expect("it starts");
     let mut job = soon("job", "p");
     job.misfire.grace = TimeDelta::milliseconds(1500);
@@ -179,7 +179,7 @@ fn a_scheduler_whose_thread_panics_leaves_no_process_that_fires_nothing() {
         "test_desktop_scheduler::live::a_scheduler_whose_thread_panics_leaves_no_process_that_fires_nothing";
     if let Some(dir) = std::env::var_os("LEVERFRAME_TEST_DIES_IN") {
         let engine = open_engine(dir.as_ref());
-        let scheduler = DesktopScheduler::open(&engine, |_| panic!("no reason")).expect("it opens");
+        let scheduler = DesktopScheduler::open_with(&engine, |_| panic!("no reason")).expect("it opens");
         scheduler.start().expect("it starts");
         let answer = scheduler.schedule_job(soon("job", "p"));
         unreachable!("the process has ended, and does not answer {answer:?}");

@@ -1,0 +1,86 @@
+//! The read model of a program that embeds Leverframe without a window: a thread applies what a window would be shown, so
+//! that the program only reads.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::port::{Action, AppUpdate, QuitChoice, WindowPort};
+use super::store::AppStore;
+
+/// A store and the window's end of the port that feeds it.
+pub(super) struct OwnStore {
+    store: Arc<Mutex<AppStore>>,
+    port: Arc<WindowPort>,
+}
+
+/// The thread that applies updates; it ends when this is dropped.
+pub(super) struct Applying {
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl OwnStore {
+    pub(super) fn new(store: AppStore, port: WindowPort) -> Self {
+        Self { store: Arc::new(Mutex::new(store)), port: Arc::new(port) }
+    }
+
+    /// Looks at the store; updates wait meanwhile.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&AppStore) -> T) -> T {
+        look(&self.store.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has the thread that carries out actions end, as a window does that closes.
+    pub(super) fn end_actions(&self) {
+        // If that thread is gone already, so much the better.
+        let _ = self.port.send(Action::Quit(QuitChoice::Close));
+    }
+
+    /// Begins to apply updates.
+    pub(super) fn apply_updates(&self) -> io::Result<Applying> {
+        let (store, port) = (self.store.clone(), self.port.clone());
+        // Capacity 0: nothing is ever sent; it is closed when the thread is to end.
+        let (end, ended) = bounded(0);
+        let thread = crate::base::thread::lasting("lf-store", move || apply_until(&ended, &port, &store))?;
+        Ok(Applying { end: Some(end), thread: Some(thread) })
+    }
+}
+
+fn apply_until(ended: &Receiver<()>, port: &WindowPort, store: &Mutex<AppStore>) {
+    loop {
+        select! {
+            recv(port.updates()) -> update => match update {
+                Ok(update) => apply(update, port, store),
+                Err(_) => return,
+            },
+            recv(ended) -> _ => {
+                // Who ended it has joined all senders: what waits is all there is.
+                while let Some(update) = port.try_recv() {
+                    apply(update, port, store);
+                }
+                return;
+            }
+        }
+    }
+}
+
+fn apply(update: AppUpdate, port: &WindowPort, store: &Mutex<AppStore>) {
+    let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+    store.apply(update);
+    for request in store.take_requests() {
+        // Too much is waiting, or nobody answers any more: the store stays as new as it is.
+        let _ = port.send(request);
+    }
+}
+
+impl Drop for Applying {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
