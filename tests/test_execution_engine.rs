@@ -144,7 +144,7 @@ fn a_checkpoint_is_on_disk_when_the_call_returns_and_no_event_carries_its_body()
     assert_eq!(data, Some(json!({"page": 12, "body": "opensesame"})));
     let event = wait_for_named(&events, "checkpoint_saved");
     assert!(!serde_json::to_string(&*event).expect("json").contains("opensesame"));
-    assert_eq!(context.load_checkpoint(step_id("fetch")).expect("read"), data);
+    assert_eq!(context.load_checkpoint(&step_id("fetch")).expect("read"), data);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_driven_run_whose_program_is_gone_is_interrupted_and_can_be_resumed() {
     let resumable = engine.store().list_resumable_executions().expect("read");
     assert_eq!(resumable.len(), 1);
     let context = engine.resume_execution(&run_id("r1")).expect("it resumes");
-    assert_eq!(context.load_checkpoint(step_id("s")).expect("read"), Some(json!({"page": 3})));
+    assert_eq!(context.load_checkpoint(&step_id("s")).expect("read"), Some(json!({"page": 3})));
     context.complete(true, None).expect("it completes");
     assert_eq!(state(&engine, "r1"), RunState::Completed);
 }
