@@ -53,7 +53,7 @@ pub struct JobRow {
 pub struct JobDetail {
     /// The job.
     pub row: JobRow,
-    /// The newest first; at most [`MAX_FIRES`].
+    /// The newest first; at most `MAX_FIRES`.
     pub fires: Vec<FireRow>,
 }
 

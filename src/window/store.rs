@@ -238,7 +238,7 @@ impl AppStore {
     }
 
     /// What is looked at of the machine's history at `now`; none: its page is not open. To be said again whenever
-    /// [`MachineModel::next_reading`] is over.
+    /// `MachineModel::next_reading` is over.
     pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
         let request = self.machine.want(span, now);
         self.requests.extend(request);

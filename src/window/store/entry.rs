@@ -27,9 +27,9 @@ pub struct RunEntry {
     pub decisions: Vec<Decision>,
     /// What was odd about it, the newest last.
     pub warnings: Vec<String>,
-    /// When it was frozen before, the newest last: at most [`MAX_NOTICES`].
+    /// When it was frozen before, the newest last: at most `MAX_NOTICES`.
     pub freezes: Vec<(DateTime<Utc>, DateTime<Utc>)>,
-    /// Earlier attempts of its steps that were seen, the newest last: at most [`MAX_NOTICES`].
+    /// Earlier attempts of its steps that were seen, the newest last: at most `MAX_NOTICES`.
     pub earlier: Vec<StepSummary>,
     pub(crate) as_of: u64,
     pub(crate) is_loading: bool,
@@ -77,7 +77,7 @@ impl RunEntry {
         &self.usage
     }
 
-    /// What a step has measured while it was watched: the last value by name, at most [`MAX_METRICS`].
+    /// What a step has measured while it was watched: the last value by name, at most `MAX_METRICS`.
     pub fn metrics(&self, step_id: &StepId) -> impl Iterator<Item = (&str, f64)> {
         self.metrics.get(step_id).into_iter().flatten().map(|(name, value)| (name.as_str(), *value))
     }
