@@ -41,7 +41,7 @@ impl MachineModel {
     }
 
     /// When limits were raised and cleared while the window was open and shortly before, the oldest first: at most
-    /// [`MAX_NOTICES`].
+    /// `MAX_NOTICES`.
     pub fn marks(&self) -> &VecDeque<AlertMark> {
         &self.marks
     }
