@@ -121,7 +121,7 @@ const SHORT_THREADS: &[(&str, &str)] = &[
     ("src/control/client.rs", "it is a client's, and ends with its connection"),
     ("src/engine/bus.rs", "a subscriber that panics harms nobody else"),
     ("src/engine/context.rs", "a function that panics fails its run"),
-    ("src/control/server/server.rs", "each connection has one"),
+    ("src/control/server/acceptor.rs", "each connection has one"),
     ("src/control/server/session.rs", "each connection has one"),
     ("src/window/lookups.rs", "it follows one log that somebody looks at"),
     ("src/records/run_follower.rs", "it follows one log"),
