@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use leverframe::CoreExecutionEngine;
-use leverframe::api::ProcessKind;
-use leverframe::api::{EngineStatus, Query};
+use leverframe::api::{EngineStatus, ProcessKind, Query};
 use leverframe::control::ControlClient;
 use leverframe::control::server::{ControlOptions, ControlServer};
 use leverframe::control::wire::{EventFilter, PROTOCOL};

@@ -12,8 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use leverframe::base::id::AttemptKey;
-use leverframe::base::id::{RunId, StepId};
+use leverframe::base::id::{AttemptKey, RunId, StepId};
 use leverframe::engine::{EngineOptions, EventBus, ShutdownKind};
 use leverframe::monitor::{MAX_INTERVAL, MIN_INTERVAL, MonitorOptions, ResourceMonitor};
 use leverframe::settings::Settings;

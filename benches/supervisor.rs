@@ -12,8 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use leverframe::base::id::AttemptKey;
-use leverframe::base::id::{RunId, StepId};
+use leverframe::base::id::{AttemptKey, RunId, StepId};
 use leverframe::supervisor::{HostEvent, HostRequest, Launcher, StartSpec, StepHost, SupervisorHost};
 
 const N_STEPS: u32 = 50;

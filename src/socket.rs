@@ -1,11 +1,10 @@
 //! The sockets of a data directory, however deep that lies: the kernel takes paths of 108 bytes, so the directory is
 //! opened and the socket named through the descriptor. What is said over them, others know.
 
-use std::fs;
-use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use rustix::fs::{Mode, OFlags};
 

@@ -14,9 +14,8 @@ use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, count, note};
 use super::schedule::change;
 use super::{Place, Print};
-use crate::api::JobView;
 use crate::api::exit_code::{DONE, FAILED, NOT_FOUND, UNUSABLE};
-use crate::api::{Command, JobParams};
+use crate::api::{Command, JobParams, JobView};
 use crate::files::{read_bounded, read_small_file, read_small_text};
 use crate::schedule::{
     CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,

@@ -2,8 +2,9 @@
 //! side. JSON-RPC 2.0, one message a line, versioned by a hello.
 //!
 //! In reading order: [`wire`] is what both sides say; `lines` cuts a stream into messages; `socket` binds;
-//! `descriptors` hands files over; [`ControlClient`] asks, and [`Events`] is what it hears. It deliberately does not
-//! know what can be asked: requests are whatever serializes to `method` and `params`. Who answers stands in `app`.
+//! `descriptors` hands files over; [`ControlClient`] asks, and [`Events`] is what it hears. The client deliberately
+//! does not know what can be asked: requests are whatever serializes to `method` and `params`. `server` reads
+//! them as what [`crate::api`] knows, and hands them to a [`server::Handler`].
 
 mod client;
 mod descriptors;

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use super::firing::name_missing_pipelines;
 use super::jobs::{Jobs, MAX_ROWS};
 use super::live_limits::LiveLimits;
-use crate::api::Error;
-use crate::api::{Answer, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument};
-use crate::api::{Backfilled, Command, Query, Start};
-use crate::api::{EngineId, ProcessKind};
+use crate::api::{
+    Answer, Backfilled, CheckpointDocument, Command, EngineId, EngineStatus, Error, LivingRun, LivingRuns,
+    PipelineDocument, ProcessKind, Query, Start,
+};
 use crate::base::id::{PipelineId, RunId};
 use crate::control::server::Handler;
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
 use crate::monitor::MonitorHandle;
-use crate::records::fresh_definition;
-use crate::records::{Records, RunRecord, RunRequest, definition_of, refresh_definition, resolve};
+use crate::records::{
+    Records, RunRecord, RunRequest, definition_of, fresh_definition, refresh_definition, resolve,
+};
 use crate::run::{Definition, RunSummary, StopKind};
 use crate::settings::{Catalogue, Settings, read_definition};
 use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::lease::EngineLease;
-use crate::api::Error;
-use crate::api::JobParams;
+use crate::api::{Error, JobParams};
 use crate::base::id::{JobId, RunId};
 use crate::engine::{CoreExecutionEngine, now};
 use crate::scheduler::{

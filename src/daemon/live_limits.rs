@@ -10,14 +10,10 @@ use crate::admission::AdmissionPolicy;
 use crate::api::Error;
 use crate::diagnostics::NOTICE;
 use crate::engine::CoreExecutionEngine;
-use crate::files::SettledWatch;
-use crate::files::read_small_text;
+use crate::files::{SettledWatch, read_small_text};
 use crate::monitor::MonitorHandle;
 use crate::resources::{Limits, Resource};
-use crate::settings::FILE;
-use crate::settings::{LimitParams, LimitView, LimitWords};
-use crate::settings::{Settings, SettingsError};
-use crate::settings::{edited, replace};
+use crate::settings::{FILE, LimitParams, LimitView, LimitWords, Settings, SettingsError, edited, replace};
 
 /// How long an engine has lived before its settings are watched: a short run by hand has ended by then, and does not wait
 /// for the end of a watch.

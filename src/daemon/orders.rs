@@ -4,15 +4,12 @@ use super::background::ServeFor;
 use super::lease::{Acquisition, EngineLease, ask};
 use super::service::{Mode, Service, ServiceOptions};
 use crate::admission::{Order, Orders};
-use crate::api::Command;
-use crate::api::Error;
-use crate::api::ProcessKind;
+use crate::api::{Command, Error, ProcessKind};
 use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind, now};
 use crate::records::Records;
 use crate::run::RunState;
 use crate::settings::Settings;
-use crate::store::DataDir;
-use crate::store::StoreError;
+use crate::store::{DataDir, StoreError};
 use crate::supervisor::is_left_behind;
 
 /// Has an order carried out: by the engine that lives, or else by one of this process, which is there as long as that

@@ -7,8 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::command_handler::CommandHandler;
 use crate::diagnostics::NOTICE;
-use crate::records::log_bytes;
-use crate::records::{prune_fires, spare_unbooked};
+use crate::records::{log_bytes, prune_fires, spare_unbooked};
 use crate::scheduler::DesktopScheduler;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

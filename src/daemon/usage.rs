@@ -21,7 +21,7 @@ impl CommandHandler {
     pub(crate) fn usage(&self, after: Option<DateTime<Utc>>) -> Result<Usage, Error> {
         let Some(monitor) = &self.monitor else {
             let text = "this engine has nobody who measures what its runs cost";
-            return Err(Error::impossible(text.to_owned()));
+            return Err(Error::impossible(text));
         };
         let sample = monitor.wait_newer(after, LONGEST_WAIT).unwrap_or_default();
         let is_empty = sample.machine.memory_total_bytes == 0;

@@ -1,10 +1,9 @@
 //! `leverframe serve` as a service of the session: what systemd and launchd are told, where they look for it, and
 //! whether a logout would end what runs. Nothing here starts an engine.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{fs, io};
 
 /// The file's name for systemd, and the unit's.
 const UNIT: &str = "leverframe.service";

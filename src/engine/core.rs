@@ -10,7 +10,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use super::act::Acting;
 use super::admitting::WaitNotices;
 use super::beats::Batch;
-use super::clock;
 use super::clock::WallTimer;
 use super::closing::Closing;
 use super::host_link::HostLink;
@@ -18,14 +17,13 @@ use super::limits::LimitHold;
 use super::message::{Message, OrderAnswer, PendingInput, Waiting};
 use super::outage::StorageOutage;
 use super::sleep_inhibition::SleepInhibition;
-use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal};
+use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal, clock};
 use crate::admission::Admission;
 use crate::base::id::RunId;
 use crate::monitor::MonitorHandle;
 use crate::resources::ResourceSnapshot;
 use crate::run::{Deadline, Input, Record, Run, StepNews};
-use crate::store::{CheckpointManager, RESERVE_BYTES, Reserve, Write};
-use crate::store::{DataDir, EngineLock};
+use crate::store::{CheckpointManager, DataDir, EngineLock, RESERVE_BYTES, Reserve, Write};
 use crate::supervisor::{ConnectError, HostEvent};
 
 /// How many messages are decided together at most.

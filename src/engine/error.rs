@@ -2,8 +2,7 @@
 
 use crate::base::id::{InvalidId, PipelineId, RunId};
 use crate::run::Refusal;
-use crate::store::DataDirError;
-use crate::store::StoreError;
+use crate::store::{DataDirError, StoreError};
 
 /// Why the engine did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

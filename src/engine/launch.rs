@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use super::secrets::{NoSecret, fetch_secret};
 use super::{Params, act};
 use crate::base::id::RunId;
-use crate::files;
-use crate::pipeline;
 use crate::pipeline::{Background, Command, Param, SecretSource};
 use crate::run::{Definition, Run, StepState, log_path, report_path};
-use crate::store::CheckpointManager;
-use crate::store::DataDir;
+use crate::store::{CheckpointManager, DataDir};
 use crate::supervisor::{Cancel, Guard, StartSpec};
+use crate::{files, pipeline};
 
 /// What is the same for every start of one engine.
 pub(super) struct LaunchEnv {

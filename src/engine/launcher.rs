@@ -15,8 +15,7 @@ use super::act;
 use super::core::Engine;
 use super::launch::{LaunchJob, LaunchRefusal};
 use super::message::{Message, PendingInput};
-use crate::base::id::AttemptKey;
-use crate::base::id::RunId;
+use crate::base::id::{AttemptKey, RunId};
 use crate::run::{RunState, StepNews};
 use crate::supervisor::{Cancel, HostRequest, StartSpec};
 

@@ -17,8 +17,7 @@ use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::report_file::{Cursor, LastLine, Reading, read_reports};
-use crate::base::id::AttemptKey;
-use crate::base::id::RunId;
+use crate::base::id::{AttemptKey, RunId};
 use crate::run::{ReportBatch, ReportFaultKind};
 
 mod places;

@@ -1,23 +1,19 @@
 //! `leverframe doctor`: what may be wrong with a data directory, its databases, its pipelines and the
 //! platform, and what to do about it. It looks, and mends nothing.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::{fs, io};
 
 use super::job_doctor::check_jobs;
 use crate::admission::Orders;
-use crate::awake;
 use crate::base::units::format_size;
 use crate::control::StoppedHolder;
 use crate::daemon::{LogoutEffect, logout_effect};
 use crate::records::Records;
-use crate::settings::in_lines;
-use crate::settings::{Catalogue, Settings};
-use crate::store::{Presence, presence};
-use crate::store::{RESERVE_BYTES, StoreError, free_space, is_network_file_system};
-use crate::supervisor;
+use crate::settings::{Catalogue, Settings, in_lines};
+use crate::store::{Presence, RESERVE_BYTES, StoreError, free_space, is_network_file_system, presence};
+use crate::{awake, supervisor};
 
 /// Below this much free space the disk will soon be full.
 const LITTLE_SPACE: u64 = 1 << 30;

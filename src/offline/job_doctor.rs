@@ -6,8 +6,7 @@ use std::path::Path;
 use super::doctor::Finding;
 use crate::daemon::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
 use crate::schedule::Outcome;
-use crate::scheduler::JobView;
-use crate::scheduler::{OfflineScheduler, SchedulerError};
+use crate::scheduler::{JobView, OfflineScheduler, SchedulerError};
 use crate::settings::Catalogue;
 
 const ABOUT: &str = "jobs";

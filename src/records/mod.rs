@@ -29,9 +29,9 @@ use crate::engine::CoreExecutionEngine;
 use crate::records::request::parse_stored;
 use crate::run::{Decision, RunState, RunSummary, StepSummary, log_path};
 use crate::store::{
-    AttemptRecord, CheckpointManager, CheckpointRecord, RunFilter, StoreError, StoredBody, StoredRun,
+    AttemptRecord, CheckpointManager, CheckpointRecord, Presence, RunFilter, StoreError, StoredBody,
+    StoredRun, presence,
 };
-use crate::store::{Presence, presence};
 
 /// Runs whose names are compared with one that was mistyped.
 const NEIGHBOURS: usize = 1000;

@@ -11,13 +11,12 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::{LogSection, Records, RunRecord};
 use crate::base::id::{RunId, StepId};
-use crate::engine;
 use crate::files::FolderWatch;
 use crate::logs::{LogChunk, LogFollower, LogFollowerHandle};
 use crate::run::{RunState, StepSummary};
 use crate::store::Presence;
-use crate::supervisor;
 use crate::supervisor::EndWatch;
+use crate::{engine, supervisor};
 
 /// SQLite writes a commit to its log file first, which is told, and makes it visible in shared memory after
 /// the sync, which is not: a change is looked for again so long after it was told.

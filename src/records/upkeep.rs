@@ -13,8 +13,7 @@ use crate::base::time::Now;
 use crate::engine::EngineError;
 use crate::pipeline::samples;
 use crate::settings::Settings;
-use crate::store::DataDir;
-use crate::store::{CheckpointManager, JobStore, PrunePlan, PruneReport, StoreError};
+use crate::store::{CheckpointManager, DataDir, JobStore, PrunePlan, PruneReport, StoreError};
 
 /// What the settings let go at `now`. Takes no lock and removes nothing.
 ///

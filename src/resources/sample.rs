@@ -7,8 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{LimitChange, RaisedLimit};
-use crate::base::id::AttemptKey;
-use crate::base::id::RunId;
+use crate::base::id::{AttemptKey, RunId};
 
 /// The machine at one moment. A rate is the mean since the sample before, over the time that the machine was awake; 0
 /// where there is none to be measured.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::input::{Effect, Input, Level, Record, StopKind};
 use super::transition::{hint, transition};
-use super::{Body, Command, EventKind, Hold, Holds, Refusal, Run, RunState, Trigger, Verdict};
-use super::{admit, advance, hold, recover, resume, step, work};
+use super::{
+    Body, Command, EventKind, Hold, Holds, Refusal, Run, RunState, Trigger, Verdict, admit, advance, hold,
+    recover, resume, step, work,
+};
 use crate::admission::Admission;
 use crate::base::time::Now;
 

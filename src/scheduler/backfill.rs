@@ -29,7 +29,7 @@ impl SchedulerCore {
         now: Now,
     ) -> Result<(usize, Vec<Act>), SchedulerError> {
         let (row, job) = self.understood(job_id)?;
-        self.set_aside.remove(job_id.as_str());
+        self.jobs_set_aside.remove(job_id.as_str());
         let (from, to) = (within_years(from), within_years(to));
         let refused = |why: String| SchedulerError::Backfill { job_id: job_id.clone(), from, to, why };
         let timetable = job.timetable(&self.local)?;

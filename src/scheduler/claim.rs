@@ -201,11 +201,11 @@ impl SchedulerCore {
         // The oldest of each job that has a run under way.
         let mut busy: Vec<StoredFire> = Vec::new();
         self.jobs.each_open_fire(Outcome::Claimed.as_str(), |fire| {
-            let is_known =
-                busy.iter().any(|other| other.job_id == fire.job_id) || self.set_aside.contains(&fire.job_id);
-            if !is_known && JobId::new(&fire.job_id).is_ok_and(|job_id| self.n_live(&job_id) > 0) {
+            let is_passed_over = busy.iter().any(|other| other.job_id == fire.job_id)
+                || self.jobs_set_aside.contains(&fire.job_id);
+            if !is_passed_over && JobId::new(&fire.job_id).is_ok_and(|job_id| self.n_live(&job_id) > 0) {
                 busy.push(fire);
-            } else if !is_known {
+            } else if !is_passed_over {
                 free = Some(fire);
                 return ControlFlow::Break(());
             }

@@ -112,7 +112,7 @@ pub struct SchedulerCore {
     pub(super) may_catch_up: bool,
     /// Jobs that were set aside: what they have to catch up holds up no other. Until the next recovery, or until they
     /// are changed.
-    pub(super) set_aside: HashSet<String>,
+    pub(super) jobs_set_aside: HashSet<String>,
     /// Whether more is due than was taken in at once.
     pub(super) has_more: bool,
     /// The names of runs that are taken or reserved.
@@ -145,7 +145,7 @@ impl SchedulerCore {
             live: HashMap::new(),
             catch_up_from_ms: 0,
             may_catch_up: true,
-            set_aside: HashSet::new(),
+            jobs_set_aside: HashSet::new(),
             has_more: false,
             names: RefCell::default(),
             looked_at: None,

@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::base::id::InvalidId;
-use crate::base::id::{JobId, PipelineId};
+use crate::base::id::{InvalidId, JobId, PipelineId};
 use crate::base::time::format_instant;
 use crate::engine::EngineError;
 use crate::pipeline::ParamError;

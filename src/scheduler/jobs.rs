@@ -85,7 +85,7 @@ impl SchedulerCore {
         now: Now,
     ) -> Result<Vec<Act>, SchedulerError> {
         let mut row = self.row(job_id)?;
-        self.set_aside.remove(job_id.as_str());
+        self.jobs_set_aside.remove(job_id.as_str());
         let is_about_timing = change.is_about_timing();
         if is_about_timing {
             refuse_if_in_file(&row, job_id, "edit its timing")?;
@@ -243,7 +243,7 @@ impl SchedulerCore {
     /// [`SchedulerError::NotFound`], [`SchedulerError::Broken`].
     pub fn enable_job(&mut self, job_id: &JobId, now: Now) -> Result<Vec<Act>, SchedulerError> {
         let (row, job) = self.understood(job_id)?;
-        self.set_aside.remove(job_id.as_str());
+        self.jobs_set_aside.remove(job_id.as_str());
         if row.enabled {
             return Ok(Vec::new());
         }

@@ -28,7 +28,7 @@ impl SchedulerCore {
     pub fn recover(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         self.live.clear();
         self.may_catch_up = true;
-        self.set_aside.clear();
+        self.jobs_set_aside.clear();
         self.names.borrow_mut().forget();
         let mut acts = self.break_cycles(now)?;
         acts.extend(self.reckon_anew(now)?);

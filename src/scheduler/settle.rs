@@ -95,7 +95,7 @@ impl SchedulerCore {
         let Some(job_id) = job_id else {
             return vec![warning(format!("something about jobs can't be recorded: {error}"))];
         };
-        self.set_aside.insert(job_id.to_string());
+        self.jobs_set_aside.insert(job_id.to_string());
         let problem = format!("what came of it can't be recorded: {error}");
         let mut acts = vec![
             warning(format!(

@@ -2,13 +2,11 @@
 //! name, good or bad. It reads them once, when it is asked to; nobody watches here.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
-use super::Settings;
-use super::in_lines;
+use super::{Settings, in_lines};
 use crate::base::nearest::nearest;
 use crate::files::read_small_text;
 use crate::pipeline::{Diagnostic, Pipeline};

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::commit::lock;
 use super::dir_watch::Identity;
 use super::migrate::Schema;
-use super::open;
-use super::wal;
 use super::wal::Wal;
+use super::{StoreError, open, wal};
 
 /// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
 /// before it meets a locked database as it meets a full disk.

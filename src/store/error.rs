@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
-use rusqlite::ffi;
+use rusqlite::{ErrorCode, ffi};
 
 use super::disk::free_space;
 use super::expect::Changed;
-use crate::base::id::InvalidId;
-use crate::base::id::RunId;
+use crate::base::id::{InvalidId, RunId};
 
 /// Below this many free bytes an unexplained I/O failure is taken for a full disk: SQLite reports some
 /// of those (growing the shared index, a late fsync) as plain I/O errors.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::rows;
 use super::rows::{N_STEP_COLUMNS, N_SUMMARY_COLUMNS, step_columns, summary_columns};
 use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
-use super::{CheckpointManager, StoreError};
+use super::{CheckpointManager, StoreError, rows};
 use crate::base::id::{RunId, StepId};
 use crate::run::{RunLedger, RunSummary, StepRun};
 

@@ -10,9 +10,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreError;
-use super::migrate;
 use super::migrate::Schema;
+use super::{StoreError, migrate};
 
 /// How many prepared statements a connection keeps: all that the store has.
 const STATEMENTS: usize = 96;

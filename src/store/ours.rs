@@ -2,9 +2,8 @@
 //! that somebody named by mistake.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use crate::files;
 

@@ -7,12 +7,10 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rows;
 use super::rows::{execution_columns, summary_columns};
 use super::stored::{CheckpointRecord, ExecutionRecord};
-use super::{CheckpointManager, StoreError};
-use crate::base::id::MAX_ID_LEN;
-use crate::base::id::{PipelineId, RunId, StepId};
+use super::{CheckpointManager, StoreError, rows};
+use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
 

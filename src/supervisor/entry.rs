@@ -12,14 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::FlockOperation;
 
-use super::guard;
-use super::process;
 use super::protocol::Reply;
-use super::reaper;
 use super::reaper::{Inherited, Role};
-use super::scope;
 use super::server::{Parts, Server};
-use super::sys;
+use super::{guard, process, reaper, scope, sys};
 use crate::process::descriptors;
 
 /// The name by which the supervisor's parent is called, and by which it knows what it is.

@@ -2,9 +2,8 @@
 //!
 //! What belongs to which step is not known here: see [`crate::process::tree`].
 
-use std::fs;
-use std::io;
 use std::os::fd::OwnedFd;
+use std::{fs, io};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};

@@ -5,10 +5,9 @@
 #![expect(unsafe_code, reason = "these system calls have no safe wrapper in rustix or std")]
 
 use std::ffi::{CString, c_char, c_int, c_short};
-use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::{io, ptr};
 
 use super::host::{ExitCause, Usage};
 

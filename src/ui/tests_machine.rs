@@ -9,12 +9,9 @@ use egui_kittest::kittest::Queryable;
 
 use super::tests::{Scene, now, run, scene, snapshot};
 use super::tests_schedule::write;
-use crate::api::Command;
-use crate::api::{MachinePoint, StepSpan};
-use crate::base::id::AttemptKey;
-use crate::base::id::{RunId, StepId};
-use crate::resources::MachineSample;
-use crate::resources::{Limit, LimitAction, Limits, Resource, Threshold};
+use crate::api::{Command, MachinePoint, StepSpan};
+use crate::base::id::{AttemptKey, RunId, StepId};
+use crate::resources::{Limit, LimitAction, Limits, MachineSample, Resource, Threshold};
 use crate::run::{Event, EventKind, RunState};
 use crate::settings::LimitParams;
 use crate::window::{Action, AlertMark, AppUpdate, HistorySpan, MachineHistory};

@@ -9,8 +9,7 @@ use egui_kittest::kittest::Queryable;
 use serde_json::json;
 
 use super::tests::{Scene, now, scene, snapshot};
-use crate::api::Command;
-use crate::api::JobView;
+use crate::api::{Command, JobView};
 use crate::base::id::{JobId, RunId};
 use crate::run::{Event, EventKind, RunState};
 use crate::schedule::{Misfire, Outcome, Overlap};

@@ -6,8 +6,7 @@ use chrono::TimeDelta;
 
 use super::tests::{Scene, does, id, now, run, scene, snapshot, step};
 use crate::admission::{Holder, Orders, Quiet, Wait};
-use crate::api::Command;
-use crate::api::CurrentWait;
+use crate::api::{Command, CurrentWait};
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
 use crate::window::AppUpdate;
 

@@ -8,17 +8,14 @@ use egui::{
     CentralPanel, Context, Frame, Key, Margin, Panel, SystemTheme, ThemePreference, Ui, ViewportCommand,
 };
 
-use super::beat;
 use super::beat::Beat;
-use super::command;
 use super::command::{Command, Page};
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
 use super::shown::ShownWatch;
-use super::theme;
-use super::views;
 use super::views::{Commands, PaletteState, View};
 use super::window_dress::theme_of;
+use super::{beat, command, theme, views};
 use crate::api;
 use crate::base::id::{JobId, RunId};
 use crate::run::{RunState, StopKind};

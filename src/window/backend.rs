@@ -7,13 +7,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam_channel::Sender;
 
 use super::job_page::JobReader;
-use super::machine_history::marks;
-use super::machine_history::{HistorySpan, MachineHistory};
+use super::machine_history::{HistorySpan, MachineHistory, marks};
 use super::port::{AppUpdate, SaveJob};
-use super::store::SavedJob;
-use super::store::{MAX_RECENT, SAMPLE_SPAN};
-use crate::api::Error;
-use crate::api::{Command, LivingRuns, Query};
+use super::store::{MAX_RECENT, SAMPLE_SPAN, SavedJob};
+use crate::api::{Command, Error, LivingRuns, Query};
 use crate::base::id::{JobId, RunId};
 use crate::control::wire::EventFilter;
 use crate::control::{ControlClient, Events};
@@ -22,8 +19,7 @@ use crate::engine::{EngineError, now};
 use crate::records::Records;
 use crate::resources::Limits;
 use crate::run::{Event, RunState};
-use crate::settings::Settings;
-use crate::settings::edit_file;
+use crate::settings::{Settings, edit_file};
 use crate::store::{DataDir, RunFilter, SampleHistory};
 
 /// Where a window's commands go, and where what it shows comes from. Cheap to clone.

@@ -8,12 +8,9 @@ use crossbeam_channel::{Receiver, Sender};
 use super::backend::{Backend, Remote};
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use crate::api::Command;
-use crate::api::Error;
-use crate::api::ProcessKind;
+use crate::api::{Command, Error, ProcessKind};
 use crate::base::id::{RunId, StepId};
-use crate::daemon::be_served;
-use crate::daemon::{Disposition, ServeFor, Service};
+use crate::daemon::{Disposition, ServeFor, Service, be_served};
 use crate::engine::ShutdownKind;
 use crate::run::StopKind;
 

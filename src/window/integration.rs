@@ -17,12 +17,10 @@ use super::port::{AppUpdate, UpdateSender, WorldPort, window_port};
 use super::remote_usage::show_usage;
 use super::samples::show_samples;
 use super::store::AppStore;
-use crate::api::Error;
-use crate::api::ProcessKind;
+use crate::api::{Error, ProcessKind};
 use crate::base::id::RunId;
 use crate::control::ControlClient;
-use crate::daemon::Watch;
-use crate::daemon::{CommandHandler, EngineLease, Mode, Service, ServiceOptions};
+use crate::daemon::{CommandHandler, EngineLease, Mode, Service, ServiceOptions, Watch};
 use crate::diagnostics::{Listening, listen};
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::files::{FolderWatch, SettledWatch};
@@ -30,8 +28,7 @@ use crate::monitor::SampleStream;
 use crate::records::unpack_samples;
 use crate::run::{Event, EventKind, StopKind};
 use crate::scheduler::DesktopScheduler;
-use crate::settings::FILE;
-use crate::settings::Settings;
+use crate::settings::{FILE, Settings};
 use crate::store::DataDir;
 
 /// Binds the engine and the monitor to one window.

@@ -1,10 +1,9 @@
 //! Rust source as the rules see it: comments and literals blanked out, so that only code is judged, and told apart
 //! by whether it is a test. No parser; what the rules need can be seen in the text.
 
-use std::fmt;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 /// Everything that the rules judge.
 pub(crate) struct House {

@@ -1,7 +1,6 @@
 //! One client asks for everything once.
 
-use leverframe::api::ProcessKind;
-use leverframe::api::{Command, EngineStatus, LivingRuns, Query};
+use leverframe::api::{Command, EngineStatus, LivingRuns, ProcessKind, Query};
 use leverframe::control::ControlError;
 use leverframe::control::wire::EventFilter;
 use leverframe::records::RunRecord;

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use leverframe::base::id::AttemptKey;
-use leverframe::base::id::{RunId, StepId};
+use leverframe::base::id::{AttemptKey, RunId, StepId};
 use leverframe::supervisor::{
     ConnectError, ExitCause, HostEvent, HostRequest, Known, KnownStatus, Launcher, StartSpec, StepExit,
     StepHost, SupervisorHost,

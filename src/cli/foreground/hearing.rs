@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::exit::Failure;
 use super::{End, Foreground, HELD, StopAsked, Suspension, Until};
-use crate::api::Command;
-use crate::api::SILENT;
 use crate::api::exit_code::FAILED;
+use crate::api::{Command, SILENT};
 use crate::base::id::{RunId, StepId};
 use crate::run::{Event, EventKind, StepState};
 

@@ -8,8 +8,7 @@ use super::super::output::Form;
 use super::super::{Place, Print};
 use super::words::next_of;
 use super::{change, report};
-use crate::api::Command;
-use crate::api::JobView;
+use crate::api::{Command, JobView};
 use crate::base::id::JobId;
 use crate::engine::now;
 

@@ -18,11 +18,9 @@ use super::hand_over::HandOver;
 use super::journal::Journal;
 use crate::api::exit_code::BUSY;
 use crate::api::{Answer, Command, EngineId, Error, Query};
-use crate::control::wire;
 use crate::control::wire::{ClosingNotice, ErrorObject, JSON_RPC, Saying};
-use crate::control::{bind, is_of_our_user};
-use crate::engine::CoreExecutionEngine;
-use crate::engine::{Subscription, SubscriptionEnder};
+use crate::control::{bind, is_of_our_user, wire};
+use crate::engine::{CoreExecutionEngine, Subscription, SubscriptionEnder};
 
 /// The most clients at once.
 const MAX_CONNECTIONS: usize = 128;

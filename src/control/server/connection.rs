@@ -15,9 +15,8 @@ use super::acceptor::Shared;
 use super::journal::Cursor;
 use super::session::{Session, answer_to};
 use super::writer::{ConnectionWriter, PATIENCE, Unsent};
-use crate::control::LineDecoder;
-use crate::control::wire;
 use crate::control::wire::{ErrorObject, INVALID_REQUEST, MAX_LINE, Outcome};
+use crate::control::{LineDecoder, wire};
 
 /// How long a client may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);

@@ -4,8 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::api::Error;
-use crate::api::{Answer, Command, Query};
+use crate::api::{Answer, Command, Error, Query};
 use crate::base::nearest::nearest;
 use crate::control::wire::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND, Outcome, SessionRequest};
 

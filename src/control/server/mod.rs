@@ -1,4 +1,4 @@
-//! The engine's side of the control socket: everybody who may ask, served at one [`crate::daemon::CommandHandler`].
+//! The engine's side of the control socket: everybody who may ask, answered by one [`Handler`].
 //!
 //! In reading order: `acceptor` accepts and closes; `connection` is one client and `session` what is said
 //! with it, requests answered in order; `methods` finds what a request asks; `journal` keeps the last events, encoded once, for all subscriptions; `filter`
@@ -13,6 +13,6 @@ mod methods;
 mod session;
 mod writer;
 
-pub use crate::control::server::hand_over::HandOver;
-pub use crate::control::server::methods::METHODS;
 pub use acceptor::{ControlOptions, ControlServer, Handler};
+pub use hand_over::HandOver;
+pub use methods::METHODS;

@@ -5,8 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::base::id::AttemptKey;
-use crate::base::id::{RunId, StepId};
+use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::run::report_path;
 
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {

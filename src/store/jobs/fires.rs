@@ -8,8 +8,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::stored::{FireKind, StoredFire, StoredHistory};
 use super::{JobStore, from_ms};
 use crate::base::id::RunId;
-use crate::store::StoreError;
-use crate::store::rows;
+use crate::store::{StoreError, rows};
 
 /// Which fires of a job to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,8 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::JobStore;
 use super::stored::StoredJob;
-use crate::store::StoreError;
-use crate::store::rows;
+use crate::store::{StoreError, rows};
 
 macro_rules! job_columns {
     () => {

@@ -8,8 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::Resolution;
 use super::schema::SAMPLES;
-use crate::base::id::AttemptKey;
-use crate::base::id::{RunId, StepId};
+use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::store::database::BUSY;
 use crate::store::{StoreError, open};
 

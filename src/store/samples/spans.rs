@@ -5,8 +5,7 @@ use rusqlite::{Row, params};
 
 use super::query::{instant, share};
 use super::{Resolution, SampleHistory};
-use crate::base::id::AttemptKey;
-use crate::base::id::{RunId, StepId};
+use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::store::StoreError;
 
 /// A step's attempt, from the first to the last of its samples in a range.

@@ -15,12 +15,9 @@ use crate::base::id::AttemptKey;
 use crate::process::tree::Origin;
 use crate::supervisor::host::{ExitCause, HostEvent, StepExit, Usage};
 use crate::supervisor::journal::Record;
-use crate::supervisor::memory;
-use crate::supervisor::process;
 use crate::supervisor::process::{Proc, ProcId};
-use crate::supervisor::reaper;
 use crate::supervisor::reaper::Peeked;
-use crate::supervisor::sys;
+use crate::supervisor::{memory, process, reaper, sys};
 
 /// What a main process left behind has this long to end by itself.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);

@@ -16,11 +16,10 @@ use crate::base::id::AttemptKey;
 use crate::process::tree::{Origin, Tree};
 use crate::supervisor::host::{HostEvent, StartSpec};
 use crate::supervisor::journal::{Record, SpawnNote, StartNote};
-use crate::supervisor::log;
 use crate::supervisor::log::Log;
 use crate::supervisor::process::{Proc, ProcId};
-use crate::supervisor::program;
 use crate::supervisor::reaper::ticks;
+use crate::supervisor::{log, program};
 
 /// A process that was just spawned, with everything that hangs on it.
 struct Spawned {

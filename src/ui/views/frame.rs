@@ -10,8 +10,7 @@ use egui::{
 use super::super::command::{Command, Page};
 use super::super::widgets::{Icon, Lever, Said, Tone, label_at, numbers_at, text_width};
 use super::{Commands, View, menus};
-use crate::ui::command;
-use crate::ui::{format, theme};
+use crate::ui::{command, format, theme};
 
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {

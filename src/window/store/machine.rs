@@ -7,8 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{MAX_NOTICES, MAX_SAMPLES, SAMPLE_SPAN};
-use crate::resources::MachineSample;
-use crate::resources::{Limits, Resource};
+use crate::resources::{Limits, MachineSample, Resource};
 use crate::window::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use crate::window::port::Action;
 
