@@ -1,54 +1,68 @@
 //! What comes in between: between the last reports of a step and the host that is found again, and between reading a run
 //! and writing what was made of it.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use leverframe::engine::{EngineOptions, HostChoice, HostSink};
 use leverframe::records::refresh_definition;
-use leverframe::run::{EventKind, RunState};
+use leverframe::run::RunState;
 use leverframe::supervisor::{HostEvent, Launcher};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::bench::{Bench, stored_step};
 use crate::support::process::{let_pass, look_until, wait_gone};
-use crate::support::{DEADLINE, PROGRAM, definition, options, start, wait_for, wait_for_end, wait_for_named};
+use crate::support::{DEADLINE, PROGRAM, definition, options, start, wait_for_end, wait_for_named};
 
-/// Reports once, and once more right before its end, each time when it is told to.
+/// Says where it would report, and ends when it is told to.
 const REPORTING: &str = r#"
-until [ -e "$HERE/one" ]; do sleep 0.02; done
-echo '{"output": {"one": 1}}' >> $LEVERFRAME_REPORT
-echo '{"checkpoint": 1}' >> $LEVERFRAME_REPORT
-touch "$HERE/reported"
-until [ -e "$HERE/two" ]; do sleep 0.02; done
-echo '{"output": {"two": 2}}' >> $LEVERFRAME_REPORT
-echo '{"checkpoint": 2}' >> $LEVERFRAME_REPORT
+echo "$LEVERFRAME_REPORT" > "$HERE/where.part"
+mv "$HERE/where.part" "$HERE/where"
+until [ -e "$HERE/go" ]; do sleep 0.02; done
 "#;
 
-/// A report is on its way while the host is looked for, which then says that the step has ended since.
+/// A host says that a step has ended before the engine has that host, and a report comes in between: the last reports are
+/// read from behind that report, which is decided in the same turn.
 #[test]
 fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
     let bench = Bench::new();
-    // Capacity 1: the second host, and no other, is found when the test says so.
-    let (find, found) = bounded(1);
-    let said_by: Arc<Mutex<Option<Arc<HostSink>>>> = Arc::default();
+    // Capacity 1: the second host, and no other, is looked for when the test says so.
+    let (find, may_find) = bounded::<()>(1);
+    // Capacity 1: that the second host has said what it knows.
+    let (said, has_said) = bounded::<()>(1);
+    // Capacity 1: the engine gets it when the test says so.
+    let (give, may_give) = bounded::<()>(1);
+    let first_sink: Arc<Mutex<Option<Arc<HostSink>>>> = Arc::default();
     let host = {
-        let (data_dir, said_by) = (bench.data_dir.clone(), said_by.clone());
+        let (data_dir, first_sink) = (bench.data_dir.clone(), first_sink.clone());
         HostChoice::Custom(Arc::new(move |epoch, sink: HostSink| {
             let sink = Arc::new(sink);
-            let is_second = said_by.lock().expect("no test panics here").replace(sink.clone()).is_some();
-            if is_second {
-                found.recv_timeout(DEADLINE).expect("the test says when");
+            let is_first = first_sink.lock().expect("no test panics here").replace(sink.clone()).is_none();
+            if !is_first {
+                may_find.recv_timeout(DEADLINE).expect("the test says when");
             }
+            let said = (!is_first).then(|| said.clone());
             let launched = Launcher::new(&data_dir).program(PROGRAM).launch()?;
-            Ok(Box::new(launched.hello(epoch, move |event| sink(event))?))
+            let host = launched.hello(epoch, move |event| {
+                let is_inventory = matches!(event, HostEvent::Inventory(_));
+                sink(event);
+                if is_inventory && let Some(said) = &said {
+                    said.send(()).expect("the test waits");
+                }
+            })?;
+            if !is_first {
+                may_give.recv_timeout(DEADLINE).expect("the test says when");
+            }
+            Ok(Box::new(host))
         }))
     };
     let (engine, events) = bench.open_with(EngineOptions { host, ..options() });
-    // While somebody holds the barrier, the engine waits at the next event that it tells: what it hears meanwhile, it
-    // hears together.
+    // While the test holds the barrier, the engine waits at the next event that it tells: what comes meanwhile is taken
+    // in one turn.
     let barrier = Arc::new(Mutex::new(()));
     // Capacity 1: that it waits.
     let (waits, has_come) = bounded(1);
@@ -65,7 +79,12 @@ fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
     let run = start(&engine, "r1", &bench.pipeline("", &[("a", "", REPORTING)]));
     wait_for_named(&events, "step_started");
     let pids = bench.pids_in("a.pids", 1);
-    let sink = said_by.lock().expect("no test panics here").clone().expect("there is a host");
+    let place = look_until("where it reports", || std::fs::read_to_string(bench.here.join("where")).ok());
+    let report = |line: Value| {
+        let mut file = File::options().append(true).create(true).open(place.trim()).expect("a file");
+        writeln!(file, "{line}").expect("it is written");
+    };
+    let sink = first_sink.lock().expect("no test panics here").clone().expect("there is a host");
     sink(HostEvent::Gone { reason: "as the test wants it".into() });
     wait_for_named(&events, "warning_raised");
 
@@ -76,28 +95,25 @@ fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
         std::thread::spawn(move || start(&engine, "r2", &text))
     };
     has_come.recv_timeout(DEADLINE).expect("the engine waits");
-    std::fs::write(bench.here.join("one"), "").expect("a file");
-    look_until("its report", || bench.here.join("reported").exists().then_some(()));
-    // By then its report is most likely on its way.
-    let_pass(Duration::from_millis(200));
-    std::fs::write(bench.here.join("two"), "").expect("a file");
+    std::fs::write(bench.here.join("go"), "").expect("a file");
     wait_gone(&pids);
-    find.send(()).expect("somebody looks for a host");
-    // And the host is most likely found by then.
-    let_pass(Duration::from_millis(500));
+    find.send(()).expect("the second host is awaited");
+    has_said.recv_timeout(DEADLINE).expect("the host says what it knows");
+    report(json!({"output": {"one": 1}}));
+    // By then this report waits for the engine, and the next one can only be read at the end.
+    let_pass(Duration::from_millis(300));
+    report(json!({"output": {"two": 2}}));
+    give.send(()).expect("the engine waits for it");
+    // And behind it, the host itself.
+    let_pass(Duration::from_millis(300));
     drop(held);
 
-    let mut n_saved = 0;
-    wait_for(&events, "the end of the run", |event| {
-        n_saved += usize::from(matches!(event.kind, EventKind::CheckpointSaved { .. }));
-        event.run_id.as_ref() == Some(&run) && event.kind.run().is_some_and(|run| run.state.is_ended())
-    });
+    wait_for_end(&events, &run);
     other.join().expect("it was started");
     let stored = bench.stored("r1");
     let outputs = stored_step(&stored, "a").outputs.expect("there are some");
     let outputs: Value = serde_json::from_str(&outputs).expect("JSON");
     assert_eq!((stored.summary.state, outputs), (RunState::Completed, json!({"one": 1, "two": 2})));
-    assert!((1..=2).contains(&n_saved), "two checkpoints were saved {n_saved} times");
 }
 
 #[test]
