@@ -123,8 +123,13 @@ fn what_is_paused_after_a_loss_begins_when_it_is_resumed() {
 #[test]
 fn a_step_that_reports_at_once_is_told_as_started_first() {
     let home = Home::new();
-    let pipeline = home.file("two.toml", super::TWO_STEPS);
-    for _ in 0..5 {
+    // By the shell alone: a program for it would take longer than the news of its start.
+    let report = r#"printf '{"progress": 0.5}\n' >> "$LEVERFRAME_REPORT"; sleep 0.2"#;
+    let pipeline = home.file(
+        "one.toml",
+        &format!("[[step]]\nid = \"a\"\nrun = \"\"\"\n{}\"\"\"\n", report.replace('\\', "\\\\")),
+    );
+    for _ in 0..15 {
         let said = home.say(&["run", &pipeline, "--json"]);
         assert_eq!(said.code, 0, "{said:?}");
         let events =
