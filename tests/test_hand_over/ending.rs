@@ -149,7 +149,8 @@ fn until_idle(home: &Home) -> Service {
     let dir = DataDir::open(home.data()).expect("it opens");
     let Ok(Joined::EngineLease(lease)) = join(&dir) else { panic!("nobody is the engine") };
     let (face, parts, engine, raise) = (ProcessKind::Run, Mode::EngineOnly, options(), None);
-    Service::open(lease, Settings::default(), ServiceOptions { face, parts, engine, raise }).expect("it opens")
+    Service::open(lease, Settings::default(), ServiceOptions { face, parts, engine, raise })
+        .expect("it opens")
 }
 
 #[test]

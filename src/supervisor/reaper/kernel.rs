@@ -160,7 +160,8 @@ fn each_descriptor(mut look: impl FnMut(RawFd, FileType)) {
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(dir) = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()) else {
-        let most = getrlimit(Resource::Nofile).maximum.map_or(MOST_DESCRIPTORS, |most| most.min(MOST_DESCRIPTORS));
+        let most =
+            getrlimit(Resource::Nofile).maximum.map_or(MOST_DESCRIPTORS, |most| most.min(MOST_DESCRIPTORS));
         return (3..RawFd::try_from(most).unwrap_or(RawFd::MAX)).for_each(look_at);
     };
     let own = std::os::fd::AsRawFd::as_raw_fd(&dir);

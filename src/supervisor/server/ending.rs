@@ -436,9 +436,9 @@ mod tests {
     #[test]
     fn a_process_that_is_not_our_child_is_waited_for_until_its_parent_has_reaped_it() {
         // A parent that reaps when it is told to, and says so.
-        let script = "sh -c 'read end; exit 7' <&3 & echo $!; read now; wait $!; echo $?; read end";
+        let script = "sleep 600 & echo $!; read now; wait $!; echo $?; read end";
         let mut parent = Command::new("sh");
-        parent.arg("-c").arg(format!("exec 3<&0; {script}")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        parent.arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut parent = parent.spawn().unwrap();
         let (mut orders, said) = (parent.stdin.take().unwrap(), parent.stdout.take().unwrap());
         let mut said = BufReader::new(said).lines().map(Result::unwrap);
@@ -450,13 +450,13 @@ mod tests {
             (how, is_reaped(Some(main), Some(handle.as_fd())))
         };
         assert_eq!(seen(), (None, false), "it lives");
-        orders.write_all(b"end\n").unwrap();
+        process::signal(main, Signal::KILL).unwrap();
         let mut ended = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
         rustix::event::poll(&mut ended, None).unwrap();
         assert_eq!(seen(), (None, false), "it has ended, and how is not known yet");
         orders.write_all(b"now\n").unwrap();
-        assert_eq!(said.next().unwrap(), "7");
-        let how = kernel_tells_of_strangers().then_some(ExitCause::Code(7));
+        assert_eq!(said.next().unwrap(), "137");
+        let how = kernel_tells_of_strangers().then_some(ExitCause::Signal(libc::SIGKILL));
         assert_eq!(seen(), (how, true), "its parent has reaped it");
         drop(orders);
         parent.wait().unwrap();
