@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use leverframe::run::RunState;
 use leverframe::schedule::Misfire;
 use leverframe::scheduler::JobChange;
-use leverframe::store::{CheckpointManager, JobStore};
+use leverframe::store::{CheckpointManager, JobStore, StoreError};
 use rusqlite::Connection;
 
 use super::desk::{Desk, every, id, spec};
@@ -263,4 +263,32 @@ fn a_job_that_cannot_be_reckoned_anew_is_set_aside_alone() {
     for name in ["a", "other"] {
         assert_eq!(desk.job(name).next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"), "{name}");
     }
+}
+
+#[test]
+fn where_the_disk_fails_after_a_part_was_recorded_that_part_is_started() {
+    let (_dir, path, mut desk) = on_disk();
+    for name in ["a", "b", "c"] {
+        desk.add(every(name, 3600));
+    }
+    // What `b` writes is refused, and what `c` writes finds the disk full: that number was the last one.
+    write(
+        &path,
+        "CREATE TABLE numbers (n INTEGER PRIMARY KEY AUTOINCREMENT);
+         INSERT INTO numbers VALUES (9223372036854775807);
+         CREATE TRIGGER refused BEFORE INSERT ON fires WHEN NEW.job_id = 'b'
+           BEGIN SELECT RAISE(ABORT, 'not this one'); END;
+         CREATE TRIGGER full BEFORE INSERT ON fires WHEN NEW.job_id = 'c'
+           BEGIN INSERT INTO numbers VALUES (NULL); END;",
+    );
+    desk.now.wall += TimeDelta::hours(1);
+    let acts = desk.core.look(desk.now).expect("a part is recorded");
+    desk.carry_out(acts);
+    assert_eq!(desk.started_names(), ["a"]);
+    assert_eq!(desk.ledger("a"), ["03:00:00 ran 1"]);
+    assert!(matches!(desk.core.take_trouble(), Some(StoreError::DiskFull { .. })));
+    assert!(desk.job("b").problem.is_some());
+    write(&path, "DROP TRIGGER full");
+    desk.look();
+    assert_eq!(desk.started_names(), ["c"], "and the rest when the disk takes it");
 }
