@@ -323,7 +323,7 @@ mod tests {
         settle();
         std::fs::write(after.join("a.toml"), "id = 1").unwrap();
         settle();
-        assert_eq!(lost.try_iter().collect::<Vec<_>>(), [bad.clone()]);
+        assert_eq!(lost.try_iter().collect::<Vec<_>>(), std::slice::from_ref(&bad));
         // Mended, it is watched too.
         std::fs::remove_file(&bad).unwrap();
         settle();
