@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
 use leverframe::api::ProcessKind;
@@ -228,7 +228,48 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_was() {
         }
     }
     assert_eq!((mode(), fs::read_dir(&folder).expect("it is there").count()), (0o755, 1));
-    // What the user has made ready for us is taken.
+}
+
+/// Everything in a folder, with its mode.
+fn with_modes(folder: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = vec![(folder.to_owned(), fs::metadata(folder).expect("it is there").mode())];
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder).expect("it can be read") {
+            found.extend(with_modes(&entry.expect("it can be read").path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_home_directory_with_pipelines_of_something_else_is_refused_and_one_with_a_pipeline_of_ours_is_taken() {
+    let home = Home::new();
+    let folder = home.folder().join("ana");
+    for name in [".bashrc", "Documents/letter.txt", "pipelines/ci.yml", "pipelines/deploy.toml"] {
+        home.file(&format!("ana/{name}"), "[job]\n");
+    }
+    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let before = with_modes(&folder);
+    let pipeline = home.file("two.toml", TWO_STEPS);
+    let say = |verb: &[&str]| {
+        let mut command = home.command(verb);
+        let output = command.env("LEVERFRAME_DATA_DIR", &folder).output().expect("it runs");
+        crate::test_command_line::said(output)
+    };
+    for verb in [&["run", &pipeline][..], &["serve"], &["init"]] {
+        say(verb).check(5, &[".bashrc", "no pipeline with a step in `pipelines/`"]);
+        assert_eq!(with_modes(&folder), before, "{verb:?}");
+    }
+    // A pipeline that can run makes it one of ours, beside whatever is there; it stays as open as it was.
+    home.file("ana/pipelines/two.toml", TWO_STEPS);
+    say(&["run", "two"]).check(0, &["completed", "others can look into the data directory"]);
+    assert_eq!(fs::metadata(&folder).expect("it is there").mode() & 0o777, 0o755);
+}
+
+#[test]
+fn what_the_user_has_made_ready_is_taken() {
+    let home = Home::new();
     let ready = home.folder().join("ready");
     fs::create_dir_all(ready.join("pipelines")).expect("a folder");
     fs::write(ready.join("settings.toml"), "").expect("a file");
