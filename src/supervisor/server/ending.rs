@@ -352,7 +352,7 @@ impl Server {
 /// What a main process used, without what is said of it before it became its program.
 fn of_its_own(usage: Usage, withheld: u64) -> Usage {
     // What can't be read is not known.
-    let before_exec = memory::before_exec(withheld).ok().flatten();
+    let before_exec = memory::before_exec(withheld).ok();
     let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_program(bytes, before_exec));
     Usage { peak_rss_bytes, ..usage }
 }
