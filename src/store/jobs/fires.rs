@@ -8,7 +8,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::stored::{FireKind, StoredFire, StoredHistory};
 use super::{JobStore, from_ms};
 use crate::base::id::RunId;
-use crate::store::{StoreError, rows};
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 /// Which fires of a job to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,7 +182,7 @@ impl JobStore {
                 "SELECT run_id FROM fires WHERE run_id IS NOT NULL
                    AND (run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.'))",
             )?
-            .query_map([base], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+            .query_map([base], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
@@ -261,34 +262,34 @@ impl JobStore {
                 "SELECT run_id FROM job_history WHERE finished_at IS NULL
                  UNION SELECT run_id FROM fires WHERE outcome IN ('claimed', 'queued') AND run_id IS NOT NULL",
             )?
-            .query_map([], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+            .query_map([], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
 }
 
 fn fire(row: &Row<'_>) -> rusqlite::Result<StoredFire> {
-    let due_ms = rows::int(row, 1)?.unwrap_or_default();
+    let due_ms = columns::int(row, 1)?.unwrap_or_default();
     Ok(StoredFire {
-        job_id: rows::text(row, 0)?.unwrap_or_default(),
+        job_id: columns::text(row, 0)?.unwrap_or_default(),
         due_ms,
-        through_ms: rows::int(row, 2)?.unwrap_or(due_ms).max(due_ms),
-        n_instants: rows::int(row, 3)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
-        outcome: rows::text(row, 4)?.unwrap_or_default(),
-        reason: rows::text(row, 5)?,
-        run_id: rows::text(row, 6)?,
-        previous_ms: rows::int(row, 7)?,
-        kind: rows::word(row, 8)?.map_or(FireKind::Due, FireKind::parse),
+        through_ms: columns::int(row, 2)?.unwrap_or(due_ms).max(due_ms),
+        n_instants: columns::int(row, 3)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
+        outcome: columns::text(row, 4)?.unwrap_or_default(),
+        reason: columns::text(row, 5)?,
+        run_id: columns::text(row, 6)?,
+        previous_ms: columns::int(row, 7)?,
+        kind: columns::word(row, 8)?.map_or(FireKind::Due, FireKind::parse),
     })
 }
 
 fn history(row: &Row<'_>) -> rusqlite::Result<StoredHistory> {
     Ok(StoredHistory {
-        job_id: rows::text(row, 0)?.unwrap_or_default(),
-        run_id: rows::text(row, 1)?.unwrap_or_default(),
-        started_at: rows::instant(row, 2, 3)?.unwrap_or_else(|| from_ms(0)),
-        finished_at: rows::instant(row, 4, 3)?,
-        status: rows::text(row, 5)?,
-        error: rows::text(row, 6)?,
+        job_id: columns::text(row, 0)?.unwrap_or_default(),
+        run_id: columns::text(row, 1)?.unwrap_or_default(),
+        started_at: columns::instant(row, 2, 3)?.unwrap_or_else(|| from_ms(0)),
+        finished_at: columns::instant(row, 4, 3)?,
+        status: columns::text(row, 5)?,
+        error: columns::text(row, 6)?,
     })
 }

@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::JobStore;
 use super::stored::StoredJob;
-use crate::store::{StoreError, rows};
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 macro_rules! job_columns {
     () => {
@@ -100,7 +101,7 @@ impl JobStore {
     pub fn job_ids(&self) -> Result<Vec<String>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT job_id FROM scheduled_jobs ORDER BY job_id")?
-                .query_map([], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+                .query_map([], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
                 .collect()
         })
     }
@@ -157,7 +158,7 @@ impl JobStore {
                 "SELECT next_run_ms FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
                  WHERE enabled = 1 AND next_run_ms < ?1 ORDER BY next_run_ms LIMIT 1",
             )?
-            .query_row([BEFORE_NEVER], |row| rows::int(row, 0))
+            .query_row([BEFORE_NEVER], |row| columns::int(row, 0))
             .optional()
             .map(Option::flatten)
         })
@@ -235,7 +236,9 @@ impl JobStore {
     pub fn upstreams(&self, job_id: &str) -> Result<Vec<(String, Option<i64>)>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT upstream, ended_ms FROM job_upstreams WHERE job_id = ?1")?
-                .query_map([job_id], |row| Ok((rows::text(row, 0)?.unwrap_or_default(), rows::int(row, 1)?)))?
+                .query_map([job_id], |row| {
+                    Ok((columns::text(row, 0)?.unwrap_or_default(), columns::int(row, 1)?))
+                })?
                 .collect()
         })
     }
@@ -246,7 +249,7 @@ impl JobStore {
     /// What the disk has.
     pub fn all_upstreams(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.read(|conn| {
-            let name = |row: &Row<'_>, index| rows::text(row, index).map(Option::unwrap_or_default);
+            let name = |row: &Row<'_>, index| columns::text(row, index).map(Option::unwrap_or_default);
             conn.prepare_cached("SELECT job_id, upstream FROM job_upstreams ORDER BY job_id, upstream")?
                 .query_map([], |row| Ok((name(row, 0)?, name(row, 1)?)))?
                 .collect()
@@ -255,8 +258,8 @@ impl JobStore {
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
-    let text = |index| rows::text(row, index);
-    let some_text = |index| rows::text(row, index).map(Option::unwrap_or_default);
+    let text = |index| columns::text(row, index);
+    let some_text = |index| columns::text(row, index).map(Option::unwrap_or_default);
     Ok(StoredJob {
         job_id: some_text(0)?,
         pipeline_id: some_text(1)?,
@@ -264,25 +267,25 @@ fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         schedule_type: some_text(3)?,
         schedule_config: some_text(4)?,
         next_run: some_text(5)?,
-        next_run_ms: rows::int(row, 6)?,
+        next_run_ms: columns::int(row, 6)?,
         // The column's own default, and any number but zero.
-        enabled: rows::int(row, 7)?.unwrap_or(1) != 0,
+        enabled: columns::int(row, 7)?.unwrap_or(1) != 0,
         last_run: text(8)?,
-        run_count: rows::int(row, 9)?.unwrap_or(0),
+        run_count: columns::int(row, 9)?.unwrap_or(0),
         created_at: some_text(10)?,
         zone: text(11)?,
         misfire: text(12)?,
-        catchup_limit: rows::int(row, 13)?,
-        misfire_grace_ms: rows::int(row, 14)?,
-        misfire_max_age_ms: rows::int(row, 15)?,
+        catchup_limit: columns::int(row, 13)?,
+        misfire_grace_ms: columns::int(row, 14)?,
+        misfire_max_age_ms: columns::int(row, 15)?,
         overlap: text(16)?,
-        priority: rows::int(row, 17)?,
+        priority: columns::int(row, 17)?,
         params: text(18)?,
         run_type: text(19)?,
         environment: text(20)?,
         file: text(21)?,
         file_table: text(22)?,
-        first_by_hand: rows::int(row, 23)?.unwrap_or(0) != 0,
+        first_by_hand: columns::int(row, 23)?.unwrap_or(0) != 0,
         file_mark: text(24)?,
         rowid: row.get(25)?,
         problem: text(26)?,

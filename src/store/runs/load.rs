@@ -7,9 +7,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::rows::{N_STEP_COLUMNS, N_SUMMARY_COLUMNS, step_columns, summary_columns};
 use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
-use super::{CheckpointManager, StoreError, rows};
+use super::{CheckpointManager, rows};
 use crate::base::id::{RunId, StepId};
 use crate::run::{RunLedger, RunSummary, StepRun};
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 impl CheckpointManager {
     /// One run with its steps and its definition.
@@ -68,7 +70,7 @@ impl CheckpointManager {
                     ", archived_checkpoint FROM attempts WHERE run_id = ?1"
                 ))?
                 .query_map([run_id.as_str()], |row| {
-                    let archived = rows::text(row, N_STEP_COLUMNS)?.map(rows::json_or_text);
+                    let archived = columns::text(row, N_STEP_COLUMNS)?.map(columns::json_or_text);
                     Ok(rows::step(row)?.map(|step| AttemptRecord { step, archived_checkpoint: archived }))
                 })?
                 .filter_map(Result::transpose)
@@ -102,11 +104,11 @@ fn partial_run(row: &Row<'_>) -> rusqlite::Result<Option<PartialRun>> {
     let Some(summary) = rows::summary(row)? else { return Ok(None) };
     Ok(Some(PartialRun {
         summary,
-        body: rows::text(row, N_SUMMARY_COLUMNS)?,
-        definition_hash: rows::shared(row, N_SUMMARY_COLUMNS + 1)?,
-        params: rows::from_json(row, N_SUMMARY_COLUMNS + 2)?,
-        metadata: rows::shared(row, N_SUMMARY_COLUMNS + 3)?,
-        ledger: rows::from_json(row, N_SUMMARY_COLUMNS + 4)?,
+        body: columns::text(row, N_SUMMARY_COLUMNS)?,
+        definition_hash: columns::shared(row, N_SUMMARY_COLUMNS + 1)?,
+        params: columns::from_json(row, N_SUMMARY_COLUMNS + 2)?,
+        metadata: columns::shared(row, N_SUMMARY_COLUMNS + 3)?,
+        ledger: columns::from_json(row, N_SUMMARY_COLUMNS + 4)?,
     }))
 }
 
@@ -139,8 +141,8 @@ fn complete(
 fn read_definition(conn: &Connection, hash: &Arc<str>) -> rusqlite::Result<Option<Arc<StoredDefinition>>> {
     conn.prepare_cached("SELECT path, text FROM definitions WHERE hash = ?1")?
         .query_row([hash.as_ref()], |row| {
-            let path = rows::shared(row, 0)?.unwrap_or_default();
-            let text = rows::shared(row, 1)?.unwrap_or_default();
+            let path = columns::shared(row, 0)?.unwrap_or_default();
+            let text = columns::shared(row, 1)?.unwrap_or_default();
             Ok(Arc::new(StoredDefinition { hash: hash.clone(), path, text }))
         })
         .optional()

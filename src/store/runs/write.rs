@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ToSql, params};
 use serde::de::IgnoredAny;
 
-use super::StoreError;
 use super::expect::expect;
 use super::orders::write_orders;
 use super::rows::step_columns;
@@ -16,6 +15,7 @@ use crate::admission::Orders;
 use crate::base::id::{RunId, StepId};
 use crate::base::time::format_instant;
 use crate::run::{Body, Decision, Definition, Run, RunState, StepRun, StepState};
+use crate::store::StoreError;
 
 /// The longest checkpoint, in bytes of JSON.
 const MAX_CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;

@@ -1,19 +1,16 @@
-//! From rows to values. A row may have been filled in by hand: a column of another type is read as well
-//! as can be, and what cannot be told apart is the least harmful thing, never an error that would hide
-//! every other row.
+//! From the rows of `checkpoints.db` to values.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use rusqlite::Row;
-use rusqlite::types::ValueRef;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::stored::ExecutionRecord;
 use crate::base::time::parse_instant;
 use crate::run::{RunState, RunSummary, StepRun, StepState, Trigger};
+use crate::store::sqlite::columns::{
+    fraction, from_json, instant, int, json_or_text, real, shared, text, word,
+};
 
 /// The columns that [`summary`] reads, in its order.
 macro_rules! summary_columns {
@@ -143,77 +140,6 @@ fn state(
     })
 }
 
-/// An instant: the text is the truth, the integer beside it stands in where the text is none.
-pub(super) fn instant(
-    row: &Row<'_>,
-    text_index: usize,
-    ms_index: usize,
-) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    let Some(written) = word(row, text_index)? else { return Ok(None) };
-    let read = parse_instant(written).ok();
-    Ok(match read {
-        Some(at) => Some(at),
-        None => int(row, ms_index)?.and_then(DateTime::from_timestamp_millis),
-    })
-}
-
-/// JSON of ours; what is absent or unreadable is the default.
-pub(super) fn from_json<T: DeserializeOwned + Default>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
-    Ok(word(row, index)?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
-}
-
-/// A text that should be JSON; one that is none is a JSON string.
-pub(super) fn json_or_text(text: String) -> Value {
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
-}
-
 fn id<T: FromStr>(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<T>> {
     Ok(word(row, index)?.and_then(|text| text.parse().ok()))
-}
-
-/// A column that is valid text; none for anything else.
-pub(super) fn word<'a>(row: &'a Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
-    Ok(match row.get_ref(index)? {
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok(),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
-    })
-}
-
-/// A column as text, whatever it holds.
-pub(super) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<String>> {
-    Ok(match row.get_ref(index)? {
-        ValueRef::Null => None,
-        ValueRef::Integer(n) => Some(n.to_string()),
-        ValueRef::Real(x) => Some(x.to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-    })
-}
-
-pub(super) fn shared(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Arc<str>>> {
-    Ok(match word(row, index)? {
-        Some(text) => Some(text.into()),
-        None => text(row, index)?.map(Into::into),
-    })
-}
-
-pub(super) fn int(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<i64>> {
-    Ok(match row.get_ref(index)? {
-        ValueRef::Integer(n) => Some(n),
-        ValueRef::Real(x) => Some(x as i64),
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()),
-        ValueRef::Null | ValueRef::Blob(_) => None,
-    })
-}
-
-fn real(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<f64>> {
-    Ok(match row.get_ref(index)? {
-        ValueRef::Integer(n) => Some(n as f64),
-        ValueRef::Real(x) => Some(x),
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()),
-        ValueRef::Null | ValueRef::Blob(_) => None,
-    })
-}
-
-fn fraction(row: &Row<'_>, index: usize) -> rusqlite::Result<f64> {
-    Ok(real(row, index)?.filter(|x| x.is_finite()).unwrap_or(0.0).clamp(0.0, 1.0))
 }

@@ -12,15 +12,15 @@ use rusqlite::Connection;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::StoreError;
-use super::checkpoints_schema::CHECKPOINTS;
-use super::commit::{GroupCommit, lock};
-use super::database::{BUSY, Database};
+use super::schema::CHECKPOINTS;
 use super::stored::ExecutionRecord;
-use super::wal::Wal;
 use super::write::{Prepared, Write};
 use crate::base::id::{RunId, StepId};
 use crate::run::Definition;
+use crate::store::StoreError;
+use crate::store::sqlite::commit::{GroupCommit, lock};
+use crate::store::sqlite::database::{BUSY, Database};
+use crate::store::sqlite::wal::Wal;
 
 /// Definitions whose hash is remembered before the dead ones are forgotten.
 const KNOWN_HASHES: usize = 64;
@@ -158,7 +158,7 @@ impl CheckpointManager {
         self.inner.database.put_away_wal()
     }
 
-    pub(super) fn wal(&self) -> &Arc<Wal> {
+    pub(in crate::store) fn wal(&self) -> &Arc<Wal> {
         self.inner.database.wal()
     }
 

@@ -191,8 +191,9 @@ fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
     std::thread::scope(|scope| {
         f.store
             .transaction(|tx| {
-                let aside = crate::store::aside::Aside::put(f.dir.path(), &["logs"], &run_id("old")).unwrap();
-                crate::store::prune::remove_rows(tx, &run_id("old"))?;
+                let aside =
+                    crate::store::runs::aside::Aside::put(f.dir.path(), &["logs"], &run_id("old")).unwrap();
+                crate::store::runs::prune::remove_rows(tx, &run_id("old"))?;
                 scope.spawn(|| {
                     second.clear_aside(f.dir.path()).unwrap();
                     tell.send(()).unwrap();

@@ -44,7 +44,11 @@ fn after_kill_9_everything_that_was_acknowledged_is_there_and_nothing_half() {
     let mut acknowledged = 0;
     for round in 0..12 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::tests::crashing::child_that_commits_until_it_is_killed", "--nocapture"])
+            .args([
+                "--exact",
+                "store::runs::tests::crashing::child_that_commits_until_it_is_killed",
+                "--nocapture",
+            ])
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()

@@ -9,10 +9,12 @@ use serde_json::Value;
 
 use super::rows::{execution_columns, summary_columns};
 use super::stored::{CheckpointRecord, ExecutionRecord};
-use super::{CheckpointManager, StoreError, rows};
+use super::{CheckpointManager, rows};
 use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 /// Which runs to list; the newest first. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +47,10 @@ impl CheckpointManager {
         let run_id = RunId::new(run_id)?;
         let text = self.read(|conn| {
             conn.prepare_cached("SELECT checkpoint_data FROM checkpoints WHERE run_id = ?1 AND step_id = ?2")?
-                .query_row([run_id.as_str(), step_id.as_ref()], |row| rows::text(row, 0))
+                .query_row([run_id.as_str(), step_id.as_ref()], |row| columns::text(row, 0))
                 .optional()
         })?;
-        Ok(text.flatten().map(rows::json_or_text))
+        Ok(text.flatten().map(columns::json_or_text))
     }
 
     /// The last checkpoint of every step of `run_id`, oldest first.
@@ -64,9 +66,9 @@ impl CheckpointManager {
             )?
             .query_map([run_id.as_str()], |row| {
                 Ok(CheckpointRecord {
-                    step_id: rows::text(row, 0)?.unwrap_or_default(),
-                    created_at: rows::instant(row, 1, 2)?.unwrap_or_default(),
-                    data: rows::json_or_text(rows::text(row, 3)?.unwrap_or_default()),
+                    step_id: columns::text(row, 0)?.unwrap_or_default(),
+                    created_at: columns::instant(row, 1, 2)?.unwrap_or_default(),
+                    data: columns::json_or_text(columns::text(row, 3)?.unwrap_or_default()),
                 })
             })?
             .collect()
@@ -268,7 +270,7 @@ impl CheckpointManager {
                 "SELECT run_id FROM execution_state
                  WHERE run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.')",
             )?
-            .query_map([base], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+            .query_map([base], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
@@ -328,7 +330,7 @@ impl CheckpointManager {
             let mut names = conn.prepare("SELECT run_id, pipeline_id, state FROM execution_state")?;
             let mut rows = names.query([])?;
             while let Some(row) = rows.next()? {
-                let column = |index| rows::text(row, index).map(Option::unwrap_or_default);
+                let column = |index| columns::text(row, index).map(Option::unwrap_or_default);
                 let (run, pipeline, state) = (column(0)?, column(1)?, column(2)?);
                 if let Err(error) = RunId::new(&run) {
                     problems.push(format!("execution_state has a row that is passed over: {error}"));
@@ -359,11 +361,11 @@ pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
 }
 
 fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
-    let Some(run_id) = rows::word(row, 2)?.and_then(|id| RunId::new(id).ok()) else { return Ok(None) };
+    let Some(run_id) = columns::word(row, 2)?.and_then(|id| RunId::new(id).ok()) else { return Ok(None) };
     Ok(Some(Decision {
-        at: rows::instant(row, 0, 1)?.unwrap_or_default(),
+        at: columns::instant(row, 0, 1)?.unwrap_or_default(),
         run_id,
-        step_id: rows::word(row, 3)?.and_then(|id| StepId::new(id).ok()),
-        text: rows::text(row, 4)?.unwrap_or_default(),
+        step_id: columns::word(row, 3)?.and_then(|id| StepId::new(id).ok()),
+        text: columns::text(row, 4)?.unwrap_or_default(),
     }))
 }
