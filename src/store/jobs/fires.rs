@@ -22,18 +22,6 @@ pub struct FireFilter {
     pub limit: Option<usize>,
 }
 
-macro_rules! fire_columns {
-    () => {
-        "job_id, due_ms, through_ms, n_instants, outcome, reason, run_id, previous_ms, kind"
-    };
-}
-
-macro_rules! history_columns {
-    () => {
-        "job_id, run_id, started_at, started_ms, finished_at, status, error"
-    };
-}
-
 impl JobStore {
     /// The fires of a job that `filter` lets through, oldest first.
     ///
@@ -44,12 +32,10 @@ impl JobStore {
         let until = filter.until.map_or(i64::MAX, |at| at.timestamp_millis());
         let limit = filter.limit.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         let mut found: Vec<StoredFire> = self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms < ?3 AND through_ms >= ?2
-                 ORDER BY due_ms DESC LIMIT ?4"
-            ))?
+            conn.prepare_cached(
+                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?3 AND through_ms >= ?2
+                 ORDER BY due_ms DESC LIMIT ?4",
+            )?
             .query_map(params![job_id, since, until, limit], fire)?
             .collect()
         })?;
@@ -63,13 +49,9 @@ impl JobStore {
     /// What the disk has.
     pub fn fire_at(&self, job_id: &str, due_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms = ?2"
-            ))?
-            .query_row(params![job_id, due_ms], fire)
-            .optional()
+            conn.prepare_cached("SELECT * FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
+                .query_row(params![job_id, due_ms], fire)
+                .optional()
         })
     }
 
@@ -79,11 +61,9 @@ impl JobStore {
     /// What the disk has.
     pub fn fire_before(&self, job_id: &str, before_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms < ?2 ORDER BY due_ms DESC LIMIT 1"
-            ))?
+            conn.prepare_cached(
+                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?2 ORDER BY due_ms DESC LIMIT 1",
+            )?
             .query_row(params![job_id, before_ms], fire)
             .optional()
         })
@@ -101,11 +81,9 @@ impl JobStore {
         limit: usize,
     ) -> Result<Vec<StoredFire>, StoreError> {
         let mut found: Vec<StoredFire> = self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4"
-            ))?
+            conn.prepare_cached(
+                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4",
+            )?
             .query_map(params![job_id, from_ms, through_ms, limit as i64], fire)?
             .collect()
         })?;
@@ -124,13 +102,11 @@ impl JobStore {
         mut take: impl FnMut(StoredFire) -> std::ops::ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.read(|conn| {
-            let mut statement = conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires INDEXED BY fires_open
+            let mut statement = conn.prepare_cached(
+                "SELECT * FROM fires INDEXED BY fires_open
                  WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') AND typeof(due_ms) = 'integer'
-                 ORDER BY due_ms"
-            ))?;
+                 ORDER BY due_ms",
+            )?;
             let mut rows = statement.query([outcome])?;
             while let Some(row) = rows.next()? {
                 if take(fire(row)?).is_break() {
@@ -147,13 +123,11 @@ impl JobStore {
     /// What the disk has.
     pub fn open_fires_of(&self, job_id: &str) -> Result<Vec<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires INDEXED BY fires_open_by_job
+            conn.prepare_cached(
+                "SELECT * FROM fires INDEXED BY fires_open_by_job
                  WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 AND typeof(due_ms) = 'integer'
-                 ORDER BY due_ms"
-            ))?
+                 ORDER BY due_ms",
+            )?
             .query_map([job_id], fire)?
             .collect()
         })
@@ -165,9 +139,7 @@ impl JobStore {
     /// What the disk has.
     pub fn fire_of_run(&self, run_id: &str) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!("SELECT ", fire_columns!(), " FROM fires WHERE run_id = ?1"))?
-                .query_row([run_id], fire)
-                .optional()
+            conn.prepare_cached("SELECT * FROM fires WHERE run_id = ?1")?.query_row([run_id], fire).optional()
         })
     }
 
@@ -193,13 +165,9 @@ impl JobStore {
     /// What the disk has.
     pub fn history(&self, job_id: &str, limit: usize) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2"
-            ))?
-            .query_map(params![job_id, i64::try_from(limit).unwrap_or(i64::MAX)], history)?
-            .collect()
+            conn.prepare_cached("SELECT * FROM job_history WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2")?
+                .query_map(params![job_id, i64::try_from(limit).unwrap_or(i64::MAX)], history)?
+                .collect()
         })
     }
 
@@ -209,13 +177,9 @@ impl JobStore {
     /// What the disk has.
     pub fn history_of_run(&self, run_id: &RunId) -> Result<Option<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history WHERE run_id = ?1"
-            ))?
-            .query_row([run_id.as_str()], history)
-            .optional()
+            conn.prepare_cached("SELECT * FROM job_history WHERE run_id = ?1")?
+                .query_row([run_id.as_str()], history)
+                .optional()
         })
     }
 
@@ -225,13 +189,9 @@ impl JobStore {
     /// What the disk has.
     pub fn unbooked_history(&self) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history WHERE finished_at IS NULL ORDER BY id"
-            ))?
-            .query_map([], history)?
-            .collect()
+            conn.prepare_cached("SELECT * FROM job_history WHERE finished_at IS NULL ORDER BY id")?
+                .query_map([], history)?
+                .collect()
         })
     }
 
@@ -241,12 +201,10 @@ impl JobStore {
     /// What the disk has.
     pub fn unbooked_history_of(&self, job_id: &str) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history INDEXED BY job_history_open_by_job
-                 WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id"
-            ))?
+            conn.prepare_cached(
+                "SELECT * FROM job_history INDEXED BY job_history_open_by_job
+                 WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id",
+            )?
             .query_map([job_id], history)?
             .collect()
         })
@@ -269,27 +227,27 @@ impl JobStore {
 }
 
 fn fire(row: &Row<'_>) -> rusqlite::Result<StoredFire> {
-    let due_ms = columns::int(row, 1)?.unwrap_or_default();
+    let due_ms = columns::int(row, "due_ms")?.unwrap_or_default();
     Ok(StoredFire {
-        job_id: columns::text(row, 0)?.unwrap_or_default(),
+        job_id: columns::text(row, "job_id")?.unwrap_or_default(),
         due_ms,
-        through_ms: columns::int(row, 2)?.unwrap_or(due_ms).max(due_ms),
-        n_instants: columns::int(row, 3)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
-        outcome: columns::text(row, 4)?.unwrap_or_default(),
-        reason: columns::text(row, 5)?,
-        run_id: columns::text(row, 6)?,
-        previous_ms: columns::int(row, 7)?,
-        kind: columns::word(row, 8)?.map_or(FireKind::Due, FireKind::parse),
+        through_ms: columns::int(row, "through_ms")?.unwrap_or(due_ms).max(due_ms),
+        n_instants: columns::int(row, "n_instants")?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
+        outcome: columns::text(row, "outcome")?.unwrap_or_default(),
+        reason: columns::text(row, "reason")?,
+        run_id: columns::text(row, "run_id")?,
+        previous_ms: columns::int(row, "previous_ms")?,
+        kind: columns::word(row, "kind")?.map_or(FireKind::Due, FireKind::parse),
     })
 }
 
 fn history(row: &Row<'_>) -> rusqlite::Result<StoredHistory> {
     Ok(StoredHistory {
-        job_id: columns::text(row, 0)?.unwrap_or_default(),
-        run_id: columns::text(row, 1)?.unwrap_or_default(),
-        started_at: columns::instant(row, 2, 3)?.unwrap_or_else(|| from_ms(0)),
-        finished_at: columns::instant(row, 4, 3)?,
-        status: columns::text(row, 5)?,
-        error: columns::text(row, 6)?,
+        job_id: columns::text(row, "job_id")?.unwrap_or_default(),
+        run_id: columns::text(row, "run_id")?.unwrap_or_default(),
+        started_at: columns::instant(row, "started_at", "started_ms")?.unwrap_or_else(|| from_ms(0)),
+        finished_at: columns::instant(row, "finished_at", "started_ms")?,
+        status: columns::text(row, "status")?,
+        error: columns::text(row, "error")?,
     })
 }

@@ -7,15 +7,6 @@ use super::stored::StoredJob;
 use crate::store::StoreError;
 use crate::store::sqlite::columns;
 
-macro_rules! job_columns {
-    () => {
-        "job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms, enabled, last_run, \
-         run_count, created_at, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, \
-         priority, params, run_type, environment, file, file_table, first_by_hand, \
-         file_mark, rowid, problem, reckoned_zone"
-    };
-}
-
 /// Nothing that comes due comes at or after this instant.
 const BEFORE_NEVER: i64 = super::NEVER_MS;
 
@@ -26,7 +17,7 @@ impl JobStore {
     /// What the disk has.
     pub fn load_job(&self, job_id: &str) -> Result<Option<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM scheduled_jobs WHERE job_id = ?1"))?
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE job_id = ?1")?
                 .query_row([job_id], job)
                 .optional()
         })
@@ -38,7 +29,7 @@ impl JobStore {
     /// What the disk has.
     pub fn list_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM scheduled_jobs ORDER BY job_id"))?
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs ORDER BY job_id")?
                 .query_map([], job)?
                 .collect()
         })
@@ -50,13 +41,9 @@ impl JobStore {
     /// What the disk has.
     pub fn jobs_of_pipeline(&self, pipeline_id: &str) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE pipeline_id = ?1 ORDER BY job_id"
-            ))?
-            .query_map([pipeline_id], job)?
-            .collect()
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE pipeline_id = ?1 ORDER BY job_id")?
+                .query_map([pipeline_id], job)?
+                .collect()
         })
     }
 
@@ -66,13 +53,9 @@ impl JobStore {
     /// What the disk has.
     pub fn jobs_of_files(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE file IS NOT NULL ORDER BY job_id"
-            ))?
-            .query_map([], job)?
-            .collect()
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE file IS NOT NULL ORDER BY job_id")?
+                .query_map([], job)?
+                .collect()
         })
     }
 
@@ -83,12 +66,10 @@ impl JobStore {
     /// What the disk has.
     pub fn jobs_reckoned_elsewhere(&self, local: &str, now_ms: i64) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE lower(COALESCE(zone, 'local')) = 'local' AND reckoned_zone IS NOT ?1
-                   AND next_run_ms > ?2 AND next_run_ms < ?3 AND first_by_hand = 0 ORDER BY job_id"
-            ))?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE lower(COALESCE(zone, 'local')) = 'local' AND reckoned_zone IS NOT ?1
+                   AND next_run_ms > ?2 AND next_run_ms < ?3 AND first_by_hand = 0 ORDER BY job_id",
+            )?
             .query_map(params![local, now_ms, BEFORE_NEVER], job)?
             .collect()
         })
@@ -113,12 +94,10 @@ impl JobStore {
     pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         let [offset, limit] = [offset, limit].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM scheduled_jobs ORDER BY job_id LIMIT ?1 OFFSET ?2)
-                 ORDER BY job_id"
-            ))?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM scheduled_jobs ORDER BY job_id LIMIT ?1 OFFSET ?2)
+                 ORDER BY job_id",
+            )?
             .query_map([limit, offset], job)?
             .collect()
         })
@@ -185,12 +164,10 @@ impl JobStore {
     /// What the disk has.
     pub fn due_jobs(&self, now_ms: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
-                 WHERE enabled = 1 AND next_run_ms <= ?1 ORDER BY next_run_ms, job_id LIMIT ?2"
-            ))?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
+                 WHERE enabled = 1 AND next_run_ms <= ?1 ORDER BY next_run_ms, job_id LIMIT ?2",
+            )?
             .query_map(params![now_ms.min(BEFORE_NEVER - 1), limit as i64], job)?
             .collect()
         })
@@ -202,11 +179,9 @@ impl JobStore {
     /// What the disk has.
     pub fn unread_jobs(&self, after_rowid: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE next_run_ms IS NULL AND rowid > ?1 ORDER BY rowid LIMIT ?2"
-            ))?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE next_run_ms IS NULL AND rowid > ?1 ORDER BY rowid LIMIT ?2",
+            )?
             .query_map([after_rowid, limit as i64], job)?
             .collect()
         })
@@ -218,12 +193,10 @@ impl JobStore {
     /// What the disk has.
     pub fn downstream(&self, upstream: &str) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM job_upstreams WHERE upstream = ?1)
-                 ORDER BY job_id"
-            ))?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM job_upstreams WHERE upstream = ?1)
+                 ORDER BY job_id",
+            )?
             .query_map([upstream], job)?
             .collect()
         })
@@ -258,37 +231,37 @@ impl JobStore {
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
-    let text = |index| columns::text(row, index);
-    let some_text = |index| columns::text(row, index).map(Option::unwrap_or_default);
+    let text = |column| columns::text(row, column);
+    let some_text = |column| columns::text(row, column).map(Option::unwrap_or_default);
     Ok(StoredJob {
-        job_id: some_text(0)?,
-        pipeline_id: some_text(1)?,
-        source: some_text(2)?,
-        schedule_type: some_text(3)?,
-        schedule_config: some_text(4)?,
-        next_run: some_text(5)?,
-        next_run_ms: columns::int(row, 6)?,
+        job_id: some_text("job_id")?,
+        pipeline_id: some_text("pipeline_id")?,
+        source: some_text("source")?,
+        schedule_type: some_text("schedule_type")?,
+        schedule_config: some_text("schedule_config")?,
+        next_run: some_text("next_run")?,
+        next_run_ms: columns::int(row, "next_run_ms")?,
         // The column's own default, and any number but zero.
-        enabled: columns::int(row, 7)?.unwrap_or(1) != 0,
-        last_run: text(8)?,
-        run_count: columns::int(row, 9)?.unwrap_or(0),
-        created_at: some_text(10)?,
-        zone: text(11)?,
-        misfire: text(12)?,
-        catchup_limit: columns::int(row, 13)?,
-        misfire_grace_ms: columns::int(row, 14)?,
-        misfire_max_age_ms: columns::int(row, 15)?,
-        overlap: text(16)?,
-        priority: columns::int(row, 17)?,
-        params: text(18)?,
-        run_type: text(19)?,
-        environment: text(20)?,
-        file: text(21)?,
-        file_table: text(22)?,
-        first_by_hand: columns::int(row, 23)?.unwrap_or(0) != 0,
-        file_mark: text(24)?,
-        rowid: row.get(25)?,
-        problem: text(26)?,
-        reckoned_zone: text(27)?,
+        enabled: columns::int(row, "enabled")?.unwrap_or(1) != 0,
+        last_run: text("last_run")?,
+        run_count: columns::int(row, "run_count")?.unwrap_or(0),
+        created_at: some_text("created_at")?,
+        zone: text("zone")?,
+        misfire: text("misfire")?,
+        catchup_limit: columns::int(row, "catchup_limit")?,
+        misfire_grace_ms: columns::int(row, "misfire_grace_ms")?,
+        misfire_max_age_ms: columns::int(row, "misfire_max_age_ms")?,
+        overlap: text("overlap")?,
+        priority: columns::int(row, "priority")?,
+        params: text("params")?,
+        run_type: text("run_type")?,
+        environment: text("environment")?,
+        file: text("file")?,
+        file_table: text("file_table")?,
+        first_by_hand: columns::int(row, "first_by_hand")?.unwrap_or(0) != 0,
+        file_mark: text("file_mark")?,
+        rowid: row.get("rowid")?,
+        problem: text("problem")?,
+        reckoned_zone: text("reckoned_zone")?,
     })
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
 use crate::base::time::format_instant;
+use crate::store::sqlite::put::{Column, insert, update};
 
 /// One thing to write. All writes of one commit are there together or not at all.
 #[derive(Debug, Clone)]
@@ -169,8 +170,8 @@ impl JobWrite {
     /// Writes it within the transaction that is open on `conn`.
     pub(super) fn apply(&self, conn: &Connection) -> rusqlite::Result<()> {
         match self {
-            Self::AddJob(job) => put_job(conn, job, INSERT_JOB),
-            Self::ChangeJob(job) => put_job(conn, job, UPDATE_JOB),
+            Self::AddJob(job) => add_job(conn, job),
+            Self::ChangeJob(job) => change_job(conn, job),
             Self::RemoveJob { job_id } => {
                 conn.prepare_cached("DELETE FROM scheduled_jobs WHERE job_id = ?1")?.execute([job_id])?;
                 conn.prepare_cached("DELETE FROM job_upstreams WHERE job_id = ?1")?.execute([job_id])?;
@@ -278,48 +279,49 @@ impl JobWrite {
     }
 }
 
-const INSERT_JOB: &str = "
-INSERT INTO scheduled_jobs (job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms,
-  enabled, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, priority, params, run_type,
-  environment, created_at, first_by_hand, reckoned_zone, problem)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+/// What is written of a job beside its name: everything but its counters and its place in a file.
+fn job_columns(job: &StoredJob) -> [Column<'_>; 21] {
+    [
+        ("pipeline_id", &job.pipeline_id),
+        ("source", &job.source),
+        ("schedule_type", &job.schedule_type),
+        ("schedule_config", &job.schedule_config),
+        ("next_run", &job.next_run),
+        ("next_run_ms", &job.next_run_ms),
+        ("enabled", &job.enabled),
+        ("zone", &job.zone),
+        ("misfire", &job.misfire),
+        ("catchup_limit", &job.catchup_limit),
+        ("misfire_grace_ms", &job.misfire_grace_ms),
+        ("misfire_max_age_ms", &job.misfire_max_age_ms),
+        ("overlap", &job.overlap),
+        ("priority", &job.priority),
+        ("params", &job.params),
+        ("run_type", &job.run_type),
+        ("environment", &job.environment),
+        ("created_at", &job.created_at),
+        ("first_by_hand", &job.first_by_hand),
+        ("reckoned_zone", &job.reckoned_zone),
+        ("problem", &job.problem),
+    ]
+}
 
-const UPDATE_JOB: &str = "
-UPDATE scheduled_jobs SET pipeline_id = ?2, source = ?3, schedule_type = ?4, schedule_config = ?5, next_run = ?6,
-  next_run_ms = ?7, enabled = ?8, zone = ?9, misfire = ?10, catchup_limit = ?11, misfire_grace_ms = ?12,
-  misfire_max_age_ms = ?13, overlap = ?14, priority = ?15, params = ?16, run_type = ?17, environment = ?18,
-  created_at = ?19, first_by_hand = ?20, reckoned_zone = ?21, problem = ?22
-WHERE job_id = ?1";
+fn add_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
+    let name: Column<'_> = ("job_id", &job.job_id);
+    insert(conn, "scheduled_jobs", &[&[name][..], &job_columns(job)].concat())?;
+    settle_next_run(conn, job)
+}
 
-fn put_job(conn: &Connection, job: &StoredJob, statement: &str) -> rusqlite::Result<()> {
-    conn.prepare_cached(statement)?.execute(params![
-        job.job_id,
-        job.pipeline_id,
-        job.source,
-        job.schedule_type,
-        job.schedule_config,
-        job.next_run,
-        job.next_run_ms,
-        job.enabled,
-        job.zone,
-        job.misfire,
-        job.catchup_limit,
-        job.misfire_grace_ms,
-        job.misfire_max_age_ms,
-        job.overlap,
-        job.priority,
-        job.params,
-        job.run_type,
-        job.environment,
-        job.created_at,
-        job.first_by_hand,
-        job.reckoned_zone,
-        job.problem,
-    ])?;
+fn change_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
+    update(conn, "scheduled_jobs", &job_columns(job), "job_id = ?", &[&job.job_id])?;
+    settle_next_run(conn, job)
+}
+
+/// The trigger takes a change that leaves the integer alone for one by hand.
+fn settle_next_run(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     if job.next_run_ms.is_some() {
-        // The trigger takes a change that leaves the integer alone for one by hand.
-        conn.prepare_cached("UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3 WHERE job_id = ?1")?
-            .execute(params![job.job_id, job.next_run, job.next_run_ms])?;
+        let row: [Column<'_>; 2] = [("next_run", &job.next_run), ("next_run_ms", &job.next_run_ms)];
+        update(conn, "scheduled_jobs", &row, "job_id = ?", &[&job.job_id])?;
     }
     Ok(())
 }
@@ -341,42 +343,39 @@ fn rename_job(conn: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
 }
 
 fn add_fire(conn: &Connection, fire: &StoredFire) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO fires (job_id, due_at, through_at, n_instants, outcome, reason, run_id, due_ms, through_ms,
-           previous_ms, kind)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?
-    .execute(params![
-        fire.job_id,
-        written(fire.due_ms),
-        written(fire.through_ms),
-        fire.n_instants as i64,
-        fire.outcome,
-        fire.reason,
-        fire.run_id,
-        fire.due_ms,
-        fire.through_ms,
-        fire.previous_ms,
-        fire.kind.as_str(),
-    ])
-    .map(drop)
+    let row: [Column<'_>; 11] = [
+        ("job_id", &fire.job_id),
+        ("due_at", &written(fire.due_ms)),
+        ("through_at", &written(fire.through_ms)),
+        ("n_instants", &(fire.n_instants as i64)),
+        ("outcome", &fire.outcome),
+        ("reason", &fire.reason),
+        ("run_id", &fire.run_id),
+        ("due_ms", &fire.due_ms),
+        ("through_ms", &fire.through_ms),
+        ("previous_ms", &fire.previous_ms),
+        ("kind", &fire.kind.as_str()),
+    ];
+    insert(conn, "fires", &row)
 }
 
 fn add_history(conn: &Connection, history: &StoredHistory) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO job_history (job_id, run_id, started_at, started_ms, finished_at, status, error)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM job_history WHERE run_id = ?2)",
-    )?
-    .execute(params![
-        history.job_id,
-        history.run_id,
-        format_instant(history.started_at),
-        history.started_at.timestamp_millis(),
-        history.finished_at.map(format_instant),
-        history.status,
-        history.error,
-    ])
-    .map(drop)
+    let is_there: bool = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM job_history WHERE run_id = ?1)")?
+        .query_row([&history.run_id], |row| row.get(0))?;
+    if is_there {
+        return Ok(());
+    }
+    let row: [Column<'_>; 7] = [
+        ("job_id", &history.job_id),
+        ("run_id", &history.run_id),
+        ("started_at", &format_instant(history.started_at)),
+        ("started_ms", &history.started_at.timestamp_millis()),
+        ("finished_at", &history.finished_at.map(format_instant)),
+        ("status", &history.status),
+        ("error", &history.error),
+    ];
+    insert(conn, "job_history", &row)
 }
 
 /// The text and the integer of a next instant.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::rows::{N_STEP_COLUMNS, N_SUMMARY_COLUMNS, step_columns, summary_columns};
+use super::rows::summary_columns;
 use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
 use super::{CheckpointManager, rows};
 use crate::base::id::{RunId, StepId};
@@ -64,13 +64,9 @@ impl CheckpointManager {
     pub fn attempts(&self, run_id: &RunId) -> Result<Vec<AttemptRecord>, StoreError> {
         let (earlier, current) = self.read_consistently(|conn| {
             let earlier: Vec<AttemptRecord> = conn
-                .prepare_cached(concat!(
-                    "SELECT ",
-                    step_columns!(),
-                    ", archived_checkpoint FROM attempts WHERE run_id = ?1"
-                ))?
+                .prepare_cached("SELECT * FROM attempts WHERE run_id = ?1")?
                 .query_map([run_id.as_str()], |row| {
-                    let archived = columns::text(row, N_STEP_COLUMNS)?.map(columns::json_or_text);
+                    let archived = columns::text(row, "archived_checkpoint")?.map(columns::json_or_text);
                     Ok(rows::step(row)?.map(|step| AttemptRecord { step, archived_checkpoint: archived }))
                 })?
                 .filter_map(Result::transpose)
@@ -104,11 +100,11 @@ fn partial_run(row: &Row<'_>) -> rusqlite::Result<Option<PartialRun>> {
     let Some(summary) = rows::summary(row)? else { return Ok(None) };
     Ok(Some(PartialRun {
         summary,
-        body: columns::text(row, N_SUMMARY_COLUMNS)?,
-        definition_hash: columns::shared(row, N_SUMMARY_COLUMNS + 1)?,
-        params: columns::from_json(row, N_SUMMARY_COLUMNS + 2)?,
-        metadata: columns::shared(row, N_SUMMARY_COLUMNS + 3)?,
-        ledger: columns::from_json(row, N_SUMMARY_COLUMNS + 4)?,
+        body: columns::text(row, "body")?,
+        definition_hash: columns::shared(row, "definition_hash")?,
+        params: columns::from_json(row, "params")?,
+        metadata: columns::shared(row, "metadata")?,
+        ledger: columns::from_json(row, "ledger")?,
     }))
 }
 
@@ -151,11 +147,7 @@ fn read_definition(conn: &Connection, hash: &Arc<str>) -> rusqlite::Result<Optio
 /// The steps of a run as they are now, by start, then by name; those that never started last.
 fn steps_of(conn: &Connection, run_id: &RunId) -> rusqlite::Result<Vec<StepRun>> {
     let mut steps: Vec<StepRun> = conn
-        .prepare_cached(concat!(
-            "SELECT ",
-            step_columns!(),
-            " FROM steps WHERE run_id = ?1 ORDER BY step_id"
-        ))?
+        .prepare_cached("SELECT * FROM steps WHERE run_id = ?1 ORDER BY step_id")?
         .query_map([run_id.as_str()], rows::step)?
         .filter_map(Result::transpose)
         .collect::<Result<_, _>>()?;

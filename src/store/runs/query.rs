@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rows::{execution_columns, summary_columns};
+use super::rows::summary_columns;
 use super::stored::{CheckpointRecord, ExecutionRecord};
 use super::{CheckpointManager, rows};
 use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
@@ -60,18 +60,17 @@ impl CheckpointManager {
     pub fn list_checkpoints(&self, run_id: impl AsRef<str>) -> Result<Vec<CheckpointRecord>, StoreError> {
         let run_id = RunId::new(run_id)?;
         self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT step_id, created_at, created_ms, checkpoint_data FROM checkpoints
-                 WHERE run_id = ?1 ORDER BY created_ms, step_id",
-            )?
-            .query_map([run_id.as_str()], |row| {
-                Ok(CheckpointRecord {
-                    step_id: columns::text(row, 0)?.unwrap_or_default(),
-                    created_at: columns::instant(row, 1, 2)?.unwrap_or_default(),
-                    data: columns::json_or_text(columns::text(row, 3)?.unwrap_or_default()),
-                })
-            })?
-            .collect()
+            conn.prepare_cached("SELECT * FROM checkpoints WHERE run_id = ?1 ORDER BY created_ms, step_id")?
+                .query_map([run_id.as_str()], |row| {
+                    Ok(CheckpointRecord {
+                        step_id: columns::text(row, "step_id")?.unwrap_or_default(),
+                        created_at: columns::instant(row, "created_at", "created_ms")?.unwrap_or_default(),
+                        data: columns::json_or_text(
+                            columns::text(row, "checkpoint_data")?.unwrap_or_default(),
+                        ),
+                    })
+                })?
+                .collect()
         })
     }
 
@@ -85,13 +84,9 @@ impl CheckpointManager {
     ) -> Result<Option<ExecutionRecord>, StoreError> {
         let run_id = RunId::new(run_id)?;
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                execution_columns!(),
-                " FROM execution_state WHERE run_id = ?1"
-            ))?
-            .query_row([run_id.as_str()], rows::execution)
-            .optional()
+            conn.prepare_cached("SELECT * FROM execution_state WHERE run_id = ?1")?
+                .query_row([run_id.as_str()], rows::execution)
+                .optional()
         })
         .map(Option::flatten)
     }
@@ -103,13 +98,11 @@ impl CheckpointManager {
     /// What the disk has.
     pub fn list_resumable_executions(&self) -> Result<Vec<ExecutionRecord>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                execution_columns!(),
-                " FROM execution_state WHERE state IN ('queued', 'running', 'paused', 'stopping',
+            conn.prepare_cached(
+                "SELECT * FROM execution_state WHERE state IN ('queued', 'running', 'paused', 'stopping',
                    'interrupted', 'failed', 'stopped', 'force_stopped')
-                 ORDER BY started_ms DESC, rowid DESC"
-            ))?
+                 ORDER BY started_ms DESC, rowid DESC",
+            )?
             .query_map([], rows::execution)?
             .filter_map(Result::transpose)
             .collect()
@@ -216,12 +209,10 @@ impl CheckpointManager {
     /// What the disk has.
     pub fn decisions(&self, run_id: &RunId) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT at, at_ms, run_id, step_id, text FROM recovery_decisions WHERE run_id = ?1 ORDER BY id",
-            )?
-            .query_map([run_id.as_str()], decision)?
-            .filter_map(Result::transpose)
-            .collect()
+            conn.prepare_cached("SELECT * FROM recovery_decisions WHERE run_id = ?1 ORDER BY id")?
+                .query_map([run_id.as_str()], decision)?
+                .filter_map(Result::transpose)
+                .collect()
         })
     }
 
@@ -231,12 +222,10 @@ impl CheckpointManager {
     /// What the disk has.
     pub fn decisions_since(&self, since: DateTime<Utc>) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT at, at_ms, run_id, step_id, text FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY id",
-            )?
-            .query_map([since.timestamp_millis()], decision)?
-            .filter_map(Result::transpose)
-            .collect()
+            conn.prepare_cached("SELECT * FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY id")?
+                .query_map([since.timestamp_millis()], decision)?
+                .filter_map(Result::transpose)
+                .collect()
         })
     }
 
@@ -361,11 +350,13 @@ pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
 }
 
 fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
-    let Some(run_id) = columns::word(row, 2)?.and_then(|id| RunId::new(id).ok()) else { return Ok(None) };
+    let Some(run_id) = columns::word(row, "run_id")?.and_then(|id| RunId::new(id).ok()) else {
+        return Ok(None);
+    };
     Ok(Some(Decision {
-        at: columns::instant(row, 0, 1)?.unwrap_or_default(),
+        at: columns::instant(row, "at", "at_ms")?.unwrap_or_default(),
         run_id,
-        step_id: columns::word(row, 3)?.and_then(|id| StepId::new(id).ok()),
-        text: columns::text(row, 4)?.unwrap_or_default(),
+        step_id: columns::word(row, "step_id")?.and_then(|id| StepId::new(id).ok()),
+        text: columns::text(row, "text")?.unwrap_or_default(),
     }))
 }

@@ -4,18 +4,18 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ToSql, params};
+use rusqlite::{Connection, params};
 use serde::de::IgnoredAny;
 
 use super::expect::expect;
 use super::orders::write_orders;
-use super::rows::step_columns;
 use super::stored::ExecutionRecord;
 use crate::admission::Orders;
 use crate::base::id::{RunId, StepId};
 use crate::base::time::format_instant;
 use crate::run::{Body, Decision, Definition, Run, RunState, StepRun, StepState};
 use crate::store::StoreError;
+use crate::store::sqlite::put::{Column, insert, update, upsert};
 
 /// The longest checkpoint, in bytes of JSON.
 const MAX_CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;
@@ -186,74 +186,54 @@ fn write_run(
         Body::Driven => "driven",
         Body::Pipeline(_) => "pipeline",
     };
-    let started_at = format_instant(run.started_at);
-    let started_ms = run.started_at.timestamp_millis();
-    let values: [&dyn ToSql; 23] = [
-        &run.id.as_str(),
-        &run.state.as_str(),
-        &definition_hash,
-        &run.source.as_ref(),
-        &run.run_type.as_ref(),
-        &run.environment.as_ref(),
-        &run.trigger.as_str(),
-        &run.attempt,
-        &finished_at,
-        &finished_ms,
-        &run.progress,
-        &run.current_step.as_deref(),
-        &run.message.as_deref(),
-        &run.error.as_deref(),
-        &run.metadata.as_deref(),
-        &run_params,
-        &frozen_ms,
-        &frozen_since,
-        &body,
-        &ledger,
-        &run.pipeline_id.as_str(),
-        &started_at,
-        &started_ms,
+    let (id, state) = (run.id.as_str(), run.state.as_str());
+    let plain: [Column<'_>; 17] = [
+        ("source", &run.source.as_ref()),
+        ("run_type", &run.run_type.as_ref()),
+        ("environment", &run.environment.as_ref()),
+        ("trigger", &run.trigger.as_str()),
+        ("attempt", &run.attempt),
+        ("finished_at", &finished_at),
+        ("finished_ms", &finished_ms),
+        ("progress", &run.progress),
+        ("current_step", &run.current_step.as_deref()),
+        ("message", &run.message.as_deref()),
+        ("error", &run.error.as_deref()),
+        ("metadata", &run.metadata.as_deref()),
+        ("params", &run_params),
+        ("frozen_ms", &frozen_ms),
+        ("frozen_since", &frozen_since),
+        ("body", &body),
+        ("ledger", &ledger),
     ];
-    macro_rules! plain_columns {
-        () => {
-            "source = ?4, run_type = ?5, environment = ?6, \"trigger\" = ?7, attempt = ?8, \
-             finished_at = ?9, finished_ms = ?10, progress = ?11, current_step = ?12, message = ?13, \
-             error = ?14, metadata = ?15, params = ?16, frozen_ms = ?17, frozen_since = ?18, body = ?19, \
-             ledger = ?20"
-        };
-    }
-    let same_state = conn
-        .prepare_cached(concat!(
-            "UPDATE execution_state SET ",
-            plain_columns!(),
-            " WHERE run_id = ?1 AND state = ?2 AND definition_hash IS ?3"
-        ))?
-        .execute(&values[..20])?;
-    if same_state > 0 {
+    let same_state = "run_id = ? AND state = ? AND definition_hash IS ?";
+    if update(conn, "execution_state", &plain, same_state, &[&id, &state, &definition_hash])? > 0 {
         return Ok(());
     }
     if let (Some(hash), Body::Pipeline(definition)) = (definition_hash, &run.body) {
         conn.prepare_cached("INSERT OR IGNORE INTO definitions (hash, path, text) VALUES (?1, ?2, ?3)")?
             .execute(params![hash, definition.path.as_ref(), definition.text.as_ref()])?;
     }
-    let other_state = conn
-        .prepare_cached(concat!(
-            "UPDATE execution_state SET state = ?2, definition_hash = ?3, ",
-            plain_columns!(),
-            " WHERE run_id = ?1"
-        ))?
-        .execute(&values[..20])?;
-    if other_state > 0 {
+    let indexed: [Column<'_>; 2] = [("state", &state), ("definition_hash", &definition_hash)];
+    let changed = [&indexed[..], &plain].concat();
+    if update(conn, "execution_state", &changed, "run_id = ?", &[&id])? > 0 {
         return Ok(());
     }
-    conn.prepare_cached(
-        "INSERT INTO execution_state (run_id, state, definition_hash, source, run_type, environment,
-           \"trigger\", attempt, finished_at, finished_ms, progress, current_step, message, error, metadata,
-           params, frozen_ms, frozen_since, body, ledger, pipeline_id, started_at, started_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-           ?21, ?22, ?23)",
-    )?
-    .execute(&values[..])?;
-    Ok(())
+    let fixed: [Column<'_>; 4] = [
+        ("run_id", &id),
+        ("pipeline_id", &run.pipeline_id.as_str()),
+        ("started_at", &format_instant(run.started_at)),
+        ("started_ms", &run.started_at.timestamp_millis()),
+    ];
+    insert(conn, "execution_state", &[&fixed[..], &changed].concat())
+}
+
+/// What is kept of an attempt as it was written last: the columns of `steps` that `attempts` has too.
+macro_rules! step_columns {
+    () => {
+        "run_id, step_id, attempt, state, exit_code, signal, started_at, finished_at, peak_rss_bytes, \
+         peak_rss_source, cpu_seconds, progress, message, error, pid, outputs, ledger"
+    };
 }
 
 fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun, ledger: &str) -> rusqlite::Result<()> {
@@ -279,35 +259,26 @@ fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun, ledger: &str) -
         .execute(params![run_id.as_str(), step.id.as_str(), step.attempt, begins_again])?;
     }
     let peak = step.peak_rss.as_ref();
-    conn.prepare_cached(concat!(
-        "INSERT INTO steps (",
-        step_columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
-         ON CONFLICT (run_id, step_id) DO UPDATE SET attempt = ?3, state = ?4, exit_code = ?5, signal = ?6,
-           started_at = ?7, finished_at = ?8, peak_rss_bytes = ?9, peak_rss_source = ?10, cpu_seconds = ?11,
-           progress = ?12, message = ?13, error = ?14, pid = ?15, outputs = ?16, ledger = ?17"
-    ))?
-    .execute(params![
-        run_id.as_str(),
-        step.id.as_str(),
-        step.attempt,
-        step.state.as_str(),
-        step.exit_code,
-        step.signal,
-        step.started_at.map(format_instant),
-        step.finished_at.map(format_instant),
-        peak.map(|(bytes, _)| i64::try_from(*bytes).unwrap_or(i64::MAX)),
-        peak.map(|(_, source)| source.as_ref()),
-        step.cpu_seconds,
+    let keys: [Column<'_>; 2] = [("run_id", &run_id.as_str()), ("step_id", &step.id.as_str())];
+    let row: [Column<'_>; 15] = [
+        ("attempt", &step.attempt),
+        ("state", &step.state.as_str()),
+        ("exit_code", &step.exit_code),
+        ("signal", &step.signal),
+        ("started_at", &step.started_at.map(format_instant)),
+        ("finished_at", &step.finished_at.map(format_instant)),
+        ("peak_rss_bytes", &peak.map(|(bytes, _)| i64::try_from(*bytes).unwrap_or(i64::MAX))),
+        ("peak_rss_source", &peak.map(|(_, source)| source.as_ref())),
+        ("cpu_seconds", &step.cpu_seconds),
         // A number that is none would be stored as NULL.
-        if step.progress.is_finite() { step.progress } else { 0.0 },
-        step.message.as_deref(),
-        step.error.as_deref(),
-        step.pid,
-        step.outputs.as_deref(),
-        ledger,
-    ])?;
-    Ok(())
+        ("progress", &if step.progress.is_finite() { step.progress } else { 0.0 }),
+        ("message", &step.message.as_deref()),
+        ("error", &step.error.as_deref()),
+        ("pid", &step.pid),
+        ("outputs", &step.outputs.as_deref()),
+        ("ledger", &ledger),
+    ];
+    upsert(conn, "steps", &keys, &row)
 }
 
 fn write_checkpoint(
@@ -317,14 +288,13 @@ fn write_checkpoint(
     data: &str,
     at: DateTime<Utc>,
 ) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO checkpoints (run_id, step_id, checkpoint_data, created_at, created_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (run_id, step_id)
-         DO UPDATE SET checkpoint_data = ?3, created_at = ?4, created_ms = ?5",
-    )?
-    .execute(params![run_id.as_str(), step_id, data, format_instant(at), at.timestamp_millis()])?;
-    Ok(())
+    let keys: [Column<'_>; 2] = [("run_id", &run_id.as_str()), ("step_id", &step_id)];
+    let row: [Column<'_>; 3] = [
+        ("checkpoint_data", &data),
+        ("created_at", &format_instant(at)),
+        ("created_ms", &at.timestamp_millis()),
+    ];
+    upsert(conn, "checkpoints", &keys, &row)
 }
 
 fn archive_checkpoint(
@@ -356,17 +326,14 @@ fn archive_checkpoint(
 }
 
 fn write_decision(conn: &Connection, decision: &Decision) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO recovery_decisions (at, at_ms, run_id, step_id, text) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![
-        format_instant(decision.at),
-        decision.at.timestamp_millis(),
-        decision.run_id.as_str(),
-        decision.step_id.as_ref().map(StepId::as_str),
-        decision.text,
-    ])?;
-    Ok(())
+    let row: [Column<'_>; 5] = [
+        ("at", &format_instant(decision.at)),
+        ("at_ms", &decision.at.timestamp_millis()),
+        ("run_id", &decision.run_id.as_str()),
+        ("step_id", &decision.step_id.as_ref().map(StepId::as_str)),
+        ("text", &decision.text),
+    ];
+    insert(conn, "recovery_decisions", &row)
 }
 
 fn write_execution(
@@ -374,27 +341,18 @@ fn write_execution(
     record: &ExecutionRecord,
     metadata: Option<&str>,
 ) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO execution_state (run_id, pipeline_id, source, state, started_at, started_ms, finished_at,
-           finished_ms, progress, current_step, error, metadata)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-         ON CONFLICT (run_id)
-         DO UPDATE SET pipeline_id = ?2, source = ?3, state = ?4, started_at = ?5, started_ms = ?6,
-           finished_at = ?7, finished_ms = ?8, progress = ?9, current_step = ?10, error = ?11, metadata = ?12",
-    )?
-    .execute(params![
-        record.run_id.as_str(),
-        record.pipeline_id.as_str(),
-        record.source,
-        record.state.as_str(),
-        format_instant(record.started_at),
-        record.started_at.timestamp_millis(),
-        record.finished_at.map(format_instant),
-        record.finished_at.map(|at| at.timestamp_millis()),
-        record.progress,
-        record.current_step,
-        record.error,
-        metadata,
-    ])?;
-    Ok(())
+    let row: [Column<'_>; 11] = [
+        ("pipeline_id", &record.pipeline_id.as_str()),
+        ("source", &record.source),
+        ("state", &record.state.as_str()),
+        ("started_at", &format_instant(record.started_at)),
+        ("started_ms", &record.started_at.timestamp_millis()),
+        ("finished_at", &record.finished_at.map(format_instant)),
+        ("finished_ms", &record.finished_at.map(|at| at.timestamp_millis())),
+        ("progress", &record.progress),
+        ("current_step", &record.current_step),
+        ("error", &record.error),
+        ("metadata", &metadata),
+    ];
+    upsert(conn, "execution_state", &[("run_id", &record.run_id.as_str())], &row)
 }

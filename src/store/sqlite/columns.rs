@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{Row, RowIndex};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ use crate::base::time::parse_instant;
 /// An instant: the text is the truth, the integer beside it stands in where the text is none.
 pub(in crate::store) fn instant(
     row: &Row<'_>,
-    text_index: usize,
-    ms_index: usize,
+    text_index: impl RowIndex,
+    ms_index: impl RowIndex,
 ) -> rusqlite::Result<Option<DateTime<Utc>>> {
     let Some(written) = word(row, text_index)? else { return Ok(None) };
     let read = parse_instant(written).ok();
@@ -28,7 +28,7 @@ pub(in crate::store) fn instant(
 /// JSON of ours; what is absent or unreadable is the default.
 pub(in crate::store) fn from_json<T: DeserializeOwned + Default>(
     row: &Row<'_>,
-    index: usize,
+    index: impl RowIndex,
 ) -> rusqlite::Result<T> {
     Ok(word(row, index)?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
 }
@@ -39,7 +39,10 @@ pub(in crate::store) fn json_or_text(text: String) -> Value {
 }
 
 /// A column that is valid text; none for anything else.
-pub(in crate::store) fn word<'a>(row: &'a Row<'_>, index: usize) -> rusqlite::Result<Option<&'a str>> {
+pub(in crate::store) fn word<'a>(
+    row: &'a Row<'_>,
+    index: impl RowIndex,
+) -> rusqlite::Result<Option<&'a str>> {
     Ok(match row.get_ref(index)? {
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok(),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
@@ -47,7 +50,7 @@ pub(in crate::store) fn word<'a>(row: &'a Row<'_>, index: usize) -> rusqlite::Re
 }
 
 /// A column as text, whatever it holds.
-pub(in crate::store) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<String>> {
+pub(in crate::store) fn text(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<Option<String>> {
     Ok(match row.get_ref(index)? {
         ValueRef::Null => None,
         ValueRef::Integer(n) => Some(n.to_string()),
@@ -56,14 +59,17 @@ pub(in crate::store) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<Op
     })
 }
 
-pub(in crate::store) fn shared(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Arc<str>>> {
+pub(in crate::store) fn shared(
+    row: &Row<'_>,
+    index: impl RowIndex + Copy,
+) -> rusqlite::Result<Option<Arc<str>>> {
     Ok(match word(row, index)? {
         Some(text) => Some(text.into()),
         None => text(row, index)?.map(Into::into),
     })
 }
 
-pub(in crate::store) fn int(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<i64>> {
+pub(in crate::store) fn int(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<Option<i64>> {
     Ok(match row.get_ref(index)? {
         ValueRef::Integer(n) => Some(n),
         ValueRef::Real(x) => Some(x as i64),
@@ -72,7 +78,7 @@ pub(in crate::store) fn int(row: &Row<'_>, index: usize) -> rusqlite::Result<Opt
     })
 }
 
-pub(in crate::store) fn real(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<f64>> {
+pub(in crate::store) fn real(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<Option<f64>> {
     Ok(match row.get_ref(index)? {
         ValueRef::Integer(n) => Some(n as f64),
         ValueRef::Real(x) => Some(x),
@@ -81,6 +87,6 @@ pub(in crate::store) fn real(row: &Row<'_>, index: usize) -> rusqlite::Result<Op
     })
 }
 
-pub(in crate::store) fn fraction(row: &Row<'_>, index: usize) -> rusqlite::Result<f64> {
+pub(in crate::store) fn fraction(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<f64> {
     Ok(real(row, index)?.filter(|x| x.is_finite()).unwrap_or(0.0).clamp(0.0, 1.0))
 }
