@@ -19,7 +19,7 @@ use leverframe::engine::{
 };
 use leverframe::resources::{MachineSample, Power, ResourceSnapshot, Threshold};
 use leverframe::run::{EventKind, Hold, RunState, StepState};
-use leverframe::store::{CheckpointManager, Write};
+use leverframe::store::{CheckpointManager, RunWrite};
 
 use crate::support::bench::{Bench, living};
 use crate::support::process::{look_until, wait_frozen};
@@ -264,7 +264,7 @@ fn quiet_ends_by_itself_and_one_whose_end_was_missed_is_over() {
     let store = CheckpointManager::open(bench.data_dir.join("checkpoints.db")).expect("it opens");
     let mut orders = store.load_orders().expect("they can be read");
     orders.quiet.as_mut().expect("it is recorded").until = Some(past);
-    store.commit(&[Write::Orders(orders)]).expect("it is written");
+    store.commit(&[RunWrite::Orders(orders)]).expect("it is written");
     drop(store);
     let (engine, events) = bench.open();
     assert_eq!(engine.orders().quiet, None);

@@ -8,8 +8,8 @@ use leverframe::CoreExecutionEngine;
 use leverframe::base::id::{PipelineId, RunId, StepId};
 use leverframe::engine::{EngineOptions, HostStart, PipelineRequest, StartRequest, Subscription};
 use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, RunState};
-use leverframe::store::{CheckpointManager, ExecutionRecord, Write};
+use leverframe::run::{Definition, Record, RunState};
+use leverframe::store::{CheckpointManager, ExecutionRecord, RunWrite};
 use serde_json::json;
 
 /// An engine with a supervisor: this program.
@@ -79,15 +79,12 @@ pub(crate) fn old_run(i: usize) -> RunId {
 pub(crate) fn fill(store: &CheckpointManager, n: usize) {
     let started_at = "2026-03-01T02:00:00Z".parse().expect("an instant");
     for first in (0..n).step_by(5000) {
-        let writes: Vec<Write> = (first..n.min(first + 5000))
+        let writes: Vec<RunWrite> = (first..n.min(first + 5000))
             .flat_map(|i| {
-                let checkpoint = Write::Checkpoint {
-                    run_id: old_run(i),
-                    step_id: "fetch".to_owned(),
-                    data: json!({ "page": i }).to_string(),
-                    at: started_at,
-                };
-                let run = Write::Execution(Box::new(ExecutionRecord {
+                let data = json!({ "page": i }).to_string().into();
+                let record = Record::Checkpoint { step_id: "fetch".into(), data, at: started_at };
+                let checkpoint = RunWrite::Record { run_id: old_run(i), record };
+                let run = RunWrite::Execution(Box::new(ExecutionRecord {
                     run_id: old_run(i),
                     pipeline_id: PipelineId::new("nightly").expect("an id"),
                     source: "alfabeta".to_owned(),

@@ -34,7 +34,7 @@ pub(crate) use presence::named_holder;
 pub use presence::{Presence, presence};
 pub use runs::{
     AttemptRecord, CheckpointManager, CheckpointRecord, ExecutionRecord, PrunePlan, PruneReason, PruneReport,
-    PrunedRun, Retention, RunFilter, StoredBody, StoredDefinition, StoredRun, Write, run_id_base,
+    PrunedRun, Retention, RunFilter, RunWrite, StoredBody, StoredDefinition, StoredRun, run_id_base,
 };
 pub use samples::{
     LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,

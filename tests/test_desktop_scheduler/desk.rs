@@ -12,7 +12,7 @@ use leverframe::scheduler::{
     Act, FireView, HistoryView, JobSpec, JobStart, JobView, SchedulerCore, SchedulerError, StartOutcome,
     Target,
 };
-use leverframe::store::{CheckpointManager, FireFilter, JobStore, Write};
+use leverframe::store::{CheckpointManager, FireFilter, JobStore, RunWrite};
 
 use crate::support::definition;
 use crate::support::world::driven_in;
@@ -160,7 +160,7 @@ impl Desk {
             ledger,
             ..driven_in(RunState::Running)
         });
-        self.runs.commit(&[Write::Run(run.clone())]).expect("it is recorded");
+        self.runs.commit(&[RunWrite::Run(run.clone())]).expect("it is recorded");
         self.living.push(run);
     }
 
@@ -168,7 +168,7 @@ impl Desk {
     pub(crate) fn end_all(&mut self, state: RunState) {
         for run in std::mem::take(&mut self.living) {
             let ended = Run { state, finished_at: Some(self.now.wall), ..(*run).clone() };
-            self.runs.commit(&[Write::Run(Arc::new(ended.clone()))]).expect("it is recorded");
+            self.runs.commit(&[RunWrite::Run(Arc::new(ended.clone()))]).expect("it is recorded");
             if !self.is_dead {
                 let acts = self.core.ended(&ended.summary(), self.now).expect("it is booked");
                 self.carry_out(acts);
@@ -283,7 +283,7 @@ impl Desk {
         let mut run = (*self.living[at]).clone();
         change(&mut run);
         let run = Arc::new(run);
-        self.runs.commit(&[Write::Run(run.clone())]).expect("it is recorded");
+        self.runs.commit(&[RunWrite::Run(run.clone())]).expect("it is recorded");
         self.living[at] = run;
     }
 }

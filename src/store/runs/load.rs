@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::definitions::read_definition;
 use super::rows::summary_columns;
 use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
 use super::{CheckpointManager, rows};
@@ -132,16 +133,6 @@ fn complete(
     };
     let steps = steps_of(conn, &summary.run_id)?.into_iter().map(Arc::new).collect();
     Ok(StoredRun { summary, body, params: Arc::new(params), metadata, ledger, steps })
-}
-
-fn read_definition(conn: &Connection, hash: &Arc<str>) -> rusqlite::Result<Option<Arc<StoredDefinition>>> {
-    conn.prepare_cached("SELECT path, text FROM definitions WHERE hash = ?1")?
-        .query_row([hash.as_ref()], |row| {
-            let path = columns::shared(row, 0)?.unwrap_or_default();
-            let text = columns::shared(row, 1)?.unwrap_or_default();
-            Ok(Arc::new(StoredDefinition { hash: hash.clone(), path, text }))
-        })
-        .optional()
 }
 
 /// The steps of a run as they are now, by start, then by name; those that never started last.

@@ -1,6 +1,7 @@
 //! `checkpoints.db`: runs, their steps and attempts, checkpoints, what recovery decided, and the operator's standing orders.
 
 mod aside;
+mod definitions;
 mod expect;
 mod load;
 mod manager;
@@ -20,4 +21,4 @@ pub use manager::CheckpointManager;
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};
 pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
-pub use write::Write;
+pub use write::RunWrite;

@@ -1,19 +1,20 @@
-//! What may be written, checked and made ready on the caller's thread, so that the one that commits has
-//! only to bind and step.
+//! What may be written into `checkpoints.db`: checked on the caller's thread, then applied within one transaction.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
+use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use super::definitions::Definitions;
 use super::expect::expect;
 use super::orders::write_orders;
 use super::stored::ExecutionRecord;
 use crate::admission::Orders;
 use crate::base::id::{RunId, StepId};
 use crate::base::time::format_instant;
-use crate::run::{Body, Decision, Definition, Run, RunState, StepRun, StepState};
+use crate::run::{Body, Decision, Record, Run, RunState, StepRun, StepState};
 use crate::store::StoreError;
 use crate::store::sqlite::put::{Column, insert, update, upsert};
 
@@ -22,7 +23,7 @@ const MAX_CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;
 
 /// One thing to record. All writes of one commit are on disk together or not at all.
 #[derive(Debug, Clone)]
-pub enum Write {
+pub enum RunWrite {
     /// The whole commit is refused as [`StoreError::Invalid`] unless this run still stands so on disk.
     Expect {
         /// Which.
@@ -42,117 +43,61 @@ pub enum Write {
         /// As it is now.
         step: Arc<StepRun>,
     },
-    /// What a step checkpointed: replaces its last.
-    Checkpoint {
-        /// Whose.
+    /// What a decision about a run has to say beside its rows.
+    Record {
+        /// Which run.
         run_id: RunId,
-        /// Which step.
-        step_id: String,
-        /// JSON text.
-        data: String,
-        /// When.
-        at: DateTime<Utc>,
+        /// What: a checkpoint replaces the step's last one.
+        record: Record,
     },
-    /// A retry sets a step's checkpoint aside, with this earlier attempt of it.
-    ArchiveCheckpoint {
-        /// Whose.
-        run_id: RunId,
-        /// Which step.
-        step_id: String,
-        /// Which attempt.
-        attempt: u32,
-    },
-    /// What recovery decided.
-    Decisions(Vec<Decision>),
     /// The operator's standing orders: they replace the last.
     Orders(Orders),
     /// The fixed columns of a run, and only those.
     Execution(Box<ExecutionRecord>),
 }
 
-/// A write that nothing is wrong with, with its texts made.
-#[derive(Debug)]
-pub(super) enum Prepared {
-    Expect { run_id: RunId, state: RunState, attempt: u32 },
-    Run { run: Arc<Run>, params: String, ledger: String, definition_hash: Option<Arc<str>> },
-    Step { run_id: RunId, step: Arc<StepRun>, ledger: String },
-    Checkpoint { run_id: RunId, step_id: String, data: String, at: DateTime<Utc> },
-    ArchiveCheckpoint { run_id: RunId, step_id: String, attempt: u32 },
-    Decisions(Vec<Decision>),
-    Orders(Orders),
-    Execution { record: Box<ExecutionRecord>, metadata: Option<String> },
-}
-
-impl Prepared {
-    /// Checks `write`, so that what one caller hands over can't fail the others of its batch.
-    pub(super) fn new(
-        write: &Write,
-        hash: impl Fn(&Arc<Definition>) -> Arc<str>,
-    ) -> Result<Self, StoreError> {
-        let json_error = |error: serde_json::Error| StoreError::Invalid(error.to_string());
-        Ok(match write {
-            Write::Expect { run_id, state, attempt } => {
-                Self::Expect { run_id: run_id.clone(), state: *state, attempt: *attempt }
+impl RunWrite {
+    /// Refuses what can't be stored, so that what one caller hands over can't fail the others of its batch.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Record { run_id, record: Record::Checkpoint { step_id, data, .. } } => {
+                StepId::new(&**step_id)?;
+                check_checkpoint(run_id, step_id, data)
             }
-            Write::Run(run) => Self::Run {
-                run: run.clone(),
-                params: serde_json::to_string(&run.params).map_err(json_error)?,
-                ledger: serde_json::to_string(&run.ledger).map_err(json_error)?,
-                definition_hash: run.definition().map(hash),
-            },
-            Write::Step { run_id, step } => Self::Step {
-                run_id: run_id.clone(),
-                step: step.clone(),
-                ledger: serde_json::to_string(&step.ledger).map_err(json_error)?,
-            },
-            Write::Checkpoint { run_id, step_id, data, at } => {
-                StepId::new(step_id)?;
-                check_checkpoint(run_id, step_id, data)?;
-                Self::Checkpoint {
-                    run_id: run_id.clone(),
-                    step_id: step_id.clone(),
-                    data: data.clone(),
-                    at: *at,
-                }
-            }
-            Write::ArchiveCheckpoint { run_id, step_id, attempt } => {
-                StepId::new(step_id)?;
-                Self::ArchiveCheckpoint {
-                    run_id: run_id.clone(),
-                    step_id: step_id.clone(),
-                    attempt: *attempt,
-                }
-            }
-            Write::Decisions(decisions) => Self::Decisions(decisions.clone()),
-            Write::Orders(orders) => Self::Orders(*orders),
-            Write::Execution(record) => Self::Execution {
-                record: record.clone(),
-                metadata: record.metadata.as_ref().map(ToString::to_string),
-            },
-        })
+            Self::Expect { .. }
+            | Self::Run(_)
+            | Self::Step { .. }
+            | Self::Record { .. }
+            | Self::Orders(_)
+            | Self::Execution(_) => Ok(()),
+        }
     }
 
     /// Writes it within the transaction that is open on `conn`.
-    pub(super) fn apply(&self, conn: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn apply(&self, conn: &Connection, definitions: &Definitions) -> rusqlite::Result<()> {
         match self {
             Self::Expect { run_id, state, attempt } => expect(conn, run_id, *state, *attempt),
-            Self::Run { run, params, ledger, definition_hash } => {
-                write_run(conn, run, params, ledger, definition_hash.as_deref())
-            }
-            Self::Step { run_id, step, ledger } => write_step(conn, run_id, step, ledger),
-            Self::Checkpoint { run_id, step_id, data, at } => {
-                write_checkpoint(conn, run_id, step_id, data, *at)
-            }
-            Self::ArchiveCheckpoint { run_id, step_id, attempt } => {
-                archive_checkpoint(conn, run_id, step_id, *attempt)
-            }
-            Self::Decisions(decisions) => {
-                decisions.iter().try_for_each(|decision| write_decision(conn, decision))
-            }
+            Self::Run(run) => write_run(conn, run, definitions),
+            Self::Step { run_id, step } => write_step(conn, run_id, step),
+            Self::Record { run_id, record } => write_record(conn, run_id, record),
             Self::Orders(orders) => write_orders(conn, orders),
-            Self::Execution { record, metadata } => write_execution(conn, record, metadata.as_deref()),
+            Self::Execution(record) => write_execution(conn, record),
         }
     }
+}
+
+fn write_record(conn: &Connection, run_id: &RunId, record: &Record) -> rusqlite::Result<()> {
+    match record {
+        Record::EndedAttempt(step) => write_step(conn, run_id, step),
+        Record::Checkpoint { step_id, data, at } => write_checkpoint(conn, run_id, step_id, data, *at),
+        Record::ArchiveCheckpoint { step_id, attempt } => archive_checkpoint(conn, run_id, step_id, *attempt),
+        Record::Decision(decision) => write_decision(conn, decision),
+    }
+}
+
+/// Ours as JSON text.
+fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 fn check_checkpoint(run_id: &RunId, step_id: &str, data: &str) -> Result<(), StoreError> {
@@ -171,13 +116,8 @@ fn check_checkpoint(run_id: &RunId, step_id: &str, data: &str) -> Result<(), Sto
 
 /// Three statements, because an UPDATE rewrites every index whose columns it names: most changes of a
 /// run leave its state alone and then touch one page.
-fn write_run(
-    conn: &Connection,
-    run: &Run,
-    run_params: &str,
-    ledger: &str,
-    definition_hash: Option<&str>,
-) -> rusqlite::Result<()> {
+fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlite::Result<()> {
+    let definition_hash = run.definition().map(|definition| definitions.hash(definition));
     let finished_at = run.finished_at.map(format_instant);
     let finished_ms = run.finished_at.map(|at| at.timestamp_millis());
     let frozen_since = run.ledger.frozen_since.map(format_instant);
@@ -200,19 +140,18 @@ fn write_run(
         ("message", &run.message.as_deref()),
         ("error", &run.error.as_deref()),
         ("metadata", &run.metadata.as_deref()),
-        ("params", &run_params),
+        ("params", &json(&run.params)?),
         ("frozen_ms", &frozen_ms),
         ("frozen_since", &frozen_since),
         ("body", &body),
-        ("ledger", &ledger),
+        ("ledger", &json(&run.ledger)?),
     ];
     let same_state = "run_id = ? AND state = ? AND definition_hash IS ?";
     if update(conn, "execution_state", &plain, same_state, &[&id, &state, &definition_hash])? > 0 {
         return Ok(());
     }
-    if let (Some(hash), Body::Pipeline(definition)) = (definition_hash, &run.body) {
-        conn.prepare_cached("INSERT OR IGNORE INTO definitions (hash, path, text) VALUES (?1, ?2, ?3)")?
-            .execute(params![hash, definition.path.as_ref(), definition.text.as_ref()])?;
+    if let Some(definition) = run.definition() {
+        definitions.write(conn, definition)?;
     }
     let indexed: [Column<'_>; 2] = [("state", &state), ("definition_hash", &definition_hash)];
     let changed = [&indexed[..], &plain].concat();
@@ -236,7 +175,7 @@ macro_rules! step_columns {
     };
 }
 
-fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun, ledger: &str) -> rusqlite::Result<()> {
+fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun) -> rusqlite::Result<()> {
     let begins_again = match step.state {
         StepState::Pending | StepState::Waiting | StepState::Skipped => step.attempt >= 1,
         StepState::Running
@@ -276,7 +215,7 @@ fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun, ledger: &str) -
         ("error", &step.error.as_deref()),
         ("pid", &step.pid),
         ("outputs", &step.outputs.as_deref()),
-        ("ledger", &ledger),
+        ("ledger", &json(&step.ledger)?),
     ];
     upsert(conn, "steps", &keys, &row)
 }
@@ -300,9 +239,10 @@ fn write_checkpoint(
 fn archive_checkpoint(
     conn: &Connection,
     run_id: &RunId,
-    step_id: &str,
+    step_id: &StepId,
     attempt: u32,
 ) -> rusqlite::Result<()> {
+    let (run_id, step_id) = (run_id.as_str(), step_id.as_str());
     // The attempt may still stand as the current one, or (filled in by hand) not at all.
     conn.prepare_cached(concat!(
         "INSERT OR IGNORE INTO attempts (",
@@ -311,7 +251,7 @@ fn archive_checkpoint(
         step_columns!(),
         " FROM steps WHERE run_id = ?1 AND step_id = ?2 AND attempt = ?3"
     ))?
-    .execute(params![run_id.as_str(), step_id, attempt])?;
+    .execute(params![run_id, step_id, attempt])?;
     conn.prepare_cached(
         "INSERT INTO attempts (run_id, step_id, attempt, state, progress, archived_checkpoint)
          SELECT run_id, step_id, ?3, 'interrupted', 0, checkpoint_data FROM checkpoints
@@ -319,9 +259,9 @@ fn archive_checkpoint(
          ON CONFLICT (run_id, step_id, attempt)
          DO UPDATE SET archived_checkpoint = excluded.archived_checkpoint",
     )?
-    .execute(params![run_id.as_str(), step_id, attempt])?;
+    .execute(params![run_id, step_id, attempt])?;
     conn.prepare_cached("DELETE FROM checkpoints WHERE run_id = ?1 AND step_id = ?2")?
-        .execute(params![run_id.as_str(), step_id])?;
+        .execute(params![run_id, step_id])?;
     Ok(())
 }
 
@@ -336,11 +276,7 @@ fn write_decision(conn: &Connection, decision: &Decision) -> rusqlite::Result<()
     insert(conn, "recovery_decisions", &row)
 }
 
-fn write_execution(
-    conn: &Connection,
-    record: &ExecutionRecord,
-    metadata: Option<&str>,
-) -> rusqlite::Result<()> {
+fn write_execution(conn: &Connection, record: &ExecutionRecord) -> rusqlite::Result<()> {
     let row: [Column<'_>; 11] = [
         ("pipeline_id", &record.pipeline_id.as_str()),
         ("source", &record.source),
@@ -352,7 +288,7 @@ fn write_execution(
         ("progress", &record.progress),
         ("current_step", &record.current_step),
         ("error", &record.error),
-        ("metadata", &metadata),
+        ("metadata", &record.metadata.as_ref().map(ToString::to_string)),
     ];
     upsert(conn, "execution_state", &[("run_id", &record.run_id.as_str())], &row)
 }
