@@ -172,13 +172,13 @@ pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};
 #[doc(inline)]
 pub use engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, EventBus, ExecutionContext, HostChoice,
-    HostStart, OnDiskFull, PipelineRequest, Scope, ShutdownKind, Signal, StartRequest, Subscription,
-    SubscriptionGuard,
+    HostStart, OnDiskFull, Scope, ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
 };
 
 #[doc(inline)]
 pub use run::{
-    Definition, Event, EventKind, Refusal, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
+    Definition, Event, EventKind, Plan, Refusal, RunState, RunSummary, StepState, StepSummary, StopKind,
+    Trigger,
 };
 
 #[doc(inline)]

@@ -14,11 +14,9 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use leverframe::admission::{AdmissionPolicy, Wait};
 use leverframe::base::id::RunId;
-use leverframe::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, PipelineRequest, ShutdownKind, Subscription,
-};
+use leverframe::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind, Subscription};
 use leverframe::resources::{MachineSample, Power, ResourceSnapshot, Threshold};
-use leverframe::run::{EventKind, Hold, RunState, StepState};
+use leverframe::run::{EventKind, Hold, Plan, RunState, StepState};
 use leverframe::store::{CheckpointManager, RunWrite};
 
 use crate::support::bench::{Bench, living};
@@ -47,10 +45,10 @@ fn until(bench: &Bench, id: &str, head: &str, keys: &str, file: &str) -> String 
 }
 
 fn with_priority(engine: &CoreExecutionEngine, id: &str, text: &str, priority: u8) -> RunId {
-    let request = PipelineRequest {
+    let request = Plan {
         run_id: Some(run_id(id)),
         priority: Some(priority),
-        ..PipelineRequest::new(definition(text), Default::default())
+        ..Plan::new(definition(text), Default::default())
     };
     engine.start_pipeline(request).expect("the run starts")
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use leverframe::CoreExecutionEngine;
 use leverframe::base::id::{PipelineId, RunId, StepId};
-use leverframe::engine::{EngineOptions, HostStart, PipelineRequest, StartRequest, Subscription};
+use leverframe::engine::{EngineOptions, HostStart, StartRequest, Subscription};
 use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, Record, RunState};
+use leverframe::run::{Definition, Plan, Record, RunState};
 use leverframe::store::{CheckpointManager, ExecutionRecord, RunWrite};
 use serde_json::json;
 
@@ -45,7 +45,7 @@ pub(crate) fn run_to_the_end(
     events: &Subscription,
     pipeline: &Arc<Definition>,
 ) {
-    let request = PipelineRequest::new(pipeline.clone(), Default::default());
+    let request = Plan::new(pipeline.clone(), Default::default());
     let run_id = engine.start_pipeline(request).expect("the run starts");
     loop {
         let event = events.recv().expect("the engine lives");

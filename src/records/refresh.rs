@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::request::parse_stored;
+use super::definition::parse_stored;
 use crate::base::id::RunId;
 use crate::engine::CoreExecutionEngine;
 use crate::pipeline::{ParamError, differences};
