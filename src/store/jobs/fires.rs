@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, params};
 
-use super::stored::{FireKind, StoredFire, StoredHistory};
-use super::{JobStore, from_ms};
+use super::stored::{StoredFire, StoredHistory};
+use super::JobStore;
 use crate::base::id::RunId;
 use crate::store::StoreError;
 use crate::store::sqlite::columns;
@@ -36,7 +36,7 @@ impl JobStore {
                 "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?3 AND through_ms >= ?2
                  ORDER BY due_ms DESC LIMIT ?4",
             )?
-            .query_map(params![job_id, since, until, limit], fire)?
+            .query_map(params![job_id, since, until, limit], StoredFire::read)?
             .collect()
         })?;
         found.reverse();
@@ -50,7 +50,7 @@ impl JobStore {
     pub fn fire_at(&self, job_id: &str, due_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
-                .query_row(params![job_id, due_ms], fire)
+                .query_row(params![job_id, due_ms], StoredFire::read)
                 .optional()
         })
     }
@@ -64,7 +64,7 @@ impl JobStore {
             conn.prepare_cached(
                 "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?2 ORDER BY due_ms DESC LIMIT 1",
             )?
-            .query_row(params![job_id, before_ms], fire)
+            .query_row(params![job_id, before_ms], StoredFire::read)
             .optional()
         })
     }
@@ -84,7 +84,7 @@ impl JobStore {
             conn.prepare_cached(
                 "SELECT * FROM fires WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4",
             )?
-            .query_map(params![job_id, from_ms, through_ms, limit as i64], fire)?
+            .query_map(params![job_id, from_ms, through_ms, limit as i64], StoredFire::read)?
             .collect()
         })?;
         found.reverse();
@@ -109,7 +109,7 @@ impl JobStore {
             )?;
             let mut rows = statement.query([outcome])?;
             while let Some(row) = rows.next()? {
-                if take(fire(row)?).is_break() {
+                if take(StoredFire::read(row)?).is_break() {
                     break;
                 }
             }
@@ -128,7 +128,7 @@ impl JobStore {
                  WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 AND typeof(due_ms) = 'integer'
                  ORDER BY due_ms",
             )?
-            .query_map([job_id], fire)?
+            .query_map([job_id], StoredFire::read)?
             .collect()
         })
     }
@@ -139,7 +139,9 @@ impl JobStore {
     /// What the disk has.
     pub fn fire_of_run(&self, run_id: &str) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM fires WHERE run_id = ?1")?.query_row([run_id], fire).optional()
+            conn.prepare_cached("SELECT * FROM fires WHERE run_id = ?1")?
+                .query_row([run_id], StoredFire::read)
+                .optional()
         })
     }
 
@@ -166,7 +168,7 @@ impl JobStore {
     pub fn history(&self, job_id: &str, limit: usize) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM job_history WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2")?
-                .query_map(params![job_id, i64::try_from(limit).unwrap_or(i64::MAX)], history)?
+                .query_map(params![job_id, i64::try_from(limit).unwrap_or(i64::MAX)], StoredHistory::read)?
                 .collect()
         })
     }
@@ -178,7 +180,7 @@ impl JobStore {
     pub fn history_of_run(&self, run_id: &RunId) -> Result<Option<StoredHistory>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM job_history WHERE run_id = ?1")?
-                .query_row([run_id.as_str()], history)
+                .query_row([run_id.as_str()], StoredHistory::read)
                 .optional()
         })
     }
@@ -190,7 +192,7 @@ impl JobStore {
     pub fn unbooked_history(&self) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM job_history WHERE finished_at IS NULL ORDER BY id")?
-                .query_map([], history)?
+                .query_map([], StoredHistory::read)?
                 .collect()
         })
     }
@@ -205,7 +207,7 @@ impl JobStore {
                 "SELECT * FROM job_history INDEXED BY job_history_open_by_job
                  WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id",
             )?
-            .query_map([job_id], history)?
+            .query_map([job_id], StoredHistory::read)?
             .collect()
         })
     }
@@ -224,30 +226,4 @@ impl JobStore {
             .collect()
         })
     }
-}
-
-fn fire(row: &Row<'_>) -> rusqlite::Result<StoredFire> {
-    let due_ms = columns::int(row, "due_ms")?.unwrap_or_default();
-    Ok(StoredFire {
-        job_id: columns::text(row, "job_id")?.unwrap_or_default(),
-        due_ms,
-        through_ms: columns::int(row, "through_ms")?.unwrap_or(due_ms).max(due_ms),
-        n_instants: columns::int(row, "n_instants")?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
-        outcome: columns::text(row, "outcome")?.unwrap_or_default(),
-        reason: columns::text(row, "reason")?,
-        run_id: columns::text(row, "run_id")?,
-        previous_ms: columns::int(row, "previous_ms")?,
-        kind: columns::word(row, "kind")?.map_or(FireKind::Due, FireKind::parse),
-    })
-}
-
-fn history(row: &Row<'_>) -> rusqlite::Result<StoredHistory> {
-    Ok(StoredHistory {
-        job_id: columns::text(row, "job_id")?.unwrap_or_default(),
-        run_id: columns::text(row, "run_id")?.unwrap_or_default(),
-        started_at: columns::instant(row, "started_at", "started_ms")?.unwrap_or_else(|| from_ms(0)),
-        finished_at: columns::instant(row, "finished_at", "started_ms")?,
-        status: columns::text(row, "status")?,
-        error: columns::text(row, "error")?,
-    })
 }

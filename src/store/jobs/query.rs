@@ -18,7 +18,7 @@ impl JobStore {
     pub fn load_job(&self, job_id: &str) -> Result<Option<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE job_id = ?1")?
-                .query_row([job_id], job)
+                .query_row([job_id], StoredJob::read)
                 .optional()
         })
     }
@@ -30,7 +30,7 @@ impl JobStore {
     pub fn list_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs ORDER BY job_id")?
-                .query_map([], job)?
+                .query_map([], StoredJob::read)?
                 .collect()
         })
     }
@@ -42,7 +42,7 @@ impl JobStore {
     pub fn jobs_of_pipeline(&self, pipeline_id: &str) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE pipeline_id = ?1 ORDER BY job_id")?
-                .query_map([pipeline_id], job)?
+                .query_map([pipeline_id], StoredJob::read)?
                 .collect()
         })
     }
@@ -54,7 +54,7 @@ impl JobStore {
     pub fn jobs_of_files(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE file IS NOT NULL ORDER BY job_id")?
-                .query_map([], job)?
+                .query_map([], StoredJob::read)?
                 .collect()
         })
     }
@@ -70,7 +70,7 @@ impl JobStore {
                 "SELECT rowid, * FROM scheduled_jobs WHERE lower(COALESCE(zone, 'local')) = 'local' AND reckoned_zone IS NOT ?1
                    AND next_run_ms > ?2 AND next_run_ms < ?3 AND first_by_hand = 0 ORDER BY job_id",
             )?
-            .query_map(params![local, now_ms, BEFORE_NEVER], job)?
+            .query_map(params![local, now_ms, BEFORE_NEVER], StoredJob::read)?
             .collect()
         })
     }
@@ -98,7 +98,7 @@ impl JobStore {
                 "SELECT rowid, * FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM scheduled_jobs ORDER BY job_id LIMIT ?1 OFFSET ?2)
                  ORDER BY job_id",
             )?
-            .query_map([limit, offset], job)?
+            .query_map([limit, offset], StoredJob::read)?
             .collect()
         })
     }
@@ -168,7 +168,7 @@ impl JobStore {
                 "SELECT rowid, * FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
                  WHERE enabled = 1 AND next_run_ms <= ?1 ORDER BY next_run_ms, job_id LIMIT ?2",
             )?
-            .query_map(params![now_ms.min(BEFORE_NEVER - 1), limit as i64], job)?
+            .query_map(params![now_ms.min(BEFORE_NEVER - 1), limit as i64], StoredJob::read)?
             .collect()
         })
     }
@@ -182,7 +182,7 @@ impl JobStore {
             conn.prepare_cached(
                 "SELECT rowid, * FROM scheduled_jobs WHERE next_run_ms IS NULL AND rowid > ?1 ORDER BY rowid LIMIT ?2",
             )?
-            .query_map([after_rowid, limit as i64], job)?
+            .query_map([after_rowid, limit as i64], StoredJob::read)?
             .collect()
         })
     }
@@ -197,7 +197,7 @@ impl JobStore {
                 "SELECT rowid, * FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM job_upstreams WHERE upstream = ?1)
                  ORDER BY job_id",
             )?
-            .query_map([upstream], job)?
+            .query_map([upstream], StoredJob::read)?
             .collect()
         })
     }
@@ -228,40 +228,4 @@ impl JobStore {
                 .collect()
         })
     }
-}
-
-fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
-    let text = |column| columns::text(row, column);
-    let some_text = |column| columns::text(row, column).map(Option::unwrap_or_default);
-    Ok(StoredJob {
-        job_id: some_text("job_id")?,
-        pipeline_id: some_text("pipeline_id")?,
-        source: some_text("source")?,
-        schedule_type: some_text("schedule_type")?,
-        schedule_config: some_text("schedule_config")?,
-        next_run: some_text("next_run")?,
-        next_run_ms: columns::int(row, "next_run_ms")?,
-        // The column's own default, and any number but zero.
-        enabled: columns::int(row, "enabled")?.unwrap_or(1) != 0,
-        last_run: text("last_run")?,
-        run_count: columns::int(row, "run_count")?.unwrap_or(0),
-        created_at: some_text("created_at")?,
-        zone: text("zone")?,
-        misfire: text("misfire")?,
-        catchup_limit: columns::int(row, "catchup_limit")?,
-        misfire_grace_ms: columns::int(row, "misfire_grace_ms")?,
-        misfire_max_age_ms: columns::int(row, "misfire_max_age_ms")?,
-        overlap: text("overlap")?,
-        priority: columns::int(row, "priority")?,
-        params: text("params")?,
-        run_type: text("run_type")?,
-        environment: text("environment")?,
-        file: text("file")?,
-        file_table: text("file_table")?,
-        first_by_hand: columns::int(row, "first_by_hand")?.unwrap_or(0) != 0,
-        file_mark: text("file_mark")?,
-        rowid: row.get("rowid")?,
-        problem: text("problem")?,
-        reckoned_zone: text("reckoned_zone")?,
-    })
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
+use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, written};
 use crate::base::time::format_instant;
 use crate::store::sqlite::put::{Column, insert, update};
 
@@ -219,7 +219,7 @@ impl JobWrite {
                 )?
                 .execute(params![upstream, job_id, at_ms])
                 .map(drop),
-            Self::AddFire(fire) => add_fire(conn, fire),
+            Self::AddFire(fire) => fire.add(conn),
             Self::ExtendFire { job_id, due_ms, through_ms, n_more } => conn
                 .prepare_cached(
                     "UPDATE fires SET through_at = ?3, through_ms = ?4, n_instants = n_instants + ?5
@@ -255,7 +255,7 @@ impl JobWrite {
                 .prepare_cached("DELETE FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
                 .execute(params![job_id, due_ms])
                 .map(drop),
-            Self::AddHistory(history) => add_history(conn, history),
+            Self::AddHistory(history) => history.add(conn),
             Self::EndHistory { run_id, finished_at, status, error } => conn
                 .prepare_cached(
                     "UPDATE job_history SET finished_at = ?2, status = ?3, error = ?4 WHERE run_id = ?1",
@@ -279,41 +279,14 @@ impl JobWrite {
     }
 }
 
-/// What is written of a job beside its name: everything but its counters and its place in a file.
-fn job_columns(job: &StoredJob) -> [Column<'_>; 21] {
-    [
-        ("pipeline_id", &job.pipeline_id),
-        ("source", &job.source),
-        ("schedule_type", &job.schedule_type),
-        ("schedule_config", &job.schedule_config),
-        ("next_run", &job.next_run),
-        ("next_run_ms", &job.next_run_ms),
-        ("enabled", &job.enabled),
-        ("zone", &job.zone),
-        ("misfire", &job.misfire),
-        ("catchup_limit", &job.catchup_limit),
-        ("misfire_grace_ms", &job.misfire_grace_ms),
-        ("misfire_max_age_ms", &job.misfire_max_age_ms),
-        ("overlap", &job.overlap),
-        ("priority", &job.priority),
-        ("params", &job.params),
-        ("run_type", &job.run_type),
-        ("environment", &job.environment),
-        ("created_at", &job.created_at),
-        ("first_by_hand", &job.first_by_hand),
-        ("reckoned_zone", &job.reckoned_zone),
-        ("problem", &job.problem),
-    ]
-}
-
 fn add_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     let name: Column<'_> = ("job_id", &job.job_id);
-    insert(conn, "scheduled_jobs", &[&[name][..], &job_columns(job)].concat())?;
+    insert(conn, "scheduled_jobs", &[&[name][..], &job.columns()].concat())?;
     settle_next_run(conn, job)
 }
 
 fn change_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
-    update(conn, "scheduled_jobs", &job_columns(job), "job_id = ?", &[&job.job_id])?;
+    update(conn, "scheduled_jobs", &job.columns(), "job_id = ?", &[&job.job_id])?;
     settle_next_run(conn, job)
 }
 
@@ -342,47 +315,7 @@ fn rename_job(conn: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn add_fire(conn: &Connection, fire: &StoredFire) -> rusqlite::Result<()> {
-    let row: [Column<'_>; 11] = [
-        ("job_id", &fire.job_id),
-        ("due_at", &written(fire.due_ms)),
-        ("through_at", &written(fire.through_ms)),
-        ("n_instants", &(fire.n_instants as i64)),
-        ("outcome", &fire.outcome),
-        ("reason", &fire.reason),
-        ("run_id", &fire.run_id),
-        ("due_ms", &fire.due_ms),
-        ("through_ms", &fire.through_ms),
-        ("previous_ms", &fire.previous_ms),
-        ("kind", &fire.kind.as_str()),
-    ];
-    insert(conn, "fires", &row)
-}
-
-fn add_history(conn: &Connection, history: &StoredHistory) -> rusqlite::Result<()> {
-    let is_there: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM job_history WHERE run_id = ?1)")?
-        .query_row([&history.run_id], |row| row.get(0))?;
-    if is_there {
-        return Ok(());
-    }
-    let row: [Column<'_>; 7] = [
-        ("job_id", &history.job_id),
-        ("run_id", &history.run_id),
-        ("started_at", &format_instant(history.started_at)),
-        ("started_ms", &history.started_at.timestamp_millis()),
-        ("finished_at", &history.finished_at.map(format_instant)),
-        ("status", &history.status),
-        ("error", &history.error),
-    ];
-    insert(conn, "job_history", &row)
-}
-
 /// The text and the integer of a next instant.
 pub(super) fn next_run(at_ms: i64) -> (String, i64) {
     if at_ms >= NEVER_MS { (NEVER.to_owned(), NEVER_MS) } else { (written(at_ms), at_ms) }
-}
-
-fn written(ms: i64) -> String {
-    format_instant(from_ms(ms))
 }
