@@ -214,7 +214,8 @@ impl Desk {
 
     /// The ledger in short: time, outcome, number of instants.
     pub(crate) fn ledger(&self, name: &str) -> Vec<String> {
-        let short = |row: &FireView| format!("{} {} {}", &row.due_at[11..19], row.outcome, row.n_instants);
+        let short =
+            |row: &FireView| format!("{} {} {}", row.due_at.format("%H:%M:%S"), row.outcome, row.n_instants);
         self.rows(name).iter().map(short).collect()
     }
 }
@@ -240,7 +241,7 @@ pub(crate) fn whole(rows: &[FireView], step: TimeDelta, n_instants: u64) {
     let mut n = 0;
     let mut next: Option<DateTime<Utc>> = None;
     for row in rows {
-        let (due, through) = (instant(&row.due_at), instant(&row.through_at));
+        let (due, through) = (row.due_at, row.through_at);
         assert!(next.is_none_or(|next| next == due), "{row:?} does not follow: {next:?}");
         assert_eq!(
             (through - due).num_seconds() as u64 / step.num_seconds() as u64 + 1,

@@ -6,7 +6,7 @@ use leverframe::pipeline::Pipeline;
 use leverframe::run::RunState;
 use leverframe::scheduler::{FileTables, JobChange, JobSpec, Listing, SchedulerError, TakenOver};
 
-use super::desk::{Desk, every, id};
+use super::desk::{Desk, every, id, instant};
 
 const STEP: &str = "[[step]]\nid = \"a\"\nrun = \"true\"\n";
 
@@ -118,7 +118,7 @@ fn tables_become_jobs_change_with_their_file_and_are_disabled_without_it() {
     let taken = take(&mut desk, vec![tables("/p/shop.toml", &other)]);
     assert_eq!(taken.changed, [id("later")]);
     let view = desk.job("later");
-    assert_eq!((view.enabled, view.next_run.as_deref()), (false, Some("2026-11-23T10:00:00.000Z")));
+    assert_eq!((view.enabled, view.next_run), (false, Some(instant("2026-11-23T10:00:00.000Z"))));
 
     // A file that can't be understood changes nothing; a table that is gone disables its job.
     let broken = FileTables { file: "/p/shop.toml".to_owned(), jobs: None };

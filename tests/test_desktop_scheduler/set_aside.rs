@@ -10,7 +10,7 @@ use leverframe::scheduler::JobChange;
 use leverframe::store::{CheckpointManager, JobStore};
 use rusqlite::Connection;
 
-use super::desk::{Desk, every, id, spec};
+use super::desk::{Desk, every, id, instant, spec};
 
 pub(super) fn write(path: &Path, sql: &str) {
     Connection::open(path).expect("a database").execute_batch(sql).expect("it is written");
@@ -45,7 +45,7 @@ fn an_instant_that_has_fired_is_passed_over_when_a_script_asks_for_it_again() {
     write(&path, "UPDATE scheduled_jobs SET next_run = '2026-11-23T03:00:00.000Z' WHERE job_id = 'x'");
     desk.look();
     assert!(desk.started().is_empty(), "both of these have fired");
-    assert_eq!(desk.job("x").next_run.as_deref(), Some("2026-11-23T05:00:00.000Z"));
+    assert_eq!(desk.job("x").next_run, Some(instant("2026-11-23T05:00:00.000Z")));
     assert_eq!(hour_by_hour(&mut desk, 2), ["other", "x", "other", "x"]);
     assert_eq!(desk.ledger("x"), ["03:00:00 ran 1", "04:00:00 ran 1", "05:00:00 ran 1", "06:00:00 ran 1"]);
     // What its schedule does not know may run, once.
@@ -100,7 +100,7 @@ fn after_a_clock_that_was_ahead_a_changed_timing_fires_by_the_right_one() {
     let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
     let acts = desk.core.set_job(&id("x"), change, desk.now).expect("it is set");
     desk.carry_out(acts);
-    assert_eq!(desk.job("x").next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"));
+    assert_eq!(desk.job("x").next_run, Some(instant("2026-11-23T03:00:00.000Z")));
     assert_eq!(hour_by_hour(&mut desk, 60).iter().filter(|name| *name == "x").count(), 59, "one has run");
     assert_eq!(desk.job("x").problem, None);
 }
@@ -261,6 +261,6 @@ fn a_job_that_cannot_be_reckoned_anew_is_set_aside_alone() {
     let problem = desk.job("job").problem.unwrap_or_default();
     assert!(problem.contains("not that"), "{problem}");
     for name in ["a", "other"] {
-        assert_eq!(desk.job(name).next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"), "{name}");
+        assert_eq!(desk.job(name).next_run, Some(instant("2026-11-23T03:00:00.000Z")), "{name}");
     }
 }

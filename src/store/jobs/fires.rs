@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
-use super::stored::{StoredFire, StoredHistory};
 use super::JobStore;
+use super::stored::{StoredFire, StoredHistory};
 use crate::base::id::RunId;
 use crate::store::StoreError;
 use crate::store::sqlite::columns;
