@@ -190,7 +190,7 @@ pub use schedule::{
 };
 
 #[doc(inline)]
-pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobChange, JobSpec, JobView, SchedulerError};
+pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobPatch, JobSpec, JobView, SchedulerError};
 
 #[doc(inline)]
 pub use store::{

@@ -5,12 +5,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::job_params::JobParams;
 use super::start::StartRun;
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::base::time::{instant, maybe_instant, read_instant, read_maybe_instant};
 use crate::engine::ShutdownKind;
 use crate::run::StopKind;
+use crate::scheduler::JobPatch;
 use crate::settings::LimitParams;
 
 /// Something to be done.
@@ -86,10 +86,10 @@ pub enum Command {
     EndDrain {},
     /// Add a job; answered by it.
     #[serde(rename = "schedule.add")]
-    AddJob(Box<JobParams>),
+    AddJob(Box<JobPatch>),
     /// Change what is given of a job; answered by it.
     #[serde(rename = "schedule.set")]
-    SetJob(Box<JobParams>),
+    SetJob(Box<JobPatch>),
     /// Remove a job; answered by `{}`.
     #[serde(rename = "schedule.remove")]
     RemoveJob {

@@ -231,9 +231,9 @@ fn a_job_of_a_file_is_written_there() {
     write(&mut scene, "At", "15 4 * * *");
     let sent = scene.pull("Save");
     let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
-    let SaveJob::InFile { path, change, .. } = &**form else { panic!("{form:?}") };
+    let SaveJob::InFile { path, job } = &**form else { panic!("{form:?}") };
     assert_eq!(path.to_str(), Some("/data/pipelines/backup.toml"));
-    assert_eq!(change.schedule.kind(), "cron");
+    assert_eq!(job.schedule.kind(), "cron");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use leverframe::base::id::PipelineId;
 use leverframe::run::{RunState, Trigger};
 use leverframe::schedule::Overlap;
-use leverframe::scheduler::{JobChange, SchedulerError, StartOutcome};
+use leverframe::scheduler::{JobPatch, SchedulerError, StartOutcome};
 
 use super::desk::{Desk, every, id, instant, spec};
 
@@ -33,22 +33,22 @@ fn changing_a_job_changes_only_what_is_given_and_creates_no_past_fires() {
     let mut job = spec("job", r#"{"hour": 1, "minute": 0}"#, "daily");
     job.params.insert("page".into(), "3".into());
     desk.add(job);
-    let change = JobChange { overlap: Some(Overlap::Allow), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch { overlap: Some(Overlap::Allow), ..JobPatch::new(id("job")) };
+    desk.core.set_job(patch, desk.now).expect("it is set");
     let view = desk.job("job");
     assert_eq!((view.overlap, view.params["page"].as_str()), (Overlap::Allow, "3"));
     assert_eq!(view.next_run, Some(instant("2026-11-24T01:00:00.000Z")));
     desk.pass(TimeDelta::hours(20));
     // 22:00: half past nine has passed today.
     let schedule = spec("x", r#"{"hour": 21, "minute": 30}"#, "daily").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("job")).with_schedule(&schedule);
+    desk.core.set_job(patch, desk.now).expect("it is set");
     desk.look();
     assert!(desk.started().is_empty());
     assert!(desk.rows("job").is_empty());
     assert_eq!(desk.job("job").next_run, Some(instant("2026-11-24T21:30:00.000Z")));
-    let change = JobChange { params: [("page".to_owned(), None)].into(), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch { params: [("page".to_owned(), None)].into(), ..JobPatch::new(id("job")) };
+    desk.core.set_job(patch, desk.now).expect("it is set");
     assert!(desk.job("job").params.is_empty());
     assert_eq!(desk.job("job").words, "every day at 21:30, UTC");
 }
@@ -60,8 +60,8 @@ fn what_was_missed_by_the_old_timing_keeps_its_place_when_that_changes() {
     // No look at the clock in between: the program was not there.
     desk.now.wall += TimeDelta::minutes(150);
     let schedule = spec("x", r#"{"minutes": 7}"#, "interval").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    let acts = desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("job")).with_schedule(&schedule);
+    let acts = desk.core.set_job(patch, desk.now).expect("it is set");
     desk.carry_out(acts);
     desk.look();
     assert_eq!(desk.started().len(), 1);

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::TimeDelta;
 use leverframe::run::RunState;
 use leverframe::schedule::Misfire;
-use leverframe::scheduler::JobChange;
+use leverframe::scheduler::JobPatch;
 use leverframe::store::{CheckpointManager, JobStore};
 use rusqlite::Connection;
 
@@ -97,8 +97,8 @@ fn after_a_clock_that_was_ahead_a_changed_timing_fires_by_the_right_one() {
     desk.add(every("x", 3600));
     with_a_clock_that_was_ahead(&mut desk);
     let schedule = spec("x", r#"{"expression": "0 * * * *"}"#, "cron").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    let acts = desk.core.set_job(&id("x"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("x")).with_schedule(&schedule);
+    let acts = desk.core.set_job(patch, desk.now).expect("it is set");
     desk.carry_out(acts);
     assert_eq!(desk.job("x").next_run, Some(instant("2026-11-23T03:00:00.000Z")));
     assert_eq!(hour_by_hour(&mut desk, 60).iter().filter(|name| *name == "x").count(), 59, "one has run");
@@ -137,8 +137,8 @@ fn a_job_of_which_something_cannot_be_written_is_set_aside_alone_and_said() {
     // Mended, and set anew.
     write(&path, "DROP TRIGGER no");
     let schedule = spec("x", r#"{"hours": 1}"#, "interval").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("job")).with_schedule(&schedule);
+    desk.core.set_job(patch, desk.now).expect("it is set");
     assert_eq!(hour_by_hour(&mut desk, 1), ["before", "job", "other"]);
 }
 
