@@ -25,7 +25,6 @@ mod pulse;
 mod reaper;
 mod scope;
 mod server;
-mod spawn;
 mod sys;
 
 pub use crate::supervisor::host::*;

@@ -218,7 +218,6 @@ impl Server {
     /// The tree has ended: learns how its main process did. That is reaped when its end is in the journal: if this
     /// supervisor dies before, its parent still sees how it ended.
     fn nobody_left(&mut self, n: u64) {
-        let withheld = self.withheld;
         let Some(step) = self.steps.get_mut(&n) else { return };
         let MainEnd::Leaves { at, interrupted } = step.main_end else { return };
         let (mut cause, mut usage, mut ended_at) = (ExitCause::Unknown, None, at);
@@ -245,7 +244,7 @@ impl Server {
         let killed_together =
             step.tree.origin == Origin::TakenOver && were_killed_together(cause, ended_at, died_at);
         let interrupted = (interrupted || killed_together) && cause != ExitCause::Code(0);
-        let usage = usage.and(sum(usage.map(|usage| of_its_own(usage, withheld)), step.orphans_usage));
+        let usage = usage.and(sum(usage.map(of_its_own), step.orphans_usage));
         let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
         let until = Instant::now() + SETTLING;
         step.main_end = MainEnd::Settling { exit, until };
@@ -350,10 +349,10 @@ impl Server {
 }
 
 /// What a main process used, without what is said of it before it became its program.
-fn of_its_own(usage: Usage, withheld: u64) -> Usage {
+fn of_its_own(usage: Usage) -> Usage {
     // What can't be read is not known.
-    let before_exec = memory::before_exec(withheld).ok();
-    let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_program(bytes, before_exec));
+    let own_peak = memory::own_peak().ok().flatten();
+    let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_child(bytes, own_peak));
     Usage { peak_rss_bytes, ..usage }
 }
 

@@ -91,8 +91,6 @@ pub(super) struct Parts {
     pub(super) place: Place,
     /// What a predecessor had open.
     pub(super) inherited: Inherited,
-    /// How much of our own memory no child is given, in bytes.
-    pub(super) withheld: u64,
 }
 
 /// The supervisor.
@@ -131,8 +129,6 @@ pub(super) struct Server {
     told_capacity: Option<usize>,
     /// Whether the system seems to be ending.
     shutdown: Shutdown,
-    /// How much of our own memory no child is given, in bytes.
-    withheld: u64,
     /// How processes ended that a predecessor left, as the parent noted it.
     notes: ExitNotes,
     /// When that died; none: we are the first of our parent.
@@ -183,7 +179,6 @@ impl Server {
             unthawed: Vec::new(),
             told_capacity: None,
             shutdown: Shutdown::default(),
-            withheld: parts.withheld,
             notes: parts.place.notes,
             predecessor: parts.place.predecessor,
             began_at: Utc::now(),
