@@ -10,8 +10,7 @@ use super::{Place, Print, no_such_run};
 use crate::api::Command;
 use crate::api::exit_code::{DONE, NO_ENGINE};
 use crate::base::id::RunId;
-use crate::control::ControlClient;
-use crate::daemon::OWN_NAME;
+use crate::control::Connection;
 use crate::run::{Input, RunSummary, StopKind};
 use crate::settings::Settings;
 use crate::store::DataDir;
@@ -50,11 +49,11 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
         return Err(no_such_run(&records, &args.run_id));
     }
     let path = place.path()?;
-    let client = ControlClient::connect(&path, OWN_NAME)?.ok_or_else(|| {
+    let connection = Connection::open(&path)?.ok_or_else(|| {
         let text = format!("no engine is running on {}: nothing starts", path.display());
         Failure::new(NO_ENGINE, format!("{text}; `leverframe serve --detach` starts one"))
     })?;
-    let run: RunSummary = client.call(&Command::Admit { run_id: args.run_id.clone() })?;
+    let run: RunSummary = connection.call(&Command::Admit { run_id: args.run_id.clone() })?;
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&run)?,

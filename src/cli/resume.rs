@@ -80,7 +80,7 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
         | RunState::Interrupted => {
             refresh(&mut foreground, &run_id, version)?;
             foreground.take_up_if_lost(&run_id);
-            foreground.command(&Command::resume(&run_id))?;
+            foreground.command(Command::resume(&run_id))?;
             foreground.follow(&run_id, Until::EndOnceResumed)
         }
     }
@@ -99,7 +99,7 @@ pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
         Acquisition::EngineLease(lease) => {
             let (mut foreground, version, _) = plan.take_back(lease, &run_id, form)?;
             refresh(&mut foreground, &run_id, version)?;
-            foreground.command(&command(false))?;
+            foreground.command(command(false))?;
             foreground.follow(&run_id, Until::EndOnceResumed)
         }
     }
@@ -134,7 +134,7 @@ impl Plan {
         form: Form,
     ) -> Result<(Foreground, Version, RunState), Failure> {
         let scope = Scope::Only(vec![run_id.clone()]);
-        let mut foreground = Foreground::open(self.dir, lease, self.settings, scope, form)?;
+        let mut foreground = Foreground::open(lease, self.settings, scope, form)?;
         foreground.tell_recovery(run_id);
         foreground.tell_others(run_id)?;
         Ok((foreground, self.version, self.before))

@@ -86,7 +86,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
         }
         Acquisition::EngineLease(lease) => {
-            let mut foreground = Foreground::open(dir, lease, settings, Scope::Nothing, form)?;
+            let mut foreground = Foreground::open(lease, settings, Scope::Nothing, form)?;
             let run_id = foreground.start(request)?;
             foreground.tell_others(&run_id)?;
             foreground.follow(&run_id, Until::End)

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use super::lease::OWN_NAME;
 use super::user_service::UserService;
-use crate::control::ControlClient;
+use crate::control::{ControlClient, OWN_NAME};
 use crate::scheduler::JobView;
 use crate::settings::{Catalogue, CatalogueError};
 use crate::store::{Presence, presence};

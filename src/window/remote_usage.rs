@@ -2,28 +2,24 @@
 //! since an answer that waits for the next sample must not hold up a lever; after a hand-over, of the next engine.
 
 use chrono::{DateTime, Utc};
-use crossbeam_channel::Receiver;
 
-use super::backend::Remote;
 use super::port::{AppUpdate, RunUsage, UpdateSender};
 use crate::api::{Query, Usage};
-use crate::control::ControlClient;
+use crate::control::{Connection, ControlClient};
 use crate::engine::CurrentWait;
 use crate::resources::Resource;
 
-/// Shows it to a window until that is gone or leaves the engine. `renewed` tells that another engine has taken over, and
-/// is closed when none does.
-pub(crate) fn show_usage(remote: &Remote, renewed: &Receiver<()>, updates: &UpdateSender) {
+/// Shows it to a window until that is gone or leaves, or no engine lives any more.
+pub(crate) fn show_usage(connection: &Connection, updates: &UpdateSender) {
     let mut shown = Shown { after: None, short_of: Vec::new(), waits: Vec::new(), updates };
-    loop {
-        let goes_on = match remote.second_line() {
-            Some(client) => shown.follow(&client),
-            None => true,
-        };
-        // Also where this engine measures nothing: the next one may.
-        if !goes_on || renewed.recv().is_err() {
+    let mut client = connection.client();
+    while let Ok(engine) = client {
+        if !shown.follow(&engine) {
             return;
         }
+        // Where this engine measures nothing the next one may. One that has gone already can't be waited for.
+        let _ = engine.wait_for_end();
+        client = connection.next_client(&engine);
     }
 }
 

@@ -3,8 +3,7 @@
 use std::fs;
 
 use leverframe::api::{Command, Query};
-use leverframe::control::ControlClient;
-use leverframe::daemon::OWN_NAME;
+use leverframe::control::{ControlClient, OWN_NAME};
 use leverframe::engine::{EventBus, HostStart, ShutdownKind};
 use leverframe::resources::{Resource, Threshold};
 use leverframe::run::EventKind;

@@ -65,7 +65,7 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
             ),
         )),
         Acquisition::EngineLease(lease) => {
-            let mut foreground = Foreground::open(dir, lease, settings.clone(), Scope::Nothing, form)?;
+            let mut foreground = Foreground::open(lease, settings.clone(), Scope::Nothing, form)?;
             let engine = foreground.engine().ok_or(EngineError::ShutDown)?;
             let run_id = Jobs::by_hand(engine, settings)?.run_now(&args.job_id)?;
             foreground.tell_others(&run_id)?;
