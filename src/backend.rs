@@ -4,10 +4,11 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::api::exit_code::NOT_FOUND;
-use crate::api::{Command, Error, LivingRuns, ProcessKind, Query};
+use serde::de::IgnoredAny;
+
+use crate::api::{Command, Error, GetSnapshot, Handles, ProcessKind, Request};
 use crate::base::id::RunId;
-use crate::control::wire::{ClosingNotice, EventFilter};
+use crate::control::wire::EventFilter;
 use crate::control::{Connection, ControlClient, ControlError, EventStream, Wake};
 use crate::daemon::{CommandHandler, Disposition, EngineLease, ServeFor, Service, ServiceOptions, be_served};
 use crate::engine::{CoreExecutionEngine, EngineError, ShutdownKind, Subscription, now};
@@ -56,14 +57,15 @@ pub enum EngineEvents {
 }
 
 /// One run whole.
+#[derive(Debug, Clone)]
 pub struct RunDetail {
     /// The run.
     pub run: RunSummary,
-    /// Its steps.
+    /// All its steps.
     pub steps: Vec<StepSummary>,
-    /// What recovery decided about it.
+    /// What recovery has decided about it.
     pub decisions: Vec<Decision>,
-    /// The event up to which it is told; 0 where it is read from the disk.
+    /// Every event up to this one is contained; 0 for what was read from disk.
     pub seq: u64,
 }
 
@@ -150,36 +152,22 @@ impl Backend {
     /// [`Error`], when it is refused, or no engine lives any more.
     pub fn command(&self, command: Command) -> Result<(), Error> {
         match &self.0 {
-            Place::Local(local) => local.handler.handle(command).map(drop),
-            Place::Remote(remote) => Ok(remote.connection.call::<serde_json::Value>(&command).map(drop)?),
+            Place::Local(local) => command.carry_out(&local.handler),
+            Place::Remote(remote) => Ok(remote.connection.call::<IgnoredAny>(&command, false).map(drop)?),
         }
     }
 
-    /// All living runs at this moment.
+    /// As [`Self::command`], with the answer.
     ///
     /// # Errors
-    /// [`Error`] when no engine lives any more.
-    pub fn living_runs(&self) -> Result<LivingRuns, Error> {
+    /// As there.
+    pub fn ask<R: Request>(&self, request: R) -> Result<R::Answer, Error>
+    where
+        CommandHandler: Handles<R>,
+    {
         match &self.0 {
-            Place::Local(local) => Ok(local.handler.living_runs()),
-            Place::Remote(remote) => Ok(remote.connection.look(&Query::Snapshot {})?),
-        }
-    }
-
-    /// How a run stands; none where there is no such run.
-    ///
-    /// # Errors
-    /// [`Error`] when it can't be read, or no engine lives any more.
-    pub fn run(&self, run_id: &RunId) -> Result<Option<RunSummary>, Error> {
-        match &self.0 {
-            Place::Local(local) => Ok(local.handler.engine().get_execution_state(run_id)?),
-            Place::Remote(remote) => {
-                match remote.connection.look::<RunRecord>(&Query::Run { run_id: run_id.clone() }) {
-                    Ok(record) => Ok(Some(record.run)),
-                    Err(ControlError::Refused(error)) if error.code == i64::from(NOT_FOUND) => Ok(None),
-                    Err(error) => Err(error.into()),
-                }
-            }
+            Place::Local(local) => local.handler.handle(request),
+            Place::Remote(remote) => Ok(remote.connection.ask(&request)?),
         }
     }
 
@@ -298,7 +286,7 @@ impl Backend {
             ShutdownKind::FreezeRuns => Command::pause,
             ShutdownKind::StopRuns => |run_id: &RunId| Command::stop(run_id, StopKind::Graceful),
         };
-        for living in self.living_runs()?.runs {
+        for living in self.ask(GetSnapshot {})?.runs {
             let _ = self.command(command(&living.run.run_id));
         }
         Ok(())
@@ -341,19 +329,11 @@ impl EngineEvents {
         }
     }
 
-    /// What another process's engine said when it left, if it said anything.
-    pub fn closing(&self) -> Option<ClosingNotice> {
+    /// Those of another process's engine.
+    pub fn remote(&self) -> Option<&EventStream> {
         match self {
             Self::Local(_) => None,
-            Self::Remote(events) => events.closing(),
-        }
-    }
-
-    /// The last event of another process's engine that can't come any more.
-    pub fn heard(&self) -> Option<u64> {
-        match self {
-            Self::Local(_) => None,
-            Self::Remote(events) => events.heard(),
+            Self::Remote(events) => Some(events),
         }
     }
 }

@@ -20,9 +20,10 @@ use super::exit::{Failure, Outcome};
 use super::output::{Form, count};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
-use crate::api::Command;
+use crate::api::exit_code::NOT_FOUND;
+use crate::api::{Command, Request, ShowRun};
 use crate::base::id::{RunId, StepId};
-use crate::control::ControlClient;
+use crate::control::{ControlClient, EventStream};
 use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
 use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope, ShutdownKind};
 use crate::records::Records;
@@ -37,10 +38,10 @@ use question::{Question, Reply};
 const HELD: &str = "held: ";
 
 /// Something to be done about a run.
-pub(super) struct RunAction<'a> {
+pub(super) struct RunAction<'a, R> {
     pub(super) run_id: &'a RunId,
     /// For the engine that lives.
-    pub(super) command: Command,
+    pub(super) request: R,
     /// The same, for one that is opened for it.
     pub(super) input: Input,
 }
@@ -108,13 +109,13 @@ enum End {
 impl Foreground {
     /// Has something done about a run, by the engine that lives, or else by one of this process that takes back that run;
     /// then the run can be followed.
-    pub(super) fn with_action(
+    pub(super) fn with_action<R: Request>(
         data_dir: DataDir,
         settings: Settings,
-        action: &RunAction<'_>,
+        action: &RunAction<'_, R>,
         form: Form,
     ) -> Result<Self, Failure> {
-        match ask::<serde_json::Value>(&data_dir, &action.command)? {
+        match ask(&data_dir, &action.request)? {
             Acquisition::Answered(client, _) => Self::attach(data_dir, client, settings, action.run_id, form),
             Acquisition::EngineLease(lease) => {
                 let signals = SignalWatch::start()?;
@@ -268,7 +269,9 @@ impl Foreground {
             // Until it has taken leave of everybody: else we would be our own client.
             service.close(ShutdownKind::LeaveSteps)?;
         }
-        let (notice, since) = (self.link.events.closing(), self.link.events.heard().max(self.seq));
+        let remote = self.link.events.remote();
+        let (notice, heard) = (remote.and_then(EventStream::closing), remote.and_then(EventStream::heard));
+        let since = heard.max(self.seq);
         let (dir, settings) = (self.link.backend.data_dir().clone(), self.link.backend.settings().clone());
         match join(&dir)? {
             Joined::Client(client) => {
@@ -304,6 +307,10 @@ impl Foreground {
 
     /// How the run stands.
     pub(super) fn run(&self, run_id: &RunId) -> Result<Option<RunSummary>, Failure> {
-        Ok(self.link.backend.run(run_id)?)
+        match self.link.backend.ask(ShowRun { run_id: run_id.clone() }) {
+            Ok(record) => Ok(Some(record.run)),
+            Err(error) if error.exit_code() == NOT_FOUND => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

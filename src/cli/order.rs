@@ -10,8 +10,8 @@ use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, count, note, show_warnings};
 use super::{Place, Print};
 use crate::admission::{Order, Orders};
+use crate::api::GetSnapshot;
 use crate::api::exit_code::{DONE, NO_ENGINE};
-use crate::api::{LivingRuns, Query};
 use crate::base::time::parse_instant;
 use crate::base::units::parse_duration;
 use crate::control::wire::EventFilter;
@@ -133,7 +133,7 @@ fn is_seen_idle(connection: &Arc<Connection>) -> Result<bool, Failure> {
     let mut events = connection.follow(EventFilter { since, ..EventFilter::default() }, Arc::new(|| {}))?;
     let mut told = None;
     loop {
-        let runs = match connection.look::<LivingRuns>(&Query::Snapshot {}) {
+        let runs = match connection.ask(&GetSnapshot {}) {
             Err(ControlError::Gone(Some(_))) => return Ok(false),
             living => living?.runs,
         };

@@ -9,12 +9,12 @@ use super::foreground::{Foreground, Until};
 use super::output::note;
 use super::validate::Folders;
 use super::{Place, Print, key_value, no_such_run};
-use crate::api::{Command, Start};
+use crate::api::Start;
 use crate::base::id::RunId;
 use crate::daemon::Acquisition;
 use crate::engine::Scope;
 use crate::records::RunRequest;
-use crate::run::{Definition, RunSummary};
+use crate::run::Definition;
 use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
 use crate::{daemon, records};
@@ -81,7 +81,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     let request = records::resolve(definition, asked)?;
     let dir = DataDir::open(&data_dir)?;
     dir.open_to_others().into_iter().for_each(note);
-    match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
+    match daemon::ask(&dir, &start)? {
         Acquisition::Answered(client, run) => {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
         }

@@ -8,7 +8,7 @@ use super::output::{Cell, Form, Page, clock_time, moves_cursor, note, size};
 use super::{Place, Print};
 use crate::admission::Orders;
 use crate::api::exit_code::{DONE, NO_ENGINE};
-use crate::api::{Query, Usage, UsageOfRun};
+use crate::api::{GetUsage, Usage, UsageOfRun};
 use crate::control::{Connection, ControlError};
 use crate::engine;
 
@@ -38,7 +38,7 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
     let mut page = Page::new();
     let mut last: Option<DateTime<Utc>> = None;
     while left != Some(0) {
-        let usage = match connection.look::<Usage>(&Query::Usage { after: last }) {
+        let usage = match connection.ask(&GetUsage { after: last }) {
             Err(ControlError::Gone(Some(notice))) => {
                 note(format_args!("the engine closed the connection: {}", notice.reason));
                 return page.end(DONE);

@@ -5,7 +5,7 @@ use clap::Args;
 use super::exit::{Failure, Outcome};
 use super::output::{Colour, Form, Page, printable, run_sign};
 use super::{Place, Print, no_such_run};
-use crate::api::Query;
+use crate::api::ExplainRun;
 use crate::api::exit_code::DONE;
 use crate::base::id::RunId;
 use crate::control::Connection;
@@ -27,7 +27,7 @@ pub(super) fn why(args: &WhyArgs, place: &Place) -> Outcome {
         return Err(no_such_run(&records, &args.run_id));
     }
     let answer = match Connection::open(&place.path()?)? {
-        Some(connection) => Some(connection.look::<WhyAnswer>(&Query::Why { run_id: args.run_id.clone() })?),
+        Some(connection) => Some(connection.ask(&ExplainRun { run_id: args.run_id.clone() })?),
         None => records.why(&args.run_id, engine::now())?,
     };
     let answer = answer.ok_or_else(|| no_such_run(&records, &args.run_id))?;

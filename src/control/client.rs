@@ -27,6 +27,7 @@ use super::wire::{
     ClosingNotice, ErrorObject, EventFilter, Outgoing, PROTOCOL, SessionRequest, Subscribed, Welcome,
 };
 use crate::api::exit_code::{FAILED, HasExitCode, NO_ANSWER};
+use crate::api::{Call, Request};
 use crate::process::Proc;
 use crate::store::{Presence, named_holder, presence};
 use events::Queue;
@@ -34,7 +35,7 @@ use reader::{Pending, Reply, Shared};
 
 pub use connection::{Connection, EventStream, OWN_NAME, Wake};
 pub use events::{Events, ReceivedEvent};
-pub use moments::{Look, look_again};
+pub use moments::look_again;
 
 /// How long an engine may take to answer a hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -171,12 +172,20 @@ impl ControlClient {
         &self.welcome
     }
 
-    /// Asks, and waits for the answer. `request` is what serializes to `method` and `params`.
+    /// As [`Self::ask`]. `request` is what serializes to `method` and `params`.
     ///
     /// # Errors
     /// [`ControlError`].
     pub fn call<T: DeserializeOwned>(&self, request: &impl Serialize) -> Result<T, ControlError> {
         Ok(self.call_with_descriptors(request)?.answer)
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, ControlError> {
+        self.call(&Call::from(request))
     }
 
     /// As [`Self::call`], with the open files that come with the answer.

@@ -3,9 +3,8 @@
 //!
 //! In reading order: [`wire`] is what both sides say; `lines` cuts a stream into messages; `socket` binds;
 //! `descriptors` hands files over; [`ControlClient`] asks one engine, and [`Events`] is what it hears; [`Connection`] asks
-//! whichever engine there is, also after a hand-over. The client deliberately
-//! does not know what can be asked: requests are whatever serializes to `method` and `params`. `server` reads
-//! them as what [`crate::api`] knows, and hands them to a [`server::Handler`].
+//! whichever engine there is, also after a hand-over. Both sides know from [`crate::api`] what can be asked; a
+//! [`server::Handler`] carries it out.
 
 mod client;
 mod descriptors;
@@ -15,7 +14,7 @@ mod socket;
 pub mod wire;
 
 pub use client::{
-    Connection, ControlClient, ControlError, EventStream, Events, HandedOver, Look, OWN_NAME, ReceivedEvent,
+    Connection, ControlClient, ControlError, EventStream, Events, HandedOver, OWN_NAME, ReceivedEvent,
     StoppedHolder, Wake, look_again,
 };
 pub use descriptors::send_with_descriptors;

@@ -3,20 +3,20 @@
 //! free in between, so that nobody can slip in.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, bounded};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api::ProcessKind;
 use crate::api::exit_code::{BUSY, HasExitCode, UNUSABLE};
+use crate::api::{ProcessKind, Request};
 use crate::base::id::RunId;
 use crate::control;
 use crate::control::wire::{ErrorObject, SessionRequest, Successor};
-use crate::control::{ControlClient, ControlError, HandedOver, Look, OWN_NAME, look_again};
+use crate::control::{ControlClient, ControlError, HandedOver, OWN_NAME, look_again};
 use crate::store::{DataDir, DataDirError, EngineLock};
 
 /// The right to be the engine of a data directory.
@@ -111,11 +111,11 @@ pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
     look_again(dir.path(), || {
         let busy = match EngineLease::take(dir) {
             Err(JoinError::DataDir(busy @ DataDirError::Busy { .. })) => busy,
-            taken => return taken.map(Joined::EngineLease).map(Look::Settled),
+            taken => return taken.map(Joined::EngineLease).map(ControlFlow::Break),
         };
         Ok(match ControlClient::connect(dir.path(), OWN_NAME)? {
-            Some(client) => Look::Settled(Joined::Client(client)),
-            None => Look::Again(busy.into()),
+            Some(client) => ControlFlow::Break(Joined::Client(client)),
+            None => ControlFlow::Continue(busy.into()),
         })
     })
 }
@@ -134,19 +134,16 @@ pub enum Acquisition<T> {
 ///
 /// # Errors
 /// [`JoinError`]; [`ControlError::Refused`] in it when the engine said no.
-pub fn ask<T: DeserializeOwned>(
-    dir: &DataDir,
-    request: &impl Serialize,
-) -> Result<Acquisition<T>, JoinError> {
+pub fn ask<R: Request>(dir: &DataDir, request: &R) -> Result<Acquisition<R::Answer>, JoinError> {
     look_again(dir.path(), || {
         let client = match join(dir)? {
-            Joined::EngineLease(lease) => return Ok(Look::Settled(Acquisition::EngineLease(lease))),
+            Joined::EngineLease(lease) => return Ok(ControlFlow::Break(Acquisition::EngineLease(lease))),
             Joined::Client(client) => client,
         };
-        match client.call(request) {
-            Ok(answer) => Ok(Look::Settled(Acquisition::Answered(client, answer))),
+        match client.ask(request) {
+            Ok(answer) => Ok(ControlFlow::Break(Acquisition::Answered(client, answer))),
             // It said that it leaves, and what it has not answered then it has not done.
-            Err(left @ ControlError::Gone(Some(_))) => Ok(Look::Again(left.into())),
+            Err(left @ ControlError::Gone(Some(_))) => Ok(ControlFlow::Continue(left.into())),
             Err(error) => Err(error.into()),
         }
     })
@@ -158,7 +155,7 @@ pub fn ask<T: DeserializeOwned>(
 /// [`JoinError::Kept`] when the holder keeps it, else as [`join`].
 pub fn succeed(dir: &DataDir, face: ProcessKind) -> Result<EngineLease, JoinError> {
     look_again(dir.path(), || match join(dir)? {
-        Joined::EngineLease(lease) => Ok(Look::Settled(lease)),
+        Joined::EngineLease(lease) => Ok(ControlFlow::Break(lease)),
         Joined::Client(client) => unless_gone(request_lease(dir, &client, face, false)),
     })
 }
@@ -179,10 +176,10 @@ fn request_lease(
 }
 
 /// A holder that went before it could answer: then the lease is free, or another's.
-fn unless_gone<T>(outcome: Result<T, JoinError>) -> Result<Look<T, JoinError>, JoinError> {
+fn unless_gone<T>(outcome: Result<T, JoinError>) -> Result<ControlFlow<T, JoinError>, JoinError> {
     match outcome {
-        Err(gone @ JoinError::Control(ControlError::Gone(_))) => Ok(Look::Again(gone)),
-        outcome => outcome.map(Look::Settled),
+        Err(gone @ JoinError::Control(ControlError::Gone(_))) => Ok(ControlFlow::Continue(gone)),
+        outcome => outcome.map(ControlFlow::Break),
     }
 }
 
@@ -255,7 +252,7 @@ fn wait_for_seat(
             }),
         };
         if line.lock().unwrap_or_else(PoisonError::into_inner).is_over {
-            return Ok(Look::Settled(None));
+            return Ok(ControlFlow::Break(None));
         }
         unless_gone(outcome)
     });

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use crate::api::{Error, LivingRuns};
+use crate::api::{Error, GetSnapshot, LivingRuns};
 use crate::backend::Backend;
 use crate::base::id::{RunId, StepId};
 use crate::engine::ShutdownKind;
@@ -37,7 +37,7 @@ impl WindowController {
 
     /// Sends all living runs as they are now; false when there is no window any more.
     pub(crate) fn send_snapshot(&self) -> bool {
-        let update = match self.backend.living_runs() {
+        let update = match self.backend.ask(GetSnapshot {}) {
             Ok(LivingRuns { seq, runs, orders }) => {
                 let runs = runs.into_iter().map(|living| (living.run, living.steps)).collect();
                 AppUpdate::Snapshot { runs, orders, seq }

@@ -14,9 +14,7 @@ use super::job_page::JobReader;
 use super::machine_history::{HistorySpan, MachineHistory, marks};
 use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob};
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN, SavedJob};
-use crate::api;
-use crate::api::Error;
-use crate::backend::RunDetail;
+use crate::api::{AddJob, Error, SetJob};
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::engine::{EngineError, now};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
@@ -81,19 +79,10 @@ impl Lookups {
     /// Does lookups until the last one.
     pub(crate) fn run(mut self, waiting: &Receiver<Lookup>) {
         for lookup in waiting {
-            let outcome = match lookup {
-                Lookup::End => break,
-                Lookup::SelectRun(None) => {
-                    self.unfollow();
-                    Ok(None)
-                }
-                Lookup::FollowLog { run_id, step_id, attempt } => {
-                    let followed = self.follow((run_id, step_id, attempt));
-                    followed.map(|()| None).map_err(|error| Error::impossible(error.to_string()))
-                }
-                lookup => self.look_up(lookup),
-            };
-            let update = match outcome {
+            if matches!(lookup, Lookup::End) {
+                break;
+            }
+            let update = match self.look_up(lookup) {
                 Ok(None) => continue,
                 Ok(Some(update)) => update,
                 Err(error) => {
@@ -107,13 +96,20 @@ impl Lookups {
         self.unfollow();
     }
 
-    fn look_up(&self, lookup: Lookup) -> Result<Option<AppUpdate>, Error> {
-        let backend = &self.controller.backend;
+    fn look_up(&mut self, lookup: Lookup) -> Result<Option<AppUpdate>, Error> {
+        let backend = self.controller.backend.clone();
         let data_dir = backend.data_dir();
         let samples = || SampleHistory::of(data_dir.samples_db());
         Ok(Some(match lookup {
-            // These are of the thread itself.
-            Lookup::End | Lookup::SelectRun(None) | Lookup::FollowLog { .. } => return Ok(None),
+            Lookup::End => return Ok(None),
+            Lookup::SelectRun(None) => {
+                self.unfollow();
+                return Ok(None);
+            }
+            Lookup::FollowLog { run_id, step_id, attempt } => {
+                let followed = self.follow((run_id, step_id, attempt));
+                return followed.map(|()| None).map_err(|error| Error::impossible(error.to_string()));
+            }
             Lookup::Pipelines(is_wanted) => {
                 is_wanted.store(false, Ordering::Release);
                 let catalogue = Catalogue::scan(data_dir.path(), backend.settings());
@@ -128,13 +124,7 @@ impl Lookups {
                 AppUpdate::EndedCount(backend.records()?.count_ended().map_err(EngineError::from)?)
             }
             Lookup::SelectRun(Some(run_id)) | Lookup::LoadRun(run_id) => {
-                let detail = backend.detail(&run_id)?;
-                return Ok(detail.map(|RunDetail { run, steps, decisions, seq }| AppUpdate::RunDetail {
-                    run,
-                    steps,
-                    decisions,
-                    seq,
-                }));
+                return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
             }
             Lookup::Jobs { offset, limit } => {
                 AppUpdate::Jobs(JobReader::open(data_dir.path())?.page(offset, limit, now())?)
@@ -167,8 +157,8 @@ impl Lookups {
         let job_id = form.job_id().clone();
         let command = |command| self.controller.backend.command(command).map_err(|error| error.to_string());
         let outcome = match form {
-            SaveJob::Add(params) => command(api::Command::AddJob(Box::new(params))),
-            SaveJob::Set(params) => command(api::Command::SetJob(Box::new(params))),
+            SaveJob::Add(params) => command(AddJob { params: Box::new(params) }.into()),
+            SaveJob::Set(params) => command(SetJob { params: Box::new(params) }.into()),
             // Whoever watches the folder takes it over.
             SaveJob::InFile { job_id, pipeline_id, path, change } => {
                 edit_file(&path, &pipeline_id, &job_id, &change)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use leverframe::api::{Command, EngineStatus, Query, Start};
+use leverframe::api::{Command, GetStatus, Start};
 use leverframe::base::id::RunId;
 use leverframe::control::wire::EventFilter;
 use leverframe::control::{ControlClient, ControlError, Events};
@@ -111,7 +111,7 @@ fn play(client: &ControlClient, seed: u64, until: Instant) -> usize {
             };
             events.map(|event| event.event().expect("it is understood")).find(is_its_end).expect("its end");
         }
-        let _: EngineStatus = client.call(&Query::Status {}).expect("it is told");
+        client.ask(&GetStatus {}).expect("it is told");
     }
     n_done
 }

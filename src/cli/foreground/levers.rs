@@ -7,7 +7,7 @@ use super::super::output::note;
 use super::link::Link;
 use super::question::{QUESTION, Question, Reply};
 use super::{End, Foreground, StopAsked, Suspension};
-use crate::api::Command;
+use crate::api::{Command, Stop};
 use crate::base::id::RunId;
 use crate::daemon::{Joined, ServeFor, join};
 use crate::engine::ShutdownKind;
@@ -35,7 +35,7 @@ impl Foreground {
                 (true, "ending the run by force", StopAsked::AtOnce)
             }
         };
-        match self.command(Command::Stop { run_id: run_id.clone(), force }) {
+        match self.command(Stop { run_id: run_id.clone(), force }.into()) {
             Ok(()) => self.painter.remark(text),
             // It may just have ended, which is told next, or be stopping already.
             Err(failure) => self.remark_failure(&failure),

@@ -1,6 +1,7 @@
 //! A connection that survives a hand-over: it asks whichever engine a data directory has, and follows its events from one
 //! engine to the next without a gap.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +10,8 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{ControlClient, ControlError, Events, Look, look_again};
-use crate::api::Query;
+use super::{ControlClient, ControlError, Events, look_again};
+use crate::api::{Call, Request};
 use crate::control::wire::{ClosingNotice, EventFilter};
 use crate::run::Event;
 use crate::store::presence;
@@ -85,8 +86,10 @@ impl Connection {
                 return Err(ControlError::Gone(None));
             }
             match ControlClient::connect(&self.data_dir, OWN_NAME)? {
-                Some(client) => Ok(Look::Settled(client)),
-                None if presence(&self.data_dir).is_alive() => Ok(Look::Again(ControlError::Gone(None))),
+                Some(client) => Ok(ControlFlow::Break(client)),
+                None if presence(&self.data_dir).is_alive() => {
+                    Ok(ControlFlow::Continue(ControlError::Gone(None)))
+                }
                 None => Err(ControlError::Gone(None)),
             }
         })?);
@@ -99,28 +102,25 @@ impl Connection {
     }
 
     /// Asks the engine, and waits for the answer. One that leaves before it has looked at the request leaves it to the
-    /// next.
+    /// next; what changes nothing the next is also asked where one died.
     ///
     /// # Errors
     /// [`ControlError`].
-    pub fn call<T: DeserializeOwned>(&self, request: &impl Serialize) -> Result<T, ControlError> {
-        // It said that it leaves, and what it has not answered then it has not done.
-        self.ask(request, |error| matches!(error, ControlError::Gone(Some(_))))
+    pub fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, ControlError> {
+        self.call(&Call::from(request), R::LOOKS_ONLY)
     }
 
-    /// As [`Self::call`], what changes nothing: also where an engine died before it could answer, the next one is asked.
+    /// As [`Self::ask`], where `request` is what serializes to `method` and `params`.
     ///
     /// # Errors
     /// [`ControlError`].
-    pub fn look<T: DeserializeOwned>(&self, query: &Query) -> Result<T, ControlError> {
-        self.ask(query, |error| matches!(error, ControlError::Gone(_)))
-    }
-
-    fn ask<T: DeserializeOwned>(
+    pub fn call<T: DeserializeOwned>(
         &self,
         request: &impl Serialize,
-        is_undone: impl Fn(&ControlError) -> bool,
+        looks_only: bool,
     ) -> Result<T, ControlError> {
+        // An engine that said that it leaves has not done what it has not answered then.
+        let is_undone = |error: &ControlError| matches!(error, ControlError::Gone(notice) if looks_only || notice.is_some());
         let mut client = self.client()?;
         loop {
             match client.call(request) {

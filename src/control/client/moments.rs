@@ -2,6 +2,7 @@
 //! and at a few moments beside.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,28 +22,23 @@ const MOMENTS: [Duration; 6] = [
     Duration::from_secs(2),
 ];
 
-/// What came of one look.
-#[derive(Debug)]
-pub enum Look<T, E> {
-    /// It is settled.
-    Settled(T),
-    /// It is worth another look; why it failed when that was the last.
-    Again(E),
-}
-
-/// Looks until it is settled, as often as there are moments. A new holder of the lock begins them anew: in a queue of
+/// Looks until it is settled, which is a break; what is worth another look goes on, with the reason to give when that was
+/// the last. It looks as often as there are moments. A new holder of the lock begins them anew: in a queue of
 /// short-lived holders each gets as long as the one before.
 ///
 /// # Errors
 /// That of the last look.
-pub fn look_again<T, E>(data_dir: &Path, mut look: impl FnMut() -> Result<Look<T, E>, E>) -> Result<T, E> {
+pub fn look_again<T, E>(
+    data_dir: &Path,
+    mut look: impl FnMut() -> Result<ControlFlow<T, E>, E>,
+) -> Result<T, E> {
     // Begun with the first wait: mostly there is none.
     let mut watch = None;
     let (mut left, mut holder) = (MOMENTS.iter(), None);
     loop {
         let why = match look()? {
-            Look::Settled(outcome) => return Ok(outcome),
-            Look::Again(why) => why,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+            ControlFlow::Continue(why) => why,
         };
         let holder_now = std::fs::read_to_string(data_dir.join("instance.lock")).ok();
         if holder_now != holder {
