@@ -26,26 +26,20 @@ pub struct Backend(Place);
 
 #[derive(Clone)]
 enum Place {
-    Local(Local),
-    Remote(Remote),
-}
-
-/// An engine of this process.
-#[derive(Clone)]
-struct Local {
-    handler: CommandHandler,
-    /// None once it was ended.
-    service: Arc<Mutex<Option<Service>>>,
-}
-
-/// The engine of another process.
-#[derive(Clone)]
-struct Remote {
-    connection: Arc<Connection>,
-    /// For what waits for its answer, which must not hold up a command.
-    patient: Arc<Connection>,
-    dir: DataDir,
-    settings: Arc<Settings>,
+    /// In this process.
+    Local {
+        handler: CommandHandler,
+        /// None once it was ended.
+        service: Arc<Mutex<Option<Service>>>,
+    },
+    /// In another one.
+    Remote {
+        connection: Arc<Connection>,
+        /// For what waits for its answer, which must not hold up a command.
+        patient: Arc<Connection>,
+        dir: DataDir,
+        settings: Arc<Settings>,
+    },
 }
 
 /// What an engine tells.
@@ -83,7 +77,7 @@ impl Backend {
         let events = options.engine.bus.subscribe_with_waker(move || wake());
         let service = Service::open(lease, settings, options)?;
         let (handler, service) = (service.handler().clone(), Arc::new(Mutex::new(Some(service))));
-        Ok((Self(Place::Local(Local { handler, service })), EngineEvents::Local(events)))
+        Ok((Self(Place::Local { handler, service }), EngineEvents::Local(events)))
     }
 
     /// Asks the engine behind `client`, and those after it; hears what `filter` lets through.
@@ -99,31 +93,32 @@ impl Backend {
     ) -> Result<(Self, EngineEvents), ControlError> {
         let (connection, patient) = (Arc::new(Connection::of(client)), Arc::new(Connection::to(dir.path())));
         let events = connection.follow(filter, wake)?;
-        let remote = Remote { connection, patient, dir, settings: Arc::new(settings) };
-        Ok((Self(Place::Remote(remote)), EngineEvents::Remote(events)))
+        let settings = Arc::new(settings);
+        let place = Place::Remote { connection, patient, dir, settings };
+        Ok((Self(place), EngineEvents::Remote(events)))
     }
 
     /// Of which directory it is.
     pub fn data_dir(&self) -> &DataDir {
         match &self.0 {
-            Place::Local(local) => local.handler.data_dir(),
-            Place::Remote(remote) => &remote.dir,
+            Place::Local { handler, .. } => handler.data_dir(),
+            Place::Remote { dir, .. } => dir,
         }
     }
 
     /// The settings that this process has read.
     pub fn settings(&self) -> &Settings {
         match &self.0 {
-            Place::Local(local) => &local.handler.settings,
-            Place::Remote(remote) => &remote.settings,
+            Place::Local { handler, .. } => &handler.settings,
+            Place::Remote { settings, .. } => settings,
         }
     }
 
     /// What carries commands out, if the engine is one of this process.
     pub fn handler(&self) -> Option<&CommandHandler> {
         match &self.0 {
-            Place::Local(local) => Some(&local.handler),
-            Place::Remote(_) => None,
+            Place::Local { handler, .. } => Some(handler),
+            Place::Remote { .. } => None,
         }
     }
 
@@ -141,8 +136,8 @@ impl Backend {
 
     fn service(&self) -> Option<MutexGuard<'_, Option<Service>>> {
         match &self.0 {
-            Place::Local(local) => Some(local.service.lock().unwrap_or_else(PoisonError::into_inner)),
-            Place::Remote(_) => None,
+            Place::Local { service, .. } => Some(service.lock().unwrap_or_else(PoisonError::into_inner)),
+            Place::Remote { .. } => None,
         }
     }
 
@@ -152,8 +147,10 @@ impl Backend {
     /// [`Error`], when it is refused, or no engine lives any more.
     pub fn command(&self, command: Command) -> Result<(), Error> {
         match &self.0 {
-            Place::Local(local) => command.carry_out(&local.handler),
-            Place::Remote(remote) => Ok(remote.connection.call::<IgnoredAny>(&command, false).map(drop)?),
+            Place::Local { handler, .. } => command.carry_out(handler),
+            Place::Remote { connection, .. } => {
+                Ok(connection.call::<IgnoredAny>(&command, false).map(drop)?)
+            }
         }
     }
 
@@ -166,8 +163,8 @@ impl Backend {
         CommandHandler: Handles<R>,
     {
         match &self.0 {
-            Place::Local(local) => local.handler.handle(request),
-            Place::Remote(remote) => Ok(remote.connection.ask(&request)?),
+            Place::Local { handler, .. } => handler.handle(request),
+            Place::Remote { connection, .. } => Ok(connection.ask(&request)?),
         }
     }
 
@@ -195,8 +192,8 @@ impl Backend {
     /// [`Error`] when it can't be read.
     pub fn records(&self) -> Result<Records, Error> {
         match &self.0 {
-            Place::Local(local) => Ok(local.handler.records()),
-            Place::Remote(remote) => Ok(Records::open(remote.dir.path()).map_err(EngineError::from)?),
+            Place::Local { handler, .. } => Ok(handler.records()),
+            Place::Remote { dir, .. } => Ok(Records::open(dir.path()).map_err(EngineError::from)?),
         }
     }
 
@@ -208,8 +205,8 @@ impl Backend {
     /// A connection to another process's engine for what waits for its answer.
     pub fn patient(&self) -> Option<Arc<Connection>> {
         match &self.0 {
-            Place::Local(_) => None,
-            Place::Remote(remote) => Some(remote.patient.clone()),
+            Place::Local { .. } => None,
+            Place::Remote { patient, .. } => Some(patient.clone()),
         }
     }
 
@@ -217,8 +214,8 @@ impl Backend {
     /// settings, from where it takes them.
     pub fn limits(&self) -> Option<Limits> {
         match &self.0 {
-            Place::Local(local) => Some(local.handler.limits().in_force()),
-            Place::Remote(remote) => Settings::load(remote.dir.path()).ok().map(|settings| settings.limits),
+            Place::Local { handler, .. } => Some(handler.limits().in_force()),
+            Place::Remote { dir, .. } => Settings::load(dir.path()).ok().map(|settings| settings.limits),
         }
     }
 
@@ -228,11 +225,11 @@ impl Backend {
     /// When the settings can't be watched.
     pub fn watch_limits(&self, tell: impl Fn() + Send + Sync + 'static) -> io::Result<Option<SettledWatch>> {
         match &self.0 {
-            Place::Local(local) => {
-                local.handler.limits().on_change(tell);
+            Place::Local { handler, .. } => {
+                handler.limits().on_change(tell);
                 Ok(None)
             }
-            Place::Remote(remote) => SettledWatch::open(remote.dir.path(), FILE, tell).map(Some),
+            Place::Remote { dir, .. } => SettledWatch::open(dir.path(), FILE, tell).map(Some),
         }
     }
 
@@ -254,10 +251,7 @@ impl Backend {
     /// # Errors
     /// [`Error`] when it could not end in good order, or no process goes on with it.
     pub fn leave(&self, kind: ShutdownKind) -> Result<(), Error> {
-        let handler = match &self.0 {
-            Place::Local(local) => &local.handler,
-            Place::Remote(_) => return self.leave_others(kind),
-        };
+        let Some(handler) = self.handler() else { return self.leave_others(kind) };
         let Some(service) = self.take_service() else { return Ok(()) };
         if handler.engine_id().face != ProcessKind::Window {
             return Ok(service.close(kind)?);
@@ -294,12 +288,9 @@ impl Backend {
 
     /// Ends the connections to another process's engine, and makes no others: what waits for it returns.
     pub fn hang_up(&self) {
-        match &self.0 {
-            Place::Local(_) => {}
-            Place::Remote(remote) => {
-                remote.connection.leave();
-                remote.patient.leave();
-            }
+        if let Place::Remote { connection, patient, .. } = &self.0 {
+            connection.leave();
+            patient.leave();
         }
     }
 }

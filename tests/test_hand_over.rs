@@ -7,10 +7,12 @@ mod stopped;
 mod upgrade;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use leverframe::control::ControlClient;
+use leverframe::api::{GetStatus, Start};
 use leverframe::control::wire::EventFilter;
+use leverframe::control::{Connection, ControlClient};
 use leverframe::daemon::{Joined, join};
 use leverframe::store::DataDir;
 use rustix::process::Signal;
@@ -255,6 +257,49 @@ fn a_newer_program_gets_the_seat_and_nobody_slips_in_between() {
     drop(handed);
     serving.hear("the engine is back");
     assert!(matches!(join(&dir).expect("it answers"), Joined::Client(_)));
+    ended(serving);
+}
+
+#[test]
+fn a_connection_asks_the_next_engine_and_follows_its_events_without_a_gap() {
+    let home = Home::new();
+    home.pipeline("two.toml", TWO_STEPS);
+    let mut serving = serve(&home);
+    let connection = Arc::new(Connection::open(&home.data()).expect("it answers").expect("an engine lives"));
+    let start = |id: &str| Start {
+        pipeline: Some("two".to_owned()),
+        run_id: Some(id.parse().expect("an id")),
+        ..Start::default()
+    };
+    let first = connection.ask(&GetStatus {}).expect("it answers");
+    let filter = EventFilter {
+        since: Some(first.seq),
+        types: Some(vec!["execution_started".to_owned(), "execution_completed".to_owned()]),
+        ..EventFilter::default()
+    };
+    let mut events = connection.follow(filter, Arc::new(|| {})).expect("it listens");
+    connection.ask(&start("a")).expect("it starts");
+    let newer = serde_json::json!({
+        "method": "engine.hand_over", "params": {"face": "serve", "version": "99.0.0"},
+    });
+    let handed: leverframe::control::HandedOver<Value> =
+        client(&home).call_with_descriptors(&newer).expect("it leaves");
+    // Its successor never serves, so that it serves once more: as another engine, which is asked in its turn.
+    let asked = std::thread::spawn({
+        let (connection, start) = (connection.clone(), start("b"));
+        move || connection.ask(&start)
+    });
+    drop(handed);
+    serving.hear("the engine is back");
+    asked.join().expect("no panic").expect("the next engine starts it");
+    assert_ne!(connection.ask(&GetStatus {}).expect("it answers").engine, first.engine);
+    let mut heard: Vec<_> = (0..4)
+        .map(|_| events.recv().expect("an engine lives"))
+        .map(|event| (event.run_id.as_ref().expect("of a run").to_string(), event.kind.name()))
+        .collect();
+    heard.sort_unstable();
+    let of_run = |id: &str| ["execution_completed", "execution_started"].map(|name| (id.to_owned(), name));
+    assert_eq!(heard, [of_run("a"), of_run("b")].concat());
     ended(serving);
 }
 
