@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use leverframe::api::{GetStatus, Start};
+use leverframe::api::{EndQuiet, GetStatus, ProcessKind};
 use leverframe::control::wire::EventFilter;
 use leverframe::control::{Connection, ControlClient};
 use leverframe::daemon::{Joined, join};
@@ -263,43 +263,37 @@ fn a_newer_program_gets_the_seat_and_nobody_slips_in_between() {
 #[test]
 fn a_connection_asks_the_next_engine_and_follows_its_events_without_a_gap() {
     let home = Home::new();
-    home.pipeline("two.toml", TWO_STEPS);
-    let mut serving = serve(&home);
+    let ran = home.data().parent().expect("a folder").join("ran");
+    home.pipeline("short.toml", &short_steps(40, &ran));
+    let mut run = home.start(&["run", "short", "--run-id", "r"]);
+    run.hear("step s3 completed");
     let connection = Arc::new(Connection::open(&home.data()).expect("it answers").expect("an engine lives"));
-    let start = |id: &str| Start {
-        pipeline: Some("two".to_owned()),
-        run_id: Some(id.parse().expect("an id")),
-        ..Start::default()
-    };
     let first = connection.ask(&GetStatus {}).expect("it answers");
     let filter = EventFilter {
         since: Some(first.seq),
-        types: Some(vec!["execution_started".to_owned(), "execution_completed".to_owned()]),
+        types: Some(vec!["step_finished".to_owned()]),
         ..EventFilter::default()
     };
     let mut events = connection.follow(filter, Arc::new(|| {})).expect("it listens");
-    connection.ask(&start("a")).expect("it starts");
-    let newer = serde_json::json!({
-        "method": "engine.hand_over", "params": {"face": "serve", "version": "99.0.0"},
+    // A command and a question at any moment of the hand-over: one of the two engines answers.
+    let asking = std::thread::spawn(move || {
+        loop {
+            connection.ask(&EndQuiet {}).expect("it is done");
+            if connection.ask(&GetStatus {}).expect("it answers").engine.face == ProcessKind::Serve {
+                return;
+            }
+        }
     });
-    let handed: leverframe::control::HandedOver<Value> =
-        client(&home).call_with_descriptors(&newer).expect("it leaves");
-    // Its successor never serves, so that it serves once more: as another engine, which is asked in its turn.
-    let asked = std::thread::spawn({
-        let (connection, start) = (connection.clone(), start("b"));
-        move || connection.ask(&start)
-    });
-    drop(handed);
-    serving.hear("the engine is back");
-    asked.join().expect("no panic").expect("the next engine starts it");
-    assert_ne!(connection.ask(&GetStatus {}).expect("it answers").engine, first.engine);
-    let mut heard: Vec<_> = (0..4)
-        .map(|_| events.recv().expect("an engine lives"))
-        .map(|event| (event.run_id.as_ref().expect("of a run").to_string(), event.kind.name()))
-        .collect();
-    heard.sort_unstable();
-    let of_run = |id: &str| ["execution_completed", "execution_started"].map(|name| (id.to_owned(), name));
-    assert_eq!(heard, [of_run("a"), of_run("b")].concat());
+    let serving = serve(&home);
+    asking.join().expect("no panic");
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|step| step != "s39") {
+        let event = events.recv().expect("an engine lives");
+        heard.push(event.kind.step().expect("of a step").step_id.to_string());
+    }
+    let all: Vec<_> = (0..40).map(|i| format!("s{i}")).collect();
+    assert!(all.ends_with(&heard), "{heard:?}");
+    run.end().check(0, &["run r completed"]);
     ended(serving);
 }
 
