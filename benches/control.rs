@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use leverframe::CoreExecutionEngine;
-use leverframe::api::{EngineStatus, ProcessKind, Query};
+use leverframe::api::{GetStatus, ProcessKind};
 use leverframe::control::ControlClient;
 use leverframe::control::server::{ControlOptions, ControlServer};
 use leverframe::control::wire::{EventFilter, PROTOCOL};
@@ -88,7 +88,7 @@ fn by_client(data_dir: &Path) -> Vec<f64> {
     let client = client(data_dir);
     let ask = |_| {
         let asked = Instant::now();
-        let _: EngineStatus = client.call(&Query::Status {}).expect("an answer");
+        client.ask(&GetStatus {}).expect("an answer");
         asked.elapsed().as_secs_f64()
     };
     (0..N_REQUESTS).map(ask).collect()

@@ -93,7 +93,8 @@
 //! | floor | modules | what stands there |
 //! |---|---|---|
 //! | faces | `ui`, `cli` | they only listen and ask |
-//! | 7 window | `window` | [`AppStore`], the read model, its port, and [`ExecutionIntegration`], which feeds it |
+//! | 8 window | `window` | [`AppStore`], the read model, its port, and [`ExecutionIntegration`], which feeds it |
+//! | 7 backend | `backend` | the engine as a face reaches it: in this process or in another one, which only this module knows |
 //! | 6 service | `daemon`, `offline` | who is the engine of a directory, what is served beside it, how it passes on; what is asked without one |
 //! | 5 control | `control` | the socket: what is said over it, its server and its client |
 //! | 4 surface | `api` | what can be asked and what is answered: one vocabulary for all faces |
@@ -154,6 +155,9 @@ pub mod control;
 pub mod daemon;
 #[doc(hidden)]
 pub mod offline;
+
+#[doc(hidden)]
+pub mod backend;
 
 #[doc(hidden)]
 pub mod window;

@@ -7,10 +7,12 @@ mod stopped;
 mod upgrade;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use leverframe::control::ControlClient;
+use leverframe::api::{EndQuiet, GetStatus, ProcessKind};
 use leverframe::control::wire::EventFilter;
+use leverframe::control::{Connection, ControlClient};
 use leverframe::daemon::{Joined, join};
 use leverframe::store::DataDir;
 use rustix::process::Signal;
@@ -255,6 +257,43 @@ fn a_newer_program_gets_the_seat_and_nobody_slips_in_between() {
     drop(handed);
     serving.hear("the engine is back");
     assert!(matches!(join(&dir).expect("it answers"), Joined::Client(_)));
+    ended(serving);
+}
+
+#[test]
+fn a_connection_asks_the_next_engine_and_follows_its_events_without_a_gap() {
+    let home = Home::new();
+    let ran = home.data().parent().expect("a folder").join("ran");
+    home.pipeline("short.toml", &short_steps(40, &ran));
+    let mut run = home.start(&["run", "short", "--run-id", "r"]);
+    run.hear("step s3 completed");
+    let connection = Arc::new(Connection::open(&home.data()).expect("it answers").expect("an engine lives"));
+    let first = connection.ask(&GetStatus {}).expect("it answers");
+    let filter = EventFilter {
+        since: Some(first.seq),
+        types: Some(vec!["step_finished".to_owned()]),
+        ..EventFilter::default()
+    };
+    let mut events = connection.follow(filter, Arc::new(|| {})).expect("it listens");
+    // A command and a question at any moment of the hand-over: one of the two engines answers.
+    let asking = std::thread::spawn(move || {
+        loop {
+            connection.ask(&EndQuiet {}).expect("it is done");
+            if connection.ask(&GetStatus {}).expect("it answers").engine.face == ProcessKind::Serve {
+                return;
+            }
+        }
+    });
+    let serving = serve(&home);
+    asking.join().expect("no panic");
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|step| step != "s39") {
+        let event = events.recv().expect("an engine lives");
+        heard.push(event.kind.step().expect("of a step").step_id.to_string());
+    }
+    let all: Vec<_> = (0..40).map(|i| format!("s{i}")).collect();
+    assert!(all.ends_with(&heard), "{heard:?}");
+    run.end().check(0, &["run r completed"]);
     ended(serving);
 }
 

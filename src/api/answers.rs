@@ -1,7 +1,6 @@
 //! What a [`crate::daemon::CommandHandler`] answers, in the shapes that `--json` prints: one shape from the socket to the command line.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,51 +8,13 @@ use serde_json::Value;
 use crate::admission::Orders;
 use crate::api::EngineId;
 use crate::base::time::format_instant;
-use crate::records::RunRecord;
 use crate::run::{RunSummary, StepSummary};
-use crate::scheduler::{FireView, HistoryView, JobView};
 use crate::settings::CatalogueEntry;
 use crate::store::CheckpointRecord;
 
-/// What came of a command or a query.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// Nothing is left to be said.
-    Done {},
-    /// The run as it is now.
-    Run(Arc<RunSummary>),
-    /// Which engine it is.
-    Status(EngineStatus),
-    /// All living runs.
-    Snapshot(LivingRuns),
-    /// What everything costs.
-    Usage(crate::api::usage::Usage),
-    /// Runs, newest first.
-    Runs(Vec<RunSummary>),
-    /// One run whole.
-    Record(Box<RunRecord>),
-    /// Why a run is as it is.
-    Why(crate::records::WhyAnswer),
-    /// The orders that are in force.
-    Orders(Orders),
-    /// Checkpoints, oldest first.
-    Checkpoints(Vec<CheckpointDocument>),
-    /// Pipelines by id.
-    Pipelines(Vec<PipelineDocument>),
-    /// A job as it is now.
-    Job(Box<JobView>),
-    /// Jobs by name.
-    Jobs(Vec<JobView>),
-    /// Runs of a job, newest first.
-    JobHistory(Vec<HistoryView>),
-    /// Fires of a job, oldest first.
-    Fires(Vec<FireView>),
-    /// What is run again.
-    Backfilled(Backfilled),
-    /// The limits.
-    Limits(Vec<crate::settings::LimitView>),
-}
+/// Nothing is left to be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
 
 /// What a backfill does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

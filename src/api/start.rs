@@ -3,40 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::base::id::RunId;
+use super::request::StartRun;
 use crate::pipeline::ParamError;
 use crate::run::{Definition, Plan};
 use crate::store::StoredRun;
-
-/// Which run to start, and with what. Where nothing is said, the pipeline's own defaults count.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StartRun {
-    /// The id of a pipeline, or the absolute path of a file (it begins with a `/`). None with `like`: the very
-    /// definition of that run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pipeline: Option<String>,
-    /// Parameters by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub params: BTreeMap<String, String>,
-    /// The run's name; none: one is made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<RunId>,
-    /// Such as `FULL_REFRESH`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_type: Option<String>,
-    /// Such as `dev`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// From 0 to 9: among runs that wait, the highest goes first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
-    /// With the parameters, run type and environment of this run, where nothing else is said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub like: Option<RunId>,
-}
 
 impl StartRun {
     /// With what was said of an earlier run, where this does not say otherwise: its parameters, run type and

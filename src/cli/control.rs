@@ -8,13 +8,12 @@ use super::foreground::{Foreground, RunAction, Until, show_end};
 use super::output::{Form, Page};
 use super::painter::Painter;
 use super::{Place, Print, no_such_run};
-use crate::api::Command;
 use crate::api::exit_code::{DONE, NO_ENGINE};
+use crate::api::{Admit, Pause, Request, Stop};
 use crate::base::id::RunId;
-use crate::control::ControlClient;
-use crate::daemon::OWN_NAME;
+use crate::control::Connection;
 use crate::records::Records;
-use crate::run::{Input, RunSummary, StopKind};
+use crate::run::{Input, StopKind};
 use crate::settings::Settings;
 use crate::store::DataDir;
 
@@ -52,11 +51,11 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
         return Err(no_such_run(&records, &args.run_id));
     }
     let path = place.path()?;
-    let client = ControlClient::connect(&path, OWN_NAME)?.ok_or_else(|| {
+    let connection = Connection::open(&path)?.ok_or_else(|| {
         let text = format!("no engine is running on {}: nothing starts", path.display());
         Failure::new(NO_ENGINE, format!("{text}; `leverframe serve --detach` starts one"))
     })?;
-    let run: RunSummary = client.call(&Command::Admit { run_id: args.run_id.clone() })?;
+    let run = connection.ask(&Admit { run_id: args.run_id.clone() })?;
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&run)?,
@@ -67,20 +66,20 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
 
 /// Returns when the run is seen frozen.
 pub(super) fn pause(args: PauseArgs, place: &Place) -> Outcome {
-    let action =
-        RunAction { run_id: &args.run_id, command: Command::pause(&args.run_id), input: Input::Pause };
+    let request = Pause { run_id: args.run_id.clone() };
+    let action = RunAction { run_id: &args.run_id, request, input: Input::Pause };
     pull(&action, Until::Frozen, &args.print, place)
 }
 
 /// Returns when the run has ended.
 pub(super) fn stop(args: StopArgs, place: &Place) -> Outcome {
     let kind = if args.force { StopKind::Force } else { StopKind::Graceful };
-    let command = Command::stop(&args.run_id, kind);
-    let action = RunAction { run_id: &args.run_id, command, input: Input::Stop(kind) };
+    let request = Stop { run_id: args.run_id.clone(), force: args.force };
+    let action = RunAction { run_id: &args.run_id, request, input: Input::Stop(kind) };
     pull(&action, Until::Stopped, &args.print, place)
 }
 
-fn pull(action: &RunAction<'_>, until: Until, print: &Print, place: &Place) -> Outcome {
+fn pull<R: Request>(action: &RunAction<'_, R>, until: Until, print: &Print, place: &Place) -> Outcome {
     let run_id = action.run_id;
     let settings = Settings::load(&place.path()?)?;
     let records = place.records()?;

@@ -9,8 +9,7 @@ use super::{Place, Print};
 use crate::api::exit_code::{DONE, FAILED, NO_ENGINE};
 use crate::base::id::RunId;
 use crate::control::wire::EventFilter;
-use crate::control::{ControlClient, ReceivedEvent};
-use crate::daemon::OWN_NAME;
+use crate::control::{Connection, ControlClient, ControlError, ReceivedEvent};
 use crate::run::EventKind;
 
 #[derive(Debug, Args)]
@@ -38,11 +37,11 @@ enum Then {
 
 pub(super) fn events(args: &EventsArgs, place: &Place) -> Outcome {
     let data_dir = place.path()?;
-    let connect = || ControlClient::connect(&data_dir, OWN_NAME);
-    let mut client = connect()?.ok_or_else(|| {
+    let connection = Connection::open(&data_dir)?.ok_or_else(|| {
         let text = format!("no engine is running on {}: nothing is told", data_dir.display());
         Failure::new(NO_ENGINE, format!("{text}; `leverframe runs` lists what was"))
     })?;
+    let mut client = connection.client()?;
     let mut page = Page::new();
     let mut since = match (args.since, args.follow) {
         (Some(since), _) => Some(since),
@@ -58,14 +57,15 @@ pub(super) fn events(args: &EventsArgs, place: &Place) -> Outcome {
         let Some(notice) = client.closing() else {
             return Err(Failure::new(FAILED, "the connection to the engine broke; it may have died"));
         };
-        match connect()? {
-            Some(successor) if successor.welcome().engine != client.welcome().engine => {
+        match connection.next_client(&client) {
+            Ok(successor) if successor.welcome().engine != client.welcome().engine => {
                 (client, since) = (successor, Some(notice.seq));
             }
-            Some(_) | None => {
+            Ok(_) | Err(ControlError::Gone(_)) => {
                 note(format_args!("the engine closed the connection: {}", notice.reason));
                 return page.end(DONE);
             }
+            Err(error) => return Err(error.into()),
         }
     }
 }

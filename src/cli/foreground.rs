@@ -1,7 +1,7 @@
 //! A run in the foreground: its events are shown as they come, and keys and signals are its levers. Ctrl-C
 //! stops it, Ctrl-Z freezes it, and a terminal that goes away leaves its steps running.
 //!
-//! The run is driven by an engine of this process, or by the one that lives ([`link`]). That may change on the way: an
+//! The run is driven by an engine of this process, or by the one that lives. That may change on the way ([`link`]): an
 //! engine that is taken over by a window is followed there, and one that goes is taken over from here.
 
 mod ending;
@@ -20,11 +20,12 @@ use super::exit::{Failure, Outcome};
 use super::output::{Form, count};
 use super::painter::Painter;
 use super::signals::{Asked, SignalWatch};
-use crate::api::Command;
+use crate::api::exit_code::NOT_FOUND;
+use crate::api::{Command, Request, ShowRun};
 use crate::base::id::{RunId, StepId};
-use crate::control::ControlClient;
+use crate::control::{ControlClient, EventStream};
 use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
-use crate::engine::{CoreExecutionEngine, EngineError, Scope};
+use crate::engine::{CoreExecutionEngine, EngineError, Scope, ShutdownKind};
 use crate::records::Records;
 use crate::run::{EventKind, Input, Plan, RunState, RunSummary};
 use crate::settings::Settings;
@@ -38,10 +39,10 @@ use question::{Question, Reply};
 const HELD: &str = "held: ";
 
 /// Something to be done about a run.
-pub(super) struct RunAction<'a> {
+pub(super) struct RunAction<'a, R> {
     pub(super) run_id: &'a RunId,
     /// For the engine that lives.
-    pub(super) command: Command,
+    pub(super) request: R,
     /// The same, for one that is opened for it.
     pub(super) input: Input,
 }
@@ -64,8 +65,6 @@ pub(super) struct Foreground {
     link: Link,
     signals: SignalWatch,
     painter: Painter,
-    settings: Settings,
-    data_dir: DataDir,
     /// The newest event that was heard.
     seq: Option<u64>,
     asked: StopAsked,
@@ -111,25 +110,25 @@ enum End {
 impl Foreground {
     /// Has something done about a run, by the engine that lives, or else by one of this process that takes back that run;
     /// then the run can be followed.
-    pub(super) fn with_action(
+    pub(super) fn with_action<R: Request>(
         data_dir: DataDir,
         settings: Settings,
-        action: &RunAction<'_>,
+        action: &RunAction<'_, R>,
         form: Form,
     ) -> Result<Self, Failure> {
-        match ask::<serde_json::Value>(&data_dir, &action.command)? {
+        match ask(&data_dir, &action.request)? {
             Acquisition::Answered(client, _) => Self::attach(data_dir, client, settings, action.run_id, form),
             Acquisition::EngineLease(lease) => {
                 let signals = SignalWatch::start()?;
-                let link = Link::own_for(lease, &settings, action.run_id, action.input.clone())?;
-                Ok(Self::with(link, signals, settings, data_dir, form))
+                let scope = Scope::Only(vec![action.run_id.clone()]);
+                let input = (action.run_id.clone(), action.input.clone());
+                Ok(Self::with(Link::own(lease, settings, scope, Some(input))?, signals, form))
             }
         }
     }
 
-    /// Becomes the engine of `data_dir`, which takes back what `scope` says.
+    /// Becomes the engine of the lease's directory, which takes back what `scope` says.
     pub(super) fn open(
-        data_dir: DataDir,
         lease: EngineLease,
         settings: Settings,
         scope: Scope,
@@ -137,8 +136,7 @@ impl Foreground {
     ) -> Result<Self, Failure> {
         // Before anything is started: from now on Ctrl-C is answered in good order.
         let signals = SignalWatch::start()?;
-        let link = Link::own(lease, &settings, scope)?;
-        Ok(Self::with(link, signals, settings, data_dir, form))
+        Ok(Self::with(Link::own(lease, settings, scope, None)?, signals, form))
     }
 
     /// Listens to the engine that lives, to what it tells of a run since `client` has connected.
@@ -151,8 +149,8 @@ impl Foreground {
     ) -> Result<Self, Failure> {
         let signals = SignalWatch::start()?;
         let welcome = client.welcome().clone();
-        let link = Link::live(client, run_id, Some(welcome.seq))?;
-        let mut this = Self::with(link, signals, settings, data_dir, form);
+        let link = Link::live(client, data_dir, settings, run_id, Some(welcome.seq))?;
+        let mut this = Self::with(link, signals, form);
         this.seq = Some(welcome.seq);
         if this.painter.is_for_people() {
             let (face, pid) = (welcome.engine.face.as_str(), welcome.engine.pid);
@@ -161,13 +159,11 @@ impl Foreground {
         Ok(this)
     }
 
-    fn with(link: Link, signals: SignalWatch, settings: Settings, data_dir: DataDir, form: Form) -> Self {
+    fn with(link: Link, signals: SignalWatch, form: Form) -> Self {
         Self {
             link,
             signals,
             painter: Painter::new(form),
-            settings,
-            data_dir,
             seq: None,
             asked: StopAsked::No,
             question: Question::none(),
@@ -185,20 +181,17 @@ impl Foreground {
 
     /// The engine of this process, if it is one.
     pub(super) fn engine(&self) -> Option<&CoreExecutionEngine> {
-        match &self.link {
-            Link::Own(own) => Some(own.service.engine()),
-            Link::Live(_) | Link::Lost(_) => None,
-        }
+        self.link.backend.engine()
     }
 
     /// Has the engine do something.
-    pub(super) fn command(&self, command: &Command) -> Result<(), Failure> {
-        self.link.command(command)
+    pub(super) fn command(&self, command: Command) -> Result<(), Failure> {
+        Ok(self.link.backend.command(command)?)
     }
 
     /// Shows what recovery decided about `run_id` while the engine opened, and what came of it.
     pub(super) fn tell_recovery(&mut self, run_id: &RunId) {
-        while let Some(event) = self.link.try_event() {
+        while let Some(event) = self.link.events.try_recv() {
             self.show(&event, run_id);
         }
         self.painter.flush();
@@ -234,7 +227,7 @@ impl Foreground {
     pub(super) fn follow(mut self, run_id: &RunId, until: Until) -> Outcome {
         let mut counts_ends = until != Until::EndOnceResumed;
         let end = 'run: loop {
-            while let Some(event) = self.link.try_event() {
+            while let Some(event) = self.link.events.try_recv() {
                 self.seq = self.seq.max(Some(event.seq));
                 counts_ends |=
                     is_of(&event, run_id) && matches!(event.kind, EventKind::ExecutionResumed { .. });
@@ -242,7 +235,7 @@ impl Foreground {
                     break 'run end;
                 }
             }
-            if self.link.is_over() {
+            if self.link.events.is_over() {
                 if let Some(end) = self.rejoin(run_id)? {
                     break 'run end;
                 }
@@ -253,7 +246,7 @@ impl Foreground {
             self.painter.flush();
             select! {
                 // Looked at above; the queue holds the other end.
-                recv(self.link.wakes()) -> _ => {}
+                recv(self.link.wakes) -> _ => {}
                 recv(self.question.reply) -> reply => {
                     self.question = Question::none();
                     if let Some(end) = self.hear_reply(reply.unwrap_or(Reply::GoOn), run_id) {
@@ -275,15 +268,19 @@ impl Foreground {
     /// The engine has gone. Whoever took its place is followed from where it left off; where nobody did, this process
     /// takes over what it drove.
     fn rejoin(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
-        let notice = self.link.take_leave()?;
-        // Whom it was written to has heard everything up to its last event.
-        let heard = notice.as_ref().filter(|_| !matches!(self.link, Link::Lost(_)));
-        let since = heard.map(|notice| notice.seq).max(self.seq);
-        match join(&self.data_dir)? {
+        if let Some(service) = self.link.backend.take_service() {
+            // Until it has taken leave of everybody: else we would be our own client.
+            service.close(ShutdownKind::LeaveSteps)?;
+        }
+        let remote = self.link.events.remote();
+        let (notice, heard) = (remote.and_then(EventStream::closing), remote.and_then(EventStream::heard));
+        let since = heard.max(self.seq);
+        let (dir, settings) = (self.link.backend.data_dir().clone(), self.link.backend.settings().clone());
+        match join(&dir)? {
             Joined::Client(client) => {
                 let (face, pid) = (client.welcome().engine.face.as_str(), client.welcome().engine.pid);
                 self.painter.remark(&format!("the engine is now another one ({face}, process {pid})"));
-                self.link = Link::live(client, run_id, since)?;
+                self.link = Link::live(client, dir, settings, run_id, since)?;
             }
             Joined::EngineLease(lease) => {
                 let mut runs = notice.map(|notice| notice.living).unwrap_or_default();
@@ -291,7 +288,7 @@ impl Foreground {
                     runs.push(run_id.clone());
                 }
                 self.painter.remark("the engine has gone; the run is taken over from here");
-                self.link = Link::own(lease, &self.settings, Scope::Only(runs))?;
+                self.link = Link::own(lease, settings, Scope::Only(runs), None)?;
                 // Of what has ended on disk nothing is told any more.
                 return self.end_on_disk(run_id);
             }
@@ -313,6 +310,10 @@ impl Foreground {
 
     /// How the run stands.
     pub(super) fn run(&self, run_id: &RunId) -> Result<Option<RunSummary>, Failure> {
-        self.link.run(run_id)
+        match self.link.backend.ask(ShowRun { run_id: run_id.clone() }) {
+            Ok(record) => Ok(Some(record.run)),
+            Err(error) if error.exit_code() == NOT_FOUND => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::output::{Form, Page, count, note};
 use super::schedule::change;
 use super::{Place, Print};
 use crate::api::exit_code::{DONE, FAILED, NOT_FOUND, UNUSABLE};
-use crate::api::{Command, JobPatch, JobView};
+use crate::api::{AddJob, JobPatch, JobView};
 use crate::files::{read_bounded, read_small_file, read_small_text};
 use crate::schedule::{
     CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,
@@ -278,9 +278,8 @@ impl Present {
             if !*is_new {
                 continue;
             }
-            let params = params_of(job);
-            let command = Command::AddJob(Box::new(params.clone()));
-            if let Err(failure) = change::<JobView>(place, &command, |jobs| jobs.add(params)) {
+            let request = AddJob { params: Box::new(params_of(job)) };
+            if let Err(failure) = change(place, request, |jobs, asked| jobs.add(*asked.params)) {
                 *is_new = false;
                 done.problems.push(failure);
             }

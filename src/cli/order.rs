@@ -1,6 +1,8 @@
 //! `leverframe quiet` and `leverframe drain`: orders for everything at once. They outlive the engine that is given them;
 //! where none lives they are recorded for the next.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Days, Local, NaiveTime, TimeZone, Utc};
 use clap::Args;
 
@@ -8,13 +10,13 @@ use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, count, note, show_warnings};
 use super::{Place, Print};
 use crate::admission::{Order, Orders};
+use crate::api::GetSnapshot;
 use crate::api::exit_code::{DONE, NO_ENGINE};
-use crate::api::{LivingRuns, Query};
 use crate::base::time::parse_instant;
 use crate::base::units::parse_duration;
-use crate::control::ControlClient;
 use crate::control::wire::EventFilter;
-use crate::daemon::{OWN_NAME, give_order};
+use crate::control::{Connection, ControlError};
+use crate::daemon::give_order;
 use crate::engine::now;
 use crate::run::{EventKind, RunState};
 use crate::settings::Settings;
@@ -106,12 +108,10 @@ fn show(orders: &Orders, print: &Print) -> Outcome {
 
 /// Waits until every run that has begun has ended. What is paused does not end by itself, and is named.
 fn wait_until_idle(place: &Place) -> Result<(), Failure> {
-    let mut told = None;
-    // An engine may hand its work over to another one: then that one is asked.
-    while let Some(client) = ControlClient::connect(&place.path()?, OWN_NAME)? {
-        if is_seen_idle(&client, &mut told)? {
-            return Ok(());
-        }
+    if let Some(connection) = Connection::open(&place.path()?)?
+        && is_seen_idle(&Arc::new(connection))?
+    {
+        return Ok(());
     }
     let states = vec![RunState::Running, RunState::Paused, RunState::Stopping];
     match place.records()?.runs(&RunFilter { states, ..RunFilter::default() }, now())?.len() {
@@ -126,18 +126,23 @@ fn wait_until_idle(place: &Place) -> Result<(), Failure> {
     }
 }
 
-/// True once nothing runs any more; false when the connection has ended before that.
-fn is_seen_idle(client: &ControlClient, told: &mut Option<(usize, usize)>) -> Result<bool, Failure> {
-    let events =
-        client.subscribe(EventFilter { since: Some(client.welcome().seq), ..EventFilter::default() })?;
+/// True once nothing runs any more; false when no engine lives any more before that. One that hands its work over to
+/// another one is gone on with there.
+fn is_seen_idle(connection: &Arc<Connection>) -> Result<bool, Failure> {
+    let since = Some(connection.client()?.welcome().seq);
+    let mut events = connection.follow(EventFilter { since, ..EventFilter::default() }, Arc::new(|| {}))?;
+    let mut told = None;
     loop {
-        let LivingRuns { runs, .. } = client.call(&Query::Snapshot {})?;
+        let runs = match connection.ask(&GetSnapshot {}) {
+            Err(ControlError::Gone(Some(_))) => return Ok(false),
+            living => living?.runs,
+        };
         let n_in = |states: &[RunState]| runs.iter().filter(|it| states.contains(&it.run.state)).count();
         let left = (n_in(&[RunState::Running, RunState::Stopping]), n_in(&[RunState::Paused]));
         if left.0 + left.1 == 0 {
             return Ok(true);
         }
-        if *told != Some(left) {
+        if told != Some(left) {
             let frozen = count(
                 left.1,
                 "frozen run is to be resumed or stopped",
@@ -148,13 +153,13 @@ fn is_seen_idle(client: &ControlClient, told: &mut Option<(usize, usize)>) -> Re
                 (n, 0) => note(format_args!("{} to end", count(n, "run is", "runs are"))),
                 (n, _) => note(format_args!("{} to end; {frozen}", count(n, "run is", "runs are"))),
             }
-            *told = Some(left);
+            told = Some(left);
         }
         // Until a run changes its state; whatever else is told is no reason to look.
         loop {
             let Some(event) = events.recv() else { return Ok(false) };
             let tells = |kind: &EventKind| kind.run().is_some() || matches!(kind, EventKind::Resync);
-            if event.event().is_ok_and(|event| tells(&event.kind)) {
+            if tells(&event.kind) {
                 break;
             }
         }

@@ -8,14 +8,13 @@ use super::exit::{Failure, Outcome};
 use super::foreground::{Foreground, Until};
 use super::output::Form;
 use super::{Place, Print, no_such_run};
-use crate::api::{Command, Query};
+use crate::api::{Command, Resume, Retry, ShowRun};
 use crate::base::id::{RunId, StepId};
 use crate::control::{ControlClient, ControlError};
 use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
 use crate::engine::{EngineError, Scope};
 use crate::records;
-use crate::records::RunRecord;
-use crate::run::{Definition, RunState, RunSummary};
+use crate::run::{Definition, RunState};
 use crate::settings::Settings;
 use crate::store::{DataDir, StoredBody};
 
@@ -80,7 +79,7 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
         | RunState::Interrupted => {
             refresh(&mut foreground, &run_id, version)?;
             foreground.take_up_if_lost(&run_id);
-            foreground.command(&Command::resume(&run_id))?;
+            foreground.command(Command::resume(&run_id))?;
             foreground.follow(&run_id, Until::EndOnceResumed)
         }
     }
@@ -90,8 +89,8 @@ pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
     let run_id = args.run_id;
     let plan = Plan::make(&run_id, args.refresh, place)?;
     let form = args.print.form();
-    let command = |refresh| Command::Retry { run_id: run_id.clone(), from: args.from.clone(), refresh };
-    match ask::<RunSummary>(&plan.dir, &command(plan.is_fresh()))? {
+    let request = |refresh| Retry { run_id: run_id.clone(), from: args.from.clone(), refresh };
+    match ask(&plan.dir, &request(plan.is_fresh()))? {
         Acquisition::Answered(client, _) => {
             Foreground::attach(plan.dir, client, plan.settings, &run_id, form)?
                 .follow(&run_id, Until::EndOnceResumed)
@@ -99,7 +98,7 @@ pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
         Acquisition::EngineLease(lease) => {
             let (mut foreground, version, _) = plan.take_back(lease, &run_id, form)?;
             refresh(&mut foreground, &run_id, version)?;
-            foreground.command(&command(false))?;
+            foreground.command(request(false).into())?;
             foreground.follow(&run_id, Until::EndOnceResumed)
         }
     }
@@ -134,7 +133,7 @@ impl Plan {
         form: Form,
     ) -> Result<(Foreground, Version, RunState), Failure> {
         let scope = Scope::Only(vec![run_id.clone()]);
-        let mut foreground = Foreground::open(self.dir, lease, self.settings, scope, form)?;
+        let mut foreground = Foreground::open(lease, self.settings, scope, form)?;
         foreground.tell_recovery(run_id);
         foreground.tell_others(run_id)?;
         Ok((foreground, self.version, self.before))
@@ -142,15 +141,14 @@ impl Plan {
 
     /// Has the engine that lives take the run up; one that runs there is only followed.
     fn resume_there(self, client: ControlClient, run_id: &RunId, form: Form) -> Outcome {
-        let record: RunRecord = client.call(&Query::Run { run_id: run_id.clone() })?;
+        let record = client.ask(&ShowRun { run_id: run_id.clone() })?;
         let is_running =
             matches!(record.run.state, RunState::Queued | RunState::Running | RunState::Stopping);
         if is_running && self.is_fresh() {
             return Err(keeps_its_definition(run_id));
         }
         // Also of one that runs with the supervisor alone: the engine takes it back.
-        let command = Command::Resume { run_id: run_id.clone(), refresh: self.is_fresh() };
-        match client.call::<RunSummary>(&command) {
+        match client.ask(&Resume { run_id: run_id.clone(), refresh: self.is_fresh() }) {
             // Also where it was running: its end was found, and it was taken up again after that.
             Ok(_) => Foreground::attach(self.dir, client, self.settings, run_id, form)?
                 .follow(run_id, Until::EndOnceResumed),

@@ -9,11 +9,11 @@ use super::foreground::{Foreground, Until};
 use super::output::note;
 use super::validate::Folders;
 use super::{Place, Print, key_value, no_such_run};
-use crate::api::{Command, StartRun};
+use crate::api::StartRun;
 use crate::base::id::RunId;
 use crate::daemon::Acquisition;
 use crate::engine::Scope;
-use crate::run::{Definition, Plan, RunSummary};
+use crate::run::{Definition, Plan};
 use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
 use crate::{daemon, records};
@@ -72,12 +72,12 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     };
     let dir = DataDir::open(&data_dir)?;
     dir.open_to_others().into_iter().for_each(note);
-    match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
+    match daemon::ask(&dir, &start)? {
         Acquisition::Answered(client, run) => {
             Foreground::attach(dir, client, settings, &run.run_id, form)?.follow(&run.run_id, Until::End)
         }
         Acquisition::EngineLease(lease) => {
-            let mut foreground = Foreground::open(dir, lease, settings, Scope::Nothing, form)?;
+            let mut foreground = Foreground::open(lease, settings, Scope::Nothing, form)?;
             let run_id = foreground.start(plan)?;
             foreground.tell_others(&run_id)?;
             foreground.follow(&run_id, Until::End)

@@ -8,9 +8,8 @@ use super::output::{Cell, Form, Page, clock_time, moves_cursor, note, size};
 use super::{Place, Print};
 use crate::admission::Orders;
 use crate::api::exit_code::{DONE, NO_ENGINE};
-use crate::api::{Query, Usage, UsageOfRun};
-use crate::control::{ControlClient, ControlError};
-use crate::daemon::OWN_NAME;
+use crate::api::{GetUsage, Usage, UsageOfRun};
+use crate::control::{Connection, ControlError};
 use crate::engine;
 
 /// The longest reason in a row, in characters.
@@ -29,8 +28,7 @@ pub(super) struct TopArgs {
 
 pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
     let data_dir = place.path()?;
-    let connect = || ControlClient::connect(&data_dir, OWN_NAME);
-    let mut client = connect()?.ok_or_else(|| {
+    let connection = Connection::open(&data_dir)?.ok_or_else(|| {
         let text = format!("no engine is running on {}: nothing is measured", data_dir.display());
         Failure::new(NO_ENGINE, format!("{text}; `leverframe stats PIPELINE` says what runs have cost"))
     })?;
@@ -40,16 +38,12 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
     let mut page = Page::new();
     let mut last: Option<DateTime<Utc>> = None;
     while left != Some(0) {
-        let usage = match client.call::<Usage>(&Query::Usage { after: last }) {
-            Ok(usage) => usage,
-            Err(error) => match successor(&client, connect()?) {
-                // One that was handed over goes on with its successor.
-                Some(successor) => {
-                    client = successor;
-                    continue;
-                }
-                None => return ended(&client, error, page),
-            },
+        let usage = match connection.ask(&GetUsage { after: last }) {
+            Err(ControlError::Gone(Some(notice))) => {
+                note(format_args!("the engine closed the connection: {}", notice.reason));
+                return page.end(DONE);
+            }
+            usage => usage?,
         };
         // Nothing new in so long a time: it is asked again.
         if usage.at.is_none() || usage.at == last {
@@ -63,17 +57,6 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
         page.flush()?;
         left = left.map(|left| left - 1);
     }
-    page.end(DONE)
-}
-
-/// The engine that has taken over, if another one lives.
-fn successor(before: &ControlClient, now: Option<ControlClient>) -> Option<ControlClient> {
-    now.filter(|now| now.welcome().engine != before.welcome().engine)
-}
-
-fn ended(client: &ControlClient, error: ControlError, page: Page) -> Outcome {
-    let Some(notice) = client.closing() else { return Err(error.into()) };
-    note(format_args!("the engine closed the connection: {}", notice.reason));
     page.end(DONE)
 }
 

@@ -5,11 +5,10 @@ use clap::Args;
 use super::exit::{Failure, Outcome};
 use super::output::{Colour, Form, Page, printable, run_sign};
 use super::{Place, Print, no_such_run};
-use crate::api::Query;
+use crate::api::ExplainRun;
 use crate::api::exit_code::DONE;
 use crate::base::id::RunId;
-use crate::control::ControlClient;
-use crate::daemon::OWN_NAME;
+use crate::control::Connection;
 use crate::engine;
 use crate::records::WhyAnswer;
 use crate::run::Why;
@@ -27,9 +26,8 @@ pub(super) fn why(args: &WhyArgs, place: &Place) -> Outcome {
     if records.stored(&args.run_id)?.is_none() {
         return Err(no_such_run(&records, &args.run_id));
     }
-    let client = ControlClient::connect(&place.path()?, OWN_NAME)?;
-    let answer = match client {
-        Some(client) => Some(client.call::<WhyAnswer>(&Query::Why { run_id: args.run_id.clone() })?),
+    let answer = match Connection::open(&place.path()?)? {
+        Some(connection) => Some(connection.ask(&ExplainRun { run_id: args.run_id.clone() })?),
         None => records.why(&args.run_id, engine::now())?,
     };
     let answer = answer.ok_or_else(|| no_such_run(&records, &args.run_id))?;

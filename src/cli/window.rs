@@ -7,10 +7,10 @@ use super::output::{note, say_ignored};
 use super::signals::{Asked, SignalWatch};
 use super::{Place, Window};
 use crate::api::exit_code::{DONE, NO_ENGINE};
-use crate::api::{Command, Error, ProcessKind};
+use crate::api::{Error, ProcessKind, Raise};
 use crate::base::at_exit::AtExit;
-use crate::control::ControlClient;
-use crate::daemon::{JoinError, OWN_NAME, succeed};
+use crate::control::{ControlClient, OWN_NAME};
+use crate::daemon::{JoinError, succeed};
 use crate::diagnostics::{self, Output};
 use crate::engine::{EventBus, ShutdownKind};
 use crate::offline::has_display;
@@ -90,7 +90,7 @@ fn raise_other(dir: &DataDir, kept: JoinError) -> Outcome {
     if client.welcome().engine.face != ProcessKind::Window {
         return Err(kept.into());
     }
-    client.call::<serde_json::Value>(&Command::Raise {})?;
+    client.ask(&Raise {})?;
     note("the window that is open already was brought to the front");
     Ok(DONE)
 }

@@ -1,5 +1,11 @@
 //! The client's side of the control socket: calls with their answers, and subscriptions. Usable from several threads;
-//! one thread of the client reads and hands out what comes.
+//! one thread of the client reads and hands out what comes. A [`ControlClient`] ends with the engine that it is connected
+//! to; a [`Connection`] goes on with the next one.
+
+mod connection;
+mod events;
+mod moments;
+mod reader;
 
 use std::io;
 use std::net::Shutdown;
@@ -15,16 +21,21 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::descriptors::send_all;
-use super::events::{Events, Queue};
-use super::reader::{Pending, Reply, Shared};
 use super::socket::SOCKET_NAME;
 use super::wire;
 use super::wire::{
     ClosingNotice, ErrorObject, EventFilter, Outgoing, PROTOCOL, SessionRequest, Subscribed, Welcome,
 };
 use crate::api::exit_code::{FAILED, HasExitCode, NO_ANSWER};
+use crate::api::{Call, Request};
 use crate::process::Proc;
 use crate::store::{Presence, named_holder, presence};
+use events::Queue;
+use reader::{Pending, Reply, Shared};
+
+pub use connection::{Connection, EventStream, OWN_NAME, Wake};
+pub use events::{Events, ReceivedEvent};
+pub use moments::look_again;
 
 /// How long an engine may take to answer a hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -150,7 +161,7 @@ impl ControlClient {
         let for_reader = shared.clone();
         let reader = std::thread::Builder::new()
             .name("control-reader".into())
-            .spawn(move || super::reader::read_all(&for_reader))?;
+            .spawn(move || reader::read_all(&for_reader))?;
         let link = Link { shared, reader: Some(reader) };
         let hello = SessionRequest::Hello { protocol: PROTOCOL, client: client.to_owned() };
         let answer = match link.shared.ask(&hello, Pending::call) {
@@ -184,12 +195,20 @@ impl ControlClient {
         &self.welcome
     }
 
-    /// Asks, and waits for the answer. `request` is what serializes to `method` and `params`.
+    /// As [`Self::ask`]. `request` is what serializes to `method` and `params`.
     ///
     /// # Errors
     /// [`ControlError`].
     pub fn call<T: DeserializeOwned>(&self, request: &impl Serialize) -> Result<T, ControlError> {
         Ok(self.call_with_descriptors(request)?.answer)
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, ControlError> {
+        self.call(&Call::from(request))
     }
 
     /// As [`Self::call`], with the open files that come with the answer.
@@ -246,6 +265,16 @@ impl ControlClient {
             Some(reply) => reply,
             None => answer.recv().unwrap_or(Err(ControlError::Gone(None))),
         }
+    }
+
+    /// Waits until the engine has gone.
+    ///
+    /// # Errors
+    /// [`ControlError`] where it can't be listened to.
+    pub fn wait_for_end(&self) -> Result<(), ControlError> {
+        let events = self.subscribe(EventFilter { types: Some(Vec::new()), ..EventFilter::default() })?;
+        while events.recv().is_some() {}
+        Ok(())
     }
 
     /// Ends the connection: whoever waits for an answer or an event hears that nothing more comes.

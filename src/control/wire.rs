@@ -157,6 +157,14 @@ impl SessionRequest {
     /// The names of all of them.
     pub const METHODS: &'static [&'static str] =
         &["hello", "events.subscribe", "events.unsubscribe", "engine.hand_over"];
+
+    /// Reads the params of one of them.
+    ///
+    /// # Errors
+    /// They are not understood.
+    pub(crate) fn read(method: &str, params: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(&format!(r#"{{"method":{method:?},"params":{params}}}"#))
+    }
 }
 
 /// Who answers.

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use super::firing::name_missing_pipelines;
 use super::jobs::{Jobs, MAX_ROWS};
 use super::live_limits::LiveLimits;
-use crate::api::{
-    Answer, Backfilled, CheckpointDocument, Command, EngineId, EngineStatus, Error, LivingRun, LivingRuns,
-    PipelineDocument, ProcessKind, Query, StartRun,
-};
+use crate::api;
+use crate::api::*;
 use crate::base::id::{PipelineId, RunId};
 use crate::control::server::Handler;
-use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
+use crate::engine::{CoreExecutionEngine, EngineError, ShutdownKind, StartRequest};
 use crate::monitor::MonitorHandle;
 use crate::records::{Records, RunRecord, definition_of, fresh_definition, refresh_definition};
 use crate::run::{Definition, Plan, RunSummary, StopKind};
@@ -93,135 +91,60 @@ impl CommandHandler {
         }
     }
 
-    /// Does it.
-    ///
-    /// # Errors
-    /// [`Error`], when it is refused; nothing was changed then.
-    pub fn handle(&self, command: Command) -> Result<Answer, Error> {
-        let engine = &self.engine;
-        let run_id = match command {
-            Command::Start(start) => self.start(start)?,
-            Command::Pause { run_id } => {
-                engine.pause_execution(&run_id)?;
-                run_id
-            }
-            Command::Resume { run_id, refresh } => {
-                self.renew(&run_id, refresh)?;
-                engine.resume_execution(&run_id)?.run_id
-            }
-            Command::Stop { run_id, force } => {
-                engine.stop_execution(&run_id, if force { StopKind::Force } else { StopKind::Graceful })?;
-                run_id
-            }
-            Command::Retry { run_id, from, refresh } => {
-                self.renew(&run_id, refresh)?;
-                engine.retry_execution(&run_id, from)?;
-                run_id
-            }
-            Command::Admit { run_id } => {
-                engine.admit_execution(&run_id)?;
-                run_id
-            }
-            Command::Quiet { until } => return Ok(Answer::Orders(engine.begin_quiet(until)?)),
-            Command::EndQuiet {} => return Ok(Answer::Orders(engine.end_quiet()?)),
-            Command::Drain {} => return Ok(Answer::Orders(engine.begin_drain()?)),
-            Command::EndDrain {} => return Ok(Answer::Orders(engine.end_drain()?)),
-            Command::AddJob(params) => return Ok(Answer::Job(Box::new(self.jobs.add(*params)?))),
-            Command::SetJob(params) => return Ok(Answer::Job(Box::new(self.jobs.set(*params)?))),
-            Command::RemoveJob { job_id } => {
-                self.jobs.remove(&job_id)?;
-                return Ok(Answer::Done {});
-            }
-            Command::EnableJob { job_id } => return Ok(Answer::Job(Box::new(self.jobs.enable(&job_id)?))),
-            Command::DisableJob { job_id } => return Ok(Answer::Job(Box::new(self.jobs.disable(&job_id)?))),
-            Command::RenameJob { job_id, to } => {
-                return Ok(Answer::Job(Box::new(self.jobs.rename(&job_id, &to)?)));
-            }
-            Command::RunJobNow { job_id } => self.jobs.run_now(&job_id)?,
-            Command::Backfill { job_id, from, to } => {
-                return Ok(Answer::Backfilled(Backfilled {
-                    n_instants: self.jobs.backfill(&job_id, from, to)?,
-                }));
-            }
-            Command::SetLimit(params) => {
-                self.limits.set(&params)?;
-                return Ok(Answer::Limits(self.limits.views()));
-            }
-            Command::Shutdown { kind } => {
-                // Nothing is fired into an engine that ends.
-                self.jobs.stop();
-                engine.shutdown(kind)?;
-                (self.owner.ended)();
-                return Ok(Answer::Done {});
-            }
-            Command::Raise {} => {
-                let Some(raise) = &self.owner.raise else {
-                    let face = self.owner.face.as_str();
-                    return Err(Error::impossible(format!(
-                        "the engine of this data directory has no window to raise (it belongs to `{face}`)"
-                    )));
-                };
-                raise();
-                return Ok(Answer::Done {});
-            }
-        };
-        Ok(Answer::Run(Arc::new(self.summary(&run_id)?)))
+    fn shutdown(&self, kind: ShutdownKind) -> Result<Done, Error> {
+        // Nothing is fired into an engine that ends.
+        self.jobs.stop();
+        self.engine.shutdown(kind)?;
+        (self.owner.ended)();
+        Ok(Done {})
     }
 
-    /// Looks it up.
-    ///
-    /// # Errors
-    /// [`Error`], when there is no such run, or the database can't be read.
-    pub fn answer(&self, query: Query) -> Result<Answer, Error> {
-        Ok(match query {
-            Query::Status {} => {
-                let snapshot = self.engine.snapshot();
-                Answer::Status(EngineStatus {
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
-                    engine: self.engine_id(),
-                    data_dir: self.data_dir().path().to_owned(),
-                    seq: snapshot.seq,
-                    n_living: snapshot.runs.len(),
-                    orders: snapshot.orders,
-                })
-            }
-            Query::Snapshot {} => Answer::Snapshot(self.living_runs()),
-            Query::Usage { after } => Answer::Usage(self.usage(after)?),
-            Query::Runs(filter) => Answer::Runs(self.runs(&filter)?),
-            Query::Run { run_id } => Answer::Record(Box::new(self.record(&run_id)?)),
-            Query::Why { run_id } => Answer::Why(self.why(&run_id)?),
-            Query::Checkpoints { run_id } => {
-                let checkpoints = self.records().checkpoints(&run_id).map_err(EngineError::from)?;
-                if checkpoints.is_empty() {
-                    self.summary(&run_id)?;
-                }
-                Answer::Checkpoints(checkpoints.into_iter().map(CheckpointDocument::from).collect())
-            }
-            Query::Jobs {} => {
-                let mut jobs = self.jobs.list()?;
-                name_missing_pipelines(&mut jobs, &Catalogue::scan(self.data_dir().path(), &self.settings));
-                for job in &mut jobs {
-                    // A function that the program has registered needs no file.
-                    let id = PipelineId::new(&job.pipeline_id);
-                    job.trouble =
-                        job.trouble.take().filter(|_| !id.is_ok_and(|id| self.engine.is_registered(&id)));
-                }
-                Answer::Jobs(jobs)
-            }
-            Query::Job { job_id } => Answer::Job(Box::new(self.jobs.job(&job_id)?)),
-            Query::JobHistory { job_id, limit } => {
-                Answer::JobHistory(self.jobs.history(&job_id, limit.map(|limit| limit.min(MAX_ROWS)))?)
-            }
-            Query::Fires { job_id, from, to, limit } => {
-                let limit = Some(limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
-                Answer::Fires(self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })?)
-            }
-            Query::Limits {} => Answer::Limits(self.limits.views()),
-            Query::Pipelines {} => {
-                let entries = self.catalogue().entries;
-                Answer::Pipelines(entries.into_iter().map(PipelineDocument::from).collect())
-            }
-        })
+    fn raise(&self) -> Result<Done, Error> {
+        let Some(raise) = &self.owner.raise else {
+            let face = self.owner.face.as_str();
+            return Err(Error::impossible(format!(
+                "the engine of this data directory has no window to raise (it belongs to `{face}`)"
+            )));
+        };
+        raise();
+        Ok(Done {})
+    }
+
+    fn status(&self) -> EngineStatus {
+        let snapshot = self.engine.snapshot();
+        EngineStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: self.engine_id(),
+            data_dir: self.data_dir().path().to_owned(),
+            seq: snapshot.seq,
+            n_living: snapshot.runs.len(),
+            orders: snapshot.orders,
+        }
+    }
+
+    fn checkpoints(&self, run_id: &RunId) -> Result<Vec<CheckpointDocument>, Error> {
+        let checkpoints = self.records().checkpoints(run_id).map_err(EngineError::from)?;
+        if checkpoints.is_empty() {
+            self.summary(run_id)?;
+        }
+        Ok(checkpoints.into_iter().map(CheckpointDocument::from).collect())
+    }
+
+    fn list_jobs(&self) -> Result<Vec<JobView>, Error> {
+        let mut jobs = self.jobs.list()?;
+        name_missing_pipelines(&mut jobs, &self.catalogue());
+        for job in &mut jobs {
+            // A function that the program has registered needs no file.
+            let id = PipelineId::new(&job.pipeline_id);
+            job.trouble = job.trouble.take().filter(|_| !id.is_ok_and(|id| self.engine.is_registered(&id)));
+        }
+        Ok(jobs)
+    }
+
+    fn fires(&self, asked: ListFires) -> Result<Vec<FireView>, Error> {
+        let ListFires { job_id, from, to, limit } = asked;
+        let limit = Some(limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+        self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })
     }
 
     /// All living runs at this moment.
@@ -358,15 +281,80 @@ impl CommandHandler {
 }
 
 impl Handler for CommandHandler {
-    fn handle(&self, command: Command) -> Result<Answer, Error> {
-        self.handle(command)
-    }
-
-    fn answer(&self, query: Query) -> Result<Answer, Error> {
-        self.answer(query)
+    fn understand(&self, method: &str, params: &str) -> Option<serde_json::Result<Understood<'_>>> {
+        api::understand(self, method, params)
     }
 
     fn engine_id(&self) -> EngineId {
         self.engine_id()
     }
+}
+
+macro_rules! carried_out {
+    ($($request:ident: |$handler:ident, $params:pat_param| $work:expr;)*) => {$(
+        impl Handles<$request> for CommandHandler {
+            fn handle(&self, request: $request) -> Result<<$request as Request>::Answer, Error> {
+                let ($handler, $params) = (self, request);
+                $work
+            }
+        }
+    )*};
+}
+
+carried_out! {
+    StartRun: |it, start| it.summary(&it.start(start)?);
+    Pause: |it, Pause { run_id }| {
+        it.engine.pause_execution(&run_id)?;
+        it.summary(&run_id)
+    };
+    Resume: |it, Resume { run_id, refresh }| {
+        it.renew(&run_id, refresh)?;
+        it.summary(&it.engine.resume_execution(&run_id)?.run_id)
+    };
+    Stop: |it, Stop { run_id, force }| {
+        it.engine.stop_execution(&run_id, if force { StopKind::Force } else { StopKind::Graceful })?;
+        it.summary(&run_id)
+    };
+    Retry: |it, Retry { run_id, from, refresh }| {
+        it.renew(&run_id, refresh)?;
+        it.engine.retry_execution(&run_id, from)?;
+        it.summary(&run_id)
+    };
+    Admit: |it, Admit { run_id }| {
+        it.engine.admit_execution(&run_id)?;
+        it.summary(&run_id)
+    };
+    Quiet: |it, asked| Ok(it.engine.begin_quiet(asked.until)?);
+    EndQuiet: |it, _| Ok(it.engine.end_quiet()?);
+    Drain: |it, _| Ok(it.engine.begin_drain()?);
+    EndDrain: |it, _| Ok(it.engine.end_drain()?);
+    AddJob: |it, asked| it.jobs.add(*asked.params);
+    SetJob: |it, asked| it.jobs.set(*asked.params);
+    RemoveJob: |it, asked| it.jobs.remove(&asked.job_id).map(|()| Done {});
+    EnableJob: |it, asked| it.jobs.enable(&asked.job_id);
+    DisableJob: |it, asked| it.jobs.disable(&asked.job_id);
+    RenameJob: |it, asked| it.jobs.rename(&asked.job_id, &asked.to);
+    RunJobNow: |it, asked| it.summary(&it.jobs.run_now(&asked.job_id)?);
+    Backfill: |it, asked| {
+        Ok(Backfilled { n_instants: it.jobs.backfill(&asked.job_id, asked.from, asked.to)? })
+    };
+    SetLimit: |it, asked| {
+        it.limits.set(&asked.params)?;
+        Ok(it.limits.views())
+    };
+    Shutdown: |it, asked| it.shutdown(asked.kind);
+    Raise: |it, _| it.raise();
+    GetStatus: |it, _| Ok(it.status());
+    GetSnapshot: |it, _| Ok(it.living_runs());
+    GetUsage: |it, asked| it.usage(asked.after);
+    ListRuns: |it, asked| it.runs(&asked.filter);
+    ShowRun: |it, asked| it.record(&asked.run_id);
+    ExplainRun: |it, asked| it.why(&asked.run_id);
+    ListCheckpoints: |it, asked| it.checkpoints(&asked.run_id);
+    ListJobs: |it, _| it.list_jobs();
+    ShowJob: |it, asked| it.jobs.job(&asked.job_id);
+    ListJobHistory: |it, asked| it.jobs.history(&asked.job_id, asked.limit.map(|limit| limit.min(MAX_ROWS)));
+    ListFires: |it, asked| it.fires(asked);
+    GetLimits: |it, _| Ok(it.limits.views());
+    ListPipelines: |it, _| Ok(it.catalogue().entries.into_iter().map(PipelineDocument::from).collect());
 }

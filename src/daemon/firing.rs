@@ -6,9 +6,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::lease::OWN_NAME;
 use super::user_service::UserService;
-use crate::control::ControlClient;
+use crate::control::{ControlClient, OWN_NAME};
 use crate::scheduler::JobView;
 use crate::settings::{Catalogue, CatalogueError};
 use crate::store::{Presence, presence};

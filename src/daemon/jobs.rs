@@ -10,7 +10,7 @@ use crate::api::{Error, JobPatch};
 use crate::base::id::{JobId, RunId};
 use crate::engine::{CoreExecutionEngine, now};
 use crate::scheduler::{
-    DesktopScheduler, FireView, HistoryView, JobView, OfflineScheduler, SchedulerCore, SchedulerError,
+    Act, DesktopScheduler, FireView, HistoryView, JobView, OfflineScheduler, SchedulerCore, SchedulerError,
 };
 use crate::settings::{PipelineFinder, Settings};
 use crate::store::{DataDir, FireFilter};
@@ -82,12 +82,9 @@ impl Jobs {
     ///
     /// # Errors
     /// As [`DesktopScheduler::schedule_job`], and [`Error`].
-    pub fn add(&self, patch: JobPatch) -> Result<JobView, Error> {
-        let (job_id, spec) = (patch.job_id.clone(), patch.into_spec()?);
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.schedule_job(spec)?),
-            Kind::Resting(..) => self.change(&job_id, |core| core.schedule_job(spec, now()).map(drop)),
-        }
+    pub fn add(&self, params: JobPatch) -> Result<JobView, Error> {
+        let (job_id, spec) = (params.job_id.clone(), params.into_spec()?);
+        self.change(&job_id, |core, _| core.schedule_job(spec, now()))
     }
 
     /// Changes what is given of a job.
@@ -95,13 +92,8 @@ impl Jobs {
     /// # Errors
     /// As [`DesktopScheduler::set_job`], and [`Error`].
     pub fn set(&self, patch: JobPatch) -> Result<JobView, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.set_job(patch)?),
-            Kind::Resting(..) => {
-                let job_id = patch.job_id.clone();
-                self.change(&job_id, |core| core.set_job(patch, now()).map(drop))
-            }
-        }
+        let job_id = patch.job_id.clone();
+        self.change(&job_id, |core, _| core.set_job(patch, now()))
     }
 
     /// Removes a job.
@@ -109,10 +101,8 @@ impl Jobs {
     /// # Errors
     /// As [`DesktopScheduler::unschedule_job`].
     pub fn remove(&self, job_id: &JobId) -> Result<(), Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.unschedule_job(job_id)?),
-            Kind::Resting(..) => self.with_core(|core| core.unschedule_job(job_id).map(drop)),
-        }
+        let job_id = job_id.clone();
+        self.work(move |core| Ok(((), core.unschedule_job(&job_id)?)))
     }
 
     /// Lets a job fire.
@@ -120,13 +110,7 @@ impl Jobs {
     /// # Errors
     /// As [`DesktopScheduler::enable_job`].
     pub fn enable(&self, job_id: &JobId) -> Result<JobView, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => {
-                scheduler.enable_job(job_id)?;
-                self.job(job_id)
-            }
-            Kind::Resting(..) => self.change(job_id, |core| core.enable_job(job_id, now()).map(drop)),
-        }
+        self.change(job_id, |core, job_id| core.enable_job(job_id, now()))
     }
 
     /// Lets a job fire no more.
@@ -134,13 +118,7 @@ impl Jobs {
     /// # Errors
     /// As [`DesktopScheduler::disable_job`].
     pub fn disable(&self, job_id: &JobId) -> Result<JobView, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => {
-                scheduler.disable_job(job_id)?;
-                self.job(job_id)
-            }
-            Kind::Resting(..) => self.change(job_id, |core| core.disable_job(job_id).map(drop)),
-        }
+        self.change(job_id, SchedulerCore::disable_job)
     }
 
     /// Gives a job another name.
@@ -148,13 +126,8 @@ impl Jobs {
     /// # Errors
     /// As [`DesktopScheduler::rename_job`].
     pub fn rename(&self, from: &JobId, to: &JobId) -> Result<JobView, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => {
-                scheduler.rename_job(from, to)?;
-                self.job(to)
-            }
-            Kind::Resting(..) => self.change(to, |core| core.rename_job(from, to).map(drop)),
-        }
+        let from = from.clone();
+        self.change(to, move |core, to| core.rename_job(&from, to))
     }
 
     /// Runs what a job was due and did not run; how many instants these are. Where no scheduler is, they are claimed,
@@ -163,10 +136,8 @@ impl Jobs {
     /// # Errors
     /// As [`DesktopScheduler::backfill`].
     pub fn backfill(&self, job_id: &JobId, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<usize, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.backfill(job_id, from, to)?),
-            Kind::Resting(..) => self.with_core(|core| Ok(core.backfill(job_id, from, to, now())?.0)),
-        }
+        let job_id = job_id.clone();
+        self.work(move |core| core.backfill(&job_id, from, to, now()))
     }
 
     /// Starts a run of a job.
@@ -191,10 +162,7 @@ impl Jobs {
     /// # Errors
     /// What the disk has.
     pub fn list(&self) -> Result<Vec<JobView>, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.list_jobs()?),
-            Kind::Resting(..) => self.with_core(|core| core.list_jobs()),
-        }
+        self.look(|core| core.list_jobs())
     }
 
     /// One job.
@@ -202,10 +170,8 @@ impl Jobs {
     /// # Errors
     /// [`SchedulerError::NotFound`].
     pub fn job(&self, job_id: &JobId) -> Result<JobView, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.get_job(job_id)?),
-            Kind::Resting(..) => self.with_core(|core| core.get_job(job_id)),
-        }
+        let job_id = job_id.clone();
+        self.look(move |core| core.get_job(&job_id))
     }
 
     /// The newest runs of a job, newest first; [`MAX_HISTORY`] where no limit is given.
@@ -213,10 +179,10 @@ impl Jobs {
     /// # Errors
     /// [`SchedulerError::NotFound`].
     pub fn history(&self, job_id: &JobId, limit: Option<usize>) -> Result<Vec<HistoryView>, Error> {
-        let limit = limit.unwrap_or(MAX_HISTORY);
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.get_job_history(job_id, limit)?),
-            Kind::Resting(..) => self.with_core(|core| core.history_as_it_stands(job_id, limit)),
+        let (job_id, limit) = (job_id.clone(), limit.unwrap_or(MAX_HISTORY));
+        match self.scheduler() {
+            Some(scheduler) => Ok(scheduler.get_job_history(&job_id, limit)?),
+            None => self.look(move |core| core.history_as_it_stands(&job_id, limit)),
         }
     }
 
@@ -225,25 +191,44 @@ impl Jobs {
     /// # Errors
     /// [`SchedulerError::NotFound`].
     pub fn fires(&self, job_id: &JobId, filter: FireFilter) -> Result<Vec<FireView>, Error> {
-        match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.fires(job_id, filter)?),
-            Kind::Resting(..) => self.with_core(|core| core.fires(job_id, &filter, now())),
-        }
+        let job_id = job_id.clone();
+        self.look(move |core| core.fires(&job_id, &filter, now()))
     }
 
+    /// Changes a job; how it is then.
     fn change(
         &self,
         job_id: &JobId,
-        work: impl FnOnce(&mut SchedulerCore) -> Result<(), SchedulerError>,
+        work: impl FnOnce(&mut SchedulerCore, &JobId) -> Result<Vec<Act>, SchedulerError> + Send + 'static,
     ) -> Result<JobView, Error> {
-        self.with_core(|core| {
-            work(core)?;
-            core.get_job(job_id)
-        })
+        let id = job_id.clone();
+        self.work(move |core| Ok(((), work(core, &id)?)))?;
+        self.job(job_id)
     }
 
-    /// Works on the database alone.
-    fn with_core<T>(
+    fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&SchedulerCore) -> Result<T, SchedulerError> + Send + 'static,
+    ) -> Result<T, Error> {
+        match &self.0 {
+            Kind::Firing(scheduler) => Ok(scheduler.look(look)?),
+            Kind::Resting(..) => self.offline(|core| look(core)),
+        }
+    }
+
+    /// Has the scheduler do it, or does it with the database alone; then what is to be done in the world waits for the
+    /// next scheduler, which finds it.
+    fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut SchedulerCore) -> Result<(T, Vec<Act>), SchedulerError> + Send + 'static,
+    ) -> Result<T, Error> {
+        match &self.0 {
+            Kind::Firing(scheduler) => Ok(scheduler.work(work)?),
+            Kind::Resting(..) => self.offline(|core| Ok(work(core)?.0)),
+        }
+    }
+
+    fn offline<T>(
         &self,
         work: impl FnOnce(&mut SchedulerCore) -> Result<T, SchedulerError>,
     ) -> Result<T, Error> {

@@ -3,38 +3,21 @@
 //! free in between, so that nobody can slip in.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api::ProcessKind;
 use crate::api::exit_code::{BUSY, HasExitCode, UNUSABLE};
+use crate::api::{ProcessKind, Request};
 use crate::base::id::RunId;
 use crate::control;
 use crate::control::wire::{ErrorObject, SessionRequest, Successor};
-use crate::control::{ControlClient, ControlError, HandedOver};
-use crate::files::FolderWatch;
+use crate::control::{ControlClient, ControlError, HandedOver, OWN_NAME, look_again};
 use crate::store::{DataDir, DataDirError, EngineLock};
-
-/// How a client of ours is called in the messages of an engine.
-pub const OWN_NAME: &str = concat!("leverframe ", env!("CARGO_PKG_VERSION"));
-
-/// Between the lock and the socket of a holder that is just starting or ending lies a moment in which neither is to be
-/// had. The folder tells of the socket; of the lock nothing tells, so that it is tried again so long after.
-const MOMENTS: [Duration; 6] = [
-    Duration::from_millis(2),
-    Duration::from_millis(10),
-    Duration::from_millis(50),
-    Duration::from_millis(250),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-];
 
 /// The right to be the engine of a data directory.
 #[derive(Debug)]
@@ -125,19 +108,16 @@ impl EngineLease {
 /// # Errors
 /// [`JoinError`]; `Busy` when it is held by an engine without a socket.
 pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
-    let mut moments = RetryDelay::new(dir.path());
-    loop {
+    look_again(dir.path(), || {
         let busy = match EngineLease::take(dir) {
             Err(JoinError::DataDir(busy @ DataDirError::Busy { .. })) => busy,
-            taken => return taken.map(Joined::EngineLease),
+            taken => return taken.map(Joined::EngineLease).map(ControlFlow::Break),
         };
-        if let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? {
-            return Ok(Joined::Client(client));
-        }
-        if !moments.wait() {
-            return Err(busy.into());
-        }
-    }
+        Ok(match ControlClient::connect(dir.path(), OWN_NAME)? {
+            Some(client) => ControlFlow::Break(Joined::Client(client)),
+            None => ControlFlow::Continue(busy.into()),
+        })
+    })
 }
 
 /// What came of asking the engine of a data directory for something.
@@ -154,23 +134,19 @@ pub enum Acquisition<T> {
 ///
 /// # Errors
 /// [`JoinError`]; [`ControlError::Refused`] in it when the engine said no.
-pub fn ask<T: DeserializeOwned>(
-    dir: &DataDir,
-    request: &impl Serialize,
-) -> Result<Acquisition<T>, JoinError> {
-    let mut moments = RetryDelay::new(dir.path());
-    loop {
+pub fn ask<R: Request>(dir: &DataDir, request: &R) -> Result<Acquisition<R::Answer>, JoinError> {
+    look_again(dir.path(), || {
         let client = match join(dir)? {
-            Joined::EngineLease(lease) => return Ok(Acquisition::EngineLease(lease)),
+            Joined::EngineLease(lease) => return Ok(ControlFlow::Break(Acquisition::EngineLease(lease))),
             Joined::Client(client) => client,
         };
-        match client.call(request) {
-            Ok(answer) => return Ok(Acquisition::Answered(client, answer)),
+        match client.ask(request) {
+            Ok(answer) => Ok(ControlFlow::Break(Acquisition::Answered(client, answer))),
             // It said that it leaves, and what it has not answered then it has not done.
-            Err(ControlError::Gone(Some(_))) if moments.wait() => {}
-            Err(error) => return Err(error.into()),
+            Err(left @ ControlError::Gone(Some(_))) => Ok(ControlFlow::Continue(left.into())),
+            Err(error) => Err(error.into()),
         }
-    }
+    })
 }
 
 /// Takes the lease of `dir` as `face`: a holder is asked to hand it over.
@@ -178,25 +154,33 @@ pub fn ask<T: DeserializeOwned>(
 /// # Errors
 /// [`JoinError::Kept`] when the holder keeps it, else as [`join`].
 pub fn succeed(dir: &DataDir, face: ProcessKind) -> Result<EngineLease, JoinError> {
-    let request = hand_over(face, false);
-    let mut moments = RetryDelay::new(dir.path());
-    loop {
-        let client = match join(dir)? {
-            Joined::EngineLease(lease) => return Ok(lease),
-            Joined::Client(client) => client,
-        };
-        match client.call_with_descriptors::<Handover>(&request) {
-            Ok(handed_over) => return EngineLease::of(dir, handed_over),
-            Err(ControlError::Refused(error)) => return Err(JoinError::Kept(error)),
-            // It went before it could answer: then the lease is free, or somebody else's.
-            Err(ControlError::Gone(_)) if moments.wait() => {}
-            Err(error) => return Err(error.into()),
-        }
+    look_again(dir.path(), || match join(dir)? {
+        Joined::EngineLease(lease) => Ok(ControlFlow::Break(lease)),
+        Joined::Client(client) => unless_gone(request_lease(dir, &client, face, false)),
+    })
+}
+
+/// Has the holder hand its lease over; with `waits` when it leaves.
+fn request_lease(
+    dir: &DataDir,
+    holder: &ControlClient,
+    face: ProcessKind,
+    waits: bool,
+) -> Result<EngineLease, JoinError> {
+    let successor = Successor { face, version: env!("CARGO_PKG_VERSION").to_owned(), waits };
+    match holder.call_with_descriptors::<Handover>(&SessionRequest::HandOver(successor)) {
+        Ok(handed_over) => EngineLease::of(dir, handed_over),
+        Err(ControlError::Refused(error)) => Err(JoinError::Kept(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn hand_over(face: ProcessKind, waits: bool) -> SessionRequest {
-    SessionRequest::HandOver(Successor { face, version: env!("CARGO_PKG_VERSION").to_owned(), waits })
+/// A holder that went before it could answer: then the lease is free, or another's.
+fn unless_gone<T>(outcome: Result<T, JoinError>) -> Result<ControlFlow<T, JoinError>, JoinError> {
+    match outcome {
+        Err(gone @ JoinError::Control(ControlError::Gone(_))) => Ok(ControlFlow::Continue(gone)),
+        outcome => outcome.map(ControlFlow::Break),
+    }
 }
 
 /// Waits for the lease of a data directory as `serve`, beside whoever holds it: it comes when the holder leaves, dies, or
@@ -259,32 +243,26 @@ fn wait_for_seat(
     line: &Mutex<Line>,
     stand_for: StandFor,
 ) -> Result<Option<EngineLease>, JoinError> {
-    let mut moments = RetryDelay::new(dir.path());
-    loop {
+    let outcome = look_again(dir.path(), || {
         let outcome = match stand_for {
-            StandFor::Good => ask_for_seat(dir, line),
-            StandFor::UntilServed => match join(dir) {
-                Ok(Joined::Client(_)) => return Ok(None),
-                Ok(Joined::EngineLease(lease)) => Ok(lease),
-                Err(error) => Err(error),
-            },
+            StandFor::Good => ask_for_seat(dir, line).map(Some),
+            StandFor::UntilServed => join(dir).map(|joined| match joined {
+                Joined::Client(_) => None,
+                Joined::EngineLease(lease) => Some(lease),
+            }),
         };
         if line.lock().unwrap_or_else(PoisonError::into_inner).is_over {
-            return Ok(None);
+            return Ok(ControlFlow::Break(None));
         }
-        match outcome {
-            Ok(lease) => return Ok(Some(lease)),
-            // The holder has gone: look who is the next.
-            Err(JoinError::Control(ControlError::Gone(_))) if moments.wait() => {}
-            // A holder that can't be talked to, or whose place nobody knows: the lock tells when it is free.
-            Err(
-                JoinError::Control(_) | JoinError::Kept(_) | JoinError::DataDir(DataDirError::Busy { .. }),
-            ) => {
-                let lock = dir.wait_for_lock()?;
-                return EngineLease::with(dir, lock).map(Some);
-            }
-            Err(error @ (JoinError::DataDir(_) | JoinError::Socket(_))) => return Err(error),
+        unless_gone(outcome)
+    });
+    match outcome {
+        // A holder that can't be talked to, or whose place nobody knows: the lock tells when it is free.
+        Err(JoinError::Control(_) | JoinError::Kept(_) | JoinError::DataDir(DataDirError::Busy { .. })) => {
+            let lock = dir.wait_for_lock()?;
+            EngineLease::with(dir, lock).map(Some)
         }
+        outcome => outcome,
     }
 }
 
@@ -300,59 +278,7 @@ fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinEr
         }
         line.client = Some(client.clone());
     }
-    match client.call_with_descriptors::<Handover>(&hand_over(ProcessKind::Serve, true)) {
-        Ok(handed_over) => EngineLease::of(dir, handed_over),
-        Err(ControlError::Refused(error)) => Err(JoinError::Kept(error)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The moments at which a data directory is looked at again: when its socket is another one, and a few times beside.
-struct RetryDelay<'a> {
-    data_dir: &'a Path,
-    /// Begun with the first wait: mostly there is none.
-    watch: Option<SocketWatch>,
-    left: std::slice::Iter<'static, Duration>,
-    /// Who has signed the lock last.
-    holder: Option<String>,
-}
-
-struct SocketWatch {
-    changes: Receiver<()>,
-    /// Ends the watch when it is dropped. Where the system has none left, the moments alone have to do.
-    _watch: io::Result<FolderWatch>,
-}
-
-impl<'a> RetryDelay<'a> {
-    fn new(data_dir: &'a Path) -> Self {
-        Self { data_dir, watch: None, left: MOMENTS.iter(), holder: None }
-    }
-
-    /// Waits for the next one; false when there are no more.
-    fn wait(&mut self) -> bool {
-        // Behind each other in a queue of short-lived holders: whoever holds it now gets as long as the one before.
-        let holder = std::fs::read_to_string(self.data_dir.join("instance.lock")).ok();
-        if holder != self.holder {
-            (self.holder, self.left) = (holder, MOMENTS.iter());
-        }
-        let Some(moment) = self.left.next() else { return false };
-        let watch = self.watch.get_or_insert_with(|| SocketWatch::start(self.data_dir));
-        // Either is a reason to look again.
-        let _ = watch.changes.recv_timeout(*moment);
-        true
-    }
-}
-
-impl SocketWatch {
-    fn start(data_dir: &Path) -> Self {
-        // Capacity 1: a change that waits is as good as two.
-        let (tell, changes) = bounded(1);
-        let watch = FolderWatch::open(data_dir, &[control::SOCKET_NAME], move || {
-            // Full: it will be looked at in any case.
-            let _ = tell.try_send(());
-        });
-        Self { changes, _watch: watch }
-    }
+    request_lease(dir, &client, ProcessKind::Serve, true)
 }
 
 impl HasExitCode for JoinError {

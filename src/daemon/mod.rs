@@ -25,9 +25,7 @@ pub use background::{Background, ServeFor, Unready, turn_log};
 pub use command_handler::{CommandHandler, Owner};
 pub use firing::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
 pub use jobs::{Jobs, MAX_HISTORY, MAX_ROWS};
-pub use lease::{
-    Acquisition, EngineLease, JoinError, Joined, OWN_NAME, StandFor, Standby, ask, join, succeed,
-};
+pub use lease::{Acquisition, EngineLease, JoinError, Joined, StandFor, Standby, ask, join, succeed};
 pub(crate) use measuring::Watch;
 pub use orders::give_order;
 pub(crate) use service::be_served;

@@ -4,7 +4,7 @@ use super::background::ServeFor;
 use super::lease::{Acquisition, EngineLease, ask};
 use super::service::{Mode, Service, ServiceOptions};
 use crate::admission::{Order, Orders};
-use crate::api::{Command, Error, ProcessKind};
+use crate::api::{Drain, EndDrain, EndQuiet, Error, ProcessKind, Quiet};
 use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind, now};
 use crate::records::Records;
 use crate::run::RunState;
@@ -18,7 +18,13 @@ use crate::supervisor::is_left_behind;
 /// # Errors
 /// [`Error`], when it is refused, or the directory can't be used.
 pub fn give_order(dir: &DataDir, settings: Settings, order: Order) -> Result<Orders, Error> {
-    match ask::<Orders>(dir, &Command::from(order))? {
+    let asked = match order {
+        Order::Quiet(until) => ask(dir, &Quiet { until }),
+        Order::EndQuiet => ask(dir, &EndQuiet {}),
+        Order::Drain => ask(dir, &Drain {}),
+        Order::EndDrain => ask(dir, &EndDrain {}),
+    };
+    match asked? {
         Acquisition::Answered(_, orders) => Ok(orders),
         Acquisition::EngineLease(lease) => order_here(lease, settings, order),
     }
@@ -53,17 +59,6 @@ fn order_here(lease: EngineLease, settings: Settings, order: Order) -> Result<Or
         service.close(ShutdownKind::LeaveSteps)?;
     }
     Ok(orders)
-}
-
-impl From<Order> for Command {
-    fn from(order: Order) -> Self {
-        match order {
-            Order::Quiet(until) => Self::Quiet { until },
-            Order::EndQuiet => Self::EndQuiet {},
-            Order::Drain => Self::Drain {},
-            Order::EndDrain => Self::EndDrain {},
-        }
-    }
 }
 
 impl Records {

@@ -262,14 +262,6 @@ impl Service {
     /// # Errors
     /// A sentence, when nobody took over: then it has ended here all the same, and what runs is with the supervisor.
     pub fn leave_behind(mut self, kind: ShutdownKind, serve_for: ServeFor) -> Result<(), String> {
-        self.pass_on(kind, serve_for)
-    }
-
-    /// As [`Self::leave_behind`], for whoever still wants to hear what it told last.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn pass_on(&mut self, kind: ShutdownKind, serve_for: ServeFor) -> Result<(), String> {
         let is_passed = match serve_for {
             ServeFor::Good => self.pass_to_standby(kind)?,
             ServeFor::WhatRuns => false,

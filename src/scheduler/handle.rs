@@ -167,11 +167,7 @@ impl DesktopScheduler {
         to: DateTime<Utc>,
     ) -> Result<usize, SchedulerError> {
         let job_id = job_id.clone();
-        self.ask(move |actor| {
-            let (n, acts) = actor.core.backfill(&job_id, from, to, now())?;
-            actor.carry_out(Ok(acts));
-            Ok(n)
-        })
+        self.work(move |core| core.backfill(&job_id, from, to, now()))
     }
 
     /// Takes the `[[schedule]]` tables of pipeline files over as jobs.
@@ -179,11 +175,7 @@ impl DesktopScheduler {
     /// # Errors
     /// As [`SchedulerCore::take_over`].
     pub fn take_over(&self, files: Vec<FileTables>, listing: Listing) -> Result<TakenOver, SchedulerError> {
-        self.ask(move |actor| {
-            let (taken, acts) = actor.core.take_over(files, listing, now())?;
-            actor.carry_out(Ok(acts));
-            Ok(taken)
-        })
+        self.work(move |core| Ok(core.take_over(files, listing, now())?))
     }
 
     /// One job.
@@ -192,7 +184,7 @@ impl DesktopScheduler {
     /// [`SchedulerError::NotFound`].
     pub fn get_job(&self, job_id: &JobId) -> Result<JobView, SchedulerError> {
         let job_id = job_id.clone();
-        self.ask(move |actor| actor.core.get_job(&job_id))
+        self.look(move |core| core.get_job(&job_id))
     }
 
     /// All jobs, by name.
@@ -200,7 +192,7 @@ impl DesktopScheduler {
     /// # Errors
     /// What the disk has.
     pub fn list_jobs(&self) -> Result<Vec<JobView>, SchedulerError> {
-        self.ask(|actor| actor.core.list_jobs())
+        self.look(|core| core.list_jobs())
     }
 
     /// The newest runs of a job, newest first.
@@ -209,7 +201,7 @@ impl DesktopScheduler {
     /// [`SchedulerError::NotFound`].
     pub fn get_job_history(&self, job_id: &JobId, limit: usize) -> Result<Vec<HistoryView>, SchedulerError> {
         let job_id = job_id.clone();
-        self.ask(move |actor| actor.core.get_job_history(&job_id, limit))
+        self.look(move |core| core.get_job_history(&job_id, limit))
     }
 
     /// The fires of a job, oldest first.
@@ -218,17 +210,33 @@ impl DesktopScheduler {
     /// [`SchedulerError::NotFound`].
     pub fn fires(&self, job_id: &JobId, filter: FireFilter) -> Result<Vec<FireView>, SchedulerError> {
         let job_id = job_id.clone();
-        self.ask(move |actor| actor.core.fires(&job_id, &filter, now()))
+        self.look(move |core| core.fires(&job_id, &filter, now()))
     }
 
     fn change(
         &self,
         work: impl FnOnce(&mut SchedulerCore) -> Result<Vec<Act>, SchedulerError> + Send + 'static,
     ) -> Result<(), SchedulerError> {
+        self.work(move |core| Ok(((), work(core)?)))
+    }
+
+    /// Looks at the jobs.
+    pub(crate) fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&SchedulerCore) -> Result<T, SchedulerError> + Send + 'static,
+    ) -> Result<T, SchedulerError> {
+        self.ask(move |actor| look(&actor.core))
+    }
+
+    /// Works on the jobs, and carries out what comes of it in the world.
+    pub(crate) fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut SchedulerCore) -> Result<(T, Vec<Act>), SchedulerError> + Send + 'static,
+    ) -> Result<T, SchedulerError> {
         self.ask(move |actor| {
-            let acts = work(&mut actor.core)?;
+            let (outcome, acts) = work(&mut actor.core)?;
             actor.carry_out(Ok(acts));
-            Ok(())
+            Ok(outcome)
         })
     }
 

@@ -254,10 +254,10 @@ impl Command {
     /// Its key. Those of runs act on the selected run.
     pub(super) const fn shortcut(&self) -> Option<KeyboardShortcut> {
         let (modifiers, key) = match self {
-            Self::World(Action::Do(api::Command::Pause { .. } | api::Command::Resume { .. })) => {
+            Self::World(Action::Do(api::Command::Pause(_) | api::Command::Resume(_))) => {
                 (Modifiers::NONE, Key::Space)
             }
-            Self::World(Action::Do(api::Command::Stop { force: false, .. })) => {
+            Self::World(Action::Do(api::Command::Stop(api::Stop { force: false, .. }))) => {
                 (Modifiers::COMMAND, Key::Backspace)
             }
             Self::Show(Page::Now) => (Modifiers::COMMAND, Key::Num1),
@@ -273,27 +273,7 @@ impl Command {
             Self::OpenPalette => (Modifiers::COMMAND, Key::K),
             Self::AskQuit => (Modifiers::COMMAND, Key::Q),
             Self::World(
-                Action::Do(
-                    api::Command::Start(_)
-                    | api::Command::Stop { force: true, .. }
-                    | api::Command::Retry { .. }
-                    | api::Command::Admit { .. }
-                    | api::Command::Quiet { .. }
-                    | api::Command::EndQuiet {}
-                    | api::Command::Drain {}
-                    | api::Command::EndDrain {}
-                    | api::Command::AddJob(_)
-                    | api::Command::SetJob(_)
-                    | api::Command::RemoveJob { .. }
-                    | api::Command::EnableJob { .. }
-                    | api::Command::DisableJob { .. }
-                    | api::Command::RenameJob { .. }
-                    | api::Command::RunJobNow { .. }
-                    | api::Command::Backfill { .. }
-                    | api::Command::SetLimit(_)
-                    | api::Command::Shutdown { .. }
-                    | api::Command::Raise {},
-                )
+                Action::Do(_)
                 | Action::SelectRun(_)
                 | Action::SelectStep { .. }
                 | Action::LoadRun(_)

@@ -1,6 +1,6 @@
 //! The form of the limits: what is typed, what is wrong with it, and what it will do. It paints nothing.
 
-use crate::api::Command;
+use crate::api::SetLimit;
 use crate::resources::{Limit, LimitAction, Limits, Resource};
 use crate::settings::{LimitParams, LimitProblem, LimitWords};
 use crate::window::{Action, HistorySpan};
@@ -187,6 +187,6 @@ impl MachinePage {
             return Vec::new();
         }
         let changed = self.limits.iter().filter(|row| row.is_changed());
-        changed.map(|row| Action::Do(Command::SetLimit(row.params()))).collect()
+        changed.map(|row| Action::Do(SetLimit { params: row.params() }.into())).collect()
     }
 }

@@ -85,12 +85,12 @@ pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
 pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
     let orders = store.orders();
     let quiet = match orders.quiet {
-        Some(_) => api::Command::EndQuiet {},
-        None => api::Command::Quiet { until: None },
+        Some(_) => api::EndQuiet {}.into(),
+        None => api::Quiet { until: None }.into(),
     };
     let drain = match orders.draining_since {
-        Some(_) => api::Command::EndDrain {},
-        None => api::Command::Drain {},
+        Some(_) => api::EndDrain {}.into(),
+        None => api::Drain {}.into(),
     };
     [quiet, drain].map(|order| Command::World(Action::Do(order)))
 }

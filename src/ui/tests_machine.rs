@@ -9,7 +9,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::tests::{Scene, now, run, scene, snapshot};
 use super::tests_schedule::write;
-use crate::api::{Command, MachinePoint, StepSpan};
+use crate::api::{MachinePoint, SetLimit, StepSpan};
 use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::resources::{Limit, LimitAction, Limits, MachineSample, Resource, Threshold};
 use crate::run::{Event, EventKind, RunState};
@@ -203,8 +203,8 @@ fn a_limit_that_is_edited_is_sent_with_save_and_shown_as_it_is_then() {
     assert!(scene.shows("When memory is above 80% for 30s"));
     let expected = LimitParams::of(&memory_limit(80.0));
     let sent = scene.press(Modifiers::COMMAND, Key::S);
-    assert_eq!(sent, [Action::Do(Command::SetLimit(expected.clone()))]);
-    assert_eq!(scene.pull("Save limits"), [Action::Do(Command::SetLimit(expected))]);
+    assert_eq!(sent, [Action::Do(SetLimit { params: expected.clone() }.into())]);
+    assert_eq!(scene.pull("Save limits"), [Action::Do(SetLimit { params: expected }.into())]);
     scene.tell(AppUpdate::Limits(Limits::none().with(memory_limit(80.0))));
     assert!(!scene.shows("Save limits"), "what is in force needs no saving");
 }
@@ -223,7 +223,7 @@ fn a_switch_takes_a_limit_out_and_another_puts_a_usual_one_in() {
         off: false,
         ..LimitParams::off(Resource::Disk)
     };
-    let set = |params| Action::Do(Command::SetLimit(params));
+    let set = |params| Action::Do(SetLimit { params }.into());
     assert_eq!(scene.pull("Save limits"), [set(LimitParams::off(Resource::Memory)), set(disk)]);
     scene.pull("Revert limits");
     assert!(scene.shows("When memory is above 90%") && !scene.shows("Save limits"));

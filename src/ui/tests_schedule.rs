@@ -9,7 +9,7 @@ use egui_kittest::kittest::Queryable;
 use serde_json::json;
 
 use super::tests::{Scene, now, scene, snapshot};
-use crate::api::{Command, JobView};
+use crate::api::{DisableJob, EnableJob, JobView, RemoveJob, RunJobNow};
 use crate::base::id::{JobId, RunId};
 use crate::run::{Event, EventKind, RunState};
 use crate::schedule::{Misfire, Outcome, Overlap};
@@ -147,13 +147,13 @@ fn jobs_are_asked_for_when_the_page_is_open_and_again_when_one_changes() {
 fn the_switch_and_run_now_ask_for_what_they_say() {
     let mut scene = jobs([page(vec![row("backup")])]);
     scene.sent();
-    assert_eq!(scene.pull("backup fires"), [Action::Do(Command::DisableJob { job_id: id("backup") })]);
-    assert_eq!(scene.pull("Run now backup"), [Action::Do(Command::RunJobNow { job_id: id("backup") })]);
+    assert_eq!(scene.pull("backup fires"), [Action::Do(DisableJob { job_id: id("backup") }.into())]);
+    assert_eq!(scene.pull("Run now backup"), [Action::Do(RunJobNow { job_id: id("backup") }.into())]);
     let mut off = row("backup");
     off.job.enabled = false;
     scene.tell(page(vec![off]));
     assert!(scene.shows("disabled, backup"));
-    assert_eq!(scene.pull("backup fires"), [Action::Do(Command::EnableJob { job_id: id("backup") })]);
+    assert_eq!(scene.pull("backup fires"), [Action::Do(EnableJob { job_id: id("backup") }.into())]);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_job_is_removed_only_after_a_question() {
     let mut scene = selected(row("backup"));
     assert_eq!(scene.pull("Remove job… backup"), []);
     assert!(scene.shows("Remove backup?"));
-    assert_eq!(scene.pull("Remove job backup"), [Action::Do(Command::RemoveJob { job_id: id("backup") })]);
+    assert_eq!(scene.pull("Remove job backup"), [Action::Do(RemoveJob { job_id: id("backup") }.into())]);
     assert!(!scene.shows("Remove backup?"));
 }
 

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::tests::{Scene, does, id, now, run, scene, snapshot, step};
 use crate::admission::{Holder, Orders, Quiet, Wait};
-use crate::api::{Command, CurrentWait};
+use crate::api::{Command, CurrentWait, EndDrain, EndQuiet};
 use crate::run::{Event, EventKind, RunState, RunSummary, StepState};
 use crate::window::AppUpdate;
 
@@ -85,8 +85,8 @@ fn quiet_and_drain_are_shown_while_they_are_in_force_and_can_be_ended() {
     scene.tell(told(Orders { quiet: Some(quiet), draining_since: Some(now()) }));
     assert!(scene.shows("Quiet: until ") && scene.shows("1 run frozen, 1 waiting"));
     assert!(scene.shows("Draining: Nothing new starts; 1 run to end, 1 of them frozen, 1 waiting"));
-    assert_eq!(scene.pull("End the quiet"), does(Command::EndQuiet {}));
-    assert_eq!(scene.pull("End the drain"), does(Command::EndDrain {}));
+    assert_eq!(scene.pull("End the quiet"), does(EndQuiet {}.into()));
+    assert_eq!(scene.pull("End the drain"), does(EndDrain {}.into()));
     ended(&mut scene);
 }
 

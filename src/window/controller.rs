@@ -1,18 +1,16 @@
 //! Carries out the window's actions, one after another, and has things looked up for it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::backend::{Backend, Remote};
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
-use crate::api::{Command, Error, ProcessKind};
+use crate::api::{Error, GetSnapshot, LivingRuns};
+use crate::backend::Backend;
 use crate::base::id::{RunId, StepId};
-use crate::daemon::{Disposition, ServeFor, Service, be_served};
 use crate::engine::ShutdownKind;
-use crate::run::StopKind;
 
 /// Everything that an action needs. Cheap to clone.
 #[derive(Clone)]
@@ -20,85 +18,15 @@ pub(crate) struct WindowController {
     pub(crate) backend: Backend,
     pub(crate) updates: UpdateSender,
     pub(crate) lookups: Sender<Lookup>,
-    /// None once it was ended.
-    service: Arc<Mutex<Option<Service>>>,
-    face: ProcessKind,
 }
 
 impl WindowController {
-    /// Before an engine of this process.
-    pub(crate) fn new(
-        service: Service,
-        face: ProcessKind,
-        updates: UpdateSender,
-        lookups: Sender<Lookup>,
-    ) -> Self {
-        let backend = Backend::Here(service.handler().clone());
-        Self { backend, updates, lookups, service: Arc::new(Mutex::new(Some(service))), face }
-    }
-
-    /// Before somebody else's engine.
-    pub(crate) fn attached(remote: Remote, updates: UpdateSender, lookups: Sender<Lookup>) -> Self {
-        Self {
-            backend: Backend::There(remote),
-            updates,
-            lookups,
-            service: Arc::default(),
-            face: ProcessKind::Window,
-        }
-    }
-
-    /// Ends the engine as `kind` says. What is left to be done, jobs that are due some day among it, another process
-    /// goes on with. A program that embeds the window has no such process: there the supervisor alone goes on. Harmless
-    /// when that was done already.
-    pub(crate) fn leave(&self, kind: ShutdownKind) -> Result<(), Error> {
-        let Some(service) = self.take_service() else { return Ok(()) };
-        if self.face != ProcessKind::Window {
-            return Ok(service.close(kind)?);
-        }
-        let dir = self.backend.data_dir();
-        match service.disposition() {
-            Disposition::Unknown if service.has_work_left(kind) => {
-                service.leave_behind(kind, ServeFor::Good).map_err(Error::impossible)
-            }
-            Disposition::Unknown | Disposition::Ended => Ok(service.close(kind)?),
-            Disposition::HandedOver(_) => {
-                let has_work_left = service.has_work_left(kind);
-                service.close(kind)?;
-                // Who took it over may have died since, before it came to serve.
-                match has_work_left {
-                    true => be_served(dir).map_err(Error::impossible),
-                    false => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn quit(&self, choice: QuitChoice) -> Result<(), Error> {
-        match (&self.backend, choice) {
-            (Backend::Here(_), QuitChoice::LeaveRunning | QuitChoice::Close) => {
-                self.leave(ShutdownKind::LeaveSteps)
-            }
-            (Backend::Here(_), QuitChoice::Freeze) => self.leave(ShutdownKind::FreezeRuns),
-            (Backend::Here(_), QuitChoice::Stop) => self.leave(ShutdownKind::StopRuns),
-            (Backend::There(_), QuitChoice::LeaveRunning | QuitChoice::Close) => Ok(()),
-            (Backend::There(_), QuitChoice::Freeze) => self.leave_others(Command::pause),
-            (Backend::There(_), QuitChoice::Stop) => {
-                self.leave_others(|run_id| Command::stop(run_id, StopKind::Graceful))
-            }
-        }
-    }
-
     /// Ends the engine, what runs goes on, and has the window close.
     pub(crate) fn close_window(&self) -> Result<(), Error> {
-        let outcome = self.leave(ShutdownKind::LeaveSteps);
+        let outcome = self.backend.leave(ShutdownKind::LeaveSteps);
         // If the window is gone already, so much the better.
         let _ = self.updates.send(AppUpdate::ReadyToClose);
         outcome
-    }
-
-    fn take_service(&self) -> Option<Service> {
-        self.service.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Has something looked up on the thread of lookups.
@@ -109,20 +37,16 @@ impl WindowController {
 
     /// Sends all living runs as they are now; false when there is no window any more.
     pub(crate) fn send_snapshot(&self) -> bool {
-        let update = self.backend.snapshot().unwrap_or_else(|error| AppUpdate::Failure {
-            action: "look up what runs".into(),
-            message: error.to_string(),
-        });
+        let update = match self.backend.ask(GetSnapshot {}) {
+            Ok(LivingRuns { seq, runs, orders }) => {
+                let runs = runs.into_iter().map(|living| (living.run, living.steps)).collect();
+                AppUpdate::Snapshot { runs, orders, seq }
+            }
+            Err(error) => {
+                AppUpdate::Failure { action: "look up what runs".into(), message: error.to_string() }
+            }
+        };
         self.updates.send(update).is_ok()
-    }
-
-    /// Has every living run of somebody else's engine frozen or stopped before the window goes; what has ended
-    /// meanwhile refuses, and rightly.
-    fn leave_others(&self, command: fn(&RunId) -> Command) -> Result<(), Error> {
-        for run_id in self.backend.living()? {
-            let _ = self.backend.command(command(&run_id));
-        }
-        Ok(())
     }
 
     fn carry_out(&self, action: Action) -> Result<(), Error> {
@@ -146,7 +70,11 @@ impl WindowController {
             Action::OpenFolder(folder) => self.lookup(Lookup::OpenFolder(folder)),
             // Here and not as a lookup: it is the last thing that a window asks for, and must not be lost.
             Action::KeepLook(look) => look.save(self.backend.data_dir().path())?,
-            Action::Quit(choice) => self.quit(choice)?,
+            Action::Quit(choice) => self.backend.leave(match choice {
+                QuitChoice::LeaveRunning | QuitChoice::Close => ShutdownKind::LeaveSteps,
+                QuitChoice::Freeze => ShutdownKind::FreezeRuns,
+                QuitChoice::Stop => ShutdownKind::StopRuns,
+            })?,
         }
         Ok(())
     }

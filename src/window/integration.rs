@@ -7,9 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Sender, bounded};
-
-use super::backend::{Backend, Remote, RemoteEvents};
 use super::controller::{WindowController, serve};
 use super::look::WindowLook;
 use super::lookups::{Lookup, Lookups};
@@ -19,17 +16,19 @@ use super::remote_usage::show_usage;
 use super::samples::show_samples;
 use super::store::AppStore;
 use crate::api::{Error, ProcessKind};
+use crate::backend::{Backend, EngineEvents};
 use crate::base::id::RunId;
 use crate::control::ControlClient;
-use crate::daemon::{CommandHandler, EngineLease, Mode, Service, ServiceOptions, Watch};
+use crate::control::wire::EventFilter;
+use crate::daemon::{CommandHandler, EngineLease, Mode, ServiceOptions, Watch};
 use crate::diagnostics::{Listening, listen};
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, EventBus, HostStart, ShutdownKind};
 use crate::files::{FolderWatch, SettledWatch};
 use crate::monitor::SampleStream;
 use crate::records::unpack_samples;
-use crate::run::{Event, EventKind, StopKind};
+use crate::run::{EventKind, StopKind};
 use crate::scheduler::DesktopScheduler;
-use crate::settings::{FILE, Settings};
+use crate::settings::Settings;
 use crate::store::DataDir;
 
 /// Binds the engine and the monitor to one window.
@@ -118,8 +117,6 @@ impl ExecutionIntegration {
     ) -> Result<(), Error> {
         self.world.recall_look(WindowLook::load(lease.dir.path()));
         let updates = self.world.updates.clone();
-        // Before the engine opens, so that what recovery tells is heard.
-        let events = self.bus.subscribe();
         let engine = EngineOptions { bus: self.bus.clone(), host_start: HostStart::AtOnce, ..options };
         let (raise, for_notices) = (notifier(&updates, || AppUpdate::Raise), updates.clone());
         let listening = listen(lease.dir.path(), move |message| {
@@ -133,10 +130,9 @@ impl ExecutionIntegration {
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
-        let service = Service::open(lease, settings, options)?;
-        let samples = service.samples();
-        let prepare = |lookups| WindowController::new(service, face, updates.clone(), lookups);
-        self.prepare(prepare, samples, move || events.recv())?;
+        let (backend, events) = Backend::open(lease, settings, options, Arc::new(|| {}))?;
+        let samples = backend.samples();
+        self.prepare(backend, samples, events)?;
         if let Some(started) = &mut self.started {
             started.listening = Some(listening);
         }
@@ -151,33 +147,25 @@ impl ExecutionIntegration {
         self.world.recall_look(WindowLook::load(dir.path()));
         // What is made of limits, and what is kept, is the business of that engine.
         let watch = Watch::of_machine(dir.path(), &settings).ok();
-        let remote = Remote::new(client, dir, settings)?;
-        // Capacity 1: one that waits is as good as two. Closed when no engine goes on any more.
-        let (tell, renewed) = bounded(1);
-        let mut events = RemoteEvents::follow(remote.clone(), tell)?;
-        let updates = self.world.updates.clone();
-        let prepare = {
-            let (remote, updates) = (remote.clone(), updates.clone());
-            |lookups| WindowController::attached(remote, updates, lookups)
-        };
-        self.prepare(prepare, watch.as_ref().map(Watch::stream), move || events.recv())?;
+        let filter = EventFilter { since: Some(client.welcome().seq), ..EventFilter::default() };
+        let (backend, events) = Backend::attach(client, dir, settings, filter, Arc::new(|| {}))?;
+        self.prepare(backend, watch.as_ref().map(Watch::stream), events)?;
         if let Some(started) = &mut self.started {
             started.watch = watch;
-            started.threads.push(spawn("lf-usage", move || show_usage(&remote, &renewed, &updates))?);
         }
         Ok(())
     }
 
-    /// Starts the threads between the window and an engine, whose events come from `recv`.
+    /// Starts the threads between the window and an engine.
     fn prepare(
         &mut self,
-        controller: impl FnOnce(Sender<Lookup>) -> WindowController,
+        backend: Backend,
         samples: Option<SampleStream>,
-        recv: impl FnMut() -> Option<Arc<Event>> + Send + 'static,
+        events: EngineEvents,
     ) -> Result<(), Error> {
         // Unbounded: one lookup a click at most, and the thread that does them lives as long as the controller.
         let (lookups, waiting) = crossbeam_channel::unbounded();
-        let controller = controller(lookups);
+        let controller = WindowController { backend, updates: self.world.updates.clone(), lookups };
         let mut threads = vec![
             spawn("lf-lookups", {
                 let controller = controller.clone();
@@ -195,15 +183,16 @@ impl ExecutionIntegration {
         controller.lookup(Lookup::Alerts);
         if let Some(samples) = samples {
             let updates = self.world.updates.clone();
-            let engine = match &controller.backend {
-                Backend::Here(own) => Some(own.engine().clone()),
-                Backend::There(_) => None,
-            };
+            let engine = controller.backend.engine().cloned();
             threads.push(spawn("lf-samples", move || show_samples(&samples, engine.as_ref(), &updates))?);
+        }
+        if let Some(connection) = controller.backend.patient() {
+            let updates = self.world.updates.clone();
+            threads.push(spawn("lf-usage", move || show_usage(&connection, &updates))?);
         }
         threads.push(spawn("lf-events", {
             let controller = controller.clone();
-            move || forward(&controller, recv)
+            move || forward(&controller, events)
         })?);
         self.started = Some(Started {
             controller,
@@ -283,8 +272,8 @@ impl ExecutionIntegration {
         };
         drop((watch, _pipelines, _limits));
         // Whatever is to be said of it, nobody is there any more to hear it.
-        let _ = controller.leave(kind);
-        controller.backend.leave();
+        let _ = controller.backend.leave(kind);
+        controller.backend.hang_up();
         // Ends the thread of actions, which may wait for a window that still lives.
         match &self.own_store {
             Some(own) => own.end_actions(),
@@ -306,10 +295,8 @@ impl ExecutionIntegration {
     /// # Errors
     /// [`Error`], when it has not been started.
     pub fn handler(&self) -> Result<&CommandHandler, Error> {
-        match self.started.as_ref().map(|started| &started.controller.backend) {
-            Some(Backend::Here(controller)) => Ok(controller),
-            Some(Backend::There(_)) | None => Err(not_started()),
-        }
+        let started = self.started.as_ref().ok_or_else(not_started)?;
+        started.controller.backend.handler().ok_or_else(not_started)
     }
 }
 
@@ -321,11 +308,11 @@ impl Drop for ExecutionIntegration {
 
 /// Hands events to the window, and a snapshot wherever it has to begin anew. They wait where they come from, which
 /// coalesces, so that a window that sleeps holds up nobody.
-fn forward(controller: &WindowController, mut recv: impl FnMut() -> Option<Arc<Event>>) {
+fn forward(controller: &WindowController, mut events: EngineEvents) {
     let mut goes_on = controller.send_snapshot();
     let jobs_wanted = Arc::new(AtomicBool::new(true));
     controller.lookup(Lookup::JobsLeft(jobs_wanted.clone()));
-    while goes_on && let Some(event) = recv() {
+    while goes_on && let Some(event) = events.recv() {
         if matches!(event.kind, EventKind::Resync) {
             goes_on = controller.send_snapshot();
             controller.lookup(Lookup::RecentRuns);
@@ -382,22 +369,14 @@ fn watch_limits(controller: &WindowController) -> Option<SettledWatch> {
         // If that thread is gone, so is the window.
         let _ = lookups.send(Lookup::Limits);
     };
-    match &controller.backend {
-        Backend::Here(own) => {
-            own.limits().on_change(look);
-            None
-        }
-        Backend::There(remote) => {
-            let watch = SettledWatch::open(remote.dir.path(), FILE, look);
-            if let Err(error) = &watch {
-                let action = "watch the settings".to_owned();
-                let message = format!("{error}; a limit that is edited shows at the next start");
-                // If the window is gone, nobody needs to know.
-                let _ = controller.updates.send(AppUpdate::Failure { action, message });
-            }
-            watch.ok()
-        }
+    let watch = controller.backend.watch_limits(look);
+    if let Err(error) = &watch {
+        let action = "watch the settings".to_owned();
+        let message = format!("{error}; a limit that is edited shows at the next start");
+        // If the window is gone, nobody needs to know.
+        let _ = controller.updates.send(AppUpdate::Failure { action, message });
     }
+    watch.ok().flatten()
 }
 
 /// Sends an update from anywhere.

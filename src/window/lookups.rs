@@ -10,12 +10,17 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::controller::{LogKey, WindowController, log_file};
-use super::machine_history::HistorySpan;
+use super::job_page::JobReader;
+use super::machine_history::{HistorySpan, MachineHistory, marks};
 use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob};
-use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES};
+use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN, SavedJob};
+use crate::api::{AddJob, Error, SetJob};
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::engine::{EngineError, now};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
-use crate::settings::{Catalogue, CatalogueEntry};
+use crate::run::RunState;
+use crate::settings::{Catalogue, CatalogueEntry, edit_file};
+use crate::store::{RunFilter, SampleHistory};
 
 /// How often a growing log is painted anew at most.
 const LOG_PACE: Duration = Duration::from_millis(100);
@@ -74,51 +79,15 @@ impl Lookups {
     /// Does lookups until the last one.
     pub(crate) fn run(mut self, waiting: &Receiver<Lookup>) {
         for lookup in waiting {
-            let outcome = match lookup {
-                Lookup::End => break,
-                Lookup::Pipelines(is_wanted) => {
-                    is_wanted.store(false, Ordering::Release);
-                    Ok(Some(self.pipelines()))
-                }
-                Lookup::RecentRuns => {
-                    self.controller.backend.recent_runs().map(Some).map_err(|e| e.to_string())
-                }
-                Lookup::CountEnded => {
-                    self.controller.backend.count_ended().map(Some).map_err(|e| e.to_string())
-                }
-                Lookup::SelectRun(None) => {
-                    self.unfollow();
-                    Ok(None)
-                }
-                Lookup::SelectRun(Some(run_id)) | Lookup::LoadRun(run_id) => {
-                    self.controller.backend.detail(&run_id).map_err(|e| e.to_string())
-                }
-                Lookup::FollowLog { run_id, step_id, attempt } => {
-                    self.follow((run_id, step_id, attempt)).map(|()| None).map_err(|e| e.to_string())
-                }
-                Lookup::Jobs { offset, limit } => {
-                    self.controller.backend.jobs(offset, limit).map(Some).map_err(|e| e.to_string())
-                }
-                Lookup::JobsLeft(is_wanted) => {
-                    is_wanted.store(false, Ordering::Release);
-                    self.controller.backend.jobs_left().map_err(|e| e.to_string())
-                }
-                Lookup::Job(job_id) => {
-                    self.controller.backend.job(job_id).map(Some).map_err(|e| e.to_string())
-                }
-                Lookup::History(span) => {
-                    self.controller.backend.history(span).map(Some).map_err(|e| e.to_string())
-                }
-                // They are worth no complaint: nothing but marks on an axis is missing.
-                Lookup::Alerts => Ok(self.controller.backend.alerts().ok()),
-                Lookup::Limits => Ok(self.controller.backend.limits().map(AppUpdate::Limits)),
-                Lookup::SaveJob(form) => Ok(Some(self.controller.backend.save_job(*form))),
-                Lookup::OpenFolder(folder) => self.open_folder(&folder).map(|()| None),
-            };
-            let update = match outcome {
+            if matches!(lookup, Lookup::End) {
+                break;
+            }
+            let update = match self.look_up(lookup) {
                 Ok(None) => continue,
                 Ok(Some(update)) => update,
-                Err(message) => AppUpdate::Failure { action: "look something up".into(), message },
+                Err(error) => {
+                    AppUpdate::Failure { action: "look something up".into(), message: error.to_string() }
+                }
             };
             if self.controller.updates.send(update).is_err() {
                 break;
@@ -127,10 +96,73 @@ impl Lookups {
         self.unfollow();
     }
 
-    fn pipelines(&self) -> AppUpdate {
-        let catalogue =
-            Catalogue::scan(self.controller.backend.data_dir().path(), self.controller.backend.settings());
-        AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
+    fn look_up(&mut self, lookup: Lookup) -> Result<Option<AppUpdate>, Error> {
+        let backend = self.controller.backend.clone();
+        let data_dir = backend.data_dir();
+        let samples = || SampleHistory::of(data_dir.samples_db());
+        Ok(Some(match lookup {
+            Lookup::End => return Ok(None),
+            Lookup::SelectRun(None) => {
+                self.unfollow();
+                return Ok(None);
+            }
+            Lookup::FollowLog { run_id, step_id, attempt } => {
+                let followed = self.follow((run_id, step_id, attempt));
+                return followed.map(|()| None).map_err(|error| Error::impossible(error.to_string()));
+            }
+            Lookup::Pipelines(is_wanted) => {
+                is_wanted.store(false, Ordering::Release);
+                let catalogue = Catalogue::scan(data_dir.path(), backend.settings());
+                AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
+            }
+            Lookup::RecentRuns => {
+                let states = RunState::ALL.iter().copied().filter(|state| state.is_ended()).collect();
+                let filter = RunFilter { states, limit: Some(MAX_RECENT), ..RunFilter::default() };
+                AppUpdate::RecentRuns(backend.records()?.runs(&filter, now()).map_err(EngineError::from)?)
+            }
+            Lookup::CountEnded => {
+                AppUpdate::EndedCount(backend.records()?.count_ended().map_err(EngineError::from)?)
+            }
+            Lookup::SelectRun(Some(run_id)) | Lookup::LoadRun(run_id) => {
+                return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
+            }
+            Lookup::Jobs { offset, limit } => {
+                AppUpdate::Jobs(JobReader::open(data_dir.path())?.page(offset, limit, now())?)
+            }
+            Lookup::JobsLeft(is_wanted) => {
+                is_wanted.store(false, Ordering::Release);
+                return Ok(backend.jobs_left()?.map(AppUpdate::JobsLeft));
+            }
+            Lookup::Job(job_id) => {
+                let detail = JobReader::open(data_dir.path())?.detail(&job_id, now())?.map(Box::new);
+                AppUpdate::Job { job_id, detail }
+            }
+            Lookup::History(span) => {
+                let history = MachineHistory::read(&samples(), span, now().wall);
+                AppUpdate::History(Arc::new(history.map_err(EngineError::from)?))
+            }
+            // They are worth no complaint: nothing but marks on an axis is missing.
+            Lookup::Alerts => {
+                let now = now().wall;
+                return Ok(marks(&samples(), (now - SAMPLE_SPAN, now)).ok().map(AppUpdate::Alerts));
+            }
+            Lookup::Limits => return Ok(backend.limits().map(AppUpdate::Limits)),
+            Lookup::SaveJob(form) => self.save_job(*form),
+            Lookup::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
+        }))
+    }
+
+    /// Carries out what a form says of a job, and tells what became of it.
+    fn save_job(&self, form: SaveJob) -> AppUpdate {
+        let job_id = form.job_id().clone();
+        let command = |command| self.controller.backend.command(command).map_err(|error| error.to_string());
+        let outcome = match form {
+            SaveJob::Add(params) => command(AddJob { params: Box::new(params) }.into()),
+            SaveJob::Set(params) => command(SetJob { params: Box::new(params) }.into()),
+            // Whoever watches the folder takes it over.
+            SaveJob::InFile { path, job } => edit_file(&path, &job),
+        };
+        AppUpdate::JobSaved(SavedJob { job_id, refusal: outcome.err() })
     }
 
     fn follow(&mut self, key: LogKey) -> std::io::Result<()> {
@@ -165,7 +197,7 @@ impl Lookups {
         }
     }
 
-    fn open_folder(&self, folder: &Folder) -> Result<(), String> {
+    fn open_folder(&self, folder: &Folder) -> Result<(), Error> {
         let path = match folder {
             Folder::Pipelines => self.controller.backend.data_dir().pipelines_dir(),
             Folder::Logs(run_id) => self.controller.backend.data_dir().logs_dir(run_id),
@@ -175,7 +207,10 @@ impl Lookups {
         command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         match command.status() {
             Ok(status) if status.success() => Ok(()),
-            Ok(_) | Err(_) => Err(format!("no file manager opens {}; the folder is there", path.display())),
+            Ok(_) | Err(_) => {
+                let text = format!("no file manager opens {}; the folder is there", path.display());
+                Err(Error::impossible(text))
+            }
         }
     }
 }

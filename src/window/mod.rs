@@ -2,7 +2,6 @@
 //! through which updates come in and actions go out; and [`ExecutionIntegration`], which feeds it. Nothing here knows how
 //! anything is painted.
 
-mod backend;
 mod controller;
 mod integration;
 mod job_page;

@@ -18,10 +18,11 @@ use super::store::SavedJob;
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
 use crate::api::{Command, JobPatch, JobSpec};
+use crate::backend::RunDetail;
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
-use crate::run::{Decision, Event, RunSummary, StepSummary};
+use crate::run::{Event, RunSummary, StepSummary};
 
 /// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,16 +135,7 @@ pub enum AppUpdate {
     /// How many runs have ended, as the database counts them.
     EndedCount(usize),
     /// One run whole.
-    RunDetail {
-        /// The run.
-        run: RunSummary,
-        /// All its steps.
-        steps: Vec<StepSummary>,
-        /// What recovery has decided about it.
-        decisions: Vec<Decision>,
-        /// Every event up to this one is contained; 0 for what was read from disk.
-        seq: u64,
-    },
+    RunDetail(RunDetail),
     /// The newest lines of the log that was asked for.
     LogTail {
         /// Which run.

@@ -2,8 +2,44 @@
 
 use super::port::{AppUpdate, RunUsage, UpdateSender};
 use crate::daemon::waits_of;
-use crate::engine::CoreExecutionEngine;
+use crate::engine::{CoreExecutionEngine, CurrentWait};
 use crate::monitor::SampleStream;
+use crate::resources::Resource;
+
+/// What a window has been shown of a machine and its runs.
+pub(crate) struct Shown<'a> {
+    updates: &'a UpdateSender,
+    short_of: Vec<Resource>,
+    waits: Vec<CurrentWait>,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn new(updates: &'a UpdateSender) -> Self {
+        Self { updates, short_of: Vec::new(), waits: Vec::new() }
+    }
+
+    /// Shows of this what is new; false when the window is gone.
+    pub(crate) fn show(
+        &mut self,
+        short_of: Vec<Resource>,
+        waits: Option<Vec<CurrentWait>>,
+        usage: Vec<RunUsage>,
+    ) -> bool {
+        let mut news = Vec::new();
+        if short_of != self.short_of {
+            self.short_of.clone_from(&short_of);
+            news.push(AppUpdate::ShortOf(short_of));
+        }
+        if let Some(waits) = waits.filter(|waits| *waits != self.waits) {
+            self.waits.clone_from(&waits);
+            news.push(AppUpdate::Waits(waits));
+        }
+        if !usage.is_empty() {
+            news.push(AppUpdate::Usage(usage));
+        }
+        news.into_iter().all(|update| self.updates.send(update).is_ok())
+    }
+}
 
 /// Shows samples to a window until it is gone, or the monitor is, and what waits at `engine` with the figures of that
 /// moment. While the window is behind, samples are left out.
@@ -12,37 +48,19 @@ pub(crate) fn show_samples(
     engine: Option<&CoreExecutionEngine>,
     updates: &UpdateSender,
 ) {
-    let (mut short_of, mut waits) = (Vec::new(), Vec::new());
+    let mut shown = Shown::new(updates);
     while let Some(sample) = samples.recv() {
         let at = sample.machine.at;
-        let short_now: Vec<_> = sample.raised.iter().map(|raised| raised.limit.resource()).collect();
-        if short_now != short_of {
-            short_of.clone_from(&short_now);
-            if updates.send(AppUpdate::ShortOf(short_now)).is_err() {
-                return;
-            }
-        }
-        if let Some(engine) = engine {
-            let waits_now = waits_of(engine);
-            if waits_now != waits {
-                waits.clone_from(&waits_now);
-                if updates.send(AppUpdate::Waits(waits_now)).is_err() {
-                    return;
-                }
-            }
-        }
-        let usage: Vec<_> = sample
-            .by_run()
-            .map(|(run_id, cpu_fraction, memory_bytes)| RunUsage {
-                run_id: run_id.clone(),
-                at,
-                cpu_fraction,
-                memory_bytes,
-            })
-            .collect();
-        let mut goes_on = usage.is_empty() || updates.send(AppUpdate::Usage(usage)).is_ok();
-        goes_on = goes_on && updates.send(AppUpdate::Machine(sample.machine.clone())).is_ok();
-        if !goes_on {
+        let short_of = sample.raised.iter().map(|raised| raised.limit.resource()).collect();
+        let usage = sample.by_run().map(|(run_id, cpu_fraction, memory_bytes)| RunUsage {
+            run_id: run_id.clone(),
+            at,
+            cpu_fraction,
+            memory_bytes,
+        });
+        if !shown.show(short_of, engine.map(waits_of), usage.collect())
+            || updates.send(AppUpdate::Machine(sample.machine.clone())).is_err()
+        {
             return;
         }
     }

@@ -23,6 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, PipelineEntry};
 use crate::admission::{Orders, Wait};
+use crate::backend::RunDetail;
 use crate::base::id::{JobId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::Decision;
@@ -127,7 +128,7 @@ impl AppStore {
             AppUpdate::Snapshot { runs, orders, seq } => self.apply_snapshot(runs, orders, seq),
             AppUpdate::RecentRuns(runs) => self.apply_recent(runs),
             AppUpdate::EndedCount(n_ended) => self.ended.put(n_ended),
-            AppUpdate::RunDetail { run, steps, decisions, seq } => {
+            AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
             AppUpdate::LogTail { run_id, step_id, attempt, tail } => {

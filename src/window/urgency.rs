@@ -30,7 +30,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::Snapshot { .. }
         | AppUpdate::RecentRuns(_)
         | AppUpdate::EndedCount(_)
-        | AppUpdate::RunDetail { .. }
+        | AppUpdate::RunDetail(_)
         | AppUpdate::LogTail { .. }
         | AppUpdate::Pipelines(_)
         | AppUpdate::JobSaved(_)

@@ -17,7 +17,7 @@ const CLOCKS: &[(&str, &str)] = &[
         "src/supervisor/reaper/mod.rs",
         "a process of its own: it says when steps ended, and times the next supervisor",
     ),
-    ("src/control/events.rs", "a client waits for events with a deadline"),
+    ("src/control/client/events.rs", "a client waits for events with a deadline"),
     ("src/control/server/connection.rs", "a client has some seconds to say hello"),
     ("src/monitor/mod.rs", "a sample says when it was taken"),
     ("src/monitor/sampler.rs", "samples come at an even pace"),

@@ -28,7 +28,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("control", 33),
     ("daemon", 34),
     ("offline", 35),
-    ("window", 36),
+    ("backend", 36),
+    ("window", 37),
     ("ui", 40),
     ("cli", 40),
 ];
@@ -43,6 +44,7 @@ const FACES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "window",
+            "backend",
             "daemon",
             "offline",
             "records",

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use leverframe::api::{Command, Query};
-use leverframe::control::ControlClient;
-use leverframe::daemon::OWN_NAME;
+use leverframe::api::{GetLimits, Handles, SetLimit};
+use leverframe::control::{ControlClient, OWN_NAME};
 use leverframe::engine::{EventBus, HostStart, ShutdownKind};
 use leverframe::resources::{Resource, Threshold};
 use leverframe::run::EventKind;
@@ -53,9 +52,7 @@ fn wait_for_limit(window: &WindowPort) -> Option<Threshold> {
 }
 
 fn limits_of(integration: &ExecutionIntegration) -> Vec<LimitView> {
-    let answer = integration.handler().expect("it is there").answer(Query::Limits {}).expect("an answer");
-    let json = serde_json::to_value(answer).expect("JSON");
-    serde_json::from_value(json).expect("limits")
+    integration.handler().expect("it is there").handle(GetLimits {}).expect("an answer")
 }
 
 #[test]
@@ -68,7 +65,7 @@ fn a_limit_that_is_set_is_raised_and_cleared_while_the_engine_lives_and_stands_i
     let params =
         |text: &str| serde_json::from_value::<LimitParams>(serde_json::from_str(text).unwrap()).unwrap();
     let short = r#"{"resource": "memory", "above": "1MiB", "clear": "1KiB", "for": "0s", "action": "alert"}"#;
-    desk.handle(Command::SetLimit(params(short))).expect("it is set");
+    desk.handle(SetLimit { params: params(short) }).expect("it is set");
     assert_eq!(wait_for_limit(&window), Some(Threshold::Bytes(1 << 20)));
     wait_for_alert(&window, false);
     look_until("that it is raised", || limits_of(&integration)[0].raised.then_some(()));
@@ -77,18 +74,18 @@ fn a_limit_that_is_set_is_raised_and_cleared_while_the_engine_lives_and_stands_i
 
     // What can't be meant is refused, and nothing changes.
     let never = r#"{"resource": "memory", "above": "10%", "clear": "20%"}"#;
-    let refusal = desk.handle(Command::SetLimit(params(never))).unwrap_err().to_string();
+    let refusal = desk.handle(SetLimit { params: params(never) }).unwrap_err().to_string();
     assert!(refusal.contains("it must be cleared below where it is raised"), "{refusal}");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), expected);
 
-    desk.handle(Command::SetLimit(LimitParams::off(Resource::Memory))).expect("it is set");
+    desk.handle(SetLimit { params: LimitParams::off(Resource::Memory) }).expect("it is set");
     wait_for_alert(&window, true);
     assert_eq!(limits_of(&integration), []);
     assert_eq!(fs::read_to_string(&file).expect("it is there"), OTHERS);
 
     // A file that is not understood is left as it is.
     fs::write(&file, "limits = 7").expect("a file");
-    let refusal = desk.handle(Command::SetLimit(params(short))).unwrap_err().to_string();
+    let refusal = desk.handle(SetLimit { params: params(short) }).unwrap_err().to_string();
     assert!(refusal.contains("settings.toml:1:10"), "{refusal}");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), "limits = 7");
     drop(window);

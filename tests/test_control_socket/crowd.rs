@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use leverframe::api::{Command, EngineStatus, Query, StartRun};
+use leverframe::api::{Command, GetStatus, StartRun};
 use leverframe::base::id::RunId;
 use leverframe::control::wire::EventFilter;
 use leverframe::control::{ControlClient, ControlError, Events};
@@ -111,14 +111,14 @@ fn play(client: &ControlClient, seed: u64, until: Instant) -> usize {
             };
             events.map(|event| event.event().expect("it is understood")).find(is_its_end).expect("its end");
         }
-        let _: EngineStatus = client.call(&Query::Status {}).expect("it is told");
+        client.ask(&GetStatus {}).expect("it is told");
     }
     n_done
 }
 
 fn start(pipeline: &str, name: &str) -> Command {
     let run_id = Some(RunId::new(name).expect("an id"));
-    Command::Start(StartRun { pipeline: Some(pipeline.to_owned()), run_id, ..StartRun::default() })
+    Command::StartRun(StartRun { pipeline: Some(pipeline.to_owned()), run_id, ..StartRun::default() })
 }
 
 /// The run after a command; none when its state did not accept it.

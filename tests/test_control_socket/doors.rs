@@ -91,7 +91,7 @@ fn after_a_closing_nobody_listens_and_who_was_there_knows_why() {
     let data_dir = hall.bench.data_dir.clone();
     let seq = client.welcome().seq;
     hall.close("the window was closed");
-    let error = client.call::<()>(&leverframe::api::Query::Status {}).expect_err("it is gone");
+    let error = client.ask(&leverframe::api::GetStatus {}).expect_err("it is gone");
     let ControlError::Gone(Some(notice)) = error else { panic!("{error:?}") };
     assert_eq!((notice.reason.as_str(), notice.living.len()), ("the window was closed", 0));
     assert!(notice.seq >= seq);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use leverframe::api::{EngineStatus, Query};
+use leverframe::api::GetStatus;
 use leverframe::control::wire::{
     INVALID_PARAMS, INVALID_REQUEST, MAX_LINE, METHOD_NOT_FOUND, PARSE_ERROR, PROTOCOL,
 };
@@ -14,7 +14,7 @@ use crate::support::run_id;
 
 /// The engine answers, and at once.
 fn assert_well(hall: &Hall) {
-    let status: EngineStatus = hall.client().call(&Query::Status {}).expect("the engine answers");
+    let status = hall.client().ask(&GetStatus {}).expect("the engine answers");
     assert_eq!(status.engine.pid, std::process::id());
 }
 

@@ -1,9 +1,8 @@
 //! One client asks for everything once.
 
-use leverframe::api::{Command, EngineStatus, LivingRuns, ProcessKind, Query};
+use leverframe::api::{Command, GetSnapshot, GetStatus, ListRuns, ProcessKind, ShowRun};
 use leverframe::control::ControlError;
 use leverframe::control::wire::EventFilter;
-use leverframe::records::RunRecord;
 use leverframe::run::{RunState, RunSummary, StopKind};
 use leverframe::store::RunFilter;
 
@@ -30,19 +29,19 @@ fn a_client_starts_pauses_resumes_and_stops_a_run_and_hears_of_it() {
     let _: RunSummary = client.call(&Command::resume(&run.run_id)).expect("it resumes");
     heard("execution_resumed");
 
-    let living: LivingRuns = client.call(&Query::Snapshot {}).expect("it is told");
+    let living = client.ask(&GetSnapshot {}).expect("it is told");
     assert_eq!(living.runs.len(), 1);
     assert_eq!(living.runs[0].steps.len(), 1);
-    let status: EngineStatus = client.call(&Query::Status {}).expect("it is told");
+    let status = client.ask(&GetStatus {}).expect("it is told");
     assert_eq!((status.n_living, status.engine.clone()), (1, client.welcome().engine.clone()));
 
     let _: RunSummary = client.call(&Command::stop(&run.run_id, StopKind::Graceful)).expect("it stops");
     let event = heard("execution_stopped");
     assert_eq!(event.run_id.as_ref(), Some(&run.run_id));
 
-    let runs: Vec<RunSummary> = client.call(&Query::Runs(RunFilter::default())).expect("it is told");
+    let runs = client.ask(&ListRuns { filter: RunFilter::default() }).expect("it is told");
     assert_eq!((runs.len(), runs[0].state), (1, RunState::Stopped));
-    let document: RunRecord = client.call(&Query::Run { run_id: run.run_id }).expect("it is told");
+    let document = client.ask(&ShowRun { run_id: run.run_id }).expect("it is told");
     assert!(document.steps[0].log.as_ref().is_some_and(|log| log.starts_with('/')));
 
     let error = client.call::<RunSummary>(&Command::pause(&run_id("nothing"))).expect_err("there is none");

@@ -3,7 +3,6 @@
 use super::super::exit::{Failure, Outcome, of_run};
 use super::super::output::note;
 use super::super::painter::Painter;
-use super::link::Link;
 use super::{End, Foreground, tail};
 use crate::api::exit_code::{DONE, FAILED};
 use crate::base::id::RunId;
@@ -23,8 +22,8 @@ impl Foreground {
     pub(super) fn finish(mut self, run_id: &RunId, end: End) -> Outcome {
         self.painter.clear();
         self.painter.flush();
-        if let Link::Own(own) = self.link {
-            conclude(own.service, &end)?;
+        if let Some(service) = self.link.backend.take_service() {
+            conclude(service, &end)?;
         }
         let code = match end {
             End::Left(code) => code,

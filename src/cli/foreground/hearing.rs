@@ -7,7 +7,7 @@ use super::{End, Foreground, HELD, StopAsked, Suspension, Until};
 use crate::api::exit_code::FAILED;
 use crate::api::{Command, SILENT};
 use crate::base::id::{RunId, StepId};
-use crate::run::{Event, EventKind, StepState};
+use crate::run::{Event, EventKind, StepRun, StepState};
 
 /// What a run that is resumed had lost before: an end of it that follows from that is not what was waited for.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Foreground {
         if is_end(event) {
             let is_lost = std::mem::take(&mut self.lost).has_ended && run.state.is_resumable();
             if is_lost && self.asked == StopAsked::No {
-                self.command(&Command::resume(run_id))?;
+                self.command(Command::resume(run_id))?;
                 return Ok(None);
             }
             return Ok(Some(End::Ended(run.state)));
@@ -77,7 +77,10 @@ impl Foreground {
         let Some(step) = event.kind.step() else { return };
         match (&step.log, step.state) {
             (Some(log), StepState::Failed) => {
-                self.failed.insert(step.step_id.clone(), (step.attempt, self.data_dir.path().join(&**log)));
+                self.failed.insert(
+                    step.step_id.clone(),
+                    (step.attempt, self.link.backend.data_dir().path().join(&**log)),
+                );
             }
             (_, _) => drop(self.failed.remove(&step.step_id)),
         }
@@ -99,8 +102,14 @@ impl Foreground {
     }
 
     /// Takes the run up once more, should it end because of what is known by now to be lost of it: that was asked for.
+    /// These are attempts that were taken back although their processes are gone, and whose ends are still to be told.
     pub(in crate::cli) fn take_up_if_lost(&mut self, run_id: &RunId) {
-        self.lost.dying = self.link.dying(run_id);
+        let Some(engine) = self.engine() else { return };
+        let snapshot = engine.snapshot();
+        let steps = snapshot.runs.get(run_id).into_iter().flat_map(|run| &run.steps);
+        let is_gone = |step: &StepRun| step.state.is_live() && step.pid.is_none() && step.ledger.told_started;
+        let dying = steps.filter(|step| is_gone(step)).map(|step| (step.id.clone(), step.attempt));
+        self.lost.dying = dying.collect();
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::output::note;
 use super::link::Link;
 use super::question::{QUESTION, Question, Reply};
 use super::{End, Foreground, StopAsked, Suspension};
-use crate::api::Command;
+use crate::api::{Command, Stop};
 use crate::base::id::RunId;
 use crate::daemon::{Joined, ServeFor, join};
 use crate::engine::ShutdownKind;
@@ -17,7 +17,7 @@ impl Foreground {
     /// Ctrl-C: the run is stopped, by force the second time. One that another process drives is asked about first,
     /// where there is somebody to be asked.
     pub(super) fn stop(&mut self, run_id: &RunId) {
-        let is_elsewhere = matches!(self.link, Link::Live(_));
+        let is_elsewhere = self.engine().is_none();
         if is_elsewhere && self.asked == StopAsked::No && Question::can_be_asked() {
             self.painter.remark(QUESTION);
             self.asked = StopAsked::Question;
@@ -35,7 +35,7 @@ impl Foreground {
                 (true, "ending the run by force", StopAsked::AtOnce)
             }
         };
-        match self.command(&Command::Stop { run_id: run_id.clone(), force }) {
+        match self.command(Stop { run_id: run_id.clone(), force }.into()) {
             Ok(()) => self.painter.remark(text),
             // It may just have ended, which is told next, or be stopping already.
             Err(failure) => self.remark_failure(&failure),
@@ -62,7 +62,7 @@ impl Foreground {
             // It was frozen before, by somebody else: then it is not ours to thaw.
             return self.suspend(run_id);
         }
-        match self.command(&Command::pause(run_id)) {
+        match self.command(Command::pause(run_id)) {
             Ok(()) => {
                 self.suspension = Suspension::Freezing;
                 self.painter.remark("freezing the run …");
@@ -79,11 +79,11 @@ impl Foreground {
     /// Has a process in the background be the engine: in a process that is stopped it would answer nobody. The run is
     /// followed there.
     fn pass_on(&mut self, run_id: &RunId) -> Result<(), Failure> {
-        let Link::Own(own) = &mut self.link else { return Ok(()) };
-        match own.service.pass_on(ShutdownKind::LeaveSteps, ServeFor::WhatRuns) {
+        let Some(service) = self.link.backend.take_service() else { return Ok(()) };
+        match service.leave_behind(ShutdownKind::LeaveSteps, ServeFor::WhatRuns) {
             Ok(()) => {
                 // What it told last is this run's story too.
-                while let Some(event) = self.link.try_event() {
+                while let Some(event) = self.link.events.try_recv() {
                     self.seq = self.seq.max(Some(event.seq));
                     if event.run_id.as_ref() == Some(run_id) {
                         self.painter.show(&event);
@@ -93,7 +93,6 @@ impl Foreground {
             }
             Err(why) => {
                 self.painter.remark(&format!("leverframe: {why}; steps that run go on to their end"));
-                self.link = Link::lost();
                 Ok(())
             }
         }
@@ -101,10 +100,10 @@ impl Foreground {
 
     /// Goes on with the engine that has taken over, if there is one; else it is looked for when this process goes on.
     fn follow_elsewhere(&mut self, run_id: &RunId) -> Result<(), Failure> {
-        self.link = match join(&self.data_dir) {
-            Ok(Joined::Client(client)) => Link::live(client, run_id, self.seq)?,
-            Ok(Joined::EngineLease(_)) | Err(_) => Link::lost(),
-        };
+        let (dir, settings) = (self.link.backend.data_dir().clone(), self.link.backend.settings().clone());
+        if let Ok(Joined::Client(client)) = join(&dir) {
+            self.link = Link::live(client, dir, settings, run_id, self.seq)?;
+        }
         Ok(())
     }
 
@@ -125,12 +124,12 @@ impl Foreground {
     pub(super) fn thaw(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
         let was_frozen = std::mem::replace(&mut self.suspension, Suspension::None) == Suspension::Frozen;
         if was_frozen
-            && self.link.is_over()
+            && self.link.events.is_over()
             && let Some(end) = self.rejoin(run_id)?
         {
             return Ok(Some(end));
         }
-        if was_frozen && let Err(failure) = self.command(&Command::resume(run_id)) {
+        if was_frozen && let Err(failure) = self.command(Command::resume(run_id)) {
             self.remark_failure(&failure);
         }
         Ok(None)
@@ -139,11 +138,11 @@ impl Foreground {
     /// Looks no longer; what runs goes on.
     pub(super) fn leave(&mut self, run_id: &RunId, code: u8) -> End {
         self.painter.clear();
-        match &self.link {
-            Link::Own(_) => note(format_args!(
+        match self.engine() {
+            Some(_) => note(format_args!(
                 "leaving: the steps of run {run_id} go on to their end; `leverframe resume {run_id}` takes it up again"
             )),
-            Link::Live(_) | Link::Lost(_) => note(format_args!(
+            None => note(format_args!(
                 "leaving: run {run_id} goes on; `leverframe stop {run_id}` stops it, `leverframe show {run_id}` shows it"
             )),
         }

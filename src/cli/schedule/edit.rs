@@ -10,7 +10,7 @@ use super::timing::Timing;
 use super::words::{next_of, preview_of, tell_tz, zone_named};
 use super::{change, jobs_on_disk};
 use crate::api::exit_code::DONE;
-use crate::api::{Command, JobPatch, JobView};
+use crate::api::{AddJob, JobPatch, JobView, SetJob};
 use crate::base::id::{JobId, PipelineId};
 use crate::base::units::parse_duration;
 use crate::engine::now;
@@ -103,8 +103,8 @@ pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
     tell_tz(params.zone.as_deref());
     // The zone of this session, which need not be that of the engine.
     params.zone.get_or_insert_with(machine_zone);
-    let command = Command::AddJob(Box::new(params.clone()));
-    let (job, firing) = change::<JobView>(place, &command, |jobs| jobs.add(params))?;
+    let (job, firing) =
+        change(place, AddJob { params: Box::new(params) }, |jobs, asked| jobs.add(*asked.params))?;
     tell(&args.print, "added", &job)?;
     if args.print.form() == Form::Text {
         firing.tell();
@@ -142,8 +142,8 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
             args.job_id
         )));
     }
-    let command = Command::SetJob(Box::new(params.clone()));
-    let (job, firing) = change::<JobView>(place, &command, |jobs| jobs.set(params))?;
+    let (job, firing) =
+        change(place, SetJob { params: Box::new(params) }, |jobs, asked| jobs.set(*asked.params))?;
     tell(&args.print, "changed", &job)?;
     if args.print.form() == Form::Text {
         firing.tell();

@@ -11,13 +11,12 @@ mod words;
 
 use clap::Subcommand;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, note};
 use super::{Place, Print};
 use crate::api::exit_code::DONE;
-use crate::api::{Command, Error, ProcessKind};
+use crate::api::{Error, ProcessKind, Request};
 use crate::daemon::{Acquisition, Jobs, ask};
 use crate::scheduler::OfflineScheduler;
 use crate::settings::Settings;
@@ -71,17 +70,17 @@ pub(super) fn schedule(verb: ScheduleVerb, place: &Place) -> Outcome {
     }
 }
 
-/// Has `command` carried out by the engine that lives, or does `here` what it asks; what came of it, and whether jobs
+/// Has `request` carried out by the engine that lives, or does `here` what it asks; what came of it, and whether jobs
 /// fire now.
-pub(super) fn change<T: DeserializeOwned>(
+pub(super) fn change<R: Request>(
     place: &Place,
-    command: &Command,
-    here: impl FnOnce(&Jobs) -> Result<T, Error>,
-) -> Result<(T, Firing), Failure> {
+    request: R,
+    here: impl FnOnce(&Jobs, R) -> Result<R::Answer, Error>,
+) -> Result<(R::Answer, Firing), Failure> {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
     let dir = DataDir::open(&path)?;
-    match ask::<T>(&dir, command)? {
+    match ask(&dir, &request)? {
         Acquisition::Answered(client, answer) => {
             let engine = &client.welcome().engine;
             // One of an older version does not say; only a run in the foreground fired none then.
@@ -89,7 +88,9 @@ pub(super) fn change<T: DeserializeOwned>(
             Ok((answer, if fires_jobs { Firing::Now } else { Firing::NotNow }))
         }
         // The lease is held until it is done.
-        Acquisition::EngineLease(lease) => Ok((here(&Jobs::resting(&lease, settings))?, Firing::NotNow)),
+        Acquisition::EngineLease(lease) => {
+            Ok((here(&Jobs::resting(&lease, settings), request)?, Firing::NotNow))
+        }
     }
 }
 

@@ -9,12 +9,11 @@ use super::super::runs::moment;
 use super::super::{Place, Print};
 use super::{change, jobs_on_disk, report};
 use crate::api::exit_code::NO_ENGINE;
-use crate::api::{Backfilled, Command};
+use crate::api::{Backfill, Backfilled, RunJobNow};
 use crate::base::id::JobId;
 use crate::daemon;
 use crate::daemon::{Acquisition, Jobs};
 use crate::engine::{EngineError, Scope, now};
-use crate::run::RunSummary;
 use crate::settings::Settings;
 use crate::store::DataDir;
 
@@ -50,7 +49,7 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
     jobs_on_disk(place)?.core().get_job(&args.job_id)?;
     let dir = DataDir::open(&path)?;
     let form = args.print.form();
-    match daemon::ask::<RunSummary>(&dir, &Command::RunJobNow { job_id: args.job_id.clone() })? {
+    match daemon::ask(&dir, &RunJobNow { job_id: args.job_id.clone() })? {
         Acquisition::Answered(_, run) if args.no_wait => {
             report(&args.print, &run, || format!("job {} runs: {}", args.job_id, run.run_id))
         }
@@ -65,7 +64,7 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
             ),
         )),
         Acquisition::EngineLease(lease) => {
-            let mut foreground = Foreground::open(dir, lease, settings.clone(), Scope::Nothing, form)?;
+            let mut foreground = Foreground::open(lease, settings.clone(), Scope::Nothing, form)?;
             let engine = foreground.engine().ok_or(EngineError::ShutDown)?;
             let run_id = Jobs::by_hand(engine, settings)?.run_now(&args.job_id)?;
             foreground.tell_others(&run_id)?;
@@ -85,9 +84,9 @@ pub(super) fn backfill(args: &BackfillArgs, place: &Place) -> Outcome {
             args.to.as_deref().unwrap_or("now")
         )));
     }
-    let command = Command::Backfill { job_id: args.job_id.clone(), from, to };
-    let (done, firing) = change::<Backfilled>(place, &command, |jobs| {
-        Ok(Backfilled { n_instants: jobs.backfill(&args.job_id, from, to)? })
+    let request = Backfill { job_id: args.job_id.clone(), from, to };
+    let (done, firing) = change(place, request, |jobs, Backfill { job_id, from, to }| {
+        Ok(Backfilled { n_instants: jobs.backfill(&job_id, from, to)? })
     })?;
     if args.print.form() == Form::Text {
         firing.tell();

@@ -1,14 +1,13 @@
 //! `leverframe schedule enable`, `disable`, `remove` and `rename`.
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::super::exit::Outcome;
 use super::super::output::Form;
 use super::super::{Place, Print};
 use super::words::next_of;
 use super::{change, report};
-use crate::api::{Command, JobView};
+use crate::api::{DisableJob, Done, EnableJob, RemoveJob, RenameJob};
 use crate::base::id::JobId;
 use crate::engine::now;
 
@@ -31,8 +30,8 @@ pub(in crate::cli) struct RenameArgs {
 }
 
 pub(super) fn enable(args: &JobArgs, place: &Place) -> Outcome {
-    let command = Command::EnableJob { job_id: args.job_id.clone() };
-    let (job, firing) = change::<JobView>(place, &command, |jobs| jobs.enable(&args.job_id))?;
+    let request = EnableJob { job_id: args.job_id.clone() };
+    let (job, firing) = change(place, request, |jobs, asked| jobs.enable(&asked.job_id))?;
     if args.print.form() == Form::Text {
         firing.tell();
     }
@@ -40,8 +39,8 @@ pub(super) fn enable(args: &JobArgs, place: &Place) -> Outcome {
 }
 
 pub(super) fn disable(args: &JobArgs, place: &Place) -> Outcome {
-    let command = Command::DisableJob { job_id: args.job_id.clone() };
-    let (job, _) = change::<JobView>(place, &command, |jobs| jobs.disable(&args.job_id))?;
+    let request = DisableJob { job_id: args.job_id.clone() };
+    let (job, _) = change(place, request, |jobs, asked| jobs.disable(&asked.job_id))?;
     report(&args.print, &job, || {
         let file =
             job.file.as_ref().map(|_| "; its switch survives a change of its file").unwrap_or_default();
@@ -50,9 +49,9 @@ pub(super) fn disable(args: &JobArgs, place: &Place) -> Outcome {
 }
 
 pub(super) fn remove(args: &JobArgs, place: &Place) -> Outcome {
-    let command = Command::RemoveJob { job_id: args.job_id.clone() };
-    change::<Value>(place, &command, |jobs| jobs.remove(&args.job_id).map(|()| json!({})))?;
-    report(&args.print, &json!({}), || {
+    let request = RemoveJob { job_id: args.job_id.clone() };
+    let (done, _) = change(place, request, |jobs, asked| jobs.remove(&asked.job_id).map(|()| Done {}))?;
+    report(&args.print, &done, || {
         format!(
             "removed job {}; `leverframe schedule fires {}` still tells what it did",
             args.job_id, args.job_id
@@ -61,7 +60,7 @@ pub(super) fn remove(args: &JobArgs, place: &Place) -> Outcome {
 }
 
 pub(super) fn rename(args: &RenameArgs, place: &Place) -> Outcome {
-    let command = Command::RenameJob { job_id: args.job_id.clone(), to: args.to.clone() };
-    let (job, _) = change::<JobView>(place, &command, |jobs| jobs.rename(&args.job_id, &args.to))?;
+    let request = RenameJob { job_id: args.job_id.clone(), to: args.to.clone() };
+    let (job, _) = change(place, request, |jobs, asked| jobs.rename(&asked.job_id, &asked.to))?;
     report(&args.print, &job, || format!("job {} is now called {}", args.job_id, job.job_id))
 }

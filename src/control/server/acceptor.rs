@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::hand_over::HandOver;
 use super::journal::Journal;
 use crate::api::exit_code::BUSY;
-use crate::api::{Answer, Command, EngineId, Error, Query};
+use crate::api::{EngineId, Understood};
 use crate::control::wire::{ClosingNotice, ErrorObject, JSON_RPC, Saying};
 use crate::control::{bind, is_of_our_user, wire};
 use crate::engine::{CoreExecutionEngine, Subscription, SubscriptionEnder};
@@ -29,17 +29,8 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Carries out what clients ask.
 pub trait Handler: Send + Sync {
-    /// Does it.
-    ///
-    /// # Errors
-    /// [`Error`], when it is refused; nothing was changed then.
-    fn handle(&self, command: Command) -> Result<Answer, Error>;
-
-    /// Looks it up.
-    ///
-    /// # Errors
-    /// [`Error`], when there is no such thing, or it can't be read.
-    fn answer(&self, query: Query) -> Result<Answer, Error>;
+    /// Reads a request; none where there is no such method.
+    fn understand(&self, method: &str, params: &str) -> Option<serde_json::Result<Understood<'_>>>;
 
     /// Process, face and epoch of the engine.
     fn engine_id(&self) -> EngineId;

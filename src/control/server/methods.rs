@@ -1,100 +1,95 @@
 //! What a request asks: found by its name, its params understood, its answer put into words.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::api::{Answer, Command, Error, Query};
+use super::Handler;
+use crate::api;
+use crate::api::Understood;
 use crate::base::nearest::nearest;
-use crate::control::wire::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND, Outcome, SessionRequest};
+use crate::control::wire::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND, SessionRequest};
 
-/// The names of all methods: those of the connection, of commands and of queries.
-pub const METHODS: [&[&str]; 3] = [SessionRequest::METHODS, Command::METHODS, Query::METHODS];
+/// The names of all methods: those of the connection, and those of the engine.
+pub const METHODS: [&[&str]; 2] = [SessionRequest::METHODS, api::METHODS];
 
 /// A request that is understood.
-#[derive(Debug)]
-pub(crate) enum Request {
+pub(crate) enum Request<'a> {
     /// Something about the connection.
     Session(SessionRequest),
-    /// Something to be done.
-    Command(Command),
-    /// Something to be told.
-    Query(Query),
+    /// Something for the handler.
+    Engine(Understood<'a>),
 }
 
-impl Request {
+impl<'a> Request<'a> {
     /// Understands a request.
     ///
     /// # Errors
     /// There is no such method, or its params are not understood.
-    pub(crate) fn read(method: &str, params: Option<&RawValue>) -> Result<Self, ErrorObject> {
-        if SessionRequest::METHODS.contains(&method) {
-            Ok(Self::Session(read(method, params)?))
-        } else if Command::METHODS.contains(&method) {
-            Ok(Self::Command(read(method, params)?))
-        } else if Query::METHODS.contains(&method) {
-            Ok(Self::Query(read(method, params)?))
-        } else {
-            let all = || METHODS.into_iter().flatten().copied();
-            let hint = match nearest(method, all()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("there are {}", all().collect::<Vec<_>>().join(", ")),
-            };
-            let shown: String = method.chars().take(100).collect();
-            Err(ErrorObject::new(METHOD_NOT_FOUND, format!("there is no method {shown:?}; {hint}")))
+    pub(crate) fn read(
+        handler: &'a dyn Handler,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Self, ErrorObject> {
+        if !METHODS.into_iter().flatten().any(|known| *known == method) {
+            return Err(unknown(method));
         }
+        let invalid = |what: &str| {
+            ErrorObject::new(INVALID_PARAMS, format!("the params of {method:?} are not understood: {what}"))
+        };
+        let params = params.map_or("{}", RawValue::get);
+        if !params.starts_with('{') {
+            return Err(invalid("they must be an object, by name"));
+        }
+        let understood = match handler.understand(method, params) {
+            Some(request) => request.map(Self::Engine),
+            None => SessionRequest::read(method, params).map(Self::Session),
+        };
+        understood.map_err(|error| {
+            // Its place is one in a text that nobody sent.
+            let text = error.to_string();
+            invalid(text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what))
+        })
     }
 }
 
-/// Reads a request of one of the enums: without params as with empty ones.
-fn read<T: DeserializeOwned>(method: &str, params: Option<&RawValue>) -> Result<T, ErrorObject> {
-    #[derive(Serialize)]
-    struct Whole<'a> {
-        method: &'a str,
-        params: &'a RawValue,
-    }
-    let invalid = |error: serde_json::Error| {
-        // Its place is one in a text that nobody sent.
-        let text = error.to_string();
-        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-        ErrorObject::new(INVALID_PARAMS, format!("the params of {method:?} are not understood: {what}"))
+fn unknown(method: &str) -> ErrorObject {
+    let all = || METHODS.into_iter().flatten().copied();
+    let hint = match nearest(method, all()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("there are {}", all().collect::<Vec<_>>().join(", ")),
     };
-    if params.is_some_and(|params| !params.get().starts_with('{')) {
-        let text = format!("the params of {method:?} are not understood: they must be an object, by name");
-        return Err(ErrorObject::new(INVALID_PARAMS, text));
-    }
-    let empty = RawValue::from_string("{}".to_owned()).map_err(invalid)?;
-    let whole = serde_json::to_string(&Whole { method, params: params.unwrap_or(&empty) });
-    serde_json::from_str(&whole.map_err(invalid)?).map_err(invalid)
-}
-
-/// What came of a request: a refusal carries the exit code of a verb that fails for the same reason.
-pub(crate) fn in_words(outcome: Result<Answer, Error>) -> Outcome<Answer> {
-    match outcome {
-        Ok(answer) => Outcome::Result(answer),
-        Err(error) => Outcome::Error(refusal(&error)),
-    }
-}
-
-fn refusal(error: &Error) -> ErrorObject {
-    ErrorObject::new(error.exit_code().into(), error.to_string())
+    let shown: String = method.chars().take(100).collect();
+    ErrorObject::new(METHOD_NOT_FOUND, format!("there is no method {shown:?}; {hint}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{EngineId, Error, Handles, ProcessKind};
 
-    fn raw(text: &str) -> Box<RawValue> {
-        RawValue::from_string(text.to_owned()).unwrap()
+    struct Refuses;
+
+    impl<R: api::Request> Handles<R> for Refuses {
+        fn handle(&self, _: R) -> Result<R::Answer, Error> {
+            Err(Error::impossible(R::METHOD))
+        }
+    }
+
+    impl Handler for Refuses {
+        fn understand(&self, method: &str, params: &str) -> Option<serde_json::Result<Understood<'_>>> {
+            api::understand(self, method, params)
+        }
+
+        fn engine_id(&self) -> EngineId {
+            EngineId { pid: 1, face: ProcessKind::Library, epoch: 1, fires_jobs: None }
+        }
     }
 
     #[test]
     fn every_method_is_understood_under_its_name() {
         for method in METHODS.into_iter().flatten() {
-            match Request::read(method, None) {
-                Ok(Request::Command(command)) => assert_eq!(command.method(), *method),
-                Ok(Request::Query(query)) => assert_eq!(query.method(), *method),
-                Ok(Request::Session(_)) => {}
+            match Request::read(&Refuses, method, None) {
+                Ok(Request::Engine(carry_out)) => assert_eq!(carry_out().unwrap_err().to_string(), *method),
+                Ok(Request::Session(_)) => assert!(SessionRequest::METHODS.contains(method)),
                 Err(error) => {
                     assert_eq!(error.code, INVALID_PARAMS);
                     assert!(error.message.contains("missing field"), "{method}: {}", error.message);
@@ -105,7 +100,11 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_told_with_what_would_be() {
-        let error = Request::read("run.puase", None).unwrap_err();
+        let read = |method: &str, params: Option<&str>| {
+            let params = params.map(|text| RawValue::from_string(text.to_owned()).unwrap());
+            Request::read(&Refuses, method, params.as_deref()).err().expect("it is not understood")
+        };
+        let error = read("run.puase", None);
         assert_eq!(error.code, METHOD_NOT_FOUND);
         assert_eq!(error.message, "there is no method \"run.puase\"; did you mean \"run.pause\"?");
         for (method, params, expected) in [
@@ -116,7 +115,7 @@ mod tests {
             ("engine.status", "[1]", "must be an object"),
             ("engine.shutdown", r#"{"kind":"now"}"#, "unknown variant `now`"),
         ] {
-            let error = Request::read(method, Some(&raw(params))).expect_err("it is not understood");
+            let error = read(method, Some(params));
             assert_eq!(error.code, INVALID_PARAMS);
             assert!(error.message.contains(expected), "{method} {params}: {}", error.message);
         }

@@ -10,7 +10,6 @@ use super::connection::{Connection, Then};
 use super::filter::Filter;
 use super::hand_over::HandOver;
 use super::journal::Cursor;
-use super::methods;
 use super::methods::Request;
 use crate::api::exit_code::{FAILED, USAGE};
 use crate::control::wire;
@@ -76,20 +75,22 @@ impl<'a> Session<'a> {
                 self.answer(id, Outcome::Result(Nothing {}))
             }
             Ok(Request::Session(SessionRequest::HandOver(successor))) => self.hand_over(id, successor),
-            Ok(Request::Command(_) | Request::Query(_)) if self.connection.shared.is_closing() => Then::Wait,
-            Ok(Request::Command(command)) => match self.connection.shared.handler.handle(command) {
+            Ok(Request::Engine(_)) if self.connection.shared.is_closing() => Then::Wait,
+            Ok(Request::Engine(carry_out)) => match carry_out() {
+                Ok(answer) => self.answer(id, Outcome::Result(answer)),
                 Err(error) if matches!(error.cause(), Some(EngineError::ShutDown)) => Then::Wait,
-                outcome => self.answer(id, methods::in_words(outcome)),
+                // It carries the exit code of a verb that fails for the same reason.
+                Err(error) => {
+                    let error = ErrorObject::new(error.exit_code().into(), error.to_string());
+                    self.answer::<()>(id, Outcome::Error(error))
+                }
             },
-            Ok(Request::Query(query)) => {
-                self.answer(id, methods::in_words(self.connection.shared.handler.answer(query)))
-            }
             Err(error) => self.answer::<()>(id, Outcome::Error(error)),
         }
     }
 
-    fn understand(&self, method: &str, params: Option<&RawValue>) -> Result<Request, ErrorObject> {
-        let asked = Request::read(method, params)?;
+    fn understand(&self, method: &str, params: Option<&RawValue>) -> Result<Request<'a>, ErrorObject> {
+        let asked = Request::read(&*self.connection.shared.handler, method, params)?;
         let is_hello = matches!(asked, Request::Session(SessionRequest::Hello { .. }));
         match (self.has_greeted, is_hello) {
             (false, false) => Err(ErrorObject::new(INVALID_REQUEST, "say hello first")),

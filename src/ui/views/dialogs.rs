@@ -159,7 +159,7 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
     dialog_ui(ui, "remove job", out, |ui, out| {
         heading_ui(ui, format!("Remove {job_id}?"));
         ui.add_space(8.0);
-        let remove = Command::World(Action::Do(api::Command::RemoveJob { job_id: job_id.clone() }));
+        let remove = Command::World(Action::Do(api::RemoveJob { job_id: job_id.clone() }.into()));
         let mut removed = Commands::new();
         let meaning = "It goes with the ledger of its fires; its runs stay.";
         choice_ui(ui, remove, Tone::Marked(theme::tokens(ui).failed), meaning, &mut removed);

@@ -53,16 +53,16 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     }
     let y = rect.center().y;
     let turn = Command::World(Action::Do(if job.enabled {
-        api::Command::DisableJob { job_id: job_id.clone() }
+        api::DisableJob { job_id: job_id.clone() }.into()
     } else {
-        api::Command::EnableJob { job_id: job_id.clone() }
+        api::EnableJob { job_id: job_id.clone() }.into()
     }));
     let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, ROW));
     let switch = switch_at(ui, place, job.enabled, &format!("{job_id} fires"));
     if switch.tip(turn.tooltip().unwrap_or_default()).clicked() {
         out.push(turn);
     }
-    let run = Command::World(Action::Do(api::Command::RunJobNow { job_id: job_id.clone() }));
+    let run = Command::World(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));
     let place = Rect::from_center_size(pos2(rect.right() - LEVER / 2.0, y), vec2(LEVER, theme::LEVER));
     if Lever::of(ui, &run).ui_at(ui, place).clicked() {
         out.push(run);

@@ -217,12 +217,12 @@ fn the_steps_of_a_resumed_run_are_asked_for_and_newer_ones_are_kept() {
     assert_eq!(store.take_requests(), [Action::LoadRun(run_id("a"))]);
     store.apply(event(8, "a", EventKind::StepStarted { step: step("parse", StepState::Running, 2) }));
     assert!(store.take_requests().is_empty(), "it is being read already");
-    store.apply(AppUpdate::RunDetail {
+    store.apply(AppUpdate::RunDetail(RunDetail {
         run: run("a", RunState::Running, 0),
         steps: vec![step("fetch", StepState::Completed, 1), step("parse", StepState::Pending, 1)],
         decisions: vec![],
         seq: 6,
-    });
+    }));
     let states: Vec<_> =
         store.run(&run_id("a")).unwrap().steps().iter().map(|step| (step.state, step.attempt)).collect();
     assert_eq!(states, [(StepState::Completed, 1), (StepState::Running, 2)]);
@@ -347,12 +347,12 @@ fn the_runs_that_have_ended_are_counted_when_somebody_looks_and_again_when_there
     assert_eq!(store.n_ended(), Some(100_002));
     assert!(!looks(&mut store), "nothing has ended since");
     store.apply(running(3, run("b", RunState::Running, 0)));
-    store.apply(AppUpdate::RunDetail {
+    store.apply(AppUpdate::RunDetail(RunDetail {
         run: run("b", RunState::Completed, 0),
         steps: Vec::new(),
         decisions: Vec::new(),
         seq: 4,
-    });
+    }));
     assert!(looks(&mut store));
     store.apply(AppUpdate::Failure { action: String::new(), message: String::new() });
     assert!(!looks(&mut store), "what can't be counted is not asked for again and again");

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Sender;
 use serde_json::value::RawValue;
 
-use super::client::ControlError;
-use super::descriptors::receive;
+use super::ControlError;
 use super::events::{Queue, ReceivedEvent};
-use super::lines::LineDecoder;
-use super::wire::{ClosingNotice, EventParams, Heard, Subscribed};
+use crate::control::descriptors::receive;
+use crate::control::lines::LineDecoder;
+use crate::control::wire::{ClosingNotice, EventParams, Heard, Subscribed};
 
 /// The longest line that is taken from an engine: a list of some hundred thousand runs.
 const MAX_ANSWER: usize = 256 << 20;

@@ -1,0 +1,317 @@
+//! Everything that can be asked of an engine's owner: one small type for each request, whose fields are its params. The
+//! table here is the only list of them: the client's typed calls, the server's methods and what a command handler must
+//! carry out all come from it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::answers::{Backfilled, CheckpointDocument, Done, EngineStatus, LivingRuns, PipelineDocument};
+use super::error::Error;
+use super::usage::Usage;
+use crate::admission::Orders;
+use crate::base::id::{JobId, RunId, StepId};
+use crate::base::time::{instant, maybe_instant, read_instant, read_maybe_instant};
+use crate::engine::ShutdownKind;
+use crate::records::{RunRecord, WhyAnswer};
+use crate::run::RunSummary;
+use crate::scheduler::{FireView, HistoryView, JobPatch, JobView};
+use crate::settings::{LimitParams, LimitView};
+use crate::store::RunFilter;
+
+/// Something that can be asked; it serializes to its params.
+pub trait Request: Serialize + DeserializeOwned + 'static {
+    /// What comes back.
+    type Answer: Serialize + DeserializeOwned;
+    /// Its name on the wire.
+    const METHOD: &'static str;
+    /// It changes nothing: it may be asked again.
+    const LOOKS_ONLY: bool;
+}
+
+/// Carries out a request.
+pub trait Handles<R: Request> {
+    /// Does it, or looks it up.
+    ///
+    /// # Errors
+    /// [`Error`], when it is refused, or there is no such thing; nothing was changed then.
+    fn handle(&self, request: R) -> Result<R::Answer, Error>;
+}
+
+/// A request that is understood; calling it carries it out.
+pub type Understood<'a> = Box<dyn FnOnce() -> Result<Box<RawValue>, Error> + 'a>;
+
+/// A request as it is sent.
+#[derive(Debug, Serialize)]
+pub struct Call<'a, R> {
+    method: &'static str,
+    params: &'a R,
+}
+
+impl<'a, R: Request> From<&'a R> for Call<'a, R> {
+    fn from(params: &'a R) -> Self {
+        Self { method: R::METHOD, params }
+    }
+}
+
+macro_rules! looks_only {
+    (change) => {
+        false
+    };
+    (look) => {
+        true
+    };
+}
+
+macro_rules! requests {
+    ($(
+        $(#[$meta:meta])*
+        $kind:ident $method:literal $name:ident {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)?
+        } -> $answer:ty;
+    )*) => {
+        $(
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            $(#[$meta])*
+            pub struct $name {
+                $(#[doc = concat!("`", stringify!($field), "` of the params.")] $(#[$field_meta])* pub $field: $type),*
+            }
+
+            impl Request for $name {
+                type Answer = $answer;
+                const METHOD: &'static str = $method;
+                const LOOKS_ONLY: bool = looks_only!($kind);
+            }
+        )*
+
+        /// The names of all methods.
+        pub const METHODS: &[&str] = &[$($method),*];
+
+        /// Carries out every request.
+        pub trait HandlesAll: $(Handles<$name> +)* {}
+
+        impl<H: $(Handles<$name> +)*> HandlesAll for H {}
+
+        /// Reads a request for `handler`; none where there is no such method.
+        pub fn understand<'a>(
+            handler: &'a impl HandlesAll,
+            method: &str,
+            params: &str,
+        ) -> Option<serde_json::Result<Understood<'a>>> {
+            match method {
+                $($method => Some(understand_one::<$name>(handler, params)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+fn understand_one<'a, R: Request>(
+    handler: &'a impl Handles<R>,
+    params: &str,
+) -> serde_json::Result<Understood<'a>> {
+    let request: R = serde_json::from_str(params)?;
+    Ok(Box::new(move || {
+        let answer = to_raw_value(&handler.handle(request)?);
+        answer.map_err(|error| Error::impossible(format!("the answer can't be written: {error}")))
+    }))
+}
+
+requests! {
+    /// Start a run. Where nothing is said, the pipeline's own defaults count.
+    #[derive(Default)]
+    #[serde(default)]
+    change "run.start" StartRun {
+        /// The id of a pipeline, or the absolute path of a file (it begins with a `/`). None with `like`: the very
+        /// definition of that run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pipeline: Option<String>,
+        /// Parameters by name.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        params: BTreeMap<String, String>,
+        /// The run's name; none: one is made.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run_id: Option<RunId>,
+        /// Such as `FULL_REFRESH`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run_type: Option<String>,
+        /// Such as `dev`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        environment: Option<String>,
+        /// From 0 to 9: among runs that wait, the highest goes first.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        priority: Option<u8>,
+        /// With the parameters, run type and environment of this run, where nothing else is said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        like: Option<RunId>,
+    } -> RunSummary;
+
+    /// Freeze a run.
+    change "run.pause" Pause { run_id: RunId } -> RunSummary;
+
+    /// Thaw a paused run, or take up one that has ended before its time.
+    change "run.resume" Resume {
+        run_id: RunId,
+        /// Take the pipeline file as it is now, instead of the definition that the run started with.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refresh: bool,
+    } -> RunSummary;
+
+    /// Ask a run to stop, or end it at once.
+    change "run.stop" Stop {
+        run_id: RunId,
+        /// End it at once: not even its last steps are run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    } -> RunSummary;
+
+    /// Run steps of an ended run again.
+    change "run.retry" Retry {
+        run_id: RunId,
+        /// This step and what needs it; none: what has not completed, or else all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<StepId>,
+        /// Take the pipeline file as it is now.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refresh: bool,
+    } -> RunSummary;
+
+    /// Start a run, or what of it waits, although what it waits for is not there.
+    change "run.admit" Admit { run_id: RunId } -> RunSummary;
+
+    /// Freeze what runs and hold what is to start, until then or until it is taken back.
+    change "engine.quiet" Quiet {
+        /// Until when; none: until [`EndQuiet`].
+        #[serde(
+            default,
+            serialize_with = "maybe_instant",
+            deserialize_with = "read_maybe_instant",
+            skip_serializing_if = "Option::is_none"
+        )]
+        until: Option<DateTime<Utc>>,
+    } -> Orders;
+
+    /// Let what was frozen go on and what was held start.
+    change "engine.end_quiet" EndQuiet {} -> Orders;
+
+    /// Start no run any more; those that run go on.
+    change "engine.drain" Drain {} -> Orders;
+
+    /// Start runs again.
+    change "engine.end_drain" EndDrain {} -> Orders;
+
+    /// Add a job.
+    #[serde(transparent)]
+    change "schedule.add" AddJob { params: Box<JobPatch> } -> JobView;
+
+    /// Change what is given of a job.
+    #[serde(transparent)]
+    change "schedule.set" SetJob { params: Box<JobPatch> } -> JobView;
+
+    /// Remove a job.
+    change "schedule.remove" RemoveJob { job_id: JobId } -> Done;
+
+    /// Let a job fire.
+    change "schedule.enable" EnableJob { job_id: JobId } -> JobView;
+
+    /// Let a job fire no more.
+    change "schedule.disable" DisableJob { job_id: JobId } -> JobView;
+
+    /// Give a job another name.
+    change "schedule.rename" RenameJob {
+        job_id: JobId,
+        /// Its name from now on.
+        to: JobId,
+    } -> JobView;
+
+    /// Start a run of a job, whatever its switch.
+    change "schedule.run_now" RunJobNow { job_id: JobId } -> RunSummary;
+
+    /// Run what a job was due in that time and did not run.
+    change "schedule.backfill" Backfill {
+        job_id: JobId,
+        /// From this instant on.
+        #[serde(serialize_with = "instant", deserialize_with = "read_instant")]
+        from: DateTime<Utc>,
+        /// Up to this one, included.
+        #[serde(serialize_with = "instant", deserialize_with = "read_instant")]
+        to: DateTime<Utc>,
+    } -> Backfilled;
+
+    /// Set a limit, or take it out: in the settings, and at once.
+    #[serde(transparent)]
+    change "limits.set" SetLimit { params: LimitParams } -> Vec<LimitView>;
+
+    /// End the engine; answered when everything is recorded and, if asked, frozen or stopped.
+    change "engine.shutdown" Shutdown {
+        /// What becomes of living runs.
+        kind: ShutdownKind,
+    } -> Done;
+
+    /// Bring the window to the front.
+    change "window.raise" Raise {} -> Done;
+
+    /// Which engine this is.
+    look "engine.status" GetStatus {} -> EngineStatus;
+
+    /// All living runs at one moment.
+    look "engine.snapshot" GetSnapshot {} -> LivingRuns;
+
+    /// What the machine and the living runs cost.
+    look "engine.usage" GetUsage {
+        /// Wait for a newer sample than that of this instant, for 2 seconds at most.
+        #[serde(default, deserialize_with = "read_maybe_instant")]
+        after: Option<DateTime<Utc>>,
+    } -> Usage;
+
+    /// Runs, newest first.
+    #[serde(transparent)]
+    look "run.list" ListRuns { filter: RunFilter } -> Vec<RunSummary>;
+
+    /// One run whole.
+    look "run.show" ShowRun { run_id: RunId } -> RunRecord;
+
+    /// Why a run is as it is.
+    look "run.why" ExplainRun { run_id: RunId } -> WhyAnswer;
+
+    /// What the steps of a run checkpointed last, the oldest first.
+    look "run.checkpoints" ListCheckpoints { run_id: RunId } -> Vec<CheckpointDocument>;
+
+    /// All jobs, by name.
+    look "schedule.list" ListJobs {} -> Vec<JobView>;
+
+    /// One job.
+    look "schedule.show" ShowJob { job_id: JobId } -> JobView;
+
+    /// The newest runs of a job, newest first.
+    look "schedule.history" ListJobHistory {
+        job_id: JobId,
+        /// How many at most; none: [`crate::daemon::MAX_HISTORY`], never more than [`crate::daemon::MAX_ROWS`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
+    } -> Vec<HistoryView>;
+
+    /// What became of a job's due instants, oldest first.
+    look "schedule.fires" ListFires {
+        job_id: JobId,
+        /// Only those at this instant or later.
+        #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
+        from: Option<DateTime<Utc>>,
+        /// Only those before this one.
+        #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
+        to: Option<DateTime<Utc>>,
+        /// The newest so many; never more than [`crate::daemon::MAX_ROWS`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
+    } -> Vec<FireView>;
+
+    /// The limits, and which of them are exceeded.
+    look "limits.get" GetLimits {} -> Vec<LimitView>;
+
+    /// All pipelines by id, broken ones included.
+    look "pipeline.list" ListPipelines {} -> Vec<PipelineDocument>;
+}

@@ -1,0 +1,231 @@
+//! A connection that survives a hand-over: it asks whichever engine a data directory has, and follows its events from one
+//! engine to the next without a gap.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{ControlClient, ControlError, Events, look_again};
+use crate::api::{Call, Request};
+use crate::control::wire::{ClosingNotice, EventFilter};
+use crate::run::Event;
+use crate::store::presence;
+
+/// How a client of ours is called in the messages of an engine.
+pub const OWN_NAME: &str = concat!("leverframe ", env!("CARGO_PKG_VERSION"));
+
+/// Called, on another thread, when events begin to wait and when nothing more comes. It must return at once.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// A connection to the engine of a data directory, and to the next one when that has gone.
+pub struct Connection {
+    data_dir: PathBuf,
+    /// To the engine that was found last; none before the first.
+    client: ArcSwapOption<ControlClient>,
+    /// Held by the thread that looks for the next engine.
+    looking: Mutex<()>,
+    is_left: AtomicBool,
+}
+
+impl Connection {
+    /// Connects when it is first used.
+    pub fn to(data_dir: &Path) -> Self {
+        let (client, looking, is_left) = Default::default();
+        Self { data_dir: data_dir.to_owned(), client, looking, is_left }
+    }
+
+    /// Connects to the engine that lives; none where none does.
+    ///
+    /// # Errors
+    /// As [`ControlClient::connect`].
+    pub fn open(data_dir: &Path) -> Result<Option<Self>, ControlError> {
+        Ok(ControlClient::connect(data_dir, OWN_NAME)?.map(Self::of))
+    }
+
+    /// Goes on from `client`.
+    pub fn of(client: ControlClient) -> Self {
+        let connection = Self::to(&client.data_dir);
+        connection.client.store(Some(Arc::new(client)));
+        connection
+    }
+
+    /// The engine that was found last, or that lives now.
+    ///
+    /// # Errors
+    /// [`ControlError::Gone`] where none lives, else as [`ControlClient::connect`].
+    pub fn client(&self) -> Result<Arc<ControlClient>, ControlError> {
+        self.client_after(None)
+    }
+
+    /// The engine that lives now that this one has gone.
+    ///
+    /// # Errors
+    /// As [`Self::client`].
+    pub fn next_client(&self, gone: &Arc<ControlClient>) -> Result<Arc<ControlClient>, ControlError> {
+        self.client_after(Some(gone))
+    }
+
+    fn client_after(&self, gone: Option<&Arc<ControlClient>>) -> Result<Arc<ControlClient>, ControlError> {
+        let is_gone = |client: &Arc<ControlClient>| gone.is_some_and(|gone| Arc::ptr_eq(gone, client));
+        let known = || self.client.load_full().filter(|client| !is_gone(client));
+        if let Some(client) = known() {
+            return Ok(client);
+        }
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have found it meanwhile.
+        if let Some(client) = known() {
+            return Ok(client);
+        }
+        let client = Arc::new(look_again(&self.data_dir, || {
+            if self.is_left.load(Ordering::SeqCst) {
+                return Err(ControlError::Gone(None));
+            }
+            match ControlClient::connect(&self.data_dir, OWN_NAME)? {
+                Some(client) => Ok(ControlFlow::Break(client)),
+                None if presence(&self.data_dir).is_alive() => {
+                    Ok(ControlFlow::Continue(ControlError::Gone(None)))
+                }
+                None => Err(ControlError::Gone(None)),
+            }
+        })?);
+        // Before the flag is looked at: the thread that leaves meanwhile either finds it here or has been seen.
+        self.client.store(Some(client.clone()));
+        if self.is_left.load(Ordering::SeqCst) {
+            client.hang_up();
+        }
+        Ok(client)
+    }
+
+    /// Asks the engine, and waits for the answer. One that leaves before it has looked at the request leaves it to the
+    /// next; what changes nothing the next is also asked where one died.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, ControlError> {
+        self.call(&Call::from(request), R::LOOKS_ONLY)
+    }
+
+    /// As [`Self::ask`], where `request` is what serializes to `method` and `params`.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn call<T: DeserializeOwned>(
+        &self,
+        request: &impl Serialize,
+        looks_only: bool,
+    ) -> Result<T, ControlError> {
+        // An engine that said that it leaves has not done what it has not answered then.
+        let is_undone = |error: &ControlError| matches!(error, ControlError::Gone(notice) if looks_only || notice.is_some());
+        let mut client = self.client()?;
+        loop {
+            match client.call(request) {
+                Err(error) if is_undone(&error) => match self.next_client(&client) {
+                    Ok(next) => client = next,
+                    Err(ControlError::Gone(_)) => return Err(error),
+                    Err(error) => return Err(error),
+                },
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The events that `filter` lets through, of this engine and of those after it.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn follow(self: &Arc<Self>, filter: EventFilter, wake: Wake) -> Result<EventStream, ControlError> {
+        let (connection, client) = (self.clone(), self.client()?);
+        let mut stream = EventStream { connection, client, events: None, filter, wake };
+        stream.subscribe()?;
+        Ok(stream)
+    }
+
+    /// Ends the connection, and makes no other.
+    pub fn leave(&self) {
+        self.is_left.store(true, Ordering::SeqCst);
+        if let Some(client) = self.client.load_full() {
+            client.hang_up();
+        }
+    }
+}
+
+/// The events of one engine after the other.
+pub struct EventStream {
+    connection: Arc<Connection>,
+    client: Arc<ControlClient>,
+    /// None: the engine went before it could be subscribed to.
+    events: Option<Events>,
+    /// `since` is the newest event that was taken.
+    filter: EventFilter,
+    wake: Wake,
+}
+
+impl EventStream {
+    /// Waits for the next event, of the next engine when this one has gone; none where no engine lives any more.
+    pub fn recv(&mut self) -> Option<Arc<Event>> {
+        loop {
+            match self.events.as_ref().and_then(Events::recv) {
+                Some(event) => {
+                    if let Some(event) = self.understood(&event) {
+                        return Some(event);
+                    }
+                }
+                None => self.go_on().ok()?,
+            }
+        }
+    }
+
+    /// The next event of this engine, if one waits.
+    pub fn try_recv(&mut self) -> Option<Arc<Event>> {
+        while let Some(event) = self.events.as_ref().and_then(Events::try_recv) {
+            if let Some(event) = self.understood(&event) {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// Whether this engine has gone and everything was taken.
+    pub fn is_over(&self) -> bool {
+        self.events.as_ref().is_none_or(Events::is_over)
+    }
+
+    /// What the engine said when it left, if it said anything.
+    pub fn closing(&self) -> Option<ClosingNotice> {
+        self.client.closing()
+    }
+
+    /// The last event that can't come any more: it was taken, or this engine has told all up to it.
+    pub fn heard(&self) -> Option<u64> {
+        let told = self.events.as_ref().and_then(|_| self.closing());
+        told.map(|notice| notice.seq).max(self.filter.since)
+    }
+
+    fn go_on(&mut self) -> Result<(), ControlError> {
+        self.filter.since = self.heard();
+        self.client = self.connection.next_client(&self.client)?;
+        self.subscribe()
+    }
+
+    fn subscribe(&mut self) -> Result<(), ControlError> {
+        let wake = self.wake.clone();
+        self.events = match self.client.subscribe_with_waker(self.filter.clone(), move || wake()) {
+            Ok(events) => Some(events),
+            Err(ControlError::Gone(_)) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    /// What a newer engine says beyond this program's words is not for it.
+    fn understood(&mut self, event: &super::ReceivedEvent) -> Option<Arc<Event>> {
+        let event = event.event().ok()?;
+        self.filter.since = Some(event.seq);
+        Some(Arc::new(event))
+    }
+}
