@@ -10,7 +10,7 @@ use super::core::Engine;
 use super::launch::{LaunchEnv, LaunchJob};
 use super::launcher::Launcher;
 use super::message::Message;
-use super::options::HostChoice;
+use super::options::{HostChoice, Params};
 use crate::base::id::{AttemptKey, RunId};
 use crate::logs::ReportFollower;
 use crate::monitor::Shortage;
@@ -37,7 +37,7 @@ pub(super) struct Acting {
 impl Acting {
     pub(super) fn new(
         data_dir: &DataDir,
-        env: super::Params,
+        env: Params,
         host: &HostChoice,
         sender: Sender<Message>,
     ) -> io::Result<Self> {
@@ -84,24 +84,24 @@ impl Engine {
         match effect {
             Effect::Start { index, may_be_alive } => self.start(run, index, may_be_alive),
             Effect::Freeze(index) => {
-                let key = key(run, index);
+                let key = run.attempt_key(index);
                 self.act_on(&key, HostRequest::Freeze(key.clone()));
             }
-            Effect::Thaw(index) => self.acting.requests.push(HostRequest::Thaw(key(run, index))),
+            Effect::Thaw(index) => self.acting.requests.push(HostRequest::Thaw(run.attempt_key(index))),
             Effect::Kill(index) => {
-                let key = key(run, index);
+                let key = run.attempt_key(index);
                 self.act_on(&key, HostRequest::Kill(key.clone()));
             }
             Effect::Stop(index) => {
                 let Some(step) = run.definition().map(|d| &d.pipeline.steps[index]) else { return };
                 let (signal, grace) = (step.stop_signal, step.grace);
-                let key = key(run, index);
+                let key = run.attempt_key(index);
                 self.act_on(&key, HostRequest::Stop { key: key.clone(), signal, grace });
             }
             Effect::Acknowledge { index, attempt } => {
                 self.acting
                     .requests
-                    .push(HostRequest::Acknowledge(AttemptKey { attempt, ..key(run, index) }));
+                    .push(HostRequest::Acknowledge(AttemptKey { attempt, ..run.attempt_key(index) }));
             }
             // Signals are set by the caller of this function, which holds them.
             Effect::PauseSignal(_) | Effect::StopSignal(_) => {}
@@ -133,10 +133,10 @@ impl Engine {
     }
 
     fn start(&mut self, run: &Arc<Run>, index: usize, may_be_alive: bool) {
-        let key = key(run, index);
+        let key = run.attempt_key(index);
         let followed = self.acting.follow(&run.id);
         self.acting.reports.begin(&key, run.steps[index].ledger.report_offset);
-        let store = self.published.store.clone();
+        let store = self.publisher.store().clone();
         let (launch_env, cancel) = (self.acting.launch_env.clone(), self.acting.never.clone());
         let mut job = LaunchJob { run: run.clone(), index, may_be_alive, launch_env, store, cancel };
         let spec = followed.map_err(|e| e.to_string()).and_then(|()| {
@@ -152,15 +152,8 @@ impl Engine {
             Ok(None) => {}
             Err(reason) => {
                 let event = HostEvent::StartFailed { key, reason };
-                // The engine holds the other end itself.
-                let _ = self.sender.send(Message::Host(self.host.generation(), event));
+                self.inbox.put_back(Message::Host(self.host.generation(), event));
             }
         }
     }
-}
-
-/// The name of the current attempt of a step.
-pub(super) fn key(run: &Run, index: usize) -> AttemptKey {
-    let step = &run.steps[index];
-    AttemptKey { run_id: run.id.clone(), step_id: step.id.clone(), attempt: step.attempt }
 }

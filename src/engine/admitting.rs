@@ -2,17 +2,18 @@
 //! of another, a sample or an order. The rules are those of [`crate::admission`]; here they are applied to the line.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use chrono::DateTime;
 use crossbeam_channel::bounded;
 use serde::{Deserialize, Serialize};
 
 use super::beats::Batch;
+use super::clock;
 use super::core::Engine;
+use super::error::EngineError;
+use super::handle::CoreExecutionEngine;
 use super::message::{Message, PendingInput};
 use super::orders::TURN;
-use super::{CoreExecutionEngine, EngineError, clock};
 use crate::admission::{AdmissionPolicy, Footprints, Rank, Wait};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::OnBattery;
@@ -70,7 +71,7 @@ impl CoreExecutionEngine {
 
     /// Whether something waits that each sample may let start. What limits and power say is to be told in any case.
     pub fn wants_samples(&self) -> bool {
-        self.shared.published.wants_samples.load(Ordering::Relaxed)
+        self.published().wants_samples()
     }
 
     /// Everything that waits to be admitted, with the figures of this moment; in the order of runs and steps.
@@ -89,7 +90,7 @@ impl CoreExecutionEngine {
     pub(super) fn footprints(&self, run: &Run) -> Option<Arc<Footprints>> {
         let definition = run.definition()?;
         let n_steps = definition.pipeline.steps.len();
-        self.shared.published.store.footprints(&run.pipeline_id, n_steps).ok().map(Arc::new)
+        self.store().footprints(&run.pipeline_id, n_steps).ok().map(Arc::new)
     }
 }
 
@@ -212,7 +213,7 @@ impl Engine {
     fn keep_turn(&mut self, before: &Run, run: &Run) {
         if before.ledger.is_held_by_quiet && run.state == RunState::Running {
             self.admission.next_turn_at = Some(clock::now().wall + TURN);
-            self.arm_timer();
+            self.deadlines.set_turn(self.next_turn_at());
         }
     }
 
@@ -228,7 +229,7 @@ impl Engine {
         let Some(definition) = run.definition() else { return };
         if self.admission.policy.learns && !self.admission.footprints.contains_key(&run.pipeline_id) {
             let n_steps = definition.pipeline.steps.len();
-            if let Ok(footprints) = self.published.store.footprints(&run.pipeline_id, n_steps) {
+            if let Ok(footprints) = self.publisher.store().footprints(&run.pipeline_id, n_steps) {
                 self.learn(&run.pipeline_id, Arc::new(footprints));
             }
         }
@@ -284,6 +285,6 @@ impl Engine {
             waiting().any(|run| waits(run, &self.admission).any(|(wait, _)| wait.is_for_room()));
         let wants = is_room_awaited || !self.minding_power.is_empty();
         self.admission.end_line(are_places_awaited, is_room_awaited);
-        self.published.wants_samples.store(wants, Ordering::Relaxed);
+        self.publisher.want_samples(wants);
     }
 }

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use super::changes::{push_changes, to_write};
+use super::clock;
+use super::closing::ShutdownKind;
 use super::core::{Engine, Entry};
+use super::error::EngineError;
 use super::message::{PendingInput, Waiting};
-use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
 use crate::base::id::RunId;
 use crate::run::{
-    Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunState, Starts,
-    decide, next_deadline,
+    Context, Deadline, Effect, EventKind, Input, Launch, Outbox, Record, Run, RunState, Starts, decide,
+    next_deadline,
 };
 use crate::store::{StoreError, Write};
 
@@ -213,7 +213,7 @@ impl Engine {
             let recorded = self.runs.get(run_id).and_then(|entry| entry.recorded.as_deref());
             push_changes(&mut writes, recorded, run);
         }
-        self.published.store.commit(&writes)?;
+        self.publisher.store().commit(&writes)?;
         self.dirty.clear();
         self.unrecorded.clear();
         self.lazy_commit_at_ms = None;
@@ -233,10 +233,13 @@ impl Engine {
             })
             .collect();
         let at = clock::now().wall;
-        let mut events: Vec<_> =
-            batch.events.into_iter().map(|(run_id, kind)| self.event(at, Some(run_id), kind)).collect();
+        let mut events: Vec<_> = batch
+            .events
+            .into_iter()
+            .map(|(run_id, kind)| self.publisher.number(at, Some(run_id), kind))
+            .collect();
         if !decisions.is_empty() {
-            events.push(self.event(at, None, EventKind::RecoveryDecided { decisions }));
+            events.push(self.publisher.number(at, None, EventKind::RecoveryDecided { decisions }));
         }
         let n_callers = heard.iter().filter(|one| matches!(one.waiting, Waiting::Caller(_))).count();
         let acting: Vec<_> = batch
@@ -262,7 +265,7 @@ impl Engine {
             }
         }
         self.send_requests();
-        self.published.bus.publish(&events);
+        self.publisher.send(&events);
         for (run, waiting) in answers {
             match waiting {
                 Waiting::Nobody => {}
@@ -271,16 +274,7 @@ impl Engine {
                 Waiting::Reporter(key, new_offset) => self.acting.reports.taken(&key, new_offset),
             }
         }
-        self.n_callers_before = n_callers;
-    }
-
-    fn event(&mut self, at: DateTime<Utc>, run_id: Option<RunId>, mut kind: EventKind) -> Arc<Event> {
-        self.counter += 1;
-        // Decisions know no directory; who hears of a log wants to open it.
-        kind.locate_logs(self.published.data_dir.path());
-        // Its name and no value of it: what it carries may be a parameter's.
-        tracing::debug!(kind = kind.name(), run_id = run_id.as_ref().map(RunId::as_str), "told");
-        Arc::new(Event { seq: (self.epoch << 32) + self.counter, at, run_id, kind })
+        self.inbox.has_answered(n_callers);
     }
 
     /// Tells something that concerns no run.
@@ -290,9 +284,7 @@ impl Engine {
 
     /// Tells what others have decided and recorded.
     pub(super) fn tell_all(&mut self, told: Vec<(Option<RunId>, EventKind)>) {
-        let at = clock::now().wall;
-        let events: Vec<_> = told.into_iter().map(|(run_id, kind)| self.event(at, run_id, kind)).collect();
-        self.published.bus.publish(&events);
+        self.publisher.tell(clock::now().wall, told);
     }
 
     /// Says at which event the engine stands, where nothing has been decided yet.
@@ -307,18 +299,17 @@ impl Engine {
         is_recorded: bool,
     ) {
         let now = clock::now();
-        let mut runs = self.published.snapshot.load().runs.clone();
+        let mut runs = self.publisher.runs();
         for (run_id, run) in staged {
             let is_over = run.state.is_ended() && is_recorded;
             self.sleep_inhibition.see(&run);
             // What goes with a commit without having been decided anew keeps its own.
-            let before = || self.runs.get(&run_id).map(|entry| entry.deadline).unwrap_or_default();
             let deadline = match deadlines.get(&run_id) {
                 _ if is_over => Deadline::default(),
                 Some(deadline) => *deadline,
-                None => before(),
+                None => self.deadlines.of(&run_id),
             };
-            self.set_deadline(&run_id, deadline);
+            self.deadlines.set(&run_id, deadline);
             if is_over {
                 runs.remove(&run_id);
                 self.runs.remove(&run_id);
@@ -337,18 +328,16 @@ impl Engine {
                     if is_recorded {
                         entry.recorded = Some(run.clone());
                     }
-                    (entry.run, entry.deadline) = (run, deadline);
+                    entry.run = run;
                 }
                 None => {
                     let recorded = is_recorded.then(|| run.clone());
-                    let entry = Entry { run, recorded, signals: Default::default(), deadline };
+                    let entry = Entry { run, recorded, signals: Default::default() };
                     self.runs.insert(run_id, entry);
                 }
             }
         }
-        let seq = (self.epoch << 32) + self.counter;
-        let orders = self.admission.orders;
-        self.published.snapshot.store(Arc::new(EngineSnapshot { seq, runs, orders }));
+        self.publisher.publish(runs, self.admission.orders);
     }
 
     /// Takes in a run as it was read from disk.

@@ -1,15 +1,30 @@
 //! Shutting down in good order: runs are left, frozen or stopped, as asked, and everything is recorded.
 
 use crossbeam_channel::{Sender, bounded};
+use serde::{Deserialize, Serialize};
 
+use super::clock;
 use super::core::Engine;
+use super::error::EngineError;
+use super::handle::CoreExecutionEngine;
 use super::message::{Message, PendingInput};
-use super::{CoreExecutionEngine, EngineError, ShutdownKind, clock};
 use crate::run::{Body, Input, Run, RunState, StepNews, StopKind};
 use crate::store::EngineLock;
 
 /// How long programs that drive runs get to notice that they are to stop, and freezing gets to be seen.
 const PATIENCE_MS: u64 = 10_000;
+
+/// What becomes of living runs when the engine shuts down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShutdownKind {
+    /// Steps go on under the supervisor; the next engine takes them back.
+    LeaveSteps,
+    /// Runs are frozen, and stay so until they are resumed.
+    FreezeRuns,
+    /// Runs are stopped in good order.
+    StopRuns,
+}
 
 /// A shutdown that is under way.
 pub(super) struct Closing {
@@ -73,7 +88,7 @@ impl CoreExecutionEngine {
         self.send(Message::Shutdown { kind, when, reply })?;
         let lock = answer.recv().map_err(|_| EngineError::ShutDown)?;
         if lock.is_some() {
-            self.shared.join();
+            self.join();
         }
         Ok(lock)
     }

@@ -1,37 +1,35 @@
 //! The engine's thread: it waits, gathers what has come, and hands it to the four beats. Nobody else changes a run.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use chrono::{DateTime, Utc};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Sender, bounded};
 
 use super::act::Acting;
 use super::admitting::WaitNotices;
 use super::beats::Batch;
-use super::clock::WallTimer;
+use super::clock;
 use super::closing::Closing;
+use super::deadlines::Deadlines;
+use super::error::EngineError;
 use super::host_link::HostLink;
+use super::inbox::Inbox;
 use super::limits::LimitHold;
 use super::message::{Message, OrderAnswer, PendingInput, Waiting};
+use super::options::{EngineOptions, HostStart, OnDiskFull, Scope};
 use super::outage::StorageOutage;
+use super::published::Published;
+use super::publisher::Publisher;
+use super::signal::Signal;
 use super::sleep_inhibition::SleepInhibition;
-use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal, clock};
 use crate::admission::Admission;
 use crate::base::id::RunId;
 use crate::monitor::MonitorHandle;
 use crate::resources::ResourceSnapshot;
-use crate::run::{Deadline, Input, Record, Run, StepNews};
+use crate::run::{Input, Record, Run, StepNews};
 use crate::store::{CheckpointManager, DataDir, EngineLock, RESERVE_BYTES, Reserve, Write};
 use crate::supervisor::{ConnectError, HostEvent};
-
-/// How many messages are decided together at most.
-const MAX_BATCH: usize = 4096;
-/// How long ends for whose commit nobody waits may wait for others to share it.
-const COMPANY: Duration = Duration::from_millis(1);
-/// How long callers that were answered together may take to come back together.
-const GATHER: Duration = Duration::from_micros(100);
 
 /// A living run.
 pub(super) struct Entry {
@@ -39,14 +37,12 @@ pub(super) struct Entry {
     /// As it is on disk.
     pub(super) recorded: Option<Arc<Run>>,
     pub(super) signals: (Signal, Signal),
-    pub(super) deadline: Deadline,
 }
 
 /// The engine, as its thread holds it.
 pub(super) struct Engine {
-    pub(super) inbox: Receiver<Message>,
-    pub(super) sender: Sender<Message>,
-    pub(super) published: Arc<Published>,
+    pub(super) publisher: Publisher,
+    pub(super) inbox: Inbox,
     pub(super) runs: HashMap<RunId, Entry>,
     pub(super) host: HostLink,
     pub(super) acting: Acting,
@@ -68,8 +64,6 @@ pub(super) struct Engine {
     pub(super) sleep_inhibition: SleepInhibition,
     pub(super) boot_id: String,
     pub(super) options: EngineSettings,
-    pub(super) epoch: u64,
-    pub(super) counter: u64,
     /// Runs that are ahead of what is on disk.
     pub(super) dirty: HashSet<RunId>,
     /// What steps have reported before their starts were told: decided after those.
@@ -78,13 +72,8 @@ pub(super) struct Engine {
     pub(super) unrecorded: Vec<(RunId, Record)>,
     pub(super) reserve: Reserve,
     pub(super) lazy_commit_at_ms: Option<u64>,
-    pub(super) timer: WallTimer,
-    pub(super) awake_deadlines: BTreeSet<(u64, RunId)>,
-    pub(super) wall_deadlines: BTreeSet<(DateTime<Utc>, RunId)>,
+    pub(super) deadlines: Deadlines,
     pub(super) closing: Option<Closing>,
-    pub(super) n_callers_before: usize,
-    /// What came while a commit waited for company, and is no company for it.
-    put_aside: Option<Message>,
     /// Released when the thread ends, unless it was asked for.
     pub(super) lock: Option<EngineLock>,
 }
@@ -92,50 +81,48 @@ pub(super) struct Engine {
 /// The options that decisions need.
 pub(super) struct EngineSettings {
     pub(super) n_cpus: usize,
-    pub(super) scope: super::Scope,
+    pub(super) scope: Scope,
     /// Not decided yet; no step starts before it is.
     pub(super) first_input: Option<(RunId, Input)>,
-    pub(super) on_disk_full: super::OnDiskFull,
+    pub(super) on_disk_full: OnDiskFull,
     pub(super) monitor: Option<MonitorHandle>,
 }
 
+/// What a handle needs of an engine whose thread has begun.
+pub(super) struct Opened {
+    pub(super) inbox: Sender<Message>,
+    pub(super) published: Arc<Published>,
+    pub(super) thread: JoinHandle<()>,
+}
+
 /// Opens the data directory and starts the thread.
-pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExecutionEngine, EngineError> {
+pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, EngineError> {
     let lock = match options.lock {
         Some(lock) => lock,
         None => data_dir.lock()?,
     };
-    // Unbounded: callers wait for their answers, reporters for theirs, progress has one slot a run, and
-    // the host's facts must not be lost. Closed only after the engine's last act.
-    let (sender, inbox) = unbounded();
+    let inbox = Inbox::new();
     let launched = match options.host_start {
         HostStart::AtOnce => HostLink::launch(&options.host, &data_dir).map_err(host_error)?,
         HostStart::WhenNeeded => None,
     };
     let store = CheckpointManager::open(data_dir.checkpoints_db())?;
     let epoch = store.begin_epoch(0)?;
-    let acting = Acting::new(&data_dir, options.env, &options.host, sender.clone())?;
-    let host = HostLink::new(options.host, launched, &data_dir, epoch, sender.clone());
+    let acting = Acting::new(&data_dir, options.env, &options.host, inbox.sender())?;
+    let host = HostLink::new(options.host, launched, &data_dir, epoch, inbox.sender());
     let reserve = Reserve::create(data_dir.path().join("reserve"), RESERVE_BYTES)?;
-    let published = Arc::new(Published {
-        snapshot: Default::default(),
-        wants_samples: Default::default(),
-        progress: Default::default(),
-        bus: options.bus,
-        store,
-        data_dir,
-    });
-    let ring = sender.clone();
-    let timer = WallTimer::start(move || {
+    let published = Arc::new(Published::new(options.bus, store, data_dir));
+    let (sender, ring) = (inbox.sender(), inbox.sender());
+    let deadlines = Deadlines::new(move || {
         // If the engine is gone, nobody needs the ring.
         let _ = ring.send(Message::WallRing);
     })?;
     let boot_id = clock::boot_id();
     let mut admission = Admission::new(options.admission, options.n_cpus);
-    admission.orders = published.store.load_orders()?;
+    admission.orders = published.store().load_orders()?;
     if let Some(order) = options.first_order {
         admission.orders = admission.orders.after(order, clock::now().wall);
-        published.store.commit(&[Write::Orders(admission.orders)])?;
+        published.store().commit(&[Write::Orders(admission.orders)])?;
     }
     // What an earlier engine left begins in its order, once all of it is known.
     admission.await_line();
@@ -144,10 +131,9 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         Arc::new(ResourceSnapshot { machine: monitor.first_look(), ..ResourceSnapshot::default() })
     });
     let mut engine = Engine {
+        publisher: Publisher::new(published.clone(), epoch),
         inbox,
-        sender: sender.clone(),
         acting,
-        published: published.clone(),
         runs: HashMap::new(),
         host,
         outage: None,
@@ -168,19 +154,13 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
             on_disk_full: options.on_disk_full,
             monitor: options.monitor,
         },
-        epoch,
-        counter: 0,
         dirty: HashSet::new(),
         early_reports: HashMap::new(),
         unrecorded: Vec::new(),
         reserve,
         lazy_commit_at_ms: None,
-        timer,
-        awake_deadlines: BTreeSet::new(),
-        wall_deadlines: BTreeSet::new(),
+        deadlines,
         closing: None,
-        n_callers_before: 0,
-        put_aside: None,
         lock: Some(lock),
     };
     engine.load_living()?;
@@ -197,25 +177,11 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
         }
     })?;
     is_recovered.recv().map_err(|_| EngineError::ShutDown)??;
-    Ok(CoreExecutionEngine {
-        shared: Arc::new(Shared {
-            inbox: sender,
-            published,
-            functions: Default::default(),
-            thread: std::sync::Mutex::new(Some(thread)),
-        }),
-    })
+    Ok(Opened { inbox: sender, published, thread })
 }
 
 fn host_error(error: ConnectError) -> EngineError {
     EngineError::Host(error.to_string())
-}
-
-impl Drop for Engine {
-    /// Also when the thread panics: nobody waits for events that never come.
-    fn drop(&mut self) {
-        self.published.bus.close();
-    }
 }
 
 impl Engine {
@@ -226,7 +192,7 @@ impl Engine {
 
     /// One round: wait, gather, handle. False when it is over.
     fn turn(&mut self) -> bool {
-        let Some(messages) = self.gather() else { return false };
+        let messages = self.inbox.gather(self.next_awake_deadline());
         self.look_at_machine();
         // Without a message a deadline has come.
         self.is_line_stale |= messages.is_empty();
@@ -263,48 +229,39 @@ impl Engine {
 
     /// As long as nobody waits for the commit, lets it wait for the next end.
     fn wait_for_company(&mut self, batch: &mut Batch, kept: &mut Vec<PendingInput>) {
-        let until = Instant::now() + COMPANY;
+        let until = Inbox::company_until();
         while self.may_wait(batch, kept)
-            && let Ok(message) = self.inbox.recv_deadline(until)
+            && let Some(message) = self.inbox.next_news_of_a_step(until)
         {
-            if !message.is_news_of_a_step() {
-                self.put_aside = Some(message);
-                return;
-            }
             let mut heard = Vec::new();
             self.translate(message, &mut heard);
             self.decide_all(batch, kept, heard);
         }
     }
 
-    /// Waits for the next messages or deadline.
-    fn gather(&mut self) -> Option<Vec<Message>> {
-        let first = match (self.put_aside.take(), self.next_awake_deadline()) {
-            (Some(message), _) => Some(message),
-            (None, None) => Some(self.inbox.recv().ok()?),
-            (None, Some(at_ms)) => {
-                let left = Duration::from_millis(at_ms.saturating_sub(clock::now().awake_ms));
-                match self.inbox.recv_timeout(left) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return None,
-                }
-            }
-        };
-        let mut messages: Vec<_> = first.into_iter().collect();
-        messages.extend(self.inbox.try_iter().take(MAX_BATCH));
-        // Callers that shared the last commit are on their way back: one commit for all of them.
-        let is_asked = matches!(messages.first(), Some(Message::Ask(_)));
-        if is_asked && self.n_callers_before > 1 {
-            let until = Instant::now() + GATHER;
-            while messages.len() < self.n_callers_before {
-                match self.inbox.recv_deadline(until) {
-                    Ok(message) => messages.push(message),
-                    Err(_) => break,
-                }
-            }
+    /// When the engine must look again without being told, on the clock of awake time.
+    fn next_awake_deadline(&self) -> Option<u64> {
+        let closing = self.closing.as_ref().map(|closing| closing.drivers_until_ms);
+        let outage = self.outage.as_ref().map(|outage| outage.look_again_at_ms);
+        let own = [self.lazy_commit_at_ms, self.holders.due_at_ms, self.host.retry_at_ms];
+        own.into_iter().chain([self.deadlines.next_awake_ms(), outage, closing]).flatten().min()
+    }
+
+    /// Gives a tick to every run whose deadline has passed, and looks at what the engine does at intervals of its own.
+    fn on_deadlines(&mut self) {
+        let now = clock::now();
+        let due = self.deadlines.take_due(now);
+        self.handle(due.into_iter().map(|run_id| PendingInput::world(run_id, Input::Tick)).collect());
+        self.look_at_trouble(now.awake_ms);
+        self.look_at_turns(now.wall);
+        self.look_for_host(now.awake_ms);
+        if self.holders.due_at_ms.is_some_and(|at| at <= now.awake_ms) {
+            self.holders.due_at_ms = None;
+            self.is_line_stale = true;
         }
-        Some(messages)
+        if self.lazy_commit_at_ms.is_some_and(|at| at <= now.awake_ms) {
+            self.flush();
+        }
     }
 
     /// Turns a message into inputs of runs; what concerns no run is dealt with here.
@@ -329,8 +286,7 @@ impl Engine {
                 let _ = reply.send(signals);
             }
             Message::Progress(run_id) => {
-                let mut slots = self.published.progress.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((progress, current_step)) = slots.remove(&run_id) {
+                if let Some((progress, current_step)) = self.publisher.take_progress(&run_id) {
                     heard.push(PendingInput::world(run_id, Input::Progress { progress, current_step }));
                 }
             }

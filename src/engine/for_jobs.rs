@@ -3,8 +3,11 @@
 
 use crossbeam_channel::bounded;
 
+use super::clock;
+use super::error::EngineError;
+use super::handle::CoreExecutionEngine;
 use super::message::Message;
-use super::{CoreExecutionEngine, EngineError, PipelineRequest, clock};
+use super::options::PipelineRequest;
 use crate::base::id::RunId;
 use crate::run::EventKind;
 

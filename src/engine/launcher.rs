@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::act;
 use super::core::Engine;
 use super::launch::{LaunchJob, LaunchRefusal};
 use super::message::{Message, PendingInput};
@@ -54,7 +53,7 @@ impl Launcher {
     /// Makes a start; the engine hears of it in a [`Message::Spec`]. An earlier one of the same attempt does not count
     /// any more.
     pub(super) fn launch(&mut self, job: LaunchJob) {
-        let key = act::key(&job.run, job.index);
+        let key = job.run.attempt_key(job.index);
         self.last_ticket += 1;
         let (ticket, run_id) = (self.last_ticket, job.run.id.clone());
         if let Some((_, earlier)) = self.pending.insert(key.clone(), (ticket, job.cancel.clone())) {
@@ -118,7 +117,7 @@ impl Launcher {
             for (ticket, job) in waiting {
                 let spec = job.build().map(Box::new);
                 // If the engine is gone, so is the need.
-                let _ = sender.send(Message::Spec(act::key(&job.run, job.index), ticket, spec));
+                let _ = sender.send(Message::Spec(job.run.attempt_key(job.index), ticket, spec));
             }
         })?;
         Ok(Line { jobs, thread, last_ticket: 0 })

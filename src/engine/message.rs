@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::closing::When;
+use super::admitting::CurrentWait;
+use super::closing::{ShutdownKind, When};
+use super::error::EngineError;
 use super::launch::LaunchRefusal;
-use super::{CurrentWait, EngineError, ShutdownKind, Signal};
+use super::signal::Signal;
 use crate::admission::{AdmissionPolicy, Footprints, Order, Orders};
 use crate::base::id::{AttemptKey, RunId};
 use crate::resources::ResourceSnapshot;

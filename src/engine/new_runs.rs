@@ -2,8 +2,8 @@
 
 use crossbeam_channel::Sender;
 
-use super::EngineError;
 use super::core::Engine;
+use super::error::EngineError;
 use super::message::{Answer, PendingInput, Waiting};
 use crate::base::id::RunId;
 use crate::run::{Input, Run};
@@ -21,7 +21,7 @@ impl Engine {
             let is_staged = heard.iter().any(|other| other.run_id == *id);
             Ok(is_staged
                 || engine.runs.contains_key(id)
-                || engine.published.store.load_summary(id)?.is_some())
+                || engine.publisher.store().load_summary(id)?.is_some())
         };
         let free = |engine: &Self| -> Result<RunId, EngineError> {
             if engine.closing.is_some() {
@@ -34,7 +34,7 @@ impl Engine {
                     let is_reserved = |id: &RunId| {
                         engine.runs.contains_key(id) || heard.iter().any(|other| other.run_id == *id)
                     };
-                    let store = &engine.published.store;
+                    let store = engine.publisher.store();
                     Ok(store.next_run_id(&run.source, run.started_at, is_reserved)?)
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{EventBus, Params};
+use super::bus::EventBus;
 use crate::admission::{AdmissionPolicy, MAX_PRIORITY, Order};
 use crate::awake::AwakeHandle;
 use crate::base::id::{InvalidId, PipelineId, RunId};
@@ -14,6 +14,9 @@ use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
 use crate::run::{Body, Definition, FiredBy, Input, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
+
+/// Parameters by name.
+pub type Params = BTreeMap<String, String>;
 
 /// Which runs an engine takes back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,9 +4,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use crossbeam_channel::{Sender, bounded};
 
+use super::clock;
 use super::core::Engine;
+use super::error::EngineError;
+use super::handle::CoreExecutionEngine;
 use super::message::{Message, OrderAnswer, PendingInput};
-use super::{CoreExecutionEngine, EngineError, clock};
 use crate::admission::{Order, Orders, Quiet};
 use crate::run::{EventKind, Input};
 use crate::store::Write;
@@ -53,7 +55,7 @@ impl CoreExecutionEngine {
 
     /// The orders that are in force, as of the last event.
     pub fn orders(&self) -> Orders {
-        self.shared.published.snapshot.load().orders
+        self.published().snapshot().orders
     }
 
     fn order(&self, order: Order) -> Result<Orders, EngineError> {
@@ -88,7 +90,7 @@ impl Engine {
     fn set_orders(&mut self, orders: Orders, heard: &mut Vec<PendingInput>) -> Result<(), EngineError> {
         if orders != self.admission.orders {
             // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
-            self.published.store.commit(&[Write::Orders(orders)])?;
+            self.publisher.store().commit(&[Write::Orders(orders)])?;
             self.adopt_orders(orders, heard);
         }
         Ok(())
@@ -101,7 +103,7 @@ impl Engine {
             // What was frozen goes on first.
             self.admission.next_turn_at = Some(clock::now().wall + TURN);
         }
-        self.arm_timer();
+        self.deadlines.set_turn(self.next_turn_at());
         self.tell(EventKind::OrdersChanged { orders: Box::new(orders) });
         self.publish_seq();
         heard.extend(self.meet_quiet());
@@ -123,7 +125,7 @@ impl Engine {
         } else {
             heard = self.meet_quiet();
         }
-        self.arm_timer();
+        self.deadlines.set_turn(self.next_turn_at());
         self.handle(heard);
     }
 
@@ -139,7 +141,7 @@ impl Engine {
         if self.admission.next_turn_at.is_some_and(|at| at <= now || at > now + TURN) {
             self.admission.next_turn_at = None;
             self.is_line_stale = true;
-            self.arm_timer();
+            self.deadlines.set_turn(self.next_turn_at());
         }
     }
 

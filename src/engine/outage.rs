@@ -2,9 +2,11 @@
 //! and kill act all the same; what the world says is kept and decided again; nothing new starts.
 
 use super::beats::Batch;
+use super::clock;
 use super::core::Engine;
+use super::error::EngineError;
 use super::message::{PendingInput, Waiting};
-use super::{EngineError, OnDiskFull, clock};
+use super::options::OnDiskFull;
 use crate::base::id::RunId;
 use crate::run::{EventKind, Hold, Input, Run, RunState};
 use crate::store::{RESERVE_BYTES, StoreError, free_space};
@@ -106,7 +108,7 @@ impl Engine {
     fn begin_full_disk(&mut self) {
         let text = format!(
             "the disk of {} is full: no step starts and running ones are held until there is room",
-            self.published.data_dir.path().display()
+            self.publisher.data_dir().path().display()
         );
         self.outage = Some(StorageOutage {
             is_disk_full: true,
@@ -202,6 +204,6 @@ impl Engine {
 
     fn has_room(&self) -> bool {
         let needed = ROOM_BYTES + if self.reserve.is_held() { 0 } else { RESERVE_BYTES };
-        free_space(self.published.data_dir.path()).is_ok_and(|free| free >= needed)
+        free_space(self.publisher.data_dir().path()).is_ok_and(|free| free >= needed)
     }
 }

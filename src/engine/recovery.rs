@@ -3,8 +3,8 @@
 
 use crossbeam_channel::bounded;
 
-use super::EngineError;
 use super::core::Engine;
+use super::error::EngineError;
 use super::message::{Message, PendingInput, Waiting};
 use super::options::Scope;
 use crate::base::id::{AttemptKey, RunId};
@@ -18,10 +18,10 @@ impl Engine {
     pub(super) fn load_living(&mut self) -> Result<(), EngineError> {
         let stored = match &self.options.scope {
             Scope::Nothing => Vec::new(),
-            Scope::All => self.published.store.load_living()?,
+            Scope::All => self.publisher.store().load_living()?,
             Scope::Only(run_ids) => {
                 let stored: Result<Vec<_>, _> =
-                    run_ids.iter().map(|run_id| self.published.store.load_run(run_id)).collect();
+                    run_ids.iter().map(|run_id| self.publisher.store().load_run(run_id)).collect();
                 stored?.into_iter().flatten().filter(|run| !run.summary.state.is_ended()).collect()
             }
         };
@@ -38,7 +38,7 @@ impl Engine {
 
     /// An ended run, read from disk so that it can be taken up again.
     pub(super) fn load_ended(&self, run_id: &RunId) -> Result<Run, EngineError> {
-        let stored = self.published.store.load_run(run_id)?;
+        let stored = self.publisher.store().load_run(run_id)?;
         let stored = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
         if !stored.summary.state.is_ended() {
             // This engine's scope left it alone; deciding about it here would make two owners.
@@ -90,7 +90,7 @@ impl Engine {
     fn wait_for_inventory(&mut self) {
         let mut later = Vec::new();
         while self.host.owes_inventory()
-            && let Ok(message) = self.inbox.recv()
+            && let Some(message) = self.inbox.next()
         {
             if !matches!(message, Message::Host(..) | Message::HostReady(..) | Message::Report(_)) {
                 later.push(message);
@@ -106,8 +106,7 @@ impl Engine {
             }
         }
         for message in later {
-            // The engine holds the other end itself.
-            let _ = self.sender.send(message);
+            self.inbox.put_back(message);
         }
     }
 
@@ -117,7 +116,7 @@ impl Engine {
         if self.runs.contains_key(run_id) {
             return Ok(());
         }
-        let stored = self.published.store.load_run(run_id)?;
+        let stored = self.publisher.store().load_run(run_id)?;
         let Some(stored) = stored.filter(|run| !run.summary.state.is_ended()) else { return Ok(()) };
         let run = stored.into_run(parse_stored)?;
         if run.definition().is_none() {
@@ -161,8 +160,9 @@ impl Engine {
             return Err(EngineError::Host(format!("{error:#}")));
         };
         // This engine holds the lock, so there is no later one: the database that knew that epoch is gone.
-        self.epoch = self.published.store.begin_epoch(*highest_epoch)?;
-        self.host.set_epoch(self.epoch);
+        let epoch = self.publisher.store().begin_epoch(*highest_epoch)?;
+        self.publisher.set_epoch(epoch);
+        self.host.set_epoch(epoch);
         self.host.ensure().map_err(|error| EngineError::Host(format!("{error:#}")))
     }
 
@@ -175,8 +175,7 @@ impl Engine {
             return Some(message);
         }
         match self.ensure_host() {
-            // The engine holds the other end itself.
-            Ok(()) => drop(self.sender.send(message)),
+            Ok(()) => self.inbox.put_back(message),
             Err(error) => message.refuse(error),
         }
         None
@@ -208,7 +207,7 @@ impl Engine {
     fn has_steps(&self, run_id: &RunId) -> bool {
         match self.runs.get(run_id) {
             Some(entry) => entry.run.definition().is_some(),
-            None => match self.published.store.load_run(run_id) {
+            None => match self.publisher.store().load_run(run_id) {
                 Ok(Some(stored)) => matches!(stored.body, StoredBody::Pipeline(_)),
                 Ok(None) | Err(_) => false,
             },

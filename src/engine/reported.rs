@@ -1,6 +1,5 @@
 //! What steps report, in its place in the order of things: after the start that made it, before the end.
 
-use super::act::key;
 use super::beats::Batch;
 use super::core::Engine;
 use super::message::PendingInput;
@@ -23,7 +22,7 @@ impl Engine {
     pub(super) fn last_reports(&self, run: &Run, input: &Input) -> Vec<Input> {
         let of = |index: usize| {
             let (attempt, offset) = (run.steps[index].attempt, run.steps[index].ledger.report_offset);
-            let last = self.acting.reports.finish(&key(run, index), offset);
+            let last = self.acting.reports.finish(&run.attempt_key(index), offset);
             let is_empty = last.is_empty();
             let news = StepNews::Reported(Box::new(last));
             (!is_empty).then_some(Input::Step { index, attempt, news })

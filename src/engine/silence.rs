@@ -1,7 +1,7 @@
 //! A step host that is there and does not answer: said once, and until it answers again no lever is pulled in silence.
 
-use super::EngineError;
 use super::core::{Engine, Entry};
+use super::error::EngineError;
 use super::message::{Ask, Message};
 use crate::run::{EventKind, Input};
 use crate::supervisor::silence;

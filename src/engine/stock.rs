@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::act::key;
 use super::core::Engine;
 use super::message::PendingInput;
 use crate::base::id::AttemptKey;
@@ -13,7 +12,7 @@ impl Engine {
     /// The end of an attempt whose run is not held here: if the run has ended on disk, or there is no such
     /// run (its database is gone), the host may forget it.
     pub(super) fn settle_stranger(&mut self, key: &AttemptKey) {
-        let is_settled = match self.published.store.load_summary(&key.run_id) {
+        let is_settled = match self.publisher.store().load_summary(&key.run_id) {
             Ok(run) => run.is_none_or(|run| run.state.is_ended()),
             Err(_) => false,
         };
@@ -34,7 +33,7 @@ impl Engine {
                     found.push(Found::NotAsked);
                     continue;
                 }
-                let key = key(&run, index);
+                let key = run.attempt_key(index);
                 let status = known.remove(&key);
                 if status.is_some() {
                     self.acting.reports.begin(&key, step.ledger.report_offset);

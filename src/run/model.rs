@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Holds, RunState, RunSummary, StepState, StepSummary, Trigger, WorkTime};
 use crate::admission::Wait;
-use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::base::time::{Now, Stopwatch};
 use crate::pipeline::Pipeline;
 
@@ -280,6 +280,12 @@ impl Run {
     /// The step at `index`, to be changed: its value is copied if others hold it.
     pub(crate) fn step_mut(&mut self, index: usize) -> &mut StepRun {
         Arc::make_mut(&mut self.steps[index])
+    }
+
+    /// The name of the current attempt of the step at `index`.
+    pub fn attempt_key(&self, index: usize) -> AttemptKey {
+        let step = &self.steps[index];
+        AttemptKey { run_id: self.id.clone(), step_id: step.id.clone(), attempt: step.attempt }
     }
 
     /// Seconds frozen by `now`.

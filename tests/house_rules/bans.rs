@@ -7,7 +7,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("src/engine/clock.rs", "the engine's clocks: every `Now` is made there"),
     ("src/engine/bus.rs", "a subscriber waits with a deadline"),
     (
-        "src/engine/core.rs",
+        "src/engine/inbox.rs",
         "callers that come back together are waited for, a tenth of a millisecond at most",
     ),
     ("src/supervisor/launch.rs", "a supervisor that does not answer is given up after a while"),
