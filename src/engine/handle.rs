@@ -13,7 +13,7 @@ use super::error::EngineError;
 use super::message::{Ask, Message};
 use super::options::{EngineOptions, PipelineRequest, StartRequest};
 use super::published::{EngineSnapshot, Published};
-use super::{clock, core};
+use super::{clock, open};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
@@ -40,7 +40,7 @@ impl CoreExecutionEngine {
     /// [`EngineError::DataDir`] when the directory is held by another engine or can't be used,
     /// [`EngineError::Store`] when its database can't be opened, [`EngineError::Host`] when steps can't be run.
     pub fn open(data_dir: impl AsRef<Path>, options: EngineOptions) -> Result<Self, EngineError> {
-        let core::Opened { inbox, published, thread } = core::open(DataDir::open(data_dir)?, options)?;
+        let open::Opened { inbox, published, thread } = open::open(DataDir::open(data_dir)?, options)?;
         let (functions, thread) = (RwLock::default(), Mutex::new(Some(thread)));
         Ok(Self { shared: Arc::new(Shared { inbox, published, functions, thread }) })
     }

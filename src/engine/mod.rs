@@ -3,8 +3,9 @@
 //!
 //! It deliberately knows nothing of windows, terminals or files of pipelines: it is given definitions.
 
-mod act;
+mod acting;
 mod admitting;
+mod batch;
 mod beats;
 mod bus;
 mod changes;
@@ -17,33 +18,43 @@ mod error;
 mod for_jobs;
 mod handle;
 mod host_link;
+mod host_news;
 mod inbox;
 mod launch;
 mod launcher;
+mod lifecycle;
 mod limits;
-mod measuring;
+mod line;
+mod machine;
 mod message;
-mod new_runs;
+mod open;
 mod options;
 mod orders;
 mod outage;
+mod power;
 mod published;
 mod publisher;
+mod recorder;
 mod recovery;
-mod reported;
+mod reports;
+mod runs;
 mod secrets;
 mod signal;
-mod silence;
 mod sleep_inhibition;
-mod stock;
+mod stored;
+mod translate;
+mod turn;
 
-pub use admitting::CurrentWait;
+#[cfg(test)]
+mod test_runs;
+
 pub use bus::{EventBus, MAX_WAITING_FACTS, Subscription, SubscriptionEnder, SubscriptionGuard};
 pub use clock::{WallTimer, now};
-pub use closing::ShutdownKind;
 pub use context::ExecutionContext;
 pub use error::EngineError;
 pub use handle::CoreExecutionEngine;
+pub use lifecycle::ShutdownKind;
+pub use line::CurrentWait;
 pub use options::{
     EngineOptions, HostChoice, HostSink, HostStart, MakeHost, OnDiskFull, Params, PipelineRequest, Scope,
     StartRequest,

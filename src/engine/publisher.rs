@@ -9,7 +9,7 @@ use super::published::{EngineSnapshot, Progress, Published};
 use crate::admission::Orders;
 use crate::base::id::RunId;
 use crate::run::{Event, EventKind, Run};
-use crate::store::{CheckpointManager, DataDir};
+use crate::store::CheckpointManager;
 
 /// The engine's side of what is published. The bus is closed with it, also when the engine's thread panics: no subscriber
 /// waits for events that never come.
@@ -32,10 +32,6 @@ impl Publisher {
 
     pub(super) fn store(&self) -> &CheckpointManager {
         self.published.store()
-    }
-
-    pub(super) fn data_dir(&self) -> &DataDir {
-        self.published.data_dir()
     }
 
     pub(super) fn take_progress(&self, run_id: &RunId) -> Option<Progress> {
@@ -97,6 +93,7 @@ impl Drop for Publisher {
 mod tests {
     use super::*;
     use crate::engine::bus::EventBus;
+    use crate::store::DataDir;
 
     fn warning(text: &str) -> (Option<RunId>, EventKind) {
         (None, EventKind::WarningRaised { text: text.into() })

@@ -288,6 +288,11 @@ impl Run {
         AttemptKey { run_id: self.id.clone(), step_id: step.id.clone(), attempt: step.attempt }
     }
 
+    /// Whether a step of it has a process, or may have one.
+    pub fn has_living_steps(&self) -> bool {
+        self.steps.iter().any(|step| step.state.is_live())
+    }
+
     /// Seconds frozen by `now`.
     pub fn frozen_seconds(&self, now: Now) -> f64 {
         let current =
