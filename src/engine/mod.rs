@@ -1,5 +1,10 @@
 //! The engine: the only owner of every run. [`CoreExecutionEngine`] is the handle; behind it one thread
-//! decides, records, acts and tells (`core`).
+//! decides, records, acts and tells.
+//!
+//! In reading order: `handle` (what callers ask; more of it in `for_jobs`, `orders`, `admitting` and `closing`), `message`
+//! (what wakes the thread), `core` (the parts that the engine is made of), the parts, each with data and a rule of its own
+//! (`inbox`, `runs`, `batch` and `recorder`, `outage`, `deadlines`, `line`, `machine`, `host_link`, `acting`, `reports`,
+//! `lifecycle`, `publisher`), and what brings them together: `beats`, `translate`, `host_news`, `recovery`, `turn`, `open`.
 //!
 //! It deliberately knows nothing of windows, terminals or files of pipelines: it is given definitions.
 
