@@ -70,6 +70,11 @@ fn clocks_are_read_in_a_few_named_files() {
 }
 
 #[test]
+fn states_change_by_the_table_alone() {
+    hold(bans::states_change_by_the_table);
+}
+
+#[test]
 fn the_window_shows_text_through_its_widgets() {
     hold(bans::text_is_shown_through_widgets);
 }

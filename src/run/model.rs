@@ -354,13 +354,15 @@ impl StepRun {
         }
     }
 
-    /// Makes it ready to run once more: the next attempt, unless this one was never started.
+    /// Makes it ready to run once more: the next attempt, unless this one was never started. Its state is left to what
+    /// follows.
     pub(crate) fn fresh_attempt(&mut self) {
         let is_unused = self.attempt > 0
             && self.started_at.is_none()
             && self.ledger.launch != Launch::Sent
             && !self.ledger.may_be_alive;
         *self = Self {
+            state: self.state,
             attempt: if is_unused { self.attempt } else { self.attempt + 1 },
             ledger: StepLedger {
                 retries_used: self.ledger.retries_used,
