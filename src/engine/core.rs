@@ -40,11 +40,13 @@ impl Engine {
     /// What decisions need to know besides the run and the input.
     pub(super) fn context(&self) -> Context<'_> {
         let may_start = !self.outage.is_on() && self.lifecycle.may_start();
-        let starts = match self.machine.starts_within_limits() {
-            _ if !may_start => Starts::Held,
+        let starts = if !may_start {
+            Starts::Held
+        } else if self.lifecycle.is_closing() {
             // Nothing waits for limits while the engine stops its runs.
-            _ if self.lifecycle.is_closing() => Starts::Allowed,
-            within_limits => within_limits,
+            Starts::Allowed
+        } else {
+            self.machine.starts_within_limits()
         };
         Context {
             now: clock::now(),

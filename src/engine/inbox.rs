@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::clock;
 use super::message::Message;
@@ -55,11 +55,8 @@ impl Inbox {
             (None, None) => self.next(),
             (None, Some(at_ms)) => {
                 let left = Duration::from_millis(at_ms.saturating_sub(clock::now().awake_ms));
-                match self.receiver.recv_timeout(left) {
-                    Ok(message) => Some(message),
-                    // It can't be disconnected: the other end is held here.
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                }
+                // It can't be disconnected: the other end is held here.
+                self.receiver.recv_timeout(left).ok()
             }
         };
         let mut messages: Vec<_> = first.into_iter().collect();

@@ -118,11 +118,15 @@ mod tests {
     }
 
     fn names(heard: &[PendingInput]) -> Vec<&'static str> {
-        let name = |one: &PendingInput| match one.input {
-            Input::StartsChanged => "looks at starts",
-            Input::LimitExceeded { .. } => "freezes",
-            Input::LimitCleared => "goes on",
-            ref other => panic!("{other:?}"),
+        let name = |one: &PendingInput| {
+            if matches!(one.input, Input::StartsChanged) {
+                "looks at starts"
+            } else if matches!(one.input, Input::LimitExceeded { .. }) {
+                "freezes"
+            } else {
+                assert!(matches!(one.input, Input::LimitCleared), "{:?}", one.input);
+                "goes on"
+            }
         };
         heard.iter().map(name).collect()
     }

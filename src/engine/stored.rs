@@ -7,14 +7,14 @@ use crate::pipeline::Pipeline;
 use crate::run::Run;
 use crate::store::{CheckpointManager, StoredBody};
 
-/// The runs of this scope that have not ended, each with its name; an error where this version can't read its definition.
+/// A run by its name; an error where this version can't read its definition.
+pub(super) type ReadRun = (RunId, Result<Run, String>);
+
+/// The runs of this scope that have not ended.
 ///
 /// # Errors
 /// [`EngineError::Store`] when the database can't be read.
-pub(super) fn load_living(
-    store: &CheckpointManager,
-    scope: &Scope,
-) -> Result<Vec<(RunId, Result<Run, String>)>, EngineError> {
+pub(super) fn load_living(store: &CheckpointManager, scope: &Scope) -> Result<Vec<ReadRun>, EngineError> {
     let stored = match scope {
         Scope::Nothing => Vec::new(),
         Scope::All => store.load_living()?,
