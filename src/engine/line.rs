@@ -330,13 +330,14 @@ mod tests {
 
     #[test]
     fn the_line_goes_by_priority_and_without_those_who_have_begun_or_are_gone() {
-        let (mut line, mut runs) = line_of(&[("low", 1), ("gone", 9), ("high", 5), ("begun", 7)]);
+        let (mut line, mut runs) =
+            line_of(&[("first-named", 1), ("gone", 9), ("last-named", 5), ("begun", 7)]);
         assert!(line.take_stale() && !line.take_stale(), "it is looked at once at the beginning");
         line.forget(&"gone".try_into().expect("an id"));
         let begun = Run { state: RunState::Running, ..of_steps("begun", &["s"]) };
         line.note(&begun);
         runs.put(Arc::new(begun), true);
-        assert_eq!(order(&mut line, &runs, now(0)), ["high", "low"]);
+        assert_eq!(order(&mut line, &runs, now(0)), ["last-named", "first-named"]);
     }
 
     #[test]
