@@ -1,5 +1,6 @@
 //! Act: turns the effects of decisions into requests to the step host. Never waits.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crossbeam_channel::Sender;
 use super::launch::{LaunchEnv, LaunchJob};
 use super::launcher::Launcher;
 use super::message::Message;
-use super::options::{HostChoice, Params};
+use super::options::HostChoice;
 use super::reports::Reports;
 use crate::base::id::AttemptKey;
 use crate::run::{Effect, Run};
@@ -37,7 +38,7 @@ impl Acting {
     pub(super) fn new(
         data_dir: &DataDir,
         store: CheckpointManager,
-        env: Params,
+        env: BTreeMap<String, String>,
         host: &HostChoice,
         sender: Sender<Message>,
     ) -> io::Result<Self> {
@@ -157,7 +158,7 @@ mod tests {
         let reports = Reports::new(&data_dir, inbox.sender()).expect("a follower");
         let store = CheckpointManager::in_memory().expect("a store");
         let host = HostChoice::Custom(Arc::new(|_, _| anyhow::bail!("no host is asked for")));
-        let acting = Acting::new(&data_dir, store, Params::new(), &host, inbox.sender());
+        let acting = Acting::new(&data_dir, store, BTreeMap::new(), &host, inbox.sender());
         (acting.expect("a descriptor"), reports)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::id::RunId;
 use crate::run::{Deadline, Decision, Effect, EventKind, Input, Outbox, Record, Run};
-use crate::store::Write;
+use crate::store::RunWrite;
 
 /// Decisions that are recorded in one transaction, and what follows from them.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(super) struct Batch {
     sent_ahead: Vec<(RunId, Input)>,
     is_hard: bool,
     /// Ended runs that were read from disk to be taken up, as they stood there.
-    taken_up: Vec<Write>,
+    taken_up: Vec<RunWrite>,
 }
 
 /// A run as it is after the batch.
@@ -69,7 +69,7 @@ impl Batch {
     /// An ended run is to be taken up: on disk it must stand as it was read.
     pub(super) fn take_up(&mut self, run: &Run) {
         let (run_id, state, attempt) = (run.id.clone(), run.state, run.attempt);
-        self.taken_up.push(Write::Expect { run_id, state, attempt });
+        self.taken_up.push(RunWrite::Expect { run_id, state, attempt });
     }
 
     /// A start was sent already, because an earlier commit holds it.
@@ -105,7 +105,7 @@ impl Batch {
     }
 
     /// How ended runs that are taken up must stand on disk. Given once.
-    pub(super) fn take_expectations(&mut self) -> Vec<Write> {
+    pub(super) fn take_expectations(&mut self) -> Vec<RunWrite> {
         std::mem::take(&mut self.taken_up)
     }
 

@@ -161,7 +161,7 @@ impl Engine {
     }
 
     fn record(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
-        self.recorder.record(batch, &self.runs, self.publisher.store(), clock::now().wall)
+        self.recorder.record(batch, &self.runs, self.publisher.store())
     }
 
     /// Publishes, acts, tells and answers what was decided and, where it is hard, recorded.

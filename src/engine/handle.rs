@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::bus::{EventBus, Subscription, SubscriptionGuard};
 use super::context::{self, ExecutionContext, PipelineFn};
 use super::error::EngineError;
-use super::message::{Ask, Message};
-use super::options::{EngineOptions, PipelineRequest, StartRequest};
+use super::message::{Answer, Ask, Message};
+use super::options::{EngineOptions, StartRequest};
 use super::published::{EngineSnapshot, Published};
 use super::{clock, open};
 use crate::base::id::{PipelineId, RunId, StepId};
-use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
+use crate::base::time::Now;
+use crate::run::{Body, Event, Input, Plan, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
 
 /// A handle to the engine. Cheap to clone; usable from any thread. The engine ends when
@@ -50,9 +51,7 @@ impl CoreExecutionEngine {
     /// # Errors
     /// [`EngineError::Exists`] when there is a run of this id, [`EngineError::Store`] when it can't be recorded.
     pub fn start_execution(&self, request: StartRequest) -> Result<ExecutionContext, EngineError> {
-        let run_id = request.run_id.clone();
-        let run = request.into_run(clock::now());
-        self.ask_start(Some(run_id.clone()), run)?;
+        let run_id = self.start_pipeline(request.plan)?;
         self.context(&run_id)
     }
 
@@ -60,9 +59,11 @@ impl CoreExecutionEngine {
     ///
     /// # Errors
     /// [`EngineError::Exists`] when there is a run of the id asked for, [`EngineError::Store`] when it can't be recorded.
-    pub fn start_pipeline(&self, request: PipelineRequest) -> Result<RunId, EngineError> {
-        let run_id = request.run_id.clone();
-        self.ask_start(run_id, request.into_run(clock::now()))
+    pub fn start_pipeline(&self, plan: Plan) -> Result<RunId, EngineError> {
+        self.send_start(plan, clock::now())?
+            .recv()
+            .map_err(|_| EngineError::ShutDown)?
+            .map(|run| run.id.clone())
     }
 
     /// Makes a pipeline of a Rust function: [`start_registered`](Self::start_registered) and jobs may name it.
@@ -86,9 +87,10 @@ impl CoreExecutionEngine {
     /// # Errors
     /// [`EngineError::NotRegistered`] without such a function, else as [`start_execution`](Self::start_execution).
     pub fn start_registered(&self, request: StartRequest) -> Result<ExecutionContext, EngineError> {
+        let pipeline_id = &request.plan.pipeline_id;
         let function = self
-            .function(&request.pipeline_id)
-            .ok_or_else(|| EngineError::NotRegistered { pipeline_id: request.pipeline_id.clone() })?;
+            .function(pipeline_id)
+            .ok_or_else(|| EngineError::NotRegistered { pipeline_id: pipeline_id.clone() })?;
         let context = self.start_execution(request)?;
         context::drive(context.clone(), function)?;
         Ok(context)
@@ -249,12 +251,15 @@ impl CoreExecutionEngine {
         self.shared.functions.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    fn ask_start(&self, run_id: Option<RunId>, run: Run) -> Result<RunId, EngineError> {
+    /// Asks for a run; what is given back gets the answer once it is recorded.
+    pub(super) fn send_start(&self, plan: Plan, now: Now) -> Result<Receiver<Answer>, EngineError> {
         // Capacity 1: the one answer.
         let (reply, answer) = bounded(1);
+        let run_id = plan.run_id.clone();
+        let run = Box::new(plan.into_run(now));
         let footprints = self.footprints(&run);
-        self.send(Message::Start { run_id, run: Box::new(run), footprints, reply })?;
-        answer.recv().map_err(|_| EngineError::ShutDown)?.map(|run| run.id.clone())
+        self.send(Message::Start { run_id, run, footprints, reply })?;
+        Ok(answer)
     }
 
     pub(super) fn ask(&self, run_id: &RunId, input: Input) -> Result<Arc<Run>, EngineError> {

@@ -84,6 +84,11 @@ impl Lifecycle {
         self.closing.is_some()
     }
 
+    /// Whether no run is taken in any more. An engine that ends only if no run lives goes on for one.
+    pub(super) fn refuses_runs(&self) -> bool {
+        self.closing.as_ref().is_some_and(|closing| closing.when == When::Now)
+    }
+
     /// A shutdown begins; `reply` hears of its end.
     pub(super) fn begin_closing(
         &mut self,
@@ -189,7 +194,7 @@ mod tests {
             (ShutdownKind::StopRuns, true),
         ] {
             close(&mut lifecycle, kind, When::Now);
-            assert_eq!(lifecycle.may_start(), may_start, "{kind:?}");
+            assert_eq!((lifecycle.may_start(), lifecycle.refuses_runs()), (may_start, true), "{kind:?}");
         }
     }
 
@@ -220,6 +225,7 @@ mod tests {
     fn the_caller_gets_the_lock_at_the_end_and_none_when_the_engine_goes_on() {
         let mut lifecycle = lifecycle(None);
         let answer = close(&mut lifecycle, ShutdownKind::LeaveSteps, When::IfIdle);
+        assert!(!lifecycle.refuses_runs());
         assert_eq!(lifecycle.look(&runs_with(driven("a")), 0), Stage::CalledOff);
         lifecycle.call_off();
         assert!(answer.recv().expect("an answer").is_none());

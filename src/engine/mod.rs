@@ -61,8 +61,7 @@ pub use handle::CoreExecutionEngine;
 pub use lifecycle::ShutdownKind;
 pub use line::CurrentWait;
 pub use options::{
-    EngineOptions, HostChoice, HostSink, HostStart, MakeHost, OnDiskFull, Params, PipelineRequest, Scope,
-    StartRequest,
+    EngineOptions, HostChoice, HostSink, HostStart, MakeHost, OnDiskFull, Scope, StartRequest,
 };
 pub use published::EngineSnapshot;
 pub use signal::Signal;

@@ -24,7 +24,7 @@ use super::recorder::Recorder;
 use super::reports::Reports;
 use super::runs::Runs;
 use crate::admission::Admission;
-use crate::store::{CheckpointManager, DataDir, Write};
+use crate::store::{CheckpointManager, DataDir, RunWrite};
 use crate::supervisor::ConnectError;
 
 /// What a handle needs of an engine whose thread has begun.
@@ -61,7 +61,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, 
     admission.orders = published.store().load_orders()?;
     if let Some(order) = options.first_order {
         admission.orders = admission.orders.after(order, clock::now().wall);
-        published.store().commit(&[Write::Orders(admission.orders)])?;
+        published.store().commit(&[RunWrite::Orders(admission.orders)])?;
     }
     let machine = Machine::new(options.n_cpus, options.monitor, options.awake);
     // What the machine has left decides about the first starts, before there is a sample.

@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
-
 use super::batch::Batch;
-use super::changes::{push_changes, to_write};
+use super::changes::push_changes;
 use super::runs::Runs;
 use crate::base::id::RunId;
 use crate::run::Record;
-use crate::store::{CheckpointManager, StoreError};
+use crate::store::{CheckpointManager, RunWrite, StoreError};
 
 /// How long a change that nobody relies on may wait for a commit that is needed anyway.
 const LAZY_COMMIT_MS: u64 = 1000;
@@ -35,7 +33,6 @@ impl Recorder {
         batch: &mut Batch,
         runs: &Runs,
         store: &CheckpointManager,
-        at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         if !batch.is_hard() {
             return Ok(());
@@ -45,7 +42,10 @@ impl Recorder {
         }
         let mut writes = batch.take_expectations();
         let records = self.unrecorded.iter().chain(batch.records());
-        writes.extend(records.map(|(run_id, record)| to_write(run_id, record, at)));
+        writes.extend(
+            records
+                .map(|(run_id, record)| RunWrite::Record { run_id: run_id.clone(), record: record.clone() }),
+        );
         for run in batch.runs() {
             push_changes(&mut writes, runs.recorded(&run.id), run);
         }
@@ -107,10 +107,10 @@ mod tests {
         assert_eq!(recorder.flush_at_ms(), Some(5 + LAZY_COMMIT_MS));
         let is_stored = || store.load_summary(&run.id).expect("it can be read").is_some();
         let mut soft = Batch::default();
-        recorder.record(&mut soft, &runs, &store, DateTime::UNIX_EPOCH).expect("nothing to do");
+        recorder.record(&mut soft, &runs, &store).expect("nothing to do");
         assert!(!is_stored() && !recorder.is_all_recorded());
         let mut hard = Batch::of_what_waits();
-        recorder.record(&mut hard, &runs, &store, DateTime::UNIX_EPOCH).expect("it is recorded");
+        recorder.record(&mut hard, &runs, &store).expect("it is recorded");
         assert!(is_stored() && recorder.is_all_recorded() && recorder.flush_at_ms().is_none());
         assert!(hard.staged(&run.id).is_some(), "it is published as recorded");
     }
@@ -123,7 +123,7 @@ mod tests {
         recorder.put_off(run.id.clone(), 5);
         let mut batch = Batch::of_what_waits();
         batch.take_up(&Run { state: RunState::Failed, ..driven("nowhere") });
-        recorder.record(&mut batch, &runs, &store, DateTime::UNIX_EPOCH).expect_err("there is no such run");
+        recorder.record(&mut batch, &runs, &store).expect_err("there is no such run");
         assert!(!recorder.is_all_recorded());
         assert!(recorder.begin_flush(), "it waits for another commit");
         assert_eq!(recorder.flush_at_ms(), None);

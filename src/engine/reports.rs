@@ -123,14 +123,13 @@ fn is_early(run: &Run, input: &Input) -> bool {
 mod tests {
     use super::*;
     use crate::engine::inbox::Inbox;
-    use crate::engine::options::Params;
     use crate::engine::test_runs::of_steps;
     use crate::run::{Exit, ReportBatch, StepState};
 
     fn reports(dir: &std::path::Path) -> (Reports, LaunchEnv) {
         let data_dir = DataDir::open(dir).expect("a data directory");
         let reports = Reports::new(&data_dir, Inbox::new().sender()).expect("a follower");
-        (reports, LaunchEnv::new(data_dir, Params::new(), None))
+        (reports, LaunchEnv::new(data_dir, std::collections::BTreeMap::new(), None))
     }
 
     /// A run whose one step was sent, and of whose start nothing was told.

@@ -76,14 +76,14 @@ mod tests {
     use super::*;
     use crate::engine::test_runs::{driven, of_steps};
     use crate::run::RunState;
-    use crate::store::Write;
+    use crate::store::RunWrite;
 
     #[test]
     fn a_run_is_read_as_what_it_is_and_a_living_one_is_not_taken_up() {
         let store = CheckpointManager::in_memory().expect("a store");
         let living = of_steps("living", &["s"]);
         let ended = Run { state: RunState::Failed, ..driven("ended") };
-        let writes = [&living, &ended].map(|run| Write::Run(Arc::new(run.clone())));
+        let writes = [&living, &ended].map(|run| RunWrite::Run(Arc::new(run.clone())));
         store.commit(&writes).expect("it is recorded");
         let all: Vec<_> = load_living(&store, &Scope::All).expect("they are read").into_iter().collect();
         assert!(matches!(all.as_slice(), [(run_id, Ok(_))] if *run_id == living.id));

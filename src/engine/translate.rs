@@ -15,7 +15,7 @@ use crate::admission::{AdmissionPolicy, Order, Orders};
 use crate::base::id::RunId;
 use crate::resources::ResourceSnapshot;
 use crate::run::{EventKind, Input, Run, StepNews, StopKind};
-use crate::store::{EngineLock, StoreError, Write};
+use crate::store::{EngineLock, RunWrite, StoreError};
 
 impl Engine {
     /// Turns a message into inputs of runs.
@@ -94,7 +94,7 @@ impl Engine {
         run: &Run,
         heard: &[PendingInput],
     ) -> Result<RunId, EngineError> {
-        if self.lifecycle.is_closing() {
+        if self.lifecycle.refuses_runs() {
             return Err(EngineError::ShutDown);
         }
         let store = self.publisher.store();
@@ -186,7 +186,7 @@ impl Engine {
     fn set_orders(&mut self, orders: Orders, heard: &mut Vec<PendingInput>) -> Result<(), EngineError> {
         if orders != self.line.orders() {
             // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
-            self.publisher.store().commit(&[Write::Orders(orders)])?;
+            self.publisher.store().commit(&[RunWrite::Orders(orders)])?;
             self.adopt_orders(orders, heard);
         }
         Ok(())

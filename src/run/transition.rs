@@ -2,7 +2,7 @@
 //! does of its own, and what recovery finds, takes the same ways as what is asked: there are no others.
 
 use super::{Run, RunState, StepRun, StepState};
-use crate::base::id::RunId;
+use crate::base::id::{RunId, StepId};
 
 /// What may be asked of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +69,16 @@ pub enum Refusal {
         to: RunState,
         /// What the operator can do instead.
         hint: &'static str,
+    },
+    /// It is about a step that the run does not have.
+    #[error("run {run_id}: it has no step {step}; its steps are {steps}")]
+    NoStep {
+        /// Which run.
+        run_id: RunId,
+        /// The step that was named.
+        step: StepId,
+        /// Those that it has.
+        steps: String,
     },
     /// The state would accept it, but something else is in the way.
     #[error("run {run_id}: {reason}")]
