@@ -92,7 +92,7 @@ impl Acting {
     }
 
     /// What effects have asked of the host so far, to be sent together: the supervisor wakes once. Acknowledgements come
-    /// last, for nobody waits for them; the rest keeps its order.
+    /// last, for no caller waits for them; the rest keeps its order.
     pub(super) fn take_requests(&mut self) -> Vec<HostRequest> {
         let mut requests = std::mem::take(&mut self.requests);
         requests.sort_by_key(|request| matches!(request, HostRequest::Acknowledge(_)));

@@ -322,7 +322,7 @@ impl Engine {
         }
     }
 
-    /// Something of what was handed over can't be stored, whatever room there is: it is refused to whoever asked, and
+    /// Something of what was handed over can't be stored, whatever room there is: it is refused to the caller, and
     /// the rest is decided again without it.
     fn meet_offence(
         &mut self,

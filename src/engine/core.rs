@@ -1,5 +1,5 @@
-//! The engine as its thread holds it: parts, each with data and a rule of its own, which the beats bring together. Nobody
-//! else changes a run.
+//! The engine as its thread holds it: parts, each with data and a rule of its own, which the beats bring together. No
+//! other thread changes a run.
 
 use super::acting::Acting;
 use super::clock;

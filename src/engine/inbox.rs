@@ -9,7 +9,7 @@ use super::message::Message;
 
 /// How many messages are decided together at most.
 const MAX_BATCH: usize = 4096;
-/// How long ends for whose commit nobody waits may wait for others to share it.
+/// How long ends for whose commit no caller waits may wait for others to share it.
 const COMPANY: Duration = Duration::from_millis(1);
 /// How long callers that were answered together may take to come back together.
 const GATHER: Duration = Duration::from_micros(100);

@@ -121,10 +121,10 @@ impl Lifecycle {
         Stage::Waits
     }
 
-    /// The engine goes on, and whoever asked for its end hears so.
+    /// The engine goes on; the caller who asked for its end gets no lock.
     pub(super) fn call_off(&mut self) {
         if let Some(closing) = self.closing.take() {
-            // If the caller has gone, nobody is to be told.
+            // A caller that has gone needs no answer.
             let _ = closing.reply.send(None);
         }
     }

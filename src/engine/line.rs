@@ -138,7 +138,7 @@ impl AdmissionLine {
         }
     }
 
-    /// Ends a look at the line, so that whoever comes now stands in it behind others. Whether the next sample may let
+    /// Ends a look at the line, so that what comes from now on stands in it behind others. Whether the next sample may let
     /// something start.
     pub(super) fn end(&mut self, runs: &Runs) -> bool {
         let waiting = || self.waiting.iter().filter_map(|run_id| runs.get(run_id));
@@ -216,7 +216,7 @@ impl AdmissionLine {
         }
     }
 
-    /// Whoever gave an order gets this answer once every run has met it.
+    /// The caller who gave an order gets this answer once every run has met it.
     pub(super) fn answer_later(&mut self, reply: Sender<OrderAnswer>, answer: OrderAnswer) {
         self.given_orders.push((reply, answer));
     }
@@ -287,7 +287,7 @@ impl AdmissionLine {
         }
     }
 
-    /// A run of this pipeline has ended: without another one nobody asks what its steps need.
+    /// A run of this pipeline has ended: without another one what its steps need is not asked.
     pub(super) fn forget_pipeline(&mut self, pipeline_id: &PipelineId, runs: &Runs) {
         if !runs.iter().any(|run| run.pipeline_id == *pipeline_id) {
             self.admission.footprints.remove(pipeline_id);

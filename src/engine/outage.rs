@@ -1,4 +1,4 @@
-//! When nothing can be recorded: a full disk, or a database that somebody else keeps locked. What the world says is kept
+//! When nothing can be recorded: a full disk, or a database that another program keeps locked. What the world says is kept
 //! until it can be decided again, and it is looked at whether it can.
 
 use std::path::PathBuf;

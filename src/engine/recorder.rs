@@ -9,7 +9,7 @@ use crate::base::id::RunId;
 use crate::run::Record;
 use crate::store::{CheckpointManager, RunWrite, StoreError};
 
-/// How long a change that nobody relies on may wait for a commit that is needed anyway.
+/// How long a change on which nothing rests may wait for a commit that is needed anyway.
 const LAZY_COMMIT_MS: u64 = 1000;
 
 /// What is ahead of the disk.

@@ -176,7 +176,7 @@ impl Engine {
 /// The operator's orders for everything at once: quiet and drain. Recorded first, then told, then met by every run; a start
 /// that finds one recorded has every run meet it.
 impl Engine {
-    /// Carries out an order. Whoever gave it hears of it when every run has met it.
+    /// Carries out an order. The caller is answered when every run has met it.
     fn translate_order(&mut self, order: Order, reply: Sender<OrderAnswer>, heard: &mut Vec<PendingInput>) {
         let orders = self.line.orders_after(order, clock::now().wall);
         let outcome = self.set_orders(orders, heard);

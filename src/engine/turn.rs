@@ -59,7 +59,7 @@ impl Engine {
         self.finish_closing() && !is_abandoned
     }
 
-    /// As long as nobody waits for the commit, lets it wait for the next end.
+    /// As long as no caller waits for the commit, lets it wait for the next end.
     fn wait_for_company(&mut self, batch: &mut Batch, kept: &mut Vec<PendingInput>) {
         let until = Inbox::company_until();
         while self.may_wait(batch, kept)
@@ -122,7 +122,7 @@ impl Engine {
         self.handle(heard);
     }
 
-    /// Gives everybody in the line a chance, in its order. Called once in each turn in which something has happened.
+    /// Looks at each run in the line, in its order. Called once in each turn in which something has happened.
     pub(super) fn admit_waiting(&mut self) {
         let is_open = !self.outage.is_on() && !self.lifecycle.is_closing();
         if !is_open || !self.line.take_stale() {

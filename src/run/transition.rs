@@ -251,7 +251,7 @@ impl StepChange {
 }
 
 impl Run {
-    /// Changes its state as the table says, whoever is the cause.
+    /// Changes its state as the table says, whatever the cause is.
     ///
     /// # Errors
     /// [`Refusal::State`] where the table has no such transition: the run stays as it was.
@@ -288,7 +288,7 @@ impl Run {
 }
 
 impl StepRun {
-    /// Changes its state as the table says, whoever is the cause; false where the table has no such transition: it stays
+    /// Changes its state as the table says, whatever the cause is; false where the table has no such transition: it stays
     /// as it was.
     pub(super) fn apply(&mut self, change: StepChange) -> bool {
         let to = change.leads_from(self.state);
