@@ -1,12 +1,14 @@
 //! The house's own rules, as tests: what a tool can hold, a tool holds. A failure names the file and line, what
 //! was found, why it is not wanted, and what to do instead.
 //!
-//! The rules stand in three files: `floors` (who may import whom), `bans` (what is not called, and where), `papers`
+//! The rules stand in four files: `floors` (who may import whom), `circles` (and that within a module), `bans` (what is not called, and where), `papers`
 //! (what is written above and about the code). Each lists its exceptions with their reasons; an exception that
 //! is needed no more is a failure too.
 
 #[path = "house_rules/bans.rs"]
 mod bans;
+#[path = "house_rules/circles.rs"]
+mod circles;
 #[path = "house_rules/floors.rs"]
 mod floors;
 #[path = "house_rules/papers.rs"]
@@ -30,6 +32,11 @@ fn hold(rule: impl Fn(&House) -> Vec<Breach>) {
 #[test]
 fn imports_point_down_only() {
     hold(floors::imports_point_down);
+}
+
+#[test]
+fn the_files_of_a_module_know_one_another_in_no_circle() {
+    hold(circles::files_know_one_another_in_no_circle);
 }
 
 #[test]
@@ -60,6 +67,11 @@ fn every_thread_has_a_name() {
 #[test]
 fn clocks_are_read_in_a_few_named_files() {
     hold(bans::clocks_are_arguments);
+}
+
+#[test]
+fn states_change_by_the_table_alone() {
+    hold(bans::states_change_by_the_table);
 }
 
 #[test]

@@ -3,8 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{CoreExecutionEngine, EngineError, PipelineFn, Signal};
+use super::error::EngineError;
+use super::handle::CoreExecutionEngine;
+use super::signal::Signal;
 use crate::base::id::{RunId, StepId};
+
+/// A pipeline that is a Rust function.
+pub(super) type PipelineFn = dyn Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync;
 
 /// A driven run, seen from its program. Stays usable from any thread.
 #[derive(Clone)]

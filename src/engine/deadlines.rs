@@ -1,81 +1,164 @@
-//! When the engine must look again without being told: timeouts on the clock of awake time, retries on the
-//! wall clock, and what it does at intervals of its own.
+//! When the engine must look at its runs without being told: timeouts on the clock of awake time, retries on the wall
+//! clock, and the next turn of what waits in line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
 
-use super::clock;
-use super::core::Engine;
-use super::message::PendingInput;
+use chrono::{DateTime, Utc};
+
+use super::clock::WallTimer;
 use crate::base::id::RunId;
-use crate::run::{Deadline, Input};
+use crate::base::time::Now;
+use crate::run::Deadline;
 
-impl Engine {
-    pub(super) fn set_deadline(&mut self, run_id: &RunId, deadline: Deadline) {
-        let before = self.runs.get(run_id).map(|entry| entry.deadline).unwrap_or_default();
-        if before == deadline {
-            if deadline == Deadline::default() {
-                return;
-            }
-        } else {
-            if let Some(at) = before.awake_ms {
-                self.awake_deadlines.remove(&(at, run_id.clone()));
-            }
-            if let Some(at) = before.wall {
-                self.wall_deadlines.remove(&(at, run_id.clone()));
-            }
+/// The deadlines of all runs, and the timer that rings at the next one of the wall clock.
+pub(super) struct Deadlines {
+    timer: WallTimer,
+    /// When the line must be looked at.
+    turn_at: Option<DateTime<Utc>>,
+    /// Of each run that has one; also when it has passed, until the run is decided anew.
+    of_runs: HashMap<RunId, Deadline>,
+    awake: BTreeSet<(u64, RunId)>,
+    wall: BTreeSet<(DateTime<Utc>, RunId)>,
+}
+
+impl Deadlines {
+    /// `ring` is called on a thread of its own when an instant of the wall clock is reached, or that clock is set.
+    ///
+    /// # Errors
+    /// When the system has no timer, pipe or thread left.
+    pub(super) fn new(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let timer = WallTimer::start(ring)?;
+        let (turn_at, of_runs, awake, wall) = Default::default();
+        Ok(Self { timer, turn_at, of_runs, awake, wall })
+    }
+
+    /// When this run must be looked at, as of its last decision.
+    pub(super) fn of(&self, run_id: &RunId) -> Deadline {
+        self.of_runs.get(run_id).copied().unwrap_or_default()
+    }
+
+    /// From now on this run must be looked at then. The same instants as before count anew.
+    pub(super) fn set(&mut self, run_id: &RunId, deadline: Deadline) {
+        let before = self.of(run_id);
+        if before == deadline && deadline == Deadline::default() {
+            return;
+        }
+        if let Some(at) = before.awake_ms {
+            self.awake.remove(&(at, run_id.clone()));
+        }
+        if let Some(at) = before.wall {
+            self.wall.remove(&(at, run_id.clone()));
         }
         if let Some(at) = deadline.awake_ms {
-            self.awake_deadlines.insert((at, run_id.clone()));
+            self.awake.insert((at, run_id.clone()));
         }
         if let Some(at) = deadline.wall {
-            self.wall_deadlines.insert((at, run_id.clone()));
+            self.wall.insert((at, run_id.clone()));
         }
-        self.arm_timer();
+        if deadline == Deadline::default() {
+            self.of_runs.remove(run_id);
+        } else {
+            self.of_runs.insert(run_id.clone(), deadline);
+        }
+        self.arm();
     }
 
-    /// Has the timer ring at the next instant of the wall clock at which something is due.
-    pub(super) fn arm_timer(&self) {
-        let of_runs = self.wall_deadlines.first().map(|(at, _)| *at);
-        self.timer.arm([of_runs, self.next_turn_at()].into_iter().flatten().min());
+    /// From now on the line must be looked at then.
+    pub(super) fn set_turn(&mut self, at: Option<DateTime<Utc>>) {
+        self.turn_at = at;
+        self.arm();
     }
 
-    pub(super) fn next_awake_deadline(&self) -> Option<u64> {
-        let closing = self.closing.as_ref().map(|closing| closing.drivers_until_ms);
-        let outage = self.outage.as_ref().map(|outage| outage.look_again_at_ms);
-        let run = self.awake_deadlines.first().map(|(at, _)| *at);
-        let own = [self.lazy_commit_at_ms, self.holders.due_at_ms, self.host.retry_at_ms];
-        own.into_iter().chain([run, outage, closing]).flatten().min()
+    /// The next one on the clock of awake time.
+    pub(super) fn next_awake_ms(&self) -> Option<u64> {
+        self.awake.first().map(|(at, _)| *at)
     }
 
-    /// Gives a tick to every run whose deadline has passed on either clock.
-    pub(super) fn on_deadlines(&mut self) {
-        let now = clock::now();
+    /// The runs whose deadline has passed on either clock. They are given once.
+    pub(super) fn take_due(&mut self, now: Now) -> BTreeSet<RunId> {
         let mut due = BTreeSet::new();
-        while let Some((at, _)) = self.awake_deadlines.first()
+        while let Some((at, _)) = self.awake.first()
             && *at <= now.awake_ms
         {
-            due.extend(self.awake_deadlines.pop_first().map(|(_, run_id)| run_id));
+            due.extend(self.awake.pop_first().map(|(_, run_id)| run_id));
         }
         let mut is_rung = false;
-        while let Some((at, _)) = self.wall_deadlines.first()
+        while let Some((at, _)) = self.wall.first()
             && *at <= now.wall
         {
             is_rung = true;
-            due.extend(self.wall_deadlines.pop_first().map(|(_, run_id)| run_id));
+            due.extend(self.wall.pop_first().map(|(_, run_id)| run_id));
         }
         if is_rung {
-            self.arm_timer();
+            self.arm();
         }
-        self.handle(due.into_iter().map(|run_id| PendingInput::world(run_id, Input::Tick)).collect());
-        self.look_at_trouble(now.awake_ms);
-        self.look_at_turns(now.wall);
-        self.look_for_host(now.awake_ms);
-        if self.holders.due_at_ms.is_some_and(|at| at <= now.awake_ms) {
-            self.holders.due_at_ms = None;
-            self.is_line_stale = true;
-        }
-        if self.lazy_commit_at_ms.is_some_and(|at| at <= now.awake_ms) {
-            self.flush();
-        }
+        due
+    }
+
+    /// Has the timer ring at the next instant of the wall clock.
+    fn arm(&self) {
+        let of_runs = self.wall.first().map(|(at, _)| *at);
+        self.timer.arm([of_runs, self.turn_at].into_iter().flatten().min());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+
+    fn id(text: &str) -> RunId {
+        RunId::new(text).expect("an id")
+    }
+
+    fn deadlines() -> Deadlines {
+        Deadlines::new(|| {}).expect("a timer")
+    }
+
+    fn at_ms(awake_ms: u64) -> Now {
+        Now { wall: DateTime::UNIX_EPOCH, awake_ms }
+    }
+
+    fn awake(at_ms: u64) -> Deadline {
+        Deadline { awake_ms: Some(at_ms), wall: None }
+    }
+
+    #[test]
+    fn a_run_is_due_once_on_either_clock_and_again_when_the_same_deadline_is_set_again() {
+        let mut deadlines = deadlines();
+        let wall = DateTime::UNIX_EPOCH + TimeDelta::seconds(9);
+        deadlines.set(&id("awake"), awake(5));
+        deadlines.set(&id("wall"), Deadline { awake_ms: None, wall: Some(wall) });
+        assert_eq!(deadlines.next_awake_ms(), Some(5));
+        assert_eq!(deadlines.take_due(at_ms(4)), BTreeSet::new());
+        assert_eq!(deadlines.take_due(at_ms(5)), [id("awake")].into());
+        assert_eq!(deadlines.take_due(Now { wall, awake_ms: 5 }), [id("wall")].into());
+        assert_eq!(deadlines.take_due(Now { wall, awake_ms: 5 }), BTreeSet::new());
+        deadlines.set(&id("awake"), deadlines.of(&id("awake")));
+        assert_eq!(deadlines.take_due(at_ms(5)), [id("awake")].into());
+    }
+
+    #[test]
+    fn another_deadline_takes_the_place_of_the_one_before() {
+        let mut deadlines = deadlines();
+        deadlines.set(&id("a"), awake(5));
+        deadlines.set(&id("a"), awake(7));
+        assert_eq!(deadlines.take_due(at_ms(6)), BTreeSet::new());
+        deadlines.set(&id("a"), Deadline::default());
+        assert_eq!(deadlines.next_awake_ms(), None);
+        assert_eq!(deadlines.of(&id("a")), Deadline::default());
+    }
+
+    #[test]
+    fn the_timer_rings_for_the_next_turn_beside_the_deadlines_of_runs() {
+        // Unbounded: a ring or two.
+        let (tx, rx) = crossbeam_channel::unbounded();
+        let mut deadlines = Deadlines::new(move || tx.send(()).expect("the test listens")).expect("a timer");
+        let far = crate::engine::now().wall + TimeDelta::hours(1);
+        deadlines.set(&id("a"), Deadline { awake_ms: None, wall: Some(far) });
+        deadlines.set_turn(Some(DateTime::UNIX_EPOCH));
+        rx.recv_timeout(std::time::Duration::from_secs(60))
+            .expect("it rings at once: that instant has passed");
     }
 }

@@ -1,8 +1,10 @@
 //! What the scheduler asks of the engine beside what everybody does: several runs that share a commit, and telling
 //! everybody what became of jobs.
 
+use super::clock;
+use super::error::EngineError;
+use super::handle::CoreExecutionEngine;
 use super::message::Message;
-use super::{CoreExecutionEngine, EngineError, clock};
 use crate::base::id::RunId;
 use crate::run::{EventKind, Plan};
 

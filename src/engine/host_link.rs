@@ -29,7 +29,7 @@ pub(super) struct HostLink {
     /// That the host does not answer, and what to do: as it was told.
     silence: Option<String>,
     /// When to try again, on the clock of awake time.
-    pub(super) retry_at_ms: Option<u64>,
+    retry_at_ms: Option<u64>,
 }
 
 struct Connector {
@@ -174,6 +174,18 @@ impl HostLink {
         }
     }
 
+    /// When another host is to be looked for.
+    pub(super) fn retry_at_ms(&self) -> Option<u64> {
+        self.retry_at_ms
+    }
+
+    /// Looks for another host, if it is time.
+    pub(super) fn look_again(&mut self, now_ms: u64) {
+        if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
+            self.reconnect();
+        }
+    }
+
     /// Looks for another host on a thread of its own: finding one may take seconds.
     pub(super) fn reconnect(&mut self) {
         self.host = None;
@@ -215,5 +227,75 @@ impl Connector {
                 Box::new(launched.hello(self.epoch, sink)?)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::Receiver;
+
+    use super::*;
+    use crate::supervisor::HostRequest;
+
+    struct Idle;
+
+    impl StepHost for Idle {
+        fn send(&mut self, _: HostRequest) {}
+    }
+
+    fn link(dir: &std::path::Path) -> (HostLink, Receiver<Message>) {
+        let choice = HostChoice::Custom(Arc::new(|_, _| Ok(Box::new(Idle))));
+        let data_dir = DataDir::open(dir).expect("a data directory");
+        // Unbounded: one message for each connection.
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        (HostLink::new(choice, None, &data_dir, 1, sender), receiver)
+    }
+
+    fn trouble() -> HostEvent {
+        HostEvent::Trouble { reason: "the test says so".into() }
+    }
+
+    #[test]
+    fn a_host_is_connected_once_and_owes_what_it_knows_until_it_has_said_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut link, _) = link(dir.path());
+        assert!(!link.is_there_or_coming() && !link.owes_inventory());
+        link.ensure().expect("a host");
+        link.ensure().expect("a host");
+        assert_eq!(link.generation(), 1);
+        assert!(link.connected().is_some() && link.owes_inventory());
+        assert!(link.take(trouble()).is_some());
+        link.has_said_inventory();
+        assert!(!link.owes_inventory());
+    }
+
+    #[test]
+    fn what_a_host_says_before_it_is_handed_over_is_heard_with_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut link, receiver) = link(dir.path());
+        link.reconnect();
+        assert!(link.is_there_or_coming() && link.connected().is_none());
+        assert!(link.take(trouble()).is_none());
+        let Message::HostReady(generation, host) = receiver.recv().expect("a host") else {
+            panic!("nothing else is sent")
+        };
+        assert_eq!(link.settle(generation, host).expect("a host").len(), 1);
+        assert!(link.connected().is_some());
+    }
+
+    #[test]
+    fn where_none_is_to_be_had_another_is_looked_for_later() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut link, receiver) = link(dir.path());
+        link.reconnect();
+        let generation = link.generation();
+        link.settle(generation, Err(anyhow::anyhow!("the test says so"))).expect_err("there is none");
+        assert!(!link.owes_inventory(), "nobody is waited for");
+        let at_ms = link.retry_at_ms().expect("it is tried again");
+        link.look_again(at_ms - 1);
+        assert_eq!(link.generation(), generation);
+        link.look_again(at_ms);
+        assert_eq!((link.generation(), link.retry_at_ms()), (generation + 1, None));
+        drop(receiver);
     }
 }

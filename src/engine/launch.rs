@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use super::act;
 use super::secrets::{NoSecret, fetch_secret};
 use crate::base::id::RunId;
 use crate::pipeline::{Background, Command, Param, SecretSource};
@@ -114,7 +113,7 @@ impl LaunchJob {
         };
         let data_dir = self.launch_env.data_dir.path();
         Ok(StartSpec {
-            key: act::key(&self.run, self.index),
+            key: self.run.attempt_key(self.index),
             token: attempt.ledger.token.clone(),
             argv,
             env: self.environment(definition)?,

@@ -11,13 +11,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::act;
-use super::core::Engine;
 use super::launch::{LaunchJob, LaunchRefusal};
-use super::message::{Message, PendingInput};
+use super::message::Message;
 use crate::base::id::{AttemptKey, RunId};
-use crate::run::{RunState, StepNews};
-use crate::supervisor::{Cancel, HostRequest, StartSpec};
+use crate::supervisor::Cancel;
 
 /// How long the end of the engine waits for threads whose work has been cancelled: one that reads from a file system that
 /// does not answer can't be ended.
@@ -54,7 +51,7 @@ impl Launcher {
     /// Makes a start; the engine hears of it in a [`Message::Spec`]. An earlier one of the same attempt does not count
     /// any more.
     pub(super) fn launch(&mut self, job: LaunchJob) {
-        let key = act::key(&job.run, job.index);
+        let key = job.run.attempt_key(job.index);
         self.last_ticket += 1;
         let (ticket, run_id) = (self.last_ticket, job.run.id.clone());
         if let Some((_, earlier)) = self.pending.insert(key.clone(), (ticket, job.cancel.clone())) {
@@ -118,44 +115,10 @@ impl Launcher {
             for (ticket, job) in waiting {
                 let spec = job.build().map(Box::new);
                 // If the engine is gone, so is the need.
-                let _ = sender.send(Message::Spec(act::key(&job.run, job.index), ticket, spec));
+                let _ = sender.send(Message::Spec(job.run.attempt_key(job.index), ticket, spec));
             }
         })?;
         Ok(Line { jobs, thread, last_ticket: 0 })
-    }
-}
-
-impl Engine {
-    /// What a start needed time for is there.
-    pub(super) fn translate_spec(
-        &mut self,
-        key: AttemptKey,
-        ticket: u64,
-        spec: Result<Box<StartSpec>, LaunchRefusal>,
-        heard: &mut Vec<PendingInput>,
-    ) {
-        if !self.acting.launcher.settle(&key, ticket) {
-            return;
-        }
-        let Some((_, step)) = self.find_step(&key) else { return };
-        // Frozen meanwhile, it is wanted later.
-        let is_wanted = step.attempt == key.attempt && step.state.is_live() && step.pid.is_none();
-        let run_state = self.runs[&key.run_id].run.state;
-        let is_held = run_state == RunState::Paused || step.ledger.ending.is_some();
-        let news = match spec {
-            _ if !is_wanted => return,
-            Ok(_) if is_held => StepNews::NotSent,
-            Err(LaunchRefusal::Cancelled) => StepNews::NotSent,
-            Ok(spec) => {
-                self.request(HostRequest::Start(spec));
-                return;
-            }
-            Err(LaunchRefusal::SecretMissing(reason)) => StepNews::SecretMissing(reason),
-            Err(LaunchRefusal::Impossible(reason)) => StepNews::StartFailed(reason),
-        };
-        if let Some(input) = self.step_input(&key, news) {
-            heard.push(PendingInput::world(key.run_id, input));
-        }
     }
 }
 

@@ -1,78 +1,161 @@
 //! Exceeded limits of the machine: holds starts, freezes and thaws runs, and tells everybody, as the rules of
 //! [`LimitEnforcer`] say.
 
-use super::core::{Engine, Entry};
 use super::message::PendingInput;
+use super::runs::Runs;
 use crate::base::id::RunId;
 use crate::resources::{LimitEnforcer, Measure, ResourceSnapshot};
-use crate::run::{Body, EventKind, Hold, Input, Run, RunState, Starts};
+use crate::run::{EventKind, Hold, Input, Run, RunState, Starts};
 
 /// What is exceeded, and what waits because of it.
 #[derive(Default)]
 pub(super) struct LimitHold {
     enforcer: LimitEnforcer,
     /// Why no step starts.
-    pub(super) reason: Option<String>,
+    reason: Option<String>,
     /// Runs that may go on as soon as there is room on the disk.
     thawed_later: Vec<RunId>,
 }
 
-impl Engine {
-    /// Turns what a sample says into inputs of runs.
-    pub(super) fn translate_limits(&mut self, sample: &ResourceSnapshot, heard: &mut Vec<PendingInput>) {
-        let runs = &self.runs;
+/// What a sample calls for.
+#[derive(Default)]
+pub(super) struct SampleNews {
+    /// To be told.
+    pub(super) alerts: Vec<EventKind>,
+    /// To be decided.
+    pub(super) heard: Vec<PendingInput>,
+}
+
+impl LimitHold {
+    /// What a sample says of limits. A run that may go on does so at once, unless nothing can be recorded at the moment:
+    /// then it is kept for [`take_thawed`](Self::take_thawed).
+    pub(super) fn answer(&mut self, sample: &ResourceSnapshot, runs: &Runs, may_thaw: bool) -> SampleNews {
         let may_freeze = |run_id: &RunId| {
-            let is_driven_by_steps = |run: &Run| matches!(run.body, Body::Pipeline(_));
-            runs.get(run_id)
-                .is_some_and(|entry| entry.run.state == RunState::Running && is_driven_by_steps(&entry.run))
+            let run = runs.get(run_id);
+            run.is_some_and(|run| run.state == RunState::Running && run.definition().is_some())
         };
-        let is_let_go = |entry: &&Entry| entry.run.ledger.limit_met && !entry.run.state.is_ended();
-        let let_go: Vec<_> = runs.values().filter(is_let_go).map(|entry| entry.run.id.clone()).collect();
-        for measure in self.limits.enforcer.answer(sample, &let_go, may_freeze) {
+        let let_go = runs.ids_of(|run| run.ledger.limit_met && !run.state.is_ended());
+        let mut news = SampleNews::default();
+        for measure in self.enforcer.answer(sample, &let_go, may_freeze) {
             match measure {
-                Measure::Alert { text, cleared } => self.tell(EventKind::ResourceAlert { text, cleared }),
+                Measure::Alert { text, cleared } => {
+                    news.alerts.push(EventKind::ResourceAlert { text, cleared });
+                }
                 Measure::HoldStarts(reason) => {
-                    self.limits.reason = reason;
+                    self.reason = reason;
                     // What has not begun is looked at in the order of the line.
-                    let begun = self.runs.iter().filter(|(_, entry)| entry.run.state != RunState::Queued);
-                    let begun = begun.map(|(run_id, _)| run_id.clone());
-                    heard.extend(begun.map(|run_id| PendingInput::world(run_id, Input::StartsChanged)));
+                    let begun = runs.ids_of(|run| run.state != RunState::Queued).into_iter();
+                    news.heard.extend(begun.map(|run_id| PendingInput::world(run_id, Input::StartsChanged)));
                 }
                 Measure::Freeze { run_id, reason } => {
-                    heard.push(PendingInput::world(run_id, Input::LimitExceeded { reason: reason.into() }));
+                    let input = Input::LimitExceeded { reason: reason.into() };
+                    news.heard.push(PendingInput::world(run_id, input));
                 }
-                Measure::Thaw(run_id) if self.outage.is_some() => self.limits.thawed_later.push(run_id),
-                Measure::Thaw(run_id) => heard.extend(self.thaw(run_id)),
+                Measure::Thaw(run_id) if may_thaw => news.heard.extend(thaw(run_id, runs)),
+                Measure::Thaw(run_id) => self.thawed_later.push(run_id),
             }
         }
+        news
     }
 
-    /// What lets runs go on that may since there is no room on the disk. Nothing is in their way any more.
-    pub(super) fn thaw_later(&mut self) -> Vec<PendingInput> {
-        let later = std::mem::take(&mut self.limits.thawed_later);
-        later.into_iter().filter_map(|run_id| self.thaw(run_id)).collect()
+    /// Why no step starts, if that is so.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
-    /// What may start as far as limits are concerned. Nothing waits for them while the engine stops its runs.
-    pub(super) fn starts_within_limits(&self) -> Starts {
-        match &self.limits.reason {
-            Some(_) if self.closing.is_none() => Starts::CleanUpOnly,
-            Some(_) | None => Starts::Allowed,
-        }
-    }
-
-    fn thaw(&self, run_id: RunId) -> Option<PendingInput> {
-        self.runs.contains_key(&run_id).then(|| PendingInput::world(run_id, Input::LimitCleared))
+    /// What may start as far as limits are concerned.
+    pub(super) fn starts(&self) -> Starts {
+        if self.reason.is_some() { Starts::CleanUpOnly } else { Starts::Allowed }
     }
 
     /// Runs that an earlier engine froze for a limit go on: where it is exceeded still, this engine freezes them again.
-    pub(super) fn look_at_limit_holds(&mut self) {
+    pub(super) fn take_over(&mut self, runs: &Runs) {
         let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.holds.has(Hold::Limit);
-        let held = self.runs.iter().filter(|(_, entry)| is_held(&entry.run));
-        self.limits.thawed_later = held.map(|(run_id, _)| run_id.clone()).collect();
-        if self.outage.is_none() {
-            let heard = self.thaw_later();
-            self.handle(heard);
-        }
+        self.thawed_later = runs.ids_of(is_held);
+    }
+
+    /// What lets those runs go on that were kept from it. Nothing is in their way any more.
+    pub(super) fn take_thawed(&mut self, runs: &Runs) -> Vec<PendingInput> {
+        let later = std::mem::take(&mut self.thawed_later);
+        later.into_iter().filter_map(|run_id| thaw(run_id, runs)).collect()
+    }
+}
+
+fn thaw(run_id: RunId, runs: &Runs) -> Option<PendingInput> {
+    runs.contains(&run_id).then(|| PendingInput::world(run_id, Input::LimitCleared))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::id::AttemptKey;
+    use crate::engine::test_runs::of_steps;
+    use crate::resources::{Limit, LimitAction, LimitChange, RaisedLimit, Resource, StepSample, Threshold};
+    use crate::run::Holds;
+
+    fn memory_limit() -> RaisedLimit {
+        let (raise_at, clear_at) = (Threshold::Fraction(0.9), Threshold::Fraction(0.8));
+        let limit = Limit::new(Resource::Memory, raise_at, clear_at, Duration::from_secs(30));
+        let limit = limit.expect("a limit").with_action(LimitAction::Freeze);
+        RaisedLimit { limit, volume: None, amount: 95.0, total: 100.0 }
+    }
+
+    fn sample(change: LimitChange, key: AttemptKey) -> ResourceSnapshot {
+        let step = StepSample {
+            key,
+            cpu_fraction: 0.1,
+            memory_bytes: 90,
+            read_rate: 0.0,
+            write_rate: 0.0,
+            written_bytes: 0,
+            output_rate: 0.0,
+            n_processes: 1,
+        };
+        ResourceSnapshot { changes: vec![change], steps: vec![step], ..ResourceSnapshot::default() }
+    }
+
+    fn names(heard: &[PendingInput]) -> Vec<&'static str> {
+        let name = |one: &PendingInput| {
+            if matches!(one.input, Input::StartsChanged) {
+                "looks at starts"
+            } else if matches!(one.input, Input::LimitExceeded { .. }) {
+                "freezes"
+            } else {
+                assert!(matches!(one.input, Input::LimitCleared), "{:?}", one.input);
+                "goes on"
+            }
+        };
+        heard.iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_limit_holds_starts_freezes_the_run_and_lets_it_go_on_when_it_can_be_recorded() {
+        let (mut limits, mut runs) = (LimitHold::default(), Runs::default());
+        let run = Run { state: RunState::Running, ..of_steps("a", &["s"]) };
+        let key = run.attempt_key(0);
+        runs.put(Arc::new(run), true);
+        let raised = limits.answer(&sample(LimitChange::Raised(memory_limit()), key.clone()), &runs, true);
+        assert_eq!((names(&raised.heard), raised.alerts.len()), (vec!["looks at starts", "freezes"], 1));
+        assert!(limits.reason().is_some() && limits.starts() == Starts::CleanUpOnly);
+        let cleared = limits.answer(&sample(LimitChange::Cleared(memory_limit()), key), &runs, false);
+        assert_eq!(names(&cleared.heard), ["looks at starts"], "nothing can be recorded at the moment");
+        assert!(limits.reason().is_none() && limits.starts() == Starts::Allowed);
+        assert_eq!(names(&limits.take_thawed(&runs)), ["goes on"]);
+        assert!(limits.take_thawed(&runs).is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_engine_froze_for_a_limit_goes_on_if_it_lives_here() {
+        let (mut limits, mut runs) = (LimitHold::default(), Runs::default());
+        let mut held = Run { state: RunState::Paused, ..of_steps("held", &["s"]) };
+        held.ledger.holds = Holds::only(Hold::Limit, "the test says so");
+        runs.put(Arc::new(held), true);
+        runs.put(Arc::new(Run { state: RunState::Paused, ..of_steps("paused", &["s"]) }), true);
+        limits.take_over(&runs);
+        let heard = limits.take_thawed(&runs);
+        assert_eq!((names(&heard), heard[0].run_id.as_str()), (vec!["goes on"], "held"));
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::closing::When;
+use super::error::EngineError;
 use super::launch::LaunchRefusal;
-use super::{CurrentWait, EngineError, ShutdownKind, Signal};
-use crate::admission::{AdmissionPolicy, Footprints, Order, Orders};
+use super::lifecycle::{ShutdownKind, When};
+use super::line::{CurrentWait, OrderAnswer};
+use super::signal::Signal;
+use crate::admission::{AdmissionPolicy, Footprints, Order};
 use crate::base::id::{AttemptKey, RunId};
 use crate::resources::ResourceSnapshot;
 use crate::run::{EventKind, Input, ReportBatch, Run};
@@ -57,8 +59,6 @@ pub(super) enum Message {
 }
 
 pub(super) type Answer = Result<Arc<Run>, EngineError>;
-
-pub(super) type OrderAnswer = Result<Orders, EngineError>;
 
 /// A request that concerns one run.
 pub(super) struct Ask {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::EventBus;
+use super::bus::EventBus;
 use crate::admission::{AdmissionPolicy, Order};
 use crate::awake::AwakeHandle;
 use crate::base::id::{InvalidId, PipelineId, RunId};

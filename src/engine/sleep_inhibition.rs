@@ -21,17 +21,24 @@ impl SleepInhibition {
 
     /// Takes in a run as it is now.
     pub(super) fn see(&mut self, run: &Run) {
-        let Some(awake) = &self.awake else { return };
+        if self.awake.is_some() && self.names_another(run) {
+            let why = self.named.as_ref().map(|run_id| format!("run {run_id} runs"));
+            self.awake.iter().for_each(|awake| awake.want(why.as_deref()));
+        }
+    }
+
+    /// Whether another run is to be named from now on, or none any more.
+    fn names_another(&mut self, run: &Run) -> bool {
         let has_changed = match wants_it(run) {
             true => self.runs.insert(run.id.clone()),
             false => self.runs.remove(&run.id),
         };
         let is_named = self.named.as_ref().is_some_and(|named| self.runs.contains(named));
-        if has_changed && !is_named {
+        let names_another = has_changed && !is_named;
+        if names_another {
             self.named = self.runs.first().cloned();
-            let why = self.named.as_ref().map(|run_id| format!("run {run_id} runs"));
-            awake.want(why.as_deref());
         }
+        names_another
     }
 }
 
@@ -60,4 +67,36 @@ fn wants_it(run: &Run) -> bool {
         | RunState::Interrupted => false,
     };
     is_asked_for && is_at_work
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::test_runs::of_pipeline;
+
+    fn run(run_id: &str, state: RunState) -> Run {
+        let text = "inhibit_sleep = true\n[[step]]\nid = \"s\"\nrun = \"true\"\n";
+        Run { state, ..of_pipeline(run_id, text) }
+    }
+
+    #[test]
+    fn the_one_that_is_named_stays_so_while_it_runs_and_then_the_next_is() {
+        let mut inhibition = SleepInhibition::new(None);
+        let named = |inhibition: &SleepInhibition| inhibition.named.as_ref().map(ToString::to_string);
+        assert!(!inhibition.names_another(&run("b", RunState::Queued)));
+        assert!(inhibition.names_another(&run("b", RunState::Running)));
+        assert!(!inhibition.names_another(&run("a", RunState::Running)));
+        assert_eq!(named(&inhibition).as_deref(), Some("b"));
+        assert!(inhibition.names_another(&run("b", RunState::Paused)));
+        assert_eq!(named(&inhibition).as_deref(), Some("a"));
+        assert!(inhibition.names_another(&run("a", RunState::Completed)));
+        assert_eq!(named(&inhibition), None);
+    }
+
+    #[test]
+    fn a_pipeline_that_does_not_ask_for_it_keeps_nothing_awake() {
+        let mut inhibition = SleepInhibition::new(None);
+        let plain = of_pipeline("a", "[[step]]\nid = \"s\"\nrun = \"true\"\n");
+        assert!(!inhibition.names_another(&Run { state: RunState::Running, ..plain }));
+    }
 }

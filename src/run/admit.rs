@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::decide::{Context, Outbox, Starts, summary};
 use super::step::tell_changed;
-use super::{Definition, EventKind, Refusal, Run, RunState, StepRun, StepState};
+use super::{Definition, EventKind, Refusal, Run, RunState, StepRun};
 use crate::admission::{
     Admission, Footprints, Need, Rank, RunClaim, RunRequest, StepClaim, StepRequest, Wait,
 };
@@ -109,7 +109,6 @@ pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mu
     if run.ledger.wait.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
         return;
     }
-    run.state = RunState::Queued;
     run.ledger.is_held_by_quiet |= matches!(wait, Wait::Quiet { .. });
     run.error = Some(wait.sentence(cx.now.wall).into());
     run.ledger.wait = Some(Arc::new(wait));
@@ -153,7 +152,6 @@ pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>
         return;
     }
     let step = run.step_mut(index);
-    step.state = StepState::Waiting;
     step.message = Some(wait.sentence(cx.now.wall).into());
     step.ledger.wait = Some(Arc::new(wait));
     step.ledger.waits_since.get_or_insert(cx.now.wall);

@@ -3,10 +3,11 @@
 
 use std::cell::OnceCell;
 
-use super::decide::{Context, Outbox, Starts, progress_event, summary};
+use super::decide::{Context, Outbox, Starts, come_to_run, progress_event, summary};
 use super::input::Effect;
+use super::transition::{Change, StepChange};
 use super::{
-    Body, Definition, EventKind, Holds, Launch, Run, RunState, StepRun, StepState, Verdict, admit, hold,
+    Body, Command, Definition, EventKind, Holds, Launch, Run, RunState, StepRun, StepState, Verdict, admit,
 };
 use crate::pipeline::{OnFailure, Step, When};
 
@@ -17,12 +18,10 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         match admit::may_begin(run, &definition, cx) {
             Some(wait) => admit::stand_in_line(run, wait, cx, out),
             None => {
-                hold::meet_what_is(run, cx);
-                run.state = RunState::Running;
+                come_to_run(run, cx);
                 run.error = None;
                 run.ledger.wait = None;
                 run.ledger.is_held_by_quiet = false;
-                run.ledger.clock.start(cx.now);
                 // Its first step may have to wait as well: that it has begun is told now.
                 out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Queued });
             }
@@ -36,7 +35,7 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         }
         RunState::Stopping => {
             if !run.steps.iter().any(|step| step.state.is_live()) {
-                pass_over_rest(run, &definition, StepState::Stopped, out);
+                pass_over_rest(run, &definition, StepChange::Stop, out);
                 last_steps(run, &definition, cx, out);
             }
         }
@@ -56,7 +55,7 @@ fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
         if run.steps.iter().zip(&definition.pipeline.steps).any(|(s, d)| s.state.is_live() && !d.finally) {
             return false;
         }
-        pass_over_rest(run, definition, StepState::Skipped, out);
+        pass_over_rest(run, definition, StepChange::Skip, out);
         return true;
     }
     pass_over(run, definition, out);
@@ -86,7 +85,7 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
             When::Always => false,
         };
         if skip_all || is_excluded {
-            end_unstarted(run, index, StepState::Skipped, out);
+            end_unstarted(run, index, StepChange::Skip, out);
             continue;
         }
         // One after another, in the order of the file: cleaning up is no place for races.
@@ -126,7 +125,7 @@ fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
                 When::Always => false,
             };
             if is_excluded {
-                end_unstarted(run, index, StepState::Skipped, out);
+                end_unstarted(run, index, StepChange::Skip, out);
                 changed = true;
             }
         }
@@ -200,7 +199,7 @@ pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
     let run_id = run.id.clone();
     let step = run.step_mut(index);
     step.fresh_attempt();
-    step.state = StepState::Waiting;
+    step.apply(StepChange::Prepare);
     step.message = Some("waits for a slot".into());
     step.ledger.launch = Launch::Prepared;
     step.ledger.retry_at = None;
@@ -211,7 +210,7 @@ pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
 pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) -> bool {
     let begun_after = run.ledger.resumes_in_row;
     let step = run.step_mut(index);
-    step.state = StepState::Running;
+    step.apply(StepChange::Launch);
     step.message = None;
     step.ledger.wait = None;
     step.ledger.waits_since = None;
@@ -273,22 +272,22 @@ fn first_failure(run: &Run, definition: &Definition) -> Option<String> {
 }
 
 /// Ends everything that has not begun.
-fn pass_over_rest(run: &mut Run, definition: &Definition, state: StepState, out: &mut Outbox) {
+fn pass_over_rest(run: &mut Run, definition: &Definition, change: StepChange, out: &mut Outbox) {
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
         let has_begun = run.steps[index].state.is_ended() || run.steps[index].state.is_live();
         if !step.finally && !has_begun {
             // What waits for its next attempt was under way and was stopped; the rest never ran.
             let was_under_way = run.steps[index].ledger.retry_at.is_some();
-            let state = if was_under_way { state } else { StepState::Skipped };
-            end_unstarted(run, index, state, out);
+            let change = if was_under_way { change } else { StepChange::Skip };
+            end_unstarted(run, index, change, out);
         }
     }
 }
 
-fn end_unstarted(run: &mut Run, index: usize, state: StepState, out: &mut Outbox) {
+fn end_unstarted(run: &mut Run, index: usize, change: StepChange, out: &mut Outbox) {
     let run_id = run.id.clone();
     let step = run.step_mut(index);
-    step.state = state;
+    step.apply(change);
     step.message = None;
     step.ledger.retry_at = None;
     step.ledger.wait = None;
@@ -326,42 +325,52 @@ fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
 
 /// Ends the run well.
 pub(super) fn complete(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
-    end(run, RunState::Completed, cx);
-    run.progress = 1.0;
-    run.error = None;
-    out.events.push(EventKind::ExecutionCompleted { run: summary(run) });
+    end(run, Change::As(Command::Complete), None, cx, out);
 }
 
 /// Ends the run as the verdict says.
 pub(super) fn conclude(run: &mut Run, verdict: Verdict, cx: Context<'_>, out: &mut Outbox) {
     match verdict {
-        Verdict::Stopped => {
-            end(run, RunState::Stopped, cx);
-            out.events.push(EventKind::ExecutionStopped { run: summary(run) });
-        }
-        Verdict::ForceStopped => {
-            end(run, RunState::ForceStopped, cx);
-            out.events.push(EventKind::ExecutionForceStopped { run: summary(run) });
-        }
-        Verdict::Failed(reason) => {
-            end(run, RunState::Failed, cx);
-            run.error = Some(reason.into());
-            out.events.push(EventKind::ExecutionFailed { run: summary(run) });
-        }
-        Verdict::Interrupted(reason) => {
-            end(run, RunState::Interrupted, cx);
-            run.error = Some(reason.into());
-            out.events.push(EventKind::ExecutionInterrupted { run: summary(run) });
-        }
+        // It is stopping: that it has nothing left to do makes it stopped, not completed.
+        Verdict::Stopped => end(run, Change::As(Command::Complete), None, cx, out),
+        Verdict::ForceStopped => end(run, Change::As(Command::ForceStop), None, cx, out),
+        Verdict::Failed(reason) => end(run, Change::As(Command::Fail), Some(reason), cx, out),
+        Verdict::Interrupted(reason) => end(run, Change::Lose, Some(reason), cx, out),
     }
 }
 
-fn end(run: &mut Run, state: RunState, cx: Context<'_>) {
+/// Ends the run by this change, for this reason.
+fn end(run: &mut Run, change: Change, reason: Option<String>, cx: Context<'_>, out: &mut Outbox) {
+    if run.apply(change).is_err() {
+        return;
+    }
     super::decide::close_freeze(run, cx.now);
-    run.state = state;
     run.ledger.verdict = None;
     run.ledger.holds = Holds::default();
     run.ledger.wait = None;
     run.ledger.clock.stop(cx.now);
     run.finished_at = Some(cx.now.wall);
+    match run.state {
+        RunState::Completed => {
+            run.progress = 1.0;
+            run.error = None;
+        }
+        RunState::Failed | RunState::Interrupted => run.error = reason.map(Into::into),
+        RunState::Queued
+        | RunState::Running
+        | RunState::Paused
+        | RunState::Stopping
+        | RunState::Stopped
+        | RunState::ForceStopped => {}
+    }
+    let ended = summary(run);
+    out.events.extend(match run.state {
+        RunState::Completed => Some(EventKind::ExecutionCompleted { run: ended }),
+        RunState::Stopped => Some(EventKind::ExecutionStopped { run: ended }),
+        RunState::ForceStopped => Some(EventKind::ExecutionForceStopped { run: ended }),
+        RunState::Failed => Some(EventKind::ExecutionFailed { run: ended }),
+        RunState::Interrupted => Some(EventKind::ExecutionInterrupted { run: ended }),
+        // No end.
+        RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => None,
+    });
 }

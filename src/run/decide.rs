@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::input::{Effect, Input, Level, Record, StopKind};
-use super::transition::{hint, transition};
+use super::transition::Change;
 use super::{
     Body, Command, EventKind, Hold, Holds, Refusal, Run, RunState, Trigger, Verdict, admit, advance, hold,
     recover, resume, step, work,
@@ -67,27 +67,25 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         Input::Begin => begin(run, cx, out),
         Input::Pause => {
             if !hold::keep_frozen(run, out) {
-                accept(run, Command::Pause)?;
-                pause(run, cx, out);
+                pause(run, cx, out)?;
             }
         }
         Input::Resume => {
-            accept(run, Command::Resume)?;
             if run.state == RunState::Paused {
                 run.ledger.limit_met |= run.ledger.holds.has(Hold::Limit);
-                resume::thaw(run, cx, out);
+                resume::thaw(run, cx, out)?;
             } else {
-                resume::take_up(run, Trigger::Recovery, cx, out);
+                resume::take_up(run, Trigger::Recovery, cx, out)?;
             }
         }
         Input::Retry(from) => {
-            accept(run, Command::Retry)?;
+            run.accept(Command::Retry)?;
             resume::retry(run, from.as_ref(), cx, out)?;
         }
         Input::Stop(kind) => stop(run, kind, cx, out)?,
         Input::Complete { error } => complete(run, error, cx, out)?,
         Input::Progress { progress, current_step } => {
-            accept(run, Command::Report)?;
+            run.accept(Command::Report)?;
             driven_only(run, "its progress comes from its steps")?;
             out.soft = true;
             told_running(run, out);
@@ -98,7 +96,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
             out.events.push(progress_event(run));
         }
         Input::Checkpoint { step_id, data } => {
-            accept(run, Command::Report)?;
+            run.accept(Command::Report)?;
             told_running(run, out);
             run.current_step = Some(step_id.clone());
             out.events.push(EventKind::CheckpointSaved { step_id: step_id.clone() });
@@ -123,7 +121,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         Input::Quiet(since) => hold::quiet(run, since, cx, out),
         Input::Power { on_battery } => hold::power(run, on_battery, cx, out),
         Input::Admit => {
-            accept(run, Command::Admit)?;
+            run.accept(Command::Admit)?;
             admit::admit(run)?;
         }
         Input::Recover(found) => recover::reconcile(run, found, cx, out),
@@ -133,18 +131,6 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
     run.ledger.clock.rebase(cx.now);
     work::book(run, known_until, cx.now, &mut out.events);
     Ok(())
-}
-
-fn accept(run: &Run, command: Command) -> Result<(), Refusal> {
-    match transition(run.state, command) {
-        Some(_) => Ok(()),
-        None => Err(Refusal::State {
-            run_id: run.id.clone(),
-            from: run.state,
-            to: command.aim(run.state),
-            hint: hint(run.state),
-        }),
-    }
 }
 
 fn driven_only(run: &Run, reason: &str) -> Result<(), Refusal> {
@@ -164,9 +150,7 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         Body::Pipeline(definition) => admit::may_begin(run, definition, cx),
     };
     if wait.is_none() {
-        hold::meet_what_is(run, cx);
-        run.state = RunState::Running;
-        run.ledger.clock.start(cx.now);
+        come_to_run(run, cx);
     }
     out.events.push(EventKind::ExecutionStarted { run: summary(run), steps: run.step_summaries() });
     if let Some(wait) = wait {
@@ -174,9 +158,21 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     }
 }
 
+/// What the run waited for before its first step is there.
+pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
+    // A run that waits to begin accepts this always.
+    if run.apply(Change::As(Command::Admit)).is_ok() {
+        hold::meet_what_is(run, cx);
+        run.ledger.clock.start(cx.now);
+    }
+}
+
 /// Freezes whatever lives, whoever asked. Told when the whole tree is seen frozen.
-pub(super) fn pause(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
-    run.state = RunState::Paused;
+///
+/// # Errors
+/// [`Refusal::State`] when it does not run.
+pub(super) fn pause(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
+    run.apply(Change::As(Command::Pause))?;
     run.ledger.clock.stop(cx.now);
     if matches!(run.body, Body::Driven) {
         out.effects.push(Effect::PauseSignal(Level::Raised));
@@ -190,6 +186,7 @@ pub(super) fn pause(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         }
     }
     step::tell_if_frozen(run, Vec::new(), cx, out);
+    Ok(())
 }
 
 fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
@@ -197,10 +194,13 @@ fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Res
         StopKind::Graceful => (Command::Stop, Verdict::Stopped),
         StopKind::Force => (Command::ForceStop, Verdict::ForceStopped),
     };
-    accept(run, command)?;
+    run.accept(command)?;
     let was_stopping = run.state == RunState::Stopping;
+    if !was_stopping {
+        // By force as well: its processes are being ended first.
+        run.apply(Change::As(Command::Stop))?;
+    }
     close_freeze(run, cx.now);
-    run.state = RunState::Stopping;
     run.ledger.holds = Holds::default();
     run.ledger.wait = None;
     run.ledger.verdict = Some(verdict);
@@ -227,7 +227,7 @@ fn complete(
     cx: Context<'_>,
     out: &mut Outbox,
 ) -> Result<(), Refusal> {
-    accept(run, if error.is_some() { Command::Fail } else { Command::Complete })?;
+    run.accept(if error.is_some() { Command::Fail } else { Command::Complete })?;
     driven_only(run, "it completes by itself")?;
     match (run.state == RunState::Stopping, error) {
         (true, _) => advance::conclude(run, Verdict::Stopped, cx, out),

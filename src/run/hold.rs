@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::decide::{Context, Outbox, pause, summary};
+use super::transition::StepChange;
 use super::{Body, EventKind, Run, RunState, StepState, resume, step};
 use crate::pipeline::{OnBattery, OnQuiet};
 
@@ -95,7 +96,8 @@ pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, 
     if run.state == RunState::Running {
         run.ledger.holds = Holds::only(why, reason.clone());
         run.error = Some(reason);
-        pause(run, cx, out);
+        // It runs, so that nothing is in the way.
+        let _ = pause(run, cx, out);
     } else if run.state == RunState::Paused && !run.ledger.holds.is_empty() {
         run.ledger.holds.0.insert(why, reason);
     }
@@ -131,7 +133,7 @@ pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         let step = run.step_mut(index);
         step.ledger.lacks_secret = false;
         step.finished_at = Some(cx.now.wall);
-        step::finish(run, index, StepState::Failed, Some(error), out);
+        step::finish(run, index, StepChange::Fail, Some(error), out);
     }
     release(run, Hold::Secret, cx, out);
 }
@@ -143,7 +145,8 @@ pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbo
         return;
     }
     if run.ledger.holds.is_empty() {
-        resume::thaw(run, cx, out);
+        // It is paused, so that nothing is in the way.
+        let _ = resume::thaw(run, cx, out);
     } else {
         stay_frozen(run, out);
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Holds, RunState, RunSummary, StepState, StepSummary, Trigger, WorkTime};
 use crate::admission::Wait;
-use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::base::time::{Now, Stopwatch};
 use crate::pipeline::Pipeline;
 
@@ -282,6 +282,17 @@ impl Run {
         Arc::make_mut(&mut self.steps[index])
     }
 
+    /// The name of the current attempt of the step at `index`.
+    pub fn attempt_key(&self, index: usize) -> AttemptKey {
+        let step = &self.steps[index];
+        AttemptKey { run_id: self.id.clone(), step_id: step.id.clone(), attempt: step.attempt }
+    }
+
+    /// Whether a step of it has a process, or may have one.
+    pub fn has_living_steps(&self) -> bool {
+        self.steps.iter().any(|step| step.state.is_live())
+    }
+
     /// Seconds frozen by `now`.
     pub fn frozen_seconds(&self, now: Now) -> f64 {
         let current =
@@ -343,13 +354,15 @@ impl StepRun {
         }
     }
 
-    /// Makes it ready to run once more: the next attempt, unless this one was never started.
+    /// Makes it ready to run once more: the next attempt, unless this one was never started. Its state is left to what
+    /// follows.
     pub(crate) fn fresh_attempt(&mut self) {
         let is_unused = self.attempt > 0
             && self.started_at.is_none()
             && self.ledger.launch != Launch::Sent
             && !self.ledger.may_be_alive;
         *self = Self {
+            state: self.state,
             attempt: if is_unused { self.attempt } else { self.attempt + 1 },
             ledger: StepLedger {
                 retries_used: self.ledger.retries_used,

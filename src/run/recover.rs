@@ -6,6 +6,7 @@ use super::input::{Effect, Exit, Found, Record};
 use super::step::{
     end_as_ordered, exited, finish, shelve, start_failed, started, tell_if_frozen, tell_started,
 };
+use super::transition::StepChange;
 use super::{
     Body, Decision, Ending, Launch, Run, RunState, StepRun, StepState, Trigger, Verdict, advance, decide,
     work,
@@ -130,23 +131,27 @@ fn order_to_end(run: &Run, index: usize) -> Option<Effect> {
 /// Gives a living step once more the order that its run's state implies: the last one may not have arrived.
 fn align(run: &mut Run, index: usize, frozen: bool, out: &mut Outbox) {
     if let Some(effect) = order_to_end(run, index) {
-        run.step_mut(index).state = StepState::Running;
+        run.step_mut(index).apply(StepChange::GoOn);
         out.effects.push(effect);
         return;
     }
     let should_be_frozen = run.state == RunState::Paused;
     match (should_be_frozen, frozen) {
         (true, false) => {
-            run.step_mut(index).state = StepState::Running;
+            run.step_mut(index).apply(StepChange::GoOn);
             run.ledger.frozen_since = None;
             out.effects.push(Effect::Freeze(index));
         }
         (false, true) => {
-            run.step_mut(index).state = StepState::Running;
+            run.step_mut(index).apply(StepChange::GoOn);
             out.effects.push(Effect::Thaw(index));
         }
-        (true, true) => run.step_mut(index).state = StepState::Paused,
-        (false, false) => run.step_mut(index).state = StepState::Running,
+        (true, true) => {
+            run.step_mut(index).apply(StepChange::Freeze);
+        }
+        (false, false) => {
+            run.step_mut(index).apply(StepChange::GoOn);
+        }
     }
 }
 
@@ -176,11 +181,11 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
                 cx,
                 out,
             );
-            finish(run, index, StepState::Skipped, Some(format!("was lost: {reason}")), out);
+            finish(run, index, StepChange::Skip, Some(format!("was lost: {reason}")), out);
         }
         OnInterrupt::Ask => {
             decided(run, index, format!("{name} was lost ({reason}); asks, as on_interrupt says"), cx, out);
-            finish(run, index, StepState::Interrupted, Some(format!("was lost: {reason}")), out);
+            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
             ask(run, format!("step {} was lost: {reason}; look at what it did, then resume", model.id));
         }
         OnInterrupt::Rerun if !is_counted && run.ledger.resumes_in_row >= MAX_RESUMES_IN_ROW => {
@@ -191,7 +196,7 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
                 cx,
                 out,
             );
-            finish(run, index, StepState::Interrupted, Some(format!("was lost: {reason}")), out);
+            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
             let why = format!("no step completed between {MAX_RESUMES_IN_ROW} automatic resumes");
             ask(run, format!("step {} was lost: {reason}; {why}; resume it by hand", model.id));
         }
@@ -203,9 +208,11 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
                 cx,
                 out,
             );
-            finish(run, index, StepState::Interrupted, Some(format!("was lost: {reason}")), out);
+            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
             out.records.push(Record::EndedAttempt(run.steps[index].clone()));
-            run.step_mut(index).fresh_attempt();
+            let step = run.step_mut(index);
+            step.fresh_attempt();
+            step.apply(StepChange::Renew);
             run.ledger.resumes_in_row += u32::from(!is_counted);
             run.trigger = Trigger::Recovery;
             advance::refresh_progress(run, out);

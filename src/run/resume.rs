@@ -3,15 +3,19 @@
 use super::decide::{Context, Outbox, close_freeze, summary};
 use super::input::{Effect, Level, Record};
 use super::step::tell_changed;
-use super::{Body, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger, hold};
+use super::transition::{Change, StepChange};
+use super::{Body, Command, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger, hold};
 use crate::base::id::StepId;
 use crate::base::time::Stopwatch;
 use crate::pipeline::When;
 
 /// Lets a paused run go on where it stands.
-pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+///
+/// # Errors
+/// [`Refusal::State`] when it is not paused.
+pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
+    run.apply(Change::As(Command::Resume))?;
     close_freeze(run, cx.now);
-    run.state = RunState::Running;
     run.ledger.holds = Holds::default();
     run.ledger.unfrozen.clear();
     run.error = None;
@@ -27,16 +31,25 @@ pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         run.step_mut(index).ledger.clock.start(cx.now);
         out.effects.push(Effect::Thaw(index));
         if run.steps[index].state == StepState::Paused {
-            run.step_mut(index).state = StepState::Running;
+            run.step_mut(index).apply(StepChange::GoOn);
             tell_changed(run, index, out);
         }
     }
+    Ok(())
 }
 
 /// Takes up a run that has ended, under the same id: what has completed is not run again.
-pub(super) fn take_up(run: &mut Run, trigger: Trigger, cx: Context<'_>, out: &mut Outbox) {
+///
+/// # Errors
+/// [`Refusal::State`] when it has not ended, or has nothing left to do.
+pub(super) fn take_up(
+    run: &mut Run,
+    trigger: Trigger,
+    cx: Context<'_>,
+    out: &mut Outbox,
+) -> Result<(), Refusal> {
     let from = run.state;
-    begin_again(run, cx);
+    begin_again(run, Command::Resume, cx)?;
     run.trigger = if from == RunState::Interrupted { trigger } else { Trigger::Retry };
     for (index, is_again) in run_again(run).into_iter().enumerate() {
         if is_again {
@@ -44,6 +57,7 @@ pub(super) fn take_up(run: &mut Run, trigger: Trigger, cx: Context<'_>, out: &mu
         }
     }
     announce(run, from, out);
+    Ok(())
 }
 
 /// Which steps run once more where a run is taken up: what has not completed, and what is about how the steps above
@@ -71,7 +85,7 @@ fn run_again(run: &Run) -> Vec<bool> {
 /// Runs a step and what needs it again; without one, what has not completed, or else everything.
 ///
 /// # Errors
-/// [`Refusal::NoStep`] when there is no such step.
+/// [`Refusal::NoStep`] when there is no such step, [`Refusal::State`] when the run has not ended.
 pub(super) fn retry(
     run: &mut Run,
     from_step: Option<&StepId>,
@@ -116,7 +130,7 @@ pub(super) fn retry(
         }
     };
     let from = run.state;
-    begin_again(run, cx);
+    begin_again(run, Command::Retry, cx)?;
     run.trigger = Trigger::Retry;
     for (index, is_again) in again.into_iter().enumerate() {
         let step = &run.steps[index];
@@ -133,9 +147,9 @@ pub(super) fn retry(
     Ok(())
 }
 
-fn begin_again(run: &mut Run, cx: Context<'_>) {
+fn begin_again(run: &mut Run, command: Command, cx: Context<'_>) -> Result<(), Refusal> {
+    run.apply(Change::As(command))?;
     hold::meet_what_is(run, cx);
-    run.state = RunState::Running;
     run.attempt += 1;
     run.finished_at = None;
     run.error = None;
@@ -151,6 +165,7 @@ fn begin_again(run: &mut Run, cx: Context<'_>) {
     run.ledger.boot_id = cx.boot_id.to_owned();
     run.ledger.clock = Stopwatch::default();
     run.ledger.clock.start(cx.now);
+    Ok(())
 }
 
 fn renew(run: &mut Run, index: usize) {
@@ -158,7 +173,7 @@ fn renew(run: &mut Run, index: usize) {
     if step.attempt > 0 {
         step.fresh_attempt();
     }
-    step.state = StepState::Pending;
+    step.apply(StepChange::Renew);
     step.ledger.retries_used = 0;
 }
 

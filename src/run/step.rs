@@ -10,6 +10,7 @@ use super::advance::refresh_progress;
 use super::decide::{Context, Outbox, summary, told_running};
 use super::input::{Effect, Exit, Record, StepNews, StopKind};
 use super::killed::by_signal;
+use super::transition::StepChange;
 use super::{
     Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, hold, recover,
 };
@@ -101,7 +102,7 @@ pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Out
         return;
     }
     let step = run.step_mut(index);
-    step.state = StepState::Waiting;
+    step.apply(StepChange::Shelve);
     step.started_at = None;
     step.ledger.launch = Launch::Prepared;
     step.ledger.clock = Stopwatch::default();
@@ -127,7 +128,7 @@ fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, o
         out.soft = true;
         return;
     }
-    run.step_mut(index).state = StepState::Paused;
+    run.step_mut(index).apply(StepChange::Freeze);
     tell_changed(run, index, out);
     tell_if_frozen(run, unfrozen, cx, out);
 }
@@ -224,7 +225,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
         (None, Some(0), _) => {
             run.step_mut(index).progress = 1.0;
             run.ledger.resumes_in_row = 0;
-            finish(run, index, StepState::Completed, None, out);
+            finish(run, index, StepChange::Complete, None, out);
         }
         (None, Some(code), _) => fail(run, index, format!("exited with code {code}"), cx, out),
         (None, None, Some(signal)) => fail(run, index, by_signal(signal, &exit), cx, out),
@@ -244,9 +245,9 @@ pub(super) fn end_as_ordered(
     out: &mut Outbox,
 ) {
     match ending {
-        Ending::Stop => finish(run, index, StepState::Stopped, None, out),
+        Ending::Stop => finish(run, index, StepChange::Stop, None, out),
         Ending::RunTimeout => {
-            finish(run, index, StepState::Stopped, Some("was stopped: the run timed out".into()), out);
+            finish(run, index, StepChange::Stop, Some("was stopped: the run timed out".into()), out);
         }
         Ending::Timeout => {
             let limit = model(run, index).and_then(|model| model.timeout).unwrap_or_default();
@@ -271,16 +272,16 @@ fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut O
         | RunState::Interrupted => false,
     };
     if used >= model.retries.max || !goes_on {
-        finish(run, index, StepState::Failed, Some(error), out);
+        finish(run, index, StepChange::Fail, Some(error), out);
         return;
     }
     let delay = retry_delay(model.retries, used, (&run.id, &step.id, step.attempt));
     let retry_at = cx.now.wall + TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
-    finish(run, index, StepState::Failed, Some(error.clone()), out);
+    finish(run, index, StepChange::Fail, Some(error.clone()), out);
     out.records.push(Record::EndedAttempt(run.steps[index].clone()));
     let step = run.step_mut(index);
     step.fresh_attempt();
-    step.state = StepState::Waiting;
+    step.apply(StepChange::TryAgain);
     step.ledger.retries_used = used + 1;
     step.ledger.retry_at = Some(retry_at);
     step.message = Some(
@@ -291,10 +292,16 @@ fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut O
 }
 
 /// Marks the current attempt as ended and tells it.
-pub(super) fn finish(run: &mut Run, index: usize, state: StepState, error: Option<String>, out: &mut Outbox) {
+pub(super) fn finish(
+    run: &mut Run,
+    index: usize,
+    change: StepChange,
+    error: Option<String>,
+    out: &mut Outbox,
+) {
     let run_id = run.id.clone();
     let step = run.step_mut(index);
-    step.state = state;
+    step.apply(change);
     step.error = error.map(Into::into);
     let step = step.summary(&run_id);
     out.events.push(EventKind::StepFinished { step });
@@ -352,7 +359,7 @@ fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
         }
         let was_frozen = run.steps[index].state == StepState::Paused;
         let step = run.step_mut(index);
-        step.state = StepState::Running;
+        step.apply(StepChange::GoOn);
         step.ledger.ending = Some(ending);
         if was_frozen {
             tell_changed(run, index, out);

@@ -1,6 +1,7 @@
-//! The one table of a run's transitions: which command each state accepts, and where it leads.
+//! The one table of a run's transitions and that of a step's, and the only place where a state changes. What the system
+//! does of its own, and what recovery finds, takes the same ways as what is asked: there are no others.
 
-use super::RunState;
+use super::{Run, RunState, StepRun, StepState};
 use crate::base::id::{RunId, StepId};
 
 /// What may be asked of a run.
@@ -120,6 +121,182 @@ pub const fn transition(from: RunState, command: Command) -> Option<RunState> {
     }
 }
 
+/// What changes the state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// This was asked, or the system does the same of its own.
+    As(Command),
+    /// The program or a step of it was lost, and the operator decides how it goes on.
+    Lose,
+}
+
+impl Change {
+    const fn leads_from(self, from: RunState) -> Option<RunState> {
+        match self {
+            Self::As(command) => transition(from, command),
+            Self::Lose if from.is_ended() => None,
+            Self::Lose => Some(RunState::Interrupted),
+        }
+    }
+}
+
+/// What changes the state of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StepChange {
+    /// It gets an attempt, which waits to be sent.
+    Prepare,
+    /// Its attempt is sent.
+    Launch,
+    /// Its attempt was not sent after all: it waits again.
+    Shelve,
+    /// Its tree is seen frozen.
+    Freeze,
+    /// Its tree is let go on, or is to end.
+    GoOn,
+    /// It ended well.
+    Complete,
+    /// It ended badly, or could not be started.
+    Fail,
+    /// It was ended, or was waiting for another attempt, as its run was stopped.
+    Stop,
+    /// It is passed over.
+    Skip,
+    /// Its process was lost.
+    Lose,
+    /// It is tried again after a delay.
+    TryAgain,
+    /// Its turn is to come anew.
+    Renew,
+}
+
+impl StepChange {
+    /// Every change.
+    #[cfg(test)]
+    const ALL: &'static [Self] = &[
+        Self::Prepare,
+        Self::Launch,
+        Self::Shelve,
+        Self::Freeze,
+        Self::GoOn,
+        Self::Complete,
+        Self::Fail,
+        Self::Stop,
+        Self::Skip,
+        Self::Lose,
+        Self::TryAgain,
+        Self::Renew,
+    ];
+
+    const fn leads_from(self, from: StepState) -> Option<StepState> {
+        use StepState as S;
+        match (from, self) {
+            (S::Pending | S::Waiting, Self::Prepare) => Some(S::Waiting),
+            (S::Waiting, Self::Launch) => Some(S::Running),
+            (S::Running | S::Paused, Self::Shelve) => Some(S::Waiting),
+            (S::Running | S::Paused, Self::Freeze) => Some(S::Paused),
+            (S::Running | S::Paused, Self::GoOn) => Some(S::Running),
+            (S::Running | S::Paused, Self::Complete) => Some(S::Completed),
+            (S::Waiting | S::Running | S::Paused, Self::Fail) => Some(S::Failed),
+            (S::Pending | S::Waiting | S::Running | S::Paused, Self::Stop) => Some(S::Stopped),
+            (S::Pending | S::Waiting | S::Running | S::Paused, Self::Skip) => Some(S::Skipped),
+            (S::Running | S::Paused, Self::Lose) => Some(S::Interrupted),
+            (S::Failed, Self::TryAgain) => Some(S::Waiting),
+            // A run that is taken up again begins with what its steps have left, whatever that is.
+            (_, Self::Renew) => Some(S::Pending),
+            (S::Running | S::Paused, Self::Prepare | Self::Launch | Self::TryAgain)
+            | (
+                S::Pending,
+                Self::Launch
+                | Self::Shelve
+                | Self::Freeze
+                | Self::GoOn
+                | Self::Complete
+                | Self::Fail
+                | Self::Lose
+                | Self::TryAgain,
+            )
+            | (
+                S::Waiting,
+                Self::Shelve | Self::Freeze | Self::GoOn | Self::Complete | Self::Lose | Self::TryAgain,
+            )
+            | (
+                S::Failed,
+                Self::Prepare
+                | Self::Launch
+                | Self::Shelve
+                | Self::Freeze
+                | Self::GoOn
+                | Self::Complete
+                | Self::Fail
+                | Self::Stop
+                | Self::Skip
+                | Self::Lose,
+            )
+            | (
+                S::Completed | S::Skipped | S::Stopped | S::Interrupted,
+                Self::Prepare
+                | Self::Launch
+                | Self::Shelve
+                | Self::Freeze
+                | Self::GoOn
+                | Self::Complete
+                | Self::Fail
+                | Self::Stop
+                | Self::Skip
+                | Self::Lose
+                | Self::TryAgain,
+            ) => None,
+        }
+    }
+}
+
+impl Run {
+    /// Changes its state as the table says, whatever the cause is.
+    ///
+    /// # Errors
+    /// [`Refusal::State`] where the table has no such transition: the run stays as it was.
+    pub(super) fn apply(&mut self, change: Change) -> Result<(), Refusal> {
+        match change.leads_from(self.state) {
+            Some(to) => {
+                self.state = to;
+                Ok(())
+            }
+            None => {
+                let to = match change {
+                    Change::As(command) => command.aim(self.state),
+                    Change::Lose => RunState::Interrupted,
+                };
+                Err(self.refusal(to))
+            }
+        }
+    }
+
+    /// Whether it accepts a command that changes its state later, or not at all.
+    ///
+    /// # Errors
+    /// [`Refusal::State`] where the table has no such transition.
+    pub(super) fn accept(&self, command: Command) -> Result<(), Refusal> {
+        match transition(self.state, command) {
+            Some(_) => Ok(()),
+            None => Err(self.refusal(command.aim(self.state))),
+        }
+    }
+
+    fn refusal(&self, to: RunState) -> Refusal {
+        Refusal::State { run_id: self.id.clone(), from: self.state, to, hint: hint(self.state) }
+    }
+}
+
+impl StepRun {
+    /// Changes its state as the table says, whatever the cause is; false where the table has no such transition: it stays
+    /// as it was.
+    pub(super) fn apply(&mut self, change: StepChange) -> bool {
+        let to = change.leads_from(self.state);
+        self.state = to.unwrap_or(self.state);
+        to.is_some()
+    }
+}
+
 /// What to do instead of a command that `from` refuses.
 pub const fn hint(from: RunState) -> &'static str {
     match from {
@@ -131,5 +308,56 @@ pub const fn hint(from: RunState) -> &'static str {
             "it has ended; resume or retry it"
         }
         RunState::Completed => "it has ended; retry it to run steps again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step_in(state: StepState) -> StepRun {
+        StepRun { state, ..StepRun::new("s".try_into().expect("an id")) }
+    }
+
+    #[test]
+    fn every_living_run_can_be_lost_and_no_ended_one() {
+        for &from in RunState::ALL {
+            let to = (!from.is_ended()).then_some(RunState::Interrupted);
+            assert_eq!(Change::Lose.leads_from(from), to, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_has_ended_is_left_only_to_be_run_once_more() {
+        for &from in StepState::ALL.iter().filter(|state| state.is_ended()) {
+            for &change in StepChange::ALL {
+                let is_tried_again = change == StepChange::TryAgain && from == StepState::Failed;
+                let anew = (change == StepChange::Renew).then_some(StepState::Pending);
+                let to = if is_tried_again { Some(StepState::Waiting) } else { anew };
+                assert_eq!(change.leads_from(from), to, "{from} × {change:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_comes_to_life_by_its_launch_alone_and_only_the_living_freeze_or_are_lost() {
+        for &from in StepState::ALL {
+            for &change in StepChange::ALL {
+                let Some(to) = change.leads_from(from) else { continue };
+                let comes_to_life = !from.is_live() && to.is_live();
+                assert_eq!(comes_to_life, change == StepChange::Launch, "{from} × {change:?}");
+                let is_of_the_living = matches!(to, StepState::Paused | StepState::Interrupted);
+                assert!(from.is_live() || !is_of_the_living, "{from} × {change:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_table_has_no_way_for_does_not_happen() {
+        let mut step = step_in(StepState::Completed);
+        assert!(!step.apply(StepChange::Lose));
+        assert_eq!(step.state, StepState::Completed);
+        assert!(step.apply(StepChange::Renew));
+        assert_eq!(step.state, StepState::Pending);
     }
 }

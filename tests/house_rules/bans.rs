@@ -7,7 +7,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("src/engine/clock.rs", "the engine's clocks: every `Now` is made there"),
     ("src/engine/bus.rs", "a subscriber waits with a deadline"),
     (
-        "src/engine/core.rs",
+        "src/engine/inbox.rs",
         "callers that come back together are waited for, a tenth of a millisecond at most",
     ),
     ("src/supervisor/launch.rs", "a supervisor that does not answer is given up after a while"),
@@ -203,6 +203,23 @@ pub(crate) fn lints_are_expected(house: &House) -> Vec<Breach> {
     breaches
 }
 
+/// Where the state of a run or a step changes.
+const TRANSITIONS: &str = "src/run/transition.rs";
+
+pub(crate) fn states_change_by_the_table(house: &House) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let rules = house.sources.iter().filter(|it| it.path.starts_with("src/run/") && it.path != TRANSITIONS);
+    for source in rules {
+        breaches.extend(source.find_in_program(".state = ").map(|at| {
+            source.breach(
+                at,
+                "sets a state: `apply` of a run or a step does, which asks the table. Add the transition there if it lacks",
+            )
+        }));
+    }
+    breaches
+}
+
 #[derive(Clone, Copy)]
 enum Where {
     /// Tests, benchmarks and examples included.
@@ -315,6 +332,13 @@ mod tests {
     fn retired_names_are_found() {
         let text = "struct Desk;\nstruct Desktop; // Desk\nfn furnish() {}\n";
         assert_eq!(lines(retired_names_stay_away, "src/a.rs", text), [1, 3]);
+    }
+
+    #[test]
+    fn states_that_are_set_beside_the_table_are_found() {
+        let text = "fn f() {\nrun.state = to;\nif run.state == to {}\n}";
+        assert_eq!(lines(states_change_by_the_table, "src/run/a.rs", text), [2]);
+        assert!(lines(states_change_by_the_table, TRANSITIONS, text).is_empty());
     }
 
     #[test]

@@ -270,7 +270,7 @@ fn depth_at(source: &Source, at: usize) -> usize {
 }
 
 /// The first names of the path or group that begins at `at`.
-fn names_at(code: &str, at: usize) -> Vec<(String, usize)> {
+pub(crate) fn names_at(code: &str, at: usize) -> Vec<(String, usize)> {
     if !code[at..].starts_with('{') {
         let name = word_at(code, at);
         return if name.is_empty() { Vec::new() } else { vec![(name.to_owned(), at)] };
