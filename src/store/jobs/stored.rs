@@ -122,8 +122,8 @@ impl StoredJob {
     }
 
     /// What is written of a job beside its name: everything but its counters and its place in a file.
-    pub(super) fn columns(&self) -> [Column<'_>; 21] {
-        [
+    pub(super) fn columns(&self) -> Vec<Column<'_>> {
+        vec![
             ("pipeline_id", &self.pipeline_id),
             ("source", &self.source),
             ("schedule_type", &self.schedule_type),
@@ -242,7 +242,7 @@ impl StoredFire {
 
     /// Adds it as a row that is new.
     pub(super) fn add(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let row: [Column<'_>; 11] = [
+        let row: &[Column<'_>] = &[
             ("job_id", &self.job_id),
             ("due_at", &written(self.due_ms)),
             ("through_at", &written(self.through_ms)),
@@ -255,7 +255,7 @@ impl StoredFire {
             ("previous_ms", &self.previous_ms),
             ("kind", &self.kind.as_str()),
         ];
-        insert(conn, "fires", &row)
+        insert(conn, "fires", row)
     }
 }
 
@@ -279,7 +279,7 @@ impl StoredHistory {
         if is_there {
             return Ok(());
         }
-        let row: [Column<'_>; 7] = [
+        let row: &[Column<'_>] = &[
             ("job_id", &self.job_id),
             ("run_id", &self.run_id),
             ("started_at", &format_instant(self.started_at)),
@@ -288,7 +288,7 @@ impl StoredHistory {
             ("status", &self.status),
             ("error", &self.error),
         ];
-        insert(conn, "job_history", &row)
+        insert(conn, "job_history", row)
     }
 }
 

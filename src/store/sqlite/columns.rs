@@ -59,10 +59,7 @@ pub(in crate::store) fn text(row: &Row<'_>, index: impl RowIndex) -> rusqlite::R
     })
 }
 
-pub(in crate::store) fn shared(
-    row: &Row<'_>,
-    index: impl RowIndex + Copy,
-) -> rusqlite::Result<Option<Arc<str>>> {
+pub(in crate::store) fn shared(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<Option<Arc<str>>> {
     Ok(match word(row, index)? {
         Some(text) => Some(text.into()),
         None => text(row, index)?.map(Into::into),
