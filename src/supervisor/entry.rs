@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use super::protocol::Reply;
 use super::reaper::{Inherited, Role};
 use super::server::{Parts, Server};
-use super::{guard, process, reaper, scope, sys};
+use super::{guard, memory, process, reaper, scope, spawn, sys};
 use crate::process::descriptors;
 
 /// The name by which the supervisor's parent is called, and by which it knows what it is.
@@ -87,10 +87,11 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     scope::leave_session();
     sys::ignore_signals(&[libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP]);
     reaper::block_signals()?;
-    let lock = take_lock(first.as_ref())?;
+    // Never closed: parent and supervisor hold it by one number, and a supervisor that fails must not take it from the other.
+    let lock: &File = Box::leak(Box::new(take_lock(first.as_ref())?));
     let boot_id = process::boot_id()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let place = match reaper::stand_behind(&lock)? {
+    let place = match reaper::stand_behind(lock)? {
         // At once: what this process still seems to own was the supervisor's, and is closed.
         Role::Over(code) => std::process::exit(code),
         Role::Supervisor(place) => place,
@@ -110,7 +111,9 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     let _ = reaper::take_name(SUPERVISOR_NAME);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
-    let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited })?;
+    // What can't be withheld is copied.
+    let withheld = spawn::withhold_memory().and_then(|()| memory::own_data()).unwrap_or(0);
+    let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited, withheld })?;
     if let Some(first) = first.take() {
         server.add_connection(first);
     }

@@ -1,29 +1,42 @@
 //! What the kernel's figure for a process's peak memory is worth.
 //!
-//! A process that was just made shares the memory of the supervisor until it has become its program, and the kernel
-//! counts that as its own: what it says of a program that needs less than the supervisor is the supervisor's peak.
-//! Such a figure is none.
+//! It counts what the process had before it became its program, too: the copy of the supervisor that
+//! [`spawn`](super::spawn) makes. A figure that may be that copy's is none.
 
 use std::io;
-
-use crate::process::number_in_status;
 
 /// The kernel counts pages per processor and adds them up now and then: two readings of the same differ by this much.
 const BLUR: u64 = 1 << 20;
 
-/// The most that this process has had resident, in bytes.
+/// What this process has resident that is no file's, in bytes.
 ///
 /// # Errors
 /// `/proc` could not be read.
-pub(super) fn own_peak() -> io::Result<Option<u64>> {
-    Ok(number_in_status(std::process::id(), "VmHWM:")?.map(|kib| u64::from(kib) * 1024))
+pub(super) fn own_data() -> io::Result<u64> {
+    // Shorter than `status` by far; it is read at the end of each step.
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let mut pages = statm.split(' ').map(str::parse::<u64>);
+    match (pages.nth(1), pages.next()) {
+        (Some(Ok(resident)), Some(Ok(of_files))) => {
+            Ok(resident.saturating_sub(of_files) * rustix::param::page_size() as u64)
+        }
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
-/// The peak of a program that was started from here, by what the kernel says of its process; none where that may be our
-/// own.
-pub(super) fn peak_of_child(reported: u64, own_peak: Option<u64>) -> Option<u64> {
-    let floor = own_peak?;
-    (reported > floor + floor / 16 + BLUR).then_some(reported)
+/// What a new process has resident before it becomes its program, in bytes, beside a few pages: what we have taken up since
+/// we `withheld` what we had then.
+///
+/// # Errors
+/// `/proc` could not be read.
+pub(super) fn before_exec(withheld: u64) -> io::Result<u64> {
+    Ok(own_data()?.saturating_sub(withheld))
+}
+
+/// The peak of a program that was started from here, by what the kernel says of its process; none where that may be of
+/// the time before it was one.
+pub(super) fn peak_of_program(reported: u64, before_exec: Option<u64>) -> Option<u64> {
+    (reported > before_exec? + BLUR).then_some(reported)
 }
 
 #[cfg(test)]
@@ -31,17 +44,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_that_may_be_our_own_is_none() {
+    fn a_figure_that_may_be_the_copy_s_is_none() {
         let mib = |n: u64| n << 20;
-        assert_eq!(peak_of_child(mib(8), Some(mib(8))), None);
-        assert_eq!(peak_of_child(mib(9), Some(mib(8))), None);
-        assert_eq!(peak_of_child(mib(10), Some(mib(8))), Some(mib(10)));
-        assert_eq!(peak_of_child(mib(10), None), None, "nobody knows what ours is");
+        assert_eq!(peak_of_program(mib(8), Some(mib(8))), None);
+        assert_eq!(peak_of_program(mib(9), Some(mib(8))), None);
+        assert_eq!(peak_of_program(mib(10), Some(mib(8))), Some(mib(10)));
+        assert_eq!(peak_of_program(mib(10), None), None, "it is not known what the copy had");
     }
 
     #[test]
-    fn the_own_peak_is_known_and_more_than_what_was_just_touched() {
+    fn a_copy_has_our_own_data_without_what_is_withheld() {
         let touched = vec![1_u8; 32 << 20];
-        assert!(own_peak().unwrap().is_some_and(|peak| peak > touched.len() as u64));
+        let size = touched.len() as u64;
+        let own = own_data().unwrap();
+        assert!(own > size);
+        assert!(before_exec(own - size).unwrap() >= size / 2);
+        assert_eq!(before_exec(u64::MAX).unwrap(), 0);
+        drop(touched);
     }
 }

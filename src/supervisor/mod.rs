@@ -25,6 +25,7 @@ mod pulse;
 mod reaper;
 mod scope;
 mod server;
+mod spawn;
 mod sys;
 
 pub use crate::supervisor::host::*;

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::host::StartSpec;
-use super::sys;
-use super::sys::SpawnPlan;
+use super::spawn::{self, SpawnPlan};
 use crate::process::descriptors;
 
 /// Where programs are looked for when the step's environment has no `PATH`.
@@ -39,16 +38,22 @@ pub(super) fn spawn(spec: &StartSpec, output: BorrowedFd<'_>) -> Result<u32, Str
     let env = env.collect::<Result<Vec<_>, _>>()?;
     let working_dir = c_string(spec.working_dir.as_os_str())?;
     let c_program = c_string(program.as_os_str())?;
-    let plan = SpawnPlan { program: &c_program, argv: &argv, env: &env, working_dir: &working_dir, output };
-    // The step gets the limit that a shell gave, not the one that this process has given itself.
-    let spawn = |plan: &SpawnPlan<'_>| descriptors::as_before(|| sys::spawn(plan));
-    match spawn(&plan) {
+    let plan = SpawnPlan {
+        program: &c_program,
+        argv: &argv,
+        env: &env,
+        working_dir: &working_dir,
+        output,
+        // The limit that a shell gave, not the one that this process has given itself.
+        open_files: descriptors::before(),
+    };
+    match spawn::spawn(&plan) {
         Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
             // A script without a first line that names its interpreter: every shell runs it as one of its own.
             let shell = c_string(OsStr::new("/bin/sh"))?;
             let argv: Vec<CString> =
                 [&shell, &c_program].into_iter().chain(argv.iter().skip(1)).cloned().collect();
-            spawn(&SpawnPlan { program: &shell, argv: &argv, ..plan })
+            spawn::spawn(&SpawnPlan { program: &shell, argv: &argv, ..plan })
                 .map_err(|e| failure(&program, spec, &e))
         }
         result => result.map_err(|error| failure(&program, spec, &error)),

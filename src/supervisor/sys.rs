@@ -1,89 +1,15 @@
-//! The system calls that no safe crate has: `posix_spawn`, `wait4`, `signalfd`, `close_range` and the exit of a
-//! process that is not our child. All unsafe code of the supervisor stands here, each block with its reason.
+//! The system calls that no safe crate has: `wait4`, `signalfd`, `close_range` and the exit of a process that is not our
+//! child.
 //!
 //! Deliberately thin: nothing here knows what a step is.
 #![expect(unsafe_code, reason = "these system calls have no safe wrapper in rustix or std")]
 
-use std::ffi::{CString, c_char, c_int, c_short};
+use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, ptr};
 
 use super::host::{ExitCause, Usage};
-
-/// What a new process is made of.
-pub(super) struct SpawnPlan<'a> {
-    /// The program: absolute.
-    pub(super) program: &'a CString,
-    /// Its arguments, the name it is called by first.
-    pub(super) argv: &'a [CString],
-    /// Its whole environment.
-    pub(super) env: &'a [CString],
-    /// Where it runs.
-    pub(super) working_dir: &'a CString,
-    /// Its stdout and stderr.
-    pub(super) output: BorrowedFd<'a>,
-}
-
-/// Starts a process in a session of its own, with default signals, an empty mask, our own stdin (`/dev/null`)
-/// and both outputs on `plan.output`; nothing else is open in it.
-///
-/// # Errors
-/// What the kernel said of the exec or of the change of directory.
-pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
-    let argv = pointers(plan.argv);
-    let env = pointers(plan.env);
-    let mut attributes = MaybeUninit::<libc::posix_spawnattr_t>::uninit();
-    let mut actions = MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
-    let mut pid: libc::pid_t = 0;
-    let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
-    // SAFETY: both structures are initialised before use and destroyed once; every pointer that posix_spawn
-    // reads (`argv`, `env`, the strings behind them) outlives the call and both arrays end in null.
-    let code = unsafe {
-        check(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
-        let attributes = Guard(attributes.as_mut_ptr(), |a| {
-            libc::posix_spawnattr_destroy(a);
-        });
-        check(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
-        let actions = Guard(actions.as_mut_ptr(), |a| {
-            libc::posix_spawn_file_actions_destroy(a);
-        });
-        let (mut all, mut none) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-        libc::sigfillset(all.as_mut_ptr());
-        libc::sigemptyset(none.as_mut_ptr());
-        check(libc::posix_spawnattr_setflags(attributes.0, flags as c_short | libc::POSIX_SPAWN_SETSID))?;
-        check(libc::posix_spawnattr_setsigdefault(attributes.0, all.as_ptr()))?;
-        check(libc::posix_spawnattr_setsigmask(attributes.0, none.as_ptr()))?;
-        let output = plan.output.as_raw_fd();
-        check(libc::posix_spawn_file_actions_adddup2(actions.0, output, 1))?;
-        check(libc::posix_spawn_file_actions_adddup2(actions.0, output, 2))?;
-        check(libc::posix_spawn_file_actions_addchdir_np(actions.0, plan.working_dir.as_ptr()))?;
-        libc::posix_spawn(
-            &mut pid,
-            plan.program.as_ptr(),
-            actions.0,
-            attributes.0,
-            argv.as_ptr(),
-            env.as_ptr(),
-        )
-    };
-    check(code)?;
-    Ok(pid.cast_unsigned())
-}
-
-/// Destroys what a C structure holds, once.
-struct Guard<T>(*mut T, unsafe fn(*mut T));
-
-impl<T> Drop for Guard<T> {
-    fn drop(&mut self) {
-        // SAFETY: made in `spawn` only, after the structure was initialised; nobody else destroys it.
-        unsafe { (self.1)(self.0) }
-    }
-}
-
-fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
-    strings.iter().map(|s| s.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
-}
 
 fn check(code: c_int) -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }

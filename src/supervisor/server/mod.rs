@@ -85,18 +85,20 @@ impl Source {
 /// What one supervisor is made of.
 pub(super) struct Parts {
     /// Held for its whole life.
-    pub(super) lock: File,
+    pub(super) lock: &'static File,
     pub(super) signals: OwnedFd,
     pub(super) boot_id: String,
     pub(super) place: Place,
     /// What a predecessor had open.
     pub(super) inherited: Inherited,
+    /// How much of our own memory no child is given, in bytes.
+    pub(super) withheld: u64,
 }
 
 /// The supervisor.
 pub(super) struct Server {
     me: u32,
-    lock: File,
+    lock: &'static File,
     epoll: OwnedFd,
     signals: OwnedFd,
     listener: UnixListener,
@@ -129,6 +131,8 @@ pub(super) struct Server {
     told_capacity: Option<usize>,
     /// Whether the system seems to be ending.
     shutdown: Shutdown,
+    /// How much of our own memory no child is given, in bytes.
+    withheld: u64,
     /// How processes ended that a predecessor left, as the parent noted it.
     notes: ExitNotes,
     /// When that died; none: we are the first of our parent.
@@ -145,7 +149,7 @@ impl Server {
     ///
     /// # Errors
     /// The data directory can't be used.
-    pub(super) fn open(parts: Parts) -> io::Result<Self> {
+    pub(super) fn open(mut parts: Parts) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mover = Mover::start()?;
         // As the socket: of the directory in which we are, wherever it has been moved to meanwhile.
@@ -179,13 +183,19 @@ impl Server {
             unthawed: Vec::new(),
             told_capacity: None,
             shutdown: Shutdown::default(),
+            withheld: parts.withheld,
             notes: parts.place.notes,
             predecessor: parts.place.predecessor,
             began_at: Utc::now(),
             welcome_by: None,
             flush_at: None,
         };
-        server.recover(parts.inherited)?;
+        if let Err(error) = server.recover(&mut parts.inherited) {
+            // The next one takes over the pipes that this one has: steps that write to them must not find them closed.
+            std::mem::forget(server);
+            return Err(error);
+        }
+        parts.inherited.close_rest();
         Ok(server)
     }
 
@@ -329,7 +339,7 @@ impl Server {
         }
         drop((self.listener, self.connections));
         // Last: whoever waits for it finds the socket gone and the journal written.
-        rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock)?;
+        rustix::fs::flock(self.lock, rustix::fs::FlockOperation::Unlock)?;
         Ok(())
     }
 
