@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use rusqlite::{Connection, Row};
 
 use crate::base::time::format_instant;
-use crate::store::sqlite::columns;
+use crate::store::sqlite::columns::{self, Named};
 use crate::store::sqlite::put::{Column, insert};
 
 /// The integer beside a `next_run` that never comes.
@@ -86,21 +86,23 @@ pub struct StoredJob {
 
 impl StoredJob {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let row = &Named::of(row);
         let text = |column| columns::text(row, column);
         let some_text = |column| columns::text(row, column).map(Option::unwrap_or_default);
         Ok(Self {
+            rowid: columns::int(row, "rowid")?.unwrap_or_default(),
             job_id: some_text("job_id")?,
             pipeline_id: some_text("pipeline_id")?,
             source: some_text("source")?,
             schedule_type: some_text("schedule_type")?,
             schedule_config: some_text("schedule_config")?,
             next_run: some_text("next_run")?,
-            next_run_ms: columns::int(row, "next_run_ms")?,
             // The column's own default, and any number but zero.
             enabled: columns::int(row, "enabled")?.unwrap_or(1) != 0,
             last_run: text("last_run")?,
             run_count: columns::int(row, "run_count")?.unwrap_or(0),
             created_at: some_text("created_at")?,
+            next_run_ms: columns::int(row, "next_run_ms")?,
             zone: text("zone")?,
             misfire: text("misfire")?,
             catchup_limit: columns::int(row, "catchup_limit")?,
@@ -113,9 +115,8 @@ impl StoredJob {
             environment: text("environment")?,
             file: text("file")?,
             file_table: text("file_table")?,
-            first_by_hand: columns::int(row, "first_by_hand")?.unwrap_or(0) != 0,
             file_mark: text("file_mark")?,
-            rowid: row.get("rowid")?,
+            first_by_hand: columns::int(row, "first_by_hand")?.unwrap_or(0) != 0,
             problem: text("problem")?,
             reckoned_zone: text("reckoned_zone")?,
         })
@@ -226,6 +227,7 @@ pub struct StoredHistory {
 
 impl StoredFire {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let row = &Named::of(row);
         let due_ms = columns::int(row, "due_ms")?.unwrap_or_default();
         Ok(Self {
             job_id: columns::text(row, "job_id")?.unwrap_or_default(),
@@ -261,6 +263,7 @@ impl StoredFire {
 
 impl StoredHistory {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let row = &Named::of(row);
         Ok(Self {
             job_id: columns::text(row, "job_id")?.unwrap_or_default(),
             run_id: columns::text(row, "run_id")?.unwrap_or_default(),
