@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use rusqlite::{Connection, Row};
 
 use crate::base::time::format_instant;
-use crate::store::sqlite::columns;
+use crate::store::sqlite::columns::{self, Named};
 use crate::store::sqlite::put::{Column, insert};
 
 /// The integer beside a `next_run` that never comes.
@@ -86,21 +86,23 @@ pub struct StoredJob {
 
 impl StoredJob {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let row = &Named::of(row);
         let text = |column| columns::text(row, column);
         let some_text = |column| columns::text(row, column).map(Option::unwrap_or_default);
         Ok(Self {
+            rowid: columns::int(row, "rowid")?.unwrap_or_default(),
             job_id: some_text("job_id")?,
             pipeline_id: some_text("pipeline_id")?,
             source: some_text("source")?,
             schedule_type: some_text("schedule_type")?,
             schedule_config: some_text("schedule_config")?,
             next_run: some_text("next_run")?,
-            next_run_ms: columns::int(row, "next_run_ms")?,
             // The column's own default, and any number but zero.
             enabled: columns::int(row, "enabled")?.unwrap_or(1) != 0,
             last_run: text("last_run")?,
             run_count: columns::int(row, "run_count")?.unwrap_or(0),
             created_at: some_text("created_at")?,
+            next_run_ms: columns::int(row, "next_run_ms")?,
             zone: text("zone")?,
             misfire: text("misfire")?,
             catchup_limit: columns::int(row, "catchup_limit")?,
@@ -113,17 +115,16 @@ impl StoredJob {
             environment: text("environment")?,
             file: text("file")?,
             file_table: text("file_table")?,
-            first_by_hand: columns::int(row, "first_by_hand")?.unwrap_or(0) != 0,
             file_mark: text("file_mark")?,
-            rowid: row.get("rowid")?,
+            first_by_hand: columns::int(row, "first_by_hand")?.unwrap_or(0) != 0,
             problem: text("problem")?,
             reckoned_zone: text("reckoned_zone")?,
         })
     }
 
     /// What is written of a job beside its name: everything but its counters and its place in a file.
-    pub(super) fn columns(&self) -> [Column<'_>; 21] {
-        [
+    pub(super) fn columns(&self) -> Vec<Column<'_>> {
+        vec![
             ("pipeline_id", &self.pipeline_id),
             ("source", &self.source),
             ("schedule_type", &self.schedule_type),
@@ -226,6 +227,7 @@ pub struct StoredHistory {
 
 impl StoredFire {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let row = &Named::of(row);
         let due_ms = columns::int(row, "due_ms")?.unwrap_or_default();
         Ok(Self {
             job_id: columns::text(row, "job_id")?.unwrap_or_default(),
@@ -242,7 +244,7 @@ impl StoredFire {
 
     /// Adds it as a row that is new.
     pub(super) fn add(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let row: [Column<'_>; 11] = [
+        let row: &[Column<'_>] = &[
             ("job_id", &self.job_id),
             ("due_at", &written(self.due_ms)),
             ("through_at", &written(self.through_ms)),
@@ -255,12 +257,13 @@ impl StoredFire {
             ("previous_ms", &self.previous_ms),
             ("kind", &self.kind.as_str()),
         ];
-        insert(conn, "fires", &row)
+        insert(conn, "fires", row)
     }
 }
 
 impl StoredHistory {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let row = &Named::of(row);
         Ok(Self {
             job_id: columns::text(row, "job_id")?.unwrap_or_default(),
             run_id: columns::text(row, "run_id")?.unwrap_or_default(),
@@ -279,7 +282,7 @@ impl StoredHistory {
         if is_there {
             return Ok(());
         }
-        let row: [Column<'_>; 7] = [
+        let row: &[Column<'_>] = &[
             ("job_id", &self.job_id),
             ("run_id", &self.run_id),
             ("started_at", &format_instant(self.started_at)),
@@ -288,7 +291,7 @@ impl StoredHistory {
             ("status", &self.status),
             ("error", &self.error),
         ];
-        insert(conn, "job_history", &row)
+        insert(conn, "job_history", row)
     }
 }
 

@@ -293,8 +293,8 @@ fn change_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
 /// The trigger takes a change that leaves the integer alone for one by hand.
 fn settle_next_run(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     if job.next_run_ms.is_some() {
-        let row: [Column<'_>; 2] = [("next_run", &job.next_run), ("next_run_ms", &job.next_run_ms)];
-        update(conn, "scheduled_jobs", &row, "job_id = ?", &[&job.job_id])?;
+        let row: &[Column<'_>] = &[("next_run", &job.next_run), ("next_run_ms", &job.next_run_ms)];
+        update(conn, "scheduled_jobs", row, "job_id = ?", &[&job.job_id])?;
     }
     Ok(())
 }

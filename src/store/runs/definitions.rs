@@ -19,8 +19,11 @@ const KNOWN_HASHES: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     /// By the address of the definition.
-    hashes: Mutex<HashMap<usize, (Weak<Definition>, Arc<str>)>>,
+    hashes: Mutex<HashMap<usize, Known>>,
 }
+
+/// A definition, and its name.
+type Known = (Weak<Definition>, Arc<str>);
 
 impl Definitions {
     /// The name of a definition by its content.

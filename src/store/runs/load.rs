@@ -12,7 +12,7 @@ use super::{CheckpointManager, rows};
 use crate::base::id::{RunId, StepId};
 use crate::run::{RunLedger, RunSummary, StepRun};
 use crate::store::StoreError;
-use crate::store::sqlite::columns;
+use crate::store::sqlite::columns::{self, Named};
 
 impl CheckpointManager {
     /// One run with its steps and its definition.
@@ -67,7 +67,8 @@ impl CheckpointManager {
             let earlier: Vec<AttemptRecord> = conn
                 .prepare_cached("SELECT * FROM attempts WHERE run_id = ?1")?
                 .query_map([run_id.as_str()], |row| {
-                    let archived = columns::text(row, "archived_checkpoint")?.map(columns::json_or_text);
+                    let archived =
+                        columns::text(&Named::of(row), "archived_checkpoint")?.map(columns::json_or_text);
                     Ok(rows::step(row)?.map(|step| AttemptRecord { step, archived_checkpoint: archived }))
                 })?
                 .filter_map(Result::transpose)
@@ -99,6 +100,7 @@ struct PartialRun {
 
 fn partial_run(row: &Row<'_>) -> rusqlite::Result<Option<PartialRun>> {
     let Some(summary) = rows::summary(row)? else { return Ok(None) };
+    let row = &Named::of(row);
     Ok(Some(PartialRun {
         summary,
         body: columns::text(row, "body")?,

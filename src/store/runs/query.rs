@@ -14,7 +14,7 @@ use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
 use crate::store::StoreError;
-use crate::store::sqlite::columns;
+use crate::store::sqlite::columns::{self, Named};
 
 /// Which runs to list; the newest first. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,7 @@ impl CheckpointManager {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM checkpoints WHERE run_id = ?1 ORDER BY created_ms, step_id")?
                 .query_map([run_id.as_str()], |row| {
+                    let row = &Named::of(row);
                     Ok(CheckpointRecord {
                         step_id: columns::text(row, "step_id")?.unwrap_or_default(),
                         created_at: columns::instant(row, "created_at", "created_ms")?.unwrap_or_default(),
@@ -350,6 +351,7 @@ pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
 }
 
 fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
+    let row = &Named::of(row);
     let Some(run_id) = columns::word(row, "run_id")?.and_then(|id| RunId::new(id).ok()) else {
         return Ok(None);
     };

@@ -9,7 +9,7 @@ use super::stored::ExecutionRecord;
 use crate::base::time::parse_instant;
 use crate::run::{RunState, RunSummary, StepRun, StepState, Trigger};
 use crate::store::sqlite::columns::{
-    fraction, from_json, instant, int, json_or_text, real, shared, text, word,
+    Named, fraction, from_json, instant, int, json_or_text, real, shared, text, word,
 };
 
 /// What [`summary`] reads: not the whole row, for lists are long and some columns large.
@@ -25,6 +25,7 @@ pub(super) use summary_columns;
 
 /// A run as others see it; none when a name in the row is malformed (the integrity check tells those).
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Option<RunSummary>> {
+    let row = &Named::of(row);
     let (Some(run_id), Some(pipeline_id)) = (id(row, "run_id")?, id(row, "pipeline_id")?) else {
         return Ok(None);
     };
@@ -55,6 +56,7 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Option<RunSummary>> {
 
 /// A row of `execution_state`; none when a name in it is malformed.
 pub(super) fn execution(row: &Row<'_>) -> rusqlite::Result<Option<ExecutionRecord>> {
+    let row = &Named::of(row);
     let (Some(run_id), Some(pipeline_id)) = (id(row, "run_id")?, id(row, "pipeline_id")?) else {
         return Ok(None);
     };
@@ -75,6 +77,7 @@ pub(super) fn execution(row: &Row<'_>) -> rusqlite::Result<Option<ExecutionRecor
 
 /// A step; none when its name is malformed.
 pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<Option<StepRun>> {
+    let row = &Named::of(row);
     let Some(id) = id(row, "step_id")? else { return Ok(None) };
     let small = |column| int(row, column).map(|n| n.and_then(|n| i32::try_from(n).ok()));
     let peak = int(row, "peak_rss_bytes")?.and_then(|n| u64::try_from(n).ok());
@@ -100,7 +103,7 @@ pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<Option<StepRun>> {
 
 /// A state and the error beside it. A word that is none of ours can't be acted on: the run shows as
 /// interrupted and says why, so that it neither runs by itself nor is cleaned up.
-fn state(row: &Row<'_>) -> rusqlite::Result<(RunState, Option<Arc<str>>)> {
+fn state(row: &Named<'_>) -> rusqlite::Result<(RunState, Option<Arc<str>>)> {
     let error = shared(row, "error")?;
     let word = text(row, "state")?.unwrap_or_default();
     Ok(match RunState::parse(&word) {
@@ -112,6 +115,6 @@ fn state(row: &Row<'_>) -> rusqlite::Result<(RunState, Option<Arc<str>>)> {
     })
 }
 
-fn id<T: FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+fn id<T: FromStr>(row: &Named<'_>, column: &str) -> rusqlite::Result<Option<T>> {
     Ok(word(row, column)?.and_then(|text| text.parse().ok()))
 }

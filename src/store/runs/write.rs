@@ -127,7 +127,7 @@ fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlit
         Body::Pipeline(_) => "pipeline",
     };
     let (id, state) = (run.id.as_str(), run.state.as_str());
-    let plain: [Column<'_>; 17] = [
+    let plain: &[Column<'_>] = &[
         ("source", &run.source.as_ref()),
         ("run_type", &run.run_type.as_ref()),
         ("environment", &run.environment.as_ref()),
@@ -147,24 +147,24 @@ fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlit
         ("ledger", &json(&run.ledger)?),
     ];
     let same_state = "run_id = ? AND state = ? AND definition_hash IS ?";
-    if update(conn, "execution_state", &plain, same_state, &[&id, &state, &definition_hash])? > 0 {
+    if update(conn, "execution_state", plain, same_state, &[&id, &state, &definition_hash])? > 0 {
         return Ok(());
     }
     if let Some(definition) = run.definition() {
         definitions.write(conn, definition)?;
     }
-    let indexed: [Column<'_>; 2] = [("state", &state), ("definition_hash", &definition_hash)];
-    let changed = [&indexed[..], &plain].concat();
+    let indexed: &[Column<'_>] = &[("state", &state), ("definition_hash", &definition_hash)];
+    let changed = [indexed, plain].concat();
     if update(conn, "execution_state", &changed, "run_id = ?", &[&id])? > 0 {
         return Ok(());
     }
-    let fixed: [Column<'_>; 4] = [
+    let fixed: &[Column<'_>] = &[
         ("run_id", &id),
         ("pipeline_id", &run.pipeline_id.as_str()),
         ("started_at", &format_instant(run.started_at)),
         ("started_ms", &run.started_at.timestamp_millis()),
     ];
-    insert(conn, "execution_state", &[&fixed[..], &changed].concat())
+    insert(conn, "execution_state", &[fixed, &changed].concat())
 }
 
 /// What is kept of an attempt as it was written last: the columns of `steps` that `attempts` has too.
@@ -198,8 +198,8 @@ fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun) -> rusqlite::Re
         .execute(params![run_id.as_str(), step.id.as_str(), step.attempt, begins_again])?;
     }
     let peak = step.peak_rss.as_ref();
-    let keys: [Column<'_>; 2] = [("run_id", &run_id.as_str()), ("step_id", &step.id.as_str())];
-    let row: [Column<'_>; 15] = [
+    let keys: &[Column<'_>] = &[("run_id", &run_id.as_str()), ("step_id", &step.id.as_str())];
+    let row: &[Column<'_>] = &[
         ("attempt", &step.attempt),
         ("state", &step.state.as_str()),
         ("exit_code", &step.exit_code),
@@ -217,7 +217,7 @@ fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun) -> rusqlite::Re
         ("outputs", &step.outputs.as_deref()),
         ("ledger", &json(&step.ledger)?),
     ];
-    upsert(conn, "steps", &keys, &row)
+    upsert(conn, "steps", keys, row)
 }
 
 fn write_checkpoint(
@@ -227,13 +227,13 @@ fn write_checkpoint(
     data: &str,
     at: DateTime<Utc>,
 ) -> rusqlite::Result<()> {
-    let keys: [Column<'_>; 2] = [("run_id", &run_id.as_str()), ("step_id", &step_id)];
-    let row: [Column<'_>; 3] = [
+    let keys: &[Column<'_>] = &[("run_id", &run_id.as_str()), ("step_id", &step_id)];
+    let row: &[Column<'_>] = &[
         ("checkpoint_data", &data),
         ("created_at", &format_instant(at)),
         ("created_ms", &at.timestamp_millis()),
     ];
-    upsert(conn, "checkpoints", &keys, &row)
+    upsert(conn, "checkpoints", keys, row)
 }
 
 fn archive_checkpoint(
@@ -266,18 +266,18 @@ fn archive_checkpoint(
 }
 
 fn write_decision(conn: &Connection, decision: &Decision) -> rusqlite::Result<()> {
-    let row: [Column<'_>; 5] = [
+    let row: &[Column<'_>] = &[
         ("at", &format_instant(decision.at)),
         ("at_ms", &decision.at.timestamp_millis()),
         ("run_id", &decision.run_id.as_str()),
         ("step_id", &decision.step_id.as_ref().map(StepId::as_str)),
         ("text", &decision.text),
     ];
-    insert(conn, "recovery_decisions", &row)
+    insert(conn, "recovery_decisions", row)
 }
 
 fn write_execution(conn: &Connection, record: &ExecutionRecord) -> rusqlite::Result<()> {
-    let row: [Column<'_>; 11] = [
+    let row: &[Column<'_>] = &[
         ("pipeline_id", &record.pipeline_id.as_str()),
         ("source", &record.source),
         ("state", &record.state.as_str()),
@@ -290,5 +290,5 @@ fn write_execution(conn: &Connection, record: &ExecutionRecord) -> rusqlite::Res
         ("error", &record.error),
         ("metadata", &record.metadata.as_ref().map(ToString::to_string)),
     ];
-    upsert(conn, "execution_state", &[("run_id", &record.run_id.as_str())], &row)
+    upsert(conn, "execution_state", &[("run_id", &record.run_id.as_str())], row)
 }

@@ -1,36 +1,73 @@
 //! From columns to values. A row may have been filled in by hand: a column of another type is read as well as can be, and
 //! what cannot be told apart is the least harmful thing, never an error that would hide every other row.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, RowIndex};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::base::time::parse_instant;
 
+/// Where columns are read from, each by its place or by its name.
+pub(in crate::store) trait Cells<C> {
+    /// What stands in a column.
+    fn cell(&self, column: C) -> rusqlite::Result<ValueRef<'_>>;
+}
+
+impl Cells<usize> for Row<'_> {
+    fn cell(&self, column: usize) -> rusqlite::Result<ValueRef<'_>> {
+        self.get_ref(column)
+    }
+}
+
+/// A row whose columns are read by name. They are read about as they stand, so that each is looked for behind the last.
+pub(in crate::store) struct Named<'a> {
+    row: &'a Row<'a>,
+    next: Cell<usize>,
+}
+
+impl<'a> Named<'a> {
+    pub(in crate::store) fn of(row: &'a Row<'a>) -> Self {
+        Self { row, next: Cell::new(0) }
+    }
+}
+
+impl Cells<&str> for Named<'_> {
+    fn cell(&self, column: &str) -> rusqlite::Result<ValueRef<'_>> {
+        let (statement, next) = (self.row.as_ref(), self.next.get());
+        let is_it =
+            |index: &usize| statement.column_name(*index).is_ok_and(|name| name.eq_ignore_ascii_case(column));
+        let index = (next..statement.column_count()).chain(0..next).find(is_it);
+        let index = index.ok_or_else(|| rusqlite::Error::InvalidColumnName(column.to_owned()))?;
+        self.next.set(index + 1);
+        self.row.get_ref(index)
+    }
+}
+
 /// An instant: the text is the truth, the integer beside it stands in where the text is none.
-pub(in crate::store) fn instant(
-    row: &Row<'_>,
-    text_index: impl RowIndex,
-    ms_index: impl RowIndex,
+pub(in crate::store) fn instant<C>(
+    row: &impl Cells<C>,
+    text_column: C,
+    ms_column: C,
 ) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    let Some(written) = word(row, text_index)? else { return Ok(None) };
+    let Some(written) = word(row, text_column)? else { return Ok(None) };
     let read = parse_instant(written).ok();
     Ok(match read {
         Some(at) => Some(at),
-        None => int(row, ms_index)?.and_then(DateTime::from_timestamp_millis),
+        None => int(row, ms_column)?.and_then(DateTime::from_timestamp_millis),
     })
 }
 
 /// JSON of ours; what is absent or unreadable is the default.
-pub(in crate::store) fn from_json<T: DeserializeOwned + Default>(
-    row: &Row<'_>,
-    index: impl RowIndex,
+pub(in crate::store) fn from_json<T: DeserializeOwned + Default, C>(
+    row: &impl Cells<C>,
+    column: C,
 ) -> rusqlite::Result<T> {
-    Ok(word(row, index)?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+    Ok(word(row, column)?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
 }
 
 /// A text that should be JSON; one that is none is a JSON string.
@@ -39,19 +76,16 @@ pub(in crate::store) fn json_or_text(text: String) -> Value {
 }
 
 /// A column that is valid text; none for anything else.
-pub(in crate::store) fn word<'a>(
-    row: &'a Row<'_>,
-    index: impl RowIndex,
-) -> rusqlite::Result<Option<&'a str>> {
-    Ok(match row.get_ref(index)? {
+pub(in crate::store) fn word<C>(row: &impl Cells<C>, column: C) -> rusqlite::Result<Option<&str>> {
+    Ok(match row.cell(column)? {
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok(),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
     })
 }
 
 /// A column as text, whatever it holds.
-pub(in crate::store) fn text(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<Option<String>> {
-    Ok(match row.get_ref(index)? {
+pub(in crate::store) fn text<C>(row: &impl Cells<C>, column: C) -> rusqlite::Result<Option<String>> {
+    Ok(match row.cell(column)? {
         ValueRef::Null => None,
         ValueRef::Integer(n) => Some(n.to_string()),
         ValueRef::Real(x) => Some(x.to_string()),
@@ -59,18 +93,18 @@ pub(in crate::store) fn text(row: &Row<'_>, index: impl RowIndex) -> rusqlite::R
     })
 }
 
-pub(in crate::store) fn shared(
-    row: &Row<'_>,
-    index: impl RowIndex + Copy,
+pub(in crate::store) fn shared<C: Copy>(
+    row: &impl Cells<C>,
+    column: C,
 ) -> rusqlite::Result<Option<Arc<str>>> {
-    Ok(match word(row, index)? {
+    Ok(match word(row, column)? {
         Some(text) => Some(text.into()),
-        None => text(row, index)?.map(Into::into),
+        None => text(row, column)?.map(Into::into),
     })
 }
 
-pub(in crate::store) fn int(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<Option<i64>> {
-    Ok(match row.get_ref(index)? {
+pub(in crate::store) fn int<C>(row: &impl Cells<C>, column: C) -> rusqlite::Result<Option<i64>> {
+    Ok(match row.cell(column)? {
         ValueRef::Integer(n) => Some(n),
         ValueRef::Real(x) => Some(x as i64),
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()),
@@ -78,8 +112,8 @@ pub(in crate::store) fn int(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Re
     })
 }
 
-pub(in crate::store) fn real(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<Option<f64>> {
-    Ok(match row.get_ref(index)? {
+pub(in crate::store) fn real<C>(row: &impl Cells<C>, column: C) -> rusqlite::Result<Option<f64>> {
+    Ok(match row.cell(column)? {
         ValueRef::Integer(n) => Some(n as f64),
         ValueRef::Real(x) => Some(x),
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()),
@@ -87,6 +121,6 @@ pub(in crate::store) fn real(row: &Row<'_>, index: impl RowIndex) -> rusqlite::R
     })
 }
 
-pub(in crate::store) fn fraction(row: &Row<'_>, index: impl RowIndex) -> rusqlite::Result<f64> {
-    Ok(real(row, index)?.filter(|x| x.is_finite()).unwrap_or(0.0).clamp(0.0, 1.0))
+pub(in crate::store) fn fraction<C>(row: &impl Cells<C>, column: C) -> rusqlite::Result<f64> {
+    Ok(real(row, column)?.filter(|x| x.is_finite()).unwrap_or(0.0).clamp(0.0, 1.0))
 }

@@ -8,7 +8,7 @@ pub(in crate::store) type Column<'a> = (&'static str, &'a dyn ToSql);
 
 /// Adds a row to `table`.
 pub(in crate::store) fn insert(conn: &Connection, table: &str, row: &[Column<'_>]) -> rusqlite::Result<()> {
-    let (columns, places) = (listed(row, |name| format!("\"{name}\"")), listed(row, |_| "?".to_owned()));
+    let (columns, places) = (listed(row, |name| ["\"", name, "\""]), listed(row, |_| ["?"]));
     let statement = format!("INSERT INTO {table} ({columns}) VALUES ({places})");
     conn.prepare_cached(&statement)?.execute(params_from_iter(row.iter().map(|(_, value)| value))).map(drop)
 }
@@ -21,11 +21,11 @@ pub(in crate::store) fn upsert(
     row: &[Column<'_>],
 ) -> rusqlite::Result<()> {
     let all = [keys, row].concat();
-    let (columns, places) = (listed(&all, |name| format!("\"{name}\"")), listed(&all, |_| "?".to_owned()));
+    let (columns, places) = (listed(&all, |name| ["\"", name, "\""]), listed(&all, |_| ["?"]));
     let statement = format!(
         "INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT ({}) DO UPDATE SET {}",
-        listed(keys, str::to_owned),
-        listed(row, |name| format!("\"{name}\" = excluded.\"{name}\"")),
+        listed(keys, |name| [name]),
+        listed(row, |name| ["\"", name, "\" = excluded.\"", name, "\""]),
     );
     conn.prepare_cached(&statement)?.execute(params_from_iter(all.iter().map(|(_, value)| value))).map(drop)
 }
@@ -38,12 +38,18 @@ pub(in crate::store) fn update(
     condition: &str,
     about: &[&dyn ToSql],
 ) -> rusqlite::Result<usize> {
-    let assignments = listed(row, |name| format!("\"{name}\" = ?"));
+    let assignments = listed(row, |name| ["\"", name, "\" = ?"]);
     let values = row.iter().map(|(_, value)| value).chain(about);
     conn.prepare_cached(&format!("UPDATE {table} SET {assignments} WHERE {condition}"))?
         .execute(params_from_iter(values))
 }
 
-fn listed(row: &[Column<'_>], said: impl Fn(&str) -> String) -> String {
-    row.iter().map(|(name, _)| said(name)).collect::<Vec<_>>().join(", ")
+/// A list with what `say` makes of each column's name.
+fn listed<const N: usize>(row: &[Column<'_>], say: impl Fn(&'static str) -> [&'static str; N]) -> String {
+    let mut list = String::with_capacity(24 * row.len());
+    for (index, (name, _)) in row.iter().enumerate() {
+        list.push_str(if index > 0 { ", " } else { "" });
+        list.extend(say(name));
+    }
+    list
 }

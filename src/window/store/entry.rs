@@ -182,13 +182,13 @@ impl RunEntry {
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is told is no telemetry")]
         match &event.kind {
-            EventKind::ExecutionProgress { progress, current_step, message } => {
-                if event.seq > self.as_of.max(self.progress_as_of) {
-                    self.run.progress = *progress;
-                    self.run.current_step.clone_from(current_step);
-                    self.run.message.clone_from(message);
-                    self.progress_as_of = event.seq;
-                }
+            EventKind::ExecutionProgress { progress, current_step, message }
+                if event.seq > self.as_of.max(self.progress_as_of) =>
+            {
+                self.run.progress = *progress;
+                self.run.current_step.clone_from(current_step);
+                self.run.message.clone_from(message);
+                self.progress_as_of = event.seq;
             }
             EventKind::StepProgress { step_id, progress, message } => {
                 let seqs = self.step_seqs.entry(step_id.clone()).or_default();

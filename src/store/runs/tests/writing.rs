@@ -266,7 +266,7 @@ fn decisions_come_back_in_their_order() {
         step_id: step.map(step_id),
         text: format!("decision {second}"),
     };
-    let all = vec![decision(0, "a", None), decision(5, "b", Some("x")), decision(9, "a", Some("y"))];
+    let all = [decision(0, "a", None), decision(5, "b", Some("x")), decision(9, "a", Some("y"))];
     let of = |decision: &Decision| RunWrite::Record {
         run_id: decision.run_id.clone(),
         record: Record::Decision(decision.clone()),
