@@ -11,7 +11,7 @@ use std::io;
 use super::meter::{Cost, Moment, Reading, TreeMeter, Units};
 use super::procfs::ProcReader;
 use crate::base::id::AttemptKey;
-use crate::process::tree::{Origin, Surroundings, Tree, token_entry};
+use crate::process::tree::{Origin, ProcessContext, Tree, token_entry};
 use crate::process::{ProcTable, Stat, environment_of, output_pipes};
 use crate::resources::{StepSample, StepTotals};
 
@@ -127,8 +127,8 @@ impl Forest {
             if let Some(main) = table.get(grown.main).filter(|main| grown.tree.main == Some(main.id)) {
                 grown.host = main.parent;
             }
-            let around = Surroundings { me: grown.host, mains: &mains, only_tree: false, kept: &kept };
-            let members = grown.tree.members(&table, &around)?;
+            let context = ProcessContext { me: grown.host, mains: &mains, only_tree: false, kept: &kept };
+            let members = grown.tree.members(&table, &context)?;
             let living = members.iter().map(|member| member.id);
             // What has ended and was not waited for yet still has its account.
             let ids: HashSet<_> = living.chain(grown.meter.known().filter(|id| table.holds(*id))).collect();

@@ -63,8 +63,8 @@ fn limits_of(groups: &str) -> Vec<String> {
         } else {
             continue;
         };
-        let around = Path::new(path).ancestors().filter_map(Path::to_str);
-        files.extend(around.map(|path| format!("{root}{}/{file}", path.trim_end_matches('/'))));
+        let folders = Path::new(path).ancestors().filter_map(Path::to_str);
+        files.extend(folders.map(|path| format!("{root}{}/{file}", path.trim_end_matches('/'))));
     }
     files
 }

@@ -1,17 +1,18 @@
-//! What the kernel's figure for a process's peak memory is worth.
+//! Whether the kernel's figure for a process's peak memory can be believed.
 //!
-//! It counts what the process had before it became its program, too: the copy of the supervisor that
-//! [`spawn`](super::spawn) makes. A figure that may be that copy's is none.
+//! The figure includes what the process had before it became its program: the copy of the supervisor that
+//! [`spawn`](super::spawn) makes. A figure that may come from that copy is dropped.
 
 use std::io;
 
 use crate::process::number_in_status;
 
-/// The kernel counts pages per processor and adds them up now and then: two readings of the same differ by this much.
+/// Two readings of the same memory may differ by this much: the kernel counts pages per processor and adds them up only
+/// now and then.
 const BLUR: u64 = 1 << 20;
 
-/// What a new process has resident before it becomes its program, in bytes: our own data, without the `withheld` part.
-/// Pages of files are not copied.
+/// What a new process has resident before it becomes its program, in bytes: the supervisor's own data without the
+/// `withheld` part. Pages of files are not copied.
 ///
 /// # Errors
 /// `/proc` could not be read.
@@ -20,8 +21,8 @@ pub(super) fn before_exec(withheld: u64) -> io::Result<Option<u64>> {
     Ok(own.map(|own| own.saturating_sub(withheld)))
 }
 
-/// The peak of a program that was started from here, by what the kernel says of its process; none where that may be of
-/// the time before it was one.
+/// The peak of a program that was started from here, as the kernel reports it. None when the peak may be from before
+/// the exec.
 pub(super) fn peak_of_program(reported: u64, before_exec: Option<u64>) -> Option<u64> {
     (reported > before_exec? + BLUR).then_some(reported)
 }

@@ -1,10 +1,11 @@
-//! Makes the processes of steps: a copy of the supervisor that holds little of its memory, and becomes the program.
+//! Makes the processes of steps: each is a copy of the supervisor with little of its memory, which then becomes the
+//! program.
 //!
-//! The kernel counts as a process's peak memory what it had before its exec, too. `posix_spawn` lends the child the whole
-//! memory of its parent until then, and most steps need less than a supervisor has. So the child is a copy instead, and
-//! is not given what makes up nearly all that a copy would hold: the part of the program's own data that was relocated
-//! when it was loaded ([`withhold_relocated_data`]). What calls go through lies in that part, so that the child, until it
-//! has become its program, calls only what it was handed a pointer to.
+//! The kernel's figure for a process's peak memory includes what the process had before its exec. With `posix_spawn`
+//! the child shares the whole memory of its parent until then, and most steps need less than a supervisor has. So the
+//! child is a copy, without the part that would make up nearly all of it: the program's own data that was relocated
+//! when it was loaded ([`withhold_relocated_data`]). Function calls go through tables in that part. So until its exec
+//! the child may call only the function whose pointer it was given.
 #![expect(
     unsafe_code,
     reason = "clone and what follows it in the child have no safe wrapper in rustix or std"
@@ -15,11 +16,11 @@ use std::hint::black_box;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::{io, ptr};
 
-/// What a new process is made of.
+/// What a new process needs.
 pub(super) struct SpawnPlan<'a> {
-    /// The program: absolute.
+    /// The program's absolute path.
     pub(super) program: &'a CString,
-    /// Its arguments, the name it is called by first.
+    /// Its arguments, with `argv[0]`.
     pub(super) argv: &'a [CString],
     /// Its whole environment.
     pub(super) env: &'a [CString],
@@ -27,19 +28,19 @@ pub(super) struct SpawnPlan<'a> {
     pub(super) working_dir: &'a CString,
     /// Its stdout and stderr.
     pub(super) output: BorrowedFd<'a>,
-    /// Its soft limit of open files; none: there is no limit.
+    /// Its soft limit of open files; none means no limit.
     pub(super) open_files: Option<u64>,
 }
 
 /// `syscall(2)`.
 type SystemCall = unsafe extern "C" fn(c_long, ...) -> c_long;
 
-/// All that the child uses: nothing in it has to be looked up.
+/// Everything that the child uses, so that it needs no table of the program.
 struct Child {
     call: SystemCall,
-    /// Where `call` leaves what went wrong.
+    /// Where `call` leaves the error number.
     errno: *const c_int,
-    /// Where the parent reads it.
+    /// Where the parent reads the error number.
     failure: *mut c_int,
     program: *const c_char,
     argv: *const *const c_char,
@@ -47,23 +48,23 @@ struct Child {
     working_dir: *const c_char,
     output: c_long,
     limit: libc::rlimit64,
-    /// The default of the kernel's `sigaction`, and a set without a signal: zero, whatever their fields are.
+    /// Serves as the kernel's default `sigaction` and as an empty signal set: both are all zeroes.
     zeroes: [u64; 8],
 }
 
-/// Starts a process in a session of its own, with default signals, an empty mask, our own stdin (`/dev/null`) and both
-/// outputs on `plan.output`; nothing else is open in it.
+/// Starts a process in a session of its own, with default signal handling, an empty signal mask, our own stdin
+/// (`/dev/null`) and both outputs on `plan.output`. Nothing else is open in it.
 ///
 /// # Errors
-/// What the kernel said of the exec or of the change of directory.
+/// The kernel's error for the clone, the exec or the change of directory.
 pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
     let (argv, env) = (pointers(plan.argv), pointers(plan.env));
     let failure = SharedNumber::new()?;
     let hard_limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let child = Child {
-        // Hidden, so that the compiler keeps the pointer instead of looking the function up again.
+        // `black_box` makes the compiler keep the pointer instead of going through the table.
         call: black_box(libc::syscall as SystemCall),
-        // SAFETY: has no precondition; the child's own lies at the same address of its copy.
+        // SAFETY: no precondition. The child's errno lies at the same address in its copy.
         errno: unsafe { libc::__errno_location() },
         failure: failure.0,
         program: plan.program.as_ptr(),
@@ -79,8 +80,8 @@ pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
     };
     let none: c_long = 0;
     let flags = c_long::from(libc::CLONE_VFORK | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM the child goes on here in a copy of this memory, alone, and does nothing but become its
-    // program or end. Until then this thread waits.
+    // SAFETY: without CLONE_VM the child goes on here alone, in a copy of this memory. It only becomes its program or
+    // exits. Until then this thread waits.
     let pid = unsafe {
         let pid = (child.call)(libc::SYS_clone, flags, none, none, none, none);
         if pid == 0 {
@@ -94,23 +95,25 @@ pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
     match failure.get() {
         0 => Ok(u32::try_from(pid).map_err(|_| io::ErrorKind::InvalidData)?),
         errno => {
-            // SAFETY: our own child, which has ended or is about to; no status is wanted.
+            // SAFETY: our own child, which has ended or is about to; the status is not needed.
             unsafe { libc::waitpid(pid as libc::pid_t, ptr::null_mut(), 0) };
             Err(io::Error::from_raw_os_error(errno))
         }
     }
 }
 
-/// The rest of the child's life before its program. No function of this program or a library is called by name here, no
-/// text or table is used, no local is large enough to be filled by a call, and nothing can panic: all that may not be there.
+/// What the child does before its exec. It must not call a function of this program or a library by name, use a string
+/// or a table, have a local so large that the compiler fills it with a call, or panic: what these need may be missing
+/// from its memory.
 ///
 /// # Safety
-/// Only in a process that was just cloned, and has one thread.
+/// Only in a process that was just cloned and has one thread.
 unsafe fn become_program(child: &Child) -> ! {
     const SET_SIZE: c_long = 8;
     let none: c_long = 0;
     let call = child.call;
-    // SAFETY: every pointer leads into the copy of what `spawn` holds; the numbers and kinds of arguments are the kernel's.
+    // SAFETY: every pointer leads into the copy of what `spawn` holds. Number and types of the arguments are the
+    // kernel's.
     unsafe {
         call(libc::SYS_setsid);
         let mut signal: c_long = 1;
@@ -141,7 +144,7 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// A number that a child shares with us: zero until the child writes it.
+/// A number that the child shares with its parent: zero until the child writes it.
 struct SharedNumber(*mut c_int);
 
 impl SharedNumber {
@@ -153,7 +156,7 @@ impl SharedNumber {
     }
 
     fn get(&self) -> c_int {
-        // SAFETY: mapped until the end of `self`; the child that wrote there does not any more.
+        // SAFETY: mapped until the end of `self`; the child does not write there any more.
         unsafe { self.0.read_volatile() }
     }
 }
@@ -165,8 +168,9 @@ impl Drop for SharedNumber {
     }
 }
 
-/// Keeps the relocated data of this program from the children that [`spawn`] makes; gives its size in bytes. From then on
-/// this process may not be forked in another way, but by `posix_spawn` (which `std::process::Command` uses).
+/// Withholds the relocated data of this program from the children that [`spawn`] makes, and returns its size in bytes.
+/// From then on this process may start others only by [`spawn`] or `posix_spawn` (which `std::process::Command` uses),
+/// never by a plain fork.
 pub(super) fn withhold_relocated_data() -> u64 {
     let mut found = Relocated { start: 0, end: 0 };
     // SAFETY: the callback gets the pointer to the live local that it expects, and no longer than this call takes.
@@ -176,7 +180,7 @@ pub(super) fn withhold_relocated_data() -> u64 {
     if start >= end {
         return 0;
     }
-    // SAFETY: whole pages of a part of this program that stays as it is; only what `fork` copies is changed.
+    // SAFETY: whole pages of this program's own data, which stay as they are; only what `fork` copies changes.
     let code = unsafe { libc::madvise(start as *mut c_void, end - start, libc::MADV_DONTFORK) };
     if code == 0 { (end - start) as u64 } else { 0 }
 }
@@ -189,7 +193,7 @@ struct Relocated {
 /// Takes the relocated part of the first object, which is the program itself, and ends the iteration.
 ///
 /// # Safety
-/// `info` is the linker's, `found` leads to a [`Relocated`].
+/// `info` comes from the linker, and `found` points to a [`Relocated`].
 unsafe extern "C" fn find_relocated(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
     // SAFETY: as promised; the table of headers has as many entries as it says.
     let (info, headers, found) = unsafe {
