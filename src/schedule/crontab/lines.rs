@@ -1,4 +1,4 @@
-//! The lines of a crontab, as Vixie's cron takes them apart. What they mean here is said elsewhere.
+//! Splits the lines of a crontab as Vixie's cron does. Their meaning is the subject of the parent module.
 
 use super::{CrontabKind, CrontabSource};
 
@@ -16,9 +16,9 @@ pub(super) enum Line<'a> {
     Entry {
         /// Five fields or a word such as `@daily`.
         time: &'a str,
-        /// In a system's crontab.
+        /// Only in a system's crontab.
         user: Option<&'a str>,
-        /// As it stands there, `%` and all.
+        /// As written, including any `%`.
         command: &'a str,
     },
     /// What is wrong with it.
@@ -27,7 +27,7 @@ pub(super) enum Line<'a> {
 
 /// All lines with their numbers, from 1.
 pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usize, Line<'a>)> {
-    // A mark that some editors write, and no cron knows.
+    // The byte-order mark that some editors write, and no cron knows.
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     if text.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usiz
     let layout = match source.kind {
         CrontabKind::User => Layout::Commands,
         CrontabKind::System => Layout::Users,
-        CrontabKind::Detect => Layout::seen_in(lines.iter().flatten().copied(), source),
+        CrontabKind::Detect => Layout::detect(lines.iter().flatten().copied(), source),
     };
     let read = |line: Result<&'a str, _>| {
         match line {
@@ -50,31 +50,31 @@ pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usiz
     lines.into_iter().enumerate().map(|(i, line)| (i + 1, read(line))).collect()
 }
 
-/// What stands after the fields of time.
+/// What follows the fields of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Commands,
     Users,
-    /// It can't be told.
+    /// It is not known.
     Unknown,
 }
 
 /// What the first word after the fields of time can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstWord {
-    /// `root`, or a user of this machine before a command of this machine.
+    /// `root`, or a user of this machine that stands before a command of this machine.
     User,
-    /// A command of this machine, or no user has such a name.
+    /// A command of this machine, or a word that can't be a user's name.
     Command,
-    /// Anything else: also a user's name before something that may be an argument, since the command of that name may
-    /// be on another machine, or in a folder that cron finds through a variable.
+    /// Anything else. This includes a user's name before a word that may be an argument: a command of that name may
+    /// exist on another machine, or in a folder that cron finds through a variable.
     Either,
 }
 
 impl Layout {
-    /// Cron never mixes them: one line that is certain decides for those that are not. Where lines contradict each other, or none is
-    /// certain, nothing is guessed.
-    fn seen_in<'a>(lines: impl Iterator<Item = &'a str>, source: &CrontabSource<'_>) -> Self {
+    /// Cron never mixes the two layouts, so one line that is certain decides for the others. If lines contradict each
+    /// other, or none is certain, the layout is unknown.
+    fn detect<'a>(lines: impl Iterator<Item = &'a str>, source: &CrontabSource<'_>) -> Self {
         let mut path = super::CRON_PATH.to_owned();
         let (mut has_users, mut has_commands, mut has_doubtful) = (false, false, false);
         for line in lines {
@@ -99,10 +99,10 @@ impl Layout {
 
 fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWord {
     let (word, rest) = split_word(command);
-    let may_be_user = !rest.is_empty() && is_user_name(word);
+    let can_be_user = !rest.is_empty() && is_user_name(word);
     let is_command = |word: &str| SHELL_WORDS.contains(&word) || (source.is_command)(word, path);
     let is_known_user = source.users.contains(&word);
-    match (may_be_user, is_command(word)) {
+    match (can_be_user, is_command(word)) {
         (false, _) => FirstWord::Command,
         (true, true) if word != "root" && !is_known_user => FirstWord::Command,
         (true, true) => FirstWord::Either,
@@ -113,7 +113,7 @@ fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWor
     }
 }
 
-/// The first word that is not a variable for the command behind it (`A=b command`).
+/// The first word that is not a variable for the command (`A=b command`).
 fn first_program(command: &str) -> &str {
     let (word, rest) = split_word(command);
     let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
@@ -122,7 +122,7 @@ fn first_program(command: &str) -> &str {
     if is_assignment { first_program(rest) } else { word }
 }
 
-/// Whether a user can have this name; scripts and paths can't be meant.
+/// Whether a user can have this name; a script or a path can't be one.
 fn is_user_name(word: &str) -> bool {
     let is_script = [".sh", ".py", ".pl", ".rb", ".php", ".js"].iter().any(|ending| word.ends_with(ending));
     let is_inner = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+' | '\\');
@@ -130,7 +130,7 @@ fn is_user_name(word: &str) -> bool {
     !is_script && word.starts_with(|c: char| c.is_alphanumeric() || c == '_') && word.chars().all(is_inner)
 }
 
-/// What a shell understands without a program.
+/// Words that a shell understands without a program.
 const SHELL_WORDS: [&str; 23] = [
     "[", "if", "for", "while", "until", "case", "test", "cd", "echo", "printf", "exec", "export", "eval",
     "set", "umask", "ulimit", "trap", "command", "type", "true", "false", "exit", "time",
@@ -179,24 +179,24 @@ fn read(line: &str, layout: Layout) -> Line<'_> {
     Line::Entry { time, user, command: command.trim_end() }
 }
 
-/// Whether it is an anacrontab's: a period in days or a word for one, a delay in minutes, a name.
+/// Whether it is a line of an anacrontab: a period in days or a word for one, a delay in minutes, a name, a command.
 fn is_of_anacron(line: &str) -> bool {
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let (period, rest) = split_word(line);
     let (delay, rest) = split_word(rest);
     let (name, command) = split_word(rest);
-    // A day of the month is no word (some know `L`).
+    // The third field of cron is a day of the month, which is never a word (except `L`).
     let is_name = name.len() > 1 && name.contains(|c: char| c.is_ascii_alphabetic());
     is_number(delay) && is_name && !command.is_empty() && (period.starts_with('@') || is_number(period))
 }
 
-/// The first word, and what follows it and its spaces.
+/// The first word, and the text after it and its spaces.
 fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     (word, rest.trim_start_matches([' ', '\t']))
 }
 
-/// `NAME = value`; either may stand in quotes.
+/// `NAME = value`; both may be in quotes.
 fn variable(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.split_once('=')?;
     let name = name.trim_end();
