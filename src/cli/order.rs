@@ -1,5 +1,5 @@
-//! `leverframe quiet` and `leverframe drain`: orders for everything at once. They outlive the engine that is given them;
-//! where none lives they are recorded for the next.
+//! `leverframe quiet` and `leverframe drain`: orders that concern all runs. They outlive the engine that gets them.
+//! Without a running engine they are recorded for the next one.
 
 use chrono::{DateTime, Days, Local, NaiveTime, TimeZone, Utc};
 use clap::Args;
@@ -104,12 +104,12 @@ fn show(orders: &Orders, print: &Print) -> Outcome {
     page.end(DONE)
 }
 
-/// Waits until every run that has begun has ended. What is paused does not end by itself, and is named.
+/// Waits until every run that has begun has ended. Paused runs do not end by themselves, so their number is shown.
 fn wait_until_idle(place: &Place) -> Result<(), Failure> {
-    let mut told = None;
-    // An engine may hand its work over to another one: then that one is asked.
+    let mut last_reported = None;
+    // An engine may hand over to another one; then that one is asked.
     while let Some(client) = ControlClient::connect(&place.path()?, OWN_NAME)? {
-        if is_seen_idle(&client, &mut told)? {
+        if wait_idle_with(&client, &mut last_reported)? {
             return Ok(());
         }
     }
@@ -126,8 +126,11 @@ fn wait_until_idle(place: &Place) -> Result<(), Failure> {
     }
 }
 
-/// True once nothing runs any more; false when the connection has ended before that.
-fn is_seen_idle(client: &ControlClient, told: &mut Option<(usize, usize)>) -> Result<bool, Failure> {
+/// Returns true when nothing runs any more, and false when the connection has ended before that.
+fn wait_idle_with(
+    client: &ControlClient,
+    last_reported: &mut Option<(usize, usize)>,
+) -> Result<bool, Failure> {
     let events =
         client.subscribe(EventFilter { since: Some(client.welcome().seq), ..EventFilter::default() })?;
     loop {
@@ -137,7 +140,7 @@ fn is_seen_idle(client: &ControlClient, told: &mut Option<(usize, usize)>) -> Re
         if left.0 + left.1 == 0 {
             return Ok(true);
         }
-        if *told != Some(left) {
+        if *last_reported != Some(left) {
             let frozen = count(
                 left.1,
                 "frozen run is to be resumed or stopped",
@@ -148,20 +151,20 @@ fn is_seen_idle(client: &ControlClient, told: &mut Option<(usize, usize)>) -> Re
                 (n, 0) => note(format_args!("{} to end", count(n, "run is", "runs are"))),
                 (n, _) => note(format_args!("{} to end; {frozen}", count(n, "run is", "runs are"))),
             }
-            *told = Some(left);
+            *last_reported = Some(left);
         }
-        // Until a run changes its state; whatever else is told is no reason to look.
+        // Waits for a change of a run's state; other events do not matter.
         loop {
             let Some(event) = events.recv() else { return Ok(false) };
-            let tells = |kind: &EventKind| kind.run().is_some() || matches!(kind, EventKind::Resync);
-            if event.event().is_ok_and(|event| tells(&event.kind)) {
+            let changes_state = |kind: &EventKind| kind.run().is_some() || matches!(kind, EventKind::Resync);
+            if event.event().is_ok_and(|event| changes_state(&event.kind)) {
                 break;
             }
         }
     }
 }
 
-/// A time of the day to come, or an instant.
+/// Parses a time of day, which means the next such time, or an instant.
 fn end_of_quiet(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     let Ok(time) = NaiveTime::parse_from_str(text, "%H:%M") else {
         let wrong = |_| {

@@ -1,4 +1,4 @@
-//! `leverframe resume` and `leverframe retry`: taking up a run under the same id.
+//! `leverframe resume` and `leverframe retry`: continue a run under the same id.
 
 use std::sync::Arc;
 
@@ -44,11 +44,11 @@ pub(super) struct RetryArgs {
     print: Print,
 }
 
-/// Which definition a run goes on with.
+/// The definition with which a run goes on.
 enum Version {
-    /// The one that it started with.
+    /// The definition that it started with.
     Stored,
-    /// This one.
+    /// This newer definition.
     Fresh(Arc<Definition>),
 }
 
@@ -62,7 +62,7 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
     };
     let (mut foreground, version, before) = plan.take_back(lease, &run_id, form)?;
     match state(&foreground, &run_id)? {
-        // It was living on disk, and it was found that it has completed: nothing of it is left to be done.
+        // On disk it had not ended, but recovery found that it has completed: nothing is left to do.
         state @ RunState::Completed if !before.is_ended() => foreground.conclude(&run_id, state),
         RunState::Queued | RunState::Running | RunState::Stopping => {
             if matches!(version, Version::Fresh(_)) {
@@ -105,12 +105,12 @@ pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
     }
 }
 
-/// What is known of a run before any engine is asked.
+/// What is known about a run before any engine is asked.
 struct Plan {
     dir: DataDir,
     settings: Settings,
     version: Version,
-    /// As it stood on disk.
+    /// The state on disk.
     before: RunState,
 }
 
@@ -126,7 +126,7 @@ impl Plan {
         matches!(self.version, Version::Fresh(_))
     }
 
-    /// Becomes the engine, which holds this run alone, as recovery found it.
+    /// Makes this process the engine, which recovers only this run.
     fn take_back(
         self,
         lease: EngineLease,
@@ -140,7 +140,7 @@ impl Plan {
         Ok((foreground, self.version, self.before))
     }
 
-    /// Has the engine that lives take the run up; one that runs there is only followed.
+    /// Asks the running engine to resume the run. A run that runs there already is only followed.
     fn resume_there(self, client: ControlClient, run_id: &RunId, form: Form) -> Outcome {
         let record: RunRecord = client.call(&Query::Run { run_id: run_id.clone() })?;
         let is_running =
@@ -148,10 +148,10 @@ impl Plan {
         if is_running && self.is_fresh() {
             return Err(keeps_its_definition(run_id));
         }
-        // Also of one that runs with the supervisor alone: the engine takes it back.
+        // Also for a run that only the supervisor holds: the engine takes it back.
         let command = Command::Resume { run_id: run_id.clone(), refresh: self.is_fresh() };
         match client.call::<RunSummary>(&command) {
-            // Also where it was running: its end was found, and it was taken up again after that.
+            // Also if it was running: the engine has found that it ended, and has resumed it after that.
             Ok(_) => Foreground::attach(self.dir, client, self.settings, run_id, form)?
                 .follow(run_id, Until::EndOnceResumed),
             Err(ControlError::Refused(_)) if is_running => {
@@ -168,7 +168,7 @@ fn keeps_its_definition(run_id: &RunId) -> Failure {
     Failure::usage(format!("run {run_id} is running and keeps the definition it has; stop it first"))
 }
 
-/// The definition to go on with, read before any lock is taken.
+/// The definition with which the run goes on, and the state on disk. Read before any lock is taken.
 fn version(
     run_id: &RunId,
     wants_fresh: bool,

@@ -53,7 +53,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     let form = args.print.form();
     let named = args.pipeline.as_deref();
     let named = named.map(|name| Catalogue::find_in(name, &data_dir, &settings)).transpose()?;
-    let asked = RunRequest {
+    let run_request = RunRequest {
         params: given_once(args.params)?,
         run_id: args.run_id,
         run_type: args.run_type,
@@ -62,23 +62,23 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     };
     let start = Start {
         pipeline: named.as_ref().map(|definition| definition.path.to_string()),
-        params: asked.params.clone(),
-        run_id: asked.run_id.clone(),
-        run_type: asked.run_type.clone(),
-        environment: asked.environment.clone(),
-        priority: asked.priority,
+        params: run_request.params.clone(),
+        run_id: run_request.run_id.clone(),
+        run_type: run_request.run_type.clone(),
+        environment: run_request.environment.clone(),
+        priority: run_request.priority,
         like: args.like.clone(),
     };
     if let Some(text) = named.as_ref().and_then(|definition| Folders::of(place).no_job_yet(definition)) {
         note(text);
     }
-    let (definition, asked) = match (args.like, named) {
-        (Some(earlier), named) => like(&earlier, named, asked, place)?,
-        (None, Some(definition)) => (definition, asked),
+    let (definition, run_request) = match (args.like, named) {
+        (Some(earlier), named) => like(&earlier, named, run_request, place)?,
+        (None, Some(definition)) => (definition, run_request),
         (None, None) => return Err(Failure::usage("name a pipeline to run: a file or an id")),
     };
-    // Checked here also for an engine elsewhere: what is wrong is said before anything is asked of it.
-    let request = records::resolve(definition, asked)?;
+    // Checked here even if another process is the engine, so that errors are reported before it is asked.
+    let request = records::resolve(definition, run_request)?;
     let dir = DataDir::open(&data_dir)?;
     dir.open_to_others().into_iter().for_each(note);
     match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
@@ -94,11 +94,11 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     }
 }
 
-/// The same again as an earlier run, where nothing else was said.
+/// The definition and options of an earlier run, except for those that were given.
 fn like(
     earlier: &RunId,
     named: Option<Arc<Definition>>,
-    asked: RunRequest,
+    run_request: RunRequest,
     place: &Place,
 ) -> Result<(Arc<Definition>, RunRequest), Failure> {
     let records = place.records()?;
@@ -107,8 +107,8 @@ fn like(
         Some(definition) => definition,
         None => records::definition_of(&stored)?,
     };
-    let asked = asked.like(&stored, &definition);
-    Ok((definition, asked))
+    let run_request = run_request.like(&stored, &definition);
+    Ok((definition, run_request))
 }
 
 fn given_once(params: Vec<(String, String)>) -> Result<std::collections::BTreeMap<String, String>, Failure> {

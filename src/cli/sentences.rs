@@ -1,20 +1,20 @@
-//! What an event says, as one sentence for people.
+//! Events as sentences for people.
 
 use chrono::{DateTime, Utc};
 
 use super::output::{local_time, printable, size, taken};
 use crate::run::{EventKind, RunSummary, StepState, StepSummary};
 
-/// Where a sentence belongs.
+/// The kind of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sentence {
-    /// The story of the run.
+    /// Part of the normal course of a run.
     Story(String),
-    /// Something is odd, and everything goes on.
+    /// A warning: something is unusual, and everything goes on.
     Warning(String),
 }
 
-/// The sentence of an event at `at`; none for what is not worth a line.
+/// The sentence of an event at `at`; none for an event that needs no line.
 pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> {
     let story = |text: String| Some(Sentence::Story(printable(&text)));
     let warning = |text: String| Some(Sentence::Warning(printable(&text)));
@@ -75,7 +75,7 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
             story(format!("run {} has not begun. {why}", run.run_id))
         }
         EventKind::OrdersChanged { orders } => story(orders.sentence(at)),
-        // Their decisions are told one by one, by whoever knows which run is meant.
+        // The verb that recovers a run prints these decisions itself, one by one.
         EventKind::RecoveryDecided { .. }
         | EventKind::ExecutionRunning { .. }
         | EventKind::ExecutionProgress { .. }

@@ -34,7 +34,7 @@ pub(super) fn enable(args: &JobArgs, place: &Place) -> Outcome {
     let command = Command::EnableJob { job_id: args.job_id.clone() };
     let (job, firing) = change::<JobView>(place, &command, |jobs| jobs.enable(&args.job_id))?;
     if args.print.form() == Form::Text {
-        firing.tell();
+        firing.note_if_not_firing();
     }
     report(&args.print, &job, || format!("enabled job {}; next: {}", job.job_id, next_of(&job, now().wall)))
 }
