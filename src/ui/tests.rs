@@ -111,7 +111,7 @@ pub(super) fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
                 *window = port.take().map(|port| LeverframeWindow::with_context(ui.ctx(), port));
                 return;
             };
-            window.think(ui.ctx());
+            window.process_updates(ui.ctx());
             window.paint(ui, now());
         },
         None,

@@ -39,7 +39,7 @@ impl Clock {
                 };
                 // It listens as long as this window lives.
                 let _ = &world;
-                window.think(ui.ctx());
+                window.process_updates(ui.ctx());
                 window.paint(ui, now() + TimeDelta::milliseconds(shown.load(Ordering::Relaxed)));
             },
             None,

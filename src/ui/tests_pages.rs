@@ -39,9 +39,9 @@ fn orders(scene: &mut Scene, modifiers: Modifiers, key: Key) -> Vec<api::Command
 fn keys() -> Vec<(Modifiers, Key)> {
     let run_id = id("alfabeta-1");
     let mut commands = vec![
-        Command::World(Action::Do(api::Command::pause(&run_id))),
-        Command::World(Action::Do(api::Command::resume(&run_id))),
-        Command::World(Action::Do(api::Command::stop(&run_id, StopKind::Graceful))),
+        Command::Send(Action::Do(api::Command::pause(&run_id))),
+        Command::Send(Action::Do(api::Command::resume(&run_id))),
+        Command::Send(Action::Do(api::Command::stop(&run_id, StopKind::Graceful))),
         Command::Select(None),
         Command::SelectJob(None),
         Command::SelectNeighbour(Neighbour::Next),
@@ -124,7 +124,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
             let page_now = scene.harness.state().as_ref().unwrap().state.page;
             match command {
                 // The entry names what it acts on.
-                Command::World(action) => assert_eq!(sent, [action], "{told}"),
+                Command::Send(action) => assert_eq!(sent, [action], "{told}"),
                 Command::Select(run_id) => {
                     assert!(run_id.is_some() && scene.shows("Close details"), "{told}");
                     assert!(page_now.shows_runs(), "{told}");

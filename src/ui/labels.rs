@@ -1,12 +1,12 @@
-//! How what can be asked of an engine reads on buttons: its text, subject, tooltip and icon.
+//! The labels of the engine's commands on buttons: text, subject, tooltip and icon.
 
 use super::widgets::Icon;
 use crate::api::{Command, Start};
 use crate::settings::LimitParams;
 
-/// What stands on its button.
-pub(super) const fn text_of(asked: &Command) -> &'static str {
-    match asked {
+/// The text of its button.
+pub(super) const fn text_of(command: &Command) -> &'static str {
+    match command {
         Command::Start(Start { like: None, .. }) => "Start",
         Command::Start(Start { like: Some(_), .. }) => "Start again",
         Command::Pause { .. } => "Pause",
@@ -35,9 +35,9 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
     }
 }
 
-/// What it is done to.
-pub(super) fn subject_of(asked: &Command) -> Option<String> {
-    match asked {
+/// The run, pipeline or job that it acts on.
+pub(super) fn subject_of(command: &Command) -> Option<String> {
+    match command {
         Command::Start(Start { like: Some(run_id), .. })
         | Command::Pause { run_id }
         | Command::Resume { run_id, .. }
@@ -63,8 +63,8 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
 }
 
 /// What it does, in one sentence.
-pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
-    match asked {
+pub(super) const fn tooltip_of(command: &Command) -> Option<&'static str> {
+    match command {
         Command::Start(Start { like: None, .. }) => Some("Start a new run with the pipeline's defaults"),
         Command::Start(Start { like: Some(_), .. }) => Some("Start a new run with the same parameters"),
         Command::Pause { .. } => Some("Freeze every process of this run; its clocks stand still"),
@@ -95,8 +95,8 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
 }
 
 /// Its icon.
-pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
-    match asked {
+pub(super) const fn icon_of(command: &Command) -> Option<Icon> {
+    match command {
         Command::Start(Start { like: None, .. })
         | Command::Resume { .. }
         | Command::Admit { .. }
