@@ -235,10 +235,10 @@ mod tests {
 
     #[test]
     fn a_notice_reaches_those_who_listen_to_its_data_directory_and_nothing_else_does() {
-        let heard = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::new(Mutex::new(Vec::new()));
         let listening = {
-            let heard = heard.clone();
-            listen(Path::new("/its/own"), move |text| heard.lock().unwrap().push(text.to_owned()))
+            let received = received.clone();
+            listen(Path::new("/its/own"), move |text| received.lock().unwrap().push(text.to_owned()))
         };
         let give = |data_dir: &str| {
             tracing::warn!(target: NOTICE, data_dir = %data_dir, "said of {data_dir}");
@@ -251,7 +251,7 @@ mod tests {
             drop(listening);
             give("/its/own");
         });
-        assert_eq!(*heard.lock().unwrap(), ["said of /its/own"]);
+        assert_eq!(*received.lock().unwrap(), ["said of /its/own"]);
     }
 
     #[test]

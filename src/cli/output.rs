@@ -368,11 +368,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_long_ago_is_told_so() {
+    fn recent_instants_are_shown_as_a_time_ago() {
         let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
-        let told = |seconds: i64| ago(now - chrono::TimeDelta::seconds(seconds), now);
+        let shown = |seconds: i64| ago(now - chrono::TimeDelta::seconds(seconds), now);
         assert_eq!(
-            [3, 30, 90, 7300, 100_000, 300_000].map(told),
+            [3, 30, 90, 7300, 100_000, 300_000].map(shown),
             ["just now", "30 s ago", "1 min ago", "2 h ago", "yesterday", "3 days ago"]
         );
     }

@@ -127,23 +127,23 @@ mod tests {
     use crate::run::StepRun;
 
     #[test]
-    fn a_step_is_told_with_its_attempt_and_its_end_with_the_reason() {
+    fn the_start_of_a_step_has_its_attempt_and_its_end_the_reason() {
         let at = DateTime::from_timestamp(100, 0).unwrap();
         let mut step = StepRun::new(StepId::new("fetch").unwrap());
         (step.attempt, step.pid, step.started_at) = (2, Some(77), Some(at));
         (step.state, step.error) = (StepState::Failed, Some("exited with code 3".into()));
         step.finished_at = Some(at + chrono::TimeDelta::seconds(3));
         let step = step.summary(&crate::base::id::RunId::new("r").unwrap());
-        let told = |kind| match sentence(&kind, at) {
+        let text_of = |kind| match sentence(&kind, at) {
             Some(Sentence::Story(text)) => text,
             other => panic!("{other:?}"),
         };
         assert_eq!(
-            told(EventKind::StepStarted { step: step.clone() }),
+            text_of(EventKind::StepStarted { step: step.clone() }),
             "step fetch started (attempt 2, pid 77)"
         );
         assert_eq!(
-            told(EventKind::StepFinished { step }),
+            text_of(EventKind::StepFinished { step }),
             "step fetch failed after 3.0 s: exited with code 3"
         );
     }

@@ -69,7 +69,7 @@ impl Forest {
     /// Begins to measure a step, unless it has ended or its pid belongs to another process by now.
     pub(super) fn track(&mut self, tracked: Tracked) {
         let found = self.reader.stat(tracked.pid).and_then(|stat| match stat {
-            Some(stat) => Ok(is_meant(&stat, &tracked.token)?.then_some(stat)),
+            Some(stat) => Ok(is_expected_process(&stat, &tracked.token)?.then_some(stat)),
             None => Ok(None),
         });
         let Tracked { key, pid, token } = match found {
@@ -180,7 +180,7 @@ impl Forest {
 
 /// Whether this is the process with that token. If its environment can't be read, whether it may be: a step leads its
 /// session.
-fn is_meant(stat: &Stat, token: &str) -> io::Result<bool> {
+fn is_expected_process(stat: &Stat, token: &str) -> io::Result<bool> {
     Ok(match environment_of(stat.proc.id.pid)? {
         Some(environment) if !environment.is_empty() => {
             let entry = token_entry(token);

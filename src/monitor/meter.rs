@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_orphan_that_nobody_of_the_tree_waits_for_is_not_forgotten() {
+    fn an_orphan_without_a_waiting_parent_in_the_tree_is_not_forgotten() {
         let orphan = p(12, 1, 100, 0, 0);
         check(&[(&[p(10, 1, 5, 0, 0), orphan], 1050), (&[p(10, 1, 5, 0, 0)], 1050)]);
     }

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cpu_is_asked_first_and_a_broken_sensor_is_not_believed() {
+    fn the_cpu_s_sensor_comes_first_and_a_broken_sensor_is_ignored() {
         assert_eq!(hottest([("nvme", 70.0), ("coretemp Package id 0", 55.0)].into_iter()), Some(55.0));
         assert_eq!(hottest([("nvme", 70.0), ("acpitz", 41.0)].into_iter()), Some(70.0));
         assert_eq!(hottest([("coretemp", 6553.5), ("acpitz", f64::NAN)].into_iter()), None);

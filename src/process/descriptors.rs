@@ -15,8 +15,8 @@ static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
 /// Raises the soft limit to the hard one. Called at the start of a process; harmless when repeated.
 pub(crate) fn raise() {
     let limit = getrlimit(Resource::Nofile);
-    let told = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
-    BEFORE.get_or_init(|| told.or(limit.current));
+    let passed_on = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
+    BEFORE.get_or_init(|| passed_on.or(limit.current));
     // Refused only when it is as high as it can be.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

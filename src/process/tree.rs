@@ -290,10 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_that_leads_a_session_with_a_reused_number_is_left_alone() {
-        let mut stranger = p(1_000_100, 1, 1_000_100, b'S');
-        stranger.id.start += 500;
-        let table = ProcTable::of([stranger, p(1_000_900, 1_000_100, 1_000_100, b'S')]);
+    fn an_outsider_that_leads_a_session_with_a_reused_number_is_left_alone() {
+        let mut outsider = p(1_000_100, 1, 1_000_100, b'S');
+        outsider.id.start += 500;
+        let table = ProcTable::of([outsider, p(1_000_900, 1_000_100, 1_000_100, b'S')]);
         check(&table, &mut tree(), false, &[]);
     }
 

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_process_is_told_and_one_that_is_not_there_is_an_error() {
+    fn the_end_of_a_process_is_reported_and_a_missing_process_is_an_error() {
         let mut child =
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let (tell, told) = crossbeam_channel::bounded(1);

@@ -131,7 +131,7 @@ mod tests {
     const NONE: &[Known] = &[];
 
     #[test]
-    fn nobody_is_asked_while_nothing_is_expected() {
+    fn no_ping_is_sent_while_nothing_is_expected() {
         let now = Instant::now();
         let mut pulse = Pulse::new(NONE, now);
         assert_eq!(pulse.due(now + 100 * BEAT), Due::Wait(None));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_once_and_so_is_its_end() {
+    fn silence_is_reported_once_and_so_is_its_end() {
         let now = Instant::now();
         let mut pulse = Pulse::new(NONE, now);
         pulse.expect(now);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_step_whose_start_was_never_told_does_not_count_for_another_one() {
+    fn the_end_of_a_step_whose_start_was_never_reported_does_not_count_for_another_one() {
         let now = Instant::now();
         let key = |step: &str| {
             let (run_id, step_id) = (RunId::new("r").unwrap(), StepId::new(step).unwrap());

@@ -35,17 +35,17 @@ impl Entry<'_> {
         }
         let mut fields: Vec<String> = Vec::new();
         for field in time.split_whitespace() {
-            let meant = without_lone_step(field)?;
-            if meant != field {
+            let effective = without_lone_step(field)?;
+            if effective != field {
                 let text = format!(
-                    "{field} has a step without a range: Debian's cron takes it as {meant} alone, and so does the job; cronie refuses the line. If every step was meant, write */N or a range"
+                    "{field} has a step without a range: Debian's cron takes it as {effective} alone, and so does the job; cronie refuses the line. If every step was meant, write */N or a range"
                 );
                 remarks.push((RemarkKind::Differs, text));
             }
-            if let Some(strange) = unknown_to_cron(meant) {
+            if let Some(strange) = unknown_to_cron(effective) {
                 return Err(format!("cron knows no {strange}, and passes over the line"));
             }
-            fields.push(meant.to_owned());
+            fields.push(effective.to_owned());
         }
         let time = fields.join(" ");
         let fields: Vec<String> =

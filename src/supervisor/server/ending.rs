@@ -251,7 +251,7 @@ impl Server {
         let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
         let until = Instant::now() + SETTLING;
         step.main_end = MainEnd::Settling { exit, until };
-        if may_be_a_shutdown(cause) && !interrupted && !is_asked_by_engine(step) {
+        if may_be_a_shutdown(cause) && !interrupted && !is_stopped_by_engine(step) {
             step.wake_at(until);
         } else {
             self.settled(n);
@@ -367,15 +367,16 @@ fn ids(members: &[Proc]) -> impl Iterator<Item = ProcId> {
 
 /// Whether a taken-over main process has left the table of processes.
 fn is_reaped(step: &Step) -> bool {
-    let told = step.main.as_ref().is_some_and(|handle| sys::exit_of_non_child(handle.as_fd()).is_some());
+    let is_reported =
+        step.main.as_ref().is_some_and(|handle| sys::exit_of_non_child(handle.as_fd()).is_some());
     let is_gone = |main: ProcId| {
         // If it could not be read, it may still be there.
         Proc::read(main.pid).is_ok_and(|found| found.is_none_or(|found| found.id != main))
     };
-    told || step.tree.main.is_none_or(is_gone)
+    is_reported || step.tree.main.is_none_or(is_gone)
 }
 
-fn is_asked_by_engine(step: &Step) -> bool {
+fn is_stopped_by_engine(step: &Step) -> bool {
     match step.ending {
         Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => false,
         Ending::Asked { by: AskedBy::Engine, .. } | Ending::Killing { .. } => true,

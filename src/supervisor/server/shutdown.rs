@@ -87,14 +87,14 @@ impl Server {
     /// Asks logind without waiting. If it can't be asked, no shutdown is assumed.
     fn ask_logind(&mut self, now: Instant) {
         self.shutdown = Shutdown::No;
-        let asked = Command::new("busctl")
+        let spawned = Command::new("busctl")
             .args(["--system", "--timeout=2", "get-property", "org.freedesktop.login1"])
             .args(["/org/freedesktop/login1", "org.freedesktop.login1.Manager", "PreparingForShutdown"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
-        let Ok(answer) = asked else { return };
+        let Ok(answer) = spawned else { return };
         // So that it is not taken for an orphan of a step.
         self.mains.insert(answer.id());
         if let Some(stdout) = &answer.stdout {

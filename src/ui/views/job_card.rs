@@ -113,8 +113,9 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
     if let Some(refusal) = &form.refusal {
         remark(ui, refusal, theme::tokens(ui).failed);
     }
-    let error =
-        |told: &Result<_, String>, typed: &str| told.as_ref().err().filter(|_| !typed.is_empty()).cloned();
+    let error = |outcome: &Result<_, String>, typed: &str| {
+        outcome.as_ref().err().filter(|_| !typed.is_empty()).cloned()
+    };
     if form.job_id.is_none() {
         let wrong = error(&checked.name.as_ref().map(drop).map_err(Clone::clone), &form.fields.name);
         let unknown = unknown_pipeline(view, &form.fields.pipeline);

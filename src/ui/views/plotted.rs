@@ -31,9 +31,9 @@ impl Plotted {
         let known = points.last().map_or(DateTime::<Utc>::MIN_UTC, |last| last.at + span.step());
         let fresh = watched.samples().iter().filter(|sample| sample.at >= known);
         points.extend(fresh.map(as_point));
-        let told = watched.marks().iter().filter(|mark| !marks.iter().any(|known| known.is_same(mark)));
-        let told: Vec<_> = told.cloned().collect();
-        marks.extend(told);
+        let newer = watched.marks().iter().filter(|mark| !marks.iter().any(|known| known.is_same(mark)));
+        let newer: Vec<_> = newer.cloned().collect();
+        marks.extend(newer);
         marks.sort_by_key(|mark| mark.at);
         // While nothing runs, a sample comes every five seconds.
         Self { history, points, marks, gap: (span.step() * 3).max(TimeDelta::seconds(15)) }

@@ -278,7 +278,7 @@ mod tests {
     }
 
     /// What the line says of the steps at that time.
-    fn told(scene: &Scene, at: DateTime<Utc>) -> String {
+    fn steps_at(scene: &Scene, at: DateTime<Utc>) -> String {
         let window = scene.harness.state().as_ref().unwrap();
         let beat = Beat::of(now());
         let view = View { store: &window.store, state: &window.state, now: beat.now(), beat: &beat };
@@ -298,9 +298,9 @@ mod tests {
         for selected in [None, Some("books-1"), Some("train-1")] {
             select(&mut scene, selected);
             let at_once = "alfabeta/list, alfabeta/fetch, train/list, train/fetch";
-            assert_eq!(told(&scene, ago(30)), at_once, "{selected:?}");
-            assert_eq!(told(&scene, ago(700)), "books", "{selected:?}");
-            assert_eq!(told(&scene, ago(300)), "no step ran", "{selected:?}");
+            assert_eq!(steps_at(&scene, ago(30)), at_once, "{selected:?}");
+            assert_eq!(steps_at(&scene, ago(700)), "books", "{selected:?}");
+            assert_eq!(steps_at(&scene, ago(300)), "no step ran", "{selected:?}");
         }
     }
 
@@ -308,7 +308,7 @@ mod tests {
     fn of_more_steps_than_have_room_the_others_are_counted() {
         let runs: Vec<_> = (0..5).map(|n| run(&format!("job{n}"), RunState::Running)).collect();
         let scene = scene([snapshot(&runs)]);
-        assert_eq!(told(&scene, ago(30)), "job0/list, job0/fetch, job1/list, job1/fetch and 6 more");
+        assert_eq!(steps_at(&scene, ago(30)), "job0/list, job0/fetch, job1/list, job1/fetch and 6 more");
     }
 
     #[test]
@@ -318,13 +318,13 @@ mod tests {
             started_at: Some(from),
             ..step("fetch", StepState::Running)
         };
-        let told_of = |step| {
+        let update_of = |step| {
             let kind = EventKind::StepStarted { step };
             AppUpdate::Event(Arc::new(Event { seq: 20, at: now(), run_id: Some(id("alfabeta-1")), kind }))
         };
         let mut watched = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
-        watched.tell(told_of(again(2, ago(10))));
-        assert_eq!(told(&watched, ago(30)), "alfabeta/list, alfabeta/fetch");
+        watched.tell(update_of(again(2, ago(10))));
+        assert_eq!(steps_at(&watched, ago(30)), "alfabeta/list, alfabeta/fetch");
 
         // The window opened during the second attempt.
         let snapshot = AppUpdate::Snapshot {
@@ -333,8 +333,8 @@ mod tests {
             seq: 10,
         };
         let opened = scene([snapshot]);
-        assert_eq!(told(&opened, ago(5)), "alfabeta/fetch");
-        assert_eq!(told(&opened, ago(30)), "which steps ran then is not kept here");
-        assert_eq!(told(&opened, ago(5000)), "no step ran");
+        assert_eq!(steps_at(&opened, ago(5)), "alfabeta/fetch");
+        assert_eq!(steps_at(&opened, ago(30)), "which steps ran then is not kept here");
+        assert_eq!(steps_at(&opened, ago(5000)), "no step ran");
     }
 }
