@@ -52,22 +52,17 @@ pub(super) enum Kept {
 /// A run that has begun and not ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunClaim {
-    /// Its pipeline.
     pub pipeline_id: PipelineId,
-    /// Its group.
     pub group: Option<String>,
-    /// When it began.
     pub since: DateTime<Utc>,
     /// Since when it is frozen, if it is.
     pub frozen_since: Option<DateTime<Utc>>,
-    /// Its living steps.
     pub steps: Vec<StepClaim>,
 }
 
 /// A living step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepClaim {
-    /// Which.
     pub step_id: StepId,
     /// What it needs at its peak.
     pub need: Need,

@@ -36,7 +36,6 @@ impl Rank {
         Self { level: Reverse(level), since, run_id }
     }
 
-    /// The run.
     pub fn run_id(&self) -> &RunId {
         &self.run_id
     }

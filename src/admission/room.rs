@@ -16,7 +16,6 @@ use crate::resources::{Resource, StepSample, Threshold};
 /// A run that wants to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct RunRequest<'a> {
-    /// Its pipeline.
     pub pipeline: &'a Pipeline,
     /// Whether it waited for the end of quiet at the last decision.
     pub was_held_by_quiet: bool,
@@ -25,9 +24,7 @@ pub struct RunRequest<'a> {
 /// A step that wants to start.
 #[derive(Debug, Clone, Copy)]
 pub struct StepRequest<'a> {
-    /// Its run.
     pub run_id: &'a RunId,
-    /// What it needs.
     pub need: Need,
     /// Its working directory.
     pub folder: &'a Path,

@@ -108,7 +108,6 @@ pub enum Place {
 /// The run that has what another one waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The run.
     pub run_id: RunId,
     /// How much it has, in bytes, for memory or space.
     #[serde(default, skip_serializing_if = "Option::is_none")]

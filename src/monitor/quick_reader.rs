@@ -11,7 +11,6 @@ use sysinfo::{MemoryRefreshKind, System};
 use super::sensors::power;
 use crate::resources::{MachineSample, Power, VolumeSpace};
 
-/// What is read.
 pub(super) struct QuickReader {
     volumes: Vec<Arc<Path>>,
     power_supplies: PathBuf,

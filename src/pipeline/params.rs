@@ -51,14 +51,10 @@ pub enum ParamError {
     },
     /// A parameter without a default was not given.
     #[error("the parameter {name:?} has no default and was not given; add --param {name}=…")]
-    Missing {
-        /// Its name.
-        name: String,
-    },
+    Missing { name: String },
     /// A secret was given as a value, which would be stored.
     #[error("the parameter {name:?} is a secret and cannot be given; set it where it comes from: {origin}")]
     Secret {
-        /// Its name.
         name: String,
         /// Where it comes from.
         origin: String,
@@ -66,7 +62,6 @@ pub enum ParamError {
     /// The value is not of the parameter's type, or not among its choices.
     #[error("the parameter {name:?} must be {expected}, not {value:?}{hint}")]
     Invalid {
-        /// Its name.
         name: String,
         /// The value that was given.
         value: String,

@@ -61,7 +61,6 @@ pub(super) enum Found<'a> {
 }
 
 impl Fields {
-    /// An empty table.
     pub(super) fn none(place: Place) -> Self {
         Self { place, at: 0, entries: Vec::new() }
     }

@@ -27,7 +27,6 @@ pub enum Measure {
     HoldStarts(Option<String>),
     /// Freeze this run.
     Freeze {
-        /// Which run.
         run_id: RunId,
         /// Why, and when it goes on.
         reason: String,

@@ -19,7 +19,6 @@ const SLEPT_MS: i64 = 2_000;
 /// A limit that is exceeded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RaisedLimit {
-    /// The limit.
     pub limit: Limit,
     /// For disk space the file system, by the folder through which it is watched; else none.
     pub volume: Option<Arc<Path>>,

@@ -153,7 +153,6 @@ pub enum LimitError {
         resource.name(), over(*resource), under(*resource), under(*resource)
     )]
     Contradiction {
-        /// The resource.
         resource: Resource,
         /// Where it is raised.
         raise_at: Threshold,
@@ -163,7 +162,6 @@ pub enum LimitError {
     /// One bound is a share and the other an amount.
     #[error("the limit of {} is raised at {raise_at} and cleared at {clear_at}: give both as a share or both in bytes", resource.name())]
     Unlike {
-        /// The resource.
         resource: Resource,
         /// Where it is raised.
         raise_at: Threshold,
@@ -172,14 +170,7 @@ pub enum LimitError {
     },
     /// No machine can reach it.
     #[error("{threshold} can't be a limit of {}: {}", resource.name(), reason)]
-    Impossible {
-        /// The resource.
-        resource: Resource,
-        /// The bound.
-        threshold: Threshold,
-        /// Why.
-        reason: &'static str,
-    },
+    Impossible { resource: Resource, threshold: Threshold, reason: &'static str },
 }
 
 const fn over(resource: Resource) -> &'static str {

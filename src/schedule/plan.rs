@@ -18,7 +18,6 @@ pub struct Situation<'a> {
     pub accounted_until: DateTime<Utc>,
     /// Later stretches that are in the ledger already, both ends included; in order.
     pub recorded: &'a [(DateTime<Utc>, DateTime<Utc>)],
-    /// The present instant.
     pub now: DateTime<Utc>,
     /// Since when the scheduler has watched the clock without a break. An instant after this was not missed, even if
     /// the scheduler handles it late.

@@ -31,7 +31,6 @@ pub enum HostRequest {
     Thaw(AttemptKey),
     /// Ask the tree to end: this signal, then CONT, and KILL after the grace, even if the engine is gone by then.
     Stop {
-        /// Which.
         key: AttemptKey,
         /// The number of the signal.
         signal: i32,
@@ -75,7 +74,6 @@ pub enum HostEvent {
     Inventory(Vec<Known>),
     /// The process lives.
     Started {
-        /// Which.
         key: AttemptKey,
         /// The main process.
         pid: u32,
@@ -85,36 +83,24 @@ pub enum HostEvent {
     /// The step could not be started: no such program, no such directory, no room for a process. Final, and kept until
     /// acknowledged.
     StartFailed {
-        /// Which.
         key: AttemptKey,
         /// What failed, on what, and why.
         reason: String,
     },
     /// The tree has ended (unless its background is kept). Kept until acknowledged.
-    Exited {
-        /// Which.
-        key: AttemptKey,
-        /// How.
-        exit: StepExit,
-    },
+    Exited { key: AttemptKey, exit: StepExit },
     /// Every process of the tree is stopped, but for `unfrozen`.
     Frozen {
-        /// Which.
         key: AttemptKey,
         /// Processes that could not be stopped (state D, say), as `name (pid)`.
         unfrozen: Vec<String>,
     },
     /// The tree runs again.
-    Thawed {
-        /// Which.
-        key: AttemptKey,
-    },
+    Thawed { key: AttemptKey },
     /// The log can't be written at the moment (a full disk, say). The step is not blocked for ever: bytes that can't be
     /// kept are counted.
     LogTrouble {
-        /// Which.
         key: AttemptKey,
-        /// Why.
         reason: String,
         /// Whether the disk is full.
         disk_full: bool,
@@ -132,16 +118,12 @@ pub enum HostEvent {
     },
     /// The host is there, but did not answer in time.
     Silent {
-        /// Its process.
         pid: u32,
         /// Whether that process is stopped.
         is_stopped: bool,
     },
     /// After [`HostEvent::Silent`]: the host answers again.
-    Answers {
-        /// Its process.
-        pid: u32,
-    },
+    Answers { pid: u32 },
     /// The host is gone. Its steps may still live; a new host finds them.
     Gone {
         /// Why, as far as known.
@@ -152,9 +134,7 @@ pub enum HostEvent {
 /// One attempt that the host knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Known {
-    /// Which.
     pub key: AttemptKey,
-    /// Its state.
     pub status: KnownStatus,
 }
 
@@ -182,7 +162,6 @@ pub enum KnownStatus {
 pub struct StepExit {
     /// How the main process ended.
     pub cause: ExitCause,
-    /// When.
     pub ended_at: DateTime<Utc>,
     /// What the tree used; none when a process other than the supervisor reaped it.
     pub usage: Option<Usage>,

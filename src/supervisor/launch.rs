@@ -38,18 +38,12 @@ pub enum ConnectError {
     NoEntry,
     /// The data directory can't be used.
     #[error("could not use the data directory {dir}: {source}", dir = dir.display())]
-    DataDir {
-        /// Which.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    DataDir { dir: PathBuf, source: io::Error },
     /// No process could be started.
     #[error("could not start the supervisor ({program}): {source}", program = program.display())]
     Spawn {
         /// What was to be run.
         program: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// A later engine has registered: the supervisor does not obey this one any more.
@@ -68,7 +62,6 @@ pub enum ConnectError {
     /// The supervisor is running and does not answer.
     #[error("{}", silence(*pid, *is_stopped))]
     Silent {
-        /// Its process.
         pid: u32,
         /// Whether that process is stopped.
         is_stopped: bool,
@@ -78,10 +71,7 @@ pub enum ConnectError {
         "no supervisor of {dir} answers (waited {waited} s): look whether a process leverframe-supervisor or leverframe-sub-reaper hangs",
         dir = dir.display(), waited = DEADLINE.as_secs()
     )]
-    NoAnswer {
-        /// The data directory.
-        dir: PathBuf,
-    },
+    NoAnswer { dir: PathBuf },
 }
 
 /// The beginning of every sentence of [`silence`].

@@ -145,7 +145,6 @@ impl Log {
         Ok(std::mem::replace(&mut self.pipe, only_reading))
     }
 
-    /// The reading end.
     pub(super) fn pipe(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
     }

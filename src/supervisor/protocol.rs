@@ -88,7 +88,6 @@ pub(super) enum Reply {
 /// A supervisor's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SupervisorInfo {
-    /// Its process.
     pub pid: u32,
     /// The version of the program that it runs.
     pub version: String,

@@ -22,9 +22,7 @@ pub(super) struct SpawnPlan<'a> {
     pub(super) program: &'a CString,
     /// Its arguments, with `argv[0]`.
     pub(super) argv: &'a [CString],
-    /// Its whole environment.
     pub(super) env: &'a [CString],
-    /// Where it runs.
     pub(super) working_dir: &'a CString,
     /// Its stdout and stderr.
     pub(super) output: BorrowedFd<'a>,

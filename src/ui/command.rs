@@ -65,7 +65,6 @@ pub(super) enum Command {
     SetTheme(ThemePreference),
 }
 
-/// A page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Page {
     /// Running runs, and those that have just ended.
@@ -327,7 +326,6 @@ impl Command {
         Some(KeyboardShortcut::new(modifiers, key))
     }
 
-    /// Its icon.
     pub(super) const fn icon(&self) -> Option<Icon> {
         match self {
             Self::Send(action) => match action {

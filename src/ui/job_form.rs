@@ -99,7 +99,6 @@ pub(super) struct Checked {
     pub(super) tz: Tz,
 }
 
-/// The form.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JobForm {
     /// The job that it changes; none when it adds one.

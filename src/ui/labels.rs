@@ -94,7 +94,6 @@ pub(super) const fn tooltip_of(command: &Command) -> Option<&'static str> {
     }
 }
 
-/// Its icon.
 pub(super) const fn icon_of(command: &Command) -> Option<Icon> {
     match command {
         Command::Start(Start { like: None, .. })

@@ -30,7 +30,6 @@ pub(super) enum Overlay {
     /// Nothing.
     #[default]
     None,
-    /// The palette.
     Palette(PaletteState),
     /// The question what to do with living runs.
     Quit,

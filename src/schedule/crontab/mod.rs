@@ -83,9 +83,7 @@ pub struct ImportedPipeline {
 pub struct ImportedJob {
     /// The same text as the pipeline's id.
     pub job_id: JobId,
-    /// Its pipeline.
     pub pipeline_id: PipelineId,
-    /// When.
     pub schedule: ScheduleConfig,
     /// Its zone: `CRON_TZ` if cron follows it, else the machine's.
     pub zone: Zone,

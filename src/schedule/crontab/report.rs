@@ -7,7 +7,6 @@ use std::fmt;
 pub struct Remark {
     /// The line of the crontab, from 1; none when it concerns all jobs.
     pub line: Option<usize>,
-    /// The result.
     pub kind: RemarkKind,
     /// In words.
     pub text: String,

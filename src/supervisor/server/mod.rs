@@ -95,7 +95,6 @@ pub(super) struct Parts {
     pub(super) withheld: u64,
 }
 
-/// The supervisor.
 pub(super) struct Server {
     me: u32,
     lock: File,

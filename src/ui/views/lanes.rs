@@ -10,7 +10,6 @@ use crate::ui::theme;
 /// The height of a bar, including the gap to the next.
 pub(super) const LANE: f32 = 20.0;
 
-/// A bar.
 pub(super) struct Bar<'a> {
     pub(super) from: DateTime<Utc>,
     pub(super) until: DateTime<Utc>,

@@ -14,7 +14,6 @@ use crate::api;
 use crate::ui::{format, theme};
 use crate::window::{Action, Folder, PipelineEntry};
 
-/// The page.
 pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
     banners_ui(ui, view, out);

@@ -5,7 +5,6 @@ use egui::{Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Stroke, Strok
 use super::{label_at, paragraph};
 use crate::ui::theme;
 
-/// A text field.
 #[derive(Clone, Copy)]
 pub(crate) struct Field<'a> {
     /// The caption above it.

@@ -6,7 +6,6 @@ use egui::{Color32, CornerRadius, Painter, Pos2, Rect, Shape, Stroke, StrokeKind
 
 use crate::run::{RunState, StepState};
 
-/// An icon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Icon {
     /// ▶: running, start, resume.
@@ -43,11 +42,9 @@ pub(crate) enum Icon {
     Plus,
     /// Close.
     Close,
-    /// A folder.
     Folder,
     /// Light and dark.
     HalfMoon,
-    /// A warning.
     Warning,
 }
 

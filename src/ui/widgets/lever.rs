@@ -25,7 +25,6 @@ pub(crate) enum Tone {
     Quiet,
 }
 
-/// A lever.
 pub(crate) struct Lever {
     icon: Option<Icon>,
     text: String,

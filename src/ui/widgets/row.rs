@@ -78,7 +78,6 @@ pub(crate) struct RowKind<'a> {
     pub(crate) name: &'a str,
     /// Whether it is selected.
     pub(crate) is_selected: bool,
-    /// Its corners.
     pub(crate) corners: Corners,
 }
 

@@ -7,7 +7,6 @@ use egui::{
 use super::AccessibleName;
 use crate::ui::theme;
 
-/// Its size.
 pub(crate) const SWITCH: egui::Vec2 = vec2(32.0, 18.0);
 
 /// Puts it at the centre of `rect`. `name` is for screen readers.
