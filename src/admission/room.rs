@@ -53,8 +53,8 @@ struct Room<'a> {
 
 impl Admission {
     /// Why this run may not begin; none when it may.
-    pub fn run(&self, asked: RunRequest<'_>, now: Now) -> Option<Wait> {
-        let pipeline = asked.pipeline;
+    pub fn run(&self, request: RunRequest<'_>, now: Now) -> Option<Wait> {
+        let pipeline = request.pipeline;
         if self.orders.draining_since.is_some() {
             return Some(Wait::Drain);
         }
@@ -66,7 +66,7 @@ impl Admission {
         if pipeline.on_battery != OnBattery::Ignore && self.is_on_battery() {
             return Some(Wait::Battery);
         }
-        if asked.was_held_by_quiet
+        if request.was_held_by_quiet
             && let Some(at) = self.next_turn_at.filter(|at| *at > now.wall)
         {
             return Some(Wait::Turn { at: Some(at) });
@@ -109,8 +109,8 @@ impl Admission {
     }
 
     /// Why this step may not start; none when it may.
-    pub fn step(&self, asked: StepRequest<'_>) -> Option<Wait> {
-        let need = asked.need;
+    pub fn step(&self, request: StepRequest<'_>) -> Option<Wait> {
+        let need = request.need;
         if need.is_none() {
             return None;
         }
@@ -119,7 +119,7 @@ impl Admission {
             let competes = (kept.memory_bytes > 0 && need.memory_bytes > 0)
                 || (kept.cpus > 0.0 && need.cpus > 0.0)
                 || (kept.disk_bytes > 0 && need.disk_bytes > 0);
-            competes && run_id != asked.run_id
+            competes && run_id != request.run_id
         }) {
             return Some(Wait::Behind { run_id: run_id.clone() });
         }
@@ -127,21 +127,21 @@ impl Admission {
             // Steps that wait already come first.
             return Some(Wait::Turn { at: None });
         }
-        let memory = (need.memory_bytes > 0).then(|| self.memory(asked)).flatten();
-        let cpu = || (need.cpus > 0.0).then(|| self.cpu(asked)).flatten();
-        let disk = || (need.disk_bytes > 0).then(|| self.disk(asked)).flatten();
+        let memory = (need.memory_bytes > 0).then(|| self.memory(request)).flatten();
+        let cpu = || (need.cpus > 0.0).then(|| self.cpu(request)).flatten();
+        let disk = || (need.disk_bytes > 0).then(|| self.disk(request)).flatten();
         memory.or_else(cpu).or_else(disk)
     }
 
-    /// Each living step except `asked`, with its run.
+    /// Each living step except `request`, with its run.
     fn others<'a>(
         &'a self,
-        asked: StepRequest<'a>,
+        request: StepRequest<'a>,
     ) -> impl Iterator<Item = (&'a RunId, Option<&'a RunClaim>, &'a StepClaim)> {
-        let others = self.claims.iter().filter(move |(run_id, _)| *run_id != asked.run_id);
+        let others = self.claims.iter().filter(move |(run_id, _)| *run_id != request.run_id);
         let living = others
             .flat_map(|(run_id, claim)| claim.steps.iter().map(move |step| (run_id, Some(claim), step)));
-        living.chain(asked.own.iter().map(move |step| (asked.run_id, None, step)))
+        living.chain(request.own.iter().map(move |step| (request.run_id, None, step)))
     }
 
     /// A measured amount of each living step, by run and step.
@@ -153,12 +153,12 @@ impl Admission {
     /// What steps hold together, and the run that holds most.
     fn held<'a>(
         &'a self,
-        asked: StepRequest<'a>,
+        request: StepRequest<'a>,
         amount: impl Fn(&RunId, Option<&RunClaim>, &StepClaim) -> f64,
     ) -> (f64, Option<Held<'a>>) {
         let mut by_run: HashMap<&RunId, Held<'a>> = HashMap::new();
         let mut sum = 0.0;
-        for (run_id, claim, step) in self.others(asked) {
+        for (run_id, claim, step) in self.others(request) {
             let amount = amount(run_id, claim, step);
             sum += amount;
             let frozen_since = claim.and_then(|claim| claim.frozen_since);
@@ -168,33 +168,33 @@ impl Admission {
         (sum, largest.max_by(|a, b| a.amount.total_cmp(&b.amount).then_with(|| b.run_id.cmp(a.run_id))))
     }
 
-    fn memory(&self, asked: StepRequest<'_>) -> Option<Wait> {
-        let Room { free, there_is, held, largest } = self.memory_room(asked, |_| true);
-        let needs = asked.need.memory_bytes;
+    fn memory(&self, request: StepRequest<'_>) -> Option<Wait> {
+        let Room { free, there_is, held, largest } = self.memory_room(request, |_| true);
+        let needs = request.need.memory_bytes;
         if needs as f64 <= free {
             return None;
         }
         if needs as f64 > there_is {
             // A learned need is a guess: alone the step may try.
-            if asked.need.is_usual && held <= 0.0 {
+            if request.need.is_usual && held <= 0.0 {
                 return None;
             }
-            if !asked.need.is_usual {
+            if !request.need.is_usual {
                 return Some(too_much("memory", size_in_words(needs), size_in_words(there_is as u64)));
             }
         }
         let holder = largest.map(|held| held.holder(Some(held.amount as u64)));
-        Some(Wait::Memory { needs, is_usual: asked.need.is_usual, free: free.max(0.0) as u64, holder })
+        Some(Wait::Memory { needs, is_usual: request.need.is_usual, free: free.max(0.0) as u64, holder })
     }
 
     /// The memory for all steps together: at most the operator's budget, and at most what other programs leave below
     /// the limit. A running step holds its peak from its start on, and what it uses already is not counted twice.
     /// `counts` says which other runs are counted.
-    fn memory_room<'a>(&'a self, asked: StepRequest<'a>, counts: impl Fn(&RunClaim) -> bool) -> Room<'a> {
+    fn memory_room<'a>(&'a self, request: StepRequest<'a>, counts: impl Fn(&RunClaim) -> bool) -> Room<'a> {
         let machine = self.machine.as_ref().map(|sample| &sample.machine);
         let total = machine.map(|machine| machine.memory_total_bytes).filter(|total| *total > 0);
         let used = self.measured(|step| step.memory_bytes);
-        let (held, largest) = self.held(asked, |run_id, claim, step| {
+        let (held, largest) = self.held(request, |run_id, claim, step| {
             let used_now = used.get(&(run_id, &step.step_id)).copied().unwrap_or(0);
             let amount = used_now.max(step.need.memory_bytes) as f64;
             if claim.is_none_or(&counts) { amount } else { 0.0 }
@@ -213,13 +213,13 @@ impl Admission {
     }
 
     /// CPUs. A frozen run does not hold any.
-    fn cpu(&self, asked: StepRequest<'_>) -> Option<Wait> {
+    fn cpu(&self, request: StepRequest<'_>) -> Option<Wait> {
         let there_is = self.policy.cpus.unwrap_or(self.n_cpus as f64);
-        let (held, largest) = self.held(asked, |_, claim, step| {
+        let (held, largest) = self.held(request, |_, claim, step| {
             let is_frozen = claim.is_some_and(|claim| claim.frozen_since.is_some());
             if is_frozen { 0.0 } else { step.need.cpus }
         });
-        let needs = asked.need.cpus;
+        let needs = request.need.cpus;
         if needs > there_is {
             return Some(too_much("CPUs", needs.to_string(), there_is.to_string()));
         }
@@ -231,9 +231,9 @@ impl Admission {
         Some(Wait::Cpu { needs, free: free.max(0.0), holder: largest.map(|held| held.holder(None)) })
     }
 
-    fn disk(&self, asked: StepRequest<'_>) -> Option<Wait> {
-        let Room { free, there_is, largest, .. } = self.disk_room(asked, |_| true)?;
-        let needs = asked.need.disk_bytes;
+    fn disk(&self, request: StepRequest<'_>) -> Option<Wait> {
+        let Room { free, there_is, largest, .. } = self.disk_room(request, |_| true)?;
+        let needs = request.need.disk_bytes;
         if needs as f64 > there_is {
             let there_is = size_in_words(there_is.max(0.0) as u64);
             return Some(too_much("disk space", size_in_words(needs), there_is));
@@ -249,7 +249,7 @@ impl Admission {
     /// not counted again. None when the file system is not watched: then no step waits for it.
     fn disk_room<'a>(
         &'a self,
-        asked: StepRequest<'a>,
+        request: StepRequest<'a>,
         counts: impl Fn(&RunClaim) -> bool,
     ) -> Option<Room<'a>> {
         let volumes = self.machine.iter().flat_map(|sample| sample.machine.volumes.iter());
@@ -257,11 +257,11 @@ impl Admission {
             let holds = volumes.clone().filter(|volume| folder.starts_with(&volume.path));
             holds.max_by_key(|volume| volume.path.components().count())
         };
-        let volume = volume_of(asked.folder)?;
+        let volume = volume_of(request.folder)?;
         let floor = self.policy.limits.of(Resource::Disk);
         let floor = floor.map_or(0.0, |limit| limit.raise_at().of(volume.total_bytes as f64));
         let written = self.measured(|step| step.written_bytes);
-        let (held, largest) = self.held(asked, |run_id, claim, step| {
+        let (held, largest) = self.held(request, |run_id, claim, step| {
             let is_there = volume_of(&step.folder).is_some_and(|other| other.path == volume.path);
             let written = written.get(&(run_id, &step.step_id)).copied().unwrap_or(0);
             let is_left = step.need.disk_bytes.saturating_sub(written) as f64;
@@ -273,10 +273,10 @@ impl Admission {
 
     /// Whether the ends of runs that are not frozen can free what a step needs.
     pub(super) fn can_be_freed(&self, run_id: &RunId, step: &StepClaim) -> bool {
-        let asked = StepRequest { run_id, need: step.need, folder: &step.folder, own: &[] };
+        let request = StepRequest { run_id, need: step.need, folder: &step.folder, own: &[] };
         let is_frozen = |claim: &RunClaim| claim.frozen_since.is_some();
-        let memory = self.memory_room(asked, is_frozen).free;
-        let disk = self.disk_room(asked, is_frozen).map_or(f64::INFINITY, |room| room.free);
+        let memory = self.memory_room(request, is_frozen).free;
+        let disk = self.disk_room(request, is_frozen).map_or(f64::INFINITY, |room| room.free);
         step.need.memory_bytes as f64 <= memory && step.need.disk_bytes as f64 <= disk
     }
 }

@@ -102,8 +102,9 @@ fn never_began<'a>(record: &'a RunRecord, section: &LogSection) -> Option<&'a st
 
 fn error_of<'a>(record: &'a RunRecord, section: &LogSection) -> Option<&'a str> {
     let mut attempts = record.steps.iter().chain(&record.earlier_attempts);
-    let is_meant = |step: &&StepSummary| step.step_id == section.step_id && step.attempt == section.attempt;
-    attempts.find(is_meant)?.error.as_deref()
+    let is_this_attempt =
+        |step: &&StepSummary| step.step_id == section.step_id && step.attempt == section.attempt;
+    attempts.find(is_this_attempt)?.error.as_deref()
 }
 
 fn follow(records: Records, run_id: RunId, step: Option<StepId>, mut printer: Printer) -> Outcome {

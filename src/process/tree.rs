@@ -74,16 +74,16 @@ impl Tree {
         context: &ProcessContext<'_>,
     ) -> io::Result<Vec<Proc>> {
         self.seen.retain(|id| table.holds(*id));
-        let mut growth = Growth::new(table, context.me, self.earliest_start());
-        growth.sessions.clone_from(&self.sessions);
-        growth
+        let mut search = MemberSearch::new(table, context.me, self.earliest_start());
+        search.sessions.clone_from(&self.sessions);
+        search
             .queue
             .extend(self.main.iter().chain(&self.seen).filter(|id| table.holds(**id)).map(|id| id.pid));
-        growth.grow();
-        let marked = self.marked(table, &growth, context)?;
-        growth.queue.extend(marked);
-        growth.grow();
-        let (members, sessions) = growth.into_members();
+        search.expand();
+        let marked = self.marked(table, &search, context)?;
+        search.queue.extend(marked);
+        search.expand();
+        let (members, sessions) = search.into_members();
         self.seen.extend(members.iter().map(|member| member.id));
         self.sessions.extend(sessions);
         Ok(members)
@@ -113,11 +113,11 @@ impl Tree {
     fn marked(
         &self,
         table: &ProcTable,
-        growth: &Growth<'_>,
+        search: &MemberSearch<'_>,
         context: &ProcessContext<'_>,
     ) -> io::Result<Vec<u32>> {
         let is_outsider = |pid: &u32| {
-            !growth.found.contains(pid) && table.get(*pid).is_some_and(|found| growth.may_belong(found))
+            !search.found.contains(pid) && table.get(*pid).is_some_and(|found| search.may_belong(found))
         };
         let is_orphan = |pid: &u32| !context.mains.contains(pid) && is_outsider(pid);
         let mut marked = Vec::new();
@@ -172,7 +172,7 @@ pub(crate) fn token_entry(token: &str) -> Vec<u8> {
 }
 
 /// One search through the table.
-struct Growth<'a> {
+struct MemberSearch<'a> {
     table: &'a ProcTable,
     me: u32,
     earliest_start: u64,
@@ -181,7 +181,7 @@ struct Growth<'a> {
     queue: VecDeque<u32>,
 }
 
-impl<'a> Growth<'a> {
+impl<'a> MemberSearch<'a> {
     fn new(table: &'a ProcTable, me: u32, earliest_start: u64) -> Self {
         let (found, sessions, queue) = Default::default();
         Self { table, me, earliest_start, found, sessions, queue }
@@ -192,7 +192,7 @@ impl<'a> Growth<'a> {
     }
 
     /// Adds the queued processes, their descendants and the sessions that members lead, until nothing new is found.
-    fn grow(&mut self) {
+    fn expand(&mut self) {
         loop {
             while let Some(pid) = self.queue.pop_front() {
                 let Some(p) = self.table.get(pid) else { continue };

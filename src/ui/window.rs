@@ -200,12 +200,12 @@ impl LeverframeWindow {
         for command in command::with_shortcut(&self.store, self.state.page) {
             let Some(shortcut) = command.shortcut() else { continue };
             let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
-            let is_meant = if shortcut.logical_key == Key::Escape {
+            let is_active = if shortcut.logical_key == Key::Escape {
                 !is_menu_open
             } else {
                 !is_bare || (is_on_row && !is_typing && !is_menu_open)
             };
-            if is_meant && ui.input_mut(|input| input.consume_shortcut(&shortcut)) {
+            if is_active && ui.input_mut(|input| input.consume_shortcut(&shortcut)) {
                 out.push(command);
             }
         }

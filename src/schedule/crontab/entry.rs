@@ -158,8 +158,8 @@ fn without_lone_step(field: &str) -> Result<&str, String> {
 /// A part of the field that jobs here understand and cron does not.
 fn unknown_to_cron(field: &str) -> Option<String> {
     let words = field.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
-    let is_unknown = |word: &&str| word.len() != 3;
-    match words.into_iter().find(is_unknown) {
+    let is_unknown_word = |word: &&str| word.len() != 3;
+    match words.into_iter().find(is_unknown_word) {
         _ if field.starts_with('@') => None,
         Some(word) => Some(word.to_owned()),
         None => field.contains('?').then(|| "?".to_owned()),

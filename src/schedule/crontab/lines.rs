@@ -153,7 +153,7 @@ fn read(line: &str, layout: Layout) -> Line<'_> {
         rest = split_word(rest).1;
     }
     let time = line[..line.len() - rest.len()].trim_end();
-    if is_of_anacron(line) {
+    if is_anacrontab_line(line) {
         return Line::Malformed(
             "it is a line of an anacrontab (a period, a delay, a name, a command), which has no time of day; add a job for its command (`leverframe schedule add`)".into(),
         );
@@ -180,7 +180,7 @@ fn read(line: &str, layout: Layout) -> Line<'_> {
 }
 
 /// Whether it is a line of an anacrontab: a period in days or a word for one, a delay in minutes, a name, a command.
-fn is_of_anacron(line: &str) -> bool {
+fn is_anacrontab_line(line: &str) -> bool {
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let (period, rest) = split_word(line);
     let (delay, rest) = split_word(rest);
