@@ -81,12 +81,12 @@ pub struct EndWatch {
 }
 
 impl EndWatch {
-    /// Calls `notify` once, on a thread of its own, when the process has ended. Never calls it after the watch was
+    /// Calls `on_end` once, on a thread of its own, when the process has ended. Never calls it after the watch was
     /// dropped.
     ///
     /// # Errors
     /// `NotFound` when there is no such process, else the kernel's error.
-    pub fn new(pid: u32, notify: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    pub fn new(pid: u32, on_end: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
         let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
             rustix::io::Errno::SRCH => io::ErrorKind::NotFound.into(),
@@ -107,7 +107,7 @@ impl EndWatch {
                     return;
                 }
                 if !fds[0].revents().is_empty() {
-                    return notify();
+                    return on_end();
                 }
             }
         })?;
