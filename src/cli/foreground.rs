@@ -29,6 +29,7 @@ use crate::records::Records;
 use crate::run::{EventKind, Input, RunState, RunSummary};
 use crate::settings::Settings;
 use crate::store::DataDir;
+pub(super) use ending::show_end;
 use hearing::{Lost, is_of};
 use link::Link;
 use question::{Question, Reply};
@@ -266,7 +267,9 @@ impl Foreground {
                 },
             }
         };
-        self.finish(run_id, end)
+        // An end that was asked for is what was wanted, however this process came to know of it.
+        let is_wanted = until == Until::Stopped && matches!(end, End::Ended(_));
+        self.finish(run_id, if is_wanted { End::Reached } else { end })
     }
 
     /// The engine has gone. Whoever took its place is followed from where it left off; where nobody did, this process

@@ -2,6 +2,8 @@
 //! the folders changes.
 
 use std::collections::HashSet;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,16 +58,24 @@ impl JobFiles {
         let (tell, changes) = bounded(1);
         let on_change = tell.clone();
         // Before the first look, so that nothing is missed.
-        let watch = FolderWatch::of_all(&folders, move || {
+        let on_change = move || {
             // Full: it will be looked at in any case.
             let _ = on_change.try_send(());
-        });
-        if let Err(error) = &watch {
+        };
+        let warn = |data_dir: &Path, which: &str, error: &io::Error| {
             tracing::warn!(
                 target: NOTICE,
-                data_dir = %dir.path().display(),
-                "the folders of pipelines can't be watched: {error}; a [[schedule]] table that is edited counts from the next start on"
+                data_dir = %data_dir.display(),
+                "{which} can't be watched: {error}; a [[schedule]] table that is edited there counts from the next start on"
             );
+        };
+        let data_dir = dir.path().to_owned();
+        let on_lost = move |folder: &Path, error: &io::Error| {
+            warn(&data_dir, &format!("the folder {}", folder.display()), error);
+        };
+        let watch = FolderWatch::of_all(&folders, on_change, on_lost);
+        if let Err(error) = &watch {
+            warn(dir.path(), "the folders of pipelines", error);
         }
         let dir = dir.clone();
         let mut reader = Reader { dir, settings, scheduler, said: Vec::new() };

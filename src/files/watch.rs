@@ -1,8 +1,9 @@
 //! Folders under watch: tells when a file of them was written, for those who read what another process or a
 //! person's editor writes. It says that something changed, never what; who is told looks for himself.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,12 +21,21 @@ pub struct FolderWatch {
     keeper: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-/// Keeps folders under watch that may be removed and made again: as long as one is not there, the nearest folder above
-/// it is watched in its stead.
-struct Keeper {
+/// Keeps folders under watch that may be removed and made again: as long as one can't be watched, the nearest folder above
+/// it that can be is watched in its stead.
+struct Keeper<L> {
     watcher: RecommendedWatcher,
-    /// Each folder, with what is watched for it.
-    places: Vec<(PathBuf, Option<PathBuf>)>,
+    folders: Vec<Folder>,
+    /// All that is under watch, of whichever folder.
+    watched: BTreeSet<PathBuf>,
+    /// Says that a folder is not watched.
+    tell_lost: L,
+}
+
+struct Folder {
+    path: PathBuf,
+    /// It is not watched, which has been said.
+    is_lost: bool,
 }
 
 impl FolderWatch {
@@ -49,11 +59,16 @@ impl FolderWatch {
     /// renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
     /// watched from then on. It must return at once.
     ///
+    /// A folder that can't be watched (it may not be read, or the system's limit of watches is reached) costs the others
+    /// nothing: `tell_lost` is called with it once, here or on that thread, and once more when it is lost again after it
+    /// could be watched.
+    ///
     /// # Errors
-    /// When the system's limit of watches is reached.
+    /// When nothing can be watched at all: the system gives no watcher, or no thread.
     pub fn of_all<P: AsRef<Path>>(
         folders: impl IntoIterator<Item = P>,
         tell: impl Fn() + Send + Sync + 'static,
+        tell_lost: impl Fn(&Path, &io::Error) + Send + 'static,
     ) -> io::Result<Self> {
         let folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
         let tell = Arc::new(tell);
@@ -78,17 +93,16 @@ impl FolderWatch {
             }
         })
         .map_err(unwatchable)?;
-        let places = folders.into_iter().map(|folder| (folder, None)).collect();
-        let mut keeper = Keeper { watcher, places };
-        keeper.look()?;
+        let folders = folders.into_iter().map(|path| Folder { path, is_lost: false }).collect();
+        let mut keeper = Keeper { watcher, folders, watched: BTreeSet::new(), tell_lost };
+        keeper.look();
         let work = move || {
             loop {
                 select! {
                     recv(looks) -> look => if look.is_err() { return },
                     recv(dropped) -> _ => return,
                 }
-                // What can't be watched any more is looked at with the next change elsewhere.
-                let _ = keeper.look();
+                keeper.look();
                 tell();
             }
         };
@@ -107,45 +121,60 @@ impl Drop for FolderWatch {
     }
 }
 
-impl Keeper {
-    /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along.
-    fn look(&mut self) -> io::Result<()> {
-        for (_, watched) in &mut self.places {
-            if let Some(watched) = watched.take() {
-                // What is gone is watched no more, which is what is wanted.
-                let _ = self.watcher.unwatch(&watched);
-            }
+impl<L: Fn(&Path, &io::Error)> Keeper<L> {
+    /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along. What can't be
+    /// watched is tried again with the next change.
+    fn look(&mut self) {
+        for watched in std::mem::take(&mut self.watched) {
+            // What is gone is watched no more, which is what is wanted.
+            let _ = self.watcher.unwatch(&watched);
         }
-        let mut outcome = Ok(());
-        for (folder, watched) in &mut self.places {
-            match watch_nearest(&mut self.watcher, folder) {
-                Ok(nearest) => *watched = nearest,
-                Err(error) => outcome = Err(error),
+        for folder in &mut self.folders {
+            let trouble = watch_nearest(&mut self.watcher, &folder.path, &mut self.watched).err();
+            if let Some(error) = trouble.as_ref().filter(|_| !folder.is_lost) {
+                (self.tell_lost)(&folder.path, error);
             }
+            folder.is_lost = trouble.is_some();
         }
-        outcome
     }
 }
 
-/// Watches a folder, or the nearest one above it that is there.
-fn watch_nearest(watcher: &mut RecommendedWatcher, folder: &Path) -> io::Result<Option<PathBuf>> {
+/// Watches a folder, or the nearest one above it that can be watched: there it shows when the folder is made, or may be
+/// read. Whatever comes under watch is added to `watched`.
+///
+/// # Errors
+/// What keeps a folder that is there from being watched, or the one above it where it is missing.
+fn watch_nearest(
+    watcher: &mut RecommendedWatcher,
+    folder: &Path,
+    watched: &mut BTreeSet<PathBuf>,
+) -> io::Result<()> {
+    let mut outcome = Ok(());
     let mut below: Option<&Path> = None;
     let mut places = folder.ancestors();
+    let mut watch = |place: &Path| -> io::Result<()> {
+        watcher.watch(place, RecursiveMode::NonRecursive).map_err(unwatchable)?;
+        watched.insert(place.to_owned());
+        Ok(())
+    };
     while let Some(place) = places.next() {
-        match watcher.watch(place, RecursiveMode::NonRecursive).map_err(unwatchable) {
-            // Made in this very moment: then it is what is to be watched.
-            Ok(()) if below.is_some_and(Path::exists) => {
-                let _ = watcher.unwatch(place);
-                (below, places) = (None, folder.ancestors());
+        match watch(place) {
+            // Made before the watch above it began, which says nothing of it: all is looked at again from below. What is
+            // watched beyond need stays so until the next look, for it may stand in for another folder.
+            Ok(()) if below.is_some_and(|below| watch(below).is_ok()) => {
+                (outcome, below, places) = (Ok(()), None, folder.ancestors());
             }
-            Ok(()) => return Ok(Some(place.to_owned())),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(()) => return outcome,
+            Err(error) => {
+                let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+                if !is_missing && outcome.is_ok() {
+                    outcome = Err(error);
+                }
                 below = Some(place);
             }
-            Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    outcome
 }
 
 fn watcher(
@@ -173,10 +202,10 @@ pub(crate) fn unwatchable(error: notify::Error) -> io::Error {
     match error.kind {
         notify::ErrorKind::Io(error) => error,
         notify::ErrorKind::MaxFilesWatch => io::Error::new(
-            io::ErrorKind::QuotaExceeded,
+            ErrorKind::QuotaExceeded,
             "the system's limit of file watches is reached (see /proc/sys/fs/inotify/max_user_watches)",
         ),
-        notify::ErrorKind::PathNotFound => io::ErrorKind::NotFound.into(),
+        notify::ErrorKind::PathNotFound => ErrorKind::NotFound.into(),
         notify::ErrorKind::Generic(_)
         | notify::ErrorKind::WatchNotFound
         | notify::ErrorKind::InvalidConfig(_) => io::Error::other(error.to_string()),
@@ -186,6 +215,10 @@ pub(crate) fn unwatchable(error: notify::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn none_lost(folder: &Path, error: &io::Error) {
+        panic!("{} can be watched: {error}", folder.display());
+    }
 
     #[test]
     fn a_write_to_a_named_file_is_told() {
@@ -207,9 +240,13 @@ mod tests {
         let missing = dir.path().join("missing");
         // Unbounded: as many notes as changes below.
         let (sender, changes) = crossbeam_channel::unbounded();
-        let watch = FolderWatch::of_all([dir.path(), &missing], move || {
-            let _ = sender.send(());
-        })
+        let watch = FolderWatch::of_all(
+            [dir.path(), &missing],
+            move || {
+                let _ = sender.send(());
+            },
+            none_lost,
+        )
         .unwrap();
         let settle = || {
             changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
@@ -234,9 +271,13 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         // Unbounded: as many notes as changes below.
         let (sender, changes) = crossbeam_channel::unbounded();
-        let watch = FolderWatch::of_all([&folder], move || {
-            let _ = sender.send(());
-        })
+        let watch = FolderWatch::of_all(
+            [&folder],
+            move || {
+                let _ = sender.send(());
+            },
+            none_lost,
+        )
         .unwrap();
         let settle = || {
             changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
@@ -252,5 +293,73 @@ mod tests {
         }
         drop(watch);
         assert!(changes.recv().is_err(), "a dropped watch tells nothing more");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_watched_is_said_once_and_the_others_are_watched() {
+        let dir = tempfile::tempdir().unwrap();
+        let [before, bad, after] = ["before", "bad", "after"].map(|name| dir.path().join(name));
+        // Unbounded: as many notes as changes below.
+        let (sender, changes) = crossbeam_channel::unbounded();
+        // Unbounded: as many notes as losses below.
+        let (sender_of_lost, lost) = crossbeam_channel::unbounded();
+        std::fs::create_dir(&before).unwrap();
+        // Root may read everything, but nobody can follow a link to itself.
+        std::os::unix::fs::symlink(&bad, &bad).unwrap();
+        let tell = move || {
+            let _ = sender.send(());
+        };
+        let tell_lost = move |folder: &Path, _: &io::Error| {
+            let _ = sender_of_lost.send(folder.to_owned());
+        };
+        let watch = FolderWatch::of_all([&before, &bad, &after], tell, tell_lost).unwrap();
+        let settle = || {
+            changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            while changes.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
+        };
+        std::fs::write(before.join("a.toml"), "id = 1").unwrap();
+        settle();
+        std::fs::create_dir(&after).unwrap();
+        settle();
+        std::fs::write(after.join("a.toml"), "id = 1").unwrap();
+        settle();
+        assert_eq!(lost.try_iter().collect::<Vec<_>>(), std::slice::from_ref(&bad));
+        // Mended, it is watched too.
+        std::fs::remove_file(&bad).unwrap();
+        settle();
+        std::fs::create_dir(&bad).unwrap();
+        settle();
+        std::fs::write(bad.join("a.toml"), "id = 1").unwrap();
+        settle();
+        drop(watch);
+        assert_eq!(lost.try_iter().count(), 0);
+    }
+
+    #[test]
+    fn folders_that_are_made_while_the_watch_begins_are_watched() {
+        for _ in 0..200 {
+            let dir = tempfile::tempdir().unwrap();
+            let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
+            // Capacity 1: a note that waits is as good as two.
+            let (sender, changes) = crossbeam_channel::bounded(1);
+            let making = std::thread::spawn({
+                let second = second.clone();
+                move || std::fs::create_dir(second)
+            });
+            let tell = move || {
+                let _ = sender.try_send(());
+            };
+            let watch = FolderWatch::of_all([&first, &second], tell, none_lost).unwrap();
+            making.join().unwrap().unwrap();
+            // The making of the other is seen where neither was.
+            let settle = || while changes.recv_timeout(std::time::Duration::from_millis(5)).is_ok() {};
+            settle();
+            std::fs::create_dir(&first).unwrap();
+            changes.recv_timeout(std::time::Duration::from_secs(20)).expect("the first is seen");
+            settle();
+            std::fs::write(second.join("a.toml"), "id = 1").unwrap();
+            changes.recv_timeout(std::time::Duration::from_secs(20)).expect("a file of the second is seen");
+            drop(watch);
+        }
     }
 }

@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use super::protocol::Reply;
 use super::reaper::{Inherited, Role};
 use super::server::{Parts, Server};
-use super::{guard, process, reaper, scope, spawn, sys};
+use super::{guard, memory, process, reaper, scope, spawn, sys};
 use crate::process::descriptors;
 
 /// `argv[0]` of the supervisor's parent. The program finds its role by it.
@@ -87,10 +87,12 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     scope::leave_session();
     sys::ignore_signals(&[libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP]);
     reaper::block_signals()?;
-    let lock = take_lock(first.as_ref())?;
+    // Never closed: parent and supervisor share the descriptor, and a supervisor that fails must not close it for its
+    // parent.
+    let lock: &File = Box::leak(Box::new(take_lock(first.as_ref())?));
     let boot_id = process::boot_id()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let place = match reaper::run_parent(&lock)? {
+    let place = match reaper::run_parent(lock)? {
         // Exit without destructors: the descriptors that this process seems to own were the supervisor's, and are
         // closed.
         Role::ParentDone(code) => std::process::exit(code),
@@ -111,7 +113,8 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     let _ = reaper::take_name(SUPERVISOR_NAME);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
-    let withheld = spawn::withhold_relocated_data();
+    // Memory that can't be withheld is copied.
+    let withheld = spawn::withhold_memory().and_then(|()| memory::own_data()).unwrap_or(0);
     let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited, withheld })?;
     if let Some(first) = first.take() {
         server.add_connection(first);

@@ -3,9 +3,9 @@
 //!
 //! The kernel's figure for a process's peak memory includes what the process had before its exec. With `posix_spawn`
 //! the child shares the whole memory of its parent until then, and most steps need less than a supervisor has. So the
-//! child is a copy, without the part that would make up nearly all of it: the program's own data that was relocated
-//! when it was loaded ([`withhold_relocated_data`]). Function calls go through tables in that part. So until its exec
-//! the child may call only the function whose pointer it was given.
+//! child is a copy, without the memory that a copy would hold ([`withhold_memory`]): the program's data, the part of it
+//! that was relocated when it was loaded, and the heap. What the child needs lies in a block of its own. Function calls go
+//! through the relocated part. So until its exec the child may call only the function whose pointer it was given.
 #![expect(
     unsafe_code,
     reason = "clone and what follows it in the child have no safe wrapper in rustix or std"
@@ -13,7 +13,9 @@
 
 use std::ffi::{CString, c_char, c_int, c_long, c_void};
 use std::hint::black_box;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::{io, ptr};
 
 /// What a new process needs.
@@ -33,7 +35,7 @@ pub(super) struct SpawnPlan<'a> {
 /// `syscall(2)`.
 type SystemCall = unsafe extern "C" fn(c_long, ...) -> c_long;
 
-/// Everything that the child uses, so that it needs no table of the program.
+/// Everything that the child uses, on the stack and in the [`Block`].
 struct Child {
     call: SystemCall,
     /// Where `call` leaves the error number.
@@ -56,19 +58,18 @@ struct Child {
 /// # Errors
 /// The kernel's error for the clone, the exec or the change of directory.
 pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
-    let (argv, env) = (pointers(plan.argv), pointers(plan.env));
-    let failure = SharedNumber::new()?;
+    let block = Block::new(plan)?;
     let hard_limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let child = Child {
         // `black_box` makes the compiler keep the pointer instead of going through the table.
         call: black_box(libc::syscall as SystemCall),
         // SAFETY: no precondition. The child's errno lies at the same address in its copy.
         errno: unsafe { libc::__errno_location() },
-        failure: failure.0,
-        program: plan.program.as_ptr(),
-        argv: argv.as_ptr(),
-        env: env.as_ptr(),
-        working_dir: plan.working_dir.as_ptr(),
+        failure: block.start.cast(),
+        program: block.program,
+        argv: block.argv,
+        env: block.env,
+        working_dir: block.working_dir,
         output: c_long::from(plan.output.as_raw_fd()),
         limit: libc::rlimit64 {
             rlim_cur: plan.open_files.unwrap_or(libc::RLIM64_INFINITY),
@@ -90,7 +91,7 @@ pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
     if pid < 0 {
         return Err(io::Error::last_os_error());
     }
-    match failure.get() {
+    match block.failure() {
         0 => Ok(u32::try_from(pid).map_err(|_| io::ErrorKind::InvalidData)?),
         errno => {
             // SAFETY: our own child, which has ended or is about to; the status is not needed.
@@ -110,8 +111,8 @@ unsafe fn become_program(child: &Child) -> ! {
     const SET_SIZE: c_long = 8;
     let none: c_long = 0;
     let call = child.call;
-    // SAFETY: every pointer leads into the copy of what `spawn` holds. Number and types of the arguments are the
-    // kernel's.
+    // SAFETY: every pointer leads to the stack or into the block of `spawn`, which the child has. Number and types of the
+    // arguments are the kernel's.
     unsafe {
         call(libc::SYS_setsid);
         let mut signal: c_long = 1;
@@ -138,65 +139,131 @@ unsafe fn become_program(child: &Child) -> ! {
     }
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect()
+/// Memory that the child shares with its parent: the error number, which is zero until the child writes it, and the texts
+/// of the plan.
+struct Block {
+    start: *mut c_void,
+    size: usize,
+    program: *const c_char,
+    working_dir: *const c_char,
+    argv: *const *const c_char,
+    env: *const *const c_char,
 }
 
-/// A number that the child shares with its parent: zero until the child writes it.
-struct SharedNumber(*mut c_int);
-
-impl SharedNumber {
-    fn new() -> io::Result<Self> {
+impl Block {
+    fn new(plan: &SpawnPlan<'_>) -> io::Result<Self> {
+        const POINTER: usize = size_of::<*const c_char>();
+        let texts = [plan.program, plan.working_dir].into_iter().chain(plan.argv).chain(plan.env);
+        let n_pointers = plan.argv.len() + 1 + plan.env.len() + 1;
+        // The number takes as much space as a pointer, so that the pointers are aligned.
+        let texts_at = (1 + n_pointers) * POINTER;
+        let size = texts_at + texts.map(|text| text.as_bytes_with_nul().len()).sum::<usize>();
         let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
         // SAFETY: a new mapping at a place that the kernel chooses.
-        let place = unsafe { libc::mmap(ptr::null_mut(), size_of::<c_int>(), access, kind, -1, 0) };
-        if place == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self(place.cast())) }
+        let start = unsafe { libc::mmap(ptr::null_mut(), size, access, kind, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let mut free = start.wrapping_byte_add(texts_at).cast::<c_char>();
+        let mut put = |text: &CString| {
+            let (at, bytes) = (free, text.as_bytes_with_nul());
+            // SAFETY: the new mapping has room for each text of the plan once, in this order, and no other reference leads there.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr().cast(), at, bytes.len()) };
+            free = at.wrapping_add(bytes.len());
+            at.cast_const()
+        };
+        let (program, working_dir) = (put(plan.program), put(plan.working_dir));
+        let mut next = start.wrapping_byte_add(POINTER).cast::<*const c_char>();
+        let mut list = |texts: &[CString]| {
+            let first = next;
+            for pointer in texts.iter().map(&mut put).chain([ptr::null()]) {
+                // SAFETY: as above; between the number and the texts there is room for all pointers and the two at their ends.
+                unsafe { next.write(pointer) };
+                next = next.wrapping_add(1);
+            }
+            first.cast_const()
+        };
+        let (argv, env) = (list(plan.argv), list(plan.env));
+        Ok(Self { start, size, program, working_dir, argv, env })
     }
 
-    fn get(&self) -> c_int {
+    fn failure(&self) -> c_int {
         // SAFETY: mapped until the end of `self`; the child does not write there any more.
-        unsafe { self.0.read_volatile() }
+        unsafe { self.start.cast::<c_int>().read_volatile() }
     }
 }
 
-impl Drop for SharedNumber {
+impl Drop for Block {
     fn drop(&mut self) {
         // SAFETY: mapped by `new`, and no reference into it is left.
-        unsafe { libc::munmap(self.0.cast(), size_of::<c_int>()) };
+        unsafe { libc::munmap(self.start, self.size) };
     }
 }
 
-/// Withholds the relocated data of this program from the children that [`spawn`] makes, and returns its size in bytes.
-/// From then on this process may start others only by [`spawn`] or `posix_spawn` (which `std::process::Command` uses),
-/// never by a plain fork.
-pub(super) fn withhold_relocated_data() -> u64 {
-    let mut found = Relocated { start: 0, end: 0 };
+/// Withholds the present memory of this program, its data and its heap, from the children that [`spawn`] makes. From then
+/// on this process may start others only by [`spawn`] or `posix_spawn` (which `std::process::Command` uses), never by a
+/// plain fork. Memory that it allocates later is copied, which only costs time.
+///
+/// # Errors
+/// `/proc` could not be read: everything is copied.
+pub(super) fn withhold_memory() -> io::Result<()> {
+    let exe = std::fs::read_link("/proc/self/exe")?;
+    // SAFETY: no precondition.
+    let errno = unsafe { libc::__errno_location() } as usize;
+    for line in std::fs::read("/proc/self/maps")?.split(|byte| *byte == b'\n') {
+        let Some(mapping) = Mapping::parse(line) else { continue };
+        let is_ours = mapping.path.is_empty()
+            || mapping.path == b"[heap]"
+            || mapping.path == exe.as_os_str().as_bytes();
+        if mapping.access == b"rw-p" && is_ours && !mapping.range.contains(&errno) {
+            withhold(mapping.range);
+        }
+    }
+    let mut relocated = 0..0_usize;
     // SAFETY: the callback gets the pointer to the live local that it expects, and no longer than this call takes.
-    unsafe { libc::dl_iterate_phdr(Some(find_relocated), (&raw mut found).cast()) };
+    unsafe { libc::dl_iterate_phdr(Some(find_relocated), (&raw mut relocated).cast()) };
     let size = rustix::param::page_size();
-    let (start, end) = (found.start.next_multiple_of(size), found.end / size * size);
-    if start >= end {
-        return 0;
-    }
-    // SAFETY: whole pages of this program's own data, which stay as they are; only what `fork` copies changes.
-    let code = unsafe { libc::madvise(start as *mut c_void, end - start, libc::MADV_DONTFORK) };
-    if code == 0 { (end - start) as u64 } else { 0 }
+    withhold(relocated.start.next_multiple_of(size)..relocated.end / size * size);
+    Ok(())
 }
 
-struct Relocated {
-    start: usize,
-    end: usize,
+/// Withholds whole pages from children. If the kernel refuses, they are copied.
+fn withhold(pages: Range<usize>) {
+    if !pages.is_empty() {
+        // SAFETY: memory of this process, which stays as it is; only what `fork` copies changes.
+        unsafe { libc::madvise(pages.start as *mut c_void, pages.len(), libc::MADV_DONTFORK) };
+    }
+}
+
+/// A line of `/proc/self/maps`.
+struct Mapping<'a> {
+    range: Range<usize>,
+    access: &'a [u8],
+    /// Empty for memory without a file.
+    path: &'a [u8],
+}
+
+impl<'a> Mapping<'a> {
+    /// `START-END ACCESS OFFSET DEVICE INODE PATH`.
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut words = line.splitn(6, |byte| *byte == b' ');
+        let (start, end) = std::str::from_utf8(words.next()?).ok()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        let range = number(start)?..number(end)?;
+        let access = words.next()?;
+        Some(Self { range, access, path: words.nth(3)?.trim_ascii_start() })
+    }
 }
 
 /// Takes the relocated part of the first object, which is the program itself, and ends the iteration.
 ///
 /// # Safety
-/// `info` comes from the linker, and `found` points to a [`Relocated`].
+/// `info` comes from the linker, and `found` points to a range of addresses.
 unsafe extern "C" fn find_relocated(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
     // SAFETY: as promised; the table of headers has as many entries as it says.
     let (info, headers, found) = unsafe {
         let headers = std::slice::from_raw_parts((*info).dlpi_phdr, usize::from((*info).dlpi_phnum));
-        (&*info, headers, &mut *found.cast::<Relocated>())
+        (&*info, headers, &mut *found.cast::<Range<usize>>())
     };
     if let Some(header) = headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO) {
         found.start = info.dlpi_addr as usize + header.p_vaddr as usize;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use super::DEADLINE;
 
@@ -103,6 +103,28 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     // A process that has ended already is no error. Tests signal only processes that they have seen, and pids are not
     // reused this fast.
     let _ = rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), signal);
+}
+
+/// A process that gets no further descriptor until this is dropped.
+pub(crate) struct Starved {
+    pid: Pid,
+    before: Rlimit,
+}
+
+impl Starved {
+    pub(crate) fn new(pid: u32) -> Self {
+        let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
+        // Every program of ours has the hard limit of the one that has started it.
+        let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Nofile) };
+        Self { pid, before: prlimit(Some(pid), Resource::Nofile, limit).expect("it lives") }
+    }
+}
+
+impl Drop for Starved {
+    fn drop(&mut self) {
+        // Fails if the process has ended.
+        let _ = prlimit(Some(self.pid), Resource::Nofile, self.before);
+    }
 }
 
 /// The processes of a data directory. First the supervisor's parent, which must be killed first because it would start

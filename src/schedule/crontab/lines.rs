@@ -64,52 +64,60 @@ enum Layout {
 enum FirstWord {
     /// `root`, or a user of this machine that stands before a command of this machine.
     User,
-    /// A command of this machine, or a word that can't be a user's name.
+    /// A word that can't be a user's name, or one without a command after it.
     Command,
+    /// A command of this machine that is no user of it. In a system's crontab it may be a user who is not known here.
+    LikelyCommand,
+    /// No command of this machine, before a command: a user, or a command, of another machine.
+    LikelyUser,
     /// Anything else. This includes a user's name before a word that may be an argument: a command of that name may
     /// exist on another machine, or in a folder that cron finds through a variable.
     Either,
 }
 
 impl Layout {
-    /// Cron never mixes the two layouts, so one line that is certain decides for the others. If lines contradict each
-    /// other, or none is certain, the layout is unknown.
+    /// Cron never mixes the two layouts, so one line that is certain decides for the others. A line that is only likely
+    /// decides if no other line contradicts it: next to a known user, the name of a command is that of an unknown user. If
+    /// lines contradict each other, or none says anything, the layout is unknown.
     fn detect<'a>(lines: impl Iterator<Item = &'a str>, source: &CrontabSource<'_>) -> Self {
         let mut path = super::CRON_PATH.to_owned();
-        let (mut has_users, mut has_commands, mut has_doubtful) = (false, false, false);
+        let mut seen = Vec::new();
         for line in lines {
             match read(line, Self::Commands) {
                 Line::Variable { name: "PATH", value } => path = value.to_owned(),
-                Line::Entry { command, .. } => match first_word(command, &path, source) {
-                    FirstWord::User => has_users = true,
-                    FirstWord::Command => has_commands = true,
-                    FirstWord::Either => has_doubtful = true,
-                },
+                Line::Entry { command, .. } => seen.push(first_word(command, &path, source)),
                 Line::Empty | Line::Comment(_) | Line::Variable { .. } | Line::Malformed(_) => {}
             }
         }
-        match (has_users, has_commands) {
+        let has = |word: FirstWord| seen.contains(&word);
+        match (has(FirstWord::User), has(FirstWord::Command)) {
             (true, false) => Self::Users,
             (false, true) => Self::Commands,
-            (false, false) if !has_doubtful => Self::Commands,
-            (false, false) | (true, true) => Self::Unknown,
+            (true, true) => Self::Unknown,
+            (false, false) if seen.is_empty() => Self::Commands,
+            (false, false) if has(FirstWord::LikelyCommand) && !has(FirstWord::LikelyUser) => Self::Commands,
+            (false, false) => Self::Unknown,
         }
     }
 }
 
 fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWord {
     let (word, rest) = split_word(command);
-    let can_be_user = !rest.is_empty() && is_user_name(word);
     let is_command = |word: &str| SHELL_WORDS.contains(&word) || (source.is_command)(word, path);
-    let is_known_user = source.users.contains(&word);
-    match (can_be_user, is_command(word)) {
-        (false, _) => FirstWord::Command,
-        (true, true) if word != "root" && !is_known_user => FirstWord::Command,
-        (true, true) => FirstWord::Either,
-        (true, false) if word == "root" || (is_known_user && is_command(first_program(rest))) => {
-            FirstWord::User
+    let is_known_user = word == "root" || source.users.contains(&word);
+    if rest.is_empty() || !is_user_name(word) {
+        return FirstWord::Command;
+    }
+    let behind = first_program(rest);
+    match (is_known_user, is_command(word)) {
+        // A command never has such a word as its first argument, unless a shell runs the words after it.
+        (false, true) if BEGINNINGS.contains(&behind) && !SHELL_WORDS.contains(&word) => {
+            FirstWord::LikelyUser
         }
-        (true, false) => FirstWord::Either,
+        (false, true) => FirstWord::LikelyCommand,
+        (true, false) if word == "root" || is_command(behind) => FirstWord::User,
+        (false, false) if is_command(behind) || behind.starts_with('/') => FirstWord::LikelyUser,
+        (true, _) | (false, false) => FirstWord::Either,
     }
 }
 
@@ -129,6 +137,9 @@ fn is_user_name(word: &str) -> bool {
     let word = word.strip_suffix('$').unwrap_or(word);
     !is_script && word.starts_with(|c: char| c.is_alphanumeric() || c == '_') && word.chars().all(is_inner)
 }
+
+/// Words that begin a shell command and are never an argument.
+const BEGINNINGS: [&str; 6] = ["[", "if", "for", "while", "until", "case"];
 
 /// Words that a shell understands without a program.
 const SHELL_WORDS: [&str; 23] = [

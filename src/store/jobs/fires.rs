@@ -113,7 +113,8 @@ impl JobStore {
     }
 
     /// Goes through the fires of any job that have this outcome and are still to be done, oldest first, until `take`
-    /// says that it has seen enough.
+    /// says that it has seen enough. Gives back the rowids of those that were passed over, because the name of their job is
+    /// no text: what came of them could not be written to them.
     ///
     /// # Errors
     /// What the disk has.
@@ -121,22 +122,25 @@ impl JobStore {
         &self,
         outcome: &str,
         mut take: impl FnMut(StoredFire) -> std::ops::ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<i64>, StoreError> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(concat!(
                 "SELECT ",
                 fire_columns!(),
-                " FROM fires INDEXED BY fires_open
+                ", rowid FROM fires INDEXED BY fires_open
                  WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') AND typeof(due_ms) = 'integer'
                  ORDER BY due_ms"
             ))?;
-            let mut rows = statement.query([outcome])?;
-            while let Some(row) = rows.next()? {
-                if take(fire(row)?).is_break() {
+            let mut found = statement.query([outcome])?;
+            let mut passed_over = Vec::new();
+            while let Some(row) = found.next()? {
+                if rows::word(row, 0)?.is_none() {
+                    passed_over.push(row.get("rowid")?);
+                } else if take(fire(row)?).is_break() {
                     break;
                 }
             }
-            Ok(())
+            Ok(passed_over)
         })
     }
 

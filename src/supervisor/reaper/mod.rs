@@ -91,8 +91,6 @@ pub(super) fn run_parent(lock: &File) -> io::Result<Role> {
             is_first = false;
         }
         if let Some(code) = parent.reap_ended_children(&notes) {
-            // The supervisor has closed this descriptor, in the table that both share.
-            std::mem::forget(notes);
             return Ok(Role::ParentDone(code));
         }
         let next = match parent.supervisor {

@@ -33,6 +33,9 @@ pub(super) struct Connection {
     stream: UnixStream,
     incoming: FrameBuffer,
     unsent: VecDeque<u8>,
+    /// The other side reads no more. Requests that it sent before are still carried out; their end closes the
+    /// connection.
+    is_write_closed: bool,
     watched: EventFlags,
 }
 
@@ -70,8 +73,9 @@ impl Server {
         }
         let n = self.take_n();
         epoll::add(&self.epoll, &stream, Source::Connection(n).data(), EventFlags::IN).ok()?;
-        let (incoming, unsent) = Default::default();
-        self.connections.insert(n, Connection { stream, incoming, unsent, watched: EventFlags::IN });
+        let (incoming, unsent, is_write_closed) = Default::default();
+        self.connections
+            .insert(n, Connection { stream, incoming, unsent, is_write_closed, watched: EventFlags::IN });
         Some(n)
     }
 
@@ -226,7 +230,9 @@ impl Server {
 
     /// Appends a frame to those that wait to be sent.
     pub(super) fn enqueue(&mut self, n: u64, reply: &Reply) {
-        if let Some(connection) = self.connections.get_mut(&n) {
+        if let Some(connection) =
+            self.connections.get_mut(&n).filter(|connection| !connection.is_write_closed)
+        {
             connection.unsent.extend(reply.encode());
         }
     }
@@ -240,7 +246,11 @@ impl Server {
                 Ok(n_sent) => drop(connection.unsent.drain(..n_sent)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if connection.unsent.len() <= MAX_UNSENT => break,
-                Err(_) => return self.disconnect(n),
+                Err(Errno::AGAIN) => return self.disconnect(n),
+                Err(_) => {
+                    connection.is_write_closed = true;
+                    connection.unsent.clear();
+                }
             }
         }
         let wanted =

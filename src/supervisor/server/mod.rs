@@ -85,7 +85,7 @@ impl Source {
 /// What a supervisor begins with.
 pub(super) struct Parts {
     /// Held for the supervisor's whole life.
-    pub(super) lock: File,
+    pub(super) lock: &'static File,
     pub(super) signals: OwnedFd,
     pub(super) boot_id: String,
     pub(super) place: Place,
@@ -97,7 +97,7 @@ pub(super) struct Parts {
 
 pub(super) struct Server {
     me: u32,
-    lock: File,
+    lock: &'static File,
     epoll: OwnedFd,
     signals: OwnedFd,
     listener: UnixListener,
@@ -148,7 +148,7 @@ impl Server {
     ///
     /// # Errors
     /// The data directory can't be used.
-    pub(super) fn open(parts: Parts) -> io::Result<Self> {
+    pub(super) fn open(mut parts: Parts) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mover = Mover::start()?;
         // A relative path, like the socket's: it stays right when the directory is moved.
@@ -189,7 +189,12 @@ impl Server {
             hello_deadline: None,
             flush_at: None,
         };
-        server.recover(parts.inherited)?;
+        if let Err(error) = server.recover(&mut parts.inherited) {
+            // The next supervisor takes over this one's pipes: steps that write to them must not find them closed.
+            std::mem::forget(server);
+            return Err(error);
+        }
+        parts.inherited.close_rest();
         Ok(server)
     }
 
@@ -333,7 +338,7 @@ impl Server {
         }
         drop((self.listener, self.connections));
         // Last: a supervisor that waits for the lock then finds the socket gone and the journal written.
-        rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock)?;
+        rustix::fs::flock(self.lock, rustix::fs::FlockOperation::Unlock)?;
         Ok(())
     }
 
