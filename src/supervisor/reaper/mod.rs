@@ -34,8 +34,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(20);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// Without steps, no supervisor is started again once the delay has reached this.
 const GIVE_UP_DELAY: Duration = Duration::from_secs(1);
-/// A note that could not be written is tried again after the first time, and given up after the second, which no
-/// supervisor outwaits.
+/// A note that could not be written is tried again after the first time, and given up after the second. No supervisor
+/// waits longer for a note.
 const NOTE_RETRY_DELAY: Duration = Duration::from_millis(20);
 const NOTE_PATIENCE: Duration = Duration::from_secs(10);
 
