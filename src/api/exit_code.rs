@@ -112,6 +112,7 @@ impl HasExitCode for SchedulerError {
             Self::Exists { .. }
             | Self::Broken { .. }
             | Self::Schedule(_)
+            | Self::Invalid(_)
             | Self::Pipeline { .. }
             | Self::Param { .. }
             | Self::NoUpstream { .. }

@@ -24,9 +24,9 @@ use crate::api::Command;
 use crate::base::id::{RunId, StepId};
 use crate::control::ControlClient;
 use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
-use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope};
+use crate::engine::{CoreExecutionEngine, EngineError, Scope};
 use crate::records::Records;
-use crate::run::{EventKind, Input, RunState, RunSummary};
+use crate::run::{EventKind, Input, Plan, RunState, RunSummary};
 use crate::settings::Settings;
 use crate::store::DataDir;
 pub(super) use ending::show_end;
@@ -178,9 +178,9 @@ impl Foreground {
     }
 
     /// Starts a run, with the engine of this process.
-    pub(super) fn start(&self, request: PipelineRequest) -> Result<RunId, Failure> {
+    pub(super) fn start(&self, plan: Plan) -> Result<RunId, Failure> {
         let engine = self.engine().ok_or(EngineError::ShutDown)?;
-        Ok(engine.start_pipeline(request)?)
+        Ok(engine.start_pipeline(plan)?)
     }
 
     /// The engine of this process, if it is one.

@@ -9,12 +9,11 @@ use super::foreground::{Foreground, Until};
 use super::output::note;
 use super::validate::Folders;
 use super::{Place, Print, key_value, no_such_run};
-use crate::api::{Command, Start};
+use crate::api::{Command, StartRun};
 use crate::base::id::RunId;
 use crate::daemon::Acquisition;
 use crate::engine::Scope;
-use crate::records::RunRequest;
-use crate::run::{Definition, RunSummary};
+use crate::run::{Definition, Plan, RunSummary};
 use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
 use crate::{daemon, records};
@@ -53,32 +52,24 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     let form = args.print.form();
     let named = args.pipeline.as_deref();
     let named = named.map(|name| Catalogue::find_in(name, &data_dir, &settings)).transpose()?;
-    let run_request = RunRequest {
+    let start = StartRun {
+        pipeline: named.as_ref().map(|definition| definition.path.to_string()),
         params: given_once(args.params)?,
         run_id: args.run_id,
         run_type: args.run_type,
         environment: args.environment,
         priority: args.priority,
-    };
-    let start = Start {
-        pipeline: named.as_ref().map(|definition| definition.path.to_string()),
-        params: run_request.params.clone(),
-        run_id: run_request.run_id.clone(),
-        run_type: run_request.run_type.clone(),
-        environment: run_request.environment.clone(),
-        priority: run_request.priority,
-        like: args.like.clone(),
+        like: args.like,
     };
     if let Some(text) = named.as_ref().and_then(|definition| Folders::of(place).no_job_yet(definition)) {
         note(text);
     }
-    let (definition, run_request) = match (args.like, named) {
-        (Some(earlier), named) => like(&earlier, named, run_request, place)?,
-        (None, Some(definition)) => (definition, run_request),
+    // Checked here even if another process is the engine, so that errors are reported before it is asked.
+    let plan = match (&start.like, named) {
+        (Some(earlier), named) => like(earlier, named, &start, place)?,
+        (None, Some(definition)) => start.plan(definition)?,
         (None, None) => return Err(Failure::usage("name a pipeline to run: a file or an id")),
     };
-    // Checked here even if another process is the engine, so that errors are reported before it is asked.
-    let request = records::resolve(definition, run_request)?;
     let dir = DataDir::open(&data_dir)?;
     dir.open_to_others().into_iter().for_each(note);
     match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
@@ -87,7 +78,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
         }
         Acquisition::EngineLease(lease) => {
             let mut foreground = Foreground::open(dir, lease, settings, Scope::Nothing, form)?;
-            let run_id = foreground.start(request)?;
+            let run_id = foreground.start(plan)?;
             foreground.tell_others(&run_id)?;
             foreground.follow(&run_id, Until::End)
         }
@@ -98,17 +89,16 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
 fn like(
     earlier: &RunId,
     named: Option<Arc<Definition>>,
-    run_request: RunRequest,
+    start: &StartRun,
     place: &Place,
-) -> Result<(Arc<Definition>, RunRequest), Failure> {
+) -> Result<Plan, Failure> {
     let records = place.records()?;
     let stored = records.stored(earlier)?.ok_or_else(|| no_such_run(&records, earlier))?;
     let definition = match named {
         Some(definition) => definition,
         None => records::definition_of(&stored)?,
     };
-    let run_request = run_request.like(&stored, &definition);
-    Ok((definition, run_request))
+    Ok(start.clone().filled_from(&stored, &definition).plan(definition)?)
 }
 
 fn given_once(params: Vec<(String, String)>) -> Result<std::collections::BTreeMap<String, String>, Failure> {

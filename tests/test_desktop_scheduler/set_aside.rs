@@ -6,11 +6,11 @@ use std::path::Path;
 use chrono::TimeDelta;
 use leverframe::run::RunState;
 use leverframe::schedule::Misfire;
-use leverframe::scheduler::JobChange;
+use leverframe::scheduler::JobPatch;
 use leverframe::store::{CheckpointManager, JobStore, StoreError};
 use rusqlite::Connection;
 
-use super::desk::{Desk, every, id, spec};
+use super::desk::{Desk, every, id, instant, spec};
 
 pub(super) fn write(path: &Path, sql: &str) {
     Connection::open(path).expect("a database").execute_batch(sql).expect("it is written");
@@ -45,7 +45,7 @@ fn an_instant_that_has_fired_is_passed_over_when_a_script_asks_for_it_again() {
     write(&path, "UPDATE scheduled_jobs SET next_run = '2026-11-23T03:00:00.000Z' WHERE job_id = 'x'");
     desk.look();
     assert!(desk.started().is_empty(), "both of these have fired");
-    assert_eq!(desk.job("x").next_run.as_deref(), Some("2026-11-23T05:00:00.000Z"));
+    assert_eq!(desk.job("x").next_run, Some(instant("2026-11-23T05:00:00.000Z")));
     assert_eq!(hour_by_hour(&mut desk, 2), ["other", "x", "other", "x"]);
     assert_eq!(desk.ledger("x"), ["03:00:00 ran 1", "04:00:00 ran 1", "05:00:00 ran 1", "06:00:00 ran 1"]);
     // What its schedule does not know may run, once.
@@ -97,10 +97,10 @@ fn after_a_clock_that_was_ahead_a_changed_timing_fires_by_the_right_one() {
     desk.add(every("x", 3600));
     with_a_clock_that_was_ahead(&mut desk);
     let schedule = spec("x", r#"{"expression": "0 * * * *"}"#, "cron").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    let acts = desk.core.set_job(&id("x"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("x")).with_schedule(&schedule);
+    let acts = desk.core.set_job(patch, desk.now).expect("it is set");
     desk.carry_out(acts);
-    assert_eq!(desk.job("x").next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"));
+    assert_eq!(desk.job("x").next_run, Some(instant("2026-11-23T03:00:00.000Z")));
     assert_eq!(hour_by_hour(&mut desk, 60).iter().filter(|name| *name == "x").count(), 59, "one has run");
     assert_eq!(desk.job("x").problem, None);
 }
@@ -137,8 +137,8 @@ fn a_job_of_which_something_cannot_be_written_is_set_aside_alone_and_said() {
     // Mended, and set anew.
     write(&path, "DROP TRIGGER no");
     let schedule = spec("x", r#"{"hours": 1}"#, "interval").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("job")).with_schedule(&schedule);
+    desk.core.set_job(patch, desk.now).expect("it is set");
     assert_eq!(hour_by_hour(&mut desk, 1), ["before", "job", "other"]);
 }
 
@@ -261,7 +261,7 @@ fn a_job_that_cannot_be_reckoned_anew_is_set_aside_alone() {
     let problem = desk.job("job").problem.unwrap_or_default();
     assert!(problem.contains("not that"), "{problem}");
     for name in ["a", "other"] {
-        assert_eq!(desk.job(name).next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"), "{name}");
+        assert_eq!(desk.job(name).next_run, Some(instant("2026-11-23T03:00:00.000Z")), "{name}");
     }
 }
 

@@ -9,20 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// The longest that a leader waits for callers of the batch before; it is also bounded by half of what
 /// that batch took, so that gathering never costs more than it can win.
 const MAX_GATHER: Duration = Duration::from_micros(500);
 
 /// Locks, also after a panic elsewhere: what is guarded here is valid between any two statements.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(in crate::store) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A queue of items that are committed in batches by whichever caller leads.
 #[derive(Debug)]
-pub(super) struct GroupCommit<T> {
+pub(in crate::store) struct GroupCommit<T> {
     queue: Mutex<Queue<T>>,
 }
 
@@ -78,14 +78,14 @@ impl Ticket {
 }
 
 impl<T> GroupCommit<T> {
-    pub(super) fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         let queue = Queue { waiting: Vec::new(), lead: Lead::Free, expected: 1, last_commit: Duration::ZERO };
         Self { queue: Mutex::new(queue) }
     }
 
     /// Returns once `item` is committed, or was refused. `commit` gets a batch in the order of arrival
     /// and returns one outcome an item; it is called by at most one thread at a time.
-    pub(super) fn submit(
+    pub(in crate::store) fn submit(
         &self,
         item: T,
         commit: impl FnOnce(&[T]) -> Vec<Result<(), StoreError>>,
