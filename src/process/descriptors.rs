@@ -35,3 +35,14 @@ pub(crate) fn for_child() -> Option<(&'static str, String)> {
 pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
+
+/// Does something under the limit that this program was started with: what is started meanwhile inherits it. What other
+/// threads open meanwhile may be refused for a moment.
+pub(crate) fn as_before<T>(act: impl FnOnce() -> T) -> T {
+    let raised = getrlimit(Resource::Nofile);
+    // Both are within the hard limit.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: before(), ..raised });
+    let done = act();
+    let _ = setrlimit(Resource::Nofile, raised);
+    done
+}

@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use super::protocol::Reply;
 use super::reaper::{Inherited, Role};
 use super::server::{Parts, Server};
-use super::{guard, memory, process, reaper, scope, spawn, sys};
+use super::{guard, process, reaper, scope, sys};
 use crate::process::descriptors;
 
 /// `argv[0]` of the supervisor's parent. The program finds its role by it.
@@ -113,9 +113,7 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     let _ = reaper::take_name(SUPERVISOR_NAME);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
-    // Memory that can't be withheld is copied.
-    let withheld = spawn::withhold_memory().and_then(|()| memory::own_data()).unwrap_or(0);
-    let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited, withheld })?;
+    let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited })?;
     if let Some(first) = first.take() {
         server.add_connection(first);
     }

@@ -1,43 +1,29 @@
 //! Whether the kernel's figure for a process's peak memory can be believed.
 //!
-//! The figure includes what the process had before it became its program: the copy of the supervisor that
-//! [`spawn`](super::spawn) makes. A figure that may come from that copy is dropped.
+//! A new process shares the supervisor's memory until its exec, and the kernel counts that memory as the process's own.
+//! For a program that needs less than the supervisor, the figure is the supervisor's peak. Such a figure is dropped.
 
 use std::io;
+
+use crate::process::number_in_status;
 
 /// Two readings of the same memory may differ by this much: the kernel counts pages per processor and adds them up only
 /// now and then.
 const BLUR: u64 = 1 << 20;
 
-/// The resident memory of this process without pages of files, in bytes.
+/// The peak of this process's resident memory, in bytes.
 ///
 /// # Errors
 /// `/proc` could not be read.
-pub(super) fn own_data() -> io::Result<u64> {
-    // Far shorter than `status`, which matters because it is read at the end of each step.
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let mut pages = statm.split(' ').map(str::parse::<u64>);
-    match (pages.nth(1), pages.next()) {
-        (Some(Ok(resident)), Some(Ok(of_files))) => {
-            Ok(resident.saturating_sub(of_files) * rustix::param::page_size() as u64)
-        }
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
+pub(super) fn own_peak() -> io::Result<Option<u64>> {
+    Ok(number_in_status(std::process::id(), "VmHWM:")?.map(|kib| u64::from(kib) * 1024))
 }
 
-/// What a new process has resident before it becomes its program, in bytes and without a few pages: the supervisor's
-/// memory since it withheld its first `withheld` bytes.
-///
-/// # Errors
-/// `/proc` could not be read.
-pub(super) fn before_exec(withheld: u64) -> io::Result<u64> {
-    Ok(own_data()?.saturating_sub(withheld))
-}
-
-/// The peak of a program that was started from here, as the kernel reports it. None when the peak may be from before
-/// the exec.
-pub(super) fn peak_of_program(reported: u64, before_exec: Option<u64>) -> Option<u64> {
-    (reported > before_exec? + BLUR).then_some(reported)
+/// The peak of a program that was started from here, as the kernel reports it. None when the figure may be the
+/// supervisor's own peak.
+pub(super) fn peak_of_child(reported: u64, own_peak: Option<u64>) -> Option<u64> {
+    let floor = own_peak?;
+    (reported > floor + floor / 16 + BLUR).then_some(reported)
 }
 
 #[cfg(test)]
@@ -45,22 +31,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_that_may_be_the_copy_s_is_none() {
+    fn a_figure_that_may_be_our_own_is_none() {
         let mib = |n: u64| n << 20;
-        assert_eq!(peak_of_program(mib(8), Some(mib(8))), None);
-        assert_eq!(peak_of_program(mib(9), Some(mib(8))), None);
-        assert_eq!(peak_of_program(mib(10), Some(mib(8))), Some(mib(10)));
-        assert_eq!(peak_of_program(mib(10), None), None, "it is not known what the copy had");
+        assert_eq!(peak_of_child(mib(8), Some(mib(8))), None);
+        assert_eq!(peak_of_child(mib(9), Some(mib(8))), None);
+        assert_eq!(peak_of_child(mib(10), Some(mib(8))), Some(mib(10)));
+        assert_eq!(peak_of_child(mib(10), None), None, "our own peak is not known");
     }
 
     #[test]
-    fn a_copy_has_our_own_data_without_what_is_withheld() {
+    fn the_own_peak_is_more_than_what_was_just_touched() {
         let touched = vec![1_u8; 32 << 20];
-        let size = touched.len() as u64;
-        let own = own_data().unwrap();
-        assert!(own > size);
-        assert!(before_exec(own - size).unwrap() >= size / 2);
-        assert_eq!(before_exec(u64::MAX).unwrap(), 0);
-        drop(touched);
+        assert!(own_peak().unwrap().is_some_and(|peak| peak > touched.len() as u64));
     }
 }

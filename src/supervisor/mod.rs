@@ -27,7 +27,6 @@ mod pulse;
 mod reaper;
 mod scope;
 mod server;
-mod spawn;
 mod sys;
 
 pub use crate::supervisor::host::*;

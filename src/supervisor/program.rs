@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::host::StartSpec;
-use super::spawn::{self, SpawnPlan};
+use super::sys;
+use super::sys::SpawnPlan;
 use crate::process::descriptors;
 
 /// The search path when the step's environment has no `PATH`.
@@ -38,22 +39,16 @@ pub(super) fn spawn(spec: &StartSpec, output: BorrowedFd<'_>) -> Result<u32, Str
     let env = env.collect::<Result<Vec<_>, _>>()?;
     let working_dir = c_string(spec.working_dir.as_os_str())?;
     let c_program = c_string(program.as_os_str())?;
-    let plan = SpawnPlan {
-        program: &c_program,
-        argv: &argv,
-        env: &env,
-        working_dir: &working_dir,
-        output,
-        // The limit that this program was started with, not the one that it raised for itself.
-        open_files: descriptors::before(),
-    };
-    match spawn::spawn(&plan) {
+    let plan = SpawnPlan { program: &c_program, argv: &argv, env: &env, working_dir: &working_dir, output };
+    // The limit that this program was started with, not the one that it raised for itself.
+    let spawn = |plan: &SpawnPlan<'_>| descriptors::as_before(|| sys::spawn(plan));
+    match spawn(&plan) {
         Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
             // A script without a `#!` line: every shell runs it as a shell script.
             let shell = c_string(OsStr::new("/bin/sh"))?;
             let argv: Vec<CString> =
                 [&shell, &c_program].into_iter().chain(argv.iter().skip(1)).cloned().collect();
-            spawn::spawn(&SpawnPlan { program: &shell, argv: &argv, ..plan })
+            spawn(&SpawnPlan { program: &shell, argv: &argv, ..plan })
                 .map_err(|e| failure(&program, spec, &e))
         }
         result => result.map_err(|error| failure(&program, spec, &error)),

@@ -1,13 +1,86 @@
-//! The system calls that no safe crate has: `wait4`, `signalfd`, `close_range` and the exit code of a process that is
-//! not our child. Deliberately thin: nothing here knows about steps.
+//! The system calls that no safe crate has: `posix_spawn`, `wait4`, `signalfd`, `close_range` and the exit code of a
+//! process that is not our child. Deliberately thin: nothing here knows about steps.
 #![expect(unsafe_code, reason = "these system calls have no safe wrapper in rustix or std")]
 
-use std::ffi::c_int;
+use std::ffi::{CString, c_char, c_int, c_short};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, ptr};
 
 use super::host::{ExitCause, Usage};
+
+/// What a new process is started with.
+pub(super) struct SpawnPlan<'a> {
+    /// An absolute path.
+    pub(super) program: &'a CString,
+    /// The arguments, starting with `argv[0]`.
+    pub(super) argv: &'a [CString],
+    /// The whole environment.
+    pub(super) env: &'a [CString],
+    pub(super) working_dir: &'a CString,
+    /// Its stdout and its stderr.
+    pub(super) output: BorrowedFd<'a>,
+}
+
+/// Starts a process in a session of its own, with default signals and an empty signal mask. It has our own stdin
+/// (`/dev/null`), and `plan.output` as stdout and stderr. No other descriptor is open in it.
+///
+/// # Errors
+/// The kernel's error from the exec or from the change of directory.
+pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
+    let argv = pointers(plan.argv);
+    let env = pointers(plan.env);
+    let mut attributes = MaybeUninit::<libc::posix_spawnattr_t>::uninit();
+    let mut actions = MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
+    let mut pid: libc::pid_t = 0;
+    let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+    // SAFETY: both structures are initialised before use and destroyed once; every pointer that posix_spawn
+    // reads (`argv`, `env`, the strings behind them) outlives the call and both arrays end in null.
+    let code = unsafe {
+        check(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
+        let attributes = Guard(attributes.as_mut_ptr(), |a| {
+            libc::posix_spawnattr_destroy(a);
+        });
+        check(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
+        let actions = Guard(actions.as_mut_ptr(), |a| {
+            libc::posix_spawn_file_actions_destroy(a);
+        });
+        let (mut all, mut none) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigemptyset(none.as_mut_ptr());
+        check(libc::posix_spawnattr_setflags(attributes.0, flags as c_short | libc::POSIX_SPAWN_SETSID))?;
+        check(libc::posix_spawnattr_setsigdefault(attributes.0, all.as_ptr()))?;
+        check(libc::posix_spawnattr_setsigmask(attributes.0, none.as_ptr()))?;
+        let output = plan.output.as_raw_fd();
+        check(libc::posix_spawn_file_actions_adddup2(actions.0, output, 1))?;
+        check(libc::posix_spawn_file_actions_adddup2(actions.0, output, 2))?;
+        check(libc::posix_spawn_file_actions_addchdir_np(actions.0, plan.working_dir.as_ptr()))?;
+        libc::posix_spawn(
+            &mut pid,
+            plan.program.as_ptr(),
+            actions.0,
+            attributes.0,
+            argv.as_ptr(),
+            env.as_ptr(),
+        )
+    };
+    check(code)?;
+    Ok(pid.cast_unsigned())
+}
+
+/// Destroys the content of a C structure when dropped.
+struct Guard<T>(*mut T, unsafe fn(*mut T));
+
+impl<T> Drop for Guard<T> {
+    fn drop(&mut self) {
+        // SAFETY: made in `spawn` only, after the structure was initialised; no other code destroys it.
+        unsafe { (self.1)(self.0) }
+    }
+}
+
+fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
+    strings.iter().map(|s| s.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+}
 
 fn check(code: c_int) -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }

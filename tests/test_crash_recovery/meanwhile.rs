@@ -30,8 +30,7 @@ until [ -e "$HERE/go" ]; do sleep 0.02; done
 #[test]
 fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
     let bench = Bench::new();
-    // Capacity 1 each: the second host, and no other, is wanted, and looked for when the test says so.
-    let (want, is_wanted) = bounded::<()>(1);
+    // Capacity 1: the second host, and no other, is looked for when the test says so.
     let (find, may_find) = bounded::<()>(1);
     // Capacity 1: that the second host has said what it knows.
     let (said, has_said) = bounded::<()>(1);
@@ -44,7 +43,6 @@ fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
             let sink = Arc::new(sink);
             let is_first = first_sink.lock().expect("no test panics here").replace(sink.clone()).is_none();
             if !is_first {
-                want.send(()).expect("the test waits");
                 may_find.recv_timeout(DEADLINE).expect("the test says when");
             }
             let said = (!is_first).then(|| said.clone());
@@ -88,7 +86,7 @@ fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
     };
     let sink = first_sink.lock().expect("no test panics here").clone().expect("there is a host");
     sink(HostEvent::Gone { reason: "as the test wants it".into() });
-    is_wanted.recv_timeout(DEADLINE).expect("the engine looks for another one");
+    wait_for_named(&events, "warning_raised");
 
     let held = barrier.lock().expect("no test panics here");
     while watched.try_recv().is_some() {}

@@ -220,7 +220,6 @@ impl Server {
     /// The tree has ended: finds out how its main process ended. That process is reaped only when its end is in the
     /// journal. So if this supervisor dies before, its parent still sees how the process ended.
     fn tree_ended(&mut self, n: u64) {
-        let withheld = self.withheld;
         let Some(step) = self.steps.get_mut(&n) else { return };
         let MainEnd::Leaves { at, interrupted } = step.main_end else { return };
         let (mut cause, mut usage, mut ended_at) = (ExitCause::Unknown, None, at);
@@ -247,7 +246,7 @@ impl Server {
         let killed_together =
             step.tree.origin == Origin::TakenOver && were_killed_together(cause, ended_at, died_at);
         let interrupted = (interrupted || killed_together) && cause != ExitCause::Code(0);
-        let usage = usage.and(sum(usage.map(|usage| of_its_own(usage, withheld)), step.orphans_usage));
+        let usage = usage.and(sum(usage.map(of_its_own), step.orphans_usage));
         let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
         let until = Instant::now() + SETTLING;
         step.main_end = MainEnd::Settling { exit, until };
@@ -354,10 +353,10 @@ impl Server {
 }
 
 /// What a main process used, without a memory peak that may be from before its exec.
-fn of_its_own(usage: Usage, withheld: u64) -> Usage {
+fn of_its_own(usage: Usage) -> Usage {
     // Unknown if it can't be read.
-    let before_exec = memory::before_exec(withheld).ok();
-    let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_program(bytes, before_exec));
+    let own_peak = memory::own_peak().ok().flatten();
+    let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_child(bytes, own_peak));
     Usage { peak_rss_bytes, ..usage }
 }
 

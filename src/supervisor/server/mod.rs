@@ -91,8 +91,6 @@ pub(super) struct Parts {
     pub(super) place: Place,
     /// The log pipes that a predecessor had open.
     pub(super) inherited: Inherited,
-    /// How many bytes of our own memory are withheld from every child.
-    pub(super) withheld: u64,
 }
 
 pub(super) struct Server {
@@ -130,8 +128,6 @@ pub(super) struct Server {
     sent_capacity: Option<usize>,
     /// Whether the system seems to be shutting down.
     shutdown: Shutdown,
-    /// How many bytes of our own memory are withheld from every child.
-    withheld: u64,
     /// How the processes of predecessors ended, as noted by the parent.
     notes: ExitNotes,
     /// When the predecessor died; none for the parent's first supervisor.
@@ -182,7 +178,6 @@ impl Server {
             deferred_thaws: Vec::new(),
             sent_capacity: None,
             shutdown: Shutdown::default(),
-            withheld: parts.withheld,
             notes: parts.place.notes,
             predecessor: parts.place.predecessor,
             began_at: Utc::now(),
