@@ -1,14 +1,14 @@
-//! Keeps the machine awake while somebody wants it: holds an inhibitor of logind's against sleep and idleness.
+//! Keeps the machine awake while a run wants it: holds an inhibitor of logind against sleep and idleness.
 //!
-//! The inhibitor is a file descriptor, which logind hands out over D-Bus and which works as long as it is open. It is
-//! taken by `systemd-inhibit`, logind's own client, around a `cat` that reads a pipe of ours: when the pipe is closed,
-//! `cat` ends, and the inhibitor with it. The kernel closes the pipe when this process ends in whatever way, `kill -9`
-//! included. A D-Bus library would cost the build without a window some forty crates and an executor's thread, for one
-//! call; written by hand it would be a protocol of its own. The price is two small processes while an inhibitor is held,
-//! and none for those who never want one.
+//! The inhibitor is a file descriptor that logind gives out over D-Bus. It works as long as it is open.
+//! `systemd-inhibit`, logind's own client, takes it and runs a `cat` that reads a pipe of ours. When the pipe is
+//! closed, `cat` ends, and the inhibitor with it. The kernel closes the pipe when this process ends in any way, `kill
+//! -9` included. A D-Bus library would add some forty crates and an executor's thread to the build without a window,
+//! for one call. A client written by hand would be a protocol of its own. The price of this way is two small processes
+//! while an inhibitor is held.
 //!
-//! This module does not know runs: [`AwakeHandle::want`] is told why, or that nothing is wanted any more. Where there is
-//! no logind, or it refuses, that is said once, and everything else goes on.
+//! This module does not know runs: the caller of [`AwakeHandle::want`] gives a reason, or none when the machine may
+//! sleep. When there is no logind, or it refuses, one warning says so, and everything else goes on.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -24,18 +24,18 @@ use rustix::io::Errno;
 
 use crate::diagnostics::NOTICE;
 
-/// What takes inhibitors.
+/// The program that takes inhibitors.
 const PROGRAM: &str = "systemd-inhibit";
-/// How much of its standard error is read.
-const MAX_LAST_WORDS: u64 = 4096;
+/// The most bytes of its standard error that are read.
+const MAX_ERROR_OUTPUT: u64 = 4096;
 
-/// Speaks to an [`AwakeKeeper`] from any thread. Harmless once that has ended.
+/// Controls an [`AwakeKeeper`] from any thread. Does nothing once that has ended.
 #[derive(Clone)]
 pub struct AwakeHandle {
     shared: Arc<Shared>,
 }
 
-/// Holds what is wanted, on a thread of its own, until it is dropped.
+/// Holds the inhibitor that is wanted, on a thread of its own, until it is dropped.
 pub struct AwakeKeeper {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -43,23 +43,23 @@ pub struct AwakeKeeper {
 
 struct Shared {
     wish: Mutex<Wish>,
-    /// Rung at each change of the wish. A descriptor, because the thread waits for its child's output as well.
+    /// Signalled at each change of the wish. A descriptor, because the thread also waits for its child's output.
     bell: OwnedFd,
 }
 
-/// The newest wish alone counts, so that nobody who wishes ever waits.
+/// Only the newest wish counts, so that the caller never waits.
 #[derive(Default)]
 struct Wish {
-    /// Why the machine is to be kept awake; none: it may sleep.
+    /// Why the machine is kept awake; none when it may sleep.
     why: Option<Arc<str>>,
     is_over: bool,
 }
 
 impl AwakeHandle {
-    /// From now on the machine is kept awake for this reason, which people are shown; without one it may sleep. Returns
-    /// at once.
+    /// Keeps the machine awake for this reason, which the desktop shows to people. With none the machine may sleep.
+    /// Returns at once.
     pub fn want(&self, why: Option<&str>) {
-        self.shared.tell(|wish| wish.why = why.map(Arc::from));
+        self.shared.update(|wish| wish.why = why.map(Arc::from));
     }
 }
 
@@ -71,18 +71,18 @@ impl AwakeKeeper {
     pub fn start(data_dir: &Path) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { wish: Mutex::default(), bell });
-        let hands = Hands { held: None, coming: None, unwarned: Some(data_dir.to_owned()) };
+        let worker = Worker { held: None, requested: None, unwarned: Some(data_dir.to_owned()) };
         let thread = {
             let shared = shared.clone();
             thread::Builder::new().name("lf-awake".into()).spawn(move || {
-                let _leaving = Leaving(&shared);
-                hands.keep(&shared);
+                let _mark_ended = MarkEnded(&shared);
+                worker.keep(&shared);
             })?
         };
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// What speaks to it.
+    /// A handle for any thread.
     pub fn handle(&self) -> AwakeHandle {
         AwakeHandle { shared: self.shared.clone() }
     }
@@ -90,60 +90,60 @@ impl AwakeKeeper {
 
 impl Drop for AwakeKeeper {
     fn drop(&mut self) {
-        self.shared.tell(|wish| wish.is_over = true);
+        self.shared.update(|wish| wish.is_over = true);
         if let Some(thread) = self.thread.take() {
-            // Its panic was reported by the panic hook, and has let go of everything.
+            // The panic hook has reported a panic there, and unwinding has released everything.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    fn tell(&self, change: impl FnOnce(&mut Wish)) {
+    fn update(&self, change: impl FnOnce(&mut Wish)) {
         let mut wish = lock(&self.wish);
         change(&mut wish);
         drop(wish);
-        // Full: it has been rung, and was not heard yet.
+        // Full means signalled already.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 }
 
-/// Says that the thread has ended, on panic too: nobody waits for it any more.
-struct Leaving<'a>(&'a Shared);
+/// Marks that the thread has ended, also after a panic.
+struct MarkEnded<'a>(&'a Shared);
 
-impl Drop for Leaving<'_> {
+impl Drop for MarkEnded<'_> {
     fn drop(&mut self) {
         lock(&self.0.wish).is_over = true;
     }
 }
 
-/// Whether the machine could be kept awake here. It is tried, for only logind knows whom it lets.
+/// Tries whether the machine can be kept awake here: only logind knows whether it permits it.
 ///
 /// # Errors
 /// Why not, as the end of a sentence.
 pub fn check() -> Result<(), String> {
     let mut inhibitor = Inhibitor::ask("it is being tried whether runs may keep the machine awake")?;
-    match inhibitor.hear() {
-        Heard::Holds => Ok(()),
-        Heard::Ended => Err(inhibitor.last_words()),
+    match inhibitor.wait_for_state() {
+        InhibitorState::Holds => Ok(()),
+        InhibitorState::Ended => Err(inhibitor.failure_reason()),
     }
 }
 
-/// What the thread holds.
-struct Hands {
+/// The thread's state.
+struct Worker {
     held: Option<Inhibitor>,
-    /// Asked for, and not yet there. Until it is, what is held stays so: in a gap the machine would fall asleep.
-    coming: Option<Inhibitor>,
-    /// The data directory that a warning is to name; none once it has warned.
+    /// Requested, and not yet there. Until it is, the held one is kept: in a gap the machine could fall asleep.
+    requested: Option<Inhibitor>,
+    /// The data directory that the warning names; none after the warning.
     unwarned: Option<PathBuf>,
 }
 
-impl Hands {
+impl Worker {
     fn keep(mut self, shared: &Shared) {
         loop {
             let ready = {
                 let mut fds = vec![PollFd::new(&shared.bell, PollFlags::IN)];
-                let inhibitors = self.held.iter().chain(&self.coming);
+                let inhibitors = self.held.iter().chain(&self.requested);
                 fds.extend(inhibitors.map(|one| PollFd::new(&one.output, PollFlags::IN)));
                 match poll(&mut fds, None) {
                     Ok(_) => {}
@@ -154,52 +154,55 @@ impl Hands {
             };
             let (is_rung, n_held) = (ready[0], usize::from(self.held.is_some()));
             if ready[1 + n_held..].contains(&true) {
-                self.hear_coming();
+                self.check_requested();
             }
-            // What came has taken its place otherwise.
-            if n_held == 1 && ready[1] && self.held.as_mut().is_some_and(|held| held.hear() == Heard::Ended) {
-                self.lose_held();
+            // If no inhibitor was held before, this flag belongs to the requested one.
+            if n_held == 1
+                && ready[1]
+                && self.held.as_mut().is_some_and(|held| held.wait_for_state() == InhibitorState::Ended)
+            {
+                self.report_lost();
             }
-            if is_rung && self.heed(shared) {
+            if is_rung && self.apply_wish(shared) {
                 return;
             }
         }
     }
 
-    /// Does what is wished now. True when it is over.
-    fn heed(&mut self, shared: &Shared) -> bool {
+    /// Carries out the newest wish. Returns true when the thread must end.
+    fn apply_wish(&mut self, shared: &Shared) -> bool {
         let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
         let (why, is_over) = {
             let wish = lock(&shared.wish);
             (wish.why.clone(), wish.is_over)
         };
-        let newest = self.coming.as_ref().or(self.held.as_ref());
+        let newest = self.requested.as_ref().or(self.held.as_ref());
         match why {
             Some(why) if !is_over => {
                 if newest.is_none_or(|newest| newest.why != why) {
-                    self.coming = None;
+                    self.requested = None;
                     match Inhibitor::ask(&why) {
-                        Ok(coming) => self.coming = Some(coming),
+                        Ok(requested) => self.requested = Some(requested),
                         Err(why_not) => self.fail(why_not),
                     }
                 }
             }
-            Some(_) | None => (self.coming, self.held) = (None, None),
+            Some(_) | None => (self.requested, self.held) = (None, None),
         }
         is_over
     }
 
-    fn hear_coming(&mut self) {
-        let Some(mut coming) = self.coming.take() else { return };
-        match coming.hear() {
-            Heard::Holds => drop(self.held.replace(coming)),
-            Heard::Ended => self.fail(coming.last_words()),
+    fn check_requested(&mut self) {
+        let Some(mut requested) = self.requested.take() else { return };
+        match requested.wait_for_state() {
+            InhibitorState::Holds => drop(self.held.replace(requested)),
+            InhibitorState::Ended => self.fail(requested.failure_reason()),
         }
     }
 
-    fn lose_held(&mut self) {
+    fn report_lost(&mut self) {
         if let Some(held) = self.held.take() {
-            self.fail(held.last_words());
+            self.fail(held.failure_reason());
         }
     }
 
@@ -214,7 +217,7 @@ impl Hands {
     }
 }
 
-/// A `systemd-inhibit` around a `cat`; what it holds is let go with this value.
+/// A `systemd-inhibit` that runs a `cat`. Dropping it releases the inhibitor.
 struct Inhibitor {
     why: Arc<str>,
     child: Child,
@@ -224,12 +227,12 @@ struct Inhibitor {
     holds: bool,
 }
 
-/// What an inhibitor says.
+/// What the output of an inhibitor shows.
 #[derive(Debug, PartialEq, Eq)]
-enum Heard {
-    /// It is there.
+enum InhibitorState {
+    /// It is held.
     Holds,
-    /// It is not, or no longer.
+    /// It is not held, or no longer.
     Ended,
 }
 
@@ -246,36 +249,36 @@ impl Inhibitor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C and Ctrl-Z in a terminal are not meant for it.
+            // Keeps Ctrl-C and Ctrl-Z of a terminal away from it.
             .process_group(0)
             .spawn()
             .map_err(cant_start)?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(format!("`{PROGRAM}` has no pipes"));
         };
-        // `cat` runs once the inhibitor is held, and sends it back. If nobody reads it, its end is heard.
+        // `cat` runs once the inhibitor is held, and sends the line back. If it has ended already, its output says so.
         let _ = input.write_all(b"\n");
         Ok(Self { why: why.into(), child, input: Some(input), output, holds: false })
     }
 
-    /// Waits for what it says next.
-    fn hear(&mut self) -> Heard {
+    /// Waits for its next output.
+    fn wait_for_state(&mut self) -> InhibitorState {
         match self.output.read(&mut [0; 16]) {
             Ok(1..) => {
                 self.holds = true;
-                Heard::Holds
+                InhibitorState::Holds
             }
-            Ok(0) | Err(_) => Heard::Ended,
+            Ok(0) | Err(_) => InhibitorState::Ended,
         }
     }
 
     /// Why it has ended.
-    fn last_words(mut self) -> String {
+    fn failure_reason(mut self) -> String {
         drop(self.input.take());
         let mut words = String::new();
         if let Some(errors) = self.child.stderr.take() {
-            // What can't be read was not said.
-            let _ = errors.take(MAX_LAST_WORDS).read_to_string(&mut words);
+            // Output that can't be read is left out.
+            let _ = errors.take(MAX_ERROR_OUTPUT).read_to_string(&mut words);
         }
         match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
             Some(line) => line.to_owned(),

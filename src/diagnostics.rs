@@ -1,16 +1,15 @@
 //! Warnings and diagnostics, on `tracing`.
 //!
 //! A *notice* is a warning that a person sees: an event of level `WARN` with the target [`NOTICE`], a sentence as its
-//! message, and the data directory that it concerns as its field `data_dir`. The face of that directory's engine listens
-//! to them ([`listen`]) and shows each where it shows what happens: `serve` writes it with a time, the window makes a
-//! message of it.
+//! message, and the data directory that it concerns as its field `data_dir`. The user interface of that directory's
+//! engine listens to them ([`listen`]) and shows each among its other messages: `serve` writes it with a time, the
+//! window shows it as a message.
 //!
-//! Every other event is for whoever looks into the program, and is off unless `LEVERFRAME_LOG` holds a filter.
-//! Only events of this program are written, and none of them carries a value of a secret, of a variable or of a
-//! parameter: a log is passed on more easily than a data directory. Notices are left out: they are shown anyway, and one
-//! about a pipeline file may quote what stands there.
-//!
-//! Deliberately not for what a run does: that is told by events, which are recorded.
+//! Every other event is for developers, and is off unless `LEVERFRAME_LOG` holds a filter. Only events of this program
+//! are written. None of them contains the value of a secret, a variable or a parameter, because people share a log more
+//! easily than a data directory. Notices are not written to the log: they are shown anyway, and one about a pipeline
+//! file may quote its text. Deliberately not for what happens to runs: that is the subject of events, which are
+//! recorded.
 
 use std::fmt::{Debug, Write as _};
 use std::fs::{File, OpenOptions};
@@ -35,24 +34,24 @@ pub(crate) const NOTICE: &str = "leverframe";
 const VARIABLE: &str = "LEVERFRAME_LOG";
 /// The name of the log in the data directory.
 const LOG_NAME: &str = "leverframe.log";
-/// A log that has grown beyond this is put aside, in place of the one before, in bytes.
+/// A log that has grown beyond this many bytes is renamed, and replaces the older one.
 const MAX_LOG: u64 = 4 << 20;
 
 /// Where diagnostics go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// To standard error, which a person watches.
+    /// Standard error, which a person watches.
     Stderr,
-    /// Into `leverframe.log` in this data directory, made at the first line.
+    /// `leverframe.log` in this data directory, created at the first line.
     DataDir(PathBuf),
 }
 
-/// Has diagnostics written to `output` if `LEVERFRAME_LOG` asks for them, and notices passed on to those who listen. The
-/// first call in a process counts. A program that uses this library and has a `tracing` subscriber of its own keeps it, and
-/// gets everything there.
+/// Writes diagnostics to `output` if `LEVERFRAME_LOG` asks for them, and delivers notices to listeners. Only the first
+/// call in a process has an effect. A program that uses this library and has a `tracing` subscriber of its own keeps
+/// it, and gets everything there.
 ///
 /// # Errors
-/// A sentence when the filter is not understood; then it is as if there were none.
+/// A sentence when the filter is not understood; then there is no filter.
 pub(crate) fn install(output: Output) -> Result<(), String> {
     let filter = read_filter(std::env::var_os(VARIABLE).as_deref());
     let (filter, outcome) = match filter {
@@ -71,19 +70,19 @@ struct Listener {
     id: u64,
     /// The text of the field `data_dir`.
     data_dir: String,
-    tell: Arc<dyn Fn(&str) + Send + Sync>,
+    show: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
-/// A process has one subscriber for all that it does, and so one list of those who listen to it.
+/// The listeners. A process has one subscriber, and so one list.
 static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
 
-/// Calls `tell` with each notice about `data_dir`, on the thread that gives it; `tell` must return soon.
-pub(crate) fn listen(data_dir: &Path, tell: impl Fn(&str) + Send + Sync + 'static) -> Listening {
+/// Calls `show` with each notice about `data_dir`, on the thread that emits it; `show` must return soon.
+pub(crate) fn listen(data_dir: &Path, show: impl Fn(&str) + Send + Sync + 'static) -> Listening {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    // Where no face has: as when a program uses the library.
+    // In case `install` was not called, as when a program uses the library.
     set(None);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let listener = Listener { id, data_dir: data_dir.display().to_string(), tell: Arc::new(tell) };
+    let listener = Listener { id, data_dir: data_dir.display().to_string(), show: Arc::new(show) };
     listeners().push(listener);
     Listening(id)
 }
@@ -103,7 +102,7 @@ type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 fn set(log: Option<BoxedLayer>) {
     static SET: Once = Once::new();
     SET.call_once(|| {
-        // Where the program that uses this library has its own subscriber, that one hears everything.
+        // Fails when the program has a subscriber of its own, which then gets everything.
         let _ = match log {
             Some(log) => {
                 tracing::subscriber::set_global_default(Registry::default().with(log).with(notices()))
@@ -113,10 +112,11 @@ fn set(log: Option<BoxedLayer>) {
     });
 }
 
-/// Passes notices on to those who listen.
+/// Delivers notices to the listeners.
 struct Notices;
 
-/// What keeps events that nobody asked for from costing anything: all that is below a warning is off at once.
+/// The layer for notices. Its level hint turns everything below a warning off at once, so that unused events cost
+/// nothing.
 fn notices<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
@@ -132,14 +132,14 @@ impl<S: Subscriber> Layer<S> for Notices {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut notice = Notice::default();
         event.record(&mut notice);
-        // They are called without the lock: one may begin or end to listen.
-        let tells: Vec<_> = listeners()
+        // Called without the lock: a listener may add or remove one.
+        let callbacks: Vec<_> = listeners()
             .iter()
             .filter(|listener| listener.data_dir == notice.data_dir)
-            .map(|listener| listener.tell.clone())
+            .map(|listener| listener.show.clone())
             .collect();
-        for tell in tells {
-            tell(&notice.message);
+        for show in callbacks {
+            show(&notice.message);
         }
     }
 }
@@ -158,17 +158,17 @@ impl Visit for Notice {
             "data_dir" => &mut self.data_dir,
             _ => return,
         };
-        // A string takes everything.
+        // Writing to a string can't fail.
         let _ = write!(text, "{value:?}");
     }
 }
 
-/// Reads a filter; none where nothing is asked for.
+/// Parses the filter; none when the variable is empty.
 fn read_filter(text: Option<&std::ffi::OsStr>) -> Result<Option<EnvFilter>, String> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let ignored = |why: String| format!("{VARIABLE} is ignored: {why}");
     let text = text.to_str().ok_or_else(|| ignored("it is not UTF-8 text".into()))?;
-    // Without patterns: a filter comes from outside, and is compared as it stands.
+    // Without regular expressions: the filter comes from outside, and is compared literally.
     let filter = EnvFilter::builder().with_regex(false).parse(text);
     filter.map(Some).map_err(|error| {
         ignored(format!("{error}; write it as in `debug` or `leverframe::engine=trace,info`"))
@@ -176,9 +176,9 @@ fn read_filter(text: Option<&std::ffi::OsStr>) -> Result<Option<EnvFilter>, Stri
 }
 
 fn log_layer(filter: EnvFilter, output: Output) -> BoxedLayer {
-    // A crate below may write what is said over a socket or typed into a window.
+    // Events of other crates may contain what is sent over a socket or typed into a window.
     let filter = filter.and(filter_fn(|metadata| is_ours(metadata.target()) && !is_notice(metadata)));
-    // A line that can't be written is lost: to say so would fail as well.
+    // A line that can't be written is lost: a report of that would fail as well.
     let layer = fmt::layer().with_ansi(false).log_internal_errors(false);
     match output {
         Output::Stderr => Box::new(layer.with_writer(io::stderr).with_filter(filter)),
@@ -193,7 +193,7 @@ fn is_ours(target: &str) -> bool {
     target.split("::").next() == Some(NOTICE)
 }
 
-/// A log of bounded length with one older part beside it. Several processes may write to one.
+/// A log of bounded length, with one older part beside it. Several processes may write to the same log.
 struct LogFile {
     path: PathBuf,
     file: Option<File>,
@@ -201,7 +201,7 @@ struct LogFile {
 
 impl Write for LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Looked at anew each time: another process may have written to it, or put it aside.
+        // Checked each time: another process may have written to it or renamed it.
         let file = self.file.take().filter(|file| file.metadata().is_ok_and(|meta| meta.len() <= MAX_LOG));
         let file = match file {
             Some(file) => file,
@@ -215,11 +215,11 @@ impl Write for LogFile {
     }
 }
 
-/// Opens a log to add to it, for our user alone. One that is longer than `max` bytes is put aside first, as `….log.1`, in
-/// place of the one before.
+/// Opens a log for appending, for our user only. A log that is longer than `max` bytes is first renamed to `….log.1`,
+/// over the older one.
 ///
 /// # Errors
-/// What the file system says; `InvalidInput` when something else than a regular file stands there.
+/// The file system's error; `InvalidInput` when it is not a regular file.
 pub(crate) fn open_log(path: &Path, max: u64) -> io::Result<File> {
     if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.len() > max) {
         std::fs::rename(path, path.with_extension("log.1"))?;
@@ -235,10 +235,10 @@ mod tests {
 
     #[test]
     fn a_notice_reaches_those_who_listen_to_its_data_directory_and_nothing_else_does() {
-        let heard = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::new(Mutex::new(Vec::new()));
         let listening = {
-            let heard = heard.clone();
-            listen(Path::new("/its/own"), move |text| heard.lock().unwrap().push(text.to_owned()))
+            let received = received.clone();
+            listen(Path::new("/its/own"), move |text| received.lock().unwrap().push(text.to_owned()))
         };
         let give = |data_dir: &str| {
             tracing::warn!(target: NOTICE, data_dir = %data_dir, "said of {data_dir}");
@@ -251,7 +251,7 @@ mod tests {
             drop(listening);
             give("/its/own");
         });
-        assert_eq!(*heard.lock().unwrap(), ["said of /its/own"]);
+        assert_eq!(*received.lock().unwrap(), ["said of /its/own"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The sockets of a data directory, however deep that lies: the kernel takes paths of 108 bytes, so the directory is
-//! opened and the socket named through the descriptor. What is said over them, others know.
+//! The sockets of a data directory. The kernel accepts paths of at most 108 bytes, so the directory is opened and the
+//! socket is named through the descriptor: then any directory works. The protocols are in other modules.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,14 +11,14 @@ use rustix::fs::{Mode, OFlags};
 /// Connects to the socket `name` in `dir`.
 ///
 /// # Errors
-/// There is none, nobody listens, or the directory can't be used.
+/// There is no socket, no process listens on it, or the directory can't be used.
 pub(crate) fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     let dir = open(dir)?;
     UnixStream::connect(through(&dir, name))
 }
 
-/// Binds the socket `name` in `dir` for our user alone, in one step: whoever finds it can connect to it. One that is
-/// there is replaced; a lock must say that nobody needs it any more.
+/// Binds the socket `name` in `dir`, for our user only. It appears in one step: a client that finds it can connect. An
+/// existing socket is replaced, so the caller must hold a lock that says that it is not in use.
 ///
 /// # Errors
 /// The directory can't be used.
@@ -37,7 +37,7 @@ pub(crate) fn is_of_our_user(stream: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
 }
 
-/// Does nothing about a file that is not there.
+/// Turns the error "not found" into success.
 pub(crate) fn ignore_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }

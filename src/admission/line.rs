@@ -1,4 +1,4 @@
-//! Whose turn it is: the higher priority first, and who waits rises, so that nobody waits for ever.
+//! Whose turn it is: the highest priority first. A waiting run rises, so that none waits for ever.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use super::policy::MAX_PRIORITY;
 use crate::base::id::RunId;
 
-/// Who has risen to this level is overtaken by nobody: what it waits for is kept for it. No fresh run can have it.
+/// A run that has risen to this level can't be overtaken: what it waits for is reserved for it. No new run begins at
+/// this level.
 pub const OVERTAKEN_BY_NOBODY: u64 = MAX_PRIORITY as u64 + 1;
 
-/// A place in the line: the smallest comes first.
+/// A run's position in the line: the smallest comes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     level: Reverse<u64>,
@@ -20,8 +21,8 @@ pub struct Rank {
 }
 
 impl Rank {
-    /// Of a run of this priority that has waited since then, as of `now`: it gains a level for each `ageing` that has
-    /// passed. Of two on one level the one comes first that has waited longer.
+    /// The rank of a run of this priority at `now`. It gains a level for each `ageing` that it has waited. Of two runs
+    /// on one level, the one that has waited longer comes first.
     pub fn new(
         run_id: RunId,
         priority: u8,
@@ -35,12 +36,11 @@ impl Rank {
         Self { level: Reverse(level), since, run_id }
     }
 
-    /// The run.
     pub fn run_id(&self) -> &RunId {
         &self.run_id
     }
 
-    /// Whether nobody may pass it any more.
+    /// Whether it must not be overtaken any more.
     pub fn is_overtaken_by_nobody(&self) -> bool {
         self.level.0 >= OVERTAKEN_BY_NOBODY
     }

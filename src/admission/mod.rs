@@ -1,11 +1,13 @@
-//! Which runs and steps may start beside those that run: places, resources, orders of the operator, and whose turn it is.
-//! Pure: what the machine has and what the time is are arguments; who lives is told by the engine, run by run.
+//! Which runs and steps may start in addition to those that run: places, resources, orders of the operator, and whose
+//! turn it is. Pure: the machine's figures and the time are arguments, and the engine says which runs live.
 //!
-//! A run is admitted when it begins and holds a place until it ends; a step is admitted each time it starts and holds
-//! memory, CPUs and disk space until it ends. Who is not admitted gets a [`Wait`], which says for what, and who has it.
+//! A run is admitted when it begins, and holds a place until it ends. A step is admitted each time it starts, and holds
+//! memory, CPUs and disk space until it ends. One that is not admitted gets a [`Wait`]: what it waits for, and which
+//! run has it.
 //!
-//! In reading order: `policy` (what the operator allows), `need` (what a step asks for), `wait` (the one cause, in words),
-//! `orders` (quiet and drain), `claims` (who holds what), `room` (may it start?), `line` (whose turn it is).
+//! In reading order: `policy` (what the operator allows), `need` (what a step asks for), `wait` (the one cause, in
+//! words), `orders` (quiet and drain), `claims` (which run holds what), `room` (may it start?), `line` (whose turn it
+//! is).
 
 mod claims;
 mod line;

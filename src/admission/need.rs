@@ -1,24 +1,24 @@
-//! What a step needs to start, as it says itself or as its last runs have shown.
+//! What a step needs to start: what its pipeline says, or what its last runs have used.
 
 use std::collections::HashMap;
 
 use crate::base::id::StepId;
 use crate::pipeline::{Resources, Step};
 
-/// Usual peaks of memory by step, in bytes.
+/// The usual peak memory of each step, in bytes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Footprints(HashMap<StepId, u64>);
 
-/// What must be free before a step starts; 0 where nothing is asked.
+/// What must be free before a step starts; 0 where nothing is needed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Need {
     /// Peak memory of its tree, in bytes.
     pub memory_bytes: u64,
-    /// Whether that is what it usually needs, and nobody has asked for it.
+    /// Whether `memory_bytes` was learned from earlier runs; the pipeline does not ask for it.
     pub is_usual: bool,
-    /// CPUs that it keeps busy.
+    /// How many CPUs it keeps busy.
     pub cpus: f64,
-    /// What it writes, in bytes.
+    /// How much it writes, in bytes.
     pub disk_bytes: u64,
 }
 
@@ -29,7 +29,7 @@ impl FromIterator<(StepId, u64)> for Footprints {
 }
 
 impl Need {
-    /// Of a step: what it asks for, and where it does not say how much memory, what it has needed before.
+    /// What a step asks for. If it does not say how much memory, what it has used before.
     pub fn of(step: &Step, footprints: Option<&Footprints>) -> Self {
         let Resources { memory, cpu, disk } = step.resources;
         let usual = || footprints.and_then(|known| known.0.get(&step.id)).copied();
@@ -41,7 +41,7 @@ impl Need {
         }
     }
 
-    /// Whether it asks for nothing at all.
+    /// Whether it needs nothing.
     pub fn is_none(&self) -> bool {
         self.memory_bytes == 0 && self.cpus <= 0.0 && self.disk_bytes == 0
     }

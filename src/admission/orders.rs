@@ -1,36 +1,36 @@
-//! What the operator has ordered for everything at once. Orders survive the engine: they are recorded.
+//! Orders of the operator that concern all runs. They are recorded, and so survive the engine.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::{instant, local_clock, maybe_instant};
 
-/// What the operator orders for everything at once.
+/// An order that concerns all runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Be quiet until then; none: until it is taken back.
+    /// Be quiet until then; none means until [`Order::EndQuiet`].
     Quiet(Option<DateTime<Utc>>),
-    /// Be quiet no longer.
+    /// End the quiet.
     EndQuiet,
     /// Start nothing new.
     Drain,
-    /// Start again.
+    /// Start runs again.
     EndDrain,
 }
 
 /// The orders that are in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
-    /// Running runs are frozen and new ones wait.
+    /// During quiet, running runs are frozen and new ones wait.
     #[serde(default)]
     pub quiet: Option<Quiet>,
-    /// Nothing new starts, and what runs goes on to its end; since then.
+    /// Since when no run starts; running ones go on to their end.
     #[serde(default, serialize_with = "maybe_instant")]
     pub draining_since: Option<DateTime<Utc>>,
 }
 
 impl Orders {
-    /// What is in force once `order` has been given, in whole milliseconds, as it is recorded.
+    /// The orders in force after `order`, in whole milliseconds, as they are recorded.
     pub fn after(self, order: Order, now: DateTime<Utc>) -> Self {
         let now = now.trunc_subsecs(3);
         match order {
@@ -45,7 +45,7 @@ impl Orders {
         }
     }
 
-    /// What is in force, as a sentence without a full stop.
+    /// The orders in force, as a sentence without a full stop.
     pub fn sentence(&self, now: DateTime<Utc>) -> String {
         let quiet = self.quiet.map(|quiet| match quiet.until {
             Some(until) => format!("quiet until {}", local_clock(until, now)),
@@ -63,10 +63,10 @@ impl Orders {
 /// A time of quiet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quiet {
-    /// When it began: what was frozen for it knows it by this instant.
+    /// When it began. Runs that were frozen for it are recognised by this instant.
     #[serde(serialize_with = "instant")]
     pub since: DateTime<Utc>,
-    /// When it ends by itself; none: when the operator says so.
+    /// When it ends by itself; none means when the operator ends it.
     #[serde(default, serialize_with = "maybe_instant")]
     pub until: Option<DateTime<Utc>>,
 }

@@ -1,29 +1,29 @@
-//! What the operator allows at once: `[admission]`, `[groups]` and `[limits]` of the settings.
+//! What may run at once: `[admission]`, `[groups]` and `[limits]` of the settings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::resources::{Limits, Threshold};
 
-/// The highest priority that anybody can ask for.
+/// The highest priority of a pipeline.
 pub const MAX_PRIORITY: u8 = 9;
 
-/// What may run at once. By default no more is asked than that the memory which steps usually need is there.
+/// What may run at once. By default the only condition is that the memory which a step usually needs is free.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdmissionPolicy {
-    /// Runs at once; none: however many.
+    /// How many runs at once; none means no limit.
     pub max_concurrent_runs: Option<usize>,
-    /// Runs at once of each group of pipelines.
+    /// How many runs at once of each group of pipelines.
     pub groups: BTreeMap<String, usize>,
-    /// Memory for all steps together, as a share of what is built in or as an amount; none: all that is free.
+    /// Memory for all steps together, as a share of the machine's memory or as an amount; none means all that is free.
     pub memory: Option<Threshold>,
-    /// CPUs for the steps that ask for some; none: all there are.
+    /// CPUs for the steps that ask for some; none means all CPUs of the machine.
     pub cpus: Option<f64>,
-    /// Whether a step that does not say what memory it needs is taken to need what its last runs did.
+    /// Whether a step that does not say how much memory it needs is expected to need as much as in its last runs.
     pub learns: bool,
-    /// Who waits gains one level of priority for each such time.
+    /// A waiting run gains one level of priority for each such time.
     pub ageing: Duration,
-    /// What the machine is to keep: no step is admitted that would lead beyond them.
+    /// The limits of the machine: no step is admitted that would exceed them.
     pub limits: Limits,
 }
 

@@ -1,4 +1,4 @@
-//! Who may start beside whom.
+//! Which runs and steps may start in addition to others.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn claim(pipeline: &str, needs: &[Need]) -> RunClaim {
     }
 }
 
-/// A machine with this much memory in use, of 16 GiB, and steps that hold theirs.
+/// A machine with this much of its 16 GiB of memory in use, and steps that use some of it.
 fn machine(used_gib: u64, steps: &[(&str, u64)]) -> Option<Arc<ResourceSnapshot>> {
     let of_step = |(run, gib): &(&str, u64)| StepSample {
         key: AttemptKey { run_id: run_id(run), step_id: "s0".parse().unwrap(), attempt: 1 },
@@ -137,7 +137,7 @@ fn orders_and_power_hold_those_that_mind_them() {
     admission.orders = Orders { draining_since: Some(at(0)), quiet: None };
     assert_eq!(ask_run(&admission, &pipeline("quiet = \"ignore\""), false), Some(Wait::Drain));
     admission.orders = Orders::default();
-    // What waited for the end of quiet starts one at a time; whoever comes now does not wait for them.
+    // Runs that waited for the end of quiet start one at a time. A run that comes now does not wait for them.
     admission.next_turn_at = Some(at(65));
     assert_eq!(ask_run(&admission, &pipeline(""), true), Some(Wait::Turn { at: Some(at(65)) }));
     assert_eq!(ask_run(&admission, &pipeline(""), false), None);
@@ -158,17 +158,17 @@ fn orders_and_power_hold_those_that_mind_them() {
 fn a_step_starts_only_where_its_usual_peak_fits_beside_the_peaks_of_those_that_run() {
     let frozen = RunClaim { frozen_since: Some(at(60)), ..claim("a", &[memory(5)]) };
     let mut admission = admission(AdmissionPolicy::default(), &[("scrapers-20260114", frozen)]);
-    // Seven of sixteen are somebody else's; the run holds one so far and will hold five.
+    // Other programs use seven of sixteen. The run uses one so far and will use five.
     admission.machine = machine(8, &[("scrapers-20260114", 1)]);
     assert_eq!(ask(&admission, memory(4)), None);
     let expected = "Waiting for memory: usually needs 6.0 GiB, 4.0 GiB are free; \
                     run scrapers-20260114 holds 5.0 GiB (frozen 14 min)";
     assert_eq!(sentence(ask(&admission, memory(6))), expected);
-    // It holds more than it ever did.
+    // It uses more than ever before.
     admission.machine = machine(14, &[("scrapers-20260114", 7)]);
     assert_eq!(ask(&admission, memory(2)), None);
     assert!(ask(&admission, memory(3)).is_some());
-    // What nobody knows anything of starts.
+    // A step without any known need starts.
     assert_eq!(ask(&admission, Need::default()), None);
 }
 
@@ -189,7 +189,7 @@ fn a_limit_and_a_budget_lower_what_there_is() {
 }
 
 #[test]
-fn what_was_learned_and_never_fits_may_try_alone_and_what_was_asked_for_is_told() {
+fn a_learned_need_that_never_fits_may_try_alone_and_an_explicit_one_is_too_much() {
     let policy = AdmissionPolicy { memory: Some(Threshold::Bytes(4 * GIB)), ..AdmissionPolicy::default() };
     let mut admission = admission(policy, &[]);
     assert_eq!(ask(&admission, memory(5)), None);
@@ -225,7 +225,7 @@ fn space_is_that_of_the_disk_on_which_a_step_writes() {
     let expected =
         "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is still to write 6.0 GiB";
     assert_eq!(sentence(ask(&admission, writes(5))), expected);
-    // What it has written is no longer free, and is not booked a second time.
+    // What it has written is not free any more, and is not counted a second time.
     let mut sample = ResourceSnapshot::clone(admission.machine.as_ref().unwrap());
     sample.steps = machine(0, &[("r1", 1)]).unwrap().steps.clone();
     sample.steps[0].written_bytes = 5 * GIB;
@@ -240,7 +240,7 @@ fn space_is_that_of_the_disk_on_which_a_step_writes() {
     let run_id = run_id("new");
     let elsewhere = StepRequest { run_id: &run_id, need: writes(40), folder: Path::new("/home"), own: &[] };
     assert_eq!(admission.step(elsewhere), None);
-    // The floor of free space is nobody's.
+    // The space below the limit is not given to any step.
     let floor =
         Limit::new(Resource::Disk, Threshold::Bytes(3 * GIB), Threshold::Bytes(4 * GIB), Duration::ZERO);
     admission.policy.limits = Limits::none().with(floor.unwrap());
@@ -263,19 +263,19 @@ fn steps_that_one_decision_starts_together_count_for_each_other() {
 }
 
 #[test]
-fn what_is_kept_for_one_whom_nobody_may_pass_no_other_gets() {
+fn what_is_reserved_for_a_run_is_given_to_no_other() {
     let policy = AdmissionPolicy { max_concurrent_runs: Some(2), ..AdmissionPolicy::default() };
     let mut admission = admission(policy, &[("r1", claim("a", &[memory(10)]))]);
     let big = run_id("big");
     let wait = ask(&admission, memory(8)).unwrap();
     let step = |gib| claim("b", &[memory(gib)]).steps.remove(0);
-    // No end of ours can give it as much as that: nobody waits behind it.
+    // No end of a run can free that much, so nothing is reserved for it.
     admission.keep_room(&big, &wait, &step(17));
     assert_eq!(ask(&admission, memory(1)), None);
     admission.keep_room(&big, &wait, &step(8));
     let behind = Some(Wait::Behind { run_id: big.clone() });
     assert_eq!(ask(&admission, memory(1)), behind);
-    // It wants no CPUs, and is not in its own way.
+    // It needs no CPUs, and its own reservation does not stop it.
     assert_eq!(ask(&admission, Need { cpus: 1.0, ..Need::default() }), None);
     let own = StepRequest { run_id: &big, need: memory(1), folder: Path::new("/jobs"), own: &[] };
     assert_eq!(admission.step(own), None);
@@ -293,22 +293,24 @@ fn the_line_is_by_priority_and_who_waits_rises() {
     };
     assert!(rank("a", 9, 10, 20) < rank("b", 0, 0, 20));
     assert!(rank("b", 5, 0, 20) < rank("a", 5, 10, 20));
-    // Nine minutes later the lowest stands beside the highest that has just come, and before it, for it came first.
+    // After nine minutes the lowest has the level of the highest that has just come, and is before it because it came
+    // first.
     assert!(rank("old", 0, 0, 540) < rank("new", 9, 540, 540));
     assert!(!rank("old", 0, 0, 599).is_overtaken_by_nobody());
     assert!(rank("old", 0, 0, 600).is_overtaken_by_nobody());
-    // A clock that was set back takes nothing away.
+    // A clock that was set back does not lower the rank.
     assert!(!rank("odd", 9, 100, 0).is_overtaken_by_nobody());
 }
 
 proptest! {
-    /// A stream of the most urgent that never ends, on one place: the lowest has its turn all the same.
+    /// An endless stream of the highest priority for one place: the run with the lowest priority gets its turn all the
+    /// same.
     #[test]
-    fn nobody_is_starved(ageing_s in 1_u64..120, run_s in 1_i64..30, arrival_s in 1_i64..20) {
+    fn no_run_starves(ageing_s in 1_u64..120, run_s in 1_i64..30, arrival_s in 1_i64..20) {
         let ageing = Duration::from_secs(ageing_s);
         let mut line = vec![(run_id("low"), 0_u8, 0_i64)];
         let mut free_at = 0;
-        // Those alone go first who came while it was still below them.
+        // Only runs that came while it was still below them go first.
         let n_before = 9 * ageing_s as i64 / arrival_s + 2;
         let bound = 10 * ageing_s as i64 + n_before * run_s;
         for second in 0..=bound {
@@ -341,11 +343,11 @@ fn the_same_wait_is_the_same_whatever_its_figures() {
     let mut admission =
         admission(AdmissionPolicy::default(), &[("a", claim("a", &[])), ("b", claim("a", &[]))]);
     assert!(admission.is_still(&memory(1, "a"), &memory(2, "a")));
-    // Who holds most may change with each sample; only one that holds nothing any more is named no longer.
+    // The largest holder may change with each sample. A holder stays named until it holds nothing any more.
     assert!(admission.is_still(&memory(1, "a"), &memory(1, "b")));
     admission.note(&run_id("a"), None);
     assert!(!admission.is_still(&memory(1, "a"), &memory(1, "b")));
-    // Unless who has it is told later.
+    // Unless changes of the holder are reported later.
     admission.tells_holders = false;
     assert!(admission.is_still(&memory(1, "a"), &memory(1, "b")));
     assert!(!admission.is_still(&memory(1, "b"), &Wait::Drain));
@@ -359,7 +361,7 @@ fn the_same_wait_is_the_same_whatever_its_figures() {
     admission.tells_holders = true;
     assert!(!admission.is_still(&place(1, "a"), &place(1, "b")));
     assert!(admission.is_still(&memory(1, "b"), &Wait::Closed));
-    // Whoever nobody passes may have nothing yet.
+    // A run that can't be overtaken may hold nothing yet.
     let behind = Wait::Behind { run_id: run_id("c") };
     assert!(admission.is_still(&behind, &behind));
     let text = serde_json::to_string(&memory(1, "a")).unwrap();
@@ -367,12 +369,12 @@ fn the_same_wait_is_the_same_whatever_its_figures() {
 }
 
 #[test]
-fn no_more_steps_live_than_can_be_watched_over_whoever_asks_and_whatever_they_need() {
+fn no_more_steps_live_than_can_be_watched_over_whatever_they_need() {
     let mut admission = Admission { max_steps: Some(3), ..Admission::default() };
     let (mine, other) = (run_id("mine"), run_id("other"));
     let claim = |n_steps: usize| claim("p", &vec![Need::default(); n_steps]);
     admission.note(&other, Some(claim(2)));
-    // What was noted of the run itself is older than what it says of itself.
+    // The noted claim of the run itself is older than its own list.
     admission.note(&mine, Some(claim(7)));
     assert_eq!(admission.one_more(&mine, 0), None);
     let wait = admission.one_more(&mine, 1).unwrap();

@@ -1,4 +1,4 @@
-//! Why something does not start: one cause, one holder, one thing to do, and the sentence that says so.
+//! Why a run or a step does not start: one cause, one holder, one thing to do, and the sentence for it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,26 +7,26 @@ use crate::base::id::{PipelineId, RunId};
 use crate::base::time::{local_clock, maybe_instant};
 use crate::base::units::{about, size_in_words};
 
-/// For what a run or a step waits.
+/// What a run or a step waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Wait {
     /// For a place among the runs.
     Place {
-        /// Where.
+        /// Which kind of place.
         place: Place,
-        /// How many there are.
+        /// How many places there are.
         n_places: usize,
         /// A run that has one.
         holder: Option<Holder>,
     },
     /// For memory.
     Memory {
-        /// What it needs, in bytes.
+        /// How much it needs, in bytes.
         needs: u64,
-        /// Whether that is what it usually needs.
+        /// Whether that was learned from earlier runs.
         is_usual: bool,
-        /// What is free for it.
+        /// How much is free for it.
         free: u64,
         /// The run that holds most.
         holder: Option<Holder>,
@@ -42,54 +42,54 @@ pub enum Wait {
     },
     /// For space on a disk.
     Disk {
-        /// What it needs, in bytes.
+        /// How much it needs, in bytes.
         needs: u64,
-        /// What is free for it.
+        /// How much is free for it.
         free: u64,
         /// The run that will write most.
         holder: Option<Holder>,
     },
-    /// For open files: one step more than the supervisor can watch over.
+    /// For open files: the supervisor can watch over no further step.
     OpenFiles {
         /// How many steps may live at once.
         n_steps: usize,
     },
-    /// It asks for more than there is at all.
+    /// It asks for more than the machine or the operator gives.
     TooMuch {
         /// Of what: `memory`, `CPUs` or `disk space`.
         what: String,
-        /// What it asks for, in words.
+        /// How much it asks for, in words.
         needs: String,
-        /// What there is, in words.
+        /// How much there is, in words.
         there_is: String,
     },
-    /// Behind a run that has waited for so long that nobody may pass it.
+    /// Behind a run that has waited so long that it must not be overtaken.
     Behind {
         /// That run.
         run_id: RunId,
     },
-    /// Its turn has not come: others are looked at first.
+    /// Its turn has not come: others come first.
     Turn {
-        /// When it comes at the earliest, where that is known: what waited for the end of quiet starts one at a time.
+        /// When it comes at the earliest, if that is known: runs that waited for the end of quiet start one at a time.
         #[serde(default, serialize_with = "maybe_instant")]
         at: Option<DateTime<Utc>>,
     },
     /// A limit of the machine is exceeded.
     Limit {
-        /// Which, with its figures, and when it is over.
+        /// Which limit, with its figures, and when it is cleared.
         reason: String,
     },
-    /// It is quiet.
+    /// The operator has ordered quiet.
     Quiet {
-        /// Until when; none: until the operator says so.
+        /// Until when; none means until the operator ends it.
         #[serde(default, serialize_with = "maybe_instant")]
         until: Option<DateTime<Utc>>,
     },
     /// The engine starts nothing new.
     Drain,
-    /// The machine lives on its battery.
+    /// The machine runs on battery.
     Battery,
-    /// Nothing may start at the moment: the disk is full, or the engine is about to end.
+    /// Nothing may start at the moment: nothing can be recorded, or the engine is about to end.
     Closed,
 }
 
@@ -105,15 +105,14 @@ pub enum Place {
     Group(String),
 }
 
-/// Who has what somebody waits for.
+/// The run that has what another one waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The run.
     pub run_id: RunId,
-    /// How much of it, in bytes, where it is memory or space.
+    /// How much it has, in bytes, for memory or space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Since when it is frozen.
+    /// Since when it is frozen, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "maybe_instant")]
     pub frozen_since: Option<DateTime<Utc>>,
 }
@@ -121,20 +120,20 @@ pub struct Holder {
 /// The one thing to do about a wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remedy {
-    /// What, as a person is told.
+    /// What to do, for people.
     pub text: String,
-    /// The command that does it; none where there is nothing but to wait.
+    /// The command that does it, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 }
 
 impl Remedy {
-    /// What `command` does about it.
+    /// A remedy by a command.
     pub fn by(command: impl Into<String>, text: &str) -> Self {
         Self { text: text.to_owned(), command: Some(command.into()) }
     }
 
-    /// What is to be done by other means than a command.
+    /// A remedy without a command.
     pub fn only(text: impl Into<String>) -> Self {
         Self { text: text.into(), command: None }
     }
@@ -204,7 +203,7 @@ impl Wait {
         }
     }
 
-    /// The run to look at first.
+    /// The run that holds what is waited for.
     pub fn holder(&self) -> Option<&RunId> {
         match self {
             Self::Place { holder, .. }
@@ -223,7 +222,7 @@ impl Wait {
         }
     }
 
-    /// The one thing to do about it, for a run `waiting` for it.
+    /// The one thing to do about it, for the run `waiting`.
     pub fn remedy(&self, waiting: &RunId) -> Remedy {
         let frozen = |holder: &Option<Holder>| {
             let holder = holder.as_ref().filter(|holder| holder.frozen_since.is_some())?;
@@ -253,17 +252,17 @@ impl Wait {
         }
     }
 
-    /// Whether it holds everything of a run, whatever that needs.
+    /// Whether it stops every step, whatever that needs.
     pub const fn is_for_all(&self) -> bool {
         matches!(self, Self::Limit { .. } | Self::Battery | Self::OpenFiles { .. })
     }
 
-    /// Whether it ends when a run does.
+    /// Whether it can end when a run ends.
     pub const fn is_for_place(&self) -> bool {
         matches!(self, Self::Place { .. } | Self::Behind { .. } | Self::Turn { at: None })
     }
 
-    /// Whether it ends when a step does, or when a sample shows more room.
+    /// Whether it can end when a step ends, or when a sample shows more room.
     pub const fn is_for_room(&self) -> bool {
         matches!(
             self,
@@ -275,7 +274,7 @@ impl Wait {
         )
     }
 
-    /// Whether it is the same wait as `other`, though some of its figures, or who holds most, may have moved.
+    /// Whether it is the same wait as `other`, even if some figures or the holder have changed.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Place { place: a, n_places: n, .. }, Self::Place { place: b, n_places: m, .. }) => {
@@ -290,7 +289,7 @@ impl Wait {
     }
 }
 
-/// What is said of a holder, behind the cause.
+/// The part of the sentence about the holder.
 fn tail(holder: Option<&Holder>, say: impl Fn(&Holder) -> String) -> String {
     holder.map_or_else(String::new, |holder| format!("; run {}", say(holder)))
 }

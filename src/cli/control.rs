@@ -1,5 +1,5 @@
-//! `leverframe pause` and `leverframe stop`: the levers of a run, through the engine that lives. Where none does, this
-//! process is the engine for as long as it takes.
+//! `leverframe pause`, `stop` and `admit`: the levers of a run, through the running engine. For `pause` and `stop`
+//! without one, this process is the engine until they are done.
 
 use clap::Args;
 
@@ -44,7 +44,7 @@ pub(super) struct AdmitArgs {
     print: Print,
 }
 
-/// Through the engine that lives: without one nothing waits to be admitted.
+/// Only through a running engine: without one no run waits to be admitted.
 pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
     let records = place.records()?;
     if records.stored(&args.run_id)?.is_none() {
@@ -64,11 +64,11 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
     page.end(DONE)
 }
 
-/// Returns when the run is seen frozen.
+/// Returns when the run is frozen.
 pub(super) fn pause(args: PauseArgs, place: &Place) -> Outcome {
     let request = Pause { run_id: args.run_id.clone() };
     let action = RunAction { run_id: &args.run_id, request, input: Input::Pause };
-    pull(&action, Until::Frozen, &args.print, place)
+    apply_action(&action, Until::Frozen, &args.print, place)
 }
 
 /// Returns when the run has ended.
@@ -76,10 +76,15 @@ pub(super) fn stop(args: StopArgs, place: &Place) -> Outcome {
     let kind = if args.force { StopKind::Force } else { StopKind::Graceful };
     let request = Stop { run_id: args.run_id.clone(), force: args.force };
     let action = RunAction { run_id: &args.run_id, request, input: Input::Stop(kind) };
-    pull(&action, Until::Stopped, &args.print, place)
+    apply_action(&action, Until::Stopped, &args.print, place)
 }
 
-fn pull<R: Request>(action: &RunAction<'_, R>, until: Until, print: &Print, place: &Place) -> Outcome {
+fn apply_action<R: Request>(
+    action: &RunAction<'_, R>,
+    until: Until,
+    print: &Print,
+    place: &Place,
+) -> Outcome {
     let run_id = action.run_id;
     let settings = Settings::load(&place.path()?)?;
     let records = place.records()?;

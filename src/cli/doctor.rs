@@ -41,7 +41,7 @@ pub(super) fn doctor(args: &DoctorArgs, place: &Place) -> Outcome {
     page.end(code)
 }
 
-/// The number that other verbs would end with for the same trouble.
+/// The exit code that other verbs have for the same problem.
 fn code_of(about: &str) -> u8 {
     match about {
         "directory" | "database" => UNUSABLE,

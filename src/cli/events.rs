@@ -1,4 +1,4 @@
-//! `leverframe events`: what the engine that lives has told, and with `--follow` what it tells from now on.
+//! `leverframe events`: the events of the running engine so far, and with `--follow` those that come from now on.
 
 use clap::Args;
 
@@ -28,7 +28,7 @@ pub(super) struct EventsArgs {
     print: Print,
 }
 
-/// Whether more is to be printed.
+/// Whether to print more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     GoOn,
@@ -53,7 +53,7 @@ pub(super) fn events(args: &EventsArgs, place: &Place) -> Outcome {
             return page.end(DONE);
         }
         page.flush()?;
-        // One that was handed over goes on with its successor, where it stood.
+        // After a hand-over, the stream goes on with the successor, at the same position.
         let Some(notice) = client.closing() else {
             return Err(Failure::new(FAILED, "the connection to the engine broke; it may have died"));
         };
@@ -70,14 +70,15 @@ pub(super) fn events(args: &EventsArgs, place: &Place) -> Outcome {
     }
 }
 
-/// Prints the events of one connection: up to the newest, or to the connection's end.
+/// Prints the events of one connection: up to the newest, or to the end of the connection.
 fn show_all(
     args: &EventsArgs,
     client: &ControlClient,
     since: Option<u64>,
     page: &mut Page,
 ) -> Result<Then, Failure> {
-    // Up to the newest, whosever it is, all are taken; only those that are wanted are printed.
+    // Without --follow all events are received, because the newest may be of another run. Only the wanted ones are
+    // printed.
     let runs = args.run.clone().filter(|_| args.follow).map(|run_id| vec![run_id]);
     let events = client.subscribe(EventFilter { since, runs, types: None })?;
     let newest = (!args.follow).then(|| events.seq());
@@ -88,7 +89,7 @@ fn show_all(
         let received = match events.try_recv() {
             Some(received) => received,
             None => {
-                // Nothing waits: what was printed is to be seen.
+                // No event waits: what was printed must become visible.
                 page.flush()?;
                 match events.recv() {
                     Some(received) => received,

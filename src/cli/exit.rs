@@ -1,4 +1,4 @@
-//! How the program ends: one number a kind of ending, and one message.
+//! How the program ends: one exit code for each kind of end, and one message.
 
 use std::io;
 
@@ -7,7 +7,7 @@ pub(super) use crate::api::exit_code::{DONE, FAILED, NOT_FOUND, STOPPED, USAGE};
 use crate::base::id::RunId;
 use crate::run::RunState;
 
-/// The number for a run that ended so.
+/// The exit code for a run in this state.
 pub(super) fn of_run(state: RunState) -> u8 {
     match state {
         RunState::Completed => DONE,
@@ -21,15 +21,15 @@ pub(super) fn of_run(state: RunState) -> u8 {
     }
 }
 
-/// A verb's outcome: the number that the program ends with.
+/// A verb's outcome: the exit code of the program.
 pub(super) type Outcome = Result<u8, Failure>;
 
-/// Why a verb did not do what it was asked.
+/// Why a verb failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// The number that the program ends with.
+    /// The exit code of the program.
     pub(super) code: u8,
-    /// What was tried, on what, why it failed and what to do; none when nobody is there to read it.
+    /// What was tried, on what, why it failed and what to do; none when the output has no reader.
     pub(super) message: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl Failure {
         Self::new(USAGE, message)
     }
 
-    /// There is no such run; `near` is one that may have been meant.
+    /// There is no such run. `near` is a run that may have been meant.
     pub(super) fn no_run(run_id: &RunId, near: Option<&RunId>) -> Self {
         let hint = match near {
             Some(near) => format!("did you mean {near}?"),
@@ -66,7 +66,7 @@ impl From<crate::api::Error> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        // Whoever read our output has had enough of it.
+        // The reader of the output has closed it, as `head` does.
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self { code: DONE, message: None };
         }

@@ -1,5 +1,5 @@
-//! `leverframe import crontab`: pipelines and jobs from cron's own files. What a crontab means stands in `schedule`; here
-//! it is read, what it became is written, and the report is printed.
+//! `leverframe import crontab`: pipelines and jobs from cron's own files. This module reads the crontab, writes the
+//! pipelines and jobs, and prints the report. The meaning of a crontab is in `schedule`.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -49,25 +49,25 @@ pub(super) struct CrontabArgs {
     print: Print,
 }
 
-/// What stands in the data directory already.
+/// What the data directory already holds.
 struct Present {
     catalogue: Catalogue,
     folder: PathBuf,
     jobs: Vec<JobView>,
 }
 
-/// Whether something was there before.
+/// Whether a pipeline or job existed before the import.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// Nothing of that name.
+enum Existing {
+    /// Nothing has that name.
     Free,
-    /// The very same, of an earlier import.
+    /// The same one, from an earlier import.
     Same,
-    /// Something else.
+    /// Another one has that name.
     Other,
 }
 
-/// What came of the import.
+/// The result of the import.
 #[derive(Default)]
 struct Done {
     /// Each with its file, and whether it was written.
@@ -90,7 +90,7 @@ pub(super) fn import(verb: ImportVerb, place: &Place) -> Outcome {
     };
     let users = users();
     let users: Vec<&str> = users.iter().map(|(name, _)| name.as_str()).collect();
-    let user = own_name();
+    let user = own_user_name();
     let is_of_system = args.system || args.file.as_deref().is_some_and(is_of_system);
     let kind = match (args.user_crontab || args.file.is_none(), is_of_system) {
         (true, _) => CrontabKind::User,
@@ -108,7 +108,7 @@ pub(super) fn import(verb: ImportVerb, place: &Place) -> Outcome {
     let imported = present.import(&text, &source);
     let done = if args.dry_run { present.plan(&imported) } else { present.write(&imported, place)? };
     print(&args, &imported, &done)?;
-    // What was not taken over is told by the number too.
+    // Lines that were not imported show in the exit code too.
     let all_taken = if imported.refused.is_empty() { DONE } else { FAILED };
     let code = done.problems.first().map_or(all_taken, |failure| failure.code);
     Ok(code)
@@ -135,13 +135,13 @@ fn text_of(args: &CrontabArgs) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Whether cron reads this file as one of the machine's own.
+/// Whether cron reads this file as a crontab of the system.
 fn is_of_system(file: &Path) -> bool {
     let Ok(file) = fs::canonicalize(file) else { return false };
     file == Path::new("/etc/crontab") || file.parent() == Some(Path::new("/etc/cron.d"))
 }
 
-/// Whether there is a program of this name in one of these folders.
+/// Whether one of these folders has a program of this name.
 fn is_command(name: &str, path: &str) -> bool {
     let is_program = |file: PathBuf| {
         fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
@@ -149,7 +149,7 @@ fn is_command(name: &str, path: &str) -> bool {
     path.split(':').any(|folder| is_program(Path::new(folder).join(name)))
 }
 
-/// Whether the cron of this machine is cronie, which follows `CRON_TZ`; its `cronnext` is in no other.
+/// Whether the cron of this machine is cronie, which follows `CRON_TZ`. Only cronie has `cronnext`.
 fn is_cronie_here() -> bool {
     ["/usr/bin/cronnext", "/bin/cronnext"].iter().any(|file| Path::new(file).exists())
 }
@@ -170,7 +170,7 @@ fn own_crontab() -> Result<Vec<u8>, Failure> {
 
 /// The users of the machine with their numbers.
 fn users() -> Vec<(String, u32)> {
-    // Without such a file nobody is known, and a system's crontab has to be called one.
+    // Without this file no user is known, and a system's crontab must be declared with --system.
     let text = read_small_text(Path::new("/etc/passwd")).unwrap_or_default();
     let user = |line: &str| {
         let mut fields = line.split(':');
@@ -179,15 +179,15 @@ fn users() -> Vec<(String, u32)> {
     text.lines().filter_map(user).collect()
 }
 
-/// Whom we run as.
-fn own_name() -> String {
+/// The user that this process runs as.
+fn own_user_name() -> String {
     let own = rustix::process::getuid().as_raw();
     let known = users().into_iter().find(|(_, number)| *number == own).map(|(name, _)| name);
     known.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| own.to_string())
 }
 
 impl Present {
-    /// Reads the text, with names that are free or were given by an earlier import of the same lines.
+    /// Imports the text. Names that are in use get a number, unless an earlier import of the same lines uses them.
     fn import(&self, text: &[u8], source: &CrontabSource<'_>) -> ImportedCrontab {
         let mut taken = BTreeSet::new();
         let mut renamed = Vec::new();
@@ -196,7 +196,7 @@ impl Present {
             let n_before = taken.len();
             for pipeline in &imported.pipelines {
                 let id = pipeline.id.to_string();
-                if self.pipeline(pipeline) == Before::Other || self.job(&id) == Before::Other {
+                if self.pipeline(pipeline) == Existing::Other || self.job(&id) == Existing::Other {
                     renamed.push(id.clone());
                     taken.insert(id);
                 }
@@ -214,26 +214,26 @@ impl Present {
         }
     }
 
-    /// Whether a pipeline is there.
-    fn pipeline(&self, pipeline: &ImportedPipeline) -> Before {
+    /// Whether this pipeline exists already.
+    fn pipeline(&self, pipeline: &ImportedPipeline) -> Existing {
         let id = pipeline.id.as_str();
         let entry = self.catalogue.entries.iter().find(|entry| entry.id == id);
         let path = entry.map_or_else(|| self.file_of(id), |entry| entry.path.clone());
         match read_small_text(&path) {
-            // The first line says which line of the crontab it was: that may have moved.
-            Ok(text) if body(&text) == body(&pipeline.toml) => Before::Same,
-            Ok(_) => Before::Other,
-            Err(_) if entry.is_none() => Before::Free,
-            Err(_) => Before::Other,
+            // Without the first line, which names the line of the crontab: that may have moved.
+            Ok(text) if body(&text) == body(&pipeline.toml) => Existing::Same,
+            Ok(_) => Existing::Other,
+            Err(_) if entry.is_none() => Existing::Free,
+            Err(_) => Existing::Other,
         }
     }
 
-    /// Whether a job is there.
-    fn job(&self, id: &str) -> Before {
+    /// Whether this job exists already.
+    fn job(&self, id: &str) -> Existing {
         match self.jobs.iter().find(|job| job.job_id == id) {
-            None => Before::Free,
-            Some(job) if job.pipeline_id == id => Before::Same,
-            Some(_) => Before::Other,
+            None => Existing::Free,
+            Some(job) if job.pipeline_id == id => Existing::Same,
+            Some(_) => Existing::Other,
         }
     }
 
@@ -245,11 +245,11 @@ impl Present {
     fn plan(&self, imported: &ImportedCrontab) -> Done {
         let pipeline = |pipeline: &ImportedPipeline| {
             let id = pipeline.id.to_string();
-            (id.clone(), self.file_of(&id), self.pipeline(pipeline) == Before::Free)
+            (id.clone(), self.file_of(&id), self.pipeline(pipeline) == Existing::Free)
         };
         let job = |job: &ImportedJob| {
             let id = job.job_id.to_string();
-            let is_free = self.job(&id) == Before::Free;
+            let is_free = self.job(&id) == Existing::Free;
             (id, is_free)
         };
         Done {
@@ -259,7 +259,7 @@ impl Present {
         }
     }
 
-    /// Writes what is not there yet: the pipelines first, for the jobs need them.
+    /// Writes what does not exist yet: the pipelines first, because the jobs need them.
     fn write(&self, imported: &ImportedCrontab, place: &Place) -> Result<Done, Failure> {
         DataDir::open(place.path()?)?;
         let unwritten = |path: &Path, error: io::Error| {
@@ -316,19 +316,19 @@ fn print(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Result<
             for remark in &imported.report {
                 page.line(remark)?;
             }
-            let left = "is there already and stays as it is; remove it first to import it anew";
+            let unchanged = "is there already and stays as it is; remove it first to import it anew";
             for (id, path, is_new) in &done.pipelines {
                 match (is_new, args.dry_run) {
                     (true, true) => page.line(format_args!("would write {}", path.display()))?,
                     (true, false) => page.line(format_args!("wrote {}", path.display()))?,
-                    (false, _) => page.line(format_args!("pipeline {id} {left}"))?,
+                    (false, _) => page.line(format_args!("pipeline {id} {unchanged}"))?,
                 }
             }
             for (id, is_new) in &done.jobs {
                 match (is_new, args.dry_run) {
                     (true, true) => page.line(format_args!("would add job {id}"))?,
                     (true, false) => page.line(format_args!("added job {id}"))?,
-                    (false, _) => page.line(format_args!("job {id} {left}"))?,
+                    (false, _) => page.line(format_args!("job {id} {unchanged}"))?,
                 }
             }
         }

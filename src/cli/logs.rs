@@ -85,7 +85,7 @@ fn print_all(records: &Records, record: &RunRecord, args: &LogsArgs, mut printer
     printer.end(DONE)
 }
 
-/// Retention removes the logs of a run together: while their folder is there, one that is missing never was.
+/// Retention removes all logs of a run together. So if their folder exists, a missing log was never written.
 fn why_no_log(record: &RunRecord, section: &LogSection) -> String {
     let LogSection { step_id, attempt, path } = section;
     if !path.parent().is_some_and(std::path::Path::is_dir) {
@@ -95,15 +95,16 @@ fn why_no_log(record: &RunRecord, section: &LogSection) -> String {
     format!("step {step_id} (attempt {attempt}) has no log, for it never began{}", why.unwrap_or_default())
 }
 
-/// Why an attempt could not be started, if it could not.
+/// Why an attempt could not be started, if that is so.
 fn never_began<'a>(record: &'a RunRecord, section: &LogSection) -> Option<&'a str> {
     error_of(record, section).filter(|error| error.starts_with("could not be started"))
 }
 
 fn error_of<'a>(record: &'a RunRecord, section: &LogSection) -> Option<&'a str> {
     let mut attempts = record.steps.iter().chain(&record.earlier_attempts);
-    let is_meant = |step: &&StepSummary| step.step_id == section.step_id && step.attempt == section.attempt;
-    attempts.find(is_meant)?.error.as_deref()
+    let is_this_attempt =
+        |step: &&StepSummary| step.step_id == section.step_id && step.attempt == section.attempt;
+    attempts.find(is_this_attempt)?.error.as_deref()
 }
 
 fn follow(records: Records, run_id: RunId, step: Option<StepId>, mut printer: Printer) -> Outcome {
@@ -130,11 +131,11 @@ fn follow(records: Records, run_id: RunId, step: Option<StepId>, mut printer: Pr
     }
 }
 
-/// Prints chunks of several logs, telling them apart.
+/// Prints chunks of several logs, with a heading where the log changes.
 struct Printer {
     page: Page,
     form: Form,
-    /// Whether a reader must be told whose lines follow.
+    /// Whether there are several logs, so that each needs a heading.
     has_several: bool,
     last: Option<LogSection>,
     ended_line: bool,
@@ -157,7 +158,7 @@ impl Printer {
         Self { page: Page::new(), form, has_several: n_steps > 1, last: None, ended_line: true }
     }
 
-    /// Prints one chunk; where the next one begins.
+    /// Prints one chunk, and returns the offset of the next.
     fn chunk(&mut self, section: &LogSection, chunk: &LogChunk) -> Result<u64, Failure> {
         let (step_id, attempt) = (&section.step_id, section.attempt);
         let document =

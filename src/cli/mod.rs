@@ -1,8 +1,8 @@
-//! The command line: one verb a file. Results go to standard output, everything else to standard error, and
-//! the number that the program ends with says how it went (`exit`).
+//! The command line: one verb for each file. Results go to standard output, everything else to standard error, and the
+//! exit code says how it went (`exit`).
 //!
-//! `run`, `resume` and `retry` drive a run in the foreground (`foreground`); the other verbs read what is on
-//! disk, take no lock and recover nothing.
+//! `run`, `resume` and `retry` drive a run in the foreground (`foreground`). Verbs that only read use the disk, take no
+//! lock and recover nothing.
 
 mod checkpoints;
 mod control;
@@ -72,12 +72,12 @@ struct Place {
 }
 
 impl Place {
-    /// The data directory, absolute. It need not be there.
+    /// The absolute path of the data directory, which need not exist.
     fn path(&self) -> Result<PathBuf, Failure> {
         Ok(DataDir::locate(self.data_dir.as_deref())?)
     }
 
-    /// Its records, for reading.
+    /// The records of the data directory, read-only.
     fn records(&self) -> Result<Records, Failure> {
         Ok(Records::open(&self.path()?)?)
     }
@@ -158,21 +158,21 @@ enum Verb {
 /// Shows a window on this port until it is closed.
 pub type Window = fn(WindowPort) -> anyhow::Result<()>;
 
-/// Reads the arguments, does what they ask, and says how it went. `window` is the face without a verb; none in
-/// a build without one.
+/// Parses the arguments, carries them out, and returns the exit code. `window` is shown when there is no verb; none in
+/// a build without a window.
 pub fn main(window: Option<Window>) -> ExitCode {
     let Cli { place, attach, verb } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return ExitCode::from(say(&error)),
+        Err(error) => return ExitCode::from(print_clap_error(&error)),
     };
     if !matches!(verb, None | Some(Verb::Serve(_))) {
-        // The window and `serve` may write them into their data directory, which they must open first.
+        // The window and `serve` may write diagnostics into their data directory, which they must open first.
         output::say_ignored(diagnostics::install(diagnostics::Output::Stderr));
     }
     let outcome = match verb {
         None => window::open(&place, window, attach),
         Some(_) if attach => Err(Failure::usage("--attach opens a window, and goes with no verb")),
-        Some(verb) => verb.carry_out(&place),
+        Some(verb) => verb.execute(&place),
     };
     let code = outcome.unwrap_or_else(|failure| {
         if let Some(message) = &failure.message {
@@ -183,20 +183,20 @@ pub fn main(window: Option<Window>) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints what clap has to say, help or wrong usage, and gives the number to end with.
-fn say(error: &clap::Error) -> u8 {
+/// Prints clap's message (help or wrong usage), and returns the exit code.
+fn print_clap_error(error: &clap::Error) -> u8 {
     if error.use_stderr() {
-        // It repeats the arguments, which need not be the user's own.
+        // It repeats the arguments, whose characters may not be safe for a terminal.
         output::note(error.render().to_string().trim_end());
     } else {
-        // When nobody can be told, nobody is told.
+        // If standard output can't be written, there is no other place for it.
         let _ = error.print();
     }
     u8::try_from(error.exit_code()).unwrap_or(exit::USAGE)
 }
 
 impl Verb {
-    fn carry_out(self, place: &Place) -> Outcome {
+    fn execute(self, place: &Place) -> Outcome {
         match self {
             Self::Run(args) => run::run(args, place),
             Self::Resume(args) => resume::resume(args, place),
@@ -214,7 +214,7 @@ impl Verb {
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
             Self::Logs(args) => logs::logs(args, place),
             Self::Validate(args) => validate::validate(&args, place),
-            // It is JSON in any case.
+            // The output is always JSON.
             Self::Schema(_) => schema::schema(),
             Self::Init(args) => init::init(args, place),
             Self::Prune(args) => prune::prune(&args, place),
@@ -229,7 +229,7 @@ impl Verb {
     }
 }
 
-/// Reads `KEY=VALUE`.
+/// Parses `KEY=VALUE`.
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -237,9 +237,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// There is no such run; with the name of one that may have been meant.
+/// The failure for an unknown run, with the name of a run that may have been meant.
 fn no_such_run(records: &Records, run_id: &RunId) -> Failure {
-    // A neighbour that can't be looked up is none.
+    // Without a suggestion if it can't be looked up.
     let near = records.nearest_run(run_id).ok().flatten();
     Failure::no_run(run_id, near.as_ref())
 }

@@ -1,5 +1,5 @@
-//! `leverframe quiet` and `leverframe drain`: orders for everything at once. They outlive the engine that is given them;
-//! where none lives they are recorded for the next.
+//! `leverframe quiet` and `leverframe drain`: orders that concern all runs. They outlive the engine that gets them.
+//! Without a running engine they are recorded for the next one.
 
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ fn show(orders: &Orders, print: &Print) -> Outcome {
     page.end(DONE)
 }
 
-/// Waits until every run that has begun has ended. What is paused does not end by itself, and is named.
+/// Waits until every run that has begun has ended. Paused runs do not end by themselves, so their number is shown.
 fn wait_until_idle(place: &Place) -> Result<(), Failure> {
     if let Some(connection) = Connection::open(&place.path()?)?
         && is_seen_idle(&Arc::new(connection))?
@@ -131,7 +131,7 @@ fn wait_until_idle(place: &Place) -> Result<(), Failure> {
 fn is_seen_idle(connection: &Arc<Connection>) -> Result<bool, Failure> {
     let since = Some(connection.client()?.welcome().seq);
     let mut events = connection.follow(EventFilter { since, ..EventFilter::default() }, Arc::new(|| {}))?;
-    let mut told = None;
+    let mut last_reported = None;
     loop {
         let runs = match connection.ask(&GetSnapshot {}) {
             Err(ControlError::Gone(Some(_))) => return Ok(false),
@@ -142,7 +142,7 @@ fn is_seen_idle(connection: &Arc<Connection>) -> Result<bool, Failure> {
         if left.0 + left.1 == 0 {
             return Ok(true);
         }
-        if told != Some(left) {
+        if last_reported != Some(left) {
             let frozen = count(
                 left.1,
                 "frozen run is to be resumed or stopped",
@@ -153,20 +153,20 @@ fn is_seen_idle(connection: &Arc<Connection>) -> Result<bool, Failure> {
                 (n, 0) => note(format_args!("{} to end", count(n, "run is", "runs are"))),
                 (n, _) => note(format_args!("{} to end; {frozen}", count(n, "run is", "runs are"))),
             }
-            told = Some(left);
+            last_reported = Some(left);
         }
-        // Until a run changes its state; whatever else is told is no reason to look.
+        // Waits for a change of a run's state; other events do not matter.
         loop {
             let Some(event) = events.recv() else { return Ok(false) };
-            let tells = |kind: &EventKind| kind.run().is_some() || matches!(kind, EventKind::Resync);
-            if tells(&event.kind) {
+            let changes_state = |kind: &EventKind| kind.run().is_some() || matches!(kind, EventKind::Resync);
+            if changes_state(&event.kind) {
                 break;
             }
         }
     }
 }
 
-/// A time of the day to come, or an instant.
+/// Parses a time of day, which means the next such time, or an instant.
 fn end_of_quiet(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     let Ok(time) = NaiveTime::parse_from_str(text, "%H:%M") else {
         let wrong = |_| {

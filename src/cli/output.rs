@@ -1,5 +1,5 @@
-//! What the verbs print with: results to standard output, everything else to standard error; tables,
-//! times and sizes for people, JSON for programs.
+//! Output of the verbs: results go to standard output, everything else to standard error. Tables, times and sizes are
+//! for people, JSON is for programs.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
@@ -12,12 +12,12 @@ use crate::diagnostics::{Listening, listen};
 use crate::run::{RunState, StepState};
 use crate::store::DataDir;
 
-/// Whether facts are printed for people or for programs.
+/// Whether output is for people or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Tables and sentences.
     Text,
-    /// One document, or one a line for streams.
+    /// One document, or for streams one on each line.
     Json,
 }
 
@@ -34,7 +34,7 @@ pub(super) enum Colours {
     Off,
 }
 
-/// What a colour means here.
+/// The colours by their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Colour {
     Plain,
@@ -46,13 +46,13 @@ pub(super) enum Colour {
 }
 
 impl Colours {
-    /// On a terminal, unless `NO_COLOR` says otherwise (<https://no-color.org>) or it knows none.
+    /// On for a terminal, unless `NO_COLOR` is set (<https://no-color.org>) or the terminal has no colours.
     pub(super) fn of_terminal(terminal: &impl IsTerminal) -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if moves_cursor(terminal) && !is_set("NO_COLOR") { Self::On } else { Self::Off }
     }
 
-    /// `text` in its colour, once it has gone through [`for_terminal`].
+    /// Marks `text` with a colour. [`for_terminal`] turns the marks into escape sequences.
     pub(super) fn paint(self, colour: Colour, text: &str) -> String {
         let mark = match (self, colour) {
             (Self::Off, _) | (Self::On, Colour::Plain) => return text.to_owned(),
@@ -66,11 +66,11 @@ impl Colours {
     }
 }
 
-/// Ends a colour. Such marks stand for our own escape sequences within a text; they are noncharacters, which Unicode keeps
-/// for uses like this one.
+/// The mark that ends a colour. Marks stand for our own escape sequences in a text. They are noncharacters, which
+/// Unicode reserves for internal use.
 const PLAIN: char = '\u{fdd0}';
 
-/// The escape sequence that a mark stands for; none for any other character.
+/// The escape sequence of a mark; none for any other character.
 const fn sequence_of(mark: char) -> Option<&'static str> {
     Some(match mark {
         PLAIN => "\x1b[0m",
@@ -83,14 +83,15 @@ const fn sequence_of(mark: char) -> Option<&'static str> {
     })
 }
 
-/// Whether it is a terminal whose cursor can be moved: `TERM` names one that is not `dumb`.
+/// Whether it is a terminal whose cursor can be moved: `TERM` is set and not `dumb`.
 pub(super) fn moves_cursor(terminal: &impl IsTerminal) -> bool {
     terminal.is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// The one way of every text to a terminal, whatever it is made of. What would move the cursor, set a title or turn the
-/// direction of reading (keys and paths of files, what steps say) is shown as a sign in its place; ends of lines and tabs
-/// stay, and of our own colours as much as the terminal has. JSON takes another way, and stays exact.
+/// Prepares a text for a terminal; every text for people goes through here. Text from outside (names and paths of
+/// files, output of steps) may contain characters that move the cursor, set a title or change the direction of reading.
+/// Each of them is replaced by a visible sign. Line ends and tabs stay, and our own colours if they are on. JSON does
+/// not go through here, and stays exact.
 pub(super) fn for_terminal(text: &str, colours: Colours) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -104,12 +105,12 @@ pub(super) fn for_terminal(text: &str, colours: Colours) -> String {
     shown
 }
 
-/// What is shown in the place of a character that a terminal would obey; any other stays itself.
+/// The visible sign for a character that would control a terminal; any other character stays.
 fn sign_for(c: char) -> char {
     match c {
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
         '\u{7f}' => '\u{2421}',
-        // The controls of ISO 6429, the marks and embeddings of bidirectional text, ends of lines that are none here.
+        // The controls of ISO 6429, marks and embeddings of bidirectional text, and other line separators.
         '\u{80}'..='\u{9f}'
         | '\u{61c}'
         | '\u{200e}'
@@ -131,34 +132,34 @@ impl Page {
         self.colours
     }
 
-    /// Whether a person looks at it as it comes.
+    /// Whether standard output is a terminal.
     pub(super) fn is_terminal() -> bool {
         io::stdout().is_terminal()
     }
 
-    /// A line for people; what it holds goes through [`for_terminal`].
+    /// Prints a line for people, through [`for_terminal`].
     pub(super) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         Ok(writeln!(self.stdout, "{}", for_terminal(&text.to_string(), self.colours))?)
     }
 
-    /// Bytes as they are: a log, say, whose colours are meant.
+    /// Prints bytes unchanged: a log, say, which may contain colours on purpose.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.stdout.write_all(bytes)?)
     }
 
-    /// One JSON document, for people to read too.
+    /// Prints one JSON document, indented.
     pub(super) fn document(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut self.stdout, value).map_err(io::Error::from)?;
         self.line("")
     }
 
-    /// One JSON document on one line, of many.
+    /// Prints one JSON document on one line, as part of a stream.
     pub(super) fn document_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer(&mut self.stdout, value).map_err(io::Error::from)?;
         self.line("")
     }
 
-    /// Rows under headings, each column as wide as its widest cell. The last column is not padded.
+    /// Prints rows under headings, each column as wide as its widest cell. The last column is not padded.
     pub(super) fn table(&mut self, headings: &[&str], rows: &[Vec<Cell>]) -> Result<(), Failure> {
         let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
         for row in rows {
@@ -189,7 +190,7 @@ impl Page {
         Ok(self.stdout.flush()?)
     }
 
-    /// Everything is written; the number to end with.
+    /// Flushes the output, and returns the exit code.
     pub(super) fn end(mut self, code: u8) -> Result<u8, Failure> {
         self.flush()?;
         Ok(code)
@@ -218,7 +219,7 @@ impl Cell {
         Self::of(Colour::Plain, text)
     }
 
-    /// A figure: aligned to the right.
+    /// A number, aligned to the right.
     pub(super) fn figure(text: impl AsRef<str>) -> Self {
         Self { align: Align::Right, ..Self::plain(text) }
     }
@@ -234,21 +235,21 @@ impl Cell {
     }
 }
 
-/// One line to standard error, where it is not a result.
+/// Prints one line to standard error, for text that is not a result.
 pub(super) fn note(text: impl Display) {
     let text = for_terminal(&text.to_string(), Colours::Off);
-    // When nobody can be told, nobody is told.
+    // If standard error can't be written, there is no other place for it.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Says that `LEVERFRAME_LOG` is not understood, if it is not.
+/// Prints that `LEVERFRAME_LOG` is ignored, if it was not understood.
 pub(super) fn say_ignored(installed: Result<(), String>) {
     if let Err(why) = installed {
         note(format_args!("leverframe: {why}"));
     }
 }
 
-/// Shows the warnings about a data directory, as a verb in the foreground does, until what is returned is dropped.
+/// Prints the warnings about a data directory, until the returned value is dropped.
 pub(super) fn show_warnings(dir: &DataDir) -> Listening {
     listen(dir.path(), |text| note(format_args!("leverframe: {text}")))
 }
@@ -282,13 +283,13 @@ pub(super) const fn step_sign(state: StepState) -> (Colour, &'static str) {
     }
 }
 
-/// A text on one line, as wide as it will be on a terminal.
+/// A text on one line, without colours and with signs for control characters.
 pub(super) fn printable(text: &str) -> String {
     let shown = |c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { sign_for(c) };
     text.chars().filter(|c| sequence_of(*c).is_none()).map(shown).collect()
 }
 
-/// The wall clock of an instant: `12:00:03`.
+/// An instant as local time of day: `12:00:03`.
 pub(super) fn clock_time(at: DateTime<Utc>) -> String {
     at.with_timezone(&Local).format("%H:%M:%S").to_string()
 }
@@ -325,12 +326,12 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
-/// The time between two instants, or to `now` where it has not ended.
+/// The time between two instants, or until `now` if it has not ended.
 pub(super) fn span_between(from: DateTime<Utc>, to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     span((to.unwrap_or(now) - from).num_milliseconds())
 }
 
-/// A time that was taken.
+/// A duration.
 pub(super) fn taken(time: TimeDelta) -> String {
     span(time.num_milliseconds())
 }
@@ -367,11 +368,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_long_ago_is_told_so() {
+    fn recent_instants_are_shown_as_a_time_ago() {
         let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
-        let told = |seconds: i64| ago(now - chrono::TimeDelta::seconds(seconds), now);
+        let shown = |seconds: i64| ago(now - chrono::TimeDelta::seconds(seconds), now);
         assert_eq!(
-            [3, 30, 90, 7300, 100_000, 300_000].map(told),
+            [3, 30, 90, 7300, 100_000, 300_000].map(shown),
             ["just now", "30 s ago", "1 min ago", "2 h ago", "yesterday", "3 days ago"]
         );
     }

@@ -1,4 +1,4 @@
-//! How a run in the foreground is shown: bars on a terminal, plain lines elsewhere, JSON for programs.
+//! Shows a run in the foreground: progress bars on a terminal, plain lines elsewhere, JSON for programs.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,20 +13,20 @@ use crate::base::id::StepId;
 use crate::engine;
 use crate::run::{Event, EventKind, RunState, StepState};
 
-/// A plain line of progress comes at most so often for each step.
+/// The shortest time between two plain lines of progress of the same step.
 const PROGRESS_EVERY_MS: u64 = 1000;
-/// How often a bar shows how much time has passed.
+/// How often a bar updates its elapsed time.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Shows the events of one run.
 pub(super) enum Painter {
     /// On a terminal whose cursor can be moved.
     Bars(Bars),
-    /// One line an event, for logs of other programs.
+    /// One line for each event, for logs of other programs.
     Lines(Lines),
-    /// One event a line.
+    /// One event on each line.
     Json(Page),
-    /// Nobody reads any more; the run goes on all the same.
+    /// The output has no reader any more; the run goes on.
     Silent,
 }
 
@@ -34,11 +34,11 @@ impl Painter {
     pub(super) fn new(form: Form) -> Self {
         match form {
             Form::Json => Self::Json(Page::new()),
-            // Bars are drawn on standard error; where they can't be, they would say nothing at all.
+            // Bars are drawn on standard error. If that is not a terminal, they would show nothing.
             Form::Text if moves_cursor(&io::stdout()) && moves_cursor(&io::stderr()) => {
                 Self::Bars(Bars::new())
             }
-            Form::Text => Self::Lines(Lines { page: Page::new(), told_ms: HashMap::new() }),
+            Form::Text => Self::Lines(Lines { page: Page::new(), shown_ms: HashMap::new() }),
         }
     }
 
@@ -53,21 +53,21 @@ impl Painter {
             Self::Json(page) => page.document_line(event),
             Self::Silent => Ok(()),
         };
-        self.bear(shown);
+        self.handle_outcome(shown);
     }
 
-    /// Everything that was shown can be seen.
+    /// Makes everything visible that was shown.
     pub(super) fn flush(&mut self) {
         let flushed = match self {
             Self::Bars(_) | Self::Silent => Ok(()),
             Self::Lines(lines) => lines.page.flush(),
             Self::Json(page) => page.flush(),
         };
-        self.bear(flushed);
+        self.handle_outcome(flushed);
     }
 
-    /// A reader that is gone, or a disk that holds no more of our output, is no reason to leave a run.
-    fn bear(&mut self, outcome: Result<(), Failure>) {
+    /// Output that fails (its reader is gone, or a disk is full) must not end the run: nothing is shown any more.
+    fn handle_outcome(&mut self, outcome: Result<(), Failure>) {
         if let Err(failure) = outcome {
             *self = Self::Silent;
             if let Some(message) = failure.message {
@@ -76,12 +76,12 @@ impl Painter {
         }
     }
 
-    /// A remark beside the events, to standard error.
+    /// Prints a remark to standard error.
     pub(super) fn remark(&mut self, text: &str) {
         match self {
             Self::Bars(bars) => bars.all.suspend(|| note(text)),
             Self::Lines(lines) => {
-                // The order of the two streams is kept as far as it can be.
+                // Keeps the order of the two streams as far as possible.
                 let _ = lines.page.flush();
                 note(text);
             }
@@ -89,7 +89,7 @@ impl Painter {
         }
     }
 
-    /// Takes the bars away: the run is over, or the terminal is somebody else's for a while.
+    /// Removes the bars: the run is over, or another program uses the terminal for a while.
     pub(super) fn clear(&mut self) {
         match self {
             Self::Bars(bars) => bars.clear(),
@@ -97,7 +97,7 @@ impl Painter {
         }
     }
 
-    /// Whether a person reads along.
+    /// Whether the output is for people.
     pub(super) fn is_for_people(&self) -> bool {
         match self {
             Self::Bars(_) | Self::Lines(_) => true,
@@ -109,19 +109,20 @@ impl Painter {
 /// Plain lines.
 pub(super) struct Lines {
     page: Page,
-    /// When the progress of a step was last told.
-    told_ms: HashMap<StepId, u64>,
+    /// When the progress of a step was last shown.
+    shown_ms: HashMap<StepId, u64>,
 }
 
 impl Lines {
     fn show(&mut self, event: &Event) -> Result<(), Failure> {
         if let EventKind::StepProgress { step_id, .. } = &event.kind {
             let now_ms = engine::now().awake_ms;
-            let is_early = self.told_ms.get(step_id).is_some_and(|told| now_ms < told + PROGRESS_EVERY_MS);
+            let is_early =
+                self.shown_ms.get(step_id).is_some_and(|shown_at| now_ms < shown_at + PROGRESS_EVERY_MS);
             if is_early {
                 return Ok(());
             }
-            self.told_ms.insert(step_id.clone(), now_ms);
+            self.shown_ms.insert(step_id.clone(), now_ms);
         }
         match sentence(&event.kind, event.at) {
             Some(Sentence::Story(text)) => {
@@ -145,7 +146,7 @@ pub(super) struct Bars {
     colours: Colours,
 }
 
-/// A bar's length: progress is a fraction.
+/// The length of a bar; progress is a fraction of it.
 const WHOLE: u64 = 1000;
 
 impl Bars {
@@ -200,17 +201,17 @@ impl Bars {
             | EventKind::ExecutionFailed { .. }
             | EventKind::ExecutionForceStopped { .. }
             | EventKind::ExecutionInterrupted { .. } => {
-                // Afterwards the bars have nothing more to show.
+                // The bars are removed: nothing more follows.
                 self.steps.drain().for_each(|(_, bar)| bar.finish_and_clear());
                 self.run.finish_and_clear();
             }
             _ => {}
         }
-        self.tell(event);
+        self.print_story(event);
     }
 
-    /// The story above the bars.
-    fn tell(&self, event: &Event) {
+    /// Prints the sentence of an event above the bars.
+    fn print_story(&self, event: &Event) {
         let (text, colour) = match sentence(&event.kind, event.at) {
             Some(Sentence::Story(text)) => (text, colour_of(&event.kind)),
             Some(Sentence::Warning(text)) => (format!("warning: {text}"), Colour::Held),
@@ -218,7 +219,7 @@ impl Bars {
         };
         let time = self.colours.paint(Colour::Faint, &clock_time(event.at));
         let line = format!("{time} {}", self.colours.paint(colour, &text));
-        // A terminal that is gone is told by SIGHUP.
+        // If the terminal is gone, SIGHUP comes.
         let _ = self.all.println(for_terminal(&line, self.colours));
     }
 
@@ -234,7 +235,7 @@ impl Bars {
     }
 
     fn clear(&mut self) {
-        // A terminal that is gone needs no clearing.
+        // A terminal that is gone need not be cleared.
         let _ = self.all.clear();
     }
 }

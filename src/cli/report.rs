@@ -1,4 +1,4 @@
-//! `leverframe report`: what a step says of itself, for those who would rather not write JSON.
+//! `leverframe report`: reports of a step about itself, for scripts that do not write JSON.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use crate::api::exit_code::{DONE, FAILED};
 use crate::logs::append_report;
 use crate::run::ReportLine;
 
-/// The variable that a step gets the path of its report by.
+/// The variable with the path of a step's report file.
 const REPORT: &str = "LEVERFRAME_REPORT";
 
 #[derive(Debug, Args)]

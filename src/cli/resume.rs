@@ -1,4 +1,4 @@
-//! `leverframe resume` and `leverframe retry`: taking up a run under the same id.
+//! `leverframe resume` and `leverframe retry`: continue a run under the same id.
 
 use std::sync::Arc;
 
@@ -43,11 +43,11 @@ pub(super) struct RetryArgs {
     print: Print,
 }
 
-/// Which definition a run goes on with.
+/// The definition with which a run goes on.
 enum Version {
-    /// The one that it started with.
+    /// The definition that it started with.
     Stored,
-    /// This one.
+    /// This newer definition.
     Fresh(Arc<Definition>),
 }
 
@@ -61,7 +61,7 @@ pub(super) fn resume(args: ResumeArgs, place: &Place) -> Outcome {
     };
     let (mut foreground, version, before) = plan.take_back(lease, &run_id, form)?;
     match state(&foreground, &run_id)? {
-        // It was living on disk, and it was found that it has completed: nothing of it is left to be done.
+        // On disk it had not ended, but recovery found that it has completed: nothing is left to do.
         state @ RunState::Completed if !before.is_ended() => foreground.conclude(&run_id, state),
         RunState::Queued | RunState::Running | RunState::Stopping => {
             if matches!(version, Version::Fresh(_)) {
@@ -104,12 +104,12 @@ pub(super) fn retry(args: RetryArgs, place: &Place) -> Outcome {
     }
 }
 
-/// What is known of a run before any engine is asked.
+/// What is known about a run before any engine is asked.
 struct Plan {
     dir: DataDir,
     settings: Settings,
     version: Version,
-    /// As it stood on disk.
+    /// The state on disk.
     before: RunState,
 }
 
@@ -125,7 +125,7 @@ impl Plan {
         matches!(self.version, Version::Fresh(_))
     }
 
-    /// Becomes the engine, which holds this run alone, as recovery found it.
+    /// Makes this process the engine, which recovers only this run.
     fn take_back(
         self,
         lease: EngineLease,
@@ -139,7 +139,7 @@ impl Plan {
         Ok((foreground, self.version, self.before))
     }
 
-    /// Has the engine that lives take the run up; one that runs there is only followed.
+    /// Asks the running engine to resume the run. A run that runs there already is only followed.
     fn resume_there(self, client: ControlClient, run_id: &RunId, form: Form) -> Outcome {
         let record = client.ask(&ShowRun { run_id: run_id.clone() })?;
         let is_running =
@@ -166,7 +166,7 @@ fn keeps_its_definition(run_id: &RunId) -> Failure {
     Failure::usage(format!("run {run_id} is running and keeps the definition it has; stop it first"))
 }
 
-/// The definition to go on with, read before any lock is taken.
+/// The definition with which the run goes on, and the state on disk. Read before any lock is taken.
 fn version(
     run_id: &RunId,
     wants_fresh: bool,

@@ -64,7 +64,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     if let Some(text) = named.as_ref().and_then(|definition| Folders::of(place).no_job_yet(definition)) {
         note(text);
     }
-    // Checked here also for an engine elsewhere: what is wrong is said before anything is asked of it.
+    // Checked here even if another process is the engine, so that errors are reported before it is asked.
     let plan = match (&start.like, named) {
         (Some(earlier), named) => like(earlier, named, &start, place)?,
         (None, Some(definition)) => start.plan(definition)?,
@@ -85,7 +85,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     }
 }
 
-/// The same again as an earlier run, where nothing else was said.
+/// The definition and options of an earlier run, except for those that were given.
 fn like(
     earlier: &RunId,
     named: Option<Arc<Definition>>,

@@ -15,7 +15,7 @@ use crate::engine;
 use crate::run::{RunState, RunSummary};
 use crate::store::RunFilter;
 
-/// Rows that a person sees who does not say how many.
+/// The default number of rows on a terminal.
 const ON_TERMINAL: usize = 50;
 
 #[derive(Debug, Args)]
@@ -45,13 +45,13 @@ fn states() -> PossibleValuesParser {
 
 pub(super) fn runs(args: RunsArgs, place: &Place) -> Outcome {
     let now = engine::now();
-    let is_for_eyes = args.print.form() == Form::Text && args.limit.is_none() && Page::is_terminal();
+    let is_interactive = args.print.form() == Form::Text && args.limit.is_none() && Page::is_terminal();
     let filter = RunFilter {
         states: args.state.iter().filter_map(|state| RunState::parse(state)).collect(),
         pipeline: args.pipeline,
         since: args.since.as_deref().map(|text| moment(text, now.wall)).transpose()?,
         until: args.until.as_deref().map(|text| moment(text, now.wall)).transpose()?,
-        limit: if is_for_eyes { Some(ON_TERMINAL + 1) } else { args.limit },
+        limit: if is_interactive { Some(ON_TERMINAL + 1) } else { args.limit },
     };
     let records = place.records()?;
     let mut runs = records.runs(&filter, now)?;
@@ -65,7 +65,7 @@ pub(super) fn runs(args: RunsArgs, place: &Place) -> Outcome {
             note(format_args!("there are no such runs in {}{hint}", records.data_dir().display()));
         }
         Form::Text => {
-            let is_cut = is_for_eyes && runs.len() > ON_TERMINAL;
+            let is_cut = is_interactive && runs.len() > ON_TERMINAL;
             runs.truncate(if is_cut { ON_TERMINAL } else { runs.len() });
             let rows: Vec<_> = runs.iter().map(|run| row(run, now)).collect();
             page.table(&["RUN", "PIPELINE", "STATE", "PROGRESS", "STEP", "STARTED", "TOOK", ""], &rows)?;
@@ -88,7 +88,7 @@ fn row(run: &RunSummary, now: Now) -> Vec<Cell> {
         None if !run.state.is_ended() && !run.live => "no engine is running".to_owned(),
         None => String::new(),
     };
-    // Whether it still runs is not known where no engine holds it: then the time is open.
+    // Without an engine it is not known whether the run still runs, and so its time is left out.
     let took = if run.state.is_ended() || run.live { taken(run.took(now.wall)) } else { String::new() };
     vec![
         Cell::plain(&run.run_id),
@@ -105,7 +105,7 @@ fn row(run: &RunSummary, now: Now) -> Vec<Cell> {
     ]
 }
 
-/// An instant, a date (its start), or a time back from now.
+/// Parses an instant, a date (its start), or a time back from now.
 pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     if let Ok(back) = parse_duration(text) {
         let back = TimeDelta::from_std(back).unwrap_or(TimeDelta::MAX);

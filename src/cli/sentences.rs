@@ -1,20 +1,20 @@
-//! What an event says, as one sentence for people.
+//! Events as sentences for people.
 
 use chrono::{DateTime, Utc};
 
 use super::output::{local_time, printable, size, taken};
 use crate::run::{EventKind, RunSummary, StepState, StepSummary};
 
-/// Where a sentence belongs.
+/// The kind of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sentence {
-    /// The story of the run.
+    /// Part of the normal course of a run.
     Story(String),
-    /// Something is odd, and everything goes on.
+    /// A warning: something is unusual, and everything goes on.
     Warning(String),
 }
 
-/// The sentence of an event at `at`; none for what is not worth a line.
+/// The sentence of an event at `at`; none for an event that needs no line.
 pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> {
     let story = |text: String| Some(Sentence::Story(printable(&text)));
     let warning = |text: String| Some(Sentence::Warning(printable(&text)));
@@ -75,7 +75,7 @@ pub(super) fn sentence(kind: &EventKind, at: DateTime<Utc>) -> Option<Sentence> 
             story(format!("run {} has not begun. {why}", run.run_id))
         }
         EventKind::OrdersChanged { orders } => story(orders.sentence(at)),
-        // Their decisions are told one by one, by whoever knows which run is meant.
+        // The verb that recovers a run prints these decisions itself, one by one.
         EventKind::RecoveryDecided { .. }
         | EventKind::ExecutionRunning { .. }
         | EventKind::ExecutionProgress { .. }
@@ -127,23 +127,23 @@ mod tests {
     use crate::run::StepRun;
 
     #[test]
-    fn a_step_is_told_with_its_attempt_and_its_end_with_the_reason() {
+    fn the_start_of_a_step_has_its_attempt_and_its_end_the_reason() {
         let at = DateTime::from_timestamp(100, 0).unwrap();
         let mut step = StepRun::new(StepId::new("fetch").unwrap());
         (step.attempt, step.pid, step.started_at) = (2, Some(77), Some(at));
         (step.state, step.error) = (StepState::Failed, Some("exited with code 3".into()));
         step.finished_at = Some(at + chrono::TimeDelta::seconds(3));
         let step = step.summary(&crate::base::id::RunId::new("r").unwrap());
-        let told = |kind| match sentence(&kind, at) {
+        let text_of = |kind| match sentence(&kind, at) {
             Some(Sentence::Story(text)) => text,
             other => panic!("{other:?}"),
         };
         assert_eq!(
-            told(EventKind::StepStarted { step: step.clone() }),
+            text_of(EventKind::StepStarted { step: step.clone() }),
             "step fetch started (attempt 2, pid 77)"
         );
         assert_eq!(
-            told(EventKind::StepFinished { step }),
+            text_of(EventKind::StepFinished { step }),
             "step fetch failed after 3.0 s: exited with code 3"
         );
     }

@@ -24,7 +24,7 @@ use crate::run::Event;
 use crate::settings::Settings;
 use crate::store::DataDir;
 
-/// How long a process in the background may take until it serves: a large database may have to be brought forward.
+/// How long a background process may take until it serves: a large database may have to be migrated.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
@@ -62,26 +62,28 @@ pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
         return detach(args, &dir);
     }
     if args.background {
-        // Refused to one that leads a group, which no terminal reaches either.
+        // The kernel refuses this to a group leader, which no terminal reaches either.
         let _ = rustix::process::setsid();
     }
-    // Before anything is started: from now on Ctrl-C is answered in good order.
+    // Before anything is started, so that Ctrl-C always ends in good order.
     let signals = SignalWatch::start()?;
-    let mut lease = match succeed(&dir, face(args)) {
-        Err(JoinError::Kept(_)) if args.wait => match next_seat(&dir, args, &signals, ProcessKind::Window)? {
-            Some(lease) => lease,
-            None => return Ok(DONE),
-        },
+    let mut lease = match succeed(&dir, process_kind(args)) {
+        Err(JoinError::Kept(_)) if args.wait => {
+            match wait_for_lease(&dir, args, &signals, ProcessKind::Window)? {
+                Some(lease) => lease,
+                None => return Ok(DONE),
+            }
+        }
         lease => lease?,
     };
-    let mut said = Said::Nothing;
+    let mut announced = Announced::No;
     loop {
-        let successor = match serve_on(lease, settings.clone(), args, &signals, said)? {
+        let successor = match serve_on(lease, settings.clone(), args, &signals, announced)? {
             End::Over => return Ok(DONE),
             End::HandedOver(successor) => successor,
         };
         note(format_args!("handed over to {}", successor.name));
-        lease = match next_seat(&dir, args, &signals, successor.face)? {
+        lease = match wait_for_lease(&dir, args, &signals, successor.face)? {
             Some(lease) => lease,
             None => return Ok(DONE),
         };
@@ -90,37 +92,37 @@ pub(super) fn serve(args: &ServeArgs, place: &Place) -> Outcome {
             Ok(newer) => settings = newer,
             Err(error) => note(format_args!("warning: {error}; the settings stay as they were")),
         }
-        said = Said::ThatItServes;
+        announced = Announced::Yes;
     }
 }
 
-/// Whether whoever has started this process was told that it serves.
+/// Whether the line that says that this process serves was printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
-    Nothing,
-    ThatItServes,
+enum Announced {
+    No,
+    Yes,
 }
 
-/// Why it serves no longer.
+/// Why it does not serve any more.
 enum End {
-    /// It is to end.
+    /// It must end.
     Over,
-    /// The engine is another's.
+    /// Another process is the engine now.
     HandedOver(NewHolder),
 }
 
-/// What it serves as: what is left until nothing runs any more fires no jobs, and makes room as a run does.
-fn face(args: &ServeArgs) -> ProcessKind {
+/// The kind of engine process. With `--until-idle` it counts as a run: it fires no jobs, and gives way as a run does.
+fn process_kind(args: &ServeArgs) -> ProcessKind {
     if args.until_idle { ProcessKind::Run } else { ProcessKind::Serve }
 }
 
-/// Serves on this lease until it is to end, or the lease is another's.
+/// Serves on this lease until it must end, or another process has the lease.
 fn serve_on(
     lease: EngineLease,
     settings: Settings,
     args: &ServeArgs,
     signals: &SignalWatch,
-    said: Said,
+    announced: Announced,
 ) -> Result<End, Failure> {
     let dir = lease.data_dir().clone();
     let bus = EventBus::new();
@@ -128,28 +130,28 @@ fn serve_on(
     let events = bus.subscribe_with_waker(wake);
     let mut engine = EngineOptions { bus, host_start: HostStart::AtOnce, ..settings.engine_options() };
     if let (true, Some(runs)) = (args.until_idle, lease.inherited_runs()) {
-        // What others have left with the supervisor stays there.
+        // Runs that other processes have left with the supervisor stay there.
         engine.scope = Scope::Only(runs.to_vec());
     }
     let parts = if args.until_idle { Mode::EngineOnly } else { Mode::All };
     let _listening =
         listen(dir.path(), |text| note(format_args!("{} warning: {text}", local_time(now().wall))));
-    let options = ServiceOptions { face: face(args), parts, engine, raise: None };
+    let options = ServiceOptions { face: process_kind(args), parts, engine, raise: None };
     let mut service = Service::open(lease, settings, options)?;
-    if said == Said::Nothing {
+    if announced == Announced::No {
         announce(args.print.form(), &dir)?;
     }
     let mut displaced = service.displaced().clone();
     loop {
         if args.background {
-            // What can't be turned over grows on.
+            // If it fails, the log keeps growing.
             let _ = turn_log(dir.path());
         }
         while let Some(event) = events.try_recv() {
-            write_down(&event);
+            log_event(&event);
         }
         if events.is_over() {
-            // Whoever has asked for it has his answer then, and why is known.
+            // The client that asked for the engine gets its answer now, and the reason is known.
             service.end(ShutdownKind::LeaveSteps)?;
             return match service.disposition() {
                 Disposition::HandedOver(new_holder) => Ok(End::HandedOver(new_holder)),
@@ -159,21 +161,21 @@ fn serve_on(
                 }
             };
         }
-        // Looked at again by the engine itself: a run may start in this very moment, and that is an event.
+        // The engine checks again itself: a run may start at this moment, which is an event.
         if args.until_idle && !service.has_runs() && service.end_if_idle()? {
             note("ended");
             return Ok(End::Over);
         }
         select! {
-            // Looked at above; the queue holds the other end.
+            // Handled above; the subscription holds the other end.
             recv(wakes) -> _ => {}
-            recv(displaced) -> told => match told {
+            recv(displaced) -> notified => match notified {
                 Ok(()) => {
-                    // As if it had been killed: nothing may be written, and so nothing is concluded.
+                    // Like a kill: nothing may be written, so nothing is closed in order.
                     note("ended; start it again where the data directory is now. What runs is with the supervisor");
                     std::process::exit(UNUSABLE.into());
                 }
-                // It can't be watched.
+                // The directory can't be watched.
                 Err(_) => displaced = never(),
             },
             recv(signals.asked) -> asked => if is_end(asked.ok()) {
@@ -189,7 +191,7 @@ fn serve_on(
     }
 }
 
-/// Whether this signal ends it. There is no run of its own to freeze.
+/// Whether this signal ends it. Suspend and continue do nothing: it has no foreground run to freeze.
 fn is_end(asked: Option<Asked>) -> bool {
     match asked {
         Some(Asked::Interrupt | Asked::Terminate | Asked::HangUp) | None => true,
@@ -197,16 +199,16 @@ fn is_end(asked: Option<Asked>) -> bool {
     }
 }
 
-/// Stands by while another process is the engine, so that a directory that is served stays served: the lease comes back
-/// when that one ends or dies. None when this process is needed no longer.
-fn next_seat(
+/// Stands by while another process is the engine, so that the directory stays served: this process gets the lease back
+/// when that one ends or dies. Returns none when this process is not needed any more.
+fn wait_for_lease(
     dir: &DataDir,
     args: &ServeArgs,
     signals: &SignalWatch,
     successor: ProcessKind,
 ) -> Result<Option<EngineLease>, Failure> {
     let stand_for = if args.until_idle || successor == ProcessKind::Serve {
-        // Another one goes on with it for good. But it may die before it comes to serve.
+        // The other process serves from now on. But it may die before it begins to serve.
         StandFor::UntilServed
     } else {
         note("standing by: it serves again when that engine has ended");
@@ -229,17 +231,17 @@ fn next_seat(
 
 /// Ends the engine.
 fn conclude(service: Service, kind: ShutdownKind) -> Result<End, Failure> {
-    let is_left = kind == ShutdownKind::LeaveSteps && service.is_busy();
+    let has_running_steps = kind == ShutdownKind::LeaveSteps && service.is_busy();
     service.close(kind)?;
-    note(match is_left {
+    note(match has_running_steps {
         true => "ended; steps that run go on with the supervisor and are taken back at the next start",
         false => "ended",
     });
     Ok(End::Over)
 }
 
-/// One line of the log. How far something is stands where one looks for it, not here.
-fn write_down(event: &Event) {
+/// Writes one line of the log. Progress and other telemetry are left out.
+fn log_event(event: &Event) {
     if event.kind.is_telemetry() {
         return;
     }
@@ -251,7 +253,7 @@ fn write_down(event: &Event) {
     }
 }
 
-/// One line to standard output: from now on it serves.
+/// Prints one line to standard output: from now on this process serves.
 fn announce(form: Form, dir: &DataDir) -> Result<(), Failure> {
     let mut page = Page::new();
     let pid = std::process::id();

@@ -1,4 +1,4 @@
-//! Signals as messages: nothing is done where they arrive.
+//! Signals as messages on a channel: the handlers themselves do nothing.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::{Handle, Signals};
 
-/// What somebody asks of this process.
+/// What a signal asks of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// Ctrl-C.
@@ -22,24 +22,24 @@ pub(super) enum Asked {
     Terminate,
 }
 
-/// Takes signals until it is dropped.
+/// Receives signals until it is dropped.
 pub(super) struct SignalWatch {
-    /// What was asked, in order.
+    /// The signals, in order.
     pub(super) asked: Receiver<Asked>,
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SignalWatch {
-    /// From now on these signals do nothing but arrive here. Those that our starter had us ignore (`nohup`, or a
-    /// script's `&`) stay ignored.
+    /// From now on these signals only arrive as messages. Signals that the parent process had set to be ignored
+    /// (`nohup`, or a script's `&`) stay ignored.
     pub(super) fn start() -> io::Result<Self> {
         let ignored = ignored_signals();
         let taken = [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT];
         let mut signals = Signals::new(taken.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0))?;
         let handle = signals.handle();
-        // Unbounded: a person's keys; the system itself merges equal signals that wait. When it is closed
-        // nobody drives a run any more, and the thread is told to end.
+        // Unbounded: few messages, because signals come from people, and the system merges equal ones that wait. When
+        // it is closed, the receiver is gone and the thread ends.
         let (sender, asked) = unbounded();
         let thread = crate::base::thread::lasting("lf-signals", move || {
             for asked in signals.forever().filter_map(meaning) {
@@ -52,7 +52,7 @@ impl SignalWatch {
     }
 }
 
-/// One bit for each signal, from the lowest: whether this process ignores it.
+/// A bit set of the signals that this process ignores; the lowest bit is signal 1.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -74,7 +74,7 @@ impl Drop for SignalWatch {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
+            // A panic there has been reported already.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! `leverframe stats`: what is usual for a pipeline, from its last runs.
+//! `leverframe stats`: the usual figures of a pipeline, from its last runs.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `leverframe top`: what the living runs cost, sample by sample, as the engine that lives measures it.
+//! `leverframe top`: what the living runs use, sample by sample, as the running engine measures it.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -14,7 +14,7 @@ use crate::engine;
 
 /// The longest reason in a row, in characters.
 const MAX_REASON: usize = 120;
-/// Moves to the upper left corner; what was there is overwritten, and the rest erased.
+/// Moves the cursor to the upper left corner and erases the screen.
 const HOME: &str = "\x1b[H\x1b[J";
 
 #[derive(Debug, Args)]
@@ -32,8 +32,8 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
         let text = format!("no engine is running on {}: nothing is measured", data_dir.display());
         Failure::new(NO_ENGINE, format!("{text}; `leverframe stats PIPELINE` says what runs have cost"))
     })?;
-    let is_for_eyes = args.print.form() == Form::Text && moves_cursor(&std::io::stdout());
-    let endless = is_for_eyes || args.print.form() == Form::Json;
+    let is_interactive = args.print.form() == Form::Text && moves_cursor(&std::io::stdout());
+    let endless = is_interactive || args.print.form() == Form::Json;
     let mut left = args.samples.or((!endless).then_some(1));
     let mut page = Page::new();
     let mut last: Option<DateTime<Utc>> = None;
@@ -45,14 +45,14 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
             }
             usage => usage?,
         };
-        // Nothing new in so long a time: it is asked again.
+        // No new sample came in time: ask again.
         if usage.at.is_none() || usage.at == last {
             continue;
         }
         last = usage.at;
         match args.print.form() {
             Form::Json => page.document_line(&usage)?,
-            Form::Text => show(&usage, is_for_eyes, &mut page)?,
+            Form::Text => show(&usage, is_interactive, &mut page)?,
         }
         page.flush()?;
         left = left.map(|left| left - 1);
@@ -60,8 +60,8 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
     page.end(DONE)
 }
 
-fn show(usage: &Usage, is_for_eyes: bool, page: &mut Page) -> Result<(), Failure> {
-    if is_for_eyes {
+fn show(usage: &Usage, is_interactive: bool, page: &mut Page) -> Result<(), Failure> {
+    if is_interactive {
         page.bytes(HOME.as_bytes())?;
     }
     let now = engine::now().wall;
@@ -97,7 +97,7 @@ fn show(usage: &Usage, is_for_eyes: bool, page: &mut Page) -> Result<(), Failure
             Cell::figure(run.n_processes.to_string()),
             Cell::plain(why(usage, run, now).chars().take(MAX_REASON).collect::<String>()),
         ]);
-        // A step alone is what its run is.
+        // A single step has the same figures as its run.
         for step in run.steps.iter().filter(|_| run.steps.len() > 1) {
             rows.push(vec![
                 Cell::plain(format!("  {}", step.step_id)),

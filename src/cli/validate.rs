@@ -1,4 +1,4 @@
-//! `leverframe validate`: what is wrong with a pipeline file, and what in it is seldom meant.
+//! `leverframe validate`: the problems of a pipeline file, and warnings about things that are seldom intended.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ struct Document {
     n_steps: usize,
     n_levels: usize,
     problems: Vec<Problem>,
-    /// What is allowed and seldom meant.
+    /// Things that are allowed but seldom intended.
     warnings: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn validate(args: &ValidateArgs, place: &Place) -> Outcome {
         }
         code = match outcome {
             Ok(_) => code,
-            // A wrong file weighs more than one that is not there.
+            // An invalid file counts more than a missing one.
             Err(CatalogueError::NoFile { .. } | CatalogueError::Unknown { .. }) if code != USAGE => NOT_FOUND,
             Err(_) => USAGE,
         };
@@ -82,7 +82,7 @@ pub(super) fn validate(args: &ValidateArgs, place: &Place) -> Outcome {
     page.end(code)
 }
 
-/// The folders of pipelines, where they can be known: a file is looked at without them too.
+/// The folders of pipelines, if the settings can be read. A file can be checked without them.
 pub(super) struct Folders(Option<(PathBuf, Settings)>);
 
 impl Folders {
@@ -90,7 +90,7 @@ impl Folders {
         Self(place.path().ok().and_then(|dir| Some((dir.clone(), Settings::load(&dir).ok()?))))
     }
 
-    /// A file, or the pipeline of an id, as `run` finds them.
+    /// Finds a file, or the pipeline with an id, as `run` does.
     fn find(&self, name: &Path) -> Result<Arc<Definition>, CatalogueError> {
         match (&self.0, name.to_str()) {
             (Some((dir, settings)), Some(text)) => Catalogue::find_in(text, dir, settings),
@@ -98,12 +98,12 @@ impl Folders {
         }
     }
 
-    /// What is allowed in this file, at this place, and seldom meant.
+    /// The warnings about this file, including those about its place.
     fn warnings(&self, definition: &Definition) -> Vec<String> {
         definition.pipeline.advice().into_iter().chain(self.no_job_yet(definition)).collect()
     }
 
-    /// That the tables of a file outside the folders make no jobs.
+    /// The warning that the `[[schedule]]` tables of a file outside the folders make no jobs.
     pub(super) fn no_job_yet(&self, definition: &Definition) -> Option<String> {
         let (dir, settings) = self.0.as_ref()?;
         let n = definition.pipeline.schedules.len();
@@ -119,7 +119,8 @@ impl Folders {
     }
 }
 
-/// The file as the caller named it, so that it can be clicked where he stands; that of an id stays whole.
+/// The problem with the file as the user named it, so that a terminal can open it. If the user gave an id, the path
+/// stays absolute.
 fn as_named(file: &Path, problem: &Diagnostic) -> Diagnostic {
     let is_named = file.file_name() == problem.file.file_name();
     Diagnostic { file: if is_named { file } else { &problem.file }.to_owned(), ..problem.clone() }

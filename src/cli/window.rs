@@ -1,4 +1,4 @@
-//! `leverframe` without a verb: the window, where there can be one.
+//! `leverframe` without a verb: opens the window, if one can be opened.
 
 use crossbeam_channel::Receiver;
 
@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::store::DataDir;
 use crate::window::{ExecutionIntegration, window_port};
 
-/// What to use where no window can be opened.
+/// What works without a window.
 const VERBS: &str = "`leverframe run`, `resume`, `retry`, `runs`, `show`, `logs`, `checkpoints`, `validate`, `init` and `doctor` need none (see `leverframe --help`)";
 
 /// Opens the window and shows it until it is closed.
@@ -34,11 +34,11 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     let dir = DataDir::open(&path)?;
     say_ignored(diagnostics::install(Output::DataDir(dir.path().to_owned())));
     if attach {
-        return watch(show, dir, settings);
+        return show_attached(show, dir, settings);
     }
     let lease = match succeed(&dir, ProcessKind::Window) {
         Ok(lease) => lease,
-        Err(kept @ JoinError::Kept(_)) => return raise_other(&dir, kept),
+        Err(kept @ JoinError::Kept(_)) => return raise_open_window(&dir, kept),
         Err(error) => return Err(error.into()),
     };
     let (port, world) = window_port();
@@ -50,7 +50,7 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
         let leave = leave.clone();
         AtExit::set(move || {
             note("the display is gone; the engine goes on without a window where runs or jobs need one");
-            say_failure(leave());
+            warn_failure(leave());
         })?
     };
     let signals = SignalWatch::start()?;
@@ -58,7 +58,7 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     let answering =
         crate::base::thread::lasting("lf-signal-answers", move || answer_signals(&asked, &leave))?;
     let shown = show(port);
-    // The window may have asked for something else before it went; then this finds nothing left to do.
+    // If the window has already asked for another kind of end, this does nothing.
     integration.shutdown(ShutdownKind::LeaveSteps);
     drop((signals, lost));
     // A panic there has ended the process.
@@ -66,26 +66,26 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     shown.map(|()| DONE).map_err(|error| Failure::usage(format!("{error:#}")))
 }
 
-/// Closes the window as its frame does, without a question, when a signal asks for that: at a logout nobody answers.
+/// On a signal, closes the window as its close button does, but without a question: at a logout no user can answer.
 fn answer_signals(asked: &Receiver<Asked>, leave: &impl Fn() -> Result<(), Error>) {
     for asked in asked {
         match asked {
-            Asked::Interrupt | Asked::Terminate | Asked::HangUp => say_failure(leave()),
-            // Stopped, it would hold the engine and answer nobody.
+            Asked::Interrupt | Asked::Terminate | Asked::HangUp => warn_failure(leave()),
+            // A suspended process would still be the engine, but answer no client.
             Asked::Suspend => note("the window goes on; it holds the engine. Ctrl-C closes it"),
             Asked::Continue => {}
         }
     }
 }
 
-fn say_failure(left: Result<(), Error>) {
-    if let Err(error) = left {
+fn warn_failure(outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
         note(format_args!("warning: {error}"));
     }
 }
 
-/// The engine belongs to a window that is open already: that one comes to the front.
-fn raise_other(dir: &DataDir, kept: JoinError) -> Outcome {
+/// If the engine belongs to an open window, brings that window to the front.
+fn raise_open_window(dir: &DataDir, kept: JoinError) -> Outcome {
     let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? else { return Err(kept.into()) };
     if client.welcome().engine.face != ProcessKind::Window {
         return Err(kept.into());
@@ -95,8 +95,8 @@ fn raise_other(dir: &DataDir, kept: JoinError) -> Outcome {
     Ok(DONE)
 }
 
-/// Shows the window before the engine that lives, which stays where it is.
-fn watch(show: Window, dir: DataDir, settings: Settings) -> Outcome {
+/// Shows a window attached to the running engine, which stays in its process.
+fn show_attached(show: Window, dir: DataDir, settings: Settings) -> Outcome {
     let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? else {
         let text =
             "no engine is running that the window could be attached to; without --attach it runs one itself";

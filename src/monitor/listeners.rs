@@ -1,4 +1,5 @@
-//! Hands each sample to those who want it. Nobody who is slow holds up the monitor for long, and nobody who fails the others.
+//! Delivers each sample to every subscriber. A slow stream never delays the monitor, and a callback that fails does not
+//! affect the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, Weak};
@@ -9,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use super::lock;
 use crate::resources::ResourceSnapshot;
 
-/// Samples that wait for whoever reads a stream.
+/// Samples that a stream holds until they are read.
 const STREAM_CAPACITY: usize = 8;
 
 /// Ends a subscription when it is dropped.
@@ -18,7 +19,7 @@ pub struct SampleGuard {
     _alive: Arc<()>,
 }
 
-/// The samples of a monitor, newest last. One who reads too slowly misses the oldest.
+/// The samples of a monitor, newest last. A reader that is too slow misses the oldest.
 #[derive(Debug)]
 pub struct SampleStream {
     samples: Receiver<Arc<ResourceSnapshot>>,
@@ -37,14 +38,14 @@ impl SampleStream {
     }
 }
 
-/// Who wants samples.
+/// The subscribers.
 #[derive(Default)]
 pub(super) struct Listeners {
     list: Mutex<Vec<Listener>>,
 }
 
 struct Listener {
-    /// Gone when nobody listens any more.
+    /// Gone when the subscription was dropped.
     alive: Weak<()>,
     delivery: Delivery,
 }
@@ -53,7 +54,7 @@ type Callback = dyn FnMut(&Arc<ResourceSnapshot>) + Send;
 
 enum Delivery {
     Call(Box<Callback>),
-    /// With the other end, so that the oldest can be taken out again.
+    /// Both ends, so that the oldest sample can be taken out again.
     Stream(Sender<Arc<ResourceSnapshot>>, Receiver<Arc<ResourceSnapshot>>),
 }
 
@@ -74,9 +75,9 @@ impl Listeners {
         alive
     }
 
-    /// Hands a sample to everybody.
-    pub(super) fn tell(&self, sample: &Arc<ResourceSnapshot>) {
-        // Taken out while they are called: one of them may subscribe another.
+    /// Delivers a sample to every subscriber.
+    pub(super) fn send(&self, sample: &Arc<ResourceSnapshot>) {
+        // Taken out of the lock while callbacks run: one of them may add a subscriber.
         let mut list = std::mem::take(&mut *lock(&self.list));
         list.retain_mut(|listener| listener.alive.strong_count() > 0 && listener.delivery.deliver(sample));
         let mut kept = lock(&self.list);
@@ -86,7 +87,7 @@ impl Listeners {
 }
 
 impl Delivery {
-    /// False when it is not to be told any more.
+    /// Returns false when the subscription must end.
     fn deliver(&mut self, sample: &Arc<ResourceSnapshot>) -> bool {
         match self {
             // A panic was reported by the panic hook.
@@ -94,7 +95,7 @@ impl Delivery {
             Self::Stream(sender, waiting) => {
                 let mut sample = sample.clone();
                 while let Err(TrySendError::Full(refused)) = sender.try_send(sample) {
-                    // Its reader may have been faster; then there is room as well.
+                    // Fails if the reader was faster; then there is room as well.
                     let _ = waiting.try_recv();
                     sample = refused;
                 }

@@ -1,6 +1,6 @@
-//! The machine as a whole: CPU, memory and load from `sysinfo`; disks and network from the kernel's counters, for
-//! `sysinfo` would read a file for each figure of each card; space of the watched file systems alone, for a list of all
-//! mounts may hang on a dead network share.
+//! The machine as a whole. CPU, memory and load come from `sysinfo`. Disks and network come from the kernel's counters,
+//! because `sysinfo` would read a file for each figure of each card. Space is read only of the watched file systems,
+//! because a list of all mounts may hang on a dead network share.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,19 +9,19 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sysinfo::System;
 
-use super::outlook::Outlook;
 use super::procfs::ProcFile;
+use super::quick_reader::QuickReader;
 use super::sensors::Sensors;
 use crate::resources::MachineSample;
 
-/// What the kernel calls a sector here, whatever the disk calls one.
+/// The kernel's unit in this file, whatever the sector size of the disk.
 const SECTOR_BYTES: u64 = 512;
 
 /// Reads the machine.
 pub(super) struct MachineReader {
     system: System,
     sensors: Sensors,
-    outlook: Arc<Outlook>,
+    quick_reader: Arc<QuickReader>,
     diskstats: ProcFile,
     net_dev: ProcFile,
     disks: Hardware,
@@ -31,18 +31,18 @@ pub(super) struct MachineReader {
 }
 
 impl MachineReader {
-    /// Reads what is in view, and all the rest.
+    /// Makes ready to read. Memory, space and power come from `quick_reader`.
     ///
     /// # Errors
-    /// When this platform can't be asked.
-    pub(super) fn new(outlook: Arc<Outlook>) -> Result<Self, sysinfo::Error> {
+    /// When this platform is not supported.
+    pub(super) fn new(quick_reader: Arc<QuickReader>) -> Result<Self, sysinfo::Error> {
         let mut system = System::new()?;
-        // CPU time must pass to be measured.
+        // The first reading: usage is measured between two.
         system.refresh_cpu_usage();
         Ok(Self {
             system,
             sensors: Sensors::new(),
-            outlook,
+            quick_reader,
             diskstats: ProcFile::new("/proc/diskstats"),
             net_dev: ProcFile::new("/proc/net/dev"),
             disks: Hardware::below("/sys/block"),
@@ -65,7 +65,7 @@ impl MachineReader {
         let (received, sent) = parse_net_dev(self.net_dev.read(&mut self.buffer), &mut self.cards);
         let rates = self.rates.since_last(awake_ms, [read, written, received, sent]);
         let load = System::load_average();
-        let sensors = self.sensors.read(awake_ms, || self.outlook.power());
+        let sensors = self.sensors.read(awake_ms, || self.quick_reader.power());
         let mut sample = MachineSample {
             at,
             cpu_fraction: f64::from(share(system.global_cpu_usage())),
@@ -79,13 +79,13 @@ impl MachineReader {
             power: sensors.power,
             ..MachineSample::default()
         };
-        self.outlook.add_memory(system, &mut sample);
-        self.outlook.add_space(&mut sample);
+        self.quick_reader.add_memory(system, &mut sample);
+        self.quick_reader.add_space(&mut sample);
         sample
     }
 }
 
-/// Tells real devices from those that stand on others, whose traffic would count twice.
+/// Tells real devices from virtual ones, whose traffic would count twice.
 struct Hardware {
     folder: &'static str,
     known: HashMap<String, Kind>,
@@ -96,7 +96,7 @@ enum Kind {
     Real,
     /// A loop, a bridge, a tunnel.
     Virtual,
-    /// A partition, say.
+    /// Not a device of its own: a partition, say.
     None,
 }
 
@@ -135,7 +135,7 @@ fn parse_diskstats(text: &[u8], disks: &mut Hardware) -> (u64, u64) {
     sum
 }
 
-/// Bytes received and sent over all real cards since boot; where there is none (in a container), over all but the
+/// Bytes received and sent over all real cards since boot. Where there is none (in a container), over all but the
 /// loopback.
 fn parse_net_dev(text: &[u8], cards: &mut Hardware) -> (u64, u64) {
     let text = std::str::from_utf8(text).unwrap_or_default();
@@ -156,14 +156,15 @@ fn parse_net_dev(text: &[u8], cards: &mut Hardware) -> (u64, u64) {
     real.unwrap_or(others)
 }
 
-/// Makes rates of counters.
+/// Turns counters into rates.
 #[derive(Debug, Default)]
 struct Rates {
     last: Option<(u64, [u64; 4])>,
 }
 
 impl Rates {
-    /// What each counter has grown by a second of awake time. One that has fallen, because a device is gone, has not grown.
+    /// The growth of each counter per second of awake time. A counter that has fallen, because a device is gone, gives
+    /// 0.
     fn since_last(&mut self, awake_ms: u64, counters: [u64; 4]) -> [f64; 4] {
         let Some((before_ms, before)) = self.last.replace((awake_ms, counters)) else { return [0.0; 4] };
         let elapsed_ms = awake_ms.saturating_sub(before_ms);

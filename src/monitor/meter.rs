@@ -1,8 +1,8 @@
-//! Adds up what the processes of a tree have used, ended ones included. Pure: readings and time are arguments.
+//! Adds up what the processes of a tree have used, including ended ones. Pure: readings and time are arguments.
 //!
-//! When a process ends and its parent waits for it, the kernel adds what it used to its parent's account; when nobody of
-//! the tree does (an orphan, a parent that ignores SIGCHLD), what was last read of it is kept here. Which of the two
-//! it was shows in the page faults of the parent's account, for every process has some.
+//! When a process ends and its parent waits for it, the kernel adds what it used to the parent's figures. When no
+//! process of the tree waits for it (an orphan, or a parent that ignores SIGCHLD), its last reading is kept here. The
+//! page faults in the parent's figures show which of the two happened, because every process has some.
 
 use std::collections::HashMap;
 
@@ -15,11 +15,11 @@ use crate::resources::StepTotals;
 pub(super) struct Moment {
     /// Milliseconds since boot while the machine was awake.
     pub(super) awake_ms: u64,
-    /// Clock ticks since boot, sleep included: what start times are counted in.
+    /// Clock ticks since boot, sleep included: the unit of start times.
     pub(super) boot_ticks: u64,
 }
 
-/// What the figures are counted in.
+/// The units of the figures.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Units {
     pub(super) ticks_per_second: u64,
@@ -27,22 +27,22 @@ pub(super) struct Units {
     pub(super) n_cpus: usize,
 }
 
-/// One process as it was read.
+/// One reading of a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     pub(super) stat: Stat,
-    /// None where it can't be read.
+    /// None when it can't be read.
     pub(super) io: Option<IoBytes>,
 }
 
-/// What is used up, over time.
+/// Resources that add up over time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Used {
     cpu_ticks: u64,
     io: IoBytes,
 }
 
-/// What a tree costs at a moment.
+/// What a tree uses at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Cost {
     pub(super) cpu_fraction: f64,
@@ -54,29 +54,29 @@ pub(super) struct Cost {
     pub(super) n_processes: u32,
 }
 
-/// The account of one tree.
+/// The sums of one tree.
 #[derive(Debug, Default)]
 pub(super) struct TreeMeter {
     last: HashMap<u32, Reading>,
-    /// Of processes whose end nobody in the tree has waited for.
+    /// Used by ended processes for which no process of the tree has waited.
     ended: Used,
     total: Used,
     totals: StepTotals,
 }
 
 impl TreeMeter {
-    /// The processes that were read last, by which zombies are found again.
+    /// The processes of the last reading, by which zombies are found again.
     pub(super) fn known(&self) -> impl Iterator<Item = ProcId> {
         self.last.values().map(|reading| reading.stat.proc.id)
     }
 
-    /// What it has cost so far.
+    /// What the tree has used so far.
     pub(super) fn totals(&self) -> StepTotals {
         self.totals
     }
 
-    /// Takes in a reading of the whole tree. `before` is when everything was read last: what has begun since then has
-    /// used what it used since then, and what is older and was not known has not.
+    /// Takes in a reading of the whole tree. `before` is the moment of the last reading. A process that began after it
+    /// has used everything since then. An older process that is new in the tree counts from now on only.
     pub(super) fn take(
         &mut self,
         now: Moment,
@@ -102,7 +102,7 @@ impl TreeMeter {
                 older.add(used);
             }
         }
-        // What is used up never becomes less.
+        // A sum never becomes less.
         let total = total.at_least(self.total);
         let grown = total.less(self.total).less(older);
         self.total = total;
@@ -138,7 +138,7 @@ impl TreeMeter {
         self.last.get(&id.pid).is_some_and(|last| last.stat.proc.id == id)
     }
 
-    /// Keeps what processes have used that are gone, unless the account of a living ancestor holds it.
+    /// Keeps what ended processes have used, unless the kernel has added it to a living ancestor.
     fn settle_ended(&mut self, current: &HashMap<u32, Reading>) {
         let lives = |last: &Reading| {
             let id = last.stat.proc.id;
@@ -149,20 +149,22 @@ impl TreeMeter {
             let ancestors = std::iter::successors(self.last.get(&last.stat.proc.parent), |above| {
                 self.last.get(&above.stat.proc.parent)
             });
-            let new_holder = ancestors.take(self.last.len()).find(|above| lives(above));
-            gone.entry(new_holder.map(|new_holder| new_holder.stat.proc.id.pid)).or_default().push(last);
+            let living_ancestor = ancestors.take(self.last.len()).find(|above| lives(above));
+            gone.entry(living_ancestor.map(|living_ancestor| living_ancestor.stat.proc.id.pid))
+                .or_default()
+                .push(last);
         }
-        for (new_holder, mut gone) in gone {
+        for (living_ancestor, mut gone) in gone {
             let reaped = |readings: &HashMap<u32, Reading>| {
-                new_holder
+                living_ancestor
                     .and_then(|pid| readings.get(&pid))
-                    .map_or(0, |new_holder| new_holder.stat.reaped_faults)
+                    .map_or(0, |living_ancestor| living_ancestor.stat.reaped_faults)
             };
             let mut inherited = reaped(current).saturating_sub(reaped(&self.last));
             gone.sort_by_key(|reading| std::cmp::Reverse(reading.faults()));
             for reading in gone {
                 match inherited.checked_sub(reading.faults()) {
-                    Some(rest) if new_holder.is_some() => inherited = rest,
+                    Some(rest) if living_ancestor.is_some() => inherited = rest,
                     Some(_) | None => self.ended.add(reading.used()),
                 }
             }
@@ -235,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Readings a second apart, the first at second 1; the CPU milliseconds that are known after each.
+    /// Readings a second apart, the first at second 1, each with the CPU milliseconds expected after it.
     #[track_caller]
     fn check(rounds: &[(&[Reading], u64)]) {
         let mut meter = TreeMeter::default();
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_orphan_that_nobody_of_the_tree_waits_for_is_not_forgotten() {
+    fn an_orphan_without_a_waiting_parent_in_the_tree_is_not_forgotten() {
         let orphan = p(12, 1, 100, 0, 0);
         check(&[(&[p(10, 1, 5, 0, 0), orphan], 1050), (&[p(10, 1, 5, 0, 0)], 1050)]);
     }

@@ -1,19 +1,19 @@
-//! What the machine has left and what each step costs, sampled once a second. The only place that knows `sysinfo`.
+//! What the machine has left and what each step uses, sampled once a second. The only module that uses `sysinfo`.
 //!
-//! [`ResourceMonitor`] samples on a thread of its own; [`MonitorHandle`] is how whoever owns the steps says which of
-//! them live. It measures and tells when a limit is exceeded; what is done about that is not decided here, and nothing
-//! is kept beyond the newest sample.
+//! [`ResourceMonitor`] samples on a thread of its own. Through a [`MonitorHandle`] the engine says which steps live.
+//! The monitor measures and reports when a limit is exceeded. It does not decide what happens then, and keeps only the
+//! newest sample.
 //!
-//! In reading order: `sampler` is the thread; `machine` and `sensors` read the machine, `outlook` what of it can be told
-//! at once; `forest` finds the trees of
-//! steps, `meter` adds up what they use, `procfs` reads for them; `listeners` hands samples on; `shortage` says whether memory ran out.
+//! In reading order: `sampler` is the thread; `machine` and `sensors` read the machine, `quick_reader` the figures that
+//! need no time to measure; `forest` finds the trees of steps, `meter` adds up what they use, `procfs` reads for both;
+//! `listeners` delivers samples; `shortage` says whether memory ran out.
 
 mod forest;
 mod listeners;
 mod machine;
 mod meter;
-mod outlook;
 mod procfs;
+mod quick_reader;
 mod sampler;
 mod sensors;
 mod shortage;
@@ -37,10 +37,10 @@ use crate::base::time::Now;
 use crate::resources::{Limits, MachineSample, ResourceSnapshot, StepTotals};
 use forest::Tracked;
 use listeners::Listeners;
-use outlook::Outlook;
+use quick_reader::QuickReader;
 use sampler::Sampler;
 
-/// The shortest interval: below it the measuring would be what is measured.
+/// The shortest interval: below it, the monitor itself would use a noticeable part of the machine.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest interval.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
@@ -54,7 +54,7 @@ pub enum MonitorError {
     /// Too short or too long.
     #[error("the monitor can't sample every {0:?}: choose an interval from 200ms to 60s")]
     Interval(Duration),
-    /// This platform can't be asked.
+    /// This platform is not supported.
     #[error("the machine can't be watched: {0}")]
     Platform(String),
     /// The thread can't be started.
@@ -62,16 +62,16 @@ pub enum MonitorError {
     Thread(#[from] io::Error),
 }
 
-/// What is watched, and how often.
+/// What is sampled, and how often.
 #[derive(Debug, Clone)]
 pub struct MonitorOptions {
-    /// The space of their file systems is told; the data directory comes first.
+    /// The folders whose file systems' space is measured; the data directory comes first.
     pub folders: Vec<PathBuf>,
     /// From one sample to the next: 200 ms to 60 s.
     pub interval: Duration,
-    /// At least so long while no step is measured: 200 ms to 60 s as well.
+    /// The shortest interval while no step is measured: 200 ms to 60 s as well.
     pub idle_interval: Duration,
-    /// What counts as short.
+    /// From where on a resource counts as short.
     pub limits: Limits,
     /// Where the kernel lists batteries and mains.
     pub power_supplies: PathBuf,
@@ -90,69 +90,70 @@ impl MonitorOptions {
     }
 }
 
-/// What the thread is told. It doubles as the thread's clock, by its timeout.
+/// An order to the thread. The thread waits for it until the next sample is due.
 enum Order {
-    Every(Duration),
-    Limits(Limits),
+    SetInterval(Duration),
+    SetLimits(Limits),
     Track(Tracked),
     Forget(AttemptKey),
     Stop,
 }
 
-/// What others read while the thread samples.
+/// What other threads read while the monitor samples.
 #[derive(Default)]
 struct Published {
     last: Mutex<Option<Arc<ResourceSnapshot>>>,
-    /// There is another one.
+    /// Notified at every new sample.
     sampled: Condvar,
     totals: Mutex<HashMap<AttemptKey, StepTotals>>,
 }
 
-/// Speaks to a [`ResourceMonitor`] from any thread, without ever waiting for it. Harmless once the monitor has stopped.
+/// Gives orders to a [`ResourceMonitor`] from any thread, without waiting for it. Does nothing once the monitor has
+/// stopped.
 #[derive(Clone)]
 pub struct MonitorHandle {
     orders: Sender<Order>,
     published: Arc<Published>,
-    outlook: Arc<Outlook>,
+    quick_reader: Arc<QuickReader>,
 }
 
 impl MonitorHandle {
-    /// The machine as far as it can be told at once, for whoever must decide before the first sample comes: memory, the
-    /// space of the watched file systems and power. What takes time to be measured (CPU, load, rates, temperature) is 0,
-    /// or none. It reads a few small files, without waiting for the monitor, which need not even have been started.
+    /// The figures that need no time to measure, for a decision before the first sample: memory, the space of the
+    /// watched file systems and power. The others (CPU, load, rates, temperature) are 0 or none. Reads a few small
+    /// files and does not wait for the monitor, which need not even have been started.
     pub fn first_look(&self) -> MachineSample {
-        self.outlook.look(Utc::now())
+        self.quick_reader.read(Utc::now())
     }
 
-    /// From now on a sample comes this long after the one before, at least while steps are measured.
+    /// Sets the interval between samples while steps are measured.
     ///
     /// # Errors
     /// [`MonitorError::Interval`] below 200 ms and above 60 s.
     pub fn set_interval(&self, interval: Duration) -> Result<(), MonitorError> {
-        self.order(Order::Every(checked(interval)?));
+        self.order(Order::SetInterval(checked(interval)?));
         Ok(())
     }
 
-    /// From now on these limits hold. What is raised stays so where its limit is the same, and is cleared otherwise;
-    /// the next sample, which comes soon, tells.
+    /// Sets the limits. A raised limit stays raised if it is unchanged, and is cleared otherwise; the next sample,
+    /// which comes soon, has the changes.
     pub fn set_limits(&self, limits: Limits) {
-        self.order(Order::Limits(limits));
+        self.order(Order::SetLimits(limits));
     }
 
-    /// From now on the tree of this attempt is measured: `pid` is its main process, `token` marks its processes. What has
-    /// ended by then, or is another process by now, is passed over.
+    /// Measures the tree of this attempt from now on. `pid` is its main process, `token` marks its processes. Does
+    /// nothing if the process has ended or the pid belongs to another one by now.
     pub fn track(&self, key: AttemptKey, pid: u32, token: &str) {
         self.order(Order::Track(Tracked { key, pid, token: token.to_owned() }));
     }
 
-    /// This attempt has ended and is measured no more; what it has cost, if it was seen in a sample.
+    /// This attempt has ended: stops measuring it, and returns what it used if a sample had it.
     pub fn forget(&self, key: &AttemptKey) -> Option<StepTotals> {
         let totals = lock(&self.published.totals).remove(key);
         self.order(Order::Forget(key.clone()));
         totals
     }
 
-    /// What an attempt that is measured has cost so far; none before its first sample.
+    /// What a measured attempt has used so far; none before its first sample.
     pub fn totals(&self, key: &AttemptKey) -> Option<StepTotals> {
         lock(&self.published.totals).get(key).copied()
     }
@@ -162,7 +163,7 @@ impl MonitorHandle {
         lock(&self.published.last).clone()
     }
 
-    /// The newest sample, as soon as it was taken after this instant or `patience` is over; none before the first.
+    /// Waits at most `patience` for a sample taken after this instant, and returns the newest; none before the first.
     pub fn wait_newer(
         &self,
         after: Option<DateTime<Utc>>,
@@ -178,7 +179,7 @@ impl MonitorHandle {
     }
 
     fn order(&self, order: Order) {
-        // Closed: nobody samples any more.
+        // Closed means that the monitor is gone.
         let _ = self.orders.send(order);
     }
 }
@@ -194,31 +195,31 @@ pub struct ResourceMonitor {
 enum State {
     Idle(Box<Sampler>),
     Samples(JoinHandle<Box<Sampler>>),
-    /// Its thread has panicked, or could not be started.
+    /// The thread has panicked, or could not be started.
     Lost,
 }
 
 impl ResourceMonitor {
-    /// Makes ready to sample.
+    /// Prepares to sample.
     ///
     /// # Errors
     /// [`MonitorError::Interval`], or [`MonitorError::Platform`] when this platform can't be sampled.
     pub fn new(options: MonitorOptions) -> Result<Self, MonitorError> {
         checked(options.interval)?;
         checked(options.idle_interval)?;
-        // Unbounded: one order at each start and end of a step, taken at once; whoever sends must not wait. When it is
-        // closed the thread ends.
+        // Unbounded, because the sender must not wait: one order at each start and end of a step, taken at once. When
+        // it is closed the thread ends.
         let (orders, ordered) = crossbeam_channel::unbounded();
         let (published, listeners) = (Arc::<Published>::default(), Arc::<Listeners>::default());
-        let outlook = Arc::new(Outlook::new(&options.folders, &options.power_supplies));
-        let sampler = Sampler::new(&options, outlook.clone(), published.clone(), listeners.clone())
+        let quick_reader = Arc::new(QuickReader::new(&options.folders, &options.power_supplies));
+        let sampler = Sampler::new(&options, quick_reader.clone(), published.clone(), listeners.clone())
             .map_err(|error| MonitorError::Platform(error.to_string()))?;
-        let handle = MonitorHandle { orders, published, outlook };
+        let handle = MonitorHandle { orders, published, quick_reader };
         Ok(Self { handle, ordered, listeners, state: Mutex::new(State::Idle(Box::new(sampler))) })
     }
 
-    /// Begins to sample, the first time a quarter of a second from now: CPU time must pass to be measured. Harmless when
-    /// it does so already.
+    /// Begins to sample. The first sample comes after a quarter of a second, because CPU usage is measured over time.
+    /// Harmless when already started.
     ///
     /// # Errors
     /// [`MonitorError::Thread`].
@@ -242,14 +243,14 @@ impl ResourceMonitor {
         }
     }
 
-    /// Ends sampling; when it returns nobody is called any more. What it measures is known still, and it may be started
+    /// Stops sampling. After it returns no callback runs. The tracked steps are remembered, and sampling may be started
     /// again. Harmless when repeated.
     pub fn stop(&self) {
         let mut state = lock(&self.state);
         match std::mem::replace(&mut *state, State::Lost) {
             State::Samples(thread) => {
                 self.handle.order(Order::Stop);
-                // Its panic was reported by the panic hook, and costs only the samples.
+                // The panic hook has reported a panic there; only the samples are lost.
                 if let Ok(sampler) = thread.join() {
                     *state = State::Idle(sampler);
                 }
@@ -269,17 +270,17 @@ impl ResourceMonitor {
     }
 
     /// Calls `callback` with every sample from now on, on the monitor's thread, until the guard is dropped. While it
-    /// blocks no sample is taken; one that panics is called no more.
+    /// blocks, no sample is taken. After a panic it is not called again.
     pub fn subscribe(&self, callback: impl FnMut(&Arc<ResourceSnapshot>) + Send + 'static) -> SampleGuard {
         self.listeners.call(callback)
     }
 
-    /// A channel of every sample from now on, for those who may be slow: they miss samples and hinder nobody.
+    /// A channel of every sample from now on. A slow reader misses samples and delays nothing.
     pub fn stream(&self) -> SampleStream {
         self.listeners.stream()
     }
 
-    /// What speaks to it from any thread.
+    /// A handle for any thread.
     pub fn handle(&self) -> MonitorHandle {
         self.handle.clone()
     }
@@ -300,7 +301,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads the clocks: both that decisions follow, and the ticks since boot in which start times are counted.
+/// Reads the clocks: a `Now`, and the clock ticks since boot, which are the unit of start times.
 fn now(ticks_per_second: u64) -> (Now, u64) {
     let ms = |clock| {
         let time = clock_gettime(clock);

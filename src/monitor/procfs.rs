@@ -1,6 +1,6 @@
-//! Reads files of `/proc` that are asked over and over: into one buffer, through descriptors that stay open, which is
-//! half the work of opening them anew. A descriptor means one process for ever: a number that comes again does not mislead.
-//! What could not be looked at is an error, and no process that has ended.
+//! Reads files of `/proc` again and again, into one buffer and through descriptors that stay open, which is half the
+//! work of opening them each time. A descriptor always means the same process, so a reused pid does not mislead. What
+//! could not be read is an error; only a process that has ended is none.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,14 +12,14 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::process::{Stat, unless_gone};
 
-/// Of the descriptors that this program may have, one in so many is used to keep files open.
+/// One in this many of the descriptors that this program may have is used to keep files open.
 const SHARE_OF_DESCRIPTORS: u64 = 4;
-/// Descriptors that stay open for one process.
+/// Descriptors kept open for one process.
 const PER_PROCESS: u64 = 3;
-/// Processes whose files stay open, at most.
+/// The most processes whose files stay open.
 const MAX_KEPT: u64 = 1024;
 
-/// A file that is read from its beginning, again and again.
+/// A file that is read from its beginning again and again.
 pub(super) struct ProcFile {
     path: String,
     file: Option<OwnedFd>,
@@ -30,7 +30,7 @@ impl ProcFile {
         Self { path: path.into(), file: None }
     }
 
-    /// All of it, in `buffer`; empty where there is none.
+    /// The whole file, in `buffer`; empty when it can't be read.
     pub(super) fn read<'a>(&mut self, buffer: &'a mut Vec<u8>) -> &'a [u8] {
         if self.file.is_none() {
             self.file = open(&self.path).ok().flatten();
@@ -40,18 +40,18 @@ impl ProcFile {
     }
 }
 
-/// Bytes of a process and the children that it has waited for.
+/// Bytes that a process, and the children that it has waited for, read and wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct IoBytes {
     /// Read from disk.
     pub(super) read: u64,
-    /// Written towards a disk.
+    /// Written to disk.
     pub(super) written: u64,
-    /// Handed to write calls, whatever they go to: a disk, a file system in memory, a pipe, a socket.
+    /// Passed to write calls to any target: a disk, a file system in memory, a pipe, a socket.
     pub(super) output: u64,
 }
 
-/// Reads about processes.
+/// Reads the files of processes.
 pub(super) struct ProcReader {
     kept: HashMap<u32, Kept>,
     max_kept: usize,
@@ -64,7 +64,7 @@ struct Kept {
     stat: OwnedFd,
     io: Option<OwnedFd>,
     children: Option<OwnedFd>,
-    /// When it was last asked about.
+    /// The last round that read it.
     round: u64,
 }
 
@@ -75,10 +75,10 @@ impl ProcReader {
         Self { kept: HashMap::new(), max_kept: max_kept as usize, buffer: vec![0; 4096], round: 0 }
     }
 
-    /// What the kernel says of the process that has this number now; none when there is none.
+    /// The present process with this pid; none when there is none.
     ///
     /// # Errors
-    /// It could not be looked at: it may be there.
+    /// It could not be read, and may exist.
     pub(super) fn stat(&mut self, pid: u32) -> io::Result<Option<Stat>> {
         if let Some(kept) = self.kept.get_mut(&pid) {
             kept.round = self.round;
@@ -87,7 +87,7 @@ impl ProcReader {
             {
                 return Ok(Some(stat));
             }
-            // It has ended; the number may be another's by now.
+            // It has ended; the pid may belong to another process by now.
             self.kept.remove(&pid);
         }
         let Some(file) = open(&format!("/proc/{pid}/stat"))? else { return Ok(None) };
@@ -99,7 +99,7 @@ impl ProcReader {
         Ok(Some(stat))
     }
 
-    /// What it has read and written; none where that is not for us to know, or can't be read at the moment.
+    /// What it has read and written; none when we may not read that, or can't at the moment.
     pub(super) fn io(&mut self, pid: u32) -> Option<IoBytes> {
         let open = || open(&format!("/proc/{pid}/io")).ok().flatten();
         let read_once = |file: &OwnedFd, buffer: &mut [u8]| read_once(file, buffer).ok().flatten();
@@ -113,10 +113,10 @@ impl ProcReader {
         parse_io(&self.buffer[..n])
     }
 
-    /// Adds the children of a process to `children`, whichever of its threads has made them.
+    /// Adds the children of all threads of a process to `children`.
     ///
     /// # Errors
-    /// They could not be looked at: there may be more.
+    /// They could not be read, and there may be more.
     pub(super) fn children(&mut self, pid: u32, n_threads: u32, children: &mut Vec<u32>) -> io::Result<()> {
         if n_threads > 1 {
             for tid in threads_of(pid)? {
@@ -142,7 +142,7 @@ impl ProcReader {
         Ok(())
     }
 
-    /// Ends a round: files of processes that nobody asked about in it are closed.
+    /// Ends a round: closes the files of processes that were not read in it.
     pub(super) fn end_round(&mut self) {
         self.kept.retain(|_, kept| kept.round == self.round);
         self.round += 1;
@@ -159,7 +159,7 @@ fn threads_of(pid: u32) -> io::Result<Vec<u32>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    // What can't be listed to its end is of a process that has ended meanwhile.
+    // A list that breaks off belongs to a process that has ended meanwhile.
     Ok(threads.map_while(Result::ok).filter_map(|thread| thread.file_name().to_str()?.parse().ok()).collect())
 }
 
@@ -182,7 +182,7 @@ fn open(path: &str) -> io::Result<Option<OwnedFd>> {
     unless_gone(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
 }
 
-/// A file whose whole content the kernel gives at once.
+/// Reads a file whose whole content the kernel returns at once.
 fn read_once(file: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     unless_gone(pread(file, buffer, 0))
 }

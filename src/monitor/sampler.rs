@@ -1,4 +1,4 @@
-//! The monitor's thread: it waits for the next sample or an order, and does one after the other.
+//! The monitor's thread: it waits until the next sample is due or an order comes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use super::forest::Forest;
 use super::listeners::Listeners;
 use super::machine::MachineReader;
 use super::meter::Moment;
-use super::outlook::Outlook;
+use super::quick_reader::QuickReader;
 use super::{MonitorOptions, Order, Published, lock};
 use crate::resources::{LimitChange, LimitWatch, ResourceSnapshot};
 
-/// How long after the start the first sample comes: CPU time must have passed to be measured.
+/// The time from the start to the first sample: CPU usage is measured over time.
 const FIRST_AFTER: Duration = Duration::from_millis(250);
 
-/// Everything that samples are made with.
+/// Everything that makes samples.
 pub(super) struct Sampler {
     machine: MachineReader,
     forest: Forest,
     limits: LimitWatch,
-    /// Whether the last sample found the machine on its batteries.
+    /// Whether the machine ran on battery in the last sample.
     on_battery: bool,
-    /// What changed about limits since the last sample.
+    /// Changes of limits since the last sample.
     changes: Vec<LimitChange>,
     interval: Duration,
-    /// At least so long while no step is measured.
+    /// The shortest interval while no step is measured.
     idle_interval: Duration,
     published: Arc<Published>,
     listeners: Arc<Listeners>,
@@ -35,11 +35,11 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) fn new(
         options: &MonitorOptions,
-        outlook: Arc<Outlook>,
+        quick_reader: Arc<QuickReader>,
         published: Arc<Published>,
         listeners: Arc<Listeners>,
     ) -> Result<Self, sysinfo::Error> {
-        let machine = MachineReader::new(outlook)?;
+        let machine = MachineReader::new(quick_reader)?;
         let forest = Forest::new(machine.n_cpus());
         let limits = LimitWatch::new(options.limits.clone());
         let (interval, idle_interval) = (options.interval, options.idle_interval);
@@ -56,7 +56,7 @@ impl Sampler {
         })
     }
 
-    /// Samples until it is told to stop.
+    /// Samples until the order to stop.
     pub(super) fn run(&mut self, ordered: &Receiver<Order>) {
         let mut next = Instant::now() + FIRST_AFTER.min(self.interval);
         loop {
@@ -65,17 +65,18 @@ impl Sampler {
                     let sample = self.sample();
                     *lock(&self.published.last) = Some(sample.clone());
                     self.published.sampled.notify_all();
-                    self.listeners.tell(&sample);
-                    // At an even pace; one that was missed, because somebody blocked or the machine was busy, is left out.
+                    self.listeners.send(&sample);
+                    // At an even pace. A sample that was missed, because a callback blocked or the machine was busy, is
+                    // left out.
                     next = (next + self.pace()).max(Instant::now());
                 }
-                Ok(Order::Every(interval)) => {
+                Ok(Order::SetInterval(interval)) => {
                     self.interval = interval;
                     next = next.min(Instant::now() + self.pace());
                 }
-                Ok(Order::Limits(limits)) => {
+                Ok(Order::SetLimits(limits)) => {
                     self.changes.extend(self.limits.set_limits(limits));
-                    // Whoever waits behind a limit that is none any more hears of it soon.
+                    // Steps that wait because of a removed limit must start soon.
                     next = next.min(Instant::now() + FIRST_AFTER.min(self.interval));
                 }
                 Ok(Order::Track(tracked)) => {
@@ -86,7 +87,7 @@ impl Sampler {
                 }
                 Ok(Order::Forget(key)) => {
                     self.forest.forget(&key);
-                    // It may have come back with a sample that was taken meanwhile.
+                    // A sample taken meanwhile may have added it again.
                     lock(&self.published.totals).remove(&key);
                 }
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -94,16 +95,16 @@ impl Sampler {
         }
     }
 
-    /// From this sample to the next.
+    /// The time from this sample to the next.
     fn pace(&self) -> Duration {
         if self.forest.is_empty() { self.interval.max(self.idle_interval) } else { self.interval }
     }
 
-    /// Everything now.
+    /// Takes one sample.
     pub(super) fn sample(&mut self) -> Arc<ResourceSnapshot> {
         let (now, boot_ticks) = super::now(self.forest.units().ticks_per_second);
         let machine = self.machine.sample(now.wall, now.awake_ms);
-        let steps = self.forest.look(Moment { awake_ms: now.awake_ms, boot_ticks });
+        let steps = self.forest.measure(Moment { awake_ms: now.awake_ms, boot_ticks });
         let mut totals = lock(&self.published.totals);
         for (key, of_step) in self.forest.totals() {
             match totals.get_mut(key) {

@@ -1,30 +1,30 @@
-//! Whether memory may have run out: how much of it there is for a step at most, and how many processes the kernel has
-//! ended for lack of it. Read when a step was killed, and never otherwise.
+//! Whether memory may have run out: the most memory that a step can have, and how many processes the kernel has killed
+//! because memory was short. Read only when a step was killed.
 
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-/// Counts from its making on.
+/// Counts the processes that the kernel kills, from the moment of its creation.
 #[derive(Debug)]
 pub(crate) struct Shortage {
-    /// The kernel's count when it was looked at last.
+    /// The kernel's count at the last reading.
     seen: Cell<u64>,
 }
 
 impl Shortage {
-    /// From now on.
+    /// Begins to count now.
     pub(crate) fn watch() -> Self {
         Self { seen: Cell::new(kernel_count()) }
     }
 
-    /// How many processes the kernel has ended for lack of memory since this was asked last, on the whole machine.
+    /// How many processes of the whole machine the kernel has killed for lack of memory since the last call.
     pub(crate) fn n_ended(&self) -> u64 {
         let now = kernel_count();
         now.saturating_sub(self.seen.replace(now))
     }
 
-    /// The most memory that the programs of this process's control group can have, in bytes; none where it can't be told.
+    /// The most memory that programs in this process's control group can have, in bytes; none when it is not known.
     pub(crate) fn limit_bytes(&self) -> Option<u64> {
         let machine = field(&read("/proc/meminfo"), "MemTotal:").map(|kib| kib * 1024);
         let groups = read("/proc/self/cgroup");
@@ -34,7 +34,7 @@ impl Shortage {
 }
 
 fn read(path: impl AsRef<Path>) -> String {
-    // What can't be read is not known.
+    // Unknown if it can't be read.
     fs::read_to_string(path).unwrap_or_default()
 }
 
@@ -42,7 +42,7 @@ fn kernel_count() -> u64 {
     field(&read("/proc/vmstat"), "oom_kill").unwrap_or(0)
 }
 
-/// The number that follows a name at the begin of a line.
+/// The number that follows a name at the beginning of a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
@@ -50,7 +50,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// The files that hold the limits of a control group and of those around it, in either version.
+/// The files with the memory limits of a control group and of its parents, in either version of control groups.
 fn limits_of(groups: &str) -> Vec<String> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -63,8 +63,8 @@ fn limits_of(groups: &str) -> Vec<String> {
         } else {
             continue;
         };
-        let around = Path::new(path).ancestors().filter_map(Path::to_str);
-        files.extend(around.map(|path| format!("{root}{}/{file}", path.trim_end_matches('/'))));
+        let folders = Path::new(path).ancestors().filter_map(Path::to_str);
+        files.extend(folders.map(|path| format!("{root}{}/{file}", path.trim_end_matches('/'))));
     }
     files
 }

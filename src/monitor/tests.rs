@@ -4,7 +4,7 @@ use super::*;
 use crate::base::id::{RunId, StepId};
 use crate::resources::{Limit, LimitChange, Power, Resource, Threshold};
 
-/// Longer than anything takes on a busy machine; reaching it is a failure.
+/// Longer than any operation takes on a busy machine; a test that reaches it fails.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn options(dir: &tempfile::TempDir) -> MonitorOptions {
@@ -99,7 +99,7 @@ fn neither_stopping_nor_a_faster_pace_waits_for_the_next_sample() {
     let samples = monitor.stream();
     monitor.start().unwrap();
     next(&samples);
-    // Were the old pace kept, the next would not come within the deadline of these tests.
+    // With the old interval, the next sample would not come within the deadline of these tests.
     monitor.handle().set_interval(MIN_INTERVAL).unwrap();
     next(&samples);
     next(&samples);
@@ -126,7 +126,7 @@ fn it_can_be_stopped_and_started_again_however_often() {
 }
 
 #[test]
-fn a_listener_that_panics_or_sleeps_harms_nobody() {
+fn a_listener_that_panics_or_sleeps_harms_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let monitor = ResourceMonitor::new(options(&dir)).unwrap();
     let _panics = monitor.subscribe(|_| panic!("on purpose"));

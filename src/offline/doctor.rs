@@ -1,5 +1,5 @@
-//! `leverframe doctor`: what may be wrong with a data directory, its databases, its pipelines and the
-//! platform, and what to do about it. It looks, and mends nothing.
+//! `leverframe doctor`: what may be wrong with a data directory, its databases, its pipelines and the platform, and
+//! what to do about it. It only looks and repairs nothing.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ const LITTLE_SPACE: u64 = 1 << 30;
 pub enum Severity {
     /// As it should be.
     Fine,
-    /// Odd; everything works.
+    /// Unusual, but everything works.
     Odd,
     /// Something does not work.
     Broken,
@@ -40,10 +40,10 @@ impl Severity {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at: one word.
+    /// What was checked: one word.
     pub about: &'static str,
     /// How bad it is.
     pub severity: Severity,
@@ -67,7 +67,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything, in the order in which one thing rests on another.
+/// Checks everything, in the order in which one thing depends on another.
 pub fn check_up(data_dir: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_there = check_directory(data_dir, &mut findings);
@@ -79,12 +79,12 @@ pub fn check_up(data_dir: &Path) -> Vec<Finding> {
     if is_there {
         check_jobs(data_dir, &catalogue, &mut findings);
     }
-    let trial = if is_there { data_dir.to_owned() } else { std::env::temp_dir() };
-    check_machine(&trial, &mut findings);
+    let trial_dir = if is_there { data_dir.to_owned() } else { std::env::temp_dir() };
+    check_machine(&trial_dir, &mut findings);
     findings
 }
 
-/// Whether the directory is there to look further.
+/// Checks the directory. Returns whether there is one to check further.
 fn check_directory(data_dir: &Path, findings: &mut Vec<Finding>) -> bool {
     const ABOUT: &str = "directory";
     let shown = data_dir.display();
@@ -195,7 +195,7 @@ fn check_database(data_dir: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Orders outlive the engine: who has forgotten them wonders why nothing starts.
+/// Orders outlive the engine. An operator who has forgotten them does not see why nothing starts.
 fn check_orders(data_dir: &Path, findings: &mut Vec<Finding>) {
     let Ok(orders) = Records::open(data_dir).and_then(|records| records.orders()) else { return };
     if orders != Orders::default() {
@@ -228,11 +228,11 @@ fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
                 info.pid, info.version, info.n_steps, info.n_unacknowledged
             );
             let is_other = info.version != env!("CARGO_PKG_VERSION");
-            let is_left = engine == Presence::Nobody;
+            let has_no_engine = engine == Presence::Nobody;
             findings.push(if is_other {
                 let advice = "it goes when its last step has ended; the next start then takes this version";
                 Finding::odd("supervisor", text, advice)
-            } else if is_left {
+            } else if has_no_engine {
                 let advice = "open the window, or `leverframe resume` its run, to take them back";
                 Finding::odd("supervisor", text, advice)
             } else {
@@ -243,11 +243,11 @@ fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether the engine still writes where others read: a log of a database that was removed under it, only it sees.
+/// Whether the engine still has a database file open that was removed. What it writes there, no other process sees.
 fn check_open_files(pid: u32, data_dir: &Path, findings: &mut Vec<Finding>) {
     let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return };
     let open: Vec<_> = open.flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
-    // The kernel writes the name that it had, and that it is gone.
+    // The kernel shows the old name with this mark.
     let is_removed = |name: &str| {
         let gone = data_dir.join(format!("{name} (deleted)"));
         open.contains(&gone)
@@ -268,7 +268,7 @@ fn check_open_files(pid: u32, data_dir: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether what runs would survive the end of the session.
+/// Whether running steps would survive the end of the session.
 fn check_logout(findings: &mut Vec<Finding>) {
     const ABOUT: &str = "logout";
     let advice = "`loginctl enable-linger` lets them go on";
@@ -317,15 +317,15 @@ fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) -> Catalogue {
     catalogue
 }
 
-fn check_machine(trial: &Path, findings: &mut Vec<Finding>) {
-    for check in supervisor::check_platform(trial) {
+fn check_machine(trial_dir: &Path, findings: &mut Vec<Finding>) {
+    for check in supervisor::check_platform(trial_dir) {
         findings.push(match check.trouble {
             None => Finding::fine("platform", format!("{}: {}", check.name, check.purpose)),
             Some(trouble) => {
                 let text = format!("{} does not work here: {trouble}", check.name);
                 let advice =
                     format!("it is needed so that {}; use a newer kernel or another disk", check.purpose);
-                // Without holes a flooded log just keeps its middle.
+                // Without these two, logs work all the same, but less well.
                 if check.name == "punch hole" || check.name == "splice" {
                     Finding::odd("platform", text, advice)
                 } else {
@@ -350,7 +350,7 @@ fn check_machine(trial: &Path, findings: &mut Vec<Finding>) {
     });
 }
 
-/// Whether a window could be opened here, as far as the environment says.
+/// Whether a window can be opened here, as far as the environment shows.
 pub fn has_display() -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY"].into_iter().any(is_set)

@@ -1,4 +1,4 @@
-//! What `leverframe doctor` says of jobs: those that can't fire, or whose runs can't start, and whether anything fires
+//! The jobs' part of `leverframe doctor`: jobs that can't fire, or whose runs can't start, and whether any engine fires
 //! them at all.
 
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::settings::Catalogue;
 
 const ABOUT: &str = "jobs";
 
-/// So many jobs are named; of the rest the number is told.
+/// The most jobs that are named; of the others only the number is shown.
 const MOST_NAMED: usize = 10;
 
-/// Looks at the jobs of a data directory. Nothing is changed, and no engine is asked.
+/// Checks the jobs of a data directory. Changes nothing and asks no engine.
 pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut Vec<Finding>) {
     let jobs = match jobs_of(data_dir) {
         Ok(jobs) if jobs.is_empty() => return findings.push(Finding::fine(ABOUT, "there are none")),
@@ -27,7 +27,7 @@ pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut 
             return findings.push(Finding::broken(ABOUT, error.to_string(), advice));
         }
     };
-    let mut wrong: Vec<Finding> = jobs.iter().filter(|job| job.enabled).filter_map(wrong_with).collect();
+    let mut wrong: Vec<Finding> = jobs.iter().filter(|job| job.enabled).filter_map(finding_of).collect();
     let n_more = wrong.len().saturating_sub(MOST_NAMED);
     wrong.truncate(MOST_NAMED);
     if n_more > 0 {
@@ -60,7 +60,7 @@ fn jobs_of(data_dir: &Path) -> Result<Vec<JobView>, SchedulerError> {
     OfflineScheduler::open_read_only(data_dir)?.core().list_jobs()
 }
 
-fn wrong_with(job: &JobView) -> Option<Finding> {
+fn finding_of(job: &JobView) -> Option<Finding> {
     let job_id = &job.job_id;
     if let Some(problem) = &job.problem {
         let advice = "set its schedule anew (`leverframe schedule set`), or remove it";

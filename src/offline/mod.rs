@@ -1,5 +1,5 @@
-//! What is asked of a data directory without an engine: whether all is well with it. It takes no lock and changes
-//! nothing.
+//! Questions about a data directory that need no engine: whether everything in it is in order. It takes no lock and
+//! changes nothing.
 
 mod doctor;
 mod job_doctor;

@@ -1,18 +1,18 @@
-//! What is allowed in a pipeline and seldom meant: advice, which refuses nothing.
+//! Advice about things that are allowed in a pipeline but seldom intended. It refuses nothing.
 
 use super::model::{Command, Pipeline};
 
-/// Shells that go on after a command that fails, unless they are told `-e`.
+/// Shells that go on after a command that fails, unless they have the option `-e`.
 const SHELLS: [&str; 7] = ["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"];
 
 impl Pipeline {
-    /// Advice, a sentence each, in the order of the steps.
+    /// The advice, one sentence each, in the order of the steps.
     pub fn advice(&self) -> Vec<String> {
         let of_step = |step: &super::Step| {
             let Command::Line { shell, line } = &step.command else { return None };
             let n_lines = commands(line).len();
-            let goes_on = n_lines > 1 && is_plain_shell(shell) && !stops_itself(line);
-            goes_on.then(|| {
+            let continues = n_lines > 1 && is_plain_shell(shell) && !sets_errexit(line);
+            continues.then(|| {
                 format!(
                     "step {}: its `run` has {n_lines} lines, and the shell goes on after one that fails: only the last one decides; write shell = [\"sh\", \"-ec\"], or `set -e` as its first line",
                     step.id
@@ -23,7 +23,7 @@ impl Pipeline {
     }
 }
 
-/// Whether it is a shell that was not told to stop at the first failure.
+/// Whether it is a shell without an option to stop at the first failure.
 fn is_plain_shell(shell: &[String]) -> bool {
     let Some((program, options)) = shell.split_first() else { return false };
     let name = program.rsplit('/').next().unwrap_or(program);
@@ -39,18 +39,17 @@ fn stops_at_failure<'a>(options: impl Iterator<Item = &'a str>) -> bool {
 }
 
 /// Whether one of the lines is a `set -e`.
-fn stops_itself(line: &str) -> bool {
+fn sets_errexit(line: &str) -> bool {
     commands(line).iter().any(|command| {
         let mut words = command.split([' ', '\t', ';']);
         words.next() == Some("set") && stops_at_failure(words)
     })
 }
 
-/// The lines that hold commands; one that goes on in the next counts once, and what is written to a command's input
-/// (`<<`) not at all.
+/// The lines with commands. A command over several lines counts once, and the input of a command (`<<`) does not count.
 fn commands(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    let mut goes_on = false;
+    let mut continues = false;
     let mut input_ends_at: Option<&str> = None;
     for line in text.lines().map(str::trim) {
         if let Some(end) = input_ends_at {
@@ -62,10 +61,10 @@ fn commands(text: &str) -> Vec<&str> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if !goes_on {
+        if !continues {
             found.push(line);
         }
-        goes_on = ["\\", "&&", "||", "|"].iter().any(|sign| line.ends_with(sign));
+        continues = ["\\", "&&", "||", "|"].iter().any(|sign| line.ends_with(sign));
         input_ends_at = line.split_once("<<").map(|(_, rest)| {
             let word = rest.trim_start_matches(['-', ' ']).split([' ', ';', '|', '>', '&', ')']).next();
             word.unwrap_or_default().trim_matches(['"', '\''])

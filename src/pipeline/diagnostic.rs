@@ -1,15 +1,15 @@
-//! What is wrong with a file, where, and what to write instead.
+//! Problems of a file: what is wrong, where, and what to write instead.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::base::nearest::nearest;
 
-/// One problem of a pipeline file. Shown as `file:line:column: message`, which editors and terminals
-/// make a link of.
+/// One problem of a pipeline file. It is shown as `file:line:column: message`, which editors and terminals turn into a
+/// link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file, as it was named to [`Pipeline::parse`](super::Pipeline::parse).
+    /// The path that was given to [`Pipeline::parse`](super::Pipeline::parse).
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
@@ -27,8 +27,8 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// Looking for the nearest name costs time that grows with the number of names, so that only the first
-/// problems of a file get one.
+/// The time to find the nearest name grows with the number of names, so only the first problems of a file get a
+/// suggestion.
 const MAX_SUGGESTIONS: usize = 50;
 
 /// Collects the problems of one file, by byte offset, while it is read.
@@ -48,7 +48,7 @@ impl<'a> Problems<'a> {
         self.found.push((at, message.into()));
     }
 
-    /// `; did you mean …?` for the name nearest to `wrong`, or nothing where none is near.
+    /// `; did you mean …?` for the name nearest to `wrong`; empty when none is near.
     pub(crate) fn did_you_mean<'n>(
         &mut self,
         wrong: &str,
@@ -57,7 +57,7 @@ impl<'a> Problems<'a> {
         self.nearest(wrong, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
     }
 
-    /// The name nearest to `wrong`, as long as not too many were looked for.
+    /// The name nearest to `wrong`, within the limit of suggestions.
     pub(crate) fn nearest<'n>(
         &mut self,
         wrong: &str,
@@ -76,7 +76,7 @@ impl<'a> Problems<'a> {
         self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
     }
 
-    /// All of them, in the order of the text, each once; in one pass over the text.
+    /// All problems without duplicates, in the order of the text. Takes one pass over the text.
     pub(crate) fn into_diagnostics(mut self, file: &Path) -> Vec<Diagnostic> {
         self.found.sort();
         self.found.dedup();

@@ -1,4 +1,4 @@
-//! How two definitions of a pipeline differ, for people who decide whether a run goes on with the newer.
+//! How two definitions of a pipeline differ, so that people can decide whether a run goes on with the newer one.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -6,10 +6,9 @@ use std::fmt::Debug;
 use super::model::{Command, Param, Pipeline, Step};
 use crate::base::units::{format_duration, format_size, signal_name};
 
-/// Every difference that matters to a run, one sentence each: first the pipeline's, then the steps' in the
-/// order of `old`, new steps last. Empty where a run would do the same under both.
-///
-/// Whether a finished step is gone, which forbids the change, is the caller's to ask.
+/// Every difference that matters to a run, one sentence each: first the pipeline's, then the steps' in the order of
+/// `old`, new steps last. Empty when a run would do the same under both. A finished step that is gone forbids the
+/// change; the caller checks that.
 pub fn differences(old: &Pipeline, new: &Pipeline) -> Vec<String> {
     let mut found = Vec::new();
     compare("the pipeline", &pipeline_lines(old), &pipeline_lines(new), &mut found);
@@ -28,7 +27,7 @@ pub fn differences(old: &Pipeline, new: &Pipeline) -> Vec<String> {
     found
 }
 
-/// Keys and their values as people read them.
+/// Keys and their values, for people.
 type Lines = BTreeMap<String, String>;
 
 fn compare(subject: &str, old: &Lines, new: &Lines, found: &mut Vec<String>) {
@@ -159,7 +158,7 @@ fn insert_some(lines: &mut Lines, key: &str, value: Option<String>) {
     lines.extend(value.map(|value| (key.to_owned(), value)));
 }
 
-/// A value in quotes, cut where it would fill the screen.
+/// A value in quotes, shortened if it is very long.
 fn shown(value: impl Debug) -> String {
     const LONGEST: usize = 120;
     let text = format!("{value:?}");

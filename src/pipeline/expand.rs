@@ -1,10 +1,9 @@
-//! `~` and variables in the values of an environment.
-//!
-//! Only values of `env` are expanded, never a command: what a variable holds cannot become a command.
+//! `~` and variables in the values of an environment. Only values of `env` are expanded, never a command, so that the
+//! value of a variable can't become a command.
 
 use std::borrow::Cow;
 
-/// Why a value cannot be expanded.
+/// Why a value can't be expanded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
     /// A variable has no value.
@@ -12,20 +11,19 @@ pub enum ExpandError {
     Unknown {
         /// Its name; `HOME` for a `~`.
         name: String,
-        /// The value in which it stands.
+        /// The value that contains it.
         value: String,
     },
     /// A `$` begins no variable.
     #[error("{value:?} has a $ that begins no variable; write $NAME or ${{NAME}}, or $$ for a plain $")]
     Malformed {
-        /// The value in which it stands.
+        /// The value that contains it.
         value: String,
     },
 }
 
-/// Expands `$NAME` and `${NAME}` to what `lookup` says, `$$` to `$`, and a `~` at the start or after a `:`
-/// that stands alone or before a `/` to `$HOME`, as a shell does where it assigns a variable. What was
-/// put in is not expanded again.
+/// Expands `$NAME` and `${NAME}` to the result of `lookup`, and `$$` to `$`. A `~` at the start or after a `:`, alone
+/// or before a `/`, becomes `$HOME`, as in a shell's assignment of a variable. Inserted values are not expanded again.
 ///
 /// # Errors
 /// [`ExpandError::Unknown`] when `lookup` does not know a variable, [`ExpandError::Malformed`] when a `$`

@@ -1,7 +1,7 @@
-//! What stands above what: computed once for a pipeline, asked at every decision.
+//! Which step is above which: computed once for a pipeline, used at every decision.
 //!
-//! A matrix of bits says for every two steps whether one stands above the other: 3 MB for 5,000 steps,
-//! 31 kB for 500. Nothing here recurses, so that a long chain costs no stack.
+//! A matrix of bits says for every two steps whether one is above the other: 3 MB for 5,000 steps, 31 kB for 500.
+//! Nothing here recurses, so that a long chain needs no deep stack.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -9,10 +9,10 @@ use std::collections::{BinaryHeap, HashMap};
 use super::{Pipeline, Step};
 use crate::base::id::StepId;
 
-/// The order of a pipeline's steps. Every step that is not `finally` stands above every one that is.
+/// The order of a pipeline's steps. Every step that is not `finally` is above every `finally` step.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Graph {
-    /// One row of bits a step: the steps above it.
+    /// One row of bits for each step: the steps above it.
     above: Vec<u64>,
     /// 64-bit words in a row.
     width: usize,
@@ -23,8 +23,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The graph of these steps, whose needs must be indices into them. Steps of a cycle, which parsing
-    /// refuses, come last and have nothing above them.
+    /// The graph of these steps, whose needs must be indices into the same list. Steps in a cycle, which parsing
+    /// refuses, come last and have no steps above them.
     pub fn of(steps: &[Step]) -> Self {
         let needs: Vec<&[usize]> = steps.iter().map(|step| step.needs.as_slice()).collect();
         let width = steps.len().div_ceil(64);
@@ -70,14 +70,14 @@ impl Graph {
 }
 
 impl Pipeline {
-    /// All steps above step `i`, nearest and farthest: those that `when` judges. Above a `finally` step
-    /// stands every step that is none.
+    /// All steps above step `i`, direct and indirect: the ones that `when` is about. Every step that is not `finally`
+    /// is above each `finally` step.
     pub fn ancestors(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
         let row = &self.graph.above[i * self.graph.width..][..self.graph.width];
         row.iter().enumerate().flat_map(|(at, word)| bits(*word).map(move |bit| at * 64 + bit))
     }
 
-    /// All steps that step `i` stands above, nearest and farthest; `finally` steps are among them.
+    /// All steps below step `i`, direct and indirect, including `finally` steps.
     pub fn dependents(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.steps.len()).filter(move |below| self.graph.is_above(i, *below))
     }
@@ -92,13 +92,13 @@ impl Pipeline {
         &self.graph.children[i]
     }
 
-    /// The steps in an order in which they could run one by one: as near to the order of the file as
-    /// their needs allow, `finally` steps last.
+    /// The steps in an order in which they could run one by one: as close to the order of the file as their needs
+    /// allow, `finally` steps last.
     pub fn order(&self) -> &[usize] {
         &self.graph.order
     }
 
-    /// For each step its column in a drawing, from 0: one more than the last of what it needs.
+    /// For each step its column in a drawing, from 0: one more than the largest column of the steps that it needs.
     pub fn levels(&self) -> &[usize] {
         &self.graph.levels
     }
@@ -113,7 +113,7 @@ fn set(row: &mut [u64], bit: usize) {
     row[bit / 64] |= 1 << (bit % 64);
 }
 
-/// The places of the bits that are set, from the lowest.
+/// The positions of the set bits, the lowest first.
 fn bits(mut word: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let bit = word.trailing_zeros() as usize;
@@ -132,7 +132,8 @@ fn children(needs: &[&[usize]]) -> Vec<Vec<usize>> {
     children
 }
 
-/// Kahn's order, the earliest in the file first. Steps in a cycle, and those below one, are left out.
+/// A topological order (Kahn's algorithm); among ready steps the first in the file comes first. Steps in a cycle, and
+/// those below one, are left out.
 fn order(needs: &[&[usize]], children: &[Vec<usize>], is_finally: impl Fn(usize) -> bool) -> Vec<usize> {
     let place = |i: usize| Reverse((is_finally(i), i));
     let mut waits: Vec<usize> = needs.iter().map(|needs| needs.len()).collect();
@@ -154,17 +155,17 @@ fn order(needs: &[&[usize]], children: &[Vec<usize>], is_finally: impl Fn(usize)
 #[derive(Debug, PartialEq)]
 pub(super) struct Cycle {
     pub(super) steps: Vec<usize>,
-    /// Which need of the last step closes it.
+    /// The index of the last step's need that closes the cycle.
     pub(super) closing_need: usize,
 }
 
-/// The cycles among steps with these needs: one for each need that closes one on a walk through them, and
-/// at most `limit`.
+/// The cycles among steps with these needs, found by a depth-first walk: one for each need that closes a cycle, at most
+/// `limit`.
 pub(super) fn find_cycles(needs: &[Vec<usize>], limit: usize) -> Vec<Cycle> {
     #[derive(Clone, Copy, PartialEq)]
     enum Walk {
         Unseen,
-        /// On the path, at this place.
+        /// On the path, at this index.
         On(usize),
         Done,
     }
@@ -174,7 +175,7 @@ pub(super) fn find_cycles(needs: &[Vec<usize>], limit: usize) -> Vec<Cycle> {
         if walks[start] != Walk::Unseen {
             continue;
         }
-        // The path, and for each of its steps the next need to follow.
+        // The path, with the next need to follow for each of its steps.
         let mut path = vec![(start, 0)];
         walks[start] = Walk::On(0);
         while let Some((step, next)) = path.last_mut() {

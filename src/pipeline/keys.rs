@@ -1,8 +1,7 @@
-//! The one table of every key that a pipeline file may hold: its name, where it stands, its type, its
-//! default and what it means.
+//! The table of all keys of a pipeline file: name, place, type, default and meaning.
 //!
-//! The reader, the defaults, the nearest names, the JSON Schema and the table of the README all come
-//! from here. What values mean together (a step that needs itself) is not said here but in `parse`.
+//! The reader, the defaults, the nearest names, the JSON Schema and the table of the README all come from here. Rules
+//! about several values together (a step that needs itself, say) are in `parse`.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ pub(super) struct Key {
     pub(super) fallback: Fallback,
     /// One line for people.
     pub(super) doc: &'static str,
-    /// What other tools call it, or what a hand used to those writes.
+    /// Names for it in other tools, which people may write out of habit.
     pub(super) aliases: &'static [&'static str],
 }
 
@@ -43,15 +42,15 @@ pub(super) enum Place {
     Schedule,
 }
 
-/// What a key's value must be.
+/// The type of a key's value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// The id of a pipeline or step.
     Id,
     Text,
-    /// A path, or a name of something outside; not empty.
+    /// A path or another text that is not empty.
     Filled,
-    /// A line or an argv array.
+    /// A line for the shell, or an argv array.
     Command,
     /// An argv array.
     Argv,
@@ -61,7 +60,7 @@ pub(super) enum Kind {
     Jobs,
     Word(&'static [&'static str]),
     Flag,
-    /// A whole number from this on.
+    /// A whole number, at least this.
     Count(u32),
     /// A whole number from 0 to 9.
     Priority,
@@ -80,11 +79,11 @@ pub(super) enum Kind {
     Tables(Place),
     /// A table of tables by name.
     Named(Place),
-    /// Not there yet.
+    /// Reserved for a later version.
     Later,
 }
 
-/// What a number must be.
+/// The lower bound of a number.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bound {
     AboveZero,
@@ -98,20 +97,20 @@ pub(super) enum Zero {
     Refused,
 }
 
-/// What stands for a key that is left out.
+/// What is used for a key that is left out.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fallback {
-    /// Nothing can: the key must be there.
+    /// The key must not be left out.
     Required,
-    /// Nothing does.
+    /// There is no value.
     None,
-    /// This value; strings without their quotes, arrays by their words.
+    /// This value; a string without quotes, an array as its words.
     Is(&'static str),
-    /// What these words say.
+    /// A default that these words describe.
     Words(&'static str),
 }
 
-/// A value that is copied freely.
+/// A value that is `Copy`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Plain {
     Word(&'static str),
@@ -135,7 +134,7 @@ impl Place {
         Self::Schedule,
     ];
 
-    /// The table as a file writes it.
+    /// The table's name as a file writes it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Pipeline => "the top of the file",
@@ -149,8 +148,8 @@ impl Place {
         }
     }
 
-    /// The table in which it stands as the value of one key, in braces.
-    pub(super) fn around(self) -> Option<Self> {
+    /// The table that contains this one as an inline table, in braces.
+    pub(super) fn container(self) -> Option<Self> {
         match self {
             Self::Retries | Self::Resources => Some(Self::Step),
             Self::Secret => Some(Self::Param),
@@ -158,7 +157,7 @@ impl Place {
         }
     }
 
-    /// Where something stands that stands in this table.
+    /// "in this table", for messages.
     pub(super) fn locative(self) -> String {
         match self {
             Self::Pipeline => format!("at {}", self.name()),
@@ -172,7 +171,7 @@ impl Place {
         }
     }
 
-    /// The keys that may stand there, in the order of the table.
+    /// The keys of this place, in the order of the table.
     pub(super) fn keys(self) -> impl Iterator<Item = &'static Key> {
         KEYS.iter().chain(SCHEDULE_KEYS).filter(move |key| key.places.contains(&self))
     }
@@ -187,7 +186,7 @@ impl Key {
         matches!(self.kind, Kind::Later)
     }
 
-    /// The default as a value that is copied freely; none where it has none of that form.
+    /// The default as a `Plain` value, if it has one.
     pub(super) fn plain_fallback(&self) -> Option<Plain> {
         match self.fallback {
             Fallback::Is(text) => self.kind.read_plain(text).ok(),
@@ -231,7 +230,7 @@ use Kind::{
     Scalars, Signal, Size, Table, Tables, Text, Word,
 };
 
-/// Every key, in the order in which a reader of the README meets them.
+/// Every key, in the order of the README.
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
     key(TOP, "id", Id, Words("the file's stem"), "The pipeline's name: letters, digits, `.`, `_` and `-`.").also(&["name"]),

@@ -1,10 +1,10 @@
-//! What the kinds of values are called, and how the plain ones are read. Which key has which kind stands in `keys`.
+//! The names of the kinds of values, and how plain values are parsed. `keys` says which key has which kind.
 
 use super::keys::{Bound, Kind, Place, Plain, Zero};
 use crate::base::units;
 
 impl Kind {
-    /// What the value is, for people: "must be …".
+    /// The expected value, for messages: "must be …".
     pub(super) fn expected(self) -> String {
         let fixed = match self {
             Self::Id | Self::Text | Self::Filled => "a string",
@@ -69,10 +69,10 @@ impl Kind {
         fixed.to_owned()
     }
 
-    /// Reads a value that a file writes as a string, or a default.
+    /// Parses a value that a file writes as a string, or a default.
     ///
     /// # Errors
-    /// What is wrong with it. A kind that is no plain value reads nothing, with an empty message.
+    /// What is wrong with it. The message is empty for a kind that has no plain values.
     pub(super) fn read_plain(self, text: &str) -> Result<Plain, String> {
         let number = || text.parse::<f64>().map_err(|_| String::new());
         match self {

@@ -1,11 +1,11 @@
-//! What a pipeline is: its model, its file format with located errors, and its graph.
+//! Pipelines: the model, the file format with located errors, and the graph of steps.
 //!
-//! Pure: text in, [`Pipeline`] or [`Diagnostic`]s out. Reading files, asking for the home directory,
-//! fetching secrets and looking up variables are done by the caller.
+//! Pure: text in, [`Pipeline`] or [`Diagnostic`]s out. The caller reads files, finds the home directory, fetches
+//! secrets and looks up variables.
 //!
-//! In reading order: `model` (what a pipeline is), `keys` and `kinds` (the one table of every key of the file),
-//! `reader` and `values` (TOML, held against that table), `parse` (what the values mean together), `graph` (what
-//! stands above what), `schedules` (its jobs), `params` and `secret`, `advice`, `expand`, `differences`, `schema`,
+//! In reading order: `model` (the parsed pipeline), `keys` and `kinds` (the table of all keys of the file), `reader`
+//! and `values` (TOML, checked against that table), `parse` (rules about several values together), `graph` (which step
+//! is above which), `schedules` (its jobs), `params` and `secret`, `advice`, `expand`, `differences`, `schema`,
 //! `samples`.
 
 mod model;

@@ -12,27 +12,27 @@ use crate::base::id::{PipelineId, StepId};
 pub struct Pipeline {
     /// Its name: the key `id`, else the file's stem.
     pub id: PipelineId,
-    /// What it reads from; default: the id.
+    /// The name of its data source; default: the id.
     pub source: String,
     /// One line for people.
     pub description: Option<String>,
-    /// Steps at once; none: the number of CPUs.
+    /// How many steps at once; none means the number of CPUs.
     pub max_parallel: Option<usize>,
     /// Whether branches that don't need a failed step go on.
     pub on_failure: OnFailure,
-    /// The longest that the whole run may take while awake and not frozen.
+    /// How long the whole run may take, not counting time asleep or frozen.
     pub timeout: Option<Duration>,
-    /// Its runs at once; none: as many as the settings allow.
+    /// How many runs of it at once; none means as many as the settings allow.
     pub max_concurrent_runs: Option<usize>,
     /// The group whose runs are counted together.
     pub group: Option<String>,
-    /// From 0 to 9: among runs that wait, the highest goes first.
+    /// From 0 to 9: among waiting runs, the highest starts first.
     pub priority: u8,
-    /// What becomes of its runs while the machine lives on its battery.
+    /// What happens to its runs while the machine runs on battery.
     pub on_battery: OnBattery,
-    /// What becomes of its runs while it is quiet.
+    /// What happens to its runs during quiet.
     pub quiet: OnQuiet,
-    /// Whether the machine is kept awake while a run of it runs.
+    /// Whether the machine is kept awake during its runs.
     pub inhibit_sleep: bool,
     /// Parameters by name.
     pub params: BTreeMap<String, Param>,
@@ -40,9 +40,9 @@ pub struct Pipeline {
     pub env: BTreeMap<String, String>,
     /// In the order of the file.
     pub steps: Vec<Step>,
-    /// The jobs that stand in its file.
+    /// The jobs that its file defines.
     pub schedules: Vec<PipelineSchedule>,
-    /// What stands above what: [`Graph::of`] these steps.
+    /// Which step is above which: [`Graph::of`] these steps.
     pub graph: Graph,
 }
 
@@ -51,16 +51,16 @@ pub struct Pipeline {
 pub struct Step {
     /// Its name.
     pub id: StepId,
-    /// Indices into [`Pipeline::steps`] of the steps that must have ended first. A `finally` step also waits
-    /// for every step that is none; these are not listed here.
+    /// Indices into [`Pipeline::steps`] of the steps that must have ended first. A `finally` step also waits for every
+    /// step that is not `finally`; these are not listed here.
     pub needs: Vec<usize>,
     /// What it runs.
     pub command: Command,
-    /// Where it runs: absolute.
+    /// Its working directory; absolute.
     pub working_dir: PathBuf,
     /// Its own environment, over the pipeline's.
     pub env: BTreeMap<String, String>,
-    /// The longest that one attempt may take while awake and not frozen.
+    /// How long one attempt may take, not counting time asleep or frozen.
     pub timeout: Option<Duration>,
     /// How often and when a failed attempt is tried again.
     pub retries: Retries,
@@ -72,24 +72,24 @@ pub struct Step {
     pub on_interrupt: OnInterrupt,
     /// The number of the signal that asks it to stop.
     pub stop_signal: i32,
-    /// How long it may take from that signal to KILL.
+    /// The time from that signal to KILL.
     pub grace: Duration,
-    /// Bytes of log kept on disk: half of it head, the rest newest tail.
+    /// Bytes of log kept on disk: the first half is the head, the rest the newest tail.
     pub log_limit: u64,
-    /// What becomes of processes that its main process leaves behind.
+    /// What happens to processes that its main process leaves behind.
     pub background: Background,
-    /// Under which outcome of the steps above it runs; a `finally` step that does not say: always.
+    /// After which outcome of the steps above it runs; the default of a `finally` step is always.
     pub when: When,
-    /// Its failure does not fail the run.
+    /// Whether the run may succeed although this step failed.
     pub may_fail: bool,
-    /// It runs after everything, also after a stop.
+    /// Whether it runs after all other steps, also after a stop.
     pub finally: bool,
 }
 
 /// What a step runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// A line, handed as the last argument to this shell (default `["sh", "-c"]`).
+    /// A line, passed as the last argument to this shell (default `["sh", "-c"]`).
     Line {
         /// The shell's argv before the line.
         shell: Vec<String>,
@@ -103,47 +103,47 @@ pub enum Command {
 /// How a failed attempt is repeated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retries {
-    /// Repetitions after the first attempt.
+    /// How many repetitions after the first attempt.
     pub max: u32,
-    /// Before the first repetition.
+    /// The delay before the first repetition.
     pub delay: Duration,
-    /// By which the delay grows each time; at least 1.
+    /// The factor by which the delay grows each time; at least 1.
     pub factor: f64,
     /// The longest delay.
     pub max_delay: Duration,
 }
 
 impl Default for Retries {
-    /// None, and the delays that a pipeline gets which only says how many.
+    /// No repetition, and the default delays.
     fn default() -> Self {
         Self { max: 0, delay: Duration::from_secs(10), factor: 2.0, max_delay: Duration::from_secs(300) }
     }
 }
 
-/// What a step asks for: it starts only where so much is free.
+/// What must be free before a step starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Resources {
-    /// Memory of its whole process tree, in bytes; none: what it has needed before.
+    /// Memory of its whole process tree, in bytes; none means as much as it has used before.
     pub memory: Option<u64>,
-    /// CPUs that it keeps busy; above 0.
+    /// How many CPUs it keeps busy; above 0.
     pub cpu: Option<f64>,
-    /// Bytes that it writes on the disk of its folder.
+    /// How many bytes it writes, on the disk of its working directory.
     pub disk: Option<u64>,
 }
 
-/// What becomes of runs while the machine lives on its battery.
+/// What happens to runs while the machine runs on battery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBattery {
     /// Nothing.
     #[default]
     Ignore,
-    /// No step of theirs starts.
+    /// None of their steps starts.
     Hold,
-    /// They are frozen as well.
+    /// In addition, they are frozen.
     Freeze,
 }
 
-/// What becomes of runs while it is quiet.
+/// What happens to runs during quiet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnQuiet {
     /// They are frozen, and new ones wait.
@@ -153,10 +153,10 @@ pub enum OnQuiet {
     Ignore,
 }
 
-/// What a failed step does to the rest of the run.
+/// What happens to the rest of a run after a failed step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// Nothing new starts; what runs ends.
+    /// No further step starts; running ones go on to their end.
     #[default]
     Stop,
     /// Branches that don't need the failed step go on.
@@ -169,23 +169,23 @@ pub enum OnInterrupt {
     /// It runs again, from its last checkpoint.
     #[default]
     Rerun,
-    /// It is passed over.
+    /// It is skipped.
     Skip,
     /// The run waits for the operator.
     Ask,
 }
 
-/// What becomes of processes that a step's main process leaves behind.
+/// What happens to processes that a step's main process leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Background {
-    /// They are ended with it.
+    /// They are ended as well.
     #[default]
     End,
-    /// They are left alone.
+    /// They may go on.
     Keep,
 }
 
-/// Under which outcome of the steps above a step runs.
+/// After which outcome of the steps above a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum When {
     /// No step above failed.
@@ -193,7 +193,7 @@ pub enum When {
     OnSuccess,
     /// At least one step above failed, was stopped or timed out.
     OnFailure,
-    /// Once all above have ended.
+    /// All steps above have ended, in any way.
     Always,
 }
 
@@ -224,12 +224,12 @@ pub enum Param {
         kind: ParamType,
         /// One line for people.
         description: Option<String>,
-        /// Its value where none is given; none: it must be given.
+        /// The value when none is given; none means that a value must be given.
         default: Option<String>,
         /// The only values allowed, if any are listed.
         choices: Vec<String>,
     },
-    /// A value that is fetched anew at each attempt and never stored.
+    /// A value that is fetched for each attempt and never stored.
     Secret(SecretSource),
 }
 
@@ -249,15 +249,15 @@ pub enum SecretSource {
 pub struct SecretCommand {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// The longest that it may take.
+    /// How long it may take.
     pub timeout: Duration,
 }
 
-/// Gives an enum whose values are words in a file these words, both ways.
+/// Implements the conversions between an enum and its words in a file.
 macro_rules! words {
     ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         impl $name {
-            /// The words that a file may say, in the order of the variants.
+            /// The words of a file, in the order of the variants.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
             /// The word in a file for this value.
@@ -267,7 +267,7 @@ macro_rules! words {
                 }
             }
 
-            /// The value for a file's word; none where it is not one of [`Self::WORDS`].
+            /// The value for a file's word; none when it is not one of [`Self::WORDS`].
             pub fn from_word(word: &str) -> Option<Self> {
                 [$(Self::$variant),+].into_iter().find(|value| value.word() == word)
             }

@@ -1,6 +1,5 @@
-//! Parameters: read from the file, and given values checked against them before a run starts.
-//!
-//! A secret's value never passes through here: the engine fetches it at each attempt.
+//! Parameters: reads them from the file, and checks given values against them before a run starts. The value of a
+//! secret never passes through here: the engine fetches it for each attempt.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,20 +15,20 @@ use super::values::{ID_RULE, Scalar, Written};
 use crate::base::id::is_valid_id;
 use crate::base::nearest::nearest;
 
-/// The run type of a run that names none, and whose pipeline has no parameter `run_type`.
+/// The run type when none is given and the pipeline has no parameter `run_type`.
 pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
 
-/// The environment of a run that names none, and whose pipeline has no parameter `environment`.
+/// The environment when none is given and the pipeline has no parameter `environment`.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
 
 /// The parameters that are also a run's own fields.
 pub(super) const RUN_TYPE: &str = "run_type";
 pub(super) const ENVIRONMENT: &str = "environment";
 
-/// What a run was given, checked: its parameters without secrets, its run type and its environment.
+/// The checked arguments of a run: its parameters without secrets, its run type and its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
-    /// A value for every parameter that is no secret and has one.
+    /// The value of every parameter that is not a secret and has one.
     pub params: BTreeMap<String, String>,
     /// Such as `FULL_REFRESH`.
     pub run_type: String,
@@ -37,7 +36,7 @@ pub struct Arguments {
     pub environment: String,
 }
 
-/// Why a run cannot start with what it was given.
+/// Why a run can't start with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParamError {
     /// The pipeline has no such parameter.
@@ -52,14 +51,10 @@ pub enum ParamError {
     },
     /// A parameter without a default was not given.
     #[error("the parameter {name:?} has no default and was not given; add --param {name}=…")]
-    Missing {
-        /// Its name.
-        name: String,
-    },
+    Missing { name: String },
     /// A secret was given as a value, which would be stored.
     #[error("the parameter {name:?} is a secret and cannot be given; set it where it comes from: {origin}")]
     Secret {
-        /// Its name.
         name: String,
         /// Where it comes from.
         origin: String,
@@ -67,7 +62,6 @@ pub enum ParamError {
     /// The value is not of the parameter's type, or not among its choices.
     #[error("the parameter {name:?} must be {expected}, not {value:?}{hint}")]
     Invalid {
-        /// Its name.
         name: String,
         /// The value that was given.
         value: String,
@@ -76,31 +70,31 @@ pub enum ParamError {
         /// The nearest choice, after a semicolon.
         hint: String,
     },
-    /// `--run-type` or `--environment` says something else than the parameter of that name.
+    /// `--run-type` or `--environment` contradicts the parameter of that name.
     #[error(
         "the parameter {name:?} was given as {param:?}, but the run's own {name} as {own:?}; leave one out"
     )]
     Contradiction {
         /// `run_type` or `environment`.
         name: String,
-        /// What the parameter says.
+        /// The parameter's value.
         param: String,
-        /// What the run says.
+        /// The run's own value.
         own: String,
     },
 }
 
-/// The environment variable in which a parameter reaches every step: `LEVERFRAME_PARAM_<NAME>`, in upper
-/// case, `-` and `.` as `_`.
+/// The environment variable with a parameter's value in every step: `LEVERFRAME_PARAM_<NAME>`, in upper case, with `_`
+/// for `-` and `.`.
 pub fn param_env_name(name: &str) -> String {
     let name = name.to_ascii_uppercase().replace(['-', '.'], "_");
     format!("LEVERFRAME_PARAM_{name}")
 }
 
 impl Pipeline {
-    /// The values of all parameters that are no secrets: what is given, else the default, each in the one
-    /// form of its type. `home` is what a leading `~` stands for in a path; a relative path stays relative
-    /// to where each step runs.
+    /// The values of all parameters that are not secrets: the given value, else the default, each in the normal form of
+    /// its type. `home` replaces a leading `~` in a path; a relative path stays relative to the working directory of
+    /// each step.
     ///
     /// # Errors
     /// The first [`ParamError`] by name, when a given name is unknown or a secret, a value is not of its
@@ -143,10 +137,9 @@ impl Pipeline {
     /// [`resolve_params`](Self::resolve_params), together with the run's own run type and environment,
     /// which a step sees as `LEVERFRAME_RUN_TYPE` and `LEVERFRAME_ENVIRONMENT`.
     ///
-    /// They never disagree with parameters of the names `run_type` and `environment`: where the pipeline
-    /// has such a parameter, the run's own word sets it and is checked against its type and choices, and
-    /// without such a word the run takes the parameter's value. Without either it takes
-    /// [`DEFAULT_RUN_TYPE`] and [`DEFAULT_ENVIRONMENT`].
+    /// They never differ from parameters named `run_type` and `environment`. If the pipeline has such a parameter, the
+    /// run's own value sets it and is checked against its type and choices. If the run has no value of its own, it
+    /// takes the parameter's. Without both it takes [`DEFAULT_RUN_TYPE`] and [`DEFAULT_ENVIRONMENT`].
     ///
     /// # Errors
     /// As `resolve_params`, and [`ParamError::Contradiction`] when both are given and differ.
@@ -203,8 +196,8 @@ fn check(name: &str, value: &str, kind: ParamType, choices: &[String]) -> Result
     Err(invalid(one_of(choices), hint.map_or_else(String::new, |near| format!("; did you mean {near:?}?"))))
 }
 
-/// The one form of a value of this type, so that equal values are equal texts; none where it is not of
-/// the type.
+/// The normal form of a value of this type, so that equal values are equal texts; none when the text is not of the
+/// type.
 fn canonical(kind: ParamType, text: &str) -> Option<String> {
     if text.contains('\0') {
         return None;
@@ -314,7 +307,7 @@ fn read_value(fields: &Fields, problems: &mut Problems<'_>) -> Param {
     Param::Value { kind, description, default, choices }
 }
 
-/// The value of a default or choice; a string in the file may stand for every type.
+/// The value of a default or choice. A string in the file may stand for any type.
 fn typed(kind: ParamType, scalar: &Scalar) -> Result<String, String> {
     let fits = match (kind, scalar.written) {
         (_, Written::String) => true,

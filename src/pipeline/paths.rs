@@ -1,10 +1,10 @@
-//! The paths of a file, made absolute by their text alone: nothing is looked up on a disk.
+//! Makes the paths of a file absolute by their text alone, without access to the disk.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::diagnostic::Problems;
 
-/// A path of the file as an absolute one without `.` and `..`. A `~` is the home directory.
+/// The absolute form of a path of the file, without `.` and `..`. A `~` is the home directory.
 pub(super) fn resolve(
     base: &Path,
     text: &str,
@@ -29,7 +29,7 @@ pub(super) fn resolve(
     PathBuf::new()
 }
 
-/// Takes `.` and `..` out of a path by its text alone.
+/// Removes `.` and `..` from a path by its text alone.
 fn clean(path: &Path) -> PathBuf {
     let mut cleaned = PathBuf::new();
     for part in path.components() {

@@ -1,5 +1,5 @@
-//! Reads the tables of a file against the table of keys: every key is known or named as unknown, every
-//! value has its type. What the values mean together is `parse`'s to say.
+//! Reads the tables of a file and checks them against the table of keys: every unknown key and every value of a wrong
+//! type is a problem. Rules about several values together are in `parse`.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -11,14 +11,14 @@ use super::values::{
     read_strings, read_text, read_values, type_of,
 };
 
-/// A value and the byte at which it starts.
+/// A value and its byte offset in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Located<T> {
     pub(super) value: T,
     pub(super) at: usize,
 }
 
-/// The value of a key, of the type that the table of keys asks for.
+/// The value of a key, of the type in the table of keys.
 #[derive(Debug)]
 pub(super) enum Typed {
     Plain(Plain),
@@ -36,7 +36,7 @@ pub(super) enum Typed {
     Named(Vec<(Located<String>, Fields)>),
 }
 
-/// What one table of the file holds.
+/// The contents of one table of the file.
 #[derive(Debug)]
 pub(super) struct Fields {
     pub(super) place: Place,
@@ -48,20 +48,19 @@ pub(super) struct Fields {
 struct Field {
     name: &'static str,
     at: usize,
-    /// None where it was refused, which has been said.
+    /// None when it was refused, which is already a problem.
     value: Option<Typed>,
 }
 
-/// What a table says for a key.
+/// The value of a key in a table.
 pub(super) enum Found<'a> {
     Value(&'a Typed),
-    /// It is there, but was refused.
+    /// The key is there, but its value was refused.
     Refused,
     Absent,
 }
 
 impl Fields {
-    /// An empty table.
     pub(super) fn none(place: Place) -> Self {
         Self { place, at: 0, entries: Vec::new() }
     }
@@ -83,7 +82,7 @@ impl Fields {
         self.field(name).is_some()
     }
 
-    /// Where the key's value starts; the table itself where the key is left out.
+    /// The offset of the key's value, or of the table when the key is left out.
     pub(super) fn place_of(&self, name: &str) -> usize {
         self.field(name).map_or(self.at, |field| field.at)
     }
@@ -134,7 +133,7 @@ impl Fields {
     }
 }
 
-/// Reads one table of the file. Everything that is wrong with its keys and values becomes a problem.
+/// Reads one table of the file. Every wrong key or value becomes a problem.
 pub(super) fn read_table(
     place: Place,
     table: &DeTable<'_>,
@@ -162,7 +161,7 @@ pub(super) fn read_table(
     Fields { place, at, entries }
 }
 
-/// Says where a key belongs that stands in the wrong table, or what its right name may be.
+/// The message for an unknown key: the table where it belongs, or the name that may be meant.
 fn unknown_key(place: Place, name: &str, problems: &mut Problems<'_>) -> String {
     let here = place.locative();
     if let Some(key) = place.keys().find(|key| key.aliases.contains(&name)) {
@@ -174,9 +173,9 @@ fn unknown_key(place: Place, name: &str, problems: &mut Problems<'_>) -> String 
         let key = place.keys().find(|key| key.aliases.contains(&near));
         Some(format!("; did you mean `{}`?", key.map_or(near, |key| key.name)))
     };
-    if let Some(around) = place.around() {
-        if around.key(name).is_some() {
-            return format!("`{name}` does not belong {here}; it is a key of {} itself", around.name());
+    if let Some(container) = place.container() {
+        if container.key(name).is_some() {
+            return format!("`{name}` does not belong {here}; it is a key of {} itself", container.name());
         }
         let hint = near(problems).unwrap_or_else(|| {
             let keys: Vec<_> = place.keys().filter(|key| !key.is_later()).map(|key| key.name).collect();
@@ -247,7 +246,7 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>, problems: &mut Problems<'
     }
 }
 
-/// `timeout` must be …, not …; and what to write, where that can be told.
+/// The message for a wrong type: "`timeout` must be …, not …", with what to write if that is clear.
 fn wrong_type(key: &Key, value: &DeValue<'_>) -> String {
     let hint = match (key.kind, value) {
         (Kind::Duration(_), DeValue::Integer(number)) => format!("; write \"{number}s\" for seconds"),

@@ -5,7 +5,7 @@
 pub struct SampleFile {
     /// Where it goes, relative to the folder of pipelines; `/` between its parts.
     pub path: &'static str,
-    /// What it holds.
+    /// Its text.
     pub contents: &'static str,
     /// Whether its owner may execute it.
     pub executable: bool,
@@ -21,8 +21,8 @@ macro_rules! samples {
     };
 }
 
-/// All files of the samples. Their pipelines run from wherever they are unpacked, as long as they stay
-/// together, and write only beside themselves. None needs to be executable: `sh` reads them.
+/// All files of the samples. Their pipelines run from any folder, as long as the files stay together, and write only
+/// next to themselves. None must be executable, because `sh` reads the scripts.
 pub fn samples() -> &'static [SampleFile] {
     samples![
         "hello.toml",

@@ -1,5 +1,5 @@
-//! `[[schedule]]` tables: the jobs that stand in a pipeline's file. What their texts mean is said in
-//! [`schedule`](crate::schedule); here each table becomes one [`PipelineSchedule`], or problems with their places.
+//! `[[schedule]]` tables: the jobs that a pipeline's file defines. Each table becomes one [`PipelineSchedule`], or
+//! problems with their places. Their texts are parsed by [`schedule`](crate::schedule).
 
 use std::collections::BTreeMap;
 
@@ -18,15 +18,15 @@ use crate::schedule::{
 /// One `[[schedule]]` table of a pipeline file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PipelineSchedule {
-    /// The job's name: the key `id`; of the first table that has none, the pipeline's.
+    /// The job's name: the key `id`. The first table without one gets the pipeline's id.
     pub job_id: JobId,
     /// When it is due.
     pub schedule: ScheduleConfig,
-    /// The zone that it follows; none: the machine's when the job is added.
+    /// Its zone; none means the machine's zone at the time when the job is added.
     pub zone: Option<Zone>,
-    /// What becomes of missed instants.
+    /// What happens to missed instants.
     pub misfire: MisfirePolicy,
-    /// What becomes of an instant while a run is under way.
+    /// What happens to a due instant while an earlier run has not ended.
     pub overlap: Overlap,
     /// Its priority.
     pub priority: u32,
@@ -36,7 +36,7 @@ pub struct PipelineSchedule {
     pub run_type: Option<String>,
     /// Environment of its runs.
     pub environment: Option<String>,
-    /// Whether it fires when it is new; afterwards the switch is the operator's.
+    /// Whether a new job fires. Afterwards only the operator enables or disables it.
     pub enabled: bool,
 }
 
@@ -44,7 +44,7 @@ const TABLE: &[Place] = &[Place::Schedule];
 const MISFIRE: &[&str] = &["run_once", "run_all", "skip"];
 const OVERLAP: &[&str] = &["skip", "queue", "allow", "cancel_previous"];
 const ON: &[&str] = &["completed", "failed", "finished"];
-/// The keys of which a table has one.
+/// A table has exactly one of these keys.
 const WHEN: [&str; 6] = ["once", "every", "daily", "weekly", "cron", "after"];
 
 use Fallback::{Is, Words};
@@ -74,7 +74,7 @@ pub(super) static SCHEDULE_KEYS: &[Key] = &[
     key(TABLE, "enabled", Kind::Flag, Is("true"), "Whether it fires when it is new; afterwards the switch is the operator's."),
 ];
 
-/// Reads the tables of a file; what can't be understood becomes a problem and is left out.
+/// Reads the tables of a file. A table with a problem is left out.
 pub(super) fn read_schedules(
     tables: &[Fields],
     pipeline_id: Option<&PipelineId>,
@@ -138,7 +138,7 @@ fn read_one(table: &Fields, job_id: JobId, problems: &mut Problems<'_>) -> Optio
     })
 }
 
-/// What the table says, else the default of the table of keys.
+/// The value in the table, else the default in the table of keys.
 fn plain(table: &Fields, name: &str) -> Option<Plain> {
     match table.find(name) {
         Found::Value(Typed::Plain(plain)) => Some(*plain),
@@ -148,9 +148,9 @@ fn plain(table: &Fields, name: &str) -> Option<Plain> {
 }
 
 fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConfig> {
-    let mut said: Vec<&str> = WHEN.into_iter().filter(|name| table.has(name)).collect();
-    said.sort_by_key(|name| table.place_of(name));
-    let name = match said.as_slice() {
+    let mut present: Vec<&str> = WHEN.into_iter().filter(|name| table.has(name)).collect();
+    present.sort_by_key(|name| table.place_of(name));
+    let name = match present.as_slice() {
         [name] => *name,
         [] => {
             let message = "this [[schedule]] does not say when; write one of once, every, daily, weekly, cron and after";
@@ -199,7 +199,7 @@ fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConf
     };
     match read() {
         Ok(Some(schedule)) => Some(schedule),
-        // It was refused where it was read.
+        // The value was refused by the reader.
         Ok(None) => None,
         Err(error) => {
             problems.add(table.place_of(name), format!("`{name}`: {error}"));

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::keys::{Bound, Fallback, Key, Kind, Place};
 use crate::base::units::SIGNALS;
 
-/// The JSON Schema (draft 2020-12) of a pipeline file. What values mean together, such as cycles, no schema
-/// can say: `leverframe validate` does.
+/// The JSON Schema (draft 2020-12) of a pipeline file. A schema can't express rules about several values, such as
+/// cycles; `leverframe validate` checks those.
 pub fn schema() -> Value {
     let mut root = Map::new();
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
@@ -29,7 +29,7 @@ fn table_schema(place: Place) -> Map<String, Value> {
     }
     match place {
         Place::Secret => {
-            // Only a command takes time.
+            // Only a command has a timeout.
             let sources = [json!(["env"]), json!(["file"]), json!(["command"])];
             let one_of = sources.map(|source| json!({ "required": source }));
             schema.insert("oneOf".to_owned(), json!(one_of));
@@ -66,7 +66,7 @@ fn key_schema(key: &Key) -> Value {
     schema
 }
 
-/// Whether its values stand in a file without quotes.
+/// Whether a file writes its values without quotes.
 fn is_bare(kind: Kind) -> bool {
     matches!(kind, Kind::Count(_) | Kind::Priority | Kind::Number(_) | Kind::Flag)
 }
@@ -120,7 +120,7 @@ fn kind_schema(kind: Kind) -> Value {
     }
 }
 
-/// The table of keys in Markdown, as it stands in the README.
+/// The table of keys in Markdown, for the README.
 pub fn key_table() -> String {
     let mut text = String::from("| key | where | type | default | meaning |\n|---|---|---|---|---|\n");
     let mut seen: Vec<*const Key> = Vec::new();
@@ -148,7 +148,7 @@ pub fn key_table() -> String {
     text
 }
 
-/// A default as a file would write it.
+/// A default as a file writes it.
 fn literal(kind: Kind, text: &str) -> String {
     if matches!(kind, Kind::Argv) {
         format!("{:?}", text.split(' ').collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! Where a secret comes from, as a file says it. Its value never passes through here: the engine fetches it.
+//! Reads where a secret comes from. Its value never passes through here: the engine fetches it.
 
 use std::path::PathBuf;
 
@@ -58,7 +58,7 @@ pub(super) fn read_secret(
     Some(SecretSource::Command(SecretCommand { argv, timeout }))
 }
 
-/// Where a secret comes from, for people.
+/// The source of a secret, for people.
 pub(super) fn origin(source: &SecretSource) -> String {
     match source {
         SecretSource::Env(name) => format!("the environment variable {name}"),

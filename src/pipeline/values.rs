@@ -1,5 +1,4 @@
-//! Reads single values of a file: strings, numbers, arrays of strings, environments. Tables of keys are
-//! read in `reader`.
+//! Reads single values of a file: strings, numbers, arrays of strings, environments. `reader` reads tables.
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -11,7 +10,7 @@ use super::reader::Located;
 use crate::base::id::is_valid_id;
 use crate::base::units::SIGNALS;
 
-/// The default or a choice of a parameter: its text, and what it was in the file.
+/// The default or a choice of a parameter: its text, and its TOML type in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scalar {
     pub(super) text: String,
@@ -39,7 +38,7 @@ pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A string that can be handed to the operating system, and is what its key asks for.
+/// Reads a string that can be passed to the operating system and fits its key.
 pub(super) fn read_text(key: &Key, text: &str, at: usize, problems: &mut Problems<'_>) -> Option<String> {
     let is_id = matches!(key.kind, Kind::Id);
     let problem = if text.contains('\0') {
@@ -55,7 +54,7 @@ pub(super) fn read_text(key: &Key, text: &str, at: usize, problems: &mut Problem
     None
 }
 
-/// What an id must be, for messages.
+/// The rule for ids, for messages.
 pub(super) const ID_RULE: &str =
     "start with a letter or digit, use only letters, digits, '.', '_' and '-', and at most 128 of them";
 
@@ -219,7 +218,7 @@ pub(super) fn read_count(
     count
 }
 
-/// Names and scalars; none where one of the values is something else.
+/// Names and scalars; none when one of the values is something else.
 pub(super) fn read_values(
     key: &Key,
     table: &DeTable<'_>,
@@ -240,7 +239,7 @@ pub(super) fn read_values(
     values
 }
 
-/// An array of scalars; none where one of its values is something else.
+/// An array of scalars; none when one of its values is something else.
 pub(super) fn read_scalars<'t, 'i: 't>(
     key: &Key,
     items: impl Iterator<Item = &'t Spanned<DeValue<'i>>>,

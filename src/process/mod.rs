@@ -1,8 +1,8 @@
-//! Processes as `/proc` shows them, named by pid *and* start time, and what belongs to a step: [`tree`].
+//! Processes as `/proc` shows them, identified by pid *and* start time, and the processes of a step: [`tree`].
 //!
-//! Shared by the supervisor, which signals trees, and the monitor, which measures them: what counts as a step's is
-//! said once. Nothing here signals anything. A look that failed is an error, never an empty answer: only what the kernel
-//! says is not there is none.
+//! Shared by the supervisor, which signals trees, and the monitor, which measures them, so that both agree on what
+//! belongs to a step. Nothing here sends a signal. A look that failed is an error, never an empty answer: none means
+//! that the kernel says that there is nothing.
 
 pub(crate) mod descriptors;
 mod stat;
@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-/// One process for ever (within a boot): pids come again, start times don't.
+/// Identifies one process within a boot: pids are reused, a pid with its start time is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ProcId {
     pub(crate) pid: u32,
@@ -27,51 +27,51 @@ pub(crate) struct ProcId {
     pub(crate) start: u64,
 }
 
-/// One line of the table of processes.
+/// A process, as one line of `/proc/<pid>/stat` describes it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Proc {
     pub(crate) id: ProcId,
     pub(crate) parent: u32,
     pub(crate) session: u32,
-    /// Of its first thread as the line has it; a look by [`Proc::read`] says that of all its living threads where the
-    /// first one has ended or is stopped.
+    /// The state of the first thread. When that one has ended or is stopped, [`Proc::read`] gives the state of all
+    /// living threads together.
     pub(crate) state: u8,
-    /// Its threads; the first one counts although it may have ended.
+    /// Its number of threads, in which the first one counts even if it has ended.
     pub(crate) n_threads: u32,
 }
 
 impl Proc {
-    /// Looks at one process; none when there is no such process any more.
+    /// Reads one process; none when it does not exist any more.
     ///
     /// # Errors
-    /// It could not be looked at (no descriptor left, say): it may be there.
+    /// It could not be read (no descriptor left, say), and may exist.
     pub(crate) fn read(pid: u32) -> io::Result<Option<Self>> {
         ProcDir::open()?.process(pid)
     }
 
-    /// Every thread is stopped by a signal or a tracer.
+    /// Whether every thread is stopped by a signal or a tracer.
     pub(crate) fn is_stopped(&self) -> bool {
         matches!(self.state, b'T' | b't')
     }
 
-    /// Every thread has ended, whether the process was reaped or not. The first one's end alone says nothing: a program may
-    /// end it and go on in others, and the kernel says `Z` of it all the same.
+    /// Whether every thread has ended, reaped or not. The end of the first thread proves nothing: a program may go on
+    /// in other threads, and the kernel shows `Z` all the same.
     pub(crate) fn is_dead(&self) -> bool {
         matches!(self.state, b'X' | b'x') || (self.state == b'Z' && self.n_threads <= 1)
     }
 
-    /// In a wait that no signal ends.
+    /// Whether it is in a wait that no signal ends.
     pub(crate) fn is_uninterruptible(&self) -> bool {
         self.state == b'D'
     }
 
-    /// Held by a tracer, which alone can let it go on.
+    /// Whether it is held by a tracer, which alone can continue it.
     pub(crate) fn is_held_by_tracer(&self) -> bool {
         self.state == b't'
     }
 }
 
-/// What is not there, or is not for us to see, is none; what could not be looked at is an error.
+/// Turns the errors "does not exist" and "not permitted" into none. Other errors stay.
 pub(crate) fn unless_gone<T>(found: rustix::io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -80,7 +80,7 @@ pub(crate) fn unless_gone<T>(found: rustix::io::Result<T>) -> io::Result<Option<
     }
 }
 
-/// The direct children of this process, orphans that fell to it among them; none where the kernel does not list
+/// The direct children of this process, including orphans that were given to it. None where the kernel does not list
 /// them (`CONFIG_PROC_CHILDREN`).
 ///
 /// # Errors
@@ -89,8 +89,8 @@ pub(crate) fn own_children() -> io::Result<Option<Vec<u32>>> {
     list_of_pids(&format!("/proc/self/task/{}/children", std::process::id()))
 }
 
-/// The direct children of any process, whichever of its threads has made them; those of a process that has ended are
-/// others' by then.
+/// The direct children of any process, of all its threads. The children of a process that has ended have another parent
+/// by then.
 ///
 /// # Errors
 /// The lists could not be read.
@@ -108,7 +108,7 @@ fn list_of_pids(path: &str) -> io::Result<Option<Vec<u32>>> {
     Ok(Some(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()))
 }
 
-/// The environment that the process was started with, entries ended by NUL; none where it is not for us to read.
+/// The environment that the process was started with, entries ended by NUL. None when we may not read it.
 ///
 /// # Errors
 /// It could not be read.
@@ -116,31 +116,31 @@ pub(crate) fn environment_of(pid: u32) -> io::Result<Option<Vec<u8>>> {
     read_whole(&format!("/proc/{pid}/environ"))
 }
 
-/// The process that traces this one; none where nobody does.
+/// The process that traces this one, if any.
 ///
 /// # Errors
-/// It could not be looked at.
+/// It could not be read.
 pub(crate) fn tracer_of(pid: u32) -> io::Result<Option<u32>> {
     let tracer = number_in_status(pid, "TracerPid:")?.filter(|tracer| *tracer != 0);
-    // The kernel names the thread that traces.
+    // The kernel gives the tracing thread, not its process.
     tracer.map_or(Ok(None), |tracer| number_in_status(tracer, "Tgid:"))
 }
 
-/// A number of `/proc/<pid>/status`, without its unit; none where the line or the process is not there.
+/// A number of `/proc/<pid>/status`, without its unit. None when the line or the process does not exist.
 ///
 /// # Errors
-/// It could not be looked at.
+/// It could not be read.
 pub(crate) fn number_in_status(pid: u32, name: &str) -> io::Result<Option<u32>> {
     let Some(status) = read_whole(&format!("/proc/{pid}/status"))? else { return Ok(None) };
     let status = String::from_utf8_lossy(&status);
     Ok(status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok()))
 }
 
-/// The inode of the pipe that the process has as stdout or stderr.
+/// The pipes that the process has as stdout and stderr: inode, and path in `/proc`.
 pub(crate) fn output_pipes(pid: u32) -> impl Iterator<Item = (u64, PathBuf)> {
     [1, 2].into_iter().filter_map(move |fd| {
         let path = PathBuf::from(format!("/proc/{pid}/fd/{fd}"));
-        // Takes no descriptor.
+        // Needs no descriptor.
         let target = std::fs::read_link(&path).ok()?;
         let inode = target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()?;
         Some((inode, path))

@@ -1,25 +1,25 @@
-//! One line of `/proc/<pid>/stat`, as far as anybody here asks.
+//! The parts of `/proc/<pid>/stat` that this program uses.
 
 use super::{Proc, ProcId};
 
-/// What the kernel says of a process in one line.
+/// The contents of that line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stat {
     pub(crate) proc: Proc,
-    /// Page faults that needed no disk, of this process.
+    /// Minor page faults (without disk access) of this process.
     pub(crate) faults: u64,
-    /// The same, of the children that it has waited for, and of theirs.
+    /// The same of the children that it has waited for, and of theirs.
     pub(crate) reaped_faults: u64,
     /// CPU time of this process, in clock ticks.
     pub(crate) cpu_ticks: u64,
-    /// The same, of the children that it has waited for, and of theirs.
+    /// The same of the children that it has waited for, and of theirs.
     pub(crate) reaped_cpu_ticks: u64,
     /// Resident memory, in pages.
     pub(crate) resident_pages: u64,
 }
 
 impl Stat {
-    /// Reads the line; none when it is not one.
+    /// Parses the line; none when it is malformed.
     pub(crate) fn parse(pid: u32, line: &[u8]) -> Option<Self> {
         // The name stands in parentheses and may hold any byte, parentheses too.
         let after_name = line.iter().rposition(|&b| b == b')')? + 2;
@@ -35,7 +35,7 @@ impl Stat {
         let (faults, reaped_faults) = (next()?, next()?);
         let (_major, _reaped_major) = (next()?, next()?);
         let cpu_ticks = next()?.saturating_add(next()?);
-        // Priority and nice value may be negative; they are passed over unread.
+        // Priority and nice value may be negative; they are skipped unparsed.
         let (reaped_user, reaped_system) = (next()?, next()?);
         let (_priority, _nice) = (number.next()?, number.next()?);
         let mut next = || number.next().flatten();

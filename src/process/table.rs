@@ -1,4 +1,4 @@
-//! The table of all processes at one moment: read in one go, and asked by everybody who wants to know something then.
+//! The table of all processes at one moment, read in one go and used for every question about that moment.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 use super::tree::TOKEN_VARIABLE;
 use super::{Proc, ProcId, Stat, environment_of, output_pipes, unless_gone};
 
-/// `/proc`, held open: looking at all processes takes one descriptor at a time and no more.
+/// `/proc`, held open, so that reading all processes needs only one further descriptor at a time.
 #[derive(Debug)]
 pub(crate) struct ProcDir(OwnedFd);
 
@@ -22,12 +22,12 @@ pub(crate) struct ProcTable {
     by_pid: BTreeMap<u32, Proc>,
     by_parent: HashMap<u32, Vec<u32>>,
     by_session: HashMap<u32, Vec<u32>>,
-    /// Looked up when somebody first asks.
+    /// Read when first needed.
     marks: RefCell<HashMap<u32, Rc<Marks>>>,
-    bearers: OnceCell<Bearers>,
+    by_mark: OnceCell<ByMark>,
 }
 
-/// By what a process shows whose it is, whoever its parent is.
+/// What shows the step of a process, independent of its parent.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     /// The entries `LEVERFRAME_TOKEN=…` of its environment.
@@ -36,15 +36,14 @@ pub(crate) struct Marks {
     pub(crate) pipes: Vec<u64>,
 }
 
-/// Processes by what they show.
+/// Processes by their marks.
 #[derive(Debug, Default)]
-struct Bearers {
+struct ByMark {
     by_token: HashMap<Vec<u8>, Vec<u32>>,
     by_pipe: HashMap<u64, Vec<u32>>,
 }
 
 impl ProcDir {
-    /// Opens it.
     ///
     /// # Errors
     /// `/proc` is not mounted, or there is no descriptor left.
@@ -53,10 +52,10 @@ impl ProcDir {
         Ok(Self(rustix::fs::open("/proc", flags, Mode::empty())?))
     }
 
-    /// Looks at every process.
+    /// Reads every process.
     ///
     /// # Errors
-    /// Not all of them could be looked at: then nothing is known of any.
+    /// At least one could not be read. There is no partial answer.
     pub(crate) fn table(&self) -> io::Result<ProcTable> {
         rustix::fs::seek(&self.0, SeekFrom::Start(0))?;
         let mut found = Vec::new();
@@ -66,14 +65,14 @@ impl ProcDir {
         Ok(ProcTable::of(found))
     }
 
-    /// Looks at one process; none when there is no such process any more.
+    /// Reads one process; none when it does not exist any more.
     ///
     /// # Errors
-    /// It could not be looked at.
+    /// It could not be read.
     pub(crate) fn process(&self, pid: u32) -> io::Result<Option<Proc>> {
         let Some(mut found) = self.stat(&format!("{pid}/stat"), pid)? else { return Ok(None) };
         if found.n_threads > 1 && matches!(found.state, b'Z' | b'T' | b't') {
-            // The line tells of the first thread alone.
+            // The line describes only the first thread.
             match self.state_of_threads(pid)? {
                 Some(state) => found.state = state,
                 None => return self.stat(&format!("{pid}/stat"), pid),
@@ -83,7 +82,7 @@ impl ProcDir {
     }
 
     fn stat(&self, path: &str, pid: u32) -> io::Result<Option<Proc>> {
-        // One read: the kernel makes the line whole, and it is never this long.
+        // One read is enough: the kernel returns the whole line, which is always shorter than this.
         let mut line = [0; 1024];
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let Some(file) = unless_gone(file)? else { return Ok(None) };
@@ -91,18 +90,18 @@ impl ProcDir {
         Ok(Stat::parse(pid, &line[..n]).map(|stat| stat.proc))
     }
 
-    /// The threads of a process; none when there is no such process any more.
+    /// The threads of a process; empty when the process does not exist any more.
     ///
     /// # Errors
-    /// They could not be looked at.
+    /// They could not be read.
     pub(crate) fn threads_of(&self, pid: u32) -> io::Result<Vec<u32>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(&self.0, format!("{pid}/task"), flags, Mode::empty());
         unless_gone(folder)?.map_or(Ok(Vec::new()), |folder| numbers_in(&folder))
     }
 
-    /// What can be said of all living threads together; none where there are none. One that runs or could is told before
-    /// one that waits uninterruptibly, and that before those that are stopped.
+    /// The state of all living threads together; none when there are none. A thread that runs or can run counts first,
+    /// then one that waits uninterruptibly, then those that are stopped.
     fn state_of_threads(&self, pid: u32) -> io::Result<Option<u8>> {
         let mut states = Vec::new();
         for tid in self.threads_of(pid)? {
@@ -120,7 +119,7 @@ impl ProcDir {
     }
 }
 
-/// The entries of a folder that are numbers.
+/// The entries of a folder whose names are numbers.
 fn numbers_in(folder: &OwnedFd) -> io::Result<Vec<u32>> {
     let mut buffer = [MaybeUninit::uninit(); 8 << 10];
     let mut entries = RawDir::new(folder, &mut buffer);
@@ -134,7 +133,7 @@ fn numbers_in(folder: &OwnedFd) -> io::Result<Vec<u32>> {
 }
 
 impl ProcTable {
-    /// Of those that somebody has looked at.
+    /// A table of these processes.
     pub(crate) fn of(processes: impl IntoIterator<Item = Proc>) -> Self {
         let mut table = Self::default();
         for p in processes {
@@ -145,12 +144,12 @@ impl ProcTable {
         table
     }
 
-    /// The process with this pid now.
+    /// The process with this pid.
     pub(crate) fn get(&self, pid: u32) -> Option<&Proc> {
         self.by_pid.get(&pid)
     }
 
-    /// Whether this very process is there (a zombie is).
+    /// Whether this exact process exists (a zombie does).
     pub(crate) fn holds(&self, id: ProcId) -> bool {
         self.get(id.pid).is_some_and(|found| found.id == id)
     }
@@ -165,10 +164,10 @@ impl ProcTable {
         self.by_session.get(&session).map_or(&[], Vec::as_slice)
     }
 
-    /// What a process shows.
+    /// The marks of a process.
     ///
     /// # Errors
-    /// It could not be looked at.
+    /// It could not be read.
     pub(crate) fn marks_of(&self, pid: u32) -> io::Result<Rc<Marks>> {
         if let Some(known) = self.marks.borrow().get(&pid) {
             return Ok(Rc::clone(known));
@@ -184,40 +183,40 @@ impl ProcTable {
         Ok(marks)
     }
 
-    /// The living processes of the whole machine that carry this token (`LEVERFRAME_TOKEN=…`).
+    /// The living processes of the whole machine with this token (`LEVERFRAME_TOKEN=…`) in their environment.
     ///
     /// # Errors
-    /// Not all of them could be looked at.
-    pub(crate) fn bearers_of_token(&self, entry: &[u8]) -> io::Result<&[u32]> {
-        Ok(self.bearers()?.by_token.get(entry).map_or(&[], Vec::as_slice))
+    /// At least one process could not be read.
+    pub(crate) fn with_token(&self, entry: &[u8]) -> io::Result<&[u32]> {
+        Ok(self.by_mark()?.by_token.get(entry).map_or(&[], Vec::as_slice))
     }
 
-    /// The same for those that write to this pipe.
+    /// The living processes of the whole machine that have this pipe as stdout or stderr.
     ///
     /// # Errors
-    /// Not all of them could be looked at.
-    pub(crate) fn writers_to(&self, pipe: u64) -> io::Result<&[u32]> {
-        Ok(self.bearers()?.by_pipe.get(&pipe).map_or(&[], Vec::as_slice))
+    /// At least one process could not be read.
+    pub(crate) fn writing_to(&self, pipe: u64) -> io::Result<&[u32]> {
+        Ok(self.by_mark()?.by_pipe.get(&pipe).map_or(&[], Vec::as_slice))
     }
 
-    /// Looked up once for all that ask: the marks of every process are many files.
-    fn bearers(&self) -> io::Result<&Bearers> {
-        if let Some(known) = self.bearers.get() {
+    /// Read once: the marks of every process are many files.
+    fn by_mark(&self) -> io::Result<&ByMark> {
+        if let Some(known) = self.by_mark.get() {
             return Ok(known);
         }
-        let mut bearers = Bearers::default();
-        // Threads of the kernel (children of process 2) show nothing.
+        let mut by_mark = ByMark::default();
+        // Kernel threads (children of process 2) have no marks.
         let shows = |p: &&Proc| p.id.pid > 2 && p.parent != 2 && !p.is_dead();
         for p in self.by_pid.values().filter(shows) {
             let marks = self.marks_of(p.id.pid)?;
             for token in &marks.tokens {
-                bearers.by_token.entry(token.clone()).or_default().push(p.id.pid);
+                by_mark.by_token.entry(token.clone()).or_default().push(p.id.pid);
             }
             for pipe in &marks.pipes {
-                bearers.by_pipe.entry(*pipe).or_default().push(p.id.pid);
+                by_mark.by_pipe.entry(*pipe).or_default().push(p.id.pid);
             }
         }
-        Ok(self.bearers.get_or_init(|| bearers))
+        Ok(self.by_mark.get_or_init(|| by_mark))
     }
 }
 
@@ -248,10 +247,10 @@ mod tests {
         command.arg("600").env(TOKEN_VARIABLE, "a-token").stdout(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
         let table = ProcDir::open().unwrap().table().unwrap();
-        assert_eq!(table.bearers_of_token(b"LEVERFRAME_TOKEN=a-token").unwrap(), [child.id()]);
-        assert!(table.bearers_of_token(b"LEVERFRAME_TOKEN=a-toke").unwrap().is_empty());
+        assert_eq!(table.with_token(b"LEVERFRAME_TOKEN=a-token").unwrap(), [child.id()]);
+        assert!(table.with_token(b"LEVERFRAME_TOKEN=a-toke").unwrap().is_empty());
         let pipe = table.marks_of(child.id()).unwrap().pipes[0];
-        assert!(table.writers_to(pipe).unwrap().contains(&child.id()));
+        assert!(table.writing_to(pipe).unwrap().contains(&child.id()));
         child.kill().unwrap();
         child.wait().unwrap();
     }

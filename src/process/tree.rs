@@ -1,57 +1,58 @@
-//! What belongs to a step: told by parentage, then session, then token, then the lineage seen while it lived.
+//! Which processes belong to a step. They are found by parentage, then by session, then by token, then by having been
+//! seen as members before.
 //!
-//! The supervisor is a child subreaper, so every process of a tree that it started descends from it, orphans as its
-//! direct children. A tree taken over from a dead supervisor has lost its orphans to init; for such a one the whole
-//! table is searched for its token.
+//! The supervisor is a child subreaper, so every process of a tree that it started descends from it, and orphans become
+//! its direct children. A tree that was taken over from a dead supervisor has lost its orphans to another parent; its
+//! token is looked for in the whole table.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 
 use super::{Proc, ProcId, ProcTable, environment_of, output_pipes};
 
-/// The variable by which a process is known as a step's.
+/// The environment variable that marks a process as a step's.
 pub(crate) const TOKEN_VARIABLE: &str = "LEVERFRAME_TOKEN";
 
 /// How a tree came to this supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Started here: its orphans are our children.
+    /// Started here: its orphans become our children.
     Started,
-    /// Taken over: its orphans may be anybody's children.
+    /// Taken over: its orphans may have any parent.
     TakenOver,
 }
 
-/// The processes of one step, and what is remembered of them.
+/// The processes of one step, with what is remembered of them.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    /// The process that was started; none when it was gone before we came.
+    /// The process that was started; none when it was gone before the tree was taken over.
     pub(crate) main: Option<ProcId>,
     pub(crate) origin: Origin,
     /// `LEVERFRAME_TOKEN=…`.
     token_entry: Vec<u8>,
-    /// The inode of the pipe that its output goes through.
+    /// The inode of the pipe for its output.
     pub(crate) pipe: Option<u64>,
-    /// Members seen at earlier scans that still live.
+    /// Members found in earlier searches that still exist.
     seen: HashSet<ProcId>,
-    /// Sessions that a member leads or led.
+    /// Sessions that a member leads or has led.
     sessions: HashSet<u32>,
 }
 
-/// What else there is beside a tree.
+/// What a search must know beyond the tree itself.
 #[derive(Debug)]
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct ProcessContext<'a> {
     /// The supervisor.
     pub(crate) me: u32,
     /// The main processes of all steps.
     pub(crate) mains: &'a HashSet<u32>,
-    /// No other step lives: an orphan that nothing else explains is this tree's.
+    /// No other step lives: an orphan without any other explanation belongs to this tree.
     pub(crate) only_tree: bool,
-    /// What ended steps left behind and was to be left alone.
+    /// Background processes that ended steps were allowed to leave behind.
     pub(crate) kept: &'a HashSet<ProcId>,
 }
 
 impl Tree {
-    /// A tree that grows from `main`.
+    /// A tree whose root is `main`.
     pub(crate) fn new(main: Option<ProcId>, token: &str, pipe: Option<u64>, origin: Origin) -> Self {
         Self {
             main,
@@ -63,111 +64,115 @@ impl Tree {
         }
     }
 
-    /// The living members, parents before their children. What is found is remembered.
+    /// The living members, parents before their children. They are remembered for later searches.
     ///
     /// # Errors
-    /// What an outsider carries could not be looked at: who belongs is not known.
-    pub(crate) fn members(&mut self, table: &ProcTable, around: &Surroundings<'_>) -> io::Result<Vec<Proc>> {
+    /// The marks of a process outside the tree could not be read, so the members are not known.
+    pub(crate) fn members(
+        &mut self,
+        table: &ProcTable,
+        context: &ProcessContext<'_>,
+    ) -> io::Result<Vec<Proc>> {
         self.seen.retain(|id| table.holds(*id));
-        let mut growth = Growth::new(table, around.me, self.earliest_start());
-        growth.sessions.clone_from(&self.sessions);
-        growth
+        let mut search = MemberSearch::new(table, context.me, self.earliest_start());
+        search.sessions.clone_from(&self.sessions);
+        search
             .queue
             .extend(self.main.iter().chain(&self.seen).filter(|id| table.holds(**id)).map(|id| id.pid));
-        growth.grow();
-        let marked = self.marked(table, &growth, around)?;
-        growth.queue.extend(marked);
-        growth.grow();
-        let (members, sessions) = growth.harvest();
+        search.expand();
+        let marked = self.marked(table, &search, context)?;
+        search.queue.extend(marked);
+        search.expand();
+        let (members, sessions) = search.into_members();
         self.seen.extend(members.iter().map(|member| member.id));
         self.sessions.extend(sessions);
         Ok(members)
     }
 
-    /// The processes that are known to be its, dead ones included: where a search begins.
+    /// The processes that were found before, including dead ones: a search begins with these.
     pub(crate) fn known(&self) -> impl Iterator<Item = ProcId> {
         self.main.iter().chain(&self.seen).copied()
     }
 
-    /// Whether a process with this pid was seen as a member, and may have ended since.
+    /// Whether a process with this pid was a member in an earlier search. It may have ended since.
     pub(crate) fn has_seen(&self, pid: u32) -> bool {
         self.seen.iter().any(|id| id.pid == pid)
     }
 
-    /// Whether a process carries the tree's mark at this moment.
+    /// Whether a process has the tree's token or pipe at this moment.
     ///
     /// # Errors
-    /// It could not be looked at.
+    /// It could not be read.
     pub(crate) fn is_marked(&self, pid: u32) -> io::Result<bool> {
         let environment = environment_of(pid)?.unwrap_or_default();
         let has_token = environment.split(|&byte| byte == 0).any(|entry| entry == self.token_entry);
         Ok(has_token || self.pipe.is_some_and(|pipe| output_pipes(pid).any(|(found, _)| found == pipe)))
     }
 
-    /// The outsiders that carry the tree's mark.
+    /// The processes outside the tree that have its token or pipe.
     fn marked(
         &self,
         table: &ProcTable,
-        growth: &Growth<'_>,
-        around: &Surroundings<'_>,
+        search: &MemberSearch<'_>,
+        context: &ProcessContext<'_>,
     ) -> io::Result<Vec<u32>> {
         let is_outsider = |pid: &u32| {
-            !growth.found.contains(pid) && table.get(*pid).is_some_and(|found| growth.may_belong(found))
+            !search.found.contains(pid) && table.get(*pid).is_some_and(|found| search.may_belong(found))
         };
-        let is_orphan = |pid: &u32| !around.mains.contains(pid) && is_outsider(pid);
+        let is_orphan = |pid: &u32| !context.mains.contains(pid) && is_outsider(pid);
         let mut marked = Vec::new();
-        for pid in table.children_of(around.me).iter().copied().filter(is_orphan) {
+        for pid in table.children_of(context.me).iter().copied().filter(is_orphan) {
             let marks = table.marks_of(pid)?;
-            // An orphan of another, ended step is explained.
+            // It belongs to another step, which has ended.
             let is_explained = || {
-                let is_kept = table.get(pid).is_some_and(|found| around.kept.contains(&found.id));
+                let is_kept = table.get(pid).is_some_and(|found| context.kept.contains(&found.id));
                 is_kept || !marks.tokens.is_empty()
             };
             if marks.tokens.contains(&self.token_entry)
                 || self.pipe.is_some_and(|pipe| marks.pipes.contains(&pipe))
-                || (around.only_tree && !is_explained())
+                || (context.only_tree && !is_explained())
             {
                 marked.push(pid);
             }
         }
         if self.origin == Origin::TakenOver {
-            let writers = self.pipe.map(|pipe| table.writers_to(pipe)).transpose()?.unwrap_or_default();
-            let bearers = table.bearers_of_token(&self.token_entry)?.iter().chain(writers);
-            marked.extend(bearers.copied().filter(is_outsider));
+            let writers = self.pipe.map(|pipe| table.writing_to(pipe)).transpose()?.unwrap_or_default();
+            let holders = table.with_token(&self.token_entry)?.iter().chain(writers);
+            marked.extend(holders.copied().filter(is_outsider));
         }
         Ok(marked)
     }
 
-    /// Nothing older than the main process can belong to it.
+    /// No process older than the main process can belong to the tree.
     fn earliest_start(&self) -> u64 {
         self.main.map_or(0, |main| main.start)
     }
 }
 
-/// The processes that carry a token, wherever they are: survivors of a supervisor that is gone.
+/// The processes of the whole machine with this token: survivors of a supervisor that is gone.
 ///
 /// # Errors
-/// Not all processes could be looked at: there may be one.
-pub(crate) fn bearers_of(token: &str, table: &ProcTable, me: u32) -> io::Result<Vec<Proc>> {
-    let bearers = table.bearers_of_token(&token_entry(token))?;
-    Ok(bearers.iter().filter(|pid| **pid != me).filter_map(|pid| table.get(*pid)).copied().collect())
+/// At least one process could not be read: there may be one.
+pub(crate) fn processes_with_token(token: &str, table: &ProcTable, me: u32) -> io::Result<Vec<Proc>> {
+    let holders = table.with_token(&token_entry(token))?;
+    Ok(holders.iter().filter(|pid| **pid != me).filter_map(|pid| table.get(*pid)).copied().collect())
 }
 
-/// The one of them that was started as the step: the eldest that leads a session.
-pub(crate) fn main_among(bearers: &[Proc]) -> Option<ProcId> {
+/// Which of these processes is the main one: the oldest that leads a session.
+pub(crate) fn main_among(holders: &[Proc]) -> Option<ProcId> {
     let leads = |p: &&Proc| p.session == p.id.pid;
-    let main = bearers.iter().filter(leads).min_by_key(|p| (p.id.start, p.id.pid))?;
-    // A member that called setsid later is no main process: its parent, or what fell away above it, was one.
-    (!bearers.iter().any(|other| other.id.pid == main.parent)).then_some(main.id)
+    let main = holders.iter().filter(leads).min_by_key(|p| (p.id.start, p.id.pid))?;
+    // A member that called setsid later is not the main process: then its parent is among them too.
+    (!holders.iter().any(|other| other.id.pid == main.parent)).then_some(main.id)
 }
 
-/// How the token stands in an environment.
+/// The token as an entry of an environment.
 pub(crate) fn token_entry(token: &str) -> Vec<u8> {
     format!("{TOKEN_VARIABLE}={token}").into_bytes()
 }
 
 /// One search through the table.
-struct Growth<'a> {
+struct MemberSearch<'a> {
     table: &'a ProcTable,
     me: u32,
     earliest_start: u64,
@@ -176,7 +181,7 @@ struct Growth<'a> {
     queue: VecDeque<u32>,
 }
 
-impl<'a> Growth<'a> {
+impl<'a> MemberSearch<'a> {
     fn new(table: &'a ProcTable, me: u32, earliest_start: u64) -> Self {
         let (found, sessions, queue) = Default::default();
         Self { table, me, earliest_start, found, sessions, queue }
@@ -186,8 +191,8 @@ impl<'a> Growth<'a> {
         p.id.pid > 1 && p.id.pid != self.me && p.id.start >= self.earliest_start && !p.is_dead()
     }
 
-    /// Adds what is queued, its descendants, and the sessions that members lead, until nothing is new.
-    fn grow(&mut self) {
+    /// Adds the queued processes, their descendants and the sessions that members lead, until nothing new is found.
+    fn expand(&mut self) {
         loop {
             while let Some(pid) = self.queue.pop_front() {
                 let Some(p) = self.table.get(pid) else { continue };
@@ -200,15 +205,15 @@ impl<'a> Growth<'a> {
                 self.queue.extend(self.table.children_of(pid));
             }
             let of_sessions = self.sessions.iter().filter_map(|session| {
-                // A leader that lives and is no member took over a number that was free again.
-                let usurped =
+                // A living leader that is no member: the number was reused.
+                let is_reused =
                     self.table.get(*session).is_some_and(|p| !p.is_dead() && !self.found.contains(session));
-                if usurped { None } else { Some(self.table.session(*session)) }
+                if is_reused { None } else { Some(self.table.session(*session)) }
             });
-            let may_come = |pid: &&u32| {
+            let may_join = |pid: &&u32| {
                 !self.found.contains(*pid) && self.table.get(**pid).is_some_and(|p| self.may_belong(p))
             };
-            let new: Vec<u32> = of_sessions.flatten().filter(may_come).copied().collect();
+            let new: Vec<u32> = of_sessions.flatten().filter(may_join).copied().collect();
             if new.is_empty() {
                 return;
             }
@@ -217,7 +222,7 @@ impl<'a> Growth<'a> {
     }
 
     /// The members, parents first, and the sessions that still have one.
-    fn harvest(self) -> (Vec<Proc>, HashSet<u32>) {
+    fn into_members(self) -> (Vec<Proc>, HashSet<u32>) {
         let members: BTreeMap<u32, Proc> =
             self.found.iter().filter_map(|pid| Some((*pid, *self.table.get(*pid)?))).collect();
         let depth = |p: &Proc| {
@@ -239,8 +244,8 @@ mod tests {
 
     fn check(table: &ProcTable, tree: &mut Tree, only_tree: bool, expected: &[u32]) {
         let mains = HashSet::from([1_000_100, 1_000_200]);
-        let around = Surroundings { me: 1_000_050, mains: &mains, only_tree, kept: &HashSet::new() };
-        let found: Vec<u32> = tree.members(table, &around).unwrap().iter().map(|p| p.id.pid).collect();
+        let context = ProcessContext { me: 1_000_050, mains: &mains, only_tree, kept: &HashSet::new() };
+        let found: Vec<u32> = tree.members(table, &context).unwrap().iter().map(|p| p.id.pid).collect();
         assert_eq!(found, expected);
     }
 
@@ -285,15 +290,15 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_that_leads_a_session_with_a_reused_number_is_left_alone() {
-        let mut stranger = p(1_000_100, 1, 1_000_100, b'S');
-        stranger.id.start += 500;
-        let table = ProcTable::of([stranger, p(1_000_900, 1_000_100, 1_000_100, b'S')]);
+    fn an_outsider_that_leads_a_session_with_a_reused_number_is_left_alone() {
+        let mut outsider = p(1_000_100, 1, 1_000_100, b'S');
+        outsider.id.start += 500;
+        let table = ProcTable::of([outsider, p(1_000_900, 1_000_100, 1_000_100, b'S')]);
         check(&table, &mut tree(), false, &[]);
     }
 
     #[test]
-    fn the_eldest_session_leader_among_the_bearers_is_the_main_process() {
+    fn the_oldest_session_leader_with_the_token_is_the_main_process() {
         let shell = p(100, 1, 100, b'S');
         let child = p(101, 100, 100, b'S');
         let daemon = p(102, 101, 102, b'S');

@@ -1,11 +1,11 @@
-//! What is remembered of a change of a limit: the sentence with which it was told, or that it is over.
+//! The recorded text of a change of a limit: the sentence of its alert, or that it was cleared.
 
 use super::enforcer::{culprit, sentence};
 use super::{LimitChange, Resource, ResourceSnapshot, Threshold};
 
 impl LimitChange {
-    /// One sentence, with the figures of its moment; of a limit that was raised the one that is told as an alert.
-    /// `sample` is the one that it came with.
+    /// One sentence with the figures of that moment. For a raised limit it is the sentence of the alert. `sample` is
+    /// the sample that came with the change.
     pub fn text(&self, sample: &ResourceSnapshot) -> String {
         let cleared = match self {
             Self::Raised(raised) => return sentence(raised, culprit(raised.limit.resource(), sample)),

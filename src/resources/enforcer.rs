@@ -1,5 +1,5 @@
-//! What is done about exceeded limits: who is told, whether steps may start, and which run is frozen. What was done is
-//! undone when the limit is cleared.
+//! What is done about exceeded limits: which alerts are published, whether steps may start, and which runs are frozen.
+//! It is undone when the limit is cleared.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,24 +10,23 @@ use super::{
 use crate::base::id::RunId;
 use crate::base::units::format_duration;
 
-/// Who writes less than this, in bytes a second, does not fill a disk.
+/// A step that writes less than this, in bytes a second, does not fill a disk.
 const MIN_WRITE_RATE: f64 = 65_536.0;
 
-/// One thing to be done.
+/// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Measure {
-    /// Tell everybody. An alert is cleared by the text with which it was raised.
+    /// Publish an alert. It is cleared by the text with which it was raised.
     Alert {
         /// A sentence with figures and the step that uses most.
         text: String,
         /// Whether it is over.
         cleared: bool,
     },
-    /// From now on no step starts, for this reason; without one they may again.
+    /// From now on no step starts, for this reason; none means that steps may start again.
     HoldStarts(Option<String>),
     /// Freeze this run.
     Freeze {
-        /// Which.
         run_id: RunId,
         /// Why, and when it goes on.
         reason: String,
@@ -39,12 +38,12 @@ pub enum Measure {
 /// Remembers which limits are exceeded, and what was done about each.
 #[derive(Debug, Default)]
 pub struct LimitEnforcer {
-    standing: Vec<Standing>,
+    exceeded: Vec<ExceededLimit>,
 }
 
 /// A limit that is exceeded.
 #[derive(Debug)]
-struct Standing {
+struct ExceededLimit {
     limit: Limit,
     volume: Option<Arc<Path>>,
     text: String,
@@ -53,12 +52,12 @@ struct Standing {
 }
 
 impl LimitEnforcer {
-    /// What a sample calls for. `may_freeze` says of a run whether it goes on at the moment and can be frozen; `let_go` are
-    /// those that the operator has let go on against a limit. Where that was before an engine was started anew, the limit
-    /// that is raised counts as the same one: it has had its run.
+    /// Decides what to do about a sample. `may_freeze` says whether a run is running and can be frozen. `let_go` are
+    /// the runs that the operator has resumed in spite of a limit. After a restart of the engine, a raised limit counts
+    /// as the one that had frozen them, and freezes no other run.
     ///
-    /// A limit freezes one run, the one that uses most of what is short; that of the disk freezes, as long as it is
-    /// exceeded, with every sample the one that writes most, for a frozen writer gives back no space.
+    /// A limit freezes one run: the one that uses most of the resource. The disk's limit freezes the run that writes
+    /// most with every sample while it is exceeded, because a frozen writer frees no space.
     pub fn answer(
         &mut self,
         sample: &ResourceSnapshot,
@@ -75,44 +74,44 @@ impl LimitEnforcer {
                     measures.push(Measure::Alert { text: text.clone(), cleared: false });
                     let (limit, volume) = (raised.limit, raised.volume.clone());
                     let reason = format!("{}; it goes on when {}", figures(raised), clearing(&limit));
-                    let is_new = |run: &&RunId| !self.standing.iter().any(|it| it.frozen.contains(*run));
+                    let is_new = |run: &&RunId| !self.exceeded.iter().any(|it| it.frozen.contains(*run));
                     let is_freezing = limit.action() == LimitAction::Freeze;
                     let frozen = let_go.iter().filter(|_| is_freezing).filter(is_new).cloned().collect();
-                    self.standing.push(Standing { limit, volume, text, reason, frozen });
+                    self.exceeded.push(ExceededLimit { limit, volume, text, reason, frozen });
                 }
             }
         }
         if self.reason_to_hold() != held_before {
             measures.push(Measure::HoldStarts(self.reason_to_hold()));
         }
-        for at in 0..self.standing.len() {
-            let Standing { limit, reason, frozen, .. } = &self.standing[at];
+        for at in 0..self.exceeded.len() {
+            let ExceededLimit { limit, reason, frozen, .. } = &self.exceeded[at];
             let is_enough = !frozen.is_empty() && limit.resource() != Resource::Disk;
             if limit.action() != LimitAction::Freeze || is_enough {
                 continue;
             }
-            let is_frozen = |run: &RunId| self.standing.iter().any(|other| other.frozen.contains(run));
+            let is_frozen = |run: &RunId| self.exceeded.iter().any(|other| other.frozen.contains(run));
             let free = |run: &RunId| may_freeze(run) && !is_frozen(run);
             if let Some(run_id) = heaviest_run(limit.resource(), sample, free) {
                 measures
                     .push(Measure::Freeze { run_id: run_id.clone(), reason: format!("frozen: {reason}") });
-                self.standing[at].frozen.push(run_id);
+                self.exceeded[at].frozen.push(run_id);
             }
         }
         measures
     }
 
     fn clear(&mut self, cleared: &RaisedLimit, measures: &mut Vec<Measure>) {
-        let is_it = |other: &Standing| other.limit == cleared.limit && other.volume == cleared.volume;
-        let Some(at) = self.standing.iter().position(is_it) else { return };
-        let gone = self.standing.remove(at);
-        measures.push(Measure::Alert { text: gone.text, cleared: true });
-        measures.extend(gone.frozen.into_iter().map(Measure::Thaw));
+        let is_it = |other: &ExceededLimit| other.limit == cleared.limit && other.volume == cleared.volume;
+        let Some(at) = self.exceeded.iter().position(is_it) else { return };
+        let removed = self.exceeded.remove(at);
+        measures.push(Measure::Alert { text: removed.text, cleared: true });
+        measures.extend(removed.frozen.into_iter().map(Measure::Thaw));
     }
 
     fn reason_to_hold(&self) -> Option<String> {
-        let holds = |standing: &&Standing| standing.limit.action() != LimitAction::Alert;
-        self.standing.iter().find(holds).map(|standing| standing.reason.clone())
+        let holds = |exceeded: &&ExceededLimit| exceeded.limit.action() != LimitAction::Alert;
+        self.exceeded.iter().find(holds).map(|exceeded| exceeded.reason.clone())
     }
 }
 
@@ -120,27 +119,27 @@ impl LimitEnforcer {
 fn weight(resource: Resource, step: &StepSample) -> f64 {
     match resource {
         Resource::Cpu => step.cpu_fraction,
-        // What of a step is swapped out is not known; what it has is the best guess at who pushed.
+        // How much of a step is swapped out is not known; its memory is the best guess.
         Resource::Memory | Resource::Swap => step.memory_bytes as f64,
         Resource::Disk => filling_rate(step),
     }
 }
 
-/// How fast a step may be filling disks, in bytes a second. What it writes into a file system in memory, or into its log
-/// (a pipe, which the supervisor empties), is none that the kernel counts as written towards a disk; what it maps into
-/// memory is none that it hands to a write call. So the larger of both counts; 0 where it is too little to fill any.
+/// How fast a step may be filling disks, in bytes a second. The kernel's count of disk writes lacks what goes to a file
+/// system in memory or to the log (a pipe, which the supervisor empties). The count of write calls lacks what is
+/// written through mapped memory. So the larger of the two is used; 0 when it is too little to fill a disk.
 fn filling_rate(step: &StepSample) -> f64 {
     let rate = step.write_rate.max(step.output_rate);
     if rate < MIN_WRITE_RATE { 0.0 } else { rate }
 }
 
-/// The step that uses most.
+/// The step that uses most of a resource.
 pub(super) fn culprit(resource: Resource, sample: &ResourceSnapshot) -> Option<&StepSample> {
     let by_weight = |a: &&StepSample, b: &&StepSample| weight(resource, a).total_cmp(&weight(resource, b));
     sample.steps.iter().max_by(by_weight).filter(|step| weight(resource, step) > 0.0)
 }
 
-/// The run that uses most among those that may be frozen.
+/// The run that uses most of a resource, among those that may be frozen.
 fn heaviest_run(
     resource: Resource,
     sample: &ResourceSnapshot,
@@ -204,7 +203,7 @@ fn clearing(limit: &Limit) -> String {
     }
 }
 
-/// What a step does, as the rest of a sentence.
+/// What a step uses, as the end of a sentence.
 fn usage(resource: Resource, step: &StepSample) -> String {
     match resource {
         Resource::Cpu => format!("uses {}", Threshold::Fraction(step.cpu_fraction)),

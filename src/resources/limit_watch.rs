@@ -1,5 +1,5 @@
-//! The state of limits over time: what was beyond its bound long enough is raised, what is back is cleared, and
-//! neither happens twice.
+//! The state of limits over time. A limit that was exceeded long enough is raised, and one that is back in bounds is
+//! cleared. Neither happens twice.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,33 +9,32 @@ use serde::Serialize;
 use super::{Limit, Limits, MachineSample, Resource};
 use crate::base::time::Now;
 
-/// Between two samples that are further apart, in milliseconds of awake time, nobody knows what was: it does not count as
-/// held. Longer than the longest interval of the monitor.
-const BLIND_MS: u64 = 90_000;
-/// When the wall clock has gone on by so much more than awake time, in milliseconds, the machine has slept (or its clock
-/// was set): what was before does not count as held.
+/// When two samples are further apart than this, in milliseconds of awake time, it is not known whether the limit was
+/// exceeded between them: it does not count as exceeded. Longer than the longest interval of the monitor.
+const MAX_GAP_MS: u64 = 90_000;
+/// When the wall clock has advanced this much more than awake time, in milliseconds, the machine has slept (or its
+/// clock was set): the time before does not count as exceeded.
 const SLEPT_MS: i64 = 2_000;
 
 /// A limit that is exceeded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RaisedLimit {
-    /// The limit.
     pub limit: Limit,
-    /// Of which file system, by the folder through which it is watched; none but for disk space.
+    /// For disk space the file system, by the folder through which it is watched; else none.
     pub volume: Option<Arc<Path>>,
-    /// What is in use, for disk space what is free: a share for CPU, else bytes.
+    /// What is in use, or free in case of disk space: a share for CPU, else bytes.
     pub amount: f64,
-    /// What there is in all: 1 for CPU, else bytes.
+    /// The total: 1 for CPU, else bytes.
     pub total: f64,
 }
 
-/// What changes about limits with a sample.
+/// A change of a limit with a sample.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitChange {
-    /// It has been exceeded for as long as it says.
+    /// It was exceeded for as long as it demands.
     Raised(RaisedLimit),
-    /// It no longer is, or is no limit any more; with the figures of that moment.
+    /// It is no longer exceeded, or was removed; with the figures of that moment.
     Cleared(RaisedLimit),
 }
 
@@ -47,7 +46,7 @@ pub struct LimitWatch {
     last: Option<Now>,
 }
 
-/// One limit at one place.
+/// One limit on one resource or file system.
 #[derive(Debug)]
 struct Place {
     limit: Limit,
@@ -58,7 +57,7 @@ struct Place {
 #[derive(Debug)]
 enum State {
     Within,
-    /// On the clock of awake time, in milliseconds.
+    /// Since this reading of the awake clock.
     Beyond {
         since_ms: u64,
     },
@@ -66,21 +65,22 @@ enum State {
 }
 
 impl LimitWatch {
-    /// Watches these.
+    /// Watches these limits.
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// From now on these hold. What is raised stays so where its limit is the same, and is cleared otherwise.
+    /// Sets the limits. A raised limit stays raised if it is unchanged, and is cleared otherwise.
     pub fn set_limits(&mut self, limits: Limits) -> Vec<LimitChange> {
         self.limits = limits;
         let is_kept = |place: &Place| self.limits.iter().any(|limit| *limit == place.limit);
-        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.places).into_iter().partition(is_kept);
+        let (kept, removed): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.places).into_iter().partition(is_kept);
         self.places = kept;
-        gone.into_iter().filter_map(Place::into_cleared).collect()
+        removed.into_iter().filter_map(Place::into_cleared).collect()
     }
 
-    /// What is raised at the moment.
+    /// The limits that are raised at the moment.
     pub fn raised(&self) -> impl Iterator<Item = &RaisedLimit> {
         self.places.iter().filter_map(|place| match &place.state {
             State::Raised(raised) => Some(raised),
@@ -88,7 +88,7 @@ impl LimitWatch {
         })
     }
 
-    /// Takes in a sample that was taken `now`. One that is older than the last is passed over.
+    /// Takes in a sample that was taken `now`. One that is older than the last is ignored.
     pub fn observe(&mut self, now: Now, sample: &MachineSample) -> Vec<LimitChange> {
         let is_continuous = match self.last {
             Some(last) if now.awake_ms < last.awake_ms => return Vec::new(),
@@ -96,7 +96,7 @@ impl LimitWatch {
                 let awake_ms = now.awake_ms - last.awake_ms;
                 let wall_ms = (now.wall - last.wall).num_milliseconds();
                 let slept_ms = wall_ms.saturating_sub(i64::try_from(awake_ms).unwrap_or(i64::MAX));
-                awake_ms <= BLIND_MS && slept_ms < SLEPT_MS
+                awake_ms <= MAX_GAP_MS && slept_ms < SLEPT_MS
             }
             None => true,
         };
@@ -117,7 +117,7 @@ impl LimitWatch {
                 self.places.push(place);
             }
         }
-        // What is measured no more, such as a disk that was taken away, nobody can be short of.
+        // A limit on something that is not measured any more, such as a removed disk, is cleared.
         changes.extend(before.into_iter().filter_map(Place::into_cleared));
         changes
     }
@@ -158,7 +158,7 @@ impl Place {
     }
 }
 
-/// What a sample says of a resource: where, how much, of what in all.
+/// The figures of a sample for a resource: file system, amount, total.
 fn measured(resource: Resource, sample: &MachineSample) -> Vec<(Option<Arc<Path>>, f64, f64)> {
     let one = |used: u64, total: u64| match total {
         0 => Vec::new(),

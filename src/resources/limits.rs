@@ -1,4 +1,4 @@
-//! Limits: when the machine is short of something, and when it no longer is.
+//! Limits: when the machine is short of a resource, and when it no longer is.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// All of them.
+    /// All, in order.
     pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Swap, Self::Disk];
 
     /// The word for people and settings.
@@ -36,7 +36,7 @@ impl Resource {
     }
 }
 
-/// A bound, as a share of what there is or as an amount.
+/// A bound, as a share of the total or as an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Threshold {
@@ -47,7 +47,7 @@ pub enum Threshold {
 }
 
 impl Threshold {
-    /// What it is of `total`.
+    /// The bound as an amount, given the `total`.
     pub fn of(self, total: f64) -> f64 {
         match self {
             Self::Fraction(share) => share * total,
@@ -74,13 +74,13 @@ impl Threshold {
     /// As settings write it, without a loss: `90%`, `28GiB`.
     pub fn in_words(self) -> String {
         match self {
-            // Nobody writes more digits than these; what is beyond them is how a share is kept, not what was said.
+            // More digits than these come from the binary form of the number, not from the settings.
             Self::Fraction(share) => format!("{}%", (share * 1e11).round() / 1e9),
             Self::Bytes(bytes) => format_size(bytes),
         }
     }
 
-    /// Compares two of one kind; none where one is a share and the other an amount.
+    /// Compares two of one kind; none when one is a share and the other an amount.
     fn partial_cmp(self, other: Self) -> Option<std::cmp::Ordering> {
         match (self, other) {
             (Self::Fraction(a), Self::Fraction(b)) => a.partial_cmp(&b),
@@ -106,21 +106,21 @@ impl fmt::Display for Threshold {
     }
 }
 
-/// What is done while a limit is exceeded. Each does what the one before does as well.
+/// What is done while a limit is exceeded. Each also does what the one before it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitAction {
-    /// Everybody is told.
+    /// An alert is published.
     #[default]
     Alert,
-    /// No step starts, but for those that clean up.
+    /// No step starts, except those that clean up.
     Hold,
     /// The run that uses most of it is frozen.
     Freeze,
 }
 
 impl LimitAction {
-    /// All of them.
+    /// All, in order.
     pub const ALL: [Self; 3] = [Self::Alert, Self::Hold, Self::Freeze];
 
     /// The word for settings.
@@ -133,7 +133,8 @@ impl LimitAction {
     }
 }
 
-/// When the machine counts as short of one thing. Of disk space one can have too little, of the rest too much in use.
+/// When the machine counts as short of a resource. For disk space the limit is on what is free, for the others on what
+/// is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Limit {
     resource: Resource,
@@ -143,16 +144,15 @@ pub struct Limit {
     action: LimitAction,
 }
 
-/// Why a limit can't be.
+/// Why a limit is not valid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LimitError {
-    /// It would be cleared before it is raised, over and over.
+    /// It would be raised and cleared again and again.
     #[error(
         "the limit of {} is raised {} {raise_at} and cleared {} {clear_at}: it must be cleared {} where it is raised",
         resource.name(), over(*resource), under(*resource), under(*resource)
     )]
     Contradiction {
-        /// Of what.
         resource: Resource,
         /// Where it is raised.
         raise_at: Threshold,
@@ -162,23 +162,15 @@ pub enum LimitError {
     /// One bound is a share and the other an amount.
     #[error("the limit of {} is raised at {raise_at} and cleared at {clear_at}: give both as a share or both in bytes", resource.name())]
     Unlike {
-        /// Of what.
         resource: Resource,
         /// Where it is raised.
         raise_at: Threshold,
         /// Where it is cleared.
         clear_at: Threshold,
     },
-    /// No machine can be there.
+    /// No machine can reach it.
     #[error("{threshold} can't be a limit of {}: {}", resource.name(), reason)]
-    Impossible {
-        /// Of what.
-        resource: Resource,
-        /// The bound.
-        threshold: Threshold,
-        /// Why.
-        reason: &'static str,
-    },
+    Impossible { resource: Resource, threshold: Threshold, reason: &'static str },
 }
 
 const fn over(resource: Resource) -> &'static str {
@@ -196,11 +188,12 @@ const fn under(resource: Resource) -> &'static str {
 }
 
 impl Limit {
-    /// A limit that is raised once the machine has been beyond `raise_at` for `sustain` without a break, and cleared as
-    /// soon as it is back at `clear_at`. Beyond is above; for disk space, whose thresholds are of what is free, below.
+    /// A limit that is raised when the machine was beyond `raise_at` for `sustain` without a break, and cleared as soon
+    /// as it is back at `clear_at`. Beyond means above; for disk space, whose thresholds concern what is free, it means
+    /// below.
     ///
     /// # Errors
-    /// [`LimitError`], when the thresholds are no bounds of such a thing or contradict each other.
+    /// [`LimitError`], when a threshold does not fit the resource, or the two contradict each other.
     pub fn new(
         resource: Resource,
         raise_at: Threshold,
@@ -234,7 +227,7 @@ impl Limit {
         Ok(Self { resource, raise_at, clear_at, sustain_ms, action: LimitAction::Alert })
     }
 
-    /// With this to be done while it is exceeded.
+    /// The same limit with this action.
     #[must_use]
     pub const fn with_action(self, action: LimitAction) -> Self {
         Self { action, ..self }
@@ -280,7 +273,7 @@ impl Limit {
     }
 }
 
-/// The limits that are set, at most one of each resource. That of the disk holds for every watched file system.
+/// The limits that are set, at most one for each resource. The disk's limit holds for every watched file system.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Limits {
     /// In the order of [`Resource`].
@@ -288,12 +281,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// None at all.
+    /// No limits.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// With this one, instead of an earlier one of the same resource.
+    /// With this limit, which replaces an earlier one of the same resource.
     #[must_use]
     pub fn with(mut self, limit: Limit) -> Self {
         self.limits.retain(|other| other.resource != limit.resource);
@@ -314,7 +307,7 @@ impl Limits {
         self.limits.iter().find(|limit| limit.resource == resource)
     }
 
-    /// All of them.
+    /// All, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Limit> {
         self.limits.iter()
     }

@@ -1,5 +1,5 @@
-//! What the machine and its steps cost, as numbers, and the limits on them. Pure: who measures is the monitor, who acts
-//! on a limit is the engine.
+//! What the machine and its steps use, as numbers, and the limits on them. Pure: the monitor measures, and the engine
+//! acts on a limit.
 
 mod change_text;
 mod enforcer;

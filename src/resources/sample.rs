@@ -10,28 +10,28 @@ use super::{LimitChange, RaisedLimit};
 use crate::base::id::{AttemptKey, RunId};
 
 /// The machine at one moment. A rate is the mean since the sample before, over the time that the machine was awake; 0
-/// where there is none to be measured.
+/// when it can't be measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MachineSample {
     /// When it was taken.
     pub at: DateTime<Utc>,
-    /// Of all CPUs together, 0 to 1, since the sample before.
+    /// Use of all CPUs together, 0 to 1, since the sample before.
     pub cpu_fraction: f64,
-    /// Of each CPU, 0 to 1, since the sample before.
+    /// Use of each CPU, 0 to 1, since the sample before.
     pub cores: Arc<[f32]>,
-    /// What is not available to programs.
+    /// Memory that is not available to programs.
     pub memory_used_bytes: u64,
-    /// What programs can still have without swapping.
+    /// Memory that programs can still get without swapping.
     pub memory_available_bytes: u64,
-    /// What is built in.
+    /// The memory of the machine.
     pub memory_total_bytes: u64,
-    /// What of the swap space is in use.
+    /// Swap space in use.
     pub swap_used_bytes: u64,
-    /// The swap space; 0 where there is none.
+    /// The swap space; 0 when there is none.
     pub swap_total_bytes: u64,
-    /// What the data directory's file system can still take from us.
+    /// Space that this program can still use on the data directory's file system.
     pub disk_free_bytes: u64,
-    /// The file systems that are watched, the data directory's first; one that can't be asked is left out.
+    /// The watched file systems, the data directory's first; one that does not answer is left out.
     pub volumes: Arc<[VolumeSpace]>,
     /// Read from all disks, in bytes a second.
     pub disk_read_rate: f64,
@@ -54,43 +54,43 @@ pub struct MachineSample {
 pub struct VolumeSpace {
     /// The folder by which it is watched.
     pub path: Arc<Path>,
-    /// What it can still take from us.
+    /// Space that this program can still use.
     pub free_bytes: u64,
-    /// All of it.
+    /// All space.
     pub total_bytes: u64,
 }
 
-/// What the machine lives on.
+/// The machine's source of power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Power {
-    /// How full its batteries are, 0 to 1.
+    /// The charge of its batteries, 0 to 1.
     pub battery_fraction: f64,
-    /// Whether it lives on them.
+    /// Whether it runs on battery.
     pub on_battery: bool,
 }
 
-/// What the process tree of a step's attempt costs at one moment.
+/// What the process tree of a step's attempt uses at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepSample {
     /// Which attempt.
     pub key: AttemptKey,
-    /// Of all CPUs together, 0 to 1, since the sample before.
+    /// Use of all CPUs together, 0 to 1, since the sample before.
     pub cpu_fraction: f64,
-    /// Resident memory: the sum over its processes, so that what they share counts for each.
+    /// Resident memory: the sum over its processes. Shared memory counts for each of them.
     pub memory_bytes: u64,
     /// Read from disk, in bytes a second.
     pub read_rate: f64,
-    /// Written towards a disk, in bytes a second.
+    /// Written to disk, in bytes a second.
     pub write_rate: f64,
-    /// Bytes that it has written towards a disk so far, ended processes included.
+    /// Bytes that it has written to disk so far, ended processes included.
     pub written_bytes: u64,
-    /// Handed to write calls, whatever they go to (a disk, a file system in memory, a pipe), in bytes a second.
+    /// Passed to write calls to any target (a disk, a file system in memory, a pipe), in bytes a second.
     pub output_rate: f64,
     /// Living processes.
     pub n_processes: u32,
 }
 
-/// What a step's attempt has cost so far, as far as samples saw it.
+/// What a step's attempt has used so far, as far as samples show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct StepTotals {
     /// The largest [`StepSample::memory_bytes`] of its samples.
@@ -99,9 +99,9 @@ pub struct StepTotals {
     pub cpu_ms: u64,
     /// Bytes that its tree has read from disk.
     pub read_bytes: u64,
-    /// Bytes that its tree has written towards a disk.
+    /// Bytes that its tree has written to disk.
     pub written_bytes: u64,
-    /// How many samples were taken of it.
+    /// How many samples of it were taken.
     pub n_samples: u32,
 }
 
@@ -110,19 +110,19 @@ pub struct StepTotals {
 pub struct ResourceSnapshot {
     /// The machine.
     pub machine: MachineSample,
-    /// Whether the machine has gone onto its batteries with this sample, or come off them. Of the first sample: whether
-    /// it lives on them.
+    /// Whether the machine has switched to or from battery since the sample before. In the first sample: whether it
+    /// runs on battery.
     pub power_changed: bool,
     /// The living steps, by their names.
     pub steps: Vec<StepSample>,
     /// The limits that are exceeded.
     pub raised: Vec<RaisedLimit>,
-    /// What has changed about that with this sample.
+    /// How these have changed with this sample.
     pub changes: Vec<LimitChange>,
 }
 
 impl ResourceSnapshot {
-    /// What each run costs: the sums over its steps, by run.
+    /// What each run uses: the sums over its steps (CPU share and memory).
     pub fn by_run(&self) -> impl Iterator<Item = (&RunId, f64, u64)> {
         self.steps.chunk_by(|a, b| a.key.run_id == b.key.run_id).filter_map(|steps| {
             let cpu = steps.iter().map(|step| step.cpu_fraction).sum::<f64>().min(1.0);

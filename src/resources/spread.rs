@@ -1,4 +1,4 @@
-//! How figures spread: what is usual, and what is rarely exceeded.
+//! The distribution of figures: what is usual, and what is rarely exceeded.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 pub struct Spread {
     /// How many figures there are.
     pub n: usize,
-    /// Half of them are at most this; between the middle two where there is no middle one.
+    /// Half of them are at most this; the mean of the middle two when there is no middle one.
     pub median: f64,
-    /// 95 of 100 are at most this: the smallest figure of which that is true.
+    /// The smallest figure that at least 95 % of them do not exceed.
     pub p95: f64,
 }
 
 impl Spread {
-    /// Of these figures; none where there are none. What is no number is passed over.
+    /// The spread of these figures; none when there are none. Values that are not finite are skipped.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().filter(|figure| figure.is_finite()).collect();
         figures.sort_by(f64::total_cmp);

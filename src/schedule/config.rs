@@ -1,6 +1,5 @@
-//! What a schedule is: its types, their names and their form in the database.
-//!
-//! When it fires stands in [`Timetable`]; how it is said, in `words`.
+//! The types of schedules, their names and their form in the database. [`Timetable`] says when a schedule fires, and
+//! `words` describes it in a sentence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +14,11 @@ use crate::base::id::JobId;
 use crate::base::nearest::nearest;
 use crate::base::time::format_instant;
 
-/// The names of the types, in the order of the contract.
+/// The names of the types.
 pub(super) const KINDS: [&str; 7] = ["once", "interval", "daily", "weekly", "cron", "after", "manual"];
 
-/// When a job is due. In messages an object of the two columns: `{"schedule_type": "daily", "schedule_config": {…}}`.
+/// When a job is due. In messages it is an object with the two columns: `{"schedule_type": "daily", "schedule_config":
+/// {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Columns", into = "Columns")]
 pub enum ScheduleConfig {
@@ -27,11 +27,11 @@ pub enum ScheduleConfig {
         /// In whole milliseconds.
         at: DateTime<Utc>,
     },
-    /// Every so much real time from the anchor, without drift; clock changes do not touch it.
+    /// At a fixed distance in real time from the anchor, without drift and independent of clock changes.
     Interval {
         /// At least one second, at most ten years; whole seconds.
         every: TimeDelta,
-        /// The first fire; none: the instant at which the job was added, which is itself no fire.
+        /// The first fire. None means counted from the instant at which the job was added, which is itself not a fire.
         anchor: Option<DateTime<Utc>>,
     },
     /// At a wall-clock time of each day in the job's zone.
@@ -46,20 +46,20 @@ pub enum ScheduleConfig {
         /// The time.
         at: TimeOfDay,
     },
-    /// As a cron expression says, in the job's zone.
+    /// By a cron expression, in the job's zone.
     Cron(CronExpr),
-    /// When the runs of other jobs have ended so.
+    /// When runs of other jobs have ended in this way.
     After {
-        /// At least one, each once.
+        /// At least one job, each once.
         jobs: Vec<JobId>,
-        /// How.
+        /// How they must have ended.
         on: AfterOn,
     },
     /// Only by hand.
     Manual,
 }
 
-/// A schedule as a message carries it.
+/// A schedule in a message.
 #[derive(Serialize, Deserialize)]
 struct Columns {
     schedule_type: String,
@@ -116,7 +116,7 @@ impl std::fmt::Display for TimeOfDay {
     }
 }
 
-/// How runs must have ended for a job that comes after them.
+/// How a run must have ended for a job that comes after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AfterOn {
     /// Completed.
@@ -124,12 +124,12 @@ pub enum AfterOn {
     Completed,
     /// Failed.
     Failed,
-    /// Ended, however.
+    /// Ended in any way.
     Finished,
 }
 
 impl AfterOn {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Completed, Self::Failed, Self::Finished];
 
     /// The word in files and databases.
@@ -143,7 +143,7 @@ impl AfterOn {
 }
 
 impl ScheduleConfig {
-    /// The jobs whose runs make it due; none for every type but `after`.
+    /// The jobs whose runs make it due; empty for every type but `after`.
     pub fn upstreams(&self) -> &[JobId] {
         match self {
             Self::After { jobs, .. } => jobs,
@@ -230,8 +230,8 @@ impl ScheduleConfig {
         Timetable::new(self, zone, created_at)
     }
 
-    /// The first instant after `after` at which it fires; none when it never does again. Strictly increasing: asked
-    /// with its own answer, it gives a later one. Who asks more than once keeps the [`Timetable`].
+    /// The first instant after `after` at which it fires; none when it never fires again. Called with its own result,
+    /// it returns a later instant. For more than one call, keep the [`Timetable`].
     pub fn next_after(
         &self,
         zone: chrono_tz::Tz,
@@ -241,11 +241,11 @@ impl ScheduleConfig {
         self.timetable(zone, created_at).next_after(after)
     }
 
-    /// Refuses what makes no sense for a job that is added or changed at `now`.
+    /// Refuses a schedule that makes no sense for a job that is added or changed at `now`.
     ///
     /// # Errors
-    /// [`ScheduleError::Past`] for a `once` whose instant is not to come, [`ScheduleError::Config`] for an interval that
-    /// is no whole number of seconds from one to ten years.
+    /// [`ScheduleError::Past`] for a `once` whose instant has passed, [`ScheduleError::Config`] for an interval that is
+    /// not a whole number of seconds, from one second to ten years.
     pub fn check_new(&self, now: DateTime<Utc>) -> Result<(), ScheduleError> {
         match self {
             Self::Once { at } if *at <= now => {
@@ -267,7 +267,7 @@ impl ScheduleConfig {
         }
     }
 
-    /// Whether wall-clock times of the job's zone say when it fires.
+    /// Whether it fires at wall-clock times of the job's zone.
     pub fn follows_zone(&self) -> bool {
         match self {
             Self::Daily { .. } | Self::Weekly { .. } | Self::Cron(_) => true,
@@ -280,21 +280,21 @@ fn is_interval(every: TimeDelta) -> bool {
     every.subsec_nanos() == 0 && (TimeDelta::seconds(1)..=LONGEST).contains(&every)
 }
 
-/// The largest unit of the file in which the interval is a whole number, with its seconds.
+/// The largest unit in which the interval is a whole number, with its seconds.
 pub(super) fn largest_unit(every: TimeDelta) -> (&'static str, i64) {
     let whole = |(_, seconds): &(&str, i64)| every.num_seconds() % seconds == 0;
     UNITS.into_iter().find(whole).unwrap_or(("seconds", 1))
 }
 
-/// The units of an interval with their seconds, from the largest.
+/// The units of an interval with their seconds, the largest first.
 pub(super) const UNITS: [(&str, i64); 5] =
     [("weeks", 604_800), ("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1)];
 
-/// The cycle that would arise if `job` came after `jobs`, given what each other job comes after: `job` first and
-/// last. None where there is none. Takes time in proportion to the jobs that stand above.
+/// The cycle that would arise if `job` came after `jobs`, with `job` first and last; none when there is no cycle.
+/// `above` holds what each other job comes after. The time grows with the number of jobs above.
 pub fn cycle_through(job: &JobId, jobs: &[JobId], above: &BTreeMap<JobId, Vec<JobId>>) -> Option<Vec<JobId>> {
     let mut seen = BTreeSet::new();
-    // What is still to be looked at, each with the place in `trail` of the one that it stands above.
+    // The jobs to visit, each with the index in `trail` of the job that comes after it.
     let mut trail: Vec<(JobId, Option<usize>)> = jobs.iter().map(|above| (above.clone(), None)).collect();
     let mut at = 0;
     while at < trail.len() {

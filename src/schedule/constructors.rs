@@ -1,4 +1,4 @@
-//! How a program writes a schedule: one function a type, with plain arguments.
+//! Constructors of schedules for programs: one function for each type, with plain arguments.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::base::id::{InvalidId, JobId};
 use crate::base::time::within_years;
 
 impl ScheduleConfig {
-    /// At one instant, in whole milliseconds; the job then disables itself. One that has passed is refused when the job
-    /// is added.
+    /// At one instant, in whole milliseconds; the job then disables itself. An instant that has passed is refused when
+    /// the job is added.
     pub fn once(at: impl Into<DateTime<Utc>>) -> Self {
         Self::Once { at: within_years(at.into()).trunc_subsecs(3) }
     }
 
-    /// Every so much real time from the moment at which the job is added, without drift. Whole seconds, from one second
-    /// to ten years; anything else is refused when the job is added.
+    /// At a fixed distance in real time, counted from the moment at which the job is added, without drift. The distance
+    /// is in whole seconds, from one second to ten years; anything else is refused when the job is added.
     pub fn interval(every: Duration) -> Self {
         Self::Interval { every: TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX), anchor: None }
     }
 
-    /// Each day at this wall-clock time of the job's zone: `hour` 0 to 23, `minute` 0 to 59. A time that the zone's clock
-    /// leaves out runs at the first instant after the gap, one that it shows twice at the first.
+    /// Each day at this wall-clock time of the job's zone: `hour` 0 to 23, `minute` 0 to 59. A time that the zone's
+    /// clock skips runs at the first instant after the gap; a time that comes twice runs at the first one.
     ///
     /// # Errors
     /// [`ScheduleError::Config`] when there is no such time.
@@ -30,7 +30,7 @@ impl ScheduleConfig {
         Ok(Self::Daily { at: time_of_day("daily", hour, minute)? })
     }
 
-    /// Each week on this day (0 is Monday, 6 Sunday), at a wall-clock time as [`daily`](Self::daily) has it.
+    /// Each week on this day (0 is Monday, 6 is Sunday), at a wall-clock time as in [`daily`](Self::daily).
     ///
     /// # Errors
     /// [`ScheduleError::Config`] when there is no such day or time.
@@ -42,8 +42,8 @@ impl ScheduleConfig {
         Ok(Self::Weekly { day_of_week, at: time_of_day("weekly", hour, minute)? })
     }
 
-    /// As a cron expression says, in the job's zone: five fields as in Vixie's cron, six with seconds first, `@daily` and
-    /// its kin, `L` for the last day of the month.
+    /// By a cron expression, in the job's zone: five fields as in Vixie's cron, or six with seconds first; `@daily` and
+    /// the like; `L` for the last day of the month.
     ///
     /// # Errors
     /// [`ScheduleError::Cron`], which names the field that is wrong.
@@ -51,11 +51,11 @@ impl ScheduleConfig {
         expression.parse().map(Self::Cron)
     }
 
-    /// When a run of any of these jobs has completed. For other ends see [`ScheduleConfig::After`]. Whether the jobs are
-    /// there, and whether one would come after itself, is checked when the job is added.
+    /// When a run of any of these jobs has completed. For other ends see [`ScheduleConfig::After`]. Whether the jobs
+    /// exist, and whether a job would come after itself, is checked when the job is added.
     ///
     /// # Errors
-    /// [`ScheduleError::Config`] when a text is no id, or none is given.
+    /// [`ScheduleError::Config`] when a text is not a valid id, or no job is given.
     pub fn after<J>(jobs: impl IntoIterator<Item = J>) -> Result<Self, ScheduleError>
     where
         J: TryInto<JobId, Error: Into<InvalidId>>,

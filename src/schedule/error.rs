@@ -1,16 +1,16 @@
-//! What can be wrong with a schedule.
+//! The errors of schedules.
 
-/// Why a schedule, a zone or a policy is refused. Each says what is wrong and what is right.
+/// Why a schedule, a zone or a policy is refused. Each message says what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// No such type of schedule.
     #[error("schedule type {text:?} is unknown{hint}; the types are {known}")]
     UnknownType {
-        /// What stood there.
+        /// The text as written.
         text: String,
-        /// The nearest right name, after a semicolon; or nothing.
+        /// The nearest valid name, after a semicolon; or empty.
         hint: String,
-        /// All right names.
+        /// All valid names.
         known: &'static str,
     },
     /// The configuration does not fit its type.
@@ -18,10 +18,10 @@ pub enum ScheduleError {
     Config {
         /// The type.
         kind: &'static str,
-        /// What is wrong and what is right.
+        /// What is wrong and what would be right.
         message: String,
     },
-    /// A text of the command line or of a file that says when.
+    /// A schedule written as text, on the command line or in a file.
     #[error("{0}")]
     Text(String),
     /// A cron expression.
@@ -29,15 +29,15 @@ pub enum ScheduleError {
     Cron {
         /// The whole expression.
         expression: String,
-        /// The field, its value and what is right.
+        /// The field, its value and what would be right.
         message: String,
     },
     /// No such zone.
     #[error("time zone {text:?} is unknown{hint}")]
     Zone {
-        /// What stood there.
+        /// The text as written.
         text: String,
-        /// The nearest right name, or what a name looks like, after a semicolon.
+        /// The nearest valid name, or what a name looks like, after a semicolon.
         hint: String,
     },
     /// The instant of a `once` has passed.
@@ -45,19 +45,19 @@ pub enum ScheduleError {
     Past {
         /// The instant.
         at: String,
-        /// The present one.
+        /// The present instant.
         now: String,
     },
-    /// A word that names none of several choices.
+    /// A word that is none of the possible choices.
     #[error("{what} {text:?} is unknown{hint}; write {known}")]
     Word {
-        /// What it was to name.
+        /// What the word stands for.
         what: &'static str,
-        /// What stood there.
+        /// The text as written.
         text: String,
-        /// The nearest right word, after a semicolon; or nothing.
+        /// The nearest valid word, after a semicolon; or empty.
         hint: String,
-        /// All right words.
+        /// All valid words.
         known: String,
     },
 }

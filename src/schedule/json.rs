@@ -1,4 +1,4 @@
-//! Reads `schedule_config`: one JSON object, which users' scripts write too. What it means stands in `config`.
+//! Reads `schedule_config`: one JSON object, which users' scripts write too. Its meaning is in `config`.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc, Weekday};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use crate::base::id::JobId;
 use crate::base::nearest::nearest;
 use crate::base::time::parse_instant;
 
-/// The keys of one object, taken out one by one, so that what is left is unknown.
+/// The keys of one object. They are taken out one by one, so that the keys that are left are unknown ones.
 pub(super) struct Fields {
     kind: &'static str,
     left: Map<String, Value>,
@@ -27,7 +27,7 @@ impl Fields {
         }
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses the keys that were not taken.
     pub(super) fn end(self) -> Result<(), ScheduleError> {
         let Some(key) = self.left.keys().next() else { return Ok(()) };
         let hint = match nearest(key, self.asked.iter().copied()) {
@@ -50,7 +50,7 @@ impl Fields {
         self.instant(keys)?.ok_or_else(|| self.missing(keys[0]))
     }
 
-    /// An instant under the first of these keys that is there, in whole milliseconds.
+    /// The instant under the first of these keys that exists, in whole milliseconds.
     pub(super) fn instant(&mut self, keys: &[&'static str]) -> Result<Option<DateTime<Utc>>, ScheduleError> {
         for key in keys {
             match self.take(key) {
@@ -70,7 +70,7 @@ impl Fields {
         Ok(None)
     }
 
-    /// The sum of the units.
+    /// The interval: the sum over all units.
     pub(super) fn every(&mut self) -> Result<TimeDelta, ScheduleError> {
         let mut seconds = 0.0;
         let mut is_there = false;

@@ -1,14 +1,13 @@
-//! When a job is due: its schedule, the zone it follows, what becomes of instants that were missed, and the
-//! sentences that say so.
+//! When a job is due: its schedule, its zone, what happens to missed instants, and the sentences that describe this.
 //!
-//! Pure: no clock is read and nothing is started here. `now`, the machine's zone and the instant up to which a job's
-//! fires are accounted for are arguments; who asks records the answer and acts on it.
+//! Pure: nothing here reads a clock or starts a run. `now`, the machine's zone and the instant up to which a job's
+//! fires are accounted for are arguments. The caller records the result and acts on it.
 //!
-//! In reading order: `config` (what a schedule is, as it is stored), `constructors` (as a program writes it), `parse` (as the command line writes it), `cron`
-//! (expressions: fields to sets, sets to local times), `zone` and `wall` (which zone, and how its clock runs),
-//! `timetable` (the instants of a schedule: the next, how many, the newest), `policy` (the words of misfire, overlap
-//! and outcome), `plan` (what is due and what becomes of it), `overlap` (what if a run is still there), `words` and
-//! `preview` (for people), `crontab` (from cron's own files).
+//! In reading order: `config` (a schedule, as it is stored), `constructors` (as a program writes it), `parse` (as the
+//! command line writes it), `cron` (expressions: fields to sets, sets to local times), `zone` and `wall` (which zone,
+//! and how its clock runs), `timetable` (the instants of a schedule: the next, how many, the newest), `policy`
+//! (misfire, overlap and outcome), `plan` (what is due and what happens to it), `overlap` (what happens while a run has
+//! not ended), `words` and `preview` (for people), `crontab` (from cron's own files).
 
 mod config;
 mod constructors;

@@ -1,15 +1,15 @@
-//! What becomes of an instant while a run of the same job is still there.
+//! What happens to a due instant while an earlier run of the same job has not ended.
 
 use super::{Misfire, OnTime, Overlap, Start};
 
-/// What is to be done with one start of a job.
+/// What to do with one start of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// Start it now.
     Start,
-    /// It waits for the run before it; its outcome is `queued` for so long.
+    /// It waits for the run before it; meanwhile its outcome is `queued`.
     Wait,
-    /// Stop the run before it, wait for its end, then start. What waits already is coalesced into this one.
+    /// Stop the run before it, wait for its end, then start. A start that waits already is coalesced into this one.
     CancelPrevious,
     /// It does not run.
     Skip {
@@ -18,11 +18,11 @@ pub enum Admission {
     },
 }
 
-/// What becomes of `start` while `n_active` runs of its job have not ended (frozen ones included) and `n_waiting`
-/// starts of it wait.
+/// What to do with `start` while `n_active` runs of its job have not ended (frozen ones included) and `n_waiting`
+/// starts wait.
 ///
-/// Under [`Misfire::RunAll`] each start that catches up is one that the operator wants to see run: where two may not
-/// run at once, it waits for its turn, as many as there are. All others obey the overlap policy alone.
+/// Under [`Misfire::RunAll`] the operator wants every start that catches up to run. If two may not run at once, each of
+/// them waits for its turn. All other starts follow only the overlap policy.
 pub fn admit(
     overlap: Overlap,
     misfire: Misfire,

@@ -1,4 +1,4 @@
-//! Schedules as the command line writes them: `6h`, `09:30`, `mon 09:00`, an instant.
+//! Parses schedules as the command line writes them: `6h`, `09:30`, `mon 09:00`, an instant.
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc, Weekday};
 use chrono_tz::Tz;
@@ -14,7 +14,7 @@ pub(super) const LONGEST: TimeDelta = TimeDelta::days(3_650);
 /// Reads an interval such as `90s`, `15m`, `6h`, `1d12h` or `2w`: whole numbers with units, the largest first.
 ///
 /// # Errors
-/// [`ScheduleError::Text`] when it is none, is shorter than a second or longer than ten years.
+/// [`ScheduleError::Text`] when it is malformed, shorter than a second or longer than ten years.
 pub fn parse_every(text: &str) -> Result<TimeDelta, ScheduleError> {
     const UNITS: [(&str, i64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
     let wrong = || {
@@ -45,7 +45,7 @@ pub fn parse_every(text: &str) -> Result<TimeDelta, ScheduleError> {
 /// Reads a time of day such as `09:30` or `9:30`.
 ///
 /// # Errors
-/// [`ScheduleError::Text`] when it is none.
+/// [`ScheduleError::Text`] when it is malformed.
 pub fn parse_time_of_day(text: &str) -> Result<TimeOfDay, ScheduleError> {
     let number = |text: &str| {
         let is_one = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -62,7 +62,7 @@ pub fn parse_time_of_day(text: &str) -> Result<TimeOfDay, ScheduleError> {
 /// Reads a day of the week with a time, such as `mon 09:00` or `Friday 18:30`.
 ///
 /// # Errors
-/// [`ScheduleError::Text`] when it is none.
+/// [`ScheduleError::Text`] when it is malformed.
 pub fn parse_weekly(text: &str) -> Result<(Weekday, TimeOfDay), ScheduleError> {
     let mut words = text.split_whitespace();
     let (Some(day), Some(time), None) = (words.next(), words.next(), words.next()) else {
@@ -79,10 +79,10 @@ pub fn parse_weekly(text: &str) -> Result<(Weekday, TimeOfDay), ScheduleError> {
 }
 
 /// Reads an instant: RFC 3339, or a wall-clock time of the zone such as `2026-11-23 02:00`. A time that the zone's
-/// clock skips is the first instant after the gap, one that comes twice is the first.
+/// clock skips means the first instant after the gap; one that comes twice means the first.
 ///
 /// # Errors
-/// [`ScheduleError::Text`] when it is none.
+/// [`ScheduleError::Text`] when it is malformed.
 pub fn parse_once(text: &str, zone: Tz) -> Result<DateTime<Utc>, ScheduleError> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         let at = at.with_timezone(&Utc).trunc_subsecs(3);
@@ -92,7 +92,7 @@ pub fn parse_once(text: &str, zone: Tz) -> Result<DateTime<Utc>, ScheduleError> 
     FORMS
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .and_then(|local| DateTime::from_timestamp(WallClock::new(zone).reaches(local.and_utc().timestamp()), 0))
+        .and_then(|local| DateTime::from_timestamp(WallClock::new(zone).first_instant_of(local.and_utc().timestamp()), 0))
         .filter(|at| within_years(*at) == *at)
         .ok_or_else(|| {
             ScheduleError::Text(format!(
@@ -107,7 +107,7 @@ fn beyond(text: &str) -> ScheduleError {
     ))
 }
 
-/// A day of the week by its English name or the first three letters of it.
+/// A day of the week by its English name or its first three letters.
 pub(super) fn weekday(text: &str) -> Option<Weekday> {
     (text.len() >= 3).then(|| text.parse().ok()).flatten()
 }

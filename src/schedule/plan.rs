@@ -1,4 +1,4 @@
-//! What is due, and what becomes of it: every instant between the last one that is accounted for and now, in exactly
+//! What is due and what happens to it: every instant after the last one that is accounted for, up to now, gets exactly
 //! one row of the ledger.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -6,81 +6,80 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{MAX_CATCHUP, Misfire, MisfirePolicy, Outcome, Timetable};
 use crate::base::time::format_instant;
 
-/// A start that comes later than this after its instant, or is one of several, catches up.
+/// A start that is later than this, or is one of several, catches up.
 const ON_TIME: TimeDelta = TimeDelta::seconds(10);
 
-/// What a plan is made from.
+/// The input of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
     /// When the job is due.
     pub timetable: &'a Timetable,
-    /// Up to this instant, itself included, every due instant stands in the ledger already.
+    /// Every due instant up to and including this one is in the ledger already.
     pub accounted_until: DateTime<Utc>,
-    /// What stands in the ledger beyond that, both ends included; in order.
+    /// Later stretches that are in the ledger already, both ends included; in order.
     pub recorded: &'a [(DateTime<Utc>, DateTime<Utc>)],
-    /// The present instant.
     pub now: DateTime<Utc>,
-    /// Since when the scheduler has watched the clock without a break: an instant that came since then was not missed,
-    /// however long the scheduler took to get to it.
+    /// Since when the scheduler has watched the clock without a break. An instant after this was not missed, even if
+    /// the scheduler handles it late.
     pub watched_from: DateTime<Utc>,
-    /// What becomes of what was missed.
+    /// What happens to missed instants.
     pub misfire: &'a MisfirePolicy,
-    /// When the job was disabled: from the first instant on and before the second; in order, without overlap.
+    /// When the job was disabled: from the first instant until just before the second; in order, without overlap.
     pub disabled: &'a [(DateTime<Utc>, DateTime<Utc>)],
 }
 
-/// What is due and what becomes of it.
+/// What is due and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The rows for the ledger, in the order of time.
+    /// The rows for the ledger, in order of time.
     pub fires: Vec<Fire>,
-    /// What is to be started, the oldest first; each has a row of its own with the outcome `claimed`.
+    /// The runs to start, the oldest first. Each has a row of its own with the outcome `claimed`.
     pub starts: Vec<Start>,
-    /// When the job is due next; none: never again.
+    /// When the job is due next; none when it never is again.
     pub next_at: Option<DateTime<Utc>>,
 }
 
-/// A row of the ledger: due instants that follow each other and share one outcome.
+/// A row of the ledger: consecutive due instants with the same outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fire {
-    /// The first of them.
+    /// The first instant.
     pub due_at: DateTime<Utc>,
-    /// The last of them.
+    /// The last instant.
     pub through_at: DateTime<Utc>,
     /// How many there are; at least one.
     pub n_instants: u64,
-    /// What became of them.
+    /// What happened to them.
     pub outcome: Outcome,
-    /// Why, in words; none where they run.
+    /// Why, in words; none when they run.
     pub reason: Option<String>,
 }
 
 /// One run to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// For which instant.
+    /// The due instant that it is for.
     pub due_at: DateTime<Utc>,
-    /// Whether it catches up: such starts keep a distance from each other.
+    /// Whether it catches up. Such starts keep a distance from each other.
     pub on_time: OnTime,
 }
 
 /// Whether a start comes when it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTime {
-    /// Alone, and at most ten seconds late, or later only because the scheduler had so much to do.
+    /// It is the only start, and at most ten seconds late, or later only because the scheduler was busy.
     OnTime,
-    /// Later, or one of several.
+    /// It is later, or one of several.
     CatchUp,
 }
 
-/// Says what becomes of every instant after `accounted_until` and up to `now`. With a clock that was set back, nothing
-/// is due until it has come past what is accounted for. Costs time in proportion to the rows, not to the instants.
+/// Decides about every instant after `accounted_until` and up to `now`. If the clock was set back, nothing is due until
+/// it has passed `accounted_until` again. The time grows with the number of rows, not of instants.
 pub fn plan(situation: &Situation<'_>) -> Plan {
     let Situation { timetable, accounted_until, now, misfire, .. } = *situation;
     let stretches = stretches(situation);
-    let due = |stretch: &&Stretch| matches!(stretch.fate, Disposition::Due);
+    let due = |stretch: &&Stretch| matches!(stretch.disposition, Disposition::Due);
     let n_due: u64 = stretches.iter().filter(due).map(|stretch| stretch.n_instants(timetable)).sum();
-    // What a row says: nothing else bounds it.
+    // The limit comes from a database row, which may hold any number.
     let catchup_limit = misfire.catchup_limit.min(MAX_CATCHUP);
     let n_starts = match misfire.policy {
         Misfire::RunOnce | Misfire::Skip => n_due.min(1),
@@ -89,10 +88,10 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     let mut ledger = Ledger { timetable, fires: Vec::new(), starts: Vec::new(), is_cut: false };
     let (mut n_left, mut coalesced) = (n_due, Vec::new());
     for stretch in &stretches {
-        match stretch.fate {
+        match stretch.disposition {
             Disposition::Due => {
                 let n_here = stretch.n_instants(timetable);
-                // The newest run: of these so many, of those that follow the rest.
+                // The newest instants run: as many of this stretch as later stretches leave.
                 let n_later = n_left - n_here;
                 let starts = timetable.newest(
                     stretch.after,
@@ -117,7 +116,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
                 }
                 n_left = n_later;
             }
-            // What follows is no neighbour of what came before.
+            // The next row does not follow the one before directly.
             Disposition::Recorded => ledger.is_cut = true,
             Disposition::Disabled => {
                 ledger.add(stretch.after, stretch.through, Outcome::Disabled, "the job was disabled");
@@ -142,12 +141,12 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     Plan { fires: ledger.fires, starts: ledger.starts, next_at }
 }
 
-/// A stretch of time in which one fate meets all instants: after `after`, up to `through`.
+/// A stretch of time whose instants all get the same disposition: after `after`, up to `through`.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     after: DateTime<Utc>,
     through: DateTime<Utc>,
-    fate: Disposition,
+    disposition: Disposition,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +164,7 @@ impl Stretch {
     }
 }
 
-/// The time between the last account and now, cut where the fate of instants changes.
+/// The time from `accounted_until` to now, cut where the disposition of instants changes.
 fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
     let Situation { accounted_until, now, disabled, .. } = *situation;
     let mut found = Vec::new();
@@ -174,7 +173,7 @@ fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
         let [from, until] = [*from, *until].map(|at| just_before(at).clamp(after, now.max(after)));
         let until = until.max(from);
         cut_by_age(&mut found, after, from, situation);
-        found.push(Stretch { after: from, through: until, fate: Disposition::Disabled });
+        found.push(Stretch { after: from, through: until, disposition: Disposition::Disabled });
         after = until;
     }
     cut_by_age(&mut found, after, now, situation);
@@ -182,7 +181,7 @@ fn stretches(situation: &Situation<'_>) -> Vec<Stretch> {
     found.into_iter().flat_map(|stretch| without(stretch, situation.recorded)).collect()
 }
 
-/// A stretch with what stands in the ledger taken out of it.
+/// A stretch, cut where instants are in the ledger already.
 fn without(mut stretch: Stretch, recorded: &[(DateTime<Utc>, DateTime<Utc>)]) -> Vec<Stretch> {
     let mut found = Vec::new();
     for (from, until) in recorded {
@@ -191,7 +190,7 @@ fn without(mut stretch: Stretch, recorded: &[(DateTime<Utc>, DateTime<Utc>)]) ->
             continue;
         }
         found.push(Stretch { through: from, ..stretch });
-        found.push(Stretch { after: from, through: until, fate: Disposition::Recorded });
+        found.push(Stretch { after: from, through: until, disposition: Disposition::Recorded });
         stretch.after = until;
     }
     found.push(stretch);
@@ -199,7 +198,7 @@ fn without(mut stretch: Stretch, recorded: &[(DateTime<Utc>, DateTime<Utc>)]) ->
     found
 }
 
-/// Instants are whole milliseconds: what lies from an instant on lies after the millisecond before it.
+/// The millisecond before. Instants are whole milliseconds, so "from `at` on" is the same as "after `just_before(at)`".
 fn just_before(at: DateTime<Utc>) -> DateTime<Utc> {
     at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at)
 }
@@ -220,21 +219,26 @@ fn cut_by_age(
         Misfire::RunOnce | Misfire::RunAll => too_old,
     };
     let age = misfire.max_age.unwrap_or_default();
-    found.push(Stretch { after, through: too_old, fate: Disposition::TooOld(age) });
-    found.push(Stretch { after: too_old, through: too_late, fate: Disposition::TooLate(misfire.grace) });
-    found.push(Stretch { after: too_late, through, fate: Disposition::Due });
+    found.push(Stretch { after, through: too_old, disposition: Disposition::TooOld(age) });
+    found.push(Stretch {
+        after: too_old,
+        through: too_late,
+        disposition: Disposition::TooLate(misfire.grace),
+    });
+    found.push(Stretch { after: too_late, through, disposition: Disposition::Due });
 }
 
 struct Ledger<'a> {
     timetable: &'a Timetable,
     fires: Vec<Fire>,
     starts: Vec<Start>,
-    /// What comes next joins no row: others stand between.
+    /// The next row must be a new one: recorded instants lie between.
     is_cut: bool,
 }
 
 impl Ledger<'_> {
-    /// Adds a row for what does not run, if there is anything; what follows its like joins that row.
+    /// Adds the instants of a stretch that do not run, if there are any. They join the last row if outcome and reason
+    /// are the same.
     fn add(&mut self, after: DateTime<Utc>, through: DateTime<Utc>, outcome: Outcome, reason: &str) {
         let n_instants = self.timetable.count(after, through);
         let (Some(due_at), Some(through_at)) =

@@ -1,4 +1,4 @@
-//! The words of what becomes of instants: misfire, overlap, outcome.
+//! The policies and outcomes of instants: misfire, overlap, outcome.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ScheduleError;
 use crate::base::nearest::nearest;
 
-/// The most missed instants that are caught up, whatever `catchup_limit` says.
+/// The most missed instants that are caught up, even if `catchup_limit` is larger.
 pub const MAX_CATCHUP: u32 = 10_000;
 
 macro_rules! words {
@@ -17,7 +17,7 @@ macro_rules! words {
         pub enum $name { $($(#[$of])* $variant),+ }
 
         impl $name {
-            /// All of them.
+            /// All variants.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             /// The word in files, databases and messages.
@@ -50,33 +50,33 @@ macro_rules! words {
 }
 
 words!(
-    /// What becomes of instants that were missed while the machine slept or no engine ran.
+    /// What happens to instants that were missed while the machine slept or no engine ran.
     Misfire, "misfire policy" {
         /// The newest one runs; the others are coalesced into it.
         RunOnce = "run_once",
         /// The newest [`MisfirePolicy::catchup_limit`] run, the oldest first; older ones expire.
         RunAll = "run_all",
-        /// None runs, but for what is at most [`MisfirePolicy::grace`] late: of that the newest.
+        /// None runs, except the newest one if it is at most [`MisfirePolicy::grace`] late.
         Skip = "skip",
     }
 );
 
 words!(
-    /// What becomes of an instant while a run of the same job is still there.
+    /// What happens to a due instant while an earlier run of the same job has not ended.
     Overlap, "overlap policy" {
         /// It is skipped.
         Skip = "skip",
         /// It waits, if none waits yet.
         Queue = "queue",
-        /// It runs beside the other.
+        /// It runs at the same time.
         Allow = "allow",
-        /// The other is stopped, then it runs.
+        /// The earlier run is stopped, then it runs.
         CancelPrevious = "cancel_previous",
     }
 );
 
 words!(
-    /// What became of the due instants of one row of `fires`.
+    /// What happened to the due instants of one row of `fires`.
     Outcome, "outcome" {
         /// A run id is reserved; the run is being started.
         Claimed = "claimed",
@@ -86,29 +86,29 @@ words!(
         Queued = "queued",
         /// A newer instant runs in its place.
         Coalesced = "coalesced",
-        /// A policy says no.
+        /// A policy prevented it.
         Skipped = "skipped",
-        /// Older than the policy lets it be.
+        /// It is older than the policy permits.
         Expired = "expired",
         /// The job was disabled.
         Disabled = "disabled",
-        /// Run later, by hand.
+        /// It was run later, by hand.
         Backfilled = "backfilled",
-        /// It was to run, but could not be started.
+        /// It should have run, but could not be started.
         FailedToStart = "failed_to_start",
     }
 );
 
-/// What becomes of missed instants, with its bounds.
+/// What happens to missed instants, with the bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MisfirePolicy {
     /// The policy.
     pub policy: Misfire,
     /// How many missed instants [`Misfire::RunAll`] runs at most.
     pub catchup_limit: u32,
-    /// How late an instant may be and still run under [`Misfire::Skip`]; the others do not ask.
+    /// How late an instant may be and still run under [`Misfire::Skip`]; the other policies do not use it.
     pub grace: TimeDelta,
-    /// How old an instant may be and still run, under any policy; none: however old.
+    /// How old an instant may be and still run, under any policy; none means no limit.
     pub max_age: Option<TimeDelta>,
 }
 

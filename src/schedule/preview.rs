@@ -1,5 +1,4 @@
-//! What a schedule will do, before it is saved: its next fires, and in words what the coming changes of the clock do
-//! to it.
+//! What a schedule will do, before it is saved: its next fires, and in words the effect of the coming clock changes.
 
 use std::time::Duration;
 
@@ -16,43 +15,43 @@ use crate::base::units::format_duration;
 /// How far ahead changes of the clock are looked for.
 const AHEAD: TimeDelta = TimeDelta::days(731);
 
-/// How many of them are told.
+/// How many of them are shown.
 const N_CHANGES: usize = 2;
 
-/// The most fires that are told at once.
+/// The most fires that are shown at once.
 pub const MAX_PREVIEW: u64 = 100_000;
 
 /// What `schedule preview` shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Preview {
-    /// The next fires; fewer than were asked for where there are no more, none where it never fires.
+    /// The next fires; fewer than requested when there are no more.
     pub fires: Vec<PreviewFire>,
-    /// The next two changes of the zone's clock within two years; none for what no clock makes due.
+    /// The next two changes of the zone's clock within two years; empty for a schedule that no clock makes due.
     pub clock_changes: Vec<ClockChange>,
 }
 
-/// One fire to come.
+/// One coming fire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PreviewFire {
     /// The instant, in UTC.
     #[serde(serialize_with = "as_instant")]
     pub at: DateTime<Utc>,
-    /// The same on the zone's wall, with its offset: RFC 3339.
+    /// The same in the zone's local time with its offset (RFC 3339).
     pub local: String,
 }
 
-/// One change of the clock to come.
+/// One coming change of the clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClockChange {
     /// The instant, in UTC.
     #[serde(serialize_with = "as_instant")]
     pub at: DateTime<Utc>,
-    /// What happens to the clock, and what that does to the schedule.
+    /// What happens to the clock, and the effect on the schedule.
     pub text: String,
 }
 
-/// The next `n` fires (at most [`MAX_PREVIEW`]) after `from` of a job that was or would be added at `created_at`, and what the two coming clock
-/// changes do to it.
+/// The next `n` fires (at most [`MAX_PREVIEW`]) after `from` of a job that was or would be added at `created_at`, and
+/// the effect of the next two clock changes.
 pub fn preview(
     config: &ScheduleConfig,
     zone: Tz,
@@ -124,7 +123,7 @@ fn effect(config: &ScheduleConfig, timetable: &Timetable, change: &Change) -> St
     let Some((calendar, clock, times)) = timetable.wall_times() else {
         return "no effect".to_owned();
     };
-    // The times on the wall that are left out, or that come twice.
+    // The wall-clock times that are skipped, or that come twice.
     let (first, end) =
         (change.wall_before().min(change.wall_after()), change.wall_before().max(change.wall_after()));
     let n = calendar.count(first, end);
@@ -146,7 +145,7 @@ fn effect(config: &ScheduleConfig, timetable: &Timetable, change: &Change) -> St
             format!("{what} at {end_shown}{with}")
         }
         (Times::Fixed, false) => {
-            let first_pass = on_wall_with_offset(clock.reaches(time), change.before);
+            let first_pass = on_wall_with_offset(clock.first_instant_of(time), change.before);
             match n {
                 1 => format!("{shown} comes twice: it runs at the first ({first_pass})"),
                 n => format!(

@@ -1,5 +1,6 @@
 //! The instants of a schedule: the next, how many in a range, the newest of a range. The cost does not grow with the
-//! number of instants: a job each second that was off for a month is counted, not walked through.
+//! number of instants: the fires of a job that runs each second and was off for a month are counted by arithmetic, not
+//! one by one.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -9,10 +10,10 @@ use super::cron::Calendar;
 use super::wall::{WIDEST, WallClock};
 use crate::base::time::within_years;
 
-/// How far beyond one candidate the clock's changes may matter for another, in seconds.
+/// Clock changes within this distance of a candidate may move it, in seconds.
 const WINDOW: i64 = WIDEST + 4 * 3_600;
 
-/// What the column `next_run` holds where there is no next one: 9999-12-31T23:59:59Z, in milliseconds.
+/// The value of the column `next_run` when there is no next one: 9999-12-31T23:59:59Z, in milliseconds.
 const END_MS: i64 = 253_402_300_799_000;
 
 /// A schedule in its zone. Instants are whole milliseconds.
@@ -24,20 +25,20 @@ enum Rule {
     Never,
     /// In milliseconds.
     Once(i64),
-    /// In milliseconds: the first, and the distance.
+    /// The first instant and the distance, in milliseconds.
     Every(i64, i64),
-    /// Times of the wall's clock that each fire once.
+    /// Wall-clock times that each fire once.
     Fixed(Calendar, WallClock),
-    /// Whatever the wall shows, when it shows it.
+    /// Wall-clock times that fire each time the clock shows them.
     RealTime(Calendar, WallClock),
 }
 
-/// What times on the wall mean when the clock is changed.
+/// What wall-clock times mean when the clock changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
     /// Each fires once.
     Fixed,
-    /// Each fires whenever the wall shows it.
+    /// Each fires whenever the clock shows it.
     RealTime,
 }
 
@@ -48,7 +49,7 @@ impl Timetable {
             ScheduleConfig::Once { at } => Rule::Once(at.timestamp_millis()),
             ScheduleConfig::Interval { every, anchor } => {
                 let every = every.num_milliseconds().max(1);
-                // Without an anchor the job's birth is none of its fires.
+                // Without an anchor, the instant at which the job was added is not a fire.
                 let first = anchor.map(|anchor| anchor.timestamp_millis());
                 Rule::Every(first.unwrap_or(created_at.timestamp_millis().saturating_add(every)), every)
             }
@@ -76,8 +77,8 @@ impl Timetable {
                 n.checked_mul(*every)?.checked_add(*first)
             }
             Rule::Fixed(calendar, clock) => {
-                let wall = calendar.next(clock.has_shown(after.timestamp()))?;
-                Some(clock.reaches(wall) * 1_000)
+                let wall = calendar.next(clock.latest_shown(after.timestamp()))?;
+                Some(clock.first_instant_of(wall) * 1_000)
             }
             Rule::RealTime(calendar, clock) => {
                 next_in_real_time(calendar, clock, after.timestamp()).map(|at| at * 1_000)
@@ -86,7 +87,8 @@ impl Timetable {
         next.filter(|next| *next < END_MS).and_then(DateTime::from_timestamp_millis)
     }
 
-    /// The times on the wall that it follows, and whether each of them fires once; none where it follows no wall.
+    /// The wall-clock times that it follows, and whether each of them fires once; none for a schedule that follows no
+    /// wall clock.
     pub(super) fn wall_times(&self) -> Option<(&Calendar, &WallClock, Times)> {
         match &self.0 {
             Rule::Never | Rule::Once(_) | Rule::Every(..) => None,
@@ -124,7 +126,7 @@ impl Timetable {
         self.next_after(self.before_newest(after, through, 1)?)
     }
 
-    /// The newest `n` instants after `after` and up to `through`, the oldest first; all, where there are fewer.
+    /// The newest `n` instants after `after` and up to `through`, the oldest first; all of them when there are fewer.
     pub fn newest(&self, after: DateTime<Utc>, through: DateTime<Utc>, n: u64) -> Vec<DateTime<Utc>> {
         let mut found = Vec::new();
         let mut at = self.before_newest(after, through, n);
@@ -135,8 +137,8 @@ impl Timetable {
         found
     }
 
-    /// The latest instant, `after` itself at the earliest, after which `n` lie, or as many as there are; none where
-    /// there are none.
+    /// The latest instant, but not before `after`, after which `n` instants lie (or all, when there are fewer); none
+    /// when there are no instants.
     fn before_newest(&self, after: DateTime<Utc>, through: DateTime<Utc>, n: u64) -> Option<DateTime<Utc>> {
         let n = self.count(after, through).min(n);
         if n == 0 {
@@ -144,7 +146,7 @@ impl Timetable {
         }
         let (after, mut high) =
             (within_years(after).timestamp_millis(), within_years(through).timestamp_millis());
-        // Back in growing steps until at least `n` lie after `low`, fewer after `high`.
+        // Go back in growing steps until at least `n` lie after `low` and fewer after `high`.
         let (mut low, mut step) = (high, 60_000);
         while low > after {
             low = (low - step).max(after);
@@ -162,15 +164,15 @@ impl Timetable {
     }
 }
 
-/// The first second after `after` at which the wall shows a time of the calendar.
+/// The first second after `after` at which the wall clock shows a time of the calendar.
 fn next_in_real_time(calendar: &Calendar, clock: &WallClock, after: i64) -> Option<i64> {
-    // From here on, this second included, nothing has been ruled out.
+    // All seconds before this one have been ruled out.
     let mut from = after + 1;
     loop {
         let offset = clock.offset(from);
         let candidate = calendar.next(from - 1 + offset)? - offset;
-        // Until the clock is changed, nothing comes before the candidate. Far from both ends no change matters: there
-        // the wall shows what lies between the two, whatever its offset.
+        // Until the clock changes, no time comes before the candidate. Far from both `from` and the candidate, changes
+        // do not matter: whatever the offset, the clock shows a time between the two.
         let is_near = candidate - from <= 2 * WINDOW;
         let look_until = if is_near { candidate } else { from + WINDOW };
         from = match clock.next_change(from, look_until) {
@@ -193,9 +195,9 @@ fn count_real_time(calendar: &Calendar, clock: &WallClock, after: i64, through: 
 }
 
 fn count_fixed(calendar: &Calendar, clock: &WallClock, after: i64, through: i64) -> u64 {
-    let shown = clock.has_shown(after);
-    let mut n = calendar.count(shown + 1, clock.has_shown(through) + 1);
-    // What lies in a gap, and what lies at its end, is one instant.
+    let shown = clock.latest_shown(after);
+    let mut n = calendar.count(shown + 1, clock.latest_shown(through) + 1);
+    // All times in a gap, and the time at its end, are one instant.
     let mut from = after;
     while n > 0
         && let Some(change) = clock.next_change(from, through)

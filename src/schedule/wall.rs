@@ -1,20 +1,19 @@
-//! How the clock on the wall of a zone runs: its offset, its changes, and what becomes of wall-clock times that do
-//! not exist or come twice. Instants are seconds since 1970 in UTC; wall-clock times are seconds since 1970 as
-//! if the wall's clock were never changed.
+//! The wall clock of a zone: its offset, its changes, and the meaning of times that do not exist or come twice.
+//! Instants are seconds since 1970 in UTC. Wall-clock times are seconds since 1970 as if the clock never changed.
 
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::{GapInfo, Tz};
 
 const HOUR: i64 = 3_600;
 
-/// How far apart a zone's offset is looked at when its changes are looked for. Since 1970 no zone has changed its clock
-/// twice within less than six days, nor will any that is known of (a test looks).
+/// The distance at which a zone's offset is sampled to find its changes. Since 1970 no zone has changed its clock twice
+/// within six days, and none is known to do so in future (a test checks this).
 const STRIDE: i64 = 72 * HOUR;
 
-/// Before the first year and from the second on, the database knows of no change (a test looks): 1840 and 2100.
+/// 1840 to 2100. Outside these years the database has no changes (a test checks this).
 const KNOWN: std::ops::Range<i64> = -4_102_444_800..4_102_444_800;
 
-/// No two offsets from UTC ever lay farther apart.
+/// No two offsets from UTC were ever farther apart.
 pub(super) const WIDEST: i64 = 32 * HOUR;
 
 /// The clock of one zone.
@@ -33,12 +32,12 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// What the wall would have shown at the change, had nobody touched it.
+    /// What the clock would have shown at the change without it.
     pub(super) fn wall_before(&self) -> i64 {
         self.at + self.before
     }
 
-    /// What the wall shows from the change on.
+    /// What the clock shows from the change on.
     pub(super) fn wall_after(&self) -> i64 {
         self.at + self.after
     }
@@ -55,7 +54,7 @@ impl WallClock {
             .map_or(0, |at| self.0.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into())
     }
 
-    /// What the wall shows at an instant.
+    /// What the clock shows at an instant.
     pub(super) fn shows(&self, at: i64) -> i64 {
         at + self.offset(at)
     }
@@ -84,9 +83,9 @@ impl WallClock {
         Change { at: changed, before, after: self.offset(changed) }
     }
 
-    /// The first instant at which the wall shows this time, or the first after the gap in which it lies: the meaning of
-    /// a fixed time.
-    pub(super) fn reaches(&self, wall: i64) -> i64 {
+    /// The first instant at which the clock shows this time, or the first instant after the gap in which it lies. This
+    /// is the meaning of a fixed time.
+    pub(super) fn first_instant_of(&self, wall: i64) -> i64 {
         let Some(local) = naive(wall) else { return wall };
         match self.0.offset_from_local_datetime(&local).earliest() {
             Some(offset) => wall - i64::from(offset.fix().local_minus_utc()),
@@ -94,15 +93,15 @@ impl WallClock {
                 Some((begin, before)) => {
                     begin.and_utc().timestamp() - i64::from(before.fix().local_minus_utc())
                 }
-                // Not reached: a gap begins somewhere.
+                // Not reached: every gap has a beginning.
                 None => wall - self.offset(wall),
             },
         }
     }
 
-    /// The latest time that the wall has shown by an instant: what it shows, but for the second pass of an overlap,
-    /// where it is the end of the first.
-    pub(super) fn has_shown(&self, at: i64) -> i64 {
+    /// The latest time that the clock has shown up to an instant. This is what it shows then, except in the second pass
+    /// of an overlap, where it is the end of the first pass.
+    pub(super) fn latest_shown(&self, at: i64) -> i64 {
         let wall = self.shows(at);
         let Some(local) = naive(wall) else { return wall };
         let first = self

@@ -24,7 +24,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 impl ScheduleConfig {
-    /// The schedule as a sentence without its full stop; `resolved` is what `zone` means on this machine.
+    /// The schedule as a sentence without a full stop. `resolved` is what `zone` means on this machine.
     pub fn in_words(&self, zone: Zone, resolved: Tz) -> String {
         let zone_name = match zone {
             Zone::Named(zone) => zone.name(),
@@ -86,10 +86,10 @@ fn calendar_in_words(calendar: &Calendar) -> String {
     }
 }
 
-/// What a set of numbers looks like.
+/// The pattern of a set of numbers.
 enum Shape {
     All,
-    /// From the first on, in steps that fill the whole.
+    /// From 0 on, in steps that divide the whole evenly.
     Steps(u32),
     Range(u32, u32),
     List(Vec<u32>),

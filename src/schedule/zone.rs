@@ -1,4 +1,4 @@
-//! Which zone a job follows. How its clock runs stands in `wall`.
+//! The zone of a job. Its clock is in `wall`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,13 +12,13 @@ use crate::base::nearest::nearest;
 /// The word for the machine's own zone.
 const LOCAL: &str = "local";
 
-/// The zone of a job: one of the IANA database's, or the machine's, whichever that is at the moment.
+/// The zone of a job: one of the IANA database, or the machine's present zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Zone {
-    /// This one, wherever the machine is.
+    /// This zone, wherever the machine is.
     Named(Tz),
-    /// The machine's: it floats when the machine travels.
+    /// The machine's zone, which may change when the machine travels.
     Local,
 }
 
@@ -31,10 +31,10 @@ impl Zone {
         }
     }
 
-    /// The zone to reckon with on a machine whose own zone is `local_name` (an IANA name).
+    /// The zone in effect on a machine whose own zone is `local_name` (an IANA name).
     ///
     /// # Errors
-    /// [`ScheduleError::Zone`] for [`Zone::Local`] when `local_name` is no zone.
+    /// [`ScheduleError::Zone`] for [`Zone::Local`] when `local_name` is not a zone.
     pub fn resolve(&self, local_name: &str) -> Result<Tz, ScheduleError> {
         match self {
             Self::Named(zone) => Ok(*zone),
@@ -71,7 +71,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// The zone of this name, whatever its case.
+/// The zone of this name, in any case.
 fn named(text: &str) -> Result<Tz, ScheduleError> {
     if let Ok(zone) = text.parse::<Tz>() {
         return Ok(zone);
@@ -82,7 +82,7 @@ fn named(text: &str) -> Result<Tz, ScheduleError> {
     }
     let wanted = text.replace(' ', "_");
     let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
-    // `Spain/Madrid` and `Madrid` mean the zone of that city; else the name, else the city with the fewest slips.
+    // `Spain/Madrid` and `Madrid` mean the zone of that city. Otherwise the nearest name, then the nearest city.
     let wanted_city = wanted.rsplit('/').next().unwrap_or(&wanted);
     let near = names()
         .find(|name| city(name).eq_ignore_ascii_case(wanted_city))

@@ -33,24 +33,24 @@ pub struct SupervisorHost {
     supervisor_pid: u32,
 }
 
-/// The connection, and the way to it, on which each frame is whole whoever sends it.
+/// The connection and its queue. Frames of several threads never mix on it.
 #[derive(Debug)]
 struct Line {
     stream: UnixStream,
     outbox: Mutex<Outbox>,
     changed: Condvar,
-    /// Something was asked since the supervisor was last asked for a mere answer.
+    /// A request was sent since the last ping.
     is_asked: AtomicBool,
-    /// Rung when that becomes so; the reader waits for it beside the connection.
+    /// Signalled when `is_asked` becomes true. The reader waits for it and for the connection.
     bell: OwnedFd,
 }
 
-/// Frames that the socket did not take at once. Unbounded: it holds at most what one engine can ask of its living
-/// steps; it is emptied by the writer's thread, and dropped with the connection.
+/// Frames that the socket did not take at once. Unbounded, but never more than one engine can ask of its living steps.
+/// The writer thread empties it; it is dropped with the connection.
 #[derive(Debug, Default)]
 struct Outbox {
     frames: VecDeque<Vec<u8>>,
-    /// The writer holds a frame that is not written yet: what comes now must wait behind it.
+    /// The writer holds a frame that is not written yet: new frames must wait behind it.
     is_writing: bool,
     is_closed: bool,
     writer: Option<JoinHandle<()>>,
@@ -137,16 +137,16 @@ impl Line {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Sends what is to be answered.
+    /// Sends requests, and makes the reader expect an answer.
     fn ask(self: &Arc<Self>, frames: Vec<u8>) {
         self.send(frames);
         if !self.is_asked.swap(true, Ordering::Relaxed) {
-            // Full: it has been rung.
+            // Full means signalled already.
             let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
         }
     }
 
-    /// Hands whole frames to the socket, or to the writer's thread what the socket does not take now.
+    /// Sends whole frames. What the socket does not take now goes to the writer thread.
     fn send(self: &Arc<Self>, mut frame: Vec<u8>) {
         let mut outbox = self.lock();
         while outbox.is_empty() {
@@ -155,7 +155,7 @@ impl Line {
                 Ok(n) => drop(frame.drain(..n)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
-                // Gone: the reader tells.
+                // The connection is gone; the reader reports it.
                 Err(_) => return self.hang_up(),
             }
         }
@@ -164,7 +164,7 @@ impl Line {
         if outbox.writer.is_none() && !outbox.is_closed {
             let line = Arc::clone(self);
             let write = move || line.write_all();
-            // Without a thread nothing can be delivered: the connection is given up, which the reader tells.
+            // Without a thread nothing can be delivered: the connection is closed, and the reader reports it.
             match crate::base::thread::lasting("supervisor-writer", write) {
                 Ok(thread) => outbox.writer = Some(thread),
                 Err(_) => self.hang_up(),
@@ -172,7 +172,7 @@ impl Line {
         }
     }
 
-    /// The writer's thread: waits for frames, writes them, ends with the connection.
+    /// The writer thread: waits for frames and writes them until the connection ends.
     fn write_all(&self) {
         let mut outbox = self.lock();
         while !outbox.is_closed {
@@ -189,11 +189,11 @@ impl Line {
         }
     }
 
-    /// Waits until something comes from the supervisor, or goes to it, or it is time.
+    /// Waits until the supervisor sent something, a request was sent, or `until` is reached.
     fn wait(&self, until: Option<Instant>) {
         let left = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         let mut fds = [PollFd::new(&self.stream, PollFlags::IN), PollFd::new(&self.bell, PollFlags::IN)];
-        // Interrupted: looked at again.
+        // Interrupted: the caller checks again.
         let _ = poll(&mut fds, left.as_ref());
         if !fds[1].revents().is_empty() {
             let _ = rustix::io::read(&self.bell, &mut [0; 8]);
@@ -218,8 +218,8 @@ fn write_frame(stream: &UnixStream, mut frame: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The reader's thread: hands on what comes, in order, and says when nothing comes that should; its last word is
-/// [`HostEvent::Gone`].
+/// The reader thread: passes events to the sink in order, and reports a supervisor that does not answer. Its last event
+/// is [`HostEvent::Gone`].
 fn read_all(line: &Arc<Line>, pid: u32, mut pulse: Pulse, mut frames: FrameBuffer, sink: impl Fn(HostEvent)) {
     let mut buffer = [0; 16 << 10];
     let reason = loop {
@@ -241,12 +241,12 @@ fn read_all(line: &Arc<Line>, pid: u32, mut pulse: Pulse, mut frames: FrameBuffe
             Err(_) => break "the supervisor sent what is no message".to_owned(),
         };
         let Some(reply) = Reply::decode(&frame) else { continue };
-        if pulse.hear(&reply, Instant::now()) {
+        if pulse.receive(&reply, Instant::now()) {
             sink(HostEvent::Answers { pid });
         }
         match reply {
             Reply::Event(event) => sink(event),
-            // An error answers what only another version would ask; the rest answers nothing that was asked here.
+            // An error answers a request that only another version sends; this connection never asks for the others.
             Reply::Error { .. }
             | Reply::Welcome { .. }
             | Reply::Refused { .. }
@@ -259,7 +259,7 @@ fn read_all(line: &Arc<Line>, pid: u32, mut pulse: Pulse, mut frames: FrameBuffe
     sink(HostEvent::Gone { reason });
 }
 
-/// There is nothing to read: does what is due meanwhile, or waits.
+/// There is nothing to read: sends the ping or reports the silence that is due, or waits.
 fn wait_for_more(line: &Arc<Line>, pid: u32, pulse: &mut Pulse, sink: &impl Fn(HostEvent)) {
     let now = Instant::now();
     if line.is_asked.load(Ordering::Relaxed) {
@@ -278,8 +278,8 @@ fn wait_for_more(line: &Arc<Line>, pid: u32, pulse: &mut Pulse, sink: &impl Fn(H
     }
 }
 
-/// Leaves no zombie when the supervisor that we started ends. Nobody joins this thread: the supervisor may outlive
-/// us, and the thread ends with either.
+/// Reaps the supervisor that this process started, so that no zombie is left. The thread is not joined: the supervisor
+/// may outlive this process, and the thread ends with either.
 fn reap_when_it_ends(mut child: Child) -> io::Result<()> {
     let wait = move || {
         let _ = child.wait();

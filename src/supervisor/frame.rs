@@ -1,11 +1,11 @@
-//! Frames on a stream: `u32 header length, u32 blob length, header, blob`, little-endian. The header is JSON; the
-//! blob, bytes that JSON cannot hold exactly. Nothing here knows what they mean.
+//! Frames on a stream: `u32 header length, u32 blob length, header, blob`, little-endian. The header is JSON; the blob
+//! holds bytes that JSON can't hold exactly. This module does not know what they mean.
 
 use std::ops::Range;
 
-/// The longest header that either side accepts, in bytes: an inventory of some ten thousand ends.
+/// The longest header that either side accepts, in bytes: room for an inventory of some ten thousand ended steps.
 pub(super) const MAX_HEADER: usize = 16 << 20;
-/// The longest blob: well above what the kernel takes as arguments and environment.
+/// The longest blob: well above the kernel's limit of arguments and environment.
 pub(super) const MAX_BLOB: usize = 16 << 20;
 
 const PREFIX: usize = 8;
@@ -21,20 +21,19 @@ pub(super) fn encode(header: &[u8], blob: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The stream is no stream of frames, or one is too long.
+/// The bytes are not frames, or a frame is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Garbage;
 
 /// One whole frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// JSON.
     pub(super) header: Vec<u8>,
-    /// Bytes.
+
     pub(super) blob: Vec<u8>,
 }
 
-/// What has been read of a stream and not yet been taken as frames. Holds at most one frame and one read more.
+/// Bytes that were read from a stream and not yet taken as frames: at most one frame and one more read.
 #[derive(Debug, Default)]
 pub(super) struct FrameBuffer {
     bytes: Vec<u8>,
@@ -42,7 +41,7 @@ pub(super) struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// Adds what was read.
+    /// Adds bytes that were read.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         if self.taken > 0 {
             self.bytes.drain(..self.taken);

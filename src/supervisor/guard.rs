@@ -1,8 +1,9 @@
-//! Runs a command of the engine's own, one that prints a secret, so that none of it outlives what it is for.
+//! Runs a command of the engine's own (one that prints a secret) so that none of its processes is left behind.
 //!
-//! Between the engine and the command stands a guard: this program in a hidden mode, in a session of its own, which does
-//! nothing but wait. The engine ends the whole session when the command has ended, takes too long, prints too much or is
-//! not wanted any more; the guard ends it when the engine dies. It is no step: it has no log, no token and no journal.
+//! Between the engine and the command stands a guard: this program in a hidden mode, in a session of its own, which
+//! does nothing but wait. The engine ends the whole session when the command has ended, takes too long, prints too much
+//! or is cancelled; the guard ends it when the engine dies. Such a command is not a step: it has no log, no token and
+//! no entry in the journal.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -21,27 +22,27 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::process::{Proc, ProcDir, ProcId, signal};
 use super::{entry, sys};
 
-/// The name by which the guard is called, and by which it knows what it is.
+/// `argv[0]` of the guard. The program finds its role by it.
 pub(super) const ARGV0: &str = "leverframe-guard";
-/// Rounds in which what is left of a session is looked for: a member may start another one while it is being ended.
+/// Rounds of killing what is left of a session: a member may start another process while it is being killed.
 const MAX_ROUNDS: usize = 16;
 
-/// Which program stands guard: this one, or another that calls [`super::supervisor_entry`].
+/// The program that serves as the guard: this one, or another that calls [`super::supervisor_entry`].
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     program: PathBuf,
 }
 
-/// What a command may take.
+/// The limits of a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// From its start to its end.
+    /// Time from its start to its end.
     pub(crate) time: Duration,
-    /// On its standard output.
+    /// Bytes on its standard output.
     pub(crate) bytes: usize,
 }
 
-/// Ends a command from another thread, before it has begun too.
+/// Cancels a command from another thread, also before it has begun.
 #[derive(Debug, Clone)]
 pub(crate) struct Cancel(Arc<OwnedFd>);
 
@@ -60,7 +61,7 @@ pub(crate) enum GuardError {
     /// It ended otherwise than with code 0.
     #[error("failed ({0})")]
     Failed(ExitStatus),
-    /// It could not be run.
+    /// It could not be started, or its guard was lost.
     #[error("can't be run: {0}")]
     NotRun(String),
 }
@@ -84,7 +85,7 @@ impl Cancel {
         Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
-    /// Ends what runs under it, and whatever begins under it later. Never waits.
+    /// Cancels the command that runs under it, and every later one. Never waits.
     pub(crate) fn fire(&self) {
         // It can only fail when it has been fired 2^64 times.
         let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
@@ -96,22 +97,22 @@ impl Cancel {
     }
 }
 
-/// A guard that was started; dropped, it ends with everything in its session.
+/// A guard that was started. Dropping it kills everything in its session.
 struct Guarded(Child);
 
 impl Guard {
-    /// By this program; none when it does not call [`super::supervisor_entry`].
+    /// This program as the guard; none when it does not call [`super::supervisor_entry`].
     pub(crate) fn this_program() -> Option<Self> {
         entry::can_supervise().then(|| Self { program: PathBuf::from("/proc/self/exe") })
     }
 
-    /// By that program.
+    /// Another program as the guard.
     pub(crate) fn program(program: &Path) -> Self {
         Self { program: program.to_owned() }
     }
 
-    /// What a command prints, once it has ended with code 0. Its stdin is empty, what it writes to stderr is thrown
-    /// away. Nothing in its session is alive when this returns.
+    /// Runs a command and returns what it printed, if it ended with code 0. Its stdin is empty, and what it writes to
+    /// stderr is thrown away. Nothing in its session is alive when this returns.
     ///
     /// # Errors
     /// [`GuardError`]; it never holds what was printed.
@@ -150,8 +151,8 @@ impl Guard {
                 printed.take()?;
             }
             if has_ended {
-                let status = told_end(link)?;
-                // What it printed between the last look and its end.
+                let status = read_end(link)?;
+                // What it printed between the last read and its end.
                 printed.take()?;
                 return if status.success() { Ok(printed.bytes) } else { Err(GuardError::Failed(status)) };
             }
@@ -159,7 +160,7 @@ impl Guard {
     }
 }
 
-/// Which of these can be read, or have been closed at their other end; none after this time.
+/// Waits at most `left`. Returns which descriptors can be read or were closed at their other end.
 fn wait_for<const N: usize>(
     fds: [Option<BorrowedFd<'_>>; N],
     left: Duration,
@@ -194,7 +195,7 @@ impl Printed {
         Ok(Self { stdout, bytes: Vec::new(), max })
     }
 
-    /// Takes what is there, without waiting for more.
+    /// Reads what is there, without waiting for more.
     fn take(&mut self) -> Result<(), GuardError> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         let mut chunk = [0; 4096];
@@ -214,8 +215,8 @@ impl Printed {
     }
 }
 
-/// What the guard says of the end of the command.
-fn told_end(mut link: UnixStream) -> Result<ExitStatus, GuardError> {
+/// Reads from the guard how the command ended.
+fn read_end(mut link: UnixStream) -> Result<ExitStatus, GuardError> {
     // One short line, written at once.
     let mut line = [0; 512];
     let n = link.read(&mut line)?;
@@ -228,12 +229,12 @@ fn told_end(mut link: UnixStream) -> Result<ExitStatus, GuardError> {
 }
 
 impl Drop for Guarded {
-    /// The guard first, so that nothing new is started; not reaped before its session is empty, so that its number stays
-    /// its own.
+    /// Kills the guard first, so that nothing new is started. It is reaped only when its session is empty, so that its
+    /// pid is not given to another process.
     fn drop(&mut self) {
         // It can only fail when it is gone.
         let _ = self.0.kill();
-        // Mostly that is all of them, at once; a look at every process shows who left the group.
+        // The group holds nearly all of them; a look at every process finds those that left the group.
         end_group(self.0.id());
         end_session(self.0.id());
         // It was killed.
@@ -244,7 +245,7 @@ impl Drop for Guarded {
 /// Ends every process of this session but the calling one.
 fn end_session(session: u32) {
     for _ in 0..MAX_ROUNDS {
-        // A look that failed is done again: it is no empty session.
+        // A look that failed does not mean an empty session: it is done again.
         let Ok(table) = ProcDir::open().and_then(|dir| dir.table()) else { continue };
         let is_member = |process: &&Proc| !process.is_dead() && process.id.pid != std::process::id();
         let of_session = table.session(session).iter().filter_map(|pid| table.get(*pid));
@@ -253,7 +254,7 @@ fn end_session(session: u32) {
             return;
         }
         for member in members {
-            // One that could not be reached is met by the next round.
+            // The next round finds one that could not be reached.
             let _ = signal(member, Signal::KILL);
         }
     }
@@ -262,13 +263,13 @@ fn end_session(session: u32) {
 /// Ends the group whose leader is or was this process, the calling one too if it is a member.
 fn end_group(leader: u32) {
     if let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
-        // Nobody may be left.
+        // Fails when the group is empty.
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
-/// The whole life of a guard. What it has to say it says over its stdin, which is the engine's; then it waits to be ended.
-pub(super) fn stand(argv: impl Iterator<Item = OsString>) -> io::Result<()> {
+/// The whole life of a guard. It reports over its stdin, which is a socket to the engine, and then waits to be killed.
+pub(super) fn run_guard(argv: impl Iterator<Item = OsString>) -> io::Result<()> {
     sys::close_from_3();
     let link = UnixStream::from(sys::take_stdin()?);
     rustix::process::setsid()?;
@@ -276,19 +277,19 @@ pub(super) fn stand(argv: impl Iterator<Item = OsString>) -> io::Result<()> {
     let _ = rustix::thread::set_name(c"lf-guard");
     let watched = link.try_clone()?;
     let watcher = std::thread::Builder::new().name("lf-lifeline".into()).spawn(move || {
-        // It never says anything: its end is what is waited for.
+        // The engine never writes here: the read returns when the engine has closed its end or died.
         let _ = (&watched).read(&mut [0; 1]);
         end_session(std::process::id());
-        // What was started after the last look, and this process.
+        // Kills what was started after the last look, and this process.
         end_group(std::process::id());
     })?;
     let line = match run(argv) {
         Ok(status) => format!("ended {}\n", status.into_raw()),
         Err(error) => format!("failed {error}\n"),
     };
-    // The engine may be gone; then there is nobody to tell, and the other thread ends this.
+    // The engine may be gone; then the other thread ends this process.
     let _ = (&link).write_all(line.as_bytes());
-    // It ends the process.
+    // That thread ends the process.
     let _ = watcher.join();
     Ok(())
 }
@@ -296,6 +297,6 @@ pub(super) fn stand(argv: impl Iterator<Item = OsString>) -> io::Result<()> {
 fn run(mut argv: impl Iterator<Item = OsString>) -> io::Result<ExitStatus> {
     let program = argv.next().ok_or(io::ErrorKind::InvalidInput)?;
     let mut child = Command::new(program).args(argv).stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    // The guard's own copy of the pipe would keep it open, which harms nobody: the end is told over the link.
+    // The guard's own copy of stdout keeps the pipe open. That is harmless: the end is reported over the link.
     child.wait()
 }

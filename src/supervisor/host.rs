@@ -1,4 +1,4 @@
-//! The one port of the house: what the engine asks of the place where steps run, and what it hears.
+//! The port to the place where steps run: what the engine asks of it, and what it reports.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,43 +11,42 @@ pub use crate::base::id::AttemptKey;
 
 /// Where steps run. Requests never wait; answers arrive as [`HostEvent`]s through the sink that the host was made with.
 pub trait StepHost: Send {
-    /// Asks for something. A request that can't be delivered is answered by [`HostEvent::Gone`].
+    /// Sends a request. One that can't be delivered is answered by [`HostEvent::Gone`].
     fn send(&mut self, request: HostRequest);
 
-    /// Asks for several things, in this order.
+    /// Sends several requests, in this order.
     fn send_all(&mut self, requests: Vec<HostRequest>) {
         requests.into_iter().for_each(|request| self.send(request));
     }
 }
 
-/// What the engine asks.
+/// A request of the engine.
 #[derive(Debug, Clone)]
 pub enum HostRequest {
-    /// Start a step. Idempotent by key: one that is known is answered with what is there.
+    /// Start a step. Idempotent by key: a start that is known is answered with its present state.
     Start(Box<StartSpec>),
     /// Stop every process of the tree from running, until [`HostRequest::Thaw`]. Answered by [`HostEvent::Frozen`].
     Freeze(AttemptKey),
-    /// Let go on what was frozen. Answered by [`HostEvent::Thawed`].
+    /// Let a frozen tree run again. Answered by [`HostEvent::Thawed`].
     Thaw(AttemptKey),
-    /// Ask the tree to end: this signal, CONT, and after the grace KILL, also without an engine.
+    /// Ask the tree to end: this signal, then CONT, and KILL after the grace, even if the engine is gone by then.
     Stop {
-        /// Which.
         key: AttemptKey,
         /// The number of the signal.
         signal: i32,
         /// From CONT to KILL.
         grace: Duration,
     },
-    /// End the whole tree at once.
+    /// Kill the whole tree at once.
     Kill(AttemptKey),
-    /// Its end is on disk: forget it. Harmless when repeated.
+    /// The engine has the end on disk: forget it. Harmless when repeated.
     Acknowledge(AttemptKey),
 }
 
 /// Everything needed to start a step.
 #[derive(Debug, Clone)]
 pub struct StartSpec {
-    /// Its name.
+    /// Which attempt of which step.
     pub key: AttemptKey,
     /// In the environment of every process of the tree, as `LEVERFRAME_TOKEN`.
     pub token: String,
@@ -61,13 +60,13 @@ pub struct StartSpec {
     pub log_path: PathBuf,
     /// Bytes of log kept on disk.
     pub log_limit: u64,
-    /// Whether what the main process leaves behind is left alone.
+    /// Whether processes that outlive the main process may go on.
     pub keep_background: bool,
-    /// It was recorded as started by an engine that is gone: look for a living tree with this token first.
+    /// An engine that is gone recorded it as started: look for a living tree with this token first.
     pub may_be_alive: bool,
 }
 
-/// What the engine hears.
+/// What the host reports to the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostEvent {
@@ -75,72 +74,57 @@ pub enum HostEvent {
     Inventory(Vec<Known>),
     /// The process lives.
     Started {
-        /// Which.
         key: AttemptKey,
         /// The main process.
         pid: u32,
         /// When it was spawned.
         at: DateTime<Utc>,
     },
-    /// It could not be started: no such program, no such directory, no process left. Final, and kept until acknowledged.
+    /// The step could not be started: no such program, no such directory, no room for a process. Final, and kept until
+    /// acknowledged.
     StartFailed {
-        /// Which.
         key: AttemptKey,
-        /// What failed, on what, why.
+        /// What failed, on what, and why.
         reason: String,
     },
     /// The tree has ended (unless its background is kept). Kept until acknowledged.
-    Exited {
-        /// Which.
-        key: AttemptKey,
-        /// How.
-        exit: StepExit,
-    },
-    /// The tree is seen frozen.
+    Exited { key: AttemptKey, exit: StepExit },
+    /// Every process of the tree is stopped, but for `unfrozen`.
     Frozen {
-        /// Which.
         key: AttemptKey,
-        /// Processes that could not be (state D), as `name (pid)`.
+        /// Processes that could not be stopped (state D, say), as `name (pid)`.
         unfrozen: Vec<String>,
     },
-    /// The tree goes on.
-    Thawed {
-        /// Which.
-        key: AttemptKey,
-    },
-    /// Its log can't be written at the moment (a full disk, say); the step is not blocked for ever: what can't be kept is counted.
+    /// The tree runs again.
+    Thawed { key: AttemptKey },
+    /// The log can't be written at the moment (a full disk, say). The step is not blocked for ever: bytes that can't be
+    /// kept are counted.
     LogTrouble {
-        /// Which.
         key: AttemptKey,
-        /// Why.
         reason: String,
-        /// Whether it is for want of space.
+        /// Whether the disk is full.
         disk_full: bool,
     },
-    /// So many steps may live at once: the descriptors of the supervisor allow no more. Told after the inventory, and when
+    /// How many steps may live at once with the descriptors that the supervisor has. Sent after the inventory, and when
     /// it changes.
     Capacity {
-        /// Living ones included; at least 1.
+        /// Including those that live now; at least 1.
         n_steps: usize,
     },
-    /// Something could not be done at the moment, and is done again: for the operator to know.
+    /// Something could not be done at the moment and will be tried again. For the operator.
     Trouble {
         /// What, and why.
         reason: String,
     },
-    /// The host is there and gives no answer that is due.
+    /// The host is there, but did not answer in time.
     Silent {
-        /// Its process.
         pid: u32,
-        /// Whether that is stopped.
+        /// Whether that process is stopped.
         is_stopped: bool,
     },
-    /// After [`HostEvent::Silent`]: it answers again.
-    Answers {
-        /// Its process.
-        pid: u32,
-    },
-    /// The host is gone. Its steps may live; a new host finds them.
+    /// After [`HostEvent::Silent`]: the host answers again.
+    Answers { pid: u32 },
+    /// The host is gone. Its steps may still live; a new host finds them.
     Gone {
         /// Why, as far as known.
         reason: String,
@@ -150,23 +134,21 @@ pub enum HostEvent {
 /// One attempt that the host knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Known {
-    /// Which.
     pub key: AttemptKey,
-    /// What it knows.
     pub status: KnownStatus,
 }
 
-/// What the host knows of an attempt.
+/// The state of an attempt that the host knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownStatus {
-    /// Some of it lives, or its end is not settled yet.
+    /// Some of its processes live, or its end is not settled yet.
     Running {
-        /// The main process; 0 where that is gone.
+        /// The main process; 0 when that is gone.
         pid: u32,
         /// When it was spawned.
         started_at: DateTime<Utc>,
-        /// Whether it is frozen by us.
+        /// Whether the host has frozen it.
         frozen: bool,
     },
     /// Could not be started.
@@ -178,13 +160,12 @@ pub enum KnownStatus {
 /// How a step's tree ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepExit {
-    /// Of the main process.
+    /// How the main process ended.
     pub cause: ExitCause,
-    /// When.
     pub ended_at: DateTime<Utc>,
-    /// What the tree used; none when another process reaped it.
+    /// What the tree used; none when a process other than the supervisor reaped it.
     pub usage: Option<Usage>,
-    /// It ended after the system told us to end (shutdown, end of session): interrupted, not failed.
+    /// The system was shutting down or ending the session: the step was interrupted and has not failed.
     pub interrupted: bool,
     /// Bytes of its log that were dropped from the middle or could not be written.
     pub log_dropped_bytes: u64,
@@ -198,22 +179,22 @@ pub enum ExitCause {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
-    /// Nobody saw it (its supervisor was gone).
+    /// No process saw how (the supervisor was gone).
     Unknown,
 }
 
-/// What `wait4` said of a tree.
+/// What a tree used, as `wait4` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Largest resident set of one process of the tree, in bytes; none where the kernel's figure may be the
-    /// supervisor's own.
+    /// Largest resident set of one process of the tree, in bytes. None when the kernel's figure may be the supervisor's
+    /// own.
     #[serde(with = "zero_for_none")]
     pub peak_rss_bytes: Option<u64>,
     /// User and system time, in seconds.
     pub cpu_seconds: f64,
 }
 
-/// No process has a peak of 0 bytes; a side of another version knows a number only.
+/// None is written as 0, which no process has: another version expects a number.
 mod zero_for_none {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,8 +1,9 @@
 //! What the supervisor remembers for its successor: `supervisor.journal`.
 //!
-//! Records `{u32 length, u32 crc32, JSON}` in a preallocated file, written with `pwrite` and not synced: it is for
-//! the death of processes; the databases are for the loss of power. The checksum covers the file's generation, so
-//! that starting over at the front makes what stands behind invalid without touching it. A torn tail is ignored.
+//! Records `{u32 length, u32 crc32, JSON}` in a preallocated file, written with `pwrite` and not synced: it must
+//! survive the death of a process, and the databases the loss of power. The checksum covers the file's generation. So
+//! starting over at the front of the file invalidates the old records behind it without touching them. A torn tail is
+//! ignored.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,14 +21,14 @@ use super::host::StepExit;
 use super::process::ProcId;
 use crate::base::id::AttemptKey;
 
-/// Its name in the data directory.
+/// The journal's name in the data directory.
 pub(super) const FILE_NAME: &str = "supervisor.journal";
 const NEW_FILE_NAME: &str = "supervisor.journal.new";
 const CAPACITY: u64 = 256 << 10;
 const MAX_RECORD: usize = 8 << 20;
 const PREFIX: usize = 8;
 
-/// One thing that happened.
+/// One entry of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub(super) enum Record {
@@ -37,25 +38,25 @@ pub(super) enum Record {
     Epoch { epoch: u64 },
     /// A step is about to be started.
     Start { n: u64, start: StartNote },
-    /// It lives.
+    /// Its process lives.
     Spawned { n: u64, spawned: SpawnNote },
     /// It could not be started.
     Failed { n: u64, reason: String },
     /// Its processes are being stopped.
     Freezing { n: u64 },
-    /// They are; these were stopped by us.
+    /// They are stopped; these were stopped by us.
     Frozen { n: u64, stopped: Vec<ProcId> },
-    /// They go on.
+    /// They run again.
     Thawed { n: u64 },
-    /// It was asked to end, and is killed at this reading of the awake clock.
+    /// It was asked to end, and will be killed at this reading of the awake clock.
     Stopping { n: u64, kill_at_ms: u64 },
     /// It ended.
     Exited { n: u64, exit: StepExit },
-    /// What it left behind goes on writing to its log.
+    /// Processes that it left behind still write to its log.
     LogKept { n: u64 },
-    /// Nobody writes to it any more.
+    /// No process writes to its log any more.
     LogClosed { n: u64 },
-    /// Its end is on the engine's disk.
+    /// The engine has its end on disk.
     Acknowledged { n: u64 },
 }
 
@@ -73,7 +74,7 @@ pub(super) struct StartNote {
     pub(super) at_ticks: u64,
 }
 
-/// What is known of it after.
+/// What is known of a step after its spawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct SpawnNote {
     pub(super) main: ProcId,
@@ -81,7 +82,7 @@ pub(super) struct SpawnNote {
     pub(super) at: DateTime<Utc>,
 }
 
-/// How far a freeze had come.
+/// How far a freeze has come.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FreezeNote {
     Freezing,
@@ -103,13 +104,13 @@ pub(super) struct Entry {
     pub(super) freeze: Option<FreezeNote>,
     pub(super) kill_at_ms: Option<u64>,
     pub(super) end: Option<EndNote>,
-    /// What it left behind goes on writing to its log.
+    /// Processes that it left behind still write to its log.
     pub(super) log_is_kept: bool,
-    /// Remembered for its log alone.
+    /// Kept only for its log.
     pub(super) is_acknowledged: bool,
 }
 
-/// The file, and what is alive or unacknowledged in it.
+/// The file, and its entries that are alive or unacknowledged.
 pub(super) struct Journal {
     dir: PathBuf,
     file: File,
@@ -122,15 +123,16 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Reads what a predecessor on this boot left in `dir`, and begins a file that holds only what still matters.
+    /// Reads what a predecessor left in `dir` since the machine booted, and begins a file that holds only what still
+    /// matters.
     ///
     /// # Errors
-    /// The file is there and can't be read, or can't be written.
+    /// The file exists and can't be read, or it can't be written.
     pub(super) fn open(dir: &Path, boot: String) -> io::Result<Self> {
         let bytes = match fs::read(dir.join(FILE_NAME)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            // It may name steps that live: forgetting them would have them run twice.
+            // It may name living steps: without it they would be started a second time.
             Err(error) => return Err(error),
         };
         let records = read_records(&bytes);
@@ -152,7 +154,7 @@ impl Journal {
         self.epoch
     }
 
-    /// What is alive or unacknowledged.
+    /// The attempts that are alive or unacknowledged.
     pub(super) fn entries(&self) -> &BTreeMap<u64, Entry> {
         &self.entries
     }
@@ -160,7 +162,7 @@ impl Journal {
     /// Writes one record.
     ///
     /// # Errors
-    /// It could not be written; what it says is remembered in memory all the same, and is written with the next rotation.
+    /// It could not be written. It is kept in memory all the same, and written with the next rotation.
     pub(super) fn write(&mut self, record: Record) -> io::Result<()> {
         let bytes = encode(&record, self.generation);
         apply(&record, &mut self.epoch, &mut self.entries);
@@ -175,13 +177,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Nothing is alive or unacknowledged any more, and nobody is connected: leaves no file.
+    /// Removes the file, when nothing is alive or unacknowledged and no engine is connected.
     pub(super) fn remove(self) {
-        // Left behind, it would say only that there is nothing.
+        // A file that is left behind holds no entries, and does no harm.
         let _ = fs::remove_file(self.dir.join(FILE_NAME));
     }
 
-    /// Begins at the front of the same file: for when nothing in it matters any more.
+    /// Begins again at the front of the same file, when nothing in it matters any more.
     fn start_over(&mut self) -> io::Result<()> {
         let generation = self.generation.wrapping_add(1);
         let bytes = self.image(generation);
@@ -190,7 +192,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Begins a new file that holds only what still matters, and puts it in the place of the old one.
+    /// Replaces the file by a new one that holds only what still matters.
     fn rotate(&mut self) -> io::Result<()> {
         let generation = self.generation.wrapping_add(1);
         let bytes = self.image(generation);
@@ -201,13 +203,13 @@ impl Journal {
         let _ = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, capacity);
         file.write_all_at(&bytes, 0)?;
         fs::rename(&path, self.dir.join(FILE_NAME))?;
-        // Only now: what is written to the old file is still read by its own generation.
+        // Only now: until the rename succeeds, records go to the old file under its own generation.
         self.generation = generation;
         (self.file, self.position, self.capacity) = (file, bytes.len() as u64, capacity);
         Ok(())
     }
 
-    /// The records that bring about what is known now, as a file of this generation.
+    /// The records from which a reader gets the present state, as a file of this generation.
     fn image(&self, generation: u32) -> Vec<u8> {
         let begin = Record::Begin { generation, boot: self.boot.clone() };
         let epoch = Record::Epoch { epoch: self.epoch };
@@ -244,7 +246,7 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// The checksum of a record: the first of a file, which tells the generation, is read without one.
+/// The checksum of a record. The first record of a file, which names the generation, is checked with generation 0.
 fn checksum(payload: &[u8], generation: u32) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&generation.to_le_bytes());
@@ -262,7 +264,7 @@ fn encode(record: &Record, generation: u32) -> Vec<u8> {
     bytes
 }
 
-/// Every record up to the first that is torn, of another generation, or not understood.
+/// Every record before the first one that is torn, of another generation, or not understood.
 fn read_records(bytes: &[u8]) -> Vec<Record> {
     let (mut records, mut rest, mut generation) = (Vec::new(), bytes, 0);
     while let Some((record, after)) = read_record(rest, generation) {
@@ -348,7 +350,7 @@ fn forget_if_settled(entries: &mut BTreeMap<u64, Entry>, n: u64) {
     }
 }
 
-/// A path as text where it is text, else as bytes.
+/// A path as text if it is UTF-8, else as bytes.
 mod exact_path {
     use super::{Deserialize, OsStrExt, OsString, OsStringExt, Path, PathBuf, Serialize};
     use serde::{Deserializer, Serializer};

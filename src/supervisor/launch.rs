@@ -1,4 +1,4 @@
-//! Finding the supervisor of a data directory, or starting one, and agreeing with it on who is heard.
+//! Finds the supervisor of a data directory or starts one, and registers with it as the one engine that it obeys.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -21,13 +21,13 @@ use super::server::SOCKET_NAME;
 use crate::process::descriptors;
 use crate::socket;
 
-/// A supervisor that was started and does not answer within this is probably waiting for another one to end.
+/// A supervisor that was started and does not answer within this time is probably waiting for another one to end.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// One that is there and does not answer within this may be stopped.
-const LOOK_AFTER: Duration = Duration::from_secs(2);
-/// After this long without an answer from one that is there, it hangs.
+/// A supervisor that was found and does not answer within this time may be stopped.
+const FOUND_PATIENCE: Duration = Duration::from_secs(2);
+/// A supervisor that was found and does not answer within this time hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(5);
-/// After this long without an answer from anybody, something is wrong.
+/// When no supervisor has answered within this time, something is wrong.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why there is no supervisor to talk to.
@@ -38,56 +38,46 @@ pub enum ConnectError {
     NoEntry,
     /// The data directory can't be used.
     #[error("could not use the data directory {dir}: {source}", dir = dir.display())]
-    DataDir {
-        /// Which.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    DataDir { dir: PathBuf, source: io::Error },
     /// No process could be started.
     #[error("could not start the supervisor ({program}): {source}", program = program.display())]
     Spawn {
         /// What was to be run.
         program: PathBuf,
-        /// Why.
         source: io::Error,
     },
-    /// A later engine has been here: this one is not heard any more.
+    /// A later engine has registered: the supervisor does not obey this one any more.
     #[error(
         "the supervisor has seen a later engine (epoch {highest_epoch}) and does not hear this one (epoch {epoch})"
     )]
     Superseded {
-        /// Ours.
+        /// The epoch of this engine.
         epoch: u64,
-        /// The highest seen.
+        /// The highest epoch that the supervisor has seen.
         highest_epoch: u64,
     },
-    /// It said why it could not start.
+    /// The supervisor reported why it could not start.
     #[error("{0}")]
     Failed(String),
-    /// The supervisor is there and does not answer.
+    /// The supervisor is running and does not answer.
     #[error("{}", silence(*pid, *is_stopped))]
     Silent {
-        /// Its process.
         pid: u32,
-        /// Whether that is stopped.
+        /// Whether that process is stopped.
         is_stopped: bool,
     },
-    /// Nobody answered in time.
+    /// No supervisor answered in time.
     #[error(
         "no supervisor of {dir} answers (waited {waited} s): look whether a process leverframe-supervisor or leverframe-sub-reaper hangs",
         dir = dir.display(), waited = DEADLINE.as_secs()
     )]
-    NoAnswer {
-        /// Of which data directory.
-        dir: PathBuf,
-    },
+    NoAnswer { dir: PathBuf },
 }
 
-/// What a sentence about a supervisor that does not answer begins with, before its number.
+/// The beginning of every sentence of [`silence`].
 pub const SILENT: &str = "the supervisor does not answer";
 
-/// Says that a supervisor does not answer, why as far as known, and what to do.
+/// A sentence about a supervisor that does not answer: why, as far as known, and what to do.
 pub fn silence(pid: u32, is_stopped: bool) -> String {
     if is_stopped {
         format!("{SILENT}: process {pid} is stopped (state T); `kill -CONT {pid}` lets it go on")
@@ -105,7 +95,7 @@ pub struct Launcher {
     program: PathBuf,
 }
 
-/// A supervisor that was found or is starting. Say [`Launched::hello`] to be heard.
+/// A supervisor that was found or is starting. It obeys this engine after [`Launched::hello`].
 #[derive(Debug)]
 pub struct Launched {
     launcher: Launcher,
@@ -115,31 +105,31 @@ pub struct Launched {
 /// How a supervisor is reached.
 #[derive(Debug)]
 enum Link {
-    /// It was there.
+    /// It was running.
     Found(UnixStream),
-    /// It was started just now, and may find another one in its place.
+    /// It was started just now, and may find that another one holds the lock.
     Started(UnixStream, Child),
 }
 
-/// What came of one hello.
+/// The outcome of one hello.
 enum Answer {
     Welcome(Welcome),
-    /// Nobody there any more, or not yet.
-    Nobody,
-    /// Another supervisor is in the place of the one that was started.
-    Elsewhere,
+    /// The connection ended without an answer.
+    Disconnected,
+    /// No answer in time, or another supervisor holds the lock.
+    TryAnother,
 }
 
-/// What a supervisor says when it begins to listen.
+/// A supervisor's answer to a hello that it accepts.
 struct Welcome {
     pid: u32,
     inventory: Vec<Known>,
-    /// What was read beyond.
+    /// Bytes that were read after the answer.
     rest: FrameBuffer,
 }
 
 impl Launcher {
-    /// For the supervisor of this data directory, which is made if it is not there.
+    /// For the supervisor of this data directory, which is created if it is missing.
     pub fn new(data_dir: impl AsRef<Path>) -> Self {
         Self { data_dir: data_dir.as_ref().to_owned(), program: PathBuf::from("/proc/self/exe") }
     }
@@ -153,7 +143,7 @@ impl Launcher {
     /// Finds or starts a supervisor, without waiting for it.
     ///
     /// # Errors
-    /// [`ConnectError::NoEntry`] when the running program is no supervisor, [`ConnectError::DataDir`] and
+    /// [`ConnectError::NoEntry`] when the running program can't be a supervisor; [`ConnectError::DataDir`] and
     /// [`ConnectError::Spawn`] as they say.
     pub fn launch(self) -> Result<Launched, ConnectError> {
         if self.program == Path::new("/proc/self/exe") && !entry::can_supervise() {
@@ -179,7 +169,7 @@ impl Launcher {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut command = Command::new(&self.program);
         command.arg0(ARGV0).arg(data_dir).env_clear();
-        // A program that finds its libraries by this, the system's tools and its bus, finds them as the supervisor too.
+        // The supervisor needs these too, to find libraries, the system's tools and the system bus.
         let wanted = ["LD_LIBRARY_PATH", "PATH", "DBUS_SYSTEM_BUS_ADDRESS"];
         command.envs(wanted.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(descriptors::for_child());
@@ -198,8 +188,8 @@ impl Launcher {
 }
 
 impl Launched {
-    /// Says which engine this is, and hears what there is: the sink gets [`HostEvent::Inventory`] first, on this
-    /// thread, before this returns; then everything that happens, in order, on one thread of the host.
+    /// Registers this engine. The sink gets [`HostEvent::Inventory`] first, on this thread, before this returns; then
+    /// all later events, in order, on one thread of the host.
     ///
     /// # Errors
     /// [`ConnectError::Superseded`] when a later engine said hello before; the others as they say.
@@ -213,8 +203,8 @@ impl Launched {
         loop {
             let answer = match &mut self.link {
                 Link::Found(stream) => {
-                    let answer = say_hello(stream, epoch, deadline.min(Instant::now() + LOOK_AFTER))?;
-                    if let (Answer::Elsewhere, Some(pid)) = (&answer, process_behind(stream)) {
+                    let answer = say_hello(stream, epoch, deadline.min(Instant::now() + FOUND_PATIENCE))?;
+                    if let (Answer::TryAnother, Some(pid)) = (&answer, process_behind(stream)) {
                         let is_stopped =
                             Proc::read(pid).ok().flatten().is_some_and(|found| found.is_stopped());
                         if is_stopped || begun_at.elapsed() >= HANGS_AFTER {
@@ -241,16 +231,17 @@ impl Launched {
                 self.link.give_up();
                 return Err(ConnectError::NoAnswer { dir: self.launcher.data_dir });
             }
-            self.link = self.launcher.turn_elsewhere(self.link, &answer)?;
+            self.link = self.launcher.next_link(self.link, &answer)?;
         }
     }
 }
 
 impl Launcher {
-    /// After one did not answer: the socket, if somebody listens there now, else the one that was started and waits.
-    fn turn_elsewhere(&self, link: Link, answer: &Answer) -> Result<Link, ConnectError> {
+    /// After a supervisor did not answer: connects to the socket if one listens there now, else goes on with the one
+    /// that was started and waits, else starts another.
+    fn next_link(&self, link: Link, answer: &Answer) -> Result<Link, ConnectError> {
         match (socket::connect(&self.data_dir, SOCKET_NAME), link, answer) {
-            // It took its time, and is there now.
+            // The one that was started was slow, and listens now.
             (Ok(found), Link::Started(_, child), _) if is_of(&found, &child) => {
                 Ok(Link::Started(found, child))
             }
@@ -258,8 +249,8 @@ impl Launcher {
                 link.give_up();
                 Ok(Link::Found(found))
             }
-            // It waits for the lock; the hello that it was sent waits with it.
-            (Err(_), link @ Link::Started(..), Answer::Elsewhere) => Ok(link),
+            // It waits for the lock. The hello that was sent waits in its connection.
+            (Err(_), link @ Link::Started(..), Answer::TryAnother) => Ok(link),
             (Err(_), link, _) => {
                 link.give_up();
                 self.start()
@@ -282,10 +273,10 @@ fn is_of(stream: &UnixStream, parent: &Child) -> bool {
 }
 
 impl Link {
-    /// Ends and reaps one that was started and not heard.
+    /// Kills and reaps a supervisor that was started and has not answered.
     fn give_up(self) {
         if let Self::Started(_, mut child) = self {
-            // Blocked before it has done anything, or gone.
+            // It is blocked before it has done anything, or gone.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -295,7 +286,7 @@ impl Link {
 fn say_hello(stream: &mut UnixStream, epoch: u64, deadline: Instant) -> Result<Answer, ConnectError> {
     let hello = Hello { protocol: PROTOCOL, epoch, pid: std::process::id(), version: own_version() };
     if stream.write_all(&Request::Hello(hello).encode()).is_err() {
-        return Ok(Answer::Nobody);
+        return Ok(Answer::Disconnected);
     }
     let mut frames = FrameBuffer::default();
     loop {
@@ -308,15 +299,15 @@ fn say_hello(stream: &mut UnixStream, epoch: u64, deadline: Instant) -> Result<A
                 return Err(ConnectError::Superseded { epoch, highest_epoch });
             }
             Ok(Some(Reply::Error { message })) => return Err(ConnectError::Failed(message)),
-            Ok(Some(Reply::Waiting {})) => return Ok(Answer::Elsewhere),
+            Ok(Some(Reply::Waiting {})) => return Ok(Answer::TryAnother),
             Ok(Some(Reply::Info(_) | Reply::Pong {} | Reply::Event(_)) | None) => {}
-            Err(error) if is_timeout(&error) => return Ok(Answer::Elsewhere),
-            Err(_) => return Ok(Answer::Nobody),
+            Err(error) if is_timeout(&error) => return Ok(Answer::TryAnother),
+            Err(_) => return Ok(Answer::Disconnected),
         }
     }
 }
 
-/// The next reply; none for one that is not known here.
+/// The next reply; none for a kind that is not known here.
 fn read_reply(
     stream: &mut UnixStream,
     frames: &mut FrameBuffer,
@@ -340,12 +331,13 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Whether a supervisor lives in a data directory, or one that lived there has left ends that nobody has acknowledged.
+/// Whether a supervisor lives in a data directory, or an earlier one has left ends that no engine has acknowledged.
 pub fn is_left_behind(data_dir: impl AsRef<Path>) -> bool {
     data_dir.as_ref().join(super::journal::FILE_NAME).exists()
 }
 
-/// Asks the supervisor of a data directory how it is, without disturbing anybody; none where there is none.
+/// Asks the supervisor of a data directory about itself, without taking it from its engine. None when no supervisor
+/// answers.
 pub fn probe(data_dir: impl AsRef<Path>) -> Option<SupervisorInfo> {
     let mut stream = socket::connect(data_dir.as_ref(), SOCKET_NAME).ok()?;
     stream.write_all(&Request::Probe {}.encode()).ok()?;

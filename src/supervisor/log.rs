@@ -1,9 +1,9 @@
-//! One step's log: from the pipe that is its stdout and stderr to a file, without a copy through this process.
+//! One step's log: bytes go from the pipe that is its stdout and stderr to a file, without a copy through this process.
 //!
-//! Of a log beyond its limit the head (half the limit) and the newest tail are kept; the middle is punched out of the
-//! file as it grows, so that offsets stay true and a reader finds the gap as a hole (`SEEK_HOLE`). Where holes can't
-//! be punched the head alone is kept. Beside the log stands its time index, `<log>.idx`: records of 16 bytes,
-//! `u64` offset and `i64` Unix milliseconds, little-endian, at most ten a second.
+//! Of a log beyond its limit, the head (half the limit) and the newest tail are kept. The middle is punched out of the
+//! file as it grows, so that offsets stay true and a reader finds the gap as a hole (`SEEK_HOLE`). Where holes can't be
+//! punched, only the head is kept. Beside the log stands its time index, `<log>.idx`: records of 16 bytes, `u64` offset
+//! and `i64` Unix milliseconds, little-endian, at most ten a second.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -19,37 +19,37 @@ use rustix::pipe::SpliceFlags;
 
 use crate::files;
 
-/// Moved at one turn, so that many logs are moved side by side.
+/// Bytes moved in one turn at most, so that many logs are moved side by side.
 const MAX_TURN: u64 = 1 << 20;
-/// What punching rounds to: a file system's block.
+/// A block of the file system: holes are whole blocks.
 const BLOCK: u64 = 4096;
-/// A smaller limit is raised to this: less would be punched at every line.
+/// A smaller limit is raised to this: otherwise every line would punch a hole.
 const MIN_LIMIT: u64 = 16 * BLOCK;
-/// A pipe that is found this full is made as large as the kernel lets us.
+/// A pipe from which this much is moved at once is enlarged to `LARGE_PIPE`.
 const DEFAULT_PIPE: usize = 64 << 10;
 const LARGE_PIPE: usize = 1 << 20;
 const INDEX_INTERVAL_MS: i64 = 100;
-/// From this many entries on, the index takes at most one a second: it stays far smaller than its log.
+/// From this many entries on, the index takes at most one entry a second, so that it stays far smaller than its log.
 const MAX_DENSE_INDEX: u64 = 1 << 16;
 
-/// What one turn did.
+/// The outcome of one turn.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// So many bytes were taken from the pipe.
+    /// This many bytes were taken from the pipe.
     Moved(u64),
-    /// There is nothing in the pipe at the moment.
+    /// The pipe is empty at the moment.
     Empty,
-    /// Nobody can write to the pipe any more.
+    /// No process can write to the pipe any more.
     Closed,
-    /// The file can't take it; what is in the pipe stays there.
+    /// The file can't be written; the bytes stay in the pipe.
     Trouble(io::Error),
 }
 
 /// A log that is being written.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Its reading end; of a step that was started here, opened for both ways while the step lives, so that its last process
-    /// wakes nobody by closing the pipe.
+    /// The reading end. For a step that was started here it is opened for reading and writing while the step lives, so
+    /// that the step's last process does not wake the mover by closing the pipe.
     pipe: OwnedFd,
     pipe_is_large: bool,
     file: File,
@@ -58,49 +58,50 @@ pub(super) struct Log {
     indexed_at_ms: i64,
     /// Where the next byte goes.
     offset: u64,
-    /// What was punched out begins at `head` and ends here.
+    /// The hole begins at `head` and ends here.
     hole_end: u64,
-    /// Read from the pipe and not written: only where splice does not work.
+    /// Bytes read from the pipe and not yet written; only where splice does not work.
     unwritten: Vec<u8>,
     can_splice: bool,
     can_punch: bool,
-    /// The file takes nothing any more: what comes is dropped.
+    /// The file can't grow any more: further bytes are dropped.
     is_full: bool,
-    /// Bytes that were never written.
+    /// Bytes that were dropped without being written.
     discarded: u64,
     limit: u64,
     head: u64,
     chunk: u64,
 }
 
-/// Makes the pipe of a new step: our end, and the end that the step gets. Both go both ways: a step is never killed by
-/// SIGPIPE when its supervisor is (it waits, and a successor goes on reading), and we take one descriptor where a held
-/// writing end would take a second.
+/// Makes the pipe of a new step: the supervisor's end, and the end that the step gets. Both are open for reading and
+/// writing. So when the supervisor is killed, the step is not killed by SIGPIPE: it waits until a successor reads on.
+/// And the supervisor needs one descriptor instead of two.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub(super) fn new_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reading, _writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     Ok((reopen(&reading, OFlags::RDWR | OFlags::NONBLOCK)?, reopen(&reading, OFlags::RDWR)?))
 }
 
-/// Opens a pipe once more, in another way.
+/// Opens a pipe once more, with these flags.
 fn reopen(pipe: &OwnedFd, flags: OFlags) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 impl Log {
-    /// Goes on with the file at `path` (made if it is not there) from the pipe.
+    /// Appends to the file at `path` (created if it is missing) from the pipe.
     ///
     /// # Errors
-    /// The file can't be opened, or something else stands there.
+    /// The file can't be opened, or it is not a regular file.
     pub(super) fn open(path: &Path, pipe: OwnedFd, limit: u64) -> io::Result<Self> {
         let file = files::open(OpenOptions::new().write(true).create(true).truncate(false), path)?;
         Self::of(file, path, pipe, limit)
     }
 
-    /// For a step that lives and whose file can't be opened: what it writes is dropped and counted, so that it is not blocked.
+    /// For a living step whose file can't be opened: its output is dropped and counted, so that the step is not
+    /// blocked.
     ///
     /// # Errors
     /// There is no descriptor left.
@@ -134,32 +135,31 @@ impl Log {
         })
     }
 
-    /// From here on the log is [`Turn::Closed`] when nobody else can write to it. Gives the end that was held until now,
-    /// which is to be watched no more and closed.
+    /// From here on the log becomes [`Turn::Closed`] when no process can write to it any more. Returns the end that was
+    /// held until now, which the caller stops watching and closes.
     ///
     /// # Errors
-    /// There is no descriptor left: it is never told.
+    /// There is no descriptor left: the log will never become closed.
     pub(super) fn let_close(&mut self) -> io::Result<OwnedFd> {
         let only_reading = reopen(&self.pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
         Ok(std::mem::replace(&mut self.pipe, only_reading))
     }
 
-    /// The reading end.
     pub(super) fn pipe(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
     }
 
-    /// Bytes that a reader won't find: punched out or never written.
+    /// Bytes that a reader won't find: punched out, or never written.
     pub(super) fn n_dropped(&self) -> u64 {
         self.hole_end - self.head + self.discarded
     }
 
-    /// Bytes that wait in the pipe.
+    /// Bytes in the pipe.
     pub(super) fn n_waiting(&self) -> u64 {
         rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0)
     }
 
-    /// Moves some of what is in the pipe.
+    /// Moves some bytes from the pipe to the file.
     pub(super) fn turn(&mut self) -> Turn {
         let moved = self.try_turn();
         if let Turn::Moved(n) = moved
@@ -167,13 +167,14 @@ impl Log {
             && !self.pipe_is_large
         {
             self.pipe_is_large = true;
-            // Refused where many pipes are large already: the small one only costs more turns.
+            // The kernel refuses when many pipes are large already. A small pipe only costs more turns.
             let _ = rustix::pipe::fcntl_setpipe_size(&self.pipe, LARGE_PIPE);
         }
         moved
     }
 
-    /// The step has ended: moves the `n_waiting` bytes that are in the pipe, no more, and counts what can't be written.
+    /// The step has ended: moves the `n_waiting` bytes that are in the pipe and no more, and counts what can't be
+    /// written.
     pub(super) fn finish(&mut self, n_waiting: u64) {
         let mut left = n_waiting + self.unwritten.len() as u64;
         while left > 0 {
@@ -203,12 +204,12 @@ impl Log {
         self.move_at_most(want)
     }
 
-    /// Bytes of the file that take room on the disk.
+    /// Bytes of the file that take space on the disk.
     fn kept(&self) -> u64 {
         self.offset - (self.hole_end - self.head)
     }
 
-    /// Punches out the oldest of the tail. Says whether there is room for `want` bytes now.
+    /// Punches out the oldest part of the tail. Returns whether there is room for `want` bytes now.
     fn make_room(&mut self, want: u64) -> bool {
         let tail = self.limit - self.head - self.chunk;
         let hole_end =
@@ -232,7 +233,8 @@ impl Log {
         match &turn {
             Turn::Moved(_) => self.note_time(from),
             Turn::Trouble(error) if error.raw_os_error() == Some(libc::EFBIG) => {
-                // As large as a file may be (ulimit -f): no time mends that, and the step must not wait for it.
+                // The file has reached its largest size (ulimit -f). That will not change, and the step must not wait
+                // for it.
                 self.is_full = true;
                 self.discarded += std::mem::take(&mut self.unwritten).len() as u64;
             }
@@ -283,7 +285,7 @@ impl Log {
         Turn::Moved(n_taken)
     }
 
-    /// Takes bytes from the pipe and drops them, counted.
+    /// Takes bytes from the pipe, drops them and counts them.
     fn discard(&mut self, want: u64) -> Turn {
         let mut buffer = [0; 16 << 10];
         let want = buffer.len().min(usize::try_from(want).unwrap_or(usize::MAX));
@@ -298,7 +300,8 @@ impl Log {
         }
     }
 
-    /// Notes that the bytes from `offset` on came now. The index is a convenience: what can't be written is left out.
+    /// Adds to the index that the bytes from `offset` on came now. An entry that can't be written is left out: readers
+    /// can do without.
     fn note_time(&mut self, offset: u64) {
         let now_ms = Utc::now().timestamp_millis();
         let interval = if self.n_index < MAX_DENSE_INDEX { INDEX_INTERVAL_MS } else { 1000 };
@@ -311,7 +314,7 @@ impl Log {
         entry[8..].copy_from_slice(&now_ms.to_le_bytes());
         let mut name = OsString::from(self.path.as_os_str());
         name.push(".idx");
-        // Opened for each entry: a descriptor that is held costs more than ten openings a second.
+        // Opened for each entry: descriptors are scarcer than ten openings a second are expensive.
         let index = files::open(OpenOptions::new().append(true).create(true), Path::new(&name));
         self.n_index += u64::from(index.is_ok_and(|mut index| index.write_all(&entry).is_ok()));
     }

@@ -1,11 +1,13 @@
 //! Where steps run: the port [`StepHost`], and the local supervisor behind it.
 //!
-//! Step processes are children of a small second process, the same binary in a hidden mode, which
-//! survives the engine. It deliberately knows nothing of pipelines, retries or databases.
+//! Step processes are children of a small second process, the same binary in a hidden mode, which survives the engine.
+//! The supervisor deliberately knows nothing of pipelines, retries or databases.
 //!
 //! In reading order: [`host`](StepHost) is the port; `client` and `launch` are the engine's side; `frame` and
-//! `protocol` what they say to each other; `platform` tries out what the system gives; `entry` how a program becomes the supervisor; `guard` runs a command of the engine's own; `reaper` the parent that catches what a dead one leaves; `server` its loop; `journal` what it remembers; `log` and `mover` how output reaches
-//! its file; `program`, `process` and `sys` are Linux. On other systems there is no supervisor yet.
+//! `protocol` are the messages between the two; `platform` tries out what the system offers; `entry` turns a program
+//! into the supervisor; `guard` runs a command of the engine's own; `reaper` is the supervisor's parent, which keeps
+//! what a dead supervisor leaves; `server` is the supervisor's loop; `journal` is its memory; `log` and `mover` bring
+//! output into its file; `program`, `process` and `sys` are Linux. Other systems have no supervisor yet.
 
 mod client;
 mod entry;

@@ -1,4 +1,4 @@
-//! The second thread of the supervisor: it moves logs, so that a slow disk never holds up a start or a signal.
+//! The second thread of the supervisor: it moves logs, so that a slow disk never delays a start or a signal.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -13,24 +13,24 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::log::{Log, Turn};
 
-/// What a file that can't be written is tried again after.
+/// After this long a file that can't be written is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// A pipe that holds at most this at its step's end is drained at once by the thread that asks.
+/// A pipe that holds at most this when its step ends is drained at once, on the supervisor's main thread.
 const SMALL: u64 = 64 << 10;
 const WAKE: u64 = u64::MAX;
 
-/// What the mover tells the supervisor.
+/// A message of the mover to the supervisor.
 #[derive(Debug)]
 pub(super) enum Note {
     /// A log can't be written for the moment.
     Trouble { n: u64, error: io::Error },
-    /// What was asked by [`Mover::finish`] is done.
+    /// The log of a [`Mover::finish`] is complete.
     Finished { n: u64, n_dropped: u64 },
-    /// Nobody holds the pipe of this log any more.
+    /// No process holds the pipe of this log any more.
     Closed { n: u64 },
 }
 
-/// What was asked of it.
+/// A message of the supervisor to the mover.
 #[derive(Debug)]
 enum Order {
     Finish(u64),
@@ -58,7 +58,7 @@ impl Mover {
     /// Starts the thread.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub(super) fn start() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
@@ -89,7 +89,7 @@ impl Mover {
         (*self.noted).as_fd()
     }
 
-    /// What was noted since.
+    /// The notes since the last call.
     pub(super) fn notes(&self) -> Vec<Note> {
         drain_eventfd(&self.noted);
         self.notes.try_iter().collect()
@@ -98,15 +98,15 @@ impl Mover {
     /// Moves this log from now on.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub(super) fn add(&self, n: u64, log: Log) -> io::Result<()> {
         let log = Arc::new(Mutex::new(log));
         lock(&self.shared.logs).insert(n, Arc::clone(&log));
         watch(&self.shared.epoll, n, &log)
     }
 
-    /// The step of this log has ended: moves what is in the pipe by now. Gives the number of bytes that were dropped
-    /// in all; none when there is so much to move that a [`Note::Finished`] will tell.
+    /// The step of this log has ended: moves what is in the pipe by now. Returns how many bytes of the log were dropped
+    /// in all. None when there is much to move: then a [`Note::Finished`] will say.
     pub(super) fn finish(&self, n: u64) -> Option<u64> {
         let Some(log) = lock(&self.shared.logs).get(&n).map(Arc::clone) else { return Some(0) };
         if let Ok(mut log) = log.try_lock() {
@@ -120,19 +120,19 @@ impl Mover {
         None
     }
 
-    /// Goes on moving this log until nobody else can write to it, which a [`Note::Closed`] tells.
+    /// Goes on moving this log until no process can write to it any more; then sends a [`Note::Closed`].
     pub(super) fn keep(&self, n: u64) {
         let Some(log) = lock(&self.shared.logs).get(&n).map(Arc::clone) else { return };
         let held = lock(&log).let_close();
-        // Without a descriptor to do it with, the log is kept until the supervisor ends.
+        // Without a free descriptor the log is kept until the supervisor ends.
         if let Ok(held) = held {
-            // Not watched at the moment, or watched through the new end from here on.
+            // The first fails if the log was not watched at the moment.
             let _ = epoll::delete(&self.shared.epoll, &held);
             let _ = watch(&self.shared.epoll, n, &log);
         }
     }
 
-    /// Forgets this log and closes its pipe, which ends the watch over it.
+    /// Forgets this log and closes its pipe, which also ends the watch.
     pub(super) fn remove(&self, n: u64) {
         let log = lock(&self.shared.logs).remove(&n);
         drop(log);
@@ -149,7 +149,7 @@ impl Drop for Mover {
     fn drop(&mut self) {
         self.order(Order::End);
         if let Some(thread) = self.thread.take() {
-            // A panic there has been reported; nothing is left to be done about it.
+            // A panic there has been reported already.
             let _ = thread.join();
         }
     }
@@ -171,7 +171,7 @@ impl Worker {
         loop {
             events.clear();
             let timeout = self.retry_at.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-            // Interrupted: looked at again.
+            // Interrupted: the loop waits again.
             let _ = epoll::wait(
                 &self.shared.epoll,
                 rustix::buffer::spare_capacity(&mut events),
@@ -181,7 +181,7 @@ impl Worker {
                 match event.data.u64() {
                     WAKE => {
                         drain_eventfd(&self.shared.wake);
-                        if self.obey().is_none() {
+                        if self.handle_orders().is_none() {
                             return;
                         }
                     }
@@ -194,8 +194,8 @@ impl Worker {
         }
     }
 
-    /// Does what was ordered; none at the end.
-    fn obey(&self) -> Option<()> {
+    /// Carries out the orders; none when the thread must end.
+    fn handle_orders(&self) -> Option<()> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::End => return None,
@@ -239,7 +239,7 @@ impl Worker {
             let turn = lock(&log).turn();
             let still = matches!(turn, Turn::Trouble(_));
             if !still {
-                // What it can't watch, the end of the step moves.
+                // If it can't be watched, `finish` moves the rest.
                 let _ = watch(&shared.epoll, *n, &log);
             }
             still
@@ -263,17 +263,17 @@ fn watch(epoll: &OwnedFd, n: u64, log: &SharedLog) -> io::Result<()> {
 }
 
 fn unwatch(epoll: &OwnedFd, log: &SharedLog) {
-    // Not watched any more: as was wanted.
+    // An error means that it was not watched, which is what is wanted.
     let _ = epoll::delete(epoll, lock(log).pipe());
 }
 
-/// A panic while a log was moved leaves nothing half-done that matters: the offsets are the kernel's.
+/// A lock after a panic is used all the same: the offsets are the kernel's, so no log is left half moved.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wake(eventfd: &OwnedFd) {
-    // Full: it is awake already.
+    // Full means awake already.
     let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
 }
 
@@ -281,7 +281,6 @@ fn drain_eventfd(eventfd: &OwnedFd) {
     let _ = rustix::io::read(eventfd, &mut [0; 8]);
 }
 
-/// A duration as the kernel takes it.
 pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

@@ -1,5 +1,4 @@
-//! What the supervisor needs of the system, tried out one by one: for `leverframe doctor`. Nothing is left
-//! behind.
+//! Tries each thing that the supervisor needs of the system, for `leverframe doctor`. Nothing is left behind.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,18 +10,18 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// Something that was tried.
+/// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformCheck {
-    /// What: a name of the system's.
+    /// The system's name for it.
     pub name: &'static str,
-    /// What rests on it.
+    /// What the supervisor needs it for.
     pub purpose: &'static str,
-    /// Why it does not work, if it does not.
+    /// Why it does not work; none when it works.
     pub trouble: Option<String>,
 }
 
-/// Tries everything that the supervisor needs; `dir` is where logs will lie.
+/// Tries everything that the supervisor needs. `dir` is the folder of logs.
 pub fn check_platform(dir: &Path) -> Vec<PlatformCheck> {
     let tried = |name, purpose, outcome: io::Result<()>| PlatformCheck {
         name,
@@ -67,27 +66,27 @@ fn try_hole(dir: &Path) -> io::Result<()> {
     Ok(rustix::fs::fallocate(&file, flags, BLOCK, BLOCK)?)
 }
 
-/// A file that has no name and is gone when it is closed.
+/// A file without a name, which is gone when it is closed.
 fn unnamed_file(dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     Ok(rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR)?)
 }
 
-/// Tells when a process has ended, whoever its parent is. Sends it nothing.
+/// Reports the end of any process, child or not. It sends the process no signal.
 #[derive(Debug)]
 pub struct EndWatch {
-    /// Closing it ends the thread.
+    /// Closing this ends the thread.
     end: Option<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl EndWatch {
-    /// Calls `tell` once, on a thread of its own, when the process has ended; not when the watch is dropped
-    /// before.
+    /// Calls `on_end` once, on a thread of its own, when the process has ended. Never calls it after the watch was
+    /// dropped.
     ///
     /// # Errors
-    /// `NotFound` when there is no such process, else what the system lacks.
-    pub fn new(pid: u32, tell: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    /// `NotFound` when there is no such process, else the kernel's error.
+    pub fn new(pid: u32, on_end: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
         let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
             rustix::io::Errno::SRCH => io::ErrorKind::NotFound.into(),
@@ -108,7 +107,7 @@ impl EndWatch {
                     return;
                 }
                 if !fds[0].revents().is_empty() {
-                    return tell();
+                    return on_end();
                 }
             }
         })?;
@@ -120,7 +119,7 @@ impl Drop for EndWatch {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
+            // A panic there has been reported already.
             let _ = thread.join();
         }
     }
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_process_is_told_and_one_that_is_not_there_is_an_error() {
+    fn the_end_of_a_process_is_reported_and_a_missing_process_is_an_error() {
         let mut child =
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let (tell, told) = crossbeam_channel::bounded(1);

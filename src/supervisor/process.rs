@@ -1,6 +1,5 @@
-//! Signals that reach only the process meant, and other handles on a process.
-//!
-//! What belongs to which step is not known here: see [`crate::process::tree`].
+//! Signals that reach only the intended process, and other handles on processes. Which process belongs to which step is
+//! the subject of [`crate::process::tree`].
 
 use std::os::fd::OwnedFd;
 use std::{fs, io};
@@ -11,37 +10,37 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub(super) use crate::process::{Proc, ProcDir, ProcId, ProcTable, children_of, own_children};
 use crate::process::{output_pipes, unless_gone};
 
-/// A handle on this very process; none when it is gone, or is one that must never be signalled (init, ourselves).
+/// A handle on this exact process. None when it is gone, or must never be signalled (init, this process).
 ///
 /// # Errors
-/// It may be there and could not be looked at.
+/// It could not be looked at, and may exist.
 pub(super) fn open(id: ProcId) -> io::Result<Option<OwnedFd>> {
     let Some(pid) = Pid::from_raw(id.pid.cast_signed()) else { return Ok(None) };
     if id.pid <= 1 || id.pid == std::process::id() {
         return Ok(None);
     }
     let Some(handle) = unless_gone(pidfd_open(pid, PidfdFlags::empty()))? else { return Ok(None) };
-    // Checked after the handle was made: what it means can't change any more.
+    // Checked after the handle was opened: from then on the handle can't mean another process.
     Ok(Proc::read(id.pid)?.is_some_and(|found| found.id == id).then_some(handle))
 }
 
-/// Sends a signal to this very process; one that is gone is passed over.
+/// Sends a signal to this exact process. One that is gone is skipped.
 ///
 /// # Errors
-/// It may be there and could not be reached.
+/// It could not be signalled, and may exist.
 pub(super) fn signal(id: ProcId, signal: Signal) -> io::Result<()> {
     if let Some(handle) = open(id)? {
-        // Gone, or not ours to signal: the look that follows every round of signals shows what is left.
+        // One that is gone, or that we may not signal, is no error: the look after every round of signals shows what is
+        // left.
         unless_gone(pidfd_send_signal(handle, signal))?;
     }
     Ok(())
 }
 
-/// Sends a signal to processes, each checked to be the one meant; one that can't be reached does not keep it from the
-/// others.
+/// Sends a signal to each of these exact processes. One that can't be signalled does not stop the signal to the others.
 ///
 /// # Errors
-/// One of them may be there and could not be reached.
+/// One of them could not be signalled, and may exist.
 pub(super) fn signal_all(ids: impl IntoIterator<Item = ProcId>, kind: Signal) -> io::Result<()> {
     let mut outcome = Ok(());
     for id in ids {
@@ -50,13 +49,13 @@ pub(super) fn signal_all(ids: impl IntoIterator<Item = ProcId>, kind: Signal) ->
     outcome
 }
 
-/// The name that the process goes by, for people.
+/// A process for people to read: `name (pid)`.
 pub(super) fn describe(id: ProcId) -> String {
     let name = fs::read_to_string(format!("/proc/{}/comm", id.pid)).unwrap_or_default();
     format!("{} ({})", name.trim_end(), id.pid)
 }
 
-/// Opens the reading end of the pipe that a process has as its output, if it is the one meant (any, without an inode).
+/// Opens the reading end of the pipe that a process has as its output. With an `inode`, only that pipe.
 pub(super) fn reopen_output_pipe(pid: u32, inode: Option<u64>) -> Option<(u64, OwnedFd)> {
     let (found, path) = output_pipes(pid).find(|(found, _)| inode.is_none_or(|inode| inode == *found))?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -64,7 +63,7 @@ pub(super) fn reopen_output_pipe(pid: u32, inode: Option<u64>) -> Option<(u64, O
     (rustix::fs::fstat(&pipe).ok()?.st_ino == found).then_some((found, pipe))
 }
 
-/// Names this boot of the machine: pids and start times mean nothing beyond it.
+/// The identity of this boot of the machine: pids and start times are valid only within it.
 ///
 /// # Errors
 /// `/proc` is not mounted.

@@ -1,4 +1,4 @@
-//! From a start's words to a process: looks up the program, and says what failed, on what, and why.
+//! From a start request to a process: finds the program and spawns it. An error says what failed, on what, and why.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -13,13 +13,13 @@ use super::sys;
 use super::sys::SpawnPlan;
 use crate::process::descriptors;
 
-/// Where programs are looked for when the step's environment has no `PATH`.
+/// The search path when the step's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Starts the main process of a step and gives its pid.
+/// Starts the main process of a step and returns its pid.
 ///
 /// # Errors
-/// A sentence: what failed, on what, why.
+/// A sentence: what failed, on what, and why.
 pub(super) fn spawn(spec: &StartSpec, output: BorrowedFd<'_>) -> Result<u32, String> {
     let name = spec.argv.first().ok_or("the step has no command")?;
     if !spec.working_dir.is_dir() {
@@ -40,11 +40,11 @@ pub(super) fn spawn(spec: &StartSpec, output: BorrowedFd<'_>) -> Result<u32, Str
     let working_dir = c_string(spec.working_dir.as_os_str())?;
     let c_program = c_string(program.as_os_str())?;
     let plan = SpawnPlan { program: &c_program, argv: &argv, env: &env, working_dir: &working_dir, output };
-    // The step gets the limit that a shell gave, not the one that this process has given itself.
+    // The limit that this program was started with, not the one that it raised for itself.
     let spawn = |plan: &SpawnPlan<'_>| descriptors::as_before(|| sys::spawn(plan));
     match spawn(&plan) {
         Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
-            // A script without a first line that names its interpreter: every shell runs it as one of its own.
+            // A script without a `#!` line: every shell runs it as a shell script.
             let shell = c_string(OsStr::new("/bin/sh"))?;
             let argv: Vec<CString> =
                 [&shell, &c_program].into_iter().chain(argv.iter().skip(1)).cloned().collect();
@@ -65,7 +65,8 @@ fn failure(program: &Path, spec: &StartSpec, error: &io::Error) -> String {
     format!("could not start {} in {}: {error}{hint}", program.display(), spec.working_dir.display())
 }
 
-/// The file that `name` means to this step: a path from its working directory, or a name looked up in its `PATH`.
+/// The file that `name` means for this step: a path relative to its working directory, or a name looked up in its
+/// `PATH`.
 fn find(name: &OsStr, spec: &StartSpec) -> Result<PathBuf, String> {
     let shown = name.display();
     if name.as_bytes().contains(&b'/') {

@@ -1,7 +1,7 @@
-//! What engine and supervisor say to each other, as JSON headers of frames.
+//! The messages between engine and supervisor, as JSON headers of frames.
 //!
 //! Either side may be of another version: unknown fields are ignored, an unknown request is answered by
-//! [`Reply::Error`], an unknown reply is passed over. The environment and arguments of a step travel as bytes in the
+//! [`Reply::Error`], an unknown reply is skipped. The environment and arguments of a step travel as bytes in the
 //! frame's blob, exactly, and are never written to the journal.
 
 use std::ffi::{OsStr, OsString};
@@ -16,18 +16,18 @@ use super::frame::Frame;
 use super::host::{HostEvent, HostRequest, Known, StartSpec};
 use crate::base::id::AttemptKey;
 
-/// The version of this protocol. Raised only when an older side would misunderstand.
+/// The version of this protocol. Raised only when an older side would misunderstand a message.
 pub(super) const PROTOCOL: u32 = 1;
 
-/// From the engine.
+/// A message of the engine.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
-    /// First on each connection that wants to act.
+    /// Comes first on each connection that gives orders.
     Hello(Hello),
-    /// Asks what [`Reply::Info`] tells; needs no hello.
+    /// Asks for [`Reply::Info`]; needs no hello.
     Probe {},
-    /// Asks for [`Reply::Pong`]: whoever asks wants to know that it is heard.
+    /// Asks for [`Reply::Pong`], to see whether the supervisor still answers.
     Ping {},
     Start(StartHeader),
     Freeze(AttemptKey),
@@ -41,7 +41,7 @@ pub(super) enum Request {
     Acknowledge(AttemptKey),
 }
 
-/// Who is there.
+/// The engine that registers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) protocol: u32,
@@ -65,30 +65,29 @@ pub(super) struct StartHeader {
     pub(super) may_be_alive: bool,
 }
 
-/// From the supervisor.
+/// A message of the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
-    /// The hello is accepted: nobody else is heard any more.
+    /// The hello is accepted: from now on the supervisor obeys this engine only.
     Welcome { protocol: u32, pid: u32, version: String, inventory: Vec<Known> },
-    /// The hello is refused: a later engine has been here.
+    /// The hello is refused: a later engine has registered before.
     Refused { highest_epoch: u64 },
     /// Another supervisor holds the lock; this one waits for it.
     Waiting {},
-    /// To a ping.
+    /// The answer to a ping.
     Pong {},
-    /// To a probe.
+    /// The answer to a probe.
     Info(SupervisorInfo),
-    /// Something that the engine hears as it is.
+    /// An event, passed on to the engine unchanged.
     Event(HostEvent),
     /// A request was not understood.
     Error { message: String },
 }
 
-/// What a supervisor says of itself.
+/// A supervisor's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SupervisorInfo {
-    /// Its process.
     pub pid: u32,
     /// The version of the program that it runs.
     pub version: String,
@@ -104,33 +103,33 @@ pub(super) fn own_version() -> String {
 }
 
 impl Reply {
-    /// As a frame.
+    /// Encodes it as a frame.
     pub(super) fn encode(&self) -> Vec<u8> {
         frame::encode(&to_json(self), b"")
     }
 
-    /// Reads a frame; none when it is of a kind unknown here.
+    /// Decodes a frame; none when its kind is unknown here.
     pub(super) fn decode(frame: &Frame) -> Option<Self> {
         serde_json::from_slice(&frame.header).ok()
     }
 }
 
-/// Why a request was not understood.
+/// A request that was not understood.
 #[derive(Debug)]
 pub(super) enum Misread {
-    /// JSON, but of no kind known here: answered, the connection stays.
+    /// JSON of an unknown kind: answered with an error, and the connection stays.
     Unknown(String),
-    /// Not even that.
+    /// Not even JSON: the connection is closed.
     Garbage,
 }
 
 impl Request {
-    /// As a frame.
+    /// Encodes it as a frame.
     pub(super) fn encode(&self) -> Vec<u8> {
         frame::encode(&to_json(self), b"")
     }
 
-    /// Reads the header of a frame.
+    /// Decodes the header of a frame.
     pub(super) fn decode(frame: &Frame) -> Result<Self, Misread> {
         serde_json::from_slice(&frame.header).map_err(|error| {
             match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&frame.header) {
@@ -144,7 +143,7 @@ impl Request {
     }
 }
 
-/// Makes the frame of a request of the engine.
+/// Encodes a request of the engine as a frame.
 pub(super) fn encode_request(request: HostRequest) -> Vec<u8> {
     match request {
         HostRequest::Start(spec) => encode_start(&spec),
@@ -187,10 +186,10 @@ fn encode_start(spec: &StartSpec) -> Vec<u8> {
     frame::encode(&to_json(&Request::Start(header)), &blob)
 }
 
-/// Puts a start together again.
+/// Puts a start request together again from header and blob.
 ///
 /// # Errors
-/// A sentence, when the bytes are not what the header says (a NUL inside an argument, say).
+/// A sentence, when the blob does not fit the header (an argument with a NUL byte, say).
 pub(super) fn decode_start(header: StartHeader, blob: &[u8]) -> Result<StartSpec, String> {
     let mut parts: Vec<&[u8]> = blob.split(|&byte| byte == 0).collect();
     parts.pop();
@@ -217,12 +216,11 @@ pub(super) fn decode_start(header: StartHeader, blob: &[u8]) -> Result<StartSpec
     })
 }
 
-/// The grace of a stop.
 pub(super) fn grace(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 fn to_json(message: &impl Serialize) -> Vec<u8> {
-    // Our own messages hold nothing that JSON can't; an empty header would be refused by the other side.
+    // JSON can hold everything in our own messages. The other side would refuse an empty header.
     serde_json::to_vec(message).unwrap_or_default()
 }

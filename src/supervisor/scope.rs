@@ -1,14 +1,14 @@
-//! A scope of one's own with the session's manager: a supervisor that was started out of a login session or a service
-//! would be ended with it. Where there is no such manager, nothing is asked.
+//! A systemd scope of the supervisor's own. Without it, a supervisor that was started from a login session or a service
+//! would be killed when that ends. Where systemd does not manage the session, nothing is done.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// How long the manager may take, in seconds: the first step waits for it.
+/// How long the manager may take, in seconds: the first step waits for its answer.
 const PATIENCE: &str = "2";
 
-/// Moves this process into a scope of its own, if systemd looks after this session. A manager that refuses costs
-/// nothing but that protection, of which `doctor` tells.
+/// Moves this process into a scope of its own, if systemd manages this session. If the manager refuses, only this
+/// protection is missing; `doctor` reports that.
 pub(super) fn leave_session() {
     let uid = rustix::process::getuid().as_raw();
     let runtime_dir = PathBuf::from(format!("/run/user/{uid}"));
@@ -31,7 +31,7 @@ fn bus_address(runtime_dir: &Path) -> String {
     format!("unix:path={}", runtime_dir.join("bus").display())
 }
 
-/// Whether what this process belongs to ends with a login or a service (`/proc/PID/cgroup`, either version).
+/// Whether this process would be killed at the end of a login or a service, by its `/proc/PID/cgroup` (either version).
 fn is_of_session(cgroup: &str) -> bool {
     cgroup
         .lines()
@@ -40,7 +40,7 @@ fn is_of_session(cgroup: &str) -> bool {
         .any(|unit| !unit.starts_with(UNIT) && (unit.ends_with(".scope") || unit.ends_with(".service")))
 }
 
-/// What its scope is called, before the number of the process.
+/// The scope's name, before the pid.
 const UNIT: &str = "leverframe-supervisor-";
 
 /// `StartTransientUnit` of org.freedesktop.systemd1.Manager: a scope that holds this process, delegated to it.
@@ -58,7 +58,7 @@ fn scope_call(pid: u32) -> Vec<String> {
         "ssa(sv)a(sa(sv))",
         &unit,
         "fail",
-        // Its properties,
+        // Three properties,
         "3",
         "PIDs",
         "au",
@@ -70,7 +70,7 @@ fn scope_call(pid: u32) -> Vec<String> {
         "Description",
         "s",
         "Leverframe's running steps",
-        // and no units beside it.
+        // and no auxiliary units.
         "0",
     ]
     .map(str::to_owned)

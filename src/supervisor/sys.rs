@@ -1,7 +1,5 @@
-//! The system calls that no safe crate has: `posix_spawn`, `wait4`, `signalfd`, `close_range` and the exit of a
-//! process that is not our child. All unsafe code of the supervisor stands here, each block with its reason.
-//!
-//! Deliberately thin: nothing here knows what a step is.
+//! The system calls that no safe crate has: `posix_spawn`, `wait4`, `signalfd`, `close_range` and the exit code of a
+//! process that is not our child. Deliberately thin: nothing here knows about steps.
 #![expect(unsafe_code, reason = "these system calls have no safe wrapper in rustix or std")]
 
 use std::ffi::{CString, c_char, c_int, c_short};
@@ -11,25 +9,24 @@ use std::{io, ptr};
 
 use super::host::{ExitCause, Usage};
 
-/// What a new process is made of.
+/// What a new process is started with.
 pub(super) struct SpawnPlan<'a> {
-    /// The program: absolute.
+    /// An absolute path.
     pub(super) program: &'a CString,
-    /// Its arguments, the name it is called by first.
+    /// The arguments, starting with `argv[0]`.
     pub(super) argv: &'a [CString],
-    /// Its whole environment.
+    /// The whole environment.
     pub(super) env: &'a [CString],
-    /// Where it runs.
     pub(super) working_dir: &'a CString,
-    /// Its stdout and stderr.
+    /// Its stdout and its stderr.
     pub(super) output: BorrowedFd<'a>,
 }
 
-/// Starts a process in a session of its own, with default signals, an empty mask, our own stdin (`/dev/null`)
-/// and both outputs on `plan.output`; nothing else is open in it.
+/// Starts a process in a session of its own, with default signals and an empty signal mask. It has our own stdin
+/// (`/dev/null`), and `plan.output` as stdout and stderr. No other descriptor is open in it.
 ///
 /// # Errors
-/// What the kernel said of the exec or of the change of directory.
+/// The kernel's error from the exec or from the change of directory.
 pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
     let argv = pointers(plan.argv);
     let env = pointers(plan.env);
@@ -71,12 +68,12 @@ pub(super) fn spawn(plan: &SpawnPlan<'_>) -> io::Result<u32> {
     Ok(pid.cast_unsigned())
 }
 
-/// Destroys what a C structure holds, once.
+/// Destroys the content of a C structure when dropped.
 struct Guard<T>(*mut T, unsafe fn(*mut T));
 
 impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
-        // SAFETY: made in `spawn` only, after the structure was initialised; nobody else destroys it.
+        // SAFETY: made in `spawn` only, after the structure was initialised; no other code destroys it.
         unsafe { (self.1)(self.0) }
     }
 }
@@ -89,7 +86,7 @@ fn check(code: c_int) -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
 }
 
-/// Reaps our child `pid` if it has ended: how, and what it and the children that it waited for used.
+/// Reaps our child `pid` if it has ended. Returns how it ended, and what it and the children that it waited for used.
 pub(super) fn reap(pid: u32) -> Option<(ExitCause, Usage)> {
     let mut status: c_int = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
@@ -101,7 +98,7 @@ pub(super) fn reap(pid: u32) -> Option<(ExitCause, Usage)> {
     (reaped == pid.cast_signed()).then(|| (cause_of(status), usage_of(&usage)))
 }
 
-/// What the kernel's record of what a process used means.
+/// Converts the kernel's record of what a process used.
 pub(super) fn usage_of(usage: &libc::rusage) -> Usage {
     let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
     Usage {
@@ -110,7 +107,7 @@ pub(super) fn usage_of(usage: &libc::rusage) -> Usage {
     }
 }
 
-/// Reads a wait status.
+/// Decodes a wait status.
 fn cause_of(status: c_int) -> ExitCause {
     if libc::WIFEXITED(status) {
         ExitCause::Code(libc::WEXITSTATUS(status))
@@ -135,29 +132,29 @@ const PIDFD_INFO_EXIT: u64 = 1 << 3;
 /// `_IOWR(0xFF, 11, struct pidfd_info)`.
 const PIDFD_GET_INFO: u32 = (3 << 30) | ((size_of::<PidfdInfo>() as u32) << 16) | (0xFF << 8) | 11;
 
-/// How a process ended that is not our child, once its parent has reaped it; none while it has not been, and on
-/// kernels before 6.15, which don't tell.
-pub(super) fn exit_of_stranger(pidfd: BorrowedFd<'_>) -> Option<ExitCause> {
+/// How a process that is not our child ended, once its parent has reaped it. None before that, and on kernels before
+/// 6.15.
+pub(super) fn exit_of_non_child(pidfd: BorrowedFd<'_>) -> Option<ExitCause> {
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
-    // SAFETY: the request number holds the size of the structure, to which the pointer leads; the kernel writes
-    // no more than that.
+    // SAFETY: the request number holds the size of the structure that the pointer leads to; the kernel writes no more
+    // than that.
     let code = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO as libc::Ioctl, &raw mut info) };
     (code == 0 && info.mask & PIDFD_INFO_EXIT != 0).then(|| cause_of(info.exit_code))
 }
 
-/// Closes every descriptor from 3 on. For the first moment of a process only, when nothing owns one.
+/// Closes every descriptor from 3 on. Only for the very start of a process, when nothing owns one.
 pub(super) fn close_from_3() {
-    // SAFETY: called before anything of this program has opened a descriptor; what is closed here was inherited
-    // and belongs to nobody.
+    // SAFETY: called before this program has opened a descriptor; those that are closed here were inherited and have no
+    // owner.
     unsafe {
         libc::close_range(3, libc::c_uint::MAX, 0);
     }
 }
 
-/// Blocks these signals in this thread and those that it starts, and gives a descriptor that tells them.
+/// Blocks these signals in this thread and those that it starts, and returns a descriptor from which they can be read.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub(super) fn signal_fd(signals: &[c_int]) -> io::Result<OwnedFd> {
     let mut set = MaybeUninit::uninit();
     // SAFETY: the set is initialised first; the descriptor returned is new and ours alone.
@@ -172,7 +169,7 @@ pub(super) fn signal_fd(signals: &[c_int]) -> io::Result<OwnedFd> {
     }
 }
 
-/// Lets these signals pass unheard.
+/// Ignores these signals.
 pub(super) fn ignore_signals(signals: &[c_int]) {
     for &signal in signals {
         // SAFETY: SIG_IGN runs no code of ours.
@@ -182,12 +179,12 @@ pub(super) fn ignore_signals(signals: &[c_int]) {
     }
 }
 
-/// Gives the news of children back their default meaning, where a parent has left them ignored: across an exec that stays,
-/// and the kernel then forgets every child at its end, with how it ended.
-pub(super) fn expect_news_of_children() {
+/// Restores the default handling of SIGCHLD if the parent of this process left it ignored. An ignored signal stays
+/// ignored across an exec, and the kernel then reaps every child itself, and its exit code is lost.
+pub(super) fn restore_sigchld() {
     let mut found = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: the kernel writes to a live local, of which all-zero is a valid value; SIG_DFL runs no code of ours, and a
-    // handler that somebody has set stays.
+    // SAFETY: the kernel writes to a live local, of which all-zero is a valid value; SIG_DFL runs no code of ours, and
+    // a handler that was set stays.
     unsafe {
         let code = libc::sigaction(libc::SIGCHLD, ptr::null(), found.as_mut_ptr());
         if code == 0 && found.assume_init().sa_sigaction == libc::SIG_IGN {
@@ -196,7 +193,7 @@ pub(super) fn expect_news_of_children() {
     }
 }
 
-/// The numbers of the signals that wait in a [`signal_fd`]; more may wait than are told at once.
+/// The signals that wait in a [`signal_fd`]. More may wait than one call returns.
 pub(super) fn signals_of(fd: BorrowedFd<'_>) -> Vec<c_int> {
     const RECORD: usize = size_of::<libc::signalfd_siginfo>();
     let mut records = [0_u8; 8 * RECORD];
@@ -205,10 +202,10 @@ pub(super) fn signals_of(fd: BorrowedFd<'_>) -> Vec<c_int> {
     records[..n].chunks_exact(RECORD).filter_map(number).collect()
 }
 
-/// Gives this process's own inherited stdin, and puts `/dev/null` in its place.
+/// Takes the stdin that this process inherited, and puts `/dev/null` in its place.
 ///
 /// # Errors
-/// What the kernel said; stdin is then unchanged.
+/// The kernel's error; stdin is then unchanged.
 pub(super) fn take_stdin() -> io::Result<OwnedFd> {
     let null = std::fs::File::open("/dev/null")?;
     let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;

@@ -1,8 +1,8 @@
-//! The beat of the clocks: when the window is painted next because of nothing but time.
+//! The beat of the clocks: when the window must be painted next only because time has passed.
 //!
-//! All clocks beat together, at the whole seconds of the wall clock, however many there are and whenever each began: two
-//! hundred of them cost one frame a second. Whatever is painted tells its frame's [`Beat`] how long it holds; what is
-//! not painted tells nothing, so that a page without a clock sleeps.
+//! All clocks change together, at the whole seconds of the wall clock, so that two hundred of them cost one frame a
+//! second. Everything that is painted says to its frame's [`Beat`] how long it stays valid. A page without a clock says
+//! nothing, and so the window sleeps.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 #[derive(Debug)]
 pub(super) struct Beat {
     now: DateTime<Utc>,
-    /// How long from [`Self::now`] on everything that was painted holds; none: until an update arrives.
+    /// How long everything that was painted stays valid, from [`Self::now`] on; none means until an update arrives.
     holds: Cell<Option<Duration>>,
 }
 
 impl Beat {
-    /// That of a frame which is painted at `at`.
+    /// The beat of a frame that is painted at `at`.
     pub(super) fn of(at: DateTime<Utc>) -> Self {
         Self { now: at.trunc_subsecs(0), holds: Cell::new(None) }
     }
 
-    /// What every clock of the frame shows: the whole second that was over last. What is painted twice within a second
-    /// is painted the same.
+    /// The instant that every clock of the frame shows: the last whole second. Two frames within one second are the
+    /// same.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.now
     }
@@ -42,13 +42,13 @@ impl Beat {
         }
     }
 
-    /// Something was painted that is another one after so long.
+    /// Something was painted that changes after this time.
     pub(super) fn holds_for(&self, time: Duration) {
         self.holds.set(Some(self.holds.get().map_or(time, |holds| holds.min(time))));
     }
 
-    /// How long to sleep from `at`, when the frame is painted, to the beat at which the first of what was painted holds
-    /// no more; none: until an update arrives.
+    /// How long to sleep from `at`, when the frame is painted, until the beat at which the first painted thing changes;
+    /// none means until an update arrives.
     pub(super) fn pause(&self, at: DateTime<Utc>) -> Option<Duration> {
         let holds = self.holds.get()?;
         let beats = holds.as_secs() + u64::from(holds.subsec_nanos() > 0);
@@ -57,7 +57,7 @@ impl Beat {
     }
 }
 
-/// Longer than that no window sleeps: a day, within which any instant can be reckoned.
+/// The longest sleep: a day, so that the arithmetic with instants can't overflow.
 const MAX_SECONDS: i64 = 86_400;
 
 /// How long from `at` to the next beat.

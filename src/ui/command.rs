@@ -1,10 +1,9 @@
-//! Everything that can be done in the window, in one enum: buttons, shortcuts and the palette read
-//! its texts, tooltips, shortcuts and icons, and views push its values; the window runs them when the
-//! frame is painted.
+//! Everything that can be done in the window, in one enum. Buttons, shortcuts and the palette take their texts,
+//! tooltips, keys and icons from it. Views push its values, and the window runs them after the frame is painted.
 
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
-use super::asked::{icon_of, subject_of, text_of, tooltip_of};
+use super::labels::{icon_of, subject_of, text_of, tooltip_of};
 pub(super) use super::offers::{all_levers, first_lever, offered, order_levers, second_lever, with_shortcut};
 use super::widgets::Icon;
 use crate::api;
@@ -14,71 +13,70 @@ use crate::window::{Action, HistorySpan, QuitChoice};
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Command {
-    /// Ask the world.
-    World(Action),
+    /// Send an action through the port.
+    Send(Action),
     /// Go to a page.
     Show(Page),
-    /// Look at a run, or at none.
+    /// Select a run, or none.
     Select(Option<RunId>),
-    /// Look at the next or the last row of living runs.
+    /// Select the next or the previous row.
     SelectNeighbour(Neighbour),
-    /// Follow the log of this step; none: of the one that runs.
+    /// Follow the log of this step; none means of the running one.
     ChooseStep(Option<StepId>),
-    /// Look at a job, or at none.
+    /// Select a job, or none.
     SelectJob(Option<JobId>),
-    /// Fill in a form for a new job.
+    /// Open the form for a new job.
     NewJob,
-    /// These rows of the list of jobs can be seen; none: it is not open.
+    /// These rows of the list of jobs are visible; none when the list is not open.
     ShowJobs(Option<std::ops::Range<usize>>),
     /// Save the form of a job.
     SaveJob,
-    /// Take back what was typed into it.
+    /// Undo the changes in the form of a job.
     RevertJob,
-    /// Ask whether to remove a job.
+    /// Ask before removing a job.
     AskRemoveJob(JobId),
-    /// Look so far back at what the machine did.
+    /// Show this much of the machine's history.
     ShowSpan(HistorySpan),
-    /// Save what was typed into the form of the limits.
+    /// Save the form of the limits.
     SaveLimits,
-    /// Take it back.
+    /// Undo the changes in the form of the limits.
     RevertLimits,
     /// Freeze every running run.
     PauseAll,
     /// Thaw every paused run.
     ResumeAll,
-    /// Ask whether to stop every living run.
+    /// Ask before stopping every living run.
     AskStopAll,
     /// Stop every living run.
     StopAll,
     /// Open the palette.
     OpenPalette,
-    /// Close what lies over the page.
+    /// Close the overlay.
     CloseOverlay,
-    /// Leave, after asking what becomes of living runs.
+    /// Quit, after asking what to do with living runs.
     AskQuit,
     /// Show or hide the decisions of recovery.
     ToggleReview,
-    /// Forget the decisions of recovery.
+    /// Remove the decisions of recovery.
     DismissDecisions,
-    /// Forget a failure, by its index.
+    /// Remove a failure, by its index.
     DismissFailure(usize),
     /// Choose the theme.
     SetTheme(ThemePreference),
 }
 
-/// A page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Page {
-    /// What runs, and what has just ended.
+    /// Running runs, and those that have just ended.
     #[default]
     Now,
-    /// What has ended.
+    /// Ended runs.
     History,
-    /// What can be started.
+    /// Pipelines, which can be started.
     Pipelines,
-    /// What starts by itself.
+    /// Jobs, which start by themselves.
     Schedule,
-    /// What the machine does, and its limits.
+    /// The machine's figures and limits.
     Machine,
 }
 
@@ -103,7 +101,7 @@ impl Page {
         }
     }
 
-    /// Whether it lists runs, and shows the selected one.
+    /// Whether it lists runs and shows the selected one.
     pub(super) const fn shows_runs(self) -> bool {
         match self {
             Self::Now | Self::History => true,
@@ -123,10 +121,10 @@ impl Page {
 }
 
 impl Command {
-    /// What stands on its button; the palette adds [`Self::subject`].
+    /// The text of its button; the palette adds [`Self::subject`].
     pub(super) fn text(&self) -> String {
         match self {
-            Self::World(action) => action_text(action).to_owned(),
+            Self::Send(action) => action_text(action).to_owned(),
             Self::Show(page) => page.text().to_owned(),
             Self::Select(Some(_)) => "Show".to_owned(),
             Self::Select(None) => "Close details".to_owned(),
@@ -159,11 +157,11 @@ impl Command {
         }
     }
 
-    /// What it is done to, such as a run's id.
+    /// What it acts on, such as a run's id.
     pub(super) fn subject(&self) -> Option<String> {
         match self {
-            Self::World(action) => match action {
-                Action::Do(asked) => subject_of(asked),
+            Self::Send(action) => match action {
+                Action::Do(command) => subject_of(command),
                 Action::LoadRun(run_id) | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
@@ -209,8 +207,8 @@ impl Command {
     /// What it does, in one sentence.
     pub(super) fn tooltip(&self) -> Option<&'static str> {
         match self {
-            Self::World(action) => match action {
-                Action::Do(asked) => tooltip_of(asked),
+            Self::Send(action) => match action {
+                Action::Do(command) => tooltip_of(command),
                 Action::OpenFolder(_) => Some("Show it in the file manager"),
                 Action::SelectRun(_)
                 | Action::SelectStep { .. }
@@ -251,13 +249,13 @@ impl Command {
         }
     }
 
-    /// Its key. Those of runs act on the selected run.
+    /// Its key. The keys of runs act on the selected run.
     pub(super) const fn shortcut(&self) -> Option<KeyboardShortcut> {
         let (modifiers, key) = match self {
-            Self::World(Action::Do(api::Command::Pause(_) | api::Command::Resume(_))) => {
+            Self::Send(Action::Do(api::Command::Pause(_) | api::Command::Resume(_))) => {
                 (Modifiers::NONE, Key::Space)
             }
-            Self::World(Action::Do(api::Command::Stop(api::Stop { force: false, .. }))) => {
+            Self::Send(Action::Do(api::Command::Stop(api::Stop { force: false, .. }))) => {
                 (Modifiers::COMMAND, Key::Backspace)
             }
             Self::Show(Page::Now) => (Modifiers::COMMAND, Key::Num1),
@@ -272,7 +270,7 @@ impl Command {
             Self::SelectNeighbour(Neighbour::Previous) => (Modifiers::NONE, Key::ArrowUp),
             Self::OpenPalette => (Modifiers::COMMAND, Key::K),
             Self::AskQuit => (Modifiers::COMMAND, Key::Q),
-            Self::World(
+            Self::Send(
                 Action::Do(_)
                 | Action::SelectRun(_)
                 | Action::SelectStep { .. }
@@ -308,11 +306,10 @@ impl Command {
         Some(KeyboardShortcut::new(modifiers, key))
     }
 
-    /// Its icon.
     pub(super) const fn icon(&self) -> Option<Icon> {
         match self {
-            Self::World(action) => match action {
-                Action::Do(asked) => icon_of(asked),
+            Self::Send(action) => match action {
+                Action::Do(command) => icon_of(command),
                 Action::OpenFolder(_) => Some(Icon::Folder),
                 Action::SelectRun(_)
                 | Action::SelectStep { .. }
@@ -355,7 +352,7 @@ impl Command {
 
 const fn action_text(action: &Action) -> &'static str {
     match action {
-        Action::Do(asked) => text_of(asked),
+        Action::Do(command) => text_of(command),
         Action::SelectRun(_) => "Show",
         Action::SelectStep { .. } => "Follow its log",
         Action::LoadRun(_) => "Load",

@@ -4,7 +4,7 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 
 pub(super) use crate::base::units::{about, size_in_words as bytes};
 
-/// How long something has taken: `0:07`, `12:41`, `1:48:09`, `3 d 4:12:00`.
+/// How long something took: `0:07`, `12:41`, `1:48:09`, `3 d 4:12:00`.
 pub(super) fn clock(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);
     let (days, hours, minutes, seconds) =
@@ -51,13 +51,13 @@ pub(super) fn number(value: f64) -> String {
     grouped + fraction
 }
 
-/// A share: `41 %`. Only what is whole is 100 %.
+/// A share: `41 %`. Only a share of 1 is shown as 100 %.
 pub(super) fn percent(fraction: f64) -> String {
     let percent = if fraction.is_nan() { 0.0 } else { (fraction.clamp(0.0, 1.0) * 100.0).floor() };
     format!("{percent:.0} %")
 }
 
-/// When something happened, in the machine's zone: the time today, else the day too.
+/// When something happened, in the machine's zone: the time if it was today, else the day as well.
 pub(super) fn when(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let (at, now) = (at.with_timezone(&Local), now.with_timezone(&Local));
     if at.date_naive() == now.date_naive() {

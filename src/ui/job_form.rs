@@ -1,4 +1,4 @@
-//! The form of a job: what is typed, what is wrong with it, and what it will do. It paints nothing.
+//! The form of a job: what was entered, what is wrong with it, and what it will do. It paints nothing.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
@@ -12,10 +12,10 @@ use crate::schedule::{
 use crate::settings::interval_text;
 use crate::window::{Action, JobDetail, JobsModel, SaveJob};
 
-/// Fires that the preview shows.
+/// How many fires the preview shows.
 const N_FIRES: usize = 5;
 
-/// How a job says when.
+/// The kinds of schedules in the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     Daily,
@@ -43,7 +43,7 @@ impl When {
         }
     }
 
-    /// What could stand in its field.
+    /// An example for its text field.
     pub(super) const fn example(self) -> &'static str {
         match self {
             Self::Daily => "02:30",
@@ -69,23 +69,23 @@ impl When {
     }
 }
 
-/// What is typed and chosen.
+/// The contents of the form.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fields {
     pub(super) name: String,
     pub(super) pipeline: String,
     pub(super) when: When,
-    /// What stands behind `when`.
+    /// The text field next to `when`.
     pub(super) text: String,
     pub(super) on: AfterOn,
     pub(super) zone: String,
     pub(super) misfire: Misfire,
     pub(super) overlap: Overlap,
-    /// From where an interval counts.
+    /// The instant from which an interval counts.
     anchor: Option<DateTime<Utc>>,
 }
 
-/// What the fields mean; a sentence beside each that means nothing.
+/// The meaning of the fields; for a field with an error, a sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Checked {
     pub(super) name: Result<JobId, String>,
@@ -95,20 +95,19 @@ pub(super) struct Checked {
     /// The schedule in a sentence.
     pub(super) words: String,
     pub(super) preview: Preview,
-    /// On whose wall clock its fires are shown.
+    /// The zone in which its fires are shown.
     pub(super) tz: Tz,
 }
 
-/// The form.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JobForm {
-    /// Which job it changes; none: it adds one.
+    /// The job that it changes; none when it adds one.
     pub(super) job_id: Option<JobId>,
-    /// The pipeline's file that says when.
+    /// The pipeline file that defines the job, if one does.
     pub(super) file: Option<String>,
     pub(super) fields: Fields,
-    /// As they are without the form.
-    kept: Fields,
+    /// The saved values.
+    saved: Fields,
     created_at: Option<DateTime<Utc>>,
     local: Tz,
     checked: Option<(Fields, Checked)>,
@@ -134,7 +133,7 @@ impl JobForm {
         Self::with(None, None, fields, None, local)
     }
 
-    /// For a job that is there; none where no command can name it.
+    /// For an existing job; none when its id is not valid, so that no command can name it.
     pub(super) fn of(detail: &JobDetail, local: Tz) -> Option<Self> {
         let job = &detail.row.job;
         let config = ScheduleConfig::from_parts(&job.schedule_type, &job.schedule_config.to_string()).ok();
@@ -173,40 +172,50 @@ impl JobForm {
         created_at: Option<DateTime<Utc>>,
         local: Tz,
     ) -> Self {
-        let kept = fields.clone();
-        Self { job_id, file, fields, kept, created_at, local, checked: None, refusal: None, is_saving: false }
+        let saved = fields.clone();
+        Self {
+            job_id,
+            file,
+            fields,
+            saved,
+            created_at,
+            local,
+            checked: None,
+            refusal: None,
+            is_saving: false,
+        }
     }
 
-    /// Shows what the world knows now, unless something has been typed that is not saved.
+    /// Takes over the job's present values, unless there are unsaved changes.
     pub(super) fn follow(&mut self, fresh: Self) {
-        if !self.is_changed() && !self.is_saving && self.kept != fresh.kept {
+        if !self.is_changed() && !self.is_saving && self.saved != fresh.saved {
             *self = fresh;
         }
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        self.fields != self.kept
+        self.fields != self.saved
     }
 
-    /// Takes back what was typed.
+    /// Undoes the changes.
     pub(super) fn revert(&mut self) {
-        self.fields = self.kept.clone();
+        self.fields = self.saved.clone();
         self.refusal = None;
     }
 
-    /// It was saved: what is typed is what is kept.
-    pub(super) fn settle(&mut self) {
-        self.kept = self.fields.clone();
+    /// The form was saved: its contents are the saved values now.
+    pub(super) fn mark_saved(&mut self) {
+        self.saved = self.fields.clone();
         self.is_saving = false;
     }
 
-    /// The kinds of schedules that it can choose among.
+    /// The kinds of schedules that can be chosen.
     pub(super) fn kinds(&self) -> &'static [When] {
-        // A file has no word for the last one.
+        // A file can't express the last one.
         if self.file.is_some() { &When::ALL[..When::ALL.len() - 1] } else { &When::ALL }
     }
 
-    /// What the fields mean now. Reckoned anew only when they have changed or a shown fire has come.
+    /// The meaning of the fields. It is computed again only when they have changed or a shown fire is past.
     pub(super) fn check(&mut self, now: DateTime<Utc>) -> Checked {
         if let Some((fields, checked)) = &self.checked
             && *fields == self.fields
@@ -214,12 +223,12 @@ impl JobForm {
         {
             return checked.clone();
         }
-        let checked = self.reckon(now);
+        let checked = self.compute(now);
         self.checked = Some((self.fields.clone(), checked.clone()));
         checked
     }
 
-    fn reckon(&self, now: DateTime<Utc>) -> Checked {
+    fn compute(&self, now: DateTime<Utc>) -> Checked {
         let fields = &self.fields;
         let zone = fields.zone.trim().parse::<Zone>().map_err(|error| error.to_string());
         let tz = match zone {
@@ -247,18 +256,19 @@ impl JobForm {
 
     fn schedule(&self, tz: Tz, now: DateTime<Utc>) -> Result<ScheduleConfig, String> {
         let (fields, text) = (&self.fields, self.fields.text.trim());
-        let said = |error: crate::schedule::ScheduleError| error.to_string();
+        let error_text = |error: crate::schedule::ScheduleError| error.to_string();
         let config = match fields.when {
-            When::Daily => ScheduleConfig::Daily { at: parse_time_of_day(text).map_err(said)? },
+            When::Daily => ScheduleConfig::Daily { at: parse_time_of_day(text).map_err(error_text)? },
             When::Weekly => {
-                let (day_of_week, at) = parse_weekly(text).map_err(said)?;
+                let (day_of_week, at) = parse_weekly(text).map_err(error_text)?;
                 ScheduleConfig::Weekly { day_of_week, at }
             }
-            When::Every => {
-                ScheduleConfig::Interval { every: parse_every(text).map_err(said)?, anchor: fields.anchor }
-            }
-            When::Cron => ScheduleConfig::Cron(text.parse().map_err(said)?),
-            When::Once => ScheduleConfig::Once { at: parse_once(text, tz).map_err(said)? },
+            When::Every => ScheduleConfig::Interval {
+                every: parse_every(text).map_err(error_text)?,
+                anchor: fields.anchor,
+            },
+            When::Cron => ScheduleConfig::Cron(text.parse().map_err(error_text)?),
+            When::Once => ScheduleConfig::Once { at: parse_once(text, tz).map_err(error_text)? },
             When::After => {
                 let names = text.split([',', ' ']).filter(|name| !name.is_empty());
                 let jobs = names.map(|name| JobId::new(name).map_err(|error| error.to_string()));
@@ -271,12 +281,12 @@ impl JobForm {
             When::Manual => ScheduleConfig::Manual,
         };
         if self.job_id.is_none() || self.is_changed() {
-            config.check_new(now).map_err(said)?;
+            config.check_new(now).map_err(error_text)?;
         }
         Ok(config)
     }
 
-    /// What is to be asked of the world; none while something is wrong or nothing has changed.
+    /// The action that saves the form; none while a field has an error or nothing has changed.
     pub(super) fn request(&mut self, now: DateTime<Utc>) -> Option<Action> {
         let checked = self.check(now);
         if self.is_saving || (self.job_id.is_some() && !self.is_changed()) {
@@ -307,19 +317,19 @@ impl JobForm {
     }
 }
 
-/// The part of the window's own state that belongs to the page of jobs.
+/// The window's state of the page of jobs.
 #[derive(Debug, Default)]
 pub(super) struct SchedulePage {
     /// The form of the selected job, or of a new one.
     pub(super) form: Option<JobForm>,
-    /// The row that is to come into view.
+    /// The row to scroll to.
     pub(super) scroll_to: Option<usize>,
-    /// The rows that were in view in the last frame.
+    /// The rows that were visible in the last frame.
     pub(super) shown: std::ops::Range<usize>,
 }
 
 impl SchedulePage {
-    /// Has the form show the selected job, if one is selected.
+    /// Makes the form show the selected job, if one is selected.
     pub(super) fn follow(&mut self, jobs: &JobsModel) {
         let is_new = self.form.as_ref().is_some_and(|form| form.job_id.is_none());
         let Some(selected) = jobs.selected() else {
@@ -337,7 +347,7 @@ impl SchedulePage {
     }
 }
 
-/// A schedule as its field says it.
+/// A schedule as the text of its field.
 fn text_of(config: &ScheduleConfig, zone: Tz) -> String {
     match config {
         ScheduleConfig::Daily { at } => at.to_string(),

@@ -1,11 +1,11 @@
-//! The form of the limits: what is typed, what is wrong with it, and what it will do. It paints nothing.
+//! The form of the limits: what was entered, what is wrong with it, and what it will do. It paints nothing.
 
 use crate::api::SetLimit;
 use crate::resources::{Limit, LimitAction, Limits, Resource};
 use crate::settings::{LimitParams, LimitProblem, LimitWords};
 use crate::window::{Action, HistorySpan};
 
-/// What is typed and chosen of one limit.
+/// The contents of the form for one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LimitFields {
     pub(super) is_on: bool,
@@ -18,7 +18,7 @@ pub(super) struct LimitFields {
 }
 
 impl LimitFields {
-    /// What is in force of a resource; where nothing is, what would be usual.
+    /// The limit in force of a resource, else usual values.
     fn of(resource: Resource, limits: &Limits) -> Self {
         let Some(limit) = limits.of(resource) else {
             let (raise, clear, sustain) = match resource {
@@ -46,35 +46,35 @@ impl LimitFields {
 pub(super) struct LimitRow {
     pub(super) resource: Resource,
     pub(super) fields: LimitFields,
-    /// As it is in force.
-    kept: LimitFields,
-    kept_limit: Option<Limit>,
+    /// The values in force.
+    saved: LimitFields,
+    saved_limit: Option<Limit>,
 }
 
 impl LimitRow {
     fn of(resource: Resource, limits: &Limits) -> Self {
         let fields = LimitFields::of(resource, limits);
-        Self { resource, kept: fields.clone(), fields, kept_limit: limits.of(resource).copied() }
+        Self { resource, saved: fields.clone(), fields, saved_limit: limits.of(resource).copied() }
     }
 
-    /// Shows what is in force now, unless something else has been typed.
+    /// Takes over the limit in force, unless there are unsaved changes.
     fn follow(&mut self, limits: &Limits) {
         let in_force = limits.of(self.resource).copied();
-        if in_force != self.kept_limit {
+        if in_force != self.saved_limit {
             let fresh = Self::of(self.resource, limits);
-            let is_it = self.fields == self.kept || self.check() == Ok(in_force);
+            let is_it = self.fields == self.saved || self.check() == Ok(in_force);
             let fields = if is_it { fresh.fields.clone() } else { self.fields.clone() };
             *self = Self { fields, ..fresh };
         }
     }
 
-    /// What it asks for, in the words of the settings.
+    /// The parameters that set this limit.
     fn params(&self) -> LimitParams {
         let fields = &self.fields;
         if !fields.is_on {
             return LimitParams::off(self.resource);
         }
-        let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let non_empty = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let raise = Some(fields.raise.trim().to_owned());
         let (above, below) = match self.resource {
             Resource::Cpu | Resource::Memory | Resource::Swap => (raise, None),
@@ -83,21 +83,21 @@ impl LimitRow {
         LimitParams {
             above,
             below,
-            clear: said(&fields.clear),
-            sustain: said(&fields.sustain),
+            clear: non_empty(&fields.clear),
+            sustain: non_empty(&fields.sustain),
             action: Some(fields.action.name().to_owned()),
             ..LimitParams { off: false, ..LimitParams::off(self.resource) }
         }
     }
 
-    /// What it means.
+    /// The limit that the fields mean, or what is wrong with them.
     pub(super) fn check(&self) -> Result<Option<Limit>, Vec<LimitProblem>> {
         self.params().check()
     }
 
-    /// Whether it says something else than what is in force.
+    /// Whether it differs from the limit in force.
     pub(super) fn is_changed(&self) -> bool {
-        self.fields != self.kept && self.check() != Ok(self.kept_limit)
+        self.fields != self.saved && self.check() != Ok(self.saved_limit)
     }
 
     /// What it will do, in one sentence.
@@ -138,7 +138,7 @@ fn in_words(limit: &Limit) -> String {
     format!("{when}{long}, {done}, until {end}.")
 }
 
-/// What a resource is called within a sentence.
+/// The name of a resource within a sentence.
 pub(super) const fn name(resource: Resource) -> &'static str {
     match resource {
         Resource::Cpu => "CPU",
@@ -148,7 +148,7 @@ pub(super) const fn name(resource: Resource) -> &'static str {
     }
 }
 
-/// The part of the window's own state that belongs to the page of the machine.
+/// The window's state of the page of the machine.
 #[derive(Debug)]
 pub(super) struct MachinePage {
     /// How far the plots reach back.
@@ -165,7 +165,7 @@ impl Default for MachinePage {
 }
 
 impl MachinePage {
-    /// Has the form show what is in force.
+    /// Makes the form show the limits in force.
     pub(super) fn follow(&mut self, limits: &Limits) {
         self.limits.iter_mut().for_each(|row| row.follow(limits));
     }
@@ -174,14 +174,14 @@ impl MachinePage {
         self.limits.iter().any(LimitRow::is_changed)
     }
 
-    /// Takes back what was typed.
+    /// Undoes the changes.
     pub(super) fn revert(&mut self) {
         for row in &mut self.limits {
-            row.fields = row.kept.clone();
+            row.fields = row.saved.clone();
         }
     }
 
-    /// What is to be asked of the world; nothing while something is wrong.
+    /// The actions that save the form; empty while a field has an error.
     pub(super) fn requests(&self) -> Vec<Action> {
         if self.limits.iter().any(|row| row.check().is_err()) {
             return Vec::new();

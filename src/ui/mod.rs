@@ -1,6 +1,6 @@
-//! The window: a face that only listens and asks. It paints from [`AppStore`](crate::window::AppStore)
-//! and pushes [`Action`](crate::window::Action)s through its port; it has no database, no lock on the
-//! engine and no process handle.
+//! The window: it only shows updates and sends actions. It paints from [`AppStore`](crate::window::AppStore) and pushes
+//! [`Action`](crate::window::Action)s through its port. It has no database, no lock on the engine and no process
+//! handle.
 //!
 //! | file | duty |
 //! |---|---|
@@ -15,14 +15,14 @@
 //! | `shown` | whether an X11 window is on the screen |
 //! | `theme` | every colour, size and font |
 //!
-//! Nothing repaints by itself but the clocks that can be seen, all of them with the whole second: an idle window sleeps,
-//! and one that nobody can see paints nothing.
+//! Only visible clocks repaint by themselves, all of them at the whole second. An idle window sleeps, and a window that
+//! is not visible paints nothing.
 
-mod asked;
 mod beat;
 mod command;
 mod format;
 mod job_form;
+mod labels;
 mod limit_form;
 mod offers;
 mod shown;
@@ -44,8 +44,8 @@ mod theme;
 mod views;
 mod widgets;
 mod window;
-mod window_dress;
 mod window_jobs;
+mod window_look;
 mod window_runs;
 
 use std::cell::Cell;
@@ -56,14 +56,14 @@ use anyhow::bail;
 use crate::window::{WindowLook, WindowPort};
 pub use window::LeverframeWindow;
 
-/// What to use where no window can open.
+/// What works without a window.
 const WITHOUT_DISPLAY: &str = "without a display use `leverframe run`, `resume`, `retry`, `runs`, `show`, \
      `logs`, `checkpoints`, `validate` or `doctor`";
 
 /// Opens the window and shows it until it is closed. Must be called on the main thread.
 ///
 /// # Errors
-/// One line that names the verbs that need no display, when there is none, it cannot be used or it is gone.
+/// One line that names the verbs that need no display, when there is no display, it can't be used or it is gone.
 pub fn run(port: WindowPort) -> anyhow::Result<()> {
     require_display(|name| std::env::var_os(name))?;
     let look = port.look();
@@ -85,14 +85,14 @@ pub fn run(port: WindowPort) -> anyhow::Result<()> {
     })
 }
 
-/// One line for a window that cannot open: the window system's own words without where it said them.
+/// One line for a window that can't open: the window system's message without its source location.
 fn refusal(error: &str) -> String {
     let reason = error.lines().next().unwrap_or_default();
     let reason = reason.rsplit(": ").next().unwrap_or(reason);
     format!("the window cannot open ({reason}); {WITHOUT_DISPLAY}")
 }
 
-/// Finds out whether there is a display, before anything is set up for one.
+/// Checks that there is a display, before anything is set up for one.
 fn require_display(env: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<()> {
     let is_set = |name| env(name).is_some_and(|value| !value.is_empty());
     let needs_one = cfg!(all(unix, not(target_os = "macos")));

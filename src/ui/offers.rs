@@ -1,4 +1,4 @@
-//! What can be done now: the levers of a run, the entries of the palette, the shortcuts.
+//! The commands that are possible now: the levers of a run, the entries of the palette, the shortcuts.
 
 use egui::ThemePreference;
 
@@ -7,12 +7,12 @@ use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
 use crate::window::{Action, AppStore, HistorySpan};
 
-/// The first lever of a run: what it does *now*, in the same place in every row.
+/// The first lever of a run, in the same place in every row. What it does depends on the state.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
     Action::Do(match run.state {
         RunState::Queued => api::Command::admit(&run.run_id),
         RunState::Running => api::Command::pause(&run.run_id),
-        // Not where Stop was: a double click must not end by force.
+        // Not in the place of Stop: a double click must not force the end.
         RunState::Stopping => api::Command::stop(&run.run_id, StopKind::Force),
         RunState::Paused
         | RunState::Stopped
@@ -37,7 +37,7 @@ pub(super) fn second_lever(run: &RunSummary) -> Action {
     })
 }
 
-/// What can be done now, for the palette: first what is most likely meant.
+/// The commands for the palette, the most likely ones first.
 pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     let mut offered = Vec::new();
     let selected = store.selected().map(|entry| &entry.run);
@@ -46,14 +46,14 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         if is_shown {
             continue;
         }
-        offered.push(Command::World(first_lever(run)));
+        offered.push(Command::Send(first_lever(run)));
         if run.state != RunState::Stopping && run.state != RunState::Completed {
-            offered.push(Command::World(second_lever(run)));
+            offered.push(Command::Send(second_lever(run)));
         }
         offered.push(Command::Select(Some(run.run_id.clone())));
     }
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
-    offered.extend(startable.map(|entry| Command::World(Action::Do(api::Command::start(&entry.id)))));
+    offered.extend(startable.map(|entry| Command::Send(Action::Do(api::Command::start(&entry.id)))));
     offered.extend(Page::ALL.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
@@ -66,7 +66,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     offered
 }
 
-/// The levers that act on every run, as far as there is something to act on.
+/// The levers that act on all runs, if there are any runs for them.
 pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
     let mut levers = Vec::new();
     let has = |state| store.living().any(|entry| entry.run.state == state);
@@ -81,7 +81,7 @@ pub(super) fn all_levers(store: &AppStore) -> Vec<Command> {
     levers
 }
 
-/// What can be ordered for everything at once.
+/// The orders that concern all runs.
 pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
     let orders = store.orders();
     let quiet = match orders.quiet {
@@ -92,10 +92,11 @@ pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
         Some(_) => api::EndDrain {}.into(),
         None => api::Drain {}.into(),
     };
-    [quiet, drain].map(|order| Command::World(Action::Do(order)))
+    [quiet, drain].map(|order| Command::Send(Action::Do(order)))
 }
 
-/// What has a key now. A key acts on what can be seen: those of runs have none where no run is shown.
+/// The commands that have a key now. A key acts only on something visible: on a page without runs, commands of runs
+/// have no key.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     let mut commands = vec![Command::OpenPalette, Command::AskQuit];
     commands.extend(Page::ALL.map(Command::Show));
@@ -115,10 +116,10 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
         let state = entry.run.state;
         commands.push(Command::Select(None));
         if matches!(state, RunState::Running | RunState::Paused) {
-            commands.push(Command::World(first_lever(&entry.run)));
+            commands.push(Command::Send(first_lever(&entry.run)));
         }
         if matches!(state, RunState::Queued | RunState::Running | RunState::Paused) {
-            commands.push(Command::World(second_lever(&entry.run)));
+            commands.push(Command::Send(second_lever(&entry.run)));
         }
     }
     commands

@@ -1,10 +1,9 @@
-//! Tells winit when nothing of an X11 window can be seen: then eframe runs its logic and paints nothing.
+//! Reports to winit when an X11 window is not visible: then eframe runs its logic and paints nothing.
 //!
-//! X11 reports a window that others cover, and winit passes that on. Of a window that was taken off the screen it reports
-//! nothing of the kind, and window managers take windows off the screen whenever another desktop is shown, some by the
-//! frame around them. That is looked at here over a connection of our own, and said to winit in the words of X11, by the
-//! event for a covered window; it comes back to light by the same way. Wayland needs none of this: its compositor asks
-//! for no frame of what it does not show.
+//! X11 reports a window that other windows cover, and winit passes that on. It does not report a window that was
+//! unmapped, and window managers unmap windows (some only the frame around them) when another desktop is shown. This
+//! module watches for that over a connection of its own, and sends winit the X11 event for a covered window, or for an
+//! uncovered one later. Wayland does not need this: its compositor requests no frames of a hidden window.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,20 +18,21 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 
-/// Set in the type of an event that a program has sent, and not the server.
-const SENT: u8 = 0x80;
+/// Bit in the type of an event that was sent by a program instead of the server.
+const SENT_BY_CLIENT: u8 = 0x80;
 
 /// Watches whether a window is on the screen, until it is dropped.
 #[derive(Debug)]
 pub(super) struct ShownWatch {
     connection: Arc<RustConnection>,
-    /// A window of our own: a message to it ends the watch.
+    /// A window of our own. A message to it ends the watch.
     bell: Window,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ShownWatch {
-    /// Watches `window` from now on; none where it is not X11's or can't be watched: then it is painted unseen, too.
+    /// Watches `window` from now on. None when it is not an X11 window or can't be watched; then it is painted even
+    /// when hidden.
     pub(super) fn of(window: &impl HasWindowHandle) -> Option<Self> {
         let handle = window.window_handle().ok()?.as_raw();
         let window = if let RawWindowHandle::Xlib(handle) = handle {
@@ -54,7 +54,7 @@ impl ShownWatch {
         let connection = Arc::new(connection);
         let waiter = Waiter { connection: connection.clone(), window, bell };
         let wait = move || {
-            // Without the server there is no window to be seen either.
+            // It fails only without the server, and then there is no window.
             let _ = waiter.run();
         };
         let thread = std::thread::Builder::new().name("lf-shown".into()).spawn(wait)?;
@@ -65,11 +65,11 @@ impl ShownWatch {
 impl Drop for ShownWatch {
     fn drop(&mut self) {
         let end = ClientMessageEvent::new(32, self.bell, AtomEnum::NONE, [0; 5]);
-        // Where the connection is broken, the thread has ended.
+        // If the connection is broken, the thread has ended.
         let _ = self.connection.send_event(false, self.bell, EventMask::NO_EVENT, end);
         let _ = self.connection.flush();
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
+            // A panic there has been reported already.
             let _ = thread.join();
         }
     }
@@ -86,20 +86,20 @@ impl Waiter {
         let mask = EventMask::STRUCTURE_NOTIFY | EventMask::VISIBILITY_CHANGE;
         self.select(self.window, mask)?;
         self.select_ancestors()?;
-        // Whether others cover it, and whether winit takes it for covered.
-        let (mut is_covered, mut is_told) = (false, false);
+        // Whether other windows cover it, and whether winit believes that it is covered.
+        let (mut is_covered, mut is_reported) = (false, false);
         loop {
             let is_hidden = is_covered || !self.is_viewable()?;
-            if is_hidden != is_told {
-                self.tell(is_hidden)?;
-                is_told = is_hidden;
+            if is_hidden != is_reported {
+                self.send_visibility(is_hidden)?;
+                is_reported = is_hidden;
             }
-            // Whatever else comes, it or a frame around it may have been put on the screen or taken off.
+            // After any event, the window or a frame around it may have been mapped or unmapped.
             let event = self.connection.wait_for_event()?;
             if let Event::VisibilityNotify(event) = event {
-                if event.response_type & SENT == 0 {
+                if event.response_type & SENT_BY_CLIENT == 0 {
                     is_covered = event.state == Visibility::FULLY_OBSCURED;
-                    is_told = is_covered;
+                    is_reported = is_covered;
                 }
             } else if let Event::ReparentNotify(_) = event {
                 self.select_ancestors()?;
@@ -115,14 +115,14 @@ impl Waiter {
         }
     }
 
-    /// Whether it is on the screen with all that is around it.
+    /// Whether it and all frames around it are mapped.
     fn is_viewable(&self) -> Result<bool, ReplyOrIdError> {
         let attributes = self.connection.get_window_attributes(self.window)?.reply()?;
         Ok(attributes.map_state == MapState::VIEWABLE)
     }
 
-    /// Says in the server's place whether others cover the window.
-    fn tell(&self, is_covered: bool) -> Result<(), ReplyOrIdError> {
+    /// Sends the event that the server would send for a covered or uncovered window.
+    fn send_visibility(&self, is_covered: bool) -> Result<(), ReplyOrIdError> {
         let event = VisibilityNotifyEvent {
             response_type: VISIBILITY_NOTIFY_EVENT,
             sequence: 0,
@@ -134,7 +134,7 @@ impl Waiter {
         Ok(())
     }
 
-    /// Hears of the window manager's frames around the window, which may be hidden in its place.
+    /// Selects events of the window manager's frames around the window, which may be unmapped instead of it.
     fn select_ancestors(&self) -> Result<(), ReplyOrIdError> {
         let mut window = self.window;
         loop {

@@ -1,4 +1,4 @@
-//! The window over hand-made updates, without a display: found by label, pulled, and what goes out.
+//! The window with hand-made updates, without a display: tests find levers by label, pull them, and check the actions.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ pub(super) struct Scene {
     pub(super) world: WorldPort,
 }
 
-/// The window after it has taken in `updates`.
+/// The window after it has applied `updates`.
 pub(super) fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
     let (window, world) = window_port();
     for update in updates {
@@ -106,12 +106,12 @@ pub(super) fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
     let mut port = Some(window);
     let mut harness = Harness::builder().with_size([1280.0, 800.0]).with_max_steps(12).build_ui_state(
         move |ui, window: &mut Option<LeverframeWindow>| {
-            // Fonts set in a frame are there in the next.
+            // Fonts that are set in a frame are available in the next.
             let Some(window) = window else {
                 *window = port.take().map(|port| LeverframeWindow::with_context(ui.ctx(), port));
                 return;
             };
-            window.think(ui.ctx());
+            window.process_updates(ui.ctx());
             window.paint(ui, now());
         },
         None,
@@ -121,7 +121,7 @@ pub(super) fn scene(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
 }
 
 impl Scene {
-    /// Pulls the lever of that name, and tells what went out.
+    /// Pulls the lever of that name, and returns the actions that were sent.
     pub(super) fn pull(&mut self, label: &str) -> Vec<Action> {
         self.harness.get_by_label(label).click();
         self.harness.run();
@@ -319,7 +319,7 @@ fn what_could_not_be_done_is_said() {
 }
 
 #[test]
-fn an_action_that_nobody_takes_is_reported() {
+fn an_action_without_a_receiver_is_reported() {
     let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
     let (_, nobody) = window_port();
     scene.world = nobody;

@@ -1,4 +1,4 @@
-//! When the window is painted because of nothing but time: with the whole second, and only where a clock is seen.
+//! When the window is painted only because time has passed: at the whole second, and only with a visible clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,10 +15,10 @@ use super::tests::{now, run, snapshot};
 use crate::run::{RunState, RunSummary};
 use crate::window::{AppUpdate, window_port};
 
-/// Longer than that no clock is waited for.
+/// Longer than any wait for a clock.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
-/// A window over what the world has told, at an instant that the test sets.
+/// A window with some updates, at an instant that the test sets.
 struct Clock {
     harness: Harness<'static, Option<LeverframeWindow>>,
     /// Milliseconds after [`now`].
@@ -37,9 +37,9 @@ impl Clock {
                     *window = port.take().map(|port| LeverframeWindow::with_context(ui.ctx(), port));
                     return;
                 };
-                // It listens as long as this window lives.
+                // Keeps the other end of the port alive as long as this window.
                 let _ = &world;
-                window.think(ui.ctx());
+                window.process_updates(ui.ctx());
                 window.paint(ui, now() + TimeDelta::milliseconds(shown.load(Ordering::Relaxed)));
             },
             None,
@@ -51,7 +51,7 @@ impl Clock {
         self.harness.state_mut().as_mut().unwrap().state.page = page;
     }
 
-    /// How long the window sleeps after a frame so many milliseconds after [`now`].
+    /// How long the window sleeps after a frame at this many milliseconds after [`now`].
     fn pause_at(&mut self, millis: i64) -> Duration {
         self.millis.store(millis, Ordering::Relaxed);
         self.harness.run();
@@ -102,7 +102,7 @@ fn a_page_without_a_clock_sleeps_while_runs_go_on() {
         clock.show(page);
         assert!(clock.pause_at(300) > FOR_EVER, "{page:?}");
     }
-    // What the machine did is read anew in time; that is no clock.
+    // The machine's history is loaded again after some time; that is not a clock.
     clock.show(Page::Machine);
     assert_eq!(clock.pause_at(0), Duration::from_secs(10));
     clock.show(Page::Now);
@@ -128,7 +128,7 @@ fn figures_and_progress_wait_for_the_beat_and_facts_do_not() {
     use crate::run::{Event, EventKind};
     use crate::window::Urgency;
     let (window, world) = window_port();
-    // Unbounded: one wake an update.
+    // Unbounded: one wake for each update.
     let (wake, woken) = crossbeam_channel::unbounded();
     window.wake_by(move |urgency| {
         let _ = wake.send(urgency);

@@ -1,4 +1,4 @@
-//! What the window asks and says before it closes, over hand-made updates.
+//! What the window asks before it closes, with hand-made updates.
 
 use egui::{ViewportCommand, ViewportId};
 
@@ -31,7 +31,7 @@ fn closing_says_that_jobs_go_on_whatever_becomes_of_runs() {
     both.ask_to_close();
     both.harness.run();
     assert!(both.shows("2 enabled jobs go on firing in the background, whichever you choose."));
-    // With nothing alive it is said as well.
+    // Also without living runs.
     let mut jobs_alone = scene([snapshot(&[]), AppUpdate::JobsLeft(1)]);
     assert!(jobs_alone.ask_to_close().contains(&ViewportCommand::CancelClose));
     jobs_alone.harness.run();

@@ -1,4 +1,4 @@
-//! The page of the machine over hand-made updates: spans, plots, alerts, figures, and limits that are edited.
+//! The page of the machine with hand-made updates: spans, plots, alerts, figures, and editing limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,11 +84,11 @@ fn memory_limit(percent: f64) -> Limit {
     limit.with_action(LimitAction::Freeze)
 }
 
-/// The page, open, with what it has asked for.
+/// The open page, and the actions that it has sent.
 fn machine(updates: impl IntoIterator<Item = AppUpdate>) -> (Scene, Vec<Action>) {
     let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])].into_iter().chain(updates));
-    let asked = scene.press(Modifiers::COMMAND, Key::Num5);
-    (scene, asked)
+    let sent = scene.press(Modifiers::COMMAND, Key::Num5);
+    (scene, sent)
 }
 
 fn with_limit() -> Scene {
@@ -96,9 +96,9 @@ fn with_limit() -> Scene {
 }
 
 #[test]
-fn history_is_asked_for_when_the_page_is_open_and_for_another_span_when_that_is_chosen() {
-    let (mut scene, asked) = machine([]);
-    assert_eq!(asked, [Action::LoadHistory(HistorySpan::Hour)]);
+fn history_is_requested_when_the_page_is_open_and_for_another_span_when_that_is_chosen() {
+    let (mut scene, sent) = machine([]);
+    assert_eq!(sent, [Action::LoadHistory(HistorySpan::Hour)]);
     assert!(scene.shows("What the machine does is plotted here"));
     scene.tell(history(Vec::new(), Vec::new()));
     assert_eq!(scene.sent(), [], "what is known is not asked for");
@@ -153,17 +153,17 @@ fn of_too_many_steps_at_once_the_heaviest_are_shown_and_the_others_counted() {
 }
 
 #[test]
-fn alerts_stand_on_the_axis_once_whether_they_were_read_or_told() {
+fn alerts_are_on_the_axis_once_whether_from_history_or_updates() {
     let text = "memory 93% (limit 90%); step fetch of run alfabeta-1 holds 3GiB";
     let at = now() - TimeDelta::minutes(20);
     let mark = |at, is_cleared| AlertMark { at, text: text.to_owned(), is_cleared };
-    let told = Event {
+    let alert = Event {
         seq: 20,
         at: at + TimeDelta::milliseconds(4),
         run_id: None,
         kind: EventKind::ResourceAlert { text: text.to_owned(), cleared: false },
     };
-    let (mut scene, _) = machine([AppUpdate::Event(Arc::new(told))]);
+    let (mut scene, _) = machine([AppUpdate::Event(Arc::new(alert))]);
     scene.tell(history(Vec::new(), vec![mark(at, false), mark(at + TimeDelta::minutes(5), true)]));
     assert_eq!(scene.harness.query_all_by_label_contains("Alert 23 Nov").count(), 2);
     assert!(scene.shows(&format!("over: {text}")));
@@ -180,7 +180,7 @@ fn a_limit_is_a_line_in_both_timelines() {
 }
 
 #[test]
-fn the_machine_is_told_in_figures() {
+fn the_machine_s_figures_are_shown() {
     let (scene, _) = machine([sample()]);
     for label in [
         "CPU by core: 89 %, 10 %",
@@ -238,7 +238,7 @@ fn what_is_wrong_is_said_beside_its_field_and_is_not_sent() {
     write(&mut scene, "Above of memory", "70%");
     assert!(scene.shows("it must be cleared below where it is raised"));
     assert_eq!(scene.press(Modifiers::COMMAND, Key::S), []);
-    // Limits that change meanwhile do not take away what is typed.
+    // Limits that change meanwhile do not overwrite the form.
     scene.tell(AppUpdate::Limits(Limits::none()));
     assert!(scene.shows("it must be cleared below where it is raised"));
     scene.pull("Revert limits");

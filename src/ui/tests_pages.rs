@@ -1,4 +1,4 @@
-//! What keys and the palette do on each page: they act on what can be seen.
+//! Keys and the palette on each page: they act only on something visible.
 
 use egui::{Event as Input, Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
@@ -10,7 +10,7 @@ use crate::api;
 use crate::run::{RunState, StopKind};
 use crate::window::{Action, AppUpdate, HistorySpan};
 
-/// The window with one run of that state, which is selected.
+/// The window with one run in that state, which is selected.
 fn with_selected(state: RunState) -> Scene {
     let one = run("alfabeta", state);
     let runs = if state.is_ended() { Vec::new() } else { vec![one.clone()] };
@@ -19,7 +19,7 @@ fn with_selected(state: RunState) -> Scene {
     scene
 }
 
-/// That page with the run selected and nothing over it.
+/// Opens that page with the run selected and without an overlay.
 fn open(scene: &mut Scene, page: Page) {
     let window = scene.harness.state_mut().as_mut().unwrap();
     window.state.page = page;
@@ -29,19 +29,19 @@ fn open(scene: &mut Scene, page: Page) {
     scene.sent();
 }
 
-/// What is asked of the engine by a key.
+/// The commands that a key sends to the engine.
 fn orders(scene: &mut Scene, modifiers: Modifiers, key: Key) -> Vec<api::Command> {
     let sent = scene.press(modifiers, key).into_iter();
     sent.filter_map(|action| if let Action::Do(command) = action { Some(command) } else { None }).collect()
 }
 
-/// Every key that some command has.
+/// The keys of all commands.
 fn keys() -> Vec<(Modifiers, Key)> {
     let run_id = id("alfabeta-1");
     let mut commands = vec![
-        Command::World(Action::Do(api::Command::pause(&run_id))),
-        Command::World(Action::Do(api::Command::resume(&run_id))),
-        Command::World(Action::Do(api::Command::stop(&run_id, StopKind::Graceful))),
+        Command::Send(Action::Do(api::Command::pause(&run_id))),
+        Command::Send(Action::Do(api::Command::resume(&run_id))),
+        Command::Send(Action::Do(api::Command::stop(&run_id, StopKind::Graceful))),
         Command::Select(None),
         Command::SelectJob(None),
         Command::SelectNeighbour(Neighbour::Next),
@@ -79,9 +79,9 @@ fn keys_of_runs_act_on_the_selected_run_where_it_is_shown_and_nowhere_else() {
                 true => vec![api::Command::stop(&run_id, StopKind::Graceful)],
                 false => Vec::new(),
             };
-            let told = format!("{state} on {page:?}");
-            assert_eq!(orders(&mut scene, Modifiers::NONE, Key::Space), on_space, "{told}");
-            assert_eq!(orders(&mut scene, Modifiers::COMMAND, Key::Backspace), on_backspace, "{told}");
+            let context = format!("{state} on {page:?}");
+            assert_eq!(orders(&mut scene, Modifiers::NONE, Key::Space), on_space, "{context}");
+            assert_eq!(orders(&mut scene, Modifiers::COMMAND, Key::Backspace), on_backspace, "{context}");
         }
     }
 }
@@ -96,7 +96,7 @@ fn no_key_does_anything_to_runs_on_a_page_that_shows_none() {
             assert!(scene.is_selected("alfabeta-1"), "{key:?} on {page:?} leaves the selection alone");
         }
     }
-    // Nothing is selected unseen either.
+    // Nothing invisible is selected either.
     scene.harness.state_mut().as_mut().unwrap().store.select_run(None);
     scene.press(Modifiers::COMMAND, Key::Num3);
     scene.press(Modifiers::NONE, Key::ArrowDown);
@@ -120,28 +120,28 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
             window.run_command(&ctx, command.clone(), now());
             scene.harness.run();
             let sent = scene.sent();
-            let told = format!("{} on {page:?}", command.name());
+            let context = format!("{} on {page:?}", command.name());
             let page_now = scene.harness.state().as_ref().unwrap().state.page;
             match command {
                 // The entry names what it acts on.
-                Command::World(action) => assert_eq!(sent, [action], "{told}"),
+                Command::Send(action) => assert_eq!(sent, [action], "{context}"),
                 Command::Select(run_id) => {
-                    assert!(run_id.is_some() && scene.shows("Close details"), "{told}");
-                    assert!(page_now.shows_runs(), "{told}");
+                    assert!(run_id.is_some() && scene.shows("Close details"), "{context}");
+                    assert!(page_now.shows_runs(), "{context}");
                 }
-                Command::Show(shown) => assert_eq!(page_now, shown, "{told}"),
+                Command::Show(shown) => assert_eq!(page_now, shown, "{context}"),
                 Command::ShowSpan(span) => {
-                    assert_eq!(page_now, Page::Machine, "{told}");
+                    assert_eq!(page_now, Page::Machine, "{context}");
                     let looks = page == Page::Machine && span == HistorySpan::default();
-                    assert!(looks || sent.contains(&Action::LoadHistory(span)), "{told}");
+                    assert!(looks || sent.contains(&Action::LoadHistory(span)), "{context}");
                 }
-                Command::NewJob => assert_eq!(page_now, Page::Schedule, "{told}"),
+                Command::NewJob => assert_eq!(page_now, Page::Schedule, "{context}"),
                 Command::PauseAll => {
-                    assert!(sent.contains(&Action::Do(api::Command::pause(&id("alfabeta-1")))), "{told}");
+                    assert!(sent.contains(&Action::Do(api::Command::pause(&id("alfabeta-1")))), "{context}");
                 }
-                Command::AskStopAll => assert!(scene.shows("Stop all"), "{told}"),
-                Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{told}"),
-                Command::AskQuit => assert_eq!(sent, [], "{told}"),
+                Command::AskStopAll => assert!(scene.shows("Stop all"), "{context}"),
+                Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{context}"),
+                Command::AskQuit => assert_eq!(sent, [], "{context}"),
                 Command::SelectNeighbour(_)
                 | Command::ChooseStep(_)
                 | Command::SelectJob(_)
@@ -157,7 +157,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::CloseOverlay
                 | Command::ToggleReview
                 | Command::DismissDecisions
-                | Command::DismissFailure(_) => panic!("{told}: it is not to be offered here"),
+                | Command::DismissFailure(_) => panic!("{context}: it is not to be offered here"),
             }
         }
     }

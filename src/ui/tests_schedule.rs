@@ -1,4 +1,4 @@
-//! The page of jobs over hand-made updates: rows, switches, the form with its preview and its errors, fires.
+//! The page of jobs with hand-made updates: rows, switches, the form with its preview and its errors, fires.
 
 use std::time::Duration;
 
@@ -87,14 +87,14 @@ fn detail(row: JobRow) -> AppUpdate {
     AppUpdate::Job { job_id, detail: Some(Box::new(JobDetail { row, fires })) }
 }
 
-/// The page of jobs, open.
+/// The open page of jobs.
 fn jobs(updates: impl IntoIterator<Item = AppUpdate>) -> Scene {
     let mut scene = scene([snapshot(&[])].into_iter().chain(updates));
     scene.press(Modifiers::COMMAND, Key::Num4);
     scene
 }
 
-/// With this job selected.
+/// The page with this job selected.
 fn selected(row: JobRow) -> Scene {
     let mut scene = jobs([page(vec![row.clone()])]);
     scene.press(Modifiers::NONE, Key::ArrowDown);
@@ -102,7 +102,7 @@ fn selected(row: JobRow) -> Scene {
     scene
 }
 
-/// Puts `text` in a field in the place of what is there.
+/// Replaces the text of a field by `text`.
 pub(super) fn write(scene: &mut Scene, field: &str, text: &str) {
     scene.harness.get_by_label(field).focus();
     scene.harness.run();
@@ -123,15 +123,15 @@ fn a_row_says_which_job_when_and_how_the_last_fire_went() {
 }
 
 #[test]
-fn jobs_are_asked_for_when_the_page_is_open_and_again_when_one_changes() {
+fn jobs_are_requested_when_the_page_is_open_and_again_when_one_changes() {
     let mut scene = scene([snapshot(&[])]);
     let changed = || event(EventKind::JobChanged { job_id: id("backup") });
     scene.tell(changed());
     assert_eq!(scene.sent(), [], "nobody looks");
-    let asked = scene.press(Modifiers::COMMAND, Key::Num4);
-    assert!(matches!(asked.as_slice(), [Action::LoadJobs { offset: 0, .. }]), "{asked:?}");
+    let requests = scene.press(Modifiers::COMMAND, Key::Num4);
+    assert!(matches!(requests.as_slice(), [Action::LoadJobs { offset: 0, .. }]), "{requests:?}");
     scene.tell(page(vec![row("backup")]));
-    assert_eq!(scene.sent(), [], "what is known is not asked for");
+    assert_eq!(scene.sent(), [], "what is known is not requests for");
     scene.tell(event(EventKind::JobFired { job_id: id("backup"), due_at: Some(now()) }));
     scene.tell(AppUpdate::Event(std::sync::Arc::new(Event {
         seq: 51,
@@ -139,8 +139,8 @@ fn jobs_are_asked_for_when_the_page_is_open_and_again_when_one_changes() {
         run_id: None,
         kind: EventKind::JobChanged { job_id: id("backup") },
     })));
-    let asked = scene.sent();
-    assert!(matches!(asked.as_slice(), [Action::LoadJobs { .. }]), "one at a time: {asked:?}");
+    let requests = scene.sent();
+    assert!(matches!(requests.as_slice(), [Action::LoadJobs { .. }]), "one at a time: {requests:?}");
 }
 
 #[test]
@@ -162,8 +162,8 @@ fn a_selected_job_shows_its_fires_and_why_each_did_or_did_not_run() {
     assert_eq!(scene.sent(), []);
     assert!(scene.shows("03:00, ran, 41:12"));
     assert!(scene.shows("Sun 03:00, skipped, the run before is still there (skip)"));
-    let asked = scene.pull("03:00, ran, 41:12");
-    assert_eq!(asked, [Action::SelectRun(Some(RunId::new("backup-6").unwrap())), Action::CountEnded]);
+    let requests = scene.pull("03:00, ran, 41:12");
+    assert_eq!(requests, [Action::SelectRun(Some(RunId::new("backup-6").unwrap())), Action::CountEnded]);
 }
 
 #[test]
@@ -271,8 +271,8 @@ fn a_hundred_thousand_jobs_cost_no_more_than_the_visible_ones() {
         modifiers: Modifiers::NONE,
     });
     scene.harness.run_steps(40);
-    let asked = scene.sent();
-    let [Action::LoadJobs { offset, limit }] = asked[..] else { panic!("one at a time: {asked:?}") };
+    let requests = scene.sent();
+    let [Action::LoadJobs { offset, limit }] = requests[..] else { panic!("one at a time: {requests:?}") };
     assert!(offset > 0 && limit < 200, "{offset} {limit}");
 }
 

@@ -1,4 +1,4 @@
-//! What waits, and what is ordered for everything at once, over hand-made updates.
+//! Waiting runs and orders for all runs, with hand-made updates.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ fn waiting() -> [RunSummary; 2] {
     [run("train-ranker", RunState::Paused), queued]
 }
 
-fn told(orders: Orders) -> AppUpdate {
+fn orders_changed(orders: Orders) -> AppUpdate {
     let kind = EventKind::OrdersChanged { orders: Box::new(orders) };
     AppUpdate::Event(Arc::new(Event { seq: 99, at: now(), run_id: None, kind }))
 }
@@ -43,7 +43,7 @@ fn a_run_that_waits_says_for_what_and_who_has_it_and_can_be_started_anyway_or_st
     assert_eq!(scene.pull("Start anyway reindex-1"), does(Command::admit(&id("reindex-1"))));
     let stop = Command::stop(&id("reindex-1"), crate::run::StopKind::Graceful);
     assert_eq!(scene.pull("Stop reindex-1"), does(stop));
-    // The figures of the last sample count, where there is one.
+    // The figures of the last sample are used, if there is one.
     let fresh = CurrentWait { run_id: id("reindex-1"), step_id: None, wait: memory(1 << 30) };
     scene.tell(AppUpdate::Waits(vec![fresh]));
     assert!(scene.shows("1.0 GiB are free"));
@@ -82,7 +82,7 @@ fn quiet_and_drain_are_shown_while_they_are_in_force_and_can_be_ended() {
     let mut scene = scene([snapshot(&waiting())]);
     assert!(!scene.shows("Quiet:"));
     let quiet = Quiet { since: now(), until: Some(now() + TimeDelta::hours(1)) };
-    scene.tell(told(Orders { quiet: Some(quiet), draining_since: Some(now()) }));
+    scene.tell(orders_changed(Orders { quiet: Some(quiet), draining_since: Some(now()) }));
     assert!(scene.shows("Quiet: until ") && scene.shows("1 run frozen, 1 waiting"));
     assert!(scene.shows("Draining: Nothing new starts; 1 run to end, 1 of them frozen, 1 waiting"));
     assert_eq!(scene.pull("End the quiet"), does(EndQuiet {}.into()));

@@ -29,9 +29,9 @@ pub(super) struct Tokens {
     pub(super) stopped: Color32,
     pub(super) queued: Color32,
     pub(super) interrupted: Color32,
-    /// Between the window and a dialog.
+    /// Behind a dialog, over the window.
     pub(super) backdrop: Color32,
-    /// Under what floats.
+    /// Under floating parts.
     pub(super) shadow: Color32,
 }
 
@@ -109,7 +109,7 @@ impl Tokens {
         }
     }
 
-    /// A tint of `color` on the panel: `share` of it, the rest panel.
+    /// A mixture of `color` and the panel's colour, with this share of `color`.
     pub(super) fn tint(&self, color: Color32, share: f32) -> Color32 {
         self.panel.lerp_to_gamma(color, share)
     }
@@ -117,7 +117,7 @@ impl Tokens {
 
 /// One step of the spacing grid.
 pub(super) const GRID: f32 = 4.0;
-/// Between cards, and between a card's edge and what it holds.
+/// The gap between cards, and between a card's edge and its contents.
 pub(super) const GAP: f32 = 12.0;
 /// A row of a list of runs.
 pub(super) const ROW: f32 = 52.0;
@@ -132,12 +132,12 @@ pub(super) const RAIL: f32 = 72.0;
 pub(super) const CARD_RADIUS: u8 = 10;
 pub(super) const LEVER_RADIUS: u8 = 8;
 
-/// What one reads.
+/// Running text.
 pub(super) fn body() -> FontId {
     FontId::new(13.0, FontFamily::Proportional)
 }
 
-/// What one reads first in a row, and what stands on buttons.
+/// The main text of a row, and buttons.
 pub(super) fn medium() -> FontId {
     FontId::new(13.0, FontFamily::Name(MEDIUM.into()))
 }
@@ -172,7 +172,7 @@ pub(super) fn install(ctx: &Context) {
     ctx.set_style_of(Theme::Light, style(Theme::Light));
 }
 
-/// Inter and JetBrains Mono; behind them egui's own, for what a log may hold besides.
+/// Inter and JetBrains Mono, with egui's own fonts as fallbacks for other characters in logs.
 fn fonts() -> FontDefinitions {
     let mut fonts = FontDefinitions::default();
     let fallbacks = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The window: takes updates in with a budget of time, paints the page, runs what was asked for. It
-//! holds the read model and its own state (which page, which dialog), and nothing else.
+//! The window: applies updates within a time budget, paints the page, runs commands. It holds the read model and its
+//! own state (which page, which dialog), and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -14,31 +14,30 @@ use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
 use super::shown::ShownWatch;
 use super::views::{Commands, PaletteState, View};
-use super::window_dress::theme_of;
+use super::window_look::theme_of;
 use super::{beat, command, theme, views};
 use crate::api;
 use crate::base::id::{JobId, RunId};
 use crate::run::{RunState, StopKind};
 use crate::window::{Action, AppStore, QuitChoice, Urgency, WindowLook, WindowPort};
 
-/// How long taking updates in may hold up a frame.
+/// How long applying updates may delay a frame.
 const DRAIN_BUDGET: Duration = Duration::from_millis(8);
 
-/// What lies over the page.
+/// The overlay over the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Overlay {
     /// Nothing.
     #[default]
     None,
-    /// The palette.
     Palette(PaletteState),
-    /// What becomes of living runs?
+    /// The question what to do with living runs.
     Quit,
-    /// They are being left, frozen or stopped; then the window closes.
+    /// Living runs are being left, frozen or stopped; then the window closes.
     Leaving(QuitChoice),
-    /// Stop every run?
+    /// The question whether to stop every run.
     StopAll,
-    /// Remove a job?
+    /// The question whether to remove a job.
     RemoveJob(JobId),
 }
 
@@ -49,14 +48,14 @@ pub(super) struct WindowState {
     pub(super) overlay: Overlay,
     pub(super) is_review_open: bool,
     pub(super) theme: ThemePreference,
-    /// The page of jobs; it stands apart while a frame is painted, because its form is edited in place.
+    /// The page of jobs. It is taken out while a frame is painted, because its form is edited in place.
     pub(super) schedule: SchedulePage,
     /// The page of the machine, likewise.
     pub(super) machine: MachinePage,
     may_close: bool,
-    /// As it was last kept.
+    /// The look that was saved last.
     pub(super) look: WindowLook,
-    /// What the title bar was told last.
+    /// The theme that the title bar got last.
     pub(super) title_bar: Option<SystemTheme>,
 }
 
@@ -66,12 +65,12 @@ pub struct LeverframeWindow {
     pub(super) port: WindowPort,
     pub(super) store: AppStore,
     pub(super) state: WindowState,
-    /// None where the window system needs no watching, and in tests.
+    /// None when the window system does not need it, and in tests.
     _shown: Option<ShownWatch>,
 }
 
 impl LeverframeWindow {
-    /// Prepares the context of a new window and connects it to the world.
+    /// Prepares the context of a new window and connects it to the port.
     pub fn new(cc: &eframe::CreationContext<'_>, port: WindowPort) -> Self {
         Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) }
     }
@@ -98,7 +97,7 @@ impl LeverframeWindow {
             look,
             title_bar: None,
         };
-        // What was sent before the window could be woken waits in the channel.
+        // Updates that were sent before the window could be woken wait in the channel.
         ctx.request_repaint();
         Self { port, store: AppStore::default(), state, _shown: None }
     }
@@ -109,8 +108,8 @@ impl LeverframeWindow {
         &self.store
     }
 
-    /// Takes updates in and answers the window system; paints nothing.
-    pub(super) fn think(&mut self, ctx: &Context) {
+    /// Applies updates and answers the window system; paints nothing.
+    pub(super) fn process_updates(&mut self, ctx: &Context) {
         let begun = Instant::now();
         while let Some(update) = self.port.try_recv() {
             self.store.apply(update);
@@ -138,13 +137,13 @@ impl LeverframeWindow {
         }
     }
 
-    /// Paints a frame at the instant `at`, and runs what was asked for in it.
+    /// Paints a frame at the instant `at`, and runs the commands from it.
     pub(super) fn paint(&mut self, ui: &mut Ui, at: DateTime<Utc>) {
         let beat = Beat::of(at);
         let now = beat.now();
         let mut out = Commands::new();
         self.take_shortcuts(ui, &mut out);
-        self.dress_title_bar(ui);
+        self.sync_title_bar(ui);
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
@@ -191,7 +190,8 @@ impl LeverframeWindow {
         }
         let is_typing = ui.ctx().text_edit_focused();
         let is_menu_open = egui::Popup::is_any_open(ui.ctx());
-        // A lever that has the focus is pulled by Space; so are the runs, but only from their rows.
+        // Space pulls the focused lever. It acts on the selected run only when no lever but the run's row has the
+        // focus.
         let focused = ui.memory(|memory| memory.focused());
         let selected = self.store.selected().map(|entry| entry.run.run_id.clone());
         let is_on_row = focused.is_none()
@@ -200,12 +200,12 @@ impl LeverframeWindow {
         for command in command::with_shortcut(&self.store, self.state.page) {
             let Some(shortcut) = command.shortcut() else { continue };
             let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
-            let is_meant = if shortcut.logical_key == Key::Escape {
+            let is_active = if shortcut.logical_key == Key::Escape {
                 !is_menu_open
             } else {
                 !is_bare || (is_on_row && !is_typing && !is_menu_open)
             };
-            if is_meant && ui.input_mut(|input| input.consume_shortcut(&shortcut)) {
+            if is_active && ui.input_mut(|input| input.consume_shortcut(&shortcut)) {
                 out.push(command);
             }
         }
@@ -213,7 +213,7 @@ impl LeverframeWindow {
 
     pub(super) fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
         match command {
-            Command::World(Action::Quit(choice)) => {
+            Command::Send(Action::Quit(choice)) => {
                 self.keep_look(ctx);
                 self.state.overlay = Overlay::Leaving(choice);
                 if self.port.send(Action::Quit(choice)).is_err() {
@@ -221,7 +221,7 @@ impl LeverframeWindow {
                     ctx.send_viewport_cmd(ViewportCommand::Close);
                 }
             }
-            Command::World(action) => self.send(action),
+            Command::Send(action) => self.send(action),
             Command::Show(page) => {
                 self.state.page = page;
                 if page != Page::Schedule {
@@ -297,12 +297,12 @@ impl LeverframeWindow {
             }
         }
         self.send_requests();
-        // What was done shows in the next frame.
+        // The effect shows in the next frame.
         ctx.request_repaint();
     }
 
-    /// The window system asks to close: where runs live or jobs go on, the operator is asked first. A second time
-    /// means it.
+    /// The window system asks to close. If runs live or jobs would go on, the operator is asked first. A second request
+    /// closes the window.
     fn close(&mut self, ctx: &Context) {
         if self.state.may_close || matches!(self.state.overlay, Overlay::Leaving(_)) {
             self.state.may_close = true;
@@ -312,7 +312,7 @@ impl LeverframeWindow {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             self.state.overlay = Overlay::Quit;
         } else {
-            // Nothing is alive that could be asked about; whoever runs the window shuts the rest down.
+            // Nothing lives that needs a question. The caller of the window shuts the rest down.
             self.keep_look(ctx);
             self.state.may_close = true;
         }
@@ -326,27 +326,27 @@ impl LeverframeWindow {
 
     fn send(&mut self, action: Action) {
         if let Err(reason) = self.port.send(action.clone()) {
-            let about = Command::World(action).name().to_lowercase();
+            let about = Command::Send(action).name().to_lowercase();
             self.store.push_failure(about, reason);
         }
     }
 
-    fn send_to_all(&mut self, state: RunState, asked: impl Fn(&RunId) -> api::Command) {
-        let meant: Vec<RunId> = self
+    fn send_to_all(&mut self, state: RunState, command_for: impl Fn(&RunId) -> api::Command) {
+        let run_ids: Vec<RunId> = self
             .store
             .living()
             .filter(|entry| entry.run.state == state)
             .map(|entry| entry.run.run_id.clone())
             .collect();
-        for run_id in meant {
-            self.send(Action::Do(asked(&run_id)));
+        for run_id in run_ids {
+            self.send(Action::Do(command_for(&run_id)));
         }
     }
 }
 
 impl eframe::App for LeverframeWindow {
     fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
-        self.think(ctx);
+        self.process_updates(ctx);
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {

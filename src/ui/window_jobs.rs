@@ -1,11 +1,11 @@
-//! What the window does about jobs with what it holds itself: the form that waits for an answer, the selected row.
+//! The window's own state about jobs: the form that waits for an answer, and the selected row.
 
 use super::command::Neighbour;
 use super::window::LeverframeWindow;
 use crate::window::SavedJob;
 
 impl LeverframeWindow {
-    /// Looks at the job in the next row, or in the one before.
+    /// Selects the job in the next or the previous row.
     pub(super) fn select_neighbour_job(&mut self, neighbour: Neighbour) {
         let jobs = self.store.jobs();
         let next = match (jobs.selected_index(), neighbour) {
@@ -20,7 +20,7 @@ impl LeverframeWindow {
         }
     }
 
-    /// The world has answered a form.
+    /// The engine has answered the form.
     pub(super) fn take_saved(&mut self, saved: SavedJob) {
         let Some(form) = &mut self.state.schedule.form else { return };
         form.is_saving = false;
@@ -30,7 +30,7 @@ impl LeverframeWindow {
                 self.state.schedule.form = None;
                 self.store.select_job(Some(saved.job_id));
             }
-            None => form.settle(),
+            None => form.mark_saved(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the window does about runs with what it holds itself: which page shows the selected one, and which comes next.
+//! The window's own state about runs: which page shows the selected one, and which run comes next.
 
 use super::command::{Neighbour, Page};
 use super::views::is_waiting;
@@ -6,7 +6,7 @@ use super::window::LeverframeWindow;
 use crate::base::id::RunId;
 
 impl LeverframeWindow {
-    /// Looks at a run, where it can be seen: on another page its keys would act unseen.
+    /// Selects a run, on a page that shows it: on another page its keys would act on something invisible.
     pub(super) fn show_run(&mut self, run_id: Option<RunId>) {
         if let Some(run_id) = &run_id
             && !self.state.page.shows_runs()

@@ -1,4 +1,4 @@
-//! A data directory with a place for what steps leave behind, and processes that are ended with it.
+//! A data directory, a folder for files that steps write, and an end for all processes of both.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,22 +13,22 @@ use super::process::{kill, look_until, processes_of};
 use super::small_disk::SmallDisk;
 use super::{options, run_id};
 
-/// What every step of these tests begins with: a lock that is held while any process of its tree lives. Two trees of
-/// one step at once are noted as a violation.
+/// The beginning of every step's script: a lock that is held while any process of its tree lives. Two trees of one step
+/// at the same time are noted as a violation.
 pub(crate) const ALONE: &str = r#"exec 9>>"$HERE/$LEVERFRAME_STEP_ID.lock"
 flock -n 9 || echo "$LEVERFRAME_STEP_ID $LEVERFRAME_ATTEMPT" >> "$HERE/violations"
 echo "$LEVERFRAME_STEP_ID $LEVERFRAME_ATTEMPT" >> "$HERE/ledger"
 echo $$ >> "$HERE/$LEVERFRAME_STEP_ID.pids"
 "#;
 
-/// Says when it begins, waits for `let_go`, says when it ends.
+/// A script that prints when it begins, waits for [`Bench::let_go`], and prints when it ends.
 pub(crate) const PATIENT: &str = r#"echo begin
 until [ -e "$HERE/go" ]; do sleep 0.02; done
 echo end
 exit 7
 "#;
 
-/// A data directory, and beside it a folder that steps know as `$HERE`.
+/// A data directory, and next to it a folder that steps know as `$HERE`.
 pub(crate) struct Bench {
     _dir: tempfile::TempDir,
     pub(crate) data_dir: PathBuf,
@@ -44,14 +44,14 @@ impl Bench {
         Self { _dir: dir, data_dir, here }
     }
 
-    /// The same with its data on another disk; what steps leave behind is not on it.
+    /// The same with its data on another disk. The folder of the steps is not on that disk.
     pub(crate) fn on(disk: &SmallDisk) -> Self {
         let mut bench = Self::new();
         bench.data_dir = disk.path().join("data");
         bench
     }
 
-    /// An engine of this process, and every event of it from the first on.
+    /// An engine in this process, with all its events from the first on.
     pub(crate) fn open(&self) -> (CoreExecutionEngine, Subscription) {
         self.open_with(options())
     }
@@ -63,7 +63,7 @@ impl Bench {
         (engine.expect("the engine opens"), events)
     }
 
-    /// The text of a pipeline: `head`, then steps of an id, their keys and a script.
+    /// The text of a pipeline: `head`, then steps (id, keys and script).
     pub(crate) fn pipeline(&self, head: &str, steps: &[(&str, &str, &str)]) -> String {
         let mut text = format!("id = \"p\"\nenv = {{ HERE = \"{}\" }}\n{head}\n", self.here.display());
         for (id, keys, script) in steps {
@@ -84,13 +84,13 @@ impl Bench {
         fs::write(self.here.join("go"), "").expect("a file");
     }
 
-    /// The lines of a file that steps write; none where it is not there.
+    /// The lines of a file that steps write; empty when it does not exist.
     pub(crate) fn lines(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.here.join(name)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until a file holds `n` pids, a line each, and gives them.
+    /// Waits until a file holds `n` pids, one on each line, and returns them.
     pub(crate) fn pids_in(&self, name: &str, n: usize) -> Vec<u32> {
         look_until(&format!("{n} pids in {name}"), || {
             let pids: Vec<u32> = self.lines(name).iter().filter_map(|line| line.parse().ok()).collect();
@@ -108,7 +108,7 @@ impl Bench {
         look_until("a supervisor", || probe(&self.data_dir)).pid
     }
 
-    /// What is on disk, read beside whoever writes it.
+    /// The database, opened read-only while an engine may write it.
     pub(crate) fn store(&self) -> CheckpointManager {
         CheckpointManager::open_read_only(self.data_dir.join("checkpoints.db")).expect("it opens")
     }
@@ -117,19 +117,19 @@ impl Bench {
         self.store().load_run(&run_id(id)).expect("it can be read").expect("it is there")
     }
 
-    /// What recovery decided about a run, a sentence each.
+    /// The decisions of recovery about a run, one sentence each.
     pub(crate) fn decisions(&self, id: &str) -> Vec<String> {
         let decisions = self.store().decisions(&run_id(id)).expect("they can be read");
         decisions.into_iter().map(|decision| decision.text).collect()
     }
 
-    /// No two trees of one step ever lived at once, and these attempts began, in this order.
+    /// Asserts that no two trees of one step lived at the same time, and that these attempts began in this order.
     pub(crate) fn assert_ledger(&self, expected: &[&str]) {
         assert_eq!(self.lines("violations"), [""; 0], "two trees of one step at once");
         assert_eq!(self.lines("ledger"), expected, "the attempts that began");
     }
 
-    /// The same where steps run side by side.
+    /// The same for steps that run in parallel, in any order.
     pub(crate) fn assert_ledger_of_any_order(&self, expected: &[&str]) {
         let mut ledger = self.lines("ledger");
         ledger.sort();
@@ -137,7 +137,7 @@ impl Bench {
         assert_eq!(ledger, expected, "the attempts that began");
     }
 
-    /// Waits until nothing of this directory runs any more, the supervisor included.
+    /// Waits until no process of this directory lives any more, including the supervisor.
     pub(crate) fn wait_deserted(&self) {
         look_until("the end of every process", || processes_of(&self.data_dir).is_empty().then_some(()));
     }

@@ -1,5 +1,5 @@
-//! A Wayland compositor of a test's own, whose screen is a window of a virtual display: what it shows is looked at there,
-//! and what is clicked and dragged there reaches it as from a mouse.
+//! A Wayland compositor for one test. Its screen is a window of a virtual display: tests look at the display, and
+//! clicks and drags on it reach the compositor like those of a mouse.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,19 +12,19 @@ pub(crate) const NOTHING: u32 = 0x20_40_60;
 
 const SOCKET: &str = "wayland-of-a-test";
 
-/// A Weston without panel; it decorates no window, as GNOME does not. It ends with this value.
+/// A Weston without a panel. Like GNOME, it does not decorate windows. It ends when this value is dropped.
 pub(crate) struct Compositor {
     server: Child,
     dir: tempfile::TempDir,
 }
 
 impl Compositor {
-    /// Fills the display; none where there is no such program.
+    /// Fills the display; none when Weston is not installed.
     pub(crate) fn open(display: &Display, size: (u16, u16)) -> Option<Self> {
-        // A Weston on an X server that has just started is at times deaf to the pointer from its start to its end.
+        // A Weston on an X server that has just started sometimes ignores the pointer for ever.
         for _ in 0..20 {
             let compositor = Self::start(display, size)?;
-            if hears_the_pointer(display) {
+            if follows_pointer(display) {
                 return Some(compositor);
             }
         }
@@ -32,7 +32,7 @@ impl Compositor {
     }
 
     fn start(display: &Display, (width, height): (u16, u16)) -> Option<Self> {
-        // Its socket lies there; the folder is for its owner alone, as it wants it.
+        // The folder of its socket, which must be accessible only to its owner.
         let dir = tempfile::tempdir().expect("a folder");
         let config = dir.path().join("weston.ini");
         let text = format!(
@@ -62,12 +62,12 @@ impl Compositor {
         Some(compositor)
     }
 
-    /// Has a program open its windows there.
+    /// Makes a program open its windows here.
     pub(crate) fn dress(&self, command: &mut Command) {
         command.env("XDG_RUNTIME_DIR", self.dir.path()).env("WAYLAND_DISPLAY", SOCKET).env_remove("DISPLAY");
     }
 
-    /// Ends it under every window.
+    /// Kills it while windows are open.
     pub(crate) fn lose(&mut self) {
         self.server.kill().expect("it lives");
         self.server.wait().expect("it has ended");
@@ -75,7 +75,7 @@ impl Compositor {
 }
 
 /// Whether the compositor's own pointer follows that of the display.
-fn hears_the_pointer(display: &Display) -> bool {
+fn follows_pointer(display: &Display) -> bool {
     for (i, x) in [40, 80].into_iter().cycle().enumerate().take(30) {
         let y = 400 + 10 * u16::try_from(i).expect("a few");
         display.point_at((x, y));

@@ -1,5 +1,5 @@
-//! A virtual display of a test's own, and what a person does at one: look, move the pointer, press keys, close a
-//! window by its frame.
+//! A virtual display for one test, and what a person does at it: look, move the pointer, press keys, close a window by
+//! its frame.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -23,10 +23,10 @@ pub(crate) const DOWN: u32 = 0xff54;
 pub(crate) const BACKSPACE: u32 = 0xff08;
 pub(crate) const SPACE: u32 = 0x20;
 
-/// What is painted within so long is a frame in several pieces.
+/// Paints within this time belong to one frame.
 const PIECES_MS: u32 = 15;
 
-/// An X server without a screen to be seen; it ends with this value.
+/// An X server without a physical screen. It ends when this value is dropped.
 pub(crate) struct Display {
     server: Child,
     connection: RustConnection,
@@ -35,16 +35,16 @@ pub(crate) struct Display {
     name: String,
 }
 
-/// What can be seen on a display.
+/// A picture of a display.
 pub(crate) struct Picture {
     width: u16,
     height: u16,
-    /// Four bytes a pixel: blue, green, red, nothing.
+    /// Four bytes for each pixel: blue, green, red, unused.
     bytes: Vec<u8>,
 }
 
 impl Display {
-    /// Starts a server on a number that is free; none where there is no such program.
+    /// Starts a server on a free number; none when Xvfb is not installed.
     pub(crate) fn open((width, height): (u16, u16)) -> Option<Self> {
         let screen = format!("{width}x{height}x24");
         let mut server = Command::new("Xvfb")
@@ -54,7 +54,7 @@ impl Display {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        // It says its number once it listens.
+        // It prints its number once it listens.
         let mut number = String::new();
         let said = BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut number);
         assert!(said.is_ok_and(|n_bytes| n_bytes > 1), "the display starts");
@@ -64,7 +64,7 @@ impl Display {
         Some(Self { server, connection, root, size: (width, height), name })
     }
 
-    /// Ends the server under every window.
+    /// Kills the server while windows are open.
     pub(crate) fn lose(&mut self) {
         self.server.kill().expect("it lives");
         self.server.wait().expect("it has ended");
@@ -75,7 +75,7 @@ impl Display {
         &self.name
     }
 
-    /// Waits for a window of this title that can be seen, and gives it the keyboard.
+    /// Waits for a visible window with this title, and gives it the keyboard.
     pub(crate) fn window(&self, title: &str) -> Window {
         let window = look_until(&format!("the window {title}"), || self.find(title));
         let focus = self.connection.set_input_focus(InputFocus::POINTER_ROOT, window, x11rb::CURRENT_TIME);
@@ -100,7 +100,7 @@ impl Display {
         reply.expect("the display answers").atom
     }
 
-    /// Asks a window to close, as a click on the cross of its frame does.
+    /// Asks a window to close, like a click on the close button of its frame.
     pub(crate) fn ask_to_close(&self, window: Window) {
         let [protocols, delete] =
             [b"WM_PROTOCOLS".as_slice(), b"WM_DELETE_WINDOW"].map(|atom| self.atom(atom));
@@ -109,7 +109,7 @@ impl Display {
         sent.expect("sent").check().expect("the window is there");
     }
 
-    /// What can be seen now.
+    /// The present picture.
     pub(crate) fn picture(&self) -> Picture {
         let (width, height) = self.size;
         let image = self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, width, height, !0);
@@ -118,7 +118,7 @@ impl Display {
         Picture { width, height, bytes: image.data }
     }
 
-    /// Has the display tell from now on when this window is painted.
+    /// From now on the display reports when this window is painted.
     pub(crate) fn count_paints(&self, window: Window) {
         self.connection.damage_query_version(1, 1).expect("sent").reply().expect("it can tell");
         let damage = self.connection.generate_id().expect("an id");
@@ -126,13 +126,14 @@ impl Display {
         told.expect("sent").check().expect("the window is there");
     }
 
-    /// Waits until the window of [`count_paints`](Self::count_paints) was painted `n` times more; how long that took.
+    /// Waits until the window of [`count_paints`](Self::count_paints) was painted `n` more times, and returns how long
+    /// that took.
     pub(crate) fn time_of_paints(&self, n: usize) -> Duration {
         let painted = |what| {
             look_until(what, || {
                 loop {
                     let event = self.connection.poll_for_event().expect("the display answers")?;
-                    // By the display's own clock: when it is heard of here is no matter.
+                    // By the display's clock, independent of when the event arrives here.
                     if let Event::DamageNotify(event) = event {
                         return Some(event.timestamp);
                     }
@@ -141,7 +142,7 @@ impl Display {
         };
         let mut last = painted("a frame");
         let (first, mut n_frames) = (last, 1);
-        // A frame may be told in several pieces.
+        // A frame may be reported in several pieces.
         while n_frames < n {
             let at = painted("the next frame");
             n_frames += usize::from(at.wrapping_sub(last) > PIECES_MS);
@@ -150,18 +151,18 @@ impl Display {
         Duration::from_millis(u64::from(last.wrapping_sub(first)))
     }
 
-    /// Takes a window off the screen, as window managers do when another desktop is shown.
+    /// Unmaps a window, as window managers do when another desktop is shown.
     pub(crate) fn take_off(&self, window: Window) {
         self.connection.unmap_window(window).expect("sent").check().expect("the window is there");
     }
 
-    /// Puts it on the screen again.
+    /// Maps it again.
     pub(crate) fn put_back(&self, window: Window) {
         self.connection.map_window(window).expect("sent").check().expect("the window is there");
     }
 
-    /// Presses the first button at one place, moves the pointer to and fro until something follows it, then to another
-    /// place, and lets go.
+    /// Presses the first button at one place, moves the pointer to and fro until something follows it, then moves to
+    /// another place and releases the button.
     pub(crate) fn drag(&self, from: (u16, u16), to: (u16, u16), mut follows: impl FnMut() -> bool) {
         let on_the_way = |part: i32| {
             let between = |from: u16, to: u16| {
@@ -170,7 +171,7 @@ impl Display {
             };
             (between(from.0, to.0), between(from.1, to.1))
         };
-        // A window that the pointer enters and presses at once may take the press for one outside of it.
+        // If the pointer enters a window and presses at once, the window may take the press for one outside.
         for from in [(from.0 + 2, from.1), from] {
             self.point_at(from);
             super::process::let_pass(Duration::from_millis(150));
@@ -239,7 +240,7 @@ impl Picture {
         u32::from_le_bytes([self.bytes[at], self.bytes[at + 1], self.bytes[at + 2], 0])
     }
 
-    /// Where the pixels of exactly this colour lie within the columns and rows given: their middle, and how many.
+    /// The centre and the number of the pixels of exactly this colour within these columns and rows.
     pub(crate) fn middle_of(
         &self,
         color: u32,
@@ -270,13 +271,13 @@ impl Picture {
         (count >= least).then_some((from, to))
     }
 
-    /// How many colours it has.
+    /// The number of different colours.
     pub(crate) fn n_colors(&self) -> usize {
         let colors: std::collections::HashSet<_> = self.bytes.chunks_exact(4).collect();
         colors.len()
     }
 
-    /// As a file that any viewer of pictures opens.
+    /// The picture as a PPM file.
     pub(crate) fn to_ppm(&self) -> Vec<u8> {
         let mut file = format!("P6 {} {} 255\n", self.width, self.height).into_bytes();
         file.extend(self.bytes.chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]));

@@ -1,4 +1,4 @@
-//! An engine in a process of its own, which can be killed: the example `engine_process`.
+//! An engine in a process of its own, so that tests can kill it: the example `engine_process`.
 
 use std::cell::RefCell;
 use std::fs;
@@ -18,8 +18,8 @@ pub(crate) struct EngineProcess {
     child: Child,
     orders: Option<ChildStdin>,
     lines: Receiver<Value>,
-    /// What came while something else was waited for.
-    passed_over: RefCell<Vec<Value>>,
+    /// Lines that came while another one was waited for.
+    other_lines: RefCell<Vec<Value>>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -30,14 +30,14 @@ impl EngineProcess {
         command.arg(data_dir).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the example starts");
         let out = BufReader::new(child.stdout.take().expect("a pipe"));
-        // Unbounded: as much as one test's engine says. Closed when the process has ended.
+        // Unbounded: the output of one test's engine. Closed when the process has ended.
         let (tx, lines) = unbounded();
         let reader = std::thread::Builder::new()
             .name("engine-process".into())
             .spawn(move || read_lines(out, &tx))
             .expect("a thread");
         let orders = child.stdin.take();
-        Self { child, orders, lines, passed_over: RefCell::default(), reader: Some(reader) }
+        Self { child, orders, lines, other_lines: RefCell::default(), reader: Some(reader) }
     }
 
     /// Starts it and waits until it has opened its data directory.
@@ -51,10 +51,10 @@ impl EngineProcess {
         self.wait_for("ready", |line| line.get("ready").is_some());
     }
 
-    /// Whether it could open its data directory; else why not.
+    /// Whether it could open its data directory, and if not, why.
     pub(crate) fn outcome_of_opening(&self) -> Result<(), String> {
-        let is_told = |line: &Value| line.get("ready").is_some() || line.get("failed").is_some();
-        let line = self.wait_for("ready or failed", is_told);
+        let is_outcome = |line: &Value| line.get("ready").is_some() || line.get("failed").is_some();
+        let line = self.wait_for("ready or failed", is_outcome);
         line.get("failed").map_or(Ok(()), |why| Err(why.as_str().expect("a text").to_owned()))
     }
 
@@ -62,56 +62,56 @@ impl EngineProcess {
         self.child.id()
     }
 
-    /// Waits for a line that is accepted, also among those that came while another was waited for.
+    /// Waits for a line that `is_it` accepts, also among those that came while another one was waited for.
     pub(crate) fn wait_for(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        let mut passed_over = self.passed_over.borrow_mut();
-        if let Some(at) = passed_over.iter().position(&is_it) {
-            return passed_over.remove(at);
+        let mut other_lines = self.other_lines.borrow_mut();
+        if let Some(at) = other_lines.iter().position(&is_it) {
+            return other_lines.remove(at);
         }
         let until = Instant::now() + DEADLINE;
         loop {
             let Ok(line) = self.lines.recv_deadline(until) else {
-                panic!("{what} was not told, but {:#?}", *passed_over)
+                panic!("{what} was not told, but {:#?}", *other_lines)
             };
             if is_it(&line) {
                 return line;
             }
-            passed_over.push(line);
+            other_lines.push(line);
         }
     }
 
-    /// The event of this name, if it was told by now.
+    /// The event of this name, if it has come by now.
     pub(crate) fn heard(&self, name: &str) -> Option<Value> {
-        let mut passed_over = self.passed_over.borrow_mut();
-        passed_over.extend(self.lines.try_iter());
-        passed_over.iter().find(|line| line["event"] == name).cloned()
+        let mut other_lines = self.other_lines.borrow_mut();
+        other_lines.extend(self.lines.try_iter());
+        other_lines.iter().find(|line| line["event"] == name).cloned()
     }
 
     pub(crate) fn wait_for_event(&self, name: &str) -> Value {
         self.wait_for(name, |line| line.get("event").is_some_and(|event| event == name))
     }
 
-    /// Gives an order without waiting for anything.
+    /// Sends an order without waiting for the answer.
     pub(crate) fn say(&mut self, order: &str) {
         let orders = self.orders.as_mut().expect("it was not told to leave");
-        // If it is gone, the next answer is missed.
+        // If it is gone, the next answer never comes.
         let _ = writeln!(orders, "{order}");
     }
 
-    /// Gives an order that it obeys.
+    /// Sends an order, and waits until it is carried out.
     pub(crate) fn order(&mut self, order: &str) {
         self.say(order);
         let answer = self.wait_for(order, |line| line.get("answer").is_some_and(|answer| answer == order));
         assert_eq!(answer["error"], Value::Null, "{order}");
     }
 
-    /// Kills it as `kill -9` does, and waits until it is gone.
+    /// Kills it like `kill -9`, and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.end();
     }
 
-    /// Lets it leave in good order.
+    /// Lets it end in good order.
     pub(crate) fn leave(mut self) -> ExitStatus {
         self.end()
     }
@@ -129,7 +129,7 @@ impl EngineProcess {
 impl Drop for EngineProcess {
     fn drop(&mut self) {
         if self.reader.is_some() {
-            // Only when a test failed: what it left is ended by its bench.
+            // Only when a test failed; the bench ends what it leaves.
             let _ = self.child.kill();
             self.end();
         }
@@ -138,16 +138,16 @@ impl Drop for EngineProcess {
 
 fn read_lines(out: impl BufRead, lines: &Sender<Value>) {
     for line in out.lines() {
-        // What a killed process had half written is no line.
+        // A line that a killed process had half written is skipped.
         let Ok(line) = line else { return };
         if let Ok(line) = serde_json::from_str(&line) {
-            // A test that has ended reads no more.
+            // Fails when the test has ended.
             let _ = lines.send(line);
         }
     }
 }
 
-/// The example beside this test program, newer than everything that it was built from.
+/// The example next to this test program. It must be newer than all its sources.
 fn example() -> PathBuf {
     let hint =
         "build it with `cargo build --examples`, or run the tests with a plain `cargo test`, which builds it";
@@ -156,7 +156,7 @@ fn example() -> PathBuf {
     let path = target.join("examples/engine_process");
     assert!(path.exists(), "the example {} is not there: {hint}", path.display());
     let built_at = modified_at(&path).expect("it is there");
-    // Beside it Cargo writes what it was built from: `<path>: <source> <source> …`.
+    // Next to it Cargo lists its sources: `<path>: <source> <source> …`.
     let sources = fs::read_to_string(path.with_extension("d")).unwrap_or_default();
     let newer =
         sources.split_whitespace().skip(1).find(|source| modified_at(Path::new(source)) > Some(built_at));

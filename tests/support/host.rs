@@ -1,4 +1,4 @@
-//! Hosts between the engine and the real supervisor, for what real processes do only now and then.
+//! Hosts between the engine and the real supervisor, for situations that real processes rarely cause.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use leverframe::supervisor::{HostRequest, Launcher, StepHost};
 
 use super::PROGRAM;
 
-/// From a chosen moment on, nothing that the engine does reaches the world: as if it had died after it recorded and
-/// before it acted.
+/// From a chosen moment on, no request of the engine reaches the supervisor: as if the engine had died after recording
+/// and before acting.
 #[derive(Clone, Default)]
 pub(crate) struct Silence(Arc<AtomicBool>);
 
@@ -22,10 +22,10 @@ impl Silence {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// The real supervisor, as long as there is no silence.
+    /// The real supervisor, until the silence falls.
     pub(crate) fn host(&self, data_dir: PathBuf) -> HostChoice {
         let silence = self.clone();
-        between(data_dir, move |host, request| {
+        intercept(data_dir, move |host, request| {
             if !silence.0.load(Ordering::SeqCst) {
                 host.send(request);
             }
@@ -33,48 +33,49 @@ impl Silence {
     }
 }
 
-/// The real supervisor, told everything twice.
+/// The real supervisor, which gets every request twice.
 pub(crate) fn stammering(data_dir: PathBuf) -> HostChoice {
-    between(data_dir, |host, request| {
+    intercept(data_dir, |host, request| {
         host.send(request.clone());
         host.send(request);
     })
 }
 
-fn between(
+fn intercept(
     data_dir: PathBuf,
-    hand_on: impl Fn(&mut dyn StepHost, HostRequest) + Send + Sync + 'static,
+    forward: impl Fn(&mut dyn StepHost, HostRequest) + Send + Sync + 'static,
 ) -> HostChoice {
-    let hand_on = Arc::new(hand_on);
+    let forward = Arc::new(forward);
     HostChoice::Custom(Arc::new(move |epoch, sink| {
         let host = Launcher::new(&data_dir).program(PROGRAM).launch()?.hello(epoch, sink)?;
-        Ok(Box::new(Between { host: Box::new(host), hand_on: hand_on.clone() }))
+        Ok(Box::new(Interceptor { host: Box::new(host), forward: forward.clone() }))
     }))
 }
 
-struct Between<F> {
+struct Interceptor<F> {
     host: Box<dyn StepHost>,
-    hand_on: Arc<F>,
+    forward: Arc<F>,
 }
 
-impl<F: Fn(&mut dyn StepHost, HostRequest) + Send + Sync> StepHost for Between<F> {
+impl<F: Fn(&mut dyn StepHost, HostRequest) + Send + Sync> StepHost for Interceptor<F> {
     fn send(&mut self, request: HostRequest) {
-        (self.hand_on)(&mut *self.host, request);
+        (self.forward)(&mut *self.host, request);
     }
 }
 
-/// The real supervisor, and a note of what was asked of it before it was on disk: nothing, if the engine keeps its word.
+/// The real supervisor, with a list of the requests that came before they were on disk. The list must stay empty.
 #[derive(Clone, Default)]
 pub(crate) struct Witness {
     too_early: Arc<Mutex<Vec<String>>>,
-    /// While somebody holds it, the engine waits at its next thaw: what it hears meanwhile, it hears together.
+    /// While a test holds it, the engine blocks at its next thaw, and then gets everything that came meanwhile
+    /// together.
     pub(crate) barrier: Arc<Mutex<()>>,
 }
 
 impl Witness {
     pub(crate) fn host(&self, data_dir: PathBuf) -> HostChoice {
         let (this, at) = (self.clone(), data_dir.clone());
-        between(data_dir, move |host, request| {
+        intercept(data_dir, move |host, request| {
             if let HostRequest::Thaw(_) = request {
                 drop(this.barrier.lock());
             }
@@ -90,7 +91,7 @@ impl Witness {
     }
 }
 
-/// What a request rests on that is not recorded.
+/// What a request needs on disk, if it is not recorded.
 fn not_on_disk(data_dir: &Path, request: &HostRequest) -> Option<String> {
     let recorded = |key: &AttemptKey| {
         let store = CheckpointManager::open_read_only(data_dir.join("checkpoints.db")).expect("it opens");

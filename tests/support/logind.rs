@@ -1,5 +1,5 @@
-//! A system bus of a test's own, on which logind's interface is served (by `python3-dbusmock`). Where these programs are
-//! missing a test that asks for one says so and is passed over, unless `LEVERFRAME_REQUIRE_DBUS=1` makes that a failure.
+//! A system bus for one test, with logind's interface served by `python3-dbusmock`. If these programs are missing, a
+//! test that needs them prints that and is skipped; with `LEVERFRAME_REQUIRE_DBUS=1` it fails instead.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::process::look_until;
 
-/// The interpreter that Debian's packages of Python are made for.
+/// The interpreter that Debian's Python packages are installed for.
 const PYTHON: &str = "/usr/bin/python3";
-/// What is asked for, in the order in which it is needed.
+/// The programs that are needed, each with a call that must succeed.
 const NEEDED: [(&str, &[&str]); 4] = [
     ("dbus-daemon", &["--version"]),
     (PYTHON, &["-c", "import dbusmock"]),
@@ -18,14 +18,14 @@ const NEEDED: [(&str, &[&str]); 4] = [
     ("systemd-inhibit", &["--version"]),
 ];
 
-/// The bus and what serves on it; both end with this value.
+/// The bus and the service on it. Both end when this value is dropped.
 pub(crate) struct Logind {
     programs: Vec<Child>,
     _dir: tempfile::TempDir,
     address: String,
 }
 
-/// What is held: against what, by whom, why, and how.
+/// An inhibitor: what, who, why, mode.
 pub(crate) type Inhibitor = [String; 4];
 
 impl Logind {
@@ -47,7 +47,7 @@ impl Logind {
             .stderr(Stdio::null())
             .spawn()
             .expect("the bus starts");
-        // It says its address once it listens.
+        // It prints its address once it listens.
         let mut address = String::new();
         let said = BufReader::new(bus.stdout.take().expect("a pipe")).read_line(&mut address);
         assert!(said.is_ok_and(|n_bytes| n_bytes > 1), "the bus starts");
@@ -64,17 +64,17 @@ impl Logind {
         Some(logind)
     }
 
-    /// Where a program finds it, for `$DBUS_SYSTEM_BUS_ADDRESS`.
+    /// Its address, for `$DBUS_SYSTEM_BUS_ADDRESS`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// What is held now.
+    /// The inhibitors that are held now.
     pub(crate) fn inhibitors(&self) -> Vec<Inhibitor> {
         self.ask().expect("it answers")
     }
 
-    /// Waits until exactly one inhibitor is held, for this reason; none: until nothing is held.
+    /// Waits until exactly one inhibitor is held, for this reason; with none, until no inhibitor is held.
     #[track_caller]
     pub(crate) fn wait_for(&self, why: Option<&str>) {
         let wanted: Vec<Inhibitor> = why

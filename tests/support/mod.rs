@@ -1,4 +1,4 @@
-//! What the tests share: data directories, pipelines from text, and waiting for events with a deadline.
+//! Shared parts of the tests: data directories, pipelines from text, and waiting for events with a deadline.
 
 pub(crate) mod bench;
 pub(crate) mod compositor;
@@ -19,7 +19,7 @@ use leverframe::engine::{CoreExecutionEngine, EngineOptions, HostChoice, Subscri
 use leverframe::pipeline::Pipeline;
 use leverframe::run::{Definition, Event, Plan};
 
-/// Longer than anything takes on a busy machine; reaching it is a failure.
+/// Longer than any operation takes on a busy machine; a test that reaches it fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The program under test, which is also the supervisor.
@@ -76,7 +76,7 @@ pub(crate) fn wait_for_named(events: &Subscription, name: &str) -> Arc<Event> {
     wait_for(events, name, |event| event.kind.name() == name)
 }
 
-/// Waits until the run has ended in any way; its last event.
+/// Waits until the run has ended in any way, and returns its last event.
 pub(crate) fn wait_for_end(events: &Subscription, run: &RunId) -> Arc<Event> {
     wait_for(events, "the end of the run", |event| {
         event.run_id.as_ref() == Some(run) && event.kind.run().is_some_and(|run| run.state.is_ended())

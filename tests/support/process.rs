@@ -1,4 +1,4 @@
-//! What tests look for in the table of processes, and waiting until the world is as it should be.
+//! Processes as tests look at them, and waiting for a condition.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use super::DEADLINE;
 
-/// Looks at the world, of which no event tells, until it is as wanted.
+/// Calls `look` until it returns a value, for conditions that no event reports.
 pub(crate) fn look_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + DEADLINE;
     loop {
@@ -23,11 +23,11 @@ pub(crate) fn look_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 
 /// Lets time pass in which something must not happen.
 pub(crate) fn let_pass(time: Duration) {
-    // Nobody ever sends: it returns when the time is over.
+    // Nothing is ever sent: it returns when the time is over.
     let _ = never::<()>().recv_timeout(time);
 }
 
-/// The letter of `/proc/<pid>/stat`; none when there is no such process.
+/// The state letter of `/proc/<pid>/stat`; none when there is no such process.
 pub(crate) fn state_of(pid: u32) -> Option<char> {
     stat_fields(pid)?.first()?.chars().next()
 }
@@ -35,7 +35,7 @@ pub(crate) fn state_of(pid: u32) -> Option<char> {
 /// User and system time, in clock ticks.
 pub(crate) fn cpu_ticks(pid: u32) -> u64 {
     let fields = stat_fields(pid).expect("the process lives");
-    // Fields 14 and 15; the first here is the third.
+    // Fields 14 and 15; the first one here is field 3.
     fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn is_gone(pid: u32) -> bool {
     matches!(state_of(pid), None | Some('Z' | 'X'))
 }
 
-/// The letters of all threads that have not ended, as the kernel has them; none when the process has ended.
+/// The state letters of all threads that have not ended; empty when the process has ended.
 pub(crate) fn states_of_threads(pid: u32) -> Vec<char> {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
     let threads = threads.into_iter().flatten().filter_map(|thread| {
@@ -67,7 +67,7 @@ pub(crate) fn states_of_threads(pid: u32) -> Vec<char> {
     threads.filter(|state| !matches!(state, 'Z' | 'X')).collect()
 }
 
-/// Whether every thread of a process has ended. [`is_gone`] asks of the first thread alone.
+/// Whether every thread of a process has ended. [`is_gone`] looks only at the first thread.
 pub(crate) fn has_ended(pid: u32) -> bool {
     states_of_threads(pid).is_empty()
 }
@@ -92,7 +92,7 @@ pub(crate) fn wait_frozen(pids: &[u32]) {
     look_until(&format!("the freezing of {pids:?}"), || are_frozen(pids).then_some(()));
 }
 
-/// Kills as the kernel would for want of memory, and waits for the end.
+/// Kills a process as the kernel does when memory is short, and waits for its end.
 pub(crate) fn kill(pid: u32) {
     signal(pid, Signal::KILL);
     wait_gone(&[pid]);
@@ -100,11 +100,12 @@ pub(crate) fn kill(pid: u32) {
 
 pub(crate) fn signal(pid: u32, signal: Signal) {
     assert!(pid > 1, "a process of ours");
-    // One that has ended already is as wanted: what these tests signal they have seen, and pids are not reused this fast.
+    // A process that has ended already is no error. Tests signal only processes that they have seen, and pids are not
+    // reused this fast.
     let _ = rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), signal);
 }
 
-/// A process that gets no descriptor beyond those that it has, until this is dropped.
+/// A process that gets no further descriptor until this is dropped.
 pub(crate) struct Starved {
     pid: Pid,
     before: Rlimit,
@@ -121,13 +122,13 @@ impl Starved {
 
 impl Drop for Starved {
     fn drop(&mut self) {
-        // One that has ended needs none.
+        // Fails if the process has ended.
         let _ = prlimit(Some(self.pid), Resource::Nofile, self.before);
     }
 }
 
-/// The parent of a data directory's supervisor, which would start another one: first, to be ended first. Then the
-/// supervisor, and every process of a step that has not cleared its environment.
+/// The processes of a data directory. First the supervisor's parent, which must be killed first because it would start
+/// another supervisor. Then the supervisor, and every process of a step that has not cleared its environment.
 pub(crate) fn processes_of(data_dir: &Path) -> Vec<u32> {
     let entry = format!("LEVERFRAME_DATA_DIR={}", data_dir.display()).into_bytes();
     let place = data_dir.as_os_str().as_encoded_bytes();
@@ -157,7 +158,7 @@ pub(crate) fn step_processes_of(data_dir: &Path) -> Vec<u32> {
     processes_of(data_dir).into_iter().filter(is_step).collect()
 }
 
-/// The parent of a supervisor, which starts the next one; none where it was killed.
+/// The parent of a supervisor, which starts the next one; none when it was killed.
 pub(crate) fn parent_of_supervisor(supervisor: u32) -> Option<u32> {
     let parent: u32 = stat_fields(supervisor)?.get(1)?.parse().ok()?;
     let name = fs::read(format!("/proc/{parent}/cmdline")).ok()?;

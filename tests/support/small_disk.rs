@@ -1,12 +1,12 @@
-//! A small file system that can be filled and made read-only. Needs root; without it a test that asks for one says so
-//! and is passed over, unless `LEVERFRAME_REQUIRE_ROOT=1` makes that a failure.
+//! A small file system that can be filled and made read-only. It needs root. Without root, a test that needs it prints
+//! that and is skipped; with `LEVERFRAME_REQUIRE_ROOT=1` it fails instead.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A tmpfs, unmounted with this value.
+/// A tmpfs, unmounted when this value is dropped.
 pub(crate) struct SmallDisk {
     dir: tempfile::TempDir,
     n_fillings: u32,
@@ -36,13 +36,13 @@ impl SmallDisk {
         self.dir.path().canonicalize().expect("it is there")
     }
 
-    /// What still fits, in bytes.
+    /// Free space, in bytes.
     pub(crate) fn free_bytes(&self) -> u64 {
         let disk = rustix::fs::statvfs(self.dir.path()).expect("it is there");
         disk.f_bavail * disk.f_frsize
     }
 
-    /// Writes until nothing more fits.
+    /// Writes until it is full.
     pub(crate) fn fill(&mut self) {
         self.n_fillings += 1;
         let path = self.filling(self.n_fillings);
@@ -53,7 +53,7 @@ impl SmallDisk {
         }
     }
 
-    /// Takes away what it was filled with.
+    /// Removes what [`fill`](Self::fill) has written.
     pub(crate) fn free(&mut self) {
         for n in 1..=self.n_fillings {
             fs::remove_file(self.filling(n)).expect("a file");
@@ -73,7 +73,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process that is just ending may still be there.
+        // Lazily, because a process that is just ending may still use it.
         let _ = Command::new("umount").arg("-l").arg(self.dir.path()).status();
     }
 }

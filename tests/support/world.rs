@@ -1,4 +1,4 @@
-//! A run with a world around it: processes that start, end and vanish as a test plays them, without a clock.
+//! A run with simulated processes: a test makes them start, end and vanish, without a clock.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
@@ -14,16 +14,16 @@ use leverframe::run::{
 
 use super::{definition, run_id};
 
-/// A run with the world around it, as a test plays it.
+/// A run with simulated processes.
 pub(crate) struct World {
     pub(crate) run: Run,
     pub(crate) now: Now,
     pub(crate) starts: Starts,
     pub(crate) acted: Vec<Effect>,
     pub(crate) recorded: Vec<Record>,
-    /// The names of what was told.
+    /// The events.
     pub(crate) told: Vec<EventKind>,
-    /// Attempts that were started and have not ended: processes, as it were.
+    /// Attempts that were started and have not ended: the simulated processes.
     pub(crate) alive: HashSet<(usize, u32)>,
     pub(crate) started: HashSet<(usize, u32)>,
 }
@@ -62,7 +62,7 @@ impl World {
         self.step(index, StepNews::Started { pid: 1000 + self.run.steps[index].attempt, at: self.now.wall });
     }
 
-    /// Its process is gone, and nobody has said so.
+    /// Its process is gone, without any report.
     pub(crate) fn vanish(&mut self, index: usize) {
         self.alive.remove(&(index, self.run.steps[index].attempt));
     }
@@ -77,7 +77,7 @@ impl World {
         self.hear(Input::Step { index, attempt, news });
     }
 
-    /// Decides as the engine does, and keeps count of what would live.
+    /// Decides as the engine does, and keeps track of the processes that would live.
     pub(crate) fn hear(&mut self, input: Input) {
         let before = self.run.clone();
         let mut out = Outbox::default();
@@ -142,7 +142,7 @@ pub(crate) fn at(ms: u64) -> Now {
     Now { wall: start + TimeDelta::milliseconds(ms as i64), awake_ms: 1_000_000 + ms }
 }
 
-/// Everything is allowed.
+/// An admission that allows everything.
 static NOTHING_HELD: LazyLock<Admission> = LazyLock::new(Admission::default);
 
 pub(crate) fn context(now: Now) -> Context<'static> {

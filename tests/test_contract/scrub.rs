@@ -14,11 +14,15 @@ const NUMBERS: &[(&str, &str)] = &[
     ("n_processes", "<int>"),
     ("processes", "<int>"),
     ("cpu_fraction", "<float or null>"),
+    (MAYBE_UNKNOWN, "<int, spread or null>"),
     ("median", "<number or null>"),
     ("p95", "<number or null>"),
     ("frozen_seconds", "<number or null>"),
     ("worked_seconds", "<number or null>"),
 ];
+
+/// Known of a short step by chance alone, and then in `stats` a spread of lines instead of a null.
+const MAYBE_UNKNOWN: &str = "peak_rss_bytes";
 
 /// Ends of keys whose numbers vary.
 const ENDINGS: &[(&str, &str)] = &[
@@ -57,7 +61,20 @@ impl Scrub {
         for (name, placeholder) in &self.names {
             text = text.replace(name, placeholder);
         }
-        text.lines().map(|line| format!("{}\n", tokens(&number(line)))).collect()
+        let mut lines = text.lines();
+        let mut scrubbed = String::new();
+        while let Some(line) = lines.next() {
+            let key = line.trim_start().strip_prefix('"').and_then(|rest| rest.split_once("\": "));
+            let is_spread = key.is_some_and(|(key, value)| key == MAYBE_UNKNOWN && value == "{");
+            let last = if is_spread { lines.find(|line| line.trim_start().starts_with('}')) } else { None };
+            let line = match last {
+                Some(last) => line.replace('{', &last.trim_start().replace('}', "0")),
+                None => line.to_owned(),
+            };
+            scrubbed += &tokens(&number(&line));
+            scrubbed.push('\n');
+        }
+        scrubbed
     }
 }
 

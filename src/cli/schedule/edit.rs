@@ -7,7 +7,7 @@ use super::super::exit::{Failure, Outcome};
 use super::super::output::{Form, Page};
 use super::super::{Place, Print, key_value};
 use super::timing::Timing;
-use super::words::{next_of, preview_of, tell_tz, zone_named};
+use super::words::{next_of, preview_of, warn_ignored_tz, zone_named};
 use super::{change, jobs_on_disk};
 use crate::api::exit_code::DONE;
 use crate::api::{AddJob, JobPatch, JobView, SetJob};
@@ -53,7 +53,7 @@ pub(in crate::cli) struct SetArgs {
     print: Print,
 }
 
-/// What a new job and a changed one have in common.
+/// The options that `add` and `set` have in common.
 #[derive(Debug, Args)]
 struct More {
     /// The zone that it follows, such as Europe/Madrid, or `local`; of a new job by default the machine's.
@@ -100,14 +100,14 @@ pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
         ..JobPatch::new(args.job_id).with_schedule(&schedule)
     };
     let mut params = args.more.applied_to(params)?;
-    tell_tz(params.zone.as_deref());
-    // The zone of this session, which need not be that of the engine.
+    warn_ignored_tz(params.zone.as_deref());
+    // The zone of this session, which may differ from the engine's.
     params.zone.get_or_insert_with(machine_zone);
     let (job, firing) =
         change(place, AddJob { params: Box::new(params) }, |jobs, asked| jobs.add(*asked.params))?;
-    tell(&args.print, "added", &job)?;
+    print_job(&args.print, "added", &job)?;
     if args.print.form() == Form::Text {
-        firing.tell();
+        firing.note_if_not_firing();
     }
     Ok(DONE)
 }
@@ -115,7 +115,7 @@ pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
 pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
     let mut params = JobPatch { pipeline_id: args.pipeline, ..JobPatch::new(args.job_id.clone()) };
     let zone = match &args.more.tz {
-        // A time that is read on a wall is read on the job's own.
+        // A wall-clock time is read in the job's own zone.
         None if args.timing.reads_wall_clock() => {
             Some(jobs_on_disk(place)?.core().get_job(&args.job_id)?.zone)
         }
@@ -124,9 +124,9 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
     if let Some(schedule) = args.timing.schedule(zone_named(zone.as_deref())?)? {
         params = params.with_schedule(&schedule);
     }
-    // A job that is there keeps its zone, whatever TZ says.
+    // An existing job keeps its zone; TZ has no effect.
     if let Some(zone) = &args.more.tz {
-        tell_tz(Some(zone));
+        warn_ignored_tz(Some(zone));
     }
     let mut params = args.more.applied_to(params)?;
     for name in args.unset_params {
@@ -144,15 +144,15 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
     }
     let (job, firing) =
         change(place, SetJob { params: Box::new(params) }, |jobs, asked| jobs.set(*asked.params))?;
-    tell(&args.print, "changed", &job)?;
+    print_job(&args.print, "changed", &job)?;
     if args.print.form() == Form::Text {
-        firing.tell();
+        firing.note_if_not_firing();
     }
     Ok(DONE)
 }
 
-/// The job as it is now: in words, when it is due next, and what both coming clock changes will do.
-fn tell(print: &Print, done: &str, job: &JobView) -> Result<(), Failure> {
+/// Prints the job: in words, when it is due next, and the effect of the coming clock changes.
+fn print_job(print: &Print, done: &str, job: &JobView) -> Result<(), Failure> {
     let mut page = Page::new();
     match print.form() {
         Form::Json => page.document(job)?,

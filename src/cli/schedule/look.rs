@@ -1,4 +1,4 @@
-//! `leverframe schedule list`, `show`, `history` and `fires`: they read the disk, take no lock and change nothing.
+//! `leverframe schedule list`, `show`, `history` and `fires`. They read the disk, take no lock and change nothing.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -19,7 +19,7 @@ use crate::schedule::Outcome as FireOutcome;
 use crate::settings::{Catalogue, Settings};
 use crate::store::FireFilter;
 
-/// Fires that `show` tells: the newest, and the next.
+/// How many of the newest and of the next fires `show` prints.
 const SHOWN_FIRES: usize = 5;
 
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
         (true, None) => Colour::Plain,
     };
     let last_run = job.last_run.as_deref().and_then(|text| parse_instant(text).ok());
-    // Where its newest instant could not be started, that is the last that is known of it.
+    // If the newest due instant could not be started, that is the last news of the job.
     let failed = job.last_fire.as_ref().filter(|fire| {
         fire.outcome == FireOutcome::FailedToStart.as_str() && Some(fire.through_at) >= last_run
     });
@@ -222,7 +222,7 @@ pub(super) fn fires(args: &FiresArgs, place: &Place) -> Outcome {
         Form::Json => page.document(&fires)?,
         Form::Text if fires.is_empty() => note(format_args!("job {} was not due in that time", args.job_id)),
         Form::Text => {
-            // A job that was removed has no zone any more.
+            // A removed job has no zone any more.
             let job = disk.core().get_job(&args.job_id).ok();
             let rows: Vec<_> = fires.iter().map(|fire| fire_row(fire, job.as_ref())).collect();
             page.table(FIRE_HEADINGS, &rows)?;

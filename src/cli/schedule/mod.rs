@@ -1,5 +1,5 @@
-//! `leverframe schedule`: the jobs that run pipelines by themselves. What changes something goes through the engine that
-//! lives; where none does, this process changes the database under the directory's lock. What only looks reads the disk.
+//! `leverframe schedule`: the jobs that run pipelines by themselves. Changes go through the running engine. Without
+//! one, this process changes the database under the directory's lock. Verbs that only look read the disk.
 
 mod edit;
 mod look;
@@ -70,12 +70,12 @@ pub(super) fn schedule(verb: ScheduleVerb, place: &Place) -> Outcome {
     }
 }
 
-/// Has `request` carried out by the engine that lives, or does `here` what it asks; what came of it, and whether jobs
-/// fire now.
+/// Has the running engine carry out `request`, or does the same with `locally` when there is none. Returns the answer,
+/// and whether jobs fire now.
 pub(super) fn change<R: Request>(
     place: &Place,
     request: R,
-    here: impl FnOnce(&Jobs, R) -> Result<R::Answer, Error>,
+    locally: impl FnOnce(&Jobs, R) -> Result<R::Answer, Error>,
 ) -> Result<(R::Answer, Firing), Failure> {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
@@ -83,13 +83,13 @@ pub(super) fn change<R: Request>(
     match ask(&dir, &request)? {
         Acquisition::Answered(client, answer) => {
             let engine = &client.welcome().engine;
-            // One of an older version does not say; only a run in the foreground fired none then.
+            // An engine of an older version does not say. In that version only a run in the foreground fired no jobs.
             let fires_jobs = engine.fires_jobs.unwrap_or(engine.face != ProcessKind::Run);
             Ok((answer, if fires_jobs { Firing::Now } else { Firing::NotNow }))
         }
-        // The lease is held until it is done.
+        // The lease is held until the change is done.
         Acquisition::EngineLease(lease) => {
-            Ok((here(&Jobs::resting(&lease, settings), request)?, Firing::NotNow))
+            Ok((locally(&Jobs::resting(&lease, settings), request)?, Firing::NotNow))
         }
     }
 }
@@ -102,15 +102,15 @@ pub(super) enum Firing {
 }
 
 impl Firing {
-    /// Says so where they don't.
-    pub(super) fn tell(self) {
+    /// Prints a note if jobs do not fire.
+    pub(super) fn note_if_not_firing(self) {
         if self == Self::NotNow {
             note("jobs fire while the window or `leverframe serve` runs, and neither does now");
         }
     }
 }
 
-/// Prints what came of a change: the document, or a line.
+/// Prints the result of a change: the document, or a line.
 fn report(print: &Print, answer: &impl Serialize, line: impl FnOnce() -> String) -> Outcome {
     let mut page = Page::new();
     match print.form() {
@@ -120,7 +120,7 @@ fn report(print: &Print, answer: &impl Serialize, line: impl FnOnce() -> String)
     page.end(DONE)
 }
 
-/// The jobs, for looking.
+/// The jobs, read-only.
 fn jobs_on_disk(place: &Place) -> Result<OfflineScheduler, Failure> {
     Ok(OfflineScheduler::open_read_only(&place.path()?)?)
 }

@@ -1,4 +1,4 @@
-//! `leverframe schedule preview`: what a schedule would do; no job and no data directory are needed.
+//! `leverframe schedule preview`: what a schedule would do. It needs no job and no data directory.
 
 use clap::{Args, value_parser};
 
@@ -7,7 +7,7 @@ use super::super::exit::Outcome;
 use super::super::output::{Form, Page, note};
 use super::super::runs::moment;
 use super::timing::Timing;
-use super::words::{countdown, on_wall, tell_tz, zone_named};
+use super::words::{countdown, on_wall, warn_ignored_tz, zone_named};
 use crate::api::exit_code::DONE;
 use crate::engine::now;
 use crate::schedule::{MAX_PREVIEW, Zone, parse_once, preview as preview_of};
@@ -32,10 +32,10 @@ pub(in crate::cli) struct PreviewArgs {
 pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     let now = now().wall;
     let zone = zone_named(args.tz.as_deref())?;
-    tell_tz(args.tz.as_deref());
+    warn_ignored_tz(args.tz.as_deref());
     let schedule = args.timing.required(zone)?;
     let from = match &args.from {
-        // A time without an offset is one of the zone that is asked about.
+        // A time without an offset is in the zone of the preview.
         Some(text) => parse_once(text, zone).or_else(|_| moment(text, now))?,
         None => now,
     };

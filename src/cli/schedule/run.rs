@@ -45,7 +45,7 @@ pub(in crate::cli) struct BackfillArgs {
 pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
-    // Before anything is asked of anybody: that there is such a job.
+    // First checks that the job exists.
     jobs_on_disk(place)?.core().get_job(&args.job_id)?;
     let dir = DataDir::open(&path)?;
     let form = args.print.form();
@@ -89,7 +89,7 @@ pub(super) fn backfill(args: &BackfillArgs, place: &Place) -> Outcome {
         Ok(Backfilled { n_instants: jobs.backfill(&job_id, from, to)? })
     })?;
     if args.print.form() == Form::Text {
-        firing.tell();
+        firing.note_if_not_firing();
     }
     report(&args.print, &done, || {
         let n = count(done.n_instants, "instant", "instants");

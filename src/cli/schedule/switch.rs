@@ -33,7 +33,7 @@ pub(super) fn enable(args: &JobArgs, place: &Place) -> Outcome {
     let request = EnableJob { job_id: args.job_id.clone() };
     let (job, firing) = change(place, request, |jobs, asked| jobs.enable(&asked.job_id))?;
     if args.print.form() == Form::Text {
-        firing.tell();
+        firing.note_if_not_firing();
     }
     report(&args.print, &job, || format!("enabled job {}; next: {}", job.job_id, next_of(&job, now().wall)))
 }

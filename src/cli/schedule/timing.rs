@@ -1,4 +1,4 @@
-//! When a job is due, as arguments say it.
+//! The arguments that say when a job is due.
 
 use chrono_tz::Tz;
 use clap::Args;
@@ -51,7 +51,7 @@ fn endings() -> PossibleValuesParser {
 }
 
 impl Timing {
-    /// The schedule; none where nothing is said. A time without an offset is one of `zone`.
+    /// The schedule; none when no argument gives one. A time without an offset is in `zone`.
     pub(super) fn schedule(&self, zone: Tz) -> Result<Option<ScheduleConfig>, ScheduleError> {
         let kind = &self.kind;
         if self.on.is_some() && kind.after.is_empty() {
@@ -84,7 +84,7 @@ impl Timing {
         Ok(kind.manual.then_some(ScheduleConfig::Manual))
     }
 
-    /// The schedule, which must be there.
+    /// The schedule, which must be given.
     pub(super) fn required(&self, zone: Tz) -> Result<ScheduleConfig, Failure> {
         self.schedule(zone)?.ok_or_else(|| {
             Failure::usage(
@@ -93,7 +93,7 @@ impl Timing {
         })
     }
 
-    /// Whether what it says depends on the zone in which it is read.
+    /// Whether its meaning depends on the zone.
     pub(super) fn reads_wall_clock(&self) -> bool {
         self.kind.once.is_some()
     }

@@ -1,4 +1,4 @@
-//! What is said of jobs to people: instants on the wall of the job's zone, and how far off they are.
+//! Jobs in words for people: instants in the local time of the job's zone, and how far off they are.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -9,12 +9,12 @@ use crate::base::time::parse_instant;
 use crate::schedule::{Preview, ScheduleConfig, ScheduleError, Zone, preview};
 use crate::scheduler::{machine_zone, unheeded_tz, zone_of_session_alone};
 
-/// The machine's zone; UTC where the system names none that is known.
+/// The machine's zone; UTC when the system's zone is not known.
 pub(super) fn local_zone() -> Tz {
     Zone::Local.resolve(&machine_zone()).unwrap_or(Tz::UTC)
 }
 
-/// What the name of a zone means on this machine.
+/// The zone of this name on this machine.
 pub(super) fn zone_named(name: Option<&str>) -> Result<Tz, ScheduleError> {
     match name {
         Some(name) => name.parse::<Zone>()?.resolve(&machine_zone()),
@@ -22,9 +22,9 @@ pub(super) fn zone_named(name: Option<&str>) -> Result<Tz, ScheduleError> {
     }
 }
 
-/// Says what `TZ` does not do for a schedule whose zone is named so: rules without a name are not heeded, and what is
-/// `local` is so to whoever fires the job.
-pub(super) fn tell_tz(name: Option<&str>) {
+/// Prints a note if `TZ` has no effect on a schedule with this zone: rules without a zone name are ignored, and `local`
+/// means the zone of the process that fires the job.
+pub(super) fn warn_ignored_tz(name: Option<&str>) {
     let is_local = name.is_some_and(|name| name.eq_ignore_ascii_case("local"));
     if let Some(text) = unheeded_tz().filter(|_| name.is_none() || is_local) {
         note(format_args!(
@@ -38,12 +38,12 @@ pub(super) fn tell_tz(name: Option<&str>) {
     }
 }
 
-/// The zone of a job; the machine's where it can't be understood.
+/// The zone of a job; the machine's when the job's is not understood.
 pub(super) fn zone_of(job: &JobView) -> Tz {
     zone_named(Some(&job.zone)).unwrap_or_else(|_| local_zone())
 }
 
-/// An instant on the wall of a zone: `Tue 2026-11-24 02:00 CET`.
+/// An instant in the local time of a zone: `Tue 2026-11-24 02:00 CET`.
 pub(super) fn on_wall(at: DateTime<Utc>, zone: Tz) -> String {
     let form = if at.timestamp() % 60 == 0 { "%a %Y-%m-%d %H:%M %Z" } else { "%a %Y-%m-%d %H:%M:%S %Z" };
     at.with_timezone(&zone).format(form).to_string()
@@ -57,7 +57,7 @@ pub(super) fn countdown(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// When a job is due next, on its wall and from now; or why it is not.
+/// When a job is due next, in its local time and from now; or why it is not due.
 pub(super) fn next_of(job: &JobView, now: DateTime<Utc>) -> String {
     if job.problem.is_some() {
         return "never".to_owned();
@@ -75,7 +75,8 @@ pub(super) fn next_of(job: &JobView, now: DateTime<Utc>) -> String {
     }
 }
 
-/// The next `n` instants of a job, and what the coming clock changes do to it; none where it can't be understood.
+/// The next `n` instants of a job, and the effect of the coming clock changes; none when its schedule is not
+/// understood.
 pub(super) fn preview_of(job: &JobView, now: DateTime<Utc>, n: usize) -> Option<Preview> {
     let config = ScheduleConfig::from_parts(&job.schedule_type, &job.schedule_config.to_string()).ok()?;
     let created_at = parse_instant(&job.created_at).ok()?;

@@ -1,7 +1,6 @@
-//! Files as people write them: what they become. What is said about wrong ones stands in `complaints`,
-//! what holds for every file in `properties`.
+//! Valid files and their pipelines. `problems` has wrong files, `properties` what holds for every file.
 
-mod complaints;
+mod problems;
 mod properties;
 
 use std::collections::BTreeMap;
@@ -12,7 +11,7 @@ use super::*;
 
 const HOME: &str = "/home/ada";
 
-/// A file that says something for every key.
+/// A file with a value for every key.
 const FULL: &str = include_str!("../cases/full.toml");
 
 fn parse_at(text: &str, path: &str) -> Result<Pipeline, Vec<Diagnostic>> {
@@ -235,7 +234,7 @@ fn a_parameter_has_one_variable() {
 }
 
 #[test]
-fn differences_are_told_in_sentences() {
+fn differences_are_sentences() {
     let old = parse_at(FULL, "/jobs/alfabeta.toml").unwrap();
     assert_eq!(differences(&old, &old), Vec::<String>::new());
     let text = FULL

@@ -10,7 +10,7 @@ use super::{FULL, parse_at};
 
 const WRONG: &str = include_str!("../cases/wrong.toml");
 
-/// For each step the steps that it needs: any at all.
+/// For each step the steps that it needs, chosen freely.
 fn arbitrary_needs() -> impl Strategy<Value = Vec<BTreeSet<usize>>> {
     (1_usize..24).prop_flat_map(|n| {
         let others = (0..n).map(|i| {
@@ -31,7 +31,7 @@ fn file_with_needs(needs: &[BTreeSet<usize>]) -> String {
     needs.iter().enumerate().map(step).collect()
 }
 
-/// What can be reached along needs, the slow and plain way.
+/// The steps that can be reached along needs, by a simple and slow algorithm.
 fn reached(needs: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
     let mut seen = BTreeSet::new();
     let mut left: Vec<usize> = needs[from].iter().copied().collect();
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn any_value_under_any_key_is_taken_or_told(key in select(key_names()), value in select(&VALUES[..])) {
+    fn any_value_under_any_key_is_taken_or_a_problem(key in select(key_names()), value in select(&VALUES[..])) {
         let line = format!("{key} = {value}\n");
         for text in [
             format!("{line}[[step]]\nid = \"s\"\nrun = \"x\"\n"),

@@ -60,7 +60,7 @@ fn an_alert_names_the_step_that_uses_most_and_is_cleared_by_the_same_words() {
 #[test]
 fn freezing_takes_the_heaviest_run_that_goes_on_and_no_other() {
     let (mut enforcer, limit) = (LimitEnforcer::default(), limit(Resource::Memory, LimitAction::Freeze));
-    // The heaviest step is of a run that is paused; of the others two small steps of one weigh most.
+    // The heaviest step belongs to a paused run. Of the other runs, one with two small steps uses most.
     let steps = [step("a", "one", 4, 0.0), step("b", "one", 3, 0.0), step("b", "two", 2, 0.0)];
     let steps = [&steps[..], &[step("paused", "one", 9, 0.0)]].concat();
     let raised = raised(limit, 15.0 * GIB as f64);
@@ -69,7 +69,7 @@ fn freezing_takes_the_heaviest_run_that_goes_on_and_no_other() {
     assert!(matches!(&measures[1], Measure::HoldStarts(Some(reason)) if reason.contains("memory 93.8%")));
     assert!(matches!(&measures[2], Measure::Freeze { run_id, .. } if *run_id == run("b")), "{measures:?}");
     assert_eq!(measures.len(), 3);
-    // What it holds it keeps: another one would be frozen for nothing.
+    // A frozen run keeps its memory, so freezing another one would not help.
     assert_eq!(enforcer.answer(&sample(vec![], &steps), &[], goes_on), []);
     let measures = enforcer.answer(&sample(vec![LimitChange::Cleared(raised)], &steps), &[], goes_on);
     assert_eq!(measures[1..], [Measure::Thaw(run("b")), Measure::HoldStarts(None)]);
@@ -103,7 +103,7 @@ fn a_floor_of_the_disk_freezes_one_writer_after_another() {
 fn who_fills_memory_or_floods_a_log_is_frozen_like_who_writes_to_a_disk() {
     let (mut enforcer, limit) = (LimitEnforcer::default(), limit(Resource::Disk, LimitAction::Freeze));
     let floods = StepSample { output_rate: 20.0 * 1_048_576.0, ..step("floods", "one", 1, 0.0) };
-    // What is written with write calls shows in both rates, and counts once.
+    // Bytes of write calls show in both rates, and count once.
     let writes = StepSample { output_rate: 15.0 * 1_048_576.0, ..step("writes", "one", 1, 15.0) };
     let murmurs = StepSample { output_rate: 1000.0, ..step("murmurs", "one", 1, 0.0) };
     let steps = [floods, murmurs, writes];
@@ -139,7 +139,7 @@ fn what_the_operator_has_let_go_on_is_not_frozen_again_after_a_restart() {
     let steps = [step("heavy", "a", 5, 0.0), step("light", "a", 1, 0.0)];
     let raised = raised(limit, 0.93 * 16.0 * GIB as f64);
     let let_go = [run("heavy")];
-    // An engine that was started anew knows of the limit only when it is raised.
+    // A restarted engine knows about the limit only when it is raised again.
     let mut enforcer = LimitEnforcer::default();
     let measures =
         enforcer.answer(&sample(vec![LimitChange::Raised(raised.clone())], &steps), &let_go, |_| true);

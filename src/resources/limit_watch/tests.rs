@@ -1,4 +1,4 @@
-//! What limits make of samples in any order.
+//! Limits over sequences of samples.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn limits() -> Limits {
         .with(limit(Resource::Disk, Threshold::Bytes(100), Threshold::Bytes(200)))
 }
 
-/// A machine with this much of its memory (of 100 bytes) in use, and disks with so much free.
+/// A machine with this much of its 100 bytes of memory in use, and disks with this much free.
 fn machine(memory: u64, disks: &[(&str, u64)]) -> MachineSample {
     let volume = |(path, free_bytes): &(&str, u64)| VolumeSpace {
         path: Path::new(path).into(),
@@ -38,7 +38,7 @@ fn machine(memory: u64, disks: &[(&str, u64)]) -> MachineSample {
     }
 }
 
-/// What changes, in short: `+memory`, `-disk /a`.
+/// The changes in short form: `+memory`, `-disk /a`.
 fn said(changes: &[LimitChange]) -> Vec<String> {
     let text = |sign: &str, raised: &RaisedLimit| {
         let place = raised.volume.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default();
@@ -90,7 +90,7 @@ fn between_the_bounds_nothing_flaps() {
 }
 
 #[test]
-fn what_nobody_saw_does_not_count_as_held() {
+fn a_time_without_samples_does_not_count_as_exceeded() {
     check(&[(0, 95, &[]), (100, 95, &[]), (109, 95, &[]), (110, 95, &["+memory"])]);
 }
 
@@ -100,7 +100,7 @@ fn sleep_raises_nothing() {
     let slept = |awake_ms: u64| Now { wall: at(awake_ms).wall + TimeDelta::hours(8), awake_ms };
     assert_eq!(said(&watch.observe(at(0), &machine(95, &[]))), [""; 0]);
     assert_eq!(said(&watch.observe(at(9_000), &machine(95, &[]))), [""; 0]);
-    // The lid was shut and opened; ten seconds of awake time have passed in all.
+    // The lid was closed and opened; ten seconds of awake time have passed in all.
     assert_eq!(said(&watch.observe(slept(10_000), &machine(95, &[]))), [""; 0]);
     assert_eq!(said(&watch.observe(slept(19_000), &machine(95, &[]))), [""; 0]);
     assert_eq!(said(&watch.observe(slept(20_000), &machine(95, &[]))), ["+memory"]);
@@ -131,7 +131,7 @@ fn a_limit_that_is_lifted_is_cleared_and_one_that_stays_is_not() {
     assert_eq!(said(&watch.set_limits(Limits::none())), ["-disk /a"]);
 }
 
-/// One thing that a watch sees.
+/// One input of a watch.
 #[derive(Debug, Clone)]
 enum Seen {
     Sample { back_ms: u64, on_ms: u64, slept_ms: i64, memory: u64, disks: Vec<u64> },

@@ -185,7 +185,7 @@ fn a_zone_is_known_by_its_name_and_a_wrong_one_gets_the_nearest() {
 }
 
 #[test]
-fn a_cycle_of_jobs_is_told_from_first_to_last() {
+fn a_cycle_of_jobs_is_listed_from_first_to_last() {
     let id = |text: &str| JobId::new(text).unwrap();
     let above = BTreeMap::from([
         (id("b"), vec![id("x"), id("c")]),

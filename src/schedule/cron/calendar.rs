@@ -1,20 +1,20 @@
 //! Sets of seconds, minutes, hours and days, and the search in them. All in plain local calendar time, as if no clock
-//! were ever changed: seconds since 1970 on the wall.
+//! ever changed: wall-clock seconds since 1970.
 
 use chrono::{Datelike, NaiveDate};
 
 pub(in crate::schedule) const SECONDS_A_DAY: i64 = 86_400;
 
-/// The Gregorian calendar repeats after so many years, days of the week included: what does not come in one
+/// The Gregorian calendar repeats after this many years, days of the week included. A time that does not come in one
 /// round never comes.
 const ROUND_YEARS: i32 = 400;
 
-/// How the two day fields go together.
+/// How the two day fields combine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::schedule) enum DayRule {
-    /// A day must be in both: at least one of them is free.
+    /// A day must be in both, because at least one field is free.
     Both,
-    /// Both are restricted: a day must be in one of them.
+    /// Both fields are restricted: a day must be in at least one of them.
     Either,
 }
 
@@ -51,8 +51,8 @@ impl Calendar {
         day_rule: DayRule::Both,
     };
 
-    /// The first time after `after`; none if none ever comes (or not before the year 9999). Looks at each month of a
-    /// round of the calendar at most.
+    /// The first time after `after`; none if none comes before the year 9999. Visits at most each month of one round of
+    /// the calendar.
     pub(in crate::schedule) fn next(&self, after: i64) -> Option<i64> {
         let (day, second) = (after.div_euclid(SECONDS_A_DAY), after.rem_euclid(SECONDS_A_DAY));
         let date = date_of(day)?;
@@ -78,7 +78,7 @@ impl Calendar {
         Some(day * SECONDS_A_DAY + self.first_time())
     }
 
-    /// How many times there are from `from` on and before `until`. Costs a look at each month between.
+    /// How many times there are from `from` on and before `until`. Visits each month between.
     pub(in crate::schedule) fn count(&self, from: i64, until: i64) -> u64 {
         if until <= from {
             return 0;
@@ -101,7 +101,8 @@ impl Calendar {
         if self.last_day {
             by_date |= 1 << n_days;
         }
-        // 1970-01-01 was a Thursday. The week's bits, turned so that bit 0 is the month's first day, five times over.
+        // 1970-01-01 was a Thursday. The week's bits are rotated so that bit 0 is the month's first day, and repeated
+        // five times.
         let first_weekday = (first_day + 4).rem_euclid(7) as u32;
         let week = u64::from(self.weekdays);
         let turned = ((week | week << 7) >> first_weekday) & 0b111_1111;
@@ -158,7 +159,7 @@ impl Calendar {
         hour * 3_600 + minute * 60 + second
     }
 
-    /// The first time of a day after this second of it.
+    /// The first time of a day after this second of the day.
     fn next_time(&self, after: i64) -> Option<i64> {
         let (hour, minute, second) = (after / 3_600, after / 60 % 60, after % 60);
         let later = |set: u64, than: i64| {
@@ -181,7 +182,7 @@ impl Calendar {
         later(hours, hour).map(|hour| hour * 3_600 + first(self.minutes) * 60 + first(self.seconds))
     }
 
-    /// How many times of a day lie before this second of it.
+    /// How many times of a day lie before this second of the day.
     fn n_times_before(&self, second: i64) -> u64 {
         let n = |set: u64| u64::from(set.count_ones());
         let below = |set: u64, value: i64| n(set & ((1 << value) - 1));

@@ -1,5 +1,5 @@
-//! From the text of a cron expression to its sets: each field is checked, brought into the dialect of the `cron`
-//! crate, and read by it.
+//! From the text of a cron expression to its sets: each field is checked, translated into the dialect of the `cron`
+//! crate, and parsed by that.
 
 use cron::TimeUnitSpec;
 
@@ -11,7 +11,7 @@ struct Field {
     name: &'static str,
     min: u32,
     max: u32,
-    /// Names of values, the first of them for `min`.
+    /// Names of values; the first name stands for `min`.
     names: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
-/// With seconds first, as the crate wants them.
+/// With seconds first, as the crate expects.
 const FIELDS: [Field; 6] = [
     Field { name: "second", min: 0, max: 59, names: &[] },
     Field { name: "minute", min: 0, max: 59, names: &[] },
@@ -77,7 +77,7 @@ pub(super) fn read(text: &str) -> Result<(Calendar, bool), String> {
     let mut translated = Vec::with_capacity(FIELDS.len());
     for (i, field) in FIELDS.iter().enumerate() {
         let part = match i {
-            // The crate knows no `L`: a set is taken from it all the same, and emptied below.
+            // The crate does not know `L`: it parses a `1` instead, and the set is emptied below.
             DAY_OF_MONTH if only_last_day => "1",
             DAY_OF_MONTH => &days,
             _ => parts[i],
@@ -107,7 +107,7 @@ pub(super) fn read(text: &str) -> Result<(Calendar, bool), String> {
     Ok((calendar, parts[1].starts_with('*') || parts[2].starts_with('*')))
 }
 
-/// A zone before the fields, as lines of a crontab and other schedulers have it.
+/// A zone before the fields, as in crontabs and other schedulers.
 fn zone_before(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = text.trim_start().split_once('=')?;
     let zone = rest.split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']);
@@ -130,7 +130,7 @@ fn nickname(text: &str) -> Result<&'static str, String> {
     })
 }
 
-/// The field of days without its `L`, and whether one was there.
+/// The field of days without its `L`, and whether it had one.
 fn without_last_day(part: &str) -> Result<(String, bool), String> {
     let is_last = |item: &&str| item.eq_ignore_ascii_case("l");
     let last_day = part.split(',').any(|item| is_last(&item));
@@ -185,7 +185,7 @@ impl Field {
         if place != DAY_OF_WEEK {
             return Ok(if first == last { first.to_string() } else { format!("{first}-{last}{suffix}") });
         }
-        // Sunday is 0 and 7 here, 1 there; `5/2` ends with Saturday.
+        // Sunday is 0 and 7 here, and 1 in the crate. `5/2` ends with Saturday.
         let last = if base.contains('-') || step.is_none() { last } else { 6.max(first) };
         let days = (first..=last).step_by(step.unwrap_or(1) as usize);
         Ok(days.map(|day| (day % 7 + 1).to_string()).collect::<Vec<_>>().join(","))

@@ -1,10 +1,12 @@
-//! Cron expressions with the meaning of Vixie's cron as Debian has it: five fields, or six with seconds first,
-//! `@daily` and its kin, `L` for the last day of the month; day of month and day of week either-or.
+//! Cron expressions with the meaning of Debian's Vixie cron: five fields, or six with seconds first; `@daily` and the
+//! like; `L` for the last day of the month. If day of month and day of week are both restricted, a day must match one
+//! of them.
 //!
-//! The `cron` crate reads the fields; `fields` brings them into its dialect (it wants seconds, counts Sunday as 1) and
-//! says what is wrong where it would only refuse. Its own search is not used: it takes both day fields together, knows
-//! no `L`, runs the hour that comes twice out of order, and walks ordered trees where sets of bits do. So the sets are
-//! taken from it, and `calendar` looks for times in them, in plain local time; clock changes are `wall`'s.
+//! The `cron` crate parses the fields. `fields` translates them into its dialect (it expects seconds and counts Sunday
+//! as 1), and explains errors that the crate would only refuse. The crate's own search is not used: it requires both
+//! day fields to match, does not know `L`, returns the hour that comes twice out of order, and walks ordered trees
+//! where sets of bits are enough. So only the sets are taken from it, and `calendar` searches them in plain local time.
+//! `wall` handles clock changes.
 
 mod calendar;
 mod fields;
@@ -18,10 +20,10 @@ pub(super) use calendar::{Calendar, DayRule};
 use super::ScheduleError;
 use super::config::TimeOfDay;
 
-/// Longer ones are slips, and what reads them should not have to.
+/// A longer expression is a mistake, and is refused before it is parsed.
 const MAX_LEN: usize = 1_000;
 
-/// A cron expression that was understood.
+/// A parsed cron expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronExpr {
     text: Arc<str>,
@@ -35,8 +37,9 @@ impl CronExpr {
         &self.text
     }
 
-    /// Whether its hour or minute field begins with `*`, so that it follows real time when the clock changes: times in
-    /// a gap do not exist, both passes of an overlap count. Otherwise its times are fixed: each fires once.
+    /// Whether its hour or minute field begins with `*`. Such an expression follows real time when the clock changes:
+    /// times in a gap do not fire, and both passes of an overlap do. Otherwise its times are fixed, and each fires
+    /// once.
     pub fn follows_real_time(&self) -> bool {
         self.follows_real_time
     }
@@ -64,7 +67,7 @@ impl FromStr for CronExpr {
     type Err = ScheduleError;
 
     /// # Errors
-    /// [`ScheduleError::Cron`], which names the field, its value and what is right.
+    /// [`ScheduleError::Cron`], which names the field, its value and what would be right.
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
         let text = text.trim();
         let read = if text.len() > MAX_LEN {

@@ -1,4 +1,4 @@
-//! What expressions mean, and what is said of malformed ones.
+//! The meaning of expressions, and the messages for malformed ones.
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! One entry of a crontab: its schedule, its command, and the pipeline that both become.
+//! One entry of a crontab: its schedule, its command, and the pipeline made of them.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use super::naming::name_of;
 use super::{CRON_PATH, RemarkKind};
 use crate::schedule::CronExpr;
 
-/// Shells in which a command's input can be written before it.
+/// Shells with which a command's input can be written before the command.
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ksh", "zsh", "ash"];
 
-/// The greatest value of each of the five fields.
+/// The largest value of each of the five fields.
 const LARGEST: [u32; 5] = [59, 23, 31, 12, 7];
 const SMALLEST: [u32; 5] = [0, 0, 1, 1, 0];
 
@@ -19,7 +19,7 @@ pub(super) struct Entry<'a> {
     pub(super) time: &'a str,
     pub(super) user: Option<&'a str>,
     pub(super) command: &'a str,
-    /// What stands in the line above.
+    /// The comment in the line above.
     pub(super) comment: Option<&'a str>,
 }
 
@@ -35,17 +35,17 @@ impl Entry<'_> {
         }
         let mut fields: Vec<String> = Vec::new();
         for field in time.split_whitespace() {
-            let meant = first_alone(field)?;
-            if meant != field {
+            let effective = without_lone_step(field)?;
+            if effective != field {
                 let text = format!(
-                    "{field} has a step without a range: Debian's cron takes it as {meant} alone, and so does the job; cronie refuses the line. If every step was meant, write */N or a range"
+                    "{field} has a step without a range: Debian's cron takes it as {effective} alone, and so does the job; cronie refuses the line. If every step was meant, write */N or a range"
                 );
                 remarks.push((RemarkKind::Differs, text));
             }
-            if let Some(strange) = strange_to_cron(meant) {
+            if let Some(strange) = unknown_to_cron(effective) {
                 return Err(format!("cron knows no {strange}, and passes over the line"));
             }
-            fields.push(meant.to_owned());
+            fields.push(effective.to_owned());
         }
         let time = fields.join(" ");
         let fields: Vec<String> =
@@ -71,11 +71,11 @@ impl Entry<'_> {
             return Err(format!("its input (after the %) can't be written before a command for {shell}"));
         }
         remarks.push((RemarkKind::Carried, "what stands after the % is the command's input".to_owned()));
-        // The bracket stands in a line of its own: the command may end with a comment.
+        // The bracket is on a line of its own, because the command may end with a comment.
         Ok(format!("printf '%s\\n' '{}' | (\n{command}\n)", input.replace('\'', "'\\''")))
     }
 
-    /// A word for the pipeline: the name of what is run.
+    /// A name for the pipeline: the name of the program.
     pub(super) fn name(&self, line: usize) -> String {
         name_of(&split_input(self.command).0).unwrap_or_else(|| format!("cron-line-{line}"))
     }
@@ -102,7 +102,7 @@ impl Entry<'_> {
             toml.push_str(&format!("PATH = {}\n", quoted(CRON_PATH)));
         }
         for (name, value) in environment.iter().filter(|(name, _)| *name != "MAILTO") {
-            // Cron expands nothing.
+            // Cron does not expand variables.
             toml.push_str(&format!("{name} = {}\n", quoted(&value.replace('$', "$$"))));
         }
         toml.push_str(&format!("\n[[step]]\nid = \"run\"\nrun = {}\n", quoted(run)));
@@ -137,11 +137,12 @@ fn split_input(command: &str) -> (String, Option<String>) {
     (line, input)
 }
 
-/// What Debian's cron makes of a step without a range, `0/5`: the value alone; it passes over the rest of the field.
+/// What a step without a range, such as `0/5`, means to Debian's cron: the value alone. It ignores the rest of the
+/// field.
 ///
 /// # Errors
-/// Where there is such a rest.
-fn first_alone(field: &str) -> Result<&str, String> {
+/// When the field has more items, which each cron reads in its own way.
+fn without_lone_step(field: &str) -> Result<&str, String> {
     let is_alone = |item: &str| {
         item.split_once('/').is_some_and(|(base, _)| base != "*" && !base.contains('-') && !base.is_empty())
     };
@@ -154,18 +155,18 @@ fn first_alone(field: &str) -> Result<&str, String> {
     }
 }
 
-/// What the jobs here understand and cron does not.
-fn strange_to_cron(field: &str) -> Option<String> {
+/// A part of the field that jobs here understand and cron does not.
+fn unknown_to_cron(field: &str) -> Option<String> {
     let words = field.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
-    let is_strange = |word: &&str| word.len() != 3;
-    match words.into_iter().find(is_strange) {
+    let is_unknown_word = |word: &&str| word.len() != 3;
+    match words.into_iter().find(is_unknown_word) {
         _ if field.starts_with('@') => None,
         Some(word) => Some(word.to_owned()),
         None => field.contains('?').then(|| "?".to_owned()),
     }
 }
 
-/// The field with steps beyond its largest value written as what they mean: the first value alone.
+/// The field, in which a step beyond its largest value is replaced by its meaning: the first value alone.
 fn within_steps(field: &str, place: usize) -> String {
     let (Some(largest), Some(smallest)) = (LARGEST.get(place), SMALLEST.get(place)) else {
         return field.to_owned();

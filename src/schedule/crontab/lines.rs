@@ -1,4 +1,4 @@
-//! The lines of a crontab, as Vixie's cron takes them apart. What they mean here is said elsewhere.
+//! Splits the lines of a crontab as Vixie's cron does. Their meaning is the subject of the parent module.
 
 use super::{CrontabKind, CrontabSource};
 
@@ -16,9 +16,9 @@ pub(super) enum Line<'a> {
     Entry {
         /// Five fields or a word such as `@daily`.
         time: &'a str,
-        /// In a system's crontab.
+        /// Only in a system's crontab.
         user: Option<&'a str>,
-        /// As it stands there, `%` and all.
+        /// As written, including any `%`.
         command: &'a str,
     },
     /// What is wrong with it.
@@ -27,7 +27,7 @@ pub(super) enum Line<'a> {
 
 /// All lines with their numbers, from 1.
 pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usize, Line<'a>)> {
-    // A mark that some editors write, and no cron knows.
+    // The byte-order mark that some editors write, and no cron knows.
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     if text.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usiz
     let layout = match source.kind {
         CrontabKind::User => Layout::Commands,
         CrontabKind::System => Layout::Users,
-        CrontabKind::Detect => Layout::seen_in(lines.iter().flatten().copied(), source),
+        CrontabKind::Detect => Layout::detect(lines.iter().flatten().copied(), source),
     };
     let read = |line: Result<&'a str, _>| {
         match line {
@@ -50,36 +50,36 @@ pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usiz
     lines.into_iter().enumerate().map(|(i, line)| (i + 1, read(line))).collect()
 }
 
-/// What stands after the fields of time.
+/// What follows the fields of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Commands,
     Users,
-    /// It can't be told.
+    /// It is not known.
     Unknown,
 }
 
 /// What the first word after the fields of time can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstWord {
-    /// `root`, or a user of this machine before a command of this machine.
+    /// `root`, or a user of this machine that stands before a command of this machine.
     User,
-    /// No user has such a name, or nothing follows that could be a user's command.
+    /// A word that can't be a user's name, or one without a command after it.
     Command,
-    /// A command of this machine, and no user of it: in a system's crontab, a user that is not known here.
+    /// A command of this machine that is no user of it. In a system's crontab it may be a user who is not known here.
     LikelyCommand,
-    /// No command of this machine, before one: a user of another machine, or a command of it.
+    /// No command of this machine, before a command: a user, or a command, of another machine.
     LikelyUser,
-    /// Anything else: also a user's name before something that may be an argument, since the command of that name may
-    /// be on another machine, or in a folder that cron finds through a variable.
+    /// Anything else. This includes a user's name before a word that may be an argument: a command of that name may
+    /// exist on another machine, or in a folder that cron finds through a variable.
     Either,
 }
 
 impl Layout {
-    /// Cron never mixes them: one line that is certain decides for those that are not. A line that is only likely decides
-    /// where no other says otherwise: beside a known user, the name of a command is that of an unknown user. Where lines
-    /// contradict each other, or none says anything, nothing is guessed.
-    fn seen_in<'a>(lines: impl Iterator<Item = &'a str>, source: &CrontabSource<'_>) -> Self {
+    /// Cron never mixes the two layouts, so one line that is certain decides for the others. A line that is only likely
+    /// decides if no other line contradicts it: next to a known user, the name of a command is that of an unknown user. If
+    /// lines contradict each other, or none says anything, the layout is unknown.
+    fn detect<'a>(lines: impl Iterator<Item = &'a str>, source: &CrontabSource<'_>) -> Self {
         let mut path = super::CRON_PATH.to_owned();
         let mut seen = Vec::new();
         for line in lines {
@@ -110,7 +110,7 @@ fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWor
     }
     let behind = first_program(rest);
     match (is_known_user, is_command(word)) {
-        // No command has such a word as its first argument, but that a shell understands another one behind it.
+        // A command never has such a word as its first argument, unless a shell runs the words after it.
         (false, true) if BEGINNINGS.contains(&behind) && !SHELL_WORDS.contains(&word) => {
             FirstWord::LikelyUser
         }
@@ -121,7 +121,7 @@ fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWor
     }
 }
 
-/// The first word that is not a variable for the command behind it (`A=b command`).
+/// The first word that is not a variable for the command (`A=b command`).
 fn first_program(command: &str) -> &str {
     let (word, rest) = split_word(command);
     let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
@@ -130,7 +130,7 @@ fn first_program(command: &str) -> &str {
     if is_assignment { first_program(rest) } else { word }
 }
 
-/// Whether a user can have this name; scripts and paths can't be meant.
+/// Whether a user can have this name; a script or a path can't be one.
 fn is_user_name(word: &str) -> bool {
     let is_script = [".sh", ".py", ".pl", ".rb", ".php", ".js"].iter().any(|ending| word.ends_with(ending));
     let is_inner = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+' | '\\');
@@ -138,10 +138,10 @@ fn is_user_name(word: &str) -> bool {
     !is_script && word.starts_with(|c: char| c.is_alphanumeric() || c == '_') && word.chars().all(is_inner)
 }
 
-/// What begins a command of the shell, and is no argument.
+/// Words that begin a shell command and are never an argument.
 const BEGINNINGS: [&str; 6] = ["[", "if", "for", "while", "until", "case"];
 
-/// What a shell understands without a program.
+/// Words that a shell understands without a program.
 const SHELL_WORDS: [&str; 23] = [
     "[", "if", "for", "while", "until", "case", "test", "cd", "echo", "printf", "exec", "export", "eval",
     "set", "umask", "ulimit", "trap", "command", "type", "true", "false", "exit", "time",
@@ -164,7 +164,7 @@ fn read(line: &str, layout: Layout) -> Line<'_> {
         rest = split_word(rest).1;
     }
     let time = line[..line.len() - rest.len()].trim_end();
-    if is_of_anacron(line) {
+    if is_anacrontab_line(line) {
         return Line::Malformed(
             "it is a line of an anacrontab (a period, a delay, a name, a command), which has no time of day; add a job for its command (`leverframe schedule add`)".into(),
         );
@@ -190,24 +190,24 @@ fn read(line: &str, layout: Layout) -> Line<'_> {
     Line::Entry { time, user, command: command.trim_end() }
 }
 
-/// Whether it is an anacrontab's: a period in days or a word for one, a delay in minutes, a name.
-fn is_of_anacron(line: &str) -> bool {
+/// Whether it is a line of an anacrontab: a period in days or a word for one, a delay in minutes, a name, a command.
+fn is_anacrontab_line(line: &str) -> bool {
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let (period, rest) = split_word(line);
     let (delay, rest) = split_word(rest);
     let (name, command) = split_word(rest);
-    // A day of the month is no word (some know `L`).
+    // The third field of cron is a day of the month, which is never a word (except `L`).
     let is_name = name.len() > 1 && name.contains(|c: char| c.is_ascii_alphabetic());
     is_number(delay) && is_name && !command.is_empty() && (period.starts_with('@') || is_number(period))
 }
 
-/// The first word, and what follows it and its spaces.
+/// The first word, and the text after it and its spaces.
 fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     (word, rest.trim_start_matches([' ', '\t']))
 }
 
-/// `NAME = value`; either may stand in quotes.
+/// `NAME = value`; both may be in quotes.
 fn variable(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.split_once('=')?;
     let name = name.trim_end();

@@ -1,8 +1,8 @@
-//! From a crontab to pipelines and jobs, with a report of every difference in meaning. Pure: text in, texts out; who
-//! asks reads the file, writes the pipelines and adds the jobs.
+//! From a crontab to pipelines and jobs, with a report of every difference in meaning. Pure: text in, texts out. The
+//! caller reads the file, writes the pipelines and adds the jobs.
 //!
-//! What cron does is kept where it can be: its `PATH`, its home directory, its shell, that it starts a job beside
-//! its last run and makes up for nothing. What cannot be kept is said, line by line.
+//! Cron's behaviour is kept where possible: its `PATH`, its home directory, its shell, that a job starts even if its
+//! last run has not ended, and that missed times are not caught up. Every difference is reported, line by line.
 
 mod entry;
 mod lines;
@@ -20,82 +20,80 @@ pub use report::{Remark, RemarkKind};
 use super::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, Zone};
 use crate::base::id::{JobId, PipelineId};
 
-/// What cron gives to a job that says nothing else.
+/// Cron's defaults.
 const CRON_PATH: &str = "/usr/bin:/bin";
 const CRON_SHELL: &str = "/bin/sh";
 
-/// How far behind its minute cron may start a job.
-const CRON_IS_LATE: TimeDelta = TimeDelta::minutes(1);
+/// How late cron may start a job.
+const CRON_GRACE: TimeDelta = TimeDelta::minutes(1);
 
-/// Where a crontab comes from.
+/// The kind of a crontab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrontabKind {
-    /// `crontab -l`: after the fields of time comes the command.
+    /// A user's, as `crontab -l` prints it: the command follows the fields of time.
     User,
-    /// `/etc/crontab` or a file of `/etc/cron.d`: after the fields of time comes a user.
+    /// `/etc/crontab` or a file of `/etc/cron.d`: a user follows the fields of time.
     System,
-    /// Seen from the text: a system's, where a line names a known user before a command. A line of which that can't be
-    /// told is refused.
+    /// Detected from the text: a system's, if a line names a known user before a command. A line is refused if its kind
+    /// is not certain.
     Detect,
 }
 
-/// What an import needs to know of the machine.
+/// What an import must know about the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct CrontabSource<'a> {
-    /// Where the text comes from.
+    /// The kind of the crontab.
     pub kind: CrontabKind,
-    /// Whose jobs are taken over from a system's crontab: the user that Leverframe runs as.
+    /// The user that Leverframe runs as. Only this user's entries of a system's crontab are imported.
     pub user: &'a str,
-    /// The users of the machine, to tell a system's crontab; `root` need not be among them.
+    /// The users of the machine, to recognise a system's crontab; `root` need not be among them.
     pub users: &'a [&'a str],
-    /// Whether there is a command of this name in these folders (as in `PATH`), to tell a user's crontab.
+    /// Whether these folders (as in `PATH`) have a command of this name, to recognise a user's crontab.
     pub is_command: fn(name: &str, path: &str) -> bool,
-    /// Whether the cron whose file it is follows `CRON_TZ`, as cronie does; Debian's does not.
+    /// Whether this machine's cron follows `CRON_TZ`, as cronie does; Debian's does not.
     pub heeds_cron_tz: bool,
-    /// Ids of pipelines and jobs that are taken.
+    /// Ids of pipelines and jobs that are already in use.
     pub taken: &'a BTreeSet<String>,
 }
 
-/// What a crontab became.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImportedCrontab {
     /// In the order of the file.
     pub pipelines: Vec<ImportedPipeline>,
-    /// In the order of the file; one for each pipeline but those that cron starts with the machine.
+    /// In the order of the file; one for each pipeline, except those that cron starts at boot.
     pub jobs: Vec<ImportedJob>,
-    /// What is different: first what concerns the whole file, then line by line.
+    /// The differences: first those of the whole file, then line by line.
     pub report: Vec<Remark>,
-    /// The lines that were not taken over, although they run something or were meant to: from 1, in their order.
+    /// The lines that were not imported although they run something or should: from 1, in order.
     pub refused: Vec<usize>,
 }
 
-/// A pipeline to be written as `<id>.toml`.
+/// A pipeline to write as `<id>.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedPipeline {
-    /// Its id, made from the command's name; not among those taken.
+    /// Its id, made from the command's name; not in use before.
     pub id: PipelineId,
     /// The file's text.
     pub toml: String,
 }
 
-/// A job to be added.
+/// A job to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedJob {
-    /// The same word as the pipeline's id.
+    /// The same text as the pipeline's id.
     pub job_id: JobId,
-    /// Its pipeline.
     pub pipeline_id: PipelineId,
-    /// When.
     pub schedule: ScheduleConfig,
-    /// In which zone: `CRON_TZ`, where cron follows it, else the machine's.
+    /// Its zone: `CRON_TZ` if cron follows it, else the machine's.
     pub zone: Zone,
-    /// As cron: nothing is made up for.
+    /// Like cron: missed times are not caught up.
     pub misfire: MisfirePolicy,
-    /// As cron: beside the last run.
+    /// Like cron: it starts even if the last run has not ended.
     pub overlap: Overlap,
 }
 
-/// Reads a crontab. Whatever it holds, the rest of it is taken over, and the report says what was not.
+/// Imports a crontab. A line that can't be imported does not affect the others; the report lists it.
 pub fn import_crontab(text: impl AsRef<[u8]>, source: &CrontabSource<'_>) -> ImportedCrontab {
     let lines = lines(text.as_ref(), source);
     let mut import = Import {
@@ -127,7 +125,7 @@ pub fn import_crontab(text: impl AsRef<[u8]>, source: &CrontabSource<'_>) -> Imp
 struct Import<'a> {
     source: &'a CrontabSource<'a>,
     taken: BTreeSet<String>,
-    /// As far as the file is read: an entry has what stands above it.
+    /// The variables read so far: an entry gets those above it.
     environment: BTreeMap<String, String>,
     zone: Zone,
     done: ImportedCrontab,
@@ -231,7 +229,7 @@ impl Import<'_> {
                 let text = format!("becomes the job {id} ({expression}, {})", self.zone);
                 self.remark(line, RemarkKind::Carried, text);
                 let misfire =
-                    MisfirePolicy { policy: Misfire::Skip, grace: CRON_IS_LATE, ..MisfirePolicy::default() };
+                    MisfirePolicy { policy: Misfire::Skip, grace: CRON_GRACE, ..MisfirePolicy::default() };
                 self.done.jobs.push(ImportedJob {
                     job_id,
                     pipeline_id,
@@ -257,7 +255,7 @@ impl Import<'_> {
         self.environment.get("SHELL").map_or(CRON_SHELL, String::as_str)
     }
 
-    /// `name`, or `name-2`, `name-3`, … where that is taken.
+    /// `name`, or `name-2`, `name-3`, … if that is in use.
     fn free_id(&mut self, name: &str) -> String {
         let numbered = (2_u32..).map(|n| format!("{name}-{n}"));
         let free = std::iter::once(name.to_owned()).chain(numbered).find(|id| !self.taken.contains(id));

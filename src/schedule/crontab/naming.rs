@@ -1,28 +1,28 @@
-//! A word for a pipeline: the name of what a shell's line runs, past conditions, waits, locks and what else only stands
-//! before it. It is a guess for people, and no shell: what it does not understand it passes over.
+//! A name for a pipeline: the name of the program that a shell line runs, after conditions, waits, locks and other
+//! things that only come first. It is a guess for people, not a shell: it skips what it does not understand.
 
-/// What ends one command and begins another.
+/// Operators that end one command and begin another.
 const SEPARATORS: [&str; 8] = [";", "&", "&&", "|", "||", "|&", "\n", ";;"];
 
-/// Words of the shell that stand before a command, or alone.
+/// Words of the shell that come before a command, or alone.
 const KEYWORDS: [&str; 16] = [
     "if", "then", "elif", "else", "fi", "while", "until", "do", "done", "{", "}", "(", ")", "!", "time",
     "exec",
 ];
 
-/// Commands that decide, wait or prepare: what is run comes after them.
+/// Commands that decide, wait or prepare: the program comes after them.
 const AUXILIARIES: [&str; 24] = [
     "[", "[[", "test", "command", "which", "type", "hash", "cd", "pushd", "popd", "sleep", "true", "false",
     ":", "exit", "return", "export", "set", "umask", "ulimit", "trap", "wait", "for", "case",
 ];
 
-/// Commands after which a name is given only where nothing better is there.
+/// Commands that give the name only if there is no better one.
 const HELPERS: [&str; 14] = [
     "echo", "printf", "date", "cat", "mkdir", "rm", "touch", "source", ".", "eval", "read", "kill", "pkill",
     "tee",
 ];
 
-/// Commands that run another one, and their options that take a word.
+/// Commands that run another command, with their options that take a word.
 const WRAPPERS: [(&str, &[&str]); 17] = [
     ("nice", &["-n", "--adjustment"]),
     ("ionice", &["-c", "-n", "-t", "--class", "--classdata"]),
@@ -43,10 +43,10 @@ const WRAPPERS: [(&str, &[&str]); 17] = [
     ("xvfb-run", &["-s", "-n", "-e", "-f", "-p"]),
 ];
 
-/// Wrappers whose first word is not yet the command: a duration, a lock, a directory, a priority.
+/// Wrappers with one word before the command: a duration, a lock, a directory, a priority.
 const TAKE_ONE_WORD: [&str; 5] = ["timeout", "flock", "chroot", "chrt", "su"];
 
-/// Programs that run a script, and their options that take a word.
+/// Programs that run a script, with their options that take a word.
 const INTERPRETERS: [(&str, &[&str]); 16] = [
     ("sh", &["-o"]),
     ("ash", &["-o"]),
@@ -66,10 +66,11 @@ const INTERPRETERS: [(&str, &[&str]); 16] = [
     ("run-parts", &["-a", "--arg", "--regex", "-u", "--umask"]),
 ];
 
-/// How deep a line may stand in a line, as in `sh -c 'sh -c …'`.
+/// How deep lines may be nested, as in `sh -c 'sh -c …'`.
 const MAX_DEPTH: usize = 4;
 
-/// The name of what the line runs, without folders and the usual endings of scripts; none where nothing has one.
+/// The name of the program that the line runs, without folders and the usual endings of scripts; none when there is
+/// none.
 pub(super) fn name_of(line: &str) -> Option<String> {
     let found = search(line, 0);
     let word = found.main.or(found.helper)?;
@@ -87,7 +88,7 @@ pub(super) fn name_of(line: &str) -> Option<String> {
 #[derive(Default)]
 struct Names {
     main: Option<String>,
-    /// Of a command that only helps.
+    /// The name of a helper command.
     helper: Option<String>,
 }
 
@@ -127,7 +128,7 @@ fn name_in(words: &[&str], depth: usize) -> Names {
             ["-c" | "--command", script, ..] => search(script, depth + 1),
             rest => {
                 let found = name_in(rest, depth);
-                // A wrapper around nothing that has a name is better than nothing.
+                // If the wrapped command has no name, the wrapper's name is used.
                 let helper = found.helper.or_else(|| Some(program.to_owned()));
                 Names { main: found.main, helper }
             }
@@ -142,7 +143,7 @@ fn name_in(words: &[&str], depth: usize) -> Names {
     Names { main: Some((*first).to_owned()), helper: None }
 }
 
-/// What an interpreter runs: a script, a module, or a line that is written here.
+/// The name of what an interpreter runs: a script, a module, or a line of code in its arguments.
 fn interpreted(program: &str, arguments: &[&str], options: &[&str], depth: usize) -> Names {
     let is_shell = program.ends_with("sh");
     let mut rest = arguments;
@@ -156,7 +157,7 @@ fn interpreted(program: &str, arguments: &[&str], options: &[&str], depth: usize
         if is_line && !matches!(program, "java" | "run-parts") {
             return match after.first() {
                 Some(script) if is_shell => search(script, depth + 1),
-                // Mostly a wait of random length.
+                // Mostly a pause of random length.
                 _ => Names { main: None, helper: Some(program.to_owned()) },
             };
         }
@@ -173,7 +174,7 @@ fn interpreted(program: &str, arguments: &[&str], options: &[&str], depth: usize
     Names { main: None, helper: Some(program.to_owned()) }
 }
 
-/// Past options, the words that they take, and assignments.
+/// Skips options, the words that they take, and assignments.
 fn past_options<'a, 'b>(mut words: &'a [&'b str], taking: &[&str]) -> &'a [&'b str] {
     while let Some((word, rest)) = words.split_first() {
         if matches!(*word, "-c" | "--command") && !taking.contains(word) {
@@ -201,19 +202,19 @@ fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// The words of a command that are no redirection.
+/// The words of a command without redirections.
 fn without_redirections(words: &[Word]) -> Vec<&str> {
     let mut kept = Vec::new();
     let mut words = words.iter().peekable();
     while let Some(word) = words.next() {
         if word.is_operator {
             if word.text.contains(['<', '>']) {
-                // Its target.
+                // Skips its target.
                 words.next();
             }
             continue;
         }
-        // `2>` is one sign, `2 >` is two.
+        // `2>` is one token, `2 >` is two.
         let is_number_before = word.text.bytes().all(|byte| byte.is_ascii_digit())
             && words.peek().is_some_and(|next| next.is_operator && next.touches);
         if !is_number_before || word.text.is_empty() {
@@ -223,7 +224,7 @@ fn without_redirections(words: &[Word]) -> Vec<&str> {
     kept
 }
 
-/// A word of a line, quotes taken off, or an operator between words.
+/// A word of a line without its quotes, or an operator between words.
 #[derive(Debug, Default)]
 struct Word {
     text: String,
@@ -232,7 +233,7 @@ struct Word {
     touches: bool,
 }
 
-/// The words of a line as a shell takes them apart. `$(…)` and backquotes stay within their word.
+/// Splits a line into words as a shell does. `$(…)` and backquotes stay in their word.
 fn words(line: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let mut word: Option<String> = None;
@@ -277,7 +278,7 @@ fn words(line: &str) -> Vec<Word> {
                     continue;
                 }
                 let mut text = String::from(letter);
-                // `(`, `)` and ends of lines stand alone.
+                // `(`, `)` and line ends are tokens of their own.
                 if !matches!(letter, '(' | ')' | '\n') {
                     while let Some(next) = letters.next_if(|c| matches!(c, ';' | '&' | '|' | '<' | '>')) {
                         text.push(next);

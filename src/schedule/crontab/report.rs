@@ -1,24 +1,23 @@
-//! What a person is told of an import.
+//! The report of an import.
 
 use std::fmt;
 
-/// One thing to know about an import.
+/// One entry of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// The line of the crontab, from 1; none for what concerns all jobs.
+    /// The line of the crontab, from 1; none when it concerns all jobs.
     pub line: Option<usize>,
-    /// How it went.
     pub kind: RemarkKind,
     /// In words.
     pub text: String,
 }
 
-/// How something of a crontab went over.
+/// How a part of a crontab was carried over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemarkKind {
-    /// With its meaning.
+    /// With the same meaning.
     Carried,
-    /// With another meaning, which the text says.
+    /// With another meaning, which the text describes.
     Differs,
     /// Not at all.
     NotCarried,

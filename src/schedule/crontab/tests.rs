@@ -1,5 +1,4 @@
-//! What becomes of crontabs as people have them. That the pipelines are valid is tested where they can be read, in
-//! `tests/test_schedule_rules/crontabs.rs`.
+//! Imports of crontabs as people have them. `tests/test_schedule_rules/crontabs.rs` tests that the pipelines are valid.
 
 use proptest::prelude::*;
 
@@ -112,17 +111,17 @@ fn outcome(text: impl AsRef<[u8]>, kind: CrontabKind) -> (Vec<usize>, Vec<String
 }
 
 #[test]
-fn nobody_guesses_whether_a_word_is_a_user_or_a_command() {
+fn it_is_not_guessed_whether_a_word_is_a_user_or_a_command() {
     let detect = |text: &str| outcome(text, CrontabKind::Detect);
     let jobs = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
     // Neither a user nor a command that is known here.
     assert_eq!(detect("*/5 * * * * stats /usr/bin/stats-cron\n"), (vec![1], jobs(&[])));
     assert_eq!(detect("@reboot logcheck if [ -x /x ]; then /x -R; fi\n"), (vec![1], jobs(&[])));
-    // A known user beside it says what kind of file it is.
+    // Another line with a known user shows the kind of the file.
     let system =
         "*/5 * * * * stats /usr/bin/stats-cron\n27 3 * * * www-data find /x\n1 1 * * * ana /y/z.sh\n";
     assert_eq!(detect(system), (vec![1, 2], jobs(&["z"])));
-    // So does a command: by its name, or because no user is called so.
+    // So does a command: by its name, or because no user has that name.
     assert_eq!(
         detect("1 1 * * * python3 /x/a.py\n2 2 * * * unheard-of --now\n"),
         (vec![], jobs(&["a", "unheard-of"]))
@@ -135,21 +134,21 @@ fn nobody_guesses_whether_a_word_is_a_user_or_a_command() {
     // Both a user and a command, and lines that contradict each other.
     assert_eq!(detect("1 1 * * * mail -s hi ana\n"), (vec![1], jobs(&[])));
     assert_eq!(detect("1 1 * * * /x/a.py\n2 2 * * * ana find /x\n"), (vec![1, 2], jobs(&[])));
-    // Beside a known user, the name of a command is that of an unknown user.
+    // Next to a known user, the name of a command is that of an unknown user.
     assert_eq!(detect("1 1 * * * ana find /x\n2 2 * * * find /x -delete\n"), (vec![2], jobs(&["find"])));
     let done = import("1 1 * * * ana find /x\n2 2 * * * nice /y/z\n", CrontabKind::Detect);
     says(&done, 2, RemarkKind::NotCarried, "it runs as nice, which is no user known on this machine");
-    // So it may be where a program follows a word that is none, and where an `if` follows it.
+    // It may also be one if a program follows a word that is none, or if an `if` follows it.
     assert_eq!(detect("1 1 * * * stats /usr/bin/stats-cron\n2 2 * * * nice /y/z\n"), (vec![1, 2], jobs(&[])));
     assert_eq!(detect("1 1 * * * nice if [ -x /x ]; then /x; fi\n"), (vec![1], jobs(&[])));
-    // Where each line begins with a command, it is a user's.
+    // If each line begins with a command, it is a user's.
     assert_eq!(detect("1 1 * * * nice /y/z\n2 2 * * * find /x\n"), (vec![], jobs(&["z", "find"])));
-    // A user's name may be a command of another machine, whatever stands behind it but a command.
+    // A user's name may be a command of another machine, unless a command follows it.
     for line in
         ["0 3 * * * ana /srv", "0 3 * * * ana /srv /mnt", "0 3 * * * ana --now", "0 3 * * * www-data list"]
     {
         assert_eq!(detect(&format!("{line}\n")), (vec![1], jobs(&[])), "{line}");
-        // It makes no other line a system's, and a line that is certain decides for it.
+        // It does not decide for other lines, and a line that is certain decides for it.
         let with_command = format!("{line}\n1 1 * * * /x/a.py\n");
         assert_eq!(detect(&with_command).0, Vec::<usize>::new(), "{line}");
         assert_eq!(
@@ -161,11 +160,11 @@ fn nobody_guesses_whether_a_word_is_a_user_or_a_command() {
     let done = import("0 3 * * * ana /srv\n", CrontabKind::Detect);
     says(&done, 1, RemarkKind::NotCarried, "say --system if it is a user, --user-crontab if it is a command");
     assert_eq!(detect("PATH=$HOME/bin:/usr/bin\n0 3 * * * ana /srv\n"), (vec![2], jobs(&[])));
-    // Before a command, it is a user; root always is.
+    // Before a command it is a user; `root` always is.
     assert_eq!(detect("0 3 * * * ana A=1 find /x\n"), (vec![], jobs(&["find"])));
     assert_eq!(detect("0 3 * * * ana [ -x /x/y ] && /x/y\n").0, Vec::<usize>::new());
     assert_eq!(detect("0 3 * * * root /x/y.sh\n1 1 * * * ana /y/z.sh\n"), (vec![1], jobs(&["z"])));
-    // Folders of commands are those of the file.
+    // Commands are looked for in the file's own `PATH`.
     assert_eq!(detect("PATH=/nowhere\n1 1 * * * python3 /x/a.py\n"), (vec![2], jobs(&[])));
 }
 
@@ -267,7 +266,7 @@ fn a_job_is_called_after_what_it_runs() {
     }
 }
 
-/// Lines as packages of Debian have them in `/etc/cron.d`, and what a person's own crontab holds.
+/// Lines from `/etc/cron.d` of Debian's packages, and from personal crontabs.
 #[test]
 fn a_machines_files_are_taken_over_for_their_user_and_every_other_line_is_refused() {
     let text = "\
@@ -290,7 +289,7 @@ MAILTO=root
     let (refused, ids) = outcome(text, CrontabKind::System);
     assert_eq!(refused, [6, 11, 12, 13]);
     assert_eq!(ids, ["sessionclean", "certbot", "debian-sa1", "checkarray", "tidy", "w"]);
-    // Without the line that names no command the text alone says as much.
+    // Without the line that names no command, the text alone is enough.
     let text = text.replace("14 10 * * * munin\n", "\n");
     let (refused, ids) = outcome(&text, CrontabKind::Detect);
     assert_eq!((refused, ids.len()), (vec![6, 11, 12], 6));

@@ -1,4 +1,4 @@
-//! The overlap policies one by one; the table against the misfire policies stands in `tests/test_schedule_rules.rs`.
+//! The overlap policies one by one. `tests/test_schedule_rules.rs` has the table with the misfire policies.
 
 use chrono::DateTime;
 
@@ -28,6 +28,6 @@ fn where_a_run_is_still_there_the_policy_decides() {
 fn one_waits_and_no_more() {
     assert!(matches!(admitted(Overlap::Queue, 1, 1), Admission::Skip { .. }));
     assert_eq!(admitted(Overlap::CancelPrevious, 1, 1), Admission::CancelPrevious);
-    // What waits goes first, also in the moment in which nothing runs.
+    // A waiting start goes first, also when nothing runs at the moment.
     assert!(matches!(admitted(Overlap::Queue, 0, 1), Admission::Skip { .. }));
 }

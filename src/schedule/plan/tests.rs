@@ -137,7 +137,7 @@ fn what_was_disabled_is_one_row_and_never_caught_up() {
     let rows = &["10-20 x2 coalesced", "30-50 x3 disabled", "60-90 x4 coalesced", "100 x1 claimed"];
     check(&with(Misfire::RunOnce), &[(30, 60)], 0, 105, rows);
     check(&with(Misfire::RunOnce), &[(-5, 40), (40, 101)], 0, 105, &["10-100 x10 disabled"]);
-    // The newest enabled one runs, though disabled ones follow it.
+    // The newest enabled instant runs, although disabled ones follow it.
     check(
         &with(Misfire::RunOnce),
         &[(55, 200)],

@@ -1,4 +1,4 @@
-//! What is told of the two clock changes of 2027 in Madrid, and elsewhere.
+//! Previews of the two clock changes of 2027 in Madrid, and elsewhere.
 
 use chrono_tz::Europe::Madrid;
 
@@ -20,7 +20,7 @@ fn check(kind: &str, config: &str, forward: &str, back: &str) {
 }
 
 #[test]
-fn both_clock_changes_are_told_in_words() {
+fn both_clock_changes_are_shown_in_words() {
     check(
         "daily",
         r#"{"hour": 2, "minute": 30}"#,
@@ -62,23 +62,23 @@ fn both_clock_changes_are_told_in_words() {
 }
 
 #[test]
-fn the_next_fires_are_told_on_the_wall() {
+fn the_next_fires_are_shown_in_local_time() {
     let config = ScheduleConfig::from_parts("daily", r#"{"hour": 2, "minute": 30}"#).unwrap();
     let now = utc("2027-03-27T12:00:00Z");
-    let told = serde_json::to_value(preview(&config, Madrid, now, now, 2)).unwrap();
-    assert_eq!(told["fires"][0]["at"], "2027-03-28T01:00:00.000Z");
-    assert_eq!(told["fires"][0]["local"], "2027-03-28T03:00:00+02:00");
-    assert_eq!(told["fires"][1]["local"], "2027-03-29T02:30:00+02:00");
-    assert_eq!(told["clock_changes"][0]["at"], "2027-03-28T01:00:00.000Z");
+    let shown = serde_json::to_value(preview(&config, Madrid, now, now, 2)).unwrap();
+    assert_eq!(shown["fires"][0]["at"], "2027-03-28T01:00:00.000Z");
+    assert_eq!(shown["fires"][0]["local"], "2027-03-28T03:00:00+02:00");
+    assert_eq!(shown["fires"][1]["local"], "2027-03-29T02:30:00+02:00");
+    assert_eq!(shown["clock_changes"][0]["at"], "2027-03-28T01:00:00.000Z");
 }
 
 #[test]
-fn where_no_clock_changes_or_nothing_is_due_nothing_is_told() {
+fn without_clock_changes_or_due_times_nothing_is_shown() {
     let now = utc("2026-11-23T00:00:00Z");
     let of = |kind: &str, config: &str, zone: Tz| {
         let config = ScheduleConfig::from_parts(kind, config).unwrap();
-        let told = preview(&config, zone, now, now, 10);
-        (told.fires.len(), told.clock_changes.len())
+        let shown = preview(&config, zone, now, now, 10);
+        (shown.fires.len(), shown.clock_changes.len())
     };
     assert_eq!(of("daily", r#"{"hour": 2}"#, Tz::UTC), (10, 0));
     assert_eq!(of("daily", r#"{"hour": 2}"#, Madrid), (10, 2));

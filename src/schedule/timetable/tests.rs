@@ -1,4 +1,4 @@
-//! Gaps and overlaps, intervals, and counting against walking.
+//! Gaps and overlaps, intervals, and a comparison of counting with stepping.
 
 use chrono::{TimeDelta, TimeZone};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn cron(text: &str, zone: &str) -> Timetable {
     config.timetable(zone.parse().unwrap(), DateTime::UNIX_EPOCH)
 }
 
-/// The next fires on the wall of the zone, with their offsets.
+/// The next fires in the local time of the zone, with their offsets.
 #[track_caller]
 fn check(text: &str, zone: &str, after: &str, expected: &[&str]) {
     let timetable = cron(text, zone);
@@ -60,7 +60,7 @@ fn a_fixed_time_in_a_gap_runs_at_the_first_instant_after_it() {
 fn a_fixed_time_that_comes_twice_runs_at_the_first() {
     check("30 2 * * *", "Europe/Madrid", "2027-10-30T12:00:00Z", &["31 02:30+02:00", "01 02:30+01:00"]);
     check("45 1 * * *", "Australia/Lord_Howe", "2027-04-03T00:00:00Z", &["04 01:45+11:00", "05 01:45+10:30"]);
-    // From within the second pass nothing of the overlap is left.
+    // Within the second pass, no time of the overlap is left.
     check("30 2 * * *", "Europe/Madrid", "2027-10-31T01:10:00Z", &["01 02:30+01:00"]);
     check("0 3 * * *", "Europe/Madrid", "2027-10-31T01:10:00Z", &["31 03:00+01:00"]);
     check("0 0 * * *", "America/Sao_Paulo", "2018-02-17T12:00:00Z", &["18 00:00-03:00", "19 00:00-03:00"]);
@@ -83,7 +83,7 @@ fn an_asterisk_in_hour_or_minute_follows_real_time() {
     );
     check("*/30 2 * * *", "Europe/Madrid", "2027-03-27T12:00:00Z", &["29 02:00+02:00"]);
     check("0 */2 * * *", "Europe/Madrid", "2027-03-28T00:30:00Z", &["28 04:00+02:00"]);
-    // The next 29 February lies beyond many changes; the time itself lies in a gap of that day's.
+    // The next 29 February lies beyond many changes, and the time is in a gap of that day.
     check("*/30 2 29 2 *", "Europe/Madrid", "2026-11-23T00:00:00Z", &["29 02:00+01:00"]);
 }
 
@@ -98,7 +98,7 @@ fn an_interval_follows_real_time_from_its_anchor() {
     assert_eq!(next("2026-11-23T02:00:00Z"), "2026-11-23T08:00:00.000Z");
     assert_eq!(next("2036-11-23T07:59:59.999Z"), "2036-11-23T08:00:00.000Z");
     assert_eq!(timetable.count(anchor, utc("2036-11-23T07:59:59.999Z")), 3_653 * 4);
-    // Without an anchor it counts from the job's birth, which is no fire.
+    // Without an anchor it counts from the instant at which the job was added, which is not a fire.
     let timetable = every(None).timetable(zone, anchor);
     assert_eq!(timetable.next_after(DateTime::UNIX_EPOCH), Some(anchor + TimeDelta::hours(6)));
     assert_eq!(timetable.count(DateTime::UNIX_EPOCH, anchor), 0);
@@ -131,7 +131,7 @@ fn the_far_ends_of_time_are_no_trouble() {
 #[test]
 fn a_month_of_seconds_is_counted_exactly() {
     let timetable = cron("* * * * * *", "Europe/Madrid");
-    // March has one hour less on the wall, but no less in real time.
+    // March has one hour less in local time, but not in real time.
     let (from, to) = (utc("2027-03-01T00:00:00Z"), utc("2027-04-01T00:00:00Z"));
     assert_eq!(timetable.count(from, to), 31 * 86_400);
     let newest = timetable.newest(from, to, 100);

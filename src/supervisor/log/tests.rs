@@ -98,7 +98,7 @@ fn without_splice_the_bytes_are_the_same() {
 #[test]
 fn a_full_disk_leaves_the_data_in_the_pipe_until_the_end_counts_it() {
     let (ours, theirs) = new_pipe().unwrap();
-    // What a step could not plant: as a log it is refused.
+    // `Log::open` refuses it, so it is opened here.
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut log = Log::of(full, Path::new("/dev/full"), ours, 1 << 30).unwrap();
     log.can_splice = false;

@@ -1,5 +1,6 @@
-//! How processes ended whose supervisor was gone: written by its parent, read by the supervisors that follow. In memory
-//! that both hold, so that a full disk or a removed directory costs no exit code; a ring, so that it never grows.
+//! How the processes of a dead supervisor ended. The supervisor's parent writes it, and the next supervisors read it.
+//! It lies in shared memory, so that no exit code is lost when the disk is full or the directory removed. It is a ring,
+//! so that it never grows.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +11,7 @@ use rustix::fs::MemfdFlags;
 use crate::process::ProcId;
 use crate::supervisor::host::{ExitCause, Usage};
 
-/// Notes that are held: more steps than one supervisor ever leaves behind.
+/// The notes that the ring holds: more than the steps that one supervisor ever leaves behind.
 const N_NOTES: u64 = 4096;
 /// `u32` pid, `u32` kind, `i32` code or signal, four bytes unused, `u64` start, `u64` peak memory, `f64` CPU seconds,
 /// `i64` Unix milliseconds; little-endian.
@@ -27,24 +28,24 @@ pub(in crate::supervisor) struct ExitNote {
     pub(in crate::supervisor) at: DateTime<Utc>,
 }
 
-/// The memory that holds them. Never closed: parent and supervisor hold it by one number, and it ends with both.
+/// The memory that holds the notes. Never closed: parent and supervisor share the descriptor, and it ends with both.
 #[derive(Debug)]
 pub(in crate::supervisor) struct ExitNotes(&'static OwnedFd);
 
 impl ExitNotes {
-    /// Without a note.
+    /// Makes an empty ring.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub(super) fn new() -> io::Result<Self> {
         let memory = rustix::fs::memfd_create(c"lf-exit-notes", MemfdFlags::CLOEXEC)?;
         Ok(Self(Box::leak(Box::new(memory))))
     }
 
-    /// Writes the note number `n`, in the place of the one that is [`N_NOTES`] older. Allocates nothing here.
+    /// Writes note number `n` over the one that is [`N_NOTES`] older. Allocates nothing in this process.
     ///
     /// # Errors
-    /// It stands there in part or not at all, most likely for want of memory.
+    /// It was written in part or not at all, most likely because memory is short.
     pub(super) fn write(&self, n: u64, note: &ExitNote) -> io::Result<()> {
         match rustix::io::pwrite(self.0, &note.to_bytes(), n % N_NOTES * NOTE as u64)? {
             NOTE => Ok(()),
@@ -60,7 +61,7 @@ impl ExitNotes {
         bytes[..n_read].chunks_exact(NOTE).filter_map(ExitNote::from_bytes).collect()
     }
 
-    /// How this very process ended, if it was noted.
+    /// The note of this exact process.
     pub(in crate::supervisor) fn of(&self, main: ProcId) -> Option<ExitNote> {
         self.read().into_iter().find(|note| note.main == main)
     }

@@ -1,5 +1,5 @@
-//! The system calls of the supervisor's parent that no safe crate has: `clone` with one table of descriptors, `waitid`
-//! that tells without reaping, `sigtimedwait`. Each unsafe block has its reason.
+//! The system calls of the supervisor's parent that no safe crate has: `clone` with a shared table of descriptors,
+//! `waitid` that does not reap, `sigtimedwait`. Each unsafe block has its reason.
 #![expect(unsafe_code, reason = "these system calls have no safe wrapper in rustix or std")]
 
 use std::collections::HashMap;
@@ -21,14 +21,14 @@ use crate::supervisor::host::{ExitCause, Usage};
 use crate::supervisor::mover::timespec;
 use crate::supervisor::sys;
 
-/// More than a process can have open where the system has its usual bounds (`fs.nr_open`).
+/// More descriptors than a process can have open under the usual limit of the system (`fs.nr_open`).
 const MOST_DESCRIPTORS: u64 = 1 << 20;
 
-/// Makes a child as `fork` does, which shares the table of descriptors with this process until one of them ends or
-/// execs. None in the child.
+/// Makes a child as `fork` does, but both processes share one table of descriptors until one of them ends or execs.
+/// Returns none in the child.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub(super) fn clone_sharing_descriptors() -> io::Result<Option<u32>> {
     let flags = c_long::from(libc::CLONE_FILES | libc::SIGCHLD);
     let none: c_long = 0;
@@ -42,18 +42,19 @@ pub(super) fn clone_sharing_descriptors() -> io::Result<Option<u32>> {
     }
 }
 
-/// What [`peek`] saw.
+/// What [`peek`] found.
 #[derive(Debug)]
 pub(in crate::supervisor) enum Peeked {
-    /// This child has ended, so, and it and the children that it waited for used that. It is not reaped.
+    /// This child has ended in this way. The usage is its own and that of the children that it waited for. It is not
+    /// reaped.
     Ended(u32, ExitCause, Usage),
     /// No such child has ended.
-    NobodyYet,
+    NoneEnded,
     /// There is no such child.
     NoChild,
 }
 
-/// Looks whether our child `pid` (any, without one) has ended, and leaves it as it is.
+/// Looks whether our child `pid` (or any child) has ended, without reaping it.
 pub(in crate::supervisor) fn peek(pid: Option<u32>) -> Peeked {
     let (kind, id) = match pid {
         Some(pid) => (libc::P_PID, c_long::from(pid)),
@@ -63,7 +64,7 @@ pub(in crate::supervisor) fn peek(pid: Option<u32>) -> Peeked {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are to live locals of the types that the kernel writes; all-zero is a valid value of both.
-    // The call itself rather than its wrapper, which has no place for the usage.
+    // The raw call, because its wrapper does not return the usage.
     let (code, info, usage) = unsafe {
         let kind = kind as c_long;
         let code = libc::syscall(libc::SYS_waitid, kind, id, info.as_mut_ptr(), options, usage.as_mut_ptr());
@@ -81,15 +82,15 @@ pub(in crate::supervisor) fn peek(pid: Option<u32>) -> Peeked {
     };
     match u32::try_from(pid) {
         Ok(pid) if pid > 0 => Peeked::Ended(pid, cause, sys::usage_of(&usage)),
-        _ => Peeked::NobodyYet,
+        _ => Peeked::NoneEnded,
     }
 }
 
-/// Our child as the kernel shows it, dead or alive. Allocates nothing.
+/// Reads our child from `/proc`, dead or alive. Allocates nothing.
 ///
 /// # Errors
-/// It could not be looked at: most likely no descriptor is left in the table that the supervisor shares.
-pub(super) fn look_at(child: u32) -> io::Result<Proc> {
+/// It could not be read: most likely no descriptor is left in the shared table.
+pub(super) fn read_child(child: u32) -> io::Result<Proc> {
     let (mut path, mut line) = ([0; 32], [0; 1024]);
     write!(&mut path[..], "/proc/{child}/stat")?;
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -102,7 +103,7 @@ pub(super) fn look_at(child: u32) -> io::Result<Proc> {
 /// Blocks every signal that can be blocked.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub(in crate::supervisor) fn block_signals() -> io::Result<()> {
     let mut all = MaybeUninit::uninit();
     // SAFETY: the set is initialised before it is read.
@@ -113,13 +114,13 @@ pub(in crate::supervisor) fn block_signals() -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
 }
 
-/// Waits for the news that a child has ended, at most for this long. The signal must be blocked.
-pub(super) fn wait_for_a_child(patience: Option<Duration>) {
+/// Waits until SIGCHLD comes, at most for `patience`. The signal must be blocked.
+pub(super) fn wait_for_child(patience: Option<Duration>) {
     let patience = patience.map(timespec);
     let patience = patience.map(|time| libc::timespec { tv_sec: time.tv_sec, tv_nsec: time.tv_nsec });
     let patience = patience.as_ref().map_or(ptr::null(), ptr::from_ref);
     let mut set = MaybeUninit::uninit();
-    // SAFETY: the set is initialised before it is read, the time is a live local or null, and no news are wanted.
+    // SAFETY: the set is initialised before it is read, the time is a live local or null, and no details are requested.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
@@ -127,20 +128,20 @@ pub(super) fn wait_for_a_child(patience: Option<Duration>) {
     }
 }
 
-/// Tells our living child that a process which it watches over, and which is our child, has ended.
-pub(super) fn tell_of_a_child(supervisor: u32) {
+/// Sends SIGCHLD to the supervisor, because a process has ended that the supervisor watches and whose parent we are.
+pub(super) fn notify_of_child(supervisor: u32) {
     if let Some(pid) = Pid::from_raw(supervisor.cast_signed()) {
-        // Not reaped by us, so the number is still its own.
+        // We have not reaped it, so the pid is still its own.
         let _ = rustix::process::kill_process(pid, Signal::CHILD);
     }
 }
 
-/// Closes every descriptor that is neither standard, nor one of these, nor a pipe: what a supervisor that is dead had
-/// for itself. Allocates nothing.
+/// Closes every descriptor that is neither standard, nor one of `kept`, nor a pipe: those that only the dead supervisor
+/// used. Allocates nothing.
 pub(super) fn close_all_but(kept: &[RawFd]) {
     each_descriptor(|fd, kind| {
         if kind != FileType::Fifo && !kept.contains(&fd) {
-            // SAFETY: the process that owned it is dead, and this one only waits.
+            // SAFETY: its owner is dead, and this process does not use it.
             unsafe {
                 libc::close(fd);
             }
@@ -148,11 +149,11 @@ pub(super) fn close_all_but(kept: &[RawFd]) {
     });
 }
 
-/// Calls `look` with every descriptor from 3 on, but the one that lists them. Where none is left for that, every number is
-/// tried: (nearly) each is one's.
+/// Calls `look` with every descriptor from 3 on, except the one that lists them. If no descriptor is left for the list,
+/// every number is tried.
 fn each_descriptor(mut look: impl FnMut(RawFd, FileType)) {
     let mut look_at = |fd: RawFd| {
-        // SAFETY: borrowed for this look alone, which fails where it is not open; nobody closes it meanwhile.
+        // SAFETY: borrowed only for this call, which fails if it is not open. Nothing else closes it meanwhile.
         let found = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(fd) });
         if let Ok(stat) = found {
             look(fd, FileType::from_raw_mode(stat.st_mode));
@@ -175,24 +176,25 @@ fn each_descriptor(mut look: impl FnMut(RawFd, FileType)) {
     }
 }
 
-/// The pipes of logs that an earlier supervisor had open, by inode. Left open where this one fails before it has claimed
-/// them: they are the next one's.
+/// The log pipes that an earlier supervisor had open, by inode. If this supervisor fails before it has claimed them, they
+/// stay open for the next one.
 #[derive(Debug, Default)]
 pub(in crate::supervisor) struct Inherited {
     by_inode: HashMap<u64, RawFd>,
 }
 
 impl Inherited {
-    /// Takes over what is open. Once, by a supervisor that owns no pipe yet.
+    /// Takes over every open pipe. Called once, by a supervisor that owns no pipe yet.
     pub(in crate::supervisor) fn take() -> Self {
         let (mut this, mut found) = (Self::default(), Vec::new());
         each_descriptor(|fd, kind| found.extend((kind == FileType::Fifo).then_some(fd)));
         for fd in found {
-            // SAFETY: its owner is dead; from here on it is ours alone, the parent never touches pipes.
+            // SAFETY: its owner is dead, and the parent never touches pipes: from here on this process alone owns it.
             let pipe = unsafe { OwnedFd::from_raw_fd(fd) };
             let (stat, flags) = (rustix::fs::fstat(&pipe), rustix::fs::fcntl_getfl(&pipe));
             let (Ok(stat), Ok(flags)) = (stat, flags) else { continue };
-            // The supervisor's own ends never block; the end of a step that was just being started is closed here.
+            // The supervisor's own ends are nonblocking. Others belong to a step that was being started, and are closed
+            // here.
             if flags.contains(OFlags::NONBLOCK) {
                 this.by_inode.insert(stat.st_ino, pipe.into_raw_fd());
             }
@@ -200,35 +202,35 @@ impl Inherited {
         this
     }
 
-    /// The end of this pipe that the predecessor read from.
+    /// The predecessor's reading end of this pipe.
     pub(in crate::supervisor) fn claim(&mut self, inode: u64) -> Option<OwnedFd> {
-        // SAFETY: open since it was taken over, and owned by nobody else: it is given away once.
+        // SAFETY: open since it was taken over, and without another owner: it is given away once.
         self.by_inode.remove(&inode).map(|pipe| unsafe { OwnedFd::from_raw_fd(pipe) })
     }
 
-    /// Closes what nobody has claimed.
+    /// Closes the pipes that were not claimed.
     pub(in crate::supervisor) fn close_rest(self) {
         // SAFETY: as in `claim`.
         self.by_inode.into_values().for_each(|pipe| drop(unsafe { OwnedFd::from_raw_fd(pipe) }));
     }
 
-    /// The one pipe that nobody has claimed, if there is just one.
+    /// The only pipe that is still unclaimed, if there is exactly one.
     pub(in crate::supervisor) fn only_unclaimed(&self) -> Option<u64> {
         let mut inodes = self.by_inode.keys();
         inodes.next().copied().filter(|_| inodes.next().is_none())
     }
 }
 
-/// Puts another name of the same length in the place of the one that this process was called by.
+/// Overwrites this process's `argv[0]` by another name of the same length.
 ///
 /// # Errors
-/// `/proc` does not say where it stands, or does not take it: then it goes by the other name.
+/// `/proc` does not say where it lies, or refuses the write: then the old name stays.
 pub(in crate::supervisor) fn take_name(name: &str) -> io::Result<()> {
-    // `arg_start`, the 48th field; the second may hold anything, and ends with the last parenthesis.
-    const AFTER_THE_NAME: usize = 48 - 3;
+    // `arg_start` is the 48th field. The second may hold any text, and ends with the last parenthesis.
+    const AFTER_NAME: usize = 48 - 3;
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after = stat.rsplit(')').next().unwrap_or_default();
-    let place = after.split_ascii_whitespace().nth(AFTER_THE_NAME).and_then(|field| field.parse().ok());
+    let place = after.split_ascii_whitespace().nth(AFTER_NAME).and_then(|field| field.parse().ok());
     let place: u64 = place.ok_or(io::ErrorKind::InvalidData)?;
     let memory: File = OpenOptions::new().write(true).open("/proc/self/mem")?;
     memory.write_all_at(name.as_bytes(), place)

@@ -1,4 +1,4 @@
-//! Connections: frames in, frames out, and the fence between engines.
+//! Connections: frames in, frames out, and the rule that only the latest engine is obeyed.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use rustix::event::epoll::{self, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::look::{is_want_of_descriptors, max_connections};
+use super::scanner::{is_want_of_descriptors, max_connections};
 use super::start::Lever;
 use super::step::{End, Freeze};
 use super::{Server, Source};
@@ -22,24 +22,25 @@ use crate::supervisor::protocol::{
     Hello, Misread, PROTOCOL, Reply, Request, StartHeader, SupervisorInfo, own_version,
 };
 
-/// A listener that lets this much pile up is closed: it finds everything in the inventory when it comes back.
+/// A client that leaves more than this unread is disconnected. When it comes back, the inventory has everything.
 const MAX_UNSENT: usize = 64 << 20;
-/// A hello waits this long, at most, for the ends of steps that are dead and not yet settled.
-const CLARITY: Duration = Duration::from_millis(1500);
+/// The answer to a hello waits at most this long for the ends of dead steps to be settled.
+const HELLO_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Somebody who is connected.
+/// A client that is connected.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: UnixStream,
     incoming: FrameBuffer,
     unsent: VecDeque<u8>,
-    /// The other side reads no more. What it sent before that is still done; the end of it closes the connection.
-    is_deaf: bool,
+    /// The other side reads no more. Requests that it sent before are still carried out; their end closes the
+    /// connection.
+    is_write_closed: bool,
     watched: EventFlags,
 }
 
 impl Server {
-    /// Takes in whoever came to the socket, and reads at once what they say.
+    /// Accepts every waiting connection, and reads at once what it sent.
     pub(super) fn accept(&mut self) {
         loop {
             match self.listener.accept() {
@@ -50,12 +51,13 @@ impl Server {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_want_of_descriptors(&error) => {
-                    // Turned away: they try again. Left to wait they would wake us without end.
-                    self.eyes.give_up_reserve();
+                    // Accepted and closed; the client tries again. If it were left waiting, the loop would wake without
+                    // end.
+                    self.scanner.give_up_reserve();
                     drop(self.listener.accept());
-                    return self.eyes.refill();
+                    return self.scanner.refill();
                 }
-                // Nobody else.
+                // No connection is waiting.
                 Err(_) => return,
             }
         }
@@ -71,8 +73,9 @@ impl Server {
         }
         let n = self.take_n();
         epoll::add(&self.epoll, &stream, Source::Connection(n).data(), EventFlags::IN).ok()?;
-        let (incoming, unsent, is_deaf) = Default::default();
-        self.connections.insert(n, Connection { stream, incoming, unsent, is_deaf, watched: EventFlags::IN });
+        let (incoming, unsent, is_write_closed) = Default::default();
+        self.connections
+            .insert(n, Connection { stream, incoming, unsent, is_write_closed, watched: EventFlags::IN });
         Some(n)
     }
 
@@ -81,7 +84,7 @@ impl Server {
         self.next_n
     }
 
-    /// Reads and does what a connection asks, and writes what it could not take before.
+    /// Handles the requests of a connection, and sends it what it could not take before.
     pub(super) fn serve(&mut self, n: u64) {
         self.flush(n);
         let mut buffer = [0; 16 << 10];
@@ -94,32 +97,32 @@ impl Server {
                 Err(_) => return self.disconnect(n),
             };
             connection.incoming.extend(&buffer[..n_read]);
-            self.obey(n);
+            self.handle_frames(n);
             if n_read < buffer.len() {
                 return;
             }
         }
     }
 
-    /// Does what has been read so far.
-    fn obey(&mut self, n: u64) {
+    /// Handles the frames that have been read so far.
+    fn handle_frames(&mut self, n: u64) {
         while let Some(connection) = self.connections.get_mut(&n) {
             match connection.incoming.next() {
-                Ok(Some(frame)) => self.obey_frame(n, frame),
+                Ok(Some(frame)) => self.handle_frame(n, frame),
                 Ok(None) => return,
                 Err(_) => return self.disconnect(n),
             }
         }
     }
 
-    fn obey_frame(&mut self, n: u64, frame: Frame) {
+    fn handle_frame(&mut self, n: u64, frame: Frame) {
         let request = match Request::decode(&frame) {
             Ok(request) => request,
             Err(Misread::Unknown(message)) => return self.reply(n, &Reply::Error { message }),
             Err(Misread::Garbage) => return self.disconnect(n),
         };
         match request {
-            Request::Hello(hello) => self.greet(n, &hello),
+            Request::Hello(hello) => self.accept_hello(n, &hello),
             Request::Probe {} => self.reply(n, &Reply::Info(self.info())),
             Request::Ping {} => self.reply(n, &Reply::Pong {}),
             Request::Start(_)
@@ -133,19 +136,19 @@ impl Server {
                 let message = "say hello first".to_owned();
                 self.reply(n, &Reply::Error { message });
             }
-            Request::Start(header) => self.asked_to_start(header, &frame.blob),
-            Request::Freeze(key) => self.pull(Lever::Freeze, key),
-            Request::Thaw(key) => self.pull(Lever::Thaw, key),
+            Request::Start(header) => self.handle_start(header, &frame.blob),
+            Request::Freeze(key) => self.apply(Lever::Freeze, key),
+            Request::Thaw(key) => self.apply(Lever::Thaw, key),
             Request::Stop { key, signal, grace_ms } => {
-                self.pull(Lever::Stop { signal, grace: protocol::grace(grace_ms) }, key);
+                self.apply(Lever::Stop { signal, grace: protocol::grace(grace_ms) }, key);
             }
-            Request::Kill(key) => self.pull(Lever::Kill, key),
+            Request::Kill(key) => self.apply(Lever::Kill, key),
             Request::Acknowledge(key) => self.acknowledge(&key),
         }
     }
 
-    /// The fence: from here on nobody but this engine is heard, and what others had not been heard saying is lost.
-    fn greet(&mut self, n: u64, hello: &Hello) {
+    /// From here on only this engine is obeyed. Unread requests of an earlier engine are thrown away.
+    fn accept_hello(&mut self, n: u64, hello: &Hello) {
         if hello.epoch < self.highest_epoch {
             let highest_epoch = self.highest_epoch;
             return self.reply(n, &Reply::Refused { highest_epoch });
@@ -153,33 +156,34 @@ impl Server {
         if let Some(earlier) = self.engine.take_if(|earlier| *earlier != n) {
             self.disconnect(earlier);
         }
-        // The inventory lacks them: who wants them still asks for them again.
-        self.unseen_starts.clear();
-        // Before anybody is told: the inventory says what is there now.
-        self.look_at_mains();
+        // They are not in the inventory: the new engine asks again for those that it still wants.
+        self.deferred_starts.clear();
+        // Before the answer, so that the inventory shows the present state.
+        self.check_main_processes();
         self.engine = Some(n);
         if hello.epoch > self.highest_epoch {
             self.highest_epoch = hello.epoch;
             self.remember(Record::Epoch { epoch: hello.epoch });
         }
-        self.look_at_due(Instant::now());
-        self.welcome_by = Some(Instant::now() + CLARITY);
-        self.welcome_if_clear();
+        self.advance_due(Instant::now());
+        self.hello_deadline = Some(Instant::now() + HELLO_PATIENCE);
+        self.answer_hello_if_settled();
     }
 
-    /// Answers the hello, as soon as of every step it is clear whether it lives: what is dead is never said to be alive.
-    pub(super) fn welcome_if_clear(&mut self) {
-        let Some(by) = self.welcome_by else { return };
-        let is_clear = self.steps.values().all(|step| !step.is_between_life_and_end());
-        let Some(n) = self.engine.filter(|_| is_clear || by <= Instant::now()) else { return };
-        self.welcome_by = None;
+    /// Answers the hello as soon as it is settled for every step whether it lives, so that the inventory calls no dead
+    /// step alive.
+    pub(super) fn answer_hello_if_settled(&mut self) {
+        let Some(by) = self.hello_deadline else { return };
+        let is_settled = self.steps.values().all(|step| !step.is_end_unsettled());
+        let Some(n) = self.engine.filter(|_| is_settled || by <= Instant::now()) else { return };
+        self.hello_deadline = None;
         let inventory = self.inventory();
         self.reply(
             n,
             &Reply::Welcome { protocol: PROTOCOL, pid: self.me, version: own_version(), inventory },
         );
-        self.told_capacity = None;
-        self.tell_capacity();
+        self.sent_capacity = None;
+        self.send_capacity();
     }
 
     fn inventory(&self) -> Vec<Known> {
@@ -210,7 +214,7 @@ impl Server {
         }
     }
 
-    fn asked_to_start(&mut self, header: StartHeader, blob: &[u8]) {
+    fn handle_start(&mut self, header: StartHeader, blob: &[u8]) {
         let key = header.key.clone();
         match protocol::decode_start(header, blob) {
             Ok(spec) => self.start(spec),
@@ -218,15 +222,17 @@ impl Server {
         }
     }
 
-    /// Sends a frame, or as much of it as the other side takes now.
+    /// Sends a frame, or as much of it as the socket takes now.
     pub(super) fn reply(&mut self, n: u64, reply: &Reply) {
         self.enqueue(n, reply);
         self.flush(n);
     }
 
-    /// Puts a frame behind those that are to be sent.
+    /// Appends a frame to those that wait to be sent.
     pub(super) fn enqueue(&mut self, n: u64, reply: &Reply) {
-        if let Some(connection) = self.connections.get_mut(&n).filter(|connection| !connection.is_deaf) {
+        if let Some(connection) =
+            self.connections.get_mut(&n).filter(|connection| !connection.is_write_closed)
+        {
             connection.unsent.extend(reply.encode());
         }
     }
@@ -242,7 +248,7 @@ impl Server {
                 Err(Errno::AGAIN) if connection.unsent.len() <= MAX_UNSENT => break,
                 Err(Errno::AGAIN) => return self.disconnect(n),
                 Err(_) => {
-                    connection.is_deaf = true;
+                    connection.is_write_closed = true;
                     connection.unsent.clear();
                 }
             }
@@ -251,15 +257,15 @@ impl Server {
             if connection.unsent.is_empty() { EventFlags::IN } else { EventFlags::IN | EventFlags::OUT };
         if connection.watched != wanted {
             connection.watched = wanted;
-            // It is watched since it was added.
+            // Can't fail: the connection has been watched since it was added.
             let _ = epoll::modify(&self.epoll, &connection.stream, Source::Connection(n).data(), wanted);
         }
     }
 
-    /// Closes a connection; what it had not been heard saying is lost.
+    /// Closes a connection; its unread requests are thrown away.
     fn disconnect(&mut self, n: u64) {
         if let Some(connection) = self.connections.remove(&n) {
-            // Not only by closing: a copy of the descriptor elsewhere would keep it watched.
+            // Closing alone is not enough: a copy of the descriptor elsewhere would keep it watched.
             let _ = epoll::delete(&self.epoll, &connection.stream);
         }
         self.engine.take_if(|engine| *engine == n);

@@ -1,5 +1,5 @@
-//! Ends: what a main process leaves behind is ended, stops become kills when their grace is over, and an end is told
-//! only when nobody is left and the log is whole.
+//! Ends of steps. Processes that a main process leaves behind are ended. A stop becomes a kill when its grace is over.
+//! An end is reported only when no process is left and the log is complete.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -19,17 +19,18 @@ use crate::supervisor::process::{Proc, ProcId};
 use crate::supervisor::reaper::Peeked;
 use crate::supervisor::{memory, process, reaper, sys};
 
-/// What a main process left behind has this long to end by itself.
+/// The grace for processes that a main process left behind.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
-/// A process that not even KILL ends (state D on a dead disk) holds up the news of its step's end this long.
+/// A process that not even KILL ends (state D on a dead disk) delays the report of its step's end this long.
 const UNKILLABLE: Duration = Duration::from_secs(30);
-/// A step that ends by a signal nobody here sent waits this long for the news that the system is shutting down.
+/// When a signal ended a step that the engine did not stop, the report waits this long: the system may be shutting
+/// down.
 const SETTLING: Duration = Duration::from_millis(250);
 /// The parent of a taken-over process has this long to reap it.
 const REAPING: Duration = Duration::from_secs(1);
-/// From one round of kills to the next, at most: what forks meanwhile must not outrun them.
+/// The longest time between two rounds of kills: processes must not fork faster than they are killed.
 const KILL_ROUND: Duration = Duration::from_millis(20);
-/// The same where kills have been in vain for long.
+/// The same, after kills have had no effect for long.
 const UNKILLABLE_ROUND: Duration = Duration::from_secs(1);
 const MAX_RESCAN_DELAY: Duration = Duration::from_millis(250);
 
@@ -40,9 +41,9 @@ impl Server {
         let (MainEnd::Lives, Some(handle)) = (&step.main_end, &step.main) else { return };
         if step.tree.origin == Origin::TakenOver && !is_reaped(step.tree.main, Some(handle.as_fd())) {
             let patience = Instant::now() + REAPING;
-            if *step.reaped_by.get_or_insert(patience) > Instant::now() {
+            if *step.reap_deadline.get_or_insert(patience) > Instant::now() {
                 step.wake_at(patience);
-                // From here on only the hang-up is told, which comes when it is reaped.
+                // From here on only the hang-up is reported, which comes when the process is reaped.
                 if let Some(handle) = &step.main {
                     let _ = epoll::modify(&self.epoll, handle, Source::Main(n).data(), EventFlags::empty());
                 }
@@ -54,16 +55,16 @@ impl Server {
         step.n_scans = 0;
         let started_here = step.tree.origin == Origin::Started;
         if started_here && self.n_living_orphans() == 0 {
-            self.nobody_left(n);
+            self.tree_ended(n);
         } else {
-            self.look_at(n);
+            self.advance(n);
         }
     }
 
-    /// Orphans or main processes have ended, or the parent has reaped what a predecessor left.
+    /// Orphans or main processes have ended, or the supervisor's parent has reaped a process of a predecessor.
     pub(super) fn orphans_ended(&mut self) {
         self.n_living_orphans();
-        let is_waited_for = |step: &Step| step.main_end == MainEnd::Lives && step.reaped_by.is_some();
+        let is_waited_for = |step: &Step| step.main_end == MainEnd::Lives && step.reap_deadline.is_some();
         let reaped: Vec<u64> =
             self.steps.iter().filter(|(_, step)| is_waited_for(step)).map(|(n, _)| *n).collect();
         for n in reaped {
@@ -73,13 +74,13 @@ impl Server {
         let ending: Vec<u64> =
             self.steps.iter().filter(|(_, step)| is_ending(step)).map(|(n, _)| *n).collect();
         for n in ending {
-            self.look_at(n);
+            self.advance(n);
         }
     }
 
-    /// Reaps the orphans that have ended, and counts those that live: our children that are no main processes. None is
-    /// certain: whoever dies leaves its children to us before it can be reaped, so that a list from which nobody is reaped
-    /// lacks nobody.
+    /// Reaps the orphans that have ended, and counts those that live. Orphans are our children that are no main
+    /// processes. A count of zero is certain: a process that dies leaves its children to us before it can be reaped, so
+    /// a list from which none was reaped is complete.
     pub(super) fn n_living_orphans(&mut self) -> usize {
         if let Some(n) = self.n_orphans {
             return n;
@@ -87,10 +88,10 @@ impl Server {
         loop {
             let children = self.with_reserve(|server| match process::own_children()? {
                 Some(children) => Ok(children),
-                None => server.eyes.children_of(server.me),
+                None => server.scanner.children_of(server.me),
             });
             let Ok(children) = children else {
-                // There may be some, and some may have died: whoever asks has to look for them.
+                // Some may live and some may have died: the caller must look at the processes.
                 self.n_reaped += 1;
                 return 1;
             };
@@ -113,12 +114,12 @@ impl Server {
         }
     }
 
-    /// Brings a step on its way as far as it goes now. Called when something may have changed, and at its alarm.
-    pub(super) fn look_at(&mut self, n: u64) {
+    /// Advances a step as far as possible now. Called when something may have changed, and at the step's alarm.
+    pub(super) fn advance(&mut self, n: u64) {
         let now = Instant::now();
         let Some(step) = self.steps.get_mut(&n) else { return };
         step.alarm = None;
-        if step.unsent.is_some() {
+        if step.unsent_signal.is_some() {
             self.send_stop(n);
         }
         let Some(step) = self.steps.get_mut(&n) else { return };
@@ -133,15 +134,15 @@ impl Server {
                 until if until <= now => self.settled(n),
                 until => step.wake_at(until),
             },
-            (MainEnd::Lives, _) if step.reaped_by.is_some_and(|at| at <= now) => self.main_ended(n),
+            (MainEnd::Lives, _) if step.reap_deadline.is_some_and(|at| at <= now) => self.main_ended(n),
             (MainEnd::Lives, Ending::No) => self.go_on_freezing(n),
             (MainEnd::Lives, Ending::Asked { kill_at, .. }) => step.wake_at(kill_at),
             (MainEnd::Lives | MainEnd::Leaves { .. }, Ending::Killing { since }) => self.kill_round(n, since),
             (MainEnd::Leaves { .. }, Ending::No) if step.keep_background => self.keep_leftovers(n),
             (MainEnd::Leaves { .. }, Ending::No) => self.end_leftovers(n),
             (MainEnd::Leaves { .. }, Ending::Asked { kill_at, .. }) => {
-                if self.members_for_certain(n).is_some_and(|members| members.is_empty()) {
-                    self.nobody_left(n);
+                if self.confirmed_members(n).is_some_and(|members| members.is_empty()) {
+                    self.tree_ended(n);
                 } else {
                     self.rescan(n, kill_at);
                 }
@@ -149,21 +150,22 @@ impl Server {
         }
     }
 
-    /// What the main process left behind is left alone, and remembered so that no other step is taken for its owner.
+    /// Processes that the main process left behind may go on. They are remembered, so that they are not taken for
+    /// another step's.
     fn keep_leftovers(&mut self, n: u64) {
         let Some(members) = self.members(n) else { return };
         if let Ok(table) = self.table() {
             self.kept.retain(|id| table.holds(*id));
         }
         self.kept.extend(members.iter().map(|member| member.id));
-        self.nobody_left(n);
+        self.tree_ended(n);
     }
 
-    /// What the main process left behind is asked to end.
+    /// Asks the processes that the main process left behind to end.
     fn end_leftovers(&mut self, n: u64) {
-        let Some(members) = self.members_for_certain(n) else { return };
+        let Some(members) = self.confirmed_members(n) else { return };
         if members.is_empty() {
-            return self.nobody_left(n);
+            return self.tree_ended(n);
         }
         if !self.ask_to_end(n, &members, Signal::TERM) {
             return;
@@ -176,23 +178,23 @@ impl Server {
         self.rescan(n, kill_at);
     }
 
-    /// Kills whoever is there; goes on until nobody is.
+    /// Kills every process of the tree, in rounds until none is left.
     fn kill_round(&mut self, n: u64, since: Instant) {
         let now = Instant::now();
-        let Some(members) = self.members_for_certain(n) else { return };
+        let Some(members) = self.confirmed_members(n) else { return };
         let is_first = self.steps.get(&n).is_some_and(|step| step.n_scans == 0);
         let killed = self.with_reserve(|server| {
             process::signal_all(ids(&members), Signal::KILL)?;
-            // What outruns a look does not outrun whoever follows it.
-            if is_first { Ok(()) } else { server.pursue(n, Signal::KILL).map(drop) }
+            // A chain of forks can be faster than a look at all processes, but not faster than following it.
+            if is_first { Ok(()) } else { server.signal_descendants(n, Signal::KILL).map(drop) }
         });
-        if self.seen(n, killed).is_none() {
+        if self.checked(n, killed).is_none() {
             return;
         }
         let Some(step) = self.steps.get_mut(&n) else { return };
         let main_lives = step.main_end == MainEnd::Lives;
         let Some(delay) = delay_of_next_kills(main_lives, !members.is_empty(), now - since) else {
-            return self.nobody_left(n);
+            return self.tree_ended(n);
         };
         if delay <= KILL_ROUND {
             return self.rescan(n, now + delay);
@@ -202,11 +204,11 @@ impl Server {
             let names: Vec<_> = ids(&members).map(process::describe).collect();
             let (step_id, names) = (&step.key.step_id, names.join(", "));
             let reason = format!("step {step_id} can't be ended: the kernel does not end {names}");
-            self.tell(HostEvent::Trouble { reason });
+            self.send_event(HostEvent::Trouble { reason });
         }
     }
 
-    /// Looks again soon, then less and less often, and not later than `at`.
+    /// Looks again soon, then less and less often, but not later than `at`.
     fn rescan(&mut self, n: u64, at: Instant) {
         if let Some(step) = self.steps.get_mut(&n) {
             let delay = Duration::from_millis(1 << step.n_scans.min(8)).min(MAX_RESCAN_DELAY);
@@ -215,9 +217,9 @@ impl Server {
         }
     }
 
-    /// The tree has ended: learns how its main process did. That is reaped when its end is in the journal: if this
-    /// supervisor dies before, its parent still sees how it ended.
-    fn nobody_left(&mut self, n: u64) {
+    /// The tree has ended: finds out how its main process ended. That process is reaped only when its end is in the
+    /// journal. So if this supervisor dies before, its parent still sees how the process ended.
+    fn tree_ended(&mut self, n: u64) {
         let Some(step) = self.steps.get_mut(&n) else { return };
         let MainEnd::Leaves { at, interrupted } = step.main_end else { return };
         let (mut cause, mut usage, mut ended_at) = (ExitCause::Unknown, None, at);
@@ -232,14 +234,14 @@ impl Server {
                 if let Some(note) = self.notes.of(main) {
                     (cause, usage, ended_at) = (note.cause, Some(note.usage), note.at);
                 } else if let Some(how) =
-                    step.main.as_ref().and_then(|handle| sys::exit_of_stranger(handle.as_fd()))
+                    step.main.as_ref().and_then(|handle| sys::exit_of_non_child(handle.as_fd()))
                 {
                     cause = how;
                 }
             }
             (Origin::Started | Origin::TakenOver, None) => {}
         }
-        // Where all were killed, our parent too, we came right after.
+        // When the parent was killed as well, this supervisor began right after.
         let died_at = self.predecessor.map_or(self.began_at, |death| death.at);
         let killed_together =
             step.tree.origin == Origin::TakenOver && were_killed_together(cause, ended_at, died_at);
@@ -248,14 +250,14 @@ impl Server {
         let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
         let until = Instant::now() + SETTLING;
         step.main_end = MainEnd::Settling { exit, until };
-        if may_be_a_shutdown(cause) && !interrupted && !is_asked_by_engine(step) {
+        if may_be_a_shutdown(cause) && !interrupted && !is_stopped_by_engine(step) {
             step.wake_at(until);
         } else {
             self.settled(n);
         }
     }
 
-    /// Its end is clear: lets its log be finished.
+    /// How it ended is settled: completes its log.
     pub(super) fn settled(&mut self, n: u64) {
         let Some(step) = self.steps.get_mut(&n) else { return };
         let MainEnd::Settling { exit, .. } = step.main_end.clone() else { return };
@@ -265,7 +267,7 @@ impl Server {
         }
     }
 
-    /// Its log is whole: tells its end.
+    /// Its log is complete: reports its end.
     pub(super) fn drained(&mut self, n: u64, n_dropped: u64) {
         let is_draining = |step: &Step| matches!(step.main_end, MainEnd::Draining { .. });
         if !self.steps.get(&n).is_some_and(is_draining) {
@@ -286,7 +288,7 @@ impl Server {
         }
     }
 
-    /// Asks a tree to end, and kills it when the grace is over, whether there is an engine or not.
+    /// Asks a tree to end, and kills it when the grace is over, with or without an engine.
     pub(super) fn stop(&mut self, key: &AttemptKey, signal: i32, grace: Duration) {
         let Some(n) = self.living(key) else { return };
         let Some(step) = self.steps.get_mut(&n) else { return };
@@ -294,40 +296,42 @@ impl Server {
         let mut kill_at = now + grace;
         match step.ending {
             Ending::Killing { .. } => return,
-            // An engine that took it back says it again: to many a program a second signal means "at once".
+            // The engine may repeat a stop after recovery. The signal is not sent again: many programs take a second
+            // one as "at once".
             Ending::Asked { kill_at: earlier, by: AskedBy::Engine } => kill_at = kill_at.min(earlier),
-            // Sent in this turn still, together with all others that are to end: one look finds the processes of all.
-            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => step.unsent = Some(signal),
+            // Sent later in this turn, together with all other stops, so that one look finds the processes of all.
+            Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => step.unsent_signal = Some(signal),
         }
         step.freeze = Freeze::None;
         step.ending = Ending::Asked { kill_at, by: AskedBy::Engine };
-        step.wake_at(if step.unsent.is_some() { now } else { kill_at });
+        step.wake_at(if step.unsent_signal.is_some() { now } else { kill_at });
         self.remember(Record::Thawed { n });
         self.remember(Record::Stopping { n, kill_at_ms: awake_ms_at(kill_at) });
     }
 
-    /// Sends the signal of a stop that was asked for; it is tried again where the processes can't be reached.
+    /// Sends the signal of a stop. It is tried again when a process can't be signalled.
     fn send_stop(&mut self, n: u64) {
         let Some(members) = self.members(n) else { return };
-        let Some(signal) = self.steps.get(&n).and_then(|step| step.unsent) else { return };
+        let Some(signal) = self.steps.get(&n).and_then(|step| step.unsent_signal) else { return };
         if self.ask_to_end(n, &members, Signal::from_named_raw(signal).unwrap_or(Signal::TERM))
             && let Some(step) = self.steps.get_mut(&n)
         {
-            step.unsent = None;
+            step.unsent_signal = None;
         }
     }
 
-    /// Sends a signal to processes and lets them see it. Says whether that could be done; else it is to be done again.
+    /// Sends a signal to processes and continues the stopped ones. Returns false when that failed and must be done
+    /// again.
     fn ask_to_end(&mut self, n: u64, members: &[Proc], signal: Signal) -> bool {
         let sent = self.with_reserve(|_| {
             process::signal_all(ids(members), signal)?;
-            // A stopped process does not see the signal until it goes on.
+            // A stopped process does not get the signal until it is continued.
             process::signal_all(ids(members), Signal::CONT)
         });
-        self.seen(n, sent).is_some()
+        self.checked(n, sent).is_some()
     }
 
-    /// Ends a tree at once.
+    /// Kills a tree at once.
     pub(super) fn kill(&mut self, key: &AttemptKey) {
         let Some(n) = self.living(key) else { return };
         let Some(step) = self.steps.get_mut(&n) else { return };
@@ -337,10 +341,10 @@ impl Server {
             step.n_scans = 0;
             self.remember(Record::Stopping { n, kill_at_ms: awake_ms_at(now) });
         }
-        self.look_at(n);
+        self.advance(n);
     }
 
-    /// The number of a step some of whose processes may live.
+    /// The number of the step, if some of its processes may live.
     pub(super) fn living(&self, key: &AttemptKey) -> Option<u64> {
         let n = *self.by_key.get(key)?;
         let step = self.steps.get(&n)?;
@@ -348,9 +352,9 @@ impl Server {
     }
 }
 
-/// What a main process used, without what is said of it before it became its program.
+/// What a main process used, without a memory peak that may be from before its exec.
 fn of_its_own(usage: Usage) -> Usage {
-    // What can't be read is not known.
+    // Unknown if it can't be read.
     let own_peak = memory::own_peak().ok().flatten();
     let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_child(bytes, own_peak));
     Usage { peak_rss_bytes, ..usage }
@@ -360,8 +364,8 @@ fn ids(members: &[Proc]) -> impl Iterator<Item = ProcId> {
     members.iter().map(|member| member.id)
 }
 
-/// How long after a round of kills the next one comes, at most, where the first was so long ago; none: the tree counts as
-/// ended.
+/// The longest time from a round of kills to the next, given the time since the first round; none when the tree counts
+/// as ended.
 fn delay_of_next_kills(main_lives: bool, others_live: bool, since_first: Duration) -> Option<Duration> {
     let is_late = since_first >= UNKILLABLE;
     match (main_lives, others_live) {
@@ -374,15 +378,15 @@ fn delay_of_next_kills(main_lives: bool, others_live: bool, since_first: Duratio
 
 /// Whether a taken-over main process has left the table of processes.
 fn is_reaped(main: Option<ProcId>, handle: Option<BorrowedFd<'_>>) -> bool {
-    let told = handle.is_some_and(|handle| sys::exit_of_stranger(handle).is_some());
+    let is_reported = handle.is_some_and(|handle| sys::exit_of_non_child(handle).is_some());
     let is_gone = |main: ProcId| {
-        // What could not be looked at may be there.
+        // If it could not be read, it may still be there.
         Proc::read(main.pid).is_ok_and(|found| found.is_none_or(|found| found.id != main))
     };
-    told || main.is_none_or(is_gone)
+    is_reported || main.is_none_or(is_gone)
 }
 
-fn is_asked_by_engine(step: &Step) -> bool {
+fn is_stopped_by_engine(step: &Step) -> bool {
     match step.ending {
         Ending::No | Ending::Asked { by: AskedBy::ItsOwnEnd, .. } => false,
         Ending::Asked { by: AskedBy::Engine, .. } | Ending::Killing { .. } => true,
@@ -395,7 +399,7 @@ pub(super) fn awake_ms() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
-/// The reading of the awake clock at an instant to come.
+/// The reading of that clock at a coming instant.
 fn awake_ms_at(at: Instant) -> u64 {
     let ahead = at.saturating_duration_since(Instant::now());
     awake_ms() + u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX / 2)
@@ -426,8 +430,8 @@ mod tests {
         }
     }
 
-    /// Whether a kernel tells how a process ended that is not its asker's child: since Linux 6.15.
-    fn kernel_tells_of_strangers() -> bool {
+    /// Whether the kernel reports how a process ended that is not the caller's child: since Linux 6.15.
+    fn kernel_reports_non_children() -> bool {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
         (numbers.next(), numbers.next()) >= (Some(6), Some(15))
@@ -435,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_our_child_is_waited_for_until_its_parent_has_reaped_it() {
-        // A parent that reaps when it is told to, and says so.
+        // A parent that reaps on command, and reports it.
         let script = "sleep 600 & echo $!; read now; wait $!; echo $?; read end";
         let mut parent = Command::new("sh");
         parent.arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -446,7 +450,7 @@ mod tests {
         let main = Proc::read(pid).unwrap().unwrap().id;
         let handle = process::open(main).unwrap().unwrap();
         let seen = || {
-            let how = sys::exit_of_stranger(handle.as_fd());
+            let how = sys::exit_of_non_child(handle.as_fd());
             (how, is_reaped(Some(main), Some(handle.as_fd())))
         };
         assert_eq!(seen(), (None, false), "it lives");
@@ -456,7 +460,7 @@ mod tests {
         assert_eq!(seen(), (None, false), "it has ended, and how is not known yet");
         orders.write_all(b"now\n").unwrap();
         assert_eq!(said.next().unwrap(), "137");
-        let how = kernel_tells_of_strangers().then_some(ExitCause::Signal(libc::SIGKILL));
+        let how = kernel_reports_non_children().then_some(ExitCause::Signal(libc::SIGKILL));
         assert_eq!(seen(), (how, true), "its parent has reaped it");
         drop(orders);
         parent.wait().unwrap();

@@ -1,6 +1,6 @@
-//! Freezing: parents first, scan by scan, until two scans in a row find nothing new and everything stopped; thawing:
-//! children first, and only what we stopped. Every scan is an alarm of the loop, never a wait, and one look at the table
-//! of processes serves all steps whose scan is due.
+//! Freezing and thawing. A freeze stops parents first, scan by scan, until two scans in a row find nothing new and
+//! everything stopped. A thaw continues children first, and only processes that we stopped. Scans are timed by alarms
+//! of the loop, which never blocks. One snapshot of the processes serves all steps whose scan is due.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,22 +16,24 @@ use crate::supervisor::journal::Record;
 use crate::supervisor::process;
 use crate::supervisor::process::{Proc, ProcId};
 
-/// So many looks in a row that find everything stopped are believed although processes of other steps die meanwhile.
-const MANY_LOOKS: u32 = 12;
-/// Processes that can't be stopped (state D) are named after this long.
+/// After this many scans in a row that found everything stopped, the freeze counts as complete, even if processes of
+/// other steps died during each.
+const ENOUGH_SCANS: u32 = 12;
+/// After this long, processes that can't be stopped (state D) are reported by name.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Processes that start new ones faster than they can be stopped are named after this long.
+/// After this long, processes that start new ones faster than they can be stopped are reported by name.
 const LONG_PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_micros(500);
 const MAX_DOUBLINGS: u32 = 6;
-/// A parent that waits for a vfork is stopped only when its child, stopped by us before its exec, goes on a little.
+/// After this long, stopped children of waiting parents are continued for a moment. A parent waits in vfork until its
+/// child has exec'ed, and can't stop before.
 const VFORK_PATIENCE: Duration = Duration::from_millis(20);
 
 /// What one scan of a freeze found.
 enum Found {
     /// Everything is stopped.
     AllStopped,
-    /// These are not, as yet.
+    /// These are not stopped yet.
     Running(Vec<Proc>),
 }
 
@@ -39,12 +41,12 @@ impl Server {
     /// Stops every process of a step from running.
     pub(super) fn freeze(&mut self, key: AttemptKey) {
         let Some(n) = self.living(&key) else {
-            return self.tell(HostEvent::Frozen { key, unfrozen: Vec::new() });
+            return self.send_event(HostEvent::Frozen { key, unfrozen: Vec::new() });
         };
         let Some(step) = self.steps.get_mut(&n) else { return };
-        self.unthawed.retain(|unthawed| *unthawed != key);
+        self.deferred_thaws.retain(|deferred_thaws| *deferred_thaws != key);
         if step.ending != Ending::No {
-            // It is being ended: its end is the answer.
+            // The step is being ended: its end is the answer.
             return;
         }
         match std::mem::replace(&mut step.freeze, Freeze::None) {
@@ -57,7 +59,7 @@ impl Server {
         }
         if let Some(step) = self.steps.get_mut(&n) {
             step.n_scans = 0;
-            // In this turn still, together with all others that are to be frozen.
+            // Later in this turn, together with all other freezes.
             step.wake_at(Instant::now());
         }
     }
@@ -80,14 +82,15 @@ impl Server {
             Some(Freeze::Freezing(freezing)) => freezing.scan(&members),
             Some(Freeze::None | Freeze::Frozen(_)) | None => Ok(Found::AllStopped),
         });
-        let Some(found) = self.seen(n, found) else { return };
-        let is_incomplete = self.somebody_died_unseen();
+        let Some(found) = self.checked(n, found) else { return };
+        let is_incomplete = self.orphan_died_during_snapshot();
         let is_late = self.steps.get(&n).is_some_and(|step| step.n_scans >= 2);
         if is_incomplete || (is_late && matches!(found, Found::Running(_))) {
-            let pursued = self.with_reserve(|server| server.pursue(n, Signal::STOP));
-            let Some(pursued) = self.seen(n, pursued) else { return };
+            let signalled = self.with_reserve(|server| server.signal_descendants(n, Signal::STOP));
+            let Some(signalled) = self.checked(n, signalled) else { return };
             if let Some(Freeze::Freezing(freezing)) = self.steps.get_mut(&n).map(|step| &mut step.freeze) {
-                let new = pursued.into_iter().filter(|id| !freezing.stopped.contains(id)).collect::<Vec<_>>();
+                let new =
+                    signalled.into_iter().filter(|id| !freezing.stopped.contains(id)).collect::<Vec<_>>();
                 freezing.stopped.extend(new);
             }
         }
@@ -109,13 +112,13 @@ impl Server {
             step.freeze = Freeze::Frozen(stopped.clone());
             let key = step.key.clone();
             self.remember(Record::Frozen { n, stopped });
-            return self.tell(HostEvent::Frozen { key, unfrozen });
+            return self.send_event(HostEvent::Frozen { key, unfrozen });
         }
         if let Found::Running(running) = &found
             && elapsed >= VFORK_PATIENCE
         {
-            // What could not be reached is stopped still, and is nudged after the next scan.
-            let _ = nudge_vforked(running, &members);
+            // A child that could not be continued is still stopped, and is tried again after the next scan.
+            let _ = continue_vfork_children(running, &members);
         }
         let Some(step) = self.steps.get_mut(&n) else { return };
         let Freeze::Freezing(freezing) = &step.freeze else { return };
@@ -124,9 +127,9 @@ impl Server {
         step.wake_at(Instant::now() + FIRST_DELAY * (1 << doublings));
     }
 
-    /// A child of ours has changed: where it is the main process of a step that we have frozen, and goes on, somebody else
-    /// has continued it. It is frozen again.
-    pub(super) fn look_at_frozen(&mut self) {
+    /// A child of ours has changed its state. If it is the main process of a frozen step and runs, another process has
+    /// continued it: the step is frozen again.
+    pub(super) fn refreeze_continued(&mut self) {
         let is_continued = |step: &Step| {
             let main = step.living_main().filter(|_| matches!(step.freeze, Freeze::Frozen(_)));
             let found = main.and_then(|main| Proc::read(main).ok().flatten());
@@ -139,7 +142,7 @@ impl Server {
         }
     }
 
-    /// Lets a step go on.
+    /// Lets a step run again.
     pub(super) fn thaw(&mut self, key: AttemptKey) {
         if let Some(n) = self.living(&key)
             && let Some(step) = self.steps.get_mut(&n)
@@ -149,19 +152,19 @@ impl Server {
                 Freeze::Freezing(freezing) => freezing.stopped,
                 Freeze::Frozen(stopped) => stopped,
             };
-            // What was seen of them in this turn is true no more.
-            self.eyes.forget();
+            // The snapshot of this turn is out of date.
+            self.scanner.forget();
             let children_first = || stopped.iter().rev().copied();
             let thawed = self.with_reserve(|_| process::signal_all(children_first(), Signal::CONT));
-            if self.seen(n, thawed).is_none() {
+            if self.checked(n, thawed).is_none() {
                 if let Some(step) = self.steps.get_mut(&n) {
                     step.freeze = Freeze::Frozen(stopped);
                 }
-                return self.unthawed.push(key);
+                return self.deferred_thaws.push(key);
             }
             self.remember(Record::Thawed { n });
         }
-        self.tell(HostEvent::Thawed { key });
+        self.send_event(HostEvent::Thawed { key });
     }
 }
 
@@ -170,18 +173,18 @@ fn begin(stopped: Vec<ProcId>, inherited: Inherited) -> Freeze {
 }
 
 impl Freezing {
-    /// Whether nothing of the tree can be running: two looks in which nobody died unseen, or, where others die all the
-    /// time, more looks than anything can run ahead of.
+    /// Whether no process of the tree can be running. Two quiet scans are enough if no orphan died during them. When
+    /// other processes die all the time, it takes so many scans that no chain of forks can stay ahead of them.
     fn is_seen_complete(&self) -> bool {
-        self.n_quiet >= 2 && (self.n_certain >= 2 || self.n_quiet >= MANY_LOOKS)
+        self.n_quiet >= 2 && (self.n_certain >= 2 || self.n_quiet >= ENOUGH_SCANS)
     }
 
-    /// Stops what is not stopped.
+    /// Stops the members that are not stopped.
     fn scan(&mut self, members: &[Proc]) -> io::Result<Found> {
         let (mut is_new, mut running, mut reached) = (false, Vec::new(), Ok(()));
         for member in members {
             let is_known = self.stopped.contains(&member.id);
-            if member.is_stopped() && !is_at_mercy_of_stranger(member, members)? {
+            if member.is_stopped() && !is_held_by_outside_tracer(member, members)? {
                 if !is_known && self.inherited == Inherited::Yes {
                     self.stopped.push(member.id);
                 }
@@ -199,8 +202,8 @@ impl Freezing {
     }
 }
 
-/// Whether a process is held by a tracer that is not of the tree, which may let it go on at any moment.
-fn is_at_mercy_of_stranger(member: &Proc, members: &[Proc]) -> io::Result<bool> {
+/// Whether a process is held by a tracer outside the tree, which may continue it at any moment.
+fn is_held_by_outside_tracer(member: &Proc, members: &[Proc]) -> io::Result<bool> {
     if !member.is_held_by_tracer() {
         return Ok(false);
     }
@@ -208,9 +211,9 @@ fn is_at_mercy_of_stranger(member: &Proc, members: &[Proc]) -> io::Result<bool> 
     Ok(tracer.is_some_and(|tracer| !members.iter().any(|other| other.id.pid == tracer)))
 }
 
-/// Lets the stopped children of those that wait uninterruptibly run until the next scan stops them again: a parent in
-/// vfork waits so until its child has exec'ed.
-fn nudge_vforked(running: &[Proc], members: &[Proc]) -> io::Result<()> {
+/// Continues the stopped children of processes that wait uninterruptibly, until the next scan stops them again. A
+/// parent in vfork waits like that until its child has exec'ed.
+fn continue_vfork_children(running: &[Proc], members: &[Proc]) -> io::Result<()> {
     let parents = running.iter().filter(|p| p.is_uninterruptible());
     let children = parents
         .flat_map(|parent| members.iter().filter(|p| p.parent == parent.id.pid && p.is_stopped()))

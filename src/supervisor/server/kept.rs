@@ -1,5 +1,6 @@
-//! Logs of ended steps that what they left behind (`background = "keep"`) still writes to: moved until nobody does, by
-//! whichever supervisor lives. Otherwise what was kept would stand still for ever, at a pipe that is full.
+//! Logs of ended steps whose background processes (`background = "keep"`) still write to them. Each supervisor goes on
+//! moving such a log until no process can write to it. Otherwise the pipe would become full and block these processes
+//! for ever.
 
 use std::io;
 
@@ -12,22 +13,23 @@ use crate::supervisor::process::{ProcId, ProcTable};
 use crate::supervisor::reaper::Inherited;
 
 impl Server {
-    /// From here on only those that were left behind write to this log.
+    /// From here on only kept background processes write to this log.
     pub(super) fn keep_log(&mut self, n: u64) {
         self.remember(Record::LogKept { n });
         self.kept_logs.insert(n);
         self.mover.keep(n);
     }
 
-    /// None of them is left, or none wants to write any more.
+    /// No process can write to this log any more.
     pub(super) fn kept_log_closed(&mut self, n: u64) {
         self.kept_logs.remove(&n);
         self.mover.remove(n);
         self.remember(Record::LogClosed { n });
-        self.tell_capacity();
+        self.send_capacity();
     }
 
-    /// Goes on with a log that a predecessor kept: from the pipe that it had open, else from that of one who writes.
+    /// Goes on with a log that a predecessor kept: from the predecessor's open pipe, else from the pipe of a process
+    /// that writes to it.
     pub(super) fn recover_kept_log(
         &mut self,
         n: u64,
@@ -37,7 +39,7 @@ impl Server {
     ) -> io::Result<()> {
         let inode = entry.spawned.as_ref().and_then(|spawned| spawned.pipe);
         let writers = match inode {
-            Some(inode) => table.writers_to(inode)?.to_vec(),
+            Some(inode) => table.writing_to(inode)?.to_vec(),
             None => Vec::new(),
         };
         let writers: Vec<ProcId> = writers.iter().filter_map(|pid| Some(table.get(*pid)?.id)).collect();
@@ -47,8 +49,8 @@ impl Server {
         let log = pipe
             .or_else(reopen)
             .and_then(|pipe| Log::open(&entry.start.log_path, pipe, entry.start.log_limit).ok());
-        let bearers = tree::bearers_of(&entry.start.token, table, self.me)?;
-        self.kept.extend(bearers.iter().map(|p| p.id).chain(writers));
+        let holders = tree::processes_with_token(&entry.start.token, table, self.me)?;
+        self.kept.extend(holders.iter().map(|p| p.id).chain(writers));
         let is_moved = log.is_some_and(|log| self.mover.add(n, log).is_ok());
         if is_moved {
             self.keep_log(n);

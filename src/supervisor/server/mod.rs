@@ -1,13 +1,13 @@
-//! The supervisor's main thread: one loop over connections, signals, ends of processes and alarms. It spawns,
-//! signals and answers, and never waits for anything but the next event.
+//! The supervisor's main thread: one loop over connections, signals, ends of processes and alarms. It spawns, signals
+//! and answers, and waits for nothing but the next event.
 
 mod connections;
+mod descendants;
 mod ending;
 mod freezing;
 mod kept;
-mod look;
-mod pursuit;
 mod recovery;
+mod scanner;
 mod shutdown;
 mod start;
 mod step;
@@ -33,18 +33,18 @@ use super::sys;
 use crate::base::id::AttemptKey;
 use crate::socket;
 use connections::Connection;
-use look::Eyes;
+use scanner::ProcScanner;
 use shutdown::Shutdown;
-use start::UnseenStart;
+use start::DeferredStart;
 use step::{Ended, LogState, Step};
 
-/// Its name in the data directory.
+/// The socket's name in the data directory.
 pub(super) const SOCKET_NAME: &str = "supervisor.sock";
 
-/// How long the news of a start waits for company.
-const SOON: Duration = Duration::from_millis(2);
+/// How long the report of a start waits, so that it is sent together with the next report.
+const BATCH_DELAY: Duration = Duration::from_millis(2);
 
-/// What an event of the loop is about: the upper byte of its data; the rest is a number.
+/// The source of an event of the loop: its kind in the upper byte of the event's data, its number in the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     Signals,
@@ -82,18 +82,17 @@ impl Source {
     }
 }
 
-/// What one supervisor is made of.
+/// What a supervisor begins with.
 pub(super) struct Parts {
-    /// Held for its whole life.
+    /// Held for the supervisor's whole life.
     pub(super) lock: &'static File,
     pub(super) signals: OwnedFd,
     pub(super) boot_id: String,
     pub(super) place: Place,
-    /// What a predecessor had open.
+    /// The log pipes that a predecessor had open.
     pub(super) inherited: Inherited,
 }
 
-/// The supervisor.
 pub(super) struct Server {
     me: u32,
     lock: &'static File,
@@ -101,54 +100,54 @@ pub(super) struct Server {
     signals: OwnedFd,
     listener: UnixListener,
     connections: BTreeMap<u64, Connection>,
-    /// The connection that is heard.
+    /// The connection of the engine that is obeyed.
     engine: Option<u64>,
     highest_epoch: u64,
     steps: BTreeMap<u64, Step>,
     ended: BTreeMap<u64, Ended>,
     by_key: HashMap<AttemptKey, u64>,
-    /// The main processes that are our children and not reaped, or were taken over.
+    /// The main processes: our children that are not reaped, and those that were taken over.
     mains: HashSet<u32>,
-    /// How many orphans were reaped in all.
+    /// How many orphans were reaped so far.
     n_reaped: u64,
-    /// How many orphans live, if that was counted since the events at hand came.
+    /// How many orphans live, if that was counted in this turn.
     n_orphans: Option<usize>,
-    /// Logs of ended steps that what they left behind still writes to.
+    /// Logs of ended steps whose background processes still write to them.
     kept_logs: HashSet<u64>,
-    /// What they left behind, as far as it still lives.
+    /// Those background processes, as far as they live.
     kept: HashSet<ProcId>,
     next_n: u64,
     journal: Journal,
     mover: Mover,
-    eyes: Eyes,
-    /// Starts before which a survivor is looked for, which could not be done as yet.
-    unseen_starts: Vec<UnseenStart>,
-    /// Steps that are to go on, and whose processes could not all be reached as yet.
-    unthawed: Vec<AttemptKey>,
-    /// How many steps the engine was told that there may be.
-    told_capacity: Option<usize>,
-    /// Whether the system seems to be ending.
+    scanner: ProcScanner,
+    /// Starts that wait for a look at the processes, because a survivor may live.
+    deferred_starts: Vec<DeferredStart>,
+    /// Steps to thaw whose processes could not all be continued yet.
+    deferred_thaws: Vec<AttemptKey>,
+    /// The capacity last reported to the engine.
+    sent_capacity: Option<usize>,
+    /// Whether the system seems to be shutting down.
     shutdown: Shutdown,
-    /// How processes ended that a predecessor left, as the parent noted it.
+    /// How the processes of predecessors ended, as noted by the parent.
     notes: ExitNotes,
-    /// When that died; none: we are the first of our parent.
+    /// When the predecessor died; none for the parent's first supervisor.
     predecessor: Option<Death>,
     began_at: DateTime<Utc>,
-    /// The engine has said hello, and is answered by then.
-    welcome_by: Option<Instant>,
-    /// When what was queued for the engine goes out, if nothing takes it along before.
+    /// The engine has sent a hello, and gets its answer by then.
+    hello_deadline: Option<Instant>,
+    /// When the reports queued for the engine are sent, unless an earlier reply takes them along.
     flush_at: Option<Instant>,
 }
 
 impl Server {
-    /// Takes over what a predecessor left, and opens the door.
+    /// Opens the socket, and takes over what a predecessor left.
     ///
     /// # Errors
     /// The data directory can't be used.
     pub(super) fn open(mut parts: Parts) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mover = Mover::start()?;
-        // As the socket: of the directory in which we are, wherever it has been moved to meanwhile.
+        // A relative path, like the socket's: it stays right when the directory is moved.
         let journal = Journal::open(Path::new("."), parts.boot_id)?;
         let listener = bind()?;
         epoll::add(&epoll, &parts.signals, Source::Signals.data(), EventFlags::IN)?;
@@ -174,19 +173,19 @@ impl Server {
             next_n: 1,
             journal,
             mover,
-            eyes: Eyes::open()?,
-            unseen_starts: Vec::new(),
-            unthawed: Vec::new(),
-            told_capacity: None,
+            scanner: ProcScanner::open()?,
+            deferred_starts: Vec::new(),
+            deferred_thaws: Vec::new(),
+            sent_capacity: None,
             shutdown: Shutdown::default(),
             notes: parts.place.notes,
             predecessor: parts.place.predecessor,
             began_at: Utc::now(),
-            welcome_by: None,
+            hello_deadline: None,
             flush_at: None,
         };
         if let Err(error) = server.recover(&mut parts.inherited) {
-            // The next one takes over the pipes that this one has: steps that write to them must not find them closed.
+            // The next supervisor takes over this one's pipes: steps that write to them must not find them closed.
             std::mem::forget(server);
             return Err(error);
         }
@@ -194,15 +193,15 @@ impl Server {
         Ok(server)
     }
 
-    /// Serves until nothing is left to be done.
+    /// Serves until no work is left.
     ///
     /// # Errors
     /// The kernel refuses to wait.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
         loop {
-            if self.is_done() && self.close_door()? {
-                return self.leave();
+            if self.is_done() && self.close_socket()? {
+                return self.finish();
             }
             events.clear();
             let timeout = self.time_to_next_alarm().map(timespec);
@@ -215,39 +214,39 @@ impl Server {
     }
 
     fn handle(&mut self, events: &[Event]) {
-        // Signals first: an end that comes together with "the system goes down" is interrupted. Newcomers before those
-        // who are heard: a later engine's hello throws away what an earlier one's connection still holds.
+        // Signals first: a step that ends together with a shutdown signal counts as interrupted. New connections before
+        // the engine's: the hello of a later engine throws away unread requests of the earlier one.
         let mut sources: Vec<Source> = events.iter().map(Source::of).collect();
         self.n_orphans = None;
-        self.eyes.forget();
+        self.scanner.forget();
         let engine = self.engine;
         sources
             .sort_by_key(|source| (matches!(source, Source::Connection(n) if Some(*n) == engine), *source));
         for source in sources {
             match source {
-                Source::Signals => self.hear_signals(),
+                Source::Signals => self.read_signals(),
                 Source::Listener => self.accept(),
-                Source::Notes => self.hear_mover(),
+                Source::Notes => self.read_mover_notes(),
                 Source::Connection(n) => self.serve(n),
                 Source::Main(n) => self.main_ended(n),
-                Source::Logind => self.hear_logind(),
+                Source::Logind => self.read_logind_answer(),
             }
         }
-        self.ring_alarms();
+        self.run_due_alarms();
     }
 
-    fn hear_signals(&mut self) {
+    fn read_signals(&mut self) {
         for signal in sys::signals_of(self.signals.as_fd()) {
             if signal == libc::SIGCHLD {
                 self.orphans_ended();
-                self.look_at_frozen();
+                self.refreeze_continued();
             } else {
-                self.told_to_end();
+                self.on_end_signal();
             }
         }
     }
 
-    fn hear_mover(&mut self) {
+    fn read_mover_notes(&mut self) {
         for note in self.mover.notes() {
             match note {
                 Note::Trouble { n, error } => {
@@ -260,7 +259,7 @@ impl Server {
                             _ => error.to_string(),
                         };
                         let key = step.key.clone();
-                        self.tell(HostEvent::LogTrouble { key, reason, disk_full });
+                        self.send_event(HostEvent::LogTrouble { key, reason, disk_full });
                     }
                 }
                 Note::Finished { n, n_dropped } => self.drained(n, n_dropped),
@@ -275,12 +274,12 @@ impl Server {
         }
     }
 
-    fn ring_alarms(&mut self) {
+    fn run_due_alarms(&mut self) {
         let now = Instant::now();
-        self.look_at_due(now);
-        self.look_at_shutdown(now);
-        self.welcome_if_clear();
-        self.try_again();
+        self.advance_due(now);
+        self.check_shutdown(now);
+        self.answer_hello_if_settled();
+        self.retry_deferred();
         if self.flush_at.is_some_and(|at| at <= now)
             && let Some(engine) = self.engine
         {
@@ -288,35 +287,35 @@ impl Server {
         }
     }
 
-    fn look_at_due(&mut self, now: Instant) {
+    fn advance_due(&mut self, now: Instant) {
         let due = |(n, step): (&u64, &Step)| step.alarm.is_some_and(|at| at <= now).then_some(*n);
         let due: Vec<u64> = self.steps.iter().filter_map(due).collect();
         for n in due {
-            self.look_at(n);
+            self.advance(n);
         }
     }
 
     fn time_to_next_alarm(&self) -> Option<Duration> {
-        let own = self.flush_at.into_iter().chain(self.shutdown.next_alarm()).chain(self.welcome_by);
+        let own = self.flush_at.into_iter().chain(self.shutdown.next_alarm()).chain(self.hello_deadline);
         let of_steps = self.steps.values().filter_map(|step| step.alarm);
-        let next = of_steps.chain(own).chain(self.time_to_try_again()).min()?;
+        let next = of_steps.chain(own).chain(self.next_retry_at()).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// No engine, no step, nothing unacknowledged. Without an engine the journal keeps what is not acknowledged, where the
-    /// system ends and where the engine may be dead as a predecessor is.
+    /// Whether no engine is connected, no step lives and no end is unacknowledged. Unacknowledged ends may stay in the
+    /// journal when the system is shutting down, or when the engine probably died together with a predecessor.
     fn is_done(&self) -> bool {
         if !self.steps.is_empty() || !self.connections.is_empty() {
             return false;
         }
         let may_leave_ends = self.shutdown.seems_under_way() || self.predecessor.is_some();
         let all_done = (self.ended.is_empty() || may_leave_ends) && self.kept_logs.is_empty();
-        // Without a socket (the directory was removed) nobody can ever come to acknowledge anything.
+        // Without a socket (the directory was removed) no engine can ever connect to acknowledge.
         all_done || !Path::new(SOCKET_NAME).exists()
     }
 
-    /// Takes the socket away. Somebody may have come to it in this very moment: then it is put back.
-    fn close_door(&mut self) -> io::Result<bool> {
+    /// Removes the socket. If a client connected in the last moment, the socket is bound again and this returns false.
+    fn close_socket(&mut self) -> io::Result<bool> {
         std::fs::remove_file(SOCKET_NAME).or_else(socket::ignore_missing)?;
         self.accept();
         if self.is_done() {
@@ -328,39 +327,39 @@ impl Server {
         Ok(false)
     }
 
-    fn leave(self) -> io::Result<()> {
+    fn finish(self) -> io::Result<()> {
         if self.ended.is_empty() {
             self.journal.remove();
         }
         drop((self.listener, self.connections));
-        // Last: whoever waits for it finds the socket gone and the journal written.
+        // Last: a supervisor that waits for the lock then finds the socket gone and the journal written.
         rustix::fs::flock(self.lock, rustix::fs::FlockOperation::Unlock)?;
         Ok(())
     }
 
-    /// Says something to the engine, if one is heard.
-    fn tell(&mut self, event: HostEvent) {
+    /// Sends an event to the engine, if one is connected.
+    fn send_event(&mut self, event: HostEvent) {
         if let Some(engine) = self.engine {
             self.reply(engine, &Reply::Event(event));
         }
     }
 
-    /// Says something to the engine that may wait a moment for what comes next: a step that ends at once is told as
-    /// started and ended together, and wakes the engine once.
-    fn tell_soon(&mut self, event: HostEvent) {
+    /// Queues an event for the engine that may wait a moment for the next one. So a step that ends at once is reported
+    /// as started and ended together, and wakes the engine once.
+    fn send_event_soon(&mut self, event: HostEvent) {
         if let Some(engine) = self.engine {
             self.enqueue(engine, &Reply::Event(event));
-            self.flush_at.get_or_insert_with(|| Instant::now() + SOON);
+            self.flush_at.get_or_insert_with(|| Instant::now() + BATCH_DELAY);
         }
     }
 
-    /// Remembers for a successor. What can't be written is acted on all the same, and is written with the next rotation.
+    /// Writes a record for a successor. If that fails, the supervisor goes on, and the next rotation writes it.
     fn remember(&mut self, record: Record) {
         let _ = self.journal.write(record);
     }
 }
 
-/// Binds the socket of the data directory, in which we are.
+/// Binds the socket of the data directory, which is the working directory.
 fn bind() -> io::Result<UnixListener> {
     let listener = socket::bind(Path::new("."), SOCKET_NAME)?;
     listener.set_nonblocking(true)?;

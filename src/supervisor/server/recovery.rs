@@ -1,4 +1,4 @@
-//! Taking over what a predecessor left: by the journal, and by token where the journal knows no process.
+//! Taking over what a predecessor left: by the journal, and by token where the journal names no process.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -22,10 +22,10 @@ use crate::supervisor::process::{ProcId, ProcTable};
 use crate::supervisor::reaper::Inherited;
 
 impl Server {
-    /// Makes of every entry of the journal a step again, or an end. `inherited` is what a predecessor had open.
+    /// Turns every entry of the journal into a step or an end. `inherited` holds the pipes that a predecessor had open.
     ///
     /// # Errors
-    /// The processes could not be looked at: what lives is not known.
+    /// The processes could not be read, so it is not known which live.
     pub(super) fn recover(&mut self, inherited: &mut Inherited) -> io::Result<()> {
         let entries: BTreeMap<u64, Entry> = self.journal.entries().clone();
         self.next_n = entries.keys().next_back().copied().unwrap_or(0) + 1;
@@ -49,28 +49,27 @@ impl Server {
             }
         }
         for (n, entry) in unseen {
-            self.recover_unseen(n, entry, &table, &mains, inherited)?;
+            self.recover_unspawned(n, entry, &table, &mains, inherited)?;
         }
-        // Everything that was left is known: what is gone is settled before anybody is told what is there.
+        // All processes are known now. Trees whose main process is gone are settled before the first inventory.
         let is_gone = |step: &Step| matches!(step.main_end, MainEnd::Leaves { .. });
         let gone: Vec<u64> = self.steps.iter().filter(|(_, step)| is_gone(step)).map(|(n, _)| *n).collect();
         for n in gone {
-            self.look_at(n);
+            self.advance(n);
         }
         Ok(())
     }
 
-    /// Looks which main processes have ended, of those whose ends have not been heard yet: nobody is told of a dead
-    /// process that it lives.
-    pub(super) fn look_at_mains(&mut self) {
-        let living = |step: &&Step| step.main_end == MainEnd::Lives && step.reaped_by.is_none();
+    /// Finds main processes that have ended without an event so far, so that no dead process is reported as living.
+    pub(super) fn check_main_processes(&mut self) {
+        let living = |step: &&Step| step.main_end == MainEnd::Lives && step.reap_deadline.is_none();
         let (numbers, mut handles): (Vec<u64>, Vec<PollFd<'_>>) = self
             .steps
             .iter()
             .filter(|(_, step)| living(step))
             .filter_map(|(n, step)| Some((*n, PollFd::new(step.main.as_ref()?, PollFlags::IN))))
             .unzip();
-        // A look that failed is made again by the loop.
+        // If it fails, the loop finds the ends later.
         let _ = poll(&mut handles, Some(&Timespec::default()));
         let has_ended = |handle: &PollFd<'_>| !handle.revents().is_empty();
         let ended: Vec<u64> = numbers
@@ -123,11 +122,11 @@ impl Server {
         Ok(())
     }
 
-    /// A start was noted, and no process. It may have been spawned all the same: then it lives and bears the token, or its
-    /// end is the one that the parent noted of a process that nobody knows. The log is made right before the spawn: without
-    /// it there was none, and the engine, which finds no trace of it, may ask again. With it there may have been one: the
-    /// same attempt must not run twice.
-    fn recover_unseen(
+    /// The journal holds a start without a process. It may have been spawned all the same. Then a process with its
+    /// token lives, or the parent noted the end of a process that no entry names. The log is created right before the
+    /// spawn. Without a log there was no spawn, and the engine may ask for the start again. With a log there may have
+    /// been one, and the same attempt must not run twice.
+    fn recover_unspawned(
         &mut self,
         n: u64,
         entry: Entry,
@@ -135,18 +134,18 @@ impl Server {
         mains: &HashSet<ProcId>,
         inherited: &mut Inherited,
     ) -> io::Result<()> {
-        let bearers = tree::bearers_of(&entry.start.token, table, self.me)?;
+        let holders = tree::processes_with_token(&entry.start.token, table, self.me)?;
         let at = Utc::now();
-        let living = tree::main_among(&bearers).map(|main| SpawnNote { main, pipe: None, at });
+        let living = tree::main_among(&holders).map(|main| SpawnNote { main, pipe: None, at });
         let spawned = living.or_else(|| {
-            let main = self.noted_stranger(entry.start.at_ticks, mains)?;
+            let main = self.unclaimed_exit(entry.start.at_ticks, mains)?;
             Some(SpawnNote { main, pipe: inherited.only_unclaimed(), at })
         });
         if let Some(spawned) = spawned {
             return self.recover_living(n, entry, &spawned, inherited);
         }
         let start = entry.start;
-        if !bearers.is_empty() {
+        if !holders.is_empty() {
             self.by_key.insert(start.key.clone(), n);
             return self.take_over(n, &start, None, inherited);
         }
@@ -166,35 +165,36 @@ impl Server {
         Ok(())
     }
 
-    /// The one process whose end was noted, which started then or later and before our predecessor died, and which is none
-    /// of those that are known.
-    fn noted_stranger(&self, since_ticks: u64, mains: &HashSet<ProcId>) -> Option<ProcId> {
+    /// The main process of a noted exit that no entry of the journal names, started between `since_ticks` and our
+    /// predecessor's death. None unless there is exactly one.
+    fn unclaimed_exit(&self, since_ticks: u64, mains: &HashSet<ProcId>) -> Option<ProcId> {
         let until_ticks = self.predecessor?.at_ticks;
         let noted = self.notes.read().into_iter().map(|note| note.main);
-        only_stranger(noted, since_ticks..=until_ticks, mains)
+        only_unclaimed(noted, since_ticks..=until_ticks, mains)
     }
 
-    /// Looks for a living tree with the token of a start, whose supervisor is gone. Says whether there was one.
+    /// Looks for a living tree with the token of a start, left by a supervisor that is gone. Returns whether there was
+    /// one.
     ///
     /// # Errors
-    /// The processes could not be looked at: there may be one.
+    /// The processes could not be read: there may be one.
     pub(super) fn adopt_survivor(&mut self, n: u64, start: &StartNote) -> io::Result<bool> {
         let table = self.table()?;
-        let bearers = tree::bearers_of(&start.token, &table, self.me)?;
-        if bearers.is_empty() {
+        let holders = tree::processes_with_token(&start.token, &table, self.me)?;
+        if holders.is_empty() {
             return Ok(false);
         }
         self.by_key.insert(start.key.clone(), n);
         self.remember(Record::Start { n, start: start.clone() });
-        let spawned = tree::main_among(&bearers).map(|main| SpawnNote { main, pipe: None, at: Utc::now() });
+        let spawned = tree::main_among(&holders).map(|main| SpawnNote { main, pipe: None, at: Utc::now() });
         self.take_over(n, start, spawned.as_ref(), &mut Inherited::default())?;
         if let Some(SpawnNote { main, at, .. }) = spawned {
-            self.tell(HostEvent::Started { key: start.key.clone(), pid: main.pid, at });
+            self.send_event(HostEvent::Started { key: start.key.clone(), pid: main.pid, at });
         }
         Ok(true)
     }
 
-    /// Makes a step of processes that somebody else started. Where the main one is gone, what is left is ended.
+    /// Makes a step of processes that an earlier supervisor started. If the main process is gone, the others are ended.
     fn take_over(
         &mut self,
         n: u64,
@@ -222,26 +222,26 @@ impl Server {
             keep_background: start.keep_background,
             tree,
             main: handle,
-            reaped_by: None,
+            reap_deadline: None,
             log,
             freeze: Freeze::None,
             ending: Ending::No,
-            unsent: None,
+            unsent_signal: None,
             main_end,
             orphans_usage: None,
-            deserted_at: None,
+            first_empty_snapshot: None,
             alarm: None,
             n_scans: 0,
             is_unkillable: false,
         };
-        // Looked at from the loop, when everything that was left is known.
+        // The loop looks at it when all processes are known.
         step.wake_at(Instant::now());
         self.steps.insert(n, step);
         Ok(())
     }
 
-    /// Goes on moving the log of a survivor from where the file ends: from the pipe that a predecessor had open, else from
-    /// that of one of its processes.
+    /// Goes on moving the log of a survivor from the end of the file: from the pipe that a predecessor had open, else
+    /// from that of one of its processes.
     fn go_on_with_log(
         &mut self,
         n: u64,
@@ -260,37 +260,38 @@ impl Server {
         };
         let Some(pipe) = claimed.or_else(reopened) else { return Ok(LogState::Closed) };
         let (path, limit) = (&start.log_path, start.log_limit);
-        // Opened twice only where the first can't become a log: the step writes on, and must not wait for a reader.
+        // A second descriptor, in case the first can't become a log: the step writes on, and must not be blocked by a
+        // full pipe.
         let spare = pipe.try_clone()?;
         let log = Log::open(path, pipe, limit).or_else(|error| {
             let reason = format!("{error}; what it writes is dropped");
-            self.tell(HostEvent::LogTrouble { key: start.key.clone(), reason, disk_full: false });
+            self.send_event(HostEvent::LogTrouble { key: start.key.clone(), reason, disk_full: false });
             Log::without_file(path, spare, limit)
         });
         let added = log.and_then(|log| self.mover.add(n, log));
         Ok(if added.is_ok() { LogState::Open } else { LogState::Closed })
     }
 
-    /// Those that may have the pipe of a survivor's log as their output.
+    /// The processes that may have the pipe of a survivor's log as their output.
     fn writers_of(&mut self, start: &StartNote, tree: &Tree) -> io::Result<Vec<ProcId>> {
         let table = self.table()?;
         Ok(match tree.main.filter(|main| table.holds(*main)) {
             Some(main) => vec![main],
-            None => tree::bearers_of(&start.token, &table, self.me)?.iter().map(|p| p.id).collect(),
+            None => tree::processes_with_token(&start.token, &table, self.me)?.iter().map(|p| p.id).collect(),
         })
     }
 }
 
-/// The one process of these that started then, in clock ticks since boot, and is none of those that are known; none also
-/// where there are several, and where it is not known since when.
-fn only_stranger(
+/// The only process of `noted` that started within this time (in clock ticks since boot) and is not a known main
+/// process. None when there are several, or when the beginning of the time is not known.
+fn only_unclaimed(
     noted: impl Iterator<Item = ProcId>,
     started: RangeInclusive<u64>,
     known: &HashSet<ProcId>,
 ) -> Option<ProcId> {
-    let is_stranger =
+    let is_unclaimed =
         |main: &ProcId| *started.start() > 0 && started.contains(&main.start) && !known.contains(main);
-    let mut strangers = noted.filter(is_stranger);
+    let mut strangers = noted.filter(is_unclaimed);
     strangers.next().filter(|_| strangers.next().is_none())
 }
 
@@ -303,13 +304,13 @@ mod tests {
         let noted = |start: u64| ProcId { pid: 1_000 + u32::try_from(start).unwrap(), start };
         let check = |starts: &[u64], started, known: &[u64], expected: Option<u64>| {
             let known = known.iter().copied().map(noted).collect();
-            let found = only_stranger(starts.iter().copied().map(noted), started, &known);
+            let found = only_unclaimed(starts.iter().copied().map(noted), started, &known);
             assert_eq!(found, expected.map(noted), "{starts:?}");
         };
         check(&[5], 4..=6, &[], Some(5));
         check(&[3, 5, 7], 4..=6, &[], Some(5));
         check(&[3], 4..=6, &[], None);
-        // What a step of the next supervisor left behind in a session of its own.
+        // A process in a session of its own that a step of the next supervisor left behind.
         check(&[7], 4..=6, &[], None);
         check(&[5, 6], 4..=6, &[], None);
         check(&[5, 6], 4..=6, &[6], Some(5));

@@ -1,8 +1,8 @@
-//! Whether the system is ending: what ends with it was interrupted, and has not failed.
+//! Whether the system is shutting down: a step that ends with it was interrupted and has not failed.
 //!
-//! A TERM alone does not say so: a broad kill, or a daemon that makes room in memory, sends it too. So the supervisor goes
-//! on serving. What ends within ten seconds of it, with another code than 0, counts as interrupted; then logind is asked
-//! whether it is shutting down, and as long as it says so that time begins anew.
+//! A TERM alone does not prove a shutdown: `kill` with many pids, or a daemon that frees memory, sends it too. So the
+//! supervisor goes on serving. A step that ends within ten seconds after the TERM, with another code than 0, counts as
+//! interrupted. Then logind is asked whether it is shutting down. As long as it says yes, another ten seconds begin.
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -16,22 +16,22 @@ use super::step::MainEnd;
 use super::{Server, Source};
 use crate::supervisor::host::ExitCause;
 
-/// What ends this soon after a TERM was most likely ended by the same hand.
+/// A step that ends this soon after a TERM most likely ended for the same reason.
 const WINDOW: Duration = Duration::from_secs(10);
-/// What is killed within this time of a supervisor's death, before or after, was most likely killed with it.
+/// A process killed this close to a supervisor's death, before or after, was most likely killed together with it.
 const TOGETHER: Duration = Duration::from_secs(2);
 /// logind has this long to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What is known of the system's end.
+/// What is known about a shutdown.
 #[derive(Debug, Default)]
 pub(super) enum Shutdown {
-    /// Nothing speaks for it.
+    /// There is no sign of one.
     #[default]
     No,
-    /// We were told to end, or logind said that the system does: until then ends are interrupted.
+    /// A TERM came, or logind confirmed a shutdown. Steps that end until then are interrupted.
     Likely { until: Instant },
-    /// logind is being asked whether it goes on, and has until then to answer.
+    /// logind is being asked whether the shutdown goes on, and has until then to answer.
     Acquisition { answer: Child, until: Instant },
 }
 
@@ -52,14 +52,14 @@ impl Shutdown {
 }
 
 impl Server {
-    /// A TERM, or the news that the power fails.
-    pub(super) fn told_to_end(&mut self) {
-        self.stop_asking();
+    /// A TERM came, or the signal that the power fails.
+    pub(super) fn on_end_signal(&mut self) {
+        self.stop_asking_logind();
         self.shutdown = Shutdown::Likely { until: Instant::now() + WINDOW };
         self.settle_as_interrupted();
     }
 
-    /// What ended by a signal a moment ago did so because the system goes down.
+    /// Steps that ended by a signal a moment ago did so because the system shuts down.
     fn settle_as_interrupted(&mut self) {
         let mut settled = Vec::new();
         for (n, step) in &mut self.steps {
@@ -73,29 +73,29 @@ impl Server {
         }
     }
 
-    pub(super) fn look_at_shutdown(&mut self, now: Instant) {
+    pub(super) fn check_shutdown(&mut self, now: Instant) {
         match &self.shutdown {
             Shutdown::Likely { until } if *until <= now => self.ask_logind(now),
             Shutdown::Acquisition { until, .. } if *until <= now => {
-                self.stop_asking();
+                self.stop_asking_logind();
                 self.shutdown = Shutdown::No;
             }
             Shutdown::No | Shutdown::Likely { .. } | Shutdown::Acquisition { .. } => {}
         }
     }
 
-    /// Asks without waiting. Where there is no logind, or none that can be asked, the system is taken to live on.
+    /// Asks logind without waiting. If it can't be asked, no shutdown is assumed.
     fn ask_logind(&mut self, now: Instant) {
         self.shutdown = Shutdown::No;
-        let asked = Command::new("busctl")
+        let spawned = Command::new("busctl")
             .args(["--system", "--timeout=2", "get-property", "org.freedesktop.login1"])
             .args(["/org/freedesktop/login1", "org.freedesktop.login1.Manager", "PreparingForShutdown"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
-        let Ok(answer) = asked else { return };
-        // So that it is taken neither for an orphan nor for a step's.
+        let Ok(answer) = spawned else { return };
+        // So that it is not taken for an orphan of a step.
         self.mains.insert(answer.id());
         if let Some(stdout) = &answer.stdout {
             let _ = epoll::add(&self.epoll, stdout.as_fd(), Source::Logind.data(), EventFlags::IN);
@@ -103,26 +103,26 @@ impl Server {
         self.shutdown = Shutdown::Acquisition { answer, until: now + PATIENCE };
     }
 
-    /// logind has answered, or whoever asked it has ended.
-    pub(super) fn hear_logind(&mut self) {
+    /// logind has answered, or the process that asked it has ended.
+    pub(super) fn read_logind_answer(&mut self) {
         let Shutdown::Acquisition { answer, .. } = &mut self.shutdown else { return };
-        // A line, written at once.
+        // The answer is one line, written at once.
         let mut line = [0; 64];
         let n_read = answer.stdout.as_mut().and_then(|stdout| stdout.read(&mut line).ok()).unwrap_or(0);
         let goes_on = line[..n_read].starts_with(b"b true");
-        self.stop_asking();
+        self.stop_asking_logind();
         self.shutdown = match goes_on {
             true => Shutdown::Likely { until: Instant::now() + WINDOW },
             false => Shutdown::No,
         };
     }
 
-    fn stop_asking(&mut self) {
+    fn stop_asking_logind(&mut self) {
         if let Shutdown::Acquisition { answer, .. } = &mut self.shutdown {
             if let Some(stdout) = answer.stdout.take() {
                 let _ = epoll::delete(&self.epoll, &stdout);
             }
-            // It has said all it had to say, or is too late. If it is not gone yet, it is reaped as an orphan.
+            // It has answered, or is too late. If it still lives, it is reaped later as an orphan.
             let _ = answer.kill();
             let _ = answer.try_wait();
             self.mains.remove(&answer.id());
@@ -130,7 +130,7 @@ impl Server {
     }
 }
 
-/// The signals with which a system ends what runs, and the codes by which a shell passes them on.
+/// Whether a step ended by one of the signals that a shutdown sends, or by the code with which a shell passes one on.
 pub(super) fn may_be_a_shutdown(cause: ExitCause) -> bool {
     const SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGHUP];
     match cause {
@@ -140,7 +140,7 @@ pub(super) fn may_be_a_shutdown(cause: ExitCause) -> bool {
     }
 }
 
-/// Whether what killed a supervisor, a broad kill or the want of memory, most likely killed this one with it.
+/// Whether a process was most likely killed together with the supervisor, by one `kill` or because memory was short.
 pub(super) fn were_killed_together(
     cause: ExitCause,
     ended_at: DateTime<Utc>,

@@ -1,4 +1,5 @@
-//! Starts: idempotent by key, remembered before the spawn, and preceded by a search for a survivor where one may be.
+//! Starts of steps. A start is idempotent by key and recorded before the spawn. Where a survivor may live, it is looked
+//! for first.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::look::N_SLACK;
+use super::scanner::N_SLACK;
 use super::step::{End, Ended, Ending, Freeze, LogState, MainEnd, Step};
 use super::{Server, Source};
 use crate::base::id::AttemptKey;
@@ -21,7 +22,7 @@ use crate::supervisor::process::{Proc, ProcId};
 use crate::supervisor::reaper::ticks;
 use crate::supervisor::{log, program};
 
-/// A process that was just spawned, with everything that hangs on it.
+/// A process that was just spawned, with its handle and log.
 struct Spawned {
     main: ProcId,
     handle: OwnedFd,
@@ -30,14 +31,14 @@ struct Spawned {
     at: DateTime<Utc>,
 }
 
-/// A start before which a survivor is looked for, which could not be done as yet.
-pub(super) struct UnseenStart {
+/// A start that waits for a look at the processes, because a survivor may live.
+pub(super) struct DeferredStart {
     spec: StartSpec,
-    /// What was asked of it meanwhile, in order.
+    /// What the engine asked of the step meanwhile, in order.
     levers: Vec<Lever>,
 }
 
-/// What can be asked of a step that was started.
+/// What the engine can ask of a started step.
 pub(super) enum Lever {
     Freeze,
     Thaw,
@@ -46,7 +47,7 @@ pub(super) enum Lever {
 }
 
 impl Lever {
-    fn is_to_end(&self) -> bool {
+    fn ends_step(&self) -> bool {
         match self {
             Self::Stop { .. } | Self::Kill => true,
             Self::Freeze | Self::Thaw => false,
@@ -55,17 +56,17 @@ impl Lever {
 }
 
 impl Server {
-    /// Starts a step, or says what has become of it.
+    /// Starts a step. One that is known is answered with its present state.
     pub(super) fn start(&mut self, spec: StartSpec) {
-        if !self.unseen_starts.iter().any(|unseen| unseen.spec.key == spec.key) {
-            self.start_and_move(UnseenStart { spec, levers: Vec::new() });
+        if !self.deferred_starts.iter().any(|unseen| unseen.spec.key == spec.key) {
+            self.start_deferred(DeferredStart { spec, levers: Vec::new() });
         }
     }
 
-    /// Starts a step, and then moves the levers that were pulled while it waited for that.
-    pub(super) fn start_and_move(&mut self, UnseenStart { spec, levers }: UnseenStart) {
+    /// Starts a step, and then applies the levers that were pulled while the start waited.
+    pub(super) fn start_deferred(&mut self, DeferredStart { spec, levers }: DeferredStart) {
         if let Some(n) = self.by_key.get(&spec.key) {
-            return self.tell_status(*n);
+            return self.send_status(*n);
         }
         let n = self.take_n();
         let start = StartNote {
@@ -78,17 +79,17 @@ impl Server {
         };
         if spec.may_be_alive {
             match self.with_reserve(|server| server.adopt_survivor(n, &start)) {
-                Ok(true) => return levers.into_iter().for_each(|lever| self.pull(lever, spec.key.clone())),
-                Ok(false) if levers.iter().any(Lever::is_to_end) => {
+                Ok(true) => return levers.into_iter().for_each(|lever| self.apply(lever, spec.key.clone())),
+                Ok(false) if levers.iter().any(Lever::ends_step) => {
                     return self
                         .start_failed(spec.key, "it was to end before it could be started".to_owned());
                 }
                 Ok(false) => {}
                 Err(_) => {
-                    // One may live: nothing is started before that is known.
+                    // A survivor may live: nothing is started before that is known.
                     self.by_key.remove(&spec.key);
                     self.remember(Record::Acknowledged { n });
-                    return self.unseen_starts.push(UnseenStart { spec, levers });
+                    return self.deferred_starts.push(DeferredStart { spec, levers });
                 }
             }
         }
@@ -102,12 +103,12 @@ impl Server {
             Ok(spawned) => self.watch_over(n, spec, spawned),
             Err(reason) => self.end(n, key.clone(), End::StartFailed(reason)),
         }
-        levers.into_iter().for_each(|lever| self.pull(lever, key.clone()));
+        levers.into_iter().for_each(|lever| self.apply(lever, key.clone()));
     }
 
-    /// Pulls a lever; that of a start which waits for a look at the processes waits with it, for one of them may live.
-    pub(super) fn pull(&mut self, lever: Lever, key: AttemptKey) {
-        if let Some(unseen) = self.unseen_starts.iter_mut().find(|unseen| unseen.spec.key == key) {
+    /// Applies a lever to a step. For a deferred start, the lever waits with it, because a survivor may live.
+    pub(super) fn apply(&mut self, lever: Lever, key: AttemptKey) {
+        if let Some(unseen) = self.deferred_starts.iter_mut().find(|unseen| unseen.spec.key == key) {
             return unseen.levers.push(lever);
         }
         match lever {
@@ -118,10 +119,10 @@ impl Server {
         }
     }
 
-    /// A start that can't even be tried.
+    /// Records and reports a start that can't even be tried.
     pub(super) fn start_failed(&mut self, key: AttemptKey, reason: String) {
         if let Some(n) = self.by_key.get(&key) {
-            return self.tell_status(*n);
+            return self.send_status(*n);
         }
         let n = self.take_n();
         self.by_key.insert(key.clone(), n);
@@ -132,7 +133,7 @@ impl Server {
     }
 
     fn spawn(&mut self, spec: &StartSpec) -> Result<Spawned, String> {
-        // The engine keeps to it; steps that clean up may pass it by a few.
+        // The engine respects the capacity; cleanup steps may exceed it by a few.
         if let Some(n_steps) = self.capacity().filter(|n_steps| self.steps.len() >= n_steps + N_SLACK) {
             return Err(format!(
                 "could not start it: {n_steps} steps live, and the limit of open files (ulimit -n) lets the supervisor watch over no more"
@@ -146,20 +147,20 @@ impl Server {
         let at = Utc::now();
         let pid = program::spawn(spec, std::os::fd::AsFd::as_fd(&theirs))?;
         let watched = self.with_reserve(|_| watch(pid)).inspect_err(|_| {
-            // Nobody would ever see its end: it must not live.
+            // Its end would never be noticed: it must not live.
             kill_unwatched(pid);
         });
         let (main, handle) =
             watched.map_err(|e| format!("could not watch over the process that was started: {e}"))?;
-        // What was seen in this turn lacks it.
-        self.eyes.forget();
+        // The snapshot of this turn lacks it.
+        self.scanner.forget();
         Ok(Spawned { main, handle, pipe, log, at })
     }
 
     fn watch_over(&mut self, n: u64, spec: StartSpec, spawned: Spawned) {
         let Spawned { main, handle, pipe, log, at } = spawned;
         self.remember(Record::Spawned { n, spawned: SpawnNote { main, pipe: Some(pipe), at } });
-        // Only for want of memory: then the log is moved at the step's end.
+        // Fails only when memory is short; then the log is moved at the step's end.
         let _ = self.mover.add(n, log);
         let _ = epoll::add(&self.epoll, &handle, Source::Main(n).data(), EventFlags::IN);
         self.mains.insert(main.pid);
@@ -169,46 +170,46 @@ impl Server {
             keep_background: spec.keep_background,
             tree: Tree::new(Some(main), &spec.token, Some(pipe), Origin::Started),
             main: Some(handle),
-            reaped_by: None,
+            reap_deadline: None,
             log: LogState::Open,
             freeze: Freeze::None,
             ending: Ending::No,
-            unsent: None,
+            unsent_signal: None,
             main_end: MainEnd::Lives,
             orphans_usage: None,
-            deserted_at: None,
+            first_empty_snapshot: None,
             alarm: None,
             n_scans: 0,
             is_unkillable: false,
         };
         self.steps.insert(n, step);
-        self.tell_soon(HostEvent::Started { key: spec.key, pid: main.pid, at });
+        self.send_event_soon(HostEvent::Started { key: spec.key, pid: main.pid, at });
     }
 
-    /// Remembers how an attempt ended until that is acknowledged, and tells it.
+    /// Records how an attempt ended until that is acknowledged, and reports it.
     pub(super) fn end(&mut self, n: u64, key: AttemptKey, how: End) {
         self.remember(match how.clone() {
             End::StartFailed(reason) => Record::Failed { n, reason },
             End::Exited(exit) => Record::Exited { n, exit },
         });
         self.ended.insert(n, Ended { key, how });
-        self.tell_status(n);
+        self.send_status(n);
     }
 
-    /// Answers a start that is known.
-    fn tell_status(&mut self, n: u64) {
+    /// Reports the present state of an attempt, in answer to a repeated start.
+    fn send_status(&mut self, n: u64) {
         if let Some(step) = self.steps.get(&n) {
-            // Where the main process is gone, its end is the answer, once it is settled.
+            // If the main process is gone, the end of the step is the answer, once it is settled.
             let Some(pid) = step.living_main() else { return };
             let event = HostEvent::Started { key: step.key.clone(), pid, at: step.started_at };
-            self.tell(event);
+            self.send_event(event);
         } else if let Some(Ended { key, how }) = self.ended.get(&n) {
             let key = key.clone();
             let event = match how.clone() {
                 End::StartFailed(reason) => HostEvent::StartFailed { key, reason },
                 End::Exited(exit) => HostEvent::Exited { key, exit },
             };
-            self.tell(event);
+            self.send_event(event);
         }
     }
 
@@ -222,9 +223,9 @@ impl Server {
     }
 }
 
-/// A process that was just spawned, by name, and a handle on it.
+/// The identity of a process that was just spawned, and a handle on it.
 fn watch(pid: u32) -> io::Result<(ProcId, OwnedFd)> {
-    // Our child and not reaped: pid and start time can't be another's.
+    // Our own child that is not reaped: pid and start time can't belong to another process.
     let start = Proc::read(pid)?.map_or(0, |found| found.id.start);
     let pid_for_kernel = Pid::from_raw(pid.cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
     Ok((ProcId { pid, start }, pidfd_open(pid_for_kernel, PidfdFlags::empty())?))

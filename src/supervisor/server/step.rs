@@ -1,4 +1,4 @@
-//! What the supervisor knows of one living step.
+//! What the supervisor knows about one living step.
 
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -17,101 +17,101 @@ pub(super) struct Step {
     pub(super) started_at: DateTime<Utc>,
     pub(super) keep_background: bool,
     pub(super) tree: Tree,
-    /// A handle on the main process; none when it was gone before we came.
+    /// A handle on the main process; none when it was gone before this supervisor began.
     pub(super) main: Option<OwnedFd>,
-    /// A taken-over main process has ended, and its parent is waited for to reap it, at most until then.
-    pub(super) reaped_by: Option<Instant>,
+    /// A taken-over main process has ended. The supervisor waits until then for its parent to reap it.
+    pub(super) reap_deadline: Option<Instant>,
     pub(super) log: LogState,
     pub(super) freeze: Freeze,
     pub(super) ending: Ending,
-    /// The signal by which it is asked to end, while that was not sent.
-    pub(super) unsent: Option<i32>,
+    /// The signal of a stop, until it is sent.
+    pub(super) unsent_signal: Option<i32>,
     pub(super) main_end: MainEnd,
-    /// What orphans used that were reaped before the main process.
+    /// What reaped orphans of the step used.
     pub(super) orphans_usage: Option<Usage>,
-    /// The look, by its number, that first found nobody of its tree.
-    pub(super) deserted_at: Option<u64>,
-    /// When it wants to be looked at again.
+    /// The number of the first snapshot that showed no process of its tree.
+    pub(super) first_empty_snapshot: Option<u64>,
+    /// When the step is looked at again.
     pub(super) alarm: Option<Instant>,
-    /// Scans since the last thing that happened: they come less and less often.
+    /// Scans since the last change: they come less and less often.
     pub(super) n_scans: u32,
-    /// That KILL does not end it was told.
+    /// It was reported that KILL does not end the tree.
     pub(super) is_unkillable: bool,
 }
 
-/// Whether anybody can still write to a step's log.
+/// Whether a process can still write to a step's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogState {
-    /// Its pipe is open somewhere.
+    /// A process has its pipe open.
     Open,
-    /// It is not, or never was.
+    /// No process has, or there never was a pipe.
     Closed,
 }
 
-/// Whether its processes are stopped by us.
+/// Whether we have stopped its processes.
 #[derive(Debug)]
 pub(super) enum Freeze {
-    /// They are not.
+    /// We have not.
     None,
-    /// Being done, scan by scan.
+    /// We are stopping them, scan by scan.
     Freezing(Freezing),
-    /// Done: these were stopped by us, parents first.
+    /// We have stopped these, parents first.
     Frozen(Vec<ProcId>),
 }
 
-/// A freeze that is not seen complete yet.
+/// A freeze that is not complete yet.
 #[derive(Debug)]
 pub(super) struct Freezing {
     pub(super) since: Instant,
-    /// Stopped by us, parents first.
+    /// The processes that we stopped, parents first.
     pub(super) stopped: Vec<ProcId>,
     /// Scans in a row that found nothing new and everything stopped.
     pub(super) n_quiet: u32,
     /// Scans in a row during which no orphan died.
     pub(super) n_certain: u32,
-    /// A predecessor began it: what is stopped already was stopped by it.
+    /// A predecessor began the freeze, and stopped the processes that are already stopped.
     pub(super) inherited: Inherited,
 }
 
-/// Whose the stops are that a freeze finds done.
+/// By whom the processes were stopped that a freeze finds stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inherited {
-    /// Somebody else's: not ours to thaw.
+    /// By another process: we must not continue them.
     No,
-    /// Our predecessor's: ours.
+    /// By our predecessor: we continue them.
     Yes,
 }
 
 /// Whether the tree is being ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It is not.
+    /// It is not being ended.
     No,
-    /// Asked, and killed when the grace is over.
+    /// It was asked to end, and is killed when the grace is over.
     Asked { kill_at: Instant, by: AskedBy },
-    /// Killed until nothing is left.
+    /// It is killed until no process is left.
     Killing { since: Instant },
 }
 
-/// Who wants the end of a tree.
+/// Why a tree is being ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AskedBy {
-    /// The engine.
+    /// The engine asked.
     Engine,
-    /// Nobody: its main process has ended, and this is what it left behind.
+    /// Its main process has ended and left other processes behind.
     ItsOwnEnd,
 }
 
-/// How far the end of the main process has come.
+/// The stages of a step's end.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum MainEnd {
-    /// It lives.
+    /// The main process lives.
     Lives,
-    /// It has ended (and is not reaped: its pid stays its own) while members of its tree are left.
+    /// The main process has ended while members of its tree are left. It is not reaped, so that its pid stays its own.
     Leaves { at: DateTime<Utc>, interrupted: bool },
-    /// Nobody is left. It may yet turn out that the system is shutting down.
+    /// No process is left. It may still turn out that the system is shutting down.
     Settling { exit: StepExit, until: Instant },
-    /// Nobody is left; what it wrote last is being moved to its log.
+    /// No process is left. The last output is being moved to the log.
     Draining { exit: StepExit },
 }
 
@@ -122,7 +122,7 @@ pub(super) struct Ended {
     pub(super) how: End,
 }
 
-/// How.
+/// How an attempt ended.
 #[derive(Debug, Clone)]
 pub(super) enum End {
     StartFailed(String),
@@ -130,22 +130,22 @@ pub(super) enum End {
 }
 
 impl Step {
-    /// None of its processes may be alive, and yet its end is not settled.
-    pub(super) fn is_between_life_and_end(&self) -> bool {
+    /// Its main process is dead, possibly the whole tree, but its end is not settled.
+    pub(super) fn is_end_unsettled(&self) -> bool {
         match self.main_end {
-            MainEnd::Lives => self.reaped_by.is_some(),
+            MainEnd::Lives => self.reap_deadline.is_some(),
             MainEnd::Leaves { .. } => false,
             MainEnd::Settling { .. } | MainEnd::Draining { .. } => true,
         }
     }
 
-    /// Its main process, as long as that lives.
+    /// Its main process, while that lives.
     pub(super) fn living_main(&self) -> Option<u32> {
-        let lives = self.main_end == MainEnd::Lives && self.reaped_by.is_none();
+        let lives = self.main_end == MainEnd::Lives && self.reap_deadline.is_none();
         self.tree.main.filter(|_| lives).map(|main| main.pid)
     }
 
-    /// Wants to be looked at again at `at`, or earlier if that was wanted already.
+    /// Has the step looked at again at `at`, or at the earlier time already set.
     pub(super) fn wake_at(&mut self, at: Instant) {
         self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
     }
@@ -155,7 +155,7 @@ impl Step {
 pub(super) fn sum(a: Option<Usage>, b: Option<Usage>) -> Option<Usage> {
     match (a, b) {
         (Some(a), Some(b)) => Some(Usage {
-            // None is less than any figure.
+            // `None` is less than any figure.
             peak_rss_bytes: a.peak_rss_bytes.max(b.peak_rss_bytes),
             cpu_seconds: a.cpu_seconds + b.cpu_seconds,
         }),

@@ -1,5 +1,5 @@
-//! The time axis that everything is plotted on: curves above, bars below, limits across, alerts as marks, and one vertical
-//! line through it all where the pointer is. `egui_plot` paints axes and curves and owns the transform.
+//! The time axis of all plots: curves above, bars below, limits as horizontal lines, alerts as marks, and a vertical
+//! line at the pointer. `egui_plot` paints axes and curves and owns the transform.
 
 use chrono::{DateTime, Days, Local, NaiveTime, TimeDelta, Timelike, Utc};
 use egui::{Align2, Color32, CornerRadius, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, pos2, vec2};
@@ -8,21 +8,21 @@ use egui_plot::{
     PlotUi,
 };
 
-use super::super::widgets::{Said, label_at, line_of, text_width};
+use super::super::widgets::{AccessibleName, label_at, line_of, text_width};
 use crate::resources::{Limit, Limits, Resource, Threshold};
 use crate::ui::{format, theme};
 use crate::window::AlertMark;
 
-/// Below the curves, where times stand.
+/// The height below the curves for the times.
 pub(super) const TIMES: f32 = 20.0;
-/// Left of the axis, where lanes are named.
+/// The width left of the axis for the names of lanes.
 pub(super) const GUTTER: f32 = 124.0;
-/// Above all that can be used, so that a curve at the top is not cut in half.
+/// The upper bound for shares, slightly above 1, so that a curve at the top is not cut in half.
 pub(super) const TOP: f64 = 1.03;
-/// Marks that lie nearer than this are one.
+/// Marks that are closer than this are shown as one.
 const MARK: f32 = 9.0;
 
-/// Where a moment lies: the plot counts seconds from `now` on.
+/// Converts moments to positions: the plot counts seconds from `now` on.
 #[derive(Clone, Copy)]
 pub(super) struct Axis {
     transform: PlotTransform,
@@ -59,17 +59,17 @@ pub(super) struct Chart<'a> {
     pub(super) now: DateTime<Utc>,
     /// How far it reaches back.
     pub(super) span: TimeDelta,
-    /// The highest value that can be seen, and how far the plot reaches below 0, in values.
+    /// The highest visible value, and how far the plot reaches below 0, in values.
     pub(super) top: f64,
     pub(super) below: f64,
-    /// Values with a line across, and how values are written.
+    /// Values with a horizontal line, and how values are written.
     pub(super) levels: Vec<f64>,
     pub(super) text: &'a dyn Fn(f64) -> String,
     pub(super) has_times: bool,
 }
 
 impl Chart<'_> {
-    /// Paints it in the whole of `ui`, with the curves that `add` puts in.
+    /// Paints it in the whole of `ui`, with the curves that `add` adds.
     pub(super) fn show(self, ui: &mut Ui, add: impl FnOnce(&mut PlotUi<'_>)) -> Axis {
         let tokens = theme::tokens(ui);
         let (now, span) = (self.now, self.span);
@@ -123,7 +123,7 @@ impl Chart<'_> {
     }
 }
 
-/// When something is written below the axis, in seconds from `now` on, and what: round times of the wall clock.
+/// The labels below the axis: round times of the wall clock, each with its position in seconds from `now` on.
 fn times(now: DateTime<Utc>, span: TimeDelta) -> Vec<(f64, String)> {
     let local = now.with_timezone(&Local);
     let minutes = match span.num_minutes() {
@@ -147,11 +147,11 @@ fn times(now: DateTime<Utc>, span: TimeDelta) -> Vec<(f64, String)> {
     };
     let form = if minutes.is_some() { "%H:%M" } else { "%-d %b" };
     let ticks = begins.into_iter().flatten().filter_map(|naive| {
-        // None where the clock was set over that time.
+        // None when a clock change skipped that time.
         let at = naive.and_local_timezone(Local).earliest()?;
         Some(((at.with_timezone(&Utc) - now).as_seconds_f64(), naive.format(form).to_string()))
     });
-    // What is nearer than this would lie under the word "now".
+    // A closer one would be hidden by the word "now".
     let ticks = ticks.filter(|(value, _)| (seconds * -0.98..seconds * -0.046).contains(value));
     ticks.chain([(0.0, "now".to_owned())]).collect()
 }
@@ -162,14 +162,14 @@ pub(super) struct CurveLook {
     pub(super) color: Color32,
     /// Whether the area below it is tinted.
     pub(super) is_filled: bool,
-    /// A longer silence is a gap.
+    /// A longer time without points is a gap.
     pub(super) gap: TimeDelta,
 }
 
 /// A moment, the mean there, and the peak.
 pub(super) type CurvePoint = (DateTime<Utc>, f64, f64);
 
-/// A figure over time: one line a stretch without a gap, and up to its peaks a band.
+/// A figure over time: one line for each stretch without a gap, and a band up to the peaks.
 pub(super) fn curve(
     plot: &mut PlotUi<'_>,
     now: DateTime<Utc>,
@@ -200,14 +200,14 @@ fn stretch_at(plot: &mut PlotUi<'_>, now: DateTime<Utc>, look: CurveLook, stretc
     plot.line(if look.is_filled { line.fill(0.0).fill_alpha(0.16) } else { line });
 }
 
-/// A limit as a line across.
+/// A limit as a horizontal line.
 pub(super) struct LimitLine {
     pub(super) value: f64,
     pub(super) text: String,
 }
 
 impl LimitLine {
-    /// Those of CPU and memory, as shares of what there is; two in one place are one.
+    /// The limits of CPU and memory as shares; two at the same value become one line.
     pub(super) fn of_shares(limits: &Limits, memory_total_bytes: u64) -> Vec<Self> {
         let of =
             |resource, total: f64| limits.of(resource).map(|limit| (resource, share(limit, total), limit));
@@ -239,7 +239,7 @@ fn share(limit: &Limit, total: f64) -> f64 {
     }
 }
 
-/// Where a limit is raised, as the window writes shares and amounts.
+/// The value at which a limit is raised, as text.
 pub(super) fn bound(limit: &Limit) -> String {
     match limit.raise_at() {
         Threshold::Fraction(share) => format!("{} %", (share * 1000.0).round() / 10.0),
@@ -247,7 +247,7 @@ pub(super) fn bound(limit: &Limit) -> String {
     }
 }
 
-/// What the lines mean, at their right ends.
+/// The labels of the lines, at their right ends.
 pub(super) fn limit_labels_at(ui: &Ui, axis: Axis, lines: &[LimitLine]) {
     let tokens = theme::tokens(ui);
     let frame = axis.frame();
@@ -259,11 +259,11 @@ pub(super) fn limit_labels_at(ui: &Ui, axis: Axis, lines: &[LimitLine]) {
         } else {
             (y - 1.0, Align2::RIGHT_BOTTOM)
         };
-        // One that would lie on another stands left of it.
+        // A label that would cover another one is moved to its left.
         let is_near = |rect: &&Rect| (rect.center().y - y).abs() < 16.0;
         let right =
             placed.iter().filter(is_near).map(|rect| rect.left() - 14.0).fold(frame.right() - 4.0, f32::min);
-        // Another limit may run through it.
+        // Another line may run through it.
         let width = text_width(ui, &line.text, theme::small());
         let height = ui.fonts_mut(|fonts| fonts.row_height(&theme::small()));
         let behind = align.anchor_size(pos2(right, y), vec2(width, height)).expand2(vec2(3.0, 0.0));
@@ -276,7 +276,7 @@ pub(super) fn limit_labels_at(ui: &Ui, axis: Axis, lines: &[LimitLine]) {
     }
 }
 
-/// When limits were raised (filled) and cleared (hollow), on the line at `y`; which, under the pointer.
+/// Marks on the line at `y` for limits that were raised (filled) and cleared (hollow), with a tooltip.
 pub(super) fn marks_ui<'a>(ui: &mut Ui, axis: Axis, y: f32, marks: impl Iterator<Item = &'a AlertMark>) {
     let color = theme::tokens(ui).failed;
     let mut groups: Vec<(f32, Vec<&AlertMark>)> = Vec::new();
@@ -309,8 +309,7 @@ pub(super) fn marks_ui<'a>(ui: &mut Ui, axis: Axis, y: f32, marks: impl Iterator
     }
 }
 
-/// The vertical line through every one of `strips` where the pointer is over one of them, or over what lies between;
-/// returns the pointer.
+/// The vertical line through all `strips`, if the pointer is over one of them or between them; returns the pointer.
 pub(super) fn cross_at(ui: &Ui, axis: Axis, strips: &[Rect]) -> Option<Pos2> {
     let whole = strips.iter().copied().reduce(Rect::union)?;
     let whole = Rect::from_x_y_ranges(axis.frame().x_range(), whole.y_range());
@@ -323,7 +322,7 @@ pub(super) fn cross_at(ui: &Ui, axis: Axis, strips: &[Rect]) -> Option<Pos2> {
     Some(pointer)
 }
 
-/// What was then, in some lines beside the pointer: the first is what one reads first.
+/// A box with lines of text next to the pointer; the first line is its heading.
 pub(super) fn tip_at(ui: &Ui, pointer: Pos2, whole: Rect, lines: Vec<String>) {
     let tokens = theme::tokens(ui);
     let galleys: Vec<_> = lines
@@ -339,7 +338,7 @@ pub(super) fn tip_at(ui: &Ui, pointer: Pos2, whole: Rect, lines: Vec<String>) {
     let size = vec2(width + 20.0, height + 10.0);
     let right_of_it = pointer.x + 10.0;
     let left_of_it = pointer.x - 10.0 - size.x;
-    // Where neither side has room it lies over the line.
+    // If neither side has room, it covers the line.
     let left = if right_of_it + size.x < whole.right() { right_of_it } else { left_of_it.max(whole.left()) };
     let rect = Rect::from_min_size(pos2(left, whole.top() + 6.0), size);
     let line = Stroke::new(1.0, tokens.line);

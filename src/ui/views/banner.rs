@@ -1,16 +1,15 @@
-//! What asks for a look before anything else: what recovery did, what the machine is short of, what
-//! could not be done.
+//! Banners for urgent matters: what recovery did, what the machine is short of, what could not be done.
 
 use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
 
 use super::super::command::{Command, order_levers};
-use super::super::widgets::{Card, Icon, Lever, Said, label_at, paragraph};
+use super::super::widgets::{AccessibleName, Card, Icon, Lever, label_at, paragraph};
 use super::{Commands, View};
 use crate::base::time::local_clock;
 use crate::run::RunState;
 use crate::ui::{format, theme};
 
-/// Decisions that are listed at once.
+/// The most decisions that are listed at once.
 const MAX_DECISIONS: usize = 12;
 
 pub(crate) fn banners_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -38,10 +37,10 @@ pub(crate) fn banners_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         banner.show(ui, &[], out);
     }
     orders_ui(ui, view, out);
-    away_ui(ui, view, out);
+    recovery_banner_ui(ui, view, out);
 }
 
-/// What the operator has ordered for everything at once, for as long as it is in force.
+/// The orders in force that concern all runs.
 fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let orders = view.store.orders();
@@ -79,8 +78,8 @@ fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     }
 }
 
-/// What recovery decided while nobody looked.
-fn away_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+/// The decisions of recovery while no window was open.
+fn recovery_banner_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let decisions = view.store.decisions();
     let Some(first) = decisions.first() else { return };
     let color = theme::tokens(ui).interrupted;
@@ -146,7 +145,7 @@ impl Banner {
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 46.0));
         let radius = CornerRadius::same(theme::CARD_RADIUS);
         let line = egui::Stroke::new(1.0, tokens.line);
-        // The colour shows as a rounded edge: a face that begins three points further right lies on it.
+        // The colour shows as a rounded edge, because the background begins three points further right.
         let edge = Rect::from_min_size(rect.min, vec2(24.0, rect.height()));
         ui.painter().rect_filled(edge, radius, self.color);
         let face = Rect::from_min_max(rect.min + vec2(3.0, 0.0), rect.max);

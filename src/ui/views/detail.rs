@@ -4,8 +4,8 @@ use egui::{Align2, Id, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::widgets::{
-    Card, Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, paragraph, progress_bar, row_ui,
-    state_at, text_width,
+    AccessibleName, Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, paragraph, progress_bar,
+    row_ui, state_at, text_width,
 };
 use super::log_tail::log_tail_ui;
 use super::{Commands, View};
@@ -14,7 +14,7 @@ use crate::run::{Decision, StepState, StepSummary};
 use crate::ui::{format, theme};
 use crate::window::{Action, RunEntry, StepsKnown};
 
-/// Metrics that have room behind a step's message.
+/// The most metrics after a step's message.
 const MAX_METRICS: usize = 3;
 
 /// The card, `height` high; nothing if no run is selected.
@@ -47,7 +47,7 @@ pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Comm
 /// The height of the line that says what recovery decided.
 const DECISIONS: f32 = 28.0;
 
-/// What recovery has decided about the run: the last in a line, all of them under the pointer.
+/// The decisions of recovery about the run: the last one in a line, all of them in the tooltip.
 fn decisions_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry) {
     let Some(last) = entry.decisions.last() else { return };
     let tokens = theme::tokens(ui);
@@ -89,7 +89,7 @@ fn decision_text(decision: &Decision) -> String {
     }
 }
 
-/// Its id, what it was started as, and the lever that closes it.
+/// The run's id, its run type and environment, and the lever that closes the card.
 fn head_at(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let run = &entry.run;
@@ -198,7 +198,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
     let color = tokens.step_state(step.state);
     state_at(ui, column.state, Icon::of_step(step.state), step.state.as_str(), color);
     if step.started_at.is_some() && step.finished_at.is_none() && entry.run.frozen_since.is_none() {
-        // How long it took so far goes on.
+        // Its elapsed time goes on.
         view.beat.second();
     }
     let has_second = !message.is_empty() || step.state.is_live();
@@ -244,14 +244,14 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));
         let lever = Lever::icon(Icon::Again, format!("Retry from {}", step.step_id));
         if lever.ui_at(ui, place).tip("Run this step and what needs it again").clicked() {
-            out.push(Command::World(retry));
+            out.push(Command::Send(retry));
         }
     }
 }
 
-/// How long its attempt has worked; that of a frozen one stands still.
+/// How long its attempt has worked; the time of a frozen one stands still.
 fn took_text(step: &StepSummary, view: View<'_>) -> String {
-    // What still counts changes once a second, not with every frame.
+    // A running time changes once a second, not with every frame.
     let form = if step.finished_at.is_some() { format::duration } else { format::clock };
     step.took(view.now).map_or_else(String::new, form)
 }

@@ -1,4 +1,4 @@
-//! What lies over a page: the questions before leaving and before stopping everything, the palette.
+//! The overlays: the questions before leaving and before stopping everything, and the palette.
 
 use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
@@ -11,8 +11,8 @@ use crate::base::id::JobId;
 use crate::ui::{format, theme};
 use crate::window::{Action, QuitChoice};
 
-/// Shows what lies over the page, if anything does. `overlay` is the one of the window's state; it
-/// stands apart because the palette's text is edited in place.
+/// Shows the overlay, if there is one. `overlay` is taken out of the window's state, because the palette's text is
+/// edited in place.
 pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out: &mut Commands) {
     match overlay {
         Overlay::None => {}
@@ -59,7 +59,7 @@ fn names_of_living(view: View<'_>) -> String {
     names.join(", ")
 }
 
-/// A choice: a lever as wide as the column, and at its right what it means.
+/// A choice: a lever as wide as the column, with its meaning to the right.
 fn choice_ui(ui: &mut Ui, command: Command, tone: Tone, meaning: &str, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(WIDTH, 46.0));
@@ -92,7 +92,7 @@ fn quit_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         }
         ui.add_space(12.0);
         if n_living == 0 {
-            let close = Command::World(Action::Quit(QuitChoice::Close));
+            let close = Command::Send(Action::Quit(QuitChoice::Close));
             choice_ui(ui, close, Tone::Primary, "The next start of the window takes over again.", out);
             return choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Go on working in the window.", out);
         }
@@ -113,7 +113,7 @@ fn quit_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
                 "They are asked to stop; what has finished stays finished and is not run again.",
             ),
         ] {
-            choice_ui(ui, Command::World(Action::Quit(choice)), tone, meaning, out);
+            choice_ui(ui, Command::Send(Action::Quit(choice)), tone, meaning, out);
         }
         choice_ui(ui, Command::CloseOverlay, Tone::Quiet, "Go on working in the window.", out);
     });
@@ -127,7 +127,7 @@ fn line_ui(ui: &mut Ui, text: String) {
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
 }
 
-/// What becomes of jobs: the same whatever becomes of runs.
+/// What happens to jobs, which does not depend on the choice.
 fn jobs_text(n_jobs: usize, n_living: usize) -> Option<String> {
     let go_on = if n_jobs == 1 { "goes" } else { "go" };
     let whatever = if n_living == 0 { "" } else { ", whichever you choose" };
@@ -159,7 +159,7 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
     dialog_ui(ui, "remove job", out, |ui, out| {
         heading_ui(ui, format!("Remove {job_id}?"));
         ui.add_space(8.0);
-        let remove = Command::World(Action::Do(api::RemoveJob { job_id: job_id.clone() }.into()));
+        let remove = Command::Send(Action::Do(api::RemoveJob { job_id: job_id.clone() }.into()));
         let mut removed = Commands::new();
         let meaning = "It goes with the ledger of its fires; its runs stay.";
         choice_ui(ui, remove, Tone::Marked(theme::tokens(ui).failed), meaning, &mut removed);

@@ -1,4 +1,4 @@
-//! What stands around every page: the rail at the left, and the header with the machine.
+//! The frame of every page: the rail at the left, and the header with the machine's figures.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ use egui::{
 };
 
 use super::super::command::{Command, Page};
-use super::super::widgets::{Icon, Lever, Said, Tone, label_at, numbers_at, text_width};
+use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, text_width};
 use super::{Commands, View, menus};
 use crate::ui::{command, format, theme};
 
@@ -60,7 +60,7 @@ fn rail_entry_ui(ui: &mut Ui, icon: Icon, text: &str, is_open: bool) -> bool {
     response.clicked()
 }
 
-/// The page's name, the machine, and the levers that act on everything.
+/// The page's name, the machine's figures, and the levers that act on all runs.
 pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 40.0));
@@ -103,7 +103,7 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     }
 }
 
-/// What the machine does now, as far as there is room between the levers and what is left of it; returns where that ends.
+/// The machine's present figures, as far as there is room; returns where they end.
 fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
     let Some(sample) = view.store.machine().back() else { return *free.start() };
     let tokens = theme::tokens(ui);

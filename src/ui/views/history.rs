@@ -1,8 +1,8 @@
-//! Runs that have ended, the newest first: as many as the window keeps, and how many there are.
+//! Ended runs, the newest first: as many as the window keeps, and how many there are in all.
 
 use egui::{Align2, Role, ScrollArea, Sense, Ui, vec2};
 
-use super::super::widgets::{Card, Said, label_at};
+use super::super::widgets::{AccessibleName, Card, label_at};
 use super::banner::banners_ui;
 use super::detail::detail_ui;
 use super::recent::ended_row_ui;
@@ -31,7 +31,7 @@ pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
 /// The height of the selected run's card.
 const DETAIL: f32 = 300.0;
 
-/// The card of the rows, with `below` kept free.
+/// The card of the rows, with `below` left free under it.
 fn rows_ui(ui: &mut Ui, view: View<'_>, below: f32, out: &mut Commands) {
     let n_recent = view.store.recent().len();
     let n_ended = view.store.n_ended().unwrap_or(n_recent);

@@ -1,5 +1,4 @@
-//! The selected job, or a new one: its form at the left, what that will do in the middle, what became of its instants
-//! at the right.
+//! The selected job, or a new one: its form at the left, its preview in the middle, its past fires at the right.
 
 use chrono::Datelike;
 use egui::{
@@ -10,8 +9,8 @@ use egui::{
 use super::super::command::{Command, Page};
 use super::super::job_form::{Checked, JobForm, When};
 use super::super::widgets::{
-    Card, Field, Icon, Lever, Said, Tone, choice, label_at, numbers_at, paragraph, remark, state_at,
-    text_width,
+    AccessibleName, Card, Field, Icon, Lever, Tone, choice, label_at, numbers_at, paragraph, remark,
+    state_at, text_width,
 };
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
 use super::schedule::countdown;
@@ -23,7 +22,7 @@ use crate::window::FireRow;
 /// A row of a fire.
 const FIRE: f32 = 24.0;
 
-/// The card, `height` high; without a form while the job is being read.
+/// The card, `height` high; without a form while the job is being loaded.
 pub(crate) fn job_card_ui(
     ui: &mut Ui,
     view: View<'_>,
@@ -114,8 +113,9 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
     if let Some(refusal) = &form.refusal {
         remark(ui, refusal, theme::tokens(ui).failed);
     }
-    let error =
-        |told: &Result<_, String>, typed: &str| told.as_ref().err().filter(|_| !typed.is_empty()).cloned();
+    let error = |outcome: &Result<_, String>, typed: &str| {
+        outcome.as_ref().err().filter(|_| !typed.is_empty()).cloned()
+    };
     if form.job_id.is_none() {
         let wrong = error(&checked.name.as_ref().map(drop).map_err(Clone::clone), &form.fields.name);
         let unknown = unknown_pipeline(view, &form.fields.pipeline);
@@ -180,7 +180,7 @@ fn overlap_text(overlap: Overlap) -> &'static str {
     }
 }
 
-/// What is wrong with the pipeline's name, as far as the window knows; the engine may know more.
+/// What is wrong with the pipeline's name, as far as the window knows. The engine checks it as well.
 fn unknown_pipeline(view: View<'_>, typed: &str) -> Option<String> {
     let pipelines = view.store.pipelines()?;
     if typed.is_empty() {
@@ -192,10 +192,10 @@ fn unknown_pipeline(view: View<'_>, typed: &str) -> Option<String> {
     }
 }
 
-/// The next fires, and what the clock changes ahead do.
+/// The next fires, and the effect of the coming clock changes.
 fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
     let tokens = theme::tokens(ui);
-    // What is typed is shown of a job that is off, too; but nothing of it comes.
+    // The preview is also shown for a disabled job, although it does not fire.
     let is_off = view.store.jobs().detail().is_some_and(|detail| !detail.row.job.enabled);
     heading(ui, if is_off { "Next fires, if it were enabled" } else { "Next fires" });
     if checked.preview.fires.is_empty() {
@@ -238,7 +238,7 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
     }
 }
 
-/// What became of the job's instants, the newest first.
+/// The job's past instants with their outcomes, the newest first.
 fn fires_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     ui.spacing_mut().item_spacing.y = 0.0;

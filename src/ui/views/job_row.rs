@@ -1,4 +1,4 @@
-//! A job in the list: its switch, its name, when it is due, what became of the last instants.
+//! A job in the list: its switch, its name, when it is due, and the outcomes of its last instants.
 
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
@@ -7,7 +7,7 @@ use egui::{Align2, Color32, CornerRadius, Id, Rect, Sense, Ui, pos2, vec2};
 use super::super::command::Command;
 use super::super::theme::Tokens;
 use super::super::widgets::{
-    Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, paragraph, row_ui, switch_at,
+    AccessibleName, Corners, Icon, Lever, RowKind, label_at, numbers_at, paragraph, row_ui, switch_at,
 };
 use super::schedule::countdown;
 use super::{Commands, View};
@@ -19,11 +19,11 @@ use crate::window::{Action, FireRow, JobRow, MAX_MARKS};
 
 /// The height of a row.
 pub(crate) const ROW: f32 = 44.0;
-/// From one mark to the next.
+/// The distance from one mark to the next.
 const MARK: f32 = 11.0;
 const LEVER: f32 = 96.0;
 
-/// The row at this place of the list; a line without a word where it is not known yet.
+/// The row at this index of the list; an empty row while it is being loaded.
 pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, out: &mut Commands) {
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
     let Some(row) = view.store.jobs().row(at) else {
@@ -52,7 +52,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
         out.push(Command::SelectJob((!is_selected).then(|| job_id.clone())));
     }
     let y = rect.center().y;
-    let turn = Command::World(Action::Do(if job.enabled {
+    let turn = Command::Send(Action::Do(if job.enabled {
         api::DisableJob { job_id: job_id.clone() }.into()
     } else {
         api::EnableJob { job_id: job_id.clone() }.into()
@@ -62,7 +62,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     if switch.tip(turn.tooltip().unwrap_or_default()).clicked() {
         out.push(turn);
     }
-    let run = Command::World(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));
+    let run = Command::Send(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));
     let place = Rect::from_center_size(pos2(rect.right() - LEVER / 2.0, y), vec2(LEVER, theme::LEVER));
     if Lever::of(ui, &run).ui_at(ui, place).clicked() {
         out.push(run);
@@ -115,14 +115,14 @@ fn marks_ui(ui: &mut Ui, view: View<'_>, row: &JobRow, left: egui::Pos2) {
     });
 }
 
-/// When a job is due, on its own wall.
+/// When a job is due, in the local time of its zone.
 fn next_wall(row: &JobRow, now: DateTime<Utc>) -> String {
-    // Of a disabled job what has passed is no fire to come.
+    // An instant of a disabled job that has passed will not fire.
     let to_come = row.job.next_run.filter(|at| row.job.enabled || *at > now);
     to_come.map_or_else(|| "–".to_owned(), |at| wall_text(at, row.zone, now))
 }
 
-/// How long until then, or why that says nothing.
+/// How long until then, or why it is not due.
 fn next_left(row: &JobRow, view: View<'_>) -> String {
     match row.job.next_run {
         _ if row.job.problem.is_some() => "never".to_owned(),
@@ -134,7 +134,7 @@ fn next_left(row: &JobRow, view: View<'_>) -> String {
     }
 }
 
-/// An instant on a zone's wall: the time today, the day this week, else the date.
+/// An instant in a zone's local time: the time if it is today, the day if it is this week, else the date.
 pub(crate) fn wall_text(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> String {
     let (at, now) = (at.with_timezone(&zone), now.with_timezone(&zone));
     let form = if at.date_naive() == now.date_naive() {
@@ -150,13 +150,13 @@ pub(crate) fn wall_text(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Stri
     at.format(&form).to_string()
 }
 
-/// How its run stands: as the window has heard, else as is booked.
+/// The state of its run: from the window's runs, else from the fire's record.
 fn run_state(view: View<'_>, fire: &FireRow) -> Option<RunState> {
-    let heard = fire.run_id.as_ref().and_then(|run_id| view.store.run(run_id)).map(|entry| entry.run.state);
-    heard.or(fire.state)
+    let known = fire.run_id.as_ref().and_then(|run_id| view.store.run(run_id)).map(|entry| entry.run.state);
+    known.or(fire.state)
 }
 
-/// What became of a fire, in a word or two.
+/// The outcome of a fire, in a word or two.
 pub(crate) fn fire_text(view: View<'_>, fire: &FireRow) -> String {
     let word = match (fire.outcome, run_state(view, fire)) {
         (Some(Outcome::Ran | Outcome::Backfilled | Outcome::Claimed), Some(state)) => match state {

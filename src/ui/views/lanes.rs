@@ -1,4 +1,4 @@
-//! Bars below a plot: each from when to when something ran, with its name where there is room.
+//! Bars below a plot: each shows when something ran, with its name if there is room.
 
 use chrono::{DateTime, Utc};
 use egui::{Align2, Color32, CornerRadius, Painter, Rect, Ui, pos2, vec2};
@@ -7,10 +7,9 @@ use super::super::widgets::label_at;
 use super::axis::Axis;
 use crate::ui::theme;
 
-/// A bar's height with what lies between it and the next.
+/// The height of a bar, including the gap to the next.
 pub(super) const LANE: f32 = 20.0;
 
-/// A bar.
 pub(super) struct Bar<'a> {
     pub(super) from: DateTime<Utc>,
     pub(super) until: DateTime<Utc>,
@@ -26,7 +25,8 @@ impl Bar<'_> {
         Rect::from_x_y_ranges(left..=right, lane.top() + 2.0..=lane.bottom() - 2.0)
     }
 
-    /// Paints it at `place`. A name that would begin left of `free_from` is left out; returns where the next may begin.
+    /// Paints it at `place`. A name that would begin left of `free_from` is left out. Returns where the next name may
+    /// begin.
     pub(super) fn paint(&self, ui: &Ui, painter: &Painter, axis: Axis, place: Rect, free_from: f32) -> f32 {
         let tokens = theme::tokens(ui);
         painter.rect_filled(place, CornerRadius::same(3), tokens.tint(self.color, 0.3));

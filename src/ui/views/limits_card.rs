@@ -1,24 +1,26 @@
-//! The limits of the machine, to be edited: a row each, with what it will do and what is wrong with it.
+//! The form of the machine's limits: a row for each, with its effect and its errors.
 
 use egui::{Align2, Rect, Role, Sense, Stroke, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::limit_form::{LimitRow, MachinePage, name};
-use super::super::widgets::{Card, Field, Lever, Said, Tone, choice_called, label_at, remark, switch_at};
+use super::super::widgets::{
+    AccessibleName, Card, Field, Lever, Tone, choice_called, label_at, remark, switch_at,
+};
 use super::{Commands, View};
 use crate::resources::{LimitAction, Resource};
 use crate::settings::LimitProblem;
 use crate::ui::theme;
 
-/// The switch, and the name of what is limited.
+/// The widths of the switch and of the resource's name.
 const SWITCH: f32 = 44.0;
 const NAME: f32 = 76.0;
 const FIELD: f32 = 78.0;
 const ACTION: f32 = 106.0;
-/// A row with its captions; one that is off.
+/// The heights of a row with captions, and of one that is off.
 const ROW: f32 = 54.0;
 const ROW_OFF: f32 = 38.0;
-/// The least that a sentence needs beside the fields.
+/// The smallest width for the sentence next to the fields.
 const WORDS: f32 = 150.0;
 
 pub(crate) fn limits_card_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out: &mut Commands) {
@@ -62,7 +64,7 @@ fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {
     ui.painter().hline(ui.max_rect().x_range(), line, Stroke::new(1.0, tokens.line));
     let width = ui.available_width();
     let problems = row.check().err().unwrap_or_default();
-    // A field is narrow: that it is wrong is marked there, and what is wrong is said beside the row.
+    // A field is narrow, so it is only marked; the error stands next to the row.
     let at = |keys: &[&str]| {
         let is_it = |problem: &&LimitProblem| problem.key.is_some_and(|key| keys.contains(&key));
         problems.iter().find(is_it).map(|_| "")
@@ -135,7 +137,7 @@ fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {
     }
 }
 
-/// What it is called, and whether it is exceeded.
+/// The resource's name, and whether its limit is exceeded.
 fn name_ui(ui: &mut Ui, view: View<'_>, of: Resource, height: f32) {
     let tokens = theme::tokens(ui);
     let is_short = view.store.watched().is_short_of(of);
@@ -157,7 +159,7 @@ fn name_ui(ui: &mut Ui, view: View<'_>, of: Resource, height: f32) {
     }
 }
 
-/// What it will do, or what is wrong with all of it.
+/// The effect of the limit, or the error of the whole row.
 fn words_ui(ui: &mut Ui, row: &LimitRow, wrong: Option<&str>) {
     let tokens = theme::tokens(ui);
     match wrong {

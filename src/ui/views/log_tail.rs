@@ -1,4 +1,4 @@
-//! The newest lines of a step's log. It sticks to its end unless one scrolls up.
+//! The newest lines of a step's log. The view stays at the end unless the user scrolls up.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::{Commands, View};
 use crate::ui::{format, theme};
 use crate::window::{LogTail, RunEntry};
 
-/// Characters of a line that are shown.
+/// The most characters of a line that are shown.
 const MAX_LINE: usize = 600;
 
 /// The log that is followed, in the whole of `ui`.
@@ -58,7 +58,7 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
     lines_ui(ui, entry, log.step_id.as_str(), tail);
 }
 
-/// How much of the log this is, and what is missing for good.
+/// How much of the log is shown, and how much is lost.
 fn extent_text(tail: &LogTail) -> String {
     let size = format::bytes(tail.total_bytes);
     match (tail.dropped_bytes, tail.truncated_front) {
@@ -89,13 +89,13 @@ fn lines_ui(ui: &mut Ui, entry: &RunEntry, step_id: &str, tail: &LogTail) {
         });
 }
 
-/// A line as it can be shown: without colours and other control characters, and not endless.
+/// A line without colours and other control characters, and of bounded length.
 fn shown_line(line: &str) -> Cow<'_, str> {
     let is_plain = line.len() <= MAX_LINE && !line.chars().any(char::is_control);
     if is_plain {
         return Cow::Borrowed(line);
     }
-    // What follows a carriage return is what a terminal would show.
+    // A terminal would show the text after the last carriage return.
     let line = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
     let mut shown = String::new();
     let mut n_shown = 0;

@@ -1,9 +1,9 @@
-//! The page of the machine: what it did in an hour, a day or a month, what it does now, and its limits.
+//! The page of the machine: its last hour, day or month, its present figures, and its limits.
 
 use egui::{Align2, Color32, CornerRadius, Rect, Role, ScrollArea, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::limit_form::MachinePage;
-use super::super::widgets::{Card, Said, label_at, numbers_at};
+use super::super::widgets::{AccessibleName, Card, label_at, numbers_at};
 use super::banner::banners_ui;
 use super::limits_card::limits_card_ui;
 use super::machine_plots::plots_ui;
@@ -11,9 +11,9 @@ use super::{Commands, View};
 use crate::resources::MachineSample;
 use crate::ui::{format, theme};
 
-/// The card of figures, where it stands beside the limits.
+/// The width of the card of figures next to the limits.
 const FIGURES: f32 = 310.0;
-/// A page that is narrower has them one below the other.
+/// On a narrower page the two cards are one below the other.
 const WIDE: f32 = 900.0;
 const CORES: f32 = 44.0;
 const FIGURE: f32 = 26.0;
@@ -43,7 +43,7 @@ pub(crate) fn machine_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, ou
     });
 }
 
-/// What the machine does now.
+/// The machine's present figures.
 fn figures_card_ui(ui: &mut Ui, view: View<'_>) {
     let tokens = theme::tokens(ui);
     Card::new("Right now").show(
@@ -141,7 +141,7 @@ fn figures(sample: &MachineSample) -> Vec<(&'static str, String)> {
         let (free, total) = (format::bytes(volume.free_bytes), format::bytes(volume.total_bytes));
         figures.push(("Disk", format!("{free} free of {total}")));
         if sample.volumes.iter().all(|other| other.total_bytes == volume.total_bytes) {
-            // Several folders of one file system.
+            // Several folders of the same file system.
             break;
         }
     }

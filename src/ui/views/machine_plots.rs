@@ -1,16 +1,16 @@
-//! The plots of the machine's page, on one time axis: CPU and memory over the steps that ran, then disks and network, then
-//! what is free on disk.
+//! The plots of the machine's page, on one time axis: CPU and memory above the steps that ran, then disks and network,
+//! then free disk space.
 
 use egui::{Align2, Color32, Rect, Role, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::{Command, Page};
-use super::super::widgets::{Card, Said, label_at, segments_at};
+use super::super::widgets::{AccessibleName, Card, label_at, segments_at};
 use super::axis::{
     Axis, Chart, CurveLook, CurvePoint, LimitLine, TIMES, TOP, bound, cross_at, curve, limit_labels_at,
     marks_ui, tip_at,
 };
 use super::lanes::{Bar, LANE};
-use super::plotted::{Plotted, then};
+use super::plotted::{Plotted, lines_at};
 use super::{Commands, View};
 use crate::api::{MachinePoint, StepSpan};
 use crate::resources::{Resource, Threshold};
@@ -20,27 +20,27 @@ use crate::window::HistorySpan;
 const SHARES: f32 = 124.0;
 const RATES: f32 = 64.0;
 const FREE: f32 = 40.0;
-/// Lanes of steps, in a window of usual height and in a high one.
+/// The number of lanes of steps, in a window of usual height and in a high one.
 const LANES: usize = 3;
 const LANES_OF_HIGH: usize = 6;
 const HIGH: f32 = 900.0;
-/// Between the curves and the lanes.
+/// The gap between the curves and the lanes.
 const CREASE: f32 = 8.0;
-/// The lowest full scale of rates, in bytes a second.
+/// The smallest full scale of rates, in bytes a second.
 const LEAST_RATE: f64 = 65_536.0;
 
-/// Both cards, and the line through them.
+/// Both cards, and the vertical line through them.
 pub(super) fn plots_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, out: &mut Commands) {
     let plotted = Plotted::of(view, span);
     let (axis, bars, first) = shares_ui(ui, view, span, &plotted, out);
     let second = traffic_ui(ui, view, span, &plotted);
     let strips: Vec<Rect> = [first].into_iter().chain(second).collect();
     if let Some(pointer) = cross_at(ui, axis, &strips) {
-        tip_at(ui, pointer, first, then(axis.at(pointer.x), &plotted, &bars));
+        tip_at(ui, pointer, first, lines_at(axis.at(pointer.x), &plotted, &bars));
     }
 }
 
-/// The colours of the curves with what they are, at the right end of a card's head.
+/// The legend of the curves, at the right end of a card's head.
 fn legend_at(ui: &Ui, rect: Rect, right: f32, entries: &[(&str, Color32)]) {
     let mut x = right;
     for (text, color) in entries.iter().rev() {
@@ -58,7 +58,7 @@ fn place(ui: &mut Ui, height: f32) -> Rect {
     Rect::from_min_max(rect.min + vec2(theme::GAP, 0.0), rect.max - vec2(theme::GAP + 8.0, 4.0))
 }
 
-/// CPU and memory, and the steps: the axis, the bars, and where they are.
+/// CPU, memory and the steps. Returns the axis, the bars and their place.
 fn shares_ui<'p>(
     ui: &mut Ui,
     view: View<'_>,
@@ -128,7 +128,7 @@ fn shares_ui<'p>(
     shown
 }
 
-/// The steps below the curves; where they are too many for the lanes, those that weigh most.
+/// The steps below the curves. If there are too many for the lanes, those that used most are shown.
 fn bars_ui<'p>(
     ui: &mut Ui,
     view: View<'_>,
@@ -198,10 +198,10 @@ fn bars_ui<'p>(
     shown
 }
 
-/// What a curve of rates is called, its colour, and its figure.
+/// A curve of rates: its name, its colour, and its figure.
 type Rate = (&'static str, Color32, fn(&MachinePoint) -> u64);
 
-/// Disks and network, and what is free; where the two plots are, none while there is nothing to plot.
+/// Disks and network, and free space. Returns the places of the two plots; empty while there is nothing to plot.
 fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) -> Vec<Rect> {
     let tokens = theme::tokens(ui);
     let rates: [Rate; 4] = [
@@ -245,7 +245,7 @@ fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted)
     )
 }
 
-/// What is free on the data directory's disk, with the limit where it is near.
+/// Free space on the data directory's disk, with the limit if that is near.
 fn free_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted) -> Axis {
     let tokens = theme::tokens(ui);
     let most =

@@ -1,15 +1,15 @@
-//! Menus: what can be started, and what else can be done with a run.
+//! Menus: the pipelines that can be started, and the further commands of a run.
 
 use egui::{Popup, Response, Ui};
 
 use super::super::command::{Command, Page};
-use super::super::widgets::{Icon, Lever, Said, Tone};
+use super::super::widgets::{AccessibleName, Icon, Lever, Tone};
 use super::{Commands, View};
 use crate::api;
 use crate::run::{RunState, StopKind};
 use crate::window::{Action, Folder, RunEntry};
 
-/// The lever that lists the pipelines to start, once there are some.
+/// The lever that lists the pipelines to start, if there are some.
 pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let startable: Vec<_> =
         view.store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none()).collect();
@@ -20,7 +20,7 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     Popup::menu(&response).show(|ui| {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
-            let command = Command::World(Action::Do(api::Command::start(&entry.id)));
+            let command = Command::Send(Action::Do(api::Command::start(&entry.id)));
             if ui.button(entry.id.as_str()).clicked() {
                 out.push(command);
                 ui.close();
@@ -33,12 +33,12 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     });
 }
 
-/// What else can be done with a run, under the lever `response`.
+/// The menu of a run's further commands, under the lever `response`.
 pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Commands) {
     Popup::menu(response).show(|ui| {
         ui.set_min_width(200.0);
         let run_id = &entry.run.run_id;
-        // Held: it says why, and would go on by itself.
+        // A held run has a reason, and will go on by itself.
         let is_held = entry.run.state == RunState::Paused && entry.run.error.is_some();
         let keep = is_held.then(|| ("Keep it frozen", Action::Do(api::Command::pause(run_id))));
         let first = if entry.run.state.is_ended() {
@@ -48,7 +48,7 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
         };
         let second = ("Open its logs", Action::OpenFolder(Folder::Logs(run_id.clone())));
         for (text, action) in keep.into_iter().chain([first, second]) {
-            let command = Command::World(action);
+            let command = Command::Send(action);
             let mut button = ui.button(text);
             if let Some(tooltip) = command.tooltip() {
                 button = button.tip(tooltip);

@@ -1,5 +1,5 @@
-//! Views: each a function of the read model that paints and pushes commands. None of them keeps a
-//! state of a run, waits for anything or changes the store.
+//! Views. Each is a function of the read model that paints and pushes commands. No view keeps the state of a run, waits
+//! for anything or changes the store.
 
 mod axis;
 mod banner;
@@ -44,16 +44,16 @@ pub(super) use waiting::is_waiting;
 pub(super) struct View<'a> {
     pub(super) store: &'a AppStore,
     pub(super) state: &'a WindowState,
-    /// The wall clock of this frame: what [`Beat::now`] says.
+    /// The wall clock of this frame, from [`Beat::now`].
     pub(super) now: DateTime<Utc>,
-    /// What is told whenever something is painted that time alone changes.
+    /// Gets a call for everything painted that changes with time.
     pub(super) beat: &'a Beat,
 }
 
-/// What was asked for while painting; run when the frame is painted.
+/// The commands pushed while painting; they run after the frame is painted.
 pub(super) type Commands = Vec<Command>;
 
-/// The page that is open, with the forms of those that have some.
+/// The open page. The forms are those of the pages that have one.
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,

@@ -1,4 +1,4 @@
-//! The first page: what runs, what needs a look, what has just ended, and the machine under it all.
+//! The first page: running runs, banners, runs that have just ended, and the machine at the bottom.
 
 use egui::{Frame, Margin, Panel, ScrollArea, Ui};
 
@@ -12,7 +12,7 @@ use super::waiting::waiting_ui;
 use super::{Commands, View};
 use crate::ui::theme;
 
-/// The least height of the selected run's card.
+/// The smallest height of the selected run's card.
 const DETAIL: f32 = 236.0;
 
 pub(crate) fn now_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {

@@ -1,4 +1,4 @@
-//! The palette: type a few letters of anything that can be done now, and Enter.
+//! The palette: type a few letters of any possible command, and press Enter.
 
 use egui::{Align2, Id, Key, Modal, Modifiers, Rect, ScrollArea, TextEdit, Ui, pos2, vec2};
 
@@ -11,16 +11,16 @@ const WIDTH: f32 = 560.0;
 const ROW: f32 = 36.0;
 const MAX_ROWS: f32 = 9.0;
 
-/// What is typed, and which entry Enter takes.
+/// The query, and the entry that Enter runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PaletteState {
     query: String,
-    /// None until something is typed or an arrow is pressed: Enter alone must not pull a lever.
+    /// None until something is typed or an arrow key is pressed: Enter alone must not run a command.
     index: Option<usize>,
 }
 
 impl PaletteState {
-    /// With what was typed in the very frame that opened it.
+    /// With the text that was typed in the frame that opened it.
     pub(crate) fn typed(query: String) -> Self {
         let index = (!query.is_empty()).then_some(0);
         Self { query, index }
@@ -69,7 +69,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
             if response.changed() {
                 state.index = Some(0);
             }
-            // After the text was taken in: Enter in the same frame means what was typed, not what was before.
+            // After the text field was handled, so that Enter in the same frame applies to the new text.
             let found: Vec<Command> = offered(view.store)
                 .into_iter()
                 .filter(|command| matches_query(&command.name(), &state.query))
@@ -85,7 +85,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 label_at(ui, at, Align2::LEFT_CENTER, "Nothing that can be done is called so", style, WIDTH);
             }
             let list = ScrollArea::vertical().max_height(MAX_ROWS * ROW).auto_shrink([false, true]);
-            // Else it would stay as low as it once was, for few entries.
+            // Otherwise the list would keep the small height that it had for few entries.
             list.min_scrolled_height(MAX_ROWS * ROW).show_rows(ui, ROW, found.len(), |ui, range| {
                 for at in range {
                     if entry_ui(ui, &found[at], Some(at) == state.index, at + 1 == found.len(), &keyed) {
@@ -128,7 +128,7 @@ fn entry_ui(ui: &mut Ui, command: &Command, is_selected: bool, is_last: bool, ke
             rect.right() - at.x - 90.0,
         );
     }
-    // Keys of runs act on the selected one alone.
+    // Keys of runs act only on the selected run.
     if let Some(shortcut) = command.shortcut().filter(|_| keyed.contains(command)) {
         let style = (theme::small(), tokens.muted);
         let key = ui.ctx().format_shortcut(&shortcut);

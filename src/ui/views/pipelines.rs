@@ -1,18 +1,19 @@
-//! What can be started; and what cannot, with the place of its error.
+//! The pipelines that can be started, and the invalid ones with the place of the error.
 
 use std::path::Path;
 
 use egui::{Align2, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::widgets::{Card, Corners, Icon, Lever, RowKind, Said, Tone, label_at, paragraph, row_ui};
+use super::super::widgets::{
+    AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, paragraph, row_ui,
+};
 use super::banner::banners_ui;
 use super::{Commands, View};
 use crate::api;
 use crate::ui::{format, theme};
 use crate::window::{Action, Folder, PipelineEntry};
 
-/// The page.
 pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
     banners_ui(ui, view, out);
@@ -25,7 +26,7 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     Card::new("Pipelines").count(pipelines.len()).show(
         ui,
         |ui, rect| {
-            let folder = Command::World(Action::OpenFolder(Folder::Pipelines));
+            let folder = Command::Send(Action::OpenFolder(Folder::Pipelines));
             let lever = Lever::of(ui, &folder).tone(Tone::Quiet);
             let width = lever.width(ui);
             let place =
@@ -89,7 +90,7 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut 
     let style = (theme::mono(), tokens.muted);
     label_at(ui, pos2(rect.left(), y(2.0)), Align2::LEFT_CENTER, path, style, width);
     if entry.error.is_none() {
-        let command = Command::World(Action::Do(api::Command::start(&entry.id)));
+        let command = Command::Send(Action::Do(api::Command::start(&entry.id)));
         let place =
             Rect::from_center_size(pos2(rect.right() - 44.0, rect.center().y), vec2(88.0, theme::LEVER));
         if Lever::of(ui, &command).ui_at(ui, place).clicked() {
@@ -98,7 +99,7 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut 
     }
 }
 
-/// What the first page says while nothing has ever run: what belongs there, and the one thing to do.
+/// The first page while nothing has ever run: what it is for, and what to do first.
 pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let pipelines = view.store.pipelines().unwrap_or_default();
@@ -126,9 +127,9 @@ pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let (command, text) = match startable.first() {
             Some(entry) => {
                 let action = Action::Do(api::Command::start(&entry.id));
-                (Command::World(action), format!("Start {}", entry.id))
+                (Command::Send(action), format!("Start {}", entry.id))
             }
-            None => (Command::World(Action::OpenFolder(Folder::Pipelines)), "Open the folder".to_owned()),
+            None => (Command::Send(Action::OpenFolder(Folder::Pipelines)), "Open the folder".to_owned()),
         };
         let lever = Lever::of(ui, &command).text(text).tone(Tone::Primary);
         let size = vec2(lever.width(ui) + 24.0, 36.0);

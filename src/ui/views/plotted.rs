@@ -1,4 +1,4 @@
-//! What the machine's page plots: its history with the samples that came since, and what of it was at one moment.
+//! The data of the machine's plots: its history with the samples since then, and the values at one moment.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use crate::resources::MachineSample;
 use crate::ui::format;
 use crate::window::{AlertMark, HistorySpan, MachineHistory};
 
-/// Steps that are named at the vertical line.
+/// The most steps that are named at the vertical line.
 const MAX_NAMED: usize = 4;
 
-/// What is plotted: the history with the samples that came since.
+/// The plotted data: the history with the samples since then.
 pub(super) struct Plotted {
     history: Option<Arc<MachineHistory>>,
     pub(super) points: Vec<MachinePoint>,
     pub(super) marks: Vec<AlertMark>,
-    /// A longer silence is a gap.
+    /// A longer time without points is a gap.
     pub(super) gap: TimeDelta,
 }
 
@@ -31,11 +31,11 @@ impl Plotted {
         let known = points.last().map_or(DateTime::<Utc>::MIN_UTC, |last| last.at + span.step());
         let fresh = watched.samples().iter().filter(|sample| sample.at >= known);
         points.extend(fresh.map(as_point));
-        let told = watched.marks().iter().filter(|mark| !marks.iter().any(|known| known.is_same(mark)));
-        let told: Vec<_> = told.cloned().collect();
-        marks.extend(told);
+        let newer = watched.marks().iter().filter(|mark| !marks.iter().any(|known| known.is_same(mark)));
+        let newer: Vec<_> = newer.cloned().collect();
+        marks.extend(newer);
         marks.sort_by_key(|mark| mark.at);
-        // While nothing runs a sample comes every five seconds.
+        // While nothing runs, a sample comes every five seconds.
         Self { history, points, marks, gap: (span.step() * 3).max(TimeDelta::seconds(15)) }
     }
 
@@ -43,7 +43,7 @@ impl Plotted {
         self.points.len() < 2
     }
 
-    /// The point whose time a moment is in.
+    /// The point in effect at a moment.
     fn at(&self, at: DateTime<Utc>) -> Option<&MachinePoint> {
         let n = self.points.partition_point(|point| point.at <= at);
         n.checked_sub(1).and_then(|n| self.points.get(n)).filter(|point| at - point.at <= self.gap)
@@ -58,7 +58,7 @@ impl Plotted {
     }
 }
 
-/// A sample as a point of its own.
+/// A sample as a point.
 fn as_point(sample: &MachineSample) -> MachinePoint {
     MachinePoint {
         at: sample.at,
@@ -77,8 +77,8 @@ fn as_point(sample: &MachineSample) -> MachinePoint {
     }
 }
 
-/// What was at a moment: the machine, and which steps ran with their peaks.
-pub(super) fn then(at: DateTime<Utc>, plotted: &Plotted, bars: &[(&StepSpan, String)]) -> Vec<String> {
+/// The state at a moment: the machine, and the steps that ran with their peaks.
+pub(super) fn lines_at(at: DateTime<Utc>, plotted: &Plotted, bars: &[(&StepSpan, String)]) -> Vec<String> {
     let time = at.with_timezone(&Local).format("%a %-d %b %H:%M:%S");
     let mut lines = Vec::new();
     match plotted.at(at) {

@@ -1,10 +1,10 @@
-//! Runs that have ended: the newest few on the first page, all that are kept under History.
+//! Ended runs: the newest few on the first page, and all that the window keeps under History.
 
 use egui::{Align2, Id, Rect, Ui, pos2, vec2};
 
 use super::super::command::{Command, Page, first_lever};
 use super::super::widgets::{
-    Card, Corners, Icon, Lever, RowKind, Said, Tone, label_at, numbers_at, row_ui, state_at,
+    AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, row_ui, state_at,
 };
 use super::running::{names_at, state_text};
 use super::{Commands, View, menus};
@@ -13,9 +13,9 @@ use crate::run::RunState;
 use crate::ui::{format, theme};
 use crate::window::{Action, RunEntry};
 
-/// Rows on the first page at most; more are under History.
+/// The most rows on the first page; History has more.
 const MAX_ROWS: usize = 12;
-/// Rows on the first page at least, however low the window.
+/// The fewest rows on the first page, even in a low window.
 const MIN_ROWS: usize = 3;
 const FIRST: f32 = 98.0;
 const SECOND: f32 = 114.0;
@@ -126,12 +126,12 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
     let top = rect.center().y - theme::LEVER / 2.0;
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
     if state.is_resumable() {
-        let command = Command::World(first_lever(&entry.run));
+        let command = Command::Send(first_lever(&entry.run));
         if Lever::of(ui, &command).ui_at(ui, place(rect.left(), FIRST)).clicked() {
             out.push(command);
         }
     }
-    let again = Command::World(Action::Do(api::Command::start_like(&entry.run.pipeline_id, run_id)));
+    let again = Command::Send(Action::Do(api::Command::start_like(&entry.run.pipeline_id, run_id)));
     if Lever::of(ui, &again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
         out.push(again);
     }

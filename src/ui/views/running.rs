@@ -1,5 +1,5 @@
-//! The card of living runs. A row answers in this order: what state, which run, where in it, how long
-//! and how much longer, what it costs, what I can do.
+//! The card of living runs. A row shows in this order: state, run, current step, elapsed and remaining time, cost,
+//! levers.
 
 use chrono::TimeDelta;
 use egui::{Align2, Id, Rect, ScrollArea, Ui, pos2, vec2};
@@ -16,9 +16,9 @@ use crate::run::{RunState, StepSummary};
 use crate::ui::{format, theme};
 use crate::window::{RunEntry, RunUsage};
 
-/// Rows that are shown before the card scrolls.
+/// The most rows before the card scrolls.
 const MAX_ROWS: usize = 6;
-/// The three levers at the right of each row.
+/// The width of the three levers at the right of each row.
 const LEVERS: f32 = FIRST + 6.0 + SECOND + 2.0 + theme::LEVER;
 const FIRST: f32 = 98.0;
 const SECOND: f32 = 82.0;
@@ -26,7 +26,7 @@ const SECOND: f32 = 82.0;
 /// The card, at most `max_height` high; nothing if nothing lives.
 pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut Commands) {
     let id = ui.scope_id().with("running");
-    let rows = held_rows(ui, id, view);
+    let rows = ordered_rows(ui, id, view);
     if rows.is_empty() {
         return;
     }
@@ -50,7 +50,7 @@ pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut
                     None => area,
                 };
                 let shown = area.show_rows(ui, theme::ROW, rows.len(), |ui, range| {
-                    // The most that any curve to be seen shows: each has room for all of its own.
+                    // The largest value of all visible curves, so that they share one scale.
                     let held = rows[range.clone()].iter().flat_map(|entry| shown_usage(entry));
                     let peak_memory =
                         has_costs.then(|| held.map(|usage| usage.memory_bytes).max().unwrap_or_default());
@@ -67,8 +67,8 @@ pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut
     ui.data_mut(|data| data.insert_temp(id.with("rect"), rect));
 }
 
-/// The rows in their order: while the pointer is over them, each keeps its place, also one that ends.
-fn held_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
+/// The rows in order. While the pointer is over them, each keeps its place, even a run that ends.
+fn ordered_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
     let rect = ui.data(|data| data.get_temp::<Rect>(id.with("rect")));
     let is_pointed_at =
         rect.is_some_and(|rect| ui.ctx().pointer_hover_pos().is_some_and(|pos| rect.contains(pos)));
@@ -89,8 +89,8 @@ fn held_rows<'a>(ui: &Ui, id: Id, view: View<'a>) -> Vec<&'a RunEntry> {
     rows
 }
 
-/// Where rows must be scrolled to, of which `n_shown` are seen at once, when another run was selected and its row, the
-/// one that `find` tells, may not be in sight.
+/// The offset to scroll to when another run was selected and its row (found by `find`) is not visible. `n_shown` rows
+/// are visible at once.
 pub(crate) fn offset_to_selected(
     ui: &Ui,
     id: Id,
@@ -115,12 +115,12 @@ pub(crate) fn offset_to_selected(
     Some(offset.clamp(lowest, at as f32 * theme::ROW))
 }
 
-/// Keeps for [`offset_to_selected`] where the rows are scrolled to now.
+/// Remembers the present offset for [`offset_to_selected`].
 pub(crate) fn keep_offset(ui: &Ui, id: Id, offset: f32) {
     ui.data_mut(|data| data.insert_temp(id.with("offset"), offset));
 }
 
-/// How the last hour went, at the right of the card's head.
+/// A summary of the last hour, at the right of the card's head.
 fn summary_at(ui: &Ui, rect: Rect, view: View<'_>) {
     let hour = view.now - TimeDelta::hours(1);
     let in_hour = || view.store.recent().take_while(|entry| entry.ended_at() > hour);
@@ -169,13 +169,13 @@ fn columns(rect: Rect, wants_cost: bool) -> Columns {
     Columns { state, job, place, time, cost, levers }
 }
 
-/// What stands before and after `·` in the place of a run.
+/// The current step of a run and its message, with `·` between.
 pub(crate) fn place_text(entry: &RunEntry) -> String {
     let run = &entry.run;
     let is_over = |step: &StepSummary| Some(step.step_id.as_str()) == run.current_step.as_deref();
     let is_stale = entry.steps().iter().any(|step| is_over(step) && step.state.is_ended());
     if is_stale && let Some(live) = entry.steps().iter().find(|step| step.state.is_live()) {
-        // It has begun since, and has said nothing yet.
+        // It has begun since, and may not have reported anything yet.
         return match &live.message {
             Some(message) => format!("{} · {message}", live.step_id),
             None => live.step_id.to_string(),
@@ -188,7 +188,7 @@ pub(crate) fn place_text(entry: &RunEntry) -> String {
     }
 }
 
-/// The state in a word, with what changes about it.
+/// The state in a word, with its duration where that matters.
 pub(crate) fn state_text(entry: &RunEntry, view: View<'_>) -> String {
     match (entry.run.state, entry.run.frozen_since) {
         (RunState::Paused, Some(since)) => {
@@ -273,7 +273,7 @@ pub(crate) fn names_at(ui: &Ui, rect: Rect, entry: &RunEntry) {
 }
 
 fn time_text(entry: &RunEntry, view: View<'_>) -> String {
-    // Beside it stands a clock, which runs unless the run is frozen.
+    // A clock stands next to it, which runs unless the run is frozen.
     if matches!(entry.run.state, RunState::Running | RunState::Stopping) {
         view.beat.second();
     }
@@ -292,13 +292,13 @@ fn time_text(entry: &RunEntry, view: View<'_>) -> String {
     }
 }
 
-/// As much of what it has cost as a curve shows.
+/// The part of its usage that a curve shows.
 fn shown_usage(entry: &RunEntry) -> impl ExactSizeIterator<Item = &RunUsage> {
     let n_older = entry.usage().len().saturating_sub(60);
     entry.usage().range(n_older..)
 }
 
-/// What it costs: CPU and memory, each as a curve and a figure where there is room.
+/// Its usage of CPU and memory, each as a curve and a figure if there is room.
 fn cost_at(ui: &Ui, rect: Rect, entry: &RunEntry, peak_memory: u64) {
     let Some(last) = entry.usage().back() else { return };
     let tokens = theme::tokens(ui);
@@ -347,9 +347,9 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: 
         place
     };
     let (first, second, more) = (take(FIRST, 6.0), take(SECOND, 2.0), take(theme::LEVER, 0.0));
-    // A row that has ended while the pointer held it in place has no levers left to pull.
+    // A run that has ended while the pointer kept its row in place has no levers.
     if !state.is_ended() {
-        let command = Command::World(first_lever(&entry.run));
+        let command = Command::Send(first_lever(&entry.run));
         let tone = match state {
             RunState::Paused => Tone::Marked(tokens.paused),
             RunState::Stopping => Tone::Marked(tokens.failed),
@@ -366,7 +366,7 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: 
         if lever.ui_at(ui, first).clicked() {
             out.push(command);
         }
-        let command = Command::World(second_lever(&entry.run));
+        let command = Command::Send(second_lever(&entry.run));
         let lever = lever_of(ui, &command).enabled_if(state != RunState::Stopping);
         if lever.ui_at(ui, second).clicked() {
             out.push(command);

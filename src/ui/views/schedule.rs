@@ -1,4 +1,4 @@
-//! The page of jobs: each with its next fire and what became of the last ones, and below them the selected one.
+//! The page of jobs: each with its next fire and the outcomes of the last ones, and below them the selected job.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
     }
 }
 
-/// Has the store look up the rows that can be seen, when these are others than before or the page was just opened.
+/// Has the store load the visible rows, when they have changed or the page was just opened.
 fn ask(view: View<'_>, page: &mut SchedulePage, rows: std::ops::Range<usize>, out: &mut Commands) {
     page.shown = rows.clone();
     if view.store.jobs().wanted() != Some(&rows) {
@@ -85,7 +85,7 @@ fn ask(view: View<'_>, page: &mut SchedulePage, rows: std::ops::Range<usize>, ou
     }
 }
 
-/// What belongs here, and the one thing to do first.
+/// The page without jobs: what it is for, and what to do first.
 fn no_jobs_ui(ui: &mut Ui, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     Card::frame(ui).show(ui, |ui| {
@@ -114,7 +114,7 @@ fn no_jobs_ui(ui: &mut Ui, out: &mut Commands) {
     });
 }
 
-/// How long until a job is due, as a row says it.
+/// How long until a job is due, as text for a row.
 pub(crate) fn countdown(view: View<'_>, next_at: DateTime<Utc>) -> String {
     let (text, holds) = countdown_text(next_at, view.now);
     if let Some(holds) = holds {
@@ -123,14 +123,14 @@ pub(crate) fn countdown(view: View<'_>, next_at: DateTime<Utc>) -> String {
     text
 }
 
-/// The same, and how long it holds from `now` on.
+/// The same, and how long the text stays valid from `now` on.
 fn countdown_text(next_at: DateTime<Utc>, now: DateTime<Utc>) -> (String, Option<Duration>) {
     let left = next_at - now;
     if left <= TimeDelta::zero() {
-        // What becomes of it is told by an event.
+        // An event brings the outcome.
         return ("due".to_owned(), None);
     }
-    // A text holds until the second, minute or day that it says is over.
+    // A text is valid until its second, minute or day is over.
     let unit = match left.num_seconds() {
         0..60 => TimeDelta::seconds(1),
         60..86_400 => TimeDelta::minutes(1),

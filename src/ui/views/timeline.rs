@@ -1,11 +1,11 @@
-//! The machine and the steps on one time axis: CPU and memory above with their limits, below them a lane a run, and one
-//! vertical line through both where the pointer is.
+//! The machine and the steps on one time axis: CPU and memory with their limits above, a lane for each run below, and a
+//! vertical line through both at the pointer.
 
 use chrono::{DateTime, Local, TimeDelta, Utc};
 use egui::{Align2, Rect, Sense, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
-use super::super::widgets::{Card, Said, label_at};
+use super::super::widgets::{AccessibleName, Card, label_at};
 use super::axis::{
     Axis, Chart, CurveLook, GUTTER, LimitLine, TIMES, TOP, cross_at, curve, limit_labels_at, marks_ui, tip_at,
 };
@@ -17,12 +17,12 @@ use crate::run::{RunState, StepState};
 use crate::ui::{format, theme};
 use crate::window::{AppStore, MAX_RECENT, RunEntry, SAMPLE_SPAN};
 
-/// The least height of the curves.
+/// The smallest height of the curves.
 const PLOT: f32 = 64.0;
 const MAX_LANES: usize = 4;
-/// Between the curves and the lanes.
+/// The gap between the curves and the lanes.
 const CREASE: f32 = 8.0;
-/// A longer silence between samples is a gap in the curve.
+/// A longer time without samples is a gap in the curve.
 const GAP: TimeDelta = TimeDelta::seconds(15);
 
 pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -48,7 +48,7 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         limit_labels_at(ui, axis, &limits);
         let top = axis.y(0.0) + CREASE;
         let runs = shown_runs(view, axis);
-        // The selected run has all lanes for itself, so that steps at once lie one above the other.
+        // The selected run has all lanes, so that simultaneous steps are one above the other.
         let n_each = if view.store.selected().is_some() { n_lanes } else { 1 };
         for (n, entry) in runs.iter().enumerate() {
             let top = top + (n * n_each) as f32 * LANE;
@@ -57,19 +57,19 @@ pub(crate) fn timeline_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         }
         marks_ui(ui, axis, axis.y(0.0) + 1.0, view.store.watched().marks().iter());
         if let Some(pointer) = cross_at(ui, axis, &[frame]) {
-            tip_at(ui, pointer, frame, then(axis.at(pointer.x), view));
+            tip_at(ui, pointer, frame, lines_at(axis.at(pointer.x), view));
         }
     });
 }
 
-/// How far back the axis reaches: in a window that has just opened not so far that nothing could be told apart.
+/// How far back the axis reaches. A window that has just opened shows a shorter time, so that details can be seen.
 fn span(view: View<'_>) -> TimeDelta {
     let oldest = view.store.machine().front().map_or(TimeDelta::zero(), |sample| view.now - sample.at);
     let spans = [TimeDelta::minutes(2), TimeDelta::minutes(5)];
     spans.into_iter().find(|span| oldest <= *span).unwrap_or(SAMPLE_SPAN)
 }
 
-/// The runs that have a lane: the selected one alone, else those that live, then those whose end is on the axis.
+/// The runs with a lane: only the selected one, else the living ones and then those whose end is on the axis.
 fn shown_runs<'a>(view: View<'a>, axis: Axis) -> Vec<&'a RunEntry> {
     if let Some(selected) = view.store.selected() {
         return vec![selected];
@@ -91,7 +91,8 @@ fn legend_at(ui: &Ui, rect: Rect) {
     }
 }
 
-/// The curves and both axes in the whole of `ui`; below zero there is room for `below` (of the height from 0 to 1).
+/// The curves and both axes in the whole of `ui`. Below zero there is room of size `below`, relative to the height from
+/// 0 to 1.
 fn plot_ui(ui: &mut Ui, view: View<'_>, limits: &[LimitLine], below: f64) -> Axis {
     let tokens = theme::tokens(ui);
     let chart = Chart {
@@ -122,7 +123,7 @@ fn memory_share(sample: &MachineSample) -> f64 {
     sample.memory_used_bytes as f64 / sample.memory_total_bytes.max(1) as f64
 }
 
-/// From when to when, what is written on it, and the state of the step; none: the run is frozen.
+/// From when to when, its label, and the state of the step; none for a freeze of the run.
 type Span<'a> = (DateTime<Utc>, DateTime<Utc>, &'a str, Option<StepState>);
 
 /// A run's spans.
@@ -136,7 +137,7 @@ fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
             Some((from, step.finished_at.unwrap_or(now), step.step_id.as_str(), Some(step.state)))
         })
         .collect();
-    // A program drives it, or it ended before this window looked: then it is one span.
+    // If a program drives the run, or it ended before this window opened, it is one span.
     if spans.is_empty() && !is_waiting(entry) {
         let until = entry.run.finished_at.unwrap_or(now);
         spans.push((entry.run.started_at, until, "", Some(as_step(entry.run.state))));
@@ -147,7 +148,7 @@ fn spans(entry: &RunEntry, now: DateTime<Utc>) -> Vec<Span<'_>> {
     spans
 }
 
-/// The state of a step that looks as a run of this state does.
+/// The step state with the same look as this run state.
 const fn as_step(state: RunState) -> StepState {
     match state {
         RunState::Queued => StepState::Waiting,
@@ -159,7 +160,7 @@ const fn as_step(state: RunState) -> StepState {
     }
 }
 
-/// A run's lanes, from one to as many as `band` has room for.
+/// A run's lanes, as many as `band` has room for.
 fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let n_lanes = (band.height() / LANE).round() as usize;
@@ -168,7 +169,7 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     let pipeline = entry.run.pipeline_id.as_str();
     label_at(ui, pos2(name.left(), name.center().y), Align2::LEFT_CENTER, pipeline, style, name.width());
     let painter = ui.painter_at(band);
-    // Per lane: where its last span and its last label end.
+    // For each lane: where its last span and its last label end.
     let mut ends = vec![(DateTime::<Utc>::MIN_UTC, f32::MIN); n_lanes.max(1)];
     for (from, until, text, state) in spans(entry, view.now) {
         if until < axis.from() {
@@ -176,12 +177,12 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
         }
         let color = match state {
             None => tokens.paused,
-            // That it stands still is said by the span of the freeze, which lies on top.
+            // The span of the freeze, which is painted on top, shows that it is frozen.
             Some(StepState::Paused) => tokens.running,
             Some(state) => tokens.step_state(state),
         };
         let lane = match state {
-            // Frozen is the whole run.
+            // A freeze concerns the whole run.
             None => 0,
             Some(_) => ends.iter().position(|(end, _)| *end <= from).unwrap_or(ends.len() - 1),
         };
@@ -203,8 +204,8 @@ fn band_ui(ui: &mut Ui, band: Rect, axis: Axis, entry: &RunEntry, view: View<'_>
     }
 }
 
-/// Whether steps may have run at a moment of which nothing is known here: of runs that have ended since, the newest are
-/// kept, and of a step's attempts the last, unless the window saw the others.
+/// Whether steps may have run at a moment that the window does not know about. Of ended runs it keeps only the newest,
+/// and of a step's attempts the last and those that it has seen.
 fn is_forgotten(at: DateTime<Utc>, store: &AppStore) -> bool {
     let is_full = store.recent().len() >= MAX_RECENT;
     let began_anew = |entry: &RunEntry| {
@@ -215,11 +216,11 @@ fn is_forgotten(at: DateTime<Utc>, store: &AppStore) -> bool {
         || store.living().chain(store.recent()).any(began_anew)
 }
 
-/// Steps that are named of a moment.
+/// The most steps that are named at a moment.
 const MAX_NAMED: usize = 4;
 
-/// What was at a moment: the machine, and which steps ran, of all runs: which of them have a lane is no matter.
-fn then(at: DateTime<Utc>, view: View<'_>) -> Vec<String> {
+/// The state at a moment: the machine, and the steps of all runs that ran, with or without a lane.
+fn lines_at(at: DateTime<Utc>, view: View<'_>) -> Vec<String> {
     let samples = view.store.machine();
     let n_before = samples.partition_point(|sample| sample.at <= at);
     let nearest = n_before.checked_sub(1).and_then(|n| samples.get(n)).filter(|sample| at - sample.at <= GAP);
@@ -239,10 +240,10 @@ fn then(at: DateTime<Utc>, view: View<'_>) -> Vec<String> {
         .chain(ended)
         .flat_map(|entry| {
             let pipeline = &entry.run.pipeline_id;
-            let mut then = spans(entry, view.now);
-            then.retain(|(from, to, ..)| *from <= at && at <= *to);
-            let is_frozen = then.iter().any(|(.., state)| state.is_none());
-            then.into_iter().filter(move |(.., state)| state.is_none() || !is_frozen).map(
+            let mut current = spans(entry, view.now);
+            current.retain(|(from, to, ..)| *from <= at && at <= *to);
+            let is_frozen = current.iter().any(|(.., state)| state.is_none());
+            current.into_iter().filter(move |(.., state)| state.is_none() || !is_frozen).map(
                 move |(_, _, text, state)| match state {
                     Some(_) if text.is_empty() => pipeline.to_string(),
                     Some(_) => format!("{pipeline}/{text}"),
@@ -277,11 +278,11 @@ mod tests {
     }
 
     /// What the line says of the steps at that time.
-    fn told(scene: &Scene, at: DateTime<Utc>) -> String {
+    fn steps_at(scene: &Scene, at: DateTime<Utc>) -> String {
         let window = scene.harness.state().as_ref().unwrap();
         let beat = Beat::of(now());
         let view = View { store: &window.store, state: &window.state, now: beat.now(), beat: &beat };
-        then(at, view).pop().unwrap()
+        lines_at(at, view).pop().unwrap()
     }
 
     fn select(scene: &mut Scene, run_id: Option<&str>) {
@@ -297,9 +298,9 @@ mod tests {
         for selected in [None, Some("books-1"), Some("train-1")] {
             select(&mut scene, selected);
             let at_once = "alfabeta/list, alfabeta/fetch, train/list, train/fetch";
-            assert_eq!(told(&scene, ago(30)), at_once, "{selected:?}");
-            assert_eq!(told(&scene, ago(700)), "books", "{selected:?}");
-            assert_eq!(told(&scene, ago(300)), "no step ran", "{selected:?}");
+            assert_eq!(steps_at(&scene, ago(30)), at_once, "{selected:?}");
+            assert_eq!(steps_at(&scene, ago(700)), "books", "{selected:?}");
+            assert_eq!(steps_at(&scene, ago(300)), "no step ran", "{selected:?}");
         }
     }
 
@@ -307,7 +308,7 @@ mod tests {
     fn of_more_steps_than_have_room_the_others_are_counted() {
         let runs: Vec<_> = (0..5).map(|n| run(&format!("job{n}"), RunState::Running)).collect();
         let scene = scene([snapshot(&runs)]);
-        assert_eq!(told(&scene, ago(30)), "job0/list, job0/fetch, job1/list, job1/fetch and 6 more");
+        assert_eq!(steps_at(&scene, ago(30)), "job0/list, job0/fetch, job1/list, job1/fetch and 6 more");
     }
 
     #[test]
@@ -317,13 +318,13 @@ mod tests {
             started_at: Some(from),
             ..step("fetch", StepState::Running)
         };
-        let told_of = |step| {
+        let update_of = |step| {
             let kind = EventKind::StepStarted { step };
             AppUpdate::Event(Arc::new(Event { seq: 20, at: now(), run_id: Some(id("alfabeta-1")), kind }))
         };
         let mut watched = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
-        watched.tell(told_of(again(2, ago(10))));
-        assert_eq!(told(&watched, ago(30)), "alfabeta/list, alfabeta/fetch");
+        watched.tell(update_of(again(2, ago(10))));
+        assert_eq!(steps_at(&watched, ago(30)), "alfabeta/list, alfabeta/fetch");
 
         // The window opened during the second attempt.
         let snapshot = AppUpdate::Snapshot {
@@ -332,8 +333,8 @@ mod tests {
             seq: 10,
         };
         let opened = scene([snapshot]);
-        assert_eq!(told(&opened, ago(5)), "alfabeta/fetch");
-        assert_eq!(told(&opened, ago(30)), "which steps ran then is not kept here");
-        assert_eq!(told(&opened, ago(5000)), "no step ran");
+        assert_eq!(steps_at(&opened, ago(5)), "alfabeta/fetch");
+        assert_eq!(steps_at(&opened, ago(30)), "which steps ran then is not kept here");
+        assert_eq!(steps_at(&opened, ago(5000)), "no step ran");
     }
 }

@@ -1,10 +1,11 @@
-//! The card of runs that have not begun, and of those of which a step waits and none runs: each says for what it waits in one sentence, with the run that has it as a link.
+//! The card of runs that have not begun, and of runs in which a step waits and none runs. Each row has one sentence
+//! about what it waits for, with the run that has it as a link.
 
 use egui::{Align2, CursorIcon, Id, Rect, Role, ScrollArea, Sense, Ui, pos2, vec2};
 
 use super::super::command::{Command, second_lever};
 use super::super::widgets::{
-    Card, Corners, Icon, Lever, RowKind, Said, label_at, numbers_at, row_ui, state_at,
+    AccessibleName, Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at,
 };
 use super::running::names_at;
 use super::{Commands, View, menus};
@@ -15,16 +16,16 @@ use crate::run::RunState;
 use crate::ui::{format, theme};
 use crate::window::{Action, RunEntry};
 
-/// Rows that are shown before the card scrolls.
+/// The most rows before the card scrolls.
 const MAX_ROWS: usize = 4;
-/// The levers at the right of each row.
+/// The width of the levers at the right of each row.
 const LEVERS: f32 = ADMIT + 6.0 + SKIP + 2.0 + theme::LEVER;
 const ADMIT: f32 = 128.0;
 const SKIP: f32 = 76.0;
-/// Less than that shows nothing of a run's name.
+/// The smallest width in which a run's name is readable.
 const MIN_LINK: f32 = 48.0;
 
-/// The card; nothing where nothing waits.
+/// The card; nothing if no run waits.
 pub(crate) fn waiting_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let rows: Vec<&RunEntry> = view.store.living().filter(|entry| is_waiting(entry)).collect();
     if rows.is_empty() {
@@ -48,7 +49,7 @@ pub(crate) fn waiting_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     );
 }
 
-/// Whether nothing of the run goes on, because it waits to be admitted, or a step of it does.
+/// Whether the run makes no progress because it, or one of its steps, waits to be admitted.
 pub(crate) fn is_waiting(entry: &RunEntry) -> bool {
     entry.run.state == RunState::Queued || held_step(entry).is_some()
 }
@@ -62,7 +63,7 @@ fn held_step(entry: &RunEntry) -> Option<&StepId> {
     steps.iter().find(|step| step.waits_for.is_some()).map(|step| &step.step_id)
 }
 
-/// For what a run, or a step of it, waits, as it was told last.
+/// What a run, or one of its steps, waits for, by the last update.
 fn wait_of<'a>(view: View<'a>, entry: &'a RunEntry, step_id: Option<&StepId>) -> Option<&'a Wait> {
     let recorded = || match step_id {
         None => entry.run.waits_for.as_deref(),
@@ -92,7 +93,7 @@ fn sentence_at(
     let right = pos.x + width;
     let shown = label_at(ui, pos, Align2::LEFT_CENTER, before, muted.clone(), width);
     if shown.right() + MIN_LINK > right {
-        // Cut short already: the whole of it is told where the row is pointed at.
+        // The sentence is cut already; the row's tooltip has all of it.
         return;
     }
     let at = pos2(shown.right(), pos.y);
@@ -147,7 +148,7 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
     let admit = Action::Do(api::Command::admit(&run.run_id));
     for (command, width, gap) in [(admit, ADMIT, 6.0), (second_lever(run), SKIP, 2.0)] {
         let place = Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
-        let command = Command::World(command);
+        let command = Command::Send(command);
         let lever = if is_selected { Lever::of_selected(ui, &command) } else { Lever::of(ui, &command) };
         if lever.ui_at(ui, place).clicked() {
             out.push(command);

@@ -1,29 +1,28 @@
-//! Fields of a form: a text, or one of several, each under its name and with what is wrong with it below.
+//! Fields of a form: a text or a choice, each with its name above and its error below.
 
 use egui::{Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Stroke, StrokeKind, TextEdit, Ui, vec2};
 
 use super::{label_at, paragraph};
 use crate::ui::theme;
 
-/// A text to be typed.
 #[derive(Clone, Copy)]
 pub(crate) struct Field<'a> {
-    /// What stands above it.
+    /// The caption above it.
     pub(crate) caption: &'a str,
-    /// What screen readers call it; no other field of the form is called so.
+    /// Its name for screen readers, unique in the form.
     pub(crate) name: &'a str,
-    /// What could stand in it.
+    /// An example of its contents.
     pub(crate) example: &'a str,
 }
 
 impl<'a> Field<'a> {
-    /// One whose caption says enough.
+    /// A field whose caption is also its name.
     pub(crate) fn new(caption: &'a str, example: &'a str) -> Self {
         Self { caption, name: caption, example }
     }
 
-    /// Puts it where the cursor of `ui` is, marked if something is wrong with `text`, which is said below unless it is
-    /// empty: then it is said elsewhere.
+    /// Puts it at the cursor of `ui`. With `wrong` the field is marked, and the sentence stands below it; an empty
+    /// `wrong` only marks.
     pub(crate) fn ui(self, ui: &mut Ui, text: &mut String, width: f32, wrong: Option<&str>) {
         let tokens = theme::tokens(ui);
         ui.vertical(|ui| {
@@ -54,19 +53,19 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A sentence beside what it is about.
+/// A remark in small type.
 pub(crate) fn remark(ui: &mut Ui, text: &str, ink: Color32) {
     paragraph(ui, text, (theme::small(), ink));
 }
 
-/// The name above a field, for the eye: screen readers hear it from the field itself.
+/// The visible name above a field; screen readers get it from the field itself.
 fn caption(ui: &mut Ui, name: &str, width: f32) {
     let (_, rect) = ui.allocate_space(vec2(width, 16.0));
     let style = (theme::small(), theme::tokens(ui).muted);
     label_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, style, width);
 }
 
-/// One of several, under what it is about.
+/// A choice of one of several, with its caption above.
 pub(crate) fn choice<T: Copy + PartialEq>(
     ui: &mut Ui,
     name: &str,
@@ -78,7 +77,7 @@ pub(crate) fn choice<T: Copy + PartialEq>(
     choice_called(ui, (name, name), chosen, all, text, width)
 }
 
-/// The same with another name for screen readers than what stands above it.
+/// The same with a name for screen readers that differs from the caption.
 pub(crate) fn choice_called<T: Copy + PartialEq>(
     ui: &mut Ui,
     (above, name): (&str, &str),

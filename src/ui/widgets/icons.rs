@@ -1,4 +1,4 @@
-//! Icons drawn by code: crisp at every scale, and in no need of a font that has them.
+//! Icons drawn by code: sharp at every scale, and independent of fonts.
 
 use std::f32::consts::{PI, TAU};
 
@@ -6,7 +6,6 @@ use egui::{Color32, CornerRadius, Painter, Pos2, Rect, Shape, Stroke, StrokeKind
 
 use crate::run::{RunState, StepState};
 
-/// An icon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Icon {
     /// ▶: running, start, resume.
@@ -19,17 +18,17 @@ pub(crate) enum Icon {
     Snow,
     /// ■: stopped, stop.
     Stop,
-    /// ◷: waits.
+    /// ◷: waiting.
     Clock,
     /// ↯: interrupted.
     Bolt,
-    /// A turn of the page: start again.
+    /// A circular arrow: start again.
     Again,
-    /// A small ring: its turn has not come.
+    /// A small ring: pending.
     Pending,
-    /// The page of what runs.
+    /// The page of running runs.
     Now,
-    /// The page of what has ended.
+    /// The page of ended runs.
     List,
     /// The page of pipelines.
     Branch,
@@ -39,15 +38,13 @@ pub(crate) enum Icon {
     Search,
     /// More levers.
     More,
-    /// A new one.
+    /// Add.
     Plus,
     /// Close.
     Close,
-    /// A folder.
     Folder,
     /// Light and dark.
     HalfMoon,
-    /// Something is odd.
     Warning,
 }
 
@@ -193,7 +190,7 @@ impl Icon {
         }
     }
 
-    /// Paints it at the left edge of `rect`, on its middle line; returns where text may begin.
+    /// Paints it at the left edge of `rect`, vertically centred; returns where text may begin.
     pub(crate) fn paint_before(self, painter: &Painter, rect: Rect, size: f32, color: Color32) -> f32 {
         self.paint(painter, pos2(rect.left() + size / 2.0, rect.center().y), size, color);
         rect.left() + size + 7.0

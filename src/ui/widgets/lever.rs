@@ -1,4 +1,4 @@
-//! A lever: a button with an icon and a word, at a place of its own.
+//! A lever: a button with an icon and a word, at a fixed place.
 
 use egui::{
     Align2, Color32, CornerRadius, CursorIcon, KeyboardShortcut, Rect, Response, Role, Sense, Stroke,
@@ -7,25 +7,24 @@ use egui::{
 
 use super::super::command::Command;
 use super::super::theme::Tokens;
-use super::{Icon, Said, one_line};
+use super::{AccessibleName, Icon, one_line};
 use crate::ui::theme;
 
-/// How much a lever asks to be pulled.
+/// How prominent a lever is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// One of several.
+    /// An ordinary lever.
     Plain,
-    /// The one thing to do: filled.
+    /// The main lever: filled.
     Primary,
     /// Marked by a colour, such as the state it ends.
     Marked(Color32),
-    /// Like a field that one types into.
+    /// Looks like a text field.
     Field,
-    /// Without a face until the pointer is over it.
+    /// Without a background until the pointer is over it.
     Quiet,
 }
 
-/// A lever.
 pub(crate) struct Lever {
     icon: Option<Icon>,
     text: String,
@@ -36,14 +35,14 @@ pub(crate) struct Lever {
 }
 
 impl Lever {
-    /// A lever that says what `command` does now.
+    /// A lever for `command`.
     pub(crate) fn of(ui: &Ui, command: &Command) -> Self {
-        // The key of a run acts on the selected one, which this lever's need not be.
-        let shortcut = command.shortcut().filter(|_| !matches!(command, Command::World(_)));
+        // A run's key acts on the selected run, which may not be the run of this lever.
+        let shortcut = command.shortcut().filter(|_| !matches!(command, Command::Send(_)));
         Self::keyed(ui, command, shortcut)
     }
 
-    /// The same for the selected run, on which the keys act.
+    /// The same for the selected run, with its key.
     pub(crate) fn of_selected(ui: &Ui, command: &Command) -> Self {
         Self::keyed(ui, command, command.shortcut())
     }
@@ -102,7 +101,7 @@ impl Lever {
         galley.size().x + if self.icon.is_some() { 20.0 } else { 0.0 } + 24.0
     }
 
-    /// Puts it where the cursor of `ui` is.
+    /// Puts it at the cursor of `ui`.
     pub(crate) fn ui(self, ui: &mut Ui) -> Response {
         let (_, rect) = ui.allocate_space(vec2(self.width(ui), theme::LEVER));
         self.ui_at(ui, rect)

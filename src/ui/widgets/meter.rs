@@ -1,4 +1,4 @@
-//! Small pictures of numbers: a bar for how far, a curve for how much.
+//! Small charts: a progress bar and a curve.
 
 use egui::{Color32, CornerRadius, Mesh, Pos2, Rect, Shape, Stroke, Ui, pos2};
 

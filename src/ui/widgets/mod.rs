@@ -1,5 +1,5 @@
-//! What views are put together from: icons, levers, rows, cards, text that keeps its width. Widgets
-//! know the theme and nothing of runs.
+//! The building blocks of views: icons, levers, rows, cards, text with a fixed width. Widgets use the theme and know
+//! nothing about runs.
 
 mod form;
 mod icons;
@@ -15,7 +15,7 @@ pub(super) use form::{Field, choice, choice_called, remark};
 pub(super) use icons::Icon;
 pub(super) use lever::{Lever, Tone};
 pub(super) use meter::{progress_bar, sparkline};
-pub(super) use plain::{Said, one_line, paragraph};
+pub(super) use plain::{AccessibleName, one_line, paragraph};
 pub(super) use row::{Card, Corners, RowKind, row_ui};
 pub(super) use segments::segments_at;
 pub(super) use switch::switch_at;

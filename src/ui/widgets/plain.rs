@@ -1,20 +1,20 @@
-//! Text from outside as the window shows it: a name, a path or a message of a step can hold anything. It is said and
-//! painted through here alone (`tests/house_rules` holds this).
+//! Text from outside: a name, a path or a message of a step may contain any character. Such text is painted and passed
+//! to screen readers only through this module (`tests/house_rules` checks this).
 
 use std::borrow::Cow;
 
 use egui::{FontId, Response, RichText, Role, Ui, WidgetInfo};
 
-/// More of one line no window shows, and no screen reader reads.
+/// The most characters of one line.
 const MAX_LINE: usize = 1000;
-/// More of several lines no tooltip has room for.
+/// The most characters of several lines.
 const MAX_TEXT: usize = 4000;
 const MAX_LINES: usize = 40;
-/// In the place of what can't be shown; every font has it.
+/// Replaces a character that can't be shown; every font has it.
 const UNSHOWN: char = '?';
 
-/// A text in one line, of bounded length, that moves nothing beside it: a line end becomes a space; other control
-/// characters, and those that change the direction of what follows them, are shown as what can't be shown.
+/// A text in one line of bounded length. A line end becomes a space. Other control characters, and those that change
+/// the direction of reading, are replaced.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     cleaned(
         text,
@@ -36,7 +36,7 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
 
 fn cleaned(text: &str, max: usize, space: impl Fn(char) -> char) -> Cow<'_, str> {
     let is_odd = |c: char| (c.is_control() && c != '\n') || turns(c) || space(c) != c;
-    // As many bytes as characters at least.
+    // There are at least as many bytes as characters.
     if text.len() <= max && !text.contains(is_odd) {
         return Cow::Borrowed(text);
     }
@@ -53,24 +53,24 @@ fn cleaned(text: &str, max: usize, space: impl Fn(char) -> char) -> Cow<'_, str>
     Cow::Owned(shown)
 }
 
-/// Whether a character changes the direction of what follows it (Unicode's bidirectional controls).
+/// Whether a character changes the direction of reading (Unicode's bidirectional controls).
 const fn turns(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What a widget is called by screen readers, and what stands under the pointer.
-pub(crate) trait Said {
-    /// Says what it is and is called.
+/// The name of a widget for screen readers, and its tooltip.
+pub(crate) trait AccessibleName {
+    /// Sets its role and name.
     fn says(&self, role: Role, name: &str);
-    /// Says of something that can be pulled whether it can be now.
+    /// Sets its role and name, and whether it is enabled.
     fn says_enabled(&self, role: Role, is_enabled: bool, name: &str);
-    /// Says of one of several whether it is the chosen one.
+    /// Sets its role and name, and whether it is selected.
     fn says_selected(&self, role: Role, is_selected: bool, name: &str);
-    /// Shows a text under the pointer.
+    /// Shows a tooltip.
     fn tip(self, text: &str) -> Self;
 }
 
-impl Said for Response {
+impl AccessibleName for Response {
     fn says(&self, role: Role, name: &str) {
         self.says_enabled(role, true, name);
     }
@@ -88,7 +88,7 @@ impl Said for Response {
     }
 }
 
-/// A text of as many lines as it needs.
+/// A text of several lines.
 pub(crate) fn paragraph(ui: &mut Ui, text: &str, (font, color): (FontId, egui::Color32)) -> Response {
     ui.label(RichText::new(lines(text)).font(font).color(color))
 }

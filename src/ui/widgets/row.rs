@@ -3,7 +3,7 @@
 use egui::{Align2, CornerRadius, Frame, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::super::format::number;
-use super::{Said, label_at};
+use super::{AccessibleName, label_at};
 use crate::ui::theme;
 
 /// A card with a head.
@@ -17,12 +17,12 @@ impl<'a> Card<'a> {
         Self { title, count: None }
     }
 
-    /// Says how many there are behind the title.
+    /// Shows a count after the title.
     pub(crate) fn count(self, count: usize) -> Self {
         Self { count: Some(number(count as f64)), ..self }
     }
 
-    /// The card's face without a head.
+    /// The card's frame without a head.
     pub(crate) fn frame(ui: &Ui) -> Frame {
         let tokens = theme::tokens(ui);
         Frame::NONE
@@ -63,7 +63,7 @@ impl<'a> Card<'a> {
     }
 }
 
-/// Which corners of a row lie in the corners of its card.
+/// Which corners of a row are rounded like its card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Corners {
     /// None.
@@ -72,17 +72,16 @@ pub(crate) enum Corners {
     Bottom,
 }
 
-/// What a row is: what screen readers call it, and whether it is the selected one.
+/// The properties of a row.
 pub(crate) struct RowKind<'a> {
-    /// Its name: everything that stands in it, in one sentence.
+    /// Its name for screen readers: all its contents in one sentence.
     pub(crate) name: &'a str,
-    /// Whether it is the selected one.
+    /// Whether it is selected.
     pub(crate) is_selected: bool,
-    /// Its corners.
     pub(crate) corners: Corners,
 }
 
-/// A row that can be selected: a face and a hairline above it; what stands in it is put on top.
+/// A row that can be selected: a background and a line above it. Its contents are painted on top.
 pub(crate) fn row_ui(ui: &mut Ui, id: egui::Id, height: f32, kind: &RowKind<'_>) -> (Rect, Response) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));

@@ -1,15 +1,15 @@
-//! A choice among a few, side by side.
+//! A choice among a few options, side by side.
 
 use egui::{Align2, CornerRadius, CursorIcon, Rect, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
-use super::{Said, label_at};
+use super::{AccessibleName, label_at};
 use crate::ui::theme;
 
-/// One of them.
+/// The size of one option.
 const SEGMENT: egui::Vec2 = vec2(64.0, 26.0);
 
-/// Puts `all`, each with its text and its name for screen readers, with their right end at the right of `rect`; returns
-/// the one that was chosen now, and where they begin.
+/// Puts the options `all`, each with its text and its name for screen readers, at the right end of `rect`. Returns the
+/// option that was just chosen, and the left end.
 pub(crate) fn segments_at<T: Copy + PartialEq>(
     ui: &mut Ui,
     rect: Rect,

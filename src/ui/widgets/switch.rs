@@ -1,16 +1,15 @@
-//! A switch: on or off, turned by a click or by Space.
+//! A switch: on or off, changed by a click or Space.
 
 use egui::{
     Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, pos2, vec2,
 };
 
-use super::Said;
+use super::AccessibleName;
 use crate::ui::theme;
 
-/// How large it is.
 pub(crate) const SWITCH: egui::Vec2 = vec2(32.0, 18.0);
 
-/// Puts it around the middle of `rect`, called `name`.
+/// Puts it at the centre of `rect`. `name` is for screen readers.
 pub(crate) fn switch_at(ui: &mut Ui, rect: Rect, is_on: bool, name: &str) -> Response {
     let tokens = theme::tokens(ui);
     let rect = Rect::from_center_size(rect.center(), SWITCH);

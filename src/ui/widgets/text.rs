@@ -1,4 +1,4 @@
-//! Text put at a place: one line, cut with an ellipsis; and figures that keep their width.
+//! Text at a position: one line, cut with an ellipsis; and numbers with a fixed width.
 
 use std::sync::Arc;
 
@@ -22,9 +22,8 @@ pub(crate) fn label_at(
     put(ui.painter(), pos, align, ui.painter().layout_job(job), color)
 }
 
-/// Paints figures at `pos`, each as wide as the widest, so that a number that changes stands still.
-///
-/// egui cannot ask a font for its tabular figures, so each digit is set in a cell of its own.
+/// Paints a number at `pos` with digits of equal width, so that it does not move when it changes. egui can't use a
+/// font's tabular figures, so each digit gets a cell of its own.
 pub(crate) fn numbers_at(
     ui: &Ui,
     pos: Pos2,
@@ -52,19 +51,19 @@ fn tabular(ui: &Ui, text: &str, font: FontId, color: Color32) -> LayoutJob {
     job
 }
 
-/// Paints an icon and a word on the middle line of `rect`.
+/// Paints an icon and a word, vertically centred in `rect`.
 pub(crate) fn state_at(ui: &Ui, rect: Rect, icon: Icon, word: &str, color: Color32) {
     let x = icon.paint_before(ui.painter(), rect, 12.0, color);
     let style = (theme::body(), color);
     label_at(ui, pos2(x, rect.center().y), Align2::LEFT_CENTER, word, style, rect.right() - x);
 }
 
-/// How wide that text is, where nothing cuts it.
+/// The width of a text that is not cut.
 pub(crate) fn text_width(ui: &Ui, text: &str, font: FontId) -> f32 {
     line_of(ui, text, (font, Color32::PLACEHOLDER)).size().x
 }
 
-/// A line of text that nothing cuts, to be painted later.
+/// The layout of a line of text that is not cut.
 pub(crate) fn line_of(ui: &Ui, text: &str, (font, color): (FontId, Color32)) -> Arc<Galley> {
     ui.painter().layout_no_wrap(one_line(text).into_owned(), font, color)
 }

@@ -1,4 +1,4 @@
-//! What is said about wrong files: the place and the words of every complaint.
+//! The problems of wrong files: place and text of each.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,12 +7,12 @@ use super::{Pipeline, parse_at};
 
 const PATH: &str = "/jobs/nightly.toml";
 
-/// What an id must be, at the end of many complaints.
+/// The rule for ids, at the end of many problems.
 const RULE: &str =
     "start with a letter or digit, use only letters, digits, '.', '_' and '-', and at most 128 of them";
 
-/// What is said about a file, as `line:column: message`.
-fn complaints(text: &str) -> Vec<String> {
+/// The problems of a file, as `line:column: message`.
+fn problems_of(text: &str) -> Vec<String> {
     let found = parse_at(text, PATH).err().unwrap_or_default();
     found.iter().map(|problem| problem.to_string().replace(&format!("{PATH}:"), "")).collect()
 }
@@ -20,7 +20,7 @@ fn complaints(text: &str) -> Vec<String> {
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
     let expected: Vec<_> = expected.iter().map(|line| line.replace("RULE", RULE)).collect();
-    assert_eq!(complaints(text), expected, "\n{text}");
+    assert_eq!(problems_of(text), expected, "\n{text}");
 }
 
 /// Checks lines below one valid step: they begin in line 4.
@@ -81,7 +81,7 @@ fn a_key_of_a_later_version_is_named_as_such() {
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_told_what_to_be() {
+fn a_value_of_the_wrong_type_names_the_right_one() {
     for (line, expected) in [
         (
             "timeout = 30",
@@ -171,7 +171,7 @@ fn a_value_of_the_wrong_type_is_told_what_to_be() {
 #[test]
 fn a_command_must_run_something() {
     for empty in ["\"\"", "\" \\n\"", "[]", "[\"\"]", "[\"\", \"x\"]"] {
-        let found = complaints(&format!("[[step]]\nid = \"a\"\nrun = {empty}\n"));
+        let found = problems_of(&format!("[[step]]\nid = \"a\"\nrun = {empty}\n"));
         assert_eq!(found.len(), 1, "{empty}: {found:?}");
         assert!(found[0].starts_with("3:7: `run` "), "{found:?}");
     }
@@ -231,7 +231,7 @@ fn needs_name_other_steps_that_run_before() {
 }
 
 #[test]
-fn a_cycle_is_told_by_its_path() {
+fn a_cycle_is_shown_by_its_path() {
     check(
         "step = [\n{ id = 'a', run = 'x', needs = ['c'] },\n{ id = 'b', run = 'x' },\n{ id = 'c', run = 'x' },\n]",
         &["3:1: these steps need each other in a circle: a → c → b → a; take one need out"],
@@ -335,13 +335,13 @@ fn a_file_without_steps_is_refused() {
 fn a_file_of_too_many_steps_is_refused_before_it_fills_the_memory() {
     let text = "[[step]]\nid = 'a'\nrun = 'x'\n".repeat(10_001).replacen("'a'", "'b'", 1);
     assert!(
-        complaints(&text).contains(&"30001:1: there are more than 10000 steps; split the pipeline".into())
+        problems_of(&text).contains(&"30001:1: there are more than 10000 steps; split the pipeline".into())
     );
 }
 
 #[test]
-fn text_that_is_no_toml_is_told_where() {
-    let found = complaints("id = \"x\nmax_parallel = = 2\n[[step]]\nid = \"a\"\nid = \"b\"\n");
+fn invalid_toml_is_located() {
+    let found = problems_of("id = \"x\nmax_parallel = = 2\n[[step]]\nid = \"a\"\nid = \"b\"\n");
     assert!(found.iter().all(|problem| problem.contains("no valid TOML: ")), "{found:?}");
     let lines: BTreeSet<_> = found.iter().map(|problem| &problem[..1]).collect();
     assert_eq!(lines, BTreeSet::from(["1", "2", "5"]), "{found:?}");
@@ -349,8 +349,8 @@ fn text_that_is_no_toml_is_told_where() {
 }
 
 #[test]
-fn all_problems_of_a_file_are_told_in_its_order() {
-    let found = complaints(include_str!("../cases/wrong.toml")).join("\n");
+fn all_problems_of_a_file_come_in_its_order() {
+    let found = problems_of(include_str!("../cases/wrong.toml")).join("\n");
     assert_eq!(found, include_str!("../cases/wrong.expected").trim_end());
 }
 

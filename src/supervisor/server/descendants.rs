@@ -1,6 +1,6 @@
-//! Following a chain of processes to its end: each starts the next one and ends, sooner than all processes can be looked
-//! at. Once a signal that stops or kills has been sent, a process makes no further child, so whoever is asked for its
-//! children after its signal has told all of them; going from child to child is faster than making them.
+//! Follows a chain of processes to its end. In such a chain each process starts the next one and ends, faster than a
+//! look at all processes takes. After a signal that stops or kills, a process makes no further child, so its children
+//! are read after its signal and are complete. Going from child to child is faster than making them.
 
 use std::collections::HashSet;
 use std::io;
@@ -11,16 +11,17 @@ use super::Server;
 use crate::supervisor::process;
 use crate::supervisor::process::{Proc, ProcId};
 
-/// More than any chain is long at a time; an honest tree was signalled by the look before.
+/// The most processes followed: more than any chain has at a time. An ordinary tree was signalled before, by the
+/// snapshot.
 const MAX_FOLLOWED: usize = 4096;
 
 impl Server {
-    /// Signals every process that can be reached from the orphans of a step's tree, newest first, whatever the last look
-    /// missed. Gives those that were signalled.
+    /// Signals every descendant of the step's main process and of its orphans, newest first, also those that the last
+    /// snapshot missed. Returns those that were signalled.
     ///
     /// # Errors
-    /// One of them may be there and could not be reached.
-    pub(super) fn pursue(&mut self, n: u64, signal: Signal) -> io::Result<Vec<ProcId>> {
+    /// One of them could not be signalled, and may exist.
+    pub(super) fn signal_descendants(&mut self, n: u64, signal: Signal) -> io::Result<Vec<ProcId>> {
         let Some(step) = self.steps.get(&n) else { return Ok(Vec::new()) };
         let mut next = Vec::new();
         for pid in process::own_children()?.unwrap_or_default() {

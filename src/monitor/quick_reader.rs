@@ -1,5 +1,6 @@
-//! What of the machine can be told at once, at any moment and from any thread: memory, the space of the watched file
-//! systems, power. The monitor's samples rest on it, and an engine that has to decide before the first of them.
+//! The figures of the machine that need no time to measure: memory, the space of the watched file systems, power. They
+//! can be read at any moment and from any thread. The monitor's samples use them, and so does an engine that must
+//! decide before the first sample.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,23 +11,22 @@ use sysinfo::{MemoryRefreshKind, System};
 use super::sensors::power;
 use crate::resources::{MachineSample, Power, VolumeSpace};
 
-/// What is looked at.
-pub(super) struct Outlook {
+pub(super) struct QuickReader {
     volumes: Vec<Arc<Path>>,
     power_supplies: PathBuf,
 }
 
-impl Outlook {
-    /// Looks at the file systems of these folders, the data directory's first, and at the batteries and mains that are
-    /// listed in `power_supplies`.
+impl QuickReader {
+    /// For the file systems of these folders (the data directory's first), and the batteries and mains that are listed
+    /// in `power_supplies`.
     pub(super) fn new(folders: &[PathBuf], power_supplies: &Path) -> Self {
         Self { volumes: one_of_each_volume(folders), power_supplies: power_supplies.to_owned() }
     }
 
-    /// Everything that is in view.
-    pub(super) fn look(&self, at: DateTime<Utc>) -> MachineSample {
+    /// Reads all these figures.
+    pub(super) fn read(&self, at: DateTime<Utc>) -> MachineSample {
         let mut sample = MachineSample { at, power: self.power(), ..MachineSample::default() };
-        // Where this platform can't be asked there is no monitor, and nobody to look.
+        // On a platform that `sysinfo` does not support there is no monitor, so this does not happen.
         if let Ok(mut system) = System::new() {
             self.add_memory(&mut system, &mut sample);
         }
@@ -55,7 +55,7 @@ impl Outlook {
     }
 }
 
-/// Of folders on one file system the first; one that is not there is left out.
+/// The first folder of each file system; missing folders are left out.
 fn one_of_each_volume(folders: &[PathBuf]) -> Vec<Arc<Path>> {
     let mut seen = Vec::new();
     let mut is_new = |folder: &&PathBuf| {
@@ -67,7 +67,7 @@ fn one_of_each_volume(folders: &[PathBuf]) -> Vec<Arc<Path>> {
     folders.iter().filter(&mut is_new).map(|folder| folder.as_path().into()).collect()
 }
 
-/// None where the file system can't be asked: its folder is gone, its disk was taken away.
+/// None when the file system does not answer: its folder is gone, or its disk was removed.
 fn space_of(path: &Arc<Path>) -> Option<VolumeSpace> {
     let disk = rustix::fs::statvfs(path.as_ref()).ok()?;
     let (free_bytes, total_bytes) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);

@@ -1,4 +1,4 @@
-//! How the window looks as a whole: its theme, its title bar, and what is kept of both for the next start.
+//! The look of the window as a whole: theme and title bar, and what is saved for the next start.
 
 use egui::{Context, SystemTheme, ThemePreference, Ui, ViewportCommand};
 
@@ -6,8 +6,8 @@ use super::window::LeverframeWindow;
 use crate::window::{Action, ThemeChoice, WindowLook};
 
 impl LeverframeWindow {
-    /// Has the title bar look as the page does. What the system prefers it knows itself, where the system says so.
-    pub(super) fn dress_title_bar(&mut self, ui: &Ui) {
+    /// Gives the title bar the theme of the page. If the theme follows the system, the title bar follows it by itself.
+    pub(super) fn sync_title_bar(&mut self, ui: &Ui) {
         let follows = self.state.theme == ThemePreference::System && ui.ctx().system_theme().is_some();
         let theme = match (follows, ui.visuals().dark_mode) {
             (true, _) => SystemTheme::SystemDefault,
@@ -19,7 +19,7 @@ impl LeverframeWindow {
         }
     }
 
-    /// Has the window look at the next start as it looks now.
+    /// Saves the look of the window for the next start.
     pub(super) fn keep_look(&mut self, ctx: &Context) {
         let zoom = ctx.zoom_factor();
         let (size, is_maximized) = ctx.input(|input| {
@@ -40,7 +40,7 @@ impl LeverframeWindow {
         }
         if look != self.state.look {
             self.state.look = look;
-            // If nobody listens any more, looks are the least of it.
+            // Fails when the integration has ended; then the look is not saved.
             let _ = self.port.send(Action::KeepLook(look));
         }
     }

@@ -1,4 +1,4 @@
-//! How what can be asked of an engine reads on buttons: its text, subject, tooltip and icon.
+//! The labels of the engine's commands on buttons: text, subject, tooltip and icon.
 
 use super::widgets::Icon;
 use crate::api::{
@@ -8,8 +8,8 @@ use crate::api::{
 use crate::settings::LimitParams;
 
 /// What stands on its button.
-pub(super) const fn text_of(asked: &Command) -> &'static str {
-    match asked {
+pub(super) const fn text_of(command: &Command) -> &'static str {
+    match command {
         Command::StartRun(StartRun { like: None, .. }) => "Start",
         Command::StartRun(StartRun { like: Some(_), .. }) => "Start again",
         Command::Pause(_) => "Pause",
@@ -35,8 +35,8 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
 }
 
 /// What it is done to.
-pub(super) fn subject_of(asked: &Command) -> Option<String> {
-    match asked {
+pub(super) fn subject_of(command: &Command) -> Option<String> {
+    match command {
         Command::StartRun(StartRun { like: Some(run_id), .. })
         | Command::Pause(Pause { run_id })
         | Command::Resume(Resume { run_id, .. })
@@ -57,8 +57,8 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
 }
 
 /// What it does, in one sentence.
-pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
-    match asked {
+pub(super) const fn tooltip_of(command: &Command) -> Option<&'static str> {
+    match command {
         Command::StartRun(StartRun { like: None, .. }) => {
             Some("Start a new run with the pipeline's defaults")
         }
@@ -87,8 +87,8 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
 }
 
 /// Its icon.
-pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
-    match asked {
+pub(super) const fn icon_of(command: &Command) -> Option<Icon> {
+    match command {
         Command::StartRun(StartRun { like: None, .. })
         | Command::Resume(_)
         | Command::Admit(_)
