@@ -16,12 +16,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::{io, mem};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
+use crate::base::thread::{self, Thread};
 use crate::diagnostics::NOTICE;
 
 /// What takes inhibitors.
@@ -35,10 +35,9 @@ pub struct AwakeHandle {
     shared: Arc<Shared>,
 }
 
-/// Holds what is wanted, on a thread of its own, until it is dropped.
+/// Holds what is wanted, on a thread of its own that begins with the first wish, until it is dropped.
 pub struct AwakeKeeper {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -53,33 +52,45 @@ struct Wish {
     /// Why the machine is to be kept awake; none: it may sleep.
     why: Option<Arc<str>>,
     is_over: bool,
+    holder: Holder,
+}
+
+/// The thread that does what is wished.
+#[derive(Default)]
+enum Holder {
+    /// No wish has come yet.
+    NotNeeded(Hands),
+    Works {
+        /// Joined when it is dropped.
+        _thread: Thread,
+    },
+    #[default]
+    None,
 }
 
 impl AwakeHandle {
     /// From now on the machine is kept awake for this reason, which people are shown; without one it may sleep. Returns
     /// at once.
     pub fn want(&self, why: Option<&str>) {
-        self.shared.tell(|wish| wish.why = why.map(Arc::from));
+        self.shared.tell(|wish| {
+            wish.why = why.map(Arc::from);
+            if why.is_some() && !wish.is_over {
+                self.shared.start(wish);
+            }
+        });
     }
 }
 
 impl AwakeKeeper {
-    /// Starts the thread for the runs of a data directory. If the machine can't be kept awake, it warns once and says why.
+    /// Holds for the runs of a data directory. If the machine can't be kept awake, it warns once and says why.
     ///
     /// # Errors
-    /// When the thread can't be started.
+    /// When the system has no descriptor left.
     pub fn start(data_dir: &Path) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let shared = Arc::new(Shared { wish: Mutex::default(), bell });
         let hands = Hands { held: None, coming: None, unwarned: Some(data_dir.to_owned()) };
-        let thread = {
-            let shared = shared.clone();
-            thread::Builder::new().name("lf-awake".into()).spawn(move || {
-                let _leaving = Leaving(&shared);
-                hands.keep(&shared);
-            })?
-        };
-        Ok(Self { shared, thread: Some(thread) })
+        let wish = Wish { why: None, is_over: false, holder: Holder::NotNeeded(hands) };
+        Ok(Self { shared: Arc::new(Shared { wish: Mutex::new(wish), bell }) })
     }
 
     /// What speaks to it.
@@ -90,15 +101,37 @@ impl AwakeKeeper {
 
 impl Drop for AwakeKeeper {
     fn drop(&mut self) {
-        self.shared.tell(|wish| wish.is_over = true);
-        if let Some(thread) = self.thread.take() {
-            // Its panic was reported by the panic hook, and has let go of everything.
-            let _ = thread.join();
-        }
+        let mut holder = Holder::None;
+        self.shared.tell(|wish| {
+            wish.is_over = true;
+            holder = mem::take(&mut wish.holder);
+        });
+        // Without the lock: a thread is joined, which lets go of everything.
+        drop(holder);
     }
 }
 
 impl Shared {
+    /// Starts the thread with the first wish.
+    fn start(self: &Arc<Self>, wish: &mut Wish) {
+        let hands = match mem::take(&mut wish.holder) {
+            Holder::NotNeeded(hands) => hands,
+            other @ (Holder::Works { .. } | Holder::None) => {
+                wish.holder = other;
+                return;
+            }
+        };
+        let (shared, unwarned) = (self.clone(), hands.unwarned.clone());
+        let thread = thread::short("lf-awake", move || {
+            let _leaving = Leaving(&shared);
+            hands.keep(&shared);
+        });
+        match thread {
+            Ok(_thread) => wish.holder = Holder::Works { _thread },
+            Err(error) => warn(unwarned, &error.to_string()),
+        }
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Wish)) {
         let mut wish = lock(&self.wish);
         change(&mut wish);
@@ -204,13 +237,18 @@ impl Hands {
     }
 
     fn fail(&mut self, why: String) {
-        if let Some(data_dir) = self.unwarned.take() {
-            tracing::warn!(
-                target: NOTICE,
-                data_dir = %data_dir.display(),
-                "the machine can't be kept awake while runs want it: {why}"
-            );
-        }
+        warn(self.unwarned.take(), &why);
+    }
+}
+
+/// Warns that the machine of a data directory can't be kept awake, unless that was done before.
+fn warn(unwarned: Option<PathBuf>, why: &str) {
+    if let Some(data_dir) = unwarned {
+        tracing::warn!(
+            target: NOTICE,
+            data_dir = %data_dir.display(),
+            "the machine can't be kept awake while runs want it: {why}"
+        );
     }
 }
 

@@ -6,7 +6,6 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -23,6 +22,7 @@ use super::wire::{
     ClosingNotice, ErrorObject, EventFilter, Outgoing, PROTOCOL, SessionRequest, Subscribed, Welcome,
 };
 use crate::api::exit_code::{FAILED, HasExitCode, NO_ANSWER};
+use crate::base::thread::{self, Thread};
 use crate::process::Proc;
 use crate::store::{Presence, named_holder, presence};
 
@@ -102,7 +102,7 @@ pub struct HandedOver<T> {
 #[derive(Debug)]
 pub struct ControlClient {
     shared: Arc<Shared>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<Thread>,
     welcome: Welcome,
     data_dir: PathBuf,
 }
@@ -127,9 +127,7 @@ impl ControlClient {
         };
         let shared = Arc::new(Shared::new(stream));
         let for_reader = shared.clone();
-        let reader = std::thread::Builder::new()
-            .name("control-reader".into())
-            .spawn(move || super::reader::read_all(&for_reader))?;
+        let reader = thread::short("control-reader", move || super::reader::read_all(&for_reader))?;
         let link = Link { shared, reader: Some(reader) };
         let hello = SessionRequest::Hello { protocol: PROTOCOL, client: client.to_owned() };
         let answer = match link.shared.ask(&hello, Pending::call) {
@@ -245,7 +243,7 @@ impl Drop for ControlClient {
 /// A connection that nobody has answered yet.
 struct Link {
     shared: Arc<Shared>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<Thread>,
 }
 
 impl Link {
@@ -263,17 +261,12 @@ impl Drop for Link {
     }
 }
 
-fn hang_up(shared: &Shared, reader: Option<JoinHandle<()>>) {
+fn hang_up(shared: &Shared, reader: Option<Thread>) {
     // Fails when the other side has done so before.
     let _ = shared.stream.shutdown(Shutdown::Both);
     shared.finish_queues();
-    if let Some(reader) = reader
-        // A waker that drops the client is called on that very thread.
-        && reader.thread().id() != std::thread::current().id()
-    {
-        // A panic there has been printed; there is nobody left to tell.
-        let _ = reader.join();
-    }
+    // A waker that drops the client is called on that very thread, which does not wait for itself.
+    drop(reader);
 }
 
 /// The answer, if it comes soon; none when it is to be waited for further.

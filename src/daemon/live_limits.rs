@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::admission::AdmissionPolicy;
 use crate::api::Error;
+use crate::base::tasks::{Task, TaskThread};
 use crate::diagnostics::NOTICE;
 use crate::engine::CoreExecutionEngine;
 use crate::files::{SettledWatch, read_small_text};
@@ -72,32 +73,38 @@ impl LiveLimits {
         Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
     }
 
-    /// Takes over what changes in the file, from a moment after now on, until the watch is dropped. Warns when the
+    /// Takes over what changes in the file, from a moment after now on, until the task is dropped. Warns when the
     /// file can't be watched or is not understood, once for each that is wrong with it; what was in force then stays so.
-    pub(crate) fn watch(&self) -> Option<SettledWatch> {
+    pub(crate) fn watch(&self, tasks: &TaskThread) -> Task {
         let (limits, folder) = (self.clone(), self.0.path.parent().unwrap_or(Path::new("/")).to_owned());
-        let not_watched = |error: io::Error| {
-            format!(
-                "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
-            )
-        };
-        let warn = {
-            let data_dir = folder.clone();
-            move |sentence: String| {
-                tracing::warn!(target: NOTICE, data_dir = %data_dir.display(), "{sentence}");
-            }
-        };
-        let tell = warn.clone();
-        let watch = SettledWatch::open_after(WATCH_AFTER, &folder, FILE, move |outcome| {
-            let sentence = match outcome {
-                Ok(()) => limits.take_over_file(),
-                Err(error) => Some(not_watched(error)),
+        tasks.add(Some(WATCH_AFTER), |bell| {
+            let mut watch = None;
+            let warn = {
+                let data_dir = folder.clone();
+                move |sentence: String| {
+                    tracing::warn!(target: NOTICE, data_dir = %data_dir.display(), "{sentence}");
+                }
             };
-            if let Some(sentence) = sentence {
-                tell(sentence);
+            move |_| {
+                if watch.is_none() {
+                    let bell = bell.clone();
+                    let begun = SettledWatch::open(&folder, FILE, move || {
+                        bell.ring();
+                    });
+                    if let Err(error) = &begun {
+                        warn(format!(
+                            "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
+                        ));
+                        return None;
+                    }
+                    watch = begun.ok();
+                }
+                if let Some(sentence) = limits.take_over_file() {
+                    warn(sentence);
+                }
+                None
             }
-        });
-        watch.map_err(|error| warn(not_watched(error))).ok()
+        })
     }
 
     /// What is in force.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::base::id::{RunId, StepId};
+use crate::base::thread::{self, Thread};
 use crate::run::{Event, EventKind};
 
 /// How many facts may wait for a subscriber before they are replaced by one [`EventKind::Resync`].
@@ -44,7 +44,7 @@ impl EventBus {
     ) -> SubscriptionGuard {
         let subscription = self.subscribe();
         let queue = subscription.queue.clone();
-        let thread = std::thread::Builder::new().name("lf-subscriber".into()).spawn(move || {
+        let thread = thread::short("lf-subscriber", move || {
             while let Some(event) = subscription.recv() {
                 let call = AssertUnwindSafe(|| callback(event.kind.name(), &event));
                 if catch_unwind(call).is_err() {
@@ -52,7 +52,7 @@ impl EventBus {
                 }
             }
         });
-        SubscriptionGuard { queue, thread: thread.ok() }
+        SubscriptionGuard { queue, _thread: thread.ok() }
     }
 
     fn add(&self, wake: Option<Box<dyn Fn() + Send + Sync>>) -> Subscription {
@@ -81,19 +81,14 @@ impl EventBus {
 #[must_use = "the subscription ends when this is dropped"]
 pub struct SubscriptionGuard {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped by the callback itself, it does not wait for its own end.
+    _thread: Option<Thread>,
 }
 
 impl Drop for SubscriptionGuard {
     fn drop(&mut self) {
         self.queue.close();
         self.queue.clear();
-        if let Some(thread) = self.thread.take() {
-            // Dropped by the callback itself: it can't wait for its own end.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
     }
 }
 

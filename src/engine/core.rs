@@ -20,6 +20,7 @@ use super::sleep_inhibition::SleepInhibition;
 use super::{CoreExecutionEngine, EngineError, EngineOptions, HostStart, Published, Shared, Signal, clock};
 use crate::admission::Admission;
 use crate::base::id::RunId;
+use crate::base::thread;
 use crate::monitor::MonitorHandle;
 use crate::resources::ResourceSnapshot;
 use crate::run::{Deadline, Input, Record, Run, StepNews};
@@ -186,7 +187,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     engine.load_living()?;
     // Capacity 1: said once, when the record and the world are together.
     let (recovered, is_recovered) = bounded(1);
-    let thread = crate::base::thread::lasting("lf-engine", move || {
+    let thread = thread::start("lf-engine", move || {
         let outcome = engine.recover();
         engine.publish_seq();
         let goes_on = outcome.is_ok();

@@ -48,7 +48,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
@@ -57,6 +56,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admission::Orders;
 use crate::base::id::{PipelineId, RunId, StepId};
+use crate::base::thread::Thread;
 use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
 use message::{Ask, Message};
@@ -99,7 +99,7 @@ struct Shared {
     inbox: Sender<Message>,
     published: Arc<Published>,
     functions: RwLock<HashMap<PipelineId, Arc<PipelineFn>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
 }
 
 /// What readers take without the engine's thread.
@@ -382,10 +382,8 @@ impl CoreExecutionEngine {
 impl Shared {
     fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        // Without the lock: its end may take a while.
+        drop(thread);
     }
 }
 

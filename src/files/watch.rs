@@ -4,49 +4,51 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Weak};
 
-use crossbeam_channel::{Sender, bounded, select};
-use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::Mutex;
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
+
+use super::watcher::{FolderChange, FolderChanges};
+
+/// That a folder is another one, or none.
+const OF_ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
+
+/// That a file of a folder is another one now. That it was read is no change: the answer to a change is to read.
+const OF_FILES: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE);
 
 /// Watches folders until it is dropped.
 #[derive(Debug)]
 pub struct FolderWatch {
-    /// Ends the watch when it is dropped.
-    _watcher: Option<RecommendedWatcher>,
-    /// Closing the channel ends the thread that keeps the watch.
-    keeper: Option<(Sender<()>, JoinHandle<()>)>,
-}
-
-/// Keeps folders under watch that may be removed and made again: as long as one is not there, the nearest folder above
-/// it is watched in its stead.
-struct Keeper {
-    watcher: RecommendedWatcher,
-    /// Each folder, with what is watched for it.
-    places: Vec<(PathBuf, Option<PathBuf>)>,
+    _one: Option<FolderChanges>,
+    _all: Option<AllFolders>,
 }
 
 impl FolderWatch {
-    /// Calls `tell` on a thread of its own whenever a file of `folder` whose name is among `names` was
+    /// Calls `tell` on the thread that all watches share whenever a file of `folder` whose name is among `names` was
     /// written or made. It must return at once.
     ///
     /// # Errors
     /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
     pub fn open(folder: &Path, names: &[&str], tell: impl Fn() + Send + 'static) -> io::Result<Self> {
         let names: Vec<OsString> = names.iter().map(OsString::from).collect();
-        let is_named = move |event: &notify::Event| {
-            let mut touched = event.paths.iter().filter_map(|path| path.file_name());
-            touched.any(|name| names.iter().any(|wanted| wanted == name))
-        };
-        let mut watcher = watcher(is_named, tell)?;
-        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable)?;
-        Ok(Self { _watcher: Some(watcher), keeper: None })
+        let changes = FolderChanges::watch(folder, OF_FILES, move |change| {
+            let is_named = change.name.is_some_and(|name| names.iter().any(|wanted| wanted == name));
+            if is_named || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
+                tell();
+            }
+        })?;
+        Ok(Self { _one: Some(changes), _all: None })
     }
 
-    /// Calls `tell` on a thread of its own whenever any file directly in one of `folders` was written, made,
-    /// renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
+    /// Calls `tell` on the thread that all watches share whenever any file directly in one of `folders` was written,
+    /// made, renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
     /// watched from then on. It must return at once.
     ///
     /// # Errors
@@ -55,131 +57,112 @@ impl FolderWatch {
         folders: impl IntoIterator<Item = P>,
         tell: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
-        let tell = Arc::new(tell);
-        // Capacity 1: a look that waits serves all changes. Closed with the watcher, which its own receiver outlives.
-        let (look, looks) = bounded(1);
-        // Nothing is ever sent: closed when the watch is dropped.
-        let (alive, dropped) = bounded::<()>(0);
-        let (known, on_change) = (folders.clone(), tell.clone());
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            if !event.need_rescan() && !is_change(event.kind) {
-                return;
-            }
-            let mut paths = event.paths.iter();
-            if event.need_rescan() || paths.any(|path| known.iter().any(|known| known.starts_with(path))) {
-                // Full: it will be looked at in any case.
-                let _ = look.try_send(());
-            }
-            let mut paths = event.paths.iter();
-            if paths.any(|path| known.iter().any(|known| path.parent() == Some(known))) {
-                on_change();
-            }
-        })
-        .map_err(unwatchable)?;
-        let places = folders.into_iter().map(|folder| (folder, None)).collect();
-        let mut keeper = Keeper { watcher, places };
-        keeper.look()?;
-        let work = move || {
-            loop {
-                select! {
-                    recv(looks) -> look => if look.is_err() { return },
-                    recv(dropped) -> _ => return,
-                }
-                // What can't be watched any more is looked at with the next change elsewhere.
-                let _ = keeper.look();
-                tell();
-            }
-        };
-        let thread = crate::base::thread::lasting("lf-folders", work)?;
-        Ok(Self { _watcher: None, keeper: Some((alive, thread)) })
+        let folders = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
+        let all = AllFolders(Arc::new(Folders { folders, tell: Box::new(tell), watched: Mutex::default() }));
+        all.0.look()?;
+        Ok(Self { _one: None, _all: Some(all) })
     }
 }
 
-impl Drop for FolderWatch {
+/// Folders under watch that may be removed and made again: as long as one is not there, the nearest folder above
+/// it is watched in its stead.
+#[derive(Debug)]
+struct AllFolders(Arc<Folders>);
+
+struct Folders {
+    folders: Vec<PathBuf>,
+    tell: Box<dyn Fn() + Send + Sync>,
+    /// The watches of the folders, or of what stands in for them; none once that is over.
+    watched: Mutex<Watches>,
+}
+
+#[derive(Debug, Default)]
+struct Watches {
+    of: Vec<FolderChanges>,
+    is_over: bool,
+}
+
+impl Drop for AllFolders {
     fn drop(&mut self) {
-        if let Some((alive, thread)) = self.keeper.take() {
-            drop(alive);
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        let mut watched = self.0.watched.lock();
+        watched.is_over = true;
+        let ended = std::mem::take(&mut watched.of);
+        // Not held: who is told meanwhile may be about to watch anew.
+        drop(watched);
+        drop(ended);
     }
 }
 
-impl Keeper {
+impl Folders {
     /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along.
-    fn look(&mut self) -> io::Result<()> {
-        for (_, watched) in &mut self.places {
-            if let Some(watched) = watched.take() {
-                // What is gone is watched no more, which is what is wanted.
-                let _ = self.watcher.unwatch(&watched);
-            }
+    fn look(self: &Arc<Self>) -> io::Result<()> {
+        let mut watched = self.watched.lock();
+        if watched.is_over {
+            return Ok(());
         }
         let mut outcome = Ok(());
-        for (folder, watched) in &mut self.places {
-            match watch_nearest(&mut self.watcher, folder) {
-                Ok(nearest) => *watched = nearest,
+        let mut of = Vec::new();
+        for folder in &self.folders {
+            match self.watch_nearest(folder) {
+                Ok(nearest) => of.extend(nearest),
                 Err(error) => outcome = Err(error),
             }
         }
+        let before = std::mem::replace(&mut watched.of, of);
+        drop(watched);
+        drop(before);
         outcome
     }
-}
 
-/// Watches a folder, or the nearest one above it that is there.
-fn watch_nearest(watcher: &mut RecommendedWatcher, folder: &Path) -> io::Result<Option<PathBuf>> {
-    let mut below: Option<&Path> = None;
-    let mut places = folder.ancestors();
-    while let Some(place) = places.next() {
-        match watcher.watch(place, RecursiveMode::NonRecursive).map_err(unwatchable) {
-            // Made in this very moment: then it is what is to be watched.
-            Ok(()) if below.is_some_and(Path::exists) => {
-                let _ = watcher.unwatch(place);
-                (below, places) = (None, folder.ancestors());
+    /// Watches a folder, or the nearest one above it that is there.
+    fn watch_nearest(self: &Arc<Self>, folder: &Path) -> io::Result<Option<FolderChanges>> {
+        let mut below: Option<&Path> = None;
+        let mut places = folder.ancestors();
+        while let Some(place) = places.next() {
+            match self.watch(place) {
+                // Made in this very moment: then it is what is to be watched.
+                Ok(_) if below.is_some_and(Path::exists) => (below, places) = (None, folder.ancestors()),
+                Ok(changes) => return Ok(Some(changes)),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+                {
+                    below = Some(place);
+                }
+                Err(error) => return Err(error),
             }
-            Ok(()) => return Ok(Some(place.to_owned())),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                below = Some(place);
+        }
+        Ok(None)
+    }
+
+    fn watch(self: &Arc<Self>, place: &Path) -> io::Result<FolderChanges> {
+        let (all, of_call) = (Arc::downgrade(self), place.to_owned());
+        FolderChanges::watch(place, OF_FILES | OF_ITSELF, move |change| {
+            if let Some(all) = Weak::upgrade(&all) {
+                all.take_in(&of_call, change);
             }
-            Err(error) => return Err(error),
+        })
+    }
+
+    fn take_in(self: &Arc<Self>, place: &Path, change: FolderChange<'_>) {
+        let is_lost = change.events.contains(ReadFlags::QUEUE_OVERFLOW);
+        let path = change.name.map_or_else(|| place.to_owned(), |name| place.join(name));
+        // That a watch has ended is said of what has been told before.
+        let is_told = change.events.contains(ReadFlags::IGNORED);
+        let is_above = !is_told && self.folders.iter().any(|folder| folder.starts_with(&path));
+        if is_lost || is_above {
+            // What can't be watched any more is looked at with the next change elsewhere.
+            let _ = self.look();
+        }
+        let is_within = change.name.is_some() && self.folders.iter().any(|folder| folder == place);
+        if is_lost || is_above || is_within {
+            (self.tell)();
         }
     }
-    Ok(None)
 }
 
-fn watcher(
-    is_meant: impl Fn(&notify::Event) -> bool + Send + 'static,
-    tell: impl Fn() + Send + 'static,
-) -> io::Result<RecommendedWatcher> {
-    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| event.need_rescan() || (is_change(event.kind) && is_meant(&event))) {
-            tell();
-        }
-    })
-    .map_err(unwatchable)
-}
-
-/// Whether a file is another one now. That it was read is no change: the answer to a change is to read.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) => true,
-        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
-        EventKind::Any | EventKind::Other => false,
-    }
-}
-
-pub(crate) fn unwatchable(error: notify::Error) -> io::Error {
-    match error.kind {
-        notify::ErrorKind::Io(error) => error,
-        notify::ErrorKind::MaxFilesWatch => io::Error::new(
-            io::ErrorKind::QuotaExceeded,
-            "the system's limit of file watches is reached (see /proc/sys/fs/inotify/max_user_watches)",
-        ),
-        notify::ErrorKind::PathNotFound => io::ErrorKind::NotFound.into(),
-        notify::ErrorKind::Generic(_)
-        | notify::ErrorKind::WatchNotFound
-        | notify::ErrorKind::InvalidConfig(_) => io::Error::other(error.to_string()),
+impl std::fmt::Debug for Folders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Folders").field("folders", &self.folders).finish_non_exhaustive()
     }
 }
 

@@ -8,14 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::holes::{Piece, next_piece};
-use crate::files;
-use crate::files::unwatchable;
+use crate::files::{self, FolderChanges};
 
 /// The most bytes of one chunk.
 pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
+
+/// What may have made a log, or what lies there, longer or shorter.
+const EVENTS: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO);
 
 const GROWING: u8 = 0;
 const OVER: u8 = 1;
@@ -51,7 +57,7 @@ pub struct LogFollower {
     woken: Receiver<()>,
     handle: LogFollowerHandle,
     /// Ends the watch when it is dropped.
-    _watcher: RecommendedWatcher,
+    _changes: FolderChanges,
 }
 
 /// Tells a [`LogFollower`] from another thread that it may end.
@@ -72,23 +78,15 @@ impl LogFollower {
         let (wake, woken) = crossbeam_channel::bounded(1);
         let handle = LogFollowerHandle { state: Arc::new(AtomicU8::new(GROWING)), wake };
         let name = path.file_name().map(ToOwned::to_owned);
-        let on_event = {
-            let handle = handle.clone();
-            move |event: notify::Result<notify::Event>| {
-                let is_ours = event.is_ok_and(|event| {
-                    let is_change = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_));
-                    let is_here = event.paths.iter().any(|path| path.file_name() == name.as_deref());
-                    event.need_rescan() || (is_change && is_here)
-                });
-                if is_ours {
-                    handle.wake();
-                }
-            }
-        };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut watcher = notify::recommended_watcher(on_event).map_err(unwatchable)?;
-        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable)?;
-        Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _watcher: watcher })
+        let of_call = handle.clone();
+        let changes = FolderChanges::watch(folder, EVENTS, move |change| {
+            let is_ours = change.name.is_some() && change.name == name.as_deref();
+            if is_ours || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
+                of_call.wake();
+            }
+        })?;
+        Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _changes: changes })
     }
 
     /// What tells it to end.

@@ -8,23 +8,31 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
-use notify::event::{ModifyKind, RenameMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::report_file::{Cursor, LastLine, Reading, read_reports};
 use crate::base::id::{AttemptKey, RunId};
+use crate::base::thread::{self, Thread};
+use crate::files::{FolderChange, FolderChanges};
 use crate::run::{ReportBatch, ReportFaultKind};
 
 mod places;
-use places::{attempt_path, key_of_path, make_folder, run_folder};
+use places::{attempt_path, key_of_file, make_folder, run_folder};
 
 /// Bytes that one attempt may have read before it is another's turn.
 const TURN_BYTES: u64 = 4 << 20;
+
+/// What may have brought reports, and what takes their folder away.
+const EVENTS: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF);
 
 /// Follows the report files of one data directory.
 ///
@@ -32,7 +40,7 @@ const TURN_BYTES: u64 = 4 << 20;
 pub struct ReportFollower {
     data_dir: PathBuf,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Thread,
 }
 
 struct Shared {
@@ -42,7 +50,7 @@ struct Shared {
     wake: Sender<()>,
 }
 
-/// What the callers, the notification thread and the follower's thread have in common. Never locked while anything is
+/// What the callers, the watch and the follower's thread have in common. Never locked while anything is
 /// read, watched or handed on.
 #[derive(Default)]
 struct State {
@@ -96,9 +104,10 @@ impl ReportFollower {
         // Capacity 1; see `Shared::wake`.
         let (wake, woken) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Shared { state: Mutex::default(), wake });
-        let worker = Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink };
-        let thread = crate::base::thread::lasting("report-follower", move || worker.run(&woken))?;
-        Ok(Self { data_dir, shared, thread: Some(thread) })
+        let worker =
+            Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink, watched: HashMap::new() };
+        let _thread = thread::start("report-follower", move || worker.run(&woken))?;
+        Ok(Self { data_dir, shared, _thread })
     }
 
     /// Makes the folder for the reports of a run and has it watched. Cheap: the watch is set on the follower's thread,
@@ -172,11 +181,8 @@ impl ReportFollower {
 impl Drop for ReportFollower {
     fn drop(&mut self) {
         self.shared.state().closing = true;
+        // It ends the thread, which is joined then.
         self.shared.wake();
-        if let Some(thread) = self.thread.take() {
-            // Its panic was reported by the panic hook; there is nobody else to tell.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -226,32 +232,18 @@ impl Shared {
         self.wake_if_ready(state);
     }
 
-    /// The folder of a run that is followed is gone: it is made again, and what is written to it is followed.
-    fn follow_again(&self, folder: &Path) {
-        let run_id = folder.file_name().and_then(|name| RunId::new(name.to_str()?).ok());
-        if let Some(run_id) = run_id
-            && self.state().followed.contains(&run_id)
-        {
-            self.order(Order::FollowAgain(run_id));
-        }
-    }
-
-    fn notified(&self, event: notify::Result<notify::Event>) {
-        match event {
-            Ok(event)
-                if matches!(
-                    event.kind,
-                    EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
-                ) =>
-            {
-                event.paths.iter().for_each(|path| self.follow_again(path));
+    /// Something has changed in the folder of a run.
+    fn notified(&self, run_id: &RunId, change: FolderChange<'_>) {
+        let is_gone = change.events.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF);
+        if is_gone {
+            // It is made again, and what is written to it is followed.
+            if self.state().followed.contains(run_id) {
+                self.order(Order::FollowAgain(run_id.clone()));
             }
-            Ok(event) if event.need_rescan() => self.mark_all(|_| true),
-            Ok(event) if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_)) => {
-                event.paths.iter().filter_map(|path| key_of_path(path)).for_each(|key| self.mark(&key));
-            }
-            Ok(_) => {}
-            Err(_) => self.mark_all(|_| true),
+        } else if change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.mark_all(|key| key.run_id == *run_id);
+        } else if let Some(key) = change.name.and_then(|name| key_of_file(run_id, name)) {
+            self.mark(&key);
         }
     }
 }
@@ -302,12 +294,12 @@ struct Worker<S> {
     data_dir: PathBuf,
     shared: Arc<Shared>,
     sink: S,
+    /// The watches of runs' folders.
+    watched: HashMap<RunId, FolderChanges>,
 }
 
 impl<S: Fn(ReportBatch)> Worker<S> {
-    fn run(&self, woken: &Receiver<()>) {
-        let shared = self.shared.clone();
-        let mut watcher = notify::recommended_watcher(move |event| shared.notified(event));
+    fn run(mut self, woken: &Receiver<()>) {
         while woken.recv().is_ok() {
             loop {
                 let mut state = self.shared.state();
@@ -316,7 +308,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
                 }
                 if let Some(order) = state.orders.pop_front() {
                     drop(state);
-                    self.carry_out(order, &mut watcher);
+                    self.carry_out(order);
                 } else if let Some((key, cursor)) = state.next_turn() {
                     drop(state);
                     self.serve(&key, cursor);
@@ -327,43 +319,35 @@ impl<S: Fn(ReportBatch)> Worker<S> {
         }
     }
 
-    fn carry_out(&self, order: Order, watcher: &mut notify::Result<RecommendedWatcher>) {
+    fn carry_out(&mut self, order: Order) {
         match order {
             Order::FollowAgain(run_id) => {
                 // Unless its run has ended meanwhile.
                 if self.shared.state().followed.contains(&run_id) {
-                    let folder = run_folder(&self.data_dir, &run_id);
-                    if let Ok(watcher) = watcher {
-                        // What is gone may be watched no more already.
-                        let _ = watcher.unwatch(&folder);
-                    }
                     // Where it can't be made, the watch fails and says why.
-                    let _ = make_folder(&folder);
-                    self.carry_out(Order::Follow(run_id), watcher);
+                    let _ = make_folder(&run_folder(&self.data_dir, &run_id));
+                    self.carry_out(Order::Follow(run_id));
                 }
             }
             Order::Follow(run_id) => {
-                let folder = run_folder(&self.data_dir, &run_id);
-                let watched = match watcher {
-                    Ok(watcher) => {
-                        watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
+                let (shared, of_call) = (self.shared.clone(), run_id.clone());
+                let tell = move |change: FolderChange<'_>| shared.notified(&of_call, change);
+                // What was watched before is not any more.
+                self.watched.remove(&run_id);
+                match FolderChanges::watch(&run_folder(&self.data_dir, &run_id), EVENTS, tell) {
+                    Ok(changes) => drop(self.watched.insert(run_id.clone(), changes)),
+                    Err(error) => {
+                        self.shared.state().unwatched.insert(run_id.clone(), error.to_string());
                     }
-                    Err(error) => Err(error.to_string()),
-                };
-                if let Err(why) = watched {
-                    self.shared.state().unwatched.insert(run_id.clone(), why);
                 }
                 self.shared.mark_all(|key| key.run_id == run_id);
             }
             Order::Unfollow(run_id) => {
                 let mut state = self.shared.state();
                 state.attempts.retain(|key, _| key.run_id != run_id);
-                let was_watched = state.unwatched.remove(&run_id).is_none();
+                state.unwatched.remove(&run_id);
                 drop(state);
-                if was_watched && let Ok(watcher) = watcher {
-                    // A folder that was removed is no longer watched, which is what was asked for.
-                    let _ = watcher.unwatch(&run_folder(&self.data_dir, &run_id));
-                }
+                self.watched.remove(&run_id);
             }
         }
     }

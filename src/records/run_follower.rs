@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -11,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::{LogSection, Records, RunRecord};
 use crate::base::id::{RunId, StepId};
+use crate::base::thread::{self, Thread};
 use crate::files::FolderWatch;
 use crate::logs::{LogChunk, LogFollower, LogFollowerHandle};
 use crate::run::{RunState, StepSummary};
@@ -66,7 +66,7 @@ pub struct RunFollower {
     n_settled: usize,
     must_look: bool,
     end: Option<FollowEnd>,
-    open: BTreeMap<Key, (LogFollowerHandle, JoinHandle<()>)>,
+    open: BTreeMap<Key, (LogFollowerHandle, Thread)>,
     seen: BTreeSet<Key>,
     ends: BTreeMap<u32, EndWatch>,
     /// Ends the watch when it is dropped.
@@ -226,7 +226,7 @@ impl RunFollower {
         };
         let handle = follower.handle();
         let (sender, done) = (self.sender.clone(), key.clone());
-        let thread = std::thread::Builder::new().name(format!("lf-log {}", key.0)).spawn(move || {
+        let thread = thread::short(&format!("lf-log {}", key.0), move || {
             let outcome = loop {
                 match follower.next_chunk() {
                     Ok(Some(chunk)) => {
@@ -246,10 +246,7 @@ impl RunFollower {
     }
 
     fn join(&mut self, key: &Key) {
-        if let Some((_, thread)) = self.open.remove(key) {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        drop(self.open.remove(key));
     }
 }
 

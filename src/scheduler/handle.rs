@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -15,6 +14,7 @@ use super::job::{JobChange, JobSpec};
 use super::view::{FireView, HistoryView, JobView};
 use super::zone::machine_zone;
 use crate::base::id::{JobId, PipelineId, RunId};
+use crate::base::thread::{self, Thread};
 use crate::engine::{CoreExecutionEngine, now};
 use crate::run::Definition;
 use crate::store::{CheckpointManager, DataDir, EngineLock, FireFilter, JobStore};
@@ -31,7 +31,7 @@ struct Shared {
     orders: Sender<Order>,
     /// What the thread is made of, until it is started.
     idle: Mutex<Option<(Actor, Wakers, Receiver<Order>)>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
 }
 
 impl DesktopScheduler {
@@ -71,7 +71,7 @@ impl DesktopScheduler {
         let idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (actor, bells, orders) = idle.ok_or(SchedulerError::Stopped)?;
         let work = move || actor.run(&orders, &bells);
-        *thread = Some(crate::base::thread::lasting("lf-scheduler", work)?);
+        *thread = Some(thread::start("lf-scheduler", work)?);
         Ok(())
     }
 
@@ -259,10 +259,8 @@ impl Shared {
         // If the thread has ended already, so be it.
         let _ = self.orders.send(Box::new(Actor::end));
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        // Without the lock: its end may take a while.
+        drop(thread);
     }
 }
 

@@ -42,7 +42,7 @@ mod tests;
 
 pub use database::Durability;
 pub use datadir::{DataDir, DataDirError, EngineLock};
-pub use dir_watch::DirWatch;
+pub(crate) use dir_watch::DirWatch;
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
 pub use error::StoreError;
 pub use jobs::{
@@ -57,5 +57,5 @@ pub use samples::{
     LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,
 };
 pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
-pub use wal::{WalKeeper, WalLimit};
+pub(crate) use wal::{WalKeeper, WalLimit};
 pub use write::Write;

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -20,16 +19,18 @@ use super::frame::FrameBuffer;
 use super::host::{HostEvent, HostRequest, StepHost};
 use super::launch::{ConnectError, Launcher};
 use super::mover::timespec;
+use super::platform::when_ended;
 use super::process::Proc;
 use super::protocol::{Reply, Request, encode_request};
 use super::pulse::{Due, Pulse};
+use crate::base::thread::{self, Thread};
 
 /// The local supervisor, as the engine sees it. Dropping it closes the connection and joins its threads; the
 /// supervisor lives on while there is something to do.
 #[derive(Debug)]
 pub struct SupervisorHost {
     line: Arc<Line>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<Thread>,
     supervisor_pid: u32,
 }
 
@@ -53,7 +54,7 @@ struct Outbox {
     /// The writer holds a frame that is not written yet: what comes now must wait behind it.
     is_writing: bool,
     is_closed: bool,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<Thread>,
 }
 
 impl SupervisorHost {
@@ -86,7 +87,7 @@ impl SupervisorHost {
         let (outbox, changed, is_asked) = Default::default();
         let line = Arc::new(Line { stream, outbox, changed, is_asked, bell });
         let for_reader = Arc::clone(&line);
-        let reader = crate::base::thread::lasting("supervisor-reader", move || {
+        let reader = thread::start("supervisor-reader", move || {
             read_all(&for_reader, supervisor_pid, pulse, rest, sink);
         })?;
         Ok(Self { line, reader: Some(reader), supervisor_pid })
@@ -118,12 +119,8 @@ impl Drop for SupervisorHost {
         };
         self.line.changed.notify_one();
         self.line.hang_up();
-        for thread in self.reader.take().into_iter().chain(writer) {
-            // A panic of the sink has been reported where it happened. The sink itself may drop the host.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        // The sink itself may drop the host.
+        drop((self.reader.take(), writer));
     }
 }
 
@@ -165,7 +162,7 @@ impl Line {
             let line = Arc::clone(self);
             let write = move || line.write_all();
             // Without a thread nothing can be delivered: the connection is given up, which the reader tells.
-            match crate::base::thread::lasting("supervisor-writer", write) {
+            match thread::start("supervisor-writer", write) {
                 Ok(thread) => outbox.writer = Some(thread),
                 Err(_) => self.hang_up(),
             }
@@ -278,12 +275,10 @@ fn wait_for_more(line: &Arc<Line>, pid: u32, pulse: &mut Pulse, sink: &impl Fn(H
     }
 }
 
-/// Leaves no zombie when the supervisor that we started ends. Nobody joins this thread: the supervisor may outlive
-/// us, and the thread ends with either.
+/// Leaves no zombie when the supervisor that we started ends. It may outlive us.
 fn reap_when_it_ends(mut child: Child) -> io::Result<()> {
-    let wait = move || {
+    when_ended(child.id(), move || {
+        // It has ended: there is nothing to wait for.
         let _ = child.wait();
-    };
-    std::thread::Builder::new().name("supervisor-reaper".to_owned()).stack_size(64 << 10).spawn(wait)?;
-    Ok(())
+    })
 }

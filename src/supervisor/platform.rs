@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::thread::JoinHandle;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::poller::{self, Waiting};
 
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,54 +76,31 @@ fn unnamed_file(dir: &Path) -> io::Result<OwnedFd> {
 /// Tells when a process has ended, whoever its parent is. Sends it nothing.
 #[derive(Debug)]
 pub struct EndWatch {
-    /// Closing it ends the thread.
-    end: Option<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+    _waiting: Waiting,
 }
 
 impl EndWatch {
-    /// Calls `tell` once, on a thread of its own, when the process has ended; not when the watch is dropped
-    /// before.
+    /// Calls `tell` once when the process has ended, on the thread that waits for all of them: it must return at once. Not
+    /// when the watch is dropped before.
     ///
     /// # Errors
     /// `NotFound` when there is no such process, else what the system lacks.
     pub fn new(pid: u32, tell: impl FnOnce() + Send + 'static) -> io::Result<Self> {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
-        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
-            rustix::io::Errno::SRCH => io::ErrorKind::NotFound.into(),
-            errno => io::Error::from(errno),
-        })?;
-        let (dropped, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let thread = std::thread::Builder::new().name("lf-end-watch".into()).spawn(move || {
-            loop {
-                let mut fds = [
-                    PollFd::new(&process, PollFlags::IN),
-                    PollFd::from_borrowed_fd(dropped.as_fd(), PollFlags::IN),
-                ];
-                match poll(&mut fds, None) {
-                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                    Err(_) => return,
-                }
-                if !fds[1].revents().is_empty() {
-                    return;
-                }
-                if !fds[0].revents().is_empty() {
-                    return tell();
-                }
-            }
-        })?;
-        Ok(Self { end: Some(end), thread: Some(thread) })
+        Ok(Self { _waiting: Waiting::once(process(pid)?, tell)? })
     }
 }
 
-impl Drop for EndWatch {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
-    }
+/// Calls `tell` once when the process has ended, as [`EndWatch`] does, however long that takes.
+pub(super) fn when_ended(pid: u32, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    poller::call_once(process(pid)?, tell)
+}
+
+fn process(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
+        rustix::io::Errno::SRCH => io::ErrorKind::NotFound.into(),
+        errno => io::Error::from(errno),
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 //! for no frame of what it does not show.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use winit::raw_window_handle::{HasWindowHandle, RawWindowHandle};
 use x11rb::connection::Connection;
@@ -19,6 +18,8 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 
+use crate::base::thread::{self, Thread};
+
 /// Set in the type of an event that a program has sent, and not the server.
 const SENT: u8 = 0x80;
 
@@ -28,7 +29,7 @@ pub(super) struct ShownWatch {
     connection: Arc<RustConnection>,
     /// A window of our own: a message to it ends the watch.
     bell: Window,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
 }
 
 impl ShownWatch {
@@ -57,7 +58,7 @@ impl ShownWatch {
             // Without the server there is no window to be seen either.
             let _ = waiter.run();
         };
-        let thread = std::thread::Builder::new().name("lf-shown".into()).spawn(wait)?;
+        let thread = thread::short("lf-shown", wait)?;
         Ok(Self { connection, bell, thread: Some(thread) })
     }
 }
@@ -68,10 +69,7 @@ impl Drop for ShownWatch {
         // Where the connection is broken, the thread has ended.
         let _ = self.connection.send_event(false, self.bell, EventMask::NO_EVENT, end);
         let _ = self.connection.flush();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        drop(self.thread.take());
     }
 }
 

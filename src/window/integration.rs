@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -19,6 +18,7 @@ use super::samples::show_samples;
 use super::store::AppStore;
 use crate::api::{Error, ProcessKind};
 use crate::base::id::RunId;
+use crate::base::thread::{self, Thread};
 use crate::control::ControlClient;
 use crate::daemon::{CommandHandler, EngineLease, Mode, Service, ServiceOptions, Watch};
 use crate::diagnostics::{Listening, listen};
@@ -47,7 +47,7 @@ struct Started {
     listening: Option<Listening>,
     /// Measures the machine for a window whose engine lives elsewhere.
     watch: Option<Watch>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     /// Applies updates to the store of a program without a window.
     applying: Option<Applying>,
     /// Has the pipelines read anew; none where the system has no watches left.
@@ -162,7 +162,7 @@ impl ExecutionIntegration {
         self.prepare(prepare, watch.as_ref().map(Watch::stream), move || events.recv())?;
         if let Some(started) = &mut self.started {
             started.watch = watch;
-            started.threads.push(spawn("lf-usage", move || show_usage(&remote, &renewed, &updates))?);
+            started.threads.push(thread::start("lf-usage", move || show_usage(&remote, &renewed, &updates))?);
         }
         Ok(())
     }
@@ -178,11 +178,11 @@ impl ExecutionIntegration {
         let (lookups, waiting) = crossbeam_channel::unbounded();
         let controller = controller(lookups);
         let mut threads = vec![
-            spawn("lf-lookups", {
+            thread::start("lf-lookups", {
                 let controller = controller.clone();
                 move || Lookups::new(controller).run(&waiting)
             })?,
-            spawn("lf-actions", {
+            thread::start("lf-actions", {
                 let (controller, actions) = (controller.clone(), self.world.actions.clone());
                 move || serve(&controller, &actions)
             })?,
@@ -198,9 +198,11 @@ impl ExecutionIntegration {
                 Backend::Here(own) => Some(own.engine().clone()),
                 Backend::There(_) => None,
             };
-            threads.push(spawn("lf-samples", move || show_samples(&samples, engine.as_ref(), &updates))?);
+            threads.push(thread::start("lf-samples", move || {
+                show_samples(&samples, engine.as_ref(), &updates)
+            })?);
         }
-        threads.push(spawn("lf-events", {
+        threads.push(thread::start("lf-events", {
             let controller = controller.clone();
             move || forward(&controller, recv)
         })?);
@@ -291,10 +293,7 @@ impl ExecutionIntegration {
         }
         controller.lookup(Lookup::End);
         drop(controller);
-        for thread in threads {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        drop(threads);
         drop(listening);
         // After those that send to it.
         drop(applying);
@@ -400,10 +399,6 @@ fn notifier(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() +
         // If the window is gone, there is nothing to raise or to close.
         let _ = updates.send(update());
     })
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    crate::base::thread::lasting(name, work)
 }
 
 fn not_started() -> Error {

@@ -3,12 +3,12 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::port::{Action, AppUpdate, QuitChoice, WindowPort};
 use super::store::AppStore;
+use crate::base::thread::{self, Thread};
 
 /// A store and the window's end of the port that feeds it.
 pub(super) struct OwnStore {
@@ -18,8 +18,9 @@ pub(super) struct OwnStore {
 
 /// The thread that applies updates; it ends when this is dropped.
 pub(super) struct Applying {
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed before the thread is joined, which ends it.
+    _end: Sender<()>,
+    _thread: Thread,
 }
 
 impl OwnStore {
@@ -43,8 +44,8 @@ impl OwnStore {
         let (store, port) = (self.store.clone(), self.port.clone());
         // Capacity 0: nothing is ever sent; it is closed when the thread is to end.
         let (end, ended) = bounded(0);
-        let thread = crate::base::thread::lasting("lf-store", move || apply_until(&ended, &port, &store))?;
-        Ok(Applying { end: Some(end), thread: Some(thread) })
+        let _thread = thread::start("lf-store", move || apply_until(&ended, &port, &store))?;
+        Ok(Applying { _end: end, _thread })
     }
 }
 
@@ -72,15 +73,5 @@ fn apply(update: AppUpdate, port: &WindowPort, store: &Mutex<AppStore>) {
     for request in store.take_requests() {
         // Too much is waiting, or nobody answers any more: the store stays as new as it is.
         let _ = port.send(request);
-    }
-}
-
-impl Drop for Applying {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
     }
 }

@@ -5,7 +5,6 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -15,6 +14,7 @@ use super::acceptor::Shared;
 use super::journal::Cursor;
 use super::session::{Session, answer_to};
 use super::writer::{ConnectionWriter, PATIENCE, Unsent};
+use crate::base::thread::Thread;
 use crate::control::wire::{ErrorObject, INVALID_REQUEST, MAX_LINE, Outcome};
 use crate::control::{LineDecoder, wire};
 
@@ -96,10 +96,8 @@ impl Connection {
             self.is_over.store(true, Ordering::Release);
             self.shared.journal.wake();
         }
-        if let Some(writer) = writer {
-            // When the server closes, it writes what waits first. A panic there has been printed.
-            let _ = JoinHandle::join(writer);
-        }
+        // When the server closes, it writes what waits first.
+        drop(writer);
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
         match reason {
             Some(reason) => self.writer.close(&self.shared.closing_line(reason)),
@@ -107,7 +105,7 @@ impl Connection {
         }
     }
 
-    fn read_requests(self: &Arc<Self>, writer: &mut Option<JoinHandle<()>>) {
+    fn read_requests(self: &Arc<Self>, writer: &mut Option<Thread>) {
         let hello_until = Instant::now() + HELLO_WITHIN;
         let mut session = Session::new(self, writer);
         let mut lines = LineDecoder::new(MAX_LINE);
