@@ -29,14 +29,15 @@ const ONCE: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::O
 #[derive(Debug)]
 struct Poller {
     shared: Arc<Shared>,
-    /// Written to once, when the thread is to end.
-    end: OwnedFd,
-    thread: Option<Thread>,
+    /// Joined when this is dropped, unless that is done by what it calls.
+    _thread: Thread,
 }
 
 #[derive(Debug)]
 struct Shared {
     epoll: OwnedFd,
+    /// Written to once, when the thread is to end. Open for as long as the thread waits for it.
+    end: OwnedFd,
     sources: Mutex<Sources>,
 }
 
@@ -108,7 +109,14 @@ impl Drop for Waiting {
 /// # Errors
 /// When the system has no thread or descriptor left.
 pub(crate) fn call_once(descriptor: OwnedFd, ready: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let poller = Poller::get()?;
+    call_once_by(Poller::get()?, descriptor, ready)
+}
+
+fn call_once_by(
+    poller: Arc<Poller>,
+    descriptor: OwnedFd,
+    ready: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
     let number = Arc::new(OnceLock::new());
     let (of_call, shared) = (number.clone(), poller.shared.clone());
     // The poller lasts as long as this waits; it is the call that lets go of it.
@@ -132,24 +140,27 @@ impl Poller {
         if let Some(poller) = current.upgrade() {
             return Ok(poller);
         }
+        let poller = Arc::new(Self::start()?);
+        *current = Arc::downgrade(&poller);
+        Ok(poller)
+    }
+
+    fn start() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &end, epoll::EventData::new_u64(END), epoll::EventFlags::IN)?;
         let sources = Mutex::new(Sources { last_number: END, by_number: HashMap::new() });
-        let shared = Arc::new(Shared { epoll, sources });
+        let shared = Arc::new(Shared { epoll, end, sources });
         let of_thread = shared.clone();
-        let thread = Some(thread::start("lf-poller", move || of_thread.wait())?);
-        let poller = Arc::new(Self { shared, end, thread });
-        *current = Arc::downgrade(&poller);
-        Ok(poller)
+        let thread = thread::start("lf-poller", move || of_thread.wait())?;
+        Ok(Self { shared, _thread: thread })
     }
 }
 
 impl Drop for Poller {
     fn drop(&mut self) {
         // An eventfd takes eight bytes at any time.
-        let _ = rustix::io::write(&self.end, &1_u64.to_ne_bytes());
-        drop(self.thread.take());
+        let _ = rustix::io::write(&self.shared.end, &1_u64.to_ne_bytes());
     }
 }
 
@@ -298,6 +309,20 @@ mod tests {
         ring(&bell);
         heard.recv_timeout(SOON).unwrap();
         assert!(heard.recv_timeout(SOON).is_err(), "the call and its sender are gone");
+    }
+
+    #[test]
+    fn a_thread_whose_last_call_lets_go_of_it_ends() {
+        let poller = Arc::new(Poller::start().unwrap());
+        // Nothing is sent: closed when the thread has let go of all that it could call.
+        let (kept, ended) = crossbeam_channel::bounded::<()>(0);
+        let call = move || drop(kept.try_send(()));
+        let source = Source { descriptor: bell(), ready: Slot::new(Box::new(call)) };
+        poller.shared.add(Arc::new(source), ONCE).unwrap();
+        let bell = bell();
+        call_once_by(poller, bell.try_clone().unwrap(), || ()).unwrap();
+        ring(&bell);
+        assert_eq!(ended.recv_timeout(SOON), Err(crossbeam_channel::RecvTimeoutError::Disconnected));
     }
 
     #[test]
