@@ -15,9 +15,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::{io, mem};
 
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
@@ -133,7 +134,7 @@ impl Shared {
     }
 
     fn tell(&self, change: impl FnOnce(&mut Wish)) {
-        let mut wish = lock(&self.wish);
+        let mut wish = self.wish.lock();
         change(&mut wish);
         drop(wish);
         // Full: it has been rung, and was not heard yet.
@@ -146,7 +147,7 @@ struct Leaving<'a>(&'a Shared);
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        lock(&self.0.wish).is_over = true;
+        self.0.wish.lock().is_over = true;
     }
 }
 
@@ -203,7 +204,7 @@ impl Hands {
     fn heed(&mut self, shared: &Shared) -> bool {
         let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
         let (why, is_over) = {
-            let wish = lock(&shared.wish);
+            let wish = shared.wish.lock();
             (wish.why.clone(), wish.is_over)
         };
         let newest = self.coming.as_ref().or(self.held.as_ref());
@@ -332,8 +333,4 @@ impl Drop for Inhibitor {
         // Else `cat` has read the end of its input, and both end by themselves.
         let _ = self.child.wait();
     }
-}
-
-fn lock(mutex: &Mutex<Wish>) -> MutexGuard<'_, Wish> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

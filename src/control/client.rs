@@ -314,7 +314,7 @@ impl Shared {
     /// Sends a message as one line.
     pub(super) fn say(&self, message: &impl Serialize) -> io::Result<()> {
         let line = wire::line(message)?;
-        let _writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _writing = self.writing.lock();
         send_all(&self.stream, &line)
     }
 }

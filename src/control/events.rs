@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use serde_json::value::RawValue;
 
 use crate::run::Event;
@@ -71,12 +72,12 @@ impl Events {
 
     /// The next event, if one waits.
     pub fn try_recv(&self) -> Option<ReceivedEvent> {
-        self.queue.take(&mut self.queue.lock())
+        self.queue.take(&mut self.queue.state.lock())
     }
 
     /// Whether the engine has gone and everything was taken.
     pub fn is_over(&self) -> bool {
-        let state = self.queue.lock();
+        let state = self.queue.state.lock();
         state.is_over && state.waiting.is_empty()
     }
 
@@ -127,9 +128,9 @@ impl Queue {
 
     /// Adds an event; waits for room while nobody `is_asking`.
     pub(super) fn push(&self, event: ReceivedEvent, is_asking: impl Fn() -> bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.n_bytes > MAX_WAITING_BYTES && !state.is_left && !is_asking() {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.room.wait(&mut state);
         }
         if state.is_left {
             return;
@@ -145,18 +146,18 @@ impl Queue {
 
     /// Has whoever waits for room look again.
     pub(super) fn look_again(&self) {
-        drop(self.lock());
+        drop(self.state.lock());
         self.room.notify_all();
     }
 
     /// Nothing more comes.
     pub(super) fn finish(&self) {
-        self.lock().is_over = true;
+        self.state.lock().is_over = true;
         self.tell();
     }
 
     fn leave(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_left = true;
         state.waiting.clear();
         drop(state);
@@ -171,7 +172,7 @@ impl Queue {
     }
 
     fn pop(&self, deadline: Option<Instant>) -> Option<ReceivedEvent> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some(event) = self.take(&mut state) {
                 return Some(event);
@@ -179,13 +180,11 @@ impl Queue {
             if state.is_over {
                 return None;
             }
-            state = match deadline {
-                None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            match deadline {
+                None => self.filled.wait(&mut state),
+                Some(deadline) if Instant::now() > deadline => return None,
+                Some(deadline) => drop(self.filled.wait_until(&mut state, deadline)),
+            }
         }
     }
 
@@ -197,9 +196,5 @@ impl Queue {
             self.room.notify_all();
         }
         Some(event)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

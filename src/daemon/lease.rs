@@ -6,10 +6,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -245,7 +246,7 @@ impl Standby {
 
 impl Drop for Standby {
     fn drop(&mut self) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.line.lock();
         line.is_over = true;
         if let Some(client) = line.client.take() {
             client.hang_up();
@@ -269,7 +270,7 @@ fn wait_for_seat(
                 Err(error) => Err(error),
             },
         };
-        if line.lock().unwrap_or_else(PoisonError::into_inner).is_over {
+        if line.lock().is_over {
             return Ok(None);
         }
         match outcome {
@@ -294,7 +295,7 @@ fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinEr
         Joined::Client(client) => Arc::new(client),
     };
     {
-        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = line.lock();
         if line.is_over {
             return Err(ControlError::Gone(None).into());
         }

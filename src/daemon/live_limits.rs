@@ -3,8 +3,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::admission::AdmissionPolicy;
 use crate::api::Error;
@@ -109,12 +111,12 @@ impl LiveLimits {
 
     /// What is in force.
     pub(crate) fn in_force(&self) -> Limits {
-        self.state().in_force.clone()
+        self.0.state.lock().in_force.clone()
     }
 
     /// Calls `tell` whenever other limits are in force. It must return at once.
     pub(crate) fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
-        self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+        self.0.listeners.lock().push(Box::new(tell));
     }
 
     /// What is in force, and what of it is exceeded.
@@ -137,7 +139,7 @@ impl LiveLimits {
             Error::invalid(texts.join("; "))
         })?;
         let path = &self.0.path;
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let text = match read_small_text(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -168,7 +170,7 @@ impl LiveLimits {
 
     /// Looks at the file; a sentence when it is not understood, unless that was said before.
     fn take_over_file(&self) -> Option<String> {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let folder = self.0.path.parent().unwrap_or(Path::new("/"));
         match Settings::load(folder) {
             Ok(settings) => {
@@ -223,7 +225,7 @@ impl LiveLimits {
             monitor.set_limits(state.in_force.clone());
         }
         self.admit(state);
-        for tell in self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for tell in self.0.listeners.lock().iter() {
             tell();
         }
     }
@@ -233,9 +235,5 @@ impl LiveLimits {
         let limits = state.in_force.clone();
         // An engine that has ended admits nothing any more.
         let _ = self.0.engine.set_admission(AdmissionPolicy { limits, ..state.admission.clone() });
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

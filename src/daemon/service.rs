@@ -2,17 +2,18 @@
 //! The window, `serve` and the verbs in the foreground each hold one; when another process takes the lease over, all of
 //! it ends here and goes on there.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use parking_lot::Mutex;
 
 use super::background::{Background, ServeFor};
 use super::command_handler::{CommandHandler, Owner};
 use super::job_files::JobFiles;
 use super::jobs::Jobs;
 use super::lease::{EngineLease, Joined, join};
-use super::lease_keeper::{Keeper, Order, Shared, lock_of};
+use super::lease_keeper::{Keeper, Order, Shared};
 use super::measuring::Watch;
 use super::retention::keep_retention;
 use crate::api::{Error, ProcessKind};
@@ -133,7 +134,7 @@ impl Service {
             Arc::new(Shared { disposition: Mutex::new(Disposition::Unknown), new_holder: Mutex::default() });
         let ended = {
             let shared = shared.clone();
-            move || *lock_of(&shared.disposition) = Disposition::Ended
+            move || *shared.disposition.lock() = Disposition::Ended
         };
         let jobs = match parts {
             Mode::All => {
@@ -248,7 +249,7 @@ impl Service {
 
     /// Why it serves no longer, once its events are over.
     pub fn disposition(&self) -> Disposition {
-        lock_of(&self.shared.disposition).clone()
+        self.shared.disposition.lock().clone()
     }
 
     /// Ends the engine in good order and takes leave of everybody. Harmless when it has ended already.
@@ -326,7 +327,7 @@ impl Service {
     /// Starts the successor, and waits until it has the lease.
     fn start_new_holder(&mut self, serve_for: ServeFor) -> Result<(), String> {
         let failed = |why: String| format!("no process in the background took over: {why}");
-        let mut new_holder = lock_of(&self.shared.new_holder);
+        let mut new_holder = self.shared.new_holder.lock();
         let background = Background::start(self.handler.data_dir().path(), serve_for);
         let background = background.map_err(|error| failed(error.to_string()))?;
         *new_holder = Some(background.pid());

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::base::id::{RunId, StepId};
 use crate::base::thread::{self, Thread};
@@ -57,13 +59,13 @@ impl EventBus {
 
     fn add(&self, wake: Option<Box<dyn Fn() + Send + Sync>>) -> Subscription {
         let queue = Arc::new(Queue { waiting: Mutex::default(), filled: Condvar::new(), wake });
-        lock(&self.queues).push(Arc::downgrade(&queue));
+        self.queues.lock().push(Arc::downgrade(&queue));
         Subscription { queue }
     }
 
     /// Hands `events` to every subscriber, in this order.
     pub(crate) fn publish(&self, events: &[Arc<Event>]) {
-        lock(&self.queues).retain(|queue| match queue.upgrade() {
+        self.queues.lock().retain(|queue| match queue.upgrade() {
             Some(queue) => queue.push(events),
             None => false,
         });
@@ -71,7 +73,7 @@ impl EventBus {
 
     /// Ends every subscription: what waits can still be taken.
     pub(crate) fn close(&self) {
-        for queue in lock(&self.queues).drain(..).filter_map(|queue| queue.upgrade()) {
+        for queue in self.queues.lock().drain(..).filter_map(|queue| queue.upgrade()) {
             queue.close();
         }
     }
@@ -110,12 +112,12 @@ impl Subscription {
 
     /// The next event, if one waits.
     pub fn try_recv(&self) -> Option<Arc<Event>> {
-        lock(&self.queue.waiting).pop()
+        self.queue.waiting.lock().pop()
     }
 
     /// Whether the engine has gone and everything was taken.
     pub fn is_over(&self) -> bool {
-        let waiting = lock(&self.queue.waiting);
+        let waiting = self.queue.waiting.lock();
         waiting.is_closed && waiting.is_empty()
     }
 
@@ -126,7 +128,7 @@ impl Subscription {
 
     /// How many events wait.
     pub fn n_waiting(&self) -> usize {
-        let waiting = lock(&self.queue.waiting);
+        let waiting = self.queue.waiting.lock();
         waiting.facts.len() + waiting.telemetry.len()
     }
 }
@@ -170,7 +172,7 @@ impl Queue {
     /// False once nobody listens any more.
     fn push(&self, events: &[Arc<Event>]) -> bool {
         let was_empty = {
-            let mut waiting = lock(&self.waiting);
+            let mut waiting = self.waiting.lock();
             if waiting.is_closed {
                 return false;
             }
@@ -188,7 +190,7 @@ impl Queue {
     }
 
     fn pop(&self, deadline: Option<Instant>) -> Option<Arc<Event>> {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         loop {
             if let Some(event) = waiting.pop() {
                 return Some(event);
@@ -196,18 +198,16 @@ impl Queue {
             if waiting.is_closed {
                 return None;
             }
-            waiting = match deadline {
-                None => self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    self.filled.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            match deadline {
+                None => self.filled.wait(&mut waiting),
+                Some(deadline) if Instant::now() > deadline => return None,
+                Some(deadline) => drop(self.filled.wait_until(&mut waiting, deadline)),
+            }
         }
     }
 
     fn close(&self) {
-        lock(&self.waiting).is_closed = true;
+        self.waiting.lock().is_closed = true;
         self.filled.notify_all();
         if let Some(wake) = &self.wake {
             wake();
@@ -215,7 +215,7 @@ impl Queue {
     }
 
     fn clear(&self) {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         waiting.facts.clear();
         waiting.telemetry.clear();
     }
@@ -293,11 +293,6 @@ fn telemetry_key(event: &Event) -> TelemetryKey {
         | EventKind::Resync => None,
     };
     (event.kind.name(), event.run_id.clone(), step_id)
-}
-
-/// A subscriber's panic leaves no half-made change behind: every change here is a single call.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

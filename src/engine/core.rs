@@ -1,7 +1,7 @@
 //! The engine's thread: it waits, gathers what has come, and hands it to the four beats. Nobody else changes a run.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -203,7 +203,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
             inbox: sender,
             published,
             functions: Default::default(),
-            thread: std::sync::Mutex::new(Some(thread)),
+            thread: parking_lot::Mutex::new(Some(thread)),
         }),
     })
 }
@@ -330,7 +330,7 @@ impl Engine {
                 let _ = reply.send(signals);
             }
             Message::Progress(run_id) => {
-                let mut slots = self.published.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut slots = self.published.progress.lock();
                 if let Some((progress, current_step)) = slots.remove(&run_id) {
                     heard.push(PendingInput::world(run_id, Input::Progress { progress, current_step }));
                 }

@@ -46,12 +46,13 @@ pub use signal::Signal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 use imbl::OrdMap;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
 use crate::admission::Orders;
@@ -159,7 +160,7 @@ impl CoreExecutionEngine {
         id: PipelineId,
         function: impl Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync + 'static,
     ) {
-        let mut functions = self.shared.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = self.shared.functions.write();
         functions.insert(id, Arc::new(function));
     }
 
@@ -245,7 +246,7 @@ impl CoreExecutionEngine {
             return Err(EngineError::Invalid(format!("run {run_id}: its progress comes from its steps")));
         }
         let step = current_step.map(Into::into);
-        let mut slots = self.shared.published.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.shared.published.progress.lock();
         let is_first = match slots.get_mut(run_id) {
             Some(slot) => {
                 *slot = (progress, step.or_else(|| slot.1.take()));
@@ -343,7 +344,7 @@ impl CoreExecutionEngine {
     }
 
     fn function(&self, id: &PipelineId) -> Option<Arc<PipelineFn>> {
-        self.shared.functions.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.shared.functions.read().get(id).cloned()
     }
 
     fn ask_start(&self, run_id: Option<RunId>, run: Run) -> Result<RunId, EngineError> {
@@ -381,7 +382,7 @@ impl CoreExecutionEngine {
 
 impl Shared {
     fn join(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         // Without the lock: its end may take a while.
         drop(thread);
     }

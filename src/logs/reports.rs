@@ -9,9 +9,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::report_file::{Cursor, LastLine, Reading, read_reports};
@@ -117,21 +118,21 @@ impl ReportFollower {
     /// When the folder can't be made.
     pub fn follow(&self, run_id: &RunId) -> io::Result<()> {
         make_folder(&run_folder(&self.data_dir, run_id))?;
-        self.shared.state().followed.insert(run_id.clone());
+        self.shared.state.lock().followed.insert(run_id.clone());
         self.shared.order(Order::Follow(run_id.clone()));
         Ok(())
     }
 
     /// Ends the watch on a run and forgets its attempts.
     pub fn unfollow(&self, run_id: &RunId) {
-        self.shared.state().followed.remove(run_id);
+        self.shared.state.lock().followed.remove(run_id);
         self.shared.order(Order::Unfollow(run_id.clone()));
     }
 
     /// Registers an attempt, of which everything before `offset` is recorded. Call it before the step is started, or
     /// when it is taken back. One that is registered already stays as it is.
     pub fn begin(&self, key: &AttemptKey, offset: u64) {
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         state.attempts.entry(key.clone()).or_insert_with(|| Attempt {
             taken: Cursor::at(offset),
             sent: None,
@@ -148,7 +149,7 @@ impl ReportFollower {
 
     /// Says that the batch that ended at `new_offset` is recorded, so that the next may be read.
     pub fn taken(&self, key: &AttemptKey, new_offset: u64) {
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         if let Some(attempt) = state.attempts.get_mut(key)
             && let Some(sent) = attempt.sent.take_if(|sent| sent.offset == new_offset)
         {
@@ -164,7 +165,7 @@ impl ReportFollower {
     ///
     /// Costs one failed `open` where nothing was reported, and works for attempts that were never begun.
     pub fn finish(&self, key: &AttemptKey, offset: u64) -> ReportBatch {
-        let known = self.shared.state().attempts.remove(key);
+        let known = self.shared.state.lock().attempts.remove(key);
         let mut cursor = known
             .and_then(|attempt| {
                 attempt.sent.into_iter().chain([attempt.taken]).find(|cursor| cursor.offset == offset)
@@ -180,18 +181,13 @@ impl ReportFollower {
 
 impl Drop for ReportFollower {
     fn drop(&mut self) {
-        self.shared.state().closing = true;
+        self.shared.state.lock().closing = true;
         // It ends the thread, which is joined then.
         self.shared.wake();
     }
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn wake(&self) {
         // Full means that a wake is waiting; closed means that nobody reads any more.
         let _ = self.wake.try_send(());
@@ -206,13 +202,13 @@ impl Shared {
     }
 
     fn order(&self, order: Order) {
-        self.state().orders.push_back(order);
+        self.state.lock().orders.push_back(order);
         self.wake();
     }
 
     /// Notes that something may have been written to an attempt's report.
     fn mark(&self, key: &AttemptKey) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(attempt) = state.attempts.get_mut(key) {
             attempt.dirty = true;
             state.make_ready(key);
@@ -221,7 +217,7 @@ impl Shared {
     }
 
     fn mark_all(&self, of: impl Fn(&AttemptKey) -> bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let keys: Vec<_> = state.attempts.keys().filter(|key| of(key)).cloned().collect();
         for key in keys {
             if let Some(attempt) = state.attempts.get_mut(&key) {
@@ -237,7 +233,7 @@ impl Shared {
         let is_gone = change.events.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF);
         if is_gone {
             // It is made again, and what is written to it is followed.
-            if self.state().followed.contains(run_id) {
+            if self.state.lock().followed.contains(run_id) {
                 self.order(Order::FollowAgain(run_id.clone()));
             }
         } else if change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
@@ -302,7 +298,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
     fn run(mut self, woken: &Receiver<()>) {
         while woken.recv().is_ok() {
             loop {
-                let mut state = self.shared.state();
+                let mut state = self.shared.state.lock();
                 if state.closing {
                     return;
                 }
@@ -323,7 +319,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
         match order {
             Order::FollowAgain(run_id) => {
                 // Unless its run has ended meanwhile.
-                if self.shared.state().followed.contains(&run_id) {
+                if self.shared.state.lock().followed.contains(&run_id) {
                     // Where it can't be made, the watch fails and says why.
                     let _ = make_folder(&run_folder(&self.data_dir, &run_id));
                     self.carry_out(Order::Follow(run_id));
@@ -337,13 +333,13 @@ impl<S: Fn(ReportBatch)> Worker<S> {
                 match FolderChanges::watch(&run_folder(&self.data_dir, &run_id), EVENTS, tell) {
                     Ok(changes) => drop(self.watched.insert(run_id.clone(), changes)),
                     Err(error) => {
-                        self.shared.state().unwatched.insert(run_id.clone(), error.to_string());
+                        self.shared.state.lock().unwatched.insert(run_id.clone(), error.to_string());
                     }
                 }
                 self.shared.mark_all(|key| key.run_id == run_id);
             }
             Order::Unfollow(run_id) => {
-                let mut state = self.shared.state();
+                let mut state = self.shared.state.lock();
                 state.attempts.retain(|key, _| key.run_id != run_id);
                 state.unwatched.remove(&run_id);
                 drop(state);
@@ -355,7 +351,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
     fn serve(&self, key: &AttemptKey, mut cursor: Cursor) {
         let path = attempt_path(&self.data_dir, key);
         let mut reading = read_reports(&path, key, &mut cursor, LastLine::Waits, TURN_BYTES);
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         if let Some(why) = state.unwatched.get_mut(&key.run_id)
             && !why.is_empty()
         {

@@ -1,12 +1,12 @@
 //! Hands each sample to those who want it. Nobody who is slow holds up the monitor for long, and nobody who fails the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::Mutex;
 
-use super::lock;
 use crate::resources::ResourceSnapshot;
 
 /// Samples that wait for whoever reads a stream.
@@ -70,16 +70,16 @@ impl Listeners {
 
     fn add(&self, delivery: Delivery) -> Arc<()> {
         let alive = Arc::new(());
-        lock(&self.list).push(Listener { alive: Arc::downgrade(&alive), delivery });
+        self.list.lock().push(Listener { alive: Arc::downgrade(&alive), delivery });
         alive
     }
 
     /// Hands a sample to everybody.
     pub(super) fn tell(&self, sample: &Arc<ResourceSnapshot>) {
         // Taken out while they are called: one of them may subscribe another.
-        let mut list = std::mem::take(&mut *lock(&self.list));
+        let mut list = std::mem::take(&mut *self.list.lock());
         list.retain_mut(|listener| listener.alive.strong_count() > 0 && listener.delivery.deliver(sample));
-        let mut kept = lock(&self.list);
+        let mut kept = self.list.lock();
         list.append(&mut kept);
         *kept = list;
     }

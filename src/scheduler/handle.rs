@@ -1,10 +1,11 @@
 //! The two ways to the scheduler: [`DesktopScheduler`] with an engine, [`OfflineScheduler`] without one.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
 
 use super::actor::{Actor, Order, Wakers};
 use super::core::{Act, Resolve, SchedulerCore, Target};
@@ -64,11 +65,11 @@ impl DesktopScheduler {
     /// # Errors
     /// [`SchedulerError::System`] when there is no thread left, [`SchedulerError::Stopped`] after [`stop`](Self::stop).
     pub fn start(&self) -> Result<(), SchedulerError> {
-        let mut thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.shared.thread.lock();
         if thread.is_some() {
             return Ok(());
         }
-        let idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let idle = self.shared.idle.lock().take();
         let (actor, bells, orders) = idle.ok_or(SchedulerError::Stopped)?;
         let work = move || actor.run(&orders, &bells);
         *thread = Some(thread::start("lf-scheduler", work)?);
@@ -77,7 +78,7 @@ impl DesktopScheduler {
 
     /// Whether jobs fire: it was started, and has not been stopped.
     pub fn is_started(&self) -> bool {
-        self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.shared.thread.lock().is_some()
     }
 
     /// Stops it: when this returns, nothing fires any more. Runs go on.
@@ -237,7 +238,7 @@ impl DesktopScheduler {
         work: impl FnOnce(&mut Actor) -> Result<T, SchedulerError> + Send + 'static,
     ) -> Result<T, SchedulerError> {
         {
-            let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = self.shared.idle.lock();
             if let Some((actor, _, _)) = idle.as_mut() {
                 return work(actor);
             }
@@ -255,10 +256,10 @@ impl DesktopScheduler {
 
 impl Shared {
     fn stop(&self) {
-        drop(self.idle.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.idle.lock().take());
         // If the thread has ended already, so be it.
         let _ = self.orders.send(Box::new(Actor::end));
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         // Without the lock: its end may take a while.
         drop(thread);
     }

@@ -4,17 +4,18 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
 use super::checkpoints_schema::CHECKPOINTS;
-use super::commit::{GroupCommit, lock};
+use super::commit::GroupCommit;
 use super::database::{BUSY, Database};
 use super::stored::ExecutionRecord;
 use super::wal::Wal;
@@ -205,7 +206,7 @@ impl CheckpointManager {
     /// The name of a definition by its content. Computed once for each that is in use.
     fn hash(&self, definition: &Arc<Definition>) -> Arc<str> {
         let key = Arc::as_ptr(definition) as usize;
-        let mut hashes = lock(&self.inner.hashes);
+        let mut hashes = self.inner.hashes.lock();
         // A weak reference keeps the address from being used again: a living one is the same definition.
         if let Some((known, hash)) = hashes.get(&key)
             && known.strong_count() > 0

@@ -7,10 +7,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
@@ -113,7 +114,7 @@ impl StepHost for SupervisorHost {
 impl Drop for SupervisorHost {
     fn drop(&mut self) {
         let writer = {
-            let mut outbox = self.line.lock();
+            let mut outbox = self.line.outbox.lock();
             outbox.is_closed = true;
             outbox.writer.take()
         };
@@ -125,10 +126,6 @@ impl Drop for SupervisorHost {
 }
 
 impl Line {
-    fn lock(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn hang_up(&self) {
         // Fails when the other side has done so before.
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -145,7 +142,7 @@ impl Line {
 
     /// Hands whole frames to the socket, or to the writer's thread what the socket does not take now.
     fn send(self: &Arc<Self>, mut frame: Vec<u8>) {
-        let mut outbox = self.lock();
+        let mut outbox = self.outbox.lock();
         while outbox.is_empty() {
             match rustix::net::send(&self.stream, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(n) if n == frame.len() => return,
@@ -171,17 +168,17 @@ impl Line {
 
     /// The writer's thread: waits for frames, writes them, ends with the connection.
     fn write_all(&self) {
-        let mut outbox = self.lock();
+        let mut outbox = self.outbox.lock();
         while !outbox.is_closed {
             let Some(frame) = outbox.frames.pop_front() else {
                 outbox.is_writing = false;
-                outbox = self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut outbox);
                 continue;
             };
             outbox.is_writing = true;
             drop(outbox);
             let is_written = write_frame(&self.stream, &frame).is_ok();
-            outbox = self.lock();
+            outbox = self.outbox.lock();
             outbox.is_closed |= !is_written;
         }
     }

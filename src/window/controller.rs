@@ -1,9 +1,10 @@
 //! Carries out the window's actions, one after another, and has things looked up for it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 
 use super::backend::{Backend, Remote};
 use super::lookups::Lookup;
@@ -98,7 +99,7 @@ impl WindowController {
     }
 
     fn take_service(&self) -> Option<Service> {
-        self.service.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.service.lock().take()
     }
 
     /// Has something looked up on the thread of lookups.

@@ -2,9 +2,10 @@
 //! that the program only reads.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use parking_lot::Mutex;
 
 use super::port::{Action, AppUpdate, QuitChoice, WindowPort};
 use super::store::AppStore;
@@ -30,7 +31,7 @@ impl OwnStore {
 
     /// Looks at the store; updates wait meanwhile.
     pub(super) fn read<T>(&self, look: impl FnOnce(&AppStore) -> T) -> T {
-        look(&self.store.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&self.store.lock())
     }
 
     /// Has the thread that carries out actions end, as a window does that closes.
@@ -68,7 +69,7 @@ fn apply_until(ended: &Receiver<()>, port: &WindowPort, store: &Mutex<AppStore>)
 }
 
 fn apply(update: AppUpdate, port: &WindowPort, store: &Mutex<AppStore>) {
-    let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut store = store.lock();
     store.apply(update);
     for request in store.take_requests() {
         // Too much is waiting, or nobody answers any more: the store stays as new as it is.

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
@@ -147,7 +148,7 @@ impl ControlServer {
         let Some(keeping) = self.keeping.take() else { return };
         self.end_of_events.end();
         keeping.join();
-        let clients = std::mem::take(&mut *self.shared.clients());
+        let clients = std::mem::take(&mut *self.shared.clients.lock());
         for client in &clients {
             client.connection.close(reason);
         }
@@ -223,7 +224,7 @@ impl Shared {
             return;
         }
         let Ok(connection) = Connection::new(self.clone(), stream) else { return };
-        let mut clients = self.clients();
+        let mut clients = self.clients.lock();
         let (ended, here): (Vec<_>, Vec<_>) =
             std::mem::take(&mut *clients).into_iter().partition(|client| client.thread.is_finished());
         *clients = here;
@@ -248,10 +249,6 @@ impl Shared {
                 format!("the system gives no thread for another client: {error}"),
             )),
         }
-    }
-
-    fn clients(&self) -> MutexGuard<'_, Vec<Client>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
@@ -78,12 +79,12 @@ impl Connection {
 
     /// Its subscriptions.
     pub(crate) fn cursors(&self) -> MutexGuard<'_, Vec<Cursor>> {
-        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cursors.lock()
     }
 
     /// Has the client be told this reason when the connection ends, if there is none yet.
     pub(crate) fn end_because(&self, reason: impl Into<String>) {
-        let mut known = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.reason.lock();
         known.get_or_insert_with(|| reason.into());
     }
 
@@ -98,7 +99,7 @@ impl Connection {
         }
         // When the server closes, it writes what waits first.
         drop(writer);
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reason = self.reason.lock().take();
         match reason {
             Some(reason) => self.writer.close(&self.shared.closing_line(reason)),
             None => self.writer.hang_up(),
