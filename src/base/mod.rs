@@ -1,9 +1,10 @@
-//! What everything stands on: identifiers, instants, units, near names, threads that a process can't do without, and one
-//! thread for several tasks.
+//! What everything stands on: identifiers, instants, units, near names, threads that a process can't do without, one
+//! thread for several tasks, and the queue of events.
 
 pub(crate) mod at_exit;
 pub mod id;
 pub(crate) mod nearest;
+pub(crate) mod queue;
 pub(crate) mod tasks;
 pub(crate) mod thread;
 pub mod time;

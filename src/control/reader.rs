@@ -102,7 +102,7 @@ impl Shared {
         let queues: Vec<_> = state.queues.drain().map(|(_, queue)| queue).collect();
         drop(state);
         for queue in queues {
-            queue.finish();
+            queue.close();
         }
     }
 
@@ -153,7 +153,9 @@ fn hear(shared: &Shared, line: &[u8], descriptors: &mut VecDeque<OwnedFd>) {
             let Ok(event) = serde_json::from_str::<EventParams<'_>>(params.get()) else { return };
             let queue = shared.state.lock().queues.get(&event.subscription).cloned();
             if let Some(queue) = queue {
-                queue.push(ReceivedEvent::new(event.event), || shared.is_asked());
+                let event = ReceivedEvent::new(event.event);
+                // One that is left is let go by what has left it.
+                let _ = queue.push(|waiting| waiting.push(event), || shared.is_asked());
             }
         }
         (Some("closing"), Some(params)) => {

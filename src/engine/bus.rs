@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::base::id::{RunId, StepId};
+use crate::base::queue::{Backlog, EventQueue, Wake};
 use crate::base::thread::{self, Thread};
 use crate::run::{Event, EventKind};
 
@@ -57,8 +58,8 @@ impl EventBus {
         SubscriptionGuard { queue, _thread: thread.ok() }
     }
 
-    fn add(&self, wake: Option<Box<dyn Fn() + Send + Sync>>) -> Subscription {
-        let queue = Arc::new(Queue { waiting: Mutex::default(), filled: Condvar::new(), wake });
+    fn add(&self, wake: Option<Wake>) -> Subscription {
+        let queue = Arc::new(Queue::new(wake));
         self.queues.lock().push(Arc::downgrade(&queue));
         Subscription { queue }
     }
@@ -66,7 +67,9 @@ impl EventBus {
     /// Hands `events` to every subscriber, in this order.
     pub(crate) fn publish(&self, events: &[Arc<Event>]) {
         self.queues.lock().retain(|queue| match queue.upgrade() {
-            Some(queue) => queue.push(events),
+            Some(queue) => {
+                queue.push(|waiting| events.iter().for_each(|event| waiting.push(event)), || false)
+            }
             None => false,
         });
     }
@@ -89,8 +92,7 @@ pub struct SubscriptionGuard {
 
 impl Drop for SubscriptionGuard {
     fn drop(&mut self) {
-        self.queue.close();
-        self.queue.clear();
+        self.queue.leave();
     }
 }
 
@@ -112,13 +114,12 @@ impl Subscription {
 
     /// The next event, if one waits.
     pub fn try_recv(&self) -> Option<Arc<Event>> {
-        self.queue.waiting.lock().pop()
+        self.queue.try_pop()
     }
 
     /// Whether the engine has gone and everything was taken.
     pub fn is_over(&self) -> bool {
-        let waiting = self.queue.waiting.lock();
-        waiting.is_closed && waiting.is_empty()
+        self.queue.is_over()
     }
 
     /// Ends it from elsewhere.
@@ -128,8 +129,7 @@ impl Subscription {
 
     /// How many events wait.
     pub fn n_waiting(&self) -> usize {
-        let waiting = self.queue.waiting.lock();
-        waiting.facts.len() + waiting.telemetry.len()
+        self.queue.look(|waiting| waiting.facts.len() + waiting.telemetry.len())
     }
 }
 
@@ -151,11 +151,7 @@ impl SubscriptionEnder {
     }
 }
 
-struct Queue {
-    waiting: Mutex<Waiting>,
-    filled: Condvar,
-    wake: Option<Box<dyn Fn() + Send + Sync>>,
-}
+type Queue = EventQueue<Waiting>;
 
 /// Facts keep their order and are bounded by a resync; telemetry keeps the newest of each kind, run and step.
 #[derive(Default)]
@@ -163,69 +159,30 @@ struct Waiting {
     facts: VecDeque<Arc<Event>>,
     telemetry: BTreeMap<u64, Arc<Event>>,
     newest: HashMap<TelemetryKey, u64>,
-    is_closed: bool,
 }
 
 type TelemetryKey = (&'static str, Option<RunId>, Option<StepId>);
 
-impl Queue {
-    /// False once nobody listens any more.
-    fn push(&self, events: &[Arc<Event>]) -> bool {
-        let was_empty = {
-            let mut waiting = self.waiting.lock();
-            if waiting.is_closed {
-                return false;
-            }
-            let was_empty = waiting.is_empty();
-            events.iter().for_each(|event| waiting.push(event));
-            was_empty
-        };
-        if was_empty {
-            self.filled.notify_one();
-            if let Some(wake) = &self.wake {
-                wake();
-            }
-        }
-        true
-    }
+impl Backlog for Waiting {
+    type Item = Arc<Event>;
 
-    fn pop(&self, deadline: Option<Instant>) -> Option<Arc<Event>> {
-        let mut waiting = self.waiting.lock();
-        loop {
-            if let Some(event) = waiting.pop() {
-                return Some(event);
-            }
-            if waiting.is_closed {
-                return None;
-            }
-            match deadline {
-                None => self.filled.wait(&mut waiting),
-                Some(deadline) if Instant::now() > deadline => return None,
-                Some(deadline) => drop(self.filled.wait_until(&mut waiting, deadline)),
-            }
+    /// The oldest of both: telemetry never overtakes a fact, nor a fact telemetry.
+    fn take(&mut self) -> Option<Arc<Event>> {
+        let fact = self.facts.front().map(|event| event.seq);
+        let telemetry = self.telemetry.first_key_value().map(|(seq, _)| *seq);
+        match (fact, telemetry) {
+            (Some(fact), Some(telemetry)) if telemetry < fact => self.pop_telemetry(),
+            (Some(_), _) => self.facts.pop_front(),
+            (None, _) => self.pop_telemetry(),
         }
     }
 
-    fn close(&self) {
-        self.waiting.lock().is_closed = true;
-        self.filled.notify_all();
-        if let Some(wake) = &self.wake {
-            wake();
-        }
-    }
-
-    fn clear(&self) {
-        let mut waiting = self.waiting.lock();
-        waiting.facts.clear();
-        waiting.telemetry.clear();
+    fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.telemetry.is_empty()
     }
 }
 
 impl Waiting {
-    fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.telemetry.is_empty()
-    }
-
     fn push(&mut self, event: &Arc<Event>) {
         if event.kind.is_telemetry() {
             if let Some(older) = self.newest.insert(telemetry_key(event), event.seq) {
@@ -241,17 +198,6 @@ impl Waiting {
             self.newest.clear();
             let resync = Event { seq: event.seq, at: event.at, run_id: None, kind: EventKind::Resync };
             self.facts.push_back(Arc::new(resync));
-        }
-    }
-
-    /// The oldest of both: telemetry never overtakes a fact, nor a fact telemetry.
-    fn pop(&mut self) -> Option<Arc<Event>> {
-        let fact = self.facts.front().map(|event| event.seq);
-        let telemetry = self.telemetry.first_key_value().map(|(seq, _)| *seq);
-        match (fact, telemetry) {
-            (Some(fact), Some(telemetry)) if telemetry < fact => self.pop_telemetry(),
-            (Some(_), _) => self.facts.pop_front(),
-            (None, _) => self.pop_telemetry(),
         }
     }
 
