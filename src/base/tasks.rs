@@ -56,7 +56,7 @@ struct Tasks {
 }
 
 struct Entry {
-    /// None while it is called.
+    /// None while it is made and while it is called.
     work: Option<Work>,
     /// None: when its bell rings.
     due: Option<Instant>,
@@ -86,12 +86,17 @@ impl TaskThread {
         let mut tasks = self.shared.tasks.lock();
         tasks.last_number += 1;
         let bell = TaskBell { number: tasks.last_number, shared: self.shared.clone() };
+        let due = delay.map(|delay| Instant::now() + delay);
+        // Before it is made: its bell may ring from then on.
+        tasks.by_number.insert(bell.number, Entry { work: None, due });
         drop(tasks);
-        let work: Work = Box::new(make(bell.clone()));
-        let entry = Entry { work: Some(work), due: delay.map(|delay| Instant::now() + delay) };
-        self.shared.tasks.lock().by_number.insert(bell.number, entry);
+        let task = Task { bell: bell.clone() };
+        let work: Work = Box::new(make(bell));
+        if let Some(entry) = self.shared.tasks.lock().by_number.get_mut(&task.bell.number) {
+            entry.work = Some(work);
+        }
         self.shared.changed.notify_all();
-        Task { bell }
+        task
     }
 }
 
@@ -140,7 +145,9 @@ impl Shared {
     fn run(&self) {
         let mut tasks = self.tasks.lock();
         while !tasks.is_over {
-            let waiting = tasks.by_number.iter().filter_map(|(number, entry)| Some((entry.due?, *number)));
+            let is_made = |(_, entry): &(&u64, &Entry)| entry.work.is_some();
+            let waiting = tasks.by_number.iter().filter(is_made);
+            let waiting = waiting.filter_map(|(number, entry)| Some((entry.due?, *number)));
             let Some((due, number)) = waiting.min() else {
                 self.changed.wait(&mut tasks);
                 continue;
@@ -224,6 +231,21 @@ mod tests {
         assert!(!bell.ring());
         drop(sender);
         assert!(called.recv().is_err(), "what was called is gone");
+    }
+
+    #[test]
+    fn a_bell_that_rings_while_its_task_is_made_has_it_called() {
+        let thread = TaskThread::start("lf-test").unwrap();
+        // Unbounded: one call.
+        let (sender, called) = crossbeam_channel::unbounded();
+        let _task = thread.add(None, |bell| {
+            assert!(bell.ring());
+            move |_| {
+                sender.send(()).unwrap();
+                None
+            }
+        });
+        assert_eq!(called.recv_timeout(SOON), Ok(()));
     }
 
     #[test]
