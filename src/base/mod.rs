@@ -1,5 +1,5 @@
 //! What everything stands on: identifiers, instants, units, near names, threads that a process can't do without, one
-//! thread for several tasks, and the queue of events.
+//! thread for several tasks, bells, and the queue of events.
 
 pub(crate) mod at_exit;
 pub mod id;
@@ -9,3 +9,4 @@ pub(crate) mod tasks;
 pub(crate) mod thread;
 pub mod time;
 pub mod units;
+pub(crate) mod wake;

@@ -9,6 +9,7 @@ use super::{Place, Window};
 use crate::api::exit_code::{DONE, NO_ENGINE};
 use crate::api::{Command, Error, ProcessKind};
 use crate::base::at_exit::AtExit;
+use crate::base::thread;
 use crate::control::ControlClient;
 use crate::daemon::{JoinError, OWN_NAME, succeed};
 use crate::diagnostics::{self, Output};
@@ -55,14 +56,12 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     };
     let signals = SignalWatch::start()?;
     let asked = signals.asked.clone();
-    let answering =
-        crate::base::thread::lasting("lf-signal-answers", move || answer_signals(&asked, &leave))?;
+    let answering = thread::start("lf-signal-answers", move || answer_signals(&asked, &leave))?;
     let shown = show(port);
     // The window may have asked for something else before it went; then this finds nothing left to do.
     integration.shutdown(ShutdownKind::LeaveSteps);
     drop((signals, lost));
-    // A panic there has ended the process.
-    let _ = answering.join();
+    answering.join();
     shown.map(|()| DONE).map_err(|error| Failure::usage(format!("{error:#}")))
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::ProcessKind;
 use crate::api::exit_code::{BUSY, HasExitCode, UNUSABLE};
 use crate::base::id::RunId;
+use crate::base::wake::bell;
 use crate::control;
 use crate::control::wire::{ErrorObject, SessionRequest, Successor};
 use crate::control::{ControlClient, ControlError, HandedOver};
@@ -346,12 +347,8 @@ impl<'a> RetryDelay<'a> {
 
 impl SocketWatch {
     fn start(data_dir: &Path) -> Self {
-        // Capacity 1: a change that waits is as good as two.
-        let (tell, changes) = bounded(1);
-        let watch = FolderWatch::open(data_dir, &[control::SOCKET_NAME], move || {
-            // Full: it will be looked at in any case.
-            let _ = tell.try_send(());
-        });
+        let (bell, changes) = bell();
+        let watch = FolderWatch::open(data_dir, &[control::SOCKET_NAME], move || bell.ring());
         Self { changes, _watch: watch }
     }
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::holes::{Piece, next_piece};
+use crate::base::wake::{Bell, bell};
 use crate::files::{self, FolderChanges};
 
 /// The most bytes of one chunk.
@@ -64,8 +65,7 @@ pub struct LogFollower {
 #[derive(Debug, Clone)]
 pub struct LogFollowerHandle {
     state: Arc<AtomicU8>,
-    /// Capacity 1: when it is full a wake is waiting already; when it is closed nobody follows any more.
-    wake: Sender<()>,
+    wake: Bell,
 }
 
 impl LogFollower {
@@ -74,8 +74,7 @@ impl LogFollower {
     /// # Errors
     /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
     pub fn open(path: &Path, from: u64) -> io::Result<Self> {
-        // Capacity 1; see `LogFollowerHandle::wake`.
-        let (wake, woken) = crossbeam_channel::bounded(1);
+        let (wake, woken) = bell();
         let handle = LogFollowerHandle { state: Arc::new(AtomicU8::new(GROWING)), wake };
         let name = path.file_name().map(ToOwned::to_owned);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -83,7 +82,7 @@ impl LogFollower {
         let changes = FolderChanges::watch(folder, EVENTS, move |change| {
             let is_ours = change.name.is_some() && change.name == name.as_deref();
             if is_ours || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
-                of_call.wake();
+                of_call.wake.ring();
             }
         })?;
         Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _changes: changes })
@@ -147,17 +146,13 @@ impl LogFollowerHandle {
     pub fn attempt_is_over(&self) {
         // A follower that was cancelled stays so.
         let _ = self.state.compare_exchange(GROWING, OVER, Ordering::AcqRel, Ordering::Acquire);
-        self.wake();
+        self.wake.ring();
     }
 
     /// Nobody wants to know any more: the follower ends at once.
     pub fn cancel(&self) {
         self.state.store(CANCELLED, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        let _ = self.wake.try_send(());
+        self.wake.ring();
     }
 }
 

@@ -11,13 +11,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::report_file::{Cursor, LastLine, Reading, read_reports};
 use crate::base::id::{AttemptKey, RunId};
 use crate::base::thread::{self, Thread};
+use crate::base::wake::{Bell, bell};
 use crate::files::{FolderChange, FolderChanges};
 use crate::run::{ReportBatch, ReportFaultKind};
 
@@ -46,9 +47,8 @@ pub struct ReportFollower {
 
 struct Shared {
     state: Mutex<State>,
-    /// Capacity 1: when it is full a wake is waiting already, and one wake is answered by looking at the whole
-    /// state. The follower's thread holds the other end for as long as it lives.
-    wake: Sender<()>,
+    /// One ring is answered by looking at the whole state.
+    wake: Bell,
 }
 
 /// What the callers, the watch and the follower's thread have in common. Never locked while anything is
@@ -102,8 +102,7 @@ impl ReportFollower {
         sink: impl Fn(ReportBatch) + Send + 'static,
     ) -> io::Result<Self> {
         let data_dir = data_dir.into();
-        // Capacity 1; see `Shared::wake`.
-        let (wake, woken) = crossbeam_channel::bounded(1);
+        let (wake, woken) = bell();
         let shared = Arc::new(Shared { state: Mutex::default(), wake });
         let worker =
             Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink, watched: HashMap::new() };
@@ -183,27 +182,22 @@ impl Drop for ReportFollower {
     fn drop(&mut self) {
         self.shared.state.lock().closing = true;
         // It ends the thread, which is joined then.
-        self.shared.wake();
+        self.shared.wake.ring();
     }
 }
 
 impl Shared {
-    fn wake(&self) {
-        // Full means that a wake is waiting; closed means that nobody reads any more.
-        let _ = self.wake.try_send(());
-    }
-
     fn wake_if_ready(&self, state: MutexGuard<'_, State>) {
         let ready = !state.ready.is_empty();
         drop(state);
         if ready {
-            self.wake();
+            self.wake.ring();
         }
     }
 
     fn order(&self, order: Order) {
         self.state.lock().orders.push_back(order);
-        self.wake();
+        self.wake.ring();
     }
 
     /// Notes that something may have been written to an attempt's report.

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use super::{LogSection, Records, RunRecord};
 use crate::base::id::{RunId, StepId};
 use crate::base::thread::{self, Thread};
+use crate::base::wake::{Bell, bell};
 use crate::files::FolderWatch;
 use crate::logs::{LogChunk, LogFollower, LogFollowerHandle};
 use crate::run::{RunState, StepSummary};
@@ -61,7 +62,7 @@ pub struct RunFollower {
     messages: Receiver<Message>,
     sender: Sender<Message>,
     looks: Receiver<()>,
-    look: Sender<()>,
+    look: Bell,
     settled: Receiver<Instant>,
     n_settled: usize,
     must_look: bool,
@@ -82,11 +83,10 @@ impl RunFollower {
         // Capacity 64 chunks of 256 KiB: when it is full the readers of logs wait, which no step feels; when
         // it is closed they end.
         let (sender, messages) = bounded(64);
-        // Capacity 1: when it is full a look waits already; when it is closed nobody follows any more.
-        let (look, looks) = bounded(1);
+        let (look, looks) = bell();
         let told = look.clone();
         let names = ["checkpoints.db", "checkpoints.db-wal", "supervisor.journal"];
-        let watch = FolderWatch::open(records.data_dir(), &names, move || wake(&told))?;
+        let watch = FolderWatch::open(records.data_dir(), &names, move || told.ring())?;
         Ok(Self {
             records,
             run_id,
@@ -207,7 +207,7 @@ impl RunFollower {
             self.ends.remove(&pid);
         }
         let look = self.look.clone();
-        match EndWatch::new(pid, move || wake(&look)) {
+        match EndWatch::new(pid, move || look.ring()) {
             Ok(watch) => {
                 self.ends.insert(pid, watch);
                 true
@@ -248,11 +248,6 @@ impl RunFollower {
     fn join(&mut self, key: &Key) {
         drop(self.open.remove(key));
     }
-}
-
-/// Asks for a look; one that waits already serves both.
-fn wake(look: &Sender<()>) {
-    let _ = look.try_send(());
 }
 
 impl Drop for RunFollower {

@@ -14,6 +14,7 @@ use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob};
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES};
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::base::thread::{self, Thread};
+use crate::base::wake::bell;
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
 use crate::settings::{Catalogue, CatalogueEntry};
 
@@ -139,12 +140,11 @@ impl Lookups {
         let end = std::fs::metadata(&path).map_or(0, |meta| meta.len());
         let mut follower = LogFollower::open(&path, end)?;
         let handle = follower.handle();
-        // Capacity 1: when it is full, the painter knows already. Closed when there is no more to come.
-        let (grown, growth) = bounded::<()>(1);
+        // Closed when there is no more to come.
+        let (grown, growth) = bell();
         let waiter = thread::short("lf-log-wait", move || {
             while let Ok(Some(_)) = follower.next_chunk() {
-                // Full: the painter has not looked yet, and will see this too.
-                let _ = grown.try_send(());
+                grown.ring();
             }
         })?;
         let controller = self.controller.clone();

@@ -7,10 +7,10 @@ use crossbeam_channel::{Receiver, never};
 
 use super::super::exit::Failure;
 use super::super::output::show_warnings;
-use super::super::waker::waker;
 use crate::api::exit_code::NOT_FOUND;
 use crate::api::{Command, ProcessKind, Query};
 use crate::base::id::{RunId, StepId};
+use crate::base::wake::bell;
 use crate::control::wire::{ClosingNotice, EventFilter};
 use crate::control::{ControlClient, ControlError, Events};
 use crate::daemon::{EngineLease, Mode, Service, ServiceOptions};
@@ -76,8 +76,8 @@ impl Link {
         first_input: Option<(RunId, Input)>,
     ) -> Result<Self, Failure> {
         let bus = EventBus::new();
-        let (wake, wakes) = waker();
-        let events = bus.subscribe_with_waker(wake);
+        let (wake, wakes) = bell();
+        let events = bus.subscribe_with_waker(move || wake.ring());
         let engine = EngineOptions {
             scope,
             first_input,
@@ -93,9 +93,9 @@ impl Link {
 
     /// Listens to the engine behind `client`: to what it tells of a run after `since`.
     pub(super) fn live(client: ControlClient, run_id: &RunId, since: Option<u64>) -> Result<Self, Failure> {
-        let (wake, wakes) = waker();
+        let (wake, wakes) = bell();
         let filter = EventFilter { since, runs: Some(vec![run_id.clone()]), types: None };
-        match client.subscribe_with_waker(filter, wake) {
+        match client.subscribe_with_waker(filter, move || wake.ring()) {
             Ok(events) => Ok(Self::Live(Live { client, events, wakes })),
             Err(ControlError::Gone(notice)) => Ok(Self::Lost(Lost { notice, wakes: never() })),
             Err(error) => Err(error.into()),
