@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use leverframe::CoreExecutionEngine;
 use leverframe::admission::AdmissionPolicy;
-use leverframe::engine::{EngineOptions, HostStart, PipelineRequest, Subscription};
+use leverframe::engine::{EngineOptions, HostStart, Subscription};
+use leverframe::run::Plan;
 use support::runs::{run_id, trues};
 use support::{Goal, bench, ms, no_child, seconds};
 
@@ -61,9 +62,9 @@ impl Line {
     fn start(&self, round: &str, n: usize, priority: u8) {
         let pipeline = trues(1, "", "");
         for i in 0..n {
-            let request = PipelineRequest::new(pipeline.clone(), Default::default());
+            let request = Plan::new(pipeline.clone(), Default::default());
             let run_id = Some(run_id(format!("{round}-{i}")));
-            let request = PipelineRequest { run_id, priority: Some(priority), ..request };
+            let request = Plan { run_id, priority: Some(priority), ..request };
             self.engine.start_pipeline(request).expect("it stands in line");
         }
     }

@@ -9,8 +9,8 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use leverframe::engine::{PipelineRequest, ShutdownKind};
-use leverframe::run::{EventKind, StopKind};
+use leverframe::engine::ShutdownKind;
+use leverframe::run::{EventKind, Plan, StopKind};
 use support::process::{Part, cpu_seconds, memory, say, supervisor_pid, wait_for_the_end};
 use support::runs::{definition, engine};
 use support::{Goal, bench, let_pass, mib};
@@ -46,8 +46,7 @@ fn wait(data_dir: &Path) {
     let engine = engine(data_dir);
     let events = engine.subscribe();
     let pipeline = definition("id = \"idle\"\n[[step]]\nid = \"long\"\nrun = [\"sleep\", \"600\"]\n");
-    let run_id =
-        engine.start_pipeline(PipelineRequest::new(pipeline, Default::default())).expect("it starts");
+    let run_id = engine.start_pipeline(Plan::new(pipeline, Default::default())).expect("it starts");
     while !events.recv().is_some_and(|event| matches!(event.kind, EventKind::StepStarted { .. })) {}
     say(&[f64::from(supervisor_pid(data_dir))]);
     wait_for_the_end();

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use leverframe::base::id::{JobId, PipelineId, RunId};
-use leverframe::engine::{PipelineRequest, now};
-use leverframe::run::EventKind;
+use leverframe::engine::now;
+use leverframe::run::{EventKind, Plan};
 use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::JobSpec;
 use leverframe::store::JobStore;
@@ -134,9 +134,7 @@ fn cost(table: &mut support::Table, data_dir: &Path) {
     let fired = cpu_seconds(me) - before;
     let before = cpu_seconds(me);
     for _ in 0..N_FIRES {
-        engine
-            .start_pipeline(PipelineRequest::new(pipeline.clone(), Default::default()))
-            .expect("the run starts");
+        engine.start_pipeline(Plan::new(pipeline.clone(), Default::default())).expect("the run starts");
         let_pass(Duration::from_millis(9));
     }
     until_all_have_ended();

@@ -22,9 +22,9 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use leverframe::DesktopScheduler;
 use leverframe::base::id::{RunId, StepId};
-use leverframe::engine::{CoreExecutionEngine, EngineOptions, PipelineRequest, ShutdownKind};
+use leverframe::engine::{CoreExecutionEngine, EngineOptions, ShutdownKind};
 use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, StopKind};
+use leverframe::run::{Definition, Plan, StopKind};
 use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::JobSpec;
 use serde_json::{Value, json};
@@ -112,8 +112,7 @@ fn obey_one(engine: &CoreExecutionEngine, scheduler: &DesktopScheduler, order: &
 fn start(engine: &CoreExecutionEngine, file: &Path, run_id: &str) -> anyhow::Result<()> {
     let definition = definition(file)?;
     let params = definition.pipeline.resolve_params(&Default::default(), std::env::home_dir().as_deref())?;
-    let request =
-        PipelineRequest { run_id: Some(RunId::new(run_id)?), ..PipelineRequest::new(definition, params) };
+    let request = Plan { run_id: Some(RunId::new(run_id)?), ..Plan::new(definition, params) };
     engine.start_pipeline(request)?;
     Ok(())
 }

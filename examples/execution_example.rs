@@ -14,9 +14,9 @@ use anyhow::{Context, bail, ensure};
 use crossbeam_channel::{bounded, unbounded};
 use leverframe::CoreExecutionEngine;
 use leverframe::base::id::{RunId, StepId};
-use leverframe::engine::{EngineOptions, PipelineRequest, StartRequest, Subscription};
+use leverframe::engine::{EngineOptions, StartRequest, Subscription};
 use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, EventKind, RunState, RunSummary, StopKind};
+use leverframe::run::{Definition, EventKind, Plan, RunState, RunSummary, StopKind};
 use serde_json::json;
 
 /// One example, in a data directory of its own.
@@ -161,7 +161,7 @@ fn parallel_pipeline(data_dir: &Path) -> anyhow::Result<()> {
         run = "cat $LEVERFRAME_DATA_DIR/logs/$LEVERFRAME_RUN_ID/left.1.log $LEVERFRAME_DATA_DIR/logs/$LEVERFRAME_RUN_ID/right.1.log"
         "#,
     )?;
-    let run_id = engine.start_pipeline(PipelineRequest::new(pipeline, Default::default()))?;
+    let run_id = engine.start_pipeline(Plan::new(pipeline, Default::default()))?;
     let ended = follow(&events, &run_id)?;
     let log = std::fs::read_to_string(data_dir.join(format!("logs/{run_id}/join.1.log")))?;
     println!("the join read: {}", log.trim().replace('\n', ", "));
@@ -257,8 +257,8 @@ fn start_and_wait_for_death(data_dir: &Path) -> anyhow::Result<()> {
         may_fail = true
         "#,
     )?;
-    let request = PipelineRequest::new(pipeline, Default::default());
-    engine.start_pipeline(PipelineRequest { run_id: Some(RunId::new("crash-1")?), ..request })?;
+    let request = Plan::new(pipeline, Default::default());
+    engine.start_pipeline(Plan { run_id: Some(RunId::new("crash-1")?), ..request })?;
     loop {
         let event = events.recv().context("the engine is there")?;
         if let EventKind::StepStarted { step } = &event.kind {

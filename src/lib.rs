@@ -173,13 +173,13 @@ pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};
 #[doc(inline)]
 pub use engine::{
     CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, EventBus, ExecutionContext, HostChoice,
-    HostStart, OnDiskFull, PipelineRequest, Scope, ShutdownKind, Signal, StartRequest, Subscription,
-    SubscriptionGuard,
+    HostStart, OnDiskFull, Scope, ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
 };
 
 #[doc(inline)]
 pub use run::{
-    Definition, Event, EventKind, Refusal, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
+    Definition, Event, EventKind, Plan, Refusal, RunState, RunSummary, StepState, StepSummary, StopKind,
+    Trigger,
 };
 
 #[doc(inline)]
@@ -191,7 +191,7 @@ pub use schedule::{
 };
 
 #[doc(inline)]
-pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobChange, JobSpec, JobView, SchedulerError};
+pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobPatch, JobSpec, JobView, SchedulerError};
 
 #[doc(inline)]
 pub use store::{

@@ -14,12 +14,10 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use leverframe::admission::{AdmissionPolicy, Wait};
 use leverframe::base::id::RunId;
-use leverframe::engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, PipelineRequest, ShutdownKind, Subscription,
-};
+use leverframe::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind, Subscription};
 use leverframe::resources::{MachineSample, Power, ResourceSnapshot, Threshold};
-use leverframe::run::{EventKind, Hold, RunState, StepState};
-use leverframe::store::{CheckpointManager, Write};
+use leverframe::run::{EventKind, Hold, Plan, RunState, StepState};
+use leverframe::store::{CheckpointManager, RunWrite};
 
 use crate::support::bench::{Bench, living};
 use crate::support::process::{look_until, wait_frozen};
@@ -47,10 +45,10 @@ fn until(bench: &Bench, id: &str, head: &str, keys: &str, file: &str) -> String 
 }
 
 fn with_priority(engine: &CoreExecutionEngine, id: &str, text: &str, priority: u8) -> RunId {
-    let request = PipelineRequest {
+    let request = Plan {
         run_id: Some(run_id(id)),
         priority: Some(priority),
-        ..PipelineRequest::new(definition(text), Default::default())
+        ..Plan::new(definition(text), Default::default())
     };
     engine.start_pipeline(request).expect("the run starts")
 }
@@ -264,7 +262,7 @@ fn quiet_ends_by_itself_and_one_whose_end_was_missed_is_over() {
     let store = CheckpointManager::open(bench.data_dir.join("checkpoints.db")).expect("it opens");
     let mut orders = store.load_orders().expect("they can be read");
     orders.quiet.as_mut().expect("it is recorded").until = Some(past);
-    store.commit(&[Write::Orders(orders)]).expect("it is written");
+    store.commit(&[RunWrite::Orders(orders)]).expect("it is written");
     drop(store);
     let (engine, events) = bench.open();
     assert_eq!(engine.orders().quiet, None);

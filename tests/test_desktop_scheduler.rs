@@ -29,7 +29,7 @@ mod written_by_hand;
 mod zones;
 
 use chrono::TimeDelta;
-use desk::{Desk, every, spec, whole};
+use desk::{Desk, every, instant, spec, whole};
 use leverframe::run::{EventKind, RunState};
 use leverframe::schedule::{Misfire, MisfirePolicy, ScheduleConfig};
 use leverframe::scheduler::{CATCH_UP_GAP_MS, StartOutcome};
@@ -52,7 +52,7 @@ fn a_job_fires_at_its_instant_once_and_never_early() {
     assert!(desk.started().is_empty());
     assert_eq!(desk.ledger("nightly"), ["02:30:00 ran 1"]);
     let job = desk.job("nightly");
-    assert_eq!(job.next_run.as_deref(), Some("2026-11-24T02:30:00.000Z"));
+    assert_eq!(job.next_run, Some(instant("2026-11-24T02:30:00.000Z")));
     assert_eq!((job.last_run.as_deref(), job.run_count), (Some("2026-11-23T02:30:00.000Z"), 1));
     let history = desk.history("nightly");
     assert_eq!(history.len(), 1);
@@ -239,8 +239,8 @@ fn a_machine_that_travels_takes_floating_jobs_with_it() {
     desk.add(fixed);
     let now = desk.now;
     desk.core.zone_changed("Asia/Tokyo", now).expect("it is recorded");
-    assert_eq!(desk.job("floating").next_run.as_deref(), Some("2026-11-24T00:00:00.000Z"));
-    assert_eq!(desk.job("fixed").next_run.as_deref(), Some("2026-11-23T09:00:00.000Z"));
+    assert_eq!(desk.job("floating").next_run, Some(instant("2026-11-24T00:00:00.000Z")));
+    assert_eq!(desk.job("fixed").next_run, Some(instant("2026-11-23T09:00:00.000Z")));
 }
 
 #[test]

@@ -145,9 +145,9 @@ fn parameters_and_secrets_reach_the_environment_and_a_secret_stays_out_of_everyt
     );
     let definition = definition(&text);
     let params = definition.pipeline.resolve_params(&BTreeMap::new(), None).expect("they resolve");
-    let request = leverframe::engine::PipelineRequest {
+    let request = leverframe::run::Plan {
         run_id: Some(run_id("r1")),
-        ..leverframe::engine::PipelineRequest::new(definition, params)
+        ..leverframe::run::Plan::new(definition, params)
     };
     let run = engine.start_pipeline(request).expect("it starts");
     assert_eq!(wait_for_end(&events, &run).kind.name(), "execution_completed");

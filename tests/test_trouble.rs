@@ -67,7 +67,7 @@ fn on_a_full_disk_ends_are_recorded_nothing_starts_what_runs_is_frozen_and_all_g
     look_until("the end of a on disk", || {
         (stored_step(&bench.stored("r1"), "a").exit_code == Some(7)).then_some(())
     });
-    let refusal = engine.start_pipeline(leverframe::engine::PipelineRequest::new(
+    let refusal = engine.start_pipeline(leverframe::run::Plan::new(
         definition(&bench.pipeline("", &[("x", "", "")])),
         Default::default(),
     ));

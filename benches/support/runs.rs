@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use leverframe::CoreExecutionEngine;
 use leverframe::base::id::{PipelineId, RunId, StepId};
-use leverframe::engine::{EngineOptions, HostStart, PipelineRequest, StartRequest, Subscription};
+use leverframe::engine::{EngineOptions, HostStart, StartRequest, Subscription};
 use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, RunState};
-use leverframe::store::{CheckpointManager, ExecutionRecord, Write};
+use leverframe::run::{Definition, Plan, Record, RunState};
+use leverframe::store::{CheckpointManager, ExecutionRecord, RunWrite};
 use serde_json::json;
 
 /// An engine with a supervisor: this program.
@@ -45,7 +45,7 @@ pub(crate) fn run_to_the_end(
     events: &Subscription,
     pipeline: &Arc<Definition>,
 ) {
-    let request = PipelineRequest::new(pipeline.clone(), Default::default());
+    let request = Plan::new(pipeline.clone(), Default::default());
     let run_id = engine.start_pipeline(request).expect("the run starts");
     loop {
         let event = events.recv().expect("the engine lives");
@@ -79,15 +79,12 @@ pub(crate) fn old_run(i: usize) -> RunId {
 pub(crate) fn fill(store: &CheckpointManager, n: usize) {
     let started_at = "2026-03-01T02:00:00Z".parse().expect("an instant");
     for first in (0..n).step_by(5000) {
-        let writes: Vec<Write> = (first..n.min(first + 5000))
+        let writes: Vec<RunWrite> = (first..n.min(first + 5000))
             .flat_map(|i| {
-                let checkpoint = Write::Checkpoint {
-                    run_id: old_run(i),
-                    step_id: "fetch".to_owned(),
-                    data: json!({ "page": i }).to_string(),
-                    at: started_at,
-                };
-                let run = Write::Execution(Box::new(ExecutionRecord {
+                let data = json!({ "page": i }).to_string().into();
+                let record = Record::Checkpoint { step_id: "fetch".into(), data, at: started_at };
+                let checkpoint = RunWrite::Record { run_id: old_run(i), record };
+                let run = RunWrite::Execution(Box::new(ExecutionRecord {
                     run_id: old_run(i),
                     pipeline_id: PipelineId::new("nightly").expect("an id"),
                     source: "alfabeta".to_owned(),

@@ -2,16 +2,15 @@
 //! [`crate::api::query::Query`].
 //! The window's levers, the verbs and the control socket all say these; a [`crate::daemon::CommandHandler`] carries them out.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::job_params::JobParams;
+use super::start::StartRun;
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::base::time::{instant, maybe_instant, read_instant, read_maybe_instant};
 use crate::engine::ShutdownKind;
 use crate::run::StopKind;
+use crate::scheduler::JobPatch;
 use crate::settings::LimitParams;
 
 /// Something to be done.
@@ -20,7 +19,7 @@ use crate::settings::LimitParams;
 pub enum Command {
     /// Start a run; answered by its summary.
     #[serde(rename = "run.start")]
-    Start(Start),
+    Start(StartRun),
     /// Freeze a run; answered by its summary.
     #[serde(rename = "run.pause")]
     Pause {
@@ -87,10 +86,10 @@ pub enum Command {
     EndDrain {},
     /// Add a job; answered by it.
     #[serde(rename = "schedule.add")]
-    AddJob(Box<JobParams>),
+    AddJob(Box<JobPatch>),
     /// Change what is given of a job; answered by it.
     #[serde(rename = "schedule.set")]
-    SetJob(Box<JobParams>),
+    SetJob(Box<JobPatch>),
     /// Remove a job; answered by `{}`.
     #[serde(rename = "schedule.remove")]
     RemoveJob {
@@ -150,34 +149,6 @@ pub enum Command {
     Raise {},
 }
 
-/// Which run to start, and with what. Where nothing is said, the pipeline's own defaults count.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Start {
-    /// The id of a pipeline, or the absolute path of a file (it begins with a `/`). None with `like`: the very
-    /// definition of that run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pipeline: Option<String>,
-    /// Parameters by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub params: BTreeMap<String, String>,
-    /// The run's name; none: one is made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<RunId>,
-    /// Such as `FULL_REFRESH`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_type: Option<String>,
-    /// Such as `dev`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// From 0 to 9: among runs that wait, the highest goes first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
-    /// With the parameters, run type and environment of this run, where nothing else is said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub like: Option<RunId>,
-}
-
 impl Command {
     /// The names of all of them.
     pub const METHODS: &'static [&'static str] = &[
@@ -206,13 +177,13 @@ impl Command {
 
     /// Starts a pipeline with its defaults.
     pub fn start(pipeline: &PipelineId) -> Self {
-        Self::Start(Start { pipeline: Some(pipeline.to_string()), ..Start::default() })
+        Self::Start(StartRun { pipeline: Some(pipeline.to_string()), ..StartRun::default() })
     }
 
     /// Starts a pipeline with what an earlier run of it was started with.
     pub fn start_like(pipeline: &PipelineId, earlier: &RunId) -> Self {
         let like = Some(earlier.clone());
-        Self::Start(Start { pipeline: Some(pipeline.to_string()), like, ..Start::default() })
+        Self::Start(StartRun { pipeline: Some(pipeline.to_string()), like, ..StartRun::default() })
     }
 
     /// Freezes a run.
@@ -270,8 +241,8 @@ impl Command {
     /// Its verb and what it is done to, for messages.
     pub fn text(&self) -> String {
         match self {
-            Self::Start(Start { like: Some(run_id), .. }) => format!("start again like {run_id}"),
-            Self::Start(Start { pipeline, .. }) => {
+            Self::Start(StartRun { like: Some(run_id), .. }) => format!("start again like {run_id}"),
+            Self::Start(StartRun { pipeline, .. }) => {
                 format!("start {}", pipeline.as_deref().unwrap_or("a run"))
             }
             Self::Pause { run_id } => format!("pause {run_id}"),

@@ -4,6 +4,7 @@ use crate::base::id::InvalidId;
 use crate::engine::EngineError;
 use crate::pipeline::ParamError;
 use crate::records::RefreshError;
+use crate::run::Refusal;
 use crate::schedule::ScheduleError;
 use crate::scheduler::SchedulerError;
 use crate::settings::{CatalogueError, SettingsError};
@@ -15,7 +16,7 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Wrong usage, or an invalid file.
 pub const USAGE: u8 = 2;
-/// There is no such run or pipeline.
+/// What was asked for is not there: a run, a step of it, a pipeline or a job.
 pub const NOT_FOUND: u8 = 3;
 /// Another engine holds the directory.
 pub const BUSY: u8 = 4;
@@ -37,10 +38,10 @@ pub trait HasExitCode {
 impl HasExitCode for EngineError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::NotFound { .. } => NOT_FOUND,
+            Self::NotFound { .. } | Self::Refused(Refusal::NoStep { .. }) => NOT_FOUND,
             Self::Exists { .. }
             | Self::OutOfScope { .. }
-            | Self::Refused(_)
+            | Self::Refused(Refusal::State { .. } | Refusal::Other { .. })
             | Self::Invalid(_)
             | Self::NotRegistered { .. } => USAGE,
             Self::DataDir(error) => error.exit_code(),
@@ -111,6 +112,7 @@ impl HasExitCode for SchedulerError {
             Self::Exists { .. }
             | Self::Broken { .. }
             | Self::Schedule(_)
+            | Self::Invalid(_)
             | Self::Pipeline { .. }
             | Self::Param { .. }
             | Self::NoUpstream { .. }

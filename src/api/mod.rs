@@ -9,23 +9,23 @@ mod command;
 mod engine_id;
 mod error;
 pub mod exit_code;
-mod job_params;
 mod query;
+mod start;
 mod usage;
 
 pub use answers::{
     Answer, Backfilled, CheckpointDocument, EngineStatus, LivingRun, LivingRuns, PipelineDocument,
 };
-pub use command::{Command, Start};
+pub use command::Command;
 pub use engine_id::{EngineId, ProcessKind};
 pub use error::Error;
 pub use exit_code::HasExitCode;
-pub use job_params::JobParams;
 pub use query::Query;
+pub use start::StartRun;
 pub use usage::{Usage, UsageOfRun, UsageOfStep};
 
 // What answers are made of, and is known to those who make it.
 pub use crate::engine::CurrentWait;
-pub use crate::scheduler::{FireView, HistoryView, JobView};
+pub use crate::scheduler::{FireView, HistoryView, JobPatch, JobSpec, JobView};
 pub use crate::store::{MachinePoint, StepSpan};
 pub use crate::supervisor::SILENT;

@@ -4,14 +4,16 @@
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
-use super::foreground::{Foreground, RunAction, Until};
+use super::foreground::{Foreground, RunAction, Until, show_end};
 use super::output::{Form, Page};
+use super::painter::Painter;
 use super::{Place, Print, no_such_run};
 use crate::api::Command;
 use crate::api::exit_code::{DONE, NO_ENGINE};
 use crate::base::id::RunId;
 use crate::control::ControlClient;
 use crate::daemon::OWN_NAME;
+use crate::records::Records;
 use crate::run::{Input, RunSummary, StopKind};
 use crate::settings::Settings;
 use crate::store::DataDir;
@@ -82,10 +84,24 @@ fn pull(action: &RunAction<'_>, until: Until, print: &Print, place: &Place) -> O
     let run_id = action.run_id;
     let settings = Settings::load(&place.path()?)?;
     let records = place.records()?;
-    if records.stored(run_id)?.is_none() {
-        return Err(no_such_run(&records, run_id));
-    }
+    let Some(before) = records.stored(run_id)? else { return Err(no_such_run(&records, run_id)) };
     let dir = DataDir::open(place.path()?)?;
-    let foreground = Foreground::with_action(dir, settings, action, print.form())?;
-    foreground.follow(run_id, until)
+    match Foreground::with_action(dir, settings, action, print.form()) {
+        Ok(foreground) => foreground.follow(run_id, until),
+        Err(failure) if until == Until::Stopped && !before.summary.state.is_ended() => {
+            ended_meanwhile(&records, run_id, print.form(), failure)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A run that lived when it was looked up, and could not be stopped: where it has ended by now, that is what was wanted.
+fn ended_meanwhile(records: &Records, run_id: &RunId, form: Form, failure: Failure) -> Outcome {
+    let run = records.stored(run_id)?.map(|stored| stored.summary);
+    let Some(run) = run.filter(|run| run.state.is_ended()) else { return Err(failure) };
+    let mut painter = Painter::new(form);
+    show_end(&mut painter, run, None);
+    painter.clear();
+    painter.flush();
+    Ok(DONE)
 }

@@ -24,11 +24,12 @@ use crate::api::Command;
 use crate::base::id::{RunId, StepId};
 use crate::control::ControlClient;
 use crate::daemon::{Acquisition, EngineLease, Joined, ask, join};
-use crate::engine::{CoreExecutionEngine, EngineError, PipelineRequest, Scope};
+use crate::engine::{CoreExecutionEngine, EngineError, Scope};
 use crate::records::Records;
-use crate::run::{EventKind, Input, RunState, RunSummary};
+use crate::run::{EventKind, Input, Plan, RunState, RunSummary};
 use crate::settings::Settings;
 use crate::store::DataDir;
+pub(super) use ending::show_end;
 use hearing::{Lost, is_of};
 use link::Link;
 use question::{Question, Reply};
@@ -177,9 +178,9 @@ impl Foreground {
     }
 
     /// Starts a run, with the engine of this process.
-    pub(super) fn start(&self, request: PipelineRequest) -> Result<RunId, Failure> {
+    pub(super) fn start(&self, plan: Plan) -> Result<RunId, Failure> {
         let engine = self.engine().ok_or(EngineError::ShutDown)?;
-        Ok(engine.start_pipeline(request)?)
+        Ok(engine.start_pipeline(plan)?)
     }
 
     /// The engine of this process, if it is one.
@@ -266,7 +267,9 @@ impl Foreground {
                 },
             }
         };
-        self.finish(run_id, end)
+        // An end that was asked for is what was wanted, however this process came to know of it.
+        let is_wanted = until == Until::Stopped && matches!(end, End::Ended(_));
+        self.finish(run_id, if is_wanted { End::Reached } else { end })
     }
 
     /// The engine has gone. Whoever took its place is followed from where it left off; where nobody did, this process

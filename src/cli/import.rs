@@ -15,7 +15,7 @@ use super::output::{Form, Page, count, note};
 use super::schedule::change;
 use super::{Place, Print};
 use crate::api::exit_code::{DONE, FAILED, NOT_FOUND, UNUSABLE};
-use crate::api::{Command, JobParams, JobView};
+use crate::api::{Command, JobPatch, JobView};
 use crate::files::{read_bounded, read_small_file, read_small_text};
 use crate::schedule::{
     CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,
@@ -298,14 +298,14 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }
 
-fn params_of(job: &ImportedJob) -> JobParams {
-    JobParams {
+fn params_of(job: &ImportedJob) -> JobPatch {
+    JobPatch {
         pipeline_id: Some(job.pipeline_id.clone()),
         zone: Some(job.zone.as_str().to_owned()),
         misfire: Some(job.misfire.policy),
         misfire_grace_seconds: Some(job.misfire.grace.num_milliseconds() as f64 / 1000.0),
         overlap: Some(job.overlap),
-        ..JobParams::new(job.job_id.clone()).with_schedule(&job.schedule)
+        ..JobPatch::new(job.job_id.clone()).with_schedule(&job.schedule)
     }
 }
 

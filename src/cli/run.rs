@@ -9,12 +9,11 @@ use super::foreground::{Foreground, Until};
 use super::output::note;
 use super::validate::Folders;
 use super::{Place, Print, key_value, no_such_run};
-use crate::api::{Command, Start};
+use crate::api::{Command, StartRun};
 use crate::base::id::RunId;
 use crate::daemon::Acquisition;
 use crate::engine::Scope;
-use crate::records::RunRequest;
-use crate::run::{Definition, RunSummary};
+use crate::run::{Definition, Plan, RunSummary};
 use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
 use crate::{daemon, records};
@@ -53,32 +52,24 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
     let form = args.print.form();
     let named = args.pipeline.as_deref();
     let named = named.map(|name| Catalogue::find_in(name, &data_dir, &settings)).transpose()?;
-    let asked = RunRequest {
+    let start = StartRun {
+        pipeline: named.as_ref().map(|definition| definition.path.to_string()),
         params: given_once(args.params)?,
         run_id: args.run_id,
         run_type: args.run_type,
         environment: args.environment,
         priority: args.priority,
-    };
-    let start = Start {
-        pipeline: named.as_ref().map(|definition| definition.path.to_string()),
-        params: asked.params.clone(),
-        run_id: asked.run_id.clone(),
-        run_type: asked.run_type.clone(),
-        environment: asked.environment.clone(),
-        priority: asked.priority,
-        like: args.like.clone(),
+        like: args.like,
     };
     if let Some(text) = named.as_ref().and_then(|definition| Folders::of(place).no_job_yet(definition)) {
         note(text);
     }
-    let (definition, asked) = match (args.like, named) {
-        (Some(earlier), named) => like(&earlier, named, asked, place)?,
-        (None, Some(definition)) => (definition, asked),
+    // Checked here also for an engine elsewhere: what is wrong is said before anything is asked of it.
+    let plan = match (&start.like, named) {
+        (Some(earlier), named) => like(earlier, named, &start, place)?,
+        (None, Some(definition)) => start.plan(definition)?,
         (None, None) => return Err(Failure::usage("name a pipeline to run: a file or an id")),
     };
-    // Checked here also for an engine elsewhere: what is wrong is said before anything is asked of it.
-    let request = records::resolve(definition, asked)?;
     let dir = DataDir::open(&data_dir)?;
     dir.open_to_others().into_iter().for_each(note);
     match daemon::ask::<RunSummary>(&dir, &Command::Start(start))? {
@@ -87,7 +78,7 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
         }
         Acquisition::EngineLease(lease) => {
             let mut foreground = Foreground::open(dir, lease, settings, Scope::Nothing, form)?;
-            let run_id = foreground.start(request)?;
+            let run_id = foreground.start(plan)?;
             foreground.tell_others(&run_id)?;
             foreground.follow(&run_id, Until::End)
         }
@@ -98,17 +89,16 @@ pub(super) fn run(args: RunArgs, place: &Place) -> Outcome {
 fn like(
     earlier: &RunId,
     named: Option<Arc<Definition>>,
-    asked: RunRequest,
+    start: &StartRun,
     place: &Place,
-) -> Result<(Arc<Definition>, RunRequest), Failure> {
+) -> Result<Plan, Failure> {
     let records = place.records()?;
     let stored = records.stored(earlier)?.ok_or_else(|| no_such_run(&records, earlier))?;
     let definition = match named {
         Some(definition) => definition,
         None => records::definition_of(&stored)?,
     };
-    let asked = asked.like(&stored, &definition);
-    Ok((definition, asked))
+    Ok(start.clone().filled_from(&stored, &definition).plan(definition)?)
 }
 
 fn given_once(params: Vec<(String, String)>) -> Result<std::collections::BTreeMap<String, String>, Failure> {

@@ -44,8 +44,13 @@ pub enum ControlError {
     #[error("the engine answered what this program does not understand ({0}); are both of one version?")]
     Garbled(String),
     /// It does not answer.
-    #[error("the engine does not answer (waited {} s); look whether its process hangs", HELLO_WITHIN.as_secs())]
-    NoAnswer,
+    #[error("the engine{} does not answer (waited {} s); look whether its process hangs", in_brackets(*.pid), .waited.as_secs())]
+    NoAnswer {
+        /// Its process, as far as known.
+        pid: Option<u32>,
+        /// How long its answer was waited for.
+        waited: Duration,
+    },
     /// It can't answer: its process was stopped, by Ctrl-Z or a signal.
     #[error(transparent)]
     Stopped(#[from] StoppedHolder),
@@ -82,6 +87,10 @@ impl StoppedHolder {
     }
 }
 
+fn in_brackets(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
 fn gone(notice: Option<&ClosingNotice>) -> String {
     match notice {
         Some(notice) => format!("the engine closed the connection: {}", notice.reason),
@@ -113,6 +122,18 @@ impl ControlClient {
     /// # Errors
     /// [`ControlError`]: the socket is another user's, the engine speaks another protocol, or does not answer.
     pub fn connect(data_dir: &Path, client: &str) -> Result<Option<Self>, ControlError> {
+        Self::connect_within(data_dir, client, HELLO_WITHIN)
+    }
+
+    /// As [`Self::connect`], for those who can do without the engine: its answer is waited for no longer than `patience`.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_within(
+        data_dir: &Path,
+        client: &str,
+        patience: Duration,
+    ) -> Result<Option<Self>, ControlError> {
         if let Some(stopped) = StoppedHolder::of(data_dir) {
             return Err(stopped.into());
         }
@@ -138,11 +159,13 @@ impl ControlClient {
         };
         let answer = match look_after_a_while(&answer, data_dir)? {
             Some(answer) => Ok(answer),
-            None => answer.recv_timeout(HELLO_WITHIN - SUSPICIOUS),
+            None => answer.recv_timeout(patience.saturating_sub(SUSPICIOUS)),
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => return Err(ControlError::NoAnswer),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(ControlError::NoAnswer { pid: holder(data_dir), waited: patience });
+            }
             // It went while we spoke.
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         };
@@ -269,6 +292,13 @@ fn hang_up(shared: &Shared, reader: Option<Thread>) {
     drop(reader);
 }
 
+fn holder(data_dir: &Path) -> Option<u32> {
+    match presence(data_dir) {
+        Presence::Engine { pid } => Some(pid),
+        Presence::Nobody => None,
+    }
+}
+
 /// The answer, if it comes soon; none when it is to be waited for further.
 ///
 /// # Errors
@@ -324,7 +354,7 @@ impl HasExitCode for ControlError {
         match self {
             // What is no exit code is a fault of the conversation.
             Self::Refused(error) => u8::try_from(error.code).unwrap_or(FAILED),
-            Self::NoAnswer | Self::Stopped(_) => NO_ANSWER,
+            Self::NoAnswer { .. } | Self::Stopped(_) => NO_ANSWER,
             Self::Gone(_) | Self::Garbled(_) | Self::Socket(_) => FAILED,
         }
     }

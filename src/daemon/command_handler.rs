@@ -9,16 +9,14 @@ use super::jobs::{Jobs, MAX_ROWS};
 use super::live_limits::LiveLimits;
 use crate::api::{
     Answer, Backfilled, CheckpointDocument, Command, EngineId, EngineStatus, Error, LivingRun, LivingRuns,
-    PipelineDocument, ProcessKind, Query, Start,
+    PipelineDocument, ProcessKind, Query, StartRun,
 };
 use crate::base::id::{PipelineId, RunId};
 use crate::control::server::Handler;
 use crate::engine::{CoreExecutionEngine, EngineError, StartRequest};
 use crate::monitor::MonitorHandle;
-use crate::records::{
-    Records, RunRecord, RunRequest, definition_of, fresh_definition, refresh_definition, resolve,
-};
-use crate::run::{Definition, RunSummary, StopKind};
+use crate::records::{Records, RunRecord, definition_of, fresh_definition, refresh_definition};
+use crate::run::{Definition, Plan, RunSummary, StopKind};
 use crate::settings::{Catalogue, Settings, read_definition};
 use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
 
@@ -240,33 +238,31 @@ impl CommandHandler {
 
     /// Starts the one pipeline of this source, else the one whose id equals it.
     pub(crate) fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, Error> {
-        let asked = RunRequest { run_type: run_type.map(str::to_owned), ..RunRequest::default() };
+        let start = StartRun { run_type: run_type.map(str::to_owned), ..StartRun::default() };
         if let Some(id) = self.registered(source) {
-            return self.start_registered(id, asked);
+            return self.start_registered(id, start);
         }
-        self.start_definition(self.catalogue().by_source(source)?, asked)
+        self.start_definition(self.catalogue().by_source(source)?, &start)
     }
 
-    fn start(&self, start: Start) -> Result<RunId, Error> {
-        let Start { pipeline, params, run_id, run_type, environment, priority, like } = start;
-        let asked = RunRequest { params, run_id, run_type, environment, priority };
-        let earlier = like.map(|earlier| self.stored(&earlier)).transpose()?;
-        if let Some(id) = pipeline.as_deref().and_then(|pipeline| self.registered(pipeline)) {
-            return self.start_registered(id, asked);
+    fn start(&self, start: StartRun) -> Result<RunId, Error> {
+        let earlier = start.like.as_ref().map(|earlier| self.stored(earlier)).transpose()?;
+        if let Some(id) = start.pipeline.as_deref().and_then(|pipeline| self.registered(pipeline)) {
+            return self.start_registered(id, start);
         }
-        let definition = match (pipeline, &earlier) {
-            (Some(pipeline), _) => self.definition(&pipeline)?,
+        let definition = match (&start.pipeline, &earlier) {
+            (Some(pipeline), _) => self.definition(pipeline)?,
             (None, Some(earlier)) => definition_of(earlier).map_err(EngineError::from)?,
             (None, None) => {
                 let text = "name a pipeline to start: its id, or the absolute path of its file";
                 return Err(Error::invalid(text.to_owned()));
             }
         };
-        let asked = match &earlier {
-            Some(earlier) => asked.like(earlier, &definition),
-            None => asked,
+        let start = match &earlier {
+            Some(earlier) => start.filled_from(earlier, &definition),
+            None => start,
         };
-        self.start_definition(definition, asked)
+        self.start_definition(definition, &start)
     }
 
     fn definition(&self, pipeline: &str) -> Result<Arc<Definition>, Error> {
@@ -282,8 +278,8 @@ impl CommandHandler {
         Ok(read_definition(path)?)
     }
 
-    fn start_definition(&self, definition: Arc<Definition>, asked: RunRequest) -> Result<RunId, Error> {
-        Ok(self.engine.start_pipeline(resolve(definition, asked)?)?)
+    fn start_definition(&self, definition: Arc<Definition>, start: &StartRun) -> Result<RunId, Error> {
+        Ok(self.engine.start_pipeline(start.plan(definition)?)?)
     }
 
     /// The id of a pipeline that is a function of this program.
@@ -291,23 +287,19 @@ impl CommandHandler {
         PipelineId::new(pipeline).ok().filter(|id| self.engine.is_registered(id))
     }
 
-    fn start_registered(&self, id: PipelineId, asked: RunRequest) -> Result<RunId, Error> {
+    fn start_registered(&self, id: PipelineId, start: StartRun) -> Result<RunId, Error> {
         let source = id.to_string();
-        let run_id = match asked.run_id {
+        let run_id = match start.run_id {
             Some(run_id) => run_id,
             None => {
                 let (store, now) = (self.engine.store(), crate::engine::now().wall);
                 store.next_run_id(&source, now, |_| false).map_err(EngineError::from)?
             }
         };
-        let mut start = StartRequest::of(run_id, id, source);
-        if let Some(run_type) = asked.run_type {
-            start = start.run_type(run_type);
-        }
-        if let Some(environment) = asked.environment {
-            start = start.environment(environment);
-        }
-        Ok(self.engine.start_registered(start)?.run_id)
+        let mut plan = Plan::driven(run_id, id, source);
+        plan.run_type = start.run_type.unwrap_or(plan.run_type);
+        plan.environment = start.environment.unwrap_or(plan.environment);
+        Ok(self.engine.start_registered(StartRequest { plan })?.run_id)
     }
 
     /// Gives an ended run the definition of today, if that is wanted or it has none.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::lease::OWN_NAME;
 use super::user_service::UserService;
@@ -44,15 +45,17 @@ pub fn fires_by_itself(job: &JobView) -> bool {
     job.enabled && job.problem.is_none() && (job.next_run.is_some() || job.schedule_type == "after")
 }
 
-/// Whether something fires the jobs of this data directory. The engine that lives is asked; one that hangs is waited for
-/// as long as any client waits for its first answer.
+/// How long a look that needs only the databases waits for what the engine adds to it: one that hangs delays no list.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether something fires the jobs of this data directory. The engine that lives is asked.
 pub fn jobs_fired(data_dir: &Path) -> JobsFired {
     if UserService::is_installed_for(data_dir) {
         return JobsFired::Yes;
     }
     let Presence::Engine { pid } = presence(data_dir) else { return JobsFired::No };
     let unknown = |why: String| JobsFired::Unknown { why };
-    match ControlClient::connect(data_dir, OWN_NAME) {
+    match ControlClient::connect_within(data_dir, OWN_NAME, PATIENCE) {
         Ok(Some(client)) => match client.welcome().engine.fires_jobs {
             Some(true) => JobsFired::Yes,
             Some(false) => JobsFired::No,

@@ -2,6 +2,8 @@
 //! the folders changes.
 
 use std::collections::HashSet;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -50,17 +52,25 @@ impl JobFiles {
         let task = tasks.add(None, |bell| {
             let changed = Arc::new(AtomicBool::new(false));
             let of_watch = changed.clone();
-            // Before the first look, so that nothing is missed.
-            let watch = FolderWatch::of_all(&folders, move || {
+            let on_change = move || {
                 of_watch.store(true, Ordering::Release);
                 bell.ring();
-            });
-            if let Err(error) = &watch {
+            };
+            let warn = |data_dir: &Path, which: &str, error: &io::Error| {
                 tracing::warn!(
                     target: NOTICE,
-                    data_dir = %dir.path().display(),
-                    "the folders of pipelines can't be watched: {error}; a [[schedule]] table that is edited counts from the next start on"
+                    data_dir = %data_dir.display(),
+                    "{which} can't be watched: {error}; a [[schedule]] table that is edited there counts from the next start on"
                 );
+            };
+            let data_dir = dir.path().to_owned();
+            let on_lost = move |folder: &Path, error: &io::Error| {
+                warn(&data_dir, &format!("the folder {}", folder.display()), error);
+            };
+            // Before the first look, so that nothing is missed.
+            let watch = FolderWatch::of_all(&folders, on_change, on_lost);
+            if let Err(error) = &watch {
+                warn(dir.path(), "the folders of pipelines", error);
             }
             reader.take_over();
             let mut patience = Patience::Idle;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::lease::EngineLease;
-use crate::api::{Error, JobParams};
+use crate::api::{Error, JobPatch};
 use crate::base::id::{JobId, RunId};
 use crate::engine::{CoreExecutionEngine, now};
 use crate::scheduler::{
@@ -82,8 +82,8 @@ impl Jobs {
     ///
     /// # Errors
     /// As [`DesktopScheduler::schedule_job`], and [`Error`].
-    pub fn add(&self, params: JobParams) -> Result<JobView, Error> {
-        let (job_id, spec) = (params.job_id.clone(), params.into_spec()?);
+    pub fn add(&self, patch: JobPatch) -> Result<JobView, Error> {
+        let (job_id, spec) = (patch.job_id.clone(), patch.into_spec()?);
         match &self.0 {
             Kind::Firing(scheduler) => Ok(scheduler.schedule_job(spec)?),
             Kind::Resting(..) => self.change(&job_id, |core| core.schedule_job(spec, now()).map(drop)),
@@ -94,11 +94,13 @@ impl Jobs {
     ///
     /// # Errors
     /// As [`DesktopScheduler::set_job`], and [`Error`].
-    pub fn set(&self, params: JobParams) -> Result<JobView, Error> {
-        let (job_id, change) = (params.job_id.clone(), params.into_change()?);
+    pub fn set(&self, patch: JobPatch) -> Result<JobView, Error> {
         match &self.0 {
-            Kind::Firing(scheduler) => Ok(scheduler.set_job(&job_id, change)?),
-            Kind::Resting(..) => self.change(&job_id, |core| core.set_job(&job_id, change, now()).map(drop)),
+            Kind::Firing(scheduler) => Ok(scheduler.set_job(patch)?),
+            Kind::Resting(..) => {
+                let job_id = patch.job_id.clone();
+                self.change(&job_id, |core| core.set_job(patch, now()).map(drop))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Act: turns the effects of decisions into requests to the step host and into signals. Never waits.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) struct Acting {
 impl Acting {
     pub(super) fn new(
         data_dir: &DataDir,
-        env: super::Params,
+        env: BTreeMap<String, String>,
         host: &HostChoice,
         sender: Sender<Message>,
     ) -> io::Result<Self> {

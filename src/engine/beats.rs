@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::changes::{push_changes, to_write};
+use super::changes::push_changes;
 use super::core::{Engine, Entry};
 use super::message::{PendingInput, Waiting};
 use super::{EngineError, EngineSnapshot, ShutdownKind, clock};
@@ -14,7 +14,7 @@ use crate::run::{
     Context, Deadline, Effect, Event, EventKind, Input, Launch, Outbox, Record, Run, RunState, Starts,
     decide, next_deadline,
 };
-use crate::store::{StoreError, Write};
+use crate::store::{RunWrite, StoreError};
 
 /// How long a change that nobody relies on may wait for a commit that is needed anyway.
 const LAZY_COMMIT_MS: u64 = 1000;
@@ -33,7 +33,7 @@ pub(super) struct Batch {
     pub(super) sent_ahead: Vec<(RunId, Input)>,
     pub(super) is_hard: bool,
     /// Ended runs that were read from disk to be taken up, as they stood there.
-    taken_up: Vec<Write>,
+    taken_up: Vec<RunWrite>,
 }
 
 impl Batch {
@@ -126,7 +126,7 @@ impl Engine {
             (None, None, None) => {
                 let ended = self.load_ended(run_id)?;
                 let (state, attempt) = (ended.state, ended.attempt);
-                batch.taken_up.push(Write::Expect { run_id: run_id.clone(), state, attempt });
+                batch.taken_up.push(RunWrite::Expect { run_id: run_id.clone(), state, attempt });
                 self.learn_of(&ended);
                 ended
             }
@@ -205,10 +205,12 @@ impl Engine {
                 batch.staged.insert(run_id.clone(), entry.run.clone());
             }
         }
-        let now = clock::now().wall;
         let records = self.unrecorded.iter().chain(&batch.records);
-        let records = records.map(|(run_id, record)| to_write(run_id, record, now));
-        let mut writes: Vec<_> = batch.taken_up.drain(..).chain(records).collect();
+        let of_run = |(run_id, record): &(RunId, Record)| RunWrite::Record {
+            run_id: run_id.clone(),
+            record: record.clone(),
+        };
+        let mut writes: Vec<_> = batch.taken_up.drain(..).chain(records.map(of_run)).collect();
         for (run_id, run) in &batch.staged {
             let recorded = self.runs.get(run_id).and_then(|entry| entry.recorded.as_deref());
             push_changes(&mut writes, recorded, run);

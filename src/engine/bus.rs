@@ -209,36 +209,7 @@ impl Waiting {
 }
 
 fn telemetry_key(event: &Event) -> TelemetryKey {
-    let step_id = match &event.kind {
-        EventKind::StepProgress { step_id, .. } | EventKind::MetricReported { step_id, .. } => {
-            Some(step_id.clone())
-        }
-        EventKind::ExecutionStarted { .. }
-        | EventKind::ExecutionQueued { .. }
-        | EventKind::ExecutionRunning { .. }
-        | EventKind::ExecutionPaused { .. }
-        | EventKind::ExecutionResumed { .. }
-        | EventKind::ExecutionStopping { .. }
-        | EventKind::ExecutionStopped { .. }
-        | EventKind::ExecutionCompleted { .. }
-        | EventKind::ExecutionFailed { .. }
-        | EventKind::ExecutionForceStopped { .. }
-        | EventKind::ExecutionInterrupted { .. }
-        | EventKind::ExecutionProgress { .. }
-        | EventKind::CheckpointSaved { .. }
-        | EventKind::StepStarted { .. }
-        | EventKind::StepChanged { .. }
-        | EventKind::StepFinished { .. }
-        | EventKind::WarningRaised { .. }
-        | EventKind::ResourceAlert { .. }
-        | EventKind::RecoveryDecided { .. }
-        | EventKind::JobFired { .. }
-        | EventKind::JobSkipped { .. }
-        | EventKind::JobChanged { .. }
-        | EventKind::OrdersChanged { .. }
-        | EventKind::Resync => None,
-    };
-    (event.kind.name(), event.run_id.clone(), step_id)
+    (event.kind.name(), event.run_id.clone(), event.kind.telemetry_step().cloned())
 }
 
 #[cfg(test)]

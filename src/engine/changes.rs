@@ -1,24 +1,21 @@
-//! What a decision changes on disk: the rows in which a run differs from what is recorded, and what is recorded beside it.
+//! What a decision changes on disk: the rows in which a run differs from what is recorded.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
-use crate::base::id::RunId;
-use crate::run::{Body, Record, Run, RunLedger, StepState};
-use crate::store::Write;
+use crate::run::{Body, Run, RunLedger, StepState};
+use crate::store::RunWrite;
 
 /// The rows in which `run` differs from what is on disk: steps are shared until they change.
-pub(super) fn push_changes(writes: &mut Vec<Write>, recorded: Option<&Run>, run: &Arc<Run>) {
+pub(super) fn push_changes(writes: &mut Vec<RunWrite>, recorded: Option<&Run>, run: &Arc<Run>) {
     if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
-        writes.push(Write::Run(run.clone()));
+        writes.push(RunWrite::Run(run.clone()));
     }
     for (index, step) in run.steps.iter().enumerate() {
         let before = recorded.and_then(|recorded| recorded.steps.get(index));
         let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
         let is_untouched = before.is_none() && step.attempt == 0 && step.state == StepState::Pending;
         if !is_same && !is_untouched {
-            writes.push(Write::Step { run_id: run.id.clone(), step: step.clone() });
+            writes.push(RunWrite::Step { run_id: run.id.clone(), step: step.clone() });
         }
     }
 }
@@ -56,18 +53,4 @@ fn is_same_row(recorded: &Run, run: &Run) -> bool {
         && (error, metadata) == (&recorded.error, &recorded.metadata)
         && RunLedger { clock: recorded.ledger.clock, work: recorded.ledger.work, ..ledger.clone() }
             == recorded.ledger
-}
-
-pub(super) fn to_write(run_id: &RunId, record: &Record, at: DateTime<Utc>) -> Write {
-    let run_id = run_id.clone();
-    match record {
-        Record::EndedAttempt(step) => Write::Step { run_id, step: step.clone() },
-        Record::Checkpoint { step_id, data } => {
-            Write::Checkpoint { run_id, step_id: step_id.to_string(), data: data.to_string(), at }
-        }
-        Record::ArchiveCheckpoint { step_id, attempt } => {
-            Write::ArchiveCheckpoint { run_id, step_id: step_id.to_string(), attempt: *attempt }
-        }
-        Record::Decision(decision) => Write::Decisions(vec![decision.clone()]),
-    }
 }

@@ -24,7 +24,7 @@ use crate::base::thread;
 use crate::monitor::MonitorHandle;
 use crate::resources::ResourceSnapshot;
 use crate::run::{Deadline, Input, Record, Run, StepNews};
-use crate::store::{CheckpointManager, DataDir, EngineLock, RESERVE_BYTES, Reserve, Write};
+use crate::store::{CheckpointManager, DataDir, EngineLock, RESERVE_BYTES, Reserve, RunWrite};
 use crate::supervisor::{ConnectError, HostEvent};
 
 /// How many messages are decided together at most.
@@ -136,7 +136,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<CoreExec
     admission.orders = published.store.load_orders()?;
     if let Some(order) = options.first_order {
         admission.orders = admission.orders.after(order, clock::now().wall);
-        published.store.commit(&[Write::Orders(admission.orders)])?;
+        published.store.commit(&[RunWrite::Orders(admission.orders)])?;
     }
     // What an earlier engine left begins in its order, once all of it is known.
     admission.await_line();

@@ -1,30 +1,18 @@
 //! What the scheduler asks of the engine beside what everybody does: several runs that share a commit, and telling
 //! everybody what became of jobs.
 
-use crossbeam_channel::bounded;
-
 use super::message::Message;
-use super::{CoreExecutionEngine, EngineError, PipelineRequest, clock};
+use super::{CoreExecutionEngine, EngineError, clock};
 use crate::base::id::RunId;
-use crate::run::EventKind;
+use crate::run::{EventKind, Plan};
 
 impl CoreExecutionEngine {
     /// Starts several runs at once, which share a commit; for each its id or why it was not started, in their order.
     /// Returns when all of them are recorded.
-    pub fn start_pipelines(&self, requests: Vec<PipelineRequest>) -> Vec<Result<RunId, EngineError>> {
+    pub fn start_pipelines(&self, plans: Vec<Plan>) -> Vec<Result<RunId, EngineError>> {
         let now = clock::now();
         // All are sent before the first answer is waited for: the engine takes them together.
-        let answers: Vec<_> = requests
-            .into_iter()
-            .map(|request| {
-                // Capacity 1: the one answer.
-                let (reply, answer) = bounded(1);
-                let run_id = request.run_id.clone();
-                let run = Box::new(request.into_run(now));
-                let footprints = self.footprints(&run);
-                self.send(Message::Start { run_id, run, footprints, reply }).map(|()| answer)
-            })
-            .collect();
+        let answers: Vec<_> = plans.into_iter().map(|plan| self.send_start(plan, now)).collect();
         answers
             .into_iter()
             .map(|answer| answer?.recv().map_err(|_| EngineError::ShutDown)?.map(|run| run.id.clone()))

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use super::act;
 use super::secrets::{NoSecret, fetch_secret};
-use super::{Params, act};
 use crate::base::id::RunId;
 use crate::pipeline::{Background, Command, Param, SecretSource};
 use crate::run::{Definition, Run, StepState, log_path, report_path};
@@ -21,7 +21,7 @@ pub(super) struct LaunchEnv {
     data_dir: DataDir,
     /// The engine's own environment, without what an outer step gave it.
     inherited: BTreeMap<OsString, OsString>,
-    settings: Params,
+    settings: BTreeMap<String, String>,
     program: PathBuf,
     /// Runs the commands of secrets; none where this program can't.
     guard: Option<Guard>,
@@ -42,7 +42,7 @@ pub(super) enum LaunchRefusal {
 }
 
 impl LaunchEnv {
-    pub(super) fn new(data_dir: DataDir, settings: Params, guard: Option<Guard>) -> Self {
+    pub(super) fn new(data_dir: DataDir, settings: BTreeMap<String, String>, guard: Option<Guard>) -> Self {
         let is_ours = |name: &OsStr| name.to_string_lossy().starts_with("LEVERFRAME_");
         Self {
             data_dir,

@@ -39,18 +39,17 @@ pub use clock::{WallTimer, now};
 pub use context::ExecutionContext;
 pub use error::EngineError;
 pub use options::{
-    EngineOptions, HostChoice, HostSink, HostStart, MakeHost, OnDiskFull, PipelineRequest, Scope,
-    StartRequest,
+    EngineOptions, HostChoice, HostSink, HostStart, MakeHost, OnDiskFull, Scope, StartRequest,
 };
 pub use signal::Signal;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use imbl::OrdMap;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -58,9 +57,10 @@ use serde::{Deserialize, Serialize};
 use crate::admission::Orders;
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::base::thread::Thread;
-use crate::run::{Body, Event, Input, Run, RunState, RunSummary, StopKind};
+use crate::base::time::Now;
+use crate::run::{Body, Event, Input, Plan, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
-use message::{Ask, Message};
+use message::{Answer, Ask, Message};
 
 /// A pipeline that is a Rust function.
 type PipelineFn = dyn Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync;
@@ -139,9 +139,7 @@ impl CoreExecutionEngine {
     /// # Errors
     /// [`EngineError::Exists`] when there is a run of this id, [`EngineError::Store`] when it can't be recorded.
     pub fn start_execution(&self, request: StartRequest) -> Result<ExecutionContext, EngineError> {
-        let run_id = request.run_id.clone();
-        let run = request.into_run(clock::now());
-        self.ask_start(Some(run_id.clone()), run)?;
+        let run_id = self.start_pipeline(request.plan)?;
         self.context(&run_id)
     }
 
@@ -149,9 +147,11 @@ impl CoreExecutionEngine {
     ///
     /// # Errors
     /// [`EngineError::Exists`] when there is a run of the id asked for, [`EngineError::Store`] when it can't be recorded.
-    pub fn start_pipeline(&self, request: PipelineRequest) -> Result<RunId, EngineError> {
-        let run_id = request.run_id.clone();
-        self.ask_start(run_id, request.into_run(clock::now()))
+    pub fn start_pipeline(&self, plan: Plan) -> Result<RunId, EngineError> {
+        self.send_start(plan, clock::now())?
+            .recv()
+            .map_err(|_| EngineError::ShutDown)?
+            .map(|run| run.id.clone())
     }
 
     /// Makes a pipeline of a Rust function: [`start_registered`](Self::start_registered) and jobs may name it.
@@ -175,9 +175,10 @@ impl CoreExecutionEngine {
     /// # Errors
     /// [`EngineError::NotRegistered`] without such a function, else as [`start_execution`](Self::start_execution).
     pub fn start_registered(&self, request: StartRequest) -> Result<ExecutionContext, EngineError> {
+        let pipeline_id = &request.plan.pipeline_id;
         let function = self
-            .function(&request.pipeline_id)
-            .ok_or_else(|| EngineError::NotRegistered { pipeline_id: request.pipeline_id.clone() })?;
+            .function(pipeline_id)
+            .ok_or_else(|| EngineError::NotRegistered { pipeline_id: pipeline_id.clone() })?;
         let context = self.start_execution(request)?;
         context::drive(context.clone(), function)?;
         Ok(context)
@@ -347,12 +348,15 @@ impl CoreExecutionEngine {
         self.shared.functions.read().get(id).cloned()
     }
 
-    fn ask_start(&self, run_id: Option<RunId>, run: Run) -> Result<RunId, EngineError> {
+    /// Asks for a run; what is given back gets the answer once it is recorded.
+    fn send_start(&self, plan: Plan, now: Now) -> Result<Receiver<Answer>, EngineError> {
         // Capacity 1: the one answer.
         let (reply, answer) = bounded(1);
+        let run_id = plan.run_id.clone();
+        let run = Box::new(plan.into_run(now));
         let footprints = self.footprints(&run);
-        self.send(Message::Start { run_id, run: Box::new(run), footprints, reply })?;
-        answer.recv().map_err(|_| EngineError::ShutDown)?.map(|run| run.id.clone())
+        self.send(Message::Start { run_id, run, footprints, reply })?;
+        Ok(answer)
     }
 
     fn ask(&self, run_id: &RunId, input: Input) -> Result<Arc<Run>, EngineError> {
@@ -395,6 +399,3 @@ impl Drop for Shared {
         self.join();
     }
 }
-
-/// Parameters by name.
-pub type Params = BTreeMap<String, String>;

@@ -3,6 +3,7 @@
 use crossbeam_channel::Sender;
 
 use super::EngineError;
+use super::closing::When;
 use super::core::Engine;
 use super::message::{Answer, PendingInput, Waiting};
 use crate::base::id::RunId;
@@ -24,7 +25,8 @@ impl Engine {
                 || engine.published.store.load_summary(id)?.is_some())
         };
         let free = |engine: &Self| -> Result<RunId, EngineError> {
-            if engine.closing.is_some() {
+            // One that ends only if no run lives goes on for this one.
+            if engine.closing.as_ref().is_some_and(|closing| closing.when == When::Now) {
                 return Err(EngineError::ShutDown);
             }
             match run_id {

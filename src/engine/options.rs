@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{EventBus, Params};
-use crate::admission::{AdmissionPolicy, MAX_PRIORITY, Order};
+use super::EventBus;
+use crate::admission::{AdmissionPolicy, Order};
 use crate::awake::AwakeHandle;
 use crate::base::id::{InvalidId, PipelineId, RunId};
-use crate::base::time::Now;
 use crate::monitor::MonitorHandle;
-use crate::pipeline::{DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE};
-use crate::run::{Body, Definition, FiredBy, Input, Run, RunLedger, RunState, StepRun, Trigger};
+use crate::run::{Input, Plan};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
 
@@ -119,22 +116,7 @@ impl Default for EngineOptions {
 /// Starts a run that the calling program drives.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
-    /// The run's name; must be new.
-    pub run_id: RunId,
-    /// The pipeline's name.
-    pub pipeline_id: PipelineId,
-    /// What it reads from.
-    pub source: String,
-    /// Default `FULL_REFRESH`.
-    pub run_type: String,
-    /// Default `dev`.
-    pub environment: String,
-    /// What started it; default manual.
-    pub trigger: Trigger,
-    /// The job that it is a run of.
-    pub fired_by: Option<FiredBy>,
-    /// Kept with the run.
-    pub metadata: Option<serde_json::Value>,
+    pub(crate) plan: Plan,
 }
 
 impl StartRequest {
@@ -149,159 +131,27 @@ impl StartRequest {
     ) -> Result<Self, InvalidId> {
         let run_id = run_id.try_into().map_err(Into::into)?;
         let pipeline_id = pipeline_id.try_into().map_err(Into::into)?;
-        Ok(Self::of(run_id, pipeline_id, source))
-    }
-
-    /// As [`new`](Self::new), for ids that are checked.
-    pub(crate) fn of(run_id: RunId, pipeline_id: PipelineId, source: impl Into<String>) -> Self {
-        Self {
-            run_id,
-            pipeline_id,
-            source: source.into(),
-            run_type: DEFAULT_RUN_TYPE.into(),
-            environment: DEFAULT_ENVIRONMENT.into(),
-            trigger: Trigger::Manual,
-            fired_by: None,
-            metadata: None,
-        }
+        Ok(Self { plan: Plan::driven(run_id, pipeline_id, source) })
     }
 
     /// With another run type.
     #[must_use]
     pub fn run_type(mut self, run_type: impl Into<String>) -> Self {
-        self.run_type = run_type.into();
+        self.plan.run_type = run_type.into();
         self
     }
 
     /// With another environment.
     #[must_use]
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
-        self.environment = environment.into();
+        self.plan.environment = environment.into();
         self
     }
 
-    pub(super) fn into_run(self, now: Now) -> Run {
-        new_run(NewRun {
-            run_id: self.run_id,
-            pipeline_id: self.pipeline_id,
-            source: self.source,
-            run_type: self.run_type,
-            environment: self.environment,
-            trigger: self.trigger,
-            fired_by: self.fired_by,
-            body: Body::Driven,
-            params: Params::new(),
-            metadata: self.metadata,
-            now,
-        })
-    }
-}
-
-/// Starts a run of a pipeline.
-#[derive(Debug, Clone)]
-pub struct PipelineRequest {
-    /// What it runs.
-    pub definition: Arc<Definition>,
-    /// Resolved parameters, without secrets.
-    pub params: Params,
-    /// The run's name; none: `<source>-<YYYYMMDDHHMMSS>`, with `-2`, `-3`, … where one exists.
-    pub run_id: Option<RunId>,
-    /// Default `FULL_REFRESH`.
-    pub run_type: String,
-    /// Default `dev`.
-    pub environment: String,
-    /// From 0 to 9: among runs that wait, the highest goes first; none: as the pipeline says.
-    pub priority: Option<u8>,
-    /// What started it.
-    pub trigger: Trigger,
-    /// The job that it is a run of.
-    pub fired_by: Option<FiredBy>,
-    /// How long it may be held for a secret that is missing until the step that lacks it fails; none: until the operator
-    /// does something.
-    pub held_at_most: Option<Duration>,
-    /// Kept with the run.
-    pub metadata: Option<serde_json::Value>,
-}
-
-impl PipelineRequest {
-    /// A request with the defaults, for parameters that are resolved already.
-    pub fn new(definition: Arc<Definition>, params: Params) -> Self {
-        Self {
-            definition,
-            params,
-            run_id: None,
-            run_type: DEFAULT_RUN_TYPE.into(),
-            environment: DEFAULT_ENVIRONMENT.into(),
-            priority: None,
-            trigger: Trigger::Manual,
-            fired_by: None,
-            held_at_most: None,
-            metadata: None,
-        }
-    }
-
-    pub(super) fn into_run(self, now: Now) -> Run {
-        let held_at_most_ms = self.held_at_most.map(|at_most| at_most.as_millis() as u64);
-        let pipeline = &self.definition.pipeline;
-        let priority = self.priority.unwrap_or(pipeline.priority).min(MAX_PRIORITY);
-        let (pipeline_id, source) = (pipeline.id.clone(), pipeline.source.clone());
-        let steps = pipeline.steps.iter().map(|step| Arc::new(StepRun::new(step.id.clone()))).collect();
-        // Without a name it gets one from the engine, which knows those that are taken.
-        let run_id = self.run_id.unwrap_or_else(|| pipeline_id.as_run_id());
-        let mut run = new_run(NewRun {
-            run_id,
-            pipeline_id,
-            source,
-            run_type: self.run_type,
-            environment: self.environment,
-            trigger: self.trigger,
-            fired_by: self.fired_by,
-            body: Body::Pipeline(self.definition),
-            params: self.params,
-            metadata: self.metadata,
-            now,
-        });
-        run.steps = steps;
-        run.ledger.priority = priority;
-        run.ledger.held_at_most_ms = held_at_most_ms;
-        run
-    }
-}
-
-struct NewRun {
-    run_id: RunId,
-    pipeline_id: PipelineId,
-    source: String,
-    run_type: String,
-    environment: String,
-    trigger: Trigger,
-    fired_by: Option<FiredBy>,
-    body: Body,
-    params: Params,
-    metadata: Option<serde_json::Value>,
-    now: Now,
-}
-
-fn new_run(new: NewRun) -> Run {
-    Run {
-        id: new.run_id,
-        pipeline_id: new.pipeline_id,
-        source: new.source.into(),
-        run_type: new.run_type.into(),
-        environment: new.environment.into(),
-        trigger: new.trigger,
-        body: new.body,
-        params: Arc::new(new.params),
-        state: RunState::Queued,
-        attempt: 1,
-        started_at: new.now.wall,
-        finished_at: None,
-        progress: 0.0,
-        current_step: None,
-        message: None,
-        error: None,
-        metadata: new.metadata.map(|value| value.to_string().into()),
-        steps: Vec::new(),
-        ledger: RunLedger { fired_by: new.fired_by.map(Arc::new), ..RunLedger::default() },
+    /// With what is kept with the run.
+    #[must_use]
+    pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
+        self.plan.metadata = Some(metadata);
+        self
     }
 }

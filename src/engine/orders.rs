@@ -9,7 +9,7 @@ use super::message::{Message, OrderAnswer, PendingInput};
 use super::{CoreExecutionEngine, EngineError, clock};
 use crate::admission::{Order, Orders, Quiet};
 use crate::run::{EventKind, Input};
-use crate::store::Write;
+use crate::store::RunWrite;
 
 /// Between two starts of what waited for the end of quiet, as between those that catch up.
 pub(super) const TURN: TimeDelta = TimeDelta::seconds(5);
@@ -88,7 +88,7 @@ impl Engine {
     fn set_orders(&mut self, orders: Orders, heard: &mut Vec<PendingInput>) -> Result<(), EngineError> {
         if orders != self.admission.orders {
             // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
-            self.published.store.commit(&[Write::Orders(orders)])?;
+            self.published.store.commit(&[RunWrite::Orders(orders)])?;
             self.adopt_orders(orders, heard);
         }
         Ok(())

@@ -1,15 +1,16 @@
 //! Folders under watch: tells when a file of them was written, for those who read what another process or a
 //! person's editor writes. It says that something changed, never what; who is told looks for himself.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
-use super::watcher::{FolderChange, FolderChanges};
+use super::watcher::{FileWatcher, FolderChange, FolderChanges};
 
 /// That a folder is another one, or none.
 const OF_ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
@@ -51,27 +52,37 @@ impl FolderWatch {
     /// made, renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
     /// watched from then on. It must return at once.
     ///
+    /// A folder that can't be watched (it may not be read, or the system's limit of watches is reached) costs the others
+    /// nothing: `tell_lost` is called with it once, here or on that thread, and once more when it is lost again after it
+    /// could be watched.
+    ///
     /// # Errors
-    /// When the system's limit of watches is reached.
+    /// When nothing can be watched at all: the system gives no watcher, or no thread.
     pub fn of_all<P: AsRef<Path>>(
         folders: impl IntoIterator<Item = P>,
         tell: impl Fn() + Send + Sync + 'static,
+        tell_lost: impl Fn(&Path, &io::Error) + Send + Sync + 'static,
     ) -> io::Result<Self> {
+        // Held until the folders are.
+        let _watcher = FileWatcher::get()?;
         let folders = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
-        let all = AllFolders(Arc::new(Folders { folders, tell: Box::new(tell), watched: Mutex::default() }));
-        all.0.look()?;
+        let (tell, tell_lost) = (Box::new(tell), Box::new(tell_lost));
+        let all = AllFolders(Arc::new(Folders { folders, tell, tell_lost, watched: Mutex::default() }));
+        all.0.look();
         Ok(Self { _one: None, _all: Some(all) })
     }
 }
 
-/// Folders under watch that may be removed and made again: as long as one is not there, the nearest folder above
-/// it is watched in its stead.
+/// Folders under watch that may be removed and made again: as long as one can't be watched, the nearest folder above it
+/// that can be is watched in its stead.
 #[derive(Debug)]
 struct AllFolders(Arc<Folders>);
 
 struct Folders {
     folders: Vec<PathBuf>,
     tell: Box<dyn Fn() + Send + Sync>,
+    /// Says that a folder is not watched.
+    tell_lost: Box<dyn Fn(&Path, &io::Error) + Send + Sync>,
     /// The watches of the folders, or of what stands in for them; none once that is over.
     watched: Mutex<Watches>,
 }
@@ -79,6 +90,8 @@ struct Folders {
 #[derive(Debug, Default)]
 struct Watches {
     of: Vec<FolderChanges>,
+    /// Folders that are not watched, which has been said.
+    lost: BTreeSet<PathBuf>,
     is_over: bool,
 }
 
@@ -94,44 +107,58 @@ impl Drop for AllFolders {
 }
 
 impl Folders {
-    /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along.
-    fn look(self: &Arc<Self>) -> io::Result<()> {
+    /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along. What can't be
+    /// watched is tried again with the next change.
+    fn look(self: &Arc<Self>) {
         let mut watched = self.watched.lock();
         if watched.is_over {
-            return Ok(());
+            return;
         }
-        let mut outcome = Ok(());
-        let mut of = Vec::new();
+        let (mut of, mut lost) = (Vec::new(), Vec::new());
         for folder in &self.folders {
-            match self.watch_nearest(folder) {
-                Ok(nearest) => of.extend(nearest),
-                Err(error) => outcome = Err(error),
+            match self.watch_nearest(folder, &mut of) {
+                Ok(()) => drop(watched.lost.remove(folder)),
+                Err(error) if watched.lost.insert(folder.clone()) => lost.push((folder, error)),
+                Err(_) => {}
             }
         }
         let before = std::mem::replace(&mut watched.of, of);
         drop(watched);
         drop(before);
-        outcome
+        lost.iter().for_each(|(folder, error)| (self.tell_lost)(folder, error));
     }
 
-    /// Watches a folder, or the nearest one above it that is there.
-    fn watch_nearest(self: &Arc<Self>, folder: &Path) -> io::Result<Option<FolderChanges>> {
+    /// Watches a folder, or the nearest one above it that can be watched: there it shows when the folder is made, or may be
+    /// read. Whatever comes under watch is added to `of`.
+    ///
+    /// # Errors
+    /// What keeps a folder that is there from being watched, or the one above it where it is missing.
+    fn watch_nearest(self: &Arc<Self>, folder: &Path, of: &mut Vec<FolderChanges>) -> io::Result<()> {
+        let mut outcome = Ok(());
         let mut below: Option<&Path> = None;
         let mut places = folder.ancestors();
+        let mut watch = |place: &Path| -> io::Result<()> {
+            of.push(self.watch(place)?);
+            Ok(())
+        };
         while let Some(place) = places.next() {
-            match self.watch(place) {
-                // Made in this very moment: then it is what is to be watched.
-                Ok(_) if below.is_some_and(Path::exists) => (below, places) = (None, folder.ancestors()),
-                Ok(changes) => return Ok(Some(changes)),
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-                {
+            match watch(place) {
+                // Made before the watch above it began, which says nothing of it: all is looked at again from below. What is
+                // watched beyond need stays so until the next look, for it may stand in for another folder.
+                Ok(()) if below.is_some_and(|below| watch(below).is_ok()) => {
+                    (outcome, below, places) = (Ok(()), None, folder.ancestors());
+                }
+                Ok(()) => return outcome,
+                Err(error) => {
+                    let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+                    if !is_missing && outcome.is_ok() {
+                        outcome = Err(error);
+                    }
                     below = Some(place);
                 }
-                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        outcome
     }
 
     fn watch(self: &Arc<Self>, place: &Path) -> io::Result<FolderChanges> {
@@ -150,8 +177,7 @@ impl Folders {
         let is_told = change.events.contains(ReadFlags::IGNORED);
         let is_above = !is_told && self.folders.iter().any(|folder| folder.starts_with(&path));
         if is_lost || is_above {
-            // What can't be watched any more is looked at with the next change elsewhere.
-            let _ = self.look();
+            self.look();
         }
         let is_within = change.name.is_some() && self.folders.iter().any(|folder| folder == place);
         if is_lost || is_above || is_within {
@@ -169,6 +195,10 @@ impl std::fmt::Debug for Folders {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn none_lost(folder: &Path, error: &io::Error) {
+        panic!("{} can be watched: {error}", folder.display());
+    }
 
     #[test]
     fn a_write_to_a_named_file_is_told() {
@@ -190,9 +220,13 @@ mod tests {
         let missing = dir.path().join("missing");
         // Unbounded: as many notes as changes below.
         let (sender, changes) = crossbeam_channel::unbounded();
-        let watch = FolderWatch::of_all([dir.path(), &missing], move || {
-            let _ = sender.send(());
-        })
+        let watch = FolderWatch::of_all(
+            [dir.path(), &missing],
+            move || {
+                let _ = sender.send(());
+            },
+            none_lost,
+        )
         .unwrap();
         let settle = || {
             changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
@@ -217,9 +251,13 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         // Unbounded: as many notes as changes below.
         let (sender, changes) = crossbeam_channel::unbounded();
-        let watch = FolderWatch::of_all([&folder], move || {
-            let _ = sender.send(());
-        })
+        let watch = FolderWatch::of_all(
+            [&folder],
+            move || {
+                let _ = sender.send(());
+            },
+            none_lost,
+        )
         .unwrap();
         let settle = || {
             changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
@@ -235,5 +273,73 @@ mod tests {
         }
         drop(watch);
         assert!(changes.recv().is_err(), "a dropped watch tells nothing more");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_watched_is_said_once_and_the_others_are_watched() {
+        let dir = tempfile::tempdir().unwrap();
+        let [before, bad, after] = ["before", "bad", "after"].map(|name| dir.path().join(name));
+        // Unbounded: as many notes as changes below.
+        let (sender, changes) = crossbeam_channel::unbounded();
+        // Unbounded: as many notes as losses below.
+        let (sender_of_lost, lost) = crossbeam_channel::unbounded();
+        std::fs::create_dir(&before).unwrap();
+        // Root may read everything, but nobody can follow a link to itself.
+        std::os::unix::fs::symlink(&bad, &bad).unwrap();
+        let tell = move || {
+            let _ = sender.send(());
+        };
+        let tell_lost = move |folder: &Path, _: &io::Error| {
+            let _ = sender_of_lost.send(folder.to_owned());
+        };
+        let watch = FolderWatch::of_all([&before, &bad, &after], tell, tell_lost).unwrap();
+        let settle = || {
+            changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            while changes.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
+        };
+        std::fs::write(before.join("a.toml"), "id = 1").unwrap();
+        settle();
+        std::fs::create_dir(&after).unwrap();
+        settle();
+        std::fs::write(after.join("a.toml"), "id = 1").unwrap();
+        settle();
+        assert_eq!(lost.try_iter().collect::<Vec<_>>(), std::slice::from_ref(&bad));
+        // Mended, it is watched too.
+        std::fs::remove_file(&bad).unwrap();
+        settle();
+        std::fs::create_dir(&bad).unwrap();
+        settle();
+        std::fs::write(bad.join("a.toml"), "id = 1").unwrap();
+        settle();
+        drop(watch);
+        assert_eq!(lost.try_iter().count(), 0);
+    }
+
+    #[test]
+    fn folders_that_are_made_while_the_watch_begins_are_watched() {
+        for _ in 0..200 {
+            let dir = tempfile::tempdir().unwrap();
+            let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
+            // Capacity 1: a note that waits is as good as two.
+            let (sender, changes) = crossbeam_channel::bounded(1);
+            let making = std::thread::spawn({
+                let second = second.clone();
+                move || std::fs::create_dir(second)
+            });
+            let tell = move || {
+                let _ = sender.try_send(());
+            };
+            let watch = FolderWatch::of_all([&first, &second], tell, none_lost).unwrap();
+            making.join().unwrap().unwrap();
+            // The making of the other is seen where neither was.
+            let settle = || while changes.recv_timeout(std::time::Duration::from_millis(5)).is_ok() {};
+            settle();
+            std::fs::create_dir(&first).unwrap();
+            changes.recv_timeout(std::time::Duration::from_secs(20)).expect("the first is seen");
+            settle();
+            std::fs::write(second.join("a.toml"), "id = 1").unwrap();
+            changes.recv_timeout(std::time::Duration::from_secs(20)).expect("a file of the second is seen");
+            drop(watch);
+        }
     }
 }

@@ -39,8 +39,9 @@ pub(crate) struct FolderChanges {
     watch: Arc<Watch>,
 }
 
+/// The watcher of this process, for as long as this is held.
 #[derive(Debug)]
-struct FileWatcher {
+pub(super) struct FileWatcher {
     shared: Arc<Shared>,
     _waiting: Waiting,
 }
@@ -93,7 +94,10 @@ impl Drop for FolderChanges {
 
 impl FileWatcher {
     /// That of this process.
-    fn get() -> io::Result<Arc<Self>> {
+    ///
+    /// # Errors
+    /// When the system has no thread or descriptor left.
+    pub(super) fn get() -> io::Result<Arc<Self>> {
         let mut current = WATCHER.lock();
         if let Some(watcher) = current.upgrade() {
             return Ok(watcher);

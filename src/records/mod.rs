@@ -1,15 +1,15 @@
 //! What stands on disk about runs, for those who ask while an engine lives or none: it takes no lock,
 //! recovers nothing and changes nothing.
 
+mod definition;
 mod refresh;
-mod request;
 mod run_follower;
 mod stats;
 mod upkeep;
 mod why;
 
+pub use definition::definition_of;
 pub use refresh::{RefreshError, fresh_definition, refresh_definition};
-pub use request::{RunRequest, definition_of, resolve};
 pub use run_follower::{FollowEnd, Followed, RunFollower};
 pub use stats::{PipelineStats, StepStats};
 pub use upkeep::{apply_prune, log_bytes, plan_prune, unpack_samples};
@@ -26,7 +26,7 @@ use crate::base::id::{RunId, StepId};
 use crate::base::nearest::nearest;
 use crate::base::time::Now;
 use crate::engine::CoreExecutionEngine;
-use crate::records::request::parse_stored;
+use crate::records::definition::parse_stored;
 use crate::run::{Decision, RunState, RunSummary, StepSummary, log_path};
 use crate::store::{
     AttemptRecord, CheckpointManager, CheckpointRecord, Presence, RunFilter, StoreError, StoredBody,

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::request::parse_stored;
+use super::definition::parse_stored;
 use crate::base::id::RunId;
 use crate::engine::CoreExecutionEngine;
 use crate::pipeline::{ParamError, differences};
 use crate::run::{Body, Definition, Run, StepRun, StepState};
 use crate::settings::{Catalogue, CatalogueError, Settings, read_definition};
-use crate::store::{StoreError, StoredBody, StoredRun, Write};
+use crate::store::{RunWrite, StoreError, StoredBody, StoredRun};
 
 /// Why a run keeps the definition that it has.
 #[derive(Debug, thiserror::Error)]
@@ -84,12 +84,12 @@ pub fn refresh_definition(
         // Steps of a row that was filled in by hand have left nothing but their checkpoints.
         if step.attempt == 0 && engine.store().load_checkpoint(run_id, &step.id)?.is_some() {
             Arc::make_mut(step).ledger.has_checkpoint = true;
-            writes.push(Write::Step { run_id: run_id.clone(), step: step.clone() });
+            writes.push(RunWrite::Step { run_id: run_id.clone(), step: step.clone() });
         }
     }
     // Unless it came alive while its file was read.
-    let expected = Write::Expect { run_id: run_id.clone(), state: run.state, attempt: run.attempt };
-    writes.splice(0..0, [expected, Write::Run(Arc::new(refreshed))]);
+    let expected = RunWrite::Expect { run_id: run_id.clone(), state: run.state, attempt: run.attempt };
+    writes.splice(0..0, [expected, RunWrite::Run(Arc::new(refreshed))]);
     engine.store().commit(&writes)?;
     Ok(changes)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Records;
-use super::request::parse_stored;
+use super::definition::parse_stored;
 use super::stats::{PipelineStats, StepStats};
 use crate::base::id::RunId;
 use crate::base::time::Now;

@@ -102,7 +102,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
             told_running(run, out);
             run.current_step = Some(step_id.clone());
             out.events.push(EventKind::CheckpointSaved { step_id: step_id.clone() });
-            out.records.push(Record::Checkpoint { step_id, data });
+            out.records.push(Record::Checkpoint { step_id, data, at: cx.now.wall });
         }
         Input::Step { index, attempt, news } => step::hear(run, index, attempt, news, cx, out),
         Input::Tick => step::tick(run, cx, out),

@@ -210,37 +210,104 @@ pub struct Decision {
     pub text: String,
 }
 
-impl EventKind {
-    /// The names of all events.
-    pub const NAMES: &'static [&'static str] = &[
-        "execution_started",
-        "execution_queued",
-        "execution_running",
-        "execution_paused",
-        "execution_resumed",
-        "execution_stopping",
-        "execution_stopped",
-        "execution_completed",
-        "execution_failed",
-        "execution_force_stopped",
-        "execution_interrupted",
-        "execution_progress",
-        "checkpoint_saved",
-        "step_started",
-        "step_changed",
-        "step_finished",
-        "step_progress",
-        "metric_reported",
-        "warning_raised",
-        "resource_alert",
-        "recovery_decided",
-        "job_fired",
-        "job_skipped",
-        "job_changed",
-        "orders_changed",
-        "resync",
-    ];
+/// Makes what is known about variants of their rows: the name, and what of a run the event carries. `run` and `step` hold
+/// whole new values; what is `telemetry` is worthless once there is a newer one of the same run, step and name.
+macro_rules! facts {
+    ($($variant:ident $name:literal: $($fact:ident)*;)+) => {
+        impl EventKind {
+            /// The names of all events.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
 
+            /// The event's name, as in JSON.
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name),+
+                }
+            }
+
+            /// Whether a newer one of the same run, step and name makes this one worthless.
+            pub const fn is_telemetry(&self) -> bool {
+                match self {
+                    $(Self::$variant { .. } => false $(|| facts!(is_telemetry $fact))*),+
+                }
+            }
+
+            /// The run as it is after this event, if it changed.
+            pub const fn run(&self) -> Option<&Arc<RunSummary>> {
+                $($(facts!(run $fact self $variant);)*)+
+                None
+            }
+
+            /// The step as it is after this event, if it changed.
+            pub const fn step(&self) -> Option<&StepSummary> {
+                $($(facts!(step $fact self $variant);)*)+
+                None
+            }
+
+            /// The step of which it is telemetry; none where it is of a run, or a fact.
+            pub const fn telemetry_step(&self) -> Option<&StepId> {
+                $($(facts!(telemetry_step $fact self $variant);)*)+
+                None
+            }
+
+            /// The run and the steps as they are after this event, to be completed by the decision that they belong to.
+            pub(super) fn values_mut(&mut self) -> (Option<&mut Arc<RunSummary>>, &mut [StepSummary]) {
+                $($(facts!(values_mut $fact self $variant);)*)+
+                (None, &mut [])
+            }
+        }
+    };
+    (is_telemetry telemetry) => { true };
+    (is_telemetry telemetry_of_step) => { true };
+    (is_telemetry $other:ident) => { false };
+    (run run $self:ident $variant:ident) => { if let Self::$variant { run, .. } = $self { return Some(run) } };
+    (run run_and_steps $self:ident $variant:ident) => { facts!(run run $self $variant) };
+    (step step $self:ident $variant:ident) => { if let Self::$variant { step, .. } = $self { return Some(step) } };
+    (telemetry_step telemetry_of_step $self:ident $variant:ident) => {
+        if let Self::$variant { step_id, .. } = $self { return Some(step_id) }
+    };
+    (values_mut run $self:ident $variant:ident) => {
+        if let Self::$variant { run, .. } = $self { return (Some(run), &mut []) }
+    };
+    (values_mut run_and_steps $self:ident $variant:ident) => {
+        if let Self::$variant { run, steps, .. } = $self { return (Some(run), steps) }
+    };
+    (values_mut step $self:ident $variant:ident) => {
+        if let Self::$variant { step, .. } = $self { return (None, std::slice::from_mut(step)) }
+    };
+    ($question:ident $fact:ident $self:ident $variant:ident) => {};
+}
+
+facts! {
+    ExecutionStarted "execution_started": run_and_steps;
+    ExecutionQueued "execution_queued": run;
+    ExecutionRunning "execution_running": run;
+    ExecutionPaused "execution_paused": run;
+    ExecutionResumed "execution_resumed": run;
+    ExecutionStopping "execution_stopping": run;
+    ExecutionStopped "execution_stopped": run;
+    ExecutionCompleted "execution_completed": run;
+    ExecutionFailed "execution_failed": run;
+    ExecutionForceStopped "execution_force_stopped": run;
+    ExecutionInterrupted "execution_interrupted": run;
+    ExecutionProgress "execution_progress": telemetry;
+    CheckpointSaved "checkpoint_saved":;
+    StepStarted "step_started": step;
+    StepChanged "step_changed": step;
+    StepFinished "step_finished": step;
+    StepProgress "step_progress": telemetry_of_step;
+    MetricReported "metric_reported": telemetry_of_step;
+    WarningRaised "warning_raised":;
+    ResourceAlert "resource_alert":;
+    RecoveryDecided "recovery_decided":;
+    JobFired "job_fired":;
+    JobSkipped "job_skipped":;
+    JobChanged "job_changed":;
+    OrdersChanged "orders_changed":;
+    Resync "resync":;
+}
+
+impl EventKind {
     /// How a run's end is told; none while it lives.
     pub fn end_of(run: RunSummary) -> Option<Self> {
         let (state, run) = (run.state, Arc::new(run));
@@ -254,144 +321,8 @@ impl EventKind {
         }
     }
 
-    /// The event's name, as in JSON.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::ExecutionStarted { .. } => "execution_started",
-            Self::ExecutionQueued { .. } => "execution_queued",
-            Self::ExecutionRunning { .. } => "execution_running",
-            Self::ExecutionPaused { .. } => "execution_paused",
-            Self::ExecutionResumed { .. } => "execution_resumed",
-            Self::ExecutionStopping { .. } => "execution_stopping",
-            Self::ExecutionStopped { .. } => "execution_stopped",
-            Self::ExecutionCompleted { .. } => "execution_completed",
-            Self::ExecutionFailed { .. } => "execution_failed",
-            Self::ExecutionForceStopped { .. } => "execution_force_stopped",
-            Self::ExecutionInterrupted { .. } => "execution_interrupted",
-            Self::ExecutionProgress { .. } => "execution_progress",
-            Self::CheckpointSaved { .. } => "checkpoint_saved",
-            Self::StepStarted { .. } => "step_started",
-            Self::StepChanged { .. } => "step_changed",
-            Self::StepFinished { .. } => "step_finished",
-            Self::StepProgress { .. } => "step_progress",
-            Self::MetricReported { .. } => "metric_reported",
-            Self::WarningRaised { .. } => "warning_raised",
-            Self::ResourceAlert { .. } => "resource_alert",
-            Self::RecoveryDecided { .. } => "recovery_decided",
-            Self::JobFired { .. } => "job_fired",
-            Self::JobSkipped { .. } => "job_skipped",
-            Self::JobChanged { .. } => "job_changed",
-            Self::OrdersChanged { .. } => "orders_changed",
-            Self::Resync => "resync",
-        }
-    }
-
     /// Makes the logs that it names absolute, for a data directory that is.
     pub fn locate_logs(&mut self, data_dir: &Path) {
         self.values_mut().1.iter_mut().for_each(|step| step.locate_log(data_dir));
-    }
-
-    /// Whether a newer one of the same run, step and name makes this one worthless.
-    pub const fn is_telemetry(&self) -> bool {
-        matches!(
-            self,
-            Self::ExecutionProgress { .. } | Self::StepProgress { .. } | Self::MetricReported { .. }
-        )
-    }
-
-    /// The run as it is after this event, if it changed.
-    pub const fn run(&self) -> Option<&Arc<RunSummary>> {
-        match self {
-            Self::ExecutionStarted { run, .. }
-            | Self::ExecutionQueued { run }
-            | Self::ExecutionRunning { run }
-            | Self::ExecutionPaused { run, .. }
-            | Self::ExecutionResumed { run, .. }
-            | Self::ExecutionStopping { run }
-            | Self::ExecutionStopped { run }
-            | Self::ExecutionCompleted { run }
-            | Self::ExecutionFailed { run }
-            | Self::ExecutionForceStopped { run }
-            | Self::ExecutionInterrupted { run } => Some(run),
-            Self::ExecutionProgress { .. }
-            | Self::CheckpointSaved { .. }
-            | Self::StepStarted { .. }
-            | Self::StepChanged { .. }
-            | Self::StepFinished { .. }
-            | Self::StepProgress { .. }
-            | Self::MetricReported { .. }
-            | Self::WarningRaised { .. }
-            | Self::ResourceAlert { .. }
-            | Self::RecoveryDecided { .. }
-            | Self::JobFired { .. }
-            | Self::JobSkipped { .. }
-            | Self::JobChanged { .. }
-            | Self::OrdersChanged { .. }
-            | Self::Resync => None,
-        }
-    }
-
-    /// The same values, to be completed by the decision that they belong to.
-    pub(super) fn values_mut(&mut self) -> (Option<&mut Arc<RunSummary>>, &mut [StepSummary]) {
-        match self {
-            Self::ExecutionStarted { run, steps } => (Some(run), steps),
-            Self::ExecutionQueued { run }
-            | Self::ExecutionRunning { run }
-            | Self::ExecutionPaused { run, .. }
-            | Self::ExecutionResumed { run, .. }
-            | Self::ExecutionStopping { run }
-            | Self::ExecutionStopped { run }
-            | Self::ExecutionCompleted { run }
-            | Self::ExecutionFailed { run }
-            | Self::ExecutionForceStopped { run }
-            | Self::ExecutionInterrupted { run } => (Some(run), &mut []),
-            Self::StepStarted { step } | Self::StepChanged { step } | Self::StepFinished { step } => {
-                (None, std::slice::from_mut(step))
-            }
-            Self::ExecutionProgress { .. }
-            | Self::CheckpointSaved { .. }
-            | Self::StepProgress { .. }
-            | Self::MetricReported { .. }
-            | Self::WarningRaised { .. }
-            | Self::ResourceAlert { .. }
-            | Self::RecoveryDecided { .. }
-            | Self::JobFired { .. }
-            | Self::JobSkipped { .. }
-            | Self::JobChanged { .. }
-            | Self::OrdersChanged { .. }
-            | Self::Resync => (None, &mut []),
-        }
-    }
-
-    /// The step as it is after this event, if it changed.
-    pub const fn step(&self) -> Option<&StepSummary> {
-        match self {
-            Self::StepStarted { step } | Self::StepChanged { step } | Self::StepFinished { step } => {
-                Some(step)
-            }
-            Self::ExecutionStarted { .. }
-            | Self::ExecutionQueued { .. }
-            | Self::ExecutionRunning { .. }
-            | Self::ExecutionPaused { .. }
-            | Self::ExecutionResumed { .. }
-            | Self::ExecutionStopping { .. }
-            | Self::ExecutionStopped { .. }
-            | Self::ExecutionCompleted { .. }
-            | Self::ExecutionFailed { .. }
-            | Self::ExecutionForceStopped { .. }
-            | Self::ExecutionInterrupted { .. }
-            | Self::ExecutionProgress { .. }
-            | Self::CheckpointSaved { .. }
-            | Self::StepProgress { .. }
-            | Self::MetricReported { .. }
-            | Self::WarningRaised { .. }
-            | Self::ResourceAlert { .. }
-            | Self::RecoveryDecided { .. }
-            | Self::JobFired { .. }
-            | Self::JobSkipped { .. }
-            | Self::JobChanged { .. }
-            | Self::OrdersChanged { .. }
-            | Self::Resync => None,
-        }
     }
 }

@@ -226,6 +226,8 @@ pub enum Record {
         step_id: Arc<str>,
         /// JSON text.
         data: Arc<str>,
+        /// When it was made.
+        at: DateTime<Utc>,
     },
     /// A retry moves the step's checkpoint to the attempt that made it.
     ArchiveCheckpoint {

@@ -71,7 +71,7 @@ fn run_again(run: &Run) -> Vec<bool> {
 /// Runs a step and what needs it again; without one, what has not completed, or else everything.
 ///
 /// # Errors
-/// [`Refusal::Other`] when there is no such step.
+/// [`Refusal::NoStep`] when there is no such step.
 pub(super) fn retry(
     run: &mut Run,
     from_step: Option<&StepId>,
@@ -90,7 +90,11 @@ pub(super) fn retry(
             let pipeline = &definition.pipeline;
             let Some(first) = pipeline.steps.iter().position(|s| s.id == *step) else {
                 let names: Vec<_> = pipeline.steps.iter().map(|s| s.id.as_str()).collect();
-                return Err(refuse(format!("it has no step {step}; its steps are {}", names.join(", "))));
+                return Err(Refusal::NoStep {
+                    run_id: run.id.clone(),
+                    step: step.clone(),
+                    steps: names.join(", "),
+                });
             };
             {
                 let mut again = vec![false; pipeline.steps.len()];

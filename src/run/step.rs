@@ -51,7 +51,7 @@ pub(super) fn hear(
             shelve(run, index, cx, out);
             tell_if_frozen(run, Vec::new(), cx, out);
         }
-        StepNews::Reported(report) => reported(run, index, *report, out),
+        StepNews::Reported(report) => reported(run, index, *report, cx.now.wall, out),
         StepNews::Exited(exit) => {
             exited(run, index, exit, cx, out);
             // It was the last that moved.
@@ -143,7 +143,7 @@ pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'
     }
 }
 
-fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) {
+fn reported(run: &mut Run, index: usize, report: ReportBatch, at: DateTime<Utc>, out: &mut Outbox) {
     if report.from_offset != run.steps[index].ledger.report_offset {
         // Overtaken by a reading that is recorded.
         out.soft = true;
@@ -170,7 +170,7 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, out: &mut Outbox) 
     }
     if let Some(data) = report.checkpoint {
         step.ledger.has_checkpoint = true;
-        out.records.push(Record::Checkpoint { step_id: name.clone(), data });
+        out.records.push(Record::Checkpoint { step_id: name.clone(), data, at });
         out.events.push(EventKind::CheckpointSaved { step_id: name.clone() });
     }
     if report.progress.is_some() || report.message.is_some() {

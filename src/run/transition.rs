@@ -1,7 +1,7 @@
 //! The one table of a run's transitions: which command each state accepts, and where it leads.
 
 use super::RunState;
-use crate::base::id::RunId;
+use crate::base::id::{RunId, StepId};
 
 /// What may be asked of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +68,16 @@ pub enum Refusal {
         to: RunState,
         /// What the operator can do instead.
         hint: &'static str,
+    },
+    /// It is about a step that the run does not have.
+    #[error("run {run_id}: it has no step {step}; its steps are {steps}")]
+    NoStep {
+        /// Which run.
+        run_id: RunId,
+        /// The step that was named.
+        step: StepId,
+        /// Those that it has.
+        steps: String,
     },
     /// The state would accept it, but something else is in the way.
     #[error("run {run_id}: {reason}")]

@@ -212,10 +212,6 @@ impl SchedulerCore {
             ControlFlow::Continue(())
         })?;
         let mut drafts = Vec::new();
-        let draft_of = |fire: &StoredFire| match JobId::new(&fire.job_id) {
-            Ok(job_id) => Draft::of(&job_id),
-            Err(_) => Draft::default(),
-        };
         let mut next = None;
         for fire in busy {
             let admission = match self.meet_living_run(&fire) {
@@ -233,7 +229,7 @@ impl SchedulerCore {
                 // It stays claimed until its turn comes, after the end of that run.
                 Admission::Wait | Admission::CancelPrevious => {}
                 Admission::Skip { reason } => {
-                    let mut draft = draft_of(&fire);
+                    let mut draft = Draft::of_row(&fire.job_id);
                     draft.settle(&fire, Outcome::Skipped, Some(reason.to_owned()), None);
                     drafts.push(draft);
                 }
@@ -244,7 +240,7 @@ impl SchedulerCore {
             return Ok(drafts);
         };
         self.catch_up_from_ms = now.awake_ms + CATCH_UP_GAP_MS;
-        let mut draft = draft_of(&fire);
+        let mut draft = Draft::of_row(&fire.job_id);
         match self.launch(&fire, &mut draft) {
             Ok(()) => drafts.push(draft),
             Err(error) => acts.extend(self.bear_of(&fire.job_id, Err(error), now)?),

@@ -20,8 +20,8 @@ pub(super) struct Draft {
     pub(super) acts: Vec<Act>,
     /// Whether something is claimed that is not started with it.
     pub(super) has_catch_up: bool,
-    /// The job that it is about; none where it is about several.
-    pub(super) job_id: Option<JobId>,
+    /// The job that it is about, as its row names it; none where it is about several.
+    pub(super) job: Option<String>,
 }
 
 /// Rows of one job's ledger, in the order of time.
@@ -202,7 +202,12 @@ impl<'a> Entry<'a> {
 impl Draft {
     /// What is about to be written about this job.
     pub(super) fn of(job_id: &JobId) -> Self {
-        Self { job_id: Some(job_id.clone()), ..Self::default() }
+        Self::of_row(job_id.as_str())
+    }
+
+    /// The same, of a job as a row names it.
+    pub(super) fn of_row(job: &str) -> Self {
+        Self { job: Some(job.to_owned()), ..Self::default() }
     }
 
     /// What became of a fire.

@@ -113,6 +113,8 @@ pub struct SchedulerCore {
     /// Jobs that were set aside: what they have to catch up holds up no other. Until the next recovery, or until they
     /// are changed.
     pub(super) jobs_set_aside: HashSet<String>,
+    /// What recovery has said of rows that it passed over.
+    pub(super) said_of_rows: Option<String>,
     /// Whether more is due than was taken in at once.
     pub(super) has_more: bool,
     /// The names of runs that are taken or reserved.
@@ -146,6 +148,7 @@ impl SchedulerCore {
             catch_up_from_ms: 0,
             may_catch_up: true,
             jobs_set_aside: HashSet::new(),
+            said_of_rows: None,
             has_more: false,
             names: RefCell::default(),
             looked_at: None,

@@ -8,7 +8,7 @@ use super::error::SchedulerError;
 use super::job::Job;
 use super::view::{FireView, HistoryView, JobView, UnderWay, outcome_of};
 use crate::base::id::{JobId, RunId};
-use crate::base::time::{Now, format_instant};
+use crate::base::time::Now;
 use crate::run::RunSummary;
 use crate::store::{FireFilter, StoreError, StoredFire, StoredHistory, StoredJob};
 
@@ -106,7 +106,7 @@ impl SchedulerCore {
         let run = run_id.map(|run_id| self.runs.load_summary(&run_id)).transpose()?.flatten();
         if let Some(run) = run {
             view.status = Some(run.state.as_str().to_owned());
-            view.finished_at = run.finished_at.map(format_instant);
+            view.finished_at = run.finished_at;
             view.error = run.error.as_deref().map(str::to_owned);
         }
         Ok(view)

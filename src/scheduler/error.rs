@@ -39,6 +39,9 @@ pub enum SchedulerError {
     /// The schedule, its zone or a policy makes no sense.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// What is said of it is not enough, or makes no sense.
+    #[error("{0}")]
+    Invalid(String),
     /// The pipeline is not there, or can't be used.
     #[error("job {job_id} can't run pipeline {pipeline_id}: {reason}")]
     Pipeline {

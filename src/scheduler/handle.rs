@@ -11,7 +11,8 @@ use super::actor::{Actor, Order, Wakers};
 use super::core::{Act, Resolve, SchedulerCore, Target};
 use super::error::SchedulerError;
 use super::files::{FileTables, Listing, TakenOver};
-use super::job::{JobChange, JobSpec};
+use super::job::JobSpec;
+use super::patch::JobPatch;
 use super::view::{FireView, HistoryView, JobView};
 use super::zone::machine_zone;
 use crate::base::id::{JobId, PipelineId, RunId};
@@ -114,10 +115,10 @@ impl DesktopScheduler {
     ///
     /// # Errors
     /// As [`SchedulerCore::set_job`].
-    pub fn set_job(&self, job_id: &JobId, change: JobChange) -> Result<JobView, SchedulerError> {
-        let id = job_id.clone();
-        self.change(move |core| core.set_job(&id, change, now()))?;
-        self.get_job(job_id)
+    pub fn set_job(&self, patch: JobPatch) -> Result<JobView, SchedulerError> {
+        let job_id = patch.job_id.clone();
+        self.change(move |core| core.set_job(patch, now()))?;
+        self.get_job(&job_id)
     }
 
     /// Gives a job another name.

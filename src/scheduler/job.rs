@@ -9,7 +9,7 @@ use crate::admission::MAX_PRIORITY;
 use crate::base::id::{InvalidId, JobId, PipelineId};
 use crate::base::time::{format_instant, parse_instant};
 use crate::pipeline::PipelineSchedule;
-use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
+use crate::schedule::{MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
 use crate::store::{NEVER, NEVER_MS, StoredJob, from_ms};
 
 /// What is asked of a job: everything but what becomes of it.
@@ -89,69 +89,6 @@ impl JobSpec {
             environment: table.environment.clone(),
             enabled: table.enabled,
             ..Self::of(table.job_id.clone(), pipeline_id, table.schedule.clone())
-        }
-    }
-}
-
-/// What is to be changed of a job: only what is given.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct JobChange {
-    /// Another pipeline.
-    pub pipeline_id: Option<PipelineId>,
-    /// Another source.
-    pub source: Option<String>,
-    /// Another schedule.
-    pub schedule: Option<ScheduleConfig>,
-    /// Another zone.
-    pub zone: Option<Zone>,
-    /// What becomes of missed instants.
-    pub misfire: Option<Misfire>,
-    /// How many of them run at most.
-    pub catchup_limit: Option<u32>,
-    /// How late one may still run that is otherwise skipped.
-    pub misfire_grace: Option<TimeDelta>,
-    /// How old one may be at most; `Some(None)`: however old.
-    pub misfire_max_age: Option<Option<TimeDelta>>,
-    /// What becomes of an instant while a run is under way.
-    pub overlap: Option<Overlap>,
-    /// Its priority.
-    pub priority: Option<i32>,
-    /// Parameters by name; none as a value takes one out.
-    pub params: BTreeMap<String, Option<String>>,
-    /// Run type of its runs; `Some(None)`: the pipeline's.
-    pub run_type: Option<Option<String>>,
-    /// Environment of its runs; `Some(None)`: the pipeline's.
-    pub environment: Option<Option<String>>,
-}
-
-impl JobChange {
-    /// Whether it changes when the job is due.
-    pub(super) fn is_about_timing(&self) -> bool {
-        self.schedule.is_some() || self.zone.is_some()
-    }
-
-    /// Changes `spec` so.
-    pub(crate) fn apply_to(self, spec: &mut JobSpec) {
-        fn set<T>(place: &mut T, new: Option<T>) {
-            new.into_iter().for_each(|new| *place = new);
-        }
-        set(&mut spec.pipeline_id, self.pipeline_id);
-        set(&mut spec.source, self.source.map(Some));
-        set(&mut spec.schedule, self.schedule);
-        set(&mut spec.zone, self.zone.map(Some));
-        set(&mut spec.misfire.policy, self.misfire);
-        set(&mut spec.misfire.catchup_limit, self.catchup_limit);
-        set(&mut spec.misfire.grace, self.misfire_grace);
-        set(&mut spec.misfire.max_age, self.misfire_max_age);
-        set(&mut spec.overlap, self.overlap);
-        set(&mut spec.priority, self.priority);
-        set(&mut spec.run_type, self.run_type);
-        set(&mut spec.environment, self.environment);
-        for (name, value) in self.params {
-            match value {
-                Some(value) => drop(spec.params.insert(name, value)),
-                None => drop(spec.params.remove(&name)),
-            }
         }
     }
 }

@@ -8,7 +8,8 @@ use super::claim::ceil_ms;
 use super::claims::{Draft, Entry};
 use super::core::{Act, SchedulerCore, Target, changed};
 use super::error::SchedulerError;
-use super::job::{Job, JobChange, JobSpec};
+use super::job::{Job, JobSpec};
+use super::patch::JobPatch;
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
 use crate::schedule::{Outcome, Plan, ScheduleConfig, Situation, Zone, plan};
@@ -76,22 +77,19 @@ impl SchedulerCore {
     /// Changes what is given of a job. Another timing makes it due after `now`: no past fire comes of it.
     ///
     /// # Errors
-    /// As [`schedule_job`](Self::schedule_job), and [`SchedulerError::NotFound`], [`SchedulerError::Broken`],
+    /// As [`schedule_job`](Self::schedule_job), and [`SchedulerError::Invalid`], [`SchedulerError::NotFound`], [`SchedulerError::Broken`],
     /// [`SchedulerError::FromFile`].
-    pub fn set_job(
-        &mut self,
-        job_id: &JobId,
-        change: JobChange,
-        now: Now,
-    ) -> Result<Vec<Act>, SchedulerError> {
+    pub fn set_job(&mut self, patch: JobPatch, now: Now) -> Result<Vec<Act>, SchedulerError> {
+        let job_id = &patch.job_id.clone();
+        let schedule = patch.schedule()?;
         let mut row = self.row(job_id)?;
         self.jobs_set_aside.remove(job_id.as_str());
-        let is_about_timing = change.is_about_timing();
+        let is_about_timing = schedule.is_some() || patch.zone.is_some();
         if is_about_timing {
             refuse_if_in_file(&row, job_id, "edit its timing")?;
         }
         let is_broken = Job::read(&row).is_err();
-        if let (true, Some(schedule)) = (is_broken, &change.schedule) {
+        if let (true, Some(schedule)) = (is_broken, &schedule) {
             // What could not be understood is replaced.
             row.schedule_type = schedule.kind().to_owned();
             row.schedule_config = schedule.to_json().to_string();
@@ -100,14 +98,14 @@ impl SchedulerCore {
         let job = Job::read(&row)
             .map_err(|problem| SchedulerError::Broken { job_id: row.job_id.clone(), problem })?;
         let mut next = job.clone();
-        if let Some(schedule) = &change.schedule {
+        if let Some(schedule) = &schedule {
             schedule.check_new(now.wall)?;
             self.check_upstreams(job_id, schedule)?;
             let was_once = matches!(job.spec.schedule, ScheduleConfig::Once { .. });
             // One that has run and disabled itself is meant to run again.
             next.spec.enabled |= was_once && row.next_run_ms.is_none_or(|ms| ms >= crate::store::NEVER_MS);
         }
-        change.apply_to(&mut next.spec);
+        patch.apply_to(&mut next.spec)?;
         never_early(&mut next.spec.schedule);
         next.zone = next.spec.zone.unwrap_or(next.zone);
         next.source = next.spec.source.clone().unwrap_or(next.source);

@@ -23,6 +23,7 @@ mod job;
 mod jobs;
 mod names;
 mod outcomes;
+mod patch;
 mod recover;
 mod settle;
 mod starting;
@@ -34,6 +35,7 @@ pub use core::{Act, CATCH_UP_GAP_MS, JobStart, Resolve, SchedulerCore, StartOutc
 pub use error::SchedulerError;
 pub use files::{FileTables, Listing, TakenOver};
 pub use handle::{DesktopScheduler, OfflineScheduler};
-pub use job::{JobChange, JobSpec};
+pub use job::JobSpec;
+pub use patch::JobPatch;
 pub use view::{FireView, HistoryView, JobView};
 pub use zone::{machine_zone, unheeded_tz, zone_of_session_alone};

@@ -28,8 +28,7 @@ impl SchedulerCore {
         outcome: StartOutcome,
         now: Now,
     ) -> Result<Vec<Act>, StoreError> {
-        let mut draft = Draft::default();
-        let job_id = start.job_id.clone();
+        let mut draft = Draft::of(&start.job_id);
         let durability = match outcome {
             StartOutcome::Started => {
                 self.book_start(&start, now, &mut draft);
@@ -50,7 +49,6 @@ impl SchedulerCore {
                 Durability::Lazy
             }
         };
-        draft.job_id = Some(job_id);
         self.commit_each(vec![draft], durability, now)
     }
 
@@ -219,9 +217,9 @@ impl SchedulerCore {
     pub fn reopened(&mut self, run: &RunSummary, now: Now) -> Result<Vec<Act>, StoreError> {
         let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(Vec::new()) };
         let is_open = history.finished_at.is_none();
-        let mut draft = Draft { job_id: JobId::new(&history.job_id).ok(), ..Draft::default() };
-        if let Some(job_id) = &draft.job_id {
-            self.live.entry(job_id.clone()).or_default().insert(run.run_id.clone());
+        let mut draft = Draft::of_row(&history.job_id);
+        if let Ok(job_id) = JobId::new(&history.job_id) {
+            self.live.entry(job_id).or_default().insert(run.run_id.clone());
         }
         if is_open {
             return Ok(Vec::new());

@@ -11,12 +11,15 @@ use super::outcomes::is_same;
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
 use crate::base::units::format_duration;
-use crate::run::{RunState, RunSummary};
+use crate::run::{EventKind, RunState, RunSummary};
 use crate::schedule::{Misfire, Outcome};
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
 
 /// One that was claimed and not started because its engine died is on time for so long.
 const STILL_ON_TIME_MS: i64 = 10_000;
+
+/// So many rows that can't be understood are named; of the rest the number is said.
+const MOST_ROWS_NAMED: usize = 10;
 
 impl SchedulerCore {
     /// Brings the ledger and the runs together, as they are on disk: what was claimed and has a run is booked, what
@@ -33,9 +36,15 @@ impl SchedulerCore {
         let mut acts = self.break_cycles(now)?;
         acts.extend(self.reckon_anew(now)?);
         let mut ended = Vec::new();
+        let mut passed_over = Vec::new();
         for history in self.jobs.unbooked_history()? {
-            let (Ok(job_id), Ok(run_id)) = (JobId::new(&history.job_id), RunId::new(&history.run_id)) else {
-                continue;
+            let (job_id, run_id) = match (JobId::new(&history.job_id), RunId::new(&history.run_id)) {
+                (Ok(job_id), Ok(run_id)) => (job_id, run_id),
+                (Err(error), _) | (_, Err(error)) => {
+                    let (job, run) = (&history.job_id, &history.run_id);
+                    passed_over.push(format!("job_history, job {job:?}, run {run:?} ({error})"));
+                    continue;
+                }
             };
             match self.runs.load_summary(&run_id) {
                 Ok(Some(run)) if run.state.is_ended() => ended.push(run),
@@ -54,10 +63,11 @@ impl SchedulerCore {
             }
         }
         let mut claimed = Vec::new();
-        self.jobs.each_open_fire(Outcome::Claimed.as_str(), |fire| {
+        let nameless = self.jobs.each_open_fire(Outcome::Claimed.as_str(), |fire| {
             claimed.push((fire.job_id, fire.due_ms));
             ControlFlow::Continue(())
         })?;
+        passed_over.extend(nameless.into_iter().map(nameless_fire));
         let mut launched = BTreeSet::new();
         for (job_id, due_ms) in claimed {
             // One of a job at once; its others wait for their turn.
@@ -73,8 +83,24 @@ impl SchedulerCore {
             let more = self.ended(&run, now);
             acts.extend(self.bear_end(&run, more, now)?);
         }
-        acts.extend(self.recover_queued(now)?);
+        acts.extend(self.recover_queued(&mut passed_over, now)?);
+        acts.extend(self.tell_passed_over(&passed_over));
         Ok(acts)
+    }
+
+    /// Says which rows were passed over, where that was not said before.
+    fn tell_passed_over(&mut self, rows: &[String]) -> Option<Act> {
+        let named = rows.iter().take(MOST_ROWS_NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+        let n_more = rows.len().saturating_sub(MOST_ROWS_NAMED);
+        let more = if n_more > 0 { format!("; and {n_more} more") } else { String::new() };
+        let text = format!(
+            "rows of scheduler.db can't be understood and are passed over: {named}{more}; mend or remove them"
+        );
+        let is_new = !rows.is_empty() && self.said_of_rows.as_ref() != Some(&text);
+        is_new.then(|| {
+            self.said_of_rows = Some(text.clone());
+            Act::Tell(None, Box::new(EventKind::WarningRaised { text }))
+        })
     }
 
     /// What came of a run that one of the jobs has started.
@@ -153,12 +179,16 @@ impl SchedulerCore {
     }
 
     /// What waits for a run that is there no more.
-    fn recover_queued(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
+    fn recover_queued(&mut self, passed_over: &mut Vec<String>, now: Now) -> Result<Vec<Act>, StoreError> {
         let mut jobs = BTreeSet::new();
-        self.jobs.each_open_fire(Outcome::Queued.as_str(), |fire| {
-            jobs.extend(JobId::new(&fire.job_id).ok());
+        let nameless = self.jobs.each_open_fire(Outcome::Queued.as_str(), |fire| {
+            match JobId::new(&fire.job_id) {
+                Ok(job_id) => drop(jobs.insert(job_id)),
+                Err(error) => passed_over.push(format!("fires, job {:?} ({error})", fire.job_id)),
+            }
             ControlFlow::Continue(())
         })?;
+        passed_over.extend(nameless.into_iter().map(nameless_fire));
         let (mut drafts, mut acts) = (Vec::with_capacity(jobs.len()), Vec::new());
         for job_id in &jobs {
             match self.let_next_go(job_id) {
@@ -169,6 +199,10 @@ impl SchedulerCore {
         acts.extend(self.commit_each(drafts, Durability::Synced, now)?);
         Ok(acts)
     }
+}
+
+fn nameless_fire(rowid: i64) -> String {
+    format!("fires, rowid {rowid} (its job's name is no text)")
 }
 
 fn late_ms(fire: &StoredFire, now: Now) -> i64 {

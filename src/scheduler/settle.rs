@@ -27,12 +27,12 @@ impl SchedulerCore {
         now: Now,
     ) -> Result<Vec<Act>, StoreError> {
         let mut writes: Vec<JobWrite> = Vec::new();
-        let mut parts: Vec<(Option<JobId>, Range<usize>, Vec<Act>)> = Vec::new();
+        let mut parts: Vec<(Option<String>, Range<usize>, Vec<Act>)> = Vec::new();
         for draft in drafts {
             let from = writes.len();
             writes.extend(draft.writes);
             self.may_catch_up |= draft.has_catch_up;
-            parts.push((draft.job_id, from..writes.len(), draft.acts));
+            parts.push((draft.job, from..writes.len(), draft.acts));
         }
         match self.jobs.commit(&writes, durability) {
             Ok(()) => return Ok(parts.into_iter().flat_map(|(_, _, acts)| acts).collect()),
@@ -44,11 +44,11 @@ impl SchedulerCore {
             Err(_) => {}
         }
         let mut done = Vec::new();
-        for (job_id, range, acts) in parts {
+        for (job, range, acts) in parts {
             match self.jobs.commit(&writes[range], durability) {
                 Ok(()) => done.extend(acts),
                 Err(error) if error.is_about_data() => {
-                    done.extend(self.set_aside(job_id.as_ref(), &error, now));
+                    done.extend(self.set_aside(job.as_deref(), &error, now));
                 }
                 Err(error) => {
                     self.names.borrow_mut().forget();
@@ -74,7 +74,7 @@ impl SchedulerCore {
         now: Now,
     ) -> Result<Vec<Act>, StoreError> {
         match outcome {
-            Err(error) if error.is_about_data() => Ok(self.set_aside(job_id, &error, now)),
+            Err(error) if error.is_about_data() => Ok(self.set_aside(job_id.map(JobId::as_str), &error, now)),
             outcome => outcome,
         }
     }
@@ -82,28 +82,29 @@ impl SchedulerCore {
     /// The same, of a job as a row names it.
     pub(super) fn bear_of(
         &mut self,
-        job_id: &str,
+        job: &str,
         outcome: Result<Vec<Act>, StoreError>,
         now: Now,
     ) -> Result<Vec<Act>, StoreError> {
-        self.bear(JobId::new(job_id).ok().as_ref(), outcome, now)
+        match outcome {
+            Err(error) if error.is_about_data() => Ok(self.set_aside(Some(job), &error, now)),
+            outcome => outcome,
+        }
     }
 
     /// A job of which something can't be written never fires until it is changed; its row says why, and so does an event.
-    pub(super) fn set_aside(&mut self, job_id: Option<&JobId>, error: &StoreError, now: Now) -> Vec<Act> {
+    pub(super) fn set_aside(&mut self, job: Option<&str>, error: &StoreError, now: Now) -> Vec<Act> {
         let warning = |text: String| Act::Tell(None, Box::new(EventKind::WarningRaised { text }));
-        let Some(job_id) = job_id else {
+        let Some(job) = job else {
             return vec![warning(format!("something about jobs can't be recorded: {error}"))];
         };
-        self.jobs_set_aside.insert(job_id.to_string());
+        self.jobs_set_aside.insert(job.to_owned());
         let problem = format!("what came of it can't be recorded: {error}");
-        let mut acts = vec![
-            warning(format!(
-                "job {job_id} is set aside, and the others go on: {problem}; mend it, then set its schedule anew or remove it"
-            )),
-            changed(job_id),
-        ];
-        let parked = match self.jobs.load_job(job_id.as_str()) {
+        let mut acts = vec![warning(format!(
+            "job {job} is set aside, and the others go on: {problem}; mend it, then set its schedule anew or remove it"
+        ))];
+        acts.extend(JobId::new(job).ok().as_ref().map(changed));
+        let parked = match self.jobs.load_job(job) {
             Ok(Some(row)) => {
                 self.jobs.commit(&[JobWrite::Park { rowid: row.rowid, problem }], Durability::Synced)
             }
@@ -112,7 +113,7 @@ impl SchedulerCore {
         };
         if let Err(error) = parked {
             self.hold_off_ms = Some(now.awake_ms + HOLD_OFF_MS);
-            acts.push(warning(format!("job {job_id} can't be set aside: {error}; it is tried again")));
+            acts.push(warning(format!("job {job} can't be set aside: {error}; it is tried again")));
         }
         acts
     }

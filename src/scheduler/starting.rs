@@ -3,7 +3,8 @@
 use super::actor::Actor;
 use super::core::{Act, JobStart, StartOutcome, Target};
 use crate::base::time::Now;
-use crate::engine::{EngineError, PipelineRequest, StartRequest, now};
+use crate::engine::{EngineError, StartRequest, now};
+use crate::run::Plan;
 
 /// A pipeline that was not found is looked for again after so long.
 const LOOK_AGAIN_MS: u64 = 4_000;
@@ -20,12 +21,12 @@ impl Actor {
     /// Starts runs, those of pipelines together; what became of each.
     pub(super) fn start_all(&mut self, starts: Vec<JobStart>) -> Vec<(JobStart, StartOutcome)> {
         let mut outcomes = Vec::with_capacity(starts.len());
-        let mut requests = Vec::new();
+        let mut plans = Vec::new();
         let mut waiting = Vec::new();
         for start in starts {
-            match self.request_of(&start) {
+            match self.plan_of(&start) {
                 Ok(Some(request)) => {
-                    requests.push(request);
+                    plans.push(request);
                     waiting.push(start);
                 }
                 Ok(None) => {
@@ -39,34 +40,30 @@ impl Actor {
                 }
             }
         }
-        for (start, started) in waiting.into_iter().zip(self.engine.start_pipelines(requests)) {
+        for (start, started) in waiting.into_iter().zip(self.engine.start_pipelines(plans)) {
             let outcome = self.outcome_of(&start, started.map(drop));
             outcomes.push((start, outcome));
         }
         outcomes
     }
 
-    /// The request for a run; none for a registered function.
-    fn request_of(&self, start: &JobStart) -> Result<Option<PipelineRequest>, Refusal> {
+    /// The run that is to begin; none for a registered function.
+    fn plan_of(&self, start: &JobStart) -> Result<Option<Plan>, Refusal> {
         let definition = match (self.resolve)(&start.pipeline_id).map_err(Refusal::NotFound)? {
             Target::Function => return Ok(None),
             Target::Pipeline(definition) => definition,
         };
         let home = std::env::home_dir();
         let (run_type, environment) = (start.run_type.as_deref(), start.environment.as_deref());
-        let arguments = definition
-            .pipeline
-            .resolve_arguments(&start.params, run_type, environment, home.as_deref())
+        let plan = Plan::resolve(definition.clone(), &start.params, run_type, environment, home.as_deref())
             .map_err(|error| Refusal::Unfit(error.to_string()))?;
-        Ok(Some(PipelineRequest {
+        Ok(Some(Plan {
             run_id: Some(start.run_id.clone()),
-            run_type: arguments.run_type,
-            environment: arguments.environment,
             priority: u8::try_from(start.priority).ok().map(|own| own.max(definition.pipeline.priority)),
             trigger: start.trigger,
             fired_by: Some(start.fired_by.clone()),
             held_at_most: start.held_at_most.to_std().ok(),
-            ..PipelineRequest::new(definition, arguments.params)
+            ..plan
         }))
     }
 
@@ -132,14 +129,14 @@ impl Actor {
 }
 
 fn registered(start: &JobStart) -> StartRequest {
-    let mut request = StartRequest::of(start.run_id.clone(), start.pipeline_id.clone(), start.source.clone());
-    request.trigger = start.trigger;
-    request.fired_by = Some(start.fired_by.clone());
-    if let Some(run_type) = &start.run_type {
-        request.run_type.clone_from(run_type);
+    let plan = Plan::driven(start.run_id.clone(), start.pipeline_id.clone(), start.source.clone());
+    StartRequest {
+        plan: Plan {
+            trigger: start.trigger,
+            fired_by: Some(start.fired_by.clone()),
+            run_type: start.run_type.clone().unwrap_or(plan.run_type),
+            environment: start.environment.clone().unwrap_or(plan.environment),
+            ..plan
+        },
     }
-    if let Some(environment) = &start.environment {
-        request.environment.clone_from(environment);
-    }
-    request
 }

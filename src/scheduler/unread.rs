@@ -104,5 +104,6 @@ pub(super) fn park(row: &StoredJob, problem: String) -> Draft {
     let text = format!("job {:?} never fires until it is mended: {problem}", row.job_id);
     let mut acts = vec![Act::Tell(None, Box::new(EventKind::WarningRaised { text }))];
     acts.extend(job_id.as_ref().map(changed));
-    Draft { writes: vec![JobWrite::Park { rowid: row.rowid, problem }], acts, job_id, ..Draft::default() }
+    let writes = vec![JobWrite::Park { rowid: row.rowid, problem }];
+    Draft { writes, acts, ..Draft::of_row(&row.job_id) }
 }

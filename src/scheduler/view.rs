@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::job::Job;
 use crate::base::id::RunId;
-use crate::base::time::{format_instant, parse_instant};
+use crate::base::time::{instant, maybe_instant, parse_instant};
 use crate::schedule::{Misfire, MisfirePolicy, Outcome, Overlap};
 use crate::store::{NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
 
@@ -31,12 +32,13 @@ pub struct JobView {
     /// Whether it fires.
     pub enabled: bool,
     /// When it is due next; none: never. Of a disabled job: from when on it has missed what came.
-    pub next_run: Option<String>,
-    /// The due instant, or the start by hand, of its last run.
+    #[serde(serialize_with = "maybe_instant")]
+    pub next_run: Option<DateTime<Utc>>,
+    /// The due instant, or the start by hand, of its last run, as it is written.
     pub last_run: Option<String>,
     /// How often it ran.
     pub run_count: i64,
-    /// When it was added.
+    /// When it was added, as it is written.
     pub created_at: String,
     /// What becomes of missed instants.
     pub misfire: Misfire,
@@ -88,9 +90,11 @@ pub struct FireView {
     /// Whose.
     pub job_id: String,
     /// The first instant.
-    pub due_at: String,
+    #[serde(serialize_with = "instant")]
+    pub due_at: DateTime<Utc>,
     /// The last one.
-    pub through_at: String,
+    #[serde(serialize_with = "instant")]
+    pub through_at: DateTime<Utc>,
     /// How many there are.
     pub n_instants: u64,
     /// What became of them: one of the words of [`Outcome`], unless a script wrote the row.
@@ -109,9 +113,11 @@ pub struct HistoryView {
     /// Which run.
     pub run_id: String,
     /// When it was started.
-    pub started_at: String,
+    #[serde(serialize_with = "instant")]
+    pub started_at: DateTime<Utc>,
     /// When it ended.
-    pub finished_at: Option<String>,
+    #[serde(serialize_with = "maybe_instant")]
+    pub finished_at: Option<DateTime<Utc>>,
     /// The word for its state, or `failed_to_start`.
     pub status: Option<String>,
     /// Why it failed.
@@ -144,7 +150,7 @@ impl JobView {
                 .unwrap_or_else(|_| Value::String(row.schedule_config.clone())),
             zone: row.zone.clone().unwrap_or_else(|| "local".to_owned()),
             enabled: row.enabled,
-            next_run: next_ms.map(|ms| format_instant(from_ms(ms))),
+            next_run: next_ms.map(from_ms),
             last_run: row.last_run.clone(),
             run_count: row.run_count,
             created_at: row.created_at.clone(),
@@ -171,8 +177,8 @@ impl JobView {
 impl From<StoredFire> for FireView {
     fn from(fire: StoredFire) -> Self {
         Self {
-            due_at: format_instant(from_ms(fire.due_ms)),
-            through_at: format_instant(from_ms(fire.through_ms)),
+            due_at: from_ms(fire.due_ms),
+            through_at: from_ms(fire.through_ms),
             job_id: fire.job_id,
             n_instants: fire.n_instants,
             outcome: fire.outcome,
@@ -187,8 +193,8 @@ impl From<StoredHistory> for HistoryView {
         Self {
             job_id: history.job_id,
             run_id: history.run_id,
-            started_at: format_instant(history.started_at),
-            finished_at: history.finished_at.map(format_instant),
+            started_at: history.started_at,
+            finished_at: history.finished_at,
             status: history.status,
             error: history.error,
         }

@@ -14,7 +14,7 @@ pub use finder::{PipelineFinder, file_tables};
 pub(crate) use limit_edit::{edited, replace};
 pub use limit_params::{LimitParams, LimitProblem, LimitView, LimitWords};
 pub(crate) use table_edit::edit_file;
-pub use table_edit::{TableChange, interval_text};
+pub use table_edit::interval_text;
 
 use std::collections::BTreeMap;
 use std::io;

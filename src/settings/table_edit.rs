@@ -8,22 +8,10 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
-use crate::base::id::{JobId, PipelineId};
+use crate::base::id::JobId;
 use crate::files::read_small_text;
-use crate::schedule::{Misfire, Overlap, ScheduleConfig, Zone};
-
-/// What the table is to say.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TableChange {
-    /// When the job is due; it can't be [`ScheduleConfig::Manual`], for which a file has no word.
-    pub schedule: ScheduleConfig,
-    /// The zone that it follows.
-    pub zone: Zone,
-    /// What becomes of missed instants.
-    pub misfire: Misfire,
-    /// What becomes of an instant while a run is under way.
-    pub overlap: Overlap,
-}
+use crate::schedule::{Misfire, Overlap, ScheduleConfig};
+use crate::scheduler::JobSpec;
 
 /// The keys that say when, each with its other names.
 const WHEN: [&[&str]; 6] = [
@@ -39,16 +27,13 @@ const ON: &[&str] = &["on"];
 const TZ: &[&str] = &["tz", "zone", "timezone", "time_zone"];
 const ID: [&str; 3] = ["id", "name", "job_id"];
 
-/// Writes a job's table in the file at `path`, which is whole at any time.
+/// Writes the timing of a job into its table in the file at `path`, which is whole at any time. The schedule can't be
+/// [`ScheduleConfig::Manual`], for which a file has no word.
 ///
 /// # Errors
 /// A sentence that says where to edit it by hand, when that can't be done; the file is as it was then.
-pub(crate) fn edit_file(
-    path: &Path,
-    pipeline_id: &PipelineId,
-    job_id: &JobId,
-    change: &TableChange,
-) -> Result<(), String> {
+pub(crate) fn edit_file(path: &Path, job: &JobSpec) -> Result<(), String> {
+    let job_id = &job.job_id;
     let by_hand =
         |why: &str| format!("{why}; edit the [[schedule]] table of {job_id} in {} by hand", path.display());
     let failed = |error: std::io::Error| by_hand(&format!("the file can't be written: {error}"));
@@ -56,7 +41,7 @@ pub(crate) fn edit_file(
     let file = fs::canonicalize(path).map_err(failed)?;
     let text =
         read_small_text(&file).map_err(|error| by_hand(&format!("the file can't be read: {error}")))?;
-    let new = edited(&text, pipeline_id, job_id, change).map_err(|why| by_hand(&why))?;
+    let new = edited(&text, job).map_err(|why| by_hand(&why))?;
     if new == text {
         return Ok(());
     }
@@ -76,35 +61,30 @@ pub(crate) fn edit_file(
     })
 }
 
-/// The text of a pipeline file with the table of `job_id` changed so.
+/// The text of a pipeline file with the table of `job` changed so.
 ///
 /// # Errors
 /// Why the table can't be found or written.
-fn edited(
-    text: &str,
-    pipeline_id: &PipelineId,
-    job_id: &JobId,
-    change: &TableChange,
-) -> Result<String, String> {
+fn edited(text: &str, job: &JobSpec) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|_| "the file is not valid TOML now".to_owned())?;
     let tables = ["schedule", "schedules"].into_iter().find(|key| document.contains_key(key));
     let tables = tables.and_then(|key| document.get_mut(key)).and_then(Item::as_array_of_tables_mut);
     let is_it = |table: &Table| match ID.into_iter().find_map(|key| table.get(key)) {
-        Some(id) => id.as_str() == Some(job_id.as_str()),
-        None => job_id.as_str() == pipeline_id.as_str(),
+        Some(id) => id.as_str() == Some(job.job_id.as_str()),
+        None => job.job_id.as_str() == job.pipeline_id.as_str(),
     };
     let table = tables
         .and_then(|tables| tables.iter_mut().find(|table| is_it(table)))
         .ok_or("the file has no such table now, or one within a line")?;
-    write_table(table, change)?;
+    write_table(table, job)?;
     Ok(document.to_string())
 }
 
-fn write_table(table: &mut Table, change: &TableChange) -> Result<(), String> {
-    let (names, said) = said_when(&change.schedule)?;
+fn write_table(table: &mut Table, job: &JobSpec) -> Result<(), String> {
+    let (names, said) = said_when(&job.schedule)?;
     let other: Vec<&str> = WHEN.into_iter().filter(|other| *other != names).flatten().copied().collect();
     replace(table, names, &other, said);
-    let anchor = match &change.schedule {
+    let anchor = match &job.schedule {
         ScheduleConfig::Interval { anchor, .. } => anchor.map(instant),
         ScheduleConfig::Once { .. }
         | ScheduleConfig::Daily { .. }
@@ -114,7 +94,7 @@ fn write_table(table: &mut Table, change: &TableChange) -> Result<(), String> {
         | ScheduleConfig::Manual => None,
     };
     set_or_leave_out(table, ANCHOR, anchor);
-    let on = match &change.schedule {
+    let on = match &job.schedule {
         ScheduleConfig::After { on, .. } => Some(on.as_str().into()),
         ScheduleConfig::Once { .. }
         | ScheduleConfig::Interval { .. }
@@ -129,10 +109,12 @@ fn write_table(table: &mut Table, change: &TableChange) -> Result<(), String> {
         ON,
         on.filter(|on: &Value| table.contains_key("on") || on.as_str() != Some(default_on)),
     );
-    replace(table, TZ, &[], change.zone.as_str().into());
+    if let Some(zone) = job.zone {
+        replace(table, TZ, &[], zone.as_str().into());
+    }
     let words = [
-        ("misfire", change.misfire.as_str(), Misfire::RunOnce.as_str()),
-        ("overlap", change.overlap.as_str(), Overlap::Skip.as_str()),
+        ("misfire", job.misfire.policy.as_str(), Misfire::RunOnce.as_str()),
+        ("overlap", job.overlap.as_str(), Overlap::Skip.as_str()),
     ];
     for (key, word, default) in words {
         if table.contains_key(key) || word != default {
@@ -254,17 +236,15 @@ id = "books-weekly"
 weekly = "mon 09:00"
 "#;
 
-    fn change(schedule: ScheduleConfig) -> TableChange {
-        TableChange {
-            schedule,
-            zone: "Europe/Madrid".parse().unwrap(),
-            misfire: Misfire::Skip,
-            overlap: Overlap::Skip,
-        }
+    fn change(schedule: ScheduleConfig) -> JobSpec {
+        let mut job = JobSpec::new("books", "books", schedule).unwrap();
+        job.zone = Some("Europe/Madrid".parse().unwrap());
+        job.misfire.policy = Misfire::Skip;
+        job
     }
 
-    fn edit(job_id: &str, change: &TableChange) -> Result<String, String> {
-        edited(FILE, &PipelineId::new("books").unwrap(), &JobId::new(job_id).unwrap(), change)
+    fn edit(job_id: &str, change: &JobSpec) -> Result<String, String> {
+        edited(FILE, &JobSpec { job_id: JobId::new(job_id).unwrap(), ..change.clone() })
     }
 
     fn cron(expression: &str) -> ScheduleConfig {
@@ -288,7 +268,8 @@ weekly = "mon 09:00"
     #[test]
     fn a_table_is_found_by_its_id_and_gets_what_it_did_not_say() {
         let every = ScheduleConfig::Interval { every: chrono::TimeDelta::minutes(90), anchor: None };
-        let change = TableChange { overlap: Overlap::Queue, misfire: Misfire::RunOnce, ..change(every) };
+        let mut change = JobSpec { overlap: Overlap::Queue, ..change(every) };
+        change.misfire.policy = Misfire::RunOnce;
         let new = edit("books-weekly", &change).unwrap();
         let expected = "every = \"1h30m\"\ntz = \"Europe/Madrid\"\noverlap = \"queue\"\n";
         assert_eq!(new, FILE.replace("weekly = \"mon 09:00\"\n", expected));
@@ -301,12 +282,11 @@ weekly = "mon 09:00"
         let (file, link) = (dir.path().join("books.toml"), dir.path().join("link.toml"));
         fs::write(&file, FILE).unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        let (pipeline_id, job_id) = (PipelineId::new("books").unwrap(), JobId::new("books").unwrap());
-        edit_file(&link, &pipeline_id, &job_id, &change(cron("0 4 * * *"))).unwrap();
+        edit_file(&link, &change(cron("0 4 * * *"))).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(fs::read_to_string(&file).unwrap().contains("cron = \"0 4 * * *\"   # weekdays"));
         fs::write(&file, "no toml [").unwrap();
-        let refusal = edit_file(&file, &pipeline_id, &job_id, &change(cron("0 4 * * *"))).unwrap_err();
+        let refusal = edit_file(&file, &change(cron("0 4 * * *"))).unwrap_err();
         assert!(refusal.contains("by hand") && refusal.contains("books.toml"), "{refusal}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "no toml [");
     }

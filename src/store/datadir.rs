@@ -113,8 +113,9 @@ impl DataDir {
         };
         if let Ownership::Strange(strange) = &ownership {
             return Err(unusable(format!(
-                "it holds what is not Leverframe's (such as {strange}), and would be closed to everybody else (mode \
-                 0700) and filled with databases and logs; name a new or an empty folder"
+                "it holds what is not Leverframe's (such as {strange}) and no pipeline with a step in `pipelines/`, and \
+                 would be closed to everybody else (mode 0700) and filled with databases and logs; name a new or an \
+                 empty folder, or put such a pipeline there first"
             )));
         }
         DirBuilder::new()

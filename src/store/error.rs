@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ErrorCode, ffi};
 
 use super::disk::free_space;
-use super::expect::Changed;
+use super::runs::Changed;
 use crate::base::id::{InvalidId, RunId};
 
 /// Below this many free bytes an unexplained I/O failure is taken for a full disk: SQLite reports some

@@ -12,35 +12,17 @@
 //! It decides nothing about runs: it keeps what the engine hands it and gives it back. It deliberately
 //! does not parse pipelines either; a definition is kept as the text it was.
 
-mod aside;
-mod checkpoints_schema;
-mod commit;
-mod database;
 mod datadir;
 mod dir_watch;
 mod disk;
 mod error;
-mod expect;
 mod jobs;
-mod load;
-mod manager;
-mod migrate;
-mod open;
-mod orders;
 mod ours;
 mod presence;
-mod prune;
-mod query;
-mod rows;
+mod runs;
 mod samples;
-mod stored;
-mod wal;
-mod write;
+mod sqlite;
 
-#[cfg(test)]
-mod tests;
-
-pub use database::Durability;
 pub use datadir::{DataDir, DataDirError, EngineLock};
 pub(crate) use dir_watch::DirWatch;
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
@@ -48,14 +30,14 @@ pub use error::StoreError;
 pub use jobs::{
     FireFilter, FireKind, JobStore, JobWrite, NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms,
 };
-pub use manager::CheckpointManager;
 pub(crate) use presence::named_holder;
 pub use presence::{Presence, presence};
-pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
-pub use query::{RunFilter, run_id_base};
+pub use runs::{
+    AttemptRecord, CheckpointManager, CheckpointRecord, ExecutionRecord, PrunePlan, PruneReason, PruneReport,
+    PrunedRun, Retention, RunFilter, RunWrite, StoredBody, StoredDefinition, StoredRun, run_id_base,
+};
 pub use samples::{
     LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,
 };
-pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
-pub(crate) use wal::{WalKeeper, WalLimit};
-pub use write::Write;
+pub use sqlite::database::Durability;
+pub(crate) use sqlite::wal::{WalKeeper, WalLimit};

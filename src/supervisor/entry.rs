@@ -87,10 +87,11 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     scope::leave_session();
     sys::ignore_signals(&[libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP]);
     reaper::block_signals()?;
-    let lock = take_lock(first.as_ref())?;
+    // Never closed: parent and supervisor hold it by one number, and a supervisor that fails must not take it from the other.
+    let lock: &File = Box::leak(Box::new(take_lock(first.as_ref())?));
     let boot_id = process::boot_id()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let place = match reaper::stand_behind(&lock)? {
+    let place = match reaper::stand_behind(lock)? {
         // At once: what this process still seems to own was the supervisor's, and is closed.
         Role::Over(code) => std::process::exit(code),
         Role::Supervisor(place) => place,

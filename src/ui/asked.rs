@@ -1,14 +1,14 @@
 //! How what can be asked of an engine reads on buttons: its text, subject, tooltip and icon.
 
 use super::widgets::Icon;
-use crate::api::{Command, Start};
+use crate::api::{Command, StartRun};
 use crate::settings::LimitParams;
 
 /// What stands on its button.
 pub(super) const fn text_of(asked: &Command) -> &'static str {
     match asked {
-        Command::Start(Start { like: None, .. }) => "Start",
-        Command::Start(Start { like: Some(_), .. }) => "Start again",
+        Command::Start(StartRun { like: None, .. }) => "Start",
+        Command::Start(StartRun { like: Some(_), .. }) => "Start again",
         Command::Pause { .. } => "Pause",
         Command::Resume { .. } => "Resume",
         Command::Stop { force: false, .. } => "Stop",
@@ -38,13 +38,13 @@ pub(super) const fn text_of(asked: &Command) -> &'static str {
 /// What it is done to.
 pub(super) fn subject_of(asked: &Command) -> Option<String> {
     match asked {
-        Command::Start(Start { like: Some(run_id), .. })
+        Command::Start(StartRun { like: Some(run_id), .. })
         | Command::Pause { run_id }
         | Command::Resume { run_id, .. }
         | Command::Stop { run_id, .. }
         | Command::Retry { run_id, .. }
         | Command::Admit { run_id } => Some(run_id.to_string()),
-        Command::Start(Start { pipeline, .. }) => pipeline.clone(),
+        Command::Start(StartRun { pipeline, .. }) => pipeline.clone(),
         Command::AddJob(params) | Command::SetJob(params) => Some(params.job_id.to_string()),
         Command::RemoveJob { job_id }
         | Command::EnableJob { job_id }
@@ -65,8 +65,8 @@ pub(super) fn subject_of(asked: &Command) -> Option<String> {
 /// What it does, in one sentence.
 pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
     match asked {
-        Command::Start(Start { like: None, .. }) => Some("Start a new run with the pipeline's defaults"),
-        Command::Start(Start { like: Some(_), .. }) => Some("Start a new run with the same parameters"),
+        Command::Start(StartRun { like: None, .. }) => Some("Start a new run with the pipeline's defaults"),
+        Command::Start(StartRun { like: Some(_), .. }) => Some("Start a new run with the same parameters"),
         Command::Pause { .. } => Some("Freeze every process of this run; its clocks stand still"),
         Command::Resume { .. } => Some("Go on where it stands; finished steps are not run again"),
         Command::Stop { force: false, .. } => {
@@ -97,13 +97,13 @@ pub(super) const fn tooltip_of(asked: &Command) -> Option<&'static str> {
 /// Its icon.
 pub(super) const fn icon_of(asked: &Command) -> Option<Icon> {
     match asked {
-        Command::Start(Start { like: None, .. })
+        Command::Start(StartRun { like: None, .. })
         | Command::Resume { .. }
         | Command::Admit { .. }
         | Command::EndQuiet {}
         | Command::EndDrain {}
         | Command::RunJobNow { .. } => Some(Icon::Play),
-        Command::Start(Start { like: Some(_), .. }) | Command::Retry { .. } => Some(Icon::Again),
+        Command::Start(StartRun { like: Some(_), .. }) | Command::Retry { .. } => Some(Icon::Again),
         Command::Pause { .. } | Command::Quiet { .. } => Some(Icon::Snow),
         Command::Stop { force: false, .. } => Some(Icon::Stop),
         Command::Stop { force: true, .. } => Some(Icon::Cross),

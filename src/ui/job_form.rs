@@ -3,13 +3,13 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
-use crate::api::JobParams;
+use crate::api::{JobPatch, JobSpec};
 use crate::base::id::{JobId, PipelineId};
 use crate::schedule::{
     AfterOn, Misfire, Overlap, Preview, ScheduleConfig, Zone, parse_every, parse_once, parse_time_of_day,
     parse_weekly, preview,
 };
-use crate::settings::{TableChange, interval_text};
+use crate::settings::interval_text;
 use crate::window::{Action, JobDetail, JobsModel, SaveJob};
 
 /// Fires that the preview shows.
@@ -290,15 +290,16 @@ impl JobForm {
         let (misfire, overlap) = (self.fields.misfire, self.fields.overlap);
         let job_id = self.job_id.clone().unwrap_or(job_id);
         let form = if let Some(file) = &self.file {
-            let change = Box::new(TableChange { schedule, zone, misfire, overlap });
-            SaveJob::InFile { job_id, pipeline_id, path: file.into(), change }
+            let mut job = JobSpec::of(job_id, pipeline_id, schedule);
+            (job.zone, job.misfire.policy, job.overlap) = (Some(zone), misfire, overlap);
+            SaveJob::InFile { path: file.into(), job: Box::new(job) }
         } else {
-            let params = JobParams {
+            let params = JobPatch {
                 pipeline_id: Some(pipeline_id),
                 zone: Some(zone.as_str().to_owned()),
                 misfire: Some(misfire),
                 overlap: Some(overlap),
-                ..JobParams::new(job_id).with_schedule(&schedule)
+                ..JobPatch::new(job_id).with_schedule(&schedule)
             };
             if self.job_id.is_some() { SaveJob::Set(params) } else { SaveJob::Add(params) }
         };

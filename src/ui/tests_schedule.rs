@@ -47,7 +47,7 @@ fn row(name: &str) -> JobRow {
         words: "every weekday at 02:30, America/New_York".to_owned(),
         zone: ZONE.name().to_owned(),
         enabled: true,
-        next_run: Some("2026-11-23T14:51:00Z".to_owned()),
+        next_run: Some(next_at),
         last_run: None,
         run_count: 2,
         created_at: "2026-01-01T00:00:00Z".to_owned(),
@@ -71,7 +71,7 @@ fn row(name: &str) -> JobRow {
         fire(30, Outcome::Ran, Some(RunState::Failed), Some("exit 12 in copy")),
         fire(6, Outcome::Ran, Some(RunState::Completed), None),
     ];
-    JobRow { job, job_id: JobId::new(name).ok(), zone: ZONE, next_at: Some(next_at), marks }
+    JobRow { job, job_id: JobId::new(name).ok(), zone: ZONE, marks }
 }
 
 fn page(rows: Vec<JobRow>) -> AppUpdate {
@@ -231,9 +231,9 @@ fn a_job_of_a_file_is_written_there() {
     write(&mut scene, "At", "15 4 * * *");
     let sent = scene.pull("Save");
     let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
-    let SaveJob::InFile { path, change, .. } = &**form else { panic!("{form:?}") };
+    let SaveJob::InFile { path, job } = &**form else { panic!("{form:?}") };
     assert_eq!(path.to_str(), Some("/data/pipelines/backup.toml"));
-    assert_eq!(change.schedule.kind(), "cron");
+    assert_eq!(job.schedule.kind(), "cron");
 }
 
 #[test]

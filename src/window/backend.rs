@@ -266,9 +266,7 @@ impl Backend {
                 self.command(Command::SetJob(Box::new(params))).map_err(|e| e.to_string())
             }
             // Whoever watches the folder takes it over.
-            SaveJob::InFile { job_id, pipeline_id, path, change } => {
-                edit_file(&path, &pipeline_id, &job_id, &change)
-            }
+            SaveJob::InFile { path, job } => edit_file(&path, &job),
         };
         AppUpdate::JobSaved(SavedJob { job_id, refusal: outcome.err() })
     }

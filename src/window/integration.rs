@@ -1,6 +1,7 @@
 //! [`ExecutionIntegration`] binds the engine and the monitor to a window: actions in, updates out. The
 //! window never waits for it: whatever takes time is done on one of its threads.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -350,20 +351,26 @@ fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
     let wanted = Arc::new(AtomicBool::new(true));
     controller.lookup(Lookup::Pipelines(wanted.clone()));
     let lookups = controller.lookups.clone();
-    let watch = FolderWatch::of_all(folders, move || {
+    let on_change = move || {
         // A save is several changes, and one look afterwards is enough.
         if !wanted.swap(true, Ordering::AcqRel) {
             // If that thread is gone, so is the window.
             let _ = lookups.send(Lookup::Pipelines(wanted.clone()));
         }
-    });
-    if let Err(error) = &watch {
-        let action = "watch the folders of pipelines".to_owned();
-        let message = format!("{error}; a pipeline that is edited shows at the next start");
+    };
+    let updates = controller.updates.clone();
+    let warn = move |what: String, error: &io::Error| {
+        let action = format!("watch {what}");
+        let message = format!("{error}; a pipeline that is edited there shows at the next start");
         // If the window is gone, nobody needs to know.
-        let _ = controller.updates.send(AppUpdate::Failure { action, message });
-    }
-    watch.ok()
+        let _ = updates.send(AppUpdate::Failure { action, message });
+    };
+    let warn_of_all = warn.clone();
+    let on_lost =
+        move |folder: &Path, error: &io::Error| warn(format!("the folder {}", folder.display()), error);
+    FolderWatch::of_all(folders, on_change, on_lost)
+        .inspect_err(|error| warn_of_all("the folders of pipelines".to_owned(), error))
+        .ok()
 }
 
 /// Has the limits looked up now and whenever they are others.

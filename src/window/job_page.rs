@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::base::id::{JobId, RunId};
-use crate::base::time::{Now, parse_instant};
+use crate::base::time::Now;
 use crate::run::RunState;
 use crate::schedule::{Outcome, Zone};
 use crate::scheduler::{FireView, HistoryView, JobView, OfflineScheduler, SchedulerCore, SchedulerError};
@@ -42,8 +42,6 @@ pub struct JobRow {
     pub job_id: Option<JobId>,
     /// Whose wall clock it is shown on.
     pub zone: Tz,
-    /// When it is due next; none: never, or its runs wait for others.
-    pub next_at: Option<DateTime<Utc>>,
     /// What became of its last instants, the oldest first; at most [`MAX_MARKS`].
     pub marks: Vec<FireRow>,
 }
@@ -139,8 +137,7 @@ fn row_of(core: &SchedulerCore, job: JobView, local: Tz, now: Now) -> Result<Job
         Some(job_id) => fires_of(core, job_id, MAX_MARKS, now)?,
         None => Vec::new(),
     };
-    let next_at = job.next_run.as_deref().and_then(|text| parse_instant(text).ok());
-    Ok(JobRow { job, job_id, zone, next_at, marks })
+    Ok(JobRow { job, job_id, zone, marks })
 }
 
 /// The newest `limit` fires and runs by hand of a job, the oldest first.
@@ -162,17 +159,16 @@ fn joined(fires: Vec<FireView>, runs: Vec<HistoryView>, limit: usize) -> Vec<Fir
     let mut is_told = vec![false; runs.len()];
     // A run whose fire lies further back than the newest ones is none by hand.
     let is_cut = fires.len() == limit;
-    let oldest = fires.first().and_then(|fire| parse_instant(&fire.due_at).ok()).filter(|_| is_cut);
+    let oldest = fires.first().map(|fire| fire.due_at).filter(|_| is_cut);
     for fire in fires {
-        let Ok(due_at) = parse_instant(&fire.due_at) else { continue };
         let at = runs.iter().position(|run| Some(&run.run_id) == fire.run_id.as_ref());
         let run = at.map(|at| {
             is_told[at] = true;
             &runs[at]
         });
         rows.push(FireRow {
-            due_at,
-            through_at: parse_instant(&fire.through_at).unwrap_or(due_at),
+            due_at: fire.due_at,
+            through_at: fire.through_at,
             n_instants: fire.n_instants,
             outcome: fire.outcome.parse().ok(),
             reason: fire.reason.or_else(|| run.and_then(|run| run.error.clone())),
@@ -183,13 +179,12 @@ fn joined(fires: Vec<FireView>, runs: Vec<HistoryView>, limit: usize) -> Vec<Fir
         });
     }
     for (run, is_told) in runs.iter().zip(is_told) {
-        let Ok(started_at) = parse_instant(&run.started_at) else { continue };
-        if is_told || oldest.is_some_and(|oldest| started_at < oldest) {
+        if is_told || oldest.is_some_and(|oldest| run.started_at < oldest) {
             continue;
         }
         rows.push(FireRow {
-            due_at: started_at,
-            through_at: started_at,
+            due_at: run.started_at,
+            through_at: run.started_at,
             n_instants: 1,
             outcome: Some(if run.status.as_deref() == Some(Outcome::FailedToStart.as_str()) {
                 Outcome::FailedToStart
@@ -215,19 +210,19 @@ fn state_of(run: &HistoryView) -> Option<RunState> {
 }
 
 fn took(run: &HistoryView) -> Option<TimeDelta> {
-    let ended = parse_instant(run.finished_at.as_deref()?).ok()?;
-    Some(ended - parse_instant(&run.started_at).ok()?)
+    Some(run.finished_at? - run.started_at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::parse_instant;
 
     fn fire(due_at: &str, outcome: &str, run_id: Option<&str>) -> FireView {
         FireView {
             job_id: "books".into(),
-            due_at: due_at.into(),
-            through_at: due_at.into(),
+            due_at: parse_instant(due_at).unwrap(),
+            through_at: parse_instant(due_at).unwrap(),
             n_instants: 1,
             outcome: outcome.into(),
             reason: None,
@@ -239,8 +234,8 @@ mod tests {
         HistoryView {
             job_id: "books".into(),
             run_id: run_id.into(),
-            started_at: started_at.into(),
-            finished_at: status.map(|_| "2026-11-23T02:41:12Z".into()),
+            started_at: parse_instant(started_at).unwrap(),
+            finished_at: status.map(|_| parse_instant("2026-11-23T02:41:12Z").unwrap()),
             status: status.map(Into::into),
             error: None,
         }

@@ -17,12 +17,11 @@ use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::store::SavedJob;
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
-use crate::api::{Command, JobParams};
+use crate::api::{Command, JobPatch, JobSpec};
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Decision, Event, RunSummary, StepSummary};
-use crate::settings::TableChange;
 
 /// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,19 +71,15 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq)]
 pub enum SaveJob {
     /// A new job.
-    Add(JobParams),
+    Add(JobPatch),
     /// A job that was made by hand.
-    Set(JobParams),
+    Set(JobPatch),
     /// A job whose timing stands in its pipeline's file.
     InFile {
-        /// Which job.
-        job_id: JobId,
-        /// Whose file.
-        pipeline_id: PipelineId,
         /// The file.
         path: PathBuf,
-        /// What its table is to say.
-        change: Box<TableChange>,
+        /// The job, with the timing that its table is to say.
+        job: Box<JobSpec>,
     },
 }
 
@@ -93,7 +88,7 @@ impl SaveJob {
     pub fn job_id(&self) -> &JobId {
         match self {
             Self::Add(params) | Self::Set(params) => &params.job_id,
-            Self::InFile { job_id, .. } => job_id,
+            Self::InFile { job, .. } => &job.job_id,
         }
     }
 }

@@ -22,9 +22,9 @@ const CLOCKS: &[(&str, &str)] = &[
     ("src/control/server/connection.rs", "a client has some seconds to say hello"),
     ("src/monitor/mod.rs", "a sample says when it was taken"),
     ("src/monitor/sampler.rs", "samples come at an even pace"),
-    ("src/store/commit.rs", "how long a commit takes says how long another is waited for"),
+    ("src/store/sqlite/commit.rs", "how long a commit takes says how long another is waited for"),
     (
-        "src/store/manager.rs",
+        "src/store/runs/manager.rs",
         "calls that come without an instant: those of library users, whose call is the event",
     ),
     ("src/supervisor/server/", "a process of its own: it times graces, and says when steps began and ended"),
@@ -35,7 +35,7 @@ const CLOCKS: &[(&str, &str)] = &[
 
 /// The files that may sleep, and why. Meant to grow no further.
 const SLEEPERS: &[(&str, &str)] = &[
-    ("src/store/commit.rs", "a caller parks until its batch is committed, or it is to lead"),
+    ("src/store/sqlite/commit.rs", "a caller parks until its batch is committed, or it is to lead"),
     ("tests/test_supervisor/bench.rs", "the world outside tells no events: it is looked at until a deadline"),
     ("tests/test_supervisor/fences.rs", "a byte must have time to reach a stopped process"),
     ("tests/test_supervisor/freezing.rs", "time must pass for CPU time to stand still in"),

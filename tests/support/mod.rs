@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leverframe::base::id::RunId;
-use leverframe::engine::{CoreExecutionEngine, EngineOptions, HostChoice, PipelineRequest, Subscription};
+use leverframe::engine::{CoreExecutionEngine, EngineOptions, HostChoice, Subscription};
 use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, Event};
+use leverframe::run::{Definition, Event, Plan};
 
 /// Longer than anything takes on a busy machine; reaching it is a failure.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -51,10 +51,7 @@ pub(crate) fn options() -> EngineOptions {
 
 /// Starts a pipeline under a chosen run id.
 pub(crate) fn start(engine: &CoreExecutionEngine, id: &str, text: &str) -> RunId {
-    let request = PipelineRequest {
-        run_id: Some(run_id(id)),
-        ..PipelineRequest::new(definition(text), Default::default())
-    };
+    let request = Plan { run_id: Some(run_id(id)), ..Plan::new(definition(text), Default::default()) };
     engine.start_pipeline(request).expect("the run starts")
 }
 

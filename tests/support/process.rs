@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use super::DEADLINE;
 
@@ -102,6 +102,28 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     assert!(pid > 1, "a process of ours");
     // One that has ended already is as wanted: what these tests signal they have seen, and pids are not reused this fast.
     let _ = rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), signal);
+}
+
+/// A process that gets no descriptor beyond those that it has, until this is dropped.
+pub(crate) struct Starved {
+    pid: Pid,
+    before: Rlimit,
+}
+
+impl Starved {
+    pub(crate) fn new(pid: u32) -> Self {
+        let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
+        // Every program of ours has the hard limit of the one that has started it.
+        let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Nofile) };
+        Self { pid, before: prlimit(Some(pid), Resource::Nofile, limit).expect("it lives") }
+    }
+}
+
+impl Drop for Starved {
+    fn drop(&mut self) {
+        // One that has ended needs none.
+        let _ = prlimit(Some(self.pid), Resource::Nofile, self.before);
+    }
 }
 
 /// The parent of a data directory's supervisor, which would start another one: first, to be ended first. Then the

@@ -1,6 +1,7 @@
 //! `leverframe import crontab`: what is written, what is left alone, and what is refused.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
@@ -73,6 +74,25 @@ fn a_namesake_of_an_imported_pipeline_stays_and_a_systems_crontab_is_known() {
     // Without a word neither is guessed: no such user, and no such command.
     home.say(&["import", "crontab", &system])
         .check(1, &["whether nobody-we-know is a user or a command", "--user-crontab", "added 0 jobs"]);
+    // Beside a known user, a word that is no user is none either, though a command is called so.
+    let stats = home.file("bin/stats", "");
+    fs::set_permissions(&stats, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let own = std::process::Command::new("id").arg("-un").output().expect("it runs").stdout;
+    let own = String::from_utf8(own).expect("a name");
+    let path = format!("PATH={}:/usr/bin:/bin\n", home.folder().join("bin").display());
+    let lines = format!(
+        "{path}*/5 * * * * stats /usr/bin/stats-cron\n27 3 * * * {} find /nowhere -delete\n",
+        own.trim()
+    );
+    let mixed = home.file("mixed", &lines);
+    home.say(&["import", "crontab", &mixed])
+        .check(1, &["line 2: not carried over: it runs as stats, which is no user known", "added job find"]);
+    let if_behind = home.file("if", &format!("{path}@daily stats if [ -x /x ]; then /x; fi\n"));
+    home.say(&["import", "crontab", &if_behind])
+        .check(1, &["whether stats is a user or a command", "added 0 jobs"]);
+    // A file whose every line begins with a command is a user's.
+    let of_user = home.file("user", &format!("{path}0 1 * * * stats /a\n0 2 * * * stats\n"));
+    home.say(&["import", "crontab", &of_user]).check(0, &["added job stats", "added 2 jobs"]);
     home.say(&["import", "crontab", "none"]).check(3, &["none can't be read"]);
     let fine = home.file("fine", "\u{feff}0 4 * * * /srv/nightly.sh\n");
     home.say(&["import", "crontab", &fine]).check(0, &["added job nightly"]);

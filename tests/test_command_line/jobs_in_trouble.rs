@@ -55,6 +55,22 @@ fn a_job_that_a_script_sets_back_stops_nobody() {
 }
 
 #[test]
+fn a_folder_of_pipelines_that_cannot_be_watched_is_said_once_and_the_others_are_watched() {
+    let home = Home::new();
+    let bad = home.folder().join("bad");
+    // Root may read everything, but nobody can follow a link to itself.
+    std::os::unix::fs::symlink(&bad, &bad).expect("a link");
+    home.data_file("settings.toml", &format!("[pipelines]\ndirs = [{bad:?}]\n"));
+    let mut running = serve(&home);
+    home.pipeline("p.toml", &format!("{QUICK}[[schedule]]\nevery = \"1s\"\n"));
+    running.hear("job p fired");
+    running.signal(Signal::TERM);
+    let said = running.end();
+    let sentence = format!("the folder {} can't be watched", bad.display());
+    assert_eq!(said.out.matches(&sentence).count(), 1, "{said:?}");
+}
+
+#[test]
 fn instants_that_nothing_can_reckon_with_are_refused_and_the_jobs_go_on() {
     let home = Home::new();
     home.pipeline("p.toml", QUICK);

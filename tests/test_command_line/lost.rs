@@ -123,8 +123,13 @@ fn what_is_paused_after_a_loss_begins_when_it_is_resumed() {
 #[test]
 fn a_step_that_reports_at_once_is_told_as_started_first() {
     let home = Home::new();
-    let pipeline = home.file("two.toml", super::TWO_STEPS);
-    for _ in 0..5 {
+    // By the shell alone: a program for it would take longer than the news of its start.
+    let report = r#"printf '{"progress": 0.5}\n' >> "$LEVERFRAME_REPORT"; sleep 0.2"#;
+    let pipeline = home.file(
+        "one.toml",
+        &format!("[[step]]\nid = \"a\"\nrun = \"\"\"\n{}\"\"\"\n", report.replace('\\', "\\\\")),
+    );
+    for _ in 0..15 {
         let said = home.say(&["run", &pipeline, "--json"]);
         assert_eq!(said.code, 0, "{said:?}");
         let events =
@@ -147,4 +152,45 @@ fn a_run_that_failed_halfway_says_how_far_it_came() {
     home.say(&["run", &pipeline, "--run-id", "r"]).check(1, &[]);
     assert_eq!(home.json(&["runs"])[0]["progress"], 0.25);
     home.say(&["show", "r"]).check(0, &["failed, 25 %"]);
+}
+
+/// The run ended while no engine lived: what a stop finds has ended already, and lived when it was looked up.
+#[test]
+fn a_stop_of_a_run_that_has_just_ended_says_how() {
+    let home = Home::new();
+    let pipeline = home.file("waiting.toml", &waiting(&home.folder(), ""));
+    let mut running = home.start(&["run", &pipeline, "--run-id", "r"]);
+    let line = running.hear("step wait 10 %: pid");
+    let step: u32 = line.rsplit(' ').next().and_then(|pid| pid.parse().ok()).expect("a number");
+    running.signal(Signal::KILL);
+    running.end();
+    home.file("go", "");
+    // It is reaped once the supervisor knows how it ended.
+    look_until("the step's end", || state_of(step).is_none().then_some(()));
+    home.say(&["stop", "r"]).check(0, &["run r completed"]);
+    home.say(&["stop", "r"]).check(2, &["run r is completed"]);
+}
+
+/// The engine that was asked has gone, and another one has seen the end: it is found on disk.
+#[test]
+fn a_stop_whose_end_was_seen_by_another_engine_ends_as_one_that_was_followed() {
+    let home = Home::new();
+    let text = waiting(&home.folder(), "").replace("until [", "trap '' TERM\nuntil [");
+    let pipeline = home.file("waiting.toml", &text);
+    let mut running = home.start(&["run", &pipeline, "--run-id", "r"]);
+    running.hear("step wait 10 %: pid");
+    let mut stopping = home.start(&["stop", "r"]);
+    stopping.hear("stopping");
+    stopping.signal(Signal::STOP);
+    let pid = stopping.pid().as_raw_nonzero().get().cast_unsigned();
+    look_until("it to stand still", || (state_of(pid) == Some('T')).then_some(()));
+    running.signal(Signal::KILL);
+    running.end();
+    home.file("go", "");
+    let mut serving = home.start(&["serve"]);
+    serving.hear("run r stopped");
+    serving.signal(Signal::TERM);
+    serving.end();
+    stopping.signal(Signal::CONT);
+    stopping.end().check(0, &["run r stopped"]);
 }

@@ -177,7 +177,7 @@ fn a_failed_run_shows_its_last_lines_and_is_taken_up_where_it_failed() {
     assert!(!said.out.contains("step good started"), "{said:?}");
     say(&["resume", "r"]).check(2, &["completed"]);
 
-    say(&["retry", "r", "--from", "worst"]).check(2, &["no step worst", "good, bad"]);
+    say(&["retry", "r", "--from", "worst"]).check(3, &["no step worst", "good, bad"]);
     let said = say(&["retry", "r", "--from", "bad"]);
     said.check(0, &["step bad started (attempt 3"]);
     let shown = home.json(&["show", "r"]);

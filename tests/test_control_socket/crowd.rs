@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use leverframe::api::{Command, EngineStatus, Query, Start};
+use leverframe::api::{Command, EngineStatus, Query, StartRun};
 use leverframe::base::id::RunId;
 use leverframe::control::wire::EventFilter;
 use leverframe::control::{ControlClient, ControlError, Events};
@@ -118,7 +118,7 @@ fn play(client: &ControlClient, seed: u64, until: Instant) -> usize {
 
 fn start(pipeline: &str, name: &str) -> Command {
     let run_id = Some(RunId::new(name).expect("an id"));
-    Command::Start(Start { pipeline: Some(pipeline.to_owned()), run_id, ..Start::default() })
+    Command::Start(StartRun { pipeline: Some(pipeline.to_owned()), run_id, ..StartRun::default() })
 }
 
 /// The run after a command; none when its state did not accept it.

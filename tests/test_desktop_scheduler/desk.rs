@@ -12,7 +12,7 @@ use leverframe::scheduler::{
     Act, FireView, HistoryView, JobSpec, JobStart, JobView, SchedulerCore, SchedulerError, StartOutcome,
     Target,
 };
-use leverframe::store::{CheckpointManager, FireFilter, JobStore, Write};
+use leverframe::store::{CheckpointManager, FireFilter, JobStore, RunWrite};
 
 use crate::support::definition;
 use crate::support::world::driven_in;
@@ -160,7 +160,7 @@ impl Desk {
             ledger,
             ..driven_in(RunState::Running)
         });
-        self.runs.commit(&[Write::Run(run.clone())]).expect("it is recorded");
+        self.runs.commit(&[RunWrite::Run(run.clone())]).expect("it is recorded");
         self.living.push(run);
     }
 
@@ -168,7 +168,7 @@ impl Desk {
     pub(crate) fn end_all(&mut self, state: RunState) {
         for run in std::mem::take(&mut self.living) {
             let ended = Run { state, finished_at: Some(self.now.wall), ..(*run).clone() };
-            self.runs.commit(&[Write::Run(Arc::new(ended.clone()))]).expect("it is recorded");
+            self.runs.commit(&[RunWrite::Run(Arc::new(ended.clone()))]).expect("it is recorded");
             if !self.is_dead {
                 let acts = self.core.ended(&ended.summary(), self.now).expect("it is booked");
                 self.carry_out(acts);
@@ -214,7 +214,8 @@ impl Desk {
 
     /// The ledger in short: time, outcome, number of instants.
     pub(crate) fn ledger(&self, name: &str) -> Vec<String> {
-        let short = |row: &FireView| format!("{} {} {}", &row.due_at[11..19], row.outcome, row.n_instants);
+        let short =
+            |row: &FireView| format!("{} {} {}", row.due_at.format("%H:%M:%S"), row.outcome, row.n_instants);
         self.rows(name).iter().map(short).collect()
     }
 }
@@ -240,7 +241,7 @@ pub(crate) fn whole(rows: &[FireView], step: TimeDelta, n_instants: u64) {
     let mut n = 0;
     let mut next: Option<DateTime<Utc>> = None;
     for row in rows {
-        let (due, through) = (instant(&row.due_at), instant(&row.through_at));
+        let (due, through) = (row.due_at, row.through_at);
         assert!(next.is_none_or(|next| next == due), "{row:?} does not follow: {next:?}");
         assert_eq!(
             (through - due).num_seconds() as u64 / step.num_seconds() as u64 + 1,
@@ -283,7 +284,7 @@ impl Desk {
         let mut run = (*self.living[at]).clone();
         change(&mut run);
         let run = Arc::new(run);
-        self.runs.commit(&[Write::Run(run.clone())]).expect("it is recorded");
+        self.runs.commit(&[RunWrite::Run(run.clone())]).expect("it is recorded");
         self.living[at] = run;
     }
 }

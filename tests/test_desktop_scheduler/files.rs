@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use leverframe::base::id::PipelineId;
 use leverframe::pipeline::Pipeline;
 use leverframe::run::RunState;
-use leverframe::scheduler::{FileTables, JobChange, JobSpec, Listing, SchedulerError, TakenOver};
+use leverframe::scheduler::{FileTables, JobPatch, JobSpec, Listing, SchedulerError, TakenOver};
 
-use super::desk::{Desk, every, id};
+use super::desk::{Desk, every, id, instant};
 
 const STEP: &str = "[[step]]\nid = \"a\"\nrun = \"true\"\n";
 
@@ -110,15 +110,15 @@ fn tables_become_jobs_change_with_their_file_and_are_disabled_without_it() {
     // The switch is the operator's; the timing is the file's.
     desk.core.disable_job(&id("later")).expect("it is there");
     let schedule = every("x", 60).schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    let refused = desk.core.set_job(&id("later"), change, desk.now).expect_err("it stands in a file");
+    let patch = JobPatch::new(id("later")).with_schedule(&schedule);
+    let refused = desk.core.set_job(patch, desk.now).expect_err("it stands in a file");
     assert!(refused.to_string().contains("/p/shop.toml; edit its timing there"), "{refused}");
     assert!(matches!(desk.core.unschedule_job(&id("shop")), Err(SchedulerError::FromFile { .. })));
     let other = both.replace("09:00", "10:00");
     let taken = take(&mut desk, vec![tables("/p/shop.toml", &other)]);
     assert_eq!(taken.changed, [id("later")]);
     let view = desk.job("later");
-    assert_eq!((view.enabled, view.next_run.as_deref()), (false, Some("2026-11-23T10:00:00.000Z")));
+    assert_eq!((view.enabled, view.next_run), (false, Some(instant("2026-11-23T10:00:00.000Z"))));
 
     // A file that can't be understood changes nothing; a table that is gone disables its job.
     let broken = FileTables { file: "/p/shop.toml".to_owned(), jobs: None };

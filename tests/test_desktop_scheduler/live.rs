@@ -12,7 +12,7 @@ use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::{JobSpec, OfflineScheduler, SchedulerError};
 use leverframe::store::{CheckpointManager, DataDir, FireFilter, RunFilter};
 
-use super::desk::{id, instant, whole};
+use super::desk::{id, whole};
 use crate::support::engine_process::EngineProcess;
 use crate::support::process::let_pass;
 use crate::support::{definition, open_engine, wait_for};
@@ -39,7 +39,7 @@ fn a_job_fires_by_the_clock_and_its_step_is_told_by_what() {
     .expect("it opens");
     scheduler.start().expect("it starts");
     let job = scheduler.schedule_job(soon("job", "p")).expect("it is added");
-    let due = instant(job.next_run.as_deref().expect("it is due"));
+    let due = job.next_run.expect("it is due");
     let fired = wait_for(&events, "job_fired", |event| event.kind.name() == "job_fired");
     assert!(fired.at >= due, "never early");
     wait_for(&events, "the end", |event| matches!(event.kind, EventKind::ExecutionCompleted { .. }));

@@ -1,11 +1,11 @@
 //! A hundred thousand jobs: nothing that is done for one of them grows with the others.
 
 use chrono::TimeDelta;
-use leverframe::scheduler::JobChange;
+use leverframe::scheduler::JobPatch;
 use leverframe::store::{CheckpointManager, JobStore};
 use rusqlite::Connection;
 
-use super::desk::{Desk, every, id};
+use super::desk::{Desk, every, id, instant};
 
 #[test]
 fn one_of_a_hundred_thousand_jobs_is_added_fired_and_changed() {
@@ -31,9 +31,9 @@ fn one_of_a_hundred_thousand_jobs_is_added_fired_and_changed() {
     desk.pass(TimeDelta::minutes(1));
     assert_eq!(desk.started_names(), ["mine"]);
     let schedule = every("mine", 3600).schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    desk.core.set_job(&id("mine"), change, desk.now).expect("it is set");
-    assert_eq!(desk.job("mine").next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"));
+    let patch = JobPatch::new(id("mine")).with_schedule(&schedule);
+    desk.core.set_job(patch, desk.now).expect("it is set");
+    assert_eq!(desk.job("mine").next_run, Some(instant("2026-11-23T03:00:00.000Z")));
     // All of one minute are due at once: as many as share a commit are taken in at a time.
     desk.go_to("2026-11-24T01:00:00.000Z");
     assert_eq!(desk.started_names().iter().filter(|name| *name != "mine").count(), 1_666);

@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use leverframe::base::id::PipelineId;
 use leverframe::run::{RunState, Trigger};
 use leverframe::schedule::Overlap;
-use leverframe::scheduler::{JobChange, SchedulerError, StartOutcome};
+use leverframe::scheduler::{JobPatch, SchedulerError, StartOutcome};
 
-use super::desk::{Desk, every, id, spec};
+use super::desk::{Desk, every, id, instant, spec};
 
 #[test]
 fn what_is_wrong_is_refused_and_changes_nothing() {
@@ -33,22 +33,22 @@ fn changing_a_job_changes_only_what_is_given_and_creates_no_past_fires() {
     let mut job = spec("job", r#"{"hour": 1, "minute": 0}"#, "daily");
     job.params.insert("page".into(), "3".into());
     desk.add(job);
-    let change = JobChange { overlap: Some(Overlap::Allow), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch { overlap: Some(Overlap::Allow), ..JobPatch::new(id("job")) };
+    desk.core.set_job(patch, desk.now).expect("it is set");
     let view = desk.job("job");
     assert_eq!((view.overlap, view.params["page"].as_str()), (Overlap::Allow, "3"));
-    assert_eq!(view.next_run.as_deref(), Some("2026-11-24T01:00:00.000Z"));
+    assert_eq!(view.next_run, Some(instant("2026-11-24T01:00:00.000Z")));
     desk.pass(TimeDelta::hours(20));
     // 22:00: half past nine has passed today.
     let schedule = spec("x", r#"{"hour": 21, "minute": 30}"#, "daily").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("job")).with_schedule(&schedule);
+    desk.core.set_job(patch, desk.now).expect("it is set");
     desk.look();
     assert!(desk.started().is_empty());
     assert!(desk.rows("job").is_empty());
-    assert_eq!(desk.job("job").next_run.as_deref(), Some("2026-11-24T21:30:00.000Z"));
-    let change = JobChange { params: [("page".to_owned(), None)].into(), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    assert_eq!(desk.job("job").next_run, Some(instant("2026-11-24T21:30:00.000Z")));
+    let patch = JobPatch { params: [("page".to_owned(), None)].into(), ..JobPatch::new(id("job")) };
+    desk.core.set_job(patch, desk.now).expect("it is set");
     assert!(desk.job("job").params.is_empty());
     assert_eq!(desk.job("job").words, "every day at 21:30, UTC");
 }
@@ -60,13 +60,13 @@ fn what_was_missed_by_the_old_timing_keeps_its_place_when_that_changes() {
     // No look at the clock in between: the program was not there.
     desk.now.wall += TimeDelta::minutes(150);
     let schedule = spec("x", r#"{"minutes": 7}"#, "interval").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    let acts = desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("job")).with_schedule(&schedule);
+    let acts = desk.core.set_job(patch, desk.now).expect("it is set");
     desk.carry_out(acts);
     desk.look();
     assert_eq!(desk.started().len(), 1);
     assert_eq!(desk.ledger("job"), ["03:00:00 coalesced 1", "04:00:00 ran 1"]);
-    assert_eq!(desk.job("job").next_run.as_deref(), Some("2026-11-23T04:34:00.000Z"));
+    assert_eq!(desk.job("job").next_run, Some(instant("2026-11-23T04:34:00.000Z")));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_run_by_hand_claims_no_instant_and_is_in_the_history() {
     desk.end_all(RunState::Completed);
     let view = desk.job("job");
     assert_eq!((view.run_count, view.running.len()), (1, 0));
-    assert_eq!(view.next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"));
+    assert_eq!(view.next_run, Some(instant("2026-11-23T03:00:00.000Z")));
     assert_eq!(desk.history("job")[0].status.as_deref(), Some("completed"));
 }
 

@@ -215,5 +215,5 @@ fn what_is_older_than_its_policy_lets_it_be_expires() {
     assert_eq!(desk.core.fires(&id("job"), &since, desk.now).expect("rows").len(), 2);
     let newest = FireFilter { limit: Some(1), ..FireFilter::default() };
     let newest = desk.core.fires(&id("job"), &newest, desk.now).expect("rows");
-    assert_eq!(newest[0].due_at, "2026-11-23T07:00:00.000Z");
+    assert_eq!(newest[0].due_at, instant("2026-11-23T07:00:00.000Z"));
 }

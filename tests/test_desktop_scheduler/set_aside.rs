@@ -6,11 +6,11 @@ use std::path::Path;
 use chrono::TimeDelta;
 use leverframe::run::RunState;
 use leverframe::schedule::Misfire;
-use leverframe::scheduler::JobChange;
-use leverframe::store::{CheckpointManager, JobStore};
+use leverframe::scheduler::JobPatch;
+use leverframe::store::{CheckpointManager, JobStore, StoreError};
 use rusqlite::Connection;
 
-use super::desk::{Desk, every, id, spec};
+use super::desk::{Desk, every, id, instant, spec};
 
 pub(super) fn write(path: &Path, sql: &str) {
     Connection::open(path).expect("a database").execute_batch(sql).expect("it is written");
@@ -45,7 +45,7 @@ fn an_instant_that_has_fired_is_passed_over_when_a_script_asks_for_it_again() {
     write(&path, "UPDATE scheduled_jobs SET next_run = '2026-11-23T03:00:00.000Z' WHERE job_id = 'x'");
     desk.look();
     assert!(desk.started().is_empty(), "both of these have fired");
-    assert_eq!(desk.job("x").next_run.as_deref(), Some("2026-11-23T05:00:00.000Z"));
+    assert_eq!(desk.job("x").next_run, Some(instant("2026-11-23T05:00:00.000Z")));
     assert_eq!(hour_by_hour(&mut desk, 2), ["other", "x", "other", "x"]);
     assert_eq!(desk.ledger("x"), ["03:00:00 ran 1", "04:00:00 ran 1", "05:00:00 ran 1", "06:00:00 ran 1"]);
     // What its schedule does not know may run, once.
@@ -97,10 +97,10 @@ fn after_a_clock_that_was_ahead_a_changed_timing_fires_by_the_right_one() {
     desk.add(every("x", 3600));
     with_a_clock_that_was_ahead(&mut desk);
     let schedule = spec("x", r#"{"expression": "0 * * * *"}"#, "cron").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    let acts = desk.core.set_job(&id("x"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("x")).with_schedule(&schedule);
+    let acts = desk.core.set_job(patch, desk.now).expect("it is set");
     desk.carry_out(acts);
-    assert_eq!(desk.job("x").next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"));
+    assert_eq!(desk.job("x").next_run, Some(instant("2026-11-23T03:00:00.000Z")));
     assert_eq!(hour_by_hour(&mut desk, 60).iter().filter(|name| *name == "x").count(), 59, "one has run");
     assert_eq!(desk.job("x").problem, None);
 }
@@ -137,8 +137,8 @@ fn a_job_of_which_something_cannot_be_written_is_set_aside_alone_and_said() {
     // Mended, and set anew.
     write(&path, "DROP TRIGGER no");
     let schedule = spec("x", r#"{"hours": 1}"#, "interval").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    desk.core.set_job(&id("job"), change, desk.now).expect("it is set");
+    let patch = JobPatch::new(id("job")).with_schedule(&schedule);
+    desk.core.set_job(patch, desk.now).expect("it is set");
     assert_eq!(hour_by_hour(&mut desk, 1), ["before", "job", "other"]);
 }
 
@@ -261,6 +261,82 @@ fn a_job_that_cannot_be_reckoned_anew_is_set_aside_alone() {
     let problem = desk.job("job").problem.unwrap_or_default();
     assert!(problem.contains("not that"), "{problem}");
     for name in ["a", "other"] {
-        assert_eq!(desk.job(name).next_run.as_deref(), Some("2026-11-23T03:00:00.000Z"), "{name}");
+        assert_eq!(desk.job(name).next_run, Some(instant("2026-11-23T03:00:00.000Z")), "{name}");
     }
+}
+
+#[test]
+fn where_the_disk_fails_after_a_part_was_recorded_that_part_is_started() {
+    let (_dir, path, mut desk) = on_disk();
+    for name in ["a", "b", "c"] {
+        desk.add(every(name, 3600));
+    }
+    // What `b` writes is refused, and what `c` writes finds the disk full: that number was the last one.
+    write(
+        &path,
+        "CREATE TABLE numbers (n INTEGER PRIMARY KEY AUTOINCREMENT);
+         INSERT INTO numbers VALUES (9223372036854775807);
+         CREATE TRIGGER refused BEFORE INSERT ON fires WHEN NEW.job_id = 'b'
+           BEGIN SELECT RAISE(ABORT, 'not this one'); END;
+         CREATE TRIGGER full BEFORE INSERT ON fires WHEN NEW.job_id = 'c'
+           BEGIN INSERT INTO numbers VALUES (NULL); END;",
+    );
+    desk.now.wall += TimeDelta::hours(1);
+    let acts = desk.core.look(desk.now).expect("a part is recorded");
+    desk.carry_out(acts);
+    assert_eq!(desk.started_names(), ["a"]);
+    assert_eq!(desk.ledger("a"), ["03:00:00 ran 1"]);
+    assert!(matches!(desk.core.take_trouble(), Some(StoreError::DiskFull { .. })));
+    assert!(desk.job("b").problem.is_some());
+    write(&path, "DROP TRIGGER full");
+    desk.look();
+    assert_eq!(desk.started_names(), ["c"], "and the rest when the disk takes it");
+}
+
+/// How often the job `good`, which has four instants to catch up, runs beside this row.
+#[track_caller]
+fn beside(sql: &str) -> (usize, Vec<String>) {
+    let (_dir, path, mut desk) = on_disk();
+    let mut job = every("good", 3600);
+    job.misfire.policy = Misfire::RunAll;
+    desk.add(job);
+    desk.now.wall += TimeDelta::minutes(4 * 60 + 30);
+    write(&path, sql);
+    desk.start_again();
+    let mut good = 0;
+    for _ in 0..12 {
+        desk.pass_awake_only(6_000);
+        good += desk.started_names().iter().filter(|name| *name == "good").count();
+        desk.end_all(RunState::Completed);
+    }
+    (good, desk.warnings())
+}
+
+const OLD_FIRE: &str = "INSERT INTO fires (job_id, due_at, through_at, due_ms, through_ms, outcome)
+    SELECT name, '2026-11-22T00:00:00Z', '2026-11-22T00:00:00Z', 1795305600000, 1795305600000, 'claimed' FROM";
+
+#[test]
+fn rows_of_scripts_that_name_no_job_are_said_and_hold_up_no_other() {
+    for name in ["x'62ff61'", "CAST(x'62ff61' AS TEXT)"] {
+        let (good, warnings) = beside(&format!("{OLD_FIRE} (SELECT {name} AS name)"));
+        assert_eq!(good, 4, "{name}");
+        assert!(
+            warnings.iter().any(|text| text.contains("fires, rowid 1 (its job's name is no text)")),
+            "{warnings:?}"
+        );
+    }
+    let history =
+        "INSERT INTO job_history (job_id, run_id, started_at) VALUES ('a b', 'r', '2026-11-22T00:00:00Z')";
+    let (good, warnings) = beside(history);
+    assert_eq!(good, 4);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("job_history, job \"a b\", run \"r\""), "{warnings:?}");
+}
+
+#[test]
+fn a_fire_that_names_no_job_and_cannot_be_written_holds_up_no_other() {
+    let refuse = "CREATE TRIGGER no BEFORE UPDATE ON fires WHEN NEW.job_id = 'a b' BEGIN SELECT RAISE(ABORT, 'not that'); END";
+    let (good, warnings) = beside(&format!("{OLD_FIRE} (SELECT 'a b' AS name); {refuse}"));
+    assert_eq!(good, 4);
+    assert!(warnings.iter().any(|text| text.contains("job a b is set aside")), "{warnings:?}");
 }

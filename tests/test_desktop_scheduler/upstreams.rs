@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use leverframe::run::{RunState, Trigger};
-use leverframe::scheduler::{JobChange, SchedulerError};
+use leverframe::scheduler::{JobPatch, SchedulerError};
 
 use super::desk::{Desk, every, id, spec};
 
@@ -70,8 +70,8 @@ fn a_cycle_and_an_unknown_job_are_refused_and_change_nothing() {
     desk.add(spec("b", r#"{"jobs": ["a"]}"#, "after"));
     desk.add(spec("c", r#"{"jobs": ["b"]}"#, "after"));
     let schedule = spec("a", r#"{"jobs": ["c"]}"#, "after").schedule;
-    let change = JobChange { schedule: Some(schedule), ..JobChange::default() };
-    let refused = desk.core.set_job(&id("a"), change, desk.now).expect_err("a cycle");
+    let patch = JobPatch::new(id("a")).with_schedule(&schedule);
+    let refused = desk.core.set_job(patch, desk.now).expect_err("a cycle");
     assert!(refused.to_string().contains("a → c → b → a"), "{refused}");
     let alone = desk.try_add(spec("d", r#"{"jobs": ["d"]}"#, "after")).expect_err("a cycle");
     assert!(alone.to_string().contains("d → d"), "{alone}");

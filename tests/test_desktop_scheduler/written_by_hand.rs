@@ -7,7 +7,7 @@ use leverframe::run::RunState;
 use leverframe::store::{CheckpointManager, JobStore, StoreError};
 use rusqlite::Connection;
 
-use super::desk::Desk;
+use super::desk::{Desk, instant};
 
 const FIXED: &str = "
 CREATE TABLE scheduled_jobs (job_id TEXT PRIMARY KEY, pipeline_id TEXT NOT NULL, source TEXT NOT NULL,
@@ -110,7 +110,7 @@ fn what_a_script_changes_while_the_scheduler_runs_is_read_at_its_next_look() {
     assert_eq!(names, ["job", "new"]);
     write(&path, r#"UPDATE scheduled_jobs SET schedule_config = '{"hour": 4}' WHERE job_id = 'job'"#);
     desk.end_all(RunState::Completed);
-    assert_eq!(desk.job("job").next_run.as_deref(), Some("2026-11-23T04:00:00.000Z"));
+    assert_eq!(desk.job("job").next_run, Some(instant("2026-11-23T04:00:00.000Z")));
     write(&path, "UPDATE scheduled_jobs SET enabled = 0 WHERE job_id = 'job'");
     desk.go_to("2026-11-23T04:00:00Z");
     assert!(!desk.started_names().contains(&"job".to_owned()));

@@ -2,12 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 
+use leverframe::api::ProcessKind;
+use leverframe::daemon::{Joined, Mode, Service, ServiceOptions, join};
+use leverframe::engine::{EngineError, ShutdownKind, StartRequest};
+use leverframe::settings::Settings;
+use leverframe::store::DataDir;
 use rusqlite::Connection;
 
 use super::{ended, serve};
-use crate::support::process::{look_until, state_of};
+use crate::support::process::{look_until, state_of, step_processes_of};
+use crate::support::{options, run_id};
 use crate::test_command_line::{Home, TWO_STEPS, waiting};
 
 /// How many runs the file itself holds, without its log.
@@ -137,6 +144,69 @@ fn the_log_of_a_server_in_the_background_is_bounded_while_it_lives() {
     look_until("its end", || crate::support::process::is_gone(pid).then_some(()));
 }
 
+/// The engine of a process that ends with the last run.
+fn until_idle(home: &Home) -> Service {
+    let dir = DataDir::open(home.data()).expect("it opens");
+    let Ok(Joined::EngineLease(lease)) = join(&dir) else { panic!("nobody is the engine") };
+    let (face, parts, engine, raise) = (ProcessKind::Run, Mode::EngineOnly, options(), None);
+    Service::open(lease, Settings::default(), ServiceOptions { face, parts, engine, raise })
+        .expect("it opens")
+}
+
+#[test]
+fn an_engine_that_was_to_end_goes_on_for_a_run_whose_start_was_answered_a_moment_before() {
+    let home = Home::new();
+    let (folder, data) = (home.folder(), home.data());
+    home.pipeline("waiting.toml", &waiting(&folder, ""));
+    let mut service = until_idle(&home);
+    assert!(!service.has_runs());
+    let start = serde_json::json!({"method": "run.start", "params": {"pipeline": "waiting", "run_id": "r"}});
+    let _: serde_json::Value = super::client(&home).call(&start).expect("it starts");
+    assert!(!service.end_if_idle().expect("it is asked"));
+    look_until("its step", || (!step_processes_of(&data).is_empty()).then_some(()));
+    home.file("go", "");
+    look_until("its end", || (!service.has_runs()).then_some(()));
+    assert!(service.end_if_idle().expect("it is asked"));
+    assert_eq!(super::state(&home, "r"), "completed");
+}
+
+#[test]
+fn each_run_that_is_started_while_an_engine_ends_has_a_living_engine_or_is_refused() {
+    let home = Home::new();
+    for round in 0..super::rounds("LEVERFRAME_CAMPAIGN_ENDINGS", 20) {
+        let mut service = until_idle(&home);
+        let engine = service.engine().clone();
+        let mut has_ended = false;
+        for n in 0..20 {
+            let ids = ["a", "b"].map(|name| format!("r{round}-{n}-{name}"));
+            let together = Barrier::new(3);
+            let started = std::thread::scope(|scope| {
+                let start = |id: &String| {
+                    let request = StartRequest::new(id.as_str(), "p", "p").expect("valid ids");
+                    together.wait();
+                    engine.start_execution(request).map(drop)
+                };
+                let starts = ids.each_ref().map(|id| scope.spawn(move || start(id)));
+                together.wait();
+                has_ended = service.end_if_idle().expect("it is asked");
+                starts.map(|start| start.join().expect("it is answered"))
+            });
+            if has_ended {
+                let are_refused = started.iter().all(|start| matches!(start, Err(EngineError::ShutDown)));
+                assert!(are_refused, "it has ended: {started:?}");
+                break;
+            }
+            assert!(started.iter().all(Result::is_ok), "it lives: {started:?}");
+            for id in &ids {
+                engine.complete_execution(&run_id(id), true, None).expect("it lives");
+            }
+        }
+        if !has_ended {
+            service.close(ShutdownKind::LeaveSteps).expect("it ends");
+        }
+    }
+}
+
 #[test]
 fn a_folder_of_something_else_is_refused_and_stays_as_it_was() {
     let home = Home::new();
@@ -158,7 +228,48 @@ fn a_folder_of_something_else_is_refused_and_stays_as_it_was() {
         }
     }
     assert_eq!((mode(), fs::read_dir(&folder).expect("it is there").count()), (0o755, 1));
-    // What the user has made ready for us is taken.
+}
+
+/// Everything in a folder, with its mode.
+fn with_modes(folder: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = vec![(folder.to_owned(), fs::metadata(folder).expect("it is there").mode())];
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder).expect("it can be read") {
+            found.extend(with_modes(&entry.expect("it can be read").path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_home_directory_with_pipelines_of_something_else_is_refused_and_one_with_a_pipeline_of_ours_is_taken() {
+    let home = Home::new();
+    let folder = home.folder().join("ana");
+    for name in [".bashrc", "Documents/letter.txt", "pipelines/ci.yml", "pipelines/deploy.toml"] {
+        home.file(&format!("ana/{name}"), "[job]\n");
+    }
+    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let before = with_modes(&folder);
+    let pipeline = home.file("two.toml", TWO_STEPS);
+    let say = |verb: &[&str]| {
+        let mut command = home.command(verb);
+        let output = command.env("LEVERFRAME_DATA_DIR", &folder).output().expect("it runs");
+        crate::test_command_line::said(output)
+    };
+    for verb in [&["run", &pipeline][..], &["serve"], &["init"]] {
+        say(verb).check(5, &[".bashrc", "no pipeline with a step in `pipelines/`"]);
+        assert_eq!(with_modes(&folder), before, "{verb:?}");
+    }
+    // A pipeline that can run makes it one of ours, beside whatever is there; it stays as open as it was.
+    home.file("ana/pipelines/two.toml", TWO_STEPS);
+    say(&["run", "two"]).check(0, &["completed", "others can look into the data directory"]);
+    assert_eq!(fs::metadata(&folder).expect("it is there").mode() & 0o777, 0o755);
+}
+
+#[test]
+fn what_the_user_has_made_ready_is_taken() {
+    let home = Home::new();
     let ready = home.folder().join("ready");
     fs::create_dir_all(ready.join("pipelines")).expect("a folder");
     fs::write(ready.join("settings.toml"), "").expect("a file");

@@ -223,5 +223,9 @@ fn whether_jobs_fire_is_asked_of_the_engine_and_one_that_can_not_say_is_not_gues
         scope.spawn(|| answer_as_before(&listener));
         list().check(0, &[unknown, "version 0.2.0"]);
     });
+    // One that hangs: it is named, and what the databases say is shown without it.
+    let silent = format!("the engine (process {}) does not answer (waited 1 s)", std::process::id());
+    list().check(0, &["nightly", unknown, &silent]);
+    home.say(&["doctor"]).check(0, &[unknown, &silent]);
     drop(lock);
 }

@@ -13,5 +13,6 @@ mod logs;
 mod parent;
 mod silence;
 mod starting;
+mod starved;
 mod surviving;
 mod told_to_end;

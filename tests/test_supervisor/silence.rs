@@ -1,9 +1,9 @@
 //! A supervisor that hangs: it is noticed, said, and waited for by nobody in silence.
 
-use leverframe::supervisor::{ConnectError, HostEvent};
+use leverframe::supervisor::{ConnectError, HostEvent, HostRequest};
 use rustix::process::Signal;
 
-use super::bench::{Bench, connect, signal, state, wait_until};
+use super::bench::{Bench, connect, key, signal, state, wait_until};
 use crate::support::process::{look_until, wait_gone};
 use crate::test_command_line::{Home, waiting};
 
@@ -41,6 +41,23 @@ fn the_next_engine_says_which_process_is_stopped() {
     bench.epoch = 2;
     bench.reconnect();
     assert_eq!(bench.engine().inventory.len(), 1);
+}
+
+#[test]
+fn what_an_engine_said_before_it_hung_up_is_done_although_answers_reach_it_no_more() {
+    let mut bench = Bench::new();
+    let spec = bench.spec("a", "exit 3");
+    bench.start(spec.clone());
+    bench.exit("a");
+    let supervisor = bench.supervisor();
+    stop(supervisor);
+    // One that is answered before the one that matters.
+    bench.send(HostRequest::Start(Box::new(spec)));
+    bench.send(HostRequest::Acknowledge(key("a", 1)));
+    bench.engine = None;
+    signal(supervisor, Signal::CONT);
+    // Nothing is left to be remembered.
+    wait_gone(&[supervisor]);
 }
 
 #[test]

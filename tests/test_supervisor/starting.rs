@@ -8,7 +8,7 @@ use leverframe::supervisor::{ExitCause, HostEvent, HostRequest, KnownStatus, pro
 
 use super::bench::{Bench, code, key, wait_until};
 
-fn failure(bench: &mut Bench, step: &str) -> String {
+pub(super) fn failure(bench: &mut Bench, step: &str) -> String {
     bench.engine().wait_for(|event| match event {
         HostEvent::StartFailed { key: failed, reason } if *failed == key(step, 1) => Some(reason.clone()),
         _ => None,

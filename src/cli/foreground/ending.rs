@@ -2,23 +2,21 @@
 
 use super::super::exit::{Failure, Outcome, of_run};
 use super::super::output::note;
+use super::super::painter::Painter;
 use super::link::Link;
 use super::{End, Foreground, tail};
 use crate::api::exit_code::{DONE, FAILED};
 use crate::base::id::RunId;
 use crate::daemon::{ServeFor, Service};
 use crate::engine::{ShutdownKind, now};
-use crate::run::{Event, EventKind, RunState};
+use crate::run::{Event, EventKind, RunState, RunSummary};
 
 impl Foreground {
     /// The end of a run of which no event was heard, if it has ended: shown as if it had been.
     pub(super) fn end_on_disk(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
         let Some(run) = self.run(run_id)?.filter(|run| run.state.is_ended()) else { return Ok(None) };
         let state = run.state;
-        let (seq, at) = (self.seq.unwrap_or_default(), run.finished_at.unwrap_or_else(|| now().wall));
-        if let Some(kind) = EventKind::end_of(run) {
-            self.painter.show(&Event { seq, at, run_id: Some(run_id.clone()), kind });
-        }
+        show_end(&mut self.painter, run, self.seq);
         Ok(Some(End::Ended(state)))
     }
 
@@ -48,6 +46,14 @@ impl Foreground {
             }
         };
         Ok(code)
+    }
+}
+
+/// Shows the end of a run of which no event was heard, as if it had been.
+pub(in crate::cli) fn show_end(painter: &mut Painter, run: RunSummary, seq: Option<u64>) {
+    let (run_id, at) = (run.run_id.clone(), run.finished_at.unwrap_or_else(|| now().wall));
+    if let Some(kind) = EventKind::end_of(run) {
+        painter.show(&Event { seq: seq.unwrap_or_default(), at, run_id: Some(run_id), kind });
     }
 }
 

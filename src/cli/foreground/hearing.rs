@@ -55,8 +55,7 @@ impl Foreground {
                 self.command(&Command::resume(run_id))?;
                 return Ok(None);
             }
-            let was_asked = until == Until::Stopped;
-            return Ok(Some(if was_asked { End::Reached } else { End::Ended(run.state) }));
+            return Ok(Some(End::Ended(run.state)));
         }
         if matches!(event.kind, EventKind::ExecutionPaused { .. }) {
             let reason = run.error.as_deref().and_then(|error| error.strip_prefix(HELD));

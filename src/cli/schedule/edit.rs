@@ -10,7 +10,7 @@ use super::timing::Timing;
 use super::words::{next_of, preview_of, tell_tz, zone_named};
 use super::{change, jobs_on_disk};
 use crate::api::exit_code::DONE;
-use crate::api::{Command, JobParams, JobView};
+use crate::api::{Command, JobPatch, JobView};
 use crate::base::id::{JobId, PipelineId};
 use crate::base::units::parse_duration;
 use crate::engine::now;
@@ -94,10 +94,10 @@ fn words(words: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
 
 pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
     let schedule = args.timing.required(zone_named(args.more.tz.as_deref())?)?;
-    let params = JobParams {
+    let params = JobPatch {
         pipeline_id: Some(args.pipeline),
         enabled: args.disabled.then_some(false),
-        ..JobParams::new(args.job_id).with_schedule(&schedule)
+        ..JobPatch::new(args.job_id).with_schedule(&schedule)
     };
     let mut params = args.more.applied_to(params)?;
     tell_tz(params.zone.as_deref());
@@ -113,7 +113,7 @@ pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
 }
 
 pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
-    let mut params = JobParams { pipeline_id: args.pipeline, ..JobParams::new(args.job_id.clone()) };
+    let mut params = JobPatch { pipeline_id: args.pipeline, ..JobPatch::new(args.job_id.clone()) };
     let zone = match &args.more.tz {
         // A time that is read on a wall is read on the job's own.
         None if args.timing.reads_wall_clock() => {
@@ -136,7 +136,7 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
             )));
         }
     }
-    if params == JobParams::new(args.job_id.clone()) {
+    if params == JobPatch::new(args.job_id.clone()) {
         return Err(Failure::usage(format!(
             "nothing is to be changed of job {}; say what: --daily 02:00, --tz, --param and the like (`leverframe schedule set --help`)",
             args.job_id
@@ -169,7 +169,7 @@ fn tell(print: &Print, done: &str, job: &JobView) -> Result<(), Failure> {
 }
 
 impl More {
-    fn applied_to(self, params: JobParams) -> Result<JobParams, Failure> {
+    fn applied_to(self, params: JobPatch) -> Result<JobPatch, Failure> {
         let mut by_name = params.params;
         for (name, value) in self.params {
             if by_name.insert(name.clone(), Some(value)).is_some() {
@@ -185,7 +185,7 @@ impl More {
             text => text.map(seconds).transpose()?.map(Some),
         };
         let or_default = |text: String| (text != "default").then_some(text);
-        Ok(JobParams {
+        Ok(JobPatch {
             zone: self.tz,
             misfire: self.misfire.map(|word| word.parse::<Misfire>()).transpose()?,
             catchup_limit: self.catchup_limit,

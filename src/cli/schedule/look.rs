@@ -89,14 +89,13 @@ fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
         (false, None) => Colour::Faint,
         (true, None) => Colour::Plain,
     };
-    let instant = |text: &str| parse_instant(text).ok();
-    let last_run = job.last_run.as_deref().and_then(instant);
+    let last_run = job.last_run.as_deref().and_then(|text| parse_instant(text).ok());
     // Where its newest instant could not be started, that is the last that is known of it.
     let failed = job.last_fire.as_ref().filter(|fire| {
-        fire.outcome == FireOutcome::FailedToStart.as_str() && instant(&fire.through_at) >= last_run
+        fire.outcome == FireOutcome::FailedToStart.as_str() && Some(fire.through_at) >= last_run
     });
     let last = match failed {
-        Some(fire) => instant(&fire.through_at).map(|at| format!("failed to start {}", ago(at, now))),
+        Some(fire) => Some(format!("failed to start {}", ago(fire.through_at, now))),
         None => last_run.map(|at| ago(at, now)),
     };
     let remark = match (wrong, &job.held, failed, job.running.as_slice()) {
@@ -194,18 +193,16 @@ pub(super) fn history(args: &HistoryArgs, place: &Place) -> Outcome {
 }
 
 fn history_row(run: &HistoryView, now: DateTime<Utc>) -> Vec<Cell> {
-    let at = |text: &str| parse_instant(text).ok();
-    let (started, finished) = (at(&run.started_at), run.finished_at.as_deref().and_then(at));
     let colour = match run.status.as_deref() {
         Some("completed") => Colour::Good,
         Some("failed" | "failed_to_start" | "interrupted") => Colour::Bad,
         Some(_) | None => Colour::Plain,
     };
-    let took = started.zip(finished).map(|(from, to)| span_between(from, Some(to), now));
+    let took = run.finished_at.map(|to| span_between(run.started_at, Some(to), now));
     vec![
         Cell::plain(&run.run_id),
         Cell::of(colour, run.status.as_deref().unwrap_or("under way")),
-        Cell::plain(started.map(|at| ago(at, now)).unwrap_or_default()),
+        Cell::plain(ago(run.started_at, now)),
         Cell::figure(took.unwrap_or_default()),
         Cell::plain(run.error.as_deref().unwrap_or_default()),
     ]
@@ -238,8 +235,7 @@ const FIRE_HEADINGS: &[&str] = &["DUE", "THROUGH", "INSTANTS", "OUTCOME", "RUN",
 
 fn fire_row(fire: &FireView, job: Option<&JobView>) -> Vec<Cell> {
     let zone = job.map_or_else(super::words::local_zone, zone_of);
-    let wall = |text: &str| parse_instant(text).map_or_else(|_| text.to_owned(), |at| on_wall(at, zone));
-    let through = if fire.n_instants > 1 { wall(&fire.through_at) } else { String::new() };
+    let through = if fire.n_instants > 1 { on_wall(fire.through_at, zone) } else { String::new() };
     let colour = match fire.outcome.parse() {
         Ok(FireOutcome::Ran | FireOutcome::Backfilled) => Colour::Good,
         Ok(FireOutcome::Claimed | FireOutcome::Queued) => Colour::Busy,
@@ -249,7 +245,7 @@ fn fire_row(fire: &FireView, job: Option<&JobView>) -> Vec<Cell> {
         Err(_) => Colour::Plain,
     };
     vec![
-        Cell::plain(wall(&fire.due_at)),
+        Cell::plain(on_wall(fire.due_at, zone)),
         Cell::plain(through),
         Cell::figure(fire.n_instants.to_string()),
         Cell::of(colour, &fire.outcome),

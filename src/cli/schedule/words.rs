@@ -65,9 +65,8 @@ pub(super) fn next_of(job: &JobView, now: DateTime<Utc>) -> String {
     if !job.enabled {
         return "disabled".to_owned();
     }
-    match job.next_run.as_deref().map(parse_instant) {
-        Some(Ok(at)) => format!("{}, {}", on_wall(at, zone_of(job)), countdown(at, now)),
-        Some(Err(_)) => "not reckoned yet: no engine has read this row".to_owned(),
+    match job.next_run {
+        Some(at) => format!("{}, {}", on_wall(at, zone_of(job)), countdown(at, now)),
         None => match job.schedule_type.as_str() {
             "manual" => "by hand".to_owned(),
             "after" => "after those jobs".to_owned(),

@@ -193,9 +193,10 @@ fn a_folder_that_is_removed_is_made_again_and_followed() {
     // Watched by another, so that the test knows when it is there again.
     let folder = run_folder(bench.dir.path(), &key.run_id);
     let (sender, changes) = crossbeam_channel::unbounded();
-    let watch = crate::files::FolderWatch::of_all([&folder], move || {
+    let tell = move || {
         let _ = sender.send(());
-    });
+    };
+    let watch = crate::files::FolderWatch::of_all([&folder], tell, |_, error| panic!("{error}"));
     std::fs::remove_dir_all(&folder).unwrap();
     while !folder.exists() {
         changes.recv_timeout(DEADLINE).expect("it is made again");

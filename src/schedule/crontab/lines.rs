@@ -64,52 +64,60 @@ enum Layout {
 enum FirstWord {
     /// `root`, or a user of this machine before a command of this machine.
     User,
-    /// A command of this machine, or no user has such a name.
+    /// No user has such a name, or nothing follows that could be a user's command.
     Command,
+    /// A command of this machine, and no user of it: in a system's crontab, a user that is not known here.
+    LikelyCommand,
+    /// No command of this machine, before one: a user of another machine, or a command of it.
+    LikelyUser,
     /// Anything else: also a user's name before something that may be an argument, since the command of that name may
     /// be on another machine, or in a folder that cron finds through a variable.
     Either,
 }
 
 impl Layout {
-    /// Cron never mixes them: one line that is certain decides for those that are not. Where lines contradict each other, or none is
-    /// certain, nothing is guessed.
+    /// Cron never mixes them: one line that is certain decides for those that are not. A line that is only likely decides
+    /// where no other says otherwise: beside a known user, the name of a command is that of an unknown user. Where lines
+    /// contradict each other, or none says anything, nothing is guessed.
     fn seen_in<'a>(lines: impl Iterator<Item = &'a str>, source: &CrontabSource<'_>) -> Self {
         let mut path = super::CRON_PATH.to_owned();
-        let (mut has_users, mut has_commands, mut has_doubtful) = (false, false, false);
+        let mut seen = Vec::new();
         for line in lines {
             match read(line, Self::Commands) {
                 Line::Variable { name: "PATH", value } => path = value.to_owned(),
-                Line::Entry { command, .. } => match first_word(command, &path, source) {
-                    FirstWord::User => has_users = true,
-                    FirstWord::Command => has_commands = true,
-                    FirstWord::Either => has_doubtful = true,
-                },
+                Line::Entry { command, .. } => seen.push(first_word(command, &path, source)),
                 Line::Empty | Line::Comment(_) | Line::Variable { .. } | Line::Malformed(_) => {}
             }
         }
-        match (has_users, has_commands) {
+        let has = |word: FirstWord| seen.contains(&word);
+        match (has(FirstWord::User), has(FirstWord::Command)) {
             (true, false) => Self::Users,
             (false, true) => Self::Commands,
-            (false, false) if !has_doubtful => Self::Commands,
-            (false, false) | (true, true) => Self::Unknown,
+            (true, true) => Self::Unknown,
+            (false, false) if seen.is_empty() => Self::Commands,
+            (false, false) if has(FirstWord::LikelyCommand) && !has(FirstWord::LikelyUser) => Self::Commands,
+            (false, false) => Self::Unknown,
         }
     }
 }
 
 fn first_word(command: &str, path: &str, source: &CrontabSource<'_>) -> FirstWord {
     let (word, rest) = split_word(command);
-    let may_be_user = !rest.is_empty() && is_user_name(word);
     let is_command = |word: &str| SHELL_WORDS.contains(&word) || (source.is_command)(word, path);
-    let is_known_user = source.users.contains(&word);
-    match (may_be_user, is_command(word)) {
-        (false, _) => FirstWord::Command,
-        (true, true) if word != "root" && !is_known_user => FirstWord::Command,
-        (true, true) => FirstWord::Either,
-        (true, false) if word == "root" || (is_known_user && is_command(first_program(rest))) => {
-            FirstWord::User
+    let is_known_user = word == "root" || source.users.contains(&word);
+    if rest.is_empty() || !is_user_name(word) {
+        return FirstWord::Command;
+    }
+    let behind = first_program(rest);
+    match (is_known_user, is_command(word)) {
+        // No command has such a word as its first argument, but that a shell understands another one behind it.
+        (false, true) if BEGINNINGS.contains(&behind) && !SHELL_WORDS.contains(&word) => {
+            FirstWord::LikelyUser
         }
-        (true, false) => FirstWord::Either,
+        (false, true) => FirstWord::LikelyCommand,
+        (true, false) if word == "root" || is_command(behind) => FirstWord::User,
+        (false, false) if is_command(behind) || behind.starts_with('/') => FirstWord::LikelyUser,
+        (true, _) | (false, false) => FirstWord::Either,
     }
 }
 
@@ -129,6 +137,9 @@ fn is_user_name(word: &str) -> bool {
     let word = word.strip_suffix('$').unwrap_or(word);
     !is_script && word.starts_with(|c: char| c.is_alphanumeric() || c == '_') && word.chars().all(is_inner)
 }
+
+/// What begins a command of the shell, and is no argument.
+const BEGINNINGS: [&str; 6] = ["[", "if", "for", "while", "until", "case"];
 
 /// What a shell understands without a program.
 const SHELL_WORDS: [&str; 23] = [

@@ -196,10 +196,17 @@ impl Import<'_> {
 
     fn entry(&mut self, line: usize, entry: &Entry<'_>) {
         if let Some(user) = entry.user.filter(|user| *user != self.source.user) {
-            let text = format!(
-                "it runs as {user}, and jobs run as you ({}); import it as {user}, or keep it in cron",
-                self.source.user
-            );
+            let own = self.source.user;
+            let is_known = user == "root" || self.source.users.contains(&user);
+            let text = if is_known {
+                format!(
+                    "it runs as {user}, and jobs run as you ({own}); import it as {user}, or keep it in cron"
+                )
+            } else {
+                format!(
+                    "it runs as {user}, which is no user known on this machine, and jobs run as you ({own}); keep it in cron, or say --user-crontab if {user} is a command"
+                )
+            };
             return self.refuse(line, text);
         }
         let mut remarks = Vec::new();

@@ -134,8 +134,16 @@ fn nobody_guesses_whether_a_word_is_a_user_or_a_command() {
     assert_eq!(detect("1 1 * * * ana\n2 2 * * * unheard-of x\n"), (vec![], jobs(&["ana", "unheard-of"])));
     // Both a user and a command, and lines that contradict each other.
     assert_eq!(detect("1 1 * * * mail -s hi ana\n"), (vec![1], jobs(&[])));
-    assert_eq!(detect("1 1 * * * ana find /x\n2 2 * * * find /x -delete\n"), (vec![1, 2], jobs(&[])));
     assert_eq!(detect("1 1 * * * /x/a.py\n2 2 * * * ana find /x\n"), (vec![1, 2], jobs(&[])));
+    // Beside a known user, the name of a command is that of an unknown user.
+    assert_eq!(detect("1 1 * * * ana find /x\n2 2 * * * find /x -delete\n"), (vec![2], jobs(&["find"])));
+    let done = import("1 1 * * * ana find /x\n2 2 * * * nice /y/z\n", CrontabKind::Detect);
+    says(&done, 2, RemarkKind::NotCarried, "it runs as nice, which is no user known on this machine");
+    // So it may be where a program follows a word that is none, and where an `if` follows it.
+    assert_eq!(detect("1 1 * * * stats /usr/bin/stats-cron\n2 2 * * * nice /y/z\n"), (vec![1, 2], jobs(&[])));
+    assert_eq!(detect("1 1 * * * nice if [ -x /x ]; then /x; fi\n"), (vec![1], jobs(&[])));
+    // Where each line begins with a command, it is a user's.
+    assert_eq!(detect("1 1 * * * nice /y/z\n2 2 * * * find /x\n"), (vec![], jobs(&["z", "find"])));
     // A user's name may be a command of another machine, whatever stands behind it but a command.
     for line in
         ["0 3 * * * ana /srv", "0 3 * * * ana /srv /mnt", "0 3 * * * ana --now", "0 3 * * * www-data list"]

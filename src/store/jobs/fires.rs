@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, params};
 
-use super::stored::{FireKind, StoredFire, StoredHistory};
-use super::{JobStore, from_ms};
+use super::JobStore;
+use super::stored::{StoredFire, StoredHistory};
 use crate::base::id::RunId;
-use crate::store::{StoreError, rows};
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 /// Which fires of a job to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,18 +22,6 @@ pub struct FireFilter {
     pub limit: Option<usize>,
 }
 
-macro_rules! fire_columns {
-    () => {
-        "job_id, due_ms, through_ms, n_instants, outcome, reason, run_id, previous_ms, kind"
-    };
-}
-
-macro_rules! history_columns {
-    () => {
-        "job_id, run_id, started_at, started_ms, finished_at, status, error"
-    };
-}
-
 impl JobStore {
     /// The fires of a job that `filter` lets through, oldest first.
     ///
@@ -43,13 +32,11 @@ impl JobStore {
         let until = filter.until.map_or(i64::MAX, |at| at.timestamp_millis());
         let limit = filter.limit.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         let mut found: Vec<StoredFire> = self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms < ?3 AND through_ms >= ?2
-                 ORDER BY due_ms DESC LIMIT ?4"
-            ))?
-            .query_map(params![job_id, since, until, limit], fire)?
+            conn.prepare_cached(
+                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?3 AND through_ms >= ?2
+                 ORDER BY due_ms DESC LIMIT ?4",
+            )?
+            .query_map(params![job_id, since, until, limit], StoredFire::read)?
             .collect()
         })?;
         found.reverse();
@@ -62,13 +49,9 @@ impl JobStore {
     /// What the disk has.
     pub fn fire_at(&self, job_id: &str, due_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms = ?2"
-            ))?
-            .query_row(params![job_id, due_ms], fire)
-            .optional()
+            conn.prepare_cached("SELECT * FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
+                .query_row(params![job_id, due_ms], StoredFire::read)
+                .optional()
         })
     }
 
@@ -78,12 +61,10 @@ impl JobStore {
     /// What the disk has.
     pub fn fire_before(&self, job_id: &str, before_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms < ?2 ORDER BY due_ms DESC LIMIT 1"
-            ))?
-            .query_row(params![job_id, before_ms], fire)
+            conn.prepare_cached(
+                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?2 ORDER BY due_ms DESC LIMIT 1",
+            )?
+            .query_row(params![job_id, before_ms], StoredFire::read)
             .optional()
         })
     }
@@ -100,12 +81,10 @@ impl JobStore {
         limit: usize,
     ) -> Result<Vec<StoredFire>, StoreError> {
         let mut found: Vec<StoredFire> = self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4"
-            ))?
-            .query_map(params![job_id, from_ms, through_ms, limit as i64], fire)?
+            conn.prepare_cached(
+                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4",
+            )?
+            .query_map(params![job_id, from_ms, through_ms, limit as i64], StoredFire::read)?
             .collect()
         })?;
         found.reverse();
@@ -113,7 +92,8 @@ impl JobStore {
     }
 
     /// Goes through the fires of any job that have this outcome and are still to be done, oldest first, until `take`
-    /// says that it has seen enough.
+    /// says that it has seen enough. Gives back the rowids of those that were passed over, because the name of their job is
+    /// no text: what came of them could not be written to them.
     ///
     /// # Errors
     /// What the disk has.
@@ -121,22 +101,23 @@ impl JobStore {
         &self,
         outcome: &str,
         mut take: impl FnMut(StoredFire) -> std::ops::ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<i64>, StoreError> {
         self.read(|conn| {
-            let mut statement = conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires INDEXED BY fires_open
+            let mut statement = conn.prepare_cached(
+                "SELECT *, rowid FROM fires INDEXED BY fires_open
                  WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') AND typeof(due_ms) = 'integer'
-                 ORDER BY due_ms"
-            ))?;
-            let mut rows = statement.query([outcome])?;
-            while let Some(row) = rows.next()? {
-                if take(fire(row)?).is_break() {
+                 ORDER BY due_ms",
+            )?;
+            let mut found = statement.query([outcome])?;
+            let mut passed_over = Vec::new();
+            while let Some(row) = found.next()? {
+                if row.get_ref("job_id")?.as_str().is_err() {
+                    passed_over.push(row.get("rowid")?);
+                } else if take(StoredFire::read(row)?).is_break() {
                     break;
                 }
             }
-            Ok(())
+            Ok(passed_over)
         })
     }
 
@@ -146,14 +127,12 @@ impl JobStore {
     /// What the disk has.
     pub fn open_fires_of(&self, job_id: &str) -> Result<Vec<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                fire_columns!(),
-                " FROM fires INDEXED BY fires_open_by_job
+            conn.prepare_cached(
+                "SELECT * FROM fires INDEXED BY fires_open_by_job
                  WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 AND typeof(due_ms) = 'integer'
-                 ORDER BY due_ms"
-            ))?
-            .query_map([job_id], fire)?
+                 ORDER BY due_ms",
+            )?
+            .query_map([job_id], StoredFire::read)?
             .collect()
         })
     }
@@ -164,8 +143,8 @@ impl JobStore {
     /// What the disk has.
     pub fn fire_of_run(&self, run_id: &str) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!("SELECT ", fire_columns!(), " FROM fires WHERE run_id = ?1"))?
-                .query_row([run_id], fire)
+            conn.prepare_cached("SELECT * FROM fires WHERE run_id = ?1")?
+                .query_row([run_id], StoredFire::read)
                 .optional()
         })
     }
@@ -181,7 +160,7 @@ impl JobStore {
                 "SELECT run_id FROM fires WHERE run_id IS NOT NULL
                    AND (run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.'))",
             )?
-            .query_map([base], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+            .query_map([base], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
@@ -192,13 +171,9 @@ impl JobStore {
     /// What the disk has.
     pub fn history(&self, job_id: &str, limit: usize) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2"
-            ))?
-            .query_map(params![job_id, i64::try_from(limit).unwrap_or(i64::MAX)], history)?
-            .collect()
+            conn.prepare_cached("SELECT * FROM job_history WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2")?
+                .query_map(params![job_id, i64::try_from(limit).unwrap_or(i64::MAX)], StoredHistory::read)?
+                .collect()
         })
     }
 
@@ -208,13 +183,9 @@ impl JobStore {
     /// What the disk has.
     pub fn history_of_run(&self, run_id: &RunId) -> Result<Option<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history WHERE run_id = ?1"
-            ))?
-            .query_row([run_id.as_str()], history)
-            .optional()
+            conn.prepare_cached("SELECT * FROM job_history WHERE run_id = ?1")?
+                .query_row([run_id.as_str()], StoredHistory::read)
+                .optional()
         })
     }
 
@@ -224,13 +195,9 @@ impl JobStore {
     /// What the disk has.
     pub fn unbooked_history(&self) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history WHERE finished_at IS NULL ORDER BY id"
-            ))?
-            .query_map([], history)?
-            .collect()
+            conn.prepare_cached("SELECT * FROM job_history WHERE finished_at IS NULL ORDER BY id")?
+                .query_map([], StoredHistory::read)?
+                .collect()
         })
     }
 
@@ -240,13 +207,11 @@ impl JobStore {
     /// What the disk has.
     pub fn unbooked_history_of(&self, job_id: &str) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                history_columns!(),
-                " FROM job_history INDEXED BY job_history_open_by_job
-                 WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id"
-            ))?
-            .query_map([job_id], history)?
+            conn.prepare_cached(
+                "SELECT * FROM job_history INDEXED BY job_history_open_by_job
+                 WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id",
+            )?
+            .query_map([job_id], StoredHistory::read)?
             .collect()
         })
     }
@@ -261,34 +226,8 @@ impl JobStore {
                 "SELECT run_id FROM job_history WHERE finished_at IS NULL
                  UNION SELECT run_id FROM fires WHERE outcome IN ('claimed', 'queued') AND run_id IS NOT NULL",
             )?
-            .query_map([], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+            .query_map([], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
-}
-
-fn fire(row: &Row<'_>) -> rusqlite::Result<StoredFire> {
-    let due_ms = rows::int(row, 1)?.unwrap_or_default();
-    Ok(StoredFire {
-        job_id: rows::text(row, 0)?.unwrap_or_default(),
-        due_ms,
-        through_ms: rows::int(row, 2)?.unwrap_or(due_ms).max(due_ms),
-        n_instants: rows::int(row, 3)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
-        outcome: rows::text(row, 4)?.unwrap_or_default(),
-        reason: rows::text(row, 5)?,
-        run_id: rows::text(row, 6)?,
-        previous_ms: rows::int(row, 7)?,
-        kind: rows::word(row, 8)?.map_or(FireKind::Due, FireKind::parse),
-    })
-}
-
-fn history(row: &Row<'_>) -> rusqlite::Result<StoredHistory> {
-    Ok(StoredHistory {
-        job_id: rows::text(row, 0)?.unwrap_or_default(),
-        run_id: rows::text(row, 1)?.unwrap_or_default(),
-        started_at: rows::instant(row, 2, 3)?.unwrap_or_else(|| from_ms(0)),
-        finished_at: rows::instant(row, 4, 3)?,
-        status: rows::text(row, 5)?,
-        error: rows::text(row, 6)?,
-    })
 }

@@ -19,8 +19,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::StoreError;
-use super::database::{BUSY, Database, Durability};
+use crate::store::StoreError;
+use crate::store::sqlite::database::{BUSY, Database, Durability};
+use crate::store::sqlite::wal::Wal;
 use schema::JOBS;
 
 /// Jobs, their history and the ledger of their fires in SQLite. A cheap handle: clones share the connections.
@@ -110,7 +111,7 @@ impl JobStore {
         self.database.put_away_wal()
     }
 
-    pub(super) fn wal(&self) -> &Arc<super::wal::Wal> {
+    pub(in crate::store) fn wal(&self) -> &Arc<Wal> {
         self.database.wal()
     }
 

@@ -4,16 +4,8 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::JobStore;
 use super::stored::StoredJob;
-use crate::store::{StoreError, rows};
-
-macro_rules! job_columns {
-    () => {
-        "job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms, enabled, last_run, \
-         run_count, created_at, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, \
-         priority, params, run_type, environment, file, file_table, first_by_hand, \
-         file_mark, rowid, problem, reckoned_zone"
-    };
-}
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 /// Nothing that comes due comes at or after this instant.
 const BEFORE_NEVER: i64 = super::NEVER_MS;
@@ -25,8 +17,8 @@ impl JobStore {
     /// What the disk has.
     pub fn load_job(&self, job_id: &str) -> Result<Option<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM scheduled_jobs WHERE job_id = ?1"))?
-                .query_row([job_id], job)
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE job_id = ?1")?
+                .query_row([job_id], StoredJob::read)
                 .optional()
         })
     }
@@ -37,8 +29,8 @@ impl JobStore {
     /// What the disk has.
     pub fn list_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM scheduled_jobs ORDER BY job_id"))?
-                .query_map([], job)?
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs ORDER BY job_id")?
+                .query_map([], StoredJob::read)?
                 .collect()
         })
     }
@@ -49,13 +41,9 @@ impl JobStore {
     /// What the disk has.
     pub fn jobs_of_pipeline(&self, pipeline_id: &str) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE pipeline_id = ?1 ORDER BY job_id"
-            ))?
-            .query_map([pipeline_id], job)?
-            .collect()
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE pipeline_id = ?1 ORDER BY job_id")?
+                .query_map([pipeline_id], StoredJob::read)?
+                .collect()
         })
     }
 
@@ -65,13 +53,9 @@ impl JobStore {
     /// What the disk has.
     pub fn jobs_of_files(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE file IS NOT NULL ORDER BY job_id"
-            ))?
-            .query_map([], job)?
-            .collect()
+            conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE file IS NOT NULL ORDER BY job_id")?
+                .query_map([], StoredJob::read)?
+                .collect()
         })
     }
 
@@ -82,13 +66,11 @@ impl JobStore {
     /// What the disk has.
     pub fn jobs_reckoned_elsewhere(&self, local: &str, now_ms: i64) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE lower(COALESCE(zone, 'local')) = 'local' AND reckoned_zone IS NOT ?1
-                   AND next_run_ms > ?2 AND next_run_ms < ?3 AND first_by_hand = 0 ORDER BY job_id"
-            ))?
-            .query_map(params![local, now_ms, BEFORE_NEVER], job)?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE lower(COALESCE(zone, 'local')) = 'local' AND reckoned_zone IS NOT ?1
+                   AND next_run_ms > ?2 AND next_run_ms < ?3 AND first_by_hand = 0 ORDER BY job_id",
+            )?
+            .query_map(params![local, now_ms, BEFORE_NEVER], StoredJob::read)?
             .collect()
         })
     }
@@ -100,7 +82,7 @@ impl JobStore {
     pub fn job_ids(&self) -> Result<Vec<String>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT job_id FROM scheduled_jobs ORDER BY job_id")?
-                .query_map([], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+                .query_map([], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
                 .collect()
         })
     }
@@ -112,13 +94,11 @@ impl JobStore {
     pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         let [offset, limit] = [offset, limit].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM scheduled_jobs ORDER BY job_id LIMIT ?1 OFFSET ?2)
-                 ORDER BY job_id"
-            ))?
-            .query_map([limit, offset], job)?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM scheduled_jobs ORDER BY job_id LIMIT ?1 OFFSET ?2)
+                 ORDER BY job_id",
+            )?
+            .query_map([limit, offset], StoredJob::read)?
             .collect()
         })
     }
@@ -157,7 +137,7 @@ impl JobStore {
                 "SELECT next_run_ms FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
                  WHERE enabled = 1 AND next_run_ms < ?1 ORDER BY next_run_ms LIMIT 1",
             )?
-            .query_row([BEFORE_NEVER], |row| rows::int(row, 0))
+            .query_row([BEFORE_NEVER], |row| columns::int(row, 0))
             .optional()
             .map(Option::flatten)
         })
@@ -184,13 +164,11 @@ impl JobStore {
     /// What the disk has.
     pub fn due_jobs(&self, now_ms: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
-                 WHERE enabled = 1 AND next_run_ms <= ?1 ORDER BY next_run_ms, job_id LIMIT ?2"
-            ))?
-            .query_map(params![now_ms.min(BEFORE_NEVER - 1), limit as i64], job)?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs INDEXED BY scheduled_jobs_by_next_run
+                 WHERE enabled = 1 AND next_run_ms <= ?1 ORDER BY next_run_ms, job_id LIMIT ?2",
+            )?
+            .query_map(params![now_ms.min(BEFORE_NEVER - 1), limit as i64], StoredJob::read)?
             .collect()
         })
     }
@@ -201,12 +179,10 @@ impl JobStore {
     /// What the disk has.
     pub fn unread_jobs(&self, after_rowid: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE next_run_ms IS NULL AND rowid > ?1 ORDER BY rowid LIMIT ?2"
-            ))?
-            .query_map([after_rowid, limit as i64], job)?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE next_run_ms IS NULL AND rowid > ?1 ORDER BY rowid LIMIT ?2",
+            )?
+            .query_map([after_rowid, limit as i64], StoredJob::read)?
             .collect()
         })
     }
@@ -217,13 +193,11 @@ impl JobStore {
     /// What the disk has.
     pub fn downstream(&self, upstream: &str) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                job_columns!(),
-                " FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM job_upstreams WHERE upstream = ?1)
-                 ORDER BY job_id"
-            ))?
-            .query_map([upstream], job)?
+            conn.prepare_cached(
+                "SELECT rowid, * FROM scheduled_jobs WHERE job_id IN (SELECT job_id FROM job_upstreams WHERE upstream = ?1)
+                 ORDER BY job_id",
+            )?
+            .query_map([upstream], StoredJob::read)?
             .collect()
         })
     }
@@ -235,7 +209,9 @@ impl JobStore {
     pub fn upstreams(&self, job_id: &str) -> Result<Vec<(String, Option<i64>)>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT upstream, ended_ms FROM job_upstreams WHERE job_id = ?1")?
-                .query_map([job_id], |row| Ok((rows::text(row, 0)?.unwrap_or_default(), rows::int(row, 1)?)))?
+                .query_map([job_id], |row| {
+                    Ok((columns::text(row, 0)?.unwrap_or_default(), columns::int(row, 1)?))
+                })?
                 .collect()
         })
     }
@@ -246,46 +222,10 @@ impl JobStore {
     /// What the disk has.
     pub fn all_upstreams(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.read(|conn| {
-            let name = |row: &Row<'_>, index| rows::text(row, index).map(Option::unwrap_or_default);
+            let name = |row: &Row<'_>, index| columns::text(row, index).map(Option::unwrap_or_default);
             conn.prepare_cached("SELECT job_id, upstream FROM job_upstreams ORDER BY job_id, upstream")?
                 .query_map([], |row| Ok((name(row, 0)?, name(row, 1)?)))?
                 .collect()
         })
     }
-}
-
-fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
-    let text = |index| rows::text(row, index);
-    let some_text = |index| rows::text(row, index).map(Option::unwrap_or_default);
-    Ok(StoredJob {
-        job_id: some_text(0)?,
-        pipeline_id: some_text(1)?,
-        source: some_text(2)?,
-        schedule_type: some_text(3)?,
-        schedule_config: some_text(4)?,
-        next_run: some_text(5)?,
-        next_run_ms: rows::int(row, 6)?,
-        // The column's own default, and any number but zero.
-        enabled: rows::int(row, 7)?.unwrap_or(1) != 0,
-        last_run: text(8)?,
-        run_count: rows::int(row, 9)?.unwrap_or(0),
-        created_at: some_text(10)?,
-        zone: text(11)?,
-        misfire: text(12)?,
-        catchup_limit: rows::int(row, 13)?,
-        misfire_grace_ms: rows::int(row, 14)?,
-        misfire_max_age_ms: rows::int(row, 15)?,
-        overlap: text(16)?,
-        priority: rows::int(row, 17)?,
-        params: text(18)?,
-        run_type: text(19)?,
-        environment: text(20)?,
-        file: text(21)?,
-        file_table: text(22)?,
-        first_by_hand: rows::int(row, 23)?.unwrap_or(0) != 0,
-        file_mark: text(24)?,
-        rowid: row.get(25)?,
-        problem: text(26)?,
-        reckoned_zone: text(27)?,
-    })
 }

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, Transaction, params};
 
 use crate::base::time::parse_instant;
-use crate::store::migrate::{Schema, add_columns};
-use crate::store::rows;
+use crate::store::sqlite::columns;
+use crate::store::sqlite::migrate::{Schema, add_columns};
 
 /// The tables of `scheduler.db`.
 pub(super) static JOBS: Schema = Schema {
@@ -184,8 +184,9 @@ fn backfill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     };
     let mut unread = tx.prepare("SELECT rowid, started_at FROM job_history WHERE started_ms IS NULL")?;
     let mut update = tx.prepare("UPDATE job_history SET started_ms = ?2 WHERE rowid = ?1")?;
-    let rows: Vec<(i64, i64)> =
-        unread.query_map([], |row| Ok((row.get(0)?, ms(rows::text(row, 1)?))))?.collect::<Result<_, _>>()?;
+    let rows: Vec<(i64, i64)> = unread
+        .query_map([], |row| Ok((row.get(0)?, ms(columns::text(row, 1)?))))?
+        .collect::<Result<_, _>>()?;
     for (rowid, started_ms) in rows {
         update.execute(params![rowid, started_ms])?;
     }
@@ -196,7 +197,7 @@ fn backfill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let mut update =
         tx.prepare("UPDATE OR IGNORE fires SET due_ms = ?2, through_ms = ?3 WHERE rowid = ?1")?;
     let rows: Vec<(i64, i64, i64)> = unread
-        .query_map([], |row| Ok((row.get(0)?, ms(rows::text(row, 1)?), ms(rows::text(row, 2)?))))?
+        .query_map([], |row| Ok((row.get(0)?, ms(columns::text(row, 1)?), ms(columns::text(row, 2)?))))?
         .collect::<Result<_, _>>()?;
     for (rowid, due_ms, through_ms) in rows {
         update.execute(params![rowid, due_ms, through_ms])?;

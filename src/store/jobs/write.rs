@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
+use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, written};
 use crate::base::time::format_instant;
+use crate::store::sqlite::put::{Column, insert, update};
 
 /// One thing to write. All writes of one commit are there together or not at all.
 #[derive(Debug, Clone)]
@@ -169,8 +170,8 @@ impl JobWrite {
     /// Writes it within the transaction that is open on `conn`.
     pub(super) fn apply(&self, conn: &Connection) -> rusqlite::Result<()> {
         match self {
-            Self::AddJob(job) => put_job(conn, job, INSERT_JOB),
-            Self::ChangeJob(job) => put_job(conn, job, UPDATE_JOB),
+            Self::AddJob(job) => add_job(conn, job),
+            Self::ChangeJob(job) => change_job(conn, job),
             Self::RemoveJob { job_id } => {
                 conn.prepare_cached("DELETE FROM scheduled_jobs WHERE job_id = ?1")?.execute([job_id])?;
                 conn.prepare_cached("DELETE FROM job_upstreams WHERE job_id = ?1")?.execute([job_id])?;
@@ -218,7 +219,7 @@ impl JobWrite {
                 )?
                 .execute(params![upstream, job_id, at_ms])
                 .map(drop),
-            Self::AddFire(fire) => add_fire(conn, fire),
+            Self::AddFire(fire) => fire.add(conn),
             Self::ExtendFire { job_id, due_ms, through_ms, n_more } => conn
                 .prepare_cached(
                     "UPDATE fires SET through_at = ?3, through_ms = ?4, n_instants = n_instants + ?5
@@ -254,7 +255,7 @@ impl JobWrite {
                 .prepare_cached("DELETE FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
                 .execute(params![job_id, due_ms])
                 .map(drop),
-            Self::AddHistory(history) => add_history(conn, history),
+            Self::AddHistory(history) => history.add(conn),
             Self::EndHistory { run_id, finished_at, status, error } => conn
                 .prepare_cached(
                     "UPDATE job_history SET finished_at = ?2, status = ?3, error = ?4 WHERE run_id = ?1",
@@ -278,48 +279,22 @@ impl JobWrite {
     }
 }
 
-const INSERT_JOB: &str = "
-INSERT INTO scheduled_jobs (job_id, pipeline_id, source, schedule_type, schedule_config, next_run, next_run_ms,
-  enabled, zone, misfire, catchup_limit, misfire_grace_ms, misfire_max_age_ms, overlap, priority, params, run_type,
-  environment, created_at, first_by_hand, reckoned_zone, problem)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+fn add_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
+    let name: Column<'_> = ("job_id", &job.job_id);
+    insert(conn, "scheduled_jobs", &[&[name][..], &job.columns()].concat())?;
+    settle_next_run(conn, job)
+}
 
-const UPDATE_JOB: &str = "
-UPDATE scheduled_jobs SET pipeline_id = ?2, source = ?3, schedule_type = ?4, schedule_config = ?5, next_run = ?6,
-  next_run_ms = ?7, enabled = ?8, zone = ?9, misfire = ?10, catchup_limit = ?11, misfire_grace_ms = ?12,
-  misfire_max_age_ms = ?13, overlap = ?14, priority = ?15, params = ?16, run_type = ?17, environment = ?18,
-  created_at = ?19, first_by_hand = ?20, reckoned_zone = ?21, problem = ?22
-WHERE job_id = ?1";
+fn change_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
+    update(conn, "scheduled_jobs", &job.columns(), "job_id = ?", &[&job.job_id])?;
+    settle_next_run(conn, job)
+}
 
-fn put_job(conn: &Connection, job: &StoredJob, statement: &str) -> rusqlite::Result<()> {
-    conn.prepare_cached(statement)?.execute(params![
-        job.job_id,
-        job.pipeline_id,
-        job.source,
-        job.schedule_type,
-        job.schedule_config,
-        job.next_run,
-        job.next_run_ms,
-        job.enabled,
-        job.zone,
-        job.misfire,
-        job.catchup_limit,
-        job.misfire_grace_ms,
-        job.misfire_max_age_ms,
-        job.overlap,
-        job.priority,
-        job.params,
-        job.run_type,
-        job.environment,
-        job.created_at,
-        job.first_by_hand,
-        job.reckoned_zone,
-        job.problem,
-    ])?;
+/// The trigger takes a change that leaves the integer alone for one by hand.
+fn settle_next_run(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     if job.next_run_ms.is_some() {
-        // The trigger takes a change that leaves the integer alone for one by hand.
-        conn.prepare_cached("UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3 WHERE job_id = ?1")?
-            .execute(params![job.job_id, job.next_run, job.next_run_ms])?;
+        let row: [Column<'_>; 2] = [("next_run", &job.next_run), ("next_run_ms", &job.next_run_ms)];
+        update(conn, "scheduled_jobs", &row, "job_id = ?", &[&job.job_id])?;
     }
     Ok(())
 }
@@ -340,50 +315,7 @@ fn rename_job(conn: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn add_fire(conn: &Connection, fire: &StoredFire) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO fires (job_id, due_at, through_at, n_instants, outcome, reason, run_id, due_ms, through_ms,
-           previous_ms, kind)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?
-    .execute(params![
-        fire.job_id,
-        written(fire.due_ms),
-        written(fire.through_ms),
-        fire.n_instants as i64,
-        fire.outcome,
-        fire.reason,
-        fire.run_id,
-        fire.due_ms,
-        fire.through_ms,
-        fire.previous_ms,
-        fire.kind.as_str(),
-    ])
-    .map(drop)
-}
-
-fn add_history(conn: &Connection, history: &StoredHistory) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO job_history (job_id, run_id, started_at, started_ms, finished_at, status, error)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM job_history WHERE run_id = ?2)",
-    )?
-    .execute(params![
-        history.job_id,
-        history.run_id,
-        format_instant(history.started_at),
-        history.started_at.timestamp_millis(),
-        history.finished_at.map(format_instant),
-        history.status,
-        history.error,
-    ])
-    .map(drop)
-}
-
 /// The text and the integer of a next instant.
 pub(super) fn next_run(at_ms: i64) -> (String, i64) {
     if at_ms >= NEVER_MS { (NEVER.to_owned(), NEVER_MS) } else { (written(at_ms), at_ms) }
-}
-
-fn written(ms: i64) -> String {
-    format_instant(from_ms(ms))
 }

@@ -15,7 +15,8 @@ use super::schema::SAMPLES;
 use super::{MAX_BYTES, Order, Resolution};
 use crate::base::id::AttemptKey;
 use crate::resources::{LimitChange, ResourceSnapshot};
-use crate::store::{StoreError, open};
+use crate::store::StoreError;
+use crate::store::sqlite::open;
 
 /// How long samples may wait to share a transaction.
 const COMPANY: Duration = Duration::from_secs(10);

@@ -9,8 +9,9 @@ use rusqlite::{Connection, Row, params};
 use super::Resolution;
 use super::schema::SAMPLES;
 use crate::base::id::{AttemptKey, RunId, StepId};
-use crate::store::database::BUSY;
-use crate::store::{StoreError, open};
+use crate::store::StoreError;
+use crate::store::sqlite::database::BUSY;
+use crate::store::sqlite::open;
 
 /// The machine over one step of a resolution: means, but for what is called a peak.
 #[derive(Debug, Clone, Copy, PartialEq)]

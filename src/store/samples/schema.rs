@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Transaction};
 
-use crate::store::migrate::Schema;
+use crate::store::sqlite::migrate::Schema;
 
 /// The tables of `samples.db`. Nothing of it is known to users' scripts.
 pub(super) static SAMPLES: Schema =

@@ -27,9 +27,9 @@ pub(in crate::supervisor) struct ExitNote {
     pub(in crate::supervisor) at: DateTime<Utc>,
 }
 
-/// The memory that holds them.
+/// The memory that holds them. Never closed: parent and supervisor hold it by one number, and it ends with both.
 #[derive(Debug)]
-pub(in crate::supervisor) struct ExitNotes(OwnedFd);
+pub(in crate::supervisor) struct ExitNotes(&'static OwnedFd);
 
 impl ExitNotes {
     /// Without a note.
@@ -37,7 +37,8 @@ impl ExitNotes {
     /// # Errors
     /// What the kernel said.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self(rustix::fs::memfd_create(c"lf-exit-notes", MemfdFlags::CLOEXEC)?))
+        let memory = rustix::fs::memfd_create(c"lf-exit-notes", MemfdFlags::CLOEXEC)?;
+        Ok(Self(Box::leak(Box::new(memory))))
     }
 
     /// Writes the note number `n`, in the place of the one that is [`N_NOTES`] older. Allocates nothing here.
@@ -45,7 +46,7 @@ impl ExitNotes {
     /// # Errors
     /// It stands there in part or not at all, most likely for want of memory.
     pub(super) fn write(&self, n: u64, note: &ExitNote) -> io::Result<()> {
-        match rustix::io::pwrite(&self.0, &note.to_bytes(), n % N_NOTES * NOTE as u64)? {
+        match rustix::io::pwrite(self.0, &note.to_bytes(), n % N_NOTES * NOTE as u64)? {
             NOTE => Ok(()),
             _ => Err(io::ErrorKind::WriteZero.into()),
         }
@@ -53,9 +54,9 @@ impl ExitNotes {
 
     /// Every note that is held.
     pub(in crate::supervisor) fn read(&self) -> Vec<ExitNote> {
-        let size = rustix::fs::fstat(&self.0).map_or(0, |stat| usize::try_from(stat.st_size).unwrap_or(0));
+        let size = rustix::fs::fstat(self.0).map_or(0, |stat| usize::try_from(stat.st_size).unwrap_or(0));
         let mut bytes = vec![0; size];
-        let n_read = rustix::io::pread(&self.0, &mut bytes, 0).unwrap_or(0);
+        let n_read = rustix::io::pread(self.0, &mut bytes, 0).unwrap_or(0);
         bytes[..n_read].chunks_exact(NOTE).filter_map(ExitNote::from_bytes).collect()
     }
 

@@ -7,19 +7,22 @@ use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::ptr;
 use std::time::Duration;
 
 use libc::{c_int, c_long};
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Signal, getrlimit};
 
 use crate::process::{Proc, Stat};
 use crate::supervisor::host::{ExitCause, Usage};
 use crate::supervisor::mover::timespec;
 use crate::supervisor::sys;
+
+/// More than a process can have open where the system has its usual bounds (`fs.nr_open`).
+const MOST_DESCRIPTORS: u64 = 1 << 20;
 
 /// Makes a child as `fork` does, which shares the table of descriptors with this process until one of them ends or
 /// execs. None in the child.
@@ -145,28 +148,38 @@ pub(super) fn close_all_but(kept: &[RawFd]) {
     });
 }
 
-/// Calls `look` with every descriptor from 3 on, but the one that lists them.
+/// Calls `look` with every descriptor from 3 on, but the one that lists them. Where none is left for that, every number is
+/// tried: (nearly) each is one's.
 fn each_descriptor(mut look: impl FnMut(RawFd, FileType)) {
+    let mut look_at = |fd: RawFd| {
+        // SAFETY: borrowed for this look alone, which fails where it is not open; nobody closes it meanwhile.
+        let found = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(fd) });
+        if let Ok(stat) = found {
+            look(fd, FileType::from_raw_mode(stat.st_mode));
+        }
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(dir) = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()) else { return };
+    let Ok(dir) = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()) else {
+        let most =
+            getrlimit(Resource::Nofile).maximum.map_or(MOST_DESCRIPTORS, |most| most.min(MOST_DESCRIPTORS));
+        return (3..RawFd::try_from(most).unwrap_or(RawFd::MAX)).for_each(look_at);
+    };
     let own = std::os::fd::AsRawFd::as_raw_fd(&dir);
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut entries = RawDir::new(&dir, &mut buffer);
     while let Some(Ok(entry)) = entries.next() {
         let fd = entry.file_name().to_str().ok().and_then(|name| name.parse::<RawFd>().ok());
-        let Some(fd) = fd.filter(|fd| *fd > 2 && *fd != own) else { continue };
-        // SAFETY: borrowed for this look alone; it was open a moment ago, and nobody closes it meanwhile.
-        let found = rustix::fs::fstat(unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) });
-        if let Ok(stat) = found {
-            look(fd, FileType::from_raw_mode(stat.st_mode));
+        if let Some(fd) = fd.filter(|fd| *fd > 2 && *fd != own) {
+            look_at(fd);
         }
     }
 }
 
-/// The pipes of logs that an earlier supervisor had open, by inode.
+/// The pipes of logs that an earlier supervisor had open, by inode. Left open where this one fails before it has claimed
+/// them: they are the next one's.
 #[derive(Debug, Default)]
 pub(in crate::supervisor) struct Inherited {
-    by_inode: HashMap<u64, OwnedFd>,
+    by_inode: HashMap<u64, RawFd>,
 }
 
 impl Inherited {
@@ -181,7 +194,7 @@ impl Inherited {
             let (Ok(stat), Ok(flags)) = (stat, flags) else { continue };
             // The supervisor's own ends never block; the end of a step that was just being started is closed here.
             if flags.contains(OFlags::NONBLOCK) {
-                this.by_inode.insert(stat.st_ino, pipe);
+                this.by_inode.insert(stat.st_ino, pipe.into_raw_fd());
             }
         }
         this
@@ -189,7 +202,14 @@ impl Inherited {
 
     /// The end of this pipe that the predecessor read from.
     pub(in crate::supervisor) fn claim(&mut self, inode: u64) -> Option<OwnedFd> {
-        self.by_inode.remove(&inode)
+        // SAFETY: open since it was taken over, and owned by nobody else: it is given away once.
+        self.by_inode.remove(&inode).map(|pipe| unsafe { OwnedFd::from_raw_fd(pipe) })
+    }
+
+    /// Closes what nobody has claimed.
+    pub(in crate::supervisor) fn close_rest(self) {
+        // SAFETY: as in `claim`.
+        self.by_inode.into_values().for_each(|pipe| drop(unsafe { OwnedFd::from_raw_fd(pipe) }));
     }
 
     /// The one pipe that nobody has claimed, if there is just one.

@@ -89,8 +89,6 @@ pub(super) fn stand_behind(lock: &File) -> io::Result<Role> {
             is_first = false;
         }
         if let Some(code) = parent.look_at_the_dead(&notes) {
-            // The supervisor has closed its number, which is the same.
-            std::mem::forget(notes);
             return Ok(Role::Over(code));
         }
         let next = match parent.supervisor {

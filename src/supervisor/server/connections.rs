@@ -33,6 +33,8 @@ pub(super) struct Connection {
     stream: UnixStream,
     incoming: FrameBuffer,
     unsent: VecDeque<u8>,
+    /// The other side reads no more. What it sent before that is still done; the end of it closes the connection.
+    is_deaf: bool,
     watched: EventFlags,
 }
 
@@ -69,8 +71,8 @@ impl Server {
         }
         let n = self.take_n();
         epoll::add(&self.epoll, &stream, Source::Connection(n).data(), EventFlags::IN).ok()?;
-        let (incoming, unsent) = Default::default();
-        self.connections.insert(n, Connection { stream, incoming, unsent, watched: EventFlags::IN });
+        let (incoming, unsent, is_deaf) = Default::default();
+        self.connections.insert(n, Connection { stream, incoming, unsent, is_deaf, watched: EventFlags::IN });
         Some(n)
     }
 
@@ -224,7 +226,7 @@ impl Server {
 
     /// Puts a frame behind those that are to be sent.
     pub(super) fn enqueue(&mut self, n: u64, reply: &Reply) {
-        if let Some(connection) = self.connections.get_mut(&n) {
+        if let Some(connection) = self.connections.get_mut(&n).filter(|connection| !connection.is_deaf) {
             connection.unsent.extend(reply.encode());
         }
     }
@@ -238,7 +240,11 @@ impl Server {
                 Ok(n_sent) => drop(connection.unsent.drain(..n_sent)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if connection.unsent.len() <= MAX_UNSENT => break,
-                Err(_) => return self.disconnect(n),
+                Err(Errno::AGAIN) => return self.disconnect(n),
+                Err(_) => {
+                    connection.is_deaf = true;
+                    connection.unsent.clear();
+                }
             }
         }
         let wanted =

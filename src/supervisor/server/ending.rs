@@ -1,7 +1,7 @@
 //! Ends: what a main process leaves behind is ended, stops become kills when their grace is over, and an end is told
 //! only when nobody is left and the log is whole.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -38,7 +38,7 @@ impl Server {
     pub(super) fn main_ended(&mut self, n: u64) {
         let Some(step) = self.steps.get_mut(&n) else { return };
         let (MainEnd::Lives, Some(handle)) = (&step.main_end, &step.main) else { return };
-        if step.tree.origin == Origin::TakenOver && !is_reaped(step) {
+        if step.tree.origin == Origin::TakenOver && !is_reaped(step.tree.main, Some(handle.as_fd())) {
             let patience = Instant::now() + REAPING;
             if *step.reaped_by.get_or_insert(patience) > Instant::now() {
                 step.wake_at(patience);
@@ -190,14 +190,14 @@ impl Server {
             return;
         }
         let Some(step) = self.steps.get_mut(&n) else { return };
-        let (main_lives, is_late) = (step.main_end == MainEnd::Lives, since + UNKILLABLE <= now);
-        if !main_lives && (members.is_empty() || is_late) {
+        let main_lives = step.main_end == MainEnd::Lives;
+        let Some(delay) = delay_of_next_kills(main_lives, !members.is_empty(), now - since) else {
             return self.nobody_left(n);
+        };
+        if delay <= KILL_ROUND {
+            return self.rescan(n, now + delay);
         }
-        if !is_late {
-            return self.rescan(n, now + KILL_ROUND);
-        }
-        step.wake_at(now + UNKILLABLE_ROUND);
+        step.wake_at(now + delay);
         if !std::mem::replace(&mut step.is_unkillable, true) {
             let names: Vec<_> = ids(&members).map(process::describe).collect();
             let (step_id, names) = (&step.key.step_id, names.join(", "));
@@ -360,14 +360,26 @@ fn ids(members: &[Proc]) -> impl Iterator<Item = ProcId> {
     members.iter().map(|member| member.id)
 }
 
+/// How long after a round of kills the next one comes, at most, where the first was so long ago; none: the tree counts as
+/// ended.
+fn delay_of_next_kills(main_lives: bool, others_live: bool, since_first: Duration) -> Option<Duration> {
+    let is_late = since_first >= UNKILLABLE;
+    match (main_lives, others_live) {
+        (true, _) if is_late => Some(UNKILLABLE_ROUND),
+        (false, true) if is_late => None,
+        (true, _) | (false, true) => Some(KILL_ROUND),
+        (false, false) => None,
+    }
+}
+
 /// Whether a taken-over main process has left the table of processes.
-fn is_reaped(step: &Step) -> bool {
-    let told = step.main.as_ref().is_some_and(|handle| sys::exit_of_stranger(handle.as_fd()).is_some());
+fn is_reaped(main: Option<ProcId>, handle: Option<BorrowedFd<'_>>) -> bool {
+    let told = handle.is_some_and(|handle| sys::exit_of_stranger(handle).is_some());
     let is_gone = |main: ProcId| {
         // What could not be looked at may be there.
         Proc::read(main.pid).is_ok_and(|found| found.is_none_or(|found| found.id != main))
     };
-    told || step.tree.main.is_none_or(is_gone)
+    told || main.is_none_or(is_gone)
 }
 
 fn is_asked_by_engine(step: &Step) -> bool {
@@ -387,4 +399,66 @@ pub(super) fn awake_ms() -> u64 {
 fn awake_ms_at(at: Instant) -> u64 {
     let ahead = at.saturating_duration_since(Instant::now());
     awake_ms() + u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn what_kills_do_not_end_is_killed_less_often_and_leftovers_hold_up_an_end_no_longer() {
+        let (soon, late) = (Duration::ZERO, UNKILLABLE);
+        for (main_lives, others_live, since_first, expected) in [
+            (true, true, soon, Some(KILL_ROUND)),
+            (true, false, soon, Some(KILL_ROUND)),
+            (false, true, soon, Some(KILL_ROUND)),
+            (false, false, soon, None),
+            (true, true, late, Some(UNKILLABLE_ROUND)),
+            (true, false, late, Some(UNKILLABLE_ROUND)),
+            (false, true, late, None),
+            (false, false, late, None),
+        ] {
+            let delay = delay_of_next_kills(main_lives, others_live, since_first);
+            assert_eq!(delay, expected, "{main_lives} {others_live} {since_first:?}");
+        }
+    }
+
+    /// Whether a kernel tells how a process ended that is not its asker's child: since Linux 6.15.
+    fn kernel_tells_of_strangers() -> bool {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
+        (numbers.next(), numbers.next()) >= (Some(6), Some(15))
+    }
+
+    #[test]
+    fn a_process_that_is_not_our_child_is_waited_for_until_its_parent_has_reaped_it() {
+        // A parent that reaps when it is told to, and says so.
+        let script = "sleep 600 & echo $!; read now; wait $!; echo $?; read end";
+        let mut parent = Command::new("sh");
+        parent.arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut parent = parent.spawn().unwrap();
+        let (mut orders, said) = (parent.stdin.take().unwrap(), parent.stdout.take().unwrap());
+        let mut said = BufReader::new(said).lines().map(Result::unwrap);
+        let pid = said.next().unwrap().parse().unwrap();
+        let main = Proc::read(pid).unwrap().unwrap().id;
+        let handle = process::open(main).unwrap().unwrap();
+        let seen = || {
+            let how = sys::exit_of_stranger(handle.as_fd());
+            (how, is_reaped(Some(main), Some(handle.as_fd())))
+        };
+        assert_eq!(seen(), (None, false), "it lives");
+        process::signal(main, Signal::KILL).unwrap();
+        let mut ended = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut ended, None).unwrap();
+        assert_eq!(seen(), (None, false), "it has ended, and how is not known yet");
+        orders.write_all(b"now\n").unwrap();
+        assert_eq!(said.next().unwrap(), "137");
+        let how = kernel_tells_of_strangers().then_some(ExitCause::Signal(libc::SIGKILL));
+        assert_eq!(seen(), (how, true), "its parent has reaped it");
+        drop(orders);
+        parent.wait().unwrap();
+    }
 }

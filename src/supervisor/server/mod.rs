@@ -85,7 +85,7 @@ impl Source {
 /// What one supervisor is made of.
 pub(super) struct Parts {
     /// Held for its whole life.
-    pub(super) lock: File,
+    pub(super) lock: &'static File,
     pub(super) signals: OwnedFd,
     pub(super) boot_id: String,
     pub(super) place: Place,
@@ -96,7 +96,7 @@ pub(super) struct Parts {
 /// The supervisor.
 pub(super) struct Server {
     me: u32,
-    lock: File,
+    lock: &'static File,
     epoll: OwnedFd,
     signals: OwnedFd,
     listener: UnixListener,
@@ -145,7 +145,7 @@ impl Server {
     ///
     /// # Errors
     /// The data directory can't be used.
-    pub(super) fn open(parts: Parts) -> io::Result<Self> {
+    pub(super) fn open(mut parts: Parts) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mover = Mover::start()?;
         // As the socket: of the directory in which we are, wherever it has been moved to meanwhile.
@@ -185,7 +185,12 @@ impl Server {
             welcome_by: None,
             flush_at: None,
         };
-        server.recover(parts.inherited)?;
+        if let Err(error) = server.recover(&mut parts.inherited) {
+            // The next one takes over the pipes that this one has: steps that write to them must not find them closed.
+            std::mem::forget(server);
+            return Err(error);
+        }
+        parts.inherited.close_rest();
         Ok(server)
     }
 
@@ -329,7 +334,7 @@ impl Server {
         }
         drop((self.listener, self.connections));
         // Last: whoever waits for it finds the socket gone and the journal written.
-        rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock)?;
+        rustix::fs::flock(self.lock, rustix::fs::FlockOperation::Unlock)?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -25,7 +26,7 @@ impl Server {
     ///
     /// # Errors
     /// The processes could not be looked at: what lives is not known.
-    pub(super) fn recover(&mut self, mut inherited: Inherited) -> io::Result<()> {
+    pub(super) fn recover(&mut self, inherited: &mut Inherited) -> io::Result<()> {
         let entries: BTreeMap<u64, Entry> = self.journal.entries().clone();
         self.next_n = entries.keys().next_back().copied().unwrap_or(0) + 1;
         if entries.values().all(|entry| entry.end.is_some() && !entry.log_is_kept) {
@@ -38,17 +39,17 @@ impl Server {
         let mut unseen = Vec::new();
         for (n, entry) in entries {
             if entry.log_is_kept && entry.end.is_some() {
-                self.recover_kept_log(n, &entry, &table, &mut inherited)?;
+                self.recover_kept_log(n, &entry, &table, inherited)?;
             }
             match (&entry.end, entry.spawned.clone()) {
                 (Some(_), _) if entry.is_acknowledged => {}
                 (Some(_), _) => self.recover_end(n, entry),
-                (None, Some(spawned)) => self.recover_living(n, entry, &spawned, &mut inherited)?,
+                (None, Some(spawned)) => self.recover_living(n, entry, &spawned, inherited)?,
                 (None, None) => unseen.push((n, entry)),
             }
         }
         for (n, entry) in unseen {
-            self.recover_unseen(n, entry, &table, &mains, &mut inherited)?;
+            self.recover_unseen(n, entry, &table, &mains, inherited)?;
         }
         // Everything that was left is known: what is gone is settled before anybody is told what is there.
         let is_gone = |step: &Step| matches!(step.main_end, MainEnd::Leaves { .. });
@@ -169,11 +170,8 @@ impl Server {
     /// of those that are known.
     fn noted_stranger(&self, since_ticks: u64, mains: &HashSet<ProcId>) -> Option<ProcId> {
         let until_ticks = self.predecessor?.at_ticks;
-        let notes = self.notes.read();
-        let mut strangers = notes.iter().map(|note| note.main).filter(|main| {
-            since_ticks > 0 && (since_ticks..=until_ticks).contains(&main.start) && !mains.contains(main)
-        });
-        strangers.next().filter(|_| strangers.next().is_none())
+        let noted = self.notes.read().into_iter().map(|note| note.main);
+        only_stranger(noted, since_ticks..=until_ticks, mains)
     }
 
     /// Looks for a living tree with the token of a start, whose supervisor is gone. Says whether there was one.
@@ -280,5 +278,41 @@ impl Server {
             Some(main) => vec![main],
             None => tree::bearers_of(&start.token, &table, self.me)?.iter().map(|p| p.id).collect(),
         })
+    }
+}
+
+/// The one process of these that started then, in clock ticks since boot, and is none of those that are known; none also
+/// where there are several, and where it is not known since when.
+fn only_stranger(
+    noted: impl Iterator<Item = ProcId>,
+    started: RangeInclusive<u64>,
+    known: &HashSet<ProcId>,
+) -> Option<ProcId> {
+    let is_stranger =
+        |main: &ProcId| *started.start() > 0 && started.contains(&main.start) && !known.contains(main);
+    let mut strangers = noted.filter(is_stranger);
+    strangers.next().filter(|_| strangers.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_began_between_the_start_and_the_death_of_the_supervisor_can_be_what_was_started() {
+        let noted = |start: u64| ProcId { pid: 1_000 + u32::try_from(start).unwrap(), start };
+        let check = |starts: &[u64], started, known: &[u64], expected: Option<u64>| {
+            let known = known.iter().copied().map(noted).collect();
+            let found = only_stranger(starts.iter().copied().map(noted), started, &known);
+            assert_eq!(found, expected.map(noted), "{starts:?}");
+        };
+        check(&[5], 4..=6, &[], Some(5));
+        check(&[3, 5, 7], 4..=6, &[], Some(5));
+        check(&[3], 4..=6, &[], None);
+        // What a step of the next supervisor left behind in a session of its own.
+        check(&[7], 4..=6, &[], None);
+        check(&[5, 6], 4..=6, &[], None);
+        check(&[5, 6], 4..=6, &[6], Some(5));
+        check(&[5], 0..=6, &[], None);
     }
 }

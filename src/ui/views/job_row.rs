@@ -118,13 +118,13 @@ fn marks_ui(ui: &mut Ui, view: View<'_>, row: &JobRow, left: egui::Pos2) {
 /// When a job is due, on its own wall.
 fn next_wall(row: &JobRow, now: DateTime<Utc>) -> String {
     // Of a disabled job what has passed is no fire to come.
-    let to_come = row.next_at.filter(|at| row.job.enabled || *at > now);
+    let to_come = row.job.next_run.filter(|at| row.job.enabled || *at > now);
     to_come.map_or_else(|| "–".to_owned(), |at| wall_text(at, row.zone, now))
 }
 
 /// How long until then, or why that says nothing.
 fn next_left(row: &JobRow, view: View<'_>) -> String {
-    match row.next_at {
+    match row.job.next_run {
         _ if row.job.problem.is_some() => "never".to_owned(),
         _ if !row.job.enabled => "disabled".to_owned(),
         Some(at) => countdown(view, at),

@@ -180,6 +180,7 @@ impl RunEntry {
         if self.run.state.is_ended() {
             return;
         }
+        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is told is no telemetry")]
         match &event.kind {
             EventKind::ExecutionProgress { progress, current_step, message } => {
                 if event.seq > self.as_of.max(self.progress_as_of) {
@@ -209,29 +210,7 @@ impl RunEntry {
                     }
                 }
             }
-            EventKind::ExecutionStarted { .. }
-            | EventKind::ExecutionQueued { .. }
-            | EventKind::ExecutionRunning { .. }
-            | EventKind::ExecutionPaused { .. }
-            | EventKind::ExecutionResumed { .. }
-            | EventKind::ExecutionStopping { .. }
-            | EventKind::ExecutionStopped { .. }
-            | EventKind::ExecutionCompleted { .. }
-            | EventKind::ExecutionFailed { .. }
-            | EventKind::ExecutionForceStopped { .. }
-            | EventKind::ExecutionInterrupted { .. }
-            | EventKind::CheckpointSaved { .. }
-            | EventKind::StepStarted { .. }
-            | EventKind::StepChanged { .. }
-            | EventKind::StepFinished { .. }
-            | EventKind::WarningRaised { .. }
-            | EventKind::ResourceAlert { .. }
-            | EventKind::RecoveryDecided { .. }
-            | EventKind::JobFired { .. }
-            | EventKind::JobSkipped { .. }
-            | EventKind::JobChanged { .. }
-            | EventKind::OrdersChanged { .. }
-            | EventKind::Resync => {}
+            _ => {}
         }
     }
 

@@ -185,7 +185,6 @@ mod tests {
             job: job(),
             job_id: JobId::new(format!("job{n}")).ok(),
             zone: Tz::UTC,
-            next_at: None,
             marks: Vec::new(),
         };
         let rows = (offset..offset + n_rows).map(row).collect();

@@ -8,7 +8,7 @@ use crate::run::RunState;
 /// Why a commit was refused: its caller had read a run that is another one by now.
 #[derive(Debug, thiserror::Error)]
 #[error("run {0} was changed or removed meanwhile; nothing was done about it: try again")]
-pub(super) struct Changed(RunId);
+pub(in crate::store) struct Changed(RunId);
 
 /// Refuses what is being written, unless the run stands so.
 pub(super) fn expect(

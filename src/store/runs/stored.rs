@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::StoreError;
 use crate::base::id::{PipelineId, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{Body, Definition, Run, RunLedger, RunState, RunSummary, StepRun};
+use crate::store::StoreError;
 
 /// One run with its steps, its definition still a text.
 #[derive(Debug, Clone)]

@@ -4,10 +4,11 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::{CheckpointManager, StoreError};
+use super::CheckpointManager;
 use crate::admission::{Footprints, Orders, Quiet};
 use crate::base::id::{PipelineId, StepId};
 use crate::resources::Spread;
+use crate::store::StoreError;
 
 /// What is usual is told by so many of the newest runs at most.
 const MAX_RUNS: usize = 20;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// The longest that a leader waits for callers of the batch before; it is also bounded by half of what
 /// that batch took, so that gathering never costs more than it can win.
@@ -19,7 +19,7 @@ const MAX_GATHER: Duration = Duration::from_micros(500);
 
 /// A queue of items that are committed in batches by whichever caller leads.
 #[derive(Debug)]
-pub(super) struct GroupCommit<T> {
+pub(in crate::store) struct GroupCommit<T> {
     queue: Mutex<Queue<T>>,
 }
 
@@ -75,14 +75,14 @@ impl Ticket {
 }
 
 impl<T> GroupCommit<T> {
-    pub(super) fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         let queue = Queue { waiting: Vec::new(), lead: Lead::Free, expected: 1, last_commit: Duration::ZERO };
         Self { queue: Mutex::new(queue) }
     }
 
     /// Returns once `item` is committed, or was refused. `commit` gets a batch in the order of arrival
     /// and returns one outcome an item; it is called by at most one thread at a time.
-    pub(super) fn submit(
+    pub(in crate::store) fn submit(
         &self,
         item: T,
         commit: impl FnOnce(&[T]) -> Vec<Result<(), StoreError>>,

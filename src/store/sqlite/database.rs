@@ -8,14 +8,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::dir_watch::Identity;
 use super::migrate::Schema;
 use super::wal::Wal;
-use super::{StoreError, open, wal};
+use super::{open, wal};
+use crate::store::StoreError;
+use crate::store::dir_watch::Identity;
 
 /// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
 /// before it meets a locked database as it meets a full disk.
-pub(super) const BUSY: Duration = Duration::from_secs(2);
+pub(in crate::store) const BUSY: Duration = Duration::from_secs(2);
 
 /// Reading connections that are kept open; more are opened and closed as needed, so that a reader never
 /// waits for another.
@@ -23,7 +24,7 @@ const IDLE_READERS: usize = 4;
 
 /// A database of ours that is open.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(in crate::store) struct Database {
     path: PathBuf,
     access: Access,
     busy: Duration,
@@ -58,17 +59,17 @@ pub enum Durability {
 
 impl Database {
     /// Opens `path` for writing, creates it where nothing is, and brings it to the newest version.
-    pub(super) fn open(schema: &Schema, path: &Path, busy: Duration) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(schema: &Schema, path: &Path, busy: Duration) -> Result<Self, StoreError> {
         Ok(Self::with(path, open::writer(schema, path, busy)?, Access::File, busy))
     }
 
     /// Opens `path` for reading: nothing on disk is changed.
-    pub(super) fn open_read_only(schema: &Schema, path: &Path) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open_read_only(schema: &Schema, path: &Path) -> Result<Self, StoreError> {
         Ok(Self::with(path, open::reader(schema, path, BUSY)?, Access::ReadOnly, BUSY))
     }
 
     /// An empty one that is gone when it is dropped.
-    pub(super) fn in_memory(schema: &Schema) -> Result<Self, StoreError> {
+    pub(in crate::store) fn in_memory(schema: &Schema) -> Result<Self, StoreError> {
         Ok(Self::with(Path::new(":memory:"), open::in_memory(schema)?, Access::Memory, BUSY))
     }
 
@@ -79,12 +80,12 @@ impl Database {
     }
 
     /// The file.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Runs `work` in one immediate transaction of the writing connection, synced when it returns.
-    pub(super) fn transaction<T>(
+    pub(in crate::store) fn transaction<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -95,7 +96,7 @@ impl Database {
     }
 
     /// The same, as durable as it is said to be.
-    pub(super) fn transaction_of<T>(
+    pub(in crate::store) fn transaction_of<T>(
         &self,
         durability: Durability,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -142,7 +143,7 @@ impl Database {
     }
 
     /// Asks `question` over a reading connection that no commit holds up.
-    pub(super) fn read<T>(
+    pub(in crate::store) fn read<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -167,7 +168,7 @@ impl Database {
     }
 
     /// The same over several statements that see one state of the database.
-    pub(super) fn read_consistently<T>(
+    pub(in crate::store) fn read_consistently<T>(
         &self,
         questions: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -178,7 +179,7 @@ impl Database {
     }
 
     /// Writes the WAL back into the database as far as no reader is in the way; waits for nobody.
-    pub(super) fn write_back_wal(&self) -> Result<(), StoreError> {
+    pub(in crate::store) fn write_back_wal(&self) -> Result<(), StoreError> {
         self.writer
             .lock()
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
@@ -187,7 +188,7 @@ impl Database {
 
     /// Writes the WAL back and cuts it, as far as no reader is in the way; waits for nobody. For an engine that ends: the
     /// database's file is then all there is.
-    pub(super) fn put_away_wal(&self) -> Result<(), StoreError> {
+    pub(in crate::store) fn put_away_wal(&self) -> Result<(), StoreError> {
         self.check_writable()?;
         if self.access == Access::Memory {
             return Ok(());
@@ -197,13 +198,13 @@ impl Database {
         put_away.and(conn.busy_timeout(self.busy)).map_err(|error| StoreError::from_sql(&self.path, &error))
     }
 
-    pub(super) fn wal(&self) -> &Arc<Wal> {
+    pub(in crate::store) fn wal(&self) -> &Arc<Wal> {
         &self.wal
     }
 
     /// Refuses what can't be written, and what must not: a file that is no longer found at its path is another engine's
     /// by now, or nobody's.
-    pub(super) fn check_writable(&self) -> Result<(), StoreError> {
+    pub(in crate::store) fn check_writable(&self) -> Result<(), StoreError> {
         let refused = |reason: String| Err(StoreError::Io { path: self.path.clone(), reason });
         match self.access {
             Access::Memory => Ok(()),
@@ -221,7 +222,7 @@ impl Database {
     }
 
     #[cfg(test)]
-    pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+    pub(in crate::store) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
         work(&mut self.writer.lock())
     }
 }

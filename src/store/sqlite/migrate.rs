@@ -9,27 +9,27 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::StoreError;
+use crate::store::StoreError;
 
-pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+pub(in crate::store) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// What one of our databases holds.
 #[derive(Debug)]
-pub(super) struct Schema {
+pub(in crate::store) struct Schema {
     /// Migration `i` leads from version `i` to `i + 1`.
-    pub(super) migrations: &'static [Migration],
+    pub(in crate::store) migrations: &'static [Migration],
     /// The tables that users' scripts know, with their columns: a database that has such a table without them is
     /// not ours.
-    pub(super) fixed_columns: &'static [(&'static str, &'static [&'static str])],
+    pub(in crate::store) fixed_columns: &'static [(&'static str, &'static [&'static str])],
     /// Whether a script has written rows since, whose instants have no integer beside them.
-    pub(super) needs_backfill: fn(&Connection) -> rusqlite::Result<bool>,
+    pub(in crate::store) needs_backfill: fn(&Connection) -> rusqlite::Result<bool>,
     /// Writes these integers.
-    pub(super) backfill: fn(&Transaction<'_>) -> rusqlite::Result<()>,
+    pub(in crate::store) backfill: fn(&Transaction<'_>) -> rusqlite::Result<()>,
 }
 
 impl Schema {
     /// The version that this program writes.
-    pub(super) fn newest(&self) -> i64 {
+    pub(in crate::store) fn newest(&self) -> i64 {
         self.migrations.len() as i64
     }
 }
@@ -41,7 +41,7 @@ const KEPT_COPIES: usize = 2;
 ///
 /// # Errors
 /// `Newer`, `Foreign`, or what SQLite says of a file that is no database.
-pub(super) fn check(schema: &Schema, conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+pub(in crate::store) fn check(schema: &Schema, conn: &Connection, path: &Path) -> Result<i64, StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let found = version(conn).map_err(sql)?;
     if found > schema.newest() {
@@ -62,7 +62,11 @@ pub(super) fn check(schema: &Schema, conn: &Connection, path: &Path) -> Result<i
 
 /// Brings the file to the newest version, after a copy of it was made if it holds anything, and reads the
 /// instants of rows that a script has written since.
-pub(super) fn bring_forward(schema: &Schema, conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn bring_forward(
+    schema: &Schema,
+    conn: &mut Connection,
+    path: &Path,
+) -> Result<(), StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     if check(schema, conn, path)? == schema.newest() {
         let is_complete = !(schema.needs_backfill)(conn).map_err(sql)?;
@@ -90,7 +94,7 @@ fn directory_of(path: &Path) -> &Path {
 }
 
 /// The same without the copy: one exclusive transaction, all or nothing.
-pub(super) fn bring_copy_forward(
+pub(in crate::store) fn bring_copy_forward(
     schema: &Schema,
     conn: &mut Connection,
     path: &Path,
@@ -110,7 +114,7 @@ pub(super) fn bring_copy_forward(
 }
 
 /// A dump that was read back has lost its version but not its columns: each is added only where it is absent.
-pub(super) fn add_columns(
+pub(in crate::store) fn add_columns(
     tx: &Transaction<'_>,
     table: &str,
     columns: &[(&str, &str)],

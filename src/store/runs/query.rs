@@ -7,12 +7,14 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rows::{execution_columns, summary_columns};
+use super::rows::summary_columns;
 use super::stored::{CheckpointRecord, ExecutionRecord};
-use super::{CheckpointManager, StoreError, rows};
+use super::{CheckpointManager, rows};
 use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 /// Which runs to list; the newest first. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +47,10 @@ impl CheckpointManager {
         let run_id = RunId::new(run_id)?;
         let text = self.read(|conn| {
             conn.prepare_cached("SELECT checkpoint_data FROM checkpoints WHERE run_id = ?1 AND step_id = ?2")?
-                .query_row([run_id.as_str(), step_id.as_ref()], |row| rows::text(row, 0))
+                .query_row([run_id.as_str(), step_id.as_ref()], |row| columns::text(row, 0))
                 .optional()
         })?;
-        Ok(text.flatten().map(rows::json_or_text))
+        Ok(text.flatten().map(columns::json_or_text))
     }
 
     /// The last checkpoint of every step of `run_id`, oldest first.
@@ -58,18 +60,17 @@ impl CheckpointManager {
     pub fn list_checkpoints(&self, run_id: impl AsRef<str>) -> Result<Vec<CheckpointRecord>, StoreError> {
         let run_id = RunId::new(run_id)?;
         self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT step_id, created_at, created_ms, checkpoint_data FROM checkpoints
-                 WHERE run_id = ?1 ORDER BY created_ms, step_id",
-            )?
-            .query_map([run_id.as_str()], |row| {
-                Ok(CheckpointRecord {
-                    step_id: rows::text(row, 0)?.unwrap_or_default(),
-                    created_at: rows::instant(row, 1, 2)?.unwrap_or_default(),
-                    data: rows::json_or_text(rows::text(row, 3)?.unwrap_or_default()),
-                })
-            })?
-            .collect()
+            conn.prepare_cached("SELECT * FROM checkpoints WHERE run_id = ?1 ORDER BY created_ms, step_id")?
+                .query_map([run_id.as_str()], |row| {
+                    Ok(CheckpointRecord {
+                        step_id: columns::text(row, "step_id")?.unwrap_or_default(),
+                        created_at: columns::instant(row, "created_at", "created_ms")?.unwrap_or_default(),
+                        data: columns::json_or_text(
+                            columns::text(row, "checkpoint_data")?.unwrap_or_default(),
+                        ),
+                    })
+                })?
+                .collect()
         })
     }
 
@@ -83,13 +84,9 @@ impl CheckpointManager {
     ) -> Result<Option<ExecutionRecord>, StoreError> {
         let run_id = RunId::new(run_id)?;
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                execution_columns!(),
-                " FROM execution_state WHERE run_id = ?1"
-            ))?
-            .query_row([run_id.as_str()], rows::execution)
-            .optional()
+            conn.prepare_cached("SELECT * FROM execution_state WHERE run_id = ?1")?
+                .query_row([run_id.as_str()], rows::execution)
+                .optional()
         })
         .map(Option::flatten)
     }
@@ -101,13 +98,11 @@ impl CheckpointManager {
     /// What the disk has.
     pub fn list_resumable_executions(&self) -> Result<Vec<ExecutionRecord>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                execution_columns!(),
-                " FROM execution_state WHERE state IN ('queued', 'running', 'paused', 'stopping',
+            conn.prepare_cached(
+                "SELECT * FROM execution_state WHERE state IN ('queued', 'running', 'paused', 'stopping',
                    'interrupted', 'failed', 'stopped', 'force_stopped')
-                 ORDER BY started_ms DESC, rowid DESC"
-            ))?
+                 ORDER BY started_ms DESC, rowid DESC",
+            )?
             .query_map([], rows::execution)?
             .filter_map(Result::transpose)
             .collect()
@@ -214,12 +209,10 @@ impl CheckpointManager {
     /// What the disk has.
     pub fn decisions(&self, run_id: &RunId) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT at, at_ms, run_id, step_id, text FROM recovery_decisions WHERE run_id = ?1 ORDER BY id",
-            )?
-            .query_map([run_id.as_str()], decision)?
-            .filter_map(Result::transpose)
-            .collect()
+            conn.prepare_cached("SELECT * FROM recovery_decisions WHERE run_id = ?1 ORDER BY id")?
+                .query_map([run_id.as_str()], decision)?
+                .filter_map(Result::transpose)
+                .collect()
         })
     }
 
@@ -229,12 +222,10 @@ impl CheckpointManager {
     /// What the disk has.
     pub fn decisions_since(&self, since: DateTime<Utc>) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT at, at_ms, run_id, step_id, text FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY id",
-            )?
-            .query_map([since.timestamp_millis()], decision)?
-            .filter_map(Result::transpose)
-            .collect()
+            conn.prepare_cached("SELECT * FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY id")?
+                .query_map([since.timestamp_millis()], decision)?
+                .filter_map(Result::transpose)
+                .collect()
         })
     }
 
@@ -268,7 +259,7 @@ impl CheckpointManager {
                 "SELECT run_id FROM execution_state
                  WHERE run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.')",
             )?
-            .query_map([base], |row| rows::text(row, 0).map(Option::unwrap_or_default))?
+            .query_map([base], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
             .collect()
         })
     }
@@ -328,7 +319,7 @@ impl CheckpointManager {
             let mut names = conn.prepare("SELECT run_id, pipeline_id, state FROM execution_state")?;
             let mut rows = names.query([])?;
             while let Some(row) = rows.next()? {
-                let column = |index| rows::text(row, index).map(Option::unwrap_or_default);
+                let column = |index| columns::text(row, index).map(Option::unwrap_or_default);
                 let (run, pipeline, state) = (column(0)?, column(1)?, column(2)?);
                 if let Err(error) = RunId::new(&run) {
                     problems.push(format!("execution_state has a row that is passed over: {error}"));
@@ -359,11 +350,13 @@ pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
 }
 
 fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
-    let Some(run_id) = rows::word(row, 2)?.and_then(|id| RunId::new(id).ok()) else { return Ok(None) };
+    let Some(run_id) = columns::word(row, "run_id")?.and_then(|id| RunId::new(id).ok()) else {
+        return Ok(None);
+    };
     Ok(Some(Decision {
-        at: rows::instant(row, 0, 1)?.unwrap_or_default(),
+        at: columns::instant(row, "at", "at_ms")?.unwrap_or_default(),
         run_id,
-        step_id: rows::word(row, 3)?.and_then(|id| StepId::new(id).ok()),
-        text: rows::text(row, 4)?.unwrap_or_default(),
+        step_id: columns::word(row, "step_id")?.and_then(|id| StepId::new(id).ok()),
+        text: columns::text(row, "text")?.unwrap_or_default(),
     }))
 }

@@ -1,4 +1,4 @@
-//! What is said of a job when it is added or changed: one shape for the control socket and the command line.
+//! What is said of a job when it is added or changed: one shape for the socket, the command line, the window and programs.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::error::Error;
+use super::error::SchedulerError;
+use super::job::JobSpec;
 use crate::base::id::{JobId, PipelineId};
 use crate::schedule::{Misfire, Overlap, ScheduleConfig, Zone};
-use crate::scheduler::{JobChange, JobSpec, SchedulerError};
 
 /// A job to be added, or what is to be changed of one. What is not said has its default, or stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct JobParams {
+pub struct JobPatch {
     /// Its name.
     pub job_id: JobId,
     /// The pipeline that it runs. A new job needs one.
@@ -69,7 +69,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Opti
     Option::deserialize(from).map(Some)
 }
 
-impl JobParams {
+impl JobPatch {
     /// A job of this name, of which nothing is said yet.
     pub fn new(job_id: JobId) -> Self {
         Self {
@@ -99,62 +99,79 @@ impl JobParams {
     }
 
     /// The job to be added.
-    pub(crate) fn into_spec(self) -> Result<JobSpec, Error> {
+    ///
+    /// # Errors
+    /// [`SchedulerError::Invalid`] when something is missing or makes no sense, [`SchedulerError::Schedule`].
+    pub fn into_spec(self) -> Result<JobSpec, SchedulerError> {
         let job_id = self.job_id.clone();
-        let needs = |what: &str| Error::invalid(format!("a new job needs {what} (job {job_id})"));
+        let needs = |what: &str| SchedulerError::Invalid(format!("a new job needs {what} (job {job_id})"));
         let pipeline_id = self.pipeline_id.clone().ok_or_else(|| needs("a pipeline_id"))?;
+        let patch = Self { enabled: None, ..self.clone() };
+        let schedule = patch.schedule()?.ok_or_else(|| needs("a schedule_type"))?;
         let enabled = self.enabled.unwrap_or(true);
-        let change = JobParams { enabled: None, ..self }.into_change()?;
-        let schedule = change.schedule.clone().ok_or_else(|| needs("a schedule_type"))?;
-        let mut spec = JobSpec { enabled, ..JobSpec::of(job_id, pipeline_id, schedule) };
-        change.apply_to(&mut spec);
+        let mut spec = JobSpec { enabled, ..JobSpec::of(self.job_id, pipeline_id, schedule) };
+        patch.apply_to(&mut spec)?;
         Ok(spec)
     }
 
-    /// What is to be changed.
-    pub(crate) fn into_change(self) -> Result<JobChange, Error> {
-        let invalid = |text: String| Error::invalid(format!("job {}: {text}", self.job_id));
-        if self.enabled.is_some() {
-            return Err(invalid("its switch is turned with `schedule.enable` and `schedule.disable`".into()));
-        }
-        let schedule = match (&self.schedule_type, &self.schedule_config) {
+    /// When it is to be due, if that is said.
+    pub(super) fn schedule(&self) -> Result<Option<ScheduleConfig>, SchedulerError> {
+        match (&self.schedule_type, &self.schedule_config) {
             (Some(kind), config) => {
                 let config = config.clone().unwrap_or_else(|| json!({})).to_string();
-                let read = ScheduleConfig::from_parts(kind, &config);
-                Some(read.map_err(|error| Error::from(SchedulerError::from(error)))?)
+                Ok(Some(ScheduleConfig::from_parts(kind, &config)?))
             }
-            (None, Some(_)) => return Err(invalid("a schedule_config needs its schedule_type".into())),
-            (None, None) => None,
-        };
-        let zone = self.zone.as_deref().map(str::parse::<Zone>).transpose();
+            (None, Some(_)) => Err(self.invalid("a schedule_config needs its schedule_type")),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Changes `spec` so.
+    ///
+    /// # Errors
+    /// What makes no sense.
+    pub(super) fn apply_to(self, spec: &mut JobSpec) -> Result<(), SchedulerError> {
+        fn set<T>(place: &mut T, new: Option<T>) {
+            new.into_iter().for_each(|new| *place = new);
+        }
+        if self.enabled.is_some() {
+            return Err(self.invalid("its switch is turned with `schedule.enable` and `schedule.disable`"));
+        }
         let span = |seconds: f64, what: &str| {
             let ms = (seconds * 1000.0).round();
             // A thousand years; beyond, and below zero, nothing makes sense.
             let is_one = (0.0..=3.2e13).contains(&ms);
-            let wrong = || invalid(format!("{what} must be a number of seconds from 0 on, not {seconds}"));
+            let wrong =
+                || self.invalid(&format!("{what} must be a number of seconds from 0 on, not {seconds}"));
             is_one.then_some(TimeDelta::milliseconds(ms as i64)).ok_or_else(wrong)
         };
+        set(&mut spec.schedule, self.schedule()?);
+        set(&mut spec.zone, self.zone.as_deref().map(str::parse::<Zone>).transpose()?.map(Some));
         let grace = self.misfire_grace_seconds.map(|seconds| span(seconds, "misfire_grace_seconds"));
-        let max_age = match self.misfire_max_age_seconds {
-            Some(Some(seconds)) => Some(Some(span(seconds, "misfire_max_age_seconds")?)),
-            Some(None) => Some(None),
-            None => None,
-        };
-        Ok(JobChange {
-            misfire_grace: grace.transpose()?,
-            misfire_max_age: max_age,
-            zone: zone.map_err(|error| Error::from(SchedulerError::from(error)))?,
-            schedule,
-            pipeline_id: self.pipeline_id,
-            source: self.source,
-            misfire: self.misfire,
-            catchup_limit: self.catchup_limit,
-            overlap: self.overlap,
-            priority: self.priority,
-            params: self.params,
-            run_type: self.run_type,
-            environment: self.environment,
-        })
+        set(&mut spec.misfire.grace, grace.transpose()?);
+        if let Some(seconds) = self.misfire_max_age_seconds {
+            let max_age = seconds.map(|seconds| span(seconds, "misfire_max_age_seconds"));
+            spec.misfire.max_age = max_age.transpose()?;
+        }
+        set(&mut spec.misfire.policy, self.misfire);
+        set(&mut spec.misfire.catchup_limit, self.catchup_limit);
+        set(&mut spec.pipeline_id, self.pipeline_id);
+        set(&mut spec.source, self.source.map(Some));
+        set(&mut spec.overlap, self.overlap);
+        set(&mut spec.priority, self.priority);
+        set(&mut spec.run_type, self.run_type);
+        set(&mut spec.environment, self.environment);
+        for (name, value) in self.params {
+            match value {
+                Some(value) => drop(spec.params.insert(name, value)),
+                None => drop(spec.params.remove(&name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn invalid(&self, text: &str) -> SchedulerError {
+        SchedulerError::Invalid(format!("job {}: {text}", self.job_id))
     }
 }
 
@@ -162,17 +179,25 @@ impl JobParams {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> JobParams {
+    fn read(text: &str) -> JobPatch {
         serde_json::from_str(text).unwrap()
+    }
+
+    fn spec() -> JobSpec {
+        JobSpec::new("j", "p", ScheduleConfig::Manual).unwrap()
     }
 
     #[test]
     fn what_is_null_is_told_from_what_is_not_there() {
-        let change =
+        let mut spec = spec();
+        spec.misfire.max_age = Some(TimeDelta::hours(1));
+        spec.environment = Some("prod".to_owned());
+        spec.params = [("n".to_owned(), "3".to_owned())].into();
+        let patch =
             read(r#"{"job_id":"j","misfire_max_age_seconds":null,"run_type":"X","params":{"n":null}}"#);
-        let change = change.into_change().unwrap();
-        assert_eq!((change.misfire_max_age, change.run_type), (Some(None), Some(Some("X".to_owned()))));
-        assert_eq!((change.environment, change.params["n"].clone()), (None, None));
+        patch.apply_to(&mut spec).unwrap();
+        assert_eq!((spec.misfire.max_age, spec.run_type.as_deref()), (None, Some("X")));
+        assert_eq!((spec.environment.as_deref(), spec.params.len()), (Some("prod"), 0));
     }
 
     #[test]
@@ -191,12 +216,12 @@ mod tests {
             let error = read(text).into_spec().unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
-        assert!(read(r#"{"job_id":"j","enabled":true}"#).into_change().is_err());
+        assert!(read(r#"{"job_id":"j","enabled":true}"#).apply_to(&mut spec()).is_err());
     }
 
     #[test]
     fn it_is_written_as_it_is_read() {
-        let params = JobParams::new(JobId::new("j").unwrap()).with_schedule(&ScheduleConfig::Manual);
+        let params = JobPatch::new(JobId::new("j").unwrap()).with_schedule(&ScheduleConfig::Manual);
         let text = serde_json::to_string(&params).unwrap();
         assert_eq!(text, r#"{"job_id":"j","schedule_type":"manual","schedule_config":{}}"#);
         assert_eq!(read(&text), params);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::migrate::Schema;
-use super::{StoreError, migrate};
+use super::migrate::{self, Schema};
+use crate::store::StoreError;
 
 /// How many prepared statements a connection keeps: all that the store has.
 const STATEMENTS: usize = 96;
@@ -20,7 +20,11 @@ const READ_ONLY: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_URI);
 
 /// Opens `path` for writing, creating it where nothing is, and brings it to the newest version.
-pub(super) fn writer(schema: &Schema, path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+pub(in crate::store) fn writer(
+    schema: &Schema,
+    path: &Path,
+    busy: Duration,
+) -> Result<Connection, StoreError> {
     create_private(path)?;
     let looked_at = peek(schema, path, busy)?;
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
@@ -55,7 +59,11 @@ pub(super) fn writer(schema: &Schema, path: &Path, busy: Duration) -> Result<Con
 
 /// Opens `path` for reading alone. One of an older version is read from a copy in memory that is
 /// brought forward, and where no file is, there is nothing to read: the disk is never changed.
-pub(super) fn reader(schema: &Schema, path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+pub(in crate::store) fn reader(
+    schema: &Schema,
+    path: &Path,
+    busy: Duration,
+) -> Result<Connection, StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     if !path.try_exists().map_err(|error| StoreError::from_io(path, &error))? {
         return in_memory(schema);
@@ -76,7 +84,7 @@ pub(super) fn reader(schema: &Schema, path: &Path, busy: Duration) -> Result<Con
 }
 
 /// A further reading connection to a file of the newest version.
-pub(super) fn read_connection(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+pub(in crate::store) fn read_connection(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let open = |uri: &str| -> Result<Connection, rusqlite::Error> {
         let conn = Connection::open_with_flags(uri, READ_ONLY)?;
@@ -103,7 +111,7 @@ pub(super) fn read_connection(path: &Path, busy: Duration) -> Result<Connection,
 }
 
 /// An empty database of the newest version, in memory.
-pub(super) fn in_memory(schema: &Schema) -> Result<Connection, StoreError> {
+pub(in crate::store) fn in_memory(schema: &Schema) -> Result<Connection, StoreError> {
     let path = Path::new(":memory:");
     let mut conn = Connection::open_in_memory().map_err(|error| StoreError::from_sql(path, &error))?;
     migrate::bring_copy_forward(schema, &mut conn, path)?;

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
-use super::CheckpointManager;
+use super::{CheckpointManager, RunWrite};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::{Command, OnFailure, Pipeline, Retries, Step};
-use crate::run::{Body, Definition, Run, RunLedger, RunState, StepRun, StepState, Trigger};
+use crate::run::{Body, Definition, Record, Run, RunLedger, RunState, StepRun, StepState, Trigger};
 
 /// A store on a real file, gone with the test.
 struct Fixture {
@@ -78,6 +78,11 @@ fn run(id: &str, state: RunState, started: i64) -> Run {
 
 fn step(id: &str, state: StepState, attempt: u32) -> StepRun {
     StepRun { state, attempt, started_at: Some(at(1)), progress: 0.25, ..StepRun::new(step_id(id)) }
+}
+
+fn checkpoint(run: &str, step: &str, data: &str, at: DateTime<Utc>) -> RunWrite {
+    let record = Record::Checkpoint { step_id: step.into(), data: data.into(), at };
+    RunWrite::Record { run_id: run_id(run), record }
 }
 
 /// What stands for the parser: one step a word of the text.

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
-use crate::store::{RunFilter, StoreError, Write};
+use crate::store::{RunFilter, RunWrite, StoreError};
 
 /// The fixed tables as the contract with users writes them, filled by hand.
 fn fill_by_hand(path: &Path) {
@@ -240,7 +240,7 @@ fn two_programs_that_open_an_older_database_at_once_both_find_it_whole() {
         for handle in opened {
             let store = handle.join().unwrap().unwrap();
             assert_eq!(store.load_living().unwrap()[0].summary.run_id.as_str(), "a");
-            store.commit(&[Write::Run(Arc::new(run("r", RunState::Queued, 0)))]).unwrap();
+            store.commit(&[RunWrite::Run(Arc::new(run("r", RunState::Queued, 0)))]).unwrap();
         }
     });
     let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());

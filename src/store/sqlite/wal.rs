@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{CheckpointManager, JobStore};
 use crate::base::tasks::{Task, TaskBell, TaskThread};
+use crate::store::{CheckpointManager, JobStore};
 
 /// A log that is longer is written back, in bytes.
-pub(super) const LONG: u64 = 1 << 20;
+pub(in crate::store) const LONG: u64 = 1 << 20;
 
 /// The log of one database, as whoever commits to it knows it.
 #[derive(Debug)]
-pub(super) struct Wal {
+pub(in crate::store) struct Wal {
     /// The database.
     database: PathBuf,
     /// The log.
@@ -28,7 +28,7 @@ pub(super) struct Wal {
 }
 
 impl Wal {
-    pub(super) fn of(database: &Path) -> Arc<Self> {
+    pub(in crate::store) fn of(database: &Path) -> Arc<Self> {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
         let (limit, keeper) = Default::default();
@@ -44,7 +44,7 @@ impl Wal {
     }
 
     /// Asks for it to be written back if it has grown long. Called after each commit: it must cost next to nothing.
-    pub(super) fn look(self: &Arc<Self>) {
+    pub(in crate::store) fn look(self: &Arc<Self>) {
         let Some(keeper) = self.keeper.get() else { return };
         if self.is_long() && !keeper.ring() {
             // Nobody keeps it short any more: it is not asked again.
@@ -67,7 +67,7 @@ impl Wal {
 }
 
 /// Writes the log of `conn` back into its database, and cuts it if no reader is in the way.
-pub(super) fn write_back(conn: &Connection) -> rusqlite::Result<()> {
+pub(in crate::store) fn write_back(conn: &Connection) -> rusqlite::Result<()> {
     conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     // A reader in the way is no failure: the row says so, and the log stays as long as it is.
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))

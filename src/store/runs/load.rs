@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::rows::{N_STEP_COLUMNS, N_SUMMARY_COLUMNS, step_columns, summary_columns};
+use super::definitions::read_definition;
+use super::rows::summary_columns;
 use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
-use super::{CheckpointManager, StoreError, rows};
+use super::{CheckpointManager, rows};
 use crate::base::id::{RunId, StepId};
 use crate::run::{RunLedger, RunSummary, StepRun};
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 impl CheckpointManager {
     /// One run with its steps and its definition.
@@ -62,13 +65,9 @@ impl CheckpointManager {
     pub fn attempts(&self, run_id: &RunId) -> Result<Vec<AttemptRecord>, StoreError> {
         let (earlier, current) = self.read_consistently(|conn| {
             let earlier: Vec<AttemptRecord> = conn
-                .prepare_cached(concat!(
-                    "SELECT ",
-                    step_columns!(),
-                    ", archived_checkpoint FROM attempts WHERE run_id = ?1"
-                ))?
+                .prepare_cached("SELECT * FROM attempts WHERE run_id = ?1")?
                 .query_map([run_id.as_str()], |row| {
-                    let archived = rows::text(row, N_STEP_COLUMNS)?.map(rows::json_or_text);
+                    let archived = columns::text(row, "archived_checkpoint")?.map(columns::json_or_text);
                     Ok(rows::step(row)?.map(|step| AttemptRecord { step, archived_checkpoint: archived }))
                 })?
                 .filter_map(Result::transpose)
@@ -102,11 +101,11 @@ fn partial_run(row: &Row<'_>) -> rusqlite::Result<Option<PartialRun>> {
     let Some(summary) = rows::summary(row)? else { return Ok(None) };
     Ok(Some(PartialRun {
         summary,
-        body: rows::text(row, N_SUMMARY_COLUMNS)?,
-        definition_hash: rows::shared(row, N_SUMMARY_COLUMNS + 1)?,
-        params: rows::from_json(row, N_SUMMARY_COLUMNS + 2)?,
-        metadata: rows::shared(row, N_SUMMARY_COLUMNS + 3)?,
-        ledger: rows::from_json(row, N_SUMMARY_COLUMNS + 4)?,
+        body: columns::text(row, "body")?,
+        definition_hash: columns::shared(row, "definition_hash")?,
+        params: columns::from_json(row, "params")?,
+        metadata: columns::shared(row, "metadata")?,
+        ledger: columns::from_json(row, "ledger")?,
     }))
 }
 
@@ -136,24 +135,10 @@ fn complete(
     Ok(StoredRun { summary, body, params: Arc::new(params), metadata, ledger, steps })
 }
 
-fn read_definition(conn: &Connection, hash: &Arc<str>) -> rusqlite::Result<Option<Arc<StoredDefinition>>> {
-    conn.prepare_cached("SELECT path, text FROM definitions WHERE hash = ?1")?
-        .query_row([hash.as_ref()], |row| {
-            let path = rows::shared(row, 0)?.unwrap_or_default();
-            let text = rows::shared(row, 1)?.unwrap_or_default();
-            Ok(Arc::new(StoredDefinition { hash: hash.clone(), path, text }))
-        })
-        .optional()
-}
-
 /// The steps of a run as they are now, by start, then by name; those that never started last.
 fn steps_of(conn: &Connection, run_id: &RunId) -> rusqlite::Result<Vec<StepRun>> {
     let mut steps: Vec<StepRun> = conn
-        .prepare_cached(concat!(
-            "SELECT ",
-            step_columns!(),
-            " FROM steps WHERE run_id = ?1 ORDER BY step_id"
-        ))?
+        .prepare_cached("SELECT * FROM steps WHERE run_id = ?1 ORDER BY step_id")?
         .query_map([run_id.as_str()], rows::step)?
         .filter_map(Result::transpose)
         .collect::<Result<_, _>>()?;

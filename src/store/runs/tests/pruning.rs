@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::store::{PruneReason, Retention, RunFilter, Write};
+use crate::store::{PruneReason, Retention, RunFilter, RunWrite};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -25,23 +25,13 @@ fn old_runs_go_with_their_files_and_everything_that_belongs_to_them() {
     let old = Run { body: Body::Pipeline(definition("fetch")), ..run("old", RunState::Failed, -100 * DAY) };
     f.store
         .commit(&[
-            Write::Run(Arc::new(old)),
-            Write::Step { run_id: run_id("old"), step: Arc::new(step("fetch", StepState::Failed, 1)) },
-            Write::Step { run_id: run_id("old"), step: Arc::new(step("fetch", StepState::Failed, 2)) },
-            Write::Checkpoint {
-                run_id: run_id("old"),
-                step_id: "fetch".into(),
-                data: "1".into(),
-                at: at(-100 * DAY),
-            },
-            Write::Checkpoint {
-                run_id: run_id("stray"),
-                step_id: "x".into(),
-                data: "1".into(),
-                at: at(-100 * DAY),
-            },
-            Write::Run(Arc::new(run("new", RunState::Failed, -DAY))),
-            Write::Run(Arc::new(run("lost", RunState::Interrupted, -100 * DAY))),
+            RunWrite::Run(Arc::new(old)),
+            RunWrite::Step { run_id: run_id("old"), step: Arc::new(step("fetch", StepState::Failed, 1)) },
+            RunWrite::Step { run_id: run_id("old"), step: Arc::new(step("fetch", StepState::Failed, 2)) },
+            checkpoint("old", "fetch", "1", at(-100 * DAY)),
+            checkpoint("stray", "x", "1", at(-100 * DAY)),
+            RunWrite::Run(Arc::new(run("new", RunState::Failed, -DAY))),
+            RunWrite::Run(Arc::new(run("lost", RunState::Interrupted, -100 * DAY))),
         ])
         .unwrap();
     f.store.save_checkpoint("stray-but-new", "x", &json!(1)).unwrap();
@@ -71,7 +61,7 @@ fn old_runs_go_with_their_files_and_everything_that_belongs_to_them() {
 #[test]
 fn a_run_that_was_taken_up_after_the_plan_stays() {
     let f = Fixture::new();
-    let write = |state| f.store.commit(&[Write::Run(Arc::new(run("r", state, -100 * DAY)))]).unwrap();
+    let write = |state| f.store.commit(&[RunWrite::Run(Arc::new(run("r", state, -100 * DAY)))]).unwrap();
     write(RunState::Failed);
     let plan = f.store.plan_prune(&Retention::default(), at(0), |_| 0).unwrap();
     assert_eq!(plan.runs.len(), 1);
@@ -85,7 +75,7 @@ fn a_run_that_was_taken_up_after_the_plan_stays() {
 #[test]
 fn a_folder_that_cannot_be_removed_keeps_its_row() {
     let f = Fixture::new();
-    f.store.commit(&[Write::Run(Arc::new(run("r", RunState::Failed, -100 * DAY)))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(run("r", RunState::Failed, -100 * DAY)))]).unwrap();
     std::fs::create_dir_all(f.dir.path().join("logs")).unwrap();
     std::fs::write(f.dir.path().join("logs/r"), "a file where the folder should be").unwrap();
     let plan = f.store.plan_prune(&Retention::default(), at(0), |_| 0).unwrap();
@@ -113,7 +103,7 @@ proptest! {
             row.finished_at = row.finished_at.map(|_| row.started_at);
             row.pipeline_id = PipelineId::new(format!("p{pipeline}")).unwrap();
             sizes.insert(row.id.clone(), *log);
-            writes.push(Write::Run(Arc::new(row)));
+            writes.push(RunWrite::Run(Arc::new(row)));
         }
         store.commit(&writes).unwrap();
         let all = store.list_runs(&RunFilter::default()).unwrap();
@@ -165,7 +155,7 @@ proptest! {
 #[test]
 fn what_a_prune_that_was_broken_off_has_put_aside_is_given_back_or_removed() {
     let f = Fixture::new();
-    f.store.commit(&[Write::Run(Arc::new(run("kept", RunState::Failed, -DAY)))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(run("kept", RunState::Failed, -DAY)))]).unwrap();
     for name in [".pruned-kept", ".pruned-gone"] {
         let folder = f.dir.path().join("logs").join(name);
         std::fs::create_dir_all(&folder).unwrap();
@@ -183,7 +173,7 @@ fn what_a_prune_that_was_broken_off_has_put_aside_is_given_back_or_removed() {
 #[test]
 fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
     let f = Fixture::new();
-    f.store.commit(&[Write::Run(Arc::new(run("old", RunState::Failed, -100 * DAY)))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(run("old", RunState::Failed, -100 * DAY)))]).unwrap();
     std::fs::create_dir_all(f.dir.path().join("logs/old")).unwrap();
     let second = CheckpointManager::open(f.dir.path().join("checkpoints.db")).unwrap();
     // Capacity 1: said once.
@@ -191,8 +181,9 @@ fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
     std::thread::scope(|scope| {
         f.store
             .transaction(|tx| {
-                let aside = crate::store::aside::Aside::put(f.dir.path(), &["logs"], &run_id("old")).unwrap();
-                crate::store::prune::remove_rows(tx, &run_id("old"))?;
+                let aside =
+                    crate::store::runs::aside::Aside::put(f.dir.path(), &["logs"], &run_id("old")).unwrap();
+                crate::store::runs::prune::remove_rows(tx, &run_id("old"))?;
                 scope.spawn(|| {
                     second.clear_aside(f.dir.path()).unwrap();
                     tell.send(()).unwrap();
@@ -216,7 +207,7 @@ fn a_run_that_is_taken_up_while_it_is_pruned_keeps_everything_or_is_refused() {
     let id = |i: usize| format!("r{i}");
     for i in 0..n {
         let one = run(&id(i), RunState::Failed, -100 * DAY);
-        f.store.commit(&[Write::Run(Arc::new(one))]).unwrap();
+        f.store.commit(&[RunWrite::Run(Arc::new(one))]).unwrap();
         f.store.save_checkpoint(id(i), "fetch", &json!(1)).unwrap();
         std::fs::create_dir_all(f.dir.path().join("logs").join(id(i))).unwrap();
     }
@@ -227,8 +218,8 @@ fn a_run_that_is_taken_up_while_it_is_pruned_keeps_everything_or_is_refused() {
             let take = |i: usize| {
                 let taken = run(&id(i), RunState::Running, -100 * DAY);
                 let attempt = taken.attempt;
-                let expected = Write::Expect { run_id: run_id(&id(i)), state: RunState::Failed, attempt };
-                f.store.commit(&[expected, Write::Run(Arc::new(taken))]).is_ok()
+                let expected = RunWrite::Expect { run_id: run_id(&id(i)), state: RunState::Failed, attempt };
+                f.store.commit(&[expected, RunWrite::Run(Arc::new(taken))]).is_ok()
             };
             (0..n).rev().map(take).collect::<Vec<_>>()
         });

@@ -1,7 +1,7 @@
 //! Questions: filters, names, plans of queries.
 
 use super::*;
-use crate::store::{RunFilter, Write, run_id_base};
+use crate::store::{RunFilter, RunWrite, run_id_base};
 
 #[test]
 fn runs_are_filtered_and_the_newest_comes_first() {
@@ -13,7 +13,7 @@ fn runs_are_filtered_and_the_newest_comes_first() {
         Run { pipeline_id: PipelineId::new("other").unwrap(), ..run("d", RunState::Completed, 30) },
         run("e", RunState::Completed, 40),
     ];
-    f.store.commit(&all.map(|run| Write::Run(Arc::new(run)))).unwrap();
+    f.store.commit(&all.map(|run| RunWrite::Run(Arc::new(run)))).unwrap();
     let check = |filter: RunFilter, expected: &[&str]| {
         let found: Vec<String> =
             f.store.list_runs(&filter).unwrap().iter().map(|run| run.run_id.to_string()).collect();
@@ -47,7 +47,7 @@ fn a_change_of_state_moves_a_run_among_the_living_and_out() {
         (RunState::Running, 1),
         (RunState::Completed, 0),
     ] {
-        f.store.commit(&[Write::Run(Arc::new(run("r", state, 0)))]).unwrap();
+        f.store.commit(&[RunWrite::Run(Arc::new(run("r", state, 0)))]).unwrap();
         assert_eq!(living(), expected, "{state}");
         assert_eq!(f.store.load_summary(&run_id("r")).unwrap().unwrap().state, state);
     }
@@ -61,7 +61,7 @@ fn a_name_that_exists_gets_a_number() {
     let next = || f.store.next_run_id("alfabeta", at(0), |id| id.as_str().ends_with("-3")).unwrap();
     assert_eq!(next().as_str(), base);
     for name in [&base, &format!("{base}-2"), &format!("{base}.5")] {
-        f.store.commit(&[Write::Run(Arc::new(run(name, RunState::Queued, 0)))]).unwrap();
+        f.store.commit(&[RunWrite::Run(Arc::new(run(name, RunState::Queued, 0)))]).unwrap();
     }
     assert_eq!(next().as_str(), format!("{base}-4"));
 }

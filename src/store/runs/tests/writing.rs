@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::run::Decision;
-use crate::store::{ExecutionRecord, StoreError, StoredBody, Write};
+use crate::store::{ExecutionRecord, RunWrite, StoreError, StoredBody};
 
 #[test]
 fn a_run_comes_back_as_it_was_written() {
@@ -28,9 +28,9 @@ fn a_run_comes_back_as_it_was_written() {
     let load = step("load", StepState::Waiting, 0);
     f.store
         .commit(&[
-            Write::Run(Arc::new(written.clone())),
-            Write::Step { run_id: run_id("r"), step: Arc::new(load.clone()) },
-            Write::Step { run_id: run_id("r"), step: Arc::new(fetch.clone()) },
+            RunWrite::Run(Arc::new(written.clone())),
+            RunWrite::Step { run_id: run_id("r"), step: Arc::new(load.clone()) },
+            RunWrite::Step { run_id: run_id("r"), step: Arc::new(fetch.clone()) },
         ])
         .unwrap();
     let stored = f.store.load_run(&run_id("r")).unwrap().unwrap();
@@ -50,7 +50,7 @@ fn runs_share_the_text_of_a_definition_and_a_refreshed_one_replaces_it() {
     let shared = definition("fetch");
     let mut first = Run { body: Body::Pipeline(shared.clone()), ..run("a", RunState::Running, 0) };
     let second = Run { body: Body::Pipeline(definition("fetch")), ..run("b", RunState::Running, 1) };
-    f.store.commit(&[Write::Run(Arc::new(first.clone())), Write::Run(Arc::new(second))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(first.clone())), RunWrite::Run(Arc::new(second))]).unwrap();
     let n_definitions = || -> i64 {
         f.store
             .with_writer(|conn| conn.query_row("SELECT count(*) FROM definitions", [], |r| r.get(0)).unwrap())
@@ -62,7 +62,7 @@ fn runs_share_the_text_of_a_definition_and_a_refreshed_one_replaces_it() {
         other => panic!("{other:?}"),
     }
     first.body = Body::Pipeline(definition("fetch load"));
-    f.store.commit(&[Write::Run(Arc::new(first))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(first))]).unwrap();
     assert_eq!(n_definitions(), 2);
     let read = f.store.load_run(&run_id("a")).unwrap().unwrap().into_run(parse).unwrap();
     assert_eq!(read.steps.len(), 2);
@@ -72,7 +72,7 @@ fn runs_share_the_text_of_a_definition_and_a_refreshed_one_replaces_it() {
 fn a_definition_that_no_longer_parses_is_an_error_that_names_run_and_file() {
     let f = Fixture::new();
     let written = Run { body: Body::Pipeline(definition("fetch")), ..run("a", RunState::Running, 0) };
-    f.store.commit(&[Write::Run(Arc::new(written))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(written))]).unwrap();
     let stored = f.store.load_run(&run_id("a")).unwrap().unwrap();
     let error = stored.into_run(|_, _| Err("line 3: what?".to_owned())).unwrap_err().to_string();
     assert!(error.contains("run a") && error.contains("nightly.toml") && error.contains("line 3"), "{error}");
@@ -83,9 +83,9 @@ fn an_earlier_attempt_is_kept_when_the_step_begins_again() {
     let f = Fixture::new();
     let write = |state, attempt, exit_code| {
         let step = StepRun { exit_code, ..step("fetch", state, attempt) };
-        f.store.commit(&[Write::Step { run_id: run_id("r"), step: Arc::new(step) }]).unwrap();
+        f.store.commit(&[RunWrite::Step { run_id: run_id("r"), step: Arc::new(step) }]).unwrap();
     };
-    f.store.commit(&[Write::Run(Arc::new(run("r", RunState::Running, 0)))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(run("r", RunState::Running, 0)))]).unwrap();
     write(StepState::Waiting, 0, None);
     write(StepState::Running, 1, None);
     write(StepState::Failed, 1, Some(3));
@@ -113,18 +113,16 @@ fn a_retry_moves_checkpoint_and_outputs_to_the_earlier_attempt() {
     let done = StepRun { outputs: Some("{\"rows\":3}".into()), ..step("fetch", StepState::Completed, 1) };
     f.store
         .commit(&[
-            Write::Run(Arc::new(run("r", RunState::Completed, 0))),
-            Write::Step { run_id: run_id("r"), step: Arc::new(done) },
-            Write::Checkpoint {
-                run_id: run_id("r"),
-                step_id: "fetch".into(),
-                data: "{\"page\":9}".into(),
-                at: at(3),
-            },
+            RunWrite::Run(Arc::new(run("r", RunState::Completed, 0))),
+            RunWrite::Step { run_id: run_id("r"), step: Arc::new(done) },
+            checkpoint("r", "fetch", "{\"page\":9}", at(3)),
         ])
         .unwrap();
-    let archive = Write::ArchiveCheckpoint { run_id: run_id("r"), step_id: "fetch".into(), attempt: 1 };
-    let again = Write::Step {
+    let archive = RunWrite::Record {
+        run_id: run_id("r"),
+        record: Record::ArchiveCheckpoint { step_id: step_id("fetch"), attempt: 1 },
+    };
+    let again = RunWrite::Step {
         run_id: run_id("r"),
         step: Arc::new(StepRun { attempt: 1, ..StepRun::new(step_id("fetch")) }),
     };
@@ -143,9 +141,8 @@ fn a_retry_moves_checkpoint_and_outputs_to_the_earlier_attempt() {
 #[test]
 fn a_refused_commit_leaves_no_trace() {
     let f = Fixture::new();
-    let bad =
-        Write::Checkpoint { run_id: run_id("r"), step_id: "fetch".into(), data: "{broken".into(), at: at(0) };
-    let refused = f.store.commit(&[Write::Run(Arc::new(run("r", RunState::Queued, 0))), bad]);
+    let bad = checkpoint("r", "fetch", "{broken", at(0));
+    let refused = f.store.commit(&[RunWrite::Run(Arc::new(run("r", RunState::Queued, 0))), bad]);
     assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
     assert!(f.store.load_summary(&run_id("r")).unwrap().is_none());
     for (run, step) in [("../r", "x"), ("r", "a/b"), ("r", "")] {
@@ -240,7 +237,7 @@ fn somebody_elses_open_transaction_is_told_as_such_and_reads_go_on() {
 #[test]
 fn the_fixed_columns_alone_can_be_saved_and_leave_ours_alone() {
     let f = Fixture::new();
-    f.store.commit(&[Write::Run(Arc::new(run("r", RunState::Running, 0)))]).unwrap();
+    f.store.commit(&[RunWrite::Run(Arc::new(run("r", RunState::Running, 0)))]).unwrap();
     let record = ExecutionRecord {
         run_id: run_id("r"),
         pipeline_id: PipelineId::new("nightly").unwrap(),
@@ -270,7 +267,11 @@ fn decisions_come_back_in_their_order() {
         text: format!("decision {second}"),
     };
     let all = vec![decision(0, "a", None), decision(5, "b", Some("x")), decision(9, "a", Some("y"))];
-    f.store.commit(&[Write::Decisions(all.clone())]).unwrap();
+    let of = |decision: &Decision| RunWrite::Record {
+        run_id: decision.run_id.clone(),
+        record: Record::Decision(decision.clone()),
+    };
+    f.store.commit(&all.iter().map(of).collect::<Vec<_>>()).unwrap();
     assert_eq!(f.store.decisions(&run_id("a")).unwrap(), [all[0].clone(), all[2].clone()]);
     assert_eq!(f.store.decisions_since(at(5)).unwrap(), all[1..]);
 }

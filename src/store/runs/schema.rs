@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::migrate::{Schema, add_columns};
-use super::rows::text as lossy_text;
 use crate::base::time::parse_instant;
+use crate::store::sqlite::columns::text as lossy_text;
+use crate::store::sqlite::migrate::{Schema, add_columns};
 
 /// The tables of `checkpoints.db`.
 pub(super) static CHECKPOINTS: Schema =

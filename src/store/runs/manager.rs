@@ -1,30 +1,24 @@
 //! [`CheckpointManager`]: the handle on `checkpoints.db`, and its writes. Its questions stand in
 //! `query.rs`, its cleaning up in `prune.rs`.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use parking_lot::Mutex;
 use rusqlite::Connection;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::StoreError;
-use super::checkpoints_schema::CHECKPOINTS;
-use super::commit::GroupCommit;
-use super::database::{BUSY, Database};
+use super::definitions::Definitions;
+use super::schema::CHECKPOINTS;
 use super::stored::ExecutionRecord;
-use super::wal::Wal;
-use super::write::{Prepared, Write};
+use super::write::RunWrite;
 use crate::base::id::{RunId, StepId};
-use crate::run::Definition;
-
-/// Definitions whose hash is remembered before the dead ones are forgotten.
-const KNOWN_HASHES: usize = 64;
+use crate::run::Record;
+use crate::store::StoreError;
+use crate::store::sqlite::commit::GroupCommit;
+use crate::store::sqlite::database::{BUSY, Database};
+use crate::store::sqlite::wal::Wal;
 
 /// Runs, steps and checkpoints in SQLite. A cheap handle: clones share the connections.
 ///
@@ -38,12 +32,9 @@ pub struct CheckpointManager {
 #[derive(Debug)]
 struct Inner {
     database: Database,
-    group: GroupCommit<Vec<Prepared>>,
-    hashes: Mutex<HashMap<usize, KnownHash>>,
+    group: GroupCommit<Vec<RunWrite>>,
+    definitions: Definitions,
 }
-
-/// A definition by its address, and its hash.
-type KnownHash = (Weak<Definition>, Arc<str>);
 
 impl CheckpointManager {
     /// Opens the database at `path` for writing, creates it where nothing is, and brings one of an older
@@ -83,7 +74,7 @@ impl CheckpointManager {
     }
 
     fn with(database: Database) -> Self {
-        let inner = Inner { database, group: GroupCommit::new(), hashes: Mutex::new(HashMap::new()) };
+        let inner = Inner { database, group: GroupCommit::new(), definitions: Definitions::default() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -98,25 +89,27 @@ impl CheckpointManager {
     /// # Errors
     /// Nothing of `writes` is recorded: `Invalid` for what can't be stored; `DiskFull`, `Locked`, `Io`,
     /// `ReadOnly`, `Corrupt` as the disk has it.
-    pub fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+    pub fn commit(&self, writes: &[RunWrite]) -> Result<(), StoreError> {
         if writes.is_empty() {
             return Ok(());
         }
         self.inner.database.check_writable()?;
-        let prepared = writes
-            .iter()
-            .map(|write| Prepared::new(write, |definition| self.hash(definition)))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.inner.group.submit(prepared, |batch| self.commit_batch(batch))
+        writes.iter().try_for_each(RunWrite::check)?;
+        self.inner.group.submit(writes.to_vec(), |batch| self.commit_batch(batch))
     }
 
     /// One transaction for the whole batch; if something in it offends SQLite after all, one for each
     /// caller, so that only the one whose it was hears of it.
-    fn commit_batch(&self, batch: &[Vec<Prepared>]) -> Vec<Result<(), StoreError>> {
-        let together = self.transaction(|tx| apply_all(tx, batch.iter().flatten()));
+    fn commit_batch(&self, batch: &[Vec<RunWrite>]) -> Vec<Result<(), StoreError>> {
+        let definitions = &self.inner.definitions;
+        let together =
+            self.transaction(|tx| batch.iter().flatten().try_for_each(|write| write.apply(tx, definitions)));
         match together {
             Err(error) if batch.len() > 1 && error.is_about_data() => {
-                batch.iter().map(|writes| self.transaction(|tx| apply_all(tx, writes))).collect()
+                let alone = |writes: &Vec<RunWrite>| {
+                    self.transaction(|tx| writes.iter().try_for_each(|write| write.apply(tx, definitions)))
+                };
+                batch.iter().map(alone).collect()
             }
             outcome => vec![outcome; batch.len()],
         }
@@ -159,7 +152,7 @@ impl CheckpointManager {
         self.inner.database.put_away_wal()
     }
 
-    pub(super) fn wal(&self) -> &Arc<Wal> {
+    pub(in crate::store) fn wal(&self) -> &Arc<Wal> {
         self.inner.database.wal()
     }
 
@@ -191,8 +184,9 @@ impl CheckpointManager {
         data: &Value,
     ) -> Result<(), StoreError> {
         let run_id = RunId::new(run_id)?;
-        let step_id = StepId::new(step_id)?.as_str().to_owned();
-        self.commit(&[Write::Checkpoint { run_id, step_id, data: data.to_string(), at: wall_clock() }])
+        let step_id = StepId::new(step_id)?.as_str().into();
+        let record = Record::Checkpoint { step_id, data: data.to_string().into(), at: wall_clock() };
+        self.commit(&[RunWrite::Record { run_id, record }])
     }
 
     /// Records the fixed columns of a run, new or changed; the engine's own columns stay as they are.
@@ -200,48 +194,13 @@ impl CheckpointManager {
     /// # Errors
     /// As [`CheckpointManager::commit`].
     pub fn save_execution_state(&self, record: &ExecutionRecord) -> Result<(), StoreError> {
-        self.commit(&[Write::Execution(Box::new(record.clone()))])
-    }
-
-    /// The name of a definition by its content. Computed once for each that is in use.
-    fn hash(&self, definition: &Arc<Definition>) -> Arc<str> {
-        let key = Arc::as_ptr(definition) as usize;
-        let mut hashes = self.inner.hashes.lock();
-        // A weak reference keeps the address from being used again: a living one is the same definition.
-        if let Some((known, hash)) = hashes.get(&key)
-            && known.strong_count() > 0
-        {
-            return hash.clone();
-        }
-        if hashes.len() >= KNOWN_HASHES {
-            hashes.retain(|_, (known, _)| known.strong_count() > 0);
-        }
-        let hash: Arc<str> = definition_hash(&definition.path, &definition.text).into();
-        hashes.insert(key, (Arc::downgrade(definition), hash.clone()));
-        hash
+        self.commit(&[RunWrite::Execution(Box::new(record.clone()))])
     }
 
     #[cfg(test)]
     pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
         self.inner.database.with_writer(work)
     }
-}
-
-fn apply_all<'a>(tx: &Connection, writes: impl IntoIterator<Item = &'a Prepared>) -> rusqlite::Result<()> {
-    writes.into_iter().try_for_each(|write| write.apply(tx))
-}
-
-/// SHA-256 of path and text; the length of the path keeps the two apart.
-fn definition_hash(path: &str, text: &str) -> String {
-    let mut sha = Sha256::new();
-    sha.update((path.len() as u64).to_le_bytes());
-    sha.update(path);
-    sha.update(text);
-    sha.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// The clock of calls that come without an instant: those of library users, whose call is the event.

@@ -19,10 +19,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::CheckpointManager;
 use super::aside::{Aside, aside_in, remove_folder};
-use super::{CheckpointManager, StoreError};
 use crate::base::id::{PipelineId, RunId};
 use crate::run::RunState;
+use crate::store::StoreError;
+use crate::store::sqlite::columns;
 
 /// Runs removed in one transaction.
 const BATCH: usize = 32;
@@ -130,8 +132,8 @@ impl CheckpointManager {
                      FROM execution_state ORDER BY started_ms DESC, rowid DESC",
                 )?
                 .query_map([], |row| {
-                    let name = |i| super::rows::text(row, i).map(Option::unwrap_or_default);
-                    let number = |i| super::rows::int(row, i).map(|n| n.unwrap_or(i64::MAX));
+                    let name = |i| columns::text(row, i).map(Option::unwrap_or_default);
+                    let number = |i| columns::int(row, i).map(|n| n.unwrap_or(i64::MAX));
                     let (run_id, pipeline_id) = (RunId::new(name(0)?), PipelineId::new(name(1)?));
                     let state = RunState::parse(&name(2)?);
                     let started_at = DateTime::from_timestamp_millis(number(3)?).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::*;
-use crate::store::Write;
+use crate::store::RunWrite;
 
 const CHILD: &str = "LEVERFRAME_TEST_CRASH_DB";
 
@@ -22,13 +22,13 @@ fn child_that_commits_until_it_is_killed() {
         let id = format!("r{n:06}");
         store
             .commit(&[
-                Write::Run(Arc::new(run(&id, RunState::Running, n as i64))),
-                Write::Checkpoint {
-                    run_id: run_id(&id),
-                    step_id: "fetch".into(),
-                    data: json!({ "n": n, "body": "x".repeat(n % 7 * 3000) }).to_string(),
-                    at: at(n as i64),
-                },
+                RunWrite::Run(Arc::new(run(&id, RunState::Running, n as i64))),
+                checkpoint(
+                    &id,
+                    "fetch",
+                    &json!({ "n": n, "body": "x".repeat(n % 7 * 3000) }).to_string(),
+                    at(n as i64),
+                ),
             ])
             .unwrap();
         if writeln!(out, "committed {n}").is_err() {
@@ -44,7 +44,11 @@ fn after_kill_9_everything_that_was_acknowledged_is_there_and_nothing_half() {
     let mut acknowledged = 0;
     for round in 0..12 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::tests::crashing::child_that_commits_until_it_is_killed", "--nocapture"])
+            .args([
+                "--exact",
+                "store::runs::tests::crashing::child_that_commits_until_it_is_killed",
+                "--nocapture",
+            ])
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()

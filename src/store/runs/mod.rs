@@ -1,0 +1,24 @@
+//! `checkpoints.db`: runs, their steps and attempts, checkpoints, what recovery decided, and the operator's standing orders.
+
+mod aside;
+mod definitions;
+mod expect;
+mod load;
+mod manager;
+mod orders;
+mod prune;
+mod query;
+mod rows;
+mod schema;
+mod stored;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use expect::Changed;
+pub use manager::CheckpointManager;
+pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
+pub use query::{RunFilter, run_id_base};
+pub use stored::{AttemptRecord, CheckpointRecord, ExecutionRecord, StoredBody, StoredDefinition, StoredRun};
+pub use write::RunWrite;
