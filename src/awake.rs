@@ -15,13 +15,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 use std::{io, mem};
 
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
+use crate::base::thread::{self, Thread};
 use crate::diagnostics::NOTICE;
 
 /// The program that takes inhibitors.
@@ -35,10 +36,9 @@ pub struct AwakeHandle {
     shared: Arc<Shared>,
 }
 
-/// Holds the inhibitor that is wanted, on a thread of its own, until it is dropped.
+/// Holds what is wanted, on a thread of its own that begins with the first wish, until it is dropped.
 pub struct AwakeKeeper {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -53,33 +53,45 @@ struct Wish {
     /// Why the machine is kept awake; none when it may sleep.
     why: Option<Arc<str>>,
     is_over: bool,
+    holder: Holder,
+}
+
+/// The thread that does what is wished.
+#[derive(Default)]
+enum Holder {
+    /// No wish has come yet.
+    NotNeeded(Worker),
+    Works {
+        /// Joined when it is dropped.
+        _thread: Thread,
+    },
+    #[default]
+    None,
 }
 
 impl AwakeHandle {
     /// Keeps the machine awake for this reason, which the desktop shows to people. With none the machine may sleep.
     /// Returns at once.
     pub fn want(&self, why: Option<&str>) {
-        self.shared.update(|wish| wish.why = why.map(Arc::from));
+        self.shared.update(|wish| {
+            wish.why = why.map(Arc::from);
+            if why.is_some() && !wish.is_over {
+                self.shared.start(wish);
+            }
+        });
     }
 }
 
 impl AwakeKeeper {
-    /// Starts the thread for the runs of a data directory. If the machine can't be kept awake, it warns once and says why.
+    /// Holds for the runs of a data directory. If the machine can't be kept awake, it warns once and says why.
     ///
     /// # Errors
-    /// When the thread can't be started.
+    /// When the system has no descriptor left.
     pub fn start(data_dir: &Path) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let shared = Arc::new(Shared { wish: Mutex::default(), bell });
         let worker = Worker { held: None, requested: None, unwarned: Some(data_dir.to_owned()) };
-        let thread = {
-            let shared = shared.clone();
-            thread::Builder::new().name("lf-awake".into()).spawn(move || {
-                let _mark_ended = MarkEnded(&shared);
-                worker.keep(&shared);
-            })?
-        };
-        Ok(Self { shared, thread: Some(thread) })
+        let wish = Wish { why: None, is_over: false, holder: Holder::NotNeeded(worker) };
+        Ok(Self { shared: Arc::new(Shared { wish: Mutex::new(wish), bell }) })
     }
 
     /// A handle for any thread.
@@ -90,17 +102,39 @@ impl AwakeKeeper {
 
 impl Drop for AwakeKeeper {
     fn drop(&mut self) {
-        self.shared.update(|wish| wish.is_over = true);
-        if let Some(thread) = self.thread.take() {
-            // The panic hook has reported a panic there, and unwinding has released everything.
-            let _ = thread.join();
-        }
+        let mut holder = Holder::None;
+        self.shared.update(|wish| {
+            wish.is_over = true;
+            holder = mem::take(&mut wish.holder);
+        });
+        // Without the lock: a thread is joined, which lets go of everything.
+        drop(holder);
     }
 }
 
 impl Shared {
+    /// Starts the thread with the first wish.
+    fn start(self: &Arc<Self>, wish: &mut Wish) {
+        let worker = match mem::take(&mut wish.holder) {
+            Holder::NotNeeded(worker) => worker,
+            other @ (Holder::Works { .. } | Holder::None) => {
+                wish.holder = other;
+                return;
+            }
+        };
+        let (shared, unwarned) = (self.clone(), worker.unwarned.clone());
+        let thread = thread::short("lf-awake", move || {
+            let _mark_ended = MarkEnded(&shared);
+            worker.keep(&shared);
+        });
+        match thread {
+            Ok(_thread) => wish.holder = Holder::Works { _thread },
+            Err(error) => warn(unwarned, &error.to_string()),
+        }
+    }
+
     fn update(&self, change: impl FnOnce(&mut Wish)) {
-        let mut wish = lock(&self.wish);
+        let mut wish = self.wish.lock();
         change(&mut wish);
         drop(wish);
         // Full means signalled already.
@@ -113,7 +147,7 @@ struct MarkEnded<'a>(&'a Shared);
 
 impl Drop for MarkEnded<'_> {
     fn drop(&mut self) {
-        lock(&self.0.wish).is_over = true;
+        self.0.wish.lock().is_over = true;
     }
 }
 
@@ -173,7 +207,7 @@ impl Worker {
     fn apply_wish(&mut self, shared: &Shared) -> bool {
         let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
         let (why, is_over) = {
-            let wish = lock(&shared.wish);
+            let wish = shared.wish.lock();
             (wish.why.clone(), wish.is_over)
         };
         let newest = self.requested.as_ref().or(self.held.as_ref());
@@ -207,13 +241,18 @@ impl Worker {
     }
 
     fn fail(&mut self, why: String) {
-        if let Some(data_dir) = self.unwarned.take() {
-            tracing::warn!(
-                target: NOTICE,
-                data_dir = %data_dir.display(),
-                "the machine can't be kept awake while runs want it: {why}"
-            );
-        }
+        warn(self.unwarned.take(), &why);
+    }
+}
+
+/// Warns that the machine of a data directory can't be kept awake, unless that was done before.
+fn warn(unwarned: Option<PathBuf>, why: &str) {
+    if let Some(data_dir) = unwarned {
+        tracing::warn!(
+            target: NOTICE,
+            data_dir = %data_dir.display(),
+            "the machine can't be kept awake while runs want it: {why}"
+        );
     }
 }
 
@@ -297,8 +336,4 @@ impl Drop for Inhibitor {
         // Else `cat` has read the end of its input, and both end by themselves.
         let _ = self.child.wait();
     }
-}
-
-fn lock(mutex: &Mutex<Wish>) -> MutexGuard<'_, Wish> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,8 +2,9 @@
 //! them it is; where a face must be the engine itself, it says so by [`Backend::open`].
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::de::IgnoredAny;
 
 use crate::api::{Command, Error, GetSnapshot, Handles, ProcessKind, Request};
@@ -136,7 +137,7 @@ impl Backend {
 
     fn service(&self) -> Option<MutexGuard<'_, Option<Service>>> {
         match &self.0 {
-            Place::Local { service, .. } => Some(service.lock().unwrap_or_else(PoisonError::into_inner)),
+            Place::Local { service, .. } => Some(service.lock()),
             Place::Remote { .. } => None,
         }
     }

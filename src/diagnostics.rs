@@ -16,8 +16,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Once};
 
+use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -83,18 +84,14 @@ pub(crate) fn listen(data_dir: &Path, show: impl Fn(&str) + Send + Sync + 'stati
     set(None);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let listener = Listener { id, data_dir: data_dir.display().to_string(), show: Arc::new(show) };
-    listeners().push(listener);
+    LISTENERS.lock().push(listener);
     Listening(id)
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        listeners().retain(|listener| listener.id != self.0);
+        LISTENERS.lock().retain(|listener| listener.id != self.0);
     }
-}
-
-fn listeners() -> MutexGuard<'static, Vec<Listener>> {
-    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -133,7 +130,8 @@ impl<S: Subscriber> Layer<S> for Notices {
         let mut notice = Notice::default();
         event.record(&mut notice);
         // Called without the lock: a listener may add or remove one.
-        let callbacks: Vec<_> = listeners()
+        let callbacks: Vec<_> = LISTENERS
+            .lock()
             .iter()
             .filter(|listener| listener.data_dir == notice.data_dir)
             .map(|listener| listener.show.clone())
@@ -184,7 +182,7 @@ fn log_layer(filter: EnvFilter, output: Output) -> BoxedLayer {
         Output::Stderr => Box::new(layer.with_writer(io::stderr).with_filter(filter)),
         Output::DataDir(folder) => {
             let log = LogFile { path: folder.join(LOG_NAME), file: None };
-            Box::new(layer.with_writer(Mutex::new(log)).with_filter(filter))
+            Box::new(layer.with_writer(std::sync::Mutex::new(log)).with_filter(filter))
         }
     }
 }
@@ -238,7 +236,7 @@ mod tests {
         let received = Arc::new(Mutex::new(Vec::new()));
         let listening = {
             let received = received.clone();
-            listen(Path::new("/its/own"), move |text| received.lock().unwrap().push(text.to_owned()))
+            listen(Path::new("/its/own"), move |text| received.lock().push(text.to_owned()))
         };
         let give = |data_dir: &str| {
             tracing::warn!(target: NOTICE, data_dir = %data_dir, "said of {data_dir}");
@@ -251,7 +249,7 @@ mod tests {
             drop(listening);
             give("/its/own");
         });
-        assert_eq!(*received.lock().unwrap(), ["said of /its/own"]);
+        assert_eq!(*received.lock(), ["said of /its/own"]);
     }
 
     #[test]

@@ -101,8 +101,8 @@
 //! | 3 files | `settings`, `records` | what the operator wrote, and what stands on disk about runs |
 //! | 2 engine | `engine` | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | `scheduler` | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
-//! | 1 world | `store`, `supervisor`, `logs`, `monitor`, `awake`, `files`, `diagnostics`, `process`, `socket` | each wraps one outside thing |
-//! | 0 rules | `schedule`, `pipeline`, `admission`, `run`, `resources`, `base` | pure: no I/O, no threads, no clock (but for two parts of `base`: threads that a process can't do without, and its end) |
+//! | 1 world | `store`, `supervisor`, `logs`, `monitor`, `awake`, `files`, `diagnostics`, `poller`, `process`, `socket` | each wraps one outside thing |
+//! | 0 rules | `schedule`, `pipeline`, `admission`, `run`, `resources`, `base` | pure: no I/O, no threads, no clock (but for parts of `base`: threads that a process can't do without, tasks that share one, bells and the queue of events, and a process's end) |
 
 #[doc(hidden)]
 pub mod base;
@@ -120,6 +120,7 @@ pub mod admission;
 #[doc(hidden)]
 pub mod run;
 
+mod poller;
 mod process;
 mod socket;
 

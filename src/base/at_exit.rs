@@ -3,10 +3,11 @@
 #![expect(unsafe_code, reason = "`atexit` has no safe wrapper in std or rustix")]
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Once;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
+use parking_lot::Mutex;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -32,23 +33,19 @@ impl AtExit {
         if outcome != 0 {
             return Err(io::Error::other("the C library can remember no more handlers of exit"));
         }
-        *work_of() = Some(Box::new(work));
+        *WORK.lock() = Some(Box::new(work));
         Ok(Self(()))
     }
 }
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        work_of().take();
+        WORK.lock().take();
     }
 }
 
-fn work_of() -> MutexGuard<'static, Option<Work>> {
-    WORK.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 extern "C" fn do_work() {
-    let Some(work) = work_of().take() else { return };
+    let Some(work) = WORK.lock().take() else { return };
     // Capacity 1: the one end. Closed without a message when the work has panicked.
     let (tell, done) = bounded(1);
     let thread = std::thread::Builder::new().name("lf-at-exit".into()).spawn(move || {

@@ -1,8 +1,12 @@
-//! What everything stands on: identifiers, instants, units, near names, and threads that a process can't do without.
+//! What everything stands on: identifiers, instants, units, near names, threads that a process can't do without, one
+//! thread for several tasks, bells, and the queue of events.
 
 pub(crate) mod at_exit;
 pub mod id;
 pub(crate) mod nearest;
+pub(crate) mod queue;
+pub(crate) mod tasks;
 pub(crate) mod thread;
 pub mod time;
 pub mod units;
+pub(crate) mod wake;

@@ -21,6 +21,59 @@ pub(crate) fn lasting<T: Send + 'static>(
     })
 }
 
+/// A thread that lasts as long as this value: dropped, it is joined. Its owner tells it before to end, such as by a field
+/// that is dropped first. One that is dropped on its own thread ends by itself.
+#[derive(Debug)]
+pub(crate) struct Thread(Option<JoinHandle<()>>);
+
+/// Starts a thread as [`lasting`] does, which is joined when it is dropped.
+///
+/// # Errors
+/// When the system has no thread left.
+pub(crate) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+    lasting(name, work).map(Thread::from)
+}
+
+/// Starts a thread whose panic ends nothing but itself, which is joined when it is dropped.
+///
+/// # Errors
+/// When the system has no thread left.
+pub(crate) fn short(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+    Builder::new().name(name.to_owned()).spawn(work).map(Thread::from)
+}
+
+impl From<JoinHandle<()>> for Thread {
+    fn from(handle: JoinHandle<()>) -> Self {
+        Self(Some(handle))
+    }
+}
+
+impl Thread {
+    /// Waits for its end, as its drop does.
+    pub(crate) fn join(self) {}
+
+    /// Leaves it to itself: it ends when its work is done, or with the process.
+    pub(crate) fn detach(mut self) {
+        drop(self.0.take());
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.0.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(handle) = self.0.take()
+            && handle.thread().id() != std::thread::current().id()
+        {
+            // A panic there has been printed; there is no one left to tell.
+            let _ = handle.join();
+        }
+    }
+}
+
 /// Ends the process when it is dropped by a panic.
 struct Watch(String);
 

@@ -31,7 +31,6 @@ mod signals;
 mod stats;
 mod top;
 mod validate;
-mod waker;
 mod why;
 mod window;
 

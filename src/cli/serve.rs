@@ -10,10 +10,10 @@ use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, local_time, note, say_ignored};
 use super::sentences::{Sentence, sentence};
 use super::signals::{Asked, SignalWatch};
-use super::waker::waker;
 use super::{Place, Print};
 use crate::api::ProcessKind;
 use crate::api::exit_code::{DONE, FAILED, NO_ANSWER, UNUSABLE};
+use crate::base::wake::bell;
 use crate::daemon::{
     Background, Disposition, EngineLease, JoinError, Mode, NewHolder, ServeFor, Service, ServiceOptions,
     StandFor, Standby, Unready, succeed, turn_log,
@@ -126,8 +126,8 @@ fn serve_on(
 ) -> Result<End, Failure> {
     let dir = lease.data_dir().clone();
     let bus = EventBus::new();
-    let (wake, wakes) = waker();
-    let events = bus.subscribe_with_waker(wake);
+    let (wake, wakes) = bell();
+    let events = bus.subscribe_with_waker(move || wake.ring());
     let mut engine = EngineOptions { bus, host_start: HostStart::AtOnce, ..settings.engine_options() };
     if let (true, Some(runs)) = (args.until_idle, lease.inherited_runs()) {
         // Runs that other processes have left with the supervisor stay there.

@@ -1,11 +1,12 @@
 //! Signals as messages on a channel: the handlers themselves do nothing.
 
 use std::io;
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, unbounded};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::{Handle, Signals};
+
+use crate::base::thread::{self, Thread};
 
 /// What a signal asks of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(super) struct SignalWatch {
     /// The signals, in order.
     pub(super) asked: Receiver<Asked>,
     handle: Handle,
-    thread: Option<JoinHandle<()>>,
+    _thread: Thread,
 }
 
 impl SignalWatch {
@@ -41,14 +42,14 @@ impl SignalWatch {
         // Unbounded: few messages, because signals come from people, and the system merges equal ones that wait. When
         // it is closed, the receiver is gone and the thread ends.
         let (sender, asked) = unbounded();
-        let thread = crate::base::thread::lasting("lf-signals", move || {
+        let thread = thread::start("lf-signals", move || {
             for asked in signals.forever().filter_map(meaning) {
                 if sender.send(asked).is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { asked, handle, thread: Some(thread) })
+        Ok(Self { asked, handle, _thread: thread })
     }
 }
 
@@ -72,10 +73,7 @@ fn meaning(signal: i32) -> Option<Asked> {
 
 impl Drop for SignalWatch {
     fn drop(&mut self) {
+        // It ends the thread, which is joined then.
         self.handle.close();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been reported already.
-            let _ = thread.join();
-        }
     }
 }

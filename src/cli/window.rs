@@ -9,6 +9,7 @@ use super::{Place, Window};
 use crate::api::exit_code::{DONE, NO_ENGINE};
 use crate::api::{Error, ProcessKind, Raise};
 use crate::base::at_exit::AtExit;
+use crate::base::thread;
 use crate::control::{ControlClient, OWN_NAME};
 use crate::daemon::{JoinError, succeed};
 use crate::diagnostics::{self, Output};
@@ -55,14 +56,12 @@ pub(super) fn open(place: &Place, window: Option<Window>, attach: bool) -> Outco
     };
     let signals = SignalWatch::start()?;
     let asked = signals.asked.clone();
-    let answering =
-        crate::base::thread::lasting("lf-signal-answers", move || answer_signals(&asked, &leave))?;
+    let answering = thread::start("lf-signal-answers", move || answer_signals(&asked, &leave))?;
     let shown = show(port);
     // If the window has already asked for another kind of end, this does nothing.
     integration.shutdown(ShutdownKind::LeaveSteps);
     drop((signals, lost));
-    // A panic there has ended the process.
-    let _ = answering.join();
+    answering.join();
     shown.map(|()| DONE).map_err(|error| Failure::usage(format!("{error:#}")))
 }
 

@@ -12,7 +12,6 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -28,6 +27,7 @@ use super::wire::{
 };
 use crate::api::exit_code::{FAILED, HasExitCode, NO_ANSWER};
 use crate::api::{Call, Request};
+use crate::base::thread::{self, Thread};
 use crate::process::Proc;
 use crate::store::{Presence, named_holder, presence};
 use events::Queue;
@@ -122,7 +122,7 @@ pub struct HandedOver<T> {
 #[derive(Debug)]
 pub struct ControlClient {
     shared: Arc<Shared>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<Thread>,
     welcome: Welcome,
     data_dir: PathBuf,
 }
@@ -159,9 +159,7 @@ impl ControlClient {
         };
         let shared = Arc::new(Shared::new(stream));
         let for_reader = shared.clone();
-        let reader = std::thread::Builder::new()
-            .name("control-reader".into())
-            .spawn(move || reader::read_all(&for_reader))?;
+        let reader = thread::short("control-reader", move || reader::read_all(&for_reader))?;
         let link = Link { shared, reader: Some(reader) };
         let hello = SessionRequest::Hello { protocol: PROTOCOL, client: client.to_owned() };
         let answer = match link.shared.ask(&hello, Pending::call) {
@@ -297,7 +295,7 @@ impl Drop for ControlClient {
 /// A connection that nobody has answered yet.
 struct Link {
     shared: Arc<Shared>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<Thread>,
 }
 
 impl Link {
@@ -315,17 +313,12 @@ impl Drop for Link {
     }
 }
 
-fn hang_up(shared: &Shared, reader: Option<JoinHandle<()>>) {
+fn hang_up(shared: &Shared, reader: Option<Thread>) {
     // Fails when the other side has done so before.
     let _ = shared.stream.shutdown(Shutdown::Both);
     shared.finish_queues();
-    if let Some(reader) = reader
-        // A waker that drops the client is called on that very thread.
-        && reader.thread().id() != std::thread::current().id()
-    {
-        // A panic there has been printed; there is nobody left to tell.
-        let _ = reader.join();
-    }
+    // A waker that drops the client is called on that very thread, which does not wait for itself.
+    drop(reader);
 }
 
 fn holder(data_dir: &Path) -> Option<u32> {
@@ -380,7 +373,7 @@ impl Shared {
     /// Sends a message as one line.
     pub(super) fn say(&self, message: &impl Serialize) -> io::Result<()> {
         let line = wire::line(message)?;
-        let _writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _writing = self.writing.lock();
         send_all(&self.stream, &line)
     }
 }

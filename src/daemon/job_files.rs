@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
-
+use crate::base::tasks::{Task, TaskThread};
 use crate::diagnostics::NOTICE;
 use crate::files::FolderWatch;
 use crate::scheduler::{DesktopScheduler, SchedulerError};
@@ -27,10 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Takes the tables over, until it is dropped.
 pub(crate) struct JobFiles {
-    /// Ends the watch, and with [`Self::tell`] the thread.
-    watch: Option<FolderWatch>,
-    tell: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _task: Task,
 }
 
 struct Reader {
@@ -42,93 +38,116 @@ struct Reader {
 }
 
 impl JobFiles {
-    /// Takes them over once before it returns, and then when they change. Warns of every table
-    /// that can't be taken over.
-    ///
-    /// # Errors
-    /// When there is no thread left.
+    /// Takes them over once before it returns, and then, as a task, when they change. Warns of every table that can't be
+    /// taken over.
     pub(crate) fn start(
+        tasks: &TaskThread,
         dir: &DataDir,
         settings: Arc<Settings>,
         scheduler: DesktopScheduler,
-    ) -> std::io::Result<Self> {
+    ) -> Self {
         let own = dir.pipelines_dir();
         let folders: Vec<_> = std::iter::once(own).chain(settings.pipeline_dirs.iter().cloned()).collect();
-        // Capacity 1: a change that waits is as good as two. Closed when nobody watches any more.
-        let (tell, changes) = bounded(1);
-        let on_change = tell.clone();
-        // Before the first look, so that nothing is missed.
-        let on_change = move || {
-            // Full: it will be looked at in any case.
-            let _ = on_change.try_send(());
-        };
-        let warn = |data_dir: &Path, which: &str, error: &io::Error| {
-            tracing::warn!(
-                target: NOTICE,
-                data_dir = %data_dir.display(),
-                "{which} can't be watched: {error}; a [[schedule]] table that is edited there counts from the next start on"
-            );
-        };
-        let data_dir = dir.path().to_owned();
-        let on_lost = move |folder: &Path, error: &io::Error| {
-            warn(&data_dir, &format!("the folder {}", folder.display()), error);
-        };
-        let watch = FolderWatch::of_all(&folders, on_change, on_lost);
-        if let Err(error) = &watch {
-            warn(dir.path(), "the folders of pipelines", error);
-        }
-        let dir = dir.clone();
-        let mut reader = Reader { dir, settings, scheduler, said: Vec::new() };
-        reader.take_over();
-        let work = move || reader.run(&changes);
-        let thread = crate::base::thread::lasting("lf-job-files", work)?;
-        Ok(Self { watch: watch.ok(), tell: Some(tell), thread: Some(thread) })
+        let mut reader = Reader { dir: dir.clone(), settings, scheduler, said: Vec::new() };
+        let task = tasks.add(None, |bell| {
+            let changed = Arc::new(AtomicBool::new(false));
+            let of_watch = changed.clone();
+            let on_change = move || {
+                of_watch.store(true, Ordering::Release);
+                bell.ring();
+            };
+            let warn = |data_dir: &Path, which: &str, error: &io::Error| {
+                tracing::warn!(
+                    target: NOTICE,
+                    data_dir = %data_dir.display(),
+                    "{which} can't be watched: {error}; a [[schedule]] table that is edited there counts from the next start on"
+                );
+            };
+            let data_dir = dir.path().to_owned();
+            let on_lost = move |folder: &Path, error: &io::Error| {
+                warn(&data_dir, &format!("the folder {}", folder.display()), error);
+            };
+            // Before the first look, so that nothing is missed.
+            let watch = FolderWatch::of_all(&folders, on_change, on_lost);
+            if let Err(error) = &watch {
+                warn(dir.path(), "the folders of pipelines", error);
+            }
+            reader.take_over();
+            let mut patience = Patience::Idle;
+            move |now| {
+                // The watch lasts as long as this.
+                let _watch = &watch;
+                let has_changed = changed.swap(false, Ordering::AcqRel);
+                match patience.turn(has_changed, now, || reader.has_lost_tables()) {
+                    Turn::Wait(time) => time,
+                    Turn::TakeOver => {
+                        reader.take_over();
+                        None
+                    }
+                }
+            }
+        });
+        Self { _task: task }
     }
 }
 
-impl Drop for JobFiles {
-    fn drop(&mut self) {
-        drop((self.watch.take(), self.tell.take()));
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
-    }
+/// What is waited for before the tables are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// A change.
+    Idle,
+    /// That nothing changes any more, for a few seconds at most.
+    Settles {
+        n_changes: usize,
+        until: Instant,
+        /// A lost table is waited for until then, once one was.
+        give_up: Option<Instant>,
+    },
+    /// A lost table: an editor may have moved a file away, to write it anew. It is given the time to, whatever else
+    /// changes meanwhile.
+    Lacks { give_up: Instant },
 }
 
-/// Waits until nothing changes any more, for a few seconds at most; at once when nobody watches any more.
-fn settle(changes: &Receiver<()>) {
-    for _ in 0..MOST_CHANGES {
-        if changes.recv_timeout(QUIET).is_err() {
-            return;
-        }
-    }
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// So long, or until something changes.
+    Wait(Option<Duration>),
+    TakeOver,
 }
 
-/// An editor may have moved a file away, to write it anew: it is given the time to, whatever else changes meanwhile.
-/// Returns at once when nobody watches any more.
-fn wait_for_tables(changes: &Receiver<()>, patience: Duration, has_lost_tables: impl Fn() -> bool) {
-    let over = crossbeam_channel::after(patience);
-    while has_lost_tables() {
-        select! {
-            recv(changes) -> change => match change {
-                Ok(()) => settle(changes),
-                Err(_) => return,
-            },
-            recv(over) -> _ => return,
+impl Patience {
+    fn turn(&mut self, has_changed: bool, now: Instant, has_lost_tables: impl FnOnce() -> bool) -> Turn {
+        let (n_changes, give_up) = match *self {
+            Self::Idle => (0, None),
+            Self::Settles { n_changes, give_up, .. } => (n_changes, give_up),
+            Self::Lacks { give_up } => (0, Some(give_up)),
+        };
+        if has_changed && n_changes < MOST_CHANGES {
+            *self = Self::Settles { n_changes: n_changes + 1, until: now + QUIET, give_up };
+            return Turn::Wait(Some(QUIET));
+        }
+        let until = match *self {
+            Self::Idle => return Turn::Wait(None),
+            Self::Settles { until, .. } if !has_changed => until,
+            Self::Settles { .. } => now,
+            Self::Lacks { give_up } => give_up,
+        };
+        if now < until {
+            return Turn::Wait(Some(until - now));
+        }
+        let give_up = give_up.unwrap_or(now + PATIENCE);
+        if now < give_up && has_lost_tables() {
+            *self = Self::Lacks { give_up };
+            Turn::Wait(Some(give_up - now))
+        } else {
+            *self = Self::Idle;
+            Turn::TakeOver
         }
     }
 }
 
 impl Reader {
-    fn run(mut self, changes: &Receiver<()>) {
-        for () in changes {
-            settle(changes);
-            wait_for_tables(changes, PATIENCE, || self.has_lost_tables());
-            self.take_over();
-        }
-    }
-
     /// Whether the table of a job that was there when they were read last is not there now.
     fn has_lost_tables(&self) -> bool {
         let (files, _) = file_tables(&Catalogue::scan(self.dir.path(), &self.settings));
@@ -188,27 +207,48 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
 
+    const LOST: fn() -> bool = || true;
+    const BACK: fn() -> bool = || false;
+
     #[test]
-    fn a_lost_table_is_waited_for_whatever_else_changes() {
-        // Capacity 1, as that of a reader.
-        let (tell, changes) = bounded(1);
-        let looks = Cell::new(0);
-        // Something else has changed before each look; at the third, the table is back.
-        tell.send(()).expect("it is read");
-        wait_for_tables(&changes, Duration::from_secs(60), || {
-            looks.set(looks.get() + 1);
-            // Full: a change waits already.
-            let _ = tell.try_send(());
-            looks.get() < 3
-        });
-        assert_eq!(looks.get(), 3);
-        // One that does not come back is given up, and so it is at the end of the watch.
-        wait_for_tables(&changes, Duration::from_millis(1), || true);
-        drop(tell);
-        wait_for_tables(&changes, Duration::from_secs(60), || true);
+    fn changes_are_taken_over_when_nothing_has_changed_for_a_while() {
+        let start = Instant::now();
+        let mut patience = Patience::Idle;
+        assert_eq!(patience.turn(false, start, BACK), Turn::Wait(None));
+        assert_eq!(patience.turn(true, start, BACK), Turn::Wait(Some(QUIET)));
+        let early = start + QUIET / 2;
+        assert_eq!(patience.turn(false, early, BACK), Turn::Wait(Some(QUIET / 2)), "it was called too soon");
+        assert_eq!(patience.turn(true, early, BACK), Turn::Wait(Some(QUIET)), "it has changed once more");
+        assert_eq!(patience.turn(false, early + QUIET, BACK), Turn::TakeOver);
+        assert_eq!(patience.turn(false, early + QUIET, BACK), Turn::Wait(None));
+    }
+
+    #[test]
+    fn changes_without_a_pause_are_taken_over_in_the_end() {
+        let start = Instant::now();
+        let mut patience = Patience::Idle;
+        let turns = (0..=MOST_CHANGES).map(|_| patience.turn(true, start, BACK));
+        assert_eq!(turns.filter(|turn| *turn == Turn::TakeOver).count(), 1);
+    }
+
+    #[test]
+    fn a_lost_table_is_waited_for_whatever_else_changes_and_is_given_up_in_the_end() {
+        let start = Instant::now();
+        let settled = start + QUIET;
+        let lacking = || {
+            let mut patience = Patience::Idle;
+            patience.turn(true, start, LOST);
+            assert_eq!(patience.turn(false, settled, LOST), Turn::Wait(Some(PATIENCE)));
+            patience
+        };
+        // Something else changes; then it is looked for again, and is back.
+        let mut patience = lacking();
+        assert_eq!(patience.turn(true, settled, LOST), Turn::Wait(Some(QUIET)));
+        assert_eq!(patience.turn(false, settled + QUIET, LOST), Turn::Wait(Some(PATIENCE - QUIET)));
+        assert_eq!(patience.turn(true, settled + QUIET, BACK), Turn::Wait(Some(QUIET)));
+        assert_eq!(patience.turn(false, settled + QUIET * 2, BACK), Turn::TakeOver);
+        assert_eq!(lacking().turn(false, settled + PATIENCE, LOST), Turn::TakeOver);
     }
 }

@@ -6,9 +6,10 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::api::exit_code::{BUSY, HasExitCode, UNUSABLE};
@@ -219,7 +220,7 @@ impl Standby {
         let line = Arc::new(Mutex::new(Line::default()));
         let (dir, of_thread) = (dir.clone(), line.clone());
         // Not joined: it ends with the connection, and where there is none with the lock or the program.
-        crate::base::thread::lasting("lf-standby", move || {
+        crate::base::thread::start("lf-standby", move || {
             // Whoever waits no longer lets it go again.
             let _ = tell.send(wait_for_seat(&dir, &of_thread, stand_for));
         })?;
@@ -229,7 +230,7 @@ impl Standby {
 
 impl Drop for Standby {
     fn drop(&mut self) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.line.lock();
         line.is_over = true;
         if let Some(client) = line.client.take() {
             client.hang_up();
@@ -251,7 +252,7 @@ fn wait_for_seat(
                 Joined::EngineLease(lease) => Some(lease),
             }),
         };
-        if line.lock().unwrap_or_else(PoisonError::into_inner).is_over {
+        if line.lock().is_over {
             return Ok(ControlFlow::Break(None));
         }
         unless_gone(outcome)
@@ -272,7 +273,7 @@ fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinEr
         Joined::Client(client) => Arc::new(client),
     };
     {
-        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = line.lock();
         if line.is_over {
             return Err(ControlError::Gone(None).into());
         }

@@ -1,9 +1,10 @@
 //! The thread that keeps an engine's lease: it answers those who ask for it, and ends the engine when the lease is given
 //! up or handed over. Who asks in vain may stand by, and gets the lease when it is left.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 
 use super::command_handler::CommandHandler;
 use super::lease::Handover;
@@ -102,7 +103,7 @@ impl Keeper {
     fn may_leave(&self, hand_over: &HandOver) -> Result<(), String> {
         let successor = &hand_over.successor;
         let pid = hand_over.peer_pid();
-        let is_heir = pid.is_some() && pid == *lock_of(&self.shared.new_holder);
+        let is_heir = pid.is_some() && pid == *self.shared.new_holder.lock();
         let is_newer = version(&successor.version) > version(env!("CARGO_PKG_VERSION"));
         let me = std::process::id();
         match (self.face, successor.face) {
@@ -141,10 +142,10 @@ impl Keeper {
         // Whoever comes from now on waits for the successor.
         self.server.turn_away();
         // Before the events are over: whoever hears their end asks why.
-        *lock_of(&self.shared.disposition) =
+        *self.shared.disposition.lock() =
             Disposition::HandedOver(NewHolder { face: hand_over.successor.face, name: name_of(hand_over) });
         if let Err(error) = self.end_engine(ShutdownKind::LeaveSteps) {
-            *lock_of(&self.shared.disposition) = Disposition::Unknown;
+            *self.shared.disposition.lock() = Disposition::Unknown;
             hand_over.refuse(&error.to_string());
             return false;
         }
@@ -215,10 +216,6 @@ fn leave_word(successor: &HandOver) -> String {
 fn version(text: &str) -> Option<[u64; 3]> {
     let numbers = text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()?;
     numbers.try_into().ok()
-}
-
-pub(crate) fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::admission::AdmissionPolicy;
 use crate::api::Error;
+use crate::base::tasks::{Task, TaskThread};
 use crate::diagnostics::NOTICE;
 use crate::engine::CoreExecutionEngine;
 use crate::files::{SettledWatch, read_small_text};
@@ -72,42 +75,48 @@ impl LiveLimits {
         Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
     }
 
-    /// Takes over what changes in the file, from a moment after now on, until the watch is dropped. Warns when the
+    /// Takes over what changes in the file, from a moment after now on, until the task is dropped. Warns when the
     /// file can't be watched or is not understood, once for each that is wrong with it; what was in force then stays so.
-    pub(crate) fn watch(&self) -> Option<SettledWatch> {
+    pub(crate) fn watch(&self, tasks: &TaskThread) -> Task {
         let (limits, folder) = (self.clone(), self.0.path.parent().unwrap_or(Path::new("/")).to_owned());
-        let not_watched = |error: io::Error| {
-            format!(
-                "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
-            )
-        };
-        let warn = {
-            let data_dir = folder.clone();
-            move |sentence: String| {
-                tracing::warn!(target: NOTICE, data_dir = %data_dir.display(), "{sentence}");
-            }
-        };
-        let tell = warn.clone();
-        let watch = SettledWatch::open_after(WATCH_AFTER, &folder, FILE, move |outcome| {
-            let sentence = match outcome {
-                Ok(()) => limits.take_over_file(),
-                Err(error) => Some(not_watched(error)),
+        tasks.add(Some(WATCH_AFTER), |bell| {
+            let mut watch = None;
+            let warn = {
+                let data_dir = folder.clone();
+                move |sentence: String| {
+                    tracing::warn!(target: NOTICE, data_dir = %data_dir.display(), "{sentence}");
+                }
             };
-            if let Some(sentence) = sentence {
-                tell(sentence);
+            move |_| {
+                if watch.is_none() {
+                    let bell = bell.clone();
+                    let begun = SettledWatch::open(&folder, FILE, move || {
+                        bell.ring();
+                    });
+                    if let Err(error) = &begun {
+                        warn(format!(
+                            "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
+                        ));
+                        return None;
+                    }
+                    watch = begun.ok();
+                }
+                if let Some(sentence) = limits.take_over_file() {
+                    warn(sentence);
+                }
+                None
             }
-        });
-        watch.map_err(|error| warn(not_watched(error))).ok()
+        })
     }
 
     /// What is in force.
     pub(crate) fn in_force(&self) -> Limits {
-        self.state().in_force.clone()
+        self.0.state.lock().in_force.clone()
     }
 
     /// Calls `tell` whenever other limits are in force. It must return at once.
     pub(crate) fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
-        self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+        self.0.listeners.lock().push(Box::new(tell));
     }
 
     /// What is in force, and what of it is exceeded.
@@ -130,7 +139,7 @@ impl LiveLimits {
             Error::invalid(texts.join("; "))
         })?;
         let path = &self.0.path;
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let text = match read_small_text(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -161,7 +170,7 @@ impl LiveLimits {
 
     /// Looks at the file; a sentence when it is not understood, unless that was said before.
     fn take_over_file(&self) -> Option<String> {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let folder = self.0.path.parent().unwrap_or(Path::new("/"));
         match Settings::load(folder) {
             Ok(settings) => {
@@ -216,7 +225,7 @@ impl LiveLimits {
             monitor.set_limits(state.in_force.clone());
         }
         self.admit(state);
-        for tell in self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for tell in self.0.listeners.lock().iter() {
             tell();
         }
     }
@@ -226,9 +235,5 @@ impl LiveLimits {
         let limits = state.in_force.clone();
         // An engine that has ended admits nothing any more.
         let _ = self.0.engine.set_admission(AdmissionPolicy { limits, ..state.admission.clone() });
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,66 +1,82 @@
 //! Letting go what the settings let go: at the start and every day.
 
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-
 use super::command_handler::CommandHandler;
+use crate::base::tasks::{Task, TaskThread};
 use crate::diagnostics::NOTICE;
 use crate::records::{log_bytes, prune_fires, spare_unbooked};
 use crate::scheduler::DesktopScheduler;
+use crate::store::{PrunePlan, StoreError};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The thread that keeps retention, until it is dropped.
-pub(crate) struct RetentionKeeper {
-    /// Closing it ends the thread.
-    closed: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+/// Runs that are removed before other tasks have their turn.
+const PART: usize = 256;
+
+/// Adds the task that keeps retention. It warns when something can't be removed.
+pub(crate) fn keep_retention(tasks: &TaskThread, handler: CommandHandler) -> Task {
+    let mut left = PrunePlan::default();
+    tasks.add(Some(Duration::ZERO), |_| {
+        move |_| match prune_part(&handler, &mut left) {
+            Ok(()) if is_empty(&left) => Some(DAY),
+            Ok(()) => Some(Duration::ZERO),
+            Err(error) => {
+                left = PrunePlan::default();
+                tracing::warn!(
+                    target: NOTICE,
+                    data_dir = %handler.data_dir().path().display(),
+                    "old runs can't be removed: {error}"
+                );
+                Some(DAY)
+            }
+        }
+    })
 }
 
-impl RetentionKeeper {
-    /// Starts it. It warns when something can't be removed.
-    ///
-    /// # Errors
-    /// When there is no thread left.
-    pub(crate) fn start(handler: CommandHandler) -> std::io::Result<Self> {
-        // Capacity 0: nothing is sent; closing it ends the thread.
-        let (closed, is_closed) = bounded(0);
-        let thread = crate::base::thread::lasting("lf-retention", move || keep(&handler, &is_closed))?;
-        Ok(Self { closed: Some(closed), thread: Some(thread) })
+/// Removes a part of what is left of a plan, and makes a plan where nothing is.
+fn prune_part(handler: &CommandHandler, left: &mut PrunePlan) -> Result<(), StoreError> {
+    let (store, data_dir) = (handler.engine.store(), handler.data_dir().path());
+    let (retention, now) = (&handler.settings.retention, crate::engine::now().wall);
+    let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
+    if is_empty(left) {
+        let plan = store.plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))?;
+        *left = jobs.map_or(Ok(plan.clone()), |jobs| spare_unbooked(plan, jobs))?;
+    }
+    store.apply_prune(&next_part(left), data_dir)?;
+    match jobs {
+        Some(jobs) if is_empty(left) => prune_fires(jobs, &handler.settings, now),
+        Some(_) | None => Ok(()),
     }
 }
 
-impl Drop for RetentionKeeper {
-    fn drop(&mut self) {
-        drop(self.closed.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+fn is_empty(plan: &PrunePlan) -> bool {
+    plan.logs.is_empty() && plan.runs.is_empty() && plan.stray_checkpoints.is_empty()
+}
+
+/// Takes the next part out of a plan.
+fn next_part(left: &mut PrunePlan) -> PrunePlan {
+    PrunePlan {
+        logs: left.logs.drain(..PART.min(left.logs.len())).collect(),
+        runs: left.runs.drain(..PART.min(left.runs.len())).collect(),
+        stray_checkpoints: left.stray_checkpoints.drain(..PART.min(left.stray_checkpoints.len())).collect(),
+        before: left.before,
     }
 }
 
-fn keep(handler: &CommandHandler, closed: &Receiver<()>) {
-    loop {
-        let (store, data_dir) = (handler.engine.store(), handler.data_dir().path());
-        let (retention, now) = (&handler.settings.retention, crate::engine::now().wall);
-        let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
-        let pruned = store
-            .plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))
-            .and_then(|plan| jobs.map_or(Ok(plan.clone()), |jobs| spare_unbooked(plan, jobs)))
-            .and_then(|plan| store.apply_prune(&plan, data_dir))
-            .and_then(|_| jobs.map_or(Ok(()), |jobs| prune_fires(jobs, &handler.settings, now)));
-        if let Err(error) = pruned {
-            tracing::warn!(
-                target: NOTICE,
-                data_dir = %data_dir.display(),
-                "old runs can't be removed: {error}"
-            );
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_carried_out_in_parts_and_nothing_of_it_is_left_out() {
+        let names = |from: usize| (from..2 * PART + 1).map(|n| n.to_string()).collect::<Vec<_>>();
+        let mut left = PrunePlan { stray_checkpoints: names(0), ..PrunePlan::default() };
+        let mut parts = Vec::new();
+        while !is_empty(&left) {
+            parts.push(next_part(&mut left).stray_checkpoints);
         }
-        if closed.recv_timeout(DAY) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [PART, PART, 1]);
+        assert_eq!(parts.concat(), names(0));
     }
 }

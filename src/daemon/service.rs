@@ -2,26 +2,27 @@
 //! The window, `serve` and the verbs in the foreground each hold one; when another process takes the lease over, all of
 //! it ends here and goes on there.
 
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use parking_lot::Mutex;
 
 use super::background::{Background, ServeFor};
 use super::command_handler::{CommandHandler, Owner};
 use super::job_files::JobFiles;
 use super::jobs::Jobs;
 use super::lease::{EngineLease, Joined, join};
-use super::lease_keeper::{Keeper, Order, Shared, lock_of};
+use super::lease_keeper::{Keeper, Order, Shared};
 use super::measuring::Watch;
-use super::retention::RetentionKeeper;
+use super::retention::keep_retention;
 use crate::api::{Error, ProcessKind};
 use crate::awake::AwakeKeeper;
+use crate::base::tasks::{Task, TaskThread};
+use crate::base::thread::{self, Thread};
 use crate::control::server::{ControlOptions, ControlServer};
 use crate::diagnostics::NOTICE;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
-use crate::files::SettledWatch;
 use crate::monitor::SampleStream;
 use crate::run::RunState;
 use crate::scheduler::DesktopScheduler;
@@ -77,24 +78,27 @@ pub struct NewHolder {
 pub struct Service {
     handler: CommandHandler,
     orders: Sender<Order>,
-    keeper: Option<JoinHandle<()>>,
+    keeper: Option<Thread>,
     /// Closed when the keeper has ended.
     kept: Receiver<()>,
     /// The lease was handed over by `serve`.
     was_serving: bool,
     shared: Arc<Shared>,
-    upkeep: Option<(JobFiles, RetentionKeeper)>,
+    /// Takes over the jobs of files, and keeps retention.
+    upkeep: Option<(JobFiles, Task)>,
     /// Outlives the engine, so that the last ends are recorded with what was measured of them.
     watch: Option<Watch>,
     /// Outlives the engine as well, for as long as runs are its own to watch over.
     awake: Option<AwakeKeeper>,
-    /// Keeps the databases' logs short; none where there is no thread left.
+    /// Keeps the databases' logs short, until the end.
     wal: Option<WalKeeper>,
-    /// Tells when the data directory is no longer in its place; none where the system has no watches left.
-    _dir_watch: Option<DirWatch>,
+    /// Tells when the data directory is no longer in its place.
+    _dir_watch: DirWatch,
     displaced: Receiver<()>,
-    /// Takes over what is edited; none where the system has no watches left.
-    limits_file: Option<SettledWatch>,
+    /// Takes over what is edited, until the end.
+    limits_file: Option<Task>,
+    /// The thread of all tasks beside the engine.
+    _housekeeping: TaskThread,
 }
 
 impl Service {
@@ -130,7 +134,7 @@ impl Service {
             Arc::new(Shared { disposition: Mutex::new(Disposition::Unknown), new_holder: Mutex::default() });
         let ended = {
             let shared = shared.clone();
-            move || *lock_of(&shared.disposition) = Disposition::Ended
+            move || *shared.disposition.lock() = Disposition::Ended
         };
         let jobs = match parts {
             Mode::All => {
@@ -142,17 +146,18 @@ impl Service {
         let owner = Owner { face, raise, ended: Arc::new(ended) };
         let handler = CommandHandler::new(engine, jobs, settings.clone(), owner);
         let handler = handler.measured_by(watch.as_ref().map(Watch::monitor));
-        let limits_file = handler.limits().watch();
+        let tasks = TaskThread::start("lf-housekeeping").map_err(EngineError::from)?;
+        let limits_file = handler.limits().watch(&tasks);
         let wal = {
             let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
             let limit = if parts == Mode::All { WalLimit::Whole } else { WalLimit::Growth };
-            WalKeeper::start(handler.engine().store(), jobs, limit).ok()
+            WalKeeper::start(&tasks, handler.engine().store(), jobs, limit)
         };
-        // Capacity 1: it is told once. Closed when nothing is watched.
+        // Capacity 1: it is told once. Closed with the watch.
         let (tell, displaced) = bounded(1);
         let dir_watch = {
             let path = dir.path().to_owned();
-            DirWatch::start(&dir, move || {
+            DirWatch::start(&dir, &tasks, move || {
                 let data_dir = path.display();
                 tracing::warn!(
                     target: NOTICE,
@@ -164,14 +169,12 @@ impl Service {
                 let _ = tell.send(());
             })
         };
-        // Without it, writes notice.
-        let dir_watch = dir_watch.ok();
         let upkeep = match handler.jobs().scheduler() {
             Some(scheduler) => {
-                let files = JobFiles::start(&dir, settings, scheduler.clone())?;
+                let files = JobFiles::start(&tasks, &dir, settings, scheduler.clone());
                 // After the files are read: what they no longer say does not fire once more.
                 scheduler.start()?;
-                Some((files, RetentionKeeper::start(handler.clone())?))
+                Some((files, keep_retention(&tasks, handler.clone())))
             }
             None => None,
         };
@@ -205,7 +208,7 @@ impl Service {
             _keeping: keeping,
         };
         tracing::info!(data_dir = %handler.data_dir().path().display(), ?face, ?parts, "the engine is in service");
-        let keeper = crate::base::thread::lasting("lf-lease", move || keeper.keep(&waiting))?;
+        let keeper = thread::start("lf-lease", move || keeper.keep(&waiting))?;
         Ok(Self {
             handler,
             orders,
@@ -216,10 +219,11 @@ impl Service {
             upkeep,
             watch,
             awake,
-            wal,
+            wal: Some(wal),
             _dir_watch: dir_watch,
             displaced,
-            limits_file,
+            limits_file: Some(limits_file),
+            _housekeeping: tasks,
         })
     }
 
@@ -238,14 +242,14 @@ impl Service {
         self.watch.as_ref().map(Watch::stream)
     }
 
-    /// Told when the data directory is no longer where it was; closed where that can't be watched.
+    /// Told when the data directory is no longer where it was, as far as that can be watched.
     pub fn displaced(&self) -> &Receiver<()> {
         &self.displaced
     }
 
     /// Why it serves no longer, once its events are over.
     pub fn disposition(&self) -> Disposition {
-        lock_of(&self.shared.disposition).clone()
+        self.shared.disposition.lock().clone()
     }
 
     /// Ends the engine in good order and takes leave of everybody. Harmless when it has ended already.
@@ -315,7 +319,7 @@ impl Service {
     /// Starts the successor, and waits until it has the lease.
     fn start_new_holder(&mut self, serve_for: ServeFor) -> Result<(), String> {
         let failed = |why: String| format!("no process in the background took over: {why}");
-        let mut new_holder = lock_of(&self.shared.new_holder);
+        let mut new_holder = self.shared.new_holder.lock();
         let background = Background::start(self.handler.data_dir().path(), serve_for);
         let background = background.map_err(|error| failed(error.to_string()))?;
         *new_holder = Some(background.pid());
@@ -371,8 +375,8 @@ impl Service {
     /// The keeper takes leave.
     fn part(&mut self) {
         drop((self.upkeep.take(), self.limits_file.take(), self.wal.take()));
-        // A panic there has been printed; there is nobody left to tell.
-        let _ = self.keeper.take().map(JoinHandle::join);
+        // Before what outlives the engine.
+        drop(self.keeper.take());
         drop((self.watch.take(), self.awake.take()));
     }
 }

@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::base::id::{RunId, StepId};
+use crate::base::queue::{Backlog, EventQueue, Wake};
+use crate::base::thread::{self, Thread};
 use crate::run::{Event, EventKind};
 
 /// How many facts may wait for a subscriber before they are replaced by one [`EventKind::Resync`].
@@ -44,7 +47,7 @@ impl EventBus {
     ) -> SubscriptionGuard {
         let subscription = self.subscribe();
         let queue = subscription.queue.clone();
-        let thread = std::thread::Builder::new().name("lf-subscriber".into()).spawn(move || {
+        let thread = thread::short("lf-subscriber", move || {
             while let Some(event) = subscription.recv() {
                 let call = AssertUnwindSafe(|| callback(event.kind.name(), &event));
                 if catch_unwind(call).is_err() {
@@ -52,26 +55,28 @@ impl EventBus {
                 }
             }
         });
-        SubscriptionGuard { queue, thread: thread.ok() }
+        SubscriptionGuard { queue, _thread: thread.ok() }
     }
 
-    fn add(&self, wake: Option<Box<dyn Fn() + Send + Sync>>) -> Subscription {
-        let queue = Arc::new(Queue { waiting: Mutex::default(), filled: Condvar::new(), wake });
-        lock(&self.queues).push(Arc::downgrade(&queue));
+    fn add(&self, wake: Option<Wake>) -> Subscription {
+        let queue = Arc::new(Queue::new(wake));
+        self.queues.lock().push(Arc::downgrade(&queue));
         Subscription { queue }
     }
 
     /// Hands `events` to every subscriber, in this order.
     pub(crate) fn publish(&self, events: &[Arc<Event>]) {
-        lock(&self.queues).retain(|queue| match queue.upgrade() {
-            Some(queue) => queue.push(events),
+        self.queues.lock().retain(|queue| match queue.upgrade() {
+            Some(queue) => {
+                queue.push(|waiting| events.iter().for_each(|event| waiting.push(event)), || false)
+            }
             None => false,
         });
     }
 
     /// Ends every subscription: what waits can still be taken.
     pub(crate) fn close(&self) {
-        for queue in lock(&self.queues).drain(..).filter_map(|queue| queue.upgrade()) {
+        for queue in self.queues.lock().drain(..).filter_map(|queue| queue.upgrade()) {
             queue.close();
         }
     }
@@ -81,19 +86,13 @@ impl EventBus {
 #[must_use = "the subscription ends when this is dropped"]
 pub struct SubscriptionGuard {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped by the callback itself, it does not wait for its own end.
+    _thread: Option<Thread>,
 }
 
 impl Drop for SubscriptionGuard {
     fn drop(&mut self) {
-        self.queue.close();
-        self.queue.clear();
-        if let Some(thread) = self.thread.take() {
-            // Dropped by the callback itself: it can't wait for its own end.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        self.queue.leave();
     }
 }
 
@@ -115,13 +114,12 @@ impl Subscription {
 
     /// The next event, if one waits.
     pub fn try_recv(&self) -> Option<Arc<Event>> {
-        lock(&self.queue.waiting).pop()
+        self.queue.try_pop()
     }
 
     /// Whether the engine has gone and everything was taken.
     pub fn is_over(&self) -> bool {
-        let waiting = lock(&self.queue.waiting);
-        waiting.is_closed && waiting.is_empty()
+        self.queue.is_over()
     }
 
     /// Ends it from elsewhere.
@@ -131,8 +129,7 @@ impl Subscription {
 
     /// How many events wait.
     pub fn n_waiting(&self) -> usize {
-        let waiting = lock(&self.queue.waiting);
-        waiting.facts.len() + waiting.telemetry.len()
+        self.queue.look(|waiting| waiting.facts.len() + waiting.telemetry.len())
     }
 }
 
@@ -154,11 +151,7 @@ impl SubscriptionEnder {
     }
 }
 
-struct Queue {
-    waiting: Mutex<Waiting>,
-    filled: Condvar,
-    wake: Option<Box<dyn Fn() + Send + Sync>>,
-}
+type Queue = EventQueue<Waiting>;
 
 /// Facts keep their order and are bounded by a resync; telemetry keeps the newest of each kind, run and step.
 #[derive(Default)]
@@ -166,71 +159,30 @@ struct Waiting {
     facts: VecDeque<Arc<Event>>,
     telemetry: BTreeMap<u64, Arc<Event>>,
     newest: HashMap<TelemetryKey, u64>,
-    is_closed: bool,
 }
 
 type TelemetryKey = (&'static str, Option<RunId>, Option<StepId>);
 
-impl Queue {
-    /// False once nobody listens any more.
-    fn push(&self, events: &[Arc<Event>]) -> bool {
-        let was_empty = {
-            let mut waiting = lock(&self.waiting);
-            if waiting.is_closed {
-                return false;
-            }
-            let was_empty = waiting.is_empty();
-            events.iter().for_each(|event| waiting.push(event));
-            was_empty
-        };
-        if was_empty {
-            self.filled.notify_one();
-            if let Some(wake) = &self.wake {
-                wake();
-            }
-        }
-        true
-    }
+impl Backlog for Waiting {
+    type Item = Arc<Event>;
 
-    fn pop(&self, deadline: Option<Instant>) -> Option<Arc<Event>> {
-        let mut waiting = lock(&self.waiting);
-        loop {
-            if let Some(event) = waiting.pop() {
-                return Some(event);
-            }
-            if waiting.is_closed {
-                return None;
-            }
-            waiting = match deadline {
-                None => self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    self.filled.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+    /// The oldest of both: telemetry never overtakes a fact, nor a fact telemetry.
+    fn take(&mut self) -> Option<Arc<Event>> {
+        let fact = self.facts.front().map(|event| event.seq);
+        let telemetry = self.telemetry.first_key_value().map(|(seq, _)| *seq);
+        match (fact, telemetry) {
+            (Some(fact), Some(telemetry)) if telemetry < fact => self.pop_telemetry(),
+            (Some(_), _) => self.facts.pop_front(),
+            (None, _) => self.pop_telemetry(),
         }
     }
 
-    fn close(&self) {
-        lock(&self.waiting).is_closed = true;
-        self.filled.notify_all();
-        if let Some(wake) = &self.wake {
-            wake();
-        }
-    }
-
-    fn clear(&self) {
-        let mut waiting = lock(&self.waiting);
-        waiting.facts.clear();
-        waiting.telemetry.clear();
+    fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.telemetry.is_empty()
     }
 }
 
 impl Waiting {
-    fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.telemetry.is_empty()
-    }
-
     fn push(&mut self, event: &Arc<Event>) {
         if event.kind.is_telemetry() {
             if let Some(older) = self.newest.insert(telemetry_key(event), event.seq) {
@@ -249,17 +201,6 @@ impl Waiting {
         }
     }
 
-    /// The oldest of both: telemetry never overtakes a fact, nor a fact telemetry.
-    fn pop(&mut self) -> Option<Arc<Event>> {
-        let fact = self.facts.front().map(|event| event.seq);
-        let telemetry = self.telemetry.first_key_value().map(|(seq, _)| *seq);
-        match (fact, telemetry) {
-            (Some(fact), Some(telemetry)) if telemetry < fact => self.pop_telemetry(),
-            (Some(_), _) => self.facts.pop_front(),
-            (None, _) => self.pop_telemetry(),
-        }
-    }
-
     fn pop_telemetry(&mut self) -> Option<Arc<Event>> {
         let (_, event) = self.telemetry.pop_first()?;
         self.newest.remove(&telemetry_key(&event));
@@ -269,11 +210,6 @@ impl Waiting {
 
 fn telemetry_key(event: &Event) -> TelemetryKey {
     (event.kind.name(), event.run_id.clone(), event.kind.telemetry_step().cloned())
-}
-
-/// A subscriber's panic leaves no half-made change behind: every change here is a single call.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,11 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use chrono::{DateTime, Utc};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -14,6 +12,7 @@ use rustix::time::{
 };
 
 use crate::base::time::Now;
+use crate::poller::Waiting;
 
 /// Reads both clocks.
 pub fn now() -> Now {
@@ -30,25 +29,29 @@ pub(crate) fn boot_id() -> String {
 /// machine wakes after it, and whenever the clock is set.
 pub struct WallTimer {
     timer: Arc<OwnedFd>,
-    end: OwnedFd,
-    thread: Option<JoinHandle<()>>,
+    _waiting: Waiting,
 }
 
 impl WallTimer {
-    /// Starts the thread that waits. `ring` is called on it.
+    /// A timer that is not armed yet. `ring` is called on the thread that waits for all timers: it must return at once.
     ///
     /// # Errors
-    /// When the system has no timer, pipe or thread left.
+    /// When the system has no timer or thread left.
     pub fn start(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
         let timer = Arc::new(timerfd_create(
             TimerfdClockId::Realtime,
             TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
         )?);
-        let (end_rx, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let waiting = timer.clone();
-        let thread =
-            crate::base::thread::lasting("lf-wall-timer", move || wait_for_rings(&waiting, &end_rx, ring))?;
-        Ok(Self { timer, end, thread: Some(thread) })
+        let expired = timer.clone();
+        let waiting = Waiting::start(timer.clone(), move || {
+            let mut expirations = [0_u8; 8];
+            match rustix::io::read(&*expired, &mut expirations) {
+                Ok(_) | Err(Errno::CANCELED) => ring(),
+                // It has been armed anew meanwhile.
+                Err(_) => {}
+            }
+        })?;
+        Ok(Self { timer, _waiting: waiting })
     }
 
     /// Arms it for `at`; none disarms it.
@@ -62,35 +65,6 @@ impl WallTimer {
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
         // It can only fail for arguments that are wrong, and these are right.
         let _ = timerfd_settime(&*self.timer, flags, &spec);
-    }
-}
-
-fn wait_for_rings(timer: &OwnedFd, end: &OwnedFd, ring: impl Fn()) {
-    loop {
-        let mut fds =
-            [PollFd::new(timer, PollFlags::IN), PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
-        if !fds[1].revents().is_empty() {
-            return;
-        }
-        let mut expirations = [0_u8; 8];
-        match rustix::io::read(timer, &mut expirations) {
-            Ok(_) | Err(Errno::CANCELED) => ring(),
-            Err(_) => {}
-        }
-    }
-}
-
-impl Drop for WallTimer {
-    fn drop(&mut self) {
-        // Any byte ends the thread; if the pipe is gone, so is the thread.
-        let _ = rustix::io::write(&self.end, &[1]);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::{Mutex, RwLock};
 
 use super::bus::{EventBus, Subscription, SubscriptionGuard};
 use super::context::{self, ExecutionContext, PipelineFn};
@@ -15,6 +15,7 @@ use super::options::{EngineOptions, StartRequest};
 use super::published::{EngineSnapshot, Published};
 use super::{clock, open};
 use crate::base::id::{PipelineId, RunId, StepId};
+use crate::base::thread::Thread;
 use crate::base::time::Now;
 use crate::run::{Body, Event, Input, Plan, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
@@ -31,7 +32,7 @@ struct Shared {
     inbox: Sender<Message>,
     published: Arc<Published>,
     functions: RwLock<HashMap<PipelineId, Arc<PipelineFn>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
 }
 
 impl CoreExecutionEngine {
@@ -72,7 +73,7 @@ impl CoreExecutionEngine {
         id: PipelineId,
         function: impl Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync + 'static,
     ) {
-        let mut functions = self.shared.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = self.shared.functions.write();
         functions.insert(id, Arc::new(function));
     }
 
@@ -248,7 +249,7 @@ impl CoreExecutionEngine {
     }
 
     fn function(&self, id: &PipelineId) -> Option<Arc<PipelineFn>> {
-        self.shared.functions.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.shared.functions.read().get(id).cloned()
     }
 
     /// Asks for a run; what is given back gets the answer once it is recorded.
@@ -298,11 +299,9 @@ impl CoreExecutionEngine {
 
 impl Shared {
     fn join(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        let thread = self.thread.lock().take();
+        // Joined without the lock: its end may take a while.
+        drop(thread);
     }
 }
 

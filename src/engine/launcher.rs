@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -14,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::launch::{LaunchJob, LaunchRefusal};
 use super::message::Message;
 use crate::base::id::{AttemptKey, RunId};
+use crate::base::thread::{self, Thread};
 use crate::supervisor::Cancel;
 
 /// How long the end of the engine waits for threads whose work has been cancelled: one that reads from a file system that
@@ -27,7 +27,7 @@ pub(super) struct Launcher {
     pending: HashMap<AttemptKey, (u64, Cancel)>,
     lines: HashMap<RunId, Line>,
     /// Threads that have nothing more to do.
-    leaving: Vec<JoinHandle<()>>,
+    leaving: Vec<Thread>,
     last_ticket: u64,
     /// Never used to send: it closes when the last thread has gone.
     alive: Option<(Sender<()>, Receiver<()>)>,
@@ -36,7 +36,7 @@ pub(super) struct Launcher {
 /// The thread of one run.
 struct Line {
     jobs: Sender<(u64, LaunchJob)>,
-    thread: JoinHandle<()>,
+    thread: Thread,
     /// Once this is made, there is nothing more to do.
     last_ticket: u64,
 }
@@ -97,7 +97,7 @@ impl Launcher {
         {
             self.leaving.push(line.thread);
         }
-        self.leaving.extract_if(.., |thread| thread.is_finished()).for_each(join);
+        self.leaving.retain(|thread| !thread.is_finished());
         let counts = self.pending.get(key).is_some_and(|(current, _)| *current == ticket);
         if counts {
             self.pending.remove(key);
@@ -110,7 +110,7 @@ impl Launcher {
         let (jobs, waiting) = unbounded::<(u64, LaunchJob)>();
         let sender = self.sender.clone();
         let alive = self.alive.as_ref().map(|(alive, _)| alive.clone());
-        let thread = crate::base::thread::lasting("lf-launcher", move || {
+        let thread = thread::start("lf-launcher", move || {
             let _alive = alive;
             for (ticket, job) in waiting {
                 let spec = job.build().map(Box::new);
@@ -120,11 +120,6 @@ impl Launcher {
         })?;
         Ok(Line { jobs, thread, last_ticket: 0 })
     }
-}
-
-fn join(thread: JoinHandle<()>) {
-    // A panic there has been printed; there is nobody left to tell.
-    let _ = thread.join();
 }
 
 impl Drop for Launcher {
@@ -137,6 +132,6 @@ impl Drop for Launcher {
         // Closed: all have gone.
         let _ = gone.recv_timeout(PATIENCE);
         // One whose file system does not answer ends with the process.
-        threads.into_iter().filter(JoinHandle::is_finished).for_each(join);
+        threads.into_iter().filter(|thread| !thread.is_finished()).for_each(Thread::detach);
     }
 }

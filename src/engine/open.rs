@@ -1,7 +1,6 @@
 //! Opens the data directory, puts the engine together and starts its thread.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -24,6 +23,7 @@ use super::recorder::Recorder;
 use super::reports::Reports;
 use super::runs::Runs;
 use crate::admission::Admission;
+use crate::base::thread::{self, Thread};
 use crate::store::{CheckpointManager, DataDir, RunWrite};
 use crate::supervisor::ConnectError;
 
@@ -31,7 +31,7 @@ use crate::supervisor::ConnectError;
 pub(super) struct Opened {
     pub(super) inbox: Sender<Message>,
     pub(super) published: Arc<Published>,
-    pub(super) thread: JoinHandle<()>,
+    pub(super) thread: Thread,
 }
 
 /// Opens the data directory and starts the thread. Returns when the record and the world are together.
@@ -83,7 +83,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, 
     engine.load_living(&options.scope)?;
     // Capacity 1: said once, when the record and the world are together.
     let (recovered, is_recovered) = bounded(1);
-    let thread = crate::base::thread::lasting("lf-engine", move || {
+    let thread = thread::start("lf-engine", move || {
         let outcome = engine.recover();
         engine.publish_seq();
         let goes_on = outcome.is_ok();

@@ -2,11 +2,12 @@
 //! newest progress of driven runs waits for it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use imbl::OrdMap;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::bus::EventBus;
 use crate::admission::Orders;
@@ -98,7 +99,7 @@ impl Published {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<RunId, Progress>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        self.progress.lock()
     }
 }
 

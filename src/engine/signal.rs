@@ -1,7 +1,9 @@
 //! Blocking signals for programs that drive their own runs: nobody has to sleep and look.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::run::Level;
 
@@ -12,7 +14,7 @@ pub struct Signal(Arc<(Mutex<bool>, Condvar)>);
 impl Signal {
     /// Whether it is raised.
     pub fn is_raised(&self) -> bool {
-        *self.lock()
+        *self.0.0.lock()
     }
 
     /// Waits until it is raised.
@@ -22,9 +24,10 @@ impl Signal {
 
     /// Waits until it is raised, at most this long; whether it is.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        let raised = self.lock();
-        let result = self.0.1.wait_timeout_while(raised, timeout, |raised| !*raised);
-        *result.unwrap_or_else(PoisonError::into_inner).0
+        let mut raised = self.0.0.lock();
+        // Too late is as good as raised meanwhile: it is looked at.
+        let _ = self.0.1.wait_while_for(&mut raised, |raised| !*raised, timeout);
+        *raised
     }
 
     /// Waits while it is raised; returns at once when it is not.
@@ -33,17 +36,12 @@ impl Signal {
     }
 
     pub(crate) fn set(&self, level: Level) {
-        *self.lock() = level == Level::Raised;
+        *self.0.0.lock() = level == Level::Raised;
         self.0.1.notify_all();
     }
 
     fn wait_for(&self, level: bool) {
-        let raised = self.lock();
-        drop(self.0.1.wait_while(raised, |raised| *raised != level).unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.1.wait_while(&mut self.0.0.lock(), |raised| *raised != level);
     }
 }
 

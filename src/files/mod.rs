@@ -6,10 +6,11 @@
 
 mod settled;
 mod watch;
+mod watcher;
 
 pub use settled::SettledWatch;
 pub use watch::FolderWatch;
-pub(crate) use watch::unwatchable;
+pub(crate) use watcher::{FolderChange, FolderChanges};
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -5,58 +5,51 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Weak};
 
-use crossbeam_channel::{Sender, bounded, select};
-use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::Mutex;
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
+
+use super::watcher::{FileWatcher, FolderChange, FolderChanges};
+
+/// That a folder is another one, or none.
+const OF_ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
+
+/// That a file of a folder is another one now. That it was read is no change: the answer to a change is to read.
+const OF_FILES: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE);
 
 /// Watches folders until it is dropped.
 #[derive(Debug)]
 pub struct FolderWatch {
-    /// Ends the watch when it is dropped.
-    _watcher: Option<RecommendedWatcher>,
-    /// Closing the channel ends the thread that keeps the watch.
-    keeper: Option<(Sender<()>, JoinHandle<()>)>,
-}
-
-/// Keeps folders under watch that may be removed and made again: as long as one can't be watched, the nearest folder above
-/// it that can be is watched in its stead.
-struct Keeper<L> {
-    watcher: RecommendedWatcher,
-    folders: Vec<Folder>,
-    /// All that is under watch, of whichever folder.
-    watched: BTreeSet<PathBuf>,
-    /// Says that a folder is not watched.
-    tell_lost: L,
-}
-
-struct Folder {
-    path: PathBuf,
-    /// It is not watched, which has been said.
-    is_lost: bool,
+    _one: Option<FolderChanges>,
+    _all: Option<AllFolders>,
 }
 
 impl FolderWatch {
-    /// Calls `tell` on a thread of its own whenever a file of `folder` whose name is among `names` was
+    /// Calls `tell` on the thread that all watches share whenever a file of `folder` whose name is among `names` was
     /// written or made. It must return at once.
     ///
     /// # Errors
     /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
     pub fn open(folder: &Path, names: &[&str], tell: impl Fn() + Send + 'static) -> io::Result<Self> {
         let names: Vec<OsString> = names.iter().map(OsString::from).collect();
-        let is_named = move |event: &notify::Event| {
-            let mut touched = event.paths.iter().filter_map(|path| path.file_name());
-            touched.any(|name| names.iter().any(|wanted| wanted == name))
-        };
-        let mut watcher = watcher(is_named, tell)?;
-        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable)?;
-        Ok(Self { _watcher: Some(watcher), keeper: None })
+        let changes = FolderChanges::watch(folder, OF_FILES, move |change| {
+            let is_named = change.name.is_some_and(|name| names.iter().any(|wanted| wanted == name));
+            if is_named || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
+                tell();
+            }
+        })?;
+        Ok(Self { _one: Some(changes), _all: None })
     }
 
-    /// Calls `tell` on a thread of its own whenever any file directly in one of `folders` was written, made,
-    /// renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
+    /// Calls `tell` on the thread that all watches share whenever any file directly in one of `folders` was written,
+    /// made, renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
     /// watched from then on. It must return at once.
     ///
     /// A folder that can't be watched (it may not be read, or the system's limit of watches is reached) costs the others
@@ -68,147 +61,137 @@ impl FolderWatch {
     pub fn of_all<P: AsRef<Path>>(
         folders: impl IntoIterator<Item = P>,
         tell: impl Fn() + Send + Sync + 'static,
-        tell_lost: impl Fn(&Path, &io::Error) + Send + 'static,
+        tell_lost: impl Fn(&Path, &io::Error) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
-        let tell = Arc::new(tell);
-        // Capacity 1: a look that waits serves all changes. Closed with the watcher, which its own receiver outlives.
-        let (look, looks) = bounded(1);
-        // Nothing is ever sent: closed when the watch is dropped.
-        let (alive, dropped) = bounded::<()>(0);
-        let (known, on_change) = (folders.clone(), tell.clone());
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            if !event.need_rescan() && !is_change(event.kind) {
-                return;
-            }
-            let mut paths = event.paths.iter();
-            if event.need_rescan() || paths.any(|path| known.iter().any(|known| known.starts_with(path))) {
-                // Full: it will be looked at in any case.
-                let _ = look.try_send(());
-            }
-            let mut paths = event.paths.iter();
-            if paths.any(|path| known.iter().any(|known| path.parent() == Some(known))) {
-                on_change();
-            }
-        })
-        .map_err(unwatchable)?;
-        let folders = folders.into_iter().map(|path| Folder { path, is_lost: false }).collect();
-        let mut keeper = Keeper { watcher, folders, watched: BTreeSet::new(), tell_lost };
-        keeper.look();
-        let work = move || {
-            loop {
-                select! {
-                    recv(looks) -> look => if look.is_err() { return },
-                    recv(dropped) -> _ => return,
-                }
-                keeper.look();
-                tell();
-            }
-        };
-        let thread = crate::base::thread::lasting("lf-folders", work)?;
-        Ok(Self { _watcher: None, keeper: Some((alive, thread)) })
+        // Held until the folders are.
+        let _watcher = FileWatcher::get()?;
+        let folders = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
+        let (tell, tell_lost) = (Box::new(tell), Box::new(tell_lost));
+        let all = AllFolders(Arc::new(Folders { folders, tell, tell_lost, watched: Mutex::default() }));
+        all.0.look();
+        Ok(Self { _one: None, _all: Some(all) })
     }
 }
 
-impl Drop for FolderWatch {
+/// Folders under watch that may be removed and made again: as long as one can't be watched, the nearest folder above it
+/// that can be is watched in its stead.
+#[derive(Debug)]
+struct AllFolders(Arc<Folders>);
+
+/// What is called with a folder that can't be watched.
+type TellLost = dyn Fn(&Path, &io::Error) + Send + Sync;
+
+struct Folders {
+    folders: Vec<PathBuf>,
+    tell: Box<dyn Fn() + Send + Sync>,
+    /// Says that a folder is not watched.
+    tell_lost: Box<TellLost>,
+    /// The watches of the folders, or of what stands in for them; none once that is over.
+    watched: Mutex<Watches>,
+}
+
+#[derive(Debug, Default)]
+struct Watches {
+    of: Vec<FolderChanges>,
+    /// Folders that are not watched, which has been said.
+    lost: BTreeSet<PathBuf>,
+    is_over: bool,
+}
+
+impl Drop for AllFolders {
     fn drop(&mut self) {
-        if let Some((alive, thread)) = self.keeper.take() {
-            drop(alive);
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        let mut watched = self.0.watched.lock();
+        watched.is_over = true;
+        let ended = std::mem::take(&mut watched.of);
+        // Not held: who is told meanwhile may be about to watch anew.
+        drop(watched);
+        drop(ended);
     }
 }
 
-impl<L: Fn(&Path, &io::Error)> Keeper<L> {
+impl Folders {
     /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along. What can't be
     /// watched is tried again with the next change.
-    fn look(&mut self) {
-        for watched in std::mem::take(&mut self.watched) {
-            // What is gone is watched no more, which is what is wanted.
-            let _ = self.watcher.unwatch(&watched);
+    fn look(self: &Arc<Self>) {
+        let mut watched = self.watched.lock();
+        if watched.is_over {
+            return;
         }
-        for folder in &mut self.folders {
-            let trouble = watch_nearest(&mut self.watcher, &folder.path, &mut self.watched).err();
-            if let Some(error) = trouble.as_ref().filter(|_| !folder.is_lost) {
-                (self.tell_lost)(&folder.path, error);
+        let (mut of, mut lost) = (Vec::new(), Vec::new());
+        for folder in &self.folders {
+            match self.watch_nearest(folder, &mut of) {
+                Ok(()) => drop(watched.lost.remove(folder)),
+                Err(error) if watched.lost.insert(folder.clone()) => lost.push((folder, error)),
+                Err(_) => {}
             }
-            folder.is_lost = trouble.is_some();
         }
+        let before = std::mem::replace(&mut watched.of, of);
+        drop(watched);
+        drop(before);
+        lost.iter().for_each(|(folder, error)| (self.tell_lost)(folder, error));
     }
-}
 
-/// Watches a folder, or the nearest one above it that can be watched: there it shows when the folder is made, or may be
-/// read. Whatever comes under watch is added to `watched`.
-///
-/// # Errors
-/// What keeps a folder that is there from being watched, or the one above it where it is missing.
-fn watch_nearest(
-    watcher: &mut RecommendedWatcher,
-    folder: &Path,
-    watched: &mut BTreeSet<PathBuf>,
-) -> io::Result<()> {
-    let mut outcome = Ok(());
-    let mut below: Option<&Path> = None;
-    let mut places = folder.ancestors();
-    let mut watch = |place: &Path| -> io::Result<()> {
-        watcher.watch(place, RecursiveMode::NonRecursive).map_err(unwatchable)?;
-        watched.insert(place.to_owned());
-        Ok(())
-    };
-    while let Some(place) = places.next() {
-        match watch(place) {
-            // Made before the watch above it began, which says nothing of it: all is looked at again from below. What is
-            // watched beyond need stays so until the next look, for it may stand in for another folder.
-            Ok(()) if below.is_some_and(|below| watch(below).is_ok()) => {
-                (outcome, below, places) = (Ok(()), None, folder.ancestors());
-            }
-            Ok(()) => return outcome,
-            Err(error) => {
-                let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-                if !is_missing && outcome.is_ok() {
-                    outcome = Err(error);
+    /// Watches a folder, or the nearest one above it that can be watched: there it shows when the folder is made, or may be
+    /// read. Whatever comes under watch is added to `of`.
+    ///
+    /// # Errors
+    /// What keeps a folder that is there from being watched, or the one above it where it is missing.
+    fn watch_nearest(self: &Arc<Self>, folder: &Path, of: &mut Vec<FolderChanges>) -> io::Result<()> {
+        let mut outcome = Ok(());
+        let mut below: Option<&Path> = None;
+        let mut places = folder.ancestors();
+        let mut watch = |place: &Path| -> io::Result<()> {
+            of.push(self.watch(place)?);
+            Ok(())
+        };
+        while let Some(place) = places.next() {
+            match watch(place) {
+                // Made before the watch above it began, which says nothing of it: all is looked at again from below. What is
+                // watched beyond need stays so until the next look, for it may stand in for another folder.
+                Ok(()) if below.is_some_and(|below| watch(below).is_ok()) => {
+                    (outcome, below, places) = (Ok(()), None, folder.ancestors());
                 }
-                below = Some(place);
+                Ok(()) => return outcome,
+                Err(error) => {
+                    let is_missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+                    if !is_missing && outcome.is_ok() {
+                        outcome = Err(error);
+                    }
+                    below = Some(place);
+                }
             }
         }
+        outcome
     }
-    outcome
-}
 
-fn watcher(
-    is_meant: impl Fn(&notify::Event) -> bool + Send + 'static,
-    tell: impl Fn() + Send + 'static,
-) -> io::Result<RecommendedWatcher> {
-    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| event.need_rescan() || (is_change(event.kind) && is_meant(&event))) {
-            tell();
+    fn watch(self: &Arc<Self>, place: &Path) -> io::Result<FolderChanges> {
+        let (all, of_call) = (Arc::downgrade(self), place.to_owned());
+        FolderChanges::watch(place, OF_FILES | OF_ITSELF, move |change| {
+            if let Some(all) = Weak::upgrade(&all) {
+                all.take_in(&of_call, change);
+            }
+        })
+    }
+
+    fn take_in(self: &Arc<Self>, place: &Path, change: FolderChange<'_>) {
+        let is_lost = change.events.contains(ReadFlags::QUEUE_OVERFLOW);
+        let path = change.name.map_or_else(|| place.to_owned(), |name| place.join(name));
+        // That a watch has ended is said of what has been told before.
+        let is_told = change.events.contains(ReadFlags::IGNORED);
+        let is_above = !is_told && self.folders.iter().any(|folder| folder.starts_with(&path));
+        if is_lost || is_above {
+            self.look();
         }
-    })
-    .map_err(unwatchable)
-}
-
-/// Whether a file is another one now. That it was read is no change: the answer to a change is to read.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) => true,
-        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
-        EventKind::Any | EventKind::Other => false,
+        let is_within = change.name.is_some() && self.folders.iter().any(|folder| folder == place);
+        if is_lost || is_above || is_within {
+            (self.tell)();
+        }
     }
 }
 
-pub(crate) fn unwatchable(error: notify::Error) -> io::Error {
-    match error.kind {
-        notify::ErrorKind::Io(error) => error,
-        notify::ErrorKind::MaxFilesWatch => io::Error::new(
-            ErrorKind::QuotaExceeded,
-            "the system's limit of file watches is reached (see /proc/sys/fs/inotify/max_user_watches)",
-        ),
-        notify::ErrorKind::PathNotFound => ErrorKind::NotFound.into(),
-        notify::ErrorKind::Generic(_)
-        | notify::ErrorKind::WatchNotFound
-        | notify::ErrorKind::InvalidConfig(_) => io::Error::other(error.to_string()),
+impl std::fmt::Debug for Folders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Folders").field("folders", &self.folders).finish_non_exhaustive()
     }
 }
 

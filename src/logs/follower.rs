@@ -7,15 +7,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use crossbeam_channel::Receiver;
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::holes::{Piece, next_piece};
-use crate::files;
-use crate::files::unwatchable;
+use crate::base::wake::{Bell, bell};
+use crate::files::{self, FolderChanges};
 
 /// The most bytes of one chunk.
 pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
+
+/// What may have made a log, or what lies there, longer or shorter.
+const EVENTS: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO);
 
 const GROWING: u8 = 0;
 const OVER: u8 = 1;
@@ -51,15 +58,14 @@ pub struct LogFollower {
     woken: Receiver<()>,
     handle: LogFollowerHandle,
     /// Ends the watch when it is dropped.
-    _watcher: RecommendedWatcher,
+    _changes: FolderChanges,
 }
 
 /// Tells a [`LogFollower`] from another thread that it may end.
 #[derive(Debug, Clone)]
 pub struct LogFollowerHandle {
     state: Arc<AtomicU8>,
-    /// Capacity 1: when it is full a wake is waiting already; when it is closed nobody follows any more.
-    wake: Sender<()>,
+    wake: Bell,
 }
 
 impl LogFollower {
@@ -68,27 +74,18 @@ impl LogFollower {
     /// # Errors
     /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
     pub fn open(path: &Path, from: u64) -> io::Result<Self> {
-        // Capacity 1; see `LogFollowerHandle::wake`.
-        let (wake, woken) = crossbeam_channel::bounded(1);
+        let (wake, woken) = bell();
         let handle = LogFollowerHandle { state: Arc::new(AtomicU8::new(GROWING)), wake };
         let name = path.file_name().map(ToOwned::to_owned);
-        let on_event = {
-            let handle = handle.clone();
-            move |event: notify::Result<notify::Event>| {
-                let is_ours = event.is_ok_and(|event| {
-                    let is_change = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_));
-                    let is_here = event.paths.iter().any(|path| path.file_name() == name.as_deref());
-                    event.need_rescan() || (is_change && is_here)
-                });
-                if is_ours {
-                    handle.wake();
-                }
-            }
-        };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut watcher = notify::recommended_watcher(on_event).map_err(unwatchable)?;
-        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable)?;
-        Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _watcher: watcher })
+        let of_call = handle.clone();
+        let changes = FolderChanges::watch(folder, EVENTS, move |change| {
+            let is_ours = change.name.is_some() && change.name == name.as_deref();
+            if is_ours || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
+                of_call.wake.ring();
+            }
+        })?;
+        Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _changes: changes })
     }
 
     /// What tells it to end.
@@ -149,17 +146,13 @@ impl LogFollowerHandle {
     pub fn attempt_is_over(&self) {
         // A follower that was cancelled stays so.
         let _ = self.state.compare_exchange(GROWING, OVER, Ordering::AcqRel, Ordering::Acquire);
-        self.wake();
+        self.wake.ring();
     }
 
     /// Nobody wants to know any more: the follower ends at once.
     pub fn cancel(&self) {
         self.state.store(CANCELLED, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        let _ = self.wake.try_send(());
+        self.wake.ring();
     }
 }
 

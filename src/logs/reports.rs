@@ -8,23 +8,33 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-use notify::event::{ModifyKind, RenameMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use crossbeam_channel::Receiver;
+use parking_lot::{Mutex, MutexGuard};
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::report_file::{Cursor, LastLine, Reading, read_reports};
 use crate::base::id::{AttemptKey, RunId};
+use crate::base::thread::{self, Thread};
+use crate::base::wake::{Bell, bell};
+use crate::files::{FolderChange, FolderChanges};
 use crate::run::{ReportBatch, ReportFaultKind};
 
 mod places;
-use places::{attempt_path, key_of_path, make_folder, run_folder};
+use places::{attempt_path, key_of_file, make_folder, run_folder};
 
 /// Bytes that one attempt may have read before it is another's turn.
 const TURN_BYTES: u64 = 4 << 20;
+
+/// What may have brought reports, and what takes their folder away.
+const EVENTS: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF);
 
 /// Follows the report files of one data directory.
 ///
@@ -32,17 +42,16 @@ const TURN_BYTES: u64 = 4 << 20;
 pub struct ReportFollower {
     data_dir: PathBuf,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Thread,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// Capacity 1: when it is full a wake is waiting already, and one wake is answered by looking at the whole
-    /// state. The follower's thread holds the other end for as long as it lives.
-    wake: Sender<()>,
+    /// One ring is answered by looking at the whole state.
+    wake: Bell,
 }
 
-/// What the callers, the notification thread and the follower's thread have in common. Never locked while anything is
+/// What the callers, the watch and the follower's thread have in common. Never locked while anything is
 /// read, watched or handed on.
 #[derive(Default)]
 struct State {
@@ -93,12 +102,12 @@ impl ReportFollower {
         sink: impl Fn(ReportBatch) + Send + 'static,
     ) -> io::Result<Self> {
         let data_dir = data_dir.into();
-        // Capacity 1; see `Shared::wake`.
-        let (wake, woken) = crossbeam_channel::bounded(1);
+        let (wake, woken) = bell();
         let shared = Arc::new(Shared { state: Mutex::default(), wake });
-        let worker = Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink };
-        let thread = crate::base::thread::lasting("report-follower", move || worker.run(&woken))?;
-        Ok(Self { data_dir, shared, thread: Some(thread) })
+        let worker =
+            Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink, watched: HashMap::new() };
+        let _thread = thread::start("report-follower", move || worker.run(&woken))?;
+        Ok(Self { data_dir, shared, _thread })
     }
 
     /// Makes the folder for the reports of a run and has it watched. Cheap: the watch is set on the follower's thread,
@@ -108,21 +117,21 @@ impl ReportFollower {
     /// When the folder can't be made.
     pub fn follow(&self, run_id: &RunId) -> io::Result<()> {
         make_folder(&run_folder(&self.data_dir, run_id))?;
-        self.shared.state().followed.insert(run_id.clone());
+        self.shared.state.lock().followed.insert(run_id.clone());
         self.shared.order(Order::Follow(run_id.clone()));
         Ok(())
     }
 
     /// Ends the watch on a run and forgets its attempts.
     pub fn unfollow(&self, run_id: &RunId) {
-        self.shared.state().followed.remove(run_id);
+        self.shared.state.lock().followed.remove(run_id);
         self.shared.order(Order::Unfollow(run_id.clone()));
     }
 
     /// Registers an attempt, of which everything before `offset` is recorded. Call it before the step is started, or
     /// when it is taken back. One that is registered already stays as it is.
     pub fn begin(&self, key: &AttemptKey, offset: u64) {
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         state.attempts.entry(key.clone()).or_insert_with(|| Attempt {
             taken: Cursor::at(offset),
             sent: None,
@@ -139,7 +148,7 @@ impl ReportFollower {
 
     /// Says that the batch that ended at `new_offset` is recorded, so that the next may be read.
     pub fn taken(&self, key: &AttemptKey, new_offset: u64) {
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         if let Some(attempt) = state.attempts.get_mut(key)
             && let Some(sent) = attempt.sent.take_if(|sent| sent.offset == new_offset)
         {
@@ -155,7 +164,7 @@ impl ReportFollower {
     ///
     /// Costs one failed `open` where nothing was reported, and works for attempts that were never begun.
     pub fn finish(&self, key: &AttemptKey, offset: u64) -> ReportBatch {
-        let known = self.shared.state().attempts.remove(key);
+        let known = self.shared.state.lock().attempts.remove(key);
         let mut cursor = known
             .and_then(|attempt| {
                 attempt.sent.into_iter().chain([attempt.taken]).find(|cursor| cursor.offset == offset)
@@ -171,42 +180,29 @@ impl ReportFollower {
 
 impl Drop for ReportFollower {
     fn drop(&mut self) {
-        self.shared.state().closing = true;
-        self.shared.wake();
-        if let Some(thread) = self.thread.take() {
-            // Its panic was reported by the panic hook; there is nobody else to tell.
-            let _ = thread.join();
-        }
+        self.shared.state.lock().closing = true;
+        // It ends the thread, which is joined then.
+        self.shared.wake.ring();
     }
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wake(&self) {
-        // Full means that a wake is waiting; closed means that nobody reads any more.
-        let _ = self.wake.try_send(());
-    }
-
     fn wake_if_ready(&self, state: MutexGuard<'_, State>) {
         let ready = !state.ready.is_empty();
         drop(state);
         if ready {
-            self.wake();
+            self.wake.ring();
         }
     }
 
     fn order(&self, order: Order) {
-        self.state().orders.push_back(order);
-        self.wake();
+        self.state.lock().orders.push_back(order);
+        self.wake.ring();
     }
 
     /// Notes that something may have been written to an attempt's report.
     fn mark(&self, key: &AttemptKey) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(attempt) = state.attempts.get_mut(key) {
             attempt.dirty = true;
             state.make_ready(key);
@@ -215,7 +211,7 @@ impl Shared {
     }
 
     fn mark_all(&self, of: impl Fn(&AttemptKey) -> bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let keys: Vec<_> = state.attempts.keys().filter(|key| of(key)).cloned().collect();
         for key in keys {
             if let Some(attempt) = state.attempts.get_mut(&key) {
@@ -226,32 +222,18 @@ impl Shared {
         self.wake_if_ready(state);
     }
 
-    /// The folder of a run that is followed is gone: it is made again, and what is written to it is followed.
-    fn follow_again(&self, folder: &Path) {
-        let run_id = folder.file_name().and_then(|name| RunId::new(name.to_str()?).ok());
-        if let Some(run_id) = run_id
-            && self.state().followed.contains(&run_id)
-        {
-            self.order(Order::FollowAgain(run_id));
-        }
-    }
-
-    fn notified(&self, event: notify::Result<notify::Event>) {
-        match event {
-            Ok(event)
-                if matches!(
-                    event.kind,
-                    EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
-                ) =>
-            {
-                event.paths.iter().for_each(|path| self.follow_again(path));
+    /// Something has changed in the folder of a run.
+    fn notified(&self, run_id: &RunId, change: FolderChange<'_>) {
+        let is_gone = change.events.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF);
+        if is_gone {
+            // It is made again, and what is written to it is followed.
+            if self.state.lock().followed.contains(run_id) {
+                self.order(Order::FollowAgain(run_id.clone()));
             }
-            Ok(event) if event.need_rescan() => self.mark_all(|_| true),
-            Ok(event) if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_)) => {
-                event.paths.iter().filter_map(|path| key_of_path(path)).for_each(|key| self.mark(&key));
-            }
-            Ok(_) => {}
-            Err(_) => self.mark_all(|_| true),
+        } else if change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.mark_all(|key| key.run_id == *run_id);
+        } else if let Some(key) = change.name.and_then(|name| key_of_file(run_id, name)) {
+            self.mark(&key);
         }
     }
 }
@@ -302,21 +284,21 @@ struct Worker<S> {
     data_dir: PathBuf,
     shared: Arc<Shared>,
     sink: S,
+    /// The watches of runs' folders.
+    watched: HashMap<RunId, FolderChanges>,
 }
 
 impl<S: Fn(ReportBatch)> Worker<S> {
-    fn run(&self, woken: &Receiver<()>) {
-        let shared = self.shared.clone();
-        let mut watcher = notify::recommended_watcher(move |event| shared.notified(event));
+    fn run(mut self, woken: &Receiver<()>) {
         while woken.recv().is_ok() {
             loop {
-                let mut state = self.shared.state();
+                let mut state = self.shared.state.lock();
                 if state.closing {
                     return;
                 }
                 if let Some(order) = state.orders.pop_front() {
                     drop(state);
-                    self.carry_out(order, &mut watcher);
+                    self.carry_out(order);
                 } else if let Some((key, cursor)) = state.next_turn() {
                     drop(state);
                     self.serve(&key, cursor);
@@ -327,43 +309,35 @@ impl<S: Fn(ReportBatch)> Worker<S> {
         }
     }
 
-    fn carry_out(&self, order: Order, watcher: &mut notify::Result<RecommendedWatcher>) {
+    fn carry_out(&mut self, order: Order) {
         match order {
             Order::FollowAgain(run_id) => {
                 // Unless its run has ended meanwhile.
-                if self.shared.state().followed.contains(&run_id) {
-                    let folder = run_folder(&self.data_dir, &run_id);
-                    if let Ok(watcher) = watcher {
-                        // What is gone may be watched no more already.
-                        let _ = watcher.unwatch(&folder);
-                    }
+                if self.shared.state.lock().followed.contains(&run_id) {
                     // Where it can't be made, the watch fails and says why.
-                    let _ = make_folder(&folder);
-                    self.carry_out(Order::Follow(run_id), watcher);
+                    let _ = make_folder(&run_folder(&self.data_dir, &run_id));
+                    self.carry_out(Order::Follow(run_id));
                 }
             }
             Order::Follow(run_id) => {
-                let folder = run_folder(&self.data_dir, &run_id);
-                let watched = match watcher {
-                    Ok(watcher) => {
-                        watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
+                let (shared, of_call) = (self.shared.clone(), run_id.clone());
+                let tell = move |change: FolderChange<'_>| shared.notified(&of_call, change);
+                // What was watched before is not any more.
+                self.watched.remove(&run_id);
+                match FolderChanges::watch(&run_folder(&self.data_dir, &run_id), EVENTS, tell) {
+                    Ok(changes) => drop(self.watched.insert(run_id.clone(), changes)),
+                    Err(error) => {
+                        self.shared.state.lock().unwatched.insert(run_id.clone(), error.to_string());
                     }
-                    Err(error) => Err(error.to_string()),
-                };
-                if let Err(why) = watched {
-                    self.shared.state().unwatched.insert(run_id.clone(), why);
                 }
                 self.shared.mark_all(|key| key.run_id == run_id);
             }
             Order::Unfollow(run_id) => {
-                let mut state = self.shared.state();
+                let mut state = self.shared.state.lock();
                 state.attempts.retain(|key, _| key.run_id != run_id);
-                let was_watched = state.unwatched.remove(&run_id).is_none();
+                state.unwatched.remove(&run_id);
                 drop(state);
-                if was_watched && let Ok(watcher) = watcher {
-                    // A folder that was removed is no longer watched, which is what was asked for.
-                    let _ = watcher.unwatch(&run_folder(&self.data_dir, &run_id));
-                }
+                self.watched.remove(&run_id);
             }
         }
     }
@@ -371,7 +345,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
     fn serve(&self, key: &AttemptKey, mut cursor: Cursor) {
         let path = attempt_path(&self.data_dir, key);
         let mut reading = read_reports(&path, key, &mut cursor, LastLine::Waits, TURN_BYTES);
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         if let Some(why) = state.unwatched.get_mut(&key.run_id)
             && !why.is_empty()
         {

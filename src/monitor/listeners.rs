@@ -2,12 +2,12 @@
 //! affect the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::Mutex;
 
-use super::lock;
 use crate::resources::ResourceSnapshot;
 
 /// Samples that a stream holds until they are read.
@@ -71,16 +71,16 @@ impl Listeners {
 
     fn add(&self, delivery: Delivery) -> Arc<()> {
         let alive = Arc::new(());
-        lock(&self.list).push(Listener { alive: Arc::downgrade(&alive), delivery });
+        self.list.lock().push(Listener { alive: Arc::downgrade(&alive), delivery });
         alive
     }
 
     /// Delivers a sample to every subscriber.
     pub(super) fn send(&self, sample: &Arc<ResourceSnapshot>) {
         // Taken out of the lock while callbacks run: one of them may add a subscriber.
-        let mut list = std::mem::take(&mut *lock(&self.list));
+        let mut list = std::mem::take(&mut *self.list.lock());
         list.retain_mut(|listener| listener.alive.strong_count() > 0 && listener.delivery.deliver(sample));
-        let mut kept = lock(&self.list);
+        let mut kept = self.list.lock();
         list.append(&mut kept);
         *kept = list;
     }

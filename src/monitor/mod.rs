@@ -24,12 +24,13 @@ pub(crate) use shortage::Shortage;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::{Condvar, Mutex};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::base::id::AttemptKey;
@@ -148,19 +149,19 @@ impl MonitorHandle {
 
     /// This attempt has ended: stops measuring it, and returns what it used if a sample had it.
     pub fn forget(&self, key: &AttemptKey) -> Option<StepTotals> {
-        let totals = lock(&self.published.totals).remove(key);
+        let totals = self.published.totals.lock().remove(key);
         self.order(Order::Forget(key.clone()));
         totals
     }
 
     /// What a measured attempt has used so far; none before its first sample.
     pub fn totals(&self, key: &AttemptKey) -> Option<StepTotals> {
-        lock(&self.published.totals).get(key).copied()
+        self.published.totals.lock().get(key).copied()
     }
 
     /// The newest sample; none before the first.
     pub fn get_snapshot(&self) -> Option<Arc<ResourceSnapshot>> {
-        lock(&self.published.last).clone()
+        self.published.last.lock().clone()
     }
 
     /// Waits at most `patience` for a sample taken after this instant, and returns the newest; none before the first.
@@ -169,13 +170,14 @@ impl MonitorHandle {
         after: Option<DateTime<Utc>>,
         patience: Duration,
     ) -> Option<Arc<ResourceSnapshot>> {
-        let last = lock(&self.published.last);
+        let mut last = self.published.last.lock();
         let is_old = |last: &mut Option<Arc<ResourceSnapshot>>| match last {
             Some(last) => after.is_some_and(|after| last.machine.at <= after),
             None => true,
         };
-        let waited = self.published.sampled.wait_timeout_while(last, patience, is_old);
-        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
+        // Too late, it is still the newest.
+        let _ = self.published.sampled.wait_while_for(&mut last, is_old, patience);
+        last.clone()
     }
 
     fn order(&self, order: Order) {
@@ -224,7 +226,7 @@ impl ResourceMonitor {
     /// # Errors
     /// [`MonitorError::Thread`].
     pub fn start(&self) -> Result<(), MonitorError> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Lost) {
             State::Idle(mut sampler) => {
                 let ordered = self.ordered.clone();
@@ -246,7 +248,7 @@ impl ResourceMonitor {
     /// Stops sampling. After it returns no callback runs. The tracked steps are remembered, and sampling may be started
     /// again. Harmless when repeated.
     pub fn stop(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Lost) {
             State::Samples(thread) => {
                 self.handle.order(Order::Stop);
@@ -295,10 +297,6 @@ impl Drop for ResourceMonitor {
 fn checked(interval: Duration) -> Result<Duration, MonitorError> {
     let is_sound = (MIN_INTERVAL..=MAX_INTERVAL).contains(&interval);
     if is_sound { Ok(interval) } else { Err(MonitorError::Interval(interval)) }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads the clocks: a `Now`, and the clock ticks since boot, which are the unit of start times.

@@ -10,7 +10,7 @@ use super::listeners::Listeners;
 use super::machine::MachineReader;
 use super::meter::Moment;
 use super::quick_reader::QuickReader;
-use super::{MonitorOptions, Order, Published, lock};
+use super::{MonitorOptions, Order, Published};
 use crate::resources::{LimitChange, LimitWatch, ResourceSnapshot};
 
 /// The time from the start to the first sample: CPU usage is measured over time.
@@ -63,7 +63,7 @@ impl Sampler {
             match ordered.recv_deadline(next) {
                 Err(RecvTimeoutError::Timeout) => {
                     let sample = self.sample();
-                    *lock(&self.published.last) = Some(sample.clone());
+                    *self.published.last.lock() = Some(sample.clone());
                     self.published.sampled.notify_all();
                     self.listeners.send(&sample);
                     // At an even pace. A sample that was missed, because a callback blocked or the machine was busy, is
@@ -88,7 +88,7 @@ impl Sampler {
                 Ok(Order::Forget(key)) => {
                     self.forest.forget(&key);
                     // A sample taken meanwhile may have added it again.
-                    lock(&self.published.totals).remove(&key);
+                    self.published.totals.lock().remove(&key);
                 }
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -105,7 +105,7 @@ impl Sampler {
         let (now, boot_ticks) = super::now(self.forest.units().ticks_per_second);
         let machine = self.machine.sample(now.wall, now.awake_ms);
         let steps = self.forest.measure(Moment { awake_ms: now.awake_ms, boot_ticks });
-        let mut totals = lock(&self.published.totals);
+        let mut totals = self.published.totals.lock();
         for (key, of_step) in self.forest.totals() {
             match totals.get_mut(key) {
                 Some(known) => *known = of_step,

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -11,6 +10,8 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::{LogSection, Records, RunRecord};
 use crate::base::id::{RunId, StepId};
+use crate::base::thread::{self, Thread};
+use crate::base::wake::{Bell, bell};
 use crate::files::FolderWatch;
 use crate::logs::{LogChunk, LogFollower, LogFollowerHandle};
 use crate::run::{RunState, StepSummary};
@@ -61,12 +62,12 @@ pub struct RunFollower {
     messages: Receiver<Message>,
     sender: Sender<Message>,
     looks: Receiver<()>,
-    look: Sender<()>,
+    look: Bell,
     settled: Receiver<Instant>,
     n_settled: usize,
     must_look: bool,
     end: Option<FollowEnd>,
-    open: BTreeMap<Key, (LogFollowerHandle, JoinHandle<()>)>,
+    open: BTreeMap<Key, (LogFollowerHandle, Thread)>,
     seen: BTreeSet<Key>,
     ends: BTreeMap<u32, EndWatch>,
     /// Ends the watch when it is dropped.
@@ -82,11 +83,10 @@ impl RunFollower {
         // Capacity 64 chunks of 256 KiB: when it is full the readers of logs wait, which no step feels; when
         // it is closed they end.
         let (sender, messages) = bounded(64);
-        // Capacity 1: when it is full a look waits already; when it is closed nobody follows any more.
-        let (look, looks) = bounded(1);
+        let (look, looks) = bell();
         let told = look.clone();
         let names = ["checkpoints.db", "checkpoints.db-wal", "supervisor.journal"];
-        let watch = FolderWatch::open(records.data_dir(), &names, move || wake(&told))?;
+        let watch = FolderWatch::open(records.data_dir(), &names, move || told.ring())?;
         Ok(Self {
             records,
             run_id,
@@ -207,7 +207,7 @@ impl RunFollower {
             self.ends.remove(&pid);
         }
         let look = self.look.clone();
-        match EndWatch::new(pid, move || wake(&look)) {
+        match EndWatch::new(pid, move || look.ring()) {
             Ok(watch) => {
                 self.ends.insert(pid, watch);
                 true
@@ -226,7 +226,7 @@ impl RunFollower {
         };
         let handle = follower.handle();
         let (sender, done) = (self.sender.clone(), key.clone());
-        let thread = std::thread::Builder::new().name(format!("lf-log {}", key.0)).spawn(move || {
+        let thread = thread::short(&format!("lf-log {}", key.0), move || {
             let outcome = loop {
                 match follower.next_chunk() {
                     Ok(Some(chunk)) => {
@@ -246,16 +246,8 @@ impl RunFollower {
     }
 
     fn join(&mut self, key: &Key) {
-        if let Some((_, thread)) = self.open.remove(key) {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        drop(self.open.remove(key));
     }
-}
-
-/// Asks for a look; one that waits already serves both.
-fn wake(look: &Sender<()>) {
-    let _ = look.try_send(());
 }
 
 impl Drop for RunFollower {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use crossbeam_channel::{Receiver, Select, Sender};
+use crossbeam_channel::{Receiver, Select};
 
 use super::core::{Act, JobStart, Resolve, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::zone::known_machine_zone;
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
+use crate::base::wake::bell;
 use crate::engine::{CoreExecutionEngine, Subscription, WallTimer, now};
 use crate::files::SettledWatch;
 use crate::run::{EventKind, StopKind};
@@ -59,18 +60,12 @@ impl Actor {
         engine: CoreExecutionEngine,
         resolve: Arc<Resolve>,
     ) -> std::io::Result<(Self, Wakers)> {
-        // Capacity 1, each: a bell that has rung and was not heard yet need not ring again.
-        let (ring, rung) = crossbeam_channel::bounded(1);
-        let (hear, heard) = crossbeam_channel::bounded(1);
-        let tell = move |bell: &Sender<()>| {
-            // Full: it has rung already. Closed: nobody is there any more.
-            let _ = bell.try_send(());
-        };
-        let events = engine.bus().subscribe_with_waker(move || tell(&hear));
-        let (at_timer, at_zone) = (ring.clone(), ring);
-        let timer = WallTimer::start(move || tell(&at_timer))?;
+        let ((at_timer, rung), (hear, heard)) = (bell(), bell());
+        let events = engine.bus().subscribe_with_waker(move || hear.ring());
+        let at_zone = at_timer.clone();
+        let timer = WallTimer::start(move || at_timer.ring())?;
         // Where it can't be watched, the zone is looked at whenever something is due.
-        let zone_watch = SettledWatch::open(Path::new("/etc"), "localtime", move || tell(&at_zone)).ok();
+        let zone_watch = SettledWatch::open(Path::new("/etc"), "localtime", move || at_zone.ring()).ok();
         let actor = Self {
             core,
             engine,

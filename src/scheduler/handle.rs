@@ -1,11 +1,11 @@
 //! The two ways to the scheduler: [`DesktopScheduler`] with an engine, [`OfflineScheduler`] without one.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
 
 use super::actor::{Actor, Order, Wakers};
 use super::core::{Act, Resolve, SchedulerCore, Target};
@@ -15,6 +15,7 @@ use super::job::{JobPatch, JobSpec};
 use super::view::{FireView, HistoryView, JobView};
 use super::zone::machine_zone;
 use crate::base::id::{JobId, PipelineId, RunId};
+use crate::base::thread::{self, Thread};
 use crate::engine::{CoreExecutionEngine, now};
 use crate::run::Definition;
 use crate::store::{CheckpointManager, DataDir, EngineLock, FireFilter, JobStore};
@@ -31,7 +32,7 @@ struct Shared {
     orders: Sender<Order>,
     /// What the thread is made of, until it is started.
     idle: Mutex<Option<(Actor, Wakers, Receiver<Order>)>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
 }
 
 impl DesktopScheduler {
@@ -64,20 +65,20 @@ impl DesktopScheduler {
     /// # Errors
     /// [`SchedulerError::System`] when there is no thread left, [`SchedulerError::Stopped`] after [`stop`](Self::stop).
     pub fn start(&self) -> Result<(), SchedulerError> {
-        let mut thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.shared.thread.lock();
         if thread.is_some() {
             return Ok(());
         }
-        let idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let idle = self.shared.idle.lock().take();
         let (actor, bells, orders) = idle.ok_or(SchedulerError::Stopped)?;
         let work = move || actor.run(&orders, &bells);
-        *thread = Some(crate::base::thread::lasting("lf-scheduler", work)?);
+        *thread = Some(thread::start("lf-scheduler", work)?);
         Ok(())
     }
 
     /// Whether jobs fire: it was started, and has not been stopped.
     pub fn is_started(&self) -> bool {
-        self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.shared.thread.lock().is_some()
     }
 
     /// Stops it: when this returns, nothing fires any more. Runs go on.
@@ -245,7 +246,7 @@ impl DesktopScheduler {
         work: impl FnOnce(&mut Actor) -> Result<T, SchedulerError> + Send + 'static,
     ) -> Result<T, SchedulerError> {
         {
-            let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = self.shared.idle.lock();
             if let Some((actor, _, _)) = idle.as_mut() {
                 return work(actor);
             }
@@ -263,14 +264,12 @@ impl DesktopScheduler {
 
 impl Shared {
     fn stop(&self) {
-        drop(self.idle.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.idle.lock().take());
         // If the thread has ended already, so be it.
         let _ = self.orders.send(Box::new(Actor::end));
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        let thread = self.thread.lock().take();
+        // Without the lock: its end may take a while.
+        drop(thread);
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::Settings;
 use super::catalogue::{Catalogue, CatalogueEntry};
@@ -43,7 +45,7 @@ impl PipelineFinder {
     /// # Errors
     /// Why there is none, as a sentence.
     pub fn find(&self, id: &PipelineId) -> Result<Arc<Definition>, String> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(Known { definition, stamp: Some(stamp) }) = known.get(id)
             && stamp_of(&definition.path) == Some(*stamp)
         {

@@ -3,17 +3,15 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fs::inotify;
-use rustix::io::Errno;
+use rustix::fs::inotify::WatchFlags;
 
 use super::DataDir;
+use crate::base::tasks::{Task, TaskThread};
+use crate::files::FolderChanges;
 
 /// A file or folder as the system knows it, whatever it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +50,12 @@ fn known(meta: &Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
 }
 
-/// An engine that lives no longer than this needs no watch: to close one takes the kernel longer than a short run does.
-const WATCH_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+/// An engine that lives no longer than this needs no watch: to end one takes the kernel longer than a short run does.
+const WATCH_AFTER: Duration = Duration::from_millis(500);
 
 /// What could not be looked at (an error of the disk or of a mount, a folder that was closed) is looked at again after
 /// this, and whenever something changes.
-const LOOK_AGAIN_AFTER: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// What a look has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,99 +77,54 @@ fn look(known: &[Identity]) -> Look {
     found
 }
 
+/// What may have put another directory or lock in the place of the one that is known.
+const EVENTS: WatchFlags = WatchFlags::MOVE_SELF
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO);
+
 /// Watches a data directory until it is dropped.
 #[derive(Debug)]
-pub struct DirWatch {
-    /// Written to when the thread is to end.
-    stop: Arc<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+pub(crate) struct DirWatch {
+    _task: Task,
 }
 
 impl DirWatch {
-    /// Calls `tell` once, on a thread of its own, when the directory or the lock in it was renamed, removed or exchanged.
+    /// Calls `tell` once, as a task of `tasks`, when the directory or the lock in it was renamed, removed or exchanged.
     /// That a folder above it was renamed is not told; writes notice it. So they do where the system's limit of watches is
     /// reached.
-    ///
-    /// # Errors
-    /// When the system has no thread or descriptor left.
-    pub fn start(dir: &DataDir, tell: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(dir: &DataDir, tasks: &TaskThread, tell: impl FnOnce() + Send + 'static) -> Self {
         let known = [Identity::of(dir.path()), Identity::of(&dir.path().join("instance.lock"))];
-        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let (path, of_thread) = (dir.path().to_owned(), stop.clone());
-        let thread = crate::base::thread::lasting("lf-dir", move || {
-            let mut stopped = [PollFd::new(&*of_thread, PollFlags::IN)];
-            if !matches!(poll(&mut stopped, Some(&WATCH_AFTER)), Ok(0) | Err(Errno::INTR)) {
-                return;
-            }
-            let changes = watch(&path);
-            // What has happened before the watch began is seen by the first look.
-            loop {
-                let limit = match look(&known) {
-                    Look::Gone => return tell(),
+        let (path, mut tell, mut changes) = (dir.path().to_owned(), Some(tell), None);
+        let task = tasks.add(Some(WATCH_AFTER), |bell| {
+            move |_| {
+                // What has happened before the watch began is seen by the first look.
+                changes.get_or_insert_with(|| {
+                    let bell = bell.clone();
+                    FolderChanges::watch(&path, EVENTS, move |_| {
+                        bell.ring();
+                    })
+                });
+                match look(&known) {
+                    Look::Gone => {
+                        if let Some(tell) = tell.take() {
+                            tell();
+                        }
+                        None
+                    }
                     Look::InPlace => None,
-                    Look::Unknown => Some(&LOOK_AGAIN_AFTER),
-                };
-                if !wait(changes.as_ref().ok(), &of_thread, limit) {
-                    return;
+                    Look::Unknown => Some(LOOK_AGAIN_AFTER),
                 }
             }
-        })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-fn watch(dir: &Path) -> io::Result<OwnedFd> {
-    let changes = inotify::init(inotify::CreateFlags::CLOEXEC)?;
-    let flags = inotify::WatchFlags::MOVE_SELF
-        | inotify::WatchFlags::DELETE_SELF
-        | inotify::WatchFlags::DELETE
-        | inotify::WatchFlags::MOVED_FROM
-        | inotify::WatchFlags::MOVED_TO;
-    inotify::add_watch(&changes, dir, flags)?;
-    Ok(changes)
-}
-
-/// Waits for the next change, or for so long; false when the watch is to end, and when there is nothing to wait for.
-fn wait(changes: Option<&OwnedFd>, stop: &OwnedFd, limit: Option<&Timespec>) -> bool {
-    if changes.is_none() && limit.is_none() {
-        return false;
-    }
-    loop {
-        let mut watched = vec![PollFd::new(stop, PollFlags::IN)];
-        watched.extend(changes.map(|changes| PollFd::new(changes, PollFlags::IN)));
-        match poll(&mut watched, limit) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(_) => return false,
-        }
-        if !watched[0].revents().is_empty() {
-            return false;
-        }
-        // What has changed is of no interest: it is looked at whole.
-        return changes.is_none_or(|changes| {
-            matches!(rustix::io::read(changes, &mut [0; 4096]), Ok(1..) | Err(Errno::INTR))
         });
-    }
-}
-
-impl Drop for DirWatch {
-    fn drop(&mut self) {
-        // It can't be full: it is written to once.
-        let _ = rustix::io::write(&*self.stop, &1_u64.to_ne_bytes());
-        if let Some(thread) = self.thread.take()
-            // What it tells may be the end of its owner.
-            && thread.thread().id() != std::thread::current().id()
-        {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        Self { _task: task }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use rustix::io::Errno;
 
     use super::*;
 
@@ -181,7 +134,8 @@ mod tests {
         let _lock = dir.lock().expect("it is free");
         // Capacity 1: it is told once.
         let (tell, told) = crossbeam_channel::bounded(1);
-        let watch = DirWatch::start(&dir, move || tell.send(()).expect("it is waited for")).expect("a watch");
+        let tasks = TaskThread::start("lf-test").expect("a thread");
+        let watch = DirWatch::start(&dir, &tasks, move || tell.send(()).expect("it is waited for"));
         change(dir.path());
         fs::write(temp.path().join("data/x"), "x").ok();
         fs::remove_file(temp.path().join("data/x")).ok();

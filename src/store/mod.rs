@@ -24,7 +24,7 @@ mod samples;
 mod sqlite;
 
 pub use datadir::{DataDir, DataDirError, EngineLock};
-pub use dir_watch::DirWatch;
+pub(crate) use dir_watch::DirWatch;
 pub use disk::{RESERVE_BYTES, Reserve, free_space, is_network_file_system};
 pub use error::StoreError;
 pub use jobs::{
@@ -40,4 +40,4 @@ pub use samples::{
     LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,
 };
 pub use sqlite::database::Durability;
-pub use sqlite::wal::{WalKeeper, WalLimit};
+pub(crate) use sqlite::wal::{WalKeeper, WalLimit};

@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
+use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
@@ -20,16 +20,18 @@ use super::frame::FrameBuffer;
 use super::host::{HostEvent, HostRequest, StepHost};
 use super::launch::{ConnectError, Launcher};
 use super::mover::timespec;
+use super::platform::when_ended;
 use super::process::Proc;
 use super::protocol::{Reply, Request, encode_request};
 use super::pulse::{Due, Pulse};
+use crate::base::thread::{self, Thread};
 
 /// The local supervisor, as the engine sees it. Dropping it closes the connection and joins its threads; the
 /// supervisor lives on while there is something to do.
 #[derive(Debug)]
 pub struct SupervisorHost {
     line: Arc<Line>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<Thread>,
     supervisor_pid: u32,
 }
 
@@ -53,7 +55,7 @@ struct Outbox {
     /// The writer holds a frame that is not written yet: new frames must wait behind it.
     is_writing: bool,
     is_closed: bool,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<Thread>,
 }
 
 impl SupervisorHost {
@@ -86,7 +88,7 @@ impl SupervisorHost {
         let (outbox, changed, is_asked) = Default::default();
         let line = Arc::new(Line { stream, outbox, changed, is_asked, bell });
         let for_reader = Arc::clone(&line);
-        let reader = crate::base::thread::lasting("supervisor-reader", move || {
+        let reader = thread::start("supervisor-reader", move || {
             read_all(&for_reader, supervisor_pid, pulse, rest, sink);
         })?;
         Ok(Self { line, reader: Some(reader), supervisor_pid })
@@ -112,26 +114,18 @@ impl StepHost for SupervisorHost {
 impl Drop for SupervisorHost {
     fn drop(&mut self) {
         let writer = {
-            let mut outbox = self.line.lock();
+            let mut outbox = self.line.outbox.lock();
             outbox.is_closed = true;
             outbox.writer.take()
         };
         self.line.changed.notify_one();
         self.line.hang_up();
-        for thread in self.reader.take().into_iter().chain(writer) {
-            // A panic of the sink has been reported where it happened. The sink itself may drop the host.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        // The sink itself may drop the host.
+        drop((self.reader.take(), writer));
     }
 }
 
 impl Line {
-    fn lock(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn hang_up(&self) {
         // Fails when the other side has done so before.
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -148,7 +142,7 @@ impl Line {
 
     /// Sends whole frames. What the socket does not take now goes to the writer thread.
     fn send(self: &Arc<Self>, mut frame: Vec<u8>) {
-        let mut outbox = self.lock();
+        let mut outbox = self.outbox.lock();
         while outbox.is_empty() {
             match rustix::net::send(&self.stream, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(n) if n == frame.len() => return,
@@ -165,7 +159,7 @@ impl Line {
             let line = Arc::clone(self);
             let write = move || line.write_all();
             // Without a thread nothing can be delivered: the connection is closed, and the reader reports it.
-            match crate::base::thread::lasting("supervisor-writer", write) {
+            match thread::start("supervisor-writer", write) {
                 Ok(thread) => outbox.writer = Some(thread),
                 Err(_) => self.hang_up(),
             }
@@ -174,17 +168,17 @@ impl Line {
 
     /// The writer thread: waits for frames and writes them until the connection ends.
     fn write_all(&self) {
-        let mut outbox = self.lock();
+        let mut outbox = self.outbox.lock();
         while !outbox.is_closed {
             let Some(frame) = outbox.frames.pop_front() else {
                 outbox.is_writing = false;
-                outbox = self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut outbox);
                 continue;
             };
             outbox.is_writing = true;
             drop(outbox);
             let is_written = write_frame(&self.stream, &frame).is_ok();
-            outbox = self.lock();
+            outbox = self.outbox.lock();
             outbox.is_closed |= !is_written;
         }
     }
@@ -281,9 +275,8 @@ fn wait_for_more(line: &Arc<Line>, pid: u32, pulse: &mut Pulse, sink: &impl Fn(H
 /// Reaps the supervisor that this process started, so that no zombie is left. The thread is not joined: the supervisor
 /// may outlive this process, and the thread ends with either.
 fn reap_when_it_ends(mut child: Child) -> io::Result<()> {
-    let wait = move || {
+    when_ended(child.id(), move || {
+        // It has ended: there is nothing to wait for.
         let _ = child.wait();
-    };
-    std::thread::Builder::new().name("supervisor-reaper".to_owned()).stack_size(64 << 10).spawn(wait)?;
-    Ok(())
+    })
 }

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
@@ -101,15 +102,15 @@ impl Mover {
     /// The kernel's error.
     pub(super) fn add(&self, n: u64, log: Log) -> io::Result<()> {
         let log = Arc::new(Mutex::new(log));
-        lock(&self.shared.logs).insert(n, Arc::clone(&log));
+        self.shared.logs.lock().insert(n, Arc::clone(&log));
         watch(&self.shared.epoll, n, &log)
     }
 
     /// The step of this log has ended: moves what is in the pipe by now. Returns how many bytes of the log were dropped
     /// in all. None when there is much to move: then a [`Note::Finished`] will say.
     pub(super) fn finish(&self, n: u64) -> Option<u64> {
-        let Some(log) = lock(&self.shared.logs).get(&n).map(Arc::clone) else { return Some(0) };
-        if let Ok(mut log) = log.try_lock() {
+        let Some(log) = self.shared.logs.lock().get(&n).map(Arc::clone) else { return Some(0) };
+        if let Some(mut log) = log.try_lock() {
             let n_waiting = log.n_waiting();
             if n_waiting <= SMALL {
                 log.finish(n_waiting);
@@ -122,8 +123,8 @@ impl Mover {
 
     /// Goes on moving this log until no process can write to it any more; then sends a [`Note::Closed`].
     pub(super) fn keep(&self, n: u64) {
-        let Some(log) = lock(&self.shared.logs).get(&n).map(Arc::clone) else { return };
-        let held = lock(&log).let_close();
+        let Some(log) = self.shared.logs.lock().get(&n).map(Arc::clone) else { return };
+        let held = log.lock().let_close();
         // Without a free descriptor the log is kept until the supervisor ends.
         if let Ok(held) = held {
             // The first fails if the log was not watched at the moment.
@@ -134,7 +135,7 @@ impl Mover {
 
     /// Forgets this log and closes its pipe, which also ends the watch.
     pub(super) fn remove(&self, n: u64) {
-        let log = lock(&self.shared.logs).remove(&n);
+        let log = self.shared.logs.lock().remove(&n);
         drop(log);
     }
 
@@ -201,7 +202,7 @@ impl Worker {
                 Order::End => return None,
                 Order::Finish(n) => {
                     let n_dropped = self.log(n).map_or(0, |log| {
-                        let mut log = lock(&log);
+                        let mut log = log.lock();
                         let n_waiting = log.n_waiting();
                         log.finish(n_waiting);
                         log.n_dropped()
@@ -215,7 +216,7 @@ impl Worker {
 
     fn turn(&mut self, n: u64) {
         let Some(log) = self.log(n) else { return };
-        let turn = lock(&log).turn();
+        let turn = log.lock().turn();
         match turn {
             Turn::Moved(_) | Turn::Empty => {}
             Turn::Closed => {
@@ -235,8 +236,8 @@ impl Worker {
     fn retry(&mut self) {
         let shared = Arc::clone(&self.shared);
         self.troubled.retain(|n| {
-            let Some(log) = lock(&shared.logs).get(n).map(Arc::clone) else { return false };
-            let turn = lock(&log).turn();
+            let Some(log) = shared.logs.lock().get(n).map(Arc::clone) else { return false };
+            let turn = log.lock().turn();
             let still = matches!(turn, Turn::Trouble(_));
             if !still {
                 // If it can't be watched, `finish` moves the rest.
@@ -248,7 +249,7 @@ impl Worker {
     }
 
     fn log(&self, n: u64) -> Option<SharedLog> {
-        lock(&self.shared.logs).get(&n).map(Arc::clone)
+        self.shared.logs.lock().get(&n).map(Arc::clone)
     }
 
     fn note(&self, note: Note) {
@@ -259,17 +260,12 @@ impl Worker {
 }
 
 fn watch(epoll: &OwnedFd, n: u64, log: &SharedLog) -> io::Result<()> {
-    Ok(epoll::add(epoll, lock(log).pipe(), EventData::new_u64(n), EventFlags::IN)?)
+    Ok(epoll::add(epoll, log.lock().pipe(), EventData::new_u64(n), EventFlags::IN)?)
 }
 
 fn unwatch(epoll: &OwnedFd, log: &SharedLog) {
     // An error means that it was not watched, which is what is wanted.
-    let _ = epoll::delete(epoll, lock(log).pipe());
-}
-
-/// A lock after a panic is used all the same: the offsets are the kernel's, so no log is left half moved.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let _ = epoll::delete(epoll, log.lock().pipe());
 }
 
 fn wake(eventfd: &OwnedFd) {

@@ -1,27 +1,28 @@
-//! Tries each thing that the supervisor needs of the system, for `leverframe doctor`. Nothing is left behind.
+//! What the supervisor needs of the system, tried out one by one: for `leverframe doctor`. Nothing is left
+//! behind.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::thread::JoinHandle;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// One thing that was tried.
+use crate::poller::{self, Waiting};
+
+/// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformCheck {
-    /// The system's name for it.
+    /// What: a name of the system's.
     pub name: &'static str,
-    /// What the supervisor needs it for.
+    /// What rests on it.
     pub purpose: &'static str,
-    /// Why it does not work; none when it works.
+    /// Why it does not work, if it does not.
     pub trouble: Option<String>,
 }
 
-/// Tries everything that the supervisor needs. `dir` is the folder of logs.
+/// Tries everything that the supervisor needs; `dir` is where logs will lie.
 pub fn check_platform(dir: &Path) -> Vec<PlatformCheck> {
     let tried = |name, purpose, outcome: io::Result<()>| PlatformCheck {
         name,
@@ -66,63 +67,40 @@ fn try_hole(dir: &Path) -> io::Result<()> {
     Ok(rustix::fs::fallocate(&file, flags, BLOCK, BLOCK)?)
 }
 
-/// A file without a name, which is gone when it is closed.
+/// A file that has no name and is gone when it is closed.
 fn unnamed_file(dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     Ok(rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR)?)
 }
 
-/// Reports the end of any process, child or not. It sends the process no signal.
+/// Tells when a process has ended, whoever its parent is. Sends it nothing.
 #[derive(Debug)]
 pub struct EndWatch {
-    /// Closing this ends the thread.
-    end: Option<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+    _waiting: Waiting,
 }
 
 impl EndWatch {
-    /// Calls `on_end` once, on a thread of its own, when the process has ended. Never calls it after the watch was
-    /// dropped.
+    /// Calls `tell` once when the process has ended, on the thread that waits for all of them: it must return at once. Not
+    /// when the watch is dropped before.
     ///
     /// # Errors
-    /// `NotFound` when there is no such process, else the kernel's error.
-    pub fn new(pid: u32, on_end: impl FnOnce() + Send + 'static) -> io::Result<Self> {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
-        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
-            rustix::io::Errno::SRCH => io::ErrorKind::NotFound.into(),
-            errno => io::Error::from(errno),
-        })?;
-        let (dropped, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let thread = std::thread::Builder::new().name("lf-end-watch".into()).spawn(move || {
-            loop {
-                let mut fds = [
-                    PollFd::new(&process, PollFlags::IN),
-                    PollFd::from_borrowed_fd(dropped.as_fd(), PollFlags::IN),
-                ];
-                match poll(&mut fds, None) {
-                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                    Err(_) => return,
-                }
-                if !fds[1].revents().is_empty() {
-                    return;
-                }
-                if !fds[0].revents().is_empty() {
-                    return on_end();
-                }
-            }
-        })?;
-        Ok(Self { end: Some(end), thread: Some(thread) })
+    /// `NotFound` when there is no such process, else what the system lacks.
+    pub fn new(pid: u32, tell: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        Ok(Self { _waiting: Waiting::once(process(pid)?, tell)? })
     }
 }
 
-impl Drop for EndWatch {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been reported already.
-            let _ = thread.join();
-        }
-    }
+/// Calls `tell` once when the process has ended, as [`EndWatch`] does, however long that takes.
+pub(super) fn when_ended(pid: u32, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    poller::call_once(process(pid)?, tell)
+}
+
+fn process(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
+        rustix::io::Errno::SRCH => io::ErrorKind::NotFound.into(),
+        errno => io::Error::from(errno),
+    })
 }
 
 #[cfg(test)]
@@ -139,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_process_is_reported_and_a_missing_process_is_an_error() {
+    fn the_end_of_a_process_is_told_and_one_that_is_not_there_is_an_error() {
         let mut child =
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let (tell, told) = crossbeam_channel::bounded(1);

@@ -6,7 +6,6 @@
 //! uncovered one later. Wayland does not need this: its compositor requests no frames of a hidden window.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use winit::raw_window_handle::{HasWindowHandle, RawWindowHandle};
 use x11rb::connection::Connection;
@@ -18,6 +17,8 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 
+use crate::base::thread::{self, Thread};
+
 /// Bit in the type of an event that was sent by a program instead of the server.
 const SENT_BY_CLIENT: u8 = 0x80;
 
@@ -27,7 +28,7 @@ pub(super) struct ShownWatch {
     connection: Arc<RustConnection>,
     /// A window of our own. A message to it ends the watch.
     bell: Window,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
 }
 
 impl ShownWatch {
@@ -57,7 +58,7 @@ impl ShownWatch {
             // It fails only without the server, and then there is no window.
             let _ = waiter.run();
         };
-        let thread = std::thread::Builder::new().name("lf-shown".into()).spawn(wait)?;
+        let thread = thread::short("lf-shown", wait)?;
         Ok(Self { connection, bell, thread: Some(thread) })
     }
 }
@@ -68,10 +69,7 @@ impl Drop for ShownWatch {
         // If the connection is broken, the thread has ended.
         let _ = self.connection.send_event(false, self.bell, EventMask::NO_EVENT, end);
         let _ = self.connection.flush();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been reported already.
-            let _ = thread.join();
-        }
+        drop(self.thread.take());
     }
 }
 

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-
 use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
 use crate::api::{Error, GetSnapshot, LivingRuns};
 use crate::backend::Backend;
 use crate::base::id::{RunId, StepId};
 use crate::engine::ShutdownKind;
+use crossbeam_channel::{Receiver, Sender};
 
 /// Everything that an action needs. Cheap to clone.
 #[derive(Clone)]

@@ -5,7 +5,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use super::controller::{WindowController, serve};
 use super::look::WindowLook;
@@ -18,6 +17,7 @@ use super::store::AppStore;
 use crate::api::{Error, ProcessKind};
 use crate::backend::{Backend, EngineEvents};
 use crate::base::id::RunId;
+use crate::base::thread::{self, Thread};
 use crate::control::ControlClient;
 use crate::control::wire::EventFilter;
 use crate::daemon::{CommandHandler, EngineLease, Mode, ServiceOptions, Watch};
@@ -47,7 +47,7 @@ struct Started {
     listening: Option<Listening>,
     /// Measures the machine for a window whose engine lives elsewhere.
     watch: Option<Watch>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     /// Applies updates to the store of a program without a window.
     applying: Option<Applying>,
     /// Has the pipelines read anew; none where the system has no watches left.
@@ -167,11 +167,11 @@ impl ExecutionIntegration {
         let (lookups, waiting) = crossbeam_channel::unbounded();
         let controller = WindowController { backend, updates: self.world.updates.clone(), lookups };
         let mut threads = vec![
-            spawn("lf-lookups", {
+            thread::start("lf-lookups", {
                 let controller = controller.clone();
                 move || Lookups::new(controller).run(&waiting)
             })?,
-            spawn("lf-actions", {
+            thread::start("lf-actions", {
                 let (controller, actions) = (controller.clone(), self.world.actions.clone());
                 move || serve(&controller, &actions)
             })?,
@@ -184,13 +184,15 @@ impl ExecutionIntegration {
         if let Some(samples) = samples {
             let updates = self.world.updates.clone();
             let engine = controller.backend.engine().cloned();
-            threads.push(spawn("lf-samples", move || show_samples(&samples, engine.as_ref(), &updates))?);
+            threads.push(thread::start("lf-samples", move || {
+                show_samples(&samples, engine.as_ref(), &updates)
+            })?);
         }
         if let Some(connection) = controller.backend.patient() {
             let updates = self.world.updates.clone();
-            threads.push(spawn("lf-usage", move || show_usage(&connection, &updates))?);
+            threads.push(thread::start("lf-usage", move || show_usage(&connection, &updates))?);
         }
-        threads.push(spawn("lf-events", {
+        threads.push(thread::start("lf-events", {
             let controller = controller.clone();
             move || forward(&controller, events)
         })?);
@@ -281,10 +283,7 @@ impl ExecutionIntegration {
         }
         controller.lookup(Lookup::End);
         drop(controller);
-        for thread in threads {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+        drop(threads);
         drop(listening);
         // After those that send to it.
         drop(applying);
@@ -386,10 +385,6 @@ fn notifier(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() +
         // If the window is gone, there is nothing to raise or to close.
         let _ = updates.send(update());
     })
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    crate::base::thread::lasting(name, work)
 }
 
 fn not_started() -> Error {

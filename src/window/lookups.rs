@@ -4,7 +4,6 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -16,6 +15,8 @@ use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob};
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN, SavedJob};
 use crate::api::{AddJob, Error, SetJob};
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::base::thread::{self, Thread};
+use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
 use crate::run::RunState;
@@ -68,7 +69,7 @@ pub(crate) struct Lookups {
 /// The log that is being followed, on two threads: one waits for growth, one paints at a bearable pace.
 struct Following {
     follower: LogFollowerHandle,
-    threads: [JoinHandle<()>; 2],
+    threads: [Thread; 2],
 }
 
 impl Lookups {
@@ -171,18 +172,15 @@ impl Lookups {
         let end = std::fs::metadata(&path).map_or(0, |meta| meta.len());
         let mut follower = LogFollower::open(&path, end)?;
         let handle = follower.handle();
-        // Capacity 1: when it is full, the painter knows already. Closed when there is no more to come.
-        let (grown, growth) = bounded::<()>(1);
-        let waiter = std::thread::Builder::new().name("lf-log-wait".into()).spawn(move || {
+        // Closed when there is no more to come.
+        let (grown, growth) = bell();
+        let waiter = thread::short("lf-log-wait", move || {
             while let Ok(Some(_)) = follower.next_chunk() {
-                // Full: the painter has not looked yet, and will see this too.
-                let _ = grown.try_send(());
+                grown.ring();
             }
         })?;
         let controller = self.controller.clone();
-        let painter = std::thread::Builder::new()
-            .name("lf-log-tail".into())
-            .spawn(move || paint(&controller, &key, &growth))?;
+        let painter = thread::short("lf-log-tail", move || paint(&controller, &key, &growth))?;
         self.following = Some(Following { follower: handle, threads: [waiter, painter] });
         Ok(())
     }
@@ -190,10 +188,7 @@ impl Lookups {
     fn unfollow(&mut self) {
         if let Some(Following { follower, threads }) = self.following.take() {
             follower.cancel();
-            for thread in threads {
-                // A panic there has been printed; there is nobody left to tell.
-                let _ = thread.join();
-            }
+            drop(threads);
         }
     }
 

@@ -2,13 +2,14 @@
 //! that the program only reads.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use parking_lot::Mutex;
 
 use super::port::{Action, AppUpdate, QuitChoice, WindowPort};
 use super::store::AppStore;
+use crate::base::thread::{self, Thread};
 
 /// A store and the window's end of the port that feeds it.
 pub(super) struct OwnStore {
@@ -18,8 +19,9 @@ pub(super) struct OwnStore {
 
 /// The thread that applies updates; it ends when this is dropped.
 pub(super) struct Applying {
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed before the thread is joined, which ends it.
+    _end: Sender<()>,
+    _thread: Thread,
 }
 
 impl OwnStore {
@@ -29,7 +31,7 @@ impl OwnStore {
 
     /// Looks at the store; updates wait meanwhile.
     pub(super) fn read<T>(&self, look: impl FnOnce(&AppStore) -> T) -> T {
-        look(&self.store.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&self.store.lock())
     }
 
     /// Has the thread that carries out actions end, as a window does that closes.
@@ -43,8 +45,8 @@ impl OwnStore {
         let (store, port) = (self.store.clone(), self.port.clone());
         // Capacity 0: nothing is ever sent; it is closed when the thread is to end.
         let (end, ended) = bounded(0);
-        let thread = crate::base::thread::lasting("lf-store", move || apply_until(&ended, &port, &store))?;
-        Ok(Applying { end: Some(end), thread: Some(thread) })
+        let _thread = thread::start("lf-store", move || apply_until(&ended, &port, &store))?;
+        Ok(Applying { _end: end, _thread })
     }
 }
 
@@ -67,20 +69,10 @@ fn apply_until(ended: &Receiver<()>, port: &WindowPort, store: &Mutex<AppStore>)
 }
 
 fn apply(update: AppUpdate, port: &WindowPort, store: &Mutex<AppStore>) {
-    let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut store = store.lock();
     store.apply(update);
     for request in store.take_requests() {
         // Too much is waiting, or nobody answers any more: the store stays as new as it is.
         let _ = port.send(request);
-    }
-}
-
-impl Drop for Applying {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
     }
 }

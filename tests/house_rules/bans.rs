@@ -5,6 +5,7 @@ use super::source::{Breach, House, after_bracket};
 /// The files (or folders) that may read a clock, and why.
 const CLOCKS: &[(&str, &str)] = &[
     ("src/engine/clock.rs", "the engine's clocks: every `Now` is made there"),
+    ("src/base/tasks.rs", "tasks are called after the times that they say"),
     ("src/engine/bus.rs", "a subscriber waits with a deadline"),
     (
         "src/engine/inbox.rs",
@@ -111,11 +112,9 @@ pub(crate) fn threads_are_named(house: &House) -> Vec<Breach> {
 const SHORT_THREADS: &[(&str, &str)] = &[
     ("src/base/thread.rs", "the one that ends its process if it must is made here"),
     ("src/base/at_exit.rs", "its process ends anyway"),
-    ("src/supervisor/client.rs", "one waits for the end of one process"),
     ("src/supervisor/guard.rs", "it is the guard's, a process that does nothing else"),
     ("src/ui/shown.rs", "without it the window only paints more than it must"),
     ("src/supervisor/mover.rs", "it is the supervisor's, whose end is another matter"),
-    ("src/supervisor/platform.rs", "it is the supervisor's"),
     ("src/awake.rs", "it says itself that it has gone, and everything goes on without it"),
     ("src/store/datadir.rs", "it waits for one lock"),
     ("src/control/client.rs", "it is a client's, and ends with its connection"),
@@ -130,11 +129,17 @@ const SHORT_THREADS: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn threads_that_last_end_their_process(house: &House) -> Vec<Breach> {
-    only_in(house, &["thread::Builder", "Builder::new().name"], SHORT_THREADS, Where::Program, |needle| {
-        format!(
-            "`{needle}`: a thread that lasts takes its process with it when it panics. Use `crate::base::thread::lasting`, or list the file with its reason"
-        )
-    })
+    only_in(
+        house,
+        &["thread::Builder", "Builder::new().name", "thread::short("],
+        SHORT_THREADS,
+        Where::Program,
+        |needle| {
+            format!(
+                "`{needle}`: a thread that lasts takes its process with it when it panics. Use `crate::base::thread::start`, or list the file with its reason"
+            )
+        },
+    )
 }
 
 pub(crate) fn channels_are_explained(house: &House) -> Vec<Breach> {

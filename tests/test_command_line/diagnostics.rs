@@ -44,7 +44,7 @@ fn diagnostics_are_off_unless_asked_for_and_then_a_verb_writes_them_to_standard_
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.err.contains(" INFO leverframe::daemon::service: the engine is in service"), "{said:?}");
     assert!(
-        said.err.contains("DEBUG leverframe::engine::beats: told kind=\"execution_started\""),
+        said.err.contains("DEBUG leverframe::engine::publisher: told kind=\"execution_started\""),
         "{said:?}"
     );
     holds_no_values(&said.err);

@@ -32,6 +32,8 @@ fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
     let bench = Bench::new();
     // Capacity 1: the second host, and no other, is looked for when the test says so.
     let (find, may_find) = bounded::<()>(1);
+    // Capacity 1: that it is looked for.
+    let (look, is_looked_for) = bounded::<()>(1);
     // Capacity 1: that the second host has said what it knows.
     let (said, has_said) = bounded::<()>(1);
     // Capacity 1: the engine gets it when the test says so.
@@ -43,6 +45,7 @@ fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
             let sink = Arc::new(sink);
             let is_first = first_sink.lock().expect("no test panics here").replace(sink.clone()).is_none();
             if !is_first {
+                look.send(()).expect("the test waits");
                 may_find.recv_timeout(DEADLINE).expect("the test says when");
             }
             let said = (!is_first).then(|| said.clone());
@@ -87,6 +90,8 @@ fn last_reports_that_come_with_an_inventory_are_neither_lost_nor_taken_twice() {
     let sink = first_sink.lock().expect("no test panics here").clone().expect("there is a host");
     sink(HostEvent::Gone { reason: "as the test wants it".into() });
     wait_for_named(&events, "warning_raised");
+    // The engine has told that to the watcher, too, and goes on.
+    is_looked_for.recv_timeout(DEADLINE).expect("another host is looked for");
 
     let held = barrier.lock().expect("no test panics here");
     while watched.try_recv().is_some() {}

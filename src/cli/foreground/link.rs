@@ -6,10 +6,10 @@ use crossbeam_channel::Receiver;
 
 use super::super::exit::Failure;
 use super::super::output::show_warnings;
-use super::super::waker::waker;
 use crate::api::ProcessKind;
 use crate::backend::{Backend, EngineEvents};
 use crate::base::id::RunId;
+use crate::base::wake::bell;
 use crate::control::ControlClient;
 use crate::control::wire::EventFilter;
 use crate::daemon::{EngineLease, Mode, ServiceOptions};
@@ -38,7 +38,7 @@ impl Link {
         scope: Scope,
         first_input: Option<(RunId, Input)>,
     ) -> Result<Self, Failure> {
-        let (wake, wakes) = waker();
+        let (wake, wakes) = bell();
         let engine = EngineOptions {
             scope,
             first_input,
@@ -48,7 +48,7 @@ impl Link {
         };
         let options = ServiceOptions { face: ProcessKind::Run, parts: Mode::EngineOnly, engine, raise: None };
         let listening = Some(show_warnings(&lease.dir));
-        let (backend, events) = Backend::open(lease, settings, options, Arc::new(wake))?;
+        let (backend, events) = Backend::open(lease, settings, options, Arc::new(move || wake.ring()))?;
         Ok(Self { backend, events, wakes, _listening: listening })
     }
 
@@ -60,9 +60,10 @@ impl Link {
         run_id: &RunId,
         since: Option<u64>,
     ) -> Result<Self, Failure> {
-        let (wake, wakes) = waker();
+        let (wake, wakes) = bell();
         let filter = EventFilter { since, runs: Some(vec![run_id.clone()]), types: None };
-        let (backend, events) = Backend::attach(client, dir, settings, filter, Arc::new(wake))?;
+        let (backend, events) =
+            Backend::attach(client, dir, settings, filter, Arc::new(move || wake.ring()))?;
         Ok(Self { backend, events, wakes, _listening: None })
     }
 }

@@ -3,10 +3,11 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -76,7 +77,7 @@ impl Connection {
         if let Some(client) = known() {
             return Ok(client);
         }
-        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let _looking = self.looking.lock();
         // Another thread may have found it meanwhile.
         if let Some(client) = known() {
             return Ok(client);

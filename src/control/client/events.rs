@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
+use crate::base::queue::{Backlog, EventQueue};
 use crate::run::Event;
 
 /// How many bytes of events may wait to be taken before the client stops reading.
@@ -71,13 +72,12 @@ impl Events {
 
     /// The next event, if one waits.
     pub fn try_recv(&self) -> Option<ReceivedEvent> {
-        self.queue.take(&mut self.queue.lock())
+        self.queue.try_pop()
     }
 
     /// Whether the engine has gone and everything was taken.
     pub fn is_over(&self) -> bool {
-        let state = self.queue.lock();
-        state.is_over && state.waiting.is_empty()
+        self.queue.is_over()
     }
 
     /// The newest event of the engine when the subscription began.
@@ -101,105 +101,37 @@ impl Drop for Events {
     }
 }
 
-/// What one subscription has heard and nobody has taken.
-pub(super) struct Queue {
-    state: Mutex<State>,
-    filled: Condvar,
-    room: Condvar,
-    /// Called when it stops being empty, and when it is over.
-    wake: Option<Box<dyn Fn() + Send + Sync>>,
-}
+/// What one subscription has heard and the client has not taken.
+pub(super) type Queue = EventQueue<Waiting>;
 
+/// Full beyond a number of bytes.
 #[derive(Default)]
-struct State {
-    waiting: VecDeque<ReceivedEvent>,
+pub(super) struct Waiting {
+    events: VecDeque<ReceivedEvent>,
     n_bytes: usize,
-    /// Nothing more comes.
-    is_over: bool,
-    /// Nobody takes anything.
-    is_left: bool,
 }
 
-impl Queue {
-    pub(super) fn new(wake: Option<Box<dyn Fn() + Send + Sync>>) -> Self {
-        Self { state: Mutex::default(), filled: Condvar::new(), room: Condvar::new(), wake }
+impl Waiting {
+    pub(super) fn push(&mut self, event: ReceivedEvent) {
+        self.n_bytes += event.json().len();
+        self.events.push_back(event);
     }
+}
 
-    /// Adds an event; waits for room while nobody `is_asking`.
-    pub(super) fn push(&self, event: ReceivedEvent, is_asking: impl Fn() -> bool) {
-        let mut state = self.lock();
-        while state.n_bytes > MAX_WAITING_BYTES && !state.is_left && !is_asking() {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.is_left {
-            return;
-        }
-        let was_empty = state.waiting.is_empty();
-        state.n_bytes += event.json().len();
-        state.waiting.push_back(event);
-        drop(state);
-        if was_empty {
-            self.tell();
-        }
-    }
+impl Backlog for Waiting {
+    type Item = ReceivedEvent;
 
-    /// Has whoever waits for room look again.
-    pub(super) fn look_again(&self) {
-        drop(self.lock());
-        self.room.notify_all();
-    }
-
-    /// Nothing more comes.
-    pub(super) fn finish(&self) {
-        self.lock().is_over = true;
-        self.tell();
-    }
-
-    fn leave(&self) {
-        let mut state = self.lock();
-        state.is_left = true;
-        state.waiting.clear();
-        drop(state);
-        self.room.notify_all();
-    }
-
-    fn tell(&self) {
-        self.filled.notify_all();
-        if let Some(wake) = &self.wake {
-            wake();
-        }
-    }
-
-    fn pop(&self, deadline: Option<Instant>) -> Option<ReceivedEvent> {
-        let mut state = self.lock();
-        loop {
-            if let Some(event) = self.take(&mut state) {
-                return Some(event);
-            }
-            if state.is_over {
-                return None;
-            }
-            state = match deadline {
-                None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-
-    fn take(&self, state: &mut State) -> Option<ReceivedEvent> {
-        let event = state.waiting.pop_front()?;
-        let was_full = state.n_bytes > MAX_WAITING_BYTES;
-        state.n_bytes -= event.json().len();
-        if was_full && state.n_bytes <= MAX_WAITING_BYTES {
-            self.room.notify_all();
-        }
+    fn take(&mut self) -> Option<ReceivedEvent> {
+        let event = self.events.pop_front()?;
+        self.n_bytes -= event.json().len();
         Some(event)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.n_bytes > MAX_WAITING_BYTES
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
 use super::ControlError;
@@ -66,7 +67,7 @@ impl Shared {
 
     /// Takes somebody in who waits; the number of the request.
     pub(super) fn expect(&self, pending: Pending) -> Result<u64, ControlError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.is_over {
             return Err(ControlError::Gone(state.closing.clone()));
         }
@@ -82,36 +83,32 @@ impl Shared {
 
     /// Nobody waits for this answer any more.
     pub(super) fn give_up(&self, id: u64) {
-        self.lock().pending.remove(&id);
+        self.state.lock().pending.remove(&id);
     }
 
     /// Nobody takes the events of this subscription any more.
     pub(super) fn forget(&self, subscription: u64) {
-        self.lock().queues.remove(&subscription);
+        self.state.lock().queues.remove(&subscription);
     }
 
     pub(super) fn closing(&self) -> Option<ClosingNotice> {
-        self.lock().closing.clone()
+        self.state.lock().closing.clone()
     }
 
     /// Ends every subscription: a reader that waits for room goes on.
     pub(super) fn finish_queues(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_over = true;
         let queues: Vec<_> = state.queues.drain().map(|(_, queue)| queue).collect();
         drop(state);
         for queue in queues {
-            queue.finish();
+            queue.close();
         }
     }
 
     fn is_asked(&self) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         state.is_over || !state.pending.is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,7 +133,7 @@ pub(super) fn read_all(shared: &Shared) {
     let _ = shared.stream.shutdown(std::net::Shutdown::Both);
     shared.finish_queues();
     let (pending, closing) = {
-        let mut state = shared.lock();
+        let mut state = shared.state.lock();
         (std::mem::take(&mut state.pending), state.closing.clone())
     };
     for (_, pending) in pending {
@@ -154,13 +151,15 @@ fn hear(shared: &Shared, line: &[u8], descriptors: &mut VecDeque<OwnedFd>) {
     match (heard.method.as_deref(), heard.params) {
         (Some("event"), Some(params)) => {
             let Ok(event) = serde_json::from_str::<EventParams<'_>>(params.get()) else { return };
-            let queue = shared.lock().queues.get(&event.subscription).cloned();
+            let queue = shared.state.lock().queues.get(&event.subscription).cloned();
             if let Some(queue) = queue {
-                queue.push(ReceivedEvent::new(event.event), || shared.is_asked());
+                let event = ReceivedEvent::new(event.event);
+                // One that is left is let go by what has left it.
+                let _ = queue.push(|waiting| waiting.push(event), || shared.is_asked());
             }
         }
         (Some("closing"), Some(params)) => {
-            shared.lock().closing = serde_json::from_str(params.get()).ok();
+            shared.state.lock().closing = serde_json::from_str(params.get()).ok();
         }
         (Some(_), _) => {}
         (None, _) => {
@@ -172,7 +171,7 @@ fn hear(shared: &Shared, line: &[u8], descriptors: &mut VecDeque<OwnedFd>) {
 }
 
 fn answer(shared: &Shared, heard: Heard<'_>, descriptors: Vec<OwnedFd>) {
-    let mut state = shared.lock();
+    let mut state = shared.state.lock();
     let pending = match heard.id {
         Some(id) => state.pending.remove(&id),
         // An engine that could not even read the request speaks to whoever asked last; there it ends.

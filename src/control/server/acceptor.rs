@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
@@ -18,6 +18,7 @@ use super::hand_over::HandOver;
 use super::journal::Journal;
 use crate::api::exit_code::BUSY;
 use crate::api::{EngineId, Understood};
+use crate::base::thread::{self, Thread};
 use crate::control::wire::{ClosingNotice, ErrorObject, JSON_RPC, Saying};
 use crate::control::{bind, is_of_our_user, wire};
 use crate::engine::{CoreExecutionEngine, Subscription, SubscriptionEnder};
@@ -57,8 +58,8 @@ pub struct ControlOptions {
 pub struct ControlServer {
     shared: Arc<Shared>,
     end_of_events: SubscriptionEnder,
-    accepting: Option<JoinHandle<()>>,
-    keeping: Option<JoinHandle<()>>,
+    accepting: Option<Thread>,
+    keeping: Option<Thread>,
 }
 
 /// What all connections share.
@@ -77,7 +78,7 @@ pub(crate) struct Shared {
 /// A client that is connected, or was.
 struct Client {
     connection: Arc<Connection>,
-    thread: JoinHandle<()>,
+    thread: Thread,
     /// Closed when its thread ends.
     ended: Receiver<()>,
 }
@@ -108,11 +109,10 @@ impl ControlServer {
             clients: Mutex::default(),
         });
         let for_keeper = shared.clone();
-        let keeping =
-            crate::base::thread::lasting("lf-hand-journal", move || for_keeper.journal.keep(&events))?;
+        let keeping = thread::start("lf-hand-journal", move || for_keeper.journal.keep(&events))?;
         let mut server = Self { shared, end_of_events, accepting: None, keeping: Some(keeping) };
         let for_accepter = server.shared.clone();
-        let accepting = crate::base::thread::lasting("lf-hand-accept", move || for_accepter.accept_all())?;
+        let accepting = thread::start("lf-hand-accept", move || for_accepter.accept_all())?;
         server.accepting = Some(accepting);
         Ok(server)
     }
@@ -124,7 +124,7 @@ impl ControlServer {
         self.shared.is_closing.store(true, Ordering::Release);
         // It can't be full: it is written to once.
         let _ = rustix::io::write(&self.shared.stop, &1_u64.to_ne_bytes());
-        join(accepting);
+        accepting.join();
     }
 
     /// Takes leave: nobody else is accepted, what was asked is answered, every event is written that the engine has
@@ -138,8 +138,8 @@ impl ControlServer {
         self.turn_away();
         let Some(keeping) = self.keeping.take() else { return };
         self.end_of_events.end();
-        join(keeping);
-        let clients = std::mem::take(&mut *self.shared.clients());
+        keeping.join();
+        let clients = std::mem::take(&mut *self.shared.clients.lock());
         for client in &clients {
             client.connection.close(reason);
         }
@@ -156,22 +156,14 @@ impl ControlServer {
                 client.connection.hang_up();
             }
         }
-        for client in clients {
-            join(client.thread);
-        }
+        // A client's own thread does not wait for itself.
+        drop(clients);
     }
 }
 
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.leave("the engine has ended");
-    }
-}
-
-fn join(thread: JoinHandle<()>) {
-    // A panic there has been printed; there is nobody left to tell. A client's own thread does not wait for itself.
-    if thread.thread().id() != std::thread::current().id() {
-        let _ = thread.join();
     }
 }
 
@@ -223,13 +215,11 @@ impl Shared {
             return;
         }
         let Ok(connection) = Connection::new(self.clone(), stream) else { return };
-        let mut clients = self.clients();
+        let mut clients = self.clients.lock();
         let (ended, here): (Vec<_>, Vec<_>) =
             std::mem::take(&mut *clients).into_iter().partition(|client| client.thread.is_finished());
         *clients = here;
-        for client in ended {
-            join(client.thread);
-        }
+        drop(ended);
         if clients.len() >= MAX_CONNECTIONS {
             let text =
                 format!("{MAX_CONNECTIONS} clients are connected, and no more are taken; try again later");
@@ -239,7 +229,7 @@ impl Shared {
         // Capacity 0: nothing is sent; it is closed when the thread ends.
         let (alive, ended): (Sender<()>, _) = bounded(0);
         let for_thread = connection.clone();
-        let thread = std::thread::Builder::new().name("lf-hand".into()).spawn(move || {
+        let thread = thread::short("lf-hand", move || {
             for_thread.serve();
             drop(alive);
         });
@@ -250,10 +240,6 @@ impl Shared {
                 format!("the system gives no thread for another client: {error}"),
             )),
         }
-    }
-
-    fn clients(&self) -> MutexGuard<'_, Vec<Client>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
@@ -15,6 +15,7 @@ use super::acceptor::Shared;
 use super::journal::Cursor;
 use super::session::{Session, answer_to};
 use super::writer::{ConnectionWriter, PATIENCE, Unsent};
+use crate::base::thread::Thread;
 use crate::control::wire::{ErrorObject, INVALID_REQUEST, MAX_LINE, Outcome};
 use crate::control::{LineDecoder, wire};
 
@@ -78,12 +79,12 @@ impl Connection {
 
     /// Its subscriptions.
     pub(crate) fn cursors(&self) -> MutexGuard<'_, Vec<Cursor>> {
-        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cursors.lock()
     }
 
     /// Has the client be told this reason when the connection ends, if there is none yet.
     pub(crate) fn end_because(&self, reason: impl Into<String>) {
-        let mut known = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.reason.lock();
         known.get_or_insert_with(|| reason.into());
     }
 
@@ -96,18 +97,16 @@ impl Connection {
             self.is_over.store(true, Ordering::Release);
             self.shared.journal.wake();
         }
-        if let Some(writer) = writer {
-            // When the server closes, it writes what waits first. A panic there has been printed.
-            let _ = JoinHandle::join(writer);
-        }
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // When the server closes, it writes what waits first.
+        drop(writer);
+        let reason = self.reason.lock().take();
         match reason {
             Some(reason) => self.writer.close(&self.shared.closing_line(reason)),
             None => self.writer.hang_up(),
         }
     }
 
-    fn read_requests(self: &Arc<Self>, writer: &mut Option<JoinHandle<()>>) {
+    fn read_requests(self: &Arc<Self>, writer: &mut Option<Thread>) {
         let hello_until = Instant::now() + HELLO_WITHIN;
         let mut session = Session::new(self, writer);
         let mut lines = LineDecoder::new(MAX_LINE);

@@ -2,7 +2,9 @@
 //! subscription is a place in it, so that a slow client costs no memory; one that falls out of the ring is told so.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::filter::Filter;
 use crate::base::id::RunId;
@@ -122,13 +124,13 @@ impl Journal {
             }
             self.append(batch);
         }
-        self.lock().is_over = true;
+        self.ring.lock().is_over = true;
         self.grown.notify_all();
     }
 
     fn append(&self, batch: Vec<Arc<Entry>>) {
         let mut dropped = Vec::new();
-        let mut ring = self.lock();
+        let mut ring = self.ring.lock();
         for entry in batch {
             ring.n_bytes += entry.json.len();
             ring.seq = entry.seq;
@@ -149,12 +151,12 @@ impl Journal {
 
     /// The newest event.
     pub(crate) fn seq(&self) -> u64 {
-        self.lock().seq
+        self.ring.lock().seq
     }
 
     /// The place behind the event `since`, or behind the newest, with the newest.
     pub(crate) fn place(&self, since: Option<u64>) -> (Place, u64) {
-        let ring = self.lock();
+        let ring = self.ring.lock();
         let end = Place { next: ring.end(), after: 0, is_lost: false };
         let place = match since {
             None => end,
@@ -174,14 +176,14 @@ impl Journal {
         cursors: &Mutex<Vec<Cursor>>,
         is_over: impl Fn() -> bool,
     ) -> Option<Vec<(u64, Taken)>> {
-        let mut ring = self.lock();
+        let mut ring = self.ring.lock();
         loop {
             if is_over() {
                 return None;
             }
             let mut taken = Vec::new();
             let mut has_more = false;
-            for cursor in cursors.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            for cursor in cursors.lock().iter_mut() {
                 has_more |= ring.look(cursor, &mut taken);
             }
             if !taken.is_empty() {
@@ -191,19 +193,15 @@ impl Journal {
                 if ring.is_over {
                     return None;
                 }
-                ring = self.grown.wait(ring).unwrap_or_else(PoisonError::into_inner);
+                self.grown.wait(&mut ring);
             }
         }
     }
 
     /// Has everybody who waits look again.
     pub(crate) fn wake(&self) {
-        drop(self.lock());
+        drop(self.ring.lock());
         self.grown.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -255,7 +253,7 @@ mod tests {
     }
 
     fn seqs(journal: &Journal, cursors: &Mutex<Vec<Cursor>>) -> Vec<u64> {
-        journal.lock().is_over = true;
+        journal.ring.lock().is_over = true;
         let mut seqs = Vec::new();
         while let Some(taken) = journal.take(cursors, || false) {
             seqs.extend(taken.iter().map(|(_, taken)| match taken {
@@ -283,7 +281,7 @@ mod tests {
         for block in 0..=(MAX_ENTRIES as u64 / 1000) {
             journal.append((block * 1000 + 1..=block * 1000 + 1000).map(|seq| entry(seq, "a")).collect());
         }
-        assert_eq!(journal.lock().entries.len(), MAX_ENTRIES);
+        assert_eq!(journal.ring.lock().entries.len(), MAX_ENTRIES);
         let taken = journal.take(&slow, || false).unwrap();
         assert!(matches!(taken.as_slice(), [(1, Taken::Resync(_))]), "{taken:?}");
         journal.append(vec![entry(1_000_000, "a")]);
@@ -299,7 +297,7 @@ mod tests {
             let event = Event { seq, at: DateTime::UNIX_EPOCH, run_id: None, kind };
             journal.append(vec![Arc::new(Entry::new(&event))]);
         }
-        let ring = journal.lock();
+        let ring = journal.ring.lock();
         assert!(ring.n_bytes <= MAX_BYTES && ring.entries.len() == 31, "{}", ring.entries.len());
         assert_eq!(ring.floor, 9);
     }

@@ -1,7 +1,6 @@
 //! What is said over one connection: each line understood, carried out and answered.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -12,6 +11,7 @@ use super::hand_over::HandOver;
 use super::journal::Cursor;
 use super::methods::Request;
 use crate::api::exit_code::{FAILED, USAGE};
+use crate::base::thread::{self, Thread};
 use crate::control::wire;
 use crate::control::wire::{
     Answer, ErrorObject, INTERNAL_ERROR, INVALID_REQUEST, Incoming, JSON_RPC, Outcome, PARSE_ERROR, PROTOCOL,
@@ -25,14 +25,14 @@ const MAX_SUBSCRIPTIONS: usize = 64;
 /// What one client has said so far, as its reading thread knows it.
 pub(crate) struct Session<'a> {
     connection: &'a Arc<Connection>,
-    writer: &'a mut Option<JoinHandle<()>>,
+    writer: &'a mut Option<Thread>,
     has_greeted: bool,
     n_subscribed: u64,
 }
 
 impl<'a> Session<'a> {
     /// Nothing was said yet.
-    pub(crate) fn new(connection: &'a Arc<Connection>, writer: &'a mut Option<JoinHandle<()>>) -> Self {
+    pub(crate) fn new(connection: &'a Arc<Connection>, writer: &'a mut Option<Thread>) -> Self {
         Self { connection, writer, has_greeted: false, n_subscribed: 0 }
     }
 
@@ -138,10 +138,7 @@ impl<'a> Session<'a> {
             return Then::GoOn;
         }
         let for_writer = Arc::clone(connection);
-        let writer = std::thread::Builder::new()
-            .name("lf-hand-writer".into())
-            .spawn(move || for_writer.write_events());
-        match writer {
+        match thread::short("lf-hand-writer", move || for_writer.write_events()) {
             Ok(writer) => {
                 *self.writer = Some(writer);
                 Then::GoOn

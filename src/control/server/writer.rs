@@ -5,9 +5,9 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
@@ -51,7 +51,7 @@ impl ConnectionWriter {
     /// # Errors
     /// [`Unsent`]; nothing more can be written then.
     pub(crate) fn write(&self, lines: &[u8], last_word: impl FnOnce() -> Vec<u8>) -> Result<(), Unsent> {
-        let mut is_open = self.lock();
+        let mut is_open = self.is_open.lock();
         if !*is_open {
             return Err(Unsent::Gone);
         }
@@ -80,7 +80,7 @@ impl ConnectionWriter {
     /// # Errors
     /// The client is gone or takes nothing.
     pub(crate) fn hand_over(&self, line: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let is_open = self.lock();
+        let is_open = self.is_open.lock();
         if !*is_open {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -91,7 +91,7 @@ impl ConnectionWriter {
     pub(crate) fn close(&self, last_line: &[u8]) {
         // If it is gone, or takes nothing, it has missed the reason.
         if self.write(last_line, Vec::new).is_ok() {
-            *self.lock() = false;
+            *self.is_open.lock() = false;
         }
         self.hang_up();
     }
@@ -113,9 +113,5 @@ impl ConnectionWriter {
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.stream, LAST_ROOM);
         let _ = rustix::net::send(&self.stream, &last, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         self.hang_up();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.is_open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

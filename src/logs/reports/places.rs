@@ -1,5 +1,6 @@
 //! Where reports lie.
 
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -20,9 +21,9 @@ pub(super) fn attempt_path(data_dir: &Path, key: &AttemptKey) -> PathBuf {
     data_dir.join(report_path(&key.run_id, &key.step_id, key.attempt))
 }
 
-/// The attempt whose report lies at `…/<run_id>/<step_id>.<attempt>.jsonl`.
-pub(super) fn key_of_path(path: &Path) -> Option<AttemptKey> {
-    let run_id = RunId::new(path.parent()?.file_name()?.to_str()?).ok()?;
-    let (step_id, attempt) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.rsplit_once('.')?;
-    Some(AttemptKey { run_id, step_id: StepId::new(step_id).ok()?, attempt: attempt.parse().ok()? })
+/// The attempt of this run whose report is called `<step_id>.<attempt>.jsonl`.
+pub(super) fn key_of_file(run_id: &RunId, name: &OsStr) -> Option<AttemptKey> {
+    let (step_id, attempt) = name.to_str()?.strip_suffix(".jsonl")?.rsplit_once('.')?;
+    let step_id = StepId::new(step_id).ok()?;
+    Some(AttemptKey { run_id: run_id.clone(), step_id, attempt: attempt.parse().ok()? })
 }

@@ -156,7 +156,7 @@ fn runs_that_are_not_followed_any_more_say_nothing() {
     let mut keys = vec![bench.next().key];
     keys.extend(bench.batches.try_iter().map(|batch| batch.key));
     assert!(keys.contains(&here));
-    assert!(bench.follower.shared.state().attempts.keys().eq([&here]));
+    assert!(bench.follower.shared.state.lock().attempts.keys().eq([&here]));
 }
 
 #[test]

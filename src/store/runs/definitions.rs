@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::stored::StoredDefinition;
 use crate::run::Definition;
 use crate::store::sqlite::columns;
-use crate::store::sqlite::commit::lock;
 
 /// Definitions whose hash is remembered before the dead ones are forgotten.
 const KNOWN_HASHES: usize = 64;
@@ -29,7 +29,7 @@ impl Definitions {
     /// The name of a definition by its content.
     pub(super) fn hash(&self, definition: &Arc<Definition>) -> Arc<str> {
         let key = Arc::as_ptr(definition) as usize;
-        let mut hashes = lock(&self.hashes);
+        let mut hashes = self.hashes.lock();
         // A weak reference keeps the address from being used again: a living one is the same definition.
         if let Some((known, hash)) = hashes.get(&key)
             && known.strong_count() > 0

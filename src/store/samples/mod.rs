@@ -18,12 +18,12 @@ pub use spans::StepSpan;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
+use crate::base::thread::{self, Thread};
 use crate::resources::ResourceSnapshot;
 
 /// The file is kept below this, in bytes.
@@ -96,7 +96,7 @@ struct Shared {
     waiting: Receiver<Arc<ResourceSnapshot>>,
     orders: Sender<Order>,
     n_lost: Arc<AtomicU64>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    _thread: Thread,
 }
 
 impl SampleStore {
@@ -113,8 +113,7 @@ impl SampleStore {
         let n_lost = Arc::<AtomicU64>::default();
         let keeper = keeper::Keeper::new(path.clone(), n_lost.clone());
         let arriving = waiting.clone();
-        let thread = crate::base::thread::lasting("lf-samples-db", move || keeper.run(&arriving, &ordered))?;
-        let thread = Mutex::new(Some(thread));
+        let _thread = thread::start("lf-samples-db", move || keeper.run(&arriving, &ordered))?;
         Ok(Self {
             shared: Arc::new(Shared {
                 history: SampleHistory::of(path),
@@ -122,7 +121,7 @@ impl SampleStore {
                 waiting,
                 orders,
                 n_lost,
-                thread,
+                _thread,
             }),
         })
     }
@@ -167,11 +166,7 @@ impl SampleStore {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // If the thread has ended already, so be it.
+        // It ends the thread, which is joined then; if it has ended already, so be it.
         let _ = self.orders.send(Order::Stop);
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
     }
 }

@@ -5,20 +5,17 @@
 //! woken, so that it pays the commit and no more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::store::StoreError;
 
 /// The longest that a leader waits for callers of the batch before; it is also bounded by half of what
 /// that batch took, so that gathering never costs more than it can win.
 const MAX_GATHER: Duration = Duration::from_micros(500);
-
-/// Locks, also after a panic elsewhere: what is guarded here is valid between any two statements.
-pub(in crate::store) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A queue of items that are committed in batches by whichever caller leads.
 #[derive(Debug)]
@@ -95,7 +92,7 @@ impl<T> GroupCommit<T> {
             is_called: AtomicBool::new(false),
             outcome: OnceLock::new(),
         });
-        let mut queue = lock(&self.queue);
+        let mut queue = self.queue.lock();
         queue.waiting.push((item, ticket.clone()));
         let is_full = queue.waiting.len() >= queue.expected;
         let mut patience = None;
@@ -129,7 +126,7 @@ impl<T> GroupCommit<T> {
                 return false;
             }
             if ticket.is_called.swap(false, Ordering::AcqRel) {
-                let queue = lock(&self.queue);
+                let queue = self.queue.lock();
                 if queue.lead == Lead::Gathering && queue.holds(ticket) {
                     patience = Some(queue.patience());
                 }
@@ -143,7 +140,7 @@ impl<T> GroupCommit<T> {
                         continue;
                     }
                     patience = None;
-                    let mut queue = lock(&self.queue);
+                    let mut queue = self.queue.lock();
                     if queue.lead == Lead::Gathering && queue.holds(ticket) {
                         queue.lead = Lead::Taken;
                         return true;
@@ -155,7 +152,7 @@ impl<T> GroupCommit<T> {
 
     /// Commits everything that waits, answers everybody, and hands the lead on if others came meanwhile.
     fn lead(&self, commit: impl FnOnce(&[T]) -> Vec<Result<(), StoreError>>) {
-        let batch = std::mem::take(&mut lock(&self.queue).waiting);
+        let batch = std::mem::take(&mut self.queue.lock().waiting);
         let (items, tickets): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
         let mut leadership = Leadership { group: self, n_callers: tickets.len(), tickets, took: None };
         let begun = Instant::now();
@@ -180,7 +177,7 @@ impl<T> Drop for Leadership<'_, T> {
         for ticket in self.tickets.drain(..) {
             ticket.settle(Err(unsettled()));
         }
-        let mut queue = lock(&self.group.queue);
+        let mut queue = self.group.queue.lock();
         queue.expected = self.n_callers + queue.waiting.len();
         if let Some(took) = self.took {
             queue.last_commit = took;
@@ -223,16 +220,16 @@ mod tests {
                             .submit((caller, i), |batch| {
                                 n_commits.fetch_add(1, Ordering::Relaxed);
                                 std::thread::yield_now();
-                                lock(log).extend_from_slice(batch);
+                                log.lock().extend_from_slice(batch);
                                 batch.iter().map(|_| Ok(())).collect()
                             })
                             .unwrap();
-                        assert_eq!(lock(log).iter().filter(|entry| **entry == (caller, i)).count(), 1);
+                        assert_eq!(log.lock().iter().filter(|entry| **entry == (caller, i)).count(), 1);
                     }
                 });
             }
         });
-        let log = log.into_inner().unwrap();
+        let log = log.into_inner();
         assert_eq!(log.len(), 4000);
         for caller in 0..8 {
             let own: Vec<_> = log.iter().filter(|(c, _)| *c == caller).map(|(_, i)| *i).collect();

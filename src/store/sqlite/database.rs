@@ -2,12 +2,12 @@
 //! It knows nothing of what the tables mean.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::commit::lock;
 use super::migrate::Schema;
 use super::wal::Wal;
 use super::{open, wal};
@@ -90,7 +90,7 @@ impl Database {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         self.check_writable()?;
-        let outcome = self.transact(&lock(&self.writer), work);
+        let outcome = self.transact(&self.writer.lock(), work);
         self.wal.look();
         outcome
     }
@@ -105,7 +105,7 @@ impl Database {
             return self.transaction(work);
         }
         self.check_writable()?;
-        let conn = lock(&self.writer);
+        let conn = self.writer.lock();
         let set =
             |level: &str| conn.execute_batch(level).map_err(|error| StoreError::from_sql(&self.path, &error));
         set("PRAGMA synchronous = NORMAL")?;
@@ -149,15 +149,15 @@ impl Database {
     ) -> Result<T, StoreError> {
         let sorted = |error: rusqlite::Error| StoreError::from_sql(&self.path, &error);
         match self.access {
-            Access::ReadOnly | Access::Memory => question(&lock(&self.writer)).map_err(sorted),
+            Access::ReadOnly | Access::Memory => question(&self.writer.lock()).map_err(sorted),
             Access::File => {
-                let idle = lock(&self.readers).pop();
+                let idle = self.readers.lock().pop();
                 let conn = match idle {
                     Some(conn) => conn,
                     None => open::read_connection(&self.path, self.busy)?,
                 };
                 let answer = question(&conn);
-                let mut readers = lock(&self.readers);
+                let mut readers = self.readers.lock();
                 if readers.len() < IDLE_READERS {
                     readers.push(conn);
                 }
@@ -180,7 +180,8 @@ impl Database {
 
     /// Writes the WAL back into the database as far as no reader is in the way; waits for nobody.
     pub(in crate::store) fn write_back_wal(&self) -> Result<(), StoreError> {
-        lock(&self.writer)
+        self.writer
+            .lock()
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
             .map_err(|error| StoreError::from_sql(&self.path, &error))
     }
@@ -192,7 +193,7 @@ impl Database {
         if self.access == Access::Memory {
             return Ok(());
         }
-        let conn = lock(&self.writer);
+        let conn = self.writer.lock();
         let put_away = conn.busy_timeout(Duration::ZERO).and_then(|()| wal::write_back(&conn));
         put_away.and(conn.busy_timeout(self.busy)).map_err(|error| StoreError::from_sql(&self.path, &error))
     }
@@ -222,6 +223,6 @@ impl Database {
 
     #[cfg(test)]
     pub(in crate::store) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
-        work(&mut lock(&self.writer))
+        work(&mut self.writer.lock())
     }
 }

@@ -1,15 +1,14 @@
-//! Keeping write-ahead logs short: what has grown beyond a mebibyte is written back into its database by a thread of its
-//! own, so that no commit waits for it.
+//! Keeping write-ahead logs short: what has grown beyond a mebibyte is written back into its database by a task on another
+//! thread, so that no commit waits for it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
 use rusqlite::{Connection, OpenFlags};
 
+use crate::base::tasks::{Task, TaskBell, TaskThread};
 use crate::store::{CheckpointManager, JobStore};
 
 /// A log that is longer is written back, in bytes.
@@ -24,8 +23,8 @@ pub(in crate::store) struct Wal {
     path: PathBuf,
     /// Beyond this length it is written back next, in bytes.
     limit: AtomicU64,
-    /// Where that is asked for; none: nobody does it.
-    keeper: std::sync::OnceLock<Sender<Arc<Wal>>>,
+    /// Where that is asked for; none: it is left to SQLite.
+    keeper: std::sync::OnceLock<TaskBell>,
 }
 
 impl Wal {
@@ -40,12 +39,14 @@ impl Wal {
         std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
     }
 
+    fn is_long(&self) -> bool {
+        self.len() > self.limit.load(Ordering::Relaxed)
+    }
+
     /// Asks for it to be written back if it has grown long. Called after each commit: it must cost next to nothing.
     pub(in crate::store) fn look(self: &Arc<Self>) {
         let Some(keeper) = self.keeper.get() else { return };
-        if self.len() > self.limit.load(Ordering::Relaxed)
-            && let Err(TrySendError::Disconnected(_)) = keeper.try_send(self.clone())
-        {
+        if self.is_long() && !keeper.ring() {
             // Nobody keeps it short any more: it is not asked again.
             self.limit.store(u64::MAX, Ordering::Relaxed);
         }
@@ -74,7 +75,7 @@ pub(in crate::store) fn write_back(conn: &Connection) -> rusqlite::Result<()> {
 
 /// From which length on logs are written back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WalLimit {
+pub(crate) enum WalLimit {
     /// A mebibyte.
     Whole,
     /// A mebibyte more than there is now: whoever commits little is not to pay for those before.
@@ -83,57 +84,37 @@ pub enum WalLimit {
 
 /// Keeps the logs of databases short until it is dropped.
 #[derive(Debug)]
-pub struct WalKeeper {
-    /// Dropped, it ends the thread: the databases hold other ends, which are told so.
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+pub(crate) struct WalKeeper {
+    _tasks: Vec<Task>,
 }
 
 impl WalKeeper {
-    /// Starts the thread for these databases, each of which has one keeper at most.
-    ///
-    /// # Errors
-    /// When there is no thread left.
-    pub fn start(
+    /// Adds a task for each of these databases, which has one keeper at most.
+    pub(crate) fn start(
+        tasks: &TaskThread,
         runs: &CheckpointManager,
         jobs: Option<&JobStore>,
         limit: WalLimit,
-    ) -> std::io::Result<Self> {
-        // Capacity 2: one for each database. When it is full that one has been asked for; when it is closed nobody does
-        // it any more.
-        let (ask, asked) = bounded::<Arc<Wal>>(2);
-        // Capacity 0: nothing is sent; closing it ends the thread.
-        let (stop, stopped) = bounded::<()>(0);
-        for wal in [runs.wal()].into_iter().chain(jobs.map(JobStore::wal)) {
+    ) -> Self {
+        let keep = |wal: &Arc<Wal>| {
             let floor = match limit {
                 WalLimit::Whole => LONG,
                 WalLimit::Growth => wal.len() + LONG,
             };
             wal.limit.store(floor, Ordering::Relaxed);
-            // A second keeper of one database would do what the first does.
-            let _ = wal.keeper.set(ask.clone());
-        }
-        let thread = crate::base::thread::lasting("lf-wal", move || {
-            loop {
-                crossbeam_channel::select! {
-                    recv(asked) -> wal => match wal {
-                        Ok(wal) => wal.write_back(),
-                        Err(_) => return,
-                    },
-                    recv(stopped) -> _ => return,
+            tasks.add(None, |bell| {
+                // A second keeper of one database would do what the first does.
+                let _ = wal.keeper.set(bell);
+                let wal = wal.clone();
+                move |_| {
+                    // It is rung for each commit until it is done.
+                    if wal.is_long() {
+                        wal.write_back();
+                    }
+                    None
                 }
-            }
-        })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for WalKeeper {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody left to tell.
-            let _ = thread.join();
-        }
+            })
+        };
+        Self { _tasks: [runs.wal()].into_iter().chain(jobs.map(JobStore::wal)).map(keep).collect() }
     }
 }
