@@ -24,6 +24,7 @@ pub(crate) fn lasting<T: Send + 'static>(
 /// A thread that lasts as long as this value: dropped, it is joined. Its owner tells it before to end, such as by a field
 /// that is dropped first. One that is dropped on its own thread ends by itself.
 #[derive(Debug)]
+#[must_use = "dropped at once, it is waited for at once"]
 pub(crate) struct Thread(Option<JoinHandle<()>>);
 
 /// Starts a thread as [`lasting`] does, which is joined when it is dropped.

@@ -220,7 +220,7 @@ impl Standby {
         let line = Arc::new(Mutex::new(Line::default()));
         let (dir, of_thread) = (dir.clone(), line.clone());
         // Not joined: it ends with the connection, and where there is none with the lock or the program.
-        crate::base::thread::start("lf-standby", move || {
+        crate::base::thread::lasting("lf-standby", move || {
             // Whoever waits no longer lets it go again.
             let _ = tell.send(wait_for_seat(&dir, &of_thread, stand_for));
         })?;

@@ -196,7 +196,7 @@ impl HostLink {
         self.generation += 1;
         let (connector, generation) = (self.connector.clone(), self.generation);
         // It ends by itself, with the host or an error as its last message.
-        let thread = crate::base::thread::start("lf-connect", move || {
+        let thread = crate::base::thread::lasting("lf-connect", move || {
             let host = connector.connect(None, generation);
             // If the engine is gone, so is the need.
             let _ = connector.sender.send(Message::HostReady(generation, host));
