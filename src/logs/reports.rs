@@ -167,7 +167,8 @@ impl ReportFollower {
         let known = self.shared.state.lock().attempts.remove(key);
         let mut cursor = known
             .and_then(|attempt| {
-                attempt.sent.into_iter().chain([attempt.taken]).find(|cursor| cursor.offset == offset)
+                // What is under way may be a warning alone, which moves no offset: it is thrown away, and so told again here.
+                [attempt.taken].into_iter().chain(attempt.sent).find(|cursor| cursor.offset == offset)
             })
             .unwrap_or_else(|| Cursor::at(offset));
         read_reports(&self.path(key), key, &mut cursor, LastLine::IsTaken, u64::MAX).batch

@@ -178,12 +178,14 @@ impl Server {
         let Some(n) = self.engine.filter(|_| is_settled || by <= Instant::now()) else { return };
         self.hello_deadline = None;
         let inventory = self.inventory();
-        self.reply(
+        self.enqueue(
             n,
             &Reply::Welcome { protocol: PROTOCOL, pid: self.me, version: own_version(), inventory },
         );
+        // In one piece with the inventory, after which the engine starts what waits.
         self.sent_capacity = None;
         self.send_capacity();
+        self.flush(n);
     }
 
     fn inventory(&self) -> Vec<Known> {
