@@ -91,6 +91,8 @@ impl Drop for Publisher {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::engine::bus::EventBus;
     use crate::store::DataDir;
@@ -99,12 +101,16 @@ mod tests {
         (None, EventKind::WarningRaised { text: text.into() })
     }
 
+    fn published(dir: &Path) -> Arc<Published> {
+        let data_dir = DataDir::open(dir).expect("a data directory");
+        let store = CheckpointManager::in_memory().expect("a store");
+        Arc::new(Published::new(EventBus::new(), store, data_dir))
+    }
+
     #[test]
     fn numbers_rise_over_epochs_and_the_snapshot_stands_at_the_last_one() {
         let dir = tempfile::tempdir().expect("a directory");
-        let data_dir = DataDir::open(dir.path()).expect("a data directory");
-        let store = CheckpointManager::in_memory().expect("a store");
-        let published = Arc::new(Published::new(EventBus::new(), store, data_dir));
+        let published = published(dir.path());
         let subscription = published.bus().subscribe();
         let mut publisher = Publisher::new(published.clone(), 1);
         publisher.tell(DateTime::UNIX_EPOCH, vec![warning("one"), warning("two")]);
@@ -120,9 +126,7 @@ mod tests {
     #[test]
     fn the_bus_is_closed_with_it() {
         let dir = tempfile::tempdir().expect("a directory");
-        let data_dir = DataDir::open(dir.path()).expect("a data directory");
-        let store = CheckpointManager::in_memory().expect("a store");
-        let published = Arc::new(Published::new(EventBus::new(), store, data_dir));
+        let published = published(dir.path());
         let subscription = published.bus().subscribe();
         let mut publisher = Publisher::new(published, 1);
         publisher.tell(DateTime::UNIX_EPOCH, vec![warning("last")]);

@@ -203,6 +203,12 @@ mod tests {
         panic!("{} can be watched: {error}", folder.display());
     }
 
+    /// Waits for a change, and for those that come with it.
+    fn settle(changes: &crossbeam_channel::Receiver<()>) {
+        changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        while changes.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
+    }
+
     #[test]
     fn a_write_to_a_named_file_is_told() {
         let dir = tempfile::tempdir().unwrap();
@@ -231,10 +237,7 @@ mod tests {
             none_lost,
         )
         .unwrap();
-        let settle = || {
-            changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-            while changes.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
-        };
+        let settle = || settle(&changes);
         let (first, second) = (dir.path().join("a.toml"), dir.path().join("b.toml"));
         std::fs::write(&first, "id = 1").unwrap();
         settle();
@@ -262,10 +265,7 @@ mod tests {
             none_lost,
         )
         .unwrap();
-        let settle = || {
-            changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-            while changes.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
-        };
+        let settle = || settle(&changes);
         for gone in [folder.clone(), dir.path().join("above")] {
             std::fs::remove_dir_all(&gone).unwrap();
             settle();
@@ -296,10 +296,7 @@ mod tests {
             let _ = sender_of_lost.send(folder.to_owned());
         };
         let watch = FolderWatch::of_all([&before, &bad, &after], tell, tell_lost).unwrap();
-        let settle = || {
-            changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-            while changes.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
-        };
+        let settle = || settle(&changes);
         std::fs::write(before.join("a.toml"), "id = 1").unwrap();
         settle();
         std::fs::create_dir(&after).unwrap();

@@ -142,6 +142,17 @@ fn a_job_of_which_something_cannot_be_written_is_set_aside_alone_and_said() {
     assert_eq!(hour_by_hour(&mut desk, 1), ["before", "job", "other"]);
 }
 
+/// How often the job `good` runs while there is time to catch up.
+fn n_good_runs(desk: &mut Desk) -> usize {
+    let mut good = 0;
+    for _ in 0..12 {
+        desk.pass_awake_only(6_000);
+        good += desk.started_names().iter().filter(|name| *name == "good").count();
+        desk.end_all(RunState::Completed);
+    }
+    good
+}
+
 #[test]
 fn what_a_job_that_was_set_aside_has_to_catch_up_holds_up_no_other() {
     let (_dir, path, mut desk) = on_disk();
@@ -156,12 +167,7 @@ fn what_a_job_that_was_set_aside_has_to_catch_up_holds_up_no_other() {
         "CREATE TRIGGER no BEFORE UPDATE ON fires WHEN NEW.job_id = 'a-bad' BEGIN SELECT RAISE(ABORT, 'not that'); END",
     );
     desk.start_again();
-    let mut good = 0;
-    for _ in 0..12 {
-        desk.pass_awake_only(6_000);
-        good += desk.started_names().iter().filter(|name| *name == "good").count();
-        desk.end_all(RunState::Completed);
-    }
+    let good = n_good_runs(&mut desk);
     assert_eq!(good, 4, "{:?}", desk.ledger("good"));
 }
 
@@ -303,12 +309,7 @@ fn beside(sql: &str) -> (usize, Vec<String>) {
     desk.now.wall += TimeDelta::minutes(4 * 60 + 30);
     write(&path, sql);
     desk.start_again();
-    let mut good = 0;
-    for _ in 0..12 {
-        desk.pass_awake_only(6_000);
-        good += desk.started_names().iter().filter(|name| *name == "good").count();
-        desk.end_all(RunState::Completed);
-    }
+    let good = n_good_runs(&mut desk);
     (good, desk.warnings())
 }
 

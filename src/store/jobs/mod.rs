@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::store::StoreError;
-use crate::store::sqlite::database::{BUSY, Database, Durability};
+use crate::store::sqlite::database::{BUSY, Database, Durability, integrity_problems};
 use crate::store::sqlite::wal::Wal;
 use schema::JOBS;
 
@@ -120,14 +120,7 @@ impl JobStore {
     /// # Errors
     /// When it cannot even be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.read(|conn| {
-            let mut problems: Vec<String> = conn
-                .prepare("PRAGMA integrity_check")?
-                .query_map([], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
-            problems.retain(|problem| problem != "ok");
-            Ok(problems)
-        })
+        self.read(integrity_problems)
     }
 
     fn read<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {

@@ -15,6 +15,7 @@ use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
 use crate::store::StoreError;
 use crate::store::sqlite::columns::{self, Named};
+use crate::store::sqlite::database::integrity_problems;
 
 /// Which runs to list; the newest first. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -312,11 +313,7 @@ impl CheckpointManager {
     /// When it cannot even be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
         self.read(|conn| {
-            let mut problems: Vec<String> = conn
-                .prepare("PRAGMA integrity_check")?
-                .query_map([], |r| r.get(0))?
-                .collect::<Result<_, _>>()?;
-            problems.retain(|problem| problem != "ok");
+            let mut problems = integrity_problems(conn)?;
             let mut names = conn.prepare("SELECT run_id, pipeline_id, state FROM execution_state")?;
             let mut rows = names.query([])?;
             while let Some(row) = rows.next()? {

@@ -226,3 +226,11 @@ impl Database {
         work(&mut self.writer.lock())
     }
 }
+
+/// What SQLite finds wrong with the whole database, a sentence each; empty when nothing is.
+pub(in crate::store) fn integrity_problems(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut problems: Vec<String> =
+        conn.prepare("PRAGMA integrity_check")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    problems.retain(|problem| problem != "ok");
+    Ok(problems)
+}
