@@ -1,24 +1,26 @@
-//! A data directory of the first release, brought forward by this one.
+//! Data directories of the first two releases, brought forward by this one.
 
 use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
+use serde_json::Value;
 
 use super::super::support::process::look_until;
 use crate::test_command_line::Home;
 
-/// Makes the data directory that version 0.1.0 left when it was killed.
-fn first_release() -> Home {
+/// Makes the data directory that a release left when it was killed with everything that it ran.
+fn left_by(release: &str) -> Home {
     let home = Home::new();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/first_release");
-    copy(&fixture, &home.data());
-    let sql = home.data().join("checkpoints.sql");
-    let text =
-        fs::read_to_string(&sql).expect("the fixture").replace("@DIR@", &home.data().display().to_string());
-    fs::remove_file(sql).expect("it is a copy");
-    let db = Connection::open(home.data().join("checkpoints.db")).expect("a database");
-    db.execute_batch(&text).expect("it is read back");
+    let dir = home.data();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(release), &dir);
+    for file in ["checkpoints.sql", "scheduler.sql", "samples.sql"].map(|name| dir.join(name)) {
+        if let Ok(text) = fs::read_to_string(&file) {
+            let db = Connection::open(file.with_extension("db")).expect("a database");
+            db.execute_batch(&text.replace("@DIR@", &dir.display().to_string())).expect("it is read back");
+            fs::remove_file(file).expect("it is a copy");
+        }
+    }
     home
 }
 
@@ -32,7 +34,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn what_the_first_release_wrote_is_read_and_goes_on() {
-    let home = first_release();
+    let home = left_by("first_release");
     let states: Vec<_> = home
         .json(&["runs"])
         .as_array()
@@ -69,7 +71,7 @@ fn what_the_first_release_wrote_is_read_and_goes_on() {
 
 #[test]
 fn a_directory_of_a_newer_release_is_refused_and_not_touched() {
-    let home = first_release();
+    let home = left_by("first_release");
     let path = home.data().join("checkpoints.db");
     Connection::open(&path).expect("a database").pragma_update(None, "user_version", 99).expect("it is ours");
     let before = fs::read(&path).expect("it is there");
@@ -77,4 +79,63 @@ fn a_directory_of_a_newer_release_is_refused_and_not_touched() {
         home.say(args).check(5, &["newer"]);
     }
     assert_eq!(fs::read(&path).expect("it is there"), before);
+}
+
+/// The runs of the second release that did not end by themselves, with their states.
+fn unfinished(home: &Home) -> Vec<(String, String)> {
+    let text = |run: &Value, name: &str| run[name].as_str().expect("a text").to_owned();
+    let runs = home.json(&["runs", "--pipeline", "long"]);
+    let runs = runs.as_array().expect("runs").iter();
+    runs.map(|run| (text(run, "run_id"), text(run, "state"))).collect()
+}
+
+#[test]
+fn what_the_second_release_wrote_is_read_and_goes_on() {
+    let home = left_by("second_release");
+    let states = [("waiting", "queued"), ("ending", "running"), ("frozen", "paused"), ("cut-off", "running")];
+    assert_eq!(unfinished(&home), states.map(|(id, state)| (id.to_owned(), state.to_owned())));
+    assert_eq!(home.json(&["checkpoints", "all-done"])[0]["data"]["page"], 3);
+    home.say(&["logs", "all-done"]).check(0, &["fetching", "loaded", "tidied"]);
+    home.say(&["why", "waiting"]).check(0, &["queued, and no engine is running"]);
+    home.say(&["schedule", "list"]).check(0, &["by-hand", "from-file", "off", "often", "then"]);
+    home.say(&["schedule", "fires", "often"]).check(0, &["quick-20261126185927"]);
+    home.say(&["stats", "quick"]).check(0, &["only"]);
+
+    let mut serving = home.start(&["serve"]);
+    serving.hear("serving");
+    let is_second_again = |run_id: &str| {
+        let run = home.json(&["show", run_id]);
+        run["state"] == "running" && run["steps"][1]["state"] == "running" && run["steps"][1]["attempt"] == 2
+    };
+    look_until("both lost runs running again", || {
+        (is_second_again("cut-off") && is_second_again("ending")).then_some(())
+    });
+    // What was paused stays so, and its place stays taken, until the operator says otherwise.
+    let held = home.json(&["show", "frozen"]);
+    assert_eq!((&held["state"], &held["steps"][1]["pid"]), (&"paused".into(), &Value::Null));
+    assert_eq!(home.json(&["show", "waiting"])["state"], "queued");
+    for run_id in ["cut-off", "ending"] {
+        home.say(&["stop", run_id, "--force"]).check(0, &["force-stopped"]);
+    }
+    look_until("the run that waited for a place", || {
+        let run = home.json(&["show", "waiting"]);
+        (run["state"] == "running" && run["steps"][1]["state"] == "running").then_some(())
+    });
+    let mut resumed = home.start(&["resume", "frozen"]);
+    look_until("the run that was frozen", || is_second_again("frozen").then_some(()));
+    for run_id in ["waiting", "frozen"] {
+        home.say(&["stop", run_id, "--force"]).check(0, &["force-stopped"]);
+    }
+    resumed.end().check(130, &[]);
+
+    // The jobs go on: one by hand, and the other after it.
+    let n_runs = |job: &str| home.json(&["schedule", "show", job])["run_count"].as_u64().expect("a count");
+    let (n_by_hand, n_then) = (n_runs("by-hand"), n_runs("then"));
+    home.say(&["schedule", "run-now", "by-hand"]).check(0, &["completed"]);
+    look_until("the run after it", || {
+        (n_runs("by-hand") > n_by_hand && n_runs("then") > n_then).then_some(())
+    });
+    serving.signal(rustix::process::Signal::TERM);
+    serving.end().check(0, &[]);
+    home.say(&["doctor"]).check(0, &[]);
 }
