@@ -7,8 +7,8 @@ use std::io;
 
 use crate::process::number_in_status;
 
-/// Two readings of the same memory may differ by this much: the kernel counts pages per processor and adds them up only
-/// now and then.
+/// Two readings of the same memory may differ by this much, and by a quarter where much was taken and given back: the kernel
+/// counts pages per processor and adds them up only now and then.
 const BLUR: u64 = 256 << 10;
 
 /// The peak of a process's resident memory, in bytes; none if it does not exist.
@@ -23,7 +23,7 @@ pub(super) fn peak_of(pid: u32) -> io::Result<Option<u64>> {
 /// `peak_before`, if that is known.
 pub(super) fn peak_of_program(reported: u64, peak_before: Option<u64>) -> Option<u64> {
     let floor = peak_before?;
-    (reported > floor + floor / 8 + BLUR).then_some(reported)
+    (reported > floor + floor / 4 + BLUR).then_some(reported)
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
         let mib = |n: u64| n << 20;
         assert_eq!(peak_of_program(mib(8), Some(mib(8))), None);
         assert_eq!(peak_of_program(mib(9), Some(mib(8))), None);
-        assert_eq!(peak_of_program(mib(10), Some(mib(8))), Some(mib(10)));
+        assert_eq!(peak_of_program(mib(11), Some(mib(8))), Some(mib(11)));
         assert_eq!(peak_of_program(mib(1), Some(mib(1) / 2)), Some(mib(1)));
         assert_eq!(peak_of_program(mib(10), None), None, "the maker's peak is not known");
     }

@@ -175,12 +175,16 @@ impl Living {
         Some(self.peak? + self.largest_plan as u64)
     }
 
+    /// Kills and reaps it.
     fn end(self) -> Block {
-        if let Some(pid) = Pid::from_raw(self.pid.cast_signed()) {
+        match (peek(Some(self.pid)), Pid::from_raw(self.pid.cast_signed())) {
             // Our own child that is not reaped: the pid is still its own.
-            let _ = kill_process(pid, Signal::KILL);
+            (Peeked::Ended(..) | Peeked::NoneEnded, Some(pid)) => {
+                let _ = kill_process(pid, Signal::KILL);
+                wait_for_end(self.pid);
+            }
+            (Peeked::NoChild, _) | (_, None) => {}
         }
-        wait_for_end(self.pid);
         self.block
     }
 }
