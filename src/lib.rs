@@ -86,7 +86,8 @@
 //! Starting up *is* recovering: the engine can die between any two beats, and the next start brings
 //! the recorded state and the world together. Step processes are children of a small second process,
 //! the supervisor (the same binary in a hidden mode), which survives the engine; its parent does nothing but wait, and
-//! sees to it that the supervisor's own death costs nothing either.
+//! sees to it that the supervisor's own death costs nothing either. A tiny child of it, the spawner, makes the steps'
+//! processes for it, so that what the kernel says of their memory is theirs.
 //!
 //! # Modules: imports point down only (`tests/house_rules.rs` holds this)
 //!

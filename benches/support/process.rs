@@ -24,16 +24,18 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     threads.map(nanoseconds).sum::<f64>() / 1e9
 }
 
-/// What engine and supervisor use of the CPU, steps not counted: steadier on a busy machine than what takes time.
+/// What engine and supervisor, and the spawner of that, use of the CPU, steps not counted: steadier on a busy machine than
+/// what takes time.
 pub(crate) struct CpuMeter {
-    pids: [u32; 2],
-    used: [f64; 2],
+    pids: [u32; 3],
+    used: [f64; 3],
 }
 
 impl CpuMeter {
     /// For the engine of this process. Its supervisor is there.
     pub(crate) fn new(data_dir: &Path) -> Self {
-        Self { pids: [std::process::id(), supervisor_pid(data_dir)], used: [0.0; 2] }
+        let supervisor = supervisor_pid(data_dir);
+        Self { pids: [std::process::id(), supervisor, spawner_pid(supervisor)], used: [0.0; 3] }
     }
 
     /// How long `work` takes, in seconds.
@@ -48,7 +50,7 @@ impl CpuMeter {
 
     /// Adds what was used to the table, a step.
     pub(crate) fn tell(&self, table: &mut Table, n_steps: usize) {
-        for (who, used) in ["engine", "supervisor"].iter().zip(self.used) {
+        for (who, used) in ["engine", "supervisor", "spawner"].iter().zip(self.used) {
             let what = format!("CPU a step, {who}");
             table.value(&what, &[used / n_steps as f64], us, Goal::None);
         }
@@ -58,6 +60,16 @@ impl CpuMeter {
 /// The supervisor of a data directory.
 pub(crate) fn supervisor_pid(data_dir: &Path) -> u32 {
     leverframe::supervisor::probe(data_dir).expect("a supervisor").pid
+}
+
+/// The spawner of a supervisor.
+fn spawner_pid(supervisor: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
+    let is_spawner = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "lf-spawner\n")
+    };
+    let children = children.expect("the supervisor lives");
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_spawner).expect("a spawner")
 }
 
 /// A part of this benchmark in a process of its own. It ends when this is dropped.

@@ -186,8 +186,8 @@ pub enum ExitCause {
 /// What a tree used, as `wait4` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Largest resident set of one process of the tree, in bytes. None when the kernel's figure may be the supervisor's
-    /// own.
+    /// Largest resident set of one process of the tree, in bytes. None when the kernel's figure may be that of the process
+    /// that made it.
     #[serde(with = "zero_for_none")]
     pub peak_rss_bytes: Option<u64>,
     /// User and system time, in seconds.

@@ -7,7 +7,7 @@
 //! `protocol` are the messages between the two; `platform` tries out what the system offers; `entry` turns a program
 //! into the supervisor; `guard` runs a command of the engine's own; `reaper` is the supervisor's parent, which keeps
 //! what a dead supervisor leaves; `server` is the supervisor's loop; `journal` is its memory; `log` and `mover` bring
-//! output into its file; `program`, `process` and `sys` are Linux. Other systems have no supervisor yet.
+//! output into its file; `program` and `spawner` start processes; `process` and `sys` are Linux. Other systems have no supervisor yet.
 
 mod client;
 mod entry;
@@ -27,6 +27,7 @@ mod pulse;
 mod reaper;
 mod scope;
 mod server;
+mod spawner;
 mod sys;
 
 pub use crate::supervisor::host::*;

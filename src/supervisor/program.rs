@@ -9,18 +9,17 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::host::StartSpec;
-use super::sys;
+use super::spawner::{Made, Spawner};
 use super::sys::SpawnPlan;
-use crate::process::descriptors;
 
 /// The search path when the step's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Starts the main process of a step and returns its pid.
+/// Starts the main process of a step.
 ///
 /// # Errors
 /// A sentence: what failed, on what, and why.
-pub(super) fn spawn(spec: &StartSpec, output: BorrowedFd<'_>) -> Result<u32, String> {
+pub(super) fn spawn(spawner: &mut Spawner, spec: &StartSpec, output: BorrowedFd<'_>) -> Result<Made, String> {
     let name = spec.argv.first().ok_or("the step has no command")?;
     if !spec.working_dir.is_dir() {
         let dir = spec.working_dir.display();
@@ -40,15 +39,14 @@ pub(super) fn spawn(spec: &StartSpec, output: BorrowedFd<'_>) -> Result<u32, Str
     let working_dir = c_string(spec.working_dir.as_os_str())?;
     let c_program = c_string(program.as_os_str())?;
     let plan = SpawnPlan { program: &c_program, argv: &argv, env: &env, working_dir: &working_dir, output };
-    // The limit that this program was started with, not the one that it raised for itself.
-    let spawn = |plan: &SpawnPlan<'_>| descriptors::as_before(|| sys::spawn(plan));
-    match spawn(&plan) {
+    match spawner.spawn(&plan) {
         Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
             // A script without a `#!` line: every shell runs it as a shell script.
             let shell = c_string(OsStr::new("/bin/sh"))?;
             let argv: Vec<CString> =
                 [&shell, &c_program].into_iter().chain(argv.iter().skip(1)).cloned().collect();
-            spawn(&SpawnPlan { program: &shell, argv: &argv, ..plan })
+            spawner
+                .spawn(&SpawnPlan { program: &shell, argv: &argv, ..plan })
                 .map_err(|e| failure(&program, spec, &e))
         }
         result => result.map_err(|error| failure(&program, spec, &error)),

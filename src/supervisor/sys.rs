@@ -22,7 +22,7 @@ pub(super) struct SpawnPlan<'a> {
     pub(super) output: BorrowedFd<'a>,
 }
 
-/// Starts a process in a session of its own, with default signals and an empty signal mask. It has our own stdin
+/// Starts a process in this one's memory, in a session of its own, with default signals and an empty signal mask. It has our own stdin
 /// (`/dev/null`), and `plan.output` as stdout and stderr. No other descriptor is open in it.
 ///
 /// # Errors

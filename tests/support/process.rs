@@ -128,7 +128,7 @@ impl Drop for Starved {
 }
 
 /// The processes of a data directory. First the supervisor's parent, which must be killed first because it would start
-/// another supervisor. Then the supervisor, and every process of a step that has not cleared its environment.
+/// another supervisor. Then the supervisor with its spawner, and every process of a step that has not cleared its environment.
 pub(crate) fn processes_of(data_dir: &Path) -> Vec<u32> {
     let entry = format!("LEVERFRAME_DATA_DIR={}", data_dir.display()).into_bytes();
     let place = data_dir.as_os_str().as_encoded_bytes();
@@ -141,16 +141,19 @@ pub(crate) fn processes_of(data_dir: &Path) -> Vec<u32> {
     for pid in pids().filter(|pid| !has_ended(*pid)) {
         if is_called(pid, b"leverframe-sub-reaper") {
             parents.push(pid);
-        } else if is_called(pid, b"leverframe-supervisor") || holds(format!("/proc/{pid}/environ"), &entry) {
+        } else if is_called(pid, b"leverframe-supervisor")
+            || is_called(pid, b"leverframe-spawner")
+            || holds(format!("/proc/{pid}/environ"), &entry)
+        {
             others.push(pid);
         }
     }
     parents.into_iter().chain(others).collect()
 }
 
-/// The same without the supervisor and its parent.
+/// The same without the supervisor, its parent and its spawner.
 pub(crate) fn step_processes_of(data_dir: &Path) -> Vec<u32> {
-    let names: [&[u8]; 2] = [b"leverframe-sub-reaper\0", b"leverframe-supervisor\0"];
+    let names: [&[u8]; 3] = [b"leverframe-sub-reaper\0", b"leverframe-supervisor\0", b"leverframe-spawner\0"];
     let is_step = |pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         !names.iter().any(|name| line.starts_with(name))

@@ -21,7 +21,7 @@ const NUMBERS: &[(&str, &str)] = &[
     ("worked_seconds", "<number or null>"),
 ];
 
-/// Known of a short step by chance alone, and then in `stats` a spread of lines instead of a null.
+/// Null where the step's process could not be made by the spawner; in `stats` a spread of lines or a null.
 const MAYBE_UNKNOWN: &str = "peak_rss_bytes";
 
 /// Ends of keys whose numbers vary.

@@ -26,7 +26,10 @@ fn exit_codes_and_signals_are_the_true_ones() {
     }
     let exit = bench.run("c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done");
     let usage = exit.usage.unwrap();
-    assert!(usage.peak_rss_bytes.is_none_or(|bytes| bytes > 100_000) && usage.cpu_seconds > 0.0, "{usage:?}");
+    assert!(
+        usage.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000) && usage.cpu_seconds > 0.0,
+        "{usage:?}"
+    );
     assert!(!exit.interrupted);
 }
 

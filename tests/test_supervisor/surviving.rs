@@ -3,8 +3,9 @@
 use std::fs;
 
 use leverframe::supervisor::{ExitCause, HostEvent, HostRequest, KnownStatus};
+use rustix::process::Signal;
 
-use super::bench::{Bench, code, is_gone, key, state, wait_until};
+use super::bench::{Bench, code, is_gone, key, signal, state, wait_until};
 
 /// Says when it begins, waits for a word, says when it ends.
 const PATIENT: &str = "echo $$ >> pids; echo begin; until [ -e go ]; do sleep 0.01; done; echo end; exit 7";
@@ -53,6 +54,42 @@ fn a_survivor_of_its_supervisor_is_taken_over_with_pid_log_and_true_exit() {
     assert_eq!(exit.cause, code(7));
     assert!(exit.usage.is_some_and(|usage| usage.cpu_seconds > 0.0), "{exit:?}");
     assert_eq!(bench.log(&key("a", 1)), "begin\nend\n");
+}
+
+/// The process that makes the steps of a supervisor, once it has its name.
+fn spawner_of(supervisor: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
+    let is_spawner = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline"));
+        line.is_ok_and(|line| line.starts_with(b"leverframe-spawner\0"))
+    };
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_spawner)
+}
+
+#[test]
+fn the_death_of_a_spawner_costs_no_start_and_none_outlives_its_supervisor() {
+    let mut bench = Bench::new();
+    let supervisor = bench.supervisor();
+    let spawner = || wait_until("a spawner", || spawner_of(supervisor));
+    let first = spawner();
+    signal(first, Signal::TERM);
+    assert_eq!(bench.run("a", "exit 7").cause, code(7));
+    assert_eq!(spawner(), first);
+    signal(first, Signal::KILL);
+    for step in ["b", "c"] {
+        assert_eq!(bench.run(step, "exit 7").cause, code(7));
+    }
+    let second = spawner();
+    assert_ne!(second, first);
+    let pid = bench.sh("d", PATIENT);
+    bench.kill_supervisor();
+    wait_until("the end of the spawner", || is_gone(second).then_some(()));
+    bench.reconnect();
+    assert!(matches!(bench.engine().inventory[0].status, KnownStatus::Running { pid: p, .. } if p == pid));
+    go(&bench);
+    assert_eq!(bench.exit("d").cause, code(7));
+    let supervisor = bench.supervisor();
+    assert_ne!(wait_until("the next spawner", || spawner_of(supervisor)), second);
 }
 
 #[test]

@@ -226,14 +226,21 @@ impl Inherited {
 /// # Errors
 /// `/proc` does not say where it lies, or refuses the write: then the old name stays.
 pub(in crate::supervisor) fn take_name(name: &str) -> io::Result<()> {
+    let memory: File = OpenOptions::new().write(true).open("/proc/self/mem")?;
+    memory.write_all_at(name.as_bytes(), name_address()? as u64)
+}
+
+/// The address of this process's `argv[0]`.
+///
+/// # Errors
+/// `/proc` does not say it.
+pub(in crate::supervisor) fn name_address() -> io::Result<usize> {
     // `arg_start` is the 48th field. The second may hold any text, and ends with the last parenthesis.
     const AFTER_NAME: usize = 48 - 3;
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after = stat.rsplit(')').next().unwrap_or_default();
     let place = after.split_ascii_whitespace().nth(AFTER_NAME).and_then(|field| field.parse().ok());
-    let place: u64 = place.ok_or(io::ErrorKind::InvalidData)?;
-    let memory: File = OpenOptions::new().write(true).open("/proc/self/mem")?;
-    memory.write_all_at(name.as_bytes(), place)
+    place.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 const _: () = assert!(size_of::<c_int>() == 4, "pids and codes are of 32 bits");

@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use super::host::{ExitCause, Usage};
 use super::sys;
 pub(super) use exit_notes::{ExitNote, ExitNotes};
-pub(super) use kernel::{Inherited, Peeked, block_signals, peek, take_name};
+pub(super) use kernel::{Inherited, Peeked, block_signals, name_address, peek, take_name};
 use kernel::{clone_sharing_descriptors, close_all_but, wait_for_child};
 
 /// When a supervisor that lived this long dies, the next one starts at once; otherwise after a delay.

@@ -246,7 +246,8 @@ impl Server {
         let killed_together =
             step.tree.origin == Origin::TakenOver && were_killed_together(cause, ended_at, died_at);
         let interrupted = (interrupted || killed_together) && cause != ExitCause::Code(0);
-        let usage = usage.and(sum(usage.map(of_its_own), step.orphans_usage));
+        let usage = usage.map(|used| of_its_own(used, step.peak_before));
+        let usage = usage.and(sum(usage, step.orphans_usage));
         let exit = StepExit { cause, ended_at, usage, interrupted, log_dropped_bytes: 0 };
         let until = Instant::now() + SETTLING;
         step.main_end = MainEnd::Settling { exit, until };
@@ -353,10 +354,10 @@ impl Server {
 }
 
 /// What a main process used, without a memory peak that may be from before its exec.
-fn of_its_own(usage: Usage) -> Usage {
-    // Unknown if it can't be read.
-    let own_peak = memory::own_peak().ok().flatten();
-    let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_child(bytes, own_peak));
+fn of_its_own(usage: Usage, peak_before: Option<u64>) -> Usage {
+    // A supervisor before this one, which may have made the process, is alike. Unknown if it can't be read.
+    let peak_before = peak_before.or_else(|| memory::peak_of(std::process::id()).ok().flatten());
+    let peak_rss_bytes = usage.peak_rss_bytes.and_then(|bytes| memory::peak_of_program(bytes, peak_before));
     Usage { peak_rss_bytes, ..usage }
 }
 

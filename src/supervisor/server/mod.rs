@@ -29,6 +29,7 @@ use super::mover::{Mover, Note, timespec};
 use super::process::ProcId;
 use super::protocol::Reply;
 use super::reaper::{Death, ExitNotes, Inherited, Place};
+use super::spawner::Spawner;
 use super::sys;
 use crate::base::id::AttemptKey;
 use crate::socket;
@@ -91,6 +92,7 @@ pub(super) struct Parts {
     pub(super) place: Place,
     /// The log pipes that a predecessor had open.
     pub(super) inherited: Inherited,
+    pub(super) spawner: Spawner,
 }
 
 pub(super) struct Server {
@@ -106,8 +108,10 @@ pub(super) struct Server {
     steps: BTreeMap<u64, Step>,
     ended: BTreeMap<u64, Ended>,
     by_key: HashMap<AttemptKey, u64>,
-    /// The main processes: our children that are not reaped, and those that were taken over.
+    /// The main processes: our children that are not reaped, and those that were taken over. The spawner, too, so that it
+    /// is not taken for an orphan of a step.
     mains: HashSet<u32>,
+    spawner: Spawner,
     /// How many orphans were reaped so far.
     n_reaped: u64,
     /// How many orphans live, if that was counted in this turn.
@@ -165,7 +169,8 @@ impl Server {
             steps: BTreeMap::new(),
             ended: BTreeMap::new(),
             by_key: HashMap::new(),
-            mains: HashSet::new(),
+            mains: parts.spawner.pid().into_iter().collect(),
+            spawner: parts.spawner,
             n_reaped: 0,
             n_orphans: None,
             kept_logs: HashSet::new(),

@@ -223,6 +223,7 @@ impl Server {
             tree,
             main: handle,
             reap_deadline: None,
+            peak_before: None,
             log,
             freeze: Freeze::None,
             ending: Ending::No,

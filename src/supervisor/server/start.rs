@@ -2,7 +2,7 @@
 //! for first.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::supervisor::journal::{Record, SpawnNote, StartNote};
 use crate::supervisor::log::Log;
 use crate::supervisor::process::{Proc, ProcId};
 use crate::supervisor::reaper::ticks;
+use crate::supervisor::spawner::Made;
 use crate::supervisor::{log, program};
 
 /// A process that was just spawned, with its handle and log.
@@ -29,6 +30,7 @@ struct Spawned {
     pipe: u64,
     log: Log,
     at: DateTime<Utc>,
+    peak_before: Option<u64>,
 }
 
 /// A start that waits for a look at the processes, because a survivor may live.
@@ -145,7 +147,7 @@ impl Server {
         let log = Log::open(&spec.log_path, ours, spec.log_limit)
             .map_err(|e| format!("could not open the log {}: {e}", spec.log_path.display()))?;
         let at = Utc::now();
-        let pid = program::spawn(spec, std::os::fd::AsFd::as_fd(&theirs))?;
+        let Made { pid, peak_before } = self.spawn_main(spec, std::os::fd::AsFd::as_fd(&theirs))?;
         let watched = self.with_reserve(|_| watch(pid)).inspect_err(|_| {
             // Its end would never be noticed: it must not live.
             kill_unwatched(pid);
@@ -154,11 +156,23 @@ impl Server {
             watched.map_err(|e| format!("could not watch over the process that was started: {e}"))?;
         // The snapshot of this turn lacks it.
         self.scanner.forget();
-        Ok(Spawned { main, handle, pipe, log, at })
+        Ok(Spawned { main, handle, pipe, log, at, peak_before })
+    }
+
+    /// Has the spawner start the main process. The spawner may be another one afterwards.
+    fn spawn_main(&mut self, spec: &StartSpec, output: BorrowedFd<'_>) -> Result<Made, String> {
+        let before = self.spawner.pid();
+        let made = program::spawn(&mut self.spawner, spec, output);
+        let after = self.spawner.pid();
+        if after != before {
+            before.map(|gone| self.mains.remove(&gone));
+            self.mains.extend(after);
+        }
+        made
     }
 
     fn watch_over(&mut self, n: u64, spec: StartSpec, spawned: Spawned) {
-        let Spawned { main, handle, pipe, log, at } = spawned;
+        let Spawned { main, handle, pipe, log, at, peak_before } = spawned;
         self.remember(Record::Spawned { n, spawned: SpawnNote { main, pipe: Some(pipe), at } });
         // Fails only when memory is short; then the log is moved at the step's end.
         let _ = self.mover.add(n, log);
@@ -171,6 +185,7 @@ impl Server {
             tree: Tree::new(Some(main), &spec.token, Some(pipe), Origin::Started),
             main: Some(handle),
             reap_deadline: None,
+            peak_before,
             log: LogState::Open,
             freeze: Freeze::None,
             ending: Ending::No,

@@ -21,6 +21,9 @@ pub(super) struct Step {
     pub(super) main: Option<OwnedFd>,
     /// A taken-over main process has ended. The supervisor waits until then for its parent to reap it.
     pub(super) reap_deadline: Option<Instant>,
+    /// The most memory that the main process can have had before its exec, in bytes; none where that may have been a
+    /// supervisor's.
+    pub(super) peak_before: Option<u64>,
     pub(super) log: LogState,
     pub(super) freeze: Freeze,
     pub(super) ending: Ending,
