@@ -1,6 +1,6 @@
 //! [`SchedulerCore`]: everything that the scheduler decides and records. Its methods take the time as an argument and
 //! give back what is to be done in the world ([`Act`]); who calls them does it, and tells what became of it. It has no
-//! thread, no timer and no engine: the command line uses it as it is where no engine runs.
+//! thread, no timer and no engine.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};

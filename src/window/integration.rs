@@ -253,7 +253,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// [`Error`], when it has not been started.
     pub fn scheduler(&self) -> Result<&DesktopScheduler, Error> {
-        self.handler()?.jobs().scheduler().ok_or_else(not_started)
+        Ok(self.handler()?.jobs())
     }
 
     /// What ends its engine from any thread as a closed window does, what runs goes on, and then closes the window.
