@@ -176,8 +176,8 @@ pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};
 
 #[doc(inline)]
 pub use engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, EventBus, ExecutionContext, HostChoice,
-    HostStart, OnDiskFull, Scope, ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, ExecutionContext, OnDiskFull, Scope,
+    ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
 };
 
 #[doc(inline)]
@@ -199,16 +199,13 @@ pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobPatch, JobSpec, 
 
 #[doc(inline)]
 pub use store::{
-    CheckpointManager, CheckpointRecord, DataDir, DataDirError, FireFilter, RunFilter, StoreError,
+    CheckpointManager, CheckpointRecord, DataDirError, ExecutionRecord, FireFilter, RunFilter, StoreError,
 };
 
 #[doc(inline)]
-pub use monitor::{MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor};
+pub use monitor::{MonitorHandle, MonitorOptions, ResourceMonitor};
 #[doc(inline)]
-pub use resources::{Limits, MachineSample, ResourceSnapshot};
-
-#[doc(inline)]
-pub use settings::{Settings, SettingsError};
+pub use resources::{MachineSample, ResourceSnapshot};
 
 #[doc(inline)]
 pub use api::Error;

@@ -17,7 +17,19 @@ use crate::base::time::format_instant;
 /// The names of the types.
 pub(super) const KINDS: [&str; 7] = ["once", "interval", "daily", "weekly", "cron", "after", "manual"];
 
-/// When a job is due. In messages it is an object with the two columns: `{"schedule_type": "daily", "schedule_config":
+/// When a job is due. The constructors check what they are given; the fields are in the units of their types, and times of
+/// day are those of the job's zone.
+///
+/// ```
+/// use leverframe::ScheduleConfig;
+///
+/// let nightly = ScheduleConfig::daily(2, 30)?;
+/// let workdays = ScheduleConfig::cron("0 9 * * 1-5")?;
+/// # assert_eq!((nightly.kind(), workdays.kind()), ("daily", "cron"));
+/// # Ok::<(), leverframe::ScheduleError>(())
+/// ```
+///
+/// In messages it is an object with the two columns: `{"schedule_type": "daily", "schedule_config":
 /// {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Columns", into = "Columns")]
@@ -85,7 +97,7 @@ impl From<ScheduleConfig> for Columns {
     }
 }
 
-/// A wall-clock time, to the minute.
+/// A wall-clock time to the minute, from 00:00 to 23:59.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeOfDay {
     hour: u8,
@@ -226,6 +238,7 @@ impl ScheduleConfig {
 
     /// The instants at which it fires, in the zone of the job, for a job that was added at `created_at`. Empty for
     /// `after` and `manual`, which no instant makes due.
+    #[doc(hidden)]
     pub fn timetable(&self, zone: chrono_tz::Tz, created_at: DateTime<Utc>) -> Timetable {
         Timetable::new(self, zone, created_at)
     }

@@ -70,6 +70,7 @@ impl DesktopScheduler {
     }
 
     /// The jobs of an engine that fires none.
+    #[doc(hidden)]
     pub fn beside(
         engine: &CoreExecutionEngine,
         find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
@@ -79,6 +80,7 @@ impl DesktopScheduler {
 
     /// The jobs of a data directory in which no engine runs. The lock of that directory must be held for as long as jobs
     /// are changed.
+    #[doc(hidden)]
     pub fn under_lock(
         _lock: &EngineLock,
         data_dir: &DataDir,
@@ -149,6 +151,7 @@ impl DesktopScheduler {
     }
 
     /// The store, for reading beside it and for retention; none without an engine.
+    #[doc(hidden)]
     pub fn store(&self) -> Option<&JobStore> {
         self.shared().map(|shared| &shared.store)
     }
@@ -245,6 +248,7 @@ impl DesktopScheduler {
     ///
     /// # Errors
     /// As [`SchedulerCore::take_over`].
+    #[doc(hidden)]
     pub fn take_over(&self, files: Vec<FileTables>, listing: Listing) -> Result<TakenOver, SchedulerError> {
         self.work(move |core| Ok(core.take_over(files, listing, now())?))
     }

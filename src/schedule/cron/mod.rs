@@ -23,7 +23,8 @@ use super::config::TimeOfDay;
 /// A longer expression is a mistake, and is refused before it is parsed.
 const MAX_LEN: usize = 1_000;
 
-/// A parsed cron expression.
+/// A parsed cron expression: five fields as Vixie cron reads them, six with the seconds first, or a word such as
+/// `@daily`. It is shown as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronExpr {
     text: Arc<str>,

@@ -14,6 +14,7 @@ use crate::run::{RunLedger, RunSummary, StepRun};
 use crate::store::StoreError;
 use crate::store::sqlite::columns::{self, Named};
 
+#[doc(hidden)]
 impl CheckpointManager {
     /// One run with its steps and its definition.
     ///

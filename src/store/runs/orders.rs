@@ -21,6 +21,7 @@ const QUIET_SINCE: &str = "quiet_since_ms";
 const QUIET_UNTIL: &str = "quiet_until_ms";
 const DRAINING_SINCE: &str = "draining_since_ms";
 
+#[doc(hidden)]
 impl CheckpointManager {
     /// The orders that were recorded last.
     ///

@@ -110,6 +110,7 @@ struct Candidate {
     ended_ms: i64,
 }
 
+#[doc(hidden)]
 impl CheckpointManager {
     /// Decides what `retention` lets go at `now`. `log_bytes` tells how much a run's logs occupy, and counts
     /// against the limit whatever the run's state.

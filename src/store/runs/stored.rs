@@ -117,7 +117,7 @@ pub struct AttemptRecord {
     pub archived_checkpoint: Option<Value>,
 }
 
-/// What a step last checkpointed.
+/// What a step last checkpointed: a row of the table `checkpoints`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointRecord {
     /// Which step; any text in rows that were filled in by hand.
