@@ -19,6 +19,7 @@ mod due;
 mod error;
 mod files;
 mod handle;
+mod instants;
 mod job;
 mod jobs;
 mod names;

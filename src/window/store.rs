@@ -21,7 +21,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::machine_history::HistorySpan;
-use super::port::{Action, AppUpdate, LogTail, PipelineEntry};
+use super::port::{Action, AppUpdate, LogTail, PipelineEntry, SavedJob};
 use crate::admission::{Orders, Wait};
 use crate::backend::RunDetail;
 use crate::base::id::{JobId, RunId, StepId};
@@ -29,7 +29,7 @@ use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
-pub use jobs::{JobsModel, SavedJob};
+pub use jobs::JobsModel;
 use machine::MachineModel;
 
 /// Ended runs that are kept.

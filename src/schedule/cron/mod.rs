@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 pub(super) use calendar::{Calendar, DayRule};
 
-use super::ScheduleError;
-use super::config::TimeOfDay;
+use super::error::ScheduleError;
+use super::model::TimeOfDay;
 
 /// A longer expression is a mistake, and is refused before it is parsed.
 const MAX_LEN: usize = 1_000;

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::JobStore;
 use super::stored::{StoredFire, StoredHistory};
 use crate::base::id::RunId;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns;
 
 /// Which fires of a job to list. The default lists all.

@@ -15,7 +15,7 @@ use super::stored::ExecutionRecord;
 use super::write::RunWrite;
 use crate::base::id::{RunId, StepId};
 use crate::run::Record;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::commit::GroupCommit;
 use crate::store::sqlite::database::{BUSY, Database};
 use crate::store::sqlite::wal::Wal;

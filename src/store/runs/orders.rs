@@ -8,7 +8,7 @@ use super::CheckpointManager;
 use crate::admission::{Footprints, Orders, Quiet};
 use crate::base::id::{PipelineId, StepId};
 use crate::resources::Spread;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// What is usual is told by so many of the newest runs at most.
 const MAX_RUNS: usize = 20;

@@ -23,7 +23,7 @@ use super::CheckpointManager;
 use super::aside::{Aside, aside_in, remove_folder};
 use crate::base::id::{PipelineId, RunId};
 use crate::run::RunState;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns;
 
 /// Runs removed in one transaction.

@@ -13,7 +13,7 @@ use super::{CheckpointManager, rows};
 use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns::{self, Named};
 use crate::store::sqlite::database::integrity_problems;
 

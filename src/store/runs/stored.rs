@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::base::id::{PipelineId, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{Body, Definition, Run, RunLedger, RunState, RunSummary, StepRun};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// One run with its steps, its definition still a text.
 #[derive(Debug, Clone)]
