@@ -13,14 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use leverframe::CoreExecutionEngine;
 use leverframe::api::{GetStatus, ProcessKind};
 use leverframe::control::ControlClient;
 use leverframe::control::server::{ControlOptions, ControlServer};
 use leverframe::control::wire::{EventFilter, PROTOCOL};
-use leverframe::daemon::{CommandHandler, Jobs, Owner};
+use leverframe::daemon::{CommandHandler, Owner};
 use leverframe::engine::{EngineOptions, EventBus};
 use leverframe::settings::Settings;
+use leverframe::{CoreExecutionEngine, DesktopScheduler};
 use support::runs::{driven, run_id};
 use support::{Goal, bench, median, no_child, per_second, us};
 
@@ -42,7 +42,7 @@ fn measure(table: &mut support::Table) {
     let options = EngineOptions { bus, ..EngineOptions::default() };
     let engine = CoreExecutionEngine::open(dir.path(), options).expect("the engine opens");
     let owner = Owner::without_window(ProcessKind::Library, || {});
-    let jobs = Jobs::by_hand(&engine, Settings::default()).expect("a scheduler");
+    let jobs = DesktopScheduler::open(&engine).expect("a scheduler");
     let desk = CommandHandler::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
     let options = ControlOptions {
         handler: Arc::new(desk.clone()),

@@ -20,13 +20,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use leverframe::DesktopScheduler;
-use leverframe::base::id::{RunId, StepId};
-use leverframe::engine::{CoreExecutionEngine, EngineOptions, ShutdownKind};
-use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, Plan, StopKind};
-use leverframe::schedule::ScheduleConfig;
-use leverframe::scheduler::JobSpec;
+use leverframe::{
+    CoreExecutionEngine, Definition, DesktopScheduler, EngineOptions, JobSpec, Pipeline, Plan, RunId,
+    ScheduleConfig, ShutdownKind, StepId, StopKind,
+};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {

@@ -12,11 +12,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use crossbeam_channel::{bounded, unbounded};
-use leverframe::CoreExecutionEngine;
-use leverframe::base::id::{RunId, StepId};
-use leverframe::engine::{EngineOptions, StartRequest, Subscription};
-use leverframe::pipeline::Pipeline;
-use leverframe::run::{Definition, EventKind, Plan, RunState, RunSummary, StopKind};
+use leverframe::{
+    CoreExecutionEngine, Definition, EngineOptions, EventKind, Pipeline, Plan, RunId, RunState, RunSummary,
+    StartRequest, StepId, StopKind, Subscription,
+};
 use serde_json::json;
 
 /// One example, in a data directory of its own.

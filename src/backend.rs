@@ -19,7 +19,7 @@ use crate::records::{Records, RunRecord};
 use crate::resources::Limits;
 use crate::run::{Decision, Event, RunSummary, StepSummary, StopKind};
 use crate::settings::{FILE, Settings};
-use crate::store::DataDir;
+use crate::store::{DataDir, JobStore};
 
 /// Where commands and questions go. Cheap to clone.
 #[derive(Clone)]
@@ -239,8 +239,7 @@ impl Backend {
     /// # Errors
     /// What the disk has.
     pub fn jobs_left(&self) -> Result<Option<usize>, Error> {
-        let scheduler = self.handler().and_then(|handler| handler.jobs().scheduler());
-        let n_due = scheduler.map(|scheduler| scheduler.store().n_due());
+        let n_due = self.handler().and_then(|handler| handler.jobs().store()).map(JobStore::n_due);
         Ok(n_due.transpose().map_err(EngineError::from)?)
     }
 

@@ -177,8 +177,8 @@ pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};
 
 #[doc(inline)]
 pub use engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EngineSnapshot, EventBus, ExecutionContext, HostChoice,
-    HostStart, OnDiskFull, Scope, ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, ExecutionContext, OnDiskFull, Scope,
+    ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
 };
 
 #[doc(inline)]
@@ -200,16 +200,13 @@ pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobPatch, JobSpec, 
 
 #[doc(inline)]
 pub use store::{
-    CheckpointManager, CheckpointRecord, DataDir, DataDirError, FireFilter, RunFilter, StoreError,
+    CheckpointManager, CheckpointRecord, DataDirError, ExecutionRecord, FireFilter, RunFilter, StoreError,
 };
 
 #[doc(inline)]
-pub use monitor::{MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor};
+pub use monitor::{MonitorHandle, MonitorOptions, ResourceMonitor};
 #[doc(inline)]
-pub use resources::{Limits, MachineSample, ResourceSnapshot};
-
-#[doc(inline)]
-pub use settings::{Settings, SettingsError};
+pub use resources::{MachineSample, ResourceSnapshot};
 
 #[doc(inline)]
 pub use api::Error;

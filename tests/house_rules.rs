@@ -105,6 +105,11 @@ fn a_file_is_read_at_one_sitting() {
 }
 
 #[test]
+fn the_root_of_the_library_holds_what_programs_need() {
+    hold(papers::the_root_holds_so_many_names);
+}
+
+#[test]
 fn every_dependency_earns_its_place_in_a_comment() {
     hold(papers::dependencies_are_explained);
 }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{AdmissionPolicy, Footprints, Need, Orders, Wait};
+use super::need::{Footprints, Need};
+use super::orders::Orders;
+use super::policy::AdmissionPolicy;
+use super::wait::{Place, Wait};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::resources::ResourceSnapshot;
 
@@ -44,7 +47,7 @@ pub struct Admission {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kept {
     /// Places of this kind.
-    Place(super::Place),
+    Place(Place),
     /// Memory, CPUs and space, as far as its step needs them.
     Resources(Need),
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::claims::Kept;
-use super::{Admission, Holder, Need, Place, RunClaim, StepClaim, Wait};
+use super::claims::{Admission, Kept, RunClaim, StepClaim};
+use super::need::Need;
+use super::wait::{Holder, Place, Wait};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 use crate::base::units::size_in_words;

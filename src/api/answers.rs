@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::admission::Orders;
-use crate::api::EngineId;
+use crate::api::engine_id::EngineId;
 use crate::base::time::format_instant;
 use crate::run::{RunSummary, StepSummary};
 use crate::settings::CatalogueEntry;

@@ -122,10 +122,9 @@ impl HasExitCode for SchedulerError {
             | Self::Backfill { .. }
             | Self::Settings(_)
             | Self::Id(_) => USAGE,
-            Self::DataDir(error) => error.exit_code(),
             Self::Store(error) => error.exit_code(),
             Self::Engine(error) => error.exit_code(),
-            Self::NotStarted { .. } | Self::System(_) | Self::Stopped => FAILED,
+            Self::NoEngine(_) | Self::NotStarted { .. } | Self::System(_) | Self::Stopped => FAILED,
         }
     }
 }

@@ -22,6 +22,12 @@ use crate::scheduler::{FireView, HistoryView, JobPatch, JobView};
 use crate::settings::{LimitParams, LimitView};
 use crate::store::RunFilter;
 
+/// How many runs of a job are told where no limit is given.
+pub const MAX_HISTORY: usize = 50;
+
+/// The most rows of history or of fires that a request is answered with: the answer stands in memory as a whole.
+pub const MAX_ROWS: usize = 100_000;
+
 /// Something that can be asked; it serializes to its params.
 pub trait Request: Serialize + DeserializeOwned + 'static {
     /// What comes back.
@@ -290,7 +296,7 @@ requests! {
     /// The newest runs of a job, newest first.
     look "schedule.history" ListJobHistory {
         job_id: JobId,
-        /// How many at most; none: [`crate::daemon::MAX_HISTORY`], never more than [`crate::daemon::MAX_ROWS`].
+        /// How many at most; none: [`MAX_HISTORY`], never more than [`MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     } -> Vec<HistoryView>;
@@ -304,7 +310,7 @@ requests! {
         /// Only those before this one.
         #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
         to: Option<DateTime<Utc>>,
-        /// The newest so many; never more than [`crate::daemon::MAX_ROWS`].
+        /// The newest so many; never more than [`MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     } -> Vec<FireView>;

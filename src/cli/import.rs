@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, count, note};
-use super::schedule::change;
+use super::schedule::{add_locally, change};
 use super::{Place, Print};
 use crate::api::exit_code::{DONE, FAILED, NOT_FOUND, UNUSABLE};
 use crate::api::{AddJob, JobPatch, JobView};
@@ -21,7 +21,7 @@ use crate::schedule::{
     CrontabKind, CrontabSource, ImportedCrontab, ImportedJob, ImportedPipeline, Remark, RemarkKind,
     import_crontab,
 };
-use crate::scheduler::OfflineScheduler;
+use crate::scheduler::DesktopScheduler;
 use crate::settings::{Catalogue, Settings};
 use crate::store::DataDir;
 
@@ -86,7 +86,7 @@ pub(super) fn import(verb: ImportVerb, place: &Place) -> Outcome {
     let present = Present {
         catalogue: Catalogue::scan(&path, &settings),
         folder: path.join("pipelines"),
-        jobs: OfflineScheduler::open_read_only(&path)?.core().list_jobs()?,
+        jobs: DesktopScheduler::read_only(&path).list_jobs()?,
     };
     let users = users();
     let users: Vec<&str> = users.iter().map(|(name, _)| name.as_str()).collect();
@@ -279,7 +279,7 @@ impl Present {
                 continue;
             }
             let request = AddJob { params: Box::new(params_of(job)) };
-            if let Err(failure) = change(place, request, |jobs, asked| jobs.add(*asked.params)) {
+            if let Err(failure) = change(place, request, add_locally) {
                 *is_new = false;
                 done.problems.push(failure);
             }

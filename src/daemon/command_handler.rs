@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::firing::name_missing_pipelines;
-use super::jobs::{Jobs, MAX_ROWS};
 use super::live_limits::LiveLimits;
 use crate::api;
 use crate::api::*;
@@ -15,6 +14,7 @@ use crate::engine::{CoreExecutionEngine, EngineError, ShutdownKind, StartRequest
 use crate::monitor::MonitorHandle;
 use crate::records::{Records, RunRecord, definition_of, fresh_definition, refresh_definition};
 use crate::run::{Definition, Plan, RunSummary, StopKind};
+use crate::scheduler::DesktopScheduler;
 use crate::settings::{Catalogue, Settings, read_definition};
 use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
 
@@ -41,7 +41,7 @@ impl Owner {
 pub struct CommandHandler {
     pub(crate) engine: CoreExecutionEngine,
     pub(crate) settings: Arc<Settings>,
-    jobs: Jobs,
+    jobs: DesktopScheduler,
     owner: Owner,
     pub(crate) monitor: Option<MonitorHandle>,
     limits: LiveLimits,
@@ -49,7 +49,12 @@ pub struct CommandHandler {
 
 impl CommandHandler {
     /// For an engine.
-    pub fn new(engine: CoreExecutionEngine, jobs: Jobs, settings: Arc<Settings>, owner: Owner) -> Self {
+    pub fn new(
+        engine: CoreExecutionEngine,
+        jobs: DesktopScheduler,
+        settings: Arc<Settings>,
+        owner: Owner,
+    ) -> Self {
         let limits = LiveLimits::new(&engine, &settings, None);
         Self { engine, settings, jobs, owner, monitor: None, limits }
     }
@@ -72,7 +77,7 @@ impl CommandHandler {
     }
 
     /// The jobs.
-    pub fn jobs(&self) -> &Jobs {
+    pub fn jobs(&self) -> &DesktopScheduler {
         &self.jobs
     }
 
@@ -87,7 +92,7 @@ impl CommandHandler {
             pid: std::process::id(),
             face: self.owner.face,
             epoch: self.engine.snapshot().epoch(),
-            fires_jobs: Some(self.jobs.are_fired()),
+            fires_jobs: Some(self.jobs.is_started()),
         }
     }
 
@@ -131,7 +136,7 @@ impl CommandHandler {
     }
 
     fn list_jobs(&self) -> Result<Vec<JobView>, Error> {
-        let mut jobs = self.jobs.list()?;
+        let mut jobs = self.jobs.list_jobs()?;
         name_missing_pipelines(&mut jobs, &self.catalogue());
         for job in &mut jobs {
             // A function that the program has registered needs no file.
@@ -144,7 +149,7 @@ impl CommandHandler {
     fn fires(&self, asked: ListFires) -> Result<Vec<FireView>, Error> {
         let ListFires { job_id, from, to, limit } = asked;
         let limit = Some(limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
-        self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })
+        Ok(self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })?)
     }
 
     /// All living runs at this moment.
@@ -328,13 +333,13 @@ carried_out! {
     EndQuiet: |it, _| Ok(it.engine.end_quiet()?);
     Drain: |it, _| Ok(it.engine.begin_drain()?);
     EndDrain: |it, _| Ok(it.engine.end_drain()?);
-    AddJob: |it, asked| it.jobs.add(*asked.params);
-    SetJob: |it, asked| it.jobs.set(*asked.params);
-    RemoveJob: |it, asked| it.jobs.remove(&asked.job_id).map(|()| Done {});
-    EnableJob: |it, asked| it.jobs.enable(&asked.job_id);
-    DisableJob: |it, asked| it.jobs.disable(&asked.job_id);
-    RenameJob: |it, asked| it.jobs.rename(&asked.job_id, &asked.to);
-    RunJobNow: |it, asked| it.summary(&it.jobs.run_now(&asked.job_id)?);
+    AddJob: |it, asked| Ok(it.jobs.schedule_job(asked.params.into_spec()?)?);
+    SetJob: |it, asked| Ok(it.jobs.set_job(*asked.params)?);
+    RemoveJob: |it, asked| Ok(it.jobs.unschedule_job(&asked.job_id).map(|()| Done {})?);
+    EnableJob: |it, asked| Ok(it.jobs.enable_job(&asked.job_id)?);
+    DisableJob: |it, asked| Ok(it.jobs.disable_job(&asked.job_id)?);
+    RenameJob: |it, asked| Ok(it.jobs.rename_job(&asked.job_id, &asked.to)?);
+    RunJobNow: |it, asked| it.summary(&it.jobs.run_job_now(&asked.job_id)?);
     Backfill: |it, asked| {
         Ok(Backfilled { n_instants: it.jobs.backfill(&asked.job_id, asked.from, asked.to)? })
     };
@@ -352,8 +357,11 @@ carried_out! {
     ExplainRun: |it, asked| it.why(&asked.run_id);
     ListCheckpoints: |it, asked| it.checkpoints(&asked.run_id);
     ListJobs: |it, _| it.list_jobs();
-    ShowJob: |it, asked| it.jobs.job(&asked.job_id);
-    ListJobHistory: |it, asked| it.jobs.history(&asked.job_id, asked.limit.map(|limit| limit.min(MAX_ROWS)));
+    ShowJob: |it, asked| Ok(it.jobs.get_job(&asked.job_id)?);
+    ListJobHistory: |it, asked| {
+        let limit = asked.limit.unwrap_or(MAX_HISTORY).min(MAX_ROWS);
+        Ok(it.jobs.get_job_history(&asked.job_id, limit)?)
+    };
     ListFires: |it, asked| it.fires(asked);
     GetLimits: |it, _| Ok(it.limits.views());
     ListPipelines: |it, _| Ok(it.catalogue().entries.into_iter().map(PipelineDocument::from).collect());

@@ -13,7 +13,7 @@ use crate::diagnostics::NOTICE;
 use crate::files::FolderWatch;
 use crate::scheduler::{DesktopScheduler, SchedulerError};
 use crate::settings::{Catalogue, Settings, file_tables};
-use crate::store::DataDir;
+use crate::store::{DataDir, JobStore, StoredJob};
 
 /// A save is several changes: the folders are read when nothing has changed for so long.
 const QUIET: Duration = Duration::from_millis(200);
@@ -158,12 +158,17 @@ impl Reader {
             .flat_map(|tables| tables.jobs.iter().flatten())
             .map(|job| job.job_id.as_str())
             .collect();
-        let rows = self.scheduler.store().jobs_of_files().unwrap_or_default();
-        rows.iter().any(|row| {
+        self.jobs_of_files().iter().any(|row| {
             row.has_table()
                 && !there.contains(row.job_id.as_str())
                 && row.file.as_deref().is_none_or(|file| !unread.contains(file))
         })
+    }
+
+    /// The jobs that stand in files; none where these can't be read at the moment.
+    fn jobs_of_files(&self) -> Vec<StoredJob> {
+        let rows = self.scheduler.store().map(JobStore::jobs_of_files);
+        rows.transpose().ok().flatten().unwrap_or_default()
     }
 
     fn take_over(&mut self) {
@@ -191,11 +196,11 @@ impl Reader {
 
     /// The files of jobs that can't be understood any more: what they said last counts.
     fn broken(&self, catalogue: &Catalogue) -> Vec<(String, String)> {
+        let rows = self.jobs_of_files();
         let mut broken = Vec::new();
         for entry in &catalogue.entries {
             let Err(problems) = &entry.outcome else { continue };
             let file = entry.path.to_string_lossy().into_owned();
-            let rows = self.scheduler.store().jobs_of_files().unwrap_or_default();
             if rows.iter().any(|row| row.file.as_ref() == Some(&file)) {
                 let why = crate::settings::in_lines(problems);
                 broken.push((file, format!("its last good version stays in force: {why}")));

@@ -88,6 +88,11 @@ impl EngineLease {
         &self.dir
     }
 
+    /// The lock of that directory, held.
+    pub fn lock(&self) -> &EngineLock {
+        &self.lock
+    }
+
     /// The runs that the holder before had, if it handed the lease over.
     pub fn inherited_runs(&self) -> Option<&[RunId]> {
         self.handover.as_ref().map(|handover| handover.living.as_slice())

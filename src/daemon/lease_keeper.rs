@@ -186,8 +186,8 @@ impl Keeper {
         }
         // What can't be written back now is read from the log by the next engine.
         let _ = self.handler.engine().store().put_away_wal();
-        if let Some(scheduler) = self.handler.jobs().scheduler() {
-            let _ = scheduler.store().put_away_wal();
+        if let Some(jobs) = self.handler.jobs().store() {
+            let _ = jobs.put_away_wal();
         }
     }
 

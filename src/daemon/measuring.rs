@@ -1,13 +1,12 @@
 //! [`Watch`] measures the machine and the steps for an engine, keeps what it measures, tells the engine when a limit is
 //! exceeded, and shows it to a window.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::CoreExecutionEngine;
-use crate::monitor::{
-    MonitorError, MonitorHandle, MonitorOptions, ResourceMonitor, SampleGuard, SampleStream,
-};
+use crate::monitor::{MonitorHandle, MonitorOptions, ResourceMonitor, SampleGuard, SampleStream};
 use crate::settings::Settings;
 use crate::store::SampleStore;
 
@@ -25,8 +24,8 @@ impl Watch {
     /// Makes ready to measure under the limits of the settings, for an engine that is about to be opened.
     ///
     /// # Errors
-    /// [`MonitorError`], when this machine can't be measured.
-    pub(crate) fn new(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
+    /// When this machine can't be measured.
+    pub(crate) fn new(data_dir: &Path, settings: &Settings) -> io::Result<Self> {
         let folders = std::iter::once(data_dir).chain(settings.pipeline_dirs.iter().map(AsRef::as_ref));
         let interval = settings.monitor_interval;
         let monitor = ResourceMonitor::new(MonitorOptions {
@@ -42,8 +41,8 @@ impl Watch {
     /// Measures the machine from now on, for a window that only looks at somebody else's engine.
     ///
     /// # Errors
-    /// [`MonitorError`], when this machine can't be measured.
-    pub(crate) fn of_machine(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
+    /// When this machine can't be measured.
+    pub(crate) fn of_machine(data_dir: &Path, settings: &Settings) -> io::Result<Self> {
         let interval = settings.monitor_interval;
         let monitor = ResourceMonitor::new(MonitorOptions { interval, ..MonitorOptions::new(data_dir) })?;
         monitor.start()?;
@@ -54,8 +53,8 @@ impl Watch {
     /// lock by now.
     ///
     /// # Errors
-    /// [`MonitorError`], when a thread can't be started.
-    pub(crate) fn start(&mut self, engine: &CoreExecutionEngine) -> Result<(), MonitorError> {
+    /// When a thread can't be started.
+    pub(crate) fn start(&mut self, engine: &CoreExecutionEngine) -> io::Result<()> {
         let history = SampleStore::open(engine.data_dir().samples_db())?;
         let engine = engine.clone();
         self.guards = vec![

@@ -2,14 +2,12 @@
 //! passes to another process.
 //!
 //! In reading order: `lease` is acquired or handed over; `service` joins engine, scheduler, socket and housekeeping
-//! on it; `lease_keeper` answers those who want it; `command_handler` carries out what is asked, `jobs` what is asked
-//! of jobs. `background` and `user_service` start processes that serve without a window.
+//! on it; `lease_keeper` answers those who want it; `command_handler` carries out what is asked. `background` and `user_service` start processes that serve without a window.
 
 mod background;
 mod command_handler;
 mod firing;
 mod job_files;
-mod jobs;
 mod lease;
 mod lease_keeper;
 mod live_limits;
@@ -24,7 +22,6 @@ mod why;
 pub use background::{Background, ServeFor, Unready, turn_log};
 pub use command_handler::{CommandHandler, Owner};
 pub use firing::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
-pub use jobs::{Jobs, MAX_HISTORY, MAX_ROWS};
 pub use lease::{Acquisition, EngineLease, JoinError, Joined, StandFor, Standby, ask, join, succeed};
 pub(crate) use measuring::Watch;
 pub use orders::give_order;

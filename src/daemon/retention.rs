@@ -6,7 +6,6 @@ use super::command_handler::CommandHandler;
 use crate::base::tasks::{Task, TaskThread};
 use crate::diagnostics::NOTICE;
 use crate::records::{log_bytes, prune_fires, spare_unbooked};
-use crate::scheduler::DesktopScheduler;
 use crate::store::{PrunePlan, StoreError};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,7 +37,7 @@ pub(crate) fn keep_retention(tasks: &TaskThread, handler: CommandHandler) -> Tas
 fn prune_part(handler: &CommandHandler, left: &mut PrunePlan) -> Result<(), StoreError> {
     let (store, data_dir) = (handler.engine.store(), handler.data_dir().path());
     let (retention, now) = (&handler.settings.retention, crate::engine::now().wall);
-    let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
+    let jobs = handler.jobs().store();
     if is_empty(left) {
         let plan = store.plan_prune(retention, now, |run_id| log_bytes(data_dir, run_id))?;
         *left = jobs.map_or(Ok(plan.clone()), |jobs| spare_unbooked(plan, jobs))?;

@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 use super::background::{Background, ServeFor};
 use super::command_handler::{CommandHandler, Owner};
 use super::job_files::JobFiles;
-use super::jobs::Jobs;
 use super::lease::{EngineLease, Joined, join};
 use super::lease_keeper::{Keeper, Order, Shared};
 use super::measuring::Watch;
 use super::retention::keep_retention;
 use crate::api::{Error, ProcessKind};
 use crate::awake::AwakeKeeper;
+use crate::base::id::PipelineId;
 use crate::base::tasks::{Task, TaskThread};
 use crate::base::thread::{self, Thread};
 use crate::control::server::{ControlOptions, ControlServer};
@@ -27,7 +27,7 @@ use crate::monitor::SampleStream;
 use crate::run::RunState;
 use crate::scheduler::DesktopScheduler;
 use crate::settings::{PipelineFinder, Settings};
-use crate::store::{DataDir, DirWatch, WalKeeper, WalLimit};
+use crate::store::{DataDir, DirWatch, JobStore, WalKeeper, WalLimit};
 
 /// How long a process that was started to take over may take until it asks.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
@@ -136,12 +136,11 @@ impl Service {
             let shared = shared.clone();
             move || *shared.disposition.lock() = Disposition::Ended
         };
+        let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
+        let find = move |id: &PipelineId| finder.find(id);
         let jobs = match parts {
-            Mode::All => {
-                let finder = PipelineFinder::new(dir.path(), Settings::clone(&settings));
-                Jobs::firing(DesktopScheduler::open_with(&engine, move |id| finder.find(id))?)
-            }
-            Mode::EngineOnly => Jobs::beside_an_engine(dir.clone(), settings.clone()),
+            Mode::All => DesktopScheduler::open_with(&engine, find)?,
+            Mode::EngineOnly => DesktopScheduler::beside(&engine, find),
         };
         let owner = Owner { face, raise, ended: Arc::new(ended) };
         let handler = CommandHandler::new(engine, jobs, settings.clone(), owner);
@@ -149,9 +148,8 @@ impl Service {
         let tasks = TaskThread::start("lf-housekeeping").map_err(EngineError::from)?;
         let limits_file = handler.limits().watch(&tasks);
         let wal = {
-            let jobs = handler.jobs().scheduler().map(DesktopScheduler::store);
             let limit = if parts == Mode::All { WalLimit::Whole } else { WalLimit::Growth };
-            WalKeeper::start(&tasks, handler.engine().store(), jobs, limit)
+            WalKeeper::start(&tasks, handler.engine().store(), handler.jobs().store(), limit)
         };
         // Capacity 1: it is told once. Closed with the watch.
         let (tell, displaced) = bounded(1);
@@ -169,14 +167,14 @@ impl Service {
                 let _ = tell.send(());
             })
         };
-        let upkeep = match handler.jobs().scheduler() {
-            Some(scheduler) => {
-                let files = JobFiles::start(&tasks, &dir, settings, scheduler.clone());
+        let upkeep = match parts {
+            Mode::All => {
+                let files = JobFiles::start(&tasks, &dir, settings, handler.jobs().clone());
                 // After the files are read: what they no longer say does not fire once more.
-                scheduler.start()?;
+                handler.jobs().start()?;
                 Some((files, keep_retention(&tasks, handler.clone())))
             }
-            None => None,
+            Mode::EngineOnly => None,
         };
         // Capacity 1: whoever asks while another is being answered is refused.
         let (orders, waiting) = bounded(1);
@@ -282,9 +280,9 @@ impl Service {
     /// Whether an engine is needed when this one has ended as `kind` says: something runs on, a job is due some day, or
     /// a server had the lease before.
     pub fn has_work_left(&self, kind: ShutdownKind) -> bool {
-        let is_due_some_day = |jobs: &DesktopScheduler| matches!(jobs.store().earliest_due_ms(), Ok(Some(_)));
+        let is_due_some_day = |jobs: &JobStore| matches!(jobs.earliest_due_ms(), Ok(Some(_)));
         let runs_on = kind == ShutdownKind::LeaveSteps && self.is_busy();
-        self.was_serving || runs_on || self.handler.jobs().scheduler().is_some_and(is_due_some_day)
+        self.was_serving || runs_on || self.handler.jobs().store().is_some_and(is_due_some_day)
     }
 
     /// Whether something runs, or waits to: what is paused stays so without an engine.

@@ -26,6 +26,7 @@ impl CoreExecutionEngine {
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when the engine has ended.
+    #[doc(hidden)]
     pub fn set_admission(&self, policy: AdmissionPolicy) -> Result<(), EngineError> {
         self.send(Message::Policy(Box::new(policy)))
     }
@@ -35,11 +36,13 @@ impl CoreExecutionEngine {
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when the engine has ended.
+    #[doc(hidden)]
     pub fn take_sample(&self, sample: Arc<ResourceSnapshot>) -> Result<(), EngineError> {
         self.send(Message::Sample(sample))
     }
 
     /// Whether something waits that each sample may let start. What limits and power say is to be told in any case.
+    #[doc(hidden)]
     pub fn wants_samples(&self) -> bool {
         self.published().wants_samples()
     }
@@ -48,6 +51,7 @@ impl CoreExecutionEngine {
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when the engine has ended.
+    #[doc(hidden)]
     pub fn waits(&self) -> Result<Vec<CurrentWait>, EngineError> {
         // Capacity 1: the one answer.
         let (reply, answer) = bounded(1);

@@ -16,7 +16,18 @@ use crate::run::{Event, EventKind};
 /// How many facts may wait for a subscriber before they are replaced by one [`EventKind::Resync`].
 pub const MAX_WAITING_FACTS: usize = 65_536;
 
-/// Hands events to everybody who listens. Cheap to clone; all clones are the same bus.
+/// Hands the events of an engine to everyone who listens, each of whom hears them in the same order. Cheap to clone; all
+/// clones are the same bus. A subscriber that is slow delays no one: its progress reports and samples are replaced by
+/// newer ones, and what waits beyond a bound by one [`EventKind::Resync`].
+///
+/// ```
+/// use leverframe::{EngineOptions, EventBus};
+///
+/// let bus = EventBus::default();
+/// let heard = bus.subscribe_events(|name, event| println!("{name}: {:?}", event.run_id));
+/// let options = EngineOptions { bus, ..EngineOptions::default() };
+/// # drop((heard, options));
+/// ```
 #[derive(Clone, Default)]
 pub struct EventBus {
     queues: Arc<Mutex<Vec<Weak<Queue>>>>,
@@ -96,7 +107,7 @@ impl Drop for SubscriptionGuard {
     }
 }
 
-/// One subscriber's queue. Dropping it ends the subscription.
+/// One subscriber's queue of events, to be taken from by one thread or several. Dropping it ends the subscription.
 pub struct Subscription {
     queue: Arc<Queue>,
 }
@@ -123,6 +134,7 @@ impl Subscription {
     }
 
     /// Ends it from elsewhere.
+    #[doc(hidden)]
     pub fn ender(&self) -> SubscriptionEnder {
         SubscriptionEnder { queue: self.queue.clone() }
     }

@@ -24,6 +24,7 @@ impl CoreExecutionEngine {
     /// # Errors
     /// [`EngineError::Invalid`] when runs are to be left that this program drives itself: nobody else could go on with
     /// them. [`EngineError::ShutDown`] when it has ended already.
+    #[doc(hidden)]
     pub fn hand_over(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {
         let snapshot = self.snapshot();
         let driven = snapshot.runs.values().find(|run| matches!(run.body, Body::Driven));

@@ -8,6 +8,7 @@ use super::message::Message;
 use crate::base::id::RunId;
 use crate::run::{EventKind, Plan};
 
+#[doc(hidden)]
 impl CoreExecutionEngine {
     /// Starts several runs at once, which share a commit; for each its id or why it was not started, in their order.
     /// Returns when all of them are recorded.

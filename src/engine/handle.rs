@@ -211,6 +211,7 @@ impl CoreExecutionEngine {
     }
 
     /// All living runs with their steps, and the event they stand at.
+    #[doc(hidden)]
     pub fn snapshot(&self) -> Arc<EngineSnapshot> {
         Arc::clone(&self.published().snapshot())
     }
@@ -236,6 +237,7 @@ impl CoreExecutionEngine {
     }
 
     /// The data directory that it holds.
+    #[doc(hidden)]
     pub fn data_dir(&self) -> &DataDir {
         self.published().data_dir()
     }

@@ -12,7 +12,7 @@ use crate::run::{Input, Plan};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
 
-/// Which runs an engine takes back.
+/// Which of the runs that an earlier engine left unfinished an engine takes back when it opens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Scope {
     /// All that have not ended.
@@ -52,7 +52,11 @@ pub enum HostChoice {
     Custom(Arc<MakeHost>),
 }
 
-/// How an engine is opened.
+/// How an engine is opened. The default takes back every run that has not ended, and measures nothing:
+///
+/// ```
+/// let options = leverframe::EngineOptions { n_cpus: 4, ..Default::default() };
+/// ```
 pub struct EngineOptions {
     /// Which runs it takes back.
     pub scope: Scope,
@@ -61,25 +65,32 @@ pub struct EngineOptions {
     /// What happens to running steps when the disk is full.
     pub on_disk_full: OnDiskFull,
     /// What may run at once.
+    #[doc(hidden)]
     pub admission: AdmissionPolicy,
     /// Given and recorded before anything else, so that what an earlier engine left meets it.
+    #[doc(hidden)]
     pub first_order: Option<Order>,
     /// Asked of a run when what an earlier engine left is known, and before any step of it starts: what was lost of a run
     /// that is to be stopped or paused is not begun again first. A refusal is the error of opening.
+    #[doc(hidden)]
     pub first_input: Option<(RunId, Input)>,
     /// Environment of every step, over the engine's own (the settings).
     pub env: BTreeMap<String, String>,
     /// Where steps run.
+    #[doc(hidden)]
     pub host: HostChoice,
     /// Whether steps will be run at once.
+    #[doc(hidden)]
     pub host_start: HostStart,
     /// Where its events go; default: a bus of its own.
     pub bus: EventBus,
     /// The data directory's lock, where the opener holds it already; none: the engine takes it.
+    #[doc(hidden)]
     pub lock: Option<EngineLock>,
     /// Who measures the steps; none: an end has only what the kernel says of it.
     pub monitor: Option<MonitorHandle>,
     /// Who keeps the machine awake for runs of pipelines that want it; none: nobody does.
+    #[doc(hidden)]
     pub awake: Option<AwakeHandle>,
 }
 

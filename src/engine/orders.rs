@@ -9,6 +9,7 @@ use super::handle::CoreExecutionEngine;
 use super::message::Message;
 use crate::admission::{Order, Orders};
 
+#[doc(hidden)]
 impl CoreExecutionEngine {
     /// Freezes the runs whose pipelines let it, and has new ones wait, until then or until it is taken back. Where it is
     /// quiet already, its end is moved. Recorded when this returns; told as `orders_changed`.

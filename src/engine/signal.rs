@@ -7,7 +7,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::run::Level;
 
-/// Raised and lowered by the engine, watched by the driving program from any thread.
+/// One of the two signals of an [`ExecutionContext`](crate::ExecutionContext): the engine raises and lowers it, the
+/// program that drives the run looks at it or waits for it, from any thread.
 #[derive(Clone, Default)]
 pub struct Signal(Arc<(Mutex<bool>, Condvar)>);
 

@@ -49,21 +49,7 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
 /// Where Linux lists batteries and mains.
 const POWER_SUPPLIES: &str = "/sys/class/power_supply";
 
-/// Why the machine can't be watched.
-#[derive(Debug, thiserror::Error)]
-pub enum MonitorError {
-    /// Too short or too long.
-    #[error("the monitor can't sample every {0:?}: choose an interval from 200ms to 60s")]
-    Interval(Duration),
-    /// This platform is not supported.
-    #[error("the machine can't be watched: {0}")]
-    Platform(String),
-    /// The thread can't be started.
-    #[error("the monitor's thread can't be started: {0}")]
-    Thread(#[from] io::Error),
-}
-
-/// What is sampled, and how often.
+/// What is sampled, and how often. [`new`](Self::new) has the defaults.
 #[derive(Debug, Clone)]
 pub struct MonitorOptions {
     /// The folders whose file systems' space is measured; the data directory comes first.
@@ -73,6 +59,7 @@ pub struct MonitorOptions {
     /// The shortest interval while no step is measured: 200 ms to 60 s as well.
     pub idle_interval: Duration,
     /// From where on a resource counts as short.
+    #[doc(hidden)]
     pub limits: Limits,
     /// Where the kernel lists batteries and mains.
     pub power_supplies: PathBuf,
@@ -129,25 +116,28 @@ impl MonitorHandle {
     /// Sets the interval between samples while steps are measured.
     ///
     /// # Errors
-    /// [`MonitorError::Interval`] below 200 ms and above 60 s.
-    pub fn set_interval(&self, interval: Duration) -> Result<(), MonitorError> {
+    /// [`io::ErrorKind::InvalidInput`] below 200 ms and above 60 s.
+    pub fn set_interval(&self, interval: Duration) -> io::Result<()> {
         self.order(Order::SetInterval(checked(interval)?));
         Ok(())
     }
 
     /// Sets the limits. A raised limit stays raised if it is unchanged, and is cleared otherwise; the next sample,
     /// which comes soon, has the changes.
+    #[doc(hidden)]
     pub fn set_limits(&self, limits: Limits) {
         self.order(Order::SetLimits(limits));
     }
 
     /// Measures the tree of this attempt from now on. `pid` is its main process, `token` marks its processes. Does
     /// nothing if the process has ended or the pid belongs to another one by now.
+    #[doc(hidden)]
     pub fn track(&self, key: AttemptKey, pid: u32, token: &str) {
         self.order(Order::Track(Tracked { key, pid, token: token.to_owned() }));
     }
 
     /// This attempt has ended: stops measuring it, and returns what it used if a sample had it.
+    #[doc(hidden)]
     pub fn forget(&self, key: &AttemptKey) -> Option<StepTotals> {
         let totals = self.published.totals.lock().remove(key);
         self.order(Order::Forget(key.clone()));
@@ -155,6 +145,7 @@ impl MonitorHandle {
     }
 
     /// What a measured attempt has used so far; none before its first sample.
+    #[doc(hidden)]
     pub fn totals(&self, key: &AttemptKey) -> Option<StepTotals> {
         self.published.totals.lock().get(key).copied()
     }
@@ -205,8 +196,9 @@ impl ResourceMonitor {
     /// Prepares to sample.
     ///
     /// # Errors
-    /// [`MonitorError::Interval`], or [`MonitorError::Platform`] when this platform can't be sampled.
-    pub fn new(options: MonitorOptions) -> Result<Self, MonitorError> {
+    /// [`io::ErrorKind::InvalidInput`] for an interval below 200 ms or above 60 s, another kind when this machine can't be
+    /// watched.
+    pub fn new(options: MonitorOptions) -> io::Result<Self> {
         checked(options.interval)?;
         checked(options.idle_interval)?;
         // Unbounded, because the sender must not wait: one order at each start and end of a step, taken at once. When
@@ -215,7 +207,9 @@ impl ResourceMonitor {
         let (published, listeners) = (Arc::<Published>::default(), Arc::<Listeners>::default());
         let quick_reader = Arc::new(QuickReader::new(&options.folders, &options.power_supplies));
         let sampler = Sampler::new(&options, quick_reader.clone(), published.clone(), listeners.clone())
-            .map_err(|error| MonitorError::Platform(error.to_string()))?;
+            .map_err(|error| {
+                io::Error::new(io::ErrorKind::Unsupported, format!("the machine can't be watched: {error}"))
+            })?;
         let handle = MonitorHandle { orders, published, quick_reader };
         Ok(Self { handle, ordered, listeners, state: Mutex::new(State::Idle(Box::new(sampler))) })
     }
@@ -224,8 +218,8 @@ impl ResourceMonitor {
     /// Harmless when already started.
     ///
     /// # Errors
-    /// [`MonitorError::Thread`].
-    pub fn start(&self) -> Result<(), MonitorError> {
+    /// When the monitor's thread can't be started.
+    pub fn start(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Lost) {
             State::Idle(mut sampler) => {
@@ -233,7 +227,8 @@ impl ResourceMonitor {
                 let thread = crate::base::thread::lasting("resource-monitor", move || {
                     sampler.run(&ordered);
                     sampler
-                })?;
+                });
+                let thread = thread.map_err(not_started)?;
                 *state = State::Samples(thread);
                 Ok(())
             }
@@ -241,7 +236,7 @@ impl ResourceMonitor {
                 *state = other;
                 Ok(())
             }
-            State::Lost => Err(io::Error::other("it has ended before its time").into()),
+            State::Lost => Err(not_started(io::Error::other("it has ended before its time"))),
         }
     }
 
@@ -267,6 +262,7 @@ impl ResourceMonitor {
     }
 
     /// As [`MonitorHandle::set_limits`].
+    #[doc(hidden)]
     pub fn set_limits(&self, limits: Limits) {
         self.handle.set_limits(limits);
     }
@@ -278,6 +274,7 @@ impl ResourceMonitor {
     }
 
     /// A channel of every sample from now on. A slow reader misses samples and delays nothing.
+    #[doc(hidden)]
     pub fn stream(&self) -> SampleStream {
         self.listeners.stream()
     }
@@ -294,9 +291,15 @@ impl Drop for ResourceMonitor {
     }
 }
 
-fn checked(interval: Duration) -> Result<Duration, MonitorError> {
+fn checked(interval: Duration) -> io::Result<Duration> {
     let is_sound = (MIN_INTERVAL..=MAX_INTERVAL).contains(&interval);
-    if is_sound { Ok(interval) } else { Err(MonitorError::Interval(interval)) }
+    let text =
+        || format!("the monitor can't sample every {interval:?}: choose an interval from 200ms to 60s");
+    if is_sound { Ok(interval) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, text())) }
+}
+
+fn not_started(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("the monitor's thread can't be started: {error}"))
 }
 
 /// Reads the clocks: a `Now`, and the clock ticks since boot, which are the unit of start times.

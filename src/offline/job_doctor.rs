@@ -6,7 +6,7 @@ use std::path::Path;
 use super::doctor::Finding;
 use crate::daemon::{JobsFired, NOBODY_FIRES, fires_by_itself, jobs_fired, name_missing_pipelines};
 use crate::schedule::Outcome;
-use crate::scheduler::{JobView, OfflineScheduler, SchedulerError};
+use crate::scheduler::{DesktopScheduler, JobView};
 use crate::settings::Catalogue;
 
 const ABOUT: &str = "jobs";
@@ -16,7 +16,7 @@ const MOST_NAMED: usize = 10;
 
 /// Checks the jobs of a data directory. Changes nothing and asks no engine.
 pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut Vec<Finding>) {
-    let jobs = match jobs_of(data_dir) {
+    let jobs = match DesktopScheduler::read_only(data_dir).list_jobs() {
         Ok(jobs) if jobs.is_empty() => return findings.push(Finding::fine(ABOUT, "there are none")),
         Ok(mut jobs) => {
             name_missing_pipelines(&mut jobs, catalogue);
@@ -54,10 +54,6 @@ pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut 
         wrong.push(Finding::fine(ABOUT, format!("{} are there, {n_enabled} of them enabled", jobs.len())));
     }
     findings.append(&mut wrong);
-}
-
-fn jobs_of(data_dir: &Path) -> Result<Vec<JobView>, SchedulerError> {
-    OfflineScheduler::open_read_only(data_dir)?.core().list_jobs()
 }
 
 fn finding_of(job: &JobView) -> Option<Finding> {

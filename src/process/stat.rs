@@ -1,6 +1,6 @@
 //! The parts of `/proc/<pid>/stat` that this program uses.
 
-use super::{Proc, ProcId};
+use super::proc::{Proc, ProcId};
 
 /// The contents of that line.
 #[derive(Debug, Clone, Copy)]

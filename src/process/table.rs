@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 
-use super::tree::TOKEN_VARIABLE;
-use super::{Proc, ProcId, Stat, environment_of, output_pipes, unless_gone};
+use super::proc::{Proc, ProcId, TOKEN_VARIABLE, environment_of, list_of_pids, output_pipes, unless_gone};
+use super::stat::Stat;
 
 /// `/proc`, held open, so that reading all processes needs only one further descriptor at a time.
 #[derive(Debug)]
@@ -41,6 +41,29 @@ pub(crate) struct Marks {
 struct ByMark {
     by_token: HashMap<Vec<u8>, Vec<u32>>,
     by_pipe: HashMap<u64, Vec<u32>>,
+}
+
+impl Proc {
+    /// Reads one process; none when it does not exist any more.
+    ///
+    /// # Errors
+    /// It could not be read (no descriptor left, say), and may exist.
+    pub(crate) fn read(pid: u32) -> io::Result<Option<Self>> {
+        ProcDir::open()?.process(pid)
+    }
+}
+
+/// The direct children of any process, of all its threads. The children of a process that has ended have another parent
+/// by then.
+///
+/// # Errors
+/// The lists could not be read.
+pub(crate) fn children_of(pid: u32) -> io::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for tid in ProcDir::open()?.threads_of(pid)? {
+        children.extend(list_of_pids(&format!("/proc/{pid}/task/{tid}/children"))?.unwrap_or_default());
+    }
+    Ok(children)
 }
 
 impl ProcDir {

@@ -8,10 +8,8 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 
-use super::{Proc, ProcId, ProcTable, environment_of, output_pipes};
-
-/// The environment variable that marks a process as a step's.
-pub(crate) const TOKEN_VARIABLE: &str = "LEVERFRAME_TOKEN";
+use super::proc::{Proc, ProcId, TOKEN_VARIABLE, environment_of, output_pipes};
+use super::table::ProcTable;
 
 /// How a tree came to this supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
-use super::{LogSection, Records, RunRecord};
+use super::reader::{LogSection, Records, RunRecord};
 use crate::base::id::{RunId, StepId};
 use crate::base::thread::{self, Thread};
 use crate::base::wake::{Bell, bell};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Records, RunRecord};
+use super::reader::{Records, RunRecord};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::base::time::Now;
 use crate::resources::Spread;

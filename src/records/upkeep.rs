@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Records;
+use super::reader::Records;
 use crate::base::id::RunId;
 use crate::base::time::Now;
 use crate::engine::EngineError;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Records;
 use super::definition::parse_stored;
+use super::reader::Records;
 use super::stats::{PipelineStats, StepStats};
 use crate::base::id::RunId;
 use crate::base::time::Now;

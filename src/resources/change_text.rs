@@ -1,7 +1,9 @@
 //! The recorded text of a change of a limit: the sentence of its alert, or that it was cleared.
 
 use super::enforcer::{culprit, sentence};
-use super::{LimitChange, Resource, ResourceSnapshot, Threshold};
+use super::limit_watch::LimitChange;
+use super::limits::{Resource, Threshold};
+use super::sample::ResourceSnapshot;
 
 impl LimitChange {
     /// One sentence with the figures of that moment. For a raised limit it is the sentence of the alert. `sample` is

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{
-    Limit, LimitAction, LimitChange, RaisedLimit, Resource, ResourceSnapshot, StepSample, Threshold,
-};
+use super::limit_watch::{LimitChange, RaisedLimit};
+use super::limits::{Limit, LimitAction, Resource, Threshold};
+use super::sample::{ResourceSnapshot, StepSample};
 use crate::base::id::RunId;
 use crate::base::units::format_duration;
 

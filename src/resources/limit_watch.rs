@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Limit, Limits, MachineSample, Resource};
+use super::limits::{Limit, Limits, Resource};
+use super::sample::MachineSample;
 use crate::base::time::Now;
 
 /// When two samples are further apart than this, in milliseconds of awake time, it is not known whether the limit was

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{LimitChange, RaisedLimit};
+use super::limit_watch::{LimitChange, RaisedLimit};
 use crate::base::id::{AttemptKey, RunId};
 
 /// The machine at one moment. A rate is the mean since the sample before, over the time that the machine was awake; 0

@@ -90,6 +90,7 @@ impl Plan {
     }
 
     /// The run, recorded at `now`.
+    #[doc(hidden)]
     pub fn into_run(self, now: Now) -> Run {
         let pipeline = match &self.body {
             Body::Driven => None,

@@ -7,9 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc, Weekday};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cron::CronExpr;
+use super::error::ScheduleError;
 use super::json::Fields;
+use super::model::{AfterOn, TimeOfDay, largest_unit};
 use super::parse::LONGEST;
-use super::{CronExpr, ScheduleError, Timetable};
+use super::timetable::Timetable;
 use crate::base::id::JobId;
 use crate::base::nearest::nearest;
 use crate::base::time::format_instant;
@@ -17,7 +20,19 @@ use crate::base::time::format_instant;
 /// The names of the types.
 pub(super) const KINDS: [&str; 7] = ["once", "interval", "daily", "weekly", "cron", "after", "manual"];
 
-/// When a job is due. In messages it is an object with the two columns: `{"schedule_type": "daily", "schedule_config":
+/// When a job is due. The constructors check what they are given; the fields are in the units of their types, and times of
+/// day are those of the job's zone.
+///
+/// ```
+/// use leverframe::ScheduleConfig;
+///
+/// let nightly = ScheduleConfig::daily(2, 30)?;
+/// let workdays = ScheduleConfig::cron("0 9 * * 1-5")?;
+/// # assert_eq!((nightly.kind(), workdays.kind()), ("daily", "cron"));
+/// # Ok::<(), leverframe::ScheduleError>(())
+/// ```
+///
+/// In messages it is an object with the two columns: `{"schedule_type": "daily", "schedule_config":
 /// {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Columns", into = "Columns")]
@@ -85,63 +100,6 @@ impl From<ScheduleConfig> for Columns {
     }
 }
 
-/// A wall-clock time, to the minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TimeOfDay {
-    hour: u8,
-    minute: u8,
-}
-
-impl TimeOfDay {
-    /// The time `hour:minute`; none beyond 23:59.
-    pub fn new(hour: u32, minute: u32) -> Option<Self> {
-        let fits = hour < 24 && minute < 60;
-        fits.then_some(Self { hour: hour as u8, minute: minute as u8 })
-    }
-
-    /// 0 to 23.
-    pub fn hour(self) -> u32 {
-        self.hour.into()
-    }
-
-    /// 0 to 59.
-    pub fn minute(self) -> u32 {
-        self.minute.into()
-    }
-}
-
-impl std::fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:02}:{:02}", self.hour, self.minute)
-    }
-}
-
-/// How a run must have ended for a job that comes after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AfterOn {
-    /// Completed.
-    #[default]
-    Completed,
-    /// Failed.
-    Failed,
-    /// Ended in any way.
-    Finished,
-}
-
-impl AfterOn {
-    /// All variants.
-    pub const ALL: [Self; 3] = [Self::Completed, Self::Failed, Self::Finished];
-
-    /// The word in files and databases.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Finished => "finished",
-        }
-    }
-}
-
 impl ScheduleConfig {
     /// The jobs whose runs make it due; empty for every type but `after`.
     pub fn upstreams(&self) -> &[JobId] {
@@ -181,9 +139,9 @@ impl ScheduleConfig {
                 }
                 config
             }
-            Self::Daily { at } => json!({ "hour": at.hour, "minute": at.minute }),
+            Self::Daily { at } => json!({ "hour": at.hour(), "minute": at.minute() }),
             Self::Weekly { day_of_week, at } => {
-                json!({ "day_of_week": day_of_week.num_days_from_monday(), "hour": at.hour, "minute": at.minute })
+                json!({ "day_of_week": day_of_week.num_days_from_monday(), "hour": at.hour(), "minute": at.minute() })
             }
             Self::Cron(expression) => json!({ "expression": expression.as_str() }),
             Self::After { jobs, on } => json!({ "jobs": jobs, "on": on.as_str() }),
@@ -226,6 +184,7 @@ impl ScheduleConfig {
 
     /// The instants at which it fires, in the zone of the job, for a job that was added at `created_at`. Empty for
     /// `after` and `manual`, which no instant makes due.
+    #[doc(hidden)]
     pub fn timetable(&self, zone: chrono_tz::Tz, created_at: DateTime<Utc>) -> Timetable {
         Timetable::new(self, zone, created_at)
     }
@@ -279,16 +238,6 @@ impl ScheduleConfig {
 fn is_interval(every: TimeDelta) -> bool {
     every.subsec_nanos() == 0 && (TimeDelta::seconds(1)..=LONGEST).contains(&every)
 }
-
-/// The largest unit in which the interval is a whole number, with its seconds.
-pub(super) fn largest_unit(every: TimeDelta) -> (&'static str, i64) {
-    let whole = |(_, seconds): &(&str, i64)| every.num_seconds() % seconds == 0;
-    UNITS.into_iter().find(whole).unwrap_or(("seconds", 1))
-}
-
-/// The units of an interval with their seconds, the largest first.
-pub(super) const UNITS: [(&str, i64); 5] =
-    [("weeks", 604_800), ("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1)];
 
 /// The cycle that would arise if `job` came after `jobs`, with `job` first and last; none when there is no cycle.
 /// `above` holds what each other job comes after. The time grows with the number of jobs above.

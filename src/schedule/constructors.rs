@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc, Weekday};
 
-use super::{AfterOn, ScheduleConfig, ScheduleError, TimeOfDay};
+use super::config::ScheduleConfig;
+use super::error::ScheduleError;
+use super::model::{AfterOn, TimeOfDay};
 use crate::base::id::{InvalidId, JobId};
 use crate::base::time::within_years;
 

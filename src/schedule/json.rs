@@ -3,8 +3,8 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc, Weekday};
 use serde_json::{Map, Value};
 
-use super::ScheduleError;
-use super::config::{AfterOn, TimeOfDay, UNITS};
+use super::error::ScheduleError;
+use super::model::{AfterOn, TimeOfDay, UNITS};
 use super::parse::{LONGEST, weekday};
 use crate::base::id::JobId;
 use crate::base::nearest::nearest;

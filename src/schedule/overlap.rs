@@ -1,6 +1,7 @@
 //! What happens to a due instant while an earlier run of the same job has not ended.
 
-use super::{Misfire, OnTime, Overlap, Start};
+use super::plan::{OnTime, Start};
+use super::policy::{Misfire, Overlap};
 
 /// What to do with one start of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc, Weekday};
 use chrono_tz::Tz;
 
-use super::ScheduleError;
-use super::config::TimeOfDay;
+use super::error::ScheduleError;
+use super::model::TimeOfDay;
 use super::wall::WallClock;
 use crate::base::time::within_years;
 

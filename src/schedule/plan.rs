@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{MAX_CATCHUP, Misfire, MisfirePolicy, Outcome, Timetable};
+use super::policy::{MAX_CATCHUP, Misfire, MisfirePolicy, Outcome};
+use super::timetable::Timetable;
 use crate::base::time::format_instant;
 
 /// A start that is later than this, or is one of several, catches up.

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::ScheduleError;
+use super::error::ScheduleError;
 use crate::base::nearest::nearest;
 
 /// The most missed instants that are caught up, even if `catchup_limit` is larger.

@@ -6,9 +6,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use super::timetable::Times;
+use super::config::ScheduleConfig;
+use super::timetable::{Times, Timetable};
 use super::wall::{Change, WallClock};
-use super::{ScheduleConfig, Timetable};
 use crate::base::time::format_instant;
 use crate::base::units::format_duration;
 

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::ScheduleConfig;
+use super::config::ScheduleConfig;
 use super::cron::Calendar;
 use super::wall::{WIDEST, WallClock};
 use crate::base::time::within_years;

@@ -3,9 +3,10 @@
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 
-use super::config::{AfterOn, largest_unit};
+use super::config::ScheduleConfig;
 use super::cron::{Calendar, DayRule};
-use super::{ScheduleConfig, Zone};
+use super::model::{AfterOn, largest_unit};
+use super::zone::Zone;
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::{Deserialize, Serialize};
 
-use super::ScheduleError;
+use super::error::ScheduleError;
 use crate::base::nearest::nearest;
 
 /// The word for the machine's own zone.

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::claim::ceil_ms;
-use super::claims::{Draft, Entry};
+use super::claims::{Draft, Entry, park};
 use super::core::{Act, SchedulerCore};
 use super::error::SchedulerError;
+use super::instants::{ceil_ms, just_after};
 use super::job::Job;
-use super::unread::park;
 use crate::base::id::JobId;
 use crate::base::time::Now;
 use crate::run::RunState;
@@ -192,19 +191,6 @@ fn is_as_wanted(on: AfterOn, state: RunState) -> Option<bool> {
         AfterOn::Failed => has_failed,
         AfterOn::Finished => true,
     })
-}
-
-/// How long a backfill may be: more instants are a slip of whoever asks.
-pub(super) const MOST_BACKFILLED: u64 = 1_000;
-
-/// The millisecond before.
-pub(super) fn just_before(at: DateTime<Utc>) -> DateTime<Utc> {
-    at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at)
-}
-
-/// The millisecond after.
-pub(super) fn just_after(at: DateTime<Utc>) -> DateTime<Utc> {
-    at.checked_add_signed(TimeDelta::milliseconds(1)).unwrap_or(at)
 }
 
 /// Jobs that are about to come after others.

@@ -3,16 +3,19 @@
 
 use chrono::{DateTime, Utc};
 
-use super::after::{MOST_BACKFILLED, just_after, just_before};
 use super::claims::Draft;
 use super::core::{Act, SchedulerCore};
 use super::error::SchedulerError;
+use super::instants::{just_after, just_before};
 use super::job::Job;
 use super::view::outcome_of;
 use crate::base::id::JobId;
 use crate::base::time::{Now, within_years};
 use crate::schedule::{Outcome, Timetable};
 use crate::store::{Durability, FireFilter, FireKind, JobWrite, StoredFire, from_ms};
+
+/// How long a backfill may be: more instants are a slip of whoever asks.
+const MOST_BACKFILLED: u64 = 1_000;
 
 impl SchedulerCore {
     /// Runs what a job was due from `from` to `to`, both included, and did not run: the oldest first, one after another,

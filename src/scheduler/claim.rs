@@ -3,13 +3,12 @@
 
 use std::ops::ControlFlow;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::after::just_before;
-use super::claims::{Draft, Entry};
+use super::claims::{Draft, Entry, park};
 use super::core::{Act, CATCH_UP_GAP_MS, JobStart, SchedulerCore, changed};
+use super::instants::just_before;
 use super::job::{Job, next_ms};
-use super::unread::park;
 use super::view::outcome_of;
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
@@ -321,10 +320,4 @@ impl SchedulerCore {
         let base = run_id_base(&job.source, due_at);
         self.names.borrow_mut().reserve(&base, &self.jobs, &self.runs)
     }
-}
-
-/// The first whole millisecond that is not before `at`: nothing is early.
-pub(super) fn ceil_ms(at: DateTime<Utc>) -> DateTime<Utc> {
-    let floor = at.trunc_subsecs(3);
-    if floor < at { floor + TimeDelta::milliseconds(1) } else { floor }
 }

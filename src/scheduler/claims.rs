@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
-use super::core::{Act, SchedulerCore};
+use super::core::{Act, SchedulerCore, changed};
 use super::job::Job;
 use super::view::outcome_of;
 use crate::base::id::{JobId, RunId};
 use crate::run::EventKind;
 use crate::schedule::{Admission, Fire, OnTime, Outcome, Start, admit};
-use crate::store::{FireKind, JobWrite, StoreError, StoredFire, from_ms};
+use crate::store::{FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms};
 
 /// What is about to be written, with what is to be done afterwards.
 #[derive(Default)]
@@ -240,4 +240,14 @@ impl Draft {
             self.acts.push(Act::Tell(None, Box::new(told)));
         }
     }
+}
+
+/// A row that can't be understood is listed with its problem, and never due.
+pub(super) fn park(row: &StoredJob, problem: String) -> Draft {
+    let job_id = JobId::new(&row.job_id).ok();
+    let text = format!("job {:?} never fires until it is mended: {problem}", row.job_id);
+    let mut acts = vec![Act::Tell(None, Box::new(EventKind::WarningRaised { text }))];
+    acts.extend(job_id.as_ref().map(changed));
+    let writes = vec![JobWrite::Park { rowid: row.rowid, problem }];
+    Draft { writes, acts, ..Draft::of_row(&row.job_id) }
 }

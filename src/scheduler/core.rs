@@ -1,6 +1,6 @@
 //! [`SchedulerCore`]: everything that the scheduler decides and records. Its methods take the time as an argument and
 //! give back what is to be done in the world ([`Act`]); who calls them does it, and tells what became of it. It has no
-//! thread, no timer and no engine: the command line uses it as it is where no engine runs.
+//! thread, no timer and no engine.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -10,14 +10,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::claims::Draft;
 use super::error::SchedulerError;
-use super::files::TakenOut;
 use super::job::Job;
 use super::names::Names;
 use crate::base::id::{JobId, PipelineId, RunId};
 use crate::base::nearest::nearest;
 use crate::base::time::Now;
 use crate::run::{Definition, EventKind, FiredBy, Trigger};
-use crate::store::{CheckpointManager, Durability, JobStore, JobWrite, StoreError, StoredJob, from_ms};
+use crate::store::{
+    CheckpointManager, Durability, JobStore, JobWrite, StoreError, StoredFire, StoredJob, from_ms,
+};
 
 /// Catch-up starts are this far apart, in milliseconds.
 pub const CATCH_UP_GAP_MS: u64 = 5_000;
@@ -94,6 +95,14 @@ pub struct Wake {
     pub wall: Option<DateTime<Utc>>,
     /// At this reading of [`Now::awake_ms`].
     pub awake_ms: Option<u64>,
+}
+
+/// A job whose table was taken out of its file.
+pub(super) struct TakenOut {
+    /// The [`Now::awake_ms`] at which that was seen.
+    pub(super) at_ms: u64,
+    /// What of it was waiting to be started, and is not since then.
+    pub(super) fires: Vec<StoredFire>,
 }
 
 /// What the scheduler decides with. One thread owns it.

@@ -7,7 +7,7 @@ use crate::base::time::format_instant;
 use crate::engine::EngineError;
 use crate::pipeline::ParamError;
 use crate::schedule::ScheduleError;
-use crate::store::{DataDirError, StoreError};
+use crate::store::StoreError;
 
 /// Why the scheduler did not do what it was asked. Nothing was changed, whichever it is.
 #[derive(Debug, thiserror::Error)]
@@ -122,9 +122,11 @@ pub enum SchedulerError {
     /// The database said no.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The data directory is held or unusable.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
+    /// The jobs were reached without an engine that could do it; the text says what can't be done.
+    #[error(
+        "{0}: no engine of this data directory fires jobs; start `leverframe serve`, which also takes over what runs in the foreground"
+    )]
+    NoEngine(String),
     /// The engine said no.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -8,7 +8,7 @@ use chrono::SubsecRound;
 use sha2::{Digest, Sha256};
 
 use super::claims::Draft;
-use super::core::{Act, SchedulerCore, changed};
+use super::core::{Act, SchedulerCore, TakenOut, changed};
 use super::error::SchedulerError;
 use super::job::{Job, JobSpec};
 use crate::base::id::JobId;
@@ -25,14 +25,6 @@ const GONE_ENABLED: &str = "gone_enabled";
 
 /// A table that returns within so long, in milliseconds, was never away: a file was saved.
 const RETURNS_WITHIN_MS: u64 = 60_000;
-
-/// A job whose table was taken out of its file.
-pub(super) struct TakenOut {
-    /// The [`Now::awake_ms`] at which that was seen.
-    at_ms: u64,
-    /// What of it was waiting to be started, and is not since then.
-    fires: Vec<StoredFire>,
-}
 
 /// The tables of one pipeline file.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! The two ways to the scheduler: [`DesktopScheduler`] with an engine, [`OfflineScheduler`] without one.
+//! [`DesktopScheduler`]: the jobs of a data directory, as a program reaches them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,11 +20,20 @@ use crate::engine::{CoreExecutionEngine, now};
 use crate::run::Definition;
 use crate::store::{CheckpointManager, DataDir, EngineLock, FireFilter, JobStore};
 
-/// Fires jobs on an engine. Cheap to clone; usable from any thread. Nothing fires before [`start`](Self::start); the
-/// last handle that is dropped stops it.
+/// The jobs of a data directory. On an engine ([`open`](Self::open)) it fires them from [`start`](Self::start) on, until
+/// it is stopped or its last handle is dropped. Without one it works on the database alone: what is changed there counts
+/// as soon as an engine fires the jobs. Cheap to clone; usable from any thread.
 #[derive(Clone)]
 pub struct DesktopScheduler {
-    shared: Arc<Shared>,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    /// On an engine.
+    Engine(Arc<Shared>),
+    /// The database alone. It is opened for each piece of work, so that nothing is held between two.
+    Database(Arc<dyn Fn() -> Result<SchedulerCore, SchedulerError> + Send + Sync>),
 }
 
 struct Shared {
@@ -56,20 +65,73 @@ impl DesktopScheduler {
         // Unbounded: callers wait for their answers, so that it holds as many orders as there are callers.
         let (orders, waiting) = unbounded();
         let idle = Mutex::new(Some((actor, bells, waiting)));
-        Ok(Self { shared: Arc::new(Shared { store, orders, idle, thread: Mutex::default() }) })
+        let shared = Shared { store, orders, idle, thread: Mutex::default() };
+        Ok(Self { place: Place::Engine(Arc::new(shared)) })
+    }
+
+    /// The jobs of an engine that fires none.
+    #[doc(hidden)]
+    pub fn beside(
+        engine: &CoreExecutionEngine,
+        find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::in_database(engine.data_dir(), find)
+    }
+
+    /// The jobs of a data directory in which no engine runs. The lock of that directory must be held for as long as jobs
+    /// are changed.
+    #[doc(hidden)]
+    pub fn under_lock(
+        _lock: &EngineLock,
+        data_dir: &DataDir,
+        find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::in_database(data_dir, find)
+    }
+
+    fn in_database(
+        data_dir: &DataDir,
+        find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
+    ) -> Self {
+        let dir = data_dir.clone();
+        let resolve: Arc<Resolve> = Arc::new(move |id: &PipelineId| find(id).map(Target::Pipeline));
+        Self::opened_by(move || {
+            let jobs = JobStore::open(dir.scheduler_db())?;
+            let runs = CheckpointManager::open(dir.checkpoints_db())?;
+            Ok(SchedulerCore::new(jobs, runs, resolve.clone(), machine_zone()))
+        })
+    }
+
+    /// The jobs of a data directory, to look at: no lock is taken, and whatever would change something fails. An engine
+    /// may run there.
+    pub fn read_only(data_dir: &Path) -> Self {
+        let (jobs, runs) = (data_dir.join("scheduler.db"), data_dir.join("checkpoints.db"));
+        let resolve: Arc<Resolve> = Arc::new(|id: &PipelineId| Err(format!("{id} was not looked for")));
+        Self::opened_by(move || {
+            let (jobs, runs) = (JobStore::open_read_only(&jobs)?, CheckpointManager::open_read_only(&runs)?);
+            Ok(SchedulerCore::new(jobs, runs, resolve.clone(), machine_zone()))
+        })
+    }
+
+    fn opened_by(open: impl Fn() -> Result<SchedulerCore, SchedulerError> + Send + Sync + 'static) -> Self {
+        Self { place: Place::Database(Arc::new(open)) }
     }
 
     /// Starts the thread: what was claimed and has no run is started, what was missed meets its policy, and from now on
     /// jobs fire. Harmless when it runs already.
     ///
     /// # Errors
-    /// [`SchedulerError::System`] when there is no thread left, [`SchedulerError::Stopped`] after [`stop`](Self::stop).
+    /// [`SchedulerError::System`] when there is no thread left, [`SchedulerError::Stopped`] after [`stop`](Self::stop),
+    /// [`SchedulerError::NoEngine`].
     pub fn start(&self) -> Result<(), SchedulerError> {
-        let mut thread = self.shared.thread.lock();
+        let Place::Engine(shared) = &self.place else {
+            return Err(SchedulerError::NoEngine("jobs can't be fired".to_owned()));
+        };
+        let mut thread = shared.thread.lock();
         if thread.is_some() {
             return Ok(());
         }
-        let idle = self.shared.idle.lock().take();
+        let idle = shared.idle.lock().take();
         let (actor, bells, orders) = idle.ok_or(SchedulerError::Stopped)?;
         let work = move || actor.run(&orders, &bells);
         *thread = Some(thread::start("lf-scheduler", work)?);
@@ -78,17 +140,27 @@ impl DesktopScheduler {
 
     /// Whether jobs fire: it was started, and has not been stopped.
     pub fn is_started(&self) -> bool {
-        self.shared.thread.lock().is_some()
+        self.shared().is_some_and(|shared| shared.thread.lock().is_some())
     }
 
     /// Stops it: when this returns, nothing fires any more. Runs go on.
     pub fn stop(&self) {
-        self.shared.stop();
+        if let Some(shared) = self.shared() {
+            shared.stop();
+        }
     }
 
-    /// The store, for reading beside it and for retention.
-    pub fn store(&self) -> &JobStore {
-        &self.shared.store
+    /// The store, for reading beside it and for retention; none without an engine.
+    #[doc(hidden)]
+    pub fn store(&self) -> Option<&JobStore> {
+        self.shared().map(|shared| &shared.store)
+    }
+
+    fn shared(&self) -> Option<&Shared> {
+        match &self.place {
+            Place::Engine(shared) => Some(shared),
+            Place::Database(_) => None,
+        }
     }
 
     /// Adds a job. It is first due after this call.
@@ -97,8 +169,7 @@ impl DesktopScheduler {
     /// As [`SchedulerCore::schedule_job`].
     pub fn schedule_job(&self, spec: JobSpec) -> Result<JobView, SchedulerError> {
         let job_id = spec.job_id.clone();
-        self.change(move |core| core.schedule_job(spec, now()))?;
-        self.get_job(&job_id)
+        self.change(&job_id, |core, _| core.schedule_job(spec, now()))
     }
 
     /// Removes a job; its history and the ledger of its fires stay until they are old.
@@ -107,7 +178,7 @@ impl DesktopScheduler {
     /// As [`SchedulerCore::unschedule_job`].
     pub fn unschedule_job(&self, job_id: &JobId) -> Result<(), SchedulerError> {
         let job_id = job_id.clone();
-        self.change(move |core| core.unschedule_job(&job_id))
+        self.work(move |core| Ok(((), core.unschedule_job(&job_id)?)))
     }
 
     /// Changes what is given of a job.
@@ -116,44 +187,47 @@ impl DesktopScheduler {
     /// As [`SchedulerCore::set_job`].
     pub fn set_job(&self, patch: JobPatch) -> Result<JobView, SchedulerError> {
         let job_id = patch.job_id.clone();
-        self.change(move |core| core.set_job(patch, now()))?;
-        self.get_job(&job_id)
+        self.change(&job_id, |core, _| core.set_job(patch, now()))
     }
 
     /// Gives a job another name.
     ///
     /// # Errors
     /// As [`SchedulerCore::rename_job`].
-    pub fn rename_job(&self, from: &JobId, to: &JobId) -> Result<(), SchedulerError> {
-        let (from, to) = (from.clone(), to.clone());
-        self.change(move |core| core.rename_job(&from, &to))
+    pub fn rename_job(&self, from: &JobId, to: &JobId) -> Result<JobView, SchedulerError> {
+        let from = from.clone();
+        self.change(to, move |core, to| core.rename_job(&from, to))
     }
 
     /// Lets a job fire again.
     ///
     /// # Errors
     /// As [`SchedulerCore::enable_job`].
-    pub fn enable_job(&self, job_id: &JobId) -> Result<(), SchedulerError> {
-        let job_id = job_id.clone();
-        self.change(move |core| core.enable_job(&job_id, now()))
+    pub fn enable_job(&self, job_id: &JobId) -> Result<JobView, SchedulerError> {
+        self.change(job_id, |core, job_id| core.enable_job(job_id, now()))
     }
 
     /// Lets a job fire no more.
     ///
     /// # Errors
     /// As [`SchedulerCore::disable_job`].
-    pub fn disable_job(&self, job_id: &JobId) -> Result<(), SchedulerError> {
-        let job_id = job_id.clone();
-        self.change(move |core| core.disable_job(&job_id))
+    pub fn disable_job(&self, job_id: &JobId) -> Result<JobView, SchedulerError> {
+        self.change(job_id, SchedulerCore::disable_job)
     }
 
     /// Starts a run of a job by hand, whatever its switch and its other runs; its id once it is recorded.
     ///
     /// # Errors
-    /// [`SchedulerError::NotFound`], [`SchedulerError::NotStarted`].
+    /// [`SchedulerError::NotFound`], [`SchedulerError::NotStarted`], [`SchedulerError::NoEngine`].
     pub fn run_job_now(&self, job_id: &JobId) -> Result<RunId, SchedulerError> {
+        let Place::Engine(shared) = &self.place else {
+            let pipeline_id = self.get_job(job_id)?.pipeline_id;
+            return Err(SchedulerError::NoEngine(format!(
+                "job {job_id} can't be run (its pipeline can: `leverframe run {pipeline_id}`)"
+            )));
+        };
         let job_id = job_id.clone();
-        self.ask(move |actor| actor.run_now(&job_id))
+        shared.ask(move |actor| actor.run_now(&job_id))
     }
 
     /// Runs what a job was due from `from` to `to` and did not run; how many instants these are.
@@ -174,6 +248,7 @@ impl DesktopScheduler {
     ///
     /// # Errors
     /// As [`SchedulerCore::take_over`].
+    #[doc(hidden)]
     pub fn take_over(&self, files: Vec<FileTables>, listing: Listing) -> Result<TakenOver, SchedulerError> {
         self.work(move |core| Ok(core.take_over(files, listing, now())?))
     }
@@ -195,13 +270,17 @@ impl DesktopScheduler {
         self.look(|core| core.list_jobs())
     }
 
-    /// The newest runs of a job, newest first.
+    /// The newest runs of a job, newest first. Without an engine, what has not been booked yet is told as it stands with
+    /// the runs.
     ///
     /// # Errors
     /// [`SchedulerError::NotFound`].
     pub fn get_job_history(&self, job_id: &JobId, limit: usize) -> Result<Vec<HistoryView>, SchedulerError> {
-        let job_id = job_id.clone();
-        self.look(move |core| core.get_job_history(&job_id, limit))
+        let (job_id, is_booked) = (job_id.clone(), self.shared().is_some());
+        self.look(move |core| match is_booked {
+            true => core.get_job_history(&job_id, limit),
+            false => core.history_as_it_stands(&job_id, limit),
+        })
     }
 
     /// The fires of a job, oldest first.
@@ -213,11 +292,15 @@ impl DesktopScheduler {
         self.look(move |core| core.fires(&job_id, &filter, now()))
     }
 
+    /// Changes a job; how it is then.
     fn change(
         &self,
-        work: impl FnOnce(&mut SchedulerCore) -> Result<Vec<Act>, SchedulerError> + Send + 'static,
-    ) -> Result<(), SchedulerError> {
-        self.work(move |core| Ok(((), work(core)?)))
+        job_id: &JobId,
+        work: impl FnOnce(&mut SchedulerCore, &JobId) -> Result<Vec<Act>, SchedulerError> + Send + 'static,
+    ) -> Result<JobView, SchedulerError> {
+        let id = job_id.clone();
+        self.work(move |core| Ok(((), work(core, &id)?)))?;
+        self.get_job(job_id)
     }
 
     /// Looks at the jobs.
@@ -225,28 +308,37 @@ impl DesktopScheduler {
         &self,
         look: impl FnOnce(&SchedulerCore) -> Result<T, SchedulerError> + Send + 'static,
     ) -> Result<T, SchedulerError> {
-        self.ask(move |actor| look(&actor.core))
+        match &self.place {
+            Place::Engine(shared) => shared.ask(move |actor| look(&actor.core)),
+            Place::Database(open) => look(&open()?),
+        }
     }
 
-    /// Works on the jobs, and carries out what comes of it in the world.
-    pub(crate) fn work<T: Send + 'static>(
+    /// Works on the jobs, and carries out what comes of it in the world. Without an engine that waits for the next one,
+    /// which finds it.
+    fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut SchedulerCore) -> Result<(T, Vec<Act>), SchedulerError> + Send + 'static,
     ) -> Result<T, SchedulerError> {
-        self.ask(move |actor| {
-            let (outcome, acts) = work(&mut actor.core)?;
-            actor.carry_out(Ok(acts));
-            Ok(outcome)
-        })
+        match &self.place {
+            Place::Engine(shared) => shared.ask(move |actor| {
+                let (outcome, acts) = work(&mut actor.core)?;
+                actor.carry_out(Ok(acts));
+                Ok(outcome)
+            }),
+            Place::Database(open) => Ok(work(&mut open()?)?.0),
+        }
     }
+}
 
+impl Shared {
     /// Has something done on the scheduler's thread, or here while there is none.
     fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Actor) -> Result<T, SchedulerError> + Send + 'static,
     ) -> Result<T, SchedulerError> {
         {
-            let mut idle = self.shared.idle.lock();
+            let mut idle = self.idle.lock();
             if let Some((actor, _, _)) = idle.as_mut() {
                 return work(actor);
             }
@@ -257,12 +349,10 @@ impl DesktopScheduler {
             // A caller that has gone needs no answer.
             let _ = reply.send(work(actor));
         });
-        self.shared.orders.send(order).map_err(|_| SchedulerError::Stopped)?;
+        self.orders.send(order).map_err(|_| SchedulerError::Stopped)?;
         answer.recv().map_err(|_| SchedulerError::Stopped)?
     }
-}
 
-impl Shared {
     fn stop(&self) {
         drop(self.idle.lock().take());
         // If the thread has ended already, so be it.
@@ -276,57 +366,5 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// The jobs of a data directory in which no engine runs; for the command line. Derefs to nothing: what can be done is
-/// done with [`core`](Self::core), which takes the time as an argument.
-pub struct OfflineScheduler {
-    core: SchedulerCore,
-    _lock: Option<EngineLock>,
-}
-
-impl OfflineScheduler {
-    /// Opens the jobs for changing, under the lock of the data directory.
-    ///
-    /// # Errors
-    /// [`SchedulerError::DataDir`] when an engine holds it or it can't be used, [`SchedulerError::Store`].
-    pub fn open(
-        data_dir: &DataDir,
-        find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
-    ) -> Result<Self, SchedulerError> {
-        let lock = data_dir.lock()?;
-        Ok(Self { _lock: Some(lock), ..Self::under_lock(data_dir, find)? })
-    }
-
-    /// As [`open`](Self::open), for whoever holds the lock of the data directory already, and holds it on.
-    ///
-    /// # Errors
-    /// [`SchedulerError::Store`].
-    pub fn under_lock(
-        data_dir: &DataDir,
-        find: impl Fn(&PipelineId) -> Result<Arc<Definition>, String> + Send + Sync + 'static,
-    ) -> Result<Self, SchedulerError> {
-        let jobs = JobStore::open(data_dir.scheduler_db())?;
-        let runs = CheckpointManager::open(data_dir.checkpoints_db())?;
-        let resolve: Arc<Resolve> = Arc::new(move |id: &PipelineId| find(id).map(Target::Pipeline));
-        let core = SchedulerCore::new(jobs, runs, resolve, machine_zone());
-        Ok(Self { core, _lock: None })
-    }
-
-    /// Opens the jobs for looking: no lock is taken and nothing is changed. Also beside an engine.
-    ///
-    /// # Errors
-    /// [`SchedulerError::Store`].
-    pub fn open_read_only(data_dir: &Path) -> Result<Self, SchedulerError> {
-        let jobs = JobStore::open_read_only(data_dir.join("scheduler.db"))?;
-        let runs = CheckpointManager::open_read_only(data_dir.join("checkpoints.db"))?;
-        let resolve: Arc<Resolve> = Arc::new(|id: &PipelineId| Err(format!("{id} was not looked for")));
-        Ok(Self { core: SchedulerCore::new(jobs, runs, resolve, machine_zone()), _lock: None })
-    }
-
-    /// The jobs. What its calls give back to be done in the world waits for the next engine, which finds it.
-    pub fn core(&mut self) -> &mut SchedulerCore {
-        &mut self.core
     }
 }

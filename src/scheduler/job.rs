@@ -16,7 +16,8 @@ use crate::pipeline::PipelineSchedule;
 use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
 use crate::store::{NEVER, NEVER_MS, StoredJob, from_ms};
 
-/// What is asked of a job: everything but what becomes of it.
+/// A job as it is asked for: what it runs, when, and what happens to instants that were missed or overlap. Fields that
+/// [`new`](Self::new) does not take have their defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSpec {
     /// Its name; unique within a data directory.
@@ -80,6 +81,7 @@ impl JobSpec {
     }
 
     /// The job of a `[[schedule]]` table in the file of this pipeline.
+    #[doc(hidden)]
     pub fn from_table(pipeline_id: PipelineId, table: &PipelineSchedule) -> Self {
         Self {
             zone: table.zone,

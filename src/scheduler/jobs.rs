@@ -3,11 +3,11 @@
 
 use chrono::SubsecRound;
 
-use super::after::{Pending, just_after, just_before};
-use super::claim::ceil_ms;
+use super::after::Pending;
 use super::claims::{Draft, Entry};
 use super::core::{Act, SchedulerCore, Target, changed};
 use super::error::SchedulerError;
+use super::instants::{ceil_ms, just_after, just_before};
 use super::job::{Job, JobPatch, JobSpec};
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;

@@ -2,14 +2,12 @@
 //! understood is set aside with its problem, and holds nobody up.
 
 use super::after::Pending;
-use super::claim::ceil_ms;
-use super::claims::Draft;
+use super::claims::{Draft, park};
 use super::core::{Act, SchedulerCore, changed};
 use super::error::SchedulerError;
+use super::instants::ceil_ms;
 use super::job::{Job, next_ms};
-use crate::base::id::JobId;
 use crate::base::time::{Now, parse_instant};
-use crate::run::EventKind;
 use crate::schedule::ScheduleConfig;
 use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredJob};
 
@@ -96,14 +94,4 @@ impl SchedulerCore {
         pending.put(job.spec.job_id, above);
         Ok(draft)
     }
-}
-
-/// A row that can't be understood is listed with its problem, and never due.
-pub(super) fn park(row: &StoredJob, problem: String) -> Draft {
-    let job_id = JobId::new(&row.job_id).ok();
-    let text = format!("job {:?} never fires until it is mended: {problem}", row.job_id);
-    let mut acts = vec![Act::Tell(None, Box::new(EventKind::WarningRaised { text }))];
-    acts.extend(job_id.as_ref().map(changed));
-    let writes = vec![JobWrite::Park { rowid: row.rowid, problem }];
-    Draft { writes, acts, ..Draft::of_row(&row.job_id) }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::fs::inotify::WatchFlags;
 
-use super::DataDir;
+use super::datadir::DataDir;
 use crate::base::tasks::{Task, TaskThread};
 use crate::files::FolderChanges;
 

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ErrorCode, ffi};
 
 use super::disk::free_space;
-use super::runs::Changed;
 use crate::base::id::{InvalidId, RunId};
 
 /// Below this many free bytes an unexplained I/O failure is taken for a full disk: SQLite reports some
 /// of those (growing the shared index, a late fsync) as plain I/O errors.
 const NEARLY_NOTHING: u64 = 256 * 1024;
+
+/// Why a commit was refused: its caller had read a run that is another one by now.
+#[derive(Debug, thiserror::Error)]
+#[error("run {0} was changed or removed meanwhile; nothing was done about it: try again")]
+pub(super) struct Changed(pub(super) RunId);
 
 /// Why the store did not do what was asked. Nothing was changed, whichever it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -22,6 +22,7 @@ mod presence;
 mod runs;
 mod samples;
 mod sqlite;
+mod wal_keeper;
 
 pub use datadir::{DataDir, DataDirError, EngineLock};
 pub(crate) use dir_watch::DirWatch;
@@ -40,4 +41,4 @@ pub use samples::{
     LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,
 };
 pub use sqlite::database::Durability;
-pub(crate) use sqlite::wal::{WalKeeper, WalLimit};
+pub(crate) use wal_keeper::{WalKeeper, WalLimit};

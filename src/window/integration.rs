@@ -31,7 +31,9 @@ use crate::scheduler::DesktopScheduler;
 use crate::settings::Settings;
 use crate::store::DataDir;
 
-/// Binds the engine and the monitor to one window.
+/// The whole of it on one data directory: the engine, its scheduler and its monitor, and an [`AppStore`] that follows
+/// their events. It does nothing before [`start`](Self::start); dropped, it leaves what runs with the supervisor. The
+/// crate's own page has a complete program.
 pub struct ExecutionIntegration {
     bus: EventBus,
     world: WorldPort,
@@ -65,6 +67,7 @@ impl ExecutionIntegration {
     }
 
     /// For a window: joins the world's end of its port, whose other end feeds the window's own [`AppStore`], and a bus.
+    #[doc(hidden)]
     pub fn for_window(world: WorldPort, bus: EventBus) -> Self {
         Self { bus, world, own_store: None, started: None }
     }
@@ -94,6 +97,7 @@ impl ExecutionIntegration {
     ///
     /// # Errors
     /// As there.
+    #[doc(hidden)]
     pub fn start_with(
         &mut self,
         data_dir: &Path,
@@ -108,6 +112,7 @@ impl ExecutionIntegration {
     ///
     /// # Errors
     /// As [`start`](Self::start).
+    #[doc(hidden)]
     pub fn start_on(
         &mut self,
         lease: EngineLease,
@@ -143,6 +148,7 @@ impl ExecutionIntegration {
     ///
     /// # Errors
     /// [`Error`], when that engine can't be listened to.
+    #[doc(hidden)]
     pub fn attach(&mut self, client: ControlClient, dir: DataDir, settings: Settings) -> Result<(), Error> {
         self.world.recall_look(WindowLook::load(dir.path()));
         // What is made of limits, and what is kept, is the business of that engine.
@@ -253,7 +259,7 @@ impl ExecutionIntegration {
     /// # Errors
     /// [`Error`], when it has not been started.
     pub fn scheduler(&self) -> Result<&DesktopScheduler, Error> {
-        self.handler()?.jobs().scheduler().ok_or_else(not_started)
+        Ok(self.handler()?.jobs())
     }
 
     /// What ends its engine from any thread as a closed window does, what runs goes on, and then closes the window.
@@ -293,6 +299,7 @@ impl ExecutionIntegration {
     ///
     /// # Errors
     /// [`Error`], when it has not been started.
+    #[doc(hidden)]
     pub fn handler(&self) -> Result<&CommandHandler, Error> {
         let started = self.started.as_ref().ok_or_else(not_started)?;
         started.controller.backend.handler().ok_or_else(not_started)

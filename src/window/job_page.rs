@@ -10,7 +10,9 @@ use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
 use crate::run::RunState;
 use crate::schedule::{Outcome, Zone};
-use crate::scheduler::{FireView, HistoryView, JobView, OfflineScheduler, SchedulerCore, SchedulerError};
+use crate::scheduler::{
+    DesktopScheduler, FireView, HistoryView, JobView, SchedulerCore, SchedulerError, machine_zone,
+};
 use crate::store::FireFilter;
 
 /// Outcomes that a row shows.
@@ -78,53 +80,54 @@ pub struct FireRow {
     pub is_by_hand: bool,
 }
 
-/// Reads jobs of one data directory.
-pub(crate) struct JobReader {
-    jobs: OfflineScheduler,
-    local: Tz,
-}
-
-impl JobReader {
-    /// Opens the jobs of a data directory for reading.
-    ///
-    /// # Errors
-    /// [`SchedulerError`] when the database can't be read.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, SchedulerError> {
-        let local = Zone::Local.resolve(&crate::scheduler::machine_zone()).unwrap_or(Tz::UTC);
-        Ok(Self { jobs: OfflineScheduler::open_read_only(data_dir)?, local })
-    }
-
-    /// The jobs from the `offset`-th on, at most `limit`.
-    ///
-    /// # Errors
-    /// What the disk has.
-    pub(crate) fn page(&mut self, offset: usize, limit: usize, now: Now) -> Result<JobPage, SchedulerError> {
-        let local = self.local;
-        let core = self.jobs.core();
+/// The jobs of a data directory from the `offset`-th on, at most `limit`.
+///
+/// # Errors
+/// What the disk has.
+pub(crate) fn job_page(
+    data_dir: &Path,
+    offset: usize,
+    limit: usize,
+    now: Now,
+) -> Result<JobPage, SchedulerError> {
+    DesktopScheduler::read_only(data_dir).look(move |core| {
+        let local = local_zone();
         let (total, n_disabled) = core.count_jobs()?;
         let mut rows = Vec::new();
         for job in core.list_some_jobs(offset, limit)? {
             rows.push(row_of(core, job, local, now)?);
         }
         Ok(JobPage { total, n_disabled, offset, rows, local })
-    }
+    })
+}
 
-    /// One job; none where there is none of this name.
-    ///
-    /// # Errors
-    /// What the disk has.
-    pub(crate) fn detail(&mut self, job_id: &JobId, now: Now) -> Result<Option<JobDetail>, SchedulerError> {
-        let core = self.jobs.core();
-        let job = match core.get_job(job_id) {
-            Ok(job) => job,
-            Err(SchedulerError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut fires = fires_of(core, job_id, MAX_FIRES, now)?;
-        let row = row_of(core, job, self.local, now)?;
+/// One job of a data directory; none where there is none of this name.
+///
+/// # Errors
+/// What the disk has.
+pub(crate) fn job_detail(
+    data_dir: &Path,
+    job_id: &JobId,
+    now: Now,
+) -> Result<Option<JobDetail>, SchedulerError> {
+    let job_id = job_id.clone();
+    let detail = DesktopScheduler::read_only(data_dir).look(move |core| {
+        let job = core.get_job(&job_id)?;
+        let mut fires = fires_of(core, &job_id, MAX_FIRES, now)?;
+        let row = row_of(core, job, local_zone(), now)?;
         fires.reverse();
-        Ok(Some(JobDetail { row, fires }))
+        Ok(JobDetail { row, fires })
+    });
+    match detail {
+        Ok(detail) => Ok(Some(detail)),
+        Err(SchedulerError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+/// The zone of the machine.
+fn local_zone() -> Tz {
+    Zone::Local.resolve(&machine_zone()).unwrap_or(Tz::UTC)
 }
 
 fn row_of(core: &SchedulerCore, job: JobView, local: Tz, now: Now) -> Result<JobRow, SchedulerError> {

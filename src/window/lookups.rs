@@ -9,10 +9,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::controller::{LogKey, WindowController, log_file};
-use super::job_page::JobReader;
+use super::job_page::{job_detail, job_page};
 use super::machine_history::{HistorySpan, MachineHistory, marks};
-use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob};
-use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN, SavedJob};
+use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob, SavedJob};
+use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
 use crate::api::{AddJob, Error, SetJob};
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::base::thread::{self, Thread};
@@ -128,14 +128,14 @@ impl Lookups {
                 return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
             }
             Lookup::Jobs { offset, limit } => {
-                AppUpdate::Jobs(JobReader::open(data_dir.path())?.page(offset, limit, now())?)
+                AppUpdate::Jobs(job_page(data_dir.path(), offset, limit, now())?)
             }
             Lookup::JobsLeft(is_wanted) => {
                 is_wanted.store(false, Ordering::Release);
                 return Ok(backend.jobs_left()?.map(AppUpdate::JobsLeft));
             }
             Lookup::Job(job_id) => {
-                let detail = JobReader::open(data_dir.path())?.detail(&job_id, now())?.map(Box::new);
+                let detail = job_detail(data_dir.path(), &job_id, now())?.map(Box::new);
                 AppUpdate::Job { job_id, detail }
             }
             Lookup::History(span) => {

@@ -14,7 +14,6 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::job_page::{JobDetail, JobPage};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
-use super::store::SavedJob;
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
 use crate::api::{Command, JobPatch, JobSpec};
@@ -92,6 +91,15 @@ impl SaveJob {
             Self::InFile { job, .. } => &job.job_id,
         }
     }
+}
+
+/// What became of a form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedJob {
+    /// Of which job.
+    pub job_id: JobId,
+    /// Why it was not saved; none: it was.
+    pub refusal: Option<String>,
 }
 
 /// A folder worth opening.

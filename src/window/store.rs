@@ -21,7 +21,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::machine_history::HistorySpan;
-use super::port::{Action, AppUpdate, LogTail, PipelineEntry};
+use super::port::{Action, AppUpdate, LogTail, PipelineEntry, SavedJob};
 use crate::admission::{Orders, Wait};
 use crate::backend::RunDetail;
 use crate::base::id::{JobId, RunId, StepId};
@@ -29,7 +29,7 @@ use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
-pub use jobs::{JobsModel, SavedJob};
+pub use jobs::JobsModel;
 use machine::MachineModel;
 
 /// Ended runs that are kept.
@@ -92,7 +92,10 @@ impl EndedCount {
     }
 }
 
-/// The read model.
+/// The read model: what a window shows, as the events and answers of the engine have told it. It holds no database and
+/// asks nothing by itself; [`ExecutionIntegration`](crate::ExecutionIntegration) keeps it up to date, and
+/// [`read_store`](crate::ExecutionIntegration::read_store) looks at it. What it holds is bounded, however many runs and
+/// events there are.
 #[derive(Debug, Default)]
 pub struct AppStore {
     runs: HashMap<RunId, RunEntry>,
@@ -122,6 +125,7 @@ pub struct AppStore {
 
 impl AppStore {
     /// Takes in one update.
+    #[doc(hidden)]
     pub fn apply(&mut self, update: AppUpdate) {
         match update {
             AppUpdate::Event(event) => self.apply_event(&event),
@@ -182,11 +186,13 @@ impl AppStore {
     }
 
     /// Tells the operator that something could not be done.
+    #[doc(hidden)]
     pub fn push_failure(&mut self, about: impl Into<String>, text: impl Into<String>) {
         push_notice(&mut self.failures, Notice { about: about.into(), text: text.into() });
     }
 
     /// Forgets one of [`Self::failures`].
+    #[doc(hidden)]
     pub fn dismiss_failure(&mut self, index: usize) {
         if index < self.failures.len() {
             self.failures.remove(index);
@@ -194,11 +200,13 @@ impl AppStore {
     }
 
     /// Forgets [`Self::decisions`]: they have been read.
+    #[doc(hidden)]
     pub fn dismiss_decisions(&mut self) {
         self.decisions.clear();
     }
 
     /// Looks at a run from now on, or at none.
+    #[doc(hidden)]
     pub fn select_run(&mut self, run_id: Option<RunId>) {
         if self.selected == run_id {
             return;
@@ -216,23 +224,27 @@ impl AppStore {
     }
 
     /// Follows the log of this step of the selected run; none: of the one that runs.
+    #[doc(hidden)]
     pub fn choose_step(&mut self, step_id: Option<StepId>) {
         self.chosen_step = step_id;
         self.follow_log();
     }
 
     /// How many jobs go on firing when the window closes.
+    #[doc(hidden)]
     pub fn n_jobs_left(&self) -> usize {
         self.n_jobs_left
     }
 
     /// What can be seen of the list of jobs from now on, by row; none: it is not open.
+    #[doc(hidden)]
     pub fn want_jobs(&mut self, rows: Option<std::ops::Range<usize>>) {
         let requests = self.jobs.want(rows);
         self.requests.extend(requests.into_iter().flatten());
     }
 
     /// Looks at a job from now on, or at none.
+    #[doc(hidden)]
     pub fn select_job(&mut self, job_id: Option<JobId>) {
         let request = self.jobs.select(job_id);
         self.requests.extend(request);
@@ -240,12 +252,14 @@ impl AppStore {
 
     /// What is looked at of the machine's history at `now`; none: its page is not open. To be said again whenever
     /// `MachineModel::next_reading` is over.
+    #[doc(hidden)]
     pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
         let request = self.machine.want(span, now);
         self.requests.extend(request);
     }
 
     /// The number of all runs that have ended is looked at now.
+    #[doc(hidden)]
     pub fn want_ended_count(&mut self) {
         let request = self.ended.want();
         self.requests.extend(request);
@@ -257,16 +271,19 @@ impl AppStore {
     }
 
     /// Jobs, as far as they are looked at.
+    #[doc(hidden)]
     pub fn jobs(&self) -> &JobsModel {
         &self.jobs
     }
 
     /// What became of the form that was sent last, once.
+    #[doc(hidden)]
     pub fn take_saved_job(&mut self) -> Option<SavedJob> {
         self.jobs.take_saved()
     }
 
     /// What the store needs from the world; each is named once.
+    #[doc(hidden)]
     pub fn take_requests(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.requests)
     }
@@ -297,16 +314,19 @@ impl AppStore {
     }
 
     /// The run that is looked at.
+    #[doc(hidden)]
     pub fn selected(&self) -> Option<&RunEntry> {
         self.selected.as_ref().and_then(|id| self.runs.get(id))
     }
 
     /// The log that is looked at: of the chosen step, else of the one that runs.
+    #[doc(hidden)]
     pub fn log(&self) -> Option<&FollowedLog> {
         self.log.as_ref()
     }
 
     /// The step that the operator chose, if it was one.
+    #[doc(hidden)]
     pub fn chosen_step(&self) -> Option<&StepId> {
         self.chosen_step.as_ref()
     }
@@ -317,11 +337,13 @@ impl AppStore {
     }
 
     /// For what a run, or a step of it, waits, with the figures of the last sample; none where nothing of it was told.
+    #[doc(hidden)]
     pub fn wait(&self, run_id: &RunId, step_id: Option<&StepId>) -> Option<&Wait> {
         self.waits.get(&(run_id.clone(), step_id.cloned()))
     }
 
     /// The operator's orders that are in force.
+    #[doc(hidden)]
     pub fn orders(&self) -> Orders {
         self.orders
     }
@@ -332,36 +354,43 @@ impl AppStore {
     }
 
     /// The machine with its limits and its history.
+    #[doc(hidden)]
     pub fn watched(&self) -> &MachineModel {
         &self.machine
     }
 
     /// All pipelines; none until they have arrived.
+    #[doc(hidden)]
     pub fn pipelines(&self) -> Option<&[PipelineEntry]> {
         self.pipelines.as_deref()
     }
 
     /// What the machine is short of.
+    #[doc(hidden)]
     pub fn alerts(&self) -> &[Notice] {
         &self.alerts
     }
 
     /// What could not be done, the oldest first.
+    #[doc(hidden)]
     pub fn failures(&self) -> &[Notice] {
         &self.failures
     }
 
     /// What recovery decided at this start.
+    #[doc(hidden)]
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
     }
 
     /// Whether the window may go.
+    #[doc(hidden)]
     pub fn is_ready_to_close(&self) -> bool {
         self.is_ready_to_close
     }
 
     /// Whether somebody has asked for the window since this was asked last.
+    #[doc(hidden)]
     pub fn take_raise(&mut self) -> bool {
         std::mem::take(&mut self.is_to_be_raised)
     }

@@ -264,7 +264,7 @@ fn imports(source: &Source) -> Vec<(String, usize)> {
 }
 
 /// How many modules lie between the crate's root and the code at `at`.
-fn depth_at(source: &Source, at: usize) -> usize {
+pub(crate) fn depth_at(source: &Source, at: usize) -> usize {
     let Some(path) = source.path.strip_prefix("src/") else { return usize::MAX };
     let of_file = match path.strip_suffix("/mod.rs") {
         Some(folder) => folder.split('/').count(),

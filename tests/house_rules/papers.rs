@@ -6,6 +6,25 @@ use super::source::{Breach, House};
 /// No file is longer: 100 to 600 lines are usual.
 const MOST_LINES: usize = 800;
 
+/// So many names stand at the crate's root for programs: those of the library's contract and what these take and return.
+/// Lowered when one goes; what a program does not need is hidden where it stands (`#[doc(hidden)]`).
+const NAMES_AT_ROOT: usize = 63;
+
+pub(crate) fn the_root_holds_so_many_names(house: &House) -> Vec<Breach> {
+    let Some(lib) = house.source("src/lib.rs") else { return Vec::new() };
+    let n_names: usize = lib.find("pub use").map(|at| names_of(&lib.code[at..])).sum();
+    let text = format!(
+        "{n_names} names stand at the crate's root, and NAMES_AT_ROOT says {NAMES_AT_ROOT}: a new one needs a method of the contract that takes or returns it"
+    );
+    if n_names == NAMES_AT_ROOT { Vec::new() } else { vec![lib.breach(0, text)] }
+}
+
+/// How many names a `pub use` passes on.
+fn names_of(code: &str) -> usize {
+    let path = &code[..code.find(';').unwrap_or(code.len())];
+    path.split(',').filter(|name| name.contains(|c: char| c.is_alphanumeric())).count()
+}
+
 pub(crate) fn files_begin_with_a_purpose(house: &House) -> Vec<Breach> {
     let lacking = house.sources.iter().filter(|source| !source.text.starts_with("//!"));
     let text = "does not begin with `//!`: say first what the file is for, and what it deliberately is not";
@@ -88,6 +107,13 @@ mod tests {
     fn a_file_without_a_purpose_is_found() {
         let house = House::of(&[("src/a.rs", "use x;"), ("src/b.rs", "//! For b.")]);
         assert_eq!(files_begin_with_a_purpose(&house).len(), 1);
+    }
+
+    #[test]
+    fn the_names_at_the_root_are_counted() {
+        let house = House::of(&[("src/lib.rs", "pub use a::{B, C,\n};\n\npub use d::e;\nuse f::G;")]);
+        let found = texts(&the_root_holds_so_many_names(&house));
+        assert!(found.len() == 1 && found[0].contains("3 names"), "{found:?}");
     }
 
     #[test]

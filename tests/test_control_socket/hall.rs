@@ -11,7 +11,7 @@ use leverframe::base::id::PipelineId;
 use leverframe::control::server::{ControlOptions, ControlServer, HandOver};
 use leverframe::control::wire::PROTOCOL;
 use leverframe::control::{ControlClient, Events};
-use leverframe::daemon::{CommandHandler, Jobs, Owner};
+use leverframe::daemon::{CommandHandler, Owner};
 use leverframe::engine::{CoreExecutionEngine, ShutdownKind};
 use leverframe::run::Event;
 use leverframe::scheduler::DesktopScheduler;
@@ -50,7 +50,7 @@ impl Hall {
         let (engine, events) = bench.open();
         let owner = Owner::without_window(ProcessKind::Library, || {});
         let find = |id: &PipelineId| Err(format!("there is no pipeline {id}"));
-        let jobs = Jobs::firing(DesktopScheduler::open_with(&engine, find).expect("a scheduler"));
+        let jobs = DesktopScheduler::open_with(&engine, find).expect("a scheduler");
         let desk = CommandHandler::new(engine.clone(), jobs, Arc::new(Settings::default()), owner);
         let Served { listener, last_seq, on_hand_over } = served;
         let options = ControlOptions {

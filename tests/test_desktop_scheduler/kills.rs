@@ -8,10 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use leverframe::engine::now;
 use leverframe::run::{RunState, RunSummary};
-use leverframe::scheduler::OfflineScheduler;
-use leverframe::store::{CheckpointManager, FireFilter, RunFilter};
+use leverframe::scheduler::DesktopScheduler;
+use leverframe::store::{CheckpointManager, FireFilter, JobStore, RunFilter};
 
 use super::desk::{id, whole};
 use crate::support::engine_process::EngineProcess;
@@ -180,13 +179,14 @@ fn compare_steps(dir: &Path) {
 /// Every due instant lies in one row, every run is booked as it ended, and each completed one was followed.
 fn compare_jobs(dir: &Path) {
     let runs = runs(dir);
-    let mut offline = OfflineScheduler::open_read_only(dir).expect("it opens");
-    let rows = offline.core().fires(&id("j1"), &FireFilter::default(), now()).expect("rows");
+    let jobs = DesktopScheduler::read_only(dir);
+    let store = JobStore::open_read_only(dir.join("scheduler.db")).expect("it opens");
+    let rows = jobs.fires(&id("j1"), FireFilter::default()).expect("rows");
     let n_instants = rows.iter().map(|row| row.n_instants).sum();
     whole(&rows, TimeDelta::seconds(1), n_instants);
     let mut named = BTreeSet::new();
     for job in ["j1", "j2"] {
-        for row in offline.core().fires(&id(job), &FireFilter::default(), now()).expect("rows") {
+        for row in jobs.fires(&id(job), FireFilter::default()).expect("rows") {
             match (row.outcome.as_str(), row.run_id) {
                 ("ran", Some(run_id)) => {
                     assert!(runs.contains_key(&run_id), "{run_id} ran and is not there");
@@ -198,14 +198,14 @@ fn compare_jobs(dir: &Path) {
         }
     }
     let mut n_completed = 0;
-    for history in offline.core().store().history("j1", 10_000).expect("history") {
+    for history in store.history("j1", 10_000).expect("history") {
         let run = &runs[&history.run_id];
         if history.finished_at.is_some() {
             assert_eq!(history.status.as_deref(), Some(run.state.as_str()), "{}", history.run_id);
             n_completed += usize::from(run.state == RunState::Completed);
         }
     }
-    let followed = offline.core().store().history("j2", 10_000).expect("history").len();
+    let followed = store.history("j2", 10_000).expect("history").len();
     assert!(n_completed > 3, "{n_completed} runs of the job completed");
     // Of what completed while one was still queued, one follows for several.
     assert!(followed > 0 && followed <= n_completed, "{followed} runs followed {n_completed}");

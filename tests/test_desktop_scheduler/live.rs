@@ -9,8 +9,8 @@ use leverframe::base::id::PipelineId;
 use leverframe::engine::now;
 use leverframe::run::EventKind;
 use leverframe::schedule::ScheduleConfig;
-use leverframe::scheduler::{JobSpec, OfflineScheduler, SchedulerError};
-use leverframe::store::{CheckpointManager, DataDir, FireFilter, RunFilter};
+use leverframe::scheduler::{JobSpec, SchedulerError};
+use leverframe::store::{CheckpointManager, DataDir, FireFilter, JobStore, RunFilter};
 
 use super::desk::{id, whole};
 use crate::support::engine_process::EngineProcess;
@@ -59,8 +59,7 @@ fn a_job_fires_by_the_clock_and_its_step_is_told_by_what() {
     wait_for(&events, "the end", |event| matches!(event.kind, EventKind::ExecutionCompleted { .. }));
     scheduler.stop();
     assert!(matches!(scheduler.list_jobs(), Err(SchedulerError::Stopped)));
-    let offline = OfflineScheduler::open_read_only(dir.path());
-    let jobs = offline.expect("it opens").core().list_jobs().expect("jobs");
+    let jobs = DesktopScheduler::read_only(dir.path()).list_jobs().expect("jobs");
     assert_eq!((jobs[0].run_count, jobs[0].enabled), (2, false));
 }
 
@@ -77,9 +76,39 @@ fn a_registered_function_is_a_jobs_target_too() {
     assert!(refused.to_string().contains("there is none"), "{refused}");
     wait_for(&events, "the end", |event| matches!(event.kind, EventKind::ExecutionCompleted { .. }));
     scheduler.stop();
-    let busy =
-        OfflineScheduler::open(&DataDir::open(dir.path()).expect("a directory"), |_| Err(String::new()));
-    assert!(matches!(busy.err(), Some(SchedulerError::DataDir(_))), "the engine holds it");
+}
+
+#[test]
+fn without_an_engine_jobs_are_changed_in_the_database_and_the_next_engine_fires_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = DataDir::open(dir.path()).expect("a directory");
+    let pipeline = definition("id = \"p\"\n[[step]]\nid = \"a\"\nrun = \"true\"\n");
+    let find = move |_: &PipelineId| Ok(pipeline.clone());
+    {
+        let lock = data_dir.lock().expect("it is free");
+        let jobs = DesktopScheduler::under_lock(&lock, &data_dir, find.clone());
+        jobs.schedule_job(soon("job", "p")).expect("it is added");
+        assert!(!jobs.disable_job(&id("job")).expect("it is there").enabled);
+        assert!(jobs.enable_job(&id("job")).expect("it is there").enabled);
+        assert_eq!(jobs.rename_job(&id("job"), &id("new")).expect("it is there").job_id, "new");
+        let refused = jobs.run_job_now(&id("new")).expect_err("nothing runs it");
+        assert!(matches!(refused, SchedulerError::NoEngine(_)), "{refused}");
+        assert!(matches!(jobs.start(), Err(SchedulerError::NoEngine(_))));
+        assert!(!jobs.is_started());
+        let looked_at = DesktopScheduler::read_only(dir.path());
+        assert_eq!(looked_at.list_jobs().expect("jobs").len(), 1);
+        looked_at.unschedule_job(&id("new")).expect_err("it is only looked at");
+    }
+    let engine = open_engine(dir.path());
+    let events = engine.subscribe();
+    let beside = DesktopScheduler::beside(&engine, find.clone());
+    beside.schedule_job(soon("other", "p")).expect("it is added");
+    let scheduler = DesktopScheduler::open_with(&engine, find).expect("it opens");
+    scheduler.start().expect("it starts");
+    for _ in ["new", "other"] {
+        wait_for(&events, "a fire", |event| event.kind.name() == "job_fired");
+    }
+    scheduler.stop();
 }
 
 #[test]
@@ -122,10 +151,9 @@ fn an_engine_killed_at_random_moments_loses_no_fire_and_doubles_none() {
         .map(|run| run.run_id.to_string())
         .collect();
     let mut named = BTreeSet::new();
-    let mut offline = OfflineScheduler::open_read_only(dir.path()).expect("it opens");
+    let jobs = DesktopScheduler::read_only(dir.path());
     for i in 0..n_jobs {
-        let rows =
-            offline.core().fires(&id(&format!("job-{i}")), &FireFilter::default(), now()).expect("rows");
+        let rows = jobs.fires(&id(&format!("job-{i}")), FireFilter::default()).expect("rows");
         assert!(rows.len() > 5, "{rows:?}");
         let n_instants = rows.iter().map(|row| row.n_instants).sum();
         whole(&rows, TimeDelta::seconds(1), n_instants);
@@ -143,7 +171,8 @@ fn an_engine_killed_at_random_moments_loses_no_fire_and_doubles_none() {
     }
     let left: BTreeSet<&String> = recorded.difference(&named).collect();
     // What was started in the last moment may be claimed still; a run that nobody claimed there is none.
-    let claimed = offline.core().store().unbooked_run_ids().expect("names");
+    let store = JobStore::open_read_only(dir.path().join("scheduler.db")).expect("it opens");
+    let claimed = store.unbooked_run_ids().expect("names");
     assert!(left.iter().all(|run_id| claimed.contains(*run_id)), "{left:?}");
 }
 

@@ -8,7 +8,7 @@ use super::super::output::{Form, Page};
 use super::super::{Place, Print, key_value};
 use super::timing::Timing;
 use super::words::{next_of, preview_of, warn_ignored_tz, zone_named};
-use super::{change, jobs_on_disk};
+use super::{add_locally, change, jobs_on_disk};
 use crate::api::exit_code::DONE;
 use crate::api::{AddJob, JobPatch, JobView, SetJob};
 use crate::base::id::{JobId, PipelineId};
@@ -103,8 +103,7 @@ pub(super) fn add(args: AddArgs, place: &Place) -> Outcome {
     warn_ignored_tz(params.zone.as_deref());
     // The zone of this session, which may differ from the engine's.
     params.zone.get_or_insert_with(machine_zone);
-    let (job, firing) =
-        change(place, AddJob { params: Box::new(params) }, |jobs, asked| jobs.add(*asked.params))?;
+    let (job, firing) = change(place, AddJob { params: Box::new(params) }, add_locally)?;
     print_job(&args.print, "added", &job)?;
     if args.print.form() == Form::Text {
         firing.note_if_not_firing();
@@ -116,9 +115,7 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
     let mut params = JobPatch { pipeline_id: args.pipeline, ..JobPatch::new(args.job_id.clone()) };
     let zone = match &args.more.tz {
         // A wall-clock time is read in the job's own zone.
-        None if args.timing.reads_wall_clock() => {
-            Some(jobs_on_disk(place)?.core().get_job(&args.job_id)?.zone)
-        }
+        None if args.timing.reads_wall_clock() => Some(jobs_on_disk(place)?.get_job(&args.job_id)?.zone),
         given => given.clone(),
     };
     if let Some(schedule) = args.timing.schedule(zone_named(zone.as_deref())?)? {
@@ -143,7 +140,7 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
         )));
     }
     let (job, firing) =
-        change(place, SetJob { params: Box::new(params) }, |jobs, asked| jobs.set(*asked.params))?;
+        change(place, SetJob { params: Box::new(params) }, |jobs, asked| jobs.set_job(*asked.params))?;
     print_job(&args.print, "changed", &job)?;
     if args.print.form() == Form::Text {
         firing.note_if_not_firing();

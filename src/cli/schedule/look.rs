@@ -10,10 +10,10 @@ use super::super::{Place, Print};
 use super::jobs_on_disk;
 use super::words::{next_of, on_wall, preview_of, zone_of};
 use crate::api::exit_code::DONE;
-use crate::api::{FireView, HistoryView, JobView};
+use crate::api::{FireView, HistoryView, JobView, MAX_HISTORY};
 use crate::base::id::JobId;
 use crate::base::time::parse_instant;
-use crate::daemon::{JobsFired, MAX_HISTORY, fires_by_itself, jobs_fired, name_missing_pipelines};
+use crate::daemon::{JobsFired, fires_by_itself, jobs_fired, name_missing_pipelines};
 use crate::engine::now;
 use crate::schedule::Outcome as FireOutcome;
 use crate::settings::{Catalogue, Settings};
@@ -59,7 +59,7 @@ pub(in crate::cli) struct FiresArgs {
 }
 
 pub(super) fn list(print: &Print, place: &Place) -> Outcome {
-    let mut jobs = jobs_on_disk(place)?.core().list_jobs()?;
+    let mut jobs = jobs_on_disk(place)?.list_jobs()?;
     let path = place.path()?;
     name_missing_pipelines(&mut jobs, &Catalogue::scan(&path, &Settings::load(&path).unwrap_or_default()));
     let now = now().wall;
@@ -118,8 +118,8 @@ fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
 }
 
 pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
-    let mut disk = jobs_on_disk(place)?;
-    let mut job = disk.core().get_job(&args.job_id)?;
+    let disk = jobs_on_disk(place)?;
+    let mut job = disk.get_job(&args.job_id)?;
     let path = place.path()?;
     let catalogue = Catalogue::scan(&path, &Settings::load(&path).unwrap_or_default());
     name_missing_pipelines(std::slice::from_mut(&mut job), &catalogue);
@@ -128,7 +128,7 @@ pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
         Form::Json => page.document(&job)?,
         Form::Text => {
             let filter = FireFilter { limit: Some(SHOWN_FIRES), ..FireFilter::default() };
-            let fires = disk.core().fires(&args.job_id, &filter, now())?;
+            let fires = disk.fires(&args.job_id, filter)?;
             describe(&mut page, &job, &fires, now().wall)?;
         }
     }
@@ -176,7 +176,7 @@ fn describe(page: &mut Page, job: &JobView, fires: &[FireView], now: DateTime<Ut
 
 pub(super) fn history(args: &HistoryArgs, place: &Place) -> Outcome {
     let limit = args.limit.unwrap_or(MAX_HISTORY);
-    let history = jobs_on_disk(place)?.core().history_as_it_stands(&args.job_id, limit)?;
+    let history = jobs_on_disk(place)?.get_job_history(&args.job_id, limit)?;
     let now = now().wall;
     let mut page = Page::new();
     match args.print.form() {
@@ -215,15 +215,15 @@ pub(super) fn fires(args: &FiresArgs, place: &Place) -> Outcome {
         until: args.to.as_deref().map(|text| moment(text, at.wall)).transpose()?,
         limit: args.limit,
     };
-    let mut disk = jobs_on_disk(place)?;
-    let fires = disk.core().fires(&args.job_id, &filter, at)?;
+    let disk = jobs_on_disk(place)?;
+    let fires = disk.fires(&args.job_id, filter)?;
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&fires)?,
         Form::Text if fires.is_empty() => note(format_args!("job {} was not due in that time", args.job_id)),
         Form::Text => {
             // A removed job has no zone any more.
-            let job = disk.core().get_job(&args.job_id).ok();
+            let job = disk.get_job(&args.job_id).ok();
             let rows: Vec<_> = fires.iter().map(|fire| fire_row(fire, job.as_ref())).collect();
             page.table(FIRE_HEADINGS, &rows)?;
         }

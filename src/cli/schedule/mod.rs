@@ -16,10 +16,10 @@ use super::exit::{Failure, Outcome};
 use super::output::{Form, Page, note};
 use super::{Place, Print};
 use crate::api::exit_code::DONE;
-use crate::api::{Error, ProcessKind, Request};
-use crate::daemon::{Acquisition, Jobs, ask};
-use crate::scheduler::OfflineScheduler;
-use crate::settings::Settings;
+use crate::api::{AddJob, JobView, ProcessKind, Request};
+use crate::daemon::{Acquisition, ask};
+use crate::scheduler::{DesktopScheduler, SchedulerError};
+use crate::settings::{PipelineFinder, Settings};
 use crate::store::DataDir;
 
 #[derive(Debug, Subcommand)]
@@ -75,7 +75,7 @@ pub(super) fn schedule(verb: ScheduleVerb, place: &Place) -> Outcome {
 pub(super) fn change<R: Request>(
     place: &Place,
     request: R,
-    locally: impl FnOnce(&Jobs, R) -> Result<R::Answer, Error>,
+    locally: impl FnOnce(&DesktopScheduler, R) -> Result<R::Answer, SchedulerError>,
 ) -> Result<(R::Answer, Firing), Failure> {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
@@ -89,9 +89,16 @@ pub(super) fn change<R: Request>(
         }
         // The lease is held until the change is done.
         Acquisition::EngineLease(lease) => {
-            Ok((locally(&Jobs::resting(&lease, settings), request)?, Firing::NotNow))
+            let finder = PipelineFinder::new(&path, settings);
+            let jobs = DesktopScheduler::under_lock(lease.lock(), &dir, move |id| finder.find(id));
+            Ok((locally(&jobs, request)?, Firing::NotNow))
         }
     }
+}
+
+/// Adds a job where no engine runs.
+pub(super) fn add_locally(jobs: &DesktopScheduler, asked: AddJob) -> Result<JobView, SchedulerError> {
+    jobs.schedule_job(asked.params.into_spec()?)
 }
 
 /// Whether jobs fire at this moment.
@@ -121,6 +128,6 @@ fn report(print: &Print, answer: &impl Serialize, line: impl FnOnce() -> String)
 }
 
 /// The jobs, read-only.
-fn jobs_on_disk(place: &Place) -> Result<OfflineScheduler, Failure> {
-    Ok(OfflineScheduler::open_read_only(&place.path()?)?)
+fn jobs_on_disk(place: &Place) -> Result<DesktopScheduler, Failure> {
+    Ok(DesktopScheduler::read_only(&place.path()?))
 }

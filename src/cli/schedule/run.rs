@@ -12,8 +12,9 @@ use crate::api::exit_code::NO_ENGINE;
 use crate::api::{Backfill, Backfilled, RunJobNow};
 use crate::base::id::JobId;
 use crate::daemon;
-use crate::daemon::{Acquisition, Jobs};
+use crate::daemon::Acquisition;
 use crate::engine::{EngineError, Scope, now};
+use crate::scheduler::DesktopScheduler;
 use crate::settings::Settings;
 use crate::store::DataDir;
 
@@ -46,7 +47,7 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
     let path = place.path()?;
     let settings = Settings::load(&path)?;
     // First checks that the job exists.
-    jobs_on_disk(place)?.core().get_job(&args.job_id)?;
+    jobs_on_disk(place)?.get_job(&args.job_id)?;
     let dir = DataDir::open(&path)?;
     let form = args.print.form();
     match daemon::ask(&dir, &RunJobNow { job_id: args.job_id.clone() })? {
@@ -64,9 +65,9 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
             ),
         )),
         Acquisition::EngineLease(lease) => {
-            let mut foreground = Foreground::open(lease, settings.clone(), Scope::Nothing, form)?;
+            let mut foreground = Foreground::open(lease, settings, Scope::Nothing, form)?;
             let engine = foreground.engine().ok_or(EngineError::ShutDown)?;
-            let run_id = Jobs::by_hand(engine, settings)?.run_now(&args.job_id)?;
+            let run_id = DesktopScheduler::open(engine)?.run_job_now(&args.job_id)?;
             foreground.tell_others(&run_id)?;
             foreground.follow(&run_id, Until::End)
         }

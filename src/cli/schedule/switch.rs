@@ -31,7 +31,7 @@ pub(in crate::cli) struct RenameArgs {
 
 pub(super) fn enable(args: &JobArgs, place: &Place) -> Outcome {
     let request = EnableJob { job_id: args.job_id.clone() };
-    let (job, firing) = change(place, request, |jobs, asked| jobs.enable(&asked.job_id))?;
+    let (job, firing) = change(place, request, |jobs, asked| jobs.enable_job(&asked.job_id))?;
     if args.print.form() == Form::Text {
         firing.note_if_not_firing();
     }
@@ -40,7 +40,7 @@ pub(super) fn enable(args: &JobArgs, place: &Place) -> Outcome {
 
 pub(super) fn disable(args: &JobArgs, place: &Place) -> Outcome {
     let request = DisableJob { job_id: args.job_id.clone() };
-    let (job, _) = change(place, request, |jobs, asked| jobs.disable(&asked.job_id))?;
+    let (job, _) = change(place, request, |jobs, asked| jobs.disable_job(&asked.job_id))?;
     report(&args.print, &job, || {
         let file =
             job.file.as_ref().map(|_| "; its switch survives a change of its file").unwrap_or_default();
@@ -50,7 +50,8 @@ pub(super) fn disable(args: &JobArgs, place: &Place) -> Outcome {
 
 pub(super) fn remove(args: &JobArgs, place: &Place) -> Outcome {
     let request = RemoveJob { job_id: args.job_id.clone() };
-    let (done, _) = change(place, request, |jobs, asked| jobs.remove(&asked.job_id).map(|()| Done {}))?;
+    let (done, _) =
+        change(place, request, |jobs, asked| jobs.unschedule_job(&asked.job_id).map(|()| Done {}))?;
     report(&args.print, &done, || {
         format!(
             "removed job {}; `leverframe schedule fires {}` still tells what it did",
@@ -61,6 +62,6 @@ pub(super) fn remove(args: &JobArgs, place: &Place) -> Outcome {
 
 pub(super) fn rename(args: &RenameArgs, place: &Place) -> Outcome {
     let request = RenameJob { job_id: args.job_id.clone(), to: args.to.clone() };
-    let (job, _) = change(place, request, |jobs, asked| jobs.rename(&asked.job_id, &asked.to))?;
+    let (job, _) = change(place, request, |jobs, asked| jobs.rename_job(&asked.job_id, &asked.to))?;
     report(&args.print, &job, || format!("job {} is now called {}", args.job_id, job.job_id))
 }

@@ -17,13 +17,14 @@ use std::sync::Arc;
 
 pub(super) use calendar::{Calendar, DayRule};
 
-use super::ScheduleError;
-use super::config::TimeOfDay;
+use super::error::ScheduleError;
+use super::model::TimeOfDay;
 
 /// A longer expression is a mistake, and is refused before it is parsed.
 const MAX_LEN: usize = 1_000;
 
-/// A parsed cron expression.
+/// A parsed cron expression: five fields as Vixie cron reads them, six with the seconds first, or a word such as
+/// `@daily`. It is shown as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronExpr {
     text: Arc<str>,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::naming::name_of;
 use super::{CRON_PATH, RemarkKind};
-use crate::schedule::CronExpr;
+use crate::schedule::cron::CronExpr;
+use crate::schedule::error::ScheduleError;
 
 /// Shells with which a command's input can be written before the command.
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ksh", "zsh", "ash"];
@@ -57,8 +58,7 @@ impl Entry<'_> {
             );
             remarks.push((RemarkKind::Carried, text));
         }
-        let read: CronExpr =
-            expression.parse().map_err(|error: crate::schedule::ScheduleError| error.to_string())?;
+        let read: CronExpr = expression.parse().map_err(|error: ScheduleError| error.to_string())?;
         Ok(Some(read))
     }
 

@@ -17,7 +17,9 @@ use entry::Entry;
 use lines::{Line, lines};
 pub use report::{Remark, RemarkKind};
 
-use super::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, Zone};
+use super::config::ScheduleConfig;
+use super::policy::{Misfire, MisfirePolicy, Overlap};
+use super::zone::Zone;
 use crate::base::id::{JobId, PipelineId};
 
 /// Cron's defaults.

@@ -8,10 +8,10 @@ use rusqlite::{OptionalExtension, params};
 use super::JobStore;
 use super::stored::{StoredFire, StoredHistory};
 use crate::base::id::RunId;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns;
 
-/// Which fires of a job to list.
+/// Which fires of a job to list. The default lists all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FireFilter {
     /// Only those with an instant at this one or later.

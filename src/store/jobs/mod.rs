@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::database::{BUSY, Database, Durability, integrity_problems};
 use crate::store::sqlite::wal::Wal;
 use schema::JOBS;

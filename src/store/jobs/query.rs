@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::JobStore;
 use super::stored::StoredJob;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns;
 
 /// Nothing that comes due comes at or after this instant.

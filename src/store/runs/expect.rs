@@ -4,11 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::base::id::RunId;
 use crate::run::RunState;
-
-/// Why a commit was refused: its caller had read a run that is another one by now.
-#[derive(Debug, thiserror::Error)]
-#[error("run {0} was changed or removed meanwhile; nothing was done about it: try again")]
-pub(in crate::store) struct Changed(RunId);
+use crate::store::error::Changed;
 
 /// Refuses what is being written, unless the run stands so.
 pub(super) fn expect(

@@ -11,9 +11,10 @@ use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
 use super::{CheckpointManager, rows};
 use crate::base::id::{RunId, StepId};
 use crate::run::{RunLedger, RunSummary, StepRun};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns::{self, Named};
 
+#[doc(hidden)]
 impl CheckpointManager {
     /// One run with its steps and its definition.
     ///

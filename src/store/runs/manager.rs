@@ -15,7 +15,7 @@ use super::stored::ExecutionRecord;
 use super::write::RunWrite;
 use crate::base::id::{RunId, StepId};
 use crate::run::Record;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::commit::GroupCommit;
 use crate::store::sqlite::database::{BUSY, Database};
 use crate::store::sqlite::wal::Wal;
@@ -51,6 +51,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// As [`CheckpointManager::open`].
+    #[doc(hidden)]
     pub fn open_with_patience(path: impl AsRef<Path>, busy: Duration) -> Result<Self, StoreError> {
         Ok(Self::with(Database::open(&CHECKPOINTS, path.as_ref(), busy)?))
     }
@@ -89,6 +90,7 @@ impl CheckpointManager {
     /// # Errors
     /// Nothing of `writes` is recorded: `Invalid` for what can't be stored; `DiskFull`, `Locked`, `Io`,
     /// `ReadOnly`, `Corrupt` as the disk has it.
+    #[doc(hidden)]
     pub fn commit(&self, writes: &[RunWrite]) -> Result<(), StoreError> {
         if writes.is_empty() {
             return Ok(());
@@ -148,6 +150,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// What the disk has.
+    #[doc(hidden)]
     pub fn put_away_wal(&self) -> Result<(), StoreError> {
         self.inner.database.put_away_wal()
     }
@@ -161,6 +164,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// As [`CheckpointManager::commit`].
+    #[doc(hidden)]
     pub fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
         self.transaction(|tx| {
             tx.query_row(

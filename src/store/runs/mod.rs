@@ -16,7 +16,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(super) use expect::Changed;
 pub use manager::CheckpointManager;
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};

@@ -8,7 +8,7 @@ use super::CheckpointManager;
 use crate::admission::{Footprints, Orders, Quiet};
 use crate::base::id::{PipelineId, StepId};
 use crate::resources::Spread;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// What is usual is told by so many of the newest runs at most.
 const MAX_RUNS: usize = 20;
@@ -21,6 +21,7 @@ const QUIET_SINCE: &str = "quiet_since_ms";
 const QUIET_UNTIL: &str = "quiet_until_ms";
 const DRAINING_SINCE: &str = "draining_since_ms";
 
+#[doc(hidden)]
 impl CheckpointManager {
     /// The orders that were recorded last.
     ///

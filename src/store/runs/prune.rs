@@ -23,7 +23,7 @@ use super::CheckpointManager;
 use super::aside::{Aside, aside_in, remove_folder};
 use crate::base::id::{PipelineId, RunId};
 use crate::run::RunState;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns;
 
 /// Runs removed in one transaction.
@@ -110,6 +110,7 @@ struct Candidate {
     ended_ms: i64,
 }
 
+#[doc(hidden)]
 impl CheckpointManager {
     /// Decides what `retention` lets go at `now`. `log_bytes` tells how much a run's logs occupy, and counts
     /// against the limit whatever the run's state.

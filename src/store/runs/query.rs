@@ -13,7 +13,7 @@ use super::{CheckpointManager, rows};
 use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
 use crate::base::time::read_maybe_instant;
 use crate::run::{Decision, RunState, RunSummary};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::columns::{self, Named};
 use crate::store::sqlite::database::integrity_problems;
 
@@ -209,6 +209,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// What the disk has.
+    #[doc(hidden)]
     pub fn decisions(&self, run_id: &RunId) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM recovery_decisions WHERE run_id = ?1 ORDER BY id")?
@@ -222,6 +223,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// What the disk has.
+    #[doc(hidden)]
     pub fn decisions_since(&self, since: DateTime<Utc>) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY id")?
@@ -254,6 +256,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// What the disk has.
+    #[doc(hidden)]
     pub fn run_ids_of_base(&self, base: &str) -> Result<HashSet<String>, StoreError> {
         self.read(|conn| {
             // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
@@ -270,6 +273,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// What the disk has.
+    #[doc(hidden)]
     pub fn runs_taken_up(&self) -> Result<Vec<RunSummary>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(concat!(
@@ -288,6 +292,7 @@ impl CheckpointManager {
     ///
     /// # Errors
     /// What the disk has.
+    #[doc(hidden)]
     pub fn next_run_id(
         &self,
         source: &str,

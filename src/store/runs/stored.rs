@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::base::id::{PipelineId, RunId};
 use crate::pipeline::Pipeline;
 use crate::run::{Body, Definition, Run, RunLedger, RunState, RunSummary, StepRun};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// One run with its steps, its definition still a text.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ pub struct AttemptRecord {
     pub archived_checkpoint: Option<Value>,
 }
 
-/// What a step last checkpointed.
+/// What a step last checkpointed: a row of the table `checkpoints`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointRecord {
     /// Which step; any text in rows that were filled in by hand.

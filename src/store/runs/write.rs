@@ -15,7 +15,7 @@ use crate::admission::Orders;
 use crate::base::id::{RunId, StepId};
 use crate::base::time::format_instant;
 use crate::run::{Body, Decision, Record, Run, RunState, StepRun, StepState};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::put::{Column, insert, update, upsert};
 
 /// The longest checkpoint, in bytes of JSON.

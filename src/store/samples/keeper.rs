@@ -15,7 +15,7 @@ use super::schema::SAMPLES;
 use super::{MAX_BYTES, Order, Resolution};
 use crate::base::id::AttemptKey;
 use crate::resources::{LimitChange, ResourceSnapshot};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::open;
 
 /// How long samples may wait to share a transaction.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::Resolution;
 use super::schema::SAMPLES;
 use crate::base::id::{AttemptKey, RunId, StepId};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::store::sqlite::database::BUSY;
 use crate::store::sqlite::open;
 

@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 use super::query::{instant, share};
 use super::{Resolution, SampleHistory};
 use crate::base::id::{AttemptKey, RunId, StepId};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// A step's attempt, from the first to the last of its samples in a range.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// The longest that a leader waits for callers of the batch before; it is also bounded by half of what
 /// that batch took, so that gathering never costs more than it can win.

@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use super::migrate::Schema;
 use super::wal::Wal;
 use super::{open, wal};
-use crate::store::StoreError;
 use crate::store::dir_watch::Identity;
+use crate::store::error::StoreError;
 
 /// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
 /// before it meets a locked database as it meets a full disk.

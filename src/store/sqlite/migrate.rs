@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 pub(in crate::store) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate::{self, Schema};
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// How many prepared statements a connection keeps: all that the store has.
 const STATEMENTS: usize = 96;

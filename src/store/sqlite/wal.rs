@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::base::tasks::{Task, TaskBell, TaskThread};
-use crate::store::{CheckpointManager, JobStore};
+use crate::base::tasks::TaskBell;
 
 /// A log that is longer is written back, in bytes.
 pub(in crate::store) const LONG: u64 = 1 << 20;
@@ -35,7 +34,21 @@ impl Wal {
         Arc::new(Self { database: database.to_owned(), path: path.into(), limit, keeper })
     }
 
-    fn len(&self) -> u64 {
+    /// From now on it is written back beyond this length, when `keeper` is rung.
+    pub(in crate::store) fn keep_below(&self, limit: u64, keeper: TaskBell) {
+        self.limit.store(limit, Ordering::Relaxed);
+        // A second keeper of one database would do what the first does.
+        let _ = self.keeper.set(keeper);
+    }
+
+    /// Writes it back once it is long: the keeper is rung for each commit until that is done.
+    pub(in crate::store) fn write_back_if_long(&self) {
+        if self.is_long() {
+            self.write_back();
+        }
+    }
+
+    pub(in crate::store) fn len(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
     }
 
@@ -71,50 +84,4 @@ pub(in crate::store) fn write_back(conn: &Connection) -> rusqlite::Result<()> {
     conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     // A reader in the way is no failure: the row says so, and the log stays as long as it is.
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-}
-
-/// From which length on logs are written back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WalLimit {
-    /// A mebibyte.
-    Whole,
-    /// A mebibyte more than there is now: whoever commits little is not to pay for those before.
-    Growth,
-}
-
-/// Keeps the logs of databases short until it is dropped.
-#[derive(Debug)]
-pub(crate) struct WalKeeper {
-    _tasks: Vec<Task>,
-}
-
-impl WalKeeper {
-    /// Adds a task for each of these databases, which has one keeper at most.
-    pub(crate) fn start(
-        tasks: &TaskThread,
-        runs: &CheckpointManager,
-        jobs: Option<&JobStore>,
-        limit: WalLimit,
-    ) -> Self {
-        let keep = |wal: &Arc<Wal>| {
-            let floor = match limit {
-                WalLimit::Whole => LONG,
-                WalLimit::Growth => wal.len() + LONG,
-            };
-            wal.limit.store(floor, Ordering::Relaxed);
-            tasks.add(None, |bell| {
-                // A second keeper of one database would do what the first does.
-                let _ = wal.keeper.set(bell);
-                let wal = wal.clone();
-                move |_| {
-                    // It is rung for each commit until it is done.
-                    if wal.is_long() {
-                        wal.write_back();
-                    }
-                    None
-                }
-            })
-        };
-        Self { _tasks: [runs.wal()].into_iter().chain(jobs.map(JobStore::wal)).map(keep).collect() }
-    }
 }

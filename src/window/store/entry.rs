@@ -18,12 +18,13 @@ pub enum StepsKnown {
     Whole,
 }
 
-/// A run and what belongs to it.
+/// A run in the read model: its newest values, those of its steps, and what was odd about it.
 #[derive(Debug, Clone)]
 pub struct RunEntry {
     /// Its newest values.
     pub run: RunSummary,
     /// What recovery has decided about it.
+    #[doc(hidden)]
     pub decisions: Vec<Decision>,
     /// What was odd about it, the newest last.
     pub warnings: Vec<String>,
@@ -68,11 +69,13 @@ impl RunEntry {
     }
 
     /// Whether [`Self::steps`] are all.
+    #[doc(hidden)]
     pub fn steps_known(&self) -> StepsKnown {
         self.steps_known
     }
 
     /// What it has cost, the oldest first.
+    #[doc(hidden)]
     pub fn usage(&self) -> &VecDeque<RunUsage> {
         &self.usage
     }

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use crate::base::id::JobId;
 use crate::window::job_page::{JobDetail, JobPage, JobRow};
-use crate::window::port::Action;
+use crate::window::port::{Action, SavedJob};
 
 /// Rows that are asked for beyond those that can be seen, at either end.
 pub const ROW_MARGIN: usize = 40;
@@ -27,15 +27,6 @@ pub struct JobsModel {
     is_detail_asked: bool,
     is_detail_stale: bool,
     saved: Option<SavedJob>,
-}
-
-/// What became of a form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SavedJob {
-    /// Of which job.
-    pub job_id: JobId,
-    /// Why it was not saved; none: it was.
-    pub refusal: Option<String>,
 }
 
 impl JobsModel {
