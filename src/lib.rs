@@ -103,11 +103,12 @@
 //! | 2 engine | `engine` | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | `scheduler` | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
 //! | 1 world | `store`, `supervisor`, `logs`, `monitor`, `awake`, `files`, `diagnostics`, `poller`, `process`, `socket` | each wraps one outside thing |
-//! | 0 rules | `schedule`, `pipeline`, `admission`, `run`, `resources`, `base` | pure: no I/O, no threads, no clock (but for parts of `base`: threads that a process can't do without, tasks that share one, bells and the queue of events, and a process's end) |
+//! | 0 rules | `schedule`, `config`, `pipeline`, `admission`, `run`, `resources`, `base` | pure: no I/O, no threads, no clock (but for parts of `base`: threads that a process can't do without, tasks that share one, bells and the queue of events, and a process's end) |
 
 #[doc(hidden)]
 pub mod base;
 
+mod config;
 #[doc(hidden)]
 pub mod schedule;
 
@@ -188,7 +189,9 @@ pub use run::{
 };
 
 #[doc(inline)]
-pub use pipeline::{Diagnostic, Pipeline};
+pub use config::Diagnostic;
+#[doc(inline)]
+pub use pipeline::Pipeline;
 
 #[doc(inline)]
 pub use schedule::{

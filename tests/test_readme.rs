@@ -2,16 +2,27 @@
 
 use std::path::Path;
 
-use leverframe::pipeline::{Pipeline, key_table};
+use leverframe::pipeline::Pipeline;
+use leverframe::{Settings, pipeline, settings};
 
 const README: &str = include_str!("../README.md");
 
 #[test]
-fn the_readmes_table_of_keys_is_the_programs() {
-    let table =
-        README.split("<!-- keys: begin -->").nth(1).and_then(|rest| rest.split("<!-- keys: end -->").next());
-    let table = table.expect("the README has a place for the table of keys").trim();
-    assert_eq!(table, key_table().trim(), "put this between the two comments in README.md:\n{}", key_table());
+fn the_readmes_tables_of_keys_are_the_programs() {
+    for (name, keys) in [("keys", pipeline::key_table()), ("settings", settings::key_table())] {
+        let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
+        let table = README.split(&begin).nth(1).and_then(|rest| rest.split(&end).next());
+        let table = table.expect("the README has a place for each table of keys").trim();
+        assert_eq!(table, keys.trim(), "put this between the two comments in README.md:\n{keys}");
+    }
+}
+
+#[test]
+fn the_readmes_settings_are_valid() {
+    let text = README.split("```toml").find(|text| text.contains("[limits.memory]")).expect("settings");
+    let text = text.split("```").next().expect("they end");
+    Settings::parse(text, Path::new("/data/settings.toml"), |_| Some("/home/somebody".to_owned()))
+        .expect("valid");
 }
 
 #[test]

@@ -132,8 +132,8 @@ enum Verb {
     Logs(logs::LogsArgs),
     /// Look for mistakes in pipeline files.
     Validate(validate::ValidateArgs),
-    /// Print the JSON Schema of pipeline files, for editors.
-    Schema(Print),
+    /// Print the JSON Schema of pipeline files or of the settings, for editors.
+    Schema(schema::SchemaArgs),
     /// Write sample pipelines.
     Init(init::InitArgs),
     /// Remove what the retention settings let go.
@@ -213,8 +213,7 @@ impl Verb {
             Self::Checkpoints(args) => checkpoints::checkpoints(&args, place),
             Self::Logs(args) => logs::logs(args, place),
             Self::Validate(args) => validate::validate(&args, place),
-            // The output is always JSON.
-            Self::Schema(_) => schema::schema(),
+            Self::Schema(args) => schema::schema(&args),
             Self::Init(args) => init::init(args, place),
             Self::Prune(args) => prune::prune(&args, place),
             Self::Report(args) => report::report(args),

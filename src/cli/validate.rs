@@ -10,7 +10,8 @@ use super::exit::Outcome;
 use super::output::{Colour, Form, Page, count, note};
 use super::{Place, Print};
 use crate::api::exit_code::{DONE, NOT_FOUND, USAGE};
-use crate::pipeline::{Diagnostic, Pipeline};
+use crate::config::Diagnostic;
+use crate::pipeline::Pipeline;
 use crate::run::Definition;
 use crate::settings::{Catalogue, CatalogueError, Settings, read_definition};
 

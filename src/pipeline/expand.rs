@@ -37,11 +37,6 @@ pub(super) fn check(value: &str) -> Result<(), ExpandError> {
     expand_with(value, |_| Some(Cow::Borrowed(""))).map(|_| ())
 }
 
-/// Whether a text can name a variable: `[A-Za-z_][A-Za-z0-9_]*`.
-pub(super) fn is_variable_name(text: &str) -> bool {
-    !text.is_empty() && name_len(text) == text.len()
-}
-
 fn expand_with<'v>(
     value: &str,
     lookup: impl Fn(&str) -> Option<Cow<'v, str>>,

@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 
-use super::diagnostic::Problems;
-use super::keys::{Plain, one_of};
 use super::model::{Param, ParamType, Pipeline};
-use super::reader::{Fields, Found, Located, Typed};
 use super::secret::{origin, read_secret};
-use super::values::{ID_RULE, Scalar, Written};
 use crate::base::id::is_valid_id;
 use crate::base::nearest::nearest;
+use crate::config::{ID_RULE, Located, Problems, Scalar, Table, Written, one_of};
 
 /// The run type when none is given and the pipeline has no parameter `run_type`.
 pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
@@ -21,7 +18,7 @@ pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
 /// The environment when none is given and the pipeline has no parameter `environment`.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
 
-/// The parameters that are also a run's own fields.
+/// The parameters that are also a run's own table.
 pub(super) const RUN_TYPE: &str = "run_type";
 pub(super) const ENVIRONMENT: &str = "environment";
 
@@ -239,7 +236,7 @@ fn expand_home(path: String, home: Option<&Path>) -> String {
 
 /// Reads `[params.…]`. `resolve` makes a path of the file absolute.
 pub(super) fn read_params(
-    tables: &[(Located<String>, Fields)],
+    tables: &[(&Located<String>, Table<'_>)],
     problems: &mut Problems<'_>,
     resolve: impl Fn(usize, &str, &mut Problems<'_>) -> PathBuf,
 ) -> BTreeMap<String, Param> {
@@ -247,7 +244,7 @@ pub(super) fn read_params(
     in_order.sort_by_key(|(name, _)| name.at);
     let mut by_variable: BTreeMap<String, &str> = BTreeMap::new();
     let mut params = BTreeMap::new();
-    for (Located { value: name, at }, fields) in in_order {
+    for &(Located { value: name, at }, table) in in_order {
         if !is_valid_id(name) {
             problems.add(*at, format!("the parameter's name {name:?} is malformed: {ID_RULE}"));
         } else {
@@ -261,27 +258,23 @@ pub(super) fn read_params(
                 by_variable.insert(variable, name);
             }
         }
-        let param = match fields.table("secret") {
-            Some(secret) => read_secret(name, fields, secret, problems, &resolve).map(Param::Secret),
-            None => Some(read_value(fields, problems)),
+        let param = if table.table("secret").exists() {
+            read_secret(name, table, problems, &resolve).map(Param::Secret)
+        } else {
+            Some(read_value(table, problems))
         };
         params.extend(param.map(|param| (name.clone(), param)));
     }
     params
 }
 
-fn read_value(fields: &Fields, problems: &mut Problems<'_>) -> Param {
-    let kind = match fields.find("type") {
-        Found::Value(Typed::Plain(Plain::Word(word))) => ParamType::from_word(word),
-        Found::Value(_) | Found::Refused => None,
-        Found::Absent => Some(ParamType::default()),
-    };
-    let description = fields.text("description").map(str::to_owned);
-    let Some(kind) = kind else {
+fn read_value(table: Table<'_>, problems: &mut Problems<'_>) -> Param {
+    let description = table.text("description").map(str::to_owned);
+    let Some(kind) = table.word("type").and_then(ParamType::from_word) else {
         return Param::Value { kind: ParamType::default(), description, default: None, choices: Vec::new() };
     };
     let mut choices: Vec<String> = Vec::new();
-    for choice in fields.scalars("choices") {
+    for choice in table.scalars("choices") {
         match typed(kind, &choice.value) {
             Ok(value) if choices.contains(&value) => {
                 problems.add(choice.at, format!("the choice {value:?} is named twice; take one out"));
@@ -290,19 +283,19 @@ fn read_value(fields: &Fields, problems: &mut Problems<'_>) -> Param {
             Err(why) => problems.add(choice.at, format!("the choice {why}")),
         }
     }
-    if fields.scalars("choices").is_empty() && matches!(fields.find("choices"), Found::Value(_)) {
-        problems.add(fields.place_of("choices"), "`choices` is empty; write some, or leave it out");
+    if table.value("choices").is_some() && table.scalars("choices").is_empty() {
+        problems.add(table.place_of("choices"), "`choices` is empty; write some, or leave it out");
     }
-    let default = fields.scalar("default").and_then(|default| {
+    let default = table.scalar("default").and_then(|default| {
         let value = typed(kind, default);
         if let Err(why) = &value {
-            problems.add(fields.place_of("default"), format!("the default {why}"));
+            problems.add(table.place_of("default"), format!("the default {why}"));
         }
         value.ok()
     });
     if let Some(value) = default.as_ref().filter(|value| !choices.is_empty() && !choices.contains(value)) {
         let message = format!("the default {value:?} is not among the choices; write {}", one_of(&choices));
-        problems.add(fields.place_of("default"), message);
+        problems.add(table.place_of("default"), message);
     }
     Param::Value { kind, description, default, choices }
 }

@@ -7,20 +7,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::de::DeTable;
-
-use super::diagnostic::{Diagnostic, Problems};
 use super::graph::find_cycles;
-use super::keys::{Fallback, Place, Plain};
+use super::keys::FORMAT;
 use super::model::{
     Background, Command, OnBattery, OnFailure, OnInterrupt, OnQuiet, Pipeline, Resources, Retries, Step, When,
 };
 use super::paths::resolve;
-use super::reader::{Fields, Found, Located, Typed, read_table};
 use super::schedules::read_schedules;
-use super::values::ID_RULE;
-use super::{Graph, params};
+use super::{Graph, expand, params};
 use crate::base::id::{PipelineId, StepId};
+use crate::config::{Diagnostic, Fallback, ID_RULE, Located, Problems, Table, Typed};
 
 /// The default timeout of a `finally` step.
 const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -41,75 +37,17 @@ impl Pipeline {
     /// # Errors
     /// All problems of the file, in its order.
     pub fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Self, Vec<Diagnostic>> {
-        let mut problems = Problems::new(text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let at = error.span().map_or(0, |span| span.start);
-            let message = error.message().trim_end().replace('\n', ", ").replace(", expected nothing", "");
-            problems.add(at, format!("this is no valid TOML: {message}"));
-        }
-        if !problems.is_empty() {
-            return Err(problems.into_diagnostics(path));
-        }
-        let top = read_table(Place::Pipeline, document.get_ref(), 0, &mut problems);
+        let (file, mut problems) = FORMAT.read(text, path)?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         if !path.is_absolute() {
             problems.add(0, "the path of this file is not absolute; make it so before it is read");
         }
         let mut parser = Parser { problems, folder, home };
-        let pipeline = parser.pipeline(&top, path);
+        let pipeline = parser.pipeline(file.table(), path);
         match pipeline {
             Some(pipeline) if parser.problems.is_empty() => Ok(pipeline),
             _ => Err(parser.problems.into_diagnostics(path)),
         }
-    }
-}
-
-/// A table and its defaults. A value comes from `own`, else from `defaults`, else from the table of keys.
-#[derive(Clone, Copy)]
-struct Layers<'a> {
-    own: &'a Fields,
-    defaults: &'a Fields,
-}
-
-impl Layers<'_> {
-    fn find(&self, name: &str) -> Found<'_> {
-        match self.own.find(name) {
-            Found::Absent => self.defaults.find(name),
-            found @ (Found::Value(_) | Found::Refused) => found,
-        }
-    }
-
-    fn plain(&self, name: &str) -> Option<Plain> {
-        match self.find(name) {
-            Found::Value(Typed::Plain(plain)) => Some(*plain),
-            Found::Value(_) | Found::Refused => None,
-            Found::Absent => self.own.place.key(name).and_then(|key| key.plain_fallback()),
-        }
-    }
-
-    fn word(&self, name: &str) -> Option<&'static str> {
-        if let Some(Plain::Word(word)) = self.plain(name) { Some(word) } else { None }
-    }
-
-    fn size(&self, name: &str) -> Option<u64> {
-        if let Some(Plain::Size(bytes)) = self.plain(name) { Some(bytes) } else { None }
-    }
-
-    fn duration(&self, name: &str) -> Option<Duration> {
-        if let Some(Plain::Duration(duration)) = self.plain(name) { Some(duration) } else { None }
-    }
-
-    fn number(&self, name: &str) -> Option<f64> {
-        if let Some(Plain::Number(number)) = self.plain(name) { Some(number) } else { None }
-    }
-
-    fn count(&self, name: &str) -> Option<u32> {
-        if let Some(Plain::Count(count)) = self.plain(name) { Some(count) } else { None }
-    }
-
-    fn flag(&self, name: &str) -> bool {
-        matches!(self.plain(name), Some(Plain::Flag(true)))
     }
 }
 
@@ -121,44 +59,36 @@ struct Parser<'a> {
 
 /// What every step inherits from its pipeline.
 struct Inherited<'a> {
-    defaults: &'a Fields,
-    retries: &'a Fields,
+    defaults: Table<'a>,
     shell: Vec<String>,
     working_dir: PathBuf,
 }
 
 impl Parser<'_> {
-    fn pipeline(&mut self, top: &Fields, path: &Path) -> Option<Pipeline> {
-        let no_defaults = Fields::none(Place::Pipeline);
-        let layers = Layers { own: top, defaults: &no_defaults };
+    fn pipeline(&mut self, top: Table<'_>, path: &Path) -> Option<Pipeline> {
         let id = self.pipeline_id(top, path);
         let home = self.home;
         let folder = self.folder.clone();
-        let params = params::read_params(top.named("params"), &mut self.problems, |at, file, problems| {
+        let params = params::read_params(&top.named("params"), &mut self.problems, |at, file, problems| {
             resolve(&folder, file, home, at, problems)
         });
-        let no_step_defaults = Fields::none(Place::StepDefaults);
-        let no_retries = Fields::none(Place::Retries);
-        let defaults = top.table("step_defaults").unwrap_or(&no_step_defaults);
+        let defaults = top.table("step_defaults");
         let inherited = Inherited {
             defaults,
-            retries: defaults.table("retries").unwrap_or(&no_retries),
-            shell: top.argv("shell").map_or_else(default_shell, <[String]>::to_vec),
+            shell: top.argv("shell").map_or_else(|| default_shell(top), <[String]>::to_vec),
             working_dir: self.working_dir(top, &folder),
         };
-        self.check_required(top);
-        if top.has("step") && top.tables("step").is_empty() && !matches!(top.find("step"), Found::Refused) {
-            self.problems.add(top.place_of("step"), "there are no steps; write at least one [[step]]");
-        }
         let mut tables = top.tables("step");
-        if let Some((known, [first, ..])) = tables.split_at_checked(MAX_STEPS) {
-            self.problems.add(first.at, format!("there are more than {MAX_STEPS} steps; split the pipeline"));
-            tables = known;
+        if let Some(first) = tables.get(MAX_STEPS) {
+            self.problems
+                .add(first.at(), format!("there are more than {MAX_STEPS} steps; split the pipeline"));
+            tables.truncate(MAX_STEPS);
         }
-        let needs = self.needs(tables);
+        [top, defaults].iter().chain(&tables).for_each(|table| self.check_environment(*table));
+        let needs = self.needs(&tables);
         let steps: Vec<Option<Step>> =
-            tables.iter().zip(needs).map(|(table, needs)| self.step(table, needs, &inherited)).collect();
-        let schedules = read_schedules(top.tables("schedule"), id.as_ref(), &mut self.problems);
+            tables.iter().zip(needs).map(|(table, needs)| self.step(*table, needs, &inherited)).collect();
+        let schedules = read_schedules(&top.tables("schedule"), id.as_ref(), &mut self.problems);
         let steps = steps.into_iter().collect::<Option<Vec<Step>>>()?;
         let id = id?;
         let graph = if self.problems.is_empty() { Graph::of(&steps) } else { Graph::default() };
@@ -166,15 +96,15 @@ impl Parser<'_> {
             source: top.text("source").unwrap_or(id.as_str()).to_owned(),
             id,
             description: top.text("description").map(str::to_owned),
-            max_parallel: layers.count("max_parallel").map(|count| count as usize),
-            on_failure: layers.word("on_failure").and_then(OnFailure::from_word).unwrap_or_default(),
-            timeout: layers.duration("timeout"),
-            max_concurrent_runs: layers.count("max_concurrent_runs").map(|count| count as usize),
+            max_parallel: top.count("max_parallel"),
+            on_failure: top.word("on_failure").and_then(OnFailure::from_word).unwrap_or_default(),
+            timeout: top.duration("timeout"),
+            max_concurrent_runs: top.count("max_concurrent_runs"),
             group: top.text("group").map(str::to_owned),
-            priority: layers.count("priority").and_then(|n| u8::try_from(n).ok()).unwrap_or_default(),
-            on_battery: layers.word("on_battery").and_then(OnBattery::from_word).unwrap_or_default(),
-            quiet: layers.word("quiet").and_then(OnQuiet::from_word).unwrap_or_default(),
-            inhibit_sleep: layers.flag("inhibit_sleep"),
+            priority: top.count("priority").unwrap_or_default(),
+            on_battery: top.word("on_battery").and_then(OnBattery::from_word).unwrap_or_default(),
+            quiet: top.word("quiet").and_then(OnQuiet::from_word).unwrap_or_default(),
+            inhibit_sleep: top.flag("inhibit_sleep"),
             params,
             env: environment([top]),
             steps,
@@ -183,7 +113,7 @@ impl Parser<'_> {
         })
     }
 
-    fn pipeline_id(&mut self, top: &Fields, path: &Path) -> Option<PipelineId> {
+    fn pipeline_id(&mut self, top: Table<'_>, path: &Path) -> Option<PipelineId> {
         if top.has("id") {
             return top.text("id").and_then(|id| PipelineId::new(id).ok());
         }
@@ -200,28 +130,23 @@ impl Parser<'_> {
         id.ok()
     }
 
-    fn check_required(&mut self, fields: &Fields) {
-        for key in fields.place.keys() {
-            if matches!(key.fallback, Fallback::Required) && !fields.has(key.name) {
-                let message = match key.name {
-                    "step" => {
-                        "there are no steps; write at least one [[step]] with `id` and `run`".to_owned()
-                    }
-                    name => format!("`{name}` is missing in this {}", fields.place.name()),
-                };
-                self.problems.add(fields.at, message);
+    fn working_dir(&mut self, table: Table<'_>, base: &Path) -> PathBuf {
+        let text = table.text("working_dir").unwrap_or(".");
+        resolve(base, text, self.home, table.place_of("working_dir"), &mut self.problems)
+    }
+
+    /// A `$` in a value of the environment begins a variable.
+    fn check_environment(&mut self, table: Table<'_>) {
+        for (name, value) in table.env("env") {
+            if let Err(why) = expand::check(&value.value) {
+                self.problems.add(value.at, format!("the variable `{}`: {why}", name.value));
             }
         }
     }
 
-    fn working_dir(&mut self, fields: &Fields, base: &Path) -> PathBuf {
-        let text = fields.text("working_dir").unwrap_or(".");
-        resolve(base, text, self.home, fields.place_of("working_dir"), &mut self.problems)
-    }
-
     /// The steps that each step needs. Checks ids, names and cycles.
-    fn needs(&mut self, tables: &[Fields]) -> Vec<Vec<usize>> {
-        let is_finally: Vec<bool> = tables.iter().map(is_finally).collect();
+    fn needs(&mut self, tables: &[Table<'_>]) -> Vec<Vec<usize>> {
+        let is_finally: Vec<bool> = tables.iter().map(|table| table.flag("finally")).collect();
         let mut by_id: HashMap<&str, usize> = HashMap::with_capacity(tables.len());
         for (i, table) in tables.iter().enumerate() {
             let Some(id) = table.text("id") else { continue };
@@ -240,10 +165,10 @@ impl Parser<'_> {
         let mut places: Vec<Vec<usize>> = Vec::with_capacity(tables.len());
         for (i, table) in tables.iter().enumerate() {
             let before = last[usize::from(is_finally[i])].replace(i);
-            let (needs, at) = match table.names("needs") {
+            let (needs, at) = match table.strings("needs") {
                 Some(names) => self.named_needs(i, names, &by_id, tables, &is_finally),
                 None if table.has("needs") => (Vec::new(), Vec::new()),
-                None => (Vec::from_iter(before), vec![table.at; usize::from(before.is_some())]),
+                None => (Vec::from_iter(before), vec![table.at(); usize::from(before.is_some())]),
             };
             all.push(needs);
             places.push(at);
@@ -261,7 +186,7 @@ impl Parser<'_> {
         i: usize,
         names: &[Located<String>],
         by_id: &HashMap<&str, usize>,
-        tables: &[Fields],
+        tables: &[Table<'_>],
         is_finally: &[bool],
     ) -> (Vec<usize>, Vec<usize>) {
         let (mut needs, mut places) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
@@ -294,27 +219,22 @@ impl Parser<'_> {
         (needs, places)
     }
 
-    fn step(&mut self, table: &Fields, needs: Vec<usize>, inherited: &Inherited<'_>) -> Option<Step> {
-        self.check_required(table);
-        let layers = Layers { own: table, defaults: inherited.defaults };
-        let finally = is_finally(table);
+    fn step(&mut self, table: Table<'_>, needs: Vec<usize>, inherited: &Inherited<'_>) -> Option<Step> {
+        let layers = table.over(inherited.defaults);
+        let finally = table.flag("finally");
         let when = match finally && !table.has("when") {
             true => When::Always,
             false => layers.word("when").and_then(When::from_word).unwrap_or_default(),
         };
-        let working_dir_from = if table.has("working_dir") { table } else { inherited.defaults };
-        let working_dir = self.working_dir(working_dir_from, &inherited.working_dir);
-        let retries = self.retries(table, inherited.retries);
-        let shell = table.argv("shell").or(inherited.defaults.argv("shell")).unwrap_or(&inherited.shell);
-        let command = match table.find("run") {
-            Found::Value(Typed::Line(line)) => Command::Line { shell: shell.to_vec(), line: line.clone() },
-            Found::Value(Typed::Argv(argv)) => Command::Argv(argv.clone()),
-            Found::Value(_) | Found::Refused | Found::Absent => return None,
+        let working_dir = self.working_dir(layers, &inherited.working_dir);
+        let retries = self.retries(table.table("retries"), inherited.defaults.table("retries"));
+        let shell = layers.argv("shell").unwrap_or(&inherited.shell);
+        let command = if let Some(Typed::Line(line)) = table.value("run") {
+            Command::Line { shell: shell.to_vec(), line: line.clone() }
+        } else {
+            Command::Argv(table.argv("run")?.to_vec())
         };
-        let stop_signal = match layers.plain("stop_signal") {
-            Some(Plain::Signal(number)) => number,
-            _ => 0,
-        };
+        let resources = layers.table("resources");
         Some(Step {
             id: StepId::new(table.text("id")?).ok()?,
             needs,
@@ -323,10 +243,14 @@ impl Parser<'_> {
             env: environment([inherited.defaults, table]),
             timeout: layers.duration("timeout").or(finally.then_some(FINALLY_TIMEOUT)),
             retries,
-            resources: resources(table, inherited.defaults),
+            resources: Resources {
+                memory: resources.size("memory"),
+                cpu: resources.number("cpu"),
+                disk: resources.size("disk"),
+            },
             weight: layers.number("weight").unwrap_or_default(),
             on_interrupt: layers.word("on_interrupt").and_then(OnInterrupt::from_word).unwrap_or_default(),
-            stop_signal,
+            stop_signal: layers.signal("stop_signal").unwrap_or_default(),
             grace: layers.duration("grace").unwrap_or_default(),
             log_limit: layers.size("log_limit").unwrap_or_default(),
             background: layers.word("background").and_then(Background::from_word).unwrap_or_default(),
@@ -336,16 +260,14 @@ impl Parser<'_> {
         })
     }
 
-    fn retries(&mut self, table: &Fields, defaults: &Fields) -> Retries {
-        let none = Fields::none(Place::Retries);
-        let own = table.table("retries").unwrap_or(&none);
-        let layers = Layers { own, defaults };
+    fn retries(&mut self, own: Table<'_>, defaults: Table<'_>) -> Retries {
+        let layers = own.over(defaults);
         let delay = layers.duration("delay").unwrap_or_default();
         let max_delay = layers.duration("max_delay").unwrap_or_default();
-        for fields in [own, defaults] {
-            if delay > max_delay && fields.has("delay") && fields.has("max_delay") {
+        for table in [own, defaults] {
+            if delay > max_delay && table.has("delay") && table.has("max_delay") {
                 let message = "`max_delay` is shorter than `delay`; write a longer one, or leave it out";
-                self.problems.add(fields.place_of("max_delay"), message);
+                self.problems.add(table.place_of("max_delay"), message);
             }
         }
         Retries {
@@ -355,19 +277,6 @@ impl Parser<'_> {
             max_delay: max_delay.max(delay),
         }
     }
-}
-
-fn resources(table: &Fields, defaults: &Fields) -> Resources {
-    let none = Fields::none(Place::Resources);
-    let layers = Layers {
-        own: table.table("resources").unwrap_or(&none),
-        defaults: defaults.table("resources").unwrap_or(&none),
-    };
-    Resources { memory: layers.size("memory"), cpu: layers.number("cpu"), disk: layers.size("disk") }
-}
-
-fn is_finally(table: &Fields) -> bool {
-    matches!(table.find("finally"), Found::Value(Typed::Plain(Plain::Flag(true))))
 }
 
 /// A cycle as a message: `fetch → parse → fetch`. The middle of a long one is left out.
@@ -383,13 +292,13 @@ fn cycle_message<'i>(steps: &[usize], id: impl Fn(usize) -> &'i str) -> String {
 }
 
 /// The variables of these tables; later tables override earlier ones.
-fn environment<const N: usize>(tables: [&Fields; N]) -> BTreeMap<String, String> {
+fn environment<const N: usize>(tables: [Table<'_>; N]) -> BTreeMap<String, String> {
     let pairs = tables.into_iter().flat_map(|table| table.env("env"));
     pairs.map(|(name, value)| (name.value.clone(), value.value.clone())).collect()
 }
 
-fn default_shell() -> Vec<String> {
-    match Place::Pipeline.key("shell").map(|key| key.fallback) {
+fn default_shell(top: Table<'_>) -> Vec<String> {
+    match top.place.key("shell").map(|key| key.fallback) {
         Some(Fallback::Is(words)) => words.split(' ').map(str::to_owned).collect(),
         Some(Fallback::Required | Fallback::None | Fallback::Words(_)) | None => Vec::new(),
     }

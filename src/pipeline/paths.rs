@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::diagnostic::Problems;
+use crate::config::Problems;
 
 /// The absolute form of a path of the file, without `.` and `..`. A `~` is the home directory.
 pub(super) fn resolve(

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::diagnostic::Problems;
-use super::keys::{Fallback, Key, Kind, Place, Plain, Zero, key};
-use super::reader::{Fields, Found, Typed};
+use super::keys::SCHEDULE;
 use crate::base::id::{JobId, PipelineId};
 use crate::base::time::parse_instant;
+use crate::config::{Fallback, Key, Kind, MANY, Place, Problems, Table, Zero, key};
 use crate::schedule::{
     AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Zone, parse_every,
     parse_time_of_day, parse_weekly,
@@ -40,7 +39,7 @@ pub struct PipelineSchedule {
     pub enabled: bool,
 }
 
-const TABLE: &[Place] = &[Place::Schedule];
+static TABLE: &[&Place] = &[&SCHEDULE];
 const MISFIRE: &[&str] = &["run_once", "run_all", "skip"];
 const OVERLAP: &[&str] = &["skip", "queue", "allow", "cancel_previous"];
 const ON: &[&str] = &["completed", "failed", "finished"];
@@ -59,15 +58,15 @@ pub(super) static SCHEDULE_KEYS: &[Key] = &[
     key(TABLE, "every", Kind::Filled, Fallback::None, "When it is due: every so much real time, such as `\"6h\"`.").also(&["interval"]),
     key(TABLE, "anchor", Kind::Scalar, Words("when the job is added"), "The instant from which `every` counts."),
     key(TABLE, "once", Kind::Scalar, Fallback::None, "When it is due: at this instant."),
-    key(TABLE, "after", Kind::Jobs, Fallback::None, "When it is due: when runs of these jobs have ended.").also(&["needs"]),
+    key(TABLE, "after", Kind::Strings("job ids", "nightly"), Fallback::None, "When it is due: when runs of these jobs have ended.").also(&["needs"]),
     key(TABLE, "on", Kind::Word(ON), Is("completed"), "How those runs must have ended."),
     key(TABLE, "tz", Kind::Filled, Words("the machine's when the job is added"), "The zone: an IANA name, or `\"local\"` for whichever the machine is in.").also(&["zone", "timezone", "time_zone"]),
     key(TABLE, "misfire", Kind::Word(MISFIRE), Is("run_once"), "What becomes of instants that were missed: the newest runs, all run, or none."),
-    key(TABLE, "catchup_limit", Kind::Count(0), Is("100"), "How many missed instants `run_all` runs at most."),
+    key(TABLE, "catchup_limit", Kind::Count(0, MANY), Is("100"), "How many missed instants `run_all` runs at most."),
     key(TABLE, "misfire_grace", Kind::Duration(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`; and how long a run is held for a secret that is missing before it fails."),
     key(TABLE, "misfire_max_age", Kind::Duration(Zero::Refused), Words("none"), "How old an instant may be and still run."),
     key(TABLE, "overlap", Kind::Word(OVERLAP), Is("skip"), "What becomes of an instant while a run of the job is under way."),
-    key(TABLE, "priority", Kind::Priority, Is("0"), "The priority of its runs, where it is higher than the pipeline's."),
+    key(TABLE, "priority", Kind::Count(0, 9), Is("0"), "The priority of its runs, where it is higher than the pipeline's."),
     key(TABLE, "params", Kind::Values, Fallback::None, "Parameters of its runs.").also(&["parameters"]),
     key(TABLE, "run_type", Kind::Filled, Words("the pipeline's"), "Run type of its runs."),
     key(TABLE, "environment", Kind::Filled, Words("the pipeline's"), "Environment of its runs."),
@@ -76,16 +75,16 @@ pub(super) static SCHEDULE_KEYS: &[Key] = &[
 
 /// Reads the tables of a file. A table with a problem is left out.
 pub(super) fn read_schedules(
-    tables: &[Fields],
+    tables: &[Table<'_>],
     pipeline_id: Option<&PipelineId>,
     problems: &mut Problems<'_>,
 ) -> Vec<PipelineSchedule> {
     let mut schedules: Vec<PipelineSchedule> = Vec::with_capacity(tables.len());
     let mut is_default_taken = false;
-    for table in tables {
+    for &table in tables {
         let is_named = table.has("id");
         if !is_named && is_default_taken {
-            problems.add(table.at, "a second [[schedule]] without `id`; give it one of its own");
+            problems.add(table.at(), "a second [[schedule]] without `id`; give it one of its own");
             continue;
         }
         is_default_taken |= !is_named;
@@ -102,59 +101,39 @@ pub(super) fn read_schedules(
     schedules
 }
 
-fn read_one(table: &Fields, job_id: JobId, problems: &mut Problems<'_>) -> Option<PipelineSchedule> {
+fn read_one(table: Table<'_>, job_id: JobId, problems: &mut Problems<'_>) -> Option<PipelineSchedule> {
     let zone = table.text("tz").map(str::parse::<Zone>).transpose();
     let zone = zone.map_err(|error| problems.add(table.place_of("tz"), error.to_string())).ok()?;
     let schedule = read_when(table, problems)?;
-    let span = |name: &str| match plain(table, name) {
-        Some(Plain::Duration(span)) => TimeDelta::from_std(span).ok(),
-        _ => None,
-    };
-    let count = |name: &str| match plain(table, name) {
-        Some(Plain::Count(n)) => n,
-        _ => 0,
-    };
-    let word = |name: &str| match plain(table, name) {
-        Some(Plain::Word(word)) => word,
-        _ => "",
-    };
+    let span = |name: &str| table.duration(name).and_then(|span| TimeDelta::from_std(span).ok());
     let defaults = MisfirePolicy::default();
     Some(PipelineSchedule {
         job_id,
         schedule,
         zone,
         misfire: MisfirePolicy {
-            policy: word("misfire").parse().unwrap_or(Misfire::RunOnce),
-            catchup_limit: count("catchup_limit"),
+            policy: table.word("misfire").and_then(|word| word.parse().ok()).unwrap_or(Misfire::RunOnce),
+            catchup_limit: table.count("catchup_limit").unwrap_or_default(),
             grace: span("misfire_grace").unwrap_or(defaults.grace),
             max_age: span("misfire_max_age"),
         },
-        overlap: word("overlap").parse().unwrap_or(Overlap::Skip),
-        priority: count("priority"),
-        params: table.values("params").map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        overlap: table.word("overlap").and_then(|word| word.parse().ok()).unwrap_or(Overlap::Skip),
+        priority: table.count("priority").unwrap_or_default(),
+        params: table.values("params"),
         run_type: table.text("run_type").map(str::to_owned),
         environment: table.text("environment").map(str::to_owned),
-        enabled: matches!(plain(table, "enabled"), Some(Plain::Flag(true))),
+        enabled: table.flag("enabled"),
     })
 }
 
-/// The value in the table, else the default in the table of keys.
-fn plain(table: &Fields, name: &str) -> Option<Plain> {
-    match table.find(name) {
-        Found::Value(Typed::Plain(plain)) => Some(*plain),
-        Found::Value(_) | Found::Refused => None,
-        Found::Absent => table.place.key(name).and_then(Key::plain_fallback),
-    }
-}
-
-fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConfig> {
+fn read_when(table: Table<'_>, problems: &mut Problems<'_>) -> Option<ScheduleConfig> {
     let mut present: Vec<&str> = WHEN.into_iter().filter(|name| table.has(name)).collect();
     present.sort_by_key(|name| table.place_of(name));
     let name = match present.as_slice() {
         [name] => *name,
         [] => {
             let message = "this [[schedule]] does not say when; write one of once, every, daily, weekly, cron and after";
-            problems.add(table.at, message);
+            problems.add(table.at(), message);
             return None;
         }
         [first, second, ..] => {
@@ -208,16 +187,13 @@ fn read_when(table: &Fields, problems: &mut Problems<'_>) -> Option<ScheduleConf
     }
 }
 
-fn after(table: &Fields) -> Result<Option<ScheduleConfig>, ScheduleError> {
-    let Some(names) = table.names("after") else { return Ok(None) };
+fn after(table: Table<'_>) -> Result<Option<ScheduleConfig>, ScheduleError> {
+    let Some(names) = table.strings("after") else { return Ok(None) };
     if names.is_empty() {
         return Err(ScheduleError::Text("it names no job; write at least one".to_owned()));
     }
     let job = |text: &str| JobId::new(text).map_err(|error| ScheduleError::Text(error.to_string()));
     let jobs = names.iter().map(|name| job(&name.value)).collect::<Result<Vec<_>, _>>()?;
-    let on = match plain(table, "on") {
-        Some(Plain::Word(word)) => AfterOn::ALL.into_iter().find(|on| on.as_str() == word),
-        _ => None,
-    };
+    let on = table.word("on").and_then(|word| AfterOn::ALL.into_iter().find(|on| on.as_str() == word));
     Ok(Some(ScheduleConfig::After { jobs, on: on.unwrap_or_default() }))
 }

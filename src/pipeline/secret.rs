@@ -2,34 +2,32 @@
 
 use std::path::PathBuf;
 
-use super::diagnostic::Problems;
-use super::keys::{Key, Place, Plain};
 use super::model::{SecretCommand, SecretSource};
 use super::params::{ENVIRONMENT, RUN_TYPE};
-use super::reader::{Fields, Found, Typed};
+use crate::config::{Problems, Table, is_variable_name};
 
-/// Reads `secret = { … }` of the parameter `name`, whose table is `fields`. `resolve` makes a path of the file absolute.
+/// Reads `secret = { … }` of the parameter `name`, whose table is `table`. `resolve` makes a path of the file absolute.
 pub(super) fn read_secret(
     name: &str,
-    fields: &Fields,
-    secret: &Fields,
+    table: Table<'_>,
     problems: &mut Problems<'_>,
     resolve: impl Fn(usize, &str, &mut Problems<'_>) -> PathBuf,
 ) -> Option<SecretSource> {
+    let secret = table.table("secret");
     for key in ["type", "default", "choices"] {
-        if fields.has(key) {
+        if table.has(key) {
             let message = format!("a secret has no `{key}`; leave it out, or leave `secret` out");
-            problems.add(fields.place_of(key), message);
+            problems.add(table.place_of(key), message);
         }
     }
     if matches!(name, RUN_TYPE | ENVIRONMENT) {
         let message = format!("`{name}` is shown and stored with each run, so that it cannot be a secret");
-        problems.add(secret.at, message);
+        problems.add(secret.at(), message);
     }
     let n_sources = ["env", "file", "command"].into_iter().filter(|source| secret.has(source)).count();
     if n_sources != 1 {
         let message = "a secret comes from exactly one place; write one of `env`, `file` and `command`";
-        problems.add(secret.at, message);
+        problems.add(secret.at(), message);
         return None;
     }
     if secret.has("timeout") && !secret.has("command") {
@@ -37,7 +35,7 @@ pub(super) fn read_secret(
         problems.add(secret.place_of("timeout"), message);
     }
     if let Some(variable) = secret.text("env") {
-        if !super::expand::is_variable_name(variable) {
+        if !is_variable_name(variable) {
             let message = format!(
                 "{variable:?} is no name of a variable: use letters, digits and '_', and no digit first"
             );
@@ -48,13 +46,7 @@ pub(super) fn read_secret(
     if let Some(file) = secret.text("file") {
         return Some(SecretSource::File(resolve(secret.place_of("file"), file, problems)));
     }
-    let timeout = match secret.find("timeout") {
-        Found::Value(Typed::Plain(plain)) => Some(*plain),
-        Found::Value(_) | Found::Refused => None,
-        Found::Absent => Place::Secret.key("timeout").and_then(Key::plain_fallback),
-    };
-    let Some(Plain::Duration(timeout)) = timeout else { return None };
-    let argv = secret.argv("command")?.to_vec();
+    let (argv, timeout) = (secret.argv("command")?.to_vec(), secret.duration("timeout")?);
     Some(SecretSource::Command(SecretCommand { argv, timeout }))
 }
 

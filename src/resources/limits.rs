@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::units::format_size;
+use crate::base::units::{format_size, parse_size};
 
 /// What a machine can be short of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +71,14 @@ impl Threshold {
         }
     }
 
+    /// Reads what settings write: a share such as `90%`, or a size such as `28GiB`; none when it is neither.
+    pub fn from_words(text: &str) -> Option<Self> {
+        match text.strip_suffix('%') {
+            Some(percent) => percent.trim().parse().ok().map(|n: f64| Self::Fraction(n / 100.0)),
+            None => parse_size(text).ok().map(Self::Bytes),
+        }
+    }
+
     /// As settings write it, without a loss: `90%`, `28GiB`.
     pub fn in_words(self) -> String {
         match self {
@@ -122,6 +130,9 @@ pub enum LimitAction {
 impl LimitAction {
     /// All, in order.
     pub const ALL: [Self; 3] = [Self::Alert, Self::Hold, Self::Freeze];
+
+    /// Their words, in order.
+    pub const WORDS: &'static [&'static str] = &[Self::Alert.name(), Self::Hold.name(), Self::Freeze.name()];
 
     /// The word for settings.
     pub const fn name(self) -> &'static str {

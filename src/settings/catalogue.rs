@@ -8,8 +8,9 @@ use std::{fs, io};
 
 use super::{Settings, in_lines};
 use crate::base::nearest::nearest;
+use crate::config::Diagnostic;
 use crate::files::read_small_text;
-use crate::pipeline::{Diagnostic, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::run::Definition;
 
 /// All pipeline files that were found.

@@ -199,10 +199,13 @@ mod tests {
         let never = LimitParams { clear: Some("95%".to_owned()), ..memory("90%") };
         check(&never, &[(None, "it must be cleared below where it is raised")]);
         let action = LimitParams { action: Some("stop".to_owned()), ..memory("90%") };
-        check(&action, &[(Some("action"), "must be one of")]);
-        check(&LimitParams { off: false, ..LimitParams::off(Resource::Memory) }, &[(None, "needs `above`")]);
+        check(&action, &[(Some("action"), "must be \"alert\", \"hold\" or \"freeze\"")]);
+        check(
+            &LimitParams { off: false, ..LimitParams::off(Resource::Memory) },
+            &[(None, "`above` is missing")],
+        );
         let of_disk = LimitParams { resource: Resource::Disk, ..memory("90%") };
-        check(&of_disk, &[(Some("above"), "there is no key `above`")]);
+        check(&of_disk, &[(None, "`below` is missing"), (Some("above"), "did you mean `below`?")]);
         check(&LimitParams { off: true, ..memory("90%") }, &[(None, "say `off` alone")]);
     }
 }

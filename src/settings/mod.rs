@@ -1,16 +1,16 @@
 //! The operator's settings: `settings.toml` in the data directory. What is not said there has its default,
 //! and what is said wrongly is an error with its place: a key that is silently passed over helps nobody.
 
-mod admission;
 mod catalogue;
 mod finder;
+mod keys;
 mod limit_edit;
 mod limit_params;
-mod limits;
 mod table_edit;
 
 pub use catalogue::{Catalogue, CatalogueEntry, CatalogueError, read_definition};
 pub use finder::{PipelineFinder, file_tables};
+pub use keys::{key_table, schema};
 pub(crate) use limit_edit::{edited, replace};
 pub use limit_params::{LimitParams, LimitProblem, LimitView, LimitWords};
 pub(crate) use table_edit::edit_file;
@@ -21,15 +21,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
 use crate::admission::AdmissionPolicy;
-use crate::base::units::{parse_duration, parse_size};
+use crate::config::{Diagnostic, Problems, Table};
 use crate::engine::{EngineOptions, OnDiskFull};
 use crate::files::read_small_text;
-use crate::pipeline::{Diagnostic, Problems, expand};
-use crate::resources::Limits;
+use crate::monitor::{MAX_INTERVAL, MIN_INTERVAL};
+use crate::pipeline::expand;
+use crate::resources::{Limit, LimitAction, Limits, Resource, Threshold};
 use crate::store::Retention;
 
 /// The file in the data directory.
@@ -127,24 +125,65 @@ impl Settings {
         path: &Path,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let mut problems = Problems::new(text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let at = error.span().map_or(0, |span| span.start);
-            let message = error.message().trim_end().replace('\n', ", ");
-            problems.add(at, format!("this is no valid TOML: {message}"));
-        }
-        if !problems.is_empty() {
-            return Err(problems.into_diagnostics(path));
-        }
+        let (file, mut problems) = keys::FORMAT.read(text, path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let mut reader = Reader { problems, settings: Self::default(), folder, lookup: &lookup };
-        reader.top(document.get_ref());
-        if reader.problems.is_empty() {
-            Ok(reader.settings)
-        } else {
-            Err(reader.problems.into_diagnostics(path))
+        match Self::from_table(file.table(), folder, lookup, &mut problems) {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            _ => Err(problems.into_diagnostics(path)),
         }
+    }
+
+    /// None when a value was refused, which is a problem already.
+    fn from_table(
+        top: Table<'_>,
+        folder: &Path,
+        lookup: impl Fn(&str) -> Option<String>,
+        problems: &mut Problems<'_>,
+    ) -> Option<Self> {
+        let mut pipeline_dirs = Vec::new();
+        for dir in top.table("pipelines").strings("dirs").unwrap_or_default() {
+            match expand(&dir.value, &lookup) {
+                Ok(expanded) => pipeline_dirs.push(folder.join(expanded)),
+                Err(why) => problems.add(dir.at, why.to_string()),
+            }
+        }
+        let (monitor, limits) = (top.table("monitor"), top.table("limits"));
+        let monitor_interval = monitor.duration("interval");
+        if monitor_interval.is_some_and(|interval| !(MIN_INTERVAL..=MAX_INTERVAL).contains(&interval)) {
+            problems.add(monitor.place_of("interval"), "`interval` must be from 200ms to 60s");
+        }
+        let limits = Resource::ALL.into_iter().fold(Limits::none(), |all, resource| {
+            match limit(resource, limits.table(resource.name()), problems) {
+                Some(limit) => all.with(limit),
+                None => all,
+            }
+        });
+        let (retention, admission) = (top.table("retention"), top.table("admission"));
+        Some(Self {
+            pipeline_dirs,
+            retention: Retention {
+                max_age: retention.duration("runs")?,
+                max_runs_per_pipeline: retention.count("runs_per_pipeline")?,
+                max_log_bytes: retention.size("logs")?,
+            },
+            fires_max_age: retention.duration("fires")?,
+            env: top.env("env").iter().map(|(name, text)| (name.value.clone(), text.value.clone())).collect(),
+            on_disk_full: match top.word("on_disk_full")? {
+                "continue" => OnDiskFull::Continue,
+                _ => OnDiskFull::Freeze,
+            },
+            monitor_interval: monitor_interval?,
+            limits,
+            admission: AdmissionPolicy {
+                max_concurrent_runs: admission.count("max_concurrent_runs"),
+                groups: top.counts("groups").iter().map(|(name, n)| (name.clone(), *n as usize)).collect(),
+                memory: admission.threshold("memory"),
+                cpus: admission.number("cpus"),
+                learns: admission.flag("learn"),
+                ageing: admission.duration("ageing")?,
+                limits: Limits::none(),
+            },
+        })
     }
 
     /// What an engine under these settings is opened with.
@@ -163,160 +202,28 @@ impl Settings {
     }
 }
 
-const TOP: &[&str] =
-    &["pipelines", "retention", "env", "on_disk_full", "monitor", "limits", "admission", "groups"];
-const PIPELINES: &[&str] = &["dirs"];
-const RETENTION: &[&str] = &["runs", "runs_per_pipeline", "logs", "fires"];
-const ON_DISK_FULL: &[(&str, OnDiskFull)] =
-    &[("freeze", OnDiskFull::Freeze), ("continue", OnDiskFull::Continue)];
-
-struct Reader<'a> {
-    problems: Problems<'a>,
-    settings: Settings,
-    folder: &'a Path,
-    lookup: &'a dyn Fn(&str) -> Option<String>,
+/// The limit that one table in `[limits]` says; none without a table, or with one that has a problem.
+fn limit(resource: Resource, table: Table<'_>, problems: &mut Problems<'_>) -> Option<Limit> {
+    let raise_at = table.threshold(if resource == Resource::Disk { "below" } else { "above" })?;
+    let clear_at =
+        if table.has("clear") { table.threshold("clear")? } else { usual_clearing(resource, raise_at) };
+    let (sustain, action) = (table.duration("for")?, table.word("action")?);
+    let limit = Limit::new(resource, raise_at, clear_at, sustain);
+    let limit = limit.map_err(|error| problems.add(table.at(), error.to_string())).ok()?;
+    Some(limit.with_action(LimitAction::ALL.into_iter().find(|known| known.name() == action)?))
 }
 
-/// A value with the byte at which it starts.
-type Value<'t, 'i> = &'t Spanned<DeValue<'i>>;
-
-impl Reader<'_> {
-    fn top(&mut self, table: &DeTable<'_>) {
-        for (key, value) in table.iter() {
-            match key.get_ref().as_ref() {
-                "pipelines" => self.table(value, |reader, name, value| match name {
-                    "dirs" => reader.dirs(value),
-                    _ => reader.unknown(name, value, "in [pipelines]", PIPELINES),
-                }),
-                "retention" => self.table(value, Self::retention),
-                "env" => self.table(value, Self::variable),
-                "on_disk_full" => self.on_disk_full(value),
-                "monitor" => self.table(value, Self::monitor),
-                "limits" => self.table(value, Self::limit),
-                "admission" => self.table(value, Self::admission),
-                "groups" => self.table(value, Self::group),
-                other => self.unknown_at(other, key.span().start, "in the settings", TOP),
-            }
+/// Where a limit is cleared that does not say: far enough from where it is raised that it does not flap.
+fn usual_clearing(resource: Resource, raise_at: Threshold) -> Threshold {
+    match (resource, raise_at) {
+        (Resource::Disk, Threshold::Fraction(share)) => Threshold::Fraction((share * 1.25).min(1.0)),
+        (Resource::Disk, Threshold::Bytes(bytes)) => Threshold::Bytes(bytes.saturating_add(bytes / 4)),
+        (Resource::Cpu | Resource::Memory | Resource::Swap, Threshold::Fraction(share)) => {
+            Threshold::Fraction(share * 0.9)
         }
-    }
-
-    fn table(&mut self, value: Value<'_, '_>, mut entry: impl FnMut(&mut Self, &str, Value<'_, '_>)) {
-        let DeValue::Table(table) = value.get_ref() else {
-            self.wrong(value, format!("this must be a table, not {}", kind(value.get_ref())));
-            return;
-        };
-        for (key, value) in table.iter() {
-            entry(self, key.get_ref(), value);
+        (Resource::Cpu | Resource::Memory | Resource::Swap, Threshold::Bytes(bytes)) => {
+            Threshold::Bytes(bytes / 10 * 9)
         }
-    }
-
-    fn dirs(&mut self, value: Value<'_, '_>) {
-        let DeValue::Array(dirs) = value.get_ref() else {
-            self.wrong(value, "`dirs` must be an array of folders, such as [\"~/jobs\"]".to_owned());
-            return;
-        };
-        for dir in dirs.iter() {
-            let Some(text) = self.text(dir, "a folder") else { continue };
-            match expand(&text, self.lookup) {
-                Ok(expanded) => self.settings.pipeline_dirs.push(self.folder.join(expanded)),
-                Err(why) => self.wrong(dir, why.to_string()),
-            }
-        }
-    }
-
-    fn retention(&mut self, name: &str, value: Value<'_, '_>) {
-        match name {
-            "runs" => {
-                if let Some(age) = self.measured(value, parse_duration) {
-                    self.settings.retention.max_age = age;
-                }
-            }
-            "fires" => {
-                if let Some(age) = self.measured(value, parse_duration) {
-                    self.settings.fires_max_age = age;
-                }
-            }
-            "logs" => {
-                if let Some(bytes) = self.measured(value, parse_size) {
-                    self.settings.retention.max_log_bytes = bytes;
-                }
-            }
-            "runs_per_pipeline" => {
-                if let Some(count) = self.count(name, value) {
-                    self.settings.retention.max_runs_per_pipeline = count;
-                }
-            }
-            _ => self.unknown(name, value, "in [retention]", RETENTION),
-        }
-    }
-
-    fn variable(&mut self, name: &str, value: Value<'_, '_>) {
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_name {
-            let text = "is no name of a variable: use letters, digits and '_', and no digit first";
-            self.wrong(value, format!("{name:?} {text}"));
-        } else if name.starts_with("LEVERFRAME_") {
-            self.wrong(value, format!("{name} is set by Leverframe itself; choose another name"));
-        } else if let Some(text) = self.text(value, "a text") {
-            if text.contains('\0') {
-                self.wrong(value, format!("the value of {name} holds a NUL character; leave it out"));
-            }
-            self.settings.env.insert(name.to_owned(), text);
-        }
-    }
-
-    fn on_disk_full(&mut self, value: Value<'_, '_>) {
-        let Some(word) = self.text(value, "\"freeze\" or \"continue\"") else { return };
-        match ON_DISK_FULL.iter().find(|(known, _)| *known == word) {
-            Some((_, choice)) => self.settings.on_disk_full = *choice,
-            None => {
-                let hint = self.problems.did_you_mean(&word, ON_DISK_FULL.iter().map(|(known, _)| *known));
-                self.wrong(
-                    value,
-                    format!("`on_disk_full` must be \"freeze\" or \"continue\", not {word:?}{hint}"),
-                );
-            }
-        }
-    }
-
-    fn measured<T>(&mut self, value: Value<'_, '_>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.text(value, "a text with a unit, such as \"90d\" or \"10GiB\"")?;
-        parse(&text).map_err(|why| self.wrong(value, why)).ok()
-    }
-
-    fn text(&mut self, value: Value<'_, '_>, wanted: &str) -> Option<String> {
-        let DeValue::String(text) = value.get_ref() else {
-            self.wrong(value, format!("this must be {wanted}, not {}", kind(value.get_ref())));
-            return None;
-        };
-        Some(text.to_string())
-    }
-
-    fn unknown(&mut self, name: &str, value: Value<'_, '_>, place: &str, known: &[&str]) {
-        self.unknown_at(name, value.span().start, place, known);
-    }
-
-    fn unknown_at(&mut self, name: &str, at: usize, place: &str, known: &[&str]) {
-        let hint = self.problems.did_you_mean(name, known.iter().copied());
-        let known = known.join("`, `");
-        self.problems.add(at, format!("there is no key `{name}` {place}{hint} (there are `{known}`)"));
-    }
-
-    fn wrong(&mut self, value: Value<'_, '_>, message: String) {
-        self.problems.add(value.span().start, message);
-    }
-}
-
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "an array",
-        DeValue::Table(_) => "a table",
     }
 }
 
@@ -335,16 +242,56 @@ mod tests {
         assert_eq!(parse(""), Ok(Settings::default()));
         let settings = parse(
             "on_disk_full = \"continue\"\n[pipelines]\ndirs = [\"~/jobs\", \"more\"]\n[retention]\nruns = \"30d\"\n\
-             runs_per_pipeline = 7\nlogs = \"1GiB\"\nfires = \"1d\"\n[env]\nLANG = \"C\"\n",
+             runs_per_pipeline = 7\nlogs = \"0B\"\nfires = \"0s\"\n[env]\nLANG = \"C\"\n[monitor]\ninterval = \"2s\"\n",
         )
         .unwrap();
         assert_eq!(settings.pipeline_dirs, [Path::new("/home/ann/jobs"), Path::new("/data/more")]);
         assert_eq!(settings.on_disk_full, OnDiskFull::Continue);
-        assert_eq!(settings.retention.max_age, Duration::from_secs(30 * 86_400));
-        assert_eq!(settings.retention.max_runs_per_pipeline, 7);
-        assert_eq!(settings.retention.max_log_bytes, 1 << 30);
-        assert_eq!(settings.fires_max_age, Duration::from_secs(86_400));
+        let month = Duration::from_secs(30 * 86_400);
+        let retention = Retention { max_age: month, max_runs_per_pipeline: 7, max_log_bytes: 0 };
+        assert_eq!((settings.retention, settings.fires_max_age), (retention, Duration::ZERO));
         assert_eq!(settings.env["LANG"], "C");
+        assert_eq!(settings.monitor_interval, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn limits_are_read_with_what_is_usual_where_nothing_is_said() {
+        let settings = parse(
+            "[limits.memory]\nabove = \"90%\"\nclear = \"75%\"\nfor = \"1m\"\n\
+             [limits.disk]\nbelow = \"2GiB\"\naction = \"freeze\"\n",
+        )
+        .unwrap();
+        let memory = settings.limits.of(Resource::Memory).unwrap();
+        assert_eq!(
+            (memory.raise_at(), memory.clear_at()),
+            (Threshold::Fraction(0.9), Threshold::Fraction(0.75))
+        );
+        assert_eq!(memory.sustain_ms(), 60_000);
+        let disk = settings.limits.of(Resource::Disk).unwrap();
+        assert_eq!(
+            (disk.raise_at(), disk.clear_at()),
+            (Threshold::Bytes(2 << 30), Threshold::Bytes(5 << 29))
+        );
+        assert_eq!((disk.sustain_ms(), disk.action()), (30_000, LimitAction::Freeze));
+        assert_eq!(memory.action(), LimitAction::Alert);
+        assert_eq!(settings.limits.of(Resource::Cpu), None);
+    }
+
+    #[test]
+    fn what_may_run_at_once_is_read() {
+        let text = "[admission]\nmax_concurrent_runs = 4\nmemory = \"60%\"\ncpus = 3\nlearn = false\n\
+                    ageing = \"1m\"\n[groups]\nscrapers = 5_000_000_000\n";
+        let expected = AdmissionPolicy {
+            max_concurrent_runs: Some(4),
+            memory: Some(Threshold::Fraction(0.6)),
+            cpus: Some(3.0),
+            learns: false,
+            ageing: Duration::from_secs(60),
+            groups: [("scrapers".to_owned(), 5_000_000_000)].into(),
+            ..AdmissionPolicy::default()
+        };
+        assert_eq!(parse(text).map(|settings| settings.admission), Ok(expected));
+        assert_eq!(parse("[admission]\ncpus = inf").unwrap().admission.cpus, Some(f64::INFINITY));
     }
 
     #[test]
@@ -358,15 +305,63 @@ mod tests {
             }
         }
         check("x =", &["settings.toml:1:4: this is no valid TOML"]);
-        check("retentoin = 1", &["settings.toml:1:1: there is no key `retentoin`"]);
-        check("retentoin = 1", &["did you mean `retention`?"]);
+        check(
+            "retentoin = 1",
+            &[":1:1: unknown key `retentoin` at the top of the file; did you mean `retention`?"],
+        );
         check(
             "[retention]\nruns = 90\nlogs = \"much\"",
-            &[":2:8: this must be a text with a unit", ":3:8: "],
+            &[":2:8: `runs` must be a duration", ":3:8: `logs`: "],
         );
-        check("[retention]\nruns_per_pipeline = 0", &["above 0"]);
-        check("[env]\nLEVERFRAME_X = \"a\"\nY = 1", &["set by Leverframe", "not a whole number"]);
+        check("[retention]\nruns_per_pipeline = 0", &["of at least 1, not 0"]);
+        check(
+            "[retention]\nlearn = true",
+            &["`learn` does not belong in [retention]; move it to [admission]"],
+        );
+        check(
+            "[env]\nLEVERFRAME_X = \"a\"\nY = 1",
+            &["set by Leverframe", "must be a string, not an integer"],
+        );
         check("on_disk_full = \"freese\"", &["did you mean `freeze`?"]);
-        check("pipelines = []", &["must be a table, not an array"]);
+        check("pipelines = []", &["`pipelines` must be a table, not an array"]);
+        check(
+            "[pipelines]\ndirs = \"x\"",
+            &[":2:8: `dirs` must be an array of folders such as [\"~/jobs\"]"],
+        );
+        check("[pipelines]\ndirs = [\"$NONE\"]", &[":2:9: the variable NONE"]);
+        check("[monitor]\ninterval = \"0s\"", &[":2:12: `interval` must be from 200ms to 60s"]);
+        check("[monitor]\ninterval = \"2h\"", &["from 200ms to 60s"]);
+        check("[monitor]\npace = \"1s\"", &["unknown key `pace` in [monitor]; there is only interval"]);
+        check("[limits.memory]\nabove = \"80%\"\nclear = \"90%\"", &[":1:1: "]);
+        check(
+            "[limits.memory]\nabove = \"80%\"\nclear = \"90%\"",
+            &["it must be cleared below where it is raised"],
+        );
+        check("[limits.memory]\nfor = \"1s\"", &["`above` is missing in this [limits.memory]"]);
+        check(
+            "[limits.disk]\nabove = \"1GiB\"",
+            &["`below` is missing", "unknown key `above` in [limits.disk]; did you mean `below`?"],
+        );
+        check("[limits.cpu]\nabove = \"1GiB\"", &["give a share"]);
+        check("[limits.cpu]\nabove = 90", &[":2:9: `above` must be a share such as \"90%\""]);
+        check(
+            "[limits.cpu]\nabove = \"9%\"\naction = \"stop\"",
+            &["must be \"alert\", \"hold\" or \"freeze\""],
+        );
+        check("[limits.cpu]\nabove = \"much\"", &["\"much\" is no bound"]);
+        check("[limits]\nmemroy = {}", &["did you mean `memory`?"]);
+        check("[limits]\nmemory = 1", &["`memory` must be a table"]);
+        check("[limits.cpu]\nabove = \"190%\"", &["a share lies between 0% and 100%"]);
+        check(
+            "[admission]\nmax_concurrent_runs = 0",
+            &[":2:23: `max_concurrent_runs` must be a whole number"],
+        );
+        check("[admission]\nmax_concurent_runs = 1", &["did you mean `max_concurrent_runs`?"]);
+        check("[admission]\nmemory = \"much\"", &["\"much\" is no bound"]);
+        check("[admission]\ncpus = \"two\"", &["`cpus` must be a number above 0"]);
+        check("[admission]\nlearn = 1", &["`learn` must be true or false"]);
+        check("[admission]\nageing = \"0s\"", &["the duration is zero"]);
+        check("[groups]\n\"a b\" = 1\nc = 1.5", &["the name \"a b\" is malformed", "not a float"]);
+        check("[groups]\nscrapers = -1", &[":2:12: `scrapers` must be a whole number of at least 1, not -1"]);
     }
 }

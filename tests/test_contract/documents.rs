@@ -43,6 +43,7 @@ const JSON: &[&[&str]] = &[
     &["top", "-n", "1"],
     &["import", "crontab", "tab", "--user-crontab", "--dry-run"],
     &["schema"],
+    &["schema", "settings"],
 ];
 
 const TEXT: &[&[&str]] = &[

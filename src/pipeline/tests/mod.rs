@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::config::Diagnostic;
 
 const HOME: &str = "/home/ada";
 
@@ -270,7 +271,7 @@ fn the_schema_and_the_table_hold_every_key() {
     assert_eq!(step["additionalProperties"], false);
     assert!(step["properties"].get("foreach").is_none());
     let table = key_table();
-    for place in keys::Place::ALL {
+    for place in keys::FORMAT.places {
         for key in place.keys().filter(|key| !key.is_later()) {
             assert!(table.contains(&format!("| `{}` |", key.name)), "{}", key.name);
         }

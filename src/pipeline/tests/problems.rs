@@ -94,7 +94,7 @@ fn a_value_of_the_wrong_type_names_the_right_one() {
         ),
         (
             "timeout = \"0s\"",
-            "4:11: `timeout`: the duration is zero; write a longer one, or leave the key out for none",
+            "4:11: `timeout`: the duration is zero; write a longer one, or leave the key out",
         ),
         (
             "log_limit = 5",
@@ -328,7 +328,7 @@ fn a_file_without_steps_is_refused() {
     for text in ["", "id = \"x\"\n", "# nothing\n"] {
         check(text, &["1:1: there are no steps; write at least one [[step]] with `id` and `run`"]);
     }
-    check("step = []", &["1:8: there are no steps; write at least one [[step]]"]);
+    check("step = []", &["1:8: there are no steps; write at least one [[step]] with `id` and `run`"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::super::keys::Place;
+use super::super::keys::FORMAT;
 use super::{FULL, parse_at};
 
 const WRONG: &str = include_str!("../cases/wrong.toml");
@@ -67,7 +67,7 @@ const VALUES: [&str; 19] = [
 ];
 
 fn key_names() -> Vec<&'static str> {
-    Place::ALL.into_iter().flat_map(Place::keys).map(|key| key.name).collect()
+    FORMAT.places.iter().flat_map(|place| place.keys()).map(|key| key.name).collect()
 }
 
 proptest! {

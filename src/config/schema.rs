@@ -1,22 +1,22 @@
-//! The table of keys as a JSON Schema, for editors, and as Markdown, for the README.
+//! A table of keys as a JSON Schema, for editors, and as Markdown, for the README.
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Bound, Fallback, Key, Kind, Place};
+use super::keys::{Bound, Fallback, Format, Key, Place};
+use super::kinds::{Kind, MANY};
 use crate::base::units::SIGNALS;
 
-/// The JSON Schema (draft 2020-12) of a pipeline file. A schema can't express rules about several values, such as
-/// cycles; `leverframe validate` checks those.
-pub fn schema() -> Value {
-    let mut root = Map::new();
+/// The JSON Schema (draft 2020-12) of a file. A schema can't express rules about several values, such as cycles; a reader
+/// checks those.
+pub(crate) fn schema(format: &Format) -> Value {
+    let mut root = table_schema(format.places[0]);
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-    root.insert("title".to_owned(), json!("Leverframe pipeline"));
-    root.insert("description".to_owned(), json!("A pipeline that Leverframe runs: one TOML file."));
-    root.extend(table_schema(Place::Pipeline));
+    root.insert("title".to_owned(), json!(format.title));
+    root.insert("description".to_owned(), json!(format.description));
     root.into()
 }
 
-fn table_schema(place: Place) -> Map<String, Value> {
+fn table_schema(place: &Place) -> Map<String, Value> {
     let keys = || place.keys().filter(|key| !key.is_later());
     let properties: Map<String, Value> = keys().map(|key| (key.name.to_owned(), key_schema(key))).collect();
     let required: Vec<&str> =
@@ -26,22 +26,6 @@ fn table_schema(place: Place) -> Map<String, Value> {
     schema.insert("properties".to_owned(), properties.into());
     if !required.is_empty() {
         schema.insert("required".to_owned(), json!(required));
-    }
-    match place {
-        Place::Secret => {
-            // Only a command has a timeout.
-            let sources = [json!(["env"]), json!(["file"]), json!(["command"])];
-            let one_of = sources.map(|source| json!({ "required": source }));
-            schema.insert("oneOf".to_owned(), json!(one_of));
-            schema.insert("dependentRequired".to_owned(), json!({ "timeout": ["command"] }));
-        }
-        Place::Pipeline
-        | Place::Step
-        | Place::StepDefaults
-        | Place::Retries
-        | Place::Resources
-        | Place::Param
-        | Place::Schedule => {}
     }
     schema.insert("additionalProperties".to_owned(), json!(false));
     schema
@@ -68,35 +52,40 @@ fn key_schema(key: &Key) -> Value {
 
 /// Whether a file writes its values without quotes.
 fn is_bare(kind: Kind) -> bool {
-    matches!(kind, Kind::Count(_) | Kind::Priority | Kind::Number(_) | Kind::Flag)
+    matches!(kind, Kind::Count(..) | Kind::Number(_) | Kind::Flag)
 }
 
 fn kind_schema(kind: Kind) -> Value {
     let filled = json!({ "type": "string", "minLength": 1 });
     let argv = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
     let scalar = ["string", "number", "boolean"];
+    let id = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+    let size = "[0-9]+(\\.[0-9]+)?(B|[kK]B|[MGT]B|[KMGT]iB)";
     match kind {
-        Kind::Id => json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$" }),
+        Kind::Id => json!({ "type": "string", "pattern": id }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Filled => filled,
         Kind::Command => json!({ "anyOf": [filled, argv] }),
         Kind::Argv => argv,
-        Kind::Names | Kind::Jobs => {
+        Kind::Strings(..) => {
             json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true })
         }
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Count(least) => json!({ "type": "integer", "minimum": least }),
-        Kind::Priority => json!({ "type": "integer", "minimum": 0, "maximum": 9 }),
-        Kind::Number(Bound::AboveZero) => json!({ "type": "number", "exclusiveMinimum": 0 }),
+        Kind::Count(least, MANY..) => json!({ "type": "integer", "minimum": least }),
+        Kind::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Number(Bound::AboveZero | Bound::AboveZeroOrInfinite) => {
+            json!({ "type": "number", "exclusiveMinimum": 0 })
+        }
         Kind::Number(Bound::AtLeastOne) => json!({ "type": "number", "minimum": 1 }),
         Kind::Duration(_) => {
             let number = "[0-9]+(\\.[0-9]+)?";
             let units = ["d", "h", "m", "s", "ms"].map(|unit| format!("({number}{unit})?")).concat();
             json!({ "type": "string", "minLength": 2, "pattern": format!("^{units}$") })
         }
-        Kind::Size => {
-            json!({ "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?(B|[kK]B|[MGT]B|[KMGT]iB)$" })
+        Kind::Size(_) => json!({ "type": "string", "pattern": format!("^{size}$") }),
+        Kind::Threshold => {
+            json!({ "type": "string", "pattern": format!("^([0-9]+(\\.[0-9]+)?%|{size})$") })
         }
         Kind::Signal => {
             let names: Vec<String> =
@@ -107,6 +96,11 @@ fn kind_schema(kind: Kind) -> Value {
             "type": "object",
             "propertyNames": { "pattern": "^(?!LEVERFRAME_)[A-Za-z_][A-Za-z0-9_]*$" },
             "additionalProperties": { "type": "string" },
+        }),
+        Kind::Counts => json!({
+            "type": "object",
+            "propertyNames": { "pattern": id },
+            "additionalProperties": { "type": "integer", "minimum": 1 },
         }),
         Kind::Scalar => json!({ "type": scalar }),
         Kind::Values => json!({ "type": "object", "additionalProperties": { "type": scalar } }),
@@ -121,16 +115,16 @@ fn kind_schema(kind: Kind) -> Value {
 }
 
 /// The table of keys in Markdown, for the README.
-pub fn key_table() -> String {
+pub(crate) fn key_table(format: &Format) -> String {
     let mut text = String::from("| key | where | type | default | meaning |\n|---|---|---|---|---|\n");
     let mut seen: Vec<*const Key> = Vec::new();
-    let keys = Place::ALL.into_iter().flat_map(Place::keys).filter(|key| !key.is_later());
+    let keys = format.places.iter().flat_map(|place| place.keys()).filter(|key| !key.is_later());
     for key in keys {
         if seen.contains(&std::ptr::from_ref(key)) {
             continue;
         }
         seen.push(key);
-        let places: Vec<String> = key.places.iter().map(|place| format!("`{}`", place.name())).collect();
+        let places: Vec<String> = key.places.iter().map(|place| format!("`{}`", place.name)).collect();
         let places = places.join(", ").replace("`the top of the file`", "top");
         let default = match key.fallback {
             Fallback::Required => "required".to_owned(),

@@ -4,21 +4,21 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::diagnostic::Problems;
-use super::expand;
-use super::keys::{Bound, Key, Kind, Plain};
+use super::keys::{Bound, Key};
+use super::kinds::{Kind, Plain};
 use super::reader::Located;
 use crate::base::id::is_valid_id;
 use crate::base::units::SIGNALS;
 
 /// The default or a choice of a parameter: its text, and its TOML type in the file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Scalar {
-    pub(super) text: String,
-    pub(super) written: Written,
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    pub(crate) written: Written,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(crate) enum Written {
     String,
     Integer,
     Float,
@@ -26,7 +26,7 @@ pub(super) enum Written {
     Date,
 }
 
-pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
+fn type_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",
@@ -36,6 +36,28 @@ pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     }
+}
+
+/// The message for a wrong type: "`timeout` must be …, not …", with what to write if that is clear.
+pub(super) fn wrong_type(name: &str, kind: Kind, value: &DeValue<'_>) -> String {
+    let hint = match (kind, value) {
+        (Kind::Duration(_), DeValue::Integer(number)) => format!("; write \"{number}s\" for seconds"),
+        (Kind::Size(_), DeValue::Integer(number)) => format!("; write \"{number}B\" for bytes"),
+        (Kind::Strings(..), DeValue::String(name)) => format!("; write [{name:?}]"),
+        (Kind::Argv, DeValue::String(text)) => {
+            format!("; write {:?}", text.split_whitespace().collect::<Vec<_>>())
+        }
+        (Kind::Flag, DeValue::String(text)) if matches!(&**text, "true" | "false") => {
+            format!("; write {text} without quotes")
+        }
+        (Kind::Table(place), DeValue::Integer(number)) => match place.keys().next() {
+            Some(Key { name, kind: Kind::Count(..), .. }) => format!("; write {{ {name} = {number} }}"),
+            _ => String::new(),
+        },
+        (Kind::Tables(_), DeValue::Table(_)) => format!("; write [[{name}]] for [{name}]"),
+        _ => String::new(),
+    };
+    format!("`{name}` must be {}, not {}{hint}", kind.expected(), type_of(value))
 }
 
 /// Reads a string that can be passed to the operating system and fits its key.
@@ -55,7 +77,7 @@ pub(super) fn read_text(key: &Key, text: &str, at: usize, problems: &mut Problem
 }
 
 /// The rule for ids, for messages.
-pub(super) const ID_RULE: &str =
+pub(crate) const ID_RULE: &str =
     "start with a letter or digit, use only letters, digits, '.', '_' and '-', and at most 128 of them";
 
 pub(super) fn read_argv(
@@ -124,12 +146,10 @@ pub(super) fn read_number(
     problems: &mut Problems<'_>,
 ) -> Option<f64> {
     let scalar = read_scalar(value.get_ref())?;
-    let number = scalar.text.parse::<f64>().ok().filter(|number| {
-        number.is_finite()
-            && match bound {
-                Bound::AboveZero => *number > 0.0,
-                Bound::AtLeastOne => *number >= 1.0,
-            }
+    let number = scalar.text.parse::<f64>().ok().filter(|number| match bound {
+        Bound::AboveZero => *number > 0.0 && number.is_finite(),
+        Bound::AboveZeroOrInfinite => *number > 0.0,
+        Bound::AtLeastOne => *number >= 1.0 && number.is_finite(),
     });
     if number.is_none() {
         let message = format!("`{}` must be {}, not {}", key.name, key.kind.expected(), scalar.text);
@@ -138,8 +158,8 @@ pub(super) fn read_number(
     number
 }
 
-fn integer(number: &DeInteger<'_>) -> Option<i64> {
-    i64::from_str_radix(number.as_str(), number.radix()).ok()
+fn integer(number: &DeInteger<'_>) -> Option<i128> {
+    i128::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 pub(super) fn read_scalar(value: &DeValue<'_>) -> Option<Scalar> {
@@ -181,10 +201,6 @@ pub(super) fn read_env(
             problems.add(value_at, format!("the variable `{name}` holds a NUL character; leave it out"));
             continue;
         }
-        if let Err(why) = expand::check(text) {
-            problems.add(value_at, format!("the variable `{name}`: {why}"));
-            continue;
-        }
         pairs.push((
             Located { value: name.to_string(), at },
             Located { value: text.to_owned(), at: value_at },
@@ -193,8 +209,15 @@ pub(super) fn read_env(
     pairs
 }
 
+/// Whether a text can name a variable: `[A-Za-z_][A-Za-z0-9_]*`.
+pub(crate) fn is_variable_name(text: &str) -> bool {
+    !text.starts_with(|c: char| c.is_ascii_digit())
+        && !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 fn env_name_problem(name: &str) -> Option<String> {
-    if !expand::is_variable_name(name) {
+    if !is_variable_name(name) {
         return Some(format!(
             "{name:?} is no name of a variable: use letters, digits and '_', and no digit first"
         ));
@@ -203,19 +226,38 @@ fn env_name_problem(name: &str) -> Option<String> {
         .then(|| format!("`{name}` is set by Leverframe for each step; choose a name without LEVERFRAME_"))
 }
 
+/// A whole number within the range of its kind, which is [`Kind::Count`].
 pub(super) fn read_count(
-    key: &Key,
-    number: &DeInteger<'_>,
-    at: usize,
+    name: &str,
+    kind: Kind,
+    value: &Spanned<DeValue<'_>>,
     problems: &mut Problems<'_>,
-) -> Option<u32> {
-    let count = integer(number).and_then(|number| u32::try_from(number).ok());
-    let allowed = if let Kind::Count(least) = key.kind { least..=u32::MAX } else { 0..=9 };
-    let count = count.filter(|count| allowed.contains(count));
+) -> Option<u64> {
+    let (DeValue::Integer(number), Kind::Count(least, most)) = (value.get_ref(), kind) else {
+        problems.add(value.span().start, wrong_type(name, kind, value.get_ref()));
+        return None;
+    };
+    let count = integer(number).and_then(|number| u64::try_from(number).ok());
+    let count = count.filter(|count| (least..=most).contains(count));
     if count.is_none() {
-        problems.add(at, format!("`{}` must be {}, not {number}", key.name, key.kind.expected()));
+        let message = format!("`{name}` must be {}, not {number}", kind.expected());
+        problems.add(value.span().start, message);
     }
     count
+}
+
+/// Ids and whole numbers of at least 1; a pair with a problem is left out.
+pub(super) fn read_counts(table: &DeTable<'_>, problems: &mut Problems<'_>) -> Vec<(String, u64)> {
+    let mut counts = Vec::with_capacity(table.len());
+    for (name, value) in table {
+        let (at, name) = (name.span().start, name.get_ref());
+        if !is_valid_id(name) {
+            problems.add(at, format!("the name {name:?} is malformed: {ID_RULE}"));
+        } else if let Some(count) = read_count(name, Kind::Count(1, u64::MAX), value, problems) {
+            counts.push((name.to_string(), count));
+        }
+    }
+    counts
 }
 
 /// Names and scalars; none when one of the values is something else.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::base::nearest::nearest;
 
-/// One problem of a pipeline file. It is shown as `file:line:column: message`, which editors and terminals turn into a
+/// One problem of a file that people write. It is shown as `file:line:column: message`, which editors and terminals turn into a
 /// link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The path that was given to [`Pipeline::parse`](super::Pipeline::parse).
+    /// Its path, as it was given.
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
