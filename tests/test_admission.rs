@@ -139,7 +139,7 @@ fn the_lowest_is_not_starved_by_a_stream_of_the_highest() {
     let short = bench.pipeline("", &[("work", "", "sleep 0.1\n")]);
     let first = with_priority(&engine, "first", &short, 9);
     let low = with_priority(&engine, "low", &short, 0);
-    assert_eq!(living(&engine, &low).state, RunState::Queued);
+    assert_eq!(living(&engine, &low).state(), RunState::Queued);
     // A new one comes whenever one ends: there are always three of the highest that wait.
     let mut n = 0;
     let mut stream = || {
@@ -213,8 +213,8 @@ fn quiet_freezes_holds_survives_a_restart_and_lets_go_one_at_a_time() {
         matches!(event.kind, EventKind::ExecutionPaused { .. }) && event.run_id.as_ref() == Some(&runs)
     });
     wait_frozen(&bench.pids_in("work.pids", 2)[..1]);
-    assert!(living(&engine, &runs).ledger.holds.has(Hold::Quiet));
-    assert_eq!(living(&engine, &ignores).state, RunState::Running);
+    assert!(living(&engine, &runs).phase.is_held_for(Hold::Quiet));
+    assert_eq!(living(&engine, &ignores).state(), RunState::Running);
     let held: Vec<_> =
         ["held-1", "held-2"].map(|id| start(&engine, id, &until(&bench, "c", "", "", "go"))).into();
     assert_eq!(error(&engine, &held[0]), "Waiting for the end of quiet");
@@ -222,19 +222,22 @@ fn quiet_freezes_holds_survives_a_restart_and_lets_go_one_at_a_time() {
 
     let (engine, events) = bench.open();
     assert!(engine.orders().quiet.is_some(), "it outlives the engine");
-    assert_eq!(living(&engine, &runs).state, RunState::Paused);
-    assert_eq!(living(&engine, &held[0]).state, RunState::Queued);
+    assert_eq!(living(&engine, &runs).state(), RunState::Paused);
+    assert_eq!(living(&engine, &held[0]).state(), RunState::Queued);
     // What the operator lets go on is not frozen again, not even by the next engine.
     engine.resume_execution(&runs).expect("it is frozen");
     engine.shutdown(ShutdownKind::LeaveSteps).expect("it ends");
     let (engine, events_after) = bench.open();
     drop(events);
-    assert_eq!(living(&engine, &runs).state, RunState::Running);
+    assert_eq!(living(&engine, &runs).state(), RunState::Running);
 
     engine.end_quiet().expect("it can be recorded");
     wait_for_begin(&bench, &held[0]);
     let second = living(&engine, &held[1]);
-    assert!(matches!(second.ledger.wait.as_deref(), Some(Wait::Turn { at: Some(_) })), "{second:?}");
+    assert!(
+        matches!(second.phase.wait().map(|wait| &**wait), Some(Wait::Turn { at: Some(_) })),
+        "{second:?}"
+    );
     wait_for_begin(&bench, &held[1]);
     bench.let_go();
     wait_for_ends(&events_after, &[runs, ignores, held[0].clone(), held[1].clone()]);
@@ -285,7 +288,7 @@ fn a_drain_starts_nothing_and_what_runs_goes_on_to_its_end() {
     wait_for_ends(&events, &[runs]);
     engine.shutdown(ShutdownKind::LeaveSteps).expect("it ends");
     let (engine, events) = bench.open();
-    assert_eq!(living(&engine, &late).state, RunState::Queued);
+    assert_eq!(living(&engine, &late).state(), RunState::Queued);
     engine.end_drain().expect("it can be recorded");
     wait_for_ends(&events, &[late]);
 }
@@ -311,7 +314,7 @@ fn on_battery_those_are_frozen_or_held_that_say_so_and_go_on_with_the_mains() {
     });
     let holds = start(&engine, "holds", &until(&bench, "c", "on_battery = \"hold\"", "", "go"));
     assert_eq!(error(&engine, &holds), "Waiting: the machine lives on its battery");
-    assert_eq!(living(&engine, &ignores).state, RunState::Running);
+    assert_eq!(living(&engine, &ignores).state(), RunState::Running);
     // Held for two reasons, it goes on when both are gone.
     engine.begin_quiet(None).expect("it can be recorded");
     engine.take_sample(powered(false)).expect("it lives");

@@ -84,13 +84,13 @@ fn a_frozen_run_stays_frozen_when_its_engine_is_killed_and_goes_on_when_resumed(
     let (mut process, pid) = patient_run(&bench);
     process.order("pause r1");
     process.wait_for_event("execution_paused");
-    let frozen_at = bench.stored("r1").ledger.frozen_since;
+    let frozen_at = bench.stored("r1").phase.frozen_since();
     process.kill();
     assert!(are_frozen(&[pid]));
     let (engine, events) = bench.open();
     let run = living(&engine, &run_id("r1"));
-    assert_eq!((run.state, run.steps[0].state), (RunState::Paused, StepState::Paused));
-    assert!(frozen_at.is_some() && run.ledger.frozen_since == frozen_at, "the freeze counts on");
+    assert_eq!((run.state(), run.steps[0].state), (RunState::Paused, StepState::Paused));
+    assert!(frozen_at.is_some() && run.phase.frozen_since() == frozen_at, "the freeze counts on");
     bench.let_go();
     assert!(are_frozen(&[pid]));
     engine.resume_execution(&run_id("r1")).expect("it resumes");
@@ -112,7 +112,7 @@ fn a_frozen_tree_stays_frozen_when_its_supervisor_is_killed_and_is_found_by_the_
     wait_for_named(&events, "recovery_decided");
     assert_ne!(bench.supervisor(), first);
     assert!(are_frozen(&[pid]), "still");
-    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Paused);
+    assert_eq!(living(&engine, &run_id("r1")).state(), RunState::Paused);
     engine.resume_execution(&run_id("r1")).expect("it resumes");
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));
@@ -131,7 +131,7 @@ fn a_frozen_tree_outlives_engine_and_supervisor_and_is_found() {
     assert!(are_frozen(&[pid]));
     let (engine, events) = bench.open();
     assert!(are_frozen(&[pid]), "taken back as it was");
-    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Paused);
+    assert_eq!(living(&engine, &run_id("r1")).state(), RunState::Paused);
     engine.resume_execution(&run_id("r1")).expect("it resumes");
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));

@@ -44,7 +44,7 @@ fn pause(engine: &CoreExecutionEngine, events: &Subscription) {
 }
 
 fn frozen_seconds(engine: &CoreExecutionEngine) -> f64 {
-    living(engine, &run_id("r1")).frozen_seconds(leverframe::engine::now())
+    living(engine, &run_id("r1")).frozen_ms(leverframe::engine::now()) as f64 / 1000.0
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_frozen_run_stays_frozen_over_a_restart_and_its_timeout_stands_still() {
     let (engine, events) = bench.open();
     assert!(are_frozen(&pids));
     let run = living(&engine, &run_id("r1"));
-    assert_eq!((run.state, run.steps[0].state), (RunState::Paused, StepState::Paused));
+    assert_eq!((run.state(), run.steps[0].state), (RunState::Paused, StepState::Paused));
     assert!(frozen_seconds(&engine) >= frozen_before + 4.2, "also the time without an engine");
     bench.let_go();
     engine.resume_execution(&run_id("r1")).expect("it resumes");
@@ -95,7 +95,7 @@ fn an_engine_that_closes_by_freezing_leaves_everything_frozen() {
     engine.shutdown(ShutdownKind::FreezeRuns).expect("it ends");
     assert!(are_frozen(&pids));
     let (engine, _events) = bench.open();
-    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Paused);
+    assert_eq!(living(&engine, &run_id("r1")).state(), RunState::Paused);
     assert!(are_frozen(&pids));
 }
 
@@ -128,7 +128,7 @@ fn pause_and_resume_in_quick_succession_leave_what_was_asked_last() {
     }
     engine.pause_execution(&run).expect("it pauses");
     wait_frozen(&pids);
-    look_until("the pause to be seen", || living(&engine, &run).ledger.frozen_since);
+    look_until("the pause to be seen", || living(&engine, &run).phase.frozen_since());
     bench.let_go();
     engine.resume_execution(&run).expect("it resumes");
     wait_for_end(&events, &run);
@@ -288,7 +288,7 @@ fn a_frozen_step_that_somebody_else_continues_is_frozen_again() {
         signal(pid, rustix::process::Signal::CONT);
         wait_frozen(&[pid]);
     }
-    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Paused);
+    assert_eq!(living(&engine, &run_id("r1")).state(), RunState::Paused);
     engine.resume_execution(&run_id("r1")).expect("it resumes");
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));

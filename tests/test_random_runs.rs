@@ -94,8 +94,8 @@ proptest! {
         world.play_to_the_end();
         world.check();
         prop_assert!(
-            world.run.state.is_ended(),
-            "nothing is left to happen, and it is {}: {:#?}", world.run.state, world.run.steps
+            world.run.state().is_ended(),
+            "nothing is left to happen, and it is {}: {:#?}", world.run.state(), world.run.steps
         );
     }
 }
@@ -164,14 +164,14 @@ impl World {
         self.hear(Input::LimitCleared);
         self.hear(Input::StartsChanged);
         for _ in 0..100 {
-            if self.run.state == RunState::Paused {
+            if self.run.state() == RunState::Paused {
                 self.hear(Input::Resume);
             }
             while let Some(&(index, attempt)) = self.alive.iter().next() {
                 self.alive.remove(&(index, attempt));
                 self.hear(Input::Step { index, attempt, news: StepNews::Exited(exit(self.now, 0)) });
             }
-            if self.run.state.is_ended() {
+            if self.run.state().is_ended() {
                 return;
             }
             self.pass(60_000);
@@ -191,14 +191,14 @@ impl World {
             let is_held = step.attempt == *attempt && step.state.is_live();
             assert!(is_held, "a process lives and {} is {} (attempt {})", step.id, step.state, step.attempt);
         }
-        if run.state.is_ended() {
-            assert!(run.finished_at.is_some());
+        if run.state().is_ended() {
+            assert!(run.phase.finished_at().is_some());
             assert!(run.steps.iter().all(|step| step.state.is_ended()), "{:#?}", run.steps);
-            assert!(run.ledger.frozen_since.is_none());
+            assert!(run.phase.frozen_since().is_none());
         } else {
-            assert!(run.finished_at.is_none());
+            assert!(run.phase.finished_at().is_none());
         }
-        if run.state == RunState::Completed {
+        if run.state() == RunState::Completed {
             assert_eq!(run.progress, 1.0);
         }
     }

@@ -272,13 +272,13 @@ fn a_hog_is_named_and_frozen_others_go_on_and_it_is_thawed_when_the_limit_clears
     assert_eq!(paused.run_id.as_ref(), Some(&hog));
     wait_frozen(&bench.pids_in("load.pids", 1));
     let run = living(&engine, &hog);
-    assert!(run.state == RunState::Paused && run.ledger.holds.has(Hold::Limit), "{run:?}");
+    assert!(run.phase.is_held_for(Hold::Limit), "{run:?}");
     assert!(run.error.as_deref().is_some_and(|why| why.starts_with("frozen: memory ")), "{:?}", run.error);
     // What is frozen and what is held is on disk.
-    assert!(bench.stored("hog").ledger.holds.has(Hold::Limit));
+    assert!(bench.stored("hog").phase.is_held_for(Hold::Limit));
     let late = start(&engine, "late", &pipeline("late", "true\n"));
     let held = living(&engine, &late);
-    assert_eq!(held.state, RunState::Queued);
+    assert_eq!(held.state(), RunState::Queued);
     assert!(held.error.as_deref().is_some_and(|why| why.starts_with("Waiting: memory ")), "{:?}", held.error);
     // Still exceeded, and still nobody else is frozen.
     for _ in 0..3 {
@@ -330,7 +330,7 @@ fn what_an_operator_has_paused_stays_so_and_what_an_engine_left_frozen_goes_on_w
     let end = wait_for_end(&events, &hog);
     assert!(matches!(end.kind, EventKind::ExecutionCompleted { .. }), "{end:?}");
     let left = living(&engine, &paused);
-    assert!(left.state == RunState::Paused && left.ledger.holds.is_empty());
+    assert!(left.phase.freeze().is_some_and(|freeze| freeze.holds.is_empty()));
     engine.stop_execution(&paused, StopKind::Force).expect("it lives");
     wait_for_end(&events, &paused);
 }

@@ -7,8 +7,8 @@ mod told;
 
 use chrono::TimeDelta;
 use leverframe::run::{
-    Command, Effect, Found, Hold, Holds, Input, Outbox, Record, RunState, StepNews, StepState, StopKind,
-    decide, next_deadline, transition,
+    Command, Effect, Found, Freeze, Hold, Holds, Input, Outbox, Phase, Record, RunState, StepNews, StepState,
+    StopKind, decide, next_deadline, transition,
 };
 
 use crate::support::step_id;
@@ -110,13 +110,13 @@ fn deciding_follows_the_table_for_every_state_and_input() {
             match transition(state, command) {
                 Some(to) => {
                     outcome.unwrap_or_else(|e| panic!("{state} × {command:?}: {e}"));
-                    assert_eq!(run.state, to, "{state} × {command:?}");
+                    assert_eq!(run.state(), to, "{state} × {command:?}");
                 }
                 None => {
                     let error = outcome.expect_err("the table refuses it").to_string();
                     assert!(error.contains(state.as_str()), "{error}");
                     assert!(error.contains(command.aim(state).as_str()), "{error}");
-                    assert_eq!(run.state, state);
+                    assert_eq!(run.state(), state);
                 }
             }
         }
@@ -144,7 +144,7 @@ fn a_failed_step_is_tried_again_with_growing_delays_and_then_fails_the_run() {
     }
     assert_eq!(delays.len(), 2);
     assert!((10_000..=11_000).contains(&delays[0]) && (30_000..=33_000).contains(&delays[1]), "{delays:?}");
-    assert_eq!(world.run.state, RunState::Failed);
+    assert_eq!(world.run.state(), RunState::Failed);
     assert_eq!(world.run.steps[0].attempt, 3);
     assert_eq!(world.run.error.as_deref(), Some("step a exited with code 1"));
 }
@@ -186,7 +186,7 @@ fn finally_steps_run_after_a_failure_after_a_stop_and_after_the_runs_timeout_but
         if world.run.steps[1].state.is_live() {
             world.exit(1, 0);
         }
-        (world.run.state, world.run.steps[1].state)
+        (world.run.state(), world.run.steps[1].state)
     };
     assert_eq!(ends(&|w| w.exit(0, 0)), (RunState::Completed, StepState::Completed));
     assert_eq!(ends(&|w| w.exit(0, 1)), (RunState::Failed, StepState::Completed));
@@ -245,7 +245,7 @@ fn on_failure_decides_whether_other_branches_go_on_and_when_decides_for_each_ste
         while let Some(index) = world.live() {
             world.exit(index, 0);
         }
-        assert_eq!(world.run.state, RunState::Failed);
+        assert_eq!(world.run.state(), RunState::Failed);
         world.run.steps.iter().map(|step| step.state.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(states("stop"), ["failed", "skipped", "skipped", "completed", "completed"]);
@@ -259,7 +259,7 @@ fn a_step_that_may_fail_fails_neither_the_run_nor_what_needs_it() {
     );
     world.exit(0, 1);
     world.exit(1, 0);
-    assert_eq!(world.run.state, RunState::Completed);
+    assert_eq!(world.run.state(), RunState::Completed);
     assert_eq!(world.run.steps[0].state, StepState::Failed);
 }
 
@@ -269,9 +269,9 @@ fn retry_from_a_step_runs_it_and_what_needs_it_and_archives_their_checkpoints() 
         "[[step]]\nid = \"a\"\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nrun = [\"x\"]\n[[step]]\nid = \"c\"\nrun = [\"x\"]",
     );
     (0..3).for_each(|index| world.exit(index, 0));
-    assert_eq!(world.run.state, RunState::Completed);
+    assert_eq!(world.run.state(), RunState::Completed);
     world.hear(Input::Retry(Some(step_id("b"))));
-    assert_eq!(world.run.state, RunState::Running);
+    assert_eq!(world.run.state(), RunState::Running);
     let attempts: Vec<_> = world.run.steps.iter().map(|step| (step.state.as_str(), step.attempt)).collect();
     assert_eq!(attempts, [("completed", 1), ("running", 2), ("pending", 2)]);
     let archived: Vec<_> = world
@@ -303,10 +303,10 @@ fn a_lost_step_runs_again_at_most_three_times_in_a_row_and_then_asks() {
     }
     world.vanish(0);
     world.hear(Input::Recover(vec![Found::Nothing]));
-    assert_eq!(world.run.state, RunState::Interrupted);
+    assert_eq!(world.run.state(), RunState::Interrupted);
     assert_eq!(world.run.steps[0].state, StepState::Interrupted);
     world.hear(Input::Resume);
-    assert_eq!(world.run.state, RunState::Running, "the operator may always resume");
+    assert_eq!(world.run.state(), RunState::Running, "the operator may always resume");
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn on_interrupt_says_what_happens_to_a_lost_step() {
         let mut world = World::new(&text);
         world.vanish(0);
         world.hear(Input::Recover(vec![Found::Nothing, Found::NotAsked]));
-        (world.run.state, world.run.steps[0].state, world.run.steps[1].state)
+        (world.run.state(), world.run.steps[0].state, world.run.steps[1].state)
     };
     assert_eq!(outcome("rerun"), (RunState::Running, StepState::Running, StepState::Pending));
     assert_eq!(outcome("skip"), (RunState::Running, StepState::Skipped, StepState::Running));
@@ -332,9 +332,9 @@ fn a_paused_run_whose_steps_were_lost_stays_paused() {
     world.step(0, StepNews::Frozen { unfrozen: vec![] });
     world.vanish(0);
     world.hear(Input::Recover(vec![Found::Nothing]));
-    assert_eq!(world.run.state, RunState::Paused);
+    assert_eq!(world.run.state(), RunState::Paused);
     world.hear(Input::Resume);
-    assert_eq!((world.run.state, world.run.steps[0].attempt), (RunState::Running, 2));
+    assert_eq!((world.run.state(), world.run.steps[0].attempt), (RunState::Running, 2));
 }
 
 #[test]
@@ -348,14 +348,14 @@ fn a_held_run_that_is_paused_stays_frozen_when_the_reasons_are_gone() {
     assert_eq!(world.run.error, None);
     world.hear(Input::DiskRoom);
     world.hear(Input::Quiet(None));
-    assert_eq!(world.run.state, RunState::Paused);
+    assert_eq!(world.run.state(), RunState::Paused);
     world.hear(Input::Resume);
-    assert_eq!(world.run.state, RunState::Running);
+    assert_eq!(world.run.state(), RunState::Running);
     // Without its secret it can't go on, whoever paused it: that stays said.
-    world.run.state = RunState::Paused;
-    world.run.ledger.holds = Holds::only(Hold::Secret, "secret key is missing");
+    let freeze = Freeze { holds: Holds::only(Hold::Secret, "secret key is missing"), ..Freeze::default() };
+    world.run.phase = Phase::Paused { verdict: None, freeze };
     world.hear(Input::Pause);
-    assert!(world.run.ledger.holds.has(Hold::Secret) && world.run.error.is_some());
+    assert!(world.run.phase.is_held_for(Hold::Secret) && world.run.error.is_some());
 }
 
 #[test]

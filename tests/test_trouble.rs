@@ -72,7 +72,7 @@ fn on_a_full_disk_ends_are_recorded_nothing_starts_what_runs_is_frozen_and_all_g
         Default::default(),
     ));
     if let Ok(queued) = refusal {
-        assert_eq!(living(&engine, &queued).state, RunState::Queued, "it may be accepted, and waits");
+        assert_eq!(living(&engine, &queued).state(), RunState::Queued, "it may be accepted, and waits");
     }
     let_pass(Duration::from_millis(1500));
     bench.assert_ledger_of_any_order(&["a 1", "slow 1"]);
@@ -162,7 +162,7 @@ fn a_log_that_fills_the_disk_freezes_its_step_and_is_whole_in_the_end() {
     disk.fill();
     bench.let_go();
     wait_for_named(&events, "execution_paused");
-    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Paused);
+    assert_eq!(living(&engine, &run_id("r1")).state(), RunState::Paused);
     disk.free();
     wait_for_end(&events, &run_id("r1"));
     let expected: String = (1..=1_000_000).map(|n| format!("{n}\n")).collect();

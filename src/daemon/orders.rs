@@ -7,7 +7,6 @@ use crate::admission::{Order, Orders};
 use crate::api::{Drain, EndDrain, EndQuiet, Error, ProcessKind, Quiet};
 use crate::engine::{EngineOptions, EventBus, Scope, ShutdownKind, now};
 use crate::records::Records;
-use crate::run::RunState;
 use crate::settings::Settings;
 use crate::store::{DataDir, StoreError};
 use crate::supervisor::is_left_behind;
@@ -50,7 +49,7 @@ fn order_here(lease: EngineLease, settings: Settings, order: Order) -> Result<Or
     let orders = service.engine().orders();
     let is_being_frozen = || {
         let snapshot = service.engine().snapshot();
-        snapshot.runs.values().any(|run| run.state == RunState::Paused && run.ledger.frozen_since.is_none())
+        snapshot.runs.values().any(|run| run.phase.freeze().is_some_and(|freeze| freeze.since.is_none()))
     };
     while is_being_frozen() && events.recv().is_some() {}
     if service.is_busy() {

@@ -24,7 +24,6 @@ use crate::control::server::{ControlOptions, ControlServer};
 use crate::diagnostics::NOTICE;
 use crate::engine::{CoreExecutionEngine, EngineError, EngineOptions, ShutdownKind};
 use crate::monitor::SampleStream;
-use crate::run::RunState;
 use crate::scheduler::DesktopScheduler;
 use crate::settings::{PipelineFinder, Settings};
 use crate::store::{DataDir, DirWatch, JobStore, WalKeeper, WalLimit};
@@ -287,7 +286,7 @@ impl Service {
 
     /// Whether something runs, or waits to: what is paused stays so without an engine.
     pub fn is_busy(&self) -> bool {
-        self.engine().snapshot().runs.values().any(|run| run.state != RunState::Paused)
+        self.engine().snapshot().runs.values().any(|run| run.phase.freeze().is_none())
     }
 
     /// Whether any run lives, paused ones included.

@@ -45,7 +45,7 @@ impl CommandHandler {
 /// What waits to be admitted now; the engine's thread is asked only where something does.
 pub(crate) fn waits_of(engine: &CoreExecutionEngine) -> Vec<CurrentWait> {
     let waits =
-        |run: &Run| run.ledger.wait.is_some() || run.steps.iter().any(|step| step.ledger.wait.is_some());
+        |run: &Run| run.phase.wait().is_some() || run.steps.iter().any(|step| step.ledger.wait.is_some());
     match engine.snapshot().runs.values().any(|run| waits(run)) {
         // One that has ended has nothing that waits.
         true => engine.waits().unwrap_or_default(),
@@ -57,7 +57,7 @@ fn of_run(run: &Run, sample: &ResourceSnapshot) -> UsageOfRun {
     let steps: Vec<&StepSample> = sample.steps.iter().filter(|step| step.key.run_id == run.id).collect();
     UsageOfRun {
         run_id: run.id.clone(),
-        state: run.state,
+        state: run.state(),
         error: run.error.as_deref().map(str::to_owned),
         progress: run.progress,
         cpu_fraction: sum(steps.iter().map(|step| step.cpu_fraction)).min(1.0),

@@ -68,7 +68,7 @@ impl Batch {
 
     /// An ended run is to be taken up: on disk it must stand as it was read.
     pub(super) fn take_up(&mut self, run: &Run) {
-        let (run_id, state, attempt) = (run.id.clone(), run.state, run.attempt);
+        let (run_id, state, attempt) = (run.id.clone(), run.state(), run.attempt);
         self.taken_up.push(RunWrite::Expect { run_id, state, attempt });
     }
 

@@ -80,7 +80,7 @@ impl Engine {
                 run.steps[index].ledger.launch == Launch::Prepared
                     && self.recorded_ahead(run, &Effect::Start { index, may_be_alive: false }).is_some()
             };
-            run.state == RunState::Running && run.has_living_steps() && (0..run.steps.len()).any(is_ready)
+            run.state() == RunState::Running && run.has_living_steps() && (0..run.steps.len()).any(is_ready)
         };
         batch.is_of_ends()
             && !self.outage.is_on()
@@ -259,7 +259,7 @@ impl Engine {
         let mut published = self.publisher.runs();
         for Staged { run, deadline } in batch.into_staged() {
             self.machine.see(&run);
-            if run.state.is_ended() && is_recorded {
+            if run.state().is_ended() && is_recorded {
                 published.remove(&run.id);
                 self.deadlines.set(&run.id, Deadline::default());
                 self.runs.remove(&run.id);

@@ -34,10 +34,9 @@ fn is_same_row(recorded: &Run, run: &Run) -> bool {
         steps: _,
         body,
         trigger,
-        state,
+        phase,
         attempt,
         started_at,
-        finished_at,
         progress,
         current_step,
         message,
@@ -46,8 +45,8 @@ fn is_same_row(recorded: &Run, run: &Run) -> bool {
         ledger,
     } = run;
     matches!(body, Body::Driven)
-        && (trigger, state, attempt) == (&recorded.trigger, &recorded.state, &recorded.attempt)
-        && (started_at, finished_at) == (&recorded.started_at, &recorded.finished_at)
+        && (trigger, phase, attempt) == (&recorded.trigger, &recorded.phase, &recorded.attempt)
+        && started_at == &recorded.started_at
         && progress.to_bits() == recorded.progress.to_bits()
         && (current_step, message) == (&recorded.current_step, &recorded.message)
         && (error, metadata) == (&recorded.error, &recorded.metadata)

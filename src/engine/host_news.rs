@@ -7,7 +7,7 @@ use super::core::Engine;
 use super::launch::LaunchRefusal;
 use super::message::PendingInput;
 use crate::base::id::AttemptKey;
-use crate::run::{EventKind, Found, Input, Launch, Run, RunState, StepNews, StepState};
+use crate::run::{EventKind, Found, Input, Launch, Run, StepNews, StepState};
 use crate::supervisor::{HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepHost, silence};
 
 impl Engine {
@@ -103,7 +103,7 @@ impl Engine {
         };
         // Frozen meanwhile, it is wanted later.
         let is_wanted = step.attempt == key.attempt && step.state.is_live() && step.pid.is_none();
-        let is_held = run.state == RunState::Paused || step.ledger.ending.is_some();
+        let is_held = run.phase.freeze().is_some() || step.ledger.ending.is_some();
         let news = match spec {
             _ if !is_wanted => return,
             Ok(_) if is_held => StepNews::NotSent,

@@ -143,8 +143,8 @@ impl Closing {
         match (self.kind, run.definition()) {
             (ShutdownKind::LeaveSteps, _) => false,
             (ShutdownKind::FreezeRuns, _) => {
-                run.state == RunState::Running
-                    || (run.state == RunState::Paused && run.ledger.frozen_since.is_none())
+                run.state() == RunState::Running
+                    || run.phase.freeze().is_some_and(|freeze| freeze.since.is_none())
             }
             (ShutdownKind::StopRuns, None) => !patience_is_over,
             (ShutdownKind::StopRuns, Some(_)) => true,
@@ -161,6 +161,7 @@ mod tests {
 
     use super::*;
     use crate::engine::test_runs::{driven, of_steps};
+    use crate::run::{Freeze, Phase};
     use crate::store::DataDir;
 
     fn lifecycle(first_input: Option<(RunId, Input)>) -> Lifecycle {
@@ -203,11 +204,12 @@ mod tests {
         let mut lifecycle = lifecycle(None);
         assert_eq!(lifecycle.look(&Runs::default(), 0), Stage::Open);
         close(&mut lifecycle, ShutdownKind::FreezeRuns, When::Now);
-        let mut run = Run { state: RunState::Running, ..of_steps("a", &["s"]) };
+        let mut run = Run { phase: Phase::of(RunState::Running, None), ..of_steps("a", &["s"]) };
         assert_eq!(lifecycle.look(&runs_with(run.clone()), 1), Stage::Waits);
-        run.state = RunState::Paused;
+        run.phase = Phase::of(RunState::Paused, None);
         assert_eq!(lifecycle.look(&runs_with(run.clone()), 1), Stage::Waits);
-        run.ledger.frozen_since = Some(DateTime::UNIX_EPOCH);
+        let freeze = Freeze { since: Some(DateTime::UNIX_EPOCH), ..Freeze::default() };
+        run.phase = Phase::Paused { verdict: None, freeze };
         assert_eq!(lifecycle.look(&runs_with(run), 1), Stage::Over);
     }
 

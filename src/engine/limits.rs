@@ -32,9 +32,9 @@ impl LimitHold {
     pub(super) fn answer(&mut self, sample: &ResourceSnapshot, runs: &Runs, may_thaw: bool) -> SampleNews {
         let may_freeze = |run_id: &RunId| {
             let run = runs.get(run_id);
-            run.is_some_and(|run| run.state == RunState::Running && run.definition().is_some())
+            run.is_some_and(|run| run.state() == RunState::Running && run.definition().is_some())
         };
-        let let_go = runs.ids_of(|run| run.ledger.limit_met && !run.state.is_ended());
+        let let_go = runs.ids_of(|run| run.ledger.limit_met && !run.state().is_ended());
         let mut news = SampleNews::default();
         for measure in self.enforcer.answer(sample, &let_go, may_freeze) {
             match measure {
@@ -44,7 +44,7 @@ impl LimitHold {
                 Measure::HoldStarts(reason) => {
                     self.reason = reason;
                     // What has not begun is looked at in the order of the line.
-                    let begun = runs.ids_of(|run| run.state != RunState::Queued).into_iter();
+                    let begun = runs.ids_of(|run| run.state() != RunState::Queued).into_iter();
                     news.heard.extend(begun.map(|run_id| PendingInput::world(run_id, Input::StartsChanged)));
                 }
                 Measure::Freeze { run_id, reason } => {
@@ -70,7 +70,7 @@ impl LimitHold {
 
     /// Runs that an earlier engine froze for a limit go on: where it is exceeded still, this engine freezes them again.
     pub(super) fn take_over(&mut self, runs: &Runs) {
-        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.holds.has(Hold::Limit);
+        let is_held = |run: &Run| run.phase.is_held_for(Hold::Limit);
         self.thawed_later = runs.ids_of(is_held);
     }
 
@@ -95,6 +95,7 @@ mod tests {
     use crate::engine::test_runs::of_steps;
     use crate::resources::{Limit, LimitAction, LimitChange, RaisedLimit, Resource, StepSample, Threshold};
     use crate::run::Holds;
+    use crate::run::{Freeze, Phase};
 
     fn memory_limit() -> RaisedLimit {
         let (raise_at, clear_at) = (Threshold::Fraction(0.9), Threshold::Fraction(0.8));
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn a_limit_holds_starts_freezes_the_run_and_lets_it_go_on_when_it_can_be_recorded() {
         let (mut limits, mut runs) = (LimitHold::default(), Runs::default());
-        let run = Run { state: RunState::Running, ..of_steps("a", &["s"]) };
+        let run = Run { phase: Phase::of(RunState::Running, None), ..of_steps("a", &["s"]) };
         let key = run.attempt_key(0);
         runs.put(Arc::new(run), true);
         let raised = limits.answer(&sample(LimitChange::Raised(memory_limit()), key.clone()), &runs, true);
@@ -150,10 +151,13 @@ mod tests {
     #[test]
     fn what_an_earlier_engine_froze_for_a_limit_goes_on_if_it_lives_here() {
         let (mut limits, mut runs) = (LimitHold::default(), Runs::default());
-        let mut held = Run { state: RunState::Paused, ..of_steps("held", &["s"]) };
-        held.ledger.holds = Holds::only(Hold::Limit, "the test says so");
+        let freeze = Freeze { holds: Holds::only(Hold::Limit, "the test says so"), ..Freeze::default() };
+        let held = Run { phase: Phase::Paused { verdict: None, freeze }, ..of_steps("held", &["s"]) };
         runs.put(Arc::new(held), true);
-        runs.put(Arc::new(Run { state: RunState::Paused, ..of_steps("paused", &["s"]) }), true);
+        runs.put(
+            Arc::new(Run { phase: Phase::of(RunState::Paused, None), ..of_steps("paused", &["s"]) }),
+            true,
+        );
         limits.take_over(&runs);
         let heard = limits.take_thawed(&runs);
         assert_eq!((names(&heard), heard[0].run_id.as_str()), (vec!["goes on"], "held"));

@@ -15,7 +15,7 @@ use crate::admission::{Admission, AdmissionPolicy, Footprints, Order, Orders, Qu
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::base::time::Now;
 use crate::resources::ResourceSnapshot;
-use crate::run::{Context, Run, RunState, claim_of, current_waits, rank_of, waits};
+use crate::run::{Context, Phase, Run, RunState, claim_of, current_waits, rank_of, waits};
 use crate::store::CheckpointManager;
 
 /// Between two tellings of who has what is waited for.
@@ -129,7 +129,7 @@ impl AdmissionLine {
         if !rank.is_overtaken_by_nobody() {
             return;
         }
-        if let Some(wait) = &run.ledger.wait {
+        if let Some(wait) = run.phase.wait() {
             self.admission.keep_place(&run.id, wait);
         }
         let of_steps: Vec<_> = waits(run, &self.admission).map(|(wait, step)| (wait.clone(), step)).collect();
@@ -144,8 +144,8 @@ impl AdmissionLine {
         let waiting = || self.waiting.iter().filter_map(|run_id| runs.get(run_id));
         // What was held back together does not begin together either, whichever order ends.
         let stands_in_line = |run: &Arc<Run>| {
-            let waits = run.ledger.wait.as_ref();
-            run.ledger.is_held_by_quiet || waits.is_some_and(|wait| wait.is_for_place())
+            let Phase::Queued { wait, is_held_by_quiet } = &run.phase else { return false };
+            *is_held_by_quiet || wait.as_ref().is_some_and(|wait| wait.is_for_place())
         };
         let are_places_awaited = waiting().any(stands_in_line);
         let is_room_awaited =
@@ -237,7 +237,8 @@ impl AdmissionLine {
 
     /// What was held back by quiet has begun: the next of those comes later. Whether that is so.
     pub(super) fn keep_turn(&mut self, before: &Run, run: &Run, now: DateTime<Utc>) -> bool {
-        let has_begun = before.ledger.is_held_by_quiet && run.state == RunState::Running;
+        let was_held = matches!(before.phase, Phase::Queued { is_held_by_quiet: true, .. });
+        let has_begun = was_held && run.state() == RunState::Running;
         if has_begun {
             self.admission.next_turn_at = Some(now + TURN);
         }
@@ -334,7 +335,7 @@ mod tests {
             line_of(&[("first-named", 1), ("gone", 9), ("last-named", 5), ("begun", 7)]);
         assert!(line.take_stale() && !line.take_stale(), "it is looked at once at the beginning");
         line.forget(&"gone".try_into().expect("an id"));
-        let begun = Run { state: RunState::Running, ..of_steps("begun", &["s"]) };
+        let begun = Run { phase: Phase::of(RunState::Running, None), ..of_steps("begun", &["s"]) };
         line.note(&begun);
         runs.put(Arc::new(begun), true);
         assert_eq!(order(&mut line, &runs, now(0)), ["last-named", "first-named"]);
@@ -375,9 +376,9 @@ mod tests {
     fn of_what_quiet_held_back_one_begins_at_a_time() {
         let mut line = line();
         let mut held = of_steps("a", &["s"]);
-        let begun = Run { state: RunState::Running, ..held.clone() };
+        let begun = Run { phase: Phase::of(RunState::Running, None), ..held.clone() };
         assert!(!line.keep_turn(&held, &begun, at(0)), "it was not held back by quiet");
-        held.ledger.is_held_by_quiet = true;
+        held.phase = Phase::Queued { wait: None, is_held_by_quiet: true };
         assert!(!line.keep_turn(&held, &held, at(0)), "it has not begun");
         assert!(line.keep_turn(&held, &begun, at(0)));
         assert_eq!(line.next_turn_at(), Some(at(0) + TURN));

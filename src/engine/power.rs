@@ -20,7 +20,7 @@ impl Power {
     /// Takes note of a run as it was decided.
     pub(super) fn note(&mut self, run: &Run) {
         let minds = run.definition().is_some_and(|it| it.pipeline.on_battery != OnBattery::Ignore);
-        if minds && !run.state.is_ended() {
+        if minds && !run.state().is_ended() {
             self.minding.insert(run.id.clone());
         } else {
             self.minding.remove(&run.id);
@@ -51,6 +51,7 @@ impl Power {
 mod tests {
     use super::*;
     use crate::engine::test_runs::of_pipeline;
+    use crate::run::Phase;
     use crate::run::RunState;
 
     fn minding(run_id: &str) -> Run {
@@ -82,7 +83,7 @@ mod tests {
         let mut power = Power::default();
         power.note(&minding("a"));
         power.note(&minding("b"));
-        power.note(&Run { state: RunState::Stopped, ..minding("a") });
+        power.note(&Run { phase: Phase::of(RunState::Stopped, None), ..minding("a") });
         power.forget(&minding("b").id);
         assert!(!power.is_minded());
         assert_eq!(told(&power.see(true)), []);

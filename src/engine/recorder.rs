@@ -89,6 +89,7 @@ mod tests {
 
     use super::*;
     use crate::engine::test_runs::driven;
+    use crate::run::Phase;
     use crate::run::{Run, RunState};
 
     fn runs_with(run: &Run) -> Runs {
@@ -122,7 +123,7 @@ mod tests {
         let (runs, mut recorder) = (runs_with(&run), Recorder::default());
         recorder.put_off(run.id.clone(), 5);
         let mut batch = Batch::of_what_waits();
-        batch.take_up(&Run { state: RunState::Failed, ..driven("nowhere") });
+        batch.take_up(&Run { phase: Phase::of(RunState::Failed, None), ..driven("nowhere") });
         recorder.record(&mut batch, &runs, &store).expect_err("there is no such run");
         assert!(!recorder.is_all_recorded());
         assert!(recorder.begin_flush(), "it waits for another commit");

@@ -9,7 +9,7 @@ use super::message::{Ask, Message, PendingInput, Waiting};
 use super::options::Scope;
 use super::stored;
 use crate::base::id::RunId;
-use crate::run::{EventKind, Hold, Input, Run, RunState};
+use crate::run::{EventKind, Hold, Input, Run};
 use crate::supervisor::ConnectError;
 
 impl Engine {
@@ -60,7 +60,7 @@ impl Engine {
 
     /// Runs that an earlier engine froze for want of room: they go on, or wait for it as they did there.
     fn look_at_disk_holds(&mut self) {
-        let is_held = |run: &Run| run.state == RunState::Paused && run.ledger.holds.has(Hold::DiskFull);
+        let is_held = |run: &Run| run.phase.is_held_for(Hold::DiskFull);
         let held = self.runs.ids_of(is_held);
         if held.is_empty() || self.outage.is_on() {
             return;

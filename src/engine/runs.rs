@@ -96,6 +96,7 @@ impl Runs {
 mod tests {
     use super::*;
     use crate::engine::test_runs::{driven, of_steps};
+    use crate::run::Phase;
     use crate::run::{Level, RunState};
 
     #[test]
@@ -105,10 +106,10 @@ mod tests {
         runs.put(Arc::new(run.clone()), false);
         assert!(runs.recorded(&run.id).is_none());
         runs.put(Arc::new(run.clone()), true);
-        run.state = RunState::Running;
+        run.phase = Phase::of(RunState::Running, None);
         runs.put(Arc::new(run.clone()), false);
-        assert_eq!(runs.get(&run.id).map(|run| run.state), Some(RunState::Running));
-        assert_eq!(runs.recorded(&run.id).map(|run| run.state), Some(RunState::Queued));
+        assert_eq!(runs.get(&run.id).map(|run| run.state()), Some(RunState::Running));
+        assert_eq!(runs.recorded(&run.id).map(|run| run.state()), Some(RunState::Queued));
     }
 
     #[test]

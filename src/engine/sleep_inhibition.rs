@@ -56,7 +56,7 @@ fn wants_it(run: &Run) -> bool {
         Body::Pipeline(definition) => definition.pipeline.inhibit_sleep,
         Body::Driven => false,
     };
-    let is_at_work = match run.state {
+    let is_at_work = match run.state() {
         RunState::Running | RunState::Stopping => true,
         RunState::Queued
         | RunState::Paused
@@ -73,10 +73,11 @@ fn wants_it(run: &Run) -> bool {
 mod tests {
     use super::*;
     use crate::engine::test_runs::of_pipeline;
+    use crate::run::Phase;
 
     fn run(run_id: &str, state: RunState) -> Run {
         let text = "inhibit_sleep = true\n[[step]]\nid = \"s\"\nrun = \"true\"\n";
-        Run { state, ..of_pipeline(run_id, text) }
+        Run { phase: Phase::of(state, None), ..of_pipeline(run_id, text) }
     }
 
     #[test]
@@ -97,6 +98,6 @@ mod tests {
     fn a_pipeline_that_does_not_ask_for_it_keeps_nothing_awake() {
         let mut inhibition = SleepInhibition::new(None);
         let plain = of_pipeline("a", "[[step]]\nid = \"s\"\nrun = \"true\"\n");
-        assert!(!inhibition.names_another(&Run { state: RunState::Running, ..plain }));
+        assert!(!inhibition.names_another(&Run { phase: Phase::of(RunState::Running, None), ..plain }));
     }
 }

@@ -75,6 +75,7 @@ mod tests {
 
     use super::*;
     use crate::engine::test_runs::{driven, of_steps};
+    use crate::run::Phase;
     use crate::run::RunState;
     use crate::store::RunWrite;
 
@@ -82,7 +83,7 @@ mod tests {
     fn a_run_is_read_as_what_it_is_and_a_living_one_is_not_taken_up() {
         let store = CheckpointManager::in_memory().expect("a store");
         let living = of_steps("living", &["s"]);
-        let ended = Run { state: RunState::Failed, ..driven("ended") };
+        let ended = Run { phase: Phase::of(RunState::Failed, None), ..driven("ended") };
         let writes = [&living, &ended].map(|run| RunWrite::Run(Arc::new(run.clone())));
         store.commit(&writes).expect("it is recorded");
         let all: Vec<_> = load_living(&store, &Scope::All).expect("they are read").into_iter().collect();

@@ -111,9 +111,9 @@ impl Engine {
         self.line.touch();
         self.tell(EventKind::ResourceAlert { text, cleared: true });
         // What has not begun is looked at in the order of the line.
-        let begun = self.runs.iter().filter(|run| run.state != RunState::Queued);
+        let begun = self.runs.iter().filter(|run| run.state() != RunState::Queued);
         let heard = begun.map(|run| {
-            let input = if run.state == RunState::Paused { Input::DiskRoom } else { Input::StartsChanged };
+            let input = if run.phase.freeze().is_some() { Input::DiskRoom } else { Input::StartsChanged };
             PendingInput::world(run.id.clone(), input)
         });
         let heard = heard.collect();

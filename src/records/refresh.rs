@@ -88,7 +88,7 @@ pub fn refresh_definition(
         }
     }
     // Unless it came alive while its file was read.
-    let expected = RunWrite::Expect { run_id: run_id.clone(), state: run.state, attempt: run.attempt };
+    let expected = RunWrite::Expect { run_id: run_id.clone(), state: run.state(), attempt: run.attempt };
     writes.splice(0..0, [expected, RunWrite::Run(Arc::new(refreshed))]);
     engine.store().commit(&writes)?;
     Ok(changes)
@@ -103,8 +103,8 @@ fn refreshed(run: &Run, fresh: &Arc<Definition>) -> Result<(Run, Vec<String>), R
         reason,
         changes: changes.clone(),
     };
-    if !run.state.is_ended() {
-        return Err(refused(format!("it is {}; stop it first", run.state)));
+    if !run.state().is_ended() {
+        return Err(refused(format!("it is {}; stop it first", run.state())));
     }
     if fresh.pipeline.id != run.pipeline_id {
         return Err(refused(format!(

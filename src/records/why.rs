@@ -35,7 +35,7 @@ impl Records {
     pub fn why(&self, run_id: &RunId, now: Now) -> Result<Option<WhyAnswer>, StoreError> {
         let Some(stored) = self.stored(run_id)? else { return Ok(None) };
         let run = stored.into_run(parse_stored)?;
-        let is_live = !run.state.is_ended() && self.presence().is_alive();
+        let is_live = !run.state().is_ended() && self.presence().is_alive();
         let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let answers = why(&run, WhyContext { now: now.wall, waits: &[], is_live, n_cpus });
         let slower = self.slower(&run, now)?;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::decide::{Context, Outbox, Starts, summary};
 use super::step::tell_changed;
-use super::{Definition, EventKind, Refusal, Run, RunState, StepRun};
+use super::{Definition, EventKind, Phase, Refusal, Run, RunState, StepRun};
 use crate::admission::{
     Admission, Footprints, Need, Rank, RunClaim, RunRequest, StepClaim, StepRequest, Wait,
 };
@@ -17,14 +17,14 @@ use crate::pipeline::{OnBattery, Step};
 /// What a run holds; none where it has not begun, has ended, or is driven by a program.
 pub fn claim_of(run: &Run, admission: &Admission) -> Option<RunClaim> {
     let definition = run.definition()?;
-    if run.state == RunState::Queued || run.state.is_ended() {
+    if run.state() == RunState::Queued || run.state().is_ended() {
         return None;
     }
     Some(RunClaim {
         pipeline_id: run.pipeline_id.clone(),
         group: definition.pipeline.group.clone(),
         since: run.started_at,
-        frozen_since: run.ledger.frozen_since,
+        frozen_since: run.phase.frozen_since(),
         steps: living_claims(run, definition, footprints(run, admission)),
     })
 }
@@ -37,16 +37,10 @@ pub fn rank_of(run: &Run, admission: &Admission, now: DateTime<Utc>) -> Option<R
 
 /// Since when something of the run waits to be admitted.
 fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
-    match run.state {
-        RunState::Queued => Some(run.started_at),
-        RunState::Running => run.steps.iter().filter_map(|step| step.ledger.waits_since).min(),
-        RunState::Paused
-        | RunState::Stopping
-        | RunState::Stopped
-        | RunState::ForceStopped
-        | RunState::Completed
-        | RunState::Failed
-        | RunState::Interrupted => None,
+    match run.phase {
+        Phase::Queued { .. } => Some(run.started_at),
+        Phase::Running { .. } => run.steps.iter().filter_map(|step| step.ledger.waits_since).min(),
+        Phase::Paused { .. } | Phase::Stopping(_) | Phase::Ended { .. } => None,
     }
 }
 
@@ -63,7 +57,7 @@ pub fn waits<'a>(run: &'a Run, admission: &'a Admission) -> impl Iterator<Item =
 /// Everything of the run that waits to be admitted, with the figures of now: the run itself, or its steps.
 pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> {
     let Some(definition) = run.definition() else { return Vec::new() };
-    if let (RunState::Queued, Some(known)) = (run.state, &run.ledger.wait) {
+    if let Some(known) = run.phase.wait() {
         let wait = may_begin(run, definition, cx).unwrap_or_else(|| (**known).clone());
         return vec![(None, wait)];
     }
@@ -84,7 +78,7 @@ pub(super) fn may_begin(run: &Run, definition: &Definition, cx: Context<'_>) -> 
     if run.ledger.is_admitted {
         return None;
     }
-    let was_held_by_quiet = run.ledger.is_held_by_quiet;
+    let was_held_by_quiet = matches!(run.phase, Phase::Queued { is_held_by_quiet: true, .. });
     held_by_limit(cx).or_else(|| {
         cx.admission.run(RunRequest { pipeline: &definition.pipeline, was_held_by_quiet }, cx.now)
     })
@@ -97,21 +91,19 @@ fn held_by_limit(cx: Context<'_>) -> Option<Wait> {
 
 /// Whether the run has not begun and waits for the same as before: then there is nothing to decide about it.
 pub fn waits_on(run: &Run, cx: Context<'_>) -> bool {
-    let (RunState::Queued, Some(definition), Some(known)) = (run.state, run.definition(), &run.ledger.wait)
-    else {
-        return false;
-    };
+    let (Some(definition), Some(known)) = (run.definition(), run.phase.wait()) else { return false };
     may_begin(run, definition, cx).is_some_and(|wait| cx.admission.is_still(known, &wait))
 }
 
 /// The run waits before its first step: recorded and told when the reason is another than before.
 pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
-    if run.ledger.wait.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
+    let Phase::Queued { wait: known, is_held_by_quiet } = &mut run.phase else { return };
+    if known.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
         return;
     }
-    run.ledger.is_held_by_quiet |= matches!(wait, Wait::Quiet { .. });
+    *is_held_by_quiet |= matches!(wait, Wait::Quiet { .. });
     run.error = Some(wait.sentence(cx.now.wall).into());
-    run.ledger.wait = Some(Arc::new(wait));
+    *known = Some(Arc::new(wait));
     out.events.push(EventKind::ExecutionQueued { run: summary(run) });
 }
 

@@ -2,56 +2,48 @@
 //! the run is over. Called after every input; calling it again changes nothing.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use super::decide::{Context, Outbox, Starts, come_to_run, progress_event, summary};
-use super::input::Effect;
+use super::input::{Effect, StopKind};
 use super::transition::{Change, StepChange};
 use super::{
-    Body, Command, Definition, EventKind, Holds, Launch, Run, RunState, StepRun, StepState, Verdict, admit,
+    Body, Definition, End, EventKind, Launch, Phase, Run, RunState, StepRun, StepState, Verdict, admit,
 };
 use crate::pipeline::{OnFailure, Step, When};
 
 /// Starts what can start, passes over what can't, and ends the run when nothing is left.
 pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
-    if run.state == RunState::Queued {
+    if run.state() == RunState::Queued {
         match admit::may_begin(run, &definition, cx) {
             Some(wait) => admit::stand_in_line(run, wait, cx, out),
             None => {
                 come_to_run(run, cx);
-                run.error = None;
-                run.ledger.wait = None;
-                run.ledger.is_held_by_quiet = false;
                 // Its first step may have to wait as well: that it has begun is told now.
                 out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Queued });
             }
         }
     }
-    match run.state {
-        RunState::Running => {
+    match run.phase {
+        Phase::Running { .. } => {
             if main_steps(run, &definition, cx, out) {
                 last_steps(run, &definition, cx, out);
             }
         }
-        RunState::Stopping => {
+        Phase::Stopping(_) => {
             if !run.steps.iter().any(|step| step.state.is_live()) {
                 pass_over_rest(run, &definition, StepChange::Stop, out);
                 last_steps(run, &definition, cx, out);
             }
         }
-        RunState::Queued
-        | RunState::Paused
-        | RunState::Stopped
-        | RunState::ForceStopped
-        | RunState::Completed
-        | RunState::Failed
-        | RunState::Interrupted => {}
+        Phase::Queued { .. } | Phase::Paused { .. } | Phase::Ended { .. } => {}
     }
 }
 
 /// Drives the steps that are not `finally`; true once all of them have ended.
 fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) -> bool {
-    if run.ledger.run_timed_out || matches!(run.ledger.verdict, Some(Verdict::Interrupted(_))) {
+    if let Some(Verdict::TimedOut(_) | Verdict::Interrupted(_)) = run.phase.verdict() {
         if run.steps.iter().zip(&definition.pipeline.steps).any(|(s, d)| s.state.is_live() && !d.finally) {
             return false;
         }
@@ -62,16 +54,20 @@ fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
     start_ready(run, definition, cx, out);
     let pipeline = &definition.pipeline;
     let all_ended = run.steps.iter().zip(&pipeline.steps).all(|(s, d)| d.finally || s.state.is_ended());
-    if all_ended && run.ledger.verdict.is_none() {
-        run.ledger.verdict = first_failure(run, definition).map(Verdict::Failed);
+    if all_ended
+        && run.phase.verdict().is_none()
+        && let Some(why) = first_failure(run, definition)
+    {
+        run.phase.judge(Verdict::Failed(why));
     }
     all_ended
 }
 
 /// Drives the `finally` steps once everything else has ended, then ends the run.
 fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) {
-    let skip_all = matches!(run.ledger.verdict, Some(Verdict::ForceStopped | Verdict::Interrupted(_)));
-    let has_failed = run.ledger.verdict.is_some();
+    let skip_all = run.phase == Phase::Stopping(StopKind::Force)
+        || matches!(run.phase.verdict(), Some(Verdict::Interrupted(_)));
+    let has_failed = run.state() == RunState::Stopping || run.phase.verdict().is_some();
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
         if !step.finally || run.steps[index].state.is_ended() {
             continue;
@@ -101,11 +97,20 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
         }
         return;
     }
-    let verdict = run.ledger.verdict.take().or_else(|| first_failure(run, definition).map(Verdict::Failed));
-    match verdict {
-        Some(verdict) => conclude(run, verdict, cx, out),
-        None => complete(run, cx, out),
-    }
+    let (how, why) = match &run.phase {
+        Phase::Stopping(StopKind::Graceful) => (End::Stopped, None),
+        Phase::Stopping(StopKind::Force) => (End::ForceStopped, None),
+        Phase::Running { verdict: Some(Verdict::Interrupted(why)) } => (End::Interrupted, Some(why.clone())),
+        Phase::Running { verdict: Some(Verdict::Failed(why) | Verdict::TimedOut(why)) } => {
+            (End::Failed, Some(why.clone()))
+        }
+        Phase::Running { verdict: None } => match first_failure(run, definition) {
+            Some(why) => (End::Failed, Some(why)),
+            None => (End::Completed, None),
+        },
+        Phase::Queued { .. } | Phase::Paused { .. } | Phase::Ended { .. } => return,
+    };
+    end(run, how, why.map(Into::into), cx, out);
 }
 
 /// Passes over pending steps whose needs have ended in a way that excludes them.
@@ -323,54 +328,14 @@ fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
     if total > 0.0 { done / total } else { 0.0 }
 }
 
-/// Ends the run well.
-pub(super) fn complete(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
-    end(run, Change::As(Command::Complete), None, cx, out);
-}
-
-/// Ends the run as the verdict says.
-pub(super) fn conclude(run: &mut Run, verdict: Verdict, cx: Context<'_>, out: &mut Outbox) {
-    match verdict {
-        // It is stopping: that it has nothing left to do makes it stopped, not completed.
-        Verdict::Stopped => end(run, Change::As(Command::Complete), None, cx, out),
-        Verdict::ForceStopped => end(run, Change::As(Command::ForceStop), None, cx, out),
-        Verdict::Failed(reason) => end(run, Change::As(Command::Fail), Some(reason), cx, out),
-        Verdict::Interrupted(reason) => end(run, Change::Lose, Some(reason), cx, out),
-    }
-}
-
-/// Ends the run by this change, for this reason.
-fn end(run: &mut Run, change: Change, reason: Option<String>, cx: Context<'_>, out: &mut Outbox) {
-    if run.apply(change).is_err() {
+/// Ends the run so, for this reason.
+pub(super) fn end(run: &mut Run, how: End, why: Option<Arc<str>>, cx: Context<'_>, out: &mut Outbox) {
+    if run.apply(Change::End(how), cx.now).is_err() {
         return;
     }
-    super::decide::close_freeze(run, cx.now);
-    run.ledger.verdict = None;
-    run.ledger.holds = Holds::default();
-    run.ledger.wait = None;
-    run.ledger.clock.stop(cx.now);
-    run.finished_at = Some(cx.now.wall);
-    match run.state {
-        RunState::Completed => {
-            run.progress = 1.0;
-            run.error = None;
-        }
-        RunState::Failed | RunState::Interrupted => run.error = reason.map(Into::into),
-        RunState::Queued
-        | RunState::Running
-        | RunState::Paused
-        | RunState::Stopping
-        | RunState::Stopped
-        | RunState::ForceStopped => {}
+    run.error = why;
+    if how == End::Completed {
+        run.progress = 1.0;
     }
-    let ended = summary(run);
-    out.events.extend(match run.state {
-        RunState::Completed => Some(EventKind::ExecutionCompleted { run: ended }),
-        RunState::Stopped => Some(EventKind::ExecutionStopped { run: ended }),
-        RunState::ForceStopped => Some(EventKind::ExecutionForceStopped { run: ended }),
-        RunState::Failed => Some(EventKind::ExecutionFailed { run: ended }),
-        RunState::Interrupted => Some(EventKind::ExecutionInterrupted { run: ended }),
-        // No end.
-        RunState::Queued | RunState::Running | RunState::Paused | RunState::Stopping => None,
-    });
+    out.events.extend(EventKind::end_of(run.summary()));
 }

@@ -16,7 +16,7 @@ pub struct Deadline {
 /// The earliest instants at which a [`super::Input::Tick`] would change something.
 pub fn next_deadline(run: &Run, now: crate::base::time::Now) -> Deadline {
     let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
-    if !matches!(run.state, RunState::Running | RunState::Stopping) {
+    if !matches!(run.state(), RunState::Running | RunState::Stopping) {
         return Deadline { wall: hold::given_up_at(run), ..Deadline::default() };
     }
     let mut deadline = Deadline::default();
@@ -29,7 +29,7 @@ pub fn next_deadline(run: &Run, now: crate::base::time::Now) -> Deadline {
             sooner(limit.and_then(|limit| step.ledger.clock.reaches_at(limit)));
         }
     }
-    if run.state == RunState::Running && !run.ledger.run_timed_out {
+    if run.phase.may_time_out() {
         let limit = definition.pipeline.timeout.map(|limit| limit.as_millis() as u64);
         sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::input::{Effect, Input, Level, Record, StopKind};
 use super::transition::Change;
 use super::{
-    Body, Command, EventKind, Hold, Holds, Refusal, Run, RunState, Trigger, Verdict, admit, advance, hold,
+    Body, Command, End, EventKind, Freeze, Hold, Refusal, Run, RunState, Trigger, admit, advance, hold,
     recover, resume, step, work,
 };
 use crate::admission::Admission;
@@ -67,12 +67,12 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         Input::Begin => begin(run, cx, out),
         Input::Pause => {
             if !hold::keep_frozen(run, out) {
-                pause(run, cx, out)?;
+                pause(run, Freeze::default(), cx, out)?;
             }
         }
         Input::Resume => {
-            if run.state == RunState::Paused {
-                run.ledger.limit_met |= run.ledger.holds.has(Hold::Limit);
+            if let Some(freeze) = run.phase.freeze() {
+                run.ledger.limit_met |= freeze.holds.has(Hold::Limit);
                 resume::thaw(run, cx, out)?;
             } else {
                 resume::take_up(run, Trigger::Recovery, cx, out)?;
@@ -161,9 +161,8 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
 /// What the run waited for before its first step is there.
 pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
     // A run that waits to begin accepts this always.
-    if run.apply(Change::As(Command::Admit)).is_ok() {
+    if run.apply(Change::Begin, cx.now).is_ok() {
         hold::meet_what_is(run, cx);
-        run.ledger.clock.start(cx.now);
     }
 }
 
@@ -171,9 +170,8 @@ pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
 ///
 /// # Errors
 /// [`Refusal::State`] when it does not run.
-pub(super) fn pause(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    run.apply(Change::As(Command::Pause))?;
-    run.ledger.clock.stop(cx.now);
+pub(super) fn pause(run: &mut Run, freeze: Freeze, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
+    run.apply(Change::Pause(freeze), cx.now)?;
     if matches!(run.body, Body::Driven) {
         out.effects.push(Effect::PauseSignal(Level::Raised));
     }
@@ -190,21 +188,8 @@ pub(super) fn pause(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<
 }
 
 fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    let (command, verdict) = match kind {
-        StopKind::Graceful => (Command::Stop, Verdict::Stopped),
-        StopKind::Force => (Command::ForceStop, Verdict::ForceStopped),
-    };
-    run.accept(command)?;
-    let was_stopping = run.state == RunState::Stopping;
-    if !was_stopping {
-        // By force as well: its processes are being ended first.
-        run.apply(Change::As(Command::Stop))?;
-    }
-    close_freeze(run, cx.now);
-    run.ledger.holds = Holds::default();
-    run.ledger.wait = None;
-    run.ledger.verdict = Some(verdict);
-    run.error = None;
+    let was_stopping = run.state() == RunState::Stopping;
+    run.apply(Change::Stop(kind), cx.now)?;
     if !was_stopping {
         out.events.push(EventKind::ExecutionStopping { run: summary(run) });
     }
@@ -213,7 +198,7 @@ fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Res
             out.effects.push(Effect::StopSignal(Level::Raised));
             out.effects.push(Effect::PauseSignal(Level::Lowered));
             if kind == StopKind::Force {
-                advance::conclude(run, Verdict::ForceStopped, cx, out);
+                advance::end(run, End::ForceStopped, None, cx, out);
             }
         }
         Body::Pipeline(_) => step::end_all(run, kind, out),
@@ -229,18 +214,13 @@ fn complete(
 ) -> Result<(), Refusal> {
     run.accept(if error.is_some() { Command::Fail } else { Command::Complete })?;
     driven_only(run, "it completes by itself")?;
-    match (run.state == RunState::Stopping, error) {
-        (true, _) => advance::conclude(run, Verdict::Stopped, cx, out),
-        (false, Some(error)) => advance::conclude(run, Verdict::Failed(error.to_string()), cx, out),
-        (false, None) => advance::complete(run, cx, out),
-    }
+    let (how, why) = match (run.state() == RunState::Stopping, error) {
+        (true, _) => (End::Stopped, None),
+        (false, Some(error)) => (End::Failed, Some(error)),
+        (false, None) => (End::Completed, None),
+    };
+    advance::end(run, how, why, cx, out);
     Ok(())
-}
-
-/// Books the time frozen so far and forgets that it is frozen.
-pub(super) fn close_freeze(run: &mut Run, now: Now) {
-    run.ledger.frozen_ms = (run.frozen_seconds(now) * 1000.0) as u64;
-    run.ledger.frozen_since = None;
 }
 
 pub(super) fn told_running(run: &mut Run, out: &mut Outbox) {

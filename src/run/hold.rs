@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::{Context, Outbox, pause, summary};
 use super::transition::StepChange;
-use super::{Body, EventKind, Run, RunState, StepState, resume, step};
+use super::{Body, EventKind, Freeze, Phase, Run, StepState, resume, step};
 use crate::pipeline::{OnBattery, OnQuiet};
 
 /// A reason to freeze a run.
@@ -77,6 +77,11 @@ impl Holds {
         self.0.contains_key(&hold)
     }
 
+    /// The first of the reasons as a sentence.
+    pub fn reason(&self) -> Option<&Arc<str>> {
+        self.0.values().next()
+    }
+
     /// Whether there is no reason: then the operator froze it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -93,18 +98,22 @@ pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, 
     if !matches!(run.body, Body::Pipeline(_)) {
         return;
     }
-    if run.state == RunState::Running {
-        run.ledger.holds = Holds::only(why, reason.clone());
-        run.error = Some(reason);
-        // It runs, so that nothing is in the way.
-        let _ = pause(run, cx, out);
-    } else if run.state == RunState::Paused && !run.ledger.holds.is_empty() {
-        run.ledger.holds.0.insert(why, reason);
+    match &mut run.phase {
+        Phase::Running { .. } => {
+            let held_until = if why == Hold::Secret { until(run, cx) } else { None };
+            let freeze = Freeze { holds: Holds::only(why, reason), held_until, ..Freeze::default() };
+            // It runs, so that nothing is in the way.
+            let _ = pause(run, freeze, cx, out);
+        }
+        Phase::Paused { freeze, .. } if !freeze.holds.is_empty() => {
+            freeze.holds.0.insert(why, reason);
+        }
+        Phase::Queued { .. } | Phase::Paused { .. } | Phase::Stopping(_) | Phase::Ended { .. } => {}
     }
 }
 
 /// Until when a run that begins to lack a secret is held; none: until the operator does something.
-pub(super) fn until(run: &Run, cx: Context<'_>) -> Option<DateTime<Utc>> {
+fn until(run: &Run, cx: Context<'_>) -> Option<DateTime<Utc>> {
     let at_most =
         run.ledger.held_at_most_ms.and_then(|ms| TimeDelta::try_milliseconds(i64::try_from(ms).ok()?));
     at_most.and_then(|at_most| cx.now.wall.checked_add_signed(at_most))
@@ -112,8 +121,7 @@ pub(super) fn until(run: &Run, cx: Context<'_>) -> Option<DateTime<Utc>> {
 
 /// When a run that is held for a secret is held no longer.
 pub(super) fn given_up_at(run: &Run) -> Option<DateTime<Utc>> {
-    let is_held = run.state == RunState::Paused && run.ledger.holds.has(Hold::Secret);
-    run.ledger.held_until.filter(|_| is_held)
+    run.phase.freeze().filter(|freeze| freeze.holds.has(Hold::Secret))?.held_until
 }
 
 /// The secret has not come in time: the steps that lack it fail, and what follows from that follows.
@@ -121,7 +129,6 @@ pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     if given_up_at(run).is_none_or(|at| at > cx.now.wall) {
         return;
     }
-    run.ledger.held_until = None;
     let held = run.ledger.held_at_most_ms.map(std::time::Duration::from_millis).unwrap_or_default();
     for index in 0..run.steps.len() {
         let step = &run.steps[index];
@@ -140,11 +147,11 @@ pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
 
 /// This reason is gone: without another one the run goes on.
 pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbox) {
-    let was_held = run.ledger.holds.0.remove(&why).is_some();
-    if !was_held || run.state != RunState::Paused {
+    let Some(freeze) = run.phase.freeze_mut() else { return };
+    if freeze.holds.0.remove(&why).is_none() {
         return;
     }
-    if run.ledger.holds.is_empty() {
+    if freeze.holds.is_empty() {
         // It is paused, so that nothing is in the way.
         let _ = resume::thaw(run, cx, out);
     } else {
@@ -154,8 +161,10 @@ pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbo
 
 /// It stays frozen, for what is left of its reasons or because the operator wants it so: told again, once it was told.
 fn stay_frozen(run: &mut Run, out: &mut Outbox) {
-    run.error = run.ledger.holds.0.values().next().cloned();
-    if run.ledger.frozen_since.is_some() {
+    let Some(freeze) = run.phase.freeze() else { return };
+    let is_told = freeze.since.is_some();
+    run.error = freeze.holds.reason().cloned();
+    if is_told {
         out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen: Vec::new() });
     }
 }
@@ -163,12 +172,9 @@ fn stay_frozen(run: &mut Run, out: &mut Outbox) {
 /// The operator wants what is held to stay frozen, whatever becomes of the reasons; false where it is not held. A missing
 /// secret stays the reason: that one does not go by itself.
 pub(super) fn keep_frozen(run: &mut Run, out: &mut Outbox) -> bool {
-    let holds = &mut run.ledger.holds.0;
-    if run.state != RunState::Paused || holds.is_empty() {
-        return false;
-    }
-    holds.retain(|why, _| *why == Hold::Secret);
-    run.ledger.held_until = None;
+    let Some(freeze) = run.phase.freeze_mut().filter(|freeze| !freeze.holds.is_empty()) else { return false };
+    freeze.holds.0.retain(|why, _| *why == Hold::Secret);
+    freeze.held_until = None;
     stay_frozen(run, out);
     true
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Holds, RunState, RunSummary, StepState, StepSummary, Trigger, WorkTime};
+use super::{Phase, RunSummary, StepState, StepSummary, Trigger, WorkTime};
 use crate::admission::Wait;
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::base::time::{Now, Stopwatch};
@@ -32,14 +32,12 @@ pub struct Run {
     pub body: Body,
     /// Resolved parameters, without secrets.
     pub params: Arc<BTreeMap<String, String>>,
-    /// Its state.
-    pub state: RunState,
+    /// Where it stands, with what belongs to that alone.
+    pub phase: Phase,
     /// From 1; one more at each resume or retry.
     pub attempt: u32,
     /// When it was recorded.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
-    pub finished_at: Option<DateTime<Utc>>,
     /// 0 to 1.
     pub progress: f64,
     /// The step that reported or began last.
@@ -76,7 +74,7 @@ pub struct Definition {
     pub pipeline: Pipeline,
 }
 
-/// The part of a run that only decisions need.
+/// The part of a run that only decisions need, and that does not go with where it stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunLedger {
@@ -85,19 +83,8 @@ pub struct RunLedger {
     /// How long something of it has run, over all its attempts; none where an earlier version began it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work: Option<WorkTime>,
-    /// Since when it is seen frozen.
-    pub frozen_since: Option<DateTime<Utc>>,
-    /// Milliseconds frozen before that.
+    /// Milliseconds frozen before [`super::Freeze::since`].
     pub frozen_ms: u64,
-    /// Why it is paused, when it was not the operator: it goes on by itself when all of this is over.
-    #[serde(alias = "hold")]
-    pub holds: Holds,
-    /// What it waits for before it begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wait: Option<Arc<Wait>>,
-    /// It has waited for the end of quiet: what did so begins one at a time.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub is_held_by_quiet: bool,
     /// From 0 to 9: among runs that wait, the highest goes first.
     pub priority: u8,
     /// The operator wants it to start, whatever it waits for.
@@ -110,12 +97,6 @@ pub struct RunLedger {
     /// The operator has let it go on although a limit was exceeded, and that has not been seen to be cleared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub limit_met: bool,
-    /// How it will end once its `finally` steps have run.
-    pub verdict: Option<Verdict>,
-    /// Its own timeout has passed; what runs is being ended.
-    pub run_timed_out: bool,
-    /// Processes that could not be frozen.
-    pub unfrozen: Vec<String>,
     /// Losses after which work was taken up again without asking, since a step last completed.
     pub resumes_in_row: u32,
     /// Whether `execution_running` was told for this attempt.
@@ -125,9 +106,6 @@ pub struct RunLedger {
     /// How long it may be held for a secret that is missing, in milliseconds; none: until the operator does something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_at_most_ms: Option<u64>,
-    /// Until when it is held for a secret; the step that lacks it then fails.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_until: Option<DateTime<Utc>>,
     /// The job that it is a run of, and the instant at which that was due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fired_by: Option<Arc<FiredBy>>,
@@ -142,20 +120,6 @@ pub struct FiredBy {
     pub due_at: Option<String>,
     /// The due instant before that one, if there was one.
     pub previous_due_at: Option<String>,
-}
-
-/// How a run ends once what is still to be done is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It was asked to stop.
-    Stopped,
-    /// It was told to end at once.
-    ForceStopped,
-    /// It failed, for this reason.
-    Failed(String),
-    /// A step was lost whose `on_interrupt` is `ask`, or it was lost too often in a row.
-    Interrupted(String),
 }
 
 /// A step within a run: its current attempt.
@@ -293,11 +257,11 @@ impl Run {
         self.steps.iter().any(|step| step.state.is_live())
     }
 
-    /// Seconds frozen by `now`.
-    pub fn frozen_seconds(&self, now: Now) -> f64 {
-        let current =
-            self.ledger.frozen_since.map_or(0, |since| (now.wall - since).num_milliseconds().max(0) as u64);
-        (self.ledger.frozen_ms + current) as f64 / 1000.0
+    /// Milliseconds frozen by `now`.
+    pub fn frozen_ms(&self, now: Now) -> u64 {
+        let since = self.phase.frozen_since();
+        let current = since.map_or(0, |since| (now.wall - since).num_milliseconds().max(0) as u64);
+        self.ledger.frozen_ms + current
     }
 
     /// The run as others see it.
@@ -309,20 +273,20 @@ impl Run {
             run_type: self.run_type.clone(),
             environment: self.environment.clone(),
             trigger: self.trigger,
-            state: self.state,
-            live: !self.state.is_ended(),
+            state: self.state(),
+            live: !self.state().is_ended(),
             progress: self.progress,
             current_step: self.current_step.clone(),
             message: self.message.clone(),
             started_at: self.started_at,
-            finished_at: self.finished_at,
+            finished_at: self.phase.finished_at(),
             frozen_seconds: self.ledger.frozen_ms as f64 / 1000.0,
-            frozen_since: self.ledger.frozen_since,
+            frozen_since: self.phase.frozen_since(),
             worked_seconds: self.ledger.work.map(WorkTime::seconds),
             works_since: self.ledger.work.and_then(|work| work.since),
             error: self.error.clone(),
             attempt: self.attempt,
-            waits_for: self.ledger.wait.clone(),
+            waits_for: self.phase.wait().cloned(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Body, Definition, FiredBy, Run, RunLedger, RunState, StepRun, Trigger};
+use super::{Body, Definition, FiredBy, Phase, Run, RunLedger, RunState, StepRun, Trigger};
 use crate::admission::MAX_PRIORITY;
 use crate::base::id::{PipelineId, RunId};
 use crate::base::time::Now;
@@ -115,10 +115,9 @@ impl Plan {
             trigger: self.trigger,
             body: self.body,
             params: Arc::new(self.params),
-            state: RunState::Queued,
+            phase: Phase::of(RunState::Queued, None),
             attempt: 1,
             started_at: now.wall,
-            finished_at: None,
             progress: 0.0,
             current_step: None,
             message: None,

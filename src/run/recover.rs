@@ -8,8 +8,8 @@ use super::step::{
 };
 use super::transition::StepChange;
 use super::{
-    Body, Decision, Ending, Launch, Run, RunState, StepRun, StepState, Trigger, Verdict, advance, decide,
-    work,
+    Body, Decision, End, Ending, Launch, Phase, Run, RunState, StepRun, StepState, StopKind, Trigger,
+    Verdict, advance, work,
 };
 use crate::base::id::StepId;
 use crate::pipeline::OnInterrupt;
@@ -23,7 +23,7 @@ pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: 
     if !is_same_boot {
         run.ledger.clock.forget_boot();
         run.ledger.boot_id = cx.boot_id.to_owned();
-        if matches!(run.state, RunState::Running) {
+        if run.state() == RunState::Running {
             run.ledger.clock.start(cx.now);
         }
     }
@@ -53,17 +53,14 @@ pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: 
 /// Why every step of the run is being ended, if this one is among them.
 fn ending_of_all(run: &Run, index: usize) -> Option<Ending> {
     let is_finally = run.definition().is_some_and(|d| d.pipeline.steps[index].finally);
-    let is_spared = is_finally && run.ledger.verdict != Some(Verdict::ForceStopped);
-    match run.state {
-        _ if is_spared => None,
-        RunState::Stopping => Some(Ending::Stop),
-        RunState::Running | RunState::Paused => run.ledger.run_timed_out.then_some(Ending::RunTimeout),
-        RunState::Queued
-        | RunState::Stopped
-        | RunState::ForceStopped
-        | RunState::Completed
-        | RunState::Failed
-        | RunState::Interrupted => None,
+    match &run.phase {
+        Phase::Stopping(StopKind::Force) => Some(Ending::Stop),
+        _ if is_finally => None,
+        Phase::Stopping(StopKind::Graceful) => Some(Ending::Stop),
+        Phase::Running { verdict } | Phase::Paused { verdict, .. } => {
+            matches!(verdict, Some(Verdict::TimedOut(_))).then_some(Ending::RunTimeout)
+        }
+        Phase::Queued { .. } | Phase::Ended { .. } => None,
     }
 }
 
@@ -99,7 +96,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
             start_failed(run, index, &reason, cx, out);
         }
         Found::Nothing if is_same_boot && is_unconfirmed(&run.steps[index]) => {
-            let fate = match (run.steps[index].ledger.ending, run.state) {
+            let fate = match (run.steps[index].ledger.ending, run.state()) {
                 (Some(_), _) => "it is being ended, so it is not started any more",
                 (None, RunState::Paused) => "it starts when the run goes on",
                 (None, _) => "asked for again",
@@ -124,8 +121,8 @@ fn is_unconfirmed(step: &StepRun) -> bool {
 /// The order to end a step that is being ended, once more.
 fn order_to_end(run: &Run, index: usize) -> Option<Effect> {
     run.steps[index].ledger.ending?;
-    let force = run.ledger.verdict == Some(Verdict::ForceStopped);
-    Some(if force { Effect::Kill(index) } else { Effect::Stop(index) })
+    let by_force = run.phase == Phase::Stopping(StopKind::Force);
+    Some(if by_force { Effect::Kill(index) } else { Effect::Stop(index) })
 }
 
 /// Gives a living step once more the order that its run's state implies: the last one may not have arrived.
@@ -135,21 +132,21 @@ fn align(run: &mut Run, index: usize, frozen: bool, out: &mut Outbox) {
         out.effects.push(effect);
         return;
     }
-    let should_be_frozen = run.state == RunState::Paused;
-    match (should_be_frozen, frozen) {
-        (true, false) => {
+    let freeze = run.phase.freeze_mut();
+    match (freeze, frozen) {
+        (Some(freeze), false) => {
+            freeze.since = None;
             run.step_mut(index).apply(StepChange::GoOn);
-            run.ledger.frozen_since = None;
             out.effects.push(Effect::Freeze(index));
         }
-        (false, true) => {
+        (None, true) => {
             run.step_mut(index).apply(StepChange::GoOn);
             out.effects.push(Effect::Thaw(index));
         }
-        (true, true) => {
+        (Some(_), true) => {
             run.step_mut(index).apply(StepChange::Freeze);
         }
-        (false, false) => {
+        (None, false) => {
             run.step_mut(index).apply(StepChange::GoOn);
         }
     }
@@ -170,7 +167,9 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
     // Whatever one loss has taken is one loss: an attempt that began before the last one was counted belongs to it.
     let is_counted = step.ledger.begun_after < run.ledger.resumes_in_row;
     let ask = |run: &mut Run, why: String| {
-        run.ledger.verdict.get_or_insert(Verdict::Interrupted(why));
+        if run.phase.verdict().is_none() {
+            run.phase.judge(Verdict::Interrupted(why));
+        }
     };
     match model.on_interrupt {
         OnInterrupt::Skip => {
@@ -222,15 +221,14 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
 
 /// A driven run whose program is gone waits to be resumed.
 pub(super) fn driver_lost(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
-    if run.state.is_ended() || !matches!(run.body, Body::Driven) {
+    if run.state().is_ended() || !matches!(run.body, Body::Driven) {
         return;
     }
     if run.ledger.boot_id != cx.boot_id {
         run.ledger.clock.forget_boot();
     }
-    decide::close_freeze(run, cx.now);
     note(run, None, "the program that drove it is gone: interrupted".into(), cx, out);
-    advance::conclude(run, Verdict::Interrupted("the program that drove it is gone".into()), cx, out);
+    advance::end(run, End::Interrupted, Some("the program that drove it is gone".into()), cx, out);
 }
 
 fn decided(run: &Run, index: usize, text: String, cx: Context<'_>, out: &mut Outbox) {

@@ -1,10 +1,10 @@
 //! Going on: thawing a paused run, taking up one that has ended, and running steps again.
 
-use super::decide::{Context, Outbox, close_freeze, summary};
+use super::decide::{Context, Outbox, summary};
 use super::input::{Effect, Level, Record};
 use super::step::tell_changed;
 use super::transition::{Change, StepChange};
-use super::{Body, Command, EventKind, Holds, Refusal, Run, RunState, StepState, Trigger, hold};
+use super::{Body, EventKind, Refusal, Run, RunState, StepState, Trigger, hold};
 use crate::base::id::StepId;
 use crate::base::time::Stopwatch;
 use crate::pipeline::When;
@@ -14,12 +14,7 @@ use crate::pipeline::When;
 /// # Errors
 /// [`Refusal::State`] when it is not paused.
 pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    run.apply(Change::As(Command::Resume))?;
-    close_freeze(run, cx.now);
-    run.ledger.holds = Holds::default();
-    run.ledger.unfrozen.clear();
-    run.error = None;
-    run.ledger.clock.start(cx.now);
+    run.apply(Change::Resume, cx.now)?;
     out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Paused });
     if matches!(run.body, Body::Driven) {
         out.effects.push(Effect::PauseSignal(Level::Lowered));
@@ -48,8 +43,8 @@ pub(super) fn take_up(
     cx: Context<'_>,
     out: &mut Outbox,
 ) -> Result<(), Refusal> {
-    let from = run.state;
-    begin_again(run, Command::Resume, cx)?;
+    let from = run.state();
+    begin_again(run, Change::Resume, cx)?;
     run.trigger = if from == RunState::Interrupted { trigger } else { Trigger::Retry };
     for (index, is_again) in run_again(run).into_iter().enumerate() {
         if is_again {
@@ -129,8 +124,8 @@ pub(super) fn retry(
             again
         }
     };
-    let from = run.state;
-    begin_again(run, Command::Retry, cx)?;
+    let from = run.state();
+    begin_again(run, Change::Retry, cx)?;
     run.trigger = Trigger::Retry;
     for (index, is_again) in again.into_iter().enumerate() {
         let step = &run.steps[index];
@@ -147,18 +142,12 @@ pub(super) fn retry(
     Ok(())
 }
 
-fn begin_again(run: &mut Run, command: Command, cx: Context<'_>) -> Result<(), Refusal> {
-    run.apply(Change::As(command))?;
+fn begin_again(run: &mut Run, change: Change, cx: Context<'_>) -> Result<(), Refusal> {
+    run.apply(change, cx.now)?;
     hold::meet_what_is(run, cx);
     run.attempt += 1;
-    run.finished_at = None;
-    run.error = None;
     run.message = None;
-    run.ledger.verdict = None;
-    run.ledger.wait = None;
-    run.ledger.is_held_by_quiet = false;
     run.ledger.is_admitted = false;
-    run.ledger.run_timed_out = false;
     run.ledger.limit_met = false;
     run.ledger.told_running = false;
     run.ledger.resumes_in_row = 0;

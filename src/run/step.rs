@@ -12,7 +12,8 @@ use super::input::{Effect, Exit, Record, StepNews, StopKind};
 use super::killed::by_signal;
 use super::transition::StepChange;
 use super::{
-    Body, Ending, EventKind, Hold, Launch, ReportBatch, Run, RunState, StepState, Verdict, hold, recover,
+    Body, Ending, EventKind, Hold, Launch, Phase, ReportBatch, Run, RunState, StepState, Verdict, hold,
+    recover,
 };
 use crate::base::time::Stopwatch;
 use crate::pipeline::{Retries, Step};
@@ -114,9 +115,8 @@ fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
     run.step_mut(index).message = Some(reason.into());
     run.step_mut(index).ledger.lacks_secret = true;
     shelve(run, index, cx, out);
-    if run.state == RunState::Running {
+    if run.state() == RunState::Running {
         let reason = format!("held: {reason}; then resume it");
-        run.ledger.held_until = hold::until(run, cx);
         hold::hold(run, Hold::Secret, reason.into(), cx, out);
     } else {
         tell_if_frozen(run, Vec::new(), cx, out);
@@ -124,7 +124,7 @@ fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
 }
 
 fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
-    if run.state != RunState::Paused {
+    if run.state() != RunState::Paused {
         out.soft = true;
         return;
     }
@@ -135,11 +135,12 @@ fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, o
 
 /// Tells `execution_paused` once nothing of the run's trees moves any more.
 pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
-    run.ledger.unfrozen.extend(unfrozen);
     let moves = run.steps.iter().any(|s| s.state == StepState::Running && s.ledger.ending.is_none());
-    if run.state == RunState::Paused && run.ledger.frozen_since.is_none() && !moves {
-        run.ledger.frozen_since = Some(cx.now.wall);
-        let unfrozen = std::mem::take(&mut run.ledger.unfrozen);
+    let Some(freeze) = run.phase.freeze_mut() else { return };
+    freeze.unfrozen.extend(unfrozen);
+    if freeze.since.is_none() && !moves {
+        freeze.since = Some(cx.now.wall);
+        let unfrozen = std::mem::take(&mut freeze.unfrozen);
         out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen });
     }
 }
@@ -261,15 +262,10 @@ fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut O
     let Some(model) = model(run, index) else { return };
     let step = &run.steps[index];
     let used = step.ledger.retries_used;
-    let goes_on = match run.state {
-        RunState::Running | RunState::Paused => run.ledger.verdict.is_none() || model.finally,
-        RunState::Stopping => model.finally && run.ledger.verdict != Some(Verdict::ForceStopped),
-        RunState::Queued
-        | RunState::Stopped
-        | RunState::ForceStopped
-        | RunState::Completed
-        | RunState::Failed
-        | RunState::Interrupted => false,
+    let goes_on = match &run.phase {
+        Phase::Running { verdict } | Phase::Paused { verdict, .. } => verdict.is_none() || model.finally,
+        Phase::Stopping(kind) => model.finally && *kind == StopKind::Graceful,
+        Phase::Queued { .. } | Phase::Ended { .. } => false,
     };
     if used >= model.retries.max || !goes_on {
         finish(run, index, StepChange::Fail, Some(error), out);
@@ -323,7 +319,7 @@ fn retry_delay(retries: Retries, used: u32, who: impl Hash) -> Duration {
 pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
     hold::give_up(run, cx, out);
-    if !matches!(run.state, RunState::Running | RunState::Stopping) {
+    if !matches!(run.state(), RunState::Running | RunState::Stopping) {
         return;
     }
     for (index, model) in definition.pipeline.steps.iter().enumerate() {
@@ -338,9 +334,9 @@ pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     }
     let Some(limit) = definition.pipeline.timeout else { return };
     let is_over = run.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64;
-    if is_over && run.state == RunState::Running && !run.ledger.run_timed_out {
-        run.ledger.run_timed_out = true;
-        run.ledger.verdict = Some(Verdict::Failed(format!("timed out after {}", in_words(limit))));
+    if is_over && run.phase.may_time_out() {
+        let why = format!("timed out after {}", in_words(limit));
+        run.phase.judge(Verdict::TimedOut(why));
         end_steps(run, Ending::RunTimeout, StopKind::Graceful, out);
     }
 }

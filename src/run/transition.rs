@@ -1,8 +1,9 @@
-//! The one table of a run's transitions and that of a step's, and the only place where a state changes. What the system
-//! does of its own, and what recovery finds, takes the same ways as what is asked: there are no others.
+//! The one table of a run's transitions and that of a step's, and the only place where a phase or a state changes. What the
+//! system does of its own, and what recovery finds, takes the same ways as what is asked: there are no others.
 
-use super::{Run, RunState, StepRun, StepState};
+use super::{End, Freeze, Phase, Run, RunState, StepRun, StepState, StopKind};
 use crate::base::id::{RunId, StepId};
+use crate::base::time::Now;
 
 /// What may be asked of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,21 +122,47 @@ pub const fn transition(from: RunState, command: Command) -> Option<RunState> {
     }
 }
 
-/// What changes the state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What changes the phase of a run, whether it was asked for or the system does it of its own.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Change {
-    /// This was asked, or the system does the same of its own.
-    As(Command),
-    /// The program or a step of it was lost, and the operator decides how it goes on.
-    Lose,
+    /// What it waited for before its first step is there.
+    Begin,
+    /// It is to be frozen, for these reasons.
+    Pause(Freeze),
+    /// It goes on, or is taken up again.
+    Resume,
+    /// It is taken up again for a retry.
+    Retry,
+    /// What lives of it is to end, by force as well: its processes are ended before it has.
+    Stop(StopKind),
+    /// It is over.
+    End(End),
 }
 
 impl Change {
-    const fn leads_from(self, from: RunState) -> Option<RunState> {
+    /// The command that does the same; none for a loss, which nobody asks for.
+    const fn command(&self) -> Option<Command> {
+        Some(match self {
+            Self::Begin => Command::Admit,
+            Self::Pause(_) => Command::Pause,
+            Self::Resume => Command::Resume,
+            Self::Retry => Command::Retry,
+            Self::Stop(StopKind::Graceful) => Command::Stop,
+            Self::Stop(StopKind::Force) | Self::End(End::ForceStopped) => Command::ForceStop,
+            Self::End(End::Completed | End::Stopped) => Command::Complete,
+            Self::End(End::Failed) => Command::Fail,
+            Self::End(End::Interrupted) => return None,
+        })
+    }
+
+    fn is_accepted_from(&self, from: RunState) -> bool {
+        let to = match self.command() {
+            Some(command) => transition(from, command),
+            None => (!from.is_ended()).then_some(RunState::Interrupted),
+        };
         match self {
-            Self::As(command) => transition(from, command),
-            Self::Lose if from.is_ended() => None,
-            Self::Lose => Some(RunState::Interrupted),
+            Self::End(end) => to == Some(end.state()),
+            Self::Begin | Self::Pause(_) | Self::Resume | Self::Retry | Self::Stop(_) => to.is_some(),
         }
     }
 }
@@ -251,24 +278,32 @@ impl StepChange {
 }
 
 impl Run {
-    /// Changes its state as the table says, whatever the cause is.
+    /// Changes its phase as the table says, whatever the cause is. Its clock and the time frozen are booked with that, and
+    /// its error becomes that of the new phase: the reason of a pause, else none until the caller knows one.
     ///
     /// # Errors
     /// [`Refusal::State`] where the table has no such transition: the run stays as it was.
-    pub(super) fn apply(&mut self, change: Change) -> Result<(), Refusal> {
-        match change.leads_from(self.state) {
-            Some(to) => {
-                self.state = to;
-                Ok(())
-            }
-            None => {
-                let to = match change {
-                    Change::As(command) => command.aim(self.state),
-                    Change::Lose => RunState::Interrupted,
-                };
-                Err(self.refusal(to))
-            }
+    pub(super) fn apply(&mut self, change: Change, now: Now) -> Result<(), Refusal> {
+        let from = self.state();
+        if !change.is_accepted_from(from) {
+            let aim = change.command().map_or(RunState::Interrupted, |command| command.aim(from));
+            return Err(self.refusal(aim));
         }
+        self.ledger.frozen_ms = self.frozen_ms(now);
+        let verdict = self.phase.verdict().cloned();
+        self.phase = match change {
+            Change::Begin | Change::Resume | Change::Retry => Phase::Running { verdict },
+            Change::Pause(freeze) => Phase::Paused { verdict, freeze },
+            Change::Stop(kind) => Phase::Stopping(kind),
+            Change::End(end) => Phase::Ended { end, at: Some(now.wall) },
+        };
+        self.error = self.phase.freeze().and_then(|freeze| freeze.holds.reason().cloned());
+        if self.state() == RunState::Running {
+            self.ledger.clock.start(now);
+        } else {
+            self.ledger.clock.stop(now);
+        }
+        Ok(())
     }
 
     /// Whether it accepts a command that changes its state later, or not at all.
@@ -276,14 +311,14 @@ impl Run {
     /// # Errors
     /// [`Refusal::State`] where the table has no such transition.
     pub(super) fn accept(&self, command: Command) -> Result<(), Refusal> {
-        match transition(self.state, command) {
+        match transition(self.state(), command) {
             Some(_) => Ok(()),
-            None => Err(self.refusal(command.aim(self.state))),
+            None => Err(self.refusal(command.aim(self.state()))),
         }
     }
 
     fn refusal(&self, to: RunState) -> Refusal {
-        Refusal::State { run_id: self.id.clone(), from: self.state, to, hint: hint(self.state) }
+        Refusal::State { run_id: self.id.clone(), from: self.state(), to, hint: hint(self.state()) }
     }
 }
 
@@ -314,6 +349,7 @@ pub const fn hint(from: RunState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Plan;
 
     fn step_in(state: StepState) -> StepRun {
         StepRun { state, ..StepRun::new("s".try_into().expect("an id")) }
@@ -322,8 +358,35 @@ mod tests {
     #[test]
     fn every_living_run_can_be_lost_and_no_ended_one() {
         for &from in RunState::ALL {
-            let to = (!from.is_ended()).then_some(RunState::Interrupted);
-            assert_eq!(Change::Lose.leads_from(from), to, "{from}");
+            assert_eq!(Change::End(End::Interrupted).is_accepted_from(from), !from.is_ended(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_change_leads_where_the_table_says_or_nowhere() {
+        use Change as C;
+        let pause = C::Pause(Freeze::default());
+        let force = C::Stop(StopKind::Force);
+        let stops = [C::Stop(StopKind::Graceful), force.clone()];
+        let ends = [End::Stopped, End::ForceStopped, End::Completed, End::Failed].map(C::End);
+        let now = Now { wall: chrono::DateTime::UNIX_EPOCH, awake_ms: 0 };
+        for &from in RunState::ALL {
+            for change in [C::Begin, pause.clone(), C::Resume, C::Retry].iter().chain(&stops).chain(&ends) {
+                let plan = Plan::driven("r".try_into().unwrap(), "p".try_into().unwrap(), "s");
+                let mut run = Run { phase: Phase::of(from, None), ..plan.into_run(now) };
+                let to = transition(from, change.command().unwrap());
+                match run.apply(change.clone(), now) {
+                    // Its processes are ended first.
+                    Ok(()) if *change == force => {
+                        assert_eq!((run.state(), to.is_some()), (RunState::Stopping, true))
+                    }
+                    Ok(()) => assert_eq!(Some(run.state()), to, "{from} × {change:?}"),
+                    Err(_) => assert!(
+                        run.state() == from && (to.is_none() || ends.contains(change)),
+                        "{from} × {change:?}"
+                    ),
+                }
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Hold, Launch, Run, RunState, StepRun, StepState, in_words};
+use super::{Definition, End, Freeze, Hold, Launch, Phase, Run, RunState, StepRun, StepState, in_words};
 use crate::admission::{Remedy, Wait};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::local_clock;
@@ -81,18 +81,18 @@ pub fn why(run: &Run, cx: WhyContext<'_>) -> Vec<Why> {
 
 fn of_run(run: &Run, cx: WhyContext<'_>) -> Why {
     let id = &run.id;
-    if !cx.is_live && !run.state.is_ended() && run.state != RunState::Paused {
-        let text = format!("It is {}, and no engine is running: nothing starts until one does", run.state);
+    if !cx.is_live && !run.state().is_ended() && run.state() != RunState::Paused {
+        let text = format!("It is {}, and no engine is running: nothing starts until one does", run.state());
         return Why::of_run(text).with(Remedy::by("leverframe serve --detach", "start an engine"));
     }
-    match run.state {
-        RunState::Queued => match wait_of(run, None, cx) {
+    match &run.phase {
+        Phase::Queued { .. } => match wait_of(run, None, cx) {
             Some(wait) => Why::of_wait(None, &wait, run, cx.now),
             None => Why::of_run("Waiting for its turn"),
         },
-        RunState::Running => running(run, cx),
-        RunState::Paused => paused(run, cx),
-        RunState::Stopping => {
+        Phase::Running { .. } => running(run, cx),
+        Phase::Paused { freeze, .. } => paused(run, freeze, cx),
+        Phase::Stopping(_) => {
             let ending = run.steps.iter().find(|step| step.state.is_live());
             let text = match ending {
                 Some(step) => format!("It is being stopped: step {} has its time to end", step.id),
@@ -100,18 +100,17 @@ fn of_run(run: &Run, cx: WhyContext<'_>) -> Why {
             };
             Why::of_run(text).with(Remedy::by(format!("leverframe stop --force {id}"), "end it at once"))
         }
-        RunState::Stopped => taken_up(Why::of_run("It was stopped"), id),
-        RunState::ForceStopped => taken_up(Why::of_run("It was ended by force"), id),
-        RunState::Interrupted | RunState::Failed => {
+        Phase::Ended { end, .. } => {
             let error = run.error.as_deref().unwrap_or("nobody said why");
-            taken_up(Why::of_run(format!("It {}: {error}", ended_how(run.state))), id)
+            match end {
+                End::Stopped => taken_up(Why::of_run("It was stopped"), id),
+                End::ForceStopped => taken_up(Why::of_run("It was ended by force"), id),
+                End::Failed => taken_up(Why::of_run(format!("It failed: {error}")), id),
+                End::Interrupted => taken_up(Why::of_run(format!("It was interrupted: {error}")), id),
+                End::Completed => Why::of_run("It completed"),
+            }
         }
-        RunState::Completed => Why::of_run("It completed"),
     }
-}
-
-fn ended_how(state: RunState) -> &'static str {
-    if state == RunState::Failed { "failed" } else { "was interrupted" }
 }
 
 fn taken_up(why: Why, id: &RunId) -> Why {
@@ -131,13 +130,13 @@ fn running(run: &Run, cx: WhyContext<'_>) -> Why {
     }
 }
 
-fn paused(run: &Run, cx: WhyContext<'_>) -> Why {
+fn paused(run: &Run, freeze: &Freeze, cx: WhyContext<'_>) -> Why {
     let resume = || Remedy::by(format!("leverframe resume {}", run.id), "let it go on");
-    let since = match run.ledger.frozen_since {
+    let since = match freeze.since {
         Some(since) => format!(" for {}", about(cx.now - since)),
         None => " as soon as all its processes stand still".to_owned(),
     };
-    let Some((hold, reason)) = run.ledger.holds.iter().next() else {
+    let Some((hold, reason)) = freeze.holds.iter().next() else {
         return Why::of_run(format!("Frozen{since}: the operator has paused it")).with(resume());
     };
     let reason = reason.trim_start_matches("frozen: ").trim_start_matches("held: ");
@@ -156,8 +155,8 @@ fn of_step(run: &Run, definition: &Definition, index: usize, cx: WhyContext<'_>)
             let error = step.error.as_deref()?;
             Some(Why::of_step(step, format!("It {error}")))
         }
-        StepState::Waiting if run.state == RunState::Running => Some(waiting(run, definition, index, cx)),
-        StepState::Pending if run.state == RunState::Running => Some(pending(run, definition, step, model)),
+        StepState::Waiting if run.state() == RunState::Running => Some(waiting(run, definition, index, cx)),
+        StepState::Pending if run.state() == RunState::Running => Some(pending(run, definition, step, model)),
         StepState::Pending
         | StepState::Waiting
         | StepState::Running
@@ -227,7 +226,7 @@ fn wait_of(run: &Run, step: Option<&StepRun>, cx: WhyContext<'_>) -> Option<Wait
     let now = cx.waits.iter().find(|(of, _)| of.as_ref() == step_id).map(|(_, wait)| wait.clone());
     let recorded = || match step {
         Some(step) => step.ledger.wait.as_deref().cloned(),
-        None => run.ledger.wait.as_deref().cloned(),
+        None => run.phase.wait().map(|wait| (**wait).clone()),
     };
     now.or_else(recorded)
 }

@@ -79,7 +79,7 @@ pub(super) fn known_until(input: &Input, now: Now) -> Option<DateTime<Utc>> {
 /// A step that ran when its engine died has run since it began, whatever of that was recorded.
 pub(super) fn go_on(run: &mut Run, index: usize) {
     let step = &run.steps[index];
-    if step.state != StepState::Running || run.state == RunState::Paused {
+    if step.state != StepState::Running || run.state() == RunState::Paused {
         return;
     }
     let Some(began) = step.started_at else { return };
@@ -103,7 +103,7 @@ pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events
         }
     }
     let works = match run.body {
-        Body::Driven => matches!(run.state, RunState::Running | RunState::Stopping),
+        Body::Driven => matches!(run.state(), RunState::Running | RunState::Stopping),
         Body::Pipeline(_) => run.steps.iter().any(|step| is_at_work(step)),
     };
     let mut work = run.ledger.work.unwrap_or_default();

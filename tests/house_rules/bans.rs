@@ -208,19 +208,21 @@ pub(crate) fn lints_are_expected(house: &House) -> Vec<Breach> {
     breaches
 }
 
-/// Where the state of a run or a step changes.
+/// Where the phase of a run or the state of a step changes.
 const TRANSITIONS: &str = "src/run/transition.rs";
 
 pub(crate) fn states_change_by_the_table(house: &House) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let rules = house.sources.iter().filter(|it| it.path.starts_with("src/run/") && it.path != TRANSITIONS);
     for source in rules {
-        breaches.extend(source.find_in_program(".state = ").map(|at| {
-            source.breach(
-                at,
-                "sets a state: `apply` of a run or a step does, which asks the table. Add the transition there if it lacks",
-            )
-        }));
+        for needle in [".phase = ", ".state = "] {
+            breaches.extend(source.find_in_program(needle).map(|at| {
+                source.breach(
+                    at,
+                    "sets a state: `apply` of a run or a step does, which asks the table. Add the transition there if it lacks",
+                )
+            }));
+        }
     }
     breaches
 }
@@ -341,8 +343,8 @@ mod tests {
 
     #[test]
     fn states_that_are_set_beside_the_table_are_found() {
-        let text = "fn f() {\nrun.state = to;\nif run.state == to {}\n}";
-        assert_eq!(lines(states_change_by_the_table, "src/run/a.rs", text), [2]);
+        let text = "fn f() {\nrun.phase = to;\nif run.phase == to {}\nstep.state = to;\n}";
+        assert_eq!(lines(states_change_by_the_table, "src/run/a.rs", text), [2, 4]);
         assert!(lines(states_change_by_the_table, TRANSITIONS, text).is_empty());
     }
 

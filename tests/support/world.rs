@@ -8,8 +8,8 @@ use leverframe::admission::Admission;
 use leverframe::base::id::PipelineId;
 use leverframe::base::time::Now;
 use leverframe::run::{
-    Body, Context, Effect, EventKind, Exit, Input, Launch, Outbox, Record, Run, RunLedger, RunState, Starts,
-    StepNews, StepRun, Trigger, decide,
+    Body, Context, Effect, EventKind, Exit, Input, Launch, Outbox, Phase, Record, Run, RunLedger, RunState,
+    Starts, StepNews, StepRun, Trigger, decide,
 };
 
 use super::{definition, run_id};
@@ -106,10 +106,10 @@ impl World {
                 }
                 let is_finally = self.run.definition().is_some_and(|d| d.pipeline.steps[index].finally);
                 assert!(
-                    self.run.state == RunState::Running
-                        || (is_finally && self.run.state == RunState::Stopping),
+                    self.run.state() == RunState::Running
+                        || (is_finally && self.run.state() == RunState::Stopping),
                     "started while {}",
-                    self.run.state
+                    self.run.state()
                 );
                 let may_start = match self.starts {
                     Starts::Allowed => true,
@@ -168,10 +168,9 @@ pub(crate) fn driven_in(state: RunState) -> Run {
         trigger: Trigger::Manual,
         body: Body::Driven,
         params: Arc::new(BTreeMap::new()),
-        state,
+        phase: Phase::of(state, Some(now)),
         attempt: 1,
         started_at: now,
-        finished_at: state.is_ended().then_some(now),
         progress: 0.0,
         current_step: None,
         message: None,

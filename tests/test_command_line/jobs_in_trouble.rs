@@ -179,7 +179,8 @@ fn how_long_a_run_is_held_for_a_missing_secret_is_not_begun_anew_by_the_next_ser
                 CheckpointManager::open_read_only(home.data().join("checkpoints.db")).expect("it opens");
             store.load_run(&crate::support::run_id(&run_id)).expect("it can be read").expect("it is there")
         };
-        let mut until = stored().ledger.held_until.expect("it is held for a while");
+        let mut until =
+            stored().phase.freeze().and_then(|freeze| freeze.held_until).expect("it is held for a while");
         running.signal(Signal::KILL);
         running.end();
         if is_set_back {

@@ -71,7 +71,7 @@ fn who_asks_for_a_run_that_is_to_be_taken_back_is_answered_though_no_host_can_be
     }
     answered.recv_timeout(DEADLINE).expect("an answer").expect("it is recorded");
     thread.join().expect("it has answered");
-    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Stopping);
+    assert_eq!(living(&engine, &run_id("r1")).state(), RunState::Stopping);
 }
 
 /// A run of a step that an earlier engine left, on a host that hears nothing.
@@ -113,7 +113,7 @@ fn a_host_that_can_not_be_had_when_a_run_is_taken_back_is_looked_for_again() {
     makes.recv_timeout(DEADLINE).expect("another host, for the run that lives here");
     engine.stop_execution(&run_id("r1"), StopKind::Graceful).expect("it is recorded");
     makes.recv_timeout(DEADLINE).expect("what that one knows of the run that is taken back");
-    assert_eq!(living(&engine, &run_id("r1")).state, RunState::Stopping);
+    assert_eq!(living(&engine, &run_id("r1")).state(), RunState::Stopping);
 }
 
 #[test]

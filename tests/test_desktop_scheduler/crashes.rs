@@ -1,7 +1,7 @@
 //! The scheduler dies between any two of its steps: no fire is lost, and none comes twice.
 
 use chrono::TimeDelta;
-use leverframe::run::RunState;
+use leverframe::run::{Phase, RunState};
 use leverframe::schedule::{Misfire, MisfirePolicy};
 use leverframe::scheduler::{Act, CATCH_UP_GAP_MS, JobStart};
 
@@ -199,7 +199,7 @@ fn a_run_that_was_taken_up_where_no_scheduler_was_is_booked_and_under_way() {
     assert_eq!(desk.history("job")[0].status.as_deref(), Some("failed"));
     // `resume` without a scheduler, which has gone meanwhile.
     desk.living.push(run);
-    desk.rewrite(&run_id, |run| (run.state, run.attempt) = (RunState::Running, 2));
+    desk.rewrite(&run_id, |run| (run.phase, run.attempt) = (Phase::of(RunState::Running, None), 2));
     desk.start_again();
     assert_eq!(desk.job("job").running.len(), 1);
     desk.pass(TimeDelta::hours(1));
@@ -207,7 +207,7 @@ fn a_run_that_was_taken_up_where_no_scheduler_was_is_booked_and_under_way() {
     assert_eq!(desk.ledger("job"), ["03:00:00 ran 1", "04:00:00 skipped 1"], "one runs already");
     // It completes, again without a scheduler.
     let at = desk.now.wall;
-    desk.rewrite(&run_id, |run| (run.state, run.finished_at) = (RunState::Completed, Some(at)));
+    desk.rewrite(&run_id, |run| run.phase = Phase::of(RunState::Completed, Some(at)));
     desk.living.clear();
     desk.start_again();
     assert_eq!(desk.history("job")[0].status.as_deref(), Some("completed"));
@@ -232,7 +232,7 @@ fn a_run_that_failed_again_where_no_scheduler_was_is_booked_again() {
     let at = desk.now.wall;
     desk.living.push(run);
     desk.rewrite(&run_id, |run| {
-        (run.state, run.attempt, run.finished_at) = (RunState::Failed, 2, Some(at));
+        (run.phase, run.attempt) = (Phase::of(RunState::Failed, Some(at)), 2);
     });
     desk.living.clear();
     desk.start_again();

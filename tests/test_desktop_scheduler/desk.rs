@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use leverframe::base::id::{JobId, PipelineId, RunId};
 use leverframe::base::time::{Now, format_instant, parse_instant};
-use leverframe::run::{Body, Definition, EventKind, Run, RunLedger, RunState};
+use leverframe::run::{Body, Definition, EventKind, Phase, Run, RunLedger, RunState};
 use leverframe::schedule::ScheduleConfig;
 use leverframe::scheduler::{
     Act, FireView, HistoryView, JobSpec, JobStart, JobView, SchedulerCore, SchedulerError, StartOutcome,
@@ -167,7 +167,7 @@ impl Desk {
     /// All runs that live end so.
     pub(crate) fn end_all(&mut self, state: RunState) {
         for run in std::mem::take(&mut self.living) {
-            let ended = Run { state, finished_at: Some(self.now.wall), ..(*run).clone() };
+            let ended = Run { phase: Phase::of(state, Some(self.now.wall)), ..(*run).clone() };
             self.runs.commit(&[RunWrite::Run(Arc::new(ended.clone()))]).expect("it is recorded");
             if !self.is_dead {
                 let acts = self.core.ended(&ended.summary(), self.now).expect("it is booked");

@@ -122,8 +122,8 @@ fn each_finding_in_each_state_leads_where_the_run_was_going() {
         let step = &world.run.steps[0];
         let what = format!("{stand:?}, {start:?}, {found:?}");
         assert_eq!((step.state, step.attempt, &asked(&world)[..]), expected, "{what}");
-        let is_paused = world.run.state == RunState::Paused;
-        assert_eq!(is_paused, stand == S::Paused, "{what}: {}", world.run.state);
+        let is_paused = world.run.state() == RunState::Paused;
+        assert_eq!(is_paused, stand == S::Paused, "{what}: {}", world.run.state());
     };
     for stand in STANDS {
         // Recorded and not made: it starts if the run is one whose steps start; else it waits, or has ended.
@@ -187,13 +187,13 @@ fn each_finding_in_each_state_leads_where_the_run_was_going() {
 fn a_start_that_recovery_held_back_is_made_when_the_run_goes_on() {
     let mut world = world(Stand::Paused, Start::Recorded);
     world.hear(Input::Recover(vec![Found::Nothing, Found::NotAsked]));
-    assert!(world.run.ledger.frozen_since.is_some(), "nothing of it moves: it is frozen");
+    assert!(world.run.phase.frozen_since().is_some(), "nothing of it moves: it is frozen");
     world.hear(Input::Resume);
     assert_eq!(asked(&world), ["start, unless it lives"]);
     world.started(0);
     world.exit(0, 0);
     world.exit(1, 0);
-    assert_eq!(world.run.state, RunState::Completed);
+    assert_eq!(world.run.state(), RunState::Completed);
 }
 
 /// A cleaning step whose start was recorded and not made is made, in a run that is stopping too.
@@ -207,7 +207,7 @@ fn a_cleaning_step_that_was_recorded_and_not_made_is_made() {
     assert_eq!(world.run.steps[1].state, StepState::Running);
     world.started(1);
     world.exit(1, 0);
-    assert_eq!((world.run.state, world.run.steps[1].attempt), (RunState::Stopped, 1));
+    assert_eq!((world.run.state(), world.run.steps[1].attempt), (RunState::Stopped, 1));
 }
 
 /// A cleaning step that was being prepared (a secret was fetched) when its run was paused starts when that goes on.
@@ -219,7 +219,7 @@ fn a_cleaning_step_that_was_not_sent_starts_when_the_run_goes_on() {
     world.vanish(1);
     world.started.remove(&(1, 1));
     world.step(1, StepNews::NotSent);
-    assert_eq!(world.run.state, RunState::Paused);
+    assert_eq!(world.run.state(), RunState::Paused);
     world.acted.clear();
     world.hear(Input::Resume);
     assert!(world.acted.contains(&Effect::Start { index: 1, may_be_alive: false }), "{:?}", world.acted);
@@ -241,13 +241,13 @@ fn however_many_steps_one_crash_takes_it_is_one_crash() {
     for crash in 1..=3 {
         (0..6).for_each(|index| world.vanish(index));
         world.hear(Input::Recover(vec![Found::Nothing; 6]));
-        assert_eq!(world.run.state, RunState::Running, "crash {crash}");
+        assert_eq!(world.run.state(), RunState::Running, "crash {crash}");
         assert_eq!(world.run.ledger.resumes_in_row, crash);
         (0..6).for_each(|index| world.started(index));
     }
     (0..6).for_each(|index| world.vanish(index));
     world.hear(Input::Recover(vec![Found::Nothing; 6]));
-    assert_eq!(world.run.state, RunState::Interrupted, "four times in a row without anything done");
+    assert_eq!(world.run.state(), RunState::Interrupted, "four times in a row without anything done");
 }
 
 /// The ends that nobody saw come one by one where one supervisor's death left the steps alive.
@@ -267,7 +267,7 @@ fn steps_that_are_lost_one_after_another_from_one_death_are_one_crash() {
         world.step(index, StepNews::Exited(exit));
         world.started(index);
     }
-    assert_eq!((world.run.state, world.run.ledger.resumes_in_row), (RunState::Running, 1));
+    assert_eq!((world.run.state(), world.run.ledger.resumes_in_row), (RunState::Running, 1));
     // One that has begun since is lost by another death.
     let exit = unseen(&world);
     world.vanish(3);

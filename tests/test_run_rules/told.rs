@@ -23,18 +23,18 @@ fn the_progress_of_a_run_that_ended_badly_is_the_share_that_was_done() {
     let mut failed = World::new(FOUR);
     failed.exit(0, 0);
     failed.exit(1, 1);
-    assert_eq!((failed.run.state, failed.run.progress), (RunState::Failed, 0.25));
+    assert_eq!((failed.run.state(), failed.run.progress), (RunState::Failed, 0.25));
 
     let mut stopped = World::new(FOUR);
     let news = report(&stopped, 0, 0.84);
     stopped.step(0, news);
     stopped.hear(Input::Stop(StopKind::Graceful));
     stopped.exit(0, 143);
-    assert_eq!((stopped.run.state, stopped.run.progress), (RunState::Stopped, 0.21));
+    assert_eq!((stopped.run.state(), stopped.run.progress), (RunState::Stopped, 0.21));
 
     let mut completed = World::new(FOUR);
     (0..4).for_each(|index| completed.exit(index, 0));
-    assert_eq!((completed.run.state, completed.run.progress), (RunState::Completed, 1.0));
+    assert_eq!((completed.run.state(), completed.run.progress), (RunState::Completed, 1.0));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn who_was_told_of_the_first_failure_is_told_of_the_second() {
     assert_eq!(play(&mut world, false), ["work", "tell", "mail", "umount"]);
     world.hear(Input::Resume);
     assert_eq!(play(&mut world, true), ["work", "mail", "umount"], "there is nothing to tell");
-    assert_eq!((world.run.state, world.run.steps[2].state), (RunState::Completed, StepState::Skipped));
+    assert_eq!((world.run.state(), world.run.steps[2].state), (RunState::Completed, StepState::Skipped));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn what_a_run_took_is_time_at_work() {
     world.started(0);
     world.pass(2_000);
     world.exit(0, 1);
-    assert_eq!((world.run.state, seconds(&world)), (RunState::Failed, (12.0, Some(2.0))));
+    assert_eq!((world.run.state(), seconds(&world)), (RunState::Failed, (12.0, Some(2.0))));
     world.pass(3_600_000);
     world.hear(Input::Resume);
     world.started(0);

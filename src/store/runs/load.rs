@@ -10,7 +10,7 @@ use super::rows::summary_columns;
 use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
 use super::{CheckpointManager, rows};
 use crate::base::id::{RunId, StepId};
-use crate::run::{RunLedger, RunSummary, StepRun};
+use crate::run::{Phase, RunLedger, RunSummary, StepRun, StoredLedger};
 use crate::store::error::StoreError;
 use crate::store::sqlite::columns::{self, Named};
 
@@ -96,19 +96,23 @@ struct PartialRun {
     definition_hash: Option<Arc<str>>,
     params: BTreeMap<String, String>,
     metadata: Option<Arc<str>>,
+    phase: Phase,
     ledger: RunLedger,
 }
 
 fn partial_run(row: &Row<'_>) -> rusqlite::Result<Option<PartialRun>> {
     let Some(summary) = rows::summary(row)? else { return Ok(None) };
     let row = &Named::of(row);
+    let stored: StoredLedger = columns::from_json(row, "ledger")?;
+    let (ledger, phase) = stored.into_parts(summary.state, summary.finished_at);
     Ok(Some(PartialRun {
         summary,
         body: columns::text(row, "body")?,
         definition_hash: columns::shared(row, "definition_hash")?,
         params: columns::from_json(row, "params")?,
         metadata: columns::shared(row, "metadata")?,
-        ledger: columns::from_json(row, "ledger")?,
+        phase,
+        ledger,
     }))
 }
 
@@ -117,7 +121,7 @@ fn complete(
     partial: PartialRun,
     definitions: &mut HashMap<Arc<str>, Option<Arc<StoredDefinition>>>,
 ) -> rusqlite::Result<StoredRun> {
-    let PartialRun { summary, body, definition_hash, params, metadata, ledger } = partial;
+    let PartialRun { summary, body, definition_hash, params, metadata, phase, ledger } = partial;
     let definition = match definition_hash {
         None => None,
         Some(hash) => match definitions.get(&hash) {
@@ -135,7 +139,7 @@ fn complete(
         (None, _) => StoredBody::Unknown,
     };
     let steps = steps_of(conn, &summary.run_id)?.into_iter().map(Arc::new).collect();
-    Ok(StoredRun { summary, body, params: Arc::new(params), metadata, ledger, steps })
+    Ok(StoredRun { summary, body, params: Arc::new(params), metadata, phase, ledger, steps })
 }
 
 /// The steps of a run as they are now, by start, then by name; those that never started last.

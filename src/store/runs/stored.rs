@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::base::id::{PipelineId, RunId};
 use crate::pipeline::Pipeline;
-use crate::run::{Body, Definition, Run, RunLedger, RunState, RunSummary, StepRun};
+use crate::run::{Body, Definition, Phase, Run, RunLedger, RunState, RunSummary, StepRun};
 use crate::store::error::StoreError;
 
 /// One run with its steps, its definition still a text.
@@ -22,6 +22,8 @@ pub struct StoredRun {
     pub params: Arc<BTreeMap<String, String>>,
     /// What its starter wanted kept with it, as JSON text.
     pub metadata: Option<Arc<str>>,
+    /// Where it stands.
+    pub phase: Phase,
     /// What only decisions need.
     pub ledger: RunLedger,
     /// The steps that were ever recorded, by start, then by name. The pipeline may have more, whose turn
@@ -58,7 +60,7 @@ impl StoredRun {
     /// # Errors
     /// [`StoreError::Definition`] with what `parse(path, text)` said.
     pub fn into_run(self, parse: impl Fn(&str, &str) -> Result<Pipeline, String>) -> Result<Run, StoreError> {
-        let Self { summary, body, params, metadata, ledger, steps } = self;
+        let Self { summary, body, params, metadata, phase, ledger, steps } = self;
         let (body, steps) = match body {
             StoredBody::Driven | StoredBody::Unknown => (Body::Driven, Vec::new()),
             StoredBody::Pipeline(stored) => {
@@ -83,10 +85,9 @@ impl StoredRun {
             trigger: summary.trigger,
             body,
             params,
-            state: summary.state,
+            phase,
             attempt: summary.attempt,
             started_at: summary.started_at,
-            finished_at: summary.finished_at,
             progress: summary.progress,
             current_step: summary.current_step,
             message: summary.message,

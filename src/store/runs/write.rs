@@ -97,7 +97,11 @@ fn write_record(conn: &Connection, run_id: &RunId, record: &Record) -> rusqlite:
 
 /// Ours as JSON text.
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    serde_json::to_string(value).map_err(unwritable)
+}
+
+fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
 fn check_checkpoint(run_id: &RunId, step_id: &str, data: &str) -> Result<(), StoreError> {
@@ -118,15 +122,15 @@ fn check_checkpoint(run_id: &RunId, step_id: &str, data: &str) -> Result<(), Sto
 /// run leave its state alone and then touch one page.
 fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlite::Result<()> {
     let definition_hash = run.definition().map(|definition| definitions.hash(definition));
-    let finished_at = run.finished_at.map(format_instant);
-    let finished_ms = run.finished_at.map(|at| at.timestamp_millis());
-    let frozen_since = run.ledger.frozen_since.map(format_instant);
+    let finished_at = run.phase.finished_at().map(format_instant);
+    let finished_ms = run.phase.finished_at().map(|at| at.timestamp_millis());
+    let frozen_since = run.phase.frozen_since().map(format_instant);
     let frozen_ms = run.ledger.frozen_ms as i64;
     let body = match run.body {
         Body::Driven => "driven",
         Body::Pipeline(_) => "pipeline",
     };
-    let (id, state) = (run.id.as_str(), run.state.as_str());
+    let (id, state) = (run.id.as_str(), run.state().as_str());
     let plain: &[Column<'_>] = &[
         ("source", &run.source.as_ref()),
         ("run_type", &run.run_type.as_ref()),
@@ -144,7 +148,7 @@ fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlit
         ("frozen_ms", &frozen_ms),
         ("frozen_since", &frozen_since),
         ("body", &body),
-        ("ledger", &json(&run.ledger)?),
+        ("ledger", &run.ledger_json().map_err(unwritable)?),
     ];
     let same_state = "run_id = ? AND state = ? AND definition_hash IS ?";
     if update(conn, "execution_state", plain, same_state, &[&id, &state, &definition_hash])? > 0 {

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{CheckpointManager, RunWrite};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::{Command, OnFailure, Pipeline, Retries, Step};
-use crate::run::{Body, Definition, Record, Run, RunLedger, RunState, StepRun, StepState, Trigger};
+use crate::run::{Body, Definition, Phase, Record, Run, RunLedger, RunState, StepRun, StepState, Trigger};
 
 /// A store on a real file, gone with the test.
 struct Fixture {
@@ -57,22 +57,16 @@ fn run(id: &str, state: RunState, started: i64) -> Run {
         trigger: Trigger::Schedule,
         body: Body::Driven,
         params: Arc::new([("limit".to_owned(), "3".to_owned())].into()),
-        state,
+        phase: Phase::of(state, state.is_ended().then(|| at(started + 10))),
         attempt: 2,
         started_at: at(started),
-        finished_at: state.is_ended().then(|| at(started + 10)),
         progress: 0.5,
         current_step: Some("fetch".into()),
         message: Some("page 12".into()),
         error: None,
         metadata: Some("{\"ticket\":7}".into()),
         steps: Vec::new(),
-        ledger: RunLedger {
-            frozen_since: Some(at(5)),
-            frozen_ms: 1500,
-            boot_id: "b".into(),
-            ..RunLedger::default()
-        },
+        ledger: RunLedger { frozen_ms: 1500, boot_id: "b".into(), ..RunLedger::default() },
     }
 }
 

@@ -100,7 +100,7 @@ proptest! {
         let mut writes = Vec::new();
         for (i, (state, pipeline, age, log)) in rows.iter().enumerate() {
             let mut row = run(&format!("r{i}"), RunState::ALL[*state], -age * DAY - i as i64);
-            row.finished_at = row.finished_at.map(|_| row.started_at);
+            row.phase = Phase::of(row.state(), Some(row.started_at));
             row.pipeline_id = PipelineId::new(format!("p{pipeline}")).unwrap();
             sizes.insert(row.id.clone(), *log);
             writes.push(RunWrite::Run(Arc::new(row)));

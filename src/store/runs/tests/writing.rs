@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
-use crate::run::Decision;
+use crate::run::{Decision, Freeze, Verdict};
 use crate::store::{ExecutionRecord, RunWrite, StoreError, StoredBody};
 
 #[test]
@@ -15,6 +15,8 @@ fn a_run_comes_back_as_it_was_written() {
     let f = Fixture::new();
     let mut written = run("r", RunState::Paused, 0);
     written.body = Body::Pipeline(definition("fetch parse load"));
+    let freeze = Freeze { since: Some(at(5)), ..Freeze::default() };
+    written.phase = Phase::Paused { verdict: Some(Verdict::Failed("why".to_owned())), freeze };
     let fetch = StepRun {
         exit_code: Some(0),
         finished_at: Some(at(4)),
@@ -38,7 +40,8 @@ fn a_run_comes_back_as_it_was_written() {
     assert_eq!(stored.summary, crate::run::RunSummary { live: false, ..written.summary() });
     let read = stored.into_run(parse).unwrap();
     assert_eq!(read.summary(), written.summary());
-    assert_eq!((read.ledger, read.params, read.metadata), (written.ledger, written.params, written.metadata));
+    assert_eq!((read.phase, read.ledger, read.params), (written.phase, written.ledger, written.params));
+    assert_eq!(read.metadata, written.metadata);
     let steps: Vec<StepRun> = read.steps.iter().map(|step| (**step).clone()).collect();
     assert_eq!(steps, [fetch, StepRun::new(step_id("parse")), load]);
     assert!(matches!(read.body, Body::Pipeline(d) if &*d.text == "fetch parse load"));
