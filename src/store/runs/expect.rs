@@ -1,16 +1,16 @@
-//! What a commit rests on: a run that its caller has read, and that may be another one by the time it is written.
+//! The condition of a commit: a run is still as the caller has read it.
 
 use rusqlite::{Connection, params};
 
 use crate::base::id::RunId;
 use crate::run::RunState;
 
-/// Why a commit was refused: its caller had read a run that is another one by now.
+/// A commit was refused because a run has changed since its caller read it.
 #[derive(Debug, thiserror::Error)]
 #[error("run {0} was changed or removed meanwhile; nothing was done about it: try again")]
 pub(in crate::store) struct Changed(RunId);
 
-/// Refuses what is being written, unless the run stands so.
+/// Fails unless the run has this state and attempt.
 pub(super) fn expect(
     conn: &Connection,
     run_id: &RunId,
