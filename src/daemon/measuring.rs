@@ -1,5 +1,5 @@
-//! [`Watch`] measures the machine and the steps for an engine, keeps what it measures, tells the engine when a limit is
-//! exceeded, and shows it to a window.
+//! [`Watch`] measures the machine and the steps for an engine: it stores the samples, tells the engine when a limit is
+//! exceeded, and feeds a window.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,8 +11,7 @@ use crate::monitor::{
 use crate::settings::Settings;
 use crate::store::SampleStore;
 
-/// How often the machine is sampled while no step lives, unless the operator wants it less often: each sample wakes the
-/// window.
+/// The sampling interval while no step lives, unless the operator's is longer: each sample wakes the window.
 const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A monitor at work for one data directory.
@@ -22,10 +21,10 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Makes ready to measure under the limits of the settings, for an engine that is about to be opened.
+    /// Prepares to measure with the limits of the settings, for an engine that is about to be opened.
     ///
     /// # Errors
-    /// [`MonitorError`], when this machine can't be measured.
+    /// [`MonitorError`] when this machine can't be measured.
     pub(crate) fn new(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
         let folders = std::iter::once(data_dir).chain(settings.pipeline_dirs.iter().map(AsRef::as_ref));
         let interval = settings.monitor_interval;
@@ -39,10 +38,10 @@ impl Watch {
         Ok(Self { monitor, guards: Vec::new() })
     }
 
-    /// Measures the machine from now on, for a window that only looks at somebody else's engine.
+    /// Starts to measure the machine, for a window whose engine is in another process.
     ///
     /// # Errors
-    /// [`MonitorError`], when this machine can't be measured.
+    /// [`MonitorError`] when this machine can't be measured.
     pub(crate) fn of_machine(data_dir: &Path, settings: &Settings) -> Result<Self, MonitorError> {
         let interval = settings.monitor_interval;
         let monitor = ResourceMonitor::new(MonitorOptions { interval, ..MonitorOptions::new(data_dir) })?;
@@ -50,11 +49,11 @@ impl Watch {
         Ok(Self { monitor, guards: Vec::new() })
     }
 
-    /// Begins to measure, to keep what is measured, and to tell the engine when a limit is exceeded. The engine holds its
-    /// lock by now.
+    /// Starts to measure, to store the samples, and to tell the engine when a limit is exceeded. The engine is open and
+    /// holds its lock.
     ///
     /// # Errors
-    /// [`MonitorError`], when a thread can't be started.
+    /// [`MonitorError`] when a thread can't be started.
     pub(crate) fn start(&mut self, engine: &CoreExecutionEngine) -> Result<(), MonitorError> {
         let history = SampleStore::open(engine.data_dir().samples_db())?;
         let engine = engine.clone();
@@ -63,7 +62,7 @@ impl Watch {
             self.monitor.subscribe(move |sample| {
                 let tells = !sample.raised.is_empty() || !sample.changes.is_empty() || sample.power_changed;
                 if tells || engine.wants_samples() {
-                    // An engine that has ended needs to know nothing.
+                    // Fails when the engine has ended.
                     let _ = engine.take_sample(sample.clone());
                 }
             }),
@@ -71,12 +70,12 @@ impl Watch {
         self.monitor.start()
     }
 
-    /// What an engine tells of its steps.
+    /// A handle by which the engine reports its steps.
     pub(crate) fn monitor(&self) -> MonitorHandle {
         self.monitor.handle()
     }
 
-    /// Every sample from now on.
+    /// All samples from now on.
     pub(crate) fn stream(&self) -> SampleStream {
         self.monitor.stream()
     }
