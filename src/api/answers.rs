@@ -88,7 +88,6 @@ pub struct PipelineDocument {
     pub source: String,
     /// One line for people.
     pub description: Option<String>,
-    /// The file.
     pub path: PathBuf,
     /// How many steps it has.
     pub n_steps: usize,

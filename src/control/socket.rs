@@ -9,7 +9,7 @@ use std::path::Path;
 pub const SOCKET_NAME: &str = "control.sock";
 
 /// Binds the control socket of `data_dir`, mode 0600. The caller holds the directory's lock, so an existing socket is a
-/// dead engine's and is replaced. Whoever opens the directory checks its mode.
+/// dead engine's and is replaced. Opening the directory checks its mode.
 ///
 /// # Errors
 /// The directory belongs to another user, or can't be used.

@@ -222,7 +222,7 @@ impl Standby {
         // Not joined: it ends with the connection, or else with the lock or the program.
         crate::base::thread::lasting("lf-standby", move || {
             // If the receiver is gone, this drops the lease.
-            let _ = tell.send(wait_for_seat(&dir, &of_thread, stand_for));
+            let _ = tell.send(wait_for_lease(&dir, &of_thread, stand_for));
         })?;
         Ok(Self { lease, line })
     }
@@ -239,14 +239,14 @@ impl Drop for Standby {
 }
 
 /// The lease. None when the standby was dropped, or another engine serves and that was waited for.
-fn wait_for_seat(
+fn wait_for_lease(
     dir: &DataDir,
     line: &Mutex<Line>,
     stand_for: StandFor,
 ) -> Result<Option<EngineLease>, JoinError> {
     let outcome = look_again(dir.path(), || {
         let outcome = match stand_for {
-            StandFor::Good => ask_for_seat(dir, line).map(Some),
+            StandFor::Good => ask_for_lease(dir, line).map(Some),
             StandFor::UntilServed => join(dir).map(|joined| match joined {
                 Joined::Client(_) => None,
                 Joined::EngineLease(lease) => Some(lease),
@@ -267,7 +267,7 @@ fn wait_for_seat(
     }
 }
 
-fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinError> {
+fn ask_for_lease(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinError> {
     let client = match join(dir)? {
         Joined::EngineLease(lease) => return Ok(lease),
         Joined::Client(client) => Arc::new(client),

@@ -102,11 +102,11 @@ impl Keeper {
     fn may_leave(&self, hand_over: &HandOver) -> Result<(), String> {
         let successor = &hand_over.successor;
         let pid = hand_over.peer_pid();
-        let is_heir = pid.is_some() && pid == *self.shared.new_holder.lock();
+        let is_successor = pid.is_some() && pid == *self.shared.new_holder.lock();
         let is_newer = version(&successor.version) > version(env!("CARGO_PKG_VERSION"));
         let me = std::process::id();
         match (self.face, successor.face) {
-            _ if is_heir => Ok(()),
+            _ if is_successor => Ok(()),
             (_, ProcessKind::Run | ProcessKind::Library) => {
                 Err("only a window or `serve` takes over".to_owned())
             }

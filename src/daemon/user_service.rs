@@ -37,10 +37,7 @@ pub enum ServiceError {
     Homeless,
     /// The file's format can't hold a path.
     #[error("the path {path:?} holds a line break, which no service file can; move it elsewhere")]
-    Path {
-        /// Which.
-        path: PathBuf,
-    },
+    Path { path: PathBuf },
     /// The file can't be written or removed.
     #[error("the service's file {path} can't be changed: {source}")]
     File { path: PathBuf, source: io::Error },

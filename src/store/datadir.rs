@@ -38,7 +38,7 @@ pub enum DataDirError {
     },
 }
 
-/// A data directory that exists, belongs to this user, is closed to writes by others, and can be written by us.
+/// An existing data directory of this user, which no other user can write.
 #[derive(Debug, Clone)]
 pub struct DataDir {
     path: PathBuf,
@@ -99,7 +99,8 @@ impl DataDir {
     ///
     /// # Errors
     /// [`DataDirError::Unusable`] when it can't be created, read or written, is not a directory, belongs to another
-    /// user, lies on a network file system, or holds only files of other programs. In the last case nothing is changed.
+    /// user, lies on a network file system, is a folder of something else (nothing is changed then), or also holds
+    /// files of something else and other users can write in it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
         let path = path.as_ref();
         let unusable = |why: String| DataDirError::Unusable { path: path.to_owned(), why };
@@ -290,7 +291,7 @@ impl DataDir {
     }
 }
 
-/// How long a child may take to its exec that was being spawned when its engine died.
+/// How long after its engine's death a child that was being spawned may take to its exec.
 const HOLDER_DIES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whether the process named in the lock's file is dead. A zombie counts as dead: it has no program.

@@ -33,7 +33,7 @@ pub fn is_network_file_system(path: &Path) -> io::Result<Option<&'static str>> {
     Ok(NETWORK_MAGICS.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name))
 }
 
-/// Only Linux is known so far: none.
+/// On other systems no network file system is known yet: always none.
 ///
 /// # Errors
 /// Never.

@@ -196,7 +196,7 @@ impl StoreError {
     }
 }
 
-/// Whether SQLite means a full disk by an I/O failure.
+/// Whether an I/O failure of SQLite is really a full disk.
 fn means_no_space(extended_code: i32, path: &Path) -> bool {
     extended_code == ffi::SQLITE_IOERR_SHMSIZE
         || path.parent().and_then(|dir| free_space(dir).ok()).is_some_and(|free| free < NEARLY_NOTHING)

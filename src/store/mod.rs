@@ -2,8 +2,8 @@
 //!
 //! [`CheckpointManager`] owns `checkpoints.db`: runs, steps, attempts, checkpoints and the decisions of recovery. Every
 //! write is one `BEGIN IMMEDIATE` transaction that is on disk before the call returns; concurrent callers share one.
-//! Reads use connections of their own and never wait for a commit. [`JobStore`] owns `scheduler.db` in the same way:
-//! jobs, their history, the ledger of their fires. [`SampleStore`] owns `samples.db`.
+//! Reads use connections of their own and never wait for a commit. [`JobStore`] owns `scheduler.db`: jobs, their
+//! history, the ledger of their fires. [`SampleStore`] owns `samples.db`.
 //!
 //! [`DataDir`] is the directory of all this, and the lock that makes one engine the only one. Beside it are the
 //! questions about the disk itself that a database needs: [`free_space`], [`is_network_file_system`] and the

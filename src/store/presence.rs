@@ -77,7 +77,8 @@ impl HeldLock {
     }
 }
 
-/// Whether a process has this file open. Used where a file system with subvolumes shows another device in the list.
+/// Whether a process has this file open. The list of locks does not always say so: on a file system with subvolumes it
+/// shows another device.
 fn has_open(pid: u32, path: &Path) -> bool {
     let Ok(path) = fs::canonicalize(path) else { return false };
     fs::read_dir(format!("/proc/{pid}/fd"))

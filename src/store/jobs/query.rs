@@ -59,9 +59,9 @@ impl JobStore {
         })
     }
 
-    /// Jobs to reckon anew after a change of the machine's zone: they follow that zone (no zone means `local`), their
-    /// next instant is after `now_ms`, follows from their schedule, and was reckoned in another zone than `local`. By
-    /// name.
+    /// Jobs to reckon anew after a change of the machine's zone to `local`, by name: they follow the machine's zone (as
+    /// jobs without a zone do), and their next instant follows from their schedule, is after `now_ms`, and was reckoned
+    /// in another zone.
     ///
     /// # Errors
     /// As the database reports.

@@ -61,7 +61,7 @@ pub enum JobWrite {
         due_ms: i64,
         /// The last instant from now on.
         through_ms: i64,
-        /// How many instants it covers more.
+        /// How many instants are added.
         n_more: u64,
     },
     /// Cuts a row of the ledger: its later instants were written while the clock was ahead.
@@ -238,8 +238,8 @@ fn change_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     settle_next_run(conn, job)
 }
 
-/// Written again by a second statement: a trigger treats an update that leaves `next_run_ms` the same as a change by
-/// hand and clears it.
+/// Writes the next instant once more: a trigger takes a change that leaves `next_run_ms` as it was for one by hand, and
+/// clears it.
 fn settle_next_run(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     if job.next_run_ms.is_some() {
         let row: &[Column<'_>] = &[("next_run", &job.next_run), ("next_run_ms", &job.next_run_ms)];
