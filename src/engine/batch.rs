@@ -23,8 +23,8 @@ pub(super) struct Batch {
 /// A run as it is after the batch.
 pub(super) struct Staged {
     pub(super) run: Arc<Run>,
-    /// The run's next deadline, as of the decision: what falls due during the commit was not looked at. None: the run
-    /// was not decided in this batch.
+    /// The run's next deadline, reckoned when the run was decided: the commit may last beyond it. None: the run was not
+    /// decided in this batch.
     pub(super) deadline: Option<Deadline>,
 }
 
@@ -104,7 +104,7 @@ impl Batch {
         &self.records
     }
 
-    /// What ended runs that are resumed must still be on disk. Returned once.
+    /// Ended runs that are resumed, as they were read: they must still be so on disk. Returned once.
     pub(super) fn take_expectations(&mut self) -> Vec<RunWrite> {
         std::mem::take(&mut self.taken_up)
     }

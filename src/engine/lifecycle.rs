@@ -9,7 +9,7 @@ use crate::base::id::RunId;
 use crate::run::{Input, Run, RunState};
 use crate::store::EngineLock;
 
-/// How long programs that drive runs have to notice that they must stop, and freezing has to be seen.
+/// How long a shutdown waits for driving programs to notice that they must stop, and for runs to be seen frozen.
 const PATIENCE_MS: u64 = 10_000;
 
 /// What happens to living runs when the engine shuts down.

@@ -1,6 +1,6 @@
-//! The line of runs and steps that wait for admission: their order, and when it is looked at: in each turn of the
-//! engine in which something has happened, such as an end, a sample or an order. [`crate::admission`] has the rules;
-//! here they are applied to the living runs.
+//! The line of runs and steps that wait for admission. The engine looks at it in each turn in which something has
+//! happened, such as an end, a sample or an order. [`crate::admission`] has the rules; here they are applied to the
+//! living runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

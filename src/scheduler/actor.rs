@@ -154,7 +154,7 @@ impl Actor {
             None => drop(select.ready()),
             Some(at_ms) => {
                 let left = Duration::from_millis(at_ms.saturating_sub(now().awake_ms));
-                // The end of the time and a bell are both a reason to look.
+                // Whether the time is over or a bell has rung: the thread looks next.
                 let _ = select.ready_timeout(left);
             }
         }

@@ -13,7 +13,7 @@ pub(super) struct Names(HashMap<String, Taken>);
 struct Taken {
     /// The ids in use when they were read.
     names: HashSet<String>,
-    /// The number from which on no id was given out since.
+    /// The lowest number that was not given out since then.
     next: u64,
 }
 
