@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use leverframe::pipeline::Pipeline;
-use leverframe::{Settings, pipeline, settings};
+use leverframe::settings::Settings;
+use leverframe::{pipeline, settings};
 
 const README: &str = include_str!("../README.md");
 

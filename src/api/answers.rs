@@ -1,4 +1,5 @@
-//! What a [`crate::daemon::CommandHandler`] answers, in the shapes that `--json` prints: one shape from the socket to the command line.
+//! The answers of a [`crate::daemon::CommandHandler`], in the shapes that `--json` prints: the same on the socket and
+//! the command line.
 
 use std::path::PathBuf;
 
@@ -12,11 +13,11 @@ use crate::run::{RunSummary, StepSummary};
 use crate::settings::CatalogueEntry;
 use crate::store::CheckpointRecord;
 
-/// Nothing is left to be said.
+/// The answer to a request that returns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {}
 
-/// What a backfill does.
+/// The answer to a backfill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backfilled {
     /// How many instants are run.
@@ -28,26 +29,26 @@ pub struct Backfilled {
 pub struct EngineStatus {
     /// The program's version.
     pub version: String,
-    /// Process, face and epoch.
+    /// Process, owner and epoch.
     pub engine: EngineId,
-    /// What it holds.
+    /// The data directory that the engine holds.
     pub data_dir: PathBuf,
     /// The newest event.
     pub seq: u64,
-    /// How many runs live.
+    /// How many runs have not ended.
     pub n_living: usize,
-    /// The operator's orders that are in force.
+    /// The operator's orders in force.
     pub orders: Orders,
 }
 
 /// All living runs at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LivingRuns {
-    /// Every event up to this one is contained.
+    /// Every event up to this one is included.
     pub seq: u64,
-    /// With their steps, by id.
+    /// By id.
     pub runs: Vec<LivingRun>,
-    /// The operator's orders that are in force.
+    /// The operator's orders in force.
     #[serde(default)]
     pub orders: Orders,
 }
@@ -55,21 +56,19 @@ pub struct LivingRuns {
 /// A living run with its steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LivingRun {
-    /// The run.
     #[serde(flatten)]
     pub run: RunSummary,
-    /// Its steps in the order of its pipeline.
+    /// The steps in the order of the pipeline.
     pub steps: Vec<StepSummary>,
 }
 
-/// What a step last checkpointed: an entry of `leverframe checkpoints --json`.
+/// The last checkpoint of a step: an entry of `leverframe checkpoints --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointDocument {
-    /// Which step.
     pub step_id: String,
-    /// When.
+    /// When it was saved.
     pub created_at: String,
-    /// What.
+    /// The data.
     pub data: Value,
 }
 
@@ -83,17 +82,16 @@ impl From<CheckpointRecord> for CheckpointDocument {
 /// A pipeline file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PipelineDocument {
-    /// The pipeline's id; of a file that can't be understood its stem.
+    /// The pipeline's id; the file's stem if the file can't be parsed.
     pub id: String,
     /// What it reads from.
     pub source: String,
     /// One line for people.
     pub description: Option<String>,
-    /// The file.
     pub path: PathBuf,
     /// How many steps it has.
     pub n_steps: usize,
-    /// Why it can't be started, a line a problem.
+    /// Why the pipeline can't be started, one line for each problem.
     pub error: Option<String>,
 }
 

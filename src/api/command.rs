@@ -1,4 +1,4 @@
-//! What a window offers to have done, as one value that buttons, shortcuts and the palette hand around.
+//! The requests that a window offers, as one value for buttons, shortcuts and the palette.
 
 use serde::{Serialize, Serializer};
 
@@ -19,10 +19,10 @@ macro_rules! commands {
         }
 
         impl Command {
-            /// Has it carried out; the answer shows in events.
+            /// Has `handler` handle the request. The result shows in events.
             ///
             /// # Errors
-            /// That of the handler.
+            /// The handler's.
             pub fn carry_out(self, handler: &impl HandlesAll) -> Result<(), Error> {
                 match self {
                     $(Self::$name(request) => handler.handle(request).map(drop)),*
@@ -57,7 +57,7 @@ impl Command {
         StartRun { pipeline: Some(pipeline.to_string()), ..StartRun::default() }.into()
     }
 
-    /// Starts a pipeline with what an earlier run of it was started with.
+    /// Starts a pipeline with the parameters, run type and environment of an earlier run.
     pub fn start_like(pipeline: &PipelineId, earlier: &RunId) -> Self {
         let like = Some(earlier.clone());
         StartRun { pipeline: Some(pipeline.to_string()), like, ..StartRun::default() }.into()
@@ -68,27 +68,27 @@ impl Command {
         Pause { run_id: run_id.clone() }.into()
     }
 
-    /// Lets a run go on, or takes it up again.
+    /// Thaws a frozen run, or resumes an ended one.
     pub fn resume(run_id: &RunId) -> Self {
         Resume { run_id: run_id.clone(), refresh: false }.into()
     }
 
-    /// Has a run start, or what of it waits, whatever it waits for.
+    /// Starts a run, or those of its steps that wait, whatever they wait for.
     pub fn admit(run_id: &RunId) -> Self {
         Admit { run_id: run_id.clone() }.into()
     }
 
-    /// Ends a run.
+    /// Stops a run.
     pub fn stop(run_id: &RunId, kind: StopKind) -> Self {
         Stop { run_id: run_id.clone(), force: kind == StopKind::Force }.into()
     }
 
-    /// Runs a step and what needs it again; without a step all.
+    /// Runs a step and all that need it again; without a step, all.
     pub fn retry(run_id: &RunId, from: Option<StepId>) -> Self {
         Retry { run_id: run_id.clone(), from, refresh: false }.into()
     }
 
-    /// Its verb and what it is done to, for messages.
+    /// The verb and what it applies to, for messages.
     pub fn text(&self) -> String {
         match self {
             Self::StartRun(StartRun { like: Some(run_id), .. }) => format!("start again like {run_id}"),

@@ -1,22 +1,21 @@
-//! Which engine it is, and what it belongs to.
+//! Which engine it is, and which kind of process it is in.
 
 use serde::{Deserialize, Serialize};
 
 /// Which engine it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineId {
-    /// Its process.
     pub pid: u32,
-    /// What it belongs to.
+    /// The kind of process.
     pub face: ProcessKind,
-    /// Its epoch: each start of an engine has a higher one.
+    /// The engine's epoch. Each start of an engine has a higher one.
     pub epoch: u64,
-    /// Whether it fires jobs by itself; none of an older version, which does not say.
+    /// Whether the engine fires jobs by itself. None from an older version, which does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fires_jobs: Option<bool>,
 }
 
-/// What an engine belongs to.
+/// The kind of process that has the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessKind {
@@ -26,7 +25,7 @@ pub enum ProcessKind {
     Serve,
     /// A verb in the foreground, such as `leverframe run`.
     Run,
-    /// A program of somebody else's.
+    /// Another program that uses the library.
     Library,
 }
 

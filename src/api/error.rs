@@ -1,11 +1,11 @@
-//! Why something that was asked was not done: a sentence, and the number that a verb ends with.
+//! Why a request was not done: a sentence, and the exit code of a verb.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use super::exit_code::{FAILED, HasExitCode, USAGE};
 
-/// A refusal or a failure, in a sentence that names what was asked, on what, why not and what to do now.
+/// A refusal or a failure: a sentence that says what was requested, on what, why it failed and what to do now.
 #[derive(Debug)]
 pub struct Error {
     exit_code: u8,
@@ -13,22 +13,22 @@ pub struct Error {
 }
 
 impl Error {
-    /// What was asked makes no sense.
+    /// The request makes no sense; exit code 2.
     pub fn invalid(text: impl Into<String>) -> Self {
         Self { exit_code: USAGE, cause: text.into().into() }
     }
 
-    /// What was asked can't be done here.
+    /// The request can't be done here; exit code 1.
     pub fn impossible(text: impl Into<String>) -> Self {
         Self { exit_code: FAILED, cause: text.into().into() }
     }
 
-    /// The number that a verb's process ends with, and that a refusal over the control socket carries.
+    /// The exit code of a verb's process, which a refusal over the control socket also carries.
     pub fn exit_code(&self) -> u8 {
         self.exit_code
     }
 
-    /// The error of another module that it was made of, if it was one of this type.
+    /// The error of another module that this was made of, if it was of type `E`.
     pub fn cause<E: StdError + 'static>(&self) -> Option<&E> {
         self.cause.downcast_ref()
     }

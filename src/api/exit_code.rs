@@ -1,4 +1,5 @@
-//! One number a kind of ending: what a verb's process ends with, and what a refusal over the control socket carries.
+//! One code for each kind of ending: the exit code of a verb's process, and the code of a refusal over the control
+//! socket.
 
 use crate::base::id::InvalidId;
 use crate::engine::EngineError;
@@ -10,13 +11,13 @@ use crate::scheduler::SchedulerError;
 use crate::settings::{CatalogueError, SettingsError};
 use crate::store::{DataDirError, StoreError};
 
-/// The run completed, or what was asked for was done.
+/// The run completed, or the request was done.
 pub const DONE: u8 = 0;
-/// The run failed or was interrupted; also whatever has no number of its own.
+/// The run failed or was interrupted. Also every failure without a code of its own.
 pub const FAILED: u8 = 1;
 /// Wrong usage, or an invalid file.
 pub const USAGE: u8 = 2;
-/// What was asked for is not there: a run, a step of it, a pipeline or a job.
+/// The run, step, pipeline or job does not exist.
 pub const NOT_FOUND: u8 = 3;
 /// Another engine holds the directory.
 pub const BUSY: u8 = 4;
@@ -29,9 +30,8 @@ pub const NO_ANSWER: u8 = 7;
 /// The run was stopped.
 pub const STOPPED: u8 = 130;
 
-/// What has a number of its own among the endings.
+/// A value with an exit code.
 pub trait HasExitCode {
-    /// The number.
     fn exit_code(&self) -> u8;
 }
 

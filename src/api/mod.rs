@@ -1,8 +1,9 @@
-//! What can be asked of an engine's owner, and what is answered: one vocabulary for the window, the command line and
-//! the control socket. Nothing here carries anything out.
+//! The requests to an engine and the answers: one vocabulary for the window, the command line and the control socket.
+//! Nothing is handled here.
 //!
-//! Each [`Request`] is a type of its own, with the type of its answer, in the shapes that `--json` prints; [`Error`] is why
-//! there is none, with the exit code of a verb that fails for the same reason. [`Command`] is what a window offers of them.
+//! Each [`Request`] is a type of its own, with the type of its answer, in the shapes that `--json` prints. [`Error`]
+//! says why there is no answer, with the exit code of a verb that fails for the same reason. A [`Command`] is a request
+//! that a window offers.
 
 mod answers;
 mod command;
@@ -23,7 +24,7 @@ pub use exit_code::HasExitCode;
 pub use request::*;
 pub use usage::{Usage, UsageOfRun, UsageOfStep};
 
-// What answers are made of, and is known to those who make it.
+// Parts of answers, defined in the modules that make them.
 pub use crate::engine::CurrentWait;
 pub use crate::scheduler::{FireView, HistoryView, JobPatch, JobSpec, JobView};
 pub use crate::store::{MachinePoint, StepSpan};

@@ -1,6 +1,5 @@
-//! Everything that can be asked of an engine's owner: one small type for each request, whose fields are its params. The
-//! table here is the only list of them: the client's typed calls, the server's methods and what a command handler must
-//! carry out all come from it.
+//! All requests to an engine: a small type for each, whose fields are its params. The table here is the only list: the
+//! client's typed calls, the server's methods, and what a command handler must implement all come from it.
 
 use std::collections::BTreeMap;
 
@@ -28,26 +27,25 @@ pub const MAX_HISTORY: usize = 50;
 /// The most rows of history or of fires that a request is answered with: the answer stands in memory as a whole.
 pub const MAX_ROWS: usize = 100_000;
 
-/// Something that can be asked; it serializes to its params.
+/// A request. It serializes to its params.
 pub trait Request: Serialize + DeserializeOwned + 'static {
-    /// What comes back.
     type Answer: Serialize + DeserializeOwned;
-    /// Its name on the wire.
+    /// Its method on the wire.
     const METHOD: &'static str;
-    /// It changes nothing: it may be asked again.
+    /// True if it changes nothing, so that it may be repeated.
     const LOOKS_ONLY: bool;
 }
 
-/// Carries out a request.
+/// Handles one kind of request.
 pub trait Handles<R: Request> {
-    /// Does it, or looks it up.
+    /// Does what is requested, or looks it up.
     ///
     /// # Errors
-    /// [`Error`], when it is refused, or there is no such thing; nothing was changed then.
+    /// [`Error`] when it is refused, or what it names does not exist. Nothing was changed then.
     fn handle(&self, request: R) -> Result<R::Answer, Error>;
 }
 
-/// A request that is understood; calling it carries it out.
+/// A parsed request. Calling it handles the request.
 pub type Understood<'a> = Box<dyn FnOnce() -> Result<Box<RawValue>, Error> + 'a>;
 
 /// A request as it is sent.
@@ -97,12 +95,12 @@ macro_rules! requests {
         /// The names of all methods.
         pub const METHODS: &[&str] = &[$($method),*];
 
-        /// Carries out every request.
+        /// Handles every request.
         pub trait HandlesAll: $(Handles<$name> +)* {}
 
         impl<H: $(Handles<$name> +)*> HandlesAll for H {}
 
-        /// Reads a request for `handler`; none where there is no such method.
+        /// Parses a request for `handler`; none when the method is unknown.
         pub fn understand<'a>(
             handler: &'a impl HandlesAll,
             method: &str,
@@ -128,18 +126,18 @@ fn understand_one<'a, R: Request>(
 }
 
 requests! {
-    /// Start a run. Where nothing is said, the pipeline's own defaults count.
+    /// Start a run. A field that is absent has the pipeline's own default.
     #[derive(Default)]
     #[serde(default)]
     change "run.start" StartRun {
-        /// The id of a pipeline, or the absolute path of a file (it begins with a `/`). None with `like`: the very
+        /// The id of a pipeline, or the absolute path of a file (it begins with a `/`). None with `like`: the
         /// definition of that run.
         #[serde(skip_serializing_if = "Option::is_none")]
         pipeline: Option<String>,
         /// Parameters by name.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         params: BTreeMap<String, String>,
-        /// The run's name; none: one is made.
+        /// The run's id. None: a new one is made.
         #[serde(skip_serializing_if = "Option::is_none")]
         run_id: Option<RunId>,
         /// Such as `FULL_REFRESH`.
@@ -148,10 +146,10 @@ requests! {
         /// Such as `dev`.
         #[serde(skip_serializing_if = "Option::is_none")]
         environment: Option<String>,
-        /// From 0 to 9: among runs that wait, the highest goes first.
+        /// From 0 to 9. Among waiting runs the highest goes first.
         #[serde(skip_serializing_if = "Option::is_none")]
         priority: Option<u8>,
-        /// With the parameters, run type and environment of this run, where nothing else is said.
+        /// Use the parameters, run type and environment of this run where this request has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         like: Option<RunId>,
     } -> RunSummary;
@@ -159,7 +157,7 @@ requests! {
     /// Freeze a run.
     change "run.pause" Pause { run_id: RunId } -> RunSummary;
 
-    /// Thaw a paused run, or take up one that has ended before its time.
+    /// Thaw a paused run, or resume one that ended without completing.
     change "run.resume" Resume {
         run_id: RunId,
         /// Take the pipeline file as it is now, instead of the definition that the run started with.
@@ -170,7 +168,7 @@ requests! {
     /// Ask a run to stop, or end it at once.
     change "run.stop" Stop {
         run_id: RunId,
-        /// End it at once: not even its last steps are run.
+        /// End it at once, without its last steps.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     } -> RunSummary;
@@ -178,7 +176,7 @@ requests! {
     /// Run steps of an ended run again.
     change "run.retry" Retry {
         run_id: RunId,
-        /// This step and what needs it; none: what has not completed, or else all.
+        /// This step and all that need it. None: the steps that have not completed, or else all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<StepId>,
         /// Take the pipeline file as it is now.
@@ -186,10 +184,10 @@ requests! {
         refresh: bool,
     } -> RunSummary;
 
-    /// Start a run, or what of it waits, although what it waits for is not there.
+    /// Start a run, or those of its steps that wait, although what they wait for is missing.
     change "run.admit" Admit { run_id: RunId } -> RunSummary;
 
-    /// Freeze what runs and hold what is to start, until then or until it is taken back.
+    /// Freeze what runs and hold what is to start, until the given instant or until it is ended.
     change "engine.quiet" Quiet {
         /// Until when; none: until [`EndQuiet`].
         #[serde(
@@ -201,10 +199,10 @@ requests! {
         until: Option<DateTime<Utc>>,
     } -> Orders;
 
-    /// Let what was frozen go on and what was held start.
+    /// Thaw what was frozen and start what was held.
     change "engine.end_quiet" EndQuiet {} -> Orders;
 
-    /// Start no run any more; those that run go on.
+    /// Start no more runs. Running ones go on.
     change "engine.drain" Drain {} -> Orders;
 
     /// Start runs again.
@@ -214,7 +212,7 @@ requests! {
     #[serde(transparent)]
     change "schedule.add" AddJob { params: Box<JobPatch> } -> JobView;
 
-    /// Change what is given of a job.
+    /// Change the given fields of a job.
     #[serde(transparent)]
     change "schedule.set" SetJob { params: Box<JobPatch> } -> JobView;
 
@@ -224,37 +222,37 @@ requests! {
     /// Let a job fire.
     change "schedule.enable" EnableJob { job_id: JobId } -> JobView;
 
-    /// Let a job fire no more.
+    /// Stop a job from firing.
     change "schedule.disable" DisableJob { job_id: JobId } -> JobView;
 
     /// Give a job another name.
     change "schedule.rename" RenameJob {
         job_id: JobId,
-        /// Its name from now on.
+        /// The new name.
         to: JobId,
     } -> JobView;
 
-    /// Start a run of a job, whatever its switch.
+    /// Start a run of a job, also when it is disabled.
     change "schedule.run_now" RunJobNow { job_id: JobId } -> RunSummary;
 
-    /// Run what a job was due in that time and did not run.
+    /// Run the due instants of a job in this range that did not run.
     change "schedule.backfill" Backfill {
         job_id: JobId,
         /// From this instant on.
         #[serde(serialize_with = "instant", deserialize_with = "read_instant")]
         from: DateTime<Utc>,
-        /// Up to this one, included.
+        /// Up to this instant, included.
         #[serde(serialize_with = "instant", deserialize_with = "read_instant")]
         to: DateTime<Utc>,
     } -> Backfilled;
 
-    /// Set a limit, or take it out: in the settings, and at once.
+    /// Set or remove a limit: in the settings, and at once.
     #[serde(transparent)]
     change "limits.set" SetLimit { params: LimitParams } -> Vec<LimitView>;
 
-    /// End the engine; answered when everything is recorded and, if asked, frozen or stopped.
+    /// End the engine. Answered when everything is recorded and, if requested, runs are frozen or stopped.
     change "engine.shutdown" Shutdown {
-        /// What becomes of living runs.
+        /// What happens to living runs.
         kind: ShutdownKind,
     } -> Done;
 
@@ -267,9 +265,9 @@ requests! {
     /// All living runs at one moment.
     look "engine.snapshot" GetSnapshot {} -> LivingRuns;
 
-    /// What the machine and the living runs cost.
+    /// What the machine and the living runs use.
     look "engine.usage" GetUsage {
-        /// Wait for a newer sample than that of this instant, for 2 seconds at most.
+        /// Wait for a sample after this instant, for at most 2 seconds.
         #[serde(default, deserialize_with = "read_maybe_instant")]
         after: Option<DateTime<Utc>>,
     } -> Usage;
@@ -278,13 +276,13 @@ requests! {
     #[serde(transparent)]
     look "run.list" ListRuns { filter: RunFilter } -> Vec<RunSummary>;
 
-    /// One run whole.
+    /// One run with its details.
     look "run.show" ShowRun { run_id: RunId } -> RunRecord;
 
     /// Why a run is as it is.
     look "run.why" ExplainRun { run_id: RunId } -> WhyAnswer;
 
-    /// What the steps of a run checkpointed last, the oldest first.
+    /// The last checkpoints of a run's steps, oldest first.
     look "run.checkpoints" ListCheckpoints { run_id: RunId } -> Vec<CheckpointDocument>;
 
     /// All jobs, by name.
@@ -296,21 +294,21 @@ requests! {
     /// The newest runs of a job, newest first.
     look "schedule.history" ListJobHistory {
         job_id: JobId,
-        /// How many at most; none: [`MAX_HISTORY`], never more than [`MAX_ROWS`].
+        /// At most this many; none: [`crate::daemon::MAX_HISTORY`]. Never more than [`crate::daemon::MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     } -> Vec<HistoryView>;
 
-    /// What became of a job's due instants, oldest first.
+    /// The fires of a job, oldest first.
     look "schedule.fires" ListFires {
         job_id: JobId,
-        /// Only those at this instant or later.
+        /// Only instants at this one or later.
         #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
         from: Option<DateTime<Utc>>,
-        /// Only those before this one.
+        /// Only instants before this one.
         #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
         to: Option<DateTime<Utc>>,
-        /// The newest so many; never more than [`MAX_ROWS`].
+        /// At most this many, the newest; never more than [`crate::daemon::MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     } -> Vec<FireView>;

@@ -1,4 +1,4 @@
-//! Which run to start, and with what: one shape for the socket, the command line and the window.
+//! Which run to start, and with what.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use crate::run::{Definition, Plan};
 use crate::store::StoredRun;
 
 impl StartRun {
-    /// With what was said of an earlier run, where this does not say otherwise: its parameters, run type and
-    /// environment. Parameters that `definition` does not have are left out.
+    /// Fills absent fields from an earlier run: its parameters, run type and environment. Parameters that `definition`
+    /// does not have are left out.
     #[must_use]
     pub fn filled_from(mut self, earlier: &StoredRun, definition: &Definition) -> Self {
         let known = &definition.pipeline.params;
@@ -25,7 +25,7 @@ impl StartRun {
             ("environment", &mut self.environment, &earlier.summary.environment),
         ] {
             if own.is_some() {
-                // The new word counts, not the earlier parameter of that name.
+                // The new value counts, not the earlier parameter of that name.
                 params.remove(name);
             } else if !known.contains_key(name) {
                 *own = Some(earlier.to_string());
@@ -36,10 +36,10 @@ impl StartRun {
         self
     }
 
-    /// The run of `definition` that this asks for.
+    /// The plan of a run of `definition`.
     ///
     /// # Errors
-    /// [`ParamError`], when a parameter is unknown, missing, a secret, or not of its type.
+    /// [`ParamError`] when a parameter is unknown, missing, a secret, or not of its type.
     pub fn plan(&self, definition: Arc<Definition>) -> Result<Plan, ParamError> {
         let home = std::env::home_dir();
         let (run_type, environment) = (self.run_type.as_deref(), self.environment.as_deref());

@@ -1,4 +1,4 @@
-//! What the machine and its living runs cost at the moment, as `engine.usage` answers it and `top` shows it.
+//! The present use of the machine and its living runs: the answer of `engine.usage`, which `top` shows.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,66 +8,61 @@ use crate::base::id::{RunId, StepId};
 use crate::engine::CurrentWait;
 use crate::run::RunState;
 
-/// What everything costs at one moment.
+/// All use at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// When it was measured; none before the first sample.
+    /// When it was measured. None before the first sample.
     pub at: Option<DateTime<Utc>>,
-    /// Of all CPUs together, 0 to 1.
+    /// Share of all CPUs, 0 to 1.
     pub cpu_fraction: f64,
     /// How many CPUs there are.
     pub n_cpus: usize,
-    /// What is not available to programs.
+    /// Memory that is not available to programs.
     pub memory_used_bytes: u64,
-    /// What is built in.
     pub memory_total_bytes: u64,
-    /// What the data directory's file system can still take.
+    /// Free space on the data directory's file system.
     pub disk_free_bytes: u64,
-    /// Of what the machine is short: `cpu`, `memory`, `swap`, `disk`.
+    /// The resources that are short: `cpu`, `memory`, `swap`, `disk`.
     pub short_of: Vec<String>,
-    /// The living runs, by id.
+    /// By id.
     pub runs: Vec<UsageOfRun>,
-    /// What waits to be admitted.
+    /// The present waits for admission.
     #[serde(default)]
     pub waits: Vec<CurrentWait>,
-    /// The operator's orders that are in force.
+    /// The operator's orders in force.
     #[serde(default)]
     pub orders: Orders,
 }
 
-/// What a run costs.
+/// The use of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageOfRun {
-    /// Which.
     pub run_id: RunId,
-    /// Its state.
     pub state: RunState,
-    /// Why it waits, if it does.
+    /// Why the run waits, if it does.
     pub error: Option<String>,
-    /// 0 to 1.
+    /// From 0 to 1.
     pub progress: f64,
-    /// Of all CPUs together, 0 to 1.
+    /// Share of all CPUs, 0 to 1.
     pub cpu_fraction: f64,
     /// Resident memory of all its processes.
     pub memory_bytes: u64,
-    /// Read from disk, in bytes a second.
+    /// Bytes a second read from a disk.
     pub read_rate: f64,
-    /// Written towards a disk, in bytes a second.
+    /// Bytes a second written towards a disk.
     pub write_rate: f64,
     /// Living processes.
     pub n_processes: u32,
-    /// Its steps that are measured, by id.
+    /// Its measured steps, by id.
     pub steps: Vec<UsageOfStep>,
 }
 
-/// What a step costs.
+/// The use of one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageOfStep {
-    /// Which.
     pub step_id: StepId,
-    /// Which attempt.
     pub attempt: u32,
-    /// Of all CPUs together, 0 to 1.
+    /// Share of all CPUs, 0 to 1.
     pub cpu_fraction: f64,
     /// Resident memory of all its processes.
     pub memory_bytes: u64,

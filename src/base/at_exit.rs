@@ -1,5 +1,5 @@
-//! Work that is still done when somebody else's code ends this process: Xlib calls `exit` by itself when the X server is
-//! gone, and nothing of ours is asked.
+//! Work to be done when code of a library ends this process. Xlib calls `exit` by itself when the X server is gone,
+//! without asking the program.
 #![expect(unsafe_code, reason = "`atexit` has no safe wrapper in std or rustix")]
 
 use std::io;
@@ -11,24 +11,24 @@ use parking_lot::Mutex;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// How long the process waits for the work before it ends all the same.
+/// How long the process waits for the work before it ends anyway.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 static WORK: Mutex<Option<Work>> = Mutex::new(None);
 
-/// While this value lives, a call of `exit` does the work first.
+/// While this value lives, a call of `exit` first does the work.
 pub(crate) struct AtExit(());
 
 impl AtExit {
-    /// `work` is done on a thread of its own, when all other threads still run. It replaces what was set before.
+    /// Sets the work, which replaces earlier work. It is done on a thread of its own while all other threads still run.
     ///
     /// # Errors
-    /// When the C library can remember no more handlers.
+    /// The C library can't register more handlers.
     pub(crate) fn set(work: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         static REGISTERED: Once = Once::new();
         let mut outcome = 0;
-        // SAFETY: the handler is a function of this program, which is never unloaded, and does not unwind: a panic ends
-        // only the thread on which the work is done.
+        // SAFETY: the handler is a function of this program, which is never unloaded. It does not unwind: a panic ends
+        // only the thread that does the work.
         REGISTERED.call_once(|| outcome = unsafe { libc::atexit(do_work) });
         if outcome != 0 {
             return Err(io::Error::other("the C library can remember no more handlers of exit"));
@@ -50,11 +50,11 @@ extern "C" fn do_work() {
     let (tell, done) = bounded(1);
     let thread = std::thread::Builder::new().name("lf-at-exit".into()).spawn(move || {
         work();
-        // Whoever waited no longer has ended the process.
+        // After the patience the process has ended.
         let _ = tell.send(());
     });
     if thread.is_ok() {
-        // Whether it is done, has failed or takes too long: the process ends now.
+        // Done, failed or too slow: the process ends now.
         let _ = done.recv_timeout(PATIENCE);
     }
 }

@@ -1,4 +1,4 @@
-//! The names of pipelines, steps, jobs and runs: validated once, at the edge, because they become file names.
+//! The ids of pipelines, steps, jobs and runs. They are checked once, where they enter, because they become file names.
 
 use std::borrow::Borrow;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ pub struct InvalidId {
     pub text: String,
 }
 
-/// What is an id already needs no check: this lets functions take an id and a text alike.
+/// An id needs no check. This lets functions take an id or a text.
 impl From<Infallible> for InvalidId {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -140,20 +140,18 @@ id_type!(
 );
 
 impl PipelineId {
-    /// The same text as the name of a run: both obey one rule.
+    /// The same text as a run's id: both follow one rule.
     pub fn as_run_id(&self) -> RunId {
         RunId(self.0.clone())
     }
 }
 
-/// Names one process tree for ever: at most one ever exists.
+/// Identifies one process tree: there is never a second one with the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AttemptKey {
-    /// The run.
     pub run_id: RunId,
-    /// The step.
     pub step_id: StepId,
-    /// Its attempt, from 1.
+    /// The attempt, from 1.
     pub attempt: u32,
 }
 

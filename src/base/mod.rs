@@ -1,5 +1,5 @@
-//! What everything stands on: identifiers, instants, units, near names, threads that a process can't do without, one
-//! thread for several tasks, bells, and the queue of events.
+//! What all modules use: ids, instants, units, similar names, threads that the process can't lose, one thread for
+//! several tasks, bells, and the queue of events.
 
 pub(crate) mod at_exit;
 pub mod id;

@@ -1,7 +1,7 @@
-//! Which of several names was most likely meant. Pure; who asks words the hint.
+//! Which of several names was most likely meant.
 
-/// The name that was most likely meant by `wrong`: the one with the fewest slips of the hand, if these
-/// are few enough for its length. Case, and `-` for `_`, count for nothing.
+/// The name that was most likely meant by `wrong`: the one with the fewest typing errors, if these are few for its
+/// length. Case does not matter, and `-` equals `_`.
 pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     const LONGEST: usize = 64;
     let wrong = folded(wrong);
@@ -22,7 +22,7 @@ fn folded(name: &str) -> Vec<char> {
     name.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// How many letters were left out, put in, mistaken or swapped with their neighbour (optimal string
+/// The number of letters that were left out, added, replaced or swapped with their neighbour (optimal string
 /// alignment).
 fn slips(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();

@@ -1,25 +1,23 @@
-//! The queue in which events wait for one listener: what puts them in never waits for what takes them out, unless the
-//! backlog says that it is full. What waits, and what is left out when too much does, is the backlog's own.
+//! The queue in which events wait for one listener. A sender never waits for the listener, unless the backlog is full.
+//! The backlog defines what waits, and what is dropped when too much does.
 
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Called when a queue stops being empty, and when it is over. It must return at once.
+/// Called when a queue stops being empty, and at its end. It must return at once.
 pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
 
-/// What waits in a queue.
+/// The events that wait in a queue.
 pub(crate) trait Backlog: Default {
-    /// One of them.
     type Item;
 
-    /// Takes the next one out.
+    /// Takes the next item out.
     fn take(&mut self) -> Option<Self::Item>;
 
-    /// Whether nothing waits.
     fn is_empty(&self) -> bool;
 
-    /// Whether the next one is to wait until something was taken out.
+    /// Whether a sender must wait until an item was taken out.
     fn is_full(&self) -> bool {
         false
     }
@@ -28,9 +26,9 @@ pub(crate) trait Backlog: Default {
 /// A backlog between threads.
 pub(crate) struct EventQueue<B> {
     state: Mutex<State<B>>,
-    /// Something waits, or it is over.
+    /// An item waits, or the queue is over.
     filled: Condvar,
-    /// It is not full any more, or what waits for that is to look again.
+    /// The backlog is no longer full, or waiting senders must look again.
     room: Condvar,
     wake: Option<Wake>,
 }
@@ -38,21 +36,20 @@ pub(crate) struct EventQueue<B> {
 #[derive(Default)]
 struct State<B> {
     backlog: B,
-    /// Nothing more comes: what waits can still be taken.
+    /// No more items will come. Waiting ones can still be taken.
     is_over: bool,
-    /// Nothing more is taken.
+    /// The listener is gone.
     is_left: bool,
 }
 
 impl<B: Backlog> EventQueue<B> {
-    /// An empty one.
     pub(crate) fn new(wake: Option<Wake>) -> Self {
         let state = Mutex::new(State { backlog: B::default(), is_over: false, is_left: false });
         Self { state, filled: Condvar::new(), room: Condvar::new(), wake }
     }
 
-    /// Puts in what `add` adds, as soon as the backlog is not full; at once while that `is_urgent`. False when nothing is
-    /// taken any more, or nothing more may come.
+    /// Calls `add` on the backlog as soon as it is not full, or at once while `is_urgent`. False when the listener is
+    /// gone or the queue is over.
     pub(crate) fn push(&self, add: impl FnOnce(&mut B), is_urgent: impl Fn() -> bool) -> bool {
         let mut state = self.state.lock();
         while state.backlog.is_full() && !state.is_left && !is_urgent() {
@@ -70,7 +67,7 @@ impl<B: Backlog> EventQueue<B> {
         true
     }
 
-    /// Waits for the next one, until this instant at most; none once it is over and everything was taken.
+    /// Waits for the next item, at most until this instant. None when the queue is over and everything was taken.
     pub(crate) fn pop(&self, until: Option<Instant>) -> Option<B::Item> {
         let mut state = self.state.lock();
         loop {
@@ -91,7 +88,7 @@ impl<B: Backlog> EventQueue<B> {
         }
     }
 
-    /// The next one, if one waits.
+    /// The next item, if one waits.
     pub(crate) fn try_pop(&self) -> Option<B::Item> {
         self.take(&mut self.state.lock())
     }
@@ -105,13 +102,13 @@ impl<B: Backlog> EventQueue<B> {
         Some(item)
     }
 
-    /// Nothing more comes.
+    /// Ends the queue: no more items will come.
     pub(crate) fn close(&self) {
         self.state.lock().is_over = true;
         self.tell();
     }
 
-    /// Nothing more is taken: what waits is let go.
+    /// The listener leaves: waiting items are dropped.
     pub(crate) fn leave(&self) {
         let mut state = self.state.lock();
         state.is_left = true;
@@ -122,20 +119,20 @@ impl<B: Backlog> EventQueue<B> {
         self.room.notify_all();
     }
 
-    /// Has what waits for room look again whether it is urgent.
+    /// Lets waiting senders check again whether their item is urgent.
     pub(crate) fn look_again(&self) {
-        // Held once, so that what is about to wait has begun to.
+        // Locked once, so that a sender that is about to wait does wait.
         drop(self.state.lock());
         self.room.notify_all();
     }
 
-    /// Whether nothing more comes and everything was taken.
+    /// Whether the queue is over and everything was taken.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.state.lock();
         (state.is_over || state.is_left) && state.backlog.is_empty()
     }
 
-    /// Shows the backlog.
+    /// Calls `look` with the backlog.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&B) -> T) -> T {
         look(&self.state.lock().backlog)
     }

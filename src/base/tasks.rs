@@ -1,5 +1,5 @@
-//! One thread for several tasks that no one waits for. A task is called when its bell was rung, and when it is time as it
-//! said itself; one that takes long holds up the others, so that it does a part and asks to be called again.
+//! One thread for several tasks that no one waits for. A task is called when its bell rings, and at the time that it
+//! named itself. A slow task delays the others, so it does a part and asks to be called again.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,22 +11,22 @@ use parking_lot::{Condvar, Mutex};
 
 use super::thread::{Thread, start};
 
-/// The thread, until it is dropped. Its tasks are not called afterwards.
+/// The thread. It ends when this is dropped, and its tasks are not called afterwards.
 #[derive(Debug)]
 pub(crate) struct TaskThread {
     shared: Arc<Shared>,
-    // After it has been told to end.
+    // Dropped last, after the thread was told to end.
     _thread: End,
 }
 
-/// A task, until it is dropped. When the drop has returned it is called no more, and what it was made with is dropped; a
-/// call may drop its own task.
+/// A task, which lasts until this is dropped. When the drop has returned, the task is not called any more and its
+/// closure is dropped. A call may drop its own task.
 #[derive(Debug)]
 pub(crate) struct Task {
     bell: TaskBell,
 }
 
-/// Has a task called soon, from any thread and without waiting. Harmless once the task is gone.
+/// Has a task called soon, from any thread and without waiting. Does nothing when the task is gone.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskBell {
     number: u64,
@@ -42,7 +42,7 @@ struct End {
 #[derive(Debug, Default)]
 struct Shared {
     tasks: Mutex<Tasks>,
-    /// Something is due sooner than before, a call has ended, or all is over.
+    /// A task is due earlier than before, a call has ended, or all is over.
     changed: Condvar,
 }
 
@@ -50,26 +50,26 @@ struct Shared {
 struct Tasks {
     last_number: u64,
     by_number: HashMap<u64, Entry>,
-    /// The one that is being called, and where.
+    /// The task that is being called, and on which thread.
     current: Option<(u64, ThreadId)>,
     is_over: bool,
 }
 
 struct Entry {
-    /// None while it is made and while it is called.
+    /// None while it is created and while it is called.
     work: Option<Work>,
-    /// None: when its bell rings.
+    /// None: not before its bell rings.
     due: Option<Instant>,
 }
 
-/// Called with the time that it is; says after how long it is to be called again, if its bell does not ring before.
+/// Called with the present time. Returns the delay after which it is to be called again, unless its bell rings before.
 type Work = Box<dyn FnMut(Instant) -> Option<Duration> + Send>;
 
 impl TaskThread {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// The system has no thread left.
     pub(crate) fn start(name: &str) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let of_thread = shared.clone();
@@ -77,8 +77,8 @@ impl TaskThread {
         Ok(Self { _thread: End { shared: shared.clone(), thread }, shared })
     }
 
-    /// Adds a task, which is called for the first time after `delay`, or when its bell rings before; with none it waits
-    /// for the bell. `make` gets the bell.
+    /// Adds a task. It is first called after `delay`, or when its bell rings before; without a delay, only when its
+    /// bell rings. `make` gets the bell and returns the task's work.
     pub(crate) fn add<W>(&self, delay: Option<Duration>, make: impl FnOnce(TaskBell) -> W) -> Task
     where
         W: FnMut(Instant) -> Option<Duration> + Send + 'static,
@@ -87,7 +87,7 @@ impl TaskThread {
         tasks.last_number += 1;
         let bell = TaskBell { number: tasks.last_number, shared: self.shared.clone() };
         let due = delay.map(|delay| Instant::now() + delay);
-        // Before it is made: its bell may ring from then on.
+        // Before `make`: the bell may ring from then on.
         tasks.by_number.insert(bell.number, Entry { work: None, due });
         drop(tasks);
         let task = Task { bell: bell.clone() };
@@ -118,7 +118,7 @@ impl Drop for Task {
 }
 
 impl TaskBell {
-    /// Rings; false when the task is gone.
+    /// Rings. False when the task is gone.
     pub(crate) fn ring(&self) -> bool {
         let mut tasks = self.shared.tasks.lock();
         let Some(entry) = tasks.by_number.get_mut(&self.number) else { return false };
@@ -134,14 +134,13 @@ impl Drop for End {
         self.shared.tasks.lock().is_over = true;
         self.shared.changed.notify_all();
         drop(self.thread.take());
-        // What they were made with may hold bells, and so this.
+        // The closures may hold bells, which hold this.
         let left = std::mem::take(&mut self.shared.tasks.lock().by_number);
         drop(left);
     }
 }
 
 impl Shared {
-    /// The thread.
     fn run(&self) {
         let mut tasks = self.tasks.lock();
         while !tasks.is_over {
@@ -167,14 +166,14 @@ impl Shared {
             let ended = match tasks.by_number.get_mut(&number) {
                 Some(entry) => {
                     entry.work = Some(work);
-                    // Whatever has rung meanwhile is sooner.
+                    // If the bell has rung meanwhile, that is earlier.
                     entry.due = entry.due.or_else(|| again.map(|again| Instant::now() + again));
                     None
                 }
                 None => Some(work),
             };
             if ended.is_some() {
-                // Without the lock: what it holds may be a bell.
+                // Without the lock: dropping the closure may drop a bell.
                 drop(tasks);
                 drop(ended);
                 tasks = self.tasks.lock();
@@ -201,7 +200,7 @@ mod tests {
     #[test]
     fn tasks_are_called_when_it_is_time_and_when_their_bell_rings() {
         let thread = TaskThread::start("lf-test").unwrap();
-        // Unbounded: as many calls as are waited for below.
+        // Unbounded: as many calls as the test waits for.
         let (sender, called) = crossbeam_channel::unbounded();
         // Unbounded: one bell for each task.
         let (bells, made) = crossbeam_channel::unbounded();
@@ -281,7 +280,7 @@ mod tests {
             }
         });
         called.recv_timeout(SOON).unwrap();
-        // It is being called again or soon will be: the drop waits until that has been answered.
+        // A call is under way or about to begin: the drop waits until the other side has answered it.
         std::thread::scope(|scope| {
             scope.spawn(|| while called.recv_timeout(Duration::from_millis(200)).is_ok() {});
             drop(task);

@@ -1,14 +1,14 @@
-//! Threads that a process can't do without. One that panics takes its process with it, and says so: what is left of a
-//! process whose scheduler or engine has died would answer, and do nothing. The next start goes on from what is recorded
-//! (a service manager makes it at once), and steps go on under their supervisor meanwhile.
+//! Threads that a process can't lose. If one panics, it ends the process with a message: a process without its
+//! scheduler or engine would still answer, but do nothing. The next start continues from what is recorded (a service
+//! manager restarts it at once), and steps go on under their supervisor meanwhile.
 
 use std::io::{self, Write};
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread that lasts as long as its owner, who joins it. If `work` panics, the process is aborted.
+/// Starts a thread that its owner joins. If `work` panics, the process is aborted.
 ///
 /// # Errors
-/// When the system has no thread left.
+/// The system has no thread left.
 pub(crate) fn lasting<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -21,24 +21,24 @@ pub(crate) fn lasting<T: Send + 'static>(
     })
 }
 
-/// A thread that lasts as long as this value: dropped, it is joined. Its owner tells it before to end, such as by a field
-/// that is dropped first. One that is dropped on its own thread ends by itself.
+/// A thread that is joined when this is dropped. Its owner tells it to end before, for example by a field that is
+/// dropped first. If it is dropped on its own thread, it is not joined.
 #[derive(Debug)]
 #[must_use = "dropped at once, it is waited for at once"]
 pub(crate) struct Thread(Option<JoinHandle<()>>);
 
-/// Starts a thread as [`lasting`] does, which is joined when it is dropped.
+/// Starts a thread as [`lasting`] does. It is joined when it is dropped.
 ///
 /// # Errors
-/// When the system has no thread left.
+/// The system has no thread left.
 pub(crate) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     lasting(name, work).map(Thread::from)
 }
 
-/// Starts a thread whose panic ends nothing but itself, which is joined when it is dropped.
+/// Starts a thread whose panic ends only itself. It is joined when it is dropped.
 ///
 /// # Errors
-/// When the system has no thread left.
+/// The system has no thread left.
 pub(crate) fn short(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     Builder::new().name(name.to_owned()).spawn(work).map(Thread::from)
 }
@@ -50,15 +50,14 @@ impl From<JoinHandle<()>> for Thread {
 }
 
 impl Thread {
-    /// Waits for its end, as its drop does.
+    /// Waits for its end; the drop does.
     pub(crate) fn join(self) {}
 
-    /// Leaves it to itself: it ends when its work is done, or with the process.
+    /// Detaches the thread: it ends when its work is done, or with the process.
     pub(crate) fn detach(mut self) {
         drop(self.0.take());
     }
 
-    /// Whether it has ended.
     pub(crate) fn is_finished(&self) -> bool {
         self.0.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -69,19 +68,19 @@ impl Drop for Thread {
         if let Some(handle) = self.0.take()
             && handle.thread().id() != std::thread::current().id()
         {
-            // A panic there has been printed; there is no one left to tell.
+            // The panic was printed on that thread.
             let _ = handle.join();
         }
     }
 }
 
-/// Ends the process when it is dropped by a panic.
+/// Aborts the process when a panic drops it.
 struct Watch(String);
 
 impl Drop for Watch {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Where nobody reads it, there is nothing more to do.
+            // If it can't be printed, there is nothing more to do.
             let _ = writeln!(
                 io::stderr(),
                 "leverframe: its thread {:?} has failed (why stands above), and the process ends with it; steps go on, and the next start takes them back",
@@ -96,7 +95,7 @@ impl Drop for Watch {
 mod tests {
     use super::*;
 
-    /// The test program runs this test once more, in a process that may die of it.
+    /// The test program runs this test again in a process that the panic may end.
     #[test]
     fn a_thread_that_panics_takes_its_process_with_it() {
         const NAME: &str = "base::thread::tests::a_thread_that_panics_takes_its_process_with_it";

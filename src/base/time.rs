@@ -1,19 +1,19 @@
-//! Instants and durations as they are written and measured. Pure: nothing here reads a clock; time is
-//! an argument, made in the engine and handed down as a [`Now`].
+//! Instants and durations as they are written and measured. Nothing here reads a clock: the engine does, and passes a
+//! [`Now`] as an argument.
 
 use chrono::{DateTime, Local, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// One reading of both clocks, taken where an input is handled.
+/// One reading of both clocks, taken when an input is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// The wall clock: what is shown, and what retry delays follow.
+    /// The wall clock, which is shown and which retry delays follow.
     pub wall: DateTime<Utc>,
-    /// Milliseconds since boot while the machine was awake (`CLOCK_MONOTONIC`): what timeouts follow.
+    /// Milliseconds since boot without sleep (`CLOCK_MONOTONIC`), which timeouts follow.
     pub awake_ms: u64,
 }
 
-/// Writes an instant as the databases and JSON hold it: `2026-11-23T02:00:00.000Z`.
+/// An instant as the databases and JSON hold it: `2026-11-23T02:00:00.000Z`.
 pub fn format_instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
@@ -21,15 +21,15 @@ pub fn format_instant(at: DateTime<Utc>) -> String {
 /// For `serialize_with`: as [`format_instant`].
 ///
 /// # Errors
-/// What the serializer has.
+/// The serializer's.
 pub fn instant<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_instant(*at))
 }
 
-/// For `serialize_with`: as [`format_instant`], or nothing.
+/// For `serialize_with`: as [`format_instant`], or null.
 ///
 /// # Errors
-/// What the serializer has.
+/// The serializer's.
 pub fn maybe_instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => instant(at, serializer),
@@ -37,16 +37,15 @@ pub fn maybe_instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -
     }
 }
 
-/// The time of day in the machine's zone, with the day where it is more than half a day from `now`: `14:05`,
-/// `Thu 26 Nov 14:05`.
+/// The time of day in the machine's zone, with the day if it is more than half a day from `now`: `14:05`, `Thu 26 Nov
+/// 14:05`.
 pub fn local_clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let form = if (at - now).abs() < TimeDelta::hours(12) { "%H:%M" } else { "%a %-d %b %H:%M" };
     at.with_timezone(&Local).format(form).to_string()
 }
 
-/// The instant if it lies within the years 1 to 9999, which is what RFC 3339 can write and databases hold; the nearest
-/// one that does otherwise. Whatever comes from outside passes through here, or through [`parse_instant`]: what is then
-/// reckoned with it, days or years more or less, cannot overflow.
+/// Limits an instant to the years 1 to 9999, which RFC 3339 and the databases can hold. Every instant from outside
+/// passes through here or through [`parse_instant`], so that adding days or years to it later can't overflow.
 pub fn within_years(at: DateTime<Utc>) -> DateTime<Utc> {
     /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
     const YEARS: [i64; 2] = [-62_135_596_800, 253_402_300_799];
@@ -57,7 +56,7 @@ pub fn within_years(at: DateTime<Utc>) -> DateTime<Utc> {
     }
 }
 
-/// Reads any RFC 3339 instant of the years 1 to 9999; one without an offset is the machine's local time.
+/// Parses an RFC 3339 instant of the years 1 to 9999. Without an offset it is the machine's local time.
 ///
 /// # Errors
 /// A sentence that names the text, when it is no such instant.
@@ -73,16 +72,16 @@ pub fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
 /// For `deserialize_with`: as [`parse_instant`].
 ///
 /// # Errors
-/// As there, or what the deserializer has.
+/// As there, or the deserializer's.
 pub fn read_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_instant(&text).map_err(serde::de::Error::custom)
 }
 
-/// For `deserialize_with`: as [`parse_instant`], or nothing.
+/// For `deserialize_with`: as [`parse_instant`], or null.
 ///
 /// # Errors
-/// As there, or what the deserializer has.
+/// As there, or the deserializer's.
 pub fn read_maybe_instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
@@ -104,34 +103,34 @@ fn parse_any_instant(text: &str) -> Result<DateTime<Utc>, String> {
         .ok_or_else(|| format!("{text:?} is not an instant such as 2026-11-23T02:00:00Z"))
 }
 
-/// Counts awake milliseconds between its starts and stops, over restarts of the engine within one boot.
+/// Counts milliseconds of awake time between starts and stops, also across restarts of the engine within one boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopwatch {
-    /// What was counted before `since_awake_ms`.
+    /// Counted before `since_awake_ms`.
     counted_ms: u64,
-    /// The reading of [`Now::awake_ms`] since which it runs.
+    /// The [`Now::awake_ms`] of its start. None when it is stopped.
     since_awake_ms: Option<u64>,
 }
 
 impl Stopwatch {
-    /// Lets it count from `now` on; one that runs goes on.
+    /// Starts it at `now`. A running one goes on.
     pub fn start(&mut self, now: Now) {
         self.since_awake_ms.get_or_insert(now.awake_ms);
     }
 
-    /// Holds it at what it has counted by `now`.
+    /// Stops it at `now`.
     pub fn stop(&mut self, now: Now) {
         self.counted_ms = self.elapsed_ms(now);
         self.since_awake_ms = None;
     }
 
-    /// Milliseconds counted by `now`.
+    /// Milliseconds counted up to `now`.
     pub fn elapsed_ms(&self, now: Now) -> u64 {
         let running = self.since_awake_ms.map_or(0, |since| now.awake_ms.saturating_sub(since));
         self.counted_ms + running
     }
 
-    /// Books what has been counted by `now` and goes on, so that little is lost with a boot.
+    /// Adds what was counted up to `now` and goes on, so that a reboot loses little.
     pub fn rebase(&mut self, now: Now) {
         if self.is_running() {
             self.stop(now);
@@ -139,17 +138,16 @@ impl Stopwatch {
         }
     }
 
-    /// Forgets a start that was read on an earlier boot, whose clock began elsewhere.
+    /// Drops a start from an earlier boot, whose clock had another beginning.
     pub fn forget_boot(&mut self) {
         self.since_awake_ms = None;
     }
 
-    /// Whether it counts at this moment.
     pub fn is_running(&self) -> bool {
         self.since_awake_ms.is_some()
     }
 
-    /// The [`Now::awake_ms`] at which it will have counted `limit_ms`, if it goes on; none while it is held.
+    /// The [`Now::awake_ms`] at which it will have counted `limit_ms`; none while it is stopped.
     pub fn reaches_at(&self, limit_ms: u64) -> Option<u64> {
         self.since_awake_ms.map(|since| since + limit_ms.saturating_sub(self.counted_ms))
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-/// Longer ones are slips, and sums with them must not overflow.
+/// A longer duration is taken for an error, and sums must not overflow.
 const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
-/// From the largest to the smallest, with nanoseconds.
+/// The largest first, each in nanoseconds.
 const DURATION_UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
@@ -42,12 +42,11 @@ pub(crate) const SIGNALS: [(&str, i32); 9] = [
     ("ALRM", libc::SIGALRM),
 ];
 
-/// Reads a duration such as `500ms`, `10s`, `1.5h`, `1h30m` or `2d`: numbers with units, the largest unit
-/// first, each at most once.
+/// Parses a duration such as `500ms`, `10s`, `1.5h`, `1h30m` or `2d`: numbers with units, the largest unit first, each
+/// at most once.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the text and what to write, when it is no duration or longer
-/// than ten years.
+/// A sentence that says what is wrong and what to write, when the text is no duration or longer than ten years.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const FORM: &str = "write a number with a unit (ms, s, m, h, d), such as \"30s\" or \"1h30m\"";
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -77,10 +76,10 @@ fn too_long(text: &str) -> String {
     format!("the duration {text:?} is longer than ten years; write a shorter one")
 }
 
-/// Reads a size such as `64KiB`, `500MB`, `1.5GiB` or `100B`; the units with an `i` are powers of 1024.
+/// Parses a size such as `64KiB`, `500MB`, `1.5GiB` or `100B`. Units with an `i` are powers of 1024.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the text and what to write, when it is no size.
+/// A sentence that says what is wrong and what to write, when the text is no size.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     const FORM: &str = "write a number with a unit, such as \"500MB\" or \"1GiB\"";
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -95,7 +94,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("the size {text:?} is too large; write a smaller one"))
 }
 
-/// Splits a leading decimal number off, which has digits on both sides of its point.
+/// Splits off a leading decimal number, which has digits on both sides of its point.
 fn split_number(text: &str) -> Option<(&str, &str)> {
     let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let mut len = digits(text);
@@ -112,7 +111,7 @@ fn split_number(text: &str) -> Option<(&str, &str)> {
     Some(text.split_at(len))
 }
 
-/// A decimal number times a factor, cut to a whole number; none where it overflows.
+/// A decimal number times a factor, cut to a whole number; none on overflow.
 fn scaled(number: &str, factor: u64) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let factor = u128::from(factor);
@@ -161,7 +160,7 @@ pub fn size_in_words(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
-/// Roughly how long: `40 s`, `15 min`, `2 h 10 min`, `3 d`.
+/// A rough duration: `40 s`, `15 min`, `2 h 10 min`, `3 d`.
 pub fn about(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);
     match seconds {
@@ -173,7 +172,7 @@ pub fn about(span: TimeDelta) -> String {
     }
 }
 
-/// The number of a signal by its name, with or without `SIG`; only those that can ask a step to stop.
+/// The number of a signal by its name, with or without `SIG`; only of signals that can ask a step to stop.
 pub fn signal_number(name: &str) -> Option<i32> {
     let short = name.strip_prefix("SIG").unwrap_or(name);
     SIGNALS.iter().find(|(known, _)| *known == short).map(|(_, number)| *number)

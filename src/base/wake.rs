@@ -1,15 +1,15 @@
-//! A bell: it has a thread look again, and never holds up what rings it.
+//! A bell: it wakes a thread to look again, and never makes the ringing thread wait.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// The end that rings. Cheap to clone.
+/// The side that rings. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Bell(Sender<()>);
 
-/// A bell, and the end that waits for it: by itself, or beside other channels.
+/// A bell, and the receiver that waits for it, alone or beside other channels.
 pub(crate) fn bell() -> (Bell, Receiver<()>) {
-    // Capacity 1: when it is full it has rung and is not heard yet, and one look serves all; when it is closed there is
-    // nothing left that would look, or ring.
+    // Capacity 1: full means that a ring waits already, and one look serves all rings. Closed means that no one is left
+    // to look, or to ring.
     let (ring, rung) = bounded(1);
     (Bell(ring), rung)
 }
@@ -17,7 +17,7 @@ pub(crate) fn bell() -> (Bell, Receiver<()>) {
 impl Bell {
     /// Rings, from any thread and without waiting.
     pub(crate) fn ring(&self) {
-        // Neither full nor closed needs it: see `bell`.
+        // Full and closed are both fine; see `bell`.
         let _ = self.0.try_send(());
     }
 }

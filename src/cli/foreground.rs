@@ -1,8 +1,8 @@
-//! A run in the foreground: its events are shown as they come, and keys and signals are its levers. Ctrl-C
-//! stops it, Ctrl-Z freezes it, and a terminal that goes away leaves its steps running.
+//! A run in the foreground: its events are shown as they come, and keys and signals control it. Ctrl-C stops it, Ctrl-Z
+//! freezes it, and its steps go on when the terminal goes away.
 //!
-//! The run is driven by an engine of this process, or by the one that lives. That may change on the way ([`link`]): an
-//! engine that is taken over by a window is followed there, and one that goes is taken over from here.
+//! The run is driven by an engine of this process or of another one. That may change ([`link`]): when a window takes
+//! this process's engine over, the run is followed there; when another process's engine goes, this process takes over.
 
 mod ending;
 mod hearing;
@@ -35,81 +35,81 @@ use hearing::{Lost, is_of};
 use link::Link;
 use question::{Question, Reply};
 
-/// What a hold for a missing secret begins with, in the error of its run.
+/// The beginning of a run's error while the run waits for a missing secret.
 const HELD: &str = "held: ";
 
-/// Something to be done about a run.
+/// A request about a run.
 pub(super) struct RunAction<'a, R> {
     pub(super) run_id: &'a RunId,
-    /// For the engine that lives.
+    /// For the living engine of another process.
     pub(super) request: R,
-    /// The same, for one that is opened for it.
+    /// The same, for an engine that is opened for it.
     pub(super) input: Input,
 }
 
-/// Which end of the run is waited for.
+/// Which event ends the following of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
-    /// The next.
+    /// The next end.
     End,
-    /// The next after it was taken up: the end of what went before may still be told.
+    /// The next end after the run was resumed: the earlier end may still be reported.
     EndOnceResumed,
-    /// The next, which was asked for.
+    /// The next end, which was requested.
     Stopped,
-    /// That it is seen frozen.
+    /// That the run is frozen.
     Frozen,
 }
 
-/// A run that is driven while somebody looks on.
+/// A run that is followed in a terminal.
 pub(super) struct Foreground {
     link: Link,
     signals: SignalWatch,
     painter: Painter,
-    /// The newest event that was heard.
+    /// The newest event received.
     seq: Option<u64>,
     asked: StopAsked,
     question: Question,
     suspension: Suspension,
     lost: Lost,
-    /// The attempts that failed and were not repeated, by their steps: where their logs lie.
+    /// The failed attempts that were not retried, by step: the attempt and its log.
     failed: BTreeMap<StepId, (u32, PathBuf)>,
 }
 
-/// How far the operator has gone.
+/// How far the operator's requests to stop have gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopAsked {
     No,
-    /// Whether it is meant was asked.
+    /// The question whether to stop was asked.
     Question,
     InGoodOrder,
     AtOnce,
 }
 
-/// Where Ctrl-Z has led.
+/// The state of Ctrl-Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Suspension {
     None,
-    /// The run is being frozen; when it is, this process stops.
+    /// The run is being frozen. This process stops when it is.
     Freezing,
-    /// The run was frozen for it.
+    /// The run was frozen before this process stopped.
     Frozen,
 }
 
-/// Why nothing more is shown.
+/// Why the following ends.
 enum End {
     /// The run has ended.
     Ended(RunState),
-    /// It waits for a secret.
+    /// It waits for a secret, named here.
     Held(String),
-    /// What was waited for has come.
+    /// The awaited event has come.
     Reached,
-    /// It is looked at no longer; the number to end with.
+    /// The operator has left; the exit code.
     Left(u8),
 }
 
 impl Foreground {
-    /// Has something done about a run, by the engine that lives, or else by one of this process that takes back that run;
-    /// then the run can be followed.
+    /// Makes a request about a run to the living engine, or else to an engine of this process that recovers only that
+    /// run. The run can then be followed.
     pub(super) fn with_action<R: Request>(
         data_dir: DataDir,
         settings: Settings,
@@ -127,19 +127,19 @@ impl Foreground {
         }
     }
 
-    /// Becomes the engine of the lease's directory, which takes back what `scope` says.
+    /// Opens an engine of this process on the lease; it recovers the runs in `scope`.
     pub(super) fn open(
         lease: EngineLease,
         settings: Settings,
         scope: Scope,
         form: Form,
     ) -> Result<Self, Failure> {
-        // Before anything is started: from now on Ctrl-C is answered in good order.
+        // Before anything starts: from now on Ctrl-C is handled.
         let signals = SignalWatch::start()?;
         Ok(Self::with(Link::own(lease, settings, scope, None)?, signals, form))
     }
 
-    /// Listens to the engine that lives, to what it tells of a run since `client` has connected.
+    /// Follows a run at the living engine, with its events since `client` connected.
     pub(super) fn attach(
         data_dir: DataDir,
         client: ControlClient,
@@ -173,23 +173,23 @@ impl Foreground {
         }
     }
 
-    /// Starts a run, with the engine of this process.
+    /// Starts a run with the engine of this process.
     pub(super) fn start(&self, plan: Plan) -> Result<RunId, Failure> {
         let engine = self.engine().ok_or(EngineError::ShutDown)?;
         Ok(engine.start_pipeline(plan)?)
     }
 
-    /// The engine of this process, if it is one.
+    /// The engine of this process, if there is one.
     pub(super) fn engine(&self) -> Option<&CoreExecutionEngine> {
         self.link.backend.engine()
     }
 
-    /// Has the engine do something.
+    /// Gives the engine a command.
     pub(super) fn command(&self, command: Command) -> Result<(), Failure> {
         Ok(self.link.backend.command(command)?)
     }
 
-    /// Shows what recovery decided about `run_id` while the engine opened, and what came of it.
+    /// Shows what recovery decided about `run_id` while the engine opened, and the consequences.
     pub(super) fn tell_recovery(&mut self, run_id: &RunId) {
         while let Some(event) = self.link.events.try_recv() {
             self.show(&event, run_id);
@@ -197,13 +197,13 @@ impl Foreground {
         self.painter.flush();
     }
 
-    /// Ends here: the run has ended while it was taken back.
+    /// Ends the following: the run ended during recovery.
     pub(super) fn conclude(mut self, run_id: &RunId, state: RunState) -> Outcome {
         self.tell_recovery(run_id);
         self.finish(run_id, End::Ended(state))
     }
 
-    /// Says that other runs live here, and that they are left alone.
+    /// Says that other runs live here and are left alone.
     pub(super) fn tell_others(&mut self, run_id: &RunId) -> Result<(), Failure> {
         let Some(engine) = self.engine() else { return Ok(()) };
         let living = Records::beside(engine).living()?;
@@ -218,12 +218,11 @@ impl Foreground {
         Ok(())
     }
 
-    /// A remark to whoever looks on.
     pub(super) fn remark(&mut self, text: &str) {
         self.painter.remark(text);
     }
 
-    /// Shows the run to its end, and answers keys and signals; the number to end with.
+    /// Shows the run to its end and handles keys and signals. Returns the exit code.
     pub(super) fn follow(mut self, run_id: &RunId, until: Until) -> Outcome {
         let mut counts_ends = until != Until::EndOnceResumed;
         let end = 'run: loop {
@@ -239,13 +238,13 @@ impl Foreground {
                 if let Some(end) = self.rejoin(run_id)? {
                     break 'run end;
                 }
-                // What ends from now on ends after whatever this was started for.
+                // The request for which this was started came before: ends count from now on.
                 counts_ends = true;
                 continue;
             }
             self.painter.flush();
             select! {
-                // Looked at above; the queue holds the other end.
+                // Handled above; the queue holds the other end.
                 recv(self.link.wakes) -> _ => {}
                 recv(self.question.reply) -> reply => {
                     self.question = Question::none();
@@ -260,16 +259,16 @@ impl Foreground {
                 },
             }
         };
-        // An end that was asked for is what was wanted, however this process came to know of it.
+        // A requested end is a success, however this process learnt of it.
         let is_wanted = until == Until::Stopped && matches!(end, End::Ended(_));
         self.finish(run_id, if is_wanted { End::Reached } else { end })
     }
 
-    /// The engine has gone. Whoever took its place is followed from where it left off; where nobody did, this process
-    /// takes over what it drove.
+    /// The engine is gone. If another engine has its place, the run is followed there; otherwise this process takes
+    /// over what it drove.
     fn rejoin(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
         if let Some(service) = self.link.backend.take_service() {
-            // Until it has taken leave of everybody: else we would be our own client.
+            // Ends all of the service: otherwise this process would be its own client.
             service.close(ShutdownKind::LeaveSteps)?;
         }
         let remote = self.link.events.remote();
@@ -289,14 +288,14 @@ impl Foreground {
                 }
                 self.painter.remark("the engine has gone; the run is taken over from here");
                 self.link = Link::own(lease, settings, Scope::Only(runs), None)?;
-                // Of what has ended on disk nothing is told any more.
+                // No event will report a run that has ended on disk.
                 return self.end_on_disk(run_id);
             }
         }
         Ok(None)
     }
 
-    /// Does what a key or a signal asks.
+    /// Does what a key or a signal requests.
     fn answer(&mut self, asked: Asked, run_id: &RunId) -> Result<Option<End>, Failure> {
         match asked {
             Asked::Interrupt => self.stop(run_id),
@@ -308,7 +307,7 @@ impl Foreground {
         Ok(None)
     }
 
-    /// How the run stands.
+    /// The present summary of the run.
     pub(super) fn run(&self, run_id: &RunId) -> Result<Option<RunSummary>, Failure> {
         match self.link.backend.ask(ShowRun { run_id: run_id.clone() }) {
             Ok(record) => Ok(Some(record.run)),

@@ -1,6 +1,6 @@
-//! The client's side of the control socket: calls with their answers, and subscriptions. Usable from several threads;
-//! one thread of the client reads and hands out what comes. A [`ControlClient`] ends with the engine that it is connected
-//! to; a [`Connection`] goes on with the next one.
+//! The client's side of the control socket: calls with their answers, and subscriptions. Several threads can use a
+//! client; one thread of its own reads. A [`ControlClient`] ends with its engine; a [`Connection`] continues with the
+//! next engine.
 
 mod connection;
 mod events;
@@ -37,32 +37,32 @@ pub use connection::{Connection, EventStream, OWN_NAME, Wake};
 pub use events::{Events, ReceivedEvent};
 pub use moments::look_again;
 
-/// How long an engine may take to answer a hello.
+/// How long an engine may take to answer the hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// After so long without an answer it is looked whether somebody has stopped its process meanwhile.
+/// After this time without an answer, the client checks whether the engine's process was stopped.
 const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The engine said no.
+    /// The engine refused the request.
     #[error("{0}")]
     Refused(ErrorObject),
-    /// The engine has gone, or has closed this connection.
+    /// The engine is gone, or has closed this connection. None: it gave no reason.
     #[error("{}", gone(.0.as_ref()))]
     Gone(Option<ClosingNotice>),
-    /// It answered what is not understood.
+    /// The answer could not be parsed.
     #[error("the engine answered what this program does not understand ({0}); are both of one version?")]
     Garbled(String),
-    /// It does not answer.
+    /// The engine does not answer.
     #[error("the engine{} does not answer (waited {} s); look whether its process hangs", in_brackets(*.pid), .waited.as_secs())]
     NoAnswer {
-        /// Its process, as far as known.
+        /// The engine's process, if known.
         pid: Option<u32>,
-        /// How long its answer was waited for.
+        /// How long the client waited.
         waited: Duration,
     },
-    /// It can't answer: its process was stopped, by Ctrl-Z or a signal.
+    /// The engine can't answer: its process was stopped by Ctrl-Z or a signal.
     #[error(transparent)]
     Stopped(#[from] StoppedHolder),
     /// The socket can't be used.
@@ -70,11 +70,10 @@ pub enum ControlError {
     Socket(#[from] io::Error),
 }
 
-/// The process that holds a data directory does not run: it was stopped by a signal, or stands in a debugger.
+/// The process that holds a data directory does not run: a signal stopped it, or a debugger holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the engine (process {pid}) is stopped (state {state}); {}", stopped_advice(*state, *pid))]
 pub struct StoppedHolder {
-    /// The process.
     pub pid: u32,
     /// Its state as the kernel writes it: `T` after a signal, `t` in a debugger.
     pub state: char,
@@ -88,11 +87,11 @@ fn stopped_advice(state: char, pid: u32) -> String {
 }
 
 impl StoppedHolder {
-    /// The holder of `data_dir`, if it is stopped; none where it runs, or nobody holds the directory.
+    /// The holder of `data_dir`, if it is stopped. None when it runs, or no process holds the directory.
     pub fn of(data_dir: &Path) -> Option<Self> {
         let pid = named_holder(data_dir)?;
         let found = Proc::read(pid).ok().flatten().filter(Proc::is_stopped)?;
-        // Only now, for it costs more: the file may name a dead holder whose pid is another's by now.
+        // Checked last because it costs more: the holder in the file may be dead, and its pid another process's by now.
         let is_holder = presence(data_dir) == Presence::Engine { pid };
         is_holder.then_some(Self { pid, state: char::from(found.state) })
     }
@@ -109,10 +108,9 @@ fn gone(notice: Option<&ClosingNotice>) -> String {
     }
 }
 
-/// An answer with what was handed over beside it.
+/// An answer with the descriptors that came with it.
 #[derive(Debug)]
 pub struct HandedOver<T> {
-    /// What was said.
     pub answer: T,
     /// In the order in which they were sent.
     pub descriptors: Vec<OwnedFd>,
@@ -128,15 +126,16 @@ pub struct ControlClient {
 }
 
 impl ControlClient {
-    /// Connects to the engine of `data_dir` and says hello as `client` (name and version); none where nobody listens.
+    /// Connects to the engine of `data_dir` and says hello as `client` (name and version). None when no engine listens.
     ///
     /// # Errors
-    /// [`ControlError`]: the socket is another user's, the engine speaks another protocol, or does not answer.
+    /// [`ControlError`]: the socket is another user's, or the engine speaks another protocol or does not answer.
     pub fn connect(data_dir: &Path, client: &str) -> Result<Option<Self>, ControlError> {
         Self::connect_within(data_dir, client, HELLO_WITHIN)
     }
 
-    /// As [`Self::connect`], for those who can do without the engine: its answer is waited for no longer than `patience`.
+    /// As [`Self::connect`], but waits for the answer no longer than `patience`; for a caller that can do without the
+    /// engine.
     ///
     /// # Errors
     /// As [`Self::connect`].
@@ -164,7 +163,7 @@ impl ControlClient {
         let hello = SessionRequest::Hello { protocol: PROTOCOL, client: client.to_owned() };
         let answer = match link.shared.ask(&hello, Pending::call) {
             Ok(answer) => answer,
-            // It went before we could speak.
+            // The engine closed before the hello was sent.
             Err(ControlError::Gone(None)) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -177,23 +176,22 @@ impl ControlClient {
             Err(RecvTimeoutError::Timeout) => {
                 return Err(ControlError::NoAnswer { pid: holder(data_dir), waited: patience });
             }
-            // It went while we spoke.
+            // The engine closed during the hello.
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         };
         match answer {
             Ok(reply) => Ok(Some(link.into_client(parse(&reply.result)?, data_dir))),
-            // It went while we came.
+            // The engine closed without an answer.
             Err(ControlError::Gone(None)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Who answers.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
 
-    /// As [`Self::ask`]. `request` is what serializes to `method` and `params`.
+    /// As [`Self::ask`], for a `request` that serializes to `method` and `params`.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -201,7 +199,7 @@ impl ControlClient {
         Ok(self.call_with_descriptors(request)?.answer)
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for the answer.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -209,7 +207,7 @@ impl ControlClient {
         self.call(&Call::from(request))
     }
 
-    /// As [`Self::call`], with the open files that come with the answer.
+    /// As [`Self::call`], with the descriptors that come with the answer.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -222,7 +220,7 @@ impl ControlClient {
         Ok(HandedOver { answer: parse(&reply.result)?, descriptors: reply.descriptors })
     }
 
-    /// The events that `filter` lets through.
+    /// Subscribes to the events that match `filter`.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -230,8 +228,8 @@ impl ControlClient {
         self.subscribe_to(filter, Queue::new(None))
     }
 
-    /// As [`Self::subscribe`]; `wake` is called, on the client's thread, when events begin to wait and when nothing
-    /// more comes. It must return at once.
+    /// As [`Self::subscribe`]. `wake` is called on the client's thread when events start to wait and when no more will
+    /// come. It must return at once.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -251,13 +249,13 @@ impl ControlClient {
         let shared = self.shared.clone();
         let end = move || {
             shared.forget(subscription);
-            // If the engine is gone, nothing comes any more in any case.
+            // If the engine is gone, no events come anyway.
             let _ = shared.say(&Outgoing::notification(SessionRequest::Unsubscribe { subscription }));
         };
         Ok(Events { queue, subscription, seq, end: Box::new(end) })
     }
 
-    /// Waits for an answer for as long as it takes, unless the engine was stopped.
+    /// Waits for an answer without a limit, unless the engine's process was stopped.
     fn wait(&self, answer: &Receiver<Result<Reply, ControlError>>) -> Result<Reply, ControlError> {
         match look_after_a_while(answer, &self.data_dir)? {
             Some(reply) => reply,
@@ -265,22 +263,22 @@ impl ControlClient {
         }
     }
 
-    /// Waits until the engine has gone.
+    /// Waits until the engine is gone.
     ///
     /// # Errors
-    /// [`ControlError`] where it can't be listened to.
+    /// [`ControlError`] when the client can't subscribe.
     pub fn wait_for_end(&self) -> Result<(), ControlError> {
         let events = self.subscribe(EventFilter { types: Some(Vec::new()), ..EventFilter::default() })?;
         while events.recv().is_some() {}
         Ok(())
     }
 
-    /// Ends the connection: whoever waits for an answer or an event hears that nothing more comes.
+    /// Ends the connection: every thread that waits for an answer or an event returns.
     pub fn hang_up(&self) {
         hang_up(&self.shared, None);
     }
 
-    /// Why the engine has closed the connection, once it has.
+    /// The reason that the engine gave when it closed the connection, if it did.
     pub fn closing(&self) -> Option<ClosingNotice> {
         self.shared.closing()
     }
@@ -292,7 +290,7 @@ impl Drop for ControlClient {
     }
 }
 
-/// A connection that nobody has answered yet.
+/// A connection before the engine has answered the hello.
 struct Link {
     shared: Arc<Shared>,
     reader: Option<Thread>,
@@ -314,10 +312,10 @@ impl Drop for Link {
 }
 
 fn hang_up(shared: &Shared, reader: Option<Thread>) {
-    // Fails when the other side has done so before.
+    // Fails when the other side has closed already.
     let _ = shared.stream.shutdown(Shutdown::Both);
     shared.finish_queues();
-    // A waker that drops the client is called on that very thread, which does not wait for itself.
+    // The thread may drop the client itself, in a waker. It is then not joined.
     drop(reader);
 }
 
@@ -328,7 +326,7 @@ fn holder(data_dir: &Path) -> Option<u32> {
     }
 }
 
-/// The answer, if it comes soon; none when it is to be waited for further.
+/// The answer, if it comes soon; none when the caller is to wait further.
 ///
 /// # Errors
 /// [`ControlError::Stopped`] when the engine's process was stopped before it could answer.
@@ -351,7 +349,7 @@ fn parse<T: DeserializeOwned>(result: &RawValue) -> Result<T, ControlError> {
 }
 
 impl Shared {
-    /// Sends a request, whose answer will come through the channel.
+    /// Sends a request. The answer comes through the returned channel.
     pub(super) fn ask(
         &self,
         request: &impl Serialize,
@@ -361,7 +359,7 @@ impl Shared {
         let (tell, answer) = bounded(1);
         let id = self.expect(pending(tell))?;
         if let Err(error) = self.say(&Outgoing::request(id, request)) {
-            // Whoever reads may have heard why before we could speak.
+            // The reader may know the reason already, and then answers in the channel.
             if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
                 self.give_up(id);
                 return Err(error.into());
@@ -381,7 +379,7 @@ impl Shared {
 impl HasExitCode for ControlError {
     fn exit_code(&self) -> u8 {
         match self {
-            // What is no exit code is a fault of the conversation.
+            // A code that is no exit code is an error of the protocol.
             Self::Refused(error) => u8::try_from(error.code).unwrap_or(FAILED),
             Self::NoAnswer { .. } | Self::Stopped(_) => NO_ANSWER,
             Self::Gone(_) | Self::Garbled(_) | Self::Socket(_) => FAILED,

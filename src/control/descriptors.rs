@@ -1,4 +1,4 @@
-//! Handing open files to the other side of a connection. They travel with the first byte of a message.
+//! Passing open files to the other side of a connection. They travel with the first byte of a message.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -11,13 +11,13 @@ use rustix::net::{
     SendFlags,
 };
 
-/// More than is ever handed over at once.
+/// More than is ever passed at once.
 const MOST: usize = 8;
 
-/// Sends a whole message, and `descriptors` with it.
+/// Sends a whole message, with `descriptors`.
 ///
 /// # Errors
-/// The other side is gone or takes nothing, or there are more than eight.
+/// The other side is gone or does not read, or there are more than eight descriptors.
 pub fn send_with_descriptors(
     stream: &UnixStream,
     message: &[u8],
@@ -38,10 +38,10 @@ pub fn send_with_descriptors(
     send_all(stream, &message[n_sent..])
 }
 
-/// Sends all of `bytes`; waits while the other side takes nothing, as long as the stream lets it.
+/// Sends all of `bytes`. Waits while the other side does not read, up to the stream's write timeout.
 ///
 /// # Errors
-/// The other side is gone, or the stream's own limit of time is over.
+/// The other side is gone, or the timeout has passed.
 pub(super) fn send_all(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL) {
@@ -53,8 +53,7 @@ pub(super) fn send_all(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> 
     Ok(())
 }
 
-/// Reads what is there, at least one byte unless the stream has ended, and puts what was handed over into
-/// `descriptors`.
+/// Reads what is there: at least one byte, unless the stream has ended. Appends received descriptors to `descriptors`.
 ///
 /// # Errors
 /// The connection broke.

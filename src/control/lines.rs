@@ -1,20 +1,20 @@
-//! Cuts a stream into lines, wherever its pieces were cut. Bounded: a line that grows beyond the limit ends it.
+//! Splits a stream into lines, however it arrives in pieces. Bounded: a line longer than the limit is an error.
 
-/// A line is longer than the limit: the stream can't be followed any further.
+/// A line is longer than the limit. The rest of the stream can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a line is longer than {limit} bytes")]
 pub struct LineTooLong {
-    /// The most, in bytes, without the line's end.
+    /// The limit, in bytes, without the line's end.
     pub limit: usize,
 }
 
-/// What has been read of a stream and not yet been taken as lines. Holds at most one line and one read more.
+/// The part of a stream that was read but not yet taken as lines: at most one line and one more read.
 #[derive(Debug)]
 pub struct LineDecoder {
     bytes: Vec<u8>,
     /// Where the first line begins that was not taken.
     taken: usize,
-    /// Up to here there is no end of a line.
+    /// No line ends before this position, counted from `taken`.
     searched: usize,
     limit: usize,
 }
@@ -25,7 +25,7 @@ impl LineDecoder {
         Self { bytes: Vec::new(), taken: 0, searched: 0, limit }
     }
 
-    /// Adds what was read.
+    /// Appends bytes that were read.
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.taken == self.bytes.len() {
             self.bytes.clear();
@@ -38,10 +38,10 @@ impl LineDecoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole line without its end, if it is there.
+    /// The next whole line without its end, if there is one.
     ///
     /// # Errors
-    /// [`LineTooLong`], from then on always.
+    /// [`LineTooLong`], on every call from then on.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, LineTooLong> {
         let unsearched = &self.bytes[self.searched..];
         let end = unsearched.iter().position(|byte| *byte == b'\n').map(|at| self.searched + at);
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The lines of a stream that arrives in these pieces, and whether it could be followed to its end.
+    /// The lines of a stream that arrives in these pieces, and whether it could be read to its end.
     fn lines_of<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> (Vec<Vec<u8>>, bool) {
         let mut decoder = LineDecoder::new(limit);
         let mut lines = Vec::new();
@@ -99,7 +99,7 @@ mod tests {
                 (!piece.is_empty()).then_some(piece)
             });
             let (found, is_whole) = lines_of(pieces, limit);
-            // What stands between the ends of lines, taken from the stream in another way.
+            // The expected lines, taken from the stream in another way.
             let mut expected: Vec<&[u8]> = stream.split(|byte| *byte == b'\n').collect();
             expected.pop();
             let fits = |line: &&&[u8]| line.len() <= limit;

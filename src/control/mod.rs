@@ -1,10 +1,9 @@
-//! The control socket of a data directory, `control.sock`: what is said over it, how it is bound, and the client's
-//! side. JSON-RPC 2.0, one message a line, versioned by a hello.
+//! The control socket of a data directory, `control.sock`: its messages, how it is bound, and the client's side.
+//! JSON-RPC 2.0, one message a line; a hello agrees on the version.
 //!
-//! In reading order: [`wire`] is what both sides say; `lines` cuts a stream into messages; `socket` binds;
-//! `descriptors` hands files over; [`ControlClient`] asks one engine, and [`Events`] is what it hears; [`Connection`] asks
-//! whichever engine there is, also after a hand-over. Both sides know from [`crate::api`] what can be asked; a
-//! [`server::Handler`] carries it out.
+//! In reading order: [`wire`] has the messages; `lines` splits a stream into messages; `socket` binds; `descriptors`
+//! passes open files; [`ControlClient`] calls one engine, and [`Events`] are its events; [`Connection`] calls the
+//! present engine, also after a hand-over. [`crate::api`] defines the requests; a [`server::Handler`] handles them.
 
 mod client;
 mod descriptors;

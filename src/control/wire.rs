@@ -1,4 +1,4 @@
-//! What is said over the control socket: JSON-RPC 2.0, one message a line.
+//! The messages of the control socket: JSON-RPC 2.0, one message a line.
 
 use std::borrow::Cow;
 
@@ -8,43 +8,43 @@ use serde_json::value::RawValue;
 use crate::api::{EngineId, ProcessKind};
 use crate::base::id::RunId;
 
-/// The version of what is said here; the hello says which one a client speaks.
+/// The version of the protocol, which the client's hello names.
 pub const PROTOCOL: u32 = 1;
 /// The longest line that a client may send, in bytes, without its end.
 pub const MAX_LINE: usize = 1 << 20;
 
-/// What `jsonrpc` says in every message.
+/// The value of `jsonrpc` in every message.
 pub const JSON_RPC: &str = "2.0";
 
 /// The line is not JSON.
 pub const PARSE_ERROR: i64 = -32_700;
-/// The line is JSON, but no request; or the hello was left out.
+/// The line is JSON but no request, or the hello is missing.
 pub const INVALID_REQUEST: i64 = -32_600;
-/// There is no such method.
+/// The method is unknown.
 pub const METHOD_NOT_FOUND: i64 = -32_601;
-/// The method's params are not understood.
+/// The method's params can't be parsed.
 pub const INVALID_PARAMS: i64 = -32_602;
-/// The answer can't be written.
+/// The answer can't be encoded.
 pub const INTERNAL_ERROR: i64 = -32_603;
 
-/// What came in, before its params are understood.
+/// A request before its params are parsed.
 #[derive(Debug, Deserialize)]
 pub struct Incoming<'a> {
     /// Must be `2.0`.
     #[serde(borrow, default)]
     pub jsonrpc: Option<Cow<'a, str>>,
-    /// A string or a number; without one the request is carried out and not answered.
+    /// A string or a number. Without one the request is handled but not answered.
     #[serde(borrow, default)]
     pub id: Option<&'a RawValue>,
-    /// What is asked.
+    /// The method's name.
     #[serde(borrow, default)]
     pub method: Option<Cow<'a, str>>,
-    /// About what.
+    /// The method's params; none means `{}`.
     #[serde(borrow, default)]
     pub params: Option<&'a RawValue>,
 }
 
-/// A request, or without an id a notification.
+/// A request; without an id, a notification.
 #[derive(Debug, Serialize)]
 pub struct Outgoing<'a, R> {
     /// [`JSON_RPC`].
@@ -58,25 +58,24 @@ pub struct Outgoing<'a, R> {
 }
 
 impl<'a, R> Outgoing<'a, R> {
-    /// A request that is answered under `id`.
+    /// A request that is answered with this `id`.
     pub fn request(id: u64, request: R) -> Self {
         Self { jsonrpc: JSON_RPC, id: Some(id), request }
     }
 
-    /// One that is not answered.
+    /// A request without an answer.
     pub fn notification(request: R) -> Self {
         Self { jsonrpc: JSON_RPC, id: None, request }
     }
 }
 
-/// An answer.
+/// The answer to a request.
 #[derive(Debug, Serialize)]
 pub struct Answer<'a, T> {
     /// [`JSON_RPC`].
     pub jsonrpc: &'a str,
-    /// The request's; null where it could not be read.
+    /// The request's id; null if it could not be read.
     pub id: Option<&'a RawValue>,
-    /// What came of it.
     #[serde(flatten)]
     pub outcome: Outcome<T>,
     /// How many descriptors come with this line.
@@ -84,13 +83,13 @@ pub struct Answer<'a, T> {
     pub descriptors: Option<usize>,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome<T> {
-    /// It was done, or is known.
+    /// The method's answer.
     Result(T),
-    /// It was refused.
+    /// The request was refused.
     Error(ErrorObject),
 }
 
@@ -98,81 +97,81 @@ pub enum Outcome<T> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ErrorObject {
-    /// Negative: one of JSON-RPC's own. Positive: the exit code that a verb ends with for the same reason.
+    /// Negative: one of JSON-RPC's own codes. Positive: the exit code of a verb that fails for the same reason.
     pub code: i64,
     /// What was tried, on what, why it failed and what to do next.
     pub message: String,
-    /// What a program may want to know besides.
+    /// More facts for a program.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub data: Option<serde_json::Value>,
 }
 
 impl ErrorObject {
-    /// A refusal without data.
     pub fn new(code: i64, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), data: None }
     }
 }
 
-/// What can be asked of the connection itself.
+/// The requests about the connection itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params", deny_unknown_fields)]
 pub enum SessionRequest {
-    /// Who asks, and how. The first request; answered by [`Welcome`].
+    /// The first request; answered by [`Welcome`].
     #[serde(rename = "hello")]
     Hello {
         /// [`PROTOCOL`].
         protocol: u32,
-        /// Name and version, for messages.
+        /// The client's name and version, for messages.
         client: String,
     },
-    /// Events from now on, or from those after `since`; answered by [`Subscribed`].
+    /// Subscribes to events from now on, or after `since`; answered by [`Subscribed`].
     #[serde(rename = "events.subscribe")]
     Subscribe(EventFilter),
-    /// No more of them; answered by `{}`.
+    /// Ends a subscription; answered by `{}`.
     #[serde(rename = "events.unsubscribe")]
     Unsubscribe {
-        /// Of which subscription.
+        /// The subscription's number.
         subscription: u64,
     },
-    /// The engine is to record all, and to hand its lock and its socket to the asker, who takes its place.
+    /// Asks the engine to record everything and to hand its lock and its socket over to the caller, who becomes the
+    /// engine.
     #[serde(rename = "engine.hand_over")]
     HandOver(Successor),
 }
 
-/// Who would take an engine's place.
+/// A process that asks to become the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Successor {
-    /// What the new engine will belong to.
+    /// The kind of process.
     pub face: ProcessKind,
-    /// The program's version: an engine leaves for a newer one.
+    /// The program's version: an engine hands over to a newer one.
     pub version: String,
-    /// It stands by: an engine that keeps its place answers when it leaves, instead of refusing.
+    /// The caller stands by: an engine that stays answers when it leaves, instead of refusing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits: bool,
 }
 
 impl SessionRequest {
-    /// The names of all of them.
+    /// The names of these methods.
     pub const METHODS: &'static [&'static str] =
         &["hello", "events.subscribe", "events.unsubscribe", "engine.hand_over"];
 
-    /// Reads the params of one of them.
+    /// Parses the params of one of these methods.
     ///
     /// # Errors
-    /// They are not understood.
+    /// The params can't be parsed.
     pub(crate) fn read(method: &str, params: &str) -> serde_json::Result<Self> {
         serde_json::from_str(&format!(r#"{{"method":{method:?},"params":{params}}}"#))
     }
 }
 
-/// Who answers.
+/// The answer to a hello.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
     /// [`PROTOCOL`].
     pub protocol: u32,
-    /// The program's.
+    /// The program's version.
     pub version: String,
     /// The engine behind the socket.
     pub engine: EngineId,
@@ -180,49 +179,49 @@ pub struct Welcome {
     pub seq: u64,
 }
 
-/// Which events are wanted.
+/// Which events a subscription wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventFilter {
-    /// Those after this one; none: from now on.
+    /// Only events after this one. None: from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
-    /// Those of these runs; none: of all, and those that are about no run.
+    /// Only events of these runs. None: of all runs, and those about no run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<Vec<RunId>>,
-    /// Those of these names; none: of all.
+    /// Only events of these names. None: of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub types: Option<Vec<String>>,
 }
 
-/// A subscription that has begun.
+/// The answer to a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribed {
-    /// Its number on this connection.
+    /// The subscription's number on this connection.
     pub subscription: u64,
-    /// The newest event at that moment.
+    /// The newest event when it began.
     pub seq: u64,
 }
 
-/// What a server says: the answer to a request, or a notification.
+/// A message of the server: the answer to a request, or a notification.
 #[derive(Debug, Deserialize)]
 pub struct Heard<'a> {
-    /// Of the request that it answers.
+    /// The id of the answered request.
     #[serde(default)]
     pub id: Option<u64>,
     /// `event` or `closing`.
     #[serde(borrow, default)]
     pub method: Option<Cow<'a, str>>,
-    /// Of a notification.
+    /// The params of a notification.
     #[serde(borrow, default)]
     pub params: Option<&'a RawValue>,
-    /// What was asked for.
+    /// The answer.
     #[serde(borrow, default)]
     pub result: Option<&'a RawValue>,
-    /// Why it was refused.
+    /// Why the request was refused.
     #[serde(default)]
     pub error: Option<ErrorObject>,
-    /// How many descriptors came with it.
+    /// How many descriptors came with the line.
     #[serde(default)]
     pub descriptors: Option<usize>,
 }
@@ -230,7 +229,7 @@ pub struct Heard<'a> {
 /// The params of an `event` notification.
 #[derive(Debug, Deserialize)]
 pub struct EventParams<'a> {
-    /// Whose.
+    /// The subscription's number.
     pub subscription: u64,
     /// As `leverframe events --json` prints it.
     #[serde(borrow)]
@@ -240,15 +239,15 @@ pub struct EventParams<'a> {
 /// Why a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosingNotice {
-    /// In one sentence.
+    /// The reason, in one sentence.
     pub reason: String,
-    /// The last event that this engine has told.
+    /// The last event of this engine.
     pub seq: u64,
-    /// The runs that live.
+    /// The runs that have not ended.
     pub living: Vec<RunId>,
 }
 
-/// What an engine says of itself, as a notification.
+/// A notification about the engine itself.
 #[derive(Debug, Serialize)]
 #[serde(tag = "method", content = "params", rename_all = "lowercase")]
 pub enum Saying {
@@ -259,7 +258,7 @@ pub enum Saying {
 /// A message as a line.
 ///
 /// # Errors
-/// When it can't be written as JSON.
+/// The message can't be encoded as JSON.
 pub fn line(message: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');

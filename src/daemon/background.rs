@@ -1,4 +1,4 @@
-//! Starting `leverframe serve` in the background: a process of this program that outlives the one that starts it.
+//! Starts `leverframe serve` in the background: a process of this program that outlives the one that starts it.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt;
@@ -12,9 +12,9 @@ use crate::diagnostics::open_log;
 use crate::files;
 use crate::process::descriptors;
 
-/// Its log's name in the data directory.
+/// The log's name in the data directory.
 const LOG_NAME: &str = "serve.log";
-/// A log that has grown beyond this is put aside when the next process starts, instead of the one before, in bytes.
+/// A longer log is renamed when the next process starts, and replaces the one renamed before; in bytes.
 const MAX_LOG: u64 = 4 << 20;
 
 /// How long a process in the background serves.
@@ -22,7 +22,7 @@ const MAX_LOG: u64 = 4 << 20;
 pub enum ServeFor {
     /// Until it is told to end.
     Good,
-    /// Until nothing runs any more.
+    /// Until no run is left that needs it.
     WhatRuns,
 }
 
@@ -30,7 +30,7 @@ pub enum ServeFor {
 #[derive(Debug)]
 pub struct Background {
     child: Child,
-    /// Where it writes what happens.
+    /// Its log.
     pub log: PathBuf,
 }
 
@@ -40,7 +40,7 @@ pub enum Unready {
     /// It has ended.
     #[error("{why}")]
     Ended {
-        /// The number that it ended with; none when a signal ended it, or nobody knows.
+        /// Its exit code. None when a signal ended it, or the code is unknown.
         code: Option<u8>,
         /// The last line of its log.
         why: String,
@@ -51,14 +51,14 @@ pub enum Unready {
 }
 
 impl Background {
-    /// Starts it for `data_dir`.
+    /// Starts the process for `data_dir`.
     ///
     /// # Errors
-    /// When there can be no process, or no log.
+    /// The process can't be started, or the log can't be opened.
     pub fn start(data_dir: &Path, serve_for: ServeFor) -> io::Result<Self> {
         let log = data_dir.join(LOG_NAME);
         let output = open_log(&log, MAX_LOG)?;
-        // Also when the program's file has been replaced since: this very version is what the caller knows.
+        // Even if the program's file was replaced since: the caller knows this version.
         let mut command = Command::new("/proc/self/exe");
         command.arg0("leverframe").arg("serve").arg("--background").arg("--data-dir").arg(data_dir);
         if serve_for == ServeFor::WhatRuns {
@@ -66,30 +66,29 @@ impl Background {
         }
         command.envs(descriptors::for_child());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(output);
-        // From its first moment no key of a terminal reaches it.
+        // So that no key of a terminal reaches it.
         command.process_group(0);
         Ok(Self { child: command.spawn()?, log })
     }
 
-    /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits until it serves, or has ended without; at most for `patience`.
+    /// Waits until the process serves or has ended, at most for `patience`.
     ///
     /// # Errors
-    /// [`Unready`], when it did not come to serve.
+    /// [`Unready`] when it does not serve.
     pub fn wait_until_ready(mut self, patience: Duration) -> Result<(), Unready> {
         let unknown = |error: io::Error| Unready::Ended { code: None, why: error.to_string() };
         // Capacity 1: the one outcome.
         let (tell, said) = bounded(1);
         let stdout = self.child.stdout.take();
-        // It ends with the other side's output, if not with its first line.
+        // Ends with the process's output, if not with its first line.
         let reader = std::thread::Builder::new().name("lf-background".into()).spawn(move || {
             let mut line = String::new();
             let said = stdout.map(|stdout| BufReader::new(stdout).read_line(&mut line));
-            // Whoever waited no longer needs no answer.
+            // The receiver is gone after the patience.
             let _ = tell.send(matches!(said, Some(Ok(1..))));
         });
         reader.map_err(unknown)?;
@@ -104,7 +103,7 @@ impl Background {
                 )));
             }
         }
-        // It has ended, or closed its output: then it never serves.
+        // It has ended, or has closed its output and will not serve.
         let ended = self.child.wait().map_err(unknown)?;
         let last = files::open_to_read(&self.log).and_then(io::read_to_string).ok();
         let last = last.as_deref().and_then(|text| text.lines().next_back()).map(str::to_owned);
@@ -113,19 +112,19 @@ impl Background {
     }
 }
 
-/// Puts the log of this process, which is its standard error, aside when it has grown too long, and goes on with a new
-/// one; also when another process has put it aside.
+/// Renames the log of this process (its standard error) when it is too long, and continues with a new one. Also
+/// continues with a new one that another process has begun.
 ///
 /// # Errors
-/// What the file system says; then it goes on where it was.
+/// What the file system reports; the process then keeps its present log.
 pub fn turn_log(data_dir: &Path) -> io::Result<()> {
     let path = data_dir.join(LOG_NAME);
     let ours = rustix::fs::fstat(io::stderr())?;
     let is_long = u64::try_from(ours.st_size).unwrap_or(0) > MAX_LOG;
-    // What is no file was not made by `Background`.
+    // If it is no file, `Background` did not open it.
     let is_file = rustix::fs::FileType::from_raw_mode(ours.st_mode) == rustix::fs::FileType::RegularFile;
     if is_long && is_file {
-        // If another process has begun a new one, that one is short, and is gone on with.
+        // If another process has begun a new log, that one is short and is used.
         rustix::stdio::dup2_stderr(open_log(&path, MAX_LOG)?)?;
     }
     Ok(())

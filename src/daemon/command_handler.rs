@@ -1,5 +1,5 @@
-//! Carries out everything that can be asked of an engine's owner, whoever asks: the window, the
-//! command line or a client of the control socket. It knows no window, no terminal and no socket.
+//! Handles all requests to an engine: from the window, the command line or a client of the control socket. It knows no
+//! window, no terminal and no socket.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ use crate::scheduler::DesktopScheduler;
 use crate::settings::{Catalogue, Settings, read_definition};
 use crate::store::{DataDir, FireFilter, RunFilter, StoredRun};
 
-/// What an engine belongs to, and what that does when it is asked.
+/// The process that has an engine, and how it reacts to requests about itself.
 #[derive(Clone)]
 pub struct Owner {
-    /// Which kind it is.
+    /// The kind of process.
     pub face: ProcessKind,
-    /// Brings its window to the front; none where there is no window.
+    /// Brings the window to the front. None without a window.
     pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
-    /// Called when the engine has ended because somebody asked for it. It must return at once.
+    /// Called when the engine has ended at a client's request. It must return at once.
     pub ended: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Owner {
-    /// One without a window, which `ended` tells that its engine has ended.
+    /// An owner without a window. `ended` is called when the engine has ended.
     pub fn without_window(face: ProcessKind, ended: impl Fn() + Send + Sync + 'static) -> Self {
         Self { face, raise: None, ended: Arc::new(ended) }
     }
 }
 
-/// Carries out what is asked. Cheap to clone.
+/// Handles requests. Cheap to clone.
 #[derive(Clone)]
 pub struct CommandHandler {
     pub(crate) engine: CoreExecutionEngine,
@@ -48,7 +48,7 @@ pub struct CommandHandler {
 }
 
 impl CommandHandler {
-    /// For an engine.
+    /// A handler for an engine that is not measured.
     pub fn new(
         engine: CoreExecutionEngine,
         jobs: DesktopScheduler,
@@ -59,34 +59,32 @@ impl CommandHandler {
         Self { engine, settings, jobs, owner, monitor: None, limits }
     }
 
-    /// With somebody who measures what its runs cost.
+    /// The same handler, with a monitor.
     #[must_use]
     pub(crate) fn measured_by(self, monitor: Option<MonitorHandle>) -> Self {
         let limits = LiveLimits::new(&self.engine, &self.settings, monitor.clone());
         Self { monitor, limits, ..self }
     }
 
-    /// The limits that are in force.
+    /// The limits in force.
     pub(crate) fn limits(&self) -> &LiveLimits {
         &self.limits
     }
 
-    /// The engine.
     pub fn engine(&self) -> &CoreExecutionEngine {
         &self.engine
     }
 
-    /// The jobs.
     pub fn jobs(&self) -> &DesktopScheduler {
         &self.jobs
     }
 
-    /// What it holds.
+    /// The engine's data directory.
     pub fn data_dir(&self) -> &DataDir {
         self.engine.data_dir()
     }
 
-    /// Process, face and epoch of its engine, and whether that fires jobs.
+    /// Process, owner and epoch of the engine, and whether it fires jobs.
     pub fn engine_id(&self) -> EngineId {
         EngineId {
             pid: std::process::id(),
@@ -97,7 +95,7 @@ impl CommandHandler {
     }
 
     fn shutdown(&self, kind: ShutdownKind) -> Result<Done, Error> {
-        // Nothing is fired into an engine that ends.
+        // No job fires into an engine that ends.
         self.jobs.stop();
         self.engine.shutdown(kind)?;
         (self.owner.ended)();
@@ -139,7 +137,7 @@ impl CommandHandler {
         let mut jobs = self.jobs.list_jobs()?;
         name_missing_pipelines(&mut jobs, &self.catalogue());
         for job in &mut jobs {
-            // A function that the program has registered needs no file.
+            // A registered function needs no file.
             let id = PipelineId::new(&job.pipeline_id);
             job.trouble = job.trouble.take().filter(|_| !id.is_ok_and(|id| self.engine.is_registered(&id)));
         }
@@ -152,7 +150,7 @@ impl CommandHandler {
         Ok(self.jobs.fires(&job_id, FireFilter { since: from, until: to, limit })?)
     }
 
-    /// All living runs at this moment.
+    /// All living runs now.
     pub(crate) fn living_runs(&self) -> LivingRuns {
         let snapshot = self.engine.snapshot();
         let living = |run: &Arc<crate::run::Run>| {
@@ -164,7 +162,7 @@ impl CommandHandler {
         LivingRuns { seq: snapshot.seq, runs, orders: snapshot.orders }
     }
 
-    /// Starts the one pipeline of this source, else the one whose id equals it.
+    /// Starts the only pipeline with this source, or else the one with this id.
     pub(crate) fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, Error> {
         let start = StartRun { run_type: run_type.map(str::to_owned), ..StartRun::default() };
         if let Some(id) = self.registered(source) {
@@ -210,7 +208,7 @@ impl CommandHandler {
         Ok(self.engine.start_pipeline(start.plan(definition)?)?)
     }
 
-    /// The id of a pipeline that is a function of this program.
+    /// The id, if it is that of a registered function.
     fn registered(&self, pipeline: &str) -> Option<PipelineId> {
         PipelineId::new(pipeline).ok().filter(|id| self.engine.is_registered(id))
     }
@@ -230,7 +228,7 @@ impl CommandHandler {
         Ok(self.engine.start_registered(StartRequest { plan })?.run_id)
     }
 
-    /// Gives an ended run the definition of today, if that is wanted or it has none.
+    /// Gives an ended run the present definition, if `wants_fresh` or if it has none.
     fn renew(&self, run_id: &RunId, wants_fresh: bool) -> Result<(), Error> {
         let is_living = self.engine.snapshot().runs.contains_key(run_id);
         if is_living && !wants_fresh {
@@ -248,7 +246,7 @@ impl CommandHandler {
         let snapshot = self.engine.snapshot();
         let mut runs = self.records().runs(filter, crate::engine::now()).map_err(EngineError::from)?;
         for run in &mut runs {
-            // What the engine knows is ahead of the disk.
+            // The engine's values are newer than those on disk.
             if let Some(living) = snapshot.runs.get(&run.run_id) {
                 *run = living.summary();
             }

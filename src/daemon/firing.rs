@@ -1,5 +1,5 @@
-//! Whether jobs can fire: whether something on this machine fires those of a data directory, and whether their pipelines
-//! are there.
+//! Whether jobs can fire: whether an engine or a service fires the jobs of a data directory, and whether their
+//! pipelines exist.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,19 +12,19 @@ use crate::scheduler::JobView;
 use crate::settings::{Catalogue, CatalogueError};
 use crate::store::{Presence, presence};
 
-/// That nothing fires the enabled jobs, and what does.
+/// The message that nothing fires the enabled jobs, and what would.
 pub const NOBODY_FIRES: &str = "nothing on this machine fires these jobs: neither the window nor `leverframe serve` runs, and there is no service that starts it; `leverframe service install` puts one in place";
 
-/// Whether something fires the jobs of a data directory. Displayed as the sentence that says so.
+/// Whether something fires the jobs of a data directory. Displays as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobsFired {
-    /// An engine that lives, or a service that starts one with each session.
+    /// A living engine does, or a service that starts one with each session.
     Yes,
     /// Nothing does.
     No,
-    /// An engine lives, and can't be asked.
+    /// An engine lives, but its answer is missing.
     Unknown {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
@@ -39,15 +39,16 @@ impl fmt::Display for JobsFired {
     }
 }
 
-/// Whether an instant or the end of another job's run makes this job due, and it may fire then.
+/// Whether a due instant or the end of another job's run can make this job fire.
 pub fn fires_by_itself(job: &JobView) -> bool {
     job.enabled && job.problem.is_none() && (job.next_run.is_some() || job.schedule_type == "after")
 }
 
-/// How long a look that needs only the databases waits for what the engine adds to it: one that hangs delays no list.
+/// How long a command that reads the databases waits for the engine's part of the answer: an engine that hangs delays
+/// no list.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whether something fires the jobs of this data directory. The engine that lives is asked.
+/// Whether something fires the jobs of this data directory. Asks the living engine.
 pub fn jobs_fired(data_dir: &Path) -> JobsFired {
     if UserService::is_installed_for(data_dir) {
         return JobsFired::Yes;
@@ -70,7 +71,7 @@ pub fn jobs_fired(data_dir: &Path) -> JobsFired {
     }
 }
 
-/// Says with each job whose pipeline can't be run that it can't, and why.
+/// Notes at each job why its pipeline can't run, if it can't.
 pub fn name_missing_pipelines(jobs: &mut [JobView], catalogue: &Catalogue) {
     let mut known: HashMap<String, Option<String>> = HashMap::new();
     for job in jobs {

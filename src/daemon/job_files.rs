@@ -1,5 +1,5 @@
-//! The `[[schedule]]` tables of pipeline files become jobs: when the engine is put into service, and whenever one of
-//! the folders changes.
+//! Turns the `[[schedule]]` tables of pipeline files into jobs: when the engine is put into service, and whenever one
+//! of the folders changes.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,16 +15,16 @@ use crate::scheduler::{DesktopScheduler, SchedulerError};
 use crate::settings::{Catalogue, Settings, file_tables};
 use crate::store::{DataDir, JobStore, StoredJob};
 
-/// A save is several changes: the folders are read when nothing has changed for so long.
+/// Saving a file is several changes: the folders are read after this time without a change.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Changes that follow each other without a pause are waited for so many times.
+/// After this many changes without a pause, the folders are read anyway.
 const MOST_CHANGES: usize = 25;
 
-/// How long a table may be away before its job is disabled.
+/// How long a table may be missing before its job is disabled.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Takes the tables over, until it is dropped.
+/// Takes the tables over until it is dropped.
 pub(crate) struct JobFiles {
     _task: Task,
 }
@@ -33,13 +33,13 @@ struct Reader {
     dir: DataDir,
     settings: Arc<Settings>,
     scheduler: DesktopScheduler,
-    /// The problems that were warned of last: each is said once.
+    /// The problems of the last warnings, so that each is reported once.
     said: Vec<(String, String)>,
 }
 
 impl JobFiles {
-    /// Takes them over once before it returns, and then, as a task, when they change. Warns of every table that can't be
-    /// taken over.
+    /// Takes the tables over once before it returns, and then, as a task, whenever they change. Warns of every table
+    /// that can't be taken over.
     pub(crate) fn start(
         tasks: &TaskThread,
         dir: &DataDir,
@@ -67,7 +67,7 @@ impl JobFiles {
             let on_lost = move |folder: &Path, error: &io::Error| {
                 warn(&data_dir, &format!("the folder {}", folder.display()), error);
             };
-            // Before the first look, so that nothing is missed.
+            // Before the first look, so that no change is missed.
             let watch = FolderWatch::of_all(&folders, on_change, on_lost);
             if let Err(error) = &watch {
                 warn(dir.path(), "the folders of pipelines", error);
@@ -75,7 +75,7 @@ impl JobFiles {
             reader.take_over();
             let mut patience = Patience::Idle;
             move |now| {
-                // The watch lasts as long as this.
+                // The watch lasts as long as this closure.
                 let _watch = &watch;
                 let has_changed = changed.swap(false, Ordering::AcqRel);
                 match patience.turn(has_changed, now, || reader.has_lost_tables()) {
@@ -91,27 +91,27 @@ impl JobFiles {
     }
 }
 
-/// What is waited for before the tables are taken over.
+/// What the task waits for before it takes the tables over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Patience {
-    /// A change.
+    /// For a change.
     Idle,
-    /// That nothing changes any more, for a few seconds at most.
+    /// For a time without changes, but not forever.
     Settles {
         n_changes: usize,
         until: Instant,
-        /// A lost table is waited for until then, once one was.
+        /// Until when to wait for a missing table, if one is missing.
         give_up: Option<Instant>,
     },
-    /// A lost table: an editor may have moved a file away, to write it anew. It is given the time to, whatever else
-    /// changes meanwhile.
+    /// For a missing table. An editor may have moved its file away to write it anew, and gets this time, whatever else
+    /// changes.
     Lacks { give_up: Instant },
 }
 
-/// What follows.
+/// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// So long, or until something changes.
+    /// Wait this long, or until something changes.
     Wait(Option<Duration>),
     TakeOver,
 }
@@ -148,7 +148,7 @@ impl Patience {
 }
 
 impl Reader {
-    /// Whether the table of a job that was there when they were read last is not there now.
+    /// Whether a job's table that was there at the last reading is missing now.
     fn has_lost_tables(&self) -> bool {
         let (files, _) = file_tables(&Catalogue::scan(self.dir.path(), &self.settings));
         let unread: HashSet<_> =
@@ -177,7 +177,7 @@ impl Reader {
         let broken = self.broken(&catalogue);
         let mut problems = match self.scheduler.take_over(files, listing) {
             Ok(taken) => taken.problems,
-            // The engine ends, and so does this.
+            // The engine ends, and so does this task.
             Err(SchedulerError::Stopped) => return,
             Err(error) => vec![("scheduler.db".to_owned(), error.to_string())],
         };
@@ -194,7 +194,7 @@ impl Reader {
         self.said = problems;
     }
 
-    /// The files of jobs that can't be understood any more: what they said last counts.
+    /// Files of jobs that can't be parsed any more: their last good version stays in force.
     fn broken(&self, catalogue: &Catalogue) -> Vec<(String, String)> {
         let rows = self.jobs_of_files();
         let mut broken = Vec::new();
@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(patience.turn(false, settled, LOST), Turn::Wait(Some(PATIENCE)));
             patience
         };
-        // Something else changes; then it is looked for again, and is back.
+        // Something else changes. Then the table is looked for again, and is back.
         let mut patience = lacking();
         assert_eq!(patience.turn(true, settled, LOST), Turn::Wait(Some(QUIET)));
         assert_eq!(patience.turn(false, settled + QUIET, LOST), Turn::Wait(Some(PATIENCE - QUIET)));

@@ -1,6 +1,6 @@
-//! Who is the engine of a data directory. Whoever holds the lease, the directory's lock with the control socket, is;
-//! everybody else is a client of it. A lease is taken when it is free, and else handed over by its holder: it is never
-//! free in between, so that nobody can slip in.
+//! Which process is the engine of a data directory: the holder of the lease, which is the directory's lock with the
+//! control socket. All others are clients. A lease is acquired when it is free, or handed over by its holder. During a
+//! hand-over it is never free, so that no third process can take it.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -26,29 +26,29 @@ pub struct EngineLease {
     pub(crate) dir: DataDir,
     pub(crate) lock: EngineLock,
     pub(crate) listener: UnixListener,
-    /// What the holder before has left, if it handed the lease over.
+    /// What the last holder left, if it handed the lease over.
     pub(crate) handover: Option<Handover>,
 }
 
-/// What came of asking for the lease.
+/// The outcome of [`join`].
 #[derive(Debug)]
 pub enum Joined {
-    /// It is ours: be the engine.
+    /// The lease is acquired: this process is the engine.
     EngineLease(EngineLease),
-    /// An engine lives: ask it.
+    /// Another process is the engine.
     Client(ControlClient),
 }
 
 /// Why there is neither a lease nor an engine to talk to.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The directory can't be used, or is held by an engine that has no socket.
+    /// The directory can't be used, or an engine without a socket holds it.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// Its engine does not want to leave.
+    /// The engine refuses to hand over.
     #[error("{0}")]
     Kept(ErrorObject),
-    /// Its engine can't be talked to.
+    /// The engine can't be reached.
     #[error(transparent)]
     Control(#[from] ControlError),
     /// The socket can't be bound.
@@ -56,34 +56,34 @@ pub enum JoinError {
     Socket(#[from] io::Error),
 }
 
-/// What a successor is told with the lease.
+/// What a successor gets with the lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Handover {
-    /// The last event that the engine before told.
+    /// The last event of the engine before.
     pub seq: u64,
-    /// What that engine belonged to.
+    /// The kind of process of that engine.
     pub face: ProcessKind,
-    /// The runs that it had.
+    /// The runs of that engine that had not ended.
     #[serde(default)]
     pub living: Vec<RunId>,
 }
 
 impl EngineLease {
-    /// Takes the lease, if it is free.
+    /// Acquires the lease, if it is free.
     ///
     /// # Errors
-    /// [`JoinError::DataDir`] when it is not, or can't be taken; [`JoinError::Socket`].
+    /// [`JoinError::DataDir`] when it is not free or can't be acquired; [`JoinError::Socket`] when the socket can't be
+    /// bound.
     pub fn take(dir: &DataDir) -> Result<Self, JoinError> {
         Self::with(dir, dir.lock()?)
     }
 
     fn with(dir: &DataDir, lock: EngineLock) -> Result<Self, JoinError> {
-        // Before anything slow: whoever comes from now on waits at the door.
+        // Before anything slow: clients that connect from now on wait for an answer.
         let listener = control::bind(dir.path())?;
         Ok(Self { dir: dir.clone(), lock, listener, handover: None })
     }
 
-    /// Of which directory it is.
     pub fn data_dir(&self) -> &DataDir {
         &self.dir
     }
@@ -93,7 +93,7 @@ impl EngineLease {
         &self.lock
     }
 
-    /// The runs that the holder before had, if it handed the lease over.
+    /// The living runs of the last holder, if it handed the lease over.
     pub fn inherited_runs(&self) -> Option<&[RunId]> {
         self.handover.as_ref().map(|handover| handover.living.as_slice())
     }
@@ -109,10 +109,10 @@ impl EngineLease {
     }
 }
 
-/// Takes the lease of `dir` if it is free, else becomes a client of the engine that holds it.
+/// Acquires the lease of `dir` if it is free; otherwise connects to the engine that holds it.
 ///
 /// # Errors
-/// [`JoinError`]; `Busy` when it is held by an engine without a socket.
+/// [`JoinError`]; `Busy` when an engine without a socket holds it.
 pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
     look_again(dir.path(), || {
         let busy = match EngineLease::take(dir) {
@@ -126,20 +126,20 @@ pub fn join(dir: &DataDir) -> Result<Joined, JoinError> {
     })
 }
 
-/// What came of asking the engine of a data directory for something.
+/// The outcome of [`ask`].
 #[derive(Debug)]
 pub enum Acquisition<T> {
-    /// There is none: the lease is ours.
+    /// There is no engine: the lease is acquired.
     EngineLease(EngineLease),
-    /// It has answered, and can be listened to.
+    /// The engine's answer, and a client connected to it.
     Answered(ControlClient, T),
 }
 
-/// Asks the engine of `dir` for something; where none lives the lease is taken. An engine that leaves before it has
-/// looked at the request leaves it to the next.
+/// Sends a request to the engine of `dir`; if there is none, acquires the lease. If an engine leaves before it has
+/// handled the request, the next one is asked.
 ///
 /// # Errors
-/// [`JoinError`]; [`ControlError::Refused`] in it when the engine said no.
+/// [`JoinError`]; it holds [`ControlError::Refused`] when the engine refused the request.
 pub fn ask<R: Request>(dir: &DataDir, request: &R) -> Result<Acquisition<R::Answer>, JoinError> {
     look_again(dir.path(), || {
         let client = match join(dir)? {
@@ -148,17 +148,17 @@ pub fn ask<R: Request>(dir: &DataDir, request: &R) -> Result<Acquisition<R::Answ
         };
         match client.ask(request) {
             Ok(answer) => Ok(ControlFlow::Break(Acquisition::Answered(client, answer))),
-            // It said that it leaves, and what it has not answered then it has not done.
+            // An engine that has announced its end has not done what it left unanswered.
             Err(left @ ControlError::Gone(Some(_))) => Ok(ControlFlow::Continue(left.into())),
             Err(error) => Err(error.into()),
         }
     })
 }
 
-/// Takes the lease of `dir` as `face`: a holder is asked to hand it over.
+/// Acquires the lease of `dir` for a process of kind `face`. A holder is asked to hand it over.
 ///
 /// # Errors
-/// [`JoinError::Kept`] when the holder keeps it, else as [`join`].
+/// [`JoinError::Kept`] when the holder keeps it; otherwise as [`join`].
 pub fn succeed(dir: &DataDir, face: ProcessKind) -> Result<EngineLease, JoinError> {
     look_again(dir.path(), || match join(dir)? {
         Joined::EngineLease(lease) => Ok(ControlFlow::Break(lease)),
@@ -166,7 +166,7 @@ pub fn succeed(dir: &DataDir, face: ProcessKind) -> Result<EngineLease, JoinErro
     })
 }
 
-/// Has the holder hand its lease over; with `waits` when it leaves.
+/// Asks the holder to hand its lease over; with `waits`, when it leaves.
 fn request_lease(
     dir: &DataDir,
     holder: &ControlClient,
@@ -181,7 +181,7 @@ fn request_lease(
     }
 }
 
-/// A holder that went before it could answer: then the lease is free, or another's.
+/// If the holder went before it answered, the lease is free or another's: look again.
 fn unless_gone<T>(outcome: Result<T, JoinError>) -> Result<ControlFlow<T, JoinError>, JoinError> {
     match outcome {
         Err(gone @ JoinError::Control(ControlError::Gone(_))) => Ok(ControlFlow::Continue(gone)),
@@ -189,11 +189,11 @@ fn unless_gone<T>(outcome: Result<T, JoinError>) -> Result<ControlFlow<T, JoinEr
     }
 }
 
-/// Waits for the lease of a data directory as `serve`, beside whoever holds it: it comes when the holder leaves, dies, or
-/// is one that makes room for `serve`. Dropping it gives up.
+/// Waits for the lease of a data directory as `serve`, beside the present holder. It gets the lease when the holder
+/// leaves or dies, or is of a kind that makes room for `serve`. Dropping it gives up.
 #[derive(Debug)]
 pub struct Standby {
-    /// The lease, once it is ours; none when another engine serves and this one is needed no longer.
+    /// The lease, once it is acquired. None when another engine serves and that was waited for.
     pub lease: Receiver<Result<Option<EngineLease>, JoinError>>,
     line: Arc<Mutex<Line>>,
 }
@@ -201,13 +201,13 @@ pub struct Standby {
 /// What a standby waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StandFor {
-    /// The lease, however long another engine serves.
+    /// For the lease, however long another engine serves.
     Good,
-    /// That the one who has taken over is seen serving; the lease, where it dies before.
+    /// For the new engine to serve; for the lease if that engine dies before.
     UntilServed,
 }
 
-/// The connection that the standby's thread waits on.
+/// The connection on which the standby's thread waits.
 #[derive(Debug, Default)]
 struct Line {
     client: Option<Arc<ControlClient>>,
@@ -215,19 +215,19 @@ struct Line {
 }
 
 impl Standby {
-    /// Begins to wait.
+    /// Starts to wait.
     ///
     /// # Errors
     /// The system refuses a thread.
     pub fn start(dir: &DataDir, stand_for: StandFor) -> io::Result<Self> {
-        // Capacity 1: the one lease. When it is closed nobody waits for it any more, and the lease is free again.
+        // Capacity 1: the one lease. When the channel is closed, the lease is dropped and free again.
         let (tell, lease) = bounded(1);
         let line = Arc::new(Mutex::new(Line::default()));
         let (dir, of_thread) = (dir.clone(), line.clone());
-        // Not joined: it ends with the connection, and where there is none with the lock or the program.
+        // Not joined: it ends with the connection, or else with the lock or the program.
         crate::base::thread::lasting("lf-standby", move || {
-            // Whoever waits no longer lets it go again.
-            let _ = tell.send(wait_for_seat(&dir, &of_thread, stand_for));
+            // If the receiver is gone, this drops the lease.
+            let _ = tell.send(wait_for_lease(&dir, &of_thread, stand_for));
         })?;
         Ok(Self { lease, line })
     }
@@ -243,15 +243,15 @@ impl Drop for Standby {
     }
 }
 
-/// The lease; none when nobody waits for it any more, or another serves and that was waited for.
-fn wait_for_seat(
+/// The lease. None when the standby was dropped, or another engine serves and that was waited for.
+fn wait_for_lease(
     dir: &DataDir,
     line: &Mutex<Line>,
     stand_for: StandFor,
 ) -> Result<Option<EngineLease>, JoinError> {
     let outcome = look_again(dir.path(), || {
         let outcome = match stand_for {
-            StandFor::Good => ask_for_seat(dir, line).map(Some),
+            StandFor::Good => ask_for_lease(dir, line).map(Some),
             StandFor::UntilServed => join(dir).map(|joined| match joined {
                 Joined::Client(_) => None,
                 Joined::EngineLease(lease) => Some(lease),
@@ -263,7 +263,7 @@ fn wait_for_seat(
         unless_gone(outcome)
     });
     match outcome {
-        // A holder that can't be talked to, or whose place nobody knows: the lock tells when it is free.
+        // The holder can't be reached, or keeps the lease: wait for its lock.
         Err(JoinError::Control(_) | JoinError::Kept(_) | JoinError::DataDir(DataDirError::Busy { .. })) => {
             let lock = dir.wait_for_lock()?;
             EngineLease::with(dir, lock).map(Some)
@@ -272,7 +272,7 @@ fn wait_for_seat(
     }
 }
 
-fn ask_for_seat(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinError> {
+fn ask_for_lease(dir: &DataDir, line: &Mutex<Line>) -> Result<EngineLease, JoinError> {
     let client = match join(dir)? {
         Joined::EngineLease(lease) => return Ok(lease),
         Joined::Client(client) => Arc::new(client),

@@ -1,5 +1,5 @@
-//! The thread that keeps an engine's lease: it answers those who ask for it, and ends the engine when the lease is given
-//! up or handed over. Who asks in vain may stand by, and gets the lease when it is left.
+//! The thread that keeps an engine's lease: it answers requests for it, and ends the engine when the lease is given up
+//! or handed over. A successor that was refused may stand by, and gets the lease when the engine leaves.
 
 use std::sync::Arc;
 
@@ -15,41 +15,40 @@ use crate::engine::{EngineError, ShutdownKind};
 use crate::run::Body;
 use crate::store::EngineLock;
 
-/// What is asked of the thread that keeps the lease.
+/// Orders to the thread that keeps the lease.
 pub(crate) enum Order {
-    /// Another process asks for it.
+    /// Another process asks for the lease.
     HandOver(HandOver),
-    /// End the engine in this way and give the lease to a process that stands by; true when one has taken it. Otherwise
-    /// the lease is kept for whoever asks next.
+    /// End the engine in this way and hand the lease to a standby. Answers whether one has taken it; if none has, the
+    /// lease is kept for the next that asks.
     PassOn(ShutdownKind, Sender<Result<bool, EngineError>>),
-    /// Give it up.
+    /// Give the lease up.
     Close(ShutdownKind, Sender<Result<(), EngineError>>),
-    /// Give it up if no run lives; true when it was given up.
+    /// Give the lease up if no run lives. Answers whether it was given up.
     CloseIfIdle(Sender<Result<bool, EngineError>>),
 }
 
 /// What the keeper and the owner of a service share.
 pub(crate) struct Shared {
     pub(crate) disposition: Mutex<Disposition>,
-    /// The process that was started to take over.
+    /// The process that was started as the successor.
     pub(crate) new_holder: Mutex<Option<u32>>,
 }
 
-/// The thread that keeps the lease.
 pub(crate) struct Keeper {
     pub(crate) handler: CommandHandler,
     pub(crate) face: ProcessKind,
     pub(crate) server: ControlServer,
     pub(crate) shared: Arc<Shared>,
-    /// The lock of an engine that has ended, until somebody has taken it.
+    /// The lock of an engine that has ended, until it is handed over.
     pub(crate) lock: Option<EngineLock>,
-    /// Those who take the lease when it is left, the first that came first.
+    /// Successors that stand by, in the order in which they came.
     pub(crate) standbys: Vec<HandOver>,
     pub(crate) _keeping: Sender<()>,
 }
 
 impl Keeper {
-    /// Keeps it until it is given up or handed over.
+    /// Keeps the lease until it is given up or handed over.
     pub(crate) fn keep(mut self, orders: &Receiver<Order>) {
         for order in orders {
             match order {
@@ -68,20 +67,20 @@ impl Keeper {
                 Order::PassOn(kind, tell) => {
                     let passed = self.pass_on(kind);
                     let word = passed.as_ref().ok().cloned().flatten();
-                    // Whoever waited no longer needs no answer.
+                    // The caller may be gone.
                     let _ = tell.send(passed.map(|word| word.is_some()));
                     if let Some(word) = word {
                         return self.server.close(&word);
                     }
                 }
                 Order::Close(kind, tell) => {
-                    // Nothing is fired into an engine that ends.
+                    // No job fires into an engine that ends.
                     self.handler.jobs().stop();
                     let outcome = self.handler.engine().shutdown(kind);
                     return self.leave(&tell, outcome);
                 }
                 Order::CloseIfIdle(tell) => match self.handler.engine().shutdown_if_idle() {
-                    // Whoever waited no longer needs no answer.
+                    // The caller may be gone.
                     Ok(false) => drop(tell.send(Ok(false))),
                     outcome => return self.leave(&tell, outcome),
                 },
@@ -89,25 +88,25 @@ impl Keeper {
         }
     }
 
-    /// Takes leave of everybody, when the engine has ended so.
+    /// Closes all connections after the engine has ended with `outcome`.
     fn leave<T>(self, tell: &Sender<T>, outcome: T) {
         self.put_away();
         self.server.close("the engine has ended");
-        // Before it is told: whoever hears it may take the lease.
+        // Before the answer: its receiver may acquire the lease.
         drop(self.lock);
-        // Whoever waited no longer needs no answer.
+        // The caller may be gone.
         let _ = tell.send(outcome);
     }
 
-    /// Whether the asker may have the lease now; else why not.
+    /// Whether the successor may have the lease now; the error says why not.
     fn may_leave(&self, hand_over: &HandOver) -> Result<(), String> {
         let successor = &hand_over.successor;
         let pid = hand_over.peer_pid();
-        let is_heir = pid.is_some() && pid == *self.shared.new_holder.lock();
+        let is_successor = pid.is_some() && pid == *self.shared.new_holder.lock();
         let is_newer = version(&successor.version) > version(env!("CARGO_PKG_VERSION"));
         let me = std::process::id();
         match (self.face, successor.face) {
-            _ if is_heir => Ok(()),
+            _ if is_successor => Ok(()),
             (_, ProcessKind::Run | ProcessKind::Library) => {
                 Err("only a window or `serve` takes over".to_owned())
             }
@@ -133,15 +132,15 @@ impl Keeper {
         }
     }
 
-    /// Ends the engine, if that was not done yet, and hands its lock and its socket over. False when the asker has gone
-    /// meanwhile: as long as the engine has not ended, nothing has happened then.
+    /// Ends the engine, if it has not ended yet, and hands its lock and its socket over. False when the successor is
+    /// gone: if the engine had not ended, nothing has happened.
     fn hand_over(&mut self, hand_over: &HandOver) -> bool {
         if hand_over.is_gone() {
             return false;
         }
-        // Whoever comes from now on waits for the successor.
+        // New clients wait for the successor from now on.
         self.server.turn_away();
-        // Before the events are over: whoever hears their end asks why.
+        // Set before the events end: their receivers then ask for the reason.
         *self.shared.disposition.lock() =
             Disposition::HandedOver(NewHolder { face: hand_over.successor.face, name: name_of(hand_over) });
         if let Err(error) = self.end_engine(ShutdownKind::LeaveSteps) {
@@ -157,16 +156,17 @@ impl Keeper {
             return false;
         }
         tracing::info!(successor = name_of(hand_over), seq = handover.seq, "the engine is handed over");
-        // Closed and not unlocked: the successor holds it through a copy of its own.
+        // Closed, not unlocked: the successor holds the lock through its copy.
         drop(self.lock.take().map(EngineLock::into_fd));
         true
     }
 
-    /// Ends the engine and gives the lease to the first who stands by and takes it; the last word to everybody.
+    /// Ends the engine and hands the lease to the first standby that takes it. Returns the closing reason for the
+    /// clients.
     fn pass_on(&mut self, kind: ShutdownKind) -> Result<Option<String>, EngineError> {
         self.standbys.retain(|waiting| !waiting.is_gone());
         if self.standbys.is_empty() && kind == ShutdownKind::LeaveSteps {
-            // It goes on until somebody else has been found.
+            // The engine goes on until another successor is found.
             return Ok(None);
         }
         self.end_engine(kind)?;
@@ -178,13 +178,13 @@ impl Keeper {
         Ok(None)
     }
 
-    /// Leaves the databases' own files as all there is. A short run leaves that to others.
+    /// Moves the WALs into the databases' files. A short run leaves that to later engines.
     fn put_away(&self) {
         match self.face {
             ProcessKind::Window | ProcessKind::Serve => {}
             ProcessKind::Run | ProcessKind::Library => return,
         }
-        // What can't be written back now is read from the log by the next engine.
+        // If it fails, the next engine reads the WAL.
         let _ = self.handler.engine().store().put_away_wal();
         if let Some(jobs) = self.handler.jobs().store() {
             let _ = jobs.put_away_wal();
@@ -194,7 +194,7 @@ impl Keeper {
     /// Ends the engine and keeps its lock.
     fn end_engine(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         if self.lock.is_none() {
-            // Nothing is fired into an engine that ends.
+            // No job fires into an engine that ends.
             self.handler.jobs().stop();
             self.lock = Some(self.handler.engine().hand_over(kind)?);
         }
@@ -202,7 +202,7 @@ impl Keeper {
     }
 }
 
-/// Who takes over, for messages.
+/// The successor's name, for messages.
 fn name_of(hand_over: &HandOver) -> String {
     let pid = hand_over.peer_pid().map_or_else(String::new, |pid| format!(", process {pid}"));
     format!("{}{pid}", hand_over.successor.face.as_str())
@@ -212,7 +212,7 @@ fn leave_word(successor: &HandOver) -> String {
     format!("the engine was handed over to {}", name_of(successor))
 }
 
-/// A version as what can be compared; what is no version is older than any.
+/// A version that can be compared. A text that is no version is older than any.
 fn version(text: &str) -> Option<[u64; 3]> {
     let numbers = text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()?;
     numbers.try_into().ok()

@@ -1,5 +1,5 @@
-//! The limits that are in force while an engine lives, and what may run at once: set by whoever asks, which writes it into
-//! the settings, and taken over from there when somebody edits the file.
+//! The limits and the admission policy in force while an engine lives. A request sets a limit and writes it into the
+//! settings; a change that the operator makes in the file is taken over.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::monitor::MonitorHandle;
 use crate::resources::{Limits, Resource};
 use crate::settings::{FILE, LimitParams, LimitView, LimitWords, Settings, SettingsError, edited, replace};
 
-/// How long an engine has lived before its settings are watched: a short run by hand has ended by then, and does not wait
+/// How long an engine lives before its settings are watched: a short run by hand has ended by then, and need not wait
 /// for the end of a watch.
 const WATCH_AFTER: Duration = Duration::from_millis(500);
 
@@ -27,14 +27,14 @@ const WATCH_AFTER: Duration = Duration::from_millis(500);
 pub(crate) struct LiveLimits(Arc<Shared>);
 
 struct Shared {
-    /// The settings.
+    /// The settings file.
     path: PathBuf,
     monitor: Option<MonitorHandle>,
-    /// Admits what fits below the limits.
+    /// Gets the admission policy with the limits.
     engine: CoreExecutionEngine,
-    /// Held while the file is written, so that two who set at once both count.
+    /// Held while the file is written, so that two concurrent requests both take effect.
     state: Mutex<State>,
-    /// Called when other limits are in force.
+    /// Called when the limits in force change.
     listeners: Mutex<Vec<Listener>>,
 }
 
@@ -42,19 +42,18 @@ type Listener = Box<dyn Fn() + Send + Sync>;
 
 struct State {
     in_force: Limits,
-    /// What may run at once.
     admission: AdmissionPolicy,
-    /// What the file said when it was last understood. An engine may have been opened with other settings than the
-    /// file's: only what changes there is taken over.
+    /// What the file had when it was parsed last. An engine may have been opened with other settings than the file's,
+    /// so only changes of the file are taken over.
     limits_of_file: Limits,
     admission_of_file: AdmissionPolicy,
     interval_of_file: Duration,
-    /// The warning that was given last: it is given once.
+    /// The last warning, so that it is not repeated.
     said: Option<String>,
 }
 
 impl LiveLimits {
-    /// Those of `settings`, for the engine of `data_dir`, which `monitor` measures for.
+    /// The limits of `settings` for an engine, which `monitor` measures for.
     pub(crate) fn new(
         engine: &CoreExecutionEngine,
         settings: &Settings,
@@ -75,8 +74,8 @@ impl LiveLimits {
         Self(Arc::new(Shared { path, monitor, engine, state: Mutex::new(state), listeners }))
     }
 
-    /// Takes over what changes in the file, from a moment after now on, until the task is dropped. Warns when the
-    /// file can't be watched or is not understood, once for each that is wrong with it; what was in force then stays so.
+    /// Takes over changes of the file, from a moment after now until the task is dropped. Warns once for each problem:
+    /// when the file can't be watched, or can't be parsed. The values in force then stay.
     pub(crate) fn watch(&self, tasks: &TaskThread) -> Task {
         let (limits, folder) = (self.clone(), self.0.path.parent().unwrap_or(Path::new("/")).to_owned());
         tasks.add(Some(WATCH_AFTER), |bell| {
@@ -109,17 +108,17 @@ impl LiveLimits {
         })
     }
 
-    /// What is in force.
+    /// The limits in force.
     pub(crate) fn in_force(&self) -> Limits {
         self.0.state.lock().in_force.clone()
     }
 
-    /// Calls `tell` whenever other limits are in force. It must return at once.
+    /// `tell` is called whenever the limits in force change. It must return at once.
     pub(crate) fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
         self.0.listeners.lock().push(Box::new(tell));
     }
 
-    /// What is in force, and what of it is exceeded.
+    /// The limits in force, and which of them are exceeded.
     pub(crate) fn views(&self) -> Vec<LimitView> {
         let sample = self.0.monitor.as_ref().and_then(MonitorHandle::get_snapshot).unwrap_or_default();
         let is_raised = |resource| sample.raised.iter().any(|raised| raised.limit.resource() == resource);
@@ -128,11 +127,10 @@ impl LiveLimits {
         in_force.iter().map(view).collect()
     }
 
-    /// Sets a limit, or takes it out: in the settings, and then at once.
+    /// Sets or removes a limit: in the settings, and at once.
     ///
     /// # Errors
-    /// [`Error`], when it makes no sense, or the settings are not understood or can't be written; everything
-    /// is as it was then.
+    /// [`Error`] when the limit makes no sense, or the settings can't be parsed or written. Nothing was changed then.
     pub(crate) fn set(&self, params: &LimitParams) -> Result<(), Error> {
         let limit = params.check().map_err(|problems| {
             let texts: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
@@ -162,13 +160,13 @@ impl LiveLimits {
         }
         let earlier = state.in_force.clone();
         self.adopt(&mut state, &after);
-        // Also where the file has said so before, and the engine was opened with other settings.
+        // Also when the file had this limit already but the engine was opened with other settings.
         state.in_force = params.applied(&state.in_force, limit);
         self.enforce(&state, &earlier);
         Ok(())
     }
 
-    /// Looks at the file; a sentence when it is not understood, unless that was said before.
+    /// Reads the file. Returns a warning when it can't be parsed, unless it is the last one again.
     fn take_over_file(&self) -> Option<String> {
         let mut state = self.0.state.lock();
         let folder = self.0.path.parent().unwrap_or(Path::new("/"));
@@ -189,7 +187,7 @@ impl LiveLimits {
         }
     }
 
-    /// Takes over what the file says otherwise than before.
+    /// Takes over what has changed in the file.
     fn adopt(&self, state: &mut State, settings: &Settings) {
         for resource in Resource::ALL {
             let said = settings.limits.of(resource);
@@ -210,13 +208,13 @@ impl LiveLimits {
         if settings.monitor_interval != state.interval_of_file {
             state.interval_of_file = settings.monitor_interval;
             if let Some(monitor) = &self.0.monitor {
-                // The settings have been checked for what a monitor can do.
+                // The settings were checked against what a monitor can do.
                 let _ = monitor.set_interval(settings.monitor_interval);
             }
         }
     }
 
-    /// Has what is in force take effect, if it is something else than before.
+    /// Applies the limits in force, if they have changed.
     fn enforce(&self, state: &State, earlier: &Limits) {
         if state.in_force == *earlier {
             return;
@@ -230,10 +228,10 @@ impl LiveLimits {
         }
     }
 
-    /// Has the engine admit what is allowed now.
+    /// Gives the engine the admission policy in force.
     fn admit(&self, state: &State) {
         let limits = state.in_force.clone();
-        // An engine that has ended admits nothing any more.
+        // Fails when the engine has ended.
         let _ = self.0.engine.set_admission(AdmissionPolicy { limits, ..state.admission.clone() });
     }
 }

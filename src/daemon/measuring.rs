@@ -1,5 +1,5 @@
-//! [`Watch`] measures the machine and the steps for an engine, keeps what it measures, tells the engine when a limit is
-//! exceeded, and shows it to a window.
+//! [`Watch`] measures the machine and the steps for an engine: it stores the samples, tells the engine when a limit is
+//! exceeded, and feeds a window.
 
 use std::io;
 use std::path::Path;
@@ -10,8 +10,7 @@ use crate::monitor::{MonitorHandle, MonitorOptions, ResourceMonitor, SampleGuard
 use crate::settings::Settings;
 use crate::store::SampleStore;
 
-/// How often the machine is sampled while no step lives, unless the operator wants it less often: each sample wakes the
-/// window.
+/// The sampling interval while no step lives, unless the operator's is longer: each sample wakes the window.
 const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A monitor at work for one data directory.
@@ -21,7 +20,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Makes ready to measure under the limits of the settings, for an engine that is about to be opened.
+    /// Prepares to measure with the limits of the settings, for an engine that is about to be opened.
     ///
     /// # Errors
     /// When this machine can't be measured.
@@ -38,7 +37,7 @@ impl Watch {
         Ok(Self { monitor, guards: Vec::new() })
     }
 
-    /// Measures the machine from now on, for a window that only looks at somebody else's engine.
+    /// Starts to measure the machine, for a window whose engine is in another process.
     ///
     /// # Errors
     /// When this machine can't be measured.
@@ -49,8 +48,8 @@ impl Watch {
         Ok(Self { monitor, guards: Vec::new() })
     }
 
-    /// Begins to measure, to keep what is measured, and to tell the engine when a limit is exceeded. The engine holds its
-    /// lock by now.
+    /// Starts to measure, to store the samples, and to tell the engine when a limit is exceeded. The engine is open and
+    /// holds its lock.
     ///
     /// # Errors
     /// When a thread can't be started.
@@ -62,7 +61,7 @@ impl Watch {
             self.monitor.subscribe(move |sample| {
                 let tells = !sample.raised.is_empty() || !sample.changes.is_empty() || sample.power_changed;
                 if tells || engine.wants_samples() {
-                    // An engine that has ended needs to know nothing.
+                    // Fails when the engine has ended.
                     let _ = engine.take_sample(sample.clone());
                 }
             }),
@@ -70,12 +69,12 @@ impl Watch {
         self.monitor.start()
     }
 
-    /// What an engine tells of its steps.
+    /// A handle by which the engine reports its steps.
     pub(crate) fn monitor(&self) -> MonitorHandle {
         self.monitor.handle()
     }
 
-    /// Every sample from now on.
+    /// All samples from now on.
     pub(crate) fn stream(&self) -> SampleStream {
         self.monitor.stream()
     }

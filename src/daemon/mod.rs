@@ -1,8 +1,9 @@
-//! An engine in service: who holds the data directory's lease, what is served beside the engine, and how all of it
-//! passes to another process.
+//! An engine in service: which process holds the data directory's lease, what runs beside the engine, and how all of it
+//! is handed over to another process.
 //!
-//! In reading order: `lease` is acquired or handed over; `service` joins engine, scheduler, socket and housekeeping
-//! on it; `lease_keeper` answers those who want it; `command_handler` carries out what is asked. `background` and `user_service` start processes that serve without a window.
+//! In reading order: `lease` is acquired or handed over; `service` starts engine, scheduler, socket and housekeeping on
+//! it; `lease_keeper` answers processes that want it; `command_handler` handles requests, `jobs` those about jobs.
+//! `background` and `user_service` start processes that serve without a window.
 
 mod background;
 mod command_handler;

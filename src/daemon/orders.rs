@@ -1,4 +1,4 @@
-//! The operator's orders for everything at once: given to the engine that lives, or else recorded for the next one.
+//! The operator's orders for all runs: given to the living engine, or recorded for the next one.
 
 use super::background::ServeFor;
 use super::lease::{Acquisition, EngineLease, ask};
@@ -11,11 +11,11 @@ use crate::settings::Settings;
 use crate::store::{DataDir, StoreError};
 use crate::supervisor::is_left_behind;
 
-/// Has an order carried out: by the engine that lives, or else by one of this process, which is there as long as that
-/// takes. Steps that run with the supervisor alone are frozen, or go on, before this returns.
+/// Gives an order to the living engine, or else to one of this process, which lives as long as that takes. Steps that
+/// run under the supervisor alone are frozen or thawed before this returns.
 ///
 /// # Errors
-/// [`Error`], when it is refused, or the directory can't be used.
+/// [`Error`] when the order is refused, or the directory can't be used.
 pub fn give_order(dir: &DataDir, settings: Settings, order: Order) -> Result<Orders, Error> {
     let asked = match order {
         Order::Quiet(until) => ask(dir, &Quiet { until }),
@@ -30,7 +30,7 @@ pub fn give_order(dir: &DataDir, settings: Settings, order: Order) -> Result<Ord
 }
 
 fn order_here(lease: EngineLease, settings: Settings, order: Order) -> Result<Orders, Error> {
-    // Without a supervisor nothing runs; then what waits to be taken up is left to those who do that.
+    // Without a supervisor nothing runs. Recovery is then left to a later engine.
     let scope = if is_left_behind(lease.dir.path()) { Scope::All } else { Scope::Nothing };
     let bus = EventBus::new();
     let events = bus.subscribe();
@@ -40,7 +40,7 @@ fn order_here(lease: EngineLease, settings: Settings, order: Order) -> Result<Or
     let engine = EngineOptions {
         scope,
         bus,
-        // Before what an earlier engine left is looked at: nothing starts that the order is to hold.
+        // Given before recovery, so that nothing starts that the order holds back.
         first_order: Some(order),
         ..settings.engine_options()
     };

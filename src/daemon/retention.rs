@@ -1,4 +1,4 @@
-//! Letting go what the settings let go: at the start and every day.
+//! Retention: removes at the start and once a day what the settings no longer keep.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::store::{PrunePlan, StoreError};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Runs that are removed before other tasks have their turn.
+/// How many runs are removed before other tasks have their turn.
 const PART: usize = 256;
 
-/// Adds the task that keeps retention. It warns when something can't be removed.
+/// Adds the retention task. It warns when something can't be removed.
 pub(crate) fn keep_retention(tasks: &TaskThread, handler: CommandHandler) -> Task {
     let mut left = PrunePlan::default();
     tasks.add(Some(Duration::ZERO), |_| {
@@ -33,7 +33,7 @@ pub(crate) fn keep_retention(tasks: &TaskThread, handler: CommandHandler) -> Tas
     })
 }
 
-/// Removes a part of what is left of a plan, and makes a plan where nothing is.
+/// Removes a part of the plan; makes a new plan if nothing is left.
 fn prune_part(handler: &CommandHandler, left: &mut PrunePlan) -> Result<(), StoreError> {
     let (store, data_dir) = (handler.engine.store(), handler.data_dir().path());
     let (retention, now) = (&handler.settings.retention, crate::engine::now().wall);

@@ -1,6 +1,6 @@
-//! An engine in service: the lease that it holds, its command handler, the socket at which others ask, and what goes on beside it.
-//! The window, `serve` and the verbs in the foreground each hold one; when another process takes the lease over, all of
-//! it ends here and goes on there.
+//! An engine in service: its lease, its command handler, its socket, and the tasks beside it. The window, `serve` and
+//! the verbs in the foreground each have one. When another process takes the lease over, all of it ends here and goes
+//! on there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,93 +28,93 @@ use crate::scheduler::DesktopScheduler;
 use crate::settings::{PipelineFinder, Settings};
 use crate::store::{DataDir, DirWatch, JobStore, WalKeeper, WalLimit};
 
-/// How long a process that was started to take over may take until it asks.
+/// How long a successor may take from its start to its request for the lease.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(20);
 
-/// What goes on beside the engine.
+/// What runs beside the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Everything that a desktop needs around the clock: the scheduler with the jobs of pipeline files, and retention.
+    /// All that a desktop needs around the clock: the scheduler with the jobs of pipeline files, and retention.
     All,
-    /// Nothing: it serves the runs that it is given, and fires no jobs.
+    /// Nothing: the engine serves the runs that it is given, and fires no jobs.
     EngineOnly,
 }
 
-/// How an engine is put into service. When something beside it fails, that is a warning of `tracing`, with the target
-/// `leverframe` and the data directory as `data_dir`.
+/// How an engine is put into service. A failure beside the engine is a `tracing` warning with the target `leverframe`
+/// and the field `data_dir`.
 pub struct ServiceOptions {
-    /// What it belongs to.
+    /// The kind of process.
     pub face: ProcessKind,
-    /// What goes on beside it.
+    /// What runs beside the engine.
     pub parts: Mode,
-    /// How it is opened. Its lock comes with the lease.
+    /// How the engine is opened. Its lock comes with the lease.
     pub engine: EngineOptions,
-    /// Brings its window to the front; none where there is no window.
+    /// Brings the window to the front. None without a window.
     pub raise: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
-/// Why an engine serves no longer.
+/// Why an engine no longer serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disposition {
-    /// It does, or has ended by itself.
+    /// It serves, or has ended by itself.
     Unknown,
-    /// Somebody asked it to end, over the socket.
+    /// A client requested its end.
     Ended,
-    /// Another process has its lease.
+    /// Another process has taken its lease over.
     HandedOver(NewHolder),
 }
 
-/// Who has taken an engine's lease over.
+/// The process that has taken an engine's lease over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewHolder {
-    /// What the new engine belongs to.
+    /// The kind of process.
     pub face: ProcessKind,
-    /// Its face and process, for messages.
+    /// Its kind and id, for messages.
     pub name: String,
 }
 
-/// An engine in service. Dropping it leaves what runs with the supervisor.
+/// An engine in service. Dropping it leaves running steps to the supervisor.
 pub struct Service {
     handler: CommandHandler,
     orders: Sender<Order>,
     keeper: Option<Thread>,
     /// Closed when the keeper has ended.
     kept: Receiver<()>,
-    /// The lease was handed over by `serve`.
+    /// Whether `serve` handed the lease over.
     was_serving: bool,
     shared: Arc<Shared>,
-    /// Takes over the jobs of files, and keeps retention.
+    /// The tasks for the jobs of files and for retention.
     upkeep: Option<(JobFiles, Task)>,
-    /// Outlives the engine, so that the last ends are recorded with what was measured of them.
+    /// Outlives the engine, so that the last ends are recorded with their measurements.
     watch: Option<Watch>,
-    /// Outlives the engine as well, for as long as runs are its own to watch over.
+    /// Outlives the engine too.
     awake: Option<AwakeKeeper>,
-    /// Keeps the databases' logs short, until the end.
+    /// Keeps the databases' logs short.
     wal: Option<WalKeeper>,
-    /// Tells when the data directory is no longer in its place.
+    /// Reports when the data directory is no longer in its place.
     _dir_watch: DirWatch,
     displaced: Receiver<()>,
-    /// Takes over what is edited, until the end.
+    /// Takes over changes of the settings file.
     limits_file: Option<Task>,
     /// The thread of all tasks beside the engine.
     _housekeeping: TaskThread,
 }
 
 impl Service {
-    /// Opens the engine on its lease, and the socket to everybody who waits there.
+    /// Opens the engine on its lease, and serves the clients that wait at the socket.
     ///
     /// # Errors
-    /// [`Error`]; then the lease is free again.
+    /// [`Error`]; the lease is then free again.
     pub fn open(lease: EngineLease, settings: Settings, options: ServiceOptions) -> Result<Self, Error> {
         let ServiceOptions { face, parts, engine, raise } = options;
         let EngineLease { dir, lock, listener, handover } = lease;
         let was_serving = handover.as_ref().is_some_and(|handover| handover.face == ProcessKind::Serve);
-        // Before the engine opens, so that what recovery tells is heard, and what it takes back is measured.
+        // Before the engine opens, so that the events of recovery are received, and recovered steps are measured.
         let events = engine.bus.subscribe();
         let watch = Watch::new(dir.path(), &settings);
         let monitor = engine.monitor.or_else(|| watch.as_ref().ok().map(Watch::monitor));
         let data_dir = dir.path().display();
-        // Without it everything goes on as well: the machine may then sleep.
+        // The service works without it; the machine may then sleep.
         let awake = AwakeKeeper::start(dir.path())
             .inspect_err(|error| {
                 tracing::warn!(target: NOTICE, %data_dir, "sleep can't be held off: {error}");
@@ -124,7 +124,7 @@ impl Service {
         let engine = EngineOptions { lock: Some(lock), monitor, awake: kept_awake, ..engine };
         let engine = CoreExecutionEngine::open(dir.path(), engine)?;
         let watch = watch.and_then(|mut watch| watch.start(&engine).map(|()| watch));
-        // Without it everything goes on: an end then has what the kernel says of it.
+        // The service works without it. The end of a step then has only the kernel's figures.
         let watch = watch
             .inspect_err(|error| tracing::warn!(target: NOTICE, %data_dir, "nothing is measured: {error}"))
             .ok();
@@ -150,7 +150,7 @@ impl Service {
             let limit = if parts == Mode::All { WalLimit::Whole } else { WalLimit::Growth };
             WalKeeper::start(&tasks, handler.engine().store(), handler.jobs().store(), limit)
         };
-        // Capacity 1: it is told once. Closed with the watch.
+        // Capacity 1: sent once. Closed with the watch.
         let (tell, displaced) = bounded(1);
         let dir_watch = {
             let path = dir.path().to_owned();
@@ -162,20 +162,20 @@ impl Service {
                     "the data directory {data_dir} or its lock was renamed, removed or exchanged while in use; nothing \
                      is written to it any more"
                 );
-                // Whoever waits no longer has ended.
+                // The service may have ended.
                 let _ = tell.send(());
             })
         };
         let upkeep = match parts {
             Mode::All => {
                 let files = JobFiles::start(&tasks, &dir, settings, handler.jobs().clone());
-                // After the files are read: what they no longer say does not fire once more.
+                // After the files are read, so that schedules that were removed from them do not fire once more.
                 handler.jobs().start()?;
                 Some((files, keep_retention(&tasks, handler.clone())))
             }
             Mode::EngineOnly => None,
         };
-        // Capacity 1: whoever asks while another is being answered is refused.
+        // Capacity 1: a hand-over that is requested while an order waits is refused.
         let (orders, waiting) = bounded(1);
         let asked = orders.clone();
         let on_hand_over = move |hand_over| {
@@ -193,7 +193,7 @@ impl Service {
             last_seq: handover.map(|handover| handover.seq),
             on_hand_over: Some(Box::new(on_hand_over)),
         })?;
-        // Capacity 0: nothing is sent; it is closed when the keeper has ended.
+        // Capacity 0: nothing is sent. It closes when the keeper has ended.
         let (keeping, kept) = bounded(0);
         let keeper = Keeper {
             handler: handler.clone(),
@@ -224,44 +224,43 @@ impl Service {
         })
     }
 
-    /// Where everything is carried out.
     pub fn handler(&self) -> &CommandHandler {
         &self.handler
     }
 
-    /// The engine.
     pub fn engine(&self) -> &CoreExecutionEngine {
         self.handler.engine()
     }
 
-    /// What is measured from now on; none where nothing can be.
+    /// The samples from now on. None when nothing is measured.
     pub(crate) fn samples(&self) -> Option<SampleStream> {
         self.watch.as_ref().map(Watch::stream)
     }
 
-    /// Told when the data directory is no longer where it was, as far as that can be watched.
+    /// Receives a message when the data directory is no longer in its place, as far as that can be watched.
     pub fn displaced(&self) -> &Receiver<()> {
         &self.displaced
     }
 
-    /// Why it serves no longer, once its events are over.
+    /// Why the engine no longer serves, once its events are over.
     pub fn disposition(&self) -> Disposition {
         self.shared.disposition.lock().clone()
     }
 
-    /// Ends the engine in good order and takes leave of everybody. Harmless when it has ended already.
+    /// Ends the engine in order and closes all connections. Safe when it has ended already.
     ///
     /// # Errors
-    /// [`EngineError`], when it could not end in good order.
+    /// [`EngineError`] when it could not end in order.
     pub fn close(mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         self.end(kind)
     }
 
-    /// Ends here as `kind` says, and has another process take the rest over: one that stands by, or a new one in the
+    /// Ends the engine as `kind` says, and lets another process take over: one that stands by, or a new one in the
     /// background.
     ///
     /// # Errors
-    /// A sentence, when nobody took over: then it has ended here all the same, and what runs is with the supervisor.
+    /// A sentence when no process took over. The engine has ended nevertheless, and running steps are left to the
+    /// supervisor.
     pub fn leave_behind(mut self, kind: ShutdownKind, serve_for: ServeFor) -> Result<(), String> {
         let is_passed = match serve_for {
             ServeFor::Good => self.pass_to_standby(kind)?,
@@ -276,25 +275,25 @@ impl Service {
         }
     }
 
-    /// Whether an engine is needed when this one has ended as `kind` says: something runs on, a job is due some day, or
-    /// a server had the lease before.
+    /// Whether an engine is needed after this one has ended as `kind` says: a run goes on, a job will be due, or
+    /// `serve` had the lease before.
     pub fn has_work_left(&self, kind: ShutdownKind) -> bool {
         let is_due_some_day = |jobs: &JobStore| matches!(jobs.earliest_due_ms(), Ok(Some(_)));
         let runs_on = kind == ShutdownKind::LeaveSteps && self.is_busy();
         self.was_serving || runs_on || self.handler.jobs().store().is_some_and(is_due_some_day)
     }
 
-    /// Whether something runs, or waits to: what is paused stays so without an engine.
+    /// Whether a run is active or waits to start. A paused run needs no engine.
     pub fn is_busy(&self) -> bool {
         self.engine().snapshot().runs.values().any(|run| run.phase.freeze().is_none())
     }
 
-    /// Whether any run lives, paused ones included.
+    /// Whether a run has not ended, paused ones included.
     pub fn has_runs(&self) -> bool {
         !self.engine().snapshot().runs.is_empty()
     }
 
-    /// Whether a process that stands by has taken the lease.
+    /// Hands the lease to a standby. Returns whether one has taken it.
     fn pass_to_standby(&self, kind: ShutdownKind) -> Result<bool, String> {
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
@@ -303,7 +302,7 @@ impl Service {
         }
         let passed = select! {
             recv(done) -> passed => passed.ok(),
-            // It has ended upon this very answer, or has handed the lease over before it heard the order.
+            // The keeper ended after this answer, or had handed the lease over before it got the order.
             recv(self.kept) -> _ => done.try_recv().ok(),
         };
         match passed {
@@ -313,7 +312,7 @@ impl Service {
         }
     }
 
-    /// Starts the successor, and waits until it has the lease.
+    /// Starts a successor and waits until it has the lease.
     fn start_new_holder(&mut self, serve_for: ServeFor) -> Result<(), String> {
         let failed = |why: String| format!("no process in the background took over: {why}");
         let mut new_holder = self.shared.new_holder.lock();
@@ -324,7 +323,7 @@ impl Service {
         background.wait_until_ready(SUCCESSOR_WITHIN).map_err(|unready| failed(unready.to_string()))
     }
 
-    /// As [`Self::close`], for whoever still asks what has become of something.
+    /// As [`Self::close`], but keeps the service for later questions.
     ///
     /// # Errors
     /// As there.
@@ -338,7 +337,7 @@ impl Service {
         let outcome = match self.orders.send(Order::Close(kind, tell)) {
             Ok(()) => select! {
                 recv(done) -> outcome => outcome.unwrap_or(Ok(())),
-                // The lease has been handed over, and the order was not heard.
+                // The lease was handed over, and the order was not read.
                 recv(self.kept) -> _ => Ok(()),
             },
             Err(_) => Ok(()),
@@ -350,14 +349,14 @@ impl Service {
         }
     }
 
-    /// Ends the engine if no run lives; says whether it has ended. A run whose start was answered keeps its engine.
+    /// Ends the engine if no run lives. Returns whether it has ended. A run whose start was answered keeps its engine.
     ///
     /// # Errors
     /// As [`Self::end`].
     pub fn end_if_idle(&mut self) -> Result<bool, EngineError> {
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);
-        // Not heard when the lease has been handed over: then its events are over, too.
+        // Fails when the lease was handed over: the events are then over too.
         let _ = self.orders.send(Order::CloseIfIdle(tell));
         let outcome = select! {
             recv(done) -> outcome => outcome.unwrap_or(Ok(false)),
@@ -369,10 +368,10 @@ impl Service {
         outcome
     }
 
-    /// The keeper takes leave.
+    /// Ends the keeper, and then what outlives the engine.
     fn part(&mut self) {
         drop((self.upkeep.take(), self.limits_file.take(), self.wal.take()));
-        // Before what outlives the engine.
+        // First, because the others outlive the engine.
         drop(self.keeper.take());
         drop((self.watch.take(), self.awake.take()));
     }
@@ -380,15 +379,15 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Whoever wants to know how it ended closes it.
+        // A caller that needs the result calls `close`.
         let _ = self.end(ShutdownKind::LeaveSteps);
     }
 }
 
-/// Has a process in the background serve `dir`, unless somebody does.
+/// Starts a process in the background that serves `dir`, unless an engine does.
 ///
 /// # Errors
-/// A sentence, when nobody came to serve.
+/// A sentence when no process serves.
 pub(crate) fn be_served(dir: &DataDir) -> Result<(), String> {
     match join(dir) {
         Ok(Joined::Client(_)) => Ok(()),

@@ -1,4 +1,4 @@
-//! What the machine and its living runs cost at the moment.
+//! The present use of the machine and its living runs.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::engine::{CoreExecutionEngine, CurrentWait};
 use crate::resources::{ResourceSnapshot, StepSample};
 use crate::run::Run;
 
-/// Whoever asks for a newer sample than there is gets what there is after so long: he may have gone.
+/// How long a request for a newer sample waits before it gets the present one: the client may be gone.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 impl CommandHandler {
-    /// What everything costs, as of a sample newer than `after`, for which it waits for a moment.
+    /// All use, as of a sample after `after`, for which it waits a moment.
     ///
     /// # Errors
-    /// [`Error`] where nothing is measured.
+    /// [`Error`] when nothing is measured.
     pub(crate) fn usage(&self, after: Option<DateTime<Utc>>) -> Result<Usage, Error> {
         let Some(monitor) = &self.monitor else {
             let text = "this engine has nobody who measures what its runs cost";
@@ -42,12 +42,12 @@ impl CommandHandler {
     }
 }
 
-/// What waits to be admitted now; the engine's thread is asked only where something does.
+/// The present waits for admission. The engine's thread is asked only if there are any.
 pub(crate) fn waits_of(engine: &CoreExecutionEngine) -> Vec<CurrentWait> {
     let waits =
         |run: &Run| run.phase.wait().is_some() || run.steps.iter().any(|step| step.ledger.wait.is_some());
     match engine.snapshot().runs.values().any(|run| waits(run)) {
-        // One that has ended has nothing that waits.
+        // An engine that has ended has no waits.
         true => engine.waits().unwrap_or_default(),
         false => Vec::new(),
     }
@@ -69,7 +69,7 @@ fn of_run(run: &Run, sample: &ResourceSnapshot) -> UsageOfRun {
     }
 }
 
-/// From 0 on: the standard sum of nothing is -0, which shows.
+/// Starts from 0: the standard sum of nothing is -0, which would be shown.
 fn sum(figures: impl Iterator<Item = f64>) -> f64 {
     figures.fold(0.0, |sum, figure| sum + figure)
 }

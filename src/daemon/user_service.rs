@@ -1,16 +1,16 @@
-//! `leverframe serve` as a service of the session: what systemd and launchd are told, where they look for it, and
-//! whether a logout would end what runs. Nothing here starts an engine.
+//! `leverframe serve` as a service of the session: its files for systemd and launchd, where they belong, and what a
+//! logout does to running steps. Nothing here starts an engine.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
-/// The file's name for systemd, and the unit's.
+/// The name of the systemd unit and of its file.
 const UNIT: &str = "leverframe.service";
 /// The service's name for launchd.
 const LABEL: &str = "leverframe.serve";
 
-/// Who keeps the services of a session.
+/// The manager of a session's services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceManager {
     /// Linux.
@@ -22,9 +22,8 @@ pub enum ServiceManager {
 /// `serve` as a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserService {
-    /// Who keeps it.
     pub manager: ServiceManager,
-    /// This program.
+    /// This program's path.
     pub program: PathBuf,
     /// The data directory that it serves.
     pub data_dir: PathBuf,
@@ -36,28 +35,20 @@ pub enum ServiceError {
     /// The session has no home directory to keep it in.
     #[error("there is no home directory for the service's file; print it and put it where it belongs")]
     Homeless,
-    /// A path that the file's format can't hold.
+    /// The file's format can't hold a path.
     #[error("the path {path:?} holds a line break, which no service file can; move it elsewhere")]
-    Path {
-        /// Which.
-        path: PathBuf,
-    },
+    Path { path: PathBuf },
     /// The file can't be written or removed.
     #[error("the service's file {path} can't be changed: {source}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The manager said no.
+    File { path: PathBuf, source: io::Error },
+    /// The manager refused.
     #[error("{path} is in place, but `{command}` failed: {why}; run it in a session of your own")]
     Manager {
         /// The service's file.
         path: PathBuf,
-        /// What was asked.
+        /// The command line.
         command: String,
-        /// What it said.
+        /// The manager's message.
         why: String,
     },
 }
@@ -70,7 +61,7 @@ impl ServiceManager {
 }
 
 impl UserService {
-    /// Whether a service is in place that serves this data directory with each session.
+    /// Whether a service is installed that serves this data directory with each session.
     pub fn is_installed_for(data_dir: &Path) -> bool {
         let service = Self {
             manager: ServiceManager::native(),
@@ -79,14 +70,14 @@ impl UserService {
         };
         let text = service.file().ok().and_then(|file| fs::read_to_string(file).ok());
         let shown = data_dir.to_string_lossy();
-        // As its file writes it, which quotes what must be quoted; or the user's own, which may not.
+        // As the file quotes it, or as the user has written it.
         text.is_some_and(|text| text.contains(&*shown) || text.contains(&systemd_quoted(data_dir)))
     }
 
-    /// The text of its file.
+    /// The text of the service's file.
     ///
     /// # Errors
-    /// [`ServiceError::Path`] when a path can't be written in it.
+    /// [`ServiceError::Path`] when the format can't hold a path.
     pub fn text(&self) -> Result<String, ServiceError> {
         for path in [&self.program, &self.data_dir] {
             if path.to_string_lossy().contains(['\n', '\r']) {
@@ -99,10 +90,10 @@ impl UserService {
         })
     }
 
-    /// Where the manager looks for it.
+    /// Where the manager looks for the file.
     ///
     /// # Errors
-    /// [`ServiceError::Homeless`].
+    /// [`ServiceError::Homeless`] when there is no home directory.
     pub fn file(&self) -> Result<PathBuf, ServiceError> {
         let dirs = directories::BaseDirs::new().ok_or(ServiceError::Homeless)?;
         Ok(match self.manager {
@@ -113,10 +104,10 @@ impl UserService {
         })
     }
 
-    /// Writes the file and has the manager start the service, now and with each session. Gives the file's place.
+    /// Writes the file and starts the service, now and with each session. Returns the file's path.
     ///
     /// # Errors
-    /// [`ServiceError`]; when the manager can't be reached the file is in place all the same.
+    /// [`ServiceError`]. When the manager can't be reached, the file is in place nevertheless.
     pub fn install(&self) -> Result<PathBuf, ServiceError> {
         let (path, text) = (self.file()?, self.text()?);
         let failed = |source| ServiceError::File { path: path.clone(), source };
@@ -134,10 +125,10 @@ impl UserService {
         Ok(path)
     }
 
-    /// Stops the service and removes its file; what runs goes on with the supervisor. False where there was none.
+    /// Stops the service and removes its file. Running steps go on under the supervisor. False when there was none.
     ///
     /// # Errors
-    /// [`ServiceError`].
+    /// [`ServiceError`] when the manager refuses, or the file can't be removed.
     pub fn uninstall(&self) -> Result<bool, ServiceError> {
         let path = self.file()?;
         if !path.exists() {
@@ -155,8 +146,8 @@ impl UserService {
         Ok(true)
     }
 
-    /// `KillMode=process`: when the service is stopped or restarted, the supervisor and the steps are left alone.
-    /// While a window has the engine, the service stands by; `--wait` lets it do so from the start.
+    /// `KillMode=process`: stopping or restarting the service leaves the supervisor and the steps alone. While a window
+    /// has the engine, the service stands by; `--wait` allows that from the start.
     fn systemd_unit(&self) -> String {
         let (program, data_dir) = (systemd_quoted(&self.program), systemd_quoted(&self.data_dir));
         format!(
@@ -215,7 +206,7 @@ impl UserService {
     }
 }
 
-/// Asks a manager for something, without its output.
+/// Runs a manager's command, without its output.
 fn ask_manager(path: &Path, program: &str, args: &[&str]) -> Result<(), ServiceError> {
     let failed = |why: String| ServiceError::Manager {
         path: path.to_owned(),
@@ -230,7 +221,7 @@ fn ask_manager(path: &Path, program: &str, args: &[&str]) -> Result<(), ServiceE
     }
 }
 
-/// A word of `ExecStart=`: quoted, and without what systemd would expand.
+/// A word of `ExecStart=`: quoted, with nothing that systemd would expand.
 fn systemd_quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -250,18 +241,18 @@ fn xml_escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What a logout does to the steps that run.
+/// What a logout does to running steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogoutEffect {
     /// They go on.
     GoOn,
-    /// The session's manager ends with the last session, and with it what it looks after.
+    /// The session's manager ends with the last session, and its services with it.
     EndWithManager,
-    /// Everything of a session is killed when it ends.
+    /// All processes of a session are killed when it ends.
     Killed,
 }
 
-/// What systemd-logind would do at a logout; none where it does not run.
+/// What systemd-logind does at a logout. None when it does not run.
 pub fn logout_effect() -> Option<LogoutEffect> {
     if !Path::new("/run/systemd/system").exists() {
         return None;
@@ -285,7 +276,7 @@ fn disposition(lingers: bool, kills: bool) -> LogoutEffect {
     }
 }
 
-/// `KillUserProcesses` as these folders set it, the last one strongest (logind.conf(5)).
+/// `KillUserProcesses` from these folders; the last one wins (logind.conf(5)).
 fn kills_user_processes(folders: &[&Path]) -> bool {
     let mains = folders.iter().map(|folder| folder.join("logind.conf"));
     let mut drop_ins: Vec<PathBuf> = folders

@@ -1,4 +1,4 @@
-//! Why a living run is as it is, with the figures of this moment.
+//! Why a living run is as it is, with present figures.
 
 use super::command_handler::CommandHandler;
 use crate::api::Error;
@@ -8,7 +8,7 @@ use crate::records::WhyAnswer;
 use crate::run::{WhyContext, why};
 
 impl CommandHandler {
-    /// Why a run is as it is, with the figures of this moment where it waits.
+    /// Why a run is as it is; for a living run with the present figures of its waits.
     ///
     /// # Errors
     /// [`Error`] when there is no such run, or it can't be read.

@@ -16,25 +16,24 @@ use crate::run::{Effect, Run};
 use crate::store::{CheckpointManager, DataDir};
 use crate::supervisor::{Cancel, Guard, HostEvent, HostRequest};
 
-/// What acting needs besides the host.
 pub(super) struct Acting {
-    /// Makes tokens unique over data directories and epochs.
+    /// Makes tokens unique across data directories and epochs.
     salt: String,
     launch_env: Arc<LaunchEnv>,
     launcher: Launcher,
-    /// Starts read from it what their steps go on from.
+    /// From here a start reads the checkpoint that its step continues from.
     store: CheckpointManager,
-    /// Of starts that take no time.
+    /// For starts that take no time.
     never: Cancel,
-    /// What the effects at hand ask of the host.
+    /// The requests of the present effects.
     requests: Vec<HostRequest>,
 }
 
 impl Acting {
-    /// What comes of starts that take time goes to `sender`.
+    /// Results of starts that take time go to `sender`.
     ///
     /// # Errors
-    /// When the system has no descriptor left.
+    /// The system has no descriptor left.
     pub(super) fn new(
         data_dir: &DataDir,
         store: CheckpointManager,
@@ -61,8 +60,9 @@ impl Acting {
         &self.launch_env
     }
 
-    /// Carries out one effect of a decision about `run`; what it asks of the host goes out with
-    /// [`take_requests`](Self::take_requests). Gives what could not even be asked, to be heard as if the host had said it.
+    /// Carries out one effect of a decision about `run`. Its requests to the host are sent with
+    /// [`take_requests`](Self::take_requests). Returns an event for a start that could not even be requested, to be
+    /// handled as if the host had sent it.
     pub(super) fn act(&mut self, run: &Arc<Run>, effect: Effect, reports: &mut Reports) -> Option<HostEvent> {
         match effect {
             Effect::Start { index, may_be_alive } => return self.start(run, index, may_be_alive, reports),
@@ -85,31 +85,32 @@ impl Acting {
                 let key = AttemptKey { attempt, ..run.attempt_key(index) };
                 self.requests.push(HostRequest::Acknowledge(key));
             }
-            // Signals are set by the caller of this function, which holds them.
+            // The caller of this function holds the signals and sets them.
             Effect::PauseSignal(_) | Effect::StopSignal(_) => {}
         }
         None
     }
 
-    /// What effects have asked of the host so far, to be sent together: the supervisor wakes once. Acknowledgements come
-    /// last, for no caller waits for them; the rest keeps its order.
+    /// The requests so far, to be sent together, so that the supervisor wakes once. Acknowledgements come last, because
+    /// no caller waits for them; the others keep their order.
     pub(super) fn take_requests(&mut self) -> Vec<HostRequest> {
         let mut requests = std::mem::take(&mut self.requests);
         requests.sort_by_key(|request| matches!(request, HostRequest::Acknowledge(_)));
         requests
     }
 
-    /// Takes note that a start that takes time is made or can't be; false when it does not count any more.
+    /// Notes that a start that takes time is ready or has failed. False when it no longer counts.
     pub(super) fn settle(&mut self, key: &AttemptKey, ticket: u64) -> bool {
         self.launcher.settle(key, ticket)
     }
 
-    /// Ends all starts that are being made, and gives their attempts; nothing more is heard of them.
+    /// Cancels all starts that are being prepared, and returns their attempts. They send no more messages.
     pub(super) fn cancel_starts(&mut self) -> Vec<AttemptKey> {
         self.launcher.cancel_all()
     }
 
-    /// Freezes or ends a step. One whose start is still being made is not known to the host, and is not started.
+    /// Freezes or kills a step. If its start is still being prepared, the host does not know it, and the start is
+    /// cancelled instead.
     fn act_on(&mut self, key: &AttemptKey, request: HostRequest) {
         if !self.launcher.cancel(key) {
             self.requests.push(request);
@@ -172,7 +173,7 @@ mod tests {
 
     const TWO_STEPS: &str =
         "[[step]]\nid = \"first\"\nrun = \"true\"\n[[step]]\nid = \"second\"\nrun = \"true\"\n";
-    /// Its secret's command would have to be run: that takes time.
+    /// Its secret comes from a command, which takes time.
     const WITH_SECRET: &str =
         "[params.token]\nsecret = { command = [\"true\"] }\n[[step]]\nid = \"first\"\nrun = \"true\"\n";
 
@@ -214,7 +215,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (mut acting, mut reports) = acting(dir.path());
         let run = run(TWO_STEPS);
-        // Where the folder of its reports should be, a file stands in the way.
+        // A file is where the folder of its reports should be.
         std::fs::create_dir_all(dir.path().join("reports")).expect("a folder");
         std::fs::write(dir.path().join("reports/a"), "").expect("a file");
         let failed = acting.act(&run, Effect::Start { index: 0, may_be_alive: false }, &mut reports);

@@ -1,4 +1,4 @@
-//! What callers ask of admission: to let something start all the same, to allow something else, and what waits.
+//! Calls about admission: to admit a run anyway, to set the policy, and to ask what waits.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::resources::ResourceSnapshot;
 use crate::run::{Input, Run};
 
 impl CoreExecutionEngine {
-    /// Has a run begin, or what waits of it start, although what it waits for is not there.
+    /// Admits a run, or those of its steps that wait, although what they wait for is missing.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], or [`EngineError::Refused`] when nothing of it waits to be admitted.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`] when nothing of the run waits for admission.
     pub fn admit_execution(&self, run_id: &RunId) -> Result<(), EngineError> {
         self.ask(run_id, Input::Admit).map(drop)
     }
 
-    /// From now on this is allowed at once. What runs already goes on.
+    /// Sets what may run at once. What runs already goes on.
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when the engine has ended.
@@ -31,8 +31,8 @@ impl CoreExecutionEngine {
         self.send(Message::Policy(Box::new(policy)))
     }
 
-    /// Takes a sample of the machine and its steps: limits, admission and power follow from it. Returns at once; what
-    /// comes of it is told as events.
+    /// Gives the engine a sample of the machine and its steps, for limits, admission and power. Returns at once; the
+    /// consequences are events.
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when the engine has ended.
@@ -41,13 +41,13 @@ impl CoreExecutionEngine {
         self.send(Message::Sample(sample))
     }
 
-    /// Whether something waits that each sample may let start. What limits and power say is to be told in any case.
+    /// Whether something waits that a sample may let start. Samples about limits and power are needed in any case.
     #[doc(hidden)]
     pub fn wants_samples(&self) -> bool {
         self.published().wants_samples()
     }
 
-    /// Everything that waits to be admitted, with the figures of this moment; in the order of runs and steps.
+    /// Everything that waits for admission, with present figures, in the order of runs and steps.
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when the engine has ended.
@@ -59,8 +59,8 @@ impl CoreExecutionEngine {
         answer.recv().map_err(|_| EngineError::ShutDown)
     }
 
-    /// What the steps of a pipeline usually need, read before its run is handed over: not on the engine's thread. What
-    /// can't be read is not known, and nothing waits for it.
+    /// What the steps of a pipeline usually need. It is read on the caller's thread, not on the engine's. None if it
+    /// can't be read: nothing waits for it.
     pub(super) fn footprints(&self, run: &Run) -> Option<Arc<Footprints>> {
         let definition = run.definition()?;
         let n_steps = definition.pipeline.steps.len();

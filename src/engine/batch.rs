@@ -7,7 +7,7 @@ use crate::base::id::RunId;
 use crate::run::{Deadline, Decision, Effect, EventKind, Input, Outbox, Record, Run};
 use crate::store::RunWrite;
 
-/// Decisions that are recorded in one transaction, and what follows from them.
+/// Decisions that are recorded in one transaction, with their consequences.
 #[derive(Default)]
 pub(super) struct Batch {
     staged: HashMap<RunId, Staged>,
@@ -16,31 +16,31 @@ pub(super) struct Batch {
     records: Vec<(RunId, Record)>,
     sent_ahead: Vec<(RunId, Input)>,
     is_hard: bool,
-    /// Ended runs that were read from disk to be taken up, as they stood there.
+    /// Ended runs that were read from disk to be resumed, as they were there.
     taken_up: Vec<RunWrite>,
 }
 
 /// A run as it is after the batch.
 pub(super) struct Staged {
     pub(super) run: Arc<Run>,
-    /// When it must be looked at again, as of the moment at which it was decided: what falls due while it is being
-    /// recorded has not been looked at. None: it was not decided in this batch.
+    /// The run's next deadline, reckoned when the run was decided: the commit may last beyond it. None: the run was not
+    /// decided in this batch.
     pub(super) deadline: Option<Deadline>,
 }
 
 impl Batch {
-    /// Nothing is decided, and all that waits for a commit is to be recorded.
+    /// Without decisions: records everything that waits for a commit.
     pub(super) fn of_what_waits() -> Self {
         Self { is_hard: true, ..Self::default() }
     }
 
-    /// A run as it stands on disk.
+    /// A run as it is on disk.
     pub(super) fn of_recorded(run: Arc<Run>, deadline: Deadline) -> Self {
         let staged = Staged { run: run.clone(), deadline: Some(deadline) };
         Self { staged: [(run.id.clone(), staged)].into(), is_hard: true, ..Self::default() }
     }
 
-    /// A run as this batch has decided it.
+    /// The run as this batch has decided it.
     pub(super) fn staged(&self, run_id: &RunId) -> Option<&Arc<Run>> {
         self.staged.get(run_id).map(|staged| &staged.run)
     }
@@ -53,12 +53,12 @@ impl Batch {
         self.staged.is_empty()
     }
 
-    /// Whether it must be on disk before anything of it is done.
+    /// Whether it must be on disk before its effects are carried out.
     pub(super) fn is_hard(&self) -> bool {
         self.is_hard
     }
 
-    /// Whether steps have ended, and nothing follows from that but that their ends may be forgotten.
+    /// Whether steps have ended, and the only effects are that the host may forget their ends.
     pub(super) fn is_of_ends(&self) -> bool {
         let is_acknowledged = |effect: &Effect| matches!(effect, Effect::Acknowledge { .. });
         self.is_hard
@@ -66,18 +66,18 @@ impl Batch {
             && self.effects.iter().all(|(_, effect)| is_acknowledged(effect))
     }
 
-    /// An ended run is to be taken up: on disk it must stand as it was read.
+    /// Notes that an ended run is resumed: on disk it must still be as it was read.
     pub(super) fn take_up(&mut self, run: &Run) {
         let (run_id, state, attempt) = (run.id.clone(), run.state(), run.attempt);
         self.taken_up.push(RunWrite::Expect { run_id, state, attempt });
     }
 
-    /// A start was sent already, because an earlier commit holds it.
+    /// Notes that a start was sent already, because an earlier commit holds it.
     pub(super) fn add_sent_ahead(&mut self, run_id: RunId, input: Input) {
         self.sent_ahead.push((run_id, input));
     }
 
-    /// Takes in a run as it was decided, with what follows from that.
+    /// Adds a decided run with the consequences.
     pub(super) fn stage(&mut self, run: Arc<Run>, deadline: Deadline, out: Outbox) {
         let run_id = &run.id;
         let is_idle = out.effects.is_empty() && out.events.is_empty() && out.records.is_empty();
@@ -88,13 +88,13 @@ impl Batch {
         self.staged.insert(run_id.clone(), Staged { run, deadline: Some(deadline) });
     }
 
-    /// Takes in a run that has waited for a commit, unless it was decided anew.
+    /// Adds a run that has waited for a commit, unless it was decided anew.
     pub(super) fn include(&mut self, run: &Arc<Run>) {
         let waited = || Staged { run: run.clone(), deadline: None };
         self.staged.entry(run.id.clone()).or_insert_with(waited);
     }
 
-    /// It is acted on without being recorded; gives what must be recorded later.
+    /// Lets the batch be carried out without a commit. Returns what must be recorded later.
     pub(super) fn put_off(&mut self) -> Vec<(RunId, Record)> {
         self.is_hard = false;
         std::mem::take(&mut self.records)
@@ -104,12 +104,12 @@ impl Batch {
         &self.records
     }
 
-    /// How ended runs that are taken up must stand on disk. Given once.
+    /// Ended runs that are resumed, as they were read: they must still be so on disk. Returned once.
     pub(super) fn take_expectations(&mut self) -> Vec<RunWrite> {
         std::mem::take(&mut self.taken_up)
     }
 
-    /// What was decided about runs that an earlier engine left.
+    /// The decisions of recovery.
     pub(super) fn decisions(&self) -> Vec<Decision> {
         let decision = |(_, record): &(RunId, Record)| match record {
             Record::Decision(decision) => Some(decision.clone()),
@@ -126,7 +126,7 @@ impl Batch {
         std::mem::take(&mut self.effects)
     }
 
-    /// That starts were sent already, for the case that the rest is lost.
+    /// The starts that were sent already, for the case that the rest is lost.
     pub(super) fn into_sent_ahead(self) -> Vec<(RunId, Input)> {
         self.sent_ahead
     }

@@ -1,5 +1,6 @@
-//! The four beats: what waits is decided together, recorded in one transaction, acted upon, and told. When nothing can be
-//! recorded, pause, stop and kill act all the same; what the world says is kept and decided again; nothing new starts.
+//! The four beats: what waits is decided together, recorded in one transaction, acted upon, and told. When nothing can
+//! be recorded, pause, stop and kill act nevertheless; inputs from the world are kept and decided again; nothing new
+//! starts.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::store::StoreError;
 use crate::supervisor::HostRequest;
 
 impl Engine {
-    /// Decides, records, acts and tells what was heard.
+    /// Decides, records, acts and tells.
     pub(super) fn handle(&mut self, heard: Vec<PendingInput>) {
         if !heard.is_empty() {
             self.line.touch();
@@ -25,12 +26,12 @@ impl Engine {
         self.conclude(batch, kept);
     }
 
-    /// Has every run that lives be decided about.
+    /// Gives each of these runs this input.
     pub(super) fn handle_for(&mut self, run_ids: Vec<RunId>, input: &Input) {
         self.handle(run_ids.into_iter().map(|id| PendingInput::world(id, input.clone())).collect());
     }
 
-    /// Decides what was heard into `batch`; what was not refused goes to `kept`.
+    /// Decides `heard` into `batch`. Inputs that were not refused go to `kept`.
     pub(super) fn decide_all(
         &mut self,
         batch: &mut Batch,
@@ -51,16 +52,16 @@ impl Engine {
         }
     }
 
-    /// Records, acts and tells what was decided.
+    /// Records, acts and tells.
     pub(super) fn conclude(&mut self, mut batch: Batch, kept: Vec<PendingInput>) {
-        // What was looked at and stands as before is no change.
+        // Nothing was decided.
         if batch.is_empty() {
             return;
         }
         match self.record(&mut batch) {
             Ok(()) => self.carry_out(batch, kept),
             Err(error) => {
-                // What was decided is lost, and holds nothing.
+                // The decisions are lost, and their claims with them.
                 batch.runs().for_each(|run| self.note_anew(&run.id));
                 let sent_ahead = batch.into_sent_ahead();
                 if error.is_about_data() {
@@ -72,8 +73,8 @@ impl Engine {
         }
     }
 
-    /// Whether nobody waits for the commit of `batch`: steps have ended whose places are taken already, by starts that
-    /// an earlier commit holds, and there are more of those for the ends to come.
+    /// Whether no one waits for the commit of `batch`: steps have ended whose places were taken by starts that an
+    /// earlier commit holds, and there are more such starts for the next ends.
     pub(super) fn may_wait(&self, batch: &Batch, kept: &[PendingInput]) -> bool {
         let is_followed = |run: &Run| {
             let is_ready = |index: usize| {
@@ -125,7 +126,7 @@ impl Engine {
                     batch.add_sent_ahead(run_id.clone(), input);
                     self.act(&run, effect);
                 }
-                // What prepared it waits for the same commit.
+                // Its preparation waits for the same commit.
                 None => out.effects.push(effect),
             }
         }
@@ -134,7 +135,7 @@ impl Engine {
         Ok(())
     }
 
-    /// That the start of this attempt was sent, if it is on disk already and may be.
+    /// The input that says that the start of this attempt was sent, if the start is on disk already.
     fn recorded_ahead(&self, run: &Run, effect: &Effect) -> Option<Input> {
         let Effect::Start { index, .. } = *effect else { return None };
         let attempt = run.steps[index].attempt;
@@ -143,13 +144,13 @@ impl Engine {
         is_recorded.then_some(Input::SentAhead { index, attempt })
     }
 
-    /// Takes note of what a run holds, what it waits for and what it minds, as it was decided.
+    /// Notes what a decided run holds, what it waits for, and whether power matters to it.
     pub(super) fn note(&mut self, run: &Run) {
         self.line.note(run);
         self.machine.note(run);
     }
 
-    /// A run is held here no more, or a decision about it was lost: what counts is what is left.
+    /// Notes the state that is left, after a run has gone or a decision about it was lost.
     fn note_anew(&mut self, run_id: &RunId) {
         match self.runs.get(run_id).cloned() {
             Some(run) => self.note(&run),
@@ -164,7 +165,7 @@ impl Engine {
         self.recorder.record(batch, &self.runs, self.publisher.store())
     }
 
-    /// Publishes, acts, tells and answers what was decided and, where it is hard, recorded.
+    /// Publishes, acts, tells and answers what was decided and, if hard, recorded.
     fn carry_out(&mut self, mut batch: Batch, heard: Vec<PendingInput>) {
         let decisions = batch.decisions();
         let at = clock::now().wall;
@@ -200,7 +201,7 @@ impl Engine {
         for (run, waiting) in answers {
             match waiting {
                 Waiting::Nobody => {}
-                // A caller that has gone needs no answer.
+                // The caller may be gone.
                 Waiting::Caller(reply) => drop(reply.send(Ok(run))),
                 Waiting::Reporter(key, new_offset) => self.reports.taken(&key, new_offset),
             }
@@ -208,14 +209,14 @@ impl Engine {
         self.inbox.has_answered(n_callers);
     }
 
-    /// Carries out one effect; what it asks of the host goes out with [`send_requests`](Self::send_requests).
+    /// Carries out one effect. Its requests to the host are sent with [`send_requests`](Self::send_requests).
     fn act(&mut self, run: &Arc<Run>, effect: Effect) {
         if let Some(failed) = self.acting.act(run, effect, &mut self.reports) {
             self.inbox.put_back(Message::Host(self.host.generation(), failed));
         }
     }
 
-    /// Sends what effects have asked of the host. Without one, the next inventory leads to the same requests.
+    /// Sends the requests of effects. Without a host, the next inventory leads to the same requests.
     fn send_requests(&mut self) {
         let requests = self.acting.take_requests();
         if let (false, Some(host)) = (requests.is_empty(), self.host.connected()) {
@@ -230,22 +231,22 @@ impl Engine {
         }
     }
 
-    /// Tells something that concerns no run.
+    /// Tells an event that concerns no run.
     pub(super) fn tell(&mut self, kind: EventKind) {
         self.tell_all(vec![(None, kind)]);
     }
 
-    /// Tells what others have decided and recorded.
+    /// Tells events that are recorded already.
     pub(super) fn tell_all(&mut self, told: Vec<(Option<RunId>, EventKind)>) {
         self.publisher.tell(clock::now().wall, told);
     }
 
-    /// Says at which event the engine stands, where nothing has been decided.
+    /// Publishes the newest sequence number when nothing was decided.
     pub(super) fn publish_seq(&mut self) {
         self.publish(Batch::of_what_waits());
     }
 
-    /// Takes in a run as it was read from disk.
+    /// Takes in a run that was read from disk.
     pub(super) fn adopt(&mut self, run: Run) {
         self.line.learn_of(&run, self.publisher.store());
         self.note(&run);
@@ -267,7 +268,7 @@ impl Engine {
                 self.line.forget_pipeline(&run.pipeline_id, &self.runs);
                 continue;
             }
-            // What goes with a commit without having been decided anew keeps its own.
+            // A run that was committed without a new decision keeps its deadline.
             let deadline = deadline.unwrap_or_else(|| self.deadlines.of(&run.id));
             self.deadlines.set(&run.id, deadline);
             published.insert(run.id.clone(), run.clone());
@@ -294,7 +295,7 @@ impl Engine {
 
 /// When nothing can be recorded.
 impl Engine {
-    /// A commit failed: refuses what was asked, acts on what can't wait, keeps what the world said.
+    /// A commit failed: refuses callers, acts on what can't wait, keeps the inputs from the world.
     fn enter_outage(&mut self, error: StoreError, heard: Vec<PendingInput>, sent_ahead: Vec<(RunId, Input)>) {
         let is_disk_full = matches!(error, StoreError::DiskFull { .. });
         let alert = self.outage.begin(&error, clock::now().awake_ms);
@@ -302,7 +303,7 @@ impl Engine {
         if let Some(text) = alert {
             self.tell(EventKind::ResourceAlert { text, cleared: false });
         }
-        // What the decisions that are lost have sent all the same, lives: it is to be frozen or stopped like the rest.
+        // The lost decisions have sent starts, whose steps live and are frozen or stopped like the others.
         self.act_unrecorded_all(sent_ahead);
         let reason = error.to_string();
         let mut retained = Vec::new();
@@ -315,15 +316,15 @@ impl Engine {
         }
         if is_new && is_disk_full {
             self.freeze_for_room();
-            // With the reserve given up, what the world said can most likely be recorded at once.
+            // With the reserve released, these can most likely be recorded at once.
             self.handle(retained);
         } else {
             self.outage.retain(retained);
         }
     }
 
-    /// Something of what was handed over can't be stored, whatever room there is: it is refused to the caller, and
-    /// the rest is decided again without it.
+    /// An input can't be stored, however much space there is: its caller is refused, and the others are decided again
+    /// without it.
     fn meet_offence(
         &mut self,
         error: StoreError,
@@ -344,7 +345,7 @@ impl Engine {
         }
     }
 
-    /// The disk is full, as the supervisor found out.
+    /// The supervisor reports that the disk is full.
     pub(super) fn meet_full_disk(&mut self) {
         if !self.outage.is_on() {
             self.begin_full_disk();
@@ -352,7 +353,7 @@ impl Engine {
         }
     }
 
-    /// The disk is full, and what is to be frozen for that is frozen already.
+    /// The disk is full, and the steps are frozen already.
     pub(super) fn begin_full_disk(&mut self) {
         let text = self.outage.begin_full_disk(clock::now().awake_ms);
         self.tell(EventKind::ResourceAlert { text, cleared: false });
@@ -371,7 +372,7 @@ impl Engine {
         }
     }
 
-    /// Decides and acts; it is recorded with the next commit that succeeds.
+    /// Decides and acts. The next commit that succeeds records it.
     fn act_unrecorded(&mut self, heard: PendingInput) {
         let mut batch = Batch::default();
         match self.decide(&mut batch, &heard) {

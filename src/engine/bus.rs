@@ -1,5 +1,5 @@
-//! The event bus: every subscriber hears the events of a run in the order in which they happened, and
-//! a slow one costs bounded memory and harms nobody.
+//! The event bus: every subscriber gets the events of a run in order, and a slow subscriber costs bounded memory and
+//! delays no one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,21 +13,10 @@ use crate::base::queue::{Backlog, EventQueue, Wake};
 use crate::base::thread::{self, Thread};
 use crate::run::{Event, EventKind};
 
-/// How many facts may wait for a subscriber before they are replaced by one [`EventKind::Resync`].
+/// How many facts may wait for a subscriber before one [`EventKind::Resync`] replaces them.
 pub const MAX_WAITING_FACTS: usize = 65_536;
 
-/// Hands the events of an engine to everyone who listens, each of whom hears them in the same order. Cheap to clone; all
-/// clones are the same bus. A subscriber that is slow delays no one: its progress reports and samples are replaced by
-/// newer ones, and what waits beyond a bound by one [`EventKind::Resync`].
-///
-/// ```
-/// use leverframe::{EngineOptions, EventBus};
-///
-/// let bus = EventBus::default();
-/// let heard = bus.subscribe_events(|name, event| println!("{name}: {:?}", event.run_id));
-/// let options = EngineOptions { bus, ..EngineOptions::default() };
-/// # drop((heard, options));
-/// ```
+/// Sends events to all subscribers. Cheap to clone; all clones are the same bus.
 #[derive(Clone, Default)]
 pub struct EventBus {
     queues: Arc<Mutex<Vec<Weak<Queue>>>>,
@@ -39,19 +28,19 @@ impl EventBus {
         Self::default()
     }
 
-    /// Subscribes; events are taken with [`Subscription::recv`] and its kin.
+    /// Subscribes. Events are taken with [`Subscription::recv`] and the other methods.
     pub fn subscribe(&self) -> Subscription {
         self.add(None)
     }
 
-    /// Subscribes, and calls `wake` whenever the queue stops being empty. It is called on the
-    /// engine's thread: it must return at once.
+    /// As [`Self::subscribe`]. `wake` is called on the engine's thread whenever the queue stops being empty, and must
+    /// return at once.
     pub fn subscribe_with_waker(&self, wake: impl Fn() + Send + Sync + 'static) -> Subscription {
         self.add(Some(Box::new(wake)))
     }
 
-    /// Calls `callback(event_type, data)` for every event, on a thread of its own, until the guard is
-    /// dropped. One that panics is not called again.
+    /// Calls `callback(event_type, data)` for every event, on a thread of its own, until the guard is dropped. A
+    /// callback that panics is not called again.
     pub fn subscribe_events(
         &self,
         mut callback: impl FnMut(&str, &Event) + Send + 'static,
@@ -75,7 +64,7 @@ impl EventBus {
         Subscription { queue }
     }
 
-    /// Hands `events` to every subscriber, in this order.
+    /// Sends `events` to every subscriber, in this order.
     pub(crate) fn publish(&self, events: &[Arc<Event>]) {
         self.queues.lock().retain(|queue| match queue.upgrade() {
             Some(queue) => {
@@ -85,7 +74,7 @@ impl EventBus {
         });
     }
 
-    /// Ends every subscription: what waits can still be taken.
+    /// Ends every subscription. Waiting events can still be taken.
     pub(crate) fn close(&self) {
         for queue in self.queues.lock().drain(..).filter_map(|queue| queue.upgrade()) {
             queue.close();
@@ -97,7 +86,7 @@ impl EventBus {
 #[must_use = "the subscription ends when this is dropped"]
 pub struct SubscriptionGuard {
     queue: Arc<Queue>,
-    /// Dropped by the callback itself, it does not wait for its own end.
+    /// If the callback itself drops the guard, its thread is not joined.
     _thread: Option<Thread>,
 }
 
@@ -113,12 +102,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits for the next event; none once the engine has gone and everything was taken.
+    /// Waits for the next event. None when the bus is closed and everything was taken.
     pub fn recv(&self) -> Option<Arc<Event>> {
         self.queue.pop(None)
     }
 
-    /// Waits for the next event at most this long.
+    /// As [`Self::recv`], but waits at most this long.
     pub fn recv_timeout(&self, timeout: Duration) -> Option<Arc<Event>> {
         self.queue.pop(Some(Instant::now() + timeout))
     }
@@ -128,12 +117,12 @@ impl Subscription {
         self.queue.try_pop()
     }
 
-    /// Whether the engine has gone and everything was taken.
+    /// Whether the bus is closed and everything was taken.
     pub fn is_over(&self) -> bool {
         self.queue.is_over()
     }
 
-    /// Ends it from elsewhere.
+    /// A handle to end the subscription from another thread.
     #[doc(hidden)]
     pub fn ender(&self) -> SubscriptionEnder {
         SubscriptionEnder { queue: self.queue.clone() }
@@ -151,13 +140,13 @@ impl Drop for Subscription {
     }
 }
 
-/// Ends a subscription that another thread waits on: what waits can still be taken.
+/// Ends a subscription that another thread waits on. Waiting events can still be taken.
 pub struct SubscriptionEnder {
     queue: Arc<Queue>,
 }
 
 impl SubscriptionEnder {
-    /// Nothing more is told to it.
+    /// Ends it: no more events are added.
     pub fn end(&self) {
         self.queue.close();
     }
@@ -165,7 +154,8 @@ impl SubscriptionEnder {
 
 type Queue = EventQueue<Waiting>;
 
-/// Facts keep their order and are bounded by a resync; telemetry keeps the newest of each kind, run and step.
+/// Facts keep their order and are bounded by a resync. Of telemetry, only the newest of each kind, run and step is
+/// kept.
 #[derive(Default)]
 struct Waiting {
     facts: VecDeque<Arc<Event>>,
@@ -178,7 +168,7 @@ type TelemetryKey = (&'static str, Option<RunId>, Option<StepId>);
 impl Backlog for Waiting {
     type Item = Arc<Event>;
 
-    /// The oldest of both: telemetry never overtakes a fact, nor a fact telemetry.
+    /// The older of both: telemetry and facts never overtake each other.
     fn take(&mut self) -> Option<Arc<Event>> {
         let fact = self.facts.front().map(|event| event.seq);
         let telemetry = self.telemetry.first_key_value().map(|(seq, _)| *seq);

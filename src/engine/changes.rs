@@ -1,11 +1,11 @@
-//! What a decision changes on disk: the rows in which a run differs from what is recorded.
+//! What a decision changes on disk: the rows in which a run differs from its record.
 
 use std::sync::Arc;
 
 use crate::run::{Body, Run, RunLedger, StepState};
 use crate::store::RunWrite;
 
-/// The rows in which `run` differs from what is on disk: steps are shared until they change.
+/// Adds the rows in which `run` differs from the disk. Steps are shared until they change.
 pub(super) fn push_changes(writes: &mut Vec<RunWrite>, recorded: Option<&Run>, run: &Arc<Run>) {
     if !recorded.is_some_and(|recorded| is_same_row(recorded, run)) {
         writes.push(RunWrite::Run(run.clone()));
@@ -20,10 +20,10 @@ pub(super) fn push_changes(writes: &mut Vec<RunWrite>, recorded: Option<&Run>, r
     }
 }
 
-/// Whether a driven run's own row can stay as it is: most of its checkpoints change nothing else. Its clock does not
-/// count, for it has no timeout. What a run is started with never changes.
+/// Whether a driven run's own row can stay: most checkpoints change nothing else. Its clock does not count, because it
+/// has no timeout. The values from its start never change.
 fn is_same_row(recorded: &Run, run: &Run) -> bool {
-    // Named one by one, so that a field that comes later is thought of here.
+    // Named one by one, so that a later field is not forgotten here.
     let Run {
         id: _,
         pipeline_id: _,

@@ -1,4 +1,4 @@
-//! The engine's clocks and its one timer for the wall clock. Everything else gets time as an argument.
+//! The engine's clocks, and its one timer for the wall clock. All other code gets time as an argument.
 
 use std::io;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ pub fn now() -> Now {
     Now { wall: Utc::now(), awake_ms: awake.tv_sec as u64 * 1000 + awake.tv_nsec as u64 / 1_000_000 }
 }
 
-/// Names this boot of the machine; empty where the system does not say.
+/// An id of this boot of the machine; empty if the system has none.
 pub(crate) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Calls back when an instant of the wall clock is reached, also when the clock jumps there or the
-/// machine wakes after it, and whenever the clock is set.
+/// Calls back when an instant of the wall clock is reached (also when the clock jumps past it, or the machine wakes
+/// after it), and whenever the clock is set.
 pub struct WallTimer {
     timer: Arc<OwnedFd>,
     _waiting: Waiting,
 }
 
 impl WallTimer {
-    /// A timer that is not armed yet. `ring` is called on the thread that waits for all timers: it must return at once.
+    /// A timer that is not armed. `ring` is called on the poller's thread and must return at once.
     ///
     /// # Errors
-    /// When the system has no timer or thread left.
+    /// The system has no timer or thread left.
     pub fn start(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
         let timer = Arc::new(timerfd_create(
             TimerfdClockId::Realtime,
@@ -47,23 +47,23 @@ impl WallTimer {
             let mut expirations = [0_u8; 8];
             match rustix::io::read(&*expired, &mut expirations) {
                 Ok(_) | Err(Errno::CANCELED) => ring(),
-                // It has been armed anew meanwhile.
+                // It was armed anew meanwhile.
                 Err(_) => {}
             }
         })?;
         Ok(Self { timer, _waiting: waiting })
     }
 
-    /// Arms it for `at`; none disarms it.
+    /// Arms it for `at`. None disarms it.
     pub fn arm(&self, at: Option<DateTime<Utc>>) {
         let it_value = at.map_or(Timespec { tv_sec: 0, tv_nsec: 0 }, |at| Timespec {
-            // An instant of zero would disarm it.
+            // Zero would disarm it.
             tv_sec: at.timestamp().max(1),
             tv_nsec: at.timestamp_subsec_nanos().into(),
         });
         let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        // It can only fail for arguments that are wrong, and these are right.
+        // Fails only for invalid arguments.
         let _ = timerfd_settime(&*self.timer, flags, &spec);
     }
 }

@@ -1,4 +1,4 @@
-//! Shutting down in good order: runs are left, frozen or stopped, as asked, and everything is recorded.
+//! Ending in order: runs are left, frozen or stopped, as requested, and everything is recorded.
 
 use crossbeam_channel::bounded;
 
@@ -10,7 +10,7 @@ use crate::run::Body;
 use crate::store::EngineLock;
 
 impl CoreExecutionEngine {
-    /// Ends the engine in good order; returns when everything is recorded and, if asked, frozen or stopped.
+    /// Ends the engine in order. Returns when everything is recorded and, if requested, runs are frozen or stopped.
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when it has ended already.
@@ -18,12 +18,12 @@ impl CoreExecutionEngine {
         self.close(kind).map(drop)
     }
 
-    /// Ends the engine in good order, as [`Self::shutdown`] does. The data directory's lock is kept, for the engine that
-    /// takes over: nobody can slip in between.
+    /// As [`Self::shutdown`], but keeps the data directory's lock for the engine that takes over, so that no third one
+    /// can take it.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] when runs are to be left that this program drives itself: nobody else could go on with
-    /// them. [`EngineError::ShutDown`] when it has ended already.
+    /// [`EngineError::Invalid`] when runs would be left that this program drives: no other engine could continue them.
+    /// [`EngineError::ShutDown`] when it has ended already.
     #[doc(hidden)]
     pub fn hand_over(&self, kind: ShutdownKind) -> Result<EngineLock, EngineError> {
         let snapshot = self.snapshot();
@@ -35,7 +35,7 @@ impl CoreExecutionEngine {
         self.close(kind)
     }
 
-    /// Ends the engine if no run lives; says whether it has ended. A run whose start was answered is never left without an
+    /// Ends the engine if no run lives. Returns whether it has ended. A run whose start was answered never loses its
     /// engine by this.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a program that drives a run holds: its id, two blocking signals, and short ways to report.
+//! What a program that drives a run has: the run's id, two blocking signals, and short calls to report.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,23 +8,22 @@ use super::handle::CoreExecutionEngine;
 use super::signal::Signal;
 use crate::base::id::{RunId, StepId};
 
-/// A pipeline that is a Rust function.
 pub(super) type PipelineFn = dyn Fn(&ExecutionContext) -> anyhow::Result<()> + Send + Sync;
 
-/// A driven run, seen from its program. Stays usable from any thread.
+/// A driven run, for the program that drives it. Usable from any thread.
 #[derive(Clone)]
 pub struct ExecutionContext {
-    /// The run.
+    /// The run's id.
     pub run_id: RunId,
     /// Raised while the run is paused.
     pub pause_signal: Signal,
-    /// Raised once the run is to stop.
+    /// Raised when the run is to stop.
     pub stop_signal: Signal,
     pub(super) engine: CoreExecutionEngine,
 }
 
 impl ExecutionContext {
-    /// Waits while the run is paused, then says whether to go on (false: stop). Call it between pieces of work.
+    /// Waits while the run is paused, then returns whether to go on (false: stop). To be called between pieces of work.
     pub fn proceed(&self) -> bool {
         self.pause_signal.wait_while_raised();
         !self.stop_signal.is_raised()
@@ -46,7 +45,7 @@ impl ExecutionContext {
         self.engine.checkpoint(&self.run_id, step_id, data)
     }
 
-    /// What the step last checkpointed in this run.
+    /// The last checkpoint of a step in this run.
     ///
     /// # Errors
     /// [`EngineError::Store`] when it can't be read.
@@ -63,20 +62,20 @@ impl ExecutionContext {
     }
 }
 
-/// Runs a registered function on a thread of its own and completes its run with what comes of it.
+/// Runs a registered function on a thread of its own and completes its run with the result.
 pub(super) fn drive(context: ExecutionContext, function: Arc<PipelineFn>) -> Result<(), EngineError> {
     let name = format!("lf-run {}", context.run_id);
-    // The run's record is this thread's owner: it ends with the run, and its last act is to complete it.
+    // The run owns this thread: it ends with the run, and its last act is to complete it.
     std::thread::Builder::new().name(name).spawn(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| function(&context)));
-        // A run that was paused at the last moment is completed when it is resumed.
+        // If the run was paused at the last moment, it is completed when it is resumed.
         context.pause_signal.wait_while_raised();
         let error = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(format!("{error:#}")),
             Err(_) => Some("the function panicked".to_owned()),
         };
-        // If the engine is gone or has ended the run, it needs no end from here.
+        // Fails when the engine is gone or has ended the run.
         let _ = context.complete(error.is_none(), error.as_deref());
     })?;
     Ok(())

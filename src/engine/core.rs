@@ -1,5 +1,5 @@
-//! The engine as its thread holds it: parts, each with data and a rule of its own, which the beats bring together. No
-//! other thread changes a run.
+//! The engine as its thread holds it: parts, each with its data and one rule, which the beats bring together. No other
+//! thread changes a run.
 
 use super::acting::Acting;
 use super::clock;
@@ -16,8 +16,8 @@ use super::reports::Reports;
 use super::runs::Runs;
 use crate::run::{Context, Starts};
 
-/// The parts of the engine. What concerns several of them stands in [`beats`](super::beats) (decide, record, act, tell),
-/// [`translate`](super::translate) and [`host_news`](super::host_news) (what a message asks of runs),
+/// The parts of the engine. What concerns several of them is in [`beats`](super::beats) (decide, record, act, tell),
+/// [`translate`](super::translate) and [`host_news`](super::host_news) (what a message means for runs),
 /// [`recovery`](super::recovery) (what an earlier engine left) and [`turn`](super::turn) (one round of the thread).
 pub(super) struct Engine {
     /// Dropped first: it closes the bus.
@@ -37,13 +37,13 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// What decisions need to know besides the run and the input.
+    /// What decisions need besides the run and the input.
     pub(super) fn context(&self) -> Context<'_> {
         let may_start = !self.outage.is_on() && self.lifecycle.may_start();
         let starts = if !may_start {
             Starts::Held
         } else if self.lifecycle.is_closing() {
-            // Nothing waits for limits while the engine stops its runs.
+            // No step waits for limits while the engine stops its runs.
             Starts::Allowed
         } else {
             self.machine.starts_within_limits()

@@ -1,5 +1,5 @@
-//! When the engine must look at its runs without being told: timeouts on the clock of awake time, retries on the wall
-//! clock, and the next turn of what waits in line.
+//! When the engine must look at its runs without a message: timeouts on the clock of awake time, retries on the wall
+//! clock, and the next turn in the line for admission.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -11,34 +11,34 @@ use crate::base::id::RunId;
 use crate::base::time::Now;
 use crate::run::Deadline;
 
-/// The deadlines of all runs, and the timer that rings at the next one of the wall clock.
+/// The deadlines of all runs, and the timer for the next one on the wall clock.
 pub(super) struct Deadlines {
     timer: WallTimer,
     /// When the line must be looked at.
     turn_at: Option<DateTime<Utc>>,
-    /// Of each run that has one; also when it has passed, until the run is decided anew.
+    /// For each run that has a deadline. A passed one stays until the run is decided anew.
     of_runs: HashMap<RunId, Deadline>,
     awake: BTreeSet<(u64, RunId)>,
     wall: BTreeSet<(DateTime<Utc>, RunId)>,
 }
 
 impl Deadlines {
-    /// `ring` is called on a thread of its own when an instant of the wall clock is reached, or that clock is set.
+    /// `ring` is called on the poller's thread when an instant of the wall clock is reached, or that clock is set.
     ///
     /// # Errors
-    /// When the system has no timer, pipe or thread left.
+    /// The system has no timer, pipe or thread left.
     pub(super) fn new(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
         let timer = WallTimer::start(ring)?;
         let (turn_at, of_runs, awake, wall) = Default::default();
         Ok(Self { timer, turn_at, of_runs, awake, wall })
     }
 
-    /// When this run must be looked at, as of its last decision.
+    /// The run's deadline, as of its last decision.
     pub(super) fn of(&self, run_id: &RunId) -> Deadline {
         self.of_runs.get(run_id).copied().unwrap_or_default()
     }
 
-    /// From now on this run must be looked at then. The same instants as before count anew.
+    /// Sets the run's deadline. Setting the same instants again makes the run due again.
     pub(super) fn set(&mut self, run_id: &RunId, deadline: Deadline) {
         let before = self.of(run_id);
         if before == deadline && deadline == Deadline::default() {
@@ -64,18 +64,18 @@ impl Deadlines {
         self.arm();
     }
 
-    /// From now on the line must be looked at then.
+    /// Sets when the line must be looked at.
     pub(super) fn set_turn(&mut self, at: Option<DateTime<Utc>>) {
         self.turn_at = at;
         self.arm();
     }
 
-    /// The next one on the clock of awake time.
+    /// The next deadline on the clock of awake time.
     pub(super) fn next_awake_ms(&self) -> Option<u64> {
         self.awake.first().map(|(at, _)| *at)
     }
 
-    /// The runs whose deadline has passed on either clock. They are given once.
+    /// The runs whose deadline has passed on either clock. Each is returned once.
     pub(super) fn take_due(&mut self, now: Now) -> BTreeSet<RunId> {
         let mut due = BTreeSet::new();
         while let Some((at, _)) = self.awake.first()
@@ -96,7 +96,7 @@ impl Deadlines {
         due
     }
 
-    /// Has the timer ring at the next instant of the wall clock.
+    /// Arms the timer for the next instant on the wall clock.
     fn arm(&self) {
         let of_runs = self.wall.first().map(|(at, _)| *at);
         self.timer.arm([of_runs, self.turn_at].into_iter().flatten().min());

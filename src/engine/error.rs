@@ -1,60 +1,60 @@
-//! What can go wrong when the engine is asked for something.
+//! The errors of the engine's calls.
 
 use crate::base::id::{InvalidId, PipelineId, RunId};
 use crate::run::Refusal;
 use crate::store::{DataDirError, StoreError};
 
-/// Why the engine did not do what it was asked.
+/// Why the engine did not do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// There is no such run.
+    /// The run does not exist.
     #[error("there is no run {run_id}; `leverframe runs` lists those that are")]
     NotFound {
-        /// Which.
+        /// The requested run.
         run_id: RunId,
     },
-    /// There is such a run already.
+    /// A run of this id exists already.
     #[error("there is a run {run_id} already; resume or retry it, or choose another id")]
     Exists {
-        /// Which.
+        /// The requested id.
         run_id: RunId,
     },
-    /// The run lives, and this engine was opened to leave it alone.
+    /// The run lives, and is outside of this engine's scope.
     #[error(
         "run {run_id} is left with the supervisor; an engine that takes back all runs, or this one, can act on it"
     )]
     OutOfScope {
-        /// Which.
+        /// The requested run.
         run_id: RunId,
     },
     /// No function is registered under this id.
     #[error("no function is registered for pipeline {pipeline_id}; the program must register it first")]
     NotRegistered {
-        /// Which.
+        /// The requested pipeline.
         pipeline_id: PipelineId,
     },
-    /// The run's state does not accept it.
+    /// The run's state does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// An argument makes no sense.
     #[error("{0}")]
     Invalid(String),
-    /// The data directory is held or unusable.
+    /// The data directory is held or can't be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// The database said no; nothing was changed.
+    /// The database failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing can be recorded at the moment; nothing was changed.
+    /// Nothing can be recorded at present; nothing was changed.
     #[error("it can't be recorded at the moment, and so was not done: {reason}")]
     NotRecorded {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The place where steps run can't be reached.
+    /// The step host can't be reached.
     #[error("steps can't be run: {0}")]
     Host(String),
-    /// A thread, timer or pipe could not be had.
+    /// The system has no thread, timer or pipe left.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
     /// The engine has ended or is ending.

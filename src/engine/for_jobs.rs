@@ -1,5 +1,4 @@
-//! What the scheduler asks of the engine beside what everybody does: several runs that share a commit, and telling
-//! everybody what became of jobs.
+//! Calls for the scheduler: several starts that share a commit, and events about jobs.
 
 use super::clock;
 use super::error::EngineError;
@@ -10,11 +9,11 @@ use crate::run::{EventKind, Plan};
 
 #[doc(hidden)]
 impl CoreExecutionEngine {
-    /// Starts several runs at once, which share a commit; for each its id or why it was not started, in their order.
-    /// Returns when all of them are recorded.
+    /// Starts several runs that share a commit. Returns, in order, the id of each or why it was not started, when all
+    /// are recorded.
     pub fn start_pipelines(&self, plans: Vec<Plan>) -> Vec<Result<RunId, EngineError>> {
         let now = clock::now();
-        // All are sent before the first answer is waited for: the engine takes them together.
+        // All are sent before the first answer is awaited, so that the engine takes them together.
         let answers: Vec<_> = plans.into_iter().map(|plan| self.send_start(plan, now)).collect();
         answers
             .into_iter()
@@ -22,7 +21,7 @@ impl CoreExecutionEngine {
             .collect()
     }
 
-    /// Tells everybody what has become of jobs, each with the run that it is about, in this order.
+    /// Tells events about jobs to all subscribers, each with the run that it concerns, in this order.
     ///
     /// # Errors
     /// [`EngineError::ShutDown`] when the engine has ended.

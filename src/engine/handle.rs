@@ -1,4 +1,4 @@
-//! The handle to the engine: what callers ask, from any thread.
+//! The handle to the engine: its calls, from any thread.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,9 +20,8 @@ use crate::base::time::Now;
 use crate::run::{Body, Event, Input, Plan, Run, RunState, RunSummary, StopKind};
 use crate::store::{CheckpointManager, DataDir};
 
-/// A handle to the engine. Cheap to clone; usable from any thread. The engine ends when
-/// [`shutdown`](Self::shutdown) is called or the last handle is dropped; either way steps that run are left
-/// with the supervisor.
+/// A handle to the engine. Cheap to clone; usable from any thread. The engine ends when [`shutdown`](Self::shutdown) is
+/// called or the last handle is dropped. In the latter case running steps are left to the supervisor.
 #[derive(Clone)]
 pub struct CoreExecutionEngine {
     shared: Arc<Shared>,
@@ -36,11 +35,11 @@ struct Shared {
 }
 
 impl CoreExecutionEngine {
-    /// Opens the data directory, takes its lock and recovers what an earlier engine left.
+    /// Opens the data directory, acquires its lock and recovers what an earlier engine left.
     ///
     /// # Errors
-    /// [`EngineError::DataDir`] when the directory is held by another engine or can't be used,
-    /// [`EngineError::Store`] when its database can't be opened, [`EngineError::Host`] when steps can't be run.
+    /// [`EngineError::DataDir`] when another engine holds the directory or it can't be used; [`EngineError::Store`]
+    /// when its database can't be opened; [`EngineError::Host`] when steps can't be run.
     pub fn open(data_dir: impl AsRef<Path>, options: EngineOptions) -> Result<Self, EngineError> {
         let open::Opened { inbox, published, thread } = open::open(DataDir::open(data_dir)?, options)?;
         let (functions, thread) = (RwLock::default(), Mutex::new(Some(thread)));
@@ -50,16 +49,16 @@ impl CoreExecutionEngine {
     /// Starts a run that the calling program drives itself.
     ///
     /// # Errors
-    /// [`EngineError::Exists`] when there is a run of this id, [`EngineError::Store`] when it can't be recorded.
+    /// [`EngineError::Exists`] when a run of this id exists; [`EngineError::Store`] when it can't be recorded.
     pub fn start_execution(&self, request: StartRequest) -> Result<ExecutionContext, EngineError> {
         let run_id = self.start_pipeline(request.plan)?;
         self.context(&run_id)
     }
 
-    /// Starts a run of a pipeline's definition; returns its id once it is recorded.
+    /// Starts a run of a pipeline's definition. Returns its id once it is recorded.
     ///
     /// # Errors
-    /// [`EngineError::Exists`] when there is a run of the id asked for, [`EngineError::Store`] when it can't be recorded.
+    /// [`EngineError::Exists`] when a run of the requested id exists; [`EngineError::Store`] when it can't be recorded.
     pub fn start_pipeline(&self, plan: Plan) -> Result<RunId, EngineError> {
         self.send_start(plan, clock::now())?
             .recv()
@@ -67,7 +66,7 @@ impl CoreExecutionEngine {
             .map(|run| run.id.clone())
     }
 
-    /// Makes a pipeline of a Rust function: [`start_registered`](Self::start_registered) and jobs may name it.
+    /// Registers a Rust function as a pipeline, for [`start_registered`](Self::start_registered) and for jobs.
     pub fn register_pipeline(
         &self,
         id: PipelineId,
@@ -82,11 +81,11 @@ impl CoreExecutionEngine {
         self.function(id).is_some()
     }
 
-    /// Starts a run of a registered function on a thread of its own. The run completes when the function
-    /// returns, and fails when it returns an error or panics.
+    /// Starts a run of a registered function on a thread of its own. The run completes when the function returns, and
+    /// fails when it returns an error or panics.
     ///
     /// # Errors
-    /// [`EngineError::NotRegistered`] without such a function, else as [`start_execution`](Self::start_execution).
+    /// [`EngineError::NotRegistered`] without such a function; otherwise as [`start_execution`](Self::start_execution).
     pub fn start_registered(&self, request: StartRequest) -> Result<ExecutionContext, EngineError> {
         let pipeline_id = &request.plan.pipeline_id;
         let function = self
@@ -97,18 +96,19 @@ impl CoreExecutionEngine {
         Ok(context)
     }
 
-    /// Freezes a run: recorded when this returns, told as `execution_paused` when its tree is seen frozen.
+    /// Freezes a run. The request is recorded when this returns; the event `execution_paused` follows when its
+    /// processes are frozen.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], or [`EngineError::Refused`] naming both states.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`], which names both states.
     pub fn pause_execution(&self, run_id: &RunId) -> Result<(), EngineError> {
         self.ask(run_id, Input::Pause).map(drop)
     }
 
-    /// Thaws a paused run, or takes up one that has ended badly, under the same id.
+    /// Thaws a paused run, or resumes one that ended without completing, under the same id.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], or [`EngineError::Refused`] naming both states.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`], which names both states.
     pub fn resume_execution(&self, run_id: &RunId) -> Result<ExecutionContext, EngineError> {
         let was_paused = self.get_execution_state(run_id)?.is_some_and(|run| run.state == RunState::Paused);
         let run = self.ask(run_id, Input::Resume)?;
@@ -121,28 +121,29 @@ impl CoreExecutionEngine {
         Ok(context)
     }
 
-    /// Runs a step and what needs it again; without a step, what has not completed. Their checkpoints and
+    /// Runs a step and all that need it again; without a step, those that have not completed. Their checkpoints and
     /// outputs move to the earlier attempt.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], or [`EngineError::Refused`] when it has not ended or has no such step.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`] when the run has not ended or has no such step.
     pub fn retry_execution(&self, run_id: &RunId, from: Option<StepId>) -> Result<(), EngineError> {
         self.ask(run_id, Input::Retry(from)).map(drop)
     }
 
-    /// Stops a run: in good order (signal, grace, kill; `finally` steps run) or by force.
+    /// Stops a run: in order (signal, grace, kill; `finally` steps run) or by force.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], or [`EngineError::Refused`] naming both states.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`], which names both states.
     pub fn stop_execution(&self, run_id: &RunId, kind: StopKind) -> Result<(), EngineError> {
         self.ask(run_id, Input::Stop(kind)).map(drop)
     }
 
-    /// Says how far a driven run is (0 to 1) and what it is at. Telemetry: it returns at once, and the newest counts.
+    /// Reports a driven run's progress (0 to 1) and present step. It is telemetry: it returns at once, and only the
+    /// newest report counts.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] or [`EngineError::Refused`] when it does not run; [`EngineError::Invalid`] when
-    /// `progress` is not a number.
+    /// [`EngineError::NotFound`] or [`EngineError::Refused`] when the run does not run; [`EngineError::Invalid`] when
+    /// `progress` is NaN or the run has steps of its own.
     pub fn update_progress(
         &self,
         run_id: &RunId,
@@ -163,10 +164,10 @@ impl CoreExecutionEngine {
         if is_first { self.send(Message::Progress(run_id.clone())) } else { Ok(()) }
     }
 
-    /// Says that a driven run is done. `error` is kept when it is not a success.
+    /// Completes a driven run. `error` is kept unless `success` is true.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], or [`EngineError::Refused`] naming both states.
+    /// [`EngineError::NotFound`]; [`EngineError::Refused`], which names both states.
     pub fn complete_execution(
         &self,
         run_id: &RunId,
@@ -177,11 +178,11 @@ impl CoreExecutionEngine {
         self.ask(run_id, Input::Complete { error }).map(drop)
     }
 
-    /// Saves a checkpoint of a step: on disk when this returns.
+    /// Saves a checkpoint of a step. It is on disk when this returns.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] when `step_id` is no id,
-    /// [`EngineError::NotFound`] or [`EngineError::Refused`] when the run has ended, [`EngineError::Store`] when it can't be written.
+    /// [`EngineError::Invalid`] when `step_id` is no id; [`EngineError::NotFound`] or [`EngineError::Refused`] when the
+    /// run has ended; [`EngineError::Store`] when it can't be written.
     pub fn checkpoint(
         &self,
         run_id: &RunId,
@@ -193,11 +194,11 @@ impl CoreExecutionEngine {
         self.ask(run_id, input).map(drop)
     }
 
-    /// The state of a run; none when there is no such run. A living one is answered without the engine's
-    /// thread and without the disk.
+    /// The summary of a run; none when there is no such run. For a living run, neither the engine's thread nor the disk
+    /// is used.
     ///
     /// # Errors
-    /// [`EngineError::Store`] when an ended run can't be looked up.
+    /// [`EngineError::Store`] when an ended run can't be read.
     pub fn get_execution_state(&self, run_id: &RunId) -> Result<Option<RunSummary>, EngineError> {
         if let Some(run) = self.published().snapshot().runs.get(run_id) {
             return Ok(Some(run.summary()));
@@ -205,12 +206,12 @@ impl CoreExecutionEngine {
         Ok(self.store().load_summary(run_id)?)
     }
 
-    /// Every run that has not ended.
+    /// The summaries of all runs that have not ended.
     pub fn list_active_executions(&self) -> Vec<RunSummary> {
         self.snapshot().runs.values().map(|run| run.summary()).collect()
     }
 
-    /// All living runs with their steps, and the event they stand at.
+    /// All living runs with their steps, and the sequence number of the last event that they include.
     #[doc(hidden)]
     pub fn snapshot(&self) -> Arc<EngineSnapshot> {
         Arc::clone(&self.published().snapshot())
@@ -221,22 +222,22 @@ impl CoreExecutionEngine {
         self.bus().subscribe_events(callback)
     }
 
-    /// A channel of every event from now on.
+    /// A subscription to every event from now on.
     pub fn subscribe(&self) -> Subscription {
         self.bus().subscribe()
     }
 
-    /// The bus that its events go to.
+    /// The bus of the engine's events.
     pub fn bus(&self) -> &EventBus {
         self.published().bus()
     }
 
-    /// The store: checkpoints and history, for reading beside the engine.
+    /// The store, for reading checkpoints and history beside the engine.
     pub fn store(&self) -> &CheckpointManager {
         self.published().store()
     }
 
-    /// The data directory that it holds.
+    /// The engine's data directory.
     #[doc(hidden)]
     pub fn data_dir(&self) -> &DataDir {
         self.published().data_dir()
@@ -254,7 +255,7 @@ impl CoreExecutionEngine {
         self.shared.functions.read().get(id).cloned()
     }
 
-    /// Asks for a run; what is given back gets the answer once it is recorded.
+    /// Requests the start of a run. The returned channel gets the answer once it is recorded.
     pub(super) fn send_start(&self, plan: Plan, now: Now) -> Result<Receiver<Answer>, EngineError> {
         // Capacity 1: the one answer.
         let (reply, answer) = bounded(1);
@@ -302,14 +303,14 @@ impl CoreExecutionEngine {
 impl Shared {
     fn join(&self) {
         let thread = self.thread.lock().take();
-        // Joined without the lock: its end may take a while.
+        // Joined without the lock, because it may take a while.
         drop(thread);
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // If the thread has ended already, so be it.
+        // Fails when the thread has ended already.
         let _ = self.inbox.send(Message::Abandoned);
         self.join();
     }

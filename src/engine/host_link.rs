@@ -1,4 +1,4 @@
-//! The link to where steps run: made when it is needed, made anew when it is lost.
+//! The link to the step host: connected when it is needed, and again when it is lost.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use super::options::{HostChoice, HostSink};
 use crate::store::DataDir;
 use crate::supervisor::{ConnectError, HostEvent, Launched, Launcher, StepHost, is_left_behind};
 
-/// How long to wait before another host is looked for, once none could be had.
+/// How long to wait before the next try, when no host could be had.
 const RETRY_MS: u64 = 5000;
 
-/// The connection to where steps run, and how to make another one.
+/// The connection to the step host, and how to make another one.
 pub(super) struct HostLink {
     connector: Arc<Connector>,
-    /// A supervisor that was found or is starting, while the database was being opened.
+    /// A supervisor that was found or is starting, while the database is opened.
     launched: Option<Launched>,
     host: Option<Box<dyn StepHost>>,
     generation: u64,
     is_connecting: bool,
-    /// The host of this generation has not said yet what it knows.
+    /// The host of this generation has not sent its inventory yet.
     owes_inventory: bool,
-    /// What a host said before the thread that connected handed it over: what follows from it needs the host.
+    /// Events that a host sent before the connecting thread handed it over. Handling them needs the host.
     early: Vec<HostEvent>,
-    /// That the host does not answer, and what to do: as it was told.
+    /// The alert that the host does not answer, while it does not.
     silence: Option<String>,
     /// When to try again, on the clock of awake time.
     retry_at_ms: Option<u64>,
@@ -63,10 +63,10 @@ impl HostLink {
         }
     }
 
-    /// Finds or starts a supervisor without waiting for it; none where the choice is another.
+    /// Finds or starts a supervisor without waiting for it. None for a custom host.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// It can't be started.
     pub(super) fn launch(choice: &HostChoice, data_dir: &DataDir) -> Result<Option<Launched>, ConnectError> {
         let launcher = Launcher::new(data_dir.path());
         match choice {
@@ -76,7 +76,7 @@ impl HostLink {
         }
     }
 
-    /// Whether an earlier engine's supervisor waits to be heard.
+    /// Whether an earlier engine's supervisor may still be there.
     pub(super) fn is_left_behind(&self) -> bool {
         match &self.connector.choice {
             HostChoice::Supervisor | HostChoice::SupervisorProgram(_) => {
@@ -86,8 +86,8 @@ impl HostLink {
         }
     }
 
-    /// What the host says, given back unless the host itself has not been handed over yet: then it is kept
-    /// for [`settle`](Self::settle).
+    /// Returns an event of the host, or keeps it for [`settle`](Self::settle) when the host itself has not been handed
+    /// over yet.
     pub(super) fn take(&mut self, event: HostEvent) -> Option<HostEvent> {
         if self.is_connecting {
             self.early.push(event);
@@ -96,17 +96,17 @@ impl HostLink {
         Some(event)
     }
 
-    /// The host, if it is there.
+    /// The host, if it is connected.
     pub(super) fn connected(&mut self) -> Option<&mut Box<dyn StepHost>> {
         self.host.as_mut()
     }
 
-    /// Why the host does not answer at the moment, if it does not.
+    /// The alert that the host does not answer, while it does not.
     pub(super) fn silence(&self) -> Option<&str> {
         self.silence.as_deref()
     }
 
-    /// From now on it does not answer, or does again; gives what was said before.
+    /// Sets or clears that alert. Returns the earlier one.
     pub(super) fn set_silence(&mut self, silence: Option<String>) -> Option<String> {
         std::mem::replace(&mut self.silence, silence)
     }
@@ -130,29 +130,30 @@ impl HostLink {
         Ok(())
     }
 
-    /// Whether there is a host, or may be one soon, that has not said yet what it knows.
+    /// Whether there is a host, or may be one soon, that has not sent its inventory.
     pub(super) fn owes_inventory(&self) -> bool {
         self.owes_inventory
     }
 
-    /// It has said what it knows.
+    /// The inventory has come.
     pub(super) fn has_said_inventory(&mut self) {
         self.owes_inventory = false;
     }
 
-    /// Ends the connection; the next one begins with what the host knows.
+    /// Ends the connection. The next one begins with an inventory.
     pub(super) fn hang_up(&mut self) {
         self.host = None;
     }
 
-    /// Goes on as the engine of a later epoch.
+    /// Continues as the engine of a later epoch.
     pub(super) fn set_epoch(&mut self, epoch: u64) {
         let Connector { choice, data_dir, sender, .. } = &*self.connector;
         let (choice, data_dir, sender) = (choice.clone(), data_dir.clone(), sender.clone());
         self.connector = Arc::new(Connector { choice, data_dir, epoch, sender });
     }
 
-    /// What came of looking for another host: what it has said meanwhile, or why there is none.
+    /// Takes the outcome of a connecting thread. Returns the events that the host has sent meanwhile, or why there is
+    /// none.
     pub(super) fn settle(
         &mut self,
         generation: u64,
@@ -174,19 +175,19 @@ impl HostLink {
         }
     }
 
-    /// When another host is to be looked for.
+    /// When the next try is due.
     pub(super) fn retry_at_ms(&self) -> Option<u64> {
         self.retry_at_ms
     }
 
-    /// Looks for another host, if it is time.
+    /// Tries again, if it is time.
     pub(super) fn look_again(&mut self, now_ms: u64) {
         if self.retry_at_ms.is_some_and(|at| at <= now_ms) {
             self.reconnect();
         }
     }
 
-    /// Looks for another host on a thread of its own: finding one may take seconds.
+    /// Connects on a thread of its own, because it may take seconds.
     pub(super) fn reconnect(&mut self) {
         self.host = None;
         self.retry_at_ms = None;
@@ -195,10 +196,10 @@ impl HostLink {
         }
         self.generation += 1;
         let (connector, generation) = (self.connector.clone(), self.generation);
-        // It ends by itself, with the host or an error as its last message.
+        // Ends by itself, with the host or an error as its last message.
         let thread = crate::base::thread::lasting("lf-connect", move || {
             let host = connector.connect(None, generation);
-            // If the engine is gone, so is the need.
+            // Fails when the engine is gone.
             let _ = connector.sender.send(Message::HostReady(generation, host));
         });
         self.is_connecting = thread.is_ok();
@@ -213,7 +214,7 @@ impl Connector {
     fn connect(&self, launched: Option<Launched>, generation: u64) -> anyhow::Result<Box<dyn StepHost>> {
         let sender = self.sender.clone();
         let sink: HostSink = Box::new(move |event| {
-            // If the engine is gone, the host keeps what matters for the next one.
+            // Fails when the engine is gone. The host then keeps what matters for the next one.
             let _ = sender.send(Message::Host(generation, event));
         });
         let launched = match launched {

@@ -1,5 +1,5 @@
-//! What the step host says, as inputs to runs: how attempts get on, and, at each start and whenever the host had to be
-//! replaced, all that it knows, which is compared with what is recorded as started.
+//! The step host's events as inputs to runs: news of attempts, and, at each start and whenever the host was replaced,
+//! its inventory, which is compared with what is recorded as started.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::run::{EventKind, Found, Input, Launch, Run, StepNews, StepState};
 use crate::supervisor::{HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepHost, silence};
 
 impl Engine {
-    /// Turns what the host says into inputs.
+    /// Turns an event of the host into inputs.
     pub(super) fn translate_host(
         &mut self,
         generation: u64,
@@ -67,7 +67,7 @@ impl Engine {
         }
     }
 
-    /// A host is there again, or none can be had at the moment.
+    /// A host is connected again, or can't be had at present.
     pub(super) fn host_ready(
         &mut self,
         generation: u64,
@@ -87,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// What a start needed time for is there.
+    /// Handles the result of a start that took time.
     pub(super) fn translate_spec(
         &mut self,
         key: AttemptKey,
@@ -101,7 +101,7 @@ impl Engine {
         let (Some(run), Some((_, step))) = (self.runs.get(&key.run_id), self.runs.find_step(&key)) else {
             return;
         };
-        // Frozen meanwhile, it is wanted later.
+        // If it was frozen meanwhile, the start is wanted later.
         let is_wanted = step.attempt == key.attempt && step.state.is_live() && step.pid.is_none();
         let is_held = run.phase.freeze().is_some() || step.ledger.ending.is_some();
         let news = match spec {
@@ -121,9 +121,9 @@ impl Engine {
     }
 }
 
-/// Taking stock.
+/// Reconciling the inventory.
 impl Engine {
-    /// Compares everything that the host knows with everything that is recorded as started.
+    /// Compares the host's inventory with what is recorded as started.
     fn reconcile(&mut self, known: Vec<Known>, heard: &mut Vec<PendingInput>) {
         let mut known: HashMap<_, _> = known.into_iter().map(|known| (known.key, known.status)).collect();
         for run in self.runs.iter().filter(|run| run.definition().is_some()) {
@@ -160,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// Something that the host knows and no living step asks for.
+    /// Settles an attempt that the host knows and no living step needs.
     fn settle_leftover(&mut self, key: &AttemptKey, status: &KnownStatus) {
         let is_held_here = self.runs.contains(&key.run_id);
         match status {
@@ -168,15 +168,15 @@ impl Engine {
                 self.request(HostRequest::Acknowledge(key.clone()));
             }
             KnownStatus::Exited(_) | KnownStatus::StartFailed(_) => self.settle_stranger(key),
-            // Recorded as ended, and yet alive: its end was recorded by force. End it in earnest.
+            // Recorded as ended but alive, because its end was recorded by force: kill it.
             KnownStatus::Running { .. } if is_held_here => self.request(HostRequest::Kill(key.clone())),
-            // Its run belongs to another engine's scope, or to a database that is gone: hands off.
+            // Its run belongs to another engine's scope or to a lost database: leave it alone.
             KnownStatus::Running { .. } => {}
         }
     }
 
-    /// The end of an attempt whose run is not held here: if the run has ended on disk, or there is no such
-    /// run (its database is gone), the host may forget it.
+    /// Settles the end of an attempt whose run does not live here. If the run has ended on disk, or does not exist (its
+    /// database is lost), the host may forget the attempt.
     fn settle_stranger(&mut self, key: &AttemptKey) {
         let is_settled = match self.publisher.store().load_summary(&key.run_id) {
             Ok(run) => run.is_none_or(|run| run.state.is_ended()),
@@ -188,14 +188,15 @@ impl Engine {
     }
 }
 
-/// A host that is there and does not answer: said once, and until it answers again no lever is pulled in silence.
+/// A host that is connected but does not answer: alerted once. Until it answers again, requests to pause, resume or
+/// stop are refused.
 impl Engine {
-    /// No answer came in time.
+    /// The host has not answered in time.
     fn meet_silence(&mut self, pid: u32, is_stopped: bool) {
         let text = silence(pid, is_stopped);
         self.end_silence();
         self.host.set_silence(Some(text.clone()));
-        // Who follows one run hears what is said of that alone.
+        // A client that follows one run gets only events about that run.
         let concerned = self.runs.ids_of(Run::has_living_steps).into_iter();
         let warnings =
             concerned.map(|run_id| (Some(run_id), EventKind::WarningRaised { text: text.clone() }));
@@ -203,7 +204,7 @@ impl Engine {
         self.tell_all([alert].into_iter().chain(warnings).collect());
     }
 
-    /// It answers again, or is gone.
+    /// The host answers again, or is gone.
     fn end_silence(&mut self) {
         if let Some(text) = self.host.set_silence(None) {
             self.tell(EventKind::ResourceAlert { text, cleared: true });

@@ -1,4 +1,4 @@
-//! What waits for the engine's thread: taken together, so that many callers share one commit.
+//! The messages for the engine's thread: taken together, so that many callers share one commit.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use super::message::Message;
 
 /// How many messages are decided together at most.
 const MAX_BATCH: usize = 4096;
-/// How long ends for whose commit no caller waits may wait for others to share it.
+/// How long ends may wait for others to share their commit, if no caller waits for it.
 const COMPANY: Duration = Duration::from_millis(1);
 /// How long callers that were answered together may take to come back together.
 const GATHER: Duration = Duration::from_micros(100);
 
-/// The engine's messages, in the order in which they came.
+/// The engine's messages, in order.
 pub(super) struct Inbox {
     receiver: Receiver<Message>,
     sender: Sender<Message>,
-    /// What came while a commit waited for company, and is no company for it.
+    /// A message that came while a commit waited for others, and can't share it.
     put_aside: Option<Message>,
     /// How many callers the last commit answered.
     n_callers_before: usize,
@@ -26,18 +26,18 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        // Unbounded: callers wait for their answers, reporters for theirs, progress has one slot a run, and
-        // the host's facts must not be lost. Closed only after the engine's last act.
+        // Unbounded: callers wait for their answers, reporters for theirs, progress has one slot for each run, and the
+        // host's facts must not be lost. Closed only after the engine's last act.
         let (sender, receiver) = unbounded();
         Self { receiver, sender, put_aside: None, n_callers_before: 0 }
     }
 
-    /// For those who have something to say to the engine.
+    /// A sender to the engine.
     pub(super) fn sender(&self) -> Sender<Message> {
         self.sender.clone()
     }
 
-    /// Puts a message behind all that wait.
+    /// Puts a message behind all waiting ones.
     pub(super) fn put_back(&self, message: Message) {
         // The other end is held here.
         let _ = self.sender.send(message);
@@ -48,7 +48,7 @@ impl Inbox {
         self.receiver.recv().ok()
     }
 
-    /// Waits for the next messages, on the clock of awake time until then at most: none have come by then.
+    /// Waits for the next messages, at most until `until_ms` on the clock of awake time; empty if none have come.
     pub(super) fn gather(&mut self, until_ms: Option<u64>) -> Vec<Message> {
         let first = match (self.put_aside.take(), until_ms) {
             (Some(message), _) => Some(message),
@@ -61,7 +61,7 @@ impl Inbox {
         };
         let mut messages: Vec<_> = first.into_iter().collect();
         messages.extend(self.receiver.try_iter().take(MAX_BATCH));
-        // Callers that shared the last commit are on their way back: one commit for all of them.
+        // The callers of the last commit are about to come back: gather them for one commit.
         let is_asked = matches!(messages.first(), Some(Message::Ask(_)));
         if is_asked && self.n_callers_before > 1 {
             let until = Instant::now() + GATHER;
@@ -75,12 +75,12 @@ impl Inbox {
         messages
     }
 
-    /// Until when a commit may wait for company from now on.
+    /// Until when a commit that begins now may wait for others.
     pub(super) fn company_until() -> Instant {
         Instant::now() + COMPANY
     }
 
-    /// Waits for news of a step until then. Anything else ends the wait, and comes first among the messages to come.
+    /// Waits for news of a step. Any other message ends the wait, and comes first among the next ones.
     pub(super) fn next_news_of_a_step(&mut self, until: Instant) -> Option<Message> {
         let message = self.receiver.recv_deadline(until).ok()?;
         if message.is_news_of_a_step() {
@@ -90,7 +90,7 @@ impl Inbox {
         None
     }
 
-    /// So many callers were answered by one commit.
+    /// Notes how many callers one commit has answered.
     pub(super) fn has_answered(&mut self, n_callers: usize) {
         self.n_callers_before = n_callers;
     }

@@ -1,4 +1,4 @@
-//! What a step is started with: its command, its place and its whole environment.
+//! How a step is started: its command, its folder and its whole environment.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,14 +15,14 @@ use crate::store::{CheckpointManager, DataDir};
 use crate::supervisor::{Cancel, Guard, StartSpec};
 use crate::{files, pipeline};
 
-/// What is the same for every start of one engine.
+/// What all starts of one engine share.
 pub(super) struct LaunchEnv {
     data_dir: DataDir,
-    /// The engine's own environment, without what an outer step gave it.
+    /// The engine's own environment, without the variables of an outer step.
     inherited: BTreeMap<OsString, OsString>,
     settings: BTreeMap<String, String>,
     program: PathBuf,
-    /// Runs the commands of secrets; none where this program can't.
+    /// Runs the commands of secrets; none when this program can't.
     guard: Option<Guard>,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum LaunchRefusal {
     /// The run waits for the operator.
     #[error("{0}")]
     SecretMissing(String),
-    /// It is not wanted any more, or not now.
+    /// The start is not wanted, or not now.
     #[error("it was cancelled")]
     Cancelled,
 }
@@ -52,12 +52,12 @@ impl LaunchEnv {
         }
     }
 
-    /// A text that no other engine has.
+    /// A random text, different for each engine.
     pub(super) fn salt(&self) -> String {
         format!("{:016x}", RandomState::new().hash_one(self.data_dir.path()))
     }
 
-    /// The folders of a run, and the two files that most of its steps share: no checkpoint, no outputs.
+    /// Creates the folders of a run, and the two files that most of its steps share: no checkpoint, no outputs.
     pub(super) fn make_run_files(&self, run_id: &RunId) -> io::Result<()> {
         self.data_dir.make_run_dirs(run_id)?;
         let folder = self.data_dir.reports_dir(run_id);
@@ -73,19 +73,19 @@ const NO_OUTPUTS: &str = "outputs.none.json";
 const NULL: &str = "null\n";
 const NOTHING: &str = "{}\n";
 
-/// One start to be made.
+/// One start to be prepared.
 pub(super) struct LaunchJob {
     pub(super) run: Arc<Run>,
     pub(super) index: usize,
     pub(super) may_be_alive: bool,
     pub(super) launch_env: Arc<LaunchEnv>,
     pub(super) store: CheckpointManager,
-    /// Ends what it takes to make it.
+    /// Cancels the preparation.
     pub(super) cancel: Cancel,
 }
 
 impl LaunchJob {
-    /// Whether making it may take long: then it is not made on the engine's thread.
+    /// Whether preparing it may take long. It is then not done on the engine's thread.
     pub(super) fn needs_time(&self) -> bool {
         let has_secrets = self.definition().is_some_and(|definition| {
             definition.pipeline.params.values().any(|param| matches!(param, Param::Secret(_)))
@@ -97,10 +97,8 @@ impl LaunchJob {
         self.run.definition()
     }
 
-    /// Makes it.
-    ///
     /// # Errors
-    /// [`LaunchRefusal`], with what, on what and why.
+    /// [`LaunchRefusal`], with what failed and why.
     pub(super) fn build(&self) -> Result<StartSpec, LaunchRefusal> {
         let Some(definition) = self.definition() else {
             return Err(LaunchRefusal::Impossible("the run has no steps".into()));
@@ -125,7 +123,7 @@ impl LaunchJob {
         })
     }
 
-    /// The engine's, then the settings', the pipeline's, the step's, and last ours.
+    /// The engine's variables, then the settings', the pipeline's, the step's, and last our own.
     fn environment(&self, definition: &Definition) -> Result<Vec<(OsString, OsString)>, LaunchRefusal> {
         let pipeline = &definition.pipeline;
         let step = &pipeline.steps[self.index];
@@ -193,7 +191,7 @@ impl LaunchJob {
         Ok(())
     }
 
-    /// What the step last checkpointed in this run.
+    /// The file with the last checkpoint of the step in this run.
     fn checkpoint_file(&self, reports: &Path) -> io::Result<PathBuf> {
         let step = &self.run.steps[self.index];
         if !step.ledger.has_checkpoint {
@@ -207,7 +205,7 @@ impl LaunchJob {
         Ok(path)
     }
 
-    /// Step id → outputs, of the steps that have finished.
+    /// The file with the outputs of the finished steps, by step id.
     fn outputs_file(&self, reports: &Path) -> io::Result<PathBuf> {
         let finished = self.run.steps.iter().filter(|step| step.state == StepState::Completed);
         let outputs: serde_json::Map<_, _> = finished
@@ -226,7 +224,7 @@ impl LaunchJob {
     }
 }
 
-/// Sees to it that a file that many steps read is there, and holds what it should: an earlier step could write to it.
+/// Ensures that a file that many steps read exists and has its contents: an earlier step could write to it.
 fn keep_text(path: &Path, text: &str) -> io::Result<()> {
     let is_file =
         fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == text.len() as u64);

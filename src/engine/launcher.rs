@@ -1,8 +1,8 @@
-//! Makes the starts that take time, for a secret's command or a checkpoint, on threads of their own: one a run, so that
-//! one run's trouble is its own, and its secrets are asked for one after another.
+//! Prepares the starts that take time, because of a secret's command or a checkpoint, on threads of their own: one for
+//! each run, so that runs do not delay each other, and a run's secrets are fetched one after another.
 //!
-//! The engine's thread never waits here. A start that is not wanted any more is answered at once, whatever becomes of the
-//! thread that makes it; what that thread says later is not heard.
+//! The engine's thread never waits here. The cancellation of a start is answered at once, whatever its thread does;
+//! later messages of that thread are ignored.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,20 +16,20 @@ use crate::base::id::{AttemptKey, RunId};
 use crate::base::thread::{self, Thread};
 use crate::supervisor::Cancel;
 
-/// How long the end of the engine waits for threads whose work has been cancelled: one that reads from a file system that
-/// does not answer can't be ended.
+/// How long the end of the engine waits for threads whose work was cancelled. A thread that reads from a file system
+/// that does not answer can't be ended.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The starts that are being made.
+/// The starts that are being prepared.
 pub(super) struct Launcher {
     sender: Sender<Message>,
-    /// By attempt: which of its starts counts, and how to end it.
+    /// By attempt: the ticket of the start that counts, and its cancellation.
     pending: HashMap<AttemptKey, (u64, Cancel)>,
     lines: HashMap<RunId, Line>,
-    /// Threads that have nothing more to do.
+    /// Threads that have no more work.
     leaving: Vec<Thread>,
     last_ticket: u64,
-    /// Never used to send: it closes when the last thread has gone.
+    /// Nothing is sent: it closes when the last thread has ended.
     alive: Option<(Sender<()>, Receiver<()>)>,
 }
 
@@ -37,19 +37,19 @@ pub(super) struct Launcher {
 struct Line {
     jobs: Sender<(u64, LaunchJob)>,
     thread: Thread,
-    /// Once this is made, there is nothing more to do.
+    /// After this start there is no more work.
     last_ticket: u64,
 }
 
 impl Launcher {
     pub(super) fn new(sender: Sender<Message>) -> Self {
         let (pending, lines, leaving) = Default::default();
-        // Nothing is ever sent.
+        // Capacity 0: nothing is sent.
         Self { sender, pending, lines, leaving, last_ticket: 0, alive: Some(bounded(0)) }
     }
 
-    /// Makes a start; the engine hears of it in a [`Message::Spec`]. An earlier one of the same attempt does not count
-    /// any more.
+    /// Prepares a start. The engine gets the result in a [`Message::Spec`]. An earlier start of the same attempt no
+    /// longer counts.
     pub(super) fn launch(&mut self, job: LaunchJob) {
         let key = job.run.attempt_key(job.index);
         self.last_ticket += 1;
@@ -68,29 +68,29 @@ impl Launcher {
         });
         if !is_taken {
             let refusal = LaunchRefusal::Impossible("the system has no thread left".into());
-            // The engine holds the other end itself.
+            // The engine holds the other end.
             let _ = self.sender.send(Message::Spec(key, ticket, Err(refusal)));
         }
     }
 
-    /// Ends a start that is being made; the engine hears of it at once. False when none is.
+    /// Cancels a start that is being prepared. The engine gets the answer at once. False when there is none.
     pub(super) fn cancel(&mut self, key: &AttemptKey) -> bool {
         let Some((ticket, cancel)) = self.pending.get_mut(key) else { return false };
         cancel.fire();
         self.last_ticket += 1;
         *ticket = self.last_ticket;
-        // The engine holds the other end itself.
+        // The engine holds the other end.
         let _ = self.sender.send(Message::Spec(key.clone(), *ticket, Err(LaunchRefusal::Cancelled)));
         true
     }
 
-    /// Ends all that are being made, and gives their attempts; nothing more is heard of them.
+    /// Cancels all starts that are being prepared, and returns their attempts. They send no more messages.
     pub(super) fn cancel_all(&mut self) -> Vec<AttemptKey> {
         let pending = self.pending.drain();
         pending.map(|(key, (_, cancel))| (cancel.fire(), key).1).collect()
     }
 
-    /// Takes note that a start is made or can't be; false when it does not count any more.
+    /// Notes that a start is ready or has failed. False when it no longer counts.
     pub(super) fn settle(&mut self, key: &AttemptKey, ticket: u64) -> bool {
         if self.lines.get(&key.run_id).is_some_and(|line| line.last_ticket == ticket)
             && let Some(line) = self.lines.remove(&key.run_id)
@@ -106,7 +106,7 @@ impl Launcher {
     }
 
     fn begin(&self) -> io::Result<Line> {
-        // Unbounded: at most one job a running step. Closed when the last one is made; the thread then ends.
+        // Unbounded: at most one job for each running step. Closed after the last job; the thread then ends.
         let (jobs, waiting) = unbounded::<(u64, LaunchJob)>();
         let sender = self.sender.clone();
         let alive = self.alive.as_ref().map(|(alive, _)| alive.clone());
@@ -114,7 +114,7 @@ impl Launcher {
             let _alive = alive;
             for (ticket, job) in waiting {
                 let spec = job.build().map(Box::new);
-                // If the engine is gone, so is the need.
+                // Fails when the engine is gone.
                 let _ = sender.send(Message::Spec(job.run.attempt_key(job.index), ticket, spec));
             }
         })?;
@@ -129,9 +129,9 @@ impl Drop for Launcher {
         let threads: Vec<_> = self.leaving.drain(..).chain(lines).collect();
         let Some((alive, gone)) = self.alive.take() else { return };
         drop(alive);
-        // Closed: all have gone.
+        // Closed: all threads have ended.
         let _ = gone.recv_timeout(PATIENCE);
-        // One whose file system does not answer ends with the process.
+        // A thread whose file system does not answer ends with the process.
         threads.into_iter().filter(|thread| !thread.is_finished()).for_each(Thread::detach);
     }
 }

@@ -1,5 +1,5 @@
-//! Where the engine stands between its opening and its end: what it was opened for is decided before any step starts, and
-//! it ends when what it was asked to leave, freeze or stop is so.
+//! The engine between its opening and its end: the input for which it was opened is decided before any step starts, and
+//! it ends when the runs are left, frozen or stopped as requested.
 
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
@@ -9,18 +9,18 @@ use crate::base::id::RunId;
 use crate::run::{Input, Run, RunState};
 use crate::store::EngineLock;
 
-/// How long programs that drive runs get to notice that they are to stop, and freezing gets to be seen.
+/// How long a shutdown waits for driving programs to notice that they must stop, and for runs to be seen frozen.
 const PATIENCE_MS: u64 = 10_000;
 
-/// What becomes of living runs when the engine shuts down.
+/// What happens to living runs when the engine shuts down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShutdownKind {
-    /// Steps go on under the supervisor; the next engine takes them back.
+    /// Steps go on under the supervisor; the next engine recovers them.
     LeaveSteps,
     /// Runs are frozen, and stay so until they are resumed.
     FreezeRuns,
-    /// Runs are stopped in good order.
+    /// Runs are stopped in order.
     StopRuns,
 }
 
@@ -34,27 +34,27 @@ pub(super) enum When {
 
 /// The engine's beginning and end.
 pub(super) struct Lifecycle {
-    /// What it was opened for, as long as that is not decided.
+    /// The input for which it was opened, until it is decided.
     first_input: Option<(RunId, Input)>,
     closing: Option<Closing>,
-    /// Released when the thread ends, unless it was asked for.
+    /// Released when the thread ends, unless the caller gets it.
     lock: Option<EngineLock>,
 }
 
-/// A shutdown that is under way.
+/// A shutdown under way.
 struct Closing {
     kind: ShutdownKind,
     when: When,
-    /// Gets the data directory's lock, when there is nothing left to write; none when the engine goes on.
+    /// Gets the data directory's lock when nothing is left to write; none when the engine goes on.
     reply: Sender<Option<EngineLock>>,
-    /// Programs that drive runs get this long to notice that they are to stop.
+    /// Until when programs that drive runs have to notice that they must stop.
     drivers_until_ms: u64,
 }
 
-/// What a look at a shutdown finds.
+/// The stage of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// None is under way.
+    /// No shutdown is under way.
     Open,
     /// Runs are still to be frozen or stopped.
     Waits,
@@ -69,12 +69,12 @@ impl Lifecycle {
         Self { first_input, closing: None, lock: Some(lock) }
     }
 
-    /// What the engine was opened for. From then on steps may start.
+    /// The input for which the engine was opened. From now on steps may start.
     pub(super) fn take_first_input(&mut self) -> Option<(RunId, Input)> {
         self.first_input.take()
     }
 
-    /// Whether steps may start. While runs are being stopped, their `finally` steps still have to run.
+    /// Whether steps may start. While runs are being stopped, their `finally` steps still run.
     pub(super) fn may_start(&self) -> bool {
         let stops_runs = |closing: &Closing| closing.kind == ShutdownKind::StopRuns;
         self.first_input.is_none() && self.closing.as_ref().is_none_or(stops_runs)
@@ -84,12 +84,12 @@ impl Lifecycle {
         self.closing.is_some()
     }
 
-    /// Whether no run is taken in any more. An engine that ends only if no run lives goes on for one.
+    /// Whether no more runs are accepted. An engine that ends only if no run lives goes on for a new one.
     pub(super) fn refuses_runs(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| closing.when == When::Now)
     }
 
-    /// A shutdown begins; `reply` hears of its end.
+    /// Begins a shutdown. `reply` gets its outcome.
     pub(super) fn begin_closing(
         &mut self,
         kind: ShutdownKind,
@@ -105,7 +105,7 @@ impl Lifecycle {
         self.closing.as_ref().map(|closing| closing.drivers_until_ms)
     }
 
-    /// How far a shutdown has come.
+    /// The stage that a shutdown has reached.
     pub(super) fn look(&mut self, runs: &Runs, now_ms: u64) -> Stage {
         let Some(closing) = &mut self.closing else { return Stage::Open };
         if closing.when == When::IfIdle && !runs.is_empty() {
@@ -121,18 +121,18 @@ impl Lifecycle {
         Stage::Waits
     }
 
-    /// The engine goes on; the caller who asked for its end gets no lock.
+    /// Calls the shutdown off; its caller gets no lock.
     pub(super) fn call_off(&mut self) {
         if let Some(closing) = self.closing.take() {
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             let _ = closing.reply.send(None);
         }
     }
 
-    /// Everything is recorded: hands the lock of the data directory to the caller.
+    /// Everything is recorded: gives the lock of the data directory to the caller.
     pub(super) fn end(&mut self) {
         if let (Some(closing), Some(lock)) = (self.closing.take(), self.lock.take()) {
-            // If the caller has gone, the lock is released with the answer.
+            // If the caller is gone, the lock is released with the answer.
             let _ = closing.reply.send(Some(lock));
         }
     }

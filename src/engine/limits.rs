@@ -1,5 +1,5 @@
-//! Exceeded limits of the machine: holds starts, freezes and thaws runs, and tells everybody, as the rules of
-//! [`LimitEnforcer`] say.
+//! Exceeded limits of the machine: holds starts, freezes and thaws runs, and raises alerts, by the rules of
+//! [`LimitEnforcer`].
 
 use super::message::PendingInput;
 use super::runs::Runs;
@@ -7,27 +7,27 @@ use crate::base::id::RunId;
 use crate::resources::{LimitEnforcer, Measure, ResourceSnapshot};
 use crate::run::{EventKind, Hold, Input, Run, RunState, Starts};
 
-/// What is exceeded, and what waits because of it.
+/// The exceeded limits, and what waits because of them.
 #[derive(Default)]
 pub(super) struct LimitHold {
     enforcer: LimitEnforcer,
     /// Why no step starts.
     reason: Option<String>,
-    /// Runs that may go on as soon as there is room on the disk.
+    /// Runs to thaw as soon as that can be recorded.
     thawed_later: Vec<RunId>,
 }
 
-/// What a sample calls for.
+/// The consequences of a sample.
 #[derive(Default)]
 pub(super) struct SampleNews {
-    /// To be told.
+    /// Alerts to tell.
     pub(super) alerts: Vec<EventKind>,
-    /// To be decided.
+    /// Inputs to decide.
     pub(super) heard: Vec<PendingInput>,
 }
 
 impl LimitHold {
-    /// What a sample says of limits. A run that may go on does so at once, unless nothing can be recorded at the moment:
+    /// The consequences of a sample for limits. A run is thawed at once, unless nothing can be recorded at present:
     /// then it is kept for [`take_thawed`](Self::take_thawed).
     pub(super) fn answer(&mut self, sample: &ResourceSnapshot, runs: &Runs, may_thaw: bool) -> SampleNews {
         let may_freeze = |run_id: &RunId| {
@@ -43,7 +43,7 @@ impl LimitHold {
                 }
                 Measure::HoldStarts(reason) => {
                     self.reason = reason;
-                    // What has not begun is looked at in the order of the line.
+                    // Runs that have not begun are looked at in the order of the line.
                     let begun = runs.ids_of(|run| run.state() != RunState::Queued).into_iter();
                     news.heard.extend(begun.map(|run_id| PendingInput::world(run_id, Input::StartsChanged)));
                 }
@@ -63,18 +63,19 @@ impl LimitHold {
         self.reason.as_deref()
     }
 
-    /// What may start as far as limits are concerned.
+    /// What may start within the limits.
     pub(super) fn starts(&self) -> Starts {
         if self.reason.is_some() { Starts::CleanUpOnly } else { Starts::Allowed }
     }
 
-    /// Runs that an earlier engine froze for a limit go on: where it is exceeded still, this engine freezes them again.
+    /// Notes the runs that an earlier engine froze for a limit, to be thawed. If the limit is still exceeded, this
+    /// engine freezes them again.
     pub(super) fn take_over(&mut self, runs: &Runs) {
         let is_held = |run: &Run| run.phase.is_held_for(Hold::Limit);
         self.thawed_later = runs.ids_of(is_held);
     }
 
-    /// What lets those runs go on that were kept from it. Nothing is in their way any more.
+    /// The inputs that thaw the runs that were kept.
     pub(super) fn take_thawed(&mut self, runs: &Runs) -> Vec<PendingInput> {
         let later = std::mem::take(&mut self.thawed_later);
         later.into_iter().filter_map(|run_id| thaw(run_id, runs)).collect()

@@ -1,6 +1,6 @@
-//! The line of what waits to be admitted: who stands in it, whose turn it is, and when it is looked at again: in each turn
-//! in which something has happened, be it the end of another, a sample or an order. The rules are those of
-//! [`crate::admission`]; here they are applied to the runs that live.
+//! The line of runs and steps that wait for admission. The engine looks at it in each turn in which something has
+//! happened, such as an end, a sample or an order. [`crate::admission`] has the rules; here they are applied to the
+//! living runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,71 +18,70 @@ use crate::resources::ResourceSnapshot;
 use crate::run::{Context, Phase, Run, RunState, claim_of, current_waits, rank_of, waits};
 use crate::store::CheckpointManager;
 
-/// Between two tellings of who has what is waited for.
+/// The interval between two notices that tell waiting runs who holds what they wait for.
 const TELL_HOLDERS_MS: u64 = 2000;
-/// Between two starts of what waited for the end of quiet, as between those that catch up.
+/// The interval between two starts of runs that waited for the end of quiet.
 const TURN: TimeDelta = TimeDelta::seconds(5);
 
-/// Something that waits to be admitted, as things are now.
+/// A present wait for admission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurrentWait {
-    /// Which run.
     pub run_id: RunId,
-    /// Which step of it; none: the run has not begun.
+    /// The waiting step; none when the run itself has not begun.
     pub step_id: Option<StepId>,
-    /// For what.
+    /// What it waits for.
     pub wait: Wait,
 }
 
-/// The orders that an order has led to, or why it was not carried out.
+/// The orders that result from an order, or why it failed.
 pub(super) type OrderAnswer = Result<Orders, EngineError>;
 
-/// Everything that waits to be admitted.
+/// Everything that waits for admission.
 pub(super) struct AdmissionLine {
     /// Who holds what, and what is left.
     admission: Admission,
-    /// Runs of which something waits.
+    /// Runs that wait, or whose steps do.
     waiting: BTreeSet<RunId>,
-    /// Something has happened since it was looked at last that may let one of them start.
+    /// Something has happened since the last look that may let one of them start.
     is_stale: bool,
     notices: WaitNotices,
-    /// Orders that have been carried out as far as recording goes, and who gave them.
+    /// Orders that are recorded, with the callers that await the answer.
     given_orders: Vec<(Sender<OrderAnswer>, OrderAnswer)>,
 }
 
-/// When those who wait are told who has what they wait for, on the clock of awake time.
+/// When waiting runs are told who holds what they wait for, on the clock of awake time.
 #[derive(Debug, Default)]
 struct WaitNotices {
     /// When they were told last.
     told_at_ms: u64,
-    /// When they are to be told what has been kept from them since then; none: they know.
+    /// When they are to be told of changes since then; none when they know.
     due_at_ms: Option<u64>,
 }
 
 impl AdmissionLine {
-    /// Of an engine that begins: what an earlier one left begins in its order, once all of it is known.
+    /// The line of a new engine. Runs of an earlier one begin in its order, once all of them are known.
     pub(super) fn new(mut admission: Admission) -> Self {
         admission.await_line();
         let (waiting, notices, given_orders) = Default::default();
         Self { admission, waiting, is_stale: true, notices, given_orders }
     }
 
-    /// What decides whether something may start.
+    /// The rules and the state that decide admission.
     pub(super) fn admission(&self) -> &Admission {
         &self.admission
     }
 
-    /// Something has happened that may let one in the line start.
+    /// Notes that something in the line may be able to start.
     pub(super) fn touch(&mut self) {
         self.is_stale = true;
     }
 
-    /// Whether it is to be looked at. Said once.
+    /// Whether the line is to be looked at. True once.
     pub(super) fn take_stale(&mut self) -> bool {
         std::mem::take(&mut self.is_stale)
     }
 
-    /// Takes note of what a run holds and whether it waits, as it was decided.
+    /// Notes what a decided run holds and whether it waits.
     pub(super) fn note(&mut self, run: &Run) {
         self.admission.note(&run.id, claim_of(run, &self.admission));
         if rank_of(run, &self.admission, DateTime::UNIX_EPOCH).is_some() {
@@ -92,24 +91,24 @@ impl AdmissionLine {
         }
     }
 
-    /// A run is held here no more.
+    /// Removes a run that no longer lives here.
     pub(super) fn forget(&mut self, run_id: &RunId) {
         self.admission.note(run_id, None);
         self.waiting.remove(run_id);
     }
 
-    /// What was measured last, for the decisions to come.
+    /// Sets the newest sample, for the next decisions.
     pub(super) fn see(&mut self, sample: Arc<ResourceSnapshot>) {
         self.admission.machine = Some(sample);
     }
 
-    /// So many steps may live at once: what waits for that is looked at again.
+    /// Sets how many steps may live at once, and looks at the line again.
     pub(super) fn set_capacity(&mut self, n_steps: usize) {
         self.admission.max_steps = Some(n_steps);
         self.touch();
     }
 
-    /// Begins a look at the line: gives it in its order.
+    /// Begins a look at the line. Returns it in order.
     pub(super) fn begin(&mut self, runs: &Runs, now: Now) -> Vec<Rank> {
         self.notices.due_at_ms = None;
         if self.waiting.is_empty() {
@@ -123,8 +122,8 @@ impl AdmissionLine {
         line
     }
 
-    /// One in the line was looked at, and stands so now. What it still waits for is kept for it, if it has waited for so
-    /// long that nobody may pass it.
+    /// Ends the look at one entry. If it has waited so long that none may overtake it, what it waits for is kept for
+    /// it.
     pub(super) fn keep(&mut self, rank: &Rank, run: &Run) {
         if !rank.is_overtaken_by_nobody() {
             return;
@@ -138,11 +137,10 @@ impl AdmissionLine {
         }
     }
 
-    /// Ends a look at the line, so that what comes from now on stands in it behind others. Whether the next sample may let
-    /// something start.
+    /// Ends a look at the line: new entries stand behind it. Returns whether the next sample may let something start.
     pub(super) fn end(&mut self, runs: &Runs) -> bool {
         let waiting = || self.waiting.iter().filter_map(|run_id| runs.get(run_id));
-        // What was held back together does not begin together either, whichever order ends.
+        // Runs that quiet held back do not all begin at once, whichever order ends.
         let stands_in_line = |run: &Arc<Run>| {
             let Phase::Queued { wait, is_held_by_quiet } = &run.phase else { return false };
             *is_held_by_quiet || wait.as_ref().is_some_and(|wait| wait.is_for_place())
@@ -154,12 +152,12 @@ impl AdmissionLine {
         is_room_awaited
     }
 
-    /// Has everything be looked at by itself, not by who is looked at before it, until [`end`](Self::end).
+    /// Lets each entry be looked at by itself, not behind others, until [`end`](Self::end).
     pub(super) fn open(&mut self) {
         self.admission.end_line(false, false);
     }
 
-    /// Everything that waits, with the figures of now.
+    /// Everything that waits, with present figures.
     pub(super) fn current_waits(&self, runs: &Runs, cx: Context<'_>) -> Vec<CurrentWait> {
         let mut waits = Vec::new();
         for run in self.waiting.iter().filter_map(|run_id| runs.get(run_id)) {
@@ -169,12 +167,12 @@ impl AdmissionLine {
         waits
     }
 
-    /// When those who wait are to be told who has what they wait for.
+    /// When waiting runs are to be told who holds what they wait for.
     pub(super) fn notices_due_at_ms(&self) -> Option<u64> {
         self.notices.due_at_ms
     }
 
-    /// Has the line be looked at, if those who wait are to be told something now.
+    /// Has the line looked at, if a notice is due.
     pub(super) fn look_at_notices(&mut self, now_ms: u64) {
         if self.notices.due_at_ms.is_some_and(|at| at <= now_ms) {
             self.notices.due_at_ms = None;
@@ -182,8 +180,8 @@ impl AdmissionLine {
         }
     }
 
-    /// Whether who waits is told now who has what it waits for. Where places pass from hand to hand by the hundred, telling
-    /// everybody each time would cost more than all of their runs.
+    /// Decides whether this look tells waiting runs who holds what they wait for. When places change hands by the
+    /// hundred, telling all of them each time would cost more than their runs.
     fn time_notices(&mut self, now_ms: u64) {
         let due_at_ms = self.notices.told_at_ms + TELL_HOLDERS_MS;
         self.admission.tells_holders = now_ms >= due_at_ms;
@@ -195,18 +193,18 @@ impl AdmissionLine {
     }
 }
 
-/// What the operator orders and allows.
+/// The operator's orders and the policy.
 impl AdmissionLine {
     pub(super) fn orders(&self) -> Orders {
         self.admission.orders
     }
 
-    /// What an order makes of those that are in force.
+    /// The orders in force after another order.
     pub(super) fn orders_after(&self, order: Order, now: DateTime<Utc>) -> Orders {
         self.admission.orders.after(order, now)
     }
 
-    /// These orders are in force from now on.
+    /// Sets the orders in force.
     pub(super) fn set_orders(&mut self, orders: Orders, now: DateTime<Utc>) {
         let was_quiet = self.admission.orders.quiet.is_some();
         self.admission.orders = orders;
@@ -216,26 +214,26 @@ impl AdmissionLine {
         }
     }
 
-    /// The caller who gave an order gets this answer once every run has met it.
+    /// Keeps an order's answer for its caller until every run has met the order.
     pub(super) fn answer_later(&mut self, reply: Sender<OrderAnswer>, answer: OrderAnswer) {
         self.given_orders.push((reply, answer));
     }
 
-    /// Answers those who gave orders: every run has met them.
+    /// Answers the callers of orders: every run has met them.
     pub(super) fn answer_orders(&mut self) {
         for (reply, answer) in self.given_orders.drain(..) {
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             let _ = reply.send(answer);
         }
     }
 
-    /// Whether quiet has an end, and that has passed.
+    /// Whether quiet has an end that has passed.
     pub(super) fn is_quiet_over(&self, now: DateTime<Utc>) -> bool {
         let is_over = |quiet: Quiet| quiet.until.is_some_and(|until| until <= now);
         self.admission.orders.quiet.is_some_and(is_over)
     }
 
-    /// What was held back by quiet has begun: the next of those comes later. Whether that is so.
+    /// If a run that quiet held back has begun, the next one begins later. Returns whether it has.
     pub(super) fn keep_turn(&mut self, before: &Run, run: &Run, now: DateTime<Utc>) -> bool {
         let was_held = matches!(before.phase, Phase::Queued { is_held_by_quiet: true, .. });
         let has_begun = was_held && run.state() == RunState::Running;
@@ -245,9 +243,9 @@ impl AdmissionLine {
         has_begun
     }
 
-    /// Has the line be looked at, if the turn of the next that was held back by quiet has come. Whether that is so.
+    /// Has the line looked at, if the turn of the next run that quiet held back has come. Returns whether it has.
     pub(super) fn look_at_turn(&mut self, now: DateTime<Utc>) -> bool {
-        // Later than the next turn may be: the clock was set back.
+        // Further ahead than a turn can be: the clock was set back.
         let has_come = self.admission.next_turn_at.is_some_and(|at| at <= now || at > now + TURN);
         if has_come {
             self.admission.next_turn_at = None;
@@ -256,13 +254,13 @@ impl AdmissionLine {
         has_come
     }
 
-    /// When quiet ends or the next turn comes: the engine must look then without being told.
+    /// When quiet ends or the next turn comes.
     pub(super) fn next_turn_at(&self) -> Option<DateTime<Utc>> {
         let end_of_quiet = self.admission.orders.quiet.and_then(|quiet| quiet.until);
         [end_of_quiet, self.admission.next_turn_at].into_iter().flatten().min()
     }
 
-    /// Another policy holds from now on; every run is to be noted anew.
+    /// Sets the policy. Every run must be noted anew.
     pub(super) fn set_policy(&mut self, policy: AdmissionPolicy) {
         self.admission.policy = policy;
         if !self.admission.policy.learns {
@@ -270,14 +268,14 @@ impl AdmissionLine {
         }
     }
 
-    /// What the steps of a pipeline usually need is known from now on.
+    /// Sets what the steps of a pipeline usually need.
     pub(super) fn learn(&mut self, pipeline_id: &PipelineId, footprints: Arc<Footprints>) {
         if self.admission.policy.learns {
             self.admission.footprints.insert(pipeline_id.clone(), footprints);
         }
     }
 
-    /// The same for a run that was read from disk. What can't be read is not known, and nothing waits for it.
+    /// The same for a run that was read from disk. If it can't be read, it stays unknown: nothing waits for it.
     pub(super) fn learn_of(&mut self, run: &Run, store: &CheckpointManager) {
         let Some(definition) = run.definition() else { return };
         if self.admission.policy.learns && !self.admission.footprints.contains_key(&run.pipeline_id) {
@@ -288,7 +286,7 @@ impl AdmissionLine {
         }
     }
 
-    /// A run of this pipeline has ended: without another one what its steps need is not asked.
+    /// A run of this pipeline has ended. Without another one, the needs of its steps are forgotten.
     pub(super) fn forget_pipeline(&mut self, pipeline_id: &PipelineId, runs: &Runs) {
         if !runs.iter().any(|run| run.pipeline_id == *pipeline_id) {
             self.admission.footprints.remove(pipeline_id);
@@ -313,7 +311,7 @@ mod tests {
         AdmissionLine::new(Admission::new(AdmissionPolicy::default(), 2))
     }
 
-    /// A line in which these runs wait, of these priorities.
+    /// A line in which these runs wait, with these priorities.
     fn line_of(waiting: &[(&str, u8)]) -> (AdmissionLine, Runs) {
         let (mut line, mut runs) = (line(), Runs::default());
         for (run_id, priority) in waiting {

@@ -1,5 +1,4 @@
-//! The machine that steps run on: what is measured of it and of them, what its limits and its power say to runs, and for
-//! which runs it is kept awake.
+//! The machine that steps run on: its measurements, its limits and power, and the runs for which it is kept awake.
 
 use std::sync::Arc;
 
@@ -19,11 +18,10 @@ use crate::supervisor::{ExitCause, StepExit};
 /// The signal with which the kernel ends processes when memory runs out.
 const KILL: i32 = 9;
 
-/// What the engine knows of its machine.
 pub(super) struct Machine {
     n_cpus: usize,
     boot_id: String,
-    /// Measures it and the steps; none: an end has only what the kernel says of it.
+    /// Measures the machine and the steps. None: an end has only the kernel's figures.
     monitor: Option<MonitorHandle>,
     shortage: Shortage,
     limits: LimitHold,
@@ -43,30 +41,30 @@ impl Machine {
         self.n_cpus
     }
 
-    /// Names this boot of it.
+    /// An id of this boot.
     pub(super) fn boot_id(&self) -> &str {
         &self.boot_id
     }
 
-    /// What it has left, before there is a sample; none where nothing is measured.
+    /// A first look at the machine, before there is a sample. None when nothing is measured.
     pub(super) fn first_look(&self) -> Option<ResourceSnapshot> {
         let monitor = self.monitor.as_ref()?;
         Some(ResourceSnapshot { machine: monitor.first_look(), ..ResourceSnapshot::default() })
     }
 
-    /// What was measured last.
+    /// The newest sample.
     pub(super) fn newest_sample(&self) -> Option<Arc<ResourceSnapshot>> {
         self.monitor.as_ref()?.get_snapshot()
     }
 
-    /// The process of this attempt lives: from now on its tree is measured.
+    /// Starts to measure the process tree of an attempt.
     pub(super) fn measure(&self, key: &AttemptKey, pid: u32, runs: &Runs) {
         if let (Some(monitor), Some((_, step))) = (&self.monitor, runs.find_step(key)) {
             monitor.track(key.clone(), pid, &step.ledger.token);
         }
     }
 
-    /// How an attempt ended, with all that is known of what it has cost. It is measured no more.
+    /// How an attempt ended, with all that is known of its use. It is no longer measured.
     pub(super) fn exit_of(&self, key: &AttemptKey, exit: StepExit) -> Exit {
         let (code, signal) = match exit.cause {
             ExitCause::Code(code) => (Some(code), None),
@@ -86,27 +84,27 @@ impl Machine {
         }
     }
 
-    /// What is known of its memory.
+    /// What is known of memory when a process was killed.
     fn memory_at_end(&self) -> Option<MemoryAtEnd> {
         Some(MemoryAtEnd { limit_bytes: self.shortage.limit_bytes()?, n_ended: self.shortage.n_ended() })
     }
 
-    /// Takes note of a run as it was decided.
+    /// Notes a decided run.
     pub(super) fn note(&mut self, run: &Run) {
         self.power.note(run);
     }
 
-    /// Takes in a run as it is published: while its steps may be at work, it may keep the machine awake.
+    /// Takes in a run as it is published: while its steps may work, it may keep the machine awake.
     pub(super) fn see(&mut self, run: &Run) {
         self.sleep_inhibition.see(run);
     }
 
-    /// A run is held here no more.
+    /// Removes a run that no longer lives here.
     pub(super) fn forget(&mut self, run_id: &RunId) {
         self.power.forget(run_id);
     }
 
-    /// What a sample says of limits; see [`LimitHold::answer`].
+    /// The consequences of a sample for limits; see [`LimitHold::answer`].
     pub(super) fn look_at_limits(
         &mut self,
         sample: &ResourceSnapshot,
@@ -116,17 +114,17 @@ impl Machine {
         self.limits.answer(sample, runs, may_thaw)
     }
 
-    /// What runs are to hear of its power.
+    /// The inputs to runs when the power has changed.
     pub(super) fn look_at_power(&mut self, on_battery: bool) -> Vec<PendingInput> {
         self.power.see(on_battery)
     }
 
-    /// Whether a run minds its power, so that every sample counts.
+    /// Whether power matters to a run, so that every sample counts.
     pub(super) fn is_power_minded(&self) -> bool {
         self.power.is_minded()
     }
 
-    /// What may start as far as its limits are concerned.
+    /// What may start within the limits.
     pub(super) fn starts_within_limits(&self) -> Starts {
         self.limits.starts()
     }
@@ -141,7 +139,7 @@ impl Machine {
         self.limits.take_over(runs);
     }
 
-    /// What lets those go on that a limit held, and that could not go on when it was cleared.
+    /// The inputs that thaw runs that could not be thawed when their limit was cleared.
     pub(super) fn take_thawed(&mut self, runs: &Runs) -> Vec<PendingInput> {
         self.limits.take_thawed(runs)
     }

@@ -1,4 +1,4 @@
-//! Everything that wakes the engine, and what becomes of it: inputs to runs, with whoever waits for them.
+//! The messages that wake the engine, and the inputs to runs that they become, with the callers that wait for them.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::run::{EventKind, Input, ReportBatch, Run};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StartSpec, StepHost};
 
-/// Everything that wakes the engine.
+/// A message that wakes the engine.
 pub(super) enum Message {
-    /// A caller asks something of a run.
+    /// A caller's request about a run.
     Ask(Ask),
-    /// A caller starts a run; without an id one is made.
+    /// A caller starts a run. Without an id, one is chosen.
     Start {
         run_id: Option<RunId>,
         run: Box<Run>,
@@ -30,48 +30,48 @@ pub(super) enum Message {
     },
     /// A caller wants the signals of a run that it drives.
     Signals { run_id: RunId, reply: Sender<(Signal, Signal)> },
-    /// A progress slot has been filled.
+    /// A progress slot was filled.
     Progress(RunId),
-    /// The step host of this generation says something.
+    /// An event of the step host of this generation.
     Host(u64, HostEvent),
-    /// A step host is there again, or can't be had.
+    /// A step host is connected again, or can't be had.
     HostReady(u64, anyhow::Result<Box<dyn StepHost>>),
-    /// A step reported.
+    /// A step has reported.
     Report(Box<ReportBatch>),
-    /// A start that took time is made, or can't be; the number says which start of this attempt it is.
+    /// A start that took time is ready, or has failed. The number is its ticket.
     Spec(AttemptKey, u64, Result<Box<StartSpec>, LaunchRefusal>),
-    /// Somebody above has something to tell everybody, about this run or about none.
+    /// Events of the scheduler, each about a run or about none.
     Tell(Vec<(Option<RunId>, EventKind)>),
-    /// The machine and the steps were measured.
+    /// A sample of the machine and the steps.
     Sample(Arc<ResourceSnapshot>),
-    /// The operator orders something for everything at once.
+    /// An order of the operator.
     Order(Order, Sender<OrderAnswer>),
-    /// Something else may run at once from now on.
+    /// A new admission policy.
     Policy(Box<AdmissionPolicy>),
-    /// A caller wants to know what waits to be admitted.
+    /// A caller wants to know what waits for admission.
     Waits(Sender<Vec<CurrentWait>>),
     /// An instant of the wall clock was reached, or the clock was set.
     WallRing,
-    /// End in good order; the answer is the data directory's lock, or none when the engine goes on.
+    /// End in order. The answer is the data directory's lock, or none when the engine goes on.
     Shutdown { kind: ShutdownKind, when: When, reply: Sender<Option<EngineLock>> },
-    /// Nobody holds a handle any more.
+    /// The last handle was dropped.
     Abandoned,
 }
 
 pub(super) type Answer = Result<Arc<Run>, EngineError>;
 
-/// A request that concerns one run.
+/// A request about one run.
 pub(super) struct Ask {
     pub(super) run_id: RunId,
     pub(super) input: Input,
     pub(super) reply: Sender<Answer>,
 }
 
-/// One input to one run, with whoever waits for what becomes of it.
+/// One input to one run, with the party that waits for its outcome.
 pub(super) struct PendingInput {
     pub(super) run_id: RunId,
     pub(super) input: Input,
-    /// The new run, when this starts one.
+    /// The new run, if this starts one.
     pub(super) new_run: Option<Box<Run>>,
     pub(super) waiting: Waiting,
 }
@@ -80,17 +80,17 @@ pub(super) struct PendingInput {
 pub(super) enum Waiting {
     Nobody,
     Caller(Sender<Answer>),
-    /// The follower of reports: the next batch of this attempt may be read.
+    /// The follower of reports: the next batch of this attempt may then be read.
     Reporter(AttemptKey, u64),
 }
 
 impl Message {
-    /// Answers the caller who waits for it, if one does.
+    /// Answers the waiting caller, if there is one.
     pub(super) fn refuse(self, error: EngineError) {
         match self {
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             Self::Ask(Ask { reply, .. }) | Self::Start { reply, .. } => drop(reply.send(Err(error))),
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             Self::Order(_, reply) => drop(reply.send(Err(error))),
             Self::Signals { .. }
             | Self::Progress(_)
@@ -110,14 +110,14 @@ impl Message {
 }
 
 impl PendingInput {
-    /// Something that the world says, for which nobody waits.
+    /// An input from the world, for which no one waits.
     pub(super) fn world(run_id: RunId, input: Input) -> Self {
         Self { run_id, input, new_run: None, waiting: Waiting::Nobody }
     }
 
     pub(super) fn refuse(self, error: EngineError) {
         match self.waiting {
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             Waiting::Caller(reply) => drop(reply.send(Err(error))),
             Waiting::Nobody | Waiting::Reporter(..) => {}
         }
@@ -125,7 +125,7 @@ impl PendingInput {
 }
 
 impl Message {
-    /// Whether something that waits to be admitted may start because of it.
+    /// Whether it may let something start that waits for admission.
     pub(super) fn may_make_room(&self) -> bool {
         match self {
             Self::Signals { .. } | Self::Progress(_) | Self::Report(_) | Self::Tell(_) | Self::Waits(_) => {
@@ -145,7 +145,7 @@ impl Message {
         }
     }
 
-    /// Whether it tells how a step is getting on, and no more.
+    /// Whether it is only news of a step.
     pub(super) fn is_news_of_a_step(&self) -> bool {
         match self {
             Self::Report(_)

@@ -1,12 +1,12 @@
-//! The engine: the only owner of every run. [`CoreExecutionEngine`] is the handle; behind it one thread
-//! decides, records, acts and tells.
+//! The engine: the only owner of every run. [`CoreExecutionEngine`] is the handle; behind it one thread decides,
+//! records, acts and tells.
 //!
-//! In reading order: `handle` (what callers ask; more of it in `for_jobs`, `orders`, `admitting` and `closing`), `message`
-//! (what wakes the thread), `core` (the parts that the engine is made of), the parts, each with data and a rule of its own
-//! (`inbox`, `runs`, `batch` and `recorder`, `outage`, `deadlines`, `line`, `machine`, `host_link`, `acting`, `reports`,
-//! `lifecycle`, `publisher`), and what brings them together: `beats`, `translate`, `host_news`, `recovery`, `turn`, `open`.
+//! In reading order: `handle` has the calls (more in `for_jobs`, `orders`, `admitting` and `closing`); `message`, what
+//! wakes the thread; `core`, the parts of the engine; the parts, each with its data and one rule (`inbox`, `runs`,
+//! `batch` and `recorder`, `outage`, `deadlines`, `line`, `machine`, `host_link`, `acting`, `reports`, `lifecycle`,
+//! `publisher`); and what brings them together: `beats`, `translate`, `host_news`, `recovery`, `turn`, `open`.
 //!
-//! It deliberately knows nothing of windows, terminals or files of pipelines: it is given definitions.
+//! The engine knows no windows, terminals or pipeline files: it is given definitions.
 
 mod acting;
 mod admitting;

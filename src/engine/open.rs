@@ -1,4 +1,4 @@
-//! Opens the data directory, puts the engine together and starts its thread.
+//! Opens the data directory, builds the engine and starts its thread.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ use crate::base::thread::{self, Thread};
 use crate::store::{CheckpointManager, DataDir, RunWrite};
 use crate::supervisor::ConnectError;
 
-/// What a handle needs of an engine whose thread has begun.
+/// What a handle needs of a running engine.
 pub(super) struct Opened {
     pub(super) inbox: Sender<Message>,
     pub(super) published: Arc<Published>,
     pub(super) thread: Thread,
 }
 
-/// Opens the data directory and starts the thread. Returns when the record and the world are together.
+/// Opens the data directory and starts the thread. Returns when recovery is done.
 pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, EngineError> {
     let lock = match options.lock {
         Some(lock) => lock,
@@ -54,7 +54,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, 
     let published = Arc::new(Published::new(options.bus, store, data_dir));
     let (sender, ring) = (inbox.sender(), inbox.sender());
     let deadlines = Deadlines::new(move || {
-        // If the engine is gone, nobody needs the ring.
+        // Fails when the engine is gone.
         let _ = ring.send(Message::WallRing);
     })?;
     let mut admission = Admission::new(options.admission, options.n_cpus);
@@ -64,7 +64,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, 
         published.store().commit(&[RunWrite::Orders(admission.orders)])?;
     }
     let machine = Machine::new(options.n_cpus, options.monitor, options.awake);
-    // What the machine has left decides about the first starts, before there is a sample.
+    // Before there is a sample, this look at the machine decides the first starts.
     admission.machine = machine.first_look().map(Arc::new);
     let mut engine = Engine {
         publisher: Publisher::new(published.clone(), epoch),
@@ -81,7 +81,7 @@ pub(super) fn open(data_dir: DataDir, options: EngineOptions) -> Result<Opened, 
         lifecycle: Lifecycle::new(options.first_input, lock),
     };
     engine.load_living(&options.scope)?;
-    // Capacity 1: said once, when the record and the world are together.
+    // Capacity 1: sent once, when recovery is done.
     let (recovered, is_recovered) = bounded(1);
     let thread = thread::start("lf-engine", move || {
         let outcome = engine.recover();

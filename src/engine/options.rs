@@ -1,4 +1,4 @@
-//! What an engine is opened with, and what runs are started with.
+//! The options of an engine, and the request to start a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::run::{Input, Plan};
 use crate::store::EngineLock;
 use crate::supervisor::{HostEvent, StepHost};
 
-/// Which of the runs that an earlier engine left unfinished an engine takes back when it opens.
+/// Which runs an engine recovers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Scope {
     /// All that have not ended.
     #[default]
     All,
-    /// These alone; others stay with the supervisor until an engine that takes all is opened.
+    /// Only these. Others stay with the supervisor until an engine with the scope `All` is opened.
     Only(Vec<RunId>),
     /// None.
     Nothing,
@@ -27,28 +27,28 @@ pub enum Scope {
 /// What happens to running steps when the disk is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDiskFull {
-    /// They are frozen until there is room.
+    /// They are frozen until there is space.
     #[default]
     Freeze,
-    /// They go on; what they log meanwhile may be lost, and is counted.
+    /// They go on. Log output may be lost meanwhile, and is counted.
     Continue,
 }
 
-/// Where a host's events go.
+/// Where a host sends its events.
 pub type HostSink = Box<dyn Fn(HostEvent) + Send + Sync>;
 
-/// Makes a host for an epoch and a sink.
+/// Creates a host for an epoch and a sink.
 pub type MakeHost = dyn Fn(u64, HostSink) -> anyhow::Result<Box<dyn StepHost>> + Send + Sync;
 
 /// Where steps run.
 #[derive(Clone, Default)]
 pub enum HostChoice {
-    /// With the local supervisor, which is found or started.
+    /// Under the local supervisor, which is found or started.
     #[default]
     Supervisor,
-    /// With the supervisor, by this program (it must call [`crate::supervisor_entry`]).
+    /// Under a supervisor of this program, which must call [`crate::supervisor_entry`].
     SupervisorProgram(std::path::PathBuf),
-    /// With a host that is made for the epoch and a sink; made anew after [`HostEvent::Gone`].
+    /// With a custom host, created for an epoch and a sink, and again after [`HostEvent::Gone`].
     Custom(Arc<MakeHost>),
 }
 
@@ -58,49 +58,49 @@ pub enum HostChoice {
 /// let options = leverframe::EngineOptions { n_cpus: 4, ..Default::default() };
 /// ```
 pub struct EngineOptions {
-    /// Which runs it takes back.
+    /// Which runs it recovers.
     pub scope: Scope,
-    /// Steps at once where a pipeline does not say; default: the number of CPUs.
+    /// How many steps run at once if a pipeline does not say. Default: the number of CPUs.
     pub n_cpus: usize,
     /// What happens to running steps when the disk is full.
     pub on_disk_full: OnDiskFull,
-    /// What may run at once.
+    /// The admission policy: what may run at once.
     #[doc(hidden)]
     pub admission: AdmissionPolicy,
-    /// Given and recorded before anything else, so that what an earlier engine left meets it.
+    /// An order that is recorded before recovery, so that recovered runs meet it.
     #[doc(hidden)]
     pub first_order: Option<Order>,
-    /// Asked of a run when what an earlier engine left is known, and before any step of it starts: what was lost of a run
-    /// that is to be stopped or paused is not begun again first. A refusal is the error of opening.
+    /// An input to a run, decided after recovery and before any step starts: a run that is to be stopped or paused does
+    /// not first restart what it has lost. If it is refused, opening fails.
     #[doc(hidden)]
     pub first_input: Option<(RunId, Input)>,
-    /// Environment of every step, over the engine's own (the settings).
+    /// Environment variables for every step, over the engine's own (from the settings).
     pub env: BTreeMap<String, String>,
     /// Where steps run.
     #[doc(hidden)]
     pub host: HostChoice,
-    /// Whether steps will be run at once.
+    /// When the step host is connected.
     #[doc(hidden)]
     pub host_start: HostStart,
-    /// Where its events go; default: a bus of its own.
+    /// Where its events go. Default: a new bus.
     pub bus: EventBus,
-    /// The data directory's lock, where the opener holds it already; none: the engine takes it.
+    /// The data directory's lock, if the opener holds it. None: the engine acquires it.
     #[doc(hidden)]
     pub lock: Option<EngineLock>,
-    /// Who measures the steps; none: an end has only what the kernel says of it.
+    /// Measures the steps. None: an end has only the kernel's figures.
     pub monitor: Option<MonitorHandle>,
-    /// Who keeps the machine awake for runs of pipelines that want it; none: nobody does.
+    /// Keeps the machine awake for runs of pipelines that ask for it. None: it may sleep.
     #[doc(hidden)]
     pub awake: Option<AwakeHandle>,
 }
 
-/// When the place where steps run is reached.
+/// When the step host is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HostStart {
-    /// When the first step needs it: a program that drives its own runs never does.
+    /// When the first step needs it. A program that drives its own runs never needs it.
     #[default]
     WhenNeeded,
-    /// While the database is being opened, so that the first step waits for neither.
+    /// While the database is opened, so that the first step waits for neither.
     AtOnce,
 }
 
@@ -124,17 +124,17 @@ impl Default for EngineOptions {
     }
 }
 
-/// Starts a run that the calling program drives.
+/// The start of a run that the calling program drives.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
     pub(crate) plan: Plan,
 }
 
 impl StartRequest {
-    /// A request with the defaults `FULL_REFRESH` and `dev`. The ids may be texts, which are checked here, or ids.
+    /// A request with the defaults `FULL_REFRESH` and `dev`. Each id may be an id, or a text, which is checked here.
     ///
     /// # Errors
-    /// [`InvalidId`] when a text is no id: it must match `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+    /// [`InvalidId`] when a text does not match `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     pub fn new(
         run_id: impl TryInto<RunId, Error: Into<InvalidId>>,
         pipeline_id: impl TryInto<PipelineId, Error: Into<InvalidId>>,
@@ -145,21 +145,21 @@ impl StartRequest {
         Ok(Self { plan: Plan::driven(run_id, pipeline_id, source) })
     }
 
-    /// With another run type.
+    /// Sets the run type.
     #[must_use]
     pub fn run_type(mut self, run_type: impl Into<String>) -> Self {
         self.plan.run_type = run_type.into();
         self
     }
 
-    /// With another environment.
+    /// Sets the environment.
     #[must_use]
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.plan.environment = environment.into();
         self
     }
 
-    /// With what is kept with the run.
+    /// Attaches data that is kept with the run.
     #[must_use]
     pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
         self.plan.metadata = Some(metadata);

@@ -1,4 +1,4 @@
-//! The operator's orders for everything at once: quiet and drain.
+//! The operator's orders for all runs: quiet and drain.
 
 use chrono::{DateTime, Utc};
 use crossbeam_channel::bounded;
@@ -11,11 +11,12 @@ use crate::admission::{Order, Orders};
 
 #[doc(hidden)]
 impl CoreExecutionEngine {
-    /// Freezes the runs whose pipelines let it, and has new ones wait, until then or until it is taken back. Where it is
-    /// quiet already, its end is moved. Recorded when this returns; told as `orders_changed`.
+    /// Begins quiet: freezes the runs whose pipelines allow it, and holds new ones, until `until` or
+    /// [`Self::end_quiet`]. If it is quiet already, only the end changes. Recorded when this returns; the event is
+    /// `orders_changed`.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] when that instant is past, [`EngineError::Store`] when it can't be recorded.
+    /// [`EngineError::Invalid`] when `until` is past; [`EngineError::Store`] when it can't be recorded.
     pub fn begin_quiet(&self, until: Option<DateTime<Utc>>) -> Result<Orders, EngineError> {
         if until.is_some_and(|until| until <= clock::now().wall) {
             return Err(EngineError::Invalid("the end of quiet is past; give one that is to come".into()));
@@ -23,7 +24,7 @@ impl CoreExecutionEngine {
         self.order(Order::Quiet(until))
     }
 
-    /// Lets what was frozen for quiet go on, and starts what waited for its end one at a time.
+    /// Ends quiet: thaws what was frozen, and starts the runs that waited one at a time.
     ///
     /// # Errors
     /// [`EngineError::Store`] when it can't be recorded.
@@ -31,7 +32,7 @@ impl CoreExecutionEngine {
         self.order(Order::EndQuiet)
     }
 
-    /// Starts no run any more, until it is taken back; those that run go on to their end. Survives the engine.
+    /// Starts no more runs until [`Self::end_drain`]; running ones go on. The order outlives the engine.
     ///
     /// # Errors
     /// [`EngineError::Store`] when it can't be recorded.
@@ -47,7 +48,7 @@ impl CoreExecutionEngine {
         self.order(Order::EndDrain)
     }
 
-    /// The orders that are in force, as of the last event.
+    /// The orders in force, as of the last event.
     pub fn orders(&self) -> Orders {
         self.published().snapshot().orders
     }

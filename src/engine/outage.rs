@@ -1,5 +1,5 @@
-//! When nothing can be recorded: a full disk, or a database that another program keeps locked. What the world says is kept
-//! until it can be decided again, and it is looked at whether it can.
+//! When nothing can be recorded: a full disk, or a database that another program keeps locked. Inputs from the world
+//! are kept until they can be decided again, and the engine tries at intervals.
 
 use std::path::PathBuf;
 use std::{io, mem};
@@ -8,24 +8,25 @@ use super::message::PendingInput;
 use super::options::OnDiskFull;
 use crate::store::{RESERVE_BYTES, Reserve, StoreError, free_space};
 
-/// Free room beyond the reserve at which things go on.
+/// The free space, beyond the reserve, that ends a full disk.
 const ROOM_BYTES: u64 = 8 << 20;
-/// No system tells when there is room again, or a lock is gone: it is looked at while there is trouble, and only then.
+/// No event says that there is space again or a lock is free. So it is looked at with this interval, only during an
+/// outage.
 const LOOK_AGAIN_MS: u64 = 1000;
 
-/// Whether things can be recorded, and what is held for when they can't.
+/// Whether things can be recorded, and what is kept while they can't.
 pub(super) struct Outage {
     data_dir: PathBuf,
-    /// Given up when the disk is full, so that what follows can be recorded.
+    /// Released when the disk is full, so that the consequences can be recorded.
     reserve: Reserve,
     on_disk_full: OnDiskFull,
     current: Option<StorageOutage>,
 }
 
-/// What stands in the way of recording, and what waits for its end.
+/// A present outage, and the inputs that wait for its end.
 struct StorageOutage {
     is_disk_full: bool,
-    /// The alert that was told, which is cleared by the same words.
+    /// The alert, which is cleared with the same text.
     alert: String,
     /// On the clock of awake time.
     look_again_at_ms: u64,
@@ -33,16 +34,16 @@ struct StorageOutage {
 }
 
 impl Outage {
-    /// None yet.
+    /// No outage yet.
     ///
     /// # Errors
-    /// When the reserve can't be made for another reason than want of space.
+    /// The reserve can't be created for any reason but lack of space.
     pub(super) fn new(data_dir: PathBuf, on_disk_full: OnDiskFull) -> io::Result<Self> {
         let reserve = Reserve::create(data_dir.join("reserve"), RESERVE_BYTES)?;
         Ok(Self { data_dir, reserve, on_disk_full, current: None })
     }
 
-    /// Whether nothing can be recorded at the moment.
+    /// Whether nothing can be recorded at present.
     pub(super) fn is_on(&self) -> bool {
         self.current.is_some()
     }
@@ -52,19 +53,19 @@ impl Outage {
         self.on_disk_full == OnDiskFull::Freeze
     }
 
-    /// The disk is full: gives up the reserve. The alert to be told.
+    /// The disk is full: releases the reserve. Returns the alert.
     pub(super) fn begin_full_disk(&mut self, now_ms: u64) -> String {
         let alert = format!(
             "the disk of {} is full: no step starts and running ones are held until there is room",
             self.data_dir.display()
         );
         self.current = Some(StorageOutage::new(true, alert.clone(), now_ms));
-        // If it can't be given up, it is not there: then there is nothing to give.
+        // If it can't be released, it was not held.
         let _ = self.reserve.release();
         alert
     }
 
-    /// A commit failed for this reason. The alert to be told, if that is new.
+    /// A commit failed with this error. Returns the alert, if the outage is new.
     pub(super) fn begin(&mut self, error: &StoreError, now_ms: u64) -> Option<String> {
         let is_disk_full = matches!(error, StoreError::DiskFull { .. });
         if let Some(current) = &mut self.current {
@@ -79,26 +80,26 @@ impl Outage {
         Some(alert)
     }
 
-    /// Keeps what the world said until it can be decided again.
+    /// Keeps inputs until they can be decided again.
     pub(super) fn retain(&mut self, heard: Vec<PendingInput>) {
         if let Some(current) = &mut self.current {
             current.retained.extend(heard);
         }
     }
 
-    /// When it must be looked at.
+    /// When the next try is due.
     pub(super) fn look_again_at_ms(&self) -> Option<u64> {
         self.current.as_ref().map(|current| current.look_again_at_ms)
     }
 
-    /// What is to be tried again now, if it is time.
+    /// The inputs to try again, if it is time.
     pub(super) fn try_again(&mut self, now_ms: u64) -> Option<Vec<PendingInput>> {
         let current = self.current.as_mut().filter(|current| current.look_again_at_ms <= now_ms)?;
         current.look_again_at_ms = now_ms + LOOK_AGAIN_MS;
         Some(mem::take(&mut current.retained))
     }
 
-    /// Ends it, if nothing waits for its end any more and a disk that was full has room. The alert to be cleared.
+    /// Ends the outage, if no input is left and a full disk has space again. Returns the alert to clear.
     pub(super) fn end(&mut self) -> Option<String> {
         let current = self.current.as_ref().filter(|current| current.retained.is_empty())?;
         let was_disk_full = current.is_disk_full;
@@ -106,13 +107,13 @@ impl Outage {
             return None;
         }
         if was_disk_full {
-            // Without room for it the next full disk is met without a reserve.
+            // If it fails, the next full disk has no reserve.
             let _ = self.reserve.restore();
         }
         self.current.take().map(|current| current.alert)
     }
 
-    /// Whether the disk has room for things to go on.
+    /// Whether the disk has enough space to go on.
     pub(super) fn has_room(&self) -> bool {
         let needed = ROOM_BYTES + if self.reserve.is_held() { 0 } else { RESERVE_BYTES };
         free_space(&self.data_dir).is_ok_and(|free| free >= needed)

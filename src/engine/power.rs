@@ -1,4 +1,5 @@
-//! The machine's power: runs whose pipelines mind it are told when it lives on its battery, and when it does so no more.
+//! The machine's power: tells the runs whose pipelines ask for it when the machine runs on battery, and when it no
+//! longer does.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +8,16 @@ use crate::base::id::RunId;
 use crate::pipeline::OnBattery;
 use crate::run::{Input, Run};
 
-/// Who minds it, and what was told last.
+/// The runs that power matters to, and the last state.
 #[derive(Default)]
 pub(super) struct Power {
-    /// Runs to which it matters.
     minding: BTreeSet<RunId>,
     /// None before the first sample.
     is_on_battery: Option<bool>,
 }
 
 impl Power {
-    /// Takes note of a run as it was decided.
+    /// Notes a decided run.
     pub(super) fn note(&mut self, run: &Run) {
         let minds = run.definition().is_some_and(|it| it.pipeline.on_battery != OnBattery::Ignore);
         if minds && !run.state().is_ended() {
@@ -27,17 +27,17 @@ impl Power {
         }
     }
 
-    /// A run is held here no more.
+    /// Removes a run that no longer lives here.
     pub(super) fn forget(&mut self, run_id: &RunId) {
         self.minding.remove(run_id);
     }
 
-    /// Whether a run minds it.
+    /// Whether power matters to any run.
     pub(super) fn is_minded(&self) -> bool {
         !self.minding.is_empty()
     }
 
-    /// What the runs that mind it are to hear, if it is another than before.
+    /// The inputs to these runs, if the state has changed.
     pub(super) fn see(&mut self, on_battery: bool) -> Vec<PendingInput> {
         if self.is_on_battery.replace(on_battery) == Some(on_battery) {
             return Vec::new();

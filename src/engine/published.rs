@@ -1,5 +1,5 @@
-//! What readers take without the engine's thread: the newest snapshot, the bus and the store; and the slots in which the
-//! newest progress of driven runs waits for it.
+//! What readers get without the engine's thread: the newest snapshot, the bus and the store; and the slots in which the
+//! newest progress of driven runs waits for the engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::store::{CheckpointManager, DataDir};
 /// All living runs at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct EngineSnapshot {
-    /// Events up to this one are contained in it.
+    /// Every event up to this one is included.
     pub seq: u64,
     /// The runs that have not ended, with their steps.
     pub runs: OrdMap<RunId, Arc<Run>>,
-    /// The operator's orders that are in force.
+    /// The operator's orders in force.
     pub orders: Orders,
 }
 
 impl EngineSnapshot {
-    /// The epoch of the engine: each start has a higher one.
+    /// The epoch of the engine. Each start of an engine has a higher one.
     pub const fn epoch(&self) -> u64 {
         self.seq >> 32
     }
@@ -43,7 +43,7 @@ pub(super) struct Published {
     data_dir: DataDir,
 }
 
-/// How far a driven run is, and what it is at.
+/// A driven run's progress and present step.
 pub(super) type Progress = (f64, Option<Arc<str>>);
 
 impl Published {
@@ -60,7 +60,7 @@ impl Published {
         self.snapshot.store(Arc::new(snapshot));
     }
 
-    /// Whether something waits that each sample may let start.
+    /// Whether something waits that a sample may let start.
     pub(super) fn wants_samples(&self) -> bool {
         self.wants_samples.load(Ordering::Relaxed)
     }
@@ -69,8 +69,8 @@ impl Published {
         self.wants_samples.store(wants, Ordering::Relaxed);
     }
 
-    /// Leaves the newest progress of a run for the engine to take: a flood of reports costs one slot a run. Whether the
-    /// slot was empty, so that the engine must be told.
+    /// Puts the newest progress of a run into its slot: a flood of reports costs one slot for each run. True if the
+    /// slot was empty, so that the engine must be woken.
     pub(super) fn offer_progress(&self, run_id: &RunId, (progress, step): Progress) -> bool {
         let mut slots = self.slots();
         match slots.get_mut(run_id) {

@@ -1,4 +1,4 @@
-//! Tell: numbers events, hands them to every subscriber, and swaps in the snapshot that contains them.
+//! Tell: numbers events, sends them to every subscriber, and publishes the snapshot that includes them.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::base::id::RunId;
 use crate::run::{Event, EventKind, Run};
 use crate::store::CheckpointManager;
 
-/// The engine's side of what is published. The bus is closed with it, also when the engine's thread panics: no subscriber
-/// waits for events that never come.
+/// The engine's side of what is published. Dropping it closes the bus, also when the engine's thread panics, so that no
+/// subscriber waits forever.
 pub(super) struct Publisher {
     published: Arc<Published>,
     epoch: u64,
-    /// Events of this epoch.
+    /// The number of events of this epoch.
     counter: u64,
 }
 
@@ -25,7 +25,7 @@ impl Publisher {
         Self { published, epoch, counter: 0 }
     }
 
-    /// Goes on as the engine of a later epoch.
+    /// Continues as the engine of a later epoch.
     pub(super) fn set_epoch(&mut self, epoch: u64) {
         self.epoch = epoch;
     }
@@ -42,7 +42,7 @@ impl Publisher {
         self.published.set_wants_samples(wants);
     }
 
-    /// Gives an event its number, which no event after it has; it is told with [`send`](Self::send).
+    /// Gives an event its sequence number. It is sent with [`send`](Self::send).
     pub(super) fn number(
         &mut self,
         at: DateTime<Utc>,
@@ -50,19 +50,19 @@ impl Publisher {
         mut kind: EventKind,
     ) -> Arc<Event> {
         self.counter += 1;
-        // Decisions know no directory; who hears of a log wants to open it.
+        // Decisions do not know the directory; a subscriber needs a path that it can open.
         kind.locate_logs(self.published.data_dir().path());
-        // Its name and no value of it: what it carries may be a parameter's.
+        // The name and no values: they may be those of parameters.
         tracing::debug!(kind = kind.name(), run_id = run_id.as_ref().map(RunId::as_str), "told");
         Arc::new(Event { seq: self.seq(), at, run_id, kind })
     }
 
-    /// Hands numbered events to every subscriber.
+    /// Sends numbered events to every subscriber.
     pub(super) fn send(&self, events: &[Arc<Event>]) {
         self.published.bus().publish(events);
     }
 
-    /// Numbers and sends.
+    /// Numbers and sends events.
     pub(super) fn tell(&mut self, at: DateTime<Utc>, told: Vec<(Option<RunId>, EventKind)>) {
         let events: Vec<_> = told.into_iter().map(|(run_id, kind)| self.number(at, run_id, kind)).collect();
         self.send(&events);
@@ -73,7 +73,7 @@ impl Publisher {
         self.published.snapshot().runs.clone()
     }
 
-    /// Swaps in what is true from now on, up to the event that was numbered last.
+    /// Publishes the present runs and orders, up to the last numbered event.
     pub(super) fn publish(&self, runs: OrdMap<RunId, Arc<Run>>, orders: Orders) {
         self.published.set_snapshot(EngineSnapshot { seq: self.seq(), runs, orders });
     }

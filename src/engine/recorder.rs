@@ -1,4 +1,4 @@
-//! Record: one transaction for a batch and for what has waited for one.
+//! Record: one transaction for a batch and for what has waited for a commit.
 
 use std::collections::HashSet;
 
@@ -9,25 +9,25 @@ use crate::base::id::RunId;
 use crate::run::Record;
 use crate::store::{CheckpointManager, RunWrite, StoreError};
 
-/// How long a change on which nothing rests may wait for a commit that is needed anyway.
+/// How long a change that nothing depends on may wait for another commit.
 const LAZY_COMMIT_MS: u64 = 1000;
 
-/// What is ahead of the disk.
+/// What is not on disk yet.
 #[derive(Default)]
 pub(super) struct Recorder {
     dirty: HashSet<RunId>,
-    /// What is to be recorded beside those runs.
+    /// Records besides those runs.
     unrecorded: Vec<(RunId, Record)>,
-    /// When it is recorded at the latest, on the clock of awake time.
+    /// When all of it is recorded at the latest, on the clock of awake time.
     flush_at_ms: Option<u64>,
 }
 
 impl Recorder {
-    /// Records a batch that must be on disk, together with all that has waited for a commit, and takes note of that: it is
-    /// published as recorded. Any other batch is left as it is.
+    /// Records a hard batch, together with all that has waited for a commit, which the batch then includes. Does
+    /// nothing for a soft batch.
     ///
     /// # Errors
-    /// What the store said: nothing of it was recorded, and what has waited waits still.
+    /// As the store reports: nothing was recorded, and what has waited still waits.
     pub(super) fn record(
         &mut self,
         batch: &mut Batch,
@@ -56,18 +56,18 @@ impl Recorder {
         Ok(())
     }
 
-    /// This run is ahead of the disk from now on.
+    /// Notes that a run is not on disk yet.
     pub(super) fn put_off(&mut self, run_id: RunId, now_ms: u64) {
         self.dirty.insert(run_id);
         self.flush_at_ms.get_or_insert(now_ms + LAZY_COMMIT_MS);
     }
 
-    /// These are recorded with the next commit.
+    /// Keeps records for the next commit.
     pub(super) fn put_off_records(&mut self, records: Vec<(RunId, Record)>) {
         self.unrecorded.extend(records);
     }
 
-    /// Whether nothing is ahead of the disk.
+    /// Whether everything is on disk.
     pub(super) fn is_all_recorded(&self) -> bool {
         self.dirty.is_empty() && self.unrecorded.is_empty()
     }
@@ -76,7 +76,7 @@ impl Recorder {
         self.flush_at_ms
     }
 
-    /// Whether something must be recorded now. If that fails, another commit does it, whenever that comes.
+    /// Whether something must be recorded now. If that fails, a later commit does it.
     pub(super) fn begin_flush(&mut self) -> bool {
         self.flush_at_ms = None;
         !self.is_all_recorded()

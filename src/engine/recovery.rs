@@ -1,5 +1,5 @@
-//! Bringing together what is recorded with what the step host knows: at every start, and when a run is taken back. The
-//! host is found or started here, before something is asked that needs it.
+//! Recovery: compares the records with what the step host knows, at every start and when a run is taken back later. It
+//! finds or starts the host before a request that needs it.
 
 use crossbeam_channel::bounded;
 
@@ -13,19 +13,19 @@ use crate::run::{EventKind, Hold, Input, Run};
 use crate::supervisor::ConnectError;
 
 impl Engine {
-    /// Reads the runs that have not ended, and those that are to go on by themselves.
+    /// Reads the runs in this scope that have not ended.
     pub(super) fn load_living(&mut self, scope: &Scope) -> Result<(), EngineError> {
         for (run_id, run) in stored::load_living(self.publisher.store(), scope)? {
             match run {
                 Ok(run) => self.adopt(run),
-                // One definition that this version can't read must not keep the others from going on.
+                // A definition that this version can't parse must not stop the other runs.
                 Err(error) => self.tell(EventKind::WarningRaised { text: format!("run {run_id}: {error}") }),
             }
         }
         Ok(())
     }
 
-    /// Decides what becomes of the runs that an earlier engine left.
+    /// Decides about the runs that an earlier engine left.
     pub(super) fn recover(&mut self) -> Result<(), EngineError> {
         let is_driven = |run: &Run| run.definition().is_none();
         let by_steps = self.runs.ids_of(|run| !is_driven(run));
@@ -47,7 +47,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Decides what this engine was opened for, and lets steps start from then on.
+    /// Decides the input for which this engine was opened. Steps may start from then on.
     fn decide_first_input(&mut self) -> Result<(), EngineError> {
         let Some((run_id, input)) = self.lifecycle.take_first_input() else { return Ok(()) };
         // Capacity 1: the one answer.
@@ -58,7 +58,7 @@ impl Engine {
         answer.try_recv().map_err(|_| EngineError::ShutDown)?.map(drop)
     }
 
-    /// Runs that an earlier engine froze for want of room: they go on, or wait for it as they did there.
+    /// Runs that an earlier engine froze because the disk was full: they go on, or wait for space as before.
     fn look_at_disk_holds(&mut self) {
         let is_held = |run: &Run| run.phase.is_held_for(Hold::DiskFull);
         let held = self.runs.ids_of(is_held);
@@ -81,8 +81,8 @@ impl Engine {
         }
     }
 
-    /// Hears the host until it has said what it knows, or is gone, or can't be had. Whoever asks for something meanwhile
-    /// is heard afterwards.
+    /// Handles events of the host until its inventory has come, or it is gone or can't be had. Other messages are
+    /// handled afterwards.
     fn wait_for_inventory(&mut self) {
         let mut later = Vec::new();
         while self.host.owes_inventory()
@@ -97,7 +97,7 @@ impl Engine {
             self.translate(message, &mut heard);
             self.handle(heard);
             if self.host.generation() != generation {
-                // It is gone, and another one is looked for: what that one knows is heard when it comes.
+                // The host is gone and another one is looked for, whose inventory is handled when it comes.
                 break;
             }
         }
@@ -106,8 +106,8 @@ impl Engine {
         }
     }
 
-    /// Takes back a living run that this engine's scope has left alone, before somebody's request about it is looked
-    /// at: the host is asked anew what it knows.
+    /// Takes back a living run outside of this engine's scope, before a request about it is handled. The host is asked
+    /// for a new inventory.
     pub(super) fn take_back(&mut self, run_id: &RunId) -> Result<(), EngineError> {
         if self.runs.contains(run_id) {
             return Ok(());
@@ -119,12 +119,12 @@ impl Engine {
             return Ok(());
         }
         if let Some(silence) = self.host.silence() {
-            // It would not answer the next connection either.
+            // It would not answer another connection either.
             return Err(EngineError::Host(silence.to_owned()));
         }
         self.host.hang_up();
         if let Err(error) = self.ensure_host() {
-            // The runs that live here need a host all the same; this one stays with whoever has it.
+            // The runs that live here need a host nevertheless. This run stays outside.
             self.host.reconnect();
             return Err(error);
         }
@@ -139,34 +139,34 @@ impl Engine {
         let _ = self.reports.follow(run_id, self.acting.launch_env());
     }
 
-    /// Without a living run of steps a supervisor may still keep ends that are on disk, because their
-    /// acknowledgement was lost with an engine: it would wait for ever. What it says is heard later.
+    /// Without a living run of steps, a supervisor may still keep ends that are on disk, because their acknowledgement
+    /// was lost with an engine. It would wait forever, so it is connected; its events are handled later.
     fn settle_what_is_left(&mut self) {
         if !self.host.is_left_behind() {
             return;
         }
         if let Err(error) = self.ensure_host() {
-            // Nothing that this engine holds depends on it.
+            // Nothing in this engine depends on it.
             self.tell(EventKind::WarningRaised { text: error.to_string() });
         }
     }
 
-    /// Connects to the step host, if there is none.
+    /// Connects to the step host, if there is no connection.
     fn ensure_host(&mut self) -> Result<(), EngineError> {
         let Err(error) = self.host.ensure() else { return Ok(()) };
         let Some(ConnectError::Superseded { highest_epoch, .. }) = error.downcast_ref() else {
             return Err(EngineError::Host(format!("{error:#}")));
         };
-        // This engine holds the lock, so there is no later one: the database that knew that epoch is gone.
+        // This engine holds the lock, so no later engine lives: the database with that epoch was lost.
         let epoch = self.publisher.store().begin_epoch(*highest_epoch)?;
         self.publisher.set_epoch(epoch);
         self.host.set_epoch(epoch);
         self.host.ensure().map_err(|error| EngineError::Host(format!("{error:#}")))
     }
 
-    /// Sees to it that there is a step host before a message is handled that leads to starts. The message is
-    /// given back, unless a host had to be found first: then it goes to the end of the inbox, behind the
-    /// inventory of that host, or is refused when there is none to be had.
+    /// Ensures that there is a step host before a message that leads to starts is handled. Returns the message, unless
+    /// a host had to be found first: the message then goes to the end of the inbox, behind that host's inventory, or is
+    /// refused when no host can be had.
     pub(super) fn with_host(&mut self, message: Message) -> Option<Message> {
         let message = self.unless_silent(message)?;
         if self.host.is_there_or_coming() || !self.leads_to_starts(&message) {
@@ -179,7 +179,7 @@ impl Engine {
         None
     }
 
-    /// Refuses a lever that only a host which answers can move. Anything else is given back.
+    /// Refuses a request that needs a host that answers. Returns any other message.
     fn unless_silent(&mut self, message: Message) -> Option<Message> {
         let Some(silence) = self.host.silence() else { return Some(message) };
         let is_lever = if let Message::Ask(Ask { run_id, input, .. }) = &message {

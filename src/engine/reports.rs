@@ -1,4 +1,4 @@
-//! What steps report, in its place in the order of things: after the start that made it, before the end.
+//! The reports of steps, in order: after the event of the step's start, before its end.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -15,29 +15,29 @@ use crate::store::DataDir;
 /// Follows the report files of living runs.
 pub(super) struct Reports {
     follower: ReportFollower,
-    /// Runs whose folders are there and whose reports are followed.
+    /// Runs whose folders exist and whose reports are followed.
     followed: HashSet<RunId>,
-    /// What steps have reported before their starts were told: decided after those.
+    /// Reports that came before the event of the step's start. They are decided after it.
     early: HashMap<RunId, Vec<PendingInput>>,
 }
 
 impl Reports {
-    /// What steps report goes to `sender`.
+    /// Reports go to `sender`.
     ///
     /// # Errors
-    /// When the system has no notification left.
+    /// The system has no notification left.
     pub(super) fn new(data_dir: &DataDir, sender: Sender<Message>) -> io::Result<Self> {
         let follower = ReportFollower::new(data_dir.path(), move |batch| {
-            // If the engine is gone, the report is read again by the next one.
+            // Fails when the engine is gone. The next engine reads the report again.
             let _ = sender.send(Message::Report(Box::new(batch)));
         })?;
         Ok(Self { follower, followed: HashSet::new(), early: HashMap::new() })
     }
 
-    /// Makes the folders of a run and follows its reports.
+    /// Creates the folders of a run and follows its reports.
     ///
     /// # Errors
-    /// When a folder or a file of it can't be made.
+    /// A folder or a file in it can't be created.
     pub(super) fn follow(&mut self, run_id: &RunId, launch_env: &LaunchEnv) -> io::Result<()> {
         if !self.followed.contains(run_id) {
             launch_env.make_run_files(run_id)?;
@@ -47,17 +47,17 @@ impl Reports {
         Ok(())
     }
 
-    /// This attempt may report from now on; what lies before `offset` is recorded.
+    /// Follows an attempt. Everything before `offset` is recorded.
     pub(super) fn begin(&self, key: &AttemptKey, offset: u64) {
         self.follower.begin(key, offset);
     }
 
-    /// What this attempt has reported up to there is recorded: more may be read.
+    /// The attempt's reports up to `offset` are recorded: more may be read.
     pub(super) fn taken(&self, key: &AttemptKey, offset: u64) {
         self.follower.taken(key, offset);
     }
 
-    /// The run has ended: its reports need no following.
+    /// The run has ended: its reports are no longer followed.
     pub(super) fn forget(&mut self, run_id: &RunId) {
         self.early.remove(run_id);
         if self.followed.remove(run_id) {
@@ -65,8 +65,8 @@ impl Reports {
         }
     }
 
-    /// Keeps the report of a step whose start has not been told, for [`take_early`](Self::take_early): the news of a start
-    /// and the first report come by different ways, and what happened first is told first. Anything else is given back.
+    /// Keeps the report of a step whose start has not been told yet, for [`take_early`](Self::take_early). The news of
+    /// a start and the first report come by different ways, and must be told in order. Returns any other input.
     pub(super) fn keep_early(&mut self, one: PendingInput, run: Option<&Run>) -> Option<PendingInput> {
         if !run.is_some_and(|run| is_early(run, &one.input)) {
             return Some(one);
@@ -75,18 +75,18 @@ impl Reports {
         None
     }
 
-    /// Whether something is kept of any run.
+    /// Whether reports of any run are kept.
     pub(super) fn has_early(&self) -> bool {
         !self.early.is_empty()
     }
 
-    /// What was kept of a run, now that something has been decided about it.
+    /// The kept reports of a run, after a decision about it.
     pub(super) fn take_early(&mut self, run_id: &RunId) -> Option<Vec<PendingInput>> {
         self.early.remove(run_id)
     }
 
-    /// What steps have reported to their very ends, before those are decided. Read from where the decisions so far have
-    /// taken them, those of this batch included: nothing is read twice, and nothing passed over.
+    /// The last reports of steps, to be decided before their ends. Read from where the decisions so far (of this batch
+    /// too) have taken them, so that nothing is read twice or missed.
     pub(super) fn last_of(&self, run: &Run, input: &Input) -> Vec<Input> {
         let of = |index: usize| {
             let (attempt, offset) = (run.steps[index].attempt, run.steps[index].ledger.report_offset);
@@ -104,7 +104,7 @@ impl Reports {
         let ended = found.iter().enumerate().filter(|(_, found)| matches!(found, Found::Exited(_)));
         ended
             .flat_map(|(index, _)| {
-                // Where its start went ahead of a commit that was lost, that it was sent comes first.
+                // If the step's start was sent ahead of a commit that was lost, that comes first.
                 let attempt = run.steps[index].attempt;
                 let sent = (!is_live(index)).then_some(Input::SentAhead { index, attempt });
                 sent.into_iter().chain(of(index))
@@ -132,7 +132,7 @@ mod tests {
         (reports, LaunchEnv::new(data_dir, std::collections::BTreeMap::new(), None))
     }
 
-    /// A run whose one step was sent, and of whose start nothing was told.
+    /// A run whose one step was sent, and whose start was not told.
     fn sent() -> Run {
         let mut run = of_steps("a", &["s"]);
         let step = run.step_mut(0);

@@ -1,5 +1,5 @@
-//! The runs that live in this engine: each as it was decided last, as it is on disk, and with the signals that the program
-//! which drives it watches.
+//! The runs that live in this engine: each as it was decided last, as it is on disk, and with the signals for the
+//! program that drives it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use super::signal::Signal;
 use crate::base::id::{AttemptKey, RunId};
 use crate::run::{Input, Run, StepNews, StepRun};
 
-/// All living runs.
 #[derive(Default)]
 pub(super) struct Runs {
     living: HashMap<RunId, Living>,
@@ -38,7 +37,7 @@ impl Runs {
         self.living.get(run_id)?.recorded.as_deref()
     }
 
-    /// Raised while it is paused, and once it is to stop.
+    /// The signals of a run: raised while it is paused, and when it is to stop.
     pub(super) fn signals(&self, run_id: &RunId) -> (Signal, Signal) {
         self.living.get(run_id).map(|living| living.signals.clone()).unwrap_or_default()
     }
@@ -51,12 +50,12 @@ impl Runs {
         self.living.keys()
     }
 
-    /// The names of those that `which` says.
+    /// The ids of the runs for which `which` is true.
     pub(super) fn ids_of(&self, which: impl Fn(&Run) -> bool) -> Vec<RunId> {
         self.iter().filter(|run| which(run)).map(|run| run.id.clone()).collect()
     }
 
-    /// Takes in a run as it is from now on; whether it stands so on disk.
+    /// Sets a run's present state, and whether that is on disk.
     pub(super) fn put(&mut self, run: Arc<Run>, is_recorded: bool) {
         match self.living.get_mut(&run.id) {
             Some(living) => {
@@ -73,19 +72,18 @@ impl Runs {
         }
     }
 
-    /// It lives here no more.
     pub(super) fn remove(&mut self, run_id: &RunId) {
         self.living.remove(run_id);
     }
 
-    /// The step of this attempt, whichever attempt that is at, and its place in its run.
+    /// The present step of an attempt's key, whichever attempt it is at, and its index in the run.
     pub(super) fn find_step(&self, key: &AttemptKey) -> Option<(usize, &StepRun)> {
         let run = self.get(&key.run_id)?;
         let index = run.steps.iter().position(|step| step.id == key.step_id)?;
         Some((index, &run.steps[index]))
     }
 
-    /// The input that news of an attempt make; none when its run does not live here.
+    /// The input for news of an attempt; none when its run does not live here.
     pub(super) fn step_input(&self, key: &AttemptKey, news: StepNews) -> Option<Input> {
         let (index, _) = self.find_step(key)?;
         Some(Input::Step { index, attempt: key.attempt, news })

@@ -1,4 +1,4 @@
-//! Fetching secrets: anew at each attempt, kept nowhere but in the environment of the step that gets them.
+//! Fetching secrets: anew for each attempt. A secret is kept nowhere but in the step's environment.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -10,22 +10,22 @@ use rustix::fs::OFlags;
 use crate::pipeline::{SecretCommand, SecretSource};
 use crate::supervisor::{Bounds, Cancel, Guard, GuardError};
 
-/// The longest secret: more is no password, token or key.
+/// The longest secret. A longer text is no password, token or key.
 const MAX_BYTES: usize = 64 << 10;
 
 /// Why there is no secret.
 #[derive(Debug, PartialEq)]
 pub(super) enum NoSecret {
-    /// A sentence that says what is missing and what to do. It never holds the secret.
+    /// A sentence that says what is missing and what to do. It never contains the secret.
     Missing(String),
-    /// It was not wanted any more.
+    /// The secret is no longer wanted.
     Cancelled,
 }
 
-/// Fetches a secret from where it comes from.
+/// Fetches a secret from its source.
 ///
 /// # Errors
-/// [`NoSecret`].
+/// [`NoSecret`] when it is missing or was cancelled.
 pub(super) fn fetch_secret(
     source: &SecretSource,
     guard: Option<&Guard>,
@@ -45,11 +45,11 @@ fn from_file(path: &Path) -> Result<String, String> {
     let path = expand_home(path);
     let shown = path.display();
     let unreadable = |why: io::Error| format!("the file {shown} can't be read: {why}");
-    // Neither a FIFO nor a terminal keeps who opens it.
+    // So that a FIFO or a terminal does not block the opening.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&path);
     let file = file.map_err(unreadable)?;
-    // Of what was opened, which nobody can exchange any more.
+    // The metadata of the opened file, which can't be replaced any more.
     let meta = file.metadata().map_err(unreadable)?;
     if !meta.is_file() {
         return Err(format!("{shown} is no regular file; a secret stands in one, or a command prints it"));

@@ -1,4 +1,4 @@
-//! Blocking signals for programs that drive their own runs: nobody has to sleep and look.
+//! Blocking signals for programs that drive their own runs, so that they need not poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,31 +7,30 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::run::Level;
 
-/// One of the two signals of an [`ExecutionContext`](crate::ExecutionContext): the engine raises and lowers it, the
-/// program that drives the run looks at it or waits for it, from any thread.
+/// Raised and lowered by the engine. The driving program reads it from any thread.
 #[derive(Clone, Default)]
 pub struct Signal(Arc<(Mutex<bool>, Condvar)>);
 
 impl Signal {
-    /// Whether it is raised.
+    /// Whether the signal is raised.
     pub fn is_raised(&self) -> bool {
         *self.0.0.lock()
     }
 
-    /// Waits until it is raised.
+    /// Waits until the signal is raised.
     pub fn wait(&self) {
         self.wait_for(true);
     }
 
-    /// Waits until it is raised, at most this long; whether it is.
+    /// Waits until the signal is raised, at most this long. Returns whether it is.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let mut raised = self.0.0.lock();
-        // Too late is as good as raised meanwhile: it is looked at.
+        // The result is read below, whether or not the time has passed.
         let _ = self.0.1.wait_while_for(&mut raised, |raised| !*raised, timeout);
         *raised
     }
 
-    /// Waits while it is raised; returns at once when it is not.
+    /// Waits while the signal is raised; returns at once when it is not.
     pub fn wait_while_raised(&self) {
         self.wait_for(false);
     }

@@ -1,4 +1,4 @@
-//! The runs for which the machine is kept awake: those of pipelines with `inhibit_sleep` whose steps may be at work.
+//! The runs for which the machine is kept awake: runs of pipelines with `inhibit_sleep` whose steps may be working.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,12 @@ use crate::awake::AwakeHandle;
 use crate::base::id::RunId;
 use crate::run::{Body, Run, RunState};
 
-/// Tells whoever keeps the machine awake, if there is somebody, when there is the first of them, or none any more.
+/// Tells the keeper of the machine's sleep, if there is one, when the first of these runs comes and when the last has
+/// gone.
 pub(super) struct SleepInhibition {
     awake: Option<AwakeHandle>,
     runs: BTreeSet<RunId>,
-    /// The one that is named. It stays so while it wants it: another name would be another inhibitor.
+    /// The run named as the reason. It stays while it runs: another name would mean another inhibitor.
     named: Option<RunId>,
 }
 
@@ -27,7 +28,7 @@ impl SleepInhibition {
         }
     }
 
-    /// Whether another run is to be named from now on, or none any more.
+    /// Whether another run, or none, is to be named from now on.
     fn names_another(&mut self, run: &Run) -> bool {
         let has_changed = match wants_it(run) {
             true => self.runs.insert(run.id.clone()),
@@ -43,7 +44,7 @@ impl SleepInhibition {
 }
 
 impl Drop for SleepInhibition {
-    /// With the engine: what runs on is the next one's to watch over.
+    /// The next engine keeps the machine awake for runs that go on.
     fn drop(&mut self) {
         if let (Some(awake), Some(_)) = (&self.awake, &self.named) {
             awake.want(None);

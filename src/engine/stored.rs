@@ -7,7 +7,7 @@ use crate::pipeline::Pipeline;
 use crate::run::Run;
 use crate::store::{CheckpointManager, StoredBody};
 
-/// A run by its name; an error where this version can't read its definition.
+/// A run by its id; an error if this version can't parse its definition.
 pub(super) type ReadRun = (RunId, Result<Run, String>);
 
 /// The runs of this scope that have not ended.
@@ -29,7 +29,7 @@ pub(super) fn load_living(store: &CheckpointManager, scope: &Scope) -> Result<Ve
     Ok(read.collect())
 }
 
-/// A run that has not ended; none when it has, or there is no such run.
+/// A run that has not ended. None when it has, or does not exist.
 ///
 /// # Errors
 /// [`EngineError::Store`] when it can't be read.
@@ -38,11 +38,11 @@ pub(super) fn load_if_living(store: &CheckpointManager, run_id: &RunId) -> Resul
     Ok(stored.map(|run| run.into_run(parse_stored)).transpose()?)
 }
 
-/// An ended run, so that it can be taken up again.
+/// An ended run, to be resumed.
 ///
 /// # Errors
-/// [`EngineError::NotFound`], or [`EngineError::OutOfScope`] when it lives: this engine's scope left it alone, and deciding
-/// about it here would make two owners. [`EngineError::Store`] when it can't be read.
+/// [`EngineError::NotFound`]; [`EngineError::OutOfScope`] when it has not ended: this engine's scope excludes it, and
+/// deciding about it here would give it two owners. [`EngineError::Store`] when it can't be read.
 pub(super) fn load_ended(store: &CheckpointManager, run_id: &RunId) -> Result<Run, EngineError> {
     let stored = store.load_run(run_id)?;
     let stored = stored.ok_or_else(|| EngineError::NotFound { run_id: run_id.clone() })?;
@@ -52,7 +52,7 @@ pub(super) fn load_ended(store: &CheckpointManager, run_id: &RunId) -> Result<Ru
     Ok(stored.into_run(parse_stored)?)
 }
 
-/// Whether there is such a run, and its steps are run by the engine.
+/// Whether the run exists and the engine runs its steps.
 pub(super) fn has_steps(store: &CheckpointManager, run_id: &RunId) -> bool {
     match store.load_run(run_id) {
         Ok(Some(stored)) => matches!(stored.body, StoredBody::Pipeline(_)),

@@ -1,4 +1,4 @@
-//! What callers ask and what was measured, as inputs to runs; what concerns no run is dealt with here.
+//! Requests and samples as inputs to runs. What concerns no run is handled here.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Engine {
                 }
                 self.translate_start(run_id, run, reply, heard);
             }
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             Message::Signals { run_id, reply } => drop(reply.send(self.runs.signals(&run_id))),
             Message::Progress(run_id) => {
                 if let Some((progress, current_step)) = self.publisher.take_progress(&run_id) {
@@ -57,7 +57,7 @@ impl Engine {
             Message::Sample(sample) => self.translate_sample(sample, heard),
             Message::Order(order, reply) => self.translate_order(order, reply, heard),
             Message::Policy(policy) => self.translate_policy(*policy),
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             Message::Waits(reply) => drop(reply.send(self.current_waits())),
             Message::WallRing => {}
             Message::Shutdown { kind, when, reply } => self.begin_closing(kind, when, reply, heard),
@@ -65,7 +65,7 @@ impl Engine {
         }
     }
 
-    /// A new run gets the id that was asked for, or the next that is free.
+    /// Gives a new run the requested id, or the next free one.
     fn translate_start(
         &mut self,
         run_id: Option<RunId>,
@@ -83,7 +83,7 @@ impl Engine {
                     waiting: Waiting::Caller(reply),
                 });
             }
-            // A caller that has gone needs no answer.
+            // The caller may be gone.
             Err(error) => drop(reply.send(Err(error))),
         }
     }
@@ -110,7 +110,7 @@ impl Engine {
         }
     }
 
-    /// Takes a sample in: what limits say of it, and what power says.
+    /// Takes in a sample, with its consequences for limits and power.
     fn translate_sample(&mut self, sample: Arc<ResourceSnapshot>, heard: &mut Vec<PendingInput>) {
         let may_thaw = !self.outage.is_on();
         let news = self.machine.look_at_limits(&sample, &self.runs, may_thaw);
@@ -122,7 +122,7 @@ impl Engine {
         heard.extend(self.machine.look_at_power(self.line.admission().is_on_battery()));
     }
 
-    /// Another policy holds from now on.
+    /// Sets the admission policy.
     fn translate_policy(&mut self, policy: AdmissionPolicy) {
         self.line.set_policy(policy);
         let living: Vec<_> = self.runs.iter().cloned().collect();
@@ -139,7 +139,7 @@ impl Engine {
         waits
     }
 
-    /// Ends a look at the line, and says whether samples are wanted for what waits in it.
+    /// Ends a look at the line, and publishes whether samples are wanted for it.
     pub(super) fn end_look_at_line(&mut self) {
         let is_room_awaited = self.line.end(&self.runs);
         self.publisher.want_samples(is_room_awaited || self.machine.is_power_minded());
@@ -154,12 +154,12 @@ impl Engine {
     ) {
         self.lifecycle.begin_closing(kind, when, reply, clock::now().awake_ms);
         if when == When::IfIdle {
-            // Looked at when all that was heard before is decided.
+            // Decided when all earlier messages are.
             return;
         }
         let input = match kind {
             ShutdownKind::LeaveSteps => {
-                // What is still being made goes back to where it waited: the next engine makes it.
+                // A start that is being prepared goes back to waiting: the next engine starts the step.
                 for key in self.acting.cancel_starts() {
                     let input = self.runs.step_input(&key, StepNews::NotSent);
                     heard.extend(input.map(|input| PendingInput::world(key.run_id, input)));
@@ -173,10 +173,10 @@ impl Engine {
     }
 }
 
-/// The operator's orders for everything at once: quiet and drain. Recorded first, then told, then met by every run; a start
-/// that finds one recorded has every run meet it.
+/// The operator's orders for all runs: quiet and drain. An order is recorded, then told, then met by every run. A start
+/// that finds a recorded order has every run meet it.
 impl Engine {
-    /// Carries out an order. The caller is answered when every run has met it.
+    /// Handles an order. The caller gets its answer when every run has met it.
     fn translate_order(&mut self, order: Order, reply: Sender<OrderAnswer>, heard: &mut Vec<PendingInput>) {
         let orders = self.line.orders_after(order, clock::now().wall);
         let outcome = self.set_orders(orders, heard);
@@ -185,7 +185,7 @@ impl Engine {
 
     fn set_orders(&mut self, orders: Orders, heard: &mut Vec<PendingInput>) -> Result<(), EngineError> {
         if orders != self.line.orders() {
-            // By itself, and before anything is made of it: a start that finds it recorded has every run meet it.
+            // In a commit of its own, before it has consequences: a start that finds it recorded has every run meet it.
             self.publisher.store().commit(&[RunWrite::Orders(orders)])?;
             self.adopt_orders(orders, heard);
         }
@@ -200,14 +200,14 @@ impl Engine {
         heard.extend(self.meet_quiet());
     }
 
-    /// What every living run is to hear of quiet, whether it has met it or not.
+    /// The inputs that make every living run meet quiet, whether it has or not.
     fn meet_quiet(&self) -> Vec<PendingInput> {
         let since = self.line.orders().quiet.map(|quiet| quiet.since);
         let living = self.runs.ids().cloned();
         living.map(|run_id| PendingInput::world(run_id, Input::Quiet(since))).collect()
     }
 
-    /// After a start: orders that were recorded are met by the runs that an earlier engine left.
+    /// After a start: the recovered runs meet the recorded orders.
     pub(super) fn look_at_orders(&mut self) {
         let heard = match self.end_quiet_in_time(clock::now().wall) {
             Some(heard) => heard,
@@ -217,7 +217,7 @@ impl Engine {
         self.handle(heard);
     }
 
-    /// Looks whether quiet is over, or the next one's turn has come.
+    /// Ends quiet if its end has passed, and looks whether the next turn has come.
     pub(super) fn look_at_turns(&mut self, now: DateTime<Utc>) {
         if let Some(heard) = self.end_quiet_in_time(now) {
             self.handle(heard);
@@ -227,7 +227,7 @@ impl Engine {
         }
     }
 
-    /// Ends quiet if its end has passed; what every run is to hear of that.
+    /// Ends quiet if its end has passed. Returns the inputs to every run.
     fn end_quiet_in_time(&mut self, now: DateTime<Utc>) -> Option<Vec<PendingInput>> {
         if !self.line.is_quiet_over(now) {
             return None;
@@ -235,7 +235,7 @@ impl Engine {
         let mut heard = Vec::new();
         let orders = Orders { quiet: None, ..self.line.orders() };
         if self.set_orders(orders, &mut heard).is_err() {
-            // It can't be recorded at the moment: it is over all the same, and the next start finds that it is past.
+            // If it can't be recorded, quiet is over nevertheless, and the next start finds that its end is past.
             self.adopt_orders(orders, &mut heard);
         }
         Some(heard)

@@ -1,5 +1,5 @@
-//! One round of the engine's thread: it waits, gathers what has come, and hands it to the four beats; then it looks at what
-//! is due, at the line, and at its own end.
+//! One round of the engine's thread: it waits, gathers messages, and passes them to the four beats; then it looks at
+//! deadlines, at the line, and at its own end.
 
 use super::batch::Batch;
 use super::clock;
@@ -12,13 +12,13 @@ use crate::run::{EventKind, Input, RunState, waits_on};
 use crate::supervisor::HostEvent;
 
 impl Engine {
-    /// Until the engine ends.
+    /// Runs until the engine ends.
     pub(super) fn run(mut self) {
         while self.turn() {}
         self.flush();
     }
 
-    /// One round: wait, gather, handle. False when it is over.
+    /// One round: wait, gather, handle. False at the end.
     fn turn(&mut self) -> bool {
         let messages = self.inbox.gather(self.next_awake_deadline());
         if let Some(newest) = self.machine.newest_sample() {
@@ -31,7 +31,8 @@ impl Engine {
         let is_abandoned = messages.iter().any(|message| matches!(message, Message::Abandoned));
         let mut heard = Vec::with_capacity(messages.len());
         for message in messages {
-            // What a host knows is compared with all that was heard before. One that is ready may have said it already.
+            // An inventory is compared with everything that came before it. A host that is ready may have sent one
+            // already.
             if matches!(message, Message::Host(_, HostEvent::Inventory(_)) | Message::HostReady(..)) {
                 self.handle(std::mem::take(&mut heard));
             }
@@ -44,7 +45,7 @@ impl Engine {
                     continue;
                 }
             }
-            // What needs a host first comes back behind what that host knows.
+            // A message that needs a host first comes back behind that host's inventory.
             if let Some(message) = self.with_host(message) {
                 self.translate(message, &mut heard);
             }
@@ -59,7 +60,7 @@ impl Engine {
         self.finish_closing() && !is_abandoned
     }
 
-    /// As long as no caller waits for the commit, lets it wait for the next end.
+    /// Lets the commit wait for further ends, as long as no caller waits for it.
     fn wait_for_company(&mut self, batch: &mut Batch, kept: &mut Vec<PendingInput>) {
         let until = Inbox::company_until();
         while self.may_wait(batch, kept)
@@ -71,7 +72,7 @@ impl Engine {
         }
     }
 
-    /// When the engine must look again without being told, on the clock of awake time.
+    /// When the engine must wake without a message, on the clock of awake time.
     fn next_awake_deadline(&self) -> Option<u64> {
         let of_parts = [
             self.deadlines.next_awake_ms(),
@@ -84,7 +85,7 @@ impl Engine {
         of_parts.into_iter().flatten().min()
     }
 
-    /// Gives a tick to every run whose deadline has passed, and looks at what the parts do at intervals of their own.
+    /// Gives a tick to every run whose deadline has passed, and does what the parts do at intervals.
     fn on_deadlines(&mut self) {
         let now = clock::now();
         let due = self.deadlines.take_due(now);
@@ -98,10 +99,10 @@ impl Engine {
         }
     }
 
-    /// Looks whether things can be recorded again, if it is time.
+    /// Tries to record again, if it is time.
     fn look_at_outage(&mut self, now_ms: u64) {
         let Some(retained) = self.outage.try_again(now_ms) else { return };
-        // With the trouble still in place: what fails again comes back, without a new alert.
+        // The outage is still on: what fails again is kept again, without a new alert.
         self.handle(retained);
         self.flush();
         if !self.recorder.is_all_recorded() {
@@ -110,7 +111,7 @@ impl Engine {
         let Some(text) = self.outage.end() else { return };
         self.line.touch();
         self.tell(EventKind::ResourceAlert { text, cleared: true });
-        // What has not begun is looked at in the order of the line.
+        // Runs that have not begun are looked at in the order of the line.
         let begun = self.runs.iter().filter(|run| run.state() != RunState::Queued);
         let heard = begun.map(|run| {
             let input = if run.phase.freeze().is_some() { Input::DiskRoom } else { Input::StartsChanged };
@@ -122,7 +123,7 @@ impl Engine {
         self.handle(heard);
     }
 
-    /// Looks at each run in the line, in its order. Called once in each turn in which something has happened.
+    /// Looks at each run in the line, in order. Called once in each turn in which something has happened.
     pub(super) fn admit_waiting(&mut self) {
         let is_open = !self.outage.is_on() && !self.lifecycle.is_closing();
         if !is_open || !self.line.take_stale() {
@@ -153,7 +154,7 @@ impl Engine {
         self.line.keep(rank, &run);
     }
 
-    /// True while the engine goes on.
+    /// Looks at a shutdown. True while the engine goes on.
     fn finish_closing(&mut self) -> bool {
         match self.lifecycle.look(&self.runs, clock::now().awake_ms) {
             Stage::Open | Stage::Waits => true,

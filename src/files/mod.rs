@@ -1,8 +1,8 @@
-//! Opens and reads files in whose place something else may stand: where steps can write, and what people name. A pipe
-//! that nobody writes to, a device or a folder is refused and never waited for; in the folders of steps no link is
-//! followed; what is small by its nature is read no further than [`MAX_SMALL_FILE`].
+//! Opens and reads files where something else may be in their place: in folders that steps write to, and paths that
+//! people name. A pipe without a writer, a device or a folder is refused and never waited for. In folders of steps no
+//! link is followed. A file that should be small is read only up to [`MAX_SMALL_FILE`].
 //!
-//! Deliberately not for databases, nor for what the kernel shows in `/proc`.
+//! Not for databases, nor for `/proc`.
 
 mod settled;
 mod watch;
@@ -19,32 +19,32 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// The longest file of a person's that is read: a pipeline, settings, a crontab.
+/// The longest file written by a person that is read: a pipeline, settings, a crontab.
 pub const MAX_SMALL_FILE: u64 = 4 << 20;
 
-/// Opens the regular file at `path` as `options` say, in a folder where steps can write: a link is refused. A file that is
-/// made is for our user alone.
+/// Opens the regular file at `path` with `options`, in a folder that steps write to: a link is refused. A created file
+/// is for this user alone.
 ///
 /// # Errors
-/// What the file system says; `InvalidInput`, with what it is, when something else stands there.
+/// What the file system reports; `InvalidInput`, with what it is, when it is no regular file.
 pub(crate) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     open_regular(options, path, OFlags::NOFOLLOW)
 }
 
 fn open_regular(options: &mut OpenOptions, path: &Path, links: OFlags) -> io::Result<File> {
-    // Without NONBLOCK the opening of a pipe waits for its other end; on a regular file it means nothing.
+    // Without NONBLOCK, opening a pipe waits for its other end. It has no effect on a regular file.
     let flags = links | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path);
     let other = |error| no_file(path, links).unwrap_or(error);
     match opened {
         Ok(file) if file.metadata()?.is_file() => Ok(file),
         Ok(_) => Err(other(io::ErrorKind::InvalidInput.into())),
-        // What the kernel says of these ("no such device or address") says nothing to a person.
+        // The kernel's message ("no such device or address") would not help a person.
         Err(error) => Err(other(error)),
     }
 }
 
-/// Opens the regular file at `path` to read it.
+/// Opens the regular file at `path` for reading.
 ///
 /// # Errors
 /// As [`open`].
@@ -52,10 +52,10 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     open(OpenOptions::new().read(true), path)
 }
 
-/// Writes a file anew, for our user alone: what stood there, whatever it was, is taken away and not written to.
+/// Writes a file anew, for this user alone. Whatever was in its place is removed, not written to.
 ///
 /// # Errors
-/// What the file system says, a folder in its place among it.
+/// What the file system reports, also when a folder is in its place.
 pub(crate) fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Ok(()) => {}
@@ -65,28 +65,28 @@ pub(crate) fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<()> {
     open(OpenOptions::new().write(true).create_new(true), path)?.write_all(bytes)
 }
 
-/// The bytes of a small regular file.
+/// Reads a small regular file.
 ///
 /// # Errors
-/// What the file system says; [`io::ErrorKind::InvalidInput`] for a FIFO, a device, a folder or a socket,
+/// What the file system reports; [`io::ErrorKind::InvalidInput`] for a FIFO, a device, a folder or a socket;
 /// [`io::ErrorKind::FileTooLarge`] for more than [`MAX_SMALL_FILE`] bytes.
 pub fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
     read_bounded(open_regular(OpenOptions::new().read(true), path, OFlags::empty())?)
 }
 
-/// The text of a small regular file.
+/// Reads a small regular file as text.
 ///
 /// # Errors
-/// As [`read_small_file`], and [`io::ErrorKind::InvalidData`] for what is not UTF-8.
+/// As [`read_small_file`]; [`io::ErrorKind::InvalidData`] when it is not UTF-8.
 pub fn read_small_text(path: &Path) -> io::Result<String> {
     let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
     String::from_utf8(read_small_file(path)?).map_err(not_text)
 }
 
-/// Everything that `from` gives, such as standard input.
+/// Reads everything from `from`, such as standard input.
 ///
 /// # Errors
-/// What reading says; [`io::ErrorKind::FileTooLarge`] for more than [`MAX_SMALL_FILE`] bytes.
+/// What reading reports; [`io::ErrorKind::FileTooLarge`] for more than [`MAX_SMALL_FILE`] bytes.
 pub fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(MAX_SMALL_FILE + 1).read_to_end(&mut bytes)?;
@@ -97,7 +97,7 @@ pub fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What stands there instead of a regular file; none where there is one, or nothing.
+/// An error that names what is there instead of a regular file. None for a regular file, or for nothing.
 fn no_file(path: &Path, links: OFlags) -> Option<io::Error> {
     let found = if links.contains(OFlags::NOFOLLOW) { path.symlink_metadata() } else { path.metadata() };
     let kind = found.ok()?.file_type();
@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with each thing that may stand where a file should be, by name.
+    /// A folder with each thing that may be in a file's place, by name.
     fn odd_things() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);

@@ -1,7 +1,7 @@
-//! One file under watch: tells when it was written to its end, put in its place or taken away.
+//! Watches one file: reports when it was written and closed, moved into its place, or removed.
 //!
-//! Beside it may lie files that are written all the time, such as databases: what is written to a file that stays open
-//! wakes no thread, which is why this is no [`FolderWatch`](crate::files::FolderWatch).
+//! The folder may hold files that are written all the time, such as databases. A write to a file that stays open wakes
+//! no thread; that is the difference to a [`FolderWatch`](crate::files::FolderWatch).
 
 use std::fs;
 use std::io;
@@ -12,25 +12,25 @@ use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::watcher::FolderChanges;
 
-/// Watches one file until it is dropped.
+/// Watches one file until dropped.
 #[derive(Debug)]
 pub struct SettledWatch {
     _changes: FolderChanges,
 }
 
 impl SettledWatch {
-    /// Calls `tell` whenever the file `name` directly in `folder` is another one, or holds something else. It need not be
-    /// there yet. Called on the thread that all watches share: it must return at once.
+    /// Calls `tell` whenever the file `name` directly in `folder` was replaced or has new contents. It need not exist
+    /// yet. `tell` runs on the thread of all watches and must return at once.
     ///
     /// # Errors
-    /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
+    /// The folder can't be watched: it does not exist, or the kernel's limit of watches is reached.
     pub fn open(folder: &Path, name: &str, mut tell: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let file = folder.join(name);
         let _changes = FolderChanges::watch(folder, EVENTS, move |change| {
             let is_named = change.name.is_some() && change.name == file.file_name();
-            // A file that was made is whole once it is closed; a link is whole at once.
+            // A created file is complete once it is closed; a link is complete at once.
             let is_whole = !change.events.contains(ReadFlags::CREATE) || is_link(&file);
-            // When too many wait, the kernel says only that some were lost.
+            // An overflow says only that events were lost.
             if (is_named && is_whole) || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
                 tell();
             }
@@ -39,7 +39,7 @@ impl SettledWatch {
     }
 }
 
-/// What may have put another file in its place, or ended what was written to it.
+/// Events that may put another file in its place, or end a write.
 const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::CLOSE_WRITE)
     .union(WatchFlags::MOVED_TO)
@@ -47,7 +47,7 @@ const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::ONLYDIR);
 
-/// Whether it is a link, to a name or to a file that has another name.
+/// Whether it is a symbolic link, or a file with several names.
 fn is_link(file: &Path) -> bool {
     let found = fs::symlink_metadata(file);
     found.is_ok_and(|found| found.is_symlink() || found.nlink() > 1)
@@ -82,7 +82,7 @@ mod tests {
         fs::write(&draft, "2").unwrap();
         fs::rename(&draft, &file).unwrap();
         settle();
-        // A link in its place, made and not moved there; by name, and by another name of a file.
+        // A link in its place, created there and not moved there: symbolic, and another name of a file.
         for is_symbolic in [true, false] {
             fs::remove_file(&file).unwrap();
             settle();
@@ -94,7 +94,7 @@ mod tests {
             }
             settle();
         }
-        // A neighbour that stays open, and what is only read.
+        // A neighbour that stays open, and a file that is only read.
         let mut neighbour = fs::File::create(dir.path().join("b.db")).unwrap();
         neighbour.write_all(b"x").unwrap();
         fs::read(&file).unwrap();

@@ -1,5 +1,5 @@
-//! Folders under watch: tells when a file of them was written, for those who read what another process or a
-//! person's editor writes. It says that something changed, never what; who is told looks for himself.
+//! Watches folders: reports that one of their files was written, for a reader of what another process or an editor
+//! writes. It never says what has changed; the reader looks.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,10 +12,10 @@ use rustix::fs::inotify::{ReadFlags, WatchFlags};
 
 use super::watcher::{FileWatcher, FolderChange, FolderChanges};
 
-/// That a folder is another one, or none.
+/// The folder itself was removed or moved.
 const OF_ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 
-/// That a file of a folder is another one now. That it was read is no change: the answer to a change is to read.
+/// A file of the folder has changed. Reading is no change: readers would wake themselves.
 const OF_FILES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MODIFY)
     .union(WatchFlags::ATTRIB)
@@ -24,7 +24,7 @@ const OF_FILES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::DELETE);
 
-/// Watches folders until it is dropped.
+/// Watches folders until dropped.
 #[derive(Debug)]
 pub struct FolderWatch {
     _one: Option<FolderChanges>,
@@ -32,11 +32,11 @@ pub struct FolderWatch {
 }
 
 impl FolderWatch {
-    /// Calls `tell` on the thread that all watches share whenever a file of `folder` whose name is among `names` was
-    /// written or made. It must return at once.
+    /// Calls `tell` whenever a file of `folder` with one of these `names` was written or created. It runs on the thread
+    /// of all watches and must return at once.
     ///
     /// # Errors
-    /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
+    /// The folder can't be watched: it does not exist, or the kernel's limit of watches is reached.
     pub fn open(folder: &Path, names: &[&str], tell: impl Fn() + Send + 'static) -> io::Result<Self> {
         let names: Vec<OsString> = names.iter().map(OsString::from).collect();
         let changes = FolderChanges::watch(folder, OF_FILES, move |change| {
@@ -48,22 +48,22 @@ impl FolderWatch {
         Ok(Self { _one: Some(changes), _all: None })
     }
 
-    /// Calls `tell` on the thread that all watches share whenever any file directly in one of `folders` was written,
-    /// made, renamed or removed, or such a folder was itself: one that is not there yet, or is removed and made again, is
-    /// watched from then on. It must return at once.
+    /// Calls `tell` whenever a file directly in one of `folders` was written, created, renamed or removed, or the
+    /// folder itself was. A folder that does not exist yet, or is removed and created again, is watched from then on.
+    /// `tell` runs on the thread of all watches and must return at once.
     ///
-    /// A folder that can't be watched (it may not be read, or the system's limit of watches is reached) costs the others
-    /// nothing: `tell_lost` is called with it once, here or on that thread, and once more when it is lost again after it
-    /// could be watched.
+    /// If one folder can't be watched (it is unreadable, or the kernel's limit of watches is reached), the others still
+    /// are: `tell_lost` is called with it once, here or on that thread, and again if it is lost again after it could be
+    /// watched.
     ///
     /// # Errors
-    /// When nothing can be watched at all: the system gives no watcher, or no thread.
+    /// Nothing can be watched at all: the system has no inotify instance or thread left.
     pub fn of_all<P: AsRef<Path>>(
         folders: impl IntoIterator<Item = P>,
         tell: impl Fn() + Send + Sync + 'static,
         tell_lost: impl Fn(&Path, &io::Error) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        // Held until the folders are.
+        // Held until the folders hold it.
         let _watcher = FileWatcher::get()?;
         let folders = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
         let (tell, tell_lost) = (Box::new(tell), Box::new(tell_lost));
@@ -73,27 +73,26 @@ impl FolderWatch {
     }
 }
 
-/// Folders under watch that may be removed and made again: as long as one can't be watched, the nearest folder above it
-/// that can be is watched in its stead.
+/// Watched folders that may be removed and created again. While one can't be watched, the nearest folder above it is
+/// watched instead.
 #[derive(Debug)]
 struct AllFolders(Arc<Folders>);
 
-/// What is called with a folder that can't be watched.
+/// Called with a folder that can't be watched.
 type TellLost = dyn Fn(&Path, &io::Error) + Send + Sync;
 
 struct Folders {
     folders: Vec<PathBuf>,
     tell: Box<dyn Fn() + Send + Sync>,
-    /// Says that a folder is not watched.
     tell_lost: Box<TellLost>,
-    /// The watches of the folders, or of what stands in for them; none once that is over.
+    /// The watches of the folders, or of those watched instead.
     watched: Mutex<Watches>,
 }
 
 #[derive(Debug, Default)]
 struct Watches {
     of: Vec<FolderChanges>,
-    /// Folders that are not watched, which has been said.
+    /// Folders that can't be watched, each reported once.
     lost: BTreeSet<PathBuf>,
     is_over: bool,
 }
@@ -103,15 +102,15 @@ impl Drop for AllFolders {
         let mut watched = self.0.watched.lock();
         watched.is_over = true;
         let ended = std::mem::take(&mut watched.of);
-        // Not held: who is told meanwhile may be about to watch anew.
+        // Without the lock: a callback may be about to take it.
         drop(watched);
         drop(ended);
     }
 }
 
 impl Folders {
-    /// Watches each folder, or what stands in for it, anew: a folder that was removed takes its watch along. What can't be
-    /// watched is tried again with the next change.
+    /// Watches each folder, or the one watched instead, anew, because a removed folder takes its watch along. A folder
+    /// that can't be watched is tried again at the next change.
     fn look(self: &Arc<Self>) {
         let mut watched = self.watched.lock();
         if watched.is_over {
@@ -131,11 +130,11 @@ impl Folders {
         lost.iter().for_each(|(folder, error)| (self.tell_lost)(folder, error));
     }
 
-    /// Watches a folder, or the nearest one above it that can be watched: there it shows when the folder is made, or may be
-    /// read. Whatever comes under watch is added to `of`.
+    /// Watches a folder, or the nearest one above it that can be watched, where its creation or a change of its mode
+    /// will be seen. Adds all watches to `of`.
     ///
     /// # Errors
-    /// What keeps a folder that is there from being watched, or the one above it where it is missing.
+    /// Why the folder can't be watched; or, if it is missing, why a folder above it can't be.
     fn watch_nearest(self: &Arc<Self>, folder: &Path, of: &mut Vec<FolderChanges>) -> io::Result<()> {
         let mut outcome = Ok(());
         let mut below: Option<&Path> = None;
@@ -146,8 +145,9 @@ impl Folders {
         };
         while let Some(place) = places.next() {
             match watch(place) {
-                // Made before the watch above it began, which says nothing of it: all is looked at again from below. What is
-                // watched beyond need stays so until the next look, for it may stand in for another folder.
+                // The folder below was created before the watch above began, which therefore did not see it: start
+                // again from the bottom. Watches that are no longer needed stay until the next look, because another
+                // folder may need them.
                 Ok(()) if below.is_some_and(|below| watch(below).is_ok()) => {
                     (outcome, below, places) = (Ok(()), None, folder.ancestors());
                 }
@@ -176,7 +176,7 @@ impl Folders {
     fn take_in(self: &Arc<Self>, place: &Path, change: FolderChange<'_>) {
         let is_lost = change.events.contains(ReadFlags::QUEUE_OVERFLOW);
         let path = change.name.map_or_else(|| place.to_owned(), |name| place.join(name));
-        // That a watch has ended is said of what has been told before.
+        // The end of a watch follows a change that was seen before.
         let is_told = change.events.contains(ReadFlags::IGNORED);
         let is_above = !is_told && self.folders.iter().any(|folder| folder.starts_with(&path));
         if is_lost || is_above {
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_write_to_a_named_file_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        // Capacity 1: a wake that waits is as good as two.
+        // Capacity 1: one waiting wake-up is as good as two.
         let (tell, told) = crossbeam_channel::bounded(1);
         let watch = FolderWatch::open(dir.path(), &["a"], move || {
             let _ = tell.try_send(());
@@ -287,7 +287,7 @@ mod tests {
         // Unbounded: as many notes as losses below.
         let (sender_of_lost, lost) = crossbeam_channel::unbounded();
         std::fs::create_dir(&before).unwrap();
-        // Root may read everything, but nobody can follow a link to itself.
+        // Root may read everything, but no one can follow a link to itself.
         std::os::unix::fs::symlink(&bad, &bad).unwrap();
         let tell = move || {
             let _ = sender.send(());
@@ -304,7 +304,7 @@ mod tests {
         std::fs::write(after.join("a.toml"), "id = 1").unwrap();
         settle();
         assert_eq!(lost.try_iter().collect::<Vec<_>>(), std::slice::from_ref(&bad));
-        // Mended, it is watched too.
+        // Once it is repaired, it is watched.
         std::fs::remove_file(&bad).unwrap();
         settle();
         std::fs::create_dir(&bad).unwrap();
@@ -320,7 +320,7 @@ mod tests {
         for _ in 0..200 {
             let dir = tempfile::tempdir().unwrap();
             let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
-            // Capacity 1: a note that waits is as good as two.
+            // Capacity 1: one waiting note is as good as two.
             let (sender, changes) = crossbeam_channel::bounded(1);
             let making = std::thread::spawn({
                 let second = second.clone();
@@ -331,7 +331,7 @@ mod tests {
             };
             let watch = FolderWatch::of_all([&first, &second], tell, none_lost).unwrap();
             making.join().unwrap().unwrap();
-            // The making of the other is seen where neither was.
+            // The creation of the other is seen where neither existed.
             let settle = || while changes.recv_timeout(std::time::Duration::from_millis(5)).is_ok() {};
             settle();
             std::fs::create_dir(&first).unwrap();

@@ -1,5 +1,5 @@
-//! The one watch that this process has on folders, which all that want to know of changes share: one inotify instance,
-//! read by the [`poller`](crate::poller). It says what the kernel says; what of that counts is for the watches built on it.
+//! The one inotify instance of this process, shared by all watches and read by the [`poller`](crate::poller). It passes
+//! on what the kernel reports; the watches built on it choose what counts.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -16,22 +16,22 @@ use rustix::io::Errno;
 
 use crate::poller::{Slot, Waiting};
 
-/// The watcher of this process while anything is watched.
+/// The watcher of this process, while anything is watched.
 static WATCHER: Mutex<Weak<FileWatcher>> = Mutex::new(Weak::new());
 
-/// What the kernel says of itself: every watch of the folder is told.
+/// Events of the kernel's own, which every watch of the folder gets.
 const ALWAYS: ReadFlags = ReadFlags::IGNORED.union(ReadFlags::UNMOUNT).union(ReadFlags::QUEUE_OVERFLOW);
 
 /// One change in a folder.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FolderChange<'a> {
-    /// What has happened. [`ReadFlags::QUEUE_OVERFLOW`]: anything.
+    /// What happened. [`ReadFlags::QUEUE_OVERFLOW`]: events were lost.
     pub(crate) events: ReadFlags,
-    /// The file in the folder; none where it is the folder itself.
+    /// The file in the folder. None for the folder itself.
     pub(crate) name: Option<&'a OsStr>,
 }
 
-/// Tells of changes in one folder until it is dropped. When the drop has returned, nothing more is told.
+/// Reports changes in one folder until dropped. When the drop has returned, nothing more is reported.
 #[derive(Debug)]
 pub(crate) struct FolderChanges {
     watcher: Arc<FileWatcher>,
@@ -39,7 +39,7 @@ pub(crate) struct FolderChanges {
     watch: Arc<Watch>,
 }
 
-/// The watcher of this process, for as long as this is held.
+/// The watcher of this process, which lives as long as this is held.
 #[derive(Debug)]
 pub(super) struct FileWatcher {
     shared: Arc<Shared>,
@@ -49,7 +49,7 @@ pub(super) struct FileWatcher {
 #[derive(Debug)]
 struct Shared {
     notes: Arc<OwnedFd>,
-    /// By the kernel's number.
+    /// By the kernel's watch descriptor.
     folders: Mutex<HashMap<i32, Folder>>,
 }
 
@@ -59,7 +59,7 @@ struct Folder {
     watches: Vec<Arc<Watch>>,
 }
 
-/// What one of the watches of a folder is told.
+/// One of the watches of a folder.
 struct Watch {
     events: WatchFlags,
     tell: Slot<Tell>,
@@ -68,11 +68,11 @@ struct Watch {
 type Tell = dyn FnMut(FolderChange<'_>) + Send;
 
 impl FolderChanges {
-    /// Calls `tell` on the poller's thread for each of these `events` in `folder`, from now on, and when the folder itself
-    /// can be watched no more ([`ReadFlags::IGNORED`]). It must return at once.
+    /// Calls `tell` on the poller's thread for each of these `events` in `folder` from now on, and when the folder can
+    /// no longer be watched ([`ReadFlags::IGNORED`]). It must return at once.
     ///
     /// # Errors
-    /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
+    /// The folder can't be watched: it does not exist, or the kernel's limit of watches is reached.
     pub(crate) fn watch(
         folder: &Path,
         events: WatchFlags,
@@ -93,10 +93,10 @@ impl Drop for FolderChanges {
 }
 
 impl FileWatcher {
-    /// That of this process.
+    /// The watcher of this process.
     ///
     /// # Errors
-    /// When the system has no thread or descriptor left.
+    /// The system has no thread or descriptor left.
     pub(super) fn get() -> io::Result<Arc<Self>> {
         let mut current = WATCHER.lock();
         if let Some(watcher) = current.upgrade() {
@@ -115,7 +115,7 @@ impl FileWatcher {
 
 impl Shared {
     fn add(&self, path: &Path, watch: Arc<Watch>) -> io::Result<i32> {
-        // Held meanwhile, so that the first change finds it.
+        // Locked meanwhile, so that the first change finds the watch.
         let mut folders = self.folders.lock();
         let events = watch.events | WatchFlags::MASK_ADD;
         let number = inotify::add_watch(&*self.notes, path, events).map_err(unwatchable)?;
@@ -131,13 +131,13 @@ impl Shared {
         folder.watches.retain(|other| !Arc::ptr_eq(other, watch));
         if folder.watches.is_empty() {
             folders.remove(&number);
-            // A folder that was removed is watched no more already.
+            // Fails when the folder was removed: the kernel has ended the watch.
             let _ = inotify::remove_watch(&*self.notes, number);
             return;
         }
-        // Nothing wakes the thread that only this one wanted.
+        // Fewer events, so that those that only this watch wanted wake no thread.
         let found = self.set_events(folder);
-        // Another folder may have taken its place: that one gets back its own, or was not meant at all.
+        // Another folder may be at this path now. It gets its own events back, or its new watch is removed.
         match found.filter(|found| *found != number).map(|found| (found, folders.get(&found))) {
             Some((_, Some(other))) => drop(self.set_events(other)),
             Some((found, None)) => drop(inotify::remove_watch(&*self.notes, found)),
@@ -145,13 +145,14 @@ impl Shared {
         }
     }
 
-    /// Has the kernel note what the watches of a folder want and nothing else; the number of what lies at its path.
+    /// Sets the kernel's events to those that the watches of a folder want. Returns the watch descriptor of what is at
+    /// its path.
     fn set_events(&self, folder: &Folder) -> Option<i32> {
         let events = folder.watches.iter().fold(WatchFlags::empty(), |all, watch| all | watch.events);
         inotify::add_watch(&*self.notes, &folder.path, events).ok()
     }
 
-    /// Takes all notes that wait and tells them.
+    /// Reads all waiting events and calls the watches.
     fn tell_all(&self) {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut reader = Reader::new(&*self.notes, &mut buffer);
@@ -165,7 +166,7 @@ impl Shared {
         }
     }
 
-    /// Those that are told of these events of a folder.
+    /// The watches of a folder that want these events.
     fn told(&self, number: i32, events: ReadFlags) -> Vec<Arc<Watch>> {
         let mut folders = self.folders.lock();
         if events.contains(ReadFlags::QUEUE_OVERFLOW) {
@@ -210,7 +211,7 @@ mod tests {
     #[test]
     fn two_watches_of_one_folder_are_each_told_what_they_want_and_one_outlives_the_other() {
         let dir = tempfile::tempdir().unwrap();
-        // Unbounded: as many changes as are made below.
+        // Unbounded: as many changes as the test makes.
         let (sender, told) = crossbeam_channel::unbounded();
         let watch = |who: &'static str, events| {
             let sender = sender.clone();

@@ -1,5 +1,5 @@
-//! A log as it grows: blocks on file notification until there is more, and ends when the attempt is over and
-//! everything was read. One follower serves one viewer; it keeps nothing of what it has yielded.
+//! Follows a log as it grows: blocks on file notification until there is more, and ends when the attempt is over and
+//! everything was read. One follower serves one reader and keeps nothing that it has returned.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +17,7 @@ use crate::files::{self, FolderChanges};
 /// The most bytes of one chunk.
 pub(super) const MAX_CHUNK_BYTES: usize = 256 << 10;
 
-/// What may have made a log, or what lies there, longer or shorter.
+/// Events that may make a log longer or shorter, or replace it.
 const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MODIFY)
     .union(WatchFlags::ATTRIB)
@@ -28,28 +28,27 @@ const GROWING: u8 = 0;
 const OVER: u8 = 1;
 const CANCELLED: u8 = 2;
 
-/// What came next in a log.
+/// The next part of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogChunk {
     /// Bytes, cut anywhere.
     Bytes {
-        /// Where they begin.
+        /// Where the bytes begin.
         offset: u64,
-        /// As they were written.
         bytes: Vec<u8>,
     },
-    /// These were dropped before they could be read.
+    /// Bytes that were dropped before they could be read.
     Dropped {
         /// Where the gap begins.
         offset: u64,
-        /// How long it is.
+        /// Its length.
         n_bytes: u64,
     },
-    /// The file became shorter than what was read: it is read again from its start.
+    /// The file became shorter than what was read. It is read again from its start.
     Restarted,
 }
 
-/// Follows one log; blocks its caller's thread.
+/// Follows one log. Blocks its caller's thread.
 #[derive(Debug)]
 pub struct LogFollower {
     path: PathBuf,
@@ -57,7 +56,7 @@ pub struct LogFollower {
     at: u64,
     woken: Receiver<()>,
     handle: LogFollowerHandle,
-    /// Ends the watch when it is dropped.
+    /// Ends the watch when dropped.
     _changes: FolderChanges,
 }
 
@@ -69,10 +68,10 @@ pub struct LogFollowerHandle {
 }
 
 impl LogFollower {
-    /// Follows the log at `path` from the byte `from` on. The log need not be there yet, but its folder must.
+    /// Follows the log at `path` from the byte `from` on. The log need not exist yet, but its folder must.
     ///
     /// # Errors
-    /// When the folder can't be watched: it is not there, or the system's limit of watches is reached.
+    /// The folder can't be watched: it does not exist, or the kernel's limit of watches is reached.
     pub fn open(path: &Path, from: u64) -> io::Result<Self> {
         let (wake, woken) = bell();
         let handle = LogFollowerHandle { state: Arc::new(AtomicU8::new(GROWING)), wake };
@@ -88,7 +87,7 @@ impl LogFollower {
         Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _changes: changes })
     }
 
-    /// What tells it to end.
+    /// A handle to end it.
     pub fn handle(&self) -> LogFollowerHandle {
         self.handle.clone()
     }
@@ -96,10 +95,10 @@ impl LogFollower {
     /// Blocks until there is more. None when it was cancelled, or the attempt is over and everything was read.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn next_chunk(&mut self) -> io::Result<Option<LogChunk>> {
         loop {
-            // Looked at before reading, so that what was written before the end was told is still read.
+            // Loaded before reading, so that everything written before the end is still read.
             let state = self.handle.state.load(Ordering::Acquire);
             if state == CANCELLED {
                 return Ok(None);
@@ -144,12 +143,12 @@ impl LogFollower {
 impl LogFollowerHandle {
     /// The attempt is over: the follower reads to the end of the log and ends.
     pub fn attempt_is_over(&self) {
-        // A follower that was cancelled stays so.
+        // A cancelled follower stays cancelled.
         let _ = self.state.compare_exchange(GROWING, OVER, Ordering::AcqRel, Ordering::Acquire);
         self.wake.ring();
     }
 
-    /// Nobody wants to know any more: the follower ends at once.
+    /// The follower ends at once.
     pub fn cancel(&self) {
         self.state.store(CANCELLED, Ordering::Release);
         self.wake.ring();

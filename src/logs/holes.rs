@@ -1,7 +1,7 @@
-//! The dropped middle of a log: a hole that the log's keeper punched into the file. Reads pieces in order, data
-//! or hole, also while holes are being punched.
+//! The dropped middle of a log: a hole that the log's keeper punched into the file. Reads the parts in order, data or
+//! hole, also while holes are being punched.
 //!
-//! A step can't make a hole, since it writes to a pipe; on file systems without holes nothing is ever dropped.
+//! A step can't make a hole, since it writes to a pipe. On a file system without holes nothing is dropped.
 
 use std::fs::File;
 use std::io;
@@ -11,15 +11,15 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-/// The largest block of a file system: what lies beside a hole in the same block reads as zeros, and is gone too.
+/// The largest block of a file system. Bytes beside a hole in the same block read as zeros, and are gone too.
 const MAX_BLOCK: u64 = 64 << 10;
 
-/// The next piece of a log.
+/// The next part of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     /// Bytes as they were written.
     Data(Vec<u8>),
-    /// So many bytes were dropped.
+    /// The number of dropped bytes.
     Dropped(u64),
 }
 
@@ -28,11 +28,11 @@ enum Extent {
     Hole(Range<u64>),
 }
 
-/// Reads what comes at `at`, before `end` (at most the file's length): at most `max_bytes` of data, or a whole hole.
-/// None at the end.
+/// Reads the part at `at`, before `end` (at most the file's length): at most `max_bytes` of data, or a whole hole. None
+/// at the end.
 ///
 /// # Errors
-/// What the file system says.
+/// What the file system reports.
 pub(super) fn next_piece(file: &File, at: u64, end: u64, max_bytes: usize) -> io::Result<Option<Piece>> {
     loop {
         let extent = match extent_at(file, at, end)? {
@@ -45,7 +45,7 @@ pub(super) fn next_piece(file: &File, at: u64, end: u64, max_bytes: usize) -> io
         if bytes.is_empty() {
             return Ok(None);
         }
-        // A hole only grows: what is still data after the reading was data while it was read.
+        // A hole only grows: what is data after reading was data while it was read.
         let still = match extent_at(file, at, end)? {
             Some(Extent::Data(still)) => still,
             Some(Extent::Hole(_)) | None => continue,
@@ -62,12 +62,12 @@ pub(super) fn next_piece(file: &File, at: u64, end: u64, max_bytes: usize) -> io
     }
 }
 
-/// All data of a file, as ranges in order.
+/// The ranges of all data in a file, in order.
 ///
 /// # Errors
-/// What the file system says.
+/// What the file system reports.
 pub(super) fn data_ranges(file: &File, len: u64) -> io::Result<Vec<Range<u64>>> {
-    /// A log has one hole, or few; a file that is all holes is not worth its memory.
+    /// A log has one hole or a few. More ranges are not worth the memory.
     const MOST: usize = 4096;
     let mut ranges = Vec::new();
     let mut at = 0;
@@ -88,13 +88,13 @@ fn extent_at(file: &File, at: u64, end: u64) -> io::Result<Option<Extent>> {
     if at >= end {
         return Ok(None);
     }
-    // Twice, because a hole may be punched between the two questions.
+    // Twice, because a hole may be punched between the two calls.
     for _ in 0..2 {
         match seek(file, SeekFrom::Data(at)) {
             Ok(data) if data > at => return Ok(Some(Extent::Hole(at..data.min(end)))),
             Ok(_) => {}
             Err(Errno::NXIO) => return Ok(Some(Extent::Hole(at..end))),
-            // This file system knows no holes.
+            // This file system has no holes.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => break,
             Err(error) => return Err(error.into()),
         }
@@ -108,7 +108,7 @@ fn extent_at(file: &File, at: u64, end: u64) -> io::Result<Option<Extent>> {
     Ok(Some(Extent::Data(at..end)))
 }
 
-/// A hole from `at` to beyond `hole_start`, with the zeros that follow it in its last block.
+/// A hole from `at` to at least `hole_end`, with the zeros that follow it in its last block.
 fn dropped(file: &File, at: u64, mut hole_end: u64, end: u64) -> io::Result<Option<Piece>> {
     while let Some(Extent::Hole(hole)) = extent_at(file, hole_end, end)? {
         hole_end = hole.end;
@@ -117,7 +117,7 @@ fn dropped(file: &File, at: u64, mut hole_end: u64, end: u64) -> io::Result<Opti
     Ok(Some(Piece::Dropped(hole_end - at + count_zeros(after.iter()) as u64)))
 }
 
-/// Whether a hole's block begins at or before `from`, as far as can be told: all between is zero, or nothing is.
+/// Whether all bytes from `from` to `hole_start` are zero, so that they may belong to the hole's first block.
 fn is_zero_between(file: &File, from: u64, hole_start: u64) -> io::Result<bool> {
     let n_bytes = hole_start - from;
     if n_bytes > MAX_BLOCK {

@@ -1,8 +1,8 @@
-//! The time index beside a log: where in it the bytes of which moment stand.
+//! The time index beside a log: which bytes were written when.
 //!
-//! Records of 16 bytes, appended by the keeper of the log: an offset (u64, little endian) and the milliseconds since
-//! 1970 (i64, little endian) at which what begins there was written. It may lack, be torn, lag behind the log or
-//! run ahead of it after a loss of power; a lookup then is less exact, never wrong about bounds.
+//! It has records of 16 bytes, appended by the log's keeper: an offset (u64, little endian), and the milliseconds since
+//! 1970 (i64, little endian) at which the bytes from there on were written. It may be missing, torn, behind the log, or
+//! ahead of it after a loss of power. A lookup is then less exact, but never out of bounds.
 
 use std::fs::File;
 use std::io;
@@ -28,10 +28,10 @@ pub struct TimeIndex {
 }
 
 impl TimeIndex {
-    /// Opens the index beside `log`. One that is not there answers every lookup with none.
+    /// Opens the index beside `log`. A missing one answers every lookup with none.
     ///
     /// # Errors
-    /// When it is there and can't be opened.
+    /// It exists and can't be opened.
     pub fn open(log: &Path) -> io::Result<Self> {
         match files::open_to_read(&Self::path(log)) {
             Ok(file) => Ok(Self { file: Some(file) }),
@@ -40,18 +40,18 @@ impl TimeIndex {
         }
     }
 
-    /// Where the index of `log` lies: its path with `.idx` appended.
+    /// The path of the index of `log`: its path with `.idx` appended.
     pub fn path(log: &Path) -> PathBuf {
         let mut path = log.as_os_str().to_owned();
         path.push(".idx");
         path.into()
     }
 
-    /// The offset at which reading must begin to see all that was written at `time` and later, in a log of `log_len`
-    /// bytes: the start of the entry that holds it. None without an index.
+    /// Where reading must begin to see everything written at `time` and later, in a log of `log_len` bytes: the start
+    /// of the record that covers it. None without an index.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn offset_at(&self, time: DateTime<Utc>, log_len: u64) -> io::Result<Option<u64>> {
         let ms = time.timestamp_millis();
         let found = self.last_where(|record| record.unix_ms <= ms)?;
@@ -62,16 +62,17 @@ impl TimeIndex {
         Ok(Some(n_records.1.min(log_len)))
     }
 
-    /// When the byte at `offset` was written. None without an index, or before its first entry.
+    /// When the byte at `offset` was written. None without an index, or before its first record.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn time_at(&self, offset: u64) -> io::Result<Option<DateTime<Utc>>> {
         let found = self.last_where(|record| record.offset <= offset)?;
         Ok(found.and_then(|(_, record)| DateTime::from_timestamp_millis(record?.unix_ms)))
     }
 
-    /// The last record of those at the beginning for which `holds`. The outer none: there is no record.
+    /// The last of the leading records for which `holds` is true, with their number. The outer none: there are no
+    /// records.
     fn last_where(&self, holds: impl Fn(Record) -> bool) -> io::Result<Option<(u64, Option<Record>)>> {
         let Some(file) = &self.file else { return Ok(None) };
         let n_whole = file.metadata()?.len() / RECORD;
@@ -95,7 +96,7 @@ fn read(file: &File, i: u64) -> io::Result<Record> {
     Ok(Record { offset: u64::from_le_bytes(offset), unix_ms: i64::from_le_bytes(unix_ms) })
 }
 
-/// The number of records at the beginning for which `holds`, as in `slice::partition_point`.
+/// The number of leading records for which `holds` is true, as `slice::partition_point`.
 fn partition_point(file: &File, n_records: u64, holds: impl Fn(Record) -> bool) -> io::Result<u64> {
     let (mut low, mut high) = (0, n_records);
     while low < high {

@@ -1,7 +1,6 @@
-//! What steps write: their reports, taken in as they are written, and their logs, read by window.
+//! What steps write: their reports, read as they are written, and their logs, read in windows.
 //!
-//! The only place that knows file notification. Nothing here decides anything: reports become
-//! [`ReportBatch`](crate::run::ReportBatch)es for whoever asked, logs become windows of lines.
+//! Nothing is decided here: reports become [`ReportBatch`](crate::run::ReportBatch)es, logs become windows of lines.
 
 mod follower;
 mod holes;

@@ -1,7 +1,7 @@
-//! A line of a log as plain text: what a terminal would show of it at last.
+//! A line of a log as plain text: what a terminal would finally show of it.
 
-/// Strips escape sequences and control characters, and keeps of a progress bar redrawn with `\r` its last state.
-/// Tabs stay.
+/// Removes escape sequences and control characters, except tabs. Of a progress bar that is redrawn with `\r`, keeps the
+/// last state.
 pub fn plain_line(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut earlier = String::new();

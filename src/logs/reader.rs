@@ -1,5 +1,5 @@
-//! A step's log, read by window: however long it is, a few MiB are held at a time. Says where the middle
-//! of a flooded log was dropped. Reads what is there; [`LogFollower`](super::LogFollower) waits for more.
+//! A step's log, read in windows: however long it is, a few MiB are in memory. Says where the middle of a too long log
+//! was dropped. Reads what exists; [`LogFollower`](super::LogFollower) waits for more.
 
 use std::fs::File;
 use std::io;
@@ -11,37 +11,36 @@ use super::holes::{Piece, data_ranges, next_piece, read_up_to};
 use super::plain_line;
 use crate::files;
 
-/// The most data that one window holds.
+/// The most data of one window.
 pub const MAX_WINDOW_BYTES: usize = 4 << 20;
-/// The most lines that one window holds.
+/// The most lines of one window.
 const MAX_WINDOW_LINES: usize = 1 << 16;
-/// Bytes read at a time on the way back from the end.
+/// Bytes read at a time when searching back from the end.
 const CHUNK: u64 = 64 << 10;
 
-/// How the text of a line is given.
+/// The form of a line's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextForm {
-    /// As it was written; only what is not UTF-8 is replaced.
+    /// As it was written; bytes that are not UTF-8 are replaced.
     Raw,
-    /// As a terminal would show it at last, without colours: see [`plain_line`].
+    /// As a terminal would finally show it, without colours; see [`plain_line`].
     Plain,
 }
 
 /// One line of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogLine {
-    /// A line, without its newline. The first and the last of a window may be parts of one.
+    /// A line without its newline. The first and the last of a window may be parts of a line.
     Text {
         /// Where it begins.
         offset: u64,
-        /// What it says.
         text: String,
     },
-    /// Here the middle of the log was dropped.
+    /// The middle of the log was dropped here.
     Dropped {
         /// Where the gap begins.
         offset: u64,
-        /// How long it is.
+        /// Its length.
         n_bytes: u64,
     },
 }
@@ -51,11 +50,10 @@ pub enum LogLine {
 pub struct LogWindow {
     /// Where it begins.
     pub start: u64,
-    /// Where it ends, and the next window begins: a start of a line wherever there is one.
+    /// Where it ends and the next window begins: at the start of a line, if there is one.
     pub end: u64,
     /// The length of the log when it was read.
     pub log_len: u64,
-    /// In order.
     pub lines: Vec<LogLine>,
 }
 
@@ -74,19 +72,19 @@ impl LogReader {
         Ok(Self { file: files::open_to_read(path)? })
     }
 
-    /// Its length now, with what was dropped.
+    /// The present length of the log, with dropped bytes.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn log_len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
-    /// The ranges that were dropped: the middle of a log that ran over its limit. Exact to a block of the file system;
-    /// a window says it exactly.
+    /// The dropped ranges: the middle of a log that was longer than its limit. Exact to a block of the file system; a
+    /// window has the exact bytes.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn dropped(&self) -> io::Result<Vec<Range<u64>>> {
         let log_len = self.log_len()?;
         let kept = data_ranges(&self.file, log_len)?;
@@ -95,10 +93,10 @@ impl LogReader {
         Ok(starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..end).collect())
     }
 
-    /// The last `n_lines` lines, if they fit into `max_bytes` of data; else as much of the end as does.
+    /// The last `n_lines` lines, if they fit into `max_bytes` of data; otherwise as much of the end as fits.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn tail(&self, n_lines: usize, max_bytes: usize, form: TextForm) -> io::Result<LogWindow> {
         let log_len = self.log_len()?;
         let max_bytes = max_bytes.min(MAX_WINDOW_BYTES) as u64;
@@ -106,19 +104,19 @@ impl LogReader {
         self.window(start, log_len, MAX_WINDOW_BYTES, form)
     }
 
-    /// The lines from `offset` on, at most `max_bytes` of data; a gap costs nothing. The window ends after a
-    /// whole line, unless one line is longer than it or the log ends.
+    /// The lines from `offset` on, at most `max_bytes` of data; a gap does not count. The window ends after a whole
+    /// line, unless one line is longer or the log ends.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn read_range(&self, offset: u64, max_bytes: usize, form: TextForm) -> io::Result<LogWindow> {
         self.window(offset, self.log_len()?, max_bytes.min(MAX_WINDOW_BYTES), form)
     }
 
-    /// What comes at `offset`, as it was written: at most 256 KiB, or a whole gap. None at the end.
+    /// The bytes at `offset`: at most 256 KiB, or a whole gap. None at the end.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn chunk_at(&self, offset: u64) -> io::Result<Option<LogChunk>> {
         let piece = next_piece(&self.file, offset, self.log_len()?, MAX_CHUNK_BYTES)?;
         Ok(piece.map(|piece| match piece {
@@ -127,10 +125,10 @@ impl LogReader {
         }))
     }
 
-    /// Where the line that holds `offset` begins, looked for over at most 64 KiB; else `offset` itself.
+    /// Where the line at `offset` begins, searched over at most 64 KiB; otherwise `offset` itself.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn line_start(&self, offset: u64) -> io::Result<u64> {
         let from = offset.saturating_sub(CHUNK);
         let before = read_up_to(&self.file, from, (offset - from) as usize)?;
@@ -140,7 +138,7 @@ impl LogReader {
 
     fn tail_start(&self, n_lines: usize, max_bytes: u64, log_len: u64) -> io::Result<u64> {
         let mut budget = max_bytes;
-        // The newline that ends the log ends its last line and begins none.
+        // A newline at the end of the log ends its last line and begins none.
         let ends_line = log_len > 0 && read_up_to(&self.file, log_len - 1, 1)? == b"\n";
         let mut n_newlines_left = n_lines + usize::from(ends_line);
         let mut start = log_len;
@@ -162,7 +160,7 @@ impl LogReader {
                 (upper, start) = (lower, lower);
             }
         }
-        // All data is within the window; so is what was dropped before it.
+        // All data is within the window, and so is a gap before it.
         Ok(if budget > 0 { 0 } else { start })
     }
 
@@ -195,7 +193,7 @@ impl LogWindow {
         self.end += n_bytes;
     }
 
-    /// Adds whole lines; a part of one only `at_end`, or when there is no whole one.
+    /// Adds whole lines; a part of a line only `at_end`, or when there is no whole one.
     fn add_lines(&mut self, bytes: &[u8], at_end: bool, form: TextForm) {
         let mut rest = bytes;
         if self.lines.is_empty() && self.start > 0 {

@@ -1,8 +1,8 @@
-//! One report file: reading on from where reading stopped, and appending a line. Stateless but for a
-//! [`Cursor`]; who follows which file, and when, is decided in `reports`.
+//! One report file: reading from the last position on, and appending a line. The only state is a [`Cursor`]; `reports`
+//! decides which file is read when.
 //!
-//! A step may do anything to its file. Neither a pipe nor a link in its place can block or lead astray
-//! (see [`crate::files`]), and however long its lines are, a little over 1 MiB is held at a time.
+//! A step may do anything to its file. A pipe or a link in its place can neither block nor mislead the reader (see
+//! [`crate::files`]), and however long the lines are, little more than 1 MiB is in memory at a time.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -19,16 +19,16 @@ use crate::run::{
 /// Bytes read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Where reading a report goes on, and what was told of it already.
+/// Where reading a report continues, and which warnings were given.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor {
-    /// The first byte not taken in: the start of a line, or the middle of one that is passed over.
+    /// The first byte not processed: the start of a line, or the middle of a line that is skipped.
     pub(super) offset: u64,
-    /// Lines before it; none where reading did not begin at the start of the file.
+    /// The number of lines before it. None when reading did not begin at the start of the file.
     n_lines: Option<u64>,
     /// Device and inode of the file read so far.
     identity: Option<(u64, u64)>,
-    /// The kinds of fault that were told.
+    /// The kinds of fault of which was warned.
     warned: BTreeSet<ReportFaultKind>,
 }
 
@@ -38,7 +38,7 @@ impl Cursor {
         Self { offset, n_lines: (offset == 0).then_some(0), identity: None, warned: BTreeSet::new() }
     }
 
-    /// Adds a warning to `batch`, unless one of its kind was told before.
+    /// Adds a warning to `batch`, unless one of its kind was given before.
     pub(super) fn warn(&mut self, batch: &mut ReportBatch, kind: ReportFaultKind, text: String) {
         if self.warned.insert(kind) {
             let text = format!("step {}: {text}", batch.key.step_id);
@@ -68,26 +68,25 @@ impl Cursor {
     }
 }
 
-/// What becomes of a last line without a newline.
+/// What happens to a last line without a newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LastLine {
-    /// It is left for later: its writer may not be done.
+    /// It is left: its writer may not be done.
     Waits,
-    /// It is taken as it is: nothing more will come.
+    /// It is taken: no more will come.
     IsTaken,
 }
 
-/// One go of reading.
+/// The result of one read.
 pub(super) struct Reading {
-    /// What was read.
     pub(super) batch: ReportBatch,
     /// Whether there was more than `max_bytes`.
     pub(super) more: bool,
 }
 
-/// Reads from `cursor` on, at most `max_bytes` (well above the longest line), and moves the cursor.
+/// Reads from `cursor` on, at most `max_bytes` (much more than the longest line), and moves the cursor.
 ///
-/// A file that is not there costs one failed `open` and says nothing. What can't be read is a warning.
+/// A missing file costs one failed `open` and is no error. A file that can't be read is a warning.
 pub(super) fn read_reports(
     path: &Path,
     key: &AttemptKey,
@@ -136,7 +135,7 @@ fn read_file(
         cursor.restart();
     }
 
-    // The end is fixed at the beginning: whoever goes on writing can't keep the reader.
+    // The end is fixed at the beginning, so that a writer can't keep the reader busy.
     let end = metadata.len().min(cursor.offset.saturating_add(max_bytes));
     let mut passing_over = in_passed_over_line(file, cursor.offset)?;
     let mut chunk = vec![0; CHUNK.min((end - cursor.offset) as usize)];
@@ -186,7 +185,7 @@ fn read_file(
     Ok(end < metadata.len())
 }
 
-/// Offsets are recorded at starts of lines, and within lines too long to be taken, the rest of which is passed over.
+/// A recorded offset is the start of a line, or lies within a line that is too long, whose rest is skipped.
 fn in_passed_over_line(file: &File, offset: u64) -> io::Result<bool> {
     let mut before = [b'\n'];
     if offset > 0 {
@@ -195,14 +194,14 @@ fn in_passed_over_line(file: &File, offset: u64) -> io::Result<bool> {
     Ok(before != *b"\n")
 }
 
-/// Appends one line to the report at `path` in a single write, and returns once it is on disk.
+/// Appends one line to the report at `path` in a single write. It is on disk when this returns.
 ///
 /// # Errors
-/// `InvalidInput` with the reason when the engine would not take the line as it is; else what the file system said.
+/// `InvalidInput` with the reason when the engine would not accept the line; otherwise what the file system reports.
 pub fn append_report(path: &Path, line: &ReportLine) -> io::Result<()> {
     let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
     let mut bytes = serde_json::to_vec(line).map_err(|error| invalid(error.to_string()))?;
-    // Line breaks in JSON stand only between values: a checkpoint written over several lines becomes one.
+    // JSON has line breaks only between values: a checkpoint of several lines becomes one line.
     bytes.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     if let Some(fault) = parse_report_line(&bytes).1.into_iter().next() {
         return Err(invalid(format!("the report {}", fault.why)));
@@ -213,7 +212,7 @@ pub fn append_report(path: &Path, line: &ReportLine) -> io::Result<()> {
     file.write_all(&bytes)?;
     file.sync_data()?;
     if file.metadata()?.len() == bytes.len() as u64 {
-        // The first line made the file: its name must be on disk too.
+        // The first line has created the file: its name must be on disk too.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
     }

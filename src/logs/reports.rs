@@ -1,10 +1,10 @@
-//! Following the reports of living steps: file notification wakes one thread, which reads what is new and
-//! hands it on as batches.
+//! Follows the reports of living steps: file notification wakes one thread, which reads what is new and passes it on in
+//! batches.
 //!
-//! An attempt has at most one batch under way: the next is read once [`ReportFollower::taken`] says that the last
-//! is recorded. So whatever a step writes, memory holds one batch an attempt, a slow disk makes larger
-//! batches and not longer queues, and no step crowds out another. What a step's end needs is read by
-//! [`ReportFollower::finish`] on the caller's thread and never waits for the follower's.
+//! An attempt has at most one batch under way. The next is read once [`ReportFollower::taken`] says that the last is
+//! recorded. So memory holds one batch for each attempt, a slow disk makes batches larger and not queues longer, and no
+//! step blocks another. [`ReportFollower::finish`] reads the rest for a step's end on the caller's thread and never
+//! waits for the follower's.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -25,10 +25,10 @@ use crate::run::{ReportBatch, ReportFaultKind};
 mod places;
 use places::{attempt_path, key_of_file, make_folder, run_folder};
 
-/// Bytes that one attempt may have read before it is another's turn.
+/// How many bytes of one attempt are read before another has its turn.
 const TURN_BYTES: u64 = 4 << 20;
 
-/// What may have brought reports, and what takes their folder away.
+/// Events that may mean new reports, or that take the folder away.
 const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MODIFY)
     .union(WatchFlags::ATTRIB)
@@ -38,7 +38,7 @@ const EVENTS: WatchFlags = WatchFlags::CREATE
 
 /// Follows the report files of one data directory.
 ///
-/// Dropping it ends its thread and waits for that; the sink must not wait for the thread that drops it.
+/// Dropping it ends and joins its thread, so the sink must not wait for the thread that drops it.
 pub struct ReportFollower {
     data_dir: PathBuf,
     shared: Arc<Shared>,
@@ -47,22 +47,22 @@ pub struct ReportFollower {
 
 struct Shared {
     state: Mutex<State>,
-    /// One ring is answered by looking at the whole state.
+    /// Each ring makes the thread look at the whole state.
     wake: Bell,
 }
 
-/// What the callers, the watch and the follower's thread have in common. Never locked while anything is
-/// read, watched or handed on.
+/// What the callers, the watch and the follower's thread share. Never locked while anything is read, watched or passed
+/// on.
 #[derive(Default)]
 struct State {
     attempts: HashMap<AttemptKey, Attempt>,
-    /// Whose turn it is; served in order.
+    /// The attempts to read, in the order of their turns.
     ready: VecDeque<AttemptKey>,
-    /// Folders to watch and to leave, in order.
+    /// Folders to watch and to stop watching, in order.
     orders: VecDeque<Order>,
-    /// Runs whose folders are watched, or are to be.
+    /// Runs whose folders are watched, or will be.
     followed: HashSet<RunId>,
-    /// Runs that can't be watched, and why.
+    /// Runs that can't be watched, each with the reason.
     unwatched: HashMap<RunId, String>,
     closing: bool,
 }
@@ -74,11 +74,11 @@ enum Order {
 }
 
 struct Attempt {
-    /// As far as the last recorded batch.
+    /// The position after the last recorded batch.
     taken: Cursor,
-    /// As far as the batch that is under way, if one is.
+    /// The position after the batch under way, if there is one.
     sent: Option<Cursor>,
-    /// Something may have been written since it was read last.
+    /// The file may have changed since it was read last.
     dirty: bool,
     turn: Turn,
 }
@@ -91,12 +91,12 @@ enum Turn {
 }
 
 impl ReportFollower {
-    /// Starts following for `data_dir`. `sink` is called on the follower's thread and may block.
+    /// Starts to follow reports in `data_dir`. `sink` is called on the follower's thread and may block.
     ///
-    /// Where the system has no notification to give (its limits), runs are warned and reports are read when steps end.
+    /// When the kernel's limit of watches is reached, a run gets a warning, and its reports are read when steps end.
     ///
     /// # Errors
-    /// When the thread can't be started.
+    /// The thread can't be started.
     pub fn new(
         data_dir: impl Into<PathBuf>,
         sink: impl Fn(ReportBatch) + Send + 'static,
@@ -110,11 +110,11 @@ impl ReportFollower {
         Ok(Self { data_dir, shared, _thread })
     }
 
-    /// Makes the folder for the reports of a run and has it watched. Cheap: the watch is set on the follower's thread,
-    /// and what was written before it stands is read then.
+    /// Creates the folder for a run's reports and watches it. Cheap: the follower's thread sets the watch, and then
+    /// reads what was written before.
     ///
     /// # Errors
-    /// When the folder can't be made.
+    /// The folder can't be created.
     pub fn follow(&self, run_id: &RunId) -> io::Result<()> {
         make_folder(&run_folder(&self.data_dir, run_id))?;
         self.shared.state.lock().followed.insert(run_id.clone());
@@ -122,14 +122,14 @@ impl ReportFollower {
         Ok(())
     }
 
-    /// Ends the watch on a run and forgets its attempts.
+    /// Ends the watch of a run and forgets its attempts.
     pub fn unfollow(&self, run_id: &RunId) {
         self.shared.state.lock().followed.remove(run_id);
         self.shared.order(Order::Unfollow(run_id.clone()));
     }
 
-    /// Registers an attempt, of which everything before `offset` is recorded. Call it before the step is started, or
-    /// when it is taken back. One that is registered already stays as it is.
+    /// Registers an attempt, of which everything before `offset` is recorded. To be called before the step is started,
+    /// or when it is recovered. A registered attempt stays as it is.
     pub fn begin(&self, key: &AttemptKey, offset: u64) {
         let mut state = self.shared.state.lock();
         state.attempts.entry(key.clone()).or_insert_with(|| Attempt {
@@ -140,13 +140,13 @@ impl ReportFollower {
         });
         let warn = state.unwatched.contains_key(&key.run_id);
         drop(state);
-        // Looked at after it was registered: what is written from here on is notified.
+        // Checked after the registration: later writes are notified.
         if warn || offset > 0 || self.path(key).exists() {
             self.shared.mark(key);
         }
     }
 
-    /// Says that the batch that ended at `new_offset` is recorded, so that the next may be read.
+    /// Says that the batch that ended at `new_offset` is recorded. The next may then be read.
     pub fn taken(&self, key: &AttemptKey, new_offset: u64) {
         let mut state = self.shared.state.lock();
         if let Some(attempt) = state.attempts.get_mut(key)
@@ -158,16 +158,17 @@ impl ReportFollower {
         }
     }
 
-    /// Forgets an attempt and reads on the caller's thread what it reported after `offset` up to the end of its file,
-    /// a last line without a newline included. `offset` is what the step's ledger holds; a batch that
-    /// is under way beyond it is thus read again, and must be thrown away when it arrives.
+    /// Forgets an attempt, and reads its report after `offset` to the end of the file on the caller's thread, including
+    /// a last line without a newline. `offset` is what the step's ledger has. A batch under way beyond it is read again
+    /// here, and must be dropped when it arrives.
     ///
-    /// Costs one failed `open` where nothing was reported, and works for attempts that were never begun.
+    /// A missing report costs one failed `open`. Also works for attempts that were never registered.
     pub fn finish(&self, key: &AttemptKey, offset: u64) -> ReportBatch {
         let known = self.shared.state.lock().attempts.remove(key);
         let mut cursor = known
             .and_then(|attempt| {
-                // What is under way may be a warning alone, which moves no offset: it is thrown away, and so told again here.
+                // The batch under way may be a warning alone, which moves no offset. It will be dropped, so the warning
+                // is repeated here.
                 [attempt.taken].into_iter().chain(attempt.sent).find(|cursor| cursor.offset == offset)
             })
             .unwrap_or_else(|| Cursor::at(offset));
@@ -182,7 +183,7 @@ impl ReportFollower {
 impl Drop for ReportFollower {
     fn drop(&mut self) {
         self.shared.state.lock().closing = true;
-        // It ends the thread, which is joined then.
+        // Ends the thread, which is joined then.
         self.shared.wake.ring();
     }
 }
@@ -201,7 +202,7 @@ impl Shared {
         self.wake.ring();
     }
 
-    /// Notes that something may have been written to an attempt's report.
+    /// Notes that an attempt's report may have changed.
     fn mark(&self, key: &AttemptKey) {
         let mut state = self.state.lock();
         if let Some(attempt) = state.attempts.get_mut(key) {
@@ -223,11 +224,11 @@ impl Shared {
         self.wake_if_ready(state);
     }
 
-    /// Something has changed in the folder of a run.
+    /// Handles a change in the folder of a run.
     fn notified(&self, run_id: &RunId, change: FolderChange<'_>) {
         let is_gone = change.events.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF);
         if is_gone {
-            // It is made again, and what is written to it is followed.
+            // The folder is created again and followed.
             if self.state.lock().followed.contains(run_id) {
                 self.order(Order::FollowAgain(run_id.clone()));
             }
@@ -252,7 +253,7 @@ impl State {
         }
     }
 
-    /// Takes the next attempt whose turn it is.
+    /// Takes the next attempt in turn.
     fn next_turn(&mut self) -> Option<(AttemptKey, Cursor)> {
         while let Some(key) = self.ready.pop_front() {
             if let Some(attempt) = self.attempts.get_mut(&key) {
@@ -264,7 +265,7 @@ impl State {
         None
     }
 
-    /// Books what a turn read; none if the attempt has ended meanwhile or nothing was new.
+    /// Records the result of a turn. None if the attempt has ended meanwhile or nothing was new.
     fn end_turn(&mut self, reading: Reading, cursor: Cursor) -> Option<ReportBatch> {
         let Reading { batch, more } = reading;
         let attempt = self.attempts.get_mut(&batch.key)?;
@@ -280,12 +281,10 @@ impl State {
     }
 }
 
-/// The follower's thread.
 struct Worker<S> {
     data_dir: PathBuf,
     shared: Arc<Shared>,
     sink: S,
-    /// The watches of runs' folders.
     watched: HashMap<RunId, FolderChanges>,
 }
 
@@ -313,9 +312,9 @@ impl<S: Fn(ReportBatch)> Worker<S> {
     fn carry_out(&mut self, order: Order) {
         match order {
             Order::FollowAgain(run_id) => {
-                // Unless its run has ended meanwhile.
+                // Unless the run has ended meanwhile.
                 if self.shared.state.lock().followed.contains(&run_id) {
-                    // Where it can't be made, the watch fails and says why.
+                    // If it can't be created, the watch fails and says why.
                     let _ = make_folder(&run_folder(&self.data_dir, &run_id));
                     self.carry_out(Order::Follow(run_id));
                 }
@@ -323,7 +322,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
             Order::Follow(run_id) => {
                 let (shared, of_call) = (self.shared.clone(), run_id.clone());
                 let tell = move |change: FolderChange<'_>| shared.notified(&of_call, change);
-                // What was watched before is not any more.
+                // Ends the earlier watch.
                 self.watched.remove(&run_id);
                 match FolderChanges::watch(&run_folder(&self.data_dir, &run_id), EVENTS, tell) {
                     Ok(changes) => drop(self.watched.insert(run_id.clone(), changes)),
@@ -350,7 +349,7 @@ impl<S: Fn(ReportBatch)> Worker<S> {
         if let Some(why) = state.unwatched.get_mut(&key.run_id)
             && !why.is_empty()
         {
-            // Emptied, so that a run is told once.
+            // Emptied, so that a run is warned once.
             let text = format!(
                 "reports can't be followed ({}): they are read when a step ends",
                 std::mem::take(why)

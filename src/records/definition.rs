@@ -1,4 +1,4 @@
-//! The definition that a run started with, back from what is stored of it.
+//! The definition of a stored run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use crate::pipeline::Pipeline;
 use crate::run::Definition;
 use crate::store::{StoreError, StoredBody, StoredRun};
 
-/// The definition that a run started with.
+/// Parses the definition that a run started with.
 ///
 /// # Errors
-/// [`StoreError::Definition`] when it is not understood any more, [`StoreError::Invalid`] when the run has none.
+/// [`StoreError::Definition`] when it no longer parses; [`StoreError::Invalid`] when the run has none.
 pub fn definition_of(run: &StoredRun) -> Result<Arc<Definition>, StoreError> {
     match &run.body {
         StoredBody::Pipeline(stored) => {
@@ -29,7 +29,7 @@ pub fn definition_of(run: &StoredRun) -> Result<Arc<Definition>, StoreError> {
     }
 }
 
-/// Reads a stored definition; the first problem, where it is not understood.
+/// Parses a stored definition. The error is its first problem.
 pub(crate) fn parse_stored(path: &str, text: &str) -> Result<Pipeline, String> {
     Pipeline::parse(text, Path::new(path), std::env::home_dir().as_deref()).map_err(|problems| {
         problems.first().map_or_else(|| "it can't be read".to_owned(), ToString::to_string)

@@ -1,5 +1,5 @@
-//! What stands on disk about runs, for those who ask while an engine lives or none: it takes no lock,
-//! recovers nothing and changes nothing.
+//! What is on disk about runs, for callers with or without an engine. Reading takes no lock, recovers nothing and
+//! changes nothing.
 
 mod definition;
 mod reader;

@@ -17,7 +17,7 @@ use crate::store::{
     StoredRun, presence,
 };
 
-/// Runs whose names are compared with one that was mistyped.
+/// How many of the newest runs are compared with a mistyped name.
 const NEIGHBOURS: usize = 1000;
 
 /// The records of a data directory.
@@ -25,11 +25,11 @@ const NEIGHBOURS: usize = 1000;
 pub struct Records {
     data_dir: PathBuf,
     store: CheckpointManager,
-    /// Whether they are read by the engine itself.
+    /// Whether the engine itself reads them.
     is_ours: bool,
 }
 
-/// One run with everything that is recorded about it: what `leverframe show --json` prints, with whole paths.
+/// One run with everything that is recorded about it: what `leverframe show --json` prints, with absolute paths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The run.
@@ -37,18 +37,18 @@ pub struct RunRecord {
     pub run: RunSummary,
     /// Its steps in the order of its pipeline.
     pub steps: Vec<StepSummary>,
-    /// The parameters that it was started with.
+    /// The parameters of the run.
     pub params: Arc<BTreeMap<String, String>>,
-    /// The pipeline file that it was started from.
+    /// The pipeline file from which it was started.
     pub file: Option<Arc<str>>,
-    /// Attempts of steps before the current ones, oldest first.
+    /// Attempts of steps before the current ones, by step and attempt.
     pub earlier_attempts: Vec<StepSummary>,
     /// What recovery has decided about it.
     pub decisions: Vec<Decision>,
 }
 
 impl RunRecord {
-    /// The same, with the logs of its steps as whole paths in `data_dir`, for whoever reads it elsewhere.
+    /// The same with the logs of its steps as absolute paths in `data_dir`, for a reader in another directory.
     #[must_use]
     pub fn with_whole_paths(mut self, data_dir: &Path) -> Self {
         for step in self.steps.iter_mut().chain(&mut self.earlier_attempts) {
@@ -70,7 +70,7 @@ pub struct LogSection {
 }
 
 impl Records {
-    /// Opens the records of a data directory for reading. Where there is none there are no runs.
+    /// Opens the records of a data directory for reading. Without a database there are no runs.
     ///
     /// # Errors
     /// [`StoreError`] when the database can't be read.
@@ -79,29 +79,28 @@ impl Records {
         Ok(Self { data_dir: data_dir.to_owned(), store, is_ours: false })
     }
 
-    /// The records beside an engine, over its connections.
+    /// The records of an engine in this process, over its connections.
     pub fn beside(engine: &CoreExecutionEngine) -> Self {
         Self { data_dir: engine.data_dir().path().to_owned(), store: engine.store().clone(), is_ours: true }
     }
 
-    /// The data directory.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Whether an engine lives here.
+    /// Whether an engine lives on the data directory.
     pub fn presence(&self) -> Presence {
         if self.is_ours { Presence::Engine { pid: std::process::id() } } else { presence(&self.data_dir) }
     }
 
-    /// The runs that `filter` lets through, newest first. `live` is true for those that have not ended
-    /// while an engine lives, and `frozen_seconds` runs to `now`.
+    /// The runs that match `filter`, newest first. `live` is true for a run that has not ended while an engine lives;
+    /// `frozen_seconds` counts up to `now`.
     ///
     /// # Errors
     /// [`StoreError`] when the database can't be read.
     pub fn runs(&self, filter: &RunFilter, now: Now) -> Result<Vec<RunSummary>, StoreError> {
         let mut runs = self.store.list_runs(filter)?;
-        // Asked once, and only where it matters.
+        // Asked once, and only if it matters.
         let is_alive = runs.iter().any(|run| !run.state.is_ended()) && self.presence().is_alive();
         runs.iter_mut().for_each(|run| bring_to(run, is_alive, now));
         Ok(runs)
@@ -115,7 +114,7 @@ impl Records {
         self.store.count_runs(RunState::ALL.iter().copied().filter(|state| state.is_ended()))
     }
 
-    /// The runs that are recorded as living, newest first.
+    /// The runs that are recorded as not ended, newest first.
     ///
     /// # Errors
     /// [`StoreError`] when the database can't be read.
@@ -125,7 +124,7 @@ impl Records {
         Ok(runs.into_iter().map(|run| run.run_id).collect())
     }
 
-    /// One run whole; none where there is no such run.
+    /// One run with all that is recorded; none when there is no such run.
     ///
     /// # Errors
     /// [`StoreError`] when the database can't be read.
@@ -140,7 +139,7 @@ impl Records {
             StoredBody::Driven | StoredBody::Unknown => None,
         };
         let recorded: Vec<_> = stored.steps.iter().map(|step| step.summary(run_id)).collect();
-        // A definition that is not understood any more hides no step that ran.
+        // If the definition no longer parses, the recorded steps are shown.
         let steps = stored.into_run(parse_stored).map_or(recorded.clone(), |run| run.step_summaries());
         let steps = if steps.is_empty() { recorded } else { steps };
         let is_current = |attempt: &AttemptRecord| {
@@ -172,7 +171,7 @@ impl Records {
         self.store.list_checkpoints(run_id)
     }
 
-    /// What is wrong with the database, a sentence each. Reads all of it.
+    /// What is wrong with the database, one sentence each. Reads the whole file.
     ///
     /// # Errors
     /// [`StoreError`] when it can't be read.
@@ -184,7 +183,7 @@ impl Records {
         &self.store
     }
 
-    /// The run whose name is nearest to `wrong`, among the newest.
+    /// The run with the name nearest to `wrong`, among the newest.
     ///
     /// # Errors
     /// [`StoreError`] when the database can't be read.
@@ -193,7 +192,7 @@ impl Records {
         let runs = self.store.list_runs(&filter)?;
         let near = nearest(wrong.as_str(), runs.iter().map(|run| run.run_id.as_str()));
         let near = near.and_then(|near| RunId::new(near).ok());
-        // A pipeline's name alone means its newest run.
+        // The name of a pipeline or source means its newest run.
         Ok(near.or_else(|| {
             let is_of = |run: &&RunSummary| {
                 run.pipeline_id.as_str() == wrong.as_str() || *run.source == *wrong.as_str()
@@ -202,8 +201,8 @@ impl Records {
         }))
     }
 
-    /// The logs of a run's attempts in the order in which they started: the newest of each step, or the one
-    /// asked for.
+    /// The logs of a run's attempts, by start: the newest attempt of each step, or only of `step`, or that with the
+    /// number `attempt`.
     pub fn logs(&self, record: &RunRecord, step: Option<&StepId>, attempt: Option<u32>) -> Vec<LogSection> {
         let wanted = |it: &&StepSummary| {
             step.is_none_or(|step| *step == it.step_id) && attempt.is_none_or(|n| n == it.attempt)

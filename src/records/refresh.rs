@@ -1,4 +1,4 @@
-//! Giving an ended run the definition of today instead of the one that it started with.
+//! Replaces the definition of an ended run by the present one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,25 +12,23 @@ use crate::run::{Body, Definition, Run, StepRun, StepState};
 use crate::settings::{Catalogue, CatalogueError, Settings, read_definition};
 use crate::store::{RunWrite, StoreError, StoredBody, StoredRun};
 
-/// Why a run keeps the definition that it has.
+/// Why a run keeps its definition.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The file of today would lose what has been done, or is another pipeline's.
+    /// The present file would lose finished work, or is that of another pipeline.
     #[error("run {run_id} can't take up {path} as it is now: {reason}; resume it without --refresh, or start a new run{}", listed(.changes))]
     Refused {
-        /// Which run.
         run_id: RunId,
-        /// The file.
         path: String,
-        /// What is in the way.
+        /// What prevents it.
         reason: String,
-        /// Every difference, a sentence each.
+        /// All differences, one sentence each.
         changes: Vec<String>,
     },
-    /// Its parameters do not fit the file of today.
+    /// The run's parameters do not fit the present file.
     #[error(transparent)]
     Params(#[from] ParamError),
-    /// The database said no.
+    /// The database failed, or the run does not exist or has no pipeline file.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -39,11 +37,11 @@ fn listed(changes: &[String]) -> String {
     changes.iter().map(|change| format!("\n  {change}")).collect()
 }
 
-/// The definition that a run is to go on with instead of its own: the file of today, if that is wanted, and the
-/// pipeline of its name for a row that was filled in by hand. None: its own.
+/// The definition with which a run continues instead of its own: the present file, if `wants_fresh`; for a row that a
+/// script wrote, the pipeline of its name. None: its own.
 ///
 /// # Errors
-/// [`CatalogueError`], when it can't be found or read.
+/// [`CatalogueError`] when the file can't be found or read.
 pub fn fresh_definition(
     stored: &StoredRun,
     wants_fresh: bool,
@@ -61,12 +59,12 @@ pub fn fresh_definition(
     }
 }
 
-/// Gives the ended run `run_id` the definition `fresh`; what differs from the old one, a sentence each. The
-/// engine holds the directory and, since the run has ended, not the run: it is read again when it is resumed.
+/// Gives the ended run `run_id` the definition `fresh`. Returns the differences from the old one, one sentence each.
+/// The engine does not keep ended runs in memory, so it reads the change when the run is resumed.
 ///
 /// # Errors
-/// [`RefreshError::Refused`] when it has not ended, is another pipeline's, or has a finished step that is gone
-/// from the file.
+/// [`RefreshError::Refused`] when the run has not ended, the file is that of another pipeline, or a finished step is
+/// missing from the file.
 pub fn refresh_definition(
     engine: &CoreExecutionEngine,
     run_id: &RunId,
@@ -81,20 +79,20 @@ pub fn refresh_definition(
     let (mut refreshed, changes) = refreshed(&run, fresh)?;
     let mut writes = Vec::new();
     for step in &mut refreshed.steps {
-        // Steps of a row that was filled in by hand have left nothing but their checkpoints.
+        // Steps of a row that a script wrote have no record but their checkpoints.
         if step.attempt == 0 && engine.store().load_checkpoint(run_id, &step.id)?.is_some() {
             Arc::make_mut(step).ledger.has_checkpoint = true;
             writes.push(RunWrite::Step { run_id: run_id.clone(), step: step.clone() });
         }
     }
-    // Unless it came alive while its file was read.
+    // Fails if the run was resumed meanwhile.
     let expected = RunWrite::Expect { run_id: run_id.clone(), state: run.state(), attempt: run.attempt };
     writes.splice(0..0, [expected, RunWrite::Run(Arc::new(refreshed))]);
     engine.store().commit(&writes)?;
     Ok(changes)
 }
 
-/// The run with the definition of today, its steps lined up anew.
+/// The run with the new definition, and one step for each of its steps.
 fn refreshed(run: &Run, fresh: &Arc<Definition>) -> Result<(Run, Vec<String>), RefreshError> {
     let changes = run.definition().map(|old| differences(&old.pipeline, &fresh.pipeline)).unwrap_or_default();
     let refused = |reason: String| RefreshError::Refused {

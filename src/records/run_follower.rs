@@ -1,5 +1,5 @@
-//! A run's logs as they grow, to the end of the run, whoever drives it: a second process reads what the
-//! engine records and what steps write, and is woken by the file system, never by a clock that looks.
+//! Follows a run's logs to the end of the run, in any process. It reads what the engine records and what steps write,
+//! and is woken by the file system; it does not poll.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,8 +19,8 @@ use crate::store::Presence;
 use crate::supervisor::EndWatch;
 use crate::{engine, supervisor};
 
-/// SQLite writes a commit to its log file first, which is told, and makes it visible in shared memory after
-/// the sync, which is not: a change is looked for again so long after it was told.
+/// SQLite first writes a commit to its log, which wakes the watch, and makes it visible in shared memory after the
+/// sync, which does not. So the database is read again after these delays.
 const SETTLING: [Duration; 5] = [
     Duration::from_millis(5),
     Duration::from_millis(20),
@@ -29,21 +29,21 @@ const SETTLING: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
-/// What came next.
+/// The next thing that was found.
 #[derive(Debug)]
 pub enum Followed {
-    /// A step wrote something.
+    /// A step has written to its log.
     Chunk(LogSection, LogChunk),
-    /// Nothing more will come.
+    /// No more will come.
     End(FollowEnd),
 }
 
-/// Why nothing more comes.
+/// Why no more will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowEnd {
     /// The run has ended.
     Ended(RunState),
-    /// It has not, but neither an engine nor a process of it lives.
+    /// The run has not ended, but neither an engine nor a process of the run lives.
     Abandoned(RunState),
 }
 
@@ -54,7 +54,7 @@ enum Message {
     Over(Key, io::Result<()>),
 }
 
-/// Follows the logs of one run; blocks its caller's thread.
+/// Follows the logs of one run. Blocks its caller's thread.
 pub struct RunFollower {
     records: Records,
     run_id: RunId,
@@ -70,7 +70,7 @@ pub struct RunFollower {
     open: BTreeMap<Key, (LogFollowerHandle, Thread)>,
     seen: BTreeSet<Key>,
     ends: BTreeMap<u32, EndWatch>,
-    /// Ends the watch when it is dropped.
+    /// Ends the watch when dropped.
     _watch: FolderWatch,
 }
 
@@ -78,10 +78,10 @@ impl RunFollower {
     /// Follows the logs of `run_id`, of one step or of all, each from its beginning.
     ///
     /// # Errors
-    /// When the data directory can't be watched.
+    /// The data directory can't be watched.
     pub fn open(records: Records, run_id: RunId, step: Option<StepId>) -> io::Result<Self> {
-        // Capacity 64 chunks of 256 KiB: when it is full the readers of logs wait, which no step feels; when
-        // it is closed they end.
+        // Capacity 64 chunks of 256 KiB: when it is full the readers of logs wait, which no step feels. When it is
+        // closed they end.
         let (sender, messages) = bounded(64);
         let (look, looks) = bell();
         let told = look.clone();
@@ -109,7 +109,7 @@ impl RunFollower {
     /// Blocks until there is more.
     ///
     /// # Errors
-    /// When the records or a log can't be read any more.
+    /// The records or a log can't be read.
     pub fn wait(&mut self) -> anyhow::Result<Followed> {
         loop {
             if std::mem::take(&mut self.must_look) {
@@ -125,7 +125,7 @@ impl RunFollower {
                         self.join(&key);
                         outcome?;
                     }
-                    // We hold the other end ourselves.
+                    // Can't happen: this side holds a sender.
                     Err(_) => {}
                 },
                 recv(self.looks) -> _ => {
@@ -146,12 +146,12 @@ impl RunFollower {
         self.n_settled += 1;
     }
 
-    /// Begins to follow what has started, tells followers of what has ended, and notices the end.
+    /// Follows new attempts, tells the followers of ended ones, and notices the end of the run.
     fn look_at_run(&mut self) -> anyhow::Result<()> {
         let mut record = self.read_record()?;
         self.end = self.end_of(&record);
         if let Some(FollowEnd::Abandoned(_)) = self.end {
-            // Its engine may have recorded the end and left after the record was read, and before it was looked for.
+            // The engine may have recorded the end and left between the two looks.
             record = self.read_record()?;
             self.end = self.end_of(&record);
         }
@@ -192,18 +192,18 @@ impl RunFollower {
         let living: BTreeSet<u32> = engine.into_iter().chain(steps().filter_map(|step| step.pid)).collect();
         self.ends.retain(|pid, _| living.contains(pid));
         let n_living = living.into_iter().filter(|pid| self.watches(*pid)).count();
-        // A process that had just started when its engine died is not recorded; the supervisor knows it, and
-        // its journal tells when it has ended.
+        // A process that had just started when its engine died is not recorded. The supervisor knows it, and its
+        // journal changes when the process ends.
         let may_be_unrecorded = || steps().any(|step| step.pid.is_none());
         let is_supervised = || supervisor::probe(self.records.data_dir()).is_some_and(|it| it.n_steps > 0);
         let is_abandoned = n_living == 0 && !(may_be_unrecorded() && is_supervised());
         is_abandoned.then_some(FollowEnd::Abandoned(state))
     }
 
-    /// Whether a process lives; its end is then told.
+    /// Whether a process lives. Its end then rings `look`.
     fn watches(&mut self, pid: u32) -> bool {
         if self.ends.contains_key(&pid) {
-            // One whose end was told is looked at anew.
+            // Its end may have rung: look anew.
             self.ends.remove(&pid);
         }
         let look = self.look.clone();
@@ -220,7 +220,7 @@ impl RunFollower {
         let section = self.records.log_of(&self.run_id, &key.0, key.1);
         let mut follower = match LogFollower::open(&section.path, 0) {
             Ok(follower) => follower,
-            // The logs were pruned, or never made: there is nothing to follow.
+            // The log was pruned or never created: there is nothing to follow.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -238,7 +238,7 @@ impl RunFollower {
                     Err(error) => break Err(error),
                 }
             };
-            // If nobody follows any more, nobody needs to know.
+            // Fails when the follower was dropped.
             let _ = sender.send(Message::Over(done, outcome));
         })?;
         self.open.insert(key.clone(), (handle, thread));
@@ -253,7 +253,7 @@ impl RunFollower {
 impl Drop for RunFollower {
     fn drop(&mut self) {
         self.open.values().for_each(|(handle, _)| handle.cancel());
-        // Whoever waits for room in the channel is let go.
+        // Lets go of readers that wait for room in the channel.
         self.messages = never();
         let keys: Vec<_> = self.open.keys().cloned().collect();
         keys.iter().for_each(|key| self.join(key));

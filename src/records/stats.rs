@@ -1,4 +1,4 @@
-//! Figures over the last runs of a pipeline: how long its steps take and what they need.
+//! Statistics of the last runs of a pipeline: how long its steps take and what they need.
 
 use serde::Serialize;
 
@@ -9,40 +9,39 @@ use crate::resources::Spread;
 use crate::run::{RunState, StepState};
 use crate::store::{RunFilter, StoreError};
 
-/// What the last runs of a pipeline say. Each figure is of those that completed.
+/// Statistics of the last runs of a pipeline. Each figure counts only what completed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PipelineStats {
-    /// Which pipeline.
     pub pipeline_id: PipelineId,
-    /// How many ended runs were looked at.
+    /// How many ended runs were read.
     pub n_runs: usize,
     /// How many of them completed.
     pub n_completed: usize,
-    /// Time at work, in seconds: neither frozen nor idle before its first step or between attempts.
+    /// The time at work, in seconds: without frozen time, and without idle time before the first step or between
+    /// attempts.
     pub duration_seconds: Option<Spread>,
-    /// Its steps, in the order of the newest run.
+    /// The steps, in the order of the newest run.
     pub steps: Vec<StepStats>,
 }
 
-/// What the last runs say of a step.
+/// Statistics of one step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepStats {
-    /// Which.
     pub step_id: StepId,
     /// In how many of the runs it completed.
     pub n_completed: usize,
     /// In how many of the runs it failed.
     pub n_failed: usize,
-    /// Time at work of the attempt that completed, in seconds.
+    /// The time at work of the completed attempt, in seconds.
     pub duration_seconds: Option<Spread>,
-    /// The tree's peak memory.
+    /// The peak memory of the process tree, in bytes.
     pub peak_rss_bytes: Option<Spread>,
-    /// CPU time of the tree.
+    /// The CPU time of the process tree, in seconds.
     pub cpu_seconds: Option<Spread>,
 }
 
 impl Records {
-    /// Figures over the newest `n` ended runs of a pipeline; none where there are none.
+    /// Statistics of the newest `n` ended runs of a pipeline; none when there are none.
     ///
     /// # Errors
     /// [`StoreError`] when the database can't be read.
@@ -55,7 +54,7 @@ impl Records {
         self.stats_but(pipeline, n, None, now)
     }
 
-    /// The same without one of the runs, which is to be compared with the others.
+    /// As [`Self::stats`], without the run `but`, which is to be compared with the others.
     ///
     /// # Errors
     /// As there.
@@ -74,7 +73,7 @@ impl Records {
         };
         let mut records = Vec::new();
         for run in self.runs(&filter, now)?.into_iter().filter(|run| Some(&run.run_id) != but) {
-            // One that retention lets go meanwhile is passed over.
+            // A run that retention removes meanwhile is skipped.
             records.extend(self.run(&run.run_id, now)?);
         }
         Ok((!records.is_empty()).then(|| stats_of(pipeline, &records, now)))

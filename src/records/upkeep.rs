@@ -1,4 +1,4 @@
-//! Housekeeping by hand: what retention lets go, and the samples.
+//! Upkeep from the command line: retention, and the sample pipelines.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use crate::pipeline::samples;
 use crate::settings::Settings;
 use crate::store::{CheckpointManager, DataDir, JobStore, PrunePlan, PruneReport, StoreError};
 
-/// What the settings let go at `now`. Takes no lock and removes nothing.
+/// Plans what the settings' retention removes at `now`. Takes no lock and removes nothing.
 ///
 /// # Errors
 /// [`StoreError`] when the database can't be read.
@@ -26,7 +26,7 @@ pub fn plan_prune(records: &Records, settings: &Settings, now: Now) -> Result<Pr
     spare_unbooked(plan, &JobStore::open_read_only(data_dir.join("scheduler.db"))?)
 }
 
-/// Removes what the settings let go at `now`; what was planned, and what was done. Holds the engine's lock
+/// Removes what the settings' retention removes at `now`. Returns the plan and the result. Holds the engine's lock
 /// meanwhile.
 ///
 /// # Errors
@@ -49,14 +49,15 @@ pub fn apply_prune(
     Ok((plan, report))
 }
 
-/// Takes the runs out of `plan` whose end the scheduler has not booked yet, and those that it has only claimed.
+/// Takes those runs out of `plan` whose end is not recorded in the scheduler's history yet, or that are reserved for a
+/// fire.
 pub(crate) fn spare_unbooked(mut plan: PrunePlan, jobs: &JobStore) -> Result<PrunePlan, StoreError> {
     let unbooked = jobs.unbooked_run_ids()?;
     plan.runs.retain(|run| !unbooked.contains(run.run_id.as_str()));
     Ok(plan)
 }
 
-/// Removes what jobs did longer ago than the settings keep it.
+/// Removes fires and history that are older than the settings keep.
 pub(crate) fn prune_fires(
     jobs: &JobStore,
     settings: &Settings,
@@ -65,31 +66,31 @@ pub(crate) fn prune_fires(
     let age = TimeDelta::from_std(settings.fires_max_age).unwrap_or(TimeDelta::MAX);
     match now.checked_sub_signed(age) {
         Some(before) => jobs.prune(before.timestamp_millis()).map(drop),
-        // Older than any instant.
+        // The age limit reaches back before the first instant.
         None => Ok(()),
     }
 }
 
-/// Bytes that the logs of a run occupy on disk.
+/// Bytes that a run's logs occupy on disk.
 pub fn log_bytes(data_dir: &Path, run_id: &RunId) -> u64 {
     let Ok(files) = fs::read_dir(data_dir.join("logs").join(run_id.as_str())) else { return 0 };
-    // A block of `st_blocks` is 512 bytes, whatever the file system's own.
+    // `st_blocks` counts in 512 bytes, whatever the file system's block size.
     files.flatten().filter_map(|file| file.metadata().ok()).map(|meta| meta.blocks() * 512).sum()
 }
 
-/// What became of the samples.
+/// The outcome of writing the samples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnpackedSamples {
     /// Files that were written.
     pub written: Vec<PathBuf>,
-    /// Files that were there, and were left as they are.
+    /// Files that existed and were kept.
     pub kept: Vec<PathBuf>,
 }
 
-/// Writes the samples into `folder`, making it. What is there stays as it is.
+/// Writes the sample pipelines into `folder`, creating it. Existing files are kept.
 ///
 /// # Errors
-/// What the file system says, with the path.
+/// What the file system reports, with the path.
 pub fn unpack_samples(folder: &Path) -> io::Result<UnpackedSamples> {
     let mut done = UnpackedSamples::default();
     let with_path = |path: &Path, error: io::Error| {

@@ -1,4 +1,4 @@
-//! Why a run is as it is: what its engine says of this moment, what is recorded, and what is usual for its pipeline.
+//! Why a run is as it is: the engine's present knowledge, the records, and what is usual for its pipeline.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +10,23 @@ use crate::base::time::Now;
 use crate::run::{Run, RunSummary, StepSummary, Why, WhyContext, slower_than_usual, why};
 use crate::store::StoreError;
 
-/// What is usual is told by so many of the last runs.
+/// How many of the last runs define what is usual.
 const LAST_RUNS: usize = 20;
 
-/// Why a run is as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WhyAnswer {
-    /// The run.
     #[serde(flatten)]
     pub run: RunSummary,
-    /// From 0 to 9: among runs that wait, the highest goes first.
+    /// From 0 to 9. Among waiting runs the highest goes first.
     pub priority: u8,
-    /// First of the run, then of its steps that wait or have ended badly.
+    /// First about the run, then about its steps that wait or have ended badly.
     pub answers: Vec<Why>,
-    /// What takes longer than it usually does, a sentence each.
+    /// What takes longer than usual, one sentence each.
     pub slower: Vec<String>,
 }
 
 impl Records {
-    /// Why a run is as it is, as far as the disk tells; none where there is no such run.
+    /// Why a run is as it is, as far as the disk tells. None when there is no such run.
     ///
     /// # Errors
     /// [`StoreError`] when the database can't be read.
@@ -42,7 +40,7 @@ impl Records {
         Ok(Some(WhyAnswer { run: run.summary(), priority: run.ledger.priority, answers, slower }))
     }
 
-    /// What of a run takes longer than it did in the runs before it.
+    /// What in a run takes longer than in the runs before it.
     pub(crate) fn slower(&self, run: &Run, now: Now) -> Result<Vec<String>, StoreError> {
         let stats = self.stats_but(&run.pipeline_id, LAST_RUNS, Some(&run.id), now)?;
         let Some(PipelineStats { steps, .. }) = stats else { return Ok(Vec::new()) };

@@ -1,5 +1,5 @@
-//! The thread of the scheduler: it waits for orders, for the clock and for the ends of runs, has the core decide and
-//! record, and does in the world what comes of it. It only ever blocks.
+//! The scheduler's thread: it waits for orders, for the clock and for the ends of runs, lets the core decide and
+//! record, and carries out the result. It blocks and never polls.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,16 +20,16 @@ use crate::files::SettledWatch;
 use crate::run::{EventKind, StopKind};
 use crate::store::StoreError;
 
-/// After a failure of the database, how long until it is tried again.
+/// How long until the next try after a failure of the database.
 const TRY_AGAIN_MS: u64 = 5_000;
 
-/// A thread that wakes so much later than it was to be woken did not run meanwhile.
+/// If the thread wakes this much later than planned, it was stopped meanwhile.
 const OVERSLEPT: TimeDelta = TimeDelta::seconds(10);
 
-/// Something to be done on the scheduler's thread.
+/// A call to be made on the scheduler's thread.
 pub(super) type Order = Box<dyn FnOnce(&mut Actor) + Send>;
 
-/// What the thread owns.
+/// The state that the thread owns.
 pub(super) struct Actor {
     pub(super) core: SchedulerCore,
     pub(super) engine: CoreExecutionEngine,
@@ -37,24 +37,24 @@ pub(super) struct Actor {
     events: Subscription,
     timer: WallTimer,
     armed: Option<DateTime<Utc>>,
-    /// Whether something could not be recorded: the ledger is compared with the runs at this [`Now::awake_ms`].
+    /// When to recover, by [`Now::awake_ms`], because something could not be recorded. None: all is recorded.
     recover_at_ms: Option<u64>,
     is_ending: bool,
-    /// Starts whose pipelines were not found once, by run, and the [`Now::awake_ms`] of the second look.
+    /// Starts whose pipelines were not found once, by run: when to look again, by [`Now::awake_ms`].
     pub(super) again: HashMap<RunId, (u64, JobStart)>,
     _zone_watch: Option<SettledWatch>,
 }
 
-/// What wakes the thread beside orders.
+/// What wakes the thread besides orders.
 pub(super) struct Wakers {
-    /// The clock has reached an instant, or was set; or the machine is in another zone.
+    /// The clock has reached an instant or was set, or the machine's zone has changed.
     pub(super) rung: Receiver<()>,
     /// Events wait.
     pub(super) heard: Receiver<()>,
 }
 
 impl Actor {
-    /// What is needed before the thread is started: nothing that happens from now on is missed.
+    /// Created before the thread is started, so that nothing is missed from now on.
     pub(super) fn new(
         core: SchedulerCore,
         engine: CoreExecutionEngine,
@@ -64,7 +64,7 @@ impl Actor {
         let events = engine.bus().subscribe_with_waker(move || hear.ring());
         let at_zone = at_timer.clone();
         let timer = WallTimer::start(move || at_timer.ring())?;
-        // Where it can't be watched, the zone is looked at whenever something is due.
+        // If it can't be watched, the zone is looked at whenever something is due.
         let zone_watch = SettledWatch::open(Path::new("/etc"), "localtime", move || at_zone.ring()).ok();
         let actor = Self {
             core,
@@ -81,7 +81,7 @@ impl Actor {
         Ok((actor, Wakers { rung, heard }))
     }
 
-    /// Works until it is told to end.
+    /// Works until it is ended.
     pub(super) fn run(mut self, orders: &Receiver<Order>, bells: &Wakers) {
         while !self.is_ending {
             self.turn(orders);
@@ -92,7 +92,7 @@ impl Actor {
         }
     }
 
-    /// Everything that can be done without waiting.
+    /// Does everything that needs no waiting.
     pub(super) fn turn(&mut self, orders: &Receiver<Order>) {
         let at = now();
         if self.recover_at_ms.is_some_and(|ms| ms <= at.awake_ms) {
@@ -110,13 +110,13 @@ impl Actor {
             }
         }
         self.look_again(at);
-        // Until it is known which runs live, nothing is taken in.
+        // Due jobs wait until it is known which runs live.
         if self.recover_at_ms.is_none() {
             self.look();
         }
     }
 
-    /// Takes in what is due.
+    /// Handles what is due.
     fn look(&mut self) {
         let at = now();
         if let Some(local) = known_machine_zone() {
@@ -139,7 +139,7 @@ impl Actor {
         if self.recover_at_ms.is_none() || wake.wall.is_none() {
             self.arm(wake.wall);
         } else {
-            // What can't be recorded at the moment is not due until it can.
+            // Nothing is due while nothing can be recorded.
             self.arm(None);
         }
         let again_ms = self.again.values().map(|(at_ms, _)| *at_ms).min();
@@ -154,17 +154,17 @@ impl Actor {
             None => drop(select.ready()),
             Some(at_ms) => {
                 let left = Duration::from_millis(at_ms.saturating_sub(now().awake_ms));
-                // Its end is as good a reason to look as a bell.
+                // Whether the time is over or a bell has rung: the thread looks next.
                 let _ = select.ready_timeout(left);
             }
         }
         let is_overdue = |at: DateTime<Utc>| now().wall - at > OVERSLEPT;
         if self.armed.is_some_and(|at| at > waits_from && is_overdue(at)) {
-            // The process was stopped, or the machine: the clock was not watched.
+            // The process or the machine was stopped: the clock was not watched.
             self.core.stood_still();
         }
         if bells.rung.try_recv().is_ok() {
-            // It may have rung because the clock was set: it is armed anew, for whatever it shows now.
+            // It may have rung because the clock was set: arm it anew, by the present time.
             self.armed = None;
         }
         // It need not have rung.
@@ -172,7 +172,7 @@ impl Actor {
     }
 
     fn arm(&mut self, at: Option<DateTime<Utc>>) {
-        // An instant that was rung for is armed anew: the timer rings once.
+        // An instant that has rung is armed anew, because the timer rings once.
         if self.armed != at || at.is_some_and(|at| at <= now().wall) {
             self.timer.arm(at);
             self.armed = at;
@@ -195,7 +195,7 @@ impl Actor {
         }
     }
 
-    /// Does what was decided, and what comes of that. What could not be recorded is tried again.
+    /// Carries out decisions and their consequences. What could not be recorded is tried again.
     pub(super) fn carry_out(&mut self, decided: Result<Vec<Act>, StoreError>) {
         let mut acts = match decided {
             Ok(acts) => acts,
@@ -209,17 +209,17 @@ impl Actor {
                 match act {
                     Act::Start(start) => starts.push(*start),
                     Act::Stop(run_id) => {
-                        // One that has ended meanwhile needs no stopping: its end is heard.
+                        // If the run has ended meanwhile, its end is an event.
                         let _ = self.engine.stop_execution(&run_id, StopKind::Graceful);
                     }
                     Act::Tell(run_id, event) => told.push((run_id, *event)),
                 }
             }
-            // If the engine has gone, there is nobody to tell.
+            // Fails when the engine is gone.
             let _ = self.engine.tell(told);
             for (start, outcome) in self.start_all(starts) {
                 if matches!(outcome, StartOutcome::NotNow(_)) {
-                    // All of them together, and soon: none of them was missed.
+                    // Recover all of them together, and soon: none of them counts as missed.
                     self.recover_at_ms.get_or_insert(now().awake_ms + TRY_AGAIN_MS);
                 }
                 match self.core.started(start, outcome, now()) {
@@ -231,7 +231,7 @@ impl Actor {
         self.meet_left_trouble();
     }
 
-    /// Recovers also where only a part could be written.
+    /// Also recovers when only a part could be written.
     fn meet_left_trouble(&mut self) {
         if let Some(error) = self.core.take_trouble() {
             self.enter_outage(&error);
@@ -241,7 +241,7 @@ impl Actor {
     fn enter_outage(&mut self, error: &StoreError) {
         if self.recover_at_ms.is_none() {
             let text = format!("jobs can't be fired at the moment: {error}; it is tried again");
-            // If the engine has gone, there is nobody to tell.
+            // Fails when the engine is gone.
             let _ = self.engine.tell(vec![(None, EventKind::WarningRaised { text })]);
         }
         self.recover_at_ms = Some(now().awake_ms + TRY_AGAIN_MS);
@@ -251,14 +251,14 @@ impl Actor {
     pub(super) fn run_now(&mut self, job_id: &JobId) -> Result<RunId, SchedulerError> {
         let at: Now = now();
         let mut start = self.core.run_job_now(job_id, at)?;
-        // Only a name that another run has got first leads to a second round.
+        // There is a second round only if another run has taken the id first.
         loop {
             let Some((done, outcome)) = self.start_all(vec![start]).pop() else {
                 return Err(SchedulerError::Stopped);
             };
             let run_id = done.run_id.clone();
             let outcome = match outcome {
-                // Who asks by hand is told, and asks again.
+                // The caller sees the reason and can ask again.
                 StartOutcome::NotNow(reason) => StartOutcome::Refused(reason),
                 other @ (StartOutcome::Started | StartOutcome::Refused(_) | StartOutcome::NameTaken) => other,
             };
@@ -280,7 +280,7 @@ impl Actor {
         }
     }
 
-    /// No further turn.
+    /// Ends the thread after this turn.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
     }

@@ -1,4 +1,4 @@
-//! Jobs that come after others: what their runs' ends make due, and that none comes after itself.
+//! Jobs that run after others: what the ends of runs make due, and the check that no job comes after itself.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,7 +16,7 @@ use crate::schedule::{AfterOn, Fire, OnTime, Outcome, ScheduleConfig, Start, cyc
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredJob};
 
 impl SchedulerCore {
-    /// A run of `job_id` has ended in `state`: the jobs that have waited for that, and for no other, are due.
+    /// A run of `job_id` has ended in `state`: the jobs that were waiting only for this are due.
     pub(super) fn fire_downstream(
         &self,
         job_id: &JobId,
@@ -34,7 +34,7 @@ impl SchedulerCore {
             let mut draft = Draft::of(&job.spec.job_id);
             if is_as_wanted && is_complete {
                 self.fire_after(&job, &row, at, &mut draft)?;
-                // From now on it waits for all of them again.
+                // From now on it waits for all of its upstream jobs again.
                 draft.writes.push(JobWrite::UpstreamEnded {
                     upstream: None,
                     job_id: row.job_id,
@@ -60,7 +60,7 @@ impl SchedulerCore {
         draft: &mut Draft,
     ) -> Result<(), StoreError> {
         let mut due_at = ceil_ms(at);
-        // Two ends within one millisecond are two instants.
+        // Two ends within one millisecond get two instants.
         while self.jobs.fire_at(&row.job_id, due_at.timestamp_millis())?.is_some() {
             due_at = just_after(due_at);
         }
@@ -78,7 +78,7 @@ impl SchedulerCore {
         Ok(())
     }
 
-    /// That the jobs above are there, and that none of them comes after `job_id`.
+    /// Checks that the upstream jobs exist, and that none of them comes after `job_id`.
     pub(super) fn check_upstreams(
         &self,
         job_id: &JobId,
@@ -99,7 +99,7 @@ impl SchedulerCore {
         Ok(())
     }
 
-    /// The cycle that would arise if `job_id` came after `jobs`, while those that are `pending` come after what they say.
+    /// The cycle that would exist if `job_id` came after `jobs`, taking `pending` jobs into account.
     pub(super) fn cycle(
         &self,
         job_id: &JobId,
@@ -108,7 +108,7 @@ impl SchedulerCore {
     ) -> Result<Option<Vec<JobId>>, StoreError> {
         let is_above = |name: &JobId| pending.named.contains(name) || jobs.contains(name);
         if jobs.is_empty() || (!is_above(job_id) && self.jobs.downstream(job_id.as_str())?.is_empty()) {
-            // Nobody comes after it, and so not it itself.
+            // No job comes after it, so it is on no cycle.
             return Ok(None);
         }
         let mut above: BTreeMap<JobId, Vec<JobId>> = BTreeMap::new();
@@ -130,7 +130,7 @@ impl SchedulerCore {
         Ok(cycle_through(job_id, jobs, &above))
     }
 
-    /// Sets jobs aside that come after themselves, until none does: what an earlier version has let in.
+    /// Sets jobs aside that come after themselves, until there is no cycle. An earlier version may have allowed them.
     pub(super) fn break_cycles(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         let mut above: BTreeMap<JobId, Vec<JobId>> = BTreeMap::new();
         for (job_id, upstream) in self.jobs.all_upstreams()? {
@@ -138,7 +138,7 @@ impl SchedulerCore {
                 above.entry(job_id).or_default().push(upstream);
             }
         }
-        // Whoever comes only after jobs that come after none is on no cycle, and so on.
+        // A job that comes only after jobs without upstreams is on no cycle, and so on.
         loop {
             let n_before = above.len();
             let still: BTreeSet<JobId> = above.keys().cloned().collect();
@@ -174,7 +174,7 @@ impl SchedulerCore {
     }
 }
 
-/// Whether that is the end that is waited for; none for what is no end, since it can go on.
+/// Whether an end is as wanted. None for a state that is no end, or from which the run will be resumed.
 fn is_as_wanted(on: AfterOn, state: RunState) -> Option<bool> {
     let has_failed = match state {
         RunState::Completed => false,
@@ -193,16 +193,16 @@ fn is_as_wanted(on: AfterOn, state: RunState) -> Option<bool> {
     })
 }
 
-/// Jobs that are about to come after others.
+/// Jobs that are being given upstream jobs, and are not on disk yet.
 #[derive(Default)]
 pub(super) struct Pending {
     above: BTreeMap<JobId, Vec<JobId>>,
-    /// Those that others are about to come after.
+    /// The upstream jobs of all of them.
     named: BTreeSet<JobId>,
 }
 
 impl Pending {
-    /// This job comes after these from now on.
+    /// Notes that `job_id` will come after `jobs`.
     pub(super) fn put(&mut self, job_id: JobId, jobs: Vec<JobId>) {
         self.named.extend(jobs.iter().cloned());
         self.above.insert(job_id, jobs);

@@ -1,5 +1,5 @@
-//! Instants that did not run are run later, because somebody asks for it: each leaves the row in which it stood, and
-//! gets one of its own.
+//! Backfill: instants that did not run are run later on request. Each leaves the row that covered it, and gets a row of
+//! its own.
 
 use chrono::{DateTime, Utc};
 
@@ -14,16 +14,16 @@ use crate::base::time::{Now, within_years};
 use crate::schedule::{Outcome, Timetable};
 use crate::store::{Durability, FireFilter, FireKind, JobWrite, StoredFire, from_ms};
 
-/// How long a backfill may be: more instants are a slip of whoever asks.
+/// The longest backfill. More instants are taken for an error.
 const MOST_BACKFILLED: u64 = 1_000;
 
 impl SchedulerCore {
-    /// Runs what a job was due from `from` to `to`, both included, and did not run: the oldest first, one after another,
-    /// with the distance of all that catches up. Returns how many these are, with what is to be told.
+    /// Backfills the instants from `from` to `to`, both included, that did not run: the oldest first, one after
+    /// another, with the usual distance of catch-up. Returns their number, and the acts to carry out.
     ///
     /// # Errors
-    /// [`SchedulerError::NotFound`], [`SchedulerError::Broken`], and [`SchedulerError::Backfill`] when there is
-    /// nothing to run, or more than a thousand instants.
+    /// [`SchedulerError::NotFound`]; [`SchedulerError::Broken`]; [`SchedulerError::Backfill`] when there is nothing to
+    /// run, or more than a thousand instants.
     pub fn backfill(
         &mut self,
         job_id: &JobId,
@@ -36,7 +36,7 @@ impl SchedulerCore {
         let (from, to) = (within_years(from), within_years(to));
         let refused = |why: String| SchedulerError::Backfill { job_id: job_id.clone(), from, to, why };
         let timetable = job.timetable(&self.local)?;
-        // What is due later has its turn by itself.
+        // Later instants are still to come by themselves.
         let accounted = row.next_run_ms.map_or(now.wall, |ms| just_before(from_ms(ms)));
         let (after, through) = (just_before(from), to.min(now.wall).min(accounted));
         let n_instants = timetable.count(after, through);
@@ -102,7 +102,7 @@ impl SchedulerCore {
     }
 }
 
-/// Whether nothing of these instants has run, or is about to.
+/// Whether none of these instants has run or is about to.
 fn may_run_again(row: &StoredFire) -> bool {
     match outcome_of(&row.outcome) {
         Some(Outcome::Claimed | Outcome::Ran | Outcome::Queued | Outcome::Backfilled) => false,
@@ -113,7 +113,7 @@ fn may_run_again(row: &StoredFire) -> bool {
             | Outcome::Disabled
             | Outcome::FailedToStart,
         ) => true,
-        // What a script has written is left alone.
+        // An outcome that a script has written is left alone.
         None => false,
     }
 }

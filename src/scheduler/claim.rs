@@ -1,5 +1,5 @@
-//! What is due is taken in: every instant gets its place in the ledger, and what is to run is claimed with the name of
-//! its run, before anything is started.
+//! Handling due jobs: every instant gets its place in the ledger, and what is to run is claimed with the id of its run,
+//! before anything is started.
 
 use std::ops::ControlFlow;
 
@@ -19,18 +19,18 @@ use crate::schedule::{
 };
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms, run_id_base};
 
-/// Jobs that are taken in with one commit.
+/// How many jobs are handled with one commit.
 const BATCH: usize = 200;
 
-/// Rows of the ledger that are looked at where what is due may stand there already.
+/// How many rows of the ledger are looked at for instants that are recorded already.
 const MOST_RECORDED: usize = 1_000;
 
 impl SchedulerCore {
-    /// Takes in what is due at `now`, and what a script has written. The claims of a turn share a commit, which is on
-    /// disk when this returns.
+    /// Handles what is due at `now`, and the rows that a script has written. The claims of a turn share a commit, which
+    /// is on disk when this returns.
     ///
     /// # Errors
-    /// What the disk has; then nothing was taken in, and nothing is to be done.
+    /// As the database reports. Nothing was recorded then, and there is nothing to carry out.
     pub fn look(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         if self.hold_off_ms.is_some_and(|ms| now.awake_ms < ms) {
             return Ok(Vec::new());
@@ -61,7 +61,7 @@ impl SchedulerCore {
         Ok(acts)
     }
 
-    /// Every instant of a job that has come by `now` gets its place; what stands in the ledger already has it.
+    /// Gives every instant of a job up to `now` its place. Recorded instants have one already.
     pub(super) fn take_in(
         &self,
         job: &Job,
@@ -100,13 +100,13 @@ impl SchedulerCore {
             && timetable.count(before_first, first) == 0
             && kept.iter().all(|fire| fire.due_ms != next_run_ms);
         if is_by_hand && plan.starts.is_empty() {
-            // A script has said when it is due first, which its schedule does not know.
+            // A script has set the first instant, which the schedule does not have.
             let once = ScheduleConfig::Once { at: first }.timetable(chrono_tz::UTC, job.created_at);
             let by_hand = plan_of(&once, &[]);
             (plan.fires, plan.starts) = (by_hand.fires, by_hand.starts);
         }
         let mut entry = Entry::open(self, job, draft, next_run_ms, kept)?;
-        // Where all are wanted and one runs at a time, the newest waits for those before it.
+        // If all instants are wanted and one runs at a time, later ones wait for earlier ones.
         let is_row = plan.starts.len() > 1 && job.spec.overlap != Overlap::Allow;
         let in_a_row = |start: &Start| Start { on_time: OnTime::CatchUp, ..*start };
         let mut starts = plan.starts.iter().map(|start| if is_row { in_a_row(start) } else { *start });
@@ -128,7 +128,7 @@ impl SchedulerCore {
         Ok(())
     }
 
-    /// When a job is due next, with the zone by which that was reckoned.
+    /// Sets when a job is due next, with the zone in which that was reckoned.
     pub(super) fn next_run(&self, job: &Job, next_at: Option<DateTime<Utc>>) -> JobWrite {
         JobWrite::NextRun {
             job_id: job.spec.job_id.to_string(),
@@ -137,14 +137,15 @@ impl SchedulerCore {
         }
     }
 
-    /// The zone by which the next instant of a job that follows the machine's was reckoned.
+    /// The zone in which the job's next instant was reckoned.
     pub(super) fn reckoned_by<'a>(&'a self, row: &'a StoredJob) -> &'a str {
         row.reckoned_zone.as_deref().unwrap_or(&self.local)
     }
 
-    /// What stands in the ledger of a job from `first` on and up to `now`: the stretches of time, and the rows. Somebody has
-    /// set the job back, or it was there before under this name. What a row says of the time after `now` was written by a
-    /// clock that was ahead, and is no account; with a draft it is cut off there, counted by that timetable.
+    /// The recorded instants of a job from `first` to `now`: as stretches of time, and as rows. There are some if the
+    /// job was set back, or existed before under this name. A row that reaches beyond `now` was written while the clock
+    /// was ahead, and does not count for that time. With `cut`, such a row is cut, and its instants are counted by that
+    /// timetable.
     #[expect(clippy::type_complexity, reason = "two views of the same rows, taken apart by each caller")]
     pub(super) fn recorded(
         &self,
@@ -156,7 +157,7 @@ impl SchedulerCore {
         let job_id = job.spec.job_id.as_str();
         let (first_ms, now_ms) = (first.timestamp_millis(), now.wall.timestamp_millis());
         let mut rows = self.jobs.fires_within(job_id, first_ms, now_ms, MOST_RECORDED)?;
-        // Further back than so many rows nothing is looked up: all of that counts as recorded.
+        // Older rows are not read: all of that time counts as recorded.
         let is_cut_off = rows.len() == MOST_RECORDED;
         let before = self.jobs.fire_before(job_id, first_ms)?.filter(|row| row.through_ms >= first_ms);
         let mut stretches = Vec::new();
@@ -191,7 +192,7 @@ impl SchedulerCore {
         Ok((stretches, kept))
     }
 
-    /// Starts the oldest of what has been claimed and is to catch up, if its time has come.
+    /// Starts the oldest claimed fire that is to catch up, if its time has come.
     fn catch_up(&mut self, now: Now, acts: &mut Vec<Act>) -> Result<Vec<Draft>, StoreError> {
         if !self.may_catch_up || now.awake_ms < self.catch_up_from_ms {
             return Ok(Vec::new());
@@ -225,7 +226,7 @@ impl SchedulerCore {
                     next = Some(fire);
                     break;
                 }
-                // It stays claimed until its turn comes, after the end of that run.
+                // It stays claimed until its turn after the end of that run.
                 Admission::Wait | Admission::CancelPrevious => {}
                 Admission::Skip { reason } => {
                     let mut draft = Draft::of_row(&fire.job_id);
@@ -247,14 +248,14 @@ impl SchedulerCore {
         Ok(drafts)
     }
 
-    /// What becomes of one that catches up and finds a run of its job under way.
+    /// Decides about a fire that catches up while a run of its job is under way.
     fn meet_living_run(&self, fire: &StoredFire) -> Result<Admission, StoreError> {
         let Some(Ok(job)) = self.jobs.load_job(&fire.job_id)?.map(|row| Job::read(&row)) else {
-            // It is told that it can't be started.
+            // The start fails, with an event.
             return Ok(Admission::Start);
         };
         let misfire = match fire.kind {
-            // Each of these is wanted.
+            // Each backfilled instant is wanted.
             FireKind::Backfill => Misfire::RunAll,
             FireKind::Due | FireKind::After => job.spec.misfire.policy,
         };
@@ -269,7 +270,7 @@ impl SchedulerCore {
         Ok(open.iter().filter(|fire| outcome_of(&fire.outcome) == Some(Outcome::Queued)).count())
     }
 
-    /// Has the run of a claimed fire started.
+    /// Starts the run of a claimed fire.
     pub(super) fn launch(&self, fire: &StoredFire, draft: &mut Draft) -> Result<(), StoreError> {
         let job = match self.jobs.load_job(&fire.job_id)? {
             Some(row) => Job::read(&row),
@@ -282,7 +283,7 @@ impl SchedulerCore {
                 draft.acts.push(Act::Start(Box::new(start)));
             }
             (Ok(job), None) => {
-                // A script has claimed it: it gets a name first.
+                // A script has claimed it: it first gets a run id.
                 let run_id = self.reserve(&job, from_ms(fire.due_ms))?;
                 let named = StoredFire { run_id: Some(run_id.to_string()), ..fire.clone() };
                 draft.settle(fire, Outcome::Claimed, None, Some(&run_id));
@@ -315,7 +316,7 @@ impl SchedulerCore {
         }
     }
 
-    /// A name for a run of `job`, after the instant that it was due.
+    /// Reserves an id for a run of `job`, by its due instant.
     pub(super) fn reserve(&self, job: &Job, due_at: DateTime<Utc>) -> Result<RunId, StoreError> {
         let base = run_id_base(&job.source, due_at);
         self.names.borrow_mut().reserve(&base, &self.jobs, &self.runs)

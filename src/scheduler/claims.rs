@@ -1,5 +1,5 @@
-//! Rows of the ledger of fires, as they are about to be written: what does not run joins its like, and what is to run
-//! meets the overlap policy.
+//! Rows of the ledger of fires that are about to be written: instants that do not run join their like, and an instant
+//! that is to run meets the overlap policy.
 
 use std::collections::VecDeque;
 
@@ -13,32 +13,32 @@ use crate::run::EventKind;
 use crate::schedule::{Admission, Fire, OnTime, Outcome, Start, admit};
 use crate::store::{FireKind, JobWrite, StoreError, StoredFire, StoredJob, from_ms};
 
-/// What is about to be written, with what is to be done afterwards.
+/// Writes, with the acts that follow them.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) writes: Vec<JobWrite>,
     pub(super) acts: Vec<Act>,
     /// Whether something is claimed that is not started with it.
     pub(super) has_catch_up: bool,
-    /// The job that it is about, as its row names it; none where it is about several.
+    /// The job that it is about, as its row names it. None: about several.
     pub(super) job: Option<String>,
 }
 
-/// Rows of one job's ledger, in the order of time.
+/// Rows of one job's ledger, in order of time.
 pub(super) struct Entry<'a> {
     core: &'a SchedulerCore,
     job: &'a Job,
     draft: &'a mut Draft,
-    /// The row before.
+    /// The row before the place.
     last: Option<StoredFire>,
-    /// Rows behind that, in the order of time: what is written stands between them.
+    /// The rows behind the place, in order of time.
     behind: VecDeque<StoredFire>,
     n_active: usize,
     n_waiting: usize,
 }
 
 impl<'a> Entry<'a> {
-    /// Opens the ledger of `job` behind the rows before `due_ms`; `behind` are the rows from there on.
+    /// Opens the ledger of `job` behind the rows before `due_ms`. `behind` has the rows from there on.
     pub(super) fn open(
         core: &'a SchedulerCore,
         job: &'a Job,
@@ -53,14 +53,14 @@ impl<'a> Entry<'a> {
         Ok(Self { core, job, draft, last, behind: behind.into(), n_active, n_waiting })
     }
 
-    /// Goes behind the rows that lie before this instant.
+    /// Moves behind the rows before this instant.
     fn go_to(&mut self, due_ms: i64) {
         while self.behind.front().is_some_and(|row| row.due_ms < due_ms) {
             self.last = self.behind.pop_front();
         }
     }
 
-    /// Instants that do not run; what follows its like joins that row.
+    /// Records instants that do not run. They join the row before if it has the same outcome.
     pub(super) fn skip(&mut self, fire: &Fire) {
         let job_id = &self.job.spec.job_id;
         let through_ms = fire.through_at.timestamp_millis();
@@ -95,11 +95,11 @@ impl<'a> Entry<'a> {
         ));
     }
 
-    /// An instant that is to run.
+    /// Records an instant that is to run.
     pub(super) fn start(&mut self, start: &Start, kind: FireKind) -> Result<(), StoreError> {
         self.go_to(start.due_at.timestamp_millis());
         if start.on_time == OnTime::CatchUp {
-            // Its turn comes later, and so does the question whether another run is under way.
+            // Its turn comes later, and the overlap policy is applied then.
             self.draft.has_catch_up = true;
             return self.claim(start.due_at, kind).map(drop);
         }
@@ -138,7 +138,7 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// Claims an instant with the name of its run.
+    /// Claims an instant with the id of its run.
     pub(super) fn claim(
         &mut self,
         due_at: DateTime<Utc>,
@@ -156,7 +156,7 @@ impl<'a> Entry<'a> {
         self.add(row);
     }
 
-    /// The row that instants without a run have by themselves.
+    /// The row for instants without a run.
     pub(super) fn row_of(job: &Job, fire: &Fire) -> StoredFire {
         StoredFire {
             job_id: job.spec.job_id.to_string(),
@@ -200,17 +200,17 @@ impl<'a> Entry<'a> {
 }
 
 impl Draft {
-    /// What is about to be written about this job.
+    /// A draft about this job.
     pub(super) fn of(job_id: &JobId) -> Self {
         Self::of_row(job_id.as_str())
     }
 
-    /// The same, of a job as a row names it.
+    /// A draft about a job as its row names it.
     pub(super) fn of_row(job: &str) -> Self {
         Self { job: Some(job.to_owned()), ..Self::default() }
     }
 
-    /// What became of a fire.
+    /// Sets the outcome of a fire, with an event if it did not run.
     pub(super) fn settle(
         &mut self,
         fire: &StoredFire,
@@ -242,7 +242,7 @@ impl Draft {
     }
 }
 
-/// A row that can't be understood is listed with its problem, and never due.
+/// Parks a row that can't be read: it is listed with its problem, and never due.
 pub(super) fn park(row: &StoredJob, problem: String) -> Draft {
     let job_id = JobId::new(&row.job_id).ok();
     let text = format!("job {:?} never fires until it is mended: {problem}", row.job_id);

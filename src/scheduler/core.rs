@@ -1,6 +1,6 @@
-//! [`SchedulerCore`]: everything that the scheduler decides and records. Its methods take the time as an argument and
-//! give back what is to be done in the world ([`Act`]); who calls them does it, and tells what became of it. It has no
-//! thread, no timer and no engine.
+//! [`SchedulerCore`]: everything that the scheduler decides and records. Its methods get the time as an argument and
+//! return acts ([`Act`]), which the caller carries out and reports back. It has no thread, no timer and no engine:
+//! without an engine, the command line uses it directly.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -20,7 +20,7 @@ use crate::store::{
     CheckpointManager, Durability, JobStore, JobWrite, StoreError, StoredFire, StoredJob, from_ms,
 };
 
-/// Catch-up starts are this far apart, in milliseconds.
+/// The distance between two starts that catch up, in milliseconds.
 pub const CATCH_UP_GAP_MS: u64 = 5_000;
 
 /// What a job runs.
@@ -32,63 +32,62 @@ pub enum Target {
     Function,
 }
 
-/// Finds what a pipeline's name means, or says why it means nothing that can run.
+/// Finds what a pipeline's name means; the error says why it can't run.
 pub type Resolve = dyn Fn(&PipelineId) -> Result<Target, String> + Send + Sync;
 
-/// Something to be done once a decision is on disk.
+/// What the caller must do once a decision is on disk.
 #[derive(Debug, Clone)]
 pub enum Act {
-    /// Start a run of a job; what became of it is said with [`SchedulerCore::started`].
+    /// Start a run of a job, and report the outcome to [`SchedulerCore::started`].
     Start(Box<JobStart>),
-    /// Stop a run in good order: the next of its job waits for its end.
+    /// Stop a run in order: the next run of its job waits for its end.
     Stop(RunId),
-    /// Tell everybody.
+    /// Tell an event to all subscribers.
     Tell(Option<RunId>, Box<EventKind>),
 }
 
 /// A run of a job that is to be started.
 #[derive(Debug, Clone)]
 pub struct JobStart {
-    /// Which job.
     pub job_id: JobId,
-    /// What it runs.
+    /// The pipeline to run.
     pub pipeline_id: PipelineId,
-    /// What its runs are named after.
+    /// What the run is named after.
     pub source: String,
-    /// The run's name, reserved.
+    /// The run's id, which is reserved.
     pub run_id: RunId,
-    /// What it is started by.
+    /// The run's trigger.
     pub trigger: Trigger,
-    /// What its steps are told.
+    /// The job and the instants, for the run's steps.
     pub fired_by: FiredBy,
     /// Parameters by name.
     pub params: std::collections::BTreeMap<String, String>,
-    /// Its run type; none: the pipeline's.
+    /// The run type; none: the pipeline's.
     pub run_type: Option<String>,
-    /// Its environment; none: the pipeline's.
+    /// The environment; none: the pipeline's.
     pub environment: Option<String>,
-    /// The job's priority: it counts where it is higher than the pipeline's.
+    /// The job's priority. It counts if it is higher than the pipeline's.
     pub priority: i32,
-    /// How long it may be held for a secret that is missing.
+    /// How long the run may be held for a missing secret.
     pub held_at_most: TimeDelta,
-    /// The due instant in milliseconds: its row of the ledger. None for a run by hand.
+    /// The due instant in milliseconds, which is the key of its row in the ledger. None for a run by hand.
     pub due_ms: Option<i64>,
 }
 
-/// What became of a start.
+/// The outcome of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartOutcome {
     /// The run is recorded.
     Started,
     /// It can't be started, for this reason.
     Refused(String),
-    /// Another run has its name.
+    /// Another run has its id.
     NameTaken,
-    /// Not at the moment, for this reason; it is tried again.
+    /// It can't be started at present, for this reason; it will be tried again.
     NotNow(String),
 }
 
-/// When the scheduler is to look again.
+/// When the scheduler must look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wake {
     /// At this instant of the wall clock.
@@ -97,51 +96,51 @@ pub struct Wake {
     pub awake_ms: Option<u64>,
 }
 
-/// A job whose table was taken out of its file.
+/// A job whose table was removed from its file.
 pub(super) struct TakenOut {
     /// The [`Now::awake_ms`] at which that was seen.
     pub(super) at_ms: u64,
-    /// What of it was waiting to be started, and is not since then.
+    /// Its fires that were waiting to be started, and no longer are.
     pub(super) fires: Vec<StoredFire>,
 }
 
-/// What the scheduler decides with. One thread owns it.
+/// The scheduler's state. One thread owns it.
 pub struct SchedulerCore {
     pub(super) jobs: JobStore,
-    /// The runs, to look up how they ended and which names are taken.
+    /// The runs, to look up their ends and the ids in use.
     pub(super) runs: CheckpointManager,
     pub(super) resolve: Arc<Resolve>,
-    /// The name of the zone that this machine is in.
+    /// The name of this machine's zone.
     pub(super) local: String,
     /// The runs of each job that have not ended.
     pub(super) live: HashMap<JobId, BTreeSet<RunId>>,
     /// The [`Now::awake_ms`] before which nothing catches up.
     pub(super) catch_up_from_ms: u64,
-    /// Whether something is there to catch up that may start.
+    /// Whether there may be something to catch up that can start.
     pub(super) may_catch_up: bool,
-    /// Jobs that were set aside: what they have to catch up holds up no other. Until the next recovery, or until they
-    /// are changed.
+    /// Jobs that were set aside, until the next recovery or until they are changed. What they have to catch up delays
+    /// no other job.
     pub(super) jobs_set_aside: HashSet<String>,
-    /// What recovery has said of rows that it passed over.
+    /// The last warning about skipped rows.
     pub(super) said_of_rows: Option<String>,
-    /// Whether more is due than was taken in at once.
+    /// Whether more is due than was handled at once.
     pub(super) has_more: bool,
-    /// The names of runs that are taken or reserved.
+    /// The run ids that are in use or reserved.
     pub(super) names: RefCell<Names>,
-    /// The reading of the clocks at the last look.
+    /// The clocks at the last look.
     pub(super) looked_at: Option<Now>,
-    /// Since when the clock has been watched without a break; none: not yet.
+    /// Since when the clock has been watched without a break. None: not yet.
     pub(super) watched_from: Option<DateTime<Utc>>,
-    /// Jobs whose tables were taken out of their files a moment ago.
+    /// Jobs whose tables were removed from their files a moment ago.
     pub(super) taken_out: HashMap<JobId, TakenOut>,
-    /// Something could not even be set aside: nothing is taken in before this [`Now::awake_ms`].
+    /// A job could not be set aside: nothing is handled before this [`Now::awake_ms`].
     pub(super) hold_off_ms: Option<u64>,
-    /// What the disk had after a part of what was decided together had been written.
+    /// The database's error after a part of a commit was written.
     pub(super) trouble: Option<StoreError>,
 }
 
 impl SchedulerCore {
-    /// Over these databases, on a machine in the zone `local` (an IANA name). Nothing is read yet.
+    /// A core over these databases, on a machine in the zone `local` (an IANA name). Reads nothing yet.
     pub fn new(
         jobs: JobStore,
         runs: CheckpointManager,
@@ -168,8 +167,8 @@ impl SchedulerCore {
         }
     }
 
-    /// What the disk had after a part of what was decided together had been written; told once. What was not written is
-    /// found by [`recover`](Self::recover).
+    /// The database's error after a part of a decision was written; returned once. [`recover`](Self::recover) finds
+    /// what was not written.
     pub fn take_trouble(&mut self) -> Option<StoreError> {
         self.trouble.take()
     }
@@ -179,10 +178,10 @@ impl SchedulerCore {
         &self.jobs
     }
 
-    /// When it is to be asked again, if nothing else happens.
+    /// When the scheduler must look again, if nothing else happens.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn wake(&self) -> Result<Wake, StoreError> {
         if self.hold_off_ms.is_some() {
             return Ok(Wake { wall: None, awake_ms: self.hold_off_ms });
@@ -194,10 +193,10 @@ impl SchedulerCore {
         Ok(Wake { wall: self.jobs.earliest_due_ms()?.map(from_ms), awake_ms })
     }
 
-    /// The machine is in this zone now: what follows it is due at other instants from `now` on.
+    /// Sets the machine's zone. Jobs that follow it are due at other instants from `now` on.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn zone_changed(&mut self, local: &str, now: Now) -> Result<Vec<Act>, StoreError> {
         if self.local == local {
             return Ok(Vec::new());
@@ -206,8 +205,8 @@ impl SchedulerCore {
         self.reckon_anew(now)
     }
 
-    /// Jobs that follow the machine's zone and were reckoned by another one are due by this one from `now` on. What was
-    /// due by the other one before is taken in by that, when its turn comes.
+    /// Reckons jobs anew that follow the machine's zone and were reckoned in another one: their next instant is by this
+    /// zone, from `now` on. Instants that were due before by the other zone are still handled by that one.
     pub(super) fn reckon_anew(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         let mut drafts = Vec::new();
         for row in self.jobs.jobs_reckoned_elsewhere(&self.local, now.wall.timestamp_millis())? {
@@ -226,8 +225,8 @@ impl SchedulerCore {
         self.commit_each(drafts, Durability::Synced, now)
     }
 
-    /// Notes that the clocks are read for a look, and whether they were watched since the last one: not while the
-    /// machine slept, nor when the clock was set forward.
+    /// Notes the clocks of a look, and whether the clock was watched since the last look: it was not if the machine
+    /// slept or the clock was set forward.
     pub(super) fn watch(&mut self, now: Now) {
         const BREAK_MS: i64 = 10_000;
         let wall_ms = |before: Now| (now.wall - before.wall).num_milliseconds();
@@ -241,12 +240,12 @@ impl SchedulerCore {
         self.looked_at = Some(now);
     }
 
-    /// The scheduler's process stood still until now, and the clock was not watched.
+    /// The scheduler's process was stopped until now, so the clock was not watched.
     pub fn stood_still(&mut self) {
         self.looked_at = None;
     }
 
-    /// One job, which must be there.
+    /// One job, which must exist.
     pub(super) fn row(&self, job_id: &JobId) -> Result<StoredJob, SchedulerError> {
         match self.jobs.load_job(job_id.as_str())? {
             Some(row) => Ok(row),
@@ -254,7 +253,7 @@ impl SchedulerCore {
         }
     }
 
-    /// That there is no such job, with the nearest name.
+    /// The error that a job does not exist, with the nearest name.
     pub(super) fn not_found(&self, job_id: &str) -> Result<SchedulerError, StoreError> {
         let hint = match self.near_job(job_id)? {
             Some(near) => format!("; did you mean {near:?}?"),
@@ -268,7 +267,7 @@ impl SchedulerCore {
         Ok(nearest(job_id, names.iter().map(String::as_str)).map(str::to_owned))
     }
 
-    /// A job that must be there and be understood.
+    /// One job, which must exist and be readable.
     pub(super) fn understood(&self, job_id: &JobId) -> Result<(StoredJob, Job), SchedulerError> {
         let row = self.row(job_id)?;
         match Job::read(&row) {
@@ -292,7 +291,7 @@ impl SchedulerCore {
     }
 }
 
-/// That a job is another one now.
+/// The event that a job has changed.
 pub(super) fn changed(job_id: &JobId) -> Act {
     Act::Tell(None, Box::new(EventKind::JobChanged { job_id: job_id.clone() }))
 }

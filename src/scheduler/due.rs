@@ -1,4 +1,4 @@
-//! What can be looked up about jobs: as they are, what they did, and what became of each due instant. Nothing is changed.
+//! Queries about jobs: their state, their history, and their fires. Nothing is changed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,15 +27,15 @@ impl SchedulerCore {
     /// All jobs, by name.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn list_jobs(&self) -> Result<Vec<JobView>, SchedulerError> {
         self.views(self.jobs.list_jobs()?)
     }
 
-    /// The jobs from the `offset`-th on, by name, at most `limit`.
+    /// At most `limit` jobs by name, from the `offset`-th on.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<JobView>, SchedulerError> {
         self.views(self.jobs.list_some_jobs(offset, limit)?)
     }
@@ -53,12 +53,12 @@ impl SchedulerCore {
     /// How many jobs there are, and how many of them are disabled.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn count_jobs(&self) -> Result<(usize, usize), SchedulerError> {
         Ok((self.jobs.count_jobs()?, self.jobs.count_disabled_jobs()?))
     }
 
-    /// Of these runs of jobs those that have not ended, by job.
+    /// Those of these runs that have not ended, by job.
     fn under_way(&self, open: Vec<StoredHistory>) -> Result<HashMap<String, UnderWay>, StoreError> {
         let mut found: HashMap<String, UnderWay> = HashMap::new();
         for history in open {
@@ -87,7 +87,8 @@ impl SchedulerCore {
         Ok(found.into_iter().map(HistoryView::from).collect())
     }
 
-    /// The same for people, where no scheduler books: what is not booked yet is told as it stands with the runs.
+    /// As [`get_job_history`](Self::get_job_history), for people and without a running scheduler: ends that are not
+    /// recorded in the history yet are taken from the runs.
     ///
     /// # Errors
     /// As [`get_job_history`](Self::get_job_history).
@@ -101,7 +102,7 @@ impl SchedulerCore {
     }
 
     fn as_it_stands(&self, mut view: HistoryView) -> Result<HistoryView, SchedulerError> {
-        // One that is booked as ended may have been taken up since.
+        // A run that is recorded as ended may have been resumed since.
         let run_id = RunId::new(&view.run_id).ok();
         let run = run_id.map(|run_id| self.runs.load_summary(&run_id)).transpose()?.flatten();
         if let Some(run) = run {
@@ -112,7 +113,7 @@ impl SchedulerCore {
         Ok(view)
     }
 
-    /// The fires of a job that `filter` lets through, oldest first; what a disabled job has missed by `now` included.
+    /// The fires of a job that match `filter`, oldest first, including what a disabled job has missed by `now`.
     ///
     /// # Errors
     /// [`SchedulerError::NotFound`] when there is neither such a job nor any fire of it.
@@ -129,7 +130,7 @@ impl SchedulerCore {
             None => return Err(self.not_found(job_id.as_str())?),
         };
         if let (false, Ok(job)) = (row.enabled, Job::read(&row)) {
-            // It is written down when the job is enabled again.
+            // It is recorded when the job is enabled again.
             for fire in self.plan_of_disabled(&job, &row, now)?.fires {
                 let fire = Entry::row_of(&job, &fire);
                 match found.last_mut() {
@@ -146,10 +147,10 @@ impl SchedulerCore {
         Ok(found.into_iter().skip(excess).map(FireView::from).collect())
     }
 
-    /// How many fires of each outcome a job has among its newest `limit` rows.
+    /// The number of fires of each outcome among a job's newest `limit` rows.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn last_outcomes(&self, job_id: &JobId, limit: usize) -> Result<BTreeMap<String, usize>, StoreError> {
         let filter = FireFilter { limit: Some(limit), ..FireFilter::default() };
         let mut counts = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What can go wrong when something is asked of jobs: what, why, and what is right.
+//! The errors of calls about jobs: what failed, why, and what would be right.
 
 use chrono::{DateTime, Utc};
 
@@ -9,117 +9,117 @@ use crate::pipeline::ParamError;
 use crate::schedule::ScheduleError;
 use crate::store::StoreError;
 
-/// Why the scheduler did not do what it was asked. Nothing was changed, whichever it is.
+/// Why the scheduler did not do what was requested. In each case nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
-    /// There is no such job.
+    /// The job does not exist.
     #[error("there is no job {job_id}{hint}")]
     NotFound {
-        /// Which.
+        /// The requested name.
         job_id: String,
-        /// The nearest name, or how to list them, after a semicolon.
+        /// The nearest name, or how to list the jobs, after a semicolon.
         hint: String,
     },
-    /// There is such a job already.
+    /// A job of this name exists already.
     #[error(
         "there is a job {job_id} already; change it with `leverframe schedule set`, or choose another id"
     )]
     Exists {
-        /// Which.
+        /// The requested id.
         job_id: JobId,
     },
-    /// Its row says something that can't be understood.
+    /// The job's row can't be read.
     #[error("job {job_id} can't be used: {problem}; set its schedule anew, or remove it")]
     Broken {
-        /// Which.
+        /// The job's name.
         job_id: String,
-        /// What.
+        /// What is wrong.
         problem: String,
     },
     /// The schedule, its zone or a policy makes no sense.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// What is said of it is not enough, or makes no sense.
+    /// The values for a job are incomplete or make no sense.
     #[error("{0}")]
     Invalid(String),
-    /// The pipeline is not there, or can't be used.
+    /// The pipeline does not exist or can't be used.
     #[error("job {job_id} can't run pipeline {pipeline_id}: {reason}")]
     Pipeline {
-        /// Which job.
+        /// The job's id.
         job_id: JobId,
-        /// Which pipeline.
+        /// The pipeline's id.
         pipeline_id: PipelineId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Its parameters don't fit the pipeline.
+    /// The parameters don't fit the pipeline.
     #[error("job {job_id}: {error}")]
     Param {
-        /// Which job.
+        /// The job's id.
         job_id: JobId,
-        /// What is wrong with them.
+        /// What is wrong with the parameters.
         error: ParamError,
     },
-    /// It would come after a job that is not there.
+    /// The job would come after a job that does not exist.
     #[error("job {job_id} can't come after {upstream}: there is no such job{hint}")]
     NoUpstream {
-        /// Which job.
+        /// The job's id.
         job_id: JobId,
-        /// The one that is not there.
+        /// The job that does not exist.
         upstream: JobId,
         /// The nearest name, after a semicolon; or nothing.
         hint: String,
     },
-    /// It would come after itself.
+    /// The job would come after itself.
     #[error("job {} would come after itself: {}; leave one of these out", cycle.first().map_or("", JobId::as_str), in_a_row(cycle))]
     Cycle {
-        /// The jobs, each after the next; the first is the last.
+        /// The jobs of the cycle, each after the next; the first is also the last.
         cycle: Vec<JobId>,
     },
-    /// A pipeline file says when it runs.
+    /// A pipeline file says when the job runs.
     #[error(
         "job {job_id} stands in a [[schedule]] table of {file}; {what} there (its switch, and what is not its timing, can be set here)"
     )]
     FromFile {
-        /// Which job.
+        /// The job's id.
         job_id: JobId,
         /// The file.
         file: String,
-        /// What was to be done, and is done there.
+        /// What was requested, and must be done in the file.
         what: &'static str,
     },
-    /// Others come after it.
+    /// Other jobs come after it.
     #[error("job {job_id} can't be removed: {} after it; change or remove that first", comes(.downstream))]
     HasDownstream {
-        /// Which job.
+        /// The job's id.
         job_id: JobId,
-        /// Those that come after it.
+        /// The jobs that come after it.
         downstream: Vec<String>,
     },
-    /// The time between two instants can't be run again.
+    /// A range of instants can't be backfilled.
     #[error("the backfill of job {job_id} from {} to {} can't be made: {why}", format_instant(*from), format_instant(*to))]
     Backfill {
-        /// Which job.
+        /// The job's id.
         job_id: JobId,
         /// The first instant.
         from: DateTime<Utc>,
-        /// Up to this instant.
+        /// The last instant.
         to: DateTime<Utc>,
-        /// Why, and what is right.
+        /// The reason, and what would be right.
         why: String,
     },
-    /// The run of a job could not be started.
+    /// A run of the job could not be started.
     #[error("a run of job {job_id} could not be started: {reason}")]
     NotStarted {
-        /// Which job.
+        /// The job's id.
         job_id: JobId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A name is malformed.
+    /// An id is malformed.
     #[error(transparent)]
     Id(#[from] InvalidId),
-    /// The database said no.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The jobs were reached without an engine that could do it; the text says what can't be done.
@@ -127,13 +127,13 @@ pub enum SchedulerError {
         "{0}: no engine of this data directory fires jobs; start `leverframe serve`, which also takes over what runs in the foreground"
     )]
     NoEngine(String),
-    /// The engine said no.
+    /// The engine refused or failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The settings of the data directory can't be read, so that the folders of pipelines are not known.
+    /// The settings of the data directory can't be read, so the folders of pipelines are unknown.
     #[error("{0}")]
     Settings(String),
-    /// A thread, timer or pipe could not be had.
+    /// The system has no thread, timer or pipe left.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
     /// The scheduler has ended or is ending.

@@ -1,6 +1,5 @@
-//! Jobs that stand in pipeline files: their `[[schedule]]` tables are taken over when the files are read. A table that
-//! has changed since counts whole; the switch belongs to the operator and stays as it is. Jobs made by hand are not
-//! touched.
+//! Jobs of pipeline files: their `[[schedule]]` tables are taken over when the files are read. A changed table replaces
+//! all of the job but whether it is enabled, which only the operator changes. Jobs created by hand are not touched.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,14 +15,14 @@ use crate::base::time::Now;
 use crate::schedule::Outcome;
 use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredFire, StoredJob, from_ms};
 
-/// The state of a table in its file, as it is stored.
+/// `file_table` of a job whose table is in its file.
 const THERE: &str = StoredJob::TABLE_THERE;
-/// It was taken out, and the job was disabled already.
+/// Of a job whose table was removed while the job was disabled.
 const GONE: &str = "gone";
-/// It was taken out, and that has disabled the job.
+/// Of a job whose table was removed, which has disabled the job.
 const GONE_ENABLED: &str = "gone_enabled";
 
-/// A table that returns within so long, in milliseconds, was never away: a file was saved.
+/// A table that returns within this time, in milliseconds, was only away while its file was saved.
 const RETURNS_WITHIN_MS: u64 = 60_000;
 
 /// The tables of one pipeline file.
@@ -31,38 +30,38 @@ const RETURNS_WITHIN_MS: u64 = 60_000;
 pub struct FileTables {
     /// The file, absolute.
     pub file: String,
-    /// Its jobs; none where the file can't be understood at the moment: its last good version stays in force.
+    /// Its jobs. None while the file can't be parsed: its last good version stays in force.
     pub jobs: Option<Vec<JobSpec>>,
 }
 
-/// Whether all files could be looked at.
+/// Whether all files could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// A file that is not among them is gone.
+    /// All: a file that is not among them is gone.
     Complete,
-    /// Some folder could not be read: what is not among them may still be there.
+    /// Not all, because a folder could not be read: a file that is not among them may still exist.
     Partial,
 }
 
-/// What was taken over.
+/// The result of taking tables over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TakenOver {
     /// Jobs that are new.
     pub added: Vec<JobId>,
     /// Jobs whose tables have changed.
     pub changed: Vec<JobId>,
-    /// Jobs whose tables were taken out: they are disabled.
+    /// Jobs whose tables were removed: they are disabled.
     pub disabled: Vec<JobId>,
-    /// Tables that could not be taken over: the file, and why.
+    /// Tables that could not be taken over: the file and the reason.
     pub problems: Vec<(String, String)>,
 }
 
 impl SchedulerCore {
-    /// Takes the tables of all pipeline files over as jobs: new ones are added, changed ones changed, and those that were
-    /// taken out disabled. What can't be taken over is listed, and hinders nothing else.
+    /// Takes the tables of all pipeline files over as jobs: adds new ones, changes changed ones, and disables those
+    /// whose tables were removed. What can't be taken over is listed, and does not prevent the others.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn take_over(
         &mut self,
         files: Vec<FileTables>,
@@ -89,11 +88,11 @@ impl SchedulerCore {
             let n_before = waiting.len();
             let mut left = Vec::new();
             for (file, spec) in waiting {
-                // The files in which a table of that name stands.
+                // The files that have a table of this name.
                 let others = places.get(&spec.job_id).unwrap_or(&none);
                 match self.take_over_one(&file, spec.clone(), others, now, &mut taken) {
                     Ok(more) => acts.extend(more),
-                    // The job above may stand in a file that comes later.
+                    // The upstream job may be in a later file.
                     Err(error @ SchedulerError::NoUpstream { .. }) => left.push((file, spec, error)),
                     Err(SchedulerError::Store(error)) => return Err(error),
                     Err(error) => taken.problems.push((file, error.to_string())),
@@ -128,7 +127,7 @@ impl SchedulerCore {
             return Ok(vec![changed(&job_id)]);
         };
         let is_there = row.file_table.as_deref() == Some(THERE);
-        // A table that was moved to another file is the same job; two of them are not.
+        // A table that was moved to another file is the same job. Two tables of the same name are an error.
         let is_elsewhere = |other: &String| other != file && is_there && others.contains(other);
         if row.file.as_ref().is_none_or(is_elsewhere) {
             return Err(SchedulerError::Exists { job_id });
@@ -176,7 +175,7 @@ impl SchedulerCore {
         let next_at = match row.next_run_ms {
             Some(ms) if is_same_timing && !is_accounted && ms < NEVER_MS => Some(from_ms(ms)),
             _ => {
-                // One that comes once keeps the instant that it has: it may have passed.
+                // A job that runs once keeps its instant, which may have passed.
                 next.timetable(&self.local)?.next_after(now.wall)
             }
         };
@@ -191,8 +190,8 @@ impl SchedulerCore {
         Ok(draft.acts)
     }
 
-    /// What waited to be started when the table of a job was taken out waits again, as it did, if that was a moment ago:
-    /// then its file was only saved, and what came due since then counts too.
+    /// Restores fires that waited when the job's table was removed, if that was a moment ago: the file was only saved,
+    /// and instants since then count too.
     fn give_back(&mut self, job_id: &JobId, now: Now) -> Result<bool, StoreError> {
         let taken_out = self.taken_out.remove(job_id);
         let is_recent = |out: &TakenOut| now.awake_ms.saturating_sub(out.at_ms) <= RETURNS_WITHIN_MS;
@@ -210,7 +209,7 @@ impl SchedulerCore {
         Ok(true)
     }
 
-    /// Jobs whose tables were taken out are disabled.
+    /// Disables the jobs whose tables were removed.
     fn disable_gone(
         &mut self,
         places: &HashMap<JobId, HashSet<String>>,
@@ -258,7 +257,7 @@ fn in_file(job_id: &JobId, file: Option<&str>, state: &str, mark: &str) -> JobWr
     }
 }
 
-/// What a table says, in short: another mark is another table.
+/// A digest of a table: another digest means another table.
 fn mark_of(spec: &JobSpec) -> String {
     let hash = Sha256::digest(format!("{spec:?}"));
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()

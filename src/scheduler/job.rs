@@ -1,5 +1,5 @@
-//! A job: what is asked of one ([`JobSpec`]), what is said of one that is added or changed ([`JobPatch`]: one shape for the
-//! socket, the command line, the window and programs), and the way from and to its row.
+//! A job: its specification ([`JobSpec`]); a patch to add or change one ([`JobPatch`]: the same for the socket, the
+//! command line, the window and programs); and the conversion from and to its row.
 
 use std::collections::BTreeMap;
 
@@ -16,42 +16,41 @@ use crate::pipeline::PipelineSchedule;
 use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
 use crate::store::{NEVER, NEVER_MS, StoredJob, from_ms};
 
-/// A job as it is asked for: what it runs, when, and what happens to instants that were missed or overlap. Fields that
-/// [`new`](Self::new) does not take have their defaults.
+/// The specification of a job, without its history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSpec {
-    /// Its name; unique within a data directory.
+    /// The job's id; unique within a data directory.
     pub job_id: JobId,
-    /// The pipeline that it runs.
+    /// The pipeline to run.
     pub pipeline_id: PipelineId,
-    /// What that reads from; none: as the pipeline says.
+    /// What the pipeline reads from; none: as the pipeline says.
     pub source: Option<String>,
     /// When it is due.
     pub schedule: ScheduleConfig,
-    /// The zone that it follows; none: the machine's, resolved when the job is added.
+    /// The zone that the schedule follows. None: the machine's, resolved when the job is added.
     pub zone: Option<Zone>,
-    /// What becomes of missed instants.
+    /// What happens to missed instants.
     pub misfire: MisfirePolicy,
-    /// What becomes of an instant while a run is under way.
+    /// What happens to an instant while a run is under way.
     pub overlap: Overlap,
-    /// The priority of its runs, from 0 to 9, where it is higher than the pipeline's.
+    /// The priority of its runs, from 0 to 9. It counts if it is higher than the pipeline's.
     pub priority: i32,
-    /// Parameters of its runs by name.
+    /// The parameters of its runs by name.
     pub params: BTreeMap<String, String>,
-    /// Run type of its runs; none: the pipeline's or `FULL_REFRESH`.
+    /// The run type of its runs; none: the pipeline's, or `FULL_REFRESH`.
     pub run_type: Option<String>,
-    /// Environment of its runs; none: the pipeline's or `dev`.
+    /// The environment of its runs; none: the pipeline's, or `dev`.
     pub environment: Option<String>,
     /// Whether it fires.
     pub enabled: bool,
 }
 
 impl JobSpec {
-    /// A job with the defaults: in the machine's zone, missed instants run once, and none beside a living run. The ids
-    /// may be texts, which are checked here, or ids.
+    /// A job with the defaults: in the machine's zone; missed instants run once; no run starts while one is under way.
+    /// Each id may be an id, or a text, which is checked here.
     ///
     /// # Errors
-    /// [`InvalidId`] when a text is no id: it must match `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+    /// [`InvalidId`] when a text does not match `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     pub fn new(
         job_id: impl TryInto<JobId, Error: Into<InvalidId>>,
         pipeline_id: impl TryInto<PipelineId, Error: Into<InvalidId>>,
@@ -62,7 +61,7 @@ impl JobSpec {
         Ok(Self::of(job_id, pipeline_id, schedule))
     }
 
-    /// As [`new`](Self::new), for ids that are checked.
+    /// As [`new`](Self::new), for ids.
     pub(crate) fn of(job_id: JobId, pipeline_id: PipelineId, schedule: ScheduleConfig) -> Self {
         Self {
             job_id,
@@ -97,66 +96,66 @@ impl JobSpec {
     }
 }
 
-/// A job to be added, or what is to be changed of one. What is not said has its default, or stays as it is.
+/// A job to add, or the changes to one. A field that is absent has its default, or stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobPatch {
-    /// Its name.
+    /// The job's id.
     pub job_id: JobId,
-    /// The pipeline that it runs. A new job needs one.
+    /// The pipeline to run. A new job needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline_id: Option<PipelineId>,
-    /// What its runs are named after; of a new job by default the pipeline's.
+    /// What its runs are named after. Default of a new job: the pipeline's source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The kind of its schedule: `daily`, for one. A new job needs one.
+    /// The kind of its schedule, such as `daily`. A new job needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_type: Option<String>,
-    /// The rest of its schedule, as in the database.
+    /// The other parts of its schedule, as in the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_config: Option<Value>,
-    /// An IANA name, or `local`; of a new job by default the machine's.
+    /// An IANA name, or `local`. Default of a new job: the machine's zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// What becomes of missed instants.
+    /// What happens to missed instants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub misfire: Option<Misfire>,
-    /// How many of them run at most.
+    /// How many missed instants run at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catchup_limit: Option<u32>,
-    /// How late one may still run that is otherwise skipped, in seconds.
+    /// How late an instant may still run under a policy that skips missed ones, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub misfire_grace_seconds: Option<f64>,
-    /// How old one may be at most, in seconds; `null`: however old.
+    /// The age from which a missed instant no longer runs, in seconds; `null`: no limit.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub misfire_max_age_seconds: Option<Option<f64>>,
-    /// What becomes of an instant while a run is under way.
+    /// What happens to an instant while a run is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Overlap>,
-    /// Its priority.
+    /// The priority of its runs, from 0 to 9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
-    /// Parameters by name; `null` takes one out.
+    /// The parameters by name; `null` removes one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Option<String>>,
-    /// Run type of its runs; `null`: the pipeline's.
+    /// The run type of its runs; `null`: the pipeline's.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub run_type: Option<Option<String>>,
-    /// Environment of its runs; `null`: the pipeline's.
+    /// The environment of its runs; `null`: the pipeline's.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub environment: Option<Option<String>>,
-    /// Whether a new job fires at once; of one that is there, `schedule.enable` and `schedule.disable` say so.
+    /// Whether a new job fires at once. An existing one is changed by `schedule.enable` and `schedule.disable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
-/// Tells `null` from what is not there.
+/// Distinguishes `null` from an absent field.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
 impl JobPatch {
-    /// A job of this name, of which nothing is said yet.
+    /// A patch without changes.
     pub fn new(job_id: JobId) -> Self {
         Self {
             job_id,
@@ -178,16 +177,17 @@ impl JobPatch {
         }
     }
 
-    /// The same, due so.
+    /// The same patch with this schedule.
     pub fn with_schedule(self, schedule: &ScheduleConfig) -> Self {
         let (schedule_type, schedule_config) = (schedule.kind().to_owned(), schedule.to_json());
         Self { schedule_type: Some(schedule_type), schedule_config: Some(schedule_config), ..self }
     }
 
-    /// The job to be added.
+    /// The job to add.
     ///
     /// # Errors
-    /// [`SchedulerError::Invalid`] when something is missing or makes no sense, [`SchedulerError::Schedule`].
+    /// [`SchedulerError::Invalid`] when something is missing or makes no sense; [`SchedulerError::Schedule`] when the
+    /// schedule makes no sense.
     pub fn into_spec(self) -> Result<JobSpec, SchedulerError> {
         let job_id = self.job_id.clone();
         let needs = |what: &str| SchedulerError::Invalid(format!("a new job needs {what} (job {job_id})"));
@@ -200,7 +200,7 @@ impl JobPatch {
         Ok(spec)
     }
 
-    /// When it is to be due, if that is said.
+    /// The schedule, if the patch has one.
     pub(super) fn schedule(&self) -> Result<Option<ScheduleConfig>, SchedulerError> {
         match (&self.schedule_type, &self.schedule_config) {
             (Some(kind), config) => {
@@ -212,10 +212,10 @@ impl JobPatch {
         }
     }
 
-    /// Changes `spec` so.
+    /// Applies the patch to `spec`.
     ///
     /// # Errors
-    /// What makes no sense.
+    /// A value makes no sense.
     pub(super) fn apply_to(self, spec: &mut JobSpec) -> Result<(), SchedulerError> {
         fn set<T>(place: &mut T, new: Option<T>) {
             new.into_iter().for_each(|new| *place = new);
@@ -225,7 +225,7 @@ impl JobPatch {
         }
         let span = |seconds: f64, what: &str| {
             let ms = (seconds * 1000.0).round();
-            // A thousand years; beyond, and below zero, nothing makes sense.
+            // At most a thousand years, and not negative.
             let is_one = (0.0..=3.2e13).contains(&ms);
             let wrong =
                 || self.invalid(&format!("{what} must be a number of seconds from 0 on, not {seconds}"));
@@ -261,13 +261,14 @@ impl JobPatch {
     }
 }
 
-/// How much is caught up at most, whatever the row of a job says: each is a claim, and they start one after another.
+/// The most instants that are caught up, whatever the job's row says: each is a claim, and they start one after
+/// another.
 const MOST_CAUGHT_UP: u32 = 10_000;
 
-/// No span in a row of a job is longer than a thousand years, in milliseconds.
+/// The longest span in a job's row: a thousand years, in milliseconds.
 const LONGEST_MS: i64 = 32_000_000_000_000;
 
-/// A job as it is stored, understood.
+/// A job as it is stored, parsed.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) spec: JobSpec,
@@ -275,15 +276,15 @@ pub(super) struct Job {
     pub(super) source: String,
     pub(super) zone: Zone,
     pub(super) created_at: DateTime<Utc>,
-    /// The pipeline file whose table made it.
+    /// The pipeline file whose table defines it.
     pub(super) file: Option<String>,
 }
 
 impl Job {
-    /// Understands a row. What a script leaves out has its default; its zone is then the machine's.
+    /// Parses a row. A column that is none has its default; without a zone, it is the machine's.
     ///
     /// # Errors
-    /// What can't be understood, and what is right.
+    /// What can't be parsed, and what would be right.
     pub(super) fn read(row: &StoredJob) -> Result<Self, String> {
         match &row.problem {
             Some(problem) => Err(problem.clone()),
@@ -291,7 +292,7 @@ impl Job {
         }
     }
 
-    /// The same of a row whose problem may be over: a script has changed it.
+    /// As [`read`](Self::read), for a row whose problem may be solved because a script has changed it.
     ///
     /// # Errors
     /// As there.
@@ -335,7 +336,7 @@ impl Job {
         Ok(Self { spec, source: row.source.clone(), zone, created_at, file: row.file.clone() })
     }
 
-    /// Its row, due next at this instant as that was reckoned on a machine in the zone `local`.
+    /// Its row, with the next instant as reckoned on a machine in the zone `local`.
     pub(super) fn to_row(&self, next_at: Option<DateTime<Utc>>, local: &str) -> StoredJob {
         let spec = &self.spec;
         let defaults = MisfirePolicy::default();
@@ -372,22 +373,22 @@ impl Job {
         }
     }
 
-    /// The zone that is noted beside its next instant, as that was reckoned on a machine in the zone `local`.
+    /// The zone that is noted beside its next instant, as reckoned on a machine in the zone `local`.
     pub(super) fn reckoned_zone(&self, local: &str) -> Option<String> {
         (self.zone == Zone::Local).then(|| local.to_owned())
     }
 
-    /// The zone to reckon with on a machine in the zone `local`.
+    /// The zone of its schedule on a machine in the zone `local`.
     pub(super) fn tz(&self, local: &str) -> Result<Tz, ScheduleError> {
         self.zone.resolve(local)
     }
 
-    /// Its instants on a machine in the zone `local`.
+    /// Its timetable on a machine in the zone `local`.
     pub(super) fn timetable(&self, local: &str) -> Result<Timetable, ScheduleError> {
         Ok(self.spec.schedule.timetable(self.tz(local)?, self.created_at))
     }
 
-    /// An instant as its steps see it.
+    /// An instant as text for its steps, in the job's zone.
     pub(super) fn in_zone(&self, at_ms: i64, local: &str) -> String {
         let at = from_ms(at_ms);
         match self.tz(local) {
@@ -397,7 +398,7 @@ impl Job {
     }
 }
 
-/// The integer of a next instant.
+/// `next_run_ms` of a next instant.
 pub(super) fn next_ms(at: Option<DateTime<Utc>>) -> i64 {
     at.map_or(NEVER_MS, |at| at.timestamp_millis().min(NEVER_MS))
 }

@@ -1,5 +1,5 @@
-//! What is asked of jobs: adding, changing, removing, the switch, and looking. With an engine or without one, it is the
-//! same; what is asked changes all of it or nothing.
+//! Calls about jobs: adding, changing, removing, enabling. They are the same with and without an engine, and each
+//! changes everything or nothing.
 
 use chrono::SubsecRound;
 
@@ -28,7 +28,7 @@ impl SchedulerCore {
         Ok(acts)
     }
 
-    /// A job that is not there yet, checked.
+    /// A new job, checked.
     pub(super) fn new_job(&self, mut spec: JobSpec, now: Now) -> Result<Job, SchedulerError> {
         if self.jobs.load_job(spec.job_id.as_str())?.is_some() {
             return Err(SchedulerError::Exists { job_id: spec.job_id });
@@ -52,7 +52,7 @@ impl SchedulerCore {
         Ok(vec![JobWrite::AddJob(Box::new(row)), upstreams_of(job)])
     }
 
-    /// That what it runs is there and takes its parameters; the source of that.
+    /// Checks that the pipeline exists and takes the parameters. Returns its source.
     pub(super) fn check_target(&self, spec: &JobSpec) -> Result<String, SchedulerError> {
         let refused = |reason| SchedulerError::Pipeline {
             job_id: spec.job_id.clone(),
@@ -73,11 +73,11 @@ impl SchedulerCore {
         }
     }
 
-    /// Changes what is given of a job. Another timing makes it due after `now`: no past fire comes of it.
+    /// Applies a patch to a job. With another timing it is due after `now`, so that no past instant fires.
     ///
     /// # Errors
-    /// As [`schedule_job`](Self::schedule_job), and [`SchedulerError::Invalid`], [`SchedulerError::NotFound`], [`SchedulerError::Broken`],
-    /// [`SchedulerError::FromFile`].
+    /// As [`schedule_job`](Self::schedule_job); also [`SchedulerError::Invalid`], [`SchedulerError::NotFound`],
+    /// [`SchedulerError::Broken`], [`SchedulerError::FromFile`].
     pub fn set_job(&mut self, patch: JobPatch, now: Now) -> Result<Vec<Act>, SchedulerError> {
         let job_id = &patch.job_id.clone();
         let schedule = patch.schedule()?;
@@ -89,7 +89,7 @@ impl SchedulerCore {
         }
         let is_broken = Job::read(&row).is_err();
         if let (true, Some(schedule)) = (is_broken, &schedule) {
-            // What could not be understood is replaced.
+            // What could not be parsed is replaced.
             row.schedule_type = schedule.kind().to_owned();
             row.schedule_config = schedule.to_json().to_string();
             row.problem = None;
@@ -101,7 +101,7 @@ impl SchedulerCore {
             schedule.check_new(now.wall)?;
             self.check_upstreams(job_id, schedule)?;
             let was_once = matches!(job.spec.schedule, ScheduleConfig::Once { .. });
-            // One that has run and disabled itself is meant to run again.
+            // A job that has run once and disabled itself is meant to run again.
             next.spec.enabled |= was_once && row.next_run_ms.is_none_or(|ms| ms >= crate::store::NEVER_MS);
         }
         patch.apply_to(&mut next.spec)?;
@@ -133,7 +133,7 @@ impl SchedulerCore {
         Ok(draft.acts)
     }
 
-    /// What has come by `now` gets its place by the timing that it had.
+    /// Records the instants up to `now` by the timing that the job had.
     pub(super) fn account_until(
         &self,
         job: &Job,
@@ -159,7 +159,7 @@ impl SchedulerCore {
         Ok(())
     }
 
-    /// What a disabled job has missed by `now`.
+    /// The instants that a disabled job has missed by `now`.
     pub(super) fn plan_of_disabled(
         &self,
         job: &Job,
@@ -179,7 +179,7 @@ impl SchedulerCore {
         }))
     }
 
-    /// Removes a job; its history and the ledger of its fires stay until they are old.
+    /// Removes a job. Its history and its fires stay until they are too old.
     ///
     /// # Errors
     /// [`SchedulerError::NotFound`], [`SchedulerError::HasDownstream`], [`SchedulerError::FromFile`].
@@ -198,7 +198,7 @@ impl SchedulerCore {
         Ok(draft.acts)
     }
 
-    /// Gives a job another name; what has happened under the old one goes with it.
+    /// Renames a job, with its history and its fires.
     ///
     /// # Errors
     /// [`SchedulerError::NotFound`], [`SchedulerError::Exists`], [`SchedulerError::FromFile`].
@@ -234,7 +234,7 @@ impl SchedulerCore {
         Ok(vec![changed(from), changed(to)])
     }
 
-    /// Lets a job fire again. What came while it was disabled is recorded as one range, and never caught up.
+    /// Enables a job. The instants that came while it was disabled are recorded as one range and never caught up.
     ///
     /// # Errors
     /// [`SchedulerError::NotFound`], [`SchedulerError::Broken`].
@@ -247,7 +247,7 @@ impl SchedulerCore {
         let mut draft = Draft::default();
         self.account_until(&job, &row, now, &mut draft)?;
         let job_id_text = job_id.to_string();
-        // What ended while it was disabled does not count.
+        // Ends of upstream jobs while it was disabled do not count.
         draft.writes.push(JobWrite::UpstreamEnded {
             upstream: None,
             job_id: job_id_text.clone(),
@@ -259,7 +259,7 @@ impl SchedulerCore {
         Ok(draft.acts)
     }
 
-    /// Lets a job fire no more, until it is enabled; what of it waits to be started is not.
+    /// Disables a job. Its fires that wait to be started are not started.
     ///
     /// # Errors
     /// [`SchedulerError::NotFound`].
@@ -276,7 +276,7 @@ impl SchedulerCore {
         Ok(draft.acts)
     }
 
-    /// What is claimed and has no run yet, or waits, is not started any more.
+    /// Settles the open fires that have no run yet, so that they are not started.
     pub(super) fn settle_open(
         &self,
         job_id: &JobId,
@@ -303,14 +303,14 @@ pub(super) fn upstreams_of(job: &Job) -> JobWrite {
     JobWrite::Upstreams { job_id: job.spec.job_id.to_string(), upstreams }
 }
 
-/// Instants are whole milliseconds: what lies between two of them comes at the later one.
+/// Instants are whole milliseconds: one between two of them is moved to the later one.
 fn never_early(schedule: &mut ScheduleConfig) {
     if let ScheduleConfig::Once { at } = schedule {
         *at = ceil_ms(*at);
     }
 }
 
-/// A job whose table stands in a file is changed there.
+/// Refuses to change a job whose table is in a file.
 fn refuse_if_in_file(row: &StoredJob, job_id: &JobId, what: &'static str) -> Result<(), SchedulerError> {
     match &row.file {
         Some(file) if row.file_table.as_deref() == Some("there") => {

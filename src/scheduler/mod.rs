@@ -1,13 +1,13 @@
-//! The scheduler: when jobs are due, their runs are started, and every due instant is accounted for.
+//! The scheduler: when jobs are due their runs are started, and every due instant is accounted for.
 //!
-//! [`DesktopScheduler`] is the handle; behind it one thread (`actor`) waits for orders, for the clock and for the ends of
-//! runs. What it decides and records stands in [`SchedulerCore`], which has no clock of its own: a fire is *claimed*
-//! with the name of its run as the next instant moves (one synced commit), then the run is started, then what became of
-//! it is booked; a start finds what was left between, whenever the program has died. Without an engine, the handle does
-//! what can be done with the database alone.
+//! [`DesktopScheduler`] is the handle; behind it one thread (`actor`) waits for orders, for the clock and for the ends
+//! of runs. [`SchedulerCore`] decides and records; it has no clock. A fire is first *claimed* with the id of its run,
+//! in the same synced commit that moves the next instant. Then the run is started. Then the outcome is recorded. Every
+//! start of the scheduler finishes what was left in between, whenever the program died. Without an engine,
+//! [`OfflineScheduler`] does what can be done with the database alone.
 //!
-//! It knows nothing of files of pipelines: it is given a function that finds what a name means. What schedules mean
-//! stands in `schedule`.
+//! The scheduler knows no pipeline files: it is given a function that finds what a name means. The meaning of schedules
+//! is in `schedule`.
 
 mod actor;
 mod after;

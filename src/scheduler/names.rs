@@ -1,24 +1,24 @@
-//! Names for runs of jobs that are not recorded yet. However many are due at one instant, each name is found at once:
-//! what is taken is read once for each instant and source, and counted up from there.
+//! Ids for runs of jobs that are not recorded yet. However many runs are due at one instant, each id is found at once:
+//! the ids in use are read once for each source and second, and counted on from there.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::base::id::RunId;
 use crate::store::{CheckpointManager, JobStore, StoreError};
 
-/// Names by what they begin with, which is the source and the second.
+/// Ids by their beginning, which is the source and the second.
 #[derive(Default)]
 pub(super) struct Names(HashMap<String, Taken>);
 
 struct Taken {
-    /// What was taken when it was read.
+    /// The ids in use when they were read.
     names: HashSet<String>,
-    /// No name with this number or a higher one has been given away since.
+    /// The lowest number that was not given out since then.
     next: u64,
 }
 
 impl Names {
-    /// The next free name that begins with `base`; it is not given away again until [`forget`](Self::forget).
+    /// Reserves the next free id that begins with `base`. It is not given out again until [`forget`](Self::forget).
     pub(super) fn reserve(
         &mut self,
         base: &str,
@@ -41,12 +41,12 @@ impl Names {
         Ok(RunId::new(found.unwrap_or_default())?)
     }
 
-    /// What was given away is on disk by now, or was not used: it is read again when it matters.
+    /// Forgets all. Ids that were given out are on disk by now, or unused; they are read again when needed.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// Keeps what is likely to be asked for again, and little of it.
+    /// Forgets all when there are too many.
     pub(super) fn tidy(&mut self) {
         const MOST: usize = 64;
         if self.0.len() > MOST {

@@ -1,5 +1,5 @@
-//! What became of starts and of runs is booked: in the ledger, in the history, and with the jobs that come after. What
-//! is lost of it with the power, every start repeats.
+//! Recording the outcomes of starts and runs: in the ledger, in the history, and for downstream jobs. If a loss of
+//! power undoes it, every start repeats it.
 
 use chrono::{DateTime, Utc};
 
@@ -14,14 +14,14 @@ use crate::run::{EventKind, FiredBy, RunState, RunSummary, Trigger};
 use crate::schedule::Outcome;
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
 
-/// The status of a run that never was.
+/// The status of a run that was never started.
 const FAILED_TO_START: &str = "failed_to_start";
 
 impl SchedulerCore {
-    /// Books what became of a start.
+    /// Records the outcome of a start.
     ///
     /// # Errors
-    /// What the disk has; [`recover`](Self::recover) then finds what was not booked.
+    /// As the database reports; [`recover`](Self::recover) then finds what was not recorded.
     pub fn started(
         &mut self,
         start: JobStart,
@@ -89,7 +89,7 @@ impl SchedulerCore {
                 let fire = fire_at(&start.job_id, due_ms);
                 draft.settle(&fire, Outcome::FailedToStart, Some(reason), None);
             }
-            // Its history stood there before it was started.
+            // Its history row existed before its start.
             None => draft.writes.push(JobWrite::EndHistory {
                 run_id,
                 finished_at: now.wall,
@@ -100,7 +100,7 @@ impl SchedulerCore {
         self.forget_live(&start.job_id, &start.run_id);
     }
 
-    /// Another run got the name first: this one gets another.
+    /// Another run has taken the id first: this one gets another.
     fn rename_start(&mut self, start: JobStart, now: Now, draft: &mut Draft) -> Result<(), StoreError> {
         let Some(Ok(job)) = self.jobs.load_job(start.job_id.as_str())?.map(|row| Job::read(&row)) else {
             self.book_refusal(&start, "the job is there no more".to_owned(), now, draft);
@@ -120,10 +120,10 @@ impl SchedulerCore {
         Ok(())
     }
 
-    /// Whether the run that has the name of `start` was started for it, by an engine that died before it was booked.
+    /// Whether the run with the id of `start` was started for it, by an engine that died before that was recorded.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn is_run_of(&self, start: &JobStart) -> Result<bool, StoreError> {
         let stored = self.runs.load_run(&start.run_id)?;
         let by = stored.and_then(|stored| stored.ledger.fired_by);
@@ -133,7 +133,7 @@ impl SchedulerCore {
     /// Whether the fire of this start is still claimed for its run.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub(super) fn is_claimed_for(&self, start: &JobStart) -> Result<bool, StoreError> {
         let Some(due_ms) = start.due_ms else { return Ok(false) };
         let fire = self.jobs.fire_at(start.job_id.as_str(), due_ms)?;
@@ -143,15 +143,15 @@ impl SchedulerCore {
         }))
     }
 
-    /// Starts a run of a job by hand: it claims no instant.
+    /// Prepares a run of a job by hand, which claims no instant.
     ///
     /// # Errors
-    /// [`SchedulerError::NotFound`], [`SchedulerError::Broken`], or what the disk has.
+    /// [`SchedulerError::NotFound`]; [`SchedulerError::Broken`]; or as the database reports.
     pub fn run_job_now(&mut self, job_id: &JobId, now: Now) -> Result<JobStart, SchedulerError> {
         let (_, job) = self.understood(job_id)?;
         let mut draft = Draft::default();
         let run_id = self.reserve(&job, now.wall)?;
-        // On disk before the run is: no run of a job is ever unknown to its history.
+        // On disk before the run is, so that the history never misses a run of a job.
         draft.writes.push(JobWrite::AddHistory(StoredHistory {
             job_id: job_id.to_string(),
             run_id: run_id.to_string(),
@@ -177,16 +177,16 @@ impl SchedulerCore {
         })
     }
 
-    /// Books the end of a run, if it is one of a job's: what waits for it, and what comes after it, is claimed.
+    /// Records the end of a run, if it is a job's, and claims what waits for it: queued fires and downstream jobs.
     ///
     /// # Errors
-    /// What the disk has; [`recover`](Self::recover) then finds what was not booked.
+    /// As the database reports; [`recover`](Self::recover) then finds what was not recorded.
     pub fn ended(&mut self, run: &RunSummary, now: Now) -> Result<Vec<Act>, StoreError> {
         let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(Vec::new()) };
         let Ok(job_id) = JobId::new(&history.job_id) else { return Ok(Vec::new()) };
         self.forget_live(&job_id, &run.run_id);
         let ms = |at: DateTime<Utc>| at.timestamp_millis();
-        // It may have ended so before, have been taken up where no scheduler was, and have ended so again.
+        // The run may have ended so before, been resumed without a scheduler, and ended so again.
         let is_that_end = |at| run.finished_at.is_none_or(|finished_at| ms(at) == ms(finished_at));
         let is_booked = history.finished_at.is_some_and(is_that_end)
             && history.status.as_deref() == Some(run.state.as_str());
@@ -204,16 +204,16 @@ impl SchedulerCore {
         let mut drafts = vec![draft];
         drafts.extend(self.fire_downstream(&job_id, run.state, finished_at)?);
         drafts.push(self.let_next_go(&job_id)?);
-        // What is claimed must not be lost; what is only booked is booked again.
+        // A claim must not be lost; a mere record is repeated.
         let is_more = drafts.iter().skip(1).any(|draft| !draft.writes.is_empty());
         let durability = if is_more { Durability::Synced } else { Durability::Lazy };
         self.commit_each(drafts, durability, now)
     }
 
-    /// A run of a job that had ended goes on.
+    /// Records that an ended run of a job goes on.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn reopened(&mut self, run: &RunSummary, now: Now) -> Result<Vec<Act>, StoreError> {
         let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(Vec::new()) };
         let is_open = history.finished_at.is_none();
@@ -229,7 +229,7 @@ impl SchedulerCore {
         self.commit_each(vec![draft], Durability::Lazy, now)
     }
 
-    /// Claims what waits for the run that has ended.
+    /// Claims the fire that waits for the run that has ended.
     pub(super) fn let_next_go(&self, job_id: &JobId) -> Result<Draft, StoreError> {
         let mut draft = Draft::of(job_id);
         if self.n_live(job_id) > 0 {
@@ -250,7 +250,8 @@ impl SchedulerCore {
     }
 }
 
-/// Whether a run was started for that fire: a job may have been renamed since, or its zone changed, but not its instant.
+/// Whether a run was started for that fire. The job may have been renamed since, or its zone changed, but not the
+/// instant.
 pub(super) fn is_same(of_run: &FiredBy, wanted: &FiredBy) -> bool {
     let instant =
         |by: &FiredBy| by.due_at.as_deref().and_then(|text| crate::base::time::parse_instant(text).ok());

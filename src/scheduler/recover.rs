@@ -1,5 +1,5 @@
-//! The ledger and the runs are brought together, as they are on disk: what every start does first. What was claimed is
-//! started or booked, ends that nobody has booked are, and what is wrong with one job holds up no other.
+//! Recovery: compares the ledger with the runs on disk, first thing at every start. Claimed fires are started or
+//! recorded, missing ends are recorded, and what is wrong with one job delays no other.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -15,19 +15,19 @@ use crate::run::{EventKind, RunState, RunSummary};
 use crate::schedule::{Misfire, Outcome};
 use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
 
-/// One that was claimed and not started because its engine died is on time for so long.
+/// How late a claimed fire, whose engine died before its start, still counts as on time.
 const STILL_ON_TIME_MS: i64 = 10_000;
 
-/// So many rows that can't be understood are named; of the rest the number is said.
+/// How many unreadable rows a warning names; for the others it has the number.
 const MOST_ROWS_NAMED: usize = 10;
 
 impl SchedulerCore {
-    /// Brings the ledger and the runs together, as they are on disk: what was claimed and has a run is booked, what
-    /// has none is started, unless it is older than its job lets it be, and so is the end of every run that is not
-    /// booked. The first thing after a start, and after anything that could not be booked.
+    /// Compares the ledger with the runs on disk. A claimed fire with a run is recorded as started; one without is
+    /// started, unless it is older than its job allows; and every missing end is recorded. To be called first after a
+    /// start, and after a failure to record.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn recover(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         self.live.clear();
         self.may_catch_up = true;
@@ -53,7 +53,7 @@ impl SchedulerCore {
                 Err(error) => acts.extend(self.bear(Some(&job_id), Err(error), now)?),
             }
         }
-        // Ends that were booked, and then taken back where no scheduler was.
+        // Ends that were recorded before the run was resumed without a scheduler.
         for run in self.runs.runs_taken_up()? {
             if run.state.is_ended() {
                 ended.push(run);
@@ -70,7 +70,7 @@ impl SchedulerCore {
         passed_over.extend(nameless.into_iter().map(nameless_fire));
         let mut launched = BTreeSet::new();
         for (job_id, due_ms) in claimed {
-            // One of a job at once; its others wait for their turn.
+            // One of each job at once; its others wait for their turn.
             let may_launch = !launched.contains(&job_id);
             let more = self.recover_claim(&job_id, due_ms, now, may_launch, &mut ended);
             let more = self.bear_of(&job_id, more, now)?;
@@ -88,7 +88,7 @@ impl SchedulerCore {
         Ok(acts)
     }
 
-    /// Says which rows were passed over, where that was not said before.
+    /// The warning about skipped rows, unless it was the last one too.
     fn tell_passed_over(&mut self, rows: &[String]) -> Option<Act> {
         let named = rows.iter().take(MOST_ROWS_NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
         let n_more = rows.len().saturating_sub(MOST_ROWS_NAMED);
@@ -103,7 +103,7 @@ impl SchedulerCore {
         })
     }
 
-    /// What came of a run that one of the jobs has started.
+    /// As [`bear`](Self::bear), for the job that has started this run.
     fn bear_end(
         &mut self,
         run: &RunSummary,
@@ -134,7 +134,7 @@ impl SchedulerCore {
         self.commit_each(vec![draft], Durability::Lazy, now)
     }
 
-    /// One that was claimed: its run is there, or is started if it is still on time, or waits for its turn.
+    /// Recovers a claim: its run exists; or it is started, if it is still on time; or it waits for its turn.
     fn recover_claim(
         &mut self,
         job_id: &str,
@@ -178,7 +178,7 @@ impl SchedulerCore {
         self.commit_each(vec![draft], Durability::Synced, now)
     }
 
-    /// What waits for a run that is there no more.
+    /// Recovers fires that wait for a run that no longer exists.
     fn recover_queued(&mut self, passed_over: &mut Vec<String>, now: Now) -> Result<Vec<Act>, StoreError> {
         let mut jobs = BTreeSet::new();
         let nameless = self.jobs.each_open_fire(Outcome::Queued.as_str(), |fire| {
@@ -209,8 +209,8 @@ fn late_ms(fire: &StoredFire, now: Now) -> i64 {
     now.wall.timestamp_millis().saturating_sub(fire.due_ms)
 }
 
-/// What becomes of a claim that a start finds, where it is older than its job lets a fire be. What somebody has asked to
-/// be run again is wanted however old it is.
+/// The outcome of a claim that recovery finds and that is older than its job allows. A backfilled instant is wanted
+/// however old it is.
 fn too_late(job: &Job, fire: &StoredFire, now: Now) -> Option<(Outcome, String)> {
     let misfire = &job.spec.misfire;
     let is_older = |age: chrono::TimeDelta| late_ms(fire, now) > age.num_milliseconds();

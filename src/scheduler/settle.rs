@@ -1,5 +1,5 @@
-//! What was decided about several jobs is written together, and where the database refuses something of one of them, that
-//! job alone is set aside: its row says why, it is told, and the others go on.
+//! Commits decisions about several jobs together. If the database refuses the data of one job, only that job is set
+//! aside: its row has the reason, there is an event, and the others go on.
 
 use std::ops::Range;
 
@@ -10,16 +10,16 @@ use crate::base::time::Now;
 use crate::run::EventKind;
 use crate::store::{Durability, JobWrite, StoreError};
 
-/// After something that could not even be set aside, how long until the scheduler looks again.
+/// How long until the scheduler looks again, when a job could not even be set aside.
 const HOLD_OFF_MS: u64 = 5_000;
 
 impl SchedulerCore {
-    /// Writes all drafts with one commit, and gives back what is to be done. If the database refuses what is written, each
-    /// draft is written by itself, and the jobs of those that are refused again are set aside.
+    /// Writes all drafts in one commit, and returns their acts. If the database refuses the data, each draft is written
+    /// by itself, and the jobs of those that are refused again are set aside.
     ///
     /// # Errors
-    /// What the disk has; then nothing is written. Where it fails after a part was written, that part is to be done, and
-    /// the failure stands in `trouble`: who carries out what this gives back recovers.
+    /// As the database reports; nothing was written then. If it fails after a part was written, the acts of that part
+    /// are returned and the error is kept in `trouble`; the caller then recovers.
     pub(super) fn commit_each(
         &mut self,
         drafts: Vec<Draft>,
@@ -37,7 +37,7 @@ impl SchedulerCore {
         match self.jobs.commit(&writes, durability) {
             Ok(()) => return Ok(parts.into_iter().flat_map(|(_, _, acts)| acts).collect()),
             Err(error) if !error.is_about_data() => {
-                // What was reserved is free again.
+                // The reserved ids are free again.
                 self.names.borrow_mut().forget();
                 return Err(error);
             }
@@ -63,10 +63,10 @@ impl SchedulerCore {
         Ok(done)
     }
 
-    /// Sets the job aside about which the database refuses something, and goes on with the others.
+    /// If the error is about this job's data, sets the job aside.
     ///
     /// # Errors
-    /// What is not about one job.
+    /// Any other error of the database.
     pub(super) fn bear(
         &mut self,
         job_id: Option<&JobId>,
@@ -79,7 +79,7 @@ impl SchedulerCore {
         }
     }
 
-    /// The same, of a job as a row names it.
+    /// As [`bear`](Self::bear), for a job as its row names it.
     pub(super) fn bear_of(
         &mut self,
         job: &str,
@@ -92,7 +92,8 @@ impl SchedulerCore {
         }
     }
 
-    /// A job of which something can't be written never fires until it is changed; its row says why, and so does an event.
+    /// Sets a job aside whose data can't be written: it never fires until it is changed. Its row and an event have the
+    /// reason.
     pub(super) fn set_aside(&mut self, job: Option<&str>, error: &StoreError, now: Now) -> Vec<Act> {
         let warning = |text: String| Act::Tell(None, Box::new(EventKind::WarningRaised { text }));
         let Some(job) = job else {

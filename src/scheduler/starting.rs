@@ -1,4 +1,4 @@
-//! How runs of jobs are started on the engine, and what becomes of each start.
+//! Starting the runs of jobs on the engine, and the outcomes.
 
 use super::actor::Actor;
 use super::core::{Act, JobStart, StartOutcome, Target};
@@ -6,19 +6,19 @@ use crate::base::time::Now;
 use crate::engine::{EngineError, StartRequest, now};
 use crate::run::Plan;
 
-/// A pipeline that was not found is looked for again after so long.
+/// How long until a pipeline that was not found is looked for again.
 const LOOK_AGAIN_MS: u64 = 4_000;
 
-/// Why a run can't even be asked for.
+/// Why a run can't even be requested.
 enum Refusal {
-    /// What it runs is not there.
+    /// The pipeline was not found.
     NotFound(String),
-    /// Its parameters don't fit that.
+    /// The parameters don't fit the pipeline.
     Unfit(String),
 }
 
 impl Actor {
-    /// Starts runs, those of pipelines together; what became of each.
+    /// Starts runs, those of pipelines together. Returns the outcomes.
     pub(super) fn start_all(&mut self, starts: Vec<JobStart>) -> Vec<(JobStart, StartOutcome)> {
         let mut outcomes = Vec::with_capacity(starts.len());
         let mut plans = Vec::new();
@@ -47,7 +47,7 @@ impl Actor {
         outcomes
     }
 
-    /// The run that is to begin; none for a registered function.
+    /// The plan of the run; none for a registered function.
     fn plan_of(&self, start: &JobStart) -> Result<Option<Plan>, Refusal> {
         let definition = match (self.resolve)(&start.pipeline_id).map_err(Refusal::NotFound)? {
             Target::Function => return Ok(None),
@@ -67,8 +67,8 @@ impl Actor {
         }))
     }
 
-    /// A file may be away for the moment in which an editor saves it: what is due and can't be found is looked for once
-    /// more, and nothing has become of it until then.
+    /// The outcome of a start that can't be requested. None if the pipeline was not found for the first time: an editor
+    /// may just be saving the file, so it is looked for once more later.
     fn outcome_of_refusal(&mut self, start: &JobStart, refusal: Refusal) -> Option<StartOutcome> {
         let reason = match refusal {
             Refusal::NotFound(reason) if start.due_ms.is_some() => reason,
@@ -88,14 +88,14 @@ impl Actor {
         }
     }
 
-    /// Starts what could not be found a while ago, unless something else has become of it.
+    /// Starts the runs whose pipelines were not found a while ago, unless their fires were settled otherwise.
     pub(super) fn look_again(&mut self, at: Now) {
         let is_due = |(at_ms, _): &&(u64, JobStart)| *at_ms <= at.awake_ms;
         let due: Vec<JobStart> = self.again.values().filter(is_due).map(|(_, start)| start.clone()).collect();
         for start in due {
             let run_id = start.run_id.clone();
             if self.core.n_live(&start.job_id) > 0 {
-                // Another run of its job has begun meanwhile: it meets that as everything does that catches up.
+                // Another run of its job has begun meanwhile: it is handled like everything that catches up.
                 self.core.may_catch_up = true;
             } else if self.core.is_claimed_for(&start).unwrap_or(true) {
                 self.carry_out(Ok(vec![Act::Start(Box::new(start))]));

@@ -1,5 +1,5 @@
-//! Rows of jobs that a script has written are read: when each is due first, and what it comes after. What can't be
-//! understood is set aside with its problem, and holds nobody up.
+//! Reads rows of jobs that a script has written: when each is due first, and what it comes after. A row that can't be
+//! read is set aside with its problem, and delays no other.
 
 use super::after::Pending;
 use super::claims::{Draft, park};
@@ -12,7 +12,7 @@ use crate::schedule::ScheduleConfig;
 use crate::store::{Durability, JobWrite, NEVER_MS, StoreError, StoredJob};
 
 impl SchedulerCore {
-    /// Reads jobs that a script has written: when each is due, and what it comes after.
+    /// Reads all rows that a script has written.
     pub(super) fn read_unread(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         const AT_ONCE: usize = 1000;
         let mut acts = Vec::new();
@@ -21,7 +21,7 @@ impl SchedulerCore {
             let unread = self.jobs.unread_jobs(last_rowid, AT_ONCE)?;
             let Some(last) = unread.last() else { return Ok(acts) };
             last_rowid = last.rowid;
-            // Those of this round are not on disk yet.
+            // Jobs of this round are not on disk yet.
             let mut pending = Pending::default();
             let mut drafts = Vec::with_capacity(unread.len());
             for row in unread {
@@ -53,15 +53,15 @@ impl SchedulerCore {
         let above = job.spec.schedule.upstreams().to_vec();
         if let Some(cycle) = self.cycle(&job.spec.job_id, &above, pending)? {
             let mut draft = park(&row, SchedulerError::Cycle { cycle }.to_string());
-            // What it came after so far, it does no more.
+            // Its earlier upstream jobs no longer count.
             draft.writes.push(JobWrite::Upstreams { job_id: row.job_id, upstreams: Vec::new() });
             pending.put(job.spec.job_id, Vec::new());
             return Ok(draft);
         }
-        // What is due by an instant is due at whole milliseconds, and never before the one that was written.
+        // A due instant is a whole millisecond, and never before the one that was written.
         let written = parse_instant(&row.next_run).ok().map(ceil_ms);
         let first = match &mut job.spec.schedule {
-            // A job by hand, or one after others, is never due by itself, whatever stands there.
+            // A manual job, or one after others, is never due by itself, whatever the row says.
             ScheduleConfig::After { .. } | ScheduleConfig::Manual => None,
             ScheduleConfig::Interval { anchor, .. } => {
                 let first = written.or_else(|| timetable.next_after(now.wall));

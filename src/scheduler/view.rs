@@ -1,4 +1,4 @@
-//! Jobs, their fires and their history as everybody outside sees them, in JSON too.
+//! The views of jobs, fires and history for users and programs, also as JSON.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::base::time::{instant, maybe_instant, parse_instant};
 use crate::schedule::{Misfire, MisfirePolicy, Outcome, Overlap};
 use crate::store::{NEVER_MS, StoredFire, StoredHistory, StoredJob, from_ms};
 
-/// A job as everybody sees it: a row of `leverframe schedule list --json`.
+/// A job: an entry of `leverframe schedule list --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobView {
-    /// Its name.
+    /// The job's name.
     pub job_id: String,
     /// The pipeline that it runs.
     pub pipeline_id: String,
@@ -23,109 +23,109 @@ pub struct JobView {
     pub source: String,
     /// The kind of its schedule.
     pub schedule_type: String,
-    /// The rest of its schedule.
+    /// The other parts of its schedule.
     pub schedule_config: Value,
-    /// Its schedule in a sentence; empty where it can't be understood.
+    /// Its schedule in a sentence. Empty when the row can't be read.
     pub words: String,
-    /// The zone that it follows: an IANA name, or `local`.
+    /// The zone of its schedule: an IANA name, or `local`.
     pub zone: String,
     /// Whether it fires.
     pub enabled: bool,
-    /// When it is due next; none: never. Of a disabled job: from when on it has missed what came.
+    /// When it is due next; none: never. For a disabled job: the first instant that it has missed or will miss.
     #[serde(serialize_with = "maybe_instant")]
     pub next_run: Option<DateTime<Utc>>,
-    /// The due instant, or the start by hand, of its last run, as it is written.
+    /// The due instant of its last run, or its start when it was started by hand, as written.
     pub last_run: Option<String>,
     /// How often it ran.
     pub run_count: i64,
-    /// When it was added, as it is written.
+    /// When it was added, as written.
     pub created_at: String,
-    /// What becomes of missed instants.
+    /// What happens to missed instants.
     pub misfire: Misfire,
-    /// How many of them run at most.
+    /// How many missed instants run at most.
     pub catchup_limit: u32,
-    /// How late one may still run that is otherwise skipped, in seconds.
+    /// How late an instant may still run under a policy that skips missed ones, in seconds.
     pub misfire_grace_seconds: f64,
-    /// How old one may be at most, in seconds.
+    /// The age from which a missed instant no longer runs, in seconds; none: no limit.
     pub misfire_max_age_seconds: Option<f64>,
-    /// What becomes of an instant while a run is under way.
+    /// What happens to an instant while a run is under way.
     pub overlap: Overlap,
-    /// Its priority.
+    /// The priority of its runs.
     pub priority: i32,
-    /// Parameters of its runs.
+    /// The parameters of its runs.
     pub params: BTreeMap<String, String>,
-    /// Run type of its runs; none: the pipeline's.
+    /// The run type of its runs; none: the pipeline's.
     pub run_type: Option<String>,
-    /// Environment of its runs; none: the pipeline's.
+    /// The environment of its runs; none: the pipeline's.
     pub environment: Option<String>,
-    /// The pipeline file whose `[[schedule]]` table says when it runs.
+    /// The pipeline file whose `[[schedule]]` table defines its timing.
     pub file: Option<String>,
-    /// What can't be understood about it, or not be recorded: it never fires.
+    /// Why it never fires: its row can't be read, or its fires can't be recorded.
     pub problem: Option<String>,
     /// Its runs that have not ended.
     pub running: Vec<RunId>,
-    /// Why one of these is held, and goes on when that is over.
+    /// Why one of these runs is held, if one is.
     #[serde(default)]
     pub held: Option<String>,
-    /// What became of its newest instant, or of its newest ones; none: it was never due.
+    /// Its newest row in the ledger; none: it was never due.
     #[serde(default)]
     pub last_fire: Option<FireView>,
-    /// Why its runs can't start at the moment: there is no such pipeline. Only where it was looked for.
+    /// Why its runs can't start at present, such as a missing pipeline. Only if that was looked up.
     #[serde(default)]
     pub trouble: Option<String>,
 }
 
-/// What goes on of a job.
+/// The runs of a job that are under way.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
-    /// Its runs that have not ended.
+    /// The runs that have not ended.
     pub(super) runs: Vec<RunId>,
-    /// Why one of these is held.
+    /// Why one of them is held, if one is.
     pub(super) held: Option<String>,
 }
 
-/// A row of the ledger as everybody sees it: a row of `leverframe schedule fires --json`.
+/// A row of the ledger: an entry of `leverframe schedule fires --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FireView {
-    /// Whose.
+    /// The job's name.
     pub job_id: String,
     /// The first instant.
     #[serde(serialize_with = "instant")]
     pub due_at: DateTime<Utc>,
-    /// The last one.
+    /// The last instant.
     #[serde(serialize_with = "instant")]
     pub through_at: DateTime<Utc>,
-    /// How many there are.
+    /// How many instants there are.
     pub n_instants: u64,
-    /// What became of them: one of the words of [`Outcome`], unless a script wrote the row.
+    /// The outcome: one of the words of [`Outcome`], unless a script wrote the row.
     pub outcome: String,
-    /// Why.
+    /// The reason for the outcome, if there is one.
     pub reason: Option<String>,
-    /// The run, if there is one.
+    /// The reserved or started run, if there is one.
     pub run_id: Option<String>,
 }
 
-/// A run of a job as everybody sees it: a row of `leverframe schedule history --json`.
+/// A run of a job: an entry of `leverframe schedule history --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryView {
-    /// Of which job.
+    /// The job's name.
     pub job_id: String,
-    /// Which run.
+    /// The run's id.
     pub run_id: String,
     /// When it was started.
     #[serde(serialize_with = "instant")]
     pub started_at: DateTime<Utc>,
-    /// When it ended.
+    /// When it ended; none while it has not.
     #[serde(serialize_with = "maybe_instant")]
     pub finished_at: Option<DateTime<Utc>>,
-    /// The word for its state, or `failed_to_start`.
+    /// The run's state, or `failed_to_start`.
     pub status: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
 }
 
 impl JobView {
-    /// How a row is seen on a machine in the zone `local`, with what goes on and the newest row of its ledger.
+    /// The view of a row on a machine in the zone `local`, with its runs under way and the newest row of its ledger.
     pub(super) fn of(
         row: &StoredJob,
         local: &str,
@@ -201,7 +201,7 @@ impl From<StoredHistory> for HistoryView {
     }
 }
 
-/// The outcome of a word that a script may have written.
+/// The outcome of a word; none for an unknown word, which a script may have written.
 pub(super) fn outcome_of(word: &str) -> Option<Outcome> {
     word.parse().ok()
 }

@@ -1,13 +1,13 @@
-//! The zone of this machine, as `date` has it: what `TZ` says, else what the system is set to.
+//! The zone of this machine, as `date` has it: the zone of `TZ`, or else the system's.
 
 use chrono_tz::Tz;
 
-/// The name of the zone that this machine is in; `UTC` where the system does not say.
+/// The name of this machine's zone; `UTC` when the system names none.
 pub fn machine_zone() -> String {
     known_machine_zone().unwrap_or_else(|| Tz::UTC.name().to_owned())
 }
 
-/// The same; none where the system does not say.
+/// As [`machine_zone`]; none when the system names none.
 pub(super) fn known_machine_zone() -> Option<String> {
     match tz_variable().as_deref().map(zone_of_tz) {
         Some(Some(zone)) => Some(zone.name().to_owned()),
@@ -15,13 +15,12 @@ pub(super) fn known_machine_zone() -> Option<String> {
     }
 }
 
-/// What `TZ` says, where that names no zone whose rules are known here: schedules do not heed it.
+/// The value of `TZ`, if it is no zone that is known here. Schedules ignore it.
 pub fn unheeded_tz() -> Option<String> {
     tz_variable().filter(|text| zone_of_tz(text).is_none())
 }
 
-/// The zone that `TZ` says and the one that the system is set to, where these are two: a process that is started without
-/// this `TZ` is in the other.
+/// The zone of `TZ` and the system's zone, if they differ: a process without this `TZ` is in the other zone.
 pub fn zone_of_session_alone() -> Option<(String, String)> {
     let session = zone_of_tz(&tz_variable()?)?.name().to_owned();
     let system = iana_time_zone::get_timezone().ok()?;
@@ -29,7 +28,7 @@ pub fn zone_of_session_alone() -> Option<(String, String)> {
     (session != system && !(is_utc(&session) && is_utc(&system))).then_some((session, system))
 }
 
-/// Names of one and the same.
+/// Names of the same zone.
 const UTC_NAMES: [&str; 8] =
     ["UTC", "Etc/UTC", "UCT", "Etc/UCT", "Universal", "Etc/Universal", "Zulu", "Etc/Zulu"];
 
@@ -38,7 +37,7 @@ fn tz_variable() -> Option<String> {
 }
 
 /// The zone of a value of `TZ` as `tzset(3)` reads it: a name, with or without a colon, or the path of a file of the
-/// system's own; an empty one is UTC. Rules in the form of POSIX (`CET-1CEST,M3.5.0,M10.5.0/3`) have no name.
+/// system's zones; an empty value is UTC. POSIX rules (`CET-1CEST,M3.5.0,M10.5.0/3`) have no name.
 fn zone_of_tz(text: &str) -> Option<Tz> {
     let name = text.strip_prefix(':').unwrap_or(text);
     if name.is_empty() {

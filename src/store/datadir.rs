@@ -1,4 +1,4 @@
-//! The data directory: where everything lies, who may read it, and the lock that makes one engine the only one.
+//! The data directory: its files, who may read it, and the lock that makes one engine the only one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
@@ -17,54 +17,54 @@ use crate::base::id::RunId;
 /// Why a directory can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// The platform has no place for it, and none was named.
+    /// The platform names no place for it, and the caller named none.
     #[error("there is no home directory to keep data in; name one with --data-dir or LEVERFRAME_DATA_DIR")]
     Homeless,
-    /// It can't be made or reached.
+    /// It can't be created or used.
     #[error("the data directory {path} can't be used: {why}")]
     Unusable {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// What stands in the way, and what to do.
+        /// What is wrong, and what the operator can do about it.
         why: String,
     },
-    /// Another engine holds it.
+    /// Another engine holds its lock.
     #[error(
         "another engine holds the data directory {path}; close it first, or name another with --data-dir"
     )]
     Busy {
-        /// Which.
+        /// The directory.
         path: PathBuf,
     },
 }
 
-/// A directory that is there, is ours alone, and can be written.
+/// An existing data directory of this user, which no other user can write.
 #[derive(Debug, Clone)]
 pub struct DataDir {
     path: PathBuf,
 }
 
-/// Held while an engine lives; the operating system takes it back when the engine dies.
+/// The engine's lock, held until dropped. The operating system releases it when the engine dies.
 #[derive(Debug)]
 pub struct EngineLock {
-    /// None once it was given away.
+    /// None after it was given away.
     file: Option<File>,
 }
 
 impl EngineLock {
-    /// Gives the lock away, held: whoever has the descriptor holds it, and nobody can take it in between. It is
-    /// released when its last copy is closed.
+    /// Gives the lock away without releasing it: the holder of the descriptor holds the lock, and no other process can
+    /// take it in between. The lock is released when the last copy of the descriptor is closed.
     pub fn into_fd(mut self) -> Option<OwnedFd> {
         self.file.take().map(OwnedFd::from)
     }
 
-    /// The lock itself, for a message that hands it over; none once it was given away.
+    /// The lock's descriptor, for a message that hands it over. None after it was given away.
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(AsFd::as_fd)
     }
 
-    /// Says in the file who holds the lock. Only a hint for those who ask: the lock is the system's. Without it they
-    /// look longer.
+    /// Writes this process's id into the file. It is only a hint that makes [`presence()`](super::presence()) quicker: the
+    /// lock itself is the kernel's.
     fn sign(&self) {
         let Some(mut file) = self.file.as_ref() else { return };
         let signed = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
@@ -74,17 +74,17 @@ impl EngineLock {
 
 impl Drop for EngineLock {
     fn drop(&mut self) {
-        // Not only by closing: a child that another thread is just spawning holds a copy until its exec.
-        // It can't fail for a file that is locked.
+        // Unlocked explicitly, because closing is not enough: a child that another thread is just spawning holds a copy
+        // of the descriptor until its exec. Unlocking a locked file can't fail.
         let _ = self.file.as_ref().map(|file| flock(file, FlockOperation::Unlock));
     }
 }
 
 impl DataDir {
-    /// The directory to use: what was named, else the platform's own place.
+    /// The path to use: `named`, or else the platform's own place.
     ///
     /// # Errors
-    /// [`DataDirError::Homeless`] when there is none.
+    /// [`DataDirError::Homeless`] when the platform has no such place.
     pub fn locate(named: Option<&Path>) -> Result<PathBuf, DataDirError> {
         match named {
             Some(path) => Ok(std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
@@ -94,13 +94,13 @@ impl DataDir {
         }
     }
 
-    /// Makes it if it is not there (mode 0700), and checks that it can be used. A mode that lets others in is mended
-    /// where everything in it is ours; see [`Self::open_to_others`].
+    /// Opens the directory: creates it if it does not exist (mode 0700), and checks that it can be used. If others can
+    /// look into it and it holds only our files, its mode is set to 0700; otherwise see [`Self::open_to_others`].
     ///
     /// # Errors
-    /// [`DataDirError::Unusable`] when it can't be made, is not a directory, belongs to somebody else,
-    /// can't be read or written, lies on a network file system, or is a folder of something else: nothing is changed
-    /// then.
+    /// [`DataDirError::Unusable`] when it can't be created, read or written, is not a directory, belongs to another
+    /// user, lies on a network file system, is a folder of something else (nothing is changed then), or also holds
+    /// files of something else and other users can write in it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
         let path = path.as_ref();
         let unusable = |why: String| DataDirError::Unusable { path: path.to_owned(), why };
@@ -156,11 +156,13 @@ impl DataDir {
     /// Takes the engine's lock.
     ///
     /// # Errors
-    /// [`DataDirError::Busy`] when another engine holds it, [`DataDirError::Unusable`] when the file can't be opened.
+    /// [`DataDirError::Busy`] when another engine holds it; [`DataDirError::Unusable`] when the file can't be opened or
+    /// locked.
     pub fn lock(&self) -> Result<EngineLock, DataDirError> {
         let (path, file) = (self.path.join("instance.lock"), self.lock_file()?);
         let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            // The engine that took it is dead. What holds it for a moment more is a child that it was just spawning.
+            // The engine that took the lock is dead. A child that it was just spawning may hold a copy for a moment
+            // longer.
             Err(Errno::WOULDBLOCK) if is_holder_gone(&path) => lock_within(&file, HOLDER_DIES_WITHIN),
             outcome => outcome,
         };
@@ -189,7 +191,7 @@ impl DataDir {
         DataDirError::Unusable { path: self.path.clone(), why }
     }
 
-    /// Takes the engine's lock as soon as its holder lets go; waits for it without an end.
+    /// Takes the engine's lock as soon as its holder releases it. Waits without a limit.
     ///
     /// # Errors
     /// [`DataDirError::Unusable`] when the file can't be opened or locked.
@@ -202,10 +204,10 @@ impl DataDir {
         Ok(lock)
     }
 
-    /// The engine's lock, as another process has given it away ([`EngineLock::into_fd`]).
+    /// Takes over the engine's lock that another process gave away ([`EngineLock::into_fd`]).
     ///
     /// # Errors
-    /// [`DataDirError::Unusable`] when `fd` is not this directory's lock, or is not held.
+    /// [`DataDirError::Unusable`] when `fd` is not this directory's lock, or another process holds the lock.
     pub fn take_over_lock(&self, fd: OwnedFd) -> Result<EngineLock, DataDirError> {
         let path = self.path.join("instance.lock");
         let unusable = |why: &str| DataDirError::Unusable { path: self.path.clone(), why: why.to_owned() };
@@ -215,7 +217,7 @@ impl DataDir {
         if !is_ours {
             return Err(unusable("the lock that was handed over is not its own"));
         }
-        // Of one that is held through this very descriptor it is no question; of any other it is refused.
+        // Locking again through the same descriptor always succeeds; through any other it fails while the lock is held.
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| unusable("the lock that was handed over is held by somebody else"))?;
         let lock = EngineLock { file: Some(file) };
@@ -223,7 +225,8 @@ impl DataDir {
         Ok(lock)
     }
 
-    /// What to say where others can look into it, since it holds what is not ours and its mode was left as it is.
+    /// A warning when others can look into the directory, and its mode was left because it holds files of other
+    /// programs.
     pub fn open_to_others(&self) -> Option<String> {
         let mode = fs::metadata(&self.path).ok()?.mode() & 0o777;
         let Ok(Ownership::Shared(strange)) = ours::ownership(&self.path) else { return None };
@@ -236,22 +239,22 @@ impl DataDir {
         })
     }
 
-    /// Where it is: absolute, without links.
+    /// The absolute path, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Runs, steps and checkpoints.
+    /// The database of runs, steps and checkpoints.
     pub fn checkpoints_db(&self) -> PathBuf {
         self.path.join("checkpoints.db")
     }
 
-    /// Jobs, their history and their fires.
+    /// The database of jobs, their history and their fires.
     pub fn scheduler_db(&self) -> PathBuf {
         self.path.join("scheduler.db")
     }
 
-    /// What the machine and the steps have cost.
+    /// The database of what the machine and the steps have used.
     pub fn samples_db(&self) -> PathBuf {
         self.path.join("samples.db")
     }
@@ -261,7 +264,7 @@ impl DataDir {
         self.path.join("settings.toml")
     }
 
-    /// Where pipelines are looked for first.
+    /// The first folder that is searched for pipelines.
     pub fn pipelines_dir(&self) -> PathBuf {
         self.path.join("pipelines")
     }
@@ -276,10 +279,10 @@ impl DataDir {
         self.path.join("reports").join(run_id.as_str())
     }
 
-    /// Makes a run's folders, readable by nobody else.
+    /// Creates a run's folders, which only this user can read.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn make_run_dirs(&self, run_id: &RunId) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
@@ -288,24 +291,24 @@ impl DataDir {
     }
 }
 
-/// How long a child that was being spawned when its engine died may take to its exec.
+/// How long after its engine's death a child that was being spawned may take to its exec.
 const HOLDER_DIES_WITHIN: Duration = Duration::from_secs(2);
 
-/// Whether the process that is named in the lock's file is dead (a zombie has no program either).
+/// Whether the process named in the lock's file is dead. A zombie counts as dead: it has no program.
 fn is_holder_gone(lock: &Path) -> bool {
     let holder = fs::read_to_string(lock).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
     let exe = |pid| fs::read_link(format!("/proc/{pid}/exe"));
-    // What could not be looked at may live.
+    // If the link can't be read for another reason, the process may live.
     holder.is_some_and(|pid| exe(pid).is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
 }
 
-/// Waits for a lock, at most this long. The thread that waits on gives it up as soon as it gets it too late.
+/// Waits for a lock, at most `limit`. The waiting thread goes on; if it gets the lock too late, it drops it at once.
 fn lock_within(file: &File, limit: Duration) -> rustix::io::Result<()> {
     let copy = file.try_clone().map_err(|_| Errno::WOULDBLOCK)?;
     // Capacity 1: the one outcome, taken or dropped.
     let (tell, outcome) = crossbeam_channel::bounded(1);
     let wait = move || {
-        // Whoever waited no longer needs no answer.
+        // The receiver is gone after the limit.
         let _ = tell.send(flock(&copy, FlockOperation::LockExclusive));
     };
     std::thread::Builder::new().name("lf-lock".into()).spawn(wait).map_err(|_| Errno::WOULDBLOCK)?;

@@ -1,5 +1,5 @@
-//! Whether a data directory is still where it was when its engine took it: one that was renamed, removed or exchanged
-//! is another's, or nobody's, and must not be written to any more.
+//! Watches whether a data directory is still where it was when its engine took it. A directory that was renamed,
+//! removed or replaced may belong to another engine now and must not be written any more.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -13,11 +13,11 @@ use super::datadir::DataDir;
 use crate::base::tasks::{Task, TaskThread};
 use crate::files::FolderChanges;
 
-/// A file or folder as the system knows it, whatever it is called.
+/// A file or folder as the kernel knows it, independent of its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     path: PathBuf,
-    /// Device and inode; none where there was nothing, or it could not be looked at.
+    /// Device and inode. None when nothing was there, or it could not be read.
     is: Option<(u64, u64)>,
 }
 
@@ -27,10 +27,10 @@ impl Identity {
         Self { path: path.to_owned(), is }
     }
 
-    /// Whether the same one still lies at its path.
+    /// Whether the same file or folder still lies at its path.
     ///
     /// # Errors
-    /// It can't be looked at: that says nothing about what lies there.
+    /// The path can't be read, which says nothing about what lies there.
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
         self.is_shown_by(fs::metadata(&self.path).map(|meta| known(&meta)))
     }
@@ -50,14 +50,14 @@ fn known(meta: &Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
 }
 
-/// An engine that lives no longer than this needs no watch: to end one takes the kernel longer than a short run does.
+/// An engine that lives no longer than this needs no watch: the kernel takes longer to end a watch than a short run
+/// lasts.
 const WATCH_AFTER: Duration = Duration::from_millis(500);
 
-/// What could not be looked at (an error of the disk or of a mount, a folder that was closed) is looked at again after
-/// this, and whenever something changes.
+/// A path that could not be read (an error of the disk or of a mount, a folder that was closed) is looked at again
+/// after this time, and whenever something changes.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// What a look has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     InPlace,
@@ -77,7 +77,7 @@ fn look(known: &[Identity]) -> Look {
     found
 }
 
-/// What may have put another directory or lock in the place of the one that is known.
+/// Events that may mean that another directory or lock now has the known one's place.
 const EVENTS: WatchFlags = WatchFlags::MOVE_SELF
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::DELETE)
@@ -91,15 +91,15 @@ pub(crate) struct DirWatch {
 }
 
 impl DirWatch {
-    /// Calls `tell` once, as a task of `tasks`, when the directory or the lock in it was renamed, removed or exchanged.
-    /// That a folder above it was renamed is not told; writes notice it. So they do where the system's limit of watches is
-    /// reached.
+    /// Calls `tell` once, as a task of `tasks`, when the directory or its lock was renamed, removed or replaced. It
+    /// does not see that a folder above was renamed, nor anything once the kernel's limit of watches is reached; the
+    /// next write to a database finds these.
     pub(crate) fn start(dir: &DataDir, tasks: &TaskThread, tell: impl FnOnce() + Send + 'static) -> Self {
         let known = [Identity::of(dir.path()), Identity::of(&dir.path().join("instance.lock"))];
         let (path, mut tell, mut changes) = (dir.path().to_owned(), Some(tell), None);
         let task = tasks.add(Some(WATCH_AFTER), |bell| {
             move |_| {
-                // What has happened before the watch began is seen by the first look.
+                // Changes from before the watch are seen by this first look.
                 changes.get_or_insert_with(|| {
                     let bell = bell.clone();
                     FolderChanges::watch(&path, EVENTS, move |_| {
@@ -132,7 +132,7 @@ mod tests {
         let temp = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(temp.path().join("data")).expect("it opens");
         let _lock = dir.lock().expect("it is free");
-        // Capacity 1: it is told once.
+        // Capacity 1: the watch reports once.
         let (tell, told) = crossbeam_channel::bounded(1);
         let tasks = TaskThread::start("lf-test").expect("a thread");
         let watch = DirWatch::start(&dir, &tasks, move || tell.send(()).expect("it is waited for"));
@@ -162,7 +162,7 @@ mod tests {
         }
         fs::write(&file, "x").expect("a file");
         assert!(!nothing.is_in_place().expect("something is there"));
-        // A name that the system can't look up says nothing of what lies there.
+        // A name that the kernel refuses says nothing about what lies there.
         let unseen = Identity { path: PathBuf::from("x".repeat(5000)), ..there.clone() };
         assert_eq!(look(&[there.clone(), unseen.clone()]), Look::Unknown);
         assert_eq!(look(&[unseen, nothing, there.clone()]), Look::Gone);

@@ -1,5 +1,4 @@
-//! Questions about the disk itself: what is free, whether it is another machine's, and the reserve that
-//! is given up when nothing else is left.
+//! The disk itself: how much is free, whether it is another machine's, and the reserve of space for a full disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,23 +7,23 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
-/// How much the reserve holds: enough for the ends of many runs, nothing on a disk of today.
+/// Size of the reserve: enough to record the ends of many runs, and little on a disk of today.
 pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes that this user may still write on the file system of `path`.
 ///
 /// # Errors
-/// When `path` cannot be reached.
+/// `path` can't be reached.
 pub fn free_space(path: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// The name of the network file system that `path` lies on; none when it is the machine's own. SQLite's
-/// WAL needs memory shared between processes, and locks, that those do not give.
+/// The name of the network file system that `path` lies on; none for a local one. SQLite's WAL needs locks and shared
+/// memory between processes, which network file systems do not give.
 ///
 /// # Errors
-/// When `path` cannot be reached.
+/// `path` can't be reached.
 #[cfg(target_os = "linux")]
 pub fn is_network_file_system(path: &Path) -> io::Result<Option<&'static str>> {
     let magic = rustix::fs::statfs(path)?.f_type as u64 & 0xffff_ffff;
@@ -34,7 +33,7 @@ pub fn is_network_file_system(path: &Path) -> io::Result<Option<&'static str>> {
     Ok(NETWORK_MAGICS.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name))
 }
 
-/// Elsewhere nothing is known yet.
+/// On other systems no network file system is known yet: always none.
 ///
 /// # Errors
 /// Never.
@@ -61,7 +60,7 @@ const NETWORK_MAGICS: [(u64, &str); 10] = [
 #[cfg(target_os = "linux")]
 const FUSE_MAGIC: u64 = 0x6573_5546;
 
-/// FUSE also carries local file systems (NTFS, encrypted folders): only these are elsewhere.
+/// FUSE carries local file systems too (NTFS, encrypted folders). Only these are remote.
 #[cfg(target_os = "linux")]
 fn network_fuse(fs_type: &str) -> Option<&'static str> {
     const REMOTE: [&str; 8] =
@@ -86,8 +85,7 @@ fn fuse_type(path: &Path) -> io::Result<Option<String>> {
         .map(|(_, fs_type)| fs_type))
 }
 
-/// A file that really occupies its blocks, so that giving it up makes room for the ends of runs when
-/// the disk is full.
+/// A file that occupies its blocks. Releasing it makes room to record the ends of runs when the disk is full.
 #[derive(Debug)]
 pub struct Reserve {
     path: PathBuf,
@@ -96,11 +94,11 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Takes up the reserve at `path`, filling it to `bytes` if there is room for that. With no room it
-    /// is there all the same, empty and not held: a program must start on a full disk.
+    /// Opens the reserve at `path` and fills it to `bytes`. If there is no room for that, the reserve is empty and not
+    /// held: a program must start on a full disk.
     ///
     /// # Errors
-    /// When the file cannot be created or written for another reason than want of space.
+    /// The file can't be created or written for any reason but lack of space.
     pub fn create(path: impl Into<PathBuf>, bytes: u64) -> io::Result<Self> {
         let mut reserve = Self { path: path.into(), bytes, is_held: false };
         match reserve.restore() {
@@ -110,15 +108,15 @@ impl Reserve {
         }
     }
 
-    /// Whether its space is occupied.
+    /// Whether the reserve occupies its space.
     pub fn is_held(&self) -> bool {
         self.is_held
     }
 
-    /// Gives its space up; harmless when repeated.
+    /// Releases the space. Safe to repeat.
     ///
     /// # Errors
-    /// When the file cannot be truncated.
+    /// The file can't be truncated.
     pub fn release(&mut self) -> io::Result<()> {
         let file = self.open()?;
         file.set_len(0)?;
@@ -127,11 +125,11 @@ impl Reserve {
         Ok(())
     }
 
-    /// Occupies its space again; harmless when repeated.
+    /// Occupies the space again. Safe to repeat.
     ///
     /// # Errors
-    /// `StorageFull` when there is no room for the whole of it: then it occupies nothing, so that it
-    /// never takes the last blocks from what waits for them. Else what the file system said.
+    /// `StorageFull` when there is no room for all of it. It then occupies nothing, so that it never takes the last
+    /// blocks from what waits for them. Otherwise what the file system reports.
     pub fn restore(&mut self) -> io::Result<()> {
         let file = self.open()?;
         match occupy(&file, self.bytes) {
@@ -157,7 +155,7 @@ fn occupy(mut file: &File, bytes: u64) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => file.sync_all(),
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-            // A file system without fallocate: write the blocks out.
+            // A file system without fallocate: the blocks are written.
             let block = vec![0x55_u8; 1024 * 1024];
             let mut left = bytes;
             while left > 0 {

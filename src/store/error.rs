@@ -1,4 +1,4 @@
-//! Why the store refused, by kind: the engine meets a full disk otherwise than a corrupt file.
+//! Why the store refused, by kind: the engine treats a full disk differently from a corrupt file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use rusqlite::{ErrorCode, ffi};
 use super::disk::free_space;
 use crate::base::id::{InvalidId, RunId};
 
-/// Below this many free bytes an unexplained I/O failure is taken for a full disk: SQLite reports some
-/// of those (growing the shared index, a late fsync) as plain I/O errors.
+/// With fewer free bytes than this, an unexplained I/O failure counts as a full disk: SQLite reports some of these
+/// (growing the shared index, a late fsync) as plain I/O errors.
 const NEARLY_NOTHING: u64 = 256 * 1024;
 
-/// Why a commit was refused: its caller had read a run that is another one by now.
+/// A commit was refused because a run has changed since its caller read it.
 #[derive(Debug, thiserror::Error)]
 #[error("run {0} was changed or removed meanwhile; nothing was done about it: try again")]
 pub(super) struct Changed(pub(super) RunId);
 
-/// Why the store did not do what was asked. Nothing was changed, whichever it is.
+/// Why the store did not do what was asked. In each case nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// A later version of this program has written the file.
@@ -29,10 +29,10 @@ pub enum StoreError {
         path: PathBuf,
         /// Its `user_version`.
         found: i64,
-        /// The last one known here.
+        /// The newest version that this program knows.
         known: i64,
     },
-    /// The file is no database, or a damaged one.
+    /// The file is damaged or no database.
     #[error(
         "{} is damaged or not a database ({reason}); it was left as it is: restore a copy of it (such as {}), or move it and its -wal file away to begin with an empty one",
         path.display(), backup_hint(path)
@@ -40,10 +40,10 @@ pub enum StoreError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's message.
         reason: String,
     },
-    /// The file is a database, with other tables than ours.
+    /// The file is a database with other tables than ours.
     #[error(
         "{} is a database of something else ({reason}); it was not touched: move it away, or name another data directory",
         path.display()
@@ -51,7 +51,7 @@ pub enum StoreError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// What is different.
         reason: String,
     },
     /// No space is left.
@@ -60,13 +60,13 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The file, its directory or its file system cannot be written, or the store was opened for reading.
+    /// The file, its directory or its file system is read-only, or the store was opened for reading.
     #[error("cannot write {}: it or its directory is read-only for this user", path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,
     },
-    /// Somebody else's transaction was open for longer than we wait.
+    /// Another program's transaction stayed open for longer than the store waits.
     #[error(
         "cannot write {}: another program holds a transaction open on it; let that program commit or end it",
         path.display()
@@ -80,7 +80,7 @@ pub enum StoreError {
     Unopenable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason, in a few words.
         reason: String,
     },
     /// The operating system failed to read or write.
@@ -88,28 +88,28 @@ pub enum StoreError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason, in a few words.
         reason: String,
     },
-    /// What the caller handed over cannot be stored.
+    /// The caller's data can't be stored; the text says why.
     #[error("{0}")]
     Invalid(String),
-    /// The definition stored with a run does not parse any more.
+    /// The definition stored with a run no longer parses.
     #[error("run {run_id} cannot be taken up: its stored definition of {path} is not understood: {reason}")]
     Definition {
         /// The run.
         run_id: RunId,
-        /// The file that it once was.
+        /// The pipeline file from which it was stored.
         path: String,
-        /// Why.
+        /// The parser's message.
         reason: String,
     },
-    /// Anything else that SQLite refuses: a mistake of ours.
+    /// Anything else that SQLite refuses: an error in this program.
     #[error("{} refused a statement: {reason}", path.display())]
     Statement {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's message.
         reason: String,
     },
 }
@@ -121,7 +121,7 @@ impl From<InvalidId> for StoreError {
 }
 
 impl StoreError {
-    /// Sorts what SQLite said about `path`.
+    /// Sorts an error of SQLite by kind.
     #[expect(clippy::wildcard_enum_match_arm, reason = "of SQLite's many codes, few are chosen by")]
     pub(super) fn from_sql(path: &Path, error: &rusqlite::Error) -> Self {
         if let rusqlite::Error::ToSqlConversionFailure(why) = error
@@ -152,7 +152,7 @@ impl StoreError {
         }
     }
 
-    /// Sorts what the operating system said about `path`.
+    /// Sorts an error of the operating system by kind.
     #[expect(clippy::wildcard_enum_match_arm, reason = "of the system's many kinds, few are chosen by")]
     pub(super) fn from_io(path: &Path, error: &std::io::Error) -> Self {
         let path = path.to_owned();
@@ -168,7 +168,7 @@ impl StoreError {
         }
     }
 
-    /// Whether it is about what one caller handed over, and not about the database.
+    /// Whether the error is about one caller's data and not about the database.
     pub const fn is_about_data(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::Definition { .. } | Self::Statement { .. } => true,
@@ -183,8 +183,8 @@ impl StoreError {
         }
     }
 
-    /// Whether the same call may well succeed later without anybody mending our files: a full disk, a
-    /// lock of somebody else. The engine then holds back and tries again.
+    /// Whether the same call may succeed later although no one repairs our files: the disk may have space again, or
+    /// another program may release its lock. The engine then holds its writes back and tries again.
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::DiskFull { .. } | Self::Locked { .. } | Self::Io { .. } => true,
@@ -200,13 +200,13 @@ impl StoreError {
     }
 }
 
-/// Whether an I/O failure of SQLite is a full disk in disguise.
+/// Whether an I/O failure of SQLite is really a full disk.
 fn means_no_space(extended_code: i32, path: &Path) -> bool {
     extended_code == ffi::SQLITE_IOERR_SHMSIZE
         || path.parent().and_then(|dir| free_space(dir).ok()).is_some_and(|free| free < NEARLY_NOTHING)
 }
 
-/// Whether this user may create files beside `path`; true where that cannot be told.
+/// Whether this user may create files beside `path`; true if that can't be determined.
 fn is_writable(path: &Path) -> bool {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     !matches!(
@@ -215,7 +215,7 @@ fn is_writable(path: &Path) -> bool {
     )
 }
 
-/// What the copies made before migrations are called.
+/// A pattern for the names of the copies made before migrations.
 fn backup_hint(path: &Path) -> String {
     format!("{}.v*.bak", path.display())
 }

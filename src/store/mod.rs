@@ -1,16 +1,16 @@
-//! What is on disk: the data directory with its lock, and the databases, to which nothing else speaks.
+//! The data directory with its lock, and the databases. No other module speaks SQL.
 //!
-//! [`CheckpointManager`] owns `checkpoints.db`: runs, steps, attempts, checkpoints and what recovery
-//! decided. Every write is one `BEGIN IMMEDIATE` transaction that is on disk before the call returns;
-//! callers that come at once share one. Reads go over connections of their own and never wait behind a
-//! commit. [`DataDir`] is the directory that all lies in, and the lock that makes one engine the only one.
-//! Beside it stand the few questions about the disk itself that a database forces on us:
-//! [`free_space`], [`is_network_file_system`] and the [`Reserve`].
+//! [`CheckpointManager`] owns `checkpoints.db`: runs, steps, attempts, checkpoints and the decisions of recovery. Every
+//! write is one `BEGIN IMMEDIATE` transaction that is on disk before the call returns; concurrent callers share one.
+//! Reads use connections of their own and never wait for a commit. [`JobStore`] owns `scheduler.db`: jobs, their
+//! history, the ledger of their fires. [`SampleStore`] owns `samples.db`.
 //!
-//! [`JobStore`] owns `scheduler.db` in the same way: jobs, their history, the ledger of their fires.
+//! [`DataDir`] is the directory of all this, and the lock that makes one engine the only one. Beside it are the
+//! questions about the disk itself that a database needs: [`free_space`], [`is_network_file_system`] and the
+//! [`Reserve`].
 //!
-//! It decides nothing about runs: it keeps what the engine hands it and gives it back. It deliberately
-//! does not parse pipelines either; a definition is kept as the text it was.
+//! The store keeps what the engine gives it and decides nothing about runs. It does not parse pipelines either: a
+//! definition is kept as text.
 
 mod datadir;
 mod dir_watch;

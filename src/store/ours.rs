@@ -1,5 +1,5 @@
-//! Whether a folder is ours to take as a data directory, and to close to everybody else: that is no favour to a folder
-//! that somebody named by mistake.
+//! Whether a folder can become a data directory, which is closed to all other users. A folder of another program, named
+//! by mistake, must not be.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::{fs, io};
 
 use crate::files;
 
-/// Files that only a data directory has: where one of them is, the folder was taken before.
+/// Files that only a data directory has. A folder with one of them has been a data directory before.
 const MARKS: &[&str] =
     &["instance.lock", "checkpoints.db", "scheduler.db", "supervisor.journal", "supervisor.lock"];
 
-/// What else lies in a data directory, of our making or of the user's for us.
+/// What else a data directory may hold, written by us or by the user for us.
 const OWN: &[&str] = &[
     "settings.toml",
     ".settings.toml.new",
@@ -31,28 +31,28 @@ const OWN: &[&str] = &[
     "serve.log.1",
     "leverframe.log",
     "leverframe.log.1",
-    // Of the file system itself, where a disk is mounted for it.
+    // The file system's own, if the data directory is a mount point.
     "lost+found",
 ];
 
 const DATABASES: &[&str] = &["checkpoints.db", "scheduler.db", "samples.db"];
 
-/// What may be done with a folder as a data directory.
+/// What may be done with a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ownership {
-    /// It is not there, is empty, or holds only what is ours: it is closed to everybody else.
+    /// It does not exist, is empty, or holds only our files. It may be closed to other users.
     Ours,
-    /// It was taken before, or holds pipelines of ours, and also what is not ours, such as this: it can be used, and
-    /// stays as open as it is.
+    /// It was used before, or holds pipelines, and also something else, such as this. It can be used, and keeps its
+    /// mode.
     Shared(String),
-    /// It is something else's: it holds this, and nothing that makes it ours.
+    /// It belongs to something else: it holds this, and nothing that makes it ours.
     Strange(String),
 }
 
-/// Looks through a folder.
+/// Looks at the names in a folder.
 ///
 /// # Errors
-/// It can't be read.
+/// The folder can't be read.
 pub(super) fn ownership(folder: &Path) -> io::Result<Ownership> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Ours),
@@ -81,7 +81,7 @@ fn is_own(name: &str) -> bool {
     MARKS.contains(&name) || OWN.contains(&name) || DATABASES.iter().any(of_database)
 }
 
-/// Whether a database's file can go on so: what SQLite writes beside it, and the copies from before an upgrade.
+/// Whether a database's name may continue so: SQLite's files beside it, and the copies made before migrations.
 fn is_beside_database(ending: &str) -> bool {
     let version = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_copy = |ending: &str| {
@@ -90,7 +90,7 @@ fn is_beside_database(ending: &str) -> bool {
     matches!(ending, "-wal" | "-shm" | "-journal") || is_copy(ending.strip_suffix(".new").unwrap_or(ending))
 }
 
-/// Whether pipelines of ours lie in it.
+/// Whether the folder holds a pipeline with a step.
 fn holds_pipelines(folder: &Path) -> bool {
     let Ok(files) = fs::read_dir(folder.join("pipelines")) else { return false };
     files

@@ -1,5 +1,5 @@
-//! Whether an engine lives on a data directory, asked without taking its lock: a question must never be the
-//! reason why an engine that starts at that moment is refused.
+//! Whether an engine lives on a data directory. The lock is not tried: a question must never make an engine fail that
+//! starts at that moment.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,9 +10,9 @@ use std::path::Path;
 pub enum Presence {
     /// No engine lives.
     Nobody,
-    /// This process is an engine.
+    /// This process is the engine.
     Engine {
-        /// The process.
+        /// Its process id.
         pid: u32,
     },
 }
@@ -24,8 +24,8 @@ impl Presence {
     }
 }
 
-/// Who holds the lock of the data directory at this moment. The file names its last holder; that it holds it
-/// still, the system tells: it has the file open, or stands in the list of locks.
+/// Who holds the lock of the data directory now. The file names its last holder; the kernel says whether that process
+/// still holds it, by its open files or by the list of locks.
 pub fn presence(data_dir: &Path) -> Presence {
     let lock = data_dir.join("instance.lock");
     match named_holder(data_dir) {
@@ -34,12 +34,12 @@ pub fn presence(data_dir: &Path) -> Presence {
     }
 }
 
-/// The process that took the lock of the data directory last, as its file says: it may have let go since.
+/// The process that took the lock last, as its file says. It may have released it since.
 pub(crate) fn named_holder(data_dir: &Path) -> Option<u32> {
     fs::read_to_string(data_dir.join("instance.lock")).ok()?.trim().parse().ok()
 }
 
-/// The holder in the system's list of locks, which may miss one while others come and go.
+/// The holder in the kernel's list of locks. The list can miss a lock while others come and go.
 fn listed_holder(lock: &Path) -> Option<u32> {
     let (meta, locks) = (fs::metadata(lock).ok()?, fs::read_to_string("/proc/locks").ok()?);
     let holder = locks
@@ -59,7 +59,7 @@ struct HeldLock {
 }
 
 impl HeldLock {
-    /// The lock of a line, if it is an exclusive `flock` that is held; one that is waited for has `->`.
+    /// Parses an exclusive `flock` that is held. A line with `->` is a waiter.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().skip(1);
         let ("FLOCK", "ADVISORY", "WRITE") = (words.next()?, words.next()?, words.next()?) else {
@@ -77,7 +77,8 @@ impl HeldLock {
     }
 }
 
-/// Whether a process has this file open: file systems with volumes show another device there than here.
+/// Whether a process has this file open. The list of locks does not always say so: on a file system with subvolumes it
+/// shows another device.
 fn has_open(pid: u32, path: &Path) -> bool {
     let Ok(path) = fs::canonicalize(path) else { return false };
     fs::read_dir(format!("/proc/{pid}/fd"))

@@ -7,23 +7,23 @@ use super::runs::CheckpointManager;
 use super::sqlite::wal::{LONG, Wal};
 use crate::base::tasks::{Task, TaskThread};
 
-/// From which length on logs are written back.
+/// The length from which a log is written back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WalLimit {
     /// A mebibyte.
     Whole,
-    /// A mebibyte more than there is now: whoever commits little is not to pay for those before.
+    /// A mebibyte more than now, so that a process with few commits does not pay for those before it.
     Growth,
 }
 
-/// Keeps the logs of databases short until it is dropped.
+/// Keeps the logs of databases short until dropped.
 #[derive(Debug)]
 pub(crate) struct WalKeeper {
     _tasks: Vec<Task>,
 }
 
 impl WalKeeper {
-    /// Adds a task for each of these databases, which has one keeper at most.
+    /// Adds a task for each of these databases. A database has at most one keeper.
     pub(crate) fn start(
         tasks: &TaskThread,
         runs: &CheckpointManager,

@@ -1,4 +1,4 @@
-//! Carries out the window's actions, one after another, and has things looked up for it.
+//! Carries out the window's actions, one after another, and passes lookups on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ pub(crate) struct WindowController {
 }
 
 impl WindowController {
-    /// Ends the engine, what runs goes on, and has the window close.
+    /// Leaves the engine, whose steps go on, and lets the window close.
     pub(crate) fn close_window(&self) -> Result<(), Error> {
         let outcome = self.backend.leave(ShutdownKind::LeaveSteps);
-        // If the window is gone already, so much the better.
+        // An error means that the window is gone already.
         let _ = self.updates.send(AppUpdate::ReadyToClose);
         outcome
     }
 
-    /// Has something looked up on the thread of lookups.
+    /// Queues a lookup for the thread of lookups.
     pub(crate) fn lookup(&self, lookup: Lookup) {
         // If that thread is gone, so is the window.
         let _ = self.lookups.send(lookup);
     }
 
-    /// Sends all living runs as they are now; false when there is no window any more.
+    /// Sends all living runs with their present values; false when there is no window any more.
     pub(crate) fn send_snapshot(&self) -> bool {
         let update = match self.backend.ask(GetSnapshot {}) {
             Ok(LivingRuns { seq, runs, orders }) => {
@@ -67,7 +67,7 @@ impl WindowController {
                 self.lookup(Lookup::RecentRuns);
             }
             Action::OpenFolder(folder) => self.lookup(Lookup::OpenFolder(folder)),
-            // Here and not as a lookup: it is the last thing that a window asks for, and must not be lost.
+            // Not a lookup: it is the last request of a window and must not be lost.
             Action::KeepLook(look) => look.save(self.backend.data_dir().path())?,
             Action::Quit(choice) => self.backend.leave(match choice {
                 QuitChoice::LeaveRunning | QuitChoice::Close => ShutdownKind::LeaveSteps,
@@ -79,7 +79,7 @@ impl WindowController {
     }
 }
 
-/// Carries out what the operator asks, one after another.
+/// Carries out the operator's actions, one after another.
 pub(crate) fn serve(controller: &WindowController, actions: &Receiver<Action>) {
     for action in actions {
         let what = action_text(&action);
@@ -91,7 +91,7 @@ pub(crate) fn serve(controller: &WindowController, actions: &Receiver<Action>) {
             }
         }
         if is_last {
-            // The window closes upon it; if it is gone already, so much the better.
+            // The window closes after this; an error means that it is gone already.
             let _ = controller.updates.send(AppUpdate::ReadyToClose);
             return;
         }
@@ -116,7 +116,7 @@ fn action_text(action: &Action) -> String {
 /// A step's attempt, as the window names it.
 pub(crate) type LogKey = (RunId, StepId, u32);
 
-/// Where a run's log lies.
+/// The file of an attempt's log.
 pub(crate) fn log_file(controller: &WindowController, (run_id, step_id, attempt): &LogKey) -> PathBuf {
     controller.backend.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
 }

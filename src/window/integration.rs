@@ -1,5 +1,5 @@
-//! [`ExecutionIntegration`] binds the engine and the monitor to a window: actions in, updates out. The
-//! window never waits for it: whatever takes time is done on one of its threads.
+//! [`ExecutionIntegration`] connects an engine and its monitor to a window: actions in, updates out. The window never
+//! waits for it: slow work is done on other threads.
 
 use std::io;
 use std::path::Path;
@@ -31,9 +31,7 @@ use crate::scheduler::DesktopScheduler;
 use crate::settings::Settings;
 use crate::store::DataDir;
 
-/// The whole of it on one data directory: the engine, its scheduler and its monitor, and an [`AppStore`] that follows
-/// their events. It does nothing before [`start`](Self::start); dropped, it leaves what runs with the supervisor. The
-/// crate's own page has a complete program.
+/// Connects an engine and its monitor to one window.
 pub struct ExecutionIntegration {
     bus: EventBus,
     world: WorldPort,
@@ -45,47 +43,48 @@ pub struct ExecutionIntegration {
 /// What lives from `start` to `shutdown`.
 struct Started {
     controller: WindowController,
-    /// Shows the warnings about its own engine.
+    /// Shows warnings of this process's engine.
     listening: Option<Listening>,
-    /// Measures the machine for a window whose engine lives elsewhere.
+    /// Measures the machine for a window whose engine is in another process.
     watch: Option<Watch>,
     threads: Vec<Thread>,
     /// Applies updates to the store of a program without a window.
     applying: Option<Applying>,
-    /// Has the pipelines read anew; none where the system has no watches left.
+    /// Reads the pipelines again after a change. None when the kernel has no watches left.
     _pipelines: Option<FolderWatch>,
-    /// Has the limits of somebody else's engine read anew, likewise.
+    /// Reads the limits of another process's engine again after a change. None likewise.
     _limits: Option<SettledWatch>,
 }
 
 impl ExecutionIntegration {
-    /// For a program without a window: what the engine tells on `bus` is applied to `store`, which
+    /// For a program without a window: the engine's events on `bus` are applied to `store`, which
     /// [`read_store`](Self::read_store) shows. Nothing runs before [`start`](Self::start).
     pub fn new(store: AppStore, bus: EventBus) -> Self {
         let (port, world) = window_port();
         Self { bus, world, own_store: Some(OwnStore::new(store, port)), started: None }
     }
 
-    /// For a window: joins the world's end of its port, whose other end feeds the window's own [`AppStore`], and a bus.
+    /// For a window: connects a bus to the world's end of the window's port. The other end feeds the window's own
+    /// [`AppStore`].
     #[doc(hidden)]
     pub fn for_window(world: WorldPort, bus: EventBus) -> Self {
         Self { bus, world, own_store: None, started: None }
     }
 
-    /// Shows `look` the store that it was made with; none where a window has its own. Updates wait meanwhile, so that
-    /// `look` should be short.
+    /// Calls `look` with the store that was given to [`new`](Self::new). None for a window, which has its own. Updates
+    /// wait meanwhile, so `look` should be short.
     pub fn read_store<T>(&self, look: impl FnOnce(&AppStore) -> T) -> Option<T> {
         self.own_store.as_ref().map(|own| own.read(look))
     }
 
-    /// Opens the engine on `data_dir` and begins to serve the window. An empty data directory gets the samples. An
-    /// engine that lives there is left alone.
+    /// Opens the engine on `data_dir` and starts to serve the window. If there is no folder of pipelines, it is created
+    /// with the samples. An engine of another process is left alone: its directory is an error.
     ///
-    /// What fails beside the engine is a warning of `tracing`, and a message in the window. For the latter a `tracing`
+    /// What fails beside the engine is a `tracing` warning and a message in the window. For the message, a `tracing`
     /// subscriber is set for the whole process, unless there is one: then only that one gets the warnings.
     ///
     /// # Errors
-    /// [`Error`], when the directory is held or unusable, or the settings can't be read.
+    /// [`Error`] when the directory is held or unusable, or the settings can't be read.
     pub fn start(&mut self, data_dir: impl AsRef<Path>) -> Result<(), Error> {
         let data_dir = data_dir.as_ref();
         let settings = Settings::load(data_dir)?;
@@ -93,7 +92,7 @@ impl ExecutionIntegration {
         self.start_with(data_dir, settings, options)
     }
 
-    /// As [`start`](Self::start), with options of the caller's own.
+    /// As [`start`](Self::start), with the caller's own options.
     ///
     /// # Errors
     /// As there.
@@ -108,7 +107,7 @@ impl ExecutionIntegration {
         self.start_on(EngineLease::take(&dir)?, ProcessKind::Library, settings, options)
     }
 
-    /// Opens the engine on a lease that was taken or handed over, for the window of `face`.
+    /// Opens the engine on a lease that was acquired or handed over, for a process of kind `face`.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -126,12 +125,12 @@ impl ExecutionIntegration {
         let (raise, for_notices) = (notifier(&updates, || AppUpdate::Raise), updates.clone());
         let listening = listen(lease.dir.path(), move |message| {
             let message = message.to_owned();
-            // If the window is gone, nobody needs to know.
+            // Fails when the window is gone.
             let _ = for_notices.send(AppUpdate::Failure { action: "keep house".into(), message });
         });
         let options = ServiceOptions { face, parts: Mode::All, engine, raise: Some(raise) };
         let folder = lease.dir.pipelines_dir();
-        // Before their schedules are read and their folder is watched.
+        // Before the folder is watched and the schedules in it are read.
         if !folder.exists() {
             unpack_samples(&folder)?;
         }
@@ -144,14 +143,14 @@ impl ExecutionIntegration {
         Ok(())
     }
 
-    /// Serves the window before the engine of another process, which it watches and controls over its socket.
+    /// Serves the window with the engine of another process, over its socket.
     ///
     /// # Errors
-    /// [`Error`], when that engine can't be listened to.
+    /// [`Error`] when the client can't subscribe to that engine.
     #[doc(hidden)]
     pub fn attach(&mut self, client: ControlClient, dir: DataDir, settings: Settings) -> Result<(), Error> {
         self.world.recall_look(WindowLook::load(dir.path()));
-        // What is made of limits, and what is kept, is the business of that engine.
+        // Only measures: that engine enforces the limits and keeps the samples.
         let watch = Watch::of_machine(dir.path(), &settings).ok();
         let filter = EventFilter { since: Some(client.welcome().seq), ..EventFilter::default() };
         let (backend, events) = Backend::attach(client, dir, settings, filter, Arc::new(|| {}))?;
@@ -169,7 +168,7 @@ impl ExecutionIntegration {
         samples: Option<SampleStream>,
         events: EngineEvents,
     ) -> Result<(), Error> {
-        // Unbounded: one lookup a click at most, and the thread that does them lives as long as the controller.
+        // Unbounded: a click makes at most one lookup, and the receiving thread lives as long as the controller.
         let (lookups, waiting) = crossbeam_channel::unbounded();
         let controller = WindowController { backend, updates: self.world.updates.clone(), lookups };
         let mut threads = vec![
@@ -214,10 +213,10 @@ impl ExecutionIntegration {
         Ok(())
     }
 
-    /// Starts the one pipeline of this source, else the one whose id equals it, a registered function included.
+    /// Starts the only pipeline with this source, or else the one with this id. Registered functions count too.
     ///
     /// # Errors
-    /// [`Error`], which lists the pipelines when the source does not tell.
+    /// [`Error`], which lists the pipelines when `source` is ambiguous or unknown.
     pub fn start_job(&self, source: &str, run_type: Option<&str>) -> Result<RunId, Error> {
         self.handler()?.start_job(source, run_type)
     }
@@ -230,7 +229,7 @@ impl ExecutionIntegration {
         Ok(self.handler()?.engine.pause_execution(run_id)?)
     }
 
-    /// Thaws a run, or takes up one that has ended.
+    /// Thaws a frozen run, or resumes an ended one.
     ///
     /// # Errors
     /// As [`CoreExecutionEngine::resume_execution`].
@@ -246,32 +245,33 @@ impl ExecutionIntegration {
         Ok(self.handler()?.engine.stop_execution(run_id, kind)?)
     }
 
-    /// The engine that it has started.
+    /// The engine that [`start`](Self::start) has opened.
     ///
     /// # Errors
-    /// [`Error`], when it has not been started.
+    /// [`Error`] when it is not started, or the engine is in another process.
     pub fn engine(&self) -> Result<&CoreExecutionEngine, Error> {
         Ok(&self.handler()?.engine)
     }
 
-    /// The scheduler that it has started.
+    /// The scheduler that [`start`](Self::start) has opened.
     ///
     /// # Errors
-    /// [`Error`], when it has not been started.
+    /// [`Error`] when it is not started, or the engine is in another process.
     pub fn scheduler(&self) -> Result<&DesktopScheduler, Error> {
         Ok(self.handler()?.jobs())
     }
 
-    /// What ends its engine from any thread as a closed window does, what runs goes on, and then closes the window.
+    /// A function for any thread that does what closing the window does: it leaves the engine, whose steps go on, and
+    /// then closes the window.
     ///
     /// # Errors
-    /// [`Error`], when it has not been started.
+    /// [`Error`] when it is not started.
     pub(crate) fn leaver(&self) -> Result<impl Fn() -> Result<(), Error> + Send + Clone + 'static, Error> {
         let controller = self.started.as_ref().ok_or_else(not_started)?.controller.clone();
         Ok(move || controller.close_window())
     }
 
-    /// Ends the scheduler and the engine in good order, and every thread. Harmless when the window has done so already.
+    /// Ends the scheduler, the engine and all threads in order. Safe if the window has done so already.
     pub fn shutdown(&mut self, kind: ShutdownKind) {
         let Some(Started { controller, listening, watch, threads, applying, _pipelines, _limits }) =
             self.started.take()
@@ -279,10 +279,10 @@ impl ExecutionIntegration {
             return;
         };
         drop((watch, _pipelines, _limits));
-        // Whatever is to be said of it, nobody is there any more to hear it.
+        // No one is left to read an error.
         let _ = controller.backend.leave(kind);
         controller.backend.hang_up();
-        // Ends the thread of actions, which may wait for a window that still lives.
+        // Ends the thread of actions, which may wait for a window that still exists.
         match &self.own_store {
             Some(own) => own.end_actions(),
             None => self.world.actions = crossbeam_channel::never(),
@@ -295,10 +295,10 @@ impl ExecutionIntegration {
         drop(applying);
     }
 
-    /// Where its commands are carried out; none before another process's engine.
+    /// The handler of commands.
     ///
     /// # Errors
-    /// [`Error`], when it has not been started.
+    /// [`Error`] when it is not started, or the engine is in another process.
     #[doc(hidden)]
     pub fn handler(&self) -> Result<&CommandHandler, Error> {
         let started = self.started.as_ref().ok_or_else(not_started)?;
@@ -312,8 +312,8 @@ impl Drop for ExecutionIntegration {
     }
 }
 
-/// Hands events to the window, and a snapshot wherever it has to begin anew. They wait where they come from, which
-/// coalesces, so that a window that sleeps holds up nobody.
+/// Passes events to the window, and a snapshot whenever it has to start anew. Events wait in their subscription, which
+/// coalesces, so that a sleeping window blocks no one.
 fn forward(controller: &WindowController, mut events: EngineEvents) {
     let mut goes_on = controller.send_snapshot();
     let jobs_wanted = Arc::new(AtomicBool::new(true));
@@ -328,17 +328,17 @@ fn forward(controller: &WindowController, mut events: EngineEvents) {
             event.kind,
             EventKind::JobChanged { .. } | EventKind::JobFired { .. } | EventKind::JobSkipped { .. }
         );
-        // One count that waits serves all.
+        // One waiting count serves all events.
         if may_change_jobs && !jobs_wanted.swap(true, Ordering::AcqRel) {
             controller.lookup(Lookup::JobsLeft(jobs_wanted.clone()));
         }
         goes_on = controller.updates.send(AppUpdate::Event(event)).is_ok();
     }
-    // The engine is another's, or is no more: a window without one is of no use.
+    // The engine was handed over or has ended: a window without an engine is of no use.
     let _ = controller.updates.send(AppUpdate::ReadyToClose);
 }
 
-/// Has the pipelines read now and whenever one of their folders changes.
+/// Reads the pipelines now and whenever one of their folders changes.
 fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
     let own = controller.backend.data_dir().pipelines_dir();
     let folders = std::iter::once(&own).chain(&controller.backend.settings().pipeline_dirs);
@@ -346,7 +346,7 @@ fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
     controller.lookup(Lookup::Pipelines(wanted.clone()));
     let lookups = controller.lookups.clone();
     let on_change = move || {
-        // A save is several changes, and one look afterwards is enough.
+        // Saving a file is several changes; one lookup afterwards is enough.
         if !wanted.swap(true, Ordering::AcqRel) {
             // If that thread is gone, so is the window.
             let _ = lookups.send(Lookup::Pipelines(wanted.clone()));
@@ -356,7 +356,7 @@ fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
     let warn = move |what: String, error: &io::Error| {
         let action = format!("watch {what}");
         let message = format!("{error}; a pipeline that is edited there shows at the next start");
-        // If the window is gone, nobody needs to know.
+        // Fails when the window is gone.
         let _ = updates.send(AppUpdate::Failure { action, message });
     };
     let warn_of_all = warn.clone();
@@ -367,7 +367,7 @@ fn watch_pipelines(controller: &WindowController) -> Option<FolderWatch> {
         .ok()
 }
 
-/// Has the limits looked up now and whenever they are others.
+/// Reads the limits now and whenever they change.
 fn watch_limits(controller: &WindowController) -> Option<SettledWatch> {
     controller.lookup(Lookup::Limits);
     let lookups = controller.lookups.clone();
@@ -379,17 +379,17 @@ fn watch_limits(controller: &WindowController) -> Option<SettledWatch> {
     if let Err(error) = &watch {
         let action = "watch the settings".to_owned();
         let message = format!("{error}; a limit that is edited shows at the next start");
-        // If the window is gone, nobody needs to know.
+        // Fails when the window is gone.
         let _ = controller.updates.send(AppUpdate::Failure { action, message });
     }
     watch.ok().flatten()
 }
 
-/// Sends an update from anywhere.
+/// A function that sends an update from any thread.
 fn notifier(updates: &UpdateSender, update: fn() -> AppUpdate) -> Arc<dyn Fn() + Send + Sync> {
     let updates = updates.clone();
     Arc::new(move || {
-        // If the window is gone, there is nothing to raise or to close.
+        // Fails when the window is gone.
         let _ = updates.send(update());
     })
 }

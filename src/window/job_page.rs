@@ -1,5 +1,5 @@
-//! Jobs as the window shows them: some rows of the list, and one job with what became of its due instants. Read beside
-//! whoever fires them, from the database alone: nothing here waits for a scheduler.
+//! Jobs as the window shows them: some rows of the list, and one job with its fires. Read from the database alone:
+//! nothing here waits for a scheduler.
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ use crate::scheduler::{
 };
 use crate::store::FireFilter;
 
-/// Outcomes that a row shows.
+/// How many outcomes a row shows.
 pub const MAX_MARKS: usize = 12;
-/// Fires that are shown of one job.
+/// How many fires of one job are shown.
 const MAX_FIRES: usize = 200;
 
 /// Some of all jobs, by name.
@@ -27,56 +27,51 @@ pub struct JobPage {
     pub total: usize,
     /// How many of them are disabled.
     pub n_disabled: usize,
-    /// Which one the first row is, from 0.
+    /// The index of the first row, from 0.
     pub offset: usize,
-    /// The rows.
     pub rows: Vec<JobRow>,
-    /// The zone of the machine.
     pub local: Tz,
 }
 
 /// A job in the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRow {
-    /// The job.
     pub job: JobView,
-    /// Its name; none where a script wrote one that is none, which no command can name.
+    /// The job's id. None when a script wrote a name that is no id: no command can name such a job.
     pub job_id: Option<JobId>,
-    /// Whose wall clock it is shown on.
+    /// The zone in which the job's instants are shown.
     pub zone: Tz,
-    /// What became of its last instants, the oldest first; at most [`MAX_MARKS`].
+    /// The outcomes of its last instants, oldest first; at most [`MAX_MARKS`].
     pub marks: Vec<FireRow>,
 }
 
-/// One job with what became of its instants.
+/// One job with its fires.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobDetail {
-    /// The job.
     pub row: JobRow,
     /// The newest first; at most `MAX_FIRES`.
     pub fires: Vec<FireRow>,
 }
 
-/// What became of one due instant, or of consecutive ones that fared alike; or a run by hand.
+/// One due instant, or consecutive ones with the same outcome; or a run by hand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FireRow {
-    /// The first instant; of a run by hand, its start.
+    /// The first instant; for a run by hand, its start.
     pub due_at: DateTime<Utc>,
-    /// The last one.
+    /// The last instant.
     pub through_at: DateTime<Utc>,
-    /// How many there are.
+    /// How many instants there are.
     pub n_instants: u64,
-    /// What became of them; none where a script wrote a word that is none.
+    /// The outcome. None when a script wrote an unknown word.
     pub outcome: Option<Outcome>,
-    /// Why.
     pub reason: Option<String>,
     /// The run that was started.
     pub run_id: Option<RunId>,
-    /// How that run ended; none: it has not, as far as that is booked.
+    /// The final state of that run. None while its end is not recorded.
     pub state: Option<RunState>,
     /// How long the run took.
     pub took: Option<TimeDelta>,
-    /// Whether somebody started the run by hand.
+    /// Whether the run was started by hand.
     pub is_by_hand: bool,
 }
 
@@ -143,7 +138,7 @@ fn row_of(core: &SchedulerCore, job: JobView, local: Tz, now: Now) -> Result<Job
     Ok(JobRow { job, job_id, zone, marks })
 }
 
-/// The newest `limit` fires and runs by hand of a job, the oldest first.
+/// The newest `limit` fires and runs by hand of a job, oldest first.
 fn fires_of(
     core: &SchedulerCore,
     job_id: &JobId,
@@ -156,11 +151,11 @@ fn fires_of(
     Ok(joined(fires, runs, limit))
 }
 
-/// Fires (the oldest first) with the runs that they became, and among them the runs that no fire tells of.
+/// Joins fires (oldest first) with their runs, and adds the runs that have no fire.
 fn joined(fires: Vec<FireView>, runs: Vec<HistoryView>, limit: usize) -> Vec<FireRow> {
     let mut rows = Vec::with_capacity(fires.len());
     let mut is_told = vec![false; runs.len()];
-    // A run whose fire lies further back than the newest ones is none by hand.
+    // If the fires were cut off, a run older than the oldest of them may have a fire too.
     let is_cut = fires.len() == limit;
     let oldest = fires.first().map(|fire| fire.due_at).filter(|_| is_cut);
     for fire in fires {

@@ -1,5 +1,5 @@
-//! How the window looked when it was closed: theme and size, kept in `window.toml` of the data directory. Only
-//! looks: what can't be read is as if it were not there, and what can't be written is told and does no harm.
+//! The look of the window when it was closed: theme and size, in `window.toml` of the data directory. It is not
+//! important: a file that can't be read counts as absent, and one that can't be written is only reported.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ const FILE: &str = "window.toml";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ThemeChoice {
-    /// As the desktop has it.
+    /// The desktop's theme.
     #[default]
     System,
     /// Dark.
@@ -35,7 +35,7 @@ pub struct WindowLook {
     pub width: f32,
     /// Height in logical points.
     pub height: f32,
-    /// Whether it fills the screen; then width and height are those before.
+    /// Whether the window is maximized. Width and height are then those from before.
     pub is_maximized: bool,
 }
 
@@ -49,7 +49,7 @@ impl WindowLook {
     /// The smallest size at which everything has room.
     pub const MIN_SIZE: [f32; 2] = [900.0, 560.0];
 
-    /// The look that was kept in a data directory; the default where none was, or none that is understood.
+    /// The look that was saved in a data directory; the default if there is none or it can't be parsed.
     pub fn load(data_dir: &Path) -> Self {
         let text = read_small_text(&data_dir.join(FILE)).unwrap_or_default();
         let look: Self = toml::from_str(&text).unwrap_or_default();
@@ -62,10 +62,10 @@ impl WindowLook {
         }
     }
 
-    /// Keeps it; the file is whole at any time.
+    /// Saves it. The file is whole at any time.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system reports.
     pub fn save(&self, data_dir: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
         let draft = data_dir.join(".window.toml.new");

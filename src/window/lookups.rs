@@ -1,4 +1,4 @@
-//! What the window looks up: runs, pipelines and logs, on a thread of its own. A lookup may wait for a disk; the window
+//! The window's lookups of runs, pipelines and logs, on a thread of their own: a lookup may wait for a disk, the window
 //! does not.
 
 use std::process::{Command, Stdio};
@@ -23,18 +23,17 @@ use crate::run::RunState;
 use crate::settings::{Catalogue, CatalogueEntry, edit_file};
 use crate::store::{RunFilter, SampleHistory};
 
-/// How often a growing log is painted anew at most.
+/// The shortest time between two updates of a growing log.
 const LOG_PACE: Duration = Duration::from_millis(100);
 
-/// Something to be looked up.
 pub(crate) enum Lookup {
-    /// All pipelines. The flag is lowered before they are read: a change from then on needs another look.
+    /// All pipelines. The flag is cleared before they are read: a later change needs another lookup.
     Pipelines(Arc<AtomicBool>),
     /// The runs that have ended.
     RecentRuns,
     /// How many runs have ended.
     CountEnded,
-    /// The run that is looked at; its log is followed once a step is named.
+    /// The selected run, or none. Its log is followed once a step is named.
     SelectRun(Option<RunId>),
     /// One run whole.
     LoadRun(RunId),
@@ -42,31 +41,30 @@ pub(crate) enum Lookup {
     FollowLog { run_id: RunId, step_id: StepId, attempt: u32 },
     /// Rows of the list of jobs.
     Jobs { offset: usize, limit: usize },
-    /// How many jobs go on firing when the window closes. The flag is lowered before they are counted.
+    /// How many jobs go on firing when the window closes. The flag is cleared before they are counted.
     JobsLeft(Arc<AtomicBool>),
     /// One job with its fires.
     Job(JobId),
-    /// What the machine did.
+    /// The history of the machine.
     History(HistorySpan),
     /// When limits were raised and cleared, as far back as the window keeps samples.
     Alerts,
     /// The limits that are in force.
     Limits,
-    /// What a form says of a job is carried out.
+    /// Saves the form of a job.
     SaveJob(Box<SaveJob>),
-    /// A folder in the file manager.
+    /// Opens a folder in the file manager.
     OpenFolder(Folder),
-    /// No more lookups.
+    /// Ends the lookups.
     End,
 }
 
-/// The thread that runs them.
 pub(crate) struct Lookups {
     controller: WindowController,
     following: Option<Following>,
 }
 
-/// The log that is being followed, on two threads: one waits for growth, one paints at a bearable pace.
+/// A followed log, on two threads: one waits for growth, one sends updates at a limited rate.
 struct Following {
     follower: LogFollowerHandle,
     threads: [Thread; 2],
@@ -142,7 +140,7 @@ impl Lookups {
                 let history = MachineHistory::read(&samples(), span, now().wall);
                 AppUpdate::History(Arc::new(history.map_err(EngineError::from)?))
             }
-            // They are worth no complaint: nothing but marks on an axis is missing.
+            // Not worth an error: only marks on an axis are missing.
             Lookup::Alerts => {
                 let now = now().wall;
                 return Ok(marks(&samples(), (now - SAMPLE_SPAN, now)).ok().map(AppUpdate::Alerts));
@@ -153,14 +151,14 @@ impl Lookups {
         }))
     }
 
-    /// Carries out what a form says of a job, and tells what became of it.
+    /// Saves the form of a job, and returns the outcome.
     fn save_job(&self, form: SaveJob) -> AppUpdate {
         let job_id = form.job_id().clone();
         let command = |command| self.controller.backend.command(command).map_err(|error| error.to_string());
         let outcome = match form {
             SaveJob::Add(params) => command(AddJob { params: Box::new(params) }.into()),
             SaveJob::Set(params) => command(SetJob { params: Box::new(params) }.into()),
-            // Whoever watches the folder takes it over.
+            // The watch of the folder takes the change over.
             SaveJob::InFile { path, job } => edit_file(&path, &job),
         };
         AppUpdate::JobSaved(SavedJob { job_id, refusal: outcome.err() })
@@ -172,7 +170,7 @@ impl Lookups {
         let end = std::fs::metadata(&path).map_or(0, |meta| meta.len());
         let mut follower = LogFollower::open(&path, end)?;
         let handle = follower.handle();
-        // Closed when there is no more to come.
+        // Closed when no more will come.
         let (grown, growth) = bell();
         let waiter = thread::short("lf-log-wait", move || {
             while let Ok(Some(_)) = follower.next_chunk() {
@@ -213,7 +211,7 @@ impl Lookups {
 /// Sends the end of a log now and after each growth, at most once in [`LOG_PACE`].
 fn paint(controller: &WindowController, key: &LogKey, growth: &Receiver<()>) {
     let path = log_file(controller, key);
-    // Nothing is sent on it: waiting for it is a pause that its own timeout ends.
+    // Nothing is sent on it: receiving from it with a timeout is a pause.
     let (_never, pause): (Sender<()>, Receiver<()>) = bounded(0);
     loop {
         if let Ok(tail) = read_tail(&path) {
@@ -245,7 +243,7 @@ fn read_tail(path: &std::path::Path) -> std::io::Result<LogTail> {
     Ok(LogTail { lines, dropped_bytes, total_bytes: window.log_len, truncated_front: window.start > 0 })
 }
 
-/// A pipeline as the window lists it; one whose stem is no id can't be named, and is left to `doctor`.
+/// A pipeline as the window lists it. A file whose stem is no id can't be named; `doctor` reports it.
 fn listed(entry: &CatalogueEntry) -> Option<PipelineEntry> {
     let id = PipelineId::new(&entry.id).ok()?;
     let source = entry.source.clone();

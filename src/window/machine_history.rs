@@ -1,15 +1,15 @@
-//! What the machine did in an hour, a day or a month, as a window shows it: points, the steps that ran, and when limits
-//! were raised. Bounded whatever the file holds.
+//! The history of the machine over an hour, a day or a month: points, the steps that ran, and when limits were raised.
+//! Bounded, whatever the file holds.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::store::{LimitChangeRow, MachinePoint, Resolution, SampleHistory, StepSpan, StoreError};
 
-/// Steps that are told of a span at most; the heaviest.
+/// How many steps of a span are shown: the heaviest.
 const MAX_SPANS: usize = 200;
-/// Changes of limits that are told of a span at most; the newest.
+/// How many changes of limits of a span are shown: the newest.
 const MAX_MARKS_OF_HISTORY: usize = 200;
-/// Points that are told of a span at most.
+/// How many points of a span are shown.
 #[cfg(test)]
 const MAX_POINTS: usize = 1500;
 
@@ -26,7 +26,7 @@ pub enum HistorySpan {
 }
 
 impl HistorySpan {
-    /// From the shortest.
+    /// All, the shortest first.
     pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
 
     /// How far it reaches back.
@@ -47,7 +47,7 @@ impl HistorySpan {
         }
     }
 
-    /// After so long what was read is worth being read anew.
+    /// The age at which the history is worth reading again.
     pub const fn holds_for(self) -> TimeDelta {
         match self {
             Self::Hour => TimeDelta::seconds(10),
@@ -56,7 +56,7 @@ impl HistorySpan {
         }
     }
 
-    /// The finest that is kept for so long.
+    /// The finest resolution that is kept for so long.
     const fn resolution(self) -> Resolution {
         match self {
             Self::Hour => Resolution::Full,
@@ -69,17 +69,15 @@ impl HistorySpan {
 /// A limit was raised or cleared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertMark {
-    /// When.
     pub at: DateTime<Utc>,
-    /// One sentence.
+    /// The sentence of the notification.
     pub text: String,
-    /// Whether it is over.
+    /// Whether the limit was cleared; otherwise it was raised.
     pub is_cleared: bool,
 }
 
 impl AlertMark {
-    /// Whether both tell of one change: the same is told by an event and kept with a sample, which differ by the time
-    /// that it takes from one to the other.
+    /// Whether both are of the same change. An event and a sample each report it, with instants that differ a little.
     pub fn is_same(&self, other: &Self) -> bool {
         self.is_cleared == other.is_cleared && (self.at - other.at).abs() < TimeDelta::seconds(2)
     }
@@ -91,26 +89,25 @@ impl From<LimitChangeRow> for AlertMark {
     }
 }
 
-/// What the machine did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MachineHistory {
-    /// How far it reaches back.
+    /// How far the history reaches back.
     pub span: HistorySpan,
-    /// When it was read.
+    /// When the file was read.
     pub read_at: DateTime<Utc>,
-    /// The machine, oldest first; the last ten seconds may be missing.
+    /// The machine, oldest first. The last ten seconds may be missing.
     pub points: Vec<MachinePoint>,
-    /// Steps, by their beginnings.
+    /// Steps, by their beginning.
     pub spans: Vec<StepSpan>,
-    /// Limits, oldest first.
+    /// Changes of limits, oldest first.
     pub marks: Vec<AlertMark>,
 }
 
 impl MachineHistory {
-    /// Reads what there is at `now`.
+    /// Reads the history up to `now`.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// The file can't be read.
     pub(crate) fn read(
         history: &SampleHistory,
         span: HistorySpan,
@@ -132,7 +129,7 @@ impl MachineHistory {
 /// The changes of limits in a range.
 ///
 /// # Errors
-/// When the file can't be read.
+/// The file can't be read.
 pub(crate) fn marks(
     history: &SampleHistory,
     (from, until): (DateTime<Utc>, DateTime<Utc>),

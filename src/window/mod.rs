@@ -1,6 +1,5 @@
-//! What stands between an engine and a window: [`AppStore`], the read model that the window paints from; the port
-//! through which updates come in and actions go out; and [`ExecutionIntegration`], which feeds it. Nothing here knows how
-//! anything is painted.
+//! Between an engine and a window: [`AppStore`], the read model that the window paints from; the port for updates and
+//! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
 mod controller;
 mod integration;

@@ -1,5 +1,5 @@
-//! The read model of a program that embeds Leverframe without a window: a thread applies what a window would be shown, so
-//! that the program only reads.
+//! The read model of a program that embeds Leverframe without a window: a thread applies the updates, and the program
+//! only reads.
 
 use std::io;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use super::port::{Action, AppUpdate, QuitChoice, WindowPort};
 use super::store::AppStore;
 use crate::base::thread::{self, Thread};
 
-/// A store and the window's end of the port that feeds it.
+/// A store, and the window's end of the port that feeds it.
 pub(super) struct OwnStore {
     store: Arc<Mutex<AppStore>>,
     port: Arc<WindowPort>,
 }
 
-/// The thread that applies updates; it ends when this is dropped.
+/// The thread that applies updates. It ends when this is dropped.
 pub(super) struct Applying {
-    /// Closed before the thread is joined, which ends it.
+    /// Dropped before the thread is joined, which ends it.
     _end: Sender<()>,
     _thread: Thread,
 }
@@ -29,21 +29,21 @@ impl OwnStore {
         Self { store: Arc::new(Mutex::new(store)), port: Arc::new(port) }
     }
 
-    /// Looks at the store; updates wait meanwhile.
+    /// Calls `look` with the store. Updates wait meanwhile.
     pub(super) fn read<T>(&self, look: impl FnOnce(&AppStore) -> T) -> T {
         look(&self.store.lock())
     }
 
-    /// Has the thread that carries out actions end, as a window does that closes.
+    /// Ends the thread that carries out actions, as a closing window does.
     pub(super) fn end_actions(&self) {
-        // If that thread is gone already, so much the better.
+        // An error means that the thread has ended already.
         let _ = self.port.send(Action::Quit(QuitChoice::Close));
     }
 
-    /// Begins to apply updates.
+    /// Starts to apply updates.
     pub(super) fn apply_updates(&self) -> io::Result<Applying> {
         let (store, port) = (self.store.clone(), self.port.clone());
-        // Capacity 0: nothing is ever sent; it is closed when the thread is to end.
+        // Capacity 0: nothing is sent. It closes when the thread is to end.
         let (end, ended) = bounded(0);
         let _thread = thread::start("lf-store", move || apply_until(&ended, &port, &store))?;
         Ok(Applying { _end: end, _thread })
@@ -58,7 +58,7 @@ fn apply_until(ended: &Receiver<()>, port: &WindowPort, store: &Mutex<AppStore>)
                 Err(_) => return,
             },
             recv(ended) -> _ => {
-                // Who ended it has joined all senders: what waits is all there is.
+                // All senders were joined before: what waits now is all.
                 while let Some(update) = port.try_recv() {
                     apply(update, port, store);
                 }
@@ -72,7 +72,7 @@ fn apply(update: AppUpdate, port: &WindowPort, store: &Mutex<AppStore>) {
     let mut store = store.lock();
     store.apply(update);
     for request in store.take_requests() {
-        // Too much is waiting, or nobody answers any more: the store stays as new as it is.
+        // Fails when too many actions wait or no one reads them. The store then keeps its present values.
         let _ = port.send(request);
     }
 }

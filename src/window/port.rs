@@ -1,9 +1,9 @@
 //! The port between a window and the world: updates come in, actions go out, nothing is shared.
 //!
-//! Both channels are bounded. *Updates*: 1,024; when it is full the sender waits, and what it waits
-//! on in turn is a bounded subscription that coalesces and resyncs, so a window that sleeps costs no
-//! memory; when the window is gone, sending reports it. *Actions*: 256; a window never waits, so an
-//! action that finds it full is refused and the operator is told; when the world is gone, likewise.
+//! Both channels are bounded. *Updates*: 1,024. When it is full the sender waits; it reads from a bounded subscription
+//! that coalesces and resyncs, so a sleeping window costs no memory. When the window is gone, sending fails. *Actions*:
+//! 256. A window never waits: when it is full, or when the world is gone, an action is refused and the operator sees a
+//! message.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -23,68 +23,64 @@ use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
 
-/// Everything that an operator can ask of the world, from whichever button, shortcut or palette entry.
+/// Everything that an operator can ask for, by a button, a shortcut or the palette.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// What can be asked of an engine, from wherever.
+    /// A command to the engine.
     Do(Command),
-    /// The run whose details are looked at: answered by [`AppUpdate::RunDetail`].
+    /// Selects a run, or none; answered by [`AppUpdate::RunDetail`].
     SelectRun(Option<RunId>),
-    /// The attempt whose log is followed from now on, instead of the last one: answered by
-    /// [`AppUpdate::LogTail`], again whenever the log has grown.
+    /// Follows the log of this attempt instead of the last one; answered by [`AppUpdate::LogTail`], again whenever the
+    /// log has grown.
     SelectStep {
-        /// Which run.
         run_id: RunId,
-        /// Which step.
         step_id: StepId,
-        /// Which attempt, from 1.
+        /// From 1.
         attempt: u32,
     },
-    /// Details of a run are missing: answered by [`AppUpdate::RunDetail`].
+    /// Asks for the details of a run; answered by [`AppUpdate::RunDetail`].
     LoadRun(RunId),
-    /// Rows of the list of jobs: answered by [`AppUpdate::Jobs`].
+    /// Asks for rows of the list of jobs; answered by [`AppUpdate::Jobs`].
     LoadJobs {
-        /// From this one on, counted from 0.
+        /// The first row, counted from 0.
         offset: usize,
-        /// How many at most.
+        /// How many rows at most.
         limit: usize,
     },
-    /// A job with its fires: answered by [`AppUpdate::Job`].
+    /// Asks for a job with its fires; answered by [`AppUpdate::Job`].
     LoadJob(JobId),
-    /// What the machine did: answered by [`AppUpdate::History`].
+    /// Asks for the history of the machine; answered by [`AppUpdate::History`].
     LoadHistory(HistorySpan),
-    /// How many runs have ended: answered by [`AppUpdate::EndedCount`].
+    /// Asks how many runs have ended; answered by [`AppUpdate::EndedCount`].
     CountEnded,
-    /// What a form says of a job: answered by [`AppUpdate::JobSaved`].
+    /// Saves the form of a job; answered by [`AppUpdate::JobSaved`].
     SaveJob(Box<SaveJob>),
-    /// Events were lost: answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
+    /// Events were lost; answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
     Refresh,
     /// Show a folder in the file manager.
     OpenFolder(Folder),
-    /// Have the window look so at the next start.
+    /// Saves the look of the window for the next start.
     KeepLook(WindowLook),
-    /// Leave: answered by [`AppUpdate::ReadyToClose`], upon which the window closes.
+    /// Quits; answered by [`AppUpdate::ReadyToClose`], after which the window closes.
     Quit(QuitChoice),
 }
 
-/// A form of a job, and where what it says belongs.
+/// The form of a job, and where its values belong.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SaveJob {
     /// A new job.
     Add(JobPatch),
-    /// A job that was made by hand.
+    /// A job that was created by hand.
     Set(JobPatch),
-    /// A job whose timing stands in its pipeline's file.
+    /// A job whose timing is in its pipeline's file.
     InFile {
-        /// The file.
         path: PathBuf,
-        /// The job, with the timing that its table is to say.
+        /// The job, with the timing for its table.
         job: Box<JobSpec>,
     },
 }
 
 impl SaveJob {
-    /// Which job it is about.
     pub fn job_id(&self) -> &JobId {
         match self {
             Self::Add(params) | Self::Set(params) => &params.job_id,
@@ -93,97 +89,87 @@ impl SaveJob {
     }
 }
 
-/// What became of a form.
+/// The outcome of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedJob {
     /// Of which job.
     pub job_id: JobId,
-    /// Why it was not saved; none: it was.
+    /// Why it was not saved; none when it was.
     pub refusal: Option<String>,
 }
 
 /// A folder worth opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folder {
-    /// Where the pipelines lie.
+    /// The folder of pipelines.
     Pipelines,
     /// The logs of a run.
     Logs(RunId),
 }
 
-/// What becomes of living runs when the window closes.
+/// What happens to living runs when the window closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuitChoice {
-    /// Their steps go on under the supervisor; the next start takes them back.
+    /// Their steps go on under the supervisor; the next engine takes them over.
     LeaveRunning,
     /// They are frozen and stay so.
     Freeze,
     /// They are stopped first.
     Stop,
-    /// None is alive that could be asked about.
+    /// There are none to ask about.
     Close,
 }
 
-/// Everything that the world tells a window.
+/// Everything that the world sends to a window.
 #[derive(Debug, Clone)]
 pub enum AppUpdate {
-    /// Something happened.
+    /// An event of the engine.
     Event(Arc<Event>),
-    /// All living runs with their steps, as they stood at `seq`.
+    /// All living runs with their steps, as of `seq`.
     Snapshot {
         /// In any order.
         runs: Vec<(RunSummary, Vec<StepSummary>)>,
         /// The operator's orders that are in force.
         orders: Orders,
-        /// Every event up to this one is contained.
+        /// Every event up to this one is included.
         seq: u64,
     },
     /// Runs that have ended, read from disk.
     RecentRuns(Vec<RunSummary>),
     /// How many runs have ended, as the database counts them.
     EndedCount(usize),
-    /// One run whole.
+    /// One run with its details.
     RunDetail(RunDetail),
-    /// The newest lines of the log that was asked for.
-    LogTail {
-        /// Which run.
-        run_id: RunId,
-        /// Which step.
-        step_id: StepId,
-        /// Which attempt.
-        attempt: u32,
-        /// The lines.
-        tail: Arc<LogTail>,
-    },
-    /// All pipelines there are, broken ones included.
+    /// The newest lines of the followed log.
+    LogTail { run_id: RunId, step_id: StepId, attempt: u32, tail: Arc<LogTail> },
+    /// All pipelines, broken ones included.
     Pipelines(Vec<PipelineEntry>),
-    /// So many jobs go on firing when the window closes: those that are enabled and due some day. None of an engine that
-    /// stays where it is.
+    /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for
+    /// an engine that does not end with the window.
     JobsLeft(usize),
     /// Rows of the list of jobs.
     Jobs(JobPage),
     /// One job with its fires.
     Job {
-        /// Which.
         job_id: JobId,
-        /// None when there is no such job any more.
+        /// None when the job no longer exists.
         detail: Option<Box<JobDetail>>,
     },
-    /// What became of a form.
+    /// The outcome of a form.
     JobSaved(SavedJob),
-    /// What the machine does now.
+    /// A sample of the machine.
     Machine(MachineSample),
-    /// What the machine is short of from now on.
+    /// The resources that are short from now on.
     ShortOf(Vec<Resource>),
-    /// The limits that are in force from now on.
+    /// The limits in force from now on.
     Limits(Limits),
     /// When limits were raised and cleared shortly before the window opened, oldest first.
     Alerts(Vec<AlertMark>),
-    /// What the machine did, as far back as was asked for.
+    /// The history of the machine that was asked for.
     History(Arc<MachineHistory>),
-    /// What living runs cost now.
+    /// The present use of living runs.
     Usage(Vec<RunUsage>),
-    /// What waits to be admitted now, with the figures of this moment.
+    /// The present waits for admission, with their figures.
     Waits(Vec<CurrentWait>),
     /// An action could not be carried out.
     Failure {
@@ -192,52 +178,49 @@ pub enum AppUpdate {
         /// Why it failed and what to do next.
         message: String,
     },
-    /// Somebody else asks for the window: it comes to the front.
+    /// Another process asks for the window: it comes to the front.
     Raise,
-    /// The engine has ended, by [`Action::Quit`] or because somebody else asked for it: the window may go.
+    /// The engine has ended, by [`Action::Quit`] or at the request of another process: the window may close.
     ReadyToClose,
 }
 
 /// The newest end of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogTail {
-    /// In order, without line ends; what is not UTF-8 is replaced.
+    /// In order, without line ends; bytes that are not UTF-8 are replaced.
     pub lines: Vec<String>,
     /// Bytes that the log's limit has dropped from its middle.
     pub dropped_bytes: u64,
     /// Bytes that the step has written.
     pub total_bytes: u64,
-    /// Whether more of the log lies before the first line.
+    /// Whether the log has more lines before the first one.
     pub truncated_front: bool,
 }
 
-/// A pipeline as the window lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineEntry {
-    /// Its id, or the file's stem if it does not parse.
+    /// The pipeline's id; the file's stem if it does not parse.
     pub id: PipelineId,
     /// What it reads from.
     pub source: String,
     /// One line for people.
     pub description: Option<String>,
-    /// Its file; none for a registered function.
+    /// The pipeline's file; none for a registered function.
     pub path: Option<PathBuf>,
     /// How many steps it has.
     pub n_steps: usize,
-    /// Why it cannot start, with file, line and column.
+    /// Why it can't start, with file, line and column.
     pub error: Option<String>,
 }
 
-/// What a run's process trees cost at one moment.
+/// The use of a run's process trees at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunUsage {
-    /// Which run.
     pub run_id: RunId,
-    /// When.
     pub at: DateTime<Utc>,
-    /// 0 to 1 over all cores.
+    /// Share of all cores, 0 to 1.
     pub cpu_fraction: f64,
-    /// Memory that they hold.
+    /// Memory in use.
     pub memory_bytes: u64,
 }
 
@@ -253,14 +236,14 @@ pub struct WindowPort {
 /// The world's end.
 #[derive(Debug)]
 pub struct WorldPort {
-    /// What the operator asks for.
+    /// The operator's actions.
     pub actions: Receiver<Action>,
-    /// Where the answers go.
+    /// Where updates go.
     pub updates: UpdateSender,
     look: Arc<OnceLock<WindowLook>>,
 }
 
-/// Makes both ends.
+/// Creates both ends.
 pub fn window_port() -> (WindowPort, WorldPort) {
     let (action_tx, action_rx) = bounded(256);
     let (update_tx, update_rx) = bounded(1024);
@@ -273,17 +256,17 @@ pub fn window_port() -> (WindowPort, WorldPort) {
 }
 
 impl WorldPort {
-    /// Says how the window is to look when it opens. Only what is said first, and before that, counts.
+    /// Sets the look of the window for when it opens. Only the first call counts.
     pub fn recall_look(&self, look: WindowLook) {
         let _ = self.look.set(look);
     }
 }
 
 impl WindowPort {
-    /// Asks the world for something, without waiting.
+    /// Sends an action, without waiting.
     ///
     /// # Errors
-    /// A sentence for the operator, when too much is waiting already or nobody listens any more.
+    /// A sentence for the operator, when too many actions wait or the world is gone.
     pub fn send(&self, action: Action) -> Result<(), &'static str> {
         self.actions.try_send(action).map_err(|refused| match refused {
             TrySendError::Full(_) => "Too many requests are waiting; try again in a moment",
@@ -296,7 +279,6 @@ impl WindowPort {
         self.updates.try_recv().ok()
     }
 
-    /// Where updates come in.
     pub(super) fn updates(&self) -> &Receiver<AppUpdate> {
         &self.updates
     }
@@ -306,13 +288,12 @@ impl WindowPort {
         !self.updates.is_empty()
     }
 
-    /// How the window is to look when it opens.
+    /// The look that was set; the default if none was.
     pub fn look(&self) -> WindowLook {
         self.look.get().copied().unwrap_or_default()
     }
 
-    /// What is called after each update from now on, with how soon the update wants to be seen. Only the first
-    /// call counts.
+    /// `wake` is called after each update from now on, with its urgency. Only the first call counts.
     pub fn wake_by(&self, wake: impl Fn(Urgency) + Send + Sync + 'static) {
         self.waker.connect(Box::new(wake));
     }
@@ -331,7 +312,7 @@ pub struct UpdateSender {
 pub struct WindowGone;
 
 impl UpdateSender {
-    /// Sends an update; waits while the window is too far behind.
+    /// Sends an update. Waits while the window is too far behind.
     ///
     /// # Errors
     /// [`WindowGone`] when there is no window any more.

@@ -1,5 +1,6 @@
-//! What the runs of somebody else's engine cost, for a window that is attached to it: asked over a connection of its own,
-//! since an answer that waits for the next sample must not hold up a lever; after a hand-over, of the next engine.
+//! The use of the runs of another process's engine, for a window that is attached to it. It has a connection of its
+//! own, because a request that waits for the next sample must not delay a lever. After a hand-over it asks the next
+//! engine.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +10,7 @@ use crate::api::GetUsage;
 use crate::control::{Connection, ControlClient};
 use crate::resources::Resource;
 
-/// Shows it to a window until that is gone or leaves, or no engine lives any more.
+/// Sends updates until the window is gone or the connection has ended, or there is no engine any more.
 pub(crate) fn show_usage(connection: &Connection, updates: &UpdateSender) {
     let (mut shown, mut after) = (Shown::new(updates), None);
     let mut client = connection.client();
@@ -17,21 +18,20 @@ pub(crate) fn show_usage(connection: &Connection, updates: &UpdateSender) {
         if !follow(&engine, &mut shown, &mut after) {
             return;
         }
-        // Where this engine measures nothing the next one may. One that has gone already can't be waited for.
+        // This engine may measure nothing; the next one may. If this one is gone already, there is nothing to wait for.
         let _ = engine.wait_for_end();
         client = connection.next_client(&engine);
     }
 }
 
-/// Shows what one engine tells for as long as it does, from the sample on that comes `after`; false when the window is
-/// gone.
+/// Sends what one engine measures, from the sample after `after` on. False when the window is gone.
 fn follow(client: &ControlClient, shown: &mut Shown<'_>, after: &mut Option<DateTime<Utc>>) -> bool {
     while let Ok(usage) = client.ask(&GetUsage { after: *after }) {
         let Some(at) = usage.at.filter(|at| *after != Some(*at)) else { continue };
         *after = Some(at);
         let is_short = |resource: &Resource| usage.short_of.iter().any(|name| name == resource.name());
         let short_of = Resource::ALL.into_iter().filter(is_short).collect();
-        // As a sample has it: of a run without a step that is measured nothing is known.
+        // As in a sample: a run without a measured step has no figures.
         let measured = usage.runs.into_iter().filter(|run| !run.steps.is_empty());
         let usages = measured.map(|run| RunUsage {
             run_id: run.run_id,

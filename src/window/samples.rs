@@ -1,4 +1,4 @@
-//! What is measured, as the window shows it.
+//! Measurements as the window shows them.
 
 use super::port::{AppUpdate, RunUsage, UpdateSender};
 use crate::daemon::waits_of;
@@ -6,7 +6,7 @@ use crate::engine::{CoreExecutionEngine, CurrentWait};
 use crate::monitor::SampleStream;
 use crate::resources::Resource;
 
-/// What a window has been shown of a machine and its runs.
+/// What was sent to a window last.
 pub(crate) struct Shown<'a> {
     updates: &'a UpdateSender,
     short_of: Vec<Resource>,
@@ -18,7 +18,7 @@ impl<'a> Shown<'a> {
         Self { updates, short_of: Vec::new(), waits: Vec::new() }
     }
 
-    /// Shows of this what is new; false when the window is gone.
+    /// Sends what is new; false when the window is gone.
     pub(crate) fn show(
         &mut self,
         short_of: Vec<Resource>,
@@ -41,8 +41,8 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Shows samples to a window until it is gone, or the monitor is, and what waits at `engine` with the figures of that
-/// moment. While the window is behind, samples are left out.
+/// Sends samples to a window until it or the monitor is gone, and the waits of `engine` with each sample. If the window
+/// is behind, samples are left out.
 pub(crate) fn show_samples(
     samples: &SampleStream,
     engine: Option<&CoreExecutionEngine>,

@@ -1,12 +1,12 @@
-//! [`AppStore`], the read model: what the window paints from, made of events and of answers to
-//! queries. It knows no engine, no disk and no clock, and decides nothing about any run.
+//! [`AppStore`], the read model that the window paints from. It is built from events and answers to lookups. It knows
+//! no engine, no disk and no clock, and decides nothing about runs.
 //!
-//! Whatever arrives carries whole new values, so that applying is replacing. What is older than what
-//! is already known is recognised by its `seq` and left out: a snapshot or a detail may overtake
-//! events, and telemetry, of which only the newest is kept on its way, may overtake facts.
+//! Every update carries whole new values, so applying one is replacing. An update older than the known values is
+//! recognised by its `seq` and ignored: a snapshot or a detail may overtake events, and telemetry (only the newest is
+//! kept on its way) may overtake facts.
 //!
-//! Everything is bounded: [`MAX_RECENT`] ended runs, steps of the newest [`MAX_STEPFUL`] of them, ten
-//! minutes of samples, one history of the machine, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
+//! Everything is bounded: [`MAX_RECENT`] ended runs, steps of the newest [`MAX_STEPFUL`] of them, ten minutes of
+//! samples, one history of the machine, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
 
 mod apply;
 mod entry;
@@ -54,26 +54,24 @@ pub const MAX_SAMPLES: usize = 1200;
 pub struct Notice {
     /// What it is about, such as the action that failed.
     pub about: String,
-    /// What is the matter and what to do.
+    /// What is wrong, and what to do about it.
     pub text: String,
 }
 
-/// The log that is looked at.
+/// The followed log.
 #[derive(Debug, Clone)]
 pub struct FollowedLog {
-    /// Which step.
     pub step_id: StepId,
-    /// Which attempt.
     pub attempt: u32,
-    /// Its newest lines; none until they have arrived.
+    /// Its newest lines; none until they arrive.
     pub tail: Option<Arc<LogTail>>,
 }
 
-/// How many runs have ended, as the database was asked last: [`AppStore::recent`] holds the newest alone.
+/// How many runs have ended, as the database answered last. [`AppStore::recent`] holds only the newest.
 #[derive(Debug, Default)]
 struct EndedCount {
     known: Option<usize>,
-    /// Runs have ended or gone on since it was asked.
+    /// Runs have ended or were resumed since it was asked.
     is_old: bool,
     is_asked: bool,
 }
@@ -92,10 +90,7 @@ impl EndedCount {
     }
 }
 
-/// The read model: what a window shows, as the events and answers of the engine have told it. It holds no database and
-/// asks nothing by itself; [`ExecutionIntegration`](crate::ExecutionIntegration) keeps it up to date, and
-/// [`read_store`](crate::ExecutionIntegration::read_store) looks at it. What it holds is bounded, however many runs and
-/// events there are.
+/// The read model of one window.
 #[derive(Debug, Default)]
 pub struct AppStore {
     runs: HashMap<RunId, RunEntry>,
@@ -124,7 +119,7 @@ pub struct AppStore {
 }
 
 impl AppStore {
-    /// Takes in one update.
+    /// Applies one update.
     #[doc(hidden)]
     pub fn apply(&mut self, update: AppUpdate) {
         match update {
@@ -185,13 +180,13 @@ impl AppStore {
         self.follow_log();
     }
 
-    /// Tells the operator that something could not be done.
+    /// Adds a message about something that failed.
     #[doc(hidden)]
     pub fn push_failure(&mut self, about: impl Into<String>, text: impl Into<String>) {
         push_notice(&mut self.failures, Notice { about: about.into(), text: text.into() });
     }
 
-    /// Forgets one of [`Self::failures`].
+    /// Removes one of [`Self::failures`].
     #[doc(hidden)]
     pub fn dismiss_failure(&mut self, index: usize) {
         if index < self.failures.len() {
@@ -199,13 +194,13 @@ impl AppStore {
         }
     }
 
-    /// Forgets [`Self::decisions`]: they have been read.
+    /// Removes all of [`Self::decisions`] after they were read.
     #[doc(hidden)]
     pub fn dismiss_decisions(&mut self) {
         self.decisions.clear();
     }
 
-    /// Looks at a run from now on, or at none.
+    /// Selects a run, or none.
     #[doc(hidden)]
     pub fn select_run(&mut self, run_id: Option<RunId>) {
         if self.selected == run_id {
@@ -215,7 +210,7 @@ impl AppStore {
         self.log = None;
         self.requests.push(Action::SelectRun(run_id.clone()));
         if let Some(entry) = run_id.as_ref().and_then(|id| self.runs.get_mut(id)) {
-            // That is answered with all its steps, too.
+            // The answer includes the steps.
             entry.is_loading = true;
         }
         self.selected = run_id;
@@ -223,7 +218,7 @@ impl AppStore {
         self.follow_log();
     }
 
-    /// Follows the log of this step of the selected run; none: of the one that runs.
+    /// Follows the log of this step of the selected run. None: of the step that runs.
     #[doc(hidden)]
     pub fn choose_step(&mut self, step_id: Option<StepId>) {
         self.chosen_step = step_id;
@@ -236,29 +231,29 @@ impl AppStore {
         self.n_jobs_left
     }
 
-    /// What can be seen of the list of jobs from now on, by row; none: it is not open.
+    /// Sets the visible rows of the list of jobs; none when the list is not open.
     #[doc(hidden)]
     pub fn want_jobs(&mut self, rows: Option<std::ops::Range<usize>>) {
         let requests = self.jobs.want(rows);
         self.requests.extend(requests.into_iter().flatten());
     }
 
-    /// Looks at a job from now on, or at none.
+    /// Selects a job, or none.
     #[doc(hidden)]
     pub fn select_job(&mut self, job_id: Option<JobId>) {
         let request = self.jobs.select(job_id);
         self.requests.extend(request);
     }
 
-    /// What is looked at of the machine's history at `now`; none: its page is not open. To be said again whenever
-    /// `MachineModel::next_reading` is over.
+    /// Sets the span of history that is shown at `now`; none when its page is not open. To be called again when
+    /// `MachineModel::next_reading` has passed.
     #[doc(hidden)]
     pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
         let request = self.machine.want(span, now);
         self.requests.extend(request);
     }
 
-    /// The number of all runs that have ended is looked at now.
+    /// Asks for the number of ended runs, because it is visible now.
     #[doc(hidden)]
     pub fn want_ended_count(&mut self) {
         let request = self.ended.want();
@@ -270,25 +265,25 @@ impl AppStore {
         self.requests.extend(requests.into_iter().flatten());
     }
 
-    /// Jobs, as far as they are looked at.
+    /// The jobs, as far as they are visible.
     #[doc(hidden)]
     pub fn jobs(&self) -> &JobsModel {
         &self.jobs
     }
 
-    /// What became of the form that was sent last, once.
+    /// The outcome of the last form, once.
     #[doc(hidden)]
     pub fn take_saved_job(&mut self) -> Option<SavedJob> {
         self.jobs.take_saved()
     }
 
-    /// What the store needs from the world; each is named once.
+    /// The actions that the store needs. Each is returned once.
     #[doc(hidden)]
     pub fn take_requests(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.requests)
     }
 
-    /// Runs that have not ended, the oldest first: a row keeps its place while it lives.
+    /// Runs that have not ended, oldest first, so that a row keeps its place.
     pub fn living(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
         self.living.iter().map(|id| &self.runs[id])
     }
@@ -298,7 +293,7 @@ impl AppStore {
         self.recent.iter().map(|id| &self.runs[id])
     }
 
-    /// How many runs have ended, those that are not in [`Self::recent`] included; none until the database was asked.
+    /// How many runs have ended, including those not in [`Self::recent`]. None until the database has answered.
     pub fn n_ended(&self) -> Option<usize> {
         self.ended.known.map(|known| known.max(self.recent.len()))
     }
@@ -308,24 +303,24 @@ impl AppStore {
         self.recent.get(index).map(|id| &self.runs[id])
     }
 
-    /// One run.
+    /// The run with this id, if the store knows it.
     pub fn run(&self, run_id: &RunId) -> Option<&RunEntry> {
         self.runs.get(run_id)
     }
 
-    /// The run that is looked at.
+    /// The selected run.
     #[doc(hidden)]
     pub fn selected(&self) -> Option<&RunEntry> {
         self.selected.as_ref().and_then(|id| self.runs.get(id))
     }
 
-    /// The log that is looked at: of the chosen step, else of the one that runs.
+    /// The followed log: of the chosen step, or else of the one that runs.
     #[doc(hidden)]
     pub fn log(&self) -> Option<&FollowedLog> {
         self.log.as_ref()
     }
 
-    /// The step that the operator chose, if it was one.
+    /// The step that the operator chose, if any.
     #[doc(hidden)]
     pub fn chosen_step(&self) -> Option<&StepId> {
         self.chosen_step.as_ref()
@@ -336,19 +331,19 @@ impl AppStore {
         self.is_loaded
     }
 
-    /// For what a run, or a step of it, waits, with the figures of the last sample; none where nothing of it was told.
+    /// What a run or one of its steps waits for, with the figures of the last sample. None when nothing is known.
     #[doc(hidden)]
     pub fn wait(&self, run_id: &RunId, step_id: Option<&StepId>) -> Option<&Wait> {
         self.waits.get(&(run_id.clone(), step_id.cloned()))
     }
 
-    /// The operator's orders that are in force.
+    /// The operator's orders in force.
     #[doc(hidden)]
     pub fn orders(&self) -> Orders {
         self.orders
     }
 
-    /// Samples of the machine, the oldest first.
+    /// Samples of the machine, oldest first.
     pub fn machine(&self) -> &VecDeque<MachineSample> {
         self.machine.samples()
     }
@@ -359,19 +354,19 @@ impl AppStore {
         &self.machine
     }
 
-    /// All pipelines; none until they have arrived.
+    /// All pipelines; none until they arrive.
     #[doc(hidden)]
     pub fn pipelines(&self) -> Option<&[PipelineEntry]> {
         self.pipelines.as_deref()
     }
 
-    /// What the machine is short of.
+    /// The resources that are short.
     #[doc(hidden)]
     pub fn alerts(&self) -> &[Notice] {
         &self.alerts
     }
 
-    /// What could not be done, the oldest first.
+    /// What failed, oldest first.
     #[doc(hidden)]
     pub fn failures(&self) -> &[Notice] {
         &self.failures
@@ -383,13 +378,13 @@ impl AppStore {
         &self.decisions
     }
 
-    /// Whether the window may go.
+    /// Whether the window may close.
     #[doc(hidden)]
     pub fn is_ready_to_close(&self) -> bool {
         self.is_ready_to_close
     }
 
-    /// Whether somebody has asked for the window since this was asked last.
+    /// Whether another process has asked for the window since the last call.
     #[doc(hidden)]
     pub fn take_raise(&mut self) -> bool {
         std::mem::take(&mut self.is_to_be_raised)

@@ -1,30 +1,29 @@
-//! How soon what the world tells a window wants to be seen, and who is woken for it.
+//! How soon a window should show an update, and how it is woken.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::port::AppUpdate;
 
-/// How soon an update wants to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// At once: somebody waits for it.
+    /// At once: the operator waits for it.
     AtOnce,
-    /// Within so long, for what may come again and again.
+    /// Within this time, for what may come again and again.
     Within(Duration),
-    /// With the next beat of the clocks, once a second: what changes all the time of its own accord.
+    /// With the next tick of the clocks, once a second: for what changes all the time.
     WithClocks,
 }
 
-/// Facts want to be seen at once. Progress and figures of the machine come from as many runs as there are, each at its
-/// own moment: seen together with the clocks, they cost a window one frame a second.
+/// Facts are shown at once. Progress and figures of the machine come at moments of their own from each run: shown
+/// together with the clocks, they cost one frame a second.
 pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
     match update {
         AppUpdate::Event(event) if event.kind.is_telemetry() => Urgency::WithClocks,
         AppUpdate::Machine(_) | AppUpdate::Usage(_) | AppUpdate::Waits(_) | AppUpdate::JobsLeft(_) => {
             Urgency::WithClocks
         }
-        // Rows are asked for again while jobs fire: no faster than they can be read.
+        // Rows are requested again while jobs fire: no faster than they can be read.
         AppUpdate::Jobs(_) | AppUpdate::Job { .. } => Urgency::Within(Duration::from_millis(40)),
         AppUpdate::Event(_)
         | AppUpdate::Snapshot { .. }
@@ -44,7 +43,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
     }
 }
 
-/// Calls what the window has connected, from any thread; before that, nothing.
+/// Calls the window's function from any thread; does nothing before it is connected.
 #[derive(Clone, Default)]
 pub(crate) struct Waker(Arc<OnceLock<Wake>>);
 
@@ -52,7 +51,7 @@ type Wake = Box<dyn Fn(Urgency) + Send + Sync>;
 
 impl Waker {
     pub(crate) fn connect(&self, wake: Wake) {
-        // A second window on the same port has no claim to be woken: the first connection stays.
+        // The first connection stays: a second window on the same port is not woken.
         let _ = self.0.set(wake);
     }
 

@@ -121,7 +121,7 @@ fn what_the_second_release_wrote_is_read_and_goes_on() {
         let run = home.json(&["show", "waiting"]);
         (run["state"] == "running" && run["steps"][1]["state"] == "running").then_some(())
     });
-    let mut resumed = home.start(&["resume", "frozen"]);
+    let resumed = home.start(&["resume", "frozen"]);
     look_until("the run that was frozen", || is_second_again("frozen").then_some(()));
     for run_id in ["waiting", "frozen"] {
         home.say(&["stop", run_id, "--force"]).check(0, &["force-stopped"]);

@@ -1,4 +1,4 @@
-//! The end of following: what is said of it, the number to end with, and what becomes of this process's engine.
+//! The end of following: what is shown, the exit code, and the end of this process's engine.
 
 use super::super::exit::{Failure, Outcome, of_run};
 use super::super::output::note;
@@ -11,7 +11,7 @@ use crate::engine::{ShutdownKind, now};
 use crate::run::{Event, EventKind, RunState, RunSummary};
 
 impl Foreground {
-    /// The end of a run of which no event was heard, if it has ended: shown as if it had been.
+    /// Shows the end of a run for which no event came, if it has ended.
     pub(super) fn end_on_disk(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
         let Some(run) = self.run(run_id)?.filter(|run| run.state.is_ended()) else { return Ok(None) };
         let state = run.state;
@@ -48,7 +48,7 @@ impl Foreground {
     }
 }
 
-/// Shows the end of a run of which no event was heard, as if it had been.
+/// Shows the end of a run for which no event came, as if one had.
 pub(in crate::cli) fn show_end(painter: &mut Painter, run: RunSummary, seq: Option<u64>) {
     let (run_id, at) = (run.run_id.clone(), run.finished_at.unwrap_or_else(|| now().wall));
     if let Some(kind) = EventKind::end_of(run) {
@@ -56,11 +56,11 @@ pub(in crate::cli) fn show_end(painter: &mut Painter, run: RunSummary, seq: Opti
     }
 }
 
-/// Ends the engine of this process. What others have started with it, a process in the background goes on with.
+/// Ends the engine of this process. Runs that other clients have started with it go on in a background process.
 fn conclude(service: Service, end: &End) -> Result<(), Failure> {
     let is_left = match end {
         End::Ended(_) | End::Reached => service.is_busy(),
-        // Whoever looks away leaves all of it.
+        // An operator who leaves leaves all of it.
         End::Held(_) | End::Left(_) => false,
     };
     if !is_left {

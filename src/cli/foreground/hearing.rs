@@ -1,4 +1,4 @@
-//! What is made of the engine's events: what is shown, what is remembered for the end, and which event is that end.
+//! Handling the engine's events: what is shown, what is remembered for the end, and which event is that end.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::api::{Command, SILENT};
 use crate::base::id::{RunId, StepId};
 use crate::run::{Event, EventKind, StepRun, StepState};
 
-/// What a run that is resumed had lost before: an end of it that follows from that is not what was waited for.
+/// What a run had lost before it was resumed. An end of the run that follows from the loss is not the awaited one.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
-    /// Attempts whose processes are gone, and whose ends are still to be told.
+    /// Attempts whose processes are gone and whose ends will still be reported.
     dying: BTreeMap<StepId, u32>,
     /// One of them has ended badly.
     has_ended: bool,
 }
 
 impl Foreground {
-    /// Shows one event, if it is about the run or about everybody.
+    /// Handles one event: shows it if it is about this run or about no run.
     pub(super) fn hear(
         &mut self,
         event: &Event,
@@ -40,7 +40,7 @@ impl Foreground {
             && text.starts_with(SILENT)
             && matches!(until, Until::Frozen | Until::Stopped)
         {
-            // What is waited for may never come.
+            // The awaited event may never come.
             return Err(Failure::new(FAILED, format!("run {run_id}: {text}")));
         }
         if is_ours && let Some(step) = event.kind.step() {
@@ -72,7 +72,7 @@ impl Foreground {
         Ok(None)
     }
 
-    /// Remembers where the log of a failed step lies, until the step is tried again.
+    /// Remembers the log of a failed step until the step is retried.
     fn note_failure(&mut self, event: &Event) {
         let Some(step) = event.kind.step() else { return };
         match (&step.log, step.state) {
@@ -86,7 +86,7 @@ impl Foreground {
         }
     }
 
-    /// Shows an event, if it is about the run or about everybody.
+    /// Shows an event if it is about this run or about no run.
     pub(super) fn show(&mut self, event: &Event, run_id: &RunId) {
         if let EventKind::RecoveryDecided { decisions } = &event.kind {
             let ours: Vec<_> = decisions.iter().filter(|it| it.run_id == *run_id).collect();
@@ -101,8 +101,9 @@ impl Foreground {
         }
     }
 
-    /// Takes the run up once more, should it end because of what is known by now to be lost of it: that was asked for.
-    /// These are attempts that were taken back although their processes are gone, and whose ends are still to be told.
+    /// Notes what is lost of the run: attempts that were recovered although their processes are gone, and whose ends
+    /// will still be reported. If the run ends because of them, it is resumed once more, because the operator asked for
+    /// that.
     pub(in crate::cli) fn take_up_if_lost(&mut self, run_id: &RunId) {
         let Some(engine) = self.engine() else { return };
         let snapshot = engine.snapshot();

@@ -1,4 +1,4 @@
-//! What keys and signals do to the run: stop, freeze, thaw, or look away.
+//! What keys and signals do to the run: stop, freeze, thaw, or leave.
 
 use rustix::process::Signal;
 
@@ -14,8 +14,8 @@ use crate::engine::ShutdownKind;
 use crate::run::RunState;
 
 impl Foreground {
-    /// Ctrl-C: the run is stopped, by force the second time. One that another process drives is asked about first,
-    /// where there is somebody to be asked.
+    /// Ctrl-C: stops the run, the second time by force. If another process drives the run, the operator is asked first,
+    /// if there is a terminal for the question.
     pub(super) fn stop(&mut self, run_id: &RunId) {
         let is_elsewhere = self.engine().is_none();
         if is_elsewhere && self.asked == StopAsked::No && Question::can_be_asked() {
@@ -37,7 +37,7 @@ impl Foreground {
         };
         match self.command(Stop { run_id: run_id.clone(), force }.into()) {
             Ok(()) => self.painter.remark(text),
-            // It may just have ended, which is told next, or be stopping already.
+            // The run may just have ended, which is shown next, or be stopping already.
             Err(failure) => self.remark_failure(&failure),
         }
         self.asked = next;
@@ -59,7 +59,7 @@ impl Foreground {
     pub(super) fn freeze(&mut self, run_id: &RunId) -> Result<(), Failure> {
         let is_paused = self.run(run_id)?.is_some_and(|run| run.state == RunState::Paused);
         if is_paused {
-            // It was frozen before, by somebody else: then it is not ours to thaw.
+            // It was frozen before by another client, so this process will not thaw it.
             return self.suspend(run_id);
         }
         match self.command(Command::pause(run_id)) {
@@ -76,13 +76,13 @@ impl Foreground {
         }
     }
 
-    /// Has a process in the background be the engine: in a process that is stopped it would answer nobody. The run is
-    /// followed there.
+    /// Lets a background process be the engine, because a stopped process would answer no one. The run is followed
+    /// there.
     fn pass_on(&mut self, run_id: &RunId) -> Result<(), Failure> {
         let Some(service) = self.link.backend.take_service() else { return Ok(()) };
         match service.leave_behind(ShutdownKind::LeaveSteps, ServeFor::WhatRuns) {
             Ok(()) => {
-                // What it told last is this run's story too.
+                // Its last events are about this run too.
                 while let Some(event) = self.link.events.try_recv() {
                     self.seq = self.seq.max(Some(event.seq));
                     if event.run_id.as_ref() == Some(run_id) {
@@ -98,7 +98,8 @@ impl Foreground {
         }
     }
 
-    /// Goes on with the engine that has taken over, if there is one; else it is looked for when this process goes on.
+    /// Continues with the engine that has taken over, if there is one. Otherwise it is looked for when this process
+    /// continues.
     fn follow_elsewhere(&mut self, run_id: &RunId) -> Result<(), Failure> {
         let (dir, settings) = (self.link.backend.data_dir().clone(), self.link.backend.settings().clone());
         if let Ok(Joined::Client(client)) = join(&dir) {
@@ -107,7 +108,7 @@ impl Foreground {
         Ok(())
     }
 
-    /// Stops this process, as Ctrl-Z would have done: the shell says so, and `fg` lets it go on.
+    /// Stops this process, as Ctrl-Z would have done: the shell says so, and `fg` continues it.
     pub(super) fn suspend(&mut self, run_id: &RunId) -> Result<(), Failure> {
         if self.suspension == Suspension::Freezing {
             self.suspension = Suspension::Frozen;
@@ -120,7 +121,7 @@ impl Foreground {
             .map_err(|errno| Failure::from(std::io::Error::from(errno)))
     }
 
-    /// `fg`: the run goes on, if it was frozen for this process.
+    /// `fg`: thaws the run, if it was frozen for this process.
     pub(super) fn thaw(&mut self, run_id: &RunId) -> Result<Option<End>, Failure> {
         let was_frozen = std::mem::replace(&mut self.suspension, Suspension::None) == Suspension::Frozen;
         if was_frozen
@@ -135,7 +136,7 @@ impl Foreground {
         Ok(None)
     }
 
-    /// Looks no longer; what runs goes on.
+    /// Stops following. The run goes on.
     pub(super) fn leave(&mut self, run_id: &RunId, code: u8) -> End {
         self.painter.clear();
         match self.engine() {

@@ -1,4 +1,4 @@
-//! The engine that a verb in the foreground listens to: one of its own, or the one that lives.
+//! The engine that a verb in the foreground follows: one of its own, or that of another process.
 
 use std::sync::Arc;
 
@@ -19,19 +19,18 @@ use crate::run::Input;
 use crate::settings::Settings;
 use crate::store::DataDir;
 
-/// An engine that is listened to.
 pub(super) struct Link {
     pub(super) backend: Backend,
     pub(super) events: EngineEvents,
-    /// Something waits.
+    /// Rings when events wait.
     pub(super) wakes: Receiver<()>,
-    /// Outlives an engine of this process, whose warnings it shows.
+    /// Shows the warnings of an engine of this process, and outlives it.
     _listening: Option<Listening>,
 }
 
 impl Link {
-    /// Opens an engine that takes back what `scope` says, and listens from its first event on. With `first_input` it has
-    /// that done about a run.
+    /// Opens an engine that recovers the runs in `scope`, and follows it from its first event. `first_input` is its
+    /// first decision about a run.
     pub(super) fn own(
         lease: EngineLease,
         settings: Settings,
@@ -52,7 +51,7 @@ impl Link {
         Ok(Self { backend, events, wakes, _listening: listening })
     }
 
-    /// Listens to the engine behind `client`: to what it tells of a run after `since`.
+    /// Follows the engine behind `client`: its events about a run after `since`.
     pub(super) fn live(
         client: ControlClient,
         dir: DataDir,

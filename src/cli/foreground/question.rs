@@ -1,47 +1,45 @@
-//! The question that Ctrl-C asks where the run belongs to somebody else's engine: stop it, or only look away?
+//! The question that Ctrl-C asks when another process drives the run: stop it, or only leave?
 
 use std::io::{self, BufRead, IsTerminal};
 
 use crossbeam_channel::{Receiver, bounded, never};
 
-/// What the operator wants.
+/// The operator's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// End the run in good order.
+    /// Stop the run in order.
     Stop,
-    /// Let it run, and follow no longer.
+    /// Leave it running, and stop following.
     Leave,
     /// Nothing: go on following.
     GoOn,
 }
 
-/// What is asked.
 pub(super) const QUESTION: &str = "the run goes on in another process: [s]top it, [l]eave it running, or [c]ontinue to follow? (Ctrl-C: stop)";
 
-/// A question that has been put, or none.
+/// A question that was asked, or none.
 pub(super) struct Question {
     pub(super) reply: Receiver<Reply>,
 }
 
 impl Question {
-    /// No question.
     pub(super) fn none() -> Self {
         Self { reply: never() }
     }
 
-    /// Whether there is somebody to be asked.
+    /// Whether there is a terminal for the question.
     pub(super) fn can_be_asked() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// Waits for a line of the terminal, on a thread of its own: it ends with the line or with the program.
+    /// Waits for a line of the terminal, on a thread that ends with the line or with the program.
     pub(super) fn ask() -> io::Result<Self> {
         // Capacity 1: the one reply.
         let (tell, reply) = bounded(1);
         std::thread::Builder::new().name("lf-question".into()).spawn(move || {
             let mut line = String::new();
             let read = io::stdin().lock().read_line(&mut line);
-            // Nobody waits for it any more: then so be it.
+            // Fails when the question is over.
             let _ = tell.send(read.map_or(Reply::GoOn, |_| meaning(&line)));
         })?;
         Ok(Self { reply })

@@ -1,4 +1,4 @@
-//! The end of a failed step's log, for whoever looks on.
+//! The end of a failed step's log, for the operator.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use super::super::output::note;
 use crate::base::id::StepId;
 use crate::logs::{LogLine, LogReader, TextForm};
 
-/// How many lines of a failed step's log are shown at the end.
+/// How many lines of a failed step's log are shown.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 64 << 10;
 
-/// The last lines of a failed step's log, to standard error.
+/// Prints the last lines of a failed step's log to standard error.
 pub(super) fn print(step: &StepId, attempt: u32, log: &Path) {
     let tail = LogReader::open(log).and_then(|log| log.tail(TAIL_LINES, TAIL_BYTES, TextForm::Plain));
     match tail {
@@ -24,7 +24,7 @@ pub(super) fn print(step: &StepId, attempt: u32, log: &Path) {
                 }
             }
         }
-        // It never began, which has been told.
+        // The step never began, which was shown before.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => note(format_args!("the log of step {step} can't be read: {error}")),
     }

@@ -1,5 +1,5 @@
-//! A connection that survives a hand-over: it asks whichever engine a data directory has, and follows its events from one
-//! engine to the next without a gap.
+//! A connection that survives a hand-over: it asks the present engine of a data directory, and follows the events from
+//! one engine to the next without a gap.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,16 @@ use crate::control::wire::{ClosingNotice, EventFilter};
 use crate::run::Event;
 use crate::store::presence;
 
-/// How a client of ours is called in the messages of an engine.
+/// The name by which this program's clients say hello.
 pub const OWN_NAME: &str = concat!("leverframe ", env!("CARGO_PKG_VERSION"));
 
-/// Called, on another thread, when events begin to wait and when nothing more comes. It must return at once.
+/// Called on another thread when events start to wait and when no more will come. It must return at once.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// A connection to the engine of a data directory, and to the next one when that has gone.
+/// A connection to the engine of a data directory, and to the next engine when that one is gone.
 pub struct Connection {
     data_dir: PathBuf,
-    /// To the engine that was found last; none before the first.
+    /// To the last engine that was found; none before the first use.
     client: ArcSwapOption<ControlClient>,
     /// Held by the thread that looks for the next engine.
     looking: Mutex<()>,
@@ -34,13 +34,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects when it is first used.
+    /// A connection that connects at its first use.
     pub fn to(data_dir: &Path) -> Self {
         let (client, looking, is_left) = Default::default();
         Self { data_dir: data_dir.to_owned(), client, looking, is_left }
     }
 
-    /// Connects to the engine that lives; none where none does.
+    /// Connects to the present engine; none when there is none.
     ///
     /// # Errors
     /// As [`ControlClient::connect`].
@@ -48,22 +48,22 @@ impl Connection {
         Ok(ControlClient::connect(data_dir, OWN_NAME)?.map(Self::of))
     }
 
-    /// Goes on from `client`.
+    /// Continues from `client`.
     pub fn of(client: ControlClient) -> Self {
         let connection = Self::to(&client.data_dir);
         connection.client.store(Some(Arc::new(client)));
         connection
     }
 
-    /// The engine that was found last, or that lives now.
+    /// The last engine that was found, or else the present one.
     ///
     /// # Errors
-    /// [`ControlError::Gone`] where none lives, else as [`ControlClient::connect`].
+    /// [`ControlError::Gone`] when there is none; otherwise as [`ControlClient::connect`].
     pub fn client(&self) -> Result<Arc<ControlClient>, ControlError> {
         self.client_after(None)
     }
 
-    /// The engine that lives now that this one has gone.
+    /// The present engine, after `gone` has gone.
     ///
     /// # Errors
     /// As [`Self::client`].
@@ -94,7 +94,8 @@ impl Connection {
                 None => Err(ControlError::Gone(None)),
             }
         })?);
-        // Before the flag is looked at: the thread that leaves meanwhile either finds it here or has been seen.
+        // Stored before the flag is read: a thread that leaves meanwhile either finds the client here, or has set the
+        // flag in time.
         self.client.store(Some(client.clone()));
         if self.is_left.load(Ordering::SeqCst) {
             client.hang_up();
@@ -102,8 +103,8 @@ impl Connection {
         Ok(client)
     }
 
-    /// Asks the engine, and waits for the answer. One that leaves before it has looked at the request leaves it to the
-    /// next; what changes nothing the next is also asked where one died.
+    /// Sends a request and waits for the answer. If the engine leaves before it has handled the request, the next
+    /// engine is asked. If the engine dies, the next one is asked only when the request changes nothing.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -111,7 +112,7 @@ impl Connection {
         self.call(&Call::from(request), R::LOOKS_ONLY)
     }
 
-    /// As [`Self::ask`], where `request` is what serializes to `method` and `params`.
+    /// As [`Self::ask`], for a `request` that serializes to `method` and `params`.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -120,7 +121,7 @@ impl Connection {
         request: &impl Serialize,
         looks_only: bool,
     ) -> Result<T, ControlError> {
-        // An engine that said that it leaves has not done what it has not answered then.
+        // An engine that has announced its end has not done what it left unanswered.
         let is_undone = |error: &ControlError| matches!(error, ControlError::Gone(notice) if looks_only || notice.is_some());
         let mut client = self.client()?;
         loop {
@@ -135,7 +136,7 @@ impl Connection {
         }
     }
 
-    /// The events that `filter` lets through, of this engine and of those after it.
+    /// The events that match `filter`, of this engine and of the next ones.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -146,7 +147,7 @@ impl Connection {
         Ok(stream)
     }
 
-    /// Ends the connection, and makes no other.
+    /// Ends the connection for good.
     pub fn leave(&self) {
         self.is_left.store(true, Ordering::SeqCst);
         if let Some(client) = self.client.load_full() {
@@ -155,19 +156,19 @@ impl Connection {
     }
 }
 
-/// The events of one engine after the other.
+/// The events of one engine after another.
 pub struct EventStream {
     connection: Arc<Connection>,
     client: Arc<ControlClient>,
-    /// None: the engine went before it could be subscribed to.
+    /// None: the engine was gone before the subscription.
     events: Option<Events>,
-    /// `since` is the newest event that was taken.
+    /// `since` is the last event that was taken.
     filter: EventFilter,
     wake: Wake,
 }
 
 impl EventStream {
-    /// Waits for the next event, of the next engine when this one has gone; none where no engine lives any more.
+    /// Waits for the next event, also of the next engine when this one is gone. None when there is no engine any more.
     pub fn recv(&mut self) -> Option<Arc<Event>> {
         loop {
             match self.events.as_ref().and_then(Events::recv) {
@@ -191,17 +192,17 @@ impl EventStream {
         None
     }
 
-    /// Whether this engine has gone and everything was taken.
+    /// Whether this engine is gone and all its events were taken.
     pub fn is_over(&self) -> bool {
         self.events.as_ref().is_none_or(Events::is_over)
     }
 
-    /// What the engine said when it left, if it said anything.
+    /// The engine's closing notice, if it sent one.
     pub fn closing(&self) -> Option<ClosingNotice> {
         self.client.closing()
     }
 
-    /// The last event that can't come any more: it was taken, or this engine has told all up to it.
+    /// The sequence number up to which events are complete: they were taken, or this engine has sent all up to it.
     pub fn heard(&self) -> Option<u64> {
         let told = self.events.as_ref().and_then(|_| self.closing());
         told.map(|notice| notice.seq).max(self.filter.since)
@@ -223,7 +224,7 @@ impl EventStream {
         Ok(())
     }
 
-    /// What a newer engine says beyond this program's words is not for it.
+    /// Skips an event that only a newer program understands.
     fn understood(&mut self, event: &super::ReceivedEvent) -> Option<Arc<Event>> {
         let event = event.event().ok()?;
         self.filter.since = Some(event.seq);

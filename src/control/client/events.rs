@@ -1,5 +1,5 @@
-//! What a client hears: the events of one subscription, in a queue of bounded memory. When it is full the client
-//! stops reading, and the engine keeps the rest in its own journal, or says `resync`.
+//! The client's events: one subscription's events in a queue of bounded size. When it is full the client stops reading,
+//! and the engine keeps the rest in its journal, or sends `resync`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use crate::base::queue::{Backlog, EventQueue};
 use crate::run::Event;
 
-/// How many bytes of events may wait to be taken before the client stops reading.
+/// How many bytes of events may wait before the client stops reading.
 const MAX_WAITING_BYTES: usize = 4 << 20;
 
-/// One event, as it came.
+/// One event, as it was received.
 #[derive(Debug, Clone)]
 pub struct ReceivedEvent {
     json: Box<RawValue>,
@@ -30,10 +30,10 @@ impl ReceivedEvent {
         self.json.get()
     }
 
-    /// What it says.
+    /// The parsed event.
     ///
     /// # Errors
-    /// When a newer engine says what this program does not know.
+    /// A newer engine sent an event that this program does not know.
     pub fn event(&self) -> serde_json::Result<Event> {
         serde_json::from_str(self.json.get())
     }
@@ -41,15 +41,15 @@ impl ReceivedEvent {
 
 /// The events of one subscription. Dropping it ends the subscription.
 ///
-/// Until they are taken, they are read from the socket up to a bound; while a call waits for its answer the bound is
-/// lifted, so that whoever takes the events may also ask.
+/// The number of waiting events is bounded. While a call waits for its answer the bound is lifted, so that the thread
+/// that takes the events can also make calls.
 pub struct Events {
     pub(super) queue: Arc<Queue>,
-    /// Its number on the connection.
+    /// The subscription's number on the connection.
     pub(super) subscription: u64,
-    /// The newest event when it began.
+    /// The newest event when the subscription began.
     pub(super) seq: u64,
-    /// Tells the engine and the client that nobody listens any more.
+    /// Tells the engine and the client that the subscription has ended.
     pub(super) end: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -60,12 +60,12 @@ impl fmt::Debug for Events {
 }
 
 impl Events {
-    /// Waits for the next event; none once the engine has gone and everything was taken.
+    /// Waits for the next event; none when the engine is gone and all events were taken.
     pub fn recv(&self) -> Option<ReceivedEvent> {
         self.queue.pop(None)
     }
 
-    /// Waits for the next event at most this long.
+    /// As [`Self::recv`], but waits at most this long.
     pub fn recv_timeout(&self, timeout: Duration) -> Option<ReceivedEvent> {
         self.queue.pop(Some(Instant::now() + timeout))
     }
@@ -75,7 +75,7 @@ impl Events {
         self.queue.try_pop()
     }
 
-    /// Whether the engine has gone and everything was taken.
+    /// Whether the engine is gone and all events were taken.
     pub fn is_over(&self) -> bool {
         self.queue.is_over()
     }
@@ -101,7 +101,7 @@ impl Drop for Events {
     }
 }
 
-/// What one subscription has heard and the client has not taken.
+/// The events that one subscription has received and the caller has not taken.
 pub(super) type Queue = EventQueue<Waiting>;
 
 /// Full beyond a number of bytes.

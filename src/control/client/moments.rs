@@ -1,5 +1,5 @@
-//! The one loop of everybody who looks for the engine of a data directory: it looks again when the socket is another one,
-//! and at a few moments beside.
+//! The loop of every client that looks for the engine of a data directory: it looks again when the socket changes, and
+//! after a few delays.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, bounded};
 use crate::control::socket::SOCKET_NAME;
 use crate::files::FolderWatch;
 
-/// Between the lock and the socket of a holder that is just starting or ending lies a moment in which neither is to be
-/// had. The folder tells of the socket; of the lock nothing tells, so that it is tried again so long after.
+/// While an engine starts or ends there is a moment with its lock held and no socket, or the reverse. A change of the
+/// socket is seen in the folder. No event tells of the lock, so it is tried again after these delays.
 const MOMENTS: [Duration; 6] = [
     Duration::from_millis(2),
     Duration::from_millis(10),
@@ -22,17 +22,17 @@ const MOMENTS: [Duration; 6] = [
     Duration::from_secs(2),
 ];
 
-/// Looks until it is settled, which is a break; what is worth another look goes on, with the reason to give when that was
-/// the last. It looks as often as there are moments. A new holder of the lock begins them anew: in a queue of
-/// short-lived holders each gets as long as the one before.
+/// Calls `look` until it breaks with a result. `Continue` asks for another look, with the error to return if that was
+/// the last one. There is one look for each delay. A new holder of the lock starts the delays anew, so that each of a
+/// series of short-lived holders gets as long as the one before.
 ///
 /// # Errors
-/// That of the last look.
+/// The error of the last look.
 pub fn look_again<T, E>(
     data_dir: &Path,
     mut look: impl FnMut() -> Result<ControlFlow<T, E>, E>,
 ) -> Result<T, E> {
-    // Begun with the first wait: mostly there is none.
+    // Started with the first wait: mostly there is none.
     let mut watch = None;
     let (mut left, mut holder) = (MOMENTS.iter(), None);
     loop {
@@ -45,23 +45,23 @@ pub fn look_again<T, E>(
             (holder, left) = (holder_now, MOMENTS.iter());
         }
         let Some(moment) = left.next() else { return Err(why) };
-        // Either is a reason to look again.
+        // A change and the end of the delay are both a reason to look again.
         let _ = watch.get_or_insert_with(|| SocketWatch::start(data_dir)).changes.recv_timeout(*moment);
     }
 }
 
 struct SocketWatch {
     changes: Receiver<()>,
-    /// Ends the watch when it is dropped. Where the system has none left, the moments alone have to do.
+    /// Ends the watch when dropped. If the kernel has no watches left, the delays have to do.
     _watch: io::Result<FolderWatch>,
 }
 
 impl SocketWatch {
     fn start(data_dir: &Path) -> Self {
-        // Capacity 1: a change that waits is as good as two.
+        // Capacity 1: one waiting change is as good as two.
         let (tell, changes) = bounded(1);
         let watch = FolderWatch::open(data_dir, &[SOCKET_NAME], move || {
-            // Full: it will be looked at in any case.
+            // Full: the loop looks again in any case.
             let _ = tell.try_send(());
         });
         Self { changes, _watch: watch }

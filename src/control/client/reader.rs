@@ -1,4 +1,4 @@
-//! The client's reading thread: every answer to whoever waits for it, every event to its queue.
+//! The client's reading thread: it gives every answer to its caller and every event to its queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -15,19 +15,19 @@ use crate::control::descriptors::receive;
 use crate::control::lines::LineDecoder;
 use crate::control::wire::{ClosingNotice, EventParams, Heard, Subscribed};
 
-/// The longest line that is taken from an engine: a list of some hundred thousand runs.
+/// The longest line accepted from an engine: a list of some hundred thousand runs.
 const MAX_ANSWER: usize = 256 << 20;
 
-/// What came of a request.
+/// The answer to a request.
 pub(super) struct Reply {
     pub(super) result: Box<RawValue>,
     pub(super) descriptors: Vec<OwnedFd>,
 }
 
-/// Somebody who waits for an answer.
+/// A caller that waits for an answer.
 pub(super) struct Pending {
     pub(super) tell: Sender<Result<Reply, ControlError>>,
-    /// Where the events of the subscription go that is asked for.
+    /// For a request that subscribes: where its events go.
     pub(super) queue: Option<Arc<Queue>>,
 }
 
@@ -37,7 +37,7 @@ impl Pending {
     }
 }
 
-/// What the reader and those who ask share.
+/// What the reader and the callers share.
 pub(super) struct Shared {
     pub(super) stream: UnixStream,
     /// Held while a line is written.
@@ -65,7 +65,7 @@ impl Shared {
         Self { stream, writing: Mutex::default(), state: Mutex::default() }
     }
 
-    /// Takes somebody in who waits; the number of the request.
+    /// Registers a waiting caller. Returns the id for its request.
     pub(super) fn expect(&self, pending: Pending) -> Result<u64, ControlError> {
         let mut state = self.state.lock();
         if state.is_over {
@@ -81,12 +81,12 @@ impl Shared {
         Ok(id)
     }
 
-    /// Nobody waits for this answer any more.
+    /// The caller no longer waits for this answer.
     pub(super) fn give_up(&self, id: u64) {
         self.state.lock().pending.remove(&id);
     }
 
-    /// Nobody takes the events of this subscription any more.
+    /// The events of this subscription are no longer wanted.
     pub(super) fn forget(&self, subscription: u64) {
         self.state.lock().queues.remove(&subscription);
     }
@@ -95,7 +95,7 @@ impl Shared {
         self.state.lock().closing.clone()
     }
 
-    /// Ends every subscription: a reader that waits for room goes on.
+    /// Ends every subscription, so that a reader that waits for room goes on.
     pub(super) fn finish_queues(&self) {
         let mut state = self.state.lock();
         state.is_over = true;
@@ -112,7 +112,7 @@ impl Shared {
     }
 }
 
-/// Reads until the connection ends, and tells everybody who waits.
+/// Reads until the connection ends, then wakes all waiting callers with an error.
 pub(super) fn read_all(shared: &Shared) {
     let mut lines = LineDecoder::new(MAX_ANSWER);
     let mut buffer = vec![0; 64 << 10];
@@ -129,7 +129,7 @@ pub(super) fn read_all(shared: &Shared) {
             }
         }
     }
-    // So that whoever still asks is told by the socket.
+    // So that later calls fail at the socket.
     let _ = shared.stream.shutdown(std::net::Shutdown::Both);
     shared.finish_queues();
     let (pending, closing) = {
@@ -137,7 +137,7 @@ pub(super) fn read_all(shared: &Shared) {
         (std::mem::take(&mut state.pending), state.closing.clone())
     };
     for (_, pending) in pending {
-        // Whoever has gone needs no answer.
+        // The caller may be gone.
         let _ = pending.tell.send(Err(ControlError::Gone(closing.clone())));
     }
 }
@@ -145,7 +145,7 @@ pub(super) fn read_all(shared: &Shared) {
 fn hear(shared: &Shared, line: &[u8], descriptors: &mut VecDeque<OwnedFd>) {
     let heard: Heard<'_> = match serde_json::from_slice(line) {
         Ok(heard) => heard,
-        // From a newer engine, perhaps; what it answers would be missed, so nobody waits for it.
+        // Perhaps from a newer engine. It can't be an answer that a caller waits for.
         Err(_) => return,
     };
     match (heard.method.as_deref(), heard.params) {
@@ -154,7 +154,7 @@ fn hear(shared: &Shared, line: &[u8], descriptors: &mut VecDeque<OwnedFd>) {
             let queue = shared.state.lock().queues.get(&event.subscription).cloned();
             if let Some(queue) = queue {
                 let event = ReceivedEvent::new(event.event);
-                // One that is left is let go by what has left it.
+                // Fails when the subscription was dropped, which also removes the queue.
                 let _ = queue.push(|waiting| waiting.push(event), || shared.is_asked());
             }
         }
@@ -174,7 +174,8 @@ fn answer(shared: &Shared, heard: Heard<'_>, descriptors: Vec<OwnedFd>) {
     let mut state = shared.state.lock();
     let pending = match heard.id {
         Some(id) => state.pending.remove(&id),
-        // An engine that could not even read the request speaks to whoever asked last; there it ends.
+        // An engine that could not read a request's id answers without one. The newest request is the one it means, and
+        // the connection ends there.
         None => state.pending.keys().max().copied().and_then(|id| state.pending.remove(&id)),
     };
     let Some(pending) = pending else { return };
@@ -185,10 +186,10 @@ fn answer(shared: &Shared, heard: Heard<'_>, descriptors: Vec<OwnedFd>) {
     if let (Some(queue), Ok(result)) = (&pending.queue, &outcome)
         && let Ok(begun) = serde_json::from_str::<Subscribed>(result.get())
     {
-        // Before anything more is read: its events come next.
+        // Before the reader continues: the events of this subscription follow.
         state.queues.insert(begun.subscription, queue.clone());
     }
     drop(state);
-    // Whoever has gone needs no answer.
+    // The caller may be gone.
     let _ = pending.tell.send(outcome.map(|result| Reply { result, descriptors }));
 }

@@ -1,4 +1,4 @@
-//! The server: accepts clients of our user, keeps the journal, and takes leave of everybody in good order.
+//! The server: accepts clients of this user, keeps the journal, and closes all connections in order.
 
 use std::fs::File;
 use std::io;
@@ -23,34 +23,34 @@ use crate::control::wire::{ClosingNotice, ErrorObject, JSON_RPC, Saying};
 use crate::control::{bind, is_of_our_user, wire};
 use crate::engine::{CoreExecutionEngine, Subscription, SubscriptionEnder};
 
-/// The most clients at once.
+/// How many clients may be connected at once.
 const MAX_CONNECTIONS: usize = 128;
-/// How long clients may take to read what waits for them when the server closes.
+/// How long clients may take, when the server closes, to read what waits for them.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
-/// Carries out what clients ask.
+/// Handles the requests of clients.
 pub trait Handler: Send + Sync {
-    /// Reads a request; none where there is no such method.
+    /// Parses a request. None: the method is unknown.
     fn understand(&self, method: &str, params: &str) -> Option<serde_json::Result<Understood<'_>>>;
 
-    /// Process, face and epoch of the engine.
+    /// Process, owner and epoch of the engine.
     fn engine_id(&self) -> EngineId;
 }
 
-/// What a server is started with.
+/// What a server needs to start.
 pub struct ControlOptions {
-    /// Carries out what is asked.
     pub handler: Arc<dyn Handler>,
-    /// Whose socket it is.
+    /// The engine that is served.
     pub engine: CoreExecutionEngine,
-    /// Every event, subscribed to before the engine was opened, so that what recovery tells is heard.
+    /// Every event. Subscribed before the engine was opened, so that the events of recovery are included.
     pub events: Subscription,
-    /// The socket, if an earlier engine handed it over; none: it is bound, and replaces what a dead engine left. The
+    /// The socket, if an earlier engine handed it over. None: it is bound anew and replaces that of a dead engine; the
     /// engine holds the directory's lock.
     pub listener: Option<UnixListener>,
-    /// The last event of an engine that has handed over: clients that have followed it lose nothing.
+    /// The last event of an engine that has handed over. Its clients can continue from there without a loss.
     pub last_seq: Option<u64>,
-    /// Called on a client's thread when somebody asks for the engine's place; it must return soon. None: it is refused.
+    /// Called on a client's thread when a successor asks for a hand-over. It must return soon. None: hand-over is
+    /// refused.
     pub on_hand_over: Option<Box<dyn Fn(HandOver) + Send + Sync>>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Shared {
     pub(crate) listener: UnixListener,
     pub(crate) on_hand_over: Option<Box<dyn Fn(HandOver) + Send + Sync>>,
     is_closing: AtomicBool,
-    /// Written to when no more clients are accepted.
+    /// Written to when the server stops accepting clients.
     stop: OwnedFd,
     clients: Mutex<Vec<Client>>,
 }
@@ -84,7 +84,7 @@ struct Client {
 }
 
 impl ControlServer {
-    /// Begins to serve.
+    /// Starts to serve.
     ///
     /// # Errors
     /// The socket can't be bound, or the system refuses a thread.
@@ -95,7 +95,7 @@ impl ControlServer {
             None => bind(engine.data_dir().path())?,
         };
         listener.set_nonblocking(true)?;
-        // All events of this engine are held, from the first of its epoch.
+        // The journal will hold all events of this engine, from the first of its epoch.
         let floor = last_seq.unwrap_or(engine.snapshot().epoch() << 32);
         let end_of_events = events.ender();
         let shared = Arc::new(Shared {
@@ -117,19 +117,19 @@ impl ControlServer {
         Ok(server)
     }
 
-    /// Accepts nobody else and hears no more requests: whoever comes waits for the next engine, and what is not
-    /// answered by now is not done here. Events go on until [`Self::close`].
+    /// Accepts no more clients and no more requests. New clients wait for the next engine; a request without an answer
+    /// was not handled. Events continue until [`Self::close`].
     pub fn turn_away(&mut self) {
         let Some(accepting) = self.accepting.take() else { return };
         self.shared.is_closing.store(true, Ordering::Release);
-        // It can't be full: it is written to once.
+        // It can't be full: it is written once.
         let _ = rustix::io::write(&self.shared.stop, &1_u64.to_ne_bytes());
         accepting.join();
     }
 
-    /// Takes leave: nobody else is accepted, what was asked is answered, every event is written that the engine has
-    /// told, and everybody hears the reason. Call it when the engine has ended. A client that reads nothing is left
-    /// after two seconds.
+    /// Closes the server: every request that was accepted is answered, every event of the engine is written, and each
+    /// client gets the reason. Call it when the engine has ended. A client that does not read is dropped after two
+    /// seconds.
     pub fn close(mut self, reason: &str) {
         self.leave(reason);
     }
@@ -156,7 +156,7 @@ impl ControlServer {
                 client.connection.hang_up();
             }
         }
-        // A client's own thread does not wait for itself.
+        // A client's own thread is not joined by itself.
         drop(clients);
     }
 }
@@ -168,7 +168,7 @@ impl Drop for ControlServer {
 }
 
 impl Shared {
-    /// Whether the server takes leave of everybody.
+    /// Whether the server is closing.
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
     }
@@ -183,7 +183,7 @@ impl Shared {
 
     /// The accepting thread.
     fn accept_all(self: &Arc<Self>) {
-        // Given up for a moment when there is no descriptor left, to turn a client away with.
+        // Closed for a moment when no descriptor is left, so that a client can be accepted and dropped.
         let mut spare = File::open("/dev/null").ok();
         loop {
             let mut watched =
@@ -200,11 +200,11 @@ impl Shared {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) if is_out_of_descriptors(&error) => {
                     drop(spare.take());
-                    // It hears nothing, and comes again.
+                    // The client gets no answer, and connects again.
                     drop(self.listener.accept());
                     spare = File::open("/dev/null").ok();
                 }
-                // It has gone again.
+                // The client is gone again.
                 Err(_) => {}
             }
         }
@@ -226,7 +226,7 @@ impl Shared {
             return connection.refuse(ErrorObject::new(BUSY.into(), text));
         }
         let connection = Arc::new(connection);
-        // Capacity 0: nothing is sent; it is closed when the thread ends.
+        // Capacity 0: nothing is sent. It closes when the thread ends.
         let (alive, ended): (Sender<()>, _) = bounded(0);
         let for_thread = connection.clone();
         let thread = thread::short("lf-hand", move || {
@@ -247,7 +247,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// The socket on which clients come, for whoever takes the engine's place.
+/// The listening socket, for a hand-over.
 impl AsFd for ControlServer {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.shared.listener.as_fd()

@@ -1,4 +1,4 @@
-//! One client: its requests are answered in order on one thread; once it subscribes, a second one writes events.
+//! One client: one thread answers its requests in order; after it subscribes, a second one writes its events.
 
 use std::io;
 use std::net::Shutdown;
@@ -22,14 +22,14 @@ use crate::control::{LineDecoder, wire};
 /// How long a client may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
-/// What both threads of a client share, and the server with them.
+/// What the threads of a client share with the server.
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stream: UnixStream,
     pub(crate) writer: ConnectionWriter,
     cursors: Mutex<Vec<Cursor>>,
     is_over: AtomicBool,
-    /// Why the connection ends, if the client is to be told.
+    /// Why the connection ends, if the client is to get a reason.
     reason: Mutex<Option<String>>,
 }
 
@@ -37,30 +37,30 @@ pub(crate) struct Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     GoOn,
-    /// It ends now.
+    /// The connection ends now.
     End,
-    /// The engine has ended: it ends with the server, and nothing more is heard.
+    /// The engine has ended. No more requests are read, and the connection ends with the server.
     Wait,
 }
 
 impl Connection {
-    /// Prepares a connection that was accepted.
+    /// Prepares an accepted connection.
     ///
     /// # Errors
     /// The system has no descriptor left.
     pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream) -> io::Result<Self> {
-        // What is accepted from a socket that does not wait may not wait either.
+        // On some systems an accepted socket inherits non-blocking mode from its listener.
         stream.set_nonblocking(false)?;
         let writer = ConnectionWriter::new(stream.try_clone()?)?;
         let (cursors, reason) = Default::default();
         Ok(Self { shared, stream, writer, cursors, is_over: AtomicBool::new(false), reason })
     }
 
-    /// Has the connection end in good order: what was asked is answered, what waits is written, and the client is
-    /// told the reason.
+    /// Ends the connection in order: accepted requests are answered, waiting events are written, and the client gets
+    /// the reason.
     pub(crate) fn close(&self, reason: &str) {
         self.end_because(reason);
-        // Fails when it has ended already.
+        // Fails when the connection has ended already.
         let _ = self.stream.shutdown(Shutdown::Read);
     }
 
@@ -69,7 +69,7 @@ impl Connection {
         self.writer.hang_up();
     }
 
-    /// Turns a client away before it was heard.
+    /// Refuses a client before it has sent anything.
     pub(crate) fn refuse(&self, error: ErrorObject) {
         let refusal = answer_to::<()>(None, Outcome::Error(error));
         if let Ok(line) = wire::line(&refusal) {
@@ -77,18 +77,17 @@ impl Connection {
         }
     }
 
-    /// Its subscriptions.
     pub(crate) fn cursors(&self) -> MutexGuard<'_, Vec<Cursor>> {
         self.cursors.lock()
     }
 
-    /// Has the client be told this reason when the connection ends, if there is none yet.
+    /// Sets the reason that the client gets when the connection ends, unless there is one.
     pub(crate) fn end_because(&self, reason: impl Into<String>) {
         let mut known = self.reason.lock();
         known.get_or_insert_with(|| reason.into());
     }
 
-    /// The client's thread: reads and answers until it ends.
+    /// The client's thread: reads and answers until the connection ends.
     pub(crate) fn serve(self: Arc<Self>) {
         let mut writer = None;
         self.read_requests(&mut writer);
@@ -97,7 +96,7 @@ impl Connection {
             self.is_over.store(true, Ordering::Release);
             self.shared.journal.wake();
         }
-        // When the server closes, it writes what waits first.
+        // Joined here: when the server closes, it first writes the waiting events.
         drop(writer);
         let reason = self.reason.lock().take();
         match reason {
@@ -124,7 +123,7 @@ impl Connection {
             let n = match rustix::net::recv(&self.stream, &mut buffer[..], RecvFlags::empty()) {
                 Ok((0, _)) => return,
                 Ok((n, _)) => n,
-                // The hello is late: said above.
+                // A late hello is handled above.
                 Err(Errno::INTR | Errno::AGAIN) => continue,
                 Err(_) => return,
             };
@@ -148,8 +147,8 @@ impl Connection {
         }
     }
 
-    /// Leaves unread what the client still says, until the server closes the connection and tells it why: what has no
-    /// answer then was not done, and can be asked of the next engine.
+    /// Ignores further requests until the server closes the connection with its reason. A request without an answer was
+    /// not handled, and the client can send it to the next engine.
     fn wait_for_close(&self) {
         let mut buffer = [0; 4096];
         while matches!(
@@ -158,7 +157,7 @@ impl Connection {
         ) {}
     }
 
-    /// The writer's thread: events of all subscriptions, as long as there are any.
+    /// The writer's thread: writes the events of all subscriptions.
     pub(crate) fn write_events(&self) {
         let mut lines = Vec::new();
         while let Some(taken) =
@@ -175,7 +174,7 @@ impl Connection {
             }
             drop(taken);
             if self.write(&lines) == Then::End {
-                // The reader ends with it.
+                // Ends the reader too.
                 return self.writer.hang_up();
             }
         }

@@ -8,7 +8,7 @@ use crate::base::nearest::nearest;
 use crate::control::wire::{ErrorObject, EventFilter, INVALID_PARAMS};
 use crate::run::EventKind;
 
-/// An [`EventFilter`] made ready to be asked often.
+/// An [`EventFilter`], prepared for many look-ups.
 #[derive(Debug)]
 pub(crate) struct Filter {
     runs: Option<HashSet<RunId>>,
@@ -16,10 +16,10 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Makes it ready.
+    /// Prepares a filter.
     ///
     /// # Errors
-    /// When there is no event of a name; the message has the nearest one.
+    /// A name is that of no event; the message suggests the nearest one.
     pub(crate) fn new(wanted: EventFilter) -> Result<Self, ErrorObject> {
         let name_of = |name: String| {
             let known = EventKind::NAMES.iter().copied();
@@ -36,7 +36,7 @@ impl Filter {
         Ok(Self { runs: wanted.runs.map(|runs| runs.into_iter().collect()), types })
     }
 
-    /// Whether it is wanted. That events were lost, everybody is told.
+    /// Whether the subscription wants an event. Every subscription gets `resync`.
     pub(crate) fn lets_through(&self, entry: &Entry) -> bool {
         let is_of_run = match (&self.runs, &entry.run_id) {
             (None, _) => true,

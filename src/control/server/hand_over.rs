@@ -1,4 +1,4 @@
-//! Somebody asks to take the engine's place: what is handed over goes back with the answer.
+//! A hand-over: another process asks to become the engine, and the lock and the socket go back with the answer.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,9 +14,9 @@ use crate::api::exit_code::BUSY;
 use crate::control::wire;
 use crate::control::wire::{Answer, ErrorObject, Outcome, Successor};
 
-/// Somebody asks for the engine's place. Whoever is told answers with what is handed over, or refuses.
+/// A request for a hand-over. Its receiver answers with the descriptors, or refuses.
 pub struct HandOver {
-    /// Who asks.
+    /// The process that asks.
     pub successor: Successor,
     connection: Arc<Connection>,
     id: Option<Box<RawValue>>,
@@ -33,29 +33,29 @@ impl HandOver {
         Self { successor, connection, id, listener }
     }
 
-    /// The socket on which clients come.
+    /// The listening socket.
     pub fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 
-    /// The process that asks, as far as the system knows it.
+    /// The id of the process that asks, as the kernel reports it.
     pub fn peer_pid(&self) -> Option<u32> {
         let peer = rustix::net::sockopt::socket_peercred(&self.connection.stream).ok()?;
         u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
     }
 
-    /// Whether the asker has gone: then nothing need be handed over.
+    /// Whether the successor is gone: then nothing needs to be handed over.
     pub fn is_gone(&self) -> bool {
         let mut watched = [PollFd::new(&self.connection.stream, PollFlags::HUP)];
-        // A look without a wait. One that fails says nothing against the asker.
+        // Does not wait. If it fails, the successor counts as there.
         let _ = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
         watched[0].revents().contains(PollFlags::HUP)
     }
 
-    /// Hands `descriptors` over with an answer.
+    /// Sends the answer with `descriptors`.
     ///
     /// # Errors
-    /// The asker is gone, or takes nothing: it has taken nothing over.
+    /// The successor is gone or does not read. It has received nothing.
     pub fn hand(&self, answer: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let descriptors_sent = Some(descriptors.len());
         let answer = answer_to(self.id.as_deref(), Outcome::Result(answer));
@@ -63,11 +63,11 @@ impl HandOver {
         self.connection.writer.hand_over(&line, descriptors)
     }
 
-    /// Says why it can't be.
+    /// Refuses the hand-over, with a reason.
     pub fn refuse(&self, message: &str) {
         let error = ErrorObject::new(BUSY.into(), message);
         if let Ok(line) = wire::line(&answer_to::<()>(self.id.as_deref(), Outcome::Error(error))) {
-            // If the asker is gone, it needs no answer.
+            // If the successor is gone, it needs no answer.
             self.connection.write(&line);
         }
     }

@@ -1,5 +1,5 @@
-//! The last events, encoded once and shared by all subscriptions: a ring, bounded by count and by bytes. A
-//! subscription is a place in it, so that a slow client costs no memory; one that falls out of the ring is told so.
+//! The last events, encoded once and shared by all subscriptions: a ring, bounded by count and by bytes. A subscription
+//! is a place in the ring, so that a slow client costs no memory. A place that falls out of the ring gets a `resync`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,18 +12,17 @@ use crate::base::time::format_instant;
 use crate::engine::Subscription;
 use crate::run::{Event, EventKind};
 
-/// The most events that are held.
+/// How many events the ring holds at most.
 const MAX_ENTRIES: usize = 65_536;
-/// The most bytes of JSON that are held.
+/// How many bytes of JSON the ring holds at most.
 const MAX_BYTES: usize = 32 << 20;
-/// How many events are taken in together at most.
+/// How many events are appended together at most.
 const MAX_BATCH: usize = 512;
-/// How many events one look passes at most before it lets others look.
+/// How many events one look passes at most, before other subscriptions may look.
 const MAX_LOOK: usize = 1024;
 /// How many bytes one look takes at most.
 const MAX_TAKEN: usize = 64 << 10;
 
-/// One event.
 #[derive(Debug)]
 pub(crate) struct Entry {
     seq: u64,
@@ -34,7 +33,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn new(event: &Event) -> Self {
-        // Every event can be written; if one could not, it would be missed like one that fell out of the ring.
+        // Every event can be encoded. If one could not, its place would hold a `resync`.
         let json = serde_json::to_vec(event).unwrap_or_else(|_| resync(event.seq, &format_instant(event.at)));
         let (run_id, name) = (event.run_id.clone(), event.kind.name());
         Self { seq: event.seq, run_id, name, json: json.into() }
@@ -49,7 +48,6 @@ fn resync(seq: u64, at: &str) -> Vec<u8> {
     format!(r#"{{"seq":{seq},"at":"{at}","event":"resync"}}"#).into_bytes()
 }
 
-/// The ring.
 pub(crate) struct Journal {
     ring: Mutex<Ring>,
     grown: Condvar,
@@ -58,13 +56,13 @@ pub(crate) struct Journal {
 struct Ring {
     entries: VecDeque<Arc<Entry>>,
     n_bytes: usize,
-    /// The place of the first entry; places count up for ever.
+    /// The place of the first entry. Places only count up.
     first: u64,
-    /// Events up to this one are not held, or were told by an earlier engine.
+    /// Events up to this one are not in the ring, or came from an earlier engine.
     floor: u64,
-    /// The newest.
+    /// The newest event.
     seq: u64,
-    /// Nothing more comes.
+    /// No more events will come.
     is_over: bool,
 }
 
@@ -72,23 +70,21 @@ struct Ring {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     next: u64,
-    /// Events up to this one are not wanted, even if they come only now.
+    /// Events up to this one are not wanted, even if they arrive later.
     after: u64,
-    /// What was asked for is not held: a resync comes first.
+    /// The wanted events are not in the ring: a `resync` comes first.
     is_lost: bool,
 }
 
-/// What one subscription takes next.
+/// The next message of one subscription.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    /// Something happened.
     Event(Arc<Entry>),
     /// Events were lost.
     Resync(Vec<u8>),
 }
 
 impl Taken {
-    /// Its JSON.
     pub(crate) fn json(&self) -> &[u8] {
         match self {
             Self::Event(entry) => &entry.json,
@@ -107,13 +103,13 @@ pub(crate) struct Cursor {
 }
 
 impl Journal {
-    /// An empty one, which holds everything that comes after `floor`.
+    /// An empty journal. It will hold every event after `floor`.
     pub(crate) fn new(floor: u64) -> Self {
         let ring = Ring { entries: VecDeque::new(), n_bytes: 0, first: 0, floor, seq: floor, is_over: false };
         Self { ring: Mutex::new(ring), grown: Condvar::new() }
     }
 
-    /// Takes in all events until there are no more.
+    /// Appends all events until there are no more.
     pub(crate) fn keep(&self, events: &Subscription) {
         while let Some(event) = events.recv() {
             let mut batch = vec![Arc::new(Entry::new(&event))];
@@ -145,7 +141,7 @@ impl Journal {
         }
         drop(ring);
         self.grown.notify_all();
-        // What is freed is freed without the lock.
+        // Freed without the lock.
         drop(dropped);
     }
 
@@ -154,7 +150,7 @@ impl Journal {
         self.ring.lock().seq
     }
 
-    /// The place behind the event `since`, or behind the newest, with the newest.
+    /// The place behind the event `since`, or behind the newest one; and the newest event.
     pub(crate) fn place(&self, since: Option<u64>) -> (Place, u64) {
         let ring = self.ring.lock();
         let end = Place { next: ring.end(), after: 0, is_lost: false };
@@ -169,8 +165,8 @@ impl Journal {
         (place, ring.seq)
     }
 
-    /// Waits until there is something for one of the `cursors`, and takes it. None when `is_over` says so, or when
-    /// nothing more comes.
+    /// Waits until there is something for one of the `cursors`, and takes it. None when `is_over` is true, or when no
+    /// more events will come.
     pub(crate) fn take(
         &self,
         cursors: &Mutex<Vec<Cursor>>,
@@ -198,7 +194,7 @@ impl Journal {
         }
     }
 
-    /// Has everybody who waits look again.
+    /// Wakes all waiting threads to look again.
     pub(crate) fn wake(&self) {
         drop(self.ring.lock());
         self.grown.notify_all();
@@ -210,7 +206,7 @@ impl Ring {
         self.first + self.entries.len() as u64
     }
 
-    /// Takes what is wanted at a cursor's place, and moves it. Whether there is more to look at.
+    /// Takes the wanted events at a cursor's place, and moves the cursor. Returns whether there are more to look at.
     fn look(&self, cursor: &mut Cursor, taken: &mut Vec<(u64, Taken)>) -> bool {
         let place = &mut cursor.place;
         if place.is_lost || place.next < self.first {

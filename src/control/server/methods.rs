@@ -1,4 +1,4 @@
-//! What a request asks: found by its name, its params understood, its answer put into words.
+//! The methods: a request is found by its name, and its params are parsed.
 
 use serde_json::value::RawValue;
 
@@ -11,19 +11,19 @@ use crate::control::wire::{ErrorObject, INVALID_PARAMS, METHOD_NOT_FOUND, Sessio
 /// The names of all methods: those of the connection, and those of the engine.
 pub const METHODS: [&[&str]; 2] = [SessionRequest::METHODS, api::METHODS];
 
-/// A request that is understood.
+/// A parsed request.
 pub(crate) enum Request<'a> {
-    /// Something about the connection.
+    /// About the connection.
     Session(SessionRequest),
-    /// Something for the handler.
+    /// For the handler.
     Engine(Understood<'a>),
 }
 
 impl<'a> Request<'a> {
-    /// Understands a request.
+    /// Parses a request.
     ///
     /// # Errors
-    /// There is no such method, or its params are not understood.
+    /// The method is unknown, or its params can't be parsed.
     pub(crate) fn read(
         handler: &'a dyn Handler,
         method: &str,
@@ -44,7 +44,7 @@ impl<'a> Request<'a> {
             None => SessionRequest::read(method, params).map(Self::Session),
         };
         understood.map_err(|error| {
-            // Its place is one in a text that nobody sent.
+            // The position in the error is of a text that the client did not send.
             let text = error.to_string();
             invalid(text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what))
         })

@@ -1,8 +1,8 @@
-//! The engine's side of the control socket: everybody who may ask, answered by one [`Handler`].
+//! The engine's side of the control socket: requests of all clients, answered by one [`Handler`].
 //!
-//! In reading order: `acceptor` accepts and closes; `connection` is one client and `session` what is said
-//! with it, requests answered in order; `methods` finds what a request asks; `journal` keeps the last events, encoded once, for all subscriptions; `filter`
-//! says which of them one wants. It deliberately owns no state of any run.
+//! In reading order: `acceptor` accepts and closes; `connection` is one client, and `session` its requests and answers,
+//! in order; `methods` parses a request; `journal` keeps the last events, encoded once, for all subscriptions; `filter`
+//! says which events one of them wants. No state of a run is kept here.
 
 mod acceptor;
 mod connection;

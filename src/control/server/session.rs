@@ -1,4 +1,4 @@
-//! What is said over one connection: each line understood, carried out and answered.
+//! The messages of one connection: each line is parsed, handled and answered.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::control::wire::{
 };
 use crate::engine::EngineError;
 
-/// The most subscriptions of one client.
+/// How many subscriptions one client may have.
 const MAX_SUBSCRIPTIONS: usize = 64;
 
-/// What one client has said so far, as its reading thread knows it.
+/// The state of one client, as its reading thread knows it.
 pub(crate) struct Session<'a> {
     connection: &'a Arc<Connection>,
     writer: &'a mut Option<Thread>,
@@ -31,7 +31,6 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Nothing was said yet.
     pub(crate) fn new(connection: &'a Arc<Connection>, writer: &'a mut Option<Thread>) -> Self {
         Self { connection, writer, has_greeted: false, n_subscribed: 0 }
     }
@@ -50,13 +49,13 @@ impl<'a> Session<'a> {
         let id = incoming.id;
         let method = match method_of(&incoming) {
             Ok(method) => method,
-            // It is no request: without an id it is no notification either.
+            // Not a valid request, so it is answered even without an id.
             Err(error) => return self.say::<()>(id, Outcome::Error(error)),
         };
         match self.understand(method, incoming.params) {
             Ok(Request::Session(SessionRequest::Hello { protocol, .. })) => self.greet(id, protocol),
             Ok(Request::Session(SessionRequest::Subscribe(wanted))) => {
-                // Its answer comes before its first event.
+                // The answer comes before the first event.
                 match self.subscription(wanted) {
                     Ok((cursor, seq)) => {
                         let begun = Subscribed { subscription: cursor.subscription, seq };
@@ -79,7 +78,7 @@ impl<'a> Session<'a> {
             Ok(Request::Engine(carry_out)) => match carry_out() {
                 Ok(answer) => self.answer(id, Outcome::Result(answer)),
                 Err(error) if matches!(error.cause(), Some(EngineError::ShutDown)) => Then::Wait,
-                // It carries the exit code of a verb that fails for the same reason.
+                // The code is the exit code of a verb that fails for the same reason.
                 Err(error) => {
                     let error = ErrorObject::new(error.exit_code().into(), error.to_string());
                     self.answer::<()>(id, Outcome::Error(error))
@@ -152,7 +151,7 @@ impl<'a> Session<'a> {
 
     fn hand_over(&self, id: Option<&RawValue>, successor: Successor) -> Then {
         if id.is_none() {
-            // What is handed over comes with the answer, and a notification has none.
+            // The descriptors come with the answer, and a notification has none.
             return Then::GoOn;
         }
         let shared = &self.connection.shared;
@@ -165,7 +164,8 @@ impl<'a> Session<'a> {
         Then::GoOn
     }
 
-    /// Answers a request; one without an id is a notification, which is never answered, not even when it is refused.
+    /// Answers a request. A request without an id is a notification, which is never answered, not even when it is
+    /// refused.
     fn answer<T: Serialize>(&self, id: Option<&RawValue>, outcome: Outcome<T>) -> Then {
         if id.is_none() {
             return Then::GoOn;
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
         self.say(id, outcome)
     }
 
-    /// Refuses what is no request, and so has no id that could be told.
+    /// Refuses a line that is no request, and so has no id.
     pub(crate) fn refuse(&self, error: ErrorObject) -> Then {
         self.say::<()>(None, Outcome::Error(error))
     }
@@ -187,16 +187,15 @@ impl<'a> Session<'a> {
     }
 }
 
-/// An answer that has nothing to say.
+/// An empty answer.
 #[derive(Serialize)]
 struct Nothing {}
 
-/// An answer without descriptors.
 pub(crate) fn answer_to<T>(id: Option<&RawValue>, outcome: Outcome<T>) -> Answer<'_, T> {
     Answer { jsonrpc: JSON_RPC, id, outcome, descriptors: None }
 }
 
-/// What a request asks for.
+/// The method of a request.
 fn method_of<'a>(incoming: &'a Incoming<'_>) -> Result<&'a str, ErrorObject> {
     if incoming.jsonrpc.as_deref() != Some(JSON_RPC) {
         return Err(ErrorObject::new(INVALID_REQUEST, "say \"jsonrpc\": \"2.0\" in every request"));
@@ -204,7 +203,7 @@ fn method_of<'a>(incoming: &'a Incoming<'_>) -> Result<&'a str, ErrorObject> {
     incoming.method.as_deref().ok_or_else(|| ErrorObject::new(INVALID_REQUEST, "a request has a \"method\""))
 }
 
-/// Reads a line as far as its method.
+/// Parses a line, without its params.
 fn read_line(line: &[u8]) -> Result<Incoming<'_>, ErrorObject> {
     let parse = |why: String| ErrorObject::new(PARSE_ERROR, format!("the line is no JSON: {why}"));
     let text = std::str::from_utf8(line).map_err(|error| parse(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Where reports lie.
+//! Where reports are.
 
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
@@ -21,7 +21,7 @@ pub(super) fn attempt_path(data_dir: &Path, key: &AttemptKey) -> PathBuf {
     data_dir.join(report_path(&key.run_id, &key.step_id, key.attempt))
 }
 
-/// The attempt of this run whose report is called `<step_id>.<attempt>.jsonl`.
+/// The attempt of this run whose report is named `<step_id>.<attempt>.jsonl`.
 pub(super) fn key_of_file(run_id: &RunId, name: &OsStr) -> Option<AttemptKey> {
     let (step_id, attempt) = name.to_str()?.strip_suffix(".jsonl")?.rsplit_once('.')?;
     let step_id = StepId::new(step_id).ok()?;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::base::id::StepId;
 
-/// The longest that a test waits for what must come.
+/// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Bench {
@@ -25,7 +25,7 @@ fn key(run: &str, step: &str) -> AttemptKey {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        // As many batches as a test may have under way; a full one would hold the follower's thread.
+        // As many batches as a test may have under way; a full channel would block the follower's thread.
         let (sink, batches) = crossbeam_channel::bounded(100);
         let follower = ReportFollower::new(dir.path(), move |batch| sink.send(batch).unwrap()).unwrap();
         Self { dir, follower, batches }
@@ -127,7 +127,7 @@ fn a_run_that_can_not_be_watched_is_told_once_and_read_at_the_end() {
     let bench = Bench::new();
     let (one, two) = (key("r", "one"), key("r", "two"));
     std::fs::create_dir_all(bench.dir.path().join("reports")).unwrap();
-    // A watch that fails: the folder vanishes before the follower's thread comes to it.
+    // The watch fails: the folder is removed before the follower's thread comes to it.
     bench.follower.shared.order(Order::Follow(one.run_id.clone()));
     bench.follower.begin(&one, 0);
     let batch = bench.next();
@@ -152,7 +152,7 @@ fn runs_that_are_not_followed_any_more_say_nothing() {
     bench.follower.unfollow(&gone.run_id);
     bench.append(&gone, "{\"progress\": 0.1}\n");
     bench.append(&here, "{\"progress\": 0.2}\n");
-    // Orders and turns are carried out in order, so that nothing of the other can come later.
+    // Orders and turns are handled in order, so nothing of the other run can come later.
     let mut keys = vec![bench.next().key];
     keys.extend(bench.batches.try_iter().map(|batch| batch.key));
     assert!(keys.contains(&here));
@@ -190,7 +190,7 @@ fn a_folder_that_is_removed_is_made_again_and_followed() {
     bench.append(&key, "{\"progress\": 0.1}\n");
     let batch = bench.next();
     bench.follower.taken(&key, batch.new_offset);
-    // Watched by another, so that the test knows when it is there again.
+    // Watched by another watch, so that the test knows when the folder exists again.
     let folder = run_folder(bench.dir.path(), &key.run_id);
     let (sender, changes) = crossbeam_channel::unbounded();
     let tell = move || {
@@ -202,7 +202,7 @@ fn a_folder_that_is_removed_is_made_again_and_followed() {
         changes.recv_timeout(DEADLINE).expect("it is made again");
     }
     drop(watch);
-    // Shorter than what was there: its inode may be the old one's again.
+    // Shorter than the old contents: the inode may be the same again.
     bench.append(&key, "{\"progress\":0.2}\n");
     let progress = std::iter::repeat_with(|| bench.next()).find_map(|batch| {
         bench.follower.taken(&key, batch.new_offset);

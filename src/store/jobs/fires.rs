@@ -1,4 +1,4 @@
-//! What can be asked of [`JobStore`] about fires and runs: one function a question.
+//! Queries of [`JobStore`] about fires and history: one function a query.
 
 use std::collections::HashSet;
 
@@ -14,19 +14,19 @@ use crate::store::sqlite::columns;
 /// Which fires of a job to list. The default lists all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FireFilter {
-    /// Only those with an instant at this one or later.
+    /// Only fires with an instant at this one or later.
     pub since: Option<DateTime<Utc>>,
-    /// Only those with an instant before this one.
+    /// Only fires with an instant before this one.
     pub until: Option<DateTime<Utc>>,
-    /// The newest so many.
+    /// At most this many, the newest. None: no limit.
     pub limit: Option<usize>,
 }
 
 impl JobStore {
-    /// The fires of a job that `filter` lets through, oldest first.
+    /// The fires of a job that match `filter`, oldest first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn fires(&self, job_id: &str, filter: &FireFilter) -> Result<Vec<StoredFire>, StoreError> {
         let since = filter.since.map_or(i64::MIN, |at| at.timestamp_millis());
         let until = filter.until.map_or(i64::MAX, |at| at.timestamp_millis());
@@ -43,10 +43,10 @@ impl JobStore {
         Ok(found)
     }
 
-    /// The fire of a job whose first instant is this one.
+    /// The fire of a job whose first instant is `due_ms`.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn fire_at(&self, job_id: &str, due_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
@@ -55,10 +55,10 @@ impl JobStore {
         })
     }
 
-    /// The last fire of a job whose first instant lies before `before_ms`.
+    /// The last fire of a job whose first instant is before `before_ms`.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn fire_before(&self, job_id: &str, before_ms: i64) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -69,10 +69,11 @@ impl JobStore {
         })
     }
 
-    /// The newest `limit` fires of a job whose first instant lies from `from_ms` on and up to `through_ms`, oldest first.
+    /// The newest `limit` fires of a job whose first instant is from `from_ms` to `through_ms`, both included; oldest
+    /// first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn fires_within(
         &self,
         job_id: &str,
@@ -91,12 +92,12 @@ impl JobStore {
         Ok(found)
     }
 
-    /// Goes through the fires of any job that have this outcome and are still to be done, oldest first, until `take`
-    /// says that it has seen enough. Gives back the rowids of those that were passed over, because the name of their job is
-    /// no text: what came of them could not be written to them.
+    /// Calls `take` for the open fires of all jobs with this outcome (`claimed` or `queued`), oldest first, until it
+    /// breaks. Returns the rowids of the fires that were skipped because their job's name is not text: no later write
+    /// could find such a row by its name.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn each_open_fire(
         &self,
         outcome: &str,
@@ -121,10 +122,10 @@ impl JobStore {
         })
     }
 
-    /// The fires of one job that are still to be done, oldest first.
+    /// The open fires of one job (claimed or queued), oldest first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn open_fires_of(&self, job_id: &str) -> Result<Vec<StoredFire>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -137,10 +138,10 @@ impl JobStore {
         })
     }
 
-    /// The fire for which a run was reserved.
+    /// The fire for which this run was reserved.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn fire_of_run(&self, run_id: &str) -> Result<Option<StoredFire>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM fires WHERE run_id = ?1")?
@@ -149,10 +150,10 @@ impl JobStore {
         })
     }
 
-    /// The names of runs that begin with `base` and are reserved for fires.
+    /// The reserved run ids that are `base`, or `base` with a number behind.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn reserved_run_ids(&self, base: &str) -> Result<HashSet<String>, StoreError> {
         self.read(|conn| {
             // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
@@ -165,10 +166,10 @@ impl JobStore {
         })
     }
 
-    /// The newest runs of a job, newest first.
+    /// The newest `limit` runs of a job, newest first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn history(&self, job_id: &str, limit: usize) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM job_history WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2")?
@@ -177,10 +178,10 @@ impl JobStore {
         })
     }
 
-    /// The history of one run.
+    /// The history row of one run.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn history_of_run(&self, run_id: &RunId) -> Result<Option<StoredHistory>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM job_history WHERE run_id = ?1")?
@@ -189,10 +190,10 @@ impl JobStore {
         })
     }
 
-    /// The runs of jobs whose end is not booked, oldest first.
+    /// The runs of all jobs whose end is not recorded yet, oldest first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn unbooked_history(&self) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT * FROM job_history WHERE finished_at IS NULL ORDER BY id")?
@@ -201,10 +202,10 @@ impl JobStore {
         })
     }
 
-    /// The runs of this job whose end is not booked, oldest first.
+    /// The runs of one job whose end is not recorded yet, oldest first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn unbooked_history_of(&self, job_id: &str) -> Result<Vec<StoredHistory>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -216,10 +217,10 @@ impl JobStore {
         })
     }
 
-    /// Every run that is reserved for a fire or whose end is not booked: clean-up leaves these alone.
+    /// All runs that are reserved for a fire or whose end is not recorded yet. Retention keeps these.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn unbooked_run_ids(&self) -> Result<HashSet<String>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(

@@ -1,5 +1,5 @@
-//! [`JobStore`]: the handle on `scheduler.db`. Its questions stand in `query.rs` and `fires.rs`, what is written in `write.rs`.
-//! It decides nothing about schedules: it keeps what the scheduler hands it and gives it back.
+//! [`JobStore`]: the handle on `scheduler.db`. Queries are in `query.rs` and `fires.rs`, writes in `write.rs`. It keeps
+//! what the scheduler gives it and decides nothing about schedules.
 
 mod fires;
 mod query;
@@ -31,8 +31,8 @@ pub struct JobStore {
 }
 
 impl JobStore {
-    /// Opens the database at `path` for writing, creates it where nothing is, and brings one of an older
-    /// version forward after copying it to `<name>.v<version>.bak`.
+    /// Opens the database at `path` for writing. Creates it if there is none; migrates an older version after copying
+    /// it to `<name>.v<version>.bak`.
     ///
     /// # Errors
     /// As [`super::CheckpointManager::open`].
@@ -40,7 +40,7 @@ impl JobStore {
         Ok(Self { database: Arc::new(Database::open(&JOBS, path.as_ref(), BUSY)?) })
     }
 
-    /// Opens the database at `path` for reading, also while a scheduler writes it. Nothing on disk is changed.
+    /// Opens the database at `path` for reading, also while a scheduler writes it. Changes nothing on disk.
     ///
     /// # Errors
     /// As [`super::CheckpointManager::open_read_only`].
@@ -48,10 +48,10 @@ impl JobStore {
         Ok(Self { database: Arc::new(Database::open_read_only(&JOBS, path.as_ref())?) })
     }
 
-    /// An empty store that is gone with its last handle; for tests and trials.
+    /// An empty store in memory, gone with its last handle; for tests.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// There is no memory.
     pub fn in_memory() -> Result<Self, StoreError> {
         Ok(Self { database: Arc::new(Database::in_memory(&JOBS)?) })
     }
@@ -64,8 +64,8 @@ impl JobStore {
     /// Writes all of `writes`, in their order, in one transaction.
     ///
     /// # Errors
-    /// Nothing of `writes` is written: `DiskFull`, `Locked`, `Io`, `ReadOnly`, `Corrupt` as the disk has it,
-    /// `Statement` for a second job or fire of one name.
+    /// Nothing of `writes` is written: `DiskFull`, `Locked`, `Io`, `ReadOnly`, `Corrupt` as the database reports;
+    /// `Statement` for a second job or fire of the same key.
     pub fn commit(&self, writes: &[JobWrite], durability: Durability) -> Result<(), StoreError> {
         if writes.is_empty() {
             return Ok(());
@@ -73,10 +73,10 @@ impl JobStore {
         self.database.transaction_of(durability, |tx| writes.iter().try_for_each(|write| write.apply(tx)))
     }
 
-    /// Removes what has happened before `before_ms`: fires that are settled, and the history of runs that have ended.
+    /// Removes what is older than `before_ms`: settled fires, and the history of ended runs. Returns how many rows.
     ///
     /// # Errors
-    /// What the disk has; it is taken up again next time.
+    /// As the database reports. Rows that were removed until then stay removed.
     pub fn prune(&self, before_ms: i64) -> Result<usize, StoreError> {
         const BATCH: usize = 1000;
         let mut n_removed = 0;
@@ -115,10 +115,10 @@ impl JobStore {
         self.database.wal()
     }
 
-    /// What is wrong with the database, a sentence each; empty when it is whole. Reads all of it.
+    /// What is wrong with the database, one sentence each; empty when nothing is. Reads the whole file.
     ///
     /// # Errors
-    /// When it cannot even be read.
+    /// The file can't be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
         self.read(integrity_problems)
     }

@@ -1,4 +1,4 @@
-//! What can be asked of [`JobStore`] about jobs: one function a question.
+//! Queries of [`JobStore`] about jobs: one function a query.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -7,14 +7,14 @@ use super::stored::StoredJob;
 use crate::store::error::StoreError;
 use crate::store::sqlite::columns;
 
-/// Nothing that comes due comes at or after this instant.
+/// Every real due instant is before this one.
 const BEFORE_NEVER: i64 = super::NEVER_MS;
 
 impl JobStore {
     /// One job.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn load_job(&self, job_id: &str) -> Result<Option<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE job_id = ?1")?
@@ -26,7 +26,7 @@ impl JobStore {
     /// All jobs, by name.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn list_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs ORDER BY job_id")?
@@ -38,7 +38,7 @@ impl JobStore {
     /// The jobs of a pipeline, by name.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn jobs_of_pipeline(&self, pipeline_id: &str) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE pipeline_id = ?1 ORDER BY job_id")?
@@ -47,10 +47,10 @@ impl JobStore {
         })
     }
 
-    /// The jobs that pipeline files have made, by name.
+    /// The jobs that have a pipeline file, by name.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn jobs_of_files(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT rowid, * FROM scheduled_jobs WHERE file IS NOT NULL ORDER BY job_id")?
@@ -59,11 +59,12 @@ impl JobStore {
         })
     }
 
-    /// The jobs that follow the machine's zone, are to come after `now_ms` as their schedules say, and were reckoned by
-    /// another zone than this, by name. Those that say no zone follow the machine's.
+    /// Jobs to reckon anew after a change of the machine's zone to `local`, by name: they follow the machine's zone (as
+    /// jobs without a zone do), and their next instant follows from their schedule, is after `now_ms`, and was reckoned
+    /// in another zone.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn jobs_reckoned_elsewhere(&self, local: &str, now_ms: i64) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -78,7 +79,7 @@ impl JobStore {
     /// The names of all jobs.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn job_ids(&self) -> Result<Vec<String>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT job_id FROM scheduled_jobs ORDER BY job_id")?
@@ -87,10 +88,10 @@ impl JobStore {
         })
     }
 
-    /// The jobs from the `offset`-th on, by name, at most `limit`. What lies before them is walked over in the index.
+    /// At most `limit` jobs, by name, from the `offset`-th on. Only the index is read for those before.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         let [offset, limit] = [offset, limit].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         self.read(|conn| {
@@ -103,10 +104,10 @@ impl JobStore {
         })
     }
 
-    /// How many jobs do not fire because they are disabled.
+    /// How many jobs are disabled.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn count_disabled_jobs(&self) -> Result<usize, StoreError> {
         self.read(|conn| {
             conn.query_row("SELECT count(*) FROM scheduled_jobs WHERE enabled = 0", [], |row| {
@@ -119,7 +120,7 @@ impl JobStore {
     /// How many jobs there are.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn count_jobs(&self) -> Result<usize, StoreError> {
         self.read(|conn| {
             conn.query_row("SELECT count(*) FROM scheduled_jobs", [], |row| row.get::<_, i64>(0))
@@ -127,10 +128,10 @@ impl JobStore {
         })
     }
 
-    /// When the next enabled job is due; none when none ever is.
+    /// The earliest next instant of the enabled jobs, in milliseconds; none when no job is ever due.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn earliest_due_ms(&self) -> Result<Option<i64>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -143,10 +144,10 @@ impl JobStore {
         })
     }
 
-    /// How many enabled jobs are due some day.
+    /// How many enabled jobs have a next instant.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn n_due(&self) -> Result<usize, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -158,10 +159,10 @@ impl JobStore {
         .map(|n| usize::try_from(n).unwrap_or(0))
     }
 
-    /// The enabled jobs that are due at `now_ms`, earliest first.
+    /// At most `limit` enabled jobs that are due at `now_ms`, earliest first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn due_jobs(&self, now_ms: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -173,10 +174,11 @@ impl JobStore {
         })
     }
 
-    /// Jobs that a script has written and nobody has read yet, from the row after `after_rowid` on.
+    /// At most `limit` jobs that a script has written and the scheduler has not read yet, with a rowid above
+    /// `after_rowid`.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn unread_jobs(&self, after_rowid: i64, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -190,7 +192,7 @@ impl JobStore {
     /// The jobs that run after `upstream`.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn downstream(&self, upstream: &str) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -202,10 +204,11 @@ impl JobStore {
         })
     }
 
-    /// The jobs that `job_id` runs after, each with the instant since which it has ended as wanted.
+    /// The jobs that `job_id` runs after. Each has the instant, in milliseconds, at which it ended as wanted, if it
+    /// has.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn upstreams(&self, job_id: &str) -> Result<Vec<(String, Option<i64>)>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT upstream, ended_ms FROM job_upstreams WHERE job_id = ?1")?
@@ -216,10 +219,10 @@ impl JobStore {
         })
     }
 
-    /// Every job that runs after others, with one of those: each pair once.
+    /// All pairs of a job and one of its upstream jobs.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn all_upstreams(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.read(|conn| {
             let name = |row: &Row<'_>, index| columns::text(row, index).map(Option::unwrap_or_default);

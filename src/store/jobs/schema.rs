@@ -1,4 +1,4 @@
-//! What `scheduler.db` holds: jobs, their history, the ledger of fires.
+//! The schema of `scheduler.db`: jobs, their history, the ledger of fires.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -14,7 +14,7 @@ pub(super) static JOBS: Schema = Schema {
     backfill,
 };
 
-/// The fixed tables (users' scripts read and fill them), without the columns that we add.
+/// The fixed tables, which users' scripts read and fill, without the columns that we add.
 const FIXED_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS scheduled_jobs (job_id TEXT PRIMARY KEY, pipeline_id TEXT NOT NULL, source TEXT NOT NULL,
   schedule_type TEXT NOT NULL, schedule_config TEXT NOT NULL, next_run TEXT NOT NULL, enabled INTEGER DEFAULT 1,
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS fires (job_id TEXT NOT NULL, due_at TEXT NOT NULL, th
   n_instants INTEGER NOT NULL DEFAULT 1, outcome TEXT NOT NULL, reason TEXT, run_id TEXT);
 ";
 
-/// Their columns: a database that has such a table without them is not ours.
+/// Their columns. A database that has such a table without these columns is not ours.
 const FIXED_COLUMNS: [(&str, &[&str]); 3] = [
     (
         "scheduled_jobs",
@@ -46,15 +46,15 @@ const FIXED_COLUMNS: [(&str, &[&str]); 3] = [
     ("fires", &["job_id", "due_at", "through_at", "n_instants", "outcome", "reason", "run_id"]),
 ];
 
-/// 0 → 1: everything of ours beside the fixed tables and columns. What is NULL in a job's columns of ours has its
-/// default: rows of scripts know nothing of them.
+/// 0 → 1: everything but the fixed tables and columns. NULL in one of our columns of a job means its default: rows that
+/// scripts write lack these columns.
 fn own_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(FIXED_TABLES)?;
     add_columns(
         tx,
         "scheduled_jobs",
         &[
-            // NULL: not read yet. Jobs are read by the scheduler, which knows what their schedules mean.
+            // NULL: not read yet. The scheduler reads it, because only the scheduler knows what a schedule means.
             ("next_run_ms", "INTEGER"),
             ("zone", "TEXT"),
             ("misfire", "TEXT"),
@@ -66,13 +66,13 @@ fn own_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
             ("params", "TEXT"),
             ("run_type", "TEXT"),
             ("environment", "TEXT"),
-            // The pipeline file whose table made it.
+            // The pipeline file whose table defines the job.
             ("file", "TEXT"),
-            // Whether that table is still there: 'there', 'gone', or 'gone_enabled' where going has disabled it.
+            // 'there'; 'gone'; or 'gone_enabled' when the table's removal has disabled the job.
             ("file_table", "TEXT"),
-            // What the table said when it was read last, in short.
+            // A digest of the table as it was read last.
             ("file_mark", "TEXT"),
-            // 1: a script says when it is due first, whatever its schedule says.
+            // 1: a script has set the first due instant, whatever the schedule says.
             ("first_by_hand", "INTEGER NOT NULL DEFAULT 0"),
         ],
     )?;
@@ -129,15 +129,15 @@ CREATE INDEX IF NOT EXISTS job_history_open ON job_history (id) WHERE finished_a
     )
 }
 
-/// 1 → 2: what is wrong with a job, and by which zone its next instant was reckoned.
+/// 1 → 2: what is wrong with a job, and the zone in which its next instant was reckoned.
 fn trouble_and_zone(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     add_columns(
         tx,
         "scheduled_jobs",
         &[
-            // Why it never fires: its row could not be read, or what came due could not be written.
+            // Why it never fires: its row could not be read, or its fires could not be written.
             ("problem", "TEXT"),
-            // Of a job that follows the machine's zone: the zone by which `next_run` was reckoned.
+            // Only for a job in the machine's zone: the zone in which `next_run` was reckoned.
             ("reckoned_zone", "TEXT"),
         ],
     )?;
@@ -163,7 +163,7 @@ CREATE TRIGGER IF NOT EXISTS scheduled_jobs_integer_added AFTER INSERT ON schedu
     )
 }
 
-/// Jobs are not asked for here: the scheduler reads those.
+/// Does not ask about jobs: the scheduler reads those.
 fn needs_backfill(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM job_history WHERE started_ms IS NULL)
@@ -174,8 +174,8 @@ fn needs_backfill(conn: &Connection) -> rusqlite::Result<bool> {
     )
 }
 
-/// Writes the integer beside each instant that has none. What is no instant gets the present. A second row of one
-/// job and instant has no integer: it is shown, and counts for nothing.
+/// Writes the integer beside each instant that lacks it. A text that is no instant gets the present. If a job has two
+/// rows for one instant, the second keeps no integer: it is listed, and counts for nothing.
 fn backfill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let present: i64 =
         tx.query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)", [], |r| r.get(0))?;

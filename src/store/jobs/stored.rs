@@ -1,5 +1,5 @@
-//! Rows of `scheduler.db` as they lie there. A job's row may have been filled in by hand: what its columns mean is
-//! read elsewhere, and here it is kept as it was written.
+//! Rows of `scheduler.db` as they are on disk. A user's script may have written a job's row, so it is kept as text; the
+//! scheduler interprets it.
 
 use chrono::{DateTime, TimeZone, Utc};
 use rusqlite::{Connection, Row};
@@ -8,79 +8,72 @@ use crate::base::time::format_instant;
 use crate::store::sqlite::columns::{self, Named};
 use crate::store::sqlite::put::{Column, insert};
 
-/// The integer beside a `next_run` that never comes.
+/// `next_run_ms` of a job that is never due.
 pub const NEVER_MS: i64 = 253_402_300_799_000;
 
-/// The first instant that is reckoned with, in milliseconds: the beginning of the year 1.
+/// The earliest instant that is used, in milliseconds: the beginning of the year 1.
 const FIRST_MS: i64 = -62_135_596_800_000;
 
-/// How such a one is written.
+/// `next_run` of a job that is never due.
 pub const NEVER: &str = "9999-12-31T23:59:59.000Z";
 
-/// An instant from the integer beside it, which a script may have written; the first or the last one that is reckoned
-/// with for what lies beyond.
+/// The instant of an integer column. A script may have written it, so it is limited to the range from year 1 to
+/// [`NEVER_MS`].
 pub fn from_ms(ms: i64) -> DateTime<Utc> {
     Utc.timestamp_millis_opt(ms.clamp(FIRST_MS, NEVER_MS)).earliest().unwrap_or_default()
 }
 
-/// A row of `scheduled_jobs`. What is none in it has its default.
+/// A row of `scheduled_jobs`. A column that is none has its default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredJob {
-    /// Which row: its name may be none that a statement could find.
+    /// The row's id. It finds the row even if the job's name is not text.
     pub rowid: i64,
-    /// Its name, as it was written.
+    /// The job's name, as written.
     pub job_id: String,
-    /// Which pipeline, as it was written.
+    /// The pipeline's name, as written.
     pub pipeline_id: String,
-    /// What it reads from.
     pub source: String,
-    /// The word for the kind of its schedule.
+    /// The kind of schedule, as a word.
     pub schedule_type: String,
-    /// The rest of its schedule, JSON.
+    /// The other parts of the schedule, as JSON.
     pub schedule_config: String,
-    /// Its next instant as text, as it was written.
+    /// The next instant as text, as written.
     pub next_run: String,
-    /// The same in milliseconds, [`NEVER_MS`] for none; none while nobody has read the row.
+    /// The next instant in milliseconds; [`NEVER_MS`] when there is none. None until the scheduler has read the row.
     pub next_run_ms: Option<i64>,
-    /// Whether it fires.
     pub enabled: bool,
-    /// The due instant, or the start by hand, of its last run.
+    /// The due instant of the last run, or its start when it was started by hand.
     pub last_run: Option<String>,
-    /// How often it ran.
     pub run_count: i64,
-    /// When it was added.
     pub created_at: String,
-    /// IANA name, or `local`.
+    /// An IANA name, or `local`.
     pub zone: Option<String>,
-    /// The word for what becomes of missed instants.
+    /// The misfire policy, as a word.
     pub misfire: Option<String>,
-    /// How many of them run at most.
+    /// How many missed instants run at most.
     pub catchup_limit: Option<i64>,
-    /// How late one may still run that is otherwise skipped, in milliseconds.
+    /// How late an instant may still run under a policy that skips missed ones, in milliseconds.
     pub misfire_grace_ms: Option<i64>,
-    /// How old one may be at most, in milliseconds.
+    /// The age from which a missed instant no longer runs, in milliseconds.
     pub misfire_max_age_ms: Option<i64>,
-    /// The word for what becomes of an instant while a run is under way.
+    /// The overlap policy, as a word.
     pub overlap: Option<String>,
-    /// Its priority.
     pub priority: Option<i64>,
-    /// Parameters by name, a JSON object.
+    /// The parameters of its runs by name, as a JSON object.
     pub params: Option<String>,
-    /// Run type of its runs.
     pub run_type: Option<String>,
-    /// Environment of its runs.
     pub environment: Option<String>,
-    /// The pipeline file whose `[[schedule]]` table made it.
+    /// The pipeline file whose `[[schedule]]` table defines the job.
     pub file: Option<String>,
-    /// Whether that table is still there.
+    /// Whether that table is still there; see the schema.
     pub file_table: Option<String>,
-    /// What the table said when it was read last, in short.
+    /// A digest of the table as it was read last.
     pub file_mark: Option<String>,
-    /// Whether a script says when it is due first.
+    /// Whether a script has set the first due instant.
     pub first_by_hand: bool,
-    /// Why it never fires.
+    /// Why the job never fires, if it does not.
     pub problem: Option<String>,
-    /// Of a job that follows the machine's zone: the zone by which its next instant was reckoned.
+    /// Only for a job in the machine's zone: the zone in which the next instant was reckoned.
     pub reckoned_zone: Option<String>,
 }
 
@@ -97,7 +90,7 @@ impl StoredJob {
             schedule_type: some_text("schedule_type")?,
             schedule_config: some_text("schedule_config")?,
             next_run: some_text("next_run")?,
-            // The column's own default, and any number but zero.
+            // The column's default is 1, and any number but zero counts as true.
             enabled: columns::int(row, "enabled")?.unwrap_or(1) != 0,
             last_run: text("last_run")?,
             run_count: columns::int(row, "run_count")?.unwrap_or(0),
@@ -122,7 +115,7 @@ impl StoredJob {
         })
     }
 
-    /// What is written of a job beside its name: everything but its counters and its place in a file.
+    /// The columns to write, without the name, the counters, and the place in a file.
     pub(super) fn columns(&self) -> Vec<Column<'_>> {
         vec![
             ("pipeline_id", &self.pipeline_id),
@@ -149,7 +142,7 @@ impl StoredJob {
         ]
     }
 
-    /// The state of a table that stands in its file.
+    /// `file_table` while the table is in its file.
     pub const TABLE_THERE: &str = "there";
 
     /// Whether its table stands in a pipeline file.
@@ -161,11 +154,11 @@ impl StoredJob {
 /// Why a fire is in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FireKind {
-    /// Its instant came.
+    /// Its due instant came.
     Due,
-    /// Other jobs' runs ended.
+    /// Runs of upstream jobs ended.
     After,
-    /// It was asked for later.
+    /// A backfill was requested.
     Backfill,
 }
 
@@ -179,7 +172,7 @@ impl FireKind {
         }
     }
 
-    /// The kind of a word; what is none of ours came due.
+    /// The kind of a word. An unknown word counts as `due`.
     pub fn parse(word: &str) -> Self {
         [Self::After, Self::Backfill].into_iter().find(|kind| kind.as_str() == word).unwrap_or(Self::Due)
     }
@@ -188,40 +181,33 @@ impl FireKind {
 /// A row of `fires`: one due instant, or consecutive ones that did not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFire {
-    /// Whose.
     pub job_id: String,
     /// The first instant, in milliseconds.
     pub due_ms: i64,
-    /// The last one.
+    /// The last instant, in milliseconds.
     pub through_ms: i64,
-    /// How many there are.
+    /// How many instants the row covers.
     pub n_instants: u64,
-    /// The word for what became of them.
+    /// The outcome, as a word.
     pub outcome: String,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub reason: Option<String>,
-    /// The run that was reserved for it, or started.
+    /// The run that was reserved or started for it.
     pub run_id: Option<String>,
-    /// The instant before the first, if there was one.
+    /// The due instant before the first one, in milliseconds, if there was one.
     pub previous_ms: Option<i64>,
-    /// Why it is there.
     pub kind: FireKind,
 }
 
 /// A row of `job_history`: one run of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHistory {
-    /// Of which job.
     pub job_id: String,
-    /// Which run.
     pub run_id: String,
-    /// When it was started.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// The word for its state.
+    /// The run's state, as a word. None while unknown.
     pub status: Option<String>,
-    /// Why it failed.
     pub error: Option<String>,
 }
 
@@ -242,7 +228,6 @@ impl StoredFire {
         })
     }
 
-    /// Adds it as a row that is new.
     pub(super) fn add(&self, conn: &Connection) -> rusqlite::Result<()> {
         let row: &[Column<'_>] = &[
             ("job_id", &self.job_id),
@@ -274,7 +259,7 @@ impl StoredHistory {
         })
     }
 
-    /// Adds it as a row that is new, unless its run has one.
+    /// Adds the row, unless the run has one already.
     pub(super) fn add(&self, conn: &Connection) -> rusqlite::Result<()> {
         let is_there: bool = conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM job_history WHERE run_id = ?1)")?
@@ -295,7 +280,6 @@ impl StoredHistory {
     }
 }
 
-/// An instant of a ledger as text.
 pub(super) fn written(ms: i64) -> String {
     format_instant(from_ms(ms))
 }

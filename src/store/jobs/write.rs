@@ -1,4 +1,4 @@
-//! What may be written into `scheduler.db`, each a sentence of SQL.
+//! What can be written into `scheduler.db`.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
@@ -7,167 +7,115 @@ use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, writt
 use crate::base::time::format_instant;
 use crate::store::sqlite::put::{Column, insert, update};
 
-/// One thing to write. All writes of one commit are there together or not at all.
+/// One write. The writes of one commit take effect together or not at all.
 #[derive(Debug, Clone)]
 pub enum JobWrite {
-    /// A job that is new; there is none of its name.
+    /// Adds a job. No job of this name exists.
     AddJob(Box<StoredJob>),
-    /// A job's row as it is now, but for its counters and its place in a file.
+    /// Updates a job's row, but not its counters or its place in a file.
     ChangeJob(Box<StoredJob>),
-    /// A job goes; its fires and its history stay.
-    RemoveJob {
-        /// Which.
-        job_id: String,
-    },
-    /// A job, its fires and its history get another name.
-    RenameJob {
-        /// Its name so far.
-        from: String,
-        /// Its name from now on.
-        to: String,
-    },
-    /// When a job is due next, [`NEVER_MS`] for never.
+    /// Removes a job. Its fires and its history stay.
+    RemoveJob { job_id: String },
+    /// Renames a job in its row, its fires and its history.
+    RenameJob { from: String, to: String },
+    /// Sets when a job is due next.
     NextRun {
-        /// Whose.
         job_id: String,
-        /// In milliseconds.
+        /// In milliseconds; [`NEVER_MS`] for never.
         at_ms: i64,
-        /// The zone by which that was reckoned, where the job follows the machine's.
+        /// The zone in which it was reckoned, if the job follows the machine's.
         zone: Option<String>,
     },
-    /// A job's row can't be understood, or what came of it not be written: it is never due, and its text stays as it was
-    /// written.
+    /// Marks a job whose row can't be read, or whose fires can't be written: it is never due, and its text stays.
     Park {
-        /// Which row.
         rowid: i64,
         /// Why, in a sentence.
         problem: String,
     },
-    /// The switch of a job.
-    Enable {
-        /// Whose.
-        job_id: String,
-        /// Whether it fires.
-        enabled: bool,
-    },
-    /// In which file a job stands.
+    /// Enables or disables a job.
+    Enable { job_id: String, enabled: bool },
+    /// Sets the pipeline file that defines a job.
     InFile {
-        /// Which job.
         job_id: String,
-        /// The file.
         file: Option<String>,
-        /// Whether its table is there.
+        /// The state of the file's table; see the schema.
         file_table: String,
-        /// What that says, in short.
+        /// A digest of the table.
         file_mark: String,
     },
-    /// After which jobs a job runs.
-    Upstreams {
-        /// Whose.
-        job_id: String,
-        /// Their names; none for most jobs.
-        upstreams: Vec<String>,
-    },
-    /// A run of `upstream` has ended as `job_id` wants it, at this instant; none takes that back.
+    /// Sets the jobs that a job runs after.
+    Upstreams { job_id: String, upstreams: Vec<String> },
+    /// Sets or clears the instant at which a run of `upstream` ended as `job_id` wants it.
     UpstreamEnded {
-        /// Which ended; none: all of them.
+        /// None: all upstream jobs of `job_id`.
         upstream: Option<String>,
-        /// Who waits.
         job_id: String,
-        /// When, in milliseconds.
+        /// In milliseconds; none clears it.
         at_ms: Option<i64>,
     },
-    /// A row of the ledger that is new.
+    /// Adds a row to the ledger.
     AddFire(StoredFire),
-    /// A row of the ledger reaches further.
+    /// Extends a row of the ledger to later instants.
     ExtendFire {
-        /// Whose.
         job_id: String,
-        /// Its first instant.
         due_ms: i64,
-        /// Its last instant now.
+        /// The last instant from now on.
         through_ms: i64,
-        /// How many more there are.
+        /// How many instants are added.
         n_more: u64,
     },
-    /// A row of the ledger ends earlier: what it says beyond that was written by a clock that was ahead.
+    /// Cuts a row of the ledger: its later instants were written while the clock was ahead.
     CutFire {
-        /// Whose.
         job_id: String,
-        /// Its first instant.
         due_ms: i64,
-        /// Its last instant now.
+        /// The last instant from now on.
         through_ms: i64,
-        /// How many there are.
+        /// How many instants it covers from now on.
         n_instants: u64,
     },
-    /// What became of a fire.
+    /// Sets the outcome of a fire.
     SettleFire {
-        /// Whose.
         job_id: String,
-        /// Its first instant.
         due_ms: i64,
-        /// The word for it.
+        /// The outcome, as a word.
         outcome: String,
-        /// Why, in a sentence.
+        /// The reason, in a sentence.
         reason: Option<String>,
-        /// Its run; none leaves none.
+        /// None clears it.
         run_id: Option<String>,
     },
-    /// The run of a claimed fire was started: it ran, or was run again.
-    MarkRan {
-        /// Whose.
-        job_id: String,
-        /// Its instant.
-        due_ms: i64,
-        /// Its run.
-        run_id: String,
-    },
-    /// A row of the ledger goes, to be written again in parts.
-    RemoveFire {
-        /// Whose.
-        job_id: String,
-        /// Its first instant.
-        due_ms: i64,
-    },
-    /// A run of a job was started.
+    /// Records that the run of a claimed fire was started: the outcome is `ran`, or `backfilled`.
+    MarkRan { job_id: String, due_ms: i64, run_id: String },
+    /// Removes a row of the ledger, which is then written again in parts.
+    RemoveFire { job_id: String, due_ms: i64 },
+    /// Adds a started run of a job.
     AddHistory(StoredHistory),
-    /// A run that was not started gets another name.
-    RenameHistory {
-        /// Its name so far.
-        from: String,
-        /// Its name from now on.
-        to: String,
-    },
-    /// A run of a job has ended.
+    /// Renames a run that was not started.
+    RenameHistory { from: String, to: String },
+    /// Records the end of a job's run.
     EndHistory {
-        /// Which.
         run_id: String,
-        /// When.
         finished_at: DateTime<Utc>,
-        /// The word for its state.
+        /// The run's state, as a word.
         status: String,
-        /// Why it failed.
         error: Option<String>,
     },
-    /// A run of a job that had ended goes on.
+    /// Records that an ended run of a job goes on.
     ReopenHistory {
-        /// Which.
         run_id: String,
-        /// The word for its state.
+        /// The run's state, as a word.
         status: String,
     },
-    /// A job has run once more.
+    /// Counts a run of a job.
     CountRun {
-        /// Which.
         job_id: String,
-        /// Its due instant, or its start by hand.
+        /// The due instant, or the start by hand.
         at: DateTime<Utc>,
     },
 }
 
 impl JobWrite {
-    /// Writes it within the transaction that is open on `conn`.
+    /// Applies the write in the open transaction of `conn`.
     pub(super) fn apply(&self, conn: &Connection) -> rusqlite::Result<()> {
         match self {
             Self::AddJob(job) => add_job(conn, job),
@@ -290,7 +238,8 @@ fn change_job(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     settle_next_run(conn, job)
 }
 
-/// The trigger takes a change that leaves the integer alone for one by hand.
+/// Writes the next instant once more: a trigger takes a change that leaves `next_run_ms` as it was for one by hand, and
+/// clears it.
 fn settle_next_run(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
     if job.next_run_ms.is_some() {
         let row: &[Column<'_>] = &[("next_run", &job.next_run), ("next_run_ms", &job.next_run_ms)];
@@ -302,7 +251,7 @@ fn settle_next_run(conn: &Connection, job: &StoredJob) -> rusqlite::Result<()> {
 fn rename_job(conn: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
     for statement in [
         "UPDATE scheduled_jobs SET job_id = ?2 WHERE job_id = ?1",
-        // What an earlier job of the new name has left would stand in the way.
+        // Fires that an earlier job of the new name has left would collide.
         "DELETE FROM fires WHERE job_id = ?2
            AND EXISTS (SELECT 1 FROM fires other WHERE other.job_id = ?1 AND other.due_ms = fires.due_ms)",
         "UPDATE fires SET job_id = ?2 WHERE job_id = ?1",

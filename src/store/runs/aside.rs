@@ -1,15 +1,15 @@
-//! Folders of runs that a prune puts aside before the rows go, and removes afterwards. A name says what was put aside, so
-//! that the next prune finds it after a crash.
+//! Folders of runs that a prune sets aside before it deletes their rows, and removes afterwards. The name of a folder
+//! says which run it was, so that the next prune can continue after a crash.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::id::RunId;
 
-/// What the name of a folder that was put aside begins with: no run's name does.
+/// The beginning of the name of such a folder. No run's name begins so.
 const ASIDE: &str = ".pruned-";
 
-/// What was put aside below `data_dir`: of which run, where it stood, and where it is.
+/// The folders set aside below `data_dir`: the run, the folder's own path, and its present path.
 pub(super) fn aside_in(data_dir: &Path) -> Vec<(RunId, PathBuf, PathBuf)> {
     let kinds = ["logs", "reports"].map(|kind| data_dir.join(kind));
     let folders = kinds.iter().filter_map(|kind| std::fs::read_dir(kind).ok()).flatten().flatten();
@@ -23,12 +23,12 @@ pub(super) fn aside_in(data_dir: &Path) -> Vec<(RunId, PathBuf, PathBuf)> {
         .collect()
 }
 
-/// Folders of one run that were put aside: where they stood, and where they are.
+/// The folders of one run that were set aside: each with its own path and its present path.
 #[derive(Default)]
 pub(super) struct Aside(Vec<(PathBuf, PathBuf)>);
 
 impl Aside {
-    /// Puts those folders of a run aside that are there; all or none.
+    /// Sets aside those folders of a run that exist: all or none.
     pub(super) fn put(data_dir: &Path, kinds: &[&str], run_id: &RunId) -> Result<Self, String> {
         let mut aside = Self::default();
         for kind in kinds {
@@ -53,18 +53,18 @@ impl Aside {
 
     pub(super) fn put_back(self) {
         for (place, away) in self.0 {
-            // What can't be given back now is by the next prune.
+            // If it fails, the next prune gives the folder back.
             let _ = std::fs::rename(away, place);
         }
     }
 
-    /// Where they are.
+    /// The present paths.
     pub(super) fn into_folders(self) -> impl Iterator<Item = PathBuf> {
         self.0.into_iter().map(|(_, away)| away)
     }
 }
 
-/// Removes a folder and all in it; one that is not there is removed already.
+/// Removes a folder with its contents. A missing folder is no error.
 pub(super) fn remove_folder(folder: &Path) -> Result<(), String> {
     match std::fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),

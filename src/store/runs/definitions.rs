@@ -1,4 +1,4 @@
-//! The definitions that runs started with: the text of each is kept once, under a name by its content.
+//! The definitions of runs: each text is stored once, under the hash of its content.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,25 +12,23 @@ use super::stored::StoredDefinition;
 use crate::run::Definition;
 use crate::store::sqlite::columns;
 
-/// Definitions whose hash is remembered before the dead ones are forgotten.
+/// So many hashes are remembered before those of dropped definitions are removed.
 const KNOWN_HASHES: usize = 64;
 
-/// The names of definitions in use, each computed once.
+/// The hashes of definitions in use, each computed once.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
-    /// By the address of the definition.
+    /// By the definition's address.
     hashes: Mutex<HashMap<usize, Known>>,
 }
 
-/// A definition, and its name.
 type Known = (Weak<Definition>, Arc<str>);
 
 impl Definitions {
-    /// The name of a definition by its content.
     pub(super) fn hash(&self, definition: &Arc<Definition>) -> Arc<str> {
         let key = Arc::as_ptr(definition) as usize;
         let mut hashes = self.hashes.lock();
-        // A weak reference keeps the address from being used again: a living one is the same definition.
+        // The weak reference keeps the address from being reused: if it is alive, it is the same definition.
         if let Some((known, hash)) = hashes.get(&key)
             && known.strong_count() > 0
         {
@@ -44,7 +42,7 @@ impl Definitions {
         hash
     }
 
-    /// Writes a definition, unless it is there.
+    /// Writes a definition, unless it exists.
     pub(super) fn write(&self, conn: &Connection, definition: &Arc<Definition>) -> rusqlite::Result<()> {
         conn.prepare_cached("INSERT OR IGNORE INTO definitions (hash, path, text) VALUES (?1, ?2, ?3)")?
             .execute(params![self.hash(definition), definition.path.as_ref(), definition.text.as_ref()])
@@ -65,14 +63,14 @@ pub(super) fn read_definition(
         .optional()
 }
 
-/// SHA-256 of path and text; the length of the path keeps the two apart.
+/// SHA-256 of path and text. The path's length marks where the text begins.
 fn definition_hash(path: &str, text: &str) -> String {
     let mut sha = Sha256::new();
     sha.update((path.len() as u64).to_le_bytes());
     sha.update(path);
     sha.update(text);
     sha.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String cannot fail.
+        // Writing to a String can't fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     })

@@ -1,4 +1,4 @@
-//! What a commit rests on: a run that its caller has read, and that may be another one by the time it is written.
+//! The condition of a commit: a run is still as the caller has read it.
 
 use rusqlite::{Connection, params};
 
@@ -6,7 +6,7 @@ use crate::base::id::RunId;
 use crate::run::RunState;
 use crate::store::error::Changed;
 
-/// Refuses what is being written, unless the run stands so.
+/// Fails unless the run has this state and attempt.
 pub(super) fn expect(
     conn: &Connection,
     run_id: &RunId,

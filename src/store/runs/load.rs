@@ -1,4 +1,4 @@
-//! Whole runs back from the disk: the run, its steps, its definition, its earlier attempts.
+//! Reads whole runs: the run, its steps, its definition, its earlier attempts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl CheckpointManager {
     /// One run with its steps and its definition.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn load_run(&self, run_id: &RunId) -> Result<Option<StoredRun>, StoreError> {
         self.read_consistently(|conn| {
             let partial = conn
@@ -35,11 +35,10 @@ impl CheckpointManager {
         })
     }
 
-    /// Every run that has not ended, oldest first. What it costs depends on how many those are, not on
-    /// how many have ended.
+    /// All runs that have not ended, oldest first. The cost depends on their number, not on the number of ended runs.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn load_living(&self) -> Result<Vec<StoredRun>, StoreError> {
         self.read_consistently(|conn| {
             let partials: Vec<PartialRun> = conn
@@ -59,10 +58,10 @@ impl CheckpointManager {
         })
     }
 
-    /// Every attempt of every step of a run, earlier ones and the current, by step and attempt.
+    /// All attempts of all steps of a run, earlier and current ones, by step and attempt.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn attempts(&self, run_id: &RunId) -> Result<Vec<AttemptRecord>, StoreError> {
         let (earlier, current) = self.read_consistently(|conn| {
             let earlier: Vec<AttemptRecord> = conn
@@ -81,7 +80,7 @@ impl CheckpointManager {
             .map(|record| ((record.step.id.clone(), record.step.attempt), record))
             .collect();
         for step in current.into_iter().filter(|step| step.attempt > 0) {
-            // One that waits to begin again still bears the number of the attempt that stands there already.
+            // A step that waits to begin again still has the number of its last attempt, which is there already.
             all.entry((step.id.clone(), step.attempt))
                 .or_insert(AttemptRecord { step, archived_checkpoint: None });
         }
@@ -89,7 +88,6 @@ impl CheckpointManager {
     }
 }
 
-/// A run without its steps and definition.
 struct PartialRun {
     summary: RunSummary,
     body: Option<String>,
@@ -142,7 +140,7 @@ fn complete(
     Ok(StoredRun { summary, body, params: Arc::new(params), metadata, phase, ledger, steps })
 }
 
-/// The steps of a run as they are now, by start, then by name; those that never started last.
+/// The present steps of a run, by start, then by name. Steps that never started come last.
 fn steps_of(conn: &Connection, run_id: &RunId) -> rusqlite::Result<Vec<StepRun>> {
     let mut steps: Vec<StepRun> = conn
         .prepare_cached("SELECT * FROM steps WHERE run_id = ?1 ORDER BY step_id")?

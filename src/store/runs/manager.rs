@@ -1,5 +1,5 @@
-//! [`CheckpointManager`]: the handle on `checkpoints.db`, and its writes. Its questions stand in
-//! `query.rs`, its cleaning up in `prune.rs`.
+//! [`CheckpointManager`]: the handle on `checkpoints.db`, and its writes. Queries are in `query.rs`, retention in
+//! `prune.rs`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::store::sqlite::wal::Wal;
 
 /// Runs, steps and checkpoints in SQLite. A cheap handle: clones share the connections.
 ///
-/// A call that writes returns once its transaction is on disk; calls of many threads at once share one
-/// transaction. A call that failed has changed nothing.
+/// A call that writes returns once its transaction is on disk; concurrent calls share one transaction. A call that
+/// failed has changed nothing.
 #[derive(Debug, Clone)]
 pub struct CheckpointManager {
     inner: Arc<Inner>,
@@ -37,17 +37,17 @@ struct Inner {
 }
 
 impl CheckpointManager {
-    /// Opens the database at `path` for writing, creates it where nothing is, and brings one of an older
-    /// version forward after copying it to `<name>.v<version>.bak`.
+    /// Opens the database at `path` for writing. Creates it if there is none; migrates an older version after copying
+    /// it to `<name>.v<version>.bak`.
     ///
     /// # Errors
-    /// Whatever it is, the file is left as it was: `Newer`, `Corrupt`, `Foreign`, `ReadOnly`, `DiskFull`,
-    /// `Locked` (somebody else's transaction outlasted two seconds), `Unopenable`, `Io`.
+    /// The file is left as it was: `Newer`, `Corrupt`, `Foreign`, `ReadOnly`, `DiskFull`, `Locked` (another program's
+    /// transaction lasted longer than two seconds), `Unopenable`, `Io`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with_patience(path, BUSY)
     }
 
-    /// The same, waiting at most `busy` for a lock that somebody else holds.
+    /// As [`CheckpointManager::open`], but waits at most `busy` for another program's lock.
     ///
     /// # Errors
     /// As [`CheckpointManager::open`].
@@ -56,20 +56,19 @@ impl CheckpointManager {
         Ok(Self::with(Database::open(&CHECKPOINTS, path.as_ref(), busy)?))
     }
 
-    /// Opens the database at `path` for reading, also while an engine writes it. Nothing on disk is
-    /// changed: where there is no file there are no runs, and one of an older version is read from a
-    /// copy in memory.
+    /// Opens the database at `path` for reading, also while an engine writes it. Changes nothing on disk: without a
+    /// file there are no runs, and an older version is read from a migrated copy in memory.
     ///
     /// # Errors
-    /// As [`CheckpointManager::open`]; writing calls give `ReadOnly` afterwards.
+    /// As [`CheckpointManager::open`]; calls that write fail with `ReadOnly` afterwards.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Ok(Self::with(Database::open_read_only(&CHECKPOINTS, path.as_ref())?))
     }
 
-    /// An empty store that is gone with its last handle; for tests and trials.
+    /// An empty store in memory, gone with its last handle; for tests.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// There is no memory.
     pub fn in_memory() -> Result<Self, StoreError> {
         Ok(Self::with(Database::in_memory(&CHECKPOINTS)?))
     }
@@ -84,12 +83,12 @@ impl CheckpointManager {
         self.inner.database.path()
     }
 
-    /// Records all of `writes`, in their order, in one transaction that is on disk when this returns.
-    /// Callers that come while another's transaction is under way share the next.
+    /// Writes `writes`, in their order, in one transaction that is on disk when this returns. Callers that come during
+    /// another's transaction share the next one.
     ///
     /// # Errors
-    /// Nothing of `writes` is recorded: `Invalid` for what can't be stored; `DiskFull`, `Locked`, `Io`,
-    /// `ReadOnly`, `Corrupt` as the disk has it.
+    /// Nothing of `writes` is written: `Invalid` for data that can't be stored; `DiskFull`, `Locked`, `Io`, `ReadOnly`,
+    /// `Corrupt` as the database reports.
     #[doc(hidden)]
     pub fn commit(&self, writes: &[RunWrite]) -> Result<(), StoreError> {
         if writes.is_empty() {
@@ -100,8 +99,8 @@ impl CheckpointManager {
         self.inner.group.submit(writes.to_vec(), |batch| self.commit_batch(batch))
     }
 
-    /// One transaction for the whole batch; if something in it offends SQLite after all, one for each
-    /// caller, so that only the one whose it was hears of it.
+    /// Commits the whole batch in one transaction. If that fails because of its data, each caller gets a transaction of
+    /// its own, so that only the caller with the bad data fails.
     fn commit_batch(&self, batch: &[Vec<RunWrite>]) -> Vec<Result<(), StoreError>> {
         let definitions = &self.inner.definitions;
         let together =
@@ -117,7 +116,6 @@ impl CheckpointManager {
         }
     }
 
-    /// As [`Database::transaction`].
     pub(super) fn transaction<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -125,7 +123,6 @@ impl CheckpointManager {
         self.inner.database.transaction(work)
     }
 
-    /// As [`Database::read`].
     pub(super) fn read<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -133,7 +130,6 @@ impl CheckpointManager {
         self.inner.database.read(question)
     }
 
-    /// As [`Database::read_consistently`].
     pub(super) fn read_consistently<T>(
         &self,
         questions: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -141,15 +137,14 @@ impl CheckpointManager {
         self.inner.database.read_consistently(questions)
     }
 
-    /// As [`Database::write_back_wal`].
     pub(super) fn write_back_wal(&self) -> Result<(), StoreError> {
         self.inner.database.write_back_wal()
     }
 
-    /// Writes what was committed into the database's own file, as far as no reader is in the way; waits for nobody.
+    /// Moves what was committed from the WAL into the database's file, as far as no reader prevents it. Does not wait.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     #[doc(hidden)]
     pub fn put_away_wal(&self) -> Result<(), StoreError> {
         self.inner.database.put_away_wal()
@@ -159,8 +154,8 @@ impl CheckpointManager {
         self.inner.database.wal()
     }
 
-    /// Begins the next epoch: each start of an engine has one, larger than all before. It is also larger than
-    /// `above`, which others may remember when the database that it came from is gone.
+    /// Begins a new epoch: a number for each start of an engine, larger than all before and larger than `above`. Other
+    /// parties may remember an epoch from a database that has been removed since; they pass it as `above`.
     ///
     /// # Errors
     /// As [`CheckpointManager::commit`].
@@ -177,10 +172,10 @@ impl CheckpointManager {
         .map(|epoch| epoch as u64)
     }
 
-    /// Replaces what `step_id` last checkpointed in `run_id`; on disk when this returns.
+    /// Replaces the last checkpoint of `step_id` in `run_id`. It is on disk when this returns.
     ///
     /// # Errors
-    /// `Invalid` for a malformed id or more than 64 MiB of data; else as [`CheckpointManager::commit`].
+    /// `Invalid` for a malformed id or more than 64 MiB of data; otherwise as [`CheckpointManager::commit`].
     pub fn save_checkpoint(
         &self,
         run_id: impl AsRef<str>,
@@ -193,7 +188,7 @@ impl CheckpointManager {
         self.commit(&[RunWrite::Record { run_id, record }])
     }
 
-    /// Records the fixed columns of a run, new or changed; the engine's own columns stay as they are.
+    /// Writes the fixed columns of a run, new or changed. The engine's own columns stay.
     ///
     /// # Errors
     /// As [`CheckpointManager::commit`].
@@ -207,7 +202,7 @@ impl CheckpointManager {
     }
 }
 
-/// The clock of calls that come without an instant: those of library users, whose call is the event.
+/// The clock for library calls that pass no instant: the call itself is the event.
 fn wall_clock() -> DateTime<Utc> {
     Utc::now()
 }

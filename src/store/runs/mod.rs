@@ -1,4 +1,4 @@
-//! `checkpoints.db`: runs, their steps and attempts, checkpoints, what recovery decided, and the operator's standing orders.
+//! `checkpoints.db`: runs, their steps and attempts, checkpoints, decisions of recovery, and the operator's orders.
 
 mod aside;
 mod definitions;

@@ -1,5 +1,4 @@
-//! The operator's standing orders, and what steps have needed: what admission is decided by, as it stands in
-//! `checkpoints.db`.
+//! What admission needs from `checkpoints.db`: the operator's orders, and how much memory steps have needed.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
@@ -10,11 +9,11 @@ use crate::base::id::{PipelineId, StepId};
 use crate::resources::Spread;
 use crate::store::error::StoreError;
 
-/// What is usual is told by so many of the newest runs at most.
+/// How many runs of a pipeline are read at most, the newest.
 const MAX_RUNS: usize = 20;
-/// And by so many of their steps: long pipelines are judged by fewer runs, so that a start never waits for this.
+/// How many of their steps are read, about: for a long pipeline fewer runs count, so that a start never waits for this.
 const MAX_STEPS: usize = 1000;
-/// By at least so many runs.
+/// How many runs are read at least.
 const MIN_RUNS: usize = 3;
 
 const QUIET_SINCE: &str = "quiet_since_ms";
@@ -23,10 +22,10 @@ const DRAINING_SINCE: &str = "draining_since_ms";
 
 #[doc(hidden)]
 impl CheckpointManager {
-    /// The orders that were recorded last.
+    /// The orders that were stored last.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn load_orders(&self) -> Result<Orders, StoreError> {
         let rows: Vec<(String, i64)> = self.read(|conn| {
             conn.prepare_cached("SELECT key, value FROM meta WHERE key IN (?1, ?2, ?3)")?
@@ -41,11 +40,11 @@ impl CheckpointManager {
         Ok(Orders { quiet, draining_since: instant(DRAINING_SINCE) })
     }
 
-    /// The peaks of memory that steps of a pipeline of `n_steps` have had when they completed: of each step that which 95
-    /// of 100 attempts have not exceeded.
+    /// The memory that each step of a pipeline usually needs: the 95th percentile of its peaks in completed attempts.
+    /// `n_steps` is the number of steps of the pipeline.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn footprints(&self, pipeline_id: &PipelineId, n_steps: usize) -> Result<Footprints, StoreError> {
         let n_runs = (MAX_STEPS / n_steps.max(1)).clamp(MIN_RUNS, MAX_RUNS) as i64;
         let mut peaks: Vec<(String, i64)> = self.read(|conn| {

@@ -1,16 +1,15 @@
-//! Retention: what is old or too much is planned first, for anyone to read, and then removed in small
-//! batches, so that the writer is never held for long.
+//! Retention: first a plan, which anyone can read, then the removal in small batches, so that the writer never waits
+//! for long.
 //!
-//! What stays whatever its age: runs that have not ended, interrupted runs (they wait for somebody), and
-//! the last completed run of each pipeline. Failed, stopped and force-stopped runs can be resumed too:
-//! they go by age alone, never by number, so that a bad night does not push out what is to be taken up
-//! in the morning, and yet not everything that ever failed is kept for good. Logs go first, oldest first,
-//! when all logs together are too big; the rows stay and still tell what happened.
+//! Some runs stay whatever their age: runs that have not ended, interrupted runs (they wait for the operator), and the
+//! last completed run of each pipeline. Failed, stopped and force-stopped runs can be resumed too, so only their age
+//! counts, never their number: a bad night does not push out what is to be resumed in the morning. When all logs
+//! together are too large, the oldest logs go; the rows stay.
 //!
-//! Whether a run stands as it was planned is looked at, and its folders are put aside, while the transaction
-//! that removes its rows keeps everybody else from recording anything: what is being resumed is either seen
-//! to be, or is not there to be resumed. What was put aside is removed afterwards; a crash in between leaves
-//! it to the next prune, which gives back what still has a row.
+//! The transaction that deletes a run's rows also checks that the run is still as planned, and sets its folders aside.
+//! No other writer can commit meanwhile: a run that is being resumed is either seen, or is gone before. The folders are
+//! removed afterwards. After a crash in between, the next prune removes them, or gives them back to a run that still
+//! has its row.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -26,17 +25,17 @@ use crate::run::RunState;
 use crate::store::error::StoreError;
 use crate::store::sqlite::columns;
 
-/// Runs removed in one transaction.
+/// Runs deleted in one transaction.
 const BATCH: usize = 32;
 
 /// How much history is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Ended runs older than this go.
+    /// Ended runs that are older go.
     pub max_age: Duration,
-    /// Completed runs beyond the newest so many runs of their pipeline go.
+    /// Completed runs go that are not among this many newest runs of their pipeline.
     pub max_runs_per_pipeline: usize,
-    /// Beyond so many bytes of logs in all, the logs of the oldest runs go.
+    /// When all logs together have more bytes than this, the logs of the oldest runs go.
     pub max_log_bytes: u64,
 }
 
@@ -50,61 +49,55 @@ impl Default for Retention {
     }
 }
 
-/// What would be removed. A caller that must keep a run for a reason of its own takes it out.
+/// What would be removed. A caller can take a run out that it must keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunePlan {
-    /// Runs that go whole, oldest first.
+    /// Runs that are removed, oldest first.
     pub runs: Vec<PrunedRun>,
-    /// Runs whose logs alone go, oldest first.
+    /// Runs of which only the logs are removed, oldest first.
     pub logs: Vec<PrunedRun>,
-    /// Checkpoints older than `max_age` that belong to no run: their run ids.
+    /// Run ids of checkpoints without a run, saved before `before`.
     pub stray_checkpoints: Vec<String>,
-    /// Checkpoints without a run go if they were saved before this instant.
+    /// Only checkpoints saved before this instant go.
     pub before: Option<DateTime<Utc>>,
 }
 
 /// One run of a [`PrunePlan`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrunedRun {
-    /// Which.
     pub run_id: RunId,
-    /// Of which pipeline.
     pub pipeline_id: PipelineId,
-    /// In which state; if it has changed by the time the plan is applied, the run stays.
+    /// The state when it was planned. If it changes before the plan is applied, the run stays.
     pub state: RunState,
-    /// When it was recorded.
     pub started_at: DateTime<Utc>,
-    /// Bytes of its logs.
+    /// The size of its logs.
     pub log_bytes: u64,
-    /// Why it goes.
     pub reason: PruneReason,
 }
 
-/// Why something goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PruneReason {
-    /// It ended longer ago than is kept.
+    /// It ended before the age limit.
     Old,
     /// Its pipeline has more runs than are kept.
     Many,
-    /// All logs together are bigger than is kept.
+    /// All logs together are larger than allowed.
     LogBytes,
 }
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PruneReport {
-    /// Runs removed whole.
+    /// Runs that were removed.
     pub n_runs: usize,
-    /// Runs whose logs alone were removed.
+    /// Runs of which only the logs were removed.
     pub n_logs: usize,
-    /// Bytes of logs given back.
+    /// The size of the removed logs.
     pub log_bytes: u64,
-    /// Folders that could not be removed, with the reason; the next prune finds them again.
+    /// Folders that could not be removed, each with the reason. The next prune tries again.
     pub problems: Vec<String>,
 }
 
-/// A row as planning sees it.
 struct Candidate {
     run: PrunedRun,
     ended_ms: i64,
@@ -112,11 +105,11 @@ struct Candidate {
 
 #[doc(hidden)]
 impl CheckpointManager {
-    /// Decides what `retention` lets go at `now`. `log_bytes` tells how much a run's logs occupy, and counts
-    /// against the limit whatever the run's state.
+    /// Plans what `retention` removes at `now`. `log_bytes` gives the size of a run's logs, which count against the
+    /// limit whatever the run's state.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn plan_prune(
         &self,
         retention: &Retention,
@@ -139,7 +132,7 @@ impl CheckpointManager {
                     let state = RunState::parse(&name(2)?);
                     let started_at = DateTime::from_timestamp_millis(number(3)?).unwrap_or_default();
                     let ended_ms = number(4)?;
-                    // What can't be understood is not ours to throw away.
+                    // A row that can't be read is not ours to delete.
                     let (Ok(run_id), Ok(pipeline_id), Some(state)) = (run_id, pipeline_id, state) else {
                         return Ok(None);
                     };
@@ -162,11 +155,11 @@ impl CheckpointManager {
         Ok(PrunePlan { runs, logs, stray_checkpoints, before: Some(before) })
     }
 
-    /// Removes what `plan` names, with the files below `data_dir`. A run that has changed since it was
-    /// planned stays. Safe beside a working engine, and safe to break off.
+    /// Removes what `plan` names, with the files below `data_dir`. A run that has changed since the plan stays. Safe
+    /// while an engine works, and safe to interrupt.
     ///
     /// # Errors
-    /// What the disk has; what was removed until then stays removed, and the rest is found again.
+    /// As the database reports. What was removed until then stays removed; the next plan finds the rest.
     pub fn apply_prune(&self, plan: &PrunePlan, data_dir: &Path) -> Result<PruneReport, StoreError> {
         let mut report = PruneReport::default();
         self.clear_aside(data_dir)?;
@@ -204,8 +197,8 @@ impl CheckpointManager {
         Ok(report)
     }
 
-    /// Puts folders of runs aside that stand as they were planned, and does `with_rows` about each: all of it while
-    /// nobody else can write. What came of a run that could not be put aside stands in `problems`.
+    /// Sets the folders of those runs aside that are still as planned, and calls `with_rows` for each, all in one
+    /// transaction. Adds to `problems` why a run's folders could not be set aside.
     fn take_out<'a>(
         &self,
         runs: &'a [PrunedRun],
@@ -239,8 +232,8 @@ impl CheckpointManager {
         Ok(taken)
     }
 
-    /// What an earlier prune has put aside and not removed: given back to runs that have kept their rows. While nobody
-    /// else can write: what another prune has put aside now, and not yet recorded, is not seen.
+    /// Gives folders that an earlier prune has set aside back to runs that still have a row, and removes the others. It
+    /// runs in a transaction, so that it never sees what another prune has set aside and not committed yet.
     pub(super) fn clear_aside(&self, data_dir: &Path) -> Result<(), StoreError> {
         if aside_in(data_dir).is_empty() {
             return Ok(());
@@ -257,7 +250,7 @@ impl CheckpointManager {
             Ok(useless)
         })?;
         for folder in useless {
-            // What can't be removed is found again.
+            // The next prune finds it again.
             let _ = remove_folder(&folder);
         }
         Ok(())
@@ -294,7 +287,7 @@ fn remove_aside(aside: Vec<(&PrunedRun, Aside)>, problems: &mut Vec<String>) {
     problems.extend(folders.filter_map(|away| remove_folder(&away).err()));
 }
 
-/// Which of `candidates` (newest first) go whole, and of which the logs alone, both oldest first.
+/// Splits `candidates` (newest first) into runs to remove and runs whose logs alone go, both oldest first.
 fn sort_out(
     candidates: Vec<Candidate>,
     retention: &Retention,

@@ -1,4 +1,4 @@
-//! What can be asked of [`CheckpointManager`]: one function a question, short read transactions.
+//! Queries of [`CheckpointManager`]: one function a query, each a short read transaction.
 
 use std::collections::HashSet;
 
@@ -17,29 +17,29 @@ use crate::store::error::StoreError;
 use crate::store::sqlite::columns::{self, Named};
 use crate::store::sqlite::database::integrity_problems;
 
-/// Which runs to list; the newest first. The default lists all.
+/// Which runs to list. The default lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunFilter {
-    /// Only those in one of these states; empty: in any.
+    /// Only runs in one of these states. Empty: in any state.
     pub states: Vec<RunState>,
-    /// Only those of this pipeline.
+    /// Only runs of this pipeline.
     pub pipeline: Option<PipelineId>,
-    /// Only those recorded at this instant or later.
+    /// Only runs recorded at this instant or later.
     #[serde(deserialize_with = "read_maybe_instant")]
     pub since: Option<DateTime<Utc>>,
-    /// Only those recorded before this instant.
+    /// Only runs recorded before this instant.
     #[serde(deserialize_with = "read_maybe_instant")]
     pub until: Option<DateTime<Utc>>,
-    /// At most so many.
+    /// At most this many, the newest. None: no limit.
     pub limit: Option<usize>,
 }
 
 impl CheckpointManager {
-    /// What `step_id` last checkpointed in `run_id`.
+    /// The last checkpoint of `step_id` in `run_id`.
     ///
     /// # Errors
-    /// `Invalid` for a malformed run id; else what the disk has.
+    /// `Invalid` for a malformed run id; otherwise as the database reports.
     pub fn load_checkpoint(
         &self,
         run_id: impl AsRef<str>,
@@ -57,7 +57,7 @@ impl CheckpointManager {
     /// The last checkpoint of every step of `run_id`, oldest first.
     ///
     /// # Errors
-    /// `Invalid` for a malformed run id; else what the disk has.
+    /// `Invalid` for a malformed run id; otherwise as the database reports.
     pub fn list_checkpoints(&self, run_id: impl AsRef<str>) -> Result<Vec<CheckpointRecord>, StoreError> {
         let run_id = RunId::new(run_id)?;
         self.read(|conn| {
@@ -79,7 +79,7 @@ impl CheckpointManager {
     /// The fixed columns of a run.
     ///
     /// # Errors
-    /// `Invalid` for a malformed run id; else what the disk has.
+    /// `Invalid` for a malformed run id; otherwise as the database reports.
     pub fn load_execution_state(
         &self,
         run_id: impl AsRef<str>,
@@ -93,11 +93,11 @@ impl CheckpointManager {
         .map(Option::flatten)
     }
 
-    /// What `resume` takes up, newest first: runs that are interrupted, failed, stopped or force-stopped,
-    /// and those recorded as living (of an engine that lives, or of one that does not).
+    /// The runs that can be resumed, newest first: those that are interrupted, failed, stopped or force-stopped, and
+    /// those recorded as not ended, whether or not their engine lives.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn list_resumable_executions(&self) -> Result<Vec<ExecutionRecord>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(
@@ -111,10 +111,10 @@ impl CheckpointManager {
         })
     }
 
-    /// The runs that `filter` lets through, newest first.
+    /// The runs that match `filter`, newest first.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
         let since = filter.since.map_or(i64::MIN, |at| at.timestamp_millis());
         let until = filter.until.map_or(i64::MAX, |at| at.timestamp_millis());
@@ -170,10 +170,10 @@ impl CheckpointManager {
         })
     }
 
-    /// How many runs are in one of `states`. It reads an index alone, and no run.
+    /// How many runs are in one of `states`. Reads only an index.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn count_runs(&self, states: impl IntoIterator<Item = RunState>) -> Result<usize, StoreError> {
         self.read_consistently(|conn| {
             let mut statement = conn.prepare_cached(
@@ -188,10 +188,10 @@ impl CheckpointManager {
         })
     }
 
-    /// One run as others see it.
+    /// The summary of one run.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn load_summary(&self, run_id: &RunId) -> Result<Option<RunSummary>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(concat!(
@@ -205,10 +205,10 @@ impl CheckpointManager {
         .map(Option::flatten)
     }
 
-    /// What recovery decided about a run, in the order in which it did.
+    /// What recovery decided about a run, in order.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     #[doc(hidden)]
     pub fn decisions(&self, run_id: &RunId) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
@@ -219,10 +219,10 @@ impl CheckpointManager {
         })
     }
 
-    /// What recovery decided at `since` or later, about any run, in the order in which it did.
+    /// What recovery decided at `since` or later about all runs, in order.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     #[doc(hidden)]
     pub fn decisions_since(&self, since: DateTime<Utc>) -> Result<Vec<Decision>, StoreError> {
         self.read(|conn| {
@@ -233,10 +233,10 @@ impl CheckpointManager {
         })
     }
 
-    /// The newest run of a pipeline that ended well.
+    /// The newest completed run of a pipeline.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     pub fn last_completed(&self, pipeline: &PipelineId) -> Result<Option<RunSummary>, StoreError> {
         self.read(|conn| {
             conn.prepare_cached(concat!(
@@ -252,10 +252,10 @@ impl CheckpointManager {
         .map(Option::flatten)
     }
 
-    /// The names of runs that are this base, or it with a number behind.
+    /// The run ids that are `base`, or `base` with a number behind.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     #[doc(hidden)]
     pub fn run_ids_of_base(&self, base: &str) -> Result<HashSet<String>, StoreError> {
         self.read(|conn| {
@@ -269,10 +269,10 @@ impl CheckpointManager {
         })
     }
 
-    /// Runs that were taken up again after they had ended, or whose steps were run again, as they are now.
+    /// The runs that were resumed after their end, or whose steps were run again.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     #[doc(hidden)]
     pub fn runs_taken_up(&self) -> Result<Vec<RunSummary>, StoreError> {
         self.read(|conn| {
@@ -287,11 +287,11 @@ impl CheckpointManager {
         })
     }
 
-    /// The first free name for a run of `source` recorded at `at`: `<source>-<YYYYMMDDHHMMSS>`, then with
-    /// `-2`, `-3`, … `is_taken` tells of names that are not on disk yet.
+    /// The first free name for a run of `source` recorded at `at`: `<source>-<YYYYMMDDHHMMSS>`, then with `-2`, `-3`, …
+    /// `is_taken` knows the names that are not on disk yet.
     ///
     /// # Errors
-    /// What the disk has.
+    /// As the database reports.
     #[doc(hidden)]
     pub fn next_run_id(
         &self,
@@ -312,10 +312,10 @@ impl CheckpointManager {
         }
     }
 
-    /// What is wrong with the database, a sentence each; empty when it is whole. Reads all of it.
+    /// What is wrong with the database, one sentence each; empty when nothing is. Reads the whole file.
     ///
     /// # Errors
-    /// When it cannot even be read.
+    /// The file can't be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
         self.read(|conn| {
             let mut problems = integrity_problems(conn)?;
@@ -337,8 +337,8 @@ impl CheckpointManager {
     }
 }
 
-/// `<source>-<YYYYMMDDHHMMSS>` in UTC: what is no part of an id becomes `-`, and so much is cut off that
-/// a number still fits behind.
+/// `<source>-<YYYYMMDDHHMMSS>` in UTC. A character that no id may have becomes `-`, and the source is cut so that a
+/// number still fits behind.
 pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
     const ROOM_FOR_NUMBER: usize = 10;
     let stamp = at.format("-%Y%m%d%H%M%S").to_string();

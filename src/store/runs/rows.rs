@@ -1,4 +1,4 @@
-//! From the rows of `checkpoints.db` to values.
+//! From rows of `checkpoints.db` to values.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::store::sqlite::columns::{
     Named, fraction, from_json, instant, int, json_or_text, real, shared, text, word,
 };
 
-/// What [`summary`] reads: not the whole row, for lists are long and some columns large.
+/// The columns that [`summary`] reads. Not all of them: lists are long, and some columns are large.
 macro_rules! summary_columns {
     () => {
         "run_id, pipeline_id, source, run_type, environment, \"trigger\", state, progress, current_step, \
@@ -23,7 +23,7 @@ macro_rules! summary_columns {
 }
 pub(super) use summary_columns;
 
-/// A run as others see it; none when a name in the row is malformed (the integrity check tells those).
+/// A run's summary; none when an id in the row is malformed (the integrity check reports that).
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Option<RunSummary>> {
     let row = &Named::of(row);
     let (Some(run_id), Some(pipeline_id)) = (id(row, "run_id")?, id(row, "pipeline_id")?) else {
@@ -54,7 +54,7 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Option<RunSummary>> {
     }))
 }
 
-/// A row of `execution_state`; none when a name in it is malformed.
+/// A row of `execution_state`; none when an id in it is malformed.
 pub(super) fn execution(row: &Row<'_>) -> rusqlite::Result<Option<ExecutionRecord>> {
     let row = &Named::of(row);
     let (Some(run_id), Some(pipeline_id)) = (id(row, "run_id")?, id(row, "pipeline_id")?) else {
@@ -75,7 +75,7 @@ pub(super) fn execution(row: &Row<'_>) -> rusqlite::Result<Option<ExecutionRecor
     }))
 }
 
-/// A step; none when its name is malformed.
+/// A step; none when its id is malformed.
 pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<Option<StepRun>> {
     let row = &Named::of(row);
     let Some(id) = id(row, "step_id")? else { return Ok(None) };
@@ -101,8 +101,8 @@ pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<Option<StepRun>> {
     }))
 }
 
-/// A state and the error beside it. A word that is none of ours can't be acted on: the run shows as
-/// interrupted and says why, so that it neither runs by itself nor is cleaned up.
+/// A state and the error beside it. A run in an unknown state is shown as interrupted, with the reason: it then neither
+/// runs by itself nor is removed.
 fn state(row: &Named<'_>) -> rusqlite::Result<(RunState, Option<Arc<str>>)> {
     let error = shared(row, "error")?;
     let word = text(row, "state")?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What `checkpoints.db` holds: runs, steps, attempts, checkpoints, and the columns that users' scripts know.
+//! The schema of `checkpoints.db`: runs, steps, attempts, checkpoints.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -10,7 +10,7 @@ use crate::store::sqlite::migrate::{Schema, add_columns};
 pub(super) static CHECKPOINTS: Schema =
     Schema { migrations: &[own_tables], fixed_columns: &FIXED_COLUMNS, needs_backfill, backfill };
 
-/// The fixed tables (users' scripts read them), without the columns that we add.
+/// The fixed tables, which users' scripts read, without the columns that we add.
 const FIXED_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS checkpoints (run_id TEXT NOT NULL, step_id TEXT NOT NULL,
   checkpoint_data TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (run_id, step_id));
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS execution_state (run_id TEXT PRIMARY KEY, pipeline_id
   current_step TEXT, error TEXT, metadata TEXT);
 ";
 
-/// Their columns: a database that has such a table without them is not ours.
+/// Their columns. A database that has such a table without these columns is not ours.
 const FIXED_COLUMNS: [(&str, &[&str]); 2] = [
     ("checkpoints", &["run_id", "step_id", "checkpoint_data", "created_at"]),
     (
@@ -39,7 +39,7 @@ const FIXED_COLUMNS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// 0 → 1: everything of ours beside the fixed tables and columns.
+/// 0 → 1: everything but the fixed tables and columns.
 fn own_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(FIXED_TABLES)?;
     add_columns(tx, "checkpoints", &[("created_ms", "INTEGER")])?;
@@ -110,8 +110,8 @@ fn needs_backfill(conn: &Connection) -> rusqlite::Result<bool> {
     )
 }
 
-/// Writes the integer beside each instant that has none. What is no instant gets the present: it then
-/// stands among the newest and is not cleaned up early.
+/// Writes the integer beside each instant that lacks it. A text that is no instant gets the present, so that the row
+/// counts as new and is not removed early.
 fn backfill(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let present: i64 =
         tx.query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)", [], |r| r.get(0))?;

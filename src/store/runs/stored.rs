@@ -1,4 +1,4 @@
-//! What the store gives back: rows as they lie on disk, and the way from them to a [`Run`].
+//! What the store returns: rows as they are on disk, and their conversion to a [`Run`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,54 +11,53 @@ use crate::pipeline::Pipeline;
 use crate::run::{Body, Definition, Phase, Run, RunLedger, RunState, RunSummary, StepRun};
 use crate::store::error::StoreError;
 
-/// One run with its steps, its definition still a text.
+/// One run with its steps. Its definition is still text.
 #[derive(Debug, Clone)]
 pub struct StoredRun {
-    /// What stands in its row, as others see it; `live` is false.
+    /// Its summary; `live` is false.
     pub summary: RunSummary,
-    /// Who drives it.
+    /// What drives it.
     pub body: StoredBody,
-    /// Resolved parameters, without secrets.
+    /// The resolved parameters, without secrets.
     pub params: Arc<BTreeMap<String, String>>,
-    /// What its starter wanted kept with it, as JSON text.
+    /// What the starter attached to it, as JSON text.
     pub metadata: Option<Arc<str>>,
     /// Where it stands.
     pub phase: Phase,
-    /// What only decisions need.
+    /// State that only decisions need.
     pub ledger: RunLedger,
-    /// The steps that were ever recorded, by start, then by name. The pipeline may have more, whose turn
-    /// has not come: [`StoredRun::into_run`] fills them in.
+    /// The recorded steps, by start, then by name. Steps that have not begun may be missing; [`StoredRun::into_run`]
+    /// adds them.
     pub steps: Vec<Arc<StepRun>>,
 }
 
-/// Who drives a stored run.
+/// What drives a stored run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredBody {
-    /// A Rust program, through the engine's calls.
+    /// A Rust program, by calls of the engine.
     Driven,
-    /// The engine, by this definition. Runs loaded together share equal ones.
+    /// The engine, by this definition. Runs that are loaded together share equal definitions.
     Pipeline(Arc<StoredDefinition>),
-    /// The row was filled in by hand and does not say: the pipeline of that name, if there is one.
+    /// Unknown: a script wrote the row. It may be the pipeline of that name.
     Unknown,
 }
 
-/// A definition as it was when a run started with it.
+/// A definition as it was when the run started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDefinition {
     /// SHA-256 of path and text, in hexadecimal.
     pub hash: Arc<str>,
-    /// Absolute path of the file.
+    /// The file's absolute path.
     pub path: Arc<str>,
-    /// The file's text.
     pub text: Arc<str>,
 }
 
 impl StoredRun {
-    /// The run that was stored, its steps lined up with its pipeline; steps that were never recorded
-    /// are pending. A run without a definition becomes a driven one, which has no steps.
+    /// The run, with one step for each step of its pipeline; steps that were never recorded are pending. A run without
+    /// a definition becomes a driven one, which has no steps.
     ///
     /// # Errors
-    /// [`StoreError::Definition`] with what `parse(path, text)` said.
+    /// [`StoreError::Definition`] with the message of `parse(path, text)`.
     pub fn into_run(self, parse: impl Fn(&str, &str) -> Result<Pipeline, String>) -> Result<Run, StoreError> {
         let Self { summary, body, params, metadata, phase, ledger, steps } = self;
         let (body, steps) = match body {
@@ -99,7 +98,7 @@ impl StoredRun {
     }
 }
 
-/// One step a step of the pipeline, in its order.
+/// One step for each step of the pipeline, in its order.
 fn line_up(pipeline: &Pipeline, stored: Vec<Arc<StepRun>>) -> Vec<Arc<StepRun>> {
     let mut by_id: BTreeMap<_, _> = stored.into_iter().map(|step| (step.id.clone(), step)).collect();
     pipeline
@@ -114,42 +113,39 @@ fn line_up(pipeline: &Pipeline, stored: Vec<Arc<StepRun>>) -> Vec<Arc<StepRun>> 
 pub struct AttemptRecord {
     /// The step as it was in this attempt.
     pub step: StepRun,
-    /// The checkpoint that a retry has set aside with this attempt.
+    /// The checkpoint that a retry has archived with this attempt.
     pub archived_checkpoint: Option<Value>,
 }
 
-/// What a step last checkpointed: a row of the table `checkpoints`.
+/// The last checkpoint of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointRecord {
-    /// Which step; any text in rows that were filled in by hand.
+    /// The step's name. A row that a script wrote may have any text.
     pub step_id: String,
-    /// When.
+    /// When it was saved.
     pub created_at: DateTime<Utc>,
-    /// What. A text that is no JSON (filled in by hand) is a JSON string.
+    /// The data. If the text in the row is not JSON, it is a JSON string.
     pub data: Value,
 }
 
-/// A row of `execution_state`: the fixed columns, which users' scripts know.
+/// A row of `execution_state` with the fixed columns, which users' scripts know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecutionRecord {
-    /// Its name.
     pub run_id: RunId,
-    /// Which pipeline.
     pub pipeline_id: PipelineId,
-    /// What it reads from.
+    /// What the run reads from.
     pub source: String,
-    /// Its state.
     pub state: RunState,
-    /// When it was recorded.
+    /// When the run was recorded.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
+    /// When the run ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// 0 to 1.
+    /// From 0 to 1.
     pub progress: f64,
     /// The step that reported or began last.
     pub current_step: Option<String>,
-    /// Why it failed, was interrupted or is held.
+    /// Why the run failed, was interrupted or is held.
     pub error: Option<String>,
-    /// Whatever the caller wants kept with it. A text that is no JSON (filled in by hand) is a JSON string.
+    /// What the caller attached to the run. If the text in the row is not JSON, it is a JSON string.
     pub metadata: Option<Value>,
 }

@@ -1,4 +1,4 @@
-//! What may be written into `checkpoints.db`: checked on the caller's thread, then applied within one transaction.
+//! What can be written into `checkpoints.db`: checked on the caller's thread, then applied in one transaction.
 
 use std::sync::Arc;
 
@@ -21,43 +21,26 @@ use crate::store::sqlite::put::{Column, insert, update, upsert};
 /// The longest checkpoint, in bytes of JSON.
 const MAX_CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;
 
-/// One thing to record. All writes of one commit are on disk together or not at all.
+/// One write. The writes of one commit are on disk together or not at all.
 #[derive(Debug, Clone)]
 pub enum RunWrite {
-    /// The whole commit is refused as [`StoreError::Invalid`] unless this run still stands so on disk.
-    Expect {
-        /// Which.
-        run_id: RunId,
-        /// Its state.
-        state: RunState,
-        /// Its attempt.
-        attempt: u32,
-    },
-    /// A run's own row, new or changed; not its steps.
+    /// Refuses the whole commit as [`StoreError::Invalid`] unless the run has this state and attempt on disk.
+    Expect { run_id: RunId, state: RunState, attempt: u32 },
+    /// A run's own row, new or changed, without its steps.
     Run(Arc<Run>),
-    /// A step's row. When it begins afresh (a later attempt, or waiting again after an end), the attempt
-    /// that stood there is kept among the earlier ones as it was written last.
-    Step {
-        /// Whose.
-        run_id: RunId,
-        /// As it is now.
-        step: Arc<StepRun>,
-    },
-    /// What a decision about a run has to say beside its rows.
-    Record {
-        /// Which run.
-        run_id: RunId,
-        /// What: a checkpoint replaces the step's last one.
-        record: Record,
-    },
-    /// The operator's standing orders: they replace the last.
+    /// A step's row. If the step begins again (a later attempt, or waiting after an end), the row of its last attempt
+    /// moves to the earlier attempts.
+    Step { run_id: RunId, step: Arc<StepRun> },
+    /// What a decision about a run records beside its rows.
+    Record { run_id: RunId, record: Record },
+    /// The operator's orders, which replace the last ones.
     Orders(Orders),
     /// The fixed columns of a run, and only those.
     Execution(Box<ExecutionRecord>),
 }
 
 impl RunWrite {
-    /// Refuses what can't be stored, so that what one caller hands over can't fail the others of its batch.
+    /// Refuses data that can't be stored, so that one caller's data can't fail the others of its batch.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match self {
             Self::Record { run_id, record: Record::Checkpoint { step_id, data, .. } } => {
@@ -73,7 +56,7 @@ impl RunWrite {
         }
     }
 
-    /// Writes it within the transaction that is open on `conn`.
+    /// Applies the write in the open transaction of `conn`.
     pub(super) fn apply(&self, conn: &Connection, definitions: &Definitions) -> rusqlite::Result<()> {
         match self {
             Self::Expect { run_id, state, attempt } => expect(conn, run_id, *state, *attempt),
@@ -95,7 +78,6 @@ fn write_record(conn: &Connection, run_id: &RunId, record: &Record) -> rusqlite:
     }
 }
 
-/// Ours as JSON text.
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(unwritable)
 }
@@ -118,8 +100,8 @@ fn check_checkpoint(run_id: &RunId, step_id: &str, data: &str) -> Result<(), Sto
     Ok(())
 }
 
-/// Three statements, because an UPDATE rewrites every index whose columns it names: most changes of a
-/// run leave its state alone and then touch one page.
+/// Three statements, because an UPDATE rewrites every index whose columns it names. Most changes leave the run's state
+/// as it is, and the first statement then touches one page.
 fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlite::Result<()> {
     let definition_hash = run.definition().map(|definition| definitions.hash(definition));
     let finished_at = run.phase.finished_at().map(format_instant);
@@ -171,7 +153,7 @@ fn write_run(conn: &Connection, run: &Run, definitions: &Definitions) -> rusqlit
     insert(conn, "execution_state", &[fixed, &changed].concat())
 }
 
-/// What is kept of an attempt as it was written last: the columns of `steps` that `attempts` has too.
+/// The columns of `steps` that `attempts` has too.
 macro_rules! step_columns {
     () => {
         "run_id, step_id, attempt, state, exit_code, signal, started_at, finished_at, peak_rss_bytes, \
@@ -213,7 +195,7 @@ fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun) -> rusqlite::Re
         ("peak_rss_bytes", &peak.map(|(bytes, _)| i64::try_from(*bytes).unwrap_or(i64::MAX))),
         ("peak_rss_source", &peak.map(|(_, source)| source.as_ref())),
         ("cpu_seconds", &step.cpu_seconds),
-        // A number that is none would be stored as NULL.
+        // SQLite would store NaN as NULL.
         ("progress", &if step.progress.is_finite() { step.progress } else { 0.0 }),
         ("message", &step.message.as_deref()),
         ("error", &step.error.as_deref()),
@@ -247,7 +229,7 @@ fn archive_checkpoint(
     attempt: u32,
 ) -> rusqlite::Result<()> {
     let (run_id, step_id) = (run_id.as_str(), step_id.as_str());
-    // The attempt may still stand as the current one, or (filled in by hand) not at all.
+    // The attempt may still be the current one, or may not exist (a script wrote the checkpoint).
     conn.prepare_cached(concat!(
         "INSERT OR IGNORE INTO attempts (",
         step_columns!(),

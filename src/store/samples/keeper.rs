@@ -1,5 +1,5 @@
-//! The thread that writes `samples.db`: several samples in one transaction, then what follows from them: coarser points, and
-//! the end of old ones. It never tells a failure: history is not worth disturbing anybody for.
+//! The thread that writes `samples.db`: several samples in one transaction, then coarser points, then the removal of
+//! old ones. It reports no failure: history is not worth a disturbance.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -20,15 +20,15 @@ use crate::store::sqlite::open;
 
 /// How long samples may wait to share a transaction.
 const COMPANY: Duration = Duration::from_secs(10);
-/// How long a statement waits for somebody else's lock, a user's who looks at the file.
+/// How long a statement waits for another program's lock, such as that of a user who looks at the file.
 const BUSY: Duration = Duration::from_secs(2);
-/// From one clean-up to the next, in milliseconds of samples.
+/// From one removal of old points to the next, in milliseconds of samples.
 const CLEAN_EVERY_MS: i64 = 60_000;
-/// What lies further ahead than this was written while the clock was wrong, in milliseconds.
+/// A point that is further ahead than this was written while the clock was wrong; in milliseconds.
 const FUTURE_MS: i64 = 24 * 3_600_000;
-/// Changes of limits that are kept.
+/// How many changes of limits are kept.
 const MAX_CHANGES: i64 = 10_000;
-/// Names of series that are remembered.
+/// How many ids of series are remembered.
 const MAX_SERIES: usize = 4096;
 
 pub(super) struct Keeper {
@@ -41,10 +41,10 @@ pub(super) struct Keeper {
 /// The database while it is open.
 struct File {
     conn: Connection,
-    /// The file, its log and its index, by device and inode.
+    /// The file, its log and its index, each by device and inode.
     identity: Identity,
     series: HashMap<AttemptKey, i64>,
-    /// Up to where coarser points are made, of each resolution.
+    /// For each resolution, the instant up to which its points exist.
     done_ms: [i64; 3],
     cleaned_ms: Option<i64>,
 }
@@ -56,7 +56,7 @@ impl Keeper {
         Self { path, n_lost, file: None, waiting: Vec::new() }
     }
 
-    /// Writes what arrives until it is told to stop.
+    /// Writes samples as they arrive, until it is stopped.
     pub(super) fn run(mut self, arriving: &Receiver<Arc<ResourceSnapshot>>, ordered: &Receiver<Order>) {
         let mut due = never();
         loop {
@@ -79,7 +79,7 @@ impl Keeper {
                     due = never();
                     self.write();
                     match order {
-                        // Whoever asked may have gone.
+                        // The caller may be gone.
                         Ok(Order::Flush(reply)) => drop(reply.send(())),
                         Ok(Order::Stop) | Err(_) => return,
                     }
@@ -88,13 +88,13 @@ impl Keeper {
         }
     }
 
-    /// Writes what waits; what can't be written is lost.
+    /// Writes the waiting samples. Samples that can't be written are lost.
     fn write(&mut self) {
         let samples = std::mem::take(&mut self.waiting);
         if samples.is_empty() {
             return;
         }
-        // A second try is for a file that was taken away under our hands, or was none of ours.
+        // The second try is for a file that was removed while in use, or was corrupt.
         if self.try_write(&samples).is_err() && self.try_write(&samples).is_err() {
             self.n_lost.fetch_add(samples.len() as u64, Ordering::Relaxed);
         }
@@ -102,7 +102,7 @@ impl Keeper {
 
     fn try_write(&mut self, samples: &[Arc<ResourceSnapshot>]) -> Result<(), StoreError> {
         if self.file.as_ref().is_some_and(|file| file.identity != identity(&self.path)) {
-            // Deleted or exchanged: what is written there now nobody would ever read.
+            // The file was removed or replaced: no one would ever read what is written there now.
             self.file = None;
         }
         let outcome = match &mut self.file {
@@ -115,7 +115,7 @@ impl Keeper {
         if let Err(error) = &outcome {
             self.file = None;
             if matches!(error, StoreError::Corrupt { .. }) {
-                // It holds nothing that can't be spared.
+                // It holds nothing that is needed.
                 for path in files(&self.path) {
                     let _ = std::fs::remove_file(path);
                 }
@@ -129,7 +129,7 @@ impl File {
     fn open(path: &Path) -> Result<Self, StoreError> {
         let conn = open::writer(&SAMPLES, path, BUSY)?;
         let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
-        // NORMAL: what the loss of power takes is not missed. A small log, for little is written at a time.
+        // NORMAL: samples may be lost when power fails. A small log, because each write is small.
         conn.execute_batch(
             "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 500; PRAGMA journal_size_limit = 4194304;
              DELETE FROM series WHERE id NOT IN (SELECT series FROM step_samples);",
@@ -169,7 +169,7 @@ impl File {
             let done = &mut done_ms[coarser.level() as usize];
             let until = newest_ms.div_euclid(step_ms) * step_ms;
             if *done > until + Resolution::Full.kept_ms() {
-                // The clock was set back: from what is there, anew.
+                // The clock was set back: begin anew with what is there.
                 *done = 0;
             }
             if until > *done {
@@ -263,7 +263,7 @@ fn series_id(conn: &Connection, key: &AttemptKey) -> rusqlite::Result<i64> {
         .query_row(name, |row| row.get(0))
 }
 
-/// Makes one point of those within each step of a coarser resolution: means, and peaks of what has peaks.
+/// Makes one point of all points within each step of a coarser resolution: the means, and the peaks.
 fn condense(
     conn: &Connection,
     finer: Resolution,
@@ -309,19 +309,19 @@ fn condense(
     Ok(())
 }
 
-/// Lets go what is too old, and of the steps' history as much as the file is too large.
+/// Removes points that are too old, and then, if the file is too large, the older history of steps.
 pub(super) fn clean(conn: &Connection, now_ms: i64, max_bytes: u64) -> rusqlite::Result<()> {
     for resolution in Resolution::ALL {
         let bounds = params![resolution.level(), now_ms - resolution.kept_ms(), now_ms + FUTURE_MS];
         for table in ["machine_samples", "step_samples"] {
             for which in ["at_ms < ?2", "at_ms > ?3"] {
-                // Both bounds are named, so that both statements take the same ones.
+                // Names both bounds, so that both statements take the same parameters.
                 let sql = format!("DELETE FROM {table} WHERE level = ?1 AND {which} AND ?2 < ?3");
                 conn.prepare_cached(&sql)?.execute(bounds)?;
             }
         }
     }
-    // As long as the coarsest points; a limit that flaps for days does not fill the file either.
+    // Kept as long as the coarsest points, and limited in number, in case a limit changes all the time.
     conn.prepare_cached(
         "DELETE FROM limit_changes WHERE at_ms < ?1 OR at_ms > ?2
            OR id <= (SELECT max(id) FROM limit_changes) - ?3",
@@ -340,7 +340,7 @@ pub(super) fn clean(conn: &Connection, now_ms: i64, max_bytes: u64) -> rusqlite:
     Ok(())
 }
 
-/// Bytes of the file that hold something; what was freed is used again before the file grows.
+/// Bytes of the file that are in use. Freed pages are used again before the file grows.
 pub(super) fn used_bytes(conn: &Connection) -> rusqlite::Result<u64> {
     let number = |pragma: &str| conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
     let bytes = (number("page_count")? - number("freelist_count")?) * number("page_size")?;

@@ -1,9 +1,9 @@
-//! [`SampleStore`]: the handle on `samples.db`, the history of what the machine and the steps have cost. Written by a thread
-//! of its own, so that writing delays nobody; what it can't keep up with is dropped, oldest first, and counted.
+//! [`SampleStore`]: the handle on `samples.db`, the history of what the machine and the steps have used. A thread of
+//! its own writes it, so that no caller waits. When it can't keep up, the oldest samples are dropped and counted.
 //!
-//! Full rate for an hour, means and peaks of 10 seconds for a day, of a minute for 30 days. The file may be deleted at any
-//! time, also while it is in use: another one is begun, and only history is lost. It grows to about 10 MB with ten runs a
-//! day, and never beyond 160 MiB, for which the history of steps is shortened.
+//! History has full rate for an hour, means and peaks of 10 seconds for a day, and of a minute for 30 days. The file
+//! may be deleted at any time, also while it is in use: a new one is begun, and only history is lost. It takes about 10
+//! MB with ten runs a day, and never more than 160 MiB: then the history of steps is shortened.
 
 mod keeper;
 mod query;
@@ -26,28 +26,28 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use crate::base::thread::{self, Thread};
 use crate::resources::ResourceSnapshot;
 
-/// The file is kept below this, in bytes.
+/// The largest size of the file, in bytes.
 const MAX_BYTES: u64 = 160 << 20;
 
-/// Samples that wait to be written: more than a minute of them at full rate.
+/// Samples that may wait to be written: more than a minute of them at full rate.
 const MAX_WAITING: usize = 128;
 
-/// How finely history is kept.
+/// How fine the points of history are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resolution {
-    /// Each sample; for an hour.
+    /// Each sample, kept for an hour.
     Full,
-    /// One point for ten seconds; for a day.
+    /// One point for ten seconds, kept for a day.
     TenSeconds,
-    /// One point a minute; for 30 days.
+    /// One point a minute, kept for 30 days.
     Minute,
 }
 
 impl Resolution {
-    /// From the finest.
+    /// All, the finest first.
     pub const ALL: [Self; 3] = [Self::Full, Self::TenSeconds, Self::Minute];
 
-    /// From one point to the next, in milliseconds; 0: as they were taken.
+    /// From one point to the next, in milliseconds; 0: as the samples were taken.
     pub const fn step_ms(self) -> i64 {
         match self {
             Self::Full => 0,
@@ -66,7 +66,7 @@ impl Resolution {
         }
     }
 
-    /// How it stands in the database.
+    /// Its number in the database.
     const fn level(self) -> i64 {
         match self {
             Self::Full => 0,
@@ -76,9 +76,9 @@ impl Resolution {
     }
 }
 
-/// What the thread is told beside samples.
+/// Orders to the thread.
 enum Order {
-    /// Write what waits, then answer.
+    /// Write the waiting samples, then answer.
     Flush(Sender<()>),
     Stop,
 }
@@ -92,7 +92,7 @@ pub struct SampleStore {
 struct Shared {
     history: SampleHistory,
     samples: Sender<Arc<ResourceSnapshot>>,
-    /// The other end, so that the oldest can be taken out again.
+    /// The other end of the queue, to take the oldest sample out.
     waiting: Receiver<Arc<ResourceSnapshot>>,
     orders: Sender<Order>,
     n_lost: Arc<AtomicU64>,
@@ -100,15 +100,15 @@ struct Shared {
 }
 
 impl SampleStore {
-    /// Begins to keep samples at `path`. The file is opened with the first of them, and again whenever it was lost.
+    /// Starts to keep samples at `path`. The file is opened with the first sample, and again whenever it was lost.
     ///
     /// # Errors
-    /// When the thread can't be started.
+    /// The thread can't be started.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        // Capacity 128: when it is full the oldest sample makes room and is counted as lost; it closes with the store.
+        // Capacity 128: when it is full, the oldest sample is dropped and counted. It closes with the store.
         let (samples, waiting) = bounded(MAX_WAITING);
-        // Unbounded: whoever orders waits for the answer; it closes with the store.
+        // Unbounded: each caller waits for its answer. It closes with the store.
         let (orders, ordered) = unbounded();
         let n_lost = Arc::<AtomicU64>::default();
         let keeper = keeper::Keeper::new(path.clone(), n_lost.clone());
@@ -126,11 +126,11 @@ impl SampleStore {
         })
     }
 
-    /// Takes a sample to be kept, without ever waiting.
+    /// Queues a sample. Never waits.
     pub fn push(&self, sample: &Arc<ResourceSnapshot>) {
         let mut sample = sample.clone();
         while let Err(TrySendError::Full(refused)) = self.shared.samples.try_send(sample) {
-            // The thread may have been faster; then there is room as well.
+            // If the queue is empty by now, the thread took the sample, and there is room too.
             if self.shared.waiting.try_recv().is_ok() {
                 self.shared.n_lost.fetch_add(1, Ordering::Relaxed);
             }
@@ -138,7 +138,7 @@ impl SampleStore {
         }
     }
 
-    /// Returns when everything that was pushed is in the file, or is lost. For those who are about to read the newest.
+    /// Returns when every pushed sample is in the file or is lost. For a caller that is about to read the newest.
     pub fn flush(&self) {
         // Capacity 1: the one answer.
         let (reply, answer) = bounded(1);
@@ -148,12 +148,12 @@ impl SampleStore {
         }
     }
 
-    /// Samples that could not be kept since the start.
+    /// How many samples were lost since the start.
     pub fn n_lost(&self) -> u64 {
         self.shared.n_lost.load(Ordering::Relaxed)
     }
 
-    /// What was kept so far, to be read.
+    /// For reading what was kept so far.
     pub fn history(&self) -> &SampleHistory {
         &self.shared.history
     }
@@ -166,7 +166,7 @@ impl SampleStore {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // It ends the thread, which is joined then; if it has ended already, so be it.
+        // Ends the thread, which is joined then. An error means that it has ended already.
         let _ = self.orders.send(Order::Stop);
     }
 }

@@ -1,5 +1,5 @@
-//! What is asked of `samples.db`: a plot's range. Each question opens the file anew, for it may be another one by now.
-//! Nothing here needs the thread that writes: whoever knows where the file lies can look.
+//! Queries of `samples.db`: the range of a plot. Each query opens the file, which may have been replaced since the last
+//! one. No query needs the thread that writes: the path is enough.
 
 use std::path::{Path, PathBuf};
 
@@ -13,26 +13,21 @@ use crate::store::error::StoreError;
 use crate::store::sqlite::database::BUSY;
 use crate::store::sqlite::open;
 
-/// The machine over one step of a resolution: means, but for what is called a peak.
+/// The machine over one step of a resolution: means, except for what is called a peak.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MachinePoint {
-    /// Its beginning.
+    /// The beginning of the step.
     pub at: DateTime<Utc>,
-    /// Of all CPUs, 0 to 1.
+    /// Share of all CPUs, 0 to 1.
     pub cpu_fraction: f64,
-    /// The highest sample of it.
+    /// The highest share of all CPUs, 0 to 1.
     pub cpu_peak: f64,
-    /// In use.
     pub memory_used_bytes: u64,
-    /// The highest sample of it.
     pub memory_peak_bytes: u64,
-    /// Built in.
     pub memory_total_bytes: u64,
-    /// In use.
     pub swap_used_bytes: u64,
-    /// There is.
     pub swap_total_bytes: u64,
-    /// On the data directory's file system; the lowest sample.
+    /// Free on the data directory's file system: the lowest sample.
     pub disk_free_bytes: u64,
     /// Bytes a second.
     pub disk_read_rate: u64,
@@ -44,52 +39,48 @@ pub struct MachinePoint {
     pub network_send_rate: u64,
 }
 
-/// A step's attempt over one step of a resolution: means, but for what is called a peak.
+/// A step's attempt over one step of a resolution: means, except for what is called a peak.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepPoint {
-    /// Which attempt.
     pub key: AttemptKey,
-    /// Its beginning.
+    /// The beginning of the step of time.
     pub at: DateTime<Utc>,
-    /// Of all CPUs, 0 to 1.
+    /// Share of all CPUs, 0 to 1.
     pub cpu_fraction: f64,
-    /// The highest sample of it.
+    /// The highest share of all CPUs, 0 to 1.
     pub cpu_peak: f64,
-    /// Resident.
     pub memory_bytes: u64,
-    /// The highest sample of it.
     pub memory_peak_bytes: u64,
     /// Bytes a second.
     pub read_rate: u64,
     /// Bytes a second.
     pub write_rate: u64,
-    /// The most of it.
+    /// The highest number.
     pub n_processes: u32,
 }
 
 /// A limit that was raised or cleared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitChangeRow {
-    /// When.
     pub at: DateTime<Utc>,
-    /// Of what: `cpu`, `memory`, `swap` or `disk`.
+    /// `cpu`, `memory`, `swap` or `disk`.
     pub resource: String,
-    /// The watched folder of the disk that is short.
+    /// For a disk: the watched folder on it.
     pub volume: Option<String>,
-    /// Whether it was raised; else it was cleared.
+    /// True: raised; false: cleared.
     pub is_raised: bool,
-    /// The sentence that was told.
+    /// The sentence of the notification.
     pub text: String,
 }
 
-/// Reads what is kept of samples.
+/// Reads the history of samples.
 #[derive(Debug, Clone)]
 pub struct SampleHistory {
     path: PathBuf,
 }
 
 impl SampleHistory {
-    /// That of the file at `path`, whether it is there or not.
+    /// The history in the file at `path`, which need not exist.
     pub fn of(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -99,11 +90,11 @@ impl SampleHistory {
         &self.path
     }
 
-    /// The machine from one instant (included) to another (excluded), oldest first. Empty where there is no file. The last
-    /// ten seconds may not be in it yet: see [`SampleStore::flush`](super::SampleStore::flush).
+    /// The machine from `from` (included) to `until` (excluded), oldest first. Empty without a file. The last ten
+    /// seconds may be missing; see [`SampleStore::flush`](super::SampleStore::flush).
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// The file can't be read.
     pub fn machine(
         &self,
         resolution: Resolution,
@@ -122,11 +113,11 @@ impl SampleHistory {
         })
     }
 
-    /// As [`machine`](Self::machine), of each `step` one point: means, and the peaks of all its points. So many come at
-    /// most as steps fit between the two instants.
+    /// As [`machine`](Self::machine), with one point for each `step`: the means and the peaks of its points. There are
+    /// at most as many points as steps fit between the two instants.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// The file can't be read.
     pub fn machine_in_steps(
         &self,
         resolution: Resolution,
@@ -160,7 +151,7 @@ impl SampleHistory {
     /// The newest `limit` changes of limits between two instants, oldest first.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// The file can't be read.
     pub fn limit_changes(
         &self,
         from: DateTime<Utc>,
@@ -194,10 +185,10 @@ impl SampleHistory {
         Ok(changes)
     }
 
-    /// The steps of a run, or of all runs, in the same way; by time, then by run and step.
+    /// The steps of a run, or of all runs, as [`machine`](Self::machine) does it; by time, then by run and step.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// The file can't be read.
     pub fn steps(
         &self,
         run_id: Option<&RunId>,
@@ -224,7 +215,7 @@ impl SampleHistory {
             )?
             .collect()
         })?;
-        // A name that is none is not ours.
+        // A row with a malformed id is skipped: we did not write it.
         Ok(points.into_iter().flatten().collect())
     }
 
@@ -234,7 +225,7 @@ impl SampleHistory {
     ) -> Result<T, StoreError> {
         let conn = match open::reader(&SAMPLES, self.path(), BUSY) {
             Ok(conn) => conn,
-            // Taken away between two looks at it.
+            // The file was removed between two looks.
             Err(_) if !self.path().exists() => return Ok(T::default()),
             Err(error) => return Err(error),
         };

@@ -1,13 +1,13 @@
-//! What `samples.db` holds. Instants are milliseconds since 1970; shares are millionths, so that they take few bytes.
+//! The schema of `samples.db`. Instants are milliseconds since 1970. Shares are in millionths, which take few bytes.
 //!
-//! Rows lie in the order of time within their level: the newest are written to one end and the oldest deleted from the
-//! other, and a plot reads a range.
+//! Rows are ordered by time within their level: new rows are written at one end, old ones deleted at the other, and a
+//! plot reads a range.
 
 use rusqlite::{Connection, Transaction};
 
 use crate::store::sqlite::migrate::Schema;
 
-/// The tables of `samples.db`. Nothing of it is known to users' scripts.
+/// The tables of `samples.db`. Users' scripts know none of them.
 pub(super) static SAMPLES: Schema =
     Schema { migrations: &[own_tables, limit_changes], fixed_columns: &[], needs_backfill, backfill };
 
@@ -35,7 +35,7 @@ CREATE TABLE step_samples (level INTEGER NOT NULL, at_ms INTEGER NOT NULL, serie
     )
 }
 
-/// Version 2: when limits were raised and cleared.
+/// 1 → 2: when limits were raised and cleared.
 fn limit_changes(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
         "

@@ -1,4 +1,4 @@
-//! Which steps ran in a range of time, and what each has cost at most: the bars below a plot.
+//! Which steps ran in a range of time, and the most that each has used: the bars below a plot.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Row, params};
@@ -8,27 +8,27 @@ use super::{Resolution, SampleHistory};
 use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::store::error::StoreError;
 
-/// A step's attempt, from the first to the last of its samples in a range.
+/// A step's attempt, from its first to its last sample in a range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepSpan {
-    /// Which attempt.
     pub key: AttemptKey,
     /// Its first sample.
     pub from: DateTime<Utc>,
-    /// Its last one, and what that stands for.
+    /// The end of its last sample.
     pub until: DateTime<Utc>,
     /// The highest share of all CPUs, 0 to 1.
     pub cpu_peak: f64,
-    /// The most that it held.
+    /// The highest use of memory.
     pub memory_peak_bytes: u64,
 }
 
 impl SampleHistory {
-    /// The attempts that were measured between two instants, by their beginnings. Where they are more than `limit` those
-    /// that weigh most: by the most of CPU and memory (of `memory_total_bytes`) that each has used, and for how long.
+    /// The attempts that were measured between two instants, by their beginning. If there are more than `limit`, those
+    /// with the highest use stay: the peaks of CPU and of memory (as a share of `memory_total_bytes`), times the
+    /// duration.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// The file can't be read.
     pub fn step_spans(
         &self,
         resolution: Resolution,
@@ -58,7 +58,7 @@ impl SampleHistory {
             )?
             .collect()
         })?;
-        // A name that is none is not ours.
+        // A row with a malformed id is skipped: we did not write it.
         Ok(spans.into_iter().flatten().collect())
     }
 }

@@ -1,4 +1,4 @@
-//! `samples.db`: what becomes of samples with time, and of the file in rough hands.
+//! `samples.db`: samples as time passes, and the file when it is damaged or removed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,7 +16,7 @@ fn run_id(text: &str) -> RunId {
     RunId::new(text).unwrap()
 }
 
-/// A sample whose figures tell its second.
+/// A sample whose figures are its second.
 fn sample(second: i64, runs: &[&str]) -> Arc<ResourceSnapshot> {
     let step = |run: &&str| StepSample {
         key: AttemptKey { run_id: run_id(run), step_id: StepId::new("s").unwrap(), attempt: 1 },
@@ -49,7 +49,7 @@ fn store() -> (tempfile::TempDir, SampleStore) {
     (dir, store)
 }
 
-/// Pushes samples one by one, as slowly as the thread wants it.
+/// Pushes samples one by one, no faster than the thread writes them.
 fn push_all(store: &SampleStore, seconds: impl Iterator<Item = i64>, runs: &[&str]) {
     for (n, second) in seconds.enumerate() {
         store.push(&sample(second, runs));
@@ -157,7 +157,7 @@ fn changes_of_limits_are_kept_with_their_sentences_and_for_thirty_days() {
 fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_when_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("samples.db");
-    // As 0.2.0 has made it.
+    // As version 0.2.0 wrote it.
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(include_str!("version_1.sql")).unwrap();
     drop(old);
@@ -230,7 +230,7 @@ fn the_file_may_be_deleted_or_spoilt_while_it_is_in_use() {
     push_all(&store, 5..7, &["a"]);
     assert_eq!(seconds(&store, Resolution::Full), [5, 6]);
     for (n, path) in files(store.path()).into_iter().enumerate() {
-        // One of the three alone: what was in it may be lost, what comes is not.
+        // One of the three alone: its contents may be lost, but what follows is not.
         std::fs::remove_file(path).unwrap();
         let second = 10 + n as i64;
         push_all(&store, second..second + 1, &["a"]);
@@ -255,7 +255,7 @@ fn what_can_not_be_written_is_counted_and_nobody_waits() {
 fn when_writing_can_not_keep_up_the_oldest_are_dropped_and_counted() {
     let (_dir, store) = store();
     push_all(&store, 0..1, &[]);
-    // Somebody holds the file, so that the thread waits.
+    // Another connection holds the file, so that the thread waits.
     let other = rusqlite::Connection::open(store.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (reply, _answer) = bounded(1);
@@ -273,7 +273,7 @@ fn when_writing_can_not_keep_up_the_oldest_are_dropped_and_counted() {
     assert!(seconds(&store, Resolution::Full).contains(&(1 + 3 * MAX_WAITING as i64)), "the newest is kept");
 }
 
-/// Fills the file as so many runs a day would, each of two hours with two steps at a time.
+/// Fills the file as this many runs a day would, each of two hours with two steps at a time.
 fn fill(path: &Path, runs_a_day: i64) -> rusqlite::Connection {
     let conn =
         crate::store::sqlite::open::writer(&super::schema::SAMPLES, path, std::time::Duration::ZERO).unwrap();
@@ -287,7 +287,7 @@ fn fill(path: &Path, runs_a_day: i64) -> rusqlite::Connection {
             rusqlite::params![level, n_machine],
         )
         .unwrap();
-        // Steps of one moment lie side by side, two or as many as there are.
+        // Steps of one moment are neighbours, two or as many as there are.
         conn.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
              INSERT INTO step_samples SELECT ?1, 1795399200000 + i / 2 * 60000, 1000 + i % 2, 123456, 654321, 1234567890,

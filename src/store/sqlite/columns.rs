@@ -1,5 +1,5 @@
-//! From columns to values. A row may have been filled in by hand: a column of another type is read as well as can be, and
-//! what cannot be told apart is the least harmful thing, never an error that would hide every other row.
+//! From columns to values. A script may have written a row, so a column of another type is read as well as possible.
+//! What can't be read becomes the least harmful value, never an error that would hide all other rows.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::base::time::parse_instant;
 
-/// Where columns are read from, each by its place or by its name.
+/// A row whose columns are read by place or by name.
 pub(in crate::store) trait Cells<C> {
-    /// What stands in a column.
+    /// The value in a column.
     fn cell(&self, column: C) -> rusqlite::Result<ValueRef<'_>>;
 }
 
@@ -24,7 +24,7 @@ impl Cells<usize> for Row<'_> {
     }
 }
 
-/// A row whose columns are read by name. They are read about as they stand, so that each is looked for behind the last.
+/// A row whose columns are read by name. They are read about in their order, so each is looked for behind the last one.
 pub(in crate::store) struct Named<'a> {
     row: &'a Row<'a>,
     next: Cell<usize>,
@@ -48,7 +48,7 @@ impl Cells<&str> for Named<'_> {
     }
 }
 
-/// An instant: the text is the truth, the integer beside it stands in where the text is none.
+/// An instant. The text counts; the integer beside it is used only if the text is no instant.
 pub(in crate::store) fn instant<C>(
     row: &impl Cells<C>,
     text_column: C,
@@ -62,7 +62,7 @@ pub(in crate::store) fn instant<C>(
     })
 }
 
-/// JSON of ours; what is absent or unreadable is the default.
+/// Our own JSON. The default when it is absent or can't be parsed.
 pub(in crate::store) fn from_json<T: DeserializeOwned + Default, C>(
     row: &impl Cells<C>,
     column: C,
@@ -70,7 +70,7 @@ pub(in crate::store) fn from_json<T: DeserializeOwned + Default, C>(
     Ok(word(row, column)?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
 }
 
-/// A text that should be JSON; one that is none is a JSON string.
+/// A text that should be JSON. If it is not, it becomes a JSON string.
 pub(in crate::store) fn json_or_text(text: String) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
@@ -83,7 +83,7 @@ pub(in crate::store) fn word<C>(row: &impl Cells<C>, column: C) -> rusqlite::Res
     })
 }
 
-/// A column as text, whatever it holds.
+/// A column as text, whatever its type.
 pub(in crate::store) fn text<C>(row: &impl Cells<C>, column: C) -> rusqlite::Result<Option<String>> {
     Ok(match row.cell(column)? {
         ValueRef::Null => None,

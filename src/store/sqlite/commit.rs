@@ -1,8 +1,7 @@
-//! Group commit: callers that come while a commit is under way share the next one.
+//! Group commit: callers that come during a commit share the next one.
 //!
-//! The first caller becomes the leader: it takes everything that waits, commits it, and wakes the
-//! others. There is no writer thread: with one caller alone, nothing is handed over and nobody is
-//! woken, so that it pays the commit and no more.
+//! The first caller becomes the leader: it takes all waiting items, commits them, and wakes their callers. There is no
+//! writer thread: a caller that is alone pays for the commit only, with no hand-over and no wake-up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,11 +12,11 @@ use parking_lot::Mutex;
 
 use crate::store::error::StoreError;
 
-/// The longest that a leader waits for callers of the batch before; it is also bounded by half of what
-/// that batch took, so that gathering never costs more than it can win.
+/// The longest time that a leader waits for the callers of the last batch. It is also at most half of what that batch
+/// took, so that waiting never costs more than it can save.
 const MAX_GATHER: Duration = Duration::from_micros(500);
 
-/// A queue of items that are committed in batches by whichever caller leads.
+/// A queue of items that are committed in batches. One of the callers leads each batch.
 #[derive(Debug)]
 pub(in crate::store) struct GroupCommit<T> {
     queue: Mutex<Queue<T>>,
@@ -25,27 +24,27 @@ pub(in crate::store) struct GroupCommit<T> {
 
 #[derive(Debug)]
 struct Queue<T> {
-    /// Unbounded by itself, bounded by the number of callers: each waits for its own item.
+    /// Unbounded, but never longer than the number of callers: each waits for its own item.
     waiting: Vec<(T, Arc<Ticket>)>,
     lead: Lead,
-    /// How many callers were about at the last commit.
+    /// How many callers there were at the last commit.
     expected: usize,
     last_commit: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lead {
-    /// Nobody commits: the next caller leads.
+    /// No one commits: the next caller leads.
     Free,
-    /// A caller waits a moment for others; the one that makes the number full leads in its stead, so
-    /// that nobody has to be woken for that.
+    /// One caller waits a moment for others. The caller that completes the expected number leads instead, so that no
+    /// thread has to be woken.
     Gathering,
     /// A caller commits.
     Taken,
 }
 
 impl<T> Queue<T> {
-    /// Until when to gather, from now; not at all when everybody is there.
+    /// Until when to wait for other callers: not at all if the expected number is there.
     fn patience(&self) -> Instant {
         let is_full = self.waiting.len() >= self.expected;
         let wait = if is_full { Duration::ZERO } else { (self.last_commit / 2).min(MAX_GATHER) };
@@ -61,14 +60,14 @@ impl<T> Queue<T> {
 #[derive(Debug)]
 struct Ticket {
     caller: Thread,
-    /// Set by a leader that leaves while this one waits: it gathers the next batch.
+    /// Set by a leader at its end: this caller is to gather the next batch.
     is_called: AtomicBool,
     outcome: OnceLock<Result<(), StoreError>>,
 }
 
 impl Ticket {
     fn settle(&self, outcome: Result<(), StoreError>) {
-        // Settled once only; a second outcome could come from the guard alone, and says less.
+        // Only the first outcome counts. A second one can come only from the guard, and says less.
         let _ = self.outcome.set(outcome);
         self.caller.unpark();
     }
@@ -80,8 +79,8 @@ impl<T> GroupCommit<T> {
         Self { queue: Mutex::new(queue) }
     }
 
-    /// Returns once `item` is committed, or was refused. `commit` gets a batch in the order of arrival
-    /// and returns one outcome an item; it is called by at most one thread at a time.
+    /// Returns when `item` is committed or refused. `commit` gets a batch in the order of arrival and returns one
+    /// outcome for each item. At most one thread calls it at a time.
     pub(in crate::store) fn submit(
         &self,
         item: T,
@@ -118,8 +117,8 @@ impl<T> GroupCommit<T> {
         ticket.outcome.get().cloned().unwrap_or(Err(unsettled()))
     }
 
-    /// Waits until the item of `ticket` is settled (false), or until its caller is to lead (true): it has
-    /// gathered until `patience`, and nobody has taken the lead.
+    /// Waits until the item of `ticket` has an outcome (returns false), or its caller has gathered until `patience` and
+    /// is to lead (returns true).
     fn wait_to_lead(&self, ticket: &Ticket, mut patience: Option<Instant>) -> bool {
         loop {
             if ticket.outcome.get().is_some() {
@@ -150,7 +149,7 @@ impl<T> GroupCommit<T> {
         }
     }
 
-    /// Commits everything that waits, answers everybody, and hands the lead on if others came meanwhile.
+    /// Commits all waiting items and gives each its outcome. If others came meanwhile, one of them leads next.
     fn lead(&self, commit: impl FnOnce(&[T]) -> Vec<Result<(), StoreError>>) {
         let batch = std::mem::take(&mut self.queue.lock().waiting);
         let (items, tickets): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
@@ -164,7 +163,7 @@ impl<T> GroupCommit<T> {
     }
 }
 
-/// Leads until dropped: a commit that panics must not leave the others waiting for ever.
+/// Leads until dropped: a commit that panics must not leave the other callers waiting forever.
 struct Leadership<'a, T> {
     group: &'a GroupCommit<T>,
     tickets: Vec<Arc<Ticket>>,

@@ -1,5 +1,5 @@
-//! One of our database files: the connection that writes it, those that read it, and the transactions.
-//! It knows nothing of what the tables mean.
+//! One database file: the connection that writes it, those that read it, and the transactions. It does not know what
+//! the tables mean.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,15 +14,13 @@ use super::{open, wal};
 use crate::store::dir_watch::Identity;
 use crate::store::error::StoreError;
 
-/// How long a statement waits for somebody else's lock. It bounds how long the engine may be held up
-/// before it meets a locked database as it meets a full disk.
+/// How long a statement waits for another program's lock. This limits how long the engine stands still before it treats
+/// a locked database like a full disk.
 pub(in crate::store) const BUSY: Duration = Duration::from_secs(2);
 
-/// Reading connections that are kept open; more are opened and closed as needed, so that a reader never
-/// waits for another.
+/// Reading connections that are kept open. More are opened and closed as needed, so that no reader waits for another.
 const IDLE_READERS: usize = 4;
 
-/// A database of ours that is open.
 #[derive(Debug)]
 pub(in crate::store) struct Database {
     path: PathBuf,
@@ -31,44 +29,44 @@ pub(in crate::store) struct Database {
     /// The file as it was opened.
     identity: Identity,
     wal: Arc<Wal>,
-    /// The only connection that writes; a read-only store, or one in memory, reads through it too.
+    /// The only connection that writes. A read-only store, or one in memory, also reads through it.
     writer: Mutex<Connection>,
-    /// Reading connections that nobody uses at the moment.
+    /// Reading connections that are not in use.
     readers: Mutex<Vec<Connection>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// A file, written and read.
+    /// A file for writing and reading.
     File,
-    /// A file, only read.
+    /// A file for reading.
     ReadOnly,
-    /// In memory, over one connection.
+    /// In memory, with one connection.
     Memory,
 }
 
-/// Whether a transaction survives the loss of power from the moment at which its commit returns.
+/// Whether a committed transaction survives a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// It does: it is synced.
+    /// It does: the commit is synced.
     Synced,
-    /// It survives the death of the program, and with the power it may be lost until the next synced one: for what
+    /// It survives the death of the program. A loss of power may undo it until the next synced one. For writes that
     /// every start repeats.
     Lazy,
 }
 
 impl Database {
-    /// Opens `path` for writing, creates it where nothing is, and brings it to the newest version.
+    /// Opens `path` for writing. Creates it if there is none, and migrates it to the newest version.
     pub(in crate::store) fn open(schema: &Schema, path: &Path, busy: Duration) -> Result<Self, StoreError> {
         Ok(Self::with(path, open::writer(schema, path, busy)?, Access::File, busy))
     }
 
-    /// Opens `path` for reading: nothing on disk is changed.
+    /// Opens `path` for reading. Changes nothing on disk.
     pub(in crate::store) fn open_read_only(schema: &Schema, path: &Path) -> Result<Self, StoreError> {
         Ok(Self::with(path, open::reader(schema, path, BUSY)?, Access::ReadOnly, BUSY))
     }
 
-    /// An empty one that is gone when it is dropped.
+    /// An empty database in memory.
     pub(in crate::store) fn in_memory(schema: &Schema) -> Result<Self, StoreError> {
         Ok(Self::with(Path::new(":memory:"), open::in_memory(schema)?, Access::Memory, BUSY))
     }
@@ -79,7 +77,6 @@ impl Database {
         Self { path: path.to_owned(), access, busy, identity, wal, writer, readers }
     }
 
-    /// The file.
     pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
@@ -95,7 +92,7 @@ impl Database {
         outcome
     }
 
-    /// The same, as durable as it is said to be.
+    /// As [`Self::transaction`], with this durability.
     pub(in crate::store) fn transaction_of<T>(
         &self,
         durability: Durability,
@@ -116,8 +113,9 @@ impl Database {
         outcome
     }
 
-    /// `IMMEDIATE`, because a transaction that reads first and writes later is refused at once, without waiting, when
-    /// somebody else has written in between. Its statements are prepared once, unlike those of rusqlite's own.
+    /// `IMMEDIATE`, because SQLite refuses a transaction that reads first and writes later at once, without waiting, if
+    /// another program has written in between. The statements are prepared once, unlike those of rusqlite's own
+    /// transactions.
     fn transact<T>(
         &self,
         conn: &Connection,
@@ -125,7 +123,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         let attempt = || {
             if !conn.is_autocommit() {
-                // Left open by a panic, or by a rollback that failed on a broken disk.
+                // A panic left it open, or a rollback that failed on a broken disk.
                 conn.execute_batch("ROLLBACK")?;
             }
             conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -142,7 +140,7 @@ impl Database {
         })
     }
 
-    /// Asks `question` over a reading connection that no commit holds up.
+    /// Runs `question` on a reading connection, which no commit blocks.
     pub(in crate::store) fn read<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -167,7 +165,7 @@ impl Database {
         }
     }
 
-    /// The same over several statements that see one state of the database.
+    /// As [`Self::read`], for several statements that see one state of the database.
     pub(in crate::store) fn read_consistently<T>(
         &self,
         questions: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -178,7 +176,7 @@ impl Database {
         })
     }
 
-    /// Writes the WAL back into the database as far as no reader is in the way; waits for nobody.
+    /// Writes the WAL back into the database as far as no reader prevents it. Does not wait.
     pub(in crate::store) fn write_back_wal(&self) -> Result<(), StoreError> {
         self.writer
             .lock()
@@ -186,8 +184,8 @@ impl Database {
             .map_err(|error| StoreError::from_sql(&self.path, &error))
     }
 
-    /// Writes the WAL back and cuts it, as far as no reader is in the way; waits for nobody. For an engine that ends: the
-    /// database's file is then all there is.
+    /// Writes the WAL back and truncates it, as far as no reader prevents it. Does not wait. For an engine that ends:
+    /// the database's file is then complete.
     pub(in crate::store) fn put_away_wal(&self) -> Result<(), StoreError> {
         self.check_writable()?;
         if self.access == Access::Memory {
@@ -202,8 +200,8 @@ impl Database {
         &self.wal
     }
 
-    /// Refuses what can't be written, and what must not: a file that is no longer found at its path is another engine's
-    /// by now, or nobody's.
+    /// Fails when the database can't be written, or must not be: if the file is no longer at its path, it may belong to
+    /// another engine by now.
     pub(in crate::store) fn check_writable(&self) -> Result<(), StoreError> {
         let refused = |reason: String| Err(StoreError::Io { path: self.path.clone(), reason });
         match self.access {
@@ -227,7 +225,7 @@ impl Database {
     }
 }
 
-/// What SQLite finds wrong with the whole database, a sentence each; empty when nothing is.
+/// What SQLite finds wrong with the whole database, one sentence each; empty when nothing is.
 pub(in crate::store) fn integrity_problems(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut problems: Vec<String> =
         conn.prepare("PRAGMA integrity_check")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;

@@ -1,8 +1,8 @@
-//! Numbered migrations of a database, whichever it is. Append only: one that was released is never edited.
+//! Numbered migrations of a database. Append only: a released migration is never edited.
 //!
-//! Version 0 is what a user's script may have made by hand: the fixed tables and nothing else. Every
-//! migration only adds, so that a program of the version before can go on with the file while it is
-//! still open there. What each database holds stands beside it, in a [`Schema`].
+//! Version 0 is what a user's script may have created: the fixed tables and nothing else. Every migration only adds, so
+//! that a program of the version before can go on with a file that it has open. A [`Schema`] beside each database says
+//! what it holds.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ pub(in crate::store) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<(
 pub(in crate::store) struct Schema {
     /// Migration `i` leads from version `i` to `i + 1`.
     pub(in crate::store) migrations: &'static [Migration],
-    /// The tables that users' scripts know, with their columns: a database that has such a table without them is
-    /// not ours.
+    /// The tables that users' scripts know, with their columns. A database that has such a table without these columns
+    /// is not ours.
     pub(in crate::store) fixed_columns: &'static [(&'static str, &'static [&'static str])],
-    /// Whether a script has written rows since, whose instants have no integer beside them.
+    /// Whether a script has written rows that lack the integer beside an instant.
     pub(in crate::store) needs_backfill: fn(&Connection) -> rusqlite::Result<bool>,
     /// Writes these integers.
     pub(in crate::store) backfill: fn(&Transaction<'_>) -> rusqlite::Result<()>,
@@ -34,13 +34,13 @@ impl Schema {
     }
 }
 
-/// Copies made before migrations: so many are kept.
+/// How many copies made before migrations are kept.
 const KEPT_COPIES: usize = 2;
 
-/// The version of the database, if it is one that this program may open.
+/// The version of the database, if this program may open it.
 ///
 /// # Errors
-/// `Newer`, `Foreign`, or what SQLite says of a file that is no database.
+/// `Newer`, `Foreign`, or SQLite's error for a file that is no database.
 pub(in crate::store) fn check(schema: &Schema, conn: &Connection, path: &Path) -> Result<i64, StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let found = version(conn).map_err(sql)?;
@@ -60,8 +60,8 @@ pub(in crate::store) fn check(schema: &Schema, conn: &Connection, path: &Path) -
     Ok(found)
 }
 
-/// Brings the file to the newest version, after a copy of it was made if it holds anything, and reads the
-/// instants of rows that a script has written since.
+/// Migrates the file to the newest version, after copying it if it holds anything, and writes the integers of rows that
+/// a script has added.
 pub(in crate::store) fn bring_forward(
     schema: &Schema,
     conn: &mut Connection,
@@ -72,7 +72,7 @@ pub(in crate::store) fn bring_forward(
         let is_complete = !(schema.needs_backfill)(conn).map_err(sql)?;
         return if is_complete { Ok(()) } else { bring_copy_forward(schema, conn, path) };
     }
-    // One program at a time copies and migrates, so that a copy is never one of a migrated file.
+    // Only one program at a time copies and migrates, so that a copy is never of a migrated file.
     let _alone = lock_directory(path)?;
     let found = check(schema, conn, path)?;
     if found < schema.newest() && !is_empty(conn).map_err(sql)? {
@@ -81,7 +81,7 @@ pub(in crate::store) fn bring_forward(
     bring_copy_forward(schema, conn, path)
 }
 
-/// Holds the directory of `path` until dropped; other programs that would migrate wait meanwhile.
+/// Locks the directory of `path` until dropped. Other programs that would migrate wait.
 fn lock_directory(path: &Path) -> Result<File, StoreError> {
     let io = |error: std::io::Error| StoreError::from_io(path, &error);
     let dir = File::open(directory_of(path)).map_err(io)?;
@@ -93,7 +93,7 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The same without the copy: one exclusive transaction, all or nothing.
+/// As [`bring_forward`], without the copy: one exclusive transaction, all or nothing.
 pub(in crate::store) fn bring_copy_forward(
     schema: &Schema,
     conn: &mut Connection,
@@ -101,7 +101,7 @@ pub(in crate::store) fn bring_copy_forward(
 ) -> Result<(), StoreError> {
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(sql)?;
-    // Somebody else may have been faster.
+    // Another program may have been faster.
     let found = check(schema, &tx, path)?;
     for migration in schema.migrations.iter().skip(found as usize) {
         migration(&tx).map_err(sql)?;
@@ -113,7 +113,7 @@ pub(in crate::store) fn bring_copy_forward(
     tx.commit().map_err(sql)
 }
 
-/// A dump that was read back has lost its version but not its columns: each is added only where it is absent.
+/// Adds each column that is absent. A database restored from a dump has lost its version but not its columns.
 pub(in crate::store) fn add_columns(
     tx: &Transaction<'_>,
     table: &str,
@@ -136,13 +136,13 @@ fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
 }
 
-/// The names of a table's columns; none when there is no such table.
+/// The names of a table's columns; empty when there is no such table.
 fn columns_of(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     conn.prepare("SELECT name FROM pragma_table_info(?1)")?.query_map([table], |row| row.get(0))?.collect()
 }
 
-/// Writes `<name>.v<version>.bak` beside the file, synced, under its name only once it is whole, and
-/// removes all but the last of such copies.
+/// Writes `<name>.v<version>.bak` beside the file, synced, under this name only when it is complete. Removes older
+/// copies, see [`KEPT_COPIES`].
 fn copy_aside(conn: &Connection, path: &Path, version: i64) -> Result<(), StoreError> {
     let Some(name) = path.file_name() else { return Ok(()) };
     let name = name.to_string_lossy().into_owned();

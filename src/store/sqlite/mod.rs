@@ -1,5 +1,5 @@
-//! A database file of ours, whatever its tables mean: how it is opened and brought forward, how transactions share a
-//! commit, how its log is kept short, how columns are read and written.
+//! What all our databases share, whatever their tables mean: opening and migrating, shared commits, a short WAL,
+//! reading and writing columns.
 
 pub(super) mod columns;
 pub(super) mod commit;

@@ -1,4 +1,4 @@
-//! Opening a database: looked at first without changing a byte, then brought forward, then used.
+//! Opening a database: first looked at without a change, then migrated, then used.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -19,7 +19,7 @@ const STATEMENTS: usize = 96;
 const READ_ONLY: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_URI);
 
-/// Opens `path` for writing, creating it where nothing is, and brings it to the newest version.
+/// Opens `path` for writing. Creates it if there is none, and migrates it to the newest version.
 pub(in crate::store) fn writer(
     schema: &Schema,
     path: &Path,
@@ -30,19 +30,20 @@ pub(in crate::store) fn writer(
     let sql = |error: rusqlite::Error| StoreError::from_sql(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags).map_err(sql)?;
-    // First of all: every statement after this one may meet somebody else's lock.
+    // Before all else: every statement may meet another program's lock.
     conn.busy_timeout(busy).map_err(sql)?;
     migrate::check(schema, &conn, path)?;
-    // Not before: the last connection takes the index of the WAL with it, and the next one reads the whole WAL anew.
+    // Dropped only now: the last connection to close removes the WAL's index, and the next would read the whole WAL
+    // again.
     drop(looked_at);
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
     if mode != "wal" {
         let reason = format!("its file system cannot hold a write-ahead log (SQLite stays with {mode:?})");
         return Err(StoreError::Unopenable { path: path.to_owned(), reason });
     }
-    // FULL: in WAL mode, NORMAL would sync only at checkpoints, and a commit could be lost with the power.
-    // 16 MiB of WAL before it is written back: pages that change often are then written back once, and
-    // reading it after a crash still takes only a few milliseconds.
+    // FULL: with NORMAL, WAL mode syncs only at checkpoints, and a loss of power could undo a commit. The WAL is
+    // written back at 16 MiB: pages that change often are then written once, and reading it after a crash still takes
+    // only a few milliseconds.
     conn.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 4000;
@@ -57,8 +58,8 @@ pub(in crate::store) fn writer(
     Ok(conn)
 }
 
-/// Opens `path` for reading alone. One of an older version is read from a copy in memory that is
-/// brought forward, and where no file is, there is nothing to read: the disk is never changed.
+/// Opens `path` for reading. An older version is read from a migrated copy in memory; without a file the database is
+/// empty. The disk is never changed.
 pub(in crate::store) fn reader(
     schema: &Schema,
     path: &Path,
@@ -89,7 +90,7 @@ pub(in crate::store) fn read_connection(path: &Path, busy: Duration) -> Result<C
     let open = |uri: &str| -> Result<Connection, rusqlite::Error> {
         let conn = Connection::open_with_flags(uri, READ_ONLY)?;
         conn.busy_timeout(busy)?;
-        // Reading never writes the WAL back, not even when it closes last.
+        // A reader never writes the WAL back, not even if it closes last.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         conn.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
         conn.execute_batch(
@@ -102,15 +103,15 @@ pub(in crate::store) fn read_connection(path: &Path, busy: Duration) -> Result<C
         Ok(conn) => return Ok(conn),
         Err(error) => StoreError::from_sql(path, &error),
     };
-    // A WAL database in a directory where no -shm file can be made: with no WAL to read, nobody can be
-    // writing either, and the file is all there is.
+    // A WAL database in a directory where no -shm file can be created. Without a WAL no one can be writing, and the
+    // file is complete.
     if matches!(error, StoreError::ReadOnly { .. }) && !has_wal(path) {
         return open(&uri(path, "immutable=1")).map_err(sql);
     }
     Err(error)
 }
 
-/// An empty database of the newest version, in memory.
+/// An empty database of the newest version in memory.
 pub(in crate::store) fn in_memory(schema: &Schema) -> Result<Connection, StoreError> {
     let path = Path::new(":memory:");
     let mut conn = Connection::open_in_memory().map_err(|error| StoreError::from_sql(path, &error))?;
@@ -119,8 +120,8 @@ pub(in crate::store) fn in_memory(schema: &Schema) -> Result<Connection, StoreEr
     Ok(conn)
 }
 
-/// Creates an empty file that only its owner can read; SQLite gives its -wal and -shm the same mode.
-/// One that is there is not even opened: closing any descriptor on it would drop this process's locks.
+/// Creates an empty file that only its owner can read; SQLite gives its -wal and -shm the same mode. An existing file
+/// is not even opened: closing any descriptor of it would release this process's locks on it.
 fn create_private(path: &Path) -> Result<(), StoreError> {
     if path.try_exists().map_err(|error| StoreError::from_io(path, &error))? {
         return Ok(());
@@ -132,12 +133,12 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses what is not ours to write, over a connection that cannot write: neither by its own
-/// statements, nor by the write-back of a WAL that somebody left behind. Returns that connection.
+/// Refuses a file that is not ours to write. Its connection can't write, neither by its statements nor by writing back
+/// a WAL that was left behind. Returns that connection.
 fn peek(schema: &Schema, path: &Path, busy: Duration) -> Result<Option<Connection>, StoreError> {
     let conn = match read_connection(path, busy) {
         Ok(conn) => conn,
-        // A rollback journal or a WAL that a writer must play back first; that one checks again.
+        // A writer must first play back a rollback journal or a WAL. It checks again afterwards.
         Err(StoreError::ReadOnly { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -151,14 +152,14 @@ fn has_wal(path: &Path) -> bool {
     std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0)
 }
 
-/// The URI of a path of any bytes.
+/// The URI of a path, whatever its bytes.
 fn uri(path: &Path, parameters: &str) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-~".contains(byte) {
             uri.push(char::from(*byte));
         } else {
-            // Writing to a String cannot fail.
+            // Writing to a String can't fail.
             let _ = write!(uri, "%{byte:02x}");
         }
     }

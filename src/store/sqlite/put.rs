@@ -1,9 +1,9 @@
-//! Rows that are written: each column stands beside its value, once, and the statement is made of that.
+//! Writing rows: each column is beside its value, once, and the statement is built from that.
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
 
-/// A column and what it is to hold.
+/// A column and its new value.
 pub(in crate::store) type Column<'a> = (&'static str, &'a dyn ToSql);
 
 /// Adds a row to `table`.
@@ -13,7 +13,7 @@ pub(in crate::store) fn insert(conn: &Connection, table: &str, row: &[Column<'_>
     conn.prepare_cached(&statement)?.execute(params_from_iter(row.iter().map(|(_, value)| value))).map(drop)
 }
 
-/// Adds a row to `table`, or gives the one that has these keys already its other columns.
+/// Adds a row to `table`. If a row with these keys exists, changes its other columns instead.
 pub(in crate::store) fn upsert(
     conn: &Connection,
     table: &str,
@@ -30,7 +30,8 @@ pub(in crate::store) fn upsert(
     conn.prepare_cached(&statement)?.execute(params_from_iter(all.iter().map(|(_, value)| value))).map(drop)
 }
 
-/// Changes these columns of each row of `table` for which `condition` holds, whose `?` are `about`; how many rows that are.
+/// Changes these columns in the rows of `table` that match `condition`, whose `?` stand for `about`. Returns how many
+/// rows.
 pub(in crate::store) fn update(
     conn: &Connection,
     table: &str,
@@ -44,7 +45,7 @@ pub(in crate::store) fn update(
         .execute(params_from_iter(values))
 }
 
-/// A list with what `say` makes of each column's name.
+/// A comma-separated list of what `say` makes of each column's name.
 fn listed<const N: usize>(row: &[Column<'_>], say: impl Fn(&'static str) -> [&'static str; N]) -> String {
     let mut list = String::with_capacity(24 * row.len());
     for (index, (name, _)) in row.iter().enumerate() {

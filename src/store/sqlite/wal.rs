@@ -1,5 +1,5 @@
-//! Keeping write-ahead logs short: what has grown beyond a mebibyte is written back into its database by a task on another
-//! thread, so that no commit waits for it.
+//! Keeps write-ahead logs short: a task on another thread writes a log back into its database when it is longer than a
+//! mebibyte, so that no commit waits for that.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,19 +10,17 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::base::tasks::TaskBell;
 
-/// A log that is longer is written back, in bytes.
+/// A longer log is written back; in bytes.
 pub(in crate::store) const LONG: u64 = 1 << 20;
 
-/// The log of one database, as whoever commits to it knows it.
+/// The log of one database, for those who commit to it.
 #[derive(Debug)]
 pub(in crate::store) struct Wal {
-    /// The database.
     database: PathBuf,
-    /// The log.
     path: PathBuf,
-    /// Beyond this length it is written back next, in bytes.
+    /// The log is written back when it is longer than this, in bytes.
     limit: AtomicU64,
-    /// Where that is asked for; none: it is left to SQLite.
+    /// Rung to have it written back. None: that is left to SQLite.
     keeper: std::sync::OnceLock<TaskBell>,
 }
 
@@ -37,7 +35,7 @@ impl Wal {
     /// From now on it is written back beyond this length, when `keeper` is rung.
     pub(in crate::store) fn keep_below(&self, limit: u64, keeper: TaskBell) {
         self.limit.store(limit, Ordering::Relaxed);
-        // A second keeper of one database would do what the first does.
+        // A second keeper of the same database would do the same.
         let _ = self.keeper.set(keeper);
     }
 
@@ -56,32 +54,32 @@ impl Wal {
         self.len() > self.limit.load(Ordering::Relaxed)
     }
 
-    /// Asks for it to be written back if it has grown long. Called after each commit: it must cost next to nothing.
+    /// Asks for the log to be written back if it is long. Called after each commit, so it must cost next to nothing.
     pub(in crate::store) fn look(self: &Arc<Self>) {
         let Some(keeper) = self.keeper.get() else { return };
         if self.is_long() && !keeper.ring() {
-            // Nobody keeps it short any more: it is not asked again.
+            // The keeper is gone: do not ask again.
             self.limit.store(u64::MAX, Ordering::Relaxed);
         }
     }
 
-    /// Writes it back over a connection of its own. First as far as no reader is in the way and without a lock that a
-    /// commit would wait for; then, where all is back, it is cut.
+    /// Writes the log back over a connection of its own: first without a lock that a commit would wait for, as far as
+    /// no reader prevents it; then, if all is back, truncates it.
     fn write_back(&self) {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let written = Connection::open_with_flags(&self.database, flags).and_then(|conn| {
             conn.busy_timeout(Duration::ZERO)?;
             write_back(&conn)
         });
-        // It is tried again when it has grown further: what is in the way may be gone then.
+        // If something prevented it, it is tried again when the log has grown further.
         let left = if written.is_ok() { self.len() } else { LONG.max(self.len()) };
         self.limit.store(if left < LONG { LONG } else { left + LONG }, Ordering::Relaxed);
     }
 }
 
-/// Writes the log of `conn` back into its database, and cuts it if no reader is in the way.
+/// Writes the log of `conn` back into its database, and truncates it if no reader prevents that.
 pub(in crate::store) fn write_back(conn: &Connection) -> rusqlite::Result<()> {
     conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    // A reader in the way is no failure: the row says so, and the log stays as long as it is.
+    // A reader that prevents it is no failure: SQLite reports it in the row, and the log keeps its length.
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

@@ -1,5 +1,5 @@
-//! How updates are taken in: what is older than what is known is left out, what is missing is asked
-//! for, what is too much is forgotten.
+//! Applying updates: what is older than the known values is ignored, what is missing is requested, what is too much is
+//! dropped.
 
 use std::sync::Arc;
 
@@ -121,7 +121,7 @@ impl AppStore {
         for run_id in known {
             let is_gone = !runs.iter().any(|(run, _)| run.run_id == run_id);
             if is_gone && self.runs[&run_id].as_of <= seq {
-                // It has ended while events were lost; how, the runs read from disk will say.
+                // It ended while events were lost. The runs read from disk will say how.
                 self.runs.remove(&run_id);
                 self.living.retain(|id| *id != run_id);
             }
@@ -138,7 +138,7 @@ impl AppStore {
 
     pub(crate) fn apply_recent(&mut self, runs: Vec<RunSummary>) {
         for run in runs {
-            // What lives is told by events; the disk is only asked for what has ended.
+            // Living runs are known by events; the disk is asked only for ended ones.
             let is_alive = self.runs.get(&run.run_id).is_some_and(|entry| !entry.run.state.is_ended());
             if run.state.is_ended() && !is_alive {
                 let run_id = run.run_id.clone();
@@ -180,7 +180,7 @@ impl AppStore {
         }
     }
 
-    /// Puts a run whose state may have changed where it belongs.
+    /// Moves a run whose state may have changed to its place in the lists.
     fn place(&mut self, run_id: &RunId) {
         let Some(entry) = self.runs.get(run_id) else { return };
         let (is_ended, started_at, ended_at) =
@@ -232,7 +232,7 @@ impl AppStore {
         }
     }
 
-    /// Asks for the steps of a run that lives or is looked at, if they are not known.
+    /// Asks for the steps of a run that runs or is selected, if they are not known.
     fn load_if_needed(&mut self, run_id: &RunId) {
         let is_selected = self.selected.as_ref() == Some(run_id);
         if let Some(entry) = self.runs.get_mut(run_id)
@@ -251,7 +251,7 @@ impl AppStore {
         }
     }
 
-    /// Keeps [`Self::log`] at the attempt that is to be looked at, and asks for it when that changes.
+    /// Sets [`Self::log`] to the attempt that is to be followed, and asks for it if it changes.
     pub(crate) fn follow_log(&mut self) {
         let Some(entry) = self.selected.as_ref().and_then(|id| self.runs.get(id)) else {
             self.log = None;
@@ -276,7 +276,7 @@ pub(crate) fn push_notice(notices: &mut Vec<Notice>, notice: Notice) {
     notices.drain(..excess);
 }
 
-/// The tail within the store's limits, whatever was sent.
+/// The tail within the store's limits.
 pub(crate) fn bounded_tail(tail: Arc<LogTail>) -> Arc<LogTail> {
     let mut bytes = 0;
     let n_kept = tail

@@ -1,4 +1,4 @@
-//! One run within the read model: its newest values, and the `seq` up to which each is known.
+//! One run in the read model: its newest values, and the `seq` up to which each is known.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -12,35 +12,35 @@ use crate::window::port::RunUsage;
 /// How much is known of a run's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepsKnown {
-    /// None, or those that have changed since.
+    /// None, or only those that have changed since.
     Partly,
     /// All.
     Whole,
 }
 
-/// A run in the read model: its newest values, those of its steps, and what was odd about it.
+/// A run with what belongs to it.
 #[derive(Debug, Clone)]
 pub struct RunEntry {
-    /// Its newest values.
+    /// The newest values of the run itself.
     pub run: RunSummary,
-    /// What recovery has decided about it.
+    /// What recovery decided about it.
     #[doc(hidden)]
     pub decisions: Vec<Decision>,
-    /// What was odd about it, the newest last.
+    /// Warnings about it, the newest last.
     pub warnings: Vec<String>,
-    /// When it was frozen before, the newest last: at most `MAX_NOTICES`.
+    /// When it was frozen before: beginning and end, the newest last; at most `MAX_NOTICES`.
     pub freezes: Vec<(DateTime<Utc>, DateTime<Utc>)>,
-    /// Earlier attempts of its steps that were seen, the newest last: at most `MAX_NOTICES`.
+    /// Earlier attempts of its steps that were seen, the newest last; at most `MAX_NOTICES`.
     pub earlier: Vec<StepSummary>,
     pub(crate) as_of: u64,
     pub(crate) is_loading: bool,
     progress_as_of: u64,
     steps: Vec<StepSummary>,
-    /// Per step: the `seq` of its last fact and of its last progress.
+    /// For each step: the `seq` of its last fact and of its last progress.
     step_seqs: HashMap<StepId, (u64, u64)>,
     steps_known: StepsKnown,
     usage: VecDeque<RunUsage>,
-    /// What each step's present attempt has measured: the last value by name.
+    /// The metrics of each step's present attempt: the last value by name.
     metrics: HashMap<StepId, BTreeMap<String, f64>>,
 }
 
@@ -74,23 +74,23 @@ impl RunEntry {
         self.steps_known
     }
 
-    /// What it has cost, the oldest first.
+    /// The samples of what it used, oldest first.
     #[doc(hidden)]
     pub fn usage(&self) -> &VecDeque<RunUsage> {
         &self.usage
     }
 
-    /// What a step has measured while it was watched: the last value by name, at most `MAX_METRICS`.
+    /// The metrics of a step's present attempt: the last value by name, at most `MAX_METRICS`.
     pub fn metrics(&self, step_id: &StepId) -> impl Iterator<Item = (&str, f64)> {
         self.metrics.get(step_id).into_iter().flatten().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// When it ended; for one that the disk says has ended without saying when, when it began.
+    /// When it ended. If the disk has no instant of its end: when it began.
     pub fn ended_at(&self) -> DateTime<Utc> {
         self.run.finished_at.unwrap_or(self.run.started_at)
     }
 
-    /// How long it will go on, if its progress so far allows a guess.
+    /// The estimated remaining time, if the progress allows an estimate.
     pub fn remaining_time(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let active = self.run.took(now);
         let progress = self.run.progress;
@@ -233,14 +233,14 @@ impl RunEntry {
         }
     }
 
-    /// The step and attempt whose log is worth looking at: the chosen one, else one that runs (the one
-    /// looked at so far, if it still does), else one that failed, else the last that began.
+    /// The step and attempt whose log is to be followed: the chosen step; or one that runs (the followed one, if it
+    /// does); or one that failed; or the last that began.
     pub(crate) fn step_to_follow(
         &self,
         chosen: Option<&StepId>,
         followed: Option<&StepId>,
     ) -> Option<(StepId, u32)> {
-        // One that waits for its turn, or to be tried again, has no log yet: the attempt before it may have one.
+        // A step that waits for its turn or a retry has no log yet. The attempt before may have one.
         let seen =
             |step: &StepSummary| step.attempt - u32::from(step.started_at.is_none() && step.attempt > 0);
         let begun = || self.steps.iter().filter(|step| seen(step) > 0);

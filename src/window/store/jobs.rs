@@ -1,5 +1,5 @@
-//! The part of the read model that knows jobs: the rows around those that can be seen, and the selected job with its
-//! fires. It asks for what is looked at, once at a time; while nobody looks, it asks for nothing.
+//! The jobs in the read model: the rows around the visible ones, and the selected job with its fires. It asks only for
+//! what is visible, one request at a time.
 
 use std::ops::Range;
 
@@ -9,18 +9,18 @@ use crate::base::id::JobId;
 use crate::window::job_page::{JobDetail, JobPage, JobRow};
 use crate::window::port::{Action, SavedJob};
 
-/// Rows that are asked for beyond those that can be seen, at either end.
+/// How many more rows are requested at either end of the visible ones.
 pub const ROW_MARGIN: usize = 40;
 
-/// Jobs as far as they are looked at.
+/// The jobs, as far as they are visible.
 #[derive(Debug, Default)]
 pub struct JobsModel {
     page: Option<JobPage>,
-    /// What can be seen of the list; none: the list is not open.
+    /// The visible rows; none when the list is not open.
     wanted: Option<Range<usize>>,
-    /// A page is on its way.
+    /// A page was requested and has not arrived.
     is_asked: bool,
-    /// What is known may be out of date.
+    /// The known rows may be out of date.
     is_stale: bool,
     selected: Option<JobId>,
     detail: Option<Box<JobDetail>>,
@@ -30,12 +30,12 @@ pub struct JobsModel {
 }
 
 impl JobsModel {
-    /// How many jobs there are; none until that is known.
+    /// How many jobs there are; none until known.
     pub fn total(&self) -> Option<usize> {
         self.page.as_ref().map(|page| page.total)
     }
 
-    /// What can be seen of the list, as was said last; none: it is not open.
+    /// The visible rows that were set last; none when the list is not open.
     pub fn wanted(&self) -> Option<&Range<usize>> {
         self.wanted.as_ref()
     }
@@ -45,46 +45,44 @@ impl JobsModel {
         self.page.as_ref().map_or(0, |page| page.n_disabled)
     }
 
-    /// The zone of the machine.
     pub fn local(&self) -> Tz {
         self.page.as_ref().map_or(Tz::UTC, |page| page.local)
     }
 
-    /// The job in this row of the list, if it is known.
+    /// The job in this row of the list, if known.
     pub fn row(&self, index: usize) -> Option<&JobRow> {
         let page = self.page.as_ref()?;
         page.rows.get(index.checked_sub(page.offset)?)
     }
 
-    /// Which row the selected job is in, if that is known.
+    /// The row of the selected job, if known.
     pub fn selected_index(&self) -> Option<usize> {
         let (page, selected) = (self.page.as_ref()?, self.selected.as_ref()?);
         let at = page.rows.iter().position(|row| row.job_id.as_ref() == Some(selected))?;
         Some(page.offset + at)
     }
 
-    /// The job that is looked at.
     pub fn selected(&self) -> Option<&JobId> {
         self.selected.as_ref()
     }
 
-    /// The job that is looked at with its fires; none until they have arrived.
+    /// The selected job with its fires; none until they arrive.
     pub fn detail(&self) -> Option<&JobDetail> {
         self.detail.as_deref()
     }
 
-    /// What became of the form that was sent last, once.
+    /// The outcome of the last form, once.
     pub fn take_saved(&mut self) -> Option<SavedJob> {
         self.saved.take()
     }
 
-    /// What can be seen of the list from now on; none: nothing.
+    /// Sets the visible rows; none when the list is not open.
     pub(crate) fn want(&mut self, rows: Option<Range<usize>>) -> [Option<Action>; 2] {
         self.wanted = rows;
         [self.ask(), if self.is_detail_stale { self.ask_detail() } else { None }]
     }
 
-    /// Looks at a job from now on, or at none.
+    /// Selects a job, or none.
     pub(crate) fn select(&mut self, job_id: Option<JobId>) -> Option<Action> {
         if self.selected == job_id {
             return None;
@@ -95,7 +93,7 @@ impl JobsModel {
         self.ask_detail()
     }
 
-    /// Something is new about this job; none: perhaps about all of them.
+    /// This job has changed; none: any of them may have.
     pub(crate) fn touch(&mut self, job_id: Option<&JobId>) -> [Option<Action>; 2] {
         self.is_stale = true;
         let is_selected = job_id.is_none() || job_id == self.selected.as_ref();
@@ -124,13 +122,13 @@ impl JobsModel {
         self.saved = Some(saved);
     }
 
-    /// What was asked for could not be looked up; the next news ask again.
+    /// A lookup failed; the next change asks again.
     pub(crate) fn forget_questions(&mut self) {
         self.is_asked = false;
         self.is_detail_asked = false;
     }
 
-    /// Asks for what is looked at and not known, unless that is on its way.
+    /// Asks for the visible rows that are not known, unless a request is on its way.
     fn ask(&mut self) -> Option<Action> {
         let wanted = self.wanted.clone()?;
         if self.is_asked || (self.is_known(&wanted) && !self.is_stale) {

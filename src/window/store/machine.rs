@@ -1,4 +1,4 @@
-//! The machine within the read model: what it did, where its limits are, and when they were raised.
+//! The machine in the read model: its samples, its limits, and when they were raised.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use crate::resources::{Limits, MachineSample, Resource};
 use crate::window::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use crate::window::port::Action;
 
-/// The machine.
 #[derive(Debug, Default)]
 pub struct MachineModel {
     samples: VecDeque<MachineSample>,
@@ -24,45 +23,43 @@ pub struct MachineModel {
 }
 
 impl MachineModel {
-    /// Samples of the last ten minutes, the oldest first.
+    /// Samples of the last ten minutes, oldest first.
     pub fn samples(&self) -> &VecDeque<MachineSample> {
         &self.samples
     }
 
-    /// The limits that are in force.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What it is short of at the moment.
     pub fn is_short_of(&self, resource: Resource) -> bool {
         self.short_of.contains(&resource)
     }
 
-    /// When limits were raised and cleared while the window was open and shortly before, the oldest first: at most
+    /// When limits were raised and cleared while the window was open and shortly before, oldest first; at most
     /// `MAX_NOTICES`.
     pub fn marks(&self) -> &VecDeque<AlertMark> {
         &self.marks
     }
 
-    /// What was asked for last, once it has arrived.
+    /// The history that was requested last, once it has arrived.
     pub fn history(&self) -> Option<&Arc<MachineHistory>> {
         self.history.as_ref().filter(|history| Some(history.span) == self.wanted)
     }
 
-    /// How long nothing is to be read anew; none: nobody looks.
+    /// How long until the history is to be read again; none when it is not visible.
     pub fn next_reading(&self, now: DateTime<Utc>) -> Option<Duration> {
         let due_at = self.asked_at? + self.wanted?.holds_for();
         Some((due_at - now).to_std().unwrap_or_default())
     }
 
-    /// What is looked at from now on; what is to be asked for.
+    /// Sets the visible span. Returns the request for it, if it has to be read.
     pub(crate) fn want(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) -> Option<Action> {
         if span != self.wanted {
             (self.wanted, self.asked_at) = (span, None);
         }
         let span = span?;
-        // A clock that was set back must not keep anybody waiting.
+        // Also read again if the clock was set back.
         let is_known = self.asked_at.is_some_and(|at| (at..at + span.holds_for()).contains(&now));
         (!is_known).then(|| {
             self.asked_at = Some(now);
@@ -73,7 +70,7 @@ impl MachineModel {
     pub(crate) fn put_sample(&mut self, sample: MachineSample) {
         let is_newer = self.samples.back().is_none_or(|last| last.at < sample.at);
         if !is_newer {
-            // The clock was set back: a curve that runs backwards would say nothing.
+            // The clock was set back: a curve that runs backwards would be meaningless.
             self.samples.clear();
         }
         let at = sample.at;

@@ -1,4 +1,4 @@
-//! What the read model makes of updates in every order.
+//! The read model under updates in every order.
 
 use chrono::TimeZone;
 

@@ -10,7 +10,7 @@ use crate::store::RunWrite;
 
 const CHILD: &str = "LEVERFRAME_TEST_CRASH_DB";
 
-/// In the child: commits numbers one after the other, and says each once it is on disk.
+/// In the child: commits numbers one after the other, and prints each when it is on disk.
 #[test]
 fn child_that_commits_until_it_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };

@@ -17,7 +17,7 @@ use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::{Command, OnFailure, Pipeline, Retries, Step};
 use crate::run::{Body, Definition, Phase, Record, Run, RunLedger, RunState, StepRun, StepState, Trigger};
 
-/// A store on a real file, gone with the test.
+/// A store on a real file, removed with the test.
 struct Fixture {
     dir: TempDir,
     store: CheckpointManager,
@@ -79,7 +79,7 @@ fn checkpoint(run: &str, step: &str, data: &str, at: DateTime<Utc>) -> RunWrite 
     RunWrite::Record { run_id: run_id(run), record }
 }
 
-/// What stands for the parser: one step a word of the text.
+/// Stands for the parser: each word of the text is a step.
 #[expect(clippy::unnecessary_wraps, reason = "the shape of the real parser")]
 fn parse(_path: &str, text: &str) -> Result<Pipeline, String> {
     let step = |word: &str| Step {

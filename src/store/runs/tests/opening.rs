@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::store::{RunFilter, RunWrite, StoreError};
 
-/// The fixed tables as the contract with users writes them, filled by hand.
+/// The fixed tables as a user's script would write them.
 fn fill_by_hand(path: &Path) {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch(
@@ -134,7 +134,7 @@ fn a_newer_database_is_refused_untouched() {
     drop(f.store);
     let conn = Connection::open(&path).unwrap();
     conn.pragma_update(None, "user_version", 99).unwrap();
-    // A writer of the newer version that died: its WAL is still to be written back, by that version.
+    // The writer was of a newer version and has died. Only that version may write its WAL back.
     let (db, wal) = (path.clone(), path.with_file_name("checkpoints.db-wal"));
     let left_behind = f.dir.path().join("left");
     std::fs::create_dir(&left_behind).unwrap();

@@ -133,7 +133,7 @@ proptest! {
         }
         prop_assert!(plan.runs.windows(2).all(|pair| pair[0].started_at <= pair[1].started_at));
 
-        // The logs: as few as needed, oldest first, and none of a run that must stay whole.
+        // Logs: as few as needed, the oldest first, and none of a run that must stay whole.
         let kept: u64 = all.iter().filter(|run| !goes(&run.run_id)).map(|run| sizes[&run.run_id]).sum();
         let freed: u64 = plan.logs.iter().map(|run| run.log_bytes).sum();
         if let Some(newest) = plan.logs.last() {
@@ -169,14 +169,14 @@ fn what_a_prune_that_was_broken_off_has_put_aside_is_given_back_or_removed() {
     assert!(f.dir.path().join("logs/kept/fetch.1.log").exists());
 }
 
-/// A second prune looks at what is put aside only when the first has recorded what it does.
+/// A second prune looks at folders that are set aside only after the first has committed.
 #[test]
 fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
     let f = Fixture::new();
     f.store.commit(&[RunWrite::Run(Arc::new(run("old", RunState::Failed, -100 * DAY)))]).unwrap();
     std::fs::create_dir_all(f.dir.path().join("logs/old")).unwrap();
     let second = CheckpointManager::open(f.dir.path().join("checkpoints.db")).unwrap();
-    // Capacity 1: said once.
+    // Capacity 1: sent once.
     let (tell, told) = crossbeam_channel::bounded(1);
     std::thread::scope(|scope| {
         f.store
@@ -188,7 +188,7 @@ fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
                     second.clear_aside(f.dir.path()).unwrap();
                     tell.send(()).unwrap();
                 });
-                // The second waits for this commit; one that does not has the time to do harm.
+                // The second prune must wait for this commit. A prune that does not wait has the time to do harm.
                 told.recv_timeout(Duration::from_millis(200)).ok();
                 drop(aside);
                 Ok(())
@@ -198,8 +198,8 @@ fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
     assert_eq!(std::fs::read_dir(f.dir.path().join("logs")).unwrap().count(), 0);
 }
 
-/// Each commit of somebody who takes runs up, and each prune, is whole: what was taken up has kept its files and rows,
-/// and what was pruned is refused.
+/// Each commit of a resume and each prune is whole: a resumed run has kept its files and rows, and a resume of a pruned
+/// run is refused.
 #[test]
 fn a_run_that_is_taken_up_while_it_is_pruned_keeps_everything_or_is_refused() {
     let f = Fixture::new();

@@ -129,7 +129,7 @@ fn a_retry_moves_checkpoint_and_outputs_to_the_earlier_attempt() {
         run_id: run_id("r"),
         step: Arc::new(StepRun { attempt: 1, ..StepRun::new(step_id("fetch")) }),
     };
-    // Whichever comes first in the batch, and also when it is said twice.
+    // In any order within the batch, and also when it is repeated.
     f.store.commit(&[again, archive.clone(), archive]).unwrap();
     assert_eq!(f.store.load_checkpoint("r", "fetch").unwrap(), None);
     let attempts = f.store.attempts(&run_id("r")).unwrap();
@@ -156,7 +156,7 @@ fn a_refused_commit_leaves_no_trace() {
 #[test]
 fn one_callers_bad_row_does_not_fail_the_others_of_its_batch() {
     let f = Fixture::new();
-    // What no check foresees: a trigger of the user's that refuses one run.
+    // An error that no check foresees: a user's trigger refuses one run.
     Connection::open(f.path())
         .unwrap()
         .execute_batch(
