@@ -105,8 +105,8 @@ pub enum HostEvent {
         /// Whether the disk is full.
         disk_full: bool,
     },
-    /// How many steps may live at once with the descriptors that the supervisor has. Sent after the inventory, and when
-    /// it changes.
+    /// How many steps may live at once with the descriptors that the supervisor has. Sent before the inventory, and
+    /// when it changes.
     Capacity {
         /// Including those that live now; at least 1.
         n_steps: usize,

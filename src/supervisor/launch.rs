@@ -124,6 +124,7 @@ enum Answer {
 struct Welcome {
     pid: u32,
     inventory: Vec<Known>,
+    n_steps: Option<usize>,
     /// Bytes that were read after the answer.
     rest: FrameBuffer,
 }
@@ -217,12 +218,16 @@ impl Launched {
                     say_hello(stream, epoch, deadline.min(Instant::now() + PATIENCE))?
                 }
             };
-            if let Answer::Welcome(Welcome { pid, inventory, rest }) = answer {
+            if let Answer::Welcome(Welcome { pid, inventory, n_steps, rest }) = answer {
                 let (stream, child) = match self.link {
                     Link::Found(stream) => (stream, None),
                     Link::Started(stream, child) => (stream, Some(child)),
                 };
                 let pulse = Pulse::new(&inventory, Instant::now());
+                // First: after the inventory the engine starts what waits.
+                if let Some(n_steps) = n_steps {
+                    sink(HostEvent::Capacity { n_steps });
+                }
                 sink(HostEvent::Inventory(inventory));
                 return SupervisorHost::new(stream, child, pid, pulse, rest, sink)
                     .map_err(|source| ConnectError::Spawn { program: PathBuf::from("a thread"), source });
@@ -291,9 +296,9 @@ fn say_hello(stream: &mut UnixStream, epoch: u64, deadline: Instant) -> Result<A
     let mut frames = FrameBuffer::default();
     loop {
         match read_reply(stream, &mut frames, deadline) {
-            Ok(Some(Reply::Welcome { pid, inventory, .. })) => {
+            Ok(Some(Reply::Welcome { pid, inventory, n_steps, .. })) => {
                 let rest = std::mem::take(&mut frames);
-                return Ok(Answer::Welcome(Welcome { pid, inventory, rest }));
+                return Ok(Answer::Welcome(Welcome { pid, inventory, n_steps, rest }));
             }
             Ok(Some(Reply::Refused { highest_epoch })) => {
                 return Err(ConnectError::Superseded { epoch, highest_epoch });

@@ -70,7 +70,15 @@ pub(super) struct StartHeader {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
     /// The hello is accepted: from now on the supervisor obeys this engine only.
-    Welcome { protocol: u32, pid: u32, version: String, inventory: Vec<Known> },
+    Welcome {
+        protocol: u32,
+        pid: u32,
+        version: String,
+        inventory: Vec<Known>,
+        /// As in [`HostEvent::Capacity`]; none from an older supervisor, or without a limit.
+        #[serde(default)]
+        n_steps: Option<usize>,
+    },
     /// The hello is refused: a later engine has registered before.
     Refused { highest_epoch: u64 },
     /// Another supervisor holds the lock; this one waits for it.

@@ -46,9 +46,12 @@ pub(crate) fn connect(data_dir: &Path, epoch: u64) -> Result<Engine, ConnectErro
     let host = launcher(data_dir).launch()?.hello(epoch, move |event| {
         let _ = sender.send(event);
     })?;
-    let inventory = match events.recv_timeout(DEADLINE).unwrap() {
-        HostEvent::Inventory(inventory) => inventory,
-        other => panic!("the inventory comes first, not {other:?}"),
+    let inventory = loop {
+        match events.recv_timeout(DEADLINE).unwrap() {
+            HostEvent::Capacity { .. } => {}
+            HostEvent::Inventory(inventory) => break inventory,
+            other => panic!("the inventory comes first, not {other:?}"),
+        }
     };
     Ok(Engine { host, events, inventory, passed_over: Vec::new() })
 }

@@ -178,13 +178,12 @@ impl Server {
         let Some(n) = self.engine.filter(|_| is_settled || by <= Instant::now()) else { return };
         self.hello_deadline = None;
         let inventory = self.inventory();
+        let n_steps = self.capacity();
+        self.sent_capacity = n_steps;
         self.enqueue(
             n,
-            &Reply::Welcome { protocol: PROTOCOL, pid: self.me, version: own_version(), inventory },
+            &Reply::Welcome { protocol: PROTOCOL, pid: self.me, version: own_version(), inventory, n_steps },
         );
-        // In one piece with the inventory, after which the engine starts what waits.
-        self.sent_capacity = None;
-        self.send_capacity();
         self.flush(n);
     }
 

@@ -89,7 +89,7 @@ fn a_process_has_its_own_session_our_files_and_no_others_and_nothing_blocked_or_
         let fd = kept_open.as_raw_fd();
         let script = format!(
             "cut -d' ' -f1,4,6 /proc/$$/stat; pwd; env | grep -c '^A=b$'; test -e /proc/$$/fd/{fd} || echo closed; \
-         ulimit -Sn; grep -E 'Sig(Blk|Ign)|ShdPnd' /proc/$$/status"
+         ulimit -Sn; exec grep -E 'Sig(Blk|Ign)|ShdPnd' /proc/self/status"
         );
         let (made, said) = say(spawner, &script);
         assert!(made.peak_before.is_some());
