@@ -62,7 +62,7 @@ pub struct Outbox {
 /// # Errors
 /// [`Refusal`] when the run's state does not accept the input; nothing that the world says is ever refused.
 pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    let known_until = work::known_until(&input, cx.now);
+    let known_until = work::known_until(run, &input, cx.now);
     match input {
         Input::Begin => begin(run, cx, out),
         Input::Pause => {

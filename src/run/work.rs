@@ -42,9 +42,9 @@ pub(super) fn counted(
     Some(before + current)
 }
 
-/// The instant up to which something of the run is known to have run when this is heard: an end may have come long before
-/// it is told. None where nobody knows.
-pub(super) fn known_until(input: &Input, now: Now) -> Option<DateTime<Utc>> {
+/// The instant of what is heard, up to which something of the run is known to have run: a start or an end may have come long
+/// before it is told. None where nobody knows.
+pub(super) fn known_until(run: &Run, input: &Input, now: Now) -> Option<DateTime<Utc>> {
     let of_found = |found: &Found| match found {
         Found::Running { .. } | Found::Ending => Some(now.wall),
         Found::Exited(exit) => Some(exit.ended_at.min(now.wall)),
@@ -52,6 +52,12 @@ pub(super) fn known_until(input: &Input, now: Now) -> Option<DateTime<Utc>> {
     };
     match input {
         Input::Step { news: StepNews::Exited(exit), .. } => Some(exit.ended_at.min(now.wall)),
+        // What a survivor did before it was found is not known.
+        Input::Step { index, news: StepNews::Started { at, .. }, .. }
+            if run.steps.get(*index).is_some_and(|step| !step.ledger.may_be_alive) =>
+        {
+            Some((*at).min(now.wall))
+        }
         Input::Recover(found) => found.iter().filter_map(of_found).max(),
         Input::DriverLost => None,
         Input::Begin
@@ -90,6 +96,7 @@ pub(super) fn go_on(run: &mut Run, index: usize) {
 
 /// Books what was worked, as things stand now, and says it in what is told. `until` is what [`known_until`] said.
 pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events: &mut [EventKind]) {
+    let from = until.unwrap_or(now.wall);
     for index in 0..run.steps.len() {
         let step = &run.steps[index];
         let counted = step.ledger.work.unwrap_or_default();
@@ -98,7 +105,7 @@ pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events
             let mut work = counted;
             let until = step.finished_at.filter(|_| step.state.is_ended()).or(until);
             until.inspect(|until| work.stop(*until));
-            work.since = is_at_work(step).then_some(now.wall);
+            work.since = is_at_work(step).then_some(from);
             run.step_mut(index).ledger.work = Some(work);
         }
     }
@@ -107,8 +114,10 @@ pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events
         Body::Pipeline(_) => run.steps.iter().any(|step| is_at_work(step)),
     };
     let mut work = run.ledger.work.unwrap_or_default();
+    // What is heard late does not count again what was counted. The clock may have been set back.
+    let from = work.since.map_or(from, |counted_until| from.max(counted_until.min(now.wall)));
     until.inspect(|until| work.stop(*until));
-    work.since = works.then_some(now.wall);
+    work.since = works.then_some(from);
     run.ledger.work = Some(work);
     for event in events {
         let (of_run, of_steps) = event.values_mut();

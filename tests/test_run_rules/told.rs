@@ -149,3 +149,24 @@ fn what_a_run_took_is_time_at_work() {
     let last = world.told.iter().rev().find_map(|event| event.run().cloned()).expect("its end is told");
     assert_eq!((last.worked_seconds, last.works_since), (Some(15.0), None));
 }
+
+#[test]
+fn a_start_and_an_end_that_are_told_late_count_from_when_they_were() {
+    let mut world = World::new(
+        "[[step]]\nid = \"a\"\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nrun = [\"x\"]\n\
+         [[step]]\nid = \"c\"\nneeds = [\"a\"]\nrun = [\"x\"]",
+    );
+    world.pass(1_000);
+    world.exit(0, 0);
+    let after = |ms| world.now.wall + chrono::TimeDelta::milliseconds(ms);
+    let (began, other_began, ended) = (after(100), after(200), after(400));
+    world.pass(500);
+    world.step(1, StepNews::Started { pid: 7, at: began });
+    world.step(2, StepNews::Started { pid: 8, at: other_began });
+    let exit = leverframe::run::Exit { ended_at: ended, ..crate::support::world::exit(world.now, 0) };
+    world.step(1, StepNews::Exited(exit.clone()));
+    world.step(2, StepNews::Exited(exit));
+    let worked = |index: usize| world.run.steps[index].summary(&world.run.id).worked_seconds;
+    assert_eq!([worked(1), worked(2)], [Some(0.3), Some(0.2)]);
+    assert_eq!(world.run.summary().worked_seconds, Some(1.3));
+}
