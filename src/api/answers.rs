@@ -79,10 +79,10 @@ impl From<CheckpointRecord> for CheckpointDocument {
     }
 }
 
-/// A pipeline file.
+/// A pipeline file as it is listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PipelineDocument {
-    /// The pipeline's id; the file's stem if the file can't be parsed.
+pub struct PipelineView {
+    /// The pipeline's id; the file's stem, which may be no id, if the file can't be parsed.
     pub id: String,
     /// What it reads from.
     pub source: String,
@@ -95,7 +95,7 @@ pub struct PipelineDocument {
     pub error: Option<String>,
 }
 
-impl From<CatalogueEntry> for PipelineDocument {
+impl From<CatalogueEntry> for PipelineView {
     fn from(entry: CatalogueEntry) -> Self {
         let (description, n_steps, error) = match &entry.outcome {
             Ok(definition) => {

@@ -53,8 +53,8 @@ commands! {
 
 impl Command {
     /// Starts a pipeline with its defaults.
-    pub fn start(pipeline: &PipelineId) -> Self {
-        StartRun { pipeline: Some(pipeline.to_string()), ..StartRun::default() }.into()
+    pub fn start(pipeline: &str) -> Self {
+        StartRun { pipeline: Some(pipeline.to_owned()), ..StartRun::default() }.into()
     }
 
     /// Starts a pipeline with the parameters, run type and environment of an earlier run.

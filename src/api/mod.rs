@@ -14,9 +14,7 @@ mod request;
 mod start;
 mod usage;
 
-pub use answers::{
-    Backfilled, CheckpointDocument, Done, EngineStatus, LivingRun, LivingRuns, PipelineDocument,
-};
+pub use answers::{Backfilled, CheckpointDocument, Done, EngineStatus, LivingRun, LivingRuns, PipelineView};
 pub use command::Command;
 pub use engine_id::{EngineId, ProcessKind};
 pub use error::Error;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::answers::{Backfilled, CheckpointDocument, Done, EngineStatus, LivingRuns, PipelineDocument};
+use super::answers::{Backfilled, CheckpointDocument, Done, EngineStatus, LivingRuns, PipelineView};
 use super::error::Error;
 use super::usage::Usage;
 use crate::admission::Orders;
@@ -317,5 +317,5 @@ requests! {
     look "limits.get" GetLimits {} -> Vec<LimitView>;
 
     /// All pipelines by id, broken ones included.
-    look "pipeline.list" ListPipelines {} -> Vec<PipelineDocument>;
+    look "pipeline.list" ListPipelines {} -> Vec<PipelineView>;
 }

@@ -362,5 +362,5 @@ carried_out! {
     };
     ListFires: |it, asked| it.fires(asked);
     GetLimits: |it, _| Ok(it.limits.views());
-    ListPipelines: |it, _| Ok(it.catalogue().entries.into_iter().map(PipelineDocument::from).collect());
+    ListPipelines: |it, _| Ok(it.catalogue().entries.into_iter().map(PipelineView::from).collect());
 }

@@ -118,10 +118,10 @@ pub(super) struct JobForm {
 
 impl JobForm {
     /// For a new job, on a machine in the zone `local`.
-    pub(super) fn new(local: Tz, pipeline: Option<&PipelineId>) -> Self {
+    pub(super) fn new(local: Tz, pipeline: Option<&str>) -> Self {
         let fields = Fields {
             name: String::new(),
-            pipeline: pipeline.map(PipelineId::to_string).unwrap_or_default(),
+            pipeline: pipeline.unwrap_or_default().to_owned(),
             when: When::Daily,
             text: String::new(),
             on: AfterOn::default(),

@@ -8,12 +8,12 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
-use crate::api::Command;
+use crate::api::{Command, PipelineView};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::run::{
     Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
 };
-use crate::window::{Action, AppUpdate, LogTail, PipelineEntry, WorldPort, window_port};
+use crate::window::{Action, AppUpdate, LogTail, WorldPort, window_port};
 
 pub(super) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 14, 0, 0).unwrap()
@@ -78,11 +78,11 @@ pub(super) fn snapshot(runs: &[RunSummary]) -> AppUpdate {
 }
 
 fn pipelines() -> AppUpdate {
-    let entry = |id: &str, error: Option<&str>| PipelineEntry {
-        id: PipelineId::new(id).unwrap(),
+    let entry = |id: &str, error: Option<&str>| PipelineView {
+        id: id.to_owned(),
         source: id.to_owned(),
         description: Some(format!("What {id} does")),
-        path: Some(format!("/data/pipelines/{id}.toml").into()),
+        path: format!("/data/pipelines/{id}.toml").into(),
         n_steps: 5,
         error: error.map(str::to_owned),
     };
@@ -167,10 +167,6 @@ pub(super) fn does(command: Command) -> [Action; 1] {
     [Action::Do(command)]
 }
 
-fn pipeline_id(name: &str) -> PipelineId {
-    PipelineId::new(name).unwrap()
-}
-
 pub(super) fn id(name: &str) -> RunId {
     RunId::new(name).unwrap()
 }
@@ -223,7 +219,7 @@ fn a_failed_run_says_why_and_can_be_resumed_or_started_again() {
     assert_eq!(scene.pull("Resume books-1"), does(Command::resume(&id("books-1"))));
     assert_eq!(
         scene.pull("Start again books-1"),
-        does(Command::start_like(&pipeline_id("books"), &id("books-1")))
+        does(Command::start_like(&PipelineId::new("books").unwrap(), &id("books-1")))
     );
 }
 
@@ -231,7 +227,7 @@ fn a_failed_run_says_why_and_can_be_resumed_or_started_again() {
 fn an_empty_window_offers_the_sample() {
     let mut scene = scene([snapshot(&[]), pipelines()]);
     let started = scene.pull("Start price-list");
-    assert_eq!(started, does(Command::start(&pipeline_id("price-list"))));
+    assert_eq!(started, does(Command::start("price-list")));
 }
 
 #[test]

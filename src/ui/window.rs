@@ -236,7 +236,7 @@ impl LeverframeWindow {
                 self.state.page = Page::Schedule;
                 self.store.select_job(None);
                 let pipelines = self.store.pipelines().unwrap_or_default();
-                let first = pipelines.iter().find(|entry| entry.error.is_none()).map(|entry| &entry.id);
+                let first = pipelines.iter().find(|entry| entry.error.is_none()).map(|entry| &*entry.id);
                 self.state.schedule.form = Some(JobForm::new(self.store.jobs().local(), first));
             }
             Command::ShowJobs(rows) => self.store.want_jobs(rows),

@@ -11,16 +11,16 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::controller::{LogKey, WindowController, log_file};
 use super::job_page::{job_detail, job_page};
 use super::machine_history::{HistorySpan, MachineHistory, marks};
-use super::port::{AppUpdate, Folder, LogTail, PipelineEntry, SaveJob, SavedJob};
+use super::port::{AppUpdate, Folder, LogTail, SaveJob, SavedJob};
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
-use crate::api::{AddJob, Error, SetJob};
+use crate::api::{AddJob, Error, PipelineView, SetJob};
 use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
 use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
 use crate::run::RunState;
-use crate::settings::{Catalogue, CatalogueEntry, edit_file};
+use crate::settings::{Catalogue, edit_file};
 use crate::store::{RunFilter, SampleHistory};
 
 /// The shortest time between two updates of a growing log.
@@ -112,7 +112,7 @@ impl Lookups {
             Lookup::Pipelines(is_wanted) => {
                 is_wanted.store(false, Ordering::Release);
                 let catalogue = Catalogue::scan(data_dir.path(), backend.settings());
-                AppUpdate::Pipelines(catalogue.entries.iter().filter_map(listed).collect())
+                AppUpdate::Pipelines(listed(catalogue))
             }
             Lookup::RecentRuns => {
                 let states = RunState::ALL.iter().copied().filter(|state| state.is_ended()).collect();
@@ -243,23 +243,8 @@ fn read_tail(path: &std::path::Path) -> std::io::Result<LogTail> {
     Ok(LogTail { lines, dropped_bytes, total_bytes: window.log_len, truncated_front: window.start > 0 })
 }
 
-/// A pipeline as the window lists it. A file whose stem is no id can't be named; `doctor` reports it.
-fn listed(entry: &CatalogueEntry) -> Option<PipelineEntry> {
-    let id = PipelineId::new(&entry.id).ok()?;
-    let source = entry.source.clone();
-    let path = Some(entry.path.clone());
-    Some(match &entry.outcome {
-        Ok(definition) => PipelineEntry {
-            id,
-            source,
-            path,
-            description: definition.pipeline.description.clone(),
-            n_steps: definition.pipeline.steps.len(),
-            error: None,
-        },
-        Err(problems) => {
-            let error = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-            PipelineEntry { id, source, path, description: None, n_steps: 0, error: Some(error) }
-        }
-    })
+/// The pipelines that the window lists. A file whose stem is no id can't be named; `doctor` reports it.
+fn listed(catalogue: Catalogue) -> Vec<PipelineView> {
+    let named = catalogue.entries.into_iter().filter(|entry| PipelineId::new(&entry.id).is_ok());
+    named.map(PipelineView::from).collect()
 }

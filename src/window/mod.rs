@@ -19,8 +19,8 @@ pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use look::{ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use port::{
-    Action, AppUpdate, Folder, LogTail, PipelineEntry, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender,
-    WindowPort, WorldPort, window_port,
+    Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
+    WorldPort, window_port,
 };
 pub use store::{AppStore, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;

@@ -16,9 +16,9 @@ use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
-use crate::api::{Command, JobPatch, JobSpec};
+use crate::api::{Command, JobPatch, JobSpec, PipelineView};
 use crate::backend::RunDetail;
-use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::base::id::{JobId, RunId, StepId};
 use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
@@ -142,8 +142,8 @@ pub enum AppUpdate {
     RunDetail(RunDetail),
     /// The newest lines of the followed log.
     LogTail { run_id: RunId, step_id: StepId, attempt: u32, tail: Arc<LogTail> },
-    /// All pipelines, broken ones included.
-    Pipelines(Vec<PipelineEntry>),
+    /// All pipelines with a valid id, broken ones included.
+    Pipelines(Vec<PipelineView>),
     /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for
     /// an engine that does not end with the window.
     JobsLeft(usize),
@@ -195,22 +195,6 @@ pub struct LogTail {
     pub total_bytes: u64,
     /// Whether the log has more lines before the first one.
     pub truncated_front: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PipelineEntry {
-    /// The pipeline's id; the file's stem if it does not parse.
-    pub id: PipelineId,
-    /// What it reads from.
-    pub source: String,
-    /// One line for people.
-    pub description: Option<String>,
-    /// The pipeline's file; none for a registered function.
-    pub path: Option<PathBuf>,
-    /// How many steps it has.
-    pub n_steps: usize,
-    /// Why it can't start, with file, line and column.
-    pub error: Option<String>,
 }
 
 /// The use of a run's process trees at one moment.

@@ -21,8 +21,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::machine_history::HistorySpan;
-use super::port::{Action, AppUpdate, LogTail, PipelineEntry, SavedJob};
+use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use crate::admission::{Orders, Wait};
+use crate::api::PipelineView;
 use crate::backend::RunDetail;
 use crate::base::id::{JobId, RunId, StepId};
 use crate::resources::MachineSample;
@@ -104,7 +105,7 @@ pub struct AppStore {
     waits: HashMap<(RunId, Option<StepId>), Wait>,
     orders_as_of: u64,
     machine: MachineModel,
-    pipelines: Option<Vec<PipelineEntry>>,
+    pipelines: Option<Vec<PipelineView>>,
     jobs: JobsModel,
     n_jobs_left: usize,
     selected: Option<RunId>,
@@ -356,7 +357,7 @@ impl AppStore {
 
     /// All pipelines; none until they arrive.
     #[doc(hidden)]
-    pub fn pipelines(&self) -> Option<&[PipelineEntry]> {
+    pub fn pipelines(&self) -> Option<&[PipelineView]> {
         self.pipelines.as_deref()
     }
 

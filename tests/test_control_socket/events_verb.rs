@@ -23,7 +23,7 @@ fn what_was_told_is_printed_and_what_comes_is_followed_to_the_end() {
     let client = hall.client();
     let events = client.subscribe(EventFilter::default()).expect("it subscribes");
     let start = || -> RunSummary {
-        let run = client.call(&leverframe::api::Command::start(&"p".parse().expect("an id")));
+        let run = client.call(&leverframe::api::Command::start("p"));
         let run: RunSummary = run.expect("it starts");
         hall.hear(&events, "execution_completed");
         run

@@ -69,7 +69,7 @@ fn a_socket_that_is_handed_over_loses_neither_a_client_nor_an_event() {
     // What the new engine has told so far is told from where the old one ended, and nothing is lost.
     let filter = EventFilter { since: Some(notice.seq), ..EventFilter::default() };
     let events = client.subscribe(filter).expect("it subscribes");
-    let start = leverframe::api::Command::start(&"p".parse().expect("an id"));
+    let start = leverframe::api::Command::start("p");
     let _: Value = client.call(&start).expect("it starts");
     let first = events.recv().expect("an event").event().expect("it is understood");
     assert_eq!(first.kind.name(), "execution_started");

@@ -19,7 +19,7 @@ fn a_client_starts_pauses_resumes_and_stops_a_run_and_hears_of_it() {
     assert!(client.welcome().engine.epoch > 0);
     let events = client.subscribe(EventFilter::default()).expect("it subscribes");
 
-    let start = Command::start(&"p".parse().expect("an id"));
+    let start = Command::start("p");
     let run: RunSummary = client.call(&start).expect("it starts");
     let heard = |name: &str| hall.hear(&events, name);
     heard("step_started");

@@ -186,7 +186,7 @@ fn unknown_pipeline(view: View<'_>, typed: &str) -> Option<String> {
     if typed.is_empty() {
         return None;
     }
-    match pipelines.iter().find(|entry| entry.id.as_str() == typed.trim()) {
+    match pipelines.iter().find(|entry| entry.id == typed.trim()) {
         Some(entry) => entry.error.clone(),
         None => Some(format!("no pipeline file says {typed:?}; they are listed under Pipelines")),
     }

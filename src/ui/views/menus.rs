@@ -21,7 +21,7 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
             let command = Command::Send(Action::Do(api::Command::start(&entry.id)));
-            if ui.button(entry.id.as_str()).clicked() {
+            if ui.button(&entry.id).clicked() {
                 out.push(command);
                 ui.close();
             }

@@ -1,7 +1,5 @@
 //! The pipelines that can be started, and the invalid ones with the place of the error.
 
-use std::path::Path;
-
 use egui::{Align2, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
@@ -12,7 +10,7 @@ use super::banner::banners_ui;
 use super::{Commands, View};
 use crate::api;
 use crate::ui::{format, theme};
-use crate::window::{Action, Folder, PipelineEntry};
+use crate::window::{Action, Folder};
 
 pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
@@ -50,14 +48,13 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     out.append(&mut head_out);
 }
 
-fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut Commands) {
+fn pipeline_row_ui(ui: &mut Ui, entry: &api::PipelineView, is_last: bool, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let described = entry.error.as_deref().or(entry.description.as_deref()).unwrap_or("No description");
     let name = format!("{}, {described}", entry.id);
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
     let kind = RowKind { name: &name, is_selected: false, corners };
-    let (rect, response) =
-        row_ui(ui, egui::Id::unique(("pipeline", entry.id.as_str(), &entry.path)), 68.0, &kind);
+    let (rect, response) = row_ui(ui, egui::Id::unique(("pipeline", &entry.id, &entry.path)), 68.0, &kind);
     let right = rect.right() - 110.0;
     let width = right - rect.left();
     let y = |line: f32| rect.top() + 16.0 + line * 18.0;
@@ -67,10 +64,10 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut 
         left += 20.0;
     }
     let style = (theme::medium(), tokens.text);
-    let shown = label_at(ui, pos2(left, y(0.0)), Align2::LEFT_CENTER, entry.id.as_str(), style, width);
+    let shown = label_at(ui, pos2(left, y(0.0)), Align2::LEFT_CENTER, &entry.id, style, width);
     if entry.error.is_none() {
         let mut facts = format::count(entry.n_steps, "step");
-        if entry.source != entry.id.as_str() {
+        if entry.source != entry.id {
             facts = format!("{facts} · source {}", entry.source);
         }
         let at = pos2(shown.right() + 12.0, y(0.0));
@@ -86,7 +83,7 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &PipelineEntry, is_last: bool, out: &mut 
     if shown.width() > width - 4.0 || described.lines().count() > 1 {
         response.tip(described);
     }
-    let path = entry.path.as_deref().map_or("a registered function".into(), Path::to_string_lossy);
+    let path = entry.path.to_string_lossy();
     let style = (theme::mono(), tokens.muted);
     label_at(ui, pos2(rect.left(), y(2.0)), Align2::LEFT_CENTER, path, style, width);
     if entry.error.is_none() {
