@@ -68,7 +68,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
     let attempt = run.steps[index].attempt;
     let name = format!("{} (attempt {attempt})", run.steps[index].id);
     if found != Found::Nothing {
-        work::go_on(run, index);
+        work::go_on(run, index, cx.now);
     }
     match found {
         Found::NotAsked => {}
