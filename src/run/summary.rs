@@ -133,7 +133,7 @@ impl RunSummary {
     pub fn took(&self, now: DateTime<Utc>) -> TimeDelta {
         counted(self.worked_seconds, self.works_since, now).unwrap_or_else(|| {
             let until = self.finished_at.or(self.frozen_since).unwrap_or(now);
-            let frozen = TimeDelta::milliseconds((self.frozen_seconds * 1000.0) as i64);
+            let frozen = TimeDelta::milliseconds((self.frozen_seconds * 1000.0).round() as i64);
             (until - self.started_at - frozen).max(TimeDelta::zero())
         })
     }

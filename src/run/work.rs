@@ -46,7 +46,7 @@ pub(super) fn counted(
     works_since: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Option<TimeDelta> {
-    let before = TimeDelta::milliseconds((worked_seconds? * 1000.0) as i64);
+    let before = TimeDelta::milliseconds((worked_seconds? * 1000.0).round() as i64);
     let current = works_since.map_or(TimeDelta::zero(), |since| (now - since).max(TimeDelta::zero()));
     Some(before + current)
 }
