@@ -85,25 +85,25 @@
 //!
 //! Starting up *is* recovering: the engine can die between any two beats, and the next start brings
 //! the recorded state and the world together. Step processes are children of a small second process,
-//! the supervisor (the same binary in a hidden mode), which survives the engine; its parent does nothing but wait, and
-//! sees to it that the supervisor's own death costs nothing either. A tiny child of it, the spawner, makes the steps'
-//! processes for it, so that what the kernel says of their memory is theirs.
+//! the supervisor (the same binary in a hidden mode), which survives the engine. The supervisor's parent only waits, and
+//! starts another supervisor when this one dies. A tiny child of the supervisor, the spawner, makes the steps' processes,
+//! so that the kernel's figures of their memory are their own.
 //!
 //! # Modules: imports point down only (`tests/house_rules.rs` holds this)
 //!
-//! | floor | modules | what stands there |
+//! | floor | modules | duty |
 //! |---|---|---|
 //! | faces | `ui`, `cli` | they only listen and ask |
 //! | 8 window | `window` | [`AppStore`], the read model, its port, and [`ExecutionIntegration`], which feeds it |
-//! | 7 backend | `backend` | the engine as a face reaches it: in this process or in another one, which only this module knows |
-//! | 6 service | `daemon`, `offline` | who is the engine of a directory, what is served beside it, how it passes on; what is asked without one |
-//! | 5 control | `control` | the socket: what is said over it, its server and its client |
-//! | 4 surface | `api` | what can be asked and what is answered: one vocabulary for all faces |
-//! | 3 files | `settings`, `records` | what the operator wrote, and what stands on disk about runs |
+//! | 7 backend | `backend` | the engine as a face reaches it: the only module that knows whether it is in this process or another |
+//! | 6 service | `daemon`, `offline` | the engine of a directory: its lease, its services, its hand-over; questions that need no engine |
+//! | 5 control | `control` | the socket: its protocol, its server and its client |
+//! | 4 surface | `api` | requests and answers: one vocabulary for all faces |
+//! | 3 files | `settings`, `records` | the operator's settings and pipeline files; the records of runs on disk |
 //! | 2 engine | `engine` | the only owner: [`CoreExecutionEngine`], its thread, [`EventBus`], recovery |
 //! | 2 engine | `scheduler` | [`DesktopScheduler`]: fires jobs on the engine, and accounts for every due instant |
 //! | 1 world | `store`, `supervisor`, `logs`, `monitor`, `awake`, `files`, `diagnostics`, `poller`, `process`, `socket` | each wraps one outside thing |
-//! | 0 rules | `schedule`, `config`, `pipeline`, `admission`, `run`, `resources`, `base` | pure: no I/O, no threads, no clock (but for parts of `base`: threads that a process can't do without, tasks that share one, bells and the queue of events, and a process's end) |
+//! | 0 rules | `schedule`, `config`, `pipeline`, `admission`, `run`, `resources`, `base` | pure: no I/O, no threads, no clock (except parts of `base`: named threads, tasks that share a thread, wakers, the event queue, and a process's end) |
 
 #[doc(hidden)]
 pub mod base;
@@ -171,7 +171,7 @@ pub mod cli;
 #[doc(hidden)]
 pub mod ui;
 
-// What programs use, by subject: the names of the contract, and what these take, return and tell.
+// What programs use, by subject: the names of the contract, and the types of their parameters, results and events.
 
 #[doc(inline)]
 pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};

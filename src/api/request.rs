@@ -294,7 +294,7 @@ requests! {
     /// The newest runs of a job, newest first.
     look "schedule.history" ListJobHistory {
         job_id: JobId,
-        /// At most this many; none: [`crate::daemon::MAX_HISTORY`]. Never more than [`crate::daemon::MAX_ROWS`].
+        /// At most this many; none: [`MAX_HISTORY`]. Never more than [`MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     } -> Vec<HistoryView>;
@@ -308,7 +308,7 @@ requests! {
         /// Only instants before this one.
         #[serde(default, deserialize_with = "read_maybe_instant", skip_serializing_if = "Option::is_none")]
         to: Option<DateTime<Utc>>,
-        /// At most this many, the newest; never more than [`crate::daemon::MAX_ROWS`].
+        /// At most this many, the newest; never more than [`MAX_ROWS`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
     } -> Vec<FireView>;

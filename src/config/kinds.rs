@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Strings(&'static str, &'static str),
     Word(&'static [&'static str]),
     Flag,
-    /// A whole number from the first of these to the second. From [`MANY`] on, the second is not spoken of.
+    /// A whole number from the first of these to the second. Messages name the second only below [`MANY`].
     Count(u64, u64),
     Number(Bound),
     Duration(Zero),

@@ -1,8 +1,8 @@
 //! The one reader of Leverframe's TOML files: a table of keys (where each key stands, its type, its default, its meaning)
 //! becomes a reader that locates every problem, the nearest right names, a JSON Schema and a table of Markdown.
 //!
-//! Pure: text in, values or [`Diagnostic`]s out. Which keys there are, and what their values mean together, stands with
-//! the owner of a file: `pipeline` for pipelines and their `[[schedule]]` tables, `settings` for `settings.toml`.
+//! Pure: text in, values or [`Diagnostic`]s out. The owner of a file defines its keys and the rules about several values:
+//! `pipeline` for pipelines and their `[[schedule]]` tables, `settings` for `settings.toml`.
 //!
 //! In reading order: `keys` (what a table of keys is made of), `kinds` (the types of values), `diagnostic` (problems and
 //! their places), `values` and `reader` (TOML, checked against a table of keys), `schema`.

@@ -1,5 +1,5 @@
 //! Reads a file and checks its tables against the table of keys: every unknown key, every key that is missing and every
-//! value of a wrong type is a problem. What values mean together is for the owner of the file.
+//! value of a wrong type is a problem. Rules about several values belong to the owner of the file.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A run at the gates of admission: whether it may begin, whether a step of it may start, and what it says while it waits.
+//! Admission of a run: whether it may begin, whether one of its steps may start, and what it waits for.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub fn claim_of(run: &Run, admission: &Admission) -> Option<RunClaim> {
     })
 }
 
-/// Where a run stands in the line; none where nothing of it waits to be admitted.
+/// A run's place in the queue; none where nothing of it waits to be admitted.
 pub fn rank_of(run: &Run, admission: &Admission, now: DateTime<Utc>) -> Option<Rank> {
     let since = waits_since(run)?;
     Some(Rank::new(run.id.clone(), run.ledger.priority, since, admission.policy.ageing, now))
@@ -44,7 +44,7 @@ fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
     }
 }
 
-/// Everything that the run waits for before it begins, or that its steps wait for, with what is needed of that.
+/// What the steps of the run wait for, as recorded, each with what the step needs.
 pub fn waits<'a>(run: &'a Run, admission: &'a Admission) -> impl Iterator<Item = (&'a Wait, StepClaim)> {
     let definition = run.definition();
     let models = definition.map_or(&[][..], |definition| &definition.pipeline.steps);
@@ -54,7 +54,7 @@ pub fn waits<'a>(run: &'a Run, admission: &'a Admission) -> impl Iterator<Item =
     run.steps.iter().zip(models).filter_map(of_step)
 }
 
-/// Everything of the run that waits to be admitted, with the figures of now: the run itself, or its steps.
+/// What waits to be admitted, with the figures of now: the run itself (none), or its steps.
 pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> {
     let Some(definition) = run.definition() else { return Vec::new() };
     if let Some(known) = run.phase.wait() {
@@ -89,13 +89,13 @@ fn held_by_limit(cx: Context<'_>) -> Option<Wait> {
     is_held.then(|| Wait::Limit { reason: cx.held_for.unwrap_or_default().to_owned() })
 }
 
-/// Whether the run has not begun and waits for the same as before: then there is nothing to decide about it.
+/// Whether the run has not begun and waits for the same as before, so that there is nothing to decide.
 pub fn waits_on(run: &Run, cx: Context<'_>) -> bool {
     let (Some(definition), Some(known)) = (run.definition(), run.phase.wait()) else { return false };
     may_begin(run, definition, cx).is_some_and(|wait| cx.admission.is_still(known, &wait))
 }
 
-/// The run waits before its first step: recorded and told when the reason is another than before.
+/// Keeps the run queued: recorded and published when the reason has changed.
 pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
     let Phase::Queued { wait: known, is_held_by_quiet } = &mut run.phase else { return };
     if known.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
@@ -107,8 +107,8 @@ pub(super) fn stand_in_line(run: &mut Run, wait: Wait, cx: Context<'_>, out: &mu
     out.events.push(EventKind::ExecutionQueued { run: summary(run) });
 }
 
-/// What keeps a step from starting; none: it may. `own` is what the living steps of the run hold as it is decided, once
-/// somebody has asked; whoever lets one of them start empties it.
+/// What keeps a step from starting; none: it may. `own` caches what the living steps of the run hold: the caller empties
+/// it when it lets a step start.
 pub(super) fn may_start(
     run: &Run,
     definition: &Definition,
@@ -137,7 +137,7 @@ pub(super) fn may_start(
     })
 }
 
-/// A step that is ready waits to be admitted: told when the reason is another than before.
+/// Lets a ready step wait to be admitted: published when the reason has changed.
 pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
     let ledger = &run.steps[index].ledger;
     if ledger.wait.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
@@ -150,10 +150,10 @@ pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>
     tell_changed(run, index, out);
 }
 
-/// The operator wants it to start although what it waits for is not there. It holds for this attempt of the run.
+/// Starts it although what it waits for is not there. This holds for this attempt of the run.
 ///
 /// # Errors
-/// [`Refusal::Other`] when nothing of it waits for that.
+/// [`Refusal::Other`] when nothing of it waits to be admitted.
 pub(super) fn admit(run: &mut Run) -> Result<(), Refusal> {
     if run.definition().is_none() || waits_since(run).is_none() {
         let reason = "nothing of it waits to be admitted".to_owned();

@@ -1,5 +1,5 @@
-//! What follows from where a pipeline's run stands: which steps are passed over, which start, and when
-//! the run is over. Called after every input; calling it again changes nothing.
+//! Takes a pipeline's run as far as it goes: which steps are skipped, which start, and when the run is over. Called after
+//! every input; calling it again changes nothing.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
             Some(wait) => admit::stand_in_line(run, wait, cx, out),
             None => {
                 come_to_run(run, cx);
-                // Its first step may have to wait as well: that it has begun is told now.
+                // Published now, because its first step may have to wait as well.
                 out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Queued });
             }
         }
@@ -211,7 +211,7 @@ pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
     step.ledger.token = format!("{}-{run_id}-{}-{}", cx.salt, step.id, step.attempt);
 }
 
-/// Marks a prepared attempt as sent; whether an engine that is gone may have started it already.
+/// Marks a prepared attempt as sent. Returns whether an engine that is gone may have started it already.
 pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) -> bool {
     let begun_after = run.ledger.resumes_in_row;
     let step = run.step_mut(index);
@@ -227,7 +227,7 @@ pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) -> bool {
     run.steps[index].ledger.may_be_alive
 }
 
-/// Takes note of a prepared start that was sent although the decision that sent it was lost.
+/// Marks a prepared attempt that was sent ahead of a commit which then failed.
 pub(super) fn sent_ahead(run: &mut Run, index: usize, attempt: u32, cx: Context<'_>) {
     let is_as_before = run.steps.get(index).is_some_and(|step| step.attempt == attempt && is_prepared(step));
     if is_as_before {
@@ -303,7 +303,7 @@ fn end_unstarted(run: &mut Run, index: usize, change: StepChange, out: &mut Outb
     refresh_progress(run, out);
 }
 
-/// Recomputes the run's progress from its steps, and tells it when it has moved.
+/// Recomputes the run's progress from its steps, and publishes it when it has moved.
 pub(super) fn refresh_progress(run: &mut Run, out: &mut Outbox) {
     let Body::Pipeline(definition) = &run.body else { return };
     let progress = share_done(run.steps.iter().map(|step| &**step).zip(&definition.pipeline.steps));
@@ -313,8 +313,8 @@ pub(super) fn refresh_progress(run: &mut Run, out: &mut Outbox) {
     }
 }
 
-/// The share of the steps' weights that was done: a step that did not complete counts for what it had reported. What
-/// runs after a failure alone is work only once it has begun.
+/// The done share of the steps' weights: a step that has not completed counts for what it reported. A step for failures
+/// alone counts only once it has begun.
 fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
     let (mut done, mut total) = (0.0, 0.0);
     for (step, model) in steps {
@@ -328,7 +328,7 @@ fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
     if total > 0.0 { done / total } else { 0.0 }
 }
 
-/// Ends the run so, for this reason.
+/// Ends the run in this way, for this reason; one that has ended stays as it is.
 pub(super) fn end(run: &mut Run, how: End, why: Option<Arc<str>>, cx: Context<'_>, out: &mut Outbox) {
     if run.apply(Change::End(how), cx.now).is_err() {
         return;

@@ -1,12 +1,12 @@
-//! What a step has cost in the end: what the kernel said when it was waited for, and what samples saw while it lived.
+//! The resources that a step used: the kernel's figures at its end together with the samples taken while it lived.
 
 use crate::resources::StepTotals;
 
 /// What the tree of a step's attempt has used in all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepCost {
-    /// Peak memory in bytes, and how that was measured: `samples` or `rusage`. None where nobody knows: the step was shorter
-    /// than a sample, and smaller than what started it.
+    /// Peak memory in bytes, and how that was measured: `samples` or `rusage`. None where it is unknown: the step was shorter
+    /// than a sample, and smaller than the process that started it.
     pub peak_rss: Option<(u64, &'static str)>,
     /// User and system time.
     pub cpu_seconds: f64,
@@ -15,9 +15,8 @@ pub struct StepCost {
 }
 
 impl StepCost {
-    /// Of both the larger: the kernel knows the largest single process of those that were waited for (`rusage`: peak memory
-    /// in bytes where its figure is the step's own, CPU seconds), samples know the sum of all that lived at one moment. None
-    /// where neither knows anything.
+    /// The larger of both. `rusage` has the peak memory of the largest single process in bytes, where that figure is the
+    /// step's own, and CPU seconds; samples have the sum of the processes that lived at one moment. None without either.
     pub fn of(rusage: Option<(Option<u64>, f64)>, samples: Option<StepTotals>) -> Option<Self> {
         let samples = samples.filter(|totals| totals.n_samples > 0);
         if rusage.is_none() && samples.is_none() {

@@ -1,4 +1,4 @@
-//! When a run must be looked at again without anything being heard: timeouts and retries that fall due.
+//! When a run must be looked at again without news: its timeouts and due retries.
 
 use chrono::{DateTime, Utc};
 

@@ -1,13 +1,13 @@
-//! Decide: one input, one run, one reading of the clocks; out come the changed run, what to record
-//! beside it, what to do and what to tell. No clock, no I/O: the caller commits before it acts.
+//! Decides: from a run, one input and one reading of the clocks to the changed run, the records beside it, the effects and
+//! the events. No clock, no I/O: the caller commits before it acts.
 
 use std::sync::Arc;
 
 use super::input::{Effect, Input, Level, Record, StopKind};
 use super::transition::Change;
 use super::{
-    Body, Command, End, EventKind, Freeze, Hold, Refusal, Run, RunState, Trigger, admit, advance, hold,
-    recover, resume, step, work,
+    Body, Command, End, EventKind, Freeze, Hold, Refusal, Run, RunState, admit, advance, hold, recover,
+    resume, step, work,
 };
 use crate::admission::Admission;
 use crate::base::time::Now;
@@ -21,9 +21,9 @@ pub struct Context<'a> {
     pub n_cpus: usize,
     /// Whether new steps may start at all (they may not while the disk is full or the engine closes).
     pub starts: Starts,
-    /// Of what the machine is short, where only cleaning up may start.
+    /// What the machine is short of, where only cleaning up may start.
     pub held_for: Option<&'a str>,
-    /// Who holds what, and what is left.
+    /// What each run holds, and what is left.
     pub admission: &'a Admission,
     /// Makes tokens unique over data directories and epochs.
     pub salt: &'a str,
@@ -45,24 +45,25 @@ pub enum Starts {
 /// Everything that a decision asks for, besides the changed run.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// To be done at once: it rests only on what an earlier commit holds.
+    /// Done at once: they rest only on an earlier commit.
     pub early: Vec<Effect>,
-    /// To be done after the commit.
+    /// Done after the commit.
     pub effects: Vec<Effect>,
-    /// To be told after the commit, in this order.
+    /// Published after the commit, in this order.
     pub events: Vec<EventKind>,
-    /// To be recorded with the run.
+    /// Recorded with the run.
     pub records: Vec<Record>,
-    /// Whether the commit may wait for the next one: nobody relies on it yet.
+    /// Whether the commit may wait for the next one.
     pub soft: bool,
 }
 
-/// Decides what `input` makes of `run`. On a refusal the run is as it was.
+/// Applies `input` to `run`.
 ///
 /// # Errors
-/// [`Refusal`] when the run's state does not accept the input; nothing that the world says is ever refused.
+/// [`Refusal`] when the run does not accept a request, and the run is then as it was. News of steps and of the machine is
+/// never refused.
 pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    let known_until = work::known_until(run, &input, cx.now);
+    let known_until = work::known_until(&input, cx.now);
     match input {
         Input::Begin => begin(run, cx, out),
         Input::Pause => {
@@ -75,7 +76,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
                 run.ledger.limit_met |= freeze.holds.has(Hold::Limit);
                 resume::thaw(run, cx, out)?;
             } else {
-                resume::take_up(run, Trigger::Recovery, cx, out)?;
+                resume::take_up(run, cx, out)?;
             }
         }
         Input::Retry(from) => {
@@ -158,15 +159,15 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     }
 }
 
-/// What the run waited for before its first step is there.
+/// Lets a queued run begin.
 pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
-    // A run that waits to begin accepts this always.
+    // A queued run accepts this always.
     if run.apply(Change::Begin, cx.now).is_ok() {
         hold::meet_what_is(run, cx);
     }
 }
 
-/// Freezes whatever lives, whoever asked. Told when the whole tree is seen frozen.
+/// Freezes what lives. `execution_paused` follows when the whole tree is seen frozen.
 ///
 /// # Errors
 /// [`Refusal::State`] when it does not run.

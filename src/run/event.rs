@@ -1,5 +1,5 @@
-//! What a run tells the world. Events carry whole new values, so that no listener derives a state of
-//! its own, and none carries a checkpoint's body.
+//! The events. They carry whole new values, so that no listener derives a state of its own; none carries a checkpoint's
+//! body.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub enum EventKind {
         /// All its steps.
         steps: Vec<StepSummary>,
     },
-    /// A run waits before its first step; `run.hold` says for what.
+    /// A run waits before its first step; `run.waits_for` says for what.
     ExecutionQueued {
         /// The run as it is now.
         run: Arc<RunSummary>,
@@ -177,7 +177,7 @@ pub enum EventKind {
         through_at: DateTime<Utc>,
         /// How many there are.
         n_instants: u64,
-        /// What became of them: the word of the ledger.
+        /// How they were settled.
         outcome: Outcome,
         /// Why, in a sentence.
         reason: Option<String>,
@@ -210,8 +210,8 @@ pub struct Decision {
     pub text: String,
 }
 
-/// Makes what is known about variants of their rows: the name, and what of a run the event carries. `run` and `step` hold
-/// whole new values; what is `telemetry` is worthless once there is a newer one of the same run, step and name.
+/// One row for each variant: its name, and what it carries. `run` and `step` are whole new values; `telemetry` is worthless
+/// once there is a newer event of the same run, step and name.
 macro_rules! facts {
     ($($variant:ident $name:literal: $($fact:ident)*;)+) => {
         impl EventKind {
@@ -308,7 +308,7 @@ facts! {
 }
 
 impl EventKind {
-    /// How a run's end is told; none while it lives.
+    /// The event of a run's end; none while it lives.
     pub fn end_of(run: RunSummary) -> Option<Self> {
         let (state, run) = (run.state, Arc::new(run));
         match state {

@@ -1,6 +1,6 @@
-//! Why a run is frozen although nobody asked for just that run, and what becomes of it when the reason comes and goes. A
-//! run may be held for several reasons at once; it goes on when the last of them is gone. The operator has the last word:
-//! what he has frozen himself stays so, and what he lets go on is not frozen again for the same reason.
+//! Holds: the reasons for which the system freezes a run. A run may be held for several at once, and goes on when the last
+//! of them is gone. The operator has the last word: a run that the operator froze stays so, and one that the operator lets
+//! go on is not frozen again for the same reason.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::pipeline::{OnBattery, OnQuiet};
 pub enum Hold {
     /// The disk is full.
     DiskFull,
-    /// A limit of the machine is exceeded, and it uses most.
+    /// A limit of the machine is exceeded, and this run uses most.
     Limit,
-    /// A secret is missing; the operator resumes it.
+    /// A secret is missing; the operator resumes the run.
     Secret,
-    /// The machine lives on its battery.
+    /// The machine runs on its battery.
     Battery,
-    /// It is quiet.
+    /// A time of quiet lasts.
     Quiet,
 }
 
 impl Hold {
-    /// As a sentence, where nothing more is known of it.
+    /// The usual sentence for it.
     pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::DiskFull => "frozen: the disk is full; it goes on when there is room",
@@ -42,7 +42,7 @@ impl Hold {
     }
 }
 
-/// The reasons for which a run is held, each with the sentence that says so; none for one that the operator has frozen.
+/// The reasons for which a run is held, each with its sentence; empty when the operator froze it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written")]
 pub struct Holds(BTreeMap<Hold, Arc<str>>);
@@ -82,7 +82,7 @@ impl Holds {
         self.0.values().next()
     }
 
-    /// Whether there is no reason: then the operator froze it.
+    /// Whether the operator froze it: there is no other reason.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -93,7 +93,7 @@ impl Holds {
     }
 }
 
-/// Freezes the run for this reason, if it goes on; one that is held already is held for this reason too.
+/// Freezes a running run for this reason; one that is held already is held for this reason too.
 pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, out: &mut Outbox) {
     if !matches!(run.body, Body::Pipeline(_)) {
         return;
@@ -102,7 +102,7 @@ pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, 
         Phase::Running { .. } => {
             let held_until = if why == Hold::Secret { until(run, cx) } else { None };
             let freeze = Freeze { holds: Holds::only(why, reason), held_until, ..Freeze::default() };
-            // It runs, so that nothing is in the way.
+            // A running run accepts this always.
             let _ = pause(run, freeze, cx, out);
         }
         Phase::Paused { freeze, .. } if !freeze.holds.is_empty() => {
@@ -119,12 +119,12 @@ fn until(run: &Run, cx: Context<'_>) -> Option<DateTime<Utc>> {
     at_most.and_then(|at_most| cx.now.wall.checked_add_signed(at_most))
 }
 
-/// When a run that is held for a secret is held no longer.
+/// Until when the run is held for a secret; none where it is not, or without a limit.
 pub(super) fn given_up_at(run: &Run) -> Option<DateTime<Utc>> {
     run.phase.freeze().filter(|freeze| freeze.holds.has(Hold::Secret))?.held_until
 }
 
-/// The secret has not come in time: the steps that lack it fail, and what follows from that follows.
+/// Fails the steps whose secret has not come in time, and ends the hold.
 pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     if given_up_at(run).is_none_or(|at| at > cx.now.wall) {
         return;
@@ -145,21 +145,21 @@ pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     release(run, Hold::Secret, cx, out);
 }
 
-/// This reason is gone: without another one the run goes on.
+/// Takes this reason away: without another one the run goes on.
 pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbox) {
     let Some(freeze) = run.phase.freeze_mut() else { return };
     if freeze.holds.0.remove(&why).is_none() {
         return;
     }
     if freeze.holds.is_empty() {
-        // It is paused, so that nothing is in the way.
+        // A paused run accepts this always.
         let _ = resume::thaw(run, cx, out);
     } else {
         stay_frozen(run, out);
     }
 }
 
-/// It stays frozen, for what is left of its reasons or because the operator wants it so: told again, once it was told.
+/// Publishes that the run stays frozen for other reasons, if `execution_paused` was published before.
 fn stay_frozen(run: &mut Run, out: &mut Outbox) {
     let Some(freeze) = run.phase.freeze() else { return };
     let is_told = freeze.since.is_some();
@@ -169,8 +169,8 @@ fn stay_frozen(run: &mut Run, out: &mut Outbox) {
     }
 }
 
-/// The operator wants what is held to stay frozen, whatever becomes of the reasons; false where it is not held. A missing
-/// secret stays the reason: that one does not go by itself.
+/// Makes a hold the operator's pause; false where the run is not held. A missing secret stays a reason: it does not go by
+/// itself.
 pub(super) fn keep_frozen(run: &mut Run, out: &mut Outbox) -> bool {
     let Some(freeze) = run.phase.freeze_mut().filter(|freeze| !freeze.holds.is_empty()) else { return false };
     freeze.holds.0.retain(|why, _| *why == Hold::Secret);
@@ -179,13 +179,13 @@ pub(super) fn keep_frozen(run: &mut Run, out: &mut Outbox) -> bool {
     true
 }
 
-/// It begins although it is quiet, or the machine lives on its battery: somebody wants it to.
+/// Notes that the run begins within this time of quiet or on battery, which then does not freeze it.
 pub(super) fn meet_what_is(run: &mut Run, cx: Context<'_>) {
     run.ledger.quiet_met = cx.admission.orders.quiet.map(|quiet| quiet.since);
     run.ledger.battery_met = cx.admission.is_on_battery();
 }
 
-/// It is quiet since then, or no longer. Each time of quiet freezes a run once.
+/// Quiet began then, or is over (none). Each time of quiet freezes a run once.
 pub(super) fn quiet(run: &mut Run, since: Option<DateTime<Utc>>, cx: Context<'_>, out: &mut Outbox) {
     let Some(since) = since else { return release(run, Hold::Quiet, cx, out) };
     let is_meant = run.definition().is_some_and(|d| d.pipeline.quiet == OnQuiet::Freeze);
@@ -195,7 +195,7 @@ pub(super) fn quiet(run: &mut Run, since: Option<DateTime<Utc>>, cx: Context<'_>
     }
 }
 
-/// The machine lives on its battery, or no longer. Each time on battery freezes a run once.
+/// The power supply changed. Each time on battery freezes a run once.
 pub(super) fn power(run: &mut Run, on_battery: bool, cx: Context<'_>, out: &mut Outbox) {
     if !on_battery {
         run.ledger.battery_met = false;

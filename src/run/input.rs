@@ -1,4 +1,4 @@
-//! What a run hears, and what a decision about it asks for: the words between the engine and the rules.
+//! The inputs of a decision about a run, and its effects and records: the vocabulary between the engine and the rules.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ pub enum StopKind {
     Force,
 }
 
-/// What a run hears.
+/// One input of a decision about a run.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// It was just recorded: begin.
+    /// The run was just recorded: begin.
     Begin,
-    /// The operator asks.
+    /// The operator asks: freeze it.
     Pause,
-    /// The operator asks.
+    /// The operator asks: let it go on, or take it up again.
     Resume,
     /// The operator asks: this step and what needs it; without one, what has not completed.
     Retry(Option<StepId>),
-    /// The operator asks.
+    /// The operator asks: end it.
     Stop(StopKind),
     /// The driving program is done.
     Complete {
@@ -38,7 +38,7 @@ pub enum Input {
     Progress {
         /// 0 to 1.
         progress: f64,
-        /// What it is at; none leaves what was said before.
+        /// The step that it is at; none: as before.
         current_step: Option<Arc<str>>,
     },
     /// The driving program saves a checkpoint.
@@ -52,7 +52,7 @@ pub enum Input {
     Step {
         /// Which.
         index: usize,
-        /// Which attempt; what concerns an earlier one is acknowledged and otherwise ignored.
+        /// Which attempt; news of an earlier one is acknowledged and otherwise ignored.
         attempt: u32,
         /// What.
         news: StepNews,
@@ -72,20 +72,20 @@ pub enum Input {
     DiskFull,
     /// There is room again.
     DiskRoom,
-    /// The machine is short of something, of which this run uses most: freeze until it is not.
+    /// A limit of the machine is exceeded, and this run uses most: freeze until it is cleared.
     LimitExceeded {
-        /// Of what, and when it goes on.
+        /// Which limit, and when the run goes on.
         reason: Arc<str>,
     },
-    /// It is short of that no longer.
+    /// That limit is cleared.
     LimitCleared,
-    /// The operator asks: start it, or what waits of it, although what it waits for is not there.
+    /// The operator asks: start the run, or those of its steps that wait, although what they wait for is not there.
     Admit,
-    /// It is quiet since then; none: it is quiet no longer.
+    /// Quiet began then; none: it is over.
     Quiet(Option<DateTime<Utc>>),
-    /// The machine lives on its battery, or no longer.
+    /// The power supply changed.
     Power {
-        /// Whether it does.
+        /// Whether the machine runs on its battery.
         on_battery: bool,
     },
     /// First after a start of the engine: what the step host knows of this run's steps, by index.
@@ -128,15 +128,15 @@ pub enum StepNews {
 pub struct Exit {
     /// Its exit code, if it had one.
     pub code: Option<i32>,
-    /// The signal that ended it, if one did. With neither, nobody saw the end.
+    /// The signal that ended it, if one did. With neither, its end was not seen.
     pub signal: Option<i32>,
-    /// When.
+    /// When it ended.
     pub ended_at: DateTime<Utc>,
     /// What it has used.
     pub cost: Option<StepCost>,
-    /// What is known of the machine's memory, where a signal has ended it that may mean its lack.
+    /// The machine's memory, where a signal ended the step that may mean a lack of it.
     pub memory: Option<MemoryAtEnd>,
-    /// It ended after the system told everything to end.
+    /// Whether it ended after the system had asked its supervisor to end.
     pub interrupted: bool,
     /// Bytes missing from its log.
     pub log_dropped_bytes: u64,
@@ -147,7 +147,7 @@ pub struct Exit {
 pub struct MemoryAtEnd {
     /// The most that the step could have had.
     pub limit_bytes: u64,
-    /// How many processes the kernel has ended for lack of it in the time before, on the whole machine.
+    /// How many processes of the machine the kernel has ended for lack of memory shortly before.
     pub n_ended: u64,
 }
 
@@ -167,7 +167,7 @@ pub enum Found {
         /// Whether it is frozen.
         frozen: bool,
     },
-    /// Its main process is gone; what that left behind is being ended, and the end is told when nothing is left.
+    /// Its main process is gone. What that left behind is being ended; `Exited` follows when nothing is left.
     Ending,
     /// It could not be started.
     StartFailed(String),
@@ -200,9 +200,9 @@ pub enum Effect {
         /// Which attempt.
         attempt: u32,
     },
-    /// Tell the driving program to hold still or to go on.
+    /// Ask the driving program to pause or to go on.
     PauseSignal(Level),
-    /// Tell the driving program to stop, or take that back.
+    /// Ask the driving program to stop, or take that back.
     StopSignal(Level),
 }
 
@@ -241,7 +241,7 @@ pub enum Record {
 }
 
 impl Input {
-    /// Whether it is acted on even when it can't be recorded at the moment.
+    /// Whether its effects are carried out even when it can't be recorded at the moment.
     pub const fn is_urgent(&self) -> bool {
         matches!(
             self,

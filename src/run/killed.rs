@@ -1,5 +1,4 @@
-//! What is said of a step that a signal has ended: for signal 9, which leaves no word of its own, whether memory is the
-//! likely reason.
+//! The sentence on a step that a signal has ended: for signal 9, also whether a lack of memory is the likely reason.
 
 use super::input::Exit;
 use crate::base::units::size_in_words;

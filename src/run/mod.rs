@@ -1,8 +1,6 @@
-//! What a run is and how it may change: its states, its steps, the events it tells, and the pure
-//! functions that decide what an input makes of it.
+//! A run: its states, its steps, its events, and the pure rules that apply an input to it.
 //!
-//! Nothing here does anything: [`decide()`] returns the changed run and a list of effects, which the engine
-//! records and then carries out.
+//! Nothing here acts: [`decide()`] changes the run and lists effects, which the engine carries out once the run is on disk.
 
 mod admit;
 mod advance;

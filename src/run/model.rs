@@ -32,7 +32,7 @@ pub struct Run {
     pub body: Body,
     /// Resolved parameters, without secrets.
     pub params: Arc<BTreeMap<String, String>>,
-    /// Where it stands, with what belongs to that alone.
+    /// Its state, with what belongs to that state alone.
     pub phase: Phase,
     /// From 1; one more at each resume or retry.
     pub attempt: u32,
@@ -74,7 +74,7 @@ pub struct Definition {
     pub pipeline: Pipeline,
 }
 
-/// The part of a run that only decisions need, and that does not go with where it stands.
+/// The part of a run that only decisions need, in whatever phase it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunLedger {
@@ -89,17 +89,17 @@ pub struct RunLedger {
     pub priority: u8,
     /// The operator wants it to start, whatever it waits for.
     pub is_admitted: bool,
-    /// The last time of quiet that it has met, by its beginning.
+    /// The beginning of the last time of quiet that has frozen it, or in which it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet_met: Option<DateTime<Utc>>,
-    /// It has met the time on battery that lasts.
+    /// The time on battery that lasts has frozen it already, or it began within it.
     pub battery_met: bool,
-    /// The operator has let it go on although a limit was exceeded, and that has not been seen to be cleared.
+    /// The operator has let it go on although a limit was exceeded, and the limit is not cleared yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub limit_met: bool,
-    /// Losses after which work was taken up again without asking, since a step last completed.
+    /// How often in a row lost steps ran again without asking, since a step last completed.
     pub resumes_in_row: u32,
-    /// Whether `execution_running` was told for this attempt.
+    /// Whether `execution_running` was published for this attempt.
     pub told_running: bool,
     /// The boot on which it was last recorded; another one means that every process is gone.
     pub boot_id: String,
@@ -178,15 +178,15 @@ pub struct StepLedger {
     pub has_checkpoint: bool,
     /// Bytes of its report file that are recorded.
     pub report_offset: u64,
-    /// Why it is being ended, when we end it.
+    /// Why the engine ends it.
     pub ending: Option<Ending>,
-    /// How many losses in a row the run had come through when this attempt began.
+    /// [`RunLedger::resumes_in_row`] when this attempt began.
     #[serde(skip_serializing_if = "is_zero")]
     pub begun_after: u32,
-    /// An engine that is gone may have started it: whoever starts it looks for a survivor first.
+    /// An engine that is gone may have started it: the supervisor looks for a survivor before it starts another one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_alive: bool,
-    /// Whether `step_started` was told of this attempt.
+    /// Whether `step_started` was published for this attempt.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub told_started: bool,
     /// Bytes that its tree has written towards a disk, as far as samples saw it.
@@ -214,13 +214,13 @@ pub enum Launch {
     /// Not asked for.
     #[default]
     None,
-    /// On disk, waits for a slot: it may be sent without another commit.
+    /// On disk, and waits for a slot: it may be sent without another commit.
     Prepared,
     /// Sent to the supervisor.
     Sent,
 }
 
-/// Why we end a step.
+/// Why the engine ends a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
@@ -241,7 +241,7 @@ impl Run {
         }
     }
 
-    /// The step at `index`, to be changed: its value is copied if others hold it.
+    /// The step at `index`, to be changed: copied if it is shared.
     pub(crate) fn step_mut(&mut self, index: usize) -> &mut StepRun {
         Arc::make_mut(&mut self.steps[index])
     }
@@ -318,8 +318,7 @@ impl StepRun {
         }
     }
 
-    /// Makes it ready to run once more: the next attempt, unless this one was never started. Its state is left to what
-    /// follows.
+    /// Gives it the next attempt, unless this one was never started. Its state stays for the caller to change.
     pub(crate) fn fresh_attempt(&mut self) {
         let is_unused = self.attempt > 0
             && self.started_at.is_none()

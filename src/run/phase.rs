@@ -1,5 +1,5 @@
-//! Where a run stands in its life, with what belongs to that alone; and the one place that knows how this lies in a
-//! database, where every version finds the names of the first one.
+//! The phase of a run: its state, with what belongs to that state alone. Also its form in the database, which keeps the
+//! names of the first version.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::{Hold, Holds, Run, RunLedger, RunState, StopKind};
 use crate::admission::Wait;
 
-/// Where a run stands. [`RunState`] is the word for it.
+/// The state of a run with its data. [`RunState`] is the word for it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// Recorded; waits for what it needs before its first step.
     Queued {
-        /// For what; none until that was looked at.
+        /// For what; none until admission was asked.
         wait: Option<Arc<Wait>>,
-        /// It has waited for the end of quiet: what did so begins one at a time.
+        /// It has waited for the end of quiet: such runs begin one at a time.
         is_held_by_quiet: bool,
     },
     /// Its steps run, or its program does.
@@ -26,14 +26,14 @@ pub enum Phase {
     },
     /// Frozen, or about to be.
     Paused {
-        /// The same, for when it goes on.
+        /// How it will end when it goes on, where that is known.
         verdict: Option<Verdict>,
         /// Since when, and why.
         freeze: Freeze,
     },
     /// Its steps are ending in this way.
     Stopping(StopKind),
-    /// Nothing more happens to it unless a caller asks.
+    /// Nothing more happens to it without a request.
     Ended {
         /// How.
         end: End,
@@ -45,22 +45,23 @@ pub enum Phase {
 /// How a run will end once what is still to be done is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// A step has failed: what is left of the others is driven to its end, then it fails for this reason.
+    /// A step has failed: the other steps go to their end, then the run fails for this reason.
     Failed(String),
-    /// Its own timeout has passed: what runs is being ended, then it fails for this reason.
+    /// Its own timeout has passed: its steps are being ended, then it fails for this reason.
     TimedOut(String),
-    /// A step was lost whose `on_interrupt` is `ask`, or it was lost too often in a row.
+    /// A step was lost whose `on_interrupt` is `ask`, or steps were lost too often in a row: it will be interrupted for this
+    /// reason.
     Interrupted(String),
 }
 
 /// What is known of a run as long as it is paused.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Freeze {
-    /// Since when the whole run is seen frozen; none while something of it moves.
+    /// Since when the whole run is seen frozen; none while a process of it moves.
     pub since: Option<DateTime<Utc>>,
     /// Processes that could not be frozen, until that is published.
     pub unfrozen: Vec<String>,
-    /// Why it is paused, when it was not the operator: it goes on by itself when all of this is over.
+    /// The reasons for which the system holds it, and after which it goes on by itself; empty for the operator's pause.
     pub holds: Holds,
     /// Until when it is held for a secret; the step that lacks it then fails.
     pub held_until: Option<DateTime<Utc>>,
@@ -69,7 +70,7 @@ pub struct Freeze {
 /// How a run has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Because it was asked to.
+    /// On request.
     Stopped,
     /// By force.
     ForceStopped,
@@ -95,7 +96,7 @@ impl End {
 }
 
 impl Phase {
-    /// Of a run of which no more is known than this word, and when it ended if it has.
+    /// The phase of a run of which only the state is known, and when it ended.
     pub fn of(state: RunState, finished_at: Option<DateTime<Utc>>) -> Self {
         StoredLedger::default().into_parts(state, finished_at).1
     }
@@ -140,7 +141,7 @@ impl Phase {
         if let Self::Ended { at, .. } = self { *at } else { None }
     }
 
-    /// How a run that goes on or is paused will end, where that is known.
+    /// How a running or paused run will end, where that is known.
     pub(super) const fn verdict(&self) -> Option<&Verdict> {
         match self {
             Self::Running { verdict } | Self::Paused { verdict, .. } => verdict.as_ref(),
@@ -148,7 +149,7 @@ impl Phase {
         }
     }
 
-    /// A run that goes on or is paused will end so. How any other ends is decided already.
+    /// Sets how a running or paused run will end. How any other ends is decided already.
     pub(super) fn judge(&mut self, how: Verdict) {
         match self {
             Self::Running { verdict } | Self::Paused { verdict, .. } => *verdict = Some(how),
@@ -163,12 +164,12 @@ impl Phase {
 }
 
 impl Run {
-    /// The word for where it stands.
+    /// Its state.
     pub const fn state(&self) -> RunState {
         self.phase.state()
     }
 
-    /// What stands in its column `ledger`.
+    /// The text of its column `ledger`.
     ///
     /// # Errors
     /// None that is known: everything in it has a form in JSON.
@@ -177,7 +178,7 @@ impl Run {
     }
 }
 
-/// What stands in the column `ledger` of a run.
+/// The column `ledger` of a run, as read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct StoredLedger(Stored<RunLedger>);
@@ -190,7 +191,7 @@ struct Stored<L> {
     phase: StoredPhase,
 }
 
-/// What a phase holds, whichever it is. Earlier versions left some of it standing when a run went on to the next one.
+/// The data of every phase side by side. Earlier versions kept some of it when a run went on to another phase.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct StoredPhase {
@@ -252,7 +253,7 @@ impl StoredPhase {
 }
 
 impl StoredLedger {
-    /// The ledger of a run in this state, and its phase: what does not belong to that is passed over.
+    /// The ledger and the phase of a run in this state; data of other phases is ignored.
     pub(crate) fn into_parts(
         self,
         state: RunState,

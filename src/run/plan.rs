@@ -1,4 +1,4 @@
-//! What a run begins with: everything that was said about it or goes without saying, resolved.
+//! What a run begins with: given values and defaults, resolved.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +48,7 @@ impl Plan {
         Self { params, ..Self::of_body(pipeline_id, source, Body::Pipeline(definition)) }
     }
 
-    /// A run of a definition with what was said: run type and environment agree with the parameters of those names.
+    /// A run of a definition with the given values: run type and environment agree with the parameters of those names.
     ///
     /// # Errors
     /// [`ParamError`], when a parameter is unknown, missing, a secret, or not of its type.

@@ -14,7 +14,7 @@ use super::{
 use crate::base::id::StepId;
 use crate::pipeline::OnInterrupt;
 
-/// How often in a row lost work is taken up again without asking.
+/// How often in a row lost steps run again without asking.
 pub const MAX_RESUMES_IN_ROW: u32 = 3;
 
 /// Acts on what the step host knows of this run's steps.
@@ -29,7 +29,7 @@ pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: 
     }
     for (index, found) in found.into_iter().enumerate() {
         if matches!(found, Found::NotAsked) {
-            // What has begun since then is known to the one who was asked.
+            // If it has started since the host was asked, the host knows it.
             continue;
         }
         if !is_same_boot {
@@ -68,7 +68,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
     let attempt = run.steps[index].attempt;
     let name = format!("{} (attempt {attempt})", run.steps[index].id);
     if found != Found::Nothing {
-        work::go_on(run, index);
+        work::go_on(run, index, cx.now);
     }
     match found {
         Found::NotAsked => {}
@@ -102,7 +102,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
                 (None, _) => "asked for again",
             };
             decided(run, index, format!("{name} was recorded but not confirmed: {fate}"), cx, out);
-            // Back to where it waited: what follows every input starts it, if the run is one whose steps start.
+            // It waits again; `advance` starts it if the run may start steps.
             shelve(run, index, cx, out);
             run.step_mut(index).ledger.may_be_alive = true;
         }
@@ -113,7 +113,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
     }
 }
 
-/// Whether nothing was heard of an attempt since its start was recorded.
+/// Whether no news of an attempt has come since its start was recorded.
 fn is_unconfirmed(step: &StepRun) -> bool {
     step.pid.is_none() && !step.ledger.told_started
 }
@@ -125,7 +125,7 @@ fn order_to_end(run: &Run, index: usize) -> Option<Effect> {
     Some(if by_force { Effect::Kill(index) } else { Effect::Stop(index) })
 }
 
-/// Gives a living step once more the order that its run's state implies: the last one may not have arrived.
+/// Repeats the order that the run's state implies for a living step: the last one may not have arrived.
 fn align(run: &mut Run, index: usize, frozen: bool, out: &mut Outbox) {
     if let Some(effect) = order_to_end(run, index) {
         run.step_mut(index).apply(StepChange::GoOn);
@@ -152,7 +152,7 @@ fn align(run: &mut Run, index: usize, frozen: bool, out: &mut Outbox) {
     }
 }
 
-/// A step's process is gone and nobody knows how it ended.
+/// Books a step whose process is gone without a known end.
 pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     let Some(model) = run.definition().and_then(|d| d.pipeline.steps.get(index)).cloned() else { return };
     let name = format!("{} (attempt {})", model.id, run.steps[index].attempt);
@@ -164,7 +164,7 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
         end_as_ordered(run, index, ending, "", cx, out);
         return;
     }
-    // Whatever one loss has taken is one loss: an attempt that began before the last one was counted belongs to it.
+    // All steps that one loss took count once: an attempt that began before the last count belongs to that loss.
     let is_counted = step.ledger.begun_after < run.ledger.resumes_in_row;
     let ask = |run: &mut Run, why: String| {
         if run.phase.verdict().is_none() {

@@ -55,7 +55,7 @@ pub enum ReportFaultKind {
     TooLong,
     /// The line is not UTF-8.
     NotUtf8,
-    /// A key that nobody knows.
+    /// A key that a report does not have.
     UnknownKey,
     /// A known key with a value that it can't have.
     BadValue,
@@ -218,7 +218,7 @@ fn take_entry(line: &mut ReportLine, key: &str, raw: &RawValue) -> Result<(), (R
         let why = format!("has {key:?}: {}, but {key} must be {what}; it was left out", excerpt(raw.get()));
         (ReportFaultKind::BadValue, why)
     };
-    // Checked even where the text is kept: what is recorded must be readable by everybody later.
+    // Checked even where the text is kept: what is recorded must be readable later.
     let value: Value = serde_json::from_str(raw.get()).map_err(|_| bad("JSON that can be read back"))?;
     match key {
         "progress" => line.progress = Some(progress(&value).ok_or_else(|| bad("a number from 0 to 1"))?),

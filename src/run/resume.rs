@@ -1,4 +1,4 @@
-//! Going on: thawing a paused run, taking up one that has ended, and running steps again.
+//! Thaws a paused run, takes up one that has ended, and runs steps again.
 
 use super::decide::{Context, Outbox, summary};
 use super::input::{Effect, Level, Record};
@@ -37,15 +37,10 @@ pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(
 ///
 /// # Errors
 /// [`Refusal::State`] when it has not ended, or has nothing left to do.
-pub(super) fn take_up(
-    run: &mut Run,
-    trigger: Trigger,
-    cx: Context<'_>,
-    out: &mut Outbox,
-) -> Result<(), Refusal> {
+pub(super) fn take_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
     let from = run.state();
     begin_again(run, Change::Resume, cx)?;
-    run.trigger = if from == RunState::Interrupted { trigger } else { Trigger::Retry };
+    run.trigger = if from == RunState::Interrupted { Trigger::Recovery } else { Trigger::Retry };
     for (index, is_again) in run_again(run).into_iter().enumerate() {
         if is_again {
             renew(run, index);
@@ -55,9 +50,8 @@ pub(super) fn take_up(
     Ok(())
 }
 
-/// Which steps run once more where a run is taken up: what has not completed, and what is about how the steps above
-/// it end (`finally`, and a `when` other than `on_success`) where one of those does: who was told of the first end is
-/// told of the second.
+/// Which steps run again when a run is taken up: those that have not completed, and those that report how others ended
+/// (`finally`, and a `when` other than `on_success`) where a step above them runs again.
 fn run_again(run: &Run) -> Vec<bool> {
     let Body::Pipeline(definition) = &run.body else { return Vec::new() };
     let pipeline = &definition.pipeline;
@@ -67,7 +61,7 @@ fn run_again(run: &Run) -> Vec<bool> {
         .zip(&pipeline.steps)
         .map(|(step, model)| model.finally || step.state != StepState::Completed)
         .collect();
-    // What such a step brings along may be about an end that stands before it in the file.
+    // Until nothing changes: a step may depend on one that stands below it in the file.
     while let Some(index) = (0..again.len()).find(|&index| {
         let is_about_an_end = pipeline.steps[index].when != When::OnSuccess;
         !again[index] && is_about_an_end && pipeline.ancestors(index).any(|above| again[above])
@@ -80,7 +74,8 @@ fn run_again(run: &Run) -> Vec<bool> {
 /// Runs a step and what needs it again; without one, what has not completed, or else everything.
 ///
 /// # Errors
-/// [`Refusal::NoStep`] when there is no such step, [`Refusal::State`] when the run has not ended.
+/// [`Refusal::NoStep`] when there is no such step, [`Refusal::State`] when the run has not ended, [`Refusal::Other`] for a
+/// step of a driven run.
 pub(super) fn retry(
     run: &mut Run,
     from_step: Option<&StepId>,
@@ -105,12 +100,10 @@ pub(super) fn retry(
                     steps: names.join(", "),
                 });
             };
-            {
-                let mut again = vec![false; pipeline.steps.len()];
-                again[first] = true;
-                pipeline.dependents(first).for_each(|i| again[i] = true);
-                again
-            }
+            let mut again = vec![false; pipeline.steps.len()];
+            again[first] = true;
+            pipeline.dependents(first).for_each(|i| again[i] = true);
+            again
         }
         (Body::Pipeline(definition), None) => {
             let all = run.steps.iter().all(|step| step.state == StepState::Completed);

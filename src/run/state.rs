@@ -60,7 +60,7 @@ words! {
 }
 
 impl RunState {
-    /// Whether nothing more happens to it unless somebody asks.
+    /// Whether nothing more happens to it without a request.
     pub const fn is_ended(self) -> bool {
         match self {
             Self::Queued | Self::Running | Self::Paused | Self::Stopping => false,

@@ -1,4 +1,4 @@
-//! What a run makes of the news of its steps: starts, reports, ends, timeouts, retries.
+//! Applies the news of steps to their run: starts, reports, ends, timeouts, retries.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::{
 use crate::base::time::Stopwatch;
 use crate::pipeline::{Retries, Step};
 
-/// Takes in what happened to an attempt of a step.
+/// Applies the news of one attempt of a step.
 pub(super) fn hear(
     run: &mut Run,
     index: usize,
@@ -30,7 +30,7 @@ pub(super) fn hear(
     let Some(step) = run.steps.get(index) else { return };
     let is_current = step.attempt == attempt && step.state.is_live();
     if !is_current {
-        // Its end is on disk, or belongs to an attempt that is over: only the host still remembers it.
+        // Only the host still remembers this attempt: its end is on disk.
         if matches!(news, StepNews::Exited(_) | StepNews::StartFailed(_)) {
             out.effects.push(Effect::Acknowledge { index, attempt });
         }
@@ -78,7 +78,7 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     }
 }
 
-/// Tells that an attempt has begun, once: before everything else that is told of it.
+/// Publishes `step_started` once for an attempt, before its other events.
 pub(super) fn tell_started(run: &mut Run, index: usize, out: &mut Outbox) {
     if std::mem::replace(&mut run.step_mut(index).ledger.told_started, true) {
         return;
@@ -93,7 +93,7 @@ pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Contex
     fail(run, index, format!("could not be started: {reason}"), cx, out);
 }
 
-/// A start that was not made goes back to where it waited; one that is being ended has ended.
+/// Books a start that was not made: the step waits again, or has ended if it was being ended.
 pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
     if let Some(ending) = run.steps[index].ledger.ending {
         let step = run.step_mut(index);
@@ -110,7 +110,7 @@ pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Out
     tell_changed(run, index, out);
 }
 
-/// The run is held until the operator resumes it; that of a job for a while.
+/// Holds the run until the operator resumes it; a job's run at most for a while.
 fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     run.step_mut(index).message = Some(reason.into());
     run.step_mut(index).ledger.lacks_secret = true;
@@ -133,7 +133,7 @@ fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, o
     tell_if_frozen(run, unfrozen, cx, out);
 }
 
-/// Tells `execution_paused` once nothing of the run's trees moves any more.
+/// Publishes `execution_paused` once no process of the run moves any more.
 pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
     let moves = run.steps.iter().any(|s| s.state == StepState::Running && s.ledger.ending.is_none());
     let Some(freeze) = run.phase.freeze_mut() else { return };
@@ -236,7 +236,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
     }
 }
 
-/// Books the end of an attempt that was to end. `at` says where it was then.
+/// Books the end of an attempt that the engine was ending. `at` ends the sentence on a timeout.
 pub(super) fn end_as_ordered(
     run: &mut Run,
     index: usize,
@@ -257,7 +257,7 @@ pub(super) fn end_as_ordered(
     }
 }
 
-/// Books a failure: another attempt if there is one left, else the end of the step.
+/// Books a failure: another attempt if one is left, else the end of the step.
 fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut Outbox) {
     let Some(model) = model(run, index) else { return };
     let step = &run.steps[index];
@@ -287,7 +287,7 @@ fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut O
     refresh_progress(run, out);
 }
 
-/// Marks the current attempt as ended and tells it.
+/// Ends the current attempt with this change, and publishes that.
 pub(super) fn finish(
     run: &mut Run,
     index: usize,
@@ -304,8 +304,8 @@ pub(super) fn finish(
     refresh_progress(run, out);
 }
 
-/// Delay before a retry: `delay × factor^used`, at most `max_delay`, and up to a tenth more so that
-/// what failed together does not come back together. The jitter is a hash of who asks: the same on every run of this function.
+/// The delay before a retry: `delay × factor^used`, at most `max_delay`, and up to a tenth more, so that steps that failed
+/// together are not retried together. The jitter is a hash of `who`: always the same for one attempt.
 fn retry_delay(retries: Retries, used: u32, who: impl Hash) -> Duration {
     let grown = retries.delay.as_secs_f64() * retries.factor.powi(used as i32);
     let seconds = grown.min(retries.max_delay.as_secs_f64());
@@ -315,7 +315,7 @@ fn retry_delay(retries: Retries, used: u32, who: impl Hash) -> Duration {
     Duration::try_from_secs_f64(seconds * (1.0 + jitter)).unwrap_or(retries.max_delay)
 }
 
-/// Acts on the deadlines that have passed. Due retries are started by what follows every input.
+/// Acts on the deadlines that have passed. `advance` starts due retries.
 pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
     hold::give_up(run, cx, out);
@@ -341,7 +341,7 @@ pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     }
 }
 
-/// Ends what lives. In good order, `finally` steps are left alone.
+/// Ends what lives. A graceful stop spares `finally` steps.
 pub(super) fn end_all(run: &mut Run, kind: StopKind, out: &mut Outbox) {
     end_steps(run, Ending::Stop, kind, out);
 }

@@ -1,4 +1,4 @@
-//! A run and a step as everybody outside the engine sees them. How they come to be so stands in `model` and `step`.
+//! A run and a step as they are shown outside the engine. `model` has what the engine holds.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::admission::Wait;
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::base::time::{instant, maybe_instant};
 
-/// A run as everybody outside the engine sees it: a row of `leverframe runs --json`.
+/// A run as it is shown outside the engine: a row of `leverframe runs --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Its name.
@@ -71,7 +71,7 @@ impl RunSummary {
     }
 }
 
-/// A step as everybody outside the engine sees it: a row of `steps` in `leverframe show --json`.
+/// A step as it is shown outside the engine: a row of `steps` in `leverframe show --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepSummary {
     /// Its name.
@@ -99,7 +99,7 @@ pub struct StepSummary {
     pub works_since: Option<DateTime<Utc>>,
     /// The tree's peak memory.
     pub peak_rss_bytes: Option<u64>,
-    /// How that was measured: `cgroup`, `samples` or `rusage`.
+    /// How that was measured: `samples` or `rusage`.
     pub peak_rss_source: Option<Arc<str>>,
     /// CPU time of the tree.
     pub cpu_seconds: Option<f64>,
@@ -129,19 +129,18 @@ impl StepSummary {
 }
 
 impl RunSummary {
-    /// How long it has worked by `now`: time in which something of it ran. Frozen time does not count, nor what it waited
-    /// before its first step, between attempts, or to be taken up again.
+    /// How long it has worked by `now`: time in which something of it ran.
     pub fn took(&self, now: DateTime<Utc>) -> TimeDelta {
         counted(self.worked_seconds, self.works_since, now).unwrap_or_else(|| {
             let until = self.finished_at.or(self.frozen_since).unwrap_or(now);
-            let frozen = TimeDelta::milliseconds((self.frozen_seconds * 1000.0) as i64);
+            let frozen = TimeDelta::milliseconds((self.frozen_seconds * 1000.0).round() as i64);
             (until - self.started_at - frozen).max(TimeDelta::zero())
         })
     }
 }
 
 impl StepSummary {
-    /// How long its attempt has worked by `now`, without the time frozen; none where it has not begun, or nobody knows
+    /// How long its attempt has worked by `now`, without the time frozen; none where it has not begun, or it is unknown
     /// until when it ran.
     pub fn took(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let from = self.started_at?;

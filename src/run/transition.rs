@@ -1,16 +1,16 @@
-//! The one table of a run's transitions and that of a step's, and the only place where a phase or a state changes. What the
-//! system does of its own, and what recovery finds, takes the same ways as what is asked: there are no others.
+//! The table of a run's transitions and that of a step's: the only place where a phase or a state changes, whether by a
+//! request, by the system or by recovery.
 
 use super::{End, Freeze, Phase, Run, RunState, StepRun, StepState, StopKind};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 
-/// What may be asked of a run.
+/// A command to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Freeze it.
     Pause,
-    /// Let it go on, or take it up again.
+    /// Let it go on, or take it up after its end.
     Resume,
     /// Run a step and what needs it again.
     Retry,
@@ -24,7 +24,7 @@ pub enum Command {
     Fail,
     /// Its program reports progress or a checkpoint.
     Report,
-    /// Start it, or what waits of it, although what it waits for is not there.
+    /// Start it, or its steps that wait, although what they wait for is not there.
     Admit,
 }
 
@@ -42,7 +42,7 @@ impl Command {
         Self::Admit,
     ];
 
-    /// The state that somebody who gives this command wants, for messages.
+    /// The state that this command aims at, for messages.
     pub const fn aim(self, from: RunState) -> RunState {
         match self {
             Self::Pause => RunState::Paused,
@@ -122,10 +122,10 @@ pub const fn transition(from: RunState, command: Command) -> Option<RunState> {
     }
 }
 
-/// What changes the phase of a run, whether it was asked for or the system does it of its own.
+/// A change of a run's phase, by a request or by the system.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Change {
-    /// What it waited for before its first step is there.
+    /// A queued run begins.
     Begin,
     /// It is to be frozen, for these reasons.
     Pause(Freeze),
@@ -133,14 +133,14 @@ pub(super) enum Change {
     Resume,
     /// It is taken up again for a retry.
     Retry,
-    /// What lives of it is to end, by force as well: its processes are ended before it has.
+    /// Its processes are being ended. It passes through `stopping` by force as well.
     Stop(StopKind),
     /// It is over.
     End(End),
 }
 
 impl Change {
-    /// The command that does the same; none for a loss, which nobody asks for.
+    /// The command that does the same; none for a loss.
     const fn command(&self) -> Option<Command> {
         Some(match self {
             Self::Begin => Command::Admit,
@@ -167,7 +167,7 @@ impl Change {
     }
 }
 
-/// What changes the state of a step.
+/// A change of a step's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StepChange {
     /// It gets an attempt, which waits to be sent.
@@ -186,13 +186,13 @@ pub(super) enum StepChange {
     Fail,
     /// It was ended, or was waiting for another attempt, as its run was stopped.
     Stop,
-    /// It is passed over.
+    /// It does not run, or its loss is excused.
     Skip,
     /// Its process was lost.
     Lose,
     /// It is tried again after a delay.
     TryAgain,
-    /// Its turn is to come anew.
+    /// It waits for its turn anew.
     Renew,
 }
 
@@ -228,7 +228,7 @@ impl StepChange {
             (S::Pending | S::Waiting | S::Running | S::Paused, Self::Skip) => Some(S::Skipped),
             (S::Running | S::Paused, Self::Lose) => Some(S::Interrupted),
             (S::Failed, Self::TryAgain) => Some(S::Waiting),
-            // A run that is taken up again begins with what its steps have left, whatever that is.
+            // A run that is taken up again finds its steps in any state.
             (_, Self::Renew) => Some(S::Pending),
             (S::Running | S::Paused, Self::Prepare | Self::Launch | Self::TryAgain)
             | (
@@ -247,7 +247,7 @@ impl StepChange {
                 Self::Shelve | Self::Freeze | Self::GoOn | Self::Complete | Self::Lose | Self::TryAgain,
             )
             | (
-                S::Failed,
+                S::Failed | S::Completed | S::Skipped | S::Stopped | S::Interrupted,
                 Self::Prepare
                 | Self::Launch
                 | Self::Shelve
@@ -259,27 +259,14 @@ impl StepChange {
                 | Self::Skip
                 | Self::Lose,
             )
-            | (
-                S::Completed | S::Skipped | S::Stopped | S::Interrupted,
-                Self::Prepare
-                | Self::Launch
-                | Self::Shelve
-                | Self::Freeze
-                | Self::GoOn
-                | Self::Complete
-                | Self::Fail
-                | Self::Stop
-                | Self::Skip
-                | Self::Lose
-                | Self::TryAgain,
-            ) => None,
+            | (S::Completed | S::Skipped | S::Stopped | S::Interrupted, Self::TryAgain) => None,
         }
     }
 }
 
 impl Run {
-    /// Changes its phase as the table says, whatever the cause is. Its clock and the time frozen are booked with that, and
-    /// its error becomes that of the new phase: the reason of a pause, else none until the caller knows one.
+    /// Changes its phase as the table says, and books its clock and the time frozen. Its error becomes the reason of a
+    /// pause, else none: the caller sets another one.
     ///
     /// # Errors
     /// [`Refusal::State`] where the table has no such transition: the run stays as it was.
@@ -306,7 +293,7 @@ impl Run {
         Ok(())
     }
 
-    /// Whether it accepts a command that changes its state later, or not at all.
+    /// Checks that its state accepts a command, without a change.
     ///
     /// # Errors
     /// [`Refusal::State`] where the table has no such transition.
@@ -323,8 +310,7 @@ impl Run {
 }
 
 impl StepRun {
-    /// Changes its state as the table says, whatever the cause is; false where the table has no such transition: it stays
-    /// as it was.
+    /// Changes its state as the table says. Returns false where the table has no such transition; it then stays as it was.
     pub(super) fn apply(&mut self, change: StepChange) -> bool {
         let to = change.leads_from(self.state);
         self.state = to.unwrap_or(self.state);

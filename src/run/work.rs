@@ -1,12 +1,12 @@
-//! Time at work: how long something of a run, or of a step's attempt, has run. Neither the time frozen counts nor that
-//! before it begins, between two attempts, or until somebody takes it up again.
+//! Time at work: how long something of a run, or of a step's attempt, has run. Time does not count while it is frozen,
+//! before it begins, between two attempts, or between a run's end and its resume.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Body, EventKind, Found, Input, Run, RunState, StepNews, StepRun, StepState};
+use super::{Body, EventKind, Found, Input, Run, RunState, StepNews, StepState};
 use crate::base::time::Now;
 
 /// Counts between its starts and stops, on the wall clock, as instants are shown.
@@ -16,6 +16,9 @@ pub struct WorkTime {
     pub worked_ms: u64,
     /// Since when it counts; none: it stands still.
     pub since: Option<DateTime<Utc>>,
+    /// Up to when it has counted: it never starts again before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<DateTime<Utc>>,
 }
 
 impl WorkTime {
@@ -24,27 +27,33 @@ impl WorkTime {
         self.worked_ms as f64 / 1000.0
     }
 
+    fn start(&mut self, at: DateTime<Utc>, now: Now) {
+        let at = self.stopped_at.map_or(at, |stopped| at.max(stopped));
+        self.since.get_or_insert(at.min(now.wall));
+    }
+
     fn stop(&mut self, at: DateTime<Utc>) {
         if let Some(since) = self.since.take() {
             self.worked_ms += (at - since).num_milliseconds().max(0) as u64;
+            self.stopped_at = Some(at);
         }
     }
 }
 
-/// What was counted by `now`, of figures as they are told; none where nobody has counted.
+/// The time at work by `now`, from the published figures; none where an earlier version kept none.
 pub(super) fn counted(
     worked_seconds: Option<f64>,
     works_since: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Option<TimeDelta> {
-    let before = TimeDelta::milliseconds((worked_seconds? * 1000.0) as i64);
+    let before = TimeDelta::milliseconds((worked_seconds? * 1000.0).round() as i64);
     let current = works_since.map_or(TimeDelta::zero(), |since| (now - since).max(TimeDelta::zero()));
     Some(before + current)
 }
 
-/// The instant of what is heard, up to which something of the run is known to have run: a start or an end may have come long
-/// before it is told. None where nobody knows.
-pub(super) fn known_until(run: &Run, input: &Input, now: Now) -> Option<DateTime<Utc>> {
+/// The instant up to which something of the run is known to have run when this input arrives: an end may have come long
+/// before. None where that is unknown.
+pub(super) fn known_until(input: &Input, now: Now) -> Option<DateTime<Utc>> {
     let of_found = |found: &Found| match found {
         Found::Running { .. } | Found::Ending => Some(now.wall),
         Found::Exited(exit) => Some(exit.ended_at.min(now.wall)),
@@ -52,12 +61,6 @@ pub(super) fn known_until(run: &Run, input: &Input, now: Now) -> Option<DateTime
     };
     match input {
         Input::Step { news: StepNews::Exited(exit), .. } => Some(exit.ended_at.min(now.wall)),
-        // What a survivor did before it was found is not known.
-        Input::Step { index, news: StepNews::Started { at, .. }, .. }
-            if run.steps.get(*index).is_some_and(|step| !step.ledger.may_be_alive) =>
-        {
-            Some((*at).min(now.wall))
-        }
         Input::Recover(found) => found.iter().filter_map(of_found).max(),
         Input::DriverLost => None,
         Input::Begin
@@ -83,41 +86,44 @@ pub(super) fn known_until(run: &Run, input: &Input, now: Now) -> Option<DateTime
 }
 
 /// A step that ran when its engine died has run since it began, whatever of that was recorded.
-pub(super) fn go_on(run: &mut Run, index: usize) {
+pub(super) fn go_on(run: &mut Run, index: usize, now: Now) {
     let step = &run.steps[index];
     if step.state != StepState::Running || run.state() == RunState::Paused {
         return;
     }
     let Some(began) = step.started_at else { return };
-    let step = run.step_mut(index);
-    step.ledger.work.get_or_insert_default().since.get_or_insert(began);
-    run.ledger.work.get_or_insert_default().since.get_or_insert(began);
+    run.step_mut(index).ledger.work.get_or_insert_default().start(began, now);
+    run.ledger.work.get_or_insert_default().start(began, now);
 }
 
-/// Books what was worked, as things stand now, and says it in what is told. `until` is what [`known_until`] said.
+/// Books the time at work as the run stands now, and writes it into the events. `until` comes from [`known_until`].
 pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events: &mut [EventKind]) {
-    let from = until.unwrap_or(now.wall);
+    let mut begins = None;
     for index in 0..run.steps.len() {
         let step = &run.steps[index];
-        let counted = step.ledger.work.unwrap_or_default();
+        let mut work = step.ledger.work.unwrap_or_default();
+        let is_at_work = step.state == StepState::Running && step.pid.is_some();
+        let is_fresh = step.ledger.work.is_none();
         // Booked where it changes alone: what stays as it is need not be written again.
-        if is_at_work(step) != counted.since.is_some() {
-            let mut work = counted;
+        if is_at_work != work.since.is_some() || is_fresh && step.state == StepState::Paused {
             let until = step.finished_at.filter(|_| step.state.is_ended()).or(until);
             until.inspect(|until| work.stop(*until));
-            work.since = is_at_work(step).then_some(from);
+            work.since = None;
+            if is_at_work {
+                // The supervisor's instant: the engine may hear of a start only after the end.
+                work.start(step.started_at.filter(|_| is_fresh).unwrap_or(now.wall), now);
+            }
             run.step_mut(index).ledger.work = Some(work);
         }
+        begins = begins.into_iter().chain(work.since).min();
     }
-    let works = match run.body {
-        Body::Driven => matches!(run.state(), RunState::Running | RunState::Stopping),
-        Body::Pipeline(_) => run.steps.iter().any(|step| is_at_work(step)),
-    };
+    if matches!(run.body, Body::Driven) && matches!(run.state(), RunState::Running | RunState::Stopping) {
+        begins = Some(now.wall);
+    }
     let mut work = run.ledger.work.unwrap_or_default();
-    // What is heard late does not count again what was counted. The clock may have been set back.
-    let from = work.since.map_or(from, |counted_until| from.max(counted_until.min(now.wall)));
     until.inspect(|until| work.stop(*until));
-    work.since = works.then_some(from);
+    work.since = None;
+    begins.inspect(|begins| work.start(*begins, now));
     run.ledger.work = Some(work);
     for event in events {
         let (of_run, of_steps) = event.values_mut();
@@ -132,8 +138,4 @@ pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events
             }
         }
     }
-}
-
-fn is_at_work(step: &StepRun) -> bool {
-    step.state == StepState::Running && step.pid.is_some()
 }

@@ -45,8 +45,8 @@ struct Shared {
 }
 
 impl DesktopScheduler {
-    /// As `open`, which stands where the pipeline files are known (`settings`), with another way to find pipelines: `find` says what the id of a pipeline's file means, or why it
-    /// can't be run; functions that are registered with the engine are found without it.
+    /// As `open` (in `settings`), with another way to find pipelines: `find` returns the definition of a pipeline's id, or
+    /// why it can't be run. Functions that are registered with the engine are found without it.
     ///
     /// # Errors
     /// [`SchedulerError::Store`] when the database can't be opened, [`SchedulerError::System`].
@@ -61,10 +61,10 @@ impl DesktopScheduler {
         });
         let store = jobs.clone();
         let core = SchedulerCore::new(jobs, engine.store().clone(), resolve.clone(), machine_zone());
-        let (actor, bells) = Actor::new(core, engine.clone(), resolve)?;
+        let (actor, wakers) = Actor::new(core, engine.clone(), resolve)?;
         // Unbounded: callers wait for their answers, so that it holds as many orders as there are callers.
         let (orders, waiting) = unbounded();
-        let idle = Mutex::new(Some((actor, bells, waiting)));
+        let idle = Mutex::new(Some((actor, wakers, waiting)));
         let shared = Shared { store, orders, idle, thread: Mutex::default() };
         Ok(Self { place: Place::Engine(Arc::new(shared)) })
     }
@@ -102,8 +102,7 @@ impl DesktopScheduler {
         })
     }
 
-    /// The jobs of a data directory, to look at: no lock is taken, and whatever would change something fails. An engine
-    /// may run there.
+    /// The jobs of a data directory, read-only: no lock is taken, and a change fails. An engine may run there.
     pub fn read_only(data_dir: &Path) -> Self {
         let (jobs, runs) = (data_dir.join("scheduler.db"), data_dir.join("checkpoints.db"));
         let resolve: Arc<Resolve> = Arc::new(|id: &PipelineId| Err(format!("{id} was not looked for")));
@@ -117,8 +116,8 @@ impl DesktopScheduler {
         Self { place: Place::Database(Arc::new(open)) }
     }
 
-    /// Starts the thread: what was claimed and has no run is started, what was missed meets its policy, and from now on
-    /// jobs fire. Harmless when it runs already.
+    /// Starts the thread. It starts claimed fires that have no run, applies the misfire policy to what was missed, and from
+    /// now on fires jobs. Harmless when it runs already.
     ///
     /// # Errors
     /// [`SchedulerError::System`] when there is no thread left, [`SchedulerError::Stopped`] after [`stop`](Self::stop),
@@ -132,8 +131,8 @@ impl DesktopScheduler {
             return Ok(());
         }
         let idle = shared.idle.lock().take();
-        let (actor, bells, orders) = idle.ok_or(SchedulerError::Stopped)?;
-        let work = move || actor.run(&orders, &bells);
+        let (actor, wakers, orders) = idle.ok_or(SchedulerError::Stopped)?;
+        let work = move || actor.run(&orders, &wakers);
         *thread = Some(thread::start("lf-scheduler", work)?);
         Ok(())
     }
@@ -270,8 +269,7 @@ impl DesktopScheduler {
         self.look(|core| core.list_jobs())
     }
 
-    /// The newest runs of a job, newest first. Without an engine, what has not been booked yet is told as it stands with
-    /// the runs.
+    /// The newest runs of a job, newest first. Without an engine, ends that are not booked yet are read from the runs.
     ///
     /// # Errors
     /// [`SchedulerError::NotFound`].
@@ -292,7 +290,7 @@ impl DesktopScheduler {
         self.look(move |core| core.fires(&job_id, &filter, now()))
     }
 
-    /// Changes a job; how it is then.
+    /// Changes a job, and returns it as it is then.
     fn change(
         &self,
         job_id: &JobId,
@@ -314,8 +312,8 @@ impl DesktopScheduler {
         }
     }
 
-    /// Works on the jobs, and carries out what comes of it in the world. Without an engine that waits for the next one,
-    /// which finds it.
+    /// Works on the jobs, and carries out the acts that follow. Without an engine they are left to the next one, which finds
+    /// them in the database.
     fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut SchedulerCore) -> Result<(T, Vec<Act>), SchedulerError> + Send + 'static,
@@ -332,7 +330,7 @@ impl DesktopScheduler {
 }
 
 impl Shared {
-    /// Has something done on the scheduler's thread, or here while there is none.
+    /// Does this work on the scheduler's thread, or here while there is none.
     fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Actor) -> Result<T, SchedulerError> + Send + 'static,
@@ -355,7 +353,6 @@ impl Shared {
 
     fn stop(&self) {
         drop(self.idle.lock().take());
-        // If the thread has ended already, so be it.
         let _ = self.orders.send(Box::new(Actor::end));
         let thread = self.thread.lock().take();
         // Without the lock: its end may take a while.

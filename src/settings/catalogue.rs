@@ -1,5 +1,5 @@
-//! The catalogue: every pipeline file of a data directory and of the further folders that the settings
-//! name, good or bad. It reads them once, when it is asked to; nobody watches here.
+//! The catalogue: every pipeline file of a data directory and of the further folders that the settings name, valid or not.
+//! A scan reads them once; nothing is watched here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Catalogue {
 /// One pipeline file.
 #[derive(Debug, Clone)]
 pub struct CatalogueEntry {
-    /// The pipeline's id; of a file that can't be understood its stem.
+    /// The pipeline's id; of a file that is not valid its stem.
     pub id: String,
     /// What it reads from.
     pub source: String,
@@ -60,7 +60,7 @@ pub enum CatalogueError {
         /// Why.
         why: String,
     },
-    /// The file says something that can't be meant.
+    /// The file is not valid.
     #[error("{}", in_lines(.0))]
     Invalid(Vec<Diagnostic>),
     /// Several pipelines have this source, and none this id.
@@ -200,7 +200,7 @@ impl Catalogue {
         format!("; there are {}{more}", shown.join(", "))
     }
 
-    /// Two files with one id are both refused: whichever was meant, the other would run one day.
+    /// Refuses both of two files with one id: otherwise the one that was not meant would run one day.
     fn refuse_namesakes(&mut self) {
         let mut by_id: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
         for entry in self.entries.iter().filter(|entry| entry.outcome.is_ok()) {
@@ -250,7 +250,7 @@ fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        // What is there and no file is told of where it is read.
+        // Anything else with such a name is reported when it is read.
         if !is_hidden && path.extension().is_some_and(|extension| extension == "toml") && !path.is_dir() {
             files.push(path);
         }

@@ -31,7 +31,7 @@ struct Known {
     stamp: Option<Stamp>,
 }
 
-/// Another one means another content: when it was written, its size, which file it is.
+/// When a file was written, its size, and which file it is: another stamp means another content.
 type Stamp = (i64, i64, u64, u64);
 
 impl PipelineFinder {
@@ -40,7 +40,7 @@ impl PipelineFinder {
         Self { data_dir: data_dir.to_owned(), settings, known: Mutex::default() }
     }
 
-    /// The definition of this id: as its file says, or said when it last could be understood.
+    /// The definition of this id: as its file says, or as it said when it was last valid.
     ///
     /// # Errors
     /// Why there is none, as a sentence.
@@ -59,7 +59,7 @@ impl PipelineFinder {
                 Ok(definition)
             }
             Err(error) => {
-                // Its file is there and says nothing that can be understood: that is being edited.
+                // The file is there and not valid: it is being edited.
                 let last_good = known.get(id).filter(|known| is_broken(&catalogue, &known.definition.path));
                 let last_good = last_good.map(|known| known.definition.clone());
                 if last_good.is_none() {

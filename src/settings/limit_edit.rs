@@ -1,9 +1,9 @@
 //! A limit written into `settings.toml`: its table says what it is to say, and everything around it, comments included,
 //! stays as it is.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, RawString, Table, TableLike, Value};
@@ -97,22 +97,27 @@ fn next_table(root: &mut Table, place: isize) -> Option<&mut Table> {
     found.into_iter().filter(|table| table.position() > Some(place)).min_by_key(|table| table.position())
 }
 
-/// Puts the settings in the place of those that are there: whole at any time, on disk when it returns, and for nobody
-/// else to read.
+/// Replaces the settings, so that only the operator can read them.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     // A link stays one: what it leads to is written.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let draft = target.with_file_name(".settings.toml.new");
+    replace_file(&target, &draft, text, Permissions::from_mode(0o600))
+}
+
+/// Replaces a file through a draft in the same folder: it is whole at any time, and on disk when this returns.
+pub(super) fn replace_file(file: &Path, draft: &Path, text: &str, access: Permissions) -> io::Result<()> {
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, &target)?;
-        File::open(target.parent().unwrap_or(Path::new("/")))?.sync_all()
+        let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(draft)?;
+        new.write_all(text.as_bytes())?;
+        new.set_permissions(access)?;
+        new.sync_all()?;
+        fs::rename(draft, file)?;
+        File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()
     })();
     written.inspect_err(|_| {
         // What is left of it is of no use; if it can't be removed, it does no harm.
-        let _ = fs::remove_file(&draft);
+        let _ = fs::remove_file(draft);
     })
 }
 
@@ -186,7 +191,6 @@ runs = "90d"
 
     #[test]
     fn the_file_is_replaced_whole_private_and_through_a_link() {
-        use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let (link, file) = (dir.path().join("settings.toml"), dir.path().join("dotfile"));
         fs::write(&file, "").unwrap();

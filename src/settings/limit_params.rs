@@ -1,4 +1,4 @@
-//! Limits as they are asked for and told: in the words of `settings.toml`, checked by the reader of the settings.
+//! Limits as requests and answers carry them: in the words of `settings.toml`, checked by the reader of the settings.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::Settings;
 use crate::base::units::format_duration;
 use crate::resources::{Limit, Limits, Resource};
 
-/// A limit to be set, in the words of its table in the settings, or to be none any more.
+/// A limit to be set or removed, in the words of its table in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitParams {
@@ -26,15 +26,15 @@ pub struct LimitParams {
     /// How long it must be exceeded, such as `30s`; none: that.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub sustain: Option<String>,
-    /// `alert` (also where nothing is said), `hold` or `freeze`.
+    /// `alert` (the default), `hold` or `freeze`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// It is to be none any more; then nothing else is said.
+    /// It is removed; then no other key is given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub off: bool,
 }
 
-/// What is wrong with a limit that is asked for.
+/// A problem of a requested limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitProblem {
     /// At which of its keys; none: with all of it.
@@ -105,7 +105,7 @@ impl LimitParams {
         Self { resource, above, below, clear, sustain, action, off: false }
     }
 
-    /// What its table says: each key of a limit, and its value if it has one.
+    /// Each key of its table, with its value if it has one.
     pub(crate) fn said(&self) -> [(&'static str, Option<&str>); 5] {
         [
             ("above", &self.above),
@@ -117,7 +117,7 @@ impl LimitParams {
         .map(|(key, value)| (key, value.as_deref()))
     }
 
-    /// The limits that are in force once it is carried out on these; `limit` is what it means.
+    /// The limits that are in force once it is applied to these; `limit` is its checked value.
     pub(crate) fn applied(&self, before: &Limits, limit: Option<Limit>) -> Limits {
         match limit {
             Some(limit) => before.clone().with(limit),

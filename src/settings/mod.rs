@@ -1,5 +1,5 @@
-//! The operator's settings: `settings.toml` in the data directory. What is not said there has its default,
-//! and what is said wrongly is an error with its place: a key that is silently passed over helps nobody.
+//! The operator's settings: `settings.toml` in the data directory. A key that is left out has its default; an unknown key
+//! or a wrong value is an error with its place.
 
 mod catalogue;
 mod finder;
@@ -80,7 +80,7 @@ pub enum SettingsError {
         /// Why.
         why: String,
     },
-    /// The file says something that can't be meant.
+    /// The file is not valid.
     #[error("{}", in_lines(.0))]
     Invalid(Vec<Diagnostic>),
 }
@@ -99,7 +99,7 @@ impl Settings {
         let path = data_dir.join(FILE);
         match read_small_text(&path) {
             Ok(text) => Self::read(&text, &path),
-            // What is wrong with a directory that is none is for those to say who use it.
+            // A directory that is none is reported where it is used.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(Self::default())
             }
@@ -213,7 +213,7 @@ fn limit(resource: Resource, table: Table<'_>, problems: &mut Problems<'_>) -> O
     Some(limit.with_action(LimitAction::ALL.into_iter().find(|known| known.name() == action)?))
 }
 
-/// Where a limit is cleared that does not say: far enough from where it is raised that it does not flap.
+/// Where a limit is cleared by default: far enough from where it is raised that it does not flap.
 fn usual_clearing(resource: Resource, raise_at: Threshold) -> Threshold {
     match (resource, raise_at) {
         (Resource::Disk, Threshold::Fraction(share)) => Threshold::Fraction((share * 1.25).min(1.0)),

@@ -2,12 +2,12 @@
 //! something else, and everything around it, comments included, stays as it is. Nothing else of the file is edited.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use toml_edit::{Array, DocumentMut, Item, Table, Value, value};
 
+use super::limit_edit::replace_file;
 use crate::base::id::JobId;
 use crate::files::read_small_text;
 use crate::schedule::{Misfire, Overlap, ScheduleConfig};
@@ -47,18 +47,8 @@ pub(crate) fn edit_file(path: &Path, job: &JobSpec) -> Result<(), String> {
     }
     // Its name is none of a pipeline's, and lies in the same folder so that it can take the file's place.
     let draft = file.with_extension("toml.new");
-    let written = (|| {
-        let mut new_file = fs::File::create(&draft)?;
-        new_file.write_all(new.as_bytes())?;
-        new_file.set_permissions(fs::metadata(&file)?.permissions())?;
-        new_file.sync_data()?;
-        fs::rename(&draft, &file)
-    })();
-    written.map_err(|error| {
-        // What is left of it is of no use; if it can't be removed, it does no harm.
-        let _ = fs::remove_file(&draft);
-        failed(error)
-    })
+    let access = fs::metadata(&file).map_err(failed)?.permissions();
+    replace_file(&file, &draft, &new, access).map_err(failed)
 }
 
 /// The text of a pipeline file with the table of `job` changed so.

@@ -4,7 +4,7 @@ use leverframe::base::id::AttemptKey;
 use leverframe::run::{EventKind, Input, ReportBatch, RunState, StepNews, StepState, StopKind};
 
 use crate::support::run_id;
-use crate::support::world::World;
+use crate::support::world::{World, at, exit};
 
 const FOUR: &str = "[[step]]\nid = \"one\"\nrun = [\"x\"]\n[[step]]\nid = \"two\"\nrun = [\"x\"]\n\
                     [[step]]\nid = \"three\"\nrun = [\"x\"]\n[[step]]\nid = \"four\"\nrun = [\"x\"]";
@@ -169,4 +169,48 @@ fn a_start_and_an_end_that_are_told_late_count_from_when_they_were() {
     let worked = |index: usize| world.run.steps[index].summary(&world.run.id).worked_seconds;
     assert_eq!([worked(1), worked(2)], [Some(0.3), Some(0.2)]);
     assert_eq!(world.run.summary().worked_seconds, Some(1.3));
+}
+
+#[test]
+fn work_begins_when_the_step_has_started_however_late_that_is_heard() {
+    let took = |world: &World, index: usize| {
+        let step = world.run.steps[index].summary(&world.run.id).took(world.now.wall).expect("it has begun");
+        (world.run.summary().took(world.now.wall).num_milliseconds(), step.num_milliseconds())
+    };
+    let started = |world: &mut World, ms: u64| {
+        world.step(1, StepNews::Started { pid: 7, at: at(ms).wall });
+    };
+    let exited = |world: &mut World, index: usize, ms: u64| {
+        world.step(index, StepNews::Exited(exit(at(ms), 0)));
+    };
+
+    let mut world = World::new("[[step]]\nid = \"a\"\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nrun = [\"x\"]");
+    world.pass(1_000);
+    exited(&mut world, 0, 1_000);
+    world.pass(500);
+    started(&mut world, 1_100);
+    exited(&mut world, 1, 1_103);
+    assert_eq!(took(&world, 1), (1_003, 3), "it started and ended between two looks");
+
+    let at_once = "[[step]]\nid = \"a\"\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nneeds = []\nrun = [\"x\"]";
+    let mut world = World::new(at_once);
+    world.pass(1_500);
+    exited(&mut world, 0, 1_000);
+    world.pass(500);
+    started(&mut world, 200);
+    world.pass(1_000);
+    exited(&mut world, 1, 3_000);
+    assert_eq!(took(&world, 1), (3_000, 2_800), "the time of both counts once");
+
+    let mut world = World::new(at_once);
+    world.pass(1_000);
+    world.hear(Input::Pause);
+    (0..2).for_each(|index| world.step(index, StepNews::Frozen { unfrozen: vec![] }));
+    started(&mut world, 200);
+    world.pass(4_000);
+    world.hear(Input::Resume);
+    world.pass(1_000);
+    exited(&mut world, 0, 6_000);
+    exited(&mut world, 1, 6_000);
+    assert_eq!(took(&world, 1), (2_000, 1_000), "frozen time does not count");
 }

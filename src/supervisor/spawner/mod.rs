@@ -8,10 +8,10 @@
 //! kernel when the supervisor dies.
 //!
 //! Where the spawner can't do it, the supervisor makes the process itself, and its peak is known only if it is larger than
-//! the supervisor's. A start is never made twice: the kernel writes the pid of a new process before it runs, so that it is
-//! certain of a spawner that is dead whether it had made one.
+//! the supervisor's. A start is never made twice: the kernel writes the pid of a new process before it runs, so that the
+//! block of a dead spawner shows whether it had made one.
 //!
-//! The spawner deliberately knows no steps, and allocates nothing.
+//! The spawner knows no steps, and allocates nothing.
 
 mod block;
 mod process;
@@ -92,7 +92,7 @@ impl Spawner {
         })
     }
 
-    /// Has the spawner do it; none if it made no process.
+    /// Starts the process through the spawner; none if that made no process.
     fn spawn_lean(&mut self, plan: &SpawnPlan<'_>) -> Option<io::Result<Made>> {
         self.replace_dead();
         let living = self.living.as_mut()?;
@@ -117,7 +117,7 @@ impl Spawner {
         }
     }
 
-    /// Ends it. From then on it is certain what it has made for the last order.
+    /// Ends the spawner. Its block then shows for certain whether it made a process for the last order.
     fn lose(&mut self) -> Option<Block> {
         self.n_failed += 1;
         self.living.take().map(Living::end)

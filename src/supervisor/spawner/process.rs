@@ -15,14 +15,13 @@ use super::withheld::Withheld;
 use crate::process::descriptors;
 use crate::supervisor::reaper;
 
-/// How `ps` calls the spawner, as long as the name in whose place it is written. A part of the program's file, which the
-/// spawner has.
+/// The spawner's name in `ps`, as long as the name that it replaces. A part of the program's file, which the spawner has.
 const NAME: &[u8; 21] = b"leverframe-spawner\0\0\0";
 /// The name that the kernel shows.
 const SHORT_NAME: &[u8; 16] = b"lf-spawner\0\0\0\0\0\0";
 /// The size of the kernel's set of signals.
 const SET_SIZE: c_long = 8;
-/// The end of a process that could not become its program; nobody sees it, but if the spawner was lost meanwhile.
+/// The exit code of a process that could not become its program. It is seen only if the spawner was lost meanwhile.
 const FAILED: c_long = 127;
 
 /// `syscall(2)`.
@@ -51,7 +50,7 @@ pub(super) struct Tools {
     zeroes: [u64; 8],
 }
 
-/// Makes a spawner, which obeys the orders in this block from then on. Both processes share one table of descriptors.
+/// Makes a spawner, which obeys the orders in the returned block. Both processes share one table of descriptors.
 ///
 /// # Errors
 /// The kernel's error.
@@ -181,8 +180,8 @@ unsafe fn make_child(shared: *mut Shared) -> bool {
 
 /// The rest of a child's life before its program.
 extern "C" fn become_program(shared: *mut c_void) -> c_int {
-    // SAFETY: as in `serve`; until this process has become its program or has ended, nobody writes to the plan, and the
-    // spawner waits.
+    // SAFETY: as in `serve`; until this process has become its program or has ended, the supervisor does not write to the
+    // plan, and the spawner waits.
     unsafe {
         let shared = shared as *mut Shared;
         let (tools, plan) = (&raw const (*shared).tools, &raw const (*shared).plan as *const Pointers);

@@ -1,4 +1,4 @@
-//! The spawner with real processes: what it gives them, what it says of them, and what becomes of starts when it is gone.
+//! The spawner with real processes: what it gives them, what it reports of them, and starts after its death.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;

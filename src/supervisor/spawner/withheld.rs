@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
-/// Memory that a copy of this process does not get. It would be allowed to again when this is dropped.
+/// Memory that a copy of this process does not get until this is dropped.
 #[derive(Debug)]
 pub(super) struct Withheld(Vec<Range<usize>>);
 
@@ -31,7 +31,7 @@ impl Drop for Withheld {
     }
 }
 
-/// Refused only where there is no memory of this process (any more): nothing is withheld there.
+/// The kernel refuses it only where this process has no memory, so that nothing is to be withheld there.
 fn advise(pages: &Range<usize>, advice: c_int) {
     // SAFETY: this process's memory stays as it is: only what a copy gets is changed.
     unsafe { libc::madvise(pages.start as *mut c_void, pages.len(), advice) };
