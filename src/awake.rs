@@ -156,7 +156,7 @@ impl Drop for MarkEnded<'_> {
 /// # Errors
 /// Why not, as the end of a sentence.
 pub fn check() -> Result<(), String> {
-    let mut inhibitor = Inhibitor::ask("it is being tried whether runs may keep the machine awake")?;
+    let mut inhibitor = Inhibitor::ask("checking whether runs may keep the machine awake")?;
     match inhibitor.wait_for_state() {
         InhibitorState::Holds => Ok(()),
         InhibitorState::Ended => Err(inhibitor.failure_reason()),
@@ -251,7 +251,7 @@ fn warn(unwarned: Option<PathBuf>, why: &str) {
         tracing::warn!(
             target: NOTICE,
             data_dir = %data_dir.display(),
-            "the machine can't be kept awake while runs want it: {why}"
+            "the machine can't be kept awake for runs that ask for it: {why}"
         );
     }
 }
@@ -278,7 +278,7 @@ enum InhibitorState {
 impl Inhibitor {
     fn ask(why: &str) -> Result<Self, String> {
         let cant_start = |error: io::Error| match error.kind() == io::ErrorKind::NotFound {
-            true => format!("there is no `{PROGRAM}`, and so no logind"),
+            true => format!("`{PROGRAM}` is not installed, so logind can't be asked"),
             false => format!("`{PROGRAM}` can't be started: {error}"),
         };
         let mut child = Command::new(PROGRAM)
@@ -321,7 +321,7 @@ impl Inhibitor {
         }
         match words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
             Some(line) => line.to_owned(),
-            None => format!("`{PROGRAM}` has ended without a word"),
+            None => format!("`{PROGRAM}` ended and gave no reason"),
         }
     }
 }

@@ -313,7 +313,7 @@ fn on_battery_those_are_frozen_or_held_that_say_so_and_go_on_with_the_mains() {
         matches!(event.kind, EventKind::ExecutionPaused { .. }) && event.run_id.as_ref() == Some(&freezes)
     });
     let holds = start(&engine, "holds", &until(&bench, "c", "on_battery = \"hold\"", "", "go"));
-    assert_eq!(error(&engine, &holds), "Waiting: the machine lives on its battery");
+    assert_eq!(error(&engine, &holds), "Waiting: the machine runs on battery");
     assert_eq!(living(&engine, &ignores).state(), RunState::Running);
     // Held for two reasons, it goes on when both are gone.
     engine.begin_quiet(None).expect("it can be recorded");

@@ -134,7 +134,7 @@ fn without_logind_it_is_said_once_and_everything_goes_on() {
     };
     let mut serving = start(&["serve"]);
     serving.hear("serving");
-    let complaint = "the machine can't be kept awake while runs want it: ";
+    let complaint = "the machine can't be kept awake for runs that ask for it: ";
     for id in ["a", "b"] {
         let mut run = start(&["run", "night", "--run-id", id]);
         run.hear("at work");

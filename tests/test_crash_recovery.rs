@@ -56,7 +56,7 @@ fn a_step_whose_engine_is_killed_goes_on_with_its_pid_log_and_true_exit() {
     let (engine, events) = bench.open();
     assert_eq!(living(&engine, &run_id("r1")).steps[0].pid, Some(pid));
     assert!(!is_gone(pid), "it goes on");
-    assert_eq!(bench.decisions("r1"), [format!("a (attempt 1) lives as process {pid}: taken back")]);
+    assert_eq!(bench.decisions("r1"), [format!("a (attempt 1) is alive as process {pid}: taken back")]);
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));
     assert_unharmed(&bench);

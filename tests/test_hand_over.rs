@@ -150,7 +150,7 @@ fn an_engine_that_is_killed_is_replaced_by_whoever_follows_a_run() {
     let pid = pid_in(&run.hear("step wait 10 %: pid"));
     serving.signal(Signal::KILL);
     serving.end();
-    run.hear("taken over from here");
+    run.hear("this process takes over the run");
     home.file("go", "");
     run.end().check(0, &["run r completed"]);
     assert_eq!(home.json(&["show", "r"])["steps"][0]["attempt"], 1);
@@ -176,7 +176,7 @@ fn what_others_started_goes_on_when_the_first_run_has_ended() {
     second.signal(Signal::TERM);
     second.end().check(128 + 15, &["goes on"]);
     home.file("go", "");
-    first.end().check(0, &["run first completed", "goes on in the background"]);
+    first.end().check(0, &["run first completed", "go on in the background"]);
     // Its steps to come are started, though nobody looks on.
     home.file("go2", "");
     look_until("the end of the second run", || (state(&home, "second") == "completed").then_some(()));

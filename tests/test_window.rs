@@ -138,7 +138,7 @@ fn a_second_window_raises_the_first_and_an_attached_one_leaves_the_engine_where_
     let mut first = stage.open();
     let second = stage.program(&[]).output().expect("the program runs");
     assert!(second.status.success());
-    assert!(String::from_utf8_lossy(&second.stderr).contains("brought to the front"), "{second:?}");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is now in front"), "{second:?}");
     assert!(first.child.try_wait().expect("a child").is_none());
     stage.display.ask_to_close(first.id);
     assert_eq!(first.wait().code(), Some(0));

@@ -55,7 +55,7 @@ impl Orders {
         match (quiet, drain) {
             (Some(quiet), Some(drain)) => format!("{quiet}; {drain}"),
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => "neither quiet nor draining: runs start as ever".to_owned(),
+            (None, None) => "neither quiet nor draining: runs start as usual".to_owned(),
         }
     }
 }

@@ -207,7 +207,7 @@ fn a_frozen_run_gives_back_its_cpus_and_keeps_its_memory() {
     let cpu = Need { cpus: 1.0, ..Need::default() };
     assert_eq!(
         sentence(ask(&admission, cpu)),
-        "Waiting for CPUs: needs 1, 0.5 are free; run r1 keeps most of them busy"
+        "Waiting for CPUs: needs 1, 0.5 are free; run r1 uses most of them"
     );
     let frozen = RunClaim { frozen_since: Some(at(0)), ..claim("a", &[busy]) };
     admission.note(&run_id("r1"), Some(frozen));
@@ -223,7 +223,7 @@ fn space_is_that_of_the_disk_on_which_a_step_writes() {
     let mut admission = admission(AdmissionPolicy::default(), &[("r1", claim("a", &[writes(6)]))]);
     assert_eq!(ask(&admission, writes(4)), None);
     let expected =
-        "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is still to write 6.0 GiB";
+        "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 still has to write 6.0 GiB";
     assert_eq!(sentence(ask(&admission, writes(5))), expected);
     // What it has written is not free any more, and is not counted a second time.
     let mut sample = ResourceSnapshot::clone(admission.machine.as_ref().unwrap());
@@ -234,7 +234,7 @@ fn space_is_that_of_the_disk_on_which_a_step_writes() {
     let before = admission.machine.replace(Arc::new(sample));
     assert_eq!(ask(&admission, writes(4)), None);
     let expected =
-        "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 is still to write 1.0 GiB";
+        "Waiting for disk space: needs 5.0 GiB, 4.0 GiB are free; run r1 still has to write 1.0 GiB";
     assert_eq!(sentence(ask(&admission, writes(5))), expected);
     admission.machine = before;
     let run_id = run_id("new");

@@ -162,13 +162,13 @@ impl Wait {
                 )
             }
             Self::Cpu { needs, free, holder } => {
-                let keeps = |holder: &Holder| held(holder, "keeps most of them busy", now);
+                let keeps = |holder: &Holder| held(holder, "uses most of them", now);
                 let free = (free * 10.0).round() / 10.0;
                 format!("Waiting for CPUs: needs {needs}, {free} are free{}", tail(holder.as_ref(), keeps))
             }
             Self::Disk { needs, free, holder } => {
                 let (needs, free) = (size_in_words(*needs), size_in_words(*free));
-                let writes = |holder: &Holder| held_bytes(holder, "is still to write", now);
+                let writes = |holder: &Holder| held_bytes(holder, "still has to write", now);
                 format!(
                     "Waiting for disk space: needs {needs}, {free} are free{}",
                     tail(holder.as_ref(), writes)
@@ -183,21 +183,23 @@ impl Wait {
                 format!("Asks for more {what} than there {are}: {needs} of {there_is}")
             }
             Self::Behind { run_id } => {
-                format!("Waiting behind run {run_id}, which has waited for so long that nobody passes it")
+                format!(
+                    "Waiting behind run {run_id}, which has waited so long that no other run may start before it"
+                )
             }
             Self::Turn { at: Some(_) } => {
-                "Waiting for its turn: what was held back starts one at a time".to_owned()
+                "Waiting for its turn: runs that were held back start one at a time".to_owned()
             }
-            Self::Turn { at: None } => "Waiting for its turn: others are before it".to_owned(),
+            Self::Turn { at: None } => "Waiting for its turn: others come first".to_owned(),
             Self::Limit { reason } => format!("Waiting: {reason}"),
             Self::Quiet { until: Some(until) } => {
                 format!("Waiting for the end of quiet at {}", local_clock(*until, now))
             }
             Self::Quiet { until: None } => "Waiting for the end of quiet".to_owned(),
             Self::Drain => "Waiting: the engine drains and starts nothing new".to_owned(),
-            Self::Battery => "Waiting: the machine lives on its battery".to_owned(),
+            Self::Battery => "Waiting: the machine runs on battery".to_owned(),
             Self::Closed => {
-                "Waiting: nothing may start at the moment (nothing can be recorded, or the engine ends)"
+                "Waiting: nothing can start at the moment (nothing can be recorded, or the engine is ending)"
                     .to_owned()
             }
         }
@@ -226,7 +228,7 @@ impl Wait {
     pub fn remedy(&self, waiting: &RunId) -> Remedy {
         let frozen = |holder: &Option<Holder>| {
             let holder = holder.as_ref().filter(|holder| holder.frozen_since.is_some())?;
-            let text = "let the frozen run go on, so that it gives it back";
+            let text = "resume the frozen run, so that it ends and frees what it holds";
             Some(Remedy::by(format!("leverframe resume {}", holder.run_id), text))
         };
         let admit = || Remedy::by(format!("leverframe admit {waiting}"), "start it anyway");
@@ -237,10 +239,10 @@ impl Wait {
             | Self::Disk { holder, .. } => frozen(holder).unwrap_or_else(admit),
             Self::TooMuch { .. } => Remedy::by(
                 format!("leverframe admit {waiting}"),
-                "ask for less in the step's `resources`, or start it anyway",
+                "lower the step's `resources`, or start it anyway",
             ),
             Self::OpenFiles { .. } => Remedy::only(
-                "raise the hard limit of open files (`ulimit -Hn`, in a service `LimitNOFILE=`) and start the engine anew when nothing runs, or lower `max_parallel`",
+                "raise the hard limit of open files (`ulimit -Hn`, in a service `LimitNOFILE=`) and restart the engine when nothing runs, or lower `max_parallel`",
             ),
             Self::Quiet { .. } => Remedy::by("leverframe quiet --off", "end the quiet"),
             Self::Drain => Remedy::by("leverframe drain --off", "let the engine start runs again"),
@@ -248,7 +250,7 @@ impl Wait {
                 Remedy::by(format!("leverframe admit {waiting}"), "plug it in, or start it anyway")
             }
             Self::Limit { .. } | Self::Behind { .. } | Self::Turn { .. } => admit(),
-            Self::Closed => Remedy::only("`leverframe doctor` says what is in the way"),
+            Self::Closed => Remedy::only("`leverframe doctor` shows the cause"),
         }
     }
 

@@ -31,7 +31,7 @@ impl AtExit {
         // only the thread that does the work.
         REGISTERED.call_once(|| outcome = unsafe { libc::atexit(do_work) });
         if outcome != 0 {
-            return Err(io::Error::other("the C library can remember no more handlers of exit"));
+            return Err(io::Error::other("the C library accepts no more exit handlers"));
         }
         *WORK.lock() = Some(Box::new(work));
         Ok(Self(()))

@@ -14,7 +14,7 @@ pub const MAX_ID_LEN: usize = 128;
 /// Why a text is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{kind} id {text:?} is malformed: it must start with a letter or digit, hold only letters, digits, '.', '_' and '-', and be at most 128 long"
+    "{kind} id {text:?} is malformed: it must start with a letter or digit, hold only letters, digits, '.', '_' and '-', and be at most 128 characters long"
 )]
 pub struct InvalidId {
     /// What the id was to name: "pipeline", "step", "job" or "run".

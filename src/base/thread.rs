@@ -83,7 +83,7 @@ impl Drop for Watch {
             // If it can't be printed, there is nothing more to do.
             let _ = writeln!(
                 io::stderr(),
-                "leverframe: its thread {:?} has failed (why stands above), and the process ends with it; steps go on, and the next start takes them back",
+                "leverframe: thread {:?} failed (the reason is above), so the process ends; steps go on, and the next start takes them back",
                 self.0
             );
             std::process::abort();
@@ -110,7 +110,7 @@ mod tests {
         let output = again.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), None, "it is ended by a signal: {said}");
-        assert!(said.contains("its thread \"lf-test\" has failed"), "{said}");
+        assert!(said.contains("thread \"lf-test\" failed"), "{said}");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
     if within_years(at) == at {
         Ok(at)
     } else {
-        Err(format!("{text:?} lies outside the years 1 to 9999, within which instants are reckoned"))
+        Err(format!("{text:?} is outside the years 1 to 9999, which are the supported range"))
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct PauseArgs {
 pub(super) struct StopArgs {
     /// The run.
     run_id: RunId,
-    /// End it at once: not even its `finally` steps are run.
+    /// Kill its processes at once; its `finally` steps do not run.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

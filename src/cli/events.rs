@@ -14,11 +14,10 @@ use crate::run::EventKind;
 
 #[derive(Debug, Args)]
 pub(super) struct EventsArgs {
-    /// Go on with what happens from now on, until the engine ends.
+    /// Also print new events as they happen, until the engine ends.
     #[arg(long)]
     follow: bool,
-    /// Only what came after this event, by its `seq`; default: what the engine has told since it started, and with
-    /// --follow nothing of it.
+    /// Only events after this one, by its `seq`; default: all since the engine started, and with --follow only new ones.
     #[arg(long, value_name = "SEQ")]
     since: Option<u64>,
     /// Only the events of this run.
@@ -38,8 +37,8 @@ enum Then {
 pub(super) fn events(args: &EventsArgs, place: &Place) -> Outcome {
     let data_dir = place.path()?;
     let connection = Connection::open(&data_dir)?.ok_or_else(|| {
-        let text = format!("no engine is running on {}: nothing is told", data_dir.display());
-        Failure::new(NO_ENGINE, format!("{text}; `leverframe runs` lists what was"))
+        let text = format!("no engine is running on {}: there are no events to print", data_dir.display());
+        Failure::new(NO_ENGINE, format!("{text}; `leverframe runs` lists past runs"))
     })?;
     let mut client = connection.client()?;
     let mut page = Page::new();
@@ -117,9 +116,7 @@ fn show(
         Form::Json => {}
         Form::Text if is_resync => {
             page.flush()?;
-            note(
-                "earlier events are no longer held by the engine; `leverframe runs` shows where the runs stand",
-            );
+            note("the engine no longer keeps earlier events; `leverframe runs` shows the state of the runs");
         }
         Form::Text if is_wanted => {
             let (at, run_id) = (clock_time(event.at), event.run_id.as_ref());

@@ -46,7 +46,7 @@ impl Failure {
     pub(super) fn no_run(run_id: &RunId, near: Option<&RunId>) -> Self {
         let hint = match near {
             Some(near) => format!("did you mean {near}?"),
-            None => "`leverframe runs` lists those that are".to_owned(),
+            None => "`leverframe runs` lists all runs".to_owned(),
         };
         Self::new(NOT_FOUND, format!("there is no run {run_id}; {hint}"))
     }

@@ -210,7 +210,7 @@ impl Foreground {
         let others: Vec<_> = living.iter().filter(|id| *id != run_id).map(RunId::as_str).collect();
         if !others.is_empty() {
             self.painter.remark(&format!(
-                "{} left alone ({}): steps that run go on to their end with the supervisor; `leverframe resume` takes such a run up",
+                "{} not touched ({}): steps that run go on to their end with the supervisor; `leverframe resume` continues such a run",
                 count(others.len(), "other living run is", "other living runs are"),
                 others.join(", ")
             ));
@@ -286,7 +286,7 @@ impl Foreground {
                 if !runs.contains(run_id) {
                     runs.push(run_id.clone());
                 }
-                self.painter.remark("the engine has gone; the run is taken over from here");
+                self.painter.remark("the engine has ended; this process takes over the run");
                 self.link = Link::own(lease, settings, Scope::Only(runs), None)?;
                 // No event will report a run that has ended on disk.
                 return self.end_on_disk(run_id);

@@ -27,7 +27,7 @@ use crate::store::DataDir;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImportVerb {
-    /// Take over a crontab as pipelines and jobs, and say line by line what is different.
+    /// Import a crontab as pipelines and jobs, and report line by line what is different.
     Crontab(CrontabArgs),
 }
 
@@ -35,11 +35,11 @@ pub(super) enum ImportVerb {
 pub(super) struct CrontabArgs {
     /// The crontab; - for standard input. Default: your own, as `crontab -l` prints it.
     file: Option<PathBuf>,
-    /// Say what it would become, and write nothing.
+    /// Show the result, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// It is a user's: after the fields of time comes the command. Default: seen from its place and its text; a line of
-    /// which it can't be told is refused.
+    /// It is a user's: after the fields of time comes the command. Default: decided by its path and its text; a line
+    /// that is not clear is refused.
     #[arg(long, conflicts_with = "system")]
     user_crontab: bool,
     /// It is a system's, as /etc/crontab: after the fields of time comes a user.
@@ -123,14 +123,16 @@ fn text_of(args: &CrontabArgs) -> Result<Vec<u8>, Failure> {
             let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { FAILED };
             let is_no_file = error.kind() == io::ErrorKind::InvalidInput;
             let hint =
-                if is_no_file { "; what a command prints is read from standard input (`-`)" } else { "" };
+                if is_no_file { "; to read what a command prints, name `-` (standard input)" } else { "" };
             Failure::new(code, format!("the crontab {} can't be read: {error}{hint}", file.display()))
         })?,
         None => own_crontab()?,
     };
     if bytes.contains(&0) {
         let name = args.file.as_deref().unwrap_or(Path::new("-")).display();
-        return Err(Failure::usage(format!("{name} is no crontab: it holds NUL bytes; name a text file")));
+        return Err(Failure::usage(format!(
+            "{name} is not a crontab: it contains NUL bytes; name a text file"
+        )));
     }
     Ok(bytes)
 }
@@ -206,7 +208,7 @@ impl Present {
                     line: None,
                     kind: RemarkKind::Differs,
                     text: format!(
-                        "there is another {id} already, which stays as it is: its namesake gets a number; if they are the same, remove one of them"
+                        "there is already another {id}, which stays as it is; the new one gets a number; if both do the same, remove one of them"
                     ),
                 }));
                 return imported;
@@ -316,7 +318,7 @@ fn print(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Result<
             for remark in &imported.report {
                 page.line(remark)?;
             }
-            let unchanged = "is there already and stays as it is; remove it first to import it anew";
+            let unchanged = "exists already and stays as it is; remove it first to import it again";
             for (id, path, is_new) in &done.pipelines {
                 match (is_new, args.dry_run) {
                     (true, true) => page.line(format_args!("would write {}", path.display()))?,
@@ -340,7 +342,7 @@ fn print(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Result<
     if !imported.refused.is_empty() {
         let lines: Vec<_> = imported.refused.iter().map(ToString::to_string).collect();
         let n = count(lines.len(), "line was", "lines were");
-        note(format_args!("{n} not taken over: {}", lines.join(", ")));
+        note(format_args!("{n} not imported: {}", lines.join(", ")));
     }
     if args.dry_run {
         note("nothing was written");
@@ -350,7 +352,7 @@ fn print(args: &CrontabArgs, imported: &ImportedCrontab, done: &Done) -> Result<
             done.jobs.iter().filter(|(_, is_new)| *is_new).count(),
         );
         note(format_args!(
-            "wrote {} and added {}; cron runs its own until you take the lines out there (`crontab -e`)",
+            "wrote {} and added {}; cron goes on running its lines until you delete them there (`crontab -e`)",
             count(n_pipelines, "pipeline", "pipelines"),
             count(n_jobs, "job", "jobs")
         ));

@@ -14,7 +14,7 @@ use crate::store::DataDir;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
-    /// Where to; default: the data directory's own folder of pipelines.
+    /// The folder to write into; default: the data directory's own folder of pipelines.
     dir: Option<PathBuf>,
     #[command(flatten)]
     print: Print,

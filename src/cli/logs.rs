@@ -23,7 +23,7 @@ pub(super) struct LogsArgs {
     /// An earlier attempt instead of the last.
     #[arg(long, value_name = "N", conflicts_with = "follow")]
     attempt: Option<u32>,
-    /// Print what is written from now on too, until the run ends.
+    /// Also print new lines, until the run ends.
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
@@ -92,7 +92,10 @@ fn why_no_log(record: &RunRecord, section: &LogSection) -> String {
         return format!("the log of step {step_id} (attempt {attempt}) is gone: retention removed it");
     }
     let why = error_of(record, section).map(|error| format!(": it {error}"));
-    format!("step {step_id} (attempt {attempt}) has no log, for it never began{}", why.unwrap_or_default())
+    format!(
+        "step {step_id} (attempt {attempt}) has no log, because it never began{}",
+        why.unwrap_or_default()
+    )
 }
 
 /// Why an attempt could not be started, if that is so.
@@ -123,7 +126,7 @@ fn follow(records: Records, run_id: RunId, step: Option<StepId>, mut printer: Pr
             }
             Followed::End(FollowEnd::Abandoned(state)) => {
                 note(format_args!(
-                    "run {run_id} is recorded as {state}, but neither an engine nor a step of it lives; `leverframe resume {run_id}` takes it up"
+                    "run {run_id} is recorded as {state}, but no engine is running and none of its steps is alive; `leverframe resume {run_id}` continues it"
                 ));
                 return printer.end(DONE);
             }
@@ -189,7 +192,7 @@ impl Printer {
             }
             (LogChunk::Restarted, Form::Text | Form::Json) => {
                 self.page.flush()?;
-                note(format_args!("the log of step {step_id} began anew"));
+                note(format_args!("the log of step {step_id} was started again"));
                 Ok(0)
             }
         }

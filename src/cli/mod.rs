@@ -55,7 +55,7 @@ use output::Form;
 struct Cli {
     #[command(flatten)]
     place: Place,
-    /// Open the window before the engine that is running, which stays where it is.
+    /// Connect the window to the engine that is running, instead of taking it over.
     #[arg(long)]
     attach: bool,
     #[command(subcommand)]
@@ -100,33 +100,33 @@ impl Print {
 enum Verb {
     /// Run a pipeline in the foreground.
     Run(run::RunArgs),
-    /// Let a run go on: what has completed is not run again.
+    /// Let a run go on; completed steps are not run again.
     Resume(resume::ResumeArgs),
     /// Run steps of an ended run again.
     Retry(resume::RetryArgs),
-    /// Freeze a run; returns when it is seen frozen.
+    /// Freeze a run; returns when it is frozen.
     Pause(control::PauseArgs),
     /// Stop a run; returns when it has ended.
     Stop(control::StopArgs),
-    /// Print what the live engine has told, or follow what it tells.
+    /// Print the events of the running engine, or follow them.
     Events(events::EventsArgs),
     /// Run the engine and the scheduler without a window.
     Serve(serve::ServeArgs),
-    /// Manage the jobs that run pipelines by themselves.
+    /// Manage the jobs that run pipelines automatically.
     #[command(subcommand)]
     Schedule(schedule::ScheduleVerb),
-    /// Take over jobs from elsewhere.
+    /// Import jobs from elsewhere.
     #[command(subcommand)]
     Import(import::ImportVerb),
     /// List runs, newest first.
     Runs(runs::RunsArgs),
-    /// Show what the living runs cost, as it is measured.
+    /// Show what the current runs use, as it is measured.
     Top(top::TopArgs),
-    /// Show what is usual for the steps of a pipeline, from its last runs.
+    /// Show the usual time and resource use of a pipeline's steps, from its last runs.
     Stats(stats::StatsArgs),
     /// Show one run with its steps.
     Show(show::ShowArgs),
-    /// List what the steps of a run checkpointed last.
+    /// List the last checkpoints of a run's steps.
     Checkpoints(checkpoints::CheckpointsArgs),
     /// Print the logs of a run.
     Logs(logs::LogsArgs),
@@ -136,21 +136,21 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// Write sample pipelines.
     Init(init::InitArgs),
-    /// Remove what the retention settings let go.
+    /// Remove what the retention settings no longer keep.
     Prune(prune::PruneArgs),
     /// Report progress, checkpoints, outputs and metrics from inside a step.
     Report(report::ReportArgs),
     /// Check the directory, the databases, the pipelines and the platform.
     Doctor(doctor::DoctorArgs),
-    /// Have `serve` run as a service of the session.
+    /// Run `serve` as a service of the login session.
     Service(service::ServiceArgs),
-    /// Answer why a run is as it is, and what to do about it.
+    /// Explain why a run is in its state, and what to do about it.
     Why(why::WhyArgs),
-    /// Have a run that waits start although what it waits for is not there.
+    /// Start a waiting run now, without what it waits for.
     Admit(control::AdmitArgs),
-    /// Freeze what runs and hold what is to start, for a while.
+    /// Freeze all runs and start no new ones, for a while.
     Quiet(order::QuietArgs),
-    /// Let what runs end, and start nothing new.
+    /// Let current runs end, and start nothing new.
     Drain(order::DrainArgs),
 }
 
@@ -170,7 +170,7 @@ pub fn main(window: Option<Window>) -> ExitCode {
     }
     let outcome = match verb {
         None => window::open(&place, window, attach),
-        Some(_) if attach => Err(Failure::usage("--attach opens a window, and goes with no verb")),
+        Some(_) if attach => Err(Failure::usage("--attach opens a window and can't be combined with a verb")),
         Some(verb) => verb.execute(&place),
     };
     let code = outcome.unwrap_or_else(|failure| {

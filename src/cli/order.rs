@@ -24,16 +24,16 @@ use crate::store::{DataDir, RunFilter};
 
 #[derive(Debug, Args)]
 pub(super) struct QuietArgs {
-    /// For so long, such as 1h or 90m; default: until `--off`.
+    /// For this long, such as 1h or 90m; default: until `--off`.
     #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "off", "status"])]
     for_time: Option<String>,
-    /// Until then: 15:00 (today, or tomorrow if that is past), or an instant such as 2026-11-23T15:00:00Z.
+    /// Until this time: 15:00 (today, or tomorrow if that is past), or an instant such as 2026-11-23T15:00:00Z.
     #[arg(long, value_name = "T", conflicts_with_all = ["off", "status"])]
     until: Option<String>,
     /// End the quiet.
     #[arg(long, conflicts_with = "status")]
     off: bool,
-    /// Only say what is in force.
+    /// Only show what is in force.
     #[arg(long)]
     status: bool,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub(super) struct DrainArgs {
     /// Return when nothing runs any more.
     #[arg(long, conflicts_with = "status")]
     wait: bool,
-    /// Only say what is in force.
+    /// Only show what is in force.
     #[arg(long)]
     status: bool,
     #[command(flatten)]
@@ -119,7 +119,7 @@ fn wait_until_idle(place: &Place) -> Result<(), Failure> {
         n => Err(Failure::new(
             NO_ENGINE,
             format!(
-                "no engine lives any more, and {} not ended; `leverframe runs` shows where they stand",
+                "the engine has ended, but {} not ended; `leverframe runs` shows their state",
                 count(n, "run has", "runs have")
             ),
         )),
@@ -145,8 +145,8 @@ fn is_seen_idle(connection: &Arc<Connection>) -> Result<bool, Failure> {
         if last_reported != Some(left) {
             let frozen = count(
                 left.1,
-                "frozen run is to be resumed or stopped",
-                "frozen runs are to be resumed or stopped",
+                "frozen run must be resumed or stopped",
+                "frozen runs must be resumed or stopped",
             );
             match left {
                 (0, _) => note(format_args!("{frozen}")),
@@ -171,7 +171,7 @@ fn end_of_quiet(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure
     let Ok(time) = NaiveTime::parse_from_str(text, "%H:%M") else {
         let wrong = |_| {
             let forms = "write 15:00, or an instant such as 2026-11-23T15:00:00Z";
-            Failure::usage(format!("{text:?} is no time; {forms}"))
+            Failure::usage(format!("{text:?} is not a time; {forms}"))
         };
         return parse_instant(text).map_err(wrong);
     };
@@ -180,7 +180,7 @@ fn end_of_quiet(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure
     let instants =
         days.into_iter().filter_map(|day| Local.from_local_datetime(&day.and_time(time)).earliest());
     let next = instants.map(|at| at.with_timezone(&Utc)).find(|at| *at > now);
-    next.ok_or_else(|| Failure::usage(format!("{text} does not come in the next days; give an instant")))
+    next.ok_or_else(|| Failure::usage(format!("{text} does not occur in the next days; give an instant")))
 }
 
 #[cfg(test)]
@@ -196,6 +196,6 @@ mod tests {
         assert_eq!(end("14:30"), Ok(TimeDelta::days(1)));
         assert_eq!(end(&(now + TimeDelta::hours(2)).to_rfc3339()), Ok(TimeDelta::hours(2)));
         let message = end("soon").unwrap_err().unwrap();
-        assert!(message.contains("\"soon\" is no time; write 15:00"), "{message}");
+        assert!(message.contains("\"soon\" is not a time; write 15:00"), "{message}");
     }
 }

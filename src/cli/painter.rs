@@ -71,7 +71,7 @@ impl Painter {
         if let Err(failure) = outcome {
             *self = Self::Silent;
             if let Some(message) = failure.message {
-                note(format_args!("leverframe: what happens can't be printed any more: {message}"));
+                note(format_args!("leverframe: progress can't be printed any more: {message}"));
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::store::{PrunePlan, PruneReason, PruneReport, PrunedRun};
 
 #[derive(Debug, Args)]
 pub(super) struct PruneArgs {
-    /// Say what would go, and remove nothing.
+    /// Show what would be removed, and remove nothing.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -54,7 +54,7 @@ fn print(page: &mut Page, plan: &PrunePlan, report: Option<&PruneReport>, now: N
     };
     let rows: Vec<_> = plan.runs.iter().chain(&plan.logs).map(row).collect();
     if !rows.is_empty() {
-        page.table(&["RUN", "STATE", "STARTED", "LOGS", "WHY IT GOES"], &rows)?;
+        page.table(&["RUN", "STATE", "STARTED", "LOGS", "REASON"], &rows)?;
         page.flush()?;
     }
     match report {
@@ -78,9 +78,9 @@ fn print(page: &mut Page, plan: &PrunePlan, report: Option<&PruneReport>, now: N
 
 fn why(reason: PruneReason) -> &'static str {
     match reason {
-        PruneReason::Old => "it is older than is kept",
-        PruneReason::Many => "its pipeline has more runs than are kept",
-        PruneReason::LogBytes => "all logs together are bigger than is kept (the run stays)",
+        PruneReason::Old => "it is older than the settings keep",
+        PruneReason::Many => "its pipeline has more runs than the settings keep",
+        PruneReason::LogBytes => "all logs together are larger than the settings keep (the run stays)",
     }
 }
 

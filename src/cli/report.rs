@@ -23,7 +23,7 @@ pub(super) struct ReportArgs {
     /// How far the step is, from 0 to 1.
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     progress: Option<f64>,
-    /// What it is at, for people.
+    /// What the step is doing, for people.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     message: Option<String>,
     /// What it needs to go on from here: any JSON. Replaces the last.
@@ -40,15 +40,16 @@ pub(super) struct ReportArgs {
 fn key_number(text: &str) -> Result<(String, f64), String> {
     let (key, value) = key_value(text).map_err(|_| "write KEY=NUMBER")?;
     let number = value.parse().ok().filter(|number: &f64| number.is_finite());
-    Ok((key, number.ok_or_else(|| format!("{value:?} is no number"))?))
+    Ok((key, number.ok_or_else(|| format!("{value:?} is not a number"))?))
 }
 
 pub(super) fn report(args: ReportArgs) -> Outcome {
-    let path = std::env::var_os(REPORT).filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
-        Failure::usage(format!(
-            "`report` speaks for a step, and there is none here: {REPORT} is not set; call it from a step's command"
-        ))
-    })?;
+    let path =
+        std::env::var_os(REPORT).filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
+            Failure::usage(format!(
+                "`report` works only inside a step: {REPORT} is not set; call it from a step's command"
+            ))
+        })?;
     let line = line(args)?;
     append_report(&path, &line).map_err(|error| {
         if error.kind() == io::ErrorKind::InvalidInput {
@@ -64,7 +65,7 @@ fn line(args: ReportArgs) -> Result<ReportLine, Failure> {
     let checkpoint = args.checkpoint.map(|text| {
         RawValue::from_string(text).map_err(|error| {
             Failure::usage(format!(
-                "the checkpoint is no JSON: {error}; quote texts, such as --checkpoint '\"page 3\"'"
+                "the checkpoint is not JSON: {error}; quote texts, such as --checkpoint '\"page 3\"'"
             ))
         })
     });

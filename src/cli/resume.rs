@@ -33,7 +33,7 @@ pub(super) struct ResumeArgs {
 pub(super) struct RetryArgs {
     /// The run.
     run_id: RunId,
-    /// Run this step and what needs it again; default: what has not completed, or else everything.
+    /// Run this step, and all steps that need it, again; default: what has not completed, or else everything.
     #[arg(long, value_name = "STEP")]
     from: Option<StepId>,
     /// Take the pipeline file as it is now, instead of the definition that the run started with.

@@ -35,11 +35,10 @@ pub(super) struct RunArgs {
     /// Such as dev, which is the default.
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// From 0 to 9: among runs that wait, the highest goes first; default: the pipeline's.
+    /// From 0 to 9: of the waiting runs, the highest starts first; default: the pipeline's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
     priority: Option<u8>,
-    /// The same again as this run: its parameters, run type and environment, and without PIPELINE the very
-    /// definition that it ran.
+    /// Take this run's parameters, run type and environment, and without PIPELINE its definition as well.
     #[arg(long, value_name = "RUN_ID")]
     like: Option<RunId>,
     #[command(flatten)]

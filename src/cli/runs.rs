@@ -32,7 +32,7 @@ pub(super) struct RunsArgs {
     /// Only runs that started before then.
     #[arg(long, value_name = "T")]
     until: Option<String>,
-    /// At most so many; default: all, on a terminal 50.
+    /// How many at most; default: all, on a terminal 50.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]
@@ -113,7 +113,7 @@ pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Fa
     }
     parse_instant(text).or_else(|_| parse_instant(&format!("{text}T00:00"))).map_err(|_| {
         Failure::usage(format!(
-            "{text:?} is no moment; write an instant such as 2026-11-23T02:00:00Z, a date, or a time back such as 2h"
+            "{text:?} is not a point in time; write an instant such as 2026-11-23T02:00:00Z, a date, or a time back such as 2h"
         ))
     })
 }

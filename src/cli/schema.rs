@@ -10,7 +10,7 @@ use crate::{pipeline, settings};
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// Of which file.
+    /// For which file.
     #[arg(value_enum, default_value_t = File::Pipeline)]
     file: File,
     /// The output is always JSON.

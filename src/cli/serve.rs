@@ -32,7 +32,7 @@ pub(super) struct ServeArgs {
     /// Go into the background; what happens is written to serve.log in the data directory.
     #[arg(long)]
     detach: bool,
-    /// When told to end, stop what runs in good order first; default: it goes on and is taken back at the next start.
+    /// Before it ends, stop all runs; default: they go on and are taken back at the next start.
     #[arg(long)]
     stop_runs: bool,
     /// Where a window runs the engine, wait until it has ended; default: that is an error.
@@ -157,7 +157,7 @@ fn serve_on(
                 Disposition::HandedOver(new_holder) => Ok(End::HandedOver(new_holder)),
                 Disposition::Ended => Ok(End::Over),
                 Disposition::Unknown => {
-                    Err(Failure::new(FAILED, "the engine has ended by itself; its last words stand above"))
+                    Err(Failure::new(FAILED, "the engine ended unexpectedly; its last messages are above"))
                 }
             };
         }
@@ -172,7 +172,7 @@ fn serve_on(
             recv(displaced) -> notified => match notified {
                 Ok(()) => {
                     // Like a kill: nothing may be written, so nothing is closed in order.
-                    note("ended; start it again where the data directory is now. What runs is with the supervisor");
+                    note("ended; start it again with the data directory's new path. Steps that run go on with the supervisor");
                     std::process::exit(UNUSABLE.into());
                 }
                 // The directory can't be watched.
@@ -181,7 +181,7 @@ fn serve_on(
             recv(signals.asked) -> asked => if is_end(asked.ok()) {
                 return conclude(service, match args.stop_runs {
                     true => {
-                        note("stopping what runs in good order …");
+                        note("stopping all runs …");
                         ShutdownKind::StopRuns
                     }
                     false => ShutdownKind::LeaveSteps,
@@ -219,7 +219,7 @@ fn wait_for_lease(
         select! {
             recv(standby.lease) -> lease => return match lease {
                 Ok(lease) => Ok(lease?),
-                Err(_) => Err(Failure::new(FAILED, "nobody waits for the engine's end any more")),
+                Err(_) => Err(Failure::new(FAILED, "the wait for the engine's end was broken off")),
             },
             recv(signals.asked) -> asked => if is_end(asked.ok()) {
                 note("ended; the engine goes on where it is");

@@ -18,7 +18,7 @@ pub(super) struct ServiceArgs {
 enum ServiceVerb {
     /// Print the service's file.
     Print {
-        /// For whom; default: this platform's.
+        /// For which service manager; default: this platform's.
         #[arg(long, value_enum, value_name = "MANAGER")]
         manager: Option<Manager>,
     },

@@ -15,7 +15,7 @@ use crate::resources::Spread;
 pub(super) struct StatsArgs {
     /// The pipeline's id.
     pipeline: PipelineId,
-    /// Over the newest so many runs that have ended.
+    /// How many of the newest ended runs are counted.
     #[arg(long, value_name = "N", default_value_t = 50)]
     last: usize,
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(super) fn stats(args: &StatsArgs, place: &Place) -> Outcome {
     let Some(stats) = records.stats(&args.pipeline, args.last, engine::now())? else {
         let text =
             format!("no run of pipeline {} has ended in {}", args.pipeline, records.data_dir().display());
-        return Err(Failure::new(NOT_FOUND, format!("{text}; `leverframe runs` lists those that are there")));
+        return Err(Failure::new(NOT_FOUND, format!("{text}; `leverframe runs` lists all runs")));
     };
     let mut page = Page::new();
     match args.print.form() {

@@ -19,7 +19,7 @@ const HOME: &str = "\x1b[H\x1b[J";
 
 #[derive(Debug, Args)]
 pub(super) struct TopArgs {
-    /// End after so many samples; default: on a terminal and with --json never, else 1.
+    /// End after this many samples; default: on a terminal and with --json never, else 1.
     #[arg(short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     samples: Option<u64>,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(super) fn top(args: &TopArgs, place: &Place) -> Outcome {
     let data_dir = place.path()?;
     let connection = Connection::open(&data_dir)?.ok_or_else(|| {
         let text = format!("no engine is running on {}: nothing is measured", data_dir.display());
-        Failure::new(NO_ENGINE, format!("{text}; `leverframe stats PIPELINE` says what runs have cost"))
+        Failure::new(NO_ENGINE, format!("{text}; `leverframe stats PIPELINE` shows what past runs used"))
     })?;
     let is_interactive = args.print.form() == Form::Text && moves_cursor(&std::io::stdout());
     let endless = is_interactive || args.print.form() == Form::Json;

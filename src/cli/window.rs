@@ -90,7 +90,7 @@ fn raise_open_window(dir: &DataDir, kept: JoinError) -> Outcome {
         return Err(kept.into());
     }
     client.ask(&Raise {})?;
-    note("the window that is open already was brought to the front");
+    note("the window was open already and is now in front");
     Ok(DONE)
 }
 
@@ -98,7 +98,7 @@ fn raise_open_window(dir: &DataDir, kept: JoinError) -> Outcome {
 fn show_attached(show: Window, dir: DataDir, settings: Settings) -> Outcome {
     let Some(client) = ControlClient::connect(dir.path(), OWN_NAME)? else {
         let text =
-            "no engine is running that the window could be attached to; without --attach it runs one itself";
+            "there is no running engine to attach the window to; without --attach the window runs one itself";
         return Err(Failure::new(NO_ENGINE, text));
     };
     let (port, world) = window_port();

@@ -155,7 +155,7 @@ impl Kind {
             },
             Self::Threshold => Threshold::from_words(text)
                 .map(Plain::Threshold)
-                .ok_or_else(|| format!("{text:?} is no bound; give {}", self.expected())),
+                .ok_or_else(|| format!("{text:?} is not a limit; give {}", self.expected())),
             Self::Signal => units::signal_number(text).map(Plain::Signal).ok_or_else(String::new),
             Self::Id
             | Self::Text

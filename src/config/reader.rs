@@ -71,7 +71,7 @@ impl Format {
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             let message = error.message().trim_end().replace('\n', ", ").replace(", expected nothing", "");
-            problems.add(at, format!("this is no valid TOML: {message}"));
+            problems.add(at, format!("this is not valid TOML: {message}"));
         }
         if !problems.is_empty() {
             return Err(problems.into_diagnostics(path));

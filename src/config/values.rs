@@ -64,7 +64,7 @@ pub(super) fn wrong_type(name: &str, kind: Kind, value: &DeValue<'_>) -> String 
 pub(super) fn read_text(key: &Key, text: &str, at: usize, problems: &mut Problems<'_>) -> Option<String> {
     let is_id = matches!(key.kind, Kind::Id);
     let problem = if text.contains('\0') {
-        format!("`{}` holds a NUL character, which no process can be given; leave it out", key.name)
+        format!("`{}` contains a NUL character, which can't be passed to a process; leave it out", key.name)
     } else if is_id && !is_valid_id(text) {
         format!("the id {text:?} is malformed: {ID_RULE}")
     } else if text.trim().is_empty() && !matches!(key.kind, Kind::Text) {
@@ -88,13 +88,16 @@ pub(super) fn read_argv(
     let at = value.span().start;
     let items = read_strings(key, value, problems)?;
     if items.first().is_none_or(|program| program.value.is_empty()) {
-        problems.add(at, format!("`{}` names no program: its first string must be one", key.name));
+        problems.add(at, format!("`{}` does not name a program: its first string must be one", key.name));
         return None;
     }
     if let Some(item) = items.iter().find(|item| item.value.contains('\0')) {
         problems.add(
             item.at,
-            format!("`{}` holds a NUL character, which no process can be given; leave it out", key.name),
+            format!(
+                "`{}` contains a NUL character, which can't be passed to a process; leave it out",
+                key.name
+            ),
         );
         return None;
     }
@@ -219,7 +222,7 @@ pub(crate) fn is_variable_name(text: &str) -> bool {
 fn env_name_problem(name: &str) -> Option<String> {
     if !is_variable_name(name) {
         return Some(format!(
-            "{name:?} is no name of a variable: use letters, digits and '_', and no digit first"
+            "{name:?} is not a valid variable name: use letters, digits and '_', and no digit first"
         ));
     }
     name.starts_with("LEVERFRAME_")

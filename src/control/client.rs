@@ -52,10 +52,12 @@ pub enum ControlError {
     #[error("{}", gone(.0.as_ref()))]
     Gone(Option<ClosingNotice>),
     /// The answer could not be parsed.
-    #[error("the engine answered what this program does not understand ({0}); are both of one version?")]
+    #[error(
+        "this program does not understand the engine's answer ({0}); check that both have the same version"
+    )]
     Garbled(String),
     /// The engine does not answer.
-    #[error("the engine{} does not answer (waited {} s); look whether its process hangs", in_brackets(*.pid), .waited.as_secs())]
+    #[error("the engine{} does not answer (waited {} s); check whether its process hangs", in_brackets(*.pid), .waited.as_secs())]
     NoAnswer {
         /// The engine's process, if known.
         pid: Option<u32>,
@@ -81,7 +83,7 @@ pub struct StoppedHolder {
 
 fn stopped_advice(state: char, pid: u32) -> String {
     match state {
-        't' => "let the debugger that holds it go on".to_owned(),
+        't' => "continue it in the debugger that holds it".to_owned(),
         _ => format!("continue it with `kill -CONT {pid}`, or `fg` in its terminal"),
     }
 }

@@ -13,7 +13,7 @@ use crate::settings::{Catalogue, CatalogueError};
 use crate::store::{Presence, presence};
 
 /// The message that nothing fires the enabled jobs, and what would.
-pub const NOBODY_FIRES: &str = "nothing on this machine fires these jobs: neither the window nor `leverframe serve` runs, and there is no service that starts it; `leverframe service install` puts one in place";
+pub const NOBODY_FIRES: &str = "nothing on this machine fires these jobs: neither the window nor `leverframe serve` runs, and there is no service that starts it; `leverframe service install` installs one";
 
 /// Whether something fires the jobs of a data directory. Displays as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub fn jobs_fired(data_dir: &Path) -> JobsFired {
             Some(true) => JobsFired::Yes,
             Some(false) => JobsFired::No,
             None => unknown(format!(
-                "the engine (process {pid}) does not say; it is of version {}, which is older",
+                "the engine (process {pid}) does not report it; its version {} is older",
                 client.welcome().version
             )),
         },

@@ -60,7 +60,7 @@ impl JobFiles {
                 tracing::warn!(
                     target: NOTICE,
                     data_dir = %data_dir.display(),
-                    "{which} can't be watched: {error}; a [[schedule]] table that is edited there counts from the next start on"
+                    "{which} can't be watched: {error}; a [[schedule]] table that is edited there takes effect at the next start"
                 );
             };
             let data_dir = dir.path().to_owned();
@@ -187,7 +187,7 @@ impl Reader {
                 tracing::warn!(
                     target: NOTICE,
                     data_dir = %self.dir.path().display(),
-                    "the schedules of {file} can't be taken over: {why}"
+                    "the schedules of {file} can't be applied: {why}"
                 );
             }
         }

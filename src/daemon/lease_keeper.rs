@@ -117,7 +117,7 @@ impl Keeper {
                 Err(format!("`leverframe serve` runs already (process {me}); there is nothing to do"))
             }
             (ProcessKind::Window, _) => Err(format!(
-                "the window (process {me}) runs the engine; close it and leave what runs to a process in the background"
+                "the window (process {me}) runs the engine; close it and let a background process take over"
             )),
             (ProcessKind::Library, _) => {
                 Err(format!("the program of process {me} keeps its engine; end it first"))
@@ -126,7 +126,7 @@ impl Keeper {
         let snapshot = self.handler.engine().snapshot();
         match snapshot.runs.values().find(|run| matches!(run.body, Body::Driven)) {
             Some(run) => {
-                Err(format!("run {} is driven by this very program; it can't be handed over", run.id))
+                Err(format!("run {} is driven by this program itself and can't be handed over", run.id))
             }
             None => Ok(()),
         }

@@ -94,7 +94,7 @@ impl LiveLimits {
                     });
                     if let Err(error) = &begun {
                         warn(format!(
-                            "the settings can't be watched: {error}; a limit that is edited there counts from the next start on"
+                            "the settings can't be watched: {error}; a limit that is edited there takes effect at the next start"
                         ));
                         return None;
                     }
@@ -153,7 +153,7 @@ impl LiveLimits {
         let new = edited(&text, params).map_err(|why| by_hand(&why))?;
         let after = Settings::read(&new, path).map_err(|error| by_hand(&error.to_string()))?;
         if after.limits != params.applied(&before.limits, limit) {
-            return Err(by_hand("the file says it in a way that can't be edited"));
+            return Err(by_hand("the file writes it in a form that can't be edited"));
         }
         if new != text {
             replace(path, &new).map_err(|error| by_hand(&format!("the file can't be written: {error}")))?;
@@ -180,7 +180,7 @@ impl LiveLimits {
             }
             Err(error) => {
                 let sentence =
-                    format!("what was in force of limits, admission and the monitor stays so: {error}");
+                    format!("the settings of limits, admission and the monitor stay as they were: {error}");
                 let is_new = state.said.as_ref() != Some(&sentence);
                 is_new.then(|| state.said.insert(sentence).clone())
             }

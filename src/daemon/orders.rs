@@ -35,7 +35,7 @@ fn order_here(lease: EngineLease, settings: Settings, order: Order) -> Result<Or
     let bus = EventBus::new();
     let events = bus.subscribe();
     if matches!(order, Order::Quiet(Some(until)) if until <= now().wall) {
-        return Err(Error::invalid("the end of quiet is past; give one that is to come"));
+        return Err(Error::invalid("the end of the quiet time is in the past; give a later one"));
     }
     let engine = EngineOptions {
         scope,

@@ -117,7 +117,7 @@ impl Service {
         // The service works without it; the machine may then sleep.
         let awake = AwakeKeeper::start(dir.path())
             .inspect_err(|error| {
-                tracing::warn!(target: NOTICE, %data_dir, "sleep can't be held off: {error}");
+                tracing::warn!(target: NOTICE, %data_dir, "sleep can't be prevented: {error}");
             })
             .ok();
         let kept_awake = engine.awake.or_else(|| awake.as_ref().map(AwakeKeeper::handle));

@@ -20,7 +20,7 @@ impl CommandHandler {
     /// [`Error`] when nothing is measured.
     pub(crate) fn usage(&self, after: Option<DateTime<Utc>>) -> Result<Usage, Error> {
         let Some(monitor) = &self.monitor else {
-            let text = "this engine has nobody who measures what its runs cost";
+            let text = "this engine does not measure what its runs use";
             return Err(Error::impossible(text));
         };
         let sample = monitor.wait_newer(after, LONGEST_WAIT).unwrap_or_default();

@@ -36,13 +36,13 @@ pub enum ServiceError {
     #[error("there is no home directory for the service's file; print it and put it where it belongs")]
     Homeless,
     /// The file's format can't hold a path.
-    #[error("the path {path:?} holds a line break, which no service file can; move it elsewhere")]
+    #[error("the path {path:?} contains a line break, which a service file can't contain; move it elsewhere")]
     Path { path: PathBuf },
     /// The file can't be written or removed.
     #[error("the service's file {path} can't be changed: {source}")]
     File { path: PathBuf, source: io::Error },
     /// The manager refused.
-    #[error("{path} is in place, but `{command}` failed: {why}; run it in a session of your own")]
+    #[error("{path} is in place, but `{command}` failed: {why}; run it in your own login session")]
     Manager {
         /// The service's file.
         path: PathBuf,

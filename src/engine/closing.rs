@@ -29,7 +29,7 @@ impl CoreExecutionEngine {
         let snapshot = self.snapshot();
         let driven = snapshot.runs.values().find(|run| matches!(run.body, Body::Driven));
         if let (ShutdownKind::LeaveSteps, Some(run)) = (kind, driven) {
-            let why = format!("run {} is driven by this very program; it can't be handed over", run.id);
+            let why = format!("run {} is driven by this program itself and can't be handed over", run.id);
             return Err(EngineError::Invalid(why));
         }
         self.close(kind)

@@ -8,7 +8,7 @@ use crate::store::{DataDirError, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The run does not exist.
-    #[error("there is no run {run_id}; `leverframe runs` lists those that are")]
+    #[error("there is no run {run_id}; `leverframe runs` lists all runs")]
     NotFound {
         /// The requested run.
         run_id: RunId,
@@ -21,7 +21,7 @@ pub enum EngineError {
     },
     /// The run lives, and is outside of this engine's scope.
     #[error(
-        "run {run_id} is left with the supervisor; an engine that takes back all runs, or this one, can act on it"
+        "run {run_id} still belongs to the supervisor; only an engine that takes back all runs, or this one, can act on it"
     )]
     OutOfScope {
         /// The requested run.
@@ -46,7 +46,7 @@ pub enum EngineError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Nothing can be recorded at present; nothing was changed.
-    #[error("it can't be recorded at the moment, and so was not done: {reason}")]
+    #[error("it was not done, because it can't be recorded at the moment: {reason}")]
     NotRecorded {
         /// The reason.
         reason: String,

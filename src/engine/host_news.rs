@@ -51,7 +51,7 @@ impl Engine {
             HostEvent::Answers { .. } => self.end_silence(),
             HostEvent::Gone { reason } => {
                 self.end_silence();
-                let text = format!("the supervisor is gone ({reason}); its steps are looked for");
+                let text = format!("the supervisor has ended ({reason}); looking for its steps");
                 self.tell(EventKind::WarningRaised { text });
                 self.host.reconnect();
             }

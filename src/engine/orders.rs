@@ -19,7 +19,9 @@ impl CoreExecutionEngine {
     /// [`EngineError::Invalid`] when `until` is past; [`EngineError::Store`] when it can't be recorded.
     pub fn begin_quiet(&self, until: Option<DateTime<Utc>>) -> Result<Orders, EngineError> {
         if until.is_some_and(|until| until <= clock::now().wall) {
-            return Err(EngineError::Invalid("the end of quiet is past; give one that is to come".into()));
+            return Err(EngineError::Invalid(
+                "the end of the quiet time is in the past; give a later one".into(),
+            ));
         }
         self.order(Order::Quiet(until))
     }

@@ -52,16 +52,19 @@ fn from_file(path: &Path) -> Result<String, String> {
     // The metadata of the opened file, which can't be replaced any more.
     let meta = file.metadata().map_err(unreadable)?;
     if !meta.is_file() {
-        return Err(format!("{shown} is no regular file; a secret stands in one, or a command prints it"));
+        return Err(format!(
+            "{shown} is not a regular file; put the secret into one, or let a command print it"
+        ));
     }
     if meta.mode() & 0o077 != 0 {
-        return Err(format!("the file {shown} can be read by others; `chmod 600 {shown}` mends it"));
+        return Err(format!("the file {shown} can be read by others; `chmod 600 {shown}` corrects it"));
     }
     let text = read_bounded(&file).map_err(unreadable)?;
     if text.len() > MAX_BYTES {
-        return Err(format!("the file {shown} is longer than {MAX_BYTES} bytes; that is no secret"));
+        return Err(format!("the file {shown} is longer than {MAX_BYTES} bytes; a secret must be shorter"));
     }
-    let text = String::from_utf8(text).map_err(|_| format!("the file {shown} holds what is not UTF-8"))?;
+    let text =
+        String::from_utf8(text).map_err(|_| format!("the file {shown} contains bytes that are not UTF-8"))?;
     Ok(without_last_newline(text))
 }
 
@@ -84,7 +87,7 @@ fn from_command(command: &SecretCommand, guard: Option<&Guard>, cancel: &Cancel)
             missing(error.to_string())
         }
     })?;
-    let text = String::from_utf8(output).map_err(|_| missing("printed what is not UTF-8".into()))?;
+    let text = String::from_utf8(output).map_err(|_| missing("printed bytes that are not UTF-8".into()))?;
     Ok(without_last_newline(text))
 }
 
@@ -139,8 +142,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let fifo = dir.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).expect("a FIFO");
-        assert!(missing(&fifo).contains("is no regular file"), "{}", missing(&fifo));
-        assert!(missing(Path::new("/dev/zero")).contains("is no regular file"));
+        assert!(missing(&fifo).contains("is not a regular file"), "{}", missing(&fifo));
+        assert!(missing(Path::new("/dev/zero")).contains("is not a regular file"));
         let long = dir.path().join("long");
         fs::write(&long, "x".repeat(MAX_BYTES + 1)).expect("a file");
         fs::set_permissions(&long, fs::Permissions::from_mode(0o600)).expect("chmod");

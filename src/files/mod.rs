@@ -110,7 +110,7 @@ fn no_file(path: &Path, links: OFlags) -> Option<io::Error> {
         _ => "a device",
     };
     let remedy = if links.contains(OFlags::NOFOLLOW) { ": remove it" } else { "" };
-    let text = format!("{what} stands there, where a regular file must be{remedy}");
+    let text = format!("{what} is there instead of a regular file{remedy}");
     Some(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 

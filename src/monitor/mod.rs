@@ -236,7 +236,7 @@ impl ResourceMonitor {
                 *state = other;
                 Ok(())
             }
-            State::Lost => Err(not_started(io::Error::other("it has ended before its time"))),
+            State::Lost => Err(not_started(io::Error::other("it ended unexpectedly"))),
         }
     }
 

@@ -91,12 +91,12 @@ fn check_directory(data_dir: &Path, findings: &mut Vec<Finding>) -> bool {
     let meta = match fs::metadata(data_dir) {
         Ok(meta) => meta,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let text = format!("{shown} is not there yet; the first run or `leverframe init` makes it");
+            let text = format!("{shown} does not exist yet; the first run or `leverframe init` creates it");
             findings.push(Finding::fine(ABOUT, text));
             return false;
         }
         Err(error) => {
-            let advice = "mend its permissions, or name another with --data-dir";
+            let advice = "correct its permissions, or name another with --data-dir";
             findings.push(Finding::broken(ABOUT, format!("{shown} can't be reached: {error}"), advice));
             return false;
         }
@@ -112,11 +112,13 @@ fn check_directory(data_dir: &Path, findings: &mut Vec<Finding>) -> bool {
         findings.push(Finding::broken(ABOUT, text, "name one of your own with --data-dir"));
     }
     if meta.mode() & 0o077 != 0 {
-        let text = format!("{shown} can be entered by others (mode {:o})", meta.mode() & 0o777);
+        let text = format!("{shown} is accessible to other users (mode {:o})", meta.mode() & 0o777);
         findings.push(Finding::odd(
             ABOUT,
             text,
-            format!("`chmod 700 {shown}`; the next start does, unless the folder also holds something else"),
+            format!(
+                "`chmod 700 {shown}`; the next start does this, unless the folder also contains other files"
+            ),
         ));
     }
     let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
@@ -139,25 +141,26 @@ fn check_space(data_dir: &Path, findings: &mut Vec<Finding>) {
     match free_space(data_dir) {
         Ok(free) if free < LITTLE_SPACE => {
             let text = format!("only {} MiB are free", free >> 20);
-            let advice = "free some: when the disk is full no step starts and running ones are frozen";
+            let advice = "free some space: when the disk is full, no step starts and running ones are frozen";
             findings.push(Finding::odd("space", text, advice));
         }
         Ok(free) => findings.push(Finding::fine("space", format!("{} GiB are free", free >> 30))),
         Err(error) => {
-            let text = format!("how much is free can't be told: {error}");
-            findings.push(Finding::odd("space", text, "look with `df`"));
+            let text = format!("the free space can't be read: {error}");
+            findings.push(Finding::odd("space", text, "check it with `df`"));
         }
     }
     match fs::metadata(data_dir.join("reserve")) {
         Ok(meta) if meta.blocks() * 512 >= RESERVE_BYTES => {
-            let text = format!("{} are held for the day the disk is full", format_size(RESERVE_BYTES));
+            let text =
+                format!("{} are reserved for the time when the disk is full", format_size(RESERVE_BYTES));
             findings.push(Finding::fine("reserve", text));
         }
         Ok(_) => {
-            let text = "the reserve is given up: the disk is or was full";
+            let text = "the reserve has been released: the disk is or was full";
             findings.push(Finding::odd("reserve", text, "free some space; the next start takes it again"));
         }
-        Err(_) => findings.push(Finding::fine("reserve", "there is none yet; the first run makes it")),
+        Err(_) => findings.push(Finding::fine("reserve", "there is none yet; the first run creates it")),
     }
 }
 
@@ -165,7 +168,7 @@ fn check_database(data_dir: &Path, findings: &mut Vec<Finding>) {
     const ABOUT: &str = "database";
     let path = data_dir.join("checkpoints.db");
     if !path.exists() {
-        findings.push(Finding::fine(ABOUT, "there is none yet; the first run makes it"));
+        findings.push(Finding::fine(ABOUT, "there is none yet; the first run creates it"));
         return;
     }
     if fs::metadata(&path).is_ok_and(|meta| meta.mode() & 0o077 != 0) {
@@ -199,7 +202,7 @@ fn check_database(data_dir: &Path, findings: &mut Vec<Finding>) {
 fn check_orders(data_dir: &Path, findings: &mut Vec<Finding>) {
     let Ok(orders) = Records::open(data_dir).and_then(|records| records.orders()) else { return };
     if orders != Orders::default() {
-        let advice = "`leverframe quiet --off` and `leverframe drain --off` end it";
+        let advice = "`leverframe quiet --off` and `leverframe drain --off` end this";
         findings.push(Finding::odd("orders", orders.sentence(crate::engine::now().wall), advice));
     }
 }
@@ -209,7 +212,7 @@ fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
     findings.push(match engine {
         Presence::Engine { pid } => match StoppedHolder::of(data_dir) {
             Some(stopped) => {
-                let advice = "until then no verb that asks it is answered, and no job fires";
+                let advice = "until then commands that need it get no answer, and no job fires";
                 Finding::broken("engine", stopped.to_string(), advice)
             }
             None => Finding::fine("engine", format!("process {pid} holds the directory")),
@@ -224,13 +227,13 @@ fn check_processes(data_dir: &Path, findings: &mut Vec<Finding>) {
     match supervisor::probe(data_dir) {
         Some(info) => {
             let text = format!(
-                "process {} (version {}) looks after {} living steps, {} ends wait to be recorded",
+                "process {} (version {}) looks after {} living steps; {} ends of steps are not recorded yet",
                 info.pid, info.version, info.n_steps, info.n_unacknowledged
             );
             let is_other = info.version != env!("CARGO_PKG_VERSION");
             let has_no_engine = engine == Presence::Nobody;
             findings.push(if is_other {
-                let advice = "it goes when its last step has ended; the next start then takes this version";
+                let advice = "it ends after its last step; the next start then uses this version";
                 Finding::odd("supervisor", text, advice)
             } else if has_no_engine {
                 let advice = "open the window, or `leverframe resume` its run, to take them back";
@@ -256,7 +259,7 @@ fn check_open_files(pid: u32, data_dir: &Path, findings: &mut Vec<Finding>) {
         for file in [database.to_owned(), format!("{database}-wal"), format!("{database}-shm")] {
             if is_removed(&file) {
                 let text = format!(
-                    "{file} was removed while the engine (process {pid}) uses it: what it records now only it can see"
+                    "{file} was removed while the engine (process {pid}) uses it: no other program can see what it records now"
                 );
                 let advice = format!(
                     "end it with `kill {pid}`, which writes back what it can, then start it again; steps that run go on"
@@ -273,14 +276,14 @@ fn check_logout(findings: &mut Vec<Finding>) {
     const ABOUT: &str = "logout";
     let advice = "`loginctl enable-linger` lets them go on";
     findings.push(match logout_effect() {
-        None => Finding::fine(ABOUT, "no session manager ends what runs"),
+        None => Finding::fine(ABOUT, "no session manager ends running steps"),
         Some(LogoutEffect::GoOn) => Finding::fine(ABOUT, "steps go on after a logout"),
         Some(LogoutEffect::EndWithManager) => {
             let text = "a logout ends the service of the session, and steps that it started";
             Finding::odd(ABOUT, text, advice)
         }
         Some(LogoutEffect::Killed) => {
-            Finding::odd(ABOUT, "a logout kills all that runs, steps included", advice)
+            Finding::odd(ABOUT, "a logout kills all processes, steps included", advice)
         }
     });
 }
@@ -288,11 +291,15 @@ fn check_logout(findings: &mut Vec<Finding>) {
 fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) -> Catalogue {
     let settings = match Settings::load(data_dir) {
         Ok(settings) => {
-            findings.push(Finding::fine("settings", "they are understood"));
+            findings.push(Finding::fine("settings", "they are valid"));
             settings
         }
         Err(error) => {
-            findings.push(Finding::broken("settings", error.to_string(), "mend the file, or move it away"));
+            findings.push(Finding::broken(
+                "settings",
+                error.to_string(),
+                "correct the file, or move it away",
+            ));
             Settings::default()
         }
     };
@@ -312,7 +319,7 @@ fn check_pipelines(data_dir: &Path, findings: &mut Vec<Finding>) -> Catalogue {
     });
     for problems in catalogue.entries.iter().filter_map(|entry| entry.outcome.as_ref().err()) {
         let text = in_lines(problems);
-        findings.push(Finding::broken("pipelines", text, "mend the file; it does not run until then"));
+        findings.push(Finding::broken("pipelines", text, "correct the file; it does not run until then"));
     }
     catalogue
 }
@@ -344,7 +351,7 @@ fn check_machine(trial_dir: &Path, findings: &mut Vec<Finding>) {
         Ok(()) => Finding::fine("sleep", "runs can keep the machine awake (`inhibit_sleep`)"),
         Err(why) => {
             let advice =
-                "it takes systemd-logind, and its consent; everything but `inhibit_sleep` works without";
+                "this needs systemd-logind and its permission; everything except `inhibit_sleep` works without it";
             Finding::odd("sleep", format!("runs can't keep the machine awake: {why}"), advice)
         }
     });

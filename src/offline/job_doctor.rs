@@ -33,7 +33,7 @@ pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut 
     if n_more > 0 {
         wrong.push(Finding::odd(
             ABOUT,
-            format!("{n_more} more are in trouble"),
+            format!("{n_more} more have problems"),
             "`leverframe schedule list` names all",
         ));
     }
@@ -44,7 +44,7 @@ pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut 
             wrong.push(Finding::odd(ABOUT, format!("{n_firing} are enabled, and {NOBODY_FIRES}"), advice));
         }
         Some(unknown @ JobsFired::Unknown { .. }) => {
-            let advice = "see to it that the engine answers, then look again";
+            let advice = "find out why the engine does not answer, then check again";
             wrong.push(Finding::odd(ABOUT, format!("{n_firing} are enabled; {unknown}"), advice));
         }
         Some(JobsFired::Yes) | None => {}
@@ -59,12 +59,11 @@ pub(crate) fn check_jobs(data_dir: &Path, catalogue: &Catalogue, findings: &mut 
 fn finding_of(job: &JobView) -> Option<Finding> {
     let job_id = &job.job_id;
     if let Some(problem) = &job.problem {
-        let advice = "set its schedule anew (`leverframe schedule set`), or remove it";
+        let advice = "set its schedule again (`leverframe schedule set`), or remove it";
         return Some(Finding::broken(ABOUT, format!("job {job_id} never fires: {problem}"), advice));
     }
     if let Some(trouble) = &job.trouble {
-        let advice =
-            "put the file back, name another pipeline (`leverframe schedule set`), or remove the job";
+        let advice = "restore the file, name another pipeline (`leverframe schedule set`), or remove the job";
         return Some(Finding::broken(ABOUT, format!("job {job_id} can't run: {trouble}"), advice));
     }
     if let Some(held) = &job.held {
@@ -75,7 +74,7 @@ fn finding_of(job: &JobView) -> Option<Finding> {
         ));
     }
     let failed = job.last_fire.as_ref().filter(|fire| fire.outcome == Outcome::FailedToStart.as_str())?;
-    let reason = failed.reason.as_deref().unwrap_or("nobody said why");
+    let reason = failed.reason.as_deref().unwrap_or("no reason was recorded");
     Some(Finding::odd(
         ABOUT,
         format!("job {job_id} failed to start when it was due last: {reason}"),

@@ -15,7 +15,9 @@ pub enum ExpandError {
         value: String,
     },
     /// A `$` begins no variable.
-    #[error("{value:?} has a $ that begins no variable; write $NAME or ${{NAME}}, or $$ for a plain $")]
+    #[error(
+        "{value:?} has a $ that does not begin a variable; write $NAME or ${{NAME}}, or $$ for a plain $"
+    )]
     Malformed {
         /// The value that contains it.
         value: String,

@@ -52,25 +52,25 @@ use Fallback::{Is, Words};
 #[rustfmt::skip]
 pub(super) static SCHEDULE_KEYS: &[Key] = &[
     key(TABLE, "id", Kind::Id, Words("the pipeline's id; further tables need one"), "The job's name.").also(&["name", "job_id"]),
-    key(TABLE, "cron", Kind::Filled, Fallback::None, "When it is due: a cron expression of five fields, or six with seconds first, or `@daily` and its kin.").also(&["expression"]),
+    key(TABLE, "cron", Kind::Filled, Fallback::None, "When it is due: a cron expression of five fields, or six with seconds first, or `@daily` and the like.").also(&["expression"]),
     key(TABLE, "daily", Kind::Filled, Fallback::None, "When it is due: each day at `\"HH:MM\"`.").also(&["at"]),
     key(TABLE, "weekly", Kind::Filled, Fallback::None, "When it is due: each week at `\"mon HH:MM\"`."),
-    key(TABLE, "every", Kind::Filled, Fallback::None, "When it is due: every so much real time, such as `\"6h\"`.").also(&["interval"]),
+    key(TABLE, "every", Kind::Filled, Fallback::None, "When it is due: at this interval of real time, such as `\"6h\"`.").also(&["interval"]),
     key(TABLE, "anchor", Kind::Scalar, Words("when the job is added"), "The instant from which `every` counts."),
     key(TABLE, "once", Kind::Scalar, Fallback::None, "When it is due: at this instant."),
     key(TABLE, "after", Kind::Strings("job ids", "nightly"), Fallback::None, "When it is due: when runs of these jobs have ended.").also(&["needs"]),
     key(TABLE, "on", Kind::Word(ON), Is("completed"), "How those runs must have ended."),
-    key(TABLE, "tz", Kind::Filled, Words("the machine's when the job is added"), "The zone: an IANA name, or `\"local\"` for whichever the machine is in.").also(&["zone", "timezone", "time_zone"]),
-    key(TABLE, "misfire", Kind::Word(MISFIRE), Is("run_once"), "What becomes of instants that were missed: the newest runs, all run, or none."),
+    key(TABLE, "tz", Kind::Filled, Words("the machine's when the job is added"), "The zone: an IANA name, or `\"local\"` for the zone that the machine is in at that time.").also(&["zone", "timezone", "time_zone"]),
+    key(TABLE, "misfire", Kind::Word(MISFIRE), Is("run_once"), "What happens to missed instants: the newest runs, all run, or none."),
     key(TABLE, "catchup_limit", Kind::Count(0, MANY), Is("100"), "How many missed instants `run_all` runs at most."),
     key(TABLE, "misfire_grace", Kind::Duration(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`; and how long a run is held for a secret that is missing before it fails."),
     key(TABLE, "misfire_max_age", Kind::Duration(Zero::Refused), Words("none"), "How old an instant may be and still run."),
-    key(TABLE, "overlap", Kind::Word(OVERLAP), Is("skip"), "What becomes of an instant while a run of the job is under way."),
+    key(TABLE, "overlap", Kind::Word(OVERLAP), Is("skip"), "What happens when the job is due and its last run has not ended."),
     key(TABLE, "priority", Kind::Count(0, 9), Is("0"), "The priority of its runs, where it is higher than the pipeline's."),
     key(TABLE, "params", Kind::Values, Fallback::None, "Parameters of its runs.").also(&["parameters"]),
     key(TABLE, "run_type", Kind::Filled, Words("the pipeline's"), "Run type of its runs."),
     key(TABLE, "environment", Kind::Filled, Words("the pipeline's"), "Environment of its runs."),
-    key(TABLE, "enabled", Kind::Flag, Is("true"), "Whether it fires when it is new; afterwards the switch is the operator's."),
+    key(TABLE, "enabled", Kind::Flag, Is("true"), "Whether a new job fires; later the operator enables or disables it."),
 ];
 
 /// Reads the tables of a file. A table with a problem is left out.

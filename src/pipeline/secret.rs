@@ -37,7 +37,7 @@ pub(super) fn read_secret(
     if let Some(variable) = secret.text("env") {
         if !is_variable_name(variable) {
             let message = format!(
-                "{variable:?} is no name of a variable: use letters, digits and '_', and no digit first"
+                "{variable:?} is not a valid variable name: use letters, digits and '_', and no digit first"
             );
             problems.add(secret.place_of("env"), message);
         }

@@ -16,7 +16,7 @@ use crate::store::{RunWrite, StoreError, StoredBody, StoredRun};
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
     /// The present file would lose finished work, or is that of another pipeline.
-    #[error("run {run_id} can't take up {path} as it is now: {reason}; resume it without --refresh, or start a new run{}", listed(.changes))]
+    #[error("run {run_id} can't continue with {path} as it is now: {reason}; resume it without --refresh, or start a new run{}", listed(.changes))]
     Refused {
         run_id: RunId,
         path: String,

@@ -45,7 +45,7 @@ mod tests {
         let at = |amount| RaisedLimit { limit: limit.clone().unwrap(), volume: None, amount, total: 100.0 };
         let sample = ResourceSnapshot::default();
         let raised = LimitChange::Raised(at(93.0)).text(&sample);
-        assert_eq!(raised, "memory 93% (limit 90%); no step is seen to be the cause");
+        assert_eq!(raised, "memory 93% (limit 90%); no step is known to be the cause");
         assert_eq!(LimitChange::Cleared(at(79.0)).text(&sample), "memory 79%: the limit of 90% is cleared");
     }
 }

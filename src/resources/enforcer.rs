@@ -161,7 +161,7 @@ pub(super) fn sentence(raised: &RaisedLimit, culprit: Option<&StepSample>) -> St
             let key = &step.key;
             format!("step {} of run {} {}", key.step_id, key.run_id, usage(limit.resource(), step))
         }
-        None => "no step is seen to be the cause".to_owned(),
+        None => "no step is known to be the cause".to_owned(),
     };
     let done = match limit.action() {
         LimitAction::Alert => String::new(),

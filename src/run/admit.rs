@@ -156,7 +156,7 @@ pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>
 /// [`Refusal::Other`] when nothing of it waits to be admitted.
 pub(super) fn admit(run: &mut Run) -> Result<(), Refusal> {
     if run.definition().is_none() || waits_since(run).is_none() {
-        let reason = "nothing of it waits to be admitted".to_owned();
+        let reason = "neither it nor one of its steps waits to be admitted".to_owned();
         return Err(Refusal::Other { run_id: run.id.clone(), reason });
     }
     run.ledger.is_admitted = true;

@@ -36,7 +36,7 @@ impl Hold {
             Self::DiskFull => "frozen: the disk is full; it goes on when there is room",
             Self::Limit => "frozen: a limit of the machine was exceeded",
             Self::Secret => "held: a secret is missing",
-            Self::Battery => "frozen: the machine lives on its battery",
+            Self::Battery => "frozen: the machine runs on battery",
             Self::Quiet => "frozen: it is quiet",
         }
     }
@@ -136,7 +136,7 @@ pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
             continue;
         }
         let lacks = step.message.as_deref().unwrap_or("a secret is missing");
-        let error = format!("could not be started: {lacks}; it was waited for {}", step::in_words(held));
+        let error = format!("could not be started: {lacks}; waited {} for it", step::in_words(held));
         let step = run.step_mut(index);
         step.ledger.lacks_secret = false;
         step.finished_at = Some(cx.now.wall);

@@ -21,7 +21,7 @@ pub(super) fn by_signal(signal: i32, exit: &Exit) -> String {
         return clause;
     }
     let (used, limit) = (size_in_words(peak_bytes), size_in_words(memory.limit_bytes));
-    let word = if memory.n_ended > 0 { " and the kernel has ended processes for lack of it" } else { "" };
+    let word = if memory.n_ended > 0 { " and the kernel has killed processes to free some" } else { "" };
     format!("{clause}, most likely because memory ran out: it had used {used} of {limit}{word}")
 }
 
@@ -51,7 +51,7 @@ mod tests {
             "was ended by signal 9, most likely because memory ran out: it had used 7.0 GiB of 8.0 GiB"
         );
         assert!(
-            said(9, 2.0, 1).ends_with("2.0 GiB of 8.0 GiB and the kernel has ended processes for lack of it")
+            said(9, 2.0, 1).ends_with("2.0 GiB of 8.0 GiB and the kernel has killed processes to free some")
         );
         assert_eq!(said(9, 2.0, 0), "was ended by signal 9");
         assert_eq!(said(9, 0.1, 1), "was ended by signal 9");

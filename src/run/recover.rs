@@ -73,7 +73,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
     match found {
         Found::NotAsked => {}
         Found::Running { pid, started_at, frozen } => {
-            decided(run, index, format!("{name} lives as process {pid}: taken back"), cx, out);
+            decided(run, index, format!("{name} is alive as process {pid}: taken back"), cx, out);
             started(run, index, pid, started_at, out);
             align(run, index, frozen, out);
         }
@@ -88,7 +88,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
         }
         Found::Exited(exit) => {
             let how = how_it_ended(&exit);
-            decided(run, index, format!("{name} ended {how} while no engine lived: recorded"), cx, out);
+            decided(run, index, format!("{name} ended {how} while no engine was running: recorded"), cx, out);
             exited(run, index, exit, cx, out);
         }
         Found::StartFailed(reason) => {
@@ -176,14 +176,20 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
             decided(
                 run,
                 index,
-                format!("{name} was lost ({reason}); passed over, as on_interrupt says"),
+                format!("{name} was lost ({reason}); skipped, as on_interrupt says"),
                 cx,
                 out,
             );
             finish(run, index, StepChange::Skip, Some(format!("was lost: {reason}")), out);
         }
         OnInterrupt::Ask => {
-            decided(run, index, format!("{name} was lost ({reason}); asks, as on_interrupt says"), cx, out);
+            decided(
+                run,
+                index,
+                format!("{name} was lost ({reason}); waits for the operator, as on_interrupt says"),
+                cx,
+                out,
+            );
             finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
             ask(run, format!("step {} was lost: {reason}; look at what it did, then resume", model.id));
         }
@@ -191,7 +197,7 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
             decided(
                 run,
                 index,
-                format!("{name} was lost ({reason}) for the fourth time in a row: asks"),
+                format!("{name} was lost ({reason}) for the fourth time in a row: waits for the operator"),
                 cx,
                 out,
             );

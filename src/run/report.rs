@@ -161,7 +161,7 @@ impl ReportBatch {
                 self.outputs.extend(outputs);
             } else {
                 let mib = MAX_BATCH_OUTPUT_BYTES >> 20;
-                fault = too_much(format!("hands on more than {mib} MiB of outputs at once; it was left out"));
+                fault = too_much(format!("has more than {mib} MiB of outputs at once; it was left out"));
             }
         }
         for (name, value) in metrics {
@@ -187,10 +187,10 @@ pub fn parse_report_line(bytes: &[u8]) -> (ReportLine, Vec<ReportFault>) {
     let mut line = ReportLine::default();
     let whole = |kind, why: String| (ReportLine::default(), vec![ReportFault { kind, why }]);
     if bytes.len() > MAX_REPORT_LINE {
-        return whole(ReportFaultKind::TooLong, "is longer than 1 MiB; it was passed over".to_owned());
+        return whole(ReportFaultKind::TooLong, "is longer than 1 MiB; it was ignored".to_owned());
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return whole(ReportFaultKind::NotUtf8, "is not UTF-8; it was passed over".to_owned());
+        return whole(ReportFaultKind::NotUtf8, "is not UTF-8; it was ignored".to_owned());
     };
     if text.trim_ascii().is_empty() {
         return (line, Vec::new());
@@ -200,7 +200,7 @@ pub fn parse_report_line(bytes: &[u8]) -> (ReportLine, Vec<ReportFault>) {
         Err(error) => {
             return whole(
                 ReportFaultKind::NotAnObject,
-                format!("is no JSON object ({error}): {:?}; it was passed over", excerpt(text)),
+                format!("is not a JSON object ({error}): {:?}; it was ignored", excerpt(text)),
             );
         }
     };
@@ -277,7 +277,7 @@ fn hint(key: &str) -> String {
         Some((n_edits, known)) if n_edits <= 3 && n_edits < known.len() => {
             format!("; did you mean {known:?}?")
         }
-        Some(_) | None => format!("; a report knows {}", KEYS.join(", ")),
+        Some(_) | None => format!("; the keys of a report are {}", KEYS.join(", ")),
     }
 }
 

@@ -86,9 +86,7 @@ pub(super) fn retry(
     let again: Vec<bool> = match (&run.body, from_step) {
         (Body::Driven, None) => Vec::new(),
         (Body::Driven, Some(step)) => {
-            return Err(refuse(format!(
-                "its program knows its steps, not the engine; retry it without {step}"
-            )));
+            return Err(refuse(format!("only its program knows its steps; retry it without {step}")));
         }
         (Body::Pipeline(definition), Some(step)) => {
             let pipeline = &definition.pipeline;

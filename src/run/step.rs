@@ -218,7 +218,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
             recover::lost(
                 run,
                 index,
-                "it ended with its supervisor, or as that was told to end: a shutdown, or a broad kill",
+                "it ended together with its supervisor, as in a shutdown or when all processes are killed",
                 cx,
                 out,
             );
@@ -231,7 +231,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
         (None, Some(code), _) => fail(run, index, format!("exited with code {code}"), cx, out),
         (None, None, Some(signal)) => fail(run, index, by_signal(signal, &exit), cx, out),
         (None, None, None) => {
-            recover::lost(run, index, "nobody saw how it ended, for its supervisor was gone", cx, out);
+            recover::lost(run, index, "how it ended is unknown, because its supervisor had ended", cx, out);
         }
     }
 }

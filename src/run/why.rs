@@ -95,16 +95,16 @@ fn of_run(run: &Run, cx: WhyContext<'_>) -> Why {
         Phase::Stopping(_) => {
             let ending = run.steps.iter().find(|step| step.state.is_live());
             let text = match ending {
-                Some(step) => format!("It is being stopped: step {} has its time to end", step.id),
+                Some(step) => format!("It is being stopped: step {} is in its grace period", step.id),
                 None => "It is being stopped".to_owned(),
             };
             Why::of_run(text).with(Remedy::by(format!("leverframe stop --force {id}"), "end it at once"))
         }
         Phase::Ended { end, .. } => {
-            let error = run.error.as_deref().unwrap_or("nobody said why");
+            let error = run.error.as_deref().unwrap_or("no reason was recorded");
             match end {
                 End::Stopped => taken_up(Why::of_run("It was stopped"), id),
-                End::ForceStopped => taken_up(Why::of_run("It was ended by force"), id),
+                End::ForceStopped => taken_up(Why::of_run("It was stopped by force"), id),
                 End::Failed => taken_up(Why::of_run(format!("It failed: {error}")), id),
                 End::Interrupted => taken_up(Why::of_run(format!("It was interrupted: {error}")), id),
                 End::Completed => Why::of_run("It completed"),
@@ -114,7 +114,7 @@ fn of_run(run: &Run, cx: WhyContext<'_>) -> Why {
 }
 
 fn taken_up(why: Why, id: &RunId) -> Why {
-    why.with(Remedy::by(format!("leverframe resume {id}"), "take it up; finished steps are not run again"))
+    why.with(Remedy::by(format!("leverframe resume {id}"), "continue it; finished steps are not run again"))
 }
 
 fn running(run: &Run, cx: WhyContext<'_>) -> Why {
@@ -126,7 +126,7 @@ fn running(run: &Run, cx: WhyContext<'_>) -> Why {
     let waits = run.steps.iter().find_map(|step| Some((step, wait_of(run, Some(step), cx)?)));
     match waits {
         Some((step, wait)) => Why::of_wait(Some(step.id.clone()), &wait, run, cx.now),
-        None => Why::of_run("It runs, and no step of it does at this moment"),
+        None => Why::of_run("It runs, but none of its steps does at this moment"),
     }
 }
 

@@ -213,7 +213,7 @@ impl ScheduleConfig {
             Self::Interval { every, .. } if !is_interval(*every) => Err(ScheduleError::Config {
                 kind: "interval",
                 message: format!(
-                    "{every} is none; an interval is a whole number of seconds, at least one and at most ten years"
+                    "{every} is not an interval; an interval is a whole number of seconds, at least one and at most ten years"
                 ),
             }),
             Self::Once { .. }

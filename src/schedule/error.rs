@@ -41,7 +41,7 @@ pub enum ScheduleError {
         hint: String,
     },
     /// The instant of a `once` has passed.
-    #[error("{at} is past (it is {now}); a schedule of type once needs an instant to come")]
+    #[error("{at} is in the past (it is {now}); a schedule of type once needs an instant in the future")]
     Past {
         /// The instant.
         at: String,

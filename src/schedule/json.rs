@@ -22,7 +22,7 @@ impl Fields {
         let text = if text.trim().is_empty() { "{}" } else { text };
         match serde_json::from_str(text) {
             Ok(Value::Object(left)) => Ok(Self { kind, left, asked: Vec::new() }),
-            Ok(_) => Err(wrong(kind, format!("{text} is no JSON object"))),
+            Ok(_) => Err(wrong(kind, format!("{text} is not a JSON object"))),
             Err(error) => Err(wrong(kind, format!("{text:?} is not JSON ({error})"))),
         }
     }

@@ -40,7 +40,7 @@ pub fn admit(
         Overlap::Allow => Admission::Start,
         Overlap::Skip | Overlap::Queue | Overlap::CancelPrevious if is_free => Admission::Start,
         Overlap::Skip | Overlap::Queue if all_are_wanted => Admission::Wait,
-        Overlap::Skip => Admission::Skip { reason: "the run before it is still there (overlap = skip)" },
+        Overlap::Skip => Admission::Skip { reason: "the run before it has not ended (overlap = skip)" },
         Overlap::Queue if n_waiting == 0 => Admission::Wait,
         Overlap::Queue => Admission::Skip { reason: "another fire waits already (overlap = queue)" },
         Overlap::CancelPrevious => Admission::CancelPrevious,

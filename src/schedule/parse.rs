@@ -55,7 +55,7 @@ pub fn parse_time_of_day(text: &str) -> Result<TimeOfDay, ScheduleError> {
         .filter(|(_, minute)| minute.len() == 2)
         .and_then(|(hour, minute)| TimeOfDay::new(number(hour)?, number(minute)?))
         .ok_or_else(|| {
-            ScheduleError::Text(format!("{text:?} is no time of day; write HH:MM, from 00:00 to 23:59"))
+            ScheduleError::Text(format!("{text:?} is not a time of day; write HH:MM, from 00:00 to 23:59"))
         })
 }
 
@@ -67,12 +67,12 @@ pub fn parse_weekly(text: &str) -> Result<(Weekday, TimeOfDay), ScheduleError> {
     let mut words = text.split_whitespace();
     let (Some(day), Some(time), None) = (words.next(), words.next(), words.next()) else {
         return Err(ScheduleError::Text(format!(
-            "{text:?} is no day of the week with a time; write it as \"mon 09:00\""
+            "{text:?} is not a day of the week with a time; write it as \"mon 09:00\""
         )));
     };
     let day = weekday(day).ok_or_else(|| {
         ScheduleError::Text(format!(
-            "{day:?} is no day of the week; write mon, tue, wed, thu, fri, sat or sun"
+            "{day:?} is not a day of the week; write mon, tue, wed, thu, fri, sat or sun"
         ))
     })?;
     Ok((day, parse_time_of_day(time)?))
@@ -96,15 +96,13 @@ pub fn parse_once(text: &str, zone: Tz) -> Result<DateTime<Utc>, ScheduleError> 
         .filter(|at| within_years(*at) == *at)
         .ok_or_else(|| {
             ScheduleError::Text(format!(
-                "{text:?} is no instant; write it as 2026-11-23T02:00:00Z, or as 2026-11-23 02:00 for the zone's own time"
+                "{text:?} is not an instant; write it as 2026-11-23T02:00:00Z, or as 2026-11-23 02:00 for the zone's own time"
             ))
         })
 }
 
 fn beyond(text: &str) -> ScheduleError {
-    ScheduleError::Text(format!(
-        "{text:?} lies outside the years 1 to 9999, within which instants are reckoned"
-    ))
+    ScheduleError::Text(format!("{text:?} is outside the years 1 to 9999, which are the supported range"))
 }
 
 /// A day of the week by its English name or its first three letters.

@@ -116,7 +116,7 @@ fn effect(config: &ScheduleConfig, timetable: &Timetable, change: &Change) -> St
         let by = Duration::from_secs((change.after - change.before).unsigned_abs());
         let way = if forward { "later" } else { "earlier" };
         return format!(
-            "no effect on real time; on the wall it fires {} {way} from then on",
+            "no effect on real time; by the wall clock it fires {} {way} from then on",
             format_duration(by)
         );
     }
@@ -128,7 +128,7 @@ fn effect(config: &ScheduleConfig, timetable: &Timetable, change: &Change) -> St
         (change.wall_before().min(change.wall_after()), change.wall_before().max(change.wall_after()));
     let n = calendar.count(first, end);
     let Some(time) = calendar.next(first - 1).filter(|_| n > 0) else {
-        return "no effect: none of its times is touched".to_owned();
+        return "no effect: none of its times is affected".to_owned();
     };
     let form = if time % 60 == 0 { "%H:%M" } else { "%H:%M:%S" };
     let day = if time.div_euclid(86_400) == change.wall_before().div_euclid(86_400) { "" } else { "%a " };

@@ -94,7 +94,7 @@ fn named(text: &str) -> Result<Tz, ScheduleError> {
     let hint = match near {
         Some(near) => format!("; did you mean {near}?"),
         None if text.starts_with(['+', '-']) => {
-            "; write a zone's name such as Europe/Madrid, or UTC: an offset does not know summer time"
+            "; write a zone's name such as Europe/Madrid, or UTC: an offset does not follow summer time"
                 .to_owned()
         }
         None => "; write an IANA name such as Europe/Madrid, or UTC, or local".to_owned(),

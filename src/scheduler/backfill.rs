@@ -42,7 +42,7 @@ impl SchedulerCore {
         let n_instants = timetable.count(after, through);
         if n_instants > MOST_BACKFILLED {
             return Err(refused(format!(
-                "these are {n_instants} instants, and at most {MOST_BACKFILLED} are run again at once; choose less"
+                "these are {n_instants} instants, and at most {MOST_BACKFILLED} are run again at once; choose a shorter period"
             )));
         }
         let wanted = timetable.newest(after, through, n_instants);
@@ -69,7 +69,7 @@ impl SchedulerCore {
         }
         n_claimed += self.claim_again(&job, left, &mut draft)?;
         if n_claimed == 0 {
-            return Err(refused("all of it has run, or is about to".to_owned()));
+            return Err(refused("everything in that time has run, or is about to".to_owned()));
         }
         self.jobs.commit(&draft.writes, Durability::Synced)?;
         self.may_catch_up = true;

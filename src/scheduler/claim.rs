@@ -274,7 +274,7 @@ impl SchedulerCore {
     pub(super) fn launch(&self, fire: &StoredFire, draft: &mut Draft) -> Result<(), StoreError> {
         let job = match self.jobs.load_job(&fire.job_id)? {
             Some(row) => Job::read(&row),
-            None => Err("the job is there no more".to_owned()),
+            None => Err("the job no longer exists".to_owned()),
         };
         let run_id = fire.run_id.as_deref().and_then(|id| RunId::new(id).ok());
         match (job, run_id) {

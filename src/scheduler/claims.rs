@@ -245,7 +245,7 @@ impl Draft {
 /// Parks a row that can't be read: it is listed with its problem, and never due.
 pub(super) fn park(row: &StoredJob, problem: String) -> Draft {
     let job_id = JobId::new(&row.job_id).ok();
-    let text = format!("job {:?} never fires until it is mended: {problem}", row.job_id);
+    let text = format!("job {:?} never fires until it is corrected: {problem}", row.job_id);
     let mut acts = vec![Act::Tell(None, Box::new(EventKind::WarningRaised { text }))];
     acts.extend(job_id.as_ref().map(changed));
     let writes = vec![JobWrite::Park { rowid: row.rowid, problem }];

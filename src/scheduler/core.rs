@@ -257,7 +257,7 @@ impl SchedulerCore {
     pub(super) fn not_found(&self, job_id: &str) -> Result<SchedulerError, StoreError> {
         let hint = match self.near_job(job_id)? {
             Some(near) => format!("; did you mean {near:?}?"),
-            None => "; `leverframe schedule list` lists those that are".to_owned(),
+            None => "; `leverframe schedule list` lists all jobs".to_owned(),
         };
         Ok(SchedulerError::NotFound { job_id: job_id.to_owned(), hint })
     }

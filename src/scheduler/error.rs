@@ -29,7 +29,7 @@ pub enum SchedulerError {
         job_id: JobId,
     },
     /// The job's row can't be read.
-    #[error("job {job_id} can't be used: {problem}; set its schedule anew, or remove it")]
+    #[error("job {job_id} can't be used: {problem}; set its schedule again, or remove it")]
     Broken {
         /// The job's name.
         job_id: String,
@@ -78,7 +78,7 @@ pub enum SchedulerError {
     },
     /// A pipeline file says when the job runs.
     #[error(
-        "job {job_id} stands in a [[schedule]] table of {file}; {what} there (its switch, and what is not its timing, can be set here)"
+        "job {job_id} is defined in a [[schedule]] table of {file}; {what} there (its switch, and everything except its timing, can be set here)"
     )]
     FromFile {
         /// The job's id.

@@ -313,7 +313,7 @@ impl Job {
         let params = match row.params.as_deref() {
             None | Some("") => BTreeMap::new(),
             Some(text) => serde_json::from_str(text)
-                .map_err(|error| format!("its params {text:?} are no object of texts: {error}"))?,
+                .map_err(|error| format!("its params {text:?} are not an object of strings: {error}"))?,
         };
         let job_id = JobId::new(&row.job_id).map_err(|error| error.to_string())?;
         let pipeline_id = PipelineId::new(&row.pipeline_id).map_err(|error| error.to_string())?;

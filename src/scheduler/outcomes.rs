@@ -103,7 +103,7 @@ impl SchedulerCore {
     /// Another run has taken the id first: this one gets another.
     fn rename_start(&mut self, start: JobStart, now: Now, draft: &mut Draft) -> Result<(), StoreError> {
         let Some(Ok(job)) = self.jobs.load_job(start.job_id.as_str())?.map(|row| Job::read(&row)) else {
-            self.book_refusal(&start, "the job is there no more".to_owned(), now, draft);
+            self.book_refusal(&start, "the job no longer exists".to_owned(), now, draft);
             return Ok(());
         };
         let at = start.due_ms.map_or(now.wall, from_ms);
@@ -239,7 +239,7 @@ impl SchedulerCore {
         let queued = open.iter().find(|fire| outcome_of(&fire.outcome) == Some(Outcome::Queued));
         let Some(fire) = queued else { return Ok(draft) };
         let Some(Ok(job)) = self.jobs.load_job(job_id.as_str())?.map(|row| Job::read(&row)) else {
-            draft.settle(fire, Outcome::FailedToStart, Some("the job is there no more".to_owned()), None);
+            draft.settle(fire, Outcome::FailedToStart, Some("the job no longer exists".to_owned()), None);
             return Ok(draft);
         };
         let run_id = self.reserve(&job, from_ms(fire.due_ms))?;

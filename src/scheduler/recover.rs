@@ -94,7 +94,7 @@ impl SchedulerCore {
         let n_more = rows.len().saturating_sub(MOST_ROWS_NAMED);
         let more = if n_more > 0 { format!("; and {n_more} more") } else { String::new() };
         let text = format!(
-            "rows of scheduler.db can't be understood and are passed over: {named}{more}; mend or remove them"
+            "rows of scheduler.db can't be understood and are ignored: {named}{more}; correct or remove them"
         );
         let is_new = !rows.is_empty() && self.said_of_rows.as_ref() != Some(&text);
         is_new.then(|| {
@@ -202,7 +202,7 @@ impl SchedulerCore {
 }
 
 fn nameless_fire(rowid: i64) -> String {
-    format!("fires, rowid {rowid} (its job's name is no text)")
+    format!("fires, rowid {rowid} (its job's name is not text)")
 }
 
 fn late_ms(fire: &StoredFire, now: Now) -> i64 {

@@ -100,9 +100,9 @@ impl SchedulerCore {
             return vec![warning(format!("something about jobs can't be recorded: {error}"))];
         };
         self.jobs_set_aside.insert(job.to_owned());
-        let problem = format!("what came of it can't be recorded: {error}");
+        let problem = format!("its outcome can't be recorded: {error}");
         let mut acts = vec![warning(format!(
-            "job {job} is set aside, and the others go on: {problem}; mend it, then set its schedule anew or remove it"
+            "job {job} is set aside, and the others go on: {problem}; correct it, then set its schedule again or remove it"
         ))];
         acts.extend(JobId::new(job).ok().as_ref().map(changed));
         let parked = match self.jobs.load_job(job) {

@@ -115,7 +115,7 @@ impl Catalogue {
                 // A data directory without pipelines is a new one.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && *folder == own => {}
                 Err(error) => catalogue.problems.push(format!(
-                    "the folder of pipelines {} can't be read: {error}; mend it, or take it out of the settings",
+                    "the folder of pipelines {} can't be read: {error}; correct it, or remove it from the settings",
                     folder.display()
                 )),
             }

@@ -51,7 +51,7 @@ use Kind::{Count, Counts, Duration, Env, Flag, Number, Size, Strings, Table, Thr
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
     key(IN_TOP, "on_disk_full", Word(&["freeze", "continue"]), Is("freeze"), "While the disk is full, running steps are frozen until there is room, or go on."),
-    key(IN_TOP, "pipelines", Table(&PIPELINES), Fallback::None, "Where pipelines lie beside `pipelines/` of the data directory."),
+    key(IN_TOP, "pipelines", Table(&PIPELINES), Fallback::None, "Where pipelines are, besides `pipelines/` of the data directory."),
     key(IN_TOP, "env", Env, Fallback::None, "Environment of every step, under the pipeline's; `~` and `$VAR` expand in values, `$$` is a `$`.").also(&["environment"]),
     key(IN_TOP, "retention", Table(&RETENTION), Fallback::None, "How much history is kept."),
     key(IN_TOP, "monitor", Table(&MONITOR), Fallback::None, "How the machine and the steps are measured."),
@@ -68,7 +68,7 @@ static KEYS: &[Key] = &[
 
     key(IN_MONITOR, "interval", Duration(Zero::Allowed), Is("1s"), "The time from one sample to the next while a step lives, from 200ms to 60s."),
 
-    key(IN_ADMISSION, "max_concurrent_runs", Count(1, u64::MAX), Words("however many"), "Runs at once; further ones wait.").also(&["max_runs", "max_active_runs"]),
+    key(IN_ADMISSION, "max_concurrent_runs", Count(1, u64::MAX), Words("however many"), "How many runs may run at once; further ones wait.").also(&["max_runs", "max_active_runs"]),
     key(IN_ADMISSION, "memory", Threshold, Words("all that is free"), "Memory for all steps together."),
     key(IN_ADMISSION, "cpus", Number(Bound::AboveZeroOrInfinite), Words("all there are"), "CPUs for the steps that ask for some.").also(&["cores"]),
     key(IN_ADMISSION, "learn", Flag, Is("true"), "Whether the memory that a step needs is learned from its last runs."),
@@ -78,12 +78,12 @@ static KEYS: &[Key] = &[
     key(IN_LIMITS, "memory", Table(&MEMORY), Fallback::None, "The limit of memory."),
     key(IN_LIMITS, "swap", Table(&SWAP), Fallback::None, "The limit of swap space."),
     key(IN_LIMITS, "disk", Table(&DISK), Fallback::None, "The limit of free space, on each file system that is watched."),
-    key(OF_USE, "above", Threshold, Required, "It is raised when more than this is in use, of what there is or as an amount; of CPUs only a share.").also(&["below"]),
-    key(OF_USE, "clear", Threshold, Words("a tenth below `above`"), "It is cleared as soon as no more than this is in use."),
-    key(OF_SPACE, "below", Threshold, Required, "It is raised when less than this is free.").also(&["above"]),
-    key(OF_SPACE, "clear", Threshold, Words("a quarter above `below`"), "It is cleared as soon as this is free again."),
-    key(OF_ALL, "for", Duration(Zero::Allowed), Is("30s"), "How long it must be so, without a break, to be raised.").also(&["duration", "sustain"]),
-    key(OF_ALL, "action", Word(LimitAction::WORDS), Is("alert"), "What is done while it is raised: `alert` only says so, `hold` also starts no step, `freeze` also freezes the run that uses most."),
+    key(OF_USE, "above", Threshold, Required, "The limit is raised when more than this is in use: a share or an amount; for CPUs only a share.").also(&["below"]),
+    key(OF_USE, "clear", Threshold, Words("a tenth below `above`"), "The limit is cleared as soon as no more than this is in use."),
+    key(OF_SPACE, "below", Threshold, Required, "The limit is raised when less than this is free.").also(&["above"]),
+    key(OF_SPACE, "clear", Threshold, Words("a quarter above `below`"), "The limit is cleared as soon as this is free again."),
+    key(OF_ALL, "for", Duration(Zero::Allowed), Is("30s"), "How long this must last, without a break, before the limit is raised.").also(&["duration", "sustain"]),
+    key(OF_ALL, "action", Word(LimitAction::WORDS), Is("alert"), "What is done while the limit is raised: `alert` only shows it, `hold` also starts no step, `freeze` also freezes the run that uses most."),
 ];
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(crate) fn edited(text: &str, params: &LimitParams) -> Result<String, String>
         remove(&mut document, params.resource.name());
         return Ok(document.to_string());
     }
-    let nested = || "`limits` is no table there".to_owned();
+    let nested = || "`limits` is not a table there".to_owned();
     let limits = document.entry("limits").or_insert_with(|| {
         let mut limits = Table::new();
         // Only the tables in it have heads.

@@ -189,12 +189,12 @@ mod tests {
                 assert!(problem.text.contains(text), "{problem:?}");
             }
         }
-        check(&memory("much"), &[(Some("above"), "\"much\" is no bound")]);
-        check(&memory("a\nb\n\"c\""), &[(Some("above"), "is no bound")]);
+        check(&memory("much"), &[(Some("above"), "\"much\" is not a limit")]);
+        check(&memory("a\nb\n\"c\""), &[(Some("above"), "is not a limit")]);
         let two = LimitParams { clear: Some("1".into()), sustain: Some("1".into()), ..memory("a\nb") };
         check(
             &two,
-            &[(Some("above"), "is no bound"), (Some("clear"), "is no bound"), (Some("for"), "no unit")],
+            &[(Some("above"), "is not a limit"), (Some("clear"), "is not a limit"), (Some("for"), "no unit")],
         );
         let never = LimitParams { clear: Some("95%".to_owned()), ..memory("90%") };
         check(&never, &[(None, "it must be cleared below where it is raised")]);

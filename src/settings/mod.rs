@@ -73,7 +73,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SettingsError {
     /// The file is there and can't be read.
-    #[error("the settings {} can't be read: {why}; mend the file or move it away", path.display())]
+    #[error("the settings {} can't be read: {why}; correct the file or move it away", path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -304,7 +304,7 @@ mod tests {
                 assert!(problem.contains(expected), "{problem} should hold {expected}");
             }
         }
-        check("x =", &["settings.toml:1:4: this is no valid TOML"]);
+        check("x =", &["settings.toml:1:4: this is not valid TOML"]);
         check(
             "retentoin = 1",
             &[":1:1: unknown key `retentoin` at the top of the file; did you mean `retention`?"],
@@ -348,7 +348,7 @@ mod tests {
             "[limits.cpu]\nabove = \"9%\"\naction = \"stop\"",
             &["must be \"alert\", \"hold\" or \"freeze\""],
         );
-        check("[limits.cpu]\nabove = \"much\"", &["\"much\" is no bound"]);
+        check("[limits.cpu]\nabove = \"much\"", &["\"much\" is not a limit"]);
         check("[limits]\nmemroy = {}", &["did you mean `memory`?"]);
         check("[limits]\nmemory = 1", &["`memory` must be a table"]);
         check("[limits.cpu]\nabove = \"190%\"", &["a share lies between 0% and 100%"]);
@@ -357,7 +357,7 @@ mod tests {
             &[":2:23: `max_concurrent_runs` must be a whole number"],
         );
         check("[admission]\nmax_concurent_runs = 1", &["did you mean `max_concurrent_runs`?"]);
-        check("[admission]\nmemory = \"much\"", &["\"much\" is no bound"]);
+        check("[admission]\nmemory = \"much\"", &["\"much\" is not a limit"]);
         check("[admission]\ncpus = \"two\"", &["`cpus` must be a number above 0"]);
         check("[admission]\nlearn = 1", &["`learn` must be true or false"]);
         check("[admission]\nageing = \"0s\"", &["the duration is zero"]);

@@ -65,7 +65,7 @@ fn edited(text: &str, job: &JobSpec) -> Result<String, String> {
     };
     let table = tables
         .and_then(|tables| tables.iter_mut().find(|table| is_it(table)))
-        .ok_or("the file has no such table now, or one within a line")?;
+        .ok_or("the file has no such table now, or has it as an inline table")?;
     write_table(table, job)?;
     Ok(document.to_string())
 }
@@ -128,7 +128,7 @@ fn said_when(schedule: &ScheduleConfig) -> Result<(&'static [&'static str], Valu
             [job] => (WHEN[5], job.as_str().into()),
             jobs => (WHEN[5], jobs.iter().map(JobId::as_str).collect::<Array>().into()),
         },
-        ScheduleConfig::Manual => return Err("a file has no word for a job that runs only by hand".into()),
+        ScheduleConfig::Manual => return Err("a file can't describe a job that runs only by hand".into()),
     })
 }
 

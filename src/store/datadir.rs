@@ -122,7 +122,7 @@ impl DataDir {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|e| unusable(format!("it can't be made: {e}")))?;
+            .map_err(|e| unusable(format!("it can't be created: {e}")))?;
         let path = fs::canonicalize(path).map_err(|e| unusable(e.to_string()))?;
         let meta = fs::metadata(&path).map_err(|e| unusable(e.to_string()))?;
         if !meta.is_dir() {
@@ -146,7 +146,7 @@ impl DataDir {
             }
         } else if meta.mode() & 0o077 != 0 {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-                .map_err(|e| unusable(format!("others can read it, and that can't be mended: {e}")))?;
+                .map_err(|e| unusable(format!("others can read it, and that can't be corrected: {e}")))?;
         }
         rustix::fs::access(&path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
             .map_err(|e| unusable(format!("it can't be written: {e}")))?;
@@ -219,7 +219,7 @@ impl DataDir {
         }
         // Locking again through the same descriptor always succeeds; through any other it fails while the lock is held.
         flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| unusable("the lock that was handed over is held by somebody else"))?;
+            .map_err(|_| unusable("the lock that was handed over is held by another process"))?;
         let lock = EngineLock { file: Some(file) };
         lock.sign();
         Ok(lock)

@@ -13,7 +13,7 @@ const NEARLY_NOTHING: u64 = 256 * 1024;
 
 /// A commit was refused because a run has changed since its caller read it.
 #[derive(Debug, thiserror::Error)]
-#[error("run {0} was changed or removed meanwhile; nothing was done about it: try again")]
+#[error("run {0} was changed or removed meanwhile; nothing was done: try again")]
 pub(super) struct Changed(pub(super) RunId);
 
 /// Why the store did not do what was asked. In each case nothing was changed.
@@ -45,7 +45,7 @@ pub enum StoreError {
     },
     /// The file is a database with other tables than ours.
     #[error(
-        "{} is a database of something else ({reason}); it was not touched: move it away, or name another data directory",
+        "{} is a database of another program ({reason}); it was not touched: move it away, or name another data directory",
         path.display()
     )]
     Foreign {

@@ -232,7 +232,7 @@ fn read_all(line: &Arc<Line>, pid: u32, mut pulse: Pulse, mut frames: FrameBuffe
                 }
                 Err(error) => break format!("the connection to the supervisor broke: {error}"),
             },
-            Err(_) => break "the supervisor sent what is no message".to_owned(),
+            Err(_) => break "the supervisor sent something that is not a message".to_owned(),
         };
         let Some(reply) = Reply::decode(&frame) else { continue };
         if pulse.receive(&reply, Instant::now()) {

@@ -50,13 +50,13 @@ pub(crate) struct Cancel(Arc<OwnedFd>);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuardError {
     /// [`Cancel::fire`] was called.
-    #[error("it is not wanted any more")]
+    #[error("it is no longer needed")]
     Cancelled,
     /// It was ended because it ran longer than allowed.
-    #[error("did not end within {} s, and was ended", .0.as_secs_f64())]
+    #[error("did not end within {} s, and was killed", .0.as_secs_f64())]
     TooLong(Duration),
     /// It was ended because it printed more than allowed.
-    #[error("printed more than {0} bytes, and was ended")]
+    #[error("printed more than {0} bytes, and was killed")]
     TooMuch(usize),
     /// It ended otherwise than with code 0.
     #[error("failed ({0})")]
@@ -224,7 +224,7 @@ fn read_end(mut link: UnixStream) -> Result<ExitStatus, GuardError> {
     match line.trim_end().split_once(' ') {
         Some(("ended", status)) if let Ok(status) = status.parse() => Ok(ExitStatus::from_raw(status)),
         Some(("failed", why)) => Err(GuardError::NotRun(why.to_owned())),
-        Some(_) | None => Err(GuardError::NotRun("its guard was ended by somebody else".into())),
+        Some(_) | None => Err(GuardError::NotRun("its guard was killed by another process".into())),
     }
 }
 

@@ -48,7 +48,7 @@ pub enum ConnectError {
     },
     /// A later engine has registered: the supervisor does not obey this one any more.
     #[error(
-        "the supervisor has seen a later engine (epoch {highest_epoch}) and does not hear this one (epoch {epoch})"
+        "the supervisor has seen a later engine (epoch {highest_epoch}) and does not accept this one (epoch {epoch})"
     )]
     Superseded {
         /// The epoch of this engine.
@@ -68,7 +68,7 @@ pub enum ConnectError {
     },
     /// No supervisor answered in time.
     #[error(
-        "no supervisor of {dir} answers (waited {waited} s): look whether a process leverframe-supervisor or leverframe-sub-reaper hangs",
+        "no supervisor of {dir} answers (waited {waited} s): check whether a process leverframe-supervisor or leverframe-sub-reaper hangs",
         dir = dir.display(), waited = DEADLINE.as_secs()
     )]
     NoAnswer { dir: PathBuf },
@@ -83,7 +83,7 @@ pub fn silence(pid: u32, is_stopped: bool) -> String {
         format!("{SILENT}: process {pid} is stopped (state T); `kill -CONT {pid}` lets it go on")
     } else {
         format!(
-            "{SILENT}: process {pid} hangs; look what it waits for, or `kill -9 {pid}`: steps live on, and the next one takes them over"
+            "{SILENT}: process {pid} hangs; check what it waits for, or `kill -9 {pid}`: steps go on, and the next supervisor takes them over"
         )
     }
 }

@@ -30,11 +30,11 @@ pub fn check_platform(dir: &Path) -> Vec<PlatformCheck> {
         trouble: outcome.err().map(|error| error.to_string()),
     };
     vec![
-        tried("pidfd", "signals reach the process that is meant, and no other", try_pidfd()),
-        tried("subreaper", "what a step leaves behind is still known as its own", try_subreaper()),
+        tried("pidfd", "signals reach the intended process and no other", try_pidfd()),
+        tried("subreaper", "processes that a step leaves behind are still found", try_subreaper()),
         tried("/proc", "the processes of a step's tree are found", try_children()),
         tried("splice", "logs are moved without being copied", try_splice(dir)),
-        tried("punch hole", "the middle of a flooded log is given back to the disk", try_hole(dir)),
+        tried("punch hole", "the middle of a log that is too large is removed from the disk", try_hole(dir)),
     ]
 }
 

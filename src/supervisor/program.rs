@@ -24,7 +24,7 @@ pub(super) fn spawn(spawner: &mut Spawner, spec: &StartSpec, output: BorrowedFd<
     if !spec.working_dir.is_dir() {
         let dir = spec.working_dir.display();
         return Err(format!(
-            "the working directory {dir} is not there, or is no directory: create it, or change working_dir"
+            "the working directory {dir} does not exist or is not a directory: create it, or change working_dir"
         ));
     }
     let program = find(name, spec)?;

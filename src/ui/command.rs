@@ -223,7 +223,7 @@ impl Command {
                 | Action::Quit(_) => None,
             },
             Self::PauseAll => Some("Freeze every running run"),
-            Self::ResumeAll => Some("Thaw every paused run"),
+            Self::ResumeAll => Some("Let every paused run go on"),
             Self::Show(_)
             | Self::Select(_)
             | Self::SelectNeighbour(_)
@@ -362,7 +362,7 @@ const fn action_text(action: &Action) -> &'static str {
         Action::SaveJob(_) => "Save job",
         Action::Refresh => "Refresh",
         Action::OpenFolder(_) => "Open folder",
-        Action::KeepLook(_) => "Keep the look",
+        Action::KeepLook(_) => "Save the appearance",
         Action::Quit(QuitChoice::LeaveRunning) => "Leave running",
         Action::Quit(QuitChoice::Freeze) => "Freeze",
         Action::Quit(QuitChoice::Stop) => "Stop",

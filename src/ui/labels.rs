@@ -30,7 +30,7 @@ pub(super) const fn text_of(command: &Command) -> &'static str {
         Command::DisableJob(_) => "Disable job",
         Command::RunJobNow(_) => "Run now",
         Command::SetLimit(SetLimit { params: LimitParams { off: false, .. } }) => "Set limit",
-        Command::SetLimit(SetLimit { params: LimitParams { off: true, .. } }) => "Take out limit",
+        Command::SetLimit(SetLimit { params: LimitParams { off: true, .. } }) => "Remove limit",
     }
 }
 
@@ -66,22 +66,24 @@ pub(super) const fn tooltip_of(command: &Command) -> Option<&'static str> {
         Command::Pause(_) => Some("Freeze every process of this run; its clocks stand still"),
         Command::Resume(_) => Some("Go on where it stands; finished steps are not run again"),
         Command::Stop(Stop { force: false, .. }) => {
-            Some("Ask its processes to stop, and end them after their grace period")
+            Some("Ask its processes to stop, and kill them after their grace period")
         }
         Command::Stop(Stop { force: true, .. }) => {
-            Some("End its processes at once; not even its last steps are run")
+            Some("Kill its processes at once; its `finally` steps do not run")
         }
-        Command::Retry(Retry { from: Some(_), .. }) => Some("Run this step and what needs it again"),
+        Command::Retry(Retry { from: Some(_), .. }) => {
+            Some("Run this step, and all steps that need it, again")
+        }
         Command::Retry(Retry { from: None, .. }) => Some("Run all its steps again"),
-        Command::Admit(_) => Some("Start it although what it waits for is not there"),
-        Command::Quiet(_) => Some("Freeze what runs and hold what is to start, until you end it"),
-        Command::EndQuiet(_) => Some("Let what was frozen go on, and start what was held one at a time"),
-        Command::Drain(_) => Some("Start nothing new; what runs goes on to its end"),
+        Command::Admit(_) => Some("Start it now, without what it waits for"),
+        Command::Quiet(_) => Some("Freeze all runs and start no new ones, until you end it"),
+        Command::EndQuiet(_) => Some("Let frozen runs go on, and start held runs one at a time"),
+        Command::Drain(_) => Some("Start nothing new; current runs go on to their end"),
         Command::EndDrain(_) => Some("Start runs again"),
-        Command::RemoveJob(_) => Some("Remove the job with the ledger of its fires; its runs stay"),
+        Command::RemoveJob(_) => Some("Remove the job and the record of its fires; its runs stay"),
         Command::EnableJob(_) => Some("Let it fire again from now on"),
-        Command::DisableJob(_) => Some("Let it fire no more; what falls due meanwhile is never caught up"),
-        Command::RunJobNow(_) => Some("Run it by hand; when it is due next stays as it is"),
+        Command::DisableJob(_) => Some("Stop it from firing; what it misses meanwhile is never caught up"),
+        Command::RunJobNow(_) => Some("Run it now; its next due time does not change"),
         Command::AddJob(_) | Command::SetJob(_) | Command::SetLimit(_) => None,
     }
 }

@@ -128,7 +128,7 @@ fn in_words(limit: &Limit) -> String {
     };
     let long = if limit.sustain_ms() == 0 { String::new() } else { format!(" for {sustain}") };
     let done = match limit.action() {
-        LimitAction::Alert => return format!("{when}{long}, you are told; it is over when {end}."),
+        LimitAction::Alert => return format!("{when}{long}, an alert is shown; it is over when {end}."),
         LimitAction::Hold => "no step starts",
         LimitAction::Freeze if limit.resource() == Resource::Disk => {
             "no step starts and the runs that write are frozen"

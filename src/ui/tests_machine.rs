@@ -233,7 +233,7 @@ fn a_switch_takes_a_limit_out_and_another_puts_a_usual_one_in() {
 fn what_is_wrong_is_said_beside_its_field_and_is_not_sent() {
     let mut scene = with_limit();
     write(&mut scene, "Above of memory", "much");
-    assert!(scene.shows("\"much\" is no bound; give a share such as \"90%\""));
+    assert!(scene.shows("\"much\" is not a limit; give a share such as \"90%\""));
     assert_eq!(scene.press(Modifiers::COMMAND, Key::S), []);
     write(&mut scene, "Above of memory", "70%");
     assert!(scene.shows("it must be cleared below where it is raised"));

@@ -27,14 +27,14 @@ fn a_file_that_never_ends_or_is_none_is_refused_and_not_waited_for() {
     home.say(&["run", &long]).check(2, &["it is longer than 4 MiB"]);
     // A file in its folder harms no other one.
     home.say(&["run", "fine"]).check(0, &[]);
-    home.say(&["doctor"]).check(2, &["waits.toml", "a FIFO (a named pipe) stands there"]);
+    home.say(&["doctor"]).check(2, &["waits.toml", "a FIFO (a named pipe) is there"]);
     let zeros = home.file("zeros", &"\0".repeat(100));
-    home.say(&["import", "crontab", &zeros]).check(2, &["is no crontab"]);
+    home.say(&["import", "crontab", &zeros]).check(2, &["is not a crontab"]);
 
     let settings = home.data_file("settings.toml", "");
     fs::remove_file(&settings).expect("it is there");
     fifo(&settings);
-    home.say(&["run", "fine"]).check(5, &["settings.toml can't be read: a FIFO (a named pipe) stands there"]);
+    home.say(&["run", "fine"]).check(5, &["settings.toml can't be read: a FIFO (a named pipe) is there"]);
 }
 
 #[test]

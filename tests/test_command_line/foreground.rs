@@ -32,7 +32,7 @@ fn ctrl_c_stops_in_good_order_and_what_is_finally_runs() {
     let mut running = home.start(&["run", &pipeline, "--run-id", "r"]);
     running.hear("step wait 10 %: pid");
     running.signal(Signal::INT);
-    running.hear("Ctrl-C once more");
+    running.hear("Ctrl-C again");
     running.end().check(130, &["step wait stopped", "step tidy completed", "run r stopped"]);
     assert_eq!(home.json(&["show", "r"])["state"], "stopped");
 }
@@ -87,7 +87,7 @@ fn a_program_that_is_told_to_end_leaves_its_step_and_resume_takes_it_back() {
         assert_eq!((&run["state"], &run["live"]), (&"running".into(), &false.into()));
 
         let mut running = home.start(&["resume", "r"]);
-        running.hear("lives as process");
+        running.hear("is alive as process");
         running.hear("taken back");
         go(&home);
         running.end().check(0, &["step wait completed", "run r completed"]);
@@ -119,7 +119,7 @@ fn other_living_runs_are_left_alone_and_named() {
     running.signal(Signal::TERM);
     running.end().check(143, &[]);
     let two = home.file("two.toml", TWO_STEPS);
-    home.say(&["run", &two]).check(0, &["1 other living run is left alone (r)"]);
+    home.say(&["run", &two]).check(0, &["1 other living run is not touched (r)"]);
     assert!(kernel_state(pid).is_some(), "the step lives");
     go(&home);
     home.say(&["resume", "r"]).check(0, &["run r completed"]);
@@ -171,7 +171,8 @@ fn following_ends_when_nothing_of_the_run_lives_any_more() {
     go(&home);
     follower.hear("gone on");
     follower.end().check(0, &["leverframe resume r"]);
-    home.say(&["resume", "r"]).check(0, &["ended with code 0 while no engine lived", "run r completed"]);
+    home.say(&["resume", "r"])
+        .check(0, &["ended with code 0 while no engine was running", "run r completed"]);
 }
 
 #[test]

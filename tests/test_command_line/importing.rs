@@ -34,7 +34,7 @@ fn a_crontab_is_imported_once_and_overwrites_nothing() {
         ],
     );
     dry.check(1, &["would write", "backup.toml", "would add job backup", "nothing was written"]);
-    dry.check(1, &["2 lines were not taken over: 5, 7"]);
+    dry.check(1, &["2 lines were not imported: 5, 7"]);
     assert!(!home.exists(), "a dry run writes nothing");
 
     home.say(&["import", "crontab", &file, "--user-crontab"])
@@ -65,7 +65,7 @@ fn a_namesake_of_an_imported_pipeline_stays_and_a_systems_crontab_is_known() {
     let own = home.pipeline("backup.toml", "[[step]]\nid = \"mine\"\nrun = \"true\"\n");
     let file = home.file("crontab", CRONTAB);
     home.say(&["import", "crontab", &file, "--user-crontab"])
-        .check(1, &["there is another backup already", "added job backup-2"]);
+        .check(1, &["there is already another backup", "added job backup-2"]);
     assert!(fs::read_to_string(own).expect("it is there").contains("mine"));
 
     let system = home.file("system", "17 * * * * nobody-we-know run-parts /etc/cron.hourly\n");
@@ -85,8 +85,13 @@ fn a_namesake_of_an_imported_pipeline_stays_and_a_systems_crontab_is_known() {
         own.trim()
     );
     let mixed = home.file("mixed", &lines);
-    home.say(&["import", "crontab", &mixed])
-        .check(1, &["line 2: not carried over: it runs as stats, which is no user known", "added job find"]);
+    home.say(&["import", "crontab", &mixed]).check(
+        1,
+        &[
+            "line 2: not carried over: it runs as stats, which is not a user of this machine",
+            "added job find",
+        ],
+    );
     let if_behind = home.file("if", &format!("{path}@daily stats if [ -x /x ]; then /x; fi\n"));
     home.say(&["import", "crontab", &if_behind])
         .check(1, &["whether stats is a user or a command", "added 0 jobs"]);

@@ -195,7 +195,7 @@ fn how_long_a_run_is_held_for_a_missing_secret_is_not_begun_anew_by_the_next_ser
         look_until("its end", || (stored().summary.state == RunState::Failed).then_some(()));
         let step = home.json(&["show", &run_id])["steps"][0].clone();
         let error = step["error"].as_str().expect("a reason");
-        let reason = format!("waited for {in_words}");
+        let reason = format!("waited {in_words} for it");
         assert!(error.contains("secret token is missing") && error.contains(&reason), "{error}");
         // Kept to the millisecond.
         assert!(
@@ -248,7 +248,7 @@ fn schedules_heed_tz_as_date_does_or_say_that_they_do_not() {
     with(":Europe/Madrid", &daily).check(0, &["Europe/Madrid", "Tue 2026-12-01 02:30 CET"]);
     let once = ["schedule", "preview", "--once", "2126-12-01T10:00", "-n", "1", "--json"];
     with("America/New_York", &once).check(0, &["2126-12-01T15:00:00.000Z"]);
-    with("CET-1CEST,M3.5.0,M10.5.0/3", &daily).check(0, &["TZ=CET-1CEST,M3.5.0,M10.5.0/3 is not heeded"]);
+    with("CET-1CEST,M3.5.0,M10.5.0/3", &daily).check(0, &["TZ=CET-1CEST,M3.5.0,M10.5.0/3 is ignored"]);
     let add = |name: &str, tz: &[&str]| {
         let args = [&["schedule", "add", name, "--pipeline", "p", "--daily", "02:30", "--json"], tz].concat();
         let said = with("America/New_York", &args);
@@ -266,7 +266,7 @@ fn schedules_heed_tz_as_date_does_or_say_that_they_do_not() {
     let (zone, next, err) = add("floating", &["--tz", "local"]);
     assert_eq!(zone, "local");
     assert!(next.contains("T06:30") || next.contains("T07:30"), "{next}");
-    assert!(err.contains("whoever fires the job"), "{err}");
+    assert!(err.contains("the process that fires the job"), "{err}");
     // Through an engine that is in another zone, the session's counts too.
     let running = serve(&home);
     assert_eq!(add("through", &[]).0, "America/New_York");

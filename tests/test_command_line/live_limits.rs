@@ -23,7 +23,7 @@ const SHORT: &str = "[limits.memory]\nabove = \"1MiB\"\nclear = \"1KiB\"\nfor = 
 fn own_window(home: &Home) -> (WindowPort, ExecutionIntegration) {
     let (window, world) = window_port();
     let mut integration = ExecutionIntegration::for_window(world, EventBus::new());
-    let settings = Settings::load(&home.data()).expect("they are understood");
+    let settings = Settings::load(&home.data()).expect("they are valid");
     let options = leverframe::engine::EngineOptions { host_start: HostStart::AtOnce, ..options() };
     integration.start_with(&home.data(), settings, options).expect("it starts");
     (window, integration)
@@ -113,8 +113,8 @@ fn a_limit_that_is_edited_in_the_file_takes_effect_and_a_broken_file_is_said_onc
     };
     write("[limits.memory]\nabove = \"much\"\n");
     let said = complaint(&window);
-    assert!(said.contains("stays so") && said.contains("\"much\" is no bound"), "{said}");
-    assert!(limits_of(&integration)[0].raised, "what was in force stays so");
+    assert!(said.contains("stay as they were") && said.contains("\"much\" is not a limit"), "{said}");
+    assert!(limits_of(&integration)[0].raised, "what was in force stay as they were");
     // The same again is said no more, but something else is.
     write("[limits.memory]\nabove = \"much\"\n\n");
     write("[limits.memory]\nabove = \"more\"\n");

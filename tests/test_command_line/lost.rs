@@ -62,12 +62,12 @@ fn what_was_killed_with_everything_runs_again_when_it_is_resumed_and_nobody_call
         home.file("go", "");
         let said = home.say(&["resume", "r"]);
         said.check(0, &["recovery: wait (attempt 1)", "run r completed"]);
-        assert!(!said.err.contains("lives as process"), "{said:?}");
+        assert!(!said.err.contains("is alive as process"), "{said:?}");
         assert_eq!(n_begun(&home), 2);
         assert_eq!(home.json(&["show", "r"])["steps"][0]["attempt"], 2);
         let decisions = decisions(&home);
         assert!(!decisions.is_empty(), "it stays in `show`");
-        assert!(!decisions.iter().any(|text| text.contains("lives as process")), "{decisions:?}");
+        assert!(!decisions.iter().any(|text| text.contains("is alive as process")), "{decisions:?}");
     }
 }
 

@@ -47,7 +47,7 @@ fn reading_a_directory_that_is_not_there_finds_nothing_and_makes_nothing() {
         home.say(&[verb, "none-1"]).check(3, &["no run none-1", "leverframe runs"]);
     }
     home.say(&["prune", "--dry-run"]).check(0, &["nothing was removed"]);
-    home.say(&["doctor"]).check(0, &["is not there yet"]);
+    home.say(&["doctor"]).check(0, &["does not exist yet"]);
     assert!(!home.exists());
 }
 
@@ -127,14 +127,14 @@ fn a_step_that_never_began_has_no_log_and_none_that_was_removed() {
     let pipeline = home.file("p.toml", "[[step]]\nid = \"a\"\nrun = [\"/no/such\"]\n");
     home.say(&["run", &pipeline, "--run-id", "r"]).check(1, &["could not be started"]);
     let said = home.say(&["logs", "r"]);
-    said.check(0, &["step a (attempt 1) has no log, for it never began: it could not be started"]);
+    said.check(0, &["step a (attempt 1) has no log, because it never began: it could not be started"]);
     assert!(!said.err.contains("retention"), "{said:?}");
     // One that was not even handed over, and so has no file.
     let unset =
         home.file("unset.toml", "[[step]]\nid = \"a\"\nenv = { X = \"$NOBODY_SET_THIS\" }\nrun = \"true\"\n");
     home.say(&["run", &unset, "--run-id", "u"]).check(1, &["could not be started"]);
     home.say(&["logs", "u"])
-        .check(0, &["step a (attempt 1) has no log, for it never began", "NOBODY_SET_THIS"]);
+        .check(0, &["step a (attempt 1) has no log, because it never began", "NOBODY_SET_THIS"]);
     home.say(&["logs", "r", "--attempt", "99"]).check(3, &["run r has no attempt 99 of any step"]);
     std::fs::remove_dir_all(home.data().join("logs/r")).expect("it is there");
     home.say(&["logs", "r"]).check(0, &["retention removed it"]);
@@ -175,8 +175,8 @@ fn a_report_outside_of_a_step_says_so_and_a_malformed_one_is_refused() {
     report(&["--progress", "0.5", "--message", "-half-"]).check(0, &[]);
     report(&["--metric", "rate=3.5", "--output", "name=a b", "--checkpoint", "[1]"]).check(0, &[]);
     report(&["--progress", "7"]).check(2, &["progress"]);
-    report(&["--metric", "rate=fast"]).check(2, &["no number"]);
-    report(&["--checkpoint", "{"]).check(2, &["no JSON"]);
+    report(&["--metric", "rate=fast"]).check(2, &["not a number"]);
+    report(&["--checkpoint", "{"]).check(2, &["not JSON"]);
     let written = std::fs::read_to_string(&path).expect("it is there");
     let expected = "{\"progress\":0.5,\"message\":\"-half-\"}\n{\"checkpoint\":[1],\"output\":{\"name\":\"a b\"},\"metric\":{\"rate\":3.5}}\n";
     assert_eq!(written, expected);

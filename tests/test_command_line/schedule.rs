@@ -70,7 +70,7 @@ fn every_verb(home: &Home, jobs_fire: bool) {
             "back to 02:00: 02:30 comes twice: it runs at the first",
         ],
     );
-    assert_eq!(said.err.contains("neither does now"), !jobs_fire, "{said:?}");
+    assert_eq!(said.err.contains("neither runs now"), !jobs_fire, "{said:?}");
     let job = home.json(&["schedule", "show", "night"]);
     for (key, value) in [
         ("pipeline_id", json!("hello")),
@@ -167,7 +167,7 @@ fn what_is_wrong_is_said_with_what_is_right_and_nothing_is_changed() {
         add(&["--every", "6 hours"], &["6h or 1h30m"]);
         add(&["--weekly", "someday 09:00"], &["mon, tue"]);
         add(&["--cron", "61 * * * *"], &["minute 61 is out of range", "0 to 59"]);
-        add(&["--once", "2020-01-01T00:00:00Z"], &["is past", "an instant to come"]);
+        add(&["--once", "2020-01-01T00:00:00Z"], &["is in the past", "an instant in the future"]);
         add(&["--daily", "02:00", "--tz", "Europe/Madird"], &["did you mean Europe/Madrid?"]);
         add(&["--daily", "02:00", "--cron", "@daily"], &["cannot be used with"]);
         add(&["--daily", "02:00", "--misfire", "never"], &["run_once", "skip"]);
@@ -181,7 +181,7 @@ fn what_is_wrong_is_said_with_what_is_right_and_nothing_is_changed() {
         say(&["add", "b", "--pipeline", "broken", "--manual"], 2, &["broken.toml:"]);
         say(&["add", "night", "--pipeline", "hello", "--manual"], 2, &["already", "schedule set"]);
         say(&["add", "../b", "--pipeline", "hello", "--manual"], 2, &["malformed"]);
-        say(&["set", "night"], 2, &["nothing is to be changed"]);
+        say(&["set", "night"], 2, &["no change of job"]);
         say(&["set", "night", "--param", "n=1", "--unset-param", "n"], 2, &["both set and unset"]);
         say(&["set", "night", "--after", "night"], 2, &["night → night"]);
         say(&["set", "nigth", "--manual"], 3, &["did you mean \"night\"?"]);
@@ -231,7 +231,7 @@ fn a_preview_needs_no_job_and_no_data_directory() {
     has_keys(&preview["clock_changes"][0], &["at", "text"]);
     home.say(&args)
         .check(0, &["every day at 02:30, Europe/Madrid", "Sun 2027-03-28 03:00 CEST", "does not exist"]);
-    home.say(&["schedule", "preview", "--cron", "0 0 31 2 *"]).check(0, &["no instant makes it due"]);
+    home.say(&["schedule", "preview", "--cron", "0 0 31 2 *"]).check(0, &["it is due at no fixed time"]);
     assert!(!home.exists());
 }
 

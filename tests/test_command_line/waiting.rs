@@ -52,10 +52,10 @@ fn one_sentence_says_for_what_a_run_waits_and_what_to_do_and_admit_does_it() {
     // Whoever is frozen can be let go on: that is the thing to do then.
     home.say(&["pause", "f"]).check(0, &[]);
     let frozen = home.say(&["why", "s"]);
-    frozen.check(0, &["run f has one (frozen ", "`leverframe resume f` to let the frozen run go on"]);
+    frozen.check(0, &["run f has one (frozen ", "`leverframe resume f` to resume the frozen run, so that"]);
     home.say(&["why", "f"]).check(0, &["the operator has paused it", "`leverframe resume f`"]);
     home.say(&["admit", "s"]).check(0, &["run s is running"]);
-    home.say(&["admit", "s"]).check(2, &["nothing of it waits to be admitted"]);
+    home.say(&["admit", "s"]).check(2, &["neither it nor one of its steps waits to be admitted"]);
     home.say(&["admit", "f"]).check(2, &["is paused"]);
     home.say(&["admit", "x"]).check(3, &["there is no run x"]);
     home.say(&["why", "x"]).check(3, &["there is no run x"]);
@@ -98,8 +98,8 @@ fn quiet_freezes_what_runs_and_holds_what_comes_until_it_is_ended() {
     ended(serving);
     for (args, texts) in [
         (&["quiet", "--for", "soon"][..], &["\"soon\" is not a duration"][..]),
-        (&["quiet", "--until", "soon"], &["\"soon\" is no time; write 15:00"]),
-        (&["quiet", "--until", "2020-01-01T00:00:00Z"], &["the end of quiet is past"]),
+        (&["quiet", "--until", "soon"], &["\"soon\" is not a time; write 15:00"]),
+        (&["quiet", "--until", "2020-01-01T00:00:00Z"], &["the end of the quiet time is in the past"]),
         (&["quiet", "--off", "--for", "1h"], &["cannot be used with"]),
     ] {
         home.say(args).check(2, texts);

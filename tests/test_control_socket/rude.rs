@@ -100,14 +100,14 @@ fn another_protocol_is_refused_with_those_that_are_spoken() {
     let hall = Hall::open();
     let mut raw = Raw::connect(&hall);
     let early = raw.ask(&request(1, "engine.status", &json!({})));
-    assert_eq!(early["error"]["message"], "say hello first");
+    assert_eq!(early["error"]["message"], "send hello first");
     let refused = raw.ask(&request(2, "hello", &json!({"protocol": 99, "client": "newer 9"})));
     assert_eq!(refused["error"]["code"], 2);
     assert_eq!(refused["error"]["data"]["supported"], json!([PROTOCOL]));
     let welcome = raw.ask(&request(3, "hello", &json!({"protocol": PROTOCOL, "client": "newer 9"})));
     assert_eq!(welcome["result"]["protocol"], PROTOCOL);
     let again = raw.ask(&request(4, "hello", &json!({"protocol": PROTOCOL, "client": "newer 9"})));
-    assert_eq!(again["error"]["message"], "hello was said before");
+    assert_eq!(again["error"]["message"], "hello was sent already");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn who_asks_and_never_reads_is_left_and_finds_the_reason() {
     // Until the engine takes nothing any more, because its answers are not taken.
     let n_asked = (0..1_000_000).take_while(|_| raw.stream.write_all(line.as_bytes()).is_ok()).count();
     assert!(n_asked < 100_000, "{n_asked} requests were taken from one who reads nothing");
-    assert_eq!(raw.reason_of_end().as_deref(), Some("nothing was taken for 10 s"));
+    assert_eq!(raw.reason_of_end().as_deref(), Some("the client read nothing for 10 s"));
     assert_well(&hall);
 }
 
@@ -196,7 +196,7 @@ fn who_subscribes_and_never_reads_is_left_while_others_hear_everything() {
         hall.hear(&events, "execution_progress");
     }
     stuck.wait_for_hang_up();
-    assert_eq!(stuck.reason_of_end().as_deref(), Some("nothing was taken for 10 s"));
+    assert_eq!(stuck.reason_of_end().as_deref(), Some("the client read nothing for 10 s"));
     run.complete(true, None).expect("it ends");
     hall.hear(&events, "execution_completed");
     assert_well(&hall);

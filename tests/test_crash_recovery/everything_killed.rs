@@ -57,7 +57,7 @@ fn after_everything_was_killed_resume_runs_the_step_again() {
         let show = home.json(&["show", &id]);
         assert_eq!(show["state"], "completed", "round {round}: {said:?}");
         let all = format!("{said:?}{}", home.say(&["show", &id]).out);
-        assert!(!all.contains("lives as process"), "round {round}: the dead were called alive: {all}");
+        assert!(!all.contains("is alive as process"), "round {round}: the dead were called alive: {all}");
         let ledger = std::fs::read_to_string(home.data().join("ledger")).expect("it ran");
         let begun: Vec<_> = ledger.lines().filter(|line| line.starts_with(&format!("{id} "))).collect();
         assert_eq!(begun, [format!("{id} 1"), format!("{id} 2")], "round {round}: {said:?}");

@@ -74,7 +74,7 @@ fn what_is_wrong_with_a_table_is_told_with_its_place() {
             "[[schedule]]\ntz = \"Europe/Madird\"\ndaily = \"9:00\"",
             "2:6: time zone \"Europe/Madird\" is unknown",
         ),
-        ("[[schedule]]\ndaily = \"25:00\"", "2:9: `daily`: \"25:00\" is no time of day"),
+        ("[[schedule]]\ndaily = \"25:00\"", "2:9: `daily`: \"25:00\" is not a time of day"),
         ("[[schedule]]\noverlap = \"skip\"", "does not say when"),
         ("[[schedule]]\ndaily = \"9:00\"\nevery = \"6h\"", "3:9: `daily` and `every` both say when"),
         ("[[schedule]]\ndaily = \"9:00\"\non = \"failed\"", "3:6: `on` goes with `after`"),

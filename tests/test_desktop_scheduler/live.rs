@@ -195,7 +195,7 @@ fn a_run_of_a_job_that_lacks_a_secret_is_held_for_its_grace_and_then_fails() {
     let failed = wait_for(&events, "its end", |event| matches!(event.kind, EventKind::StepFinished { .. }));
     let EventKind::StepFinished { step } = &failed.kind else { unreachable!("it was looked for") };
     let error = step.error.as_deref().unwrap_or_default();
-    assert!(error.contains("secret token is missing") && error.contains("waited for 1s"), "{error}");
+    assert!(error.contains("secret token is missing") && error.contains("waited 1s for it"), "{error}");
     // The steps that follow a failure lack it as well, and are given up in their turn.
     wait_for(&events, "its end", |event| matches!(event.kind, EventKind::ExecutionFailed { .. }));
     assert_eq!(scheduler.get_job(&id("job")).expect("it is there").held, None);
@@ -219,6 +219,6 @@ fn a_scheduler_whose_thread_panics_leaves_no_process_that_fires_nothing() {
     let output = again.output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), None, "it is ended by a signal: {said}");
-    assert!(said.contains("its thread \"lf-scheduler\" has failed"), "{said}");
+    assert!(said.contains("thread \"lf-scheduler\" failed"), "{said}");
     drop(open_engine(dir.path()));
 }

@@ -322,7 +322,7 @@ fn rows_of_scripts_that_name_no_job_are_said_and_hold_up_no_other() {
         let (good, warnings) = beside(&format!("{OLD_FIRE} (SELECT {name} AS name)"));
         assert_eq!(good, 4, "{name}");
         assert!(
-            warnings.iter().any(|text| text.contains("fires, rowid 1 (its job's name is no text)")),
+            warnings.iter().any(|text| text.contains("fires, rowid 1 (its job's name is not text)")),
             "{warnings:?}"
         );
     }

@@ -95,7 +95,7 @@ fn a_data_directory_that_is_renamed_or_removed_ends_its_server_which_writes_no_m
             fs::rename(home.data(), &moved).expect("renamed");
         }
         serving.hear("was renamed, removed or exchanged");
-        serving.end().check(5, &["start it again where the data directory is now"]);
+        serving.end().check(5, &["start it again with the data directory's new path"]);
         assert!(!home.data().exists(), "nothing was made anew in its place");
         if !is_removed {
             fs::rename(&moved, home.data()).expect("renamed back");

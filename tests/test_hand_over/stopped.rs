@@ -201,7 +201,7 @@ fn whether_jobs_fire_is_asked_of_the_engine_and_one_that_can_not_say_is_not_gues
     assert_eq!(client(&home).welcome().engine.fires_jobs, Some(false));
     list().check(0, &[nobody]);
     home.say(&["schedule", "disable", "nightly"]).check(0, &[]);
-    home.say(&["schedule", "enable", "nightly"]).check(0, &["neither does now"]);
+    home.say(&["schedule", "enable", "nightly"]).check(0, &["neither runs now"]);
     // A server takes it over.
     let serving = serve(&home);
     assert_eq!(client(&home).welcome().engine.fires_jobs, Some(true));

@@ -34,9 +34,9 @@ fn plant(what: &str, script: &str) -> (Bench, StepState, Option<String>) {
 #[test]
 fn a_fifo_or_a_link_in_the_place_of_a_log_fails_that_start_and_says_what_it_is() {
     for (what, named) in [
-        ("mkfifo $logs/b.1.log", "a FIFO (a named pipe) stands there"),
-        ("ln -s \"$HERE/precious\" $logs/b.1.log", "a symbolic link stands there"),
-        ("mkdir $logs/b.1.log", "a folder stands there"),
+        ("mkfifo $logs/b.1.log", "a FIFO (a named pipe) is there"),
+        ("ln -s \"$HERE/precious\" $logs/b.1.log", "a symbolic link is there"),
+        ("mkdir $logs/b.1.log", "a folder is there"),
     ] {
         let (_bench, state, error) = plant(what, "echo never\n");
         let error = error.expect("it says why");

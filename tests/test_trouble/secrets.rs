@@ -110,12 +110,12 @@ fn what_a_secrets_command_takes_and_prints_is_bounded_and_then_the_run_is_held()
         (
             "slow",
             with_secret(&bench, "", "sleep 1000", "200ms", ""),
-            "secret token is missing: the command sh did not end within 0.2 s, and was ended",
+            "secret token is missing: the command sh did not end within 0.2 s, and was killed",
         ),
         (
             "flood",
             with_secret(&bench, "", "cat /dev/zero", "60s", ""),
-            "secret token is missing: the command sh printed more than 65536 bytes, and was ended",
+            "secret token is missing: the command sh printed more than 65536 bytes, and was killed",
         ),
         (
             "fails",
@@ -127,7 +127,7 @@ fn what_a_secrets_command_takes_and_prints_is_bounded_and_then_the_run_is_held()
             bench.pipeline("[params.token]\nsecret = { command = [\"/no/such\"] }", &[("a", "", "")]),
             "secret token is missing: the command /no/such can't be run: No such file or directory (os error 2)",
         ),
-        ("fifo", bench.pipeline(&file, &[("a", "", "")]), "fifo is no regular file"),
+        ("fifo", bench.pipeline(&file, &[("a", "", "")]), "fifo is not a regular file"),
     ] {
         start(&engine, id, &text);
         let paused = wait_for_named(&events, "execution_paused");

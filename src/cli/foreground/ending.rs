@@ -38,7 +38,7 @@ impl Foreground {
                 if self.painter.is_for_people() && state == RunState::Failed {
                     self.failed.iter().for_each(|(step, (attempt, log))| tail::print(step, *attempt, log));
                     note(format_args!(
-                        "`leverframe resume {run_id}` takes it up where it failed; `leverframe show {run_id}` shows it whole"
+                        "`leverframe resume {run_id}` continues it where it failed; `leverframe show {run_id}` shows its details"
                     ));
                 }
                 of_run(state)
@@ -67,7 +67,7 @@ fn conclude(service: Service, end: &End) -> Result<(), Failure> {
         return Ok(service.close(ShutdownKind::LeaveSteps)?);
     }
     match service.leave_behind(ShutdownKind::LeaveSteps, ServeFor::WhatRuns) {
-        Ok(()) => note("what others have started here goes on in the background"),
+        Ok(()) => note("runs that others started here go on in the background"),
         Err(why) => note(format_args!("leverframe: {why}; steps that run go on to their end")),
     }
     Ok(())

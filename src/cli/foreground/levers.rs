@@ -28,11 +28,11 @@ impl Foreground {
         self.suspension = Suspension::None;
         let (force, text, next) = match self.asked {
             StopAsked::No | StopAsked::Question => {
-                let text = "stopping the run in good order; Ctrl-C once more ends it by force";
+                let text = "stopping the run; Ctrl-C again stops it by force";
                 (false, text, StopAsked::InGoodOrder)
             }
             StopAsked::InGoodOrder | StopAsked::AtOnce => {
-                (true, "ending the run by force", StopAsked::AtOnce)
+                (true, "stopping the run by force", StopAsked::AtOnce)
             }
         };
         match self.command(Stop { run_id: run_id.clone(), force }.into()) {
@@ -141,7 +141,7 @@ impl Foreground {
         self.painter.clear();
         match self.engine() {
             Some(_) => note(format_args!(
-                "leaving: the steps of run {run_id} go on to their end; `leverframe resume {run_id}` takes it up again"
+                "leaving: the steps of run {run_id} go on to their end; `leverframe resume {run_id}` continues it"
             )),
             None => note(format_args!(
                 "leaving: run {run_id} goes on; `leverframe stop {run_id}` stops it, `leverframe show {run_id}` shows it"

@@ -46,7 +46,7 @@ pub(in crate::cli) struct SetArgs {
     timing: Timing,
     #[command(flatten)]
     more: More,
-    /// A parameter that is the pipeline's default again; once for each.
+    /// A parameter to set back to the pipeline's default; once for each.
     #[arg(long = "unset-param", value_name = "KEY")]
     unset_params: Vec<String>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ struct More {
     /// The zone that it follows, such as Europe/Madrid, or `local`; of a new job by default the machine's.
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
-    /// What becomes of instants that were missed: run_once (default), run_all or skip.
+    /// What happens to missed instants: run_once (default), run_all or skip.
     #[arg(long, value_name = "POLICY", value_parser = words(Misfire::ALL.iter().map(|word| word.as_str())))]
     misfire: Option<String>,
     /// How many missed instants run_all runs at most, up to 10000; default 100.
@@ -71,7 +71,7 @@ struct More {
     /// How old a missed instant may be at most, under any policy; `none`: however old, which is the default.
     #[arg(long, value_name = "DURATION")]
     misfire_max_age: Option<String>,
-    /// What becomes of an instant while a run of the job is under way: skip (default), queue, allow or cancel_previous.
+    /// What happens when the job is due and its last run has not ended: skip (default), queue, allow or cancel_previous.
     #[arg(long, value_name = "POLICY", value_parser = words(Overlap::ALL.iter().map(|word| word.as_str())))]
     overlap: Option<String>,
     /// A parameter of its runs; once for each.
@@ -83,7 +83,7 @@ struct More {
     /// Such as dev; `default`: the pipeline's.
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// From 0 to 9: among runs that wait, the highest goes first; default 0, which is the pipeline's.
+    /// From 0 to 9: of the waiting runs, the highest starts first; default 0, which is the pipeline's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=9))]
     priority: Option<i32>,
 }
@@ -135,7 +135,7 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
     }
     if params == JobPatch::new(args.job_id.clone()) {
         return Err(Failure::usage(format!(
-            "nothing is to be changed of job {}; say what: --daily 02:00, --tz, --param and the like (`leverframe schedule set --help`)",
+            "no change of job {} was given; say what to change: --daily 02:00, --tz, --param and the like (`leverframe schedule set --help`)",
             args.job_id
         )));
     }

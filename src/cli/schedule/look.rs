@@ -34,7 +34,7 @@ pub(in crate::cli) struct ShowArgs {
 pub(in crate::cli) struct HistoryArgs {
     /// The job.
     job_id: JobId,
-    /// At most so many; default: 50.
+    /// How many at most; default: 50.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(in crate::cli) struct FiresArgs {
     /// Only what was due before then.
     #[arg(long, value_name = "T")]
     to: Option<String>,
-    /// The newest so many rows.
+    /// At most this many rows, the newest.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]

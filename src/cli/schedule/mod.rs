@@ -26,7 +26,7 @@ use crate::store::DataDir;
 pub(super) enum ScheduleVerb {
     /// Add a job.
     Add(Box<edit::AddArgs>),
-    /// Change what is given of a job.
+    /// Change the given settings of a job.
     Set(Box<edit::SetArgs>),
     /// List jobs.
     List(Print),
@@ -34,19 +34,19 @@ pub(super) enum ScheduleVerb {
     Show(look::ShowArgs),
     /// Let a job fire.
     Enable(switch::JobArgs),
-    /// Let a job fire no more, until it is enabled.
+    /// Stop a job from firing until it is enabled.
     Disable(switch::JobArgs),
     /// Remove a job; what it did stays on record.
     Remove(switch::JobArgs),
     /// Give a job another name.
     Rename(switch::RenameArgs),
-    /// Run a job now, whatever its switch.
+    /// Run a job now, enabled or not.
     RunNow(run::RunNowArgs),
     /// List the runs of a job, newest first.
     History(look::HistoryArgs),
-    /// Run what a job was due and did not run.
+    /// Run the due instants that a job did not run.
     Backfill(run::BackfillArgs),
-    /// List what became of every due instant of a job.
+    /// List what happened at every due instant of a job.
     Fires(look::FiresArgs),
     /// Show when a schedule would fire, and what the coming clock changes do to it.
     Preview(preview::PreviewArgs),
@@ -112,7 +112,7 @@ impl Firing {
     /// Prints a note if jobs do not fire.
     pub(super) fn note_if_not_firing(self) {
         if self == Self::NotNow {
-            note("jobs fire while the window or `leverframe serve` runs, and neither does now");
+            note("jobs fire while the window or `leverframe serve` runs, and neither runs now");
         }
     }
 }

@@ -19,10 +19,10 @@ pub(in crate::cli) struct PreviewArgs {
     /// The zone that it follows, such as Europe/Madrid; default: the machine's.
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
-    /// What comes after this instant; default: now.
+    /// Only instants after this one; default: now.
     #[arg(long, value_name = "T")]
     from: Option<String>,
-    /// So many, at most 100000.
+    /// How many, at most 100000.
     #[arg(short, value_name = "N", default_value_t = 10, value_parser = value_parser!(u64).range(..=MAX_PREVIEW))]
     n: u64,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
             }
             page.flush()?;
             if preview.fires.is_empty() && args.n > 0 {
-                note("no instant makes it due");
+                note("it is due at no fixed time");
             }
         }
     }

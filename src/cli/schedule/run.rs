@@ -33,10 +33,10 @@ pub(in crate::cli) struct RunNowArgs {
 pub(in crate::cli) struct BackfillArgs {
     /// The job.
     job_id: JobId,
-    /// From then on: an instant, a date, or a time back such as 2h or 7d.
+    /// From this time on: an instant, a date, or a time back such as 2h or 7d.
     #[arg(long, value_name = "T")]
     from: String,
-    /// Up to then; default: now.
+    /// Up to this time; default: now.
     #[arg(long, value_name = "T")]
     to: Option<String>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(super) fn run_now(args: &RunNowArgs, place: &Place) -> Outcome {
         Acquisition::EngineLease(_) if args.no_wait => Err(Failure::new(
             NO_ENGINE,
             format!(
-                "job {} can't be left to an engine: none is running; start `leverframe serve`, or leave out --no-wait",
+                "job {} can't be handed to an engine: none is running; start `leverframe serve`, or leave out --no-wait",
                 args.job_id
             ),
         )),
@@ -95,7 +95,7 @@ pub(super) fn backfill(args: &BackfillArgs, place: &Place) -> Outcome {
     report(&args.print, &done, || {
         let n = count(done.n_instants, "instant", "instants");
         format!(
-            "job {} runs {n} again, the oldest first; `leverframe schedule fires {}` tells how far it is",
+            "job {} runs {n} again, the oldest first; `leverframe schedule fires {}` shows how far it is",
             args.job_id, args.job_id
         )
     })

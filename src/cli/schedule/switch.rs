@@ -23,7 +23,7 @@ pub(in crate::cli) struct JobArgs {
 pub(in crate::cli) struct RenameArgs {
     /// The job.
     job_id: JobId,
-    /// Its name from now on.
+    /// Its new name.
     to: JobId,
     #[command(flatten)]
     print: Print,
@@ -42,8 +42,7 @@ pub(super) fn disable(args: &JobArgs, place: &Place) -> Outcome {
     let request = DisableJob { job_id: args.job_id.clone() };
     let (job, _) = change(place, request, |jobs, asked| jobs.disable_job(&asked.job_id))?;
     report(&args.print, &job, || {
-        let file =
-            job.file.as_ref().map(|_| "; its switch survives a change of its file").unwrap_or_default();
+        let file = job.file.as_ref().map(|_| "; it stays disabled when its file changes").unwrap_or_default();
         format!("disabled job {}{file}", job.job_id)
     })
 }
@@ -54,7 +53,7 @@ pub(super) fn remove(args: &JobArgs, place: &Place) -> Outcome {
         change(place, request, |jobs, asked| jobs.unschedule_job(&asked.job_id).map(|()| Done {}))?;
     report(&args.print, &done, || {
         format!(
-            "removed job {}; `leverframe schedule fires {}` still tells what it did",
+            "removed job {}; `leverframe schedule fires {}` still shows what it did",
             args.job_id, args.job_id
         )
     })

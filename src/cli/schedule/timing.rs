@@ -26,7 +26,7 @@ struct Kind {
     /// Once, at an instant such as 2026-11-23T02:00:00Z, or 2026-11-23 02:00 in the job's zone.
     #[arg(long, value_name = "T")]
     once: Option<String>,
-    /// Every so often, in real time: 6h, 15m, 1d12h.
+    /// At this interval, in real time: 6h, 15m, 1d12h.
     #[arg(long, value_name = "INTERVAL")]
     every: Option<String>,
     /// Every day at this time in the job's zone.
@@ -35,7 +35,7 @@ struct Kind {
     /// Every week on this day and time in the job's zone: "mon 09:00".
     #[arg(long, value_name = "DAY HH:MM")]
     weekly: Option<String>,
-    /// As a cron expression says: five fields, six with seconds first, or @daily and its kin.
+    /// By a cron expression: five fields, six with seconds first, or @daily and the like.
     #[arg(long, value_name = "EXPR")]
     cron: Option<String>,
     /// When the runs of these jobs have ended; several with commas.

@@ -28,12 +28,12 @@ pub(super) fn warn_ignored_tz(name: Option<&str>) {
     let is_local = name.is_some_and(|name| name.eq_ignore_ascii_case("local"));
     if let Some(text) = unheeded_tz().filter(|_| name.is_none() || is_local) {
         note(format_args!(
-            "TZ={text} is not heeded: it names no zone of the IANA database; times are those of {}",
+            "TZ={text} is ignored: it is not a zone of the IANA database; times are shown in {}",
             machine_zone()
         ));
     } else if let Some((session, system)) = zone_of_session_alone().filter(|_| is_local) {
         note(format_args!(
-            "`local` is the zone of whoever fires the job: {session} where `leverframe serve` or the window is started with this TZ, else {system}"
+            "`local` is the zone of the process that fires the job: {session} where `leverframe serve` or the window is started with this TZ, else {system}"
         ));
     }
 }

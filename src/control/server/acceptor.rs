@@ -222,7 +222,7 @@ impl Shared {
         drop(ended);
         if clients.len() >= MAX_CONNECTIONS {
             let text =
-                format!("{MAX_CONNECTIONS} clients are connected, and no more are taken; try again later");
+                format!("{MAX_CONNECTIONS} clients are connected, and no more are accepted; try again later");
             return connection.refuse(ErrorObject::new(BUSY.into(), text));
         }
         let connection = Arc::new(connection);
@@ -237,7 +237,7 @@ impl Shared {
             Ok(thread) => clients.push(Client { connection, thread, ended }),
             Err(error) => connection.refuse(ErrorObject::new(
                 BUSY.into(),
-                format!("the system gives no thread for another client: {error}"),
+                format!("no thread can be started for another client: {error}"),
             )),
         }
     }

@@ -183,7 +183,7 @@ impl Connection {
     /// Writes whole lines.
     pub(crate) fn write(&self, lines: &[u8]) -> Then {
         let last_word =
-            || self.shared.closing_line(format!("nothing was taken for {} s", PATIENCE.as_secs()));
+            || self.shared.closing_line(format!("the client read nothing for {} s", PATIENCE.as_secs()));
         match self.writer.write(lines, last_word) {
             Ok(()) => Then::GoOn,
             Err(Unsent::Stuck | Unsent::Gone) => Then::End,

@@ -92,8 +92,8 @@ impl<'a> Session<'a> {
         let asked = Request::read(&*self.connection.shared.handler, method, params)?;
         let is_hello = matches!(asked, Request::Session(SessionRequest::Hello { .. }));
         match (self.has_greeted, is_hello) {
-            (false, false) => Err(ErrorObject::new(INVALID_REQUEST, "say hello first")),
-            (true, true) => Err(ErrorObject::new(INVALID_REQUEST, "hello was said before")),
+            (false, false) => Err(ErrorObject::new(INVALID_REQUEST, "send hello first")),
+            (true, true) => Err(ErrorObject::new(INVALID_REQUEST, "hello was sent already")),
             (true, false) | (false, true) => Ok(asked),
         }
     }
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
     fn greet(&mut self, id: Option<&RawValue>, protocol: u32) -> Then {
         let shared = &self.connection.shared;
         if protocol != PROTOCOL {
-            let text = format!("protocol {protocol} is not spoken here; protocol {PROTOCOL} is");
+            let text = format!("protocol {protocol} is not supported; use protocol {PROTOCOL}");
             let data = Some(serde_json::json!({ "supported": [PROTOCOL] }));
             let error = ErrorObject { data, ..ErrorObject::new(USAGE.into(), text) };
             return self.answer::<()>(id, Outcome::Error(error));
@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
     fn subscription(&mut self, wanted: wire::EventFilter) -> Result<(Cursor, u64), ErrorObject> {
         let n_open = self.connection.cursors().len();
         if n_open >= MAX_SUBSCRIPTIONS {
-            let text = format!("{MAX_SUBSCRIPTIONS} subscriptions are the most of one connection; end one");
+            let text = format!("one connection can have at most {MAX_SUBSCRIPTIONS} subscriptions; end one");
             return Err(ErrorObject::new(FAILED.into(), text));
         }
         let since = wanted.since;
@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
                 Then::GoOn
             }
             Err(error) => {
-                connection.end_because(format!("there is no thread left to write events: {error}"));
+                connection.end_because(format!("no thread can be started to write events: {error}"));
                 Then::End
             }
         }
@@ -200,12 +200,15 @@ fn method_of<'a>(incoming: &'a Incoming<'_>) -> Result<&'a str, ErrorObject> {
     if incoming.jsonrpc.as_deref() != Some(JSON_RPC) {
         return Err(ErrorObject::new(INVALID_REQUEST, "say \"jsonrpc\": \"2.0\" in every request"));
     }
-    incoming.method.as_deref().ok_or_else(|| ErrorObject::new(INVALID_REQUEST, "a request has a \"method\""))
+    incoming
+        .method
+        .as_deref()
+        .ok_or_else(|| ErrorObject::new(INVALID_REQUEST, "a request needs a \"method\""))
 }
 
 /// Parses a line, without its params.
 fn read_line(line: &[u8]) -> Result<Incoming<'_>, ErrorObject> {
-    let parse = |why: String| ErrorObject::new(PARSE_ERROR, format!("the line is no JSON: {why}"));
+    let parse = |why: String| ErrorObject::new(PARSE_ERROR, format!("the line is not JSON: {why}"));
     let text = std::str::from_utf8(line).map_err(|error| parse(error.to_string()))?;
     if !text.trim_start().starts_with('{') {
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| parse(error.to_string()))?;

@@ -67,7 +67,7 @@ fn half_a_line_is_taken_at_the_end_if_it_is_whole() {
     bench.append("{\"progress\": 0.5}\n{\"output\": {\"a\"");
     let batch = bench.read(LastLine::IsTaken);
     assert_eq!((batch.progress, batch.warnings.len()), (Some(0.5), 1));
-    assert!(batch.warnings[0].text.contains("line 2 of its report is no JSON object"));
+    assert!(batch.warnings[0].text.contains("line 2 of its report is not a JSON object"));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn garbage_is_one_warning_a_kind_with_its_line_and_reading_goes_on() {
     let texts: Vec<_> = batch.warnings.iter().map(|warning| warning.text.as_str()).collect();
     assert_eq!(batch.progress, Some(0.5));
     assert_eq!(texts.len(), 3, "{texts:?}");
-    assert!(texts[0].starts_with("step s: line 2 of its report is no JSON object"), "{texts:?}");
+    assert!(texts[0].starts_with("step s: line 2 of its report is not a JSON object"), "{texts:?}");
     assert!(texts[1].starts_with("step s: line 4 of its report is not UTF-8"), "{texts:?}");
     assert!(texts[2].starts_with("step s: line 6 of its report has the unknown key"), "{texts:?}");
     bench.append("more\n");

@@ -155,7 +155,7 @@ fn a_value_of_the_wrong_type_names_the_right_one() {
             "1:9: `shell` must be an array of strings such as [\"sh\", \"-c\"], not a string; write [\"bash\", \"-c\"]",
         ],
     );
-    check_top("shell = []", &["1:9: `shell` names no program: its first string must be one"]);
+    check_top("shell = []", &["1:9: `shell` does not name a program: its first string must be one"]);
     check_top(
         "params = { x = 1 }",
         &["1:16: `x` must be a table: write [params.x], and its value as `default = …` below"],
@@ -181,7 +181,7 @@ fn a_command_must_run_something() {
     );
     check(
         "[[step]]\nid = \"a\"\nrun = \"a\\u0000b\"\n",
-        &["3:7: `run` holds a NUL character, which no process can be given; leave it out"],
+        &["3:7: `run` contains a NUL character, which can't be passed to a process; leave it out"],
     );
     check("[[step]]\nid = \"a\"\n", &["1:1: `run` is missing in this [[step]]"]);
     check("[[step]]\n", &["1:1: `id` is missing in this [[step]]", "1:1: `run` is missing in this [[step]]"]);
@@ -258,10 +258,10 @@ fn an_environment_holds_strings_under_names_that_are_free() {
     check_top(
         "[env]\n\"A B\" = \"x\"\nLEVERFRAME_RUN_ID = \"x\"\nPORT = 8080\nCOST = \"5$\"\nOK = \"$HOME\"",
         &[
-            "2:1: \"A B\" is no name of a variable: use letters, digits and '_', and no digit first",
+            "2:1: \"A B\" is not a valid variable name: use letters, digits and '_', and no digit first",
             "3:1: `LEVERFRAME_RUN_ID` is set by Leverframe for each step; choose a name without LEVERFRAME_",
             "4:8: the variable `PORT` must be a string, not an integer; write \"8080\"",
-            "5:8: the variable `COST`: \"5$\" has a $ that begins no variable; write $NAME or ${NAME}, or $$ for a plain $",
+            "5:8: the variable `COST`: \"5$\" has a $ that does not begin a variable; write $NAME or ${NAME}, or $$ for a plain $",
         ],
     );
 }
@@ -342,7 +342,7 @@ fn a_file_of_too_many_steps_is_refused_before_it_fills_the_memory() {
 #[test]
 fn invalid_toml_is_located() {
     let found = problems_of("id = \"x\nmax_parallel = = 2\n[[step]]\nid = \"a\"\nid = \"b\"\n");
-    assert!(found.iter().all(|problem| problem.contains("no valid TOML: ")), "{found:?}");
+    assert!(found.iter().all(|problem| problem.contains("not valid TOML: ")), "{found:?}");
     let lines: BTreeSet<_> = found.iter().map(|problem| &problem[..1]).collect();
     assert_eq!(lines, BTreeSet::from(["1", "2", "5"]), "{found:?}");
     check("\u{feff}[[step]]\r\nid = \"a\"\r\nrun = \"true\"\r\n", &[]);

@@ -74,7 +74,7 @@ fn an_unknown_key_is_told_with_the_nearest_one() {
     assert_eq!(faults(r#"{"Progres": 1}"#), [r#"has the unknown key "Progres"; did you mean "progress"?"#]);
     assert!(
         faults(r#"{"temperature": 1}"#)[0]
-            .ends_with("a report knows progress, message, checkpoint, output, metric")
+            .ends_with("the keys of a report are progress, message, checkpoint, output, metric")
     );
 }
 

@@ -83,7 +83,7 @@ fn what_is_wrong_is_said_with_what_is_right() {
     refused("after", r#"{"jobs": ["a b"]}"#, "malformed");
     refused("after", r#"{"jobs": ["a"], "on": "done"}"#, "finished");
     refused("manual", r#"{"at": 1}"#, "it takes none");
-    refused("daily", "[1]", "no JSON object");
+    refused("daily", "[1]", "not a JSON object");
     refused("daily", "{", "is not JSON");
 }
 
@@ -158,7 +158,7 @@ fn a_once_that_is_past_is_refused_when_it_is_added() {
     let once = |seconds| ScheduleConfig::Once { at: now + TimeDelta::seconds(seconds) };
     assert!(once(1).check_new(now).is_ok());
     let error = once(0).check_new(now).unwrap_err().to_string();
-    assert!(error.contains("2026-11-23T02:00:00.000Z is past"), "{error}");
+    assert!(error.contains("2026-11-23T02:00:00.000Z is in the past"), "{error}");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_zone_is_known_by_its_name_and_a_wrong_one_gets_the_nearest() {
         ("Madrid", "did you mean Europe/Madrid?"),
         ("Spain/Madrid", "did you mean Europe/Madrid?"),
         ("Lord Howe", "did you mean Australia/Lord_Howe?"),
-        ("+02:00", "an offset does not know summer time"),
+        ("+02:00", "an offset does not follow summer time"),
         ("", "write an IANA name"),
         ("Middle-earth", "write an IANA name"),
     ] {

@@ -57,7 +57,7 @@ const NICKNAMES: [(&str, &str); 7] = [
 pub(super) fn read(text: &str) -> Result<(Calendar, bool), String> {
     if let Some((name, zone)) = zone_before(text) {
         return Err(format!(
-            "the zone is no part of it; take {name}={zone} out and give it beside the expression (`--tz {zone}`, or `tz = \"{zone}\"` in a file)"
+            "the zone is not part of it; remove {name}={zone} and give the zone separately (`--tz {zone}`, or `tz = \"{zone}\"` in a file)"
         ));
     }
     let text = if text.starts_with('@') { nickname(text)? } else { text };
@@ -121,8 +121,8 @@ fn nickname(text: &str) -> Result<&'static str, String> {
     }
     let names = "@yearly, @monthly, @weekly, @daily or @hourly";
     Err(match lower.split_whitespace().next() {
-        Some("@reboot") => "@reboot names no instant; a job can't wait for a boot".to_owned(),
-        Some("@every") => "@every is no cron; use an interval, such as --every 6h".to_owned(),
+        Some("@reboot") => "@reboot is not a time; a job can't wait for a boot".to_owned(),
+        Some("@every") => "@every is not a cron expression; use an interval, such as --every 6h".to_owned(),
         _ => match nearest(&lower, NICKNAMES.iter().map(|(name, _)| *name)) {
             Some(near) => format!("the word is unknown; did you mean {near}?"),
             None => format!("the word is unknown; write {names}, or five fields"),
@@ -153,7 +153,7 @@ impl Field {
     fn translate_item(&self, item: &str, part: &str, place: usize) -> Result<String, String> {
         let (name, Self { min, max, .. }) = (self.name, self);
         if item.is_empty() {
-            return Err(format!("{name} {part:?} has a comma too many"));
+            return Err(format!("{name} {part:?} has an extra comma"));
         }
         let (base, step) = match item.split_once('/') {
             None => (item, None),
@@ -205,7 +205,7 @@ impl Field {
             }
             _ => String::new(),
         };
-        Err(format!("{name} {item:?} has a step that never comes round; write 1 to {}{advice}", self.max))
+        Err(format!("{name} {item:?} has a step that is too large or zero; write 1 to {}{advice}", self.max))
     }
 
     fn value(&self, text: &str, item: &str) -> Result<u32, String> {
@@ -229,11 +229,11 @@ impl Field {
     fn advice(&self, lower: &str) -> String {
         let Self { name, min, max, names } = *self;
         if lower.contains('#') || lower.contains('w') && names.is_empty() || lower.ends_with('l') {
-            return "of the letters and signs only L is known, for the last day in the field day of month"
+            return "L is the only letter that is supported, for the last day in the field day of month"
                 .to_owned();
         }
         if lower.contains('~') {
-            return "random times are not known; write the time itself".to_owned();
+            return "random times are not supported; write the time itself".to_owned();
         }
         let short = || names.iter().map(|known| &known[..3]);
         match nearest(lower, short().chain(names.iter().copied())) {

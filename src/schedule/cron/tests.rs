@@ -102,7 +102,7 @@ fn a_malformed_expression_names_the_field_the_value_and_what_is_right() {
     }
     check(
         "CRON_TZ=Asia/Tokyo 0 5 * * *",
-        "take CRON_TZ=Asia/Tokyo out and give it beside the expression (`--tz Asia/Tokyo`",
+        "remove CRON_TZ=Asia/Tokyo and give the zone separately (`--tz Asia/Tokyo`",
     );
     check("TZ=UTC @daily", "`tz = \"UTC\"` in a file");
     check("60 * * * *", "minute 60 is out of range; write 0 to 59");
@@ -114,21 +114,21 @@ fn a_malformed_expression_names_the_field_the_value_and_what_is_right() {
     check("* * * * mno", "day of week \"mno\" is malformed; did you mean mon?");
     check("* * * jamuary *", "did you mean january?");
     check("x * * * *", "minute \"x\" is malformed; write 0 to 59, lists");
-    check("1,,2 * * * *", "minute \"1,,2\" has a comma too many");
+    check("1,,2 * * * *", "minute \"1,,2\" has an extra comma");
     check("* 22-2 * * *", "hour \"22-2\" runs backwards; write 22-23,0-2");
     check("* * * * sat-mon", "day of week \"sat-mon\" runs backwards");
-    check("*/0 * * * *", "never comes round; write 1 to 59");
+    check("*/0 * * * *", "too large or zero; write 1 to 59");
     check("*/90 * * * *", "--every 90m");
     check("*/x * * * *", "malformed step");
-    check("* * LW * *", "only L is known");
-    check("* * 15W * *", "only L is known");
-    check("* * * * 5#2", "only L is known");
-    check("* * * * 5L", "only L is known");
-    check("0~30 * * * *", "random times are not known");
+    check("* * LW * *", "L is the only letter that is supported");
+    check("* * 15W * *", "L is the only letter that is supported");
+    check("* * * * 5#2", "L is the only letter that is supported");
+    check("* * * * 5L", "L is the only letter that is supported");
+    check("0~30 * * * *", "random times are not supported");
     check("", "it has 0 fields");
     check("* * * *", "it has 4 fields; write five (minute, hour");
     check("* * * * * * *", "it has 7 fields");
-    check("@reboot", "names no instant");
+    check("@reboot", "is not a time");
     check("@every 5m", "use an interval");
     check("@dayly", "did you mean @daily?");
     check("@noon", "write @yearly, @monthly");

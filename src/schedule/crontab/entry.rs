@@ -44,7 +44,7 @@ impl Entry<'_> {
                 remarks.push((RemarkKind::Differs, text));
             }
             if let Some(strange) = unknown_to_cron(effective) {
-                return Err(format!("cron knows no {strange}, and passes over the line"));
+                return Err(format!("cron does not know {strange} and ignores the line"));
             }
             fields.push(effective.to_owned());
         }
@@ -54,7 +54,7 @@ impl Entry<'_> {
         let expression = fields.join(" ");
         if expression != time {
             let text = format!(
-                "a step beyond the field's largest value never comes round: {time} means {expression} in cron, and here"
+                "a step larger than the field's largest value matches only once: {time} means {expression} in cron, and here"
             );
             remarks.push((RemarkKind::Carried, text));
         }
@@ -70,7 +70,7 @@ impl Entry<'_> {
         if !SHELLS.contains(&name) {
             return Err(format!("its input (after the %) can't be written before a command for {shell}"));
         }
-        remarks.push((RemarkKind::Carried, "what stands after the % is the command's input".to_owned()));
+        remarks.push((RemarkKind::Carried, "the text after the % is the command's input".to_owned()));
         // The bracket is on a line of its own, because the command may end with a comment.
         Ok(format!("printf '%s\\n' '{}' | (\n{command}\n)", input.replace('\'', "'\\''")))
     }

@@ -43,7 +43,7 @@ pub(super) fn lines<'a>(text: &'a [u8], source: &CrontabSource<'_>) -> Vec<(usiz
         match line {
         Ok(line) => read(line.strip_suffix('\r').unwrap_or(line), layout),
         Err(_) => Line::Malformed(
-            "it holds bytes that are not UTF-8, which no pipeline can hold; convert the file first (`iconv -f LATIN1 -t UTF-8`)".into(),
+            "it holds bytes that are not UTF-8, which a pipeline can't contain; convert the file first (`iconv -f LATIN1 -t UTF-8`)".into(),
         ),
     }
     };
@@ -176,7 +176,7 @@ fn read(line: &str, layout: Layout) -> Line<'_> {
         Layout::Unknown if rest.is_empty() => (None, rest),
         Layout::Unknown => {
             return Line::Malformed(format!(
-                "it can't be told whether {first} is a user or a command, here or in other lines; say --system if it is a user, --user-crontab if it is a command"
+                "it is not clear whether {first} is a user or a command, here or in other lines; use --system if it is a user, --user-crontab if it is a command"
             ));
         }
     };
@@ -185,7 +185,7 @@ fn read(line: &str, layout: Layout) -> Line<'_> {
             Layout::Users => "fields of time, a user and a command",
             Layout::Commands | Layout::Unknown => "fields of time and a command",
         };
-        return Line::Malformed(format!("it is no variable and no entry: an entry has {what}"));
+        return Line::Malformed(format!("it is neither a variable nor an entry: an entry has {what}"));
     }
     Line::Entry { time, user, command: command.trim_end() }
 }

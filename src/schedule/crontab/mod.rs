@@ -174,7 +174,7 @@ impl Import<'_> {
                 return self.remark(line, RemarkKind::NotCarried, text);
             }
             "MAILTO" if !value.is_empty() => {
-                let text = format!("nothing is mailed to {value}: what a job prints stands in its run's log");
+                let text = format!("nothing is mailed to {value}: what a job prints is in its run's log");
                 self.remark(line, RemarkKind::NotCarried, text);
             }
             _ if !is_name || name.is_empty() => {
@@ -204,7 +204,7 @@ impl Import<'_> {
                 )
             } else {
                 format!(
-                    "it runs as {user}, which is no user known on this machine, and jobs run as you ({own}); keep it in cron, or say --user-crontab if {user} is a command"
+                    "it runs as {user}, which is not a user of this machine, and jobs run as you ({own}); keep it in cron, or use --user-crontab if {user} is a command"
                 )
             };
             return self.refuse(line, text);

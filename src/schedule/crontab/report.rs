@@ -46,10 +46,10 @@ impl fmt::Display for Remark {
 /// What is different for every job of a crontab.
 pub(super) fn of_all(mails_nothing: bool) -> Vec<Remark> {
     use RemarkKind::{Carried, Differs};
-    let mail = "cron mails what a job prints; here it stands in the run's log";
+    let mail = "cron mails what a job prints; here it is in the run's log";
     let mut remarks = vec![
         (Carried, "as in cron, a job starts although its last run has not ended (overlap = allow)"),
-        (Carried, "as in cron, what was missed is not made up for (misfire = skip, misfire_grace = 1m)"),
+        (Carried, "as in cron, missed times are not run later (misfire = skip, misfire_grace = 1m)"),
         (
             Carried,
             "as in Debian's cron, fixed times run once and those with an asterisk follow real time when the clock changes",
@@ -57,7 +57,7 @@ pub(super) fn of_all(mails_nothing: bool) -> Vec<Remark> {
         (Differs, "cron does not look at the exit code; here a run fails unless it is 0"),
         (
             Differs,
-            "cron gives a job nearly no environment; the pipelines set cron's PATH and shell, and inherit all else from Leverframe's own",
+            "cron gives a job almost no environment; the pipelines set cron's PATH and shell, and inherit all else from Leverframe's own",
         ),
         (Differs, "cron runs jobs while the machine is on; here while the window or `leverframe serve` runs"),
     ];

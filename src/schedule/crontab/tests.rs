@@ -137,7 +137,7 @@ fn it_is_not_guessed_whether_a_word_is_a_user_or_a_command() {
     // Next to a known user, the name of a command is that of an unknown user.
     assert_eq!(detect("1 1 * * * ana find /x\n2 2 * * * find /x -delete\n"), (vec![2], jobs(&["find"])));
     let done = import("1 1 * * * ana find /x\n2 2 * * * nice /y/z\n", CrontabKind::Detect);
-    says(&done, 2, RemarkKind::NotCarried, "it runs as nice, which is no user known on this machine");
+    says(&done, 2, RemarkKind::NotCarried, "it runs as nice, which is not a user of this machine");
     // It may also be one if a program follows a word that is none, or if an `if` follows it.
     assert_eq!(detect("1 1 * * * stats /usr/bin/stats-cron\n2 2 * * * nice /y/z\n"), (vec![1, 2], jobs(&[])));
     assert_eq!(detect("1 1 * * * nice if [ -x /x ]; then /x; fi\n"), (vec![1], jobs(&[])));
@@ -158,7 +158,7 @@ fn it_is_not_guessed_whether_a_word_is_a_user_or_a_command() {
         );
     }
     let done = import("0 3 * * * ana /srv\n", CrontabKind::Detect);
-    says(&done, 1, RemarkKind::NotCarried, "say --system if it is a user, --user-crontab if it is a command");
+    says(&done, 1, RemarkKind::NotCarried, "use --system if it is a user, --user-crontab if it is a command");
     assert_eq!(detect("PATH=$HOME/bin:/usr/bin\n0 3 * * * ana /srv\n"), (vec![2], jobs(&[])));
     // Before a command it is a user; `root` always is.
     assert_eq!(detect("0 3 * * * ana A=1 find /x\n"), (vec![], jobs(&["find"])));
@@ -338,7 +338,7 @@ fn what_cannot_be_carried_over_is_said_line_by_line() {
     says(&done, 2, RemarkKind::NotCarried, "an entry has fields of time and a command");
     says(&done, 3, RemarkKind::Carried, "*/90 * * * * means 0 * * * *");
     says(&done, 4, RemarkKind::Carried, "keeps cron from logging");
-    says(&done, 5, RemarkKind::NotCarried, "random times are not known");
+    says(&done, 5, RemarkKind::NotCarried, "random times are not supported");
     says(&done, 6, RemarkKind::NotCarried, "@noon");
     let ids: Vec<&str> = done.jobs.iter().map(|job| job.job_id.as_str()).collect();
     assert_eq!(ids, ["b", "c", "quoted-thing"]);

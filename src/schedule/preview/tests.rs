@@ -30,8 +30,8 @@ fn both_clock_changes_are_shown_in_words() {
     check(
         "daily",
         r#"{"hour": 9}"#,
-        "no effect: none of its times is touched",
-        "no effect: none of its times is touched",
+        "no effect: none of its times is affected",
+        "no effect: none of its times is affected",
     );
     check(
         "cron",
@@ -48,16 +48,16 @@ fn both_clock_changes_are_shown_in_words() {
     check(
         "interval",
         r#"{"hours": 6}"#,
-        "no effect on real time; on the wall it fires 1h later from then on",
-        "no effect on real time; on the wall it fires 1h earlier from then on",
+        "no effect on real time; by the wall clock it fires 1h later from then on",
+        "no effect on real time; by the wall clock it fires 1h earlier from then on",
     );
     check("once", r#"{"at": "2027-01-01T00:00:00Z"}"#, "no effect", "no effect");
     // Weekly on Mondays: both changes fall on Sundays.
     check(
         "weekly",
         r#"{"day_of_week": 0, "hour": 2, "minute": 30}"#,
-        "no effect: none of its times is touched",
-        "no effect: none of its times is touched",
+        "no effect: none of its times is affected",
+        "no effect: none of its times is affected",
     );
 }
 

@@ -325,11 +325,11 @@ impl CheckpointManager {
                 let column = |index| columns::text(row, index).map(Option::unwrap_or_default);
                 let (run, pipeline, state) = (column(0)?, column(1)?, column(2)?);
                 if let Err(error) = RunId::new(&run) {
-                    problems.push(format!("execution_state has a row that is passed over: {error}"));
+                    problems.push(format!("execution_state has a row that is ignored: {error}"));
                 } else if let Err(error) = PipelineId::new(&pipeline) {
-                    problems.push(format!("run {run} is passed over: {error}"));
+                    problems.push(format!("run {run} is ignored: {error}"));
                 } else if RunState::parse(&state).is_none() {
-                    problems.push(format!("run {run} counts as interrupted: {state:?} is no state"));
+                    problems.push(format!("run {run} counts as interrupted: {state:?} is not a state"));
                 }
             }
             Ok(problems)

@@ -109,7 +109,7 @@ fn state(row: &Named<'_>) -> rusqlite::Result<(RunState, Option<Arc<str>>)> {
     Ok(match RunState::parse(&word) {
         Some(state) => (state, error),
         None => {
-            let why = format!("its recorded state, {word:?}, is none that Leverframe knows");
+            let why = format!("its recorded state, {word:?}, is unknown to Leverframe");
             (RunState::Interrupted, Some(error.unwrap_or_else(|| why.into())))
         }
     })

@@ -95,7 +95,7 @@ fn check_checkpoint(run_id: &RunId, step_id: &str, data: &str) -> Result<(), Sto
         )));
     }
     serde_json::from_str::<IgnoredAny>(data).map_err(|error| {
-        StoreError::Invalid(format!("the checkpoint of step {step_id} of run {run_id} is no JSON: {error}"))
+        StoreError::Invalid(format!("the checkpoint of step {step_id} of run {run_id} is not JSON: {error}"))
     })?;
     Ok(())
 }

@@ -145,7 +145,7 @@ fn changes_of_limits_are_kept_with_their_sentences_and_for_thirty_days() {
             .collect::<Vec<_>>()
     };
     let volume = || "/data".to_owned();
-    let raised = "disk of /data 1GiB free (limit 2GiB); no step is seen to be the cause".to_owned();
+    let raised = "disk of /data 1GiB free (limit 2GiB); no step is known to be the cause".to_owned();
     let cleared = "disk of /data 4GiB free: the limit of 2GiB is cleared".to_owned();
     assert_eq!(told(9), [(true, volume(), raised), (false, volume(), cleared.clone())]);
     assert_eq!(told(1), [(false, volume(), cleared)], "the newest");

@@ -193,7 +193,7 @@ impl<T> Drop for Leadership<'_, T> {
 }
 
 fn unsettled() -> StoreError {
-    StoreError::Invalid("the transaction was broken off by a panic".to_owned())
+    StoreError::Invalid("a panic interrupted the transaction".to_owned())
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl Server {
             | Request::Acknowledge(_)
                 if self.engine != Some(n) =>
             {
-                let message = "say hello first".to_owned();
+                let message = "send hello first".to_owned();
                 self.reply(n, &Reply::Error { message });
             }
             Request::Start(header) => self.handle_start(header, &frame.blob),

@@ -84,7 +84,7 @@ impl Server {
                 Ok(true) => return levers.into_iter().for_each(|lever| self.apply(lever, spec.key.clone())),
                 Ok(false) if levers.iter().any(Lever::ends_step) => {
                     return self
-                        .start_failed(spec.key, "it was to end before it could be started".to_owned());
+                        .start_failed(spec.key, "it was stopped before it could be started".to_owned());
                 }
                 Ok(false) => {}
                 Err(_) => {
@@ -138,7 +138,7 @@ impl Server {
         // The engine respects the capacity; cleanup steps may exceed it by a few.
         if let Some(n_steps) = self.capacity().filter(|n_steps| self.steps.len() >= n_steps + N_SLACK) {
             return Err(format!(
-                "could not start it: {n_steps} steps live, and the limit of open files (ulimit -n) lets the supervisor watch over no more"
+                "could not start it: {n_steps} steps are running, and the limit of open files (ulimit -n) does not let the supervisor watch more"
             ));
         }
         let (ours, theirs) =

@@ -243,7 +243,7 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
         let retry = Action::Do(api::Command::retry(&entry.run.run_id, Some(step.step_id.clone())));
         let place = Rect::from_center_size(pos2(rect.right() - 4.0, rect.center().y), vec2(24.0, 24.0));
         let lever = Lever::icon(Icon::Again, format!("Retry from {}", step.step_id));
-        if lever.ui_at(ui, place).tip("Run this step and what needs it again").clicked() {
+        if lever.ui_at(ui, place).tip("Run this step, and all steps that need it, again").clicked() {
             out.push(Command::Send(retry));
         }
     }

@@ -161,7 +161,7 @@ fn remove_job_ui(ui: &mut Ui, job_id: &JobId, out: &mut Commands) {
         ui.add_space(8.0);
         let remove = Command::Send(Action::Do(api::RemoveJob { job_id: job_id.clone() }.into()));
         let mut removed = Commands::new();
-        let meaning = "It goes with the ledger of its fires; its runs stay.";
+        let meaning = "The record of its fires is removed, too; its runs stay.";
         choice_ui(ui, remove, Tone::Marked(theme::tokens(ui).failed), meaning, &mut removed);
         if !removed.is_empty() {
             out.push(Command::CloseOverlay);

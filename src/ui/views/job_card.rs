@@ -72,7 +72,7 @@ pub(crate) fn job_card_ui(
             if let Some(file) = &file {
                 let left = rect.left() + text_width(ui, &title, theme::strong()) + 14.0;
                 let style = (theme::small(), theme::tokens(ui).muted);
-                let text = format!("its [[schedule]] stands in {file}; saving writes it there");
+                let text = format!("its [[schedule]] is in {file}; saving writes it there");
                 label_at(
                     ui,
                     pos2(left, rect.center().y),
@@ -159,7 +159,7 @@ fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
         let fields = &mut form.fields;
         fields.misfire = choice(ui, "If a fire was missed", fields.misfire, Misfire::ALL, misfire_text, half);
         fields.overlap =
-            choice(ui, "If a run is still there", fields.overlap, Overlap::ALL, overlap_text, half);
+            choice(ui, "If a run has not ended", fields.overlap, Overlap::ALL, overlap_text, half);
     });
 }
 
@@ -188,7 +188,7 @@ fn unknown_pipeline(view: View<'_>, typed: &str) -> Option<String> {
     }
     match pipelines.iter().find(|entry| entry.id == typed.trim()) {
         Some(entry) => entry.error.clone(),
-        None => Some(format!("no pipeline file says {typed:?}; they are listed under Pipelines")),
+        None => Some(format!("no pipeline file has the id {typed:?}; all ids are listed under Pipelines")),
     }
 }
 
@@ -201,7 +201,7 @@ fn preview_ui(ui: &mut Ui, view: View<'_>, checked: &Checked) {
     if checked.preview.fires.is_empty() {
         let text = match &checked.schedule {
             Err(_) => "Nothing yet: the schedule is not understood",
-            Ok(_) => "No clock makes it due",
+            Ok(_) => "It is due at no fixed time",
         };
         remark(ui, text, tokens.muted);
     }

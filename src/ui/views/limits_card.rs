@@ -44,7 +44,7 @@ pub(crate) fn limits_card_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage
                 put(ui, Lever::of(ui, &Command::RevertLimits), Command::RevertLimits);
             } else {
                 let style = (theme::small(), theme::tokens(ui).muted);
-                let text = "what is saved takes effect at once, and stands in settings.toml";
+                let text = "a saved limit takes effect at once and is written to settings.toml";
                 let at = rect.right_center();
                 label_at(ui, at, Align2::RIGHT_CENTER, text, style, rect.width() - 80.0);
             }

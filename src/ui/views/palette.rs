@@ -82,7 +82,7 @@ pub(crate) fn palette_ui(ui: &mut Ui, view: View<'_>, state: &mut PaletteState, 
                 let (_, rect) = ui.allocate_space(vec2(WIDTH, ROW));
                 let style = (theme::body(), tokens.muted);
                 let at = pos2(rect.left() + 42.0, rect.center().y);
-                label_at(ui, at, Align2::LEFT_CENTER, "Nothing that can be done is called so", style, WIDTH);
+                label_at(ui, at, Align2::LEFT_CENTER, "No action has this name", style, WIDTH);
             }
             let list = ScrollArea::vertical().max_height(MAX_ROWS * ROW).auto_shrink([false, true]);
             // Otherwise the list would keep the small height that it had for few entries.

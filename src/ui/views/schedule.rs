@@ -95,7 +95,7 @@ fn no_jobs_ui(ui: &mut Ui, out: &mut Commands) {
             (56.0, "Nothing starts by itself yet", theme::strong(), tokens.text),
             (
                 80.0,
-                "A job starts a pipeline when it is due, and says of every due instant what became of it",
+                "A job starts a pipeline when it is due, and records what happened at every due instant",
                 theme::body(),
                 tokens.muted,
             ),

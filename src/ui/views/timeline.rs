@@ -255,7 +255,7 @@ fn lines_at(at: DateTime<Utc>, view: View<'_>) -> Vec<String> {
     let n_more = running.len().saturating_sub(MAX_NAMED);
     running.truncate(MAX_NAMED);
     let second = match (running.is_empty(), n_more) {
-        (true, _) if is_forgotten(at, view.store) => "which steps ran then is not kept here".to_owned(),
+        (true, _) if is_forgotten(at, view.store) => "the steps of that time are not kept here".to_owned(),
         (true, _) => "no step ran".to_owned(),
         (false, 0) => running.join(", "),
         (false, _) => format!("{} and {n_more} more", running.join(", ")),
@@ -334,7 +334,7 @@ mod tests {
         };
         let opened = scene([snapshot]);
         assert_eq!(steps_at(&opened, ago(5)), "alfabeta/fetch");
-        assert_eq!(steps_at(&opened, ago(30)), "which steps ran then is not kept here");
+        assert_eq!(steps_at(&opened, ago(30)), "the steps of that time are not kept here");
         assert_eq!(steps_at(&opened, ago(5000)), "no step ran");
     }
 }
