@@ -35,7 +35,7 @@ impl WorkTime {
     fn stop(&mut self, at: DateTime<Utc>) {
         if let Some(since) = self.since.take() {
             self.worked_ms += (at - since).num_milliseconds().max(0) as u64;
-            self.stopped_at = Some(at);
+            self.stopped_at = Some(at.max(since));
         }
     }
 }
@@ -51,8 +51,8 @@ pub(super) fn counted(
     Some(before + current)
 }
 
-/// The instant up to which something of the run is known to have run when this input arrives: an end may have come long
-/// before. None where that is unknown.
+/// The instant up to which something of the run is known to have run when this input arrives: a start or an end may have
+/// come long before. None where that is unknown.
 pub(super) fn known_until(input: &Input, now: Now) -> Option<DateTime<Utc>> {
     let of_found = |found: &Found| match found {
         Found::Running { .. } | Found::Ending => Some(now.wall),
@@ -61,6 +61,7 @@ pub(super) fn known_until(input: &Input, now: Now) -> Option<DateTime<Utc>> {
     };
     match input {
         Input::Step { news: StepNews::Exited(exit), .. } => Some(exit.ended_at.min(now.wall)),
+        Input::Step { news: StepNews::Started { at, .. }, .. } => Some((*at).min(now.wall)),
         Input::Recover(found) => found.iter().filter_map(of_found).max(),
         Input::DriverLost => None,
         Input::Begin

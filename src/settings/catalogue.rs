@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use super::{Settings, in_lines};
+use super::model::{Settings, in_lines};
 use crate::base::nearest::nearest;
 use crate::config::Diagnostic;
 use crate::files::read_small_text;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::Settings;
 use super::catalogue::{Catalogue, CatalogueEntry};
+use super::model::Settings;
 use crate::base::id::PipelineId;
 use crate::engine::CoreExecutionEngine;
 use crate::run::Definition;

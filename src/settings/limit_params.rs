@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::model::Settings;
 use crate::base::units::format_duration;
 use crate::resources::{Limit, Limits, Resource};
 

@@ -3,9 +3,8 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
+use super::icon::Icon;
 use super::labels::{icon_of, subject_of, text_of, tooltip_of};
-pub(super) use super::offers::{all_levers, first_lever, offered, order_levers, second_lever, with_shortcut};
-use super::widgets::Icon;
 use crate::api;
 use crate::base::id::{JobId, RunId, StepId};
 use crate::window::{Action, HistorySpan, QuitChoice};

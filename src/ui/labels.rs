@@ -1,6 +1,6 @@
 //! The labels of the engine's commands on buttons: text, subject, tooltip and icon.
 
-use super::widgets::Icon;
+use super::icon::Icon;
 use crate::api::{
     AddJob, Admit, Command, DisableJob, EnableJob, Pause, RemoveJob, Resume, Retry, RunJobNow, SetJob,
     SetLimit, StartRun, Stop,

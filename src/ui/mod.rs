@@ -10,8 +10,10 @@
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
 //! | `offers` | which of it can be done now |
+//! | `state` | which page, which dialog |
+//! | `icon` | icons drawn by code |
 //! | `views/` | functions of the read model that paint and push commands |
-//! | `widgets/` | levers, rows, cards, icons, figures that keep their width |
+//! | `widgets/` | levers, rows, cards, figures that keep their width |
 //! | `shown` | whether an X11 window is on the screen |
 //! | `theme` | every colour, size and font |
 //!
@@ -21,11 +23,13 @@
 mod beat;
 mod command;
 mod format;
+mod icon;
 mod job_form;
 mod labels;
 mod limit_form;
 mod offers;
 mod shown;
+mod state;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use egui::{Event as Input, Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 
-use super::command::{Command, Neighbour, Page, offered};
+use super::command::{Command, Neighbour, Page};
+use super::offers::offered;
+use super::state::Overlay;
 use super::tests::{Scene, id, now, run, scene, snapshot};
-use super::window::Overlay;
 use crate::api;
 use crate::run::{RunState, StopKind};
 use crate::window::{Action, AppUpdate, HistorySpan};

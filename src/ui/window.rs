@@ -4,60 +4,24 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use egui::{
-    CentralPanel, Context, Frame, Key, Margin, Panel, SystemTheme, ThemePreference, Ui, ViewportCommand,
-};
+use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, Ui, ViewportCommand};
 
 use super::beat::Beat;
 use super::command::{Command, Page};
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
 use super::shown::ShownWatch;
+use super::state::{Overlay, WindowState};
 use super::views::{Commands, PaletteState, View};
 use super::window_look::theme_of;
-use super::{beat, command, theme, views};
+use super::{beat, offers, theme, views};
 use crate::api;
-use crate::base::id::{JobId, RunId};
+use crate::base::id::RunId;
 use crate::run::{RunState, StopKind};
-use crate::window::{Action, AppStore, QuitChoice, Urgency, WindowLook, WindowPort};
+use crate::window::{Action, AppStore, Urgency, WindowPort};
 
 /// How long applying updates may delay a frame.
 const DRAIN_BUDGET: Duration = Duration::from_millis(8);
-
-/// The overlay over the page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Overlay {
-    /// Nothing.
-    #[default]
-    None,
-    Palette(PaletteState),
-    /// The question what to do with living runs.
-    Quit,
-    /// Living runs are being left, frozen or stopped; then the window closes.
-    Leaving(QuitChoice),
-    /// The question whether to stop every run.
-    StopAll,
-    /// The question whether to remove a job.
-    RemoveJob(JobId),
-}
-
-/// The window's own state.
-#[derive(Debug)]
-pub(super) struct WindowState {
-    pub(super) page: Page,
-    pub(super) overlay: Overlay,
-    pub(super) is_review_open: bool,
-    pub(super) theme: ThemePreference,
-    /// The page of jobs. It is taken out while a frame is painted, because its form is edited in place.
-    pub(super) schedule: SchedulePage,
-    /// The page of the machine, likewise.
-    pub(super) machine: MachinePage,
-    may_close: bool,
-    /// The look that was saved last.
-    pub(super) look: WindowLook,
-    /// The theme that the title bar got last.
-    pub(super) title_bar: Option<SystemTheme>,
-}
 
 /// The window.
 #[derive(Debug)]
@@ -197,7 +161,7 @@ impl LeverframeWindow {
         let is_on_row = focused.is_none()
             || selected
                 .is_some_and(|run_id| focused == Some(egui::Id::unique(("living run", run_id.as_str()))));
-        for command in command::with_shortcut(&self.store, self.state.page) {
+        for command in offers::with_shortcut(&self.store, self.state.page) {
             let Some(shortcut) = command.shortcut() else { continue };
             let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
             let is_active = if shortcut.logical_key == Key::Escape {

@@ -2,7 +2,8 @@
 
 use egui::{Align2, Color32, CornerRadius, Rect, Ui, pos2, vec2};
 
-use super::super::command::{Command, order_levers};
+use super::super::command::Command;
+use super::super::offers::order_levers;
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, label_at, paragraph};
 use super::{Commands, View};
 use crate::base::time::local_clock;

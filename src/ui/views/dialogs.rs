@@ -3,8 +3,8 @@
 use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::super::command::Command;
+use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
-use super::super::window::Overlay;
 use super::{Commands, View, palette};
 use crate::api;
 use crate::base::id::JobId;

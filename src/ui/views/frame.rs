@@ -10,7 +10,7 @@ use egui::{
 use super::super::command::{Command, Page};
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, text_width};
 use super::{Commands, View, menus};
-use crate::ui::{command, format, theme};
+use crate::ui::{format, offers, theme};
 
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -79,7 +79,7 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             .max_rect(Rect::from_min_max(pos2(title.right() + theme::GAP, rect.top()), rect.max))
             .layout(Layout::right_to_left(Align::Center)),
     );
-    for command in command::all_levers(view.store).into_iter().rev() {
+    for command in offers::all_levers(view.store).into_iter().rev() {
         if Lever::of(&levers, &command).ui(&mut levers).clicked() {
             out.push(command);
         }

@@ -32,7 +32,7 @@ use super::beat::Beat;
 use super::command::{Command, Page};
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
-use super::window::WindowState;
+use super::state::WindowState;
 use crate::window::AppStore;
 pub(super) use dialogs::overlay_ui;
 pub(super) use frame::{header_ui, rail_ui};

@@ -2,7 +2,8 @@
 
 use egui::{Align2, Id, Key, Modal, Modifiers, Rect, ScrollArea, TextEdit, Ui, pos2, vec2};
 
-use super::super::command::{Command, offered, with_shortcut};
+use super::super::command::Command;
+use super::super::offers::{offered, with_shortcut};
 use super::super::widgets::{Card, Corners, Icon, RowKind, label_at, row_ui};
 use super::{Commands, View};
 use crate::ui::theme;

@@ -2,7 +2,8 @@
 
 use egui::{Align2, Id, Rect, Ui, pos2, vec2};
 
-use super::super::command::{Command, Page, first_lever};
+use super::super::command::{Command, Page};
+use super::super::offers::first_lever;
 use super::super::widgets::{
     AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, row_ui, state_at,
 };

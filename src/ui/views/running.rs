@@ -4,7 +4,8 @@
 use chrono::TimeDelta;
 use egui::{Align2, Id, Rect, ScrollArea, Ui, pos2, vec2};
 
-use super::super::command::{Command, first_lever, second_lever};
+use super::super::command::Command;
+use super::super::offers::{first_lever, second_lever};
 use super::super::widgets::{
     Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, progress_bar, row_ui, sparkline,
     state_at,

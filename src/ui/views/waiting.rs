@@ -3,7 +3,8 @@
 
 use egui::{Align2, CursorIcon, Id, Rect, Role, ScrollArea, Sense, Ui, pos2, vec2};
 
-use super::super::command::{Command, second_lever};
+use super::super::command::Command;
+use super::super::offers::second_lever;
 use super::super::widgets::{
     AccessibleName, Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at,
 };

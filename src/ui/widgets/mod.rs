@@ -2,7 +2,6 @@
 //! nothing about runs.
 
 mod form;
-mod icons;
 mod lever;
 mod meter;
 mod plain;
@@ -11,8 +10,8 @@ mod segments;
 mod switch;
 mod text;
 
+pub(super) use super::icon::Icon;
 pub(super) use form::{Field, choice, choice_called, remark};
-pub(super) use icons::Icon;
 pub(super) use lever::{Lever, Tone};
 pub(super) use meter::{progress_bar, sparkline};
 pub(super) use plain::{AccessibleName, one_line, paragraph};

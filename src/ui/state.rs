@@ -1,0 +1,45 @@
+//! The window's own state: which page, which dialog. Views read it, and the window changes it.
+
+use egui::{SystemTheme, ThemePreference};
+
+use super::command::Page;
+use super::job_form::SchedulePage;
+use super::limit_form::MachinePage;
+use super::views::PaletteState;
+use crate::base::id::JobId;
+use crate::window::{QuitChoice, WindowLook};
+
+/// The overlay over the page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    Palette(PaletteState),
+    /// The question what to do with living runs.
+    Quit,
+    /// Living runs are being left, frozen or stopped; then the window closes.
+    Leaving(QuitChoice),
+    /// The question whether to stop every run.
+    StopAll,
+    /// The question whether to remove a job.
+    RemoveJob(JobId),
+}
+
+/// The window's own state.
+#[derive(Debug)]
+pub(super) struct WindowState {
+    pub(super) page: Page,
+    pub(super) overlay: Overlay,
+    pub(super) is_review_open: bool,
+    pub(super) theme: ThemePreference,
+    /// The page of jobs. It is taken out while a frame is painted, because its form is edited in place.
+    pub(super) schedule: SchedulePage,
+    /// The page of the machine, likewise.
+    pub(super) machine: MachinePage,
+    pub(super) may_close: bool,
+    /// The look that was saved last.
+    pub(super) look: WindowLook,
+    /// The theme that the title bar got last.
+    pub(super) title_bar: Option<SystemTheme>,
+}
