@@ -119,7 +119,7 @@ fn a_limit_that_is_edited_in_the_file_takes_effect_and_a_broken_file_is_said_onc
     write("[limits.memory]\nabove = \"much\"\n\n");
     write("[limits.memory]\nabove = \"more\"\n");
     let said = complaint(&window);
-    assert!(said.contains("\"more\" is no bound"), "{said}");
+    assert!(said.contains("\"more\" is not a limit"), "{said}");
     write(OTHERS);
     wait_for_alert(&window, true);
     assert_eq!(limits_of(&integration), []);
