@@ -3,8 +3,8 @@
 //! [`DesktopScheduler`] is the handle; behind it one thread (`actor`) waits for orders, for the clock and for the ends
 //! of runs. [`SchedulerCore`] decides and records; it has no clock. A fire is first *claimed* with the id of its run,
 //! in the same synced commit that moves the next instant. Then the run is started. Then the outcome is recorded. Every
-//! start of the scheduler finishes what was left in between, whenever the program died. Without an engine,
-//! [`OfflineScheduler`] does what can be done with the database alone.
+//! start of the scheduler finishes what was left in between, whenever the program died. Without an engine, the handle
+//! does what can be done with the database alone.
 //!
 //! The scheduler knows no pipeline files: it is given a function that finds what a name means. The meaning of schedules
 //! is in `schedule`.
