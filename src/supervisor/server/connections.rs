@@ -21,6 +21,7 @@ use crate::supervisor::protocol;
 use crate::supervisor::protocol::{
     Hello, Misread, PROTOCOL, Reply, Request, StartHeader, SupervisorInfo, own_version,
 };
+use crate::supervisor::spawner::Spawner;
 
 /// A client that leaves more than this unread is disconnected. When it comes back, the inventory has everything.
 const MAX_UNSENT: usize = 64 << 20;
@@ -185,6 +186,8 @@ impl Server {
             &Reply::Welcome { protocol: PROTOCOL, pid: self.me, version: own_version(), inventory, n_steps },
         );
         self.flush(n);
+        // Now, while the engine records what it starts first.
+        self.with_spawner(Spawner::prepare);
     }
 
     fn inventory(&self) -> Vec<Known> {

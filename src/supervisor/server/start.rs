@@ -20,7 +20,7 @@ use crate::supervisor::journal::{Record, SpawnNote, StartNote};
 use crate::supervisor::log::Log;
 use crate::supervisor::process::{Proc, ProcId};
 use crate::supervisor::reaper::ticks;
-use crate::supervisor::spawner::Made;
+use crate::supervisor::spawner::{Made, Spawner};
 use crate::supervisor::{log, program};
 
 /// A process that was just spawned, with its handle and log.
@@ -161,14 +161,19 @@ impl Server {
 
     /// Has the spawner start the main process. The spawner may be another one afterwards.
     fn spawn_main(&mut self, spec: &StartSpec, output: BorrowedFd<'_>) -> Result<Made, String> {
+        self.with_spawner(|spawner| program::spawn(spawner, spec, output))
+    }
+
+    /// Does something with the spawner, which may be another process afterwards.
+    pub(super) fn with_spawner<T>(&mut self, act: impl FnOnce(&mut Spawner) -> T) -> T {
         let before = self.spawner.pid();
-        let made = program::spawn(&mut self.spawner, spec, output);
+        let done = act(&mut self.spawner);
         let after = self.spawner.pid();
         if after != before {
             before.map(|gone| self.mains.remove(&gone));
             self.mains.extend(after);
         }
-        made
+        done
     }
 
     fn watch_over(&mut self, n: u64, spec: StartSpec, spawned: Spawned) {

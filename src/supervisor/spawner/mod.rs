@@ -67,11 +67,15 @@ struct Living {
 }
 
 impl Spawner {
-    /// Makes the process. It belongs to this thread: when the thread ends, the kernel kills it.
+    /// Without a process, which is made by [`prepare`](Self::prepare), or by the first start.
     pub(super) fn new() -> Self {
-        let mut spawner = Self { living: None, n_failed: 0 };
-        spawner.replace_dead();
-        spawner
+        Self { living: None, n_failed: 0 }
+    }
+
+    /// Makes the process if there is none, so that the next start need not. It belongs to this thread: when the thread
+    /// ends, the kernel kills it.
+    pub(super) fn prepare(&mut self) {
+        self.replace_dead();
     }
 
     /// Its process; none when there is none.

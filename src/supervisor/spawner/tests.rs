@@ -13,7 +13,9 @@ use crate::supervisor::host::{ExitCause, Usage};
 fn alone(test: impl FnOnce(&mut Spawner)) {
     const ALONE: &str = "LEVERFRAME_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
-        return test(&mut Spawner::new());
+        let mut spawner = Spawner::new();
+        spawner.prepare();
+        return test(&mut spawner);
     }
     let this = std::any::type_name_of_val(&test).split_once("::").unwrap().1;
     let this = this.strip_suffix("::{{closure}}").unwrap();
