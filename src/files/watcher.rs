@@ -41,7 +41,7 @@ pub(crate) struct FolderChanges {
 
 /// The watcher of this process, which lives as long as this is held.
 #[derive(Debug)]
-pub(super) struct FileWatcher {
+pub(crate) struct FileWatcher {
     shared: Arc<Shared>,
     _waiting: Waiting,
 }
@@ -82,6 +82,11 @@ impl FolderChanges {
         let watch = Arc::new(Watch { events, tell: Slot::new(Box::new(tell)) });
         let folder = watcher.shared.add(folder, watch.clone())?;
         Ok(Self { watcher, folder, watch })
+    }
+
+    /// The watcher, which may be held longer than its last watch.
+    pub(crate) fn watcher(&self) -> Arc<FileWatcher> {
+        self.watcher.clone()
     }
 }
 

@@ -15,7 +15,6 @@ use rustix::fs::FlockOperation;
 use super::protocol::Reply;
 use super::reaper::{Inherited, Role};
 use super::server::{Parts, Server};
-use super::spawner::Spawner;
 use super::{guard, process, reaper, scope, sys};
 use crate::process::descriptors;
 
@@ -113,10 +112,8 @@ fn serve(data_dir: PathBuf, first: &mut Option<UnixStream>) -> io::Result<()> {
     // Without the name the supervisor is harder to find, but works.
     let _ = reaper::take_name(SUPERVISOR_NAME);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // Before this process has threads and memory of its own.
-    let spawner = Spawner::new();
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGPWR])?;
-    let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited, spawner })?;
+    let mut server = Server::open(Parts { lock, signals, boot_id, place, inherited })?;
     if let Some(first) = first.take() {
         server.add_connection(first);
     }

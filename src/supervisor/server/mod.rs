@@ -92,7 +92,6 @@ pub(super) struct Parts {
     pub(super) place: Place,
     /// The log pipes that a predecessor had open.
     pub(super) inherited: Inherited,
-    pub(super) spawner: Spawner,
 }
 
 pub(super) struct Server {
@@ -169,8 +168,8 @@ impl Server {
             steps: BTreeMap::new(),
             ended: BTreeMap::new(),
             by_key: HashMap::new(),
-            mains: parts.spawner.pid().into_iter().collect(),
-            spawner: parts.spawner,
+            mains: HashSet::new(),
+            spawner: Spawner::new(),
             n_reaped: 0,
             n_orphans: None,
             kept_logs: HashSet::new(),
