@@ -42,6 +42,21 @@ fn a_step_that_ends_while_no_engine_lives_has_its_true_end_told_to_the_next() {
 }
 
 #[test]
+fn a_supervisor_that_keeps_an_end_for_an_engine_ends_when_its_directory_is_removed() {
+    let mut bench = Bench::new();
+    let supervisor = bench.supervisor();
+    bench.sh("a", "exit 7");
+    bench.exit("a");
+    bench.engine = None;
+    // Its end is not acknowledged, so that the supervisor waits for an engine.
+    bench.reconnect();
+    assert_eq!((bench.supervisor(), bench.engine().inventory.len()), (supervisor, 1));
+    bench.engine = None;
+    fs::remove_dir_all(&bench.data_dir).unwrap();
+    wait_until("the end of the supervisor", || is_gone(supervisor).then_some(()));
+}
+
+#[test]
 fn a_survivor_of_its_supervisor_is_taken_over_with_pid_log_and_true_exit() {
     let mut bench = Bench::new();
     let pid = bench.sh("a", PATIENT);

@@ -45,6 +45,10 @@ pub(super) const SOCKET_NAME: &str = "supervisor.sock";
 /// How long the report of a start waits, so that it is sent together with the next report.
 const BATCH_DELAY: Duration = Duration::from_millis(2);
 
+/// How often a supervisor that only waits for an engine looks whether its data directory is still there. Nothing else
+/// wakes it when the directory is removed, and no engine could come any more.
+const LOOK_FOR_SOCKET: Duration = Duration::from_secs(10);
+
 /// The source of an event of the loop: its kind in the upper byte of the event's data, its number in the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
@@ -302,8 +306,10 @@ impl Server {
     fn time_to_next_alarm(&self) -> Option<Duration> {
         let own = self.flush_at.into_iter().chain(self.shutdown.next_alarm()).chain(self.hello_deadline);
         let of_steps = self.steps.values().filter_map(|step| step.alarm);
-        let next = of_steps.chain(own).chain(self.next_retry_at()).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        let next = of_steps.chain(own).chain(self.next_retry_at()).min();
+        let next = next.map(|next| next.saturating_duration_since(Instant::now()));
+        let only_waits = self.steps.is_empty() && self.connections.is_empty();
+        next.into_iter().chain(only_waits.then_some(LOOK_FOR_SOCKET)).min()
     }
 
     /// Whether no engine is connected, no step lives and no end is unacknowledged. Unacknowledged ends may stay in the
