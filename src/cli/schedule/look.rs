@@ -118,19 +118,18 @@ fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
 }
 
 pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
-    let disk = jobs_on_disk(place)?;
-    let mut job = disk.get_job(&args.job_id)?;
+    let job_id = args.job_id.clone();
+    let (mut job, fires) = jobs_on_disk(place)?.look(move |core| {
+        let filter = FireFilter { limit: Some(SHOWN_FIRES), ..FireFilter::default() };
+        Ok((core.get_job(&job_id)?, core.fires(&job_id, &filter, now())?))
+    })?;
     let path = place.path()?;
     let catalogue = Catalogue::scan(&path, &Settings::load(&path).unwrap_or_default());
     name_missing_pipelines(std::slice::from_mut(&mut job), &catalogue);
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&job)?,
-        Form::Text => {
-            let filter = FireFilter { limit: Some(SHOWN_FIRES), ..FireFilter::default() };
-            let fires = disk.fires(&args.job_id, filter)?;
-            describe(&mut page, &job, &fires, now().wall)?;
-        }
+        Form::Text => describe(&mut page, &job, &fires, now().wall)?,
     }
     page.end(DONE)
 }
@@ -215,15 +214,15 @@ pub(super) fn fires(args: &FiresArgs, place: &Place) -> Outcome {
         until: args.to.as_deref().map(|text| moment(text, at.wall)).transpose()?,
         limit: args.limit,
     };
-    let disk = jobs_on_disk(place)?;
-    let fires = disk.fires(&args.job_id, filter)?;
+    let job_id = args.job_id.clone();
+    // A removed job has no zone any more.
+    let (fires, job) = jobs_on_disk(place)?
+        .look(move |core| Ok((core.fires(&job_id, &filter, at)?, core.get_job(&job_id).ok())))?;
     let mut page = Page::new();
     match args.print.form() {
         Form::Json => page.document(&fires)?,
         Form::Text if fires.is_empty() => note(format_args!("job {} was not due in that time", args.job_id)),
         Form::Text => {
-            // A removed job has no zone any more.
-            let job = disk.get_job(&args.job_id).ok();
             let rows: Vec<_> = fires.iter().map(|fire| fire_row(fire, job.as_ref())).collect();
             page.table(FIRE_HEADINGS, &rows)?;
         }
