@@ -95,7 +95,7 @@ fn open_with_a_run_and_a_job(stage: &Stage) -> OpenWindow {
 fn write_pipelines(stage: &Stage) {
     let pipelines = stage.data().join("pipelines");
     fs::create_dir_all(&pipelines).expect("a folder");
-    let tick = "id = \"tick\"\n[[step]]\nid = \"a\"\nrun = \"true\"\n[[schedule]]\nevery = \"1s\"\n";
+    let tick = "id = \"tick\"\n[[step]]\nid = \"a\"\nrun = \"sleep 0.7\"\n[[schedule]]\nevery = \"1s\"\noverlap = \"allow\"\n";
     fs::write(pipelines.join("tick.toml"), tick).expect("a file");
     let long = "id = \"long\"\n[[step]]\nid = \"a\"\nrun = \"sleep 600\"\n";
     fs::write(pipelines.join("long.toml"), long).expect("a file");

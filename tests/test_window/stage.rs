@@ -104,10 +104,11 @@ impl Stage {
         look_until("the next fire", || n_runs().filter(|n| *n > before));
     }
 
-    /// Ends the engine, which runs without a window.
+    /// Ends the engine, which runs without a window, and stops what a job has just started: a supervisor stays with a
+    /// step that an engine left.
     pub(super) fn end_server(&self) {
         let client = ControlClient::connect(&self.data(), "test 1").expect("no trouble").expect("it lives");
-        let end = serde_json::json!({"method": "engine.shutdown", "params": {"kind": "leave_steps"}});
+        let end = serde_json::json!({"method": "engine.shutdown", "params": {"kind": "stop_runs"}});
         client.call::<serde_json::Value>(&end).expect("it ends");
         look_until("the end of all processes", || processes_of(&self.data()).is_empty().then_some(()));
     }
