@@ -228,7 +228,7 @@ fn recovery_after_a_crash(data_dir: &Path) -> anyhow::Result<()> {
     let snapshot = engine.snapshot();
     let run = snapshot.runs.get(&run_id).context("the run is taken back")?;
     let (step, pid) = (&run.steps[0], run.steps[0].pid.unwrap_or_default());
-    println!("found:   run {}, step {} attempt {}, process {pid}", run.state(), step.state, step.attempt);
+    println!("found:   run {}, step {} attempt {}, process {pid}", run.state(), step.state(), step.attempt);
     ensure!(pid == pid_before, "it is the same process");
 
     // The step waits for one line from us.

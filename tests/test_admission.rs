@@ -173,11 +173,11 @@ fn a_frozen_run_gives_back_cpus_and_its_place_in_the_line_is_kept_over_a_restart
     wait_for_begin(&bench, &busy);
     let next = start(&engine, "next", &until(&bench, "b", "", keys, "go"));
     let step = living(&engine, &next).steps[0].clone();
-    assert!(matches!(step.ledger.wait.as_deref(), Some(Wait::Cpu { .. })), "{step:?}");
+    assert!(matches!(step.phase.wait().map(|(wait, _)| &**wait), Some(Wait::Cpu { .. })), "{step:?}");
     engine.shutdown(ShutdownKind::LeaveSteps).expect("it ends");
     let (engine, events) = bench.open_with(policy(cpus));
     let step = living(&engine, &next).steps[0].clone();
-    assert_eq!((step.state, step.attempt), (StepState::Waiting, 1));
+    assert_eq!((step.state(), step.attempt), (StepState::Waiting, 1));
     engine.pause_execution(&busy).expect("it runs");
     wait_for_begin(&bench, &next);
     bench.let_go();

@@ -43,7 +43,7 @@ fn assert_unharmed(bench: &Bench) {
     let run = bench.stored("r1");
     let step = stored_step(&run, "a");
     assert_eq!(run.summary.state, RunState::Completed);
-    assert_eq!((step.state, step.attempt, step.exit_code), (StepState::Failed, 1, Some(7)));
+    assert_eq!((step.state(), step.attempt, step.exit_code), (StepState::Failed, 1, Some(7)));
     assert_eq!(bench.log("a", 1), "begin\nend\n");
     bench.assert_ledger(&["a 1"]);
 }
@@ -89,7 +89,7 @@ fn a_frozen_run_stays_frozen_when_its_engine_is_killed_and_goes_on_when_resumed(
     assert!(are_frozen(&[pid]));
     let (engine, events) = bench.open();
     let run = living(&engine, &run_id("r1"));
-    assert_eq!((run.state(), run.steps[0].state), (RunState::Paused, StepState::Paused));
+    assert_eq!((run.state(), run.steps[0].state()), (RunState::Paused, StepState::Paused));
     assert!(frozen_at.is_some() && run.phase.frozen_since() == frozen_at, "the freeze counts on");
     bench.let_go();
     assert!(are_frozen(&[pid]));
@@ -202,7 +202,7 @@ fn a_start_that_its_supervisor_never_read_is_asked_of_the_next_one() {
     bench.let_go();
     wait_for_end(&events, &run_id("r1"));
     let step = stored_step(&bench.stored("r1"), "a");
-    assert_eq!((step.state, step.attempt, step.exit_code), (StepState::Failed, 1, Some(7)));
+    assert_eq!((step.state(), step.attempt, step.exit_code), (StepState::Failed, 1, Some(7)));
     bench.assert_ledger(&["a 1", "b 1"]);
 }
 

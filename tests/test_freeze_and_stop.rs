@@ -80,7 +80,7 @@ fn a_frozen_run_stays_frozen_over_a_restart_and_its_timeout_stands_still() {
     let (engine, events) = bench.open();
     assert!(are_frozen(&pids));
     let run = living(&engine, &run_id("r1"));
-    assert_eq!((run.state(), run.steps[0].state), (RunState::Paused, StepState::Paused));
+    assert_eq!((run.state(), run.steps[0].state()), (RunState::Paused, StepState::Paused));
     assert!(frozen_seconds(&engine) >= frozen_before + 4.2, "also the time without an engine");
     bench.let_go();
     engine.resume_execution(&run_id("r1")).expect("it resumes");
@@ -152,7 +152,7 @@ fn assert_stopped(bench: &Bench, pids: &[u32]) {
     assert!(pids.iter().all(|pid| is_gone(*pid)), "no process of its tree is left");
     let run = bench.stored("r1");
     let step = stored_step(&run, "a");
-    assert_eq!((run.summary.state, step.state), (RunState::Stopped, StepState::Stopped));
+    assert_eq!((run.summary.state, step.state()), (RunState::Stopped, StepState::Stopped));
     assert_eq!(step.signal, Some(9));
 }
 

@@ -149,8 +149,8 @@ impl World {
     fn found(&self, index: usize) -> Found {
         let step = &self.run.steps[index];
         if self.alive.contains(&(index, step.attempt)) {
-            Found::Running { pid: 1, started_at: self.now.wall, frozen: step.state == StepState::Paused }
-        } else if step.state.is_live() {
+            Found::Running { pid: 1, started_at: self.now.wall, frozen: step.state() == StepState::Paused }
+        } else if step.state().is_live() {
             Found::Nothing
         } else {
             Found::NotAsked
@@ -183,17 +183,23 @@ impl World {
     fn check(&self) {
         let run = &self.run;
         assert!((0.0..=1.0).contains(&run.progress), "{}", run.progress);
-        let n_live = run.steps[..5].iter().filter(|step| step.state.is_live()).count();
+        let n_live = run.steps[..5].iter().filter(|step| step.state().is_live()).count();
         assert!(n_live <= 2, "wider than max_parallel: {n_live}");
         for (index, attempt) in &self.alive {
             let step = &run.steps[*index];
             assert!(step.attempt >= *attempt);
-            let is_held = step.attempt == *attempt && step.state.is_live();
-            assert!(is_held, "a process lives and {} is {} (attempt {})", step.id, step.state, step.attempt);
+            let is_held = step.attempt == *attempt && step.state().is_live();
+            assert!(
+                is_held,
+                "a process lives and {} is {} (attempt {})",
+                step.id,
+                step.state(),
+                step.attempt
+            );
         }
         if run.state().is_ended() {
             assert!(run.phase.finished_at().is_some());
-            assert!(run.steps.iter().all(|step| step.state.is_ended()), "{:#?}", run.steps);
+            assert!(run.steps.iter().all(|step| step.state().is_ended()), "{:#?}", run.steps);
             assert!(run.phase.frozen_since().is_none());
         } else {
             assert!(run.phase.finished_at().is_none());

@@ -81,7 +81,7 @@ impl Pairs {
         let steps: HashMap<&str, _> =
             attempts.iter().map(|attempt| (attempt.step.id.as_str(), &attempt.step)).collect();
         let is_on_disk = steps.get(key.step_id.as_str()).is_some_and(|step| step.attempt == key.attempt);
-        let first_ended = steps.get("first").is_some_and(|step| step.state == StepState::Completed);
+        let first_ended = steps.get("first").is_some_and(|step| step.state() == StepState::Completed);
         let mut missing = self.missing.lock().expect("unharmed");
         if !is_on_disk {
             missing.push(format!("the start of {}", key.step_id));

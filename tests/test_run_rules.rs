@@ -136,7 +136,7 @@ fn a_failed_step_is_tried_again_with_growing_delays_and_then_fails_the_run() {
     let mut delays = Vec::new();
     for _ in 0..3 {
         world.exit(0, 1);
-        if let Some(at) = world.run.steps[0].ledger.retry_at {
+        if let Some(at) = world.run.steps[0].phase.retry_at() {
             delays.push((at - world.now.wall).num_milliseconds());
             world.now.wall = at;
             world.hear(Input::Tick);
@@ -159,7 +159,7 @@ fn a_timeout_counts_awake_time_less_frozen_time() {
     world.hear(Input::Resume);
     world.pass(3_000);
     world.hear(Input::Tick);
-    assert_eq!(world.run.steps[0].ledger.ending, None, "9 of 10 seconds");
+    assert_eq!(world.run.steps[0].phase.ending(), None, "9 of 10 seconds");
     assert_eq!(next_deadline(&world.run, world.now).awake_ms, Some(world.now.awake_ms + 1_000));
     world.pass(1_000);
     world.hear(Input::Tick);
@@ -183,10 +183,10 @@ fn finally_steps_run_after_a_failure_after_a_stop_and_after_the_runs_timeout_but
     let ends = |how: &dyn Fn(&mut World)| {
         let mut world = World::new(text);
         how(&mut world);
-        if world.run.steps[1].state.is_live() {
+        if world.run.steps[1].state().is_live() {
             world.exit(1, 0);
         }
-        (world.run.state(), world.run.steps[1].state)
+        (world.run.state(), world.run.steps[1].state())
     };
     assert_eq!(ends(&|w| w.exit(0, 0)), (RunState::Completed, StepState::Completed));
     assert_eq!(ends(&|w| w.exit(0, 1)), (RunState::Failed, StepState::Completed));
@@ -246,7 +246,7 @@ fn on_failure_decides_whether_other_branches_go_on_and_when_decides_for_each_ste
             world.exit(index, 0);
         }
         assert_eq!(world.run.state(), RunState::Failed);
-        world.run.steps.iter().map(|step| step.state.as_str()).collect::<Vec<_>>()
+        world.run.steps.iter().map(|step| step.state().as_str()).collect::<Vec<_>>()
     };
     assert_eq!(states("stop"), ["failed", "skipped", "skipped", "completed", "completed"]);
     assert_eq!(states("continue"), ["failed", "completed", "skipped", "completed", "completed"]);
@@ -260,7 +260,7 @@ fn a_step_that_may_fail_fails_neither_the_run_nor_what_needs_it() {
     world.exit(0, 1);
     world.exit(1, 0);
     assert_eq!(world.run.state(), RunState::Completed);
-    assert_eq!(world.run.steps[0].state, StepState::Failed);
+    assert_eq!(world.run.steps[0].state(), StepState::Failed);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn retry_from_a_step_runs_it_and_what_needs_it_and_archives_their_checkpoints() 
     assert_eq!(world.run.state(), RunState::Completed);
     world.hear(Input::Retry(Some(step_id("b"))));
     assert_eq!(world.run.state(), RunState::Running);
-    let attempts: Vec<_> = world.run.steps.iter().map(|step| (step.state.as_str(), step.attempt)).collect();
+    let attempts: Vec<_> = world.run.steps.iter().map(|step| (step.state().as_str(), step.attempt)).collect();
     assert_eq!(attempts, [("completed", 1), ("running", 2), ("pending", 2)]);
     let archived: Vec<_> = world
         .recorded
@@ -304,7 +304,7 @@ fn a_lost_step_runs_again_at_most_three_times_in_a_row_and_then_asks() {
     world.vanish(0);
     world.hear(Input::Recover(vec![Found::Nothing]));
     assert_eq!(world.run.state(), RunState::Interrupted);
-    assert_eq!(world.run.steps[0].state, StepState::Interrupted);
+    assert_eq!(world.run.steps[0].state(), StepState::Interrupted);
     world.hear(Input::Resume);
     assert_eq!(world.run.state(), RunState::Running, "the operator may always resume");
 }
@@ -318,7 +318,7 @@ fn on_interrupt_says_what_happens_to_a_lost_step() {
         let mut world = World::new(&text);
         world.vanish(0);
         world.hear(Input::Recover(vec![Found::Nothing, Found::NotAsked]));
-        (world.run.state(), world.run.steps[0].state, world.run.steps[1].state)
+        (world.run.state(), world.run.steps[0].state(), world.run.steps[1].state())
     };
     assert_eq!(outcome("rerun"), (RunState::Running, StepState::Running, StepState::Pending));
     assert_eq!(outcome("skip"), (RunState::Running, StepState::Skipped, StepState::Running));

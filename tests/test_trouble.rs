@@ -223,7 +223,7 @@ fn a_start_that_was_sent_ahead_of_a_commit_that_failed_is_known_and_made_once() 
     let ahead = bench.pids_in("ahead.pids", 1)[0];
     look_until("the step to be known", || {
         let run = living(&engine, &run_id("r1"));
-        (run.steps[1].state == StepState::Running && run.steps[1].pid == Some(ahead)).then_some(())
+        (run.steps[1].state() == StepState::Running && run.steps[1].pid == Some(ahead)).then_some(())
     });
     engine.pause_execution(&run_id("r1")).expect("it acts");
     wait_frozen(&[ahead]);

@@ -124,14 +124,14 @@ fn finished(step: &StepSummary, at: DateTime<Utc>) -> String {
 mod tests {
     use super::*;
     use crate::base::id::StepId;
-    use crate::run::StepRun;
+    use crate::run::{StepPhase, StepRun};
 
     #[test]
     fn the_start_of_a_step_has_its_attempt_and_its_end_the_reason() {
         let at = DateTime::from_timestamp(100, 0).unwrap();
         let mut step = StepRun::new(StepId::new("fetch").unwrap());
         (step.attempt, step.pid, step.started_at) = (2, Some(77), Some(at));
-        (step.state, step.error) = (StepState::Failed, Some("exited with code 3".into()));
+        (step.phase, step.error) = (StepPhase::of(StepState::Failed), Some("exited with code 3".into()));
         step.finished_at = Some(at + chrono::TimeDelta::seconds(3));
         let step = step.summary(&crate::base::id::RunId::new("r").unwrap());
         let text_of = |kind| match sentence(&kind, at) {

@@ -45,7 +45,7 @@ impl CommandHandler {
 /// The present waits for admission. The engine's thread is asked only if there are any.
 pub(crate) fn waits_of(engine: &CoreExecutionEngine) -> Vec<CurrentWait> {
     let waits =
-        |run: &Run| run.phase.wait().is_some() || run.steps.iter().any(|step| step.ledger.wait.is_some());
+        |run: &Run| run.phase.wait().is_some() || run.steps.iter().any(|step| step.phase.wait().is_some());
     match engine.snapshot().runs.values().any(|run| waits(run)) {
         // An engine that has ended has no waits.
         true => engine.waits().unwrap_or_default(),

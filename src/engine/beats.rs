@@ -10,7 +10,7 @@ use super::error::EngineError;
 use super::message::{Message, PendingInput, Waiting};
 use super::{clock, stored};
 use crate::base::id::RunId;
-use crate::run::{Deadline, Effect, EventKind, Input, Launch, Outbox, Run, RunState, decide, next_deadline};
+use crate::run::{Deadline, Effect, EventKind, Input, Outbox, Run, RunState, decide, next_deadline};
 use crate::store::StoreError;
 use crate::supervisor::HostRequest;
 
@@ -78,7 +78,7 @@ impl Engine {
     pub(super) fn may_wait(&self, batch: &Batch, kept: &[PendingInput]) -> bool {
         let is_followed = |run: &Run| {
             let is_ready = |index: usize| {
-                run.steps[index].ledger.launch == Launch::Prepared
+                run.steps[index].phase.is_prepared()
                     && self.recorded_ahead(run, &Effect::Start { index, may_be_alive: false }).is_some()
             };
             run.state() == RunState::Running && run.has_living_steps() && (0..run.steps.len()).any(is_ready)
@@ -140,7 +140,7 @@ impl Engine {
         let Effect::Start { index, .. } = *effect else { return None };
         let attempt = run.steps[index].attempt;
         let recorded = self.runs.recorded(&run.id)?.steps.get(index)?;
-        let is_recorded = recorded.attempt == attempt && recorded.ledger.launch == Launch::Prepared;
+        let is_recorded = recorded.attempt == attempt && recorded.phase.is_prepared();
         is_recorded.then_some(Input::SentAhead { index, attempt })
     }
 

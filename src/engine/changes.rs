@@ -13,7 +13,7 @@ pub(super) fn push_changes(writes: &mut Vec<RunWrite>, recorded: Option<&Run>, r
     for (index, step) in run.steps.iter().enumerate() {
         let before = recorded.and_then(|recorded| recorded.steps.get(index));
         let is_same = before.is_some_and(|before| Arc::ptr_eq(before, step));
-        let is_untouched = before.is_none() && step.attempt == 0 && step.state == StepState::Pending;
+        let is_untouched = before.is_none() && step.attempt == 0 && step.state() == StepState::Pending;
         if !is_same && !is_untouched {
             writes.push(RunWrite::Step { run_id: run.id.clone(), step: step.clone() });
         }

@@ -7,7 +7,7 @@ use super::core::Engine;
 use super::launch::LaunchRefusal;
 use super::message::PendingInput;
 use crate::base::id::AttemptKey;
-use crate::run::{EventKind, Found, Input, Launch, Run, StepNews, StepState};
+use crate::run::{EventKind, Found, Input, Run, StepNews};
 use crate::supervisor::{HostEvent, HostRequest, Known, KnownStatus, StartSpec, StepHost, silence};
 
 impl Engine {
@@ -102,8 +102,8 @@ impl Engine {
             return;
         };
         // If it was frozen meanwhile, the start is wanted later.
-        let is_wanted = step.attempt == key.attempt && step.state.is_live() && step.pid.is_none();
-        let is_held = run.phase.freeze().is_some() || step.ledger.ending.is_some();
+        let is_wanted = step.attempt == key.attempt && step.state().is_live() && step.pid.is_none();
+        let is_held = run.phase.freeze().is_some() || step.phase.ending().is_some();
         let news = match spec {
             _ if !is_wanted => return,
             Ok(_) if is_held => StepNews::NotSent,
@@ -129,8 +129,7 @@ impl Engine {
         for run in self.runs.iter().filter(|run| run.definition().is_some()) {
             let mut found = Vec::with_capacity(run.steps.len());
             for (index, step) in run.steps.iter().enumerate() {
-                let is_prepared = step.state == StepState::Waiting && step.ledger.launch == Launch::Prepared;
-                if !step.state.is_live() && !is_prepared {
+                if !step.state().is_live() && !step.phase.is_prepared() {
                     found.push(Found::NotAsked);
                     continue;
                 }

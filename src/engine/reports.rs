@@ -95,7 +95,7 @@ impl Reports {
             let news = StepNews::Reported(Box::new(last));
             (!is_empty).then_some(Input::Step { index, attempt, news })
         };
-        let is_live = |index: usize| run.steps.get(index).is_some_and(|step| step.state.is_live());
+        let is_live = |index: usize| run.steps.get(index).is_some_and(|step| step.state().is_live());
         if let Input::Step { index, attempt, news: StepNews::Exited(_) } = input {
             let is_current = is_live(*index) && run.steps[*index].attempt == *attempt;
             return is_current.then(|| of(*index)).flatten().into_iter().collect();
@@ -116,7 +116,7 @@ impl Reports {
 fn is_early(run: &Run, input: &Input) -> bool {
     let Input::Step { index, attempt, news: StepNews::Reported(_) } = input else { return false };
     let step = run.steps.get(*index);
-    step.is_some_and(|step| step.attempt == *attempt && step.state.is_live() && !step.ledger.told_started)
+    step.is_some_and(|step| step.attempt == *attempt && step.state().is_live() && !step.ledger.told_started)
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
         let mut run = of_steps("a", &["s"]);
         let step = run.step_mut(0);
         step.fresh_attempt();
-        step.state = StepState::Running;
+        step.phase = crate::run::StepPhase::of(StepState::Running);
         run
     }
 

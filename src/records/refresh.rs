@@ -111,7 +111,7 @@ fn refreshed(run: &Run, fresh: &Arc<Definition>) -> Result<(Run, Vec<String>), R
         )));
     }
     let is_gone = |step: &&Arc<StepRun>| {
-        step.state == StepState::Completed && fresh.pipeline.step_index(step.id.as_str()).is_none()
+        step.state() == StepState::Completed && fresh.pipeline.step_index(step.id.as_str()).is_none()
     };
     let gone: Vec<_> = run.steps.iter().filter(is_gone).map(|step| step.id.as_str()).collect();
     if !gone.is_empty() {

@@ -39,7 +39,9 @@ pub fn rank_of(run: &Run, admission: &Admission, now: DateTime<Utc>) -> Option<R
 fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
     match run.phase {
         Phase::Queued { .. } => Some(run.started_at),
-        Phase::Running { .. } => run.steps.iter().filter_map(|step| step.ledger.waits_since).min(),
+        Phase::Running { .. } => {
+            run.steps.iter().filter_map(|step| step.phase.wait()).map(|(_, since)| *since).min()
+        }
         Phase::Paused { .. } | Phase::Stopping(_) | Phase::Ended { .. } => None,
     }
 }
@@ -49,7 +51,7 @@ pub fn waits<'a>(run: &'a Run, admission: &'a Admission) -> impl Iterator<Item =
     let definition = run.definition();
     let models = definition.map_or(&[][..], |definition| &definition.pipeline.steps);
     let of_step = |(step, model): (&'a Arc<StepRun>, &'a Step)| {
-        Some((step.ledger.wait.as_deref()?, step_claim(model, footprints(run, admission))))
+        Some((&*step.phase.wait()?.0, step_claim(model, footprints(run, admission))))
     };
     run.steps.iter().zip(models).filter_map(of_step)
 }
@@ -63,7 +65,7 @@ pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> 
     }
     let own = OnceCell::new();
     let of_step = |(index, step): (usize, &Arc<StepRun>)| {
-        let known = step.ledger.wait.as_ref()?;
+        let (known, _) = step.phase.wait()?;
         let wait = may_start(run, definition, index, &own, cx).unwrap_or_else(|| (**known).clone());
         Some((Some(step.id.clone()), wait))
     };
@@ -116,7 +118,7 @@ pub(super) fn may_start(
     own: &OnceCell<Vec<StepClaim>>,
     cx: Context<'_>,
 ) -> Option<Wait> {
-    let n_own = || run.steps.iter().filter(|step| step.state.is_live()).count();
+    let n_own = || run.steps.iter().filter(|step| step.state().is_live()).count();
     if let Some(wait) = cx.admission.max_steps.and_then(|_| cx.admission.one_more(&run.id, n_own())) {
         return Some(wait);
     }
@@ -139,14 +141,16 @@ pub(super) fn may_start(
 
 /// Lets a ready step wait to be admitted: published when the reason has changed.
 pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>, out: &mut Outbox) {
-    let ledger = &run.steps[index].ledger;
-    if ledger.wait.as_ref().is_some_and(|known| cx.admission.is_still(known, &wait)) {
+    let known = run.steps[index].phase.wait();
+    if known.is_some_and(|(known, _)| cx.admission.is_still(known, &wait)) {
         return;
     }
     let step = run.step_mut(index);
     step.message = Some(wait.sentence(cx.now.wall).into());
-    step.ledger.wait = Some(Arc::new(wait));
-    step.ledger.waits_since.get_or_insert(cx.now.wall);
+    if let Some(prepared) = step.phase.prepared_mut() {
+        let since = prepared.wait.take().map_or(cx.now.wall, |(_, since)| since);
+        prepared.wait = Some((Arc::new(wait), since));
+    }
     tell_changed(run, index, out);
 }
 
@@ -169,7 +173,7 @@ fn footprints<'a>(run: &Run, admission: &'a Admission) -> Option<&'a Footprints>
 
 fn living_claims(run: &Run, definition: &Definition, footprints: Option<&Footprints>) -> Vec<StepClaim> {
     let steps = run.steps.iter().zip(&definition.pipeline.steps);
-    let living = steps.filter(|(step, _)| step.state.is_live());
+    let living = steps.filter(|(step, _)| step.state().is_live());
     living.map(|(_, model)| step_claim(model, footprints)).collect()
 }
 

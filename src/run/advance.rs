@@ -8,7 +8,7 @@ use super::decide::{Context, Outbox, Starts, come_to_run, progress_event, summar
 use super::input::{Effect, StopKind};
 use super::transition::{Change, StepChange};
 use super::{
-    Body, Definition, End, EventKind, Launch, Phase, Run, RunState, StepRun, StepState, Verdict, admit,
+    Body, Definition, End, EventKind, Phase, Run, RunState, StepPhase, StepRun, StepState, Verdict, admit,
 };
 use crate::pipeline::{OnFailure, Step, When};
 
@@ -32,7 +32,7 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
             }
         }
         Phase::Stopping(_) => {
-            if !run.steps.iter().any(|step| step.state.is_live()) {
+            if !run.steps.iter().any(|step| step.state().is_live()) {
                 pass_over_rest(run, &definition, StepChange::Stop, out);
                 last_steps(run, &definition, cx, out);
             }
@@ -44,7 +44,7 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
 /// Drives the steps that are not `finally`; true once all of them have ended.
 fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) -> bool {
     if let Some(Verdict::TimedOut(_) | Verdict::Interrupted(_)) = run.phase.verdict() {
-        if run.steps.iter().zip(&definition.pipeline.steps).any(|(s, d)| s.state.is_live() && !d.finally) {
+        if run.steps.iter().zip(&definition.pipeline.steps).any(|(s, d)| s.state().is_live() && !d.finally) {
             return false;
         }
         pass_over_rest(run, definition, StepChange::Skip, out);
@@ -53,7 +53,7 @@ fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
     pass_over(run, definition, out);
     start_ready(run, definition, cx, out);
     let pipeline = &definition.pipeline;
-    let all_ended = run.steps.iter().zip(&pipeline.steps).all(|(s, d)| d.finally || s.state.is_ended());
+    let all_ended = run.steps.iter().zip(&pipeline.steps).all(|(s, d)| d.finally || s.state().is_ended());
     if all_ended
         && run.phase.verdict().is_none()
         && let Some(why) = first_failure(run, definition)
@@ -69,10 +69,10 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
         || matches!(run.phase.verdict(), Some(Verdict::Interrupted(_)));
     let has_failed = run.state() == RunState::Stopping || run.phase.verdict().is_some();
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
-        if !step.finally || run.steps[index].state.is_ended() {
+        if !step.finally || run.steps[index].state().is_ended() {
             continue;
         }
-        if run.steps[index].state.is_live() {
+        if run.steps[index].state().is_live() {
             return;
         }
         let is_excluded = match step.when {
@@ -85,9 +85,9 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
             continue;
         }
         // One after another, in the order of the file: cleaning up is no place for races.
-        let is_shelved = is_prepared(&run.steps[index]);
+        let is_shelved = run.steps[index].phase.is_prepared();
         let is_ready =
-            is_shelved || run.steps[index].state == StepState::Pending || is_retry_due(&run.steps[index], cx);
+            is_shelved || run.steps[index].phase == StepPhase::Pending || is_retry_due(&run.steps[index], cx);
         if is_ready && cx.starts != Starts::Held {
             if !is_shelved {
                 prepare(run, index, cx);
@@ -120,7 +120,7 @@ fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
     loop {
         let mut changed = false;
         for (index, step) in pipeline.steps.iter().enumerate() {
-            let waits = run.steps[index].state == StepState::Pending || is_prepared(&run.steps[index]);
+            let waits = run.steps[index].phase == StepPhase::Pending || run.steps[index].phase.is_prepared();
             if step.finally || !waits {
                 continue;
             }
@@ -146,14 +146,14 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         return;
     }
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);
-    let mut n_live = run.steps.iter().filter(|step| step.state.is_live()).count();
+    let mut n_live = run.steps.iter().filter(|step| step.state().is_live()).count();
     let mut own = OnceCell::new();
     // What an earlier commit holds may start before this one: nothing that it rests on is new.
     for index in 0..run.steps.len() {
         if n_live >= width {
             break;
         }
-        if is_prepared(&run.steps[index]) && !definition.pipeline.steps[index].finally {
+        if run.steps[index].phase.is_prepared() && !definition.pipeline.steps[index].finally {
             if let Some(wait) = admit::may_start(run, definition, index, &own, cx) {
                 // What holds all of them is said of as many as could run.
                 n_live += usize::from(wait.is_for_all());
@@ -168,7 +168,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
             n_live += 1;
         }
     }
-    let n_prepared = run.steps.iter().filter(|step| step.ledger.launch == Launch::Prepared).count();
+    let n_prepared = run.steps.iter().filter(|step| step.phase.is_prepared()).count();
     // Twice the width: the ends of one round may then wait for those of the next, and share a commit.
     let mut n_ahead = (2 * width).saturating_sub(n_prepared);
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
@@ -176,7 +176,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
             return;
         }
         let is_ready = is_retry_due(&run.steps[index], cx)
-            || (run.steps[index].state == StepState::Pending && needs_ended(run, step));
+            || (run.steps[index].phase == StepPhase::Pending && needs_ended(run, step));
         if step.finally || !is_ready {
             continue;
         }
@@ -206,8 +206,6 @@ pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
     step.fresh_attempt();
     step.apply(StepChange::Prepare);
     step.message = Some("waits for a slot".into());
-    step.ledger.launch = Launch::Prepared;
-    step.ledger.retry_at = None;
     step.ledger.token = format!("{}-{run_id}-{}-{}", cx.salt, step.id, step.attempt);
 }
 
@@ -217,10 +215,7 @@ pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) -> bool {
     let step = run.step_mut(index);
     step.apply(StepChange::Launch);
     step.message = None;
-    step.ledger.wait = None;
-    step.ledger.waits_since = None;
     step.started_at = Some(cx.now.wall);
-    step.ledger.launch = Launch::Sent;
     step.ledger.begun_after = begun_after;
     step.ledger.clock.start(cx.now);
     run.current_step = Some(run.steps[index].id.as_str().into());
@@ -229,24 +224,20 @@ pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) -> bool {
 
 /// Marks a prepared attempt that was sent ahead of a commit which then failed.
 pub(super) fn sent_ahead(run: &mut Run, index: usize, attempt: u32, cx: Context<'_>) {
-    let is_as_before = run.steps.get(index).is_some_and(|step| step.attempt == attempt && is_prepared(step));
+    let is_as_before =
+        run.steps.get(index).is_some_and(|step| step.attempt == attempt && step.phase.is_prepared());
     if is_as_before {
         launch(run, index, cx);
     }
 }
 
-/// Whether its attempt is on disk, or will be with the next commit, and waits to be sent.
-fn is_prepared(step: &StepRun) -> bool {
-    step.state == StepState::Waiting && step.ledger.launch == Launch::Prepared
-}
-
 /// Whether the time of a waiting retry has come.
 fn is_retry_due(step: &StepRun, cx: Context<'_>) -> bool {
-    step.state == StepState::Waiting && step.ledger.retry_at.is_some_and(|at| at <= cx.now.wall)
+    step.phase.retry_at().is_some_and(|at| at <= cx.now.wall)
 }
 
 fn needs_ended(run: &Run, step: &Step) -> bool {
-    step.needs.iter().all(|&need| run.steps[need].state.is_ended())
+    step.needs.iter().all(|&need| run.steps[need].state().is_ended())
 }
 
 /// Whether a step above failed in a way that its `may_fail` does not excuse.
@@ -254,11 +245,11 @@ fn failed_above(run: &Run, definition: &Definition, index: usize) -> bool {
     definition
         .pipeline
         .ancestors(index)
-        .any(|above| ended_badly(run.steps[above].state) && !definition.pipeline.steps[above].may_fail)
+        .any(|above| ended_badly(run.steps[above].state()) && !definition.pipeline.steps[above].may_fail)
 }
 
 fn ended_badly_above(run: &Run, definition: &Definition, index: usize) -> bool {
-    definition.pipeline.ancestors(index).any(|above| ended_badly(run.steps[above].state))
+    definition.pipeline.ancestors(index).any(|above| ended_badly(run.steps[above].state()))
 }
 
 const fn ended_badly(state: StepState) -> bool {
@@ -268,7 +259,7 @@ const fn ended_badly(state: StepState) -> bool {
 /// The sentence of the first failure that fails the run, if there is one.
 fn first_failure(run: &Run, definition: &Definition) -> Option<String> {
     run.steps.iter().zip(&definition.pipeline.steps).find_map(|(step, model)| {
-        let counts = ended_badly(step.state) && !model.may_fail;
+        let counts = ended_badly(step.state()) && !model.may_fail;
         counts.then(|| {
             let why = step.error.as_deref().unwrap_or("did not complete");
             format!("step {} {why}", step.id)
@@ -279,10 +270,10 @@ fn first_failure(run: &Run, definition: &Definition) -> Option<String> {
 /// Ends everything that has not begun.
 fn pass_over_rest(run: &mut Run, definition: &Definition, change: StepChange, out: &mut Outbox) {
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
-        let has_begun = run.steps[index].state.is_ended() || run.steps[index].state.is_live();
+        let has_begun = run.steps[index].state().is_ended() || run.steps[index].state().is_live();
         if !step.finally && !has_begun {
             // What waits for its next attempt was under way and was stopped; the rest never ran.
-            let was_under_way = run.steps[index].ledger.retry_at.is_some();
+            let was_under_way = run.steps[index].phase.retry_at().is_some();
             let change = if was_under_way { change } else { StepChange::Skip };
             end_unstarted(run, index, change, out);
         }
@@ -294,10 +285,6 @@ fn end_unstarted(run: &mut Run, index: usize, change: StepChange, out: &mut Outb
     let step = run.step_mut(index);
     step.apply(change);
     step.message = None;
-    step.ledger.retry_at = None;
-    step.ledger.wait = None;
-    step.ledger.waits_since = None;
-    step.ledger.launch = Launch::None;
     let step = step.summary(&run_id);
     out.events.push(EventKind::StepFinished { step });
     refresh_progress(run, out);
@@ -323,7 +310,7 @@ fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
             continue;
         }
         total += model.weight;
-        done += model.weight * if step.state == StepState::Completed { 1.0 } else { step.progress };
+        done += model.weight * if step.state() == StepState::Completed { 1.0 } else { step.progress };
     }
     if total > 0.0 { done / total } else { 0.0 }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Body, Run, RunState, StepState, hold};
+use super::{Body, Run, RunState, hold};
 
 /// When this run must be looked at again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub fn next_deadline(run: &Run, now: crate::base::time::Now) -> Deadline {
         deadline.awake_ms = [deadline.awake_ms, at].into_iter().flatten().min();
     };
     for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
-        if step.state.is_live() && step.ledger.ending.is_none() {
+        if step.phase.may_go_on() {
             let limit = model.timeout.map(|limit| limit.as_millis() as u64);
             sooner(limit.and_then(|limit| step.ledger.clock.reaches_at(limit)));
         }
@@ -34,12 +34,7 @@ pub fn next_deadline(run: &Run, now: crate::base::time::Now) -> Deadline {
         sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
     }
     // A retry that is due already waits for a slot, and the end that frees it looks at this run anyway.
-    deadline.wall = run
-        .steps
-        .iter()
-        .filter(|step| step.state == StepState::Waiting)
-        .filter_map(|step| step.ledger.retry_at)
-        .filter(|at| *at > now.wall)
-        .min();
+    deadline.wall =
+        run.steps.iter().filter_map(|step| step.phase.retry_at()).filter(|at| *at > now.wall).min();
     deadline
 }

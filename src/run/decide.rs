@@ -177,9 +177,9 @@ pub(super) fn pause(run: &mut Run, freeze: Freeze, cx: Context<'_>, out: &mut Ou
         out.effects.push(Effect::PauseSignal(Level::Raised));
     }
     for index in 0..run.steps.len() {
-        if run.steps[index].state.is_live() {
+        if run.steps[index].state().is_live() {
             run.step_mut(index).ledger.clock.stop(cx.now);
-            if run.steps[index].ledger.ending.is_none() {
+            if run.steps[index].phase.may_go_on() {
                 out.effects.push(Effect::Freeze(index));
             }
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::{Context, Outbox, pause, summary};
 use super::transition::StepChange;
-use super::{Body, EventKind, Freeze, Phase, Run, StepState, resume, step};
+use super::{Body, EventKind, Freeze, Phase, Run, resume, step};
 use crate::pipeline::{OnBattery, OnQuiet};
 
 /// A reason to freeze a run.
@@ -132,13 +132,12 @@ pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let held = run.ledger.held_at_most_ms.map(std::time::Duration::from_millis).unwrap_or_default();
     for index in 0..run.steps.len() {
         let step = &run.steps[index];
-        if step.state != StepState::Waiting || !step.ledger.lacks_secret {
+        if !step.phase.lacks_secret() {
             continue;
         }
         let lacks = step.message.as_deref().unwrap_or("a secret is missing");
         let error = format!("could not be started: {lacks}; waited {} for it", step::in_words(held));
         let step = run.step_mut(index);
-        step.ledger.lacks_secret = false;
         step.finished_at = Some(cx.now.wall);
         step::finish(run, index, StepChange::Fail, Some(error), out);
     }

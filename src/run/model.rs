@@ -7,8 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Phase, RunSummary, StepState, StepSummary, Trigger, WorkTime};
-use crate::admission::Wait;
+use super::{Phase, RunSummary, StepPhase, StepSummary, Trigger, WorkTime};
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::base::time::{Now, Stopwatch};
 use crate::pipeline::Pipeline;
@@ -127,8 +126,8 @@ pub struct FiredBy {
 pub struct StepRun {
     /// Its name.
     pub id: StepId,
-    /// Its state.
-    pub state: StepState,
+    /// Its state, with what belongs to that state alone.
+    pub phase: StepPhase,
     /// From 1 over the life of the run; 0 before the first.
     pub attempt: u32,
     /// What it exited with.
@@ -157,12 +156,10 @@ pub struct StepRun {
     pub ledger: StepLedger,
 }
 
-/// The part of a step that only decisions need.
+/// The part of a step that only decisions need, in whatever phase it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepLedger {
-    /// How far its start has come.
-    pub launch: Launch,
     /// Marks every process of this attempt: `LEVERFRAME_TOKEN`.
     pub token: String,
     /// Awake time less frozen time of this attempt, for its timeout.
@@ -172,14 +169,10 @@ pub struct StepLedger {
     pub work: Option<WorkTime>,
     /// Retries used since the step was last begun afresh.
     pub retries_used: u32,
-    /// When a failed attempt is tried again.
-    pub retry_at: Option<DateTime<Utc>>,
     /// Whether this or an earlier attempt has a checkpoint to go on from.
     pub has_checkpoint: bool,
     /// Bytes of its report file that are recorded.
     pub report_offset: u64,
-    /// Why the engine ends it.
-    pub ending: Option<Ending>,
     /// [`RunLedger::resumes_in_row`] when this attempt began.
     #[serde(skip_serializing_if = "is_zero")]
     pub begun_after: u32,
@@ -191,45 +184,11 @@ pub struct StepLedger {
     pub told_started: bool,
     /// Bytes that its tree has written towards a disk, as far as samples saw it.
     pub written_bytes: Option<u64>,
-    /// What it waits for to be admitted, once its turn has come.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wait: Option<Arc<Wait>>,
-    /// Since when.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub waits_since: Option<DateTime<Utc>>,
-    /// It could not be started, because a secret of it is missing.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub lacks_secret: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(n: &u32) -> bool {
     *n == 0
-}
-
-/// How far the start of a step's attempt has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Launch {
-    /// Not asked for.
-    #[default]
-    None,
-    /// On disk, and waits for a slot: it may be sent without another commit.
-    Prepared,
-    /// Sent to the supervisor.
-    Sent,
-}
-
-/// Why the engine ends a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// The run is being stopped.
-    Stop,
-    /// Its own timeout.
-    Timeout,
-    /// The run's timeout.
-    RunTimeout,
 }
 
 impl Run {
@@ -254,7 +213,7 @@ impl Run {
 
     /// Whether a step of it has a process, or may have one.
     pub fn has_living_steps(&self) -> bool {
-        self.steps.iter().any(|step| step.state.is_live())
+        self.steps.iter().any(|step| step.state().is_live())
     }
 
     /// Milliseconds frozen by `now`.
@@ -301,7 +260,7 @@ impl StepRun {
     pub fn new(id: StepId) -> Self {
         Self {
             id,
-            state: StepState::Pending,
+            phase: StepPhase::Pending,
             attempt: 0,
             exit_code: None,
             signal: None,
@@ -318,14 +277,12 @@ impl StepRun {
         }
     }
 
-    /// Gives it the next attempt, unless this one was never started. Its state stays for the caller to change.
+    /// Gives it the next attempt, unless this one was never started. Its phase stays for the caller to change.
     pub(crate) fn fresh_attempt(&mut self) {
-        let is_unused = self.attempt > 0
-            && self.started_at.is_none()
-            && self.ledger.launch != Launch::Sent
-            && !self.ledger.may_be_alive;
+        let was_sent = self.started_at.is_some() || self.finished_at.is_some() || self.ledger.may_be_alive;
+        let is_unused = self.attempt > 0 && !was_sent;
         *self = Self {
-            state: self.state,
+            phase: self.phase.clone(),
             attempt: if is_unused { self.attempt } else { self.attempt + 1 },
             ledger: StepLedger {
                 retries_used: self.ledger.retries_used,
@@ -340,7 +297,7 @@ impl StepRun {
     pub fn summary(&self, run_id: &RunId) -> StepSummary {
         StepSummary {
             step_id: self.id.clone(),
-            state: self.state,
+            state: self.state(),
             attempt: self.attempt,
             exit_code: self.exit_code,
             signal: self.signal,
@@ -357,7 +314,7 @@ impl StepRun {
             message: self.message.clone(),
             pid: self.pid,
             error: self.error.clone(),
-            waits_for: self.ledger.wait.clone(),
+            waits_for: self.phase.wait().map(|(wait, _)| wait.clone()),
         }
     }
 }

@@ -8,8 +8,7 @@ use super::step::{
 };
 use super::transition::StepChange;
 use super::{
-    Body, Decision, End, Ending, Launch, Phase, Run, RunState, StepRun, StepState, StopKind, Trigger,
-    Verdict, advance, work,
+    Body, Decision, End, Ending, Phase, Run, RunState, StepRun, StopKind, Trigger, Verdict, advance, work,
 };
 use crate::base::id::StepId;
 use crate::pipeline::OnInterrupt;
@@ -35,15 +34,14 @@ pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: 
         if !is_same_boot {
             run.step_mut(index).ledger.clock.forget_boot();
         }
-        let is_prepared = run.steps[index].ledger.launch == Launch::Prepared
-            && run.steps[index].state == StepState::Waiting;
-        if is_prepared && found != Found::Nothing {
+        if run.steps[index].phase.is_prepared() && found != Found::Nothing {
             // It was sent ahead of the commit that would have said so.
             advance::launch(run, index, cx);
         }
-        if run.steps[index].state.is_live() {
-            let ending = run.steps[index].ledger.ending.or_else(|| ending_of_all(run, index));
-            run.step_mut(index).ledger.ending = ending;
+        if run.steps[index].state().is_live() {
+            if let Some(ending) = run.steps[index].phase.ending().or_else(|| ending_of_all(run, index)) {
+                run.step_mut(index).phase.end_for(ending);
+            }
             meet(run, index, found, is_same_boot, cx, out);
         }
     }
@@ -96,7 +94,7 @@ fn meet(run: &mut Run, index: usize, found: Found, is_same_boot: bool, cx: Conte
             start_failed(run, index, &reason, cx, out);
         }
         Found::Nothing if is_same_boot && is_unconfirmed(&run.steps[index]) => {
-            let fate = match (run.steps[index].ledger.ending, run.state()) {
+            let fate = match (run.steps[index].phase.ending(), run.state()) {
                 (Some(_), _) => "it is being ended, so it is not started any more",
                 (None, RunState::Paused) => "it starts when the run goes on",
                 (None, _) => "asked for again",
@@ -120,7 +118,7 @@ fn is_unconfirmed(step: &StepRun) -> bool {
 
 /// The order to end a step that is being ended, once more.
 fn order_to_end(run: &Run, index: usize) -> Option<Effect> {
-    run.steps[index].ledger.ending?;
+    run.steps[index].phase.ending()?;
     let by_force = run.phase == Phase::Stopping(StopKind::Force);
     Some(if by_force { Effect::Kill(index) } else { Effect::Stop(index) })
 }
@@ -159,7 +157,7 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
     let step = run.step_mut(index);
     step.finished_at.get_or_insert(cx.now.wall);
     step.ledger.clock.stop(cx.now);
-    if let Some(ending) = step.ledger.ending {
+    if let Some(ending) = step.phase.ending() {
         decided(run, index, format!("{name} was being ended, and is gone: {reason}"), cx, out);
         end_as_ordered(run, index, ending, "", cx, out);
         return;

@@ -20,12 +20,12 @@ pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(
         out.effects.push(Effect::PauseSignal(Level::Lowered));
     }
     for index in 0..run.steps.len() {
-        if !run.steps[index].state.is_live() || run.steps[index].ledger.ending.is_some() {
+        if !run.steps[index].phase.may_go_on() {
             continue;
         }
         run.step_mut(index).ledger.clock.start(cx.now);
         out.effects.push(Effect::Thaw(index));
-        if run.steps[index].state == StepState::Paused {
+        if run.steps[index].state() == StepState::Paused {
             run.step_mut(index).apply(StepChange::GoOn);
             tell_changed(run, index, out);
         }
@@ -59,7 +59,7 @@ fn run_again(run: &Run) -> Vec<bool> {
         .steps
         .iter()
         .zip(&pipeline.steps)
-        .map(|(step, model)| model.finally || step.state != StepState::Completed)
+        .map(|(step, model)| model.finally || step.state() != StepState::Completed)
         .collect();
     // Until nothing changes: a step may depend on one that stands below it in the file.
     while let Some(index) = (0..again.len()).find(|&index| {
@@ -104,9 +104,9 @@ pub(super) fn retry(
             again
         }
         (Body::Pipeline(definition), None) => {
-            let all = run.steps.iter().all(|step| step.state == StepState::Completed);
+            let all = run.steps.iter().all(|step| step.state() == StepState::Completed);
             let mut again: Vec<bool> =
-                run.steps.iter().map(|step| all || step.state != StepState::Completed).collect();
+                run.steps.iter().map(|step| all || step.state() != StepState::Completed).collect();
             for index in 0..again.len() {
                 if again[index] {
                     definition.pipeline.dependents(index).for_each(|i| again[i] = true);
@@ -125,7 +125,7 @@ pub(super) fn retry(
             out.records.push(Record::ArchiveCheckpoint { step_id: step.id.clone(), attempt: step.attempt });
             run.step_mut(index).ledger.has_checkpoint = false;
         }
-        if is_again || is_finally || run.steps[index].state != StepState::Completed {
+        if is_again || is_finally || run.steps[index].state() != StepState::Completed {
             renew(run, index);
         }
     }
@@ -164,7 +164,7 @@ fn announce(run: &mut Run, from: RunState, out: &mut Outbox) {
     }
     out.events.push(EventKind::ExecutionResumed { run: summary(run), from });
     for index in 0..run.steps.len() {
-        if run.steps[index].state == StepState::Pending {
+        if run.steps[index].state() == StepState::Pending {
             tell_changed(run, index, out);
         }
     }

@@ -12,7 +12,7 @@ use super::input::{Effect, Exit, Record, StepNews, StopKind};
 use super::killed::by_signal;
 use super::transition::StepChange;
 use super::{
-    Body, Ending, EventKind, Hold, Launch, Phase, ReportBatch, Run, RunState, StepState, Verdict, hold,
+    Body, Ending, EventKind, Hold, Phase, ReportBatch, Run, RunState, StepPhase, StepState, Verdict, hold,
     recover,
 };
 use crate::base::time::Stopwatch;
@@ -28,7 +28,7 @@ pub(super) fn hear(
     out: &mut Outbox,
 ) {
     let Some(step) = run.steps.get(index) else { return };
-    let is_current = step.attempt == attempt && step.state.is_live();
+    let is_current = step.attempt == attempt && step.state().is_live();
     if !is_current {
         // Only the host still remembers this attempt: its end is on disk.
         if matches!(news, StepNews::Exited(_) | StepNews::StartFailed(_)) {
@@ -70,7 +70,6 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     step.pid = Some(pid);
     step.started_at = Some(at);
     step.ledger.may_be_alive = false;
-    step.ledger.lacks_secret = false;
     if run.steps[index].ledger.told_started {
         tell_changed(run, index, out);
     } else {
@@ -95,7 +94,7 @@ pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Contex
 
 /// Books a start that was not made: the step waits again, or has ended if it was being ended.
 pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
-    if let Some(ending) = run.steps[index].ledger.ending {
+    if let Some(ending) = run.steps[index].phase.ending() {
         let step = run.step_mut(index);
         step.finished_at = Some(cx.now.wall);
         step.ledger.clock.stop(cx.now);
@@ -105,7 +104,6 @@ pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Out
     let step = run.step_mut(index);
     step.apply(StepChange::Shelve);
     step.started_at = None;
-    step.ledger.launch = Launch::Prepared;
     step.ledger.clock = Stopwatch::default();
     tell_changed(run, index, out);
 }
@@ -113,8 +111,10 @@ pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Out
 /// Holds the run until the operator resumes it; a job's run at most for a while.
 fn hold_for_secret(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     run.step_mut(index).message = Some(reason.into());
-    run.step_mut(index).ledger.lacks_secret = true;
     shelve(run, index, cx, out);
+    if let Some(prepared) = run.step_mut(index).phase.prepared_mut() {
+        prepared.lacks_secret = true;
+    }
     if run.state() == RunState::Running {
         let reason = format!("held: {reason}; then resume it");
         hold::hold(run, Hold::Secret, reason.into(), cx, out);
@@ -135,7 +135,8 @@ fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, o
 
 /// Publishes `execution_paused` once no process of the run moves any more.
 pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
-    let moves = run.steps.iter().any(|s| s.state == StepState::Running && s.ledger.ending.is_none());
+    let moves =
+        run.steps.iter().any(|s| matches!(s.phase, StepPhase::Alive { is_frozen: false, ending: None }));
     let Some(freeze) = run.phase.freeze_mut() else { return };
     freeze.unfrozen.extend(unfrozen);
     if freeze.since.is_none() && !moves {
@@ -212,7 +213,7 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
         step.ledger.written_bytes = cost.written_bytes;
     }
     step.ledger.clock.stop(cx.now);
-    match (step.ledger.ending, exit.code, exit.signal) {
+    match (step.phase.ending(), exit.code, exit.signal) {
         (Some(ending), _, _) => end_as_ordered(run, index, ending, "", cx, out),
         (None, _, _) if exit.interrupted => {
             recover::lost(
@@ -277,9 +278,8 @@ fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut O
     out.records.push(Record::EndedAttempt(run.steps[index].clone()));
     let step = run.step_mut(index);
     step.fresh_attempt();
-    step.apply(StepChange::TryAgain);
+    step.apply(StepChange::TryAgain(retry_at));
     step.ledger.retries_used = used + 1;
-    step.ledger.retry_at = Some(retry_at);
     step.message = Some(
         format!("attempt {} {error}; retry {} of {}", step.attempt - 1, used + 1, model.retries.max).into(),
     );
@@ -327,8 +327,8 @@ pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         let is_over = model
             .timeout
             .is_some_and(|limit| step.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64);
-        if is_over && step.state.is_live() && step.ledger.ending.is_none() {
-            run.step_mut(index).ledger.ending = Some(Ending::Timeout);
+        if is_over && step.phase.may_go_on() {
+            run.step_mut(index).phase.end_for(Ending::Timeout);
             out.effects.push(Effect::Stop(index));
         }
     }
@@ -350,13 +350,13 @@ fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
     for (index, model) in definition.pipeline.steps.iter().enumerate() {
         let is_spared = model.finally && kind == StopKind::Graceful;
-        if !run.steps[index].state.is_live() || is_spared {
+        if !run.steps[index].state().is_live() || is_spared {
             continue;
         }
-        let was_frozen = run.steps[index].state == StepState::Paused;
+        let was_frozen = run.steps[index].state() == StepState::Paused;
         let step = run.step_mut(index);
         step.apply(StepChange::GoOn);
-        step.ledger.ending = Some(ending);
+        step.phase.end_for(ending);
         if was_frozen {
             tell_changed(run, index, out);
         }

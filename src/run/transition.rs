@@ -1,7 +1,9 @@
 //! The table of a run's transitions and that of a step's: the only place where a phase or a state changes, whether by a
 //! request, by the system or by recovery.
 
-use super::{End, Freeze, Phase, Run, RunState, StepRun, StepState, StopKind};
+use chrono::{DateTime, Utc};
+
+use super::{End, Freeze, Phase, Prepared, Run, RunState, StepEnd, StepPhase, StepRun, StopKind};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 
@@ -190,8 +192,8 @@ pub(super) enum StepChange {
     Skip,
     /// Its process was lost.
     Lose,
-    /// It is tried again after a delay.
-    TryAgain,
+    /// It is tried again at this instant.
+    TryAgain(DateTime<Utc>),
     /// It waits for its turn anew.
     Renew,
 }
@@ -210,56 +212,42 @@ impl StepChange {
         Self::Stop,
         Self::Skip,
         Self::Lose,
-        Self::TryAgain,
+        Self::TryAgain(DateTime::UNIX_EPOCH),
         Self::Renew,
     ];
 
-    const fn leads_from(self, from: StepState) -> Option<StepState> {
-        use StepState as S;
-        match (from, self) {
-            (S::Pending | S::Waiting, Self::Prepare) => Some(S::Waiting),
-            (S::Waiting, Self::Launch) => Some(S::Running),
-            (S::Running | S::Paused, Self::Shelve) => Some(S::Waiting),
-            (S::Running | S::Paused, Self::Freeze) => Some(S::Paused),
-            (S::Running | S::Paused, Self::GoOn) => Some(S::Running),
-            (S::Running | S::Paused, Self::Complete) => Some(S::Completed),
-            (S::Waiting | S::Running | S::Paused, Self::Fail) => Some(S::Failed),
-            (S::Pending | S::Waiting | S::Running | S::Paused, Self::Stop) => Some(S::Stopped),
-            (S::Pending | S::Waiting | S::Running | S::Paused, Self::Skip) => Some(S::Skipped),
-            (S::Running | S::Paused, Self::Lose) => Some(S::Interrupted),
-            (S::Failed, Self::TryAgain) => Some(S::Waiting),
+    fn leads_from(self, from: &StepPhase) -> Option<StepPhase> {
+        use StepPhase as P;
+        let ended = |end| Some(P::Ended(end));
+        let is_alive = matches!(from, P::Alive { .. });
+        let has_ended = matches!(from, P::Ended(_));
+        match self {
+            Self::Prepare if matches!(from, P::Pending | P::Retrying(_)) => {
+                Some(P::Prepared(Prepared::default()))
+            }
+            Self::Launch if from.is_prepared() => Some(P::Alive { is_frozen: false, ending: None }),
+            Self::Shelve if is_alive => Some(P::Prepared(Prepared::default())),
+            Self::Freeze if is_alive => Some(P::Alive { is_frozen: true, ending: from.ending() }),
+            Self::GoOn if is_alive => Some(P::Alive { is_frozen: false, ending: from.ending() }),
+            Self::Complete if is_alive => ended(StepEnd::Completed),
+            Self::Fail if !has_ended && *from != P::Pending => ended(StepEnd::Failed),
+            Self::Stop if !has_ended => ended(StepEnd::Stopped),
+            Self::Skip if !has_ended => ended(StepEnd::Skipped),
+            Self::Lose if is_alive => ended(StepEnd::Interrupted),
+            Self::TryAgain(at) if *from == P::Ended(StepEnd::Failed) => Some(P::Retrying(at)),
             // A run that is taken up again finds its steps in any state.
-            (_, Self::Renew) => Some(S::Pending),
-            (S::Running | S::Paused, Self::Prepare | Self::Launch | Self::TryAgain)
-            | (
-                S::Pending,
-                Self::Launch
-                | Self::Shelve
-                | Self::Freeze
-                | Self::GoOn
-                | Self::Complete
-                | Self::Fail
-                | Self::Lose
-                | Self::TryAgain,
-            )
-            | (
-                S::Waiting,
-                Self::Shelve | Self::Freeze | Self::GoOn | Self::Complete | Self::Lose | Self::TryAgain,
-            )
-            | (
-                S::Failed | S::Completed | S::Skipped | S::Stopped | S::Interrupted,
-                Self::Prepare
-                | Self::Launch
-                | Self::Shelve
-                | Self::Freeze
-                | Self::GoOn
-                | Self::Complete
-                | Self::Fail
-                | Self::Stop
-                | Self::Skip
-                | Self::Lose,
-            )
-            | (S::Completed | S::Skipped | S::Stopped | S::Interrupted, Self::TryAgain) => None,
+            Self::Renew => Some(P::Pending),
+            Self::Prepare
+            | Self::Launch
+            | Self::Shelve
+            | Self::Freeze
+            | Self::GoOn
+            | Self::Complete
+            | Self::Fail
+            | Self::Stop
+            | Self::Skip
+            | Self::Lose
+            | Self::TryAgain(_) => None,
         }
     }
 }
@@ -310,11 +298,12 @@ impl Run {
 }
 
 impl StepRun {
-    /// Changes its state as the table says. Returns false where the table has no such transition; it then stays as it was.
+    /// Changes its phase as the table says. Returns false where the table has no such transition; it then stays as it was.
     pub(super) fn apply(&mut self, change: StepChange) -> bool {
-        let to = change.leads_from(self.state);
-        self.state = to.unwrap_or(self.state);
-        to.is_some()
+        let to = change.leads_from(&self.phase);
+        let is_possible = to.is_some();
+        self.phase = to.unwrap_or_else(|| self.phase.clone());
+        is_possible
     }
 }
 
@@ -335,11 +324,21 @@ pub const fn hint(from: RunState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Plan;
+    use crate::run::{Ending, Plan, StepState};
 
-    fn step_in(state: StepState) -> StepRun {
-        StepRun { state, ..StepRun::new("s".try_into().expect("an id")) }
-    }
+    /// Every phase that the table tells apart.
+    const PHASES: [StepPhase; 10] = [
+        StepPhase::Pending,
+        StepPhase::Retrying(DateTime::UNIX_EPOCH),
+        StepPhase::Prepared(Prepared { wait: None, lacks_secret: true }),
+        StepPhase::Alive { is_frozen: false, ending: None },
+        StepPhase::Alive { is_frozen: true, ending: Some(Ending::Timeout) },
+        StepPhase::Ended(StepEnd::Completed),
+        StepPhase::Ended(StepEnd::Failed),
+        StepPhase::Ended(StepEnd::Skipped),
+        StepPhase::Ended(StepEnd::Stopped),
+        StepPhase::Ended(StepEnd::Interrupted),
+    ];
 
     #[test]
     fn every_living_run_can_be_lost_and_no_ended_one() {
@@ -378,35 +377,55 @@ mod tests {
 
     #[test]
     fn a_step_that_has_ended_is_left_only_to_be_run_once_more() {
-        for &from in StepState::ALL.iter().filter(|state| state.is_ended()) {
+        for from in PHASES.iter().filter(|phase| phase.state().is_ended()) {
             for &change in StepChange::ALL {
-                let is_tried_again = change == StepChange::TryAgain && from == StepState::Failed;
-                let anew = (change == StepChange::Renew).then_some(StepState::Pending);
-                let to = if is_tried_again { Some(StepState::Waiting) } else { anew };
-                assert_eq!(change.leads_from(from), to, "{from} × {change:?}");
+                let again = StepChange::TryAgain(DateTime::UNIX_EPOCH);
+                let to = if change == again && from.state() == StepState::Failed {
+                    Some(StepPhase::Retrying(DateTime::UNIX_EPOCH))
+                } else {
+                    (change == StepChange::Renew).then_some(StepPhase::Pending)
+                };
+                assert_eq!(change.leads_from(from), to, "{from:?} × {change:?}");
             }
         }
     }
 
     #[test]
     fn a_step_comes_to_life_by_its_launch_alone_and_only_the_living_freeze_or_are_lost() {
-        for &from in StepState::ALL {
+        for from in &PHASES {
+            let was_alive = from.state().is_live();
             for &change in StepChange::ALL {
-                let Some(to) = change.leads_from(from) else { continue };
-                let comes_to_life = !from.is_live() && to.is_live();
-                assert_eq!(comes_to_life, change == StepChange::Launch, "{from} × {change:?}");
+                let Some(to) = change.leads_from(from).map(|to| to.state()) else { continue };
+                let comes_to_life = !was_alive && to.is_live();
+                assert_eq!(
+                    comes_to_life,
+                    change == StepChange::Launch && from.is_prepared(),
+                    "{from:?} × {change:?}"
+                );
                 let is_of_the_living = matches!(to, StepState::Paused | StepState::Interrupted);
-                assert!(from.is_live() || !is_of_the_living, "{from} × {change:?}");
+                assert!(was_alive || !is_of_the_living, "{from:?} × {change:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_that_is_being_ended_stays_so_whether_it_freezes_or_goes_on() {
+        let ending = Some(Ending::Stop);
+        for change in [StepChange::Freeze, StepChange::GoOn] {
+            for is_frozen in [false, true] {
+                let to = change.leads_from(&StepPhase::Alive { is_frozen, ending }).expect("a way");
+                assert_eq!(to.ending(), ending, "{change:?}");
             }
         }
     }
 
     #[test]
     fn what_the_table_has_no_way_for_does_not_happen() {
-        let mut step = step_in(StepState::Completed);
+        let mut step = StepRun::new("s".try_into().expect("an id"));
+        step.phase = StepPhase::Ended(StepEnd::Completed);
         assert!(!step.apply(StepChange::Lose));
-        assert_eq!(step.state, StepState::Completed);
+        assert_eq!(step.phase, StepPhase::Ended(StepEnd::Completed));
         assert!(step.apply(StepChange::Renew));
-        assert_eq!(step.state, StepState::Pending);
+        assert_eq!(step.phase, StepPhase::Pending);
     }
 }

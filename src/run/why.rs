@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, End, Freeze, Hold, Launch, Phase, Run, RunState, StepRun, StepState, in_words};
+use super::{Definition, End, Freeze, Hold, Phase, Run, RunState, StepRun, StepState, in_words};
 use crate::admission::{Remedy, Wait};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::local_clock;
@@ -93,7 +93,7 @@ fn of_run(run: &Run, cx: WhyContext<'_>) -> Why {
         Phase::Running { .. } => running(run, cx),
         Phase::Paused { freeze, .. } => paused(run, freeze, cx),
         Phase::Stopping(_) => {
-            let ending = run.steps.iter().find(|step| step.state.is_live());
+            let ending = run.steps.iter().find(|step| step.state().is_live());
             let text = match ending {
                 Some(step) => format!("It is being stopped: step {} is in its grace period", step.id),
                 None => "It is being stopped".to_owned(),
@@ -118,7 +118,7 @@ fn taken_up(why: Why, id: &RunId) -> Why {
 }
 
 fn running(run: &Run, cx: WhyContext<'_>) -> Why {
-    if let Some(step) = run.steps.iter().find(|step| step.state.is_live()) {
+    if let Some(step) = run.steps.iter().find(|step| step.state().is_live()) {
         let since = step.started_at.map_or_else(String::new, |at| format!(" for {}", about(cx.now - at)));
         let attempt = if step.attempt > 1 { format!(", attempt {}", step.attempt) } else { String::new() };
         return Why::of_run(format!("It runs: step {}{since}{attempt}", step.id));
@@ -150,7 +150,7 @@ fn paused(run: &Run, freeze: &Freeze, cx: WhyContext<'_>) -> Why {
 
 fn of_step(run: &Run, definition: &Definition, index: usize, cx: WhyContext<'_>) -> Option<Why> {
     let (step, model) = (&run.steps[index], &definition.pipeline.steps[index]);
-    match step.state {
+    match step.state() {
         StepState::Failed | StepState::Interrupted | StepState::Stopped => {
             let error = step.error.as_deref()?;
             Some(Why::of_step(step, format!("It {error}")))
@@ -168,7 +168,7 @@ fn of_step(run: &Run, definition: &Definition, index: usize, cx: WhyContext<'_>)
 
 fn waiting(run: &Run, definition: &Definition, index: usize, cx: WhyContext<'_>) -> Why {
     let step = &run.steps[index];
-    if let Some(at) = step.ledger.retry_at {
+    if let Some(at) = step.phase.retry_at() {
         let before = step.message.as_deref().unwrap_or("its last attempt failed");
         let text = format!("Waiting for its next attempt at {}: {before}", local_clock(at, cx.now));
         return Why::of_step(step, text);
@@ -176,9 +176,9 @@ fn waiting(run: &Run, definition: &Definition, index: usize, cx: WhyContext<'_>)
     if let Some(wait) = wait_of(run, Some(step), cx) {
         return Why::of_wait(Some(step.id.clone()), &wait, run, cx.now);
     }
-    let living: Vec<_> = run.steps.iter().filter(|step| step.state.is_live()).collect();
+    let living: Vec<_> = run.steps.iter().filter(|step| step.state().is_live()).collect();
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus);
-    match living.first().filter(|_| step.ledger.launch == Launch::Prepared) {
+    match living.first().filter(|_| step.phase.is_prepared()) {
         Some(holder) => {
             let text = format!(
                 "Waiting for a slot of its run: {} of {width} taken; step {} has one",
@@ -195,14 +195,14 @@ fn pending(run: &Run, definition: &Definition, step: &StepRun, model: &Step) -> 
     let all = &definition.pipeline.steps;
     let open = if model.finally {
         let mut others =
-            run.steps.iter().zip(all).filter(|(other, model)| !model.finally && !other.state.is_ended());
+            run.steps.iter().zip(all).filter(|(other, model)| !model.finally && !other.state().is_ended());
         others.next().map(|(other, _)| other)
     } else {
-        model.needs.iter().map(|need| &run.steps[*need]).find(|need| !need.state.is_ended())
+        model.needs.iter().map(|need| &run.steps[*need]).find(|need| !need.state().is_ended())
     };
     match open {
         Some(open) => {
-            let how = match open.state {
+            let how = match open.state() {
                 StepState::Running => "runs",
                 StepState::Paused => "is frozen",
                 StepState::Waiting if open.attempt > 1 => "waits for its next attempt",
@@ -225,7 +225,7 @@ fn wait_of(run: &Run, step: Option<&StepRun>, cx: WhyContext<'_>) -> Option<Wait
     let step_id = step.map(|step| &step.id);
     let now = cx.waits.iter().find(|(of, _)| of.as_ref() == step_id).map(|(_, wait)| wait.clone());
     let recorded = || match step {
-        Some(step) => step.ledger.wait.as_deref().cloned(),
+        Some(step) => step.phase.wait().map(|(wait, _)| (**wait).clone()),
         None => run.phase.wait().map(|wait| (**wait).clone()),
     };
     now.or_else(recorded)

@@ -89,7 +89,7 @@ pub(super) fn known_until(input: &Input, now: Now) -> Option<DateTime<Utc>> {
 /// A step that ran when its engine died has run since it began, whatever of that was recorded.
 pub(super) fn go_on(run: &mut Run, index: usize, now: Now) {
     let step = &run.steps[index];
-    if step.state != StepState::Running || run.state() == RunState::Paused {
+    if step.state() != StepState::Running || run.state() == RunState::Paused {
         return;
     }
     let Some(began) = step.started_at else { return };
@@ -103,11 +103,11 @@ pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events
     for index in 0..run.steps.len() {
         let step = &run.steps[index];
         let mut work = step.ledger.work.unwrap_or_default();
-        let is_at_work = step.state == StepState::Running && step.pid.is_some();
+        let is_at_work = step.state() == StepState::Running && step.pid.is_some();
         let is_fresh = step.ledger.work.is_none();
         // Booked where it changes alone: what stays as it is need not be written again.
-        if is_at_work != work.since.is_some() || is_fresh && step.state == StepState::Paused {
-            let until = step.finished_at.filter(|_| step.state.is_ended()).or(until);
+        if is_at_work != work.since.is_some() || is_fresh && step.state() == StepState::Paused {
+            let until = step.finished_at.filter(|_| step.state().is_ended()).or(until);
             until.inspect(|until| work.stop(*until));
             work.since = None;
             if is_at_work {

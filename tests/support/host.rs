@@ -102,7 +102,7 @@ fn not_on_disk(data_dir: &Path, request: &HostRequest) -> Option<String> {
     match request {
         HostRequest::Start(spec) if recorded(&spec.key).is_none() => Some(format!("start of {:?}", spec.key)),
         HostRequest::Acknowledge(key) => {
-            let is_ended = |step: &StepRun| step.attempt > key.attempt || step.state.is_ended();
+            let is_ended = |step: &StepRun| step.attempt > key.attempt || step.state().is_ended();
             (!recorded(key).is_some_and(|step| is_ended(&step))).then(|| format!("forgetting {key:?}"))
         }
         HostRequest::Start(_)

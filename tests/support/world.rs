@@ -8,8 +8,8 @@ use leverframe::admission::Admission;
 use leverframe::base::id::PipelineId;
 use leverframe::base::time::Now;
 use leverframe::run::{
-    Body, Context, Effect, EventKind, Exit, Input, Launch, Outbox, Phase, Record, Run, RunLedger, RunState,
-    Starts, StepNews, StepRun, Trigger, decide,
+    Body, Context, Effect, EventKind, Exit, Input, Outbox, Phase, Record, Run, RunLedger, RunState, Starts,
+    StepNews, StepRun, Trigger, decide,
 };
 
 use super::{definition, run_id};
@@ -55,7 +55,7 @@ impl World {
     }
 
     pub(crate) fn live(&self) -> Option<usize> {
-        self.run.steps.iter().position(|step| step.state.is_live())
+        self.run.steps.iter().position(|step| step.state().is_live())
     }
 
     pub(crate) fn started(&mut self, index: usize) {
@@ -90,7 +90,7 @@ impl World {
             let Effect::Start { index, .. } = effect else {
                 panic!("only starts may go ahead of the commit: {effect:?}")
             };
-            assert_eq!(before.steps[*index].ledger.launch, Launch::Prepared, "its start was not on disk");
+            assert!(before.steps[*index].phase.is_prepared(), "its start was not on disk");
         }
         for effect in out.early.into_iter().chain(out.effects) {
             if let Effect::Start { index, may_be_alive } = effect {

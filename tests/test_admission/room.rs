@@ -39,7 +39,7 @@ fn what_a_run_gives_back_goes_to_the_most_urgent_and_not_to_its_own_next_step() 
     go(&bench, "first");
     wait_for_begin(&bench, &high);
     look_until("the next step to wait", || {
-        (living(&engine, &low).steps[1].state == StepState::Waiting).then_some(())
+        (living(&engine, &low).steps[1].state() == StepState::Waiting).then_some(())
     });
     go(&bench, "second");
     wait_for_ends(&events, &[low, high]);

@@ -57,7 +57,11 @@ fn a_begin_that_was_recorded_and_not_sent_starts_its_step_once() {
     silence.fall();
     start(&engine, "r1", &bench.pipeline("", &[("a", "", "")]));
     drop(engine);
-    assert_eq!(stored_step(&bench.stored("r1"), "a").state, StepState::Running, "as far as the record goes");
+    assert_eq!(
+        stored_step(&bench.stored("r1"), "a").state(),
+        StepState::Running,
+        "as far as the record goes"
+    );
     bench.assert_ledger(&[]);
     assert_eq!(recover_to_end(&bench), RunState::Completed);
     bench.assert_ledger(&["a 1"]);
@@ -159,7 +163,7 @@ fn a_timeout_that_was_decided_and_not_sent_ends_the_step_at_the_next_start() {
     let pid = bench.pids_in("a.pids", 1)[0];
     silence.fall();
     look_until("the timeout", || {
-        (living(&engine, &run_id("r1")).steps[0].ledger.ending == Some(Ending::Timeout)).then_some(())
+        (living(&engine, &run_id("r1")).steps[0].phase.ending() == Some(Ending::Timeout)).then_some(())
     });
     drop(engine);
     assert!(!is_gone(pid));
@@ -212,7 +216,7 @@ fn the_next_start_that_was_recorded_and_not_sent_is_made_once() {
     wait_for_named(&events, "step_finished");
     drop(engine);
     let run = bench.stored("r1");
-    assert_eq!(stored_step(&run, "b").state, StepState::Running, "as far as the record goes");
+    assert_eq!(stored_step(&run, "b").state(), StepState::Running, "as far as the record goes");
     assert_eq!(recover_to_end(&bench), RunState::Completed);
     bench.assert_ledger(&["a 1", "b 1", "c 1"]);
 }

@@ -147,7 +147,7 @@ impl Campaign {
         let distinct: BTreeSet<_> = ledger.iter().collect();
         assert_eq!(distinct.len(), ledger.len(), "an attempt was run twice: {ledger:?}");
         if let Some(run) = self.stored() {
-            for step in run.steps.iter().filter(|step| step.state == StepState::Completed) {
+            for step in run.steps.iter().filter(|step| step.state() == StepState::Completed) {
                 let n_begun = n_begun(&ledger, self.n_runs, &step.id);
                 self.completed.entry((self.n_runs, step.id.clone())).or_insert(n_begun);
             }

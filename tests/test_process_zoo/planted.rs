@@ -26,9 +26,9 @@ fn plant(what: &str, script: &str) -> (Bench, StepState, Option<String>) {
     assert_eq!(bench.stored("r2").summary.state, RunState::Completed, "another run is not harmed");
     assert_eq!(bench.lines("precious"), ["precious"], "nothing was written through a link");
     let run = bench.stored("r1");
-    assert_eq!(stored_step(&run, "a").state, StepState::Completed);
+    assert_eq!(stored_step(&run, "a").state(), StepState::Completed);
     let step = stored_step(&run, "b");
-    (bench, step.state, step.error.map(|error| error.to_string()))
+    (bench, step.state(), step.error.map(|error| error.to_string()))
 }
 
 #[test]

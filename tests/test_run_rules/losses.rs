@@ -121,7 +121,7 @@ fn each_finding_in_each_state_leads_where_the_run_was_going() {
         world.hear(Input::Recover(vec![found.clone(), Found::NotAsked]));
         let step = &world.run.steps[0];
         let what = format!("{stand:?}, {start:?}, {found:?}");
-        assert_eq!((step.state, step.attempt, &asked(&world)[..]), expected, "{what}");
+        assert_eq!((step.state(), step.attempt, &asked(&world)[..]), expected, "{what}");
         let is_paused = world.run.state() == RunState::Paused;
         assert_eq!(is_paused, stand == S::Paused, "{what}: {}", world.run.state());
     };
@@ -201,10 +201,10 @@ fn a_start_that_recovery_held_back_is_made_when_the_run_goes_on() {
 fn a_cleaning_step_that_was_recorded_and_not_made_is_made() {
     let mut world = world(Stand::Stopping, Start::Confirmed);
     world.exit(0, 143);
-    assert!(world.run.steps[1].state.is_live());
+    assert!(world.run.steps[1].state().is_live());
     world.vanish(1);
     world.hear(Input::Recover(vec![Found::NotAsked, Found::Nothing]));
-    assert_eq!(world.run.steps[1].state, StepState::Running);
+    assert_eq!(world.run.steps[1].state(), StepState::Running);
     world.started(1);
     world.exit(1, 0);
     assert_eq!((world.run.state(), world.run.steps[1].attempt), (RunState::Stopped, 1));

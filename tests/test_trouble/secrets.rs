@@ -59,7 +59,7 @@ fn a_secret_that_never_comes_is_one_runs_affair_and_a_stop_ends_it() {
         assert_eq!(wait_for_end(&events, &stuck).kind.name(), end);
         wait_gone(&pids);
         fs::remove_file(bench.here.join("secret.pids")).expect("it is there");
-        assert_eq!(stored_step(&bench.stored(id), "a").state, StepState::Stopped);
+        assert_eq!(stored_step(&bench.stored(id), "a").state(), StepState::Stopped);
     }
 }
 
@@ -89,7 +89,7 @@ fn a_pause_ends_a_secret_that_never_comes_and_resume_asks_for_it_anew() {
     engine.pause_execution(&run).expect("it is paused");
     wait_for_named(&events, "execution_paused");
     wait_gone(&first);
-    assert_eq!(living(&engine, &run).steps[0].state, StepState::Waiting);
+    assert_eq!(living(&engine, &run).steps[0].state(), StepState::Waiting);
     engine.resume_execution(&run).expect("it is resumed");
     let second = bench.pids_in("secret.pids", 4)[2..].to_vec();
     assert!(!second.iter().any(|pid| is_gone(*pid)), "{second:?}");
@@ -157,7 +157,7 @@ fn the_engine_ends_at_once_beside_a_secret_that_never_comes_and_the_next_one_ask
     wait_gone(&pids);
     let stored = bench.stored("r1");
     assert_eq!(
-        (stored.summary.state, stored_step(&stored, "a").state),
+        (stored.summary.state, stored_step(&stored, "a").state()),
         (RunState::Running, StepState::Waiting)
     );
 

@@ -156,7 +156,7 @@ impl Stage {
     pub(super) fn pid_of(&self, step: &str) -> Option<u32> {
         let run = self.store()?.load_run(&self.run()?.run_id).ok()??;
         let step = run.steps.iter().find(|it| it.id == step_id(step))?.clone();
-        step.pid.filter(|_| step.state == StepState::Running)
+        step.pid.filter(|_| step.state() == StepState::Running)
     }
 
     pub(super) fn step_processes(&self) -> Vec<u32> {

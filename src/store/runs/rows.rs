@@ -7,7 +7,7 @@ use rusqlite::Row;
 
 use super::stored::ExecutionRecord;
 use crate::base::time::parse_instant;
-use crate::run::{RunState, RunSummary, StepRun, StepState, Trigger};
+use crate::run::{RunState, RunSummary, StepRun, StepState, StoredStepLedger, Trigger};
 use crate::store::sqlite::columns::{
     Named, fraction, from_json, instant, int, json_or_text, real, shared, text, word,
 };
@@ -82,10 +82,12 @@ pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<Option<StepRun>> {
     let small = |column| int(row, column).map(|n| n.and_then(|n| i32::try_from(n).ok()));
     let peak = int(row, "peak_rss_bytes")?.and_then(|n| u64::try_from(n).ok());
     let peak_source = shared(row, "peak_rss_source")?;
+    let state = word(row, "state")?.and_then(StepState::parse).unwrap_or(StepState::Interrupted);
+    let (ledger, phase) = from_json::<StoredStepLedger, _>(row, "ledger")?.into_parts(state);
     Ok(Some(StepRun {
         id,
         attempt: int(row, "attempt")?.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-        state: word(row, "state")?.and_then(StepState::parse).unwrap_or(StepState::Interrupted),
+        phase,
         exit_code: small("exit_code")?,
         signal: small("signal")?,
         started_at: word(row, "started_at")?.and_then(|text| parse_instant(text).ok()),
@@ -97,7 +99,7 @@ pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<Option<StepRun>> {
         error: shared(row, "error")?,
         pid: int(row, "pid")?.and_then(|n| u32::try_from(n).ok()),
         outputs: shared(row, "outputs")?,
-        ledger: from_json(row, "ledger")?,
+        ledger,
     }))
 }
 

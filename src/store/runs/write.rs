@@ -162,7 +162,7 @@ macro_rules! step_columns {
 }
 
 fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun) -> rusqlite::Result<()> {
-    let begins_again = match step.state {
+    let begins_again = match step.state() {
         StepState::Pending | StepState::Waiting | StepState::Skipped => step.attempt >= 1,
         StepState::Running
         | StepState::Paused
@@ -187,7 +187,7 @@ fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun) -> rusqlite::Re
     let keys: &[Column<'_>] = &[("run_id", &run_id.as_str()), ("step_id", &step.id.as_str())];
     let row: &[Column<'_>] = &[
         ("attempt", &step.attempt),
-        ("state", &step.state.as_str()),
+        ("state", &step.state().as_str()),
         ("exit_code", &step.exit_code),
         ("signal", &step.signal),
         ("started_at", &step.started_at.map(format_instant)),
@@ -201,7 +201,7 @@ fn write_step(conn: &Connection, run_id: &RunId, step: &StepRun) -> rusqlite::Re
         ("error", &step.error.as_deref()),
         ("pid", &step.pid),
         ("outputs", &step.outputs.as_deref()),
-        ("ledger", &json(&step.ledger)?),
+        ("ledger", &step.ledger_json().map_err(unwritable)?),
     ];
     upsert(conn, "steps", keys, row)
 }

@@ -15,7 +15,9 @@ use tempfile::TempDir;
 use super::{CheckpointManager, RunWrite};
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::pipeline::{Command, OnFailure, Pipeline, Retries, Step};
-use crate::run::{Body, Definition, Phase, Record, Run, RunLedger, RunState, StepRun, StepState, Trigger};
+use crate::run::{
+    Body, Definition, Phase, Record, Run, RunLedger, RunState, StepPhase, StepRun, StepState, Trigger,
+};
 
 /// A store on a real file, removed with the test.
 struct Fixture {
@@ -71,7 +73,13 @@ fn run(id: &str, state: RunState, started: i64) -> Run {
 }
 
 fn step(id: &str, state: StepState, attempt: u32) -> StepRun {
-    StepRun { state, attempt, started_at: Some(at(1)), progress: 0.25, ..StepRun::new(step_id(id)) }
+    StepRun {
+        phase: StepPhase::of(state),
+        attempt,
+        started_at: Some(at(1)),
+        progress: 0.25,
+        ..StepRun::new(step_id(id))
+    }
 }
 
 fn checkpoint(run: &str, step: &str, data: &str, at: DateTime<Utc>) -> RunWrite {

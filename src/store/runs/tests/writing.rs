@@ -98,7 +98,7 @@ fn an_earlier_attempt_is_kept_when_the_step_begins_again() {
     write(StepState::Running, 3, None);
     write(StepState::Completed, 3, Some(0));
     let attempts = f.store.attempts(&run_id("r")).unwrap();
-    let seen: Vec<_> = attempts.iter().map(|a| (a.step.attempt, a.step.state, a.step.exit_code)).collect();
+    let seen: Vec<_> = attempts.iter().map(|a| (a.step.attempt, a.step.state(), a.step.exit_code)).collect();
     assert_eq!(
         seen,
         [
@@ -134,11 +134,11 @@ fn a_retry_moves_checkpoint_and_outputs_to_the_earlier_attempt() {
     assert_eq!(f.store.load_checkpoint("r", "fetch").unwrap(), None);
     let attempts = f.store.attempts(&run_id("r")).unwrap();
     assert_eq!(attempts.len(), 1);
-    assert_eq!(attempts[0].step.state, StepState::Completed);
+    assert_eq!(attempts[0].step.state(), StepState::Completed);
     assert_eq!(attempts[0].step.outputs.as_deref(), Some("{\"rows\":3}"));
     assert_eq!(attempts[0].archived_checkpoint, Some(json!({"page": 9})));
     let current = &f.store.load_run(&run_id("r")).unwrap().unwrap().steps[0];
-    assert_eq!((current.state, current.outputs.as_deref()), (StepState::Pending, None));
+    assert_eq!((current.state(), current.outputs.as_deref()), (StepState::Pending, None));
 }
 
 #[test]
