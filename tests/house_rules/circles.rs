@@ -7,7 +7,7 @@ use super::floors::{depth_at, module_of, names_at};
 use super::source::{Breach, House, Source};
 
 /// The modules of which that does not hold yet. Meant to shrink.
-const NOT_YET: &[&str] = &["pipeline", "run"];
+const NOT_YET: &[&str] = &["run"];
 
 pub(crate) fn files_know_one_another_in_no_circle(house: &House) -> Vec<Breach> {
     let folders = house.sources.iter().filter(|source| source.path.matches('/').count() > 1);
