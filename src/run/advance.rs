@@ -4,12 +4,15 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::decide::{Context, Outbox, Starts, come_to_run, progress_event, summary};
-use super::input::{Effect, StopKind};
+use super::admit;
+use super::context::{Context, Starts};
+use super::decide::{come_to_run, progress_event, summary};
+use super::event::EventKind;
+use super::model::{Body, Definition, Launch, Run, StepRun};
+use super::outbox::{Effect, Outbox};
+use super::phase::{End, Phase, StopKind, Verdict};
+use super::state::{RunState, StepState};
 use super::transition::{Change, StepChange};
-use super::{
-    Body, Definition, End, EventKind, Launch, Phase, Run, RunState, StepRun, StepState, Verdict, admit,
-};
 use crate::pipeline::{OnFailure, Step, When};
 
 /// Starts what can start, passes over what can't, and ends the run when nothing is left.

@@ -3,59 +3,17 @@
 
 use std::sync::Arc;
 
-use super::input::{Effect, Input, Level, Record, StopKind};
-use super::transition::Change;
-use super::{
-    Body, Command, End, EventKind, Freeze, Hold, Refusal, Run, RunState, admit, advance, hold, recover,
-    resume, step, work,
-};
-use crate::admission::Admission;
-use crate::base::time::Now;
-
-/// What a decision may know besides the run.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// Both clocks.
-    pub now: Now,
-    /// Steps at once where the pipeline does not say.
-    pub n_cpus: usize,
-    /// Whether new steps may start at all (they may not while the disk is full or the engine closes).
-    pub starts: Starts,
-    /// What the machine is short of, where only cleaning up may start.
-    pub held_for: Option<&'a str>,
-    /// What each run holds, and what is left.
-    pub admission: &'a Admission,
-    /// Makes tokens unique over data directories and epochs.
-    pub salt: &'a str,
-    /// This boot.
-    pub boot_id: &'a str,
-}
-
-/// Whether new steps may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Starts {
-    /// They may.
-    Allowed,
-    /// Those that clean up (`finally`) may; the others wait.
-    CleanUpOnly,
-    /// They wait.
-    Held,
-}
-
-/// Everything that a decision asks for, besides the changed run.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    /// Done at once: they rest only on an earlier commit.
-    pub early: Vec<Effect>,
-    /// Done after the commit.
-    pub effects: Vec<Effect>,
-    /// Published after the commit, in this order.
-    pub events: Vec<EventKind>,
-    /// Recorded with the run.
-    pub records: Vec<Record>,
-    /// Whether the commit may wait for the next one.
-    pub soft: bool,
-}
+use super::context::Context;
+use super::event::EventKind;
+use super::freeze::{Freeze, Hold};
+use super::input::Input;
+use super::model::{Body, Run};
+use super::outbox::{Effect, Level, Outbox, Record};
+use super::phase::{End, StopKind};
+use super::state::RunState;
+use super::summary::RunSummary;
+use super::transition::{Change, Command, Refusal};
+use super::{admit, advance, hold, recover, resume, step, work};
 
 /// Applies `input` to `run`.
 ///
@@ -231,7 +189,7 @@ pub(super) fn told_running(run: &mut Run, out: &mut Outbox) {
     }
 }
 
-pub(super) fn summary(run: &Run) -> Arc<super::RunSummary> {
+pub(super) fn summary(run: &Run) -> Arc<RunSummary> {
     Arc::new(run.summary())
 }
 

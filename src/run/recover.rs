@@ -1,16 +1,18 @@
 //! Bringing the record and the world together after a start of the engine or of the supervisor.
 //! Every finding becomes one decision that the operator can read.
 
-use super::decide::{Context, Outbox};
-use super::input::{Effect, Exit, Found, Record};
+use super::context::Context;
+use super::event::Decision;
+use super::input::{Exit, Found};
+use super::model::{Body, Ending, Launch, Run, StepRun};
+use super::outbox::{Effect, Outbox, Record};
+use super::phase::{End, Phase, StopKind, Verdict};
+use super::state::{RunState, StepState, Trigger};
 use super::step::{
     end_as_ordered, exited, finish, shelve, start_failed, started, tell_if_frozen, tell_started,
 };
 use super::transition::StepChange;
-use super::{
-    Body, Decision, End, Ending, Launch, Phase, Run, RunState, StepRun, StepState, StopKind, Trigger,
-    Verdict, advance, work,
-};
+use super::{advance, work};
 use crate::base::id::StepId;
 use crate::pipeline::OnInterrupt;
 

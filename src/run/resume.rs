@@ -1,10 +1,15 @@
 //! Thaws a paused run, takes up one that has ended, and runs steps again.
 
-use super::decide::{Context, Outbox, summary};
-use super::input::{Effect, Level, Record};
+use super::advance::refresh_progress;
+use super::context::Context;
+use super::decide::summary;
+use super::event::EventKind;
+use super::hold;
+use super::model::{Body, Run};
+use super::outbox::{Effect, Level, Outbox, Record};
+use super::state::{RunState, StepState, Trigger};
 use super::step::tell_changed;
-use super::transition::{Change, StepChange};
-use super::{Body, EventKind, Refusal, Run, RunState, StepState, Trigger, hold};
+use super::transition::{Change, Refusal, StepChange};
 use crate::base::id::StepId;
 use crate::base::time::Stopwatch;
 use crate::pipeline::When;
@@ -168,5 +173,5 @@ fn announce(run: &mut Run, from: RunState, out: &mut Outbox) {
             tell_changed(run, index, out);
         }
     }
-    super::advance::refresh_progress(run, out);
+    refresh_progress(run, out);
 }

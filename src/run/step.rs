@@ -7,14 +7,19 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::advance::refresh_progress;
-use super::decide::{Context, Outbox, summary, told_running};
-use super::input::{Effect, Exit, Record, StepNews, StopKind};
+use super::context::Context;
+use super::decide::{summary, told_running};
+use super::event::EventKind;
+use super::freeze::Hold;
+use super::input::{Exit, StepNews};
 use super::killed::by_signal;
+use super::model::{Body, Ending, Launch, Run};
+use super::outbox::{Effect, Outbox, Record};
+use super::phase::{Phase, StopKind, Verdict};
+use super::report::ReportBatch;
+use super::state::{RunState, StepState};
 use super::transition::StepChange;
-use super::{
-    Body, Ending, EventKind, Hold, Launch, Phase, ReportBatch, Run, RunState, StepState, Verdict, hold,
-    recover,
-};
+use super::{hold, recover};
 use crate::base::time::Stopwatch;
 use crate::pipeline::{Retries, Step};
 

@@ -1,7 +1,10 @@
 //! The table of a run's transitions and that of a step's: the only place where a phase or a state changes, whether by a
 //! request, by the system or by recovery.
 
-use super::{End, Freeze, Phase, Run, RunState, StepRun, StepState, StopKind};
+use super::freeze::Freeze;
+use super::model::{Run, StepRun};
+use super::phase::{End, Phase, StopKind};
+use super::state::{RunState, StepState};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 

@@ -7,7 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, End, Freeze, Hold, Launch, Phase, Run, RunState, StepRun, StepState, in_words};
+use super::freeze::{Freeze, Hold};
+use super::model::{Definition, Launch, Run, StepRun};
+use super::phase::{End, Phase};
+use super::state::{RunState, StepState};
+use super::step::in_words;
 use crate::admission::{Remedy, Wait};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::local_clock;
