@@ -6,13 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::context::{Context, Starts};
-use super::decide::summary;
 use super::event::EventKind;
 use super::model::{Definition, Run, StepRun};
 use super::outbox::Outbox;
 use super::phase::Phase;
 use super::state::RunState;
-use super::step::tell_changed;
+use super::tell::{summary, tell_changed};
 use super::transition::Refusal;
 use crate::admission::{
     Admission, Footprints, Need, Rank, RunClaim, RunRequest, StepClaim, StepRequest, Wait,

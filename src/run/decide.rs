@@ -11,9 +11,9 @@ use super::model::{Body, Run};
 use super::outbox::{Effect, Level, Outbox, Record};
 use super::phase::{End, StopKind};
 use super::state::RunState;
-use super::summary::RunSummary;
+use super::tell::{progress_event, summary, tell_running};
 use super::transition::{Change, Command, Refusal};
-use super::{admit, advance, hold, recover, resume, step, work};
+use super::{admit, advance, hold, pause, recover, resume, step, work};
 
 /// Applies `input` to `run`.
 ///
@@ -26,13 +26,13 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         Input::Begin => begin(run, cx, out),
         Input::Pause => {
             if !hold::keep_frozen(run, out) {
-                pause(run, Freeze::default(), cx, out)?;
+                pause::pause(run, Freeze::default(), cx, out)?;
             }
         }
         Input::Resume => {
             if let Some(freeze) = run.phase.freeze() {
                 run.ledger.limit_met |= freeze.holds.has(Hold::Limit);
-                resume::thaw(run, cx, out)?;
+                pause::thaw(run, cx, out)?;
             } else {
                 resume::take_up(run, cx, out)?;
             }
@@ -47,7 +47,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
             run.accept(Command::Report)?;
             driven_only(run, "its progress comes from its steps")?;
             out.soft = true;
-            told_running(run, out);
+            tell_running(run, out);
             run.progress = progress.clamp(0.0, 1.0);
             if current_step.is_some() {
                 run.current_step = current_step;
@@ -56,7 +56,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         }
         Input::Checkpoint { step_id, data } => {
             run.accept(Command::Report)?;
-            told_running(run, out);
+            tell_running(run, out);
             run.current_step = Some(step_id.clone());
             out.events.push(EventKind::CheckpointSaved { step_id: step_id.clone() });
             out.records.push(Record::Checkpoint { step_id, data, at: cx.now.wall });
@@ -125,27 +125,6 @@ pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
     }
 }
 
-/// Freezes what lives. `execution_paused` follows when the whole tree is seen frozen.
-///
-/// # Errors
-/// [`Refusal::State`] when it does not run.
-pub(super) fn pause(run: &mut Run, freeze: Freeze, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    run.apply(Change::Pause(freeze), cx.now)?;
-    if matches!(run.body, Body::Driven) {
-        out.effects.push(Effect::PauseSignal(Level::Raised));
-    }
-    for index in 0..run.steps.len() {
-        if run.steps[index].state.is_live() {
-            run.step_mut(index).ledger.clock.stop(cx.now);
-            if run.steps[index].ledger.ending.is_none() {
-                out.effects.push(Effect::Freeze(index));
-            }
-        }
-    }
-    step::tell_if_frozen(run, Vec::new(), cx, out);
-    Ok(())
-}
-
 fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
     let was_stopping = run.state() == RunState::Stopping;
     run.apply(Change::Stop(kind), cx.now)?;
@@ -180,23 +159,4 @@ fn complete(
     };
     advance::end(run, how, why, cx, out);
     Ok(())
-}
-
-pub(super) fn told_running(run: &mut Run, out: &mut Outbox) {
-    if !run.ledger.told_running {
-        run.ledger.told_running = true;
-        out.events.push(EventKind::ExecutionRunning { run: summary(run) });
-    }
-}
-
-pub(super) fn summary(run: &Run) -> Arc<RunSummary> {
-    Arc::new(run.summary())
-}
-
-pub(super) fn progress_event(run: &Run) -> EventKind {
-    EventKind::ExecutionProgress {
-        progress: run.progress,
-        current_step: run.current_step.clone(),
-        message: run.message.clone(),
-    }
 }

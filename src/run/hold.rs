@@ -7,15 +7,16 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::context::Context;
-use super::decide::{pause, summary};
 use super::event::EventKind;
 use super::freeze::{Freeze, Hold, Holds};
 use super::model::{Body, Run};
 use super::outbox::Outbox;
 use super::phase::Phase;
 use super::state::StepState;
+use super::tell::summary;
 use super::transition::StepChange;
-use super::{resume, step};
+use super::{pause, step};
+use crate::base::units::duration_in_words;
 use crate::pipeline::{OnBattery, OnQuiet};
 
 /// Freezes a running run for this reason; one that is held already is held for this reason too.
@@ -28,7 +29,7 @@ pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, 
             let held_until = if why == Hold::Secret { until(run, cx) } else { None };
             let freeze = Freeze { holds: Holds::only(why, reason), held_until, ..Freeze::default() };
             // A running run accepts this always.
-            let _ = pause(run, freeze, cx, out);
+            let _ = pause::pause(run, freeze, cx, out);
         }
         Phase::Paused { freeze, .. } if !freeze.holds.is_empty() => {
             freeze.holds.insert(why, reason);
@@ -61,7 +62,7 @@ pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
             continue;
         }
         let lacks = step.message.as_deref().unwrap_or("a secret is missing");
-        let error = format!("could not be started: {lacks}; waited {} for it", step::in_words(held));
+        let error = format!("could not be started: {lacks}; waited {} for it", duration_in_words(held));
         let step = run.step_mut(index);
         step.ledger.lacks_secret = false;
         step.finished_at = Some(cx.now.wall);
@@ -78,7 +79,7 @@ pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbo
     }
     if freeze.holds.is_empty() {
         // A paused run accepts this always.
-        let _ = resume::thaw(run, cx, out);
+        let _ = pause::thaw(run, cx, out);
     } else {
         stay_frozen(run, out);
     }

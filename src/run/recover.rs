@@ -2,18 +2,15 @@
 //! Every finding becomes one decision that the operator can read.
 
 use super::context::Context;
-use super::event::Decision;
 use super::input::{Exit, Found};
 use super::model::{Body, Ending, Launch, Run, StepRun};
 use super::outbox::{Effect, Outbox, Record};
 use super::phase::{End, Phase, StopKind, Verdict};
 use super::state::{RunState, StepState, Trigger};
-use super::step::{
-    end_as_ordered, exited, finish, shelve, start_failed, started, tell_if_frozen, tell_started,
-};
+use super::step::{end_as_ordered, exited, finish, shelve, start_failed, started};
+use super::tell::{decided, note, refresh_progress, tell_if_frozen, tell_started};
 use super::transition::StepChange;
 use super::{advance, work};
-use crate::base::id::StepId;
 use crate::pipeline::OnInterrupt;
 
 /// How often in a row lost steps run again without asking.
@@ -222,7 +219,7 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
             step.apply(StepChange::Renew);
             run.ledger.resumes_in_row += u32::from(!is_counted);
             run.trigger = Trigger::Recovery;
-            advance::refresh_progress(run, out);
+            refresh_progress(run, out);
         }
     }
 }
@@ -237,15 +234,6 @@ pub(super) fn driver_lost(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     }
     note(run, None, "the program that drove it is gone: interrupted".into(), cx, out);
     advance::end(run, End::Interrupted, Some("the program that drove it is gone".into()), cx, out);
-}
-
-fn decided(run: &Run, index: usize, text: String, cx: Context<'_>, out: &mut Outbox) {
-    note(run, Some(run.steps[index].id.clone()), text, cx, out);
-}
-
-fn note(run: &Run, step_id: Option<StepId>, text: String, cx: Context<'_>, out: &mut Outbox) {
-    let decision = Decision { at: cx.now.wall, run_id: run.id.clone(), step_id, text };
-    out.records.push(Record::Decision(decision));
 }
 
 fn how_it_ended(exit: &Exit) -> String {

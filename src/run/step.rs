@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::advance::refresh_progress;
 use super::context::Context;
-use super::decide::{summary, told_running};
 use super::event::EventKind;
 use super::freeze::Hold;
 use super::input::{Exit, StepNews};
@@ -18,9 +16,11 @@ use super::outbox::{Effect, Outbox, Record};
 use super::phase::{Phase, StopKind, Verdict};
 use super::report::ReportBatch;
 use super::state::{RunState, StepState};
+use super::tell::{refresh_progress, tell_changed, tell_if_frozen, tell_started};
 use super::transition::StepChange;
 use super::{hold, recover};
 use crate::base::time::Stopwatch;
+use crate::base::units::duration_in_words;
 use crate::pipeline::{Retries, Step};
 
 /// Applies the news of one attempt of a step.
@@ -83,15 +83,6 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     }
 }
 
-/// Publishes `step_started` once for an attempt, before its other events.
-pub(super) fn tell_started(run: &mut Run, index: usize, out: &mut Outbox) {
-    if std::mem::replace(&mut run.step_mut(index).ledger.told_started, true) {
-        return;
-    }
-    told_running(run, out);
-    out.events.push(EventKind::StepStarted { step: run.steps[index].summary(&run.id) });
-}
-
 pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
     run.step_mut(index).finished_at = Some(cx.now.wall);
@@ -136,18 +127,6 @@ fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, o
     run.step_mut(index).apply(StepChange::Freeze);
     tell_changed(run, index, out);
     tell_if_frozen(run, unfrozen, cx, out);
-}
-
-/// Publishes `execution_paused` once no process of the run moves any more.
-pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
-    let moves = run.steps.iter().any(|s| s.state == StepState::Running && s.ledger.ending.is_none());
-    let Some(freeze) = run.phase.freeze_mut() else { return };
-    freeze.unfrozen.extend(unfrozen);
-    if freeze.since.is_none() && !moves {
-        freeze.since = Some(cx.now.wall);
-        let unfrozen = std::mem::take(&mut freeze.unfrozen);
-        out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen });
-    }
 }
 
 fn reported(run: &mut Run, index: usize, report: ReportBatch, at: DateTime<Utc>, out: &mut Outbox) {
@@ -257,7 +236,7 @@ pub(super) fn end_as_ordered(
         }
         Ending::Timeout => {
             let limit = model(run, index).and_then(|model| model.timeout).unwrap_or_default();
-            fail(run, index, format!("timed out after {}{at}", in_words(limit)), cx, out);
+            fail(run, index, format!("timed out after {}{at}", duration_in_words(limit)), cx, out);
         }
     }
 }
@@ -340,7 +319,7 @@ pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Some(limit) = definition.pipeline.timeout else { return };
     let is_over = run.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64;
     if is_over && run.phase.may_time_out() {
-        let why = format!("timed out after {}", in_words(limit));
+        let why = format!("timed out after {}", duration_in_words(limit));
         run.phase.judge(Verdict::TimedOut(why));
         end_steps(run, Ending::RunTimeout, StopKind::Graceful, out);
     }
@@ -372,21 +351,6 @@ fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
     }
 }
 
-pub(super) fn tell_changed(run: &Run, index: usize, out: &mut Outbox) {
-    out.events.push(EventKind::StepChanged { step: run.steps[index].summary(&run.id) });
-}
-
 fn model(run: &Run, index: usize) -> Option<Step> {
     run.definition().and_then(|definition| definition.pipeline.steps.get(index)).cloned()
-}
-
-/// A duration as a person writes it: `1h 30m`, `10s`, `250ms`.
-pub fn in_words(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds == 0 {
-        return format!("{}ms", duration.as_millis());
-    }
-    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let words: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    words.join(" ")
 }
