@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::admit;
 use super::context::{Context, Starts};
-use super::decide::come_to_run;
 use super::event::EventKind;
 use super::model::{Body, Definition, Launch, Run, StepRun};
 use super::outbox::{Effect, Outbox};
@@ -23,7 +22,7 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         match admit::may_begin(run, &definition, cx) {
             Some(wait) => admit::stand_in_line(run, wait, cx, out),
             None => {
-                come_to_run(run, cx);
+                admit::come_to_run(run, cx);
                 // Published now, because its first step may have to wait as well.
                 out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Queued });
             }

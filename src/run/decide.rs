@@ -109,19 +109,11 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         Body::Pipeline(definition) => admit::may_begin(run, definition, cx),
     };
     if wait.is_none() {
-        come_to_run(run, cx);
+        admit::come_to_run(run, cx);
     }
     out.events.push(EventKind::ExecutionStarted { run: summary(run), steps: run.step_summaries() });
     if let Some(wait) = wait {
         admit::stand_in_line(run, wait, cx, out);
-    }
-}
-
-/// Lets a queued run begin.
-pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
-    // A queued run accepts this always.
-    if run.apply(Change::Begin, cx.now).is_ok() {
-        hold::meet_what_is(run, cx);
     }
 }
 

@@ -11,12 +11,9 @@ use super::event::EventKind;
 use super::freeze::{Freeze, Hold, Holds};
 use super::model::{Body, Run};
 use super::outbox::Outbox;
+use super::pause;
 use super::phase::Phase;
-use super::state::StepState;
 use super::tell::summary;
-use super::transition::StepChange;
-use super::{pause, step};
-use crate::base::units::duration_in_words;
 use crate::pipeline::{OnBattery, OnQuiet};
 
 /// Freezes a running run for this reason; one that is held already is held for this reason too.
@@ -48,27 +45,6 @@ fn until(run: &Run, cx: Context<'_>) -> Option<DateTime<Utc>> {
 /// Until when the run is held for a secret; none where it is not, or without a limit.
 pub(super) fn given_up_at(run: &Run) -> Option<DateTime<Utc>> {
     run.phase.freeze().filter(|freeze| freeze.holds.has(Hold::Secret))?.held_until
-}
-
-/// Fails the steps whose secret has not come in time, and ends the hold.
-pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
-    if given_up_at(run).is_none_or(|at| at > cx.now.wall) {
-        return;
-    }
-    let held = run.ledger.held_at_most_ms.map(std::time::Duration::from_millis).unwrap_or_default();
-    for index in 0..run.steps.len() {
-        let step = &run.steps[index];
-        if step.state != StepState::Waiting || !step.ledger.lacks_secret {
-            continue;
-        }
-        let lacks = step.message.as_deref().unwrap_or("a secret is missing");
-        let error = format!("could not be started: {lacks}; waited {} for it", duration_in_words(held));
-        let step = run.step_mut(index);
-        step.ledger.lacks_secret = false;
-        step.finished_at = Some(cx.now.wall);
-        step::finish(run, index, StepChange::Fail, Some(error), out);
-    }
-    release(run, Hold::Secret, cx, out);
 }
 
 /// Takes this reason away: without another one the run goes on.

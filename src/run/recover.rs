@@ -4,17 +4,14 @@
 use super::context::Context;
 use super::input::{Exit, Found};
 use super::model::{Body, Ending, Launch, Run, StepRun};
-use super::outbox::{Effect, Outbox, Record};
+use super::outbox::{Effect, Outbox};
 use super::phase::{End, Phase, StopKind, Verdict};
-use super::state::{RunState, StepState, Trigger};
-use super::step::{end_as_ordered, exited, finish, shelve, start_failed, started};
-use super::tell::{decided, note, refresh_progress, tell_if_frozen, tell_started};
+use super::state::{RunState, StepState};
+use super::step::{shelve, started};
+use super::step_end::{exited, lost, start_failed};
+use super::tell::{decided, note, tell_if_frozen, tell_started};
 use super::transition::StepChange;
 use super::{advance, work};
-use crate::pipeline::OnInterrupt;
-
-/// How often in a row lost steps run again without asking.
-pub const MAX_RESUMES_IN_ROW: u32 = 3;
 
 /// Acts on what the step host knows of this run's steps.
 pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: &mut Outbox) {
@@ -147,79 +144,6 @@ fn align(run: &mut Run, index: usize, frozen: bool, out: &mut Outbox) {
         }
         (None, false) => {
             run.step_mut(index).apply(StepChange::GoOn);
-        }
-    }
-}
-
-/// Books a step whose process is gone without a known end.
-pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
-    let Some(model) = run.definition().and_then(|d| d.pipeline.steps.get(index)).cloned() else { return };
-    let name = format!("{} (attempt {})", model.id, run.steps[index].attempt);
-    let step = run.step_mut(index);
-    step.finished_at.get_or_insert(cx.now.wall);
-    step.ledger.clock.stop(cx.now);
-    if let Some(ending) = step.ledger.ending {
-        decided(run, index, format!("{name} was being ended, and is gone: {reason}"), cx, out);
-        end_as_ordered(run, index, ending, "", cx, out);
-        return;
-    }
-    // All steps that one loss took count once: an attempt that began before the last count belongs to that loss.
-    let is_counted = step.ledger.begun_after < run.ledger.resumes_in_row;
-    let ask = |run: &mut Run, why: String| {
-        if run.phase.verdict().is_none() {
-            run.phase.judge(Verdict::Interrupted(why));
-        }
-    };
-    match model.on_interrupt {
-        OnInterrupt::Skip => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}); skipped, as on_interrupt says"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Skip, Some(format!("was lost: {reason}")), out);
-        }
-        OnInterrupt::Ask => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}); waits for the operator, as on_interrupt says"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
-            ask(run, format!("step {} was lost: {reason}; look at what it did, then resume", model.id));
-        }
-        OnInterrupt::Rerun if !is_counted && run.ledger.resumes_in_row >= MAX_RESUMES_IN_ROW => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}) for the fourth time in a row: waits for the operator"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
-            let why = format!("no step completed between {MAX_RESUMES_IN_ROW} automatic resumes");
-            ask(run, format!("step {} was lost: {reason}; {why}; resume it by hand", model.id));
-        }
-        OnInterrupt::Rerun => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}); runs again from its last checkpoint"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
-            out.records.push(Record::EndedAttempt(run.steps[index].clone()));
-            let step = run.step_mut(index);
-            step.fresh_attempt();
-            step.apply(StepChange::Renew);
-            run.ledger.resumes_in_row += u32::from(!is_counted);
-            run.trigger = Trigger::Recovery;
-            refresh_progress(run, out);
         }
     }
 }

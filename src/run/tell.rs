@@ -1,4 +1,4 @@
-//! Tells what has changed of a run and its steps: the events that several rules publish, and recovery's decisions.
+//! The events that several rules publish about a run and its steps, and the decisions of recovery that they record.
 
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ pub(super) fn tell_started(run: &mut Run, index: usize, out: &mut Outbox) {
     out.events.push(EventKind::StepStarted { step: run.steps[index].summary(&run.id) });
 }
 
+/// Publishes a step that has neither started nor ended.
 pub(super) fn tell_changed(run: &Run, index: usize, out: &mut Outbox) {
     out.events.push(EventKind::StepChanged { step: run.steps[index].summary(&run.id) });
 }
@@ -69,6 +70,7 @@ fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
     if total > 0.0 { done / total } else { 0.0 }
 }
 
+/// How far the run is.
 pub(super) fn progress_event(run: &Run) -> EventKind {
     EventKind::ExecutionProgress {
         progress: run.progress,
@@ -88,6 +90,7 @@ pub(super) fn note(run: &Run, step_id: Option<StepId>, text: String, cx: Context
     out.records.push(Record::Decision(decision));
 }
 
+/// The run as events carry it.
 pub(super) fn summary(run: &Run) -> Arc<RunSummary> {
     Arc::new(run.summary())
 }
