@@ -160,6 +160,17 @@ pub fn size_in_words(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// A duration as a person writes it: `1h 30m`, `10s`, `250ms`.
+pub(crate) fn duration_in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds == 0 {
+        return format!("{}ms", duration.as_millis());
+    }
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let words: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    words.join(" ")
+}
+
 /// A rough duration: `40 s`, `15 min`, `2 h 10 min`, `3 d`.
 pub fn about(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);

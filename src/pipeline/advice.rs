@@ -1,6 +1,6 @@
 //! Advice about things that are allowed in a pipeline but seldom intended. It refuses nothing.
 
-use super::model::{Command, Pipeline};
+use super::model::{Command, Pipeline, Step};
 
 /// Shells that go on after a command that fails, unless they have the option `-e`.
 const SHELLS: [&str; 7] = ["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"];
@@ -8,7 +8,7 @@ const SHELLS: [&str; 7] = ["sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"];
 impl Pipeline {
     /// The advice, one sentence each, in the order of the steps.
     pub fn advice(&self) -> Vec<String> {
-        let of_step = |step: &super::Step| {
+        let of_step = |step: &Step| {
             let Command::Line { shell, line } = &step.command else { return None };
             let n_lines = commands(line).len();
             let continues = n_lines > 1 && is_plain_shell(shell) && !sets_errexit(line);

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use super::{Pipeline, Step};
+use super::model::{Pipeline, Step};
 use crate::base::id::StepId;
 
 /// The order of a pipeline's steps. Every step that is not `finally` is above every `finally` step.

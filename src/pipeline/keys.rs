@@ -1,11 +1,9 @@
-//! The keys of a pipeline file: name, place, type, default and meaning of each, and the kinds of tables they stand in. The
-//! keys of `[[schedule]]` are in `schedules`; rules about several values together (a step that needs itself, say) are in
-//! `parse`.
+//! The keys of a pipeline file: name, place, type, default and meaning of each, and the kinds of tables they stand in. Rules
+//! about several values together (a step that needs itself, say) are in `parse` and `schedules`.
 
 use serde_json::{Value, json};
 
 use super::model::{Background, OnBattery, OnFailure, OnInterrupt, OnQuiet, ParamType, When};
-use super::schedules::SCHEDULE_KEYS;
 use crate::config::{self, Bound, Fallback, Format, Key, Kind, MANY, Place, Zero, key};
 
 /// A pipeline file.
@@ -26,7 +24,7 @@ static RESOURCES: Place =
 static PARAM: Place = Place::table(&FORMAT, "[params.NAME]").such_as("default = …");
 static SECRET: Place =
     Place::table(&FORMAT, "secret = { … }").inline_in(&PARAM).such_as("env = \"API_TOKEN\"");
-pub(super) static SCHEDULE: Place = Place::table(&FORMAT, "[[schedule]]");
+static SCHEDULE: Place = Place::table(&FORMAT, "[[schedule]]");
 
 /// The JSON Schema (draft 2020-12) of a pipeline file. `leverframe validate` also checks what a schema can't express,
 /// such as cycles.
@@ -57,14 +55,19 @@ static IN_RETRIES: &[&Place] = &[&RETRIES];
 static IN_RESOURCES: &[&Place] = &[&RESOURCES];
 static IN_PARAM: &[&Place] = &[&PARAM];
 static IN_SECRET: &[&Place] = &[&SECRET];
+static IN_SCHEDULE: &[&Place] = &[&SCHEDULE];
+
+const MISFIRE: &[&str] = &["run_once", "run_all", "skip"];
+const OVERLAP: &[&str] = &["skip", "queue", "allow", "cancel_previous"];
+const ON: &[&str] = &["completed", "failed", "finished"];
 
 use Fallback::{Is, Required, Words};
 use Kind::{
     Argv, Command, Count, Duration as Span, Env, Filled, Flag, Id, Named, Number, Scalar, Scalars, Signal,
-    Size, Strings, Table, Tables, Text, Word,
+    Size, Strings, Table, Tables, Text, Values, Word,
 };
 
-/// Every key, in the order of the README.
+/// Every key except those of `[[schedule]]`, in the order of the README.
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
     key(IN_TOP, "id", Id, Words("the file's stem"), "The pipeline's name: letters, digits, `.`, `_` and `-`.").also(&["name"]),
@@ -130,6 +133,31 @@ static KEYS: &[Key] = &[
     later(EVERYWHERE, "venv"),
     later(IN_STEPS, "foreach"),
     later(IN_STEPS, "total_timeout"),
+];
+
+/// The keys of a `[[schedule]]` table.
+#[rustfmt::skip]
+static SCHEDULE_KEYS: &[Key] = &[
+    key(IN_SCHEDULE, "id", Id, Words("the pipeline's id; further tables need one"), "The job's name.").also(&["name", "job_id"]),
+    key(IN_SCHEDULE, "cron", Filled, Fallback::None, "When it is due: a cron expression of five fields, or six with seconds first, or `@daily` and the like.").also(&["expression"]),
+    key(IN_SCHEDULE, "daily", Filled, Fallback::None, "When it is due: each day at `\"HH:MM\"`.").also(&["at"]),
+    key(IN_SCHEDULE, "weekly", Filled, Fallback::None, "When it is due: each week at `\"mon HH:MM\"`."),
+    key(IN_SCHEDULE, "every", Filled, Fallback::None, "When it is due: at this interval of real time, such as `\"6h\"`.").also(&["interval"]),
+    key(IN_SCHEDULE, "anchor", Scalar, Words("when the job is added"), "The instant from which `every` counts."),
+    key(IN_SCHEDULE, "once", Scalar, Fallback::None, "When it is due: at this instant."),
+    key(IN_SCHEDULE, "after", Strings("job ids", "nightly"), Fallback::None, "When it is due: when runs of these jobs have ended.").also(&["needs"]),
+    key(IN_SCHEDULE, "on", Word(ON), Is("completed"), "How those runs must have ended."),
+    key(IN_SCHEDULE, "tz", Filled, Words("the machine's when the job is added"), "The zone: an IANA name, or `\"local\"` for the zone that the machine is in at that time.").also(&["zone", "timezone", "time_zone"]),
+    key(IN_SCHEDULE, "misfire", Word(MISFIRE), Is("run_once"), "What happens to missed instants: the newest runs, all run, or none."),
+    key(IN_SCHEDULE, "catchup_limit", Count(0, MANY), Is("100"), "How many missed instants `run_all` runs at most."),
+    key(IN_SCHEDULE, "misfire_grace", Span(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`; and how long a run is held for a secret that is missing before it fails."),
+    key(IN_SCHEDULE, "misfire_max_age", Span(Zero::Refused), Words("none"), "How old an instant may be and still run."),
+    key(IN_SCHEDULE, "overlap", Word(OVERLAP), Is("skip"), "What happens when the job is due and its last run has not ended."),
+    key(IN_SCHEDULE, "priority", Count(0, 9), Is("0"), "The priority of its runs, where it is higher than the pipeline's."),
+    key(IN_SCHEDULE, "params", Values, Fallback::None, "Parameters of its runs.").also(&["parameters"]),
+    key(IN_SCHEDULE, "run_type", Filled, Words("the pipeline's"), "Run type of its runs."),
+    key(IN_SCHEDULE, "environment", Filled, Words("the pipeline's"), "Environment of its runs."),
+    key(IN_SCHEDULE, "enabled", Flag, Is("true"), "Whether a new job fires; later the operator enables or disables it."),
 ];
 
 #[cfg(test)]

@@ -27,14 +27,16 @@ pub use crate::base::units::{
     about, format_duration, format_size, parse_duration, parse_size, signal_name, signal_number,
     size_in_words,
 };
-pub use crate::pipeline::model::*;
 pub use differences::differences;
 pub use expand::{ExpandError, expand};
 pub use graph::Graph;
 pub use keys::{key_table, schema};
+pub use model::{
+    Background, Command, OnBattery, OnFailure, OnInterrupt, OnQuiet, Param, ParamType, Pipeline,
+    PipelineSchedule, Resources, Retries, SecretCommand, SecretSource, Step, When,
+};
 pub use params::{Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ParamError, param_env_name};
 pub use samples::{SampleFile, samples};
-pub use schedules::PipelineSchedule;
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Graph, PipelineSchedule};
-use crate::base::id::{PipelineId, StepId};
+use super::graph::Graph;
+use crate::base::id::{JobId, PipelineId, StepId};
+use crate::schedule::{MisfirePolicy, Overlap, ScheduleConfig, Zone};
 
 /// One pipeline as a run uses it.
 #[derive(Debug, Clone, PartialEq)]
@@ -251,6 +252,31 @@ pub struct SecretCommand {
     pub argv: Vec<String>,
     /// How long it may take.
     pub timeout: Duration,
+}
+
+/// One `[[schedule]]` table of a pipeline file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineSchedule {
+    /// The job's name: the key `id`. The first table without one gets the pipeline's id.
+    pub job_id: JobId,
+    /// When it is due.
+    pub schedule: ScheduleConfig,
+    /// Its zone; none means the machine's zone at the time when the job is added.
+    pub zone: Option<Zone>,
+    /// What happens to missed instants.
+    pub misfire: MisfirePolicy,
+    /// What happens to a due instant while an earlier run has not ended.
+    pub overlap: Overlap,
+    /// Its priority.
+    pub priority: u32,
+    /// Parameters of its runs.
+    pub params: BTreeMap<String, String>,
+    /// Run type of its runs.
+    pub run_type: Option<String>,
+    /// Environment of its runs.
+    pub environment: Option<String>,
+    /// Whether a new job fires. Afterwards only the operator enables or disables it.
+    pub enabled: bool,
 }
 
 /// Implements the conversions between an enum and its words in a file.

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::graph::find_cycles;
+use super::graph::{Graph, find_cycles};
 use super::keys::FORMAT;
 use super::model::{
     Background, Command, OnBattery, OnFailure, OnInterrupt, OnQuiet, Pipeline, Resources, Retries, Step, When,
 };
 use super::paths::resolve;
 use super::schedules::read_schedules;
-use super::{Graph, expand, params};
+use super::{expand, params};
 use crate::base::id::{PipelineId, StepId};
 use crate::config::{Diagnostic, Fallback, ID_RULE, Located, Problems, Table, Typed};
 

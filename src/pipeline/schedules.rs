@@ -1,77 +1,19 @@
 //! `[[schedule]]` tables: the jobs that a pipeline's file defines. Each table becomes one [`PipelineSchedule`], or
 //! problems with their places. Their texts are parsed by [`schedule`](crate::schedule).
 
-use std::collections::BTreeMap;
-
 use chrono::TimeDelta;
 
-use super::keys::SCHEDULE;
+use super::model::PipelineSchedule;
 use crate::base::id::{JobId, PipelineId};
 use crate::base::time::parse_instant;
-use crate::config::{Fallback, Key, Kind, MANY, Place, Problems, Table, Zero, key};
+use crate::config::{Problems, Table};
 use crate::schedule::{
     AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Zone, parse_every,
     parse_time_of_day, parse_weekly,
 };
 
-/// One `[[schedule]]` table of a pipeline file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PipelineSchedule {
-    /// The job's name: the key `id`. The first table without one gets the pipeline's id.
-    pub job_id: JobId,
-    /// When it is due.
-    pub schedule: ScheduleConfig,
-    /// Its zone; none means the machine's zone at the time when the job is added.
-    pub zone: Option<Zone>,
-    /// What happens to missed instants.
-    pub misfire: MisfirePolicy,
-    /// What happens to a due instant while an earlier run has not ended.
-    pub overlap: Overlap,
-    /// Its priority.
-    pub priority: u32,
-    /// Parameters of its runs.
-    pub params: BTreeMap<String, String>,
-    /// Run type of its runs.
-    pub run_type: Option<String>,
-    /// Environment of its runs.
-    pub environment: Option<String>,
-    /// Whether a new job fires. Afterwards only the operator enables or disables it.
-    pub enabled: bool,
-}
-
-static TABLE: &[&Place] = &[&SCHEDULE];
-const MISFIRE: &[&str] = &["run_once", "run_all", "skip"];
-const OVERLAP: &[&str] = &["skip", "queue", "allow", "cancel_previous"];
-const ON: &[&str] = &["completed", "failed", "finished"];
 /// A table has exactly one of these keys.
 const WHEN: [&str; 6] = ["once", "every", "daily", "weekly", "cron", "after"];
-
-use Fallback::{Is, Words};
-
-/// The keys of a `[[schedule]]` table.
-#[rustfmt::skip]
-pub(super) static SCHEDULE_KEYS: &[Key] = &[
-    key(TABLE, "id", Kind::Id, Words("the pipeline's id; further tables need one"), "The job's name.").also(&["name", "job_id"]),
-    key(TABLE, "cron", Kind::Filled, Fallback::None, "When it is due: a cron expression of five fields, or six with seconds first, or `@daily` and the like.").also(&["expression"]),
-    key(TABLE, "daily", Kind::Filled, Fallback::None, "When it is due: each day at `\"HH:MM\"`.").also(&["at"]),
-    key(TABLE, "weekly", Kind::Filled, Fallback::None, "When it is due: each week at `\"mon HH:MM\"`."),
-    key(TABLE, "every", Kind::Filled, Fallback::None, "When it is due: at this interval of real time, such as `\"6h\"`.").also(&["interval"]),
-    key(TABLE, "anchor", Kind::Scalar, Words("when the job is added"), "The instant from which `every` counts."),
-    key(TABLE, "once", Kind::Scalar, Fallback::None, "When it is due: at this instant."),
-    key(TABLE, "after", Kind::Strings("job ids", "nightly"), Fallback::None, "When it is due: when runs of these jobs have ended.").also(&["needs"]),
-    key(TABLE, "on", Kind::Word(ON), Is("completed"), "How those runs must have ended."),
-    key(TABLE, "tz", Kind::Filled, Words("the machine's when the job is added"), "The zone: an IANA name, or `\"local\"` for the zone that the machine is in at that time.").also(&["zone", "timezone", "time_zone"]),
-    key(TABLE, "misfire", Kind::Word(MISFIRE), Is("run_once"), "What happens to missed instants: the newest runs, all run, or none."),
-    key(TABLE, "catchup_limit", Kind::Count(0, MANY), Is("100"), "How many missed instants `run_all` runs at most."),
-    key(TABLE, "misfire_grace", Kind::Duration(Zero::Allowed), Is("1h"), "How late an instant may be and still run under `skip`; and how long a run is held for a secret that is missing before it fails."),
-    key(TABLE, "misfire_max_age", Kind::Duration(Zero::Refused), Words("none"), "How old an instant may be and still run."),
-    key(TABLE, "overlap", Kind::Word(OVERLAP), Is("skip"), "What happens when the job is due and its last run has not ended."),
-    key(TABLE, "priority", Kind::Count(0, 9), Is("0"), "The priority of its runs, where it is higher than the pipeline's."),
-    key(TABLE, "params", Kind::Values, Fallback::None, "Parameters of its runs.").also(&["parameters"]),
-    key(TABLE, "run_type", Kind::Filled, Words("the pipeline's"), "Run type of its runs."),
-    key(TABLE, "environment", Kind::Filled, Words("the pipeline's"), "Environment of its runs."),
-    key(TABLE, "enabled", Kind::Flag, Is("true"), "Whether a new job fires; later the operator enables or disables it."),
-];
 
 /// Reads the tables of a file. A table with a problem is left out.
 pub(super) fn read_schedules(

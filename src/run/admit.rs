@@ -5,9 +5,15 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::decide::{Context, Outbox, Starts, summary};
-use super::step::tell_changed;
-use super::{Definition, EventKind, Phase, Refusal, Run, RunState, StepRun};
+use super::context::{Context, Starts};
+use super::event::EventKind;
+use super::hold;
+use super::model::{Definition, Run, StepRun};
+use super::outbox::Outbox;
+use super::phase::Phase;
+use super::state::RunState;
+use super::tell::{summary, tell_changed};
+use super::transition::{Change, Refusal};
 use crate::admission::{
     Admission, Footprints, Need, Rank, RunClaim, RunRequest, StepClaim, StepRequest, Wait,
 };
@@ -95,6 +101,14 @@ fn held_by_limit(cx: Context<'_>) -> Option<Wait> {
 pub fn waits_on(run: &Run, cx: Context<'_>) -> bool {
     let (Some(definition), Some(known)) = (run.definition(), run.phase.wait()) else { return false };
     may_begin(run, definition, cx).is_some_and(|wait| cx.admission.is_still(known, &wait))
+}
+
+/// Lets a queued run begin.
+pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
+    // A queued run accepts this always.
+    if run.apply(Change::Begin, cx.now).is_ok() {
+        hold::meet_what_is(run, cx);
+    }
 }
 
 /// Keeps the run queued: recorded and published when the reason has changed.

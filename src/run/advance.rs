@@ -4,12 +4,16 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::decide::{Context, Outbox, Starts, come_to_run, progress_event, summary};
-use super::input::{Effect, StopKind};
+use super::admit;
+use super::context::{Context, Starts};
+use super::event::EventKind;
+use super::model::{Body, Definition, Run, StepRun};
+use super::outbox::{Effect, Outbox};
+use super::phase::{End, Phase, StopKind, Verdict};
+use super::state::{RunState, StepState};
+use super::step_phase::StepPhase;
+use super::tell::{refresh_progress, summary};
 use super::transition::{Change, StepChange};
-use super::{
-    Body, Definition, End, EventKind, Phase, Run, RunState, StepPhase, StepRun, StepState, Verdict, admit,
-};
 use crate::pipeline::{OnFailure, Step, When};
 
 /// Starts what can start, passes over what can't, and ends the run when nothing is left.
@@ -19,7 +23,7 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         match admit::may_begin(run, &definition, cx) {
             Some(wait) => admit::stand_in_line(run, wait, cx, out),
             None => {
-                come_to_run(run, cx);
+                admit::come_to_run(run, cx);
                 // Published now, because its first step may have to wait as well.
                 out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Queued });
             }
@@ -288,31 +292,6 @@ fn end_unstarted(run: &mut Run, index: usize, change: StepChange, out: &mut Outb
     let step = step.summary(&run_id);
     out.events.push(EventKind::StepFinished { step });
     refresh_progress(run, out);
-}
-
-/// Recomputes the run's progress from its steps, and publishes it when it has moved.
-pub(super) fn refresh_progress(run: &mut Run, out: &mut Outbox) {
-    let Body::Pipeline(definition) = &run.body else { return };
-    let progress = share_done(run.steps.iter().map(|step| &**step).zip(&definition.pipeline.steps));
-    if (progress - run.progress).abs() > f64::EPSILON {
-        run.progress = progress;
-        out.events.push(progress_event(run));
-    }
-}
-
-/// The done share of the steps' weights: a step that has not completed counts for what it reported. A step for failures
-/// alone counts only once it has begun.
-fn share_done<'a>(steps: impl Iterator<Item = (&'a StepRun, &'a Step)>) -> f64 {
-    let (mut done, mut total) = (0.0, 0.0);
-    for (step, model) in steps {
-        let has_begun = step.started_at.is_some();
-        if model.when == When::OnFailure && !has_begun {
-            continue;
-        }
-        total += model.weight;
-        done += model.weight * if step.state() == StepState::Completed { 1.0 } else { step.progress };
-    }
-    if total > 0.0 { done / total } else { 0.0 }
 }
 
 /// Ends the run in this way, for this reason; one that has ended stays as it is.

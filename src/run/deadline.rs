@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Body, Run, RunState, hold};
+use super::hold;
+use super::model::{Body, Run};
+use super::state::RunState;
+use crate::base::time::Now;
 
 /// When this run must be looked at again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,8 +16,8 @@ pub struct Deadline {
     pub wall: Option<DateTime<Utc>>,
 }
 
-/// The earliest instants at which a [`super::Input::Tick`] would change something.
-pub fn next_deadline(run: &Run, now: crate::base::time::Now) -> Deadline {
+/// The earliest instants at which a [`Input::Tick`](super::input::Input::Tick) would change something.
+pub fn next_deadline(run: &Run, now: Now) -> Deadline {
     let Body::Pipeline(definition) = &run.body else { return Deadline::default() };
     if !matches!(run.state(), RunState::Running | RunState::Stopping) {
         return Deadline { wall: hold::given_up_at(run), ..Deadline::default() };

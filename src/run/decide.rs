@@ -3,59 +3,17 @@
 
 use std::sync::Arc;
 
-use super::input::{Effect, Input, Level, Record, StopKind};
-use super::transition::Change;
-use super::{
-    Body, Command, End, EventKind, Freeze, Hold, Refusal, Run, RunState, admit, advance, hold, recover,
-    resume, step, work,
-};
-use crate::admission::Admission;
-use crate::base::time::Now;
-
-/// What a decision may know besides the run.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// Both clocks.
-    pub now: Now,
-    /// Steps at once where the pipeline does not say.
-    pub n_cpus: usize,
-    /// Whether new steps may start at all (they may not while the disk is full or the engine closes).
-    pub starts: Starts,
-    /// What the machine is short of, where only cleaning up may start.
-    pub held_for: Option<&'a str>,
-    /// What each run holds, and what is left.
-    pub admission: &'a Admission,
-    /// Makes tokens unique over data directories and epochs.
-    pub salt: &'a str,
-    /// This boot.
-    pub boot_id: &'a str,
-}
-
-/// Whether new steps may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Starts {
-    /// They may.
-    Allowed,
-    /// Those that clean up (`finally`) may; the others wait.
-    CleanUpOnly,
-    /// They wait.
-    Held,
-}
-
-/// Everything that a decision asks for, besides the changed run.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    /// Done at once: they rest only on an earlier commit.
-    pub early: Vec<Effect>,
-    /// Done after the commit.
-    pub effects: Vec<Effect>,
-    /// Published after the commit, in this order.
-    pub events: Vec<EventKind>,
-    /// Recorded with the run.
-    pub records: Vec<Record>,
-    /// Whether the commit may wait for the next one.
-    pub soft: bool,
-}
+use super::context::Context;
+use super::event::EventKind;
+use super::freeze::{Freeze, Hold};
+use super::input::Input;
+use super::model::{Body, Run};
+use super::outbox::{Effect, Level, Outbox, Record};
+use super::phase::{End, StopKind};
+use super::state::RunState;
+use super::tell::{progress_event, summary, tell_running};
+use super::transition::{Change, Command, Refusal};
+use super::{admit, advance, hold, pause, recover, resume, step, work};
 
 /// Applies `input` to `run`.
 ///
@@ -68,13 +26,13 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         Input::Begin => begin(run, cx, out),
         Input::Pause => {
             if !hold::keep_frozen(run, out) {
-                pause(run, Freeze::default(), cx, out)?;
+                pause::pause(run, Freeze::default(), cx, out)?;
             }
         }
         Input::Resume => {
             if let Some(freeze) = run.phase.freeze() {
                 run.ledger.limit_met |= freeze.holds.has(Hold::Limit);
-                resume::thaw(run, cx, out)?;
+                pause::thaw(run, cx, out)?;
             } else {
                 resume::take_up(run, cx, out)?;
             }
@@ -89,7 +47,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
             run.accept(Command::Report)?;
             driven_only(run, "its progress comes from its steps")?;
             out.soft = true;
-            told_running(run, out);
+            tell_running(run, out);
             run.progress = progress.clamp(0.0, 1.0);
             if current_step.is_some() {
                 run.current_step = current_step;
@@ -98,7 +56,7 @@ pub fn decide(run: &mut Run, input: Input, cx: Context<'_>, out: &mut Outbox) ->
         }
         Input::Checkpoint { step_id, data } => {
             run.accept(Command::Report)?;
-            told_running(run, out);
+            tell_running(run, out);
             run.current_step = Some(step_id.clone());
             out.events.push(EventKind::CheckpointSaved { step_id: step_id.clone() });
             out.records.push(Record::Checkpoint { step_id, data, at: cx.now.wall });
@@ -151,41 +109,12 @@ fn begin(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         Body::Pipeline(definition) => admit::may_begin(run, definition, cx),
     };
     if wait.is_none() {
-        come_to_run(run, cx);
+        admit::come_to_run(run, cx);
     }
     out.events.push(EventKind::ExecutionStarted { run: summary(run), steps: run.step_summaries() });
     if let Some(wait) = wait {
         admit::stand_in_line(run, wait, cx, out);
     }
-}
-
-/// Lets a queued run begin.
-pub(super) fn come_to_run(run: &mut Run, cx: Context<'_>) {
-    // A queued run accepts this always.
-    if run.apply(Change::Begin, cx.now).is_ok() {
-        hold::meet_what_is(run, cx);
-    }
-}
-
-/// Freezes what lives. `execution_paused` follows when the whole tree is seen frozen.
-///
-/// # Errors
-/// [`Refusal::State`] when it does not run.
-pub(super) fn pause(run: &mut Run, freeze: Freeze, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    run.apply(Change::Pause(freeze), cx.now)?;
-    if matches!(run.body, Body::Driven) {
-        out.effects.push(Effect::PauseSignal(Level::Raised));
-    }
-    for index in 0..run.steps.len() {
-        if run.steps[index].state().is_live() {
-            run.step_mut(index).ledger.clock.stop(cx.now);
-            if run.steps[index].phase.may_go_on() {
-                out.effects.push(Effect::Freeze(index));
-            }
-        }
-    }
-    step::tell_if_frozen(run, Vec::new(), cx, out);
-    Ok(())
 }
 
 fn stop(run: &mut Run, kind: StopKind, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
@@ -222,23 +151,4 @@ fn complete(
     };
     advance::end(run, how, why, cx, out);
     Ok(())
-}
-
-pub(super) fn told_running(run: &mut Run, out: &mut Outbox) {
-    if !run.ledger.told_running {
-        run.ledger.told_running = true;
-        out.events.push(EventKind::ExecutionRunning { run: summary(run) });
-    }
-}
-
-pub(super) fn summary(run: &Run) -> Arc<super::RunSummary> {
-    Arc::new(run.summary())
-}
-
-pub(super) fn progress_event(run: &Run) -> EventKind {
-    EventKind::ExecutionProgress {
-        progress: run.progress,
-        current_step: run.current_step.clone(),
-        message: run.message.clone(),
-    }
 }

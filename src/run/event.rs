@@ -8,7 +8,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{RunState, RunSummary, StepSummary};
+use super::state::RunState;
+use super::summary::{RunSummary, StepSummary};
 use crate::admission::Orders;
 use crate::base::id::{JobId, RunId, StepId};
 use crate::base::time::{instant, maybe_instant};

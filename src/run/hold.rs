@@ -2,96 +2,19 @@
 //! of them is gone. The operator has the last word: a run that the operator froze stays so, and one that the operator lets
 //! go on is not frozen again for the same reason.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
-use super::decide::{Context, Outbox, pause, summary};
-use super::transition::StepChange;
-use super::{Body, EventKind, Freeze, Phase, Run, resume, step};
+use super::context::Context;
+use super::event::EventKind;
+use super::freeze::{Freeze, Hold, Holds};
+use super::model::{Body, Run};
+use super::outbox::Outbox;
+use super::pause;
+use super::phase::Phase;
+use super::tell::summary;
 use crate::pipeline::{OnBattery, OnQuiet};
-
-/// A reason to freeze a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Hold {
-    /// The disk is full.
-    DiskFull,
-    /// A limit of the machine is exceeded, and this run uses most.
-    Limit,
-    /// A secret is missing; the operator resumes the run.
-    Secret,
-    /// The machine runs on its battery.
-    Battery,
-    /// A time of quiet lasts.
-    Quiet,
-}
-
-impl Hold {
-    /// The usual sentence for it.
-    pub(super) const fn reason(self) -> &'static str {
-        match self {
-            Self::DiskFull => "frozen: the disk is full; it goes on when there is room",
-            Self::Limit => "frozen: a limit of the machine was exceeded",
-            Self::Secret => "held: a secret is missing",
-            Self::Battery => "frozen: the machine runs on battery",
-            Self::Quiet => "frozen: it is quiet",
-        }
-    }
-}
-
-/// The reasons for which a run is held, each with its sentence; empty when the operator froze it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written")]
-pub struct Holds(BTreeMap<Hold, Arc<str>>);
-
-/// As it stands in a database: those of 0.1.0 hold one word, or nothing.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Many(BTreeMap<Hold, Arc<str>>),
-    One(Hold),
-    Nothing(()),
-}
-
-impl From<Written> for Holds {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::Many(holds) => Self(holds),
-            Written::One(hold) => Self::only(hold, hold.reason()),
-            Written::Nothing(()) => Self::default(),
-        }
-    }
-}
-
-impl Holds {
-    /// Held for this reason alone.
-    pub fn only(hold: Hold, reason: impl Into<Arc<str>>) -> Self {
-        Self([(hold, reason.into())].into())
-    }
-
-    /// Whether this is one of the reasons.
-    pub fn has(&self, hold: Hold) -> bool {
-        self.0.contains_key(&hold)
-    }
-
-    /// The first of the reasons as a sentence.
-    pub fn reason(&self) -> Option<&Arc<str>> {
-        self.0.values().next()
-    }
-
-    /// Whether the operator froze it: there is no other reason.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The reasons.
-    pub fn iter(&self) -> impl Iterator<Item = (Hold, &Arc<str>)> {
-        self.0.iter().map(|(hold, reason)| (*hold, reason))
-    }
-}
 
 /// Freezes a running run for this reason; one that is held already is held for this reason too.
 pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, out: &mut Outbox) {
@@ -103,10 +26,10 @@ pub(super) fn hold(run: &mut Run, why: Hold, reason: Arc<str>, cx: Context<'_>, 
             let held_until = if why == Hold::Secret { until(run, cx) } else { None };
             let freeze = Freeze { holds: Holds::only(why, reason), held_until, ..Freeze::default() };
             // A running run accepts this always.
-            let _ = pause(run, freeze, cx, out);
+            let _ = pause::pause(run, freeze, cx, out);
         }
         Phase::Paused { freeze, .. } if !freeze.holds.is_empty() => {
-            freeze.holds.0.insert(why, reason);
+            freeze.holds.insert(why, reason);
         }
         Phase::Queued { .. } | Phase::Paused { .. } | Phase::Stopping(_) | Phase::Ended { .. } => {}
     }
@@ -124,35 +47,15 @@ pub(super) fn given_up_at(run: &Run) -> Option<DateTime<Utc>> {
     run.phase.freeze().filter(|freeze| freeze.holds.has(Hold::Secret))?.held_until
 }
 
-/// Fails the steps whose secret has not come in time, and ends the hold.
-pub(super) fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
-    if given_up_at(run).is_none_or(|at| at > cx.now.wall) {
-        return;
-    }
-    let held = run.ledger.held_at_most_ms.map(std::time::Duration::from_millis).unwrap_or_default();
-    for index in 0..run.steps.len() {
-        let step = &run.steps[index];
-        if !step.phase.lacks_secret() {
-            continue;
-        }
-        let lacks = step.message.as_deref().unwrap_or("a secret is missing");
-        let error = format!("could not be started: {lacks}; waited {} for it", step::in_words(held));
-        let step = run.step_mut(index);
-        step.finished_at = Some(cx.now.wall);
-        step::finish(run, index, StepChange::Fail, Some(error), out);
-    }
-    release(run, Hold::Secret, cx, out);
-}
-
 /// Takes this reason away: without another one the run goes on.
 pub(super) fn release(run: &mut Run, why: Hold, cx: Context<'_>, out: &mut Outbox) {
     let Some(freeze) = run.phase.freeze_mut() else { return };
-    if freeze.holds.0.remove(&why).is_none() {
+    if !freeze.holds.remove(why) {
         return;
     }
     if freeze.holds.is_empty() {
         // A paused run accepts this always.
-        let _ = resume::thaw(run, cx, out);
+        let _ = pause::thaw(run, cx, out);
     } else {
         stay_frozen(run, out);
     }
@@ -172,7 +75,7 @@ fn stay_frozen(run: &mut Run, out: &mut Outbox) {
 /// itself.
 pub(super) fn keep_frozen(run: &mut Run, out: &mut Outbox) -> bool {
     let Some(freeze) = run.phase.freeze_mut().filter(|freeze| !freeze.holds.is_empty()) else { return false };
-    freeze.holds.0.retain(|why, _| *why == Hold::Secret);
+    freeze.holds.keep_only(Hold::Secret);
     freeze.held_until = None;
     stay_frozen(run, out);
     true
@@ -204,19 +107,5 @@ pub(super) fn power(run: &mut Run, on_battery: bool, cx: Context<'_>, out: &mut 
     if is_meant && !run.ledger.battery_met {
         run.ledger.battery_met = true;
         hold(run, Hold::Battery, Hold::Battery.reason().into(), cx, out);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_earlier_versions_wrote_is_read() {
-        let read = |text: &str| serde_json::from_str::<Holds>(text).unwrap();
-        assert_eq!(read("null"), Holds::default());
-        assert!(read("\"limit\"").has(Hold::Limit));
-        let both = r#"{"limit":"frozen: memory","quiet":"frozen: it is quiet"}"#;
-        assert_eq!(serde_json::to_string(&read(both)).unwrap(), both);
     }
 }

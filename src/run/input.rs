@@ -1,20 +1,13 @@
-//! The inputs of a decision about a run, and its effects and records: the vocabulary between the engine and the rules.
+//! The inputs of a decision about a run: what the operator asks, and what has happened to its steps and to the machine.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Decision, ReportBatch, StepCost, StepRun};
+use super::cost::StepCost;
+use super::phase::StopKind;
+use super::report::ReportBatch;
 use crate::base::id::StepId;
-
-/// How a run is to be stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopKind {
-    /// Signal, grace, then kill; `finally` steps run.
-    Graceful,
-    /// Kill at once; nothing else runs.
-    Force,
-}
 
 /// One input of a decision about a run.
 #[derive(Debug, Clone)]
@@ -173,71 +166,6 @@ pub enum Found {
     StartFailed(String),
     /// It has ended.
     Exited(Exit),
-}
-
-/// What to do once the decision is on disk. Steps are named by index; keys and paths are the engine's.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Start its current attempt.
-    Start {
-        /// Which.
-        index: usize,
-        /// An engine that is gone may have started it already.
-        may_be_alive: bool,
-    },
-    /// Freeze its tree.
-    Freeze(usize),
-    /// Thaw its tree.
-    Thaw(usize),
-    /// Signal, grace, kill.
-    Stop(usize),
-    /// Kill its tree.
-    Kill(usize),
-    /// Its end is on disk; the host may forget this attempt.
-    Acknowledge {
-        /// Which.
-        index: usize,
-        /// Which attempt.
-        attempt: u32,
-    },
-    /// Ask the driving program to pause or to go on.
-    PauseSignal(Level),
-    /// Ask the driving program to stop, or take that back.
-    StopSignal(Level),
-}
-
-/// The level of a signal to a driving program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Given.
-    Raised,
-    /// Not given, or taken back.
-    Lowered,
-}
-
-/// What to record besides the run and its changed steps.
-#[derive(Debug, Clone)]
-pub enum Record {
-    /// An attempt that has ended and is followed by another one: its row as it stays.
-    EndedAttempt(Arc<StepRun>),
-    /// A checkpoint.
-    Checkpoint {
-        /// Of which step.
-        step_id: Arc<str>,
-        /// JSON text.
-        data: Arc<str>,
-        /// When it was made.
-        at: DateTime<Utc>,
-    },
-    /// A retry moves the step's checkpoint to the attempt that made it.
-    ArchiveCheckpoint {
-        /// Of which step.
-        step_id: StepId,
-        /// Which attempt made it.
-        attempt: u32,
-    },
-    /// A decision of recovery.
-    Decision(Decision),
 }
 
 impl Input {

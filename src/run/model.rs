@@ -7,7 +7,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Phase, RunSummary, StepPhase, StepSummary, Trigger, WorkTime};
+use super::phase::Phase;
+use super::state::{RunState, StepState, Trigger};
+use super::step_phase::StepPhase;
+use super::summary::{RunSummary, StepSummary};
+use super::work_time::WorkTime;
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
 use crate::base::time::{Now, Stopwatch};
 use crate::pipeline::Pipeline;
@@ -82,7 +86,7 @@ pub struct RunLedger {
     /// How long something of it has run, over all its attempts; none where an earlier version began it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work: Option<WorkTime>,
-    /// Milliseconds frozen before [`super::Freeze::since`].
+    /// Milliseconds frozen before [`Freeze::since`](super::freeze::Freeze::since).
     pub frozen_ms: u64,
     /// From 0 to 9: among runs that wait, the highest goes first.
     pub priority: u8,
@@ -192,6 +196,11 @@ const fn is_zero(n: &u32) -> bool {
 }
 
 impl Run {
+    /// Its state.
+    pub const fn state(&self) -> RunState {
+        self.phase.state()
+    }
+
     /// Its definition, if the engine drives it.
     pub fn definition(&self) -> Option<&Arc<Definition>> {
         match &self.body {
@@ -256,6 +265,11 @@ impl Run {
 }
 
 impl StepRun {
+    /// Its state.
+    pub const fn state(&self) -> StepState {
+        self.phase.state()
+    }
+
     /// A step whose turn has not come.
     pub fn new(id: StepId) -> Self {
         Self {

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Body, Definition, FiredBy, Phase, Run, RunLedger, RunState, StepRun, Trigger};
+use super::model::{Body, Definition, FiredBy, Run, RunLedger, StepRun};
+use super::phase::Phase;
+use super::state::{RunState, Trigger};
 use crate::admission::MAX_PRIORITY;
 use crate::base::id::{PipelineId, RunId};
 use crate::base::time::Now;

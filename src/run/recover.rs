@@ -1,20 +1,18 @@
 //! Bringing the record and the world together after a start of the engine or of the supervisor.
 //! Every finding becomes one decision that the operator can read.
 
-use super::decide::{Context, Outbox};
-use super::input::{Effect, Exit, Found, Record};
-use super::step::{
-    end_as_ordered, exited, finish, shelve, start_failed, started, tell_if_frozen, tell_started,
-};
+use super::context::Context;
+use super::input::{Exit, Found};
+use super::model::{Body, Run, StepRun};
+use super::outbox::{Effect, Outbox};
+use super::phase::{End, Phase, StopKind, Verdict};
+use super::state::RunState;
+use super::step::{shelve, started};
+use super::step_end::{exited, lost, start_failed};
+use super::step_phase::Ending;
+use super::tell::{decided, note, tell_if_frozen, tell_started};
 use super::transition::StepChange;
-use super::{
-    Body, Decision, End, Ending, Phase, Run, RunState, StepRun, StopKind, Trigger, Verdict, advance, work,
-};
-use crate::base::id::StepId;
-use crate::pipeline::OnInterrupt;
-
-/// How often in a row lost steps run again without asking.
-pub const MAX_RESUMES_IN_ROW: u32 = 3;
+use super::{advance, work};
 
 /// Acts on what the step host knows of this run's steps.
 pub(super) fn reconcile(run: &mut Run, found: Vec<Found>, cx: Context<'_>, out: &mut Outbox) {
@@ -150,79 +148,6 @@ fn align(run: &mut Run, index: usize, frozen: bool, out: &mut Outbox) {
     }
 }
 
-/// Books a step whose process is gone without a known end.
-pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
-    let Some(model) = run.definition().and_then(|d| d.pipeline.steps.get(index)).cloned() else { return };
-    let name = format!("{} (attempt {})", model.id, run.steps[index].attempt);
-    let step = run.step_mut(index);
-    step.finished_at.get_or_insert(cx.now.wall);
-    step.ledger.clock.stop(cx.now);
-    if let Some(ending) = step.phase.ending() {
-        decided(run, index, format!("{name} was being ended, and is gone: {reason}"), cx, out);
-        end_as_ordered(run, index, ending, "", cx, out);
-        return;
-    }
-    // All steps that one loss took count once: an attempt that began before the last count belongs to that loss.
-    let is_counted = step.ledger.begun_after < run.ledger.resumes_in_row;
-    let ask = |run: &mut Run, why: String| {
-        if run.phase.verdict().is_none() {
-            run.phase.judge(Verdict::Interrupted(why));
-        }
-    };
-    match model.on_interrupt {
-        OnInterrupt::Skip => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}); skipped, as on_interrupt says"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Skip, Some(format!("was lost: {reason}")), out);
-        }
-        OnInterrupt::Ask => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}); waits for the operator, as on_interrupt says"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
-            ask(run, format!("step {} was lost: {reason}; look at what it did, then resume", model.id));
-        }
-        OnInterrupt::Rerun if !is_counted && run.ledger.resumes_in_row >= MAX_RESUMES_IN_ROW => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}) for the fourth time in a row: waits for the operator"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
-            let why = format!("no step completed between {MAX_RESUMES_IN_ROW} automatic resumes");
-            ask(run, format!("step {} was lost: {reason}; {why}; resume it by hand", model.id));
-        }
-        OnInterrupt::Rerun => {
-            decided(
-                run,
-                index,
-                format!("{name} was lost ({reason}); runs again from its last checkpoint"),
-                cx,
-                out,
-            );
-            finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
-            out.records.push(Record::EndedAttempt(run.steps[index].clone()));
-            let step = run.step_mut(index);
-            step.fresh_attempt();
-            step.apply(StepChange::Renew);
-            run.ledger.resumes_in_row += u32::from(!is_counted);
-            run.trigger = Trigger::Recovery;
-            advance::refresh_progress(run, out);
-        }
-    }
-}
-
 /// A driven run whose program is gone waits to be resumed.
 pub(super) fn driver_lost(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     if run.state().is_ended() || !matches!(run.body, Body::Driven) {
@@ -233,15 +158,6 @@ pub(super) fn driver_lost(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     }
     note(run, None, "the program that drove it is gone: interrupted".into(), cx, out);
     advance::end(run, End::Interrupted, Some("the program that drove it is gone".into()), cx, out);
-}
-
-fn decided(run: &Run, index: usize, text: String, cx: Context<'_>, out: &mut Outbox) {
-    note(run, Some(run.steps[index].id.clone()), text, cx, out);
-}
-
-fn note(run: &Run, step_id: Option<StepId>, text: String, cx: Context<'_>, out: &mut Outbox) {
-    let decision = Decision { at: cx.now.wall, run_id: run.id.clone(), step_id, text };
-    out.records.push(Record::Decision(decision));
 }
 
 fn how_it_ended(exit: &Exit) -> String {

@@ -16,13 +16,13 @@ use crate::base::id::AttemptKey;
 /// The longest line that is taken in, in bytes, without its newline.
 pub const MAX_REPORT_LINE: usize = 1 << 20;
 /// The most bytes of output lines that one batch takes in; what comes over it is dropped with a warning.
-pub const MAX_BATCH_OUTPUT_BYTES: usize = 4 << 20;
+const MAX_BATCH_OUTPUT_BYTES: usize = 4 << 20;
 /// The most metrics, by name, that one batch takes in.
-pub const MAX_BATCH_METRICS: usize = 256;
+const MAX_BATCH_METRICS: usize = 256;
 /// The longest message, in characters; a longer one is cut.
-pub const MAX_MESSAGE_CHARS: usize = 1000;
+const MAX_MESSAGE_CHARS: usize = 1000;
 /// The longest name of a metric, in bytes.
-pub const MAX_METRIC_NAME: usize = 128;
+const MAX_METRIC_NAME: usize = 128;
 
 const KEYS: [&str; 5] = ["progress", "message", "checkpoint", "output", "metric"];
 

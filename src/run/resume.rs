@@ -1,37 +1,16 @@
-//! Thaws a paused run, takes up one that has ended, and runs steps again.
+//! Takes up a run that has ended, and runs steps again.
 
-use super::decide::{Context, Outbox, summary};
-use super::input::{Effect, Level, Record};
-use super::step::tell_changed;
-use super::transition::{Change, StepChange};
-use super::{Body, EventKind, Refusal, Run, RunState, StepState, Trigger, hold};
+use super::context::Context;
+use super::event::EventKind;
+use super::hold;
+use super::model::{Body, Run};
+use super::outbox::{Effect, Level, Outbox, Record};
+use super::state::{RunState, StepState, Trigger};
+use super::tell::{refresh_progress, summary, tell_changed};
+use super::transition::{Change, Refusal, StepChange};
 use crate::base::id::StepId;
 use crate::base::time::Stopwatch;
 use crate::pipeline::When;
-
-/// Lets a paused run go on where it stands.
-///
-/// # Errors
-/// [`Refusal::State`] when it is not paused.
-pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(), Refusal> {
-    run.apply(Change::Resume, cx.now)?;
-    out.events.push(EventKind::ExecutionResumed { run: summary(run), from: RunState::Paused });
-    if matches!(run.body, Body::Driven) {
-        out.effects.push(Effect::PauseSignal(Level::Lowered));
-    }
-    for index in 0..run.steps.len() {
-        if !run.steps[index].phase.may_go_on() {
-            continue;
-        }
-        run.step_mut(index).ledger.clock.start(cx.now);
-        out.effects.push(Effect::Thaw(index));
-        if run.steps[index].state() == StepState::Paused {
-            run.step_mut(index).apply(StepChange::GoOn);
-            tell_changed(run, index, out);
-        }
-    }
-    Ok(())
-}
 
 /// Takes up a run that has ended, under the same id: what has completed is not run again.
 ///
@@ -168,5 +147,5 @@ fn announce(run: &mut Run, from: RunState, out: &mut Outbox) {
             tell_changed(run, index, out);
         }
     }
-    super::advance::refresh_progress(run, out);
+    refresh_progress(run, out);
 }

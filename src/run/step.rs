@@ -1,22 +1,26 @@
-//! Applies the news of steps to their run: starts, reports, ends, timeouts, retries.
+//! Applies the news of steps to their run: starts, reports, timeouts. `step_end` has the ends and retries.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::advance::refresh_progress;
-use super::decide::{Context, Outbox, summary, told_running};
-use super::input::{Effect, Exit, Record, StepNews, StopKind};
-use super::killed::by_signal;
+use super::context::Context;
+use super::event::EventKind;
+use super::freeze::Hold;
+use super::hold;
+use super::input::StepNews;
+use super::model::{Body, Run};
+use super::outbox::{Effect, Outbox, Record};
+use super::phase::{StopKind, Verdict};
+use super::report::ReportBatch;
+use super::state::{RunState, StepState};
+use super::step_end::{end_as_ordered, exited, finish, start_failed};
+use super::step_phase::Ending;
+use super::tell::{refresh_progress, tell_changed, tell_if_frozen, tell_started};
 use super::transition::StepChange;
-use super::{
-    Body, Ending, EventKind, Hold, Phase, ReportBatch, Run, RunState, StepPhase, StepState, Verdict, hold,
-    recover,
-};
 use crate::base::time::Stopwatch;
-use crate::pipeline::{Retries, Step};
+use crate::base::units::duration_in_words;
 
 /// Applies the news of one attempt of a step.
 pub(super) fn hear(
@@ -77,21 +81,6 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     }
 }
 
-/// Publishes `step_started` once for an attempt, before its other events.
-pub(super) fn tell_started(run: &mut Run, index: usize, out: &mut Outbox) {
-    if std::mem::replace(&mut run.step_mut(index).ledger.told_started, true) {
-        return;
-    }
-    told_running(run, out);
-    out.events.push(EventKind::StepStarted { step: run.steps[index].summary(&run.id) });
-}
-
-pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
-    out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
-    run.step_mut(index).finished_at = Some(cx.now.wall);
-    fail(run, index, format!("could not be started: {reason}"), cx, out);
-}
-
 /// Books a start that was not made: the step waits again, or has ended if it was being ended.
 pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
     if let Some(ending) = run.steps[index].phase.ending() {
@@ -131,19 +120,6 @@ fn frozen(run: &mut Run, index: usize, unfrozen: Vec<String>, cx: Context<'_>, o
     run.step_mut(index).apply(StepChange::Freeze);
     tell_changed(run, index, out);
     tell_if_frozen(run, unfrozen, cx, out);
-}
-
-/// Publishes `execution_paused` once no process of the run moves any more.
-pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
-    let moves =
-        run.steps.iter().any(|s| matches!(s.phase, StepPhase::Alive { is_frozen: false, ending: None }));
-    let Some(freeze) = run.phase.freeze_mut() else { return };
-    freeze.unfrozen.extend(unfrozen);
-    if freeze.since.is_none() && !moves {
-        freeze.since = Some(cx.now.wall);
-        let unfrozen = std::mem::take(&mut freeze.unfrozen);
-        out.events.push(EventKind::ExecutionPaused { run: summary(run), unfrozen });
-    }
 }
 
 fn reported(run: &mut Run, index: usize, report: ReportBatch, at: DateTime<Utc>, out: &mut Outbox) {
@@ -191,134 +167,10 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, at: DateTime<Utc>,
     }
 }
 
-/// Books the end of a step's tree.
-pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, out: &mut Outbox) {
-    let Some(model) = model(run, index) else { return };
-    tell_started(run, index, out);
-    out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
-    if exit.log_dropped_bytes > 0 {
-        let text = format!(
-            "step {}: {} bytes of its log were dropped (log_limit, or a full disk)",
-            model.id, exit.log_dropped_bytes
-        );
-        out.events.push(EventKind::WarningRaised { text });
-    }
-    let step = run.step_mut(index);
-    step.exit_code = exit.code;
-    step.signal = exit.signal;
-    step.finished_at = Some(exit.ended_at);
-    if let Some(cost) = &exit.cost {
-        step.peak_rss = cost.peak_rss.map(|(bytes, source)| (bytes, source.into()));
-        step.cpu_seconds = Some(cost.cpu_seconds);
-        step.ledger.written_bytes = cost.written_bytes;
-    }
-    step.ledger.clock.stop(cx.now);
-    match (step.phase.ending(), exit.code, exit.signal) {
-        (Some(ending), _, _) => end_as_ordered(run, index, ending, "", cx, out),
-        (None, _, _) if exit.interrupted => {
-            recover::lost(
-                run,
-                index,
-                "it ended together with its supervisor, as in a shutdown or when all processes are killed",
-                cx,
-                out,
-            );
-        }
-        (None, Some(0), _) => {
-            run.step_mut(index).progress = 1.0;
-            run.ledger.resumes_in_row = 0;
-            finish(run, index, StepChange::Complete, None, out);
-        }
-        (None, Some(code), _) => fail(run, index, format!("exited with code {code}"), cx, out),
-        (None, None, Some(signal)) => fail(run, index, by_signal(signal, &exit), cx, out),
-        (None, None, None) => {
-            recover::lost(run, index, "how it ended is unknown, because its supervisor had ended", cx, out);
-        }
-    }
-}
-
-/// Books the end of an attempt that the engine was ending. `at` ends the sentence on a timeout.
-pub(super) fn end_as_ordered(
-    run: &mut Run,
-    index: usize,
-    ending: Ending,
-    at: &str,
-    cx: Context<'_>,
-    out: &mut Outbox,
-) {
-    match ending {
-        Ending::Stop => finish(run, index, StepChange::Stop, None, out),
-        Ending::RunTimeout => {
-            finish(run, index, StepChange::Stop, Some("was stopped: the run timed out".into()), out);
-        }
-        Ending::Timeout => {
-            let limit = model(run, index).and_then(|model| model.timeout).unwrap_or_default();
-            fail(run, index, format!("timed out after {}{at}", in_words(limit)), cx, out);
-        }
-    }
-}
-
-/// Books a failure: another attempt if one is left, else the end of the step.
-fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut Outbox) {
-    let Some(model) = model(run, index) else { return };
-    let step = &run.steps[index];
-    let used = step.ledger.retries_used;
-    let goes_on = match &run.phase {
-        Phase::Running { verdict } | Phase::Paused { verdict, .. } => verdict.is_none() || model.finally,
-        Phase::Stopping(kind) => model.finally && *kind == StopKind::Graceful,
-        Phase::Queued { .. } | Phase::Ended { .. } => false,
-    };
-    if used >= model.retries.max || !goes_on {
-        finish(run, index, StepChange::Fail, Some(error), out);
-        return;
-    }
-    let delay = retry_delay(model.retries, used, (&run.id, &step.id, step.attempt));
-    let retry_at = cx.now.wall + TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
-    finish(run, index, StepChange::Fail, Some(error.clone()), out);
-    out.records.push(Record::EndedAttempt(run.steps[index].clone()));
-    let step = run.step_mut(index);
-    step.fresh_attempt();
-    step.apply(StepChange::TryAgain(retry_at));
-    step.ledger.retries_used = used + 1;
-    step.message = Some(
-        format!("attempt {} {error}; retry {} of {}", step.attempt - 1, used + 1, model.retries.max).into(),
-    );
-    tell_changed(run, index, out);
-    refresh_progress(run, out);
-}
-
-/// Ends the current attempt with this change, and publishes that.
-pub(super) fn finish(
-    run: &mut Run,
-    index: usize,
-    change: StepChange,
-    error: Option<String>,
-    out: &mut Outbox,
-) {
-    let run_id = run.id.clone();
-    let step = run.step_mut(index);
-    step.apply(change);
-    step.error = error.map(Into::into);
-    let step = step.summary(&run_id);
-    out.events.push(EventKind::StepFinished { step });
-    refresh_progress(run, out);
-}
-
-/// The delay before a retry: `delay × factor^used`, at most `max_delay`, and up to a tenth more, so that steps that failed
-/// together are not retried together. The jitter is a hash of `who`: always the same for one attempt.
-fn retry_delay(retries: Retries, used: u32, who: impl Hash) -> Duration {
-    let grown = retries.delay.as_secs_f64() * retries.factor.powi(used as i32);
-    let seconds = grown.min(retries.max_delay.as_secs_f64());
-    let mut hasher = DefaultHasher::new();
-    who.hash(&mut hasher);
-    let jitter = (hasher.finish() % 1000) as f64 / 10_000.0;
-    Duration::try_from_secs_f64(seconds * (1.0 + jitter)).unwrap_or(retries.max_delay)
-}
-
 /// Acts on the deadlines that have passed. `advance` starts due retries.
 pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
-    hold::give_up(run, cx, out);
+    give_up(run, cx, out);
     if !matches!(run.state(), RunState::Running | RunState::Stopping) {
         return;
     }
@@ -335,10 +187,30 @@ pub(super) fn tick(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
     let Some(limit) = definition.pipeline.timeout else { return };
     let is_over = run.ledger.clock.elapsed_ms(cx.now) >= limit.as_millis() as u64;
     if is_over && run.phase.may_time_out() {
-        let why = format!("timed out after {}", in_words(limit));
+        let why = format!("timed out after {}", duration_in_words(limit));
         run.phase.judge(Verdict::TimedOut(why));
         end_steps(run, Ending::RunTimeout, StopKind::Graceful, out);
     }
+}
+
+/// Fails the steps whose secret has not come in time, and ends the hold.
+fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
+    if hold::given_up_at(run).is_none_or(|at| at > cx.now.wall) {
+        return;
+    }
+    let held = run.ledger.held_at_most_ms.map(Duration::from_millis).unwrap_or_default();
+    for index in 0..run.steps.len() {
+        let step = &run.steps[index];
+        if !step.phase.lacks_secret() {
+            continue;
+        }
+        let lacks = step.message.as_deref().unwrap_or("a secret is missing");
+        let error = format!("could not be started: {lacks}; waited {} for it", duration_in_words(held));
+        let step = run.step_mut(index);
+        step.finished_at = Some(cx.now.wall);
+        finish(run, index, StepChange::Fail, Some(error), out);
+    }
+    hold::release(run, Hold::Secret, cx, out);
 }
 
 /// Ends what lives. A graceful stop spares `finally` steps.
@@ -365,23 +237,4 @@ fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
             StopKind::Force => Effect::Kill(index),
         });
     }
-}
-
-pub(super) fn tell_changed(run: &Run, index: usize, out: &mut Outbox) {
-    out.events.push(EventKind::StepChanged { step: run.steps[index].summary(&run.id) });
-}
-
-fn model(run: &Run, index: usize) -> Option<Step> {
-    run.definition().and_then(|definition| definition.pipeline.steps.get(index)).cloned()
-}
-
-/// A duration as a person writes it: `1h 30m`, `10s`, `250ms`.
-pub fn in_words(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds == 0 {
-        return format!("{}ms", duration.as_millis());
-    }
-    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let words: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    words.join(" ")
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::work::counted;
-use super::{RunState, StepState};
+use super::state::{RunState, StepState, Trigger};
+use super::work_time::counted;
 use crate::admission::Wait;
 use crate::base::id::{PipelineId, RunId, StepId};
 use crate::base::time::{instant, maybe_instant};
@@ -26,7 +26,7 @@ pub struct RunSummary {
     /// Such as `dev`.
     pub environment: Arc<str>,
     /// What started it.
-    pub trigger: super::Trigger,
+    pub trigger: Trigger,
     /// Its state.
     pub state: RunState,
     /// Whether an engine holds it at this moment (always in an event; never for what is read from disk alone).

@@ -3,7 +3,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{End, Freeze, Phase, Prepared, Run, RunState, StepEnd, StepPhase, StepRun, StopKind};
+use super::freeze::Freeze;
+use super::model::{Run, StepRun};
+use super::phase::{End, Phase, StopKind};
+use super::state::RunState;
+use super::step_phase::{Prepared, StepEnd, StepPhase};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 
@@ -324,7 +328,9 @@ pub const fn hint(from: RunState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Ending, Plan, StepState};
+    use crate::run::plan::Plan;
+    use crate::run::state::StepState;
+    use crate::run::step_phase::Ending;
 
     /// Every phase that the table tells apart.
     const PHASES: [StepPhase; 10] = [

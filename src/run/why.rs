@@ -7,11 +7,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, End, Freeze, Hold, Phase, Run, RunState, StepRun, StepState, in_words};
+use super::freeze::{Freeze, Hold};
+use super::model::{Definition, Run, StepRun};
+use super::phase::{End, Phase};
+use super::state::{RunState, StepState};
 use crate::admission::{Remedy, Wait};
 use crate::base::id::{RunId, StepId};
 use crate::base::time::local_clock;
-use crate::base::units::about;
+use crate::base::units::{about, duration_in_words};
 use crate::pipeline::Step;
 use crate::resources::Spread;
 
@@ -237,7 +240,7 @@ pub fn slower_than_usual(what: &str, seconds: f64, is_over: bool, usual: Spread)
     let is_slow =
         usual.n >= 3 && seconds > usual.p95 && seconds > usual.median * 1.5 && seconds - usual.median > 1.0;
     let span = |seconds: f64| match Duration::try_from_secs_f64(seconds.round()) {
-        Ok(whole) if !whole.is_zero() => in_words(whole),
+        Ok(whole) if !whole.is_zero() => duration_in_words(whole),
         Ok(_) | Err(_) => "less than a second".to_owned(),
     };
     is_slow.then(|| {
