@@ -206,6 +206,14 @@ impl ProcTable {
         Ok(marks)
     }
 
+    /// The tokens (`LEVERFRAME_TOKEN=…`) of all living processes of the machine.
+    ///
+    /// # Errors
+    /// At least one process could not be read.
+    pub(crate) fn tokens(&self) -> io::Result<impl Iterator<Item = &Vec<u8>>> {
+        Ok(self.by_mark()?.by_token.keys())
+    }
+
     /// The living processes of the whole machine with this token (`LEVERFRAME_TOKEN=…`) in their environment.
     ///
     /// # Errors

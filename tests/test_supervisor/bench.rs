@@ -121,8 +121,13 @@ impl Bench {
     pub(crate) fn start(&mut self, spec: StartSpec) -> u32 {
         let key = spec.key.clone();
         self.send(HostRequest::Start(Box::new(spec)));
+        self.started(&key)
+    }
+
+    /// Waits until a start is reported, and gives the pid of its shell.
+    pub(crate) fn started(&mut self, key: &AttemptKey) -> u32 {
         let pid = self.engine().wait_for(|event| match event {
-            HostEvent::Started { key: started, pid, .. } if *started == key => Some(*pid),
+            HostEvent::Started { key: started, pid, .. } if started == key => Some(*pid),
             _ => None,
         });
         self.pids.push(pid);

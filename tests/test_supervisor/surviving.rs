@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use leverframe::supervisor::{ExitCause, HostEvent, HostRequest, KnownStatus};
+use leverframe::supervisor::{ExitCause, HostEvent, HostRequest, KnownStatus, StartSpec};
 use rustix::process::Signal;
 
 use super::bench::{Bench, code, is_gone, key, signal, state, wait_until};
@@ -12,6 +12,19 @@ const PATIENT: &str = "echo $$ >> pids; echo begin; until [ -e go ]; do sleep 0.
 
 fn go(bench: &Bench) {
     fs::write(bench.data_dir.join("go"), "").unwrap();
+}
+
+/// A step that an earlier supervisor may have started.
+fn unsure(bench: &Bench, step: &str, script: &str) -> StartSpec {
+    StartSpec { may_be_alive: true, ..bench.spec(step, script) }
+}
+
+/// The next supervisor knows of no step.
+fn lose_journal(bench: &mut Bench) {
+    bench.kill_supervisor();
+    fs::write(bench.data_dir.join("supervisor.journal"), b"torn").unwrap();
+    bench.reconnect();
+    assert!(bench.engine().inventory.is_empty());
 }
 
 #[test]
@@ -181,14 +194,11 @@ fn where_only_the_main_process_is_gone_what_is_left_is_ended_before_the_end_is_t
 #[test]
 fn a_survivor_is_found_by_its_token_where_the_journal_is_lost() {
     let mut bench = Bench::new();
-    let spec = bench.spec("a", PATIENT);
+    let spec = unsure(&bench, "a", PATIENT);
     let pid = bench.start(spec.clone());
     bench.pids_in("pids", 1);
-    bench.kill_supervisor();
-    fs::write(bench.data_dir.join("supervisor.journal"), b"torn").unwrap();
-    bench.reconnect();
-    assert!(bench.engine().inventory.is_empty());
-    let found = bench.start(leverframe::supervisor::StartSpec { may_be_alive: true, ..spec });
+    lose_journal(&mut bench);
+    let found = bench.start(spec);
     assert_eq!(found, pid);
     go(&bench);
     bench.exit("a");
@@ -199,9 +209,52 @@ fn a_survivor_is_found_by_its_token_where_the_journal_is_lost() {
 #[test]
 fn where_no_survivor_is_found_the_step_is_started() {
     let mut bench = Bench::new();
-    let spec = bench.spec("a", "exit 3");
-    bench.start(leverframe::supervisor::StartSpec { may_be_alive: true, ..spec });
+    let spec = unsure(&bench, "a", "exit 3");
+    bench.start(spec);
     assert_eq!(bench.exit("a").cause, code(3));
+}
+
+#[test]
+fn of_many_starts_that_come_together_each_survivor_is_taken_over_and_each_other_step_is_started() {
+    let mut bench = Bench::new();
+    let specs: Vec<StartSpec> =
+        (0..20).map(|i| unsure(&bench, &format!("s{i}"), "echo $$ >> pids; exec sleep 1000")).collect();
+    let survivors: Vec<u32> = specs.iter().step_by(2).map(|spec| bench.start(spec.clone())).collect();
+    bench.pids_in("pids", 10);
+    lose_journal(&mut bench);
+    for spec in &specs {
+        bench.send(HostRequest::Start(Box::new(spec.clone())));
+    }
+    let mut found: Vec<u32> = specs.iter().map(|spec| bench.started(&spec.key)).collect();
+    assert!(found.iter().step_by(2).eq(&survivors), "{found:?}, not {survivors:?}");
+    let mut began = bench.pids_in("pids", 20);
+    found.sort_unstable();
+    began.sort_unstable();
+    assert_eq!(began, found, "each began once");
+}
+
+#[test]
+fn what_has_ended_of_a_survivor_since_the_look_that_serves_all_starts_is_noticed() {
+    let mut bench = Bench::new();
+    let halved = "sleep 1000 & echo $! >> left; echo $$ >> pids; until [ -e go ]; do sleep 0.01; done";
+    let halved = unsure(&bench, "halved", halved);
+    let ended = unsure(&bench, "ended", "echo $$ >> pids; exec sleep 1000");
+    let pids = [bench.start(halved.clone()), bench.start(ended.clone())];
+    let left = bench.pids_in("left", 1);
+    bench.pids_in("pids", 2);
+    lose_journal(&mut bench);
+    let first = unsure(&bench, "first", "exec sleep 1000");
+    bench.start(first);
+    go(&bench);
+    signal(pids[1], Signal::KILL);
+    super::bench::wait_gone(&pids);
+    // Its main process is gone, and what that one has left is ended. It does not run again.
+    bench.send(HostRequest::Start(Box::new(halved)));
+    bench.exit("halved");
+    assert!(is_gone(left[0]));
+    // Nothing of this one is left.
+    let again = bench.start(ended);
+    assert_eq!(bench.pids_in("pids", 3)[2], again);
 }
 
 #[test]

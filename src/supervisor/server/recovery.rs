@@ -179,8 +179,7 @@ impl Server {
     /// # Errors
     /// The processes could not be read: there may be one.
     pub(super) fn adopt_survivor(&mut self, n: u64, start: &StartNote) -> io::Result<bool> {
-        let table = self.table()?;
-        let holders = tree::processes_with_token(&start.token, &table, self.me)?;
+        let holders = self.survivors(&start.token)?;
         if holders.is_empty() {
             return Ok(false);
         }

@@ -1,6 +1,7 @@
 //! Looking at processes: one snapshot per turn of the loop serves all steps. A look that failed is not an empty answer:
 //! it is reported and done again, and nothing is decided until it succeeds.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Server;
 use crate::process::descriptors;
-use crate::process::tree::{Origin, ProcessContext};
+use crate::process::tree::{self, Origin, ProcessContext};
 use crate::supervisor::host::HostEvent;
 use crate::supervisor::process::{Proc, ProcDir, ProcTable};
 
@@ -42,6 +43,8 @@ pub(super) struct ProcScanner {
     /// The snapshot of this turn; none if none was needed yet or it is out of date.
     snapshot: Option<Snapshot>,
     n_snapshots: u64,
+    /// The tokens of the processes that lived in the first look for a survivor; none before it.
+    tokens: Option<HashSet<Vec<u8>>>,
     /// The last look failed, and that was reported.
     is_failing: bool,
 }
@@ -57,6 +60,7 @@ impl ProcScanner {
             reserve: Vec::new(),
             snapshot: None,
             n_snapshots: 0,
+            tokens: None,
             is_failing: false,
         };
         scanner.refill();
@@ -66,6 +70,42 @@ impl ProcScanner {
     /// Drops the snapshot: this supervisor has changed something itself, or a new turn begins.
     pub(super) fn forget(&mut self) {
         self.snapshot = None;
+    }
+
+    /// All processes as of this turn. `n_reaped` is how many orphans were reaped so far.
+    ///
+    /// # Errors
+    /// They could not be read.
+    fn table(&mut self, n_reaped: u64) -> io::Result<Rc<ProcTable>> {
+        if let Some(snapshot) = &self.snapshot {
+            return Ok(Rc::clone(&snapshot.table));
+        }
+        let table = Rc::new(self.dir.table()?);
+        self.n_snapshots += 1;
+        self.snapshot =
+            Some(Snapshot { table: Rc::clone(&table), n_reaped_before: n_reaped, n_reaped_after: None });
+        Ok(table)
+    }
+
+    /// Whether a process with this token may live that an earlier supervisor started. A no holds for this supervisor's
+    /// whole life, so that one look serves all starts, whatever is started meanwhile:
+    ///
+    /// A token begins with the process that a supervisor makes for it, and only its descendants have it, too. Earlier
+    /// supervisors were dead before this one began: it has the lock that they held, or their parent, who is also its
+    /// own, has reaped them. Each one's spawner was killed with it. So a token that no process had in the look can come
+    /// only from this supervisor, which knows the keys of its starts. A process that an earlier one was making when it
+    /// died may show its token later; but that start is in the journal, so that its key is known as well.
+    ///
+    /// What the look has found may have ended since: it must be looked for again.
+    ///
+    /// # Errors
+    /// The processes could not be read: there may be one.
+    fn may_survive(&mut self, token: &str, n_reaped: u64) -> io::Result<bool> {
+        let tokens = match self.tokens.take() {
+            Some(tokens) => tokens,
+            None => self.table(n_reaped)?.tokens()?.cloned().collect(),
+        };
+        Ok(self.tokens.insert(tokens).contains(&tree::token_entry(token)))
     }
 
     /// The children of a process, from a look of its own.
@@ -114,15 +154,18 @@ impl Server {
     /// # Errors
     /// They could not be read.
     pub(super) fn table(&mut self) -> io::Result<Rc<ProcTable>> {
-        if let Some(snapshot) = &self.scanner.snapshot {
-            return Ok(Rc::clone(&snapshot.table));
+        self.scanner.table(self.n_reaped)
+    }
+
+    /// The living processes with this token that an earlier supervisor started.
+    ///
+    /// # Errors
+    /// They could not be read: there may be one.
+    pub(super) fn survivors(&mut self, token: &str) -> io::Result<Vec<Proc>> {
+        if !self.scanner.may_survive(token, self.n_reaped)? {
+            return Ok(Vec::new());
         }
-        let table = Rc::new(self.scanner.dir.table()?);
-        let n_reaped_before = self.n_reaped;
-        self.scanner.n_snapshots += 1;
-        self.scanner.snapshot =
-            Some(Snapshot { table: Rc::clone(&table), n_reaped_before, n_reaped_after: None });
-        Ok(table)
+        tree::processes_with_token(token, &*self.table()?, self.me)
     }
 
     /// Whether an orphan died while this turn's snapshot was taken. The snapshot may then miss its children: a chain of
@@ -254,4 +297,24 @@ pub(super) fn max_connections() -> usize {
 
 pub(super) fn is_want_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_look_tells_all_starts_that_nothing_of_them_survived() {
+        let mut command = std::process::Command::new("sleep");
+        let mut child = command.arg("600").env("LEVERFRAME_TOKEN", "it-survives").spawn().unwrap();
+        let mut scanner = ProcScanner::open().unwrap();
+        for (token, may_survive) in [("gone", false), ("it-survives", true), ("it-survive", false)] {
+            assert_eq!(scanner.may_survive(token, 0).unwrap(), may_survive, "{token}");
+            // As after each start of a step.
+            scanner.forget();
+        }
+        assert_eq!(scanner.n_snapshots, 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
