@@ -175,6 +175,8 @@ pub mod ui;
 
 #[doc(inline)]
 pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};
+#[doc(inline)]
+pub use base::tz::Tz;
 
 #[doc(inline)]
 pub use engine::{

@@ -8,5 +8,6 @@ pub(crate) mod queue;
 pub(crate) mod tasks;
 pub(crate) mod thread;
 pub mod time;
+pub mod tz;
 pub mod units;
 pub(crate) mod wake;

@@ -185,7 +185,7 @@ impl ScheduleConfig {
     /// The instants at which it fires, in the zone of the job, for a job that was added at `created_at`. Empty for
     /// `after` and `manual`, which no instant makes due.
     #[doc(hidden)]
-    pub fn timetable(&self, zone: chrono_tz::Tz, created_at: DateTime<Utc>) -> Timetable {
+    pub fn timetable(&self, zone: crate::base::tz::Tz, created_at: DateTime<Utc>) -> Timetable {
         Timetable::new(self, zone, created_at)
     }
 
@@ -193,7 +193,7 @@ impl ScheduleConfig {
     /// it returns a later instant. For more than one call, keep the [`Timetable`].
     pub fn next_after(
         &self,
-        zone: chrono_tz::Tz,
+        zone: crate::base::tz::Tz,
         after: DateTime<Utc>,
         created_at: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {

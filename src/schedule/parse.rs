@@ -1,7 +1,7 @@
 //! Parses schedules as the command line writes them: `6h`, `09:30`, `mon 09:00`, an instant.
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc, Weekday};
-use chrono_tz::Tz;
 
 use super::error::ScheduleError;
 use super::model::TimeOfDay;

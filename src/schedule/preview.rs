@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::config::ScheduleConfig;

@@ -2,8 +2,8 @@
 //! number of instants: the fires of a job that runs each second and was off for a month are counted by arithmetic, not
 //! one by one.
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use super::config::ScheduleConfig;
 use super::cron::Calendar;

@@ -1,7 +1,7 @@
 //! A schedule as a sentence: "every weekday at 09:30, Europe/Madrid".
 
+use crate::base::tz::Tz;
 use chrono::TimeDelta;
-use chrono_tz::Tz;
 
 use super::config::ScheduleConfig;
 use super::cron::{Calendar, DayRule};

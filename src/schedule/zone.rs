@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::{Deserialize, Serialize};
 
 use super::error::ScheduleError;
 use crate::base::nearest::nearest;
+use crate::base::tz::Tz;
 
 /// The word for the machine's own zone.
 const LOCAL: &str = "local";
@@ -71,19 +71,25 @@ impl fmt::Display for Zone {
     }
 }
 
+fn city(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
 /// The zone of this name, in any case.
 fn named(text: &str) -> Result<Tz, ScheduleError> {
     if let Ok(zone) = text.parse::<Tz>() {
         return Ok(zone);
     }
-    let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
-    if let Some(zone) = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text)) {
-        return Ok(*zone);
+    let names = Tz::names();
+    let names = || names.iter().map(String::as_str);
+    if let Some(zone) =
+        names().find(|name| name.eq_ignore_ascii_case(text)).and_then(|name| name.parse().ok())
+    {
+        return Ok(zone);
     }
     let wanted = text.replace(' ', "_");
-    let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
     // `Spain/Madrid` and `Madrid` mean the zone of that city. Otherwise the nearest name, then the nearest city.
-    let wanted_city = wanted.rsplit('/').next().unwrap_or(&wanted);
+    let wanted_city = city(&wanted);
     let near = names()
         .find(|name| city(name).eq_ignore_ascii_case(wanted_city))
         .or_else(|| nearest(&wanted, names()))

@@ -101,7 +101,7 @@ impl SchedulerCore {
             && kept.iter().all(|fire| fire.due_ms != next_run_ms);
         if is_by_hand && plan.starts.is_empty() {
             // A script has set the first instant, which the schedule does not have.
-            let once = ScheduleConfig::Once { at: first }.timetable(chrono_tz::UTC, job.created_at);
+            let once = ScheduleConfig::Once { at: first }.timetable(crate::base::tz::Tz::UTC, job.created_at);
             let by_hand = plan_of(&once, &[]);
             (plan.fires, plan.starts) = (by_hand.fires, by_hand.starts);
         }

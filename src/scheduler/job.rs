@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 

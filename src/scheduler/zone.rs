@@ -1,6 +1,6 @@
 //! The zone of this machine, as `date` has it: the zone of `TZ`, or else the system's.
 
-use chrono_tz::Tz;
+use crate::base::tz::Tz;
 
 /// The name of this machine's zone; `UTC` when the system names none.
 pub fn machine_zone() -> String {

@@ -1,7 +1,7 @@
 //! The form of a job: what was entered, what is wrong with it, and what it will do. It paints nothing.
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, SecondsFormat, Utc};
-use chrono_tz::Tz;
 
 use crate::api::{JobPatch, JobSpec};
 use crate::base::id::{JobId, PipelineId};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::base::tz::Tz;
 use chrono::TimeDelta;
-use chrono_tz::Tz;
 use egui::{Event as Input, Key, Modifiers, ViewportId};
 use egui_kittest::kittest::Queryable;
 use serde_json::json;
@@ -15,7 +15,11 @@ use crate::run::{Event, EventKind, RunState};
 use crate::schedule::{Misfire, Outcome, Overlap};
 use crate::window::{Action, AppUpdate, FireRow, JobDetail, JobPage, JobRow, SaveJob, SavedJob};
 
-const ZONE: Tz = chrono_tz::America::New_York;
+const ZONE: &str = "America/New_York";
+
+fn zone() -> Tz {
+    ZONE.parse().unwrap()
+}
 
 fn id(name: &str) -> JobId {
     JobId::new(name).unwrap()
@@ -45,7 +49,7 @@ fn row(name: &str) -> JobRow {
         schedule_type: "cron".to_owned(),
         schedule_config: json!({ "expression": "30 2 * * 1-5" }),
         words: "every weekday at 02:30, America/New_York".to_owned(),
-        zone: ZONE.name().to_owned(),
+        zone: ZONE.to_owned(),
         enabled: true,
         next_run: Some(next_at),
         last_run: None,
@@ -71,11 +75,11 @@ fn row(name: &str) -> JobRow {
         fire(30, Outcome::Ran, Some(RunState::Failed), Some("exit 12 in copy")),
         fire(6, Outcome::Ran, Some(RunState::Completed), None),
     ];
-    JobRow { job, job_id: JobId::new(name).ok(), zone: ZONE, marks }
+    JobRow { job, job_id: JobId::new(name).ok(), zone: zone(), marks }
 }
 
 fn page(rows: Vec<JobRow>) -> AppUpdate {
-    AppUpdate::Jobs(JobPage { total: rows.len(), n_disabled: 0, offset: 0, rows, local: ZONE })
+    AppUpdate::Jobs(JobPage { total: rows.len(), n_disabled: 0, offset: 0, rows, local: zone() })
 }
 
 fn detail(row: JobRow) -> AppUpdate {
@@ -216,7 +220,7 @@ fn a_new_job_is_filled_in_and_added() {
     let sent = scene.pull("Save");
     let [Action::SaveJob(form)] = sent.as_slice() else { panic!("{sent:?}") };
     let SaveJob::Add(params) = &**form else { panic!("{form:?}") };
-    assert_eq!(params.zone.as_deref(), Some(ZONE.name()));
+    assert_eq!(params.zone.as_deref(), Some(ZONE));
     assert_eq!(params.schedule_config, Some(json!({ "hour": 2, "minute": 0 })));
     scene.tell(AppUpdate::JobSaved(SavedJob { job_id: id("books-nightly"), refusal: None }));
     assert!(scene.sent().contains(&Action::LoadJob(id("books-nightly"))));
@@ -256,7 +260,7 @@ fn what_is_typed_stays_while_the_job_fires() {
 #[test]
 fn a_hundred_thousand_jobs_cost_no_more_than_the_visible_ones() {
     let rows: Vec<JobRow> = (0..80).map(|n| row(&format!("job{n:06}"))).collect();
-    let local = ZONE;
+    let local = zone();
     let all = JobPage { total: 100_000, n_disabled: 0, offset: 0, rows, local };
     let mut scene = jobs([AppUpdate::Jobs(all)]);
     assert_eq!(scene.sent(), [], "what can be seen is known");

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;

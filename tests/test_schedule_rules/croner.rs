@@ -24,6 +24,11 @@ const REASONS: [&str; 2] = [
      croner takes only a single second, minute and hour for fixed, and lets all others follow the wall",
 ];
 
+/// The program's own reading of a zone.
+fn own(zone: Tz) -> leverframe::Tz {
+    zone.name().parse().expect("a zone")
+}
+
 /// Whether the first reason holds for these fields, seconds first.
 fn leaves_the_day_free(fields: &[String]) -> bool {
     let has_step = |field: &String| field.starts_with("*/");
@@ -93,7 +98,7 @@ fn changes(zone: Tz) -> Vec<i64> {
 }
 
 fn ours(text: &str, after: DateTime<Utc>, zone: Tz) -> Vec<DateTime<Utc>> {
-    let timetable = ScheduleConfig::Cron(text.parse().expect("an expression")).timetable(zone, after);
+    let timetable = ScheduleConfig::Cron(text.parse().expect("an expression")).timetable(own(zone), after);
     std::iter::successors(timetable.next_after(after), |at| timetable.next_after(*at)).take(N_FIRES).collect()
 }
 

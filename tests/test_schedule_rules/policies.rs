@@ -1,7 +1,6 @@
 //! The four overlap policies against the three misfire policies, in one table.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use leverframe::ScheduleConfig;
 use leverframe::schedule::{Admission, Misfire, MisfirePolicy, Overlap, Situation, admit, plan};
 
@@ -16,7 +15,7 @@ fn fates(misfire: Misfire, overlap: Overlap, n_active: usize) -> String {
     let misfire =
         MisfirePolicy { policy: misfire, grace: TimeDelta::minutes(90), ..MisfirePolicy::default() };
     let plan = plan(&Situation {
-        timetable: &config.timetable(Tz::UTC, at(0)),
+        timetable: &config.timetable(leverframe::Tz::UTC, at(0)),
         accounted_until: at(0),
         now: at(180) + TimeDelta::milliseconds(1),
         recorded: &[],

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
-use chrono_tz::{TZ_VARIANTS, Tz};
-use leverframe::ScheduleConfig;
 use leverframe::schedule::{TimeOfDay, Timetable};
+use leverframe::{ScheduleConfig, Tz};
 
 const FROM: i64 = 631_152_000;
 const UNTIL: i64 = 2_240_524_800;
@@ -16,6 +15,11 @@ const DAY: i64 = 86_400;
 
 fn at(unix: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(unix, 0).expect("an instant")
+}
+
+/// Every zone. Its own offsets are held against another reading of the database in the unit tests.
+fn zones() -> impl Iterator<Item = Tz> {
+    Tz::names().into_iter().map(|name| name.parse().expect("a zone"))
 }
 
 fn offset(zone: Tz, unix: i64) -> i64 {
@@ -27,7 +31,7 @@ static CLOCKS: LazyLock<Vec<(Tz, Vec<i64>)>> = LazyLock::new(clocks);
 
 fn clocks() -> Vec<(Tz, Vec<i64>)> {
     let mut clocks = BTreeMap::new();
-    for zone in TZ_VARIANTS {
+    for zone in zones() {
         let mut changes = Vec::new();
         let mut shape = vec![(FROM, offset(zone, FROM))];
         let mut before = offset(zone, FROM);
@@ -155,7 +159,7 @@ fn the_next_instant_is_always_later_and_none_lies_between() {
         ((seed >> 33) as i64) % n
     };
     let crons = ["*/15 * * * *", "7 */5 * * *", "30 1,2,3 * * *", "0 0 L * *", "0 0 13 * fri", "* 2 29 2 *"];
-    for zone in TZ_VARIANTS {
+    for zone in zones() {
         for text in crons {
             let timetable = cron(zone, text);
             for _ in 0..4 {
@@ -175,7 +179,7 @@ fn the_next_instant_is_always_later_and_none_lies_between() {
 
 #[test]
 fn never_is_said_in_every_zone() {
-    for zone in TZ_VARIANTS {
+    for zone in zones() {
         assert_eq!(cron(zone, "0 0 31 2 *").next_after(at(FROM)), None, "{zone}");
         assert_eq!(cron(zone, "*/5 * 30 2 *").next_after(at(FROM)), None, "{zone}");
     }

@@ -1,6 +1,6 @@
 //! The arguments that say when a job is due.
 
-use chrono_tz::Tz;
+use crate::base::tz::Tz;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 

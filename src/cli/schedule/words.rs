@@ -1,7 +1,7 @@
 //! Jobs in words for people: instants in the local time of the job's zone, and how far off they are.
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use super::super::output::{note, span};
 use crate::api::JobView;

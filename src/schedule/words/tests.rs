@@ -1,14 +1,19 @@
 //! Sentences.
 
+use crate::base::tz::Tz;
 use chrono::DateTime;
-use chrono_tz::Europe::Madrid;
 
 use super::*;
+
+/// Madrid's clock.
+fn madrid() -> Tz {
+    "Europe/Madrid".parse().unwrap()
+}
 
 #[track_caller]
 fn check(kind: &str, config: &str, expected: &str) {
     let config = ScheduleConfig::from_parts(kind, config).unwrap();
-    assert_eq!(config.in_words(Zone::Named(Madrid), Madrid), expected);
+    assert_eq!(config.in_words(Zone::Named(madrid()), madrid()), expected);
 }
 
 #[test]
@@ -28,7 +33,7 @@ fn each_type_has_its_sentence() {
     check("after", r#"{"jobs": ["a", "b", "c"], "on": "finished"}"#, "after a, b and c end");
     check("manual", "{}", "only by hand");
     let daily = ScheduleConfig::from_parts("daily", r#"{"hour": 9}"#).unwrap();
-    assert_eq!(daily.in_words(Zone::Local, Madrid), "every day at 09:00, local time");
+    assert_eq!(daily.in_words(Zone::Local, madrid()), "every day at 09:00, local time");
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn a_cron_expression_has_its_sentence() {
         ("*/5 30 9 * * *", "every 5 seconds of minute 30 in hour 9"),
     ] {
         let config = ScheduleConfig::Cron(expression.parse().unwrap());
-        let words = config.in_words(Zone::Named(Madrid), Madrid);
+        let words = config.in_words(Zone::Named(madrid()), madrid());
         assert_eq!(words, format!("{sentence}, Europe/Madrid"), "{expression}");
     }
 }
@@ -71,7 +76,7 @@ fn a_cron_expression_has_its_sentence() {
 fn the_sentence_of_an_instant_is_on_the_wall_of_this_zone() {
     let at = DateTime::UNIX_EPOCH;
     assert_eq!(
-        ScheduleConfig::Once { at }.in_words(Zone::Local, Madrid),
+        ScheduleConfig::Once { at }.in_words(Zone::Local, madrid()),
         "once, on 1970-01-01 at 01:00, local time"
     );
 }

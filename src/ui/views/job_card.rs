@@ -265,7 +265,7 @@ fn fire_row_ui(
     ui: &mut Ui,
     view: View<'_>,
     fire: &FireRow,
-    zone: chrono_tz::Tz,
+    zone: crate::base::tz::Tz,
     at: usize,
     out: &mut Commands,
 ) {

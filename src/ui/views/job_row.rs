@@ -1,7 +1,7 @@
 //! A job in the list: its switch, its name, when it is due, and the outcomes of its last instants.
 
+use crate::base::tz::Tz;
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
-use chrono_tz::Tz;
 use egui::{Align2, Color32, CornerRadius, Id, Rect, Sense, Ui, pos2, vec2};
 
 use super::super::command::Command;

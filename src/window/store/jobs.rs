@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use chrono_tz::Tz;
+use crate::base::tz::Tz;
 
 use crate::base::id::JobId;
 use crate::window::job_page::{JobDetail, JobPage, JobRow};
