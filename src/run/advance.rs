@@ -11,8 +11,9 @@ use super::model::{Body, Definition, Run, StepRun};
 use super::outbox::{Effect, Outbox};
 use super::phase::{End, Phase, StopKind, Verdict};
 use super::state::{RunState, StepState};
+use super::step_end::finish;
 use super::step_phase::StepPhase;
-use super::tell::{refresh_progress, summary};
+use super::tell::summary;
 use super::transition::{Change, StepChange};
 use crate::pipeline::{OnFailure, Step, When};
 
@@ -285,13 +286,8 @@ fn pass_over_rest(run: &mut Run, definition: &Definition, change: StepChange, ou
 }
 
 fn end_unstarted(run: &mut Run, index: usize, change: StepChange, out: &mut Outbox) {
-    let run_id = run.id.clone();
-    let step = run.step_mut(index);
-    step.apply(change);
-    step.message = None;
-    let step = step.summary(&run_id);
-    out.events.push(EventKind::StepFinished { step });
-    refresh_progress(run, out);
+    run.step_mut(index).message = None;
+    finish(run, index, change, None, out);
 }
 
 /// Ends the run in this way, for this reason; one that has ended stays as it is.
