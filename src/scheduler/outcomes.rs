@@ -121,9 +121,6 @@ impl SchedulerCore {
     }
 
     /// Whether the run with the id of `start` was started for it, by an engine that died before that was recorded.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn is_run_of(&self, start: &JobStart) -> Result<bool, StoreError> {
         let stored = self.runs.load_run(&start.run_id)?;
         let by = stored.and_then(|stored| stored.ledger.fired_by);
@@ -131,9 +128,6 @@ impl SchedulerCore {
     }
 
     /// Whether the fire of this start is still claimed for its run.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub(super) fn is_claimed_for(&self, start: &JobStart) -> Result<bool, StoreError> {
         let Some(due_ms) = start.due_ms else { return Ok(false) };
         let fire = self.jobs.fire_at(start.job_id.as_str(), due_ms)?;
@@ -211,9 +205,6 @@ impl SchedulerCore {
     }
 
     /// Records that an ended run of a job goes on.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn reopened(&mut self, run: &RunSummary, now: Now) -> Result<Vec<Act>, StoreError> {
         let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(Vec::new()) };
         let is_open = history.finished_at.is_none();

@@ -259,11 +259,6 @@ impl DataDir {
         self.path.join("samples.db")
     }
 
-    /// The operator's settings.
-    pub fn settings_file(&self) -> PathBuf {
-        self.path.join("settings.toml")
-    }
-
     /// The first folder that is searched for pipelines.
     pub fn pipelines_dir(&self) -> PathBuf {
         self.path.join("pipelines")

@@ -18,7 +18,7 @@ use crate::base::id::{JobId, PipelineId, RunId, StepId};
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
-use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
+use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader};
 use crate::run::RunState;
 use crate::settings::{Catalogue, edit_file};
 use crate::store::{RunFilter, SampleHistory};
@@ -230,7 +230,7 @@ fn paint(controller: &WindowController, key: &LogKey, growth: &Receiver<()>) {
 
 fn read_tail(path: &std::path::Path) -> std::io::Result<LogTail> {
     let reader = LogReader::open(path)?;
-    let window = reader.tail(MAX_LOG_LINES, MAX_LOG_BYTES, TextForm::Plain)?;
+    let window = reader.tail(MAX_LOG_LINES, MAX_LOG_BYTES)?;
     let dropped_bytes = reader.dropped()?.iter().map(|range| range.end - range.start).sum();
     let lines = window
         .lines

@@ -17,8 +17,6 @@ pub use write::JobWrite;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
 use crate::store::error::StoreError;
 use crate::store::sqlite::database::{BUSY, Database, Durability, integrity_problems};
 use crate::store::sqlite::wal::Wal;
@@ -120,10 +118,6 @@ impl JobStore {
     /// # Errors
     /// The file can't be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.read(integrity_problems)
-    }
-
-    fn read<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        self.database.read(question)
+        self.database.read(integrity_problems)
     }
 }
