@@ -60,7 +60,7 @@ fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             title: "Quiet".to_owned(),
             text: format!("{until}: {figures}"),
         };
-        let text = quiet.text();
+        let text = quiet.label().text.to_owned();
         banner.show(ui, &[(quiet, text)], out);
     }
     if orders.draining_since.is_some() {
@@ -74,7 +74,7 @@ fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
                 if n_frozen == 0 { String::new() } else { format!(", {n_frozen} of them frozen") }
             ),
         };
-        let text = drain.text();
+        let text = drain.label().text.to_owned();
         banner.show(ui, &[(drain, text)], out);
     }
 }
@@ -91,8 +91,8 @@ fn recovery_banner_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let banner = Banner { icon: Icon::Bolt, color, title: "While you were away".to_owned(), text };
     let is_open = view.state.is_review_open;
     let review = if is_open { "Hide".to_owned() } else { format!("Review {}", decisions.len()) };
-    let levers =
-        [(Command::DismissDecisions, Command::DismissDecisions.text()), (Command::ToggleReview, review)];
+    let dismiss = Command::DismissDecisions.label().text.to_owned();
+    let levers = [(Command::DismissDecisions, dismiss), (Command::ToggleReview, review)];
     banner.show(ui, &levers, out);
     if !is_open {
         return;

@@ -59,7 +59,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     }));
     let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, ROW));
     let switch = switch_at(ui, place, job.enabled, &format!("{job_id} fires"));
-    if switch.tip(turn.tooltip().unwrap_or_default()).clicked() {
+    if switch.tip(turn.label().tooltip.unwrap_or_default()).clicked() {
         out.push(turn);
     }
     let run = Command::Send(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));

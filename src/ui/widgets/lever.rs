@@ -38,25 +38,26 @@ impl Lever {
     /// A lever for `command`.
     pub(crate) fn of(ui: &Ui, command: &Command) -> Self {
         // A run's key acts on the selected run, which may not be the run of this lever.
-        let shortcut = command.shortcut().filter(|_| !matches!(command, Command::Send(_)));
+        let shortcut = command.label().shortcut.filter(|_| !matches!(command, Command::Send(_)));
         Self::keyed(ui, command, shortcut)
     }
 
     /// The same for the selected run, with its key.
     pub(crate) fn of_selected(ui: &Ui, command: &Command) -> Self {
-        Self::keyed(ui, command, command.shortcut())
+        Self::keyed(ui, command, command.label().shortcut)
     }
 
     fn keyed(ui: &Ui, command: &Command, shortcut: Option<KeyboardShortcut>) -> Self {
+        let label = command.label();
         let shortcut = shortcut.map(|shortcut| ui.ctx().format_shortcut(&shortcut));
-        let tooltip = match (command.tooltip(), shortcut) {
+        let tooltip = match (label.tooltip, shortcut) {
             (Some(tooltip), Some(key)) => Some(format!("{tooltip} ({key})")),
             (Some(tooltip), None) => Some(tooltip.to_owned()),
             (None, key) => key,
         };
         Self {
-            icon: command.icon(),
-            text: one_line(&command.text()).into_owned(),
+            icon: label.icon,
+            text: one_line(label.text).into_owned(),
             name: command.name(),
             tooltip,
             tone: Tone::Plain,
