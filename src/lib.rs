@@ -178,8 +178,8 @@ pub use base::id::{InvalidId, JobId, PipelineId, RunId, StepId};
 
 #[doc(inline)]
 pub use engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, ExecutionContext, OnDiskFull, Scope,
-    ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, ExecutionContext, OnDiskFull, ShutdownKind,
+    Signal, StartRequest, Subscription, SubscriptionGuard,
 };
 
 #[doc(inline)]
@@ -189,14 +189,10 @@ pub use run::{
 };
 
 #[doc(inline)]
-pub use config::Diagnostic;
-#[doc(inline)]
 pub use pipeline::Pipeline;
 
 #[doc(inline)]
-pub use schedule::{
-    AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, TimeOfDay, Zone,
-};
+pub use schedule::{AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Zone};
 
 #[doc(inline)]
 pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobPatch, JobSpec, JobView, SchedulerError};

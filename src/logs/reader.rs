@@ -65,18 +65,12 @@ impl LogReader {
     }
 
     /// The present length of the log, with dropped bytes.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn log_len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
     /// The dropped ranges: the middle of a log that was longer than its limit. Exact to a block of the file system; a
     /// window has the exact bytes.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn dropped(&self) -> io::Result<Vec<Range<u64>>> {
         let log_len = self.log_len()?;
         let kept = data_ranges(&self.file, log_len)?;
@@ -86,9 +80,6 @@ impl LogReader {
     }
 
     /// The last `n_lines` lines, if they fit into `max_bytes` of data; otherwise as much of the end as fits.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn tail(&self, n_lines: usize, max_bytes: usize) -> io::Result<LogWindow> {
         let log_len = self.log_len()?;
         let max_bytes = max_bytes.min(MAX_WINDOW_BYTES) as u64;
@@ -97,9 +88,6 @@ impl LogReader {
     }
 
     /// The bytes at `offset`: at most 256 KiB, or a whole gap. None at the end.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn chunk_at(&self, offset: u64) -> io::Result<Option<LogChunk>> {
         let piece = next_piece(&self.file, offset, self.log_len()?, MAX_CHUNK_BYTES)?;
         Ok(piece.map(|piece| match piece {

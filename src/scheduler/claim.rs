@@ -296,29 +296,43 @@ impl SchedulerCore {
 
     pub(super) fn start_of(&self, job: &Job, fire: &StoredFire, run_id: RunId) -> JobStart {
         let instant = |ms: i64| job.in_zone(ms, &self.local);
-        JobStart {
+        let trigger = if fire.kind == FireKind::After { Trigger::After } else { Trigger::Schedule };
+        let fired_by = FiredBy {
             job_id: job.spec.job_id.clone(),
-            pipeline_id: job.spec.pipeline_id.clone(),
-            source: job.source.clone(),
-            run_id,
-            trigger: if fire.kind == FireKind::After { Trigger::After } else { Trigger::Schedule },
-            fired_by: FiredBy {
-                job_id: job.spec.job_id.clone(),
-                due_at: Some(instant(fire.due_ms)),
-                previous_due_at: fire.previous_ms.map(instant),
-            },
-            params: job.spec.params.clone(),
-            run_type: job.spec.run_type.clone(),
-            environment: job.spec.environment.clone(),
-            priority: job.spec.priority,
-            held_at_most: job.spec.misfire.grace,
-            due_ms: Some(fire.due_ms),
-        }
+            due_at: Some(instant(fire.due_ms)),
+            previous_due_at: fire.previous_ms.map(instant),
+        };
+        job_start(job, run_id, trigger, fired_by, Some(fire.due_ms))
     }
 
     /// Reserves an id for a run of `job`, by its due instant.
     pub(super) fn reserve(&self, job: &Job, due_at: DateTime<Utc>) -> Result<RunId, StoreError> {
         let base = run_id_base(&job.source, due_at);
         self.names.borrow_mut().reserve(&base, &self.jobs, &self.runs)
+    }
+}
+
+/// The start of a run of `job`.
+pub(super) fn job_start(
+    job: &Job,
+    run_id: RunId,
+    trigger: Trigger,
+    fired_by: FiredBy,
+    due_ms: Option<i64>,
+) -> JobStart {
+    let spec = job.spec.clone();
+    JobStart {
+        job_id: spec.job_id,
+        pipeline_id: spec.pipeline_id,
+        source: job.source.clone(),
+        run_id,
+        trigger,
+        fired_by,
+        params: spec.params,
+        run_type: spec.run_type,
+        environment: spec.environment,
+        priority: spec.priority,
+        held_at_most: spec.misfire.grace,
+        due_ms,
     }
 }

@@ -80,9 +80,6 @@ impl SchedulerCore {
 
     /// As [`get_job_history`](Self::get_job_history), for people and without a running scheduler: ends that are not
     /// recorded in the history yet are taken from the runs.
-    ///
-    /// # Errors
-    /// As [`get_job_history`](Self::get_job_history).
     pub fn history_as_it_stands(
         &self,
         job_id: &JobId,

@@ -275,9 +275,6 @@ impl DataDir {
     }
 
     /// Creates a run's folders, which only this user can read.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn make_run_dirs(&self, run_id: &RunId) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);

@@ -76,9 +76,6 @@ pub struct FireRow {
 }
 
 /// The jobs of a data directory from the `offset`-th on, at most `limit`.
-///
-/// # Errors
-/// What the disk has.
 pub(crate) fn job_page(
     data_dir: &Path,
     offset: usize,
@@ -97,9 +94,6 @@ pub(crate) fn job_page(
 }
 
 /// One job of a data directory; none where there is none of this name.
-///
-/// # Errors
-/// What the disk has.
 pub(crate) fn job_detail(
     data_dir: &Path,
     job_id: &JobId,

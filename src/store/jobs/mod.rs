@@ -47,9 +47,6 @@ impl JobStore {
     }
 
     /// An empty store in memory, gone with its last handle; for tests.
-    ///
-    /// # Errors
-    /// There is no memory.
     pub fn in_memory() -> Result<Self, StoreError> {
         Ok(Self { database: Arc::new(Database::in_memory(&JOBS)?) })
     }
@@ -102,9 +99,6 @@ impl JobStore {
     }
 
     /// As [`super::CheckpointManager::put_away_wal`].
-    ///
-    /// # Errors
-    /// As there.
     pub fn put_away_wal(&self) -> Result<(), StoreError> {
         self.database.put_away_wal()
     }
@@ -114,9 +108,6 @@ impl JobStore {
     }
 
     /// What is wrong with the database, one sentence each; empty when nothing is. Reads the whole file.
-    ///
-    /// # Errors
-    /// The file can't be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
         self.database.read(integrity_problems)
     }

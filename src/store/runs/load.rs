@@ -17,9 +17,6 @@ use crate::store::sqlite::columns::{self, Named};
 #[doc(hidden)]
 impl CheckpointManager {
     /// One run with its steps and its definition.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn load_run(&self, run_id: &RunId) -> Result<Option<StoredRun>, StoreError> {
         self.database().read_consistently(|conn| {
             let partial = conn
@@ -32,9 +29,6 @@ impl CheckpointManager {
     }
 
     /// All runs that have not ended, oldest first. The cost depends on their number, not on the number of ended runs.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn load_living(&self) -> Result<Vec<StoredRun>, StoreError> {
         self.database().read_consistently(|conn| {
             let partials: Vec<PartialRun> = conn
@@ -51,9 +45,6 @@ impl CheckpointManager {
     }
 
     /// All attempts of all steps of a run, earlier and current ones, by step and attempt.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn attempts(&self, run_id: &RunId) -> Result<Vec<AttemptRecord>, StoreError> {
         let (earlier, current) = self.database().read_consistently(|conn| {
             let earlier: Vec<AttemptRecord> = conn

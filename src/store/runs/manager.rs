@@ -47,11 +47,7 @@ impl CheckpointManager {
     }
 
     /// As [`CheckpointManager::open`], but waits at most `busy` for another program's lock.
-    ///
-    /// # Errors
-    /// As [`CheckpointManager::open`].
-    #[doc(hidden)]
-    pub fn open_with_patience(path: impl AsRef<Path>, busy: Duration) -> Result<Self, StoreError> {
+    pub(crate) fn open_with_patience(path: impl AsRef<Path>, busy: Duration) -> Result<Self, StoreError> {
         Ok(Self::with(Database::open(&CHECKPOINTS, path.as_ref(), busy)?))
     }
 
@@ -124,11 +120,7 @@ impl CheckpointManager {
     }
 
     /// Moves what was committed from the WAL into the database's file, as far as no reader prevents it. Does not wait.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn put_away_wal(&self) -> Result<(), StoreError> {
+    pub(crate) fn put_away_wal(&self) -> Result<(), StoreError> {
         self.inner.database.put_away_wal()
     }
 
@@ -138,11 +130,7 @@ impl CheckpointManager {
 
     /// Begins a new epoch: a number for each start of an engine, larger than all before and larger than `above`. Other
     /// parties may remember an epoch from a database that has been removed since; they pass it as `above`.
-    ///
-    /// # Errors
-    /// As [`CheckpointManager::commit`].
-    #[doc(hidden)]
-    pub fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
+    pub(crate) fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
         self.inner
             .database
             .transaction(|tx| {

@@ -23,9 +23,6 @@ const DRAINING_SINCE: &str = "draining_since_ms";
 #[doc(hidden)]
 impl CheckpointManager {
     /// The orders that were stored last.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn load_orders(&self) -> Result<Orders, StoreError> {
         let statement = "SELECT key, value FROM meta WHERE key IN (?1, ?2, ?3)";
         let keys = [QUIET_SINCE, QUIET_UNTIL, DRAINING_SINCE];
@@ -40,9 +37,6 @@ impl CheckpointManager {
 
     /// The memory that each step of a pipeline usually needs: the 95th percentile of its peaks in completed attempts.
     /// `n_steps` is the number of steps of the pipeline.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn footprints(&self, pipeline_id: &PipelineId, n_steps: usize) -> Result<Footprints, StoreError> {
         let n_runs = (MAX_STEPS / n_steps.max(1)).clamp(MIN_RUNS, MAX_RUNS) as i64;
         let mut peaks: Vec<(String, i64)> = self.database().rows(

@@ -107,9 +107,6 @@ struct Candidate {
 impl CheckpointManager {
     /// Plans what `retention` removes at `now`. `log_bytes` gives the size of a run's logs, which count against the
     /// limit whatever the run's state.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn plan_prune(
         &self,
         retention: &Retention,

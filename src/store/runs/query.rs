@@ -194,11 +194,7 @@ impl CheckpointManager {
     }
 
     /// The run ids that are `base`, or `base` with a number behind.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn run_ids_of_base(&self, base: &str) -> Result<HashSet<String>, StoreError> {
+    pub(crate) fn run_ids_of_base(&self, base: &str) -> Result<HashSet<String>, StoreError> {
         // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
         let found = self.database().rows(
             "SELECT run_id FROM execution_state
@@ -210,21 +206,13 @@ impl CheckpointManager {
     }
 
     /// The runs that were resumed after their end, or whose steps were run again.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn runs_taken_up(&self) -> Result<Vec<RunSummary>, StoreError> {
+    pub(crate) fn runs_taken_up(&self) -> Result<Vec<RunSummary>, StoreError> {
         self.summaries("WHERE attempt > 1 ORDER BY finished_ms", [])
     }
 
     /// The first free name for a run of `source` recorded at `at`: `<source>-<YYYYMMDDHHMMSS>`, then with `-2`, `-3`, …
     /// `is_taken` knows the names that are not on disk yet.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn next_run_id(
+    pub(crate) fn next_run_id(
         &self,
         source: &str,
         at: DateTime<Utc>,

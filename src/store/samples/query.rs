@@ -72,9 +72,6 @@ impl SampleHistory {
     /// The machine from `from` (included) to `until` (excluded), oldest first, with one point for each `step`: the means
     /// and the peaks of its points. There are at most as many points as steps fit between the two instants. Empty
     /// without a file. The last ten seconds may be missing; see [`SampleStore::flush`](super::SampleStore::flush).
-    ///
-    /// # Errors
-    /// The file can't be read.
     pub fn machine_in_steps(
         &self,
         resolution: Resolution,
@@ -106,9 +103,6 @@ impl SampleHistory {
     }
 
     /// The newest `limit` changes of limits between two instants, oldest first.
-    ///
-    /// # Errors
-    /// The file can't be read.
     pub fn limit_changes(
         &self,
         from: DateTime<Utc>,

@@ -108,6 +108,15 @@ impl Lever {
         self.ui_at(ui, rect)
     }
 
+    /// Puts it at the left of `right`, `height` high, in the middle of `rect`'s height. `right` moves to where the next
+    /// one ends.
+    pub(crate) fn ui_before(self, ui: &mut Ui, right: &mut f32, rect: Rect, height: f32) -> Response {
+        let size = vec2(self.width(ui), height);
+        let at = pos2(*right - size.x / 2.0, rect.center().y);
+        *right -= size.x + 6.0;
+        self.ui_at(ui, Rect::from_center_size(at, size))
+    }
+
     /// Puts it at `rect`.
     pub(crate) fn ui_at(self, ui: &mut Ui, rect: Rect) -> Response {
         let sense = if self.is_enabled { Sense::click() } else { Sense::hover() };
