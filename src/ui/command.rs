@@ -5,7 +5,7 @@ use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
 use super::labels::{label_of, subject_of};
-use crate::base::id::{JobId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::window::{Action, HistorySpan, QuitChoice};
 
 /// One thing to do.
@@ -193,7 +193,9 @@ impl Command {
         match self {
             Self::Send(action) => match action {
                 Action::Do(command) => subject_of(command),
-                Action::LoadRun(run_id) | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
+                Action::LoadRun(run_id) | Action::SelectStep(AttemptKey { run_id, .. }) => {
+                    Some(run_id.to_string())
+                }
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
@@ -240,7 +242,7 @@ const fn action_label(action: &Action) -> Label {
     match action {
         Action::Do(command) => label_of(command),
         Action::SelectRun(_) => Label::new("Show"),
-        Action::SelectStep { .. } => Label::new("Follow its log"),
+        Action::SelectStep(_) => Label::new("Follow its log"),
         Action::LoadRun(_) => Label::new("Load"),
         Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),

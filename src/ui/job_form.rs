@@ -137,18 +137,8 @@ impl JobForm {
     pub(super) fn of(detail: &JobDetail, local: Tz) -> Option<Self> {
         let job = &detail.row.job;
         let config = ScheduleConfig::from_parts(&job.schedule_type, &job.schedule_config.to_string()).ok();
-        let (on, anchor) = match &config {
-            Some(ScheduleConfig::After { on, .. }) => (*on, None),
-            Some(ScheduleConfig::Interval { anchor, .. }) => (AfterOn::default(), *anchor),
-            Some(
-                ScheduleConfig::Once { .. }
-                | ScheduleConfig::Daily { .. }
-                | ScheduleConfig::Weekly { .. }
-                | ScheduleConfig::Cron(_)
-                | ScheduleConfig::Manual,
-            )
-            | None => (AfterOn::default(), None),
-        };
+        let on = if let Some(ScheduleConfig::After { on, .. }) = config { on } else { AfterOn::default() };
+        let anchor = if let Some(ScheduleConfig::Interval { anchor, .. }) = config { anchor } else { None };
         let fields = Fields {
             name: job.job_id.clone(),
             pipeline: job.pipeline_id.clone(),

@@ -25,7 +25,7 @@ use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
 use crate::backend::RunDetail;
-use crate::base::id::{JobId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
@@ -62,8 +62,7 @@ pub struct Notice {
 /// The followed log.
 #[derive(Debug, Clone)]
 pub struct FollowedLog {
-    pub step_id: StepId,
-    pub attempt: u32,
+    pub key: AttemptKey,
     /// Its newest lines; none until they arrive.
     pub tail: Option<Arc<LogTail>>,
 }
@@ -169,11 +168,9 @@ impl AppStore {
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
-            AppUpdate::LogTail { run_id, step_id, attempt, tail } => {
-                if self.selected.as_ref() == Some(&run_id)
-                    && let Some(log) = &mut self.log
-                    && log.step_id == step_id
-                    && log.attempt == attempt
+            AppUpdate::LogTail { key, tail } => {
+                if self.selected.as_ref() == Some(&key.run_id)
+                    && let Some(log) = self.log.as_mut().filter(|log| log.key == key)
                 {
                     log.tail = Some(bounded_tail(tail));
                 }

@@ -174,7 +174,7 @@ fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
 
 fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary, out: &mut Commands) {
     let tokens = theme::tokens(ui);
-    let is_followed = view.store.log().is_some_and(|log| log.step_id == step.step_id);
+    let is_followed = view.store.log().is_some_and(|log| log.key.step_id == step.step_id);
     let took = took_text(step, view);
     let exit = exit_text(step);
     let memory = step.peak_rss_bytes.map(format::bytes).unwrap_or_default();
