@@ -17,7 +17,7 @@ use leverframe::engine::{EngineOptions, EventBus, ShutdownKind};
 use leverframe::monitor::{MAX_INTERVAL, MIN_INTERVAL, MonitorOptions, ResourceMonitor};
 use leverframe::settings::Settings;
 use leverframe::window::{AppStore, AppUpdate, ExecutionIntegration, window_port};
-use support::process::{Part, cpu_seconds, memory, say};
+use support::process::{Part, cpu_seconds, memory, say, wait_for_the_end};
 use support::{Goal, Table, bench, let_pass, mib, ms};
 
 const N_TREES: usize = 20;
@@ -172,6 +172,7 @@ fn watch(what: &str, dir: &Path) {
         tree.wait().expect("it ends");
     }
     say(&[of_one, share, f64::from(n_processes)]);
+    wait_for_the_end();
 }
 
 /// A shell with four children, all of which end when the pipe to it is closed.

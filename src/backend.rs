@@ -66,9 +66,6 @@ pub struct RunDetail {
 
 impl Backend {
     /// Becomes the engine of the lease's directory. What it tells begins with what recovery tells.
-    ///
-    /// # Errors
-    /// As [`Service::open`].
     pub fn open(
         lease: EngineLease,
         settings: Settings,
@@ -156,9 +153,6 @@ impl Backend {
     }
 
     /// As [`Self::command`], with the answer.
-    ///
-    /// # Errors
-    /// As there.
     pub fn ask<R: Request>(&self, request: R) -> Result<R::Answer, Error>
     where
         CommandHandler: Handles<R>,
@@ -170,9 +164,6 @@ impl Backend {
     }
 
     /// One run whole; none where there is no such run. Another process's engine is not asked: the disk has it.
-    ///
-    /// # Errors
-    /// [`Error`] when it can't be read.
     pub fn detail(&self, run_id: &RunId) -> Result<Option<RunDetail>, Error> {
         if let Some(engine) = self.handler().map(CommandHandler::engine) {
             let snapshot = engine.snapshot();
@@ -188,9 +179,6 @@ impl Backend {
     }
 
     /// What stands on disk.
-    ///
-    /// # Errors
-    /// [`Error`] when it can't be read.
     pub fn records(&self) -> Result<Records, Error> {
         match &self.0 {
             Place::Local { handler, .. } => Ok(handler.records()),
@@ -235,9 +223,6 @@ impl Backend {
     }
 
     /// How many jobs go on firing when the engine of this process ends; none where it is another's.
-    ///
-    /// # Errors
-    /// What the disk has.
     pub fn jobs_left(&self) -> Result<Option<usize>, Error> {
         let n_due = self.handler().and_then(|handler| handler.jobs().store()).map(JobStore::n_due);
         Ok(n_due.transpose().map_err(EngineError::from)?)

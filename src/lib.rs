@@ -180,8 +180,8 @@ pub use base::tz::Tz;
 
 #[doc(inline)]
 pub use engine::{
-    CoreExecutionEngine, EngineError, EngineOptions, EventBus, ExecutionContext, OnDiskFull, Scope,
-    ShutdownKind, Signal, StartRequest, Subscription, SubscriptionGuard,
+    CoreExecutionEngine, EngineError, EngineOptions, EventBus, ExecutionContext, OnDiskFull, ShutdownKind,
+    Signal, StartRequest, Subscription, SubscriptionGuard,
 };
 
 #[doc(inline)]
@@ -191,14 +191,10 @@ pub use run::{
 };
 
 #[doc(inline)]
-pub use config::Diagnostic;
-#[doc(inline)]
 pub use pipeline::Pipeline;
 
 #[doc(inline)]
-pub use schedule::{
-    AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, TimeOfDay, Zone,
-};
+pub use schedule::{AfterOn, CronExpr, Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Zone};
 
 #[doc(inline)]
 pub use scheduler::{DesktopScheduler, FireView, HistoryView, JobPatch, JobSpec, JobView, SchedulerError};

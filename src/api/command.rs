@@ -20,9 +20,6 @@ macro_rules! commands {
 
         impl Command {
             /// Has `handler` handle the request. The result shows in events.
-            ///
-            /// # Errors
-            /// The handler's.
             pub fn carry_out(self, handler: &impl HandlesAll) -> Result<(), Error> {
                 match self {
                     $(Self::$name(request) => handler.handle(request).map(drop)),*

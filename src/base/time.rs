@@ -19,17 +19,11 @@ pub fn format_instant(at: DateTime<Utc>) -> String {
 }
 
 /// For `serialize_with`: as [`format_instant`].
-///
-/// # Errors
-/// The serializer's.
 pub fn instant<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_instant(*at))
 }
 
 /// For `serialize_with`: as [`format_instant`], or null.
-///
-/// # Errors
-/// The serializer's.
 pub fn maybe_instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => instant(at, serializer),
@@ -70,18 +64,12 @@ pub fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// For `deserialize_with`: as [`parse_instant`].
-///
-/// # Errors
-/// As there, or the deserializer's.
 pub fn read_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_instant(&text).map_err(serde::de::Error::custom)
 }
 
 /// For `deserialize_with`: as [`parse_instant`], or null.
-///
-/// # Errors
-/// As there, or the deserializer's.
 pub fn read_maybe_instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {

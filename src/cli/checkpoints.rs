@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::exit::Outcome;
-use super::output::{Cell, Form, Page, local_time, note};
+use super::output::{Cell, local_time, note};
 use super::{Place, Print, no_such_run};
 use crate::api::exit_code::DONE;
 use crate::base::id::RunId;
@@ -34,21 +34,18 @@ pub(super) fn checkpoints(args: &CheckpointsArgs, place: &Place) -> Outcome {
     if checkpoints.is_empty() && records.run(&args.run_id, engine::now())?.is_none() {
         return Err(no_such_run(&records, &args.run_id));
     }
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&checkpoints.iter().map(document).collect::<Vec<_>>())?,
-        Form::Text if checkpoints.is_empty() => {
+    args.print.form().print(&checkpoints.iter().map(document).collect::<Vec<_>>(), |page| {
+        if checkpoints.is_empty() {
             note(format_args!("no step of run {} has checkpointed", args.run_id));
+            return Ok(());
         }
-        Form::Text => {
-            let row = |checkpoint: &CheckpointRecord| {
-                let data = Cell::plain(checkpoint.data.to_string());
-                vec![Cell::plain(&checkpoint.step_id), Cell::plain(local_time(checkpoint.created_at)), data]
-            };
-            page.table(&["STEP", "SAVED", "DATA"], &checkpoints.iter().map(row).collect::<Vec<_>>())?;
-        }
-    }
-    page.end(DONE)
+        let row = |checkpoint: &CheckpointRecord| {
+            let data = Cell::plain(checkpoint.data.to_string());
+            vec![Cell::plain(&checkpoint.step_id), Cell::plain(local_time(checkpoint.created_at)), data]
+        };
+        page.table(&["STEP", "SAVED", "DATA"], &checkpoints.iter().map(row).collect::<Vec<_>>())
+    })?;
+    Ok(DONE)
 }
 
 fn document(checkpoint: &CheckpointRecord) -> Document<'_> {

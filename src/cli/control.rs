@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::exit::{Failure, Outcome};
 use super::foreground::{Foreground, RunAction, Until, show_end};
-use super::output::{Form, Page};
+use super::output::Form;
 use super::painter::Painter;
 use super::{Place, Print, no_such_run};
 use crate::api::exit_code::{DONE, NO_ENGINE};
@@ -56,12 +56,8 @@ pub(super) fn admit(args: &AdmitArgs, place: &Place) -> Outcome {
         Failure::new(NO_ENGINE, format!("{text}; `leverframe serve --detach` starts one"))
     })?;
     let run = connection.ask(&Admit { run_id: args.run_id.clone() })?;
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&run)?,
-        Form::Text => page.line(format_args!("run {} is {}", run.run_id, run.state))?,
-    }
-    page.end(DONE)
+    args.print.form().print(&run, |page| page.line(format_args!("run {} is {}", run.run_id, run.state)))?;
+    Ok(DONE)
 }
 
 /// Returns when the run is frozen.

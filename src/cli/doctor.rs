@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::exit::Outcome;
-use super::output::{Colour, Form, Page};
+use super::output::Colour;
 use super::{Place, Print};
 use crate::api::exit_code::{DONE, FAILED, UNUSABLE, USAGE};
 use crate::offline::{Finding, Severity, check_up};
@@ -17,28 +17,24 @@ pub(super) struct DoctorArgs {
 
 pub(super) fn doctor(args: &DoctorArgs, place: &Place) -> Outcome {
     let findings = check_up(&place.path()?);
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&findings.iter().map(document).collect::<Vec<_>>())?,
-        Form::Text => {
-            for finding in &findings {
-                let (colour, glyph) = match finding.severity {
-                    Severity::Fine => (Colour::Good, "✔"),
-                    Severity::Odd => (Colour::Held, "!"),
-                    Severity::Broken => (Colour::Bad, "✖"),
-                };
-                let glyph = page.colours().paint(colour, glyph);
-                let text = finding.text.replace('\n', "\n               ");
-                page.line(format_args!("{glyph} {:<12} {text}", finding.about))?;
-                if let Some(advice) = &finding.advice {
-                    page.line(format_args!("               → {advice}"))?;
-                }
+    args.print.form().print(&findings.iter().map(document).collect::<Vec<_>>(), |page| {
+        for finding in &findings {
+            let (colour, glyph) = match finding.severity {
+                Severity::Fine => (Colour::Good, "✔"),
+                Severity::Odd => (Colour::Held, "!"),
+                Severity::Broken => (Colour::Bad, "✖"),
+            };
+            let glyph = page.colours().paint(colour, glyph);
+            let text = finding.text.replace('\n', "\n               ");
+            page.line(format_args!("{glyph} {:<12} {text}", finding.about))?;
+            if let Some(advice) = &finding.advice {
+                page.line(format_args!("               → {advice}"))?;
             }
         }
-    }
+        Ok(())
+    })?;
     let broken = findings.iter().filter(|finding| finding.severity == Severity::Broken);
-    let code = broken.map(|finding| code_of(finding.about)).max().unwrap_or(DONE);
-    page.end(code)
+    Ok(broken.map(|finding| code_of(finding.about)).max().unwrap_or(DONE))
 }
 
 /// The exit code that other verbs have for the same problem.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, Local, NaiveTime, TimeZone, Utc};
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
-use super::output::{Form, Page, count, note, show_warnings};
+use super::output::{count, note, show_warnings};
 use super::{Place, Print};
 use crate::admission::{Order, Orders};
 use crate::api::GetSnapshot;
@@ -98,12 +98,8 @@ fn status(print: &Print, place: &Place) -> Outcome {
 }
 
 fn show(orders: &Orders, print: &Print) -> Outcome {
-    let mut page = Page::new();
-    match print.form() {
-        Form::Json => page.document(orders)?,
-        Form::Text => page.line(orders.sentence(now().wall))?,
-    }
-    page.end(DONE)
+    print.form().print(orders, |page| page.line(orders.sentence(now().wall)))?;
+    Ok(DONE)
 }
 
 /// Waits until every run that has begun has ended. Paused runs do not end by themselves, so their number is shown.

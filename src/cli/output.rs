@@ -21,6 +21,22 @@ pub(super) enum Form {
     Json,
 }
 
+impl Form {
+    /// Prints `value` as one JSON document, or what `text` prints of it.
+    pub(super) fn print(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce(&mut Page) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut page = Page::new();
+        match self {
+            Self::Json => page.document(value)?,
+            Self::Text => text(&mut page)?,
+        }
+        page.flush()
+    }
+}
+
 /// Standard output: buffered, and flushed by [`Page::end`].
 pub(super) struct Page {
     stdout: BufWriter<Stdout>,

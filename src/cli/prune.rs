@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::exit::{Failure, Outcome};
-use super::output::{Cell, Form, Page, ago, count, note, size};
+use super::output::{Cell, Page, ago, count, note, size};
 use super::{Place, Print};
 use crate::api::exit_code::{DONE, FAILED};
 use crate::base::time::{Now, format_instant};
@@ -33,13 +33,11 @@ pub(super) fn prune(args: &PruneArgs, place: &Place) -> Outcome {
         let (plan, report) = apply_prune(&data_dir, &settings, now)?;
         (plan, Some(report))
     };
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&document(&plan, report.as_ref()))?,
-        Form::Text => print(&mut page, &plan, report.as_ref(), now)?,
-    }
+    args.print
+        .form()
+        .print(&document(&plan, report.as_ref()), |page| print(page, &plan, report.as_ref(), now))?;
     let has_problems = report.is_some_and(|report| !report.problems.is_empty());
-    page.end(if has_problems { FAILED } else { DONE })
+    Ok(if has_problems { FAILED } else { DONE })
 }
 
 fn print(page: &mut Page, plan: &PrunePlan, report: Option<&PruneReport>, now: Now) -> Result<(), Failure> {

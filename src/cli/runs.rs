@@ -54,31 +54,29 @@ pub(super) fn runs(args: RunsArgs, place: &Place) -> Outcome {
         limit: if is_interactive { Some(ON_TERMINAL + 1) } else { args.limit },
     };
     let records = place.records()?;
-    let mut runs = records.runs(&filter, now)?;
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&runs)?,
-        Form::Text if runs.is_empty() => {
+    let runs = records.runs(&filter, now)?;
+    args.print.form().print(&runs, |page| {
+        if runs.is_empty() {
             let is_new = !records.data_dir().join("checkpoints.db").exists();
             let hint =
                 if is_new { "; `leverframe init` writes samples, `leverframe run` runs one" } else { "" };
             note(format_args!("there are no such runs in {}{hint}", records.data_dir().display()));
+            return Ok(());
         }
-        Form::Text => {
-            let is_cut = is_interactive && runs.len() > ON_TERMINAL;
-            runs.truncate(if is_cut { ON_TERMINAL } else { runs.len() });
-            let rows: Vec<_> = runs.iter().map(|run| row(run, now)).collect();
-            page.table(&["RUN", "PIPELINE", "STATE", "PROGRESS", "STEP", "STARTED", "TOOK", ""], &rows)?;
-            page.flush()?;
-            if is_cut {
-                note(format_args!(
-                    "… and older ones; --limit N shows {}",
-                    count(2 * ON_TERMINAL, "row", "rows or more")
-                ));
-            }
+        let is_cut = is_interactive && runs.len() > ON_TERMINAL;
+        let n_shown = if is_cut { ON_TERMINAL } else { runs.len() };
+        let rows: Vec<_> = runs[..n_shown].iter().map(|run| row(run, now)).collect();
+        page.table(&["RUN", "PIPELINE", "STATE", "PROGRESS", "STEP", "STARTED", "TOOK", ""], &rows)?;
+        page.flush()?;
+        if is_cut {
+            note(format_args!(
+                "… and older ones; --limit N shows {}",
+                count(2 * ON_TERMINAL, "row", "rows or more")
+            ));
         }
-    }
-    page.end(DONE)
+        Ok(())
+    })?;
+    Ok(DONE)
 }
 
 fn row(run: &RunSummary, now: Now) -> Vec<Cell> {

@@ -274,14 +274,12 @@ fn detach(args: &ServeArgs, dir: &DataDir) -> Outcome {
         };
         Failure::new(code, format!("it does not serve: {unready}"))
     })?;
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&json!({ "pid": pid, "data_dir": dir.path(), "log": log }))?,
-        Form::Text => page.line(format_args!(
+    args.print.form().print(&json!({ "pid": pid, "data_dir": dir.path(), "log": log }), |page| {
+        page.line(format_args!(
             "serving {} in the background (process {pid}); its log: {}",
             dir.path().display(),
             log.display()
-        ))?,
-    }
-    page.end(DONE)
+        ))
+    })?;
+    Ok(DONE)
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::exit::{Failure, Outcome};
 use super::output::{
-    Cell, Colour, Form, Page, ago, clock_time, count, local_time, printable, run_sign, size, span, taken,
+    Cell, Colour, Page, ago, clock_time, count, local_time, printable, run_sign, size, span, taken,
 };
 use super::{Place, Print, no_such_run};
 use crate::api::exit_code::DONE;
@@ -26,16 +26,12 @@ pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
     let now = engine::now();
     let records = place.records()?;
     let record = records.run(&args.run_id, now)?.ok_or_else(|| no_such_run(&records, &args.run_id))?;
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&record.with_whole_paths(records.data_dir()))?,
-        Form::Text => {
-            print_run(&mut page, &record, now)?;
-            print_steps(&mut page, &record, now)?;
-            print_history(&mut page, &record)?;
-        }
-    }
-    page.end(DONE)
+    args.print.form().print(&record.clone().with_whole_paths(records.data_dir()), |page| {
+        print_run(page, &record, now)?;
+        print_steps(page, &record, now)?;
+        print_history(page, &record)
+    })?;
+    Ok(DONE)
 }
 
 fn print_run(page: &mut Page, record: &RunRecord, now: Now) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
-use super::output::{Cell, Form, Page, count, note, size, span};
+use super::output::{Cell, Page, count, note, size, span};
 use super::{Place, Print};
 use crate::api::exit_code::{DONE, NOT_FOUND};
 use crate::base::id::PipelineId;
@@ -29,12 +29,8 @@ pub(super) fn stats(args: &StatsArgs, place: &Place) -> Outcome {
             format!("no run of pipeline {} has ended in {}", args.pipeline, records.data_dir().display());
         return Err(Failure::new(NOT_FOUND, format!("{text}; `leverframe runs` lists all runs")));
     };
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&stats)?,
-        Form::Text => show(&stats, &mut page)?,
-    }
-    page.end(DONE)
+    args.print.form().print(&stats, |page| show(&stats, page))?;
+    Ok(DONE)
 }
 
 fn show(stats: &PipelineStats, page: &mut Page) -> Result<(), Failure> {

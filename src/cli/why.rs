@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::exit::{Failure, Outcome};
-use super::output::{Colour, Form, Page, printable, run_sign};
+use super::output::{Colour, Page, printable, run_sign};
 use super::{Place, Print, no_such_run};
 use crate::api::ExplainRun;
 use crate::api::exit_code::DONE;
@@ -31,12 +31,8 @@ pub(super) fn why(args: &WhyArgs, place: &Place) -> Outcome {
         None => records.why(&args.run_id, engine::now())?,
     };
     let answer = answer.ok_or_else(|| no_such_run(&records, &args.run_id))?;
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&answer)?,
-        Form::Text => show(&answer, &mut page)?,
-    }
-    page.end(DONE)
+    args.print.form().print(&answer, |page| show(&answer, page))?;
+    Ok(DONE)
 }
 
 fn show(answer: &WhyAnswer, page: &mut Page) -> Result<(), Failure> {

@@ -138,9 +138,6 @@ impl ControlClient {
 
     /// As [`Self::connect`], but waits for the answer no longer than `patience`; for a caller that can do without the
     /// engine.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
     pub fn connect_within(
         data_dir: &Path,
         client: &str,
@@ -194,25 +191,16 @@ impl ControlClient {
     }
 
     /// As [`Self::ask`], for a `request` that serializes to `method` and `params`.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn call<T: DeserializeOwned>(&self, request: &impl Serialize) -> Result<T, ControlError> {
         Ok(self.call_with_descriptors(request)?.answer)
     }
 
     /// Sends a request and waits for the answer.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, ControlError> {
         self.call(&Call::from(request))
     }
 
     /// As [`Self::call`], with the descriptors that come with the answer.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn call_with_descriptors<T: DeserializeOwned>(
         &self,
         request: &impl Serialize,
@@ -223,18 +211,12 @@ impl ControlClient {
     }
 
     /// Subscribes to the events that match `filter`.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn subscribe(&self, filter: EventFilter) -> Result<Events, ControlError> {
         self.subscribe_to(filter, Queue::new(None))
     }
 
     /// As [`Self::subscribe`]. `wake` is called on the client's thread when events start to wait and when no more will
     /// come. It must return at once.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn subscribe_with_waker(
         &self,
         filter: EventFilter,

@@ -62,9 +62,6 @@ fn order_here(lease: EngineLease, settings: Settings, order: Order) -> Result<Or
 
 impl Records {
     /// The orders that were recorded last.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn orders(&self) -> Result<Orders, StoreError> {
         self.store().load_orders()
     }

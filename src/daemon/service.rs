@@ -324,9 +324,6 @@ impl Service {
     }
 
     /// As [`Self::close`], but keeps the service for later questions.
-    ///
-    /// # Errors
-    /// As there.
     pub fn end(&mut self, kind: ShutdownKind) -> Result<(), EngineError> {
         if self.keeper.is_none() {
             return Ok(());
@@ -350,9 +347,6 @@ impl Service {
     }
 
     /// Ends the engine if no run lives. Returns whether it has ended. A run whose start was answered keeps its engine.
-    ///
-    /// # Errors
-    /// As [`Self::end`].
     pub fn end_if_idle(&mut self) -> Result<bool, EngineError> {
         // Capacity 1: the one answer.
         let (tell, done) = bounded(1);

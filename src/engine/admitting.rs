@@ -23,19 +23,12 @@ impl CoreExecutionEngine {
     }
 
     /// Sets what may run at once. What runs already goes on.
-    ///
-    /// # Errors
-    /// [`EngineError::ShutDown`] when the engine has ended.
-    #[doc(hidden)]
-    pub fn set_admission(&self, policy: AdmissionPolicy) -> Result<(), EngineError> {
+    pub(crate) fn set_admission(&self, policy: AdmissionPolicy) -> Result<(), EngineError> {
         self.send(Message::Policy(Box::new(policy)))
     }
 
     /// Gives the engine a sample of the machine and its steps, for limits, admission and power. Returns at once; the
     /// consequences are events.
-    ///
-    /// # Errors
-    /// [`EngineError::ShutDown`] when the engine has ended.
     #[doc(hidden)]
     pub fn take_sample(&self, sample: Arc<ResourceSnapshot>) -> Result<(), EngineError> {
         self.send(Message::Sample(sample))
@@ -48,9 +41,6 @@ impl CoreExecutionEngine {
     }
 
     /// Everything that waits for admission, with present figures, in the order of runs and steps.
-    ///
-    /// # Errors
-    /// [`EngineError::ShutDown`] when the engine has ended.
     #[doc(hidden)]
     pub fn waits(&self) -> Result<Vec<CurrentWait>, EngineError> {
         // Capacity 1: the one answer.

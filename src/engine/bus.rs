@@ -123,8 +123,7 @@ impl Subscription {
     }
 
     /// A handle to end the subscription from another thread.
-    #[doc(hidden)]
-    pub fn ender(&self) -> SubscriptionEnder {
+    pub(crate) fn ender(&self) -> SubscriptionEnder {
         SubscriptionEnder { queue: self.queue.clone() }
     }
 

@@ -22,9 +22,6 @@ impl CoreExecutionEngine {
     }
 
     /// Tells events about jobs to all subscribers, each with the run that it concerns, in this order.
-    ///
-    /// # Errors
-    /// [`EngineError::ShutDown`] when the engine has ended.
     pub fn tell(&self, events: Vec<(Option<RunId>, EventKind)>) -> Result<(), EngineError> {
         if events.is_empty() { Ok(()) } else { self.send(Message::Tell(events)) }
     }

@@ -127,58 +127,15 @@ impl PendingInput {
 impl Message {
     /// Whether it may let something start that waits for admission.
     pub(super) fn may_make_room(&self) -> bool {
-        match self {
-            Self::Signals { .. } | Self::Progress(_) | Self::Report(_) | Self::Tell(_) | Self::Waits(_) => {
-                false
-            }
-            Self::Ask(_)
-            | Self::Start { .. }
-            | Self::Host(..)
-            | Self::HostReady(..)
-            | Self::Spec(..)
-            | Self::Sample(_)
-            | Self::Order(..)
-            | Self::Policy(_)
-            | Self::WallRing
-            | Self::Shutdown { .. }
-            | Self::Abandoned => true,
-        }
+        !matches!(
+            self,
+            Self::Signals { .. } | Self::Progress(_) | Self::Report(_) | Self::Tell(_) | Self::Waits(_)
+        )
     }
 
     /// Whether it is only news of a step.
     pub(super) fn is_news_of_a_step(&self) -> bool {
-        match self {
-            Self::Report(_)
-            | Self::Host(
-                _,
-                HostEvent::Started { .. } | HostEvent::StartFailed { .. } | HostEvent::Exited { .. },
-            ) => true,
-            Self::Host(
-                _,
-                HostEvent::Inventory(_)
-                | HostEvent::Frozen { .. }
-                | HostEvent::Thawed { .. }
-                | HostEvent::LogTrouble { .. }
-                | HostEvent::Capacity { .. }
-                | HostEvent::Trouble { .. }
-                | HostEvent::Silent { .. }
-                | HostEvent::Answers { .. }
-                | HostEvent::Gone { .. },
-            )
-            | Self::Ask(_)
-            | Self::Start { .. }
-            | Self::Signals { .. }
-            | Self::Progress(_)
-            | Self::HostReady(..)
-            | Self::Spec(..)
-            | Self::Tell(_)
-            | Self::Sample(_)
-            | Self::Order(..)
-            | Self::Policy(_)
-            | Self::Waits(_)
-            | Self::WallRing
-            | Self::Shutdown { .. }
-            | Self::Abandoned => false,
-        }
+        use HostEvent::{Exited, StartFailed, Started};
+        matches!(self, Self::Report(_) | Self::Host(_, Started { .. } | StartFailed { .. } | Exited { .. }))
     }
 }

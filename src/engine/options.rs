@@ -59,6 +59,7 @@ pub enum HostChoice {
 /// ```
 pub struct EngineOptions {
     /// Which runs it recovers.
+    #[doc(hidden)]
     pub scope: Scope,
     /// How many steps run at once if a pipeline does not say. Default: the number of CPUs.
     pub n_cpus: usize,

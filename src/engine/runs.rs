@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::signal::Signal;
-use crate::base::id::{AttemptKey, RunId};
+use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::run::{Input, Run, StepNews, StepRun};
 
 #[derive(Default)]
@@ -17,6 +17,8 @@ struct Living {
     run: Arc<Run>,
     recorded: Option<Arc<Run>>,
     signals: (Signal, Signal),
+    /// Where each step stands in the run. Its steps stay the same as long as it lives.
+    positions: HashMap<StepId, usize>,
 }
 
 impl Runs {
@@ -67,7 +69,9 @@ impl Runs {
             None => {
                 let recorded = is_recorded.then(|| run.clone());
                 let run_id = run.id.clone();
-                self.living.insert(run_id, Living { run, recorded, signals: Default::default() });
+                let positions =
+                    run.steps.iter().enumerate().map(|(index, step)| (step.id.clone(), index)).collect();
+                self.living.insert(run_id, Living { run, recorded, signals: Default::default(), positions });
             }
         }
     }
@@ -78,9 +82,9 @@ impl Runs {
 
     /// The present step of an attempt's key, whichever attempt it is at, and its index in the run.
     pub(super) fn find_step(&self, key: &AttemptKey) -> Option<(usize, &StepRun)> {
-        let run = self.get(&key.run_id)?;
-        let index = run.steps.iter().position(|step| step.id == key.step_id)?;
-        Some((index, &run.steps[index]))
+        let living = self.living.get(&key.run_id)?;
+        let index = *living.positions.get(&key.step_id)?;
+        Some((index, living.run.steps.get(index)?))
     }
 
     /// The input for news of an attempt; none when its run does not live here.

@@ -11,9 +11,6 @@ use crate::store::{CheckpointManager, StoredBody};
 pub(super) type ReadRun = (RunId, Result<Run, String>);
 
 /// The runs of this scope that have not ended.
-///
-/// # Errors
-/// [`EngineError::Store`] when the database can't be read.
 pub(super) fn load_living(store: &CheckpointManager, scope: &Scope) -> Result<Vec<ReadRun>, EngineError> {
     let stored = match scope {
         Scope::Nothing => Vec::new(),
@@ -30,9 +27,6 @@ pub(super) fn load_living(store: &CheckpointManager, scope: &Scope) -> Result<Ve
 }
 
 /// A run that has not ended. None when it has, or does not exist.
-///
-/// # Errors
-/// [`EngineError::Store`] when it can't be read.
 pub(super) fn load_if_living(store: &CheckpointManager, run_id: &RunId) -> Result<Option<Run>, EngineError> {
     let stored = store.load_run(run_id)?.filter(|run| !run.summary.state.is_ended());
     Ok(stored.map(|run| run.into_run(parse_stored)).transpose()?)

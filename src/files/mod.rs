@@ -45,9 +45,6 @@ fn open_regular(options: &mut OpenOptions, path: &Path, links: OFlags) -> io::Re
 }
 
 /// Opens the regular file at `path` for reading.
-///
-/// # Errors
-/// As [`open`].
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     open(OpenOptions::new().read(true), path)
 }

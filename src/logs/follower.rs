@@ -93,9 +93,6 @@ impl LogFollower {
     }
 
     /// Blocks until there is more. None when it was cancelled, or the attempt is over and everything was read.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn next_chunk(&mut self) -> io::Result<Option<LogChunk>> {
         loop {
             // Loaded before reading, so that everything written before the end is still read.

@@ -30,9 +30,6 @@ enum Extent {
 
 /// Reads the part at `at`, before `end` (at most the file's length): at most `max_bytes` of data, or a whole hole. None
 /// at the end.
-///
-/// # Errors
-/// What the file system reports.
 pub(super) fn next_piece(file: &File, at: u64, end: u64, max_bytes: usize) -> io::Result<Option<Piece>> {
     loop {
         let extent = match extent_at(file, at, end)? {
@@ -63,9 +60,6 @@ pub(super) fn next_piece(file: &File, at: u64, end: u64, max_bytes: usize) -> io
 }
 
 /// The ranges of all data in a file, in order.
-///
-/// # Errors
-/// What the file system reports.
 pub(super) fn data_ranges(file: &File, len: u64) -> io::Result<Vec<Range<u64>>> {
     /// A log has one hole or a few. More ranges are not worth the memory.
     const MOST: usize = 4096;

@@ -18,19 +18,11 @@ const MAX_WINDOW_LINES: usize = 1 << 16;
 /// Bytes read at a time when searching back from the end.
 const CHUNK: u64 = 64 << 10;
 
-/// The form of a line's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TextForm {
-    /// As it was written; bytes that are not UTF-8 are replaced.
-    Raw,
-    /// As a terminal would finally show it, without colours; see [`plain_line`].
-    Plain,
-}
-
 /// One line of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogLine {
-    /// A line without its newline. The first and the last of a window may be parts of a line.
+    /// A line without its newline, as a terminal would finally show it, without colours; see [`plain_line`]. The first
+    /// and the last of a window may be parts of a line.
     Text {
         /// Where it begins.
         offset: u64,
@@ -73,18 +65,12 @@ impl LogReader {
     }
 
     /// The present length of the log, with dropped bytes.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn log_len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
     /// The dropped ranges: the middle of a log that was longer than its limit. Exact to a block of the file system; a
     /// window has the exact bytes.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn dropped(&self) -> io::Result<Vec<Range<u64>>> {
         let log_len = self.log_len()?;
         let kept = data_ranges(&self.file, log_len)?;
@@ -94,46 +80,20 @@ impl LogReader {
     }
 
     /// The last `n_lines` lines, if they fit into `max_bytes` of data; otherwise as much of the end as fits.
-    ///
-    /// # Errors
-    /// What the file system reports.
-    pub fn tail(&self, n_lines: usize, max_bytes: usize, form: TextForm) -> io::Result<LogWindow> {
+    pub fn tail(&self, n_lines: usize, max_bytes: usize) -> io::Result<LogWindow> {
         let log_len = self.log_len()?;
         let max_bytes = max_bytes.min(MAX_WINDOW_BYTES) as u64;
         let start = self.tail_start(n_lines.min(MAX_WINDOW_LINES / 2), max_bytes, log_len)?;
-        self.window(start, log_len, MAX_WINDOW_BYTES, form)
-    }
-
-    /// The lines from `offset` on, at most `max_bytes` of data; a gap does not count. The window ends after a whole
-    /// line, unless one line is longer or the log ends.
-    ///
-    /// # Errors
-    /// What the file system reports.
-    pub fn read_range(&self, offset: u64, max_bytes: usize, form: TextForm) -> io::Result<LogWindow> {
-        self.window(offset, self.log_len()?, max_bytes.min(MAX_WINDOW_BYTES), form)
+        self.window(start, log_len, MAX_WINDOW_BYTES)
     }
 
     /// The bytes at `offset`: at most 256 KiB, or a whole gap. None at the end.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn chunk_at(&self, offset: u64) -> io::Result<Option<LogChunk>> {
         let piece = next_piece(&self.file, offset, self.log_len()?, MAX_CHUNK_BYTES)?;
         Ok(piece.map(|piece| match piece {
             Piece::Data(bytes) => LogChunk::Bytes { offset, bytes },
             Piece::Dropped(n_bytes) => LogChunk::Dropped { offset, n_bytes },
         }))
-    }
-
-    /// Where the line at `offset` begins, searched over at most 64 KiB; otherwise `offset` itself.
-    ///
-    /// # Errors
-    /// What the file system reports.
-    pub fn line_start(&self, offset: u64) -> io::Result<u64> {
-        let from = offset.saturating_sub(CHUNK);
-        let before = read_up_to(&self.file, from, (offset - from) as usize)?;
-        let newline = before.iter().rposition(|byte| *byte == b'\n');
-        Ok(newline.map_or(if from == 0 { 0 } else { offset }, |i| from + i as u64 + 1))
     }
 
     fn tail_start(&self, n_lines: usize, max_bytes: u64, log_len: u64) -> io::Result<u64> {
@@ -164,7 +124,9 @@ impl LogReader {
         Ok(if budget > 0 { 0 } else { start })
     }
 
-    fn window(&self, start: u64, log_len: u64, max_bytes: usize, form: TextForm) -> io::Result<LogWindow> {
+    /// The lines from `start` on, at most `max_bytes` of data; a gap does not count. The window ends after a whole line,
+    /// unless one line is longer or the log ends.
+    fn window(&self, start: u64, log_len: u64, max_bytes: usize) -> io::Result<LogWindow> {
         let mut window = LogWindow { start, end: start, log_len, lines: Vec::new() };
         let mut budget = max_bytes;
         while budget > 0 && window.lines.len() < MAX_WINDOW_LINES {
@@ -174,7 +136,7 @@ impl LogReader {
                 Some(Piece::Data(bytes)) => {
                     budget -= bytes.len();
                     let at_end = budget > 0 || window.end + bytes.len() as u64 >= log_len;
-                    window.add_lines(&bytes, at_end, form);
+                    window.add_lines(&bytes, at_end);
                 }
             }
         }
@@ -194,7 +156,7 @@ impl LogWindow {
     }
 
     /// Adds whole lines; a part of a line only `at_end`, or when there is no whole one.
-    fn add_lines(&mut self, bytes: &[u8], at_end: bool, form: TextForm) {
+    fn add_lines(&mut self, bytes: &[u8], at_end: bool) {
         let mut rest = bytes;
         if self.lines.is_empty() && self.start > 0 {
             // A window may begin within a character.
@@ -207,22 +169,18 @@ impl LogWindow {
             if self.lines.len() >= MAX_WINDOW_LINES {
                 return;
             }
-            self.add_line(&rest[..length], form);
+            self.add_line(&rest[..length]);
             self.end += 1;
             rest = &rest[length + 1..];
         }
         if !rest.is_empty() && (at_end || self.lines.len() == n_lines_before) {
-            self.add_line(rest, form);
+            self.add_line(rest);
         }
     }
 
-    fn add_line(&mut self, bytes: &[u8], form: TextForm) {
+    fn add_line(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
-        let text = match form {
-            TextForm::Raw => text.into_owned(),
-            TextForm::Plain => plain_line(&text),
-        };
-        self.lines.push(LogLine::Text { offset: self.end, text });
+        self.lines.push(LogLine::Text { offset: self.end, text: plain_line(&text) });
         self.end += bytes.len() as u64;
     }
 }

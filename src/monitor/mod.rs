@@ -124,8 +124,7 @@ impl MonitorHandle {
 
     /// Sets the limits. A raised limit stays raised if it is unchanged, and is cleared otherwise; the next sample,
     /// which comes soon, has the changes.
-    #[doc(hidden)]
-    pub fn set_limits(&self, limits: Limits) {
+    pub(crate) fn set_limits(&self, limits: Limits) {
         self.order(Order::SetLimits(limits));
     }
 
@@ -142,12 +141,6 @@ impl MonitorHandle {
         let totals = self.published.totals.lock().remove(key);
         self.order(Order::Forget(key.clone()));
         totals
-    }
-
-    /// What a measured attempt has used so far; none before its first sample.
-    #[doc(hidden)]
-    pub fn totals(&self, key: &AttemptKey) -> Option<StepTotals> {
-        self.published.totals.lock().get(key).copied()
     }
 
     /// The newest sample; none before the first.
@@ -259,12 +252,6 @@ impl ResourceMonitor {
     /// The newest sample; none before the first.
     pub fn get_snapshot(&self) -> Option<Arc<ResourceSnapshot>> {
         self.handle.get_snapshot()
-    }
-
-    /// As [`MonitorHandle::set_limits`].
-    #[doc(hidden)]
-    pub fn set_limits(&self, limits: Limits) {
-        self.handle.set_limits(limits);
     }
 
     /// Calls `callback` with every sample from now on, on the monitor's thread, until the guard is dropped. While it

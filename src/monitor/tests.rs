@@ -151,14 +151,14 @@ fn a_limit_that_the_machine_exceeds_is_raised_and_one_that_is_lifted_cleared() {
     let monitor = ResourceMonitor::new(options(&dir)).unwrap();
     let samples = monitor.stream();
     let any = Limit::new(Resource::Memory, Threshold::Bytes(1), Threshold::Bytes(0), Duration::ZERO).unwrap();
-    monitor.set_limits(Limits::none().with(any));
+    monitor.handle.set_limits(Limits::none().with(any));
     monitor.start().unwrap();
     let raised = next(&samples);
     assert!(matches!(raised.changes[..], [LimitChange::Raised(_)]), "{:?}", raised.changes);
     assert_eq!(raised.raised.len(), 1);
     let after = next(&samples);
     assert!(after.changes.is_empty() && after.raised.len() == 1);
-    monitor.set_limits(Limits::none());
+    monitor.handle.set_limits(Limits::none());
     let cleared =
         std::iter::from_fn(|| Some(next(&samples))).find(|sample| !sample.changes.is_empty()).unwrap();
     assert!(matches!(cleared.changes[..], [LimitChange::Cleared(_)]), "{:?}", cleared.changes);

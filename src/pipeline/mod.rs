@@ -1,6 +1,6 @@
 //! Pipelines: the model, the file format with located errors, and the graph of steps.
 //!
-//! Pure: text in, [`Pipeline`] or [`Diagnostic`](crate::Diagnostic)s out. The caller reads files, finds the home directory, fetches
+//! Pure: text in, [`Pipeline`] or diagnostics out. The caller reads files, finds the home directory, fetches
 //! secrets and looks up variables.
 //!
 //! In reading order: `model` (the parsed pipeline), `keys` (the table of all keys of the file, against which `config` reads

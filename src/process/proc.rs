@@ -1,4 +1,5 @@
-//! One process, and the files of `/proc` that tell of it.
+//! One process, and the files of `/proc` that tell of it. An error means that such a file could not be read, as when no
+//! descriptor is left; none means that there is no such process.
 
 use std::io;
 use std::path::PathBuf;
@@ -65,9 +66,6 @@ pub(crate) fn unless_gone<T>(found: rustix::io::Result<T>) -> io::Result<Option<
 
 /// The direct children of this process, including orphans that were given to it. None where the kernel does not list
 /// them (`CONFIG_PROC_CHILDREN`).
-///
-/// # Errors
-/// The list could not be read.
 pub(crate) fn own_children() -> io::Result<Option<Vec<u32>>> {
     list_of_pids(&format!("/proc/self/task/{}/children", std::process::id()))
 }
@@ -79,17 +77,11 @@ pub(super) fn list_of_pids(path: &str) -> io::Result<Option<Vec<u32>>> {
 }
 
 /// The environment that the process was started with, entries ended by NUL. None when we may not read it.
-///
-/// # Errors
-/// It could not be read.
 pub(crate) fn environment_of(pid: u32) -> io::Result<Option<Vec<u8>>> {
     read_whole(&format!("/proc/{pid}/environ"))
 }
 
 /// The process that traces this one, if any.
-///
-/// # Errors
-/// It could not be read.
 pub(crate) fn tracer_of(pid: u32) -> io::Result<Option<u32>> {
     let tracer = number_in_status(pid, "TracerPid:")?.filter(|tracer| *tracer != 0);
     // The kernel gives the tracing thread, not its process.
@@ -97,9 +89,6 @@ pub(crate) fn tracer_of(pid: u32) -> io::Result<Option<u32>> {
 }
 
 /// A number of `/proc/<pid>/status`, without its unit. None when the line or the process does not exist.
-///
-/// # Errors
-/// It could not be read.
 pub(crate) fn number_in_status(pid: u32, name: &str) -> io::Result<Option<u32>> {
     let Some(status) = read_whole(&format!("/proc/{pid}/status"))? else { return Ok(None) };
     let status = String::from_utf8_lossy(&status);

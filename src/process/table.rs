@@ -1,4 +1,5 @@
-//! The table of all processes at one moment, read in one go and used for every question about that moment.
+//! The table of all processes at one moment, read in one go and used for every question about that moment. An error
+//! means that a file could not be read: there may be more than was seen.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -55,9 +56,6 @@ impl Proc {
 
 /// The direct children of any process, of all its threads. The children of a process that has ended have another parent
 /// by then.
-///
-/// # Errors
-/// The lists could not be read.
 pub(crate) fn children_of(pid: u32) -> io::Result<Vec<u32>> {
     let mut children = Vec::new();
     for tid in ProcDir::open()?.threads_of(pid)? {
@@ -89,9 +87,6 @@ impl ProcDir {
     }
 
     /// Reads one process; none when it does not exist any more.
-    ///
-    /// # Errors
-    /// It could not be read.
     pub(crate) fn process(&self, pid: u32) -> io::Result<Option<Proc>> {
         let Some(mut found) = self.stat(&format!("{pid}/stat"), pid)? else { return Ok(None) };
         if found.n_threads > 1 && matches!(found.state, b'Z' | b'T' | b't') {
@@ -114,9 +109,6 @@ impl ProcDir {
     }
 
     /// The threads of a process; empty when the process does not exist any more.
-    ///
-    /// # Errors
-    /// They could not be read.
     pub(crate) fn threads_of(&self, pid: u32) -> io::Result<Vec<u32>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(&self.0, format!("{pid}/task"), flags, Mode::empty());
@@ -188,9 +180,6 @@ impl ProcTable {
     }
 
     /// The marks of a process.
-    ///
-    /// # Errors
-    /// It could not be read.
     pub(crate) fn marks_of(&self, pid: u32) -> io::Result<Rc<Marks>> {
         if let Some(known) = self.marks.borrow().get(&pid) {
             return Ok(Rc::clone(known));

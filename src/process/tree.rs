@@ -98,9 +98,6 @@ impl Tree {
     }
 
     /// Whether a process has the tree's token or pipe at this moment.
-    ///
-    /// # Errors
-    /// It could not be read.
     pub(crate) fn is_marked(&self, pid: u32) -> io::Result<bool> {
         let environment = environment_of(pid)?.unwrap_or_default();
         let has_token = environment.split(|&byte| byte == 0).any(|entry| entry == self.token_entry);

@@ -1,4 +1,5 @@
-//! [`Records`]: runs as they stand in the database, over connections that only read.
+//! [`Records`]: runs as they stand in the database, over connections that only read. What fails is the
+//! reading of the database.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -71,9 +72,6 @@ pub struct LogSection {
 
 impl Records {
     /// Opens the records of a data directory for reading. Without a database there are no runs.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let store = CheckpointManager::open_read_only(data_dir.join("checkpoints.db"))?;
         Ok(Self { data_dir: data_dir.to_owned(), store, is_ours: false })
@@ -95,9 +93,6 @@ impl Records {
 
     /// The runs that match `filter`, newest first. `live` is true for a run that has not ended while an engine lives;
     /// `frozen_seconds` counts up to `now`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn runs(&self, filter: &RunFilter, now: Now) -> Result<Vec<RunSummary>, StoreError> {
         let mut runs = self.store.list_runs(filter)?;
         // Asked once, and only if it matters.
@@ -107,17 +102,11 @@ impl Records {
     }
 
     /// How many runs have ended.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn count_ended(&self) -> Result<usize, StoreError> {
         self.store.count_runs(RunState::ALL.iter().copied().filter(|state| state.is_ended()))
     }
 
     /// The runs that are recorded as not ended, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn living(&self) -> Result<Vec<RunId>, StoreError> {
         let states = RunState::ALL.iter().copied().filter(|state| !state.is_ended()).collect();
         let runs = self.store.list_runs(&RunFilter { states, ..RunFilter::default() })?;
@@ -125,9 +114,6 @@ impl Records {
     }
 
     /// One run with all that is recorded; none when there is no such run.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn run(&self, run_id: &RunId, now: Now) -> Result<Option<RunRecord>, StoreError> {
         let Some(stored) = self.store.load_run(run_id)? else { return Ok(None) };
         let mut run = stored.summary.clone();
@@ -156,25 +142,16 @@ impl Records {
     }
 
     /// A run as it is stored, with its definition.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn stored(&self, run_id: &RunId) -> Result<Option<StoredRun>, StoreError> {
         self.store.load_run(run_id)
     }
 
     /// The last checkpoint of every step of a run, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn checkpoints(&self, run_id: &RunId) -> Result<Vec<CheckpointRecord>, StoreError> {
         self.store.list_checkpoints(run_id)
     }
 
     /// What is wrong with the database, one sentence each. Reads the whole file.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it can't be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
         self.store.integrity_check()
     }
@@ -184,9 +161,6 @@ impl Records {
     }
 
     /// The run with the name nearest to `wrong`, among the newest.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn nearest_run(&self, wrong: &RunId) -> Result<Option<RunId>, StoreError> {
         let filter = RunFilter { limit: Some(NEIGHBOURS), ..RunFilter::default() };
         let runs = self.store.list_runs(&filter)?;

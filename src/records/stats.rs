@@ -42,9 +42,6 @@ pub struct StepStats {
 
 impl Records {
     /// Statistics of the newest `n` ended runs of a pipeline; none when there are none.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn stats(
         &self,
         pipeline: &PipelineId,
@@ -55,9 +52,6 @@ impl Records {
     }
 
     /// As [`Self::stats`], without the run `but`, which is to be compared with the others.
-    ///
-    /// # Errors
-    /// As there.
     pub(crate) fn stats_but(
         &self,
         pipeline: &PipelineId,

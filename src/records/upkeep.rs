@@ -16,9 +16,6 @@ use crate::settings::Settings;
 use crate::store::{CheckpointManager, DataDir, JobStore, PrunePlan, PruneReport, StoreError};
 
 /// Plans what the settings' retention removes at `now`. Takes no lock and removes nothing.
-///
-/// # Errors
-/// [`StoreError`] when the database can't be read.
 pub fn plan_prune(records: &Records, settings: &Settings, now: Now) -> Result<PrunePlan, StoreError> {
     let data_dir = records.data_dir();
     let plan =

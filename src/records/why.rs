@@ -27,9 +27,6 @@ pub struct WhyAnswer {
 
 impl Records {
     /// Why a run is as it is, as far as the disk tells. None when there is no such run.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database can't be read.
     pub fn why(&self, run_id: &RunId, now: Now) -> Result<Option<WhyAnswer>, StoreError> {
         let Some(stored) = self.stored(run_id)? else { return Ok(None) };
         let run = stored.into_run(parse_stored)?;

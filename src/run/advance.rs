@@ -12,7 +12,6 @@ use super::outbox::{Effect, Outbox};
 use super::phase::{End, Phase, StopKind, Verdict};
 use super::state::{RunState, StepState};
 use super::step_end::finish;
-use super::step_phase::StepPhase;
 use super::tell::summary;
 use super::transition::{Change, StepChange};
 use crate::pipeline::{OnFailure, Step, When};
@@ -92,7 +91,7 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
         // One after another, in the order of the file: cleaning up is no place for races.
         let is_shelved = run.steps[index].phase.is_prepared();
         let is_ready =
-            is_shelved || run.steps[index].phase == StepPhase::Pending || is_retry_due(&run.steps[index], cx);
+            is_shelved || run.steps[index].phase.is_pending() || is_retry_due(&run.steps[index], cx);
         if is_ready && cx.starts != Starts::Held {
             if !is_shelved {
                 prepare(run, index, cx);
@@ -125,7 +124,7 @@ fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
     loop {
         let mut changed = false;
         for (index, step) in pipeline.steps.iter().enumerate() {
-            let waits = run.steps[index].phase == StepPhase::Pending || run.steps[index].phase.is_prepared();
+            let waits = run.steps[index].phase.is_pending() || run.steps[index].phase.is_prepared();
             if step.finally || !waits {
                 continue;
             }
@@ -181,7 +180,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
             return;
         }
         let is_ready = is_retry_due(&run.steps[index], cx)
-            || (run.steps[index].phase == StepPhase::Pending && needs_ended(run, step));
+            || (run.steps[index].phase.is_pending() && needs_ended(run, step));
         if step.finally || !is_ready {
             continue;
         }

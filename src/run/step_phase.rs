@@ -94,6 +94,11 @@ impl StepPhase {
         if let Self::Retrying(at) = self { Some(*at) } else { None }
     }
 
+    /// Whether its turn has not come.
+    pub const fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending)
+    }
+
     /// Whether its attempt is on disk, or will be with the next commit, and waits to be sent.
     pub const fn is_prepared(&self) -> bool {
         matches!(self, Self::Prepared(_))

@@ -234,7 +234,7 @@ impl StepChange {
             Self::Freeze if is_alive => Some(P::Alive { is_frozen: true, ending: from.ending() }),
             Self::GoOn if is_alive => Some(P::Alive { is_frozen: false, ending: from.ending() }),
             Self::Complete if is_alive => ended(StepEnd::Completed),
-            Self::Fail if !has_ended && *from != P::Pending => ended(StepEnd::Failed),
+            Self::Fail if !has_ended && !from.is_pending() => ended(StepEnd::Failed),
             Self::Stop if !has_ended => ended(StepEnd::Stopped),
             Self::Skip if !has_ended => ended(StepEnd::Skipped),
             Self::Lose if is_alive => ended(StepEnd::Interrupted),

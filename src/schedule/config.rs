@@ -16,6 +16,7 @@ use super::timetable::Timetable;
 use crate::base::id::JobId;
 use crate::base::nearest::nearest;
 use crate::base::time::format_instant;
+use crate::base::tz::Tz;
 
 /// The names of the types.
 pub(super) const KINDS: [&str; 7] = ["once", "interval", "daily", "weekly", "cron", "after", "manual"];
@@ -103,15 +104,7 @@ impl From<ScheduleConfig> for Columns {
 impl ScheduleConfig {
     /// The jobs whose runs make it due; empty for every type but `after`.
     pub fn upstreams(&self) -> &[JobId] {
-        match self {
-            Self::After { jobs, .. } => jobs,
-            Self::Once { .. }
-            | Self::Interval { .. }
-            | Self::Daily { .. }
-            | Self::Weekly { .. }
-            | Self::Cron(_)
-            | Self::Manual => &[],
-        }
+        if let Self::After { jobs, .. } = self { jobs } else { &[] }
     }
 
     /// The type's name: the column `schedule_type`.
@@ -185,7 +178,7 @@ impl ScheduleConfig {
     /// The instants at which it fires, in the zone of the job, for a job that was added at `created_at`. Empty for
     /// `after` and `manual`, which no instant makes due.
     #[doc(hidden)]
-    pub fn timetable(&self, zone: crate::base::tz::Tz, created_at: DateTime<Utc>) -> Timetable {
+    pub fn timetable(&self, zone: Tz, created_at: DateTime<Utc>) -> Timetable {
         Timetable::new(self, zone, created_at)
     }
 
@@ -193,7 +186,7 @@ impl ScheduleConfig {
     /// it returns a later instant. For more than one call, keep the [`Timetable`].
     pub fn next_after(
         &self,
-        zone: crate::base::tz::Tz,
+        zone: Tz,
         after: DateTime<Utc>,
         created_at: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {

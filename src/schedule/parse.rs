@@ -1,12 +1,12 @@
 //! Parses schedules as the command line writes them: `6h`, `09:30`, `mon 09:00`, an instant.
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc, Weekday};
 
 use super::error::ScheduleError;
 use super::model::TimeOfDay;
 use super::wall::WallClock;
 use crate::base::time::within_years;
+use crate::base::tz::Tz;
 
 /// The longest interval.
 pub(super) const LONGEST: TimeDelta = TimeDelta::days(3_650);

@@ -99,6 +99,16 @@ words!(
     }
 );
 
+impl Outcome {
+    /// Whether the instants did not run, and will not by themselves.
+    pub fn is_without_run(self) -> bool {
+        match self {
+            Self::Claimed | Self::Ran | Self::Queued | Self::Backfilled => false,
+            Self::Coalesced | Self::Skipped | Self::Expired | Self::Disabled | Self::FailedToStart => true,
+        }
+    }
+}
+
 /// What happens to missed instants, with the bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MisfirePolicy {

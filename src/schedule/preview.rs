@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 
@@ -10,6 +9,7 @@ use super::config::ScheduleConfig;
 use super::timetable::{Times, Timetable};
 use super::wall::{Change, WallClock};
 use crate::base::time::format_instant;
+use crate::base::tz::Tz;
 use crate::base::units::format_duration;
 
 /// How far ahead changes of the clock are looked for.

@@ -2,13 +2,13 @@
 //! number of instants: the fires of a job that runs each second and was off for a month are counted by arithmetic, not
 //! one by one.
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, Utc};
 
 use super::config::ScheduleConfig;
 use super::cron::Calendar;
 use super::wall::{WIDEST, WallClock};
 use crate::base::time::within_years;
+use crate::base::tz::Tz;
 
 /// Clock changes within this distance of a candidate may move it, in seconds.
 const WINDOW: i64 = WIDEST + 4 * 3_600;

@@ -1,28 +1,14 @@
 //! A schedule as a sentence: "every weekday at 09:30, Europe/Madrid".
 
-use crate::base::tz::Tz;
-use chrono::TimeDelta;
+use chrono::{Month, TimeDelta};
 
 use super::config::ScheduleConfig;
 use super::cron::{Calendar, DayRule};
 use super::model::{AfterOn, largest_unit};
 use super::zone::Zone;
+use crate::base::tz::Tz;
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 
 impl ScheduleConfig {
     /// The schedule as a sentence without a full stop. `resolved` is what `zone` means on this machine.
@@ -189,8 +175,9 @@ fn days_in_words(calendar: &Calendar) -> Option<String> {
     if calendar.months == Calendar::EVERY_SECOND.months {
         return days;
     }
-    let months = (1..13).filter(|month| calendar.months & (1 << month) != 0);
-    let months = listed(months.map(|month| MONTHS[month - 1].to_owned()).collect());
+    let months = (1..13_u8).filter(|month| calendar.months & (1 << month) != 0);
+    let months = months.filter_map(|month| Month::try_from(month).ok());
+    let months = listed(months.map(|month| month.name().to_owned()).collect());
     Some(match days {
         Some(days) => format!("{days} in {months}"),
         None => format!("every day in {months}"),

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::claims::Draft;
+use super::claims::{Draft, one_fire};
 use super::core::{Act, SchedulerCore};
 use super::error::SchedulerError;
 use super::instants::{just_after, just_before};
@@ -87,35 +87,19 @@ impl SchedulerCore {
             let run_id = self.reserve(job, *at)?;
             let before = timetable.last(DateTime::<Utc>::UNIX_EPOCH, just_before(*at));
             draft.writes.push(JobWrite::AddFire(StoredFire {
-                job_id: job.spec.job_id.to_string(),
-                due_ms: at.timestamp_millis(),
-                through_ms: at.timestamp_millis(),
-                n_instants: 1,
-                outcome: Outcome::Claimed.as_str().to_owned(),
-                reason: None,
                 run_id: Some(run_id.to_string()),
                 previous_ms: before.map(|at| at.timestamp_millis()),
                 kind: FireKind::Backfill,
+                ..one_fire(&job.spec.job_id, at.timestamp_millis(), Outcome::Claimed)
             }));
         }
         Ok(instants.len())
     }
 }
 
-/// Whether none of these instants has run or is about to.
+/// Whether none of these instants has run or is about to. An outcome that a script has written is left alone.
 fn may_run_again(row: &StoredFire) -> bool {
-    match outcome_of(&row.outcome) {
-        Some(Outcome::Claimed | Outcome::Ran | Outcome::Queued | Outcome::Backfilled) => false,
-        Some(
-            Outcome::Coalesced
-            | Outcome::Skipped
-            | Outcome::Expired
-            | Outcome::Disabled
-            | Outcome::FailedToStart,
-        ) => true,
-        // An outcome that a script has written is left alone.
-        None => false,
-    }
+    outcome_of(&row.outcome).is_some_and(Outcome::is_without_run)
 }
 
 /// Writes what is left of `row` without the instants of `taken`.

@@ -12,6 +12,7 @@ use super::job::{Job, next_ms};
 use super::view::outcome_of;
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
+use crate::base::tz::Tz;
 use crate::run::{FiredBy, Trigger};
 use crate::schedule;
 use crate::schedule::{
@@ -101,7 +102,7 @@ impl SchedulerCore {
             && kept.iter().all(|fire| fire.due_ms != next_run_ms);
         if is_by_hand && plan.starts.is_empty() {
             // A script has set the first instant, which the schedule does not have.
-            let once = ScheduleConfig::Once { at: first }.timetable(crate::base::tz::Tz::UTC, job.created_at);
+            let once = ScheduleConfig::Once { at: first }.timetable(Tz::UTC, job.created_at);
             let by_hand = plan_of(&once, &[]);
             (plan.fires, plan.starts) = (by_hand.fires, by_hand.starts);
         }
@@ -296,29 +297,43 @@ impl SchedulerCore {
 
     pub(super) fn start_of(&self, job: &Job, fire: &StoredFire, run_id: RunId) -> JobStart {
         let instant = |ms: i64| job.in_zone(ms, &self.local);
-        JobStart {
+        let trigger = if fire.kind == FireKind::After { Trigger::After } else { Trigger::Schedule };
+        let fired_by = FiredBy {
             job_id: job.spec.job_id.clone(),
-            pipeline_id: job.spec.pipeline_id.clone(),
-            source: job.source.clone(),
-            run_id,
-            trigger: if fire.kind == FireKind::After { Trigger::After } else { Trigger::Schedule },
-            fired_by: FiredBy {
-                job_id: job.spec.job_id.clone(),
-                due_at: Some(instant(fire.due_ms)),
-                previous_due_at: fire.previous_ms.map(instant),
-            },
-            params: job.spec.params.clone(),
-            run_type: job.spec.run_type.clone(),
-            environment: job.spec.environment.clone(),
-            priority: job.spec.priority,
-            held_at_most: job.spec.misfire.grace,
-            due_ms: Some(fire.due_ms),
-        }
+            due_at: Some(instant(fire.due_ms)),
+            previous_due_at: fire.previous_ms.map(instant),
+        };
+        job_start(job, run_id, trigger, fired_by, Some(fire.due_ms))
     }
 
     /// Reserves an id for a run of `job`, by its due instant.
     pub(super) fn reserve(&self, job: &Job, due_at: DateTime<Utc>) -> Result<RunId, StoreError> {
         let base = run_id_base(&job.source, due_at);
         self.names.borrow_mut().reserve(&base, &self.jobs, &self.runs)
+    }
+}
+
+/// The start of a run of `job`.
+pub(super) fn job_start(
+    job: &Job,
+    run_id: RunId,
+    trigger: Trigger,
+    fired_by: FiredBy,
+    due_ms: Option<i64>,
+) -> JobStart {
+    let spec = job.spec.clone();
+    JobStart {
+        job_id: spec.job_id,
+        pipeline_id: spec.pipeline_id,
+        source: job.source.clone(),
+        run_id,
+        trigger,
+        fired_by,
+        params: spec.params,
+        run_type: spec.run_type,
+        environment: spec.environment,
+        priority: spec.priority,
+        held_at_most: spec.misfire.grace,
+        due_ms,
     }
 }

@@ -159,15 +159,10 @@ impl<'a> Entry<'a> {
     /// The row for instants without a run.
     pub(super) fn row_of(job: &Job, fire: &Fire) -> StoredFire {
         StoredFire {
-            job_id: job.spec.job_id.to_string(),
-            due_ms: fire.due_at.timestamp_millis(),
             through_ms: fire.through_at.timestamp_millis(),
             n_instants: fire.n_instants,
-            outcome: fire.outcome.as_str().to_owned(),
             reason: fire.reason.clone(),
-            run_id: None,
-            previous_ms: None,
-            kind: FireKind::Due,
+            ..one_fire(&job.spec.job_id, fire.due_at.timestamp_millis(), fire.outcome)
         }
     }
 
@@ -179,23 +174,32 @@ impl<'a> Entry<'a> {
         reason: Option<String>,
         kind: FireKind,
     ) -> StoredFire {
-        let due_ms = due_at.timestamp_millis();
         StoredFire {
-            job_id: self.job.spec.job_id.to_string(),
-            due_ms,
-            through_ms: due_ms,
-            n_instants: 1,
-            outcome: outcome.as_str().to_owned(),
             reason,
-            run_id: None,
             previous_ms: self.last.as_ref().map(|last| last.through_ms),
             kind,
+            ..one_fire(&self.job.spec.job_id, due_at.timestamp_millis(), outcome)
         }
     }
 
     fn add(&mut self, fire: StoredFire) {
         self.draft.writes.push(JobWrite::AddFire(fire.clone()));
         self.last = Some(fire);
+    }
+}
+
+/// The row of one due instant, of which nothing else is known.
+pub(super) fn one_fire(job_id: &JobId, due_ms: i64, outcome: Outcome) -> StoredFire {
+    StoredFire {
+        job_id: job_id.to_string(),
+        due_ms,
+        through_ms: due_ms,
+        n_instants: 1,
+        outcome: outcome.as_str().to_owned(),
+        reason: None,
+        run_id: None,
+        previous_ms: None,
+        kind: FireKind::Due,
     }
 }
 
@@ -225,15 +229,7 @@ impl Draft {
             reason: reason.clone(),
             run_id: run_id.map(ToString::to_string),
         });
-        let is_told = match outcome {
-            Outcome::Claimed | Outcome::Ran | Outcome::Queued | Outcome::Backfilled => false,
-            Outcome::Coalesced
-            | Outcome::Skipped
-            | Outcome::Expired
-            | Outcome::Disabled
-            | Outcome::FailedToStart => true,
-        };
-        if let (true, Ok(job_id)) = (is_told, JobId::new(&fire.job_id)) {
+        if let (true, Ok(job_id)) = (outcome.is_without_run(), JobId::new(&fire.job_id)) {
             let (due_at, through_at) = (from_ms(fire.due_ms), from_ms(fire.through_ms));
             let n_instants = fire.n_instants;
             let told = EventKind::JobSkipped { job_id, due_at, through_at, n_instants, outcome, reason };

@@ -173,15 +173,7 @@ impl SchedulerCore {
         self.trouble.take()
     }
 
-    /// The store, for reading beside it.
-    pub fn store(&self) -> &JobStore {
-        &self.jobs
-    }
-
     /// When the scheduler must look again, if nothing else happens.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn wake(&self) -> Result<Wake, StoreError> {
         if self.hold_off_ms.is_some() {
             return Ok(Wake { wall: None, awake_ms: self.hold_off_ms });
@@ -194,9 +186,6 @@ impl SchedulerCore {
     }
 
     /// Sets the machine's zone. Jobs that follow it are due at other instants from `now` on.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn zone_changed(&mut self, local: &str, now: Now) -> Result<Vec<Act>, StoreError> {
         if self.local == local {
             return Ok(Vec::new());

@@ -1,12 +1,12 @@
 //! Queries about jobs: their state, their history, and their fires. Nothing is changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::claims::Entry;
 use super::core::SchedulerCore;
 use super::error::SchedulerError;
 use super::job::Job;
-use super::view::{FireView, HistoryView, JobView, UnderWay, outcome_of};
+use super::view::{FireView, HistoryView, JobView, UnderWay};
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
 use crate::run::RunSummary;
@@ -25,17 +25,11 @@ impl SchedulerCore {
     }
 
     /// All jobs, by name.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn list_jobs(&self) -> Result<Vec<JobView>, SchedulerError> {
         self.views(self.jobs.list_jobs()?)
     }
 
     /// At most `limit` jobs by name, from the `offset`-th on.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn list_some_jobs(&self, offset: usize, limit: usize) -> Result<Vec<JobView>, SchedulerError> {
         self.views(self.jobs.list_some_jobs(offset, limit)?)
     }
@@ -51,9 +45,6 @@ impl SchedulerCore {
     }
 
     /// How many jobs there are, and how many of them are disabled.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn count_jobs(&self) -> Result<(usize, usize), SchedulerError> {
         Ok((self.jobs.count_jobs()?, self.jobs.count_disabled_jobs()?))
     }
@@ -89,9 +80,6 @@ impl SchedulerCore {
 
     /// As [`get_job_history`](Self::get_job_history), for people and without a running scheduler: ends that are not
     /// recorded in the history yet are taken from the runs.
-    ///
-    /// # Errors
-    /// As [`get_job_history`](Self::get_job_history).
     pub fn history_as_it_stands(
         &self,
         job_id: &JobId,
@@ -145,20 +133,6 @@ impl SchedulerCore {
         }
         let excess = filter.limit.map_or(0, |limit| found.len().saturating_sub(limit));
         Ok(found.into_iter().skip(excess).map(FireView::from).collect())
-    }
-
-    /// The number of fires of each outcome among a job's newest `limit` rows.
-    ///
-    /// # Errors
-    /// As the database reports.
-    pub fn last_outcomes(&self, job_id: &JobId, limit: usize) -> Result<BTreeMap<String, usize>, StoreError> {
-        let filter = FireFilter { limit: Some(limit), ..FireFilter::default() };
-        let mut counts = BTreeMap::new();
-        for fire in self.jobs.fires(job_id.as_str(), &filter)? {
-            let outcome = outcome_of(&fire.outcome).map_or(fire.outcome, |outcome| outcome.to_string());
-            *counts.entry(outcome).or_insert(0) += 1;
-        }
-        Ok(counts)
     }
 }
 

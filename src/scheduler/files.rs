@@ -59,9 +59,6 @@ pub struct TakenOver {
 impl SchedulerCore {
     /// Takes the tables of all pipeline files over as jobs: adds new ones, changes changed ones, and disables those
     /// whose tables were removed. What can't be taken over is listed, and does not prevent the others.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn take_over(
         &mut self,
         files: Vec<FileTables>,

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use super::error::SchedulerError;
 use crate::admission::MAX_PRIORITY;
 use crate::base::id::{InvalidId, JobId, PipelineId};
 use crate::base::time::{format_instant, parse_instant};
+use crate::base::tz::Tz;
 use crate::pipeline::PipelineSchedule;
 use crate::schedule::{Misfire, MisfirePolicy, Overlap, ScheduleConfig, ScheduleError, Timetable, Zone};
 use crate::store::{NEVER, NEVER_MS, StoredJob, from_ms};
@@ -342,7 +342,6 @@ impl Job {
         let defaults = MisfirePolicy::default();
         let own = |value: i64, default: i64| (value != default).then_some(value);
         StoredJob {
-            rowid: 0,
             job_id: spec.job_id.to_string(),
             pipeline_id: spec.pipeline_id.to_string(),
             source: self.source.clone(),
@@ -351,8 +350,6 @@ impl Job {
             next_run: next_at.map_or_else(|| NEVER.to_owned(), format_instant),
             next_run_ms: Some(next_ms(next_at)),
             enabled: spec.enabled,
-            last_run: None,
-            run_count: 0,
             created_at: format_instant(self.created_at),
             zone: Some(self.zone.as_str().to_owned()),
             misfire: Some(spec.misfire.policy.as_str().to_owned()),
@@ -365,11 +362,8 @@ impl Job {
             run_type: spec.run_type.clone(),
             environment: spec.environment.clone(),
             file: self.file.clone(),
-            file_table: None,
-            file_mark: None,
-            first_by_hand: false,
-            problem: None,
             reckoned_zone: self.reckoned_zone(local),
+            ..StoredJob::default()
         }
     }
 

@@ -3,16 +3,17 @@
 
 use chrono::{DateTime, Utc};
 
-use super::claims::Draft;
+use super::claim::job_start;
+use super::claims::{Draft, one_fire};
 use super::core::{Act, JobStart, SchedulerCore, StartOutcome};
 use super::error::SchedulerError;
 use super::job::Job;
 use super::view::outcome_of;
-use crate::base::id::JobId;
+use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
 use crate::run::{EventKind, FiredBy, RunState, RunSummary, Trigger};
 use crate::schedule::Outcome;
-use crate::store::{Durability, FireKind, JobWrite, StoreError, StoredFire, StoredHistory, from_ms};
+use crate::store::{Durability, JobWrite, StoreError, StoredHistory, from_ms};
 
 /// The status of a run that was never started.
 const FAILED_TO_START: &str = "failed_to_start";
@@ -54,20 +55,13 @@ impl SchedulerCore {
 
     fn book_start(&mut self, start: &JobStart, now: Now, draft: &mut Draft) {
         let job_id = start.job_id.to_string();
-        let run_id = start.run_id.to_string();
         let mut due_at = None;
         if let Some(due_ms) = start.due_ms {
             due_at = Some(from_ms(due_ms));
-            draft.writes.push(JobWrite::MarkRan { job_id: job_id.clone(), due_ms, run_id: run_id.clone() });
+            let run_id = start.run_id.to_string();
+            draft.writes.push(JobWrite::MarkRan { job_id: job_id.clone(), due_ms, run_id });
         }
-        draft.writes.push(JobWrite::AddHistory(StoredHistory {
-            job_id: job_id.clone(),
-            run_id,
-            started_at: now.wall,
-            finished_at: None,
-            status: Some(RunState::Running.as_str().to_owned()),
-            error: None,
-        }));
+        draft.writes.push(begun(&start.job_id, &start.run_id, RunState::Running, now));
         draft.writes.push(JobWrite::CountRun { job_id, at: due_at.unwrap_or(now.wall) });
         self.live.entry(start.job_id.clone()).or_default().insert(start.run_id.clone());
         let fired = EventKind::JobFired { job_id: start.job_id.clone(), due_at };
@@ -86,7 +80,7 @@ impl SchedulerCore {
         }));
         match start.due_ms {
             Some(due_ms) => {
-                let fire = fire_at(&start.job_id, due_ms);
+                let fire = one_fire(&start.job_id, due_ms, Outcome::Claimed);
                 draft.settle(&fire, Outcome::FailedToStart, Some(reason), None);
             }
             // Its history row existed before its start.
@@ -110,7 +104,8 @@ impl SchedulerCore {
         let run_id = self.reserve(&job, at)?;
         match start.due_ms {
             Some(due_ms) => {
-                draft.settle(&fire_at(&start.job_id, due_ms), Outcome::Claimed, None, Some(&run_id));
+                let fire = one_fire(&start.job_id, due_ms, Outcome::Claimed);
+                draft.settle(&fire, Outcome::Claimed, None, Some(&run_id));
             }
             None => draft
                 .writes
@@ -121,9 +116,6 @@ impl SchedulerCore {
     }
 
     /// Whether the run with the id of `start` was started for it, by an engine that died before that was recorded.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn is_run_of(&self, start: &JobStart) -> Result<bool, StoreError> {
         let stored = self.runs.load_run(&start.run_id)?;
         let by = stored.and_then(|stored| stored.ledger.fired_by);
@@ -131,9 +123,6 @@ impl SchedulerCore {
     }
 
     /// Whether the fire of this start is still claimed for its run.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub(super) fn is_claimed_for(&self, start: &JobStart) -> Result<bool, StoreError> {
         let Some(due_ms) = start.due_ms else { return Ok(false) };
         let fire = self.jobs.fire_at(start.job_id.as_str(), due_ms)?;
@@ -152,29 +141,10 @@ impl SchedulerCore {
         let mut draft = Draft::default();
         let run_id = self.reserve(&job, now.wall)?;
         // On disk before the run is, so that the history never misses a run of a job.
-        draft.writes.push(JobWrite::AddHistory(StoredHistory {
-            job_id: job_id.to_string(),
-            run_id: run_id.to_string(),
-            started_at: now.wall,
-            finished_at: None,
-            status: Some(RunState::Queued.as_str().to_owned()),
-            error: None,
-        }));
+        draft.writes.push(begun(job_id, &run_id, RunState::Queued, now));
         self.jobs.commit(&draft.writes, Durability::Synced)?;
-        Ok(JobStart {
-            job_id: job_id.clone(),
-            pipeline_id: job.spec.pipeline_id.clone(),
-            source: job.source.clone(),
-            run_id,
-            trigger: Trigger::Manual,
-            fired_by: FiredBy { job_id: job_id.clone(), due_at: None, previous_due_at: None },
-            params: job.spec.params,
-            run_type: job.spec.run_type,
-            environment: job.spec.environment,
-            priority: job.spec.priority,
-            held_at_most: job.spec.misfire.grace,
-            due_ms: None,
-        })
+        let fired_by = FiredBy { job_id: job_id.clone(), due_at: None, previous_due_at: None };
+        Ok(job_start(&job, run_id, Trigger::Manual, fired_by, None))
     }
 
     /// Records the end of a run, if it is a job's, and claims what waits for it: queued fires and downstream jobs.
@@ -211,9 +181,6 @@ impl SchedulerCore {
     }
 
     /// Records that an ended run of a job goes on.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn reopened(&mut self, run: &RunSummary, now: Now) -> Result<Vec<Act>, StoreError> {
         let Some(history) = self.jobs.history_of_run(&run.run_id)? else { return Ok(Vec::new()) };
         let is_open = history.finished_at.is_none();
@@ -250,24 +217,22 @@ impl SchedulerCore {
     }
 }
 
+/// A row for a run of a job that has not ended.
+fn begun(job_id: &JobId, run_id: &RunId, state: RunState, now: Now) -> JobWrite {
+    JobWrite::AddHistory(StoredHistory {
+        job_id: job_id.to_string(),
+        run_id: run_id.to_string(),
+        started_at: now.wall,
+        finished_at: None,
+        status: Some(state.as_str().to_owned()),
+        error: None,
+    })
+}
+
 /// Whether a run was started for that fire. The job may have been renamed since, or its zone changed, but not the
 /// instant.
 pub(super) fn is_same(of_run: &FiredBy, wanted: &FiredBy) -> bool {
     let instant =
         |by: &FiredBy| by.due_at.as_deref().and_then(|text| crate::base::time::parse_instant(text).ok());
     instant(of_run).is_some() && instant(of_run) == instant(wanted)
-}
-
-fn fire_at(job_id: &JobId, due_ms: i64) -> StoredFire {
-    StoredFire {
-        job_id: job_id.to_string(),
-        due_ms,
-        through_ms: due_ms,
-        n_instants: 1,
-        outcome: Outcome::Claimed.as_str().to_owned(),
-        reason: None,
-        run_id: None,
-        previous_ms: None,
-        kind: FireKind::Due,
-    }
 }

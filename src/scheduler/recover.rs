@@ -25,9 +25,6 @@ impl SchedulerCore {
     /// Compares the ledger with the runs on disk. A claimed fire with a run is recorded as started; one without is
     /// started, unless it is older than its job allows; and every missing end is recorded. To be called first after a
     /// start, and after a failure to record.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn recover(&mut self, now: Now) -> Result<Vec<Act>, StoreError> {
         self.live.clear();
         self.may_catch_up = true;

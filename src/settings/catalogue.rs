@@ -157,9 +157,6 @@ impl Catalogue {
 
     /// What `run` names: a file when it looks like a path (it holds a `/` or ends in `.toml`), else the id of
     /// a pipeline, else a file of that name. A file is read without a look at any folder.
-    ///
-    /// # Errors
-    /// As [`read_definition`] and [`Catalogue::find`].
     pub fn find_in(
         name: &str,
         data_dir: &Path,

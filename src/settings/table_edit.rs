@@ -71,28 +71,10 @@ fn edited(text: &str, job: &JobSpec) -> Result<String, String> {
 }
 
 fn write_table(table: &mut Table, job: &JobSpec) -> Result<(), String> {
-    let (names, said) = said_when(&job.schedule)?;
+    let When { names, said, anchor, on } = said_when(&job.schedule)?;
     let other: Vec<&str> = WHEN.into_iter().filter(|other| *other != names).flatten().copied().collect();
     replace(table, names, &other, said);
-    let anchor = match &job.schedule {
-        ScheduleConfig::Interval { anchor, .. } => anchor.map(instant),
-        ScheduleConfig::Once { .. }
-        | ScheduleConfig::Daily { .. }
-        | ScheduleConfig::Weekly { .. }
-        | ScheduleConfig::Cron(_)
-        | ScheduleConfig::After { .. }
-        | ScheduleConfig::Manual => None,
-    };
     set_or_leave_out(table, ANCHOR, anchor);
-    let on = match &job.schedule {
-        ScheduleConfig::After { on, .. } => Some(on.as_str().into()),
-        ScheduleConfig::Once { .. }
-        | ScheduleConfig::Interval { .. }
-        | ScheduleConfig::Daily { .. }
-        | ScheduleConfig::Weekly { .. }
-        | ScheduleConfig::Cron(_)
-        | ScheduleConfig::Manual => None,
-    };
     let default_on = crate::schedule::AfterOn::default().as_str();
     set_or_leave_out(
         table,
@@ -114,20 +96,35 @@ fn write_table(table: &mut Table, job: &JobSpec) -> Result<(), String> {
     Ok(())
 }
 
-/// The key that says when, under all its names, and what it says.
-fn said_when(schedule: &ScheduleConfig) -> Result<(&'static [&'static str], Value), String> {
+/// How a table says when.
+struct When {
+    /// The key, under all its names.
+    names: &'static [&'static str],
+    /// What it says.
+    said: Value,
+    anchor: Option<Value>,
+    on: Option<Value>,
+}
+
+fn said_when(schedule: &ScheduleConfig) -> Result<When, String> {
+    let when = |names, said| When { names, said, anchor: None, on: None };
     Ok(match schedule {
-        ScheduleConfig::Once { at } => (WHEN[0], instant(*at)),
-        ScheduleConfig::Interval { every, .. } => (WHEN[1], interval_text(*every).into()),
-        ScheduleConfig::Daily { at } => (WHEN[2], at.to_string().into()),
-        ScheduleConfig::Weekly { day_of_week, at } => {
-            (WHEN[3], format!("{} {at}", day_of_week.to_string().to_lowercase()).into())
+        ScheduleConfig::Once { at } => when(WHEN[0], instant(*at)),
+        ScheduleConfig::Interval { every, anchor } => {
+            When { anchor: anchor.map(instant), ..when(WHEN[1], interval_text(*every).into()) }
         }
-        ScheduleConfig::Cron(expression) => (WHEN[4], expression.as_str().into()),
-        ScheduleConfig::After { jobs, .. } => match jobs.as_slice() {
-            [job] => (WHEN[5], job.as_str().into()),
-            jobs => (WHEN[5], jobs.iter().map(JobId::as_str).collect::<Array>().into()),
-        },
+        ScheduleConfig::Daily { at } => when(WHEN[2], at.to_string().into()),
+        ScheduleConfig::Weekly { day_of_week, at } => {
+            when(WHEN[3], format!("{} {at}", day_of_week.to_string().to_lowercase()).into())
+        }
+        ScheduleConfig::Cron(expression) => when(WHEN[4], expression.as_str().into()),
+        ScheduleConfig::After { jobs, on } => {
+            let said = match jobs.as_slice() {
+                [job] => job.as_str().into(),
+                jobs => jobs.iter().map(JobId::as_str).collect::<Array>().into(),
+            };
+            When { on: Some(on.as_str().into()), ..when(WHEN[5], said) }
+        }
         ScheduleConfig::Manual => return Err("a file can't describe a job that runs only by hand".into()),
     })
 }

@@ -259,11 +259,6 @@ impl DataDir {
         self.path.join("samples.db")
     }
 
-    /// The operator's settings.
-    pub fn settings_file(&self) -> PathBuf {
-        self.path.join("settings.toml")
-    }
-
     /// The first folder that is searched for pipelines.
     pub fn pipelines_dir(&self) -> PathBuf {
         self.path.join("pipelines")
@@ -280,9 +275,6 @@ impl DataDir {
     }
 
     /// Creates a run's folders, which only this user can read.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn make_run_dirs(&self, run_id: &RunId) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);

@@ -170,33 +170,13 @@ impl StoreError {
 
     /// Whether the error is about one caller's data and not about the database.
     pub const fn is_about_data(&self) -> bool {
-        match self {
-            Self::Invalid(_) | Self::Definition { .. } | Self::Statement { .. } => true,
-            Self::Newer { .. }
-            | Self::Corrupt { .. }
-            | Self::Foreign { .. }
-            | Self::DiskFull { .. }
-            | Self::ReadOnly { .. }
-            | Self::Locked { .. }
-            | Self::Unopenable { .. }
-            | Self::Io { .. } => false,
-        }
+        matches!(self, Self::Invalid(_) | Self::Definition { .. } | Self::Statement { .. })
     }
 
     /// Whether the same call may succeed later although no one repairs our files: the disk may have space again, or
     /// another program may release its lock. The engine then holds its writes back and tries again.
     pub const fn is_passing(&self) -> bool {
-        match self {
-            Self::DiskFull { .. } | Self::Locked { .. } | Self::Io { .. } => true,
-            Self::Newer { .. }
-            | Self::Corrupt { .. }
-            | Self::Foreign { .. }
-            | Self::ReadOnly { .. }
-            | Self::Unopenable { .. }
-            | Self::Invalid(_)
-            | Self::Definition { .. }
-            | Self::Statement { .. } => false,
-        }
+        matches!(self, Self::DiskFull { .. } | Self::Locked { .. } | Self::Io { .. })
     }
 }
 

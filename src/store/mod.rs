@@ -37,8 +37,6 @@ pub use runs::{
     AttemptRecord, CheckpointManager, CheckpointRecord, ExecutionRecord, PrunePlan, PruneReason, PruneReport,
     PrunedRun, Retention, RunFilter, RunWrite, StoredBody, StoredDefinition, StoredRun, run_id_base,
 };
-pub use samples::{
-    LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepPoint, StepSpan,
-};
+pub use samples::{LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepSpan};
 pub use sqlite::database::Durability;
 pub(crate) use wal_keeper::{WalKeeper, WalLimit};

@@ -4,9 +4,8 @@
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
-use super::labels::{icon_of, subject_of, text_of, tooltip_of};
-use crate::api;
-use crate::base::id::{JobId, RunId, StepId};
+use super::labels::{label_of, subject_of};
+use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::window::{Action, HistorySpan, QuitChoice};
 
 /// One thing to do.
@@ -90,14 +89,16 @@ impl Page {
     pub(super) const ALL: [Self; 5] =
         [Self::Now, Self::History, Self::Pipelines, Self::Schedule, Self::Machine];
 
-    pub(super) const fn text(self) -> &'static str {
-        match self {
-            Self::Now => "Now",
-            Self::History => "History",
-            Self::Pipelines => "Pipelines",
-            Self::Schedule => "Schedule",
-            Self::Machine => "Machine",
-        }
+    /// What its entry shows.
+    pub(super) const fn label(self) -> Label {
+        let (text, icon, key) = match self {
+            Self::Now => ("Now", Icon::Now, Key::Num1),
+            Self::History => ("History", Icon::List, Key::Num2),
+            Self::Pipelines => ("Pipelines", Icon::Branch, Key::Num3),
+            Self::Schedule => ("Schedule", Icon::Clock, Key::Num4),
+            Self::Machine => ("Machine", Icon::Wave, Key::Num5),
+        };
+        Label::new(text).icon(icon).key(Modifiers::COMMAND, key)
     }
 
     /// Whether it lists runs and shows the selected one.
@@ -107,52 +108,83 @@ impl Page {
             Self::Pipelines | Self::Schedule | Self::Machine => false,
         }
     }
+}
 
-    pub(super) const fn icon(self) -> Icon {
-        match self {
-            Self::Now => Icon::Now,
-            Self::History => Icon::List,
-            Self::Pipelines => Icon::Branch,
-            Self::Schedule => Icon::Clock,
-            Self::Machine => Icon::Wave,
-        }
+/// What its button shows.
+pub(super) struct Label {
+    pub(super) text: &'static str,
+    pub(super) icon: Option<Icon>,
+    /// What it does, in one sentence.
+    pub(super) tooltip: Option<&'static str>,
+    /// Its key. The keys of runs act on the selected run.
+    pub(super) shortcut: Option<KeyboardShortcut>,
+}
+
+impl Label {
+    pub(super) const fn new(text: &'static str) -> Self {
+        Self { text, icon: None, tooltip: None, shortcut: None }
+    }
+
+    pub(super) const fn icon(mut self, icon: Icon) -> Self {
+        self.icon = Some(icon);
+        self
+    }
+
+    pub(super) const fn tooltip(mut self, tooltip: &'static str) -> Self {
+        self.tooltip = Some(tooltip);
+        self
+    }
+
+    pub(super) const fn key(mut self, modifiers: Modifiers, key: Key) -> Self {
+        self.shortcut = Some(KeyboardShortcut::new(modifiers, key));
+        self
     }
 }
 
 impl Command {
-    /// The text of its button; the palette adds [`Self::subject`].
-    pub(super) fn text(&self) -> String {
+    /// What its button shows; the palette adds [`Self::subject`] to the text.
+    pub(super) const fn label(&self) -> Label {
+        const CTRL: Modifiers = Modifiers::COMMAND;
+        const NONE: Modifiers = Modifiers::NONE;
         match self {
-            Self::Send(action) => action_text(action).to_owned(),
-            Self::Show(page) => page.text().to_owned(),
-            Self::Select(Some(_)) => "Show".to_owned(),
-            Self::Select(None) => "Close details".to_owned(),
-            Self::SelectNeighbour(Neighbour::Next) => "Select the next row".to_owned(),
-            Self::SelectNeighbour(Neighbour::Previous) => "Select the row before".to_owned(),
-            Self::SelectJob(Some(_)) => "Show job".to_owned(),
-            Self::SelectJob(None) => "Close the job".to_owned(),
-            Self::NewJob => "New job".to_owned(),
-            Self::ShowJobs(_) => "Look up jobs".to_owned(),
-            Self::SaveJob | Self::SaveLimits => "Save".to_owned(),
-            Self::RevertJob | Self::RevertLimits => "Revert".to_owned(),
-            Self::ShowSpan(HistorySpan::Hour) => "Show the machine's last hour".to_owned(),
-            Self::ShowSpan(HistorySpan::Day) => "Show the machine's last day".to_owned(),
-            Self::ShowSpan(HistorySpan::Month) => "Show the machine's last month".to_owned(),
-            Self::AskRemoveJob(_) => "Remove job…".to_owned(),
-            Self::ChooseStep(Some(_)) => "Follow its log".to_owned(),
-            Self::ChooseStep(None) => "Follow the running step".to_owned(),
-            Self::PauseAll => "Pause all".to_owned(),
-            Self::ResumeAll => "Resume all".to_owned(),
-            Self::AskStopAll => "Stop all…".to_owned(),
-            Self::StopAll => "Stop all".to_owned(),
-            Self::OpenPalette => "Search or do anything".to_owned(),
-            Self::CloseOverlay => "Cancel".to_owned(),
-            Self::AskQuit => "Quit…".to_owned(),
-            Self::ToggleReview => "Review".to_owned(),
-            Self::DismissDecisions | Self::DismissFailure(_) => "Dismiss".to_owned(),
-            Self::SetTheme(ThemePreference::System) => "Theme of the system".to_owned(),
-            Self::SetTheme(ThemePreference::Dark) => "Dark theme".to_owned(),
-            Self::SetTheme(ThemePreference::Light) => "Light theme".to_owned(),
+            Self::Send(action) => action_label(action),
+            Self::Show(page) => page.label(),
+            Self::Select(Some(_)) => Label::new("Show"),
+            Self::Select(None) => Label::new("Close details").key(NONE, Key::Escape),
+            Self::SelectNeighbour(Neighbour::Next) => {
+                Label::new("Select the next row").key(NONE, Key::ArrowDown)
+            }
+            Self::SelectNeighbour(Neighbour::Previous) => {
+                Label::new("Select the row before").key(NONE, Key::ArrowUp)
+            }
+            Self::SelectJob(Some(_)) => Label::new("Show job"),
+            Self::SelectJob(None) => Label::new("Close the job").key(NONE, Key::Escape),
+            Self::NewJob => Label::new("New job").icon(Icon::Plus).key(CTRL, Key::N),
+            Self::ShowJobs(_) => Label::new("Look up jobs"),
+            Self::SaveJob | Self::SaveLimits => Label::new("Save").key(CTRL, Key::S),
+            Self::RevertJob | Self::RevertLimits => Label::new("Revert"),
+            Self::ShowSpan(HistorySpan::Hour) => Label::new("Show the machine's last hour").icon(Icon::Wave),
+            Self::ShowSpan(HistorySpan::Day) => Label::new("Show the machine's last day").icon(Icon::Wave),
+            Self::ShowSpan(HistorySpan::Month) => {
+                Label::new("Show the machine's last month").icon(Icon::Wave)
+            }
+            Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
+            Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
+            Self::ChooseStep(None) => Label::new("Follow the running step"),
+            Self::PauseAll => Label::new("Pause all").icon(Icon::Snow).tooltip("Freeze every running run"),
+            Self::ResumeAll => {
+                Label::new("Resume all").icon(Icon::Play).tooltip("Let every paused run go on")
+            }
+            Self::AskStopAll => Label::new("Stop all…").icon(Icon::Stop),
+            Self::StopAll => Label::new("Stop all").icon(Icon::Stop),
+            Self::OpenPalette => Label::new("Search or do anything").icon(Icon::Search).key(CTRL, Key::K),
+            Self::CloseOverlay => Label::new("Cancel"),
+            Self::AskQuit => Label::new("Quit…").key(CTRL, Key::Q),
+            Self::ToggleReview => Label::new("Review"),
+            Self::DismissDecisions | Self::DismissFailure(_) => Label::new("Dismiss"),
+            Self::SetTheme(ThemePreference::System) => Label::new("Theme of the system").icon(Icon::HalfMoon),
+            Self::SetTheme(ThemePreference::Dark) => Label::new("Dark theme").icon(Icon::HalfMoon),
+            Self::SetTheme(ThemePreference::Light) => Label::new("Light theme").icon(Icon::HalfMoon),
         }
     }
 
@@ -161,7 +193,9 @@ impl Command {
         match self {
             Self::Send(action) => match action {
                 Action::Do(command) => subject_of(command),
-                Action::LoadRun(run_id) | Action::SelectStep { run_id, .. } => Some(run_id.to_string()),
+                Action::LoadRun(run_id) | Action::SelectStep(AttemptKey { run_id, .. }) => {
+                    Some(run_id.to_string())
+                }
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
@@ -198,173 +232,30 @@ impl Command {
     /// Its text and subject: its name for screen readers, the palette and messages.
     pub(super) fn name(&self) -> String {
         match self.subject() {
-            Some(subject) => format!("{} {subject}", self.text()),
-            None => self.text(),
-        }
-    }
-
-    /// What it does, in one sentence.
-    pub(super) fn tooltip(&self) -> Option<&'static str> {
-        match self {
-            Self::Send(action) => match action {
-                Action::Do(command) => tooltip_of(command),
-                Action::OpenFolder(_) => Some("Show it in the file manager"),
-                Action::SelectRun(_)
-                | Action::SelectStep { .. }
-                | Action::LoadRun(_)
-                | Action::LoadJobs { .. }
-                | Action::LoadJob(_)
-                | Action::LoadHistory(_)
-                | Action::CountEnded
-                | Action::SaveJob(_)
-                | Action::Refresh
-                | Action::KeepLook(_)
-                | Action::Quit(_) => None,
-            },
-            Self::PauseAll => Some("Freeze every running run"),
-            Self::ResumeAll => Some("Let every paused run go on"),
-            Self::Show(_)
-            | Self::Select(_)
-            | Self::SelectNeighbour(_)
-            | Self::ChooseStep(_)
-            | Self::AskStopAll
-            | Self::StopAll
-            | Self::OpenPalette
-            | Self::CloseOverlay
-            | Self::AskQuit
-            | Self::ToggleReview
-            | Self::SelectJob(_)
-            | Self::NewJob
-            | Self::ShowJobs(_)
-            | Self::SaveJob
-            | Self::RevertJob
-            | Self::ShowSpan(_)
-            | Self::SaveLimits
-            | Self::RevertLimits
-            | Self::AskRemoveJob(_)
-            | Self::DismissDecisions
-            | Self::DismissFailure(_)
-            | Self::SetTheme(_) => None,
-        }
-    }
-
-    /// Its key. The keys of runs act on the selected run.
-    pub(super) const fn shortcut(&self) -> Option<KeyboardShortcut> {
-        let (modifiers, key) = match self {
-            Self::Send(Action::Do(api::Command::Pause(_) | api::Command::Resume(_))) => {
-                (Modifiers::NONE, Key::Space)
-            }
-            Self::Send(Action::Do(api::Command::Stop(api::Stop { force: false, .. }))) => {
-                (Modifiers::COMMAND, Key::Backspace)
-            }
-            Self::Show(Page::Now) => (Modifiers::COMMAND, Key::Num1),
-            Self::Show(Page::History) => (Modifiers::COMMAND, Key::Num2),
-            Self::Show(Page::Pipelines) => (Modifiers::COMMAND, Key::Num3),
-            Self::Show(Page::Schedule) => (Modifiers::COMMAND, Key::Num4),
-            Self::NewJob => (Modifiers::COMMAND, Key::N),
-            Self::Show(Page::Machine) => (Modifiers::COMMAND, Key::Num5),
-            Self::SaveJob | Self::SaveLimits => (Modifiers::COMMAND, Key::S),
-            Self::Select(None) | Self::SelectJob(None) => (Modifiers::NONE, Key::Escape),
-            Self::SelectNeighbour(Neighbour::Next) => (Modifiers::NONE, Key::ArrowDown),
-            Self::SelectNeighbour(Neighbour::Previous) => (Modifiers::NONE, Key::ArrowUp),
-            Self::OpenPalette => (Modifiers::COMMAND, Key::K),
-            Self::AskQuit => (Modifiers::COMMAND, Key::Q),
-            Self::Send(
-                Action::Do(_)
-                | Action::SelectRun(_)
-                | Action::SelectStep { .. }
-                | Action::LoadRun(_)
-                | Action::LoadJobs { .. }
-                | Action::LoadJob(_)
-                | Action::LoadHistory(_)
-                | Action::CountEnded
-                | Action::SaveJob(_)
-                | Action::Refresh
-                | Action::OpenFolder(_)
-                | Action::KeepLook(_)
-                | Action::Quit(_),
-            )
-            | Self::Select(Some(_))
-            | Self::ChooseStep(_)
-            | Self::PauseAll
-            | Self::ResumeAll
-            | Self::AskStopAll
-            | Self::StopAll
-            | Self::CloseOverlay
-            | Self::SelectJob(Some(_))
-            | Self::ShowJobs(_)
-            | Self::RevertJob
-            | Self::ShowSpan(_)
-            | Self::RevertLimits
-            | Self::AskRemoveJob(_)
-            | Self::ToggleReview
-            | Self::DismissDecisions
-            | Self::DismissFailure(_)
-            | Self::SetTheme(_) => return None,
-        };
-        Some(KeyboardShortcut::new(modifiers, key))
-    }
-
-    pub(super) const fn icon(&self) -> Option<Icon> {
-        match self {
-            Self::Send(action) => match action {
-                Action::Do(command) => icon_of(command),
-                Action::OpenFolder(_) => Some(Icon::Folder),
-                Action::SelectRun(_)
-                | Action::SelectStep { .. }
-                | Action::LoadRun(_)
-                | Action::LoadJobs { .. }
-                | Action::LoadJob(_)
-                | Action::LoadHistory(_)
-                | Action::CountEnded
-                | Action::SaveJob(_)
-                | Action::Refresh
-                | Action::KeepLook(_)
-                | Action::Quit(_) => None,
-            },
-            Self::Show(page) => Some(page.icon()),
-            Self::ShowSpan(_) => Some(Icon::Wave),
-            Self::NewJob => Some(Icon::Plus),
-            Self::AskRemoveJob(_) => Some(Icon::Cross),
-            Self::PauseAll => Some(Icon::Snow),
-            Self::ResumeAll => Some(Icon::Play),
-            Self::AskStopAll | Self::StopAll => Some(Icon::Stop),
-            Self::OpenPalette => Some(Icon::Search),
-            Self::SetTheme(_) => Some(Icon::HalfMoon),
-            Self::Select(_)
-            | Self::SelectNeighbour(_)
-            | Self::ChooseStep(_)
-            | Self::CloseOverlay
-            | Self::AskQuit
-            | Self::ToggleReview
-            | Self::SelectJob(_)
-            | Self::ShowJobs(_)
-            | Self::SaveJob
-            | Self::RevertJob
-            | Self::SaveLimits
-            | Self::RevertLimits
-            | Self::DismissDecisions
-            | Self::DismissFailure(_) => None,
+            Some(subject) => format!("{} {subject}", self.label().text),
+            None => self.label().text.to_owned(),
         }
     }
 }
 
-const fn action_text(action: &Action) -> &'static str {
+const fn action_label(action: &Action) -> Label {
     match action {
-        Action::Do(command) => text_of(command),
-        Action::SelectRun(_) => "Show",
-        Action::SelectStep { .. } => "Follow its log",
-        Action::LoadRun(_) => "Load",
-        Action::LoadJobs { .. } | Action::LoadJob(_) => "Look up jobs",
-        Action::LoadHistory(_) => "Look up the machine's history",
-        Action::CountEnded => "Count the runs that have ended",
-        Action::SaveJob(_) => "Save job",
-        Action::Refresh => "Refresh",
-        Action::OpenFolder(_) => "Open folder",
-        Action::KeepLook(_) => "Save the appearance",
-        Action::Quit(QuitChoice::LeaveRunning) => "Leave running",
-        Action::Quit(QuitChoice::Freeze) => "Freeze",
-        Action::Quit(QuitChoice::Stop) => "Stop",
-        Action::Quit(QuitChoice::Close) => "Close window",
+        Action::Do(command) => label_of(command),
+        Action::SelectRun(_) => Label::new("Show"),
+        Action::SelectStep(_) => Label::new("Follow its log"),
+        Action::LoadRun(_) => Label::new("Load"),
+        Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
+        Action::LoadHistory(_) => Label::new("Look up the machine's history"),
+        Action::CountEnded => Label::new("Count the runs that have ended"),
+        Action::SaveJob(_) => Label::new("Save job"),
+        Action::Refresh => Label::new("Refresh"),
+        Action::OpenFolder(_) => {
+            Label::new("Open folder").icon(Icon::Folder).tooltip("Show it in the file manager")
+        }
+        Action::KeepLook(_) => Label::new("Save the appearance"),
+        Action::Quit(QuitChoice::LeaveRunning) => Label::new("Leave running"),
+        Action::Quit(QuitChoice::Freeze) => Label::new("Freeze"),
+        Action::Quit(QuitChoice::Stop) => Label::new("Stop"),
+        Action::Quit(QuitChoice::Close) => Label::new("Close window"),
     }
 }

@@ -1,10 +1,10 @@
 //! The form of a job: what was entered, what is wrong with it, and what it will do. It paints nothing.
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::api::{JobPatch, JobSpec};
 use crate::base::id::{JobId, PipelineId};
+use crate::base::tz::Tz;
 use crate::schedule::{
     AfterOn, Misfire, Overlap, Preview, ScheduleConfig, Zone, parse_every, parse_once, parse_time_of_day,
     parse_weekly, preview,
@@ -137,18 +137,8 @@ impl JobForm {
     pub(super) fn of(detail: &JobDetail, local: Tz) -> Option<Self> {
         let job = &detail.row.job;
         let config = ScheduleConfig::from_parts(&job.schedule_type, &job.schedule_config.to_string()).ok();
-        let (on, anchor) = match &config {
-            Some(ScheduleConfig::After { on, .. }) => (*on, None),
-            Some(ScheduleConfig::Interval { anchor, .. }) => (AfterOn::default(), *anchor),
-            Some(
-                ScheduleConfig::Once { .. }
-                | ScheduleConfig::Daily { .. }
-                | ScheduleConfig::Weekly { .. }
-                | ScheduleConfig::Cron(_)
-                | ScheduleConfig::Manual,
-            )
-            | None => (AfterOn::default(), None),
-        };
+        let on = if let Some(ScheduleConfig::After { on, .. }) = config { on } else { AfterOn::default() };
+        let anchor = if let Some(ScheduleConfig::Interval { anchor, .. }) = config { anchor } else { None };
         let fields = Fields {
             name: job.job_id.clone(),
             pipeline: job.pipeline_id.clone(),

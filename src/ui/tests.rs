@@ -9,7 +9,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::LeverframeWindow;
 use crate::api::{Command, PipelineView};
-use crate::base::id::{PipelineId, RunId, StepId};
+use crate::base::id::{AttemptKey, PipelineId, RunId, StepId};
 use crate::run::{
     Decision, Event, EventKind, RunState, RunSummary, StepState, StepSummary, StopKind, Trigger,
 };
@@ -242,23 +242,14 @@ fn a_pipeline_that_does_not_parse_says_where_and_cannot_be_started() {
 fn a_selected_run_shows_its_steps_and_the_tail_of_the_log_that_grows() {
     let mut scene = scene([snapshot(&[run("alfabeta", RunState::Running)])]);
     let row = "running, alfabeta, alfabeta-1, fetch · page 214 of 480, 45 %, 12:41, 15 min left";
-    let fetch = StepId::new("fetch").unwrap();
-    assert_eq!(
-        scene.pull(row),
-        [
-            Action::SelectRun(Some(id("alfabeta-1"))),
-            Action::SelectStep { run_id: id("alfabeta-1"), step_id: fetch.clone(), attempt: 1 },
-        ]
-    );
+    let (run_id, step_id) = (id("alfabeta-1"), StepId::new("fetch").unwrap());
+    let key = AttemptKey { run_id, step_id, attempt: 1 };
+    let sent = [Action::SelectRun(Some(id("alfabeta-1"))), Action::SelectStep(key.clone())];
+    assert_eq!(scene.pull(row), sent);
     assert!(scene.shows("list, completed, page 214"));
     let lines = (0..3000).map(|n| format!("line {n}")).collect();
     let tail = LogTail { lines, dropped_bytes: 0, total_bytes: 9000, truncated_front: false };
-    scene.tell(AppUpdate::LogTail {
-        run_id: id("alfabeta-1"),
-        step_id: fetch,
-        attempt: 1,
-        tail: Arc::new(tail),
-    });
+    scene.tell(AppUpdate::LogTail { key, tail: Arc::new(tail) });
     assert!(scene.harness.query_by_label("line 2999").is_some(), "it sticks to the end");
     let n_lines = scene.harness.query_all_by_label_contains("line ").count();
     assert!(n_lines < 60, "{n_lines} lines were laid out: only what is visible may cost");

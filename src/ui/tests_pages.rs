@@ -54,7 +54,8 @@ fn keys() -> Vec<(Modifiers, Key)> {
         Command::AskQuit,
     ];
     commands.extend(Page::ALL.map(Command::Show));
-    commands.iter().filter_map(Command::shortcut).map(|key| (key.modifiers, key.logical_key)).collect()
+    let keys = commands.iter().filter_map(|command| command.label().shortcut);
+    keys.map(|key| (key.modifiers, key.logical_key)).collect()
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::base::tz::Tz;
 use chrono::TimeDelta;
 use egui::{Event as Input, Key, Modifiers, ViewportId};
 use egui_kittest::kittest::Queryable;
@@ -11,6 +10,7 @@ use serde_json::json;
 use super::tests::{Scene, now, scene, snapshot};
 use crate::api::{DisableJob, EnableJob, JobView, RemoveJob, RunJobNow};
 use crate::base::id::{JobId, RunId};
+use crate::base::tz::Tz;
 use crate::run::{Event, EventKind, RunState};
 use crate::schedule::{Misfire, Outcome, Overlap};
 use crate::window::{Action, AppUpdate, FireRow, JobDetail, JobPage, JobRow, SaveJob, SavedJob};

@@ -162,7 +162,7 @@ impl LeverframeWindow {
             || selected
                 .is_some_and(|run_id| focused == Some(egui::Id::unique(("living run", run_id.as_str()))));
         for command in offers::with_shortcut(&self.store, self.state.page) {
-            let Some(shortcut) = command.shortcut() else { continue };
+            let Some(shortcut) = command.label().shortcut else { continue };
             let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
             let is_active = if shortcut.logical_key == Key::Escape {
                 !is_menu_open

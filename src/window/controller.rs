@@ -7,7 +7,7 @@ use super::lookups::Lookup;
 use super::port::{Action, AppUpdate, QuitChoice, UpdateSender};
 use crate::api::{Error, GetSnapshot, LivingRuns};
 use crate::backend::Backend;
-use crate::base::id::{RunId, StepId};
+use crate::base::id::AttemptKey;
 use crate::engine::ShutdownKind;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -51,22 +51,20 @@ impl WindowController {
     fn carry_out(&self, action: Action) -> Result<(), Error> {
         match action {
             Action::Do(command) => self.backend.command(command)?,
-            Action::SelectRun(run_id) => self.lookup(Lookup::SelectRun(run_id)),
-            Action::SelectStep { run_id, step_id, attempt } => {
-                self.lookup(Lookup::FollowLog { run_id, step_id, attempt });
-            }
-            Action::LoadRun(run_id) => self.lookup(Lookup::LoadRun(run_id)),
-            Action::LoadJobs { offset, limit } => self.lookup(Lookup::Jobs { offset, limit }),
-            Action::LoadJob(job_id) => self.lookup(Lookup::Job(job_id)),
-            Action::LoadHistory(span) => self.lookup(Lookup::History(span)),
-            Action::CountEnded => self.lookup(Lookup::CountEnded),
-            Action::SaveJob(form) => self.lookup(Lookup::SaveJob(form)),
+            Action::SelectRun(_)
+            | Action::SelectStep(_)
+            | Action::LoadRun(_)
+            | Action::LoadJobs { .. }
+            | Action::LoadJob(_)
+            | Action::LoadHistory(_)
+            | Action::CountEnded
+            | Action::SaveJob(_)
+            | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
             Action::Refresh => {
                 self.send_snapshot();
                 self.lookup(Lookup::Pipelines(Arc::default()));
                 self.lookup(Lookup::RecentRuns);
             }
-            Action::OpenFolder(folder) => self.lookup(Lookup::OpenFolder(folder)),
             // Not a lookup: it is the last request of a window and must not be lost.
             Action::KeepLook(look) => look.save(self.backend.data_dir().path())?,
             Action::Quit(choice) => self.backend.leave(match choice {
@@ -101,7 +99,7 @@ pub(crate) fn serve(controller: &WindowController, actions: &Receiver<Action>) {
 fn action_text(action: &Action) -> String {
     match action {
         Action::Do(command) => command.text(),
-        Action::SelectRun(_) | Action::SelectStep { .. } | Action::LoadRun(_) => "look up a run".to_owned(),
+        Action::SelectRun(_) | Action::SelectStep(_) | Action::LoadRun(_) => "look up a run".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
@@ -113,10 +111,8 @@ fn action_text(action: &Action) -> String {
     }
 }
 
-/// A step's attempt, as the window names it.
-pub(crate) type LogKey = (RunId, StepId, u32);
-
 /// The file of an attempt's log.
-pub(crate) fn log_file(controller: &WindowController, (run_id, step_id, attempt): &LogKey) -> PathBuf {
+pub(crate) fn log_file(controller: &WindowController, key: &AttemptKey) -> PathBuf {
+    let AttemptKey { run_id, step_id, attempt } = key;
     controller.backend.data_dir().path().join(crate::run::log_path(run_id, step_id, *attempt))
 }

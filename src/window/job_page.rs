@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::base::id::{JobId, RunId};
 use crate::base::time::Now;
+use crate::base::tz::Tz;
 use crate::run::RunState;
 use crate::schedule::{Outcome, Zone};
 use crate::scheduler::{
@@ -76,9 +76,6 @@ pub struct FireRow {
 }
 
 /// The jobs of a data directory from the `offset`-th on, at most `limit`.
-///
-/// # Errors
-/// What the disk has.
 pub(crate) fn job_page(
     data_dir: &Path,
     offset: usize,
@@ -97,9 +94,6 @@ pub(crate) fn job_page(
 }
 
 /// One job of a data directory; none where there is none of this name.
-///
-/// # Errors
-/// What the disk has.
 pub(crate) fn job_detail(
     data_dir: &Path,
     job_id: &JobId,

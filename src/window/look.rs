@@ -63,9 +63,6 @@ impl WindowLook {
     }
 
     /// Saves it. The file is whole at any time.
-    ///
-    /// # Errors
-    /// What the file system reports.
     pub fn save(&self, data_dir: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
         let draft = data_dir.join(".window.toml.new");

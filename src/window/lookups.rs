@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::controller::{LogKey, WindowController, log_file};
+use super::controller::{WindowController, log_file};
 use super::job_page::{job_detail, job_page};
-use super::machine_history::{HistorySpan, MachineHistory, marks};
-use super::port::{AppUpdate, Folder, LogTail, SaveJob, SavedJob};
+use super::machine_history::{MachineHistory, marks};
+use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
 use crate::api::{AddJob, Error, PipelineView, SetJob};
-use crate::base::id::{JobId, PipelineId, RunId, StepId};
+use crate::base::id::{AttemptKey, PipelineId};
 use crate::base::thread::{self, Thread};
 use crate::base::wake::bell;
 use crate::engine::{EngineError, now};
-use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader, TextForm};
+use crate::logs::{LogFollower, LogFollowerHandle, LogLine, LogReader};
 use crate::run::RunState;
 use crate::settings::{Catalogue, edit_file};
 use crate::store::{RunFilter, SampleHistory};
@@ -27,34 +27,18 @@ use crate::store::{RunFilter, SampleHistory};
 const LOG_PACE: Duration = Duration::from_millis(100);
 
 pub(crate) enum Lookup {
+    /// What the window asks for.
+    Asked(Action),
     /// All pipelines. The flag is cleared before they are read: a later change needs another lookup.
     Pipelines(Arc<AtomicBool>),
     /// The runs that have ended.
     RecentRuns,
-    /// How many runs have ended.
-    CountEnded,
-    /// The selected run, or none. Its log is followed once a step is named.
-    SelectRun(Option<RunId>),
-    /// One run whole.
-    LoadRun(RunId),
-    /// A log, now and whenever it grows.
-    FollowLog { run_id: RunId, step_id: StepId, attempt: u32 },
-    /// Rows of the list of jobs.
-    Jobs { offset: usize, limit: usize },
     /// How many jobs go on firing when the window closes. The flag is cleared before they are counted.
     JobsLeft(Arc<AtomicBool>),
-    /// One job with its fires.
-    Job(JobId),
-    /// The history of the machine.
-    History(HistorySpan),
     /// When limits were raised and cleared, as far back as the window keeps samples.
     Alerts,
     /// The limits that are in force.
     Limits,
-    /// Saves the form of a job.
-    SaveJob(Box<SaveJob>),
-    /// Opens a folder in the file manager.
-    OpenFolder(Folder),
     /// Ends the lookups.
     End,
 }
@@ -96,19 +80,11 @@ impl Lookups {
     }
 
     fn look_up(&mut self, lookup: Lookup) -> Result<Option<AppUpdate>, Error> {
-        let backend = self.controller.backend.clone();
+        let backend = &self.controller.backend;
         let data_dir = backend.data_dir();
-        let samples = || SampleHistory::of(data_dir.samples_db());
         Ok(Some(match lookup {
             Lookup::End => return Ok(None),
-            Lookup::SelectRun(None) => {
-                self.unfollow();
-                return Ok(None);
-            }
-            Lookup::FollowLog { run_id, step_id, attempt } => {
-                let followed = self.follow((run_id, step_id, attempt));
-                return followed.map(|()| None).map_err(|error| Error::impossible(error.to_string()));
-            }
+            Lookup::Asked(action) => return self.look_up_asked(action),
             Lookup::Pipelines(is_wanted) => {
                 is_wanted.store(false, Ordering::Release);
                 let catalogue = Catalogue::scan(data_dir.path(), backend.settings());
@@ -119,35 +95,52 @@ impl Lookups {
                 let filter = RunFilter { states, limit: Some(MAX_RECENT), ..RunFilter::default() };
                 AppUpdate::RecentRuns(backend.records()?.runs(&filter, now()).map_err(EngineError::from)?)
             }
-            Lookup::CountEnded => {
-                AppUpdate::EndedCount(backend.records()?.count_ended().map_err(EngineError::from)?)
-            }
-            Lookup::SelectRun(Some(run_id)) | Lookup::LoadRun(run_id) => {
-                return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
-            }
-            Lookup::Jobs { offset, limit } => {
-                AppUpdate::Jobs(job_page(data_dir.path(), offset, limit, now())?)
-            }
             Lookup::JobsLeft(is_wanted) => {
                 is_wanted.store(false, Ordering::Release);
                 return Ok(backend.jobs_left()?.map(AppUpdate::JobsLeft));
             }
-            Lookup::Job(job_id) => {
+            // Not worth an error: only marks on an axis are missing.
+            Lookup::Alerts => {
+                let (samples, now) = (SampleHistory::of(data_dir.samples_db()), now().wall);
+                return Ok(marks(&samples, (now - SAMPLE_SPAN, now)).ok().map(AppUpdate::Alerts));
+            }
+            Lookup::Limits => return Ok(backend.limits().map(AppUpdate::Limits)),
+        }))
+    }
+
+    fn look_up_asked(&mut self, action: Action) -> Result<Option<AppUpdate>, Error> {
+        let backend = self.controller.backend.clone();
+        let data_dir = backend.data_dir();
+        Ok(Some(match action {
+            Action::SelectRun(None) => {
+                self.unfollow();
+                return Ok(None);
+            }
+            Action::SelectStep(key) => {
+                return self.follow(key).map(|()| None).map_err(|error| Error::impossible(error.to_string()));
+            }
+            Action::CountEnded => {
+                AppUpdate::EndedCount(backend.records()?.count_ended().map_err(EngineError::from)?)
+            }
+            Action::SelectRun(Some(run_id)) | Action::LoadRun(run_id) => {
+                return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
+            }
+            Action::LoadJobs { offset, limit } => {
+                AppUpdate::Jobs(job_page(data_dir.path(), offset, limit, now())?)
+            }
+            Action::LoadJob(job_id) => {
                 let detail = job_detail(data_dir.path(), &job_id, now())?.map(Box::new);
                 AppUpdate::Job { job_id, detail }
             }
-            Lookup::History(span) => {
-                let history = MachineHistory::read(&samples(), span, now().wall);
+            Action::LoadHistory(span) => {
+                let samples = SampleHistory::of(data_dir.samples_db());
+                let history = MachineHistory::read(&samples, span, now().wall);
                 AppUpdate::History(Arc::new(history.map_err(EngineError::from)?))
             }
-            // Not worth an error: only marks on an axis are missing.
-            Lookup::Alerts => {
-                let now = now().wall;
-                return Ok(marks(&samples(), (now - SAMPLE_SPAN, now)).ok().map(AppUpdate::Alerts));
-            }
-            Lookup::Limits => return Ok(backend.limits().map(AppUpdate::Limits)),
-            Lookup::SaveJob(form) => self.save_job(*form),
-            Lookup::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
+            Action::SaveJob(form) => self.save_job(*form),
+            Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
+            // These are no lookups.
+            Action::Do(_) | Action::Refresh | Action::KeepLook(_) | Action::Quit(_) => return Ok(None),
         }))
     }
 
@@ -164,7 +157,7 @@ impl Lookups {
         AppUpdate::JobSaved(SavedJob { job_id, refusal: outcome.err() })
     }
 
-    fn follow(&mut self, key: LogKey) -> std::io::Result<()> {
+    fn follow(&mut self, key: AttemptKey) -> std::io::Result<()> {
         self.unfollow();
         let path = log_file(&self.controller, &key);
         let end = std::fs::metadata(&path).map_or(0, |meta| meta.len());
@@ -209,14 +202,13 @@ impl Lookups {
 }
 
 /// Sends the end of a log now and after each growth, at most once in [`LOG_PACE`].
-fn paint(controller: &WindowController, key: &LogKey, growth: &Receiver<()>) {
+fn paint(controller: &WindowController, key: &AttemptKey, growth: &Receiver<()>) {
     let path = log_file(controller, key);
     // Nothing is sent on it: receiving from it with a timeout is a pause.
     let (_never, pause): (Sender<()>, Receiver<()>) = bounded(0);
     loop {
         if let Ok(tail) = read_tail(&path) {
-            let (run_id, step_id, attempt) = key.clone();
-            let update = AppUpdate::LogTail { run_id, step_id, attempt, tail: Arc::new(tail) };
+            let update = AppUpdate::LogTail { key: key.clone(), tail: Arc::new(tail) };
             if controller.updates.send(update).is_err() {
                 return;
             }
@@ -230,7 +222,7 @@ fn paint(controller: &WindowController, key: &LogKey, growth: &Receiver<()>) {
 
 fn read_tail(path: &std::path::Path) -> std::io::Result<LogTail> {
     let reader = LogReader::open(path)?;
-    let window = reader.tail(MAX_LOG_LINES, MAX_LOG_BYTES, TextForm::Plain)?;
+    let window = reader.tail(MAX_LOG_LINES, MAX_LOG_BYTES)?;
     let dropped_bytes = reader.dropped()?.iter().map(|range| range.end - range.start).sum();
     let lines = window
         .lines

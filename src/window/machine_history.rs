@@ -105,9 +105,6 @@ pub struct MachineHistory {
 
 impl MachineHistory {
     /// Reads the history up to `now`.
-    ///
-    /// # Errors
-    /// The file can't be read.
     pub(crate) fn read(
         history: &SampleHistory,
         span: HistorySpan,
@@ -127,9 +124,6 @@ impl MachineHistory {
 }
 
 /// The changes of limits in a range.
-///
-/// # Errors
-/// The file can't be read.
 pub(crate) fn marks(
     history: &SampleHistory,
     (from, until): (DateTime<Utc>, DateTime<Utc>),

@@ -18,7 +18,7 @@ use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
 use crate::api::{Command, JobPatch, JobSpec, PipelineView};
 use crate::backend::RunDetail;
-use crate::base::id::{JobId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, RunId};
 use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
@@ -32,12 +32,7 @@ pub enum Action {
     SelectRun(Option<RunId>),
     /// Follows the log of this attempt instead of the last one; answered by [`AppUpdate::LogTail`], again whenever the
     /// log has grown.
-    SelectStep {
-        run_id: RunId,
-        step_id: StepId,
-        /// From 1.
-        attempt: u32,
-    },
+    SelectStep(AttemptKey),
     /// Asks for the details of a run; answered by [`AppUpdate::RunDetail`].
     LoadRun(RunId),
     /// Asks for rows of the list of jobs; answered by [`AppUpdate::Jobs`].
@@ -141,7 +136,7 @@ pub enum AppUpdate {
     /// One run with its details.
     RunDetail(RunDetail),
     /// The newest lines of the followed log.
-    LogTail { run_id: RunId, step_id: StepId, attempt: u32, tail: Arc<LogTail> },
+    LogTail { key: AttemptKey, tail: Arc<LogTail> },
     /// All pipelines with a valid id, broken ones included.
     Pipelines(Vec<PipelineView>),
     /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for

@@ -25,7 +25,7 @@ use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
 use crate::backend::RunDetail;
-use crate::base::id::{JobId, RunId, StepId};
+use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
@@ -62,8 +62,7 @@ pub struct Notice {
 /// The followed log.
 #[derive(Debug, Clone)]
 pub struct FollowedLog {
-    pub step_id: StepId,
-    pub attempt: u32,
+    pub key: AttemptKey,
     /// Its newest lines; none until they arrive.
     pub tail: Option<Arc<LogTail>>,
 }
@@ -120,8 +119,46 @@ pub struct AppStore {
 }
 
 impl AppStore {
+    /// Runs that have not ended, oldest first, so that a row keeps its place.
+    pub fn living(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
+        self.living.iter().map(|id| &self.runs[id])
+    }
+
+    /// Runs that have ended, the latest end first.
+    pub fn recent(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
+        self.recent.iter().map(|id| &self.runs[id])
+    }
+
+    /// How many runs have ended, including those not in [`Self::recent`]. None until the database has answered.
+    pub fn n_ended(&self) -> Option<usize> {
+        self.ended.known.map(|known| known.max(self.recent.len()))
+    }
+
+    /// The `index`-th of [`Self::recent`].
+    pub fn recent_at(&self, index: usize) -> Option<&RunEntry> {
+        self.recent.get(index).map(|id| &self.runs[id])
+    }
+
+    /// The run with this id, if the store knows it.
+    pub fn run(&self, run_id: &RunId) -> Option<&RunEntry> {
+        self.runs.get(run_id)
+    }
+
+    /// Whether the first snapshot has arrived.
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Samples of the machine, oldest first.
+    pub fn machine(&self) -> &VecDeque<MachineSample> {
+        self.machine.samples()
+    }
+}
+
+/// What a window asks beside that.
+#[doc(hidden)]
+impl AppStore {
     /// Applies one update.
-    #[doc(hidden)]
     pub fn apply(&mut self, update: AppUpdate) {
         match update {
             AppUpdate::Event(event) => self.apply_event(&event),
@@ -131,11 +168,9 @@ impl AppStore {
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
-            AppUpdate::LogTail { run_id, step_id, attempt, tail } => {
-                if self.selected.as_ref() == Some(&run_id)
-                    && let Some(log) = &mut self.log
-                    && log.step_id == step_id
-                    && log.attempt == attempt
+            AppUpdate::LogTail { key, tail } => {
+                if self.selected.as_ref() == Some(&key.run_id)
+                    && let Some(log) = self.log.as_mut().filter(|log| log.key == key)
                 {
                     log.tail = Some(bounded_tail(tail));
                 }
@@ -182,13 +217,11 @@ impl AppStore {
     }
 
     /// Adds a message about something that failed.
-    #[doc(hidden)]
     pub fn push_failure(&mut self, about: impl Into<String>, text: impl Into<String>) {
         push_notice(&mut self.failures, Notice { about: about.into(), text: text.into() });
     }
 
     /// Removes one of [`Self::failures`].
-    #[doc(hidden)]
     pub fn dismiss_failure(&mut self, index: usize) {
         if index < self.failures.len() {
             self.failures.remove(index);
@@ -196,13 +229,11 @@ impl AppStore {
     }
 
     /// Removes all of [`Self::decisions`] after they were read.
-    #[doc(hidden)]
     pub fn dismiss_decisions(&mut self) {
         self.decisions.clear();
     }
 
     /// Selects a run, or none.
-    #[doc(hidden)]
     pub fn select_run(&mut self, run_id: Option<RunId>) {
         if self.selected == run_id {
             return;
@@ -220,27 +251,23 @@ impl AppStore {
     }
 
     /// Follows the log of this step of the selected run. None: of the step that runs.
-    #[doc(hidden)]
     pub fn choose_step(&mut self, step_id: Option<StepId>) {
         self.chosen_step = step_id;
         self.follow_log();
     }
 
     /// How many jobs go on firing when the window closes.
-    #[doc(hidden)]
     pub fn n_jobs_left(&self) -> usize {
         self.n_jobs_left
     }
 
     /// Sets the visible rows of the list of jobs; none when the list is not open.
-    #[doc(hidden)]
     pub fn want_jobs(&mut self, rows: Option<std::ops::Range<usize>>) {
         let requests = self.jobs.want(rows);
         self.requests.extend(requests.into_iter().flatten());
     }
 
     /// Selects a job, or none.
-    #[doc(hidden)]
     pub fn select_job(&mut self, job_id: Option<JobId>) {
         let request = self.jobs.select(job_id);
         self.requests.extend(request);
@@ -248,146 +275,94 @@ impl AppStore {
 
     /// Sets the span of history that is shown at `now`; none when its page is not open. To be called again when
     /// `MachineModel::next_reading` has passed.
-    #[doc(hidden)]
     pub fn want_history(&mut self, span: Option<HistorySpan>, now: DateTime<Utc>) {
         let request = self.machine.want(span, now);
         self.requests.extend(request);
     }
 
     /// Asks for the number of ended runs, because it is visible now.
-    #[doc(hidden)]
     pub fn want_ended_count(&mut self) {
         let request = self.ended.want();
         self.requests.extend(request);
     }
 
-    fn touch_jobs(&mut self, job_id: Option<&JobId>) {
-        let requests = self.jobs.touch(job_id);
-        self.requests.extend(requests.into_iter().flatten());
-    }
-
     /// The jobs, as far as they are visible.
-    #[doc(hidden)]
     pub fn jobs(&self) -> &JobsModel {
         &self.jobs
     }
 
     /// The outcome of the last form, once.
-    #[doc(hidden)]
     pub fn take_saved_job(&mut self) -> Option<SavedJob> {
         self.jobs.take_saved()
     }
 
     /// The actions that the store needs. Each is returned once.
-    #[doc(hidden)]
     pub fn take_requests(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.requests)
     }
 
-    /// Runs that have not ended, oldest first, so that a row keeps its place.
-    pub fn living(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
-        self.living.iter().map(|id| &self.runs[id])
-    }
-
-    /// Runs that have ended, the latest end first.
-    pub fn recent(&self) -> impl ExactSizeIterator<Item = &RunEntry> + DoubleEndedIterator {
-        self.recent.iter().map(|id| &self.runs[id])
-    }
-
-    /// How many runs have ended, including those not in [`Self::recent`]. None until the database has answered.
-    pub fn n_ended(&self) -> Option<usize> {
-        self.ended.known.map(|known| known.max(self.recent.len()))
-    }
-
-    /// The `index`-th of [`Self::recent`].
-    pub fn recent_at(&self, index: usize) -> Option<&RunEntry> {
-        self.recent.get(index).map(|id| &self.runs[id])
-    }
-
-    /// The run with this id, if the store knows it.
-    pub fn run(&self, run_id: &RunId) -> Option<&RunEntry> {
-        self.runs.get(run_id)
-    }
-
     /// The selected run.
-    #[doc(hidden)]
     pub fn selected(&self) -> Option<&RunEntry> {
         self.selected.as_ref().and_then(|id| self.runs.get(id))
     }
 
     /// The followed log: of the chosen step, or else of the one that runs.
-    #[doc(hidden)]
     pub fn log(&self) -> Option<&FollowedLog> {
         self.log.as_ref()
     }
 
     /// The step that the operator chose, if any.
-    #[doc(hidden)]
     pub fn chosen_step(&self) -> Option<&StepId> {
         self.chosen_step.as_ref()
     }
 
-    /// Whether the first snapshot has arrived.
-    pub fn is_loaded(&self) -> bool {
-        self.is_loaded
-    }
-
     /// What a run or one of its steps waits for, with the figures of the last sample. None when nothing is known.
-    #[doc(hidden)]
     pub fn wait(&self, run_id: &RunId, step_id: Option<&StepId>) -> Option<&Wait> {
         self.waits.get(&(run_id.clone(), step_id.cloned()))
     }
 
     /// The operator's orders in force.
-    #[doc(hidden)]
     pub fn orders(&self) -> Orders {
         self.orders
     }
 
-    /// Samples of the machine, oldest first.
-    pub fn machine(&self) -> &VecDeque<MachineSample> {
-        self.machine.samples()
-    }
-
     /// The machine with its limits and its history.
-    #[doc(hidden)]
     pub fn watched(&self) -> &MachineModel {
         &self.machine
     }
 
     /// All pipelines; none until they arrive.
-    #[doc(hidden)]
     pub fn pipelines(&self) -> Option<&[PipelineView]> {
         self.pipelines.as_deref()
     }
 
     /// The resources that are short.
-    #[doc(hidden)]
     pub fn alerts(&self) -> &[Notice] {
         &self.alerts
     }
 
     /// What failed, oldest first.
-    #[doc(hidden)]
     pub fn failures(&self) -> &[Notice] {
         &self.failures
     }
 
     /// What recovery decided at this start.
-    #[doc(hidden)]
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
     }
 
     /// Whether the window may close.
-    #[doc(hidden)]
     pub fn is_ready_to_close(&self) -> bool {
         self.is_ready_to_close
     }
 
     /// Whether another process has asked for the window since the last call.
-    #[doc(hidden)]
     pub fn take_raise(&mut self) -> bool {
         std::mem::take(&mut self.is_to_be_raised)
+    }
+
+    fn touch_jobs(&mut self, job_id: Option<&JobId>) {
+        let requests = self.jobs.touch(job_id);
+        self.requests.extend(requests.into_iter().flatten());
     }
 }

@@ -8,7 +8,7 @@ const MOST_LINES: usize = 800;
 
 /// So many names stand at the crate's root for programs: those of the library's contract and what these take and return.
 /// Lowered when one goes; what a program does not need is hidden where it stands (`#[doc(hidden)]`).
-const NAMES_AT_ROOT: usize = 64;
+const NAMES_AT_ROOT: usize = 61;
 
 pub(crate) fn the_root_holds_so_many_names(house: &House) -> Vec<Breach> {
     let Some(lib) = house.source("src/lib.rs") else { return Vec::new() };

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use leverframe::logs::{LogLine, LogReader, TextForm};
+use leverframe::logs::{LogChunk, LogLine, LogReader};
 
 use crate::support::bench::{Bench, stored_step};
 use crate::support::engine_process::EngineProcess;
@@ -26,7 +26,7 @@ fn flood_bytes() -> u64 {
 /// The last line of what is there now, and how much of the disk it takes.
 fn look_at(log: &Path) -> Option<(String, u64)> {
     let reader = LogReader::open(log).ok()?;
-    let tail = reader.tail(3, 1 << 16, TextForm::Raw).expect("it can be read at any time");
+    let tail = reader.tail(3, 1 << 16).expect("it can be read at any time");
     let last = tail.lines.iter().rev().find_map(|line| match line {
         LogLine::Text { text, .. } => Some(text.clone()),
         LogLine::Dropped { .. } => None,
@@ -74,9 +74,10 @@ fn a_flood_blocks_nobody_takes_no_memory_keeps_its_limit_and_can_be_read_all_the
         n_bytes + "the first line\n\nthe last line\n".len() as u64,
         "every byte is accounted for"
     );
-    let head = reader.read_range(0, 1 << 12, TextForm::Raw).expect("a head");
-    assert!(matches!(&head.lines[0], LogLine::Text { text, .. } if text == "the first line"));
-    let tail = reader.tail(1, 1 << 12, TextForm::Raw).expect("a tail");
+    let head = reader.chunk_at(0).expect("a head");
+    let begins = |bytes: &[u8]| bytes.starts_with(b"the first line\n");
+    assert!(matches!(head, Some(LogChunk::Bytes { bytes, .. }) if begins(&bytes)));
+    let tail = reader.tail(1, 1 << 12).expect("a tail");
     assert!(matches!(tail.lines.last(), Some(LogLine::Text { text, .. }) if text == "the last line"));
     let n_dropped: u64 = reader.dropped().expect("it says so").iter().map(|gap| gap.end - gap.start).sum();
     assert!(n_dropped >= log_len - LIMIT, "{n_dropped} of {log_len}");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::output::note;
 use crate::base::id::StepId;
-use crate::logs::{LogLine, LogReader, TextForm};
+use crate::logs::{LogLine, LogReader};
 
 /// How many lines of a failed step's log are shown.
 const TAIL_LINES: usize = 20;
@@ -12,7 +12,7 @@ const TAIL_BYTES: usize = 64 << 10;
 
 /// Prints the last lines of a failed step's log to standard error.
 pub(super) fn print(step: &StepId, attempt: u32, log: &Path) {
-    let tail = LogReader::open(log).and_then(|log| log.tail(TAIL_LINES, TAIL_BYTES, TextForm::Plain));
+    let tail = LogReader::open(log).and_then(|log| log.tail(TAIL_LINES, TAIL_BYTES));
     match tail {
         Ok(tail) if tail.lines.is_empty() => {}
         Ok(tail) => {

@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::super::exit::{Failure, Outcome};
-use super::super::output::{Form, Page};
+use super::super::output::Form;
 use super::super::{Place, Print, key_value};
 use super::timing::Timing;
 use super::words::{next_of, preview_of, warn_ignored_tz, zone_named};
@@ -150,19 +150,13 @@ pub(super) fn set(args: SetArgs, place: &Place) -> Outcome {
 
 /// Prints the job: in words, when it is due next, and the effect of the coming clock changes.
 fn print_job(print: &Print, done: &str, job: &JobView) -> Result<(), Failure> {
-    let mut page = Page::new();
-    match print.form() {
-        Form::Json => page.document(job)?,
-        Form::Text => {
-            let now = now().wall;
-            page.line(format_args!("{done} job {}: {}", job.job_id, job.words))?;
-            page.line(format_args!("next: {}", next_of(job, now)))?;
-            for change in preview_of(job, now, 0).into_iter().flat_map(|preview| preview.clock_changes) {
-                page.line(change.text)?;
-            }
-        }
-    }
-    page.flush()
+    print.form().print(job, |page| {
+        let now = now().wall;
+        page.line(format_args!("{done} job {}: {}", job.job_id, job.words))?;
+        page.line(format_args!("next: {}", next_of(job, now)))?;
+        let mut changes = preview_of(job, now, 0).into_iter().flat_map(|preview| preview.clock_changes);
+        changes.try_for_each(|change| page.line(change.text))
+    })
 }
 
 impl More {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::super::exit::{Failure, Outcome};
-use super::super::output::{Cell, Colour, Form, Page, ago, note, span_between};
+use super::super::output::{Cell, Colour, Page, ago, note, span_between};
 use super::super::runs::moment;
 use super::super::{Place, Print};
 use super::jobs_on_disk;
@@ -63,23 +63,21 @@ pub(super) fn list(print: &Print, place: &Place) -> Outcome {
     let path = place.path()?;
     name_missing_pipelines(&mut jobs, &Catalogue::scan(&path, &Settings::load(&path).unwrap_or_default()));
     let now = now().wall;
-    let mut page = Page::new();
-    match print.form() {
-        Form::Json => page.document(&jobs)?,
-        Form::Text if jobs.is_empty() => {
+    print.form().print(&jobs, |page| {
+        if jobs.is_empty() {
             note("there are no jobs; `leverframe schedule add JOB_ID --pipeline ID --daily 02:00` adds one");
+            return Ok(());
         }
-        Form::Text => {
-            let rows: Vec<_> = jobs.iter().map(|job| row(job, now)).collect();
-            page.table(&["JOB", "PIPELINE", "WHEN", "NEXT", "LAST", "RUNS", ""], &rows)?;
-            page.flush()?;
-            match jobs.iter().any(fires_by_itself).then(|| jobs_fired(&path)) {
-                Some(unless @ (JobsFired::No | JobsFired::Unknown { .. })) => note(unless),
-                Some(JobsFired::Yes) | None => {}
-            }
+        let rows: Vec<_> = jobs.iter().map(|job| row(job, now)).collect();
+        page.table(&["JOB", "PIPELINE", "WHEN", "NEXT", "LAST", "RUNS", ""], &rows)?;
+        page.flush()?;
+        match jobs.iter().any(fires_by_itself).then(|| jobs_fired(&path)) {
+            Some(unless @ (JobsFired::No | JobsFired::Unknown { .. })) => note(unless),
+            Some(JobsFired::Yes) | None => {}
         }
-    }
-    page.end(DONE)
+        Ok(())
+    })?;
+    Ok(DONE)
 }
 
 fn row(job: &JobView, now: DateTime<Utc>) -> Vec<Cell> {
@@ -126,12 +124,8 @@ pub(super) fn show(args: &ShowArgs, place: &Place) -> Outcome {
     let path = place.path()?;
     let catalogue = Catalogue::scan(&path, &Settings::load(&path).unwrap_or_default());
     name_missing_pipelines(std::slice::from_mut(&mut job), &catalogue);
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&job)?,
-        Form::Text => describe(&mut page, &job, &fires, now().wall)?,
-    }
-    page.end(DONE)
+    args.print.form().print(&job, |page| describe(page, &job, &fires, now().wall))?;
+    Ok(DONE)
 }
 
 fn describe(page: &mut Page, job: &JobView, fires: &[FireView], now: DateTime<Utc>) -> Result<(), Failure> {
@@ -177,18 +171,15 @@ pub(super) fn history(args: &HistoryArgs, place: &Place) -> Outcome {
     let limit = args.limit.unwrap_or(MAX_HISTORY);
     let history = jobs_on_disk(place)?.get_job_history(&args.job_id, limit)?;
     let now = now().wall;
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&history)?,
-        Form::Text if history.is_empty() => {
+    args.print.form().print(&history, |page| {
+        if history.is_empty() {
             note(format_args!("job {} has not run yet", args.job_id));
+            return Ok(());
         }
-        Form::Text => {
-            let rows: Vec<_> = history.iter().map(|run| history_row(run, now)).collect();
-            page.table(&["RUN", "STATE", "STARTED", "TOOK", ""], &rows)?;
-        }
-    }
-    page.end(DONE)
+        let rows: Vec<_> = history.iter().map(|run| history_row(run, now)).collect();
+        page.table(&["RUN", "STATE", "STARTED", "TOOK", ""], &rows)
+    })?;
+    Ok(DONE)
 }
 
 fn history_row(run: &HistoryView, now: DateTime<Utc>) -> Vec<Cell> {
@@ -218,16 +209,15 @@ pub(super) fn fires(args: &FiresArgs, place: &Place) -> Outcome {
     // A removed job has no zone any more.
     let (fires, job) = jobs_on_disk(place)?
         .look(move |core| Ok((core.fires(&job_id, &filter, at)?, core.get_job(&job_id).ok())))?;
-    let mut page = Page::new();
-    match args.print.form() {
-        Form::Json => page.document(&fires)?,
-        Form::Text if fires.is_empty() => note(format_args!("job {} was not due in that time", args.job_id)),
-        Form::Text => {
-            let rows: Vec<_> = fires.iter().map(|fire| fire_row(fire, job.as_ref())).collect();
-            page.table(FIRE_HEADINGS, &rows)?;
+    args.print.form().print(&fires, |page| {
+        if fires.is_empty() {
+            note(format_args!("job {} was not due in that time", args.job_id));
+            return Ok(());
         }
-    }
-    page.end(DONE)
+        let rows: Vec<_> = fires.iter().map(|fire| fire_row(fire, job.as_ref())).collect();
+        page.table(FIRE_HEADINGS, &rows)
+    })?;
+    Ok(DONE)
 }
 
 const FIRE_HEADINGS: &[&str] = &["DUE", "THROUGH", "INSTANTS", "OUTCOME", "RUN", "WHY"];

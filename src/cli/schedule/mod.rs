@@ -13,7 +13,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::exit::{Failure, Outcome};
-use super::output::{Form, Page, note};
+use super::output::note;
 use super::{Place, Print};
 use crate::api::exit_code::DONE;
 use crate::api::{AddJob, JobView, ProcessKind, Request};
@@ -119,12 +119,8 @@ impl Firing {
 
 /// Prints the result of a change: the document, or a line.
 fn report(print: &Print, answer: &impl Serialize, line: impl FnOnce() -> String) -> Outcome {
-    let mut page = Page::new();
-    match print.form() {
-        Form::Json => page.document(answer)?,
-        Form::Text => page.line(line())?,
-    }
-    page.end(DONE)
+    print.form().print(answer, |page| page.line(line()))?;
+    Ok(DONE)
 }
 
 /// The jobs, read-only.

@@ -1,11 +1,11 @@
 //! The arguments that say when a job is due.
 
-use crate::base::tz::Tz;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::super::exit::Failure;
 use crate::base::id::JobId;
+use crate::base::tz::Tz;
 use crate::schedule::{
     AfterOn, ScheduleConfig, ScheduleError, parse_every, parse_once, parse_time_of_day, parse_weekly,
 };

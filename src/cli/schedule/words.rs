@@ -1,11 +1,11 @@
 //! Jobs in words for people: instants in the local time of the job's zone, and how far off they are.
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, Utc};
 
 use super::super::output::{note, span};
 use crate::api::JobView;
 use crate::base::time::parse_instant;
+use crate::base::tz::Tz;
 use crate::schedule::{Preview, ScheduleConfig, ScheduleError, Zone, preview};
 use crate::scheduler::{machine_zone, unheeded_tz, zone_of_session_alone};
 

@@ -41,9 +41,6 @@ impl Connection {
     }
 
     /// Connects to the present engine; none when there is none.
-    ///
-    /// # Errors
-    /// As [`ControlClient::connect`].
     pub fn open(data_dir: &Path) -> Result<Option<Self>, ControlError> {
         Ok(ControlClient::connect(data_dir, OWN_NAME)?.map(Self::of))
     }
@@ -64,9 +61,6 @@ impl Connection {
     }
 
     /// The present engine, after `gone` has gone.
-    ///
-    /// # Errors
-    /// As [`Self::client`].
     pub fn next_client(&self, gone: &Arc<ControlClient>) -> Result<Arc<ControlClient>, ControlError> {
         self.client_after(Some(gone))
     }
@@ -105,17 +99,11 @@ impl Connection {
 
     /// Sends a request and waits for the answer. If the engine leaves before it has handled the request, the next
     /// engine is asked. If the engine dies, the next one is asked only when the request changes nothing.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, ControlError> {
         self.call(&Call::from(request), R::LOOKS_ONLY)
     }
 
     /// As [`Self::ask`], for a `request` that serializes to `method` and `params`.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn call<T: DeserializeOwned>(
         &self,
         request: &impl Serialize,
@@ -137,9 +125,6 @@ impl Connection {
     }
 
     /// The events that match `filter`, of this engine and of the next ones.
-    ///
-    /// # Errors
-    /// [`ControlError`].
     pub fn follow(self: &Arc<Self>, filter: EventFilter, wake: Wake) -> Result<EventStream, ControlError> {
         let (connection, client) = (self.clone(), self.client()?);
         let mut stream = EventStream { connection, client, events: None, filter, wake };

@@ -11,6 +11,10 @@ fn log(bytes: impl AsRef<[u8]>) -> LogReader {
     LogReader { file }
 }
 
+fn window(log: &LogReader, start: u64, max_bytes: usize) -> LogWindow {
+    log.window(start, log.log_len().unwrap(), max_bytes.min(MAX_WINDOW_BYTES)).unwrap()
+}
+
 fn texts(window: &LogWindow) -> Vec<String> {
     let text = |line: &LogLine| match line {
         LogLine::Text { text, .. } => text.clone(),
@@ -20,7 +24,7 @@ fn texts(window: &LogWindow) -> Vec<String> {
 }
 
 fn tail(log: &LogReader, n_lines: usize, max_bytes: usize) -> Vec<String> {
-    texts(&log.tail(n_lines, max_bytes, TextForm::Raw).unwrap())
+    texts(&log.tail(n_lines, max_bytes).unwrap())
 }
 
 #[test]
@@ -30,7 +34,7 @@ fn the_tail_is_the_last_lines() {
     assert_eq!(tail(&log, 9, 1000), ["one", "two", "three"]);
     assert_eq!(tail(&log, 9, 8), ["o", "three"]);
     assert!(tail(&log, 0, 1000).is_empty());
-    assert_eq!(log.tail(2, 1000, TextForm::Raw).unwrap().start, 4);
+    assert_eq!(log.tail(2, 1000).unwrap().start, 4);
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn a_flooded_log_says_how_much_was_dropped() {
     assert_eq!(found[gap + 1], "6363", "the rest of a line");
     assert_eq!(found.last().unwrap(), "line 39999");
 
-    let window = log.read_range(100_006, 30, TextForm::Raw).unwrap();
+    let window = window(&log, 100_006, 30);
     assert_eq!(texts(&window)[0], "<299993 bytes dropped>");
     assert_eq!(texts(&window)[2..], ["line 36364", "line 36365"]);
     let dropped = log.dropped().unwrap();
@@ -87,7 +91,7 @@ fn windows_follow_each_other_at_starts_of_lines_and_lose_nothing() {
     let log = log(&text);
     let (mut at, mut all) = (0, String::new());
     while at < text.len() as u64 {
-        let window = log.read_range(at, 1000, TextForm::Raw).unwrap();
+        let window = window(&log, at, 1000);
         assert_eq!(window.start, at);
         assert!(window.end > at);
         texts(&window).iter().for_each(|line| all.extend([line, "\n"]));
@@ -99,7 +103,7 @@ fn windows_follow_each_other_at_starts_of_lines_and_lose_nothing() {
 #[test]
 fn one_endless_line_is_read_in_parts() {
     let log = log("x".repeat(10 << 20));
-    let window = log.read_range(5, usize::MAX, TextForm::Raw).unwrap();
+    let window = window(&log, 5, usize::MAX);
     assert_eq!((window.lines.len(), window.end), (1, 5 + MAX_WINDOW_BYTES as u64));
     assert_eq!(tail(&log, 10, 100), ["x".repeat(100)]);
 }
@@ -107,7 +111,7 @@ fn one_endless_line_is_read_in_parts() {
 #[test]
 fn a_window_of_nothing_but_newlines_stays_small_and_goes_on() {
     let log = log("\n".repeat(1 << 20));
-    let window = log.read_range(0, usize::MAX, TextForm::Raw).unwrap();
+    let window = window(&log, 0, usize::MAX);
     assert_eq!((window.lines.len(), window.end), (MAX_WINDOW_LINES, MAX_WINDOW_LINES as u64));
     assert_eq!(tail(&log, usize::MAX, usize::MAX).len(), MAX_WINDOW_LINES / 2);
 }
@@ -115,9 +119,7 @@ fn a_window_of_nothing_but_newlines_stays_small_and_goes_on() {
 #[test]
 fn whatever_bytes_a_step_writes_its_lines_are_text() {
     let log = log(b"a\0b\n\xff\xfe\n10%\r20%\r\n\x1b[31mred\x1b[0m\n\xe4");
-    let raw = log.read_range(0, 1000, TextForm::Raw).unwrap();
-    assert_eq!(texts(&raw)[..2], ["a\0b", "\u{fffd}\u{fffd}"]);
-    let plain = log.read_range(0, 1000, TextForm::Plain).unwrap();
+    let plain = window(&log, 0, 1000);
     assert_eq!(texts(&plain), ["ab", "\u{fffd}\u{fffd}", "20%", "red", "\u{fffd}"]);
     let offsets: Vec<_> =
         plain.lines.iter().map(|line| matches!(line, LogLine::Text { offset: 4, .. })).collect();
@@ -126,21 +128,13 @@ fn whatever_bytes_a_step_writes_its_lines_are_text() {
 
 #[test]
 fn a_window_that_begins_within_a_character_begins_after_it() {
-    let window = log("→x\ny\n").read_range(1, 1000, TextForm::Raw).unwrap();
+    let window = window(&log("→x\ny\n"), 1, 1000);
     assert_eq!(texts(&window), ["x", "y"]);
     assert_eq!(window.lines[0], LogLine::Text { offset: 3, text: "x".into() });
 }
 
 #[test]
-fn the_line_of_an_offset_is_found() {
-    let log = log("one\ntwo\n");
-    for (offset, start) in [(0, 0), (2, 0), (4, 4), (6, 4), (8, 8)] {
-        assert_eq!(log.line_start(offset).unwrap(), start, "{offset}");
-    }
-}
-
-#[test]
 fn beyond_the_end_there_is_nothing() {
-    let window = log("one\n").read_range(100, 10, TextForm::Raw).unwrap();
+    let window = window(&log("one\n"), 100, 10);
     assert_eq!((window.start, window.end, window.log_len, window.lines.len()), (100, 100, 4, 0));
 }

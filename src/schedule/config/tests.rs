@@ -1,9 +1,9 @@
 //! What the columns may hold, and what the command line may say.
 
-use crate::base::tz::Tz;
 use chrono::{TimeZone, Utc};
 
 use super::*;
+use crate::base::tz::Tz;
 use crate::schedule::{Zone, parse_every, parse_once, parse_time_of_day, parse_weekly};
 
 /// Madrid's clock.

@@ -1,9 +1,9 @@
 //! Every due instant in exactly one row, whatever was missed, disabled or too old.
 
-use crate::base::tz::Tz;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::tz::Tz;
 use crate::schedule::ScheduleConfig;
 
 /// Madrid's clock.

@@ -1,8 +1,7 @@
 //! Previews of the two clock changes of 2027 in madrid(), and elsewhere.
 
-use crate::base::tz::Tz;
-
 use super::*;
+use crate::base::tz::Tz;
 
 /// Madrid's clock.
 fn madrid() -> Tz {

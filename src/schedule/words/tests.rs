@@ -1,9 +1,9 @@
 //! Sentences.
 
-use crate::base::tz::Tz;
 use chrono::DateTime;
 
 use super::*;
+use crate::base::tz::Tz;
 
 /// Madrid's clock.
 fn madrid() -> Tz {

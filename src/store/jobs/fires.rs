@@ -1,15 +1,15 @@
-//! Queries of [`JobStore`] about fires and history: one function a query.
+//! Queries of [`JobStore`] about fires and history: one function a query. They fail as the database reports.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Params, params};
 
 use super::JobStore;
 use super::stored::{StoredFire, StoredHistory};
 use crate::base::id::RunId;
 use crate::store::error::StoreError;
-use crate::store::sqlite::columns;
+use crate::store::sqlite::columns::some_text;
 
 /// Which fires of a job to list. The default lists all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,57 +23,42 @@ pub struct FireFilter {
 }
 
 impl JobStore {
+    /// The rows of `SELECT * FROM fires` with this rest.
+    fn fires_of(&self, rest: &str, about: impl Params) -> Result<Vec<StoredFire>, StoreError> {
+        self.database.rows(&format!("SELECT * FROM fires {rest}"), about, StoredFire::read)
+    }
+
+    /// The rows of `SELECT * FROM job_history` with this rest.
+    fn history_of(&self, rest: &str, about: impl Params) -> Result<Vec<StoredHistory>, StoreError> {
+        self.database.rows(&format!("SELECT * FROM job_history {rest}"), about, StoredHistory::read)
+    }
+
     /// The fires of a job that match `filter`, oldest first.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn fires(&self, job_id: &str, filter: &FireFilter) -> Result<Vec<StoredFire>, StoreError> {
         let since = filter.since.map_or(i64::MIN, |at| at.timestamp_millis());
         let until = filter.until.map_or(i64::MAX, |at| at.timestamp_millis());
         let limit = filter.limit.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
-        let mut found: Vec<StoredFire> = self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?3 AND through_ms >= ?2
-                 ORDER BY due_ms DESC LIMIT ?4",
-            )?
-            .query_map(params![job_id, since, until, limit], StoredFire::read)?
-            .collect()
-        })?;
+        let mut found = self.fires_of(
+            "WHERE job_id = ?1 AND due_ms < ?3 AND through_ms >= ?2 ORDER BY due_ms DESC LIMIT ?4",
+            params![job_id, since, until, limit],
+        )?;
         found.reverse();
         Ok(found)
     }
 
     /// The fire of a job whose first instant is `due_ms`.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn fire_at(&self, job_id: &str, due_ms: i64) -> Result<Option<StoredFire>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
-                .query_row(params![job_id, due_ms], StoredFire::read)
-                .optional()
-        })
+        Ok(self.fires_of("WHERE job_id = ?1 AND due_ms = ?2", params![job_id, due_ms])?.pop())
     }
 
     /// The last fire of a job whose first instant is before `before_ms`.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn fire_before(&self, job_id: &str, before_ms: i64) -> Result<Option<StoredFire>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms < ?2 ORDER BY due_ms DESC LIMIT 1",
-            )?
-            .query_row(params![job_id, before_ms], StoredFire::read)
-            .optional()
-        })
+        let rest = "WHERE job_id = ?1 AND due_ms < ?2 ORDER BY due_ms DESC LIMIT 1";
+        Ok(self.fires_of(rest, params![job_id, before_ms])?.pop())
     }
 
     /// The newest `limit` fires of a job whose first instant is from `from_ms` to `through_ms`, both included; oldest
     /// first.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn fires_within(
         &self,
         job_id: &str,
@@ -81,13 +66,8 @@ impl JobStore {
         through_ms: i64,
         limit: usize,
     ) -> Result<Vec<StoredFire>, StoreError> {
-        let mut found: Vec<StoredFire> = self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT * FROM fires WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4",
-            )?
-            .query_map(params![job_id, from_ms, through_ms, limit as i64], StoredFire::read)?
-            .collect()
-        })?;
+        let rest = "WHERE job_id = ?1 AND due_ms BETWEEN ?2 AND ?3 ORDER BY due_ms DESC LIMIT ?4";
+        let mut found = self.fires_of(rest, params![job_id, from_ms, through_ms, limit as i64])?;
         found.reverse();
         Ok(found)
     }
@@ -95,15 +75,12 @@ impl JobStore {
     /// Calls `take` for the open fires of all jobs with this outcome (`claimed` or `queued`), oldest first, until it
     /// breaks. Returns the rowids of the fires that were skipped because their job's name is not text: no later write
     /// could find such a row by its name.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn each_open_fire(
         &self,
         outcome: &str,
         mut take: impl FnMut(StoredFire) -> std::ops::ControlFlow<()>,
     ) -> Result<Vec<i64>, StoreError> {
-        self.read(|conn| {
+        self.database.read(|conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT *, rowid FROM fires INDEXED BY fires_open
                  WHERE outcome = ?1 AND outcome IN ('claimed', 'queued') AND typeof(due_ms) = 'integer'
@@ -123,112 +100,59 @@ impl JobStore {
     }
 
     /// The open fires of one job (claimed or queued), oldest first.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn open_fires_of(&self, job_id: &str) -> Result<Vec<StoredFire>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT * FROM fires INDEXED BY fires_open_by_job
-                 WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 AND typeof(due_ms) = 'integer'
-                 ORDER BY due_ms",
-            )?
-            .query_map([job_id], StoredFire::read)?
-            .collect()
-        })
-    }
-
-    /// The fire for which this run was reserved.
-    ///
-    /// # Errors
-    /// As the database reports.
-    pub fn fire_of_run(&self, run_id: &str) -> Result<Option<StoredFire>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM fires WHERE run_id = ?1")?
-                .query_row([run_id], StoredFire::read)
-                .optional()
-        })
+        self.fires_of(
+            "INDEXED BY fires_open_by_job
+             WHERE outcome IN ('claimed', 'queued') AND job_id = ?1 AND typeof(due_ms) = 'integer'
+             ORDER BY due_ms",
+            [job_id],
+        )
     }
 
     /// The reserved run ids that are `base`, or `base` with a number behind.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn reserved_run_ids(&self, base: &str) -> Result<HashSet<String>, StoreError> {
-        self.read(|conn| {
-            // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
-            conn.prepare_cached(
-                "SELECT run_id FROM fires WHERE run_id IS NOT NULL
-                   AND (run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.'))",
-            )?
-            .query_map([base], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
-            .collect()
-        })
+        // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
+        let found = self.database.rows(
+            "SELECT run_id FROM fires WHERE run_id IS NOT NULL
+               AND (run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.'))",
+            [base],
+            |row| some_text(row, 0),
+        );
+        Ok(found?.into_iter().collect())
     }
 
     /// The newest `limit` runs of a job, newest first.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn history(&self, job_id: &str, limit: usize) -> Result<Vec<StoredHistory>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM job_history WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2")?
-                .query_map(params![job_id, i64::try_from(limit).unwrap_or(i64::MAX)], StoredHistory::read)?
-                .collect()
-        })
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.history_of("WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2", params![job_id, limit])
     }
 
     /// The history row of one run.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn history_of_run(&self, run_id: &RunId) -> Result<Option<StoredHistory>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM job_history WHERE run_id = ?1")?
-                .query_row([run_id.as_str()], StoredHistory::read)
-                .optional()
-        })
+        Ok(self.history_of("WHERE run_id = ?1 LIMIT 1", [run_id.as_str()])?.pop())
     }
 
     /// The runs of all jobs whose end is not recorded yet, oldest first.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn unbooked_history(&self) -> Result<Vec<StoredHistory>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM job_history WHERE finished_at IS NULL ORDER BY id")?
-                .query_map([], StoredHistory::read)?
-                .collect()
-        })
+        self.history_of("WHERE finished_at IS NULL ORDER BY id", [])
     }
 
     /// The runs of one job whose end is not recorded yet, oldest first.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn unbooked_history_of(&self, job_id: &str) -> Result<Vec<StoredHistory>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT * FROM job_history INDEXED BY job_history_open_by_job
-                 WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id",
-            )?
-            .query_map([job_id], StoredHistory::read)?
-            .collect()
-        })
+        self.history_of(
+            "INDEXED BY job_history_open_by_job WHERE finished_at IS NULL AND job_id = ?1 ORDER BY id",
+            [job_id],
+        )
     }
 
     /// All runs that are reserved for a fire or whose end is not recorded yet. Retention keeps these.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn unbooked_run_ids(&self) -> Result<HashSet<String>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT run_id FROM job_history WHERE finished_at IS NULL
-                 UNION SELECT run_id FROM fires WHERE outcome IN ('claimed', 'queued') AND run_id IS NOT NULL",
-            )?
-            .query_map([], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
-            .collect()
-        })
+        let found = self.database.rows(
+            "SELECT run_id FROM job_history WHERE finished_at IS NULL
+             UNION SELECT run_id FROM fires WHERE outcome IN ('claimed', 'queued') AND run_id IS NOT NULL",
+            [],
+            |row| some_text(row, 0),
+        );
+        Ok(found?.into_iter().collect())
     }
 }

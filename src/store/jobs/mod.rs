@@ -17,8 +17,6 @@ pub use write::JobWrite;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
 use crate::store::error::StoreError;
 use crate::store::sqlite::database::{BUSY, Database, Durability, integrity_problems};
 use crate::store::sqlite::wal::Wal;
@@ -49,9 +47,6 @@ impl JobStore {
     }
 
     /// An empty store in memory, gone with its last handle; for tests.
-    ///
-    /// # Errors
-    /// There is no memory.
     pub fn in_memory() -> Result<Self, StoreError> {
         Ok(Self { database: Arc::new(Database::in_memory(&JOBS)?) })
     }
@@ -104,9 +99,6 @@ impl JobStore {
     }
 
     /// As [`super::CheckpointManager::put_away_wal`].
-    ///
-    /// # Errors
-    /// As there.
     pub fn put_away_wal(&self) -> Result<(), StoreError> {
         self.database.put_away_wal()
     }
@@ -116,14 +108,7 @@ impl JobStore {
     }
 
     /// What is wrong with the database, one sentence each; empty when nothing is. Reads the whole file.
-    ///
-    /// # Errors
-    /// The file can't be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.read(integrity_problems)
-    }
-
-    fn read<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        self.database.read(question)
+        self.database.read(integrity_problems)
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use rusqlite::{Connection, Row};
 
 use crate::base::time::format_instant;
-use crate::store::sqlite::columns::{self, Named};
+use crate::store::sqlite::columns::{self, Named, some_text};
 use crate::store::sqlite::put::{Column, insert};
 
 /// `next_run_ms` of a job that is never due.
@@ -81,7 +81,7 @@ impl StoredJob {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let row = &Named::of(row);
         let text = |column| columns::text(row, column);
-        let some_text = |column| columns::text(row, column).map(Option::unwrap_or_default);
+        let some_text = |column| some_text(row, column);
         Ok(Self {
             rowid: columns::int(row, "rowid")?.unwrap_or_default(),
             job_id: some_text("job_id")?,
@@ -216,11 +216,11 @@ impl StoredFire {
         let row = &Named::of(row);
         let due_ms = columns::int(row, "due_ms")?.unwrap_or_default();
         Ok(Self {
-            job_id: columns::text(row, "job_id")?.unwrap_or_default(),
+            job_id: some_text(row, "job_id")?,
             due_ms,
             through_ms: columns::int(row, "through_ms")?.unwrap_or(due_ms).max(due_ms),
             n_instants: columns::int(row, "n_instants")?.and_then(|n| u64::try_from(n).ok()).unwrap_or(1),
-            outcome: columns::text(row, "outcome")?.unwrap_or_default(),
+            outcome: some_text(row, "outcome")?,
             reason: columns::text(row, "reason")?,
             run_id: columns::text(row, "run_id")?,
             previous_ms: columns::int(row, "previous_ms")?,
@@ -250,8 +250,8 @@ impl StoredHistory {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let row = &Named::of(row);
         Ok(Self {
-            job_id: columns::text(row, "job_id")?.unwrap_or_default(),
-            run_id: columns::text(row, "run_id")?.unwrap_or_default(),
+            job_id: some_text(row, "job_id")?,
+            run_id: some_text(row, "run_id")?,
             started_at: columns::instant(row, "started_at", "started_ms")?.unwrap_or_else(|| from_ms(0)),
             finished_at: columns::instant(row, "finished_at", "started_ms")?,
             status: columns::text(row, "status")?,

@@ -1,6 +1,7 @@
 //! What can be written into `scheduler.db`.
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::ToSql;
 use rusqlite::{Connection, params};
 
 use super::stored::{NEVER, NEVER_MS, StoredFire, StoredHistory, StoredJob, written};
@@ -117,112 +118,89 @@ pub enum JobWrite {
 impl JobWrite {
     /// Applies the write in the open transaction of `conn`.
     pub(super) fn apply(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let run =
+            |statement: &str, about: &[&dyn ToSql]| conn.prepare_cached(statement)?.execute(about).map(drop);
         match self {
             Self::AddJob(job) => add_job(conn, job),
             Self::ChangeJob(job) => change_job(conn, job),
             Self::RemoveJob { job_id } => {
-                conn.prepare_cached("DELETE FROM scheduled_jobs WHERE job_id = ?1")?.execute([job_id])?;
-                conn.prepare_cached("DELETE FROM job_upstreams WHERE job_id = ?1")?.execute([job_id])?;
+                run("DELETE FROM scheduled_jobs WHERE job_id = ?1", params![job_id])?;
+                run("DELETE FROM job_upstreams WHERE job_id = ?1", params![job_id])?;
                 Ok(())
             }
             Self::RenameJob { from, to } => rename_job(conn, from, to),
             Self::NextRun { job_id, at_ms, zone } => {
                 let (text, ms) = next_run(*at_ms);
-                conn.prepare_cached(
-                    "UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3, first_by_hand = 0, reckoned_zone = ?4
-                     WHERE job_id = ?1",
-                )?
-                .execute(params![job_id, text, ms, zone])
-                .map(drop)
+                run(
+                    "UPDATE scheduled_jobs SET next_run = ?2, next_run_ms = ?3, first_by_hand = 0,
+                       reckoned_zone = ?4 WHERE job_id = ?1",
+                    params![job_id, text, ms, zone],
+                )
             }
-            Self::Park { rowid, problem } => conn
-                .prepare_cached(
-                    "UPDATE scheduled_jobs SET next_run_ms = ?2, problem = ?3 WHERE rowid = ?1",
-                )?
-                .execute(params![rowid, NEVER_MS, problem])
-                .map(drop),
-            Self::Enable { job_id, enabled } => conn
-                .prepare_cached("UPDATE scheduled_jobs SET enabled = ?2 WHERE job_id = ?1")?
-                .execute(params![job_id, enabled])
-                .map(drop),
-            Self::InFile { job_id, file, file_table, file_mark } => conn
-                .prepare_cached(
-                    "UPDATE scheduled_jobs SET file = ?2, file_table = ?3, file_mark = ?4 WHERE job_id = ?1",
-                )?
-                .execute(params![job_id, file, file_table, file_mark])
-                .map(drop),
+            Self::Park { rowid, problem } => run(
+                "UPDATE scheduled_jobs SET next_run_ms = ?2, problem = ?3 WHERE rowid = ?1",
+                params![rowid, NEVER_MS, problem],
+            ),
+            Self::Enable { job_id, enabled } => {
+                run("UPDATE scheduled_jobs SET enabled = ?2 WHERE job_id = ?1", params![job_id, enabled])
+            }
+            Self::InFile { job_id, file, file_table, file_mark } => run(
+                "UPDATE scheduled_jobs SET file = ?2, file_table = ?3, file_mark = ?4 WHERE job_id = ?1",
+                params![job_id, file, file_table, file_mark],
+            ),
             Self::Upstreams { job_id, upstreams } => {
-                conn.prepare_cached("DELETE FROM job_upstreams WHERE job_id = ?1")?.execute([job_id])?;
+                run("DELETE FROM job_upstreams WHERE job_id = ?1", params![job_id])?;
                 upstreams.iter().try_for_each(|upstream| {
-                    conn.prepare_cached(
+                    run(
                         "INSERT OR IGNORE INTO job_upstreams (upstream, job_id) VALUES (?1, ?2)",
-                    )?
-                    .execute([upstream, job_id])
-                    .map(drop)
+                        params![upstream, job_id],
+                    )
                 })
             }
-            Self::UpstreamEnded { upstream, job_id, at_ms } => conn
-                .prepare_cached(
-                    "UPDATE job_upstreams SET ended_ms = ?3 WHERE job_id = ?2 AND (?1 IS NULL OR upstream = ?1)",
-                )?
-                .execute(params![upstream, job_id, at_ms])
-                .map(drop),
+            Self::UpstreamEnded { upstream, job_id, at_ms } => run(
+                "UPDATE job_upstreams SET ended_ms = ?3 WHERE job_id = ?2 AND (?1 IS NULL OR upstream = ?1)",
+                params![upstream, job_id, at_ms],
+            ),
             Self::AddFire(fire) => fire.add(conn),
-            Self::ExtendFire { job_id, due_ms, through_ms, n_more } => conn
-                .prepare_cached(
-                    "UPDATE fires SET through_at = ?3, through_ms = ?4, n_instants = n_instants + ?5
-                     WHERE job_id = ?1 AND due_ms = ?2",
-                )?
-                .execute(params![job_id, due_ms, written(*through_ms), through_ms, *n_more as i64])
-                .map(drop),
-            Self::CutFire { job_id, due_ms, through_ms, n_instants } => conn
-                .prepare_cached(
-                    "UPDATE fires SET through_at = ?3, through_ms = ?4, n_instants = ?5
-                     WHERE job_id = ?1 AND due_ms = ?2",
-                )?
-                .execute(params![job_id, due_ms, written(*through_ms), through_ms, *n_instants as i64])
-                .map(drop),
-            Self::SettleFire { job_id, due_ms, outcome, reason, run_id } => conn
-                .prepare_cached(
-                    "UPDATE fires SET outcome = ?3, reason = ?4, run_id = ?5 WHERE job_id = ?1 AND due_ms = ?2",
-                )?
-                .execute(params![job_id, due_ms, outcome, reason, run_id])
-                .map(drop),
-            Self::MarkRan { job_id, due_ms, run_id } => conn
-                .prepare_cached(
-                    "UPDATE fires SET outcome = CASE kind WHEN 'backfill' THEN 'backfilled' ELSE 'ran' END,
-                       reason = NULL, run_id = ?3 WHERE job_id = ?1 AND due_ms = ?2",
-                )?
-                .execute(params![job_id, due_ms, run_id])
-                .map(drop),
-            Self::RenameHistory { from, to } => conn
-                .prepare_cached("UPDATE job_history SET run_id = ?2 WHERE run_id = ?1")?
-                .execute([from, to])
-                .map(drop),
-            Self::RemoveFire { job_id, due_ms } => conn
-                .prepare_cached("DELETE FROM fires WHERE job_id = ?1 AND due_ms = ?2")?
-                .execute(params![job_id, due_ms])
-                .map(drop),
+            Self::ExtendFire { job_id, due_ms, through_ms, n_more } => run(
+                "UPDATE fires SET through_at = ?3, through_ms = ?4, n_instants = n_instants + ?5
+                 WHERE job_id = ?1 AND due_ms = ?2",
+                params![job_id, due_ms, written(*through_ms), through_ms, *n_more as i64],
+            ),
+            Self::CutFire { job_id, due_ms, through_ms, n_instants } => run(
+                "UPDATE fires SET through_at = ?3, through_ms = ?4, n_instants = ?5
+                 WHERE job_id = ?1 AND due_ms = ?2",
+                params![job_id, due_ms, written(*through_ms), through_ms, *n_instants as i64],
+            ),
+            Self::SettleFire { job_id, due_ms, outcome, reason, run_id } => run(
+                "UPDATE fires SET outcome = ?3, reason = ?4, run_id = ?5 WHERE job_id = ?1 AND due_ms = ?2",
+                params![job_id, due_ms, outcome, reason, run_id],
+            ),
+            Self::MarkRan { job_id, due_ms, run_id } => run(
+                "UPDATE fires SET outcome = CASE kind WHEN 'backfill' THEN 'backfilled' ELSE 'ran' END,
+                   reason = NULL, run_id = ?3 WHERE job_id = ?1 AND due_ms = ?2",
+                params![job_id, due_ms, run_id],
+            ),
+            Self::RenameHistory { from, to } => {
+                run("UPDATE job_history SET run_id = ?2 WHERE run_id = ?1", params![from, to])
+            }
+            Self::RemoveFire { job_id, due_ms } => {
+                run("DELETE FROM fires WHERE job_id = ?1 AND due_ms = ?2", params![job_id, due_ms])
+            }
             Self::AddHistory(history) => history.add(conn),
-            Self::EndHistory { run_id, finished_at, status, error } => conn
-                .prepare_cached(
-                    "UPDATE job_history SET finished_at = ?2, status = ?3, error = ?4 WHERE run_id = ?1",
-                )?
-                .execute(params![run_id, format_instant(*finished_at), status, error])
-                .map(drop),
-            Self::ReopenHistory { run_id, status } => conn
-                .prepare_cached(
-                    "UPDATE job_history SET finished_at = NULL, status = ?2, error = NULL WHERE run_id = ?1",
-                )?
-                .execute(params![run_id, status])
-                .map(drop),
-            Self::CountRun { job_id, at } => conn
-                .prepare_cached(
-                    "UPDATE scheduled_jobs SET last_run = ?2, run_count = COALESCE(run_count, 0) + 1
-                     WHERE job_id = ?1",
-                )?
-                .execute(params![job_id, format_instant(*at)])
-                .map(drop),
+            Self::EndHistory { run_id, finished_at, status, error } => run(
+                "UPDATE job_history SET finished_at = ?2, status = ?3, error = ?4 WHERE run_id = ?1",
+                params![run_id, format_instant(*finished_at), status, error],
+            ),
+            Self::ReopenHistory { run_id, status } => run(
+                "UPDATE job_history SET finished_at = NULL, status = ?2, error = NULL WHERE run_id = ?1",
+                params![run_id, status],
+            ),
+            Self::CountRun { job_id, at } => run(
+                "UPDATE scheduled_jobs SET last_run = ?2, run_count = COALESCE(run_count, 0) + 1
+                 WHERE job_id = ?1",
+                params![job_id, format_instant(*at)],
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::definitions::read_definition;
-use super::rows::summary_columns;
+use super::rows::SUMMARY_COLUMNS;
 use super::stored::{AttemptRecord, StoredBody, StoredDefinition, StoredRun};
 use super::{CheckpointManager, rows};
 use crate::base::id::{RunId, StepId};
@@ -17,17 +17,10 @@ use crate::store::sqlite::columns::{self, Named};
 #[doc(hidden)]
 impl CheckpointManager {
     /// One run with its steps and its definition.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn load_run(&self, run_id: &RunId) -> Result<Option<StoredRun>, StoreError> {
-        self.read_consistently(|conn| {
+        self.database().read_consistently(|conn| {
             let partial = conn
-                .prepare_cached(concat!(
-                    "SELECT ",
-                    summary_columns!(),
-                    ", body, definition_hash, params, metadata, ledger FROM execution_state WHERE run_id = ?1"
-                ))?
+                .prepare_cached(&whole_runs("WHERE run_id = ?1"))?
                 .query_row([run_id.as_str()], partial_run)
                 .optional()?
                 .flatten();
@@ -36,19 +29,12 @@ impl CheckpointManager {
     }
 
     /// All runs that have not ended, oldest first. The cost depends on their number, not on the number of ended runs.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn load_living(&self) -> Result<Vec<StoredRun>, StoreError> {
-        self.read_consistently(|conn| {
+        self.database().read_consistently(|conn| {
             let partials: Vec<PartialRun> = conn
-                .prepare_cached(concat!(
-                    "SELECT ",
-                    summary_columns!(),
-                    ", body, definition_hash, params, metadata, ledger
-                     FROM execution_state INDEXED BY execution_state_by_state
-                     WHERE state IN ('queued', 'running', 'paused', 'stopping')
-                     ORDER BY started_ms, rowid"
+                .prepare_cached(&whole_runs(
+                    "INDEXED BY execution_state_by_state
+                     WHERE state IN ('queued', 'running', 'paused', 'stopping') ORDER BY started_ms, rowid",
                 ))?
                 .query_map([], partial_run)?
                 .filter_map(Result::transpose)
@@ -59,11 +45,8 @@ impl CheckpointManager {
     }
 
     /// All attempts of all steps of a run, earlier and current ones, by step and attempt.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn attempts(&self, run_id: &RunId) -> Result<Vec<AttemptRecord>, StoreError> {
-        let (earlier, current) = self.read_consistently(|conn| {
+        let (earlier, current) = self.database().read_consistently(|conn| {
             let earlier: Vec<AttemptRecord> = conn
                 .prepare_cached("SELECT * FROM attempts WHERE run_id = ?1")?
                 .query_map([run_id.as_str()], |row| {
@@ -86,6 +69,13 @@ impl CheckpointManager {
         }
         Ok(all.into_values().collect())
     }
+}
+
+/// The statement that reads runs for [`partial_run`], with this rest.
+fn whole_runs(rest: &str) -> String {
+    format!(
+        "SELECT {SUMMARY_COLUMNS}, body, definition_hash, params, metadata, ledger FROM execution_state {rest}"
+    )
 }
 
 struct PartialRun {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
 use serde_json::Value;
 
 use super::definitions::Definitions;
@@ -48,11 +47,7 @@ impl CheckpointManager {
     }
 
     /// As [`CheckpointManager::open`], but waits at most `busy` for another program's lock.
-    ///
-    /// # Errors
-    /// As [`CheckpointManager::open`].
-    #[doc(hidden)]
-    pub fn open_with_patience(path: impl AsRef<Path>, busy: Duration) -> Result<Self, StoreError> {
+    pub(crate) fn open_with_patience(path: impl AsRef<Path>, busy: Duration) -> Result<Self, StoreError> {
         Ok(Self::with(Database::open(&CHECKPOINTS, path.as_ref(), busy)?))
     }
 
@@ -103,12 +98,16 @@ impl CheckpointManager {
     /// its own, so that only the caller with the bad data fails.
     fn commit_batch(&self, batch: &[Vec<RunWrite>]) -> Vec<Result<(), StoreError>> {
         let definitions = &self.inner.definitions;
-        let together =
-            self.transaction(|tx| batch.iter().flatten().try_for_each(|write| write.apply(tx, definitions)));
+        let together = self
+            .inner
+            .database
+            .transaction(|tx| batch.iter().flatten().try_for_each(|write| write.apply(tx, definitions)));
         match together {
             Err(error) if batch.len() > 1 && error.is_about_data() => {
                 let alone = |writes: &Vec<RunWrite>| {
-                    self.transaction(|tx| writes.iter().try_for_each(|write| write.apply(tx, definitions)))
+                    self.inner
+                        .database
+                        .transaction(|tx| writes.iter().try_for_each(|write| write.apply(tx, definitions)))
                 };
                 batch.iter().map(alone).collect()
             }
@@ -116,37 +115,12 @@ impl CheckpointManager {
         }
     }
 
-    pub(super) fn transaction<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        self.inner.database.transaction(work)
-    }
-
-    pub(super) fn read<T>(
-        &self,
-        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        self.inner.database.read(question)
-    }
-
-    pub(super) fn read_consistently<T>(
-        &self,
-        questions: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        self.inner.database.read_consistently(questions)
-    }
-
-    pub(super) fn write_back_wal(&self) -> Result<(), StoreError> {
-        self.inner.database.write_back_wal()
+    pub(super) fn database(&self) -> &Database {
+        &self.inner.database
     }
 
     /// Moves what was committed from the WAL into the database's file, as far as no reader prevents it. Does not wait.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn put_away_wal(&self) -> Result<(), StoreError> {
+    pub(crate) fn put_away_wal(&self) -> Result<(), StoreError> {
         self.inner.database.put_away_wal()
     }
 
@@ -156,20 +130,18 @@ impl CheckpointManager {
 
     /// Begins a new epoch: a number for each start of an engine, larger than all before and larger than `above`. Other
     /// parties may remember an epoch from a database that has been removed since; they pass it as `above`.
-    ///
-    /// # Errors
-    /// As [`CheckpointManager::commit`].
-    #[doc(hidden)]
-    pub fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
-        self.transaction(|tx| {
-            tx.query_row(
-                "INSERT INTO meta (key, value) VALUES ('epoch', ?1 + 1)
+    pub(crate) fn begin_epoch(&self, above: u64) -> Result<u64, StoreError> {
+        self.inner
+            .database
+            .transaction(|tx| {
+                tx.query_row(
+                    "INSERT INTO meta (key, value) VALUES ('epoch', ?1 + 1)
                  ON CONFLICT (key) DO UPDATE SET value = max(value, ?1) + 1 RETURNING value",
-                [above as i64],
-                |row| row.get::<_, i64>(0),
-            )
-        })
-        .map(|epoch| epoch as u64)
+                    [above as i64],
+                    |row| row.get::<_, i64>(0),
+                )
+            })
+            .map(|epoch| epoch as u64)
     }
 
     /// Replaces the last checkpoint of `step_id` in `run_id`. It is on disk when this returns.
@@ -197,7 +169,7 @@ impl CheckpointManager {
     }
 
     #[cfg(test)]
-    pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+    pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut rusqlite::Connection) -> T) -> T {
         self.inner.database.with_writer(work)
     }
 }

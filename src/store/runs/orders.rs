@@ -23,15 +23,10 @@ const DRAINING_SINCE: &str = "draining_since_ms";
 #[doc(hidden)]
 impl CheckpointManager {
     /// The orders that were stored last.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn load_orders(&self) -> Result<Orders, StoreError> {
-        let rows: Vec<(String, i64)> = self.read(|conn| {
-            conn.prepare_cached("SELECT key, value FROM meta WHERE key IN (?1, ?2, ?3)")?
-                .query_map([QUIET_SINCE, QUIET_UNTIL, DRAINING_SINCE], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
-        })?;
+        let statement = "SELECT key, value FROM meta WHERE key IN (?1, ?2, ?3)";
+        let keys = [QUIET_SINCE, QUIET_UNTIL, DRAINING_SINCE];
+        let rows: Vec<(String, i64)> = self.database().rows(statement, keys, |row| row.try_into())?;
         let instant = |wanted: &str| {
             let ms = rows.iter().find(|(key, _)| key == wanted).map(|(_, ms)| *ms)?;
             DateTime::from_timestamp_millis(ms)
@@ -42,21 +37,16 @@ impl CheckpointManager {
 
     /// The memory that each step of a pipeline usually needs: the 95th percentile of its peaks in completed attempts.
     /// `n_steps` is the number of steps of the pipeline.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn footprints(&self, pipeline_id: &PipelineId, n_steps: usize) -> Result<Footprints, StoreError> {
         let n_runs = (MAX_STEPS / n_steps.max(1)).clamp(MIN_RUNS, MAX_RUNS) as i64;
-        let mut peaks: Vec<(String, i64)> = self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT step_id, peak_rss_bytes FROM steps
-                 WHERE state = 'completed' AND peak_rss_bytes > 0 AND run_id IN (
-                   SELECT run_id FROM execution_state INDEXED BY execution_state_by_pipeline
-                   WHERE pipeline_id = ?1 ORDER BY started_ms DESC LIMIT ?2)",
-            )?
-            .query_map(params![pipeline_id.as_str(), n_runs], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect()
-        })?;
+        let mut peaks: Vec<(String, i64)> = self.database().rows(
+            "SELECT step_id, peak_rss_bytes FROM steps
+             WHERE state = 'completed' AND peak_rss_bytes > 0 AND run_id IN (
+               SELECT run_id FROM execution_state INDEXED BY execution_state_by_pipeline
+               WHERE pipeline_id = ?1 ORDER BY started_ms DESC LIMIT ?2)",
+            params![pipeline_id.as_str(), n_runs],
+            |row| row.try_into(),
+        )?;
         peaks.sort_unstable();
         let of_step = |steps: &[(String, i64)]| {
             let spread = Spread::of(steps.iter().map(|(_, bytes)| *bytes as f64))?;

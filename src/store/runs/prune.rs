@@ -107,9 +107,6 @@ struct Candidate {
 impl CheckpointManager {
     /// Plans what `retention` removes at `now`. `log_bytes` gives the size of a run's logs, which count against the
     /// limit whatever the run's state.
-    ///
-    /// # Errors
-    /// As the database reports.
     pub fn plan_prune(
         &self,
         retention: &Retention,
@@ -119,7 +116,7 @@ impl CheckpointManager {
         let max_age = TimeDelta::from_std(retention.max_age).unwrap_or(TimeDelta::MAX);
         let before = now.checked_sub_signed(max_age).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let before_ms = before.timestamp_millis();
-        let (candidates, stray_checkpoints) = self.read_consistently(|conn| {
+        let (candidates, stray_checkpoints) = self.database().read_consistently(|conn| {
             let candidates: Vec<Candidate> = conn
                 .prepare_cached(
                     "SELECT run_id, pipeline_id, state, started_ms, COALESCE(finished_ms, started_ms)
@@ -178,7 +175,7 @@ impl CheckpointManager {
         }
         if let Some(before) = plan.before {
             for run_ids in plan.stray_checkpoints.chunks(BATCH) {
-                self.transaction(|tx| {
+                self.database().transaction(|tx| {
                     let mut remove = tx.prepare_cached(
                         "DELETE FROM checkpoints WHERE run_id = ?1 AND created_ms < ?2
                            AND NOT EXISTS (SELECT 1 FROM execution_state WHERE run_id = ?1)",
@@ -192,7 +189,7 @@ impl CheckpointManager {
         }
         if report.n_runs > 0 {
             self.remove_unused_definitions()?;
-            self.write_back_wal()?;
+            self.database().write_back_wal()?;
         }
         Ok(report)
     }
@@ -208,7 +205,7 @@ impl CheckpointManager {
         with_rows: impl Fn(&Connection, &RunId) -> rusqlite::Result<()>,
     ) -> Result<Vec<(&'a PrunedRun, Aside)>, StoreError> {
         let (mut taken, mut refused) = (Vec::with_capacity(runs.len()), Vec::new());
-        let outcome = self.transaction(|tx| {
+        let outcome = self.database().transaction(|tx| {
             for run in runs {
                 if state_of(tx, &run.run_id)?.as_deref() != Some(run.state.as_str()) {
                     continue;
@@ -238,7 +235,7 @@ impl CheckpointManager {
         if aside_in(data_dir).is_empty() {
             return Ok(());
         }
-        let useless = self.transaction(|tx| {
+        let useless = self.database().transaction(|tx| {
             let mut useless = Vec::new();
             for (run_id, place, away) in aside_in(data_dir) {
                 let has_row = state_of(tx, &run_id)?.is_some();
@@ -257,14 +254,15 @@ impl CheckpointManager {
     }
 
     fn remove_unused_definitions(&self) -> Result<(), StoreError> {
-        self.transaction(|tx| {
-            tx.execute(
-                "DELETE FROM definitions
+        self.database()
+            .transaction(|tx| {
+                tx.execute(
+                    "DELETE FROM definitions
                  WHERE NOT EXISTS (SELECT 1 FROM execution_state WHERE definition_hash = definitions.hash)",
-                [],
-            )
-        })
-        .map(|_| ())
+                    [],
+                )
+            })
+            .map(|_| ())
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Params, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rows::summary_columns;
+use super::rows::SUMMARY_COLUMNS;
 use super::stored::{CheckpointRecord, ExecutionRecord};
 use super::{CheckpointManager, rows};
 use crate::base::id::{MAX_ID_LEN, PipelineId, RunId, StepId};
@@ -36,6 +36,12 @@ pub struct RunFilter {
 }
 
 impl CheckpointManager {
+    /// The runs that the rows of this part of a statement say.
+    fn summaries(&self, rest: &str, about: impl Params) -> Result<Vec<RunSummary>, StoreError> {
+        let found = self.database().rows(&summaries(rest), about, rows::summary)?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     /// The last checkpoint of `step_id` in `run_id`.
     ///
     /// # Errors
@@ -46,11 +52,11 @@ impl CheckpointManager {
         step_id: impl AsRef<str>,
     ) -> Result<Option<Value>, StoreError> {
         let run_id = RunId::new(run_id)?;
-        let text = self.read(|conn| {
-            conn.prepare_cached("SELECT checkpoint_data FROM checkpoints WHERE run_id = ?1 AND step_id = ?2")?
-                .query_row([run_id.as_str(), step_id.as_ref()], |row| columns::text(row, 0))
-                .optional()
-        })?;
+        let text = self.database().row(
+            "SELECT checkpoint_data FROM checkpoints WHERE run_id = ?1 AND step_id = ?2",
+            [run_id.as_str(), step_id.as_ref()],
+            |row| columns::text(row, 0),
+        )?;
         Ok(text.flatten().map(columns::json_or_text))
     }
 
@@ -60,19 +66,14 @@ impl CheckpointManager {
     /// `Invalid` for a malformed run id; otherwise as the database reports.
     pub fn list_checkpoints(&self, run_id: impl AsRef<str>) -> Result<Vec<CheckpointRecord>, StoreError> {
         let run_id = RunId::new(run_id)?;
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM checkpoints WHERE run_id = ?1 ORDER BY created_ms, step_id")?
-                .query_map([run_id.as_str()], |row| {
-                    let row = &Named::of(row);
-                    Ok(CheckpointRecord {
-                        step_id: columns::text(row, "step_id")?.unwrap_or_default(),
-                        created_at: columns::instant(row, "created_at", "created_ms")?.unwrap_or_default(),
-                        data: columns::json_or_text(
-                            columns::text(row, "checkpoint_data")?.unwrap_or_default(),
-                        ),
-                    })
-                })?
-                .collect()
+        let statement = "SELECT * FROM checkpoints WHERE run_id = ?1 ORDER BY created_ms, step_id";
+        self.database().rows(statement, [run_id.as_str()], |row| {
+            let row = &Named::of(row);
+            Ok(CheckpointRecord {
+                step_id: columns::some_text(row, "step_id")?,
+                created_at: columns::instant(row, "created_at", "created_ms")?.unwrap_or_default(),
+                data: columns::json_or_text(columns::some_text(row, "checkpoint_data")?),
+            })
         })
     }
 
@@ -85,12 +86,8 @@ impl CheckpointManager {
         run_id: impl AsRef<str>,
     ) -> Result<Option<ExecutionRecord>, StoreError> {
         let run_id = RunId::new(run_id)?;
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM execution_state WHERE run_id = ?1")?
-                .query_row([run_id.as_str()], rows::execution)
-                .optional()
-        })
-        .map(Option::flatten)
+        let statement = "SELECT * FROM execution_state WHERE run_id = ?1";
+        Ok(self.database().row(statement, [run_id.as_str()], rows::execution)?.flatten())
     }
 
     /// The runs that can be resumed, newest first: those that are interrupted, failed, stopped or force-stopped, and
@@ -99,16 +96,14 @@ impl CheckpointManager {
     /// # Errors
     /// As the database reports.
     pub fn list_resumable_executions(&self) -> Result<Vec<ExecutionRecord>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(
-                "SELECT * FROM execution_state WHERE state IN ('queued', 'running', 'paused', 'stopping',
-                   'interrupted', 'failed', 'stopped', 'force_stopped')
-                 ORDER BY started_ms DESC, rowid DESC",
-            )?
-            .query_map([], rows::execution)?
-            .filter_map(Result::transpose)
-            .collect()
-        })
+        let found = self.database().rows(
+            "SELECT * FROM execution_state WHERE state IN ('queued', 'running', 'paused', 'stopping',
+               'interrupted', 'failed', 'stopped', 'force_stopped')
+             ORDER BY started_ms DESC, rowid DESC",
+            [],
+            rows::execution,
+        );
+        Ok(found?.into_iter().flatten().collect())
     }
 
     /// The runs that match `filter`, newest first.
@@ -121,53 +116,32 @@ impl CheckpointManager {
         let limit = filter.limit.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         let pipeline = filter.pipeline.as_ref().map(PipelineId::as_str);
         let states: HashSet<RunState> = filter.states.iter().copied().collect();
-        if !states.is_empty() {
-            let mut found = self.read_consistently(|conn| {
-                let mut statement = conn.prepare_cached(concat!(
-                    "SELECT ",
-                    summary_columns!(),
-                    " FROM execution_state INDEXED BY execution_state_by_state
-                     WHERE state = ?1 AND started_ms >= ?2 AND started_ms < ?3
-                       AND (?4 IS NULL OR pipeline_id = ?4)
-                     ORDER BY started_ms DESC, rowid DESC LIMIT ?5"
-                ))?;
-                let mut found = Vec::new();
-                for state in &states {
-                    let rows = statement
-                        .query_map(params![state.as_str(), since, until, pipeline, limit], rows::summary)?;
-                    for row in rows {
-                        found.extend(row?);
-                    }
-                }
-                Ok(found)
-            })?;
-            found.sort_by(|a: &RunSummary, b| b.started_at.cmp(&a.started_at).then(b.run_id.cmp(&a.run_id)));
-            found.truncate(filter.limit.unwrap_or(usize::MAX));
-            return Ok(found);
+        if states.is_empty() {
+            // Without a condition on the pipeline where none is wanted, so that each statement has its index.
+            let (of_pipeline, order) = ("pipeline_id = ?4 AND", "ORDER BY started_ms DESC, rowid DESC");
+            let of_pipeline = if pipeline.is_some() { of_pipeline } else { "?4 IS NULL AND" };
+            let rest = format!("WHERE {of_pipeline} started_ms >= ?1 AND started_ms < ?2 {order} LIMIT ?3");
+            return self.summaries(&rest, params![since, until, limit, pipeline]);
         }
-        self.read(|conn| {
-            if let Some(pipeline) = pipeline {
-                conn.prepare_cached(concat!(
-                    "SELECT ",
-                    summary_columns!(),
-                    " FROM execution_state WHERE pipeline_id = ?1 AND started_ms >= ?2 AND started_ms < ?3
-                     ORDER BY started_ms DESC, rowid DESC LIMIT ?4"
-                ))?
-                .query_map(params![pipeline, since, until, limit], rows::summary)?
-                .filter_map(Result::transpose)
-                .collect()
-            } else {
-                conn.prepare_cached(concat!(
-                    "SELECT ",
-                    summary_columns!(),
-                    " FROM execution_state WHERE started_ms >= ?1 AND started_ms < ?2
-                     ORDER BY started_ms DESC, rowid DESC LIMIT ?3"
-                ))?
-                .query_map(params![since, until, limit], rows::summary)?
-                .filter_map(Result::transpose)
-                .collect()
+        let mut found = self.database().read_consistently(|conn| {
+            let mut statement = conn.prepare_cached(&summaries(
+                "INDEXED BY execution_state_by_state
+                 WHERE state = ?1 AND started_ms >= ?2 AND started_ms < ?3
+                   AND (?4 IS NULL OR pipeline_id = ?4)
+                 ORDER BY started_ms DESC, rowid DESC LIMIT ?5",
+            ))?;
+            let mut found = Vec::new();
+            for state in &states {
+                let about = params![state.as_str(), since, until, pipeline, limit];
+                for row in statement.query_map(about, rows::summary)? {
+                    found.extend(row?);
+                }
             }
-        })
+            Ok(found)
+        })?;
+        found.sort_by(|a: &RunSummary, b| b.started_at.cmp(&a.started_at).then(b.run_id.cmp(&a.run_id)));
+        found.truncate(filter.limit.unwrap_or(usize::MAX));
+        Ok(found)
     }
 
     /// How many runs are in one of `states`. Reads only an index.
@@ -175,7 +149,7 @@ impl CheckpointManager {
     /// # Errors
     /// As the database reports.
     pub fn count_runs(&self, states: impl IntoIterator<Item = RunState>) -> Result<usize, StoreError> {
-        self.read_consistently(|conn| {
+        self.database().read_consistently(|conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT count(*) FROM execution_state INDEXED BY execution_state_by_state WHERE state = ?1",
             )?;
@@ -193,16 +167,7 @@ impl CheckpointManager {
     /// # Errors
     /// As the database reports.
     pub fn load_summary(&self, run_id: &RunId) -> Result<Option<RunSummary>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                summary_columns!(),
-                " FROM execution_state WHERE run_id = ?1"
-            ))?
-            .query_row([run_id.as_str()], rows::summary)
-            .optional()
-        })
-        .map(Option::flatten)
+        Ok(self.summaries("WHERE run_id = ?1", [run_id.as_str()])?.pop())
     }
 
     /// What recovery decided about a run, in order.
@@ -211,26 +176,8 @@ impl CheckpointManager {
     /// As the database reports.
     #[doc(hidden)]
     pub fn decisions(&self, run_id: &RunId) -> Result<Vec<Decision>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM recovery_decisions WHERE run_id = ?1 ORDER BY id")?
-                .query_map([run_id.as_str()], decision)?
-                .filter_map(Result::transpose)
-                .collect()
-        })
-    }
-
-    /// What recovery decided at `since` or later about all runs, in order.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn decisions_since(&self, since: DateTime<Utc>) -> Result<Vec<Decision>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT * FROM recovery_decisions WHERE at_ms >= ?1 ORDER BY id")?
-                .query_map([since.timestamp_millis()], decision)?
-                .filter_map(Result::transpose)
-                .collect()
-        })
+        let statement = "SELECT * FROM recovery_decisions WHERE run_id = ?1 ORDER BY id";
+        Ok(self.database().rows(statement, [run_id.as_str()], decision)?.into_iter().flatten().collect())
     }
 
     /// The newest completed run of a pipeline.
@@ -238,62 +185,34 @@ impl CheckpointManager {
     /// # Errors
     /// As the database reports.
     pub fn last_completed(&self, pipeline: &PipelineId) -> Result<Option<RunSummary>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                summary_columns!(),
-                " FROM execution_state INDEXED BY execution_state_by_pipeline
-                 WHERE pipeline_id = ?1 AND state = 'completed'
-                 ORDER BY started_ms DESC, rowid DESC LIMIT 1"
-            ))?
-            .query_row([pipeline.as_str()], rows::summary)
-            .optional()
-        })
-        .map(Option::flatten)
+        let found = self.summaries(
+            "INDEXED BY execution_state_by_pipeline WHERE pipeline_id = ?1 AND state = 'completed'
+             ORDER BY started_ms DESC, rowid DESC LIMIT 1",
+            [pipeline.as_str()],
+        );
+        Ok(found?.pop())
     }
 
     /// The run ids that are `base`, or `base` with a number behind.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn run_ids_of_base(&self, base: &str) -> Result<HashSet<String>, StoreError> {
-        self.read(|conn| {
-            // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
-            conn.prepare_cached(
-                "SELECT run_id FROM execution_state
-                 WHERE run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.')",
-            )?
-            .query_map([base], |row| columns::text(row, 0).map(Option::unwrap_or_default))?
-            .collect()
-        })
+    pub(crate) fn run_ids_of_base(&self, base: &str) -> Result<HashSet<String>, StoreError> {
+        // '.' is the byte after '-': the names between are those that begin with the base and a '-'.
+        let found = self.database().rows(
+            "SELECT run_id FROM execution_state
+             WHERE run_id = ?1 OR (run_id > ?1 || '-' AND run_id < ?1 || '.')",
+            [base],
+            |row| columns::some_text(row, 0),
+        );
+        Ok(found?.into_iter().collect())
     }
 
     /// The runs that were resumed after their end, or whose steps were run again.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn runs_taken_up(&self) -> Result<Vec<RunSummary>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached(concat!(
-                "SELECT ",
-                summary_columns!(),
-                " FROM execution_state WHERE attempt > 1 ORDER BY finished_ms"
-            ))?
-            .query_map([], rows::summary)?
-            .filter_map(Result::transpose)
-            .collect()
-        })
+    pub(crate) fn runs_taken_up(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.summaries("WHERE attempt > 1 ORDER BY finished_ms", [])
     }
 
     /// The first free name for a run of `source` recorded at `at`: `<source>-<YYYYMMDDHHMMSS>`, then with `-2`, `-3`, …
     /// `is_taken` knows the names that are not on disk yet.
-    ///
-    /// # Errors
-    /// As the database reports.
-    #[doc(hidden)]
-    pub fn next_run_id(
+    pub(crate) fn next_run_id(
         &self,
         source: &str,
         at: DateTime<Utc>,
@@ -317,12 +236,12 @@ impl CheckpointManager {
     /// # Errors
     /// The file can't be read.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.read(|conn| {
+        self.database().read(|conn| {
             let mut problems = integrity_problems(conn)?;
             let mut names = conn.prepare("SELECT run_id, pipeline_id, state FROM execution_state")?;
             let mut rows = names.query([])?;
             while let Some(row) = rows.next()? {
-                let column = |index| columns::text(row, index).map(Option::unwrap_or_default);
+                let column = |index| columns::some_text(row, index);
                 let (run, pipeline, state) = (column(0)?, column(1)?, column(2)?);
                 if let Err(error) = RunId::new(&run) {
                     problems.push(format!("execution_state has a row that is ignored: {error}"));
@@ -352,6 +271,11 @@ pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
     format!("{name}{stamp}")
 }
 
+/// The statement that reads summaries, with this rest.
+fn summaries(rest: &str) -> String {
+    format!("SELECT {SUMMARY_COLUMNS} FROM execution_state {rest}")
+}
+
 fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
     let row = &Named::of(row);
     let Some(run_id) = columns::word(row, "run_id")?.and_then(|id| RunId::new(id).ok()) else {
@@ -361,6 +285,6 @@ fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
         at: columns::instant(row, "at", "at_ms")?.unwrap_or_default(),
         run_id,
         step_id: columns::word(row, "step_id")?.and_then(|id| StepId::new(id).ok()),
-        text: columns::text(row, "text")?.unwrap_or_default(),
+        text: columns::some_text(row, "text")?,
     }))
 }

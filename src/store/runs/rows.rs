@@ -13,15 +13,10 @@ use crate::store::sqlite::columns::{
 };
 
 /// The columns that [`summary`] reads. Not all of them: lists are long, and some columns are large.
-macro_rules! summary_columns {
-    () => {
-        "run_id, pipeline_id, source, run_type, environment, \"trigger\", state, progress, current_step, \
-         message, started_at, started_ms, finished_at, finished_ms, frozen_ms, frozen_since, error, attempt, \
-         CASE WHEN json_valid(ledger) THEN ledger ->> '$.work.worked_ms' END AS worked_ms, \
-         CASE WHEN json_valid(ledger) THEN ledger ->> '$.work.since' END AS works_since"
-    };
-}
-pub(super) use summary_columns;
+pub(super) const SUMMARY_COLUMNS: &str = "run_id, pipeline_id, source, run_type, environment, \"trigger\", state, progress, current_step, message, \
+     started_at, started_ms, finished_at, finished_ms, frozen_ms, frozen_since, error, attempt, \
+     CASE WHEN json_valid(ledger) THEN ledger ->> '$.work.worked_ms' END AS worked_ms, \
+     CASE WHEN json_valid(ledger) THEN ledger ->> '$.work.since' END AS works_since";
 
 /// A run's summary; none when an id in the row is malformed (the integrity check reports that).
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Option<RunSummary>> {

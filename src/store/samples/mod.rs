@@ -13,7 +13,7 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
-pub use query::{LimitChangeRow, MachinePoint, SampleHistory, StepPoint};
+pub use query::{LimitChangeRow, MachinePoint, SampleHistory};
 pub use spans::StepSpan;
 
 use std::io;

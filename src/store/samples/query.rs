@@ -8,7 +8,6 @@ use rusqlite::{Connection, Row, params};
 
 use super::Resolution;
 use super::schema::SAMPLES;
-use crate::base::id::{AttemptKey, RunId, StepId};
 use crate::store::error::StoreError;
 use crate::store::sqlite::database::BUSY;
 use crate::store::sqlite::open;
@@ -37,26 +36,6 @@ pub struct MachinePoint {
     pub network_receive_rate: u64,
     /// Bytes a second.
     pub network_send_rate: u64,
-}
-
-/// A step's attempt over one step of a resolution: means, except for what is called a peak.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepPoint {
-    pub key: AttemptKey,
-    /// The beginning of the step of time.
-    pub at: DateTime<Utc>,
-    /// Share of all CPUs, 0 to 1.
-    pub cpu_fraction: f64,
-    /// The highest share of all CPUs, 0 to 1.
-    pub cpu_peak: f64,
-    pub memory_bytes: u64,
-    pub memory_peak_bytes: u64,
-    /// Bytes a second.
-    pub read_rate: u64,
-    /// Bytes a second.
-    pub write_rate: u64,
-    /// The highest number.
-    pub n_processes: u32,
 }
 
 /// A limit that was raised or cleared.
@@ -90,34 +69,9 @@ impl SampleHistory {
         &self.path
     }
 
-    /// The machine from `from` (included) to `until` (excluded), oldest first. Empty without a file. The last ten
-    /// seconds may be missing; see [`SampleStore::flush`](super::SampleStore::flush).
-    ///
-    /// # Errors
-    /// The file can't be read.
-    pub fn machine(
-        &self,
-        resolution: Resolution,
-        from: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> Result<Vec<MachinePoint>, StoreError> {
-        self.ask(|conn| {
-            conn.prepare(
-                "SELECT at_ms, cpu_ppm, cpu_peak_ppm, memory_bytes, memory_peak_bytes, memory_total_bytes, swap_bytes,
-                   swap_total_bytes, disk_free_bytes, disk_read_rate, disk_write_rate, network_receive_rate,
-                   network_send_rate
-                 FROM machine_samples WHERE level = ?1 AND at_ms >= ?2 AND at_ms < ?3 ORDER BY at_ms",
-            )?
-            .query_map(params![resolution.level(), from.timestamp_millis(), until.timestamp_millis()], machine_point)?
-            .collect()
-        })
-    }
-
-    /// As [`machine`](Self::machine), with one point for each `step`: the means and the peaks of its points. There are
-    /// at most as many points as steps fit between the two instants.
-    ///
-    /// # Errors
-    /// The file can't be read.
+    /// The machine from `from` (included) to `until` (excluded), oldest first, with one point for each `step`: the means
+    /// and the peaks of its points. There are at most as many points as steps fit between the two instants. Empty
+    /// without a file. The last ten seconds may be missing; see [`SampleStore::flush`](super::SampleStore::flush).
     pub fn machine_in_steps(
         &self,
         resolution: Resolution,
@@ -149,9 +103,6 @@ impl SampleHistory {
     }
 
     /// The newest `limit` changes of limits between two instants, oldest first.
-    ///
-    /// # Errors
-    /// The file can't be read.
     pub fn limit_changes(
         &self,
         from: DateTime<Utc>,
@@ -185,40 +136,6 @@ impl SampleHistory {
         Ok(changes)
     }
 
-    /// The steps of a run, or of all runs, as [`machine`](Self::machine) does it; by time, then by run and step.
-    ///
-    /// # Errors
-    /// The file can't be read.
-    pub fn steps(
-        &self,
-        run_id: Option<&RunId>,
-        resolution: Resolution,
-        from: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> Result<Vec<StepPoint>, StoreError> {
-        let points: Vec<Option<StepPoint>> = self.ask(|conn| {
-            conn.prepare(
-                "SELECT run_id, step_id, attempt, at_ms, cpu_ppm, cpu_peak_ppm, memory_bytes, memory_peak_bytes,
-                   read_rate, write_rate, n_processes
-                 FROM step_samples JOIN series ON series.id = step_samples.series
-                 WHERE level = ?1 AND at_ms >= ?2 AND at_ms < ?3 AND (?4 IS NULL OR run_id = ?4)
-                 ORDER BY at_ms, run_id, step_id, attempt",
-            )?
-            .query_map(
-                params![
-                    resolution.level(),
-                    from.timestamp_millis(),
-                    until.timestamp_millis(),
-                    run_id.map(RunId::as_str)
-                ],
-                step_point,
-            )?
-            .collect()
-        })?;
-        // A row with a malformed id is skipped: we did not write it.
-        Ok(points.into_iter().flatten().collect())
-    }
-
     pub(super) fn ask<T: Default>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -250,25 +167,6 @@ fn machine_point(row: &Row<'_>) -> rusqlite::Result<MachinePoint> {
         network_receive_rate: number(11)?,
         network_send_rate: number(12)?,
     })
-}
-
-fn step_point(row: &Row<'_>) -> rusqlite::Result<Option<StepPoint>> {
-    let (run_id, step_id): (String, String) = (row.get(0)?, row.get(1)?);
-    let (Ok(run_id), Ok(step_id)) = (RunId::new(run_id.as_str()), StepId::new(step_id.as_str())) else {
-        return Ok(None);
-    };
-    let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
-    Ok(Some(StepPoint {
-        key: AttemptKey { run_id, step_id, attempt: row.get(2)? },
-        at: instant(row.get(3)?),
-        cpu_fraction: share(row.get(4)?),
-        cpu_peak: share(row.get(5)?),
-        memory_bytes: number(6)?,
-        memory_peak_bytes: number(7)?,
-        read_rate: number(8)?,
-        write_rate: number(9)?,
-        n_processes: row.get(10)?,
-    }))
 }
 
 pub(super) fn instant(ms: i64) -> DateTime<Utc> {

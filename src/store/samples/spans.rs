@@ -26,9 +26,6 @@ impl SampleHistory {
     /// The attempts that were measured between two instants, by their beginning. If there are more than `limit`, those
     /// with the highest use stay: the peaks of CPU and of memory (as a share of `memory_total_bytes`), times the
     /// duration.
-    ///
-    /// # Errors
-    /// The file can't be read.
     pub fn step_spans(
         &self,
         resolution: Resolution,

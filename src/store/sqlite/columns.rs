@@ -93,6 +93,11 @@ pub(in crate::store) fn text<C>(row: &impl Cells<C>, column: C) -> rusqlite::Res
     })
 }
 
+/// As [`text`]; empty for none.
+pub(in crate::store) fn some_text<C>(row: &impl Cells<C>, column: C) -> rusqlite::Result<String> {
+    text(row, column).map(Option::unwrap_or_default)
+}
+
 pub(in crate::store) fn shared<C: Copy>(
     row: &impl Cells<C>,
     column: C,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::migrate::Schema;
 use super::wal::Wal;
@@ -163,6 +163,26 @@ impl Database {
                 answer.map_err(sorted)
             }
         }
+    }
+
+    /// The rows that one statement finds.
+    pub(in crate::store) fn rows<T>(
+        &self,
+        statement: &str,
+        about: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.read(|conn| conn.prepare_cached(statement)?.query_map(about, read)?.collect())
+    }
+
+    /// The first row that one statement finds.
+    pub(in crate::store) fn row<T>(
+        &self,
+        statement: &str,
+        about: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.read(|conn| conn.prepare_cached(statement)?.query_row(about, read).optional())
     }
 
     /// As [`Self::read`], for several statements that see one state of the database.

@@ -60,7 +60,7 @@ fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             title: "Quiet".to_owned(),
             text: format!("{until}: {figures}"),
         };
-        let text = quiet.text();
+        let text = quiet.label().text.to_owned();
         banner.show(ui, &[(quiet, text)], out);
     }
     if orders.draining_since.is_some() {
@@ -74,7 +74,7 @@ fn orders_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
                 if n_frozen == 0 { String::new() } else { format!(", {n_frozen} of them frozen") }
             ),
         };
-        let text = drain.text();
+        let text = drain.label().text.to_owned();
         banner.show(ui, &[(drain, text)], out);
     }
 }
@@ -91,46 +91,42 @@ fn recovery_banner_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let banner = Banner { icon: Icon::Bolt, color, title: "While you were away".to_owned(), text };
     let is_open = view.state.is_review_open;
     let review = if is_open { "Hide".to_owned() } else { format!("Review {}", decisions.len()) };
-    let levers =
-        [(Command::DismissDecisions, Command::DismissDecisions.text()), (Command::ToggleReview, review)];
+    let dismiss = Command::DismissDecisions.label().text.to_owned();
+    let levers = [(Command::DismissDecisions, dismiss), (Command::ToggleReview, review)];
     banner.show(ui, &levers, out);
     if !is_open {
         return;
     }
-    Card::new("What was decided").count(decisions.len()).show(
-        ui,
-        |_, _| {},
-        |ui| {
-            let tokens = theme::tokens(ui);
-            for decision in decisions.iter().take(MAX_DECISIONS) {
-                let (_, rect) = ui.allocate_space(vec2(ui.available_width(), theme::ROW_SMALL));
-                ui.painter().hline(rect.x_range(), rect.top(), egui::Stroke::new(1.0, tokens.line));
-                let rect = rect.shrink2(vec2(theme::GAP, 0.0));
-                let y = rect.center().y;
-                let when = format::when(decision.at, view.now);
-                let muted = (theme::small(), tokens.muted);
-                label_at(ui, pos2(rect.left(), y), Align2::LEFT_CENTER, when, muted, 96.0);
-                let subject = match &decision.step_id {
-                    Some(step_id) => format!("{} / {step_id}", decision.run_id),
-                    None => decision.run_id.to_string(),
-                };
-                let mono = (theme::mono(), tokens.text);
-                label_at(ui, pos2(rect.left() + 108.0, y), Align2::LEFT_CENTER, subject, mono, 280.0);
-                let left = rect.left() + 400.0;
-                let style = (theme::body(), tokens.text);
-                let width = rect.right() - left;
-                label_at(ui, pos2(left, y), Align2::LEFT_CENTER, decision.text.as_str(), style, width);
-                let response =
-                    ui.interact(rect, ui.scope_id().with((&decision.run_id, y as i32)), egui::Sense::hover());
-                response.says(egui::Role::Label, &decision.text);
-                response.tip(&decision.text);
-            }
-            if decisions.len() > MAX_DECISIONS {
-                let text = format!("and {} more", decisions.len() - MAX_DECISIONS);
-                paragraph(ui, &text, (theme::body(), tokens.muted));
-            }
-        },
-    );
+    Card::new("What was decided").count(decisions.len()).show(ui, |ui, _| {
+        let tokens = theme::tokens(ui);
+        for decision in decisions.iter().take(MAX_DECISIONS) {
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), theme::ROW_SMALL));
+            ui.painter().hline(rect.x_range(), rect.top(), egui::Stroke::new(1.0, tokens.line));
+            let rect = rect.shrink2(vec2(theme::GAP, 0.0));
+            let y = rect.center().y;
+            let when = format::when(decision.at, view.now);
+            let muted = (theme::small(), tokens.muted);
+            label_at(ui, pos2(rect.left(), y), Align2::LEFT_CENTER, when, muted, 96.0);
+            let subject = match &decision.step_id {
+                Some(step_id) => format!("{} / {step_id}", decision.run_id),
+                None => decision.run_id.to_string(),
+            };
+            let mono = (theme::mono(), tokens.text);
+            label_at(ui, pos2(rect.left() + 108.0, y), Align2::LEFT_CENTER, subject, mono, 280.0);
+            let left = rect.left() + 400.0;
+            let style = (theme::body(), tokens.text);
+            let width = rect.right() - left;
+            label_at(ui, pos2(left, y), Align2::LEFT_CENTER, decision.text.as_str(), style, width);
+            let response =
+                ui.interact(rect, ui.scope_id().with((&decision.run_id, y as i32)), egui::Sense::hover());
+            response.says(egui::Role::Label, &decision.text);
+            response.tip(&decision.text);
+        }
+        if decisions.len() > MAX_DECISIONS {
+            let text = format!("and {} more", decisions.len() - MAX_DECISIONS);
+            paragraph(ui, &text, (theme::body(), tokens.muted));
+        }
+    });
 }
 
 struct Banner {
@@ -156,13 +152,9 @@ impl Banner {
         let mut right = rect.right() - theme::GAP;
         for (command, text) in levers {
             let lever = Lever::of(ui, command).text(text.clone());
-            let width = lever.width(ui);
-            let place =
-                Rect::from_center_size(pos2(right - width / 2.0, rect.center().y), vec2(width, theme::LEVER));
-            if lever.ui_at(ui, place).clicked() {
+            if lever.ui_before(ui, &mut right, rect, theme::LEVER).clicked() {
                 out.push(command.clone());
             }
-            right = place.left() - 6.0;
         }
         let inner = Rect::from_min_max(pos2(rect.left() + 16.0, rect.top()), rect.max);
         let x = self.icon.paint_before(ui.painter(), inner, 12.0, self.color);

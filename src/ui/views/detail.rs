@@ -21,27 +21,22 @@ const MAX_METRICS: usize = 3;
 pub(crate) fn detail_ui(ui: &mut Ui, view: View<'_>, height: f32, out: &mut Commands) {
     let Some(entry) = view.store.selected() else { return };
     let title = entry.run.pipeline_id.as_str();
-    let mut head_out = Commands::new();
-    Card::new(title).show(
-        ui,
-        |ui, rect| head_at(ui, rect, entry, &mut head_out),
-        |ui| {
-            let mut height = height - theme::CARD_HEAD;
-            if !entry.decisions.is_empty() {
-                decisions_ui(ui, view, entry);
-                height -= DECISIONS;
-            }
-            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
-            let line = egui::Stroke::new(1.0, theme::tokens(ui).line);
-            let middle = rect.left() + (rect.width() * 0.46).round();
-            ui.painter().vline(middle, rect.y_range(), line);
-            let steps = Rect::from_min_max(rect.min, pos2(middle, rect.bottom()));
-            let log = Rect::from_min_max(pos2(middle + 1.0, rect.top()), rect.max);
-            steps_ui(&mut ui.new_child(UiBuilder::new().max_rect(steps)), view, entry, out);
-            log_tail_ui(&mut ui.new_child(UiBuilder::new().max_rect(log)), view, entry, out);
-        },
-    );
-    out.append(&mut head_out);
+    Card::new(title).show(ui, |ui, rect| {
+        head_at(ui, rect, entry, out);
+        let mut height = height - theme::CARD_HEAD;
+        if !entry.decisions.is_empty() {
+            decisions_ui(ui, view, entry);
+            height -= DECISIONS;
+        }
+        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height));
+        let line = egui::Stroke::new(1.0, theme::tokens(ui).line);
+        let middle = rect.left() + (rect.width() * 0.46).round();
+        ui.painter().vline(middle, rect.y_range(), line);
+        let steps = Rect::from_min_max(rect.min, pos2(middle, rect.bottom()));
+        let log = Rect::from_min_max(pos2(middle + 1.0, rect.top()), rect.max);
+        steps_ui(&mut ui.new_child(UiBuilder::new().max_rect(steps)), view, entry, out);
+        log_tail_ui(&mut ui.new_child(UiBuilder::new().max_rect(log)), view, entry, out);
+    });
 }
 
 /// The height of the line that says what recovery decided.
@@ -179,7 +174,7 @@ fn steps_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &mut Commands) {
 
 fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary, out: &mut Commands) {
     let tokens = theme::tokens(ui);
-    let is_followed = view.store.log().is_some_and(|log| log.step_id == step.step_id);
+    let is_followed = view.store.log().is_some_and(|log| log.key.step_id == step.step_id);
     let took = took_text(step, view);
     let exit = exit_text(step);
     let memory = step.peak_rss_bytes.map(format::bytes).unwrap_or_default();

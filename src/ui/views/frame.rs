@@ -7,7 +7,7 @@ use egui::{
     Ui, UiBuilder, pos2, vec2,
 };
 
-use super::super::command::{Command, Page};
+use super::super::command::{Command, Label, Page};
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, text_width};
 use super::{Commands, View, menus};
 use crate::ui::{format, offers, theme};
@@ -18,7 +18,7 @@ pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GRID;
     for page in Page::ALL {
         let command = Command::Show(page);
-        if rail_entry_ui(ui, page.icon(), page.text(), view.state.page == page) {
+        if rail_entry_ui(ui, &page.label(), view.state.page == page) {
             out.push(command);
         }
     }
@@ -31,13 +31,14 @@ pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         };
         let command = Command::SetTheme(next);
         let lever = Lever::icon(Icon::HalfMoon, command.name());
-        if lever.ui(ui).tip(&command.text()).clicked() {
+        if lever.ui(ui).tip(command.label().text).clicked() {
             out.push(command);
         }
     });
 }
 
-fn rail_entry_ui(ui: &mut Ui, icon: Icon, text: &str, is_open: bool) -> bool {
+fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
+    let text = label.text;
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 54.0));
     let rect = rect.shrink2(vec2(8.0, 0.0));
@@ -54,7 +55,9 @@ fn rail_entry_ui(ui: &mut Ui, icon: Icon, text: &str, is_open: bool) -> bool {
         ui.painter().rect_stroke(rect, radius, Stroke::new(2.0, tokens.accent), StrokeKind::Inside);
     }
     let ink = if is_open { tokens.text } else { tokens.muted };
-    icon.paint(ui.painter(), pos2(rect.center().x, rect.top() + 20.0), 15.0, ink);
+    if let Some(icon) = label.icon {
+        icon.paint(ui.painter(), pos2(rect.center().x, rect.top() + 20.0), 15.0, ink);
+    }
     let pos = pos2(rect.center().x, rect.bottom() - 14.0);
     label_at(ui, pos, Align2::CENTER_CENTER, text, (theme::small(), ink), rect.width());
     response.clicked()
@@ -64,16 +67,17 @@ fn rail_entry_ui(ui: &mut Ui, icon: Icon, text: &str, is_open: bool) -> bool {
 pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 40.0));
+    let page = view.state.page.label().text;
     let title = label_at(
         ui,
         pos2(rect.left(), rect.center().y),
         Align2::LEFT_CENTER,
-        view.state.page.text(),
+        page,
         (theme::heading(), tokens.text),
         200.0,
     );
     let heading = ui.interact(title, ui.scope_id().with("title"), Sense::hover());
-    heading.says(Role::Heading, view.state.page.text());
+    heading.says(Role::Heading, page);
     let mut levers = ui.new_child(
         UiBuilder::new()
             .max_rect(Rect::from_min_max(pos2(title.right() + theme::GAP, rect.top()), rect.max))
@@ -89,12 +93,12 @@ pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let free = title.right() + 18.0..=levers.min_rect().left() - theme::GAP;
     let free_left = chips_ui(ui, view, free.clone(), rect.center().y);
     let search = Command::OpenPalette;
-    let key = search.shortcut().map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
+    let key = search.label().shortcut.map(|key| levers.ctx().format_shortcut(&key)).unwrap_or_default();
     let lever = Lever::of(&levers, &search).tone(Tone::Field);
     let width = free.end() - free_left;
     let wide = lever.width(&levers) + 60.0;
     let (lever, wide) = if width > wide {
-        (lever.text(format!("{}   {key}", search.text())), wide)
+        (lever.text(format!("{}   {key}", search.label().text)), wide)
     } else {
         (lever.text(key), 100.0)
     };

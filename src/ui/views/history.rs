@@ -41,33 +41,26 @@ fn rows_ui(ui: &mut Ui, view: View<'_>, below: f32, out: &mut Commands) {
     let offset = offset_to_selected(ui, id, view, n_shown, |run_id| {
         view.store.recent().position(|entry| entry.run.run_id == *run_id)
     });
-    Card::new("Ended").count(n_ended).show(
-        ui,
-        |ui, rect| {
-            if n_ended > n_recent {
-                let text = format!("the newest {n_recent} are listed; `leverframe runs` lists all");
-                let style = (theme::small(), theme::tokens(ui).muted);
-                let width = rect.width() - 160.0;
-                let at = rect.right_center();
-                let place = label_at(ui, at, Align2::RIGHT_CENTER, text.as_str(), style, width);
-                ui.interact(place, id.with("listed"), Sense::hover()).says(Role::Label, &text);
+    Card::new("Ended").count(n_ended).show(ui, |ui, rect| {
+        if n_ended > n_recent {
+            let text = format!("the newest {n_recent} are listed; `leverframe runs` lists all");
+            let style = (theme::small(), theme::tokens(ui).muted);
+            let width = rect.width() - 160.0;
+            let at = rect.right_center();
+            let place = label_at(ui, at, Align2::RIGHT_CENTER, text.as_str(), style, width);
+            ui.interact(place, id.with("listed"), Sense::hover()).says(Role::Label, &text);
+        }
+        let area =
+            ScrollArea::vertical().id_salt("ended rows").max_height(max_height).auto_shrink([false, true]);
+        let area = match offset {
+            Some(offset) => area.vertical_scroll_offset(offset),
+            None => area,
+        };
+        let shown = area.show_rows(ui, theme::ROW, n_recent, |ui, range| {
+            for at in range {
+                ended_row_ui(ui, view, at, at + 1 == n_recent, out);
             }
-        },
-        |ui| {
-            let area = ScrollArea::vertical()
-                .id_salt("ended rows")
-                .max_height(max_height)
-                .auto_shrink([false, true]);
-            let area = match offset {
-                Some(offset) => area.vertical_scroll_offset(offset),
-                None => area,
-            };
-            let shown = area.show_rows(ui, theme::ROW, n_recent, |ui, range| {
-                for at in range {
-                    ended_row_ui(ui, view, at, at + 1 == n_recent, out);
-                }
-            });
-            keep_offset(ui, id, shown.state.clamped_offset().y);
-        },
-    );
+        });
+        keep_offset(ui, id, shown.state.clamped_offset().y);
+    });
 }

@@ -15,6 +15,7 @@ use super::super::widgets::{
 use super::job_row::{fire_icon, fire_ink, fire_text, wall_text};
 use super::schedule::countdown;
 use super::{Commands, View};
+use crate::base::tz::Tz;
 use crate::schedule::{AfterOn, Misfire, Overlap};
 use crate::ui::{format, theme};
 use crate::window::FireRow;
@@ -31,81 +32,64 @@ pub(crate) fn job_card_ui(
     out: &mut Commands,
 ) {
     let Some(form) = form else {
-        Card::new("Reading the job…").show(ui, |_, _| {}, |ui| ui.add_space(height - theme::CARD_HEAD));
+        Card::new("Reading the job…").show(ui, |ui, _| ui.add_space(height - theme::CARD_HEAD));
         return;
     };
     let checked = form.check(view.now);
     let title = form.job_id.as_ref().map_or("New job", |job_id| job_id.as_str()).to_owned();
-    let mut head_out = Commands::new();
     let (is_new, is_changed, file) = (form.job_id.is_none(), form.is_changed(), form.file.clone());
     let removable = form.job_id.clone().filter(|_| file.is_none());
     let may_save = form.request(view.now).is_some();
     let is_saving = form.is_saving;
-    Card::new(&title).show(
-        ui,
-        |ui, rect| {
-            let mut right = rect.right();
-            let mut put = |ui: &mut Ui, lever: Lever, command: Command| {
-                let width = lever.width(ui);
-                let at = pos2(right - width / 2.0, rect.center().y);
-                if lever.ui_at(ui, Rect::from_center_size(at, vec2(width, 28.0))).clicked() {
-                    head_out.push(command);
-                }
-                right -= width + 6.0;
-            };
-            let close = if is_new { Command::RevertJob } else { Command::SelectJob(None) };
-            let name = if is_new { "Cancel".to_owned() } else { close.name() };
-            put(ui, Lever::icon(Icon::Close, name), close);
-            if is_new || is_changed {
-                let save = Command::SaveJob;
-                let text = if is_saving { "Saving…" } else { "Save" };
-                let lever = Lever::of(ui, &save).text(text).tone(Tone::Primary).enabled_if(may_save);
-                put(ui, lever, save);
+    Card::new(&title).show(ui, |ui, rect| {
+        let mut right = rect.right();
+        let mut put = |ui: &mut Ui, lever: Lever, command: Command| {
+            if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
+                out.push(command);
             }
-            if is_changed && !is_new {
-                put(ui, Lever::of(ui, &Command::RevertJob), Command::RevertJob);
-            }
-            if let Some(job_id) = removable {
-                let remove = Command::AskRemoveJob(job_id);
-                put(ui, Lever::of(ui, &remove).text("Remove…").without_icon().tone(Tone::Quiet), remove);
-            }
-            if let Some(file) = &file {
-                let left = rect.left() + text_width(ui, &title, theme::strong()) + 14.0;
-                let style = (theme::small(), theme::tokens(ui).muted);
-                let text = format!("its [[schedule]] is in {file}; saving writes it there");
-                label_at(
-                    ui,
-                    pos2(left, rect.center().y),
-                    Align2::LEFT_CENTER,
-                    text,
-                    style,
-                    right - left - 8.0,
-                );
-            }
-        },
-        |ui| {
-            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height - theme::CARD_HEAD));
-            let line = Stroke::new(1.0, theme::tokens(ui).line);
-            ui.painter().hline(rect.x_range(), rect.top(), line);
-            let inner = rect.shrink2(vec2(theme::GAP, 8.0));
-            let third = (inner.width() - 2.0 * 20.0) / 3.0;
-            let column = |at: f32| {
-                let left = inner.left() + at * (third + 20.0);
-                Rect::from_min_size(pos2(left, inner.top()), vec2(third, inner.height()))
-            };
-            let scrolled = |ui: &mut Ui, rect: Rect, salt: &str, add: &mut dyn FnMut(&mut Ui)| {
-                let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
-                ScrollArea::vertical().id_salt(salt).auto_shrink([false, false]).show(&mut ui, |ui| {
-                    ui.spacing_mut().item_spacing.y = 5.0;
-                    add(ui);
-                });
-            };
-            scrolled(ui, column(0.0), "form", &mut |ui| form_ui(ui, view, form, &checked));
-            scrolled(ui, column(1.0), "preview", &mut |ui| preview_ui(ui, view, &checked));
-            fires_ui(&mut ui.new_child(UiBuilder::new().max_rect(column(2.0))), view, out);
-        },
-    );
-    out.append(&mut head_out);
+        };
+        let close = if is_new { Command::RevertJob } else { Command::SelectJob(None) };
+        let name = if is_new { "Cancel".to_owned() } else { close.name() };
+        put(ui, Lever::icon(Icon::Close, name), close);
+        if is_new || is_changed {
+            let save = Command::SaveJob;
+            let text = if is_saving { "Saving…" } else { "Save" };
+            let lever = Lever::of(ui, &save).text(text).tone(Tone::Primary).enabled_if(may_save);
+            put(ui, lever, save);
+        }
+        if is_changed && !is_new {
+            put(ui, Lever::of(ui, &Command::RevertJob), Command::RevertJob);
+        }
+        if let Some(job_id) = removable {
+            let remove = Command::AskRemoveJob(job_id);
+            put(ui, Lever::of(ui, &remove).text("Remove…").without_icon().tone(Tone::Quiet), remove);
+        }
+        if let Some(file) = &file {
+            let left = rect.left() + text_width(ui, &title, theme::strong()) + 14.0;
+            let style = (theme::small(), theme::tokens(ui).muted);
+            let text = format!("its [[schedule]] is in {file}; saving writes it there");
+            label_at(ui, pos2(left, rect.center().y), Align2::LEFT_CENTER, text, style, right - left - 8.0);
+        }
+        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), height - theme::CARD_HEAD));
+        let line = Stroke::new(1.0, theme::tokens(ui).line);
+        ui.painter().hline(rect.x_range(), rect.top(), line);
+        let inner = rect.shrink2(vec2(theme::GAP, 8.0));
+        let third = (inner.width() - 2.0 * 20.0) / 3.0;
+        let column = |at: f32| {
+            let left = inner.left() + at * (third + 20.0);
+            Rect::from_min_size(pos2(left, inner.top()), vec2(third, inner.height()))
+        };
+        let scrolled = |ui: &mut Ui, rect: Rect, salt: &str, add: &mut dyn FnMut(&mut Ui)| {
+            let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
+            ScrollArea::vertical().id_salt(salt).auto_shrink([false, false]).show(&mut ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 5.0;
+                add(ui);
+            });
+        };
+        scrolled(ui, column(0.0), "form", &mut |ui| form_ui(ui, view, form, &checked));
+        scrolled(ui, column(1.0), "preview", &mut |ui| preview_ui(ui, view, &checked));
+        fires_ui(&mut ui.new_child(UiBuilder::new().max_rect(column(2.0))), view, out);
+    });
 }
 
 fn form_ui(ui: &mut Ui, view: View<'_>, form: &mut JobForm, checked: &Checked) {
@@ -261,14 +245,7 @@ fn fires_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     );
 }
 
-fn fire_row_ui(
-    ui: &mut Ui,
-    view: View<'_>,
-    fire: &FireRow,
-    zone: crate::base::tz::Tz,
-    at: usize,
-    out: &mut Commands,
-) {
+fn fire_row_ui(ui: &mut Ui, view: View<'_>, fire: &FireRow, zone: Tz, at: usize, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), FIRE));
     let mut when = wall_text(fire.due_at, zone, view.now);

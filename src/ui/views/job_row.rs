@@ -1,6 +1,5 @@
 //! A job in the list: its switch, its name, when it is due, and the outcomes of its last instants.
 
-use crate::base::tz::Tz;
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use egui::{Align2, Color32, CornerRadius, Id, Rect, Sense, Ui, pos2, vec2};
 
@@ -12,6 +11,7 @@ use super::super::widgets::{
 use super::schedule::countdown;
 use super::{Commands, View};
 use crate::api;
+use crate::base::tz::Tz;
 use crate::run::RunState;
 use crate::schedule::Outcome;
 use crate::ui::theme;
@@ -59,7 +59,7 @@ pub(crate) fn job_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, 
     }));
     let place = Rect::from_center_size(pos2(rect.left() + 16.0, y), vec2(32.0, ROW));
     let switch = switch_at(ui, place, job.enabled, &format!("{job_id} fires"));
-    if switch.tip(turn.tooltip().unwrap_or_default()).clicked() {
+    if switch.tip(turn.label().tooltip.unwrap_or_default()).clicked() {
         out.push(turn);
     }
     let run = Command::Send(Action::Do(api::RunJobNow { job_id: job_id.clone() }.into()));

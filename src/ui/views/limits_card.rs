@@ -1,6 +1,6 @@
 //! The form of the machine's limits: a row for each, with its effect and its errors.
 
-use egui::{Align2, Rect, Role, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Align2, Role, Sense, Stroke, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::limit_form::{LimitRow, MachinePage, name};
@@ -24,38 +24,28 @@ const ROW_OFF: f32 = 38.0;
 const WORDS: f32 = 150.0;
 
 pub(crate) fn limits_card_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, out: &mut Commands) {
-    let mut head_out = Commands::new();
     let (is_changed, may_save) = (page.is_changed(), !page.requests().is_empty());
-    Card::new("Limits").show(
-        ui,
-        |ui, rect| {
-            let mut right = rect.right();
-            let mut put = |ui: &mut Ui, lever: Lever, command: Command| {
-                let width = lever.width(ui);
-                let at = pos2(right - width / 2.0, rect.center().y);
-                if lever.ui_at(ui, Rect::from_center_size(at, vec2(width, 28.0))).clicked() {
-                    head_out.push(command);
-                }
-                right -= width + 6.0;
-            };
-            if is_changed {
-                let save = Command::SaveLimits;
-                put(ui, Lever::of(ui, &save).tone(Tone::Primary).enabled_if(may_save), save);
-                put(ui, Lever::of(ui, &Command::RevertLimits), Command::RevertLimits);
-            } else {
-                let style = (theme::small(), theme::tokens(ui).muted);
-                let text = "a saved limit takes effect at once and is written to settings.toml";
-                let at = rect.right_center();
-                label_at(ui, at, Align2::RIGHT_CENTER, text, style, rect.width() - 80.0);
+    Card::new("Limits").show(ui, |ui, rect| {
+        let mut right = rect.right();
+        let mut put = |ui: &mut Ui, lever: Lever, command: Command| {
+            if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
+                out.push(command);
             }
-        },
-        |ui| {
-            for row in &mut page.limits {
-                row_ui(ui, view, row);
-            }
-        },
-    );
-    out.append(&mut head_out);
+        };
+        if is_changed {
+            let save = Command::SaveLimits;
+            put(ui, Lever::of(ui, &save).tone(Tone::Primary).enabled_if(may_save), save);
+            put(ui, Lever::of(ui, &Command::RevertLimits), Command::RevertLimits);
+        } else {
+            let style = (theme::small(), theme::tokens(ui).muted);
+            let text = "a saved limit takes effect at once and is written to settings.toml";
+            let at = rect.right_center();
+            label_at(ui, at, Align2::RIGHT_CENTER, text, style, rect.width() - 80.0);
+        }
+        for row in &mut page.limits {
+            row_ui(ui, view, row);
+        }
+    });
 }
 
 fn row_ui(ui: &mut Ui, view: View<'_>, row: &mut LimitRow) {

@@ -25,7 +25,7 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
         label_at(ui, left, Align2::LEFT_CENTER, "No step has begun", muted, head.width());
         return;
     };
-    let title = format!("Log of {} · attempt {}", log.step_id, log.attempt);
+    let title = format!("Log of {} · attempt {}", log.key.step_id, log.key.attempt);
     let title = label_at(ui, left, Align2::LEFT_CENTER, title, muted.clone(), head.width() * 0.6);
     let is_live = entry.steps().iter().any(|step| step.state.is_live());
     let is_chosen = view.store.chosen_step().is_some();
@@ -50,12 +50,12 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
     if tail.lines.is_empty() {
         let at = pos2(left.x, head.bottom() + 14.0);
         let is_over =
-            entry.steps().iter().any(|step| step.step_id == log.step_id && step.finished_at.is_some());
+            entry.steps().iter().any(|step| step.step_id == log.key.step_id && step.finished_at.is_some());
         let text = if is_over { "It wrote nothing" } else { "It has written nothing yet" };
         label_at(ui, at, Align2::LEFT_CENTER, text, muted, head.width());
         return;
     }
-    lines_ui(ui, entry, log.step_id.as_str(), tail);
+    lines_ui(ui, entry, log.key.step_id.as_str(), tail);
 }
 
 /// How much of the log is shown, and how much is lost.

@@ -46,51 +46,47 @@ pub(crate) fn machine_ui(ui: &mut Ui, view: View<'_>, page: &mut MachinePage, ou
 /// The machine's present figures.
 fn figures_card_ui(ui: &mut Ui, view: View<'_>) {
     let tokens = theme::tokens(ui);
-    Card::new("Right now").show(
-        ui,
-        |_, _| {},
-        |ui| {
-            let line = Stroke::new(1.0, tokens.line);
-            ui.painter().hline(ui.max_rect().x_range(), ui.cursor().top(), line);
-            let Some(sample) = view.store.machine().back() else {
-                let (_, rect) = ui.allocate_space(vec2(ui.available_width(), FIGURE * 2.0));
-                let style = (theme::body(), tokens.muted);
-                label_at(
-                    ui,
-                    rect.center(),
-                    Align2::CENTER_CENTER,
-                    "Nothing is measured yet",
-                    style,
-                    rect.width(),
-                );
-                return;
-            };
-            cores_ui(ui, sample);
-            for (what, figure) in figures(sample) {
-                let (_, rect) = ui.allocate_space(vec2(ui.available_width(), FIGURE));
-                let rect = rect.shrink2(vec2(theme::GAP, 0.0));
-                let y = rect.center().y;
-                label_at(
-                    ui,
-                    pos2(rect.left(), y),
-                    Align2::LEFT_CENTER,
-                    what,
-                    (theme::body(), tokens.muted),
-                    110.0,
-                );
-                numbers_at(
-                    ui,
-                    pos2(rect.right(), y),
-                    Align2::RIGHT_CENTER,
-                    &figure,
-                    (theme::body(), tokens.text),
-                );
-                let response = ui.interact(rect, ui.scope_id().with(("figure", what)), Sense::hover());
-                response.says(Role::Label, &format!("{what}: {figure}"));
-            }
-            ui.add_space(6.0);
-        },
-    );
+    Card::new("Right now").show(ui, |ui, _| {
+        let line = Stroke::new(1.0, tokens.line);
+        ui.painter().hline(ui.max_rect().x_range(), ui.cursor().top(), line);
+        let Some(sample) = view.store.machine().back() else {
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), FIGURE * 2.0));
+            let style = (theme::body(), tokens.muted);
+            label_at(
+                ui,
+                rect.center(),
+                Align2::CENTER_CENTER,
+                "Nothing is measured yet",
+                style,
+                rect.width(),
+            );
+            return;
+        };
+        cores_ui(ui, sample);
+        for (what, figure) in figures(sample) {
+            let (_, rect) = ui.allocate_space(vec2(ui.available_width(), FIGURE));
+            let rect = rect.shrink2(vec2(theme::GAP, 0.0));
+            let y = rect.center().y;
+            label_at(
+                ui,
+                pos2(rect.left(), y),
+                Align2::LEFT_CENTER,
+                what,
+                (theme::body(), tokens.muted),
+                110.0,
+            );
+            numbers_at(
+                ui,
+                pos2(rect.right(), y),
+                Align2::RIGHT_CENTER,
+                &figure,
+                (theme::body(), tokens.text),
+            );
+            let response = ui.interact(rect, ui.scope_id().with(("figure", what)), Sense::hover());
+            response.says(Role::Label, &format!("{what}: {figure}"));
+        }
+        ui.add_space(6.0);
+    });
 }
 
 /// A bar for each CPU.

@@ -67,65 +67,56 @@ fn shares_ui<'p>(
     out: &mut Commands,
 ) -> (Axis, Vec<(&'p StepSpan, String)>, Rect) {
     let tokens = theme::tokens(ui);
-    let mut head_out = Commands::new();
-    let shown = Card::new("CPU and memory").show(
-        ui,
-        |ui, rect| {
-            let all = HistorySpan::ALL.map(|span| (span, span_text(span), span_name(span)));
-            let (chosen, left) = segments_at(ui, rect, span, &all);
-            head_out.extend(chosen.map(Command::ShowSpan));
-            legend_at(ui, rect, left - 18.0, &[("CPU", tokens.running), ("Memory", tokens.queued)]);
-        },
-        |ui| {
-            let n_lanes = if ui.ctx().content_rect().height() < HIGH { LANES } else { LANES_OF_HIGH };
-            let below = CREASE + n_lanes as f32 * LANE;
-            let rect = place(ui, SHARES + below + TIMES + 4.0);
-            let limits = LimitLine::of_shares(view.store.watched().limits(), plotted.memory_total());
-            let chart = Chart {
-                id: "history of shares",
-                now: view.now,
-                span: span.length(),
-                top: TOP,
-                below: f64::from(below / SHARES),
-                levels: vec![0.0, 0.5, 1.0],
-                text: &format::percent,
-                has_times: true,
-            };
-            let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
-                let points = || plotted.points.iter();
-                let look = |color, is_filled| CurveLook { color, is_filled, gap: plotted.gap };
-                let cpu =
-                    points().map(|point| (point.at, point.cpu_fraction.min(1.0), point.cpu_peak.min(1.0)));
-                curve(plot, view.now, look(tokens.running, true), cpu);
-                let memory = points().map(|point| {
-                    let share = |bytes: u64| bytes as f64 / point.memory_total_bytes.max(1) as f64;
-                    (point.at, share(point.memory_used_bytes), share(point.memory_peak_bytes))
-                });
-                curve(plot, view.now, look(tokens.queued, false), memory);
-                limits.iter().for_each(|limit| limit.put(plot, tokens.failed));
+    Card::new("CPU and memory").show(ui, |ui, rect| {
+        let all = HistorySpan::ALL.map(|span| (span, span_text(span), span_name(span)));
+        let (chosen, left) = segments_at(ui, rect, span, &all);
+        out.extend(chosen.map(Command::ShowSpan));
+        legend_at(ui, rect, left - 18.0, &[("CPU", tokens.running), ("Memory", tokens.queued)]);
+        let n_lanes = if ui.ctx().content_rect().height() < HIGH { LANES } else { LANES_OF_HIGH };
+        let below = CREASE + n_lanes as f32 * LANE;
+        let rect = place(ui, SHARES + below + TIMES + 4.0);
+        let limits = LimitLine::of_shares(view.store.watched().limits(), plotted.memory_total());
+        let chart = Chart {
+            id: "history of shares",
+            now: view.now,
+            span: span.length(),
+            top: TOP,
+            below: f64::from(below / SHARES),
+            levels: vec![0.0, 0.5, 1.0],
+            text: &format::percent,
+            has_times: true,
+        };
+        let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
+            let points = || plotted.points.iter();
+            let look = |color, is_filled| CurveLook { color, is_filled, gap: plotted.gap };
+            let cpu = points().map(|point| (point.at, point.cpu_fraction.min(1.0), point.cpu_peak.min(1.0)));
+            curve(plot, view.now, look(tokens.running, true), cpu);
+            let memory = points().map(|point| {
+                let share = |bytes: u64| bytes as f64 / point.memory_total_bytes.max(1) as f64;
+                (point.at, share(point.memory_used_bytes), share(point.memory_peak_bytes))
             });
-            limit_labels_at(ui, axis, &limits);
-            if plotted.is_empty() {
-                let at = pos2(axis.frame().center().x, axis.y(0.5));
-                let text = "What the machine does is plotted here as it is measured";
-                let place = label_at(
-                    ui,
-                    at,
-                    Align2::CENTER_CENTER,
-                    text,
-                    (theme::body(), tokens.muted),
-                    axis.frame().width(),
-                );
-                let response = ui.interact(place, ui.scope_id().with("nothing yet"), Sense::hover());
-                response.says(Role::Label, text);
-            }
-            let bars = bars_ui(ui, view, (axis, n_lanes), plotted, out);
-            marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
-            (axis, bars, axis.frame())
-        },
-    );
-    out.append(&mut head_out);
-    shown
+            curve(plot, view.now, look(tokens.queued, false), memory);
+            limits.iter().for_each(|limit| limit.put(plot, tokens.failed));
+        });
+        limit_labels_at(ui, axis, &limits);
+        if plotted.is_empty() {
+            let at = pos2(axis.frame().center().x, axis.y(0.5));
+            let text = "What the machine does is plotted here as it is measured";
+            let place = label_at(
+                ui,
+                at,
+                Align2::CENTER_CENTER,
+                text,
+                (theme::body(), tokens.muted),
+                axis.frame().width(),
+            );
+            let response = ui.interact(place, ui.scope_id().with("nothing yet"), Sense::hover());
+            response.says(Role::Label, text);
+        }
+        let bars = bars_ui(ui, view, (axis, n_lanes), plotted, out);
+        marks_ui(ui, axis, axis.y(0.0) + 1.0, plotted.marks.iter());
+        (axis, bars, axis.frame())
+    })
 }
 
 /// The steps below the curves. If there are too many for the lanes, those that used most are shown.
@@ -210,39 +201,33 @@ fn traffic_ui(ui: &mut Ui, view: View<'_>, span: HistorySpan, plotted: &Plotted)
         ("Received", tokens.completed, |point| point.network_receive_rate),
         ("Sent", tokens.interrupted, |point| point.network_send_rate),
     ];
-    Card::new("Disk and network").show(
-        ui,
-        |ui, rect| legend_at(ui, rect, rect.right(), &rates.map(|(text, color, _)| (text, color))),
-        |ui| {
-            let most = rates
-                .iter()
-                .flat_map(|(_, _, rate)| plotted.points.iter().map(rate))
-                .max()
-                .unwrap_or_default();
-            let top = full_scale((most as f64).max(LEAST_RATE));
-            let text = |rate: f64| {
-                if rate == 0.0 { String::new() } else { format!("{}/s", format::bytes(rate as u64)) }
-            };
-            let chart = Chart {
-                id: "history of rates",
-                now: view.now,
-                span: span.length(),
-                top: top * TOP,
-                below: 0.0,
-                levels: vec![0.0, top / 2.0, top],
-                text: &text,
-                has_times: false,
-            };
-            let rect = place(ui, RATES + 10.0);
-            let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
-                for (_, color, rate) in rates {
-                    let look = CurveLook { color, is_filled: false, gap: plotted.gap };
-                    curve(plot, view.now, look, plotted.points.iter().map(|point| flat(point, rate(point))));
-                }
-            });
-            vec![axis.frame(), free_ui(ui, view, span, plotted).frame()]
-        },
-    )
+    Card::new("Disk and network").show(ui, |ui, rect| {
+        legend_at(ui, rect, rect.right(), &rates.map(|(text, color, _)| (text, color)));
+        let most =
+            rates.iter().flat_map(|(_, _, rate)| plotted.points.iter().map(rate)).max().unwrap_or_default();
+        let top = full_scale((most as f64).max(LEAST_RATE));
+        let text = |rate: f64| {
+            if rate == 0.0 { String::new() } else { format!("{}/s", format::bytes(rate as u64)) }
+        };
+        let chart = Chart {
+            id: "history of rates",
+            now: view.now,
+            span: span.length(),
+            top: top * TOP,
+            below: 0.0,
+            levels: vec![0.0, top / 2.0, top],
+            text: &text,
+            has_times: false,
+        };
+        let rect = place(ui, RATES + 10.0);
+        let axis = chart.show(&mut ui.new_child(UiBuilder::new().max_rect(rect)), |plot| {
+            for (_, color, rate) in rates {
+                let look = CurveLook { color, is_filled: false, gap: plotted.gap };
+                curve(plot, view.now, look, plotted.points.iter().map(|point| flat(point, rate(point))));
+            }
+        });
+        vec![axis.frame(), free_ui(ui, view, span, plotted).frame()]
+    })
 }
 
 /// Free space on the data directory's disk, with the limit if that is near.

@@ -50,7 +50,7 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
         for (text, action) in keep.into_iter().chain([first, second]) {
             let command = Command::Send(action);
             let mut button = ui.button(text);
-            if let Some(tooltip) = command.tooltip() {
+            if let Some(tooltip) = command.label().tooltip {
                 button = button.tip(tooltip);
             }
             if button.clicked() {

@@ -112,12 +112,12 @@ fn entry_ui(ui: &mut Ui, command: &Command, is_selected: bool, is_last: bool, ke
     if is_selected && !ui.clip_rect().contains_rect(response.rect) {
         response.scroll_to_me(None);
     }
-    let y = rect.center().y;
-    if let Some(icon) = command.icon() {
+    let (y, label) = (rect.center().y, command.label());
+    if let Some(icon) = label.icon {
         icon.paint(ui.painter(), pos2(rect.left() + 10.0, y), 12.0, tokens.muted);
     }
     let style = (theme::medium(), tokens.text);
-    let text = label_at(ui, pos2(rect.left() + 30.0, y), Align2::LEFT_CENTER, command.text(), style, WIDTH);
+    let text = label_at(ui, pos2(rect.left() + 30.0, y), Align2::LEFT_CENTER, label.text, style, WIDTH);
     if let Some(subject) = command.subject() {
         let at = pos2(text.right() + 8.0, y);
         label_at(
@@ -130,7 +130,7 @@ fn entry_ui(ui: &mut Ui, command: &Command, is_selected: bool, is_last: bool, ke
         );
     }
     // Keys of runs act only on the selected run.
-    if let Some(shortcut) = command.shortcut().filter(|_| keyed.contains(command)) {
+    if let Some(shortcut) = label.shortcut.filter(|_| keyed.contains(command)) {
         let style = (theme::small(), tokens.muted);
         let key = ui.ctx().format_shortcut(&shortcut);
         label_at(ui, pos2(rect.right(), y), Align2::RIGHT_CENTER, key, style, 90.0);

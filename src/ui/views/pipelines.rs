@@ -20,32 +20,22 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         return;
     };
     let max_height = ui.available_height() - theme::CARD_HEAD - 4.0;
-    let mut head_out = Commands::new();
-    Card::new("Pipelines").count(pipelines.len()).show(
-        ui,
-        |ui, rect| {
-            let folder = Command::Send(Action::OpenFolder(Folder::Pipelines));
-            let lever = Lever::of(ui, &folder).tone(Tone::Quiet);
-            let width = lever.width(ui);
-            let place =
-                Rect::from_min_size(pos2(rect.right() - width + 8.0, rect.top() + 4.0), vec2(width, 28.0));
-            if lever.ui_at(ui, place).clicked() {
-                head_out.push(folder);
-            }
-        },
-        |ui| {
-            ScrollArea::vertical()
-                .id_salt("pipelines")
-                .max_height(max_height)
-                .auto_shrink([false, true])
-                .show_rows(ui, 68.0, pipelines.len(), |ui, range| {
-                    for at in range {
-                        pipeline_row_ui(ui, &pipelines[at], at + 1 == pipelines.len(), out);
-                    }
-                });
-        },
-    );
-    out.append(&mut head_out);
+    Card::new("Pipelines").count(pipelines.len()).show(ui, |ui, rect| {
+        let folder = Command::Send(Action::OpenFolder(Folder::Pipelines));
+        let (lever, mut right) = (Lever::of(ui, &folder).tone(Tone::Quiet), rect.right() + 8.0);
+        if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
+            out.push(folder);
+        }
+        ScrollArea::vertical()
+            .id_salt("pipelines")
+            .max_height(max_height)
+            .auto_shrink([false, true])
+            .show_rows(ui, 68.0, pipelines.len(), |ui, range| {
+                for at in range {
+                    pipeline_row_ui(ui, &pipelines[at], at + 1 == pipelines.len(), out);
+                }
+            });
+    });
 }
 
 fn pipeline_row_ui(ui: &mut Ui, entry: &api::PipelineView, is_last: bool, out: &mut Commands) {
@@ -140,15 +130,11 @@ pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     });
     if startable.len() > 1 {
         ui.add_space(theme::GAP);
-        Card::new("Also ready").show(
-            ui,
-            |_, _| {},
-            |ui| {
-                let n_rows = (startable.len() - 1).min(4);
-                for (at, entry) in startable.iter().skip(1).take(n_rows).enumerate() {
-                    pipeline_row_ui(ui, entry, at + 1 == n_rows, out);
-                }
-            },
-        );
+        Card::new("Also ready").show(ui, |ui, _| {
+            let n_rows = (startable.len() - 1).min(4);
+            for (at, entry) in startable.iter().skip(1).take(n_rows).enumerate() {
+                pipeline_row_ui(ui, entry, at + 1 == n_rows, out);
+            }
+        });
     }
 }

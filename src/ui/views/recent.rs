@@ -28,30 +28,19 @@ pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut 
     if n_recent == 0 {
         return;
     }
-    let mut shows_all = false;
-    Card::new("Recent").show(
-        ui,
-        |ui, rect| {
-            let command = Command::Show(Page::History);
-            let lever = Lever::of(ui, &command).without_icon().text("All").tone(Tone::Quiet);
-            let width = lever.width(ui);
-            let place = Rect::from_center_size(
-                pos2(rect.right() - width / 2.0 + 12.0, rect.center().y),
-                vec2(width, theme::LEVER - 4.0),
-            );
-            shows_all = lever.ui_at(ui, place).clicked();
-        },
-        |ui| {
-            let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(0.0) as usize;
-            let n_rows = n_recent.min(n_fitting.clamp(MIN_ROWS, MAX_ROWS));
-            for at in 0..n_rows {
-                ended_row_ui(ui, view, at, at + 1 == n_rows, out);
-            }
-        },
-    );
-    if shows_all {
-        out.push(Command::Show(Page::History));
-    }
+    Card::new("Recent").show(ui, |ui, rect| {
+        let command = Command::Show(Page::History);
+        let lever = Lever::of(ui, &command).without_icon().text("All").tone(Tone::Quiet);
+        let mut right = rect.right() + 12.0;
+        if lever.ui_before(ui, &mut right, rect, theme::LEVER - 4.0).clicked() {
+            out.push(command);
+        }
+        let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(0.0) as usize;
+        let n_rows = n_recent.min(n_fitting.clamp(MIN_ROWS, MAX_ROWS));
+        for at in 0..n_rows {
+            ended_row_ui(ui, view, at, at + 1 == n_rows, out);
+        }
+    });
 }
 
 /// One run that has ended.

@@ -40,8 +40,8 @@ pub(crate) fn running_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut
     let response = ui.scope(|ui| {
         Card::new("Running").count(rows.iter().filter(|entry| !entry.run.state.is_ended()).count()).show(
             ui,
-            |ui, rect| summary_at(ui, rect, view),
-            |ui| {
+            |ui, rect| {
+                summary_at(ui, rect, view);
                 let area = ScrollArea::vertical()
                     .id_salt("running rows")
                     .max_height(n_shown as f32 * theme::ROW)

@@ -34,44 +34,35 @@ pub(crate) fn schedule_ui(ui: &mut Ui, view: View<'_>, page: &mut SchedulePage, 
     let has_card = page.form.is_some() || jobs.selected().is_some();
     let card = if has_card { CARD + theme::GAP } else { 0.0 };
     let max_height = (ui.available_height() - card - theme::CARD_HEAD - 4.0).max(ROW * 2.0);
-    let mut head_out = Commands::new();
-    Card::new("Jobs").count(total).show(
-        ui,
-        |ui, rect| {
-            let new = Command::NewJob;
-            let lever = Lever::of(ui, &new).tone(Tone::Quiet);
-            let width = lever.width(ui);
-            let at = pos2(rect.right() - width + 8.0, rect.top() + 4.0);
-            let place = egui::Rect::from_min_size(at, vec2(width, 28.0));
-            if lever.ui_at(ui, place).clicked() {
-                head_out.push(new);
-            }
-            if jobs.n_disabled() > 0 {
-                let text = format!("{} disabled", jobs.n_disabled());
-                let at = pos2(place.left() - 12.0, rect.center().y);
-                let style = (theme::small(), theme::tokens(ui).muted);
-                label_at(ui, at, Align2::RIGHT_CENTER, text, style, 160.0);
-            }
-        },
-        |ui| {
-            ScrollArea::vertical()
-                .id_salt("jobs")
-                .max_height(max_height)
-                .auto_shrink([false, true])
-                .show_rows(ui, ROW, total, |ui, range| {
-                    if let Some(at) = page.scroll_to.take() {
-                        let top = ui.max_rect().top() + (at as f32 - range.start as f32) * ROW;
-                        let row = egui::Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(1.0, ROW));
-                        ui.scroll_to_rect(row, None);
-                    }
-                    for at in range.clone() {
-                        job_row_ui(ui, view, at, at + 1 == total, out);
-                    }
-                    ask(view, page, range, out);
-                });
-        },
-    );
-    out.append(&mut head_out);
+    Card::new("Jobs").count(total).show(ui, |ui, rect| {
+        let new = Command::NewJob;
+        let (lever, mut right) = (Lever::of(ui, &new).tone(Tone::Quiet), rect.right() + 8.0);
+        if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
+            out.push(new);
+        }
+        if jobs.n_disabled() > 0 {
+            let text = format!("{} disabled", jobs.n_disabled());
+            let at = pos2(right - 6.0, rect.center().y);
+            let style = (theme::small(), theme::tokens(ui).muted);
+            label_at(ui, at, Align2::RIGHT_CENTER, text, style, 160.0);
+        }
+        ScrollArea::vertical().id_salt("jobs").max_height(max_height).auto_shrink([false, true]).show_rows(
+            ui,
+            ROW,
+            total,
+            |ui, range| {
+                if let Some(at) = page.scroll_to.take() {
+                    let top = ui.max_rect().top() + (at as f32 - range.start as f32) * ROW;
+                    let row = egui::Rect::from_min_size(pos2(ui.max_rect().left(), top), vec2(1.0, ROW));
+                    ui.scroll_to_rect(row, None);
+                }
+                for at in range.clone() {
+                    job_row_ui(ui, view, at, at + 1 == total, out);
+                }
+                ask(view, page, range, out);
+            },
+        );
+    });
     if has_card {
         job_card_ui(ui, view, page.form.as_mut(), CARD - 2.0, out);
     }

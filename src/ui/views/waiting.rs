@@ -32,22 +32,18 @@ pub(crate) fn waiting_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     if rows.is_empty() {
         return;
     }
-    Card::new("Waiting").count(rows.len()).show(
-        ui,
-        |_, _| {},
-        |ui| {
-            ScrollArea::vertical()
-                .id_salt("waiting rows")
-                .max_height(rows.len().min(MAX_ROWS) as f32 * theme::ROW)
-                .auto_shrink([false, true])
-                .show_rows(ui, theme::ROW, rows.len(), |ui, range| {
-                    for at in range {
-                        let corners = if at + 1 == rows.len() { Corners::Bottom } else { Corners::Square };
-                        waiting_row_ui(ui, view, rows[at], corners, out);
-                    }
-                });
-        },
-    );
+    Card::new("Waiting").count(rows.len()).show(ui, |ui, _| {
+        ScrollArea::vertical()
+            .id_salt("waiting rows")
+            .max_height(rows.len().min(MAX_ROWS) as f32 * theme::ROW)
+            .auto_shrink([false, true])
+            .show_rows(ui, theme::ROW, rows.len(), |ui, range| {
+                for at in range {
+                    let corners = if at + 1 == rows.len() { Corners::Bottom } else { Corners::Square };
+                    waiting_row_ui(ui, view, rows[at], corners, out);
+                }
+            });
+    });
 }
 
 /// Whether the run makes no progress because it, or one of its steps, waits to be admitted.

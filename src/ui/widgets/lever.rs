@@ -38,25 +38,26 @@ impl Lever {
     /// A lever for `command`.
     pub(crate) fn of(ui: &Ui, command: &Command) -> Self {
         // A run's key acts on the selected run, which may not be the run of this lever.
-        let shortcut = command.shortcut().filter(|_| !matches!(command, Command::Send(_)));
+        let shortcut = command.label().shortcut.filter(|_| !matches!(command, Command::Send(_)));
         Self::keyed(ui, command, shortcut)
     }
 
     /// The same for the selected run, with its key.
     pub(crate) fn of_selected(ui: &Ui, command: &Command) -> Self {
-        Self::keyed(ui, command, command.shortcut())
+        Self::keyed(ui, command, command.label().shortcut)
     }
 
     fn keyed(ui: &Ui, command: &Command, shortcut: Option<KeyboardShortcut>) -> Self {
+        let label = command.label();
         let shortcut = shortcut.map(|shortcut| ui.ctx().format_shortcut(&shortcut));
-        let tooltip = match (command.tooltip(), shortcut) {
+        let tooltip = match (label.tooltip, shortcut) {
             (Some(tooltip), Some(key)) => Some(format!("{tooltip} ({key})")),
             (Some(tooltip), None) => Some(tooltip.to_owned()),
             (None, key) => key,
         };
         Self {
-            icon: command.icon(),
-            text: one_line(&command.text()).into_owned(),
+            icon: label.icon,
+            text: one_line(label.text).into_owned(),
             name: command.name(),
             tooltip,
             tone: Tone::Plain,
@@ -105,6 +106,15 @@ impl Lever {
     pub(crate) fn ui(self, ui: &mut Ui) -> Response {
         let (_, rect) = ui.allocate_space(vec2(self.width(ui), theme::LEVER));
         self.ui_at(ui, rect)
+    }
+
+    /// Puts it at the left of `right`, `height` high, in the middle of `rect`'s height. `right` moves to where the next
+    /// one ends.
+    pub(crate) fn ui_before(self, ui: &mut Ui, right: &mut f32, rect: Rect, height: f32) -> Response {
+        let size = vec2(self.width(ui), height);
+        let at = pos2(*right - size.x / 2.0, rect.center().y);
+        *right -= size.x + 6.0;
+        self.ui_at(ui, Rect::from_center_size(at, size))
     }
 
     /// Puts it at `rect`.

@@ -31,13 +31,8 @@ impl<'a> Card<'a> {
             .corner_radius(CornerRadius::same(theme::CARD_RADIUS))
     }
 
-    /// Shows the head, with `aside` at its right, and below it the rows.
-    pub(crate) fn show<R>(
-        self,
-        ui: &mut Ui,
-        aside: impl FnOnce(&mut Ui, Rect),
-        rows: impl FnOnce(&mut Ui) -> R,
-    ) -> R {
+    /// Shows the head, and below it what `rows` adds. `rows` gets the head's place too, for what stands at its right.
+    pub(crate) fn show<R>(self, ui: &mut Ui, rows: impl FnOnce(&mut Ui, Rect) -> R) -> R {
         let tokens = theme::tokens(ui);
         Self::frame(ui)
             .show(ui, |ui| {
@@ -56,8 +51,7 @@ impl<'a> Card<'a> {
                     let style = (theme::body(), tokens.muted);
                     label_at(ui, pos, Align2::LEFT_CENTER, count, style, 80.0);
                 }
-                aside(ui, rect.shrink2(vec2(theme::GAP, 0.0)));
-                rows(ui)
+                rows(ui, rect.shrink2(vec2(theme::GAP, 0.0)))
             })
             .inner
     }

@@ -8,7 +8,7 @@ use super::{
     AppStore, FollowedLog, MAX_LOG_BYTES, MAX_LOG_LINES, MAX_NOTICES, MAX_RECENT, MAX_STEPFUL, Notice,
 };
 use crate::admission::Orders;
-use crate::base::id::RunId;
+use crate::base::id::{AttemptKey, RunId};
 use crate::run::{Decision, Event, EventKind, RunState, RunSummary, StepSummary};
 use crate::window::machine_history::AlertMark;
 use crate::window::port::{Action, LogTail};
@@ -257,14 +257,14 @@ impl AppStore {
             self.log = None;
             return;
         };
-        let followed = self.log.as_ref().map(|log| &log.step_id);
+        let followed = self.log.as_ref().map(|log| &log.key.step_id);
         let wanted = entry.step_to_follow(self.chosen_step.as_ref(), followed);
         let Some((step_id, attempt)) = wanted else { return };
-        if self.log.as_ref().is_none_or(|log| log.step_id != step_id || log.attempt != attempt) {
-            let run_id = entry.run.run_id.clone();
-            self.requests.retain(|request| !matches!(request, Action::SelectStep { .. }));
-            self.requests.push(Action::SelectStep { run_id, step_id: step_id.clone(), attempt });
-            self.log = Some(FollowedLog { step_id, attempt, tail: None });
+        let key = AttemptKey { run_id: entry.run.run_id.clone(), step_id, attempt };
+        if self.log.as_ref().is_none_or(|log| log.key != key) {
+            self.requests.retain(|request| !matches!(request, Action::SelectStep(_)));
+            self.requests.push(Action::SelectStep(key.clone()));
+            self.log = Some(FollowedLog { key, tail: None });
         }
     }
 }

@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use crate::base::tz::Tz;
-
 use crate::base::id::JobId;
+use crate::base::tz::Tz;
 use crate::window::job_page::{JobDetail, JobPage, JobRow};
 use crate::window::port::{Action, SavedJob};
 

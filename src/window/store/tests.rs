@@ -231,20 +231,15 @@ fn the_steps_of_a_resumed_run_are_asked_for_and_newer_ones_are_kept() {
 #[test]
 fn the_log_follows_the_step_that_runs_unless_one_is_chosen() {
     let mut store = store([snapshot(3, &[run("a", RunState::Running, 0)])]);
-    let log = |name: &str, attempt| Action::SelectStep {
-        run_id: run_id("a"),
-        step_id: StepId::new(name).unwrap(),
-        attempt,
+    let key = |name: &str, attempt| {
+        let (run_id, step_id) = (run_id("a"), StepId::new(name).unwrap());
+        AttemptKey { run_id, step_id, attempt }
     };
+    let log = |name: &str, attempt| Action::SelectStep(key(name, attempt));
     store.select_run(Some(run_id("a")));
     assert_eq!(store.take_requests(), [Action::SelectRun(Some(run_id("a"))), log("fetch", 1)]);
     let tail = Arc::new(LogTail { lines: vec!["one".into()], ..LogTail::default() });
-    let told = |name: &str| AppUpdate::LogTail {
-        run_id: run_id("a"),
-        step_id: StepId::new(name).unwrap(),
-        attempt: 1,
-        tail: tail.clone(),
-    };
+    let told = |name: &str| AppUpdate::LogTail { key: key(name, 1), tail: tail.clone() };
     store.apply(told("parse"));
     assert!(store.log().unwrap().tail.is_none(), "that was not asked for");
     store.apply(told("fetch"));

@@ -180,6 +180,7 @@ fn what_another_prune_has_put_aside_and_not_yet_recorded_is_not_given_back() {
     let (tell, told) = crossbeam_channel::bounded(1);
     std::thread::scope(|scope| {
         f.store
+            .database()
             .transaction(|tx| {
                 let aside =
                     crate::store::runs::aside::Aside::put(f.dir.path(), &["logs"], &run_id("old")).unwrap();
