@@ -10,7 +10,7 @@ mod watcher;
 
 pub use settled::SettledWatch;
 pub use watch::FolderWatch;
-pub(crate) use watcher::{FileWatcher, FolderChange, FolderChanges};
+pub(crate) use watcher::{FolderChange, FolderChanges};
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -63,8 +63,8 @@ impl FolderWatch {
         tell: impl Fn() + Send + Sync + 'static,
         tell_lost: impl Fn(&Path, &io::Error) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        // Held until the folders hold it.
-        let _watcher = FileWatcher::get()?;
+        // Without it every folder would be told as lost.
+        FileWatcher::get()?;
         let folders = folders.into_iter().map(|folder| folder.as_ref().to_owned()).collect();
         let (tell, tell_lost) = (Box::new(tell), Box::new(tell_lost));
         let all = AllFolders(Arc::new(Folders { folders, tell, tell_lost, watched: Mutex::default() }));

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
@@ -16,8 +16,10 @@ use rustix::io::Errno;
 
 use crate::poller::{Slot, Waiting};
 
-/// The watcher of this process, while anything is watched.
-static WATCHER: Mutex<Weak<FileWatcher>> = Mutex::new(Weak::new());
+/// The watcher of this process, once anything is watched. It is kept until the process ends: the kernel takes 10 to 20 ms
+/// to close an inotify instance right after one of its watches was removed (measured on Linux 6.18), and that is when an
+/// engine ends or hands over.
+static WATCHER: Mutex<Option<Arc<FileWatcher>>> = Mutex::new(None);
 
 /// Events of the kernel's own, which every watch of the folder gets.
 const ALWAYS: ReadFlags = ReadFlags::IGNORED.union(ReadFlags::UNMOUNT).union(ReadFlags::QUEUE_OVERFLOW);
@@ -39,9 +41,9 @@ pub(crate) struct FolderChanges {
     watch: Arc<Watch>,
 }
 
-/// The watcher of this process, which lives as long as this is held.
+/// The watcher of this process.
 #[derive(Debug)]
-pub(crate) struct FileWatcher {
+pub(super) struct FileWatcher {
     shared: Arc<Shared>,
     _waiting: Waiting,
 }
@@ -83,11 +85,6 @@ impl FolderChanges {
         let folder = watcher.shared.add(folder, watch.clone())?;
         Ok(Self { watcher, folder, watch })
     }
-
-    /// The watcher, which may be held longer than its last watch.
-    pub(crate) fn watcher(&self) -> Arc<FileWatcher> {
-        self.watcher.clone()
-    }
 }
 
 impl Drop for FolderChanges {
@@ -104,8 +101,8 @@ impl FileWatcher {
     /// The system has no thread or descriptor left.
     pub(super) fn get() -> io::Result<Arc<Self>> {
         let mut current = WATCHER.lock();
-        if let Some(watcher) = current.upgrade() {
-            return Ok(watcher);
+        if let Some(watcher) = &*current {
+            return Ok(watcher.clone());
         }
         let notes =
             Arc::new(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(unwatchable)?);
@@ -113,7 +110,7 @@ impl FileWatcher {
         let of_call = shared.clone();
         let waiting = Waiting::start(notes, move || of_call.tell_all())?;
         let watcher = Arc::new(Self { shared, _waiting: waiting });
-        *current = Arc::downgrade(&watcher);
+        *current = Some(watcher.clone());
         Ok(watcher)
     }
 }

@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 use parking_lot::{Mutex, MutexGuard};
@@ -19,7 +19,7 @@ use super::report_file::{Cursor, LastLine, Reading, read_reports};
 use crate::base::id::{AttemptKey, RunId};
 use crate::base::thread::{self, Thread};
 use crate::base::wake::{Bell, bell};
-use crate::files::{FileWatcher, FolderChange, FolderChanges};
+use crate::files::{FolderChange, FolderChanges};
 use crate::run::{ReportBatch, ReportFaultKind};
 
 mod places;
@@ -43,10 +43,6 @@ pub struct ReportFollower {
     data_dir: PathBuf,
     shared: Arc<Shared>,
     _thread: Thread,
-    /// Dropped after the thread, so that the watcher outlives the last watch by a moment: the kernel takes more than
-    /// 10 ms to close an inotify instance right after one of its watches was removed, and a tenth of one a moment later
-    /// (measured on Linux 6.18).
-    _watcher: Arc<OnceLock<Arc<FileWatcher>>>,
 }
 
 struct Shared {
@@ -108,17 +104,10 @@ impl ReportFollower {
         let data_dir = data_dir.into();
         let (wake, woken) = bell();
         let shared = Arc::new(Shared { state: Mutex::default(), wake });
-        let _watcher = Arc::new(OnceLock::new());
-        let watcher = _watcher.clone();
-        let worker = Worker {
-            data_dir: data_dir.clone(),
-            shared: shared.clone(),
-            sink,
-            watched: HashMap::new(),
-            watcher,
-        };
+        let worker =
+            Worker { data_dir: data_dir.clone(), shared: shared.clone(), sink, watched: HashMap::new() };
         let _thread = thread::start("report-follower", move || worker.run(&woken))?;
-        Ok(Self { data_dir, shared, _thread, _watcher })
+        Ok(Self { data_dir, shared, _thread })
     }
 
     /// Creates the folder for a run's reports and watches it. Cheap: the follower's thread sets the watch, and then
@@ -297,8 +286,6 @@ struct Worker<S> {
     shared: Arc<Shared>,
     sink: S,
     watched: HashMap<RunId, FolderChanges>,
-    /// Kept from the first watch on, for [`ReportFollower`].
-    watcher: Arc<OnceLock<Arc<FileWatcher>>>,
 }
 
 impl<S: Fn(ReportBatch)> Worker<S> {
@@ -339,7 +326,6 @@ impl<S: Fn(ReportBatch)> Worker<S> {
                 self.watched.remove(&run_id);
                 match FolderChanges::watch(&run_folder(&self.data_dir, &run_id), EVENTS, tell) {
                     Ok(changes) => {
-                        self.watcher.get_or_init(|| changes.watcher());
                         self.watched.insert(run_id.clone(), changes);
                     }
                     Err(error) => {
