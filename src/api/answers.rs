@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::admission::Orders;
 use crate::api::engine_id::EngineId;
 use crate::base::time::format_instant;
+use crate::pipeline::Param;
 use crate::run::{RunSummary, StepSummary};
 use crate::settings::CatalogueEntry;
 use crate::store::CheckpointRecord;
@@ -93,16 +94,23 @@ pub struct PipelineView {
     pub n_steps: usize,
     /// Why the pipeline can't be started, one line for each problem.
     pub error: Option<String>,
+    /// Whether a parameter has no default, so that it can't be started without a value. Known only to the process that
+    /// has read the file.
+    #[serde(skip)]
+    pub needs_values: bool,
 }
 
 impl From<CatalogueEntry> for PipelineView {
     fn from(entry: CatalogueEntry) -> Self {
-        let (description, n_steps, error) = match &entry.outcome {
+        let (description, n_steps, needs_values, error) = match &entry.outcome {
             Ok(definition) => {
-                (definition.pipeline.description.clone(), definition.pipeline.steps.len(), None)
+                let pipeline = &definition.pipeline;
+                let needs_values = pipeline.params.values().any(Param::is_required);
+                (pipeline.description.clone(), pipeline.steps.len(), needs_values, None)
             }
-            Err(problems) => (None, 0, Some(crate::settings::in_lines(problems))),
+            Err(problems) => (None, 0, false, Some(crate::settings::in_lines(problems))),
         };
-        Self { id: entry.id, source: entry.source, description, path: entry.path, n_steps, error }
+        let CatalogueEntry { id, source, path, .. } = entry;
+        Self { id, source, description, path, n_steps, error, needs_values }
     }
 }

@@ -32,13 +32,38 @@ pub(super) fn fetch_secret(
     cancel: &Cancel,
 ) -> Result<String, NoSecret> {
     match source {
-        SecretSource::Env(name) => std::env::var(name).map_err(|_| {
-            format!("the environment variable {name} is not set; set it and start Leverframe again")
-        }),
+        SecretSource::Env(name) => from_env(name),
         SecretSource::File(path) => from_file(path),
         SecretSource::Command(command) => return from_command(command, guard, cancel),
     }
     .map_err(NoSecret::Missing)
+}
+
+/// What can be said about a secret without running anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretState {
+    /// It is there.
+    Set,
+    /// A sentence that says what is missing and what to do.
+    Missing(String),
+    /// Only an attempt finds out.
+    Unknown,
+}
+
+/// Whether a secret is set, by the same rules as for an attempt. `is_own_engine` says that the engine is in this
+/// process, whose variables are the engine's.
+pub fn secret_state(source: &SecretSource, is_own_engine: bool) -> SecretState {
+    let found = match source {
+        SecretSource::Env(name) if is_own_engine => from_env(name),
+        SecretSource::File(path) => from_file(path),
+        SecretSource::Env(_) | SecretSource::Command(_) => return SecretState::Unknown,
+    };
+    found.map_or_else(SecretState::Missing, |_| SecretState::Set)
+}
+
+fn from_env(name: &str) -> Result<String, String> {
+    std::env::var(name)
+        .map_err(|_| format!("the environment variable {name} is not set; set it and start Leverframe again"))
 }
 
 fn from_file(path: &Path) -> Result<String, String> {

@@ -35,8 +35,11 @@ pub use model::{
     Background, Command, OnBattery, OnFailure, OnInterrupt, OnQuiet, Param, ParamType, Pipeline,
     PipelineSchedule, Resources, Retries, SecretCommand, SecretSource, Step, When,
 };
-pub use params::{Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ParamError, param_env_name};
+pub use params::{
+    Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ENVIRONMENT, ParamError, RUN_TYPE, param_env_name,
+};
 pub use samples::{SampleFile, samples};
+pub use secret::origin as secret_origin;
 
 #[cfg(test)]
 mod tests;

@@ -18,9 +18,10 @@ pub const DEFAULT_RUN_TYPE: &str = "FULL_REFRESH";
 /// The environment when none is given and the pipeline has no parameter `environment`.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
 
-/// The parameters that are also a run's own table.
-pub(super) const RUN_TYPE: &str = "run_type";
-pub(super) const ENVIRONMENT: &str = "environment";
+/// A parameter of this name, and one of [`ENVIRONMENT`], is the run's own as well.
+pub const RUN_TYPE: &str = "run_type";
+/// See [`RUN_TYPE`].
+pub const ENVIRONMENT: &str = "environment";
 
 /// The checked arguments of a run: its parameters without secrets, its run type and its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,42 @@ pub fn param_env_name(name: &str) -> String {
     format!("LEVERFRAME_PARAM_{name}")
 }
 
+impl Param {
+    /// The value of this parameter, which has that name: the given one, else the default, in the normal form of its
+    /// type; none of a secret. `home` as for [`Pipeline::resolve_params`].
+    ///
+    /// # Errors
+    /// [`ParamError`] when a secret is given, the value is not of its type or choices, or there is none.
+    pub fn resolve(
+        &self,
+        name: &str,
+        given: Option<&str>,
+        home: Option<&Path>,
+    ) -> Result<Option<String>, ParamError> {
+        let (kind, default, choices) = match (self, given) {
+            (Self::Secret(source), Some(_)) => {
+                return Err(ParamError::Secret { name: name.to_owned(), origin: origin(source) });
+            }
+            (Self::Secret(_), None) => return Ok(None),
+            (Self::Value { kind, default, choices, .. }, _) => (*kind, default, choices),
+        };
+        let value =
+            given.or(default.as_deref()).ok_or_else(|| ParamError::Missing { name: name.to_owned() })?;
+        let value = check(name, value, kind, choices)?;
+        Ok(Some(match kind {
+            ParamType::Path => expand_home(value, home),
+            ParamType::String | ParamType::Int | ParamType::Float | ParamType::Bool | ParamType::Date => {
+                value
+            }
+        }))
+    }
+
+    /// Whether a run can't start unless it is given.
+    pub fn is_required(&self) -> bool {
+        matches!(self, Self::Value { default: None, .. })
+    }
+}
+
 impl Pipeline {
     /// The values of all parameters that are not secrets: the given value, else the default, each in the normal form of
     /// its type. `home` replaces a leading `~` in a path; a relative path stays relative to the working directory of
@@ -106,27 +143,8 @@ impl Pipeline {
         }
         let mut values = BTreeMap::new();
         for (name, param) in &self.params {
-            match (param, given.get(name)) {
-                (Param::Secret(source), Some(_)) => {
-                    return Err(ParamError::Secret { name: name.clone(), origin: origin(source) });
-                }
-                (Param::Secret(_), None) => {}
-                (Param::Value { kind, default, choices, .. }, value) => {
-                    let value = value
-                        .or(default.as_ref())
-                        .ok_or_else(|| ParamError::Missing { name: name.clone() })?;
-                    let value = check(name, value, *kind, choices)?;
-                    let value = match kind {
-                        ParamType::Path => expand_home(value, home),
-                        ParamType::String
-                        | ParamType::Int
-                        | ParamType::Float
-                        | ParamType::Bool
-                        | ParamType::Date => value,
-                    };
-                    values.insert(name.clone(), value);
-                }
-            }
+            let value = param.resolve(name, given.get(name).map(String::as_str), home)?;
+            values.extend(value.map(|value| (name.clone(), value)));
         }
         Ok(values)
     }

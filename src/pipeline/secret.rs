@@ -51,7 +51,7 @@ pub(super) fn read_secret(
 }
 
 /// The source of a secret, for people.
-pub(super) fn origin(source: &SecretSource) -> String {
+pub fn origin(source: &SecretSource) -> String {
     match source {
         SecretSource::Env(name) => format!("the environment variable {name}"),
         SecretSource::File(path) => format!("the file {}", path.display()),

@@ -67,7 +67,7 @@ pub enum Body {
 }
 
 /// The definition that a run started with: retries, resume and recovery use it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
     /// Absolute path of the file.
     pub path: Arc<str>,

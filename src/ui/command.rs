@@ -33,6 +33,12 @@ pub(super) enum Command {
     RevertJob,
     /// Ask before removing a job.
     AskRemoveJob(JobId),
+    /// Open the form that starts this pipeline.
+    AskStart(String),
+    /// Open the form that starts a run again, with its values.
+    AskStartLike(RunId),
+    /// Start the run of the open form, or go to its first error.
+    StartForm,
     /// Show this much of the machine's history.
     ShowSpan(HistorySpan),
     /// Save the form of the limits.
@@ -163,6 +169,13 @@ impl Command {
             Self::ShowJobs(_) => Label::new("Look up jobs"),
             Self::SaveJob | Self::SaveLimits => Label::new("Save").key(CTRL, Key::S),
             Self::RevertJob | Self::RevertLimits => Label::new("Revert"),
+            Self::AskStart(_) => Label::new("Start…")
+                .icon(Icon::Play)
+                .tooltip("Choose its parameters, run type, environment and priority first"),
+            Self::AskStartLike(_) => Label::new("Again with…")
+                .icon(Icon::Again)
+                .tooltip("Start a new run; its parameters can be changed first"),
+            Self::StartForm => Label::new("Start").icon(Icon::Play),
             Self::ShowSpan(HistorySpan::Hour) => Label::new("Show the machine's last hour").icon(Icon::Wave),
             Self::ShowSpan(HistorySpan::Day) => Label::new("Show the machine's last day").icon(Icon::Wave),
             Self::ShowSpan(HistorySpan::Month) => {
@@ -199,9 +212,11 @@ impl Command {
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
+                Action::LoadStart(of) => Some(of.pipeline_id.clone()),
                 Action::LoadJobs { .. }
                 | Action::LoadHistory(_)
                 | Action::CountEnded
+                | Action::Start(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
                 | Action::KeepLook(_)
@@ -211,8 +226,15 @@ impl Command {
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
+            Self::AskStart(pipeline) => Some(pipeline.clone()),
+            Self::AskStartLike(run_id) => Some(run_id.to_string()),
             Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
-            Self::NewJob | Self::ShowJobs(_) | Self::SaveJob | Self::RevertJob | Self::ShowSpan(_) => None,
+            Self::NewJob
+            | Self::ShowJobs(_)
+            | Self::SaveJob
+            | Self::RevertJob
+            | Self::StartForm
+            | Self::ShowSpan(_) => None,
             Self::Show(_)
             | Self::SelectNeighbour(_)
             | Self::PauseAll
@@ -248,6 +270,8 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
         Action::SaveJob(_) => Label::new("Save job"),
+        Action::LoadStart(_) => Label::new("Prepare the start of"),
+        Action::Start(_) => Label::new("Start a run"),
         Action::Refresh => Label::new("Refresh"),
         Action::OpenFolder(_) => {
             Label::new("Open folder").icon(Icon::Folder).tooltip("Show it in the file manager")

@@ -9,6 +9,7 @@
 //! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
+//! | `start_form` | the same about a run that is to be started |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
 //! | `icon` | icons drawn by code |
@@ -29,6 +30,7 @@ mod labels;
 mod limit_form;
 mod offers;
 mod shown;
+mod start_form;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,8 @@ mod tests_pages;
 #[cfg(test)]
 mod tests_schedule;
 #[cfg(test)]
+mod tests_start;
+#[cfg(test)]
 mod tests_waiting;
 mod theme;
 mod views;
@@ -51,6 +55,7 @@ mod window;
 mod window_jobs;
 mod window_look;
 mod window_runs;
+mod window_start;
 
 use std::cell::Cell;
 use std::ffi::OsString;

@@ -37,6 +37,15 @@ pub(super) fn second_lever(run: &RunSummary) -> Action {
     })
 }
 
+/// Starts a pipeline: at once, or by the form if it can't be started without a value.
+pub(super) fn start_lever(entry: &api::PipelineView) -> Command {
+    if entry.needs_values {
+        Command::AskStart(entry.id.clone())
+    } else {
+        Command::Send(Action::Do(api::Command::start(&entry.id)))
+    }
+}
+
 /// The commands for the palette, the most likely ones first.
 pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     let mut offered = Vec::new();
@@ -52,8 +61,14 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         }
         offered.push(Command::Select(Some(run.run_id.clone())));
     }
+    offered.extend(selected.map(|run| Command::AskStartLike(run.run_id.clone())));
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
-    offered.extend(startable.map(|entry| Command::Send(Action::Do(api::Command::start(&entry.id)))));
+    for entry in startable {
+        let now = start_lever(entry);
+        let is_asked = matches!(now, Command::AskStart(_));
+        offered.push(now);
+        offered.extend((!is_asked).then(|| Command::AskStart(entry.id.clone())));
+    }
     offered.extend(Page::ALL.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);

@@ -5,12 +5,13 @@ use egui::{SystemTheme, ThemePreference};
 use super::command::Page;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
+use super::start_form::StartForm;
 use super::views::PaletteState;
 use crate::base::id::JobId;
 use crate::window::{QuitChoice, WindowLook};
 
 /// The overlay over the page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Overlay {
     /// Nothing.
     #[default]
@@ -24,6 +25,8 @@ pub(super) enum Overlay {
     StopAll,
     /// The question whether to remove a job.
     RemoveJob(JobId),
+    /// The form that starts a run.
+    Start(Box<StartForm>),
 }
 
 /// The window's own state.

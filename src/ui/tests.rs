@@ -85,6 +85,7 @@ fn pipelines() -> AppUpdate {
         path: format!("/data/pipelines/{id}.toml").into(),
         n_steps: 5,
         error: error.map(str::to_owned),
+        needs_values: false,
     };
     AppUpdate::Pipelines(vec![
         entry("price-list", None),

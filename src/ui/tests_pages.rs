@@ -144,7 +144,11 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 Command::AskStopAll => assert!(scene.shows("Stop all"), "{context}"),
                 Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{context}"),
                 Command::AskQuit => assert_eq!(sent, [], "{context}"),
+                Command::AskStart(_) | Command::AskStartLike(_) => {
+                    assert!(matches!(sent[..], [Action::LoadStart(_)]), "{context}");
+                }
                 Command::SelectNeighbour(_)
+                | Command::StartForm
                 | Command::ChooseStep(_)
                 | Command::SelectJob(_)
                 | Command::ShowJobs(_)

@@ -88,6 +88,7 @@ impl LeverframeWindow {
         if let Some(saved) = self.store.take_saved_job() {
             self.take_saved(saved);
         }
+        self.take_starts(ctx);
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
             ctx.send_viewport_cmd(ViewportCommand::Focus);
@@ -108,7 +109,6 @@ impl LeverframeWindow {
         let mut out = Commands::new();
         self.take_shortcuts(ui, &mut out);
         self.sync_title_bar(ui);
-        let mut overlay = std::mem::take(&mut self.state.overlay);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         schedule.follow(self.store.jobs());
@@ -127,6 +127,9 @@ impl LeverframeWindow {
             ui.add_space(theme::GRID);
             views::page_ui(ui, view, (&mut schedule, &mut machine), &mut out);
         });
+        // Taken out only here: a row is marked while the form about it is open.
+        let mut overlay = std::mem::take(&mut self.state.overlay);
+        let view = View { store: &self.store, state: &self.state, now, beat: &beat };
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
         (self.state.schedule, self.state.machine) = (schedule, machine);
@@ -216,6 +219,9 @@ impl LeverframeWindow {
                 Some(form) if form.job_id.is_some() => form.revert(),
                 form => *form = None,
             },
+            Command::AskStart(pipeline_id) => self.ask_start(pipeline_id, None),
+            Command::AskStartLike(run_id) => self.ask_start_like(run_id),
+            Command::StartForm => self.start_form(),
             Command::ShowSpan(span) => {
                 self.state.page = Page::Machine;
                 self.state.machine.span = span;
@@ -282,13 +288,13 @@ impl LeverframeWindow {
         }
     }
 
-    fn send_requests(&mut self) {
+    pub(super) fn send_requests(&mut self) {
         for request in self.store.take_requests() {
             self.send(request);
         }
     }
 
-    fn send(&mut self, action: Action) {
+    pub(super) fn send(&mut self, action: Action) {
         if let Err(reason) = self.port.send(action.clone()) {
             let about = Command::Send(action).name().to_lowercase();
             self.store.push_failure(about, reason);

@@ -59,7 +59,13 @@ impl WindowController {
             | Action::LoadHistory(_)
             | Action::CountEnded
             | Action::SaveJob(_)
+            | Action::LoadStart(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
+            Action::Start(start) => {
+                let outcome = self.backend.ask(*start).map(|run| run.run_id);
+                // Fails when the window is gone.
+                let _ = self.updates.send(AppUpdate::Started(outcome.map_err(|error| error.to_string())));
+            }
             Action::Refresh => {
                 self.send_snapshot();
                 self.lookup(Lookup::Pipelines(Arc::default()));
@@ -104,6 +110,8 @@ fn action_text(action: &Action) -> String {
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),
         Action::SaveJob(form) => format!("save job {}", form.job_id()),
+        Action::LoadStart(of) => format!("prepare the start of {}", of.pipeline_id),
+        Action::Start(_) => "start a run".to_owned(),
         Action::Refresh => "refresh".to_owned(),
         Action::OpenFolder(_) => "open a folder".to_owned(),
         Action::KeepLook(_) => "remember the window".to_owned(),

@@ -12,6 +12,7 @@ use super::controller::{WindowController, log_file};
 use super::job_page::{job_detail, job_page};
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
+use super::start::StartBasis;
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
 use crate::api::{AddJob, Error, PipelineView, SetJob};
 use crate::base::id::{AttemptKey, PipelineId};
@@ -138,9 +139,12 @@ impl Lookups {
                 AppUpdate::History(Arc::new(history.map_err(EngineError::from)?))
             }
             Action::SaveJob(form) => self.save_job(*form),
+            Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
             Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
             // These are no lookups.
-            Action::Do(_) | Action::Refresh | Action::KeepLook(_) | Action::Quit(_) => return Ok(None),
+            Action::Do(_) | Action::Start(_) | Action::Refresh | Action::KeepLook(_) | Action::Quit(_) => {
+                return Ok(None);
+            }
         }))
     }
 

@@ -11,6 +11,7 @@ mod own_store;
 mod port;
 mod remote_usage;
 mod samples;
+mod start;
 mod store;
 mod urgency;
 
@@ -22,5 +23,6 @@ pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
+pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{AppStore, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;

@@ -14,9 +14,10 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::job_page::{JobDetail, JobPage};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
+use super::start::{StartBasis, StartOf};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
-use crate::api::{Command, JobPatch, JobSpec, PipelineView};
+use crate::api::{Command, JobPatch, JobSpec, PipelineView, StartRun};
 use crate::backend::RunDetail;
 use crate::base::id::{AttemptKey, JobId, RunId};
 use crate::engine::CurrentWait;
@@ -56,6 +57,10 @@ pub enum Action {
     OpenFolder(Folder),
     /// Saves the look of the window for the next start.
     KeepLook(WindowLook),
+    /// Asks for what a start form shows; answered by [`AppUpdate::StartBasis`].
+    LoadStart(StartOf),
+    /// Starts a run from the form; answered by [`AppUpdate::Started`].
+    Start(Box<StartRun>),
     /// Quits; answered by [`AppUpdate::ReadyToClose`], after which the window closes.
     Quit(QuitChoice),
 }
@@ -152,6 +157,10 @@ pub enum AppUpdate {
     },
     /// The outcome of a form.
     JobSaved(SavedJob),
+    /// What a start form shows.
+    StartBasis(Arc<StartBasis>),
+    /// The run that a start form has started, or why it has not.
+    Started(Result<RunId, String>),
     /// A sample of the machine.
     Machine(MachineSample),
     /// The resources that are short from now on.

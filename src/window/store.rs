@@ -22,6 +22,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
+use super::start::StartBasis;
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
 use crate::backend::RunDetail;
@@ -107,6 +108,8 @@ pub struct AppStore {
     pipelines: Option<Vec<PipelineView>>,
     jobs: JobsModel,
     n_jobs_left: usize,
+    start_basis: Option<Arc<StartBasis>>,
+    started: Option<Result<RunId, String>>,
     selected: Option<RunId>,
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
@@ -189,6 +192,8 @@ impl AppStore {
                 self.requests.extend(request);
             }
             AppUpdate::JobSaved(saved) => self.jobs.put_saved(saved),
+            AppUpdate::StartBasis(basis) => self.start_basis = Some(basis),
+            AppUpdate::Started(outcome) => self.started = Some(outcome),
             AppUpdate::Machine(sample) => self.machine.put_sample(sample),
             AppUpdate::ShortOf(resources) => self.machine.put_short_of(resources),
             AppUpdate::Limits(limits) => self.machine.put_limits(limits),
@@ -294,6 +299,16 @@ impl AppStore {
     /// The outcome of the last form, once.
     pub fn take_saved_job(&mut self) -> Option<SavedJob> {
         self.jobs.take_saved()
+    }
+
+    /// What the start form that was asked for shows, once.
+    pub fn take_start_basis(&mut self) -> Option<Arc<StartBasis>> {
+        self.start_basis.take()
+    }
+
+    /// The outcome of the last start from a form, once.
+    pub fn take_started(&mut self) -> Option<Result<RunId, String>> {
+        self.started.take()
     }
 
     /// The actions that the store needs. Each is returned once.

@@ -33,6 +33,8 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::LogTail { .. }
         | AppUpdate::Pipelines(_)
         | AppUpdate::JobSaved(_)
+        | AppUpdate::StartBasis(_)
+        | AppUpdate::Started(_)
         | AppUpdate::ShortOf(_)
         | AppUpdate::Limits(_)
         | AppUpdate::Alerts(_)

@@ -3,6 +3,7 @@
 use egui::{Popup, Response, Ui};
 
 use super::super::command::{Command, Page};
+use super::super::offers::start_lever;
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone};
 use super::{Commands, View};
 use crate::api;
@@ -20,8 +21,9 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     Popup::menu(&response).show(|ui| {
         ui.set_min_width(220.0);
         for entry in startable.iter().take(20) {
-            let command = Command::Send(Action::Do(api::Command::start(&entry.id)));
-            if ui.button(&entry.id).clicked() {
+            let command = start_lever(entry);
+            let more = if entry.needs_values { "…" } else { "" };
+            if ui.button(format!("{}{more}", entry.id)).clicked() {
                 out.push(command);
                 ui.close();
             }
@@ -46,9 +48,10 @@ pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Comma
         } else {
             ("Force stop", Action::Do(api::Command::stop(run_id, StopKind::Force)))
         };
-        let second = ("Open its logs", Action::OpenFolder(Folder::Logs(run_id.clone())));
-        for (text, action) in keep.into_iter().chain([first, second]) {
-            let command = Command::Send(action);
+        let sent = keep.into_iter().chain([first]).map(|(text, action)| (text, Command::Send(action)));
+        let again = ("Again with…", Command::AskStartLike(run_id.clone()));
+        let logs = Command::Send(Action::OpenFolder(Folder::Logs(run_id.clone())));
+        for (text, command) in sent.chain([again, ("Open its logs", logs)]) {
             let mut button = ui.button(text);
             if let Some(tooltip) = command.label().tooltip {
                 button = button.tip(tooltip);

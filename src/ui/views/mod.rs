@@ -22,6 +22,7 @@ mod plotted;
 mod recent;
 mod running;
 mod schedule;
+mod start_sheet;
 mod timeline;
 mod waiting;
 

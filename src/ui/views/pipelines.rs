@@ -3,6 +3,8 @@
 use egui::{Align2, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::super::command::Command;
+use super::super::offers::start_lever;
+use super::super::state::Overlay;
 use super::super::widgets::{
     AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, paragraph, row_ui,
 };
@@ -12,12 +14,25 @@ use crate::api;
 use crate::ui::{format, theme};
 use crate::window::{Action, Folder};
 
+/// The width of the lever that opens the start form, beside the one that starts at once.
+const FORM: f32 = 64.0;
+
 pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
     banners_ui(ui, view, out);
     let Some(pipelines) = view.store.pipelines() else {
         paragraph(ui, "Reading the pipelines…", (theme::body(), theme::tokens(ui).muted));
         return;
+    };
+    // Its row stays marked while the form beside it is open.
+    let asked = match &view.state.overlay {
+        Overlay::Start(form) => Some(form.pipeline_id()),
+        Overlay::None
+        | Overlay::Palette(_)
+        | Overlay::Quit
+        | Overlay::Leaving(_)
+        | Overlay::StopAll
+        | Overlay::RemoveJob(_) => None,
     };
     let max_height = ui.available_height() - theme::CARD_HEAD - 4.0;
     Card::new("Pipelines").count(pipelines.len()).show(ui, |ui, rect| {
@@ -32,20 +47,27 @@ pub(crate) fn pipelines_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
             .auto_shrink([false, true])
             .show_rows(ui, 68.0, pipelines.len(), |ui, range| {
                 for at in range {
-                    pipeline_row_ui(ui, &pipelines[at], at + 1 == pipelines.len(), out);
+                    let is_asked = asked == Some(&*pipelines[at].id);
+                    pipeline_row_ui(ui, &pipelines[at], is_asked, at + 1 == pipelines.len(), out);
                 }
             });
     });
 }
 
-fn pipeline_row_ui(ui: &mut Ui, entry: &api::PipelineView, is_last: bool, out: &mut Commands) {
+fn pipeline_row_ui(
+    ui: &mut Ui,
+    entry: &api::PipelineView,
+    is_selected: bool,
+    is_last: bool,
+    out: &mut Commands,
+) {
     let tokens = theme::tokens(ui);
     let described = entry.error.as_deref().or(entry.description.as_deref()).unwrap_or("No description");
     let name = format!("{}, {described}", entry.id);
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
-    let kind = RowKind { name: &name, is_selected: false, corners };
+    let kind = RowKind { name: &name, is_selected, corners };
     let (rect, response) = row_ui(ui, egui::Id::unique(("pipeline", &entry.id, &entry.path)), 68.0, &kind);
-    let right = rect.right() - 110.0;
+    let right = rect.right() - 110.0 - FORM;
     let width = right - rect.left();
     let y = |line: f32| rect.top() + 16.0 + line * 18.0;
     let mut left = rect.left();
@@ -77,11 +99,21 @@ fn pipeline_row_ui(ui: &mut Ui, entry: &api::PipelineView, is_last: bool, out: &
     let style = (theme::mono(), tokens.muted);
     label_at(ui, pos2(rect.left(), y(2.0)), Align2::LEFT_CENTER, path, style, width);
     if entry.error.is_none() {
-        let command = Command::Send(Action::Do(api::Command::start(&entry.id)));
-        let place =
-            Rect::from_center_size(pos2(rect.right() - 44.0, rect.center().y), vec2(88.0, theme::LEVER));
-        if Lever::of(ui, &command).ui_at(ui, place).clicked() {
-            out.push(command);
+        let command = start_lever(entry);
+        let form = (!entry.needs_values).then(|| Command::AskStart(entry.id.clone()));
+        let mut right = rect.right();
+        for (command, width) in [(Some(command), 88.0), (form, FORM)] {
+            let Some(command) = command else { continue };
+            let place =
+                Rect::from_center_size(pos2(right - width / 2.0, rect.center().y), vec2(width, theme::LEVER));
+            right = place.left() - 6.0;
+            let mut lever = Lever::of(ui, &command);
+            if width < 88.0 {
+                lever = lever.without_icon().tone(Tone::Quiet);
+            }
+            if lever.ui_at(ui, place).clicked() {
+                out.push(command);
+            }
         }
     }
 }
@@ -113,8 +145,8 @@ pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let mut child = ui.new_child(UiBuilder::new().max_rect(rect));
         let (command, text) = match startable.first() {
             Some(entry) => {
-                let action = Action::Do(api::Command::start(&entry.id));
-                (Command::Send(action), format!("Start {}", entry.id))
+                let more = if entry.needs_values { "…" } else { "" };
+                (start_lever(entry), format!("Start {}{more}", entry.id))
             }
             None => (Command::Send(Action::OpenFolder(Folder::Pipelines)), "Open the folder".to_owned()),
         };
@@ -133,7 +165,7 @@ pub(crate) fn first_start_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         Card::new("Also ready").show(ui, |ui, _| {
             let n_rows = (startable.len() - 1).min(4);
             for (at, entry) in startable.iter().skip(1).take(n_rows).enumerate() {
-                pipeline_row_ui(ui, entry, at + 1 == n_rows, out);
+                pipeline_row_ui(ui, entry, false, at + 1 == n_rows, out);
             }
         });
     }

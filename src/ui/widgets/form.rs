@@ -1,8 +1,10 @@
 //! Fields of a form: a text or a choice, each with its name above and its error below.
 
-use egui::{Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Stroke, StrokeKind, TextEdit, Ui, vec2};
+use egui::{
+    Align2, Color32, ComboBox, CornerRadius, Frame, Margin, Response, Stroke, StrokeKind, TextEdit, Ui, vec2,
+};
 
-use super::{label_at, paragraph};
+use super::{label_at, one_line, paragraph};
 use crate::ui::theme;
 
 #[derive(Clone, Copy)]
@@ -23,7 +25,7 @@ impl<'a> Field<'a> {
 
     /// Puts it at the cursor of `ui`. With `wrong` the field is marked, and the sentence stands below it; an empty
     /// `wrong` only marks.
-    pub(crate) fn ui(self, ui: &mut Ui, text: &mut String, width: f32, wrong: Option<&str>) {
+    pub(crate) fn ui(self, ui: &mut Ui, text: &mut String, width: f32, wrong: Option<&str>) -> Response {
         let tokens = theme::tokens(ui);
         ui.vertical(|ui| {
             ui.set_width(width);
@@ -49,7 +51,9 @@ impl<'a> Field<'a> {
             if let Some(wrong) = wrong.filter(|wrong| !wrong.is_empty()) {
                 remark(ui, wrong, tokens.failed);
             }
-        });
+            response
+        })
+        .inner
     }
 }
 
@@ -59,7 +63,7 @@ pub(crate) fn remark(ui: &mut Ui, text: &str, ink: Color32) {
 }
 
 /// The visible name above a field; screen readers get it from the field itself.
-fn caption(ui: &mut Ui, name: &str, width: f32) {
+pub(crate) fn caption(ui: &mut Ui, name: &str, width: f32) {
     let (_, rect) = ui.allocate_space(vec2(width, 16.0));
     let style = (theme::small(), theme::tokens(ui).muted);
     label_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, style, width);
@@ -99,4 +103,24 @@ pub(crate) fn choice_called<T: Copy + PartialEq>(
         let _ = shown.response.accessible_name(format!("{name}: {}", text(chosen)));
     });
     now
+}
+
+/// A choice among texts that are known only when it is shown, without a caption. `name` is for screen readers, `hint`
+/// stands there while nothing is chosen.
+pub(crate) fn choice_of_texts(
+    ui: &mut Ui,
+    name: &str,
+    chosen: &mut String,
+    all: &[String],
+    (hint, width): (&str, f32),
+) -> Response {
+    let shown = if chosen.is_empty() { hint } else { &**chosen };
+    let shown = one_line(shown).into_owned();
+    let combo = ComboBox::from_id_salt(name).width(width).truncate().selected_text(&*shown);
+    let response = combo.show_ui(ui, |ui| {
+        for one in all {
+            ui.selectable_value(chosen, one.clone(), one_line(one));
+        }
+    });
+    response.response.accessible_name(format!("{name}: {shown}"))
 }

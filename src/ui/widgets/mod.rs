@@ -11,11 +11,11 @@ mod switch;
 mod text;
 
 pub(super) use super::icon::Icon;
-pub(super) use form::{Field, choice, choice_called, remark};
+pub(super) use form::{Field, caption, choice, choice_called, choice_of_texts, remark};
 pub(super) use lever::{Lever, Tone};
 pub(super) use meter::{progress_bar, sparkline};
 pub(super) use plain::{AccessibleName, one_line, paragraph};
 pub(super) use row::{Card, Corners, RowKind, row_ui};
 pub(super) use segments::segments_at;
-pub(super) use switch::switch_at;
+pub(super) use switch::{SWITCH, switch_at};
 pub(super) use text::{label_at, line_of, numbers_at, state_at, text_width};
