@@ -64,5 +64,5 @@ pub use options::{
     EngineOptions, HostChoice, HostSink, HostStart, MakeHost, OnDiskFull, Scope, StartRequest,
 };
 pub use published::EngineSnapshot;
-pub use secrets::{SecretState, secret_state};
+pub use secrets::secret_state;
 pub use signal::Signal;

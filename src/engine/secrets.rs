@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use crate::pipeline::{SecretCommand, SecretSource};
+use crate::pipeline::{SecretCommand, SecretSource, SecretState};
 use crate::supervisor::{Bounds, Cancel, Guard, GuardError};
 
 /// The longest secret. A longer text is no password, token or key.
@@ -37,17 +37,6 @@ pub(super) fn fetch_secret(
         SecretSource::Command(command) => return from_command(command, guard, cancel),
     }
     .map_err(NoSecret::Missing)
-}
-
-/// What can be said about a secret without running anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretState {
-    /// It is there.
-    Set,
-    /// A sentence that says what is missing and what to do.
-    Missing(String),
-    /// Only an attempt finds out.
-    Unknown,
 }
 
 /// Whether a secret is set, by the same rules as for an attempt. `is_own_engine` says that the engine is in this

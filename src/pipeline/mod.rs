@@ -39,7 +39,7 @@ pub use params::{
     Arguments, DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ENVIRONMENT, ParamError, RUN_TYPE, param_env_name,
 };
 pub use samples::{SampleFile, samples};
-pub use secret::origin as secret_origin;
+pub use secret::{SecretState, origin as secret_origin};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,17 @@ use super::model::{SecretCommand, SecretSource};
 use super::params::{ENVIRONMENT, RUN_TYPE};
 use crate::config::{Problems, Table, is_variable_name};
 
+/// What can be said about a secret without running anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretState {
+    /// It is there.
+    Set,
+    /// A sentence that says what is missing and what to do.
+    Missing(String),
+    /// Only an attempt finds out.
+    Unknown,
+}
+
 /// Reads `secret = { … }` of the parameter `name`, whose table is `table`. `resolve` makes a path of the file absolute.
 pub(super) fn read_secret(
     name: &str,

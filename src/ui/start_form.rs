@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
 use crate::api::StartRun;
-use crate::engine::SecretState;
 use crate::pipeline::{
-    DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ENVIRONMENT, Param, ParamError, ParamType, RUN_TYPE, secret_origin,
+    DEFAULT_ENVIRONMENT, DEFAULT_RUN_TYPE, ENVIRONMENT, Param, ParamError, ParamType, RUN_TYPE, SecretState,
+    secret_origin,
 };
 use crate::window::StartBasis;
 
@@ -79,6 +81,8 @@ pub(super) struct StartForm {
     pub(super) is_starting: bool,
     /// The parameter whose field gets the keyboard in the next frame.
     pub(super) focus: Option<String>,
+    /// A day of the month that the open calendar shows.
+    pub(super) month: Option<NaiveDate>,
 }
 
 impl StartForm {
@@ -122,6 +126,7 @@ impl StartForm {
             refusal: None,
             is_starting: false,
             focus: None,
+            month: None,
         };
         form.focus_first();
         form

@@ -9,8 +9,7 @@ use egui_kittest::kittest::Queryable;
 use super::tests::{Scene, id, run, scene, snapshot};
 use super::tests_schedule::write;
 use crate::api::{Command, PipelineView, StartRun};
-use crate::engine::SecretState;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, SecretState};
 use crate::run::{Definition, RunState};
 use crate::window::{Action, AppUpdate, Earlier, StartBasis, StartOf};
 
@@ -163,6 +162,22 @@ fn it_is_closed_without_a_start_and_a_late_refusal_is_still_said() {
     scene.press(Modifiers::NONE, Key::Escape);
     scene.tell(AppUpdate::Started(Err("the disk is full".to_owned())));
     assert!(scene.shows("Could not start a run: the disk is full"));
+}
+
+#[test]
+fn a_day_is_chosen_from_a_calendar() {
+    let mut scene = opened();
+    scene.pull("Calendar for day");
+    assert!(scene.shows("November 2026"), "the month of today");
+    scene.pull("The month before");
+    assert!(scene.shows("October 2026"));
+    scene.pull("Saturday 31 October 2026");
+    assert!(!scene.shows("October 2026"), "it is closed");
+    assert!(scene.shows("leverframe run report --param day=2026-10-31"));
+    scene.pull("Calendar for day");
+    assert!(scene.shows("October 2026"), "the month of the chosen day");
+    scene.press(Modifiers::NONE, Key::Escape);
+    assert!(!scene.shows("October 2026") && scene.shows("The same on the command line"));
 }
 
 #[test]

@@ -49,10 +49,8 @@ impl LeverframeWindow {
             ctx.request_repaint();
         }
         let Some(outcome) = self.store.take_started() else { return };
-        let form = match &mut self.state.overlay {
-            Overlay::Start(form) if form.is_starting => Some(form),
-            _ => None,
-        };
+        let form = if let Overlay::Start(form) = &mut self.state.overlay { Some(form) } else { None };
+        let form = form.filter(|form| form.is_starting);
         match (outcome, form) {
             (Ok(run_id), form) => {
                 if form.is_some() {

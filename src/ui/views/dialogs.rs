@@ -20,7 +20,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
         Overlay::Quit => quit_ui(ui, view, out),
         Overlay::Leaving(choice) => leaving_ui(ui, view, *choice),
         Overlay::StopAll => stop_all_ui(ui, view, out),
-        Overlay::Start(form) => start_sheet::start_sheet_ui(ui, form, out),
+        Overlay::Start(form) => start_sheet::start_sheet_ui(ui, view, form, out),
         Overlay::RemoveJob(job_id) => remove_job_ui(ui, job_id, out),
     }
 }

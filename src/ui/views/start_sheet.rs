@@ -1,19 +1,19 @@
 //! The start form, over the right part of the page: parameters, how it runs, and the command line for the same.
 
+use chrono::NaiveDate;
 use egui::{
-    Align2, Area, Frame, Id, Key, Margin, Modal, Order, Rect, Response, Role, ScrollArea, Sense, Stroke, Ui,
-    UiBuilder, pos2, vec2,
+    Align2, Area, Frame, Id, Key, Margin, Modal, Order, Popup, PopupCloseBehavior, Rect, Response, Role,
+    ScrollArea, Sense, Stroke, Ui, UiBuilder, pos2, vec2,
 };
 
 use super::super::command::Command;
 use super::super::start_form::{OwnField, ParamField, SecretField, StartForm};
 use super::super::widgets::{
-    AccessibleName, Field, Icon, Lever, SWITCH, Tone, caption, choice, choice_of_texts, label_at, numbers_at,
-    one_line, paragraph, remark, switch_at,
+    AccessibleName, Field, Icon, Lever, SWITCH, Tone, calendar_ui, caption, choice, choice_of_texts,
+    label_at, numbers_at, one_line, paragraph, remark, switch_at,
 };
-use super::Commands;
-use crate::engine::SecretState;
-use crate::pipeline::ParamType;
+use super::{Commands, View};
+use crate::pipeline::{ParamType, SecretState};
 use crate::ui::{format, theme};
 
 /// The sheet's width; a window below [`NARROW`] is covered whole.
@@ -26,9 +26,10 @@ const HEAD: f32 = 60.0;
 const FOOT: f32 = 62.0;
 const BETWEEN: f32 = 16.0;
 /// A cell of the form: caption, field, and a line below it.
-const CELL: f32 = 68.0;
+const CELL: f32 = 72.0;
 
-pub(crate) fn start_sheet_ui(ui: &Ui, form: &mut StartForm, out: &mut Commands) {
+pub(crate) fn start_sheet_ui(ui: &Ui, view: View<'_>, form: &mut StartForm, out: &mut Commands) {
+    let today = view.now.with_timezone(&view.store.jobs().local()).date_naive();
     let tokens = theme::tokens(ui);
     let window = ui.ctx().content_rect();
     let width = if window.width() < NARROW { window.width() } else { WIDTH };
@@ -49,7 +50,7 @@ pub(crate) fn start_sheet_ui(ui: &Ui, form: &mut StartForm, out: &mut Commands) 
             ui.set_min_size(place.size());
             ui.set_max_size(place.size());
             ui.spacing_mut().item_spacing.y = 0.0;
-            sheet_ui(ui, place, form, out);
+            sheet_ui(ui, (place, today), form, out);
         });
     let is_escaped =
         modal.is_top_modal && !modal.any_popup_open && ui.input(|input| input.key_pressed(Key::Escape));
@@ -58,7 +59,7 @@ pub(crate) fn start_sheet_ui(ui: &Ui, form: &mut StartForm, out: &mut Commands) 
     }
 }
 
-fn sheet_ui(ui: &mut Ui, place: Rect, form: &mut StartForm, out: &mut Commands) {
+fn sheet_ui(ui: &mut Ui, (place, today): (Rect, NaiveDate), form: &mut StartForm, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let head = Rect::from_min_size(place.min, vec2(place.width(), HEAD));
     let foot = Rect::from_min_max(pos2(place.left(), place.bottom() - FOOT), place.max);
@@ -72,7 +73,7 @@ fn sheet_ui(ui: &mut Ui, place: Rect, form: &mut StartForm, out: &mut Commands) 
     ScrollArea::vertical().id_salt("start form").auto_shrink([false, false]).show(&mut child, |ui| {
         Frame::NONE.inner_margin(Margin::symmetric(MARGIN as i8, 14)).show(ui, |ui| {
             ui.spacing_mut().item_spacing = vec2(BETWEEN, theme::GRID);
-            body_ui(ui, form, out);
+            body_ui(ui, today, form, out);
         });
     });
     foot_ui(ui, foot.shrink2(vec2(MARGIN, 0.0)), form, out);
@@ -118,7 +119,7 @@ fn foot_ui(ui: &mut Ui, rect: Rect, form: &StartForm, out: &mut Commands) {
     }
 }
 
-fn body_ui(ui: &mut Ui, form: &mut StartForm, out: &mut Commands) {
+fn body_ui(ui: &mut Ui, today: NaiveDate, form: &mut StartForm, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     if let Some(refusal) = &form.refusal {
         let text = format!("It was not started: {refusal}");
@@ -134,15 +135,21 @@ fn body_ui(ui: &mut Ui, form: &mut StartForm, out: &mut Commands) {
     let columns = if has_long { 1 } else { 2 };
     let width = (ui.available_width() - BETWEEN * (columns - 1) as f32) / columns as f32;
     let errors: Vec<Option<String>> = form.params.iter().map(|field| form.error(field)).collect();
+    let mut errors = errors.iter();
     let mut is_entered = false;
-    for at in (0..form.params.len()).step_by(columns) {
+    for row in form.params.chunks_mut(columns) {
         ui.horizontal_top(|ui| {
-            for n in at..(at + columns).min(form.params.len()) {
-                let wrong = errors[n].as_deref();
-                let field = &mut form.params[n];
-                let response = cell_ui(ui, width, |ui| param_ui(ui, field, wrong, width));
+            for field in row {
+                let wrong = errors.next().and_then(Option::as_deref);
+                let response = cell_ui(ui, width, |ui| {
+                    let response = param_ui(ui, field, wrong, width);
+                    if field.kind == ParamType::Date && field.choices.is_empty() {
+                        day_ui(ui, response.rect, field, (&mut form.month, today), wrong.is_none());
+                    }
+                    response
+                });
                 is_entered |= has_entered(ui, &response, field.choices.is_empty());
-                if form.focus.as_ref() == Some(&form.params[n].name) {
+                if form.focus.as_ref() == Some(&field.name) {
                     form.focus = None;
                     response.request_focus();
                     response.scroll_to_me(None);
@@ -248,6 +255,32 @@ fn param_ui(ui: &mut Ui, field: &mut ParamField, wrong: Option<&str>, width: f32
         None => {}
     }
     response
+}
+
+/// The weekday at the right end of the field `rect`, which opens the calendar below it.
+fn day_ui(
+    ui: &mut Ui,
+    rect: Rect,
+    field: &mut ParamField,
+    (month, today): (&mut Option<NaiveDate>, NaiveDate),
+    is_date: bool,
+) {
+    let chosen = field.value.parse::<NaiveDate>().ok().filter(|_| is_date);
+    let text = chosen.map_or_else(|| "Calendar".to_owned(), |day| day.format("%A").to_string());
+    let lever = Lever::icon(Icon::More, format!("Calendar for {}", field.name)).text(text).without_icon();
+    let (mut right, height) = (rect.right() - 2.0, rect.height() - 4.0);
+    let response = lever.ui_before(ui, &mut right, rect, height);
+    if response.clicked() {
+        *month = None;
+    }
+    let popup = Popup::menu(&response).anchor(rect).close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+    popup.show(|ui| {
+        let shown = month.get_or_insert(chosen.unwrap_or(today));
+        if let Some(day) = calendar_ui(ui, shown, chosen, today) {
+            field.value = day.to_string();
+            ui.close();
+        }
+    });
 }
 
 fn secret_ui(ui: &mut Ui, secret: &SecretField, width: f32) -> Response {

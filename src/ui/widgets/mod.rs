@@ -1,6 +1,7 @@
 //! The building blocks of views: icons, levers, rows, cards, text with a fixed width. Widgets use the theme and know
 //! nothing about runs.
 
+mod calendar;
 mod form;
 mod lever;
 mod meter;
@@ -11,6 +12,7 @@ mod switch;
 mod text;
 
 pub(super) use super::icon::Icon;
+pub(super) use calendar::calendar_ui;
 pub(super) use form::{Field, caption, choice, choice_called, choice_of_texts, remark};
 pub(super) use lever::{Lever, Tone};
 pub(super) use meter::{progress_bar, sparkline};
