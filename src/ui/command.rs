@@ -33,6 +33,14 @@ pub(super) enum Command {
     RevertJob,
     /// Ask before removing a job.
     AskRemoveJob(JobId),
+    /// List the runs too that have ended since the list was read.
+    ShowNewRuns,
+    /// List all ended runs.
+    ClearRunFilter,
+    /// Mark no run.
+    UnmarkRuns,
+    /// Run all steps of the marked runs again.
+    RetryMarked,
     /// Show this much of the machine's history.
     ShowSpan(HistorySpan),
     /// Save the form of the limits.
@@ -168,6 +176,14 @@ impl Command {
             Self::ShowSpan(HistorySpan::Month) => {
                 Label::new("Show the machine's last month").icon(Icon::Wave)
             }
+            Self::ShowNewRuns => Label::new("Show new runs")
+                .icon(Icon::Plus)
+                .tooltip("List what has ended since the list was read"),
+            Self::ClearRunFilter => Label::new("Clear filters").icon(Icon::Close).tooltip("List all runs"),
+            Self::UnmarkRuns => Label::new("Mark none"),
+            Self::RetryMarked => Label::new("Retry marked")
+                .icon(Icon::Again)
+                .tooltip("Run all steps of the marked runs again, each under its own id"),
             Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
@@ -202,6 +218,7 @@ impl Command {
                 Action::LoadJobs { .. }
                 | Action::LoadHistory(_)
                 | Action::CountEnded
+                | Action::LoadRuns(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
                 | Action::KeepLook(_)
@@ -213,6 +230,7 @@ impl Command {
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
             Self::SaveLimits | Self::RevertLimits => Some("limits".to_owned()),
             Self::NewJob | Self::ShowJobs(_) | Self::SaveJob | Self::RevertJob | Self::ShowSpan(_) => None,
+            Self::ShowNewRuns | Self::ClearRunFilter | Self::UnmarkRuns | Self::RetryMarked => None,
             Self::Show(_)
             | Self::SelectNeighbour(_)
             | Self::PauseAll
@@ -247,6 +265,7 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
+        Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
         Action::SaveJob(_) => Label::new("Save job"),
         Action::Refresh => Label::new("Refresh"),
         Action::OpenFolder(_) => {

@@ -2,6 +2,7 @@
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
 mod controller;
+mod history_page;
 mod integration;
 mod job_page;
 mod look;
@@ -14,6 +15,7 @@ mod samples;
 mod store;
 mod urgency;
 
+pub use history_page::{HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use look::{ThemeChoice, WindowLook};
@@ -22,5 +24,5 @@ pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
-pub use store::{AppStore, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
+pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;
