@@ -21,9 +21,8 @@ fn opened() -> (Scene, HistoryQuestion) {
 }
 
 fn question(sent: Vec<Action>) -> Option<HistoryQuestion> {
-    let asked = sent.into_iter().filter_map(|action| match action {
-        Action::LoadRuns(question) => question.map(|question| *question),
-        _ => None,
+    let asked = sent.into_iter().filter_map(|action| {
+        if let Action::LoadRuns(question) = action { question.map(|question| *question) } else { None }
     });
     asked.last()
 }
@@ -44,6 +43,10 @@ fn answer(question: &HistoryQuestion, total: usize) -> AppUpdate {
         n_known: total,
         is_whole: true,
         pipelines: vec![PipelineId::new("job000").unwrap(), PipelineId::new("job001").unwrap()],
+        trend: match &question.list.filter.pipeline {
+            Some(_) => (0..12).map(job).collect(),
+            None => Vec::new(),
+        },
     })
 }
 
@@ -171,4 +174,19 @@ fn several_runs_are_marked_with_ctrl_and_shift_and_run_again_together() {
     let sent = scene.pull("Retry marked");
     assert_eq!(sent, [retry(1), retry(3)]);
     assert!(!scene.shows("marked"));
+}
+
+#[test]
+fn a_pipeline_shows_how_long_its_runs_took_and_each_can_be_selected() {
+    let (mut scene, asked) = opened();
+    scene.tell(answer(&asked, 3));
+    assert!(!scene.shows("last 12 runs"));
+    scene.pull("Pipeline: any");
+    let asked = question(scene.pull("job001")).unwrap();
+    scene.tell(answer(&asked, 3));
+    assert!(scene.shows("last 12 runs: 0 completed, 12 failed; longest 11:47:19"));
+    let bar = format!("failed, {}, started ", job(7).run_id);
+    scene.harness.get_by_label_contains(&bar).click();
+    scene.harness.run();
+    assert!(scene.sent().contains(&Action::SelectRun(Some(job(7).run_id))));
 }

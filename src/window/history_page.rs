@@ -10,6 +10,9 @@ use crate::engine::EngineError;
 use crate::run::RunSummary;
 use crate::store::{CheckpointManager, HistoryFilter, HistoryKey, HistoryMark, StoreError};
 
+/// How many runs the trend of a pipeline shows.
+pub const MAX_TREND: usize = 30;
+
 /// The order of the list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HistoryOrder {
@@ -59,6 +62,8 @@ pub struct HistoryPage {
     pub is_whole: bool,
     /// The pipelines that have runs, by name.
     pub pipelines: Vec<PipelineId>,
+    /// The newest runs of the filter's pipeline, whatever else the filter says; at most [`MAX_TREND`].
+    pub trend: Vec<RunSummary>,
 }
 
 /// Answers the newest question, in steps.
@@ -75,6 +80,7 @@ struct OpenList {
     store: CheckpointManager,
     mark: HistoryMark,
     pipelines: Vec<PipelineId>,
+    trend: Vec<RunSummary>,
     rows: Rows,
 }
 
@@ -175,9 +181,18 @@ impl OpenList {
             true => Rows::Indexed { total: None },
             false => Rows::Searched { found: Vec::new(), next: Next::Newest },
         };
+        let mark = store.history_mark()?;
+        let trend = match &question.list.filter.pipeline {
+            Some(pipeline) => {
+                let all = HistoryFilter { pipeline: Some(pipeline.clone()), ..HistoryFilter::default() };
+                store.runs_in_rows(&store.history_rows(&all, &mark, 0, MAX_TREND)?)?
+            }
+            None => Vec::new(),
+        };
         Ok(Self {
             serial: question.serial,
-            mark: store.history_mark()?,
+            mark,
+            trend,
             pipelines: store.pipelines_with_runs()?,
             rows,
             store,
@@ -206,6 +221,7 @@ impl OpenList {
             n_known,
             is_whole,
             pipelines: self.pipelines.clone(),
+            trend: self.trend.clone(),
         })
     }
 }
@@ -245,8 +261,8 @@ mod tests {
     /// The pages that answer a question, one after another.
     fn pages(store: &CheckpointManager, list: HistoryList, rows: Range<usize>) -> Vec<HistoryPage> {
         let question = HistoryQuestion { list, serial: 1, rows };
-        let mut reader = HistoryReader::default();
-        reader.list = Some(OpenList::open(store.clone(), &question).unwrap());
+        let list = OpenList::open(store.clone(), &question).unwrap();
+        let mut reader = HistoryReader { list: Some(list), ..HistoryReader::default() };
         reader.ask(Some(question));
         let mut pages = Vec::new();
         while reader.has_work() {

@@ -9,13 +9,16 @@ use super::super::history_filter::{HistoryState, HistoryTime};
 use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
 use super::banner::banners_ui;
 use super::detail::detail_ui;
+use super::history_trend::{TREND, trend_ui};
 use super::recent::{EndedRow, RowTime, ended_row_ui};
 use super::{Commands, View};
 use crate::run::RunState;
 use crate::ui::{format, theme};
 use crate::window::HistoryOrder;
 
-/// The height of the selected run's card.
+/// The least height of the selected run's card, where the window is low.
+const MIN_DETAIL: f32 = 170.0;
+/// Its most.
 const DETAIL: f32 = 300.0;
 /// The height of the line below the rows.
 const FOOT: f32 = 40.0;
@@ -28,13 +31,20 @@ pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, o
     let before = page.list();
     filter_ui(ui, view, page, out);
     let has_selected = view.store.selected().is_some();
-    list_ui(ui, view, page, if has_selected { DETAIL + theme::GAP } else { 0.0 }, out);
+    let trend = view.store.history().trend();
+    let detail = (ui.available_height() * 0.45).clamp(MIN_DETAIL, DETAIL);
+    // In a low window the selected run needs the room.
+    let has_room = !has_selected || ui.available_height() > TREND + DETAIL + 200.0;
+    if !trend.is_empty() && has_room {
+        trend_ui(ui, view, trend, out);
+    }
+    list_ui(ui, view, page, if has_selected { detail + theme::GAP } else { 0.0 }, out);
     if page.list() != before {
         page.go_to_top();
         page.marked.clear();
     }
     if has_selected {
-        detail_ui(ui, view, DETAIL, out);
+        detail_ui(ui, view, detail, out);
     }
 }
 

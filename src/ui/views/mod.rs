@@ -7,6 +7,7 @@ mod detail;
 mod dialogs;
 mod frame;
 mod history;
+mod history_trend;
 mod job_card;
 mod job_row;
 mod lanes;

@@ -57,6 +57,11 @@ impl HistoryModel {
         self.page.as_ref().map_or(&[], |page| &page.pipelines)
     }
 
+    /// The newest runs of the filter's pipeline, the latest start first; empty without one.
+    pub fn trend(&self) -> &[RunSummary] {
+        self.page.as_ref().map_or(&[], |page| &page.trend)
+    }
+
     /// The run in this row, if known.
     pub fn row(&self, index: usize) -> Option<&RunSummary> {
         let page = self.page.as_ref()?;
@@ -156,15 +161,20 @@ mod tests {
     use crate::window::HistoryOrder;
 
     fn asked(action: Option<Action>) -> Option<(u64, Range<usize>)> {
-        match action? {
-            Action::LoadRuns(question) => question.map(|question| (question.serial, question.rows)),
-            _ => None,
-        }
+        let Action::LoadRuns(question) = action? else { return None };
+        question.map(|question| (question.serial, question.rows))
     }
 
     fn page(serial: u64, offset: usize) -> HistoryPage {
-        let pipelines = Vec::new();
-        HistoryPage { serial, offset, runs: Vec::new(), n_known: 1000, is_whole: true, pipelines }
+        HistoryPage {
+            serial,
+            offset,
+            runs: Vec::new(),
+            n_known: 1000,
+            is_whole: true,
+            pipelines: Vec::new(),
+            trend: Vec::new(),
+        }
     }
 
     #[test]
