@@ -7,8 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::base::id::{PipelineId, RunId};
 use crate::run::RunState;
-use crate::store::HistoryFilter;
-use crate::window::{HistoryList, HistoryModel, HistoryOrder};
+use crate::window::{HistoryFilter, HistoryList, HistoryModel, HistoryOrder};
 
 /// How far back the list goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

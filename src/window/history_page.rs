@@ -8,7 +8,8 @@ use crate::backend::Backend;
 use crate::base::id::PipelineId;
 use crate::engine::EngineError;
 use crate::run::RunSummary;
-use crate::store::{CheckpointManager, HistoryFilter, HistoryKey, HistoryMark, StoreError};
+pub use crate::store::HistoryFilter;
+use crate::store::{CheckpointManager, HistoryKey, HistoryMark, StoreError};
 
 /// How many runs the trend of a pipeline shows.
 pub const MAX_TREND: usize = 30;

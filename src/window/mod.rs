@@ -15,7 +15,7 @@ mod samples;
 mod store;
 mod urgency;
 
-pub use history_page::{HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
+pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use look::{ThemeChoice, WindowLook};
