@@ -34,8 +34,9 @@ pub use jobs::{
 pub(crate) use presence::named_holder;
 pub use presence::{Presence, presence};
 pub use runs::{
-    AttemptRecord, CheckpointManager, CheckpointRecord, ExecutionRecord, PrunePlan, PruneReason, PruneReport,
-    PrunedRun, Retention, RunFilter, RunWrite, StoredBody, StoredDefinition, StoredRun, run_id_base,
+    AttemptRecord, CheckpointManager, CheckpointRecord, ExecutionRecord, HistoryFilter, HistoryKey,
+    HistoryMark, HistoryPart, PrunePlan, PruneReason, PruneReport, PrunedRun, Retention, RunFilter, RunWrite,
+    StoredBody, StoredDefinition, StoredRun, run_id_base,
 };
 pub use samples::{LimitChangeRow, MachinePoint, Resolution, SampleHistory, SampleStore, StepSpan};
 pub use sqlite::database::Durability;

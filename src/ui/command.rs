@@ -39,6 +39,14 @@ pub(super) enum Command {
     AskStartLike(RunId),
     /// Start the run of the open form, or go to its first error.
     StartForm,
+    /// List the runs too that have ended since the list was read.
+    ShowNewRuns,
+    /// List all ended runs.
+    ClearRunFilter,
+    /// Mark no run.
+    UnmarkRuns,
+    /// Run all steps of the marked runs again.
+    RetryMarked,
     /// Show this much of the machine's history.
     ShowSpan(HistorySpan),
     /// Save the form of the limits.
@@ -181,6 +189,14 @@ impl Command {
             Self::ShowSpan(HistorySpan::Month) => {
                 Label::new("Show the machine's last month").icon(Icon::Wave)
             }
+            Self::ShowNewRuns => Label::new("Show new runs")
+                .icon(Icon::Plus)
+                .tooltip("List what has ended since the list was read"),
+            Self::ClearRunFilter => Label::new("Clear filters").icon(Icon::Close).tooltip("List all runs"),
+            Self::UnmarkRuns => Label::new("Mark none"),
+            Self::RetryMarked => Label::new("Retry marked")
+                .icon(Icon::Again)
+                .tooltip("Run all steps of the marked runs again, each under its own id"),
             Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
@@ -217,6 +233,7 @@ impl Command {
                 | Action::LoadHistory(_)
                 | Action::CountEnded
                 | Action::Start(_)
+                | Action::LoadRuns(_)
                 | Action::Refresh
                 | Action::OpenFolder(_)
                 | Action::KeepLook(_)
@@ -234,7 +251,11 @@ impl Command {
             | Self::SaveJob
             | Self::RevertJob
             | Self::StartForm
-            | Self::ShowSpan(_) => None,
+            | Self::ShowSpan(_)
+            | Self::ShowNewRuns
+            | Self::ClearRunFilter
+            | Self::UnmarkRuns
+            | Self::RetryMarked => None,
             Self::Show(_)
             | Self::SelectNeighbour(_)
             | Self::PauseAll
@@ -269,6 +290,7 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),
+        Action::LoadRuns(_) => Label::new("Look up the runs that have ended"),
         Action::SaveJob(_) => Label::new("Save job"),
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),

@@ -7,6 +7,7 @@
 //! | `window` | drains updates, paints, runs commands, asks before closing |
 //! | `beat` | when it is painted next because of nothing but time |
 //! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
+//! | `history_filter` | which ended runs are listed, and which of them are visible |
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
 //! | `start_form` | the same about a run that is to be started |
@@ -24,6 +25,7 @@
 mod beat;
 mod command;
 mod format;
+mod history_filter;
 mod icon;
 mod job_form;
 mod labels;
@@ -38,6 +40,8 @@ mod tests;
 mod tests_beat;
 #[cfg(test)]
 mod tests_closing;
+#[cfg(test)]
+mod tests_history;
 #[cfg(test)]
 mod tests_machine;
 #[cfg(test)]

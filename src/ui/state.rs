@@ -3,6 +3,7 @@
 use egui::{SystemTheme, ThemePreference};
 
 use super::command::Page;
+use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::start_form::StartForm;
@@ -40,6 +41,8 @@ pub(super) struct WindowState {
     pub(super) schedule: SchedulePage,
     /// The page of the machine, likewise.
     pub(super) machine: MachinePage,
+    /// The page of ended runs, likewise.
+    pub(super) history: HistoryState,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

@@ -155,6 +155,10 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::SaveJob
                 | Command::RevertJob
                 | Command::AskRemoveJob(_)
+                | Command::ShowNewRuns
+                | Command::ClearRunFilter
+                | Command::UnmarkRuns
+                | Command::RetryMarked
                 | Command::SaveLimits
                 | Command::RevertLimits
                 | Command::ResumeAll
@@ -179,36 +183,6 @@ fn what_could_not_be_done_is_said_on_every_page() {
         scene.harness.run();
         assert!(scene.shows("Could not start report: the parameter \"day\" has no default"), "{page:?}");
     }
-}
-
-#[test]
-fn history_says_how_many_runs_have_ended_and_that_the_newest_are_listed() {
-    let runs = (0..30).map(|n| run(&format!("job{n}"), RunState::Failed)).collect();
-    let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(runs)]);
-    let sent = scene.press(Modifiers::COMMAND, Key::Num2);
-    assert_eq!(sent, [Action::CountEnded]);
-    scene.tell(AppUpdate::EndedCount(100_002));
-    assert_eq!(scene.sent(), []);
-    assert!(scene.shows("Ended 100,002") && scene.shows("the newest 30 are listed"));
-    scene.tell(AppUpdate::EndedCount(30));
-    assert!(scene.shows("Ended 30") && !scene.shows("are listed"));
-}
-
-#[test]
-fn a_selected_run_of_the_history_is_scrolled_into_view() {
-    let runs = (0..200).map(|n| run(&format!("job{n:03}"), RunState::Failed)).collect();
-    let mut scene = scene([snapshot(&[]), AppUpdate::RecentRuns(runs)]);
-    let window = scene.harness.state_mut().as_mut().unwrap();
-    window.state.page = Page::History;
-    window.store.select_run(Some(id("job017-1")));
-    scene.harness.run();
-    assert!(scene.shows("failed, job017, job017-1,"));
-    for _ in 0..6 {
-        scene.press(Modifiers::NONE, Key::ArrowDown);
-    }
-    let selected = scene.harness.state().as_ref().unwrap().store().selected().unwrap().run.run_id.clone();
-    assert_ne!(selected, id("job017-1"));
-    assert!(scene.shows(&format!("failed, {}, {selected},", selected.as_str().trim_end_matches("-1"))));
 }
 
 #[test]

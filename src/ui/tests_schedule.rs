@@ -167,7 +167,8 @@ fn a_selected_job_shows_its_fires_and_why_each_did_or_did_not_run() {
     assert!(scene.shows("03:00, ran, 41:12"));
     assert!(scene.shows("Sun 03:00, skipped, the run before is still there (skip)"));
     let requests = scene.pull("03:00, ran, 41:12");
-    assert_eq!(requests, [Action::SelectRun(Some(RunId::new("backup-6").unwrap())), Action::CountEnded]);
+    assert_eq!(requests[..1], [Action::SelectRun(Some(RunId::new("backup-6").unwrap()))]);
+    assert!(matches!(requests[1..], [Action::CountEnded, Action::LoadRuns(Some(_))]), "{requests:?}");
 }
 
 #[test]

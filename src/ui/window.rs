@@ -8,6 +8,7 @@ use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, Ui, ViewportCommand
 
 use super::beat::Beat;
 use super::command::{Command, Page};
+use super::history_filter::HistoryState;
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
 use super::shown::ShownWatch;
@@ -57,6 +58,7 @@ impl LeverframeWindow {
             theme,
             schedule: SchedulePage::default(),
             machine: MachinePage::default(),
+            history: HistoryState::default(),
             may_close: false,
             look,
             title_bar: None,
@@ -111,6 +113,7 @@ impl LeverframeWindow {
         self.sync_title_bar(ui);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
+        let mut history = std::mem::take(&mut self.state.history);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -125,14 +128,14 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, (&mut schedule, &mut machine), &mut out);
+            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut history), &mut out);
         });
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
-        (self.state.schedule, self.state.machine) = (schedule, machine);
+        (self.state.schedule, self.state.machine, self.state.history) = (schedule, machine, history);
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
@@ -141,6 +144,10 @@ impl LeverframeWindow {
         self.store.want_history(looks_back.then_some(self.state.machine.span), now);
         if self.state.page == Page::History {
             self.store.want_ended_count();
+            self.store.list_runs(self.state.history.list());
+            self.store.want_runs(Some(self.state.history.rows()));
+        } else {
+            self.store.want_runs(None);
         }
         self.send_requests();
         if let Some(holds) = self.store.watched().next_reading(now) {
@@ -222,6 +229,17 @@ impl LeverframeWindow {
             Command::AskStart(pipeline_id) => self.ask_start(pipeline_id, None),
             Command::AskStartLike(run_id) => self.ask_start_like(run_id),
             Command::StartForm => self.start_form(),
+            Command::ShowNewRuns => {
+                self.state.history.go_to_top();
+                self.store.refresh_runs();
+            }
+            Command::ClearRunFilter => self.state.history.clear_filter(),
+            Command::UnmarkRuns => self.state.history.marked.clear(),
+            Command::RetryMarked => {
+                for run_id in std::mem::take(&mut self.state.history.marked) {
+                    self.send(Action::Do(api::Command::retry(&run_id, None)));
+                }
+            }
             Command::ShowSpan(span) => {
                 self.state.page = Page::Machine;
                 self.state.machine.span = span;

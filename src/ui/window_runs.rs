@@ -18,6 +18,23 @@ impl LeverframeWindow {
         self.store.select_run(run_id);
     }
 
+    /// Selects the run in the next or the previous row of the list of ended runs.
+    fn select_neighbour_ended(&mut self, neighbour: Neighbour) {
+        let history = self.store.history();
+        let selected = self.store.selected().and_then(|entry| history.index_of(&entry.run.run_id));
+        let next = match (selected, neighbour) {
+            (None, _) => self.state.history.rows().start,
+            (Some(at), Neighbour::Next) => at + 1,
+            (Some(at), Neighbour::Previous) => at.saturating_sub(1),
+        };
+        if let Some(run) = history.row(next) {
+            let run_id = run.run_id.clone();
+            self.state.history.begin_at(next);
+            self.state.history.reveal(next);
+            self.store.select_run(Some(run_id));
+        }
+    }
+
     pub(super) fn select_neighbour(&mut self, neighbour: Neighbour) {
         let ids: Vec<&RunId> = match self.state.page {
             Page::Schedule => return self.select_neighbour_job(neighbour),
@@ -27,7 +44,8 @@ impl LeverframeWindow {
                 let (waiting, running): (Vec<_>, Vec<_>) = self.store.living().partition(|it| is_waiting(it));
                 running.into_iter().chain(waiting).map(|entry| &entry.run.run_id).collect()
             }
-            Page::Now | Page::History => self.store.recent().map(|entry| &entry.run.run_id).collect(),
+            Page::History => return self.select_neighbour_ended(neighbour),
+            Page::Now => self.store.recent().map(|entry| &entry.run.run_id).collect(),
         };
         let selected = self.store.selected().map(|entry| &entry.run.run_id);
         let at = ids.iter().position(|id| Some(*id) == selected);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::controller::{WindowController, log_file};
+use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
@@ -44,9 +45,17 @@ pub(crate) enum Lookup {
     End,
 }
 
+/// What the thread of lookups does next.
+enum Next {
+    Lookup(Lookup),
+    /// A step of the list of ended runs.
+    History,
+}
+
 pub(crate) struct Lookups {
     controller: WindowController,
     following: Option<Following>,
+    history: HistoryReader,
 }
 
 /// A followed log, on two threads: one waits for growth, one sends updates at a limited rate.
@@ -57,16 +66,20 @@ struct Following {
 
 impl Lookups {
     pub(crate) fn new(controller: WindowController) -> Self {
-        Self { controller, following: None }
+        Self { controller, following: None, history: HistoryReader::default() }
     }
 
     /// Does lookups until the last one.
     pub(crate) fn run(mut self, waiting: &Receiver<Lookup>) {
-        for lookup in waiting {
-            if matches!(lookup, Lookup::End) {
-                break;
-            }
-            let update = match self.look_up(lookup) {
+        while let Some(next) = self.next(waiting) {
+            let looked = match next {
+                Next::Lookup(Lookup::End) => break,
+                Next::Lookup(lookup) => self.look_up(lookup),
+                Next::History => {
+                    self.history.go_on(&self.controller.backend).map(|page| page.map(AppUpdate::Runs))
+                }
+            };
+            let update = match looked {
                 Ok(None) => continue,
                 Ok(Some(update)) => update,
                 Err(error) => {
@@ -78,6 +91,18 @@ impl Lookups {
             }
         }
         self.unfollow();
+    }
+
+    /// What to do next: a lookup that waits, else the history's next step. None when no lookup can come any more.
+    fn next(&self, waiting: &Receiver<Lookup>) -> Option<Next> {
+        if !self.history.has_work() {
+            return waiting.recv().ok().map(Next::Lookup);
+        }
+        match waiting.try_recv() {
+            Ok(lookup) => Some(Next::Lookup(lookup)),
+            Err(TryRecvError::Empty) => Some(Next::History),
+            Err(TryRecvError::Disconnected) => None,
+        }
     }
 
     fn look_up(&mut self, lookup: Lookup) -> Result<Option<AppUpdate>, Error> {
@@ -122,6 +147,10 @@ impl Lookups {
             }
             Action::CountEnded => {
                 AppUpdate::EndedCount(backend.records()?.count_ended().map_err(EngineError::from)?)
+            }
+            Action::LoadRuns(question) => {
+                self.history.ask(question.map(|question| *question));
+                return Ok(None);
             }
             Action::SelectRun(Some(run_id)) | Action::LoadRun(run_id) => {
                 return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));

@@ -2,6 +2,7 @@
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
 mod controller;
+mod history_page;
 mod integration;
 mod job_page;
 mod look;
@@ -15,6 +16,7 @@ mod start;
 mod store;
 mod urgency;
 
+pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use look::{ThemeChoice, WindowLook};
@@ -24,5 +26,5 @@ pub use port::{
     WorldPort, window_port,
 };
 pub use start::{Earlier, StartBasis, StartOf};
-pub use store::{AppStore, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
+pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;

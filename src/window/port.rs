@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
@@ -49,6 +50,9 @@ pub enum Action {
     LoadHistory(HistorySpan),
     /// Asks how many runs have ended; answered by [`AppUpdate::EndedCount`].
     CountEnded,
+    /// Asks for rows of the list of ended runs, in the place of the question before; answered by [`AppUpdate::Runs`],
+    /// again as more of the list is known. None: the list is no longer shown.
+    LoadRuns(Option<Box<HistoryQuestion>>),
     /// Saves the form of a job; answered by [`AppUpdate::JobSaved`].
     SaveJob(Box<SaveJob>),
     /// Events were lost; answered by [`AppUpdate::Snapshot`] and [`AppUpdate::RecentRuns`].
@@ -138,6 +142,8 @@ pub enum AppUpdate {
     RecentRuns(Vec<RunSummary>),
     /// How many runs have ended, as the database counts them.
     EndedCount(usize),
+    /// Rows of the list of ended runs.
+    Runs(HistoryPage),
     /// One run with its details.
     RunDetail(RunDetail),
     /// The newest lines of the followed log.

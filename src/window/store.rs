@@ -6,10 +6,11 @@
 //! kept on its way) may overtake facts.
 //!
 //! Everything is bounded: [`MAX_RECENT`] ended runs, steps of the newest [`MAX_STEPFUL`] of them, ten minutes of
-//! samples, one history of the machine, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
+//! samples, one history of the machine, the visible rows of each list, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
 
 mod apply;
 mod entry;
+mod history;
 mod jobs;
 mod machine;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::history_page::HistoryList;
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use super::start::StartBasis;
@@ -31,6 +33,7 @@ use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
+pub use history::HistoryModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
 
@@ -107,6 +110,7 @@ pub struct AppStore {
     machine: MachineModel,
     pipelines: Option<Vec<PipelineView>>,
     jobs: JobsModel,
+    history: HistoryModel,
     n_jobs_left: usize,
     start_basis: Option<Arc<StartBasis>>,
     started: Option<Result<RunId, String>>,
@@ -168,6 +172,10 @@ impl AppStore {
             AppUpdate::Snapshot { runs, orders, seq } => self.apply_snapshot(runs, orders, seq),
             AppUpdate::RecentRuns(runs) => self.apply_recent(runs),
             AppUpdate::EndedCount(n_ended) => self.ended.put(n_ended),
+            AppUpdate::Runs(page) => {
+                let request = self.history.put_page(page);
+                self.requests.extend(request);
+            }
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
@@ -212,6 +220,7 @@ impl AppStore {
             }
             AppUpdate::Failure { action, message } => {
                 self.jobs.forget_questions();
+                self.history.forget_questions();
                 self.ended.is_asked = false;
                 self.push_failure(action, message);
             }
@@ -270,6 +279,29 @@ impl AppStore {
     pub fn want_jobs(&mut self, rows: Option<std::ops::Range<usize>>) {
         let requests = self.jobs.want(rows);
         self.requests.extend(requests.into_iter().flatten());
+    }
+
+    /// Sets the visible rows of the list of ended runs; none when the list is not open.
+    pub fn want_runs(&mut self, rows: Option<std::ops::Range<usize>>) {
+        let request = self.history.want(rows);
+        self.requests.extend(request);
+    }
+
+    /// Sets which ended runs are listed, and in which order.
+    pub fn list_runs(&mut self, list: HistoryList) {
+        let request = self.history.set_list(list);
+        self.requests.extend(request);
+    }
+
+    /// Reads the list of ended runs again, with what has ended meanwhile.
+    pub fn refresh_runs(&mut self) {
+        let request = self.history.refresh();
+        self.requests.extend(request);
+    }
+
+    /// The list of ended runs, as far as it is visible.
+    pub fn history(&self) -> &HistoryModel {
+        &self.history
     }
 
     /// Selects a job, or none.

@@ -29,6 +29,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::Snapshot { .. }
         | AppUpdate::RecentRuns(_)
         | AppUpdate::EndedCount(_)
+        | AppUpdate::Runs(_)
         | AppUpdate::RunDetail(_)
         | AppUpdate::LogTail { .. }
         | AppUpdate::Pipelines(_)

@@ -3,6 +3,7 @@
 mod aside;
 mod definitions;
 mod expect;
+mod history;
 mod load;
 mod manager;
 mod orders;
@@ -16,6 +17,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use history::{HistoryFilter, HistoryKey, HistoryMark, HistoryPart};
 pub use manager::CheckpointManager;
 pub use prune::{PrunePlan, PruneReason, PruneReport, PrunedRun, Retention};
 pub use query::{RunFilter, run_id_base};

@@ -272,7 +272,7 @@ pub fn run_id_base(source: &str, at: DateTime<Utc>) -> String {
 }
 
 /// The statement that reads summaries, with this rest.
-fn summaries(rest: &str) -> String {
+pub(super) fn summaries(rest: &str) -> String {
     format!("SELECT {SUMMARY_COLUMNS} FROM execution_state {rest}")
 }
 

@@ -1,66 +1,320 @@
-//! Ended runs, the newest first: as many as the window keeps, and how many there are in all.
+//! Ended runs: all that match the filter, the newest or the longest first, and below them the selected one.
 
-use egui::{Align2, Role, ScrollArea, Sense, Ui, vec2};
+use egui::{
+    Align2, ComboBox, CornerRadius, Key, Modifiers, Rect, Role, Sense, TextEdit, Ui, UiBuilder, pos2, vec2,
+};
 
-use super::super::widgets::{AccessibleName, Card, label_at};
+use super::super::command::Command;
+use super::super::history_filter::{HistoryState, HistoryTime};
+use super::super::widgets::{AccessibleName, Card, Icon, Lever, Tone, label_at, one_line, segments_at};
 use super::banner::banners_ui;
 use super::detail::detail_ui;
-use super::recent::ended_row_ui;
-use super::running::{keep_offset, offset_to_selected};
+use super::history_trend::{TREND, trend_ui};
+use super::recent::{EndedRow, RowTime, ended_row_ui};
 use super::{Commands, View};
-use crate::ui::theme;
+use crate::run::RunState;
+use crate::ui::{format, theme};
+use crate::window::HistoryOrder;
 
-pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+/// The least height of the selected run's card, where the window is low.
+const MIN_DETAIL: f32 = 170.0;
+/// Its most.
+const DETAIL: f32 = 300.0;
+/// The height of the line below the rows.
+const FOOT: f32 = 40.0;
+/// The width of the scroll bar.
+const BAR: f32 = 10.0;
+
+pub(crate) fn history_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GAP;
     banners_ui(ui, view, out);
-    let n_recent = view.store.recent().len();
+    let before = page.list();
+    filter_ui(ui, view, page, out);
     let has_selected = view.store.selected().is_some();
-    if n_recent == 0 {
-        let tokens = theme::tokens(ui);
-        let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 120.0));
-        let text = "Runs that have ended are listed here";
-        label_at(ui, rect.center(), Align2::CENTER_CENTER, text, (theme::body(), tokens.muted), rect.width());
-    } else {
-        rows_ui(ui, view, if has_selected { DETAIL + theme::GAP } else { 0.0 }, out);
+    let trend = view.store.history().trend();
+    let detail = (ui.available_height() * 0.45).clamp(MIN_DETAIL, DETAIL);
+    // In a low window the selected run needs the room.
+    let has_room = !has_selected || ui.available_height() > TREND + DETAIL + 200.0;
+    if !trend.is_empty() && has_room {
+        trend_ui(ui, view, trend, out);
+    }
+    list_ui(ui, view, page, if has_selected { detail + theme::GAP } else { 0.0 }, out);
+    if page.list() != before {
+        page.go_to_top();
+        page.marked.clear();
     }
     if has_selected {
-        detail_ui(ui, view, DETAIL, out);
+        detail_ui(ui, view, detail, out);
     }
 }
 
-/// The height of the selected run's card.
-const DETAIL: f32 = 300.0;
-
-/// The card of the rows, with `below` left free under it.
-fn rows_ui(ui: &mut Ui, view: View<'_>, below: f32, out: &mut Commands) {
-    let n_recent = view.store.recent().len();
-    let n_ended = view.store.n_ended().unwrap_or(n_recent);
-    let max_height = (ui.available_height() - below - theme::CARD_HEAD - theme::GAP).max(theme::ROW);
-    let id = ui.scope_id().with("ended");
-    let n_shown = (max_height / theme::ROW).floor().max(1.0) as usize;
-    let offset = offset_to_selected(ui, id, view, n_shown, |run_id| {
-        view.store.recent().position(|entry| entry.run.run_id == *run_id)
-    });
-    Card::new("Ended").count(n_ended).show(ui, |ui, rect| {
-        if n_ended > n_recent {
-            let text = format!("the newest {n_recent} are listed; `leverframe runs` lists all");
-            let style = (theme::small(), theme::tokens(ui).muted);
-            let width = rect.width() - 160.0;
-            let at = rect.right_center();
-            let place = label_at(ui, at, Align2::RIGHT_CENTER, text.as_str(), style, width);
-            ui.interact(place, id.with("listed"), Sense::hover()).says(Role::Label, &text);
-        }
-        let area =
-            ScrollArea::vertical().id_salt("ended rows").max_height(max_height).auto_shrink([false, true]);
-        let area = match offset {
-            Some(offset) => area.vertical_scroll_offset(offset),
-            None => area,
-        };
-        let shown = area.show_rows(ui, theme::ROW, n_recent, |ui, range| {
-            for at in range {
-                ended_row_ui(ui, view, at, at + 1 == n_recent, out);
+/// The fields of the filter, and the lever that clears them.
+fn filter_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, out: &mut Commands) {
+    let is_filtered = page.is_filtered();
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 8.0;
+        let width = ui.available_width();
+        let is_wide = width > 900.0;
+        let pipelines = view.store.history().pipelines();
+        let any = |text: Option<&str>| text.unwrap_or("any").to_owned();
+        let chosen = any(page.pipeline.as_ref().map(|id| id.as_str()));
+        combo(ui, ("Pipeline", &chosen), if is_wide { 220.0 } else { 150.0 }, |ui| {
+            ui.selectable_value(&mut page.pipeline, None, "any");
+            for id in pipelines {
+                ui.selectable_value(&mut page.pipeline, Some(id.clone()), one_line(id.as_str()));
             }
         });
-        keep_offset(ui, id, shown.state.clamped_offset().y);
+        let chosen = any(page.state.map(state_word));
+        combo(ui, ("State", &chosen), if is_wide { 140.0 } else { 118.0 }, |ui| {
+            ui.selectable_value(&mut page.state, None, "any");
+            for state in RunState::ALL.iter().copied().filter(|state| state.is_ended()) {
+                ui.selectable_value(&mut page.state, Some(state), state_word(state));
+            }
+        });
+        let mut time = page.time();
+        combo(ui, ("Time", time.text()), if is_wide { 160.0 } else { 130.0 }, |ui| {
+            for one in HistoryTime::ALL {
+                ui.selectable_value(&mut time, one, one.text());
+            }
+        });
+        page.set_time(time, view.now);
+        let clear = Command::ClearRunFilter;
+        let lever = Lever::of(ui, &clear).enabled_if(is_filtered);
+        let room = ui.available_width() - lever.width(ui) - 8.0;
+        let edit = TextEdit::singleline(&mut page.text)
+            .id(ui.scope_id().with("history text"))
+            .hint_text("Text in names, messages, errors")
+            .margin(vec2(9.0, 6.0))
+            .desired_width((room - 20.0).clamp(80.0, 360.0));
+        let _ = ui.add(edit).accessible_name("Text in names, messages, errors");
+        let place = ui.max_rect();
+        let mut right = place.right();
+        if lever.ui_before(ui, &mut right, place, theme::LEVER).clicked() {
+            out.push(clear);
+        }
     });
+}
+
+fn state_word(state: RunState) -> &'static str {
+    match state {
+        RunState::ForceStopped => "force stopped",
+        RunState::Queued
+        | RunState::Running
+        | RunState::Paused
+        | RunState::Stopping
+        | RunState::Stopped
+        | RunState::Completed
+        | RunState::Failed
+        | RunState::Interrupted => state.as_str(),
+    }
+}
+
+fn combo(ui: &mut Ui, (name, chosen): (&str, &str), width: f32, choices: impl FnOnce(&mut Ui)) {
+    let named = format!("{name}: {chosen}");
+    let combo = ComboBox::from_id_salt(name).width(width).truncate();
+    let shown = combo.selected_text(one_line(&named)).show_ui(ui, choices);
+    let _ = shown.response.accessible_name(named);
+}
+
+/// The card of the rows, with `below` left free under it.
+fn list_ui(ui: &mut Ui, view: View<'_>, page: &mut HistoryState, below: f32, out: &mut Commands) {
+    let history = view.store.history();
+    let n_known = history.n_known();
+    let height = ui.available_height() - below - theme::CARD_HEAD - FOOT - 4.0;
+    let n_visible = (height / theme::ROW).floor().max(1.0) as usize;
+    page.fit(n_known, n_visible);
+    let card = if history.is_whole() { Card::new("Ended").count(n_known) } else { Card::new("Ended") };
+    card.show(ui, |ui, rect| {
+        head_at(ui, rect, view, page, out);
+        let size = vec2(ui.available_width(), n_visible as f32 * theme::ROW);
+        let (_, rect) = ui.allocate_space(size);
+        if n_known == 0 {
+            nothing_ui(ui, rect, view, page, out);
+        } else {
+            rows_ui(ui, rect, view, page, out);
+        }
+        let (_, foot) = ui.allocate_space(vec2(ui.available_width(), FOOT));
+        foot_at(ui, foot, view, page, out);
+    });
+}
+
+/// How many there are in all, what is new, and the order.
+fn head_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let orders = [
+        (HistoryOrder::Newest, "Newest", "Order: newest first"),
+        (HistoryOrder::Longest, "Longest", "Order: longest first"),
+    ];
+    let (chosen, mut right) = segments_at(ui, rect, page.order, &orders);
+    page.order = chosen.unwrap_or(page.order);
+    right -= 10.0;
+    let n_new = view.store.history().n_new();
+    if n_new > 0 {
+        let command = Command::ShowNewRuns;
+        let lever = Lever::of(ui, &command).tone(Tone::Marked(tokens.accent)).text(format!("{n_new} new"));
+        if lever.ui_before(ui, &mut right, rect, 28.0).clicked() {
+            out.push(command);
+        }
+    }
+    if page.is_filtered()
+        && let Some(n_ended) = view.store.n_ended()
+    {
+        let text = format!("of {} that have ended", format::number(n_ended as f64));
+        let style = (theme::small(), tokens.muted);
+        let at = pos2(right - 6.0, rect.center().y);
+        let place = label_at(ui, at, Align2::RIGHT_CENTER, text.as_str(), style, 200.0);
+        ui.interact(place, ui.scope_id().with("of all"), Sense::hover()).says(Role::Label, &text);
+    }
+}
+
+/// What stands in the place of the rows if there are none.
+fn nothing_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    let is_filtered = page.is_filtered();
+    let text = match (view.store.history().is_whole(), is_filtered) {
+        (false, false) => "Reading the runs…",
+        (false, true) => "Searching…",
+        (true, false) => "Runs that have ended are listed here",
+        (true, true) => "No run matches the filter",
+    };
+    let at = rect.center() - vec2(0.0, 20.0);
+    let place = label_at(ui, at, Align2::CENTER_CENTER, text, (theme::body(), tokens.muted), rect.width());
+    ui.interact(place, ui.scope_id().with("nothing"), Sense::hover()).says(Role::Label, text);
+    if is_filtered && view.store.history().is_whole() {
+        let clear = Command::ClearRunFilter;
+        let text = "Show all runs";
+        let lever = Lever::icon(Icon::List, text).text(text).tone(Tone::Plain);
+        let size = vec2(lever.width(ui), theme::LEVER);
+        let place = Rect::from_center_size(rect.center() + vec2(0.0, 18.0), size);
+        if lever.ui_at(ui, place).clicked() {
+            out.push(clear);
+        }
+    }
+}
+
+/// The visible rows, always whole ones, and the scroll bar beside them. Not a scroll area: with a million rows, its
+/// offsets are larger than what its numbers can tell apart.
+fn rows_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out: &mut Commands) {
+    let history = view.store.history();
+    let n_known = history.n_known();
+    turn_by_input(ui, rect, page, n_known);
+    let n_visible = page.rows().len();
+    page.fit(n_known, n_visible);
+    let has_bar = n_known > n_visible;
+    let list =
+        Rect::from_min_max(rect.min, pos2(rect.right() - if has_bar { BAR } else { 0.0 }, rect.bottom()));
+    let mut rows = ui.new_child(UiBuilder::new().max_rect(list));
+    rows.spacing_mut().item_spacing.y = 0.0;
+    for at in page.rows() {
+        let Some(run) = history.row(at) else {
+            rows.add_space(theme::ROW);
+            continue;
+        };
+        let is_selected = view.store.selected().is_some_and(|entry| entry.run.run_id == run.run_id);
+        let row = EndedRow {
+            run,
+            time: RowTime::Started,
+            is_selected: is_selected || page.marked.contains(&run.run_id),
+            is_last: false,
+        };
+        let response = ended_row_ui(&mut rows, view, &row, out);
+        if response.clicked() {
+            let modifiers = ui.input(|input| input.modifiers);
+            if modifiers.command {
+                page.toggle(at, &run.run_id);
+            } else if modifiers.shift {
+                page.mark_to(at, history);
+            } else {
+                page.begin_at(at);
+                out.push(Command::Select(Some(run.run_id.clone())));
+            }
+        }
+    }
+    if has_bar {
+        let bar = Rect::from_min_max(pos2(list.right(), rect.top()), rect.max);
+        bar_ui(ui, bar, page, n_known);
+    }
+}
+
+/// Moves the rows as the wheel and the keys say.
+fn turn_by_input(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
+    if ui.rect_contains_pointer(rect) {
+        let turned = ui.input_mut(|input| std::mem::take(&mut input.smooth_scroll_delta.y));
+        page.turn(-turned / theme::ROW);
+    }
+    if ui.ctx().text_edit_focused() || egui::Popup::is_any_open(ui.ctx()) {
+        return;
+    }
+    let n_visible = page.rows().len();
+    let first = page.rows().start;
+    let goals = [
+        (Key::PageDown, first + n_visible),
+        (Key::PageUp, first.saturating_sub(n_visible)),
+        (Key::Home, 0),
+        (Key::End, n_known),
+    ];
+    for (key, goal) in goals {
+        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+            page.go_to(goal);
+        }
+    }
+}
+
+/// The scroll bar: a click or a drag goes to that part of the list.
+fn bar_ui(ui: &Ui, rect: Rect, page: &mut HistoryState, n_known: usize) {
+    let tokens = theme::tokens(ui);
+    let shown = page.rows();
+    let response = ui.interact(rect, ui.scope_id().with("history bar"), Sense::click_and_drag());
+    response.says(Role::ScrollBar, &rows_text(page, n_known, true));
+    let n_hidden = n_known.saturating_sub(shown.len()).max(1);
+    let thumb = (rect.height() * shown.len() as f32 / n_known as f32).clamp(24.0, rect.height());
+    let way = rect.height() - thumb;
+    if let Some(pos) = response.interact_pointer_pos() {
+        let share = f64::from(((pos.y - rect.top() - thumb / 2.0) / way.max(1.0)).clamp(0.0, 1.0));
+        page.go_to((share * n_hidden as f64).round() as usize);
+    }
+    let top = rect.top() + way * (page.rows().start as f64 / n_hidden as f64).min(1.0) as f32;
+    let place = Rect::from_min_size(pos2(rect.left() + 2.0, top), vec2(rect.width() - 4.0, thumb));
+    let is_held = response.hovered() || response.dragged();
+    let ink = if is_held { tokens.muted } else { tokens.line };
+    ui.painter().rect_filled(place, CornerRadius::same(3), ink);
+}
+
+fn rows_text(page: &HistoryState, n_known: usize, is_whole: bool) -> String {
+    let rows = page.rows();
+    let number = |n: usize| format::number(n as f64);
+    let end = rows.end.min(n_known);
+    let more = if is_whole { "" } else { " or more" };
+    format!("Rows {} to {} of {}{more}", number(rows.start + 1), number(end), number(n_known))
+}
+
+/// Which rows are visible, and the levers for the marked runs.
+fn foot_at(ui: &mut Ui, rect: Rect, view: View<'_>, page: &HistoryState, out: &mut Commands) {
+    let tokens = theme::tokens(ui);
+    ui.painter().hline(rect.x_range(), rect.top(), egui::Stroke::new(1.0, tokens.line));
+    let rect = rect.shrink2(vec2(theme::GAP, 0.0));
+    let history = view.store.history();
+    let n_marked = page.marked.len();
+    let text = if n_marked > 0 {
+        format!("{} marked", format::number(n_marked as f64))
+    } else if history.n_known() > 0 {
+        rows_text(page, history.n_known(), history.is_whole())
+    } else {
+        return;
+    };
+    let at = rect.left_center();
+    let style = (theme::small(), tokens.muted);
+    let place = label_at(ui, at, Align2::LEFT_CENTER, text.as_str(), style, rect.width() / 2.0);
+    ui.interact(place, ui.scope_id().with("foot"), Sense::hover()).says(Role::Label, &text);
+    let mut right = rect.right();
+    if n_marked > 0 {
+        for command in [Command::UnmarkRuns, Command::RetryMarked] {
+            if Lever::of(ui, &command).ui_before(ui, &mut right, rect, 28.0).clicked() {
+                out.push(command);
+            }
+        }
+    } else {
+        let text = "Ctrl or Shift marks several";
+        label_at(ui, pos2(right, at.y), Align2::RIGHT_CENTER, text, (theme::small(), tokens.muted), 240.0);
+    }
 }

@@ -7,8 +7,8 @@ use super::super::offers::start_lever;
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone};
 use super::{Commands, View};
 use crate::api;
-use crate::run::{RunState, StopKind};
-use crate::window::{Action, Folder, RunEntry};
+use crate::run::{RunState, RunSummary, StopKind};
+use crate::window::{Action, Folder};
 
 /// The lever that lists the pipelines to start, if there are some.
 pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
@@ -36,14 +36,14 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
 }
 
 /// The menu of a run's further commands, under the lever `response`.
-pub(crate) fn run_menu_ui(response: &Response, entry: &RunEntry, out: &mut Commands) {
+pub(crate) fn run_menu_ui(response: &Response, run: &RunSummary, out: &mut Commands) {
     Popup::menu(response).show(|ui| {
         ui.set_min_width(200.0);
-        let run_id = &entry.run.run_id;
+        let run_id = &run.run_id;
         // A held run has a reason, and will go on by itself.
-        let is_held = entry.run.state == RunState::Paused && entry.run.error.is_some();
+        let is_held = run.state == RunState::Paused && run.error.is_some();
         let keep = is_held.then(|| ("Keep it frozen", Action::Do(api::Command::pause(run_id))));
-        let first = if entry.run.state.is_ended() {
+        let first = if run.state.is_ended() {
             ("Retry all steps", Action::Do(api::Command::retry(run_id, None)))
         } else {
             ("Force stop", Action::Do(api::Command::stop(run_id, StopKind::Force)))

@@ -7,6 +7,7 @@ mod detail;
 mod dialogs;
 mod frame;
 mod history;
+mod history_trend;
 mod job_card;
 mod job_row;
 mod lanes;
@@ -31,6 +32,7 @@ use egui::Ui;
 
 use super::beat::Beat;
 use super::command::{Command, Page};
+use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::state::WindowState;
@@ -58,12 +60,12 @@ pub(super) type Commands = Vec<Command>;
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,
-    (schedule, machine): (&mut SchedulePage, &mut MachinePage),
+    (schedule, machine, history): (&mut SchedulePage, &mut MachinePage, &mut HistoryState),
     out: &mut Commands,
 ) {
     match view.state.page {
         Page::Now => now::now_ui(ui, view, out),
-        Page::History => history::history_ui(ui, view, out),
+        Page::History => history::history_ui(ui, view, history, out),
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
         Page::Machine => machine::machine_ui(ui, view, machine, out),

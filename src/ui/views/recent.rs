@@ -1,6 +1,6 @@
-//! Ended runs: the newest few on the first page, and all that the window keeps under History.
+//! Ended runs as rows, and the newest few of them on the first page.
 
-use egui::{Align2, Id, Rect, Ui, pos2, vec2};
+use egui::{Align2, Id, Rect, Response, Ui, pos2, vec2};
 
 use super::super::command::{Command, Page};
 use super::super::offers::first_lever;
@@ -10,9 +10,9 @@ use super::super::widgets::{
 use super::running::{names_at, state_text};
 use super::{Commands, View, menus};
 use crate::api;
-use crate::run::RunState;
+use crate::run::{RunState, RunSummary};
 use crate::ui::{format, theme};
-use crate::window::{Action, RunEntry};
+use crate::window::Action;
 
 /// The most rows on the first page; History has more.
 const MAX_ROWS: usize = 12;
@@ -38,28 +38,54 @@ pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut 
         let n_fitting = ((max_height - theme::CARD_HEAD) / theme::ROW).floor().max(0.0) as usize;
         let n_rows = n_recent.min(n_fitting.clamp(MIN_ROWS, MAX_ROWS));
         for at in 0..n_rows {
-            ended_row_ui(ui, view, at, at + 1 == n_rows, out);
+            let Some(entry) = view.store.recent_at(at) else { continue };
+            let selected = view.store.selected();
+            let row = EndedRow {
+                run: &entry.run,
+                time: RowTime::Ended,
+                is_selected: selected.is_some_and(|selected| selected.run.run_id == entry.run.run_id),
+                is_last: at + 1 == n_rows,
+            };
+            if ended_row_ui(ui, view, &row, out).clicked() {
+                out.push(Command::Select(Some(entry.run.run_id.clone())));
+            }
         }
     });
 }
 
-/// One run that has ended.
-pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool, out: &mut Commands) {
-    let Some(entry) = view.store.recent_at(at) else { return };
-    let run = &entry.run;
-    let is_selected = view.store.selected().is_some_and(|selected| selected.run.run_id == run.run_id);
-    let state = state_text(entry, view);
-    let (why, ink) = why_text(ui, entry);
-    let when = format::when(entry.ended_at(), view.now);
-    let took = format::duration(entry.run.took(view.now));
-    let name = format!("{state}, {}, {}, {why}, ended {when}, took {took}", run.pipeline_id, run.run_id);
+/// One run that has ended, in a list.
+#[derive(Clone, Copy)]
+pub(crate) struct EndedRow<'a> {
+    pub(crate) run: &'a RunSummary,
+    pub(crate) time: RowTime,
+    pub(crate) is_selected: bool,
+    /// Whether it is the last row of its card.
+    pub(crate) is_last: bool,
+}
+
+/// Which instant a row shows: the one by which its list is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowTime {
+    Started,
+    Ended,
+}
+
+/// Paints it; its levers push their commands.
+pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out: &mut Commands) -> Response {
+    let EndedRow { run, time, is_selected, is_last } = *row;
+    let state = state_text(run, view);
+    let (why, ink) = why_text(ui, run);
+    let (word, at) = match time {
+        RowTime::Started => ("started", run.started_at),
+        RowTime::Ended => ("ended", run.finished_at.unwrap_or(run.started_at)),
+    };
+    let when = format::when(at, view.now);
+    let took = format::duration(run.took(view.now));
+    let name = format!("{state}, {}, {}, {why}, {word} {when}, took {took}", run.pipeline_id, run.run_id);
     let corners = if is_last { Corners::Bottom } else { Corners::Square };
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("ended run", run.run_id.as_str()));
-    let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
-    if response.clicked() {
-        out.push(Command::Select(Some(run.run_id.clone())));
-    }
+    let (rect, mut response) = row_ui(ui, row_id, theme::ROW, &kind);
     if ui.is_rect_visible(rect) {
         let tokens = theme::tokens(ui);
         let column =
@@ -70,26 +96,26 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, at: usize, is_last: bool
         let time = column(time_right - 122.0, 122.0);
         let place_left = job.right() + theme::GAP;
         state_at(ui, state_column, Icon::of_run(run.state), &state, tokens.run_state(run.state));
-        names_at(ui, job, entry);
+        names_at(ui, job, run);
         let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
         let width = time.left() - theme::GAP - place_left;
         let at = pos2(place_left, rect.center().y);
         let shown = label_at(ui, at, Align2::LEFT_CENTER, why.clone(), (theme::body(), ink), width);
         if shown.width() > width - 2.0 {
-            response.tip(&why);
+            response = response.tip(&why);
         }
         numbers_at(ui, pos2(time.left(), upper), Align2::LEFT_CENTER, &when, (theme::body(), tokens.text));
         let took = format!("took {took}");
         numbers_at(ui, pos2(time.left(), lower), Align2::LEFT_CENTER, &took, (theme::small(), tokens.muted));
     }
     let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
-    levers_ui(ui, levers, entry, out);
+    levers_ui(ui, levers, run, out);
+    response
 }
 
 /// Why it ended, in one sentence.
-fn why_text(ui: &Ui, entry: &RunEntry) -> (String, egui::Color32) {
+fn why_text(ui: &Ui, run: &RunSummary) -> (String, egui::Color32) {
     let tokens = theme::tokens(ui);
-    let run = &entry.run;
     let ink = match run.state {
         RunState::Failed | RunState::Interrupted => tokens.run_state(run.state),
         RunState::Queued
@@ -111,21 +137,21 @@ fn why_text(ui: &Ui, entry: &RunEntry) -> (String, egui::Color32) {
     (text, ink)
 }
 
-fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, out: &mut Commands) {
-    let (run_id, state) = (&entry.run.run_id, entry.run.state);
+fn levers_ui(ui: &mut Ui, rect: Rect, run: &RunSummary, out: &mut Commands) {
+    let (run_id, state) = (&run.run_id, run.state);
     let top = rect.center().y - theme::LEVER / 2.0;
     let place = |left: f32, width: f32| Rect::from_min_size(pos2(left, top), vec2(width, theme::LEVER));
     if state.is_resumable() {
-        let command = Command::Send(first_lever(&entry.run));
+        let command = Command::Send(first_lever(run));
         if Lever::of(ui, &command).ui_at(ui, place(rect.left(), FIRST)).clicked() {
             out.push(command);
         }
     }
-    let again = Command::Send(Action::Do(api::Command::start_like(&entry.run.pipeline_id, run_id)));
+    let again = Command::Send(Action::Do(api::Command::start_like(&run.pipeline_id, run_id)));
     if Lever::of(ui, &again).ui_at(ui, place(rect.left() + FIRST + 6.0, SECOND)).clicked() {
         out.push(again);
     }
     let more = place(rect.right() - theme::LEVER, theme::LEVER);
     let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
-    menus::run_menu_ui(&response, entry, out);
+    menus::run_menu_ui(&response, run, out);
 }

@@ -13,7 +13,7 @@ use super::super::widgets::{
 use super::waiting::is_waiting;
 use super::{Commands, View, menus};
 use crate::base::id::RunId;
-use crate::run::{RunState, StepSummary};
+use crate::run::{RunState, RunSummary, StepSummary};
 use crate::ui::{format, theme};
 use crate::window::{RunEntry, RunUsage};
 
@@ -190,8 +190,8 @@ pub(crate) fn place_text(entry: &RunEntry) -> String {
 }
 
 /// The state in a word, with its duration where that matters.
-pub(crate) fn state_text(entry: &RunEntry, view: View<'_>) -> String {
-    match (entry.run.state, entry.run.frozen_since) {
+pub(crate) fn state_text(run: &RunSummary, view: View<'_>) -> String {
+    match (run.state, run.frozen_since) {
         (RunState::Paused, Some(since)) => {
             view.beat.about(view.now - since);
             format!("frozen {}", format::about(view.now - since))
@@ -211,7 +211,7 @@ fn run_row_ui(
 ) {
     let run = &entry.run;
     let is_selected = view.store.selected().is_some_and(|selected| selected.run.run_id == run.run_id);
-    let state = state_text(entry, view);
+    let state = state_text(run, view);
     let place = place_text(entry);
     let percent = format::percent(run.progress);
     let elapsed = format::clock(entry.run.took(view.now));
@@ -230,7 +230,7 @@ fn run_row_ui(
         let color = tokens.run_state(run.state);
         let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
         state_at(ui, columns.state, Icon::of_run(run.state), &state, color);
-        names_at(ui, columns.job, entry);
+        names_at(ui, columns.job, run);
 
         let place_right = columns.place.right() - 46.0;
         let width = place_right - columns.place.left();
@@ -262,14 +262,14 @@ fn run_row_ui(
 }
 
 /// The pipeline over the run's id.
-pub(crate) fn names_at(ui: &Ui, rect: Rect, entry: &RunEntry) {
+pub(crate) fn names_at(ui: &Ui, rect: Rect, run: &RunSummary) {
     let tokens = theme::tokens(ui);
     let (upper, lower) = (rect.center().y - 8.0, rect.center().y + 9.0);
-    let name = entry.run.pipeline_id.as_str();
+    let name = run.pipeline_id.as_str();
     let style = (theme::medium(), tokens.text);
     label_at(ui, pos2(rect.left(), upper), Align2::LEFT_CENTER, name, style, rect.width());
     let style = (theme::mono(), tokens.muted);
-    let id = entry.run.run_id.as_str();
+    let id = run.run_id.as_str();
     label_at(ui, pos2(rect.left(), lower), Align2::LEFT_CENTER, id, style, rect.width());
 }
 
@@ -374,5 +374,5 @@ fn levers_ui(ui: &mut Ui, rect: Rect, entry: &RunEntry, is_selected: bool, out: 
         }
     }
     let response = Lever::icon(Icon::More, format!("More for {run_id}")).ui_at(ui, more);
-    menus::run_menu_ui(&response, entry, out);
+    menus::run_menu_ui(&response, &entry.run, out);
 }

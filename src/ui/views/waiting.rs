@@ -131,7 +131,7 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
         let job_width = if rect.width() < 820.0 { 150.0 } else { 186.0 };
         let job =
             Rect::from_min_size(pos2(state.right() + theme::GAP, rect.top()), vec2(job_width, rect.height()));
-        names_at(ui, job, entry);
+        names_at(ui, job, &entry.run);
         let left = job.right() + theme::GAP;
         let width = levers.left() - left - theme::GAP;
         sentence_at(ui, pos2(left, upper), (&sentence, wait.and_then(Wait::holder)), width, out);
@@ -154,5 +154,5 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
     }
     let place = Rect::from_min_size(pos2(left, top), vec2(theme::LEVER, theme::LEVER));
     let response = Lever::icon(Icon::More, format!("More for {}", run.run_id)).ui_at(ui, place);
-    menus::run_menu_ui(&response, entry, out);
+    menus::run_menu_ui(&response, &entry.run, out);
 }

@@ -185,7 +185,11 @@ impl AppStore {
         let Some(entry) = self.runs.get(run_id) else { return };
         let (is_ended, started_at, ended_at) =
             (entry.run.state.is_ended(), entry.run.started_at, entry.ended_at());
+        self.history.put_run(&entry.run);
         if is_ended {
+            if self.living.contains(run_id) {
+                self.history.put_ended(&entry.run);
+            }
             self.living.retain(|id| id != run_id);
             let n_known = self.recent.len();
             self.recent.retain(|id| id != run_id);

@@ -1,6 +1,7 @@
 //! The store against real SQLite files.
 
 mod crashing;
+mod history;
 mod opening;
 mod pruning;
 mod reading;
