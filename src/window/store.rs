@@ -6,7 +6,8 @@
 //! kept on its way) may overtake facts.
 //!
 //! Everything is bounded: [`MAX_RECENT`] ended runs, steps of the newest [`MAX_STEPFUL`] of them, ten minutes of
-//! samples, one history of the machine, the visible rows of each list, one log tail of [`MAX_LOG_LINES`] lines, [`MAX_NOTICES`] notices of each kind.
+//! samples, one history of the machine, the visible rows of each list, one log tail of [`MAX_LOG_LINES`] lines,
+//! [`MAX_NOTICES`] notices of each kind.
 
 mod apply;
 mod entry;
