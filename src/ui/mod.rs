@@ -41,6 +41,8 @@ mod tests_machine;
 #[cfg(test)]
 mod tests_pages;
 #[cfg(test)]
+mod tests_run;
+#[cfg(test)]
 mod tests_schedule;
 #[cfg(test)]
 mod tests_waiting;

@@ -2,7 +2,7 @@
 
 use egui::ThemePreference;
 
-use super::command::{Command, Neighbour, Page};
+use super::command::{Command, Neighbour, Page, RunTab};
 use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
 use crate::window::{Action, AppStore, HistorySpan};
@@ -51,6 +51,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
             offered.push(Command::Send(second_lever(run)));
         }
         offered.push(Command::Select(Some(run.run_id.clone())));
+        offered.push(Command::OpenRun(run.run_id.clone()));
     }
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
     offered.extend(startable.map(|entry| Command::Send(Action::Do(api::Command::start(&entry.id)))));
@@ -109,12 +110,19 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
             commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
         }
         Page::Machine => commands.push(Command::SaveLimits),
+        // Its rows are the steps.
+        Page::Run => {
+            commands.extend(neighbours);
+            commands.extend([Command::CloseRun, Command::ShowRunTab(RunTab::Log)]);
+        }
     }
     if page.shows_runs()
         && let Some(entry) = store.selected()
     {
         let state = entry.run.state;
-        commands.push(Command::Select(None));
+        if page != Page::Run {
+            commands.extend([Command::Select(None), Command::OpenRun(entry.run.run_id.clone())]);
+        }
         if matches!(state, RunState::Running | RunState::Paused) {
             commands.push(Command::Send(first_lever(&entry.run)));
         }

@@ -10,6 +10,7 @@ mod machine_history;
 mod own_store;
 mod port;
 mod remote_usage;
+mod run_facts;
 mod samples;
 mod store;
 mod urgency;
@@ -22,5 +23,6 @@ pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
+pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
 pub use store::{AppStore, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;

@@ -10,6 +10,7 @@
 
 mod apply;
 mod entry;
+mod facts;
 mod jobs;
 mod machine;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
+use super::run_facts::RunFacts;
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
 use crate::backend::RunDetail;
@@ -30,6 +32,7 @@ use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
+use facts::FactsModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
 
@@ -110,6 +113,7 @@ pub struct AppStore {
     selected: Option<RunId>,
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
+    facts: FactsModel,
     alerts: Vec<Notice>,
     failures: Vec<Notice>,
     decisions: Vec<Decision>,
@@ -168,6 +172,7 @@ impl AppStore {
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
+            AppUpdate::RunFacts { run_id, facts } => self.facts.put(&run_id, facts),
             AppUpdate::LogTail { key, tail } => {
                 if self.selected.as_ref() == Some(&key.run_id)
                     && let Some(log) = self.log.as_mut().filter(|log| log.key == key)
@@ -207,6 +212,7 @@ impl AppStore {
             }
             AppUpdate::Failure { action, message } => {
                 self.jobs.forget_questions();
+                self.facts.forget_question();
                 self.ended.is_asked = false;
                 self.push_failure(action, message);
             }
@@ -284,6 +290,17 @@ impl AppStore {
     pub fn want_ended_count(&mut self) {
         let request = self.ended.want();
         self.requests.extend(request);
+    }
+
+    /// Sets the run whose page is open; none when no such page is open.
+    pub fn want_facts(&mut self, run_id: Option<&RunId>) {
+        let request = self.facts.want(run_id);
+        self.requests.extend(request);
+    }
+
+    /// The facts of the run whose page is open, once they have arrived.
+    pub fn facts(&self, run_id: &RunId) -> Option<&RunFacts> {
+        self.facts.of(run_id)
     }
 
     /// The jobs, as far as they are visible.
