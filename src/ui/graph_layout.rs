@@ -46,7 +46,8 @@ fn forward(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut is_done = vec![false; needs.len()];
     let exists = |need: &usize| *need < needs.len();
     loop {
-        let is_ready = |at: &usize| !is_done[*at] && needs[*at].iter().filter(|n| exists(n)).all(|n| is_done[*n]);
+        let is_ready =
+            |at: &usize| !is_done[*at] && needs[*at].iter().filter(|n| exists(n)).all(|n| is_done[*n]);
         let ready: Vec<usize> = (0..needs.len()).filter(is_ready).collect();
         if ready.is_empty() {
             break;
@@ -133,7 +134,11 @@ mod tests {
             .map(|(from, to)| (layout.places[from], layout.places[to]))
             .collect();
         let crosses = |(a, b): (Place, Place), (c, d): (Place, Place)| {
-            a.column == c.column && b.column == d.column && (a.row < c.row) != (b.row < d.row) && a.row != c.row && b.row != d.row
+            a.column == c.column
+                && b.column == d.column
+                && (a.row < c.row) != (b.row < d.row)
+                && a.row != c.row
+                && b.row != d.row
         };
         let pairs = (0..lines.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
         pairs.filter(|(i, j)| crosses(lines[*i], lines[*j])).count()
@@ -153,7 +158,8 @@ mod tests {
 
     #[test]
     fn every_line_runs_from_left_to_right_also_in_a_graph_of_60_steps() {
-        let wide: Vec<Vec<usize>> = (0..60).map(|n| if n < 4 { vec![] } else { vec![n / 4, n - 4] }).collect();
+        let wide: Vec<Vec<usize>> =
+            (0..60).map(|n| if n < 4 { vec![] } else { vec![n / 4, n - 4] }).collect();
         let layout = checked(&wide, 12);
         for (to, needs) in wide.iter().enumerate() {
             for from in needs {

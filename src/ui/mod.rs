@@ -9,6 +9,7 @@
 //! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
+//! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
 //! | `icon` | icons drawn by code |
@@ -23,6 +24,7 @@
 mod beat;
 mod command;
 mod format;
+mod graph_layout;
 mod icon;
 mod job_form;
 mod labels;

@@ -51,8 +51,12 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
             offered.push(Command::Send(second_lever(run)));
         }
         offered.push(Command::Select(Some(run.run_id.clone())));
-        offered.push(Command::OpenRun(run.run_id.clone()));
     }
+    let runs = store
+        .living()
+        .map(|entry| &entry.run)
+        .filter(|run| selected.is_none_or(|it| it.run_id != run.run_id));
+    offered.extend(selected.into_iter().chain(runs).map(|run| Command::OpenRun(run.run_id.clone())));
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
     offered.extend(startable.map(|entry| Command::Send(Action::Do(api::Command::start(&entry.id)))));
     offered.extend(Page::ALL.map(Command::Show));

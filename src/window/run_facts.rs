@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::base::id::{RunId, StepId};
 use crate::base::time::Now;
 use crate::records::{Records, definition_of};
-use crate::run::{FiredBy, StepSummary};
+use crate::run::{Decision, FiredBy, StepSummary};
 use crate::store::{StoreError, StoredBody, StoredRun};
 
 /// Bytes of one text that are kept: of a definition, a checkpoint, an output.
@@ -36,6 +36,8 @@ pub struct RunFacts {
     pub checkpoints: Vec<CheckpointText>,
     /// What steps have handed on, in the order of the steps.
     pub outputs: Vec<OutputText>,
+    /// What recovery has decided about it, oldest first.
+    pub decisions: Vec<Decision>,
 }
 
 /// The definition of a run as text.
@@ -102,6 +104,7 @@ pub(crate) fn run_facts(records: &Records, run_id: &RunId, now: Now) -> Result<O
         env_names,
         checkpoints: checkpoints.collect(),
         outputs: outputs_of(&stored),
+        decisions: record.decisions,
     }))
 }
 

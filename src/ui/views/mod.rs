@@ -22,6 +22,7 @@ mod plotted;
 mod recent;
 mod run_facts;
 mod run_gantt;
+mod run_graph;
 mod run_page;
 mod run_steps;
 mod running;

@@ -90,10 +90,10 @@ pub(crate) fn decisions_ui(ui: &mut Ui, page: RunPage<'_>) {
                 fired.due_at.as_deref().map_or_else(|| "by hand".to_owned(), |due| format!("due {due}"));
             pair_ui(ui, "Fired by", &format!("job {}, {due}", fired.job_id));
         }
-        if page.entry.decisions.is_empty() {
+        if facts.decisions.is_empty() {
             remark_ui(ui, "Recovery had nothing to decide about this run");
         }
-        for decision in page.entry.decisions.iter().rev() {
+        for decision in facts.decisions.iter().rev() {
             pair_ui(ui, &format::when(decision.at, page.view.now), &decision_text(decision));
         }
     });

@@ -85,6 +85,11 @@ where
     shown.map(|at| (at, at.with_timezone(zone).format(form).to_string())).collect()
 }
 
+/// The height of the card if nothing is to be scrolled.
+pub(crate) fn gantt_height(page: RunPage<'_>) -> f32 {
+    theme::CARD_HEAD + page.entry.steps().len().max(1) as f32 * LANE + TIMES + 2.0
+}
+
 /// The card, `height` high.
 pub(crate) fn gantt_ui(ui: &mut Ui, page: RunPage<'_>, height: f32, out: &mut Commands) {
     let tokens = theme::tokens(ui);
@@ -223,7 +228,7 @@ fn lane_ui(
             None => from + attempt.took(page.view.now).unwrap_or_default(),
         };
         let text = match attempt.state {
-            StepState::Failed if !exit_text(attempt).is_empty() => format!("✖ exit {}", exit_text(attempt)),
+            StepState::Failed if !exit_text(attempt).is_empty() => format!("exit {}", exit_text(attempt)),
             StepState::Running if attempt.progress > 0.0 => format::percent(attempt.progress),
             StepState::Pending
             | StepState::Waiting
@@ -290,7 +295,7 @@ mod tests {
         assert_eq!(shown("2026-11-23T14:00:00.5Z", 3, 6), ["19:30:01", "19:30:02", "19:30:03"]);
         assert_eq!(shown("2026-11-23T14:00:00Z", 10, 3), ["19:30:00", "19:30:05", "19:30:10"]);
         assert_eq!(shown("2026-11-23T14:00:07Z", 1600, 4), ["19:40", "19:50"]);
-        assert_eq!(shown("2026-11-23T14:00:07Z", 86_400, 4), ["20:00", "08:00"]);
+        assert_eq!(shown("2026-11-23T14:00:07Z", 86_400, 4), ["00:00", "12:00"]);
         assert_eq!(shown("2026-11-23T14:00:07Z", 3 * 86_400, 4), ["24 Nov", "25 Nov", "26 Nov"]);
         assert!(!shown("2026-11-23T14:00:07Z", 400 * 86_400, 5).is_empty());
         assert_eq!(shown("2026-11-23T14:00:07Z", 0, 0), [] as [&str; 0]);

@@ -77,7 +77,8 @@ impl<'a> Graph<'a> {
         for (to, step) in self.layout.places.iter().zip(self.needs) {
             let end = node_at(origin, *to).left_center();
             for need in &step.needs {
-                let (Some(from), Some(needed)) = (self.layout.places.get(*need), self.needs.get(*need)) else {
+                let (Some(from), Some(needed)) = (self.layout.places.get(*need), self.needs.get(*need))
+                else {
                     continue;
                 };
                 let is_done = page
@@ -138,7 +139,11 @@ fn node_ui(
         Some(_) | None => format!("{state} {took}").trim_end().to_owned(),
     };
     let n_before = known.map_or(0, |step| step.attempt.saturating_sub(1));
-    let before = if n_before > 0 { format!(", after {}", format::count(n_before as usize, "attempt")) } else { String::new() };
+    let before = if n_before > 0 {
+        format!(", after {}", format::count(n_before as usize, "attempt"))
+    } else {
+        String::new()
+    };
     let is_selected = page.step() == Some(step_id);
     let response = ui
         .interact(rect, ui.scope_id().with(("node", step_id.as_str())), Sense::click())
@@ -159,11 +164,8 @@ fn node_ui(
         | StepState::Stopped
         | StepState::Interrupted => tokens.tint(color, if response.hovered() { 0.24 } else { 0.14 }),
     };
-    let line = if is_selected {
-        Stroke::new(2.0, tokens.text)
-    } else {
-        Stroke::new(1.0, tokens.tint(color, 0.7))
-    };
+    let line =
+        if is_selected { Stroke::new(2.0, tokens.text) } else { Stroke::new(1.0, tokens.tint(color, 0.7)) };
     ui.painter().rect(rect, radius, fill, line, StrokeKind::Inside);
     if response.has_focus() {
         let ring = Stroke::new(2.0, tokens.accent);
@@ -174,11 +176,16 @@ fn node_ui(
     let upper = rect.top() + 13.0;
     if n_before > 0 {
         let style = (theme::small(), tokens.failed);
-        right = label_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, format!("✖ {n_before}"), style, 40.0).left() - 6.0;
+        right = label_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, n_before.to_string(), style, 40.0)
+            .left()
+            - 5.0;
+        Icon::Cross.paint(ui.painter(), pos2(right - 4.5, upper), 9.0, tokens.failed);
+        right -= 15.0;
     }
     let style = (theme::medium(), tokens.text);
     let shown = label_at(ui, pos2(left, upper), Align2::LEFT_CENTER, step_id.as_str(), style, right - left);
-    let place = Rect::from_min_max(pos2(left, rect.top() + 22.0), pos2(rect.right() - 6.0, rect.bottom() - 3.0));
+    let place =
+        Rect::from_min_max(pos2(left, rect.top() + 22.0), pos2(rect.right() - 6.0, rect.bottom() - 3.0));
     let x = Icon::of_step(state).paint_before(ui.painter(), place, 10.0, color);
     let style = (theme::small(), color);
     label_at(ui, pos2(x, place.center().y), Align2::LEFT_CENTER, second, style, place.right() - x);

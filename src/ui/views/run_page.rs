@@ -14,7 +14,8 @@ use super::super::widgets::{
 use super::banner::banners_ui;
 use super::log_tail::log_tail_ui;
 use super::run_facts::{checkpoints_ui, decisions_ui, definition_ui, outputs_ui, params_ui};
-use super::run_gantt::gantt_ui;
+use super::run_gantt::{gantt_height, gantt_ui};
+use super::run_graph::Graph;
 use super::run_steps::steps_ui;
 use super::running::state_text;
 use super::{Commands, View, menus};
@@ -98,6 +99,7 @@ pub(crate) fn run_page_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 120.0));
         let text = "This run is gone; go back and choose another one";
         label_at(ui, rect.center(), Align2::CENTER_CENTER, text, (theme::body(), tokens.muted), rect.width());
+        ui.interact(rect, ui.scope_id().with("gone"), Sense::hover()).says(Role::Label, text);
         return;
     };
     let facts = view.store.facts(&entry.run.run_id);
@@ -288,7 +290,11 @@ impl<'a> RunPage<'a> {
             let place = Rect::from_min_size(pos2(left, rect.top()), vec2(width.max(1.0), TABS));
             let is_open = self.view.state.run_tab == tab;
             let response = ui
-                .interact(place.expand2(vec2(gap / 2.0, 0.0)), ui.scope_id().with(tab.text()), Sense::click())
+                .interact(
+                    place.expand2(vec2(gap / 2.0, 0.0)),
+                    ui.scope_id().with(("tab", tab.text())),
+                    Sense::click(),
+                )
                 .on_hover_cursor(CursorIcon::PointingHand);
             response.says_selected(Role::Tab, is_open, &text);
             let ink = if is_open || response.hovered() { tokens.text } else { tokens.muted };
@@ -319,25 +325,35 @@ impl<'a> RunPage<'a> {
             RunTab::Parameters => facts.map(|facts| facts.params.len()),
             RunTab::Checkpoints => facts.map(|facts| facts.checkpoints.len()),
             RunTab::Outputs => facts.map(|facts| facts.outputs.len()),
-            RunTab::Decisions => Some(self.entry.decisions.len()),
+            RunTab::Decisions => facts.map(|facts| facts.decisions.len()),
         }
     }
 
-    /// The steps over time, and the log beside them or below.
+    /// The steps as a graph and over time, and the log beside them if there is room. In a narrow window the log has its
+    /// own tab, one key away.
     fn overview_ui(self, ui: &mut Ui, out: &mut Commands) {
         let rect = ui.available_rect_before_wrap();
         ui.allocate_rect(rect, Sense::hover());
-        let (steps, log) = if rect.width() >= WIDE {
-            let middle = rect.left() + (rect.width() * 0.56).round();
-            (rect.with_max_x(middle - theme::GAP / 2.0), rect.with_min_x(middle + theme::GAP / 2.0))
-        } else {
-            let middle = rect.top() + (rect.height() * 0.62).round();
-            (rect.with_max_y(middle - theme::GAP / 2.0), rect.with_min_y(middle + theme::GAP / 2.0))
-        };
-        let mut left = ui.new_child(UiBuilder::new().id_salt("steps").max_rect(steps));
-        gantt_ui(&mut left, self, steps.height(), out);
-        let mut right = ui.new_child(UiBuilder::new().id_salt("log").max_rect(log));
-        self.log_ui(&mut right, log.height(), out);
+        let mut steps = rect;
+        if rect.width() >= WIDE {
+            let middle = rect.left() + (rect.width() * 0.58).round();
+            steps.max.x = middle - theme::GAP / 2.0;
+            let log = rect.with_min_x(middle + theme::GAP / 2.0);
+            let mut right = ui.new_child(UiBuilder::new().id_salt("log").max_rect(log));
+            self.log_ui(&mut right, log.height(), out);
+        }
+        let mut lanes = steps;
+        if let Some(graph) = Graph::of(self) {
+            // Both have what they need, or half each, or one what the other leaves.
+            let half = (steps.height() - theme::GAP) / 2.0;
+            let left = steps.height() - theme::GAP - gantt_height(self);
+            let height = graph.height().min(half.max(left)).round();
+            lanes.min.y = steps.top() + height + theme::GAP;
+            let mut upper = ui.new_child(UiBuilder::new().id_salt("graph").max_rect(steps));
+            graph.ui(&mut upper, self, height, out);
+        }
+        let mut lower = ui.new_child(UiBuilder::new().id_salt("lanes").max_rect(lanes));
+        gantt_ui(&mut lower, self, lanes.height(), out);
     }
 
     /// The card of the followed log.
