@@ -15,6 +15,12 @@ pub(super) enum Command {
     Send(Action),
     /// Go to a page.
     Show(Page),
+    /// Open the page of a run.
+    OpenRun(RunId),
+    /// Leave the page of a run.
+    CloseRun,
+    /// Show this on the page of a run.
+    ShowRunTab(RunTab),
     /// Select a run, or none.
     Select(Option<RunId>),
     /// Select the next or the previous row.
@@ -90,6 +96,52 @@ pub(super) enum Page {
     Schedule,
     /// The machine's figures and limits.
     Machine,
+    /// The selected run.
+    Run,
+}
+
+/// What the page of a run shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum RunTab {
+    /// Its steps as a graph and over time, and the log of one of them.
+    #[default]
+    Overview,
+    /// The table of its steps.
+    Steps,
+    Parameters,
+    Checkpoints,
+    Outputs,
+    /// What recovery decided.
+    Decisions,
+    Definition,
+    /// The log of the chosen step alone.
+    Log,
+}
+
+impl RunTab {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Steps,
+        Self::Parameters,
+        Self::Checkpoints,
+        Self::Outputs,
+        Self::Decisions,
+        Self::Definition,
+        Self::Log,
+    ];
+
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Steps => "Steps",
+            Self::Parameters => "Parameters",
+            Self::Checkpoints => "Checkpoints",
+            Self::Outputs => "Outputs",
+            Self::Decisions => "Decisions",
+            Self::Definition => "Definition",
+            Self::Log => "Log",
+        }
+    }
 }
 
 /// A direction in a list.
@@ -99,7 +151,19 @@ pub(super) enum Neighbour {
     Previous,
 }
 
+impl Neighbour {
+    /// The index of the row that it leads to from the one at `at`; the first if there is none.
+    pub(super) const fn of(self, at: Option<usize>) -> usize {
+        match (at, self) {
+            (None, _) => 0,
+            (Some(at), Self::Next) => at + 1,
+            (Some(at), Self::Previous) => at.saturating_sub(1),
+        }
+    }
+}
+
 impl Page {
+    /// Those that the rail has.
     pub(super) const ALL: [Self; 5] =
         [Self::Now, Self::History, Self::Pipelines, Self::Schedule, Self::Machine];
 
@@ -111,6 +175,8 @@ impl Page {
             Self::Pipelines => ("Pipelines", Icon::Branch, Key::Num3),
             Self::Schedule => ("Schedule", Icon::Clock, Key::Num4),
             Self::Machine => ("Machine", Icon::Wave, Key::Num5),
+            // It is opened by Enter, and the rail has no entry for it.
+            Self::Run => return Label::new("Run"),
         };
         Label::new(text).icon(icon).key(Modifiers::COMMAND, key)
     }
@@ -118,7 +184,7 @@ impl Page {
     /// Whether it lists runs and shows the selected one.
     pub(super) const fn shows_runs(self) -> bool {
         match self {
-            Self::Now | Self::History => true,
+            Self::Now | Self::History | Self::Run => true,
             Self::Pipelines | Self::Schedule | Self::Machine => false,
         }
     }
@@ -163,6 +229,12 @@ impl Command {
         match self {
             Self::Send(action) => action_label(action),
             Self::Show(page) => page.label(),
+            Self::OpenRun(_) => Label::new("Open the run")
+                .tooltip("All about this run, on a page of its own")
+                .key(NONE, Key::Enter),
+            Self::CloseRun => Label::new("Back").key(NONE, Key::Escape),
+            Self::ShowRunTab(RunTab::Log) => Label::new(RunTab::Log.text()).key(NONE, Key::Enter),
+            Self::ShowRunTab(tab) => Label::new(tab.text()),
             Self::Select(Some(_)) => Label::new("Show"),
             Self::Select(None) => Label::new("Close details").key(NONE, Key::Escape),
             Self::SelectNeighbour(Neighbour::Next) => {
@@ -222,9 +294,9 @@ impl Command {
         match self {
             Self::Send(action) => match action {
                 Action::Do(command) => subject_of(command),
-                Action::LoadRun(run_id) | Action::SelectStep(AttemptKey { run_id, .. }) => {
-                    Some(run_id.to_string())
-                }
+                Action::LoadRun(run_id)
+                | Action::LoadFacts(run_id)
+                | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
@@ -239,6 +311,7 @@ impl Command {
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
+            Self::OpenRun(run_id) => Some(run_id.to_string()),
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
@@ -257,6 +330,8 @@ impl Command {
             | Self::UnmarkRuns
             | Self::RetryMarked => None,
             Self::Show(_)
+            | Self::CloseRun
+            | Self::ShowRunTab(_)
             | Self::SelectNeighbour(_)
             | Self::PauseAll
             | Self::ResumeAll
@@ -286,7 +361,7 @@ const fn action_label(action: &Action) -> Label {
         Action::Do(command) => label_of(command),
         Action::SelectRun(_) => Label::new("Show"),
         Action::SelectStep(_) => Label::new("Follow its log"),
-        Action::LoadRun(_) => Label::new("Load"),
+        Action::LoadRun(_) | Action::LoadFacts(_) => Label::new("Load"),
         Action::LoadJobs { .. } | Action::LoadJob(_) => Label::new("Look up jobs"),
         Action::LoadHistory(_) => Label::new("Look up the machine's history"),
         Action::CountEnded => Label::new("Count the runs that have ended"),

@@ -11,6 +11,7 @@
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
 //! | `start_form` | the same about a run that is to be started |
+//! | `graph_layout` | where the nodes of a graph of steps lie |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
 //! | `icon` | icons drawn by code |
@@ -25,6 +26,7 @@
 mod beat;
 mod command;
 mod format;
+mod graph_layout;
 mod history_filter;
 mod icon;
 mod job_form;
@@ -46,6 +48,8 @@ mod tests_history;
 mod tests_machine;
 #[cfg(test)]
 mod tests_pages;
+#[cfg(test)]
+mod tests_run;
 #[cfg(test)]
 mod tests_schedule;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use egui::ThemePreference;
 
-use super::command::{Command, Neighbour, Page};
+use super::command::{Command, Neighbour, Page, RunTab};
 use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
 use crate::window::{Action, AppStore, HistorySpan};
@@ -62,6 +62,11 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         offered.push(Command::Select(Some(run.run_id.clone())));
     }
     offered.extend(selected.map(|run| Command::AskStartLike(run.run_id.clone())));
+    let runs = store
+        .living()
+        .map(|entry| &entry.run)
+        .filter(|run| selected.is_none_or(|it| it.run_id != run.run_id));
+    offered.extend(selected.into_iter().chain(runs).map(|run| Command::OpenRun(run.run_id.clone())));
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
     for entry in startable {
         let now = start_lever(entry);
@@ -124,12 +129,19 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
             commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
         }
         Page::Machine => commands.push(Command::SaveLimits),
+        // Its rows are the steps.
+        Page::Run => {
+            commands.extend(neighbours);
+            commands.extend([Command::CloseRun, Command::ShowRunTab(RunTab::Log)]);
+        }
     }
     if page.shows_runs()
         && let Some(entry) = store.selected()
     {
         let state = entry.run.state;
-        commands.push(Command::Select(None));
+        if page != Page::Run {
+            commands.extend([Command::Select(None), Command::OpenRun(entry.run.run_id.clone())]);
+        }
         if matches!(state, RunState::Running | RunState::Paused) {
             commands.push(Command::Send(first_lever(&entry.run)));
         }

@@ -2,7 +2,7 @@
 
 use egui::{SystemTheme, ThemePreference};
 
-use super::command::Page;
+use super::command::{Page, RunTab};
 use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
@@ -34,6 +34,10 @@ pub(super) enum Overlay {
 #[derive(Debug)]
 pub(super) struct WindowState {
     pub(super) page: Page,
+    /// The page from which the page of a run was opened.
+    pub(super) back: Page,
+    /// What the page of a run shows.
+    pub(super) run_tab: RunTab,
     pub(super) overlay: Overlay,
     pub(super) is_review_open: bool,
     pub(super) theme: ThemePreference,

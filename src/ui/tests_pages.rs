@@ -131,6 +131,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                     assert!(run_id.is_some() && scene.shows("Close details"), "{context}");
                     assert!(page_now.shows_runs(), "{context}");
                 }
+                Command::OpenRun(_) => assert!(page_now == Page::Run && scene.shows("Back to"), "{context}"),
                 Command::Show(shown) => assert_eq!(page_now, shown, "{context}"),
                 Command::ShowSpan(span) => {
                     assert_eq!(page_now, Page::Machine, "{context}");
@@ -149,6 +150,8 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 }
                 Command::SelectNeighbour(_)
                 | Command::StartForm
+                | Command::CloseRun
+                | Command::ShowRunTab(_)
                 | Command::ChooseStep(_)
                 | Command::SelectJob(_)
                 | Command::ShowJobs(_)

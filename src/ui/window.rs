@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, Ui, ViewportCommand};
 
 use super::beat::Beat;
-use super::command::{Command, Page};
+use super::command::{Command, Page, RunTab};
 use super::history_filter::HistoryState;
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
@@ -53,6 +53,8 @@ impl LeverframeWindow {
         ctx.set_theme(theme);
         let state = WindowState {
             page: Page::Now,
+            back: Page::Now,
+            run_tab: RunTab::default(),
             overlay: Overlay::None,
             is_review_open: false,
             theme,
@@ -149,6 +151,9 @@ impl LeverframeWindow {
         } else {
             self.store.want_runs(None);
         }
+        let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
+        let opened = opened.map(|entry| entry.run.run_id.clone());
+        self.store.want_facts(opened.as_ref());
         self.send_requests();
         if let Some(holds) = self.store.watched().next_reading(now) {
             beat.holds_for(holds);
@@ -169,8 +174,10 @@ impl LeverframeWindow {
         let focused = ui.memory(|memory| memory.focused());
         let selected = self.store.selected().map(|entry| entry.run.run_id.clone());
         let is_on_row = focused.is_none()
-            || selected
-                .is_some_and(|run_id| focused == Some(egui::Id::unique(("living run", run_id.as_str()))));
+            || selected.is_some_and(|run_id| {
+                let is_row = |kind| focused == Some(egui::Id::unique((kind, run_id.as_str())));
+                is_row("living run") || is_row("ended run")
+            });
         for command in offers::with_shortcut(&self.store, self.state.page) {
             let Some(shortcut) = command.label().shortcut else { continue };
             let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
@@ -202,6 +209,9 @@ impl LeverframeWindow {
                     self.store.want_jobs(None);
                 }
             }
+            Command::OpenRun(run_id) => self.open_run(run_id),
+            Command::CloseRun => self.close_run(),
+            Command::ShowRunTab(tab) => self.state.run_tab = tab,
             Command::SelectJob(job_id) => {
                 self.state.schedule.form = None;
                 self.store.select_job(job_id);

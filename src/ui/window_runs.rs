@@ -1,6 +1,6 @@
 //! The window's own state about runs: which page shows the selected one, and which run comes next.
 
-use super::command::{Neighbour, Page};
+use super::command::{Neighbour, Page, RunTab};
 use super::views::is_waiting;
 use super::window::LeverframeWindow;
 use crate::base::id::RunId;
@@ -35,8 +35,35 @@ impl LeverframeWindow {
         }
     }
 
+    /// Opens the page of a run.
+    pub(super) fn open_run(&mut self, run_id: RunId) {
+        if self.state.page != Page::Run {
+            (self.state.back, self.state.page) = (self.state.page, Page::Run);
+            self.state.run_tab = RunTab::default();
+            self.store.want_jobs(None);
+        }
+        self.store.select_run(Some(run_id));
+    }
+
+    /// Goes back to where the page of a run was opened. The run stays selected where runs are shown.
+    pub(super) fn close_run(&mut self) {
+        self.state.page = self.state.back;
+    }
+
+    /// Chooses the next or the previous step of the selected run.
+    fn choose_neighbour_step(&mut self, neighbour: Neighbour) {
+        let Some(entry) = self.store.selected() else { return };
+        let shown = self.store.chosen_step().or(self.store.log().map(|log| &log.key.step_id));
+        let at = entry.steps().iter().position(|step| Some(&step.step_id) == shown);
+        let step = entry.steps().get(neighbour.of(at));
+        if let Some(step_id) = step.map(|step| step.step_id.clone()) {
+            self.store.choose_step(Some(step_id));
+        }
+    }
+
     pub(super) fn select_neighbour(&mut self, neighbour: Neighbour) {
         let ids: Vec<&RunId> = match self.state.page {
+            Page::Run => return self.choose_neighbour_step(neighbour),
             Page::Schedule => return self.select_neighbour_job(neighbour),
             Page::Pipelines | Page::Machine => return,
             Page::Now if self.store.living().len() > 0 => {
@@ -49,12 +76,7 @@ impl LeverframeWindow {
         };
         let selected = self.store.selected().map(|entry| &entry.run.run_id);
         let at = ids.iter().position(|id| Some(*id) == selected);
-        let next = match (at, neighbour) {
-            (None, _) => 0,
-            (Some(at), Neighbour::Next) => at + 1,
-            (Some(at), Neighbour::Previous) => at.saturating_sub(1),
-        };
-        let run_id = ids.get(next).map(|id| (*id).clone());
+        let run_id = ids.get(neighbour.of(at)).map(|id| (*id).clone());
         if run_id.is_some() {
             self.store.select_run(run_id);
         }

@@ -54,6 +54,7 @@ impl WindowController {
             Action::SelectRun(_)
             | Action::SelectStep(_)
             | Action::LoadRun(_)
+            | Action::LoadFacts(_)
             | Action::LoadJobs { .. }
             | Action::LoadJob(_)
             | Action::LoadHistory(_)
@@ -106,7 +107,9 @@ pub(crate) fn serve(controller: &WindowController, actions: &Receiver<Action>) {
 fn action_text(action: &Action) -> String {
     match action {
         Action::Do(command) => command.text(),
-        Action::SelectRun(_) | Action::SelectStep(_) | Action::LoadRun(_) => "look up a run".to_owned(),
+        Action::SelectRun(_) | Action::SelectStep(_) | Action::LoadRun(_) | Action::LoadFacts(_) => {
+            "look up a run".to_owned()
+        }
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),

@@ -13,6 +13,7 @@ use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
+use super::run_facts::run_facts;
 use super::start::StartBasis;
 use super::store::{MAX_LOG_BYTES, MAX_LOG_LINES, MAX_RECENT, SAMPLE_SPAN};
 use crate::api::{AddJob, Error, PipelineView, SetJob};
@@ -154,6 +155,10 @@ impl Lookups {
             }
             Action::SelectRun(Some(run_id)) | Action::LoadRun(run_id) => {
                 return Ok(backend.detail(&run_id)?.map(AppUpdate::RunDetail));
+            }
+            Action::LoadFacts(run_id) => {
+                let facts = run_facts(&backend.records()?, &run_id, now()).map_err(EngineError::from)?;
+                AppUpdate::RunFacts { run_id, facts: Arc::new(facts.unwrap_or_default()) }
             }
             Action::LoadJobs { offset, limit } => {
                 AppUpdate::Jobs(job_page(data_dir.path(), offset, limit, now())?)

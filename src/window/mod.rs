@@ -11,6 +11,7 @@ mod machine_history;
 mod own_store;
 mod port;
 mod remote_usage;
+mod run_facts;
 mod samples;
 mod start;
 mod store;
@@ -25,6 +26,7 @@ pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
+pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
 pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;

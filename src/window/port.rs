@@ -15,6 +15,7 @@ use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
+use super::run_facts::RunFacts;
 use super::start::{StartBasis, StartOf};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
@@ -37,6 +38,8 @@ pub enum Action {
     SelectStep(AttemptKey),
     /// Asks for the details of a run; answered by [`AppUpdate::RunDetail`].
     LoadRun(RunId),
+    /// Asks for what the page of a run shows beside it; answered by [`AppUpdate::RunFacts`].
+    LoadFacts(RunId),
     /// Asks for rows of the list of jobs; answered by [`AppUpdate::Jobs`].
     LoadJobs {
         /// The first row, counted from 0.
@@ -146,6 +149,8 @@ pub enum AppUpdate {
     Runs(HistoryPage),
     /// One run with its details.
     RunDetail(RunDetail),
+    /// What the page of a run shows beside it; without anything if there is no such run.
+    RunFacts { run_id: RunId, facts: Arc<RunFacts> },
     /// The newest lines of the followed log.
     LogTail { key: AttemptKey, tail: Arc<LogTail> },
     /// All pipelines with a valid id, broken ones included.

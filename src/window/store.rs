@@ -11,6 +11,7 @@
 
 mod apply;
 mod entry;
+mod facts;
 mod history;
 mod jobs;
 mod machine;
@@ -25,6 +26,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::history_page::HistoryList;
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
+use super::run_facts::RunFacts;
 use super::start::StartBasis;
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
@@ -34,6 +36,7 @@ use crate::resources::MachineSample;
 use crate::run::Decision;
 use crate::window::store::apply::{bounded_tail, push_notice};
 pub use entry::{RunEntry, StepsKnown};
+use facts::FactsModel;
 pub use history::HistoryModel;
 pub use jobs::JobsModel;
 use machine::MachineModel;
@@ -118,6 +121,7 @@ pub struct AppStore {
     selected: Option<RunId>,
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
+    facts: FactsModel,
     alerts: Vec<Notice>,
     failures: Vec<Notice>,
     decisions: Vec<Decision>,
@@ -180,6 +184,7 @@ impl AppStore {
             AppUpdate::RunDetail(RunDetail { run, steps, decisions, seq }) => {
                 self.apply_detail(run, steps, decisions, seq);
             }
+            AppUpdate::RunFacts { run_id, facts } => self.facts.put(&run_id, facts),
             AppUpdate::LogTail { key, tail } => {
                 if self.selected.as_ref() == Some(&key.run_id)
                     && let Some(log) = self.log.as_mut().filter(|log| log.key == key)
@@ -222,6 +227,7 @@ impl AppStore {
             AppUpdate::Failure { action, message } => {
                 self.jobs.forget_questions();
                 self.history.forget_questions();
+                self.facts.forget_question();
                 self.ended.is_asked = false;
                 self.push_failure(action, message);
             }
@@ -322,6 +328,17 @@ impl AppStore {
     pub fn want_ended_count(&mut self) {
         let request = self.ended.want();
         self.requests.extend(request);
+    }
+
+    /// Sets the run whose page is open; none when no such page is open.
+    pub fn want_facts(&mut self, run_id: Option<&RunId>) {
+        let request = self.facts.want(run_id);
+        self.requests.extend(request);
+    }
+
+    /// The facts of the run whose page is open, once they have arrived.
+    pub fn facts(&self, run_id: &RunId) -> Option<&RunFacts> {
+        self.facts.of(run_id)
     }
 
     /// The jobs, as far as they are visible.

@@ -31,6 +31,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::EndedCount(_)
         | AppUpdate::Runs(_)
         | AppUpdate::RunDetail(_)
+        | AppUpdate::RunFacts { .. }
         | AppUpdate::LogTail { .. }
         | AppUpdate::Pipelines(_)
         | AppUpdate::JobSaved(_)

@@ -75,7 +75,7 @@ fn decisions_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry) {
     });
 }
 
-fn decision_text(decision: &Decision) -> String {
+pub(crate) fn decision_text(decision: &Decision) -> String {
     match &decision.step_id {
         Some(step_id) if !decision.text.starts_with(step_id.as_str()) => {
             format!("{step_id}: {}", decision.text)
@@ -245,13 +245,13 @@ fn step_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, step: &StepSummary
 }
 
 /// How long its attempt has worked; the time of a frozen one stands still.
-fn took_text(step: &StepSummary, view: View<'_>) -> String {
+pub(crate) fn took_text(step: &StepSummary, view: View<'_>) -> String {
     // A running time changes once a second, not with every frame.
     let form = if step.finished_at.is_some() { format::duration } else { format::clock };
     step.took(view.now).map_or_else(String::new, form)
 }
 
-fn exit_text(step: &StepSummary) -> String {
+pub(crate) fn exit_text(step: &StepSummary) -> String {
     match (step.exit_code, step.signal) {
         (_, Some(signal)) => format!("signal {signal}"),
         (Some(code), None) => code.to_string(),

@@ -9,6 +9,7 @@ use egui::{
 
 use super::super::command::{Command, Label, Page};
 use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, text_width};
+use super::run_page::run_header_ui;
 use super::{Commands, View, menus};
 use crate::ui::{format, offers, theme};
 
@@ -18,7 +19,8 @@ pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     ui.spacing_mut().item_spacing.y = theme::GRID;
     for page in Page::ALL {
         let command = Command::Show(page);
-        if rail_entry_ui(ui, &page.label(), view.state.page == page) {
+        let is_open = view.state.page == page || (view.state.page == Page::Run && view.state.back == page);
+        if rail_entry_ui(ui, &page.label(), is_open) {
             out.push(command);
         }
     }
@@ -65,6 +67,9 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
 
 /// The page's name, the machine's figures, and the levers that act on all runs.
 pub(crate) fn header_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    if view.state.page == Page::Run {
+        return run_header_ui(ui, view, out);
+    }
     let tokens = theme::tokens(ui);
     let (_, rect) = ui.allocate_space(vec2(ui.available_width(), 40.0));
     let page = view.state.page.label().text;

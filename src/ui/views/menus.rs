@@ -39,31 +39,48 @@ pub(crate) fn start_menu_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
 pub(crate) fn run_menu_ui(response: &Response, run: &RunSummary, out: &mut Commands) {
     Popup::menu(response).show(|ui| {
         ui.set_min_width(200.0);
-        let run_id = &run.run_id;
-        // A held run has a reason, and will go on by itself.
-        let is_held = run.state == RunState::Paused && run.error.is_some();
-        let keep = is_held.then(|| ("Keep it frozen", Action::Do(api::Command::pause(run_id))));
-        let first = if run.state.is_ended() {
-            ("Retry all steps", Action::Do(api::Command::retry(run_id, None)))
-        } else {
-            ("Force stop", Action::Do(api::Command::stop(run_id, StopKind::Force)))
-        };
-        let sent = keep.into_iter().chain([first]).map(|(text, action)| (text, Command::Send(action)));
-        let again = ("Again with…", Command::AskStartLike(run_id.clone()));
-        let logs = Command::Send(Action::OpenFolder(Folder::Logs(run_id.clone())));
-        for (text, command) in sent.chain([again, ("Open its logs", logs)]) {
-            let mut button = ui.button(text);
-            if let Some(tooltip) = command.label().tooltip {
-                button = button.tip(tooltip);
-            }
-            if button.clicked() {
-                out.push(command);
-                ui.close();
-            }
-        }
-        if ui.button("Copy its id").clicked() {
-            ui.ctx().copy_text(run_id.to_string());
+        let open = Command::OpenRun(run.run_id.clone());
+        if ui.button(open.label().text).clicked() {
+            out.push(open);
             ui.close();
         }
+        more_ui(ui, run, out);
     });
+}
+
+/// The same on the run's own page.
+pub(crate) fn more_menu_ui(response: &Response, run: &RunSummary, out: &mut Commands) {
+    Popup::menu(response).show(|ui| {
+        ui.set_min_width(200.0);
+        more_ui(ui, run, out);
+    });
+}
+
+fn more_ui(ui: &mut Ui, run: &RunSummary, out: &mut Commands) {
+    let run_id = &run.run_id;
+    // A held run has a reason, and will go on by itself.
+    let is_held = run.state == RunState::Paused && run.error.is_some();
+    let keep = is_held.then(|| ("Keep it frozen", Action::Do(api::Command::pause(run_id))));
+    let first = if run.state.is_ended() {
+        ("Retry all steps", Action::Do(api::Command::retry(run_id, None)))
+    } else {
+        ("Force stop", Action::Do(api::Command::stop(run_id, StopKind::Force)))
+    };
+    let sent = keep.into_iter().chain([first]).map(|(text, action)| (text, Command::Send(action)));
+    let again = ("Again with…", Command::AskStartLike(run_id.clone()));
+    let logs = Command::Send(Action::OpenFolder(Folder::Logs(run_id.clone())));
+    for (text, command) in sent.chain([again, ("Open its logs", logs)]) {
+        let mut button = ui.button(text);
+        if let Some(tooltip) = command.label().tooltip {
+            button = button.tip(tooltip);
+        }
+        if button.clicked() {
+            out.push(command);
+            ui.close();
+        }
+    }
+    if ui.button("Copy its id").clicked() {
+        ui.ctx().copy_text(run_id.to_string());
+        ui.close();
+    }
 }

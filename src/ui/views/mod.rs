@@ -21,6 +21,11 @@ mod palette;
 mod pipelines;
 mod plotted;
 mod recent;
+mod run_facts;
+mod run_gantt;
+mod run_graph;
+mod run_page;
+mod run_steps;
 mod running;
 mod schedule;
 mod start_sheet;
@@ -69,5 +74,6 @@ pub(super) fn page_ui(
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
         Page::Machine => machine::machine_ui(ui, view, machine, out),
+        Page::Run => run_page::run_page_ui(ui, view, out),
     }
 }

@@ -7,7 +7,7 @@ use super::super::offers::first_lever;
 use super::super::widgets::{
     AccessibleName, Card, Corners, Icon, Lever, RowKind, Tone, label_at, numbers_at, row_ui, state_at,
 };
-use super::running::{names_at, state_text};
+use super::running::{names_at, pull_row, state_text};
 use super::{Commands, View, menus};
 use crate::api;
 use crate::run::{RunState, RunSummary};
@@ -86,6 +86,7 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("ended run", run.run_id.as_str()));
     let (rect, mut response) = row_ui(ui, row_id, theme::ROW, &kind);
+    pull_row(&response, &run.run_id, out);
     if ui.is_rect_visible(rect) {
         let tokens = theme::tokens(ui);
         let column =

@@ -2,7 +2,7 @@
 //! levers.
 
 use chrono::TimeDelta;
-use egui::{Align2, Id, Rect, ScrollArea, Ui, pos2, vec2};
+use egui::{Align2, Id, Rect, Response, ScrollArea, Ui, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::offers::{first_lever, second_lever};
@@ -221,9 +221,7 @@ fn run_row_ui(
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("living run", run.run_id.as_str()));
     let (rect, response) = row_ui(ui, row_id, theme::ROW, &kind);
-    if response.clicked() {
-        out.push(Command::Select(Some(run.run_id.clone())));
-    }
+    pull_row(&response, &run.run_id, out);
     if ui.is_rect_visible(rect) {
         let columns = columns(rect, peak_memory.is_some());
         let tokens = theme::tokens(ui);
@@ -259,6 +257,15 @@ fn run_row_ui(
     }
     let levers = columns(rect, peak_memory.is_some()).levers;
     levers_ui(ui, levers, entry, is_selected, out);
+}
+
+/// A click on a run's row selects the run; a second one opens its page.
+pub(crate) fn pull_row(response: &Response, run_id: &RunId, out: &mut Commands) {
+    if response.double_clicked() {
+        out.push(Command::OpenRun(run_id.clone()));
+    } else if response.clicked() {
+        out.push(Command::Select(Some(run_id.clone())));
+    }
 }
 
 /// The pipeline over the run's id.

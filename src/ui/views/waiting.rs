@@ -8,7 +8,7 @@ use super::super::offers::second_lever;
 use super::super::widgets::{
     AccessibleName, Card, Corners, Icon, Lever, RowKind, label_at, numbers_at, row_ui, state_at,
 };
-use super::running::names_at;
+use super::running::{names_at, pull_row};
 use super::{Commands, View, menus};
 use crate::admission::Wait;
 use crate::api;
@@ -119,9 +119,7 @@ fn waiting_row_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, corners: Corner
     let name = format!("waiting {waited}, {}, {}, {sentence}", run.pipeline_id, run.run_id);
     let kind = RowKind { name: &name, is_selected, corners };
     let (rect, response) = row_ui(ui, Id::unique(("living run", run.run_id.as_str())), theme::ROW, &kind);
-    if response.clicked() {
-        out.push(Command::Select(Some(run.run_id.clone())));
-    }
+    pull_row(&response, &run.run_id, out);
     let levers = Rect::from_min_max(pos2(rect.right() - LEVERS, rect.top()), rect.max);
     if ui.is_rect_visible(rect) {
         let tokens = theme::tokens(ui);

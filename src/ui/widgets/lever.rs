@@ -85,6 +85,11 @@ impl Lever {
         Self { text: one_line(&text.into()).into_owned(), ..self }
     }
 
+    /// Another name for screen readers.
+    pub(crate) fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     pub(crate) fn without_icon(self) -> Self {
         Self { icon: None, ..self }
     }

@@ -32,6 +32,7 @@ impl AppStore {
             return;
         }
         self.last_fact_seq = event.seq;
+        self.facts.touch(event.run_id.as_ref());
         match &event.kind {
             EventKind::RecoveryDecided { decisions } => {
                 self.decisions.extend(decisions.iter().cloned());

@@ -1,0 +1,195 @@
+//! The steps of a run as a graph: a node for each step, coloured by its state, behind those that it needs.
+
+use egui::epaint::CubicBezierShape;
+use egui::{
+    Align2, Color32, CornerRadius, CursorIcon, Pos2, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    Vec2, pos2, vec2,
+};
+
+use super::super::graph_layout::{Layout, Place, layout};
+use super::super::widgets::{AccessibleName, Card, Icon, label_at};
+use super::Commands;
+use super::detail::took_text;
+use super::run_page::RunPage;
+use crate::run::{StepState, StepSummary};
+use crate::ui::{format, theme};
+use crate::window::StepNeeds;
+
+const NODE: Vec2 = vec2(132.0, 42.0);
+/// The gaps between nodes: for the lines, and between rows.
+const GAPS: Vec2 = vec2(30.0, 12.0);
+/// Above and below the nodes.
+const MARGIN: f32 = 10.0;
+/// The most nodes in a column: with more, a graph of 60 steps would have to be scrolled up and down.
+const MAX_ROWS: usize = 10;
+
+/// A graph with its layout.
+pub(crate) struct Graph<'a> {
+    needs: &'a [StepNeeds],
+    layout: Layout,
+}
+
+impl<'a> Graph<'a> {
+    /// The graph of the run's definition; none where it is not known, or has no steps.
+    pub(crate) fn of(page: RunPage<'a>) -> Option<Self> {
+        let needs = &page.facts?.needs;
+        let indices: Vec<Vec<usize>> = needs.iter().map(|step| step.needs.clone()).collect();
+        (!needs.is_empty()).then(|| Self { needs, layout: layout(&indices, MAX_ROWS) })
+    }
+
+    /// The height of its card if nothing is to be scrolled.
+    pub(crate) fn height(&self) -> f32 {
+        let n_rows = self.layout.n_rows as f32;
+        theme::CARD_HEAD + n_rows * (NODE.y + GAPS.y) - GAPS.y + 2.0 * MARGIN + 2.0
+    }
+
+    /// Its card, `height` high.
+    pub(crate) fn ui(&self, ui: &mut Ui, page: RunPage<'_>, height: f32, out: &mut Commands) {
+        let tokens = theme::tokens(ui);
+        Card::new("Graph").show(ui, |ui, head| {
+            let text = states_text(page.entry.steps());
+            let at = pos2(head.left() + 56.0, head.center().y);
+            let muted = (theme::small(), tokens.muted);
+            label_at(ui, at, Align2::LEFT_CENTER, text, muted, head.width() - 60.0);
+            let height = (height - theme::CARD_HEAD - 2.0).max(NODE.y);
+            let size = vec2(
+                self.layout.n_columns as f32 * (NODE.x + GAPS.x) - GAPS.x + 2.0 * theme::GAP,
+                self.height() - theme::CARD_HEAD - 2.0,
+            );
+            ScrollArea::both()
+                .id_salt("graph")
+                .min_scrolled_height(height)
+                .max_height(height)
+                .auto_shrink([false, false])
+                .show(ui, |ui| {
+                    let (_, rect) = ui.allocate_space(size);
+                    self.lines_at(ui, page, rect.min);
+                    for (step, place) in self.needs.iter().zip(&self.layout.places) {
+                        let known = page.entry.steps().iter().find(|it| it.step_id == step.step_id);
+                        node_ui(ui, page, step, known, node_at(rect.min, *place), out);
+                    }
+                });
+        });
+    }
+
+    fn lines_at(&self, ui: &Ui, page: RunPage<'_>, origin: Pos2) {
+        let tokens = theme::tokens(ui);
+        for (to, step) in self.layout.places.iter().zip(self.needs) {
+            let end = node_at(origin, *to).left_center();
+            for need in &step.needs {
+                let (Some(from), Some(needed)) = (self.layout.places.get(*need), self.needs.get(*need))
+                else {
+                    continue;
+                };
+                let is_done = page
+                    .entry
+                    .steps()
+                    .iter()
+                    .any(|it| it.step_id == needed.step_id && it.state == StepState::Completed);
+                let color = if is_done { tokens.tint(tokens.completed, 0.6) } else { tokens.faint };
+                let begin = node_at(origin, *from).right_center();
+                let reach = vec2(((end.x - begin.x) / 2.0).clamp(GAPS.x / 2.0, GAPS.x * 2.0), 0.0);
+                let points = [begin, begin + reach, end - reach, end];
+                let line = Stroke::new(1.25, color);
+                ui.painter().add(CubicBezierShape::from_points_stroke(
+                    points,
+                    false,
+                    Color32::TRANSPARENT,
+                    line,
+                ));
+            }
+        }
+    }
+}
+
+fn node_at(origin: Pos2, place: Place) -> Rect {
+    let step = NODE + GAPS;
+    let offset = vec2(place.column as f32 * step.x, place.row as f32 * step.y);
+    Rect::from_min_size(origin + vec2(theme::GAP, MARGIN) + offset, NODE)
+}
+
+/// How many steps are in which state.
+fn states_text(steps: &[StepSummary]) -> String {
+    let mut counts: Vec<(StepState, usize)> = Vec::new();
+    for step in steps {
+        match counts.iter_mut().find(|(state, _)| *state == step.state) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((step.state, 1)),
+        }
+    }
+    counts.iter().map(|(state, n)| format!("{n} {state}")).collect::<Vec<_>>().join(", ")
+}
+
+fn node_ui(
+    ui: &mut Ui,
+    page: RunPage<'_>,
+    needs: &StepNeeds,
+    known: Option<&StepSummary>,
+    rect: Rect,
+    out: &mut Commands,
+) {
+    let tokens = theme::tokens(ui);
+    let step_id = &needs.step_id;
+    let state = known.map_or(StepState::Pending, |step| step.state);
+    let took = known.map(|step| took_text(step, page.view)).unwrap_or_default();
+    let second = match known {
+        Some(step) if state == StepState::Running && step.progress > 0.0 => {
+            format!("{state} {}", format::percent(step.progress))
+        }
+        Some(_) | None => format!("{state} {took}").trim_end().to_owned(),
+    };
+    let n_before = known.map_or(0, |step| step.attempt.saturating_sub(1));
+    let before = if n_before > 0 {
+        format!(", after {}", format::count(n_before as usize, "attempt"))
+    } else {
+        String::new()
+    };
+    let is_selected = page.step() == Some(step_id);
+    let response = ui
+        .interact(rect, ui.scope_id().with(("node", step_id.as_str())), Sense::click())
+        .on_hover_cursor(CursorIcon::PointingHand);
+    response.says_selected(Role::ListItem, is_selected, &format!("Node {step_id}: {second}{before}"));
+    page.pull_step(&response, step_id, out);
+    if !ui.is_rect_visible(rect) {
+        return;
+    }
+    let color = tokens.step_state(state);
+    let radius = CornerRadius::same(6);
+    let fill = match state {
+        StepState::Pending | StepState::Waiting | StepState::Skipped => tokens.panel,
+        StepState::Running
+        | StepState::Paused
+        | StepState::Completed
+        | StepState::Failed
+        | StepState::Stopped
+        | StepState::Interrupted => tokens.tint(color, if response.hovered() { 0.24 } else { 0.14 }),
+    };
+    let line =
+        if is_selected { Stroke::new(2.0, tokens.text) } else { Stroke::new(1.0, tokens.tint(color, 0.7)) };
+    ui.painter().rect(rect, radius, fill, line, StrokeKind::Inside);
+    if response.has_focus() {
+        let ring = Stroke::new(2.0, tokens.accent);
+        ui.painter().rect_stroke(rect.expand(3.0), radius, ring, StrokeKind::Inside);
+    }
+    let left = rect.left() + 9.0;
+    let mut right = rect.right() - 9.0;
+    let upper = rect.top() + 13.0;
+    if n_before > 0 {
+        let style = (theme::small(), tokens.failed);
+        right = label_at(ui, pos2(right, upper), Align2::RIGHT_CENTER, n_before.to_string(), style, 40.0)
+            .left()
+            - 5.0;
+        Icon::Cross.paint(ui.painter(), pos2(right - 4.5, upper), 9.0, tokens.failed);
+        right -= 15.0;
+    }
+    let style = (theme::medium(), tokens.text);
+    let shown = label_at(ui, pos2(left, upper), Align2::LEFT_CENTER, step_id.as_str(), style, right - left);
+    let place =
+        Rect::from_min_max(pos2(left, rect.top() + 22.0), pos2(rect.right() - 6.0, rect.bottom() - 3.0));
+    let x = Icon::of_step(state).paint_before(ui.painter(), place, 10.0, color);
+    let style = (theme::small(), color);
+    label_at(ui, pos2(x, place.center().y), Align2::LEFT_CENTER, second, style, place.right() - x);
+    if shown.width() > right - left - 2.0 {
+        response.tip(step_id.as_str());
+    }
+}
