@@ -245,10 +245,8 @@ fn lane_ui(
         } else {
             text
         };
-        let color = match attempt.state {
-            StepState::Paused => tokens.running,
-            state => tokens.step_state(state),
-        };
+        let is_frozen = attempt.state == StepState::Paused;
+        let color = if is_frozen { tokens.running } else { tokens.step_state(attempt.state) };
         let bar = Bar { from, until, text: &text, color };
         let place = bar.place(scale, lane);
         if let Some(end) = last_end.filter(|end| *end < place.left()) {
@@ -298,6 +296,6 @@ mod tests {
         assert_eq!(shown("2026-11-23T14:00:07Z", 86_400, 4), ["00:00", "12:00"]);
         assert_eq!(shown("2026-11-23T14:00:07Z", 3 * 86_400, 4), ["24 Nov", "25 Nov", "26 Nov"]);
         assert!(!shown("2026-11-23T14:00:07Z", 400 * 86_400, 5).is_empty());
-        assert_eq!(shown("2026-11-23T14:00:07Z", 0, 0), [] as [&str; 0]);
+        assert_eq!(shown("2026-11-23T14:00:07Z", 0, 1), ["19:30:07"]);
     }
 }

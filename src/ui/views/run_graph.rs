@@ -16,6 +16,8 @@ use crate::ui::{format, theme};
 use crate::window::StepNeeds;
 
 const NODE: Vec2 = vec2(132.0, 42.0);
+/// The least width of a node: with less, the names of steps could not be read.
+const NARROW: f32 = 100.0;
 /// The gaps between nodes: for the lines, and between rows.
 const GAPS: Vec2 = vec2(30.0, 12.0);
 /// Above and below the nodes.
@@ -52,8 +54,11 @@ impl<'a> Graph<'a> {
             let muted = (theme::small(), tokens.muted);
             label_at(ui, at, Align2::LEFT_CENTER, text, muted, head.width() - 60.0);
             let height = (height - theme::CARD_HEAD - 2.0).max(NODE.y);
+            let n_columns = self.layout.n_columns as f32;
+            let fitting = (ui.available_width() - 2.0 * theme::GAP + GAPS.x) / n_columns - GAPS.x;
+            let width = fitting.floor().clamp(NARROW, NODE.x);
             let size = vec2(
-                self.layout.n_columns as f32 * (NODE.x + GAPS.x) - GAPS.x + 2.0 * theme::GAP,
+                n_columns * (width + GAPS.x) - GAPS.x + 2.0 * theme::GAP,
                 self.height() - theme::CARD_HEAD - 2.0,
             );
             ScrollArea::both()
@@ -63,16 +68,16 @@ impl<'a> Graph<'a> {
                 .auto_shrink([false, false])
                 .show(ui, |ui| {
                     let (_, rect) = ui.allocate_space(size);
-                    self.lines_at(ui, page, rect.min);
+                    self.lines_at(ui, page, (rect.min, width));
                     for (step, place) in self.needs.iter().zip(&self.layout.places) {
                         let known = page.entry.steps().iter().find(|it| it.step_id == step.step_id);
-                        node_ui(ui, page, step, known, node_at(rect.min, *place), out);
+                        node_ui(ui, page, step, known, node_at((rect.min, width), *place), out);
                     }
                 });
         });
     }
 
-    fn lines_at(&self, ui: &Ui, page: RunPage<'_>, origin: Pos2) {
+    fn lines_at(&self, ui: &Ui, page: RunPage<'_>, origin: (Pos2, f32)) {
         let tokens = theme::tokens(ui);
         for (to, step) in self.layout.places.iter().zip(self.needs) {
             let end = node_at(origin, *to).left_center();
@@ -102,10 +107,12 @@ impl<'a> Graph<'a> {
     }
 }
 
-fn node_at(origin: Pos2, place: Place) -> Rect {
-    let step = NODE + GAPS;
+/// The place of a node in a graph that begins at `origin`, whose nodes are `width` wide.
+fn node_at((origin, width): (Pos2, f32), place: Place) -> Rect {
+    let node = vec2(width, NODE.y);
+    let step = node + GAPS;
     let offset = vec2(place.column as f32 * step.x, place.row as f32 * step.y);
-    Rect::from_min_size(origin + vec2(theme::GAP, MARGIN) + offset, NODE)
+    Rect::from_min_size(origin + vec2(theme::GAP, MARGIN) + offset, node)
 }
 
 /// How many steps are in which state.
