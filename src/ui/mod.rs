@@ -9,6 +9,7 @@
 //! | `command` | everything that can be done: texts, tooltips, shortcuts, icons |
 //! | `job_form` | what is typed about a job, what is wrong with it and what it will do |
 //! | `limit_form` | the same about limits |
+//! | `log_page` | the open log: what of it is visible, and what can be done there |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
 //! | `icon` | icons drawn by code |
@@ -27,6 +28,7 @@ mod icon;
 mod job_form;
 mod labels;
 mod limit_form;
+mod log_page;
 mod offers;
 mod shown;
 mod state;
@@ -36,6 +38,8 @@ mod tests;
 mod tests_beat;
 #[cfg(test)]
 mod tests_closing;
+#[cfg(test)]
+mod tests_log;
 #[cfg(test)]
 mod tests_machine;
 #[cfg(test)]
@@ -49,6 +53,7 @@ mod views;
 mod widgets;
 mod window;
 mod window_jobs;
+mod window_log;
 mod window_look;
 mod window_runs;
 

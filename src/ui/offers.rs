@@ -3,6 +3,7 @@
 use egui::ThemePreference;
 
 use super::command::{Command, Neighbour, Page};
+use super::log_page::LogCommand;
 use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
 use crate::window::{Action, AppStore, HistorySpan};
@@ -52,6 +53,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         }
         offered.push(Command::Select(Some(run.run_id.clone())));
     }
+    offered.extend(log_commands(store));
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
     offered.extend(startable.map(|entry| Command::Send(Action::Do(api::Command::start(&entry.id)))));
     offered.extend(Page::ALL.map(Command::Show));
@@ -95,11 +97,24 @@ pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
     [quiet, drain].map(|order| Command::Send(Action::Do(order)))
 }
 
+/// What can be done with the open log; with none open, opening the one that is followed.
+fn log_commands(store: &AppStore) -> Vec<Command> {
+    match (store.log_view(), store.log()) {
+        (Some(view), _) => LogCommand::of_open(&view.key),
+        (None, Some(log)) => vec![Command::Log(LogCommand::Open(log.key.clone()))],
+        (None, None) => Vec::new(),
+    }
+}
+
 /// The commands that have a key now. A key acts only on something visible: on a page without runs, commands of runs
 /// have no key.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     let mut commands = vec![Command::OpenPalette, Command::AskQuit];
     commands.extend(Page::ALL.map(Command::Show));
+    if store.log_view().is_some() {
+        commands.extend(log_commands(store));
+        return commands;
+    }
     let neighbours = [Neighbour::Next, Neighbour::Previous].map(Command::SelectNeighbour);
     match page {
         Page::Now | Page::History => commands.extend(neighbours),
@@ -115,6 +130,7 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     {
         let state = entry.run.state;
         commands.push(Command::Select(None));
+        commands.extend(log_commands(store));
         if matches!(state, RunState::Running | RunState::Paused) {
             commands.push(Command::Send(first_lever(&entry.run)));
         }

@@ -5,6 +5,7 @@ use egui::{SystemTheme, ThemePreference};
 use super::command::Page;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
+use super::log_page::LogPage;
 use super::views::PaletteState;
 use crate::base::id::JobId;
 use crate::window::{QuitChoice, WindowLook};
@@ -37,6 +38,8 @@ pub(super) struct WindowState {
     pub(super) schedule: SchedulePage,
     /// The page of the machine, likewise.
     pub(super) machine: MachinePage,
+    /// The open log, likewise.
+    pub(super) log: LogPage,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

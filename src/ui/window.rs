@@ -10,6 +10,7 @@ use super::beat::Beat;
 use super::command::{Command, Page};
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
+use super::log_page::LogPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
 use super::views::{Commands, PaletteState, View};
@@ -57,6 +58,7 @@ impl LeverframeWindow {
             theme,
             schedule: SchedulePage::default(),
             machine: MachinePage::default(),
+            log: LogPage::default(),
             may_close: false,
             look,
             title_bar: None,
@@ -88,6 +90,7 @@ impl LeverframeWindow {
         if let Some(saved) = self.store.take_saved_job() {
             self.take_saved(saved);
         }
+        self.take_log_news(ctx);
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
             ctx.send_viewport_cmd(ViewportCommand::Focus);
@@ -111,6 +114,7 @@ impl LeverframeWindow {
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
+        let mut log = std::mem::take(&mut self.state.log);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -125,11 +129,11 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, (&mut schedule, &mut machine), &mut out);
+            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut log), &mut out);
         });
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
-        (self.state.schedule, self.state.machine) = (schedule, machine);
+        (self.state.schedule, self.state.machine, self.state.log) = (schedule, machine, log);
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
@@ -139,6 +143,7 @@ impl LeverframeWindow {
         if self.state.page == Page::History {
             self.store.want_ended_count();
         }
+        self.want_log();
         self.send_requests();
         if let Some(holds) = self.store.watched().next_reading(now) {
             beat.holds_for(holds);
@@ -163,7 +168,8 @@ impl LeverframeWindow {
                 .is_some_and(|run_id| focused == Some(egui::Id::unique(("living run", run_id.as_str()))));
         for command in offers::with_shortcut(&self.store, self.state.page) {
             let Some(shortcut) = command.label().shortcut else { continue };
-            let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
+            // No text has F3 in it.
+            let is_bare = shortcut.modifiers == egui::Modifiers::NONE && shortcut.logical_key != Key::F3;
             let is_active = if shortcut.logical_key == Key::Escape {
                 !is_menu_open
             } else {
@@ -176,6 +182,11 @@ impl LeverframeWindow {
     }
 
     pub(super) fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
+        let shows_another =
+            matches!(command, Command::Show(_) | Command::ShowSpan(_) | Command::NewJob | Command::Select(_));
+        if shows_another {
+            self.store.open_log(None);
+        }
         match command {
             Command::Send(Action::Quit(choice)) => {
                 self.keep_look(ctx);
@@ -186,6 +197,7 @@ impl LeverframeWindow {
                 }
             }
             Command::Send(action) => self.send(action),
+            Command::Log(command) => self.run_log(command),
             Command::Show(page) => {
                 self.state.page = page;
                 if page != Page::Schedule {

@@ -4,6 +4,8 @@
 mod controller;
 mod integration;
 mod job_page;
+mod log_thread;
+mod log_view;
 mod look;
 mod lookups;
 mod machine_history;
@@ -16,6 +18,9 @@ mod urgency;
 
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
+pub use log_view::{
+    Ink, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows, LogView, Look,
+};
 pub use look::{ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use port::{

@@ -31,6 +31,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::EndedCount(_)
         | AppUpdate::RunDetail(_)
         | AppUpdate::LogTail { .. }
+        | AppUpdate::Log { .. }
         | AppUpdate::Pipelines(_)
         | AppUpdate::JobSaved(_)
         | AppUpdate::ShortOf(_)
