@@ -44,7 +44,9 @@ impl LogSearch {
         if text.is_empty() {
             return None;
         }
-        let ignores_case = !text.contains(char::is_uppercase);
+        // Without letters there is no case to ignore, which is faster.
+        let ignores_case =
+            text.contains(|c: char| c.is_ascii_lowercase()) && !text.contains(char::is_uppercase);
         let matcher = AhoCorasick::builder().ascii_case_insensitive(ignores_case).build([text]).ok()?;
         Some(Self {
             text: text.as_bytes().into(),

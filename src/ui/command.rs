@@ -4,7 +4,7 @@
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
-use super::labels::{label_of, subject_of};
+use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::window::{Action, Folder, HistorySpan, QuitChoice};
@@ -174,7 +174,7 @@ impl Command {
             Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
-            Self::Log(command) => command.label(),
+            Self::Log(command) => log_label(command),
             Self::PauseAll => Label::new("Pause all").icon(Icon::Snow).tooltip("Freeze every running run"),
             Self::ResumeAll => {
                 Label::new("Resume all").icon(Icon::Play).tooltip("Let every paused run go on")

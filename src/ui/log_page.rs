@@ -2,10 +2,6 @@
 
 use std::ops::Range;
 
-use egui::{Key, Modifiers};
-
-use super::command::{Command, Label};
-use super::icon::Icon;
 use crate::base::id::AttemptKey;
 
 /// Something to do about a whole log.
@@ -29,34 +25,6 @@ pub(super) enum LogCommand {
 }
 
 impl LogCommand {
-    /// What can be done with an open log. The one with Shift stands before that without.
-    pub(super) fn of_open(key: &AttemptKey) -> Vec<Command> {
-        let commands =
-            [Self::Find, Self::Previous, Self::Next, Self::Follow, Self::Wrap, Self::Copy, Self::Close];
-        let outside = crate::window::Action::OpenFolder(crate::window::Folder::Log(key.clone()));
-        commands.map(Command::Log).into_iter().chain([Command::Send(outside)]).collect()
-    }
-
-    pub(super) const fn label(&self) -> Label {
-        const CTRL: Modifiers = Modifiers::COMMAND;
-        const NONE: Modifiers = Modifiers::NONE;
-        match self {
-            Self::Open(_) => Label::new("Open the log")
-                .icon(Icon::List)
-                .tooltip("Read and search all of it")
-                .key(CTRL, Key::L),
-            Self::Close => Label::new("Close the log").icon(Icon::Close).key(NONE, Key::Escape),
-            Self::Find => Label::new("Search the log").icon(Icon::Search).key(CTRL, Key::F),
-            Self::Previous => Label::new("Go to the hit before").key(Modifiers::SHIFT, Key::F3),
-            Self::Next => Label::new("Go to the next hit").key(NONE, Key::F3),
-            Self::Follow => {
-                Label::new("Follow").tooltip("Stay at the end as the log grows").key(CTRL, Key::End)
-            }
-            Self::Wrap => Label::new("Wrap").tooltip("Wrap long lines").key(CTRL, Key::W),
-            Self::Copy => Label::new("Copy lines").tooltip("Copy the selected lines (click, Shift+click)"),
-        }
-    }
-
     pub(super) fn subject(&self) -> Option<String> {
         match self {
             Self::Open(key) => Some(format!("of {}", key.step_id)),

@@ -6,7 +6,7 @@ use super::command::{Command, Neighbour, Page};
 use super::log_page::LogCommand;
 use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
-use crate::window::{Action, AppStore, HistorySpan};
+use crate::window::{Action, AppStore, Folder, HistorySpan};
 
 /// The first lever of a run, in the same place in every row. What it does depends on the state.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
@@ -100,7 +100,20 @@ pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
 /// What can be done with the open log; with none open, opening the one that is followed.
 fn log_commands(store: &AppStore) -> Vec<Command> {
     match (store.log_view(), store.log()) {
-        (Some(view), _) => LogCommand::of_open(&view.key),
+        (Some(view), _) => {
+            // The one with Shift stands before that without, which would take its key.
+            let commands = [
+                LogCommand::Find,
+                LogCommand::Previous,
+                LogCommand::Next,
+                LogCommand::Follow,
+                LogCommand::Wrap,
+                LogCommand::Copy,
+                LogCommand::Close,
+            ];
+            let outside = Command::Send(Action::OpenFolder(Folder::Log(view.key.clone())));
+            commands.map(Command::Log).into_iter().chain([outside]).collect()
+        }
         (None, Some(log)) => vec![Command::Log(LogCommand::Open(log.key.clone()))],
         (None, None) => Vec::new(),
     }

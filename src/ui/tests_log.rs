@@ -5,10 +5,10 @@ use egui_kittest::kittest::Queryable;
 
 use super::tests::{Scene, id, run, scene, snapshot};
 use crate::base::id::{AttemptKey, StepId};
-use crate::logs::StyledText;
 use crate::run::RunState;
 use crate::window::{
     Action, AppUpdate, Folder, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows,
+    StyledText,
 };
 
 fn key() -> AttemptKey {

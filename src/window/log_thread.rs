@@ -297,3 +297,85 @@ fn open(path: &Path) -> io::Result<Option<File>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
+    use super::super::port::{WindowPort, window_port};
+    use super::*;
+    use crate::base::id::{RunId, StepId};
+
+    fn open_at(path: &Path) -> (LogThread, WindowPort) {
+        let (port, world) = window_port();
+        let (run_id, step_id) = (RunId::new("a-1").unwrap(), StepId::new("fetch").unwrap());
+        let key = AttemptKey { run_id, step_id, attempt: 1 };
+        (LogThread::open(world.updates, path.to_owned(), key).unwrap(), port)
+    }
+
+    fn append(path: &Path, text: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The first answer that is looked for.
+    fn wait_for(port: &WindowPort, is_it: impl Fn(&LogAnswer) -> bool) -> LogAnswer {
+        loop {
+            let update = port.updates().recv_timeout(Duration::from_secs(20)).unwrap();
+            let AppUpdate::Log { answer, .. } = update else { panic!("{update:?}") };
+            if is_it(&answer) {
+                return answer;
+            }
+        }
+    }
+
+    fn has_lines(n_lines: u64) -> impl Fn(&LogAnswer) -> bool {
+        move |answer| matches!(answer, LogAnswer::Extent(extent) if extent.n_lines == n_lines && extent.is_exact())
+    }
+
+    #[test]
+    fn a_log_is_read_from_before_it_exists_and_as_it_grows_and_is_searched_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fetch.1.log");
+        let (log, port) = open_at(&path);
+        wait_for(&port, |answer| matches!(answer, LogAnswer::Extent(extent) if !extent.exists));
+        append(&path, "one\ntwo\n");
+        wait_for(&port, has_lines(2));
+        log.ask(LogQuestion::Search("t".into()));
+        let found = |n_hits| move |answer: &LogAnswer| matches!(answer, LogAnswer::Found(found) if found.n_hits == n_hits && found.is_whole);
+        wait_for(&port, found(1));
+        append(&path, "three\n");
+        wait_for(&port, found(2));
+        log.ask(LogQuestion::Next(Some(1)));
+        let hit = wait_for(&port, |answer| matches!(answer, LogAnswer::Hit(_)));
+        assert!(matches!(hit, LogAnswer::Hit(Some(hit)) if (hit.line, hit.ordinal) == (2, 1)), "{hit:?}");
+        log.ask(LogQuestion::Copy(1..9));
+        let copied = wait_for(&port, |answer| matches!(answer, LogAnswer::Copied(_)));
+        assert_eq!(copied, LogAnswer::Copied("two\nthree\n".into()));
+        log.ask(LogQuestion::Rows(1..9));
+        let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
+        assert!(matches!(rows, LogAnswer::Rows(rows) if (rows.first, rows.rows.len()) == (1, 2)));
+    }
+
+    #[test]
+    fn a_log_that_is_removed_while_it_is_read_stays_readable_until_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fetch.1.log");
+        append(&path, "one\ntwo\n");
+        let (log, port) = open_at(&path);
+        wait_for(&port, has_lines(2));
+        std::fs::remove_file(&path).unwrap();
+        log.ask(LogQuestion::Rows(0..9));
+        let rows = wait_for(&port, |answer| matches!(answer, LogAnswer::Rows(_)));
+        assert!(matches!(rows, LogAnswer::Rows(rows) if rows.rows.len() == 2));
+    }
+
+    #[test]
+    fn a_log_that_can_not_be_read_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_log, port) = open_at(dir.path());
+        let failed = wait_for(&port, |answer| matches!(answer, LogAnswer::Failed(_)));
+        assert!(matches!(failed, LogAnswer::Failed(why) if why.contains(dir.path().to_str().unwrap())));
+    }
+}

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::base::id::AttemptKey;
-pub use crate::logs::{Ink, LogHit, LogRow, Look};
+pub use crate::logs::{Ink, LogHit, LogRow, Look, StyledText};
 
 /// The most rows that are kept.
 const MAX_ROWS: u64 = 1024;
@@ -166,8 +166,7 @@ impl LogView {
         let known = self.rows.first..self.rows.first + self.rows.rows.len() as u64;
         let covers = known.start <= wanted.start && wanted.end <= known.end;
         // The last line may have gone on since, and estimated numbers may be counted now.
-        let has_grown =
-            wanted.end >= self.rows.extent.n_lines && extent.log_len != self.rows.extent.log_len;
+        let has_grown = wanted.end >= self.rows.extent.n_lines && extent.log_len != self.rows.extent.log_len;
         let is_counted = extent.is_exact() && !self.rows.is_exact;
         if covers && !has_grown && !is_counted {
             return None;
@@ -225,7 +224,6 @@ impl LogView {
 mod tests {
     use super::*;
     use crate::base::id::{RunId, StepId};
-    use crate::logs::StyledText;
 
     fn view() -> LogView {
         let (run_id, step_id) = (RunId::new("a-1").unwrap(), StepId::new("fetch").unwrap());

@@ -312,7 +312,8 @@ fn bar_ui(ui: &mut Ui, log: &LogView, page: &mut LogPage, bar: Rect, (n_fit, max
     let height = bar.height() / found.places.len().max(1) as f32;
     for (at, _) in found.places.iter().enumerate().filter(|(_, is_hit)| **is_hit) {
         let top = bar.top() + height * at as f32;
-        let mark = Rect::from_min_size(pos2(bar.left() + 2.0, top), vec2(BAR - 4.0, height.max(2.0)));
+        // At the right half, so that the thumb stays visible however many there are.
+        let mark = Rect::from_min_size(pos2(bar.right() - 6.0, top), vec2(5.0, height.max(2.0)));
         painter.rect_filled(mark, CornerRadius::ZERO, tokens.paused);
     }
 }
@@ -442,9 +443,9 @@ mod tests {
     #[test]
     fn what_matches_is_marked_across_colours_as_the_search_finds_it() {
         assert_eq!(hits_in("Error, error", "error"), [0..5, 7..12]);
-        assert_eq!(hits_in("Error, error", "Error"), [0..5]);
+        assert_eq!(hits_in("Error, error, Error", "Error"), [0..5, 14..19]);
         assert!(hits_in("Error", "").is_empty());
-        assert_eq!(split(0..3, &[1..5]), [(0..1, false), (1..3, true)]);
-        assert_eq!(split(3..9, &[1..5]), [(3..5, true), (5..9, false)]);
+        assert_eq!(split(0..3, &[1..5, 8..9]), [(0..1, false), (1..3, true)]);
+        assert_eq!(split(3..8, &[1..5, 8..9]), [(3..5, true), (5..8, false)]);
     }
 }
