@@ -67,6 +67,21 @@ pub struct LogFollowerHandle {
     wake: Bell,
 }
 
+/// Rings `bell` whenever the log at `path` may have changed, until the result is dropped. The log need not exist yet.
+///
+/// # Errors
+/// The folder can't be watched: it does not exist, or the kernel's limit of watches is reached.
+pub(crate) fn watch_log(path: &Path, bell: Bell) -> io::Result<FolderChanges> {
+    let name = path.file_name().map(ToOwned::to_owned);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    FolderChanges::watch(folder, EVENTS, move |change| {
+        let is_ours = change.name.is_some() && change.name == name.as_deref();
+        if is_ours || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            bell.ring();
+        }
+    })
+}
+
 impl LogFollower {
     /// Follows the log at `path` from the byte `from` on. The log need not exist yet, but its folder must.
     ///
@@ -75,15 +90,7 @@ impl LogFollower {
     pub fn open(path: &Path, from: u64) -> io::Result<Self> {
         let (wake, woken) = bell();
         let handle = LogFollowerHandle { state: Arc::new(AtomicU8::new(GROWING)), wake };
-        let name = path.file_name().map(ToOwned::to_owned);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let of_call = handle.clone();
-        let changes = FolderChanges::watch(folder, EVENTS, move |change| {
-            let is_ours = change.name.is_some() && change.name == name.as_deref();
-            if is_ours || change.events.contains(ReadFlags::QUEUE_OVERFLOW) {
-                of_call.wake.ring();
-            }
-        })?;
+        let changes = watch_log(path, handle.wake.clone())?;
         Ok(Self { path: path.to_owned(), file: None, at: from, woken, handle, _changes: changes })
     }
 

@@ -4,9 +4,10 @@
 use egui::{Key, KeyboardShortcut, Modifiers, ThemePreference};
 
 use super::icon::Icon;
-use super::labels::{label_of, subject_of};
+use super::labels::{label_of, log_label, subject_of};
+use super::log_page::LogCommand;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
-use crate::window::{Action, HistorySpan, QuitChoice};
+use crate::window::{Action, Folder, HistorySpan, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub(super) enum Command {
     SelectNeighbour(Neighbour),
     /// Follow the log of this step; none means of the running one.
     ChooseStep(Option<StepId>),
+    /// Something about the whole log of an attempt.
+    Log(LogCommand),
     /// Select a job, or none.
     SelectJob(Option<JobId>),
     /// Open the form for a new job.
@@ -272,6 +275,7 @@ impl Command {
             Self::AskRemoveJob(_) => Label::new("Remove job…").icon(Icon::Cross),
             Self::ChooseStep(Some(_)) => Label::new("Follow its log"),
             Self::ChooseStep(None) => Label::new("Follow the running step"),
+            Self::Log(command) => log_label(command),
             Self::PauseAll => Label::new("Pause all").icon(Icon::Snow).tooltip("Freeze every running run"),
             Self::ResumeAll => {
                 Label::new("Resume all").icon(Icon::Play).tooltip("Let every paused run go on")
@@ -297,6 +301,9 @@ impl Command {
                 Action::LoadRun(run_id)
                 | Action::LoadFacts(run_id)
                 | Action::SelectStep(AttemptKey { run_id, .. }) => Some(run_id.to_string()),
+                Action::OpenFolder(Folder::Log(key)) | Action::OpenLog(Some(key)) => {
+                    Some(key.step_id.to_string())
+                }
                 Action::SelectRun(run_id) => run_id.as_ref().map(RunId::to_string),
                 Action::LoadJob(job_id) => Some(job_id.to_string()),
                 Action::SaveJob(form) => Some(form.job_id().to_string()),
@@ -307,13 +314,16 @@ impl Command {
                 | Action::Start(_)
                 | Action::LoadRuns(_)
                 | Action::Refresh
-                | Action::OpenFolder(_)
+                | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines)
+                | Action::OpenLog(None)
+                | Action::AskLog(_)
                 | Action::KeepLook(_)
                 | Action::Quit(_) => None,
             },
             Self::OpenRun(run_id) => Some(run_id.to_string()),
             Self::Select(run_id) => run_id.as_ref().map(RunId::to_string),
             Self::ChooseStep(step_id) => step_id.as_ref().map(StepId::to_string),
+            Self::Log(command) => command.subject(),
             Self::SelectJob(job_id) => job_id.as_ref().map(JobId::to_string),
             Self::AskRemoveJob(job_id) => Some(job_id.to_string()),
             Self::AskStart(pipeline) => Some(pipeline.clone()),
@@ -370,7 +380,11 @@ const fn action_label(action: &Action) -> Label {
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),
         Action::Refresh => Label::new("Refresh"),
-        Action::OpenFolder(_) => {
+        Action::OpenLog(_) | Action::AskLog(_) => Label::new("Read the log"),
+        Action::OpenFolder(Folder::Log(_)) => {
+            Label::new("Open outside").icon(Icon::Folder).tooltip("Show its file in the program for texts")
+        }
+        Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines) => {
             Label::new("Open folder").icon(Icon::Folder).tooltip("Show it in the file manager")
         }
         Action::KeepLook(_) => Label::new("Save the appearance"),

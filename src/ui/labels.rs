@@ -4,6 +4,7 @@ use egui::{Key, Modifiers};
 
 use super::command::Label;
 use super::icon::Icon;
+use super::log_page::LogCommand;
 use crate::api::{
     AddJob, Admit, Command, DisableJob, EnableJob, Pause, RemoveJob, Resume, Retry, RunJobNow, SetJob,
     SetLimit, StartRun, Stop,
@@ -66,6 +67,26 @@ pub(super) const fn label_of(command: &Command) -> Label {
         }
         Command::SetLimit(SetLimit { params: LimitParams { off: false, .. } }) => Label::new("Set limit"),
         Command::SetLimit(SetLimit { params: LimitParams { off: true, .. } }) => Label::new("Remove limit"),
+    }
+}
+
+/// The same of a command about a whole log.
+pub(super) const fn log_label(command: &LogCommand) -> Label {
+    const CTRL: Modifiers = Modifiers::COMMAND;
+    const NONE: Modifiers = Modifiers::NONE;
+    match command {
+        LogCommand::Open(_) => {
+            Label::new("Open the log").icon(Icon::List).tooltip("Read and search all of it").key(CTRL, Key::L)
+        }
+        LogCommand::Close => Label::new("Close the log").icon(Icon::Close).key(NONE, Key::Escape),
+        LogCommand::Find => Label::new("Search the log").icon(Icon::Search).key(CTRL, Key::F),
+        LogCommand::Previous => Label::new("Go to the hit before").key(Modifiers::SHIFT, Key::F3),
+        LogCommand::Next => Label::new("Go to the next hit").key(NONE, Key::F3),
+        LogCommand::Follow => {
+            Label::new("Follow").tooltip("Stay at the end as the log grows").key(CTRL, Key::End)
+        }
+        LogCommand::Wrap => Label::new("Wrap").tooltip("Wrap long lines").key(CTRL, Key::W),
+        LogCommand::Copy => Label::new("Copy lines").tooltip("Copy the selected lines (click, Shift+click)"),
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `limit_form` | the same about limits |
 //! | `start_form` | the same about a run that is to be started |
 //! | `graph_layout` | where the nodes of a graph of steps lie |
+//! | `log_page` | the open log: what of it is visible, and what can be done there |
 //! | `offers` | which of it can be done now |
 //! | `state` | which page, which dialog |
 //! | `icon` | icons drawn by code |
@@ -32,6 +33,7 @@ mod icon;
 mod job_form;
 mod labels;
 mod limit_form;
+mod log_page;
 mod offers;
 mod shown;
 mod start_form;
@@ -44,6 +46,8 @@ mod tests_beat;
 mod tests_closing;
 #[cfg(test)]
 mod tests_history;
+#[cfg(test)]
+mod tests_log;
 #[cfg(test)]
 mod tests_machine;
 #[cfg(test)]
@@ -61,6 +65,7 @@ mod views;
 mod widgets;
 mod window;
 mod window_jobs;
+mod window_log;
 mod window_look;
 mod window_runs;
 mod window_start;

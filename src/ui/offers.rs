@@ -3,9 +3,10 @@
 use egui::ThemePreference;
 
 use super::command::{Command, Neighbour, Page, RunTab};
+use super::log_page::LogCommand;
 use crate::api;
 use crate::run::{RunState, RunSummary, StopKind};
-use crate::window::{Action, AppStore, HistorySpan};
+use crate::window::{Action, AppStore, Folder, HistorySpan};
 
 /// The first lever of a run, in the same place in every row. What it does depends on the state.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
@@ -67,6 +68,7 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
         .map(|entry| &entry.run)
         .filter(|run| selected.is_none_or(|it| it.run_id != run.run_id));
     offered.extend(selected.into_iter().chain(runs).map(|run| Command::OpenRun(run.run_id.clone())));
+    offered.extend(log_commands(store));
     let startable = store.pipelines().unwrap_or_default().iter().filter(|entry| entry.error.is_none());
     for entry in startable {
         let now = start_lever(entry);
@@ -115,11 +117,37 @@ pub(super) fn order_levers(store: &AppStore) -> [Command; 2] {
     [quiet, drain].map(|order| Command::Send(Action::Do(order)))
 }
 
+/// What can be done with the open log; with none open, opening the one that is followed.
+fn log_commands(store: &AppStore) -> Vec<Command> {
+    match (store.log_view(), store.log()) {
+        (Some(view), _) => {
+            // The one with Shift stands before that without, which would take its key.
+            let commands = [
+                LogCommand::Find,
+                LogCommand::Previous,
+                LogCommand::Next,
+                LogCommand::Follow,
+                LogCommand::Wrap,
+                LogCommand::Copy,
+                LogCommand::Close,
+            ];
+            let outside = Command::Send(Action::OpenFolder(Folder::Log(view.key.clone())));
+            commands.map(Command::Log).into_iter().chain([outside]).collect()
+        }
+        (None, Some(log)) => vec![Command::Log(LogCommand::Open(log.key.clone()))],
+        (None, None) => Vec::new(),
+    }
+}
+
 /// The commands that have a key now. A key acts only on something visible: on a page without runs, commands of runs
 /// have no key.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
     let mut commands = vec![Command::OpenPalette, Command::AskQuit];
     commands.extend(Page::ALL.map(Command::Show));
+    if store.log_view().is_some() {
+        commands.extend(log_commands(store));
+        return commands;
+    }
     let neighbours = [Neighbour::Next, Neighbour::Previous].map(Command::SelectNeighbour);
     match page {
         Page::Now | Page::History => commands.extend(neighbours),
@@ -142,6 +170,7 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
         if page != Page::Run {
             commands.extend([Command::Select(None), Command::OpenRun(entry.run.run_id.clone())]);
         }
+        commands.extend(log_commands(store));
         if matches!(state, RunState::Running | RunState::Paused) {
             commands.push(Command::Send(first_lever(&entry.run)));
         }

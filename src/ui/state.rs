@@ -6,6 +6,7 @@ use super::command::{Page, RunTab};
 use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
+use super::log_page::LogPage;
 use super::start_form::StartForm;
 use super::views::PaletteState;
 use crate::base::id::JobId;
@@ -47,6 +48,8 @@ pub(super) struct WindowState {
     pub(super) machine: MachinePage,
     /// The page of ended runs, likewise.
     pub(super) history: HistoryState,
+    /// The open log, likewise.
+    pub(super) log: LogPage,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

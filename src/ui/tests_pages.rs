@@ -4,6 +4,7 @@ use egui::{Event as Input, Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 
 use super::command::{Command, Neighbour, Page};
+use super::log_page::LogCommand;
 use super::offers::offered;
 use super::state::Overlay;
 use super::tests::{Scene, id, now, run, scene, snapshot};
@@ -144,6 +145,10 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 }
                 Command::AskStopAll => assert!(scene.shows("Stop all"), "{context}"),
                 Command::SetTheme(_) => assert!(matches!(sent[..], [] | [Action::KeepLook(_)]), "{context}"),
+                Command::Log(LogCommand::Open(key)) => {
+                    assert!(sent.contains(&Action::OpenLog(Some(key))), "{context}");
+                    assert!(scene.shows("Close the log"), "{context}");
+                }
                 Command::AskQuit => assert_eq!(sent, [], "{context}"),
                 Command::AskStart(_) | Command::AskStartLike(_) => {
                     assert!(matches!(sent[..], [Action::LoadStart(_)]), "{context}");
@@ -153,6 +158,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::CloseRun
                 | Command::ShowRunTab(_)
                 | Command::ChooseStep(_)
+                | Command::Log(_)
                 | Command::SelectJob(_)
                 | Command::ShowJobs(_)
                 | Command::SaveJob

@@ -10,6 +10,7 @@ use egui::{
 };
 
 use crate::run::{RunState, StepState};
+use crate::window::Ink;
 
 /// The colours of one theme.
 #[derive(Debug, PartialEq)]
@@ -106,6 +107,24 @@ impl Tokens {
             StepState::Completed => self.completed,
             StepState::Failed => self.failed,
             StepState::Interrupted => self.interrupted,
+        }
+    }
+
+    /// The colour of text in a log: the theme's own for the names that terminals know. A colour by its figures is moved
+    /// towards the text's colour, so that it can be read on both themes.
+    pub(super) fn log_ink(&self, ink: Ink) -> Color32 {
+        match ink {
+            Ink::Named(name) => match name % 8 {
+                0 => self.muted,
+                1 => self.failed,
+                2 => self.completed,
+                3 => self.paused,
+                4 => self.running,
+                5 => self.queued,
+                6 => self.accent,
+                _ => self.text,
+            },
+            Ink::Rgb(r, g, b) => Color32::from_rgb(r, g, b).lerp_to_gamma(self.text, 0.4),
         }
     }
 

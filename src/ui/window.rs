@@ -11,6 +11,7 @@ use super::command::{Command, Page, RunTab};
 use super::history_filter::HistoryState;
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
+use super::log_page::LogPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
 use super::views::{Commands, PaletteState, View};
@@ -61,6 +62,7 @@ impl LeverframeWindow {
             schedule: SchedulePage::default(),
             machine: MachinePage::default(),
             history: HistoryState::default(),
+            log: LogPage::default(),
             may_close: false,
             look,
             title_bar: None,
@@ -93,6 +95,7 @@ impl LeverframeWindow {
             self.take_saved(saved);
         }
         self.take_starts(ctx);
+        self.take_log_news(ctx);
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
             ctx.send_viewport_cmd(ViewportCommand::Focus);
@@ -116,6 +119,7 @@ impl LeverframeWindow {
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         let mut history = std::mem::take(&mut self.state.history);
+        let mut log = std::mem::take(&mut self.state.log);
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -130,14 +134,15 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut history), &mut out);
+            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut history, &mut log), &mut out);
         });
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
-        (self.state.schedule, self.state.machine, self.state.history) = (schedule, machine, history);
+        (self.state.schedule, self.state.machine) = (schedule, machine);
+        (self.state.history, self.state.log) = (history, log);
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
@@ -154,6 +159,7 @@ impl LeverframeWindow {
         let opened = self.store.selected().filter(|_| self.state.page == Page::Run);
         let opened = opened.map(|entry| entry.run.run_id.clone());
         self.store.want_facts(opened.as_ref());
+        self.want_log();
         self.send_requests();
         if let Some(holds) = self.store.watched().next_reading(now) {
             beat.holds_for(holds);
@@ -180,7 +186,8 @@ impl LeverframeWindow {
             });
         for command in offers::with_shortcut(&self.store, self.state.page) {
             let Some(shortcut) = command.label().shortcut else { continue };
-            let is_bare = shortcut.modifiers == egui::Modifiers::NONE;
+            // No text has F3 in it.
+            let is_bare = shortcut.modifiers == egui::Modifiers::NONE && shortcut.logical_key != Key::F3;
             let is_active = if shortcut.logical_key == Key::Escape {
                 !is_menu_open
             } else {
@@ -193,6 +200,11 @@ impl LeverframeWindow {
     }
 
     pub(super) fn run_command(&mut self, ctx: &Context, command: Command, now: DateTime<Utc>) {
+        let shows_another =
+            matches!(command, Command::Show(_) | Command::ShowSpan(_) | Command::NewJob | Command::Select(_));
+        if shows_another {
+            self.store.open_log(None);
+        }
         match command {
             Command::Send(Action::Quit(choice)) => {
                 self.keep_look(ctx);
@@ -203,6 +215,7 @@ impl LeverframeWindow {
                 }
             }
             Command::Send(action) => self.send(action),
+            Command::Log(command) => self.run_log(command),
             Command::Show(page) => {
                 self.state.page = page;
                 if page != Page::Schedule {

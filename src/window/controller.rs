@@ -53,6 +53,8 @@ impl WindowController {
             Action::Do(command) => self.backend.command(command)?,
             Action::SelectRun(_)
             | Action::SelectStep(_)
+            | Action::OpenLog(_)
+            | Action::AskLog(_)
             | Action::LoadRun(_)
             | Action::LoadFacts(_)
             | Action::LoadJobs { .. }
@@ -110,6 +112,7 @@ fn action_text(action: &Action) -> String {
         Action::SelectRun(_) | Action::SelectStep(_) | Action::LoadRun(_) | Action::LoadFacts(_) => {
             "look up a run".to_owned()
         }
+        Action::OpenLog(_) | Action::AskLog(_) => "read a log".to_owned(),
         Action::LoadJobs { .. } | Action::LoadJob(_) => "look up jobs".to_owned(),
         Action::LoadHistory(_) => "look up the machine's history".to_owned(),
         Action::CountEnded => "count the runs that have ended".to_owned(),

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use super::controller::{WindowController, log_file};
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
+use super::log_thread::LogThread;
 use super::machine_history::{MachineHistory, marks};
 use super::port::{Action, AppUpdate, Folder, LogTail, SaveJob, SavedJob};
 use super::run_facts::run_facts;
@@ -57,6 +58,8 @@ pub(crate) struct Lookups {
     controller: WindowController,
     following: Option<Following>,
     history: HistoryReader,
+    /// The log that is open in the window.
+    open_log: Option<LogThread>,
 }
 
 /// A followed log, on two threads: one waits for growth, one sends updates at a limited rate.
@@ -67,7 +70,7 @@ struct Following {
 
 impl Lookups {
     pub(crate) fn new(controller: WindowController) -> Self {
-        Self { controller, following: None, history: HistoryReader::default() }
+        Self { controller, following: None, history: HistoryReader::default(), open_log: None }
     }
 
     /// Does lookups until the last one.
@@ -145,6 +148,21 @@ impl Lookups {
             }
             Action::SelectStep(key) => {
                 return self.follow(key).map(|()| None).map_err(|error| Error::impossible(error.to_string()));
+            }
+            Action::OpenLog(key) => {
+                self.open_log = None;
+                if let Some(key) = key {
+                    let (updates, path) = (self.controller.updates.clone(), log_file(&self.controller, &key));
+                    let opened = LogThread::open(updates, path, key);
+                    self.open_log = Some(opened.map_err(|error| Error::impossible(error.to_string()))?);
+                }
+                return Ok(None);
+            }
+            Action::AskLog(question) => {
+                if let Some(log) = &self.open_log {
+                    log.ask(question);
+                }
+                return Ok(None);
             }
             Action::CountEnded => {
                 AppUpdate::EndedCount(backend.records()?.count_ended().map_err(EngineError::from)?)
@@ -225,6 +243,7 @@ impl Lookups {
         let path = match folder {
             Folder::Pipelines => self.controller.backend.data_dir().pipelines_dir(),
             Folder::Logs(run_id) => self.controller.backend.data_dir().logs_dir(run_id),
+            Folder::Log(key) => log_file(&self.controller, key),
         };
         let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
         let mut command = Command::new(opener);
@@ -232,7 +251,7 @@ impl Lookups {
         match command.status() {
             Ok(status) if status.success() => Ok(()),
             Ok(_) | Err(_) => {
-                let text = format!("no file manager opens {}; the folder is there", path.display());
+                let text = format!("no program opens {}; it is there", path.display());
                 Err(Error::impossible(text))
             }
         }

@@ -5,6 +5,8 @@ mod controller;
 mod history_page;
 mod integration;
 mod job_page;
+mod log_thread;
+mod log_view;
 mod look;
 mod lookups;
 mod machine_history;
@@ -20,6 +22,9 @@ mod urgency;
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
+pub use log_view::{
+    Ink, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows, LogView, Look, StyledText,
+};
 pub use look::{ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use port::{

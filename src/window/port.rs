@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
+use super::log_view::{LogAnswer, LogQuestion};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::run_facts::RunFacts;
@@ -36,6 +37,11 @@ pub enum Action {
     /// Follows the log of this attempt instead of the last one; answered by [`AppUpdate::LogTail`], again whenever the
     /// log has grown.
     SelectStep(AttemptKey),
+    /// Opens the whole log of an attempt, or closes the one that is open; answered by [`AppUpdate::Log`] as long as it
+    /// is open.
+    OpenLog(Option<AttemptKey>),
+    /// Asks the open log; answered by [`AppUpdate::Log`].
+    AskLog(LogQuestion),
     /// Asks for the details of a run; answered by [`AppUpdate::RunDetail`].
     LoadRun(RunId),
     /// Asks for what the page of a run shows beside it; answered by [`AppUpdate::RunFacts`].
@@ -112,6 +118,8 @@ pub enum Folder {
     Pipelines,
     /// The logs of a run.
     Logs(RunId),
+    /// One log, which its own program shows.
+    Log(AttemptKey),
 }
 
 /// What happens to living runs when the window closes.
@@ -153,6 +161,8 @@ pub enum AppUpdate {
     RunFacts { run_id: RunId, facts: Arc<RunFacts> },
     /// The newest lines of the followed log.
     LogTail { key: AttemptKey, tail: Arc<LogTail> },
+    /// An answer from the log that is open.
+    Log { key: AttemptKey, answer: LogAnswer },
     /// All pipelines with a valid id, broken ones included.
     Pipelines(Vec<PipelineView>),
     /// How many jobs go on firing when the window closes: those that are enabled and have a next instant. Not sent for

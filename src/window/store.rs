@@ -24,6 +24,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::history_page::HistoryList;
+use super::log_view::{LogHit, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use super::run_facts::RunFacts;
@@ -122,6 +123,7 @@ pub struct AppStore {
     chosen_step: Option<StepId>,
     log: Option<FollowedLog>,
     facts: FactsModel,
+    log_view: Option<LogView>,
     alerts: Vec<Notice>,
     failures: Vec<Notice>,
     decisions: Vec<Decision>,
@@ -191,6 +193,11 @@ impl AppStore {
                 {
                     log.tail = Some(bounded_tail(tail));
                 }
+            }
+            AppUpdate::Log { key, answer } => {
+                let view = self.log_view.as_mut().filter(|view| view.key == key);
+                let question = view.and_then(|view| view.apply(answer));
+                self.requests.extend(question.map(Action::AskLog));
             }
             AppUpdate::Pipelines(pipelines) => {
                 self.pipelines = Some(pipelines);
@@ -275,6 +282,48 @@ impl AppStore {
     pub fn choose_step(&mut self, step_id: Option<StepId>) {
         self.chosen_step = step_id;
         self.follow_log();
+    }
+
+    /// Opens the whole log of an attempt, or closes the one that is open.
+    pub fn open_log(&mut self, key: Option<AttemptKey>) {
+        if self.log_view.as_ref().map(|view| &view.key) != key.as_ref() {
+            self.log_view = key.clone().map(LogView::new);
+            self.requests.push(Action::OpenLog(key));
+        }
+    }
+
+    /// The log that is open.
+    pub fn log_view(&self) -> Option<&LogView> {
+        self.log_view.as_ref()
+    }
+
+    /// Sets the visible lines of the open log.
+    pub fn want_log_rows(&mut self, lines: std::ops::Range<u64>) {
+        let question = self.log_view.as_mut().and_then(|view| view.want(lines));
+        self.requests.extend(question.map(Action::AskLog));
+    }
+
+    /// Searches the open log for a text, or for nothing if it is empty.
+    pub fn search_log(&mut self, text: &str) {
+        let question = self.log_view.as_mut().and_then(|view| view.search(text));
+        self.requests.extend(question.map(Action::AskLog));
+    }
+
+    /// Asks the open log.
+    pub fn ask_log(&mut self, question: LogQuestion) {
+        if self.log_view.is_some() {
+            self.requests.push(Action::AskLog(question));
+        }
+    }
+
+    /// The line of the open log that was stepped to, once.
+    pub fn take_log_hit(&mut self) -> Option<LogHit> {
+        self.log_view.as_mut().and_then(LogView::take_hit)
+    }
+
+    /// The text from the open log that is to be copied, once.
+    pub fn take_log_text(&mut self) -> Option<String> {
+        self.log_view.as_mut().and_then(LogView::take_copied)
     }
 
     /// How many jobs go on firing when the window closes.

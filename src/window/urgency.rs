@@ -33,6 +33,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::RunDetail(_)
         | AppUpdate::RunFacts { .. }
         | AppUpdate::LogTail { .. }
+        | AppUpdate::Log { .. }
         | AppUpdate::Pipelines(_)
         | AppUpdate::JobSaved(_)
         | AppUpdate::StartBasis(_)

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use egui::{Align2, Label, Rect, RichText, ScrollArea, TextWrapMode, Ui, pos2, vec2};
 
 use super::super::command::Command;
+use super::super::log_page::LogCommand;
 use super::super::widgets::{Lever, Tone, label_at, one_line};
 use super::{Commands, View};
 use crate::ui::{format, theme};
@@ -38,8 +39,16 @@ pub(crate) fn log_tail_ui(ui: &mut Ui, view: View<'_>, entry: &RunEntry, out: &m
         }
         place.left()
     } else {
-        head.right() - theme::GAP
+        head.right()
     };
+    let open = Command::Log(LogCommand::Open(log.key.clone()));
+    let lever = Lever::of(ui, &open).tone(Tone::Quiet);
+    let place = vec2(lever.width(ui), 22.0);
+    let place = Rect::from_min_size(pos2(right - place.x, head.top() + 1.0), place);
+    if lever.ui_at(ui, place).clicked() {
+        out.push(open);
+    }
+    let right = place.left() - theme::GRID;
     let Some(tail) = &log.tail else {
         let at = pos2(left.x, head.bottom() + 14.0);
         label_at(ui, at, Align2::LEFT_CENTER, "Reading the log…", muted, head.width());

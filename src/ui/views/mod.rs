@@ -13,6 +13,7 @@ mod job_row;
 mod lanes;
 mod limits_card;
 mod log_tail;
+mod log_view;
 mod machine;
 mod machine_plots;
 mod menus;
@@ -40,6 +41,7 @@ use super::command::{Command, Page};
 use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
+use super::log_page::LogPage;
 use super::state::WindowState;
 use crate::window::AppStore;
 pub(super) use dialogs::overlay_ui;
@@ -65,9 +67,12 @@ pub(super) type Commands = Vec<Command>;
 pub(super) fn page_ui(
     ui: &mut Ui,
     view: View<'_>,
-    (schedule, machine, history): (&mut SchedulePage, &mut MachinePage, &mut HistoryState),
+    (schedule, machine, history, log): (&mut SchedulePage, &mut MachinePage, &mut HistoryState, &mut LogPage),
     out: &mut Commands,
 ) {
+    if let Some(open) = view.store.log_view() {
+        return log_view::log_view_ui(ui, view, open, log, out);
+    }
     match view.state.page {
         Page::Now => now::now_ui(ui, view, out),
         Page::History => history::history_ui(ui, view, history, out),
