@@ -49,7 +49,7 @@ fn answer(question: &HistoryQuestion, total: usize) -> AppUpdate {
     })
 }
 
-fn filled(total: usize) -> Scene {
+pub(super) fn filled(total: usize) -> Scene {
     let (mut scene, question) = opened();
     scene.tell(answer(&question, total));
     scene.sent();

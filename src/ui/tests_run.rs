@@ -8,7 +8,9 @@ use egui_kittest::kittest::Queryable;
 
 use super::command::{Page, RunTab};
 use super::tests::{Scene, does, id, now, run, scene, snapshot, step};
+use super::tests_history;
 use crate::api;
+use crate::backend::RunDetail;
 use crate::base::id::{AttemptKey, StepId};
 use crate::run::{Decision, Event, EventKind, RunState, StepState, StepSummary};
 use crate::window::{Action, AppUpdate, CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
@@ -70,22 +72,30 @@ fn tell_facts(scene: &mut Scene, facts: RunFacts) {
 
 #[test]
 fn enter_opens_the_page_of_the_selected_run_and_escape_goes_back_to_where_one_was() {
-    for (from, state) in [(Key::Num1, RunState::Running), (Key::Num2, RunState::Failed)] {
-        let one = run("alfabeta", state);
-        let runs = if state.is_ended() { Vec::new() } else { vec![one.clone()] };
-        let mut scene = scene([snapshot(&runs), AppUpdate::RecentRuns(vec![one])]);
-        scene.press(Modifiers::COMMAND, from);
-        let before = page(&scene);
+    let now_page = || scene([snapshot(&[run("alfabeta", RunState::Running)])]);
+    for (before, mut scene, pipeline) in
+        [(Page::Now, now_page(), "alfabeta"), (Page::History, tests_history::filled(1), "job000")]
+    {
+        let run_id = format!("{pipeline}-1");
         scene.press(Modifiers::NONE, Key::Enter);
         assert_eq!(page(&scene), before, "no run is selected");
         scene.press(Modifiers::NONE, Key::ArrowDown);
+        if before == Page::History {
+            let run = run(pipeline, RunState::Failed);
+            scene.tell(AppUpdate::RunDetail(RunDetail {
+                run,
+                steps: Vec::new(),
+                decisions: Vec::new(),
+                seq: 0,
+            }));
+        }
         scene.press(Modifiers::NONE, Key::Enter);
         assert_eq!(page(&scene), Page::Run);
         let label = before.label().text;
         assert!(scene.shows(&format!("Back to {label}")));
         scene.press(Modifiers::NONE, Key::Escape);
         assert_eq!(page(&scene), before);
-        assert!(scene.is_selected("alfabeta-1"), "it stays selected");
+        assert!(scene.is_selected(&run_id), "it stays selected");
         scene.press(Modifiers::NONE, Key::Enter);
         scene.pull(&format!("Back to {label}"));
         assert_eq!(page(&scene), before);

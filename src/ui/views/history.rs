@@ -218,7 +218,9 @@ fn rows_ui(ui: &mut Ui, rect: Rect, view: View<'_>, page: &mut HistoryState, out
             is_last: false,
         };
         let response = ended_row_ui(&mut rows, view, &row, out);
-        if response.clicked() {
+        if response.double_clicked() {
+            out.push(Command::OpenRun(run.run_id.clone()));
+        } else if response.clicked() {
             let modifiers = ui.input(|input| input.modifiers);
             if modifiers.command {
                 page.toggle(at, &run.run_id);

@@ -46,9 +46,8 @@ pub(crate) fn recent_ui(ui: &mut Ui, view: View<'_>, max_height: f32, out: &mut 
                 is_selected: selected.is_some_and(|selected| selected.run.run_id == entry.run.run_id),
                 is_last: at + 1 == n_rows,
             };
-            if ended_row_ui(ui, view, &row, out).clicked() {
-                out.push(Command::Select(Some(entry.run.run_id.clone())));
-            }
+            let response = ended_row_ui(ui, view, &row, out);
+            pull_row(&response, &entry.run.run_id, out);
         }
     });
 }
@@ -86,7 +85,6 @@ pub(crate) fn ended_row_ui(ui: &mut Ui, view: View<'_>, row: &EndedRow<'_>, out:
     let kind = RowKind { name: &name, is_selected, corners };
     let row_id = Id::unique(("ended run", run.run_id.as_str()));
     let (rect, mut response) = row_ui(ui, row_id, theme::ROW, &kind);
-    pull_row(&response, &run.run_id, out);
     if ui.is_rect_visible(rect) {
         let tokens = theme::tokens(ui);
         let column =
