@@ -10,7 +10,6 @@ use super::command::{Page, RunTab};
 use super::tests::{Scene, does, id, now, run, scene, snapshot, step};
 use super::tests_history;
 use crate::api;
-use crate::backend::RunDetail;
 use crate::base::id::{AttemptKey, StepId};
 use crate::run::{Decision, Event, EventKind, RunState, StepState, StepSummary};
 use crate::window::{Action, AppUpdate, CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
@@ -81,13 +80,7 @@ fn enter_opens_the_page_of_the_selected_run_and_escape_goes_back_to_where_one_wa
         assert_eq!(page(&scene), before, "no run is selected");
         scene.press(Modifiers::NONE, Key::ArrowDown);
         if before == Page::History {
-            let run = run(pipeline, RunState::Failed);
-            scene.tell(AppUpdate::RunDetail(RunDetail {
-                run,
-                steps: Vec::new(),
-                decisions: Vec::new(),
-                seq: 0,
-            }));
+            scene.tell(AppUpdate::RecentRuns(vec![run(pipeline, RunState::Failed)]));
         }
         scene.press(Modifiers::NONE, Key::Enter);
         assert_eq!(page(&scene), Page::Run);
