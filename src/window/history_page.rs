@@ -63,7 +63,7 @@ pub struct HistoryPage {
     pub is_whole: bool,
     /// The pipelines that have runs, by name.
     pub pipelines: Vec<PipelineId>,
-    /// The newest runs of the filter's pipeline, whatever else the filter says; at most [`MAX_TREND`].
+    /// The newest runs of the filter's pipeline, whatever else the filter says; at most 30.
     pub trend: Vec<RunSummary>,
 }
 
