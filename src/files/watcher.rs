@@ -19,7 +19,7 @@ use crate::poller::{Slot, Waiting};
 /// The watcher of this process, once anything is watched. It is kept until the process ends: the kernel takes 10 to 20 ms
 /// to close an inotify instance right after one of its watches was removed (measured on Linux 6.18), and that is when an
 /// engine ends or hands over.
-static WATCHER: Mutex<Option<Arc<FileWatcher>>> = Mutex::new(None);
+static WATCHER: Mutex<Option<&FileWatcher>> = Mutex::new(None);
 
 /// Events of the kernel's own, which every watch of the folder gets.
 const ALWAYS: ReadFlags = ReadFlags::IGNORED.union(ReadFlags::UNMOUNT).union(ReadFlags::QUEUE_OVERFLOW);
@@ -36,7 +36,7 @@ pub(crate) struct FolderChange<'a> {
 /// Reports changes in one folder until dropped. When the drop has returned, nothing more is reported.
 #[derive(Debug)]
 pub(crate) struct FolderChanges {
-    watcher: Arc<FileWatcher>,
+    watcher: &'static FileWatcher,
     folder: i32,
     watch: Arc<Watch>,
 }
@@ -99,19 +99,17 @@ impl FileWatcher {
     ///
     /// # Errors
     /// The system has no thread or descriptor left.
-    pub(super) fn get() -> io::Result<Arc<Self>> {
+    pub(super) fn get() -> io::Result<&'static Self> {
         let mut current = WATCHER.lock();
-        if let Some(watcher) = &*current {
-            return Ok(watcher.clone());
+        if let Some(watcher) = *current {
+            return Ok(watcher);
         }
         let notes =
             Arc::new(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(unwatchable)?);
         let shared = Arc::new(Shared { notes: notes.clone(), folders: Mutex::default() });
         let of_call = shared.clone();
         let waiting = Waiting::start(notes, move || of_call.tell_all())?;
-        let watcher = Arc::new(Self { shared, _waiting: waiting });
-        *current = Some(watcher.clone());
-        Ok(watcher)
+        Ok(current.insert(Box::leak(Box::new(Self { shared, _waiting: waiting }))))
     }
 }
 

@@ -155,6 +155,13 @@ pub(super) mod tests {
         fallocate(file, flags, range.start, range.end - range.start).unwrap();
     }
 
+    /// A file of its own with these bytes.
+    pub(crate) fn file_with(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
     fn pieces(file: &File) -> Vec<Piece> {
         let end = file.metadata().unwrap().len();
         let (mut at, mut pieces) = (0, Vec::new());

@@ -358,14 +358,8 @@ fn holes_of(file: &File, log_len: u64) -> io::Result<Vec<Range<u64>>> {
 mod tests {
     use std::io::Write;
 
-    use super::super::holes::tests::punch;
+    use super::super::holes::tests::{file_with, punch};
     use super::*;
-
-    fn file_with(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
 
     fn index(file: &File) -> LineIndex {
         let mut index = LineIndex::default();

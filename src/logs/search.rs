@@ -261,14 +261,8 @@ fn segment_of(index: &LineIndex, line: u64) -> usize {
 mod tests {
     use std::io::Write;
 
-    use super::super::holes::tests::punch;
+    use super::super::holes::tests::{file_with, punch};
     use super::*;
-
-    fn file_with(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
 
     fn searched(file: &File, text: &str) -> (LineIndex, LogSearch) {
         let (mut index, mut search) = (LineIndex::default(), LogSearch::new(text).unwrap());

@@ -31,14 +31,15 @@ impl Phase {
 /// The column `ledger` of a run, as read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct StoredLedger(Stored<RunLedger>);
+pub struct StoredLedger(Stored<RunLedger, StoredPhase>);
 
+/// A ledger and a phase in one object.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Stored<L> {
+pub(super) struct Stored<L, P> {
     #[serde(flatten)]
-    ledger: L,
+    pub(super) ledger: L,
     #[serde(flatten)]
-    phase: StoredPhase,
+    pub(super) phase: P,
 }
 
 /// The data of every phase side by side. Earlier versions kept some of it when a run went on to another phase.

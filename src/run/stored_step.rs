@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{StepLedger, StepRun};
 use super::state::StepState;
 use super::step_phase::{Ending, Prepared, StepEnd, StepPhase};
+use super::stored::Stored;
 use crate::admission::Wait;
 
 impl StepRun {
@@ -30,15 +31,7 @@ impl StepPhase {
 /// The column `ledger` of a step, as read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct StoredStepLedger(Stored<StepLedger>);
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Stored<L> {
-    #[serde(flatten)]
-    ledger: L,
-    #[serde(flatten)]
-    phase: StoredPhase,
-}
+pub struct StoredStepLedger(Stored<StepLedger, StoredPhase>);
 
 /// The data of every phase side by side. Earlier versions kept some of it when a step went on to another phase.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -1,14 +1,10 @@
 //! Logs as steps write them and as the supervisor leaves them.
 
-use std::io::Write;
-
-use super::super::holes::tests::punch;
+use super::super::holes::tests::{file_with, punch};
 use super::*;
 
 fn log(bytes: impl AsRef<[u8]>) -> LogReader {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(bytes.as_ref()).unwrap();
-    LogReader { file }
+    LogReader { file: file_with(bytes.as_ref()) }
 }
 
 fn window(log: &LogReader, start: u64, max_bytes: usize) -> LogWindow {
