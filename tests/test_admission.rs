@@ -205,14 +205,15 @@ fn quiet_freezes_holds_survives_a_restart_and_lets_go_one_at_a_time() {
     let bench = Bench::new();
     let (engine, events) = bench.open();
     let runs = start(&engine, "runs", &until(&bench, "a", "", "", "go"));
-    let ignores = start(&engine, "ignores", &until(&bench, "b", "quiet = \"ignore\"", "", "go"));
     wait_for_begin(&bench, &runs);
+    let pid = bench.pids_in("work.pids", 1);
+    let ignores = start(&engine, "ignores", &until(&bench, "b", "quiet = \"ignore\"", "", "go"));
     wait_for_begin(&bench, &ignores);
     engine.begin_quiet(None).expect("it can be recorded");
     wait_for(&events, "the freeze", |event| {
         matches!(event.kind, EventKind::ExecutionPaused { .. }) && event.run_id.as_ref() == Some(&runs)
     });
-    wait_frozen(&bench.pids_in("work.pids", 2)[..1]);
+    wait_frozen(&pid);
     assert!(living(&engine, &runs).phase.is_held_for(Hold::Quiet));
     assert_eq!(living(&engine, &ignores).state(), RunState::Running);
     let held: Vec<_> =
