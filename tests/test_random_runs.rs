@@ -183,7 +183,7 @@ impl World {
     fn check(&self) {
         let run = &self.run;
         assert!((0.0..=1.0).contains(&run.progress), "{}", run.progress);
-        let n_live = run.steps[..5].iter().filter(|step| step.state().is_live()).count();
+        let n_live = run.steps.states().take(5).filter(|state| state.is_live()).count();
         assert!(n_live <= 2, "wider than max_parallel: {n_live}");
         for (index, attempt) in &self.alive {
             let step = &run.steps[*index];

@@ -135,9 +135,10 @@ mod tests {
     /// A run whose one step was sent, and whose start was not told.
     fn sent() -> Run {
         let mut run = of_steps("a", &["s"]);
-        let step = run.step_mut(0);
+        let mut step = run.step_mut(0);
         step.fresh_attempt();
         step.phase = crate::run::StepPhase::of(StepState::Running);
+        drop(step);
         run
     }
 

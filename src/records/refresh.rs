@@ -78,11 +78,12 @@ pub fn refresh_definition(
     let run = stored.into_run(parse_stored)?;
     let (mut refreshed, changes) = refreshed(&run, fresh)?;
     let mut writes = Vec::new();
-    for step in &mut refreshed.steps {
+    for index in 0..refreshed.steps.len() {
+        let step = &refreshed.steps[index];
         // Steps of a row that a script wrote have no record but their checkpoints.
         if step.attempt == 0 && engine.store().load_checkpoint(run_id, &step.id)?.is_some() {
-            Arc::make_mut(step).ledger.has_checkpoint = true;
-            writes.push(RunWrite::Step { run_id: run_id.clone(), step: step.clone() });
+            refreshed.step_mut(index).ledger.has_checkpoint = true;
+            writes.push(RunWrite::Step { run_id: run_id.clone(), step: refreshed.steps[index].clone() });
         }
     }
     // Fails if the run was resumed meanwhile.

@@ -11,7 +11,7 @@ use super::hold;
 use super::model::{Definition, Run, StepRun};
 use super::outbox::Outbox;
 use super::phase::Phase;
-use super::state::RunState;
+use super::state::{RunState, StepState};
 use super::tell::{summary, tell_changed};
 use super::transition::{Change, Refusal};
 use crate::admission::{
@@ -46,7 +46,7 @@ fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
     match run.phase {
         Phase::Queued { .. } => Some(run.started_at),
         Phase::Running { .. } => {
-            run.steps.iter().filter_map(|step| step.phase.wait()).map(|(_, since)| *since).min()
+            waiting(run).filter_map(|(_, step)| step.phase.wait()).map(|(_, since)| *since).min()
         }
         Phase::Paused { .. } | Phase::Stopping(_) | Phase::Ended { .. } => None,
     }
@@ -56,10 +56,10 @@ fn waits_since(run: &Run) -> Option<DateTime<Utc>> {
 pub fn waits<'a>(run: &'a Run, admission: &'a Admission) -> impl Iterator<Item = (&'a Wait, StepClaim)> {
     let definition = run.definition();
     let models = definition.map_or(&[][..], |definition| &definition.pipeline.steps);
-    let of_step = |(step, model): (&'a Arc<StepRun>, &'a Step)| {
-        Some((&*step.phase.wait()?.0, step_claim(model, footprints(run, admission))))
+    let of_step = move |(index, step): (usize, &'a Arc<StepRun>)| {
+        Some((&*step.phase.wait()?.0, step_claim(models.get(index)?, footprints(run, admission))))
     };
-    run.steps.iter().zip(models).filter_map(of_step)
+    waiting(run).filter_map(of_step)
 }
 
 /// What waits to be admitted, with the figures of now: the run itself (none), or its steps.
@@ -75,7 +75,11 @@ pub fn current_waits(run: &Run, cx: Context<'_>) -> Vec<(Option<StepId>, Wait)> 
         let wait = may_start(run, definition, index, &own, cx).unwrap_or_else(|| (**known).clone());
         Some((Some(step.id.clone()), wait))
     };
-    run.steps.iter().enumerate().filter_map(of_step).collect()
+    waiting(run).filter_map(of_step).collect()
+}
+
+fn waiting(run: &Run) -> impl Iterator<Item = (usize, &Arc<StepRun>)> {
+    run.steps.in_state(|state| state == StepState::Waiting)
 }
 
 /// Why the run may not begin; none: it may.
@@ -132,7 +136,7 @@ pub(super) fn may_start(
     own: &OnceCell<Vec<StepClaim>>,
     cx: Context<'_>,
 ) -> Option<Wait> {
-    let n_own = || run.steps.iter().filter(|step| step.state().is_live()).count();
+    let n_own = || run.steps.states().filter(|state| state.is_live()).count();
     if let Some(wait) = cx.admission.max_steps.and_then(|_| cx.admission.one_more(&run.id, n_own())) {
         return Some(wait);
     }
@@ -159,12 +163,13 @@ pub(super) fn hold_back(run: &mut Run, index: usize, wait: Wait, cx: Context<'_>
     if known.is_some_and(|(known, _)| cx.admission.is_still(known, &wait)) {
         return;
     }
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.message = Some(wait.sentence(cx.now.wall).into());
     if let Some(prepared) = step.phase.prepared_mut() {
         let since = prepared.wait.take().map_or(cx.now.wall, |(_, since)| since);
         prepared.wait = Some((Arc::new(wait), since));
     }
+    drop(step);
     tell_changed(run, index, out);
 }
 
@@ -186,9 +191,8 @@ fn footprints<'a>(run: &Run, admission: &'a Admission) -> Option<&'a Footprints>
 }
 
 fn living_claims(run: &Run, definition: &Definition, footprints: Option<&Footprints>) -> Vec<StepClaim> {
-    let steps = run.steps.iter().zip(&definition.pipeline.steps);
-    let living = steps.filter(|(step, _)| step.state().is_live());
-    living.map(|(_, model)| step_claim(model, footprints)).collect()
+    let living = run.steps.in_state(StepState::is_live);
+    living.map(|(index, _)| step_claim(&definition.pipeline.steps[index], footprints)).collect()
 }
 
 fn step_claim(step: &Step, footprints: Option<&Footprints>) -> StepClaim {

@@ -36,7 +36,7 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
             }
         }
         Phase::Stopping(_) => {
-            if !run.steps.iter().any(|step| step.state().is_live()) {
+            if !run.has_living_steps() {
                 pass_over_rest(run, &definition, StepChange::Stop, out);
                 last_steps(run, &definition, cx, out);
             }
@@ -48,7 +48,12 @@ pub(super) fn advance(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
 /// Drives the steps that are not `finally`; true once all of them have ended.
 fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut Outbox) -> bool {
     if let Some(Verdict::TimedOut(_) | Verdict::Interrupted(_)) = run.phase.verdict() {
-        if run.steps.iter().zip(&definition.pipeline.steps).any(|(s, d)| s.state().is_live() && !d.finally) {
+        if run
+            .steps
+            .states()
+            .zip(&definition.pipeline.steps)
+            .any(|(state, model)| state.is_live() && !model.finally)
+        {
             return false;
         }
         pass_over_rest(run, definition, StepChange::Skip, out);
@@ -57,7 +62,8 @@ fn main_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
     pass_over(run, definition, out);
     start_ready(run, definition, cx, out);
     let pipeline = &definition.pipeline;
-    let all_ended = run.steps.iter().zip(&pipeline.steps).all(|(s, d)| d.finally || s.state().is_ended());
+    let all_ended =
+        run.steps.states().zip(&pipeline.steps).all(|(state, model)| model.finally || state.is_ended());
     if all_ended
         && run.phase.verdict().is_none()
         && let Some(why) = first_failure(run, definition)
@@ -73,10 +79,10 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
         || matches!(run.phase.verdict(), Some(Verdict::Interrupted(_)));
     let has_failed = run.state() == RunState::Stopping || run.phase.verdict().is_some();
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
-        if !step.finally || run.steps[index].state().is_ended() {
+        if !step.finally || run.steps.state(index).is_ended() {
             continue;
         }
-        if run.steps[index].state().is_live() {
+        if run.steps.state(index).is_live() {
             return;
         }
         let is_excluded = match step.when {
@@ -120,12 +126,16 @@ fn last_steps(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mut
 /// Passes over pending steps whose needs have ended in a way that excludes them.
 fn pass_over(run: &mut Run, definition: &Definition, out: &mut Outbox) {
     let pipeline = &definition.pipeline;
+    let are_all_well = !run.steps.states().any(ended_badly);
+    if are_all_well && pipeline.steps.iter().all(|step| step.when != When::OnFailure) {
+        return;
+    }
     let stop_all = pipeline.on_failure == OnFailure::Stop && first_failure(run, definition).is_some();
     loop {
         let mut changed = false;
         for (index, step) in pipeline.steps.iter().enumerate() {
-            let waits = run.steps[index].phase.is_pending() || run.steps[index].phase.is_prepared();
-            if step.finally || !waits {
+            let may_begin = matches!(run.steps.state(index), StepState::Pending | StepState::Waiting);
+            if step.finally || !may_begin || run.steps[index].phase.retry_at().is_some() {
                 continue;
             }
             let is_excluded = match step.when {
@@ -150,14 +160,15 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
         return;
     }
     let width = definition.pipeline.max_parallel.unwrap_or(cx.n_cpus).max(1);
-    let mut n_live = run.steps.iter().filter(|step| step.state().is_live()).count();
+    let mut n_live = run.steps.states().filter(|state| state.is_live()).count();
     let mut own = OnceCell::new();
     // What an earlier commit holds may start before this one: nothing that it rests on is new.
     for index in 0..run.steps.len() {
         if n_live >= width {
             break;
         }
-        if run.steps[index].phase.is_prepared() && !definition.pipeline.steps[index].finally {
+        let is_waiting = run.steps.state(index) == StepState::Waiting;
+        if is_waiting && run.steps[index].phase.is_prepared() && !definition.pipeline.steps[index].finally {
             if let Some(wait) = admit::may_start(run, definition, index, &own, cx) {
                 // What holds all of them is said of as many as could run.
                 n_live += usize::from(wait.is_for_all());
@@ -172,15 +183,25 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
             n_live += 1;
         }
     }
-    let n_prepared = run.steps.iter().filter(|step| step.phase.is_prepared()).count();
+    let waiting = run.steps.in_state(|state| state == StepState::Waiting);
+    let n_prepared = waiting.filter(|(_, step)| step.phase.is_prepared()).count();
     // Twice the width: the ends of one round may then wait for those of the next, and share a commit.
     let mut n_ahead = (2 * width).saturating_sub(n_prepared);
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
         if n_live >= width && n_ahead == 0 {
             return;
         }
-        let is_ready = is_retry_due(&run.steps[index], cx)
-            || (run.steps[index].phase.is_pending() && needs_ended(run, step));
+        let is_ready = match run.steps.state(index) {
+            StepState::Pending => needs_ended(run, step),
+            StepState::Waiting => is_retry_due(&run.steps[index], cx),
+            StepState::Running
+            | StepState::Paused
+            | StepState::Completed
+            | StepState::Failed
+            | StepState::Skipped
+            | StepState::Stopped
+            | StepState::Interrupted => false,
+        };
         if step.finally || !is_ready {
             continue;
         }
@@ -206,7 +227,7 @@ fn start_ready(run: &mut Run, definition: &Definition, cx: Context<'_>, out: &mu
 /// Gives the step an attempt whose start is on disk with the next commit.
 pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
     let run_id = run.id.clone();
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.fresh_attempt();
     step.apply(StepChange::Prepare);
     step.message = Some("waits for a slot".into());
@@ -216,14 +237,16 @@ pub(super) fn prepare(run: &mut Run, index: usize, cx: Context<'_>) {
 /// Marks a prepared attempt as sent. Returns whether an engine that is gone may have started it already.
 pub(super) fn launch(run: &mut Run, index: usize, cx: Context<'_>) -> bool {
     let begun_after = run.ledger.resumes_in_row;
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.apply(StepChange::Launch);
     step.message = None;
     step.started_at = Some(cx.now.wall);
     step.ledger.begun_after = begun_after;
     step.ledger.clock.start(cx.now);
-    run.current_step = Some(run.steps[index].id.as_str().into());
-    run.steps[index].ledger.may_be_alive
+    let (name, may_be_alive) = (step.id.as_str().into(), step.ledger.may_be_alive);
+    drop(step);
+    run.current_step = Some(name);
+    may_be_alive
 }
 
 /// Marks a prepared attempt that was sent ahead of a commit which then failed.
@@ -241,7 +264,7 @@ fn is_retry_due(step: &StepRun, cx: Context<'_>) -> bool {
 }
 
 fn needs_ended(run: &Run, step: &Step) -> bool {
-    step.needs.iter().all(|&need| run.steps[need].state().is_ended())
+    step.needs.iter().all(|&need| run.steps.state(need).is_ended())
 }
 
 /// Whether a step above failed in a way that its `may_fail` does not excuse.
@@ -249,11 +272,11 @@ fn failed_above(run: &Run, definition: &Definition, index: usize) -> bool {
     definition
         .pipeline
         .ancestors(index)
-        .any(|above| ended_badly(run.steps[above].state()) && !definition.pipeline.steps[above].may_fail)
+        .any(|above| ended_badly(run.steps.state(above)) && !definition.pipeline.steps[above].may_fail)
 }
 
 fn ended_badly_above(run: &Run, definition: &Definition, index: usize) -> bool {
-    definition.pipeline.ancestors(index).any(|above| ended_badly(run.steps[above].state()))
+    definition.pipeline.ancestors(index).any(|above| ended_badly(run.steps.state(above)))
 }
 
 const fn ended_badly(state: StepState) -> bool {
@@ -262,19 +285,15 @@ const fn ended_badly(state: StepState) -> bool {
 
 /// The sentence of the first failure that fails the run, if there is one.
 fn first_failure(run: &Run, definition: &Definition) -> Option<String> {
-    run.steps.iter().zip(&definition.pipeline.steps).find_map(|(step, model)| {
-        let counts = ended_badly(step.state()) && !model.may_fail;
-        counts.then(|| {
-            let why = step.error.as_deref().unwrap_or("did not complete");
-            format!("step {} {why}", step.id)
-        })
-    })
+    let counts = |index: usize| !definition.pipeline.steps[index].may_fail;
+    let (_, step) = run.steps.in_state(ended_badly).find(|(index, _)| counts(*index))?;
+    Some(format!("step {} {}", step.id, step.error.as_deref().unwrap_or("did not complete")))
 }
 
 /// Ends everything that has not begun.
 fn pass_over_rest(run: &mut Run, definition: &Definition, change: StepChange, out: &mut Outbox) {
     for (index, step) in definition.pipeline.steps.iter().enumerate() {
-        let has_begun = run.steps[index].state().is_ended() || run.steps[index].state().is_live();
+        let has_begun = run.steps.state(index).is_ended() || run.steps.state(index).is_live();
         if !step.finally && !has_begun {
             // What waits for its next attempt was under way and was stopped; the rest never ran.
             let was_under_way = run.steps[index].phase.retry_at().is_some();

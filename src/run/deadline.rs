@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::hold;
 use super::model::{Body, Run};
-use super::state::RunState;
+use super::state::{RunState, StepState};
 use crate::base::time::Now;
 
 /// When this run must be looked at again.
@@ -26,9 +26,9 @@ pub fn next_deadline(run: &Run, now: Now) -> Deadline {
     let mut sooner = |at: Option<u64>| {
         deadline.awake_ms = [deadline.awake_ms, at].into_iter().flatten().min();
     };
-    for (step, model) in run.steps.iter().zip(&definition.pipeline.steps) {
+    for (index, step) in run.steps.in_state(StepState::is_live) {
         if step.phase.may_go_on() {
-            let limit = model.timeout.map(|limit| limit.as_millis() as u64);
+            let limit = definition.pipeline.steps[index].timeout.map(|limit| limit.as_millis() as u64);
             sooner(limit.and_then(|limit| step.ledger.clock.reaches_at(limit)));
         }
     }
@@ -37,7 +37,7 @@ pub fn next_deadline(run: &Run, now: Now) -> Deadline {
         sooner(limit.and_then(|limit| run.ledger.clock.reaches_at(limit)));
     }
     // A retry that is due already waits for a slot, and the end that frees it looks at this run anyway.
-    deadline.wall =
-        run.steps.iter().filter_map(|step| step.phase.retry_at()).filter(|at| *at > now.wall).min();
+    let waiting = run.steps.in_state(|state| state == StepState::Waiting);
+    deadline.wall = waiting.filter_map(|(_, step)| step.phase.retry_at()).filter(|at| *at > now.wall).min();
     deadline
 }

@@ -3,8 +3,8 @@
 //! Nothing here acts: [`decide()`] changes the run and lists effects, which the engine carries out once the run is on disk.
 //!
 //! In reading order, each file after those that it rests on:
-//! - a run: `state` (the words), `freeze`, `phase`, `step_phase`, `work_time`, `summary` (what others see), `model`, `stored` and
-//!   `stored_step` (their JSON), `plan`;
+//! - a run: `state` (the words), `freeze`, `phase`, `step_phase`, `work_time`, `summary` (what others see), `model` and
+//!   `steps`, `stored` and `stored_step` (their JSON), `plan`;
 //! - a decision: `report`, `cost`, `input` and `context` (what it is given), `event` and `outbox` (what it asks for);
 //! - its rules: `transition` (the tables), `tell`, `pause`, `hold`, `admit`, `resume`, `killed`, `step_end`, `step`, `advance`,
 //!   `recover`, `work`, `decide`;
@@ -16,6 +16,7 @@ mod phase;
 mod plan;
 mod state;
 mod step_phase;
+mod steps;
 mod stored;
 mod stored_step;
 mod summary;
@@ -62,6 +63,7 @@ pub use report::{
 };
 pub use state::{RunState, StepState, Trigger};
 pub use step_phase::{Ending, Prepared, StepEnd, StepPhase};
+pub use steps::{StepMut, Steps};
 pub use stored::StoredLedger;
 pub use stored_step::StoredStepLedger;
 pub use summary::{RunSummary, StepSummary};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::phase::Phase;
 use super::state::{RunState, StepState, Trigger};
 use super::step_phase::StepPhase;
+use super::steps::{StepMut, Steps};
 use super::summary::{RunSummary, StepSummary};
 use super::work_time::WorkTime;
 use crate::base::id::{AttemptKey, JobId, PipelineId, RunId, StepId};
@@ -51,8 +52,8 @@ pub struct Run {
     pub error: Option<Arc<str>>,
     /// What the caller of `start_execution` wants kept with it, as JSON text.
     pub metadata: Option<Arc<str>>,
-    /// One for each step of the pipeline, in its order; empty for a driven run.
-    pub steps: Vec<Arc<StepRun>>,
+    /// One for each step of the pipeline, in its order; none of a driven run.
+    pub steps: Steps,
     /// What only decisions need; kept as JSON.
     pub ledger: RunLedger,
 }
@@ -210,8 +211,8 @@ impl Run {
     }
 
     /// The step at `index`, to be changed: copied if it is shared.
-    pub(crate) fn step_mut(&mut self, index: usize) -> &mut StepRun {
-        Arc::make_mut(&mut self.steps[index])
+    pub(crate) fn step_mut(&mut self, index: usize) -> StepMut<'_> {
+        self.steps.change(index)
     }
 
     /// The name of the current attempt of the step at `index`.
@@ -222,7 +223,7 @@ impl Run {
 
     /// Whether a step of it has a process, or may have one.
     pub fn has_living_steps(&self) -> bool {
-        self.steps.iter().any(|step| step.state().is_live())
+        self.steps.states().any(StepState::is_live)
     }
 
     /// Milliseconds frozen by `now`.

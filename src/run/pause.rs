@@ -19,7 +19,7 @@ pub(super) fn pause(run: &mut Run, freeze: Freeze, cx: Context<'_>, out: &mut Ou
         out.effects.push(Effect::PauseSignal(Level::Raised));
     }
     for index in 0..run.steps.len() {
-        if run.steps[index].state().is_live() {
+        if run.steps.state(index).is_live() {
             run.step_mut(index).ledger.clock.stop(cx.now);
             if run.steps[index].phase.may_go_on() {
                 out.effects.push(Effect::Freeze(index));
@@ -46,7 +46,7 @@ pub(super) fn thaw(run: &mut Run, cx: Context<'_>, out: &mut Outbox) -> Result<(
         }
         run.step_mut(index).ledger.clock.start(cx.now);
         out.effects.push(Effect::Thaw(index));
-        if run.steps[index].state() == StepState::Paused {
+        if run.steps.state(index) == StepState::Paused {
             run.step_mut(index).apply(StepChange::GoOn);
             tell_changed(run, index, out);
         }

@@ -128,7 +128,7 @@ fn begin_again(run: &mut Run, change: Change, cx: Context<'_>) -> Result<(), Ref
 }
 
 fn renew(run: &mut Run, index: usize) {
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     if step.attempt > 0 {
         step.fresh_attempt();
     }

@@ -70,10 +70,11 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
     if run.steps[index].pid == Some(pid) {
         return;
     }
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.pid = Some(pid);
     step.started_at = Some(at);
     step.ledger.may_be_alive = false;
+    drop(step);
     if run.steps[index].ledger.told_started {
         tell_changed(run, index, out);
     } else {
@@ -84,16 +85,18 @@ pub(super) fn started(run: &mut Run, index: usize, pid: u32, at: DateTime<Utc>, 
 /// Books a start that was not made: the step waits again, or has ended if it was being ended.
 pub(super) fn shelve(run: &mut Run, index: usize, cx: Context<'_>, out: &mut Outbox) {
     if let Some(ending) = run.steps[index].phase.ending() {
-        let step = run.step_mut(index);
+        let mut step = run.step_mut(index);
         step.finished_at = Some(cx.now.wall);
         step.ledger.clock.stop(cx.now);
+        drop(step);
         end_as_ordered(run, index, ending, " before it was started", cx, out);
         return;
     }
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.apply(StepChange::Shelve);
     step.started_at = None;
     step.ledger.clock = Stopwatch::default();
+    drop(step);
     tell_changed(run, index, out);
 }
 
@@ -133,7 +136,7 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, at: DateTime<Utc>,
     tell_started(run, index, out);
     let step_id = run.steps[index].id.clone();
     let name: Arc<str> = step_id.as_str().into();
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.ledger.report_offset = report.new_offset;
     if !report.outputs.is_empty() {
         let mut outputs: serde_json::Map<_, _> =
@@ -152,6 +155,7 @@ fn reported(run: &mut Run, index: usize, report: ReportBatch, at: DateTime<Utc>,
         out.records.push(Record::Checkpoint { step_id: name.clone(), data, at });
         out.events.push(EventKind::CheckpointSaved { step_id: name.clone() });
     }
+    drop(step);
     if report.progress.is_some() || report.message.is_some() {
         let (progress, message) = (run.steps[index].progress, run.steps[index].message.clone());
         out.events.push(EventKind::StepProgress { step_id: step_id.clone(), progress, message });
@@ -206,8 +210,7 @@ fn give_up(run: &mut Run, cx: Context<'_>, out: &mut Outbox) {
         }
         let lacks = step.message.as_deref().unwrap_or("a secret is missing");
         let error = format!("could not be started: {lacks}; waited {} for it", duration_in_words(held));
-        let step = run.step_mut(index);
-        step.finished_at = Some(cx.now.wall);
+        run.step_mut(index).finished_at = Some(cx.now.wall);
         finish(run, index, StepChange::Fail, Some(error), out);
     }
     hold::release(run, Hold::Secret, cx, out);
@@ -222,13 +225,14 @@ fn end_steps(run: &mut Run, ending: Ending, kind: StopKind, out: &mut Outbox) {
     let Body::Pipeline(definition) = run.body.clone() else { return };
     for (index, model) in definition.pipeline.steps.iter().enumerate() {
         let is_spared = model.finally && kind == StopKind::Graceful;
-        if !run.steps[index].state().is_live() || is_spared {
+        if !run.steps.state(index).is_live() || is_spared {
             continue;
         }
         let was_frozen = run.steps[index].state() == StepState::Paused;
-        let step = run.step_mut(index);
+        let mut step = run.step_mut(index);
         step.apply(StepChange::GoOn);
         step.phase.end_for(ending);
+        drop(step);
         if was_frozen {
             tell_changed(run, index, out);
         }

@@ -25,17 +25,16 @@ const MAX_RESUMES_IN_ROW: u32 = 3;
 
 /// Books the end of a step's tree.
 pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, out: &mut Outbox) {
-    let Some(model) = model(run, index) else { return };
     tell_started(run, index, out);
     out.effects.push(Effect::Acknowledge { index, attempt: run.steps[index].attempt });
     if exit.log_dropped_bytes > 0 {
         let text = format!(
             "step {}: {} bytes of its log were dropped (log_limit, or a full disk)",
-            model.id, exit.log_dropped_bytes
+            run.steps[index].id, exit.log_dropped_bytes
         );
         out.events.push(EventKind::WarningRaised { text });
     }
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.exit_code = exit.code;
     step.signal = exit.signal;
     step.finished_at = Some(exit.ended_at);
@@ -45,7 +44,9 @@ pub(super) fn exited(run: &mut Run, index: usize, exit: Exit, cx: Context<'_>, o
         step.ledger.written_bytes = cost.written_bytes;
     }
     step.ledger.clock.stop(cx.now);
-    match (step.phase.ending(), exit.code, exit.signal) {
+    let ending = step.phase.ending();
+    drop(step);
+    match (ending, exit.code, exit.signal) {
         (Some(ending), _, _) => end_as_ordered(run, index, ending, "", cx, out),
         (None, _, _) if exit.interrupted => {
             lost(
@@ -80,16 +81,18 @@ pub(super) fn start_failed(run: &mut Run, index: usize, reason: &str, cx: Contex
 pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, out: &mut Outbox) {
     let Some(model) = model(run, index) else { return };
     let name = format!("{} (attempt {})", model.id, run.steps[index].attempt);
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.finished_at.get_or_insert(cx.now.wall);
     step.ledger.clock.stop(cx.now);
-    if let Some(ending) = step.phase.ending() {
+    // All steps that one loss took count once: an attempt that began before the last count belongs to that loss.
+    let (ending, begun_after) = (step.phase.ending(), step.ledger.begun_after);
+    drop(step);
+    let is_counted = begun_after < run.ledger.resumes_in_row;
+    if let Some(ending) = ending {
         decided(run, index, format!("{name} was being ended, and is gone: {reason}"), cx, out);
         end_as_ordered(run, index, ending, "", cx, out);
         return;
     }
-    // All steps that one loss took count once: an attempt that began before the last count belongs to that loss.
-    let is_counted = step.ledger.begun_after < run.ledger.resumes_in_row;
     let ask = |run: &mut Run, why: String| {
         if run.phase.verdict().is_none() {
             run.phase.judge(Verdict::Interrupted(why));
@@ -139,9 +142,10 @@ pub(super) fn lost(run: &mut Run, index: usize, reason: &str, cx: Context<'_>, o
             );
             finish(run, index, StepChange::Lose, Some(format!("was lost: {reason}")), out);
             out.records.push(Record::EndedAttempt(run.steps[index].clone()));
-            let step = run.step_mut(index);
+            let mut step = run.step_mut(index);
             step.fresh_attempt();
             step.apply(StepChange::Renew);
+            drop(step);
             run.ledger.resumes_in_row += u32::from(!is_counted);
             run.trigger = Trigger::Recovery;
             refresh_progress(run, out);
@@ -188,13 +192,14 @@ fn fail(run: &mut Run, index: usize, error: String, cx: Context<'_>, out: &mut O
     let retry_at = cx.now.wall + TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
     finish(run, index, StepChange::Fail, Some(error.clone()), out);
     out.records.push(Record::EndedAttempt(run.steps[index].clone()));
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.fresh_attempt();
     step.apply(StepChange::TryAgain(retry_at));
     step.ledger.retries_used = used + 1;
     step.message = Some(
         format!("attempt {} {error}; retry {} of {}", step.attempt - 1, used + 1, model.retries.max).into(),
     );
+    drop(step);
     tell_changed(run, index, out);
     refresh_progress(run, out);
 }
@@ -208,11 +213,11 @@ pub(super) fn finish(
     out: &mut Outbox,
 ) {
     let run_id = run.id.clone();
-    let step = run.step_mut(index);
+    let mut step = run.step_mut(index);
     step.apply(change);
     step.error = error.map(Into::into);
-    let step = step.summary(&run_id);
-    out.events.push(EventKind::StepFinished { step });
+    out.events.push(EventKind::StepFinished { step: step.summary(&run_id) });
+    drop(step);
     refresh_progress(run, out);
 }
 

@@ -7,7 +7,6 @@ use super::event::{Decision, EventKind};
 use super::model::{Body, Run, StepRun};
 use super::outbox::{Outbox, Record};
 use super::state::StepState;
-use super::step_phase::StepPhase;
 use super::summary::RunSummary;
 use crate::base::id::StepId;
 use crate::pipeline::{Step, When};
@@ -23,7 +22,7 @@ pub(super) fn tell_running(run: &mut Run, out: &mut Outbox) {
 /// Publishes `execution_paused` once no process of the run moves any more.
 pub(super) fn tell_if_frozen(run: &mut Run, unfrozen: Vec<String>, cx: Context<'_>, out: &mut Outbox) {
     let moves =
-        run.steps.iter().any(|s| matches!(s.phase, StepPhase::Alive { is_frozen: false, ending: None }));
+        run.steps.in_state(|state| state == StepState::Running).any(|(_, step)| step.phase.may_go_on());
     let Some(freeze) = run.phase.freeze_mut() else { return };
     freeze.unfrozen.extend(unfrozen);
     if freeze.since.is_none() && !moves {

@@ -59,7 +59,8 @@ pub(super) fn go_on(run: &mut Run, index: usize, now: Now) {
 /// Books the time at work as the run stands now, and writes it into the events. `until` comes from [`known_until`].
 pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events: &mut [EventKind]) {
     let mut begins = None;
-    for index in 0..run.steps.len() {
+    let at_work = run.steps.at_work();
+    for &index in &at_work {
         let step = &run.steps[index];
         let mut work = step.ledger.work.unwrap_or_default();
         let is_at_work = step.state() == StepState::Running && step.pid.is_some();
@@ -92,7 +93,8 @@ pub(super) fn book(run: &mut Run, until: Option<DateTime<Utc>>, now: Now, events
             (told.worked_seconds, told.works_since) = (Some(work.seconds()), work.since);
         }
         for told in of_steps {
-            let step = run.steps.iter().find(|step| step.id == told.step_id && step.attempt == told.attempt);
+            let mut booked = at_work.iter().map(|index| &run.steps[*index]);
+            let step = booked.find(|step| step.id == told.step_id && step.attempt == told.attempt);
             if let Some(work) = step.and_then(|step| step.ledger.work) {
                 (told.worked_seconds, told.works_since) = (Some(work.seconds()), work.since);
             }

@@ -9,7 +9,7 @@ use leverframe::base::id::PipelineId;
 use leverframe::base::time::Now;
 use leverframe::run::{
     Body, Context, Effect, EventKind, Exit, Input, Outbox, Phase, Record, Run, RunLedger, RunState, Starts,
-    StepNews, StepRun, Trigger, decide,
+    StepNews, StepRun, Steps, Trigger, decide,
 };
 
 use super::{definition, run_id};
@@ -176,7 +176,7 @@ pub(crate) fn driven_in(state: RunState) -> Run {
         message: None,
         error: None,
         metadata: None,
-        steps: vec![],
+        steps: Steps::default(),
         ledger: RunLedger::default(),
     }
 }

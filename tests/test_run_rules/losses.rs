@@ -1,7 +1,4 @@
 //! What recovery makes of each finding in each state of a run, and what counts as one loss.
-
-use std::sync::Arc;
-
 use leverframe::run::{Effect, Exit, Found, Input, RunState, Starts, StepNews, StepState, StopKind};
 
 use crate::support::world::{World, exit};
@@ -51,8 +48,9 @@ fn world(stand: Stand, start: Start) -> World {
         "#,
     );
     if start == Start::Recorded {
-        let step = Arc::make_mut(&mut world.run.steps[0]);
+        let mut step = world.run.steps.change(0);
         (step.pid, step.ledger.told_started) = (None, false);
+        drop(step);
         world.vanish(0);
     }
     match stand {
@@ -65,7 +63,7 @@ fn world(stand: Stand, start: Start) -> World {
             world.hear(Input::Tick);
         }
         Stand::RunTimedOut => {
-            Arc::make_mut(&mut world.run.steps[0]).ledger.clock = Default::default();
+            world.run.steps.change(0).ledger.clock = Default::default();
             world.pass(3_600_000);
             world.hear(Input::Tick);
         }

@@ -107,7 +107,7 @@ impl Foreground {
     pub(in crate::cli) fn take_up_if_lost(&mut self, run_id: &RunId) {
         let Some(engine) = self.engine() else { return };
         let snapshot = engine.snapshot();
-        let steps = snapshot.runs.get(run_id).into_iter().flat_map(|run| &run.steps);
+        let steps = snapshot.runs.get(run_id).into_iter().flat_map(|run| run.steps.iter());
         let is_gone =
             |step: &StepRun| step.state().is_live() && step.pid.is_none() && step.ledger.told_started;
         let dying = steps.filter(|step| is_gone(step)).map(|step| (step.id.clone(), step.attempt));

@@ -92,7 +92,7 @@ impl StoredRun {
             message: summary.message,
             error: summary.error,
             metadata,
-            steps,
+            steps: steps.into_iter().collect(),
             ledger,
         })
     }

@@ -68,7 +68,7 @@ fn run(id: &str, state: RunState, started: i64) -> Run {
         message: Some("page 12".into()),
         error: None,
         metadata: Some("{\"ticket\":7}".into()),
-        steps: Vec::new(),
+        steps: Default::default(),
         ledger: RunLedger { frozen_ms: 1500, boot_id: "b".into(), ..RunLedger::default() },
     }
 }
