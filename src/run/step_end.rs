@@ -216,6 +216,11 @@ pub(super) fn finish(
     let mut step = run.step_mut(index);
     step.apply(change);
     step.error = error.map(Into::into);
+    // Here, because the attempt may be recorded and followed by another one before the decision is booked.
+    let finished_at = step.finished_at;
+    if let (Some(work), Some(at)) = (&mut step.ledger.work, finished_at) {
+        work.stop(at);
+    }
     out.events.push(EventKind::StepFinished { step: step.summary(&run_id) });
     drop(step);
     refresh_progress(run, out);

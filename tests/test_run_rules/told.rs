@@ -1,7 +1,9 @@
 //! What a run says of itself: how much of it is done, what comes first, and who is told of an end.
 
 use leverframe::base::id::AttemptKey;
-use leverframe::run::{EventKind, Input, ReportBatch, RunState, StepNews, StepState, StopKind};
+use leverframe::run::{
+    EventKind, Input, Record, ReportBatch, RunState, StepNews, StepState, StepSummary, StopKind,
+};
 
 use crate::support::run_id;
 use crate::support::world::{World, at, exit};
@@ -113,6 +115,22 @@ fn who_was_told_of_the_first_failure_is_told_of_the_second() {
     assert_eq!((world.run.state(), world.run.steps[2].state()), (RunState::Completed, StepState::Skipped));
 }
 
+/// The attempt that was recorded last as one that another follows.
+fn recorded_attempt(world: &World) -> StepSummary {
+    let attempt = |record: &Record| match record {
+        Record::EndedAttempt(step) => Some(step.summary(&world.run.id)),
+        Record::Checkpoint { .. } | Record::ArchiveCheckpoint { .. } | Record::Decision(_) => None,
+    };
+    world.recorded.iter().rev().find_map(attempt).expect("an attempt is recorded")
+}
+
+/// The end of a step that was told last.
+fn finished_step(world: &World) -> StepSummary {
+    let finished = |event: &EventKind| matches!(event, EventKind::StepFinished { .. });
+    let last = world.told.iter().rev().find(|event| finished(event)).expect("an end is told");
+    last.step().expect("of a step").clone()
+}
+
 #[test]
 fn what_a_run_took_is_time_at_work() {
     let seconds = |world: &World| {
@@ -133,6 +151,9 @@ fn what_a_run_took_is_time_at_work() {
     world.pass(4_000);
     assert_eq!(seconds(&world), (10.0, Some(10.0)));
     world.exit(0, 1);
+    let (of_record, of_event) = (recorded_attempt(&world), finished_step(&world));
+    assert_eq!((of_record.worked_seconds, of_record.works_since), (Some(10.0), None));
+    assert_eq!((of_event.worked_seconds, of_event.works_since), (Some(10.0), None));
     world.pass(70_000);
     assert_eq!(seconds(&world).0, 10.0, "nothing ran between the attempts");
     world.hear(Input::Tick);
