@@ -126,7 +126,11 @@ impl Acting {
     ) -> Option<HostEvent> {
         let key = run.attempt_key(index);
         let followed = reports.follow(&run.id, &self.launch_env);
-        reports.begin(&key, run.steps[index].ledger.report_offset);
+        if may_be_alive {
+            reports.begin(&key, run.steps[index].ledger.report_offset);
+        } else {
+            reports.begin_new(&key);
+        }
         let (launch_env, cancel) = (self.launch_env.clone(), self.never.clone());
         let store = self.store.clone();
         let mut job = LaunchJob { run: run.clone(), index, may_be_alive, launch_env, store, cancel };

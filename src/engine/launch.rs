@@ -10,7 +10,7 @@ use std::{fs, io};
 use super::secrets::{NoSecret, fetch_secret};
 use crate::base::id::RunId;
 use crate::pipeline::{Background, Command, Param, SecretSource};
-use crate::run::{Definition, Run, StepState, log_path, report_path};
+use crate::run::{Definition, Run, log_path, report_path};
 use crate::store::{CheckpointManager, DataDir};
 use crate::supervisor::{Cancel, Guard, StartSpec};
 use crate::{files, pipeline};
@@ -207,7 +207,7 @@ impl LaunchJob {
 
     /// The file with the outputs of the finished steps, by step id.
     fn outputs_file(&self, reports: &Path) -> io::Result<PathBuf> {
-        let finished = self.run.steps.iter().filter(|step| step.state() == StepState::Completed);
+        let finished = self.run.steps.with_outputs();
         let outputs: serde_json::Map<_, _> = finished
             .filter_map(|step| Some((step, serde_json::from_str(step.outputs.as_deref()?).ok()?)))
             .map(|(step, outputs)| (step.id.to_string(), outputs))

@@ -47,9 +47,14 @@ impl Reports {
         Ok(())
     }
 
-    /// Follows an attempt. Everything before `offset` is recorded.
+    /// Follows an attempt that may have been started. Everything before `offset` is recorded.
     pub(super) fn begin(&self, key: &AttemptKey, offset: u64) {
         self.follower.begin(key, offset);
+    }
+
+    /// Follows an attempt that nobody has started yet.
+    pub(super) fn begin_new(&self, key: &AttemptKey) {
+        self.follower.begin_new(key);
     }
 
     /// The attempt's reports up to `offset` are recorded: more may be read.

@@ -39,6 +39,7 @@ fn open_regular(options: &mut OpenOptions, path: &Path, links: OFlags) -> io::Re
     match opened {
         Ok(file) if file.metadata()?.is_file() => Ok(file),
         Ok(_) => Err(other(io::ErrorKind::InvalidInput.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         // The kernel's message ("no such device or address") would not help a person.
         Err(error) => Err(other(error)),
     }

@@ -131,6 +131,22 @@ impl ReportFollower {
     /// Registers an attempt, of which everything before `offset` is recorded. To be called before the step is started,
     /// or when it is recovered. A registered attempt stays as it is.
     pub fn begin(&self, key: &AttemptKey, offset: u64) {
+        let is_unwatched = self.register(key, offset);
+        // Checked after the registration: later writes are notified.
+        if is_unwatched || offset > 0 || self.path(key).exists() {
+            self.shared.mark(key);
+        }
+    }
+
+    /// The same for an attempt that nobody has started yet, so that it has reported nothing.
+    pub fn begin_new(&self, key: &AttemptKey) {
+        if self.register(key, 0) {
+            self.shared.mark(key);
+        }
+    }
+
+    /// Returns whether the run's folder can't be watched, of which the first reading warns.
+    fn register(&self, key: &AttemptKey, offset: u64) -> bool {
         let mut state = self.shared.state.lock();
         state.attempts.entry(key.clone()).or_insert_with(|| Attempt {
             taken: Cursor::at(offset),
@@ -138,12 +154,7 @@ impl ReportFollower {
             dirty: false,
             turn: Turn::None,
         });
-        let warn = state.unwatched.contains_key(&key.run_id);
-        drop(state);
-        // Checked after the registration: later writes are notified.
-        if warn || offset > 0 || self.path(key).exists() {
-            self.shared.mark(key);
-        }
+        state.unwatched.contains_key(&key.run_id)
     }
 
     /// Says that the batch that ended at `new_offset` is recorded. The next may then be read.

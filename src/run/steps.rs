@@ -21,12 +21,13 @@ pub struct Steps {
 struct Mark {
     state: StepState,
     counts_work: bool,
+    has_outputs: bool,
 }
 
 impl Mark {
     fn of(step: &StepRun) -> Self {
         let counts_work = step.ledger.work.is_some_and(|work| work.since.is_some());
-        Self { state: step.state(), counts_work }
+        Self { state: step.state(), counts_work, has_outputs: step.outputs.is_some() }
     }
 }
 
@@ -75,6 +76,13 @@ impl Steps {
         let is_at_work =
             |(index, mark): (usize, &Mark)| (mark.state.is_live() || mark.counts_work).then_some(index);
         self.marks.iter().enumerate().filter_map(is_at_work).collect()
+    }
+
+    /// Those that have completed and handed something on.
+    pub(crate) fn with_outputs(&self) -> impl Iterator<Item = &Arc<StepRun>> {
+        let has_such = |mark: &Mark| mark.has_outputs && mark.state == StepState::Completed;
+        let indexes = self.marks.iter().enumerate().filter(move |(_, mark)| has_such(mark));
+        indexes.map(|(index, _)| &self.all[index])
     }
 
     /// The step at `index`, to be changed: copied if it is shared.
