@@ -7,7 +7,7 @@ use super::icon::Icon;
 use super::labels::{label_of, log_label, subject_of};
 use super::log_page::LogCommand;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
-use crate::window::{Action, Folder, HistorySpan, QuitChoice};
+use crate::window::{Action, AwayMark, Folder, HistorySpan, QuitChoice};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,10 +76,8 @@ pub(super) enum Command {
     CloseOverlay,
     /// Quit, after asking what to do with living runs.
     AskQuit,
-    /// Show or hide the decisions of recovery.
-    ToggleReview,
-    /// Remove the decisions of recovery.
-    DismissDecisions,
+    /// Mark what was handled of what happened while the operator was away.
+    MarkAway(AwayMark),
     /// Remove a failure, by its index.
     DismissFailure(usize),
     /// Choose the theme.
@@ -101,6 +99,8 @@ pub(super) enum Page {
     Machine,
     /// The selected run.
     Run,
+    /// What happened while the operator was away.
+    Away,
 }
 
 /// What the page of a run shows.
@@ -170,6 +170,9 @@ impl Page {
     pub(super) const ALL: [Self; 5] =
         [Self::Now, Self::History, Self::Pipelines, Self::Schedule, Self::Machine];
 
+    /// Those at the foot of the rail.
+    pub(super) const MORE: [Self; 1] = [Self::Away];
+
     /// What its entry shows.
     pub(super) const fn label(self) -> Label {
         let (text, icon, key) = match self {
@@ -178,6 +181,7 @@ impl Page {
             Self::Pipelines => ("Pipelines", Icon::Branch, Key::Num3),
             Self::Schedule => ("Schedule", Icon::Clock, Key::Num4),
             Self::Machine => ("Machine", Icon::Wave, Key::Num5),
+            Self::Away => ("While you were away", Icon::Bolt, Key::Num6),
             // It is opened by Enter, and the rail has no entry for it.
             Self::Run => return Label::new("Run"),
         };
@@ -188,7 +192,7 @@ impl Page {
     pub(super) const fn shows_runs(self) -> bool {
         match self {
             Self::Now | Self::History | Self::Run => true,
-            Self::Pipelines | Self::Schedule | Self::Machine => false,
+            Self::Pipelines | Self::Schedule | Self::Machine | Self::Away => false,
         }
     }
 }
@@ -285,8 +289,12 @@ impl Command {
             Self::OpenPalette => Label::new("Search or do anything").icon(Icon::Search).key(CTRL, Key::K),
             Self::CloseOverlay => Label::new("Cancel"),
             Self::AskQuit => Label::new("Quit…").key(CTRL, Key::Q),
-            Self::ToggleReview => Label::new("Review"),
-            Self::DismissDecisions | Self::DismissFailure(_) => Label::new("Dismiss"),
+            Self::MarkAway(AwayMark::All(_)) => Label::new("Mark all as handled").icon(Icon::Check),
+            Self::MarkAway(AwayMark::Handled(_)) => {
+                Label::new("Skip").icon(Icon::Check).tooltip("Mark it as handled, and leave it as it is")
+            }
+            Self::MarkAway(AwayMark::Seen(_)) => Label::new("Mark as seen"),
+            Self::DismissFailure(_) => Label::new("Dismiss"),
             Self::SetTheme(ThemePreference::System) => Label::new("Theme of the system").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Dark) => Label::new("Dark theme").icon(Icon::HalfMoon),
             Self::SetTheme(ThemePreference::Light) => Label::new("Light theme").icon(Icon::HalfMoon),
@@ -312,6 +320,8 @@ impl Command {
                 | Action::LoadHistory(_)
                 | Action::CountEnded
                 | Action::Start(_)
+                | Action::LoadAway(_)
+                | Action::MarkAway(_)
                 | Action::LoadRuns(_)
                 | Action::Refresh
                 | Action::OpenFolder(Folder::Logs(_) | Folder::Pipelines)
@@ -350,8 +360,7 @@ impl Command {
             | Self::OpenPalette
             | Self::CloseOverlay
             | Self::AskQuit
-            | Self::ToggleReview
-            | Self::DismissDecisions
+            | Self::MarkAway(_)
             | Self::DismissFailure(_)
             | Self::SetTheme(_) => None,
         }
@@ -379,6 +388,8 @@ const fn action_label(action: &Action) -> Label {
         Action::SaveJob(_) => Label::new("Save job"),
         Action::LoadStart(_) => Label::new("Prepare the start of"),
         Action::Start(_) => Label::new("Start a run"),
+        Action::LoadAway(_) => Label::new("Look up what happened meanwhile"),
+        Action::MarkAway(_) => Label::new("Mark as handled"),
         Action::Refresh => Label::new("Refresh"),
         Action::OpenLog(_) | Action::AskLog(_) => Label::new("Read the log"),
         Action::OpenFolder(Folder::Log(_)) => {

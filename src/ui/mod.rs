@@ -41,6 +41,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_away;
+#[cfg(test)]
 mod tests_beat;
 #[cfg(test)]
 mod tests_closing;
@@ -64,6 +66,7 @@ mod theme;
 mod views;
 mod widgets;
 mod window;
+mod window_away;
 mod window_jobs;
 mod window_log;
 mod window_look;

@@ -1,5 +1,6 @@
 //! The window's own state: which page, which dialog. Views read it, and the window changes it.
 
+use chrono::{DateTime, Utc};
 use egui::{SystemTheme, ThemePreference};
 
 use super::command::{Page, RunTab};
@@ -40,7 +41,10 @@ pub(super) struct WindowState {
     /// What the page of a run shows.
     pub(super) run_tab: RunTab,
     pub(super) overlay: Overlay,
-    pub(super) is_review_open: bool,
+    /// Whether the window has the focus, as far as is known: the operator is there.
+    pub(super) is_there: bool,
+    /// When the operator was there last.
+    pub(super) there_until: DateTime<Utc>,
     pub(super) theme: ThemePreference,
     /// The page of jobs. It is taken out while a frame is painted, because its form is edited in place.
     pub(super) schedule: SchedulePage,

@@ -174,8 +174,7 @@ fn what_the_palette_offers_is_done_where_it_can_be_seen_on_every_page() {
                 | Command::StopAll
                 | Command::OpenPalette
                 | Command::CloseOverlay
-                | Command::ToggleReview
-                | Command::DismissDecisions
+                | Command::MarkAway(_)
                 | Command::DismissFailure(_) => panic!("{context}: it is not to be offered here"),
             }
         }

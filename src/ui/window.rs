@@ -57,7 +57,8 @@ impl LeverframeWindow {
             back: Page::Now,
             run_tab: RunTab::default(),
             overlay: Overlay::None,
-            is_review_open: false,
+            is_there: true,
+            there_until: DateTime::UNIX_EPOCH,
             theme,
             schedule: SchedulePage::default(),
             machine: MachinePage::default(),
@@ -115,6 +116,7 @@ impl LeverframeWindow {
         let now = beat.now();
         let mut out = Commands::new();
         self.take_shortcuts(ui, &mut out);
+        self.follow_presence(ui.ctx(), at);
         self.sync_title_bar(ui);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
@@ -160,6 +162,9 @@ impl LeverframeWindow {
         let opened = opened.map(|entry| entry.run.run_id.clone());
         self.store.want_facts(opened.as_ref());
         self.want_log();
+        if matches!(self.state.page, Page::Now | Page::Away) {
+            self.store.want_away();
+        }
         self.send_requests();
         if let Some(holds) = self.store.watched().next_reading(now) {
             beat.holds_for(holds);
@@ -208,6 +213,8 @@ impl LeverframeWindow {
         match command {
             Command::Send(Action::Quit(choice)) => {
                 self.keep_look(ctx);
+                self.leave_desk();
+                self.send_requests();
                 self.state.overlay = Overlay::Leaving(choice);
                 if self.port.send(Action::Quit(choice)).is_err() {
                     self.state.may_close = true;
@@ -295,11 +302,7 @@ impl LeverframeWindow {
             }
             Command::CloseOverlay => self.state.overlay = Overlay::None,
             Command::AskQuit => ctx.send_viewport_cmd(ViewportCommand::Close),
-            Command::ToggleReview => self.state.is_review_open = !self.state.is_review_open,
-            Command::DismissDecisions => {
-                self.store.dismiss_decisions();
-                self.state.is_review_open = false;
-            }
+            Command::MarkAway(mark) => self.store.mark_away(mark),
             Command::DismissFailure(index) => self.store.dismiss_failure(index),
             Command::SetTheme(theme) => {
                 self.state.theme = theme;
@@ -325,6 +328,8 @@ impl LeverframeWindow {
         } else {
             // Nothing lives that needs a question. The caller of the window shuts the rest down.
             self.keep_look(ctx);
+            self.leave_desk();
+            self.send_requests();
             self.state.may_close = true;
         }
     }

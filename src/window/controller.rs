@@ -64,6 +64,8 @@ impl WindowController {
             | Action::LoadRuns(_)
             | Action::SaveJob(_)
             | Action::LoadStart(_)
+            | Action::LoadAway(_)
+            | Action::MarkAway(_)
             | Action::OpenFolder(_) => self.lookup(Lookup::Asked(action)),
             Action::Start(start) => {
                 let outcome = self.backend.ask(*start).map(|run| run.run_id);
@@ -120,6 +122,8 @@ fn action_text(action: &Action) -> String {
         Action::SaveJob(form) => format!("save job {}", form.job_id()),
         Action::LoadStart(of) => format!("prepare the start of {}", of.pipeline_id),
         Action::Start(_) => "start a run".to_owned(),
+        Action::LoadAway(_) => "look up what happened meanwhile".to_owned(),
+        Action::MarkAway(_) => "keep what was handled".to_owned(),
         Action::Refresh => "refresh".to_owned(),
         Action::OpenFolder(_) => "open a folder".to_owned(),
         Action::KeepLook(_) => "remember the window".to_owned(),

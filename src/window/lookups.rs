@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::away::AwayMarks;
 use super::controller::{WindowController, log_file};
 use super::history_page::HistoryReader;
 use super::job_page::{job_detail, job_page};
@@ -58,6 +59,8 @@ pub(crate) struct Lookups {
     controller: WindowController,
     following: Option<Following>,
     history: HistoryReader,
+    /// What was handled of what happened while the operator was away; none until it is asked for.
+    away: Option<AwayMarks>,
     /// The log that is open in the window.
     open_log: Option<LogThread>,
 }
@@ -70,7 +73,7 @@ struct Following {
 
 impl Lookups {
     pub(crate) fn new(controller: WindowController) -> Self {
-        Self { controller, following: None, history: HistoryReader::default(), open_log: None }
+        Self { controller, following: None, history: HistoryReader::default(), away: None, open_log: None }
     }
 
     /// Does lookups until the last one.
@@ -192,6 +195,15 @@ impl Lookups {
             }
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
+            Action::LoadAway(until) => {
+                let marks = self.away.get_or_insert_with(|| AwayMarks::load(data_dir.path()));
+                AppUpdate::Away(Arc::new(marks.look(&backend, until)?))
+            }
+            Action::MarkAway(mark) => {
+                let marks = self.away.get_or_insert_with(|| AwayMarks::load(data_dir.path()));
+                marks.put(mark, data_dir.path())?;
+                return Ok(None);
+            }
             Action::OpenFolder(folder) => return self.open_folder(&folder).map(|()| None),
             // These are no lookups.
             Action::Do(_) | Action::Start(_) | Action::Refresh | Action::KeepLook(_) | Action::Quit(_) => {

@@ -1,6 +1,7 @@
 //! Between an engine and a window: [`AppStore`], the read model that the window paints from; the port for updates and
 //! actions; and [`ExecutionIntegration`], which feeds it. Painting is not known here.
 
+mod away;
 mod controller;
 mod history_page;
 mod integration;
@@ -19,6 +20,7 @@ mod start;
 mod store;
 mod urgency;
 
+pub use away::{AwayItem, AwayKind, AwayMark, AwayPage, AwayWhat};
 pub use history_page::{HistoryFilter, HistoryList, HistoryOrder, HistoryPage, HistoryQuestion};
 pub use integration::ExecutionIntegration;
 pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::away::{AwayMark, AwayPage};
 use super::history_page::{HistoryPage, HistoryQuestion};
 use super::job_page::{JobDetail, JobPage};
 use super::log_view::{LogAnswer, LogQuestion};
@@ -74,6 +75,10 @@ pub enum Action {
     LoadStart(StartOf),
     /// Starts a run from the form; answered by [`AppUpdate::Started`].
     Start(Box<StartRun>),
+    /// Asks what happened while the operator was away, up to this instant; answered by [`AppUpdate::Away`].
+    LoadAway(DateTime<Utc>),
+    /// Marks what was handled of that.
+    MarkAway(AwayMark),
     /// Quits; answered by [`AppUpdate::ReadyToClose`], after which the window closes.
     Quit(QuitChoice),
 }
@@ -182,6 +187,8 @@ pub enum AppUpdate {
     StartBasis(Arc<StartBasis>),
     /// The run that a start form has started, or why it has not.
     Started(Result<RunId, String>),
+    /// What happened while the operator was away.
+    Away(Arc<AwayPage>),
     /// A sample of the machine.
     Machine(MachineSample),
     /// The resources that are short from now on.

@@ -38,6 +38,7 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::JobSaved(_)
         | AppUpdate::StartBasis(_)
         | AppUpdate::Started(_)
+        | AppUpdate::Away(_)
         | AppUpdate::ShortOf(_)
         | AppUpdate::Limits(_)
         | AppUpdate::Alerts(_)

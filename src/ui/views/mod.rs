@@ -1,6 +1,7 @@
 //! Views. Each is a function of the read model that paints and pushes commands. No view keeps the state of a run, waits
 //! for anything or changes the store.
 
+mod away;
 mod axis;
 mod banner;
 mod detail;
@@ -79,6 +80,7 @@ pub(super) fn page_ui(
         Page::Pipelines => pipelines::pipelines_ui(ui, view, out),
         Page::Schedule => schedule::schedule_ui(ui, view, schedule, out),
         Page::Machine => machine::machine_ui(ui, view, machine, out),
+        Page::Away => away::away_ui(ui, view, out),
         Page::Run => run_page::run_page_ui(ui, view, out),
     }
 }
