@@ -41,8 +41,8 @@ pub(super) struct WindowState {
     /// What the page of a run shows.
     pub(super) run_tab: RunTab,
     pub(super) overlay: Overlay,
-    /// Whether the window has the focus, as far as is known: the operator is there.
-    pub(super) is_there: bool,
+    /// Whether the window has the focus, so that the operator is there; none until that is known.
+    pub(super) is_there: Option<bool>,
     /// When the operator was there last.
     pub(super) there_until: DateTime<Utc>,
     pub(super) theme: ThemePreference,

@@ -57,7 +57,7 @@ impl LeverframeWindow {
             back: Page::Now,
             run_tab: RunTab::default(),
             overlay: Overlay::None,
-            is_there: true,
+            is_there: None,
             there_until: DateTime::UNIX_EPOCH,
             theme,
             schedule: SchedulePage::default(),
@@ -100,6 +100,11 @@ impl LeverframeWindow {
         if self.store.take_raise() {
             ctx.send_viewport_cmd(ViewportCommand::Minimized(false));
             ctx.send_viewport_cmd(ViewportCommand::Focus);
+            // Wayland lets no program raise its window: the compositor marks it there instead.
+            if ctx.input(|input| input.viewport().focused) != Some(true) {
+                let attention = egui::UserAttentionType::Informational;
+                ctx.send_viewport_cmd(ViewportCommand::RequestUserAttention(attention));
+            }
         }
         if ctx.input(|input| input.viewport().close_requested()) {
             self.close(ctx);

@@ -7,18 +7,17 @@ use super::window::LeverframeWindow;
 use crate::window::AwayMark;
 
 impl LeverframeWindow {
-    /// Notices that the operator leaves or comes back, by the focus of the window. Without news of the focus the operator
-    /// counts as being there.
+    /// Notices that the operator leaves or comes back, by the focus of the window.
     pub(super) fn follow_presence(&mut self, ctx: &Context, at: DateTime<Utc>) {
-        let was_there = self.state.is_there;
-        self.state.is_there = ctx.input(|input| input.viewport().focused).unwrap_or(true);
-        if was_there || self.state.is_there {
+        let is_there = ctx.input(|input| input.viewport().focused);
+        let was_there = std::mem::replace(&mut self.state.is_there, is_there);
+        if is_there != Some(false) {
             self.state.there_until = at;
         }
-        match (was_there, self.state.is_there) {
-            (true, false) => self.leave_desk(),
-            (false, true) => self.store.come_back(at),
-            (true, true) | (false, false) => {}
+        match (was_there, is_there) {
+            (Some(true), Some(false)) => self.leave_desk(),
+            (Some(false), Some(true)) => self.store.come_back(at),
+            (Some(_) | None, Some(_) | None) => {}
         }
     }
 
