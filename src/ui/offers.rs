@@ -7,7 +7,10 @@ use super::log_page::LogCommand;
 use crate::api;
 use crate::base::id::JobId;
 use crate::run::{RunState, RunSummary, StopKind};
-use crate::window::{Action, AppStore, AwayItem, AwayKind, AwayWhat, Folder, HistorySpan, RunEntry};
+use crate::window::{Action, AppStore, AwayItem, AwayKind, AwayWhat, Folder, Formats, HistorySpan, RunEntry};
+
+/// The scales that are offered, in percent.
+pub(super) const SCALES: [u16; 6] = [75, 90, 100, 125, 150, 200];
 
 /// The first lever of a run, in the same place in every row. What it does depends on the state.
 pub(super) fn first_lever(run: &RunSummary) -> Action {
@@ -107,11 +110,14 @@ pub(super) fn offered(store: &AppStore) -> Vec<Command> {
     offered.extend(Page::MORE.map(Command::Show));
     offered.extend(HistorySpan::ALL.map(Command::ShowSpan));
     offered.push(Command::NewJob);
+    offered.push(Command::OpenOutline);
     offered.extend(all_levers(store));
     offered.extend(order_levers(store));
     offered.extend(
         [ThemePreference::System, ThemePreference::Dark, ThemePreference::Light].map(Command::SetTheme),
     );
+    offered.extend(SCALES.map(Command::SetScale));
+    offered.extend([Formats::System, Formats::Neutral].map(Command::SetFormats));
     offered.push(Command::AskQuit);
     offered
 }
@@ -170,7 +176,7 @@ fn log_commands(store: &AppStore) -> Vec<Command> {
 /// The commands that have a key now. A key acts only on something visible: on a page without runs, commands of runs
 /// have no key.
 pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
-    let mut commands = vec![Command::OpenPalette, Command::AskQuit];
+    let mut commands = vec![Command::OpenPalette, Command::OpenOutline, Command::AskQuit];
     commands.extend(Page::ALL.map(Command::Show));
     commands.extend(Page::MORE.map(Command::Show));
     if store.log_view().is_some() {
@@ -186,6 +192,7 @@ pub(super) fn with_shortcut(store: &AppStore, page: Page) -> Vec<Command> {
             commands.extend([Command::NewJob, Command::SaveJob, Command::SelectJob(None)]);
         }
         Page::Machine => commands.push(Command::SaveLimits),
+        Page::Settings => commands.push(Command::SaveSettings),
         // Its rows are the steps.
         Page::Run => {
             commands.extend(neighbours);

@@ -3,15 +3,19 @@
 use chrono::{DateTime, Utc};
 use egui::{SystemTheme, ThemePreference};
 
+use super::announce::Announcer;
 use super::command::{Page, RunTab};
+use super::format::Manner;
 use super::history_filter::HistoryState;
 use super::job_form::SchedulePage;
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::outline::OutlineState;
+use super::settings_form::SettingsPage;
 use super::start_form::StartForm;
 use super::views::PaletteState;
 use crate::base::id::JobId;
-use crate::window::{QuitChoice, WindowLook};
+use crate::window::{Formats, QuitChoice, WindowLook};
 
 /// The overlay over the page.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +24,8 @@ pub(super) enum Overlay {
     #[default]
     None,
     Palette(PaletteState),
+    /// The outline of the page.
+    Outline(OutlineState),
     /// The question what to do with living runs.
     Quit,
     /// Living runs are being left, frozen or stopped; then the window closes.
@@ -54,6 +60,13 @@ pub(super) struct WindowState {
     pub(super) history: HistoryState,
     /// The open log, likewise.
     pub(super) log: LogPage,
+    /// The page of settings, likewise.
+    pub(super) settings: SettingsPage,
+    /// How times and numbers are written, and how the system does.
+    pub(super) formats: Formats,
+    pub(super) of_system: Manner,
+    /// What a screen reader announces.
+    pub(super) announcer: Announcer,
     pub(super) may_close: bool,
     /// The look that was saved last.
     pub(super) look: WindowLook,

@@ -17,7 +17,7 @@ fn job_id() -> JobId {
     JobId::new("nightly").unwrap()
 }
 
-fn page() -> AwayPage {
+pub(super) fn page() -> AwayPage {
     let item = |key: &str, what| AwayItem { key: key.to_owned(), at: now() - TimeDelta::hours(3), what };
     let of_run = |name: &str, state, decided: &[&str]| AwayWhat::Run {
         run: Box::new(run(name, state)),
@@ -58,7 +58,7 @@ fn handled(keys: &[&str]) -> Action {
     Action::MarkAway(AwayMark::Handled(keys.iter().map(ToString::to_string).collect()))
 }
 
-fn on_its_page(page: AwayPage) -> Scene {
+pub(super) fn on_its_page(page: AwayPage) -> Scene {
     let mut scene = scene([snapshot(&[]), away(page)]);
     scene.press(Modifiers::COMMAND, Key::Num6);
     scene

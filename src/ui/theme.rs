@@ -134,6 +134,12 @@ impl Tokens {
     }
 }
 
+/// The colour of the mark around what has the focus.
+#[cfg(test)]
+pub(super) fn focus_color(is_dark: bool) -> Color32 {
+    if is_dark { DARK.accent } else { LIGHT.accent }
+}
+
 /// One step of the spacing grid.
 pub(super) const GRID: f32 = 4.0;
 /// The gap between cards, and between a card's edge and its contents.

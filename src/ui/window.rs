@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use egui::{CentralPanel, Context, Frame, Key, Margin, Panel, Ui, ViewportCommand};
 
+use super::announce::Announcer;
 use super::beat::Beat;
 use super::command::{Command, Page, RunTab};
+use super::format::Manner;
 use super::history_filter::HistoryState;
 use super::job_form::{JobForm, SchedulePage};
 use super::limit_form::MachinePage;
 use super::log_page::LogPage;
+use super::outline::OutlineState;
+use super::settings_form::SettingsPage;
 use super::shown::ShownWatch;
 use super::state::{Overlay, WindowState};
 use super::views::{Commands, PaletteState, View};
@@ -38,7 +42,10 @@ pub struct LeverframeWindow {
 impl LeverframeWindow {
     /// Prepares the context of a new window and connects it to the port.
     pub fn new(cc: &eframe::CreationContext<'_>, port: WindowPort) -> Self {
-        Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) }
+        let mut window = Self { _shown: ShownWatch::of(cc), ..Self::with_context(&cc.egui_ctx, port) };
+        window.state.of_system = Manner::of_system(|name| std::env::var(name).ok());
+        window.follow_formats();
+        window
     }
 
     pub(super) fn with_context(ctx: &Context, port: WindowPort) -> Self {
@@ -52,6 +59,7 @@ impl LeverframeWindow {
         let look = port.look();
         let theme = theme_of(look.theme);
         ctx.set_theme(theme);
+        ctx.set_zoom_factor(f32::from(look.scale) / 100.0);
         let state = WindowState {
             page: Page::Now,
             back: Page::Now,
@@ -64,6 +72,10 @@ impl LeverframeWindow {
             machine: MachinePage::default(),
             history: HistoryState::default(),
             log: LogPage::default(),
+            settings: SettingsPage::default(),
+            formats: look.formats,
+            of_system: Manner::NEUTRAL,
+            announcer: Announcer::default(),
             may_close: false,
             look,
             title_bar: None,
@@ -95,6 +107,7 @@ impl LeverframeWindow {
         if let Some(saved) = self.store.take_saved_job() {
             self.take_saved(saved);
         }
+        self.take_settings();
         self.take_starts(ctx);
         self.take_log_news(ctx);
         if self.store.take_raise() {
@@ -122,11 +135,14 @@ impl LeverframeWindow {
         let mut out = Commands::new();
         self.take_shortcuts(ui, &mut out);
         self.follow_presence(ui.ctx(), at);
+        self.keep_scale(ui.ctx());
         self.sync_title_bar(ui);
         let mut schedule = std::mem::take(&mut self.state.schedule);
         let mut machine = std::mem::take(&mut self.state.machine);
         let mut history = std::mem::take(&mut self.state.history);
         let mut log = std::mem::take(&mut self.state.log);
+        let mut settings = std::mem::take(&mut self.state.settings);
+        settings.follow(self.store.settings());
         schedule.follow(self.store.jobs());
         machine.follow(self.store.watched().limits());
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
@@ -141,15 +157,23 @@ impl LeverframeWindow {
             ui.spacing_mut().item_spacing.y = theme::GRID;
             views::header_ui(ui, view, &mut out);
             ui.add_space(theme::GRID);
-            views::page_ui(ui, view, (&mut schedule, &mut machine, &mut history, &mut log), &mut out);
+            views::page_ui(
+                ui,
+                view,
+                (&mut schedule, &mut machine, &mut history, &mut log, &mut settings),
+                &mut out,
+            );
         });
         // Taken out only here: a row is marked while the form about it is open.
         let mut overlay = std::mem::take(&mut self.state.overlay);
         let view = View { store: &self.store, state: &self.state, now, beat: &beat };
         views::overlay_ui(ui, view, &mut overlay, &mut out);
         self.state.overlay = overlay;
+        self.announce(ui, &beat);
+        views::focus_ring(ui);
         (self.state.schedule, self.state.machine) = (schedule, machine);
         (self.state.history, self.state.log) = (history, log);
+        self.state.settings = settings;
         let ctx = ui.ctx().clone();
         for command in out {
             self.run_command(&ctx, command, now);
@@ -233,6 +257,9 @@ impl LeverframeWindow {
                 if page != Page::Schedule {
                     self.store.want_jobs(None);
                 }
+                if page == Page::Settings {
+                    self.store.load_settings();
+                }
             }
             Command::OpenRun(run_id) => self.open_run(run_id),
             Command::CloseRun => self.close_run(),
@@ -305,10 +332,15 @@ impl LeverframeWindow {
                 });
                 self.state.overlay = Overlay::Palette(PaletteState::typed(typed));
             }
+            Command::OpenOutline => self.state.overlay = Overlay::Outline(OutlineState::default()),
             Command::CloseOverlay => self.state.overlay = Overlay::None,
             Command::AskQuit => ctx.send_viewport_cmd(ViewportCommand::Close),
             Command::MarkAway(mark) => self.store.mark_away(mark),
             Command::DismissFailure(index) => self.store.dismiss_failure(index),
+            Command::SetScale(percent) => self.set_scale(ctx, percent),
+            Command::SetFormats(formats) => self.set_formats(ctx, formats),
+            Command::SaveSettings => self.save_settings(),
+            Command::RevertSettings => self.state.settings.revert(),
             Command::SetTheme(theme) => {
                 self.state.theme = theme;
                 ctx.set_theme(theme);

@@ -3,6 +3,7 @@
 use egui::{Context, SystemTheme, ThemePreference, Ui, ViewportCommand};
 
 use super::window::LeverframeWindow;
+use super::window_settings::scale_of;
 use crate::window::{Action, ThemeChoice, WindowLook};
 
 impl LeverframeWindow {
@@ -32,7 +33,13 @@ impl LeverframeWindow {
             ThemePreference::Dark => ThemeChoice::Dark,
             ThemePreference::Light => ThemeChoice::Light,
         };
-        let mut look = WindowLook { theme, is_maximized, ..self.state.look };
+        let mut look = WindowLook {
+            theme,
+            is_maximized,
+            scale: scale_of(ctx),
+            formats: self.state.formats,
+            ..self.state.look
+        };
         if let Some(size) = size
             && !is_maximized
         {

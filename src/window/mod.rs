@@ -16,6 +16,7 @@ mod port;
 mod remote_usage;
 mod run_facts;
 mod samples;
+mod settings_page;
 mod start;
 mod store;
 mod urgency;
@@ -27,13 +28,14 @@ pub use job_page::{FireRow, JobDetail, JobPage, JobRow, MAX_MARKS};
 pub use log_view::{
     Ink, LogAnswer, LogExtent, LogFound, LogHit, LogQuestion, LogRow, LogRows, LogView, Look, StyledText,
 };
-pub use look::{ThemeChoice, WindowLook};
+pub use look::{Formats, ThemeChoice, WindowLook};
 pub use machine_history::{AlertMark, HistorySpan, MachineHistory};
 pub use port::{
     Action, AppUpdate, Folder, LogTail, QuitChoice, RunUsage, SaveJob, SavedJob, UpdateSender, WindowPort,
     WorldPort, window_port,
 };
 pub use run_facts::{CheckpointText, DefinitionText, OutputText, RunFacts, StepNeeds};
+pub use settings_page::{Place, SettingsView};
 pub use start::{Earlier, StartBasis, StartOf};
 pub use store::{AppStore, HistoryModel, JobsModel, MAX_RECENT, RunEntry, SAMPLE_SPAN, StepsKnown};
 pub use urgency::Urgency;

@@ -18,6 +18,7 @@ use super::log_view::{LogAnswer, LogQuestion};
 use super::look::WindowLook;
 use super::machine_history::{AlertMark, HistorySpan, MachineHistory};
 use super::run_facts::RunFacts;
+use super::settings_page::SettingsView;
 use super::start::{StartBasis, StartOf};
 use super::urgency::{Urgency, Waker, urgency_of};
 use crate::admission::Orders;
@@ -27,6 +28,7 @@ use crate::base::id::{AttemptKey, JobId, RunId};
 use crate::engine::CurrentWait;
 use crate::resources::{Limits, MachineSample, Resource};
 use crate::run::{Event, RunSummary, StepSummary};
+use crate::settings::{RefusedSetting, SettingEdit};
 
 /// Everything that an operator can ask for, by a button, a shortcut or the palette.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +81,10 @@ pub enum Action {
     LoadAway(DateTime<Utc>),
     /// Marks what was handled of that.
     MarkAway(AwayMark),
+    /// Asks for the settings; answered by [`AppUpdate::Settings`].
+    LoadSettings,
+    /// Writes values into the settings; answered by [`AppUpdate::SettingsSaved`].
+    SaveSettings(Vec<SettingEdit>),
     /// Quits; answered by [`AppUpdate::ReadyToClose`], after which the window closes.
     Quit(QuitChoice),
 }
@@ -125,6 +131,8 @@ pub enum Folder {
     Logs(RunId),
     /// One log, which its own program shows.
     Log(AttemptKey),
+    /// Another file or folder.
+    At(PathBuf),
 }
 
 /// What happens to living runs when the window closes.
@@ -189,6 +197,10 @@ pub enum AppUpdate {
     Started(Result<RunId, String>),
     /// What happened while the operator was away.
     Away(Arc<AwayPage>),
+    /// The settings as they are written.
+    Settings(Arc<SettingsView>),
+    /// What of a form of settings was refused; it was saved if that is nothing.
+    SettingsSaved(Vec<RefusedSetting>),
     /// A sample of the machine.
     Machine(MachineSample),
     /// The resources that are short from now on.

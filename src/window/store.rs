@@ -30,12 +30,14 @@ use super::log_view::{LogHit, LogQuestion, LogView};
 use super::machine_history::HistorySpan;
 use super::port::{Action, AppUpdate, LogTail, SavedJob};
 use super::run_facts::RunFacts;
+use super::settings_page::SettingsView;
 use super::start::StartBasis;
 use crate::admission::{Orders, Wait};
 use crate::api::PipelineView;
 use crate::backend::RunDetail;
 use crate::base::id::{AttemptKey, JobId, RunId, StepId};
 use crate::resources::MachineSample;
+use crate::settings::RefusedSetting;
 use crate::window::store::apply::{bounded_tail, push_notice};
 use away::AwayModel;
 pub use entry::{RunEntry, StepsKnown};
@@ -126,6 +128,8 @@ pub struct AppStore {
     log: Option<FollowedLog>,
     facts: FactsModel,
     away: AwayModel,
+    settings: Option<Arc<SettingsView>>,
+    saved_settings: Option<Vec<RefusedSetting>>,
     log_view: Option<LogView>,
     alerts: Vec<Notice>,
     failures: Vec<Notice>,
@@ -217,6 +221,8 @@ impl AppStore {
             AppUpdate::JobSaved(saved) => self.jobs.put_saved(saved),
             AppUpdate::StartBasis(basis) => self.start_basis = Some(basis),
             AppUpdate::Started(outcome) => self.started = Some(outcome),
+            AppUpdate::Settings(settings) => self.settings = Some(settings),
+            AppUpdate::SettingsSaved(refused) => self.saved_settings = Some(refused),
             AppUpdate::Away(page) => self.away.put(page),
             AppUpdate::Machine(sample) => self.machine.put_sample(sample),
             AppUpdate::ShortOf(resources) => self.machine.put_short_of(resources),
@@ -409,6 +415,21 @@ impl AppStore {
     /// The facts of the run whose page is open, once they have arrived.
     pub fn facts(&self, run_id: &RunId) -> Option<&RunFacts> {
         self.facts.of(run_id)
+    }
+
+    /// Asks for the settings, because they are shown now.
+    pub fn load_settings(&mut self) {
+        self.requests.push(Action::LoadSettings);
+    }
+
+    /// The settings as they were read last.
+    pub fn settings(&self) -> Option<&Arc<SettingsView>> {
+        self.settings.as_ref()
+    }
+
+    /// What of the last form of settings was refused, once.
+    pub fn take_saved_settings(&mut self) -> Option<Vec<RefusedSetting>> {
+        self.saved_settings.take()
     }
 
     /// The jobs, as far as they are visible.

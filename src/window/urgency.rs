@@ -39,6 +39,8 @@ pub(crate) fn urgency_of(update: &AppUpdate) -> Urgency {
         | AppUpdate::StartBasis(_)
         | AppUpdate::Started(_)
         | AppUpdate::Away(_)
+        | AppUpdate::Settings(_)
+        | AppUpdate::SettingsSaved(_)
         | AppUpdate::ShortOf(_)
         | AppUpdate::Limits(_)
         | AppUpdate::Alerts(_)

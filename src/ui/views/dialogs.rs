@@ -1,11 +1,11 @@
 //! The overlays: the questions before leaving and before stopping everything, and the palette.
 
-use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align2, Id, Modal, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::super::command::Command;
 use super::super::state::Overlay;
 use super::super::widgets::{Card, Lever, Tone, label_at};
-use super::{Commands, View, palette, start_sheet};
+use super::{Commands, View, outline, palette, start_sheet};
 use crate::api;
 use crate::base::id::JobId;
 use crate::ui::{format, theme};
@@ -17,6 +17,7 @@ pub(crate) fn overlay_ui(ui: &mut Ui, view: View<'_>, overlay: &mut Overlay, out
     match overlay {
         Overlay::None => {}
         Overlay::Palette(state) => palette::palette_ui(ui, view, state, out),
+        Overlay::Outline(state) => outline::outline_ui(ui, view, state, out),
         Overlay::Quit => quit_ui(ui, view, out),
         Overlay::Leaving(choice) => leaving_ui(ui, view, *choice),
         Overlay::StopAll => stop_all_ui(ui, view, out),
@@ -30,15 +31,13 @@ const WIDTH: f32 = 460.0;
 fn dialog_ui(ui: &Ui, name: &str, out: &mut Commands, content: impl FnOnce(&mut Ui, &mut Commands)) {
     let tokens = theme::tokens(ui);
     let frame = Card::frame(ui).inner_margin(20).shadow(ui.visuals().window_shadow);
-    let modal =
-        Modal::new(Id::unique(name)).frame(frame).backdrop_color(tokens.backdrop).show(ui.ctx(), |ui| {
-            let dialog = UiBuilder::new().accessibility_role(Role::Dialog).accessibility_label(name);
-            ui.scope_builder(dialog, |ui| {
-                ui.set_width(WIDTH);
-                ui.spacing_mut().item_spacing.y = 0.0;
-                content(ui, out);
-            });
-        });
+    let area = Modal::default_area(Id::unique(name)).accessible_name(name);
+    let modal = Modal::new(Id::unique(name)).area(area).frame(frame).backdrop_color(tokens.backdrop);
+    let modal = modal.show(ui.ctx(), |ui| {
+        ui.set_width(WIDTH);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        content(ui, out);
+    });
     if modal.should_close() {
         out.push(Command::CloseOverlay);
     }

@@ -8,13 +8,14 @@ use egui::{
 };
 
 use super::super::command::{Command, Label, Page};
-use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, text_width};
+use super::super::widgets::{AccessibleName, Icon, Lever, Tone, label_at, numbers_at, region, text_width};
 use super::run_page::run_header_ui;
 use super::{Commands, View, away, menus};
 use crate::ui::{format, offers, theme};
 
 /// The pages, and the theme at the foot.
 pub(crate) fn rail_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
+    region(ui, Role::TabList, "Pages");
     ui.add_space(theme::GAP);
     ui.spacing_mut().item_spacing.y = theme::GRID;
     for page in Page::ALL {
@@ -63,9 +64,6 @@ fn foot_entry_ui(ui: &mut Ui, view: View<'_>, page: Page) -> bool {
     if is_open || response.hovered() {
         ui.painter().rect_filled(rect, radius, tokens.raised);
     }
-    if response.has_focus() {
-        ui.painter().rect_stroke(rect, radius, Stroke::new(2.0, tokens.accent), StrokeKind::Inside);
-    }
     let ink = if is_open { tokens.text } else { tokens.muted };
     let middle = if n_open > 0 { rect.center() - vec2(8.0, 0.0) } else { rect.center() };
     if let Some(icon) = label.icon {
@@ -93,9 +91,6 @@ fn rail_entry_ui(ui: &mut Ui, label: &Label, is_open: bool) -> bool {
         ui.painter().rect_filled(rect, radius, tokens.raised);
     } else if response.hovered() {
         ui.painter().rect_filled(rect, radius, tokens.panel.lerp_to_gamma(tokens.raised, 0.6));
-    }
-    if response.has_focus() {
-        ui.painter().rect_stroke(rect, radius, Stroke::new(2.0, tokens.accent), StrokeKind::Inside);
     }
     let ink = if is_open { tokens.text } else { tokens.muted };
     if let Some(icon) = label.icon {
@@ -164,7 +159,7 @@ fn chips_ui(ui: &Ui, view: View<'_>, free: RangeInclusive<f32>, y: f32) -> f32 {
         ("CPU", format::percent(sample.cpu_fraction), String::new(), "100 %", sample.cpu_fraction > 0.95),
         (
             "Memory",
-            format!("{:.1}", sample.memory_used_bytes as f64 / (1u64 << 30) as f64),
+            format::tenths(sample.memory_used_bytes as f64 / (1u64 << 30) as f64),
             total,
             if sample.memory_total_bytes < 100 << 30 { "88.8" } else { "888.8" },
             memory > 0.95,
