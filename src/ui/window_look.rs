@@ -2,8 +2,8 @@
 
 use egui::{Context, SystemTheme, ThemePreference, Ui, ViewportCommand};
 
+use super::theme::scale_of;
 use super::window::LeverframeWindow;
-use super::window_settings::scale_of;
 use crate::window::{Action, ThemeChoice, WindowLook};
 
 impl LeverframeWindow {

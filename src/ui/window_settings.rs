@@ -3,6 +3,7 @@
 use egui::Context;
 
 use super::format::{self, Manner};
+use super::theme;
 use super::window::LeverframeWindow;
 use crate::window::Formats;
 
@@ -14,7 +15,7 @@ impl LeverframeWindow {
 
     /// Saves the scale once it has changed, here or by the keys of every egui window.
     pub(super) fn keep_scale(&mut self, ctx: &Context) {
-        if scale_of(ctx) != self.state.look.scale {
+        if theme::scale_of(ctx) != self.state.look.scale {
             self.keep_look(ctx);
         }
     }
@@ -53,9 +54,4 @@ impl LeverframeWindow {
             }
         }
     }
-}
-
-/// The scale of everything, in percent.
-pub(super) fn scale_of(ctx: &Context) -> u16 {
-    (ctx.zoom_factor() * 100.0).round() as u16
 }

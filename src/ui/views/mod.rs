@@ -20,6 +20,7 @@ mod machine_plots;
 mod menus;
 mod now;
 mod outline;
+mod outline_tree;
 mod palette;
 mod pipelines;
 mod plotted;

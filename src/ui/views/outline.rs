@@ -5,8 +5,9 @@ use egui::{
 };
 
 use super::super::command::Command;
-use super::super::outline::{OutlineState, Row, Step, outline};
+use super::super::outline::{OutlineState, Row, Step};
 use super::super::widgets::{AccessibleName, Card, label_at, region};
+use super::outline_tree::outline;
 use super::{Commands, View};
 use crate::ui::theme;
 

@@ -14,7 +14,6 @@ use super::banner::banners_ui;
 use super::limits_card::limits_card_ui;
 use super::{Commands, View};
 use crate::settings::SettingKey;
-use crate::ui::window_settings::scale_of;
 use crate::ui::{format, theme};
 use crate::window::{Action, Folder, Formats, Place};
 
@@ -99,7 +98,7 @@ fn look_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
         for (percent, (text, name)) in SCALES.iter().zip(&names) {
             all.push((*percent, text.as_str(), name.as_str()));
         }
-        let scale = scale_of(ui.ctx());
+        let scale = theme::scale_of(ui.ctx());
         if let (Some(percent), _) = segments_at(ui, rect, scale, &all) {
             out.push(Command::SetScale(percent));
         }
