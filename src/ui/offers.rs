@@ -10,7 +10,7 @@ use crate::run::{RunState, RunSummary, StopKind};
 use crate::window::{Action, AppStore, AwayItem, AwayKind, AwayWhat, Folder, Formats, HistorySpan, RunEntry};
 
 /// The scales that are offered, in percent.
-pub(super) const SCALES: [u16; 6] = [75, 90, 100, 125, 150, 200];
+pub(super) const SCALES: [u16; 5] = [90, 100, 125, 150, 200];
 
 /// The first lever of a run, in the same place in every row. What it does depends on the state.
 pub(super) fn first_lever(run: &RunSummary) -> Action {

@@ -60,8 +60,6 @@ pub(crate) struct Lookups {
     controller: WindowController,
     following: Option<Following>,
     history: HistoryReader,
-    /// What was handled of what happened while the operator was away; none until it is asked for.
-    away: Option<AwayMarks>,
     /// The log that is open in the window.
     open_log: Option<LogThread>,
 }
@@ -74,7 +72,7 @@ struct Following {
 
 impl Lookups {
     pub(crate) fn new(controller: WindowController) -> Self {
-        Self { controller, following: None, history: HistoryReader::default(), away: None, open_log: None }
+        Self { controller, following: None, history: HistoryReader::default(), open_log: None }
     }
 
     /// Does lookups until the last one.
@@ -196,13 +194,12 @@ impl Lookups {
             }
             Action::SaveJob(form) => self.save_job(*form),
             Action::LoadStart(of) => AppUpdate::StartBasis(Arc::new(StartBasis::read(&of, &backend)?)),
+            // The marks are read each time: another window on this directory may have added some.
             Action::LoadAway(until) => {
-                let marks = self.away.get_or_insert_with(|| AwayMarks::load(data_dir.path()));
-                AppUpdate::Away(Arc::new(marks.look(&backend, until)?))
+                AppUpdate::Away(Arc::new(AwayMarks::load(data_dir.path()).look(&backend, until)?))
             }
             Action::MarkAway(mark) => {
-                let marks = self.away.get_or_insert_with(|| AwayMarks::load(data_dir.path()));
-                marks.put(mark, data_dir.path())?;
+                AwayMarks::load(data_dir.path()).put(mark, data_dir.path())?;
                 return Ok(None);
             }
             Action::LoadSettings => AppUpdate::Settings(Arc::new(SettingsView::read(&backend))),

@@ -236,7 +236,7 @@ fn places_ui(ui: &mut Ui, view: View<'_>, out: &mut Commands) {
     let tokens = theme::tokens(ui);
     let Some(settings) = view.store.settings() else { return };
     Card::new("Where it lies").show(ui, |ui, rect| {
-        let text = "further folders of pipelines: `[pipelines] dirs` in the settings, read at the next start";
+        let text = "`[pipelines] dirs` in the settings adds folders, from the next start on";
         let style = (theme::small(), tokens.muted);
         label_at(ui, rect.right_center(), Align2::RIGHT_CENTER, text, style, rect.width() - 110.0);
         for Place { what, path, exists } in &settings.places {
